@@ -1,0 +1,56 @@
+# Needs python3.11 or newer, make and git; everything else goes into .venv.
+# pip's own variables (PIP_EXTRA_INDEX_URL, PIP_FIND_LINKS ...) are honoured, for instance to choose a CPU build of torch.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# 3.11 first: constraints.txt was tested with it. Asked by running it, since a name on PATH may be an empty shim.
+PYTHON ?= $(shell for python in python3.11 python3 python3.12 python3.13; do \
+	"$$python" -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$python" && break; done)
+BIN := .venv/bin
+INSTALLED := .venv/installed
+NOTEBOOKS := $(wildcard notebooks/*.ipynb)
+
+.PHONY: help venv demo test lint format types imports weights clean
+
+help:  ## what there is
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */make \1\t/' | expand -t 16
+
+venv: $(INSTALLED)  ## the environment with all releases of constraints.txt
+
+# The stamp is written last, so a broken install is tried again.
+$(INSTALLED): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer with its venv module is needed; name it: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@test -x $(BIN)/python || "$(PYTHON)" -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,notebooks]'
+	@touch $@
+
+demo: $(INSTALLED)  ## imports, indexes and matches the demo world
+	$(BIN)/gloria demo
+
+# The model hub is switched off: tests must pass without a network.
+test: export HF_HUB_OFFLINE := 1
+test: $(INSTALLED)  ## all tests and notebooks
+	$(BIN)/python -m pytest --cov --cov-report=term tests $(if $(NOTEBOOKS),--nbmake --nbmake-timeout=600 $(NOTEBOOKS))
+
+lint: $(INSTALLED)  ## style
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+format: $(INSTALLED)  ## puts style right where a program can
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+types: $(INSTALLED)  ## types
+	$(BIN)/mypy
+
+imports: $(INSTALLED)  ## who may import whom
+	$(BIN)/lint-imports --no-logo
+
+weights: $(INSTALLED)  ## fits the ranker's default weights again
+	$(BIN)/python -m matcher.learning
+
+clean:  ## removes the environment and all caches, not your data
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage htmlcov
+	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +

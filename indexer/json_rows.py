@@ -1,0 +1,79 @@
+"""JSON Lines, or one JSON array, into numbered objects.
+
+In: the bytes of a file. Out: (row number, value) pairs and the rows that are
+not JSON. It exists because Python's parser accepts more than JSON (NaN,
+Infinity) and raises on what a user should be told about (deep nesting, digits
+without end, half a line).
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+from typing import NoReturn
+
+from indexer.checking import RowProblem
+from indexer.plain_text import printable
+
+_EXAMPLE = 'give one object a line, such as {"id": "lab-1"}'
+
+
+class _NotJsonError(ValueError):
+    """A value that is not JSON; the message says what it is."""
+
+
+def parse(data: bytes, name: str) -> tuple[list[tuple[int, object]], list[RowProblem]]:
+    """Return the objects of a file with their line (or, in an array, their position), and the bad rows.
+
+    Args:
+        data: UTF-8 (a byte order mark is skipped), or UTF-16 with a byte order mark.
+        name: the file's name for the problems.
+    """
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        try:
+            data = data.decode("utf-16").encode()
+        except UnicodeError:
+            return [], [RowProblem(name, 0, "", "is not valid UTF-16", "save it as UTF-8")]
+    data = data.removeprefix(codecs.BOM_UTF8)
+    if data.lstrip()[:1] == b"[":
+        return _array(data, name)
+    rows: list[tuple[int, object]] = []
+    problems: list[RowProblem] = []
+    for number, line in enumerate(data.split(b"\n"), start=1):
+        if not line.strip():
+            continue
+        value, problem = _value(line, name, number)
+        if problem is None:
+            rows.append((number, value))
+        else:
+            problems.append(problem)
+    return rows, problems
+
+
+def _array(data: bytes, name: str) -> tuple[list[tuple[int, object]], list[RowProblem]]:
+    value, problem = _value(data, name, 0)
+    if problem is not None:
+        return [], [problem]
+    if not isinstance(value, list):
+        return [], [RowProblem(name, 0, "", "is not an array of objects", _EXAMPLE)]
+    return list(enumerate(value, start=1)), []
+
+
+def _value(data: bytes, name: str, row: int) -> tuple[object, RowProblem | None]:
+    try:
+        return json.loads(data.decode("utf-8"), parse_constant=_refuse_constant), None
+    except UnicodeDecodeError as error:
+        return None, RowProblem(name, row, "", f"is not UTF-8 at byte {error.start + 1}", "save it as UTF-8")
+    except json.JSONDecodeError as error:
+        place = f"character {error.colno}" if row else f"line {error.lineno}, character {error.colno}"
+        return None, RowProblem(name, row, "", f"is not JSON ({printable(error.msg)} at {place})", _EXAMPLE)
+    except _NotJsonError as error:
+        return None, RowProblem(name, row, "", str(error), "give a number or null")
+    except RecursionError:
+        return None, RowProblem(name, row, "", "is nested too deeply", _EXAMPLE)
+    except ValueError:
+        return None, RowProblem(name, row, "", "holds a number with thousands of digits", "give a shorter number")
+
+
+def _refuse_constant(word: str) -> NoReturn:
+    raise _NotJsonError(f"{word} is not a JSON number")

@@ -1,0 +1,120 @@
+"""The one rule that every text goes through before it is stored.
+
+In: a text of a file, a form or a request. Out: the same text in Unicode form
+NFKC, trimmed and bounded, or a `TextError` that says what is wrong and what
+would be right. It exists so that search, display and export never meet
+control characters, reversed writing directions or half characters.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+# Unicode UAX 15 (stream-safe text): no real text stacks more than 30 marks on one letter, and
+# normalising a long stack takes quadratic time.
+_MARKS_PER_LETTER = 30
+_MARK_STACK = re.compile(rb"[^\x00]{%d}" % (_MARKS_PER_LETTER + 1))
+# Three Tibetan vowels count as letters but fall apart into marks.
+_MARKS_IN_DISGUISE = dict.fromkeys((0x0F73, 0x0F75, 0x0F81), "\u0f71")
+_REFUSED = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_LINE_END = re.compile("\r\n|[\r\u2028\u2029]")
+# The look-behind keeps a long run of blanks without a break from being tried at each of its blanks.
+_BREAK_IN_LINE = re.compile("(?<![ \u3000])[ \u3000]*[\t\n][\t\n \u3000]*")
+_SHOWN_CHARS = 60
+
+
+class TextError(ValueError):
+    """A value breaks a rule: `wrong` says how, `right` what would be accepted."""
+
+    def __init__(self, wrong: str, right: str) -> None:
+        super().__init__(f"{wrong}; {right}")
+        self.wrong = wrong
+        self.right = right
+
+
+def _repairs() -> dict[int, str]:
+    """Windows-1252 characters that were decoded as Latin-1, and the byte order mark inside a text."""
+    table = {0xFEFF: ""}
+    for code in range(0x80, 0xA0):
+        try:
+            table[code] = bytes([code]).decode("cp1252")
+        except UnicodeDecodeError:
+            table[code] = " "
+    return table
+
+
+_REPAIRS = _repairs()
+
+
+def clean(text: str, *, max_chars: int, multiline: bool) -> str:
+    """Return the text as it may be stored.
+
+    Args:
+        text: any string.
+        max_chars: the most code points, counted as given and again after normalisation.
+        multiline: keep line breaks and tabs; otherwise each run of them becomes one space.
+
+    Returns:
+        NFKC, without blanks at either end, line ends as newline. Characters U+0080 to U+009F are
+        read as the Windows-1252 characters that they were before a wrong decoding; the five
+        without a meaning become spaces. U+FEFF is dropped.
+
+    Raises:
+        TextError: a control or writing-direction character, a lone surrogate, or too long.
+    """
+    if len(text) > max_chars:
+        raise TextError(f"has {len(text):,} characters", f"give at most {max_chars:,}")
+    if not text.isascii():
+        text = text.translate(_REPAIRS)
+        _refuse_hostile(text)
+        if _MARK_STACK.search(bytes(map(unicodedata.combining, text.translate(_MARKS_IN_DISGUISE)))):
+            raise TextError(f"has more than {_MARKS_PER_LETTER} accents on one letter", "remove them")
+        text = unicodedata.normalize("NFKC", text)
+    else:
+        _refuse_hostile(text)
+    text = _LINE_END.sub("\n", text)
+    if not multiline:
+        text = _BREAK_IN_LINE.sub(" ", text)
+    text = text.strip()
+    if len(text) > max_chars:
+        raise TextError(f"has {len(text):,} characters once normalised", f"give at most {max_chars:,}")
+    return text
+
+
+def _refuse_hostile(text: str) -> None:
+    found = _REFUSED.search(text)
+    if found is None:
+        return
+    code = ord(found.group())
+    place = f"U+{code:04X} at character {found.start() + 1}"
+    if 0xD800 <= code <= 0xDFFF:
+        raise TextError(f"contains half a character ({place})", "save the text again as UTF-8")
+    if code > 0x7F:
+        raise TextError(f"contains a character that reverses the writing direction ({place})", "remove it")
+    raise TextError(f"contains the control character {place}", "remove it")
+
+
+def shown(value: object) -> str:
+    """Return a value as a message may show it: quoted if a text, shortened, nothing unprintable."""
+    text = value if isinstance(value, str) else _described(value)
+    short = text if len(text) <= _SHOWN_CHARS else text[: _SHOWN_CHARS - 1] + "…"
+    safe = printable(short)
+    return f'"{safe}"' if isinstance(value, str) else safe
+
+
+def printable(text: str) -> str:
+    """Return the text with each unprintable character written as its code."""
+    return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
+
+
+def _described(value: object) -> str:
+    if isinstance(value, dict):
+        return "an object"
+    if isinstance(value, list):
+        return "a list"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int) and value.bit_length() > 200:
+        return "a number of more than 60 digits"
+    return str(value)

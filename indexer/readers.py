@@ -1,0 +1,235 @@
+"""Files of records, in whatever shape they come, into checked records.
+
+In: the path of a JSONL (or JSON array), CSV or XLSX file. Out: a `Reading`:
+the good records by id and everything that was wrong, as values. It exists so
+that no content of a file, however broken, ends in a traceback or stops the
+rows beside it.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from indexer import json_rows, tabular
+from indexer.checking import Fault, RowProblem, check, fallback_id
+from indexer.columns import known_headings
+from indexer.exchange import MODELS, EvidenceIn
+from indexer.headers import grid_rows
+from indexer.plain_text import TextError, printable, shown
+from indexer.tabular import Grid
+from indexer.values import identifier, is_blank
+from indexer.vocabulary import Kind, find
+
+MAX_FILE_BYTES = 500_000_000
+_JSON_SUFFIXES = (".jsonl", ".json", ".ndjson")
+
+NumberedRows = Sequence[tuple[int, object]]
+
+
+@dataclass(slots=True)
+class EvidenceGroup:
+    """The evidence that flat rows give for one lab, and where the first of them stands."""
+
+    lab: str
+    file: str
+    row: int
+    rows: int = 0
+    items: list[EvidenceIn] = field(default_factory=list)
+    first: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Reading:
+    """What a file holds: records by id in file order, evidence of flat rows by lab, and all problems.
+
+    `kind` is None if it could not be told; `refused` counts refused rows.
+    """
+
+    kind: Kind | None
+    records: dict[str, Any] = field(default_factory=dict)
+    evidence: dict[str, EvidenceGroup] = field(default_factory=dict)
+    problems: list[RowProblem] = field(default_factory=list)
+    refused: int = 0
+    first_rows: dict[str, int] = field(default_factory=dict)
+    unknown: set[tuple[str, str]] = field(default_factory=set)
+
+    def refuse(self, file: str, row: int, faults: Sequence[Fault]) -> None:
+        """Count a row as refused and say why."""
+        self.refused += 1
+        self.note(file, row, faults)
+
+    def note(self, file: str, row: int, faults: Sequence[Fault]) -> None:
+        """Add the faults of one row."""
+        self.problems.extend(fault.at(file, row) for fault in faults)
+
+
+def read(path: Path, kind: Kind | None = None) -> Reading:
+    """Read a file of records.
+
+    Args:
+        path: JSONL, JSON array, CSV or XLSX; told apart by content, not by suffix.
+        kind: what the rows are; None infers it from the file's or sheet's name, else from the fields.
+
+    Raises:
+        OSError: the file cannot be opened. Bad content becomes problems.
+    """
+    name = printable(path.name)
+    size = path.stat().st_size
+    if size > MAX_FILE_BYTES:
+        right = f"split it into files under {MAX_FILE_BYTES / 1e6:,.0f} MB"
+        return _unread(kind, [RowProblem(name, 0, "", f"has {size / 1e6:,.0f} MB", right)])
+    data = path.read_bytes()
+    kind = kind or kind_in_name(path.stem)
+    if data.startswith(b"PK"):
+        return _read_workbook(data, name, kind)
+    if data.startswith(b"\xd0\xcf\x11\xe0"):
+        return _unread(kind, [RowProblem(name, 0, "", "is an old Excel file", "save it as .xlsx")])
+    if path.suffix.lower() in _JSON_SUFFIXES or data.removeprefix(codecs.BOM_UTF8).lstrip().startswith((b"{", b"[")):
+        rows, problems = json_rows.parse(data, name)
+        kind = kind or _kind_of_objects(rows)
+        return _unread(None, [*problems, _kindless(name)]) if kind is None else check_rows(kind, rows, name, problems)
+    grid = tabular.read_csv(data, name)
+    kind = kind or _kind_of_grid(grid)
+    return _unread(None, [*grid.problems, _kindless(name)]) if kind is None else _checked_grid(kind, grid, name)
+
+
+def check_rows(
+    kind: Kind, rows: NumberedRows, name: str, problems: Sequence[RowProblem] = (), into: Reading | None = None
+) -> Reading:
+    """Check numbered raw rows.
+
+    Args:
+        kind: what the rows are.
+        rows: (row number as the user sees it, raw values).
+        name: the file's name for the problems.
+        problems: rows that were refused before they could be checked.
+        into: a reading to add to; by default a new one.
+    """
+    reading = into or Reading(kind)
+    reading.problems.extend(problems)
+    reading.refused += sum(problem.severity == "error" for problem in problems)
+    for row, given in rows:
+        if kind is Kind.EVIDENCE:
+            _add_evidence(reading, row, given, name)
+        else:
+            _add_record(reading, kind, row, given, name)
+    reading.problems.sort(key=lambda problem: (problem.file, problem.row))
+    return reading
+
+
+def kind_in_name(name: str) -> Kind | None:
+    """Return the kind that a file or sheet name speaks of, if it is exactly one."""
+    words = re.split(r"[^a-z]+", name.lower()) + re.findall(r"[^\x00-\x7f]+", name)
+    found = {kind for word in words if word and (kind := find(Kind, word))}
+    return found.pop() if len(found) == 1 else None
+
+
+def _unread(kind: Kind | None, problems: list[RowProblem]) -> Reading:
+    return Reading(kind, problems=problems, refused=sum(problem.severity == "error" for problem in problems))
+
+
+def _kindless(name: str) -> RowProblem:
+    kinds = ", ".join(kind for kind in Kind if kind is not Kind.EVIDENCE)
+    return RowProblem(name, 0, "", "does not show what its rows are", f"name the kind: one of {kinds}, evidence")
+
+
+def _add_record(reading: Reading, kind: Kind, row: int, given: object, name: str) -> None:
+    checked = check(kind, given)
+    _warn_of_unknown(reading, checked.unknown, row, name)
+    if checked.record is None:
+        reading.refuse(name, row, checked.faults)
+        return
+    key = checked.record.id
+    first = reading.first_rows.setdefault(key, row)
+    if key in reading.records:
+        wrong = f"{shown(key)} is already the id of row {first}"
+        reading.refuse(name, row, [Fault("id", wrong, "give each its own id")])
+        return
+    reading.records[key] = checked.record
+    reading.note(name, row, checked.faults)
+
+
+def _add_evidence(reading: Reading, row: int, given: object, name: str) -> None:
+    values = dict(given) if isinstance(given, Mapping) else {}
+    try:
+        lab = identifier("" if is_blank(values.get("lab")) else values["lab"])
+    except TextError as error:
+        reading.refuse(name, row, [Fault("lab", error.wrong, "give the id of the lab")])
+        return
+    del values["lab"]
+    group = reading.evidence.setdefault(lab, EvidenceGroup(lab, name, row))
+    group.rows += 1
+    if is_blank(values.get("id")):
+        values["id"] = fallback_id(lab, group.rows)
+    checked = check(Kind.EVIDENCE, values)
+    _warn_of_unknown(reading, checked.unknown, row, name)
+    if not isinstance(checked.record, EvidenceIn):
+        reading.refuse(name, row, checked.faults)
+        return
+    first = group.first.setdefault(checked.record.id, row)
+    if first != row:
+        wrong = f"{shown(checked.record.id)} is already the id of row {first} for this lab"
+        reading.refuse(name, row, [Fault("id", wrong, "give each its own id")])
+        return
+    group.items.append(checked.record)
+
+
+def _warn_of_unknown(reading: Reading, names: Sequence[str], row: int, file: str) -> None:
+    for name in names:
+        if (file, name) not in reading.unknown:
+            reading.unknown.add((file, name))
+            wrong, right = "is not a known field and was ignored", "see the template for the fields there are"
+            reading.problems.append(RowProblem(file, row, name, wrong, right, "warning"))
+
+
+def _kind_of_objects(rows: NumberedRows) -> Kind | None:
+    keys = {str(key) for _, value in rows[:100] if isinstance(value, Mapping) for key in value}
+    return _best({kind: len(keys & _field_names(kind)) for kind in Kind})
+
+
+def _kind_of_grid(grid: Grid) -> Kind | None:
+    return _best({kind: known_headings(kind, grid.rows[0][1]) for kind in Kind}) if grid.rows else None
+
+
+def _field_names(kind: Kind) -> set[str]:
+    return set(MODELS[kind].model_fields) | ({"lab"} if kind is Kind.EVIDENCE else set())
+
+
+def _best(scores: Mapping[Kind, int]) -> Kind | None:
+    first, second = sorted(scores, key=lambda kind: scores[kind], reverse=True)[:2]
+    return first if scores[first] > scores[second] else None
+
+
+def _read_workbook(data: bytes, name: str, kind: Kind | None) -> Reading:
+    grids, problems = tabular.read_xlsx(data, name)
+    if problems:
+        return _unread(kind, problems)
+    named = [(kind_in_name(grid.title), grid) for grid in grids if grid.rows]
+    if not named:
+        return _unread(kind, [RowProblem(name, 0, "", "has no rows", "fill in a template")])
+    kinds = [found for found, _ in named if found]
+    kind = kind or (kinds[0] if kinds else _kind_of_grid(named[0][1]))
+    if kind is None:
+        return _unread(None, [_kindless(name)])
+    main = next((grid for found, grid in named if found is kind), named[0][1])
+    reading = _checked_grid(kind, main, name)
+    for found, grid in named:
+        if grid is main or found is None:
+            continue
+        label = f"{name}[{printable(grid.title)}]"
+        if kind is Kind.LABS and found is Kind.EVIDENCE:
+            _checked_grid(Kind.EVIDENCE, grid, label, into=reading)
+        else:
+            right = f"import the file again as {found}"
+            reading.problems.append(RowProblem(label, 0, "", f"was not read with {kind}", right, "warning"))
+    return reading
+
+
+def _checked_grid(kind: Kind, grid: Grid, name: str, into: Reading | None = None) -> Reading:
+    rows, problems = grid_rows(kind, grid, name)
+    return check_rows(kind, rows, name, problems, into)

@@ -1,0 +1,60 @@
+"""Every setting of the product, read once from the environment (prefix `GLORIA_`).
+
+In: environment variables. Out: one frozen `Settings`, passed to whatever needs
+it. It exists so that there is no hidden global state: a test or a notebook
+builds its own.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+DEFAULT_ENCODERS = "bundled,bundled-minilm,bundled-use"
+
+
+class Settings(BaseSettings):
+    """Where state lives and how it is indexed."""
+
+    model_config = SettingsConfigDict(env_prefix="GLORIA_", frozen=True, extra="ignore")
+
+    home: Path = Field(default=Path("gloria-data"), description="The one directory that holds all state.")
+    encoders: str = Field(
+        default=DEFAULT_ENCODERS,
+        description="Vector fields, comma separated: bundled, bundled-minilm, bundled-use, "
+        "or any name or folder that SentenceTransformer takes. The first one must cover every language.",
+    )
+    precision: str = Field(
+        default="auto",
+        pattern="^(auto|float32|bfloat16)$",
+        description="Arithmetic of the encoders; auto is bfloat16 where the CPU multiplies it faster (AMX).",
+    )
+    threads: int = Field(default=0, ge=0, le=256, description="Threads for encoding; 0 is one per core.")
+    database_url: str = Field(default="", description="SQLAlchemy URL; empty is gloria.db in the home.")
+
+    @property
+    def database_path(self) -> Path:
+        """The SQLite file used when no database URL is set."""
+        return self.home / "gloria.db"
+
+    @property
+    def index_path(self) -> Path:
+        """The folder of index generations."""
+        return self.home / "index"
+
+    @property
+    def models_path(self) -> Path:
+        """The folder of materialised encoders."""
+        return self.home / "models"
+
+    @property
+    def embeddings_path(self) -> Path:
+        """The embedding cache; it survives throwaway homes because encoding is the main cost."""
+        return self.home / "embeddings.db"
+
+    def encoder_names(self) -> list[str]:
+        """The configured vector fields in order, without blanks or repeats."""
+        names = [name.strip() for name in self.encoders.split(",")]
+        return list(dict.fromkeys(name for name in names if name))

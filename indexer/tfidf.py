@@ -1,0 +1,137 @@
+"""Terms in, TF-IDF cosine similarities out, over whole words or over parts of words.
+
+In: passages as lists of terms. Out: for a query the cosine similarity to every
+passage. It exists beside BM25 because needs are long: damping how often a term
+occurs on both sides ranks passages better for them (on `cordis_cleantech`
+nDCG@10 0.253 against 0.240 when summed over a lab), and because parts of words
+find what a stemmer keeps apart (photovoltaic, photovoltaics, agrivoltaic).
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+from indexer.lexical import terms
+
+FloatArray = npt.NDArray[np.float32]
+Analyzer = Callable[[str], list[str]]
+
+PART_LENGTHS = (4, 5)
+_LATIN_WORD = re.compile(r"[a-z0-9]+")
+
+
+class TfIdfError(RuntimeError):
+    """A TF-IDF index on disk can't be read."""
+
+
+def word_parts(text: str) -> list[str]:
+    """Return the four- and five-letter pieces of each Latin word, its edges marked, and all Chinese terms."""
+    found: list[str] = []
+    for term in terms(text):
+        if not _LATIN_WORD.fullmatch(term):
+            found.append(term)
+    for word in _LATIN_WORD.findall(text.lower()):
+        framed = f" {word} "
+        for size in PART_LENGTHS:
+            found += [framed[i : i + size] for i in range(max(1, len(framed) - size + 1))]
+    return found
+
+
+class TfIdfIndex:
+    """TF-IDF over a fixed list of passages: tf = 1 + ln(count), idf = 1 + ln((1 + n) / (1 + df)), rows of length 1."""
+
+    def __init__(self, vocabulary: dict[str, int], idf: FloatArray, matrix: sp.csr_matrix) -> None:
+        self._vocabulary = vocabulary
+        self._idf = idf
+        # By term, so that a query reads only the columns of its own terms.
+        self._by_term = matrix.T.tocsr()
+        self._matrix = matrix
+
+    @classmethod
+    def build(cls, documents: Sequence[Sequence[str]]) -> TfIdfIndex:
+        """Return an index over documents given as their terms."""
+        counts = [Counter(document) for document in documents]
+        frequency: Counter[str] = Counter()
+        for count in counts:
+            frequency.update(count.keys())
+        vocabulary = {term: i for i, term in enumerate(sorted(frequency))}
+        df = np.array([frequency[term] for term in vocabulary], dtype=np.float64)
+        idf = (1 + np.log((1 + len(documents)) / (1 + df))).astype(np.float32)
+        matrix = _weighted(counts, vocabulary, idf)
+        return cls(vocabulary, idf, matrix)
+
+    @property
+    def size(self) -> int:
+        """Number of documents."""
+        return int(self._matrix.shape[0])
+
+    def scores(self, query: Sequence[str]) -> FloatArray:
+        """Return the cosine similarity of a query to every document, shape (size,)."""
+        row = _weighted([Counter(query)], self._vocabulary, self._idf)
+        return np.asarray((row @ self._by_term).todense(), dtype=np.float32).ravel()
+
+    def inverse_frequency(self, term: str) -> float:
+        """Return the idf of a term, 0 for a term that occurs nowhere."""
+        position = self._vocabulary.get(term)
+        return 0.0 if position is None else float(self._idf[position])
+
+    def save(self, path: Path) -> None:
+        """Write the index to one `.npz` file, the same bytes for the same index."""
+        words = "\n".join(self._vocabulary).encode()
+        matrix = self._matrix
+        with path.open("wb") as file:
+            np.savez(
+                file,
+                words=np.frombuffer(words, dtype=np.uint8),
+                idf=self._idf,
+                data=matrix.data,
+                indices=matrix.indices,
+                indptr=matrix.indptr,
+                shape=np.array(matrix.shape),
+            )
+
+    @classmethod
+    def load(cls, path: Path, size: int) -> TfIdfIndex:
+        """Read an index that `save` wrote over `size` documents.
+
+        Raises:
+            TfIdfError: the file is missing, damaged or of another size.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                words = bytes(stored["words"]).decode()
+                shape = tuple(int(n) for n in stored["shape"])
+                matrix = sp.csr_matrix((stored["data"], stored["indices"], stored["indptr"]), shape=shape)
+                idf = stored["idf"]
+        except Exception as error:
+            raise TfIdfError(f"{path}: {type(error).__name__}: {error}") from error
+        vocabulary = {word: i for i, word in enumerate(words.split("\n") if words else [])}
+        if shape != (size, len(vocabulary)) or len(idf) != len(vocabulary):
+            raise TfIdfError(f"{path}: {shape} does not fit {size} documents and {len(vocabulary)} terms")
+        return cls(vocabulary, idf, matrix)
+
+
+def _weighted(counts: Sequence[Counter[str]], vocabulary: dict[str, int], idf: FloatArray) -> sp.csr_matrix:
+    indices: list[int] = []
+    values: list[float] = []
+    pointers = [0]
+    for count in counts:
+        known = sorted((vocabulary[term], n) for term, n in count.items() if term in vocabulary)
+        indices += [column for column, _ in known]
+        values += [n for _, n in known]
+        pointers.append(len(indices))
+    columns = np.asarray(indices, dtype=np.int32)
+    data = (1 + np.log(np.asarray(values, dtype=np.float32))) * idf[columns] if indices else np.zeros(0, np.float32)
+    matrix = sp.csr_matrix(
+        (data.astype(np.float32), columns, np.asarray(pointers, dtype=np.int32)), shape=(len(counts), len(vocabulary))
+    )
+    lengths = np.sqrt(np.asarray(matrix.multiply(matrix).sum(axis=1)).ravel())
+    lengths[lengths == 0] = 1
+    return sp.csr_matrix(sp.diags((1 / lengths).astype(np.float32)) @ matrix)

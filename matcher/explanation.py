@@ -1,0 +1,255 @@
+"""Why this lab: the passages that speak for it, what is missing, and a sentence for each side.
+
+In: a need, a lab, the scores of the lab's passages for the need and its asks.
+Out: an `Explanation` in Chinese and English, made of what the lab itself wrote.
+It exists because experts accept a ranking only if they can check it. The
+sentence for the lab says nothing of the need's text or of who asks: a need is
+confidential until it is released. Pure: no database, no model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from indexer.lexical import located_terms, terms
+from indexer.profiles import Lab, Need
+from indexer.snapshot import Snapshot
+from indexer.text import PROFILE, need_text, sentences
+from indexer.vocabulary import AskKind, label
+
+FloatArray = npt.NDArray[np.float64]
+
+PASSAGES_PER_ASK = 2
+WORDS_SHOWN = 6
+EXCERPT_CHARS = 160
+SECOND_PASSAGE_WITHIN = 1.0
+"""A second passage is shown if its standard score is at most this much lower."""
+COVERED_FROM = 1.5
+PARTLY_FROM = 0.5
+"""Standard scores from which an ask counts as covered, or covered in part."""
+OLD_YEARS = 8
+_FUNCTION_CHARACTERS = "的之了與和及或而並且在於由為以能可將被把也都就到從對讓使等每各其此該這那是有不無來去做出中上下內外前後時"
+"""Characters that begin or end a shared run without belonging to the word."""
+_RARE_IDF = 1.7
+"""A word in more than about half of all passages explains nothing."""
+
+
+@dataclass(frozen=True)
+class Speaking:
+    """A passage that speaks for the lab: where it is from, an excerpt, and the words it shares with the ask."""
+
+    source: str
+    kind: str
+    year: int | None
+    language: str
+    title: str
+    excerpt: str
+    words: tuple[str, ...]
+    score: float
+
+
+@dataclass(frozen=True)
+class AskEvidence:
+    """What speaks for the lab on one ask; `covered` is yes, partly or no. Without asks, the whole need is one."""
+
+    kind: str | None
+    text: str
+    covered: str
+    passages: tuple[Speaking, ...]
+
+
+@dataclass(frozen=True)
+class Bilingual:
+    """The same sentence in Traditional Chinese and English."""
+
+    zh: str
+    en: str
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why a lab is proposed for a need."""
+
+    asks: tuple[AskEvidence, ...]
+    missing: tuple[Bilingual, ...]
+    for_company: Bilingual
+    for_lab: Bilingual
+
+
+def explain(
+    *,
+    need: Need,
+    lab: Lab,
+    school_names: tuple[str, str],
+    snapshot: Snapshot,
+    rows: range,
+    answers: FloatArray,
+    ask_scores: FloatArray,
+) -> Explanation:
+    """Explain one pairing.
+
+    Args:
+        need: the need.
+        lab: the lab.
+        school_names: the lab's school in Chinese and English; empty if not stated.
+        snapshot: the index that holds the passages.
+        rows: numbers of the lab's passages.
+        answers: scores of all passages, row 0 for the whole need, then one row per ask.
+        ask_scores: the lab's standard score for each ask.
+    """
+    if need.asks:
+        asks = tuple(
+            _ask_evidence(ask.kind, ask.text, float(score), snapshot, rows, answers[i + 1])
+            for i, (ask, score) in enumerate(zip(need.asks, ask_scores, strict=True))
+        )
+    else:
+        whole = answers[0]
+        asks = (_ask_evidence(None, need_text(need), float(whole[rows].max()), snapshot, rows, whole),)
+    best = _best_passage(asks)
+    return Explanation(
+        asks=asks,
+        missing=tuple(_missing(need, lab, asks, snapshot, rows)),
+        for_company=_for_company(lab, school_names, asks, best),
+        for_lab=_for_lab(need, asks, best),
+    )
+
+
+def _ask_evidence(
+    kind: str | None, text: str, ask_score: float, snapshot: Snapshot, rows: range, answer: FloatArray
+) -> AskEvidence:
+    order = sorted(rows, key=lambda row: (-answer[row], row))[:PASSAGES_PER_ASK]
+    chosen = [row for row in order if answer[row] >= answer[order[0]] - SECOND_PASSAGE_WITHIN]
+    asked = frozenset(terms(text))
+    speaking = tuple(_speaking(snapshot, row, asked, float(answer[row])) for row in chosen)
+    covered = "yes" if ask_score >= COVERED_FROM else "partly" if ask_score >= PARTLY_FROM else "no"
+    return AskEvidence(kind, text, covered, speaking)
+
+
+def _speaking(snapshot: Snapshot, row: int, asked: frozenset[str], score: float) -> Speaking:
+    passage = snapshot.passages[row]
+    title, _, body = passage.text.partition("\n")
+    weight = snapshot.words.inverse_frequency
+    parts = sentences(body) or [title]
+    best = max(parts, key=lambda part: sum(weight(t) for t in set(terms(part)) & asked))
+    return Speaking(
+        source=passage.source,
+        kind=passage.kind,
+        year=passage.year,
+        language=passage.language,
+        title=_shortened(title),
+        excerpt=_shortened(best),
+        words=shared_words(passage.text, asked, snapshot),
+        score=score,
+    )
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= EXCERPT_CHARS else text[: EXCERPT_CHARS - 1].rstrip() + "…"
+
+
+def shared_words(text: str, asked: frozenset[str], snapshot: Snapshot) -> tuple[str, ...]:
+    """Return the words of a passage that the ask shares, as the passage writes them, rarest first.
+
+    Neighbouring Chinese pairs are joined to the phrase they come from; a single
+    character is no word; words found in half of all passages are left out.
+    """
+    spans: list[tuple[int, int, float]] = []
+    for term in located_terms(text):
+        rarity = snapshot.words.inverse_frequency(term.term)
+        if term.term not in asked or rarity < _RARE_IDF or term.end - term.start < 2:
+            continue
+        if spans and term.start < spans[-1][1]:
+            spans[-1] = (spans[-1][0], term.end, max(spans[-1][2], rarity))
+        else:
+            spans.append((term.start, term.end, rarity))
+    found: dict[str, float] = {}
+    for start, end, rarity in spans:
+        word = text[start:end].strip(_FUNCTION_CHARACTERS)
+        if len(word) < 2:
+            continue
+        length_bonus = 0.1 * min(len(word), 10)
+        found[word] = max(found.get(word, 0.0), rarity + length_bonus)
+    ranked = sorted(found, key=lambda word: (-found[word], word))
+    distinct: dict[str, str] = {}
+    for word in ranked:
+        distinct.setdefault(word.casefold(), word)
+    return tuple(distinct.values())[:WORDS_SHOWN]
+
+
+def _best_passage(asks: Sequence[AskEvidence]) -> Speaking:
+    """A piece of evidence convinces more than the lab's own summary, if one of them speaks at all."""
+    return max((p for ask in asks for p in ask.passages), key=lambda p: (p.kind != PROFILE, p.score, p.source))
+
+
+def _missing(
+    need: Need, lab: Lab, asks: Sequence[AskEvidence], snapshot: Snapshot, rows: range
+) -> list[Bilingual]:
+    found = []
+    for ask in asks:
+        if ask.covered == "no":
+            what = _shortened(ask.text)
+            found.append(Bilingual(f"無佐證直接支持：{what}", f"nothing speaks directly for: {what}"))
+        if ask.kind and lab.offers and ask.kind not in lab.offers:
+            zh, en = _kind_names(ask.kind)
+            found.append(Bilingual(f"實驗室未列出「{zh}」類合作", f"the lab does not list {en} among what it offers"))
+    if lab.capacity is None:
+        found.append(Bilingual("未說明可承接量能", "capacity is not stated"))
+    newest = max((snapshot.passages[row].year or 0 for row in rows), default=0)
+    if need.year and newest and need.year - newest >= OLD_YEARS:
+        found.append(Bilingual(f"最新佐證為 {newest} 年", f"the newest evidence is of {newest}"))
+    if need.languages and lab.languages and not set(need.languages) & set(lab.languages):
+        spoken = ", ".join(lab.languages)
+        found.append(Bilingual(f"工作語言為 {spoken}", f"the lab works in {spoken}"))
+    found += [Bilingual(f"實驗室聲明：{text}", f"the lab states: {text}") for text in lab.will_not_do]
+    return list(dict.fromkeys(found))
+
+
+def _kind_names(kind: str) -> tuple[str, str]:
+    return label(AskKind(kind)), kind
+
+
+def _kinds_covered(asks: Sequence[AskEvidence]) -> tuple[str, str]:
+    kinds = list(dict.fromkeys(ask.kind for ask in asks if ask.kind and ask.covered != "no"))
+    names = [_kind_names(kind) for kind in kinds]
+    return "、".join(zh for zh, _ in names), ", ".join(en for _, en in names)
+
+
+def _for_company(
+    lab: Lab, school_names: tuple[str, str], asks: Sequence[AskEvidence], best: Speaking
+) -> Bilingual:
+    kinds_zh, kinds_en = _kinds_covered(asks)
+    covered = sum(ask.covered != "no" for ask in asks)
+    school_zh = f"（{school_names[0]}）" if school_names[0] else ""
+    school_en = f" ({school_names[1]})" if school_names[1] else ""
+    year = f" ({best.year})" if best.year else ""
+    year_zh = f"（{best.year} 年）" if best.year else ""
+    words_zh = f"，與需求共同提到「{'」「'.join(best.words[:3])}」" if best.words else "，內容語意相近"
+    words_en = f", which shares {', '.join(best.words[:3])} with the need" if best.words else ", which is close in meaning"
+    part_zh = f"在 {len(asks)} 項需求中可支持 {covered} 項" if len(asks) > 1 else "可支持此需求"
+    part_en = f"speaks to {covered} of {len(asks)} asks" if len(asks) > 1 else "speaks to this need"
+    if covered == 0:
+        part_zh, part_en = "僅屬相關領域", "works in a neighbouring subject"
+    return Bilingual(
+        f"{lab.name}{school_zh}{part_zh}{f'（{kinds_zh}）' if kinds_zh else ''}："
+        f"「{best.title}」{year_zh}{words_zh}。",
+        f"{lab.name_en or lab.name}{school_en} {part_en}{f' ({kinds_en})' if kinds_en else ''}: "
+        f"“{best.title}”{year}{words_en}.",
+    )
+
+
+def _for_lab(need: Need, asks: Sequence[AskEvidence], best: Speaking) -> Bilingual:
+    """Say why the lab is asked without repeating the need: only kinds, fields and the lab's own work."""
+    kinds = list(dict.fromkeys(ask.kind for ask in need.asks)) or [AskKind.TECHNOLOGY.value]
+    kinds_zh = "、".join(_kind_names(kind)[0] for kind in kinds)
+    kinds_en = ", ".join(kinds)
+    fields = "、".join(need.fields)
+    fields_zh = f"（{fields}）" if fields else ""
+    fields_en = f" in {', '.join(need.fields)}" if need.fields else ""
+    return Bilingual(
+        f"有一項{kinds_zh}需求{fields_zh}與貴實驗室的「{best.title}」相關，想了解合作意願。",
+        f"A need for {kinds_en}{fields_en} relates to your “{best.title}”; would you like to hear more?",
+    )

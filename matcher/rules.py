@@ -1,0 +1,71 @@
+"""Hard rules: which labs may not be proposed for a need, and why.
+
+In: a need, its company and the labs. Out: for each rule the labs that it sets
+aside. It exists apart from the ranking because no score may ever outweigh a
+rule, and because an expert must be able to see who was left out and why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+
+from indexer.profiles import Company, Lab, Need
+
+
+class Rule(StrEnum):
+    """Why a lab is set aside; the first that applies is the one reported."""
+
+    EXCLUDED = "excluded"
+    CONFLICT = "conflict"
+    NO_CAPACITY = "no_capacity"
+    NOT_OFFERED = "not_offered"
+
+
+RULE_TEXTS = {
+    Rule.EXCLUDED: ("企業已排除", "excluded by the need"),
+    Rule.CONFLICT: ("利益衝突", "conflict of interest with the company"),
+    Rule.NO_CAPACITY: ("無承接量能", "no capacity for another project"),
+    Rule.NOT_OFFERED: ("未提供所需合作類型", "does not offer any kind of what is asked"),
+}
+"""What each rule means, in Chinese and English."""
+
+
+def set_aside(need: Need, labs: Iterable[Lab], company: Company | None = None) -> dict[Rule, list[str]]:
+    """Return the ids of the labs that may not be proposed, by rule, every rule present.
+
+    Args:
+        need: `excluded_labs`, `company` and the kinds of its asks decide.
+        labs: those to check.
+        company: the need's company, so that a conflict stated by name is found too.
+
+    A lab that states no offers or no capacity is not set aside for it.
+    """
+    result: dict[Rule, list[str]] = {rule: [] for rule in Rule}
+    excluded = set(need.excluded_labs)
+    names = _names(need, company)
+    kinds = {ask.kind for ask in need.asks}
+    for lab in labs:
+        rule = _rule(lab, excluded, names, kinds)
+        if rule is not None:
+            result[rule].append(lab.id)
+    return result
+
+
+def _names(need: Need, company: Company | None) -> set[str]:
+    names = {need.company or ""}
+    if company is not None:
+        names |= {company.id, company.name, company.name_en, company.tax_id or ""}
+    return {name.casefold() for name in names if name}
+
+
+def _rule(lab: Lab, excluded: set[str], company_names: set[str], kinds: set[str]) -> Rule | None:
+    if lab.id in excluded:
+        return Rule.EXCLUDED
+    if company_names & {name.casefold() for name in lab.conflicts}:
+        return Rule.CONFLICT
+    if lab.capacity == 0:
+        return Rule.NO_CAPACITY
+    if kinds and lab.offers and not kinds & set(lab.offers):
+        return Rule.NOT_OFFERED
+    return None

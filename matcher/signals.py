@@ -1,0 +1,190 @@
+"""How well each passage, and through its passages each lab, answers one text.
+
+In: a query text with its vectors, and an index snapshot. Out: standardised
+scores per passage by words and by meaning, and per lab by each view. It exists
+because how passages add up to a lab decides quality: a lab's score is the
+log of the sum of the exponentials of its passages' standard scores, which lets
+several good pieces of evidence count for more than one without letting many
+poor ones win (measured on `cordis_cleantech`: nDCG@10 0.242 against 0.180 for
+the best passage alone and 0.053 for the mean, same encoder).
+
+Words can be compared within one language only. A lab that has no passage in
+the need's language gets, in place of the word views, what the meaning view
+says of it (`stand_in`), so that a lab described in English is neither lost
+nor favoured for a Chinese need.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from indexer.lexical import terms
+from indexer.snapshot import Snapshot
+from indexer.text import language_of, languages_in
+from indexer.tfidf import word_parts
+from indexer.vectors import centred
+
+FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+
+ACROSS_FIELD = "bundled-use"
+"""The vector field that joins the first one between languages (it ranks worse within one)."""
+ENGLISH_FIELD = "bundled-minilm"
+"""The vector field for English texts and English passages."""
+STAND_IN = 0.85
+"""A meaning score stands in for missing word scores, a little damped: it is less certain."""
+GROUP_MINIMUM = 20
+"""Passages of one language below which they are standardised together with the others."""
+
+
+@dataclass(frozen=True)
+class Query:
+    """One text to search with; `vectors` has the raw vector of each field that covers it."""
+
+    text: str
+    vectors: Mapping[str, npt.NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class PassageSignals:
+    """Standard scores of every passage, shape (n passages,); `comparable` where words share the query's language."""
+
+    words: FloatArray
+    word_parts: FloatArray
+    meaning: FloatArray
+    english: FloatArray | None
+    comparable: BoolArray
+
+
+def standardised(values: FloatArray, groups: npt.NDArray[np.int64] | None = None) -> FloatArray:
+    """Return values with mean 0 and deviation 1, within each group that is large enough.
+
+    Groups smaller than `GROUP_MINIMUM` use the mean and deviation of all values.
+    """
+    out = _z(values, values)
+    if groups is not None:
+        for group in np.unique(groups):
+            members = groups == group
+            if members.sum() >= GROUP_MINIMUM:
+                out[members] = _z(values[members], values[members])
+    return out
+
+
+def _z(values: FloatArray, reference: FloatArray) -> FloatArray:
+    if not reference.size:
+        return np.zeros_like(values)
+    deviation = float(reference.std())
+    # Rounding leaves a deviation of about 1e-8 where all values are equal.
+    if deviation < 1e-6:
+        return np.zeros_like(values)
+    return np.asarray((values - reference.mean()) / deviation)
+
+
+class Searcher:
+    """A snapshot with what every query needs of it computed once."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
+        languages = [passage.language for passage in snapshot.passages]
+        self._language_names = sorted(set(languages))
+        self._language = np.array([self._language_names.index(x) for x in languages], dtype=np.int64)
+        self._starts = np.searchsorted(snapshot.lab_of_passage, np.arange(len(snapshot.lab_ids)))
+        self._log_weight = np.log([passage.weight for passage in snapshot.passages])
+
+    def passages_of(self, lab: int) -> range:
+        """Return the numbers of a lab's passages."""
+        end = self._starts[lab + 1] if lab + 1 < len(self._starts) else len(self.snapshot.passages)
+        return range(int(self._starts[lab]), int(end))
+
+    def passage_signals(self, query: Query) -> PassageSignals:
+        """Score every passage for a query."""
+        spoken = languages_in(query.text)
+        comparable = np.isin(self._language, [i for i, x in enumerate(self._language_names) if x in spoken])
+        words = self.snapshot.words.scores(terms(query.text)).astype(np.float64)
+        parts = self.snapshot.word_parts.scores(word_parts(query.text)).astype(np.float64)
+        return PassageSignals(
+            words=self._within(words, comparable),
+            word_parts=self._within(parts, comparable),
+            meaning=self._meaning(query, comparable),
+            english=self._english(query, comparable),
+            comparable=comparable,
+        )
+
+    def _within(self, scores: FloatArray, members: BoolArray) -> FloatArray:
+        out = np.zeros_like(scores)
+        out[members] = standardised(scores[members])
+        return out
+
+    def _meaning(self, query: Query, comparable: BoolArray) -> FloatArray:
+        first = self._field_scores(self.snapshot.fields[0].name, query)
+        if first is None:
+            return np.zeros(len(self.snapshot.passages))
+        meaning = standardised(first, self._language)
+        across = self._field_scores(ACROSS_FIELD, query)
+        if across is not None and not comparable.all():
+            both = meaning + standardised(across, self._language)
+            foreign = ~comparable
+            meaning[foreign] = standardised(both[foreign]) if foreign.sum() >= GROUP_MINIMUM else both[foreign] / 2
+        return meaning
+
+    def _english(self, query: Query, comparable: BoolArray) -> FloatArray | None:
+        scores = self._field_scores(ENGLISH_FIELD, query)
+        field = self.snapshot.field(ENGLISH_FIELD)
+        if scores is None or field is None:
+            return None
+        members = np.zeros(len(scores), dtype=bool)
+        members[field.rows] = True
+        return self._within(scores, members & comparable)
+
+    def _field_scores(self, name: str, query: Query) -> FloatArray | None:
+        field, vector = self.snapshot.field(name), query.vectors.get(name)
+        if field is None or vector is None or not field.index.size:
+            return None
+        asked = centred(vector[None, :], [language_of(query.text)], field.query_means)
+        scores = np.zeros(len(self.snapshot.passages))
+        scores[field.rows] = field.index.scores(asked)[0]
+        return scores
+
+    def soft_sum(self, scores: FloatArray, members: BoolArray | None = None) -> FloatArray:
+        """Return ln(sum of weight × e^score) over each lab's passages, shape (n labs,); -inf without any."""
+        weighted = scores + self._log_weight
+        if members is not None:
+            weighted = np.where(members, weighted, -np.inf)
+        with np.errstate(divide="ignore"):
+            return np.asarray(np.log(np.add.reduceat(np.exp(weighted), self._starts)))
+
+    def lab_views(self, signals: PassageSignals, query: Query) -> dict[str, FloatArray]:
+        """Return the standard score of every lab by each view, each of shape (n labs,)."""
+        meaning = standardised(self.soft_sum(signals.meaning))
+        instead = STAND_IN * meaning
+        comparable = np.add.reduceat(signals.comparable.astype(np.int64), self._starts) > 0
+        whole = self.snapshot.lab_words.scores(terms(query.text)).astype(np.float64)
+        views = {
+            "words_lab": _standardised_or(whole, comparable, instead),
+            "words": _standardised_or(self.soft_sum(signals.words, signals.comparable), comparable, instead),
+            "word_parts": _standardised_or(self.soft_sum(signals.word_parts, signals.comparable), comparable, instead),
+            "meaning": meaning,
+        }
+        views["meaning_english"] = instead
+        if signals.english is not None:
+            field = self.snapshot.field(ENGLISH_FIELD)
+            members = np.zeros(len(signals.english), dtype=bool)
+            members[field.rows if field else []] = True
+            members &= signals.comparable
+            english = np.add.reduceat(members.astype(np.int64), self._starts) > 0
+            views["meaning_english"] = _standardised_or(self.soft_sum(signals.english, members), english, instead)
+        return views
+
+    def answer(self, signals: PassageSignals) -> FloatArray:
+        """Return one score per passage: how well it answers by words and meaning together."""
+        return np.where(signals.comparable, (signals.words + signals.meaning) / 2, signals.meaning)
+
+
+def _standardised_or(values: FloatArray, valid: BoolArray, instead: FloatArray) -> FloatArray:
+    out = instead.copy()
+    out[valid] = _z(values[valid], values[valid])
+    return out
