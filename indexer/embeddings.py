@@ -13,18 +13,15 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
-from indexer.encoder import Encoder, Role
-
-FloatArray = npt.NDArray[np.float32]
-Progress = Callable[[int], None]
+from indexer.encoder import Encoder
+from indexer.encoding import FloatArray, Progress, Role
 
 CHUNK = 1024
 """Texts encoded between two commits: what a crash can lose."""
@@ -38,6 +35,10 @@ CREATE TABLE IF NOT EXISTS vector (
     PRIMARY KEY (encoder, content_hash)
 ) WITHOUT ROWID
 """
+
+
+class CacheError(RuntimeError):
+    """The cache file can't be used; the message says why and what to do."""
 
 
 def content_hash(text: str, role: Role) -> str:
@@ -55,7 +56,11 @@ class Embedded:
 
 
 class EmbeddingCache:
-    """Vectors on disk, keyed by encoder identity and content hash."""
+    """Vectors on disk, keyed by encoder identity and content hash; several processes may use the file at once.
+
+    Raises:
+        CacheError: at any use, if the file is damaged, locked for a minute, or can't be written.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -65,8 +70,16 @@ class EmbeddingCache:
 
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
-        with closing(sqlite3.connect(self.path, timeout=60)) as connection, connection:
-            yield connection
+        try:
+            with closing(sqlite3.connect(self.path, timeout=60)) as connection, connection:
+                yield connection
+        except sqlite3.OperationalError as error:
+            raise CacheError(f"the embedding cache {self.path} can't be used: {error}") from error
+        except sqlite3.DatabaseError as error:
+            raise CacheError(
+                f"the embedding cache {self.path} is damaged ({error}); delete it and run: gloria reindex "
+                "(all texts will be encoded anew)"
+            ) from error
 
     def embed(
         self, texts: Sequence[str], *, role: Role, encoder: Encoder, progress: Progress | None = None
@@ -92,7 +105,7 @@ class EmbeddingCache:
             vectors = encoder.encode([missing[h] for h in chunk], role=role, progress=progress)
             self._write(encoder, chunk, vectors)
             known.update(zip(chunk, vectors, strict=True))
-        # Asking the encoder for its dimensions would load the model, which a warm cache makes needless.
+        # Asking the encoder for its dimensions may load the model, which a warm cache makes needless.
         rows = np.stack([known[key] for key in hashes]) if hashes else np.zeros((0, encoder.dims), dtype=np.float32)
         return Embedded(vectors=rows, encoded=len(missing), reused=reused)
 

@@ -11,7 +11,6 @@ words are stemmed.
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -26,8 +25,10 @@ if TYPE_CHECKING:
 
 FloatArray = npt.NDArray[np.float32]
 
-K1 = 1.5
-B = 0.75
+K1, B = 1.5, 0.75
+"""BM25's usual parameters, for passages."""
+LAB_K1, LAB_B = 2.0, 0.4
+"""For a whole lab: a long list of evidence is an achievement more than verbosity, so length is damped less."""
 _CJK = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u3005\u3007"
 _RUNS = re.compile(rf"[{_CJK}]+|[^\W_{_CJK}]+(?:[.\-'’][^\W_{_CJK}]+)*")
 _CJK_RUN = re.compile(rf"[{_CJK}]")
@@ -70,7 +71,9 @@ def _stopwords() -> frozenset[str]:
 
 def _fold(text: str) -> str:
     """Lower-case and simplify without moving a character: positions must keep their meaning."""
-    lowered = "".join(c.lower() if len(c.lower()) == 1 else c for c in text)
+    lowered = text.lower()
+    if len(lowered) != len(text):
+        lowered = "".join(c.lower() if len(c.lower()) == 1 else c for c in text)
     simplified = str(_simplifier().convert(lowered))
     if len(simplified) == len(lowered):
         return simplified
@@ -81,9 +84,10 @@ def located_terms(text: str) -> list[Term]:
     """Return the terms of a text with their positions, in reading order.
 
     CJK runs give each character and each pair of neighbours; Latin words give
-    their stem, hyphenated ones also the stems of their parts.
+    their stem, hyphenated ones the stems of their parts. The text is taken as
+    it is: normalising would move positions, and records were normalised at import.
     """
-    folded = _fold(unicodedata.normalize("NFC", text))
+    folded = _fold(text)
     found: list[Term] = []
     for run in _RUNS.finditer(folded):
         start, word = run.start(), run.group()
@@ -119,16 +123,18 @@ class LexicalIndex:
         self.size = size
 
     @classmethod
-    def build(cls, documents: Sequence[Sequence[str]]) -> LexicalIndex:
+    def build(cls, documents: Sequence[Sequence[str]], *, k1: float = K1, b: float = B) -> LexicalIndex:
         """Return an index over documents given as their terms; the order of terms in the vocabulary is sorted."""
         import bm25s
         from bm25s.tokenization import Tokenized
 
         vocabulary = {term: i for i, term in enumerate(sorted({term for doc in documents for term in doc}))}
-        model = bm25s.BM25(k1=K1, b=B, method="lucene")
-        if vocabulary:
-            ids = [[vocabulary[term] for term in doc] for doc in documents]
-            model.index(Tokenized(ids=ids, vocab=vocabulary), show_progress=False)
+        model = bm25s.BM25(k1=k1, b=b, method="lucene")
+        ids = [[vocabulary[term] for term in doc] for doc in documents]
+        if not vocabulary:
+            # bm25s can't index texts without any term; a term that no query has stands for none.
+            vocabulary, ids = {"": 0}, [[0] for _ in documents]
+        model.index(Tokenized(ids=ids, vocab=vocabulary), show_progress=False)
         return cls(model, len(documents))
 
     def scores(self, query: Sequence[str]) -> FloatArray:
@@ -137,7 +143,7 @@ class LexicalIndex:
         Args:
             query: terms as `terms` gives them; a repeated term counts as often as it occurs.
         """
-        vocabulary = getattr(self._model, "vocab_dict", None) or {}
+        vocabulary = self._model.vocab_dict
         ids = np.array([vocabulary[term] for term in query if term in vocabulary], dtype=np.int32)
         if not len(ids):
             return np.zeros(self.size, dtype=np.float32)
@@ -145,8 +151,7 @@ class LexicalIndex:
 
     def document_frequency(self, term: str) -> int:
         """Return in how many documents a term occurs."""
-        vocabulary = getattr(self._model, "vocab_dict", None) or {}
-        position = vocabulary.get(term)
+        position = self._model.vocab_dict.get(term)
         if position is None:
             return 0
         pointers = self._model.scores["indptr"]
@@ -168,6 +173,9 @@ class LexicalIndex:
 
         try:
             model = bm25s.BM25.load(str(folder), load_corpus=False)
+            documents = int(model.scores["num_docs"])
         except Exception as error:
             raise LexicalIndexError(f"{folder}: {type(error).__name__}: {error}") from error
+        if documents != size:
+            raise LexicalIndexError(f"{folder}: an index of {documents} texts, expected {size}")
         return cls(model, size)

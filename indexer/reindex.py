@@ -14,14 +14,17 @@ import resource
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from hashlib import sha256
 
 import numpy as np
-import numpy.typing as npt
+import orjson
 from sqlmodel import Session
 
 from indexer.embeddings import EmbeddingCache
 from indexer.encoder import Encoder, load_encoders
-from indexer.lexical import LexicalIndex, terms
+from indexer.encoding import FloatArray
+from indexer.generation import FORMAT
+from indexer.lexical import LAB_B, LAB_K1, LexicalIndex, terms
 from indexer.loading import load_labs, load_needs
 from indexer.profiles import Lab, Need
 from indexer.settings import Settings
@@ -30,7 +33,6 @@ from indexer.text import Passage, fingerprint, lab_passages, language_of, need_t
 from indexer.tfidf import TfIdfIndex, word_parts
 from indexer.vectors import LANGUAGE_MINIMUM, VectorIndex, centred, language_means
 
-FloatArray = npt.NDArray[np.float32]
 StageProgress = Callable[[str, int, int], None]
 """Called with a stage's name, how much of it is done, and how much there is."""
 
@@ -41,7 +43,12 @@ class ReindexError(RuntimeError):
 
 @dataclass
 class ReindexReport:
-    """What a re-index did. Counts are distinct passages per encoder; times are in seconds."""
+    """What a re-index did.
+
+    `reused` and `encoded` count vectors: distinct texts of labs and needs, once
+    for each encoder. `dropped` counts distinct passages that the generation
+    before had and this one has not. Times are in seconds, memory in megabytes.
+    """
 
     generation: str = ""
     changed: bool = True
@@ -76,6 +83,7 @@ def reindex(
     Raises:
         ReindexError: there are no labs.
         EncoderError: an encoder can't be loaded.
+        CacheError: the embedding cache can't be used.
         OSError: the disk is full or not writable; the current generation stays.
     """
     started = time.perf_counter()
@@ -94,16 +102,16 @@ def reindex(
     report.encoders = [encoder.identity for encoder in encoders]
     report.dropped = _dropped(previous, passages)
     cache = EmbeddingCache(settings.embeddings_path)
-    fields = []
-    for encoder in encoders:
-        fields.append(_vector_field(encoder, passages, needs, cache, report, tell))
-    if previous is not None and not full and _is_current(previous, fingerprints, report.encoders, report.encoded):
+    queries = need_queries(needs)
+    embedded = [_embedded(encoder, passages, queries, cache, report, tell=tell) for encoder in encoders]
+    inputs = _inputs(fingerprints, report.encoders, queries)
+    if previous is not None and previous.inputs == inputs and not full:
         report.generation, report.changed = previous.generation, False
     else:
         tell("index", 0, 1)
-        report.generation = publish(
-            settings.index_path, _contents(labs, passages, by_lab, fingerprints, fields)
-        ).generation
+        fields = [_vector_field(item) for item in embedded]
+        contents = _contents(inputs, labs, passages, fingerprints, fields)
+        report.generation = publish(settings.index_path, contents).generation
         tell("index", 1, 1)
     report.total_s = round(time.perf_counter() - started, 3)
     report.encoding_s = round(report.encoding_s, 3)
@@ -122,13 +130,9 @@ def _dropped(previous: Snapshot | None, passages: Sequence[Passage]) -> int:
     return len({p.text for p in previous.passages} - {p.text for p in passages}) if previous else 0
 
 
-def _is_current(previous: Snapshot, fingerprints: dict[str, str], identities: list[str], encoded: int) -> bool:
-    return (
-        encoded == 0
-        and previous.lab_fingerprints == fingerprints
-        and list(previous.lab_fingerprints) == list(fingerprints)
-        and [f.identity for f in previous.fields] == identities
-    )
+def _inputs(fingerprints: dict[str, str], identities: Sequence[str], queries: Sequence[str]) -> str:
+    """Hash everything that decides what a generation holds."""
+    return sha256(orjson.dumps([FORMAT, list(fingerprints.items()), identities, queries])).hexdigest()
 
 
 def covered(language: str, languages: Sequence[str] | frozenset[str] | None) -> bool:
@@ -136,19 +140,32 @@ def covered(language: str, languages: Sequence[str] | frozenset[str] | None) -> 
     return languages is None or language in languages
 
 
-def _vector_field(
+@dataclass(frozen=True)
+class _Embedded:
+    """What one encoder made of the passages it covers (`rows` are their numbers) and of the needs."""
+
+    encoder: Encoder
+    rows: list[int]
+    vectors: FloatArray
+    languages: list[str]
+    query_vectors: FloatArray
+    query_languages: list[str]
+
+
+def _embedded(
     encoder: Encoder,
     passages: Sequence[Passage],
-    needs: Sequence[Need],
+    queries: Sequence[str],
     cache: EmbeddingCache,
     report: ReindexReport,
+    *,
     tell: StageProgress,
-) -> VectorField:
-    rows = [i for i, p in enumerate(passages) if covered(p.language, encoder.languages)]
+) -> _Embedded:
+    rows = [i for i, passage in enumerate(passages) if covered(passage.language, encoder.languages)]
     texts = [passages[i].text for i in rows]
-    languages = [passages[i].language for i in rows]
-    queries = [text for text in need_queries(needs) if covered(language_of(text), encoder.languages)]
-    total, done = len(set(texts)) + len(set(queries)), 0
+    asked = {text: language_of(text) for text in queries}
+    asked_here = [text for text in queries if covered(asked[text], encoder.languages)]
+    total, done = len(set(texts)) + len(set(asked_here)), 0
 
     def count(n: int) -> None:
         nonlocal done
@@ -156,20 +173,33 @@ def _vector_field(
         tell(encoder.name, done, total)
 
     started = time.perf_counter()
-    embedded = cache.embed(texts, role="passage", encoder=encoder, progress=count)
-    asked = cache.embed(queries, role="query", encoder=encoder, progress=count)
-    report.encoding_s += time.perf_counter() - started if embedded.encoded + asked.encoded else 0.0
-    report.encoded += embedded.encoded + asked.encoded
-    report.reused += embedded.reused + asked.reused
-    means = language_means(embedded.vectors, languages)
+    labs_side = cache.embed(texts, role="passage", encoder=encoder, progress=count)
+    needs_side = cache.embed(asked_here, role="query", encoder=encoder, progress=count)
+    encoded = labs_side.encoded + needs_side.encoded
+    report.encoding_s += time.perf_counter() - started if encoded else 0.0
+    report.encoded += encoded
+    report.reused += labs_side.reused + needs_side.reused
+    return _Embedded(
+        encoder=encoder,
+        rows=rows,
+        vectors=labs_side.vectors,
+        languages=[passages[i].language for i in rows],
+        query_vectors=needs_side.vectors,
+        query_languages=[asked[text] for text in asked_here],
+    )
+
+
+def _vector_field(embedded: _Embedded) -> VectorField:
+    encoder = embedded.encoder
+    means = language_means(embedded.vectors, embedded.languages)
     return VectorField(
         name=encoder.name,
         identity=encoder.identity,
         languages=None if encoder.languages is None else tuple(sorted(encoder.languages)),
-        index=VectorIndex.build(centred(embedded.vectors, languages, means)),
-        rows=np.array(rows, dtype=np.int64),
+        index=VectorIndex.build(centred(embedded.vectors, embedded.languages, means)),
+        rows=np.array(embedded.rows, dtype=np.int64),
         passage_means=means,
-        query_means=_query_means(asked.vectors, [language_of(text) for text in queries], means),
+        query_means=_query_means(embedded.query_vectors, embedded.query_languages, means),
     )
 
 
@@ -189,24 +219,22 @@ def _query_means(
 
 
 def _contents(
+    inputs: str,
     labs: Sequence[Lab],
     passages: Sequence[Passage],
-    by_lab: dict[str, list[Passage]],
     fingerprints: dict[str, str],
     fields: Sequence[VectorField],
 ) -> Contents:
     passage_terms = [terms(passage.text) for passage in passages]
-    lab_terms: list[list[str]] = []
-    position = 0
-    for lab in labs:
-        size = len(by_lab[lab.id])
-        lab_terms.append([term for items in passage_terms[position : position + size] for term in items])
-        position += size
+    lab_terms: dict[str, list[str]] = {lab.id: [] for lab in labs}
+    for passage, found in zip(passages, passage_terms, strict=True):
+        lab_terms[passage.lab_id] += found
     return Contents(
+        inputs=inputs,
         lab_fingerprints=fingerprints,
         passages=passages,
         fields=fields,
         words=TfIdfIndex.build(passage_terms),
         word_parts=TfIdfIndex.build([word_parts(passage.text) for passage in passages]),
-        lab_words=LexicalIndex.build(lab_terms),
+        lab_words=LexicalIndex.build(list(lab_terms.values()), k1=LAB_K1, b=LAB_B),
     )

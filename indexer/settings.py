@@ -21,6 +21,9 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="GLORIA_", frozen=True, extra="ignore")
 
     home: Path = Field(default=Path("gloria-data"), description="The one directory that holds all state.")
+    cache: Path | None = Field(
+        default=None, description="Where models and embeddings are kept; default: in the home. They hold no records."
+    )
     encoders: str = Field(
         default=DEFAULT_ENCODERS,
         description="Vector fields, comma separated: bundled, bundled-minilm, bundled-use, "
@@ -47,12 +50,12 @@ class Settings(BaseSettings):
     @property
     def models_path(self) -> Path:
         """The folder of materialised encoders."""
-        return self.home / "models"
+        return (self.cache or self.home) / "models"
 
     @property
     def embeddings_path(self) -> Path:
         """The embedding cache; it survives throwaway homes because encoding is the main cost."""
-        return self.home / "embeddings.db"
+        return (self.cache or self.home) / "embeddings.db"
 
     def encoder_names(self) -> list[str]:
         """The configured vector fields in order, without blanks or repeats."""

@@ -9,13 +9,8 @@ people who are working with it.
 
 from __future__ import annotations
 
-import hashlib
-import os
-import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
+from indexer.generation import SnapshotError, current_generation, publish_generation, verified_manifest
 from indexer.lexical import LexicalIndex, LexicalIndexError
 from indexer.text import Passage
 from indexer.tfidf import TfIdfError, TfIdfIndex
@@ -30,14 +26,7 @@ from indexer.vectors import VectorIndex, VectorIndexError
 
 FloatArray = npt.NDArray[np.float32]
 
-FORMAT = 1
-KEPT_GENERATIONS = 3
-POINTER = "CURRENT"
-MANIFEST = "manifest.json"
-
-
-class SnapshotError(RuntimeError):
-    """There is no usable index; the message says which file and what to do."""
+__all__ = ["Contents", "Snapshot", "SnapshotError", "VectorField", "current_generation", "open_snapshot", "publish"]
 
 
 @dataclass(frozen=True)
@@ -59,10 +48,14 @@ class VectorField:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Everything a search needs, of one generation. Passages are grouped by lab, in the order of `lab_ids`."""
+    """Everything a search needs, of one generation. Passages are grouped by lab, in the order of `lab_ids`.
+
+    `inputs` is a hash of what the generation was made from.
+    """
 
     generation: str
     created_at: str
+    inputs: str
     lab_ids: tuple[str, ...]
     passages: tuple[Passage, ...]
     lab_of_passage: npt.NDArray[np.int64]
@@ -79,8 +72,12 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Contents:
-    """What `publish` writes; the same values as in `Snapshot`, before they have a generation."""
+    """What `publish` writes; the same values as in `Snapshot`, before they have a generation.
 
+    `inputs` is a hash of everything the values were made from: equal inputs, equal contents.
+    """
+
+    inputs: str
     lab_fingerprints: dict[str, str]
     passages: Sequence[Passage]
     fields: Sequence[VectorField]
@@ -99,97 +96,8 @@ def publish(index_path: Path, contents: Contents) -> Snapshot:
         SnapshotError: what was written can't be read back.
         OSError: the disk is full or not writable; the current generation stays.
     """
-    index_path.mkdir(parents=True, exist_ok=True)
-    staging = index_path / f".staging-{os.getpid()}"
-    shutil.rmtree(staging, ignore_errors=True)
-    staging.mkdir()
-    try:
-        _write_files(staging, contents)
-        generation = _write_manifest(staging, contents)
-        target = index_path / generation
-        if target.exists() and _damage(target) is not None:
-            shutil.rmtree(target)
-        if not target.exists():
-            staging.rename(target)
-            _sync_folder(index_path)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-    opened = _open_generation(target)
-    _write_synced(index_path / f".{POINTER}", generation.encode())
-    (index_path / f".{POINTER}").rename(index_path / POINTER)
-    _sync_folder(index_path)
-    _prune(index_path, generation)
-    return opened
-
-
-def open_snapshot(index_path: Path) -> Snapshot:
-    """Return the current generation after checking every byte of it.
-
-    Raises:
-        SnapshotError: there is none, or a file of it is missing or damaged.
-    """
-    return _open_generation(index_path / current_generation(index_path))
-
-
-def current_generation(index_path: Path) -> str:
-    """Return the name of the current generation.
-
-    Raises:
-        SnapshotError: nothing was published yet.
-    """
-    try:
-        name = (index_path / POINTER).read_text(encoding="ascii").strip()
-    except FileNotFoundError:
-        raise SnapshotError(f"there is no index in {index_path}; run: gloria reindex") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise SnapshotError(f"{index_path / POINTER} can't be read ({error}); run: gloria reindex --full") from error
-    if not name.isalnum():
-        raise SnapshotError(f"{index_path / POINTER} does not name a generation; run: gloria reindex --full")
-    return name
-
-
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """Return a generation's manifest.
-
-    Raises:
-        SnapshotError: it is missing, not JSON, or of another format.
-    """
-    path = folder / MANIFEST
-    try:
-        manifest: dict[str, Any] = orjson.loads(path.read_bytes())
-        version = manifest["format"]
-    except (OSError, orjson.JSONDecodeError, KeyError, TypeError) as error:
-        raise SnapshotError(f"{path} can't be read ({error}); run: gloria reindex --full") from error
-    if version != FORMAT:
-        raise SnapshotError(f"{path} has format {version}, this release reads {FORMAT}; run: gloria reindex --full")
-    return manifest
-
-
-def _write_files(folder: Path, contents: Contents) -> None:
-    rows = [[p.lab_id, p.source, p.kind, p.text, p.language, p.year, p.weight] for p in contents.passages]
-    (folder / "passages.json").write_bytes(orjson.dumps(rows))
-    (folder / "labs.json").write_bytes(orjson.dumps(contents.lab_fingerprints))
-    contents.words.save(folder / "words.npz")
-    contents.word_parts.save(folder / "word_parts.npz")
-    contents.lab_words.save(folder / "lab_words")
-    for i, field in enumerate(contents.fields):
-        (folder / f"vectors-{i}.faiss").write_bytes(field.index.to_bytes())
-        np.savez(
-            folder / f"vectors-{i}.npz",
-            rows=field.rows,
-            **{f"passage:{key}": value for key, value in field.passage_means.items()},
-            **{f"query:{key}": value for key, value in field.query_means.items()},
-        )
-
-
-def _write_manifest(folder: Path, contents: Contents) -> str:
-    files = {}
-    for path in _files(folder):
-        with path.open("rb") as file:
-            files[path.relative_to(folder).as_posix()] = {"bytes": path.stat().st_size, "sha256": _sha256(path)}
-            os.fsync(file.fileno())
-    manifest: dict[str, Any] = {
-        "format": FORMAT,
+    facts = {
+        "inputs": contents.inputs,
         "counts": {"labs": len(contents.lab_fingerprints), "passages": len(contents.passages)},
         "encoders": [
             {
@@ -201,91 +109,61 @@ def _write_manifest(folder: Path, contents: Contents) -> str:
             }
             for field in contents.fields
         ],
-        "files": files,
     }
-    # The date stays out of the name: the same contents are the same generation.
-    generation = hashlib.sha256(orjson.dumps(manifest, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
-    manifest["created_at"] = datetime.now(UTC).isoformat(timespec="seconds")
-    _write_synced(folder / MANIFEST, orjson.dumps(manifest, option=orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2))
-    for path in [folder, *(p for p in folder.rglob("*") if p.is_dir())]:
-        _sync_folder(path)
-    return generation
+    return publish_generation(
+        index_path, fill=lambda folder: _write_files(folder, contents), facts=facts, read=_open_generation
+    )
 
 
-def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)
+def open_snapshot(index_path: Path) -> Snapshot:
+    """Return the current generation after checking every byte of it.
+
+    Raises:
+        SnapshotError: there is none, or a file of it is missing or damaged.
+    """
+    return _open_generation(index_path / current_generation(index_path))
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _write_synced(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _prune(index_path: Path, current: str) -> None:
-    generations = [path for path in index_path.iterdir() if path.is_dir() and not path.name.startswith(".")]
-    generations.sort(key=lambda path: (path.name == current, path.stat().st_mtime), reverse=True)
-    for old in generations[KEPT_GENERATIONS:]:
-        shutil.rmtree(old, ignore_errors=True)
-
-
-def _damage(folder: Path) -> str | None:
-    """Return what is wrong with a generation's files, None if every byte is as published."""
-    listed = read_manifest(folder)["files"]
-    for name, expected in listed.items():
-        path = folder / name
-        if not path.is_file():
-            return f"{path} is missing"
-        if path.stat().st_size != expected["bytes"]:
-            return f"{path} has {path.stat().st_size} bytes instead of {expected['bytes']}"
-        if _sha256(path) != expected["sha256"]:
-            return f"{path} is damaged (its sha256 differs from the manifest's)"
-    return None
-
-
-@contextmanager
-def _readable(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, LexicalIndexError, TfIdfError, VectorIndexError, ValueError, KeyError, TypeError) as error:
-        raise SnapshotError(f"{folder} can't be read ({error}); run: gloria reindex --full") from error
+def _write_files(folder: Path, contents: Contents) -> None:
+    rows = [[p.lab_id, p.source, p.kind, p.text, p.language, p.year, p.weight] for p in contents.passages]
+    (folder / "passages.json").write_bytes(orjson.dumps(rows))
+    (folder / "labs.json").write_bytes(orjson.dumps(contents.lab_fingerprints))
+    contents.words.save(folder / "words.npz")
+    contents.word_parts.save(folder / "word_parts.npz")
+    contents.lab_words.save(folder / "lab_words")
+    for i, field in enumerate(contents.fields):
+        (folder / f"vectors-{i}.faiss").write_bytes(field.index.to_bytes())
+        arrays: dict[str, Any] = {"rows": field.rows}
+        arrays |= {f"passage:{key}": value for key, value in field.passage_means.items()}
+        arrays |= {f"query:{key}": value for key, value in field.query_means.items()}
+        np.savez(folder / f"vectors-{i}.npz", **arrays)
 
 
 def _open_generation(folder: Path) -> Snapshot:
-    manifest = read_manifest(folder)
-    with _readable(folder):
-        damage = _damage(folder)
-        if damage is not None:
-            raise SnapshotError(f"{damage}; run: gloria reindex --full")
-        fingerprints: dict[str, str] = orjson.loads((folder / "labs.json").read_bytes())
-        passages = tuple(Passage(*row) for row in orjson.loads((folder / "passages.json").read_bytes()))
-        lab_rows = {lab_id: i for i, lab_id in enumerate(fingerprints)}
-        return Snapshot(
-            generation=folder.name,
-            created_at=manifest["created_at"],
-            lab_ids=tuple(fingerprints),
-            passages=passages,
-            lab_of_passage=np.array([lab_rows[p.lab_id] for p in passages], dtype=np.int64),
-            lab_fingerprints=fingerprints,
-            fields=tuple(_open_field(folder, i, entry) for i, entry in enumerate(manifest["encoders"])),
-            words=TfIdfIndex.load(folder / "words.npz", len(passages)),
-            word_parts=TfIdfIndex.load(folder / "word_parts.npz", len(passages)),
-            lab_words=LexicalIndex.load(folder / "lab_words", len(fingerprints)),
-        )
+    manifest = verified_manifest(folder)
+    try:
+        return _read_files(folder, manifest)
+    except (OSError, LexicalIndexError, TfIdfError, VectorIndexError, ValueError, LookupError, TypeError) as error:
+        raise SnapshotError(f"{folder} can't be read ({error}); run: gloria reindex --full") from error
+
+
+def _read_files(folder: Path, manifest: dict[str, Any]) -> Snapshot:
+    fingerprints: dict[str, str] = orjson.loads((folder / "labs.json").read_bytes())
+    passages = tuple(Passage(*row) for row in orjson.loads((folder / "passages.json").read_bytes()))
+    lab_rows = {lab_id: i for i, lab_id in enumerate(fingerprints)}
+    return Snapshot(
+        generation=folder.name,
+        created_at=manifest["created_at"],
+        inputs=manifest["inputs"],
+        lab_ids=tuple(fingerprints),
+        passages=passages,
+        lab_of_passage=np.array([lab_rows[p.lab_id] for p in passages], dtype=np.int64),
+        lab_fingerprints=fingerprints,
+        fields=tuple(_open_field(folder, i, entry) for i, entry in enumerate(manifest["encoders"])),
+        words=TfIdfIndex.load(folder / "words.npz", len(passages)),
+        word_parts=TfIdfIndex.load(folder / "word_parts.npz", len(passages)),
+        lab_words=LexicalIndex.load(folder / "lab_words", len(fingerprints)),
+    )
 
 
 def _open_field(folder: Path, number: int, entry: dict[str, Any]) -> VectorField:

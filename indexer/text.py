@@ -21,10 +21,10 @@ CHINESE, ENGLISH = "zh", "en"
 
 _CHINESE_SHARE = 0.15
 """A Chinese character says about as much as a Latin word: a small share of them makes a text Chinese."""
-_HAN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
+_HAN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]+")
 _LATIN_WORD = re.compile(r"[A-Za-z][A-Za-z\-']+")
 _LATIN_WORDS_FOR_ENGLISH = 12
-_LETTER = re.compile(r"[^\W\d_]")
+_LETTERS = re.compile(r"[^\W\d_]+")
 _SENTENCE_END = re.compile(r"(?<=[。!?！？；;])|(?<=[.])\s+|\n+")
 _SENTENCE_MIN_CHARS = 6
 
@@ -46,10 +46,13 @@ class Passage:
     weight: float
 
 
+def _count(characters: re.Pattern[str], text: str) -> int:
+    return sum(map(len, characters.findall(text)))
+
+
 def language_of(text: str) -> str:
     """Return `zh` for a text that is Chinese for the most part, else `en`."""
-    letters = len(_LETTER.findall(text))
-    return CHINESE if letters and len(_HAN.findall(text)) > _CHINESE_SHARE * letters else ENGLISH
+    return CHINESE if _count(_HAN, text) > _CHINESE_SHARE * _count(_LETTERS, text) else ENGLISH
 
 
 def languages_in(text: str) -> frozenset[str]:
@@ -59,7 +62,7 @@ def languages_in(text: str) -> frozenset[str]:
     """
     main = language_of(text)
     words = len(_LATIN_WORD.findall(text))
-    second = main == CHINESE and words >= max(_LATIN_WORDS_FOR_ENGLISH, len(_HAN.findall(text)) // 4)
+    second = main == CHINESE and words >= max(_LATIN_WORDS_FOR_ENGLISH, _count(_HAN, text) // 4)
     return frozenset({main, ENGLISH} if second else {main})
 
 

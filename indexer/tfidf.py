@@ -47,12 +47,11 @@ def word_parts(text: str) -> list[str]:
 class TfIdfIndex:
     """TF-IDF over a fixed list of passages: tf = 1 + ln(count), idf = 1 + ln((1 + n) / (1 + df)), rows of length 1."""
 
-    def __init__(self, vocabulary: dict[str, int], idf: FloatArray, matrix: sp.csr_matrix) -> None:
+    def __init__(self, vocabulary: dict[str, int], idf: FloatArray, by_term: sp.csr_matrix) -> None:
         self._vocabulary = vocabulary
         self._idf = idf
-        # By term, so that a query reads only the columns of its own terms.
-        self._by_term = matrix.T.tocsr()
-        self._matrix = matrix
+        # One row per term, so that a query reads only the rows of its own terms.
+        self._by_term = by_term
 
     @classmethod
     def build(cls, documents: Sequence[Sequence[str]]) -> TfIdfIndex:
@@ -64,13 +63,12 @@ class TfIdfIndex:
         vocabulary = {term: i for i, term in enumerate(sorted(frequency))}
         df = np.array([frequency[term] for term in vocabulary], dtype=np.float64)
         idf = (1 + np.log((1 + len(documents)) / (1 + df))).astype(np.float32)
-        matrix = _weighted(counts, vocabulary, idf)
-        return cls(vocabulary, idf, matrix)
+        return cls(vocabulary, idf, _weighted(counts, vocabulary, idf).T.tocsr())
 
     @property
     def size(self) -> int:
         """Number of documents."""
-        return int(self._matrix.shape[0])
+        return int(self._by_term.shape[1])
 
     def scores(self, query: Sequence[str]) -> FloatArray:
         """Return the cosine similarity of a query to every document, shape (size,)."""
@@ -85,7 +83,7 @@ class TfIdfIndex:
     def save(self, path: Path) -> None:
         """Write the index to one `.npz` file, the same bytes for the same index."""
         words = "\n".join(self._vocabulary).encode()
-        matrix = self._matrix
+        matrix = self._by_term
         with path.open("wb") as file:
             np.savez(
                 file,
@@ -113,8 +111,8 @@ class TfIdfIndex:
         except Exception as error:
             raise TfIdfError(f"{path}: {type(error).__name__}: {error}") from error
         vocabulary = {word: i for i, word in enumerate(words.split("\n") if words else [])}
-        if shape != (size, len(vocabulary)) or len(idf) != len(vocabulary):
-            raise TfIdfError(f"{path}: {shape} does not fit {size} documents and {len(vocabulary)} terms")
+        if shape != (len(vocabulary), size) or len(idf) != len(vocabulary):
+            raise TfIdfError(f"{path}: {shape} does not fit {len(vocabulary)} terms and {size} documents")
         return cls(vocabulary, idf, matrix)
 
 

@@ -13,7 +13,7 @@ needs and English labs the reciprocal rank rises from 0.67 to 0.76.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,8 @@ FloatArray = npt.NDArray[np.float32]
 
 LANGUAGE_MINIMUM = 20
 """Texts of one language on one side below which the side's overall mean is used."""
+OWN_MEAN = 1e-4
+"""Length of what centring leaves below which a vector counts as its own mean."""
 
 
 class VectorIndexError(ValueError):
@@ -47,20 +49,20 @@ def language_means(vectors: FloatArray, languages: Sequence[str]) -> dict[str, F
     return means
 
 
-def centred(vectors: FloatArray, languages: Sequence[str], means: dict[str, FloatArray]) -> FloatArray:
+def centred(vectors: FloatArray, languages: Sequence[str], means: Mapping[str, FloatArray]) -> FloatArray:
     """Subtract each row's language mean and bring the rows back to length 1.
 
     A row that is its own mean keeps its direction: centring would leave nothing of it.
     """
     if not means:
         return vectors
-    out = vectors.copy()
-    for i, language in enumerate(languages):
-        shifted = vectors[i] - means.get(language, means[""])
-        length = float(np.linalg.norm(shifted))
-        if length > 1e-4:  # noqa: PLR2004
-            out[i] = shifted / length
-    return out
+    tags = np.asarray(languages)
+    offsets = np.empty_like(vectors)
+    for language in set(languages):
+        offsets[tags == language] = means.get(language, means[""])
+    shifted = vectors - offsets
+    lengths = np.linalg.norm(shifted, axis=1, keepdims=True)
+    return np.where(lengths > OWN_MEAN, shifted / np.maximum(lengths, OWN_MEAN), vectors)
 
 
 class VectorIndex:
@@ -78,7 +80,7 @@ class VectorIndex:
         """
         import faiss
 
-        if vectors.ndim != 2:  # noqa: PLR2004
+        if vectors.ndim != 2:
             raise VectorIndexError(f"vectors must have two dimensions, got shape {vectors.shape}")
         lengths = np.linalg.norm(vectors, axis=1)
         if not np.isfinite(lengths).all() or (lengths == 0).any():
@@ -98,12 +100,13 @@ class VectorIndex:
         return int(self._index.d)
 
     def rows(self) -> FloatArray:
-        """Return the indexed vectors, shape (size, dims), as a view that must not be written to."""
+        """Return the indexed vectors, shape (size, dims): a read-only view, valid while this index lives."""
         import faiss
 
         if not self.size:
             return np.zeros((0, self.dims), dtype=np.float32)
         flat: FloatArray = faiss.rev_swig_ptr(self._index.get_xb(), self.size * self.dims)
+        flat.flags.writeable = False
         return flat.reshape(self.size, self.dims)
 
     def scores(self, queries: FloatArray) -> FloatArray:
@@ -114,7 +117,7 @@ class VectorIndex:
     def search(self, queries: FloatArray, top: int) -> tuple[FloatArray, npt.NDArray[np.int64]]:
         """Return scores and row numbers of the `top` nearest rows, both of shape (n queries, min(top, size))."""
         self._check(queries)
-        top = min(top, self.size)
+        top = max(0, min(top, self.size))
         if not top:
             empty = np.zeros((len(queries), 0))
             return empty.astype(np.float32), empty.astype(np.int64)
@@ -123,7 +126,7 @@ class VectorIndex:
 
     def _check(self, queries: FloatArray) -> None:
         # FAISS guards the dimension with an assert, which kills the process in some builds.
-        if queries.ndim != 2 or queries.shape[1] != self.dims:  # noqa: PLR2004
+        if queries.ndim != 2 or queries.shape[1] != self.dims:
             raise VectorIndexError(f"queries must have shape (n, {self.dims}), got {queries.shape}")
         if not np.isfinite(queries).all():
             raise VectorIndexError("a query vector is not finite")
@@ -147,8 +150,9 @@ class VectorIndex:
             index = faiss.deserialize_index(np.frombuffer(content, dtype=np.uint8))
         except Exception as error:
             raise VectorIndexError(f"not a FAISS index: {error}") from error
-        if not isinstance(index, faiss.IndexFlat) or (index.ntotal, index.d) != (size, dims):
+        if not isinstance(index, faiss.IndexFlatIP) or (index.ntotal, index.d) != (size, dims):
             raise VectorIndexError(
-                f"expected a flat index of {size} vectors with {dims} dimensions, got {index.ntotal} with {index.d}"
+                f"expected an exact inner-product index of {size} vectors with {dims} dimensions, "
+                f"got {type(index).__name__} of {index.ntotal} with {index.d}"
             )
         return cls(index)

@@ -1,0 +1,48 @@
+"""Candidates → features → ranking → explanation: everything between an index and an answer.
+
+The functions here are the package's documented surface for notebooks and other
+programs; the command line calls the same code.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from indexer.settings import Settings
+    from matcher.evaluation import Evaluation
+    from matcher.pairings import LabMatch, MatchResult
+
+__all__ = ["evaluate", "match", "match_lab"]
+
+
+def match(need_id: str, settings: Settings, *, top: int = 10) -> MatchResult:
+    """Return the `top` labs for a need, ranked and explained; for many needs open a `Matcher` once.
+
+    Raises:
+        UnknownRecordError: there is no such need.
+        SnapshotError: there is no usable index.
+    """
+    from matcher.pairings import Matcher
+
+    return Matcher.open(settings).match(need_id, top)
+
+
+def match_lab(lab_id: str, settings: Settings, *, top: int = 10) -> list[LabMatch]:
+    """Return the `top` needs that a lab should hear of; raises as `match` does."""
+    from matcher.pairings import Matcher
+
+    return Matcher.open(settings).match_lab(lab_id, top)
+
+
+def evaluate(qrels: Path | str, settings: Settings, *, baselines: bool = True) -> Evaluation:
+    """Measure the ranking of every need in the home against TREC judgements.
+
+    Raises:
+        EvaluationError: the file has no usable line.
+        SnapshotError: there is no usable index.
+    """
+    from matcher.evaluation import evaluate_home
+
+    return evaluate_home(settings, Path(qrels), baselines=baselines)

@@ -207,6 +207,8 @@ class Matcher:
                     "run: gloria reindex"
                 )
             asked = [text for text in wanted if covered(language_of(text), field.languages)]
+            if not asked:
+                continue
             for text, vector in zip(asked, cache.embed(asked, role="query", encoder=encoder).vectors, strict=True):
                 vectors[text][field.name] = vector
         for need in needs:

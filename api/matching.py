@@ -1,0 +1,121 @@
+"""`gloria match` and `gloria run`: ranked, explained labs for a need, needs for a lab, and runs of all needs.
+
+In: the records and the index of the home. Out: matches to read or as JSON, or
+a TREC run in a file.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TextIO
+
+import typer
+
+from api.opening import read_settings
+from api.refusals import RefusedError
+from api.screen import Screen, write_document
+
+if TYPE_CHECKING:
+    from matcher.pairings import Matcher
+
+_PROMINENCE = {"high": ("高", "high"), "medium": ("中", "medium"), "low": ("低", "low"), "": ("未填", "not stated")}
+
+
+def match(
+    context: typer.Context,
+    need_id: Annotated[str | None, typer.Argument(help="The id of a need.")] = None,
+    lab: Annotated[str | None, typer.Option(help="The other direction: needs that this lab should hear of.")] = None,
+    top: Annotated[int, typer.Option(min=1, help="How many to show.")] = 5,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+) -> None:
+    """Show the best labs for a need, with reasons."""
+    if (need_id is None) == (lab is None):
+        raise typer.BadParameter("give the id of a need, or --lab with the id of a lab", param_hint="NEED_ID")
+    from api.documents import lab_document, match_document
+    from api.printing import print_lab_matches, print_match
+    from matcher.pairings import Matcher
+
+    screen = Screen.of(context)
+    matcher = Matcher.open(read_settings())
+    if lab is not None:
+        matches = matcher.match_lab(lab, top)
+        if as_json:
+            write_document(lab_document(matcher, lab, matches))
+        else:
+            print_lab_matches(screen, matcher, lab, matches)
+        return
+    result = matcher.match(need_id or "", top)
+    if as_json:
+        write_document(match_document(matcher, result))
+    else:
+        print_match(screen, matcher, result)
+
+
+def number_or_all(value: str) -> int | None:
+    """Read `--top`: a number from 1 on, or `all` (None)."""
+    if value == "all":
+        return None
+    if not value.isascii() or not value.isdigit() or not 0 < int(value) < 2**31:
+        raise typer.BadParameter(f"{value!r} is neither a number from 1 on nor all", param_hint="--top")
+    return int(value)
+
+
+def run(
+    context: typer.Context,
+    top: Annotated[str, typer.Option(help="How many labs per need: a number or all.")],
+    out: Annotated[Path, typer.Option(help="File to write; an existing one is replaced when all is done.")],
+) -> None:
+    """Rank the labs for every need; lines of `need Q0 lab rank score tag`."""
+    depth = number_or_all(top)
+    from matcher.pairings import Matcher
+    from matcher.run import write_run
+
+    screen = Screen.of(context)
+    matcher = Matcher.open(read_settings())
+    if not matcher.needs:
+        raise RefusedError("no needs are stored; import some first: gloria import needs.jsonl")
+    for warning in matcher.warnings:
+        screen.warn(warning)
+    with replaced(out) as file, screen.progress() as tell:
+        shown = write_run(matcher, depth, file, progress=lambda done, total: tell("match", done, total))
+    _say_exposure(screen, matcher, shown)
+
+
+@contextmanager
+def replaced(path: Path) -> Iterator[TextIO]:
+    """Open a file for writing that takes the place of `path` only once it is complete."""
+    if path.exists() and not path.is_file():
+        with path.open("w", encoding="utf-8", newline="\n") as file:
+            yield file
+        return
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        with partial.open("w", encoding="utf-8", newline="\n") as file:
+            yield file
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _say_exposure(screen: Screen, matcher: Matcher, shown: Counter[str]) -> None:
+    """Say how often schools of each prominence are shown, beside their share of all labs."""
+    lines, labs = shown.total(), _labs_by_prominence(matcher)
+    parts = [
+        f"{screen.text(*names)} {shown[key] / lines:.0%} ({labs[key] / labs.total():.0%})"
+        for key, names in _PROMINENCE.items()
+        if lines and labs[key]
+    ]
+    listed = ", ".join(parts)
+    screen.note(
+        f"寫出 {lines} 列；依學校知名度之曝光（括號內為占全部實驗室之比例）：{listed}",
+        f"{lines} lines; shown by prominence of the school (in brackets: share of all labs): {listed}",
+    )
+
+
+def _labs_by_prominence(matcher: Matcher) -> Counter[str]:
+    """Return how many labs belong to schools of each prominence ("" if not known)."""
+    schools = (matcher.schools.get(lab.school or "") for lab in matcher.labs.values())
+    return Counter((school.prominence if school else None) or "" for school in schools)

@@ -1,0 +1,91 @@
+"""The one table of errors that a user can cause, and what is said about each.
+
+In: an exception that ended a command. Out: a message and the exit code, or
+None for a fault of ours, which must not be hidden. It exists so that bad input
+never ends in a traceback. Errors are known by where they are found, so that
+`gloria --help` does not import the modules that define them.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+REFUSED = 1
+WRONG_USAGE = 2
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """What to tell the user, and the exit code."""
+
+    message: str
+    exit_code: int = REFUSED
+
+
+class RefusedError(Exception):
+    """A command can't do what was asked; the message says why and what would be right."""
+
+
+def _as_it_says(error: Any) -> Refusal:
+    return Refusal(str(error))
+
+
+def _operating_system(error: Any) -> Refusal:
+    reason = error.strerror or str(error)
+    return Refusal(f"{error.filename}: {reason}" if error.filename else reason)
+
+
+def _database(error: Any) -> Refusal:
+    reason = getattr(error, "orig", None) or error
+    return Refusal(f"the database can't be used: {reason}; run: gloria doctor")
+
+
+def _setting(error: Any) -> Refusal:
+    if error.title != "Settings":
+        raise error
+    lines = []
+    for detail in error.errors(include_url=False):
+        name = "GLORIA_" + "_".join(map(str, detail["loc"])).upper()
+        lines.append(f"{name}={detail['input']}: {detail['msg']}")
+    return Refusal("\n".join(lines), WRONG_USAGE)
+
+
+def _database_url(error: Any) -> Refusal:
+    example = "sqlite:////path/gloria.db"
+    return Refusal(f"GLORIA_DATABASE_URL: {error}; leave it empty or give one such as {example}", WRONG_USAGE)
+
+
+def _missing_package(error: Any) -> Refusal:
+    return Refusal(f"{error}; the installation is not complete: pip install -e . -c constraints.txt")
+
+
+TABLE: dict[str, Callable[[Any], Refusal]] = {
+    "api.refusals.RefusedError": _as_it_says,
+    "indexer.encoder.EncoderError": _as_it_says,
+    "indexer.reindex.ReindexError": _as_it_says,
+    "indexer.snapshot.SnapshotError": _as_it_says,
+    "matcher.evaluation.EvaluationError": _as_it_says,
+    "matcher.pairings.UnknownRecordError": _as_it_says,
+    "matcher.ranker.WeightsError": _as_it_says,
+    "pydantic.ValidationError": _setting,
+    "sqlalchemy.exc.ArgumentError": _database_url,
+    "sqlalchemy.exc.DBAPIError": _database,
+    "sqlite3.DatabaseError": _database,
+    "builtins.ModuleNotFoundError": _missing_package,
+    "builtins.OSError": _operating_system,
+}
+"""Where each error is found, and what to say about it; the first that fits decides."""
+
+
+def refusal(error: Exception) -> Refusal | None:
+    """Return what to say about an error, None if it is a fault of ours."""
+    for place, tell in TABLE.items():
+        module, _, name = place.rpartition(".")
+        # A module that nobody imported can't have raised anything.
+        kind = getattr(sys.modules.get(module), name, None)
+        if kind is not None and isinstance(error, kind):
+            return tell(error)
+    return None

@@ -1,0 +1,100 @@
+"""What a command says, and where: results on stdout, everything else on stderr, in Chinese or English.
+
+In: the language chosen, whether a program reads along (`--json`). Out: text
+for people through rich, or one JSON document on stdout. It exists so that no
+command can mix the two, and so that every text is said in one language at a
+time.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+
+class Language(StrEnum):
+    """The language of headings, labels and explanations; records stay as they were written."""
+
+    ZH = "zh"
+    EN = "en"
+
+
+STAGES = {
+    "model": ("準備模型（僅一次）", "preparing the model (once)"),
+    "index": ("建立索引", "building the index"),
+    "match": ("配對", "matching"),
+}
+"""What the stages of a long job are called; any other name is an encoder's."""
+
+
+def write_document(value: object) -> None:
+    """Write one JSON document to stdout, as UTF-8 whatever the terminal's encoding is."""
+    text = json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False) + "\n"
+    # Half characters, which only a broken argument can bring in, become JSON escapes.
+    sys.stdout.buffer.write(text.encode("utf-8", "backslashreplace"))
+    sys.stdout.buffer.flush()
+
+
+class Screen:
+    """The two streams and the language of one command."""
+
+    def __init__(self, language: Language = Language.ZH) -> None:
+        self.language = language
+        self.out = Console(highlight=False, markup=False, emoji=False)
+        self.err = Console(highlight=False, markup=False, emoji=False, stderr=True)
+
+    @classmethod
+    def of(cls, context: typer.Context) -> Screen:
+        """Return the screen of a command with the language given before it."""
+        return cls(context.obj if isinstance(context.obj, Language) else Language.ZH)
+
+    def text(self, zh: str, en: str) -> str:
+        """Return the one of two texts that is in the chosen language."""
+        return zh if self.language is Language.ZH else en
+
+    def say(self, zh: str, en: str, style: str = "") -> None:
+        """Print a result."""
+        self.out.print(Text(self.text(zh, en), style))
+
+    def note(self, zh: str, en: str) -> None:
+        """Print what is not the result, on stderr."""
+        self.err.print(Text(self.text(zh, en), "dim"), soft_wrap=True)
+
+    def complain(self, message: str, style: str = "red") -> None:
+        """Print an error or a warning as one line on stderr, so that it can be searched."""
+        self.err.print(Text(message, style), soft_wrap=True)
+
+    def warn(self, message: str) -> None:
+        """Print a warning that nobody can overlook, on stderr."""
+        self.err.print(Text(f"{self.text('注意', 'Warning')}: {message}", "bold black on yellow"))
+
+    @contextmanager
+    def progress(self) -> Iterator[Callable[[str, int, int], None]]:
+        """Show a bar per stage on stderr; yields the function to call with stage, done and total."""
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+        columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
+        with Progress(*columns, TimeElapsedColumn(), console=self.err) as bars:
+            tasks: dict[str, TaskID] = {}
+
+            def tell(stage: str, done: int, total: int) -> None:
+                if stage not in tasks:
+                    zh, en = STAGES.get(stage, (f"向量 {stage}", f"vectors {stage}"))
+                    tasks[stage] = bars.add_task(self.text(zh, en))
+                bars.update(tasks[stage], completed=done, total=total)
+
+            yield tell
+
+
+def finish(refused: Any) -> None:
+    """End the command with exit code 1 if something was refused."""
+    if refused:
+        raise typer.Exit(1)

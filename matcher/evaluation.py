@@ -1,0 +1,315 @@
+"""Rankings and judgements in, measures out.
+
+In: a run (ours, a baseline's or a file's) and TREC qrels. Out: the mean of each
+measure per system, and for each baseline the difference to ours with a 95 %
+interval from a paired bootstrap over needs. It exists so that nobody has to
+believe a ranking: measures are computed by `ir-measures`, and any collection
+in the exchange format can be evaluated with one command.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from sqlmodel import Session
+
+from indexer.database import open_engine
+from indexer.importing import import_file
+from indexer.reindex import ReindexError, reindex
+from indexer.settings import Settings
+from matcher.baselines import baseline_runs
+from matcher.pairings import Matcher
+from matcher.run import TAG, Run, ranked, write_lines
+
+MEASURES = ("nDCG@10", "RR", "R@10", "R@100", "P@5")
+DEPTH = 1000
+"""Labs per need in a run unless told otherwise; no default measure looks deeper."""
+BOOTSTRAP_SAMPLES = 10_000
+SEED = 106
+
+Qrels = dict[str, dict[str, int]]
+Progress = Callable[[str, int, int], None]
+"""Called with a stage's name, how much of it is done, and how much there is."""
+
+
+class EvaluationError(ValueError):
+    """Nothing can be evaluated; the message says what is wrong and what would be right."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Mean of a difference with the bounds of its 95 % interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Means per system and measure over `n_needs` judged needs; `problems` says what was left out."""
+
+    n_needs: int
+    systems: dict[str, dict[str, float]]
+    differences: dict[str, dict[str, Interval]] = field(default_factory=dict)
+    per_need: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, object]:
+        """Return what `--json` prints."""
+        content: dict[str, object] = {"n_needs": self.n_needs, "systems": self.systems}
+        if self.differences:
+            content["differences"] = {
+                system: {name: [i.mean, i.low, i.high] for name, i in row.items()}
+                for system, row in self.differences.items()
+            }
+        return content
+
+
+def evaluate_home(
+    settings: Settings,
+    qrels: Path,
+    *,
+    run: Path | None = None,
+    measures: Sequence[str] = MEASURES,
+    baselines: bool = False,
+    top: int | None = DEPTH,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Evaluate the records and index of a home, or a run file, against judgements.
+
+    Raises:
+        EvaluationError: a file has no usable line, or a measure is unknown.
+        SnapshotError: there is no usable index.
+    """
+    judged, problems = read_qrels(qrels)
+    checked = _measures(measures)
+    if run is not None and not baselines:
+        ours, more = read_run(run)
+        return _evaluation(judged, {run.stem: ours}, checked, problems + more)
+    matcher = Matcher.open(settings)
+    problems += _unknown(judged, matcher) + list(matcher.warnings)
+    if run is not None:
+        ours, more = read_run(run)
+        problems += more
+    else:
+        ours = _ranked(matcher, top, progress)
+    systems = {TAG: ours} | (baseline_runs(matcher, top) if baselines else {})
+    return _evaluation(judged, systems, checked, problems)
+
+
+def evaluate_collection(
+    settings: Settings,
+    labs: Path,
+    needs: Path,
+    qrels: Path,
+    *,
+    run_out: Path | None = None,
+    top: int | None = DEPTH,
+    measures: Sequence[str] = MEASURES,
+    baselines: bool = False,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Import a collection into a throwaway home, index it, rank every need and evaluate.
+
+    Raises:
+        EvaluationError: a file has no usable row.
+        OSError: a file can't be read or written.
+    """
+    judged, problems = read_qrels(qrels)
+    checked = _measures(measures)
+    with collection_home(settings, labs, needs, progress) as (matcher, refused):
+        problems += refused + _unknown(judged, matcher)
+        ours = _ranked(matcher, top, progress)
+        if run_out is not None:
+            with run_out.open("w", encoding="utf-8", newline="\n") as out:
+                for need_id, scores in ours.items():
+                    write_lines(out, need_id, scores)
+        systems = {TAG: ours} | (baseline_runs(matcher, top) if baselines else {})
+    return _evaluation(judged, systems, checked, problems)
+
+
+@contextmanager
+def collection_home(
+    settings: Settings, labs: Path, needs: Path, progress: Progress | None = None
+) -> Iterator[tuple[Matcher, list[str]]]:
+    """Give a matcher over two files in a throwaway home, and a message per refused row.
+
+    Models and embeddings are kept in the settings' own cache; nothing else is.
+
+    Raises:
+        EvaluationError: a file has no usable row.
+    """
+    with tempfile.TemporaryDirectory(prefix="gloria-collection-") as folder:
+        throwaway = settings.model_copy(
+            update={"home": Path(folder), "cache": settings.cache or settings.home, "database_url": ""}
+        )
+        refused = _import_and_index(throwaway, labs, needs, progress)
+        yield Matcher.open(throwaway), refused
+
+
+def _import_and_index(settings: Settings, labs: Path, needs: Path, progress: Progress | None) -> list[str]:
+    engine = open_engine(settings)
+    problems = []
+    try:
+        with Session(engine) as session:
+            for path, kind in ((labs, "labs"), (needs, "needs")):
+                report = import_file(session, path, kind)
+                problems += [str(problem) for problem in report.errors]
+                if not report.created:
+                    raise EvaluationError(f"{path}: no usable row of {kind}" + "".join(f"\n{p}" for p in problems[:5]))
+            session.commit()
+            try:
+                reindex(session, settings, progress=progress)
+            except ReindexError as error:
+                raise EvaluationError(str(error)) from error
+    finally:
+        engine.dispose()
+    return problems
+
+
+def _ranked(matcher: Matcher, top: int | None, progress: Progress | None) -> Run:
+    tell = progress or (lambda stage, done, total: None)
+    return dict(ranked(matcher, top, lambda done, total: tell("match", done, total)))
+
+
+def _unknown(judged: Qrels, matcher: Matcher) -> list[str]:
+    needs = sorted(judged.keys() - matcher.needs.keys())
+    labs = sorted({lab for grades in judged.values() for lab in grades} - matcher.labs.keys())
+    return [
+        f"qrels judge {len(ids)} {what} that are not stored, such as {ids[0]}"
+        for what, ids in (("needs", needs), ("labs", labs))
+        if ids
+    ]
+
+
+def read_qrels(path: Path) -> tuple[Qrels, list[str]]:
+    """Read TREC judgements, `need 0 lab grade` per line.
+
+    Returns:
+        grades by need and lab, and one message per refused line.
+
+    Raises:
+        EvaluationError: no line can be used, or no lab is graded above 0.
+    """
+    judged: Qrels = {}
+    problems = []
+    for number, parts in _lines(path):
+        try:
+            need_id, _, lab_id, grade = parts
+            judged.setdefault(need_id, {})[lab_id] = int(grade)
+        except ValueError:
+            problems.append(f"{path.name}:{number} expected `need 0 lab grade` with a whole number as grade")
+    if not any(grade > 0 for grades in judged.values() for grade in grades.values()):
+        detail = "".join(f"\n{problem}" for problem in problems[:3])
+        raise EvaluationError(f"{path}: no lab is judged relevant; expected lines such as `need-1 0 lab-1 2`{detail}")
+    return judged, problems
+
+
+def read_run(path: Path) -> tuple[Run, list[str]]:
+    """Read a TREC run, `need Q0 lab rank score tag` per line; the order is that of the scores.
+
+    Returns:
+        scores by need and lab, and one message per refused line.
+
+    Raises:
+        EvaluationError: no line can be used.
+    """
+    run: Run = {}
+    problems = []
+    for number, parts in _lines(path):
+        try:
+            need_id, _, lab_id, _, score, _ = parts
+            value = float(score)
+            if not np.isfinite(value):
+                raise ValueError(score)
+        except ValueError:
+            problems.append(f"{path.name}:{number} expected `need Q0 lab rank score tag` with a number as score")
+            continue
+        run.setdefault(need_id, {})[lab_id] = value
+    if not run:
+        raise EvaluationError(f"{path}: no usable line; expected such as `need-1 Q0 lab-1 1 7.5 {TAG}`")
+    return run, problems
+
+
+def _lines(path: Path) -> Iterable[tuple[int, list[str]]]:
+    try:
+        content = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise EvaluationError(f"{path} is not UTF-8 text; save it as UTF-8") from error
+    for number, line in enumerate(content.splitlines(), start=1):
+        if line.strip():
+            yield number, line.split()
+
+
+def _measures(names: Sequence[str]) -> dict[str, object]:
+    import ir_measures
+
+    found = {}
+    for name in names:
+        try:
+            found[name] = ir_measures.parse_measure(name)
+        except (ValueError, NameError, SyntaxError, TypeError) as error:
+            raise EvaluationError(f"unknown measure {name!r}; known are such as {', '.join(MEASURES)}") from error
+    if not found:
+        raise EvaluationError(f"no measure is named; give such as {','.join(MEASURES)}")
+    return found
+
+
+def measure(judged: Mapping[str, Mapping[str, int]], run: Run, names: Sequence[str]) -> dict[str, dict[str, float]]:
+    """Return each measure's value for each judged need; a need that the run lacks has 0.
+
+    Args:
+        judged: grades by need and lab; needs without a relevant lab are left out.
+        run: scores by need and lab.
+        names: measures as `ir-measures` writes them.
+    """
+    import ir_measures
+
+    wanted = _measures(names)
+    needs = {need: dict(grades) for need, grades in judged.items() if any(grade > 0 for grade in grades.values())}
+    values: dict[str, dict[str, float]] = {name: dict.fromkeys(sorted(needs), 0.0) for name in wanted}
+    by_measure = {str(parsed): name for name, parsed in wanted.items()}
+    for metric in ir_measures.iter_calc(list(wanted.values()), needs, run):
+        values[by_measure[str(metric.measure)]][metric.query_id] = float(metric.value)
+    return values
+
+
+def _evaluation(
+    judged: Qrels, systems: Mapping[str, Run], measures: Mapping[str, object], problems: list[str]
+) -> Evaluation:
+    names = list(measures)
+    per_need = {system: measure(judged, run, names) for system, run in systems.items()}
+    means = {
+        system: {name: float(np.mean(list(values[name].values()))) for name in names}
+        for system, values in per_need.items()
+    }
+    first, *others = per_need
+    differences = {
+        other: {name: paired_bootstrap(_row(per_need[first][name]), _row(per_need[other][name])) for name in names}
+        for other in others
+    }
+    n_needs = len(next(iter(per_need[first].values())))
+    return Evaluation(n_needs, means, differences, per_need, problems)
+
+
+def _row(values: Mapping[str, float]) -> npt.NDArray[np.float64]:
+    return np.array([values[need] for need in sorted(values)])
+
+
+def paired_bootstrap(ours: npt.NDArray[np.float64], theirs: npt.NDArray[np.float64]) -> Interval:
+    """Return the mean of ours − theirs over needs, with the percentile 95 % interval of a paired bootstrap.
+
+    The seed is fixed: the same input gives the same interval.
+    """
+    difference = ours - theirs
+    chance = np.random.default_rng(SEED)
+    picks = chance.integers(0, len(difference), size=(BOOTSTRAP_SAMPLES, len(difference)))
+    low, high = np.percentile(difference[picks].mean(axis=1), [2.5, 97.5])
+    return Interval(float(difference.mean()), float(low), float(high))

@@ -1,0 +1,89 @@
+"""`gloria import`: what was done is said, bad rows are named, and a second import changes nothing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+def counts(document: Any) -> list[tuple[int, int, int, int]]:
+    return [(f["created"], f["updated"], f["unchanged"], f["refused"]) for f in document["files"]]
+
+
+def write_lines(path: Path, *rows: object) -> Path:
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def test_counts_are_said_in_both_languages(gloria: Any, slice_of_world: Path, tmp_path: Path) -> None:
+    labs = slice_of_world / "labs.jsonl"
+    assert gloria("import", labs, home=tmp_path / "zh").out == "labs.jsonl labs：新增 27、更新 0、不變 0、拒收 0\n"
+    english = gloria("--lang", "en", "import", labs, home=tmp_path / "en")
+    assert english.out == "labs.jsonl labs: 27 created, 0 updated, 0 unchanged, 0 refused\n"
+    assert (english.code, english.err) == (0, "")
+
+
+def test_a_second_import_changes_nothing(gloria: Any, slice_of_world: Path, own_home: Path) -> None:
+    before = (own_home / "gloria.db").read_bytes()
+    answer = gloria("import", slice_of_world / "labs.jsonl", slice_of_world / "needs.jsonl", "--json", home=own_home)
+    assert counts(answer.document) == [(0, 0, 27, 0), (0, 0, 12, 0)]
+    assert (own_home / "gloria.db").read_bytes() == before
+
+
+def test_a_dry_run_writes_nothing(gloria: Any, slice_of_world: Path, tmp_path: Path) -> None:
+    for _ in range(2):
+        answer = gloria("import", "--dry-run", "--json", slice_of_world / "labs.jsonl", home=tmp_path)
+        assert (answer.code, counts(answer.document)) == (0, [(27, 0, 0, 0)])
+    assert counts(gloria("import", slice_of_world / "labs.jsonl", "--json", home=tmp_path).document) == [(27, 0, 0, 0)]
+
+
+def test_a_bad_row_is_named_and_the_good_one_is_kept(gloria: Any, tmp_path: Path) -> None:
+    path = write_lines(
+        tmp_path / "labs.jsonl", {"id": "lab-a", "name": "甲"}, {"id": "lab-b", "name": "乙", "capacity": -1}
+    )
+    answer = gloria("import", path, home=tmp_path / "home")
+    assert answer.code == 1
+    assert answer.out == "labs.jsonl labs：新增 1、更新 0、不變 0、拒收 1\n"
+    assert answer.err.startswith("labs.jsonl:2 capacity: ")
+    good = write_lines(tmp_path / "good_labs.jsonl", {"id": "lab-b", "name": "乙", "capacity": 1})
+    assert gloria("import", good, home=tmp_path / "home").code == 0
+
+
+def test_json_lists_every_problem(gloria: Any, tmp_path: Path) -> None:
+    path = write_lines(tmp_path / "labs.jsonl", {"id": "lab-b", "name": "乙", "capacity": -1})
+    document = gloria("import", path, "--json", home=tmp_path / "home").document
+    assert [(p["file"], p["row"], p["field"], p["severity"]) for p in document["files"][0]["problems"]] == [
+        ("labs.jsonl", 1, "capacity", "error")
+    ]
+
+
+def test_a_missing_file_does_not_stop_the_others(gloria: Any, slice_of_world: Path, tmp_path: Path) -> None:
+    answer = gloria("import", tmp_path / "none.jsonl", slice_of_world / "labs.jsonl", home=tmp_path / "home")
+    assert answer.code == 1
+    assert answer.err == f"{tmp_path}/none.jsonl: No such file or directory\n"
+    assert answer.out == "labs.jsonl labs：新增 27、更新 0、不變 0、拒收 0\n"
+
+
+@pytest.mark.parametrize("name", ["labs.xlsx", "需求.csv", "companies.xlsx"])
+def test_a_template_imports_as_it_is(gloria: Any, tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    assert gloria("import", "--template", path).code == 0
+    answer = gloria("import", path, home=tmp_path / "home")
+    assert (answer.code, answer.err) == (0, "")
+
+
+def test_a_template_never_replaces_a_file(gloria: Any, tmp_path: Path) -> None:
+    path = tmp_path / "labs.xlsx"
+    path.write_bytes(b"filled in")
+    answer = gloria("import", "--template", path)
+    assert (answer.code, path.read_bytes()) == (1, b"filled in")
+    assert gloria("import", "--template", tmp_path / "new_labs.xlsx").code == 0
+
+
+def test_a_template_can_be_asked_for_by_kind(gloria: Any, tmp_path: Path) -> None:
+    assert gloria("import", "--template", tmp_path / "leer.csv").code == 1
+    answer = gloria("import", "--template", tmp_path / "leer.csv", "--kind", "schools", "--json")
+    assert answer.document == {"template": str(tmp_path / "leer.csv"), "kind": "schools"}

@@ -1,0 +1,132 @@
+"""The product's figures, on the demo world and on real open data where it is there.
+
+Encoding takes minutes at first; vectors are kept in `.test-home`, so that a second run takes seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fixtures import world_path
+from indexer.settings import Settings
+from indexer.text import languages_in, need_text
+from matcher.evaluation import Qrels, collection_home, measure, read_qrels
+from matcher.baselines import baseline_runs
+from matcher.pairings import Matcher
+from matcher.run import Run, ranked
+
+REPOSITORY = Path(__file__).parent.parent
+SHARED_DATA = REPOSITORY.parent / "shared" / "data"
+MEASURES = ("nDCG@10", "RR", "R@10")
+DEPTH = 1000
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A collection that was ranked: the matcher, the judgements, our run and the means per system."""
+
+    matcher: Matcher
+    qrels: Qrels
+    run: Run
+    means: dict[str, dict[str, float]]
+
+
+def _mean(judged: Qrels, run: Run, name: str = "nDCG@10") -> float:
+    return float(np.mean(list(measure(judged, run, [name])[name].values())))
+
+
+def _judged(folder: Path) -> Iterator[Judged]:
+    if not folder.is_dir():
+        pytest.skip(f"the open data is not beside the repository: {folder.name}")
+    # The default encoders and weights, whatever the environment of the tests says.
+    settings = Settings(home=REPOSITORY / ".test-home", cache=None, encoders=Settings.model_fields["encoders"].default)
+    qrels, problems = read_qrels(folder / "qrels.txt")
+    assert problems == []
+    with collection_home(settings, folder / "labs.jsonl", folder / "needs.jsonl") as (matcher, refused):
+        assert refused == []
+        run = dict(ranked(matcher, DEPTH))
+        systems = {"gloria": run, **baseline_runs(matcher, DEPTH)}
+        means = {name: {m: _mean(qrels, found, m) for m in MEASURES} for name, found in systems.items()}
+        print(means)
+        yield Judged(matcher, qrels, run, means)
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[Judged]:
+    yield from _judged(world_path())
+
+
+@pytest.fixture(scope="module")
+def cordis() -> Iterator[Judged]:
+    yield from _judged(SHARED_DATA / "cordis_cleantech")
+
+
+@pytest.fixture(scope="module")
+def titles() -> Iterator[Judged]:
+    yield from _judged(SHARED_DATA / "zh_en_titles")
+
+
+def _beats_every_baseline(found: Judged) -> bool:
+    ours = found.means["gloria"]
+    others = [means for name, means in found.means.items() if name != "gloria"]
+    return all(ours[name] > means[name] for means in others for name in MEASURES)
+
+
+def test_demo_world(world: Judged) -> None:
+    assert world.means["gloria"]["nDCG@10"] >= 0.80
+    assert _beats_every_baseline(world)
+
+
+def test_a_ranking_by_chance_would_fail(world: Judged) -> None:
+    chance = np.random.default_rng(3)
+    shuffled = {need: {lab: float(chance.random()) for lab in scores} for need, scores in world.run.items()}
+    assert _mean(world.qrels, shuffled) < 0.40
+
+
+def test_english_labs_for_chinese_needs(world: Judged) -> None:
+    languages: dict[str, set[str]] = {}
+    for passage in world.matcher.snapshot.passages:
+        languages.setdefault(passage.lab_id, set()).add(passage.language)
+    english = {lab for lab, found in languages.items() if found == {"en"}}
+    chinese = {n for n in world.qrels if languages_in(need_text(world.matcher.needs[n])) == {"zh"}}
+    qrels = {need: {lab: g for lab, g in world.qrels[need].items() if lab in english} for need in chinese}
+    run = {need: {lab: s for lab, s in world.run[need].items() if lab in english} for need in chinese}
+    assert len(english) >= 30
+    assert sum(any(grades.values()) for grades in qrels.values()) >= 20
+    assert _mean(qrels, run) >= 0.9 * world.means["gloria"]["nDCG@10"]
+
+
+def test_labs_of_both_languages_share_the_top_of_one_list(world: Judged) -> None:
+    """A lab in the other language must not only be well ordered among its like, but come up in the mixed list."""
+    languages: dict[str, set[str]] = {}
+    for passage in world.matcher.snapshot.passages:
+        languages.setdefault(passage.lab_id, set()).add(passage.language)
+    chinese = [n for n in world.qrels if languages_in(need_text(world.matcher.needs[n])) == {"zh"}]
+    recall = {}
+    for language in ("zh", "en"):
+        found = [
+            lab in list(world.run[need])[:10]
+            for need in chinese
+            for lab, grade in world.qrels[need].items()
+            if grade >= 2 and languages[lab] == {language}
+        ]
+        assert len(found) >= 10
+        recall[language] = np.mean(found)
+    assert recall["en"] >= 0.9 * recall["zh"]
+
+
+def test_cordis_cleantech(cordis: Judged) -> None:
+    assert cordis.means["gloria"]["nDCG@10"] >= 0.27
+    assert cordis.means["gloria"]["R@10"] >= 0.39
+    assert _beats_every_baseline(cordis)
+
+
+def test_zh_en_titles(titles: Judged) -> None:
+    assert titles.means["gloria"]["RR"] >= 0.76
+    assert titles.means["gloria"]["R@10"] >= 0.87
+    assert _beats_every_baseline(titles)
