@@ -21,7 +21,7 @@ def match_document(matcher: Matcher, result: MatchResult) -> dict[str, object]:
         "created_at": result.created_at,
         "ranker_version": result.ranker_version,
         "n_labs": result.n_labs,
-        "warnings": list(result.warnings),
+        "warnings": [asdict(warning) for warning in result.warnings],
         "set_aside": {rule.value: ids for rule, ids in result.set_aside.items()},
         "pairings": [
             {
@@ -47,7 +47,7 @@ def lab_document(matcher: Matcher, lab_id: str, matches: Sequence[LabMatch]) -> 
         "generation": matcher.snapshot.generation,
         "created_at": matcher.snapshot.created_at,
         "ranker_version": matcher.ranker.version,
-        "warnings": list(matcher.warnings),
+        "warnings": [asdict(warning) for warning in matcher.warnings],
         "needs": [
             {
                 "rank": rank,

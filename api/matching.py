@@ -78,7 +78,7 @@ def run(
     if not matcher.needs:
         raise RefusedError("no needs are stored; import some first: gloria import needs.jsonl")
     for warning in matcher.warnings:
-        screen.warn(warning)
+        screen.warn(screen.text(warning.zh, warning.en))
     with replaced(out) as file, screen.progress() as tell:
         shown = write_run(matcher, depth, file, progress=lambda done, total: tell("match", done, total))
     _say_exposure(screen, matcher, shown)

@@ -41,7 +41,7 @@ _COVERED = {
 def print_match(screen: Screen, matcher: Matcher, result: MatchResult) -> None:
     """Print the answer for one need."""
     for warning in result.warnings:
-        screen.warn(warning)
+        screen.warn(screen.text(warning.zh, warning.en))
     for part in _need(screen, matcher, result.need):
         screen.out.print(part)
     longest = max((abs(x) for p in result.pairings for x in p.contributions.values()), default=0.0)
@@ -57,7 +57,7 @@ def print_match(screen: Screen, matcher: Matcher, result: MatchResult) -> None:
 def print_lab_matches(screen: Screen, matcher: Matcher, lab_id: str, matches: Sequence[LabMatch]) -> None:
     """Print the needs that a lab should hear of."""
     for warning in matcher.warnings:
-        screen.warn(warning)
+        screen.warn(screen.text(warning.zh, warning.en))
     lab = matcher.labs[lab_id]
     screen.out.print(Paragraph(Text(f"{lab_id}  {_lab_name(screen, lab)}  {_school(screen, matcher, lab)}", "bold")))
     for rank, match in enumerate(matches, start=1):

@@ -100,8 +100,9 @@ def _index(matcher: Matcher) -> Finding:
 
 def _stale(matcher: Matcher) -> Iterator[Finding]:
     for warning in matcher.warnings:
-        message, _, remedy = warning.partition("; run: ")
-        yield Finding("stale", (message, message), Level.PROBLEM, (remedy, remedy))
+        zh, _, remedy = warning.zh.partition("；請執行：")
+        en, _, _ = warning.en.partition("; run: ")
+        yield Finding("stale", (zh, en), Level.PROBLEM, (remedy, remedy))
 
 
 def _other_weights(matcher: Matcher) -> Iterator[Finding]:

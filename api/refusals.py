@@ -64,10 +64,11 @@ def _missing_package(error: Any) -> Refusal:
 
 TABLE: dict[str, Callable[[Any], Refusal]] = {
     "api.refusals.RefusedError": _as_it_says,
+    "indexer.embeddings.CacheError": _as_it_says,
     "indexer.encoder.EncoderError": _as_it_says,
     "indexer.reindex.ReindexError": _as_it_says,
     "indexer.snapshot.SnapshotError": _as_it_says,
-    "matcher.evaluation.EvaluationError": _as_it_says,
+    "matcher.judgements.EvaluationError": _as_it_says,
     "matcher.pairings.UnknownRecordError": _as_it_says,
     "matcher.ranker.WeightsError": _as_it_says,
     "pydantic.ValidationError": _setting,

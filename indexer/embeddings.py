@@ -33,7 +33,7 @@ CREATE TABLE IF NOT EXISTS vector (
     checksum INTEGER NOT NULL,
     value BLOB NOT NULL,
     PRIMARY KEY (encoder, content_hash)
-) WITHOUT ROWID
+)
 """
 
 

@@ -12,10 +12,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -39,8 +38,7 @@ class LexicalIndexError(RuntimeError):
     """A lexical index on disk can't be read."""
 
 
-@dataclass(frozen=True)
-class Term:
+class Term(NamedTuple):
     """A term of a text and where it stands: `text[start:end]`."""
 
     term: str

@@ -25,7 +25,7 @@ _HAN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]+")
 _LATIN_WORD = re.compile(r"[A-Za-z][A-Za-z\-']+")
 _LATIN_WORDS_FOR_ENGLISH = 12
 _LETTERS = re.compile(r"[^\W\d_]+")
-_SENTENCE_END = re.compile(r"(?<=[。!?！？；;])|(?<=[.])\s+|\n+")
+_SENTENCE_END = re.compile(r"(?<=[。!?！？])|(?<=[.])\s+|\n+")
 _SENTENCE_MIN_CHARS = 6
 
 

@@ -79,10 +79,8 @@ def measure(texts: Sequence[str], settings: Settings, rounds: int = 1) -> Throug
     Raises:
         EncoderError: the encoder can't be loaded.
     """
-    ours = load_encoder("bundled", settings)
-    library = load_encoder("bundled", settings.model_copy(update={"precision": "float32"}))
-    if not isinstance(ours, TransformerEncoder) or not isinstance(library, TransformerEncoder):
-        raise TypeError("the bundled encoder is not a sentence-transformers model")
+    ours = _bundled(settings)
+    library = ours if ours.precision == "float32" else _bundled(settings.model_copy(update={"precision": "float32"}))
     plain, prompt = library.model, library.prompt("passage")
     # The first batch of a process pays for memory and for choosing kernels.
     plain.encode(list(texts[:8]), prompt=prompt)
@@ -106,6 +104,13 @@ def measure(texts: Sequence[str], settings: Settings, rounds: int = 1) -> Throug
     )
 
 
+def _bundled(settings: Settings) -> TransformerEncoder:
+    encoder = load_encoder("bundled", settings)
+    if not isinstance(encoder, TransformerEncoder):
+        raise TypeError("the bundled encoder is not a sentence-transformers model")
+    return encoder
+
+
 def _timed(encode: Callable[[], FloatArray]) -> tuple[float, FloatArray]:
     started = time.perf_counter()
     vectors = encode()
@@ -123,8 +128,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     found = measure(texts, Settings(), options.rounds)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     sys.stdout.write(
-        f"{found.passages} passages, {found.tokens / found.passages:.0f} tokens each, {found.long_passages} longer than the model, "
-        f"{found.precision}\n"
+        f"{found.passages} passages of {found.tokens / found.passages:.0f} tokens, "
+        f"{found.long_passages} longer than the model takes, {found.precision}\n"
         f"SentenceTransformer.encode  {found.passages / found.library_s:8.1f} passages/s\n"
         f"re-index                    {found.passages / found.ours_s:8.1f} passages/s\n"
         f"ratio {found.ratio:.2f}, least cosine {found.least_cosine:.5f}, peak memory {memory:.0f} MB\n"

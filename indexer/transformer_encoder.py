@@ -89,6 +89,8 @@ class TransformerEncoder:
             return f"encoder {self.name}: {self.source} can't be loaded ({reason}); {remedy}"
         if Path(self.source).is_dir():
             return f"encoder {self.name}: this folder is not a usable sentence-transformers model ({reason})"
+        if Path(self.source).is_absolute() or self.source.startswith("."):
+            return f"encoder {self.name}: there is no such folder"
         return (
             f"encoder {self.name} is not on this machine; GLORIA_ENCODERS takes bundled, bundled-minilm, "
             f"bundled-use, a model's folder, or the name of a model fetched before with: hf download {self.name}"

@@ -100,19 +100,22 @@ class VectorIndex:
         return int(self._index.d)
 
     def rows(self) -> FloatArray:
-        """Return the indexed vectors, shape (size, dims): a read-only view, valid while this index lives."""
+        """Return a copy of the indexed vectors, shape (size, dims)."""
+        return self._view().copy()
+
+    def _view(self) -> FloatArray:
+        # FAISS's own memory, gone with the index: never to be handed out.
         import faiss
 
         if not self.size:
             return np.zeros((0, self.dims), dtype=np.float32)
         flat: FloatArray = faiss.rev_swig_ptr(self._index.get_xb(), self.size * self.dims)
-        flat.flags.writeable = False
         return flat.reshape(self.size, self.dims)
 
     def scores(self, queries: FloatArray) -> FloatArray:
         """Return the inner product of each query with every row, shape (n queries, size)."""
         self._check(queries)
-        return np.asarray(queries @ self.rows().T, dtype=np.float32)
+        return np.asarray(queries @ self._view().T, dtype=np.float32)
 
     def search(self, queries: FloatArray, top: int) -> tuple[FloatArray, npt.NDArray[np.int64]]:
         """Return scores and row numbers of the `top` nearest rows, both of shape (n queries, min(top, size))."""

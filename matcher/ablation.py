@@ -14,8 +14,9 @@ import numpy as np
 
 from indexer.encoder import load_encoder
 from indexer.settings import Settings
-from matcher.evaluation import SEED, collection_home, evaluate_collection
+from matcher.evaluation import collection_home, evaluate_collection
 from matcher.learning import collections
+from matcher.measures import SEED
 
 SETS = ("bundled", "bundled,bundled-minilm", "bundled,bundled-use", "bundled,bundled-minilm,bundled-use")
 MEASURES = ("nDCG@10", "RR", "R@10")

@@ -24,31 +24,15 @@ from indexer.importing import import_file
 from indexer.reindex import ReindexError, reindex
 from indexer.settings import Settings
 from matcher.baselines import baseline_runs
+from matcher.judgements import EvaluationError, Qrels, read_qrels, read_run
+from matcher.measures import MEASURES, Interval, measure, paired_bootstrap, parsed_measures
 from matcher.pairings import Matcher
 from matcher.run import TAG, Run, ranked, write_lines
 
-MEASURES = ("nDCG@10", "RR", "R@10", "R@100", "P@5")
 DEPTH = 1000
 """Labs per need in a run unless told otherwise; no default measure looks deeper."""
-BOOTSTRAP_SAMPLES = 10_000
-SEED = 106
-
-Qrels = dict[str, dict[str, int]]
 Progress = Callable[[str, int, int], None]
 """Called with a stage's name, how much of it is done, and how much there is."""
-
-
-class EvaluationError(ValueError):
-    """Nothing can be evaluated; the message says what is wrong and what would be right."""
-
-
-@dataclass(frozen=True)
-class Interval:
-    """Mean of a difference with the bounds of its 95 % interval."""
-
-    mean: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
@@ -89,12 +73,12 @@ def evaluate_home(
         SnapshotError: there is no usable index.
     """
     judged, problems = read_qrels(qrels)
-    checked = _measures(measures)
+    checked = parsed_measures(measures)
     if run is not None and not baselines:
         ours, more = read_run(run)
         return _evaluation(judged, {run.stem: ours}, checked, problems + more)
     matcher = Matcher.open(settings)
-    problems += _unknown(judged, matcher) + list(matcher.warnings)
+    problems += _unknown(judged, matcher) + [warning.en for warning in matcher.warnings]
     if run is not None:
         ours, more = read_run(run)
         problems += more
@@ -123,7 +107,7 @@ def evaluate_collection(
         OSError: a file can't be read or written.
     """
     judged, problems = read_qrels(qrels)
-    checked = _measures(measures)
+    checked = parsed_measures(measures)
     with collection_home(settings, labs, needs, progress) as (matcher, refused):
         problems += refused + _unknown(judged, matcher)
         ours = _ranked(matcher, top, progress)
@@ -189,101 +173,7 @@ def _unknown(judged: Qrels, matcher: Matcher) -> list[str]:
     ]
 
 
-def read_qrels(path: Path) -> tuple[Qrels, list[str]]:
-    """Read TREC judgements, `need 0 lab grade` per line.
-
-    Returns:
-        grades by need and lab, and one message per refused line.
-
-    Raises:
-        EvaluationError: no line can be used, or no lab is graded above 0.
-    """
-    judged: Qrels = {}
-    problems = []
-    for number, parts in _lines(path):
-        try:
-            need_id, _, lab_id, grade = parts
-            judged.setdefault(need_id, {})[lab_id] = int(grade)
-        except ValueError:
-            problems.append(f"{path.name}:{number} expected `need 0 lab grade` with a whole number as grade")
-    if not any(grade > 0 for grades in judged.values() for grade in grades.values()):
-        detail = "".join(f"\n{problem}" for problem in problems[:3])
-        raise EvaluationError(f"{path}: no lab is judged relevant; expected lines such as `need-1 0 lab-1 2`{detail}")
-    return judged, problems
-
-
-def read_run(path: Path) -> tuple[Run, list[str]]:
-    """Read a TREC run, `need Q0 lab rank score tag` per line; the order is that of the scores.
-
-    Returns:
-        scores by need and lab, and one message per refused line.
-
-    Raises:
-        EvaluationError: no line can be used.
-    """
-    run: Run = {}
-    problems = []
-    for number, parts in _lines(path):
-        try:
-            need_id, _, lab_id, _, score, _ = parts
-            value = float(score)
-            if not np.isfinite(value):
-                raise ValueError(score)
-        except ValueError:
-            problems.append(f"{path.name}:{number} expected `need Q0 lab rank score tag` with a number as score")
-            continue
-        run.setdefault(need_id, {})[lab_id] = value
-    if not run:
-        raise EvaluationError(f"{path}: no usable line; expected such as `need-1 Q0 lab-1 1 7.5 {TAG}`")
-    return run, problems
-
-
-def _lines(path: Path) -> Iterable[tuple[int, list[str]]]:
-    try:
-        content = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise EvaluationError(f"{path} is not UTF-8 text; save it as UTF-8") from error
-    for number, line in enumerate(content.splitlines(), start=1):
-        if line.strip():
-            yield number, line.split()
-
-
-def _measures(names: Sequence[str]) -> dict[str, object]:
-    import ir_measures
-
-    found = {}
-    for name in names:
-        try:
-            found[name] = ir_measures.parse_measure(name)
-        except (ValueError, NameError, SyntaxError, TypeError) as error:
-            raise EvaluationError(f"unknown measure {name!r}; known are such as {', '.join(MEASURES)}") from error
-    if not found:
-        raise EvaluationError(f"no measure is named; give such as {','.join(MEASURES)}")
-    return found
-
-
-def measure(judged: Mapping[str, Mapping[str, int]], run: Run, names: Sequence[str]) -> dict[str, dict[str, float]]:
-    """Return each measure's value for each judged need; a need that the run lacks has 0.
-
-    Args:
-        judged: grades by need and lab; needs without a relevant lab are left out.
-        run: scores by need and lab.
-        names: measures as `ir-measures` writes them.
-    """
-    import ir_measures
-
-    wanted = _measures(names)
-    needs = {need: dict(grades) for need, grades in judged.items() if any(grade > 0 for grade in grades.values())}
-    values: dict[str, dict[str, float]] = {name: dict.fromkeys(sorted(needs), 0.0) for name in wanted}
-    by_measure = {str(parsed): name for name, parsed in wanted.items()}
-    for metric in ir_measures.iter_calc(list(wanted.values()), needs, run):
-        values[by_measure[str(metric.measure)]][metric.query_id] = float(metric.value)
-    return values
-
-
-def _evaluation(
-    judged: Qrels, systems: Mapping[str, Run], measures: Mapping[str, object], problems: list[str]
-) -> Evaluation:
+def _evaluation(judged: Qrels, systems: Mapping[str, Run], measures: Iterable[str], problems: list[str]) -> Evaluation:
     names = list(measures)
     per_need = {system: measure(judged, run, names) for system, run in systems.items()}
     means = {
@@ -301,15 +191,3 @@ def _evaluation(
 
 def _row(values: Mapping[str, float]) -> npt.NDArray[np.float64]:
     return np.array([values[need] for need in sorted(values)])
-
-
-def paired_bootstrap(ours: npt.NDArray[np.float64], theirs: npt.NDArray[np.float64]) -> Interval:
-    """Return the mean of ours − theirs over needs, with the percentile 95 % interval of a paired bootstrap.
-
-    The seed is fixed: the same input gives the same interval.
-    """
-    difference = ours - theirs
-    chance = np.random.default_rng(SEED)
-    picks = chance.integers(0, len(difference), size=(BOOTSTRAP_SAMPLES, len(difference)))
-    low, high = np.percentile(difference[picks].mean(axis=1), [2.5, 97.5])
-    return Interval(float(difference.mean()), float(low), float(high))

@@ -15,27 +15,25 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from indexer.lexical import located_terms, terms
-from indexer.profiles import Lab, Need
+from indexer.lexical import terms
+from indexer.profiles import Ask, Lab, Need
 from indexer.snapshot import Snapshot
-from indexer.text import PROFILE, need_text, sentences
+from indexer.text import PROFILE, languages_in, need_text, sentences
 from indexer.vocabulary import AskKind, label
+from matcher.shared_words import shared_words
 
 FloatArray = npt.NDArray[np.float64]
 
 PASSAGES_PER_ASK = 2
-WORDS_SHOWN = 6
 EXCERPT_CHARS = 160
 SECOND_PASSAGE_WITHIN = 1.0
 """A second passage is shown if its standard score is at most this much lower."""
-COVERED_FROM = 1.5
-PARTLY_FROM = 0.5
+COVERED_FROM = 2.0
+PARTLY_FROM = 1.0
 """Standard scores from which an ask counts as covered, or covered in part."""
 OLD_YEARS = 8
-_FUNCTION_CHARACTERS = "的之了與和及或而並且在於由為以能可將被把也都就到從對讓使等每各其此該這那是有不無來去做出中上下內外前後時"
-"""Characters that begin or end a shared run without belonging to the word."""
-_RARE_IDF = 1.7
-"""A word in more than about half of all passages explains nothing."""
+FEW_LABS = 20
+"""Among fewer labs a standard score says little about one of them; there shared words decide."""
 
 
 @dataclass(frozen=True)
@@ -103,12 +101,13 @@ def explain(
     """
     if need.asks:
         asks = tuple(
-            _ask_evidence(ask.kind, ask.text, float(score), snapshot, rows, answers[i + 1])
+            _ask_evidence(ask, ask.text, float(score), snapshot=snapshot, rows=rows, answer=answers[i + 1])
             for i, (ask, score) in enumerate(zip(need.asks, ask_scores, strict=True))
         )
     else:
         whole = answers[0]
-        asks = (_ask_evidence(None, need_text(need), float(whole[rows].max()), snapshot, rows, whole),)
+        best_answer = float(whole[rows].max())
+        asks = (_ask_evidence(None, need_text(need), best_answer, snapshot=snapshot, rows=rows, answer=whole),)
     best = _best_passage(asks)
     return Explanation(
         asks=asks,
@@ -119,14 +118,19 @@ def explain(
 
 
 def _ask_evidence(
-    kind: str | None, text: str, ask_score: float, snapshot: Snapshot, rows: range, answer: FloatArray
+    ask: Ask | None, text: str, ask_score: float, *, snapshot: Snapshot, rows: range, answer: FloatArray
 ) -> AskEvidence:
     order = sorted(rows, key=lambda row: (-answer[row], row))[:PASSAGES_PER_ASK]
     chosen = [row for row in order if answer[row] >= answer[order[0]] - SECOND_PASSAGE_WITHIN]
     asked = frozenset(terms(text))
     speaking = tuple(_speaking(snapshot, row, asked, float(answer[row])) for row in chosen)
-    covered = "yes" if ask_score >= COVERED_FROM else "partly" if ask_score >= PARTLY_FROM else "no"
-    return AskEvidence(kind, text, covered, speaking)
+    return AskEvidence(ask.kind if ask else None, text, _covered(ask_score, speaking, len(snapshot.lab_ids)), speaking)
+
+
+def _covered(ask_score: float, speaking: Sequence[Speaking], n_labs: int) -> str:
+    if n_labs < FEW_LABS:
+        return "partly" if any(passage.words for passage in speaking) else "no"
+    return "yes" if ask_score >= COVERED_FROM else "partly" if ask_score >= PARTLY_FROM else "no"
 
 
 def _speaking(snapshot: Snapshot, row: int, asked: frozenset[str], score: float) -> Speaking:
@@ -134,15 +138,17 @@ def _speaking(snapshot: Snapshot, row: int, asked: frozenset[str], score: float)
     title, _, body = passage.text.partition("\n")
     weight = snapshot.words.inverse_frequency
     parts = sentences(body) or [title]
-    best = max(parts, key=lambda part: sum(weight(t) for t in set(terms(part)) & asked))
+    shared = [sum(weight(t) for t in set(terms(part)) & asked) for part in parts]
+    # Where no word is shared, as between languages, the beginning says best what the passage is about.
+    excerpt = parts[int(np.argmax(shared))] if max(shared) > 0 else body or title
     return Speaking(
         source=passage.source,
         kind=passage.kind,
         year=passage.year,
         language=passage.language,
         title=_shortened(title),
-        excerpt=_shortened(best),
-        words=shared_words(passage.text, asked, snapshot),
+        excerpt=_shortened(excerpt),
+        words=shared_words(passage.text, asked, weight),
         score=score,
     )
 
@@ -151,43 +157,12 @@ def _shortened(text: str) -> str:
     return text if len(text) <= EXCERPT_CHARS else text[: EXCERPT_CHARS - 1].rstrip() + "…"
 
 
-def shared_words(text: str, asked: frozenset[str], snapshot: Snapshot) -> tuple[str, ...]:
-    """Return the words of a passage that the ask shares, as the passage writes them, rarest first.
-
-    Neighbouring Chinese pairs are joined to the phrase they come from; a single
-    character is no word; words found in half of all passages are left out.
-    """
-    spans: list[tuple[int, int, float]] = []
-    for term in located_terms(text):
-        rarity = snapshot.words.inverse_frequency(term.term)
-        if term.term not in asked or rarity < _RARE_IDF or term.end - term.start < 2:
-            continue
-        if spans and term.start < spans[-1][1]:
-            spans[-1] = (spans[-1][0], term.end, max(spans[-1][2], rarity))
-        else:
-            spans.append((term.start, term.end, rarity))
-    found: dict[str, float] = {}
-    for start, end, rarity in spans:
-        word = text[start:end].strip(_FUNCTION_CHARACTERS)
-        if len(word) < 2:
-            continue
-        length_bonus = 0.1 * min(len(word), 10)
-        found[word] = max(found.get(word, 0.0), rarity + length_bonus)
-    ranked = sorted(found, key=lambda word: (-found[word], word))
-    distinct: dict[str, str] = {}
-    for word in ranked:
-        distinct.setdefault(word.casefold(), word)
-    return tuple(distinct.values())[:WORDS_SHOWN]
-
-
 def _best_passage(asks: Sequence[AskEvidence]) -> Speaking:
     """A piece of evidence convinces more than the lab's own summary, if one of them speaks at all."""
     return max((p for ask in asks for p in ask.passages), key=lambda p: (p.kind != PROFILE, p.score, p.source))
 
 
-def _missing(
-    need: Need, lab: Lab, asks: Sequence[AskEvidence], snapshot: Snapshot, rows: range
-) -> list[Bilingual]:
+def _missing(need: Need, lab: Lab, asks: Sequence[AskEvidence], snapshot: Snapshot, rows: range) -> list[Bilingual]:
     found = []
     for ask in asks:
         if ask.covered == "no":
@@ -196,6 +171,13 @@ def _missing(
         if ask.kind and lab.offers and ask.kind not in lab.offers:
             zh, en = _kind_names(ask.kind)
             found.append(Bilingual(f"實驗室未列出「{zh}」類合作", f"the lab does not list {en} among what it offers"))
+    if not languages_in(need_text(need)) & {snapshot.passages[row].language for row in rows}:
+        found.append(
+            Bilingual(
+                "需求與實驗室資料語言不同，無法比對用詞，以語意代替",
+                "need and lab are written in different languages: meaning stands in for words",
+            )
+        )
     if lab.capacity is None:
         found.append(Bilingual("未說明可承接量能", "capacity is not stated"))
     newest = max((snapshot.passages[row].year or 0 for row in rows), default=0)
@@ -218,9 +200,7 @@ def _kinds_covered(asks: Sequence[AskEvidence]) -> tuple[str, str]:
     return "、".join(zh for zh, _ in names), ", ".join(en for _, en in names)
 
 
-def _for_company(
-    lab: Lab, school_names: tuple[str, str], asks: Sequence[AskEvidence], best: Speaking
-) -> Bilingual:
+def _for_company(lab: Lab, school_names: tuple[str, str], asks: Sequence[AskEvidence], best: Speaking) -> Bilingual:
     kinds_zh, kinds_en = _kinds_covered(asks)
     covered = sum(ask.covered != "no" for ask in asks)
     school_zh = f"（{school_names[0]}）" if school_names[0] else ""
@@ -228,14 +208,14 @@ def _for_company(
     year = f" ({best.year})" if best.year else ""
     year_zh = f"（{best.year} 年）" if best.year else ""
     words_zh = f"，與需求共同提到「{'」「'.join(best.words[:3])}」" if best.words else "，內容語意相近"
-    words_en = f", which shares {', '.join(best.words[:3])} with the need" if best.words else ", which is close in meaning"
+    shared = ", ".join(best.words[:3])
+    words_en = f", which shares {shared} with the need" if shared else ", which is close in meaning"
     part_zh = f"在 {len(asks)} 項需求中可支持 {covered} 項" if len(asks) > 1 else "可支持此需求"
     part_en = f"speaks to {covered} of {len(asks)} asks" if len(asks) > 1 else "speaks to this need"
     if covered == 0:
         part_zh, part_en = "僅屬相關領域", "works in a neighbouring subject"
     return Bilingual(
-        f"{lab.name}{school_zh}{part_zh}{f'（{kinds_zh}）' if kinds_zh else ''}："
-        f"「{best.title}」{year_zh}{words_zh}。",
+        f"{lab.name}{school_zh}{part_zh}{f'（{kinds_zh}）' if kinds_zh else ''}：「{best.title}」{year_zh}{words_zh}。",
         f"{lab.name_en or lab.name}{school_en} {part_en}{f' ({kinds_en})' if kinds_en else ''}: "
         f"“{best.title}”{year}{words_en}.",
     )

@@ -23,7 +23,7 @@ import argparse
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -33,8 +33,10 @@ from scipy.optimize import minimize
 
 import fixtures
 from indexer.settings import Settings
-from matcher.evaluation import SEED, Qrels, collection_home, read_qrels
+from matcher.evaluation import collection_home
 from matcher.features import FEATURES
+from matcher.judgements import Qrels, read_qrels
+from matcher.measures import SEED
 from matcher.pairings import Matcher
 from matcher.ranker import DEFAULT_WEIGHTS
 
@@ -136,7 +138,7 @@ def cross_validated(found: Sequence[Example], pull: float) -> list[float]:
     values = [0.0] * len(found)
     for fold in range(FOLDS):
         weights = fit([e for e, f in zip(found, folds, strict=True) if f != fold], pull)
-        for i in np.flatnonzero(folds == fold):
+        for i in np.flatnonzero(folds == fold).tolist():
             values[i] = ndcg(found[i], weights)
     return values
 
@@ -147,7 +149,8 @@ def chance_of_introduction(scores: FloatArray, good: npt.NDArray[np.bool_]) -> t
     def loss(line: FloatArray) -> tuple[float, FloatArray]:
         logits = line[0] * scores + line[1]
         wrong = 1 / (1 + np.exp(-logits)) - good
-        return float(np.mean(np.logaddexp(0, logits) - good * logits)), np.array([np.mean(wrong * scores), wrong.mean()])
+        slope = np.array([np.mean(wrong * scores), wrong.mean()])
+        return float(np.mean(np.logaddexp(0, logits) - good * logits)), slope
 
     line = minimize(loss, np.array([0.5, -5.0]), jac=True, method="L-BFGS-B").x
     return float(line[0]), float(line[1])
@@ -175,7 +178,7 @@ def bands(found: Sequence[Example], weights: FloatArray) -> dict[str, object]:
     folds = np.random.default_rng(SEED).permutation(len(found)) % FOLDS
     for fold in range(FOLDS):
         strong, plausible = limits(np.flatnonzero(folds != fold))
-        for i in np.flatnonzero(folds == fold):
+        for i in np.flatnonzero(folds == fold).tolist():
             for score, introduced in zip(scores[i], good[i], strict=True):
                 band = "strong" if score >= strong else "plausible" if score >= plausible else "weak"
                 tally[band].append(bool(introduced))
@@ -226,7 +229,7 @@ def main() -> None:
     _print_row(f"pull {pull}, all needs", means(found, [ndcg(e, weights) for e in found]).values())
     demo = [e for e in found if e.collection == "demo_world"]
     content = {
-        "version": date.today().isoformat(),
+        "version": datetime.now(UTC).date().isoformat(),
         "fitted_by": "python -m matcher.learning",
         "fitted_on": dict(Counter(e.collection for e in found)),
         "pull": pull,

@@ -25,7 +25,7 @@ from indexer.reindex import covered
 from indexer.settings import Settings
 from indexer.snapshot import Snapshot, SnapshotError, open_snapshot
 from indexer.text import fingerprint, lab_passages, language_of, need_text
-from matcher.explanation import Explanation, explain
+from matcher.explanation import Bilingual, Explanation, explain
 from matcher.features import FEATURES, FeatureTable, NeedQuery, features, need_query
 from matcher.ranker import Band, Ranker, load_ranker, ordered
 from matcher.rules import Rule, set_aside
@@ -62,7 +62,7 @@ class MatchResult:
     generation: str
     created_at: str
     ranker_version: str
-    warnings: tuple[str, ...]
+    warnings: tuple[Bilingual, ...]
 
 
 @dataclass(frozen=True)
@@ -127,20 +127,38 @@ class Matcher:
             )
 
     @cached_property
-    def warnings(self) -> tuple[str, ...]:
+    def warnings(self) -> tuple[Bilingual, ...]:
         """What the index does not know of the records yet, as sentences; empty if it is up to date."""
         now = {lab_id: fingerprint(lab_passages(lab)) for lab_id, lab in self.labs.items()}
         indexed = self.snapshot.lab_fingerprints
         counts = (
-            ("new", len(now.keys() - indexed.keys())),
-            ("changed", sum(1 for lab_id in now.keys() & indexed.keys() if now[lab_id] != indexed[lab_id])),
-            ("removed", len(indexed.keys() - now.keys())),
+            ("新增", "new", len(now.keys() - indexed.keys())),
+            ("變更", "changed", sum(1 for lab in now.keys() & indexed.keys() if now[lab] != indexed[lab])),
+            ("移除", "removed", len(indexed.keys() - now.keys())),
         )
-        stale = ", ".join(f"{count} {what}" for what, count in counts if count)
-        if not stale:
+        if not any(count for _, _, count in counts):
             return ()
+        zh = "、".join(f"{count} 個{what}" for what, _, count in counts if count)
+        en = ", ".join(f"{count} {what}" for _, what, count in counts if count)
         since = self.snapshot.created_at
-        return (f"the index of {since} is older than the records ({stale} labs); run: gloria reindex",)
+        return (
+            Bilingual(
+                f"{since} 的索引比資料舊（實驗室：{zh}）；請執行：gloria reindex",
+                f"the index of {since} is older than the records ({en} labs); run: gloria reindex",
+            ),
+        )
+
+    def _unknown_exclusions(self, need: Need) -> tuple[Bilingual, ...]:
+        """A mistyped id excludes nobody: the expert must hear of it before the wrong lab is shown."""
+        unknown = ", ".join(lab_id for lab_id in need.excluded_labs if lab_id not in self.labs)
+        if not unknown:
+            return ()
+        return (
+            Bilingual(
+                f"需求排除的實驗室不存在：{unknown}；請更正代號",
+                f"the need excludes labs that are not stored: {unknown}; correct the ids",
+            ),
+        )
 
     def match(self, need_id: str, top: int = 10) -> MatchResult:
         """Return the `top` labs for a need, explained.
@@ -160,7 +178,7 @@ class Matcher:
             generation=self.snapshot.generation,
             created_at=self.snapshot.created_at,
             ranker_version=self.ranker.version,
-            warnings=self.warnings,
+            warnings=self.warnings + self._unknown_exclusions(need),
         )
 
     def match_lab(self, lab_id: str, top: int = 10) -> list[LabMatch]:

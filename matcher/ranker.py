@@ -28,7 +28,7 @@ FEATURE_LABELS: dict[str, tuple[str, str]] = {
     "words": ("佐證用詞相符", "words, its evidence"),
     "word_parts": ("字詞片段相符", "parts of words"),
     "meaning": ("語意相近", "meaning"),
-    "meaning_english": ("英文語意相近", "meaning, English"),
+    "meaning_english": ("第二語意模型", "meaning, second model"),
     "ask_best": ("最相符的需求項目", "best covered ask"),
     "ask_mean": ("各需求項目平均", "all asks together"),
     "field": ("領域相同", "same field"),
@@ -48,7 +48,12 @@ class Band(StrEnum):
     WEAK = "weak"
 
 
-BAND_LABELS = {Band.STRONG: ("高度契合", "strong"), Band.PLAUSIBLE: ("可能契合", "plausible"), Band.WEAK: ("薄弱", "weak")}
+BAND_LABELS = {
+    Band.STRONG: ("高度契合", "strong"),
+    Band.PLAUSIBLE: ("可能契合", "plausible"),
+    Band.WEAK: ("薄弱", "weak"),
+}
+"""What the bands are called on screen, in Chinese and English."""
 
 
 class WeightsError(ValueError):
@@ -66,7 +71,7 @@ class Ranker:
 
     def contributions(self, values: FloatArray) -> FloatArray:
         """Return weight × value of each feature, shape as `values`: (n labs, n features)."""
-        return values * np.asarray(self.weights)
+        return np.asarray(values * np.asarray(self.weights))
 
     def scores(self, values: FloatArray) -> FloatArray:
         """Return the sum of each lab's contributions, shape (n labs,)."""

@@ -15,14 +15,17 @@ from typing import TextIO
 from matcher.pairings import Matcher
 
 TAG = "gloria"
-TIE_STEP = 1e-9
-"""Evaluation tools break ties in an order of their own; equal scores are written this much apart."""
+TIE_STEP = 1e-5
+"""Equal scores are written this much apart: tools break ties in an order of their own, and trec_eval keeps
+scores in single precision, where scores of our size are 4e-6 apart."""
 
 Run = dict[str, dict[str, float]]
 Progress = Callable[[int, int], None]
 
 
-def ranked(matcher: Matcher, top: int | None, progress: Progress | None = None) -> Iterator[tuple[str, dict[str, float]]]:
+def ranked(
+    matcher: Matcher, top: int | None, progress: Progress | None = None
+) -> Iterator[tuple[str, dict[str, float]]]:
     """Yield for every need its id and the score of its best `top` labs (None: of all that may be proposed).
 
     The scores of a need fall strictly, so that every tool reads the same order.
@@ -32,7 +35,7 @@ def ranked(matcher: Matcher, top: int | None, progress: Progress | None = None) 
         scores: dict[str, float] = {}
         last = float("inf")
         for row in ranking.order[:top]:
-            last = min(round(float(ranking.scores[row]), 9), last - TIE_STEP)
+            last = min(float(ranking.scores[row]), last - TIE_STEP)
             scores[matcher.snapshot.lab_ids[row]] = last
         yield ranking.query.need.id, scores
         if progress is not None:
@@ -42,7 +45,7 @@ def ranked(matcher: Matcher, top: int | None, progress: Progress | None = None) 
 def write_lines(out: TextIO, need_id: str, scores: dict[str, float], tag: str = TAG) -> None:
     """Write one need's labs as TREC run lines; `scores` is in the order of ranks."""
     for rank, (lab_id, score) in enumerate(scores.items(), start=1):
-        out.write(f"{need_id} Q0 {lab_id} {rank} {score:.9f} {tag}\n")
+        out.write(f"{need_id} Q0 {lab_id} {rank} {score:.6f} {tag}\n")
 
 
 def write_run(matcher: Matcher, top: int | None, out: TextIO, progress: Progress | None = None) -> Counter[str]:

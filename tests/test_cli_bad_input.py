@@ -20,8 +20,6 @@ JUDGEMENTS = "need-1-01 0 lab-1-01 3\n"
 def files(tmp_path: Path) -> Path:
     """A folder of things to trip over."""
     (tmp_path / "folder").mkdir()
-    (tmp_path / "labs.jsonl").write_bytes(b"\x00\xff\xfe garbage \x80")
-    (tmp_path / "labs.xlsx").write_bytes(b"PK\x03\x04 not a workbook")
     (tmp_path / "empty.txt").write_bytes(b"")
     (tmp_path / "words.txt").write_text("some words that are no records\n", encoding="utf-8")
     (tmp_path / "qrels.txt").write_text(JUDGEMENTS, encoding="utf-8")
@@ -40,8 +38,6 @@ def homes(indexed_home: Path, files: Path) -> tuple[Path, Path]:
     [
         ("import {}/none.jsonl", REFUSED, "none.jsonl: No such file or directory"),
         ("import {}/folder", REFUSED, "folder: Is a directory"),
-        ("import {}/labs.jsonl", REFUSED, "labs.jsonl"),
-        ("import {}/labs.xlsx", REFUSED, "labs.xlsx"),
         ("import {}/empty.txt", REFUSED, "empty.txt"),
         ("import {}/words.txt", REFUSED, "words.txt"),
         ("import {}/words.txt --kind robots", WRONG_USAGE, "'robots'"),
@@ -67,7 +63,7 @@ def homes(indexed_home: Path, files: Path) -> tuple[Path, Path]:
         ("evaluate --qrels {}/qrels.txt --measures nDCG@ten", REFUSED, "unknown measure 'nDCG@ten'"),
         ("evaluate --qrels {}/qrels.txt --measures ,", REFUSED, "no measure is named"),
         ("evaluate --qrels {}/qrels.txt --run {}/empty.txt", REFUSED, "no usable line"),
-        ("evaluate --qrels {}/qrels.txt --labs {}/labs.jsonl", WRONG_USAGE, "--labs and --needs come together"),
+        ("evaluate --qrels {}/qrels.txt --labs {}/words.txt", WRONG_USAGE, "--labs and --needs come together"),
         ("evaluate --qrels {}/qrels.txt --labs {}/words.txt --needs {}/words.txt", REFUSED, "no usable row of labs"),
         ("evaluate --qrels {}/qrels.txt --run-out {}/run.txt", WRONG_USAGE, "--run-out"),
         ("synth --labs 0 --needs 1 --out {}/synth", WRONG_USAGE, "--labs"),
@@ -114,6 +110,15 @@ def test_a_database_that_is_none(gloria: Any, own_home: Path) -> None:
     answer = gloria("match", "need-1-01", home=own_home)
     assert (answer.code, answer.out) == (REFUSED, "")
     assert answer.err == "the database can't be used: file is not a database; run: gloria doctor\n"
+
+
+def test_an_embedding_cache_that_is_no_database(gloria: Any, own_home: Path) -> None:
+    assert gloria("match", "need-1-01", home=own_home).code == 0
+    (own_home / "embeddings.db").write_bytes(b"this is not a database " * 100)
+    answer = gloria("match", "need-1-01", home=own_home)
+    assert (answer.code, answer.out) == (REFUSED, "")
+    assert "embeddings.db" in answer.err
+    assert "Traceback" not in answer.err
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")

@@ -26,7 +26,7 @@ COMMANDS = ["demo", "import", "reindex", "match", "run", "evaluate", "synth", "d
 
 
 def modules_after(arguments: list[str]) -> set[str]:
-    code = f"import sys; from api.cli import app; app({arguments!r}, standalone_mode=False); print(*sys.modules, sep='\\n')"
+    code = f"import sys; from api.cli import app; app({arguments!r}, standalone_mode=False); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return set(done.stdout.split())
 
@@ -47,7 +47,7 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
 
 
 def test_the_check_above_sees_heavy_imports() -> None:
-    code = "import sys, numpy; print(*sys.modules, sep='\\n')"
+    code = "import sys, numpy; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert set(done.stdout.split()) & set(HEAVY) == {"numpy"}
 

@@ -67,6 +67,18 @@ def test_a_missing_file_does_not_stop_the_others(gloria: Any, slice_of_world: Pa
     assert answer.out == "labs.jsonl labs：新增 27、更新 0、不變 0、拒收 0\n"
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("labs.jsonl", b"\x00\xff\xfe garbage \x80"), ("labs.xlsx", b"PK\x03\x04 no workbook"), ("labs.csv", b"")],
+)
+def test_a_file_of_garbage_is_refused(gloria: Any, tmp_path: Path, name: str, content: bytes) -> None:
+    (tmp_path / name).write_bytes(content)
+    answer = gloria("import", tmp_path / name, home=tmp_path / "home")
+    assert (answer.code, answer.out) == (1, f"{name} labs：新增 0、更新 0、不變 0、拒收 1\n")
+    assert answer.err.startswith(name)
+    assert "Traceback" not in answer.err
+
+
 @pytest.mark.parametrize("name", ["labs.xlsx", "需求.csv", "companies.xlsx"])
 def test_a_template_imports_as_it_is(gloria: Any, tmp_path: Path, name: str) -> None:
     path = tmp_path / name
@@ -87,3 +99,11 @@ def test_a_template_can_be_asked_for_by_kind(gloria: Any, tmp_path: Path) -> Non
     assert gloria("import", "--template", tmp_path / "leer.csv").code == 1
     answer = gloria("import", "--template", tmp_path / "leer.csv", "--kind", "schools", "--json")
     assert answer.document == {"template": str(tmp_path / "leer.csv"), "kind": "schools"}
+
+
+def test_synthetic_records_import_without_a_problem(gloria: Any, tmp_path: Path) -> None:
+    written = gloria("synth", "--labs", 3, "--needs", 2, "--out", tmp_path / "synth")
+    assert (written.code, written.err) == (0, "")
+    paths = [path for path in written.out.splitlines() if path.endswith(".jsonl")]
+    answer = gloria("import", *paths, "--json", home=tmp_path / "home")
+    assert (answer.code, answer.err, counts(answer.document)) == (0, "", [(3, 0, 0, 0), (2, 0, 0, 0)])

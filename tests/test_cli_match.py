@@ -101,7 +101,8 @@ def test_a_lab_sees_the_needs_it_should_hear_of(gloria: Any, indexed_home: Path,
 def test_an_excluded_lab_does_not_hear_of_the_need(gloria: Any, indexed_home: Path) -> None:
     answer = gloria("match", "--lab", EXCLUDED, "--top", 100, "--json", home=indexed_home)
     needs = [need["need_id"] for need in answer.document["needs"]]
-    assert sorted(needs) == [f"need-1-{n:02}" for n in range(1, 13) if f"need-1-{n:02}" != NEED]
+    assert NEED not in needs
+    assert "need-1-05" in needs
 
 
 def test_two_matches_are_the_same_byte_for_byte(gloria: Any, indexed_home: Path) -> None:

@@ -55,7 +55,7 @@ def _secrets(matcher: Matcher, result: MatchResult) -> list[str]:
     company = matcher.companies.get(result.need.company or "")
     names = [company.name, company.name_en] if company else []
     text = need_text(result.need)
-    return [name for name in names if name] + [text[i : i + 12] for i in range(0, len(text) - 12)]
+    return [name for name in names if name] + [text[i : i + 12] for i in range(len(text) - 12)]
 
 
 def _leaks(secrets: list[str], sentence: str) -> list[str]:

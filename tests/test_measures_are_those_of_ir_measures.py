@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from matcher.evaluation import EvaluationError, evaluate_home, measure, paired_bootstrap, read_qrels, read_run
 from indexer.settings import Settings
+from matcher.evaluation import evaluate_home
+from matcher.judgements import EvaluationError, read_qrels, read_run
+from matcher.measures import measure, paired_bootstrap
 
 JUDGED = {"n1": {"a": 3, "b": 1, "c": 0}, "n2": {"d": 1}, "n3": {"e": 0}}
 RUN = {"n1": {"c": 9.0, "a": 8.0, "x": 7.0, "b": 6.0}}
@@ -54,7 +56,7 @@ def test_bad_judgement_lines_are_named_and_good_ones_kept(tmp_path: Path) -> Non
 def test_judgements_without_a_relevant_lab_are_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "qrels.txt"
     path.write_bytes(content)
-    with pytest.raises(EvaluationError, match="qrels.txt"):
+    with pytest.raises(EvaluationError, match=r"qrels\.txt"):
         read_qrels(path)
 
 

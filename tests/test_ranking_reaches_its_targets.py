@@ -15,8 +15,10 @@ import pytest
 from fixtures import world_path
 from indexer.settings import Settings
 from indexer.text import languages_in, need_text
-from matcher.evaluation import Qrels, collection_home, measure, read_qrels
 from matcher.baselines import baseline_runs
+from matcher.evaluation import collection_home
+from matcher.judgements import Qrels, read_qrels
+from matcher.measures import measure
 from matcher.pairings import Matcher
 from matcher.run import Run, ranked
 

@@ -54,8 +54,8 @@ def test_no_weight_counts_evidence_against_a_lab() -> None:
     ("change", "message"),
     [
         ({"weights": {}}, "KeyError: 'words_lab'"),
-        ({"weights": {name: 1 for name in FEATURES} | {"fame": 1}}, "unknown feature fame"),
-        ({"weights": {name: "much" for name in FEATURES}}, "could not convert string to float"),
+        ({"weights": dict.fromkeys(FEATURES, 1) | {"fame": 1}}, "unknown feature fame"),
+        ({"weights": dict.fromkeys(FEATURES, "much")}, "could not convert string to float"),
         ({"bands": {"strong_from": 3}}, "KeyError: 'plausible_from'"),
     ],
 )

