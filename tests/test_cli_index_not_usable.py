@@ -23,7 +23,9 @@ def test_a_stale_index_is_warned_about_on_top(gloria: Any, own_home: Path) -> No
     answer = gloria("match", NEED, home=own_home, columns=400)
     assert answer.code == 0
     assert answer.err.startswith("注意: ")
-    assert "(1 new labs)" in answer.err
+    assert "（實驗室：1 個新增）；請執行：gloria reindex" in answer.err
+    english = gloria("match", NEED, "--lang", "en", home=own_home, columns=400)
+    assert english.err.endswith("is older than the records (1 new labs); run: gloria reindex\n")
     assert len(gloria("match", NEED, "--json", home=own_home).document["warnings"]) == 1
     assert gloria("run", "--top", 5, "--out", own_home / "run.txt", home=own_home, columns=400).err.startswith("注意: ")
 
