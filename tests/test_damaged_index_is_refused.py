@@ -1,0 +1,205 @@
+"""An index opens only if every byte is as it was published; publishing is all or nothing."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from indexer import generation, snapshot
+from indexer.lexical import LexicalIndex, terms
+from indexer.snapshot import Contents, SnapshotError, VectorField, current_generation, open_snapshot, publish
+from indexer.text import Passage
+from indexer.tfidf import TfIdfIndex, word_parts
+from indexer.vectors import VectorIndex
+
+TEXTS = ("鈣鈦礦太陽能電池", "dissolved oxygen in ponds", "兒童語言發展")
+
+
+def _contents(inputs: str = "first", texts: tuple[str, ...] = TEXTS) -> Contents:
+    passages = [Passage(f"lab-{i}", "profile", "profile", text, "zh", None, 1.0) for i, text in enumerate(texts)]
+    vectors = np.random.default_rng(len(texts)).normal(size=(len(texts), 6)).astype(np.float32)
+    mean = {"": vectors.mean(axis=0)}
+    field = VectorField("any", "any-1", None, VectorIndex.build(vectors), np.arange(len(texts)), mean, mean)
+    found = [terms(text) for text in texts]
+    return Contents(
+        inputs=inputs,
+        lab_fingerprints={passage.lab_id: passage.text for passage in passages},
+        passages=passages,
+        fields=[field],
+        words=TfIdfIndex.build(found),
+        word_parts=TfIdfIndex.build([word_parts(text) for text in texts]),
+        lab_words=LexicalIndex.build(found),
+    )
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    index = tmp_path_factory.mktemp("published") / "index"
+    publish(index, _contents())
+    return index
+
+
+@pytest.fixture
+def index(published: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(published, tmp_path / "index"))
+
+
+def _files(index: Path) -> list[Path]:
+    return sorted(path for path in (index / current_generation(index)).rglob("*") if path.is_file())
+
+
+def _flip(path: Path, position: float) -> None:
+    content = bytearray(path.read_bytes())
+    content[int(position * (len(content) - 1))] ^= 0x10
+    path.write_bytes(content)
+
+
+DAMAGES: dict[str, Callable[[Path], None]] = {
+    "first byte": lambda path: _flip(path, 0),
+    "middle byte": lambda path: _flip(path, 0.5),
+    "last byte": lambda path: _flip(path, 1),
+    "cut short": lambda path: path.write_bytes(path.read_bytes()[:-1]),
+    "empty": lambda path: path.write_bytes(b""),
+    "longer": lambda path: path.write_bytes(path.read_bytes() + b"\0"),
+    "gone": Path.unlink,
+}
+
+
+def test_what_was_published_is_what_opens(index: Path) -> None:
+    contents, opened = _contents(), open_snapshot(index)
+    assert opened.passages == tuple(contents.passages)
+    assert (opened.lab_fingerprints, opened.inputs) == (contents.lab_fingerprints, contents.inputs)
+    np.testing.assert_array_equal(opened.fields[0].index.rows(), contents.fields[0].index.rows())
+    np.testing.assert_array_equal(opened.fields[0].query_means[""], contents.fields[0].query_means[""])
+    for query in TEXTS:
+        np.testing.assert_array_equal(opened.words.scores(terms(query)), contents.words.scores(terms(query)))
+        np.testing.assert_array_equal(opened.lab_words.scores(terms(query)), contents.lab_words.scores(terms(query)))
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_damage_to_any_file_is_refused_by_name(index: Path, damage: str) -> None:
+    files = _files(index)
+    assert len(files) >= 11
+    for path in files:
+        good = path.read_bytes()
+        DAMAGES[damage](path)
+        with pytest.raises(SnapshotError, match=f"{path} .*run: gloria reindex --full"):
+            open_snapshot(index)
+        path.write_bytes(good)
+        open_snapshot(index)
+
+
+def test_a_manifest_edited_to_fit_is_refused(index: Path) -> None:
+    manifest = index / current_generation(index) / generation.MANIFEST
+    for old, new in ((b'"inputs": "first"', b'"inputs": "other"'), (b'"dims": 6', b'"dims": 5')):
+        good = manifest.read_bytes()
+        assert old in good
+        manifest.write_bytes(good.replace(old, new))
+        with pytest.raises(SnapshotError, match="does not fit its own sha256"):
+            open_snapshot(index)
+        manifest.write_bytes(good)
+
+
+def test_an_intact_generation_under_another_name_is_refused(index: Path) -> None:
+    folder = index / current_generation(index)
+    folder.rename(index / "0123456789abcdef")
+    (index / generation.POINTER).write_text("0123456789abcdef")
+    with pytest.raises(SnapshotError, match="its folder's name"):
+        open_snapshot(index)
+
+
+def test_another_format_is_refused(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(generation, "FORMAT", generation.FORMAT + 1)
+    with pytest.raises(SnapshotError, match=f"format {generation.FORMAT - 1}, this release reads {generation.FORMAT}"):
+        open_snapshot(index)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "does not name a generation"),
+        (b"../../../../etc", "does not name a generation"),
+        (b"\xff\xfe", "can't be read"),
+        (b"0123456789abcdef", "0123456789abcdef, which is not there"),
+    ],
+)
+def test_a_damaged_pointer_is_refused(index: Path, content: bytes, message: str) -> None:
+    (index / generation.POINTER).write_bytes(content)
+    with pytest.raises(SnapshotError, match=f"{generation.POINTER}.*{message}"):
+        open_snapshot(index)
+
+
+def test_no_index_says_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(SnapshotError, match=r"there is no index in .*; run: gloria reindex$"):
+        open_snapshot(tmp_path / "index")
+
+
+def test_publishing_again_heals_a_damaged_generation(index: Path) -> None:
+    name = current_generation(index)
+    for path in _files(index):
+        path.write_bytes(b"damaged")
+        assert publish(index, _contents()).generation == name
+        open_snapshot(index)
+
+
+def test_same_contents_are_the_same_generation(index: Path) -> None:
+    name = current_generation(index)
+    assert publish(index, _contents()).generation == name
+    assert publish(index, _contents(texts=TEXTS[:2])).generation != name
+    assert publish(index, _contents()).generation == current_generation(index) == name
+
+
+@pytest.mark.parametrize("step", ["_write_files", "_write_manifest", "_read_files", "_write_synced", "_make_current"])
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_a_failure_before_the_end_leaves_the_old_index(
+    index: Path, monkeypatch: pytest.MonkeyPatch, step: str, error: BaseException
+) -> None:
+    name = current_generation(index)
+
+    def fail(*_: object) -> None:
+        raise error
+
+    with monkeypatch.context() as broken:
+        broken.setattr(snapshot if hasattr(snapshot, step) else generation, step, fail)
+        with pytest.raises((OSError, SnapshotError, KeyboardInterrupt)):
+            publish(index, _contents("second", TEXTS[:2]))
+    assert open_snapshot(index).generation == name
+    assert not (index / ".staging").exists()
+    assert publish(index, _contents("second", TEXTS[:2])).generation != name
+
+
+def test_what_a_crash_left_is_cleared_away(index: Path) -> None:
+    (index / ".staging").mkdir()
+    (index / ".staging" / "half").write_bytes(b"half")
+    publish(index, _contents("second"))
+    assert sorted(path.name for path in index.iterdir() if path.name.startswith(".")) == [".lock"]
+
+
+def test_the_last_three_generations_are_kept(index: Path) -> None:
+    names = [current_generation(index)]
+    names += [publish(index, _contents(f"night {night}")).generation for night in range(4)]
+    assert {path.name for path in index.iterdir() if path.is_dir()} == set(names[-3:])
+    # Being current again counts, not the day of writing.
+    publish(index, _contents("night 1"))
+    names += [publish(index, _contents(f"night {night}")).generation for night in (4, 5)]
+    assert {path.name for path in index.iterdir() if path.is_dir()} == {names[2], *names[-2:]}
+    assert open_snapshot(index).generation == names[-1]
+
+
+def test_publishing_at_the_same_time_leaves_one_whole_index(index: Path) -> None:
+    contents = [replace(_contents(), inputs=f"at once {i % 3}") for i in range(6)]
+    names: list[str] = []
+    threads = [threading.Thread(target=lambda c=c: names.append(publish(index, c).generation)) for c in contents]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(names) == 6
+    assert open_snapshot(index).generation in names
+    assert {path.name for path in index.iterdir() if path.is_dir()} == set(names)
