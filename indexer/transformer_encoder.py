@@ -115,9 +115,13 @@ class TransformerEncoder:
         return self.known_dims or int(self.model.get_embedding_dimension() or 0)
 
     def prompt(self, role: Role) -> str:
-        """Return what the model wants to stand before a text of a role, often nothing."""
+        """Return what the model wants to stand before a text of a role, often nothing.
+
+        The published E5 models name no prompts though they were trained with them (Wang et al. 2024).
+        """
         prompts = self.model.prompts or {}
-        return next(filter(None, map(prompts.get, _PROMPT_NAMES[role])), "")
+        found = next(filter(None, map(prompts.get, _PROMPT_NAMES[role])), "")
+        return found or (f"{role}: " if "e5-" in Path(self.source).name.lower() else "")
 
     def encode(self, texts: Sequence[str], *, role: Role, progress: Progress | None = None) -> FloatArray:
         """See `Encoder.encode`."""
