@@ -26,6 +26,7 @@ _LABELS = {
     "database": ("資料庫", "database"),
     "index": ("索引", "index"),
     "stale": ("索引過期", "stale index"),
+    "embeddings": ("向量快取", "embeddings"),
     "exclusions": ("排除名單", "exclusions"),
 }
 _LEVELS = {"fine": ("正常", "ok", "green"), "note": ("提醒", "note", "yellow"), "problem": ("問題", "problem", "red")}

@@ -160,9 +160,9 @@ def _contributions(screen: Screen, amounts: dict[str, float], longest: float) ->
 
 
 def _bar(name: str, column: int, amount: float, longest: float) -> Text:
-    cells = round(BAR_CELLS * abs(amount) / longest) if longest else 0
+    cells = min(BAR_CELLS, round(BAR_CELLS * abs(amount) / longest)) if longest else 0
     text = Text(f"      {name}{' ' * (column - cell_len(name))} {amount:>7.2f} ")
-    return text + Text("█" * cells, "red" if amount < 0 else "blue")
+    return text + Text(("▒" if amount < 0 else "█") * cells, "red" if amount < 0 else "blue")
 
 
 def _set_aside(screen: Screen, matcher: Matcher, result: MatchResult) -> Iterator[RenderableType]:

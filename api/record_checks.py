@@ -45,6 +45,7 @@ def check_records(settings: Settings) -> Iterator[Finding]:
 
 def _opened(session: Session, settings: Settings) -> Iterator[Finding]:
     yield _counts(session)
+    yield from _cache(settings)
     from matcher.pairings import Matcher
 
     try:
@@ -60,6 +61,23 @@ def _opened(session: Session, settings: Settings) -> Iterator[Finding]:
     yield from _stale(matcher)
     yield from _other_weights(matcher)
     yield _exclusions(matcher)
+
+
+def _cache(settings: Settings) -> Iterator[Finding]:
+    from indexer.embeddings import CacheError, EmbeddingCache
+
+    if not settings.embeddings_path.exists():
+        return
+    try:
+        kept = len(EmbeddingCache(settings.embeddings_path))
+    except CacheError as error:
+        remedy = (
+            f"刪除 {settings.embeddings_path} 後執行 gloria reindex",
+            f"delete {settings.embeddings_path}, gloria reindex",
+        )
+        yield Finding("embeddings", (str(error), str(error)), Level.PROBLEM, remedy)
+        return
+    yield Finding("embeddings", (f"快取向量 {kept} 筆", f"{kept} vectors kept"))
 
 
 def _counts(session: Session) -> Finding:
@@ -99,7 +117,7 @@ def _index(matcher: Matcher) -> Finding:
 
 
 def _stale(matcher: Matcher) -> Iterator[Finding]:
-    for warning in matcher.warnings:
+    for warning in matcher.stale:
         zh, _, remedy = warning.zh.partition("；請執行：")
         en, _, _ = warning.en.partition("; run: ")
         yield Finding("stale", (zh, en), Level.PROBLEM, (remedy, remedy))
@@ -125,11 +143,12 @@ def _other_weights(matcher: Matcher) -> Iterator[Finding]:
 
 
 def _exclusions(matcher: Matcher) -> Finding:
+    from matcher.rules import unknown_exclusions
+
     unknown = [
-        f"{need.id} → {lab_id}"
+        f"{need.id} → {name}"
         for need in matcher.needs.values()
-        for lab_id in need.excluded_labs
-        if lab_id not in matcher.labs
+        for name in unknown_exclusions(need, matcher.labs.values())
     ]
     if not unknown:
         return Finding("exclusions", ("需求排除的實驗室皆存在", "every lab that a need excludes exists"))

@@ -23,7 +23,7 @@ import numpy as np
 from indexer.encoder import Encoder
 from indexer.encoding import FloatArray, Progress, Role
 
-CHUNK = 1024
+CHUNK = 256
 """Texts encoded between two commits: what a crash can lose."""
 
 _SCHEMA = """
@@ -80,6 +80,11 @@ class EmbeddingCache:
                 f"the embedding cache {self.path} is damaged ({error}); delete it and run: gloria reindex "
                 "(all texts will be encoded anew)"
             ) from error
+
+    def __len__(self) -> int:
+        """Number of vectors kept, of all encoders."""
+        with self._connection() as connection:
+            return int(connection.execute("SELECT count(*) FROM vector").fetchone()[0])
 
     def embed(
         self, texts: Sequence[str], *, role: Role, encoder: Encoder, progress: Progress | None = None

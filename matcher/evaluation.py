@@ -167,7 +167,7 @@ def _unknown(judged: Qrels, matcher: Matcher) -> list[str]:
     needs = sorted(judged.keys() - matcher.needs.keys())
     labs = sorted({lab for grades in judged.values() for lab in grades} - matcher.labs.keys())
     return [
-        f"qrels judge {len(ids)} {what} that are not stored, such as {ids[0]}"
+        f"not stored but judged in the qrels: {len(ids)} {what}, such as {ids[0]}; they count as not found"
         for what, ids in (("needs", needs), ("labs", labs))
         if ids
     ]

@@ -19,8 +19,8 @@ from indexer.lexical import terms
 from indexer.profiles import Ask, Lab, Need
 from indexer.snapshot import Snapshot
 from indexer.text import PROFILE, languages_in, need_text, sentences
-from indexer.vocabulary import AskKind, label
-from matcher.shared_words import shared_words
+from indexer.vocabulary import AskKind, ResearchField, label
+from matcher.shared_words import RARE_IDF, shared_words
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -101,13 +101,13 @@ def explain(
     """
     if need.asks:
         asks = tuple(
-            _ask_evidence(ask, ask.text, float(score), snapshot=snapshot, rows=rows, answer=answers[i + 1])
+            _ask_evidence(ask, ask.text, float(score), lab=lab, snapshot=snapshot, rows=rows, answer=answers[i + 1])
             for i, (ask, score) in enumerate(zip(need.asks, ask_scores, strict=True))
         )
     else:
         whole = answers[0]
         best_answer = float(whole[rows].max())
-        asks = (_ask_evidence(None, need_text(need), best_answer, snapshot=snapshot, rows=rows, answer=whole),)
+        asks = (_ask_evidence(None, need_text(need), best_answer, lab=lab, snapshot=snapshot, rows=rows, answer=whole),)
     best = _best_passage(asks)
     return Explanation(
         asks=asks,
@@ -118,13 +118,16 @@ def explain(
 
 
 def _ask_evidence(
-    ask: Ask | None, text: str, ask_score: float, *, snapshot: Snapshot, rows: range, answer: FloatArray
+    ask: Ask | None, text: str, ask_score: float, *, lab: Lab, snapshot: Snapshot, rows: range, answer: FloatArray
 ) -> AskEvidence:
     order = sorted(rows, key=lambda row: (-answer[row], row))[:PASSAGES_PER_ASK]
     chosen = [row for row in order if answer[row] >= answer[order[0]] - SECOND_PASSAGE_WITHIN]
     asked = frozenset(terms(text))
     speaking = tuple(_speaking(snapshot, row, asked, float(answer[row])) for row in chosen)
-    return AskEvidence(ask.kind if ask else None, text, _covered(ask_score, speaking, len(snapshot.lab_ids)), speaking)
+    covered = _covered(ask_score, speaking, len(snapshot.lab_ids))
+    if covered == "yes" and ask is not None and lab.offers and ask.kind not in lab.offers:
+        covered = "partly"
+    return AskEvidence(ask.kind if ask else None, text, covered, speaking)
 
 
 def _covered(ask_score: float, speaking: Sequence[Speaking], n_labs: int) -> str:
@@ -148,7 +151,7 @@ def _speaking(snapshot: Snapshot, row: int, asked: frozenset[str], score: float)
         language=passage.language,
         title=_shortened(title),
         excerpt=_shortened(excerpt),
-        words=shared_words(passage.text, asked, weight),
+        words=shared_words(passage.text, asked, weight, RARE_IDF if len(snapshot.lab_ids) >= FEW_LABS else 0),
         score=score,
     )
 
@@ -171,7 +174,7 @@ def _missing(need: Need, lab: Lab, asks: Sequence[AskEvidence], snapshot: Snapsh
         if ask.kind and lab.offers and ask.kind not in lab.offers:
             zh, en = _kind_names(ask.kind)
             found.append(Bilingual(f"實驗室未列出「{zh}」類合作", f"the lab does not list {en} among what it offers"))
-    if not languages_in(need_text(need)) & {snapshot.passages[row].language for row in rows}:
+    if terms(need_text(need)) and not languages_in(need_text(need)) & {snapshot.passages[row].language for row in rows}:
         found.append(
             Bilingual(
                 "需求與實驗室資料語言不同，無法比對用詞，以語意代替",
@@ -212,6 +215,11 @@ def _for_company(lab: Lab, school_names: tuple[str, str], asks: Sequence[AskEvid
     words_en = f", which shares {shared} with the need" if shared else ", which is close in meaning"
     part_zh = f"在 {len(asks)} 項需求中可支持 {covered} 項" if len(asks) > 1 else "可支持此需求"
     part_en = f"speaks to {covered} of {len(asks)} asks" if len(asks) > 1 else "speaks to this need"
+    if covered == 0 and not best.words and best.score < PARTLY_FROM:
+        return Bilingual(
+            f"{lab.name}{school_zh}沒有佐證支持此需求。",
+            f"Nothing that {lab.name_en or lab.name}{school_en} shows speaks to this need.",
+        )
     if covered == 0:
         part_zh, part_en = "僅屬相關領域", "works in a neighbouring subject"
     return Bilingual(
@@ -228,7 +236,8 @@ def _for_lab(need: Need, asks: Sequence[AskEvidence], best: Speaking) -> Bilingu
     kinds_en = ", ".join(kinds)
     fields = "、".join(need.fields)
     fields_zh = f"（{fields}）" if fields else ""
-    fields_en = f" in {', '.join(need.fields)}" if need.fields else ""
+    names_en = ", ".join(ResearchField(name).name.lower().replace("_", " ") for name in need.fields)
+    fields_en = f" in {names_en}" if names_en else ""
     return Bilingual(
         f"有一項{kinds_zh}需求{fields_zh}與貴實驗室的「{best.title}」相關，想了解合作意願。",
         f"A need for {kinds_en}{fields_en} relates to your “{best.title}”; would you like to hear more?",

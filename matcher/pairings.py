@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from unicodedata import normalize
 
 import numpy as np
 import numpy.typing as npt
@@ -19,16 +20,17 @@ from sqlmodel import Session
 from indexer.database import open_engine
 from indexer.embeddings import EmbeddingCache
 from indexer.encoder import load_encoder
+from indexer.lexical import terms
 from indexer.loading import load_companies, load_labs, load_needs, load_schools
 from indexer.profiles import Company, Lab, Need, School
 from indexer.reindex import covered
 from indexer.settings import Settings
 from indexer.snapshot import Snapshot, SnapshotError, open_snapshot
 from indexer.text import fingerprint, lab_passages, language_of, need_text
-from matcher.explanation import Bilingual, Explanation, explain
+from matcher.explanation import FEW_LABS, Bilingual, Explanation, explain
 from matcher.features import FEATURES, FeatureTable, NeedQuery, features, need_query
 from matcher.ranker import Band, Ranker, load_ranker, ordered
-from matcher.rules import Rule, set_aside
+from matcher.rules import Rule, set_aside, unknown_exclusions
 from matcher.signals import Searcher
 
 FloatArray = npt.NDArray[np.float64]
@@ -128,7 +130,18 @@ class Matcher:
 
     @cached_property
     def warnings(self) -> tuple[Bilingual, ...]:
-        """What the index does not know of the records yet, as sentences; empty if it is up to date."""
+        """What an expert must know before trusting any answer: a stale index, few labs, exclusions of nobody."""
+        exclusions = (warning for need in self.needs.values() for warning in self._unknown_exclusions(need))
+        return (*self._general_warnings, *exclusions)
+
+    @cached_property
+    def _general_warnings(self) -> tuple[Bilingual, ...]:
+        few = len(self.snapshot.lab_ids) < FEW_LABS
+        return self.stale + ((_FEW_LABS_WARNING,) if few else ())
+
+    @cached_property
+    def stale(self) -> tuple[Bilingual, ...]:
+        """What the index does not know of the records yet; empty if it is up to date."""
         now = {lab_id: fingerprint(lab_passages(lab)) for lab_id, lab in self.labs.items()}
         indexed = self.snapshot.lab_fingerprints
         counts = (
@@ -150,13 +163,13 @@ class Matcher:
 
     def _unknown_exclusions(self, need: Need) -> tuple[Bilingual, ...]:
         """A mistyped id excludes nobody: the expert must hear of it before the wrong lab is shown."""
-        unknown = ", ".join(lab_id for lab_id in need.excluded_labs if lab_id not in self.labs)
+        unknown = ", ".join(unknown_exclusions(need, self.labs.values()))
         if not unknown:
             return ()
         return (
             Bilingual(
-                f"需求排除的實驗室不存在：{unknown}；請更正代號",
-                f"the need excludes labs that are not stored: {unknown}; correct the ids",
+                f"{need.id} 排除的實驗室不存在：{unknown}；請更正代號或名稱",
+                f"{need.id} excludes labs that are not stored: {unknown}; correct the id or name",
             ),
         )
 
@@ -166,9 +179,10 @@ class Matcher:
         Raises:
             UnknownRecordError: there is no such need.
         """
-        need = self.needs.get(need_id)
+        need = self.needs.get(normalize("NFKC", need_id).strip())
         if need is None:
-            raise UnknownRecordError(f"there is no need {need_id!r}; {_some_ids('needs', self.needs)}")
+            hint = "that is a lab, use --lab" if need_id in self.labs else _some_ids("needs", self.needs)
+            raise UnknownRecordError(f"there is no need {need_id!r}; {hint}")
         ranking = next(self.rankings([need]))
         return MatchResult(
             need=need,
@@ -178,7 +192,7 @@ class Matcher:
             generation=self.snapshot.generation,
             created_at=self.snapshot.created_at,
             ranker_version=self.ranker.version,
-            warnings=self.warnings + self._unknown_exclusions(need),
+            warnings=self._general_warnings + self._unknown_exclusions(need) + _says_too_little(need),
         )
 
     def match_lab(self, lab_id: str, top: int = 10) -> list[LabMatch]:
@@ -187,6 +201,7 @@ class Matcher:
         Raises:
             UnknownRecordError: there is no such lab, or it is not in the index yet.
         """
+        lab_id = normalize("NFKC", lab_id).strip()
         if lab_id not in self.labs:
             raise UnknownRecordError(f"there is no lab {lab_id!r}; {_some_ids('labs', self.labs)}")
         if lab_id not in self.snapshot.lab_fingerprints:
@@ -268,6 +283,18 @@ class Matcher:
             answers=ranking.table.answers,
             ask_scores=ranking.table.ask_scores[:, row],
         )
+
+
+_FEW_LABS_WARNING = Bilingual(
+    f"索引中的實驗室少於 {FEW_LABS} 個：分數與契合程度是相互比較的結果，僅供參考",
+    f"there are fewer than {FEW_LABS} labs: scores and bands compare labs with each other and say little here",
+)
+
+
+def _says_too_little(need: Need) -> tuple[Bilingual, ...]:
+    if terms(need_text(need)):
+        return ()
+    return (Bilingual(f"{need.id} 的文字不足以比對", f"{need.id} says too little to be matched"),)
 
 
 def _removed(lab_id: str) -> Lab:

@@ -31,6 +31,24 @@ RULE_TEXTS = {
 """What each rule means, in Chinese and English."""
 
 
+def excluded_by(need: Need, lab: Lab) -> bool:
+    """Whether a need excludes a lab: by its id or one of its names, in any case of letters."""
+    excluded = {name.casefold() for name in need.excluded_labs}
+    return not excluded.isdisjoint(_names_of(lab))
+
+
+def unknown_exclusions(need: Need, labs: Iterable[Lab]) -> list[str]:
+    """Return what a need excludes that is neither id nor name of a stored lab, and so excludes nobody."""
+    if not need.excluded_labs:
+        return []
+    known = {name for lab in labs for name in _names_of(lab)}
+    return [name for name in need.excluded_labs if name.casefold() not in known]
+
+
+def _names_of(lab: Lab) -> set[str]:
+    return {name.casefold() for name in (lab.id, lab.name, lab.name_en) if name}
+
+
 def set_aside(need: Need, labs: Iterable[Lab], company: Company | None = None) -> dict[Rule, list[str]]:
     """Return the ids of the labs that may not be proposed, by rule, every rule present.
 
@@ -42,11 +60,10 @@ def set_aside(need: Need, labs: Iterable[Lab], company: Company | None = None) -
     A lab that states no offers or no capacity is not set aside for it.
     """
     result: dict[Rule, list[str]] = {rule: [] for rule in Rule}
-    excluded = set(need.excluded_labs)
     names = _names(need, company)
     kinds = {ask.kind for ask in need.asks}
     for lab in labs:
-        rule = _rule(lab, excluded, names, kinds)
+        rule = _rule(need, lab, names, kinds)
         if rule is not None:
             result[rule].append(lab.id)
     return result
@@ -59,8 +76,8 @@ def _names(need: Need, company: Company | None) -> set[str]:
     return {name.casefold() for name in names if name}
 
 
-def _rule(lab: Lab, excluded: set[str], company_names: set[str], kinds: set[str]) -> Rule | None:
-    if lab.id in excluded:
+def _rule(need: Need, lab: Lab, company_names: set[str], kinds: set[str]) -> Rule | None:
+    if need.excluded_labs and excluded_by(need, lab):
         return Rule.EXCLUDED
     if company_names & {name.casefold() for name in lab.conflicts}:
         return Rule.CONFLICT

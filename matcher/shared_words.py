@@ -13,7 +13,7 @@ from collections.abc import Callable
 from indexer.lexical import located_terms, terms
 
 WORDS_SHOWN = 6
-_RARE_IDF = 1.7
+RARE_IDF = 1.7
 """Terms in more than about half of all passages explain nothing (idf as in `indexer.tfidf`)."""
 _FUNCTION_CHARACTERS = "的之了與和及或而並且在於由為以能可將被把也都就到從對讓使等每各其此該這那是來去中時"
 """Characters that begin or end a shared run without belonging to the word."""
@@ -37,21 +37,24 @@ _COMMON_ENGLISH = frozenset(
 """English words too common to explain a match; stop words of the search itself are left out there already."""
 
 
-def shared_words(text: str, asked: frozenset[str], rarity: Callable[[str], float]) -> tuple[str, ...]:
+def shared_words(
+    text: str, asked: frozenset[str], rarity: Callable[[str], float], from_idf: float = RARE_IDF
+) -> tuple[str, ...]:
     """Return up to `WORDS_SHOWN` words of a text that an ask shares, rarest first.
 
     Args:
         text: the passage.
         asked: the terms of the ask.
         rarity: the idf of a term in the index, 0 for one that it lacks.
+        from_idf: commoner terms are left out.
 
     Neighbouring Chinese pairs are joined to the phrase they come from; a single
-    character is no word.
+    character is no word, nor is a number.
     """
     spans: list[tuple[int, int, float]] = []
     for term in located_terms(text):
         rare = rarity(term.term)
-        if term.term not in asked or term.term in _COMMON_ENGLISH or rare < _RARE_IDF or term.end - term.start < 2:
+        if term.term not in asked or term.term in _COMMON_ENGLISH or rare < from_idf or term.end - term.start < 2:
             continue
         if spans and term.start < spans[-1][1]:
             spans[-1] = (spans[-1][0], term.end, max(spans[-1][2], rare))
@@ -60,7 +63,7 @@ def shared_words(text: str, asked: frozenset[str], rarity: Callable[[str], float
     found: dict[str, float] = {}
     for start, end, rare in spans:
         word = text[start:end].strip(_FUNCTION_CHARACTERS)
-        if len(word) >= 2:
+        if len(word) >= 2 and not word.isdecimal():
             # Of equally rare words the longer one says more.
             found[word] = max(found.get(word, 0.0), rare + 0.1 * min(len(word), 10))
     distinct: dict[str, str] = {}

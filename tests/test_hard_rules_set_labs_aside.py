@@ -10,7 +10,7 @@ import pytest
 from indexer.profiles import Ask, Company, Lab, Need
 from indexer.settings import Settings
 from matcher.pairings import Matcher
-from matcher.rules import Rule, set_aside
+from matcher.rules import Rule, set_aside, unknown_exclusions
 
 LAB = Lab(
     id="lab-a",
@@ -58,6 +58,8 @@ def test_a_lab_that_breaks_no_rule_is_kept() -> None:
     ("need", "lab", "rule"),
     [
         (replace(NEED, excluded_labs=("lab-x", "lab-a")), LAB, Rule.EXCLUDED),
+        (replace(NEED, excluded_labs=("LAB-A",)), LAB, Rule.EXCLUDED),
+        (replace(NEED, excluded_labs=("薄膜實驗室",)), LAB, Rule.EXCLUDED),
         (NEED, replace(LAB, conflicts=("co-a",)), Rule.CONFLICT),
         (NEED, replace(LAB, conflicts=("abc coating",)), Rule.CONFLICT),
         (NEED, replace(LAB, conflicts=("甲乙丙鍍膜",)), Rule.CONFLICT),
@@ -80,6 +82,12 @@ def test_each_rule_sets_the_lab_aside(need: Need, lab: Lab, rule: Rule) -> None:
 )
 def test_what_is_not_stated_sets_nobody_aside(lab: Lab) -> None:
     assert set_aside(NEED, [lab], COMPANY) == NOBODY
+
+
+def test_an_exclusion_of_nobody_is_named() -> None:
+    need = replace(NEED, excluded_labs=("lab-a", "lab-b", "薄膜實驗室", "薄模實驗室"))
+    assert unknown_exclusions(need, [LAB]) == ["lab-b", "薄模實驗室"]
+    assert unknown_exclusions(NEED, [LAB]) == []
 
 
 def test_a_need_without_a_company_conflicts_with_nobody() -> None:

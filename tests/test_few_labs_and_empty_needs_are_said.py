@@ -1,0 +1,56 @@
+"""Scores compare labs with each other: where that means little, the answer says so instead of looking sure."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+LABS = [
+    {"id": "solo", "name": "電池安全", "evidence": [{"title": "鋰電池熱失控預警"}]},
+    {"id": "farm", "name": "農業無人機", "evidence": [{"title": "水稻病害空拍判讀"}]},
+]
+NEEDS = [
+    {"id": "n1", "title": "鋰電池熱失控預警", "asks": [{"kind": "technology", "text": "鋰電池熱失控"}]},
+    {"id": "n2", "title": "!!!"},
+    {"id": "n3", "title": "鋰電池", "excluded_labs": ["SOLO", "nobody"]},
+]
+
+
+def _home(gloria: Any, folder: Path) -> Path:
+    for name, rows in (("labs", LABS), ("needs", NEEDS)):
+        (folder / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+        assert gloria("import", folder / f"{name}.jsonl", home=folder / "home").code == 0
+    assert gloria("reindex", home=folder / "home").code == 0
+    return folder / "home"
+
+
+def test_the_answer_says_how_much_it_is_worth(gloria: Any, tmp_path: Path) -> None:
+    home = _home(gloria, tmp_path)
+    few = "there are fewer than 20 labs: scores and bands compare labs with each other and say little here"
+
+    match = gloria("match", "n1", "--json", home=home).document
+    assert [warning["en"] for warning in match["warnings"]] == [few]
+    first = match["pairings"][0]
+    assert (first["lab_id"], first["explanation"]["asks"][0]["covered"]) == ("solo", "partly")
+    assert first["explanation"]["asks"][0]["passages"][0]["words"] == ["鋰電池熱失控"]
+    assert match["pairings"][1]["explanation"]["for_company"]["en"] == (
+        "Nothing that 農業無人機 shows speaks to this need."
+    )
+
+    empty = gloria("match", "n2", "--json", home=home).document
+    assert [warning["en"] for warning in empty["warnings"]] == [few, "n2 says too little to be matched"]
+
+
+def test_an_excluded_lab_is_not_shown_however_its_id_is_written(gloria: Any, tmp_path: Path) -> None:
+    home = _home(gloria, tmp_path)
+    excluded = gloria("match", "n3", "--json", home=home).document
+    assert [pairing["lab_id"] for pairing in excluded["pairings"]] == ["farm"]
+    assert excluded["set_aside"]["excluded"] == ["solo"]
+    # The control: the same words without the exclusion show it first.
+    assert gloria("match", "n1", "--json", home=home).document["pairings"][0]["lab_id"] == "solo"
+    unknown = "n3 excludes labs that are not stored: nobody; correct the id or name"
+    assert excluded["warnings"][-1]["en"] == unknown
+    assert (
+        unknown in gloria("run", "--top", 2, "--out", tmp_path / "run.txt", "--lang", "en", home=home, columns=400).err
+    )
