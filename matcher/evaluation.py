@@ -78,7 +78,7 @@ def evaluate_home(
         ours, more = read_run(run)
         return _evaluation(judged, {run.stem: ours}, checked, problems + more)
     matcher = Matcher.open(settings)
-    problems += _unknown(judged, matcher) + [warning.en for warning in matcher.warnings]
+    problems += _unknown(judged, matcher) + [warning.en for warning in matcher.stale]
     if run is not None:
         ours, more = read_run(run)
         problems += more

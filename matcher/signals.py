@@ -154,8 +154,12 @@ class Searcher:
         weighted = scores + self._log_weight
         if members is not None:
             weighted = np.where(members, weighted, -np.inf)
+        # Each lab's own maximum is taken out: among a million passages e^score itself would overflow.
+        most = np.maximum.reduceat(weighted, self._starts)
+        shift = np.where(np.isfinite(most), most, 0.0)
         with np.errstate(divide="ignore"):
-            return np.asarray(np.log(np.add.reduceat(np.exp(weighted), self._starts)))
+            summed = np.log(np.add.reduceat(np.exp(weighted - shift[self.snapshot.lab_of_passage]), self._starts))
+        return np.asarray(summed + shift)
 
     def lab_views(self, signals: PassageSignals, query: Query) -> dict[str, FloatArray]:
         """Return the standard score of every lab by each view, each of shape (n labs,)."""
