@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TextIO
+from unicodedata import normalize
 
 import typer
 
@@ -28,7 +29,7 @@ def match(
     context: typer.Context,
     need_id: Annotated[str | None, typer.Argument(help="The id of a need.")] = None,
     lab: Annotated[str | None, typer.Option(help="The other direction: needs that this lab should hear of.")] = None,
-    top: Annotated[int, typer.Option(min=1, help="How many to show.")] = 5,
+    top: Annotated[str, typer.Option(help="How many to show: a number or all.")] = "5",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
     """Show the best labs for a need, with reasons."""
@@ -38,20 +39,26 @@ def match(
     from api.printing import print_lab_matches, print_match
     from matcher.pairings import Matcher
 
-    screen = Screen.of(context)
+    screen, depth = Screen.of(context), number_or_all(top)
     matcher = Matcher.open(read_settings())
     if lab is not None:
-        matches = matcher.match_lab(lab, top)
+        lab_id = _stored(lab)
+        matches = matcher.match_lab(lab_id, depth or len(matcher.needs))
         if as_json:
-            write_document(lab_document(matcher, lab, matches))
+            write_document(lab_document(matcher, lab_id, matches))
         else:
-            print_lab_matches(screen, matcher, lab, matches)
+            print_lab_matches(screen, matcher, lab_id, matches)
         return
-    result = matcher.match(need_id or "", top)
+    result = matcher.match(_stored(need_id or ""), depth or len(matcher.labs))
     if as_json:
         write_document(match_document(matcher, result))
     else:
         print_match(screen, matcher, result)
+
+
+def _stored(written: str) -> str:
+    """Return an id as the import stores it: full-width letters become plain ones."""
+    return normalize("NFKC", written).strip()
 
 
 def number_or_all(value: str) -> int | None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from unicodedata import normalize
 
 import numpy as np
 import numpy.typing as npt
@@ -179,7 +178,7 @@ class Matcher:
         Raises:
             UnknownRecordError: there is no such need.
         """
-        need = self.needs.get(normalize("NFKC", need_id).strip())
+        need = self.needs.get(need_id)
         if need is None:
             hint = "that is a lab, use --lab" if need_id in self.labs else _some_ids("needs", self.needs)
             raise UnknownRecordError(f"there is no need {need_id!r}; {hint}")
@@ -201,7 +200,6 @@ class Matcher:
         Raises:
             UnknownRecordError: there is no such lab, or it is not in the index yet.
         """
-        lab_id = normalize("NFKC", lab_id).strip()
         if lab_id not in self.labs:
             raise UnknownRecordError(f"there is no lab {lab_id!r}; {_some_ids('labs', self.labs)}")
         if lab_id not in self.snapshot.lab_fingerprints:

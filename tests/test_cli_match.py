@@ -108,3 +108,14 @@ def test_an_excluded_lab_does_not_hear_of_the_need(gloria: Any, indexed_home: Pa
 def test_two_matches_are_the_same_byte_for_byte(gloria: Any, indexed_home: Path) -> None:
     first, second = (gloria("match", NEED, "--json", home=indexed_home).out for _ in range(2))
     assert first == second
+
+
+def test_full_width_ids_and_all_labs(gloria: Any, indexed_home: Path) -> None:
+    plain = gloria("match", NEED, "--top", "all", "--json", home=indexed_home).document
+    assert len(plain["pairings"]) == plain["n_labs"] - sum(map(len, plain["set_aside"].values()))
+    wide = NEED.translate({code: code + 0xFEE0 for code in range(0x21, 0x7F)})
+    assert gloria("match", wide, "--top", "all", "--json", home=indexed_home).document == plain
+    lab = plain["pairings"][0]["lab_id"]
+    wide_lab = lab.translate({code: code + 0xFEE0 for code in range(0x21, 0x7F)})
+    answers = [gloria("match", "--lab", name, "--json", home=indexed_home).document for name in (lab, wide_lab)]
+    assert answers[0] == answers[1]
