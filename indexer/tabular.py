@@ -24,6 +24,8 @@ from indexer.vocabulary import Kind
 MAX_UNZIPPED_BYTES = 200_000_000
 MAX_SHEET_ROWS = 1_048_576
 _DELIMITERS = ",;\t"
+_BIG5_RARE_ROWS = 0xC9
+_RARE_SHARE = 0.2
 _CJK = re.compile("[\u3000-\u9fff\uff00-\uffef]")
 
 
@@ -76,11 +78,25 @@ def _decode(data: bytes, name: str, problems: list[RowProblem]) -> str | None:
         was_utf8 = error.encoding == "utf-8" and not _CJK.search(data[: error.start].decode("utf-8"))
     if was_utf8:
         try:
-            return data.decode("cp950")
+            text = data.decode("cp950")
         except UnicodeDecodeError as error:
             line = data.count(b"\n", 0, error.start) + 1
+        else:
+            if not _is_unlikely_big5(text):
+                return text
+            line = 1
     problems.append(RowProblem(name, line, "", "is neither UTF-8 nor UTF-16 nor Big5", "save the file as CSV UTF-8"))
     return None
+
+
+def _is_unlikely_big5(text: str) -> bool:
+    """Whether so many characters are rare ones that the file must be of another encoding, such as GBK.
+
+    Big5 keeps its 5,401 frequent characters in rows below 0xC9; ordinary texts hardly leave them.
+    """
+    characters: list[str] = _CJK.findall(text)
+    rare = sum(character.encode("cp950")[0] >= _BIG5_RARE_ROWS for character in characters)
+    return rare > _RARE_SHARE * len(characters)
 
 
 def _delimiter(text: str) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
+from fixtures import world_path
 from indexer.readers import read
 
 TEXT = '代號,名稱,關鍵詞\r\nlab-1,碁鋒檢測室,"銲點、疲勞"\r\n\r\nlab-2,"換行的\n名稱",裏面\r\n'
@@ -66,3 +68,18 @@ def test_a_stray_quote_costs_one_row(tmp_path: Path) -> None:
         "labs.csv:2: has a double quote inside a quoted cell; write it twice"
     ]
     assert list(reading.records) == ["lab-2"]
+
+
+def test_a_simplified_chinese_file_is_not_read_as_big5(tmp_path: Path) -> None:
+    path = tmp_path / "labs.csv"
+    path.write_bytes("id,名称\ngb,电池实验室研究\n".encode("gbk"))
+    assert [str(problem) for problem in read(path).problems] == [
+        "labs.csv:1: is neither UTF-8 nor UTF-16 nor Big5; save the file as CSV UTF-8"
+    ]
+    # The control: the same in Traditional characters is Big5, and the demo world's texts are never taken for another.
+    path.write_bytes("id,名稱\nb5,電池實驗室研究\n".encode("cp950"))
+    assert [lab.name for lab in read(path).records.values()] == ["電池實驗室研究"]
+    for line in (world_path() / "labs.jsonl").read_text(encoding="utf-8").splitlines():
+        summary = json.loads(line)["summary"].encode("cp950", errors="ignore").decode("cp950")
+        path.write_bytes(f'id,summary\nx,"{summary}"\n'.encode("cp950"))
+        assert read(path).problems == []
