@@ -19,17 +19,17 @@ from sqlmodel import Session
 from indexer.database import open_engine
 from indexer.embeddings import EmbeddingCache
 from indexer.encoder import load_encoder
-from indexer.lexical import terms
 from indexer.loading import load_companies, load_labs, load_needs, load_schools
 from indexer.profiles import Company, Lab, Need, School
 from indexer.reindex import covered
 from indexer.settings import Settings
 from indexer.snapshot import Snapshot, SnapshotError, open_snapshot
-from indexer.text import fingerprint, lab_passages, language_of, need_text
-from matcher.explanation import FEW_LABS, Bilingual, Explanation, explain
+from indexer.text import language_of, need_text
+from matcher import cautions
+from matcher.explanation import Bilingual, Explanation, explain
 from matcher.features import FEATURES, FeatureTable, NeedQuery, features, need_query
 from matcher.ranker import Band, Ranker, load_ranker, ordered
-from matcher.rules import Rule, set_aside, unknown_exclusions
+from matcher.rules import Rule, set_aside
 from matcher.signals import Searcher
 
 FloatArray = npt.NDArray[np.float64]
@@ -128,49 +128,15 @@ class Matcher:
             )
 
     @cached_property
-    def warnings(self) -> tuple[Bilingual, ...]:
-        """What an expert must know before trusting any answer: a stale index, few labs, exclusions of nobody."""
-        exclusions = (warning for need in self.needs.values() for warning in self._unknown_exclusions(need))
-        return (*self._general_warnings, *exclusions)
-
-    @cached_property
-    def _general_warnings(self) -> tuple[Bilingual, ...]:
-        few = len(self.snapshot.lab_ids) < FEW_LABS
-        return self.stale + ((_FEW_LABS_WARNING,) if few else ())
-
-    @cached_property
     def stale(self) -> tuple[Bilingual, ...]:
         """What the index does not know of the records yet; empty if it is up to date."""
-        now = {lab_id: fingerprint(lab_passages(lab)) for lab_id, lab in self.labs.items()}
-        indexed = self.snapshot.lab_fingerprints
-        counts = (
-            ("新增", "new", len(now.keys() - indexed.keys())),
-            ("變更", "changed", sum(1 for lab in now.keys() & indexed.keys() if now[lab] != indexed[lab])),
-            ("移除", "removed", len(indexed.keys() - now.keys())),
-        )
-        if not any(count for _, _, count in counts):
-            return ()
-        zh = "、".join(f"{count} 個{what}" for what, _, count in counts if count)
-        en = ", ".join(f"{count} {what}" for _, what, count in counts if count)
-        since = self.snapshot.created_at
-        return (
-            Bilingual(
-                f"{since} 的索引比資料舊（實驗室：{zh}）；請執行：gloria reindex",
-                f"the index of {since} is older than the records ({en} labs); run: gloria reindex",
-            ),
-        )
+        return cautions.stale(self.labs.values(), self.snapshot)
 
-    def _unknown_exclusions(self, need: Need) -> tuple[Bilingual, ...]:
-        """A mistyped id excludes nobody: the expert must hear of it before the wrong lab is shown."""
-        unknown = ", ".join(unknown_exclusions(need, self.labs.values()))
-        if not unknown:
-            return ()
-        return (
-            Bilingual(
-                f"{need.id} 排除的實驗室不存在：{unknown}；請更正代號或名稱",
-                f"{need.id} excludes labs that are not stored: {unknown}; correct the id or name",
-            ),
-        )
+    @cached_property
+    def warnings(self) -> tuple[Bilingual, ...]:
+        """What an expert must know before trusting any answer: a stale index, few labs, exclusions of nobody."""
+        labs, few = self.labs.values(), cautions.few_labs(self.snapshot)
+        return (*self.stale, *few, *(w for need in self.needs.values() for w in cautions.exclusions(need, labs)))
 
     def match(self, need_id: str, top: int = 10) -> MatchResult:
         """Return the `top` labs for a need, explained.
@@ -191,7 +157,12 @@ class Matcher:
             generation=self.snapshot.generation,
             created_at=self.snapshot.created_at,
             ranker_version=self.ranker.version,
-            warnings=self._general_warnings + self._unknown_exclusions(need) + _says_too_little(need),
+            warnings=(
+                *self.stale,
+                *cautions.few_labs(self.snapshot),
+                *cautions.exclusions(need, self.labs.values()),
+                *cautions.too_little(need),
+            ),
         )
 
     def match_lab(self, lab_id: str, top: int = 10) -> list[LabMatch]:
@@ -281,18 +252,6 @@ class Matcher:
             answers=ranking.table.answers,
             ask_scores=ranking.table.ask_scores[:, row],
         )
-
-
-_FEW_LABS_WARNING = Bilingual(
-    f"索引中的實驗室少於 {FEW_LABS} 個：分數與契合程度是相互比較的結果，僅供參考",
-    f"there are fewer than {FEW_LABS} labs: scores and bands compare labs with each other and say little here",
-)
-
-
-def _says_too_little(need: Need) -> tuple[Bilingual, ...]:
-    if terms(need_text(need)):
-        return ()
-    return (Bilingual(f"{need.id} 的文字不足以比對", f"{need.id} says too little to be matched"),)
 
 
 def _removed(lab_id: str) -> Lab:

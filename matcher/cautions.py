@@ -1,0 +1,71 @@
+"""What an expert must know before trusting an answer.
+
+In: records, an index, a need. Out: warnings in Chinese and English, empty if
+there is nothing to warn of. They exist because a ranking always looks sure: a
+stale index, a mistyped exclusion or a need of three words must be said, not
+guessed from the result. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from indexer.lexical import terms
+from indexer.profiles import Lab, Need
+from indexer.snapshot import Snapshot
+from indexer.text import fingerprint, lab_passages, need_text
+from matcher.explanation import FEW_LABS, Bilingual
+from matcher.rules import unknown_exclusions
+
+
+def stale(labs: Collection[Lab], snapshot: Snapshot) -> tuple[Bilingual, ...]:
+    """Say how many labs are new, changed or gone since the index was built."""
+    now = {lab.id: fingerprint(lab_passages(lab)) for lab in labs}
+    indexed = snapshot.lab_fingerprints
+    counts = (
+        ("新增", "new", len(now.keys() - indexed.keys())),
+        ("變更", "changed", sum(1 for lab_id in now.keys() & indexed.keys() if now[lab_id] != indexed[lab_id])),
+        ("移除", "removed", len(indexed.keys() - now.keys())),
+    )
+    if not any(count for _, _, count in counts):
+        return ()
+    zh = "、".join(f"{count} 個{what}" for what, _, count in counts if count)
+    en = ", ".join(f"{count} {what}" for _, what, count in counts if count)
+    return (
+        Bilingual(
+            f"{snapshot.created_at} 的索引比資料舊（實驗室：{zh}）；請執行：gloria reindex",
+            f"the index of {snapshot.created_at} is older than the records ({en} labs); run: gloria reindex",
+        ),
+    )
+
+
+def few_labs(snapshot: Snapshot) -> tuple[Bilingual, ...]:
+    """Say that scores mean little where there is hardly anybody to compare with."""
+    if len(snapshot.lab_ids) >= FEW_LABS:
+        return ()
+    return (
+        Bilingual(
+            f"索引中的實驗室少於 {FEW_LABS} 個：分數與契合程度是相互比較的結果，僅供參考",
+            f"there are fewer than {FEW_LABS} labs: scores and bands compare labs with each other and say little here",
+        ),
+    )
+
+
+def exclusions(need: Need, labs: Collection[Lab]) -> tuple[Bilingual, ...]:
+    """Name what a need excludes that is nobody: the lab that was meant would be shown."""
+    unknown = ", ".join(unknown_exclusions(need, labs))
+    if not unknown:
+        return ()
+    return (
+        Bilingual(
+            f"{need.id} 排除的實驗室不存在：{unknown}；請更正代號或名稱",
+            f"{need.id} excludes labs that are not stored: {unknown}; correct the id or name",
+        ),
+    )
+
+
+def too_little(need: Need) -> tuple[Bilingual, ...]:
+    """Say that a need has no word to search with."""
+    if terms(need_text(need)):
+        return ()
+    return (Bilingual(f"{need.id} 的文字不足以比對", f"{need.id} says too little to be matched"),)
