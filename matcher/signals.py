@@ -5,8 +5,8 @@ scores per passage by words and by meaning, and per lab by each view. It exists
 because how passages add up to a lab decides quality: a lab's score is the
 log of the sum of the exponentials of its passages' standard scores, which lets
 several good pieces of evidence count for more than one without letting many
-poor ones win (measured on `cordis_cleantech`: nDCG@10 0.242 against 0.180 for
-the best passage alone and 0.053 for the mean, same encoder).
+poor ones win (measured on `cordis_cleantech`: nDCG@10 0.242 against 0.191 for
+the best passage alone and 0.052 for the mean, same encoder).
 
 Words can be compared within one language only. A lab that has no passage in
 the need's language gets, in place of the word views, what the meaning view
