@@ -5,10 +5,10 @@ data beside the repository where it is there. Out: `weights.json`. It exists so
 that the default weights are nobody's opinion and can be fitted again: `make
 weights` does so and prints how well they hold on needs that were left out.
 
-The five views of `signals` share one weight. Fitting them apart was tried and
-held worse on needs left out (`cordis_cleantech`, nDCG@10 0.254 to 0.264 against
-0.274 with equal weights): with a hundred needs, equal weights are the better
-estimate (Dawes 1979). What remains is how much the asks and the profile's
+The five views of `signals` share one weight. Fitting them apart with the loss
+below was tried and held worse on needs left out (`cordis_cleantech`, nDCG@10
+0.251 to 0.264 where equal weights had 0.270): with a hundred needs, equal
+weights are the better estimate (Dawes 1979). What remains is how much the asks and the profile's
 statements weigh against the views. These weights minimise the cross-entropy
 between each need's grades and the softmax of its scores (ListNet, Cao et al.
 2007), averaged over needs and then over collections, with a quadratic pull
