@@ -14,7 +14,7 @@ from typing import Annotated, TextIO
 import typer
 from typer.core import TyperGroup
 
-from api import demo, doctor, evaluating, importing, indexing, matching
+from api import demo, doctor, evaluating, importing, indexing, matching, serving, users
 from api.refusals import refusal
 from api.screen import Language, Screen, write_document
 
@@ -67,6 +67,8 @@ app.command("run")(matching.run)
 app.command("evaluate")(evaluating.evaluate)
 app.command("synth")(importing.synthesise)
 app.command("doctor")(doctor.examine)
+app.command("serve")(serving.serve)
+app.add_typer(users.user, name="user")
 
 
 def main() -> None:

@@ -43,7 +43,7 @@ def show_demo(
     for need_id in SHOWN_NEEDS:
         screen.out.print()
         screen.out.rule(style="bold cyan")
-        print_match(screen, matcher, matcher.match(need_id, SHOWN_LABS))
+        print_match(screen, matcher, matcher.match(matcher.need(need_id), top=SHOWN_LABS))
     _say_next(screen, settings)
 
 
@@ -51,7 +51,7 @@ def _import_world(screen: Screen, settings: Settings) -> None:
     from fixtures import world_files
     from indexer.importing import import_file
 
-    with open_session(settings) as session:
+    with open_session(settings, writes=True) as session:
         before = _lab_ids(session)
         reports = [import_file(session, path) for path in world_files()]
         after = _lab_ids(session)

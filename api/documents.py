@@ -21,6 +21,9 @@ def match_document(matcher: Matcher, result: MatchResult) -> dict[str, object]:
         "created_at": result.created_at,
         "ranker_version": result.ranker_version,
         "n_labs": result.n_labs,
+        "total": result.total,
+        "allowed": result.allowed,
+        "facets": asdict(result.facets),
         "warnings": [asdict(warning) for warning in result.warnings],
         "set_aside": {rule.value: ids for rule, ids in result.set_aside.items()},
         "pairings": [
@@ -33,6 +36,7 @@ def match_document(matcher: Matcher, result: MatchResult) -> dict[str, object]:
                 "score": pairing.score,
                 "band": pairing.band.value,
                 "contributions": pairing.contributions,
+                "changed_since_index": pairing.changed_since_index,
                 "explanation": _explanation(pairing.explanation),
             }
             for pairing in result.pairings
@@ -58,6 +62,7 @@ def lab_document(matcher: Matcher, lab_id: str, matches: Sequence[LabMatch]) -> 
                 "score": match.score,
                 "band": match.band.value,
                 "rank_of_lab": match.rank_of_lab,
+                "changed_since_index": match.changed_since_index,
                 "explanation": _explanation(match.explanation),
             }
             for rank, match in enumerate(matches, start=1)

@@ -41,7 +41,7 @@ def import_records(
         _write_template(screen, template, kind, as_json)
         return
     documents = []
-    with open_session(read_settings()) as session:
+    with open_session(read_settings(), writes=not dry_run) as session:
         for path in files or []:
             documents.append(_import_one(screen, session, path, kind, dry_run, quiet=as_json))
     if as_json:

@@ -43,13 +43,13 @@ def match(
     matcher = Matcher.open(read_settings())
     if lab is not None:
         lab_id = _stored(lab)
-        matches = matcher.match_lab(lab_id, depth or len(matcher.needs))
+        matches = matcher.match_lab(lab_id, list(matcher.needs.values()), top=depth or len(matcher.needs))
         if as_json:
             write_document(lab_document(matcher, lab_id, matches))
         else:
             print_lab_matches(screen, matcher, lab_id, matches)
         return
-    result = matcher.match(_stored(need_id or ""), depth or len(matcher.labs))
+    result = matcher.match(matcher.need(_stored(need_id or "")), top=depth or len(matcher.labs))
     if as_json:
         write_document(match_document(matcher, result))
     else:

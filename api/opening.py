@@ -29,16 +29,15 @@ def read_settings() -> Settings:
 
 
 @contextmanager
-def open_session(settings: Settings) -> Iterator[Session]:
-    """Open the database; the caller commits."""
+def open_session(settings: Settings, *, writes: bool = False) -> Iterator[Session]:
+    """Open the database; the caller commits. With `writes` its transactions begin as a writer's."""
     from sqlmodel import Session
 
-    from indexer import records  # noqa: F401 (its tables are created when the database is opened)
-    from indexer.database import open_engine
+    from indexer.database import as_writer, open_engine
 
     engine = open_engine(settings)
     try:
-        with Session(engine) as session:
+        with Session(as_writer(engine) if writes else engine) as session:
             yield session
     finally:
         engine.dispose()

@@ -49,7 +49,7 @@ def _opened(session: Session, settings: Settings) -> Iterator[Finding]:
     from matcher.pairings import Matcher
 
     try:
-        matcher = Matcher(session, settings)
+        matcher = Matcher.load(session, settings)
     except Exception as error:
         told = refusal(error)
         if told is None:

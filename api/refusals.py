@@ -63,17 +63,23 @@ def _missing_package(error: Any) -> Refusal:
 
 
 TABLE: dict[str, Callable[[Any], Refusal]] = {
+    "api.passwords.PasswordError": _as_it_says,
     "api.refusals.RefusedError": _as_it_says,
+    "indexer.database.BusyError": _as_it_says,
+    "indexer.database.DatabaseGoneError": _database,
     "indexer.embeddings.CacheError": _as_it_says,
     "indexer.encoder.EncoderError": _as_it_says,
     "indexer.reindex.ReindexError": _as_it_says,
+    "indexer.schema.SchemaError": _as_it_says,
     "indexer.snapshot.SnapshotError": _as_it_says,
     "matcher.judgements.EvaluationError": _as_it_says,
     "matcher.pairings.UnknownRecordError": _as_it_says,
+    "matcher.people.PeopleError": _as_it_says,
     "matcher.ranker.WeightsError": _as_it_says,
     "pydantic.ValidationError": _setting,
     "sqlalchemy.exc.ArgumentError": _database_url,
     "sqlalchemy.exc.DBAPIError": _database,
+    "pysqlite3.dbapi2.DatabaseError": _database,
     "sqlite3.DatabaseError": _database,
     "builtins.ModuleNotFoundError": _missing_package,
     "builtins.OSError": _operating_system,

@@ -30,12 +30,12 @@ def import_files(paths: Iterable[Path | str], settings: Settings) -> list[Import
     """
     from sqlmodel import Session
 
-    from indexer.database import open_engine
+    from indexer.database import as_writer, open_engine
     from indexer.importing import import_file
 
     engine = open_engine(settings)
     try:
-        with Session(engine) as session:
+        with Session(as_writer(engine)) as session:
             reports = [import_file(session, Path(path)) for path in paths]
             session.commit()
     finally:

@@ -25,6 +25,8 @@ from indexer.encoding import FloatArray, Progress, Role
 
 CHUNK = 256
 """Texts encoded between two commits: what a crash can lose."""
+READ_TIMEOUT_S = 1.0
+"""How long a request may wait for a cache that a re-index is writing; encoding anew takes less."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS vector (
@@ -69,9 +71,9 @@ class EmbeddingCache:
             connection.execute(_SCHEMA)
 
     @contextmanager
-    def _connection(self) -> Iterator[sqlite3.Connection]:
+    def _connection(self, timeout_s: float = 60) -> Iterator[sqlite3.Connection]:
         try:
-            with closing(sqlite3.connect(self.path, timeout=60)) as connection, connection:
+            with closing(sqlite3.connect(self.path, timeout=timeout_s)) as connection, connection:
                 yield connection
         except sqlite3.OperationalError as error:
             raise CacheError(f"the embedding cache {self.path} can't be used: {error}") from error
@@ -114,10 +116,25 @@ class EmbeddingCache:
         rows = np.stack([known[key] for key in hashes]) if hashes else np.zeros((0, encoder.dims), dtype=np.float32)
         return Embedded(vectors=rows, encoded=len(missing), reused=reused)
 
-    def _read(self, encoder: Encoder, wanted: set[str]) -> dict[str, FloatArray]:
+    def known(
+        self, texts: Sequence[str], *, role: Role, encoder: Encoder, timeout_s: float = READ_TIMEOUT_S
+    ) -> dict[str, FloatArray]:
+        """Return the vectors of those texts that are in the cache, encoding and writing nothing.
+
+        Args:
+            texts: may repeat.
+            role: see `Encoder.encode`.
+            encoder: only its identity is used.
+            timeout_s: how long to wait while a re-index writes.
+        """
+        hashes = {text: content_hash(text, role) for text in texts}
+        found = self._read(encoder, set(hashes.values()), timeout_s)
+        return {text: found[key].copy() for text, key in hashes.items() if key in found}
+
+    def _read(self, encoder: Encoder, wanted: set[str], timeout_s: float = 60) -> dict[str, FloatArray]:
         found: dict[str, FloatArray] = {}
         keys = sorted(wanted)
-        with self._connection() as connection:
+        with self._connection(timeout_s) as connection:
             for start in range(0, len(keys), 500):
                 part = keys[start : start + 500]
                 marks = ",".join("?" * len(part))

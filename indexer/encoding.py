@@ -28,6 +28,11 @@ class EncoderError(RuntimeError):
     """An encoder can't be loaded or gave something that is not a vector."""
 
 
+def covered(language: str, languages: Sequence[str] | frozenset[str] | None) -> bool:
+    """Whether an encoder for `languages` (None: all) takes texts of a language."""
+    return languages is None or language in languages
+
+
 def batches_by_tokens(lengths: Sequence[int], budget: int = BATCH_TOKENS) -> list[list[int]]:
     """Group positions into batches of at most `budget` padded tokens, longest first.
 

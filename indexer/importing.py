@@ -18,6 +18,7 @@ from sqlalchemy import Table, bindparam, delete, insert, select, update
 from sqlmodel import Session, SQLModel
 
 from indexer import records
+from indexer.changes import note_changes
 from indexer.checking import RowProblem
 from indexer.plain_text import shown
 from indexer.readers import EvidenceGroup, Reading, check_rows, read
@@ -110,12 +111,13 @@ def _store(session: Session, reading: Reading, dry_run: bool) -> ImportReport:
     if children:
         before = _stored(session, children.model, children.parent, list(families))
         changes.append(_changes(children.model, before, _child_rows(children, families)))
+    created = {key for (key,) in wanted if (key,) not in stored}
+    touched = {key[0] for change in changes for key in change.touched()} - created
     if not dry_run:
         for change in changes:
             change.apply(session)
+        note_changes(session, Kind.LABS if reading.kind is Kind.EVIDENCE else reading.kind, created | touched)
         session.expire_all()
-    created = {key for (key,) in wanted if (key,) not in stored}
-    touched = {key[0] for change in changes for key in change.touched()} - created
     unchanged = len(({key for (key,) in wanted} | set(families)) - created - touched)
     return ImportReport(
         reading.kind,

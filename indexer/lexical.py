@@ -11,6 +11,7 @@ words are stemmed.
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -32,6 +33,9 @@ _CJK = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u3005\u3007"
 _RUNS = re.compile(rf"[{_CJK}]+|[^\W_{_CJK}]+(?:[.\-'’][^\W_{_CJK}]+)*")
 _CJK_RUN = re.compile(rf"[{_CJK}]")
 _PARTS = re.compile(r"[^\W_]+")
+
+
+_stemming = threading.Lock()
 
 
 class LexicalIndexError(RuntimeError):
@@ -110,7 +114,9 @@ def terms(text: str) -> list[str]:
 
 @lru_cache(maxsize=200_000)
 def _stem(word: str) -> str:
-    return str(_stemmer().stemWord(word))
+    # The stemmer has a state of its own and must not be called by two threads at once.
+    with _stemming:
+        return str(_stemmer().stemWord(word))
 
 
 class LexicalIndex:

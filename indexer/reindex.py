@@ -22,7 +22,7 @@ from sqlmodel import Session
 
 from indexer.embeddings import EmbeddingCache
 from indexer.encoder import Encoder, load_encoders
-from indexer.encoding import FloatArray
+from indexer.encoding import FloatArray, covered
 from indexer.generation import FORMAT
 from indexer.lexical import LAB_B, LAB_K1, LexicalIndex, terms
 from indexer.loading import load_labs, load_needs
@@ -133,11 +133,6 @@ def _dropped(previous: Snapshot | None, passages: Sequence[Passage]) -> int:
 def _inputs(fingerprints: dict[str, str], identities: Sequence[str], queries: Sequence[str]) -> str:
     """Hash everything that decides what a generation holds."""
     return sha256(orjson.dumps([FORMAT, list(fingerprints.items()), identities, queries])).hexdigest()
-
-
-def covered(language: str, languages: Sequence[str] | frozenset[str] | None) -> bool:
-    """Whether an encoder for `languages` (None: all) takes texts of a language."""
-    return languages is None or language in languages
 
 
 @dataclass(frozen=True)

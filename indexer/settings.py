@@ -36,6 +36,9 @@ class Settings(BaseSettings):
     )
     threads: int = Field(default=0, ge=0, le=256, description="Threads for encoding; 0 is one per core.")
     database_url: str = Field(default="", description="SQLAlchemy URL; empty is gloria.db in the home.")
+    requests_per_minute: int = Field(
+        default=1_200, ge=1, description="What one account may ask of one server process in a minute."
+    )
 
     @property
     def database_path(self) -> Path:

@@ -31,10 +31,13 @@ class TfIdfError(RuntimeError):
     """A TF-IDF index on disk can't be read."""
 
 
-def word_parts(text: str) -> list[str]:
-    """Return the four- and five-letter pieces of each Latin word, its edges marked, and all Chinese terms."""
+def word_parts(text: str, known_terms: Sequence[str] | None = None) -> list[str]:
+    """Return the four- and five-letter pieces of each Latin word, its edges marked, and all Chinese terms.
+
+    `known_terms` are the text's terms, where they were computed before.
+    """
     found: list[str] = []
-    for term in terms(text):
+    for term in terms(text) if known_terms is None else known_terms:
         if not _LATIN_WORD.fullmatch(term):
             found.append(term)
     for word in _LATIN_WORD.findall(text.lower()):

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from indexer.settings import Settings
+    from matcher.answers import LabMatch, MatchResult
     from matcher.evaluation import Evaluation
-    from matcher.pairings import LabMatch, MatchResult
 
 __all__ = ["evaluate", "match", "match_lab"]
 
@@ -26,14 +26,16 @@ def match(need_id: str, settings: Settings, *, top: int = 10) -> MatchResult:
     """
     from matcher.pairings import Matcher
 
-    return Matcher.open(settings).match(need_id, top)
+    matcher = Matcher.open(settings)
+    return matcher.match(matcher.need(need_id), top=top)
 
 
 def match_lab(lab_id: str, settings: Settings, *, top: int = 10) -> list[LabMatch]:
     """Return the `top` needs that a lab should hear of; raises as `match` does."""
     from matcher.pairings import Matcher
 
-    return Matcher.open(settings).match_lab(lab_id, top)
+    matcher = Matcher.open(settings)
+    return matcher.match_lab(lab_id, list(matcher.needs.values()), top=top)
 
 
 def evaluate(qrels: Path | str, settings: Settings, *, baselines: bool = True) -> Evaluation:

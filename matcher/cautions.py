@@ -8,23 +8,28 @@ guessed from the result. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from indexer.lexical import terms
 from indexer.profiles import Lab, Need
 from indexer.snapshot import Snapshot
-from indexer.text import fingerprint, lab_passages, need_text
+from indexer.text import need_text
 from matcher.explanation import FEW_LABS, Bilingual
 from matcher.rules import unknown_exclusions
 
 
-def stale(labs: Collection[Lab], snapshot: Snapshot) -> tuple[Bilingual, ...]:
-    """Say how many labs are new, changed or gone since the index was built."""
-    now = {lab.id: fingerprint(lab_passages(lab)) for lab in labs}
+def changed_labs(now: Mapping[str, str], snapshot: Snapshot) -> frozenset[str]:
+    """Return the indexed labs whose texts are no longer those of the index; `now` has a fingerprint per stored lab."""
+    indexed = snapshot.lab_fingerprints
+    return frozenset(lab_id for lab_id in now.keys() & indexed.keys() if now[lab_id] != indexed[lab_id])
+
+
+def stale(now: Mapping[str, str], snapshot: Snapshot) -> tuple[Bilingual, ...]:
+    """Say how many labs are new, changed or gone since the index was built; `now` as in `changed_labs`."""
     indexed = snapshot.lab_fingerprints
     counts = (
         ("新增", "new", len(now.keys() - indexed.keys())),
-        ("變更", "changed", sum(1 for lab_id in now.keys() & indexed.keys() if now[lab_id] != indexed[lab_id])),
+        ("變更", "changed", len(changed_labs(now, snapshot))),
         ("移除", "removed", len(indexed.keys() - now.keys())),
     )
     if not any(count for _, _, count in counts):

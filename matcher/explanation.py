@@ -15,12 +15,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from indexer.lexical import terms
 from indexer.profiles import Ask, Lab, Need
 from indexer.snapshot import Snapshot
-from indexer.text import PROFILE, languages_in, need_text, sentences
+from indexer.text import PROFILE
 from indexer.vocabulary import AskKind, ResearchField, label
+from matcher.features import NeedQuery
+from matcher.passage_words import PassageWords
 from matcher.shared_words import RARE_IDF, shared_words
+from matcher.signals import Query
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -80,10 +82,10 @@ class Explanation:
 
 def explain(
     *,
-    need: Need,
+    query: NeedQuery,
     lab: Lab,
     school_names: tuple[str, str],
-    snapshot: Snapshot,
+    passages: PassageWords,
     rows: range,
     answers: FloatArray,
     ask_scores: FloatArray,
@@ -91,43 +93,51 @@ def explain(
     """Explain one pairing.
 
     Args:
-        need: the need.
+        query: the need and its texts.
         lab: the lab.
         school_names: the lab's school in Chinese and English; empty if not stated.
-        snapshot: the index that holds the passages.
+        passages: those of the index.
         rows: numbers of the lab's passages.
         answers: scores of all passages, row 0 for the whole need, then one row per ask.
         ask_scores: the lab's standard score for each ask.
     """
+    need = query.need
     if need.asks:
         asks = tuple(
-            _ask_evidence(ask, ask.text, float(score), lab=lab, snapshot=snapshot, rows=rows, answer=answers[i + 1])
-            for i, (ask, score) in enumerate(zip(need.asks, ask_scores, strict=True))
+            _ask_evidence(ask, said, float(score), lab=lab, passages=passages, rows=rows, answer=answers[i + 1])
+            for i, (ask, said, score) in enumerate(zip(need.asks, query.asks, ask_scores, strict=True))
         )
     else:
         whole = answers[0]
         best_answer = float(whole[rows].max())
-        asks = (_ask_evidence(None, need_text(need), best_answer, lab=lab, snapshot=snapshot, rows=rows, answer=whole),)
+        asks = (_ask_evidence(None, query.whole, best_answer, lab=lab, passages=passages, rows=rows, answer=whole),)
     best = _best_passage(asks)
     return Explanation(
         asks=asks,
-        missing=tuple(_missing(need, lab, asks, snapshot, rows)),
+        missing=tuple(_missing(query, lab, asks, passages.snapshot, rows)),
         for_company=_for_company(lab, school_names, asks, best),
         for_lab=_for_lab(need, asks, best),
     )
 
 
 def _ask_evidence(
-    ask: Ask | None, text: str, ask_score: float, *, lab: Lab, snapshot: Snapshot, rows: range, answer: FloatArray
+    ask: Ask | None,
+    query: Query,
+    ask_score: float,
+    *,
+    lab: Lab,
+    passages: PassageWords,
+    rows: range,
+    answer: FloatArray,
 ) -> AskEvidence:
-    order = sorted(rows, key=lambda row: (-answer[row], row))[:PASSAGES_PER_ASK]
-    chosen = [row for row in order if answer[row] >= answer[order[0]] - SECOND_PASSAGE_WITHIN]
-    asked = frozenset(terms(text))
-    speaking = tuple(_speaking(snapshot, row, asked, float(answer[row])) for row in chosen)
-    covered = _covered(ask_score, speaking, len(snapshot.lab_ids))
+    scores = dict(zip(rows, answer[rows.start : rows.stop].tolist(), strict=True))
+    order = sorted(rows, key=lambda row: (-scores[row], row))[:PASSAGES_PER_ASK]
+    chosen = [row for row in order if scores[row] >= scores[order[0]] - SECOND_PASSAGE_WITHIN]
+    found = tuple(speaking(passages, row, query.term_set, scores[row]) for row in chosen)
+    covered = _covered(ask_score, found, len(passages.snapshot.lab_ids))
     if covered == "yes" and ask is not None and lab.offers and ask.kind not in lab.offers:
         covered = "partly"
-    return AskEvidence(ask.kind if ask else None, text, covered, speaking)
+    return AskEvidence(ask.kind if ask else None, query.text, covered, found)
 
 
 def _covered(ask_score: float, speaking: Sequence[Speaking], n_labs: int) -> str:
@@ -136,22 +146,30 @@ def _covered(ask_score: float, speaking: Sequence[Speaking], n_labs: int) -> str
     return "yes" if ask_score >= COVERED_FROM else "partly" if ask_score >= PARTLY_FROM else "no"
 
 
-def _speaking(snapshot: Snapshot, row: int, asked: frozenset[str], score: float) -> Speaking:
-    passage = snapshot.passages[row]
-    title, _, body = passage.text.partition("\n")
+def speaking(passages: PassageWords, row: int, asked: frozenset[str], score: float) -> Speaking:
+    """Show one passage: the sentence that says most of what was asked, and the words shared with it.
+
+    Args:
+        passages: those of the index.
+        row: which one.
+        asked: the terms of what was asked.
+        score: how well the passage answers.
+    """
+    snapshot = passages.snapshot
+    passage, read = snapshot.passages[row], passages.of(row)
     weight = snapshot.words.inverse_frequency
-    parts = sentences(body) or [title]
-    shared = [sum(weight(t) for t in set(terms(part)) & asked) for part in parts]
+    shared = [sum(weight(t) for t in part & asked) for part in read.part_terms]
     # Where no word is shared, as between languages, the beginning says best what the passage is about.
-    excerpt = parts[int(np.argmax(shared))] if max(shared) > 0 else body or title
+    excerpt = read.parts[int(np.argmax(shared))] if max(shared) > 0 else read.body or read.title
+    from_idf = RARE_IDF if len(snapshot.lab_ids) >= FEW_LABS else 0
     return Speaking(
         source=passage.source,
         kind=passage.kind,
         year=passage.year,
         language=passage.language,
-        title=_shortened(title),
+        title=_shortened(read.title),
         excerpt=_shortened(excerpt),
-        words=shared_words(passage.text, asked, weight, RARE_IDF if len(snapshot.lab_ids) >= FEW_LABS else 0),
+        words=shared_words(passage.text, read.words, asked, from_idf),
         score=score,
     )
 
@@ -165,7 +183,10 @@ def _best_passage(asks: Sequence[AskEvidence]) -> Speaking:
     return max((p for ask in asks for p in ask.passages), key=lambda p: (p.kind != PROFILE, p.score, p.source))
 
 
-def _missing(need: Need, lab: Lab, asks: Sequence[AskEvidence], snapshot: Snapshot, rows: range) -> list[Bilingual]:
+def _missing(
+    query: NeedQuery, lab: Lab, asks: Sequence[AskEvidence], snapshot: Snapshot, rows: range
+) -> list[Bilingual]:
+    need = query.need
     found = []
     for ask in asks:
         if ask.covered == "no":
@@ -174,7 +195,7 @@ def _missing(need: Need, lab: Lab, asks: Sequence[AskEvidence], snapshot: Snapsh
         if ask.kind and lab.offers and ask.kind not in lab.offers:
             zh, en = _kind_names(ask.kind)
             found.append(Bilingual(f"實驗室未列出「{zh}」類合作", f"the lab does not list {en} among what it offers"))
-    if terms(need_text(need)) and not languages_in(need_text(need)) & {snapshot.passages[row].language for row in rows}:
+    if query.whole.terms and query.whole.languages.isdisjoint(snapshot.passages[row].language for row in rows):
         found.append(
             Bilingual(
                 "需求與實驗室資料語言不同，無法比對用詞，以語意代替",

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from indexer.profiles import Lab, Need
+from indexer.profiles import Need
+from matcher.lab_table import LabTable
 from matcher.signals import FloatArray, PassageSignals, Query, Searcher, standardised
 
 FEATURES = (
@@ -63,27 +64,22 @@ class FeatureTable:
     ask_scores: FloatArray
 
 
-def features(
-    query: NeedQuery, searcher: Searcher, labs: Mapping[str, Lab], regions: Mapping[str, str | None]
-) -> FeatureTable:
+def features(query: NeedQuery, searcher: Searcher, labs: LabTable) -> FeatureTable:
     """Compute the features of all labs in the index for one need.
 
     Args:
         query: the need and its queries.
         searcher: the index.
-        labs: the profiles of the indexed labs by id.
-        regions: each school's region by its id; a lab's school may be missing.
+        labs: what the indexed labs state, in the order of the index.
     """
-    signals = searcher.passage_signals(query.whole)
+    signals, *ask_signals = searcher.passage_signals([query.whole, *query.asks])
     columns = searcher.lab_views(signals, query.whole)
-    ask_signals = [searcher.passage_signals(ask) for ask in query.asks]
     ask_scores = _ask_scores(searcher, query.asks, ask_signals)
     zero = np.zeros(len(searcher.snapshot.lab_ids))
     columns["ask_best"] = ask_scores.max(axis=0) if len(ask_scores) else zero
     columns["ask_mean"] = standardised(ask_scores.mean(axis=0)) if len(ask_scores) else zero
     columns["recency"] = _recency(query.need, searcher, signals)
-    profiles = [labs[lab_id] for lab_id in searcher.snapshot.lab_ids]
-    columns |= _stated(query.need, profiles, regions)
+    columns |= _stated(query.need, labs)
     answers = np.stack([searcher.answer(s) for s in (signals, *ask_signals)])
     return FeatureTable(np.stack([columns[name] for name in FEATURES], axis=1), answers, ask_scores)
 
@@ -98,8 +94,7 @@ def _ask_scores(searcher: Searcher, asks: Sequence[Query], signals: Sequence[Pas
 
 def _recency(need: Need, searcher: Searcher, signals: PassageSignals) -> FloatArray:
     """Return for each lab how recent the evidence is that answers the need, 0 to 1."""
-    passages = searcher.snapshot.passages
-    years = np.array([passage.year or 0 for passage in passages], dtype=np.float64)
+    years = searcher.years
     # The reference is never today's date: the same input must give the same ranking tomorrow.
     now = need.year or (years.max() if years.size else 0)
     freshness = np.where(years > 0, np.exp(-np.maximum(now - years, 0) / RECENCY_YEARS), UNKNOWN_AGE)
@@ -109,28 +104,20 @@ def _recency(need: Need, searcher: Searcher, signals: PassageSignals) -> FloatAr
     return np.exp(fresh - searcher.soft_sum(answer))
 
 
-def _stated(need: Need, labs: Sequence[Lab], regions: Mapping[str, str | None]) -> dict[str, FloatArray]:
-    kinds = [ask.kind for ask in need.asks]
-    rows = np.array(
-        [
-            (
-                bool(set(need.fields) & set(lab.fields)),
-                _offered(kinds, lab),
-                bool(set(need.languages) & set(lab.languages)),
-                need.region is not None and regions.get(lab.school or "") == need.region,
-            )
-            for lab in labs
-        ],
-        dtype=np.float64,
-    ).reshape(len(labs), 4)
-    names = ("field", "offer", "language", "region")
-    return {name: np.ascontiguousarray(rows[:, i]) for i, name in enumerate(names)}
+def _stated(need: Need, labs: LabTable) -> dict[str, FloatArray]:
+    return {
+        "field": labs.any_of("field", need.fields).astype(np.float64),
+        "offer": _offered([ask.kind for ask in need.asks], labs),
+        "language": labs.any_of("language", need.languages).astype(np.float64),
+        "region": labs.in_region(need.region).astype(np.float64),
+    }
 
 
-def _offered(kinds: Sequence[str], lab: Lab) -> float:
-    if not kinds or not lab.offers:
-        return UNSTATED_OFFER
-    return sum(kind in lab.offers for kind in kinds) / len(kinds)
+def _offered(kinds: Sequence[str], labs: LabTable) -> FloatArray:
+    """Return the share of the asked kinds that each lab offers."""
+    if not kinds:
+        return np.full(len(labs.ids), UNSTATED_OFFER)
+    return np.where(labs.any_of("offers", ("",)), UNSTATED_OFFER, labs.count_of("offers", kinds) / len(kinds))
 
 
 def need_query(need: Need, texts: Sequence[str], vectors: Sequence[Mapping[str, npt.NDArray[np.float32]]]) -> NeedQuery:

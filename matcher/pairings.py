@@ -1,112 +1,96 @@
 """The main job: for a need its ranked, explained labs; for a lab the needs it should hear of.
 
-In: settings that say where database and index live. Out: pairings with rank,
-score, band and explanation, the labs set aside by each hard rule, and warnings
-if the index is older than the records. It exists as one class that opens
-everything once, so that a command, a notebook and a server ask the same way.
+In: an opened index, the records of one moment, a way to encode queries. Out:
+pairings with rank, score, band and explanation, the labs set aside by each
+hard rule, and warnings if the index is older than the records. It exists as
+one class that never changes, so that a command, a notebook and the many
+threads of a server ask the same way and each answer rests on one state.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from functools import cached_property
+from heapq import nsmallest
 
 import numpy as np
-import numpy.typing as npt
 from sqlmodel import Session
 
 from indexer.database import open_engine
-from indexer.embeddings import EmbeddingCache
-from indexer.encoder import load_encoder
-from indexer.loading import load_companies, load_labs, load_needs, load_schools
+from indexer.loading import load_needs
 from indexer.profiles import Company, Lab, Need, School
-from indexer.reindex import covered
+from indexer.query_vectors import DirectQueries, QueryVectors
 from indexer.settings import Settings
-from indexer.snapshot import Snapshot, SnapshotError, open_snapshot
-from indexer.text import language_of, need_text
+from indexer.snapshot import Snapshot
+from indexer.text import need_text
 from matcher import cautions
+from matcher.answers import LabMatch, MatchResult, Pairing, UnknownRecordError
+from matcher.catalogue import Catalogue
 from matcher.explanation import Bilingual, Explanation, explain
-from matcher.features import FEATURES, FeatureTable, NeedQuery, features, need_query
-from matcher.ranker import Band, Ranker, load_ranker, ordered
-from matcher.rules import Rule, set_aside
+from matcher.facets import ALL, Filters
+from matcher.features import FEATURES, NeedQuery, features, need_query
+from matcher.lab_search import LabList, LabSearch, alphabetical, answer, found_by_text, plain_need, searched
+from matcher.lab_table import LabTable
+from matcher.opened_index import OpenedIndex, check_encoders, open_index
+from matcher.ranker import Ranker, load_ranker
+from matcher.ranking import Ranking, RecentRankings, ordered
 from matcher.signals import Searcher
 
-FloatArray = npt.NDArray[np.float64]
+__all__ = ["LabMatch", "MatchResult", "Matcher", "Pairing", "UnknownRecordError"]
 
-
-class UnknownRecordError(LookupError):
-    """There is no need or lab of that id."""
-
-
-@dataclass(frozen=True)
-class Pairing:
-    """One lab proposed for one need. `rank` counts from 1; contributions sum to `score`."""
-
-    need_id: str
-    lab_id: str
-    rank: int
-    score: float
-    band: Band
-    contributions: dict[str, float]
-    explanation: Explanation
-
-
-@dataclass(frozen=True)
-class MatchResult:
-    """The answer for one need: pairings best first, labs set aside by rule, and what it rests on."""
-
-    need: Need
-    pairings: tuple[Pairing, ...]
-    set_aside: dict[Rule, list[str]]
-    n_labs: int
-    generation: str
-    created_at: str
-    ranker_version: str
-    warnings: tuple[Bilingual, ...]
-
-
-@dataclass(frozen=True)
-class LabMatch:
-    """One need that a lab should hear of, with the lab's rank among all labs for that need."""
-
-    need: Need
-    company: Company | None
-    score: float
-    band: Band
-    rank_of_lab: int
-    explanation: Explanation
-
-
-@dataclass(frozen=True)
-class Ranking:
-    """All labs for one need, best first: row numbers into the index, with every lab's score and features."""
-
-    query: NeedQuery
-    order: list[int]
-    scores: FloatArray
-    table: FeatureTable
-    set_aside: dict[Rule, list[str]]
+_NEEDS_AT_ONCE = 64
+"""Needs whose texts are encoded together where many are ranked."""
 
 
 class Matcher:
-    """An opened index with the records it stands for. Use it for many needs; it never changes."""
+    """An opened index with the records of one moment. It never changes, and any number of threads may use it."""
 
-    def __init__(self, session: Session, settings: Settings, ranker: Ranker | None = None) -> None:
-        """Read the records and open the index.
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        index: OpenedIndex,
+        catalogue: Catalogue,
+        queries: QueryVectors,
+        needs: Mapping[str, Need] | None = None,
+        ranker: Ranker | None = None,
+        revision: str = "",
+    ) -> None:
+        """Put together what was opened.
+
+        Args:
+            settings: those of the index.
+            index: the generation to search.
+            catalogue: labs, schools and companies.
+            queries: encodes the texts of needs.
+            needs: stored needs by id, for those who ask by id; a server passes needs in instead.
+            ranker: the weights; default those of this release.
+            revision: names the state of the records; with the generation it makes `Matcher.revision`.
+        """
+        self.settings = settings
+        self.index = index
+        self.catalogue = catalogue
+        self.queries = queries
+        self.needs: Mapping[str, Need] = needs or {}
+        self.ranker = ranker or load_ranker()
+        self.revision = f"{self.snapshot.generation}.{revision}"
+        self._recent = RecentRankings()
+
+    @classmethod
+    def load(cls, session: Session, settings: Settings, ranker: Ranker | None = None) -> Matcher:
+        """Read all records, needs too, and open the index.
 
         Raises:
             SnapshotError: there is no index, or it is damaged, or other encoders are configured.
         """
-        self.settings = settings
-        self.ranker = ranker or load_ranker()
-        self.snapshot: Snapshot = open_snapshot(settings.index_path)
-        self.searcher = Searcher(self.snapshot)
-        self.labs: dict[str, Lab] = {lab.id: lab for lab in load_labs(session)}
-        self.needs: dict[str, Need] = {need.id: need for need in load_needs(session)}
-        self.companies: dict[str, Company] = {company.id: company for company in load_companies(session)}
-        self.schools: dict[str, School] = {school.id: school for school in load_schools(session)}
-        self._check_encoders()
+        return cls(
+            settings=settings,
+            index=open_index(settings),
+            catalogue=Catalogue.load(session),
+            queries=DirectQueries(settings),
+            needs={need.id: need for need in load_needs(session)},
+            ranker=ranker,
+        )
 
     @classmethod
     def open(cls, settings: Settings | None = None) -> Matcher:
@@ -115,148 +99,249 @@ class Matcher:
         engine = open_engine(settings)
         try:
             with Session(engine) as session:
-                return cls(session, settings)
+                return cls.load(session, settings)
         finally:
             engine.dispose()
 
-    def _check_encoders(self) -> None:
-        built = [field.name for field in self.snapshot.fields]
-        if built != self.settings.encoder_names():
-            raise SnapshotError(
-                f"the index has the encoders {', '.join(built)}, the settings name "
-                f"{', '.join(self.settings.encoder_names())}; run: gloria reindex"
-            )
+    @property
+    def snapshot(self) -> Snapshot:
+        """The index generation."""
+        return self.index.snapshot
+
+    @property
+    def searcher(self) -> Searcher:
+        """The generation's searcher."""
+        return self.index.searcher
+
+    @property
+    def labs(self) -> Mapping[str, Lab]:
+        """The labs by id."""
+        return self.catalogue.labs
+
+    @property
+    def schools(self) -> Mapping[str, School]:
+        """The schools by id."""
+        return self.catalogue.schools
+
+    @property
+    def companies(self) -> Mapping[str, Company]:
+        """The companies by id."""
+        return self.catalogue.companies
+
+    @cached_property
+    def table(self) -> LabTable:
+        """What the indexed labs state, in the order of the index."""
+        return LabTable.of(self.snapshot.lab_ids, self.labs, self.schools)
+
+    @cached_property
+    def lab_list(self) -> LabList:
+        """All stored labs, in the index or not."""
+        return LabList.of(self.catalogue, self.searcher.lab_rows)
 
     @cached_property
     def stale(self) -> tuple[Bilingual, ...]:
         """What the index does not know of the records yet; empty if it is up to date."""
-        return cautions.stale(self.labs.values(), self.snapshot)
+        return cautions.stale(self.catalogue.fingerprints, self.snapshot)
+
+    @cached_property
+    def changed_labs(self) -> frozenset[str]:
+        """Indexed labs whose texts have changed since."""
+        return cautions.changed_labs(self.catalogue.fingerprints, self.snapshot)
+
+    @cached_property
+    def not_indexed(self) -> frozenset[str]:
+        """Stored labs that the index does not have yet and that therefore can't be proposed."""
+        return frozenset(self.labs.keys() - self.snapshot.lab_fingerprints.keys())
 
     @cached_property
     def warnings(self) -> tuple[Bilingual, ...]:
         """What an expert must know before trusting any answer: a stale index, few labs, exclusions of nobody."""
-        labs, few = self.labs.values(), cautions.few_labs(self.snapshot)
-        return (*self.stale, *few, *(w for need in self.needs.values() for w in cautions.exclusions(need, labs)))
+        return (*self._general, *(w for need in self.needs.values() for w in self._exclusions(need)))
 
-    def match(self, need_id: str, top: int = 10) -> MatchResult:
-        """Return the `top` labs for a need, explained.
+    @property
+    def _general(self) -> tuple[Bilingual, ...]:
+        return (*self.stale, *cautions.few_labs(self.snapshot))
+
+    def _exclusions(self, need: Need) -> tuple[Bilingual, ...]:
+        return cautions.exclusions(need, self.labs.values())
+
+    def prepare(self) -> None:
+        """Compute what every answer needs, before the first request asks for it."""
+        _ = self.table, self.stale, self.changed_labs, self.not_indexed
+
+    def need(self, need_id: str) -> Need:
+        """Return a stored need.
 
         Raises:
             UnknownRecordError: there is no such need.
         """
-        need = self.needs.get(need_id)
-        if need is None:
+        found = self.needs.get(need_id)
+        if found is None:
             hint = "that is a lab, use --lab" if need_id in self.labs else _some_ids("needs", self.needs)
             raise UnknownRecordError(f"there is no need {need_id!r}; {hint}")
-        ranking = next(self.rankings([need]))
+        return found
+
+    def match(
+        self, need: Need, company: Company | None = None, *, top: int = 10, offset: int = 0, filters: Filters = ALL
+    ) -> MatchResult:
+        """Return a page of the labs for a need, explained.
+
+        Args:
+            need: any need, stored or not.
+            company: the need's company if it is not among the matcher's.
+            top: how many labs at most.
+            offset: how many of those that pass the filters to leave out first.
+            filters: hide labs; ranks and facets are those without filters.
+        """
+        ranking = self.ranking(need, company)
+        rows = ranking.passing(filters)
         return MatchResult(
             need=need,
-            pairings=tuple(self._pairing(ranking, place) for place in range(min(top, len(ranking.order)))),
+            pairings=tuple(self._pairing(ranking, row) for row in rows[offset : offset + top]),
+            total=len(rows),
+            allowed=len(ranking.order),
+            facets=ranking.facets,
             set_aside=ranking.set_aside,
             n_labs=len(self.snapshot.lab_ids),
             generation=self.snapshot.generation,
             created_at=self.snapshot.created_at,
             ranker_version=self.ranker.version,
-            warnings=(
-                *self.stale,
-                *cautions.few_labs(self.snapshot),
-                *cautions.exclusions(need, self.labs.values()),
-                *cautions.too_little(need),
-            ),
+            warnings=(*self._general, *self._exclusions(need), *cautions.too_little(need)),
         )
 
-    def match_lab(self, lab_id: str, top: int = 10) -> list[LabMatch]:
-        """Return the `top` needs that a lab should hear of, best score first; needs that set it aside are left out.
+    def match_lab(self, lab_id: str, needs: Sequence[Need], *, top: int = 10, offset: int = 0) -> list[LabMatch]:
+        """Return those of `needs` that a lab should hear of, best score first; needs that set it aside are left out.
 
         Raises:
             UnknownRecordError: there is no such lab, or it is not in the index yet.
         """
         if lab_id not in self.labs:
             raise UnknownRecordError(f"there is no lab {lab_id!r}; {_some_ids('labs', self.labs)}")
-        if lab_id not in self.snapshot.lab_fingerprints:
+        if lab_id in self.not_indexed:
             raise UnknownRecordError(f"lab {lab_id!r} is not in the index yet; run: gloria reindex")
-        row = self.snapshot.lab_ids.index(lab_id)
-        found: list[tuple[float, Ranking]] = []
-        for ranking in self.rankings(list(self.needs.values())):
-            if row in ranking.order:
-                found.append((float(ranking.scores[row]), ranking))
-        found.sort(key=lambda item: (-item[0], item[1].query.need.id))
-        return [self._lab_match(ranking, row) for _, ranking in found[:top]]
+        row = self.searcher.lab_rows[lab_id]
+        # Of many needs only the best are held: a ranking is large.
+        best = nsmallest(
+            offset + top,
+            (ranking for ranking in self._kept_rankings(needs) if ranking.ranks[row]),
+            key=lambda ranking: (-ranking.scores[row], ranking.query.need.id),
+        )
+        return [self._lab_match(ranking, row) for ranking in best[offset:]]
+
+    def search_labs(self, text: str, *, top: int = 10, offset: int = 0, filters: Filters = ALL) -> LabSearch:
+        """Return a page of the labs for a free text, those whose name it is first; for no text all labs by name.
+
+        Args:
+            text: words in any language, an id, or the name of a lab or of its head.
+            top: how many labs at most.
+            offset: how many of those that pass the filters to leave out first.
+            filters: hide labs; a band hides nothing where no text was given.
+        """
+        wanted = searched(text)
+        ranking = self.ranking(plain_need(wanted)) if wanted else None
+        found = found_by_text(wanted, self.lab_list, ranking) if ranking else alphabetical(self.lab_list)
+        return answer(
+            wanted,
+            found,
+            listed=self.lab_list,
+            catalogue=self.catalogue,
+            index=self.index,
+            ranking=ranking,
+            changed=self.changed_labs | self.not_indexed,
+            filters=filters,
+            page=slice(offset, offset + top),
+            warnings=self._general,
+        )
+
+    def ranking(self, need: Need, company: Company | None = None) -> Ranking:
+        """Return the ranking of all labs for a need, from memory if it was asked for before."""
+        company = company or self._company(need)
+        key: Hashable = (need, company)
+        found = self._recent.get(key)
+        if found is None:
+            found = self._ranked(next(self._queries([need])), company)
+            self._recent.put(key, found)
+        return found
+
+    def _kept_rankings(self, needs: Sequence[Need]) -> Iterator[Ranking]:
+        """Do as `ranking` for each need, encoding the texts of many together."""
+        for start in range(0, len(needs), _NEEDS_AT_ONCE):
+            part = [(need, self._company(need)) for need in needs[start : start + _NEEDS_AT_ONCE]]
+            kept = [self._recent.get(key) for key in part]
+            queries = self._queries([need for (need, _), known in zip(part, kept, strict=True) if known is None])
+            for key, known in zip(part, kept, strict=True):
+                found = known or self._ranked(next(queries), key[1])
+                self._recent.put(key, found)
+                yield found
+
+    def _company(self, need: Need) -> Company | None:
+        return self.companies.get(need.company or "")
 
     def rankings(self, needs: Sequence[Need]) -> Iterator[Ranking]:
-        """Rank all labs for each need, in the order given."""
-        regions = {school.id: school.region for school in self.schools.values()}
-        profiles = {lab_id: self.labs.get(lab_id) or _removed(lab_id) for lab_id in self.snapshot.lab_ids}
+        """Rank all labs for each need, in the order given, encoding all their texts together and keeping nothing."""
         for query in self._queries(needs):
-            table = features(query, self.searcher, profiles, regions)
-            scores = self.ranker.scores(table.values)
-            company = self.companies.get(query.need.company or "")
-            left_out = set_aside(query.need, profiles.values(), company)
-            barred = {lab_id for ids in left_out.values() for lab_id in ids}
-            allowed = np.array([i in self.labs and i not in barred for i in self.snapshot.lab_ids], dtype=bool)
-            yield Ranking(query, ordered(scores, self.snapshot.lab_ids, allowed), scores, table, left_out)
+            yield self._ranked(query, self._company(query.need))
+
+    def _ranked(self, query: NeedQuery, company: Company | None) -> Ranking:
+        table = features(query, self.searcher, self.table)
+        scores = self.ranker.scores(table.values)
+        left_out = self.table.set_aside(query.need, company)
+        allowed = self.table.known.copy()
+        allowed[[self.searcher.lab_rows[lab_id] for ids in left_out.values() for lab_id in ids]] = False
+        order = ordered(scores, self.searcher.id_rank, allowed)
+        return Ranking(query, order, scores, table, left_out, self.table, self.ranker)
 
     def _queries(self, needs: Sequence[Need]) -> Iterator[NeedQuery]:
-        texts = {need.id: [need_text(need), *(ask.text for ask in need.asks)] for need in needs}
-        wanted = list(dict.fromkeys(text for items in texts.values() for text in items))
-        vectors: dict[str, dict[str, npt.NDArray[np.float32]]] = {text: {} for text in wanted}
-        cache = EmbeddingCache(self.settings.embeddings_path)
-        for field in self.snapshot.fields:
-            encoder = load_encoder(field.name, self.settings)
-            if encoder.identity != field.identity:
-                raise SnapshotError(
-                    f"the index was built with {field.identity}, this machine has {encoder.identity}; "
-                    "run: gloria reindex"
-                )
-            asked = [text for text in wanted if covered(language_of(text), field.languages)]
-            if not asked:
-                continue
-            for text, vector in zip(asked, cache.embed(asked, role="query", encoder=encoder).vectors, strict=True):
-                vectors[text][field.name] = vector
-        for need in needs:
-            yield need_query(need, texts[need.id], [vectors[text] for text in texts[need.id]])
+        texts = [_texts(need) for need in needs]
+        wanted = list(dict.fromkeys(text for items in texts for text in items))
+        check_encoders(self.snapshot, self.queries)
+        vectors = dict(zip(wanted, self.queries.vectors(wanted), strict=True))
+        for need, items in zip(needs, texts, strict=True):
+            yield need_query(need, items, [vectors[text] for text in items])
 
-    def _pairing(self, ranking: Ranking, place: int) -> Pairing:
-        row = ranking.order[place]
+    def _pairing(self, ranking: Ranking, row: int) -> Pairing:
         amounts = self.ranker.contributions(ranking.table.values[row])
+        score, lab_id = float(ranking.scores[row]), self.snapshot.lab_ids[row]
         return Pairing(
             need_id=ranking.query.need.id,
-            lab_id=self.snapshot.lab_ids[row],
-            rank=place + 1,
-            score=float(ranking.scores[row]),
-            band=self.ranker.band(float(ranking.scores[row])),
-            contributions={name: float(amount) for name, amount in zip(FEATURES, amounts, strict=True)},
+            lab_id=lab_id,
+            rank=int(ranking.ranks[row]),
+            score=score,
+            band=self.ranker.band(score),
+            contributions=dict(zip(FEATURES, np.asarray(amounts).tolist(), strict=True)),
             explanation=self._explanation(ranking, row),
+            changed_since_index=lab_id in self.changed_labs,
         )
 
     def _lab_match(self, ranking: Ranking, row: int) -> LabMatch:
         score = float(ranking.scores[row])
         return LabMatch(
             need=ranking.query.need,
-            company=self.companies.get(ranking.query.need.company or ""),
+            company=self._company(ranking.query.need),
             score=score,
             band=self.ranker.band(score),
-            rank_of_lab=ranking.order.index(row) + 1,
+            rank_of_lab=int(ranking.ranks[row]),
             explanation=self._explanation(ranking, row),
+            changed_since_index=self.snapshot.lab_ids[row] in self.changed_labs,
         )
 
     def _explanation(self, ranking: Ranking, row: int) -> Explanation:
         lab = self.labs[self.snapshot.lab_ids[row]]
         school = self.schools.get(lab.school or "")
         return explain(
-            need=ranking.query.need,
+            query=ranking.query,
             lab=lab,
             school_names=(school.name, school.name_en or school.name) if school else (lab.school or "",) * 2,
-            snapshot=self.snapshot,
+            passages=self.index.passages,
             rows=self.searcher.passages_of(row),
             answers=ranking.table.answers,
             ask_scores=ranking.table.ask_scores[:, row],
         )
 
 
-def _removed(lab_id: str) -> Lab:
-    """A lab that is still in the index but no longer in the records; it is never proposed."""
-    return Lab(lab_id, lab_id, "", "", None, (), "", "", (), (), (), None, (), (), (), ())
+def _texts(need: Need) -> list[str]:
+    """Return the texts that a need is searched by: the whole, then each ask."""
+    return [need_text(need), *(ask.text for ask in need.asks)]
 
 
 def _some_ids(what: str, records: Mapping[str, object]) -> str:

@@ -34,18 +34,19 @@ RULE_TEXTS = {
 def excluded_by(need: Need, lab: Lab) -> bool:
     """Whether a need excludes a lab: by its id or one of its names, in any case of letters."""
     excluded = {name.casefold() for name in need.excluded_labs}
-    return not excluded.isdisjoint(_names_of(lab))
+    return not excluded.isdisjoint(names_of(lab))
 
 
 def unknown_exclusions(need: Need, labs: Iterable[Lab]) -> list[str]:
     """Return what a need excludes that is neither id nor name of a stored lab, and so excludes nobody."""
     if not need.excluded_labs:
         return []
-    known = {name for lab in labs for name in _names_of(lab)}
+    known = {name for lab in labs for name in names_of(lab)}
     return [name for name in need.excluded_labs if name.casefold() not in known]
 
 
-def _names_of(lab: Lab) -> set[str]:
+def names_of(lab: Lab) -> set[str]:
+    """Return a lab's id and names in lower case."""
     return {name.casefold() for name in (lab.id, lab.name, lab.name_en) if name}
 
 
@@ -60,7 +61,7 @@ def set_aside(need: Need, labs: Iterable[Lab], company: Company | None = None) -
     A lab that states no offers or no capacity is not set aside for it.
     """
     result: dict[Rule, list[str]] = {rule: [] for rule in Rule}
-    names = _names(need, company)
+    names = company_names(need, company)
     kinds = {ask.kind for ask in need.asks}
     for lab in labs:
         rule = _rule(need, lab, names, kinds)
@@ -69,7 +70,8 @@ def set_aside(need: Need, labs: Iterable[Lab], company: Company | None = None) -
     return result
 
 
-def _names(need: Need, company: Company | None) -> set[str]:
+def company_names(need: Need, company: Company | None) -> set[str]:
+    """Return everything that a lab's conflicts may call the company of a need, in lower case."""
     names = {need.company or ""}
     if company is not None:
         names |= {company.id, company.name, company.name_en, company.tax_id or ""}

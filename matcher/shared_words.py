@@ -1,6 +1,6 @@
 """Which words of a passage a need shares, as a person would mark them.
 
-In: a passage's text, the terms of an ask, how rare terms are in the index.
+In: a passage's text and its terms, the terms of an ask, how rare terms are.
 Out: the shared words as the passage writes them, rarest first. It exists apart
 from search because a search may use single characters and common words, but
 an explanation that marks them convinces nobody. Pure.
@@ -8,9 +8,10 @@ an explanation that marks them convinces nobody. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable, Iterator
+from typing import NamedTuple
 
-from indexer.lexical import located_terms, terms
+from indexer.lexical import Term, terms
 
 WORDS_SHOWN = 6
 RARE_IDF = 1.7
@@ -37,29 +38,49 @@ _COMMON_ENGLISH = frozenset(
 """English words too common to explain a match; stop words of the search itself are left out there already."""
 
 
+class Located(NamedTuple):
+    """A term that may be shown, where it stands in its text, and its idf."""
+
+    term: str
+    start: int
+    end: int
+    rare: float
+
+
+def showable(found: Iterable[Term], rarity: Callable[[str], float]) -> Iterator[Located]:
+    """Yield those terms that could mark a shared word: not a common word, not a single character.
+
+    Args:
+        found: the terms of a text, in reading order.
+        rarity: the idf of a term in the index, 0 for one that it lacks.
+    """
+    for term in found:
+        if term.end - term.start >= 2 and term.term not in _COMMON_ENGLISH:
+            yield Located(term.term, term.start, term.end, rarity(term.term))
+
+
 def shared_words(
-    text: str, asked: frozenset[str], rarity: Callable[[str], float], from_idf: float = RARE_IDF
+    text: str, words: Iterable[Located], asked: Collection[str], from_idf: float = RARE_IDF
 ) -> tuple[str, ...]:
     """Return up to `WORDS_SHOWN` words of a text that an ask shares, rarest first.
 
     Args:
         text: the passage.
+        words: what `showable` gives for it.
         asked: the terms of the ask.
-        rarity: the idf of a term in the index, 0 for one that it lacks.
         from_idf: commoner terms are left out.
 
     Neighbouring Chinese pairs are joined to the phrase they come from; a single
     character is no word, nor is a number.
     """
     spans: list[tuple[int, int, float]] = []
-    for term in located_terms(text):
-        rare = rarity(term.term)
-        if term.term not in asked or term.term in _COMMON_ENGLISH or rare < from_idf or term.end - term.start < 2:
+    for term, start, end, rare in words:
+        if term not in asked or rare < from_idf:
             continue
-        if spans and term.start < spans[-1][1]:
-            spans[-1] = (spans[-1][0], term.end, max(spans[-1][2], rare))
+        if spans and start < spans[-1][1]:
+            spans[-1] = (spans[-1][0], end, max(spans[-1][2], rare))
         else:
-            spans.append((term.start, term.end, rare))
+            spans.append((start, end, rare))
     found: dict[str, float] = {}
     for start, end, rare in spans:
         word = text[start:end].strip(_FUNCTION_CHARACTERS)

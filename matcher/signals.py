@@ -16,8 +16,9 @@ nor favoured for a Chinese need.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -43,10 +44,38 @@ GROUP_MINIMUM = 20
 
 @dataclass(frozen=True)
 class Query:
-    """One text to search with; `vectors` has the raw vector of each field that covers it."""
+    """One text to search with; `vectors` has the raw vector of each field that covers it.
+
+    What is derived from the text is computed once, since several views need it.
+    """
 
     text: str
     vectors: Mapping[str, npt.NDArray[np.float32]]
+
+    @cached_property
+    def terms(self) -> list[str]:
+        """The text's words as `indexer.lexical` finds them."""
+        return terms(self.text)
+
+    @cached_property
+    def term_set(self) -> frozenset[str]:
+        """The same, each once."""
+        return frozenset(self.terms)
+
+    @cached_property
+    def word_parts(self) -> list[str]:
+        """The text's parts of words."""
+        return word_parts(self.text, self.terms)
+
+    @cached_property
+    def language(self) -> str:
+        """The language it is mostly in."""
+        return language_of(self.text)
+
+    @cached_property
+    def languages(self) -> frozenset[str]:
+        """All languages that it says enough in."""
+        return languages_in(self.text)
 
 
 @dataclass(frozen=True)
@@ -85,7 +114,7 @@ def _z(values: FloatArray, reference: FloatArray) -> FloatArray:
 
 
 class Searcher:
-    """A snapshot with what every query needs of it computed once."""
+    """A snapshot with what every query needs of it computed once. Any number of threads may use it."""
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
@@ -94,23 +123,32 @@ class Searcher:
         self._language = np.array([self._language_names.index(x) for x in languages], dtype=np.int64)
         self._starts = np.searchsorted(snapshot.lab_of_passage, np.arange(len(snapshot.lab_ids)))
         self._log_weight = np.log([passage.weight for passage in snapshot.passages])
+        self.years = np.array([passage.year or 0 for passage in snapshot.passages], dtype=np.float64)
+        self.lab_rows = {lab_id: row for row, lab_id in enumerate(snapshot.lab_ids)}
+        by_id = sorted(range(len(snapshot.lab_ids)), key=lambda row: snapshot.lab_ids[row])
+        self.id_rank = np.argsort(np.array(by_id, dtype=np.int64))
 
     def passages_of(self, lab: int) -> range:
         """Return the numbers of a lab's passages."""
         end = self._starts[lab + 1] if lab + 1 < len(self._starts) else len(self.snapshot.passages)
         return range(int(self._starts[lab]), int(end))
 
-    def passage_signals(self, query: Query) -> PassageSignals:
-        """Score every passage for a query."""
-        spoken = languages_in(query.text)
+    def passage_signals(self, queries: Sequence[Query]) -> list[PassageSignals]:
+        """Score every passage for each query."""
+        names = [self.snapshot.fields[0].name, ACROSS_FIELD, ENGLISH_FIELD]
+        scores = {name: self._field_scores(name, queries) for name in dict.fromkeys(names)}
+        return [self._signals(query, {name: scores[name][i] for name in scores}) for i, query in enumerate(queries)]
+
+    def _signals(self, query: Query, scores: Mapping[str, FloatArray | None]) -> PassageSignals:
+        spoken = query.languages
         comparable = np.isin(self._language, [i for i, x in enumerate(self._language_names) if x in spoken])
-        words = self.snapshot.words.scores(terms(query.text)).astype(np.float64)
-        parts = self.snapshot.word_parts.scores(word_parts(query.text)).astype(np.float64)
+        words = self.snapshot.words.scores(query.terms).astype(np.float64)
+        parts = self.snapshot.word_parts.scores(query.word_parts).astype(np.float64)
         return PassageSignals(
             words=self._within(words, comparable),
             word_parts=self._within(parts, comparable),
-            meaning=self._meaning(query, comparable),
-            english=self._english(query, comparable),
+            meaning=self._meaning(scores, comparable),
+            english=self._english(scores, comparable),
             comparable=comparable,
         )
 
@@ -119,35 +157,42 @@ class Searcher:
         out[members] = standardised(scores[members])
         return out
 
-    def _meaning(self, query: Query, comparable: BoolArray) -> FloatArray:
-        first = self._field_scores(self.snapshot.fields[0].name, query)
+    def _meaning(self, scores: Mapping[str, FloatArray | None], comparable: BoolArray) -> FloatArray:
+        first = scores[self.snapshot.fields[0].name]
         if first is None:
             return np.zeros(len(self.snapshot.passages))
         meaning = standardised(first, self._language)
-        across = self._field_scores(ACROSS_FIELD, query)
+        across = scores[ACROSS_FIELD]
         if across is not None and not comparable.all():
             both = meaning + standardised(across, self._language)
             foreign = ~comparable
             meaning[foreign] = standardised(both[foreign]) if foreign.sum() >= GROUP_MINIMUM else both[foreign] / 2
         return meaning
 
-    def _english(self, query: Query, comparable: BoolArray) -> FloatArray | None:
-        scores = self._field_scores(ENGLISH_FIELD, query)
+    def _english(self, scores: Mapping[str, FloatArray | None], comparable: BoolArray) -> FloatArray | None:
+        found = scores[ENGLISH_FIELD]
         field = self.snapshot.field(ENGLISH_FIELD)
-        if scores is None or field is None:
+        if found is None or field is None:
             return None
-        members = np.zeros(len(scores), dtype=bool)
+        members = np.zeros(len(found), dtype=bool)
         members[field.rows] = True
-        return self._within(scores, members & comparable)
+        return self._within(found, members & comparable)
 
-    def _field_scores(self, name: str, query: Query) -> FloatArray | None:
-        field, vector = self.snapshot.field(name), query.vectors.get(name)
-        if field is None or vector is None or not field.index.size:
-            return None
-        asked = centred(vector[None, :], [language_of(query.text)], field.query_means)
-        scores = np.zeros(len(self.snapshot.passages))
-        scores[field.rows] = field.index.scores(asked)[0]
-        return scores
+    def _field_scores(self, name: str, queries: Sequence[Query]) -> list[FloatArray | None]:
+        """Return each query's score of every passage in one vector field; None where the field says nothing of it."""
+        field = self.snapshot.field(name)
+        out: list[FloatArray | None] = [None] * len(queries)
+        asked = [i for i, query in enumerate(queries) if name in query.vectors]
+        if field is None or not asked or not field.index.size:
+            return out
+        vectors = np.stack([queries[i].vectors[name] for i in asked])
+        # All at once: the index is read from memory once instead of once for each ask.
+        found = field.index.scores(centred(vectors, [queries[i].language for i in asked], field.query_means))
+        for i, row in zip(asked, found, strict=True):
+            scores = np.zeros(len(self.snapshot.passages))
+            scores[field.rows] = row
+            out[i] = scores
+        return out
 
     def soft_sum(self, scores: FloatArray, members: BoolArray | None = None) -> FloatArray:
         """Return ln(sum of weight × e^score) over each lab's passages, shape (n labs,); -inf without any."""
@@ -166,7 +211,7 @@ class Searcher:
         meaning = standardised(self.soft_sum(signals.meaning))
         instead = STAND_IN * meaning
         comparable = np.add.reduceat(signals.comparable.astype(np.int64), self._starts) > 0
-        whole = self.snapshot.lab_words.scores(terms(query.text)).astype(np.float64)
+        whole = self.snapshot.lab_words.scores(query.terms).astype(np.float64)
         views = {
             "words_lab": _standardised_or(whole, comparable, instead),
             "words": _standardised_or(self.soft_sum(signals.words, signals.comparable), comparable, instead),

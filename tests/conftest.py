@@ -1,4 +1,4 @@
-"""What the tests of the command line share: the command itself, and an indexed home with a slice of the demo world."""
+"""What tests share: databases of both kinds, the command line, and an indexed home with a slice of the demo world."""
 
 from __future__ import annotations
 
@@ -7,14 +7,19 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Engine, create_engine, text
 
 from fixtures import world_path
+from indexer.database import open_engine
+from indexer.settings import Settings
 
 REPOSITORY = Path(__file__).parent.parent
 
@@ -87,3 +92,106 @@ def indexed_home(gloria: Gloria, slice_of_world: Path, tmp_path_factory: pytest.
 def own_home(indexed_home: Path, tmp_path: Path) -> Path:
     """A copy of the indexed home that a test may change."""
     return Path(shutil.copytree(indexed_home, tmp_path / "home"))
+
+
+class Databases:
+    """Makes databases of a test's own: empty ones, or copies of one that is at this release's schema."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._numbers = count(1)
+        self._server: Any = None
+        self._templates: set[str] = set()
+
+    def empty(self, kind: str, folder: Path) -> str:
+        """Return the URL of a database without any table; an SQLite file lies in `folder`."""
+        if kind == "sqlite":
+            folder.mkdir(parents=True, exist_ok=True)
+            return f"sqlite:///{folder}/gloria.db"
+        return self._created("template0")
+
+    def at_head(self, kind: str, folder: Path) -> str:
+        """Return the URL of an empty database at this release's schema."""
+        if kind == "sqlite":
+            template = self._folder / "gloria.db"
+            url = self.empty(kind, folder)
+            self._migrate_once(kind, f"sqlite:///{template}")
+            shutil.copy(template, folder / "gloria.db")
+            return url
+        self.server()
+        if kind not in self._templates:
+            self._execute("CREATE DATABASE gloria_template")
+        self._migrate_once(kind, self.server().get_uri("gloria_template"))
+        return self._created("gloria_template")
+
+    def server(self) -> Any:
+        """Return the PostgreSQL server of this test run, started at the first call."""
+        if self._server is None:
+            # Not below pytest's own folder, which the next run closes to the server's account.
+            folder = tempfile.mkdtemp(prefix="gloria-pg-")
+            os.environ.setdefault("XDG_RUNTIME_DIR", folder)
+            pgserver = pytest.importorskip("pgserver", reason="no PostgreSQL wheel for this platform")
+            self._server = pgserver.get_server(Path(folder) / "data", cleanup_mode="delete")
+            for setting in ("fsync = off", "max_connections = 300"):
+                self._execute(f"ALTER SYSTEM SET {setting}")
+            user = self._server.system_user
+            pgserver.pg_ctl(["-w", "-l", str(self._server.log), "restart"], pgdata=self._server.pgdata, user=user)
+        return self._server
+
+    def close(self) -> None:
+        """Stop the server and delete its files."""
+        if self._server is not None:
+            self._server.cleanup()
+            shutil.rmtree(self._server.pgdata.parent)
+
+    def _migrate_once(self, kind: str, url: str) -> None:
+        if kind not in self._templates:
+            open_engine(Settings(home=self._folder, database_url=url)).dispose()
+            self._templates.add(kind)
+
+    def _created(self, template: str) -> str:
+        name = f"test_{next(self._numbers)}"
+        self.server()
+        self._execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        return str(self.server().get_uri(name))
+
+    def _execute(self, statement: str) -> None:
+        url = self._server.get_uri().replace("postgresql:", "postgresql+psycopg:", 1)
+        engine = create_engine(url, isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            connection.execute(text(statement))
+        engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
+    """Both kinds of databases."""
+    made = Databases(tmp_path_factory.mktemp("databases"))
+    yield made
+    made.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_database_url(request: pytest.FixtureRequest, databases: Databases, tmp_path: Path) -> str:
+    """The URL of a database of the test's own, without any table: first SQLite, then PostgreSQL."""
+    return databases.empty(request.param, tmp_path / "home")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, databases: Databases, tmp_path: Path) -> str:
+    """The URL of a database of the test's own at this release's schema, empty: first SQLite, then PostgreSQL."""
+    return databases.at_head(request.param, tmp_path / "home")
+
+
+@pytest.fixture
+def settings(database_url: str, tmp_path: Path) -> Settings:
+    """Settings with that database, a home of the test's own and the quickest encoder."""
+    return Settings(home=tmp_path / "home", database_url=database_url, encoders="bundled-use")
+
+
+@pytest.fixture
+def engine(settings: Settings) -> Iterator[Engine]:
+    """That database, opened."""
+    opened = open_engine(settings)
+    yield opened
+    opened.dispose()

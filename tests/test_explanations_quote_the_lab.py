@@ -20,7 +20,7 @@ def matcher(indexed_home: Path) -> Matcher:
 
 @pytest.fixture(scope="module")
 def results(matcher: Matcher) -> list[MatchResult]:
-    return [matcher.match(need_id, top=8) for need_id in matcher.needs]
+    return [matcher.match(matcher.needs[need_id], top=8) for need_id in matcher.needs]
 
 
 def test_every_ask_has_one_or_two_passages_of_that_lab(matcher: Matcher, results: list[MatchResult]) -> None:

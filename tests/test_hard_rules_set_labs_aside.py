@@ -99,7 +99,7 @@ def test_no_lab_of_the_demo_world_is_ranked_where_a_rule_forbids_it(indexed_home
     matcher = Matcher.open(Settings(home=indexed_home, encoders="bundled-use"))
     barred_pairs = 0
     for need_id in matcher.needs:
-        result = matcher.match(need_id, top=1000)
+        result = matcher.match(matcher.needs[need_id], top=1000)
         shown = [pairing.lab_id for pairing in result.pairings]
         barred = [lab_id for ids in result.set_aside.values() for lab_id in ids]
         barred_pairs += len(barred)

@@ -20,7 +20,7 @@ def matcher(indexed_home: Path) -> Matcher:
 
 def test_contributions_add_up_to_the_score_and_scores_fall_with_rank(matcher: Matcher) -> None:
     for need_id in matcher.needs:
-        pairings = matcher.match(need_id, top=1000).pairings
+        pairings = matcher.match(matcher.needs[need_id], top=1000).pairings
         assert [pairing.rank for pairing in pairings] == list(range(1, len(pairings) + 1))
         assert [pairing.score for pairing in pairings] == sorted((p.score for p in pairings), reverse=True)
         for pairing in pairings:

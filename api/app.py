@@ -1,0 +1,142 @@
+"""The server: routes, errors, headers, and what lives as long as the process.
+
+In: the settings of the environment. Out: an ASGI application. It exists as one
+factory so that every worker, test and script builds the same. An application
+with a route that the policy does not know is not built at all.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.routing import iter_route_contexts
+from matcher.live import LiveMatcher
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api import tables  # noqa: F401 (all models must be known before the first query)
+from api.asking import Limiter
+from api.event_log import RequestLog, configure_log
+from api.policy import POLICY
+from api.problems import Problem, answer, register
+from api.routes import cases, health, labs, needs, pairings, people
+from indexer.database import open_engine
+from indexer.settings import Settings
+
+MAX_BODY_BYTES = 4 * 2**20
+OPEN_ROUTES = frozenset({("POST", "/api/session"), ("DELETE", "/api/session"), ("GET", "/healthz"), ("GET", "/readyz")})
+"""The routes that need no permission: signing in and out, and health."""
+_HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"strict-transport-security", b"max-age=31536000"),
+)
+
+
+class RouteWithoutPolicyError(RuntimeError):
+    """A route names no permission, or one that the policy does not have."""
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """Build the application.
+
+    Raises:
+        RouteWithoutPolicyError: a route is not covered by the policy.
+        SchemaError: the database is of a newer release.
+    """
+    settings = settings or Settings()
+    configure_log()
+    engine = open_engine(settings)
+    app = FastAPI(
+        title="GLORIA Match",
+        version=version("gloria-match"),
+        description="Needs come in, experts decide. Every refusal is a Problem (RFC 9457).",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/api/openapi.json",
+        lifespan=_lifespan,
+        responses={"4XX": {"model": Problem, "description": "Refused, with the reason."}},
+    )
+    app.state.engine = engine
+    app.state.live = LiveMatcher(settings, engine)
+    app.state.limiter = Limiter(settings.requests_per_minute)
+    for router in (needs.router, pairings.router, cases.router, labs.router, people.router):
+        app.include_router(router)
+    app.include_router(health.router)
+    register(app)
+    for method, path, permission in permissions(app):
+        if permission is None and (method, path) not in OPEN_ROUTES:
+            raise RouteWithoutPolicyError(f"{method} {path} names no permission")
+        if permission is not None and permission not in POLICY:
+            raise RouteWithoutPolicyError(f"{method} {path}: the policy has no {permission}")
+    app.add_middleware(Guard)
+    app.add_middleware(RequestLog)
+    return app
+
+
+def permissions(app: FastAPI) -> Iterator[tuple[str, str, Any]]:
+    """Yield method, path and permission (None if it names none) of every route that is not the framework's own."""
+    for route in iter_route_contexts(app.routes):
+        if route.path is None or route.path == app.openapi_url:
+            continue
+        found = [getattr(one.call, "permission", None) for one in route.dependant.dependencies]
+        for method in sorted(route.methods or ()):
+            yield method, route.path, next((one for one in found if one is not None), None)
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    # Models take seconds to load: the server answers everything else meanwhile.
+    threading.Thread(target=app.state.live.warm, name="warm", daemon=True).start()
+    yield
+    app.state.live.close()
+    app.state.engine.dispose()
+
+
+class Guard:
+    """Adds the security headers to every answer and refuses bodies that are too large, announced or not."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        announced = dict(scope["headers"]).get(b"content-length", b"0")
+        if not announced.isdigit() or int(announced) > MAX_BODY_BYTES:
+            await answer(413, "too-large", f"at most {MAX_BODY_BYTES} bytes")(scope, receive, _guarded(send))
+            return
+        await self.app(scope, _counted(receive), _guarded(send))
+
+
+def _guarded(send: Send) -> Send:
+    async def guarded(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message.get("headers", ()), *_HEADERS]
+        await send(message)
+
+    return guarded
+
+
+def _counted(receive: Receive) -> Receive:
+    taken = 0
+
+    async def counted() -> Message:
+        nonlocal taken
+        message = await receive()
+        taken += len(message.get("body", b""))
+        if taken > MAX_BODY_BYTES:
+            # An announced length was checked before; this one sent more than it said, or said nothing.
+            return {"type": "http.disconnect"}
+        return message
+
+    return counted

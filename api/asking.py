@@ -1,0 +1,196 @@
+"""One request, one transaction: who asks, may they, was it asked before, then the work, then the commit.
+
+In: a request and the work that an endpoint wants done. Out: the response, made
+only after the commit. It exists so that no route can forget a step: a route
+gets an `Asking` for one resource and action, and its work runs inside. Who asks
+is read in the same transaction, so that a withdrawn role bites at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any
+
+import orjson
+from fastapi import Request, Response
+from limits import RateLimitItemPerMinute
+from limits.storage import MemoryStorage
+from limits.strategies import MovingWindowRateLimiter
+from pydantic import BaseModel
+from sqlalchemy import Engine
+from sqlmodel import Session
+
+from api.credentials import Proof, key_proof, note_seen, session_proof
+from api.idempotency import MAX_KEY, KeyReusedError, Reply, earlier_reply, keep_reply, request_hash
+from api.policy import Action, Resource, reaches
+from api.problems import ProblemError, forbidden
+from indexer.database import reading, writing
+from matcher.people import Principal, principal
+
+COOKIE = "__Host-gloria"
+SAFE_METHODS = ("GET", "HEAD")
+
+
+class Limiter:
+    """Counts the requests of each principal in a moving minute, in this process."""
+
+    def __init__(self, per_minute: int) -> None:
+        self._item = RateLimitItemPerMinute(per_minute)
+        self._limiter = MovingWindowRateLimiter(MemoryStorage())
+
+    def count(self, account_id: str) -> None:
+        """Count one request.
+
+        Raises:
+            ProblemError: 429, with the seconds to wait.
+        """
+        if not self._limiter.hit(self._item, account_id):
+            reset = self._limiter.get_window_stats(self._item, account_id).reset_time
+            wait_s = max(1, int(reset - datetime.now(UTC).timestamp()) + 1)
+            raise ProblemError(
+                429,
+                "rate-limit",
+                f"more than {self._item.amount} requests in a minute",
+                None,
+                {"Retry-After": str(wait_s)},
+            )
+
+
+Work = Callable[[Session, Principal], Reply]
+
+
+def now() -> datetime:
+    """Return this moment."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class Asking:
+    """A request on its way through the steps; `at` is the moment that everything it does is dated with."""
+
+    request: Request
+    resource: Resource
+    action: Action
+    at: datetime = field(default_factory=now)
+
+    @property
+    def engine(self) -> Engine:
+        """The database of the application."""
+        engine: Engine = self.request.app.state.engine
+        return engine
+
+    def read(self, work: Work) -> Response:
+        """Do work that stores nothing."""
+        with reading(self.engine) as session:
+            reply = work(session, self.admitted(session))
+        return self.answered(reply)
+
+    def write(self, work: Work, body: BaseModel | bytes | None = None) -> Response:
+        """Do work that stores something, once for every `Idempotency-Key`; answer after the commit.
+
+        Raises:
+            ProblemError: whatever the steps refuse.
+        """
+        key = self._idempotency_key()
+        with writing(self.engine) as session:
+            who = self.admitted(session)
+            reply = work(session, who) if key is None else self._once(session, who, key, work, body)
+        return self.answered(reply)
+
+    def _once(self, session: Session, who: Principal, key: str, work: Work, body: BaseModel | bytes | None) -> Reply:
+        content = body if isinstance(body, bytes) else b"" if body is None else body.model_dump_json().encode()
+        url = self.request.url
+        asked = request_hash(self.request.method, url.path, url.query, content)
+        try:
+            earlier = earlier_reply(session, account_id=who.id, key=key, asked=asked)
+        except KeyReusedError as error:
+            raise ProblemError(422, "key-reused", str(error), "Idempotency-Key") from error
+        if earlier is not None:
+            return Reply(earlier.status, earlier.document, {**earlier.headers, "Idempotent-Replay": "true"})
+        reply = work(session, who)
+        keep_reply(session, account_id=who.id, key=key, asked=asked, reply=reply, now=self.at)
+        return reply
+
+    def admitted(self, session: Session) -> Principal:
+        """Return who asks, if they may do this to anything at all.
+
+        Raises:
+            ProblemError: 401 not signed in, 403 never allowed to this role or key, 429 too many requests.
+        """
+        proof = self._proof(session)
+        who = None if proof is None else principal(session, proof.account_id)
+        if proof is None or who is None:
+            raise ProblemError(
+                401, "unauthenticated", "sign in, or send a valid key", None, {"WWW-Authenticate": "Bearer"}
+            )
+        self.request.state.principal_id = who.id
+        self.request.app.state.limiter.count(who.id)
+        if self.request.method not in SAFE_METHODS and not proof.may_write:
+            raise forbidden("this key may only read")
+        if not reaches(who, self.resource, self.action):
+            raise forbidden(
+                f"none of your roles may {self.action.replace('_', ' ')} a {self.resource.replace('_', ' ')}"
+            )
+        return who
+
+    def _proof(self, session: Session) -> Proof | None:
+        scheme, _, secret = self.request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() == "bearer" and secret:
+            return key_proof(session, secret.strip(), self.at)
+        token = self.request.cookies.get(COOKIE)
+        if not token:
+            return None
+        proof = session_proof(session, token, self.at)
+        if proof is None or self.request.method in SAFE_METHODS:
+            return proof
+        if self.request.headers.get("X-CSRF-Token") != proof.csrf_token:
+            raise forbidden("the header X-CSRF-Token must be the one given at sign-in")
+        note_seen(session, token, self.at)
+        return proof
+
+    def _idempotency_key(self) -> str | None:
+        key = self.request.headers.get("Idempotency-Key")
+        if key is not None and not (0 < len(key) <= MAX_KEY and key.isascii() and key.isprintable()):
+            raise ProblemError(422, "invalid", f"give 1 to {MAX_KEY} printable ASCII characters", "Idempotency-Key")
+        return key
+
+    def answered(self, reply: Reply) -> Response:
+        """Return the response for a reply."""
+        headers = {"Cache-Control": "no-store", **reply.headers}
+        body = b"" if reply.status == 204 else orjson.dumps(reply.document)
+        return Response(body, reply.status, headers, None if reply.status == 204 else "application/json")
+
+    def must_match(self, etag: str) -> None:
+        """Let an edit through only if it is based on what is stored.
+
+        Raises:
+            ProblemError: 428 without If-Match, 412 if somebody else edited in the meantime.
+        """
+        given = self.request.headers.get("If-Match")
+        if given is None:
+            raise ProblemError(428, "precondition", "send the ETag that you read as If-Match", "If-Match")
+        if given.strip() not in ("*", etag):
+            raise ProblemError(412, "stale", "it was changed in the meantime; read it again", "If-Match")
+
+
+def asking(resource: Resource, action: Action) -> Callable[[Request], Asking]:
+    """Return the dependency of a route: what it touches and what it does to it."""
+
+    def ask(request: Request) -> Asking:
+        # Refused before anything of the request is looked at; whether it is genuine is found out in the transaction.
+        if "Authorization" not in request.headers and COOKIE not in request.cookies:
+            raise ProblemError(
+                401, "unauthenticated", "sign in, or send a valid key", None, {"WWW-Authenticate": "Bearer"}
+            )
+        return Asking(request, resource, action)
+
+    ask.permission = (resource, action)  # type: ignore[attr-defined]
+    return ask
+
+
+def etag_of(document: Any) -> str:
+    """Return the strong ETag of what a document says."""
+    return '"' + sha256(orjson.dumps(document, option=orjson.OPT_SORT_KEYS)).hexdigest()[:32] + '"'

@@ -1,0 +1,154 @@
+"""What clients may send: one model per request, unknown fields refused.
+
+In: JSON bodies. Out: checked values. It exists because a misspelt field that is
+silently ignored is a lost instruction. What a need or a lab may say is checked
+by the exchange format, the same as for files; these models only say which of
+its fields a route takes.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from indexer.plain_text import clean
+from matcher.cases import ContactKind, LostReason, Stage
+from matcher.decisions import Reason, Verdict
+from matcher.intake import NeedState
+
+MAX_NOTE = 5_000
+INT64 = 2**63 - 1
+
+
+def _cleaned(value: Any) -> Any:
+    return clean(value, max_chars=MAX_NOTE, multiline=True) if isinstance(value, str) else value
+
+
+def _short(value: Any) -> Any:
+    return clean(value, max_chars=200, multiline=False) if isinstance(value, str) else value
+
+
+Note = Annotated[str, BeforeValidator(_cleaned)]
+Word = Annotated[str, BeforeValidator(_short)]
+Number = Annotated[int, Field(ge=1, le=INT64)]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class AskBody(_Body):
+    """One thing that a need asks for."""
+
+    kind: Word = Field(examples=["technology"])
+    text: Note = Field(examples=["提高移除率又不留刮傷的拋光液配方"])
+
+
+class NeedBody(_Body):
+    """A need; every field is optional except that title or description says something."""
+
+    title: Note | None = Field(default=None, examples=["碳化矽基板拋光太慢"])
+    description: Note | None = Field(default=None, examples=["矽面每小時只磨得到 0.6 微米,客戶要求 1.5。"])
+    asks: list[AskBody] | None = Field(default=None, max_length=200)
+    fields: list[Word] | None = Field(default=None, max_length=20, examples=[["半導體"]])
+    budget_ntd: int | None = Field(default=None, ge=0, le=10**15, examples=[2_400_000])
+    deadline: date | None = Field(default=None, examples=["2027-06-30"])
+    confidentiality: Word | None = Field(default=None, examples=["confidential"])
+    region: Word | None = Field(default=None, examples=["central"])
+    languages: list[Word] | None = Field(default=None, max_length=20, examples=[["zh"]])
+    excluded_labs: list[Word] | None = Field(default=None, max_length=1_000)
+
+
+class NewNeedBody(NeedBody):
+    """A need with whose it is. A contact of one company may leave both out."""
+
+    company: Word | None = Field(default=None, examples=["co-1-1"])
+    alliance: Word | None = Field(default=None, examples=["al-02"])
+
+
+class NeedMoveBody(_Body):
+    """Where a need is to go."""
+
+    state: NeedState = Field(examples=["taken_up"])
+    note: Note = ""
+
+
+class ShareBody(_Body):
+    """Which alliance a need is shared with, and what the company agreed to."""
+
+    alliance: Word = Field(examples=["al-03"])
+    consent: Note = Field(default="", examples=["同意分享給南區聯盟,2026-11-20 電話確認"])
+
+
+class AssignBody(_Body):
+    """Which alliance gets a need."""
+
+    alliance: Word = Field(examples=["al-03"])
+
+
+class DecisionBody(_Body):
+    """A verdict on a pairing as it was shown, or `undo`."""
+
+    verdict: Verdict = Field(examples=["accept"])
+    proposal_id: Number | None = Field(default=None, examples=[12], description="Needed except with undo.")
+    reason: Reason | None = Field(default=None, examples=[None])
+    note: Note = ""
+    defer_until: date | None = Field(default=None, examples=[None])
+
+
+class TransitionBody(_Body):
+    """Where a case is to go."""
+
+    stage: Stage = Field(examples=["introduced"])
+    reason: LostReason | None = Field(default=None, examples=[None])
+    note: Note = ""
+
+
+class ContactBody(_Body):
+    """That an expert was in touch, and what is to follow."""
+
+    kind: ContactKind = Field(examples=["meeting"])
+    held_on: date = Field(examples=["2026-11-20"])
+    note: Note = ""
+    next_step: Note = Field(default="", examples=["寄送報價"])
+    next_on: date | None = Field(default=None, examples=["2026-12-01"])
+
+
+class StakeBody(_Body):
+    """A declared interest."""
+
+    party: Word = Field(examples=["company"])
+    party_id: Word = Field(examples=["co-1-1"])
+
+
+class EvidenceWeightBody(_Body):
+    """How much a piece of evidence stands for the lab: 0 takes it out, 1 is usual, up to 10."""
+
+    id: Word
+    weight: float = Field(ge=0, le=10, allow_inf_nan=False)
+
+
+class LabBody(_Body):
+    """What a researcher may change of the own profile; what is left out stays."""
+
+    name: Word | None = None
+    name_en: Word | None = None
+    summary: Note | None = None
+    summary_en: Note | None = None
+    keywords: list[Word] | None = Field(default=None, max_length=1_000)
+    offers: list[Word] | None = Field(default=None, max_length=20, examples=[["technology"]])
+    will_not_do: list[Word] | None = Field(default=None, max_length=1_000)
+    capacity: int | None = Field(default=None, ge=0, le=1_000, examples=[2])
+    languages: list[Word] | None = Field(default=None, max_length=50)
+    evidence: list[EvidenceWeightBody] | None = Field(
+        default=None, max_length=5_000, description="Those named come first, in this order, with these weights."
+    )
+
+
+class SignInBody(_Body):
+    """An address and a password."""
+
+    email: Word = Field(examples=["expert@example.org"])
+    password: str = Field(max_length=1_000)

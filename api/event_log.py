@@ -1,0 +1,87 @@
+"""What the server tells its operator: one JSON line per request, ids only.
+
+In: requests on their way through. Out: lines on stderr with request id, route,
+status, time taken and account id. It exists as the only thing that logs: it
+writes the route's template, never the path, the query or a text that somebody
+sent, so that a log can be read by people who may not read a need.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import secrets
+import sys
+import time
+import traceback
+from typing import Any
+
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.problems import answer
+
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9_-]{8,64}")
+
+
+def configure_log() -> None:
+    """Send the server's own events to stderr as JSON lines."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+
+
+class RequestLog:
+    """Logs each request once it is answered, and turns a fault of ours into a problem that says nothing of it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+        self.log = structlog.get_logger("gloria")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on and write down how it went."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        given = dict(scope["headers"]).get(b"x-request-id", b"")
+        request_id = given.decode() if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+        scope.setdefault("state", {})
+        status, begun = 0, time.perf_counter()
+
+        async def noted(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
+            await send(message)
+
+        failed: dict[str, Any] = {}
+        try:
+            await self.app(scope, receive, noted)
+        except Exception as error:
+            failed = {"error": type(error).__name__, "at": _places(error)}
+            if not status:
+                await answer(500, "fault", "a fault of ours; it was logged")(scope, receive, noted)
+        self.log.log(
+            logging.ERROR if failed else logging.INFO,
+            "request",
+            request_id=request_id,
+            method=scope["method"],
+            route=getattr(scope.get("route"), "path", None),
+            status=status,
+            duration_ms=round((time.perf_counter() - begun) * 1000, 1),
+            account=scope["state"].get("principal_id"),
+            **failed,
+        )
+
+
+def _places(error: Exception) -> list[str]:
+    """Return where an error came through: places in the code only, since its message may quote what was sent."""
+    return [f"{frame.filename}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)[-6:]]

@@ -1,0 +1,84 @@
+"""The same request sent twice is carried out once.
+
+In: a client's `Idempotency-Key` with what it asks. Out: the answer given the
+first time, stored in the transaction that did the work. It exists because a
+client that saw no answer cannot know whether its request was carried out, and
+must be able to send it again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from typing import Any
+
+import orjson
+from sqlalchemy import Column, LargeBinary
+from sqlmodel import Field, Session, SQLModel
+
+from indexer.instants import Instant
+
+MAX_KEY = 200
+
+
+class KeyReusedError(ValueError):
+    """The key was used for another request."""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What an endpoint answers: a status, a JSON document and headers."""
+
+    status: int
+    document: Any
+    headers: dict[str, str]
+
+
+class IdempotentReply(SQLModel, table=True):
+    """The answer to a request that came with a key."""
+
+    __tablename__ = "idempotent_reply"
+
+    account_id: str = Field(primary_key=True, foreign_key="account.id")
+    key: str = Field(primary_key=True)
+    request_hash: str
+    status: int
+    body: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    headers: str
+    at: datetime = Field(sa_type=Instant, index=True)
+
+
+def request_hash(method: str, path: str, query: str, body: bytes) -> str:
+    """Return the hash that tells one request from another."""
+    return sha256(orjson.dumps([method, path, query, body.decode("utf-8", "surrogatepass")])).hexdigest()
+
+
+def earlier_reply(session: Session, *, account_id: str, key: str, asked: str) -> Reply | None:
+    """Return the answer that the same request got before, None if it is new.
+
+    Raises:
+        KeyReusedError: the key belongs to a request that asked for something else.
+    """
+    found = session.get(IdempotentReply, (account_id, key))
+    if found is None:
+        return None
+    if found.request_hash != asked:
+        raise KeyReusedError("this Idempotency-Key was used for another request; make a new one")
+    return Reply(found.status, orjson.loads(found.body), orjson.loads(found.headers))
+
+
+def keep_reply(session: Session, *, account_id: str, key: str, asked: str, reply: Reply, now: datetime) -> None:
+    """Store an answer beside the work that it reports."""
+    session.add(
+        IdempotentReply(
+            account_id=account_id,
+            key=key,
+            request_hash=asked,
+            status=reply.status,
+            body=orjson.dumps(reply.document),
+            headers=orjson.dumps(reply.headers).decode(),
+            at=now,
+        )
+    )
+    session.flush()

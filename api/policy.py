@@ -1,0 +1,112 @@
+"""Who may do what: one table of role × resource × action, and how far it reaches.
+
+In: roles. Out: for each resource and action the reach of each role. It exists as
+the only place where a permission is written down: routes name a resource and an
+action, and an application with a route that names none does not start.
+
+Reach: `OWN` is what the person's own company or lab has, `ALLIANCE` what the own
+alliance has or what was shared with it, `RELEASED` what was made known to the
+person's company or lab, `ALL` everything.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from matcher.people import Principal
+from matcher.roles import Role
+
+
+class Reach(StrEnum):
+    """How far a permission goes."""
+
+    OWN = "own"
+    ALLIANCE = "alliance"
+    RELEASED = "released"
+    ALL = "all"
+
+
+class Resource(StrEnum):
+    """What is protected."""
+
+    NEED = "need"
+    MATCH = "match"
+    PAIRING = "pairing"
+    CASE = "case"
+    LAB = "lab"
+    COMPANY = "company"
+    QUEUE = "queue"
+    RELEASED_LAB = "released_lab"
+    STAKE = "stake"
+    ACCOUNT = "account"
+
+
+class Action(StrEnum):
+    """What is done with it."""
+
+    READ = "read"
+    LIST = "list"
+    CREATE = "create"
+    EDIT = "edit"
+    TAKE_UP = "take_up"
+    SHARE = "share"
+    ASSIGN = "assign"
+    WITHDRAW = "withdraw"
+    DECIDE = "decide"
+    RELEASE = "release"
+    MOVE = "move"
+    CONTACT = "contact"
+    BREAK_GLASS = "break_glass"
+
+
+_STAFF = (Role.EXPERT, Role.LEAD)
+
+
+def _staff(reach: Reach) -> dict[Role, Reach]:
+    return dict.fromkeys(_STAFF, reach)
+
+
+_OFFICE = {Role.OFFICE: Reach.ALL}
+
+POLICY: dict[tuple[Resource, Action], dict[Role, Reach]] = {
+    (Resource.NEED, Action.CREATE): _staff(Reach.ALLIANCE) | {Role.COMPANY: Reach.OWN},
+    (Resource.NEED, Action.READ): _staff(Reach.ALLIANCE)
+    | _OFFICE
+    | {Role.COMPANY: Reach.OWN, Role.RESEARCHER: Reach.RELEASED},
+    (Resource.NEED, Action.LIST): _staff(Reach.ALLIANCE)
+    | _OFFICE
+    | {Role.COMPANY: Reach.OWN, Role.RESEARCHER: Reach.RELEASED},
+    (Resource.NEED, Action.EDIT): _staff(Reach.ALLIANCE) | {Role.COMPANY: Reach.OWN},
+    (Resource.NEED, Action.WITHDRAW): _staff(Reach.ALLIANCE) | {Role.COMPANY: Reach.OWN},
+    (Resource.NEED, Action.TAKE_UP): _staff(Reach.ALLIANCE),
+    (Resource.NEED, Action.SHARE): _staff(Reach.ALLIANCE) | _OFFICE,
+    (Resource.NEED, Action.ASSIGN): _OFFICE,
+    (Resource.NEED, Action.BREAK_GLASS): _OFFICE,
+    (Resource.MATCH, Action.READ): _staff(Reach.ALLIANCE),
+    (Resource.PAIRING, Action.READ): _staff(Reach.ALLIANCE) | _OFFICE,
+    (Resource.PAIRING, Action.DECIDE): _staff(Reach.ALLIANCE),
+    (Resource.PAIRING, Action.RELEASE): _staff(Reach.ALLIANCE),
+    (Resource.RELEASED_LAB, Action.LIST): _staff(Reach.ALLIANCE) | _OFFICE | {Role.COMPANY: Reach.OWN},
+    (Resource.CASE, Action.READ): _staff(Reach.ALLIANCE) | _OFFICE,
+    (Resource.CASE, Action.LIST): _staff(Reach.ALLIANCE) | _OFFICE,
+    (Resource.CASE, Action.MOVE): _staff(Reach.ALLIANCE),
+    (Resource.CASE, Action.CONTACT): _staff(Reach.ALLIANCE),
+    (Resource.LAB, Action.READ): _staff(Reach.ALL) | _OFFICE | {Role.RESEARCHER: Reach.OWN},
+    (Resource.LAB, Action.LIST): _staff(Reach.ALL) | _OFFICE | {Role.RESEARCHER: Reach.OWN},
+    (Resource.LAB, Action.EDIT): {Role.RESEARCHER: Reach.OWN},
+    (Resource.COMPANY, Action.LIST): _staff(Reach.ALLIANCE) | _OFFICE | {Role.COMPANY: Reach.OWN},
+    (Resource.COMPANY, Action.CONTACT): _staff(Reach.ALLIANCE),
+    (Resource.QUEUE, Action.READ): _staff(Reach.ALLIANCE),
+    (Resource.STAKE, Action.LIST): dict.fromkeys(Role, Reach.OWN),
+    (Resource.STAKE, Action.CREATE): dict.fromkeys(Role, Reach.OWN),
+    (Resource.ACCOUNT, Action.LIST): _OFFICE,
+    (Resource.ACCOUNT, Action.CREATE): _OFFICE,
+    (Resource.ACCOUNT, Action.EDIT): _OFFICE,
+}
+"""For each resource and action: which role reaches how far. What is not here, nobody may do."""
+
+
+def reaches(principal: Principal, resource: Resource, action: Action) -> dict[Role, Reach]:
+    """Return how far each role that a person holds reaches; empty if none may do it at all."""
+    allowed = POLICY.get((resource, action), {})
+    return {role: reach for role, reach in allowed.items() if principal.holds(role)}

@@ -1,0 +1,172 @@
+"""What a client is told when something can't be done: one shape, one table.
+
+In: an exception that ended a request. Out: `application/problem+json` (RFC 9457)
+with `type`, `title`, `detail` and `field`, and the status. It exists so that
+every refusal reads the same, never repeats what the client sent, and so that
+nothing a client can do ends in a 500.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+
+from indexer.database import RETRY_AFTER_S, BusyError, DatabaseGoneError
+from indexer.plain_text import printable
+from indexer.snapshot import SnapshotError
+from matcher.cases import CaseError, StaleCaseError
+from matcher.decisions import AlreadyDecidedError, DecisionError
+from matcher.intake import IntakeError
+from matcher.pairings import UnknownRecordError
+from matcher.people import PeopleError
+from matcher.profile_edits import ProfileError
+from matcher.releases import ReleaseError
+
+MEDIA_TYPE = "application/problem+json"
+_TYPE = "urn:gloria:problem:"
+_MAX_DETAIL = 500
+
+
+class Problem(BaseModel):
+    """Why a request was refused."""
+
+    type: str = Field(description="A stable name of the kind of problem.", examples=["urn:gloria:problem:not-found"])
+    title: str = Field(description="The kind of problem, in words.", examples=["Not found"])
+    detail: str = Field(description="What is wrong here and what would be right.", examples=["there is no such need"])
+    field: str | None = Field(default=None, description="The part of the request to blame.", examples=["verdict"])
+
+
+class ProblemError(Exception):
+    """A refusal with its status, said by the server itself."""
+
+    def __init__(
+        self,
+        status: int,
+        name: str,
+        detail: str,
+        field: str | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status, self.name, self.detail, self.field, self.headers = status, name, detail, field, headers
+
+
+def not_found(what: str = "record") -> ProblemError:
+    """Return the refusal for what does not exist, or does not exist for this person: nobody can tell which."""
+    return ProblemError(404, "not-found", f"there is no such {what}")
+
+
+def unauthenticated() -> ProblemError:
+    """Return the refusal for who shows nothing that proves who they are."""
+    challenge = {"WWW-Authenticate": "Bearer"}
+    return ProblemError(401, "unauthenticated", "sign in, or send a valid key", None, challenge)
+
+
+def forbidden(detail: str) -> ProblemError:
+    """Return the refusal for what a role never may do."""
+    return ProblemError(403, "forbidden", detail)
+
+
+_TITLES = {
+    400: "Bad request",
+    401: "Sign in first",
+    403: "Not allowed",
+    404: "Not found",
+    405: "Method not allowed",
+    406: "Not acceptable",
+    409: "In conflict with what is stored",
+    412: "Changed in the meantime",
+    413: "Too large",
+    415: "Unsupported media type",
+    422: "Not valid",
+    428: "A precondition is required",
+    429: "Too many requests",
+    503: "Not available now",
+}
+_NAMES = {
+    400: "bad-request",
+    401: "unauthenticated",
+    403: "forbidden",
+    404: "not-found",
+    405: "method-not-allowed",
+    413: "too-large",
+    415: "unsupported-media-type",
+}
+
+TABLE: tuple[tuple[type[Exception], int, str], ...] = (
+    (StaleCaseError, 412, "stale"),
+    (CaseError, 409, "case"),
+    (AlreadyDecidedError, 409, "already-decided"),
+    (DecisionError, 422, "decision"),
+    (IntakeError, 409, "intake"),
+    (ReleaseError, 409, "release"),
+    (PeopleError, 422, "people"),
+    (ProfileError, 422, "profile"),
+    (UnknownRecordError, 404, "not-found"),
+    (SnapshotError, 503, "no-index"),
+    (BusyError, 503, "busy"),
+    (DatabaseGoneError, 503, "database"),
+)
+"""Which status each error of the layers below means; the first that fits decides."""
+
+
+def answer(
+    status: int, name: str, detail: str, field: str | None = None, headers: dict[str, str] | None = None
+) -> Response:
+    """Return a problem as a response."""
+    said = {
+        "type": _TYPE + name,
+        "title": _TITLES.get(status, "Refused"),
+        "detail": printable(detail)[:_MAX_DETAIL],
+        "field": field,
+    }
+    all_headers = dict(headers or {})
+    if status == 503:
+        all_headers.setdefault("Retry-After", str(RETRY_AFTER_S))
+    return Response(orjson.dumps(said), status, all_headers, MEDIA_TYPE)
+
+
+def _domain(status: int, name: str) -> Callable[[Request, Exception], Response]:
+    def tell(_request: Request, error: Exception) -> Response:
+        # What an index or a database says of itself names folders and hosts; that is for the log, not for clients.
+        hidden = {"no-index": "matching is not available: there is no usable index", "database": "no database"}
+        return answer(status, name, hidden.get(name, str(error)), getattr(error, "field", None))
+
+    return tell
+
+
+def _own(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, ProblemError)  # noqa: S101 (registered for this class only)
+    return answer(error.status, error.name, error.detail, error.field, error.headers)
+
+
+def _http(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 (registered for this class only)
+    name = _NAMES.get(error.status_code, "refused")
+    return answer(error.status_code, name, str(error.detail), headers=dict(error.headers or {}))
+
+
+def _invalid(_request: Request, error: Exception) -> Response:
+    """Say what is wrong with a request without repeating it: it may hold NaN, lone surrogates, or secrets."""
+    assert isinstance(error, RequestValidationError)  # noqa: S101 (registered for this class only)
+    first: dict[str, Any] = error.errors()[0]
+    place = [str(part) for part in first.get("loc", ()) if part not in ("body", "query", "path", "header")]
+    cause = first.get("ctx", {}).get("error")
+    message = str(cause) if isinstance(cause, Exception) else str(first.get("msg", "is not valid"))
+    field = getattr(cause, "field", "") or ".".join(printable(part[:60]) for part in place) or None
+    return answer(422, "invalid", message, field)
+
+
+def register(app: FastAPI) -> None:
+    """Make an application answer with problems only."""
+    for kind, status, name in TABLE:
+        app.add_exception_handler(kind, _domain(status, name))
+    app.add_exception_handler(ProblemError, _own)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(RequestValidationError, _invalid)

@@ -1,0 +1,43 @@
+"""Whether the process lives, and what it can do right now.
+
+In: nothing. Out: two answers for whoever watches over the service.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import orjson
+from fastapi import APIRouter, Request, Response
+from sqlalchemy import text
+
+from indexer.database import BusyError, DatabaseGoneError, reading
+
+router = APIRouter(tags=["operation"])
+
+
+@router.get("/healthz")
+async def healthz() -> Response:
+    """Say that the process answers; touches neither database nor index."""
+    return Response(b'{"status":"ok"}', media_type="application/json", headers={"Cache-Control": "no-store"})
+
+
+@router.get("/readyz")
+def readyz(request: Request) -> Response:
+    """Say function by function what can be served: intake, review and cases need the database, matches the index."""
+    try:
+        with reading(request.app.state.engine) as session:
+            session.connection().execute(text("SELECT 1"))
+        database = True
+    except (BusyError, DatabaseGoneError):
+        database = False
+    state = request.app.state.live.state()
+    matching = state.generation is not None
+    document = {
+        "intake": database,
+        "review": database,
+        "matching": database and matching,
+        "index": {**asdict(state), "problem": None if state.problem is None else "see the log"},
+    }
+    body = orjson.dumps(document)
+    return Response(body, 200 if database else 503, {"Cache-Control": "no-store"}, "application/json")

@@ -1,0 +1,284 @@
+"""Needs: submitted, read, edited until taken up, moved, shared.
+
+In: what companies and experts say. Out: the need as the person may see it.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Response
+from sqlmodel import Session, col, select
+
+from api.asking import Asking, asking, etag_of
+from api.bodies import AssignBody, NeedBody, NeedMoveBody, NewNeedBody, ShareBody
+from api.break_glass import note_read
+from api.idempotency import Reply
+from api.paging import Cursor, Limit, decoded, page
+from api.policy import Action, Resource
+from api.problems import ProblemError, forbidden, not_found
+from api.visibility import needs as visible
+from api.visibility import own_needs
+from indexer.checking import check
+from indexer.exchange import NeedIn
+from indexer.records import Ask, Company, Need
+from indexer.vocabulary import Kind
+from matcher.clients import alliances_of
+from matcher.intake import NeedIntake, NeedShare, NeedState, NeedStep, assign, edit, move, new_need_id, share, submit
+from matcher.people import Principal
+from matcher.roles import Role
+
+router = APIRouter(prefix="/api", tags=["needs"])
+
+_STAFF = (Role.EXPERT, Role.LEAD)
+_TEXTS = ("title", "description", "asks", "excluded_labs", "budget_ntd", "deadline")
+
+
+@router.post("/needs", status_code=201)
+def submit_need(body: NewNeedBody, ask: Annotated[Asking, Depends(asking(Resource.NEED, Action.CREATE))]) -> Response:
+    """Submit a need. A company contact does so for the own company, an expert on behalf of one."""
+
+    def work(session: Session, who: Principal) -> Reply:
+        company, alliance = _whose(session, who, body)
+        given = body.model_dump(exclude={"company", "alliance"}, exclude_none=True, mode="json")
+        need = _checked({**given, "id": new_need_id(ask.at), "company": company})
+        submit(session, need=need, alliance_id=alliance, by=who.id, now=ask.at)
+        document = need_document(session, who, need.id)
+        return Reply(201, document, {"ETag": _etag(document), "Location": f"/api/needs/{need.id}"})
+
+    return ask.write(work, body)
+
+
+def _whose(session: Session, who: Principal, body: NewNeedBody) -> tuple[str, str | None]:
+    """Return the company that a new need is of and the alliance that it goes to."""
+    own, alliances = sorted(who.scopes(Role.COMPANY)), sorted(who.scopes(*_STAFF))
+    company = body.company or (own[0] if len(own) == 1 else None)
+    if company is None:
+        raise ProblemError(422, "invalid", "say which company needs it", "company")
+    if company in own:
+        known = alliances_of(session, company)
+        alliance = body.alliance or (known[0] if len(known) == 1 else None)
+        if alliance is not None and alliance not in known:
+            raise ProblemError(422, "invalid", f"choose one of: {', '.join(known) or '(none yet)'}", "alliance")
+        return company, alliance
+    if not alliances:
+        raise not_found("company")
+    alliance = body.alliance or (alliances[0] if len(alliances) == 1 else None)
+    if alliance not in alliances:
+        raise ProblemError(422, "invalid", f"choose one of your own: {', '.join(alliances)}", "alliance")
+    if session.get(Company, company) is None:
+        raise ProblemError(422, "invalid", "there is no such company; import it first", "company")
+    return company, alliance
+
+
+def _checked(given: dict[str, Any]) -> NeedIn:
+    """Check a need by the exchange format, the same as for files."""
+    found = check(Kind.NEEDS, given)
+    if found.faults or not isinstance(found.record, NeedIn):
+        fault = found.faults[0]
+        raise ProblemError(422, "invalid", f"{fault.wrong}; {fault.right}", fault.field or None)
+    return found.record
+
+
+@router.get("/needs")
+def list_needs(
+    ask: Annotated[Asking, Depends(asking(Resource.NEED, Action.LIST))],
+    state: Annotated[NeedState | None, Query(description="Only those in this state.")] = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Response:
+    """List the needs that you may see, by id."""
+
+    def work(session: Session, who: Principal) -> Reply:
+        query = select(Need.id).join(NeedIntake, col(NeedIntake.need_id) == Need.id, isouter=True)
+        query = query.where(visible(who, Action.LIST)).order_by(col(Need.id)).limit(limit + 1)
+        after = decoded(cursor, str)
+        if after is not None:
+            query = query.where(Need.id > after)
+        if state is not None:
+            query = query.where(NeedIntake.state == state.value)
+        items = [need_document(session, who, need_id) for need_id in session.exec(query).all()]
+        return Reply(200, page(items, limit, "id"), {})
+
+    return ask.read(work)
+
+
+@router.get("/needs/{need_id}")
+def read_need(need_id: str, ask: Annotated[Asking, Depends(asking(Resource.NEED, Action.READ))]) -> Response:
+    """Read a need. The programme office sees the text of a confidential need only by breaking the glass."""
+
+    def work(session: Session, who: Principal) -> Reply:
+        find_need(session, who, need_id, Action.READ)
+        document = need_document(session, who, need_id)
+        return Reply(200, document, {"ETag": _etag(document)})
+
+    return ask.read(work)
+
+
+@router.post("/needs/{need_id}/break-glass")
+def break_glass(
+    need_id: str,
+    reason: Annotated[str, Query(min_length=10, max_length=500, description="Why; it is kept for ever.")],
+    ask: Annotated[Asking, Depends(asking(Resource.NEED, Action.BREAK_GLASS))],
+) -> Response:
+    """Read the text of a confidential need for a stated reason; who did so and why is on record."""
+
+    def work(session: Session, who: Principal) -> Reply:
+        find_need(session, who, need_id, Action.BREAK_GLASS)
+        note_read(session, need_id=need_id, account_id=who.id, reason=reason, now=ask.at)
+        return Reply(200, need_document(session, who, need_id, unlocked=True), {})
+
+    return ask.write(work)
+
+
+@router.patch("/needs/{need_id}")
+def edit_need(
+    need_id: str, body: NeedBody, ask: Annotated[Asking, Depends(asking(Resource.NEED, Action.EDIT))]
+) -> Response:
+    """Edit a need until it is taken up; send the ETag that you read as If-Match."""
+
+    def work(session: Session, who: Principal) -> Reply:
+        find_need(session, who, need_id, Action.EDIT, lock=True)
+        _must_own(session, who, need_id)
+        ask.must_match(_etag(need_document(session, who, need_id)))
+        changed = body.model_dump(exclude_unset=True, mode="json")
+        edit(session, need=_checked({**_stored(session, need_id), **changed, "id": need_id}), now=ask.at)
+        document = need_document(session, who, need_id)
+        return Reply(200, document, {"ETag": _etag(document)})
+
+    return ask.write(work, body)
+
+
+@router.post("/needs/{need_id}/take-up")
+def take_up_need(need_id: str, ask: Annotated[Asking, Depends(asking(Resource.NEED, Action.TAKE_UP))]) -> Response:
+    """Take a need up as its expert; from then on it is no longer edited."""
+
+    def work(session: Session, who: Principal) -> Reply:
+        find_need(session, who, need_id, Action.TAKE_UP, lock=True)
+        _must_own(session, who, need_id)
+        move(session, need_id=need_id, state=NeedState.TAKEN_UP, by=who.id, expert_id=who.id, now=ask.at)
+        return Reply(200, need_document(session, who, need_id), {})
+
+    return ask.write(work)
+
+
+@router.post("/needs/{need_id}/state")
+def move_need(
+    need_id: str, body: NeedMoveBody, ask: Annotated[Asking, Depends(asking(Resource.NEED, Action.WITHDRAW))]
+) -> Response:
+    """Withdraw a need, or close it (experts)."""
+
+    def work(session: Session, who: Principal) -> Reply:
+        find_need(session, who, need_id, Action.WITHDRAW, lock=True)
+        _must_own(session, who, need_id)
+        if body.state not in (NeedState.WITHDRAWN, NeedState.CLOSED):
+            raise ProblemError(422, "invalid", "a need is moved to withdrawn or closed here", "state")
+        if body.state is NeedState.CLOSED and not who.holds(*_STAFF):
+            raise forbidden("only the alliance closes a need; you can withdraw it")
+        move(session, need_id=need_id, state=body.state, by=who.id, note=body.note, now=ask.at)
+        return Reply(200, need_document(session, who, need_id), {})
+
+    return ask.write(work, body)
+
+
+@router.post("/needs/{need_id}/shares", status_code=201)
+def share_need(
+    need_id: str, body: ShareBody, ask: Annotated[Asking, Depends(asking(Resource.NEED, Action.SHARE))]
+) -> Response:
+    """Share a need with another alliance; unless it is public, say what the company agreed to."""
+
+    def work(session: Session, who: Principal) -> Reply:
+        find_need(session, who, need_id, Action.SHARE, lock=True)
+        if not who.holds(Role.OFFICE):
+            _must_own(session, who, need_id)
+        share(session, need_id=need_id, alliance_id=body.alliance, consent=body.consent, by=who.id, now=ask.at)
+        return Reply(201, {"need_id": need_id, "alliance": body.alliance}, {})
+
+    return ask.write(work, body)
+
+
+@router.post("/needs/{need_id}/alliance")
+def assign_need(
+    need_id: str, body: AssignBody, ask: Annotated[Asking, Depends(asking(Resource.NEED, Action.ASSIGN))]
+) -> Response:
+    """Give a need that nobody has taken up to an alliance."""
+
+    def work(session: Session, who: Principal) -> Reply:
+        find_need(session, who, need_id, Action.ASSIGN, lock=True)
+        assign(session, need_id=need_id, alliance_id=body.alliance, now=ask.at)
+        return Reply(200, need_document(session, who, need_id), {})
+
+    return ask.write(work, body)
+
+
+def find_need(
+    session: Session,
+    who: Principal,
+    need_id: str,
+    action: Action,
+    resource: Resource = Resource.NEED,
+    *,
+    lock: bool = False,
+) -> Need:
+    """Return a need that a person may do this with.
+
+    Raises:
+        ProblemError: 404, whether it does not exist or is not theirs.
+    """
+    query = select(Need).where(Need.id == need_id, visible(who, action, resource))
+    need = session.exec(query.with_for_update() if lock else query).first()
+    if need is None:
+        raise not_found("need")
+    return need
+
+
+def _must_own(session: Session, who: Principal, need_id: str) -> None:
+    """Refuse what only the need's own alliance or company may do, not one that it was shared with."""
+    if session.exec(select(Need.id).where(Need.id == need_id, own_needs(who))).first() is None:
+        raise forbidden("only the need's own alliance or company may do this")
+
+
+def need_document(session: Session, who: Principal, need_id: str, *, unlocked: bool = False) -> dict[str, Any]:
+    """Return a need as a person may see it.
+
+    A researcher sees what the need says but not its money, whom it excludes or how it is handled. The
+    programme office sees the text of needs that are public or were shared between alliances; of others only after
+    breaking the glass (`unlocked`).
+    """
+    document = _stored(session, need_id)
+    intake = session.get(NeedIntake, need_id)
+    inside = session.exec(select(Need.id).where(Need.id == need_id, own_needs(who))).first() is not None
+    shared = session.exec(
+        select(NeedShare.alliance_id).where(NeedShare.need_id == need_id, col(NeedShare.ended_at).is_(None))
+    ).all()
+    with_us = inside or bool(set(shared) & who.scopes(*_STAFF))
+    document["redacted"] = False
+    if not with_us and who.holds(Role.OFFICE) and not unlocked:
+        if document["confidentiality"] != "public" and not shared:
+            document |= dict.fromkeys(_TEXTS) | {"redacted": True}
+    elif not with_us and not unlocked:
+        document |= {"budget_ntd": None, "excluded_labs": []}
+        return document
+    document["state"] = NeedState.SUBMITTED.value if intake is None else intake.state
+    document["alliance"] = None if intake is None else intake.alliance_id
+    document["expert"] = None if intake is None else intake.expert_id
+    document["submitted_at"] = None if intake is None else intake.submitted_at.isoformat()
+    steps = session.exec(select(NeedStep).where(NeedStep.need_id == need_id).order_by(col(NeedStep.id))).all()
+    document["steps"] = [{"state": step.new, "at": step.at.isoformat()} for step in steps]
+    if with_us or who.holds(Role.OFFICE):
+        document["shared_with"] = sorted(shared)
+    return document
+
+
+def _stored(session: Session, need_id: str) -> dict[str, Any]:
+    need = session.get(Need, need_id)
+    if need is None:
+        raise not_found("need")
+    asks = session.exec(select(Ask).where(Ask.need_id == need_id).order_by(col(Ask.position))).all()
+    document = need.model_dump(mode="json")
+    document["asks"] = [{"kind": item.kind, "text": item.text} for item in asks]
+    return document
+
+
+def _etag(document: dict[str, Any]) -> str:
+    return etag_of(document)

@@ -1,0 +1,248 @@
+"""Ranked labs for a need, verdicts on them, and what the company gets to see.
+
+In: an expert's question, then the expert's word. Out: what was shown, stored as
+it was shown, and what the word led to.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Path, Query, Response
+from sqlmodel import Session, col, select
+
+from api.asking import Asking, asking
+from api.bodies import INT64, DecisionBody
+from api.documents import match_document
+from api.filtering import Chosen
+from api.idempotency import Reply
+from api.policy import Action, Resource
+from api.problems import ProblemError, not_found
+from api.routes.needs import find_need
+from api.visibility import needs as visible_needs
+from api.visibility import unconflicted
+from indexer.database import reading, writing
+from indexer.loading import load_needs
+from indexer.records import Lab, Need
+from matcher.cases import Case
+from matcher.decisions import Decision, Verdict, decide, undo
+from matcher.intake import NeedIntake
+from matcher.pairings import MatchResult
+from matcher.people import Principal
+from matcher.proposals import Proposal, StoredPairing, record
+from matcher.releases import Release, end_release, release
+from matcher.roles import Role
+
+router = APIRouter(prefix="/api", tags=["pairings"])
+
+PairingId = Annotated[int, Path(ge=1, le=INT64)]
+_STAFF = (Role.EXPERT, Role.LEAD)
+MAX_TOP = 100
+
+
+@router.get("/needs/{need_id}/matches")
+def match_need(
+    need_id: str,
+    filters: Chosen,
+    ask: Annotated[Asking, Depends(asking(Resource.MATCH, Action.READ))],
+    top: Annotated[int, Query(ge=1, le=MAX_TOP)] = 20,
+    offset: Annotated[int, Query(ge=0, le=100_000)] = 0,
+) -> Response:
+    """Rank the labs for a need, explained; what is shown is stored, so that a verdict refers to it.
+
+    Ranks are those among all labs, also under a filter. Labs or companies in which you have declared
+    an interest are left out and counted in `withheld`.
+    """
+    # Ranking takes most of the time and no database: it happens between two short transactions.
+    with reading(ask.engine) as session:
+        who = ask.admitted(session)
+        find_need(session, who, need_id, Action.READ, Resource.MATCH)
+        (need,) = load_needs(session, [need_id])
+    matcher = ask.request.app.state.live.current()
+    result: MatchResult = matcher.match(need, top=top, offset=offset, filters=filters)
+    kept = tuple(p for p in result.pairings if not who.has_stake(company_id=need.company, lab_id=p.lab_id))
+    shown = replace(result, pairings=kept)
+    with writing(ask.engine) as session:
+        numbers = record(session, result=shown, shown_to=who.id, now=ask.at)
+        states = _states(session, [pairing_id for pairing_id, _ in numbers.values()])
+    document = match_document(matcher, shown)
+    document["withheld"] = len(result.pairings) - len(kept)
+    pairings: Any = document["pairings"]
+    for item in pairings:
+        item["pairing_id"], item["proposal_id"] = numbers[item["lab_id"]]
+        item["state"] = states[item["pairing_id"]]
+    return ask.answered(Reply(200, document, {}))
+
+
+def _states(session: Session, ids: list[int]) -> dict[int, str]:
+    query = select(StoredPairing.id, StoredPairing.state).where(col(StoredPairing.id).in_(ids))
+    return {int(number or 0): str(state) for number, state in session.execute(query).all()}
+
+
+@router.get("/pairings/{pairing_id}")
+def read_pairing(
+    pairing_id: PairingId, ask: Annotated[Asking, Depends(asking(Resource.PAIRING, Action.READ))]
+) -> Response:
+    """Read a pairing: how it was shown, and every verdict on it. Notes are those of your own alliance only."""
+
+    def work(session: Session, who: Principal) -> Reply:
+        pairing = _find(session, who, pairing_id, Action.READ)
+        return Reply(200, _document(session, who, pairing), {})
+
+    return ask.read(work)
+
+
+@router.post("/pairings/{pairing_id}/decision", status_code=201)
+def decide_pairing(
+    pairing_id: PairingId,
+    body: DecisionBody,
+    ask: Annotated[Asking, Depends(asking(Resource.PAIRING, Action.DECIDE))],
+) -> Response:
+    """Accept, defer until a date or reject a pairing with a coded reason, or undo your last verdict of today.
+
+    Accepting opens exactly one case, however many accept at once; the others get 409.
+    """
+
+    def work(session: Session, who: Principal) -> Reply:
+        pairing = _find(session, who, pairing_id, Action.DECIDE)
+        if body.verdict is Verdict.UNDO:
+            decision, case = undo(session, pairing_id=pairing_id, by=who.id, now=ask.at), None
+        else:
+            if body.proposal_id is None:
+                raise ProblemError(422, "decision", "say which proposal you saw", "proposal_id")
+            decision, case = decide(
+                session,
+                pairing_id=pairing_id,
+                proposal_id=body.proposal_id,
+                verdict=body.verdict,
+                by=who.id,
+                alliance_id=_alliance_for(session, who, pairing),
+                now=ask.at,
+                reason=body.reason,
+                note=body.note,
+                defer_until=body.defer_until,
+            )
+        if body.verdict is Verdict.REJECT:
+            end_release(session, pairing_id=pairing_id, by=who.id, now=ask.at)
+        return Reply(201, {**_decision(decision, who), "case_id": None if case is None else case.id}, {})
+
+    return ask.write(work, body)
+
+
+def _alliance_for(session: Session, who: Principal, pairing: StoredPairing) -> str:
+    """Return for which alliance a person decides: the need's own if they belong to it."""
+    alliances = who.scopes(*_STAFF)
+    intake = session.get(NeedIntake, pairing.need_id)
+    if intake is not None and intake.alliance_id in alliances:
+        return str(intake.alliance_id)
+    return min(alliances)
+
+
+@router.put("/pairings/{pairing_id}/release")
+def release_pairing(
+    pairing_id: PairingId, ask: Annotated[Asking, Depends(asking(Resource.PAIRING, Action.RELEASE))]
+) -> Response:
+    """Let the need's company see this candidate."""
+
+    def work(session: Session, who: Principal) -> Reply:
+        pairing = _find(session, who, pairing_id, Action.RELEASE)
+        release(session, pairing=pairing, by=who.id, now=ask.at)
+        return Reply(200, {"pairing_id": pairing_id, "released": True}, {})
+
+    return ask.write(work)
+
+
+@router.delete("/pairings/{pairing_id}/release")
+def end_pairing_release(
+    pairing_id: PairingId, ask: Annotated[Asking, Depends(asking(Resource.PAIRING, Action.RELEASE))]
+) -> Response:
+    """Take a candidate out of the company's sight."""
+
+    def work(session: Session, who: Principal) -> Reply:
+        _find(session, who, pairing_id, Action.RELEASE)
+        end_release(session, pairing_id=pairing_id, by=who.id, now=ask.at)
+        return Reply(200, {"pairing_id": pairing_id, "released": False}, {})
+
+    return ask.write(work)
+
+
+@router.get("/needs/{need_id}/released-labs")
+def list_released_labs(
+    need_id: str, ask: Annotated[Asking, Depends(asking(Resource.RELEASED_LAB, Action.LIST))]
+) -> Response:
+    """List the labs released to the need's company: their public profile and why they fit, nothing of the ranking."""
+
+    def work(session: Session, who: Principal) -> Reply:
+        find_need(session, who, need_id, Action.LIST, Resource.RELEASED_LAB)
+        query = (
+            select(Release, Lab)
+            .join(Lab, col(Lab.id) == Release.lab_id)
+            .where(Release.need_id == need_id, col(Release.ended_at).is_(None))
+            .order_by(col(Release.id))
+        )
+        items = [_released(session, released, lab) for released, lab in session.exec(query).all()]
+        return Reply(200, {"items": items, "next": None}, {})
+
+    return ask.read(work)
+
+
+def _released(session: Session, released: Release, lab: Lab) -> dict[str, Any]:
+    query = select(Proposal.explanation).where(Proposal.pairing_id == released.pairing_id)
+    explanation = session.exec(query.order_by(col(Proposal.id).desc())).first()
+    return {
+        "lab_id": lab.id,
+        "name": lab.name,
+        "name_en": lab.name_en,
+        "school": lab.school,
+        "summary": lab.summary,
+        "summary_en": lab.summary_en,
+        "fields": lab.fields,
+        "offers": lab.offers,
+        "links": lab.links,
+        "why": explanation["for_company"] if explanation else None,
+        "released_at": released.released_at.isoformat(),
+    }
+
+
+def _find(session: Session, who: Principal, pairing_id: int, action: Action) -> StoredPairing:
+    query = (
+        select(StoredPairing)
+        .join(Need, col(Need.id) == StoredPairing.need_id)
+        .where(StoredPairing.id == pairing_id, visible_needs(who, action, Resource.PAIRING), unconflicted(who))
+    )
+    pairing = session.exec(query).first()
+    if pairing is None:
+        raise not_found("pairing")
+    return pairing
+
+
+def _document(session: Session, who: Principal, pairing: StoredPairing) -> dict[str, Any]:
+    proposals = session.exec(
+        select(Proposal).where(Proposal.pairing_id == pairing.id).order_by(col(Proposal.id).desc()).limit(20)
+    ).all()
+    decisions = session.exec(select(Decision).where(Decision.pairing_id == pairing.id).order_by(col(Decision.id))).all()
+    case = session.exec(select(Case.id).where(Case.pairing_id == pairing.id, Case.stage != "undone")).first()
+    office = who.holds(Role.OFFICE) and not who.holds(*_STAFF)
+    return {
+        "id": pairing.id,
+        "need_id": pairing.need_id,
+        "lab_id": pairing.lab_id,
+        "state": pairing.state,
+        "deferred_until": None if pairing.deferred_until is None else pairing.deferred_until.isoformat(),
+        "case_id": case,
+        # An explanation quotes the need, which the programme office reads only by breaking the glass.
+        "proposals": [
+            item.model_dump(mode="json", exclude={"digest"} | ({"explanation"} if office else set()))
+            for item in proposals
+        ],
+        "decisions": [_decision(item, who) for item in decisions],
+    }
+
+
+def _decision(decision: Decision, who: Principal) -> dict[str, Any]:
+    """Return a verdict; its note stays in the alliance that wrote it."""
+    document = decision.model_dump(mode="json")
+    if decision.alliance_id not in who.scopes(*_STAFF):
+        document["note"] = None
+    return document

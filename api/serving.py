@@ -1,0 +1,67 @@
+"""`gloria serve`: the server, for one machine or behind a proxy.
+
+In: host, port and the number of workers. Out: a running server until it is told
+to stop; requests on their way are finished first.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import Annotated
+
+import typer
+
+from api.opening import open_session, read_settings
+from api.refusals import RefusedError
+from api.screen import Screen
+
+GRACE_S = 20
+
+
+def serve(
+    context: typer.Context,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="Port; 0 takes a free one.")] = 8000,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Processes.")] = 1,
+) -> None:
+    """Serve the API until interrupted."""
+    import uvicorn
+    from uvicorn.supervisors import Multiprocess
+
+    screen = Screen.of(context)
+    # Opened once here, so that a database that can't be used is told before anything starts.
+    with open_session(read_settings()):
+        pass
+    config = uvicorn.Config(
+        "api.app:create_app",
+        factory=True,
+        host=host,
+        port=port,
+        workers=workers,
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_S,
+    )
+    sock = _listening(host, port)
+    shown = f"[{host}]" if ":" in host else host
+    address = f"http://{shown}:{sock.getsockname()[1]}"
+    screen.note(f"服務位址：{address}", f"serving at {address}")
+    if workers == 1:
+        uvicorn.Server(config).run(sockets=[sock])
+    else:
+        Multiprocess(config, sockets=[sock]).run()
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((host, port))
+    except OSError as error:
+        sock.close()
+        raise RefusedError(
+            f"can't listen on {host}:{port}: {error.strerror or error}; choose another --port"
+        ) from error
+    sock.set_inheritable(True)
+    return sock

@@ -1,0 +1,109 @@
+"""Which rows a person may see: the reach of the policy as conditions on the tables.
+
+In: a person and what they want to do. Out: SQL conditions that let through
+exactly what the policy's reach covers. It exists so that what is foreign is
+never loaded in the first place: a list leaves it out and a single one is not
+found.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, exists, false, or_, select, true
+from sqlmodel import SQLModel, col
+
+from api.policy import Action, Reach, Resource, reaches
+from indexer.records import Company, Lab, Need
+from matcher.cases import INTRODUCED_STAGES, Case
+from matcher.clients import Client
+from matcher.intake import NeedIntake, NeedShare
+from matcher.people import Principal
+from matcher.proposals import StoredPairing
+from matcher.roles import Role
+
+Condition = ColumnElement[bool]
+
+
+def needs(who: Principal, action: Action, resource: Resource = Resource.NEED) -> Condition:
+    """Return the condition on `Need` for what a person may do with it (or with something that hangs on it)."""
+    return _any(_need_of(who, role, reach) for role, reach in reaches(who, resource, action).items())
+
+
+def _need_of(who: Principal, role: Role, reach: Reach) -> Condition:
+    scopes = who.scopes(role)
+    if reach is Reach.ALL:
+        return true()
+    if role is Role.COMPANY:
+        return col(Need.company).in_(scopes)
+    if role is Role.RESEARCHER:
+        stages = [stage.value for stage in INTRODUCED_STAGES]
+        return _has(Need, Case.need_id == Need.id, col(Case.lab_id).in_(scopes), col(Case.stage).in_(stages))
+    own = _has(Need, NeedIntake.need_id == Need.id, col(NeedIntake.alliance_id).in_(scopes))
+    shared = _has(
+        Need, NeedShare.need_id == Need.id, col(NeedShare.alliance_id).in_(scopes), col(NeedShare.ended_at).is_(None)
+    )
+    return or_(own, shared)
+
+
+def own_needs(who: Principal) -> Condition:
+    """Return the condition on `Need` for those that belong to the person's own alliance or company, not shared ones."""
+    alliances = who.scopes(Role.EXPERT, Role.LEAD)
+    return or_(
+        _has(Need, NeedIntake.need_id == Need.id, col(NeedIntake.alliance_id).in_(alliances)),
+        col(Need.company).in_(who.scopes(Role.COMPANY)),
+    )
+
+
+def unconflicted(who: Principal) -> Condition:
+    """Return the condition on `StoredPairing` joined with `Need`: no declared interest in either party."""
+    companies = [party_id for party, party_id in who.stakes if party == "company"]
+    labs = [party_id for party, party_id in who.stakes if party == "lab"]
+    clear: list[Condition] = []
+    if companies:
+        clear.append(or_(col(Need.company).is_(None), col(Need.company).not_in(companies)))
+    if labs:
+        clear.append(col(StoredPairing.lab_id).not_in(labs))
+    return and_(true(), *clear)
+
+
+def cases(who: Principal, action: Action) -> Condition:
+    """Return the condition on `Case`: the own alliance's, without those in which the person has a stake."""
+    reach = reaches(who, Resource.CASE, action)
+    own = _any(
+        true() if far is Reach.ALL else col(Case.alliance_id).in_(who.scopes(role)) for role, far in reach.items()
+    )
+    companies = [party_id for party, party_id in who.stakes if party == "company"]
+    labs = [party_id for party, party_id in who.stakes if party == "lab"]
+    clear = or_(col(Case.company_id).is_(None), col(Case.company_id).not_in(companies))
+    return and_(own, clear, col(Case.lab_id).not_in(labs))
+
+
+def labs(who: Principal, action: Action) -> Condition:
+    """Return the condition on `Lab`."""
+    reach = reaches(who, Resource.LAB, action)
+    return _any(true() if far is Reach.ALL else col(Lab.id).in_(who.scopes(role)) for role, far in reach.items())
+
+
+def companies(who: Principal, action: Action) -> Condition:
+    """Return the condition on `Company`: the portfolio, or the person's own."""
+    found: list[Condition] = []
+    for role, far in reaches(who, Resource.COMPANY, action).items():
+        if far is Reach.ALL:
+            found.append(true())
+        elif far is Reach.OWN:
+            found.append(col(Company.id).in_(who.scopes(role)))
+        else:
+            scopes = col(Client.alliance_id).in_(who.scopes(role))
+            found.append(_has(Company, Client.company_id == Company.id, scopes, col(Client.until).is_(None)))
+    return _any(found)
+
+
+def _has(outer: type[SQLModel], *conditions: Any) -> Condition:
+    """Whether rows beside `outer` fit; named, since the outer query may join the same table itself."""
+    return exists(select(1).where(*conditions).correlate(outer))
+
+
+def _any(conditions: Any) -> Condition:
+    found = list(conditions)
+    return or_(*found) if found else false()

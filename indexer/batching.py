@@ -1,0 +1,244 @@
+"""Query texts of many threads in, vectors out, encoded together.
+
+In: texts, from any number of threads at once. Out: their vectors, by one
+worker thread that takes whatever is waiting, encodes it as one batch per
+encoder and wakes those who asked. It exists because a server's requests each
+bring two or three short texts: encoders are loaded once, are never called by
+two threads, and one batch of sixteen requests costs less than sixteen calls.
+
+New vectors are kept in memory only. Writing them to the disk would buy little:
+a need is encoded again by the next re-index anyway, and what is stored there
+is read here.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import OrderedDict, deque
+from collections.abc import Mapping, Sequence
+
+from indexer.embeddings import CacheError, EmbeddingCache
+from indexer.encoder import Encoder
+from indexer.encoding import EncoderError, FloatArray, covered
+from indexer.query_vectors import Vectors
+from indexer.text import language_of
+
+BATCH_TEXTS = 64
+"""Texts encoded at a time: enough to fill the encoders' own batches, few enough that nobody waits long for others."""
+WAITING_TEXTS = 2048
+"""Texts that may wait; beyond them an answer within any sensible deadline is out of reach."""
+KEPT_TEXTS = 8192
+"""Texts whose vectors stay in memory, about 5 KB each with the default encoders."""
+DEADLINE_S = 20.0
+RETRY_AFTER_S = 5
+_CACHE_PAUSE_S = 60
+_WARMING_S = 600.0
+_WARMING_TEXTS = ("暖機用的一句話", "one sentence to warm up with")
+
+_log = logging.getLogger(__name__)
+
+
+class EncodingBusyError(RuntimeError):
+    """No vectors within the deadline; the same request may succeed `retry_after_s` seconds later."""
+
+    def __init__(self, message: str, retry_after_s: int = RETRY_AFTER_S) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class _Asked:
+    """A text that is waiting for its vectors, and how many threads wait for it."""
+
+    __slots__ = ("done", "error", "text", "vectors", "waiting")
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.waiting = 0
+        self.done = threading.Event()
+        self.vectors: Vectors = {}
+        self.error: str = ""
+
+
+class BatchedQueries:
+    """The query vectors of a server. All methods may be called from any thread."""
+
+    def __init__(
+        self, encoders: Sequence[Encoder], cache: EmbeddingCache | None = None, *, deadline_s: float = DEADLINE_S
+    ) -> None:
+        """Take encoders, loaded or not; the worker thread starts with the first text.
+
+        Args:
+            encoders: used by the worker thread alone.
+            cache: read for texts that a re-index has encoded; never written.
+            deadline_s: how long `vectors` waits unless told otherwise.
+        """
+        self._encoders = {encoder.name: encoder for encoder in encoders}
+        self._cache = cache
+        self._cache_from = 0.0
+        self._deadline_s = deadline_s
+        self._changed = threading.Condition()
+        self._kept: OrderedDict[str, Vectors] = OrderedDict()
+        self._queue: deque[_Asked] = deque()
+        self._open: dict[str, _Asked] = {}
+        self._worker: threading.Thread | None = None
+        self._closed = False
+        self._proven: set[str] = set()
+
+    @property
+    def ready(self) -> bool:
+        """Whether every encoder has encoded something, so that no request will wait for a model to load."""
+        return len(self._proven) == len(self._encoders)
+
+    @property
+    def waiting(self) -> int:
+        """How many texts wait for the worker to take them."""
+        return len(self._queue)
+
+    def identity(self, name: str) -> str:
+        """See `QueryVectors.identity`."""
+        return self._encoders[name].identity
+
+    def warm(self) -> None:
+        """Load every encoder, in the calling thread's time.
+
+        Raises:
+            EncoderError: one can't be loaded.
+        """
+        self.vectors(_WARMING_TEXTS, deadline_s=_WARMING_S)
+
+    def vectors(self, texts: Sequence[str], deadline_s: float | None = None) -> list[Vectors]:
+        """See `QueryVectors.vectors`.
+
+        Raises:
+            EncodingBusyError: too many texts are waiting, the deadline passed, or the server is closing.
+        """
+        until = time.monotonic() + (self._deadline_s if deadline_s is None else deadline_s)
+        found, asked = self._taken(list(dict.fromkeys(texts)))
+        try:
+            for item in asked:
+                if not item.done.wait(max(0.0, until - time.monotonic())):
+                    raise EncodingBusyError(f"{len(self._open)} texts are waiting to be encoded")
+                if item.error:
+                    raise EncodingBusyError(item.error) if self._closed else EncoderError(item.error)
+                found[item.text] = item.vectors
+        finally:
+            self._leave(asked)
+        return [found[text] for text in texts]
+
+    def close(self) -> None:
+        """End the worker; whoever still waits gets `EncodingBusyError`."""
+        with self._changed:
+            self._closed = True
+            left = list(self._open.values())
+            self._queue.clear()
+            self._open.clear()
+            self._changed.notify_all()
+        for item in left:
+            item.error = "the server is closing"
+            item.done.set()
+
+    def _taken(self, texts: Sequence[str]) -> tuple[dict[str, Vectors], list[_Asked]]:
+        found: dict[str, Vectors] = {}
+        asked: list[_Asked] = []
+        with self._changed:
+            if self._closed:
+                raise EncodingBusyError("the server is closing")
+            missing = []
+            for text in texts:
+                kept = self._kept.get(text)
+                if kept is None:
+                    missing.append(text)
+                else:
+                    self._kept.move_to_end(text)
+                    found[text] = kept
+            if missing and len(self._queue) + len(missing) > WAITING_TEXTS:
+                raise EncodingBusyError(f"{len(self._queue)} texts are waiting to be encoded")
+            for text in missing:
+                item = self._open.get(text)
+                if item is None:
+                    item = self._open[text] = _Asked(text)
+                    self._queue.append(item)
+                item.waiting += 1
+                asked.append(item)
+            if missing:
+                self._started()
+                self._changed.notify()
+        return found, asked
+
+    def _started(self) -> None:
+        if self._worker is None:
+            self._worker = threading.Thread(target=self._work, name="query-encoding", daemon=True)
+            self._worker.start()
+
+    def _leave(self, asked: Sequence[_Asked]) -> None:
+        with self._changed:
+            for item in asked:
+                item.waiting -= 1
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                while not self._queue and not self._closed:
+                    self._changed.wait()
+                if self._closed:
+                    return
+                batch = [self._queue.popleft() for _ in range(min(BATCH_TEXTS, len(self._queue)))]
+                # Nobody waits any more for those whose deadline passed.
+                for item in batch:
+                    if not item.waiting:
+                        self._open.pop(item.text, None)
+                batch = [item for item in batch if item.waiting]
+            self._answer(batch)
+
+    def _answer(self, batch: Sequence[_Asked]) -> None:
+        try:
+            vectors = self._encoded([item.text for item in batch])
+        except Exception as error:
+            if len(batch) > 1 and self.ready:
+                # The models work: one of the texts is at fault, and the others must not suffer for it.
+                for item in batch:
+                    self._answer([item])
+                return
+            _log.warning("encoding %d texts failed: %s", len(batch), type(error).__name__)
+            told = str(error) if isinstance(error, EncoderError) else f"encoding failed: {type(error).__name__}"
+            vectors = None
+        with self._changed:
+            for i, item in enumerate(batch):
+                self._open.pop(item.text, None)
+                if vectors is None:
+                    item.error = told
+                    continue
+                item.vectors = self._kept[item.text] = vectors[i]
+            while len(self._kept) > KEPT_TEXTS:
+                self._kept.popitem(last=False)
+        for item in batch:
+            item.done.set()
+
+    def _encoded(self, texts: Sequence[str]) -> list[Vectors]:
+        found: list[dict[str, FloatArray]] = [{} for _ in texts]
+        languages = [language_of(text) for text in texts]
+        for name, encoder in self._encoders.items():
+            places = [i for i, language in enumerate(languages) if covered(language, encoder.languages)]
+            known = self._stored([texts[i] for i in places], encoder)
+            missing = [i for i in places if texts[i] not in known]
+            if missing:
+                fresh = encoder.encode([texts[i] for i in missing], role="query")
+                self._proven.add(name)
+                known = {**known, **{texts[i]: vector for i, vector in zip(missing, fresh, strict=True)}}
+            for i in places:
+                vector = known[texts[i]]
+                vector.flags.writeable = False
+                found[i][name] = vector
+        return list(found)
+
+    def _stored(self, texts: Sequence[str], encoder: Encoder) -> Mapping[str, FloatArray]:
+        if self._cache is None or not texts or time.monotonic() < self._cache_from:
+            return {}
+        try:
+            return self._cache.known(texts, role="query", encoder=encoder)
+        except CacheError as error:
+            _log.warning("the embedding cache is not read for %d s: %s", _CACHE_PAUSE_S, error)
+            self._cache_from = time.monotonic() + _CACHE_PAUSE_S
+            return {}

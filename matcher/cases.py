@@ -1,0 +1,273 @@
+"""What came of an accepted pairing: a case, its steps and the contacts made.
+
+In: an acceptance, then what experts report. Out: one case per acceptance, a row
+for every step and every contact. It exists because the programme counts what
+companies and labs do together, not what was proposed.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from enum import StrEnum
+
+from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text, update
+from sqlmodel import Field, Session, SQLModel, col, func, select
+
+from indexer.instants import Instant
+
+
+class Stage(StrEnum):
+    """How far a case has come; `undone` is an acceptance taken back the same day."""
+
+    ACCEPTED = "accepted"
+    INTRODUCED = "introduced"
+    MEETING = "meeting"
+    NEGOTIATING = "negotiating"
+    SIGNED = "signed"
+    LOST = "lost"
+    UNDONE = "undone"
+
+
+NEXT_STAGES = {
+    Stage.ACCEPTED: (Stage.INTRODUCED, Stage.LOST),
+    Stage.INTRODUCED: (Stage.MEETING, Stage.NEGOTIATING, Stage.LOST),
+    Stage.MEETING: (Stage.NEGOTIATING, Stage.LOST),
+    Stage.NEGOTIATING: (Stage.SIGNED, Stage.LOST),
+    Stage.SIGNED: (),
+    Stage.LOST: (),
+    Stage.UNDONE: (),
+}
+"""Where a case can go from each stage; only an undone verdict leads to `undone`."""
+INTRODUCED_STAGES = (Stage.INTRODUCED, Stage.MEETING, Stage.NEGOTIATING, Stage.SIGNED)
+"""The stages in which the lab knows of the need."""
+OPEN_STAGES = (Stage.ACCEPTED, Stage.INTRODUCED, Stage.MEETING, Stage.NEGOTIATING)
+
+
+class LostReason(StrEnum):
+    """Why nothing came of a case."""
+
+    BUDGET = "budget"
+    COMPANY_DECLINED = "company_declined"
+    LAB_DECLINED = "lab_declined"
+    NO_CAPACITY = "no_capacity"
+    SCHEDULE = "schedule"
+    TERMS = "terms"
+    OTHER = "other"
+
+
+class ContactKind(StrEnum):
+    """How an expert was in touch."""
+
+    INTRODUCTION = "introduction"
+    MEETING = "meeting"
+    VISIT = "visit"
+    CALL = "call"
+    EMAIL = "email"
+
+
+def _codes(terms: type[StrEnum]) -> str:
+    return ", ".join(f"'{term.value}'" for term in terms)
+
+
+class CaseError(ValueError):
+    """A case can't go that way; the message says why and `field` what is to blame."""
+
+    def __init__(self, message: str, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class StaleCaseError(CaseError):
+    """Somebody else moved the case on in the meantime."""
+
+
+class Case(SQLModel, table=True):
+    """One accepted pairing on its way; at most one that is not undone per pairing."""
+
+    __tablename__ = "case_file"
+    __table_args__ = (
+        CheckConstraint(f"stage IN ({_codes(Stage)})", name="stage_known"),
+        Index(
+            "ix_case_file_one_per_pairing",
+            "pairing_id",
+            unique=True,
+            sqlite_where=text("stage <> 'undone'"),
+            postgresql_where=text("stage <> 'undone'"),
+        ),
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    pairing_id: int = Field(foreign_key="pairing.id")
+    decision_id: int = Field(foreign_key="decision.id", unique=True)
+    need_id: str = Field(foreign_key="need.id", index=True)
+    lab_id: str = Field(foreign_key="lab.id", index=True)
+    company_id: str | None
+    alliance_id: str = Field(foreign_key="alliance.id", index=True)
+    owner_id: str = Field(foreign_key="account.id")
+    stage: str = Stage.ACCEPTED.value
+    version: int = 0
+    opened_at: datetime = Field(sa_type=Instant)
+
+
+class CaseStep(SQLModel, table=True):
+    """One move of a case: never updated, never deleted."""
+
+    __tablename__ = "case_step"
+    __table_args__ = (
+        UniqueConstraint("case_id", "version", name="one_step_per_version"),
+        CheckConstraint("new <> 'lost' OR reason IS NOT NULL", name="lost_for_a_reason"),
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    case_id: int = Field(foreign_key="case_file.id")
+    version: int
+    old: str
+    new: str
+    reason: str | None
+    note: str = ""
+    by: str
+    at: datetime = Field(sa_type=Instant)
+
+
+class Contact(SQLModel, table=True):
+    """One time that an expert was in touch with a company, within a case or without one."""
+
+    __tablename__ = "contact"
+    __table_args__ = (CheckConstraint(f"kind IN ({_codes(ContactKind)})", name="kind_known"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    case_id: int | None = Field(default=None, foreign_key="case_file.id", index=True)
+    company_id: str | None = Field(default=None, index=True)
+    alliance_id: str = Field(foreign_key="alliance.id", index=True)
+    kind: str
+    held_on: date
+    note: str = ""
+    next_step: str = ""
+    next_on: date | None = None
+    by: str
+    at: datetime = Field(sa_type=Instant)
+
+
+def move_case(
+    session: Session,
+    *,
+    case_id: int,
+    stage: Stage,
+    by: str,
+    now: datetime,
+    version: int | None = None,
+    reason: LostReason | None = None,
+    note: str = "",
+) -> Case:
+    """Move a case on.
+
+    Args:
+        session: its transaction holds all writes.
+        case_id: the case.
+        stage: where to.
+        by: the account that moves it.
+        now: the moment.
+        version: the version that the caller saw; None moves whatever is there.
+        reason: why it is lost; only and always with `lost`.
+        note: free text, internal to the alliance.
+
+    Raises:
+        CaseError: there is no such case, the stage can't follow, or the reason is missing or too much.
+        StaleCaseError: `version` is no longer the case's.
+    """
+    case = session.get(Case, case_id)
+    if case is None:
+        raise CaseError(f"there is no case {case_id}")
+    old = Stage(case.stage)
+    if version is not None and version != case.version:
+        raise StaleCaseError(f"case {case_id} was moved to {old} in the meantime; read it again", "version")
+    if stage not in NEXT_STAGES[old]:
+        possible = ", ".join(NEXT_STAGES[old]) or "nothing: it is closed"
+        raise CaseError(f"case {case_id} is {old}; from there it can become {possible}", "stage")
+    if (stage is Stage.LOST) != (reason is not None):
+        raise CaseError("a reason is given exactly when a case is lost", "reason")
+    if reason is LostReason.OTHER and not note.strip():
+        raise CaseError("the reason other needs a note that says what it was", "note")
+    _step(session, case, stage, by=by, now=now, reason=reason, note=note)
+    return case
+
+
+def undo_case(session: Session, *, decision_id: int, by: str, now: datetime) -> Case:
+    """Take back the case that an acceptance opened.
+
+    Raises:
+        CaseError: the case has moved on or somebody was contacted: it can then only be lost.
+    """
+    case = session.exec(select(Case).where(Case.decision_id == decision_id)).one()
+    contacts = session.exec(select(func.count()).select_from(Contact).where(Contact.case_id == case.id)).one()
+    if case.stage != Stage.ACCEPTED or contacts:
+        raise CaseError(f"case {case.id} has gone on since; move it to lost with a reason instead")
+    _step(session, case, Stage.UNDONE, by=by, now=now, reason=None, note="")
+    return case
+
+
+def _step(
+    session: Session, case: Case, stage: Stage, *, by: str, now: datetime, reason: LostReason | None, note: str
+) -> None:
+    """Move on only if nobody else did since the case was read: the row itself decides, not what was read."""
+    moved = session.connection().execute(
+        update(Case)
+        .where(col(Case.id) == case.id, col(Case.version) == case.version)
+        .values(stage=stage.value, version=case.version + 1)
+    )
+    if moved.rowcount != 1:
+        raise StaleCaseError(f"case {case.id} was moved on in the meantime; read it again", "version")
+    session.add(
+        CaseStep(
+            case_id=case.id or 0,
+            version=case.version + 1,
+            old=case.stage,
+            new=stage.value,
+            reason=None if reason is None else reason.value,
+            note=note,
+            by=by,
+            at=now,
+        )
+    )
+    session.flush()
+    session.refresh(case)
+
+
+def add_contact(
+    session: Session,
+    *,
+    alliance_id: str,
+    case: Case | None,
+    company_id: str | None,
+    kind: ContactKind,
+    held_on: date,
+    by: str,
+    now: datetime,
+    note: str = "",
+    next_step: str = "",
+    next_on: date | None = None,
+) -> Contact:
+    """Record that somebody was in touch, and what is to follow.
+
+    Raises:
+        CaseError: the case is closed, or the next date lies before the contact.
+    """
+    if case is not None and case.stage in (Stage.LOST, Stage.UNDONE):
+        raise CaseError(f"case {case.id} is {case.stage}: nothing can be added to it")
+    if next_on is not None and next_on < held_on:
+        raise CaseError(f"{next_on} is before the contact of {held_on}", "next_on")
+    contact = Contact(
+        case_id=None if case is None else case.id,
+        company_id=company_id,
+        alliance_id=alliance_id,
+        kind=kind.value,
+        held_on=held_on,
+        note=note,
+        next_step=next_step,
+        next_on=next_on,
+        by=by,
+        at=now,
+    )
+    session.add(contact)
+    session.flush()
+    return contact

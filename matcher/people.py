@@ -1,0 +1,287 @@
+"""Who works with the product, in which role, and what they have a stake in.
+
+In: what the programme office and the people themselves state. Out: accounts,
+grants (a role within one alliance, company or lab) and declared stakes. It
+exists below decisions and cases because each of those names who did it.
+Passwords and keys are not here: how a person proves to be one is a matter of
+the server. Roles are those of the Ministry's plan.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import CheckConstraint, Index, text
+from sqlmodel import Field, Session, SQLModel, col, select
+from sqlmodel.sql.expression import SelectOfScalar
+
+from indexer.instants import Instant
+from indexer.plain_text import TextError, clean
+from indexer.records import Alliance, Company, Lab
+from indexer.vocabulary import MAX_ID
+from matcher.roles import Role
+
+MAX_EMAIL = 254
+
+
+SCOPE_OF: dict[Role, type[SQLModel] | None] = {
+    Role.EXPERT: Alliance,
+    Role.LEAD: Alliance,
+    Role.COMMITTEE: Alliance,
+    Role.COMPANY: Company,
+    Role.RESEARCHER: Lab,
+    Role.OFFICE: None,
+    Role.JOB: None,
+}
+"""What a role is held in; None for roles that are held in the programme as a whole."""
+
+_SCOPED = ", ".join(f"'{role.value}'" for role, scope in SCOPE_OF.items() if scope is not None)
+_ALL = ", ".join(f"'{role.value}'" for role in Role)
+
+
+class PeopleError(ValueError):
+    """An account, a grant or a stake can't be made as asked; `field` is to blame."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class Account(SQLModel, table=True):
+    """A person or a program that may sign in. Never deleted: what it decided names it."""
+
+    __tablename__ = "account"
+    __table_args__ = (CheckConstraint("length(email) > 0 AND email = lower(email)", name="email_lower"),)
+
+    id: str = Field(primary_key=True)
+    email: str = Field(unique=True)
+    name: str
+    created_at: datetime = Field(sa_type=Instant)
+    disabled_at: datetime | None = Field(default=None, sa_type=Instant)
+
+
+class Grant(SQLModel, table=True):
+    """A role that an account holds in one alliance, company or lab (`scope_id`), or in the whole programme ("")."""
+
+    __tablename__ = "role_grant"
+    __table_args__ = (
+        CheckConstraint(f"role IN ({_ALL})", name="role_known"),
+        CheckConstraint(f"(role IN ({_SCOPED})) = (scope_id <> '')", name="scope_fits_role"),
+        Index(
+            "ix_role_grant_active",
+            "account_id",
+            "role",
+            "scope_id",
+            unique=True,
+            sqlite_where=text("revoked_at IS NULL"),
+            postgresql_where=text("revoked_at IS NULL"),
+        ),
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    account_id: str = Field(foreign_key="account.id")
+    role: str
+    scope_id: str = ""
+    granted_at: datetime = Field(sa_type=Instant)
+    granted_by: str | None
+    revoked_at: datetime | None = Field(default=None, sa_type=Instant)
+    revoked_by: str | None = None
+
+
+class Stake(SQLModel, table=True):
+    """A declared interest in a company or a lab: its owner may neither see nor decide that party's pairings."""
+
+    __tablename__ = "stake"
+    __table_args__ = (
+        CheckConstraint("party IN ('company', 'lab')", name="party_known"),
+        Index(
+            "ix_stake_active",
+            "account_id",
+            "party",
+            "party_id",
+            unique=True,
+            sqlite_where=text("ended_at IS NULL"),
+            postgresql_where=text("ended_at IS NULL"),
+        ),
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    account_id: str = Field(foreign_key="account.id")
+    party: str
+    party_id: str
+    declared_at: datetime = Field(sa_type=Instant)
+    ended_at: datetime | None = Field(default=None, sa_type=Instant)
+    ended_by: str | None = None
+
+
+@dataclass(frozen=True)
+class Principal:
+    """Who asks: an account with the grants and stakes that hold at this moment."""
+
+    id: str
+    name: str
+    grants: frozenset[tuple[Role, str]]
+    stakes: frozenset[tuple[str, str]]
+
+    def scopes(self, *roles: Role) -> frozenset[str]:
+        """Return the ids of the alliances, companies or labs in which any of the roles is held."""
+        return frozenset(scope for role, scope in self.grants if role in roles)
+
+    def holds(self, *roles: Role) -> bool:
+        """Whether any of the roles is held anywhere."""
+        return any(role in roles for role, _ in self.grants)
+
+    def has_stake(self, *, company_id: str | None, lab_id: str | None) -> bool:
+        """Whether a declared interest bars this person from a pairing of the company and the lab."""
+        return ("company", company_id) in self.stakes or ("lab", lab_id) in self.stakes
+
+
+def principal(session: Session, account_id: str) -> Principal | None:
+    """Return the account as it stands now; None if it does not exist or is disabled."""
+    found = session.execute(
+        select(Account.name, Grant.role, Grant.scope_id)
+        .join(Grant, (col(Grant.account_id) == col(Account.id)) & col(Grant.revoked_at).is_(None), isouter=True)
+        .where(Account.id == account_id, col(Account.disabled_at).is_(None))
+    ).all()
+    if not found:
+        return None
+    stakes = session.execute(
+        select(Stake.party, Stake.party_id).where(Stake.account_id == account_id, col(Stake.ended_at).is_(None))
+    ).all()
+    return Principal(
+        id=account_id,
+        name=found[0][0],
+        grants=frozenset((Role(role), scope) for _, role, scope in found if role is not None),
+        stakes=frozenset((party, party_id) for party, party_id in stakes),
+    )
+
+
+def add_account(session: Session, *, email: str, name: str, now: datetime) -> Account:
+    """Make an account without any role.
+
+    Raises:
+        PeopleError: the address is not one, or is taken.
+    """
+    address = _email(email)
+    if session.exec(select(Account).where(Account.email == address)).first() is not None:
+        raise PeopleError("email", f"{address} has an account already")
+    try:
+        shown = clean(name, max_chars=MAX_ID, multiline=False)
+    except TextError as error:
+        raise PeopleError("name", str(error)) from error
+    account = Account(id=f"u-{secrets.token_hex(8)}", email=address, name=shown or address, created_at=now)
+    session.add(account)
+    session.flush()
+    return account
+
+
+def _email(given: str) -> str:
+    try:
+        address = clean(given, max_chars=MAX_EMAIL, multiline=False).lower()
+    except TextError as error:
+        raise PeopleError("email", str(error)) from error
+    name, at, host = address.partition("@")
+    if not (name and at and "." in host) or any(c.isspace() for c in address) or "@" in host:
+        raise PeopleError("email", f"{address!r} is not an e-mail address; give one such as name@example.org")
+    return address
+
+
+def grant(session: Session, *, account_id: str, role: Role, scope_id: str = "", by: str | None, now: datetime) -> Grant:
+    """Give an account a role; giving it twice changes nothing.
+
+    Raises:
+        PeopleError: there is no such account, alliance, company or lab, or the role takes none.
+    """
+    if session.get(Account, account_id) is None:
+        raise PeopleError("account", f"there is no account {account_id!r}")
+    model = SCOPE_OF[role]
+    if model is None and scope_id:
+        raise PeopleError("scope", f"the role {role} is held in the whole programme; leave the scope empty")
+    if model is not None and session.get(model, scope_id) is None:
+        kind = model.__name__.lower()
+        raise PeopleError("scope", f"there is no {kind} {scope_id!r}; the role {role} is held in one {kind}")
+    held = session.exec(_active(account_id).where(Grant.role == role.value, Grant.scope_id == scope_id)).first()
+    if held is not None:
+        return held
+    given = Grant(account_id=account_id, role=role.value, scope_id=scope_id, granted_at=now, granted_by=by)
+    session.add(given)
+    session.flush()
+    return given
+
+
+def revoke(session: Session, *, grant_id: int, by: str, now: datetime) -> None:
+    """Take a role back; it stays on record with its dates.
+
+    Raises:
+        PeopleError: there is no such grant, or it was taken back before.
+    """
+    held = session.get(Grant, grant_id, with_for_update=True)
+    if held is None or held.revoked_at is not None:
+        raise PeopleError("grant", f"there is no active grant {grant_id}")
+    held.revoked_at, held.revoked_by = now, by
+    session.add(held)
+    session.flush()
+
+
+def active_grants(session: Session, account_id: str) -> Sequence[Grant]:
+    """Return the grants that an account holds now, oldest first."""
+    return session.exec(_active(account_id).order_by(col(Grant.id))).all()
+
+
+def _active(account_id: str) -> SelectOfScalar[Grant]:
+    return select(Grant).where(Grant.account_id == account_id, col(Grant.revoked_at).is_(None))
+
+
+def set_disabled(session: Session, *, account_id: str, disabled: bool, now: datetime) -> Account:
+    """Shut an account out, or let it in again.
+
+    Raises:
+        PeopleError: there is no such account.
+    """
+    account = session.get(Account, account_id, with_for_update=True)
+    if account is None:
+        raise PeopleError("account", f"there is no account {account_id!r}")
+    if disabled != (account.disabled_at is not None):
+        account.disabled_at = now if disabled else None
+        session.add(account)
+        session.flush()
+    return account
+
+
+def declare_stake(session: Session, *, account_id: str, party: str, party_id: str, now: datetime) -> Stake:
+    """Declare an interest in a company or a lab; declaring it twice changes nothing.
+
+    Raises:
+        PeopleError: there is no such company or lab.
+    """
+    models: dict[str, type[SQLModel]] = {"company": Company, "lab": Lab}
+    if party not in models:
+        raise PeopleError("party", f"{party!r} is neither company nor lab")
+    if session.get(models[party], party_id) is None:
+        raise PeopleError("party_id", f"there is no {party} {party_id!r}")
+    same = (Stake.account_id == account_id, Stake.party == party, Stake.party_id == party_id)
+    held = session.exec(select(Stake).where(*same, col(Stake.ended_at).is_(None))).first()
+    if held is not None:
+        return held
+    stake = Stake(account_id=account_id, party=party, party_id=party_id, declared_at=now)
+    session.add(stake)
+    session.flush()
+    return stake
+
+
+def end_stake(session: Session, *, stake_id: int, by: str, now: datetime) -> Stake:
+    """End a declared interest; who may do so is decided by the caller.
+
+    Raises:
+        PeopleError: there is no such stake, or it has ended.
+    """
+    stake = session.get(Stake, stake_id, with_for_update=True)
+    if stake is None or stake.ended_at is not None:
+        raise PeopleError("stake", f"there is no active stake {stake_id}")
+    stake.ended_at, stake.ended_by = now, by
+    session.add(stake)
+    session.flush()
+    return stake

@@ -1,0 +1,10 @@
+"""All tables of this layer, known to the metadata once this is imported.
+
+In: nothing. Out: nothing but the import of every module that has tables. It
+exists for whoever must know all of them: drafting a migration, comparing models
+with a database, opening a server.
+"""
+
+from matcher import cases, clients, decisions, intake, people, profile_edits, proposals, releases
+
+__all__ = ["cases", "clients", "decisions", "intake", "people", "profile_edits", "proposals", "releases"]

@@ -1,0 +1,80 @@
+"""What tests of live matching share: an indexed home that may be changed, and waiting for what happens elsewhere."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine
+
+from indexer.database import writing
+from indexer.importing import import_file, import_rows
+from indexer.loading import load_needs
+from indexer.profiles import Need
+from indexer.reindex import reindex
+from indexer.settings import Settings
+from indexer.vocabulary import Kind
+from matcher.live import LiveMatcher
+
+PATIENCE_S = 30.0
+
+
+@dataclass
+class Home:
+    """An indexed home of the test's own, the files it was filled from, and one of its needs."""
+
+    settings: Settings
+    engine: Engine
+    folder: Path
+    need: Need
+
+    def record(self, kind: str, place: int = 0) -> dict[str, Any]:
+        """Return a record of the files, by its place or its id."""
+        lines = (self.folder / f"{kind}.jsonl").read_text(encoding="utf-8").splitlines()
+        return dict(json.loads(lines[place]))
+
+    def lab(self, lab_id: str) -> dict[str, Any]:
+        """Return a lab of the files."""
+        lines = (self.folder / "labs.jsonl").read_text(encoding="utf-8").splitlines()
+        return next(lab for lab in map(json.loads, lines) if lab["id"] == lab_id)
+
+    def store(self, kind: Kind, record: dict[str, Any]) -> None:
+        """Store a record as an import does."""
+        with writing(self.engine) as session:
+            report = import_rows(session, kind, [record])
+            assert (report.refused, report.problems) == (0, [])
+
+    def reindex(self) -> str:
+        """Build the index anew and return the generation."""
+        with writing(self.engine) as session:
+            return reindex(session, self.settings).generation
+
+
+def build_home(settings: Settings, engine: Engine, folder: Path, cache: Path) -> Home:
+    """Fill a database from a folder of files and index it; vectors are taken from the home `cache`."""
+    settings = settings.model_copy(update={"cache": cache})
+    settings.home.mkdir(exist_ok=True)
+    with writing(engine) as session:
+        for kind in ("schools", "companies", "labs", "needs"):
+            import_file(session, folder / f"{kind}.jsonl", kind)
+        need = replace(load_needs(session)[0], excluded_labs=())
+        reindex(session, settings)
+    return Home(settings, engine, folder, need)
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Wait until something holds that another thread brings about."""
+    last = time.monotonic() + PATIENCE_S
+    while not holds():
+        if time.monotonic() > last:
+            raise AssertionError(f"it did not come to hold within {PATIENCE_S} s")
+        time.sleep(0.005)
+
+
+def until_used(live: LiveMatcher, generation: str) -> None:
+    """Wait until a generation has taken the place of the one before."""
+    until(lambda: live.current().snapshot.generation == generation)

@@ -1,0 +1,124 @@
+"""What tests of the server share: a started `gloria serve` on real sockets, with people of every role."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from api.credentials import make_key
+from indexer.database import open_engine, writing
+from indexer.importing import import_file, import_rows
+from indexer.settings import Settings
+from matcher.clients import take_on
+from matcher.intake import adopt
+from matcher.people import add_account, grant
+from matcher.roles import Role
+
+REPOSITORY = Path(__file__).parent.parent
+PEOPLE = {
+    "expert": (Role.EXPERT, "al-a"),
+    "colleague": (Role.EXPERT, "al-a"),
+    "lead": (Role.LEAD, "al-a"),
+    "stranger": (Role.EXPERT, "al-b"),
+    "company": (Role.COMPANY, "co-1-1"),
+    "rival": (Role.COMPANY, "co-1-2"),
+    "researcher": (Role.RESEARCHER, "lab-1-01"),
+    "other_researcher": (Role.RESEARCHER, "lab-1-02"),
+    "office": (Role.OFFICE, ""),
+    "committee": (Role.COMMITTEE, "al-a"),
+    "job": (Role.JOB, ""),
+}
+
+
+@dataclass
+class Served:
+    """A running server: where, with which keys, and its database."""
+
+    url: str
+    keys: dict[str, str]
+    accounts: dict[str, str]
+    settings: Settings
+    process: subprocess.Popen[str]
+    log: Path
+
+    def ask(self, who: str | None, method: str, path: str, **more: Any) -> httpx.Response:
+        """Send one request as somebody of `PEOPLE`, or as nobody."""
+        headers = dict(more.pop("headers", {}))
+        if who is not None:
+            headers["Authorization"] = f"Bearer {self.keys[who]}"
+        return httpx.request(method, self.url + path, headers=headers, timeout=60, **more)
+
+
+@contextmanager
+def served(settings: Settings, indexed_home: Path, records: Path, workers: int = 1) -> Iterator[Served]:
+    """Fill the database with a slice of the demo world and everybody of `PEOPLE`, and serve it."""
+    shutil.copytree(indexed_home, settings.home, dirs_exist_ok=True, ignore=shutil.ignore_patterns("gloria.db*"))
+    keys, accounts = _fill(settings, records)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GLORIA_")}
+    environment |= {
+        "GLORIA_HOME": str(settings.home),
+        "GLORIA_ENCODERS": settings.encoders,
+        "GLORIA_DATABASE_URL": settings.database_url,
+        "GLORIA_REQUESTS_PER_MINUTE": "1000000",
+        "GLORIA_LANG": "en",
+    }
+    log = settings.home / "server.log"
+    with log.open("w") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "api.cli", "serve", "--port", "0", "--workers", str(workers)],
+            cwd=REPOSITORY,
+            env=environment,
+            stderr=file,
+            text=True,
+        )
+    try:
+        yield Served(_address(process, log), keys, accounts, settings, process, log)
+    finally:
+        process.terminate()
+        process.wait(timeout=40)
+
+
+def _address(process: subprocess.Popen[str], log: Path) -> str:
+    until = datetime.now(UTC) + timedelta(seconds=60)
+    while datetime.now(UTC) < until and process.poll() is None:
+        found = re.search(r"serving at (http://\S+)", log.read_text())
+        if found:
+            try:
+                httpx.get(found[1] + "/healthz", timeout=5).raise_for_status()
+            except httpx.TransportError:
+                continue
+            return found[1]
+    raise AssertionError(f"the server did not start: {log.read_text()[-2000:]}")
+
+
+def _fill(settings: Settings, records: Path) -> tuple[dict[str, str], dict[str, str]]:
+    now = datetime.now(UTC)
+    engine = open_engine(settings)
+    keys, accounts = {}, {}
+    with writing(engine) as session:
+        for name in ("schools", "companies", "labs", "needs"):
+            import_file(session, records / f"{name}.jsonl")
+        import_rows(session, "alliances", [{"id": "al-a", "name": "甲聯盟"}, {"id": "al-b", "name": "乙聯盟"}])
+        adopt(session, need_ids=["need-1-01"], alliance_id="al-a", by=None, now=now)
+        adopt(session, need_ids=["need-1-02"], alliance_id="al-b", by=None, now=now)
+        for name, (role, scope) in PEOPLE.items():
+            account = add_account(session, email=f"{name}@example.org", name=name, now=now)
+            grant(session, account_id=account.id, role=role, scope_id=scope, by=None, now=now)
+            _, keys[name] = make_key(
+                session, account_id=account.id, name="test", may_write=True, valid=timedelta(days=1), now=now
+            )
+            accounts[name] = account.id
+        take_on(session, company_id="co-1-1", alliance_id="al-a", expert_id=accounts["expert"], now=now)
+    engine.dispose()
+    return keys, accounts
