@@ -15,7 +15,6 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
-from matcher.live import LiveMatcher
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import tables  # noqa: F401 (all models must be known before the first query)
@@ -26,6 +25,7 @@ from api.problems import Problem, answer, register
 from api.routes import cases, health, labs, needs, pairings, people
 from indexer.database import open_engine
 from indexer.settings import Settings
+from matcher.live import LiveMatcher
 
 MAX_BODY_BYTES = 4 * 2**20
 OPEN_ROUTES = frozenset({("POST", "/api/session"), ("DELETE", "/api/session"), ("GET", "/healthz"), ("GET", "/readyz")})

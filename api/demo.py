@@ -60,9 +60,32 @@ def _import_world(screen: Screen, settings: Settings) -> None:
             raise RefusedError(
                 f"{settings.home} holds other records; choose an empty folder: GLORIA_HOME=demo-data gloria demo"
             )
+        _assign(session)
         session.commit()
     counts = ", ".join(f"{report.kind} {report.created + report.updated + report.unchanged}" for report in reports)
     screen.say(f"示範資料（全為虛構）：{counts}", f"demo world (all invented): {counts}")
+
+
+def _assign(session: Session) -> None:
+    """Give every company and need of the demo world to the first alliance of its field, so that experts see them."""
+    from datetime import UTC, datetime
+
+    from sqlmodel import col, select
+
+    from indexer.records import Alliance, Company, Need
+    from matcher.clients import alliances_of, take_on
+    from matcher.intake import adopt
+
+    now = datetime.now(UTC)
+    alliances = session.exec(select(Alliance).order_by(col(Alliance.id))).all()
+    for company in session.exec(select(Company)).all():
+        theirs = [alliance.id for alliance in alliances if set(alliance.fields) & set(company.fields)]
+        alliance_id = theirs[0] if theirs else alliances[0].id
+        if not alliances_of(session, company.id):
+            take_on(session, company_id=company.id, alliance_id=alliance_id, expert_id=None, now=now)
+    for need in session.exec(select(Need)).all():
+        owners = alliances_of(session, need.company or "") or [alliances[0].id]
+        adopt(session, need_ids=[need.id], alliance_id=owners[0], by=None, now=now)
 
 
 def _lab_ids(session: Session) -> set[str]:
@@ -80,9 +103,12 @@ def _say_next(screen: Screen, settings: Settings) -> None:
         ("gloria match need-3-02 --json", "供程式讀取", "the same for a program"),
         ("gloria --lang en match need-1-10", "英文介面", "in English"),
         ("gloria import --template labs.xlsx", "取得填寫範本，再匯入自己的資料", "a template for your own labs"),
+        ("gloria user add me@example.org --role expert --scope al-02", "建立專家帳號", "an account for an expert"),
+        ("gloria user key me@example.org --name laptop", "取得金鑰", "a key for it"),
+        ("gloria serve", "啟動服務", "starts the server"),
         ("gloria doctor", "檢查環境、資料與索引", "checks machine, records and index"),
     )
     for command, zh, en in hints:
-        screen.say(f"  {command:<38}{zh}", f"  {command:<38}{en}")
+        screen.say(f"  {command:<38}  {zh}", f"  {command:<38}  {en}")
     home = settings.home
     screen.say(f"資料存放於 {home}（GLORIA_HOME）。", f"State is kept in {home} (GLORIA_HOME).", "dim")

@@ -30,6 +30,9 @@ def import_records(
     *,
     kind: Annotated[Kind | None, typer.Option(help="What the rows are; otherwise told from the file.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would happen; write nothing.")] = False,
+    alliance: Annotated[
+        str | None, typer.Option(help="Id of an alliance: new needs come in to it, new companies join its portfolio.")
+    ] = None,
     template: Annotated[Path | None, typer.Option(help="Write a template (.xlsx or .csv) to fill in instead.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
@@ -43,14 +46,14 @@ def import_records(
     documents = []
     with open_session(read_settings(), writes=not dry_run) as session:
         for path in files or []:
-            documents.append(_import_one(screen, session, path, kind, dry_run, quiet=as_json))
+            documents.append(_import_one(screen, session, path, kind, dry_run, alliance, quiet=as_json))
     if as_json:
         write_document({"dry_run": dry_run, "files": documents})
     finish(any(document["refused"] or document["errors"] for document in documents))
 
 
 def _import_one(
-    screen: Screen, session: Session, path: Path, kind: Kind | None, dry_run: bool, *, quiet: bool
+    screen: Screen, session: Session, path: Path, kind: Kind | None, dry_run: bool, alliance: str | None, *, quiet: bool
 ) -> dict[str, object]:
     from indexer.importing import import_file
 
@@ -60,8 +63,28 @@ def _import_one(
         told = refusal(error)
         screen.complain(told.message if told else str(error))
         return {"file": str(path), "error": told.message if told else str(error), "refused": 0, "errors": 1}
+    if alliance is not None and not dry_run:
+        _hand_over(session, report, alliance)
     session.commit()
     return _reported(screen, path, report, dry_run, quiet=quiet)
+
+
+def _hand_over(session: Session, report: ImportReport, alliance_id: str) -> None:
+    """Give what was created to an alliance: needs come in, companies join the portfolio."""
+    from datetime import UTC, datetime
+
+    from indexer.records import Alliance
+    from matcher.clients import take_on
+    from matcher.intake import adopt
+
+    if session.get(Alliance, alliance_id) is None:
+        raise RefusedError(f"there is no alliance {alliance_id}; import it first: gloria import alliances.jsonl")
+    now = datetime.now(UTC)
+    if report.kind is Kind.NEEDS:
+        adopt(session, need_ids=report.created_ids, alliance_id=alliance_id, by=None, now=now)
+    if report.kind is Kind.COMPANIES:
+        for company_id in report.created_ids:
+            take_on(session, company_id=company_id, alliance_id=alliance_id, expert_id=None, now=now)
 
 
 def _reported(screen: Screen, path: Path, report: ImportReport, dry_run: bool, *, quiet: bool) -> dict[str, object]:

@@ -33,6 +33,7 @@ def open_session(settings: Settings, *, writes: bool = False) -> Iterator[Sessio
     """Open the database; the caller commits. With `writes` its transactions begin as a writer's."""
     from sqlmodel import Session
 
+    from api import tables  # noqa: F401 (tables refer to each other, so all must be known)
     from indexer.database import as_writer, open_engine
 
     engine = open_engine(settings)

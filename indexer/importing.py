@@ -43,6 +43,7 @@ class ImportReport:
     unchanged: int = 0
     refused: int = 0
     problems: list[RowProblem] = field(default_factory=list)
+    created_ids: tuple[str, ...] = ()
 
     @property
     def errors(self) -> list[RowProblem]:
@@ -122,6 +123,7 @@ def _store(session: Session, reading: Reading, dry_run: bool) -> ImportReport:
     return ImportReport(
         reading.kind,
         created=len(created),
+        created_ids=tuple(sorted(created)),
         updated=len(touched),
         unchanged=unchanged,
         refused=reading.refused + sum(group.rows for group in orphans),

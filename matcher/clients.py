@@ -13,6 +13,7 @@ from sqlalchemy import Index, text
 from sqlmodel import Field, Session, SQLModel, col, select
 
 from indexer.instants import Instant
+from matcher import people  # noqa: F401 (its table is referred to)
 
 
 class Client(SQLModel, table=True):

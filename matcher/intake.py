@@ -20,6 +20,7 @@ from indexer.importing import import_rows
 from indexer.instants import Instant
 from indexer.records import Alliance, Need
 from indexer.vocabulary import Confidentiality, Kind
+from matcher import people  # noqa: F401 (its table is referred to)
 
 
 class NeedState(StrEnum):

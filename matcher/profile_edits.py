@@ -21,6 +21,7 @@ from indexer.importing import import_rows
 from indexer.instants import Instant
 from indexer.records import Evidence, Lab
 from indexer.vocabulary import Kind
+from matcher import people  # noqa: F401 (its table is referred to)
 
 
 class ProfileError(ValueError):

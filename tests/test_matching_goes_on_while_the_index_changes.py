@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,15 +11,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from indexer.batching import EncodingBusyError
-from indexer.generation import POINTER
 from indexer.profiles import Need
 from indexer.settings import Settings
-from indexer.snapshot import SnapshotError
 from indexer.vocabulary import Kind
 from matcher.live import LiveMatcher
-from matcher.pairings import Matcher, MatchResult
-from tests.live_home import Home, build_home, until, until_used
+from matcher.pairings import Matcher
+from tests.live_home import Home, build_home, until_used
 
 THREADS = 16
 
@@ -44,25 +40,24 @@ def _edited(home: Home, number: int) -> None:
     home.store(Kind.LABS, lab | {"summary": f"{lab['summary']} 第 {number} 版，改以量測為主。"})
 
 
-def _answer(matcher: Matcher, need: Need) -> tuple[str, list[tuple[str, float, object]]]:
+def _answer(matcher: Matcher, need: Need) -> str:
     result = matcher.match(need, top=1000)
-    return result.generation, [(p.lab_id, p.score, p.explanation) for p in result.pairings]
+    assert result.generation == matcher.snapshot.generation
+    return str([(p.lab_id, p.score, p.explanation) for p in result.pairings])
 
 
 def test_no_answer_mixes_two_generations(home: Home, live: LiveMatcher) -> None:
-    needs = [replace(home.need, id=f"need-{i}", budget_ntd=i) for i in range(THREADS)]
-    expected = dict([_answer(Matcher.open(home.settings), home.need)])
-    seen: set[str] = set()
-    wrong: list[str] = []
+    # The same words for each thread, but needs that the memory of recent rankings keeps apart.
+    needs = [replace(home.need, budget_ntd=i) for i in range(THREADS)]
+    first = Matcher.open(home.settings)
+    expected = {first.snapshot.generation: _answer(first, home.need)}
+    seen: set[tuple[str, str]] = set()
     stop = threading.Event()
 
     def work(need: Need) -> None:
         while not stop.is_set():
             matcher = live.current()
-            generation, answer = _answer(matcher, need)
-            seen.add(generation)
-            if generation != matcher.snapshot.generation or answer != expected.get(generation):
-                wrong.append(generation)
+            seen.add((matcher.snapshot.generation, _answer(matcher, need)))
 
     with ThreadPoolExecutor(THREADS) as pool:
         done = [pool.submit(work, need) for need in needs]
@@ -70,15 +65,85 @@ def test_no_answer_mixes_two_generations(home: Home, live: LiveMatcher) -> None:
             for number in range(3):
                 _edited(home, number)
                 made = home.reindex()
-                # Known before anybody can use it: publishing and taking over are apart only here.
-                expected |= dict([_answer(Matcher.open(home.settings), home.need)])
+                expected[made] = _answer(Matcher.open(home.settings), home.need)
                 until_used(live, made)
         finally:
             stop.set()
         for future in done:
             future.result()
-    assert wrong == []
-    assert seen <= expected.keys()
+    assert seen <= set(expected.items())
     assert len(seen) >= 3
-    # The control: the generations do answer differently.
-    assert len({str(answer) for answer in expected.values()}) == 4
+    # The control: the four generations do answer differently.
+    assert len(set(expected.values())) == 4
+
+
+def _damage(home: Home, generation: str) -> Path:
+    path = home.settings.index_path / generation / "vectors-0.faiss"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    return path
+
+
+def test_a_bad_generation_leaves_the_old_one_until_it_is_mended(home: Home, live: LiveMatcher) -> None:
+    old = live.current().snapshot.generation
+    answer = _answer(live.current(), home.need)
+    pointer = home.settings.index_path / POINTER
+    _edited(home, 1)
+    made = home.reindex()
+    _damage(home, made)
+    # The damage was there before the server could look: it opens every byte of what it takes over.
+    until(lambda: live.current() is not None and live.state().problem is not None)
+    assert f"{made}/vectors-0.faiss is damaged" in str(live.state().problem)
+    assert (live.current().snapshot.generation, _answer(live.current(), home.need)) == (old, answer)
+    assert pointer.read_text() == made
+    assert home.reindex() == made
+    until_used(live, made)
+    assert live.state().problem is None
+
+
+def test_a_pointer_to_nothing_leaves_the_old_one(home: Home, live: LiveMatcher) -> None:
+    old = live.current()
+    (home.settings.index_path / POINTER).write_text("0123456789abcdef")
+    until(lambda: live.current() is not None and live.state().problem is not None)
+    assert live.current() is old
+    assert "names the generation 0123456789abcdef, which is not there" in str(live.state().problem)
+
+
+def test_a_server_without_an_index_finds_it_once_there_is_one(home: Home, live: LiveMatcher) -> None:
+    generation = live.current().snapshot.generation
+    shutil.rmtree(home.settings.index_path)
+    # One that runs goes on; one that starts has nothing to go on with.
+    assert live.current().snapshot.generation == generation
+    late = LiveMatcher(home.settings, home.engine, check_every_s=0)
+    for _ in range(2):
+        with pytest.raises(SnapshotError, match="there is no index"):
+            late.current()
+    assert late.state().generation is None
+    assert "there is no index" in str(late.state().problem)
+    assert home.reindex() == generation
+    assert late.current().snapshot.generation == generation
+    assert (late.state().problem, late.state().generation) == (None, generation)
+    late.close()
+
+
+def test_an_index_of_other_encoders_is_refused(home: Home) -> None:
+    other = home.settings.model_copy(update={"encoders": "bundled-use,bundled-minilm"})
+    late = LiveMatcher(other, home.engine, check_every_s=0)
+    with pytest.raises(SnapshotError, match="the settings name bundled-use, bundled-minilm"):
+        late.current()
+    late.close()
+
+
+def test_warming_makes_everything_ready(home: Home, live: LiveMatcher) -> None:
+    assert live.state().models_ready is False
+    live.warm()
+    state = live.state()
+    assert (state.models_ready, state.problem, state.labs) == (True, None, len(live.current().snapshot.lab_ids))
+
+
+def test_a_closing_server_answers_no_new_need(home: Home, live: LiveMatcher) -> None:
+    matcher = live.current()
+    live.close()
+    with pytest.raises(EncodingBusyError):
+        matcher.match(replace(home.need, title="全新的題目"))

@@ -17,6 +17,7 @@ from indexer.encoder import load_encoder
 from indexer.encoding import EncoderError, FloatArray, Progress, Role
 from indexer.query_vectors import DirectQueries
 from indexer.settings import Settings
+from tests.live_home import until
 
 TEXTS = [f"第 {i} 條產線的振動監測" if i % 2 else f"vibration monitoring of line {i}" for i in range(48)]
 LONG_S = 30.0
@@ -75,7 +76,7 @@ def test_what_waits_together_is_encoded_together_and_once(encoder: StandIn, quer
         first = pool.submit(queries.vectors, ["first"])
         assert encoder.started.wait(LONG_S)
         others = [pool.submit(queries.vectors, [f"text {i % 5}", "shared"]) for i in range(15)]
-        _until(lambda: queries.waiting == 6)
+        until(lambda: queries.waiting == 6)
         encoder.open.set()
         vectors = [future.result() for future in others]
         first.result()
@@ -93,7 +94,7 @@ def test_a_failing_model_is_told_to_everybody_who_waits(encoder: StandIn, querie
     encoder.open.clear()
     with ThreadPoolExecutor(4) as pool:
         waiting = [pool.submit(queries.vectors, [text]) for text in "abcd"]
-        _until(lambda: encoder.started.is_set())
+        until(encoder.started.is_set)
         encoder.open.set()
         for future in waiting:
             with pytest.raises(EncoderError, match="the stand-in fails"):
@@ -112,7 +113,7 @@ def test_one_bad_text_fails_alone_once_the_models_have_worked(encoder: StandIn, 
         held = pool.submit(queries.vectors, ["held"])
         assert encoder.started.wait(LONG_S)
         good, bad = pool.submit(queries.vectors, ["good"]), pool.submit(queries.vectors, ["bad"])
-        _until(lambda: queries.waiting == 2)
+        until(lambda: queries.waiting == 2)
         encoder.open.set()
         assert held.result()[0]["stand-in"][0] == good.result()[0]["stand-in"][0] == 4
         with pytest.raises(EncoderError):
@@ -145,7 +146,7 @@ def test_closing_wakes_everybody(encoder: StandIn) -> None:
     encoder.open.clear()
     with ThreadPoolExecutor(3) as pool:
         waiting = [pool.submit(queries.vectors, [text]) for text in "abc"]
-        _until(lambda: encoder.started.is_set())
+        until(encoder.started.is_set)
         queries.close()
         for future in waiting:
             with pytest.raises(EncodingBusyError):
@@ -180,12 +181,3 @@ def test_a_command_encodes_what_the_server_encodes(indexed_home: Path, tmp_path:
         batched = queries.vectors(TEXTS[:3])
     for one, other in zip(direct, batched, strict=True):
         assert float(one["bundled-use"] @ other["bundled-use"]) >= 0.9999
-
-
-def _until(holds: object) -> None:
-    assert callable(holds)
-    for _ in range(3000):
-        if holds():
-            return
-        threading.Event().wait(0.01)
-    raise AssertionError("it never came to hold")
