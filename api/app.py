@@ -28,7 +28,15 @@ from indexer.settings import Settings
 from matcher.live import LiveMatcher
 
 MAX_BODY_BYTES = 4 * 2**20
-OPEN_ROUTES = frozenset({("POST", "/api/session"), ("DELETE", "/api/session"), ("GET", "/healthz"), ("GET", "/readyz")})
+OPEN_ROUTES = frozenset(
+    {
+        ("POST", "/api/session"),
+        ("DELETE", "/api/session"),
+        ("GET", "/healthz"),
+        ("GET", "/metrics"),
+        ("GET", "/readyz"),
+    }
+)
 """The routes that need no permission: signing in and out, and health."""
 _HEADERS = (
     (b"x-content-type-options", b"nosniff"),

@@ -19,8 +19,10 @@ from typing import Any
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.metrics import count_request
 from api.problems import answer
 
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9_-]{8,64}")
 
 
@@ -69,14 +71,19 @@ class RequestLog:
             failed = {"error": type(error).__name__, "at": _places(error)}
             if not status:
                 await answer(500, "fault", "a fault of ours; it was logged")(scope, receive, noted)
+        duration_s = time.perf_counter() - begun
+        route = getattr(scope.get("route"), "path", None)
+        # Methods are the client's to invent; only known ones become a figure of their own.
+        method = scope["method"] if scope["method"] in _METHODS else "other"
+        count_request(method, route or "", status, duration_s)
         self.log.log(
             logging.ERROR if failed else logging.INFO,
             "request",
             request_id=request_id,
-            method=scope["method"],
-            route=getattr(scope.get("route"), "path", None),
+            method=method,
+            route=route,
             status=status,
-            duration_ms=round((time.perf_counter() - begun) * 1000, 1),
+            duration_ms=round(duration_s * 1000, 1),
             account=scope["state"].get("principal_id"),
             **failed,
         )

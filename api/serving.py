@@ -6,7 +6,9 @@ to stop; requests on their way are finished first.
 
 from __future__ import annotations
 
+import os
 import socket
+import tempfile
 from typing import Annotated
 
 import typer
@@ -27,6 +29,8 @@ def serve(
     """Serve the API until interrupted."""
     import uvicorn
     from uvicorn.supervisors import Multiprocess
+
+    from api.metrics import SHARED_FOLDER
 
     screen = Screen.of(context)
     # Opened once here, so that a database that can't be used is told before anything starts.
@@ -49,7 +53,9 @@ def serve(
     screen.note(f"服務位址：{address}", f"serving at {address}")
     if workers == 1:
         uvicorn.Server(config).run(sockets=[sock])
-    else:
+        return
+    with tempfile.TemporaryDirectory(prefix="gloria-metrics-") as folder:
+        os.environ[SHARED_FOLDER] = folder
         Multiprocess(config, sockets=[sock]).run()
 
 

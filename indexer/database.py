@@ -10,12 +10,14 @@ deadline instead of letting its clients hang.
 from __future__ import annotations
 
 import json
-import threading
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import orjson
+import psycopg
 from pysqlite3 import dbapi2 as sqlite
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError
@@ -24,17 +26,27 @@ from sqlmodel import Session
 
 from indexer.schema import bring_up
 from indexer.settings import Settings
+from indexer.turns import Turns
 
 DEADLINE_S = 5.0
 """How long a request waits for its turn to write before it is told to come back."""
 RETRY_AFTER_S = 1
-POOL_SIZE, POOL_OVERFLOW = 10, 40
-_WRITES = "writes"
-_SQLITE_BUSY = frozenset({5, 6})
-_POSTGRESQL_BUSY = frozenset({"55P03", "40P01", "40001", "57014", "53300"})
+STATEMENT_S = 30.0
+"""How long one statement of a request may take on PostgreSQL."""
+POOL_SIZE = 45
+"""More than a server's 40 request threads, and two server processes stay below PostgreSQL's usual 100."""
 
-# SQLite has one writer at a time. Threads queue here, in order and with a deadline, rather than in its busy loop.
-_writer = threading.Lock()
+# How a transaction begins; an execution option of its connection.
+_MODE, _WAIT_S = "gloria_mode", "gloria_wait_s"
+_READS, _WRITES = "reads", "writes"
+
+_SQLITE_BUSY = frozenset({5, 6})
+_SQLITE_GONE = frozenset({10, 11, 13, 14, 15, 26})  # I/O, corrupt, full, can't open, locking protocol, not a database
+_POSTGRESQL_BUSY = frozenset({"55P03", "40P01", "40001", "57014", "53300"})
+_POSTGRESQL_GONE = ("08", "53", "57P", "58", "XX")  # connection, resources, shutdown, system, damage
+
+# SQLite has one writer at a time. Threads queue here rather than in its busy loop, which knows no order.
+_turns: defaultdict[str, Turns] = defaultdict(Turns)
 
 
 class BusyError(RuntimeError):
@@ -66,7 +78,7 @@ def open_engine(settings: Settings) -> Engine:
         url = make_url(f"sqlite:///{settings.database_path}")
     engine = _connected(url)
     try:
-        bring_up(engine, settings.home / "backups")
+        bring_up(engine, as_writer(engine), settings.home / "backups")
     except BaseException:
         engine.dispose()
         raise
@@ -78,12 +90,13 @@ def _with_driver(url: URL) -> URL:
 
 
 def _connected(url: URL) -> Engine:
-    options: dict[str, Any] = {"json_serializer": _to_json}
+    options: dict[str, Any] = {"json_serializer": _to_json, "json_deserializer": orjson.loads}
     in_memory = url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:")
     if not in_memory:
-        options |= {"pool_size": POOL_SIZE, "max_overflow": POOL_OVERFLOW, "pool_timeout": DEADLINE_S}
+        options |= {"pool_size": POOL_SIZE, "max_overflow": 0, "pool_timeout": DEADLINE_S, "pool_use_lifo": True}
     if url.get_backend_name() != "sqlite":
-        return create_engine(url, pool_pre_ping=True, **options)
+        query = {"connect_timeout": str(int(DEADLINE_S)), "application_name": "gloria"} | url.query
+        return create_engine(url.set(query=query), pool_pre_ping=True, **options)
     engine = create_engine(url, module=sqlite, connect_args={"check_same_thread": False}, **options)
     event.listen(engine, "connect", _set_pragmas)
     event.listen(engine, "begin", _begin)
@@ -97,13 +110,14 @@ def wal_is_safe(version: tuple[int, ...] = sqlite.sqlite_version_info) -> bool:
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Session]:
-    """Open a session that sees one state of the database and writes nothing.
+    """Open a session that sees one state of the database and can't write: what it wrote would be lost unseen.
 
     Raises:
         BusyError: no connection became free within the deadline.
         DatabaseGoneError: the database can't be used.
     """
     with _told(), Session(engine) as session:
+        session.connection(execution_options={_MODE: _READS, **_driver_options(engine, read_only=True)})
         yield session
 
 
@@ -113,20 +127,33 @@ def writing(engine: Engine, deadline_s: float = DEADLINE_S) -> Iterator[Session]
 
     A failing commit raises here, before anybody can be told that the work is done.
 
+    Args:
+        engine: the database.
+        deadline_s: how long to wait for the turn to write; on PostgreSQL, for each lock.
+
     Raises:
         BusyError: there was no turn to write within `deadline_s`; nothing was stored.
         DatabaseGoneError: the database can't be used; nothing was stored.
     """
-    with _told(), _turn(engine, deadline_s), Session(as_writer(engine)) as session:
+    until = time.monotonic() + deadline_s
+    with _told(), _turn(engine, deadline_s), Session(engine) as session:
+        wait_s = max(0.0, until - time.monotonic())
+        connection = session.connection(execution_options={_MODE: _WRITES, _WAIT_S: wait_s})
         if engine.dialect.name == "postgresql":
-            session.connection().exec_driver_sql(f"SET LOCAL lock_timeout = {int(deadline_s * 1000)}")
+            limits = (("lock_timeout", deadline_s), ("statement_timeout", STATEMENT_S))
+            set_them = ", ".join(f"set_config('{name}', '{int(value * 1000) or 1}', true)" for name, value in limits)
+            connection.exec_driver_sql(f"SELECT {set_them}")
         yield session
         session.commit()
 
 
 def as_writer(engine: Engine) -> Engine:
     """Return the same database with transactions that begin as a writer's, for programs with one thread."""
-    return engine.execution_options(**{_WRITES: True})
+    return engine.execution_options(**{_MODE: _WRITES})
+
+
+def _driver_options(engine: Engine, *, read_only: bool) -> dict[str, bool]:
+    return {"postgresql_readonly": read_only} if engine.dialect.name == "postgresql" else {}
 
 
 @contextmanager
@@ -134,12 +161,13 @@ def _turn(engine: Engine, deadline_s: float) -> Iterator[None]:
     if engine.dialect.name != "sqlite":
         yield
         return
-    if not _writer.acquire(timeout=deadline_s):
+    turns = _turns[engine.url.database or ""]
+    if not turns.take(deadline_s):
         raise BusyError(f"no turn to write within {deadline_s} s")
     try:
         yield
     finally:
-        _writer.release()
+        turns.give()
 
 
 @contextmanager
@@ -152,7 +180,7 @@ def _told() -> Iterator[None]:
     except DBAPIError as error:
         if _is_busy(error.orig):
             raise BusyError(str(error.orig)) from error
-        if isinstance(error.orig, sqlite.IntegrityError | sqlite.ProgrammingError) or not _is_gone(error):
+        if not (error.connection_invalidated or _is_gone(error.orig)):
             raise
         raise DatabaseGoneError(str(error.orig)) from error
 
@@ -164,8 +192,15 @@ def _is_busy(error: BaseException | None) -> bool:
     return getattr(error, "sqlstate", None) in _POSTGRESQL_BUSY
 
 
-def _is_gone(error: DBAPIError) -> bool:
-    return error.connection_invalidated or type(error.orig).__name__ == "OperationalError"
+def _is_gone(error: BaseException | None) -> bool:
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is not None:
+        return code & 0xFF in _SQLITE_GONE
+    state = getattr(error, "sqlstate", None)
+    if state is None:
+        # psycopg's own: the server did not answer at all.
+        return isinstance(error, psycopg.OperationalError)
+    return str(state).startswith(_POSTGRESQL_GONE)
 
 
 def _to_json(value: Any) -> str:
@@ -174,10 +209,13 @@ def _to_json(value: Any) -> str:
 
 def _begin(connection: Connection) -> None:
     """Begin as what the transaction is: a writer that began as a reader could find its place taken."""
-    if not connection.get_execution_options().get(_WRITES):
-        connection.exec_driver_sql("BEGIN")
-        return
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    options = connection.get_execution_options()
+    mode, wait_s = options.get(_MODE), options.get(_WAIT_S, DEADLINE_S)
+    # Straight to the driver: these two come before every transaction.
+    driver: Any = connection.connection.driver_connection
+    driver.execute(f"PRAGMA query_only={int(mode == _READS)}")
+    driver.execute(f"PRAGMA busy_timeout={int(wait_s * 1000)}")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if mode == _WRITES else "BEGIN")
 
 
 def _set_pragmas(connection: Any, _record: Any) -> None:

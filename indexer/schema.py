@@ -15,7 +15,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -28,6 +28,7 @@ from indexer.file_lock import exclusive
 VERSIONS = Path(__file__).parent / "migrations" / "versions"
 FIRST = "0001"
 _LOCK_KEY = 106_109
+_NO_RECORDS = ("alembic_version", "change_counter")
 _MODELS = ("indexer.records", "indexer.changes", "matcher.tables", "api.tables")
 
 
@@ -41,11 +42,12 @@ def head() -> str:
     return max(path.stem[1:5] for path in VERSIONS.glob("r[0-9][0-9][0-9][0-9]_*.py"))
 
 
-def bring_up(engine: Engine, backups: Path) -> None:
+def bring_up(engine: Engine, writer: Engine, backups: Path) -> None:
     """Apply the migrations that a database lacks; nothing is loaded or written if it lacks none.
 
     Args:
         engine: the database.
+        writer: the same, with transactions that begin as a writer's.
         backups: folder for the copy that is made of an SQLite file with records before it is changed.
 
     Raises:
@@ -54,7 +56,7 @@ def bring_up(engine: Engine, backups: Path) -> None:
     with engine.connect() as connection:
         if _version(connection) == head():
             return
-    with _alone(engine) as connection:
+    with _alone(writer) as connection:
         version = _version(connection)
         if version == head():
             return
@@ -103,34 +105,55 @@ def _version(connection: Connection) -> str | None:
 
 
 @contextmanager
-def _alone(engine: Engine) -> Iterator[Connection]:
-    """A transaction that no other process upgrades beside."""
-    if engine.dialect.name == "postgresql":
-        with engine.begin() as connection:
+def _alone(writer: Engine) -> Iterator[Connection]:
+    """A transaction that no other process upgrades beside; it waits for the others, however long they take."""
+    if writer.dialect.name == "postgresql":
+        with writer.begin() as connection:
             connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK_KEY})"))
             yield connection
         return
-    database = engine.url.database
-    if not database or database == ":memory:":
-        with engine.begin() as connection:
-            yield connection
-        return
-    with exclusive(Path(f"{database}.upgrade-lock")), engine.connect() as connection, connection.begin():
+    database = writer.url.database
+    in_memory = not database or database == ":memory:"
+    lock = nullcontext() if in_memory else exclusive(Path(f"{database}.upgrade-lock"))
+    with lock, writer.connect() as connection, _without_foreign_keys(connection), connection.begin():
         yield connection
+        broken = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
+        if broken:
+            raise SchemaError(f"the upgrade was undone: it would leave references to nothing, in {broken[0][0]}")
+
+
+@contextmanager
+def _without_foreign_keys(connection: Connection) -> Iterator[None]:
+    """Rebuilding an SQLite table drops the old one, and with foreign keys on that deletes the rows below it."""
+    # Only outside a transaction does the pragma do anything.
+    driver: Any = connection.connection.driver_connection
+    driver.execute("PRAGMA foreign_keys=OFF")
+    try:
+        yield
+    finally:
+        driver.execute("PRAGMA foreign_keys=ON")
 
 
 def _back_up(connection: Connection, backups: Path, version: str) -> None:
-    if connection.dialect.name != "sqlite" or not connection.execute(text("SELECT count(*) FROM lab")).scalar():
+    """Copy an SQLite file that holds anything; whole or not at all, and readable by its owner only."""
+    tables = [name for name in inspect(connection).get_table_names() if name not in _NO_RECORDS]
+    if connection.dialect.name != "sqlite" or not any(
+        connection.exec_driver_sql(f'SELECT EXISTS (SELECT 1 FROM "{name}")').scalar()  # noqa: S608 (its own names)
+        for name in tables
+    ):
         return
     backups.mkdir(parents=True, exist_ok=True)
-    moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
     path = backups / f"before-schema-{head()}-from-{version}-{moment}.db"
-    driver = connection.connection.driver_connection
-    copy = type(driver)(str(path))  # type: ignore[misc]
+    partial = path.with_suffix(".partial")
+    partial.touch(mode=0o600, exist_ok=False)
+    driver: Any = connection.connection.driver_connection
+    copy = type(driver)(str(partial))
     try:
-        driver.backup(copy)  # type: ignore[union-attr]
+        driver.backup(copy)
     finally:
         copy.close()
+    partial.replace(path)
 
 
 def models() -> Any:

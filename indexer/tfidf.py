@@ -75,8 +75,19 @@ class TfIdfIndex:
 
     def scores(self, query: Sequence[str]) -> FloatArray:
         """Return the cosine similarity of a query to every document, shape (size,)."""
-        row = _weighted([Counter(query)], self._vocabulary, self._idf)
-        return np.asarray((row @ self._by_term).todense(), dtype=np.float32).ravel()
+        known = sorted((self._vocabulary[term], n) for term, n in Counter(query).items() if term in self._vocabulary)
+        if not known:
+            return np.zeros(self.size, dtype=np.float32)
+        # By hand, since for one short query scipy's sparse product spends its time on checking its arguments.
+        rows, counts = (np.array(values) for values in zip(*known, strict=True))
+        weights = (1 + np.log(counts.astype(np.float32))) * self._idf[rows]
+        weights /= np.sqrt((weights * weights).sum())
+        starts, ends = self._by_term.indptr[rows], self._by_term.indptr[rows + 1]
+        lengths = ends - starts
+        places = np.arange(lengths.sum()) + np.repeat(starts - (np.cumsum(lengths) - lengths), lengths)
+        amounts = self._by_term.data[places] * np.repeat(weights, lengths)
+        found = np.bincount(self._by_term.indices[places], weights=amounts, minlength=self.size)
+        return np.asarray(found, dtype=np.float32)
 
     def inverse_frequency(self, term: str) -> float:
         """Return the idf of a term, 0 for a term that occurs nowhere."""

@@ -134,15 +134,21 @@ class Databases:
             self._server = pgserver.get_server(Path(folder) / "data", cleanup_mode="delete")
             for setting in ("fsync = off", "max_connections = 300"):
                 self._execute(f"ALTER SYSTEM SET {setting}")
-            user = self._server.system_user
-            pgserver.pg_ctl(["-w", "-l", str(self._server.log), "restart"], pgdata=self._server.pgdata, user=user)
+            self._control("-l", str(self._server.log), "restart")
         return self._server
 
     def close(self) -> None:
         """Stop the server and delete its files."""
         if self._server is not None:
+            # The wheel knows only the process that it started itself, not the restarted one.
+            self._control("-m", "immediate", "stop")
             self._server.cleanup()
             shutil.rmtree(self._server.pgdata.parent)
+
+    def _control(self, *arguments: str) -> None:
+        import pgserver
+
+        pgserver.pg_ctl(["-w", *arguments], pgdata=self._server.pgdata, user=self._server.system_user)
 
     def _migrate_once(self, kind: str, url: str) -> None:
         if kind not in self._templates:

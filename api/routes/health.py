@@ -11,6 +11,7 @@ import orjson
 from fastapi import APIRouter, Request, Response
 from sqlalchemy import text
 
+from api.metrics import exposition
 from indexer.database import BusyError, DatabaseGoneError, reading
 
 router = APIRouter(tags=["operation"])
@@ -20,6 +21,12 @@ router = APIRouter(tags=["operation"])
 async def healthz() -> Response:
     """Say that the process answers; touches neither database nor index."""
     return Response(b'{"status":"ok"}', media_type="application/json", headers={"Cache-Control": "no-store"})
+
+
+@router.get("/metrics")
+def metrics() -> Response:
+    """Give counts and durations in Prometheus's text format; nothing of people or needs is in them."""
+    return Response(exposition(), media_type="text/plain; version=1.0.0; charset=utf-8")
 
 
 @router.get("/readyz")

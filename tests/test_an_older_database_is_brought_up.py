@@ -1,0 +1,222 @@
+"""A database of an earlier release is brought up when it is opened: all rows kept, a copy made first, or nothing done."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pysqlite3 import dbapi2 as sqlite
+from sqlalchemy import Engine, MetaData, create_engine, inspect, text
+from sqlalchemy.exc import DBAPIError
+from sqlmodel import Session
+
+from indexer.database import open_engine
+from indexer.loading import load_labs, load_needs
+from indexer.schema import SchemaError, _alone, head
+from indexer.settings import Settings
+
+FIRST_RELEASE = (Path(__file__).parent / "first_release.sql").read_text(encoding="utf-8")
+
+
+def plain_engine(url: str) -> Engine:
+    """The database as any program opens it, by none of our code."""
+    return create_engine(url.replace("postgresql:", "postgresql+psycopg:", 1))
+
+
+def make_first_release(url: str) -> None:
+    engine = plain_engine(url)
+    with engine.begin() as connection:
+        for statement in FIRST_RELEASE.split(";\n"):
+            if statement.strip():
+                connection.exec_driver_sql(statement.replace("%", "%%"))
+    engine.dispose()
+
+
+def all_rows(url: str, tables: list[str] | None = None) -> dict[str, list[Any]]:
+    """Every row of the tables, as the database gives them."""
+    engine = plain_engine(url)
+    with engine.connect() as connection:
+        names = inspect(connection).get_table_names() if tables is None else tables
+        metadata = MetaData()
+        metadata.reflect(connection, only=names)
+        rows = {
+            name: sorted(map(repr, connection.execute(metadata.tables[name].select()).mappings())) for name in names
+        }
+    engine.dispose()
+    return rows
+
+
+def version(url: str) -> str | None:
+    return "".join(all_rows(url, ["alembic_version"])["alembic_version"]).partition(": '")[2][:4] or None
+
+
+@pytest.fixture
+def first_release_url(empty_database_url: str) -> str:
+    make_first_release(empty_database_url)
+    return empty_database_url
+
+
+@pytest.fixture
+def settings(empty_database_url: str, tmp_path: Path) -> Settings:
+    return Settings(home=tmp_path / "home", database_url=empty_database_url)
+
+
+def test_every_row_of_the_first_release_is_kept(first_release_url: str, settings: Settings) -> None:
+    before = all_rows(first_release_url)
+    assert sorted((name, len(rows)) for name, rows in before.items()) == [
+        ("alliance", 1), ("alliance_partner", 1), ("ask", 1), ("company", 1), ("evidence", 2), ("lab", 2),
+        ("need", 1), ("school", 2),
+    ]  # fmt: skip
+    engine = open_engine(settings)
+    with Session(engine) as session:
+        assert [lab.id for lab in load_labs(session)] == ["lab-frost", "lab-kiln"]
+        assert [(item.id, item.weight) for item in load_labs(session)[0].evidence] == [("f-2", 1.0), ("f-1", 2.5)]
+        assert [(need.budget_ntd, need.excluded_labs) for need in load_needs(session)] == [
+            (9_000_000_000, ("lab-kiln",))
+        ]
+    engine.dispose()
+    assert all_rows(first_release_url, list(before)) == before
+    assert version(first_release_url) == head()
+
+
+def test_opening_it_again_changes_nothing(first_release_url: str, settings: Settings) -> None:
+    open_engine(settings).dispose()
+    before = all_rows(first_release_url)
+    backups = sorted(settings.home.glob("backups/*"))
+    open_engine(settings).dispose()
+    assert all_rows(first_release_url) == before
+    assert sorted(settings.home.glob("backups/*")) == backups
+
+
+def test_an_sqlite_file_with_records_is_copied_first(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    url = f"sqlite:///{home}/gloria.db"
+    make_first_release(url)
+    before = all_rows(url)
+    open_engine(Settings(home=home)).dispose()
+    (copy,) = home.glob("backups/*")
+    assert copy.name.startswith(f"before-schema-{head()}-from-0001-")
+    assert copy.stat().st_mode & 0o777 == 0o600
+    assert all_rows(f"sqlite:///{copy}") == before
+
+
+def test_a_new_sqlite_file_needs_no_copy(tmp_path: Path) -> None:
+    open_engine(Settings(home=tmp_path)).dispose()
+    assert not (tmp_path / "backups").exists()
+
+
+def test_an_upgrade_that_fails_leaves_everything_as_it_was(first_release_url: str, settings: Settings) -> None:
+    engine = plain_engine(first_release_url)
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE lab_edit (id INTEGER)"))  # a later step of the upgrade makes it too
+    engine.dispose()
+    before = all_rows(first_release_url)
+    with pytest.raises(DBAPIError, match="already exists"):
+        open_engine(settings)
+    assert all_rows(first_release_url) == before
+
+
+def test_a_database_of_a_newer_release_is_refused(settings: Settings) -> None:
+    open_engine(settings).dispose()
+    engine = plain_engine(settings.database_url)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    engine.dispose()
+    before = all_rows(settings.database_url)
+    with pytest.raises(SchemaError) as refused:
+        open_engine(settings)
+    assert str(refused.value) == (
+        f"the database is of a newer release (schema 9999, this program knows {head()}); "
+        "install that release, or name another database: GLORIA_HOME or GLORIA_DATABASE_URL"
+    )
+    assert all_rows(settings.database_url) == before
+
+
+_OPEN = """
+import sys
+from pathlib import Path
+from indexer.database import open_engine
+from indexer.settings import Settings
+print("ready", flush=True)
+sys.stdin.readline()
+open_engine(Settings(home=Path(sys.argv[1]), database_url=sys.argv[2])).dispose()
+"""
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_processes_that_open_it_at_once_all_succeed(settings: Settings, old: bool) -> None:
+    if old:
+        make_first_release(settings.database_url)
+    command = [sys.executable, "-W", "error", "-c", _OPEN, str(settings.home), settings.database_url]
+    pipe = subprocess.PIPE
+    root = Path(__file__).parent.parent
+    running = [subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, cwd=root) for _ in range(4)]
+    for process in running:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in running:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    ends = [(process.communicate(timeout=60)[1], process.returncode) for process in running]
+    assert ends == [("", 0)] * 4
+    assert version(settings.database_url) == head()
+    assert len(list(settings.home.glob("backups/*"))) == int(old and settings.database_url.startswith("sqlite"))
+
+
+@pytest.mark.parametrize("guarded", [True, False])
+def test_rebuilding_a_table_keeps_the_rows_below_it(tmp_path: Path, guarded: bool) -> None:
+    """Without the guard the evidence of every lab is deleted with the old table: so the guard is needed."""
+    engine = open_engine(Settings(home=tmp_path))
+    with engine.begin() as connection:
+        for statement in FIRST_RELEASE.split(";\n"):
+            if "INSERT INTO lab " in statement or "INSERT INTO evidence" in statement:
+                connection.exec_driver_sql(statement)
+    with _alone(engine) if guarded else engine.begin() as connection:
+        for statement in (
+            "CREATE TABLE lab_new AS SELECT * FROM lab",
+            "DROP TABLE lab",
+            "CREATE TABLE lab (id VARCHAR PRIMARY KEY)",
+            "INSERT INTO lab SELECT id FROM lab_new",
+        ):
+            connection.exec_driver_sql(statement)
+    with engine.begin() as connection:
+        kept = connection.execute(text("SELECT count(*) FROM evidence")).scalar()
+        foreign_keys = connection.exec_driver_sql("PRAGMA foreign_keys").scalar()
+    engine.dispose()
+    assert (kept, foreign_keys) == (2 if guarded else 0, 1)
+
+
+def test_an_upgrade_that_would_leave_references_to_nothing_is_undone(tmp_path: Path) -> None:
+    engine = open_engine(Settings(home=tmp_path))
+    orphan = "INSERT INTO evidence VALUES ('nobody', 'e', 1, 'paper', '', '', NULL, 1)"
+    with pytest.raises(SchemaError, match="references to nothing, in evidence"), _alone(engine) as connection:
+        connection.exec_driver_sql(orphan)
+    with engine.begin() as connection:
+        assert connection.execute(text("SELECT count(*) FROM evidence")).scalar() == 0
+    engine.dispose()
+
+
+def test_opening_a_database_that_is_up_to_date_loads_no_migration_tool(settings: Settings) -> None:
+    open_engine(settings).dispose()
+    report = (
+        "import sys; sys.stdout.write(str(sorted(n for n in sys.modules if n.split('.')[0] in ('alembic', 'mako'))))"
+    )
+    code = _OPEN.replace('print("ready", flush=True)\nsys.stdin.readline()\n', "") + report
+    command = [sys.executable, "-c", code, str(settings.home), settings.database_url]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parent.parent)
+    assert done.stdout == "[]"
+
+
+def test_a_copy_of_a_whole_database_opens(tmp_path: Path) -> None:
+    """The copy is a database in its own right, without the files that lie beside the one in use."""
+    make_first_release(f"sqlite:///{tmp_path}/gloria.db")
+    open_engine(Settings(home=tmp_path)).dispose()
+    (copy,) = tmp_path.glob("backups/*.db")
+    connection = sqlite.connect(str(copy))
+    assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    connection.close()
