@@ -79,14 +79,22 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         app.include_router(router)
     app.include_router(health.router)
     register(app)
+    try:
+        _check_policy(app)
+    except RouteWithoutPolicyError:
+        engine.dispose()
+        raise
+    app.add_middleware(Guard)
+    app.add_middleware(RequestLog)
+    return app
+
+
+def _check_policy(app: FastAPI) -> None:
     for method, path, permission in permissions(app):
         if permission is None and (method, path) not in OPEN_ROUTES:
             raise RouteWithoutPolicyError(f"{method} {path} names no permission")
         if permission is not None and permission not in POLICY:
             raise RouteWithoutPolicyError(f"{method} {path}: the policy has no {permission}")
-    app.add_middleware(Guard)
-    app.add_middleware(RequestLog)
-    return app
 
 
 def permissions(app: FastAPI) -> Iterator[tuple[str, str, Any]]:

@@ -17,8 +17,10 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
+from indexer.batching import EncodingBusyError
 from indexer.database import RETRY_AFTER_S, BusyError, DatabaseGoneError
-from indexer.plain_text import printable
+from indexer.encoder import EncoderError
+from indexer.plain_text import TextError, printable
 from indexer.snapshot import SnapshotError
 from matcher.cases import CaseError, StaleCaseError
 from matcher.decisions import AlreadyDecidedError, DecisionError
@@ -110,6 +112,9 @@ TABLE: tuple[tuple[type[Exception], int, str], ...] = (
     (ProfileError, 422, "profile"),
     (UnknownRecordError, 404, "not-found"),
     (SnapshotError, 503, "no-index"),
+    (EncoderError, 503, "no-encoder"),
+    (EncodingBusyError, 503, "busy"),
+    (TextError, 422, "invalid"),
     (BusyError, 503, "busy"),
     (DatabaseGoneError, 503, "database"),
 )
@@ -135,7 +140,11 @@ def answer(
 def _domain(status: int, name: str) -> Callable[[Request, Exception], Response]:
     def tell(_request: Request, error: Exception) -> Response:
         # What an index or a database says of itself names folders and hosts; that is for the log, not for clients.
-        hidden = {"no-index": "matching is not available: there is no usable index", "database": "no database"}
+        hidden = {
+            "no-encoder": "matching is not available: an encoder can't be loaded",
+            "no-index": "matching is not available: there is no usable index",
+            "database": "the database can't be used",
+        }
         return answer(status, name, hidden.get(name, str(error)), getattr(error, "field", None))
 
     return tell

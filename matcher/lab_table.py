@@ -35,8 +35,8 @@ class LabTable:
     columns: Mapping[str, Columns]
     regions: Columns
     full: BoolArray
-    names: Mapping[str, tuple[int, ...]]
-    conflicts: Mapping[str, tuple[int, ...]]
+    names: Mapping[str, Sequence[int]]
+    conflicts: Mapping[str, Sequence[int]]
 
     @classmethod
     def of(cls, ids: Sequence[str], labs: Mapping[str, Lab], schools: Mapping[str, School]) -> LabTable:
@@ -105,11 +105,11 @@ def _columns(values: Sequence[Sequence[str]]) -> Columns:
     return columns
 
 
-def _rows_by_name(names: Iterable[Iterable[str]]) -> Mapping[str, tuple[int, ...]]:
-    rows: dict[str, tuple[int, ...]] = {}
+def _rows_by_name(names: Iterable[Iterable[str]]) -> Mapping[str, Sequence[int]]:
+    rows: dict[str, list[int]] = {}
     for row, found in enumerate(names):
         for name in found:
-            rows[name] = (*rows.get(name, ()), row)
+            rows.setdefault(name, []).append(row)
     return rows
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import httpx
 
+from api.app import create_app, permissions
 from api.credentials import make_key
 from indexer.database import open_engine, writing
 from indexer.importing import import_file, import_rows
@@ -58,6 +59,13 @@ class Served:
         if who is not None:
             headers["Authorization"] = f"Bearer {self.keys[who]}"
         return httpx.request(method, self.url + path, headers=headers, timeout=60, **more)
+
+
+def routes_of(settings: Settings) -> list[tuple[str, str, Any]]:
+    """Return method, path and permission of every route that the application has."""
+    app = create_app(settings)
+    app.state.engine.dispose()
+    return list(permissions(app))
 
 
 @contextmanager
@@ -111,7 +119,7 @@ def _fill(settings: Settings, records: Path) -> tuple[dict[str, str], dict[str, 
             import_file(session, records / f"{name}.jsonl")
         import_rows(session, "alliances", [{"id": "al-a", "name": "甲聯盟"}, {"id": "al-b", "name": "乙聯盟"}])
         adopt(session, need_ids=["need-1-01"], alliance_id="al-a", by=None, now=now)
-        adopt(session, need_ids=["need-1-02"], alliance_id="al-b", by=None, now=now)
+        adopt(session, need_ids=["need-1-03"], alliance_id="al-b", by=None, now=now)
         for name, (role, scope) in PEOPLE.items():
             account = add_account(session, email=f"{name}@example.org", name=name, now=now)
             grant(session, account_id=account.id, role=role, scope_id=scope, by=None, now=now)

@@ -1,4 +1,4 @@
-"""A database of an earlier release is brought up when it is opened: all rows kept, a copy made first, or nothing done."""
+"""A database of an earlier release is brought up when it is opened: no row is lost, and a copy is made first."""
 
 from __future__ import annotations
 

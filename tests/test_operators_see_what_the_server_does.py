@@ -11,11 +11,11 @@ from pathlib import Path
 import httpx
 from sqlalchemy import text
 
-from api.app import OPEN_ROUTES, create_app, permissions
+from api.app import OPEN_ROUTES
 from indexer.database import open_engine, writing
 from indexer.settings import Settings
 from tests.conftest import Gloria
-from tests.serving import Served, served
+from tests.serving import Served, routes_of, served
 
 
 def _sqlite(tmp_path: Path) -> Settings:
@@ -96,6 +96,6 @@ def test_a_database_of_a_newer_release_is_refused(tmp_path: Path, gloria: Gloria
 
 
 def test_every_route_is_open_on_purpose_or_names_a_permission(tmp_path: Path) -> None:
-    routes = list(permissions(create_app(_sqlite(tmp_path))))
+    routes = routes_of(_sqlite(tmp_path))
     assert len(routes) > 25
     assert {(method, path) for method, path, permission in routes if permission is None} == OPEN_ROUTES

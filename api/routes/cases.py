@@ -226,7 +226,8 @@ def _silent(session: Session, who: Principal, before: Any, limit: int) -> list[d
 
 
 def _find(session: Session, who: Principal, case_id: int, action: Action) -> Case:
-    case = session.exec(select(Case).where(Case.id == case_id, visible(who, action)).with_for_update()).first()
+    query = select(Case).where(Case.id == case_id, visible(who, action))
+    case = session.exec(query if action is Action.READ else query.with_for_update()).first()
     if case is None:
         raise not_found("case")
     return case

@@ -1,0 +1,200 @@
+"""Every cell of role × route × object over HTTP: own things can be done, foreign and missing ones are not found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import APIRouter
+from sqlmodel import select
+
+import api.app
+from api.app import RouteWithoutPolicyError, create_app
+from api.policy import POLICY, Action, Reach, Resource
+from indexer.database import open_engine, writing
+from indexer.settings import Settings
+from matcher.decisions import Verdict, decide
+from matcher.people import active_grants, declare_stake, revoke, set_disabled
+from matcher.proposals import Proposal, pairing_of
+from matcher.roles import Role
+from tests.serving import PEOPLE, Served, routes_of, served
+
+Permission = tuple[Resource, Action]
+
+# Whose the "own" objects are: need-1-01 of company co-1-1 is alliance al-a's, and lab-1-01 was introduced to it.
+OWN_ALLIANCE, OWN_COMPANY, OWN_LAB = "al-a", "co-1-1", "lab-1-01"
+
+
+@dataclass(frozen=True)
+class Things:
+    """The objects that paths name, by parameter: one of `al-a`, one of `al-b`, one that does not exist."""
+
+    own: dict[str, str]
+    foreign: dict[str, str]
+    missing: dict[str, str]
+
+
+def _fill(server: Served) -> Things:
+    """Open a case for a need of each alliance; only the first has been introduced to its lab."""
+    engine, now = open_engine(server.settings), datetime.now(UTC)
+    found = []
+    with writing(engine) as session:
+        for need_id, lab_id, by, alliance_id in (
+            ("need-1-01", "lab-1-01", "expert", "al-a"),
+            ("need-1-03", "lab-1-02", "stranger", "al-b"),
+        ):
+            pairing = pairing_of(session, need_id=need_id, lab_id=lab_id)
+            shown = {"rank": 1, "score": 1.0, "band": "strong", "contributions": {}, "explanation": {"for_company": {}}}
+            proposal = Proposal(
+                pairing_id=pairing.id or 0,
+                digest="d",
+                **shown,
+                generation="g",
+                ranker_version="1",
+                shown_at=now,
+                shown_to=server.accounts[by],
+            )
+            session.add(proposal)
+            session.flush()
+            _, case = decide(
+                session,
+                pairing_id=pairing.id or 0,
+                proposal_id=session.exec(select(Proposal.id).where(Proposal.pairing_id == pairing.id)).one() or 0,
+                verdict=Verdict.ACCEPT,
+                by=server.accounts[by],
+                alliance_id=alliance_id,
+                now=now,
+            )
+            assert case is not None
+            found.append({"need_id": need_id, "pairing_id": str(pairing.id), "case_id": str(case.id), "lab_id": lab_id})
+    engine.dispose()
+    introduced = {"stage": "introduced"}
+    path = f"/api/cases/{found[0]['case_id']}/transition"
+    assert server.ask("expert", "POST", path, json=introduced).status_code == 200
+    return Things(
+        own={**found[0], "company_id": OWN_COMPANY},
+        foreign={**found[1], "company_id": "co-1-3"},
+        missing=dict.fromkeys(("need_id", "lab_id", "company_id"), "none") | {"pairing_id": "999", "case_id": "999"},
+    )
+
+
+def _reached(who: str, permission: Permission, parameter: str, thing: str) -> bool:
+    """Whether the policy lets somebody reach the own or foreign object, by how far their role reaches."""
+    role, scope = PEOPLE[who]
+    reach = POLICY[permission].get(role)
+    if reach is None or thing == "missing":
+        return False
+    # Sharing the labs' records is the product's purpose: an expert asks of any lab which needs it should hear of.
+    if reach is Reach.ALL or (parameter == "lab_id" and permission == (Resource.MATCH, Action.READ)):
+        return True
+    if role in (Role.EXPERT, Role.LEAD):
+        return scope == (OWN_ALLIANCE if thing == "own" else "al-b") and not (
+            parameter == "company_id" and thing == "foreign"
+        )
+    if role is Role.COMPANY:
+        return scope == (OWN_COMPANY if thing == "own" else "nobody's")
+    if role is Role.RESEARCHER and reach is Reach.OWN:
+        return scope == (OWN_LAB if thing == "own" else "lab-1-02")
+    return role is Role.RESEARCHER and thing == "own" and scope == OWN_LAB
+
+
+def _cells(routes: list[tuple[str, str, Permission]]) -> Iterator[tuple[str, str, str, Permission, str, str]]:
+    for method, path, permission in routes:
+        parameter = path.partition("{")[2].partition("}")[0]
+        for who in PEOPLE:
+            for thing in ("own", "foreign", "missing") if parameter else ("none",):
+                yield who, method, path, permission, parameter, thing
+
+
+def _wrong(status: int, who: str, permission: Permission, parameter: str, thing: str) -> bool:
+    """Whether an answer is not what the policy says. What is allowed may still be refused for its content."""
+    if PEOPLE[who][0] not in POLICY[permission]:
+        return status != 403
+    if thing == "none" or _reached(who, permission, parameter, thing):
+        return status in (401, 403, 404) or status >= 500
+    return status != 404
+
+
+def _asked(server: Served, things: Things, who: str | None, method: str, path: str, thing: str) -> int:
+    ids = {"own": things.own, "foreign": things.foreign, "missing": things.missing}.get(thing, {})
+    # Bodies that validation lets through but that change nothing, so that cells do not disturb each other.
+    bodies: dict[str, Any] = {
+        "/decision": {"verdict": "accept", "proposal_id": 999_999},
+        "/transition": {"stage": "accepted"},
+        "/contacts": {"kind": "call", "held_on": "2026-11-20", "next_on": "2026-11-01"},
+        "/shares": {"alliance": "none"},
+        "/alliance": {"alliance": "none"},
+        "/state": {"state": "submitted"},
+        "/stakes": {"party": "none", "party_id": "none"},
+        "/break-glass": None,
+    }
+    body = next((value for end, value in bodies.items() if path.endswith(end)), {})
+    parameters = {"reason": "to see who may"} if path.endswith("/break-glass") else None
+    json = {"json": body} if method in ("POST", "PATCH") and body is not None else {}
+    return server.ask(who, method, path.format(**ids), params=parameters, **json).status_code
+
+
+def test_every_cell(settings: Settings, indexed_home: Path, slice_of_world: Path) -> None:
+    routes = [(m, p, permission) for m, p, permission in routes_of(settings) if permission is not None]
+    assert len(routes) > 20
+    wrong, cells = [], 0
+    with served(settings, indexed_home, slice_of_world) as server:
+        things = _fill(server)
+        for who, method, path, permission, parameter, thing in _cells(routes):
+            status = _asked(server, things, who, method, path, thing)
+            cells += 1
+            if _wrong(status, who, permission, parameter, thing):
+                wrong.append(f"{who} {method} {path} {thing}: {status}")
+        for method, path, _ in routes:
+            assert _asked(server, things, None, method, path, "own") == 401
+        # The control: were one row of the policy another, the comparison would see it.
+        read = (Resource.NEED, Action.READ)
+        seen = _asked(server, things, "rival", "GET", "/api/needs/{need_id}", "own")
+        assert not _wrong(seen, "rival", read, "need_id", "own")
+        assert _wrong(200, "rival", read, "need_id", "own")
+    print(f"{cells} cells of {len(routes)} routes")
+    assert wrong == []
+
+
+def test_a_route_without_permission_is_not_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    router = APIRouter()
+
+    @router.get("/api/forgotten")
+    def forgotten() -> None:
+        """Name no permission."""
+
+    monkeypatch.setattr(api.app.cases, "router", router)
+    with pytest.raises(RouteWithoutPolicyError, match="GET /api/forgotten names no permission"):
+        create_app(Settings(home=tmp_path / "home", database_url=""))
+    monkeypatch.undo()
+    # The control: as it is, the same application is built.
+    assert len(routes_of(Settings(home=tmp_path / "home", database_url=""))) > 20
+
+
+def test_what_is_taken_away_bites_at_the_next_request(
+    settings: Settings, indexed_home: Path, slice_of_world: Path
+) -> None:
+    with served(settings, indexed_home, slice_of_world) as server:
+        things, now = _fill(server), datetime.now(UTC)
+        engine = open_engine(settings)
+        paths = [f"/api/pairings/{things.own['pairing_id']}", f"/api/cases/{things.own['case_id']}"]
+        assert [server.ask("lead", "GET", path).status_code for path in paths] == [200, 200]
+        with writing(engine) as session:
+            declare_stake(session, account_id=server.accounts["lead"], party="lab", party_id=OWN_LAB, now=now)
+        assert [server.ask("lead", "GET", path).status_code for path in paths] == [404, 404]
+        page = server.ask("lead", "GET", "/api/needs/need-1-01/matches", params={"top": 100}).json()
+        assert page["withheld"] == 1
+        assert OWN_LAB not in [item["lab_id"] for item in page["pairings"]]
+
+        with writing(engine) as session:
+            (held,) = active_grants(session, server.accounts["colleague"])
+            revoke(session, grant_id=held.id or 0, by=server.accounts["office"], now=now)
+        assert server.ask("colleague", "GET", paths[0]).status_code == 403
+        with writing(engine) as session:
+            set_disabled(session, account_id=server.accounts["expert"], disabled=True, now=now)
+        assert server.ask("expert", "GET", paths[0]).status_code == 401
+        engine.dispose()
