@@ -36,13 +36,17 @@ def hashed(password: str) -> str:
     """Return the hash to store.
 
     Raises:
-        PasswordError: it is too short or too long.
+        PasswordError: it is too short or too long, or not text.
         BusyError: too many are being hashed.
     """
     if not MIN_CHARS <= len(password) <= MAX_CHARS:
         raise PasswordError(f"give a password of {MIN_CHARS} to {MAX_CHARS} characters")
     with _turn():
-        return _hasher.hash(password)
+        try:
+            return _hasher.hash(password)
+        except UnicodeEncodeError:
+            # Not chained: the error quotes the password.
+            raise PasswordError("the password is not valid UTF-8; type it again") from None
 
 
 def fits(password: str, stored: str | None) -> bool:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from matcher.people import Account
 
+MAX_KEY_NAME = 100
+
 user = typer.Typer(no_args_is_help=True, help="Accounts, roles and keys.")
 
 Email = Annotated[str, typer.Argument(help="The account's e-mail address.")]
@@ -46,7 +48,7 @@ def add(
     from matcher.people import add_account, grant
 
     now = datetime.now(UTC)
-    stored = hashed(sys.stdin.readline().rstrip("\r\n")) if password_stdin else None
+    stored = hashed(_line_of_stdin()) if password_stdin else None
     with writing(open_engine(read_settings())) as session:
         account = add_account(session, email=email, name=name or email, now=now)
         grant(session, account_id=account.id, role=role, scope_id=scope, by=None, now=now)
@@ -54,6 +56,11 @@ def add(
             set_password_hash(session, account_id=account.id, stored=stored, now=now)
         account_id = account.id
     Screen.of(context).say(f"已建立帳號 {email}（{account_id}）", f"made account {email} ({account_id})")
+
+
+def _line_of_stdin() -> str:
+    """Read one line as UTF-8, whatever the terminal's encoding is; a byte that is none becomes half a character."""
+    return sys.stdin.buffer.readline().decode("utf-8", "surrogateescape").rstrip("\r\n")
 
 
 @user.command("grant")
@@ -155,13 +162,20 @@ def key(
     """Make an API key and show it once."""
     from api.credentials import make_key
     from indexer.database import open_engine, writing
+    from indexer.plain_text import TextError, clean
 
+    try:
+        label = clean(name, max_chars=MAX_KEY_NAME, multiline=False)
+    except TextError as error:
+        raise RefusedError(f"--name: {error}") from error
+    if not label:
+        raise RefusedError("--name: say what the key is for")
     now = datetime.now(UTC)
     with writing(open_engine(read_settings())) as session:
         made, secret = make_key(
             session,
             account_id=_account(session, email).id,
-            name=name,
+            name=label,
             may_write=not read_only,
             valid=timedelta(days=days),
             now=now,

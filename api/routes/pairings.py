@@ -27,7 +27,7 @@ from indexer.loading import load_needs
 from indexer.records import Lab, Need
 from matcher.cases import Case
 from matcher.decisions import Decision, Verdict, decide, undo
-from matcher.intake import NeedIntake
+from matcher.intake import NeedIntake, NeedShare
 from matcher.pairings import MatchResult
 from matcher.people import Principal
 from matcher.proposals import Proposal, StoredPairing, record
@@ -131,12 +131,15 @@ def decide_pairing(
 
 
 def _alliance_for(session: Session, who: Principal, pairing: StoredPairing) -> str:
-    """Return for which alliance a person decides: the need's own if they belong to it."""
+    """Return for which alliance a person decides: the need's own, or one that it was shared with."""
     alliances = who.scopes(*_STAFF)
     intake = session.get(NeedIntake, pairing.need_id)
     if intake is not None and intake.alliance_id in alliances:
         return str(intake.alliance_id)
-    return min(alliances)
+    shared = session.exec(
+        select(NeedShare.alliance_id).where(NeedShare.need_id == pairing.need_id, col(NeedShare.ended_at).is_(None))
+    )
+    return min(alliances & set(shared.all()))
 
 
 @router.put("/pairings/{pairing_id}/release")
