@@ -69,7 +69,7 @@ def open_engine(settings: Settings) -> Engine:
     Raises:
         OSError: the home folder cannot be created.
         SchemaError: the database is newer than this program.
-        sqlalchemy.exc.OperationalError: the database cannot be opened.
+        BusyError, DatabaseGoneError: the database can't be opened now, or at all.
     """
     if settings.database_url:
         url = _with_driver(make_url(settings.database_url))
@@ -78,7 +78,8 @@ def open_engine(settings: Settings) -> Engine:
         url = make_url(f"sqlite:///{settings.database_path}")
     engine = _connected(url)
     try:
-        bring_up(engine, as_writer(engine), settings.home / "backups")
+        with _told():
+            bring_up(engine, as_writer(engine), settings.home / "backups")
     except BaseException:
         engine.dispose()
         raise
@@ -100,6 +101,7 @@ def _connected(url: URL) -> Engine:
     engine = create_engine(url, module=sqlite, connect_args={"check_same_thread": False}, **options)
     event.listen(engine, "connect", _set_pragmas)
     event.listen(engine, "begin", _begin)
+    event.listen(engine, "reset", _end)
     return engine
 
 
@@ -216,6 +218,12 @@ def _begin(connection: Connection) -> None:
     driver.execute(f"PRAGMA query_only={int(mode == _READS)}")
     driver.execute(f"PRAGMA busy_timeout={int(wait_s * 1000)}")
     connection.exec_driver_sql("BEGIN IMMEDIATE" if mode == _WRITES else "BEGIN")
+
+
+def _end(driver: Any, _record: Any, _state: Any) -> None:
+    """Let go of what a failed commit left open: it would hold the place of the only writer for ever."""
+    if driver.in_transaction:
+        driver.rollback()
 
 
 def _set_pragmas(connection: Any, _record: Any) -> None:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -147,12 +147,10 @@ def _back_up(connection: Connection, backups: Path, version: str) -> None:
     path = backups / f"before-schema-{head()}-from-{version}-{moment}.db"
     partial = path.with_suffix(".partial")
     partial.touch(mode=0o600, exist_ok=False)
-    driver: Any = connection.connection.driver_connection
-    copy = type(driver)(str(partial))
-    try:
-        driver.backup(copy)
-    finally:
-        copy.close()
+    connect: Any = type(connection.connection.driver_connection)
+    # By connections of its own: one that has begun to write can't be copied from, it would wait for itself for ever.
+    with closing(connect(connection.engine.url.database)) as original, closing(connect(str(partial))) as copy:
+        original.backup(copy)
     partial.replace(path)
 
 
