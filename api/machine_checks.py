@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -130,14 +129,16 @@ def _encoder(name: str, settings: Settings) -> Finding:
 
 
 def _sqlite() -> Finding:
+    from pysqlite3.dbapi2 import sqlite_version
+
     from indexer.database import wal_is_safe
 
-    facts: dict[str, object] = {"version": sqlite3.sqlite_version, "wal_is_safe": wal_is_safe()}
+    facts: dict[str, object] = {"version": sqlite_version, "wal_is_safe": wal_is_safe()}
     if wal_is_safe():
-        text = f"{sqlite3.sqlite_version}, journal WAL"
+        text = f"{sqlite_version}, journal WAL"
         return Finding("sqlite", (text, text), facts=facts)
-    zh = f"{sqlite3.sqlite_version} 的 WAL 有缺陷，改用 TRUNCATE（資料安全，同時寫入較慢）"
-    en = f"{sqlite3.sqlite_version} has the WAL bug, so journal TRUNCATE is used (safe, slower for many writers)"
+    zh = f"{sqlite_version} 的 WAL 有缺陷，改用 TRUNCATE（資料安全，同時寫入較慢）"
+    en = f"{sqlite_version} has the WAL bug, so journal TRUNCATE is used (safe, slower for many writers)"
     return Finding("sqlite", (zh, en), facts=facts)
 
 

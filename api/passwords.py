@@ -45,7 +45,7 @@ def hashed(password: str) -> str:
         try:
             return _hasher.hash(password)
         except UnicodeEncodeError:
-            # Not chained: the error quotes the password.
+            # Not chained: the error carries the password.
             raise PasswordError("the password is not valid UTF-8; type it again") from None
 
 
