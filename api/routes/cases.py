@@ -189,7 +189,7 @@ def _due(session: Session, who: Principal, today: Any, limit: int) -> list[dict[
         .group_by(col(Contact.case_id), col(Contact.company_id))
     )
     rows = session.exec(
-        select(Contact, Case.stage)
+        select(Contact, Case.stage, Case.lab_id)
         .join(Case, col(Case.id) == Contact.case_id, isouter=True)
         .where(col(Contact.id).in_(newest), col(Contact.next_on) <= today)
         .order_by(col(Contact.next_on), col(Contact.id))
@@ -203,8 +203,9 @@ def _due(session: Session, who: Principal, today: Any, limit: int) -> list[dict[
             "next_step": contact.next_step,
             "next_on": contact.next_on.isoformat() if contact.next_on else None,
         }
-        for contact, stage in rows
-        if (contact.case_id is None or stage in OPEN_STAGES) and ("company", contact.company_id) not in who.stakes
+        for contact, stage, lab_id in rows
+        if (contact.case_id is None or stage in OPEN_STAGES)
+        and not who.has_stake(company_id=contact.company_id, lab_id=lab_id)
     ]
 
 
