@@ -19,7 +19,8 @@ from matcher.decisions import Reason, Verdict
 from matcher.intake import NeedState
 
 MAX_NOTE = 5_000
-INT64 = 2**63 - 1
+MAX_ID = 2**31 - 1
+"""The largest number of a row: PostgreSQL refuses to compare its INTEGER columns with more."""
 
 
 def _cleaned(value: Any) -> Any:
@@ -32,7 +33,7 @@ def _short(value: Any) -> Any:
 
 Note = Annotated[str, BeforeValidator(_cleaned)]
 Word = Annotated[str, BeforeValidator(_short)]
-Number = Annotated[int, Field(ge=1, le=INT64)]
+Number = Annotated[int, Field(ge=1, le=MAX_ID)]
 
 
 class _Body(BaseModel):

@@ -37,7 +37,7 @@ def decoded(cursor: str | None, kind: type[str] | type[int]) -> Any:
         (key,) = orjson.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
     except (ValueError, TypeError, binascii.Error):
         key = None
-    too_large = isinstance(key, int) and not 0 <= key < 2**63
+    too_large = isinstance(key, int) and not 0 <= key < 2**31
     if not isinstance(key, kind) or too_large or (isinstance(key, str) and "\0" in key):
         raise ProblemError(422, "invalid", "give the cursor that came as next", "cursor")
     return key

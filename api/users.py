@@ -8,6 +8,8 @@ sign in.
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
@@ -44,12 +46,11 @@ def add(
     """Make an account with a role."""
     from api.credentials import set_password_hash
     from api.passwords import hashed
-    from indexer.database import open_engine, writing
     from matcher.people import add_account, grant
 
     now = datetime.now(UTC)
     stored = hashed(_line_of_stdin()) if password_stdin else None
-    with writing(open_engine(read_settings())) as session:
+    with _database(writes=True) as session:
         account = add_account(session, email=email, name=name or email, now=now)
         grant(session, account_id=account.id, role=role, scope_id=scope, by=None, now=now)
         if stored is not None:
@@ -66,10 +67,9 @@ def _line_of_stdin() -> str:
 @user.command("grant")
 def give(context: typer.Context, email: Email, role: Annotated[Role, typer.Option()], scope: Scope = "") -> None:
     """Give an account one more role."""
-    from indexer.database import open_engine, writing
     from matcher.people import grant
 
-    with writing(open_engine(read_settings())) as session:
+    with _database(writes=True) as session:
         account = _account(session, email)
         grant(session, account_id=account.id, role=role, scope_id=scope, by=None, now=datetime.now(UTC))
     Screen.of(context).say(f"已授予 {email} {role}", f"{email} is now {role}")
@@ -78,10 +78,9 @@ def give(context: typer.Context, email: Email, role: Annotated[Role, typer.Optio
 @user.command("revoke")
 def take_back(context: typer.Context, email: Email, role: Annotated[Role, typer.Option()], scope: Scope = "") -> None:
     """Take a role back; it bites at the next request."""
-    from indexer.database import open_engine, writing
     from matcher.people import active_grants, revoke
 
-    with writing(open_engine(read_settings())) as session:
+    with _database(writes=True) as session:
         held = [g for g in active_grants(session, _account(session, email).id) if (g.role, g.scope_id) == (role, scope)]
         if not held:
             raise RefusedError(f"{email} does not hold the role {role} in {scope or 'the programme'}")
@@ -97,11 +96,10 @@ def listing(
     """List accounts with their roles."""
     from sqlmodel import col, select
 
-    from indexer.database import open_engine, reading
     from matcher.people import Account, active_grants
 
     documents = []
-    with reading(open_engine(read_settings())) as session:
+    with _database(writes=False) as session:
         for account in session.exec(select(Account).order_by(col(Account.email))).all():
             roles = [{"role": held.role, "scope": held.scope_id} for held in active_grants(session, account.id)]
             documents.append(
@@ -138,11 +136,10 @@ def enable(context: typer.Context, email: Email) -> None:
 
 def _set(email: str, *, disabled: bool) -> None:
     from api.credentials import end_sessions
-    from indexer.database import open_engine, writing
     from matcher.people import set_disabled
 
     now = datetime.now(UTC)
-    with writing(open_engine(read_settings())) as session:
+    with _database(writes=True) as session:
         account = _account(session, email)
         set_disabled(session, account_id=account.id, disabled=disabled, now=now)
         if disabled:
@@ -161,7 +158,6 @@ def key(
 ) -> None:
     """Make an API key and show it once."""
     from api.credentials import make_key
-    from indexer.database import open_engine, writing
     from indexer.plain_text import TextError, clean
 
     try:
@@ -171,7 +167,7 @@ def key(
     if not label:
         raise RefusedError("--name: say what the key is for")
     now = datetime.now(UTC)
-    with writing(open_engine(read_settings())) as session:
+    with _database(writes=True) as session:
         made, secret = make_key(
             session,
             account_id=_account(session, email).id,
@@ -187,6 +183,19 @@ def key(
     screen = Screen.of(context)
     screen.out.print(secret, soft_wrap=True, highlight=False)
     screen.note("此金鑰只顯示這一次。", "This key is shown only once.")
+
+
+@contextmanager
+def _database(*, writes: bool) -> Iterator[Session]:
+    """Open the database for one transaction, and leave no connection behind."""
+    from indexer.database import open_engine, reading, writing
+
+    engine = open_engine(read_settings())
+    try:
+        with writing(engine) if writes else reading(engine) as session:
+            yield session
+    finally:
+        engine.dispose()
 
 
 def _account(session: Session, email: str) -> Account:

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Depends, Path, Query, Response
 from sqlmodel import Session, col, func, select
 
 from api.asking import Asking, asking
-from api.bodies import INT64, ContactBody, TransitionBody
+from api.bodies import MAX_ID, ContactBody, TransitionBody
 from api.idempotency import Reply
 from api.paging import Cursor, Limit, decoded, page
 from api.policy import Action, Resource
@@ -31,7 +31,7 @@ from matcher.roles import Role
 
 router = APIRouter(prefix="/api", tags=["cases"])
 
-CaseId = Annotated[int, Path(ge=1, le=INT64)]
+CaseId = Annotated[int, Path(ge=1, le=MAX_ID)]
 _STAFF = (Role.EXPERT, Role.LEAD)
 
 

@@ -13,7 +13,7 @@ from fastapi import APIRouter, Depends, Path, Query, Response
 from sqlmodel import Session, col, select
 
 from api.asking import Asking, asking
-from api.bodies import INT64, DecisionBody
+from api.bodies import MAX_ID, DecisionBody
 from api.documents import match_document
 from api.filtering import Chosen
 from api.idempotency import Reply
@@ -36,7 +36,7 @@ from matcher.roles import Role
 
 router = APIRouter(prefix="/api", tags=["pairings"])
 
-PairingId = Annotated[int, Path(ge=1, le=INT64)]
+PairingId = Annotated[int, Path(ge=1, le=MAX_ID)]
 _STAFF = (Role.EXPERT, Role.LEAD)
 MAX_TOP = 100
 
