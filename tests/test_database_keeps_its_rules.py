@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import IntegrityError
-from sqlmodel import Session
 
-from indexer.database import open_engine, wal_is_safe
+from indexer.database import open_engine, wal_is_safe, writing
 from indexer.importing import import_rows
 from indexer.settings import Settings
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    opened = open_engine(Settings(home=tmp_path / "new" / "home"))
-    with Session(opened) as session:
+def one_lab(engine: Engine) -> Engine:
+    with writing(engine) as session:
         import_rows(session, "labs", [{"id": "lab-1", "evidence": [{"title": "t"}]}])
-        session.commit()
-    yield opened
-    opened.dispose()
+    return engine
 
 
-def test_pragmas(engine: Engine) -> None:
+def test_pragmas(tmp_path: Path) -> None:
+    engine = open_engine(Settings(home=tmp_path / "new" / "home"))
     wanted = {
         "journal_mode": "wal" if wal_is_safe() else "truncate",
         "synchronous": 2,
@@ -36,6 +32,7 @@ def test_pragmas(engine: Engine) -> None:
     }
     with engine.connect() as connection:
         assert {name: connection.execute(text(f"PRAGMA {name}")).scalar() for name in wanted} == wanted
+    engine.dispose()
 
 
 @pytest.mark.parametrize(
@@ -65,14 +62,14 @@ def test_the_write_ahead_log_is_used_only_where_it_is_repaired(version: tuple[in
         "INSERT INTO lab SELECT * FROM lab",
     ],
 )
-def test_a_change_that_breaks_a_rule_is_refused(engine: Engine, change: str) -> None:
-    with engine.begin() as connection:
+def test_a_change_that_breaks_a_rule_is_refused(one_lab: Engine, change: str) -> None:
+    with one_lab.begin() as connection:
         connection.execute(text("UPDATE lab SET capacity = 1"))
-    with pytest.raises(IntegrityError), engine.begin() as connection:
+    with pytest.raises(IntegrityError), one_lab.begin() as connection:
         connection.execute(text(change))
 
 
-def test_deleting_a_lab_deletes_its_evidence(engine: Engine) -> None:
-    with engine.begin() as connection:
+def test_deleting_a_lab_deletes_its_evidence(one_lab: Engine) -> None:
+    with one_lab.begin() as connection:
         connection.execute(text("DELETE FROM lab"))
         assert connection.execute(text("SELECT count(*) FROM evidence")).scalar() == 0

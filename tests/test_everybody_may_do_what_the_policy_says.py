@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from sqlmodel import select
 
 import api.app
 from api.app import RouteWithoutPolicyError, create_app
+from api.credentials import make_key
 from api.policy import POLICY, Action, Reach, Resource
 from indexer.database import open_engine, writing
 from indexer.settings import Settings
@@ -138,7 +139,9 @@ def _asked(server: Served, things: Things, who: str | None, method: str, path: s
     return server.ask(who, method, path.format(**ids), params=parameters, **json).status_code
 
 
-def test_every_cell(settings: Settings, indexed_home: Path, slice_of_world: Path) -> None:
+def test_every_cell(
+    settings: Settings, indexed_home: Path, slice_of_world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     routes = [(m, p, permission) for m, p, permission in routes_of(settings) if permission is not None]
     assert len(routes) > 20
     wrong, cells = [], 0
@@ -156,6 +159,10 @@ def test_every_cell(settings: Settings, indexed_home: Path, slice_of_world: Path
         seen = _asked(server, things, "rival", "GET", "/api/needs/{need_id}", "own")
         assert not _wrong(seen, "rival", read, "need_id", "own")
         assert _wrong(200, "rival", read, "need_id", "own")
+        own = _asked(server, things, "company", "GET", "/api/needs/{need_id}", "own")
+        assert not _wrong(own, "company", read, "need_id", "own")
+        monkeypatch.setitem(POLICY, read, {role: far for role, far in POLICY[read].items() if role is not Role.COMPANY})
+        assert _wrong(own, "company", read, "need_id", "own")
     print(f"{cells} cells of {len(routes)} routes")
     assert wrong == []
 
@@ -183,9 +190,13 @@ def test_what_is_taken_away_bites_at_the_next_request(
         engine = open_engine(settings)
         paths = [f"/api/pairings/{things.own['pairing_id']}", f"/api/cases/{things.own['case_id']}"]
         assert [server.ask("lead", "GET", path).status_code for path in paths] == [200, 200]
+        step = {"kind": "call", "held_on": "2020-01-02", "next_step": "call again", "next_on": "2020-01-03"}
+        assert server.ask("expert", "POST", f"{paths[1]}/contacts", json=step).status_code == 201
+        assert len(server.ask("lead", "GET", "/api/queue").json()["follow_ups_due"]) == 1
         with writing(engine) as session:
             declare_stake(session, account_id=server.accounts["lead"], party="lab", party_id=OWN_LAB, now=now)
         assert [server.ask("lead", "GET", path).status_code for path in paths] == [404, 404]
+        assert server.ask("lead", "GET", "/api/queue").json()["follow_ups_due"] == []
         page = server.ask("lead", "GET", "/api/needs/need-1-01/matches", params={"top": 100}).json()
         assert page["withheld"] == 1
         assert OWN_LAB not in [item["lab_id"] for item in page["pairings"]]
@@ -198,3 +209,21 @@ def test_what_is_taken_away_bites_at_the_next_request(
             set_disabled(session, account_id=server.accounts["expert"], disabled=True, now=now)
         assert server.ask("expert", "GET", paths[0]).status_code == 401
         engine.dispose()
+
+
+def test_a_key_for_reading_changes_nothing(settings: Settings, indexed_home: Path, slice_of_world: Path) -> None:
+    routes = [(m, p, permission) for m, p, permission in routes_of(settings) if permission is not None and m != "GET"]
+    with served(settings, indexed_home, slice_of_world) as server:
+        things, now = _fill(server), datetime.now(UTC)
+        engine = open_engine(settings)
+        with writing(engine) as session:
+            account_id, valid = server.accounts["expert"], timedelta(days=1)
+            _, server.keys["reader"] = make_key(
+                session, account_id=account_id, name="reads", may_write=False, valid=valid, now=now
+            )
+        engine.dispose()
+        # The control: what can be read with it is read.
+        assert server.ask("reader", "GET", "/api/needs/need-1-01").status_code == 200
+        assert {_asked(server, things, "reader", method, path, "own") for method, path, _ in routes} == {403}
+        assert server.ask("reader", "POST", "/api/needs/need-1-01/take-up").json()["detail"] == "this key may only read"
+        assert server.ask("expert", "POST", "/api/needs/need-1-01/take-up").status_code == 200

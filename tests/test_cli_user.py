@@ -1,0 +1,163 @@
+"""`gloria user`: accounts, roles and keys from the first one on, for whoever runs the machine."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+
+from api.credentials import key_proof, open_session, password_hash, session_proof
+from api.passwords import fits
+from indexer.database import open_engine, reading, writing
+from indexer.importing import import_rows
+from indexer.settings import Settings
+from matcher.people import principal
+from matcher.roles import Role
+from tests.conftest import REPOSITORY, Answer, Gloria
+
+WHO = "lin@example.org"
+PASSWORD = "長而好記的通關密語一二三"
+
+
+def _gloria(settings: Settings, gloria: Gloria, *arguments: object, lang: str = "en") -> Answer:
+    return gloria(*arguments, home=settings.home, database_url=settings.database_url, lang=lang)
+
+
+def _add_with_password(settings: Settings, given: bytes, **environment: str) -> Answer:
+    """Run `gloria user add WHO --password-stdin` with these bytes on stdin."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("GLORIA_", "PYTHON"))}
+    clean |= {
+        "GLORIA_HOME": str(settings.home),
+        "GLORIA_DATABASE_URL": settings.database_url,
+        "GLORIA_LANG": "en",
+        "PYTHONWARNINGS": "error",
+        **environment,
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "api.cli", "user", "add", WHO, "--role", "office", "--password-stdin"],
+        cwd=REPOSITORY,
+        env=clean,
+        input=given,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    return Answer(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def _signs_in(engine: Engine, password: str) -> bool:
+    with reading(engine) as session:
+        found = password_hash(session, WHO)
+    return fits(password, None if found is None else found[1])
+
+
+def test_an_account_from_the_first_password_to_the_end(settings: Settings, engine: Engine, gloria: Gloria) -> None:
+    made = _add_with_password(settings, PASSWORD.encode() + b"\r\n")
+    assert (made.code, made.err) == (0, "")
+    account_id = re.fullmatch(rf"made account {WHO} \((u-[0-9a-f]{{16}})\)\n", made.out)[1]  # type: ignore[index]
+    assert _signs_in(engine, PASSWORD)
+    assert not _signs_in(engine, PASSWORD + "\r")
+    key = _gloria(settings, gloria, "user", "key", WHO, "--name", "報表", "--read-only", "--days", "3")
+    assert (key.code, key.err) == (0, "This key is shown only once.\n")
+    secret = key.out.strip()
+    now = datetime.now(UTC)
+    with writing(engine) as session:
+        import_rows(session, "alliances", [{"id": "al-a", "name": "甲聯盟"}])
+        token, _ = open_session(session, account_id=account_id, now=now)
+        proof = key_proof(session, secret, now)
+        assert proof is not None
+        assert (proof.account_id, proof.may_write) == (account_id, False)
+        assert key_proof(session, secret, now + timedelta(days=3)) is None
+    assert _gloria(settings, gloria, "user", "grant", WHO, "--role", "expert", "--scope", "al-a").code == 0
+    assert _gloria(settings, gloria, "user", "revoke", WHO, "--role", "office").code == 0
+    disabled = _gloria(settings, gloria, "user", "disable", WHO, lang="zh")
+    assert (disabled.code, disabled.out) == (0, f"已停用 {WHO}\n")
+    assert not _signs_in(engine, PASSWORD)
+    with reading(engine) as session:
+        assert session_proof(session, token, now) is None
+        assert principal(session, account_id) is None
+    listed = _gloria(settings, gloria, "user", "list", "--json")
+    role = {"role": "expert", "scope": "al-a"}
+    assert listed.document == {"accounts": [{"email": WHO, "name": WHO, "disabled": True, "roles": [role]}]}
+    assert secret not in listed.out
+    assert _gloria(settings, gloria, "user", "list").out == f"{WHO} (disabled)  expert al-a\n"
+    assert _gloria(settings, gloria, "user", "enable", WHO).code == 0
+    with reading(engine) as session:
+        back = principal(session, account_id)
+        # The sessions of before stay ended.
+        assert session_proof(session, token, now) is None
+    assert back is not None
+    assert back.grants == frozenset({(Role.EXPERT, "al-a")})
+    assert _signs_in(engine, PASSWORD)
+
+
+@pytest.fixture
+def sqlite_settings(tmp_path: Path) -> Settings:
+    """Settings of a home of the test's own, with SQLite."""
+    return Settings(home=tmp_path / "home", database_url="")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8:surrogateescape", "big5:strict"])
+def test_a_password_is_read_as_utf_8_whatever_the_terminal(sqlite_settings: Settings, encoding: str) -> None:
+    broken = _add_with_password(sqlite_settings, b"\xff\xfe" + b"a" * 20 + b"\n", PYTHONIOENCODING=encoding)
+    assert (broken.code, broken.err) == (1, "the password is not valid UTF-8; type it again\n")
+    made = _add_with_password(sqlite_settings, PASSWORD.encode() + b"\n", PYTHONIOENCODING=encoding)
+    assert (made.code, made.err) == (0, "")
+    engine = open_engine(sqlite_settings)
+    try:
+        assert _signs_in(engine, PASSWORD)
+    finally:
+        engine.dispose()
+
+
+@pytest.mark.parametrize("given", [b"", b"too short\n"])
+def test_a_password_that_is_too_short_makes_no_account(sqlite_settings: Settings, gloria: Gloria, given: bytes) -> None:
+    answer = _add_with_password(sqlite_settings, given)
+    assert (answer.code, answer.err) == (1, "give a password of 12 to 1000 characters\n")
+    assert _gloria(sqlite_settings, gloria, "user", "list", "--json").document == {"accounts": []}
+
+
+def test_what_can_not_be_done_is_said_in_one_line(sqlite_settings: Settings, gloria: Gloria) -> None:
+    assert _gloria(sqlite_settings, gloria, "user", "add", WHO, "--role", "office").code == 0
+    refused = {
+        ("add", WHO, "--role", "job"): f"{WHO} has an account already",
+        ("add", "a@example.org", "--role", "expert", "--scope", "al-x"): (
+            "there is no alliance 'al-x'; the role expert is held in one alliance"
+        ),
+        ("revoke", WHO, "--role", "job"): f"{WHO} does not hold the role job in the programme",
+        ("disable", "a@example.org"): (
+            "there is no account a@example.org; make one: gloria user add a@example.org --role ..."
+        ),
+        ("key", WHO, "--name", " "): "--name: say what the key is for",
+        ("key", WHO, "--name", "a\x1b[31m"): (
+            "--name: contains the control character U+001B at character 2; remove it"
+        ),
+    }
+    told = {}
+    for arguments in refused:
+        answer = _gloria(sqlite_settings, gloria, "user", *arguments)
+        told[arguments] = answer.err.removesuffix("\n")
+        assert (answer.code, answer.out) == (1, "")
+    assert told == refused
+    wrong_usage = _gloria(sqlite_settings, gloria, "user", "key", WHO, "--name", "n", "--days", "0")
+    assert (wrong_usage.code, wrong_usage.out) == (2, "")
+    # Nothing of it left a trace, not even half an account.
+    accounts = _gloria(sqlite_settings, gloria, "user", "list", "--json").document["accounts"]
+    assert [(account["email"], account["roles"]) for account in accounts] == [(WHO, [{"role": "office", "scope": ""}])]
+
+
+def test_each_key_is_another_and_json_has_it_once(sqlite_settings: Settings, gloria: Gloria) -> None:
+    assert _gloria(sqlite_settings, gloria, "user", "add", WHO, "--role", "office").code == 0
+    answers = [_gloria(sqlite_settings, gloria, "user", "key", WHO, "--name", "ci", "--json") for _ in range(2)]
+    assert [answer.err for answer in answers] == ["", ""]
+    assert [set(answer.document) for answer in answers] == [{"key", "prefix", "expires_at"}] * 2
+    assert answers[0].document["key"] != answers[1].document["key"]
+    stored = b"".join(path.read_bytes() for path in sqlite_settings.home.glob("gloria.db*"))
+    assert [answer.document["prefix"].encode() in stored for answer in answers] == [True, True]
+    assert [answer.document["key"].encode() in stored for answer in answers] == [False, False]
