@@ -7,11 +7,26 @@ values there and aware ones on PostgreSQL.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import DateTime, Dialect
 from sqlalchemy.types import TypeDecorator
+
+TAIPEI = ZoneInfo("Asia/Taipei")
+"""The programme's calendar: its days begin and end in Taipei."""
+
+
+def day_in_taipei(moment: datetime) -> date:
+    """Return the calendar day that a moment falls on in Taipei.
+
+    Raises:
+        ValueError: the moment has no time zone, so nobody knows which day it is.
+    """
+    if moment.tzinfo is None:
+        raise ValueError("a moment needs a time zone")
+    return moment.astimezone(TAIPEI).date()
 
 
 class Instant(TypeDecorator[datetime]):

@@ -12,19 +12,15 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from enum import StrEnum
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import CheckConstraint, update
 from sqlmodel import Field, Session, SQLModel, col, select
 
-from indexer.instants import Instant
+from indexer.instants import Instant, day_in_taipei
 from indexer.records import Need
 from matcher.booking import Ledger
 from matcher.cases import Case, undo_case
 from matcher.proposals import PairingState, Proposal, StoredPairing
-
-TAIPEI = ZoneInfo("Asia/Taipei")
-"""The programme's calendar: "the same day" is a day in Taipei."""
 
 
 class Verdict(StrEnum):
@@ -184,7 +180,7 @@ def _check(verdict: Verdict, reason: Reason | None, note: str, defer_until: date
         raise DecisionError("the reason other needs a note that says what it is", "note")
     if (verdict is Verdict.DEFER) != (defer_until is not None):
         raise DecisionError("a date is given exactly with defer", "defer_until")
-    if defer_until is not None and defer_until <= now.astimezone(TAIPEI).date():
+    if defer_until is not None and defer_until <= day_in_taipei(now):
         raise DecisionError(f"{defer_until} is not in the future", "defer_until")
 
 
@@ -240,8 +236,8 @@ def undo(session: Session, *, pairing_id: int, by: str, now: datetime, ledger: L
     last = standing[-1]
     if last.by != by:
         raise DecisionError("only who gave a verdict can take it back")
-    if last.at.astimezone(TAIPEI).date() != now.astimezone(TAIPEI).date():
-        raise DecisionError(f"the verdict is of {last.at.astimezone(TAIPEI).date()}: only the same day's can be undone")
+    if day_in_taipei(last.at) != day_in_taipei(now):
+        raise DecisionError(f"the verdict is of {day_in_taipei(last.at)}: only the same day's can be undone")
     if last.verdict == Verdict.ACCEPT:
         case = undo_case(session, decision_id=last.id or 0, by=by, now=now)
         if ledger is not None:

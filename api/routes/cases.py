@@ -21,9 +21,9 @@ from api.visibility import cases as visible
 from api.visibility import companies as visible_companies
 from api.visibility import needs as visible_needs
 from api.visibility import unconflicted
+from indexer.instants import day_in_taipei
 from indexer.records import Company, Need
 from matcher.cases import OPEN_STAGES, Case, CaseStep, Contact, Stage, add_contact, move_case
-from matcher.decisions import TAIPEI
 from matcher.intake import NeedIntake, NeedState
 from matcher.people import Principal
 from matcher.proposals import PairingState, StoredPairing
@@ -146,7 +146,7 @@ def read_queue(
 
 
 def _queue(session: Session, who: Principal, ask: Asking, silent_days: int, limit: int) -> dict[str, Any]:
-    today = ask.at.astimezone(TAIPEI).date()
+    today = day_in_taipei(ask.at)
     seen = visible_needs(who, Action.READ)
     new = session.exec(
         select(Need.id, Need.title, Need.company, NeedIntake.submitted_at)
