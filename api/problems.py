@@ -25,6 +25,9 @@ from indexer.snapshot import SnapshotError
 from matcher.cases import CaseError, StaleCaseError
 from matcher.decisions import AlreadyDecidedError, DecisionError
 from matcher.intake import IntakeError
+from matcher.ledger.claims import ClaimedElsewhereError
+from matcher.ledger.entries import AlreadyReportedError, LedgerError
+from matcher.ledger.recognition import ConflictError
 from matcher.pairings import UnknownRecordError
 from matcher.people import PeopleError
 from matcher.profile_edits import ProfileError
@@ -110,6 +113,10 @@ TABLE: tuple[tuple[type[Exception], int, str], ...] = (
     (ReleaseError, 409, "release"),
     (PeopleError, 422, "people"),
     (ProfileError, 422, "profile"),
+    (AlreadyReportedError, 409, "already-reported"),
+    (ClaimedElsewhereError, 409, "claimed-elsewhere"),
+    (ConflictError, 403, "conflict-of-interest"),
+    (LedgerError, 422, "ledger"),
     (UnknownRecordError, 404, "not-found"),
     (SnapshotError, 503, "no-index"),
     (EncoderError, 503, "no-encoder"),

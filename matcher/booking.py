@@ -8,6 +8,7 @@ made: whoever opens the product passes its ledger to `decide` and `undo`.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Protocol
 
 from sqlmodel import Session
@@ -21,5 +22,5 @@ class Ledger(Protocol):
     def accepted(self, session: Session, case: Case) -> None:
         """Book that a pairing was accepted and its case opened."""
 
-    def undone(self, session: Session, case: Case) -> None:
+    def undone(self, session: Session, case: Case, *, by: str, now: datetime) -> None:
         """Reverse what was booked for the case."""

@@ -241,7 +241,7 @@ def undo(session: Session, *, pairing_id: int, by: str, now: datetime, ledger: L
     if last.verdict == Verdict.ACCEPT:
         case = undo_case(session, decision_id=last.id or 0, by=by, now=now)
         if ledger is not None:
-            ledger.undone(session, case)
+            ledger.undone(session, case, by=by, now=now)
     earlier = standing[-2] if len(standing) > 1 else None
     before = (_STATE_AFTER[Verdict(last.verdict)],)
     after = PairingState.PROPOSED if earlier is None else _STATE_AFTER[Verdict(earlier.verdict)]

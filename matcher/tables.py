@@ -6,5 +6,16 @@ with a database, opening a server.
 """
 
 from matcher import cases, clients, decisions, intake, people, profile_edits, proposals, releases
+from matcher.ledger import tables as ledger_tables
 
-__all__ = ["cases", "clients", "decisions", "intake", "people", "profile_edits", "proposals", "releases"]
+__all__ = [
+    "cases",
+    "clients",
+    "decisions",
+    "intake",
+    "ledger_tables",
+    "people",
+    "profile_edits",
+    "proposals",
+    "releases",
+]

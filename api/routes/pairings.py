@@ -28,6 +28,7 @@ from indexer.records import Lab, Need
 from matcher.cases import Case
 from matcher.decisions import Decision, Verdict, decide, undo
 from matcher.intake import NeedIntake, NeedShare
+from matcher.ledger.acceptances import AcceptanceLedger
 from matcher.pairings import MatchResult
 from matcher.people import Principal
 from matcher.proposals import Proposal, StoredPairing, record
@@ -39,6 +40,7 @@ router = APIRouter(prefix="/api", tags=["pairings"])
 PairingId = Annotated[int, Path(ge=1, le=MAX_ID)]
 _STAFF = (Role.EXPERT, Role.LEAD)
 MAX_TOP = 100
+_LEDGER = AcceptanceLedger()
 
 
 @router.get("/needs/{need_id}/matches")
@@ -107,7 +109,7 @@ def decide_pairing(
     def work(session: Session, who: Principal) -> Reply:
         pairing = _find(session, who, pairing_id, Action.DECIDE)
         if body.verdict is Verdict.UNDO:
-            decision, case = undo(session, pairing_id=pairing_id, by=who.id, now=ask.at), None
+            decision, case = undo(session, pairing_id=pairing_id, by=who.id, now=ask.at, ledger=_LEDGER), None
         else:
             if body.proposal_id is None:
                 raise ProblemError(422, "decision", "say which proposal you saw", "proposal_id")
@@ -122,6 +124,7 @@ def decide_pairing(
                 reason=body.reason,
                 note=body.note,
                 defer_until=body.defer_until,
+                ledger=_LEDGER,
             )
         if body.verdict is Verdict.REJECT:
             end_release(session, pairing_id=pairing_id, by=who.id, now=ask.at)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from indexer.migrations.append_only import refuse_changes
+
 revision = "0002"
 down_revision = "0001"
 branch_labels = None
@@ -13,21 +15,6 @@ depends_on = None
 
 _KINDS = ("labs", "evidence", "needs", "companies", "schools", "alliances")
 _APPEND_ONLY = ("proposal", "decision", "case_step", "need_step", "break_glass_read")
-
-
-def _refuse_changes(table: str) -> None:
-    """Make the database itself refuse to change or delete a row that is a fact."""
-    if op.get_bind().dialect.name == "sqlite":
-        for verb in ("UPDATE", "DELETE"):
-            op.execute(
-                f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} "
-                f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
-            )
-        return
-    op.execute(
-        f"CREATE TRIGGER {table}_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {table} "
-        "FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()"
-    )
 
 
 def upgrade() -> None:
@@ -583,4 +570,4 @@ def upgrade() -> None:
             "$$ BEGIN RAISE EXCEPTION '% is append-only', TG_TABLE_NAME USING ERRCODE = '23001'; END $$"
         )
     for table in _APPEND_ONLY:
-        _refuse_changes(table)
+        refuse_changes(table)

@@ -1,0 +1,94 @@
+"""The hash chain that makes every later change of a row visible.
+
+In: rows in the order in which they are written. Out: for each its number and
+the SHA-256 over its canonical form, which includes the hash of the row before.
+It exists because triggers stop a program but not who owns the file: a changed,
+removed or inserted row breaks the chain, and a dropped tail no longer ends in
+the head that was exported.
+
+Two chains run beside each other: `entries` (what was reported) and `steps`
+(what was decided about it). Whoever writes to both takes `entries` first, so
+that two writers never wait for each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from enum import StrEnum
+from hashlib import sha256
+from typing import Any
+
+import orjson
+from sqlalchemy import BigInteger, CheckConstraint, update
+from sqlmodel import Field, Session, SQLModel, col, select
+
+GENESIS = "0" * 64
+"""What the first row of a chain names as the hash before it."""
+
+
+class Chain(StrEnum):
+    """Which chain."""
+
+    ENTRIES = "entries"
+    STEPS = "steps"
+
+
+class ChainHead(SQLModel, table=True):
+    """The number and hash of a chain's last row; its lock gives writers their order."""
+
+    __tablename__ = "ledger_head"
+    __table_args__ = (
+        CheckConstraint("n >= 0", name="counts_from_0"),
+        CheckConstraint("length(hash) = 64", name="hash_is_sha256"),
+    )
+
+    chain: str = Field(primary_key=True)
+    n: int = Field(sa_type=BigInteger)
+    hash: str
+
+
+def next_place(session: Session, chain: Chain) -> tuple[int, str]:
+    """Take the next number of a chain and return it with the hash before it; others wait until this is committed."""
+    moved = (
+        update(ChainHead)
+        .where(col(ChainHead.chain) == chain.value)
+        .values(n=col(ChainHead.n) + 1)
+        .returning(col(ChainHead.n), col(ChainHead.hash))
+    )
+    n, previous = session.connection().execute(moved).one()
+    return int(n), str(previous)
+
+
+def set_head(session: Session, chain: Chain, content_hash: str) -> None:
+    """Make a new row's hash the head; the row is written by the caller."""
+    session.connection().execute(update(ChainHead).where(col(ChainHead.chain) == chain.value).values(hash=content_hash))
+
+
+def head(session: Session, chain: Chain) -> tuple[int, str]:
+    """Return the number and hash of a chain's last row."""
+    found = session.execute(select(ChainHead.n, ChainHead.hash).where(ChainHead.chain == chain.value)).one()
+    return int(found[0]), str(found[1])
+
+
+def lock_heads(session: Session) -> None:
+    """Keep every other writer away from both chains until this transaction ends."""
+    query = select(ChainHead.chain).order_by(col(ChainHead.chain)).with_for_update()
+    session.exec(query).all()
+
+
+def hash_of(row: Mapping[str, Any]) -> str:
+    """Return the SHA-256 over a row's canonical form: JSON with sorted keys, moments in UTC with microseconds.
+
+    Every column but `hash` itself is part of it.
+    """
+    said = {name: _plain(value) for name, value in row.items() if name != "hash"}
+    return sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    if isinstance(value, date):
+        return value.isoformat()
+    return value

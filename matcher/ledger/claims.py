@@ -1,0 +1,186 @@
+"""Who claims which result: every key counts once, here and across programmes.
+
+In: natural keys of results, and what other programmes (價創, 萌芽, 專利, 技轉 and
+others) say that they claim. Out: a claim that stands alone, or a refusal that
+says who has it. It exists because reviewers fear one thing: the same result
+counted twice (一魚多吃). The table of live facts makes a second claim impossible
+in the database itself, however many report at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from enum import StrEnum
+
+from sqlalchemy import BigInteger, CheckConstraint, Index, delete, insert, text
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import Field, Session, SQLModel, col, select
+
+from indexer.database import is_duplicate
+from indexer.instants import Instant
+from matcher.ledger.entries import AlreadyReportedError, Entry, LedgerError
+from matcher.ledger.kpis import Kpi
+
+
+class Programme(StrEnum):
+    """Another programme that may claim a result."""
+
+    VALUE_CREATION = "value_creation"
+    GERMINATION = "germination"
+    PATENT = "patent"
+    TECH_TRANSFER = "tech_transfer"
+    OTHER = "other"
+
+
+PROGRAMME_LABELS = {
+    Programme.VALUE_CREATION: ("價創", "value creation"),
+    Programme.GERMINATION: ("萌芽", "germination"),
+    Programme.PATENT: ("專利", "patent subsidy"),
+    Programme.TECH_TRANSFER: ("技轉", "technology transfer"),
+    Programme.OTHER: ("其他計畫", "another programme"),
+}
+"""Each programme in Chinese and English."""
+
+_PROGRAMMES = ", ".join(f"'{programme.value}'" for programme in Programme)
+
+
+class ClaimedElsewhereError(LedgerError):
+    """Another programme claims the same result; the message says which."""
+
+
+class LiveFact(SQLModel, table=True):
+    """The one entry that a key belongs to; the row goes when the entry ends, and only then."""
+
+    __tablename__ = "ledger_live_fact"
+
+    kpi: str = Field(primary_key=True)
+    natural_key: str = Field(primary_key=True)
+    entry_id: str = Field(foreign_key="ledger_entry.id", unique=True)
+
+
+class ExternalClaim(SQLModel, table=True):
+    """That another programme claims a result, until it withdraws the claim."""
+
+    __tablename__ = "external_claim"
+    __table_args__ = (
+        CheckConstraint(f"programme IN ({_PROGRAMMES})", name="programme_known"),
+        CheckConstraint("amount IS NULL OR amount > 0", name="amount_positive"),
+        Index(
+            "ix_external_claim_active",
+            "programme",
+            "kpi",
+            "natural_key",
+            unique=True,
+            sqlite_where=text("ended_at IS NULL"),
+            postgresql_where=text("ended_at IS NULL"),
+        ),
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    programme: str
+    kpi: str
+    natural_key: str
+    claimant: str
+    reference: str
+    party: str
+    amount: int | None = Field(sa_type=BigInteger)
+    occurred_on: date | None
+    noted_by: str = Field(foreign_key="account.id")
+    noted_at: datetime = Field(sa_type=Instant)
+    ended_at: datetime | None = Field(default=None, sa_type=Instant)
+    ended_by: str | None = None
+
+
+def take_key(session: Session, *, kpi: Kpi, natural_key: str, entry_id: str) -> None:
+    """Let an entry have a key, alone.
+
+    Raises:
+        AlreadyReportedError: another entry has it; the message names the entry and its alliances.
+    """
+    refuse_second(session, kpi, natural_key)
+    try:
+        session.connection().execute(
+            insert(LiveFact), {"kpi": kpi.value, "natural_key": natural_key, "entry_id": entry_id}
+        )
+    except IntegrityError as error:
+        if not is_duplicate(error):
+            raise
+        raise AlreadyReportedError("the same result was reported a moment ago; read the ledger again") from error
+
+
+def refuse_second(session: Session, kpi: Kpi, natural_key: str) -> None:
+    """Refuse a key that an entry has already.
+
+    Raises:
+        AlreadyReportedError: the message names the entry and its alliances.
+    """
+    query = select(Entry.id, Entry.shares).join(LiveFact, col(LiveFact.entry_id) == col(Entry.id))
+    found = session.execute(query.where(LiveFact.kpi == kpi.value, LiveFact.natural_key == natural_key)).first()
+    if found is not None:
+        alliances = ", ".join(sorted(found[1]))
+        raise AlreadyReportedError(
+            f"this result is counted already: entry {found[0]} of {alliances}; "
+            "a result that several alliances brought about is one entry with shares",
+            "natural_key",
+        )
+
+
+def free_key(session: Session, entry_id: str) -> None:
+    """Set the key of an entry free that has ended; the database refuses it for one that has not."""
+    session.connection().execute(delete(LiveFact).where(col(LiveFact.entry_id) == entry_id))
+
+
+def refuse_claimed_elsewhere(session: Session, kpi: Kpi, natural_key: str) -> None:
+    """Refuse a key that another programme claims.
+
+    Raises:
+        ClaimedElsewhereError: the message says which programme, who and under which reference.
+    """
+    found = session.exec(
+        select(ExternalClaim).where(
+            ExternalClaim.kpi == kpi.value,
+            ExternalClaim.natural_key == natural_key,
+            col(ExternalClaim.ended_at).is_(None),
+        )
+    ).first()
+    if found is not None:
+        zh, en = PROGRAMME_LABELS[Programme(found.programme)]
+        raise ClaimedElsewhereError(
+            f"{zh} ({en}) claims this result already: {found.claimant}, {found.reference}", "natural_key"
+        )
+
+
+def note_external(session: Session, claim: ExternalClaim) -> Sequence[str]:
+    """Note that another programme claims a result; the caller commits.
+
+    Returns:
+        The ids of live entries with the same key: each must now be looked at by a person.
+
+    Raises:
+        AlreadyReportedError: the programme's claim is noted already.
+    """
+    session.add(claim)
+    try:
+        session.flush()
+    except IntegrityError as error:
+        if not is_duplicate(error):
+            raise
+        raise AlreadyReportedError("this programme's claim to this result is noted already", "natural_key") from error
+    query = select(LiveFact.entry_id).where(LiveFact.kpi == claim.kpi, LiveFact.natural_key == claim.natural_key)
+    return session.exec(query).all()
+
+
+def end_external(session: Session, *, claim_id: int, by: str, now: datetime) -> ExternalClaim:
+    """Note that another programme withdrew its claim.
+
+    Raises:
+        LedgerError: there is no such claim, or it has ended.
+    """
+    claim = session.get(ExternalClaim, claim_id, with_for_update=True)
+    if claim is None or claim.ended_at is not None:
+        raise LedgerError(f"there is no active claim {claim_id}", "claim")
+    claim.ended_at, claim.ended_by = now, by
+    session.add(claim)
+    session.flush()
+    return claim

@@ -1,0 +1,68 @@
+"""The heads of the chains, written down outside of the database.
+
+In: the heads as they stand. Out: a line in a file that is only ever added to.
+It exists because a chain whose last rows were dropped still fits together: only
+who has kept its head elsewhere can tell. Reports print the heads too.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import orjson
+from sqlmodel import Session
+
+from indexer.file_lock import exclusive
+from matcher.ledger.chain import Chain, head
+from matcher.ledger.entries import LedgerError
+
+FILE = "ledger-heads.jsonl"
+
+
+@dataclass(frozen=True)
+class ExportedHead:
+    """The number and hash of a chain's last row at a moment."""
+
+    chain: str
+    n: int
+    hash: str
+    at: str
+
+
+def heads_of(session: Session, now: datetime) -> list[ExportedHead]:
+    """Return the heads of both chains."""
+    return [ExportedHead(chain.value, *head(session, chain), now.isoformat()) for chain in Chain]
+
+
+def export_heads(session: Session, path: Path, now: datetime) -> list[ExportedHead]:
+    """Add the heads to a file durably and return them; heads that it ends with already are not repeated."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with exclusive(path.with_name(path.name + ".lock")):
+        known = {(one.chain, one.n, one.hash) for one in read_heads(path)}
+        heads = heads_of(session, now)
+        new = [one for one in heads if (one.chain, one.n, one.hash) not in known]
+        with path.open("ab") as file:
+            file.writelines(orjson.dumps(one) + b"\n" for one in new)
+            file.flush()
+            os.fsync(file.fileno())
+    return heads
+
+
+def read_heads(path: Path) -> list[ExportedHead]:
+    """Return the heads that a file holds; none if there is no file.
+
+    Raises:
+        LedgerError: a line is not a head, so somebody changed the file.
+    """
+    if not path.exists():
+        return []
+    heads = []
+    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
+        try:
+            heads.append(ExportedHead(**orjson.loads(line)))
+        except (ValueError, TypeError) as error:
+            raise LedgerError(f"{path.name}:{number} is not an exported head") from error
+    return heads

@@ -1,0 +1,63 @@
+"""What the programme counts: the figures of its KPI table, their units and names.
+
+In: nothing. Out: one code per figure with its unit and its labels in Chinese
+and English. It exists so that entries, targets, reports and pages name the same
+figure the same way. Codes T, L, C and P are those of the Ministry's table B003;
+the others have a name of their own there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Unit(StrEnum):
+    """What an amount is counted in."""
+
+    NTD = "ntd"
+    PERSONS = "persons"
+    CASES = "cases"
+    COMPANIES = "companies"
+    ALLIANCES = "alliances"
+
+
+class Kpi(StrEnum):
+    """One figure of the programme. `acceptances` is the product's own: pairings that experts accepted."""
+
+    ALLIANCES = "alliances"
+    MEMBERS = "members"
+    INTERNATIONAL_CASES = "T"
+    MONEY = "L"
+    TALENT = "C"
+    STARTUPS = "P"
+    JOBS = "jobs"
+    MODEL_CASES = "model_cases"
+    ACCEPTANCES = "acceptances"
+
+
+@dataclass(frozen=True)
+class KpiFacts:
+    """What is known of a figure: its unit, its labels, and whether it has to be recognised before it counts."""
+
+    unit: Unit
+    label_zh: str
+    label_en: str
+    needs_recognition: bool = True
+
+
+KPI_FACTS = {
+    Kpi.ALLIANCES: KpiFacts(Unit.ALLIANCES, "成立聯盟數", "alliances founded"),
+    Kpi.MEMBERS: KpiFacts(Unit.COMPANIES, "代表性國內外企業會員", "representative member companies"),
+    Kpi.INTERNATIONAL_CASES: KpiFacts(Unit.CASES, "國際產學合作件數", "international cooperation cases"),
+    Kpi.MONEY: KpiFacts(Unit.NTD, "產業研發經費投入學界", "industry money into academia"),
+    Kpi.TALENT: KpiFacts(Unit.PERSONS, "培育人才", "talent trained"),
+    Kpi.STARTUPS: KpiFacts(Unit.COMPANIES, "衍生新創事業", "startups"),
+    Kpi.JOBS: KpiFacts(Unit.PERSONS, "促進就業", "jobs"),
+    Kpi.MODEL_CASES: KpiFacts(Unit.CASES, "典範案例", "model cases"),
+    Kpi.ACCEPTANCES: KpiFacts(Unit.CASES, "媒合接受件數", "pairings accepted", needs_recognition=False),
+}
+"""Everything about each figure but its targets, which are data."""
+
+RECOGNISED_KPIS = tuple(kpi for kpi, facts in KPI_FACTS.items() if facts.needs_recognition)
+"""The figures of the programme's own table, in its order."""

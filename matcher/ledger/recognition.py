@@ -1,0 +1,194 @@
+"""From reported to counted: the committee's check and the programme's recognition.
+
+In: a person's word on an entry. Out: its next step. It exists as the one place
+that knows the rules: nothing counts without a statement of what GLORIA added,
+evidence and the school's own total; who reported does not recognise; who has a
+stake in a party says nothing; large money takes two people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlmodel import Session, col, select
+
+from matcher.cases import Case
+from matcher.ledger.claims import free_key, refuse_claimed_elsewhere
+from matcher.ledger.closing import counting_year
+from matcher.ledger.configuration import current
+from matcher.ledger.entries import Entry, LedgerError, entry_of
+from matcher.ledger.kpis import Kpi
+from matcher.ledger.motions import Motion, MotionKind, end, move, open_motion
+from matcher.ledger.rules import RecognitionRules
+from matcher.ledger.school_totals import total_of
+from matcher.ledger.steps import NewStep, State, Step, standing, steps_of, take
+from matcher.people import Stake
+
+
+class ConflictError(LedgerError):
+    """Who says it may not: the reporter, or somebody with a stake in a party."""
+
+
+def check(session: Session, *, entry_id: str, by: str, now: datetime, note: str = "") -> None:
+    """Say as the committee that the evidence bears the claim out.
+
+    Raises:
+        LedgerError: the entry does not stand to be checked.
+        ConflictError: the caller reported it or has a stake in it.
+    """
+    _go(session, entry_id, State.CHECKED, by=by, now=now, reason=note)
+
+
+def give_back(session: Session, *, entry_id: str, reason: str, by: str, now: datetime) -> None:
+    """Return an entry to its alliance for more.
+
+    Raises:
+        LedgerError: no reason is given, or the entry does not stand to be returned.
+        ConflictError: the caller reported it or has a stake in it.
+    """
+    _go(session, entry_id, State.RETURNED, by=by, now=now, reason=_said(reason))
+
+
+def refuse(session: Session, *, entry_id: str, reason: str, by: str, now: datetime) -> None:
+    """Refuse an entry for good; its key is free again.
+
+    Raises:
+        LedgerError: no reason is given, or the entry does not stand to be refused.
+        ConflictError: the caller reported it or has a stake in it.
+    """
+    _go(session, entry_id, State.REFUSED, by=by, now=now, reason=_said(reason))
+    free_key(session, entry_id)
+
+
+def tell_apart(session: Session, *, entry_id: str, reason: str, by: str, now: datetime) -> None:
+    """Say of a held entry that it is not the one it resembles; it is reported then.
+
+    Raises:
+        LedgerError: no reason is given, or the entry is not held.
+        ConflictError: the caller reported it or has a stake in it.
+    """
+    if State(standing(session, entry_id).state) is not State.HELD:
+        raise LedgerError(f"entry {entry_id} is not held", "state")
+    _go(session, entry_id, State.REPORTED, by=by, now=now, reason=_said(reason))
+
+
+def supplement(
+    session: Session, *, entry_id: str, text: str, evidence: Sequence[dict[str, str]], by: str, now: datetime
+) -> None:
+    """Answer a returned entry with a statement and more evidence; it is reported again.
+
+    Raises:
+        LedgerError: nothing is said, or the entry was not returned.
+    """
+    last = standing(session, entry_id, wanted=State.REPORTED)
+    if State(last.state) is not State.RETURNED:
+        raise LedgerError(f"entry {entry_id} was not returned", "state")
+    take(
+        session,
+        NewStep(entry_id, last.version, State.REPORTED, by, now, reason=_said(text), evidence=list(evidence)),
+    )
+
+
+def withdraw(session: Session, *, entry_id: str, reason: str, by: str, now: datetime) -> None:
+    """Take a report back before it counts; its key is free again. Who may is decided by the caller.
+
+    Raises:
+        LedgerError: no reason is given, or it is checked already: then only a refusal or a reversal ends it.
+    """
+    last = standing(session, entry_id, wanted=State.WITHDRAWN)
+    take(session, NewStep(entry_id, last.version, State.WITHDRAWN, by, now, reason=_said(reason)))
+    free_key(session, entry_id)
+
+
+def recognise(session: Session, *, entry_id: str, by: str, now: datetime, note: str = "") -> Motion | None:
+    """Recognise a checked entry: from now on it counts.
+
+    Returns:
+        None if it is recognised; a motion if it is money above the rule's amount and a second person has to agree.
+
+    Raises:
+        LedgerError: the entry is not checked, or something that recognition needs is missing.
+        ConflictError: the caller reported it or has a stake in it.
+        ClaimedElsewhereError: another programme claims it by now.
+    """
+    entry = _recognisable(session, entry_id, by)
+    if entry.kpi == Kpi.MONEY and entry.amount > current(session, RecognitionRules).two_people_from_ntd:
+        reason = note.strip() or "recognise"
+        return move(session, kind=MotionKind.RECOGNISE, subject=entry_id, payload={}, reason=reason, by=by, now=now)
+    _count(session, entry, by=by, now=now, note=note)
+    return None
+
+
+def second_recognition(session: Session, *, motion_id: int, by: str, now: datetime) -> None:
+    """Recognise, as the second person, what another one moved.
+
+    Raises:
+        LedgerError: the motion is not on recognising or has ended, the mover seconds, or something is missing by now.
+        ConflictError: the caller reported the entry or has a stake in it.
+    """
+    motion = open_motion(session, motion_id)
+    if motion.kind != MotionKind.RECOGNISE:
+        raise LedgerError(f"motion {motion_id} is not on recognising an entry", "motion")
+    entry = _recognisable(session, motion.subject, by)
+    end(session, motion, seconded=True, by=by, now=now)
+    _count(session, entry, by=by, now=now, note=motion.reason)
+
+
+def refuse_conflicted(session: Session, entry: Entry, by: str) -> None:
+    """Refuse the word of who reported an entry or has a stake in one of its parties.
+
+    Raises:
+        ConflictError: this person.
+    """
+    if entry.reporter == by:
+        raise ConflictError("who reported a result can't decide on it", "by")
+    parties = {("company", entry.company_id)}
+    if entry.case_id is not None:
+        case = session.exec(select(Case.company_id, Case.lab_id).where(Case.id == entry.case_id)).one()
+        parties |= {("company", case[0]), ("lab", case[1])}
+    held = session.exec(
+        select(Stake.party, Stake.party_id).where(Stake.account_id == by, col(Stake.ended_at).is_(None))
+    ).all()
+    if parties & {(party, party_id) for party, party_id in held}:
+        raise ConflictError("who has a stake in a party of a result can't decide on it", "by")
+
+
+def _go(session: Session, entry_id: str, state: State, *, by: str, now: datetime, reason: str) -> None:
+    last = standing(session, entry_id, wanted=state)
+    refuse_conflicted(session, entry_of(session, entry_id), by)
+    take(session, NewStep(entry_id, last.version, state, by, now, reason=reason))
+
+
+def _recognisable(session: Session, entry_id: str, by: str) -> Entry:
+    standing(session, entry_id, wanted=State.RECOGNISED)
+    entry = entry_of(session, entry_id)
+    refuse_conflicted(session, entry, by)
+    steps = steps_of(session, entry_id)
+    if not entry.value_added.strip():
+        raise LedgerError("it does not say what GLORIA added (加值內容); return it for that", "value_added")
+    if not entry.evidence and not any(step.evidence for step in steps):
+        raise LedgerError("it has no evidence; return it for that", "evidence")
+    school, year = entry.school_id or "", entry.occurred_on.year
+    if total_of(session, school, year) is None:
+        raise LedgerError(f"the school {school} has not supplied its whole cooperation total of {year}", "school_total")
+    refuse_claimed_elsewhere(session, Kpi(entry.kpi), entry.natural_key)
+    return entry
+
+
+def _count(session: Session, entry: Entry, *, by: str, now: datetime, note: str) -> Step:
+    last = standing(session, entry.id, wanted=State.RECOGNISED)
+    period, kpi_year = counting_year(session, entry)
+    take(
+        session,
+        NewStep(
+            entry.id, last.version, State.RECOGNISED, by, now, reason=note.strip(), period=period, kpi_year=kpi_year
+        ),
+    )
+    return standing(session, entry.id)
+
+
+def _said(reason: str) -> str:
+    if not reason.strip():
+        raise LedgerError("say why", "reason")
+    return reason.strip()

@@ -1,0 +1,30 @@
+"""All tables of the ledger, known to the metadata once this is imported.
+
+In: nothing. Out: nothing but the import of every module that has tables.
+"""
+
+from matcher.ledger import (
+    chain,
+    claims,
+    closing,
+    configuration,
+    entries,
+    motions,
+    persons,
+    school_totals,
+    similar,
+    steps,
+)
+
+__all__ = [
+    "chain",
+    "claims",
+    "closing",
+    "configuration",
+    "entries",
+    "motions",
+    "persons",
+    "school_totals",
+    "similar",
+    "steps",
+]

@@ -1,0 +1,178 @@
+"""Proving the ledger: every row is what was written, nothing is missing, every total is what its rows add up to.
+
+In: the database, the folder of evidence and the heads exported before. Out: a
+list of findings, empty if all is well, with how many rows were looked at. It
+exists because trust in the figures must not rest on trust in whoever holds the
+database: a changed cell, a removed row, a dropped tail, an exchanged file of
+evidence are each found by a check of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Table
+from sqlmodel import Session, SQLModel, col, select
+
+from matcher.ledger.chain import GENESIS, Chain, hash_of, head
+from matcher.ledger.claims import LiveFact
+from matcher.ledger.closing import PeriodClose, totals_of
+from matcher.ledger.details import read_details
+from matcher.ledger.entries import WHOLE_BP, Entry, EntryKind
+from matcher.ledger.evidence import is_intact
+from matcher.ledger.heads import ExportedHead
+from matcher.ledger.kpis import KPI_FACTS, Kpi
+from matcher.ledger.steps import ENDED, NEXT_STATES, State, Step
+
+_ROWS_AT_ONCE = 5_000
+_CHAINS: dict[Chain, type[SQLModel]] = {Chain.ENTRIES: Entry, Chain.STEPS: Step}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is not as it must be: where, and what."""
+
+    check: str
+    place: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was looked at, and what was found."""
+
+    entries: int
+    steps: int
+    heads: Mapping[str, str]
+    findings: Sequence[Finding]
+
+
+def verify(session: Session, *, home: Path | None = None, exported: Sequence[ExportedHead] = ()) -> Verdict:
+    """Look at every row of the ledger; nothing is written.
+
+    Args:
+        session: one state of the database.
+        home: where evidence lies; None leaves the files out.
+        exported: heads that were exported before, which the chains must still contain.
+    """
+    walked = {chain: _Walk(chain, exported) for chain in Chain}
+    findings = [finding for walk in walked.values() for finding in walk.run(session)]
+    findings += [*_steps(session), *_keys(session), *_closes(session)]
+    if home is not None:
+        findings += _files(session, home)
+    heads = {chain.value: f"{walk.n} {walk.hash}" for chain, walk in walked.items()}
+    return Verdict(walked[Chain.ENTRIES].n, walked[Chain.STEPS].n, heads, findings)
+
+
+class _Walk:
+    """One pass over a chain, row by row in its order."""
+
+    def __init__(self, chain: Chain, exported: Sequence[ExportedHead]) -> None:
+        self.chain = chain
+        self.n, self.hash = 0, GENESIS
+        self._exported = {one.n: one.hash for one in exported if one.chain == chain.value and one.n > 0}
+
+    def run(self, session: Session) -> Iterator[Finding]:
+        """Yield what is wrong with the chain and, row by row, with what its rows say."""
+        for row in _rows(session, _CHAINS[self.chain]):
+            place = f"{self.chain.value} {row['seq']}"
+            if row["seq"] != self.n + 1:
+                yield Finding("chain", place, f"follows number {self.n}: a row is missing or was inserted")
+            if row["prev_hash"] != self.hash:
+                yield Finding("chain", place, "does not name the hash of the row before it")
+            if hash_of(row) != row["hash"]:
+                yield Finding("chain", place, "is not what was written: its hash does not fit its content")
+            if self._exported.pop(row["seq"], row["hash"]) != row["hash"]:
+                yield Finding("head", place, "has another hash than the head that was exported")
+            if self.chain is Chain.ENTRIES:
+                yield from _entry(row, place)
+            self.n, self.hash = row["seq"], row["hash"]
+        if head(session, self.chain) != (self.n, self.hash):
+            yield Finding("head", self.chain.value, "does not end where the stored head says")
+        for n in sorted(self._exported):
+            yield Finding("head", f"{self.chain.value} {n}", "was exported and is gone: the tail was dropped")
+
+
+def _rows(session: Session, model: type[SQLModel]) -> Iterator[dict[str, Any]]:
+    table: Table = model.__table__  # type: ignore[attr-defined]
+    last = -(2**62)
+    while True:
+        query = table.select().where(table.c.seq > last).order_by(table.c.seq).limit(_ROWS_AT_ONCE)
+        found = session.connection().execute(query).mappings().all()
+        yield from (dict(row) for row in found)
+        if len(found) < _ROWS_AT_ONCE:
+            return
+        last = found[-1]["seq"]
+
+
+def _entry(row: Mapping[str, Any], place: str) -> Iterator[Finding]:
+    if sum(row["shares"].values()) != WHOLE_BP or min(row["shares"].values()) < 1:
+        yield Finding("shares", place, f"shares do not sum to {WHOLE_BP:,} basis points")
+    kpi = Kpi(row["kpi"])
+    if row["unit"] != KPI_FACTS[kpi].unit or row["amount"] <= 0:
+        yield Finding("amount", place, "amount or unit is not one of its figure")
+    if read_details(kpi, row["details"]).natural_key() != row["natural_key"]:
+        yield Finding("key", place, "its key is not that of its details")
+
+
+def _steps(session: Session) -> Iterator[Finding]:
+    """Every entry's steps follow each other, and a reversal equals what it reverses."""
+    query = select(Step.entry_id, Step.version, Step.state).order_by(col(Step.entry_id), col(Step.version))
+    reversals = set(session.exec(select(Entry.id).where(Entry.kind == EntryKind.REVERSAL.value)).all())
+    last: tuple[str, int, State | None] = ("", 0, None)
+    for entry_id, version, name in session.execute(query).all():
+        before = last if last[0] == entry_id else (entry_id, 0, None)
+        state = State(name)
+        follows = state in NEXT_STATES[before[2]] or (entry_id in reversals and state is State.RECOGNISED)
+        if version != before[1] + 1 or not follows:
+            yield Finding("steps", f"entry {entry_id}", f"step {version} ({state}) can't follow {before[2]}")
+        last = (entry_id, version, state)
+    yield from _reversals(session)
+
+
+def _reversals(session: Session) -> Iterator[Finding]:
+    fact, reversal = Entry.__table__.alias(), Entry.__table__.alias()  # type: ignore[attr-defined]
+    pairs = session.connection().execute(
+        fact.join(reversal, reversal.c.reverses == fact.c.id)
+        .select()
+        .with_only_columns(fact.c.id, fact.c.amount, reversal.c.amount, fact.c.kpi, reversal.c.kpi)
+    )
+    for entry_id, amount, reversed_amount, kpi, reversed_kpi in pairs:
+        if (amount, kpi) != (reversed_amount, reversed_kpi):
+            yield Finding("reversal", f"entry {entry_id}", "was reversed by another amount or figure")
+
+
+def _keys(session: Session) -> Iterator[Finding]:
+    """Exactly the facts that have not ended have a live key, each its own."""
+    ended = set(session.exec(select(Step.entry_id).where(col(Step.state).in_([s.value for s in ENDED]))).all())
+    ended |= {one for one in session.exec(select(Entry.reverses)).all() if one is not None}
+    facts = session.execute(select(Entry.id, Entry.kpi, Entry.natural_key).where(Entry.kind == EntryKind.FACT.value))
+    wanted = {entry_id: (kpi, key) for entry_id, kpi, key in facts.all() if entry_id not in ended}
+    live = {row.entry_id: (row.kpi, row.natural_key) for row in session.exec(select(LiveFact)).all()}
+    for entry_id in sorted({*wanted, *live}):
+        if wanted.get(entry_id) != live.get(entry_id):
+            yield Finding("key", f"entry {entry_id}", "its key is not held, or is held though the entry has ended")
+
+
+def _closes(session: Session) -> Iterator[Finding]:
+    for close in session.exec(select(PeriodClose).order_by(col(PeriodClose.period))).all():
+        if totals_of(session, close.period) != close.totals:
+            yield Finding("total", close.period, "the closed quarter's totals are not what its rows add up to")
+        for model, n, said in ((Entry, close.entries_n, close.entries_hash), (Step, close.steps_n, close.steps_hash)):
+            stored = session.exec(select(model.hash).where(model.seq == n)).first()
+            if n and stored != said:
+                yield Finding("head", close.period, "the chain is not the one that was closed")
+
+
+def _files(session: Session, home: Path) -> Iterator[Finding]:
+    seen: dict[str, bool] = {}
+    for model in (Entry, Step):
+        for items in session.exec(select(model.evidence)).all():
+            for digest in (item["sha256"] for item in items if "sha256" in item):
+                if digest not in seen:
+                    seen[digest] = is_intact(home, digest)
+    for digest in sorted(digest for digest, intact in seen.items() if not intact):
+        yield Finding("evidence", digest, "the file is missing or is not the one that was stored")
