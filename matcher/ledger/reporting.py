@@ -95,7 +95,7 @@ def report(session: Session, given: Report, *, by: str, now: datetime) -> tuple[
             period=period,
             late_for=late_for,
             school_id=given.school_id,
-            company_id=given.company_id,
+            company_id=_company(given, details),
             case_id=given.case_id,
             decision_id=decision_id,
             restates=given.restates,
@@ -149,7 +149,7 @@ def _check_references(session: Session, given: Report, details: Details) -> None
         raise LedgerError(f"there is no alliance {min(missing)!r}", "shares")
     if session.get(School, given.school_id) is None:
         raise LedgerError(f"there is no school {given.school_id!r}; import it first", "school_id")
-    company_id = details.company if isinstance(details, MemberDetails) else given.company_id
+    company_id = _company(given, details)
     if company_id is not None and session.get(Company, company_id) is None:
         raise LedgerError(f"there is no company {company_id!r}; import it first", "company_id")
     person = getattr(details, "person", None)
@@ -157,6 +157,11 @@ def _check_references(session: Session, given: Report, details: Details) -> None
         raise LedgerError("there is no such person; register the person first", "details.person")
     if given.restates is not None:
         entry_of(session, given.restates)
+
+
+def _company(given: Report, details: Details) -> str | None:
+    """A member is the party of its own membership, so that a stake in it bars whoever holds it."""
+    return details.company if isinstance(details, MemberDetails) else given.company_id
 
 
 def _case(session: Session, given: Report) -> Case:
