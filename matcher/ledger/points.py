@@ -27,16 +27,14 @@ from sqlmodel import Session, SQLModel, col, select
 
 from indexer.database import is_duplicate
 from indexer.instants import Instant, day_in_taipei
-from indexer.plain_text import clean
 from indexer.records import Alliance
-from indexer.vocabulary import MAX_ID
-from matcher.ledger.configuration import Configured, current
+from matcher.ledger.configuration import Configured, ShareBp, current
 from matcher.ledger.entries import WHOLE_BP, AlreadyReportedError, LedgerError
+from matcher.ledger.figures import end_of
 from matcher.ledger.periods import subsidy_days
 from matcher.ledger.persons import Person
 from matcher.ledger.rules import RecognitionRules
-from matcher.ledger.sufficiency import statement
-from matcher.ledger.warnings import ShareBp
+from matcher.ledger.sufficiency import stated, statement
 
 
 class ActivityType(BaseModel):
@@ -123,7 +121,7 @@ def earn(
         activity=activity,
         points=types[activity].points,
         occurred_on=occurred_on,
-        source=_said(source, "say where that is written down", "source"),
+        source=stated(source, "say where that is written down", "source"),
         by=by,
         at=now,
     )
@@ -148,7 +146,7 @@ def take_points_back(session: Session, *, row_id: int, reason: str, by: str, now
         activity=row.activity,
         points=row.points,
         occurred_on=row.occurred_on,
-        source=_said(reason, "say why", "reason"),
+        source=stated(reason, "say why", "reason"),
         reverses=row.id,
         by=by,
         at=now,
@@ -164,7 +162,7 @@ def take_points_back(session: Session, *, row_id: int, reason: str, by: str, now
 
 
 def payout(session: Session, *, alliance_id: str, year: int, as_of: datetime) -> Payout:
-    """Return what each person is paid for a subsidy year, by the rules that held at a moment."""
+    """Return what each person is paid for a subsidy year, by the rules that held at a moment, or when it closed."""
     first, last = subsidy_days(year)
     these = (PointRow.alliance_id == alliance_id, col(PointRow.occurred_on).between(first, last))
     earned: defaultdict[str, int] = defaultdict(int)
@@ -172,7 +170,8 @@ def payout(session: Session, *, alliance_id: str, year: int, as_of: datetime) ->
         earned[row.person] += row.points if row.reverses is None else -row.points
     points = {person: sum_ for person, sum_ in sorted(earned.items()) if sum_ > 0}
     own = statement(session, alliance_id=alliance_id, year=year, as_of=as_of)
-    pot = own.own_income_ntd * current(session, PointRules, at=as_of).pot_share_bp // WHOLE_BP
+    rules = current(session, PointRules, at=min(as_of, end_of(last)))
+    pot = own.own_income_ntd * rules.pot_share_bp // WHOLE_BP
     return Payout(alliance_id, year, own.closed, pot, points, apportioned(pot, points))
 
 
@@ -188,10 +187,3 @@ def apportioned(pot_ntd: int, weights: Mapping[str, int]) -> dict[str, int]:
     left = pot_ntd - sum(each for each, _ in parts.values())
     more = set(sorted(parts, key=lambda key: (-parts[key][1], key))[:left])
     return {key: each + (key in more) for key, (each, _) in parts.items()}
-
-
-def _said(text: str, otherwise: str, field: str) -> str:
-    said = clean(text, max_chars=MAX_ID, multiline=False)
-    if not said:
-        raise LedgerError(otherwise, field)
-    return said

@@ -84,17 +84,18 @@ def findings(readings: Sequence[Reading], standing: Sequence[Standing], day: dat
     """
     ended = {one.alliance for one in standing if one.rung in ENDS}
     at = {(one.alliance, one.kpi): one for one in standing}
-    read = {(one.alliance, one.kpi): one for one in readings}
+    read = {(reading.alliance, reading.kpi): reading for reading in readings}
     found = []
-    for (alliance, kpi), reading in read.items():
-        stands = at.get((alliance or "", kpi))
+    for reading in read.values():
+        alliance = reading.alliance
+        stands = at.get((alliance or "", reading.kpi))
         open_ = stands is None or stands.rung is Rung.LIFTED
         if alliance is not None and alliance not in ended and open_ and reading.level is Level.WARNING:
-            found.append(Found(Finding.WARN, alliance, kpi, reading, stands))
-    for (alliance, kpi), one in at.items():
-        if kpi is not None and alliance not in ended:
-            own = read.get((alliance, kpi))
-            found += [Found(finding, alliance, kpi, own, one) for finding in _of_standing(one, own, day)]
+            found.append(Found(Finding.WARN, alliance, reading.kpi, reading, stands))
+    for one in standing:
+        if one.kpi is not None and one.alliance not in ended:
+            own = read.get((one.alliance, one.kpi))
+            found += [Found(finding, one.alliance, one.kpi, own, one) for finding in _of_standing(one, own, day)]
     return found
 
 

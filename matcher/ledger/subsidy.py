@@ -20,13 +20,12 @@ from enum import StrEnum
 from fractions import Fraction
 from typing import ClassVar
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from indexer.vocabulary import MAX_NTD
-from matcher.ledger.configuration import Configured
+from matcher.ledger.configuration import Configured, ShareBp
 from matcher.ledger.entries import WHOLE_BP, LedgerError
 from matcher.ledger.sufficiency import Statement
-from matcher.ledger.warnings import ShareBp
 
 MAX_YEARS = 30
 
@@ -46,6 +45,13 @@ class SubsidyPath(Configured):
     base: Base
     shares_bp: dict[int, ShareBp] = Field(min_length=1)
     last_share_bp: ShareBp = Field(description="For every year after the last one named.")
+
+    @model_validator(mode="after")
+    def _never_rises(self) -> SubsidyPath:
+        down = [*(self.shares_bp[year] for year in sorted(self.shares_bp)), self.last_share_bp]
+        if down != sorted(down, reverse=True):
+            raise ValueError("the subsidy's share never rises from year to year")
+        return self
 
     def share_bp(self, year: int) -> int:
         """Return the share of a year; a year before the first one named has that one's."""

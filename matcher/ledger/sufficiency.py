@@ -168,7 +168,7 @@ def book(
         tier=None if tier is None else tier.value,
         occurred_on=occurred_on,
         amount_ntd=amount_ntd,
-        source=_said(source, "say where the figure comes from", "source"),
+        source=stated(source, "say where the figure comes from", "source"),
         by=by,
         at=now,
     )
@@ -193,7 +193,7 @@ def take_back(session: Session, *, row_id: int, reason: str, by: str, now: datet
         tier=row.tier,
         occurred_on=row.occurred_on,
         amount_ntd=row.amount_ntd,
-        source=_said(reason, "say why", "reason"),
+        source=stated(reason, "say why", "reason"),
         reverses=row.id,
         by=by,
         at=now,
@@ -228,13 +228,18 @@ def statement(session: Session, *, alliance_id: str, year: int, as_of: datetime)
 
 def statements(session: Session, *, alliance_id: str, until: int, as_of: datetime) -> Sequence[Statement]:
     """Return an alliance's statements from the first subsidy year that has a row up to `until`, in their order."""
-    query = select(SufficiencyRow.occurred_on).where(SufficiencyRow.alliance_id == alliance_id)
+    query = select(SufficiencyRow).where(SufficiencyRow.alliance_id == alliance_id)
     first = session.exec(query.order_by(col(SufficiencyRow.occurred_on)).limit(1)).first()
-    years = range(until, until + 1) if first is None else range(min(subsidy_year(first), until), until + 1)
+    years = range(until, until + 1) if first is None else range(min(subsidy_year(first.occurred_on), until), until + 1)
     return [statement(session, alliance_id=alliance_id, year=year, as_of=as_of) for year in years]
 
 
-def _said(text: str, otherwise: str, field: str) -> str:
+def stated(text: str, otherwise: str, field: str) -> str:
+    """Return a text of one line as it may be stored.
+
+    Raises:
+        LedgerError: it is empty; the message is `otherwise`.
+    """
     said = clean(text, max_chars=MAX_ID, multiline=False)
     if not said:
         raise LedgerError(otherwise, field)

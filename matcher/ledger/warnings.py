@@ -18,18 +18,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from sqlmodel import Session
 
-from matcher.ledger.configuration import Configured
+from matcher.ledger.configuration import Configured, ShareBp
 from matcher.ledger.entries import WHOLE_BP
 from matcher.ledger.figures import Figures, Status, entries_behind
 from matcher.ledger.kpis import Kpi
 from matcher.ledger.periods import last_quarter_over, year_of
-
-ShareBp = Annotated[int, Field(ge=0, le=WHOLE_BP)]
 
 
 class Pace(BaseModel):
