@@ -57,10 +57,10 @@ def review_pack(
     """
     known = session.exec(select(Alliance.id).where(col(Alliance.id).in_(alliances))).all()
     missing = sorted(set(alliances) - set(known))
-    if missing or not alliances:
-        raise LedgerError(
-            f"there is no alliance {missing[0]!r}" if missing else "name the group's alliances", "alliances"
-        )
+    if not alliances:
+        raise LedgerError("name the group's alliances", "alliances")
+    if missing:
+        raise LedgerError(f"there is no alliance {missing[0]!r}", "alliances")
     review = Review(session, sorted(known), as_of, aims)
     return ReportDocument(
         name="review_pack",
