@@ -13,10 +13,11 @@ from __future__ import annotations
 from datetime import datetime
 from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 import orjson
 from pydantic import BaseModel, ConfigDict
+from pydantic import Field as Bounded
 from sqlalchemy import JSON, CheckConstraint, Column, UniqueConstraint
 from sqlmodel import Field, Session, SQLModel, col, select
 
@@ -24,6 +25,9 @@ from indexer.instants import Instant
 from matcher import people  # noqa: F401 (its table is referred to)
 
 DEFAULTS = Path(__file__).parent / "defaults"
+
+ShareBp = Annotated[int, Bounded(ge=0, le=10_000)]
+"""A share in basis points: the whole is 10,000."""
 
 
 class Configured(BaseModel):

@@ -31,6 +31,18 @@ def last_day(quarter: str) -> date:
     return date(year, 3 * number - 2, 1) - timedelta(days=1)
 
 
+def first_day(quarter: str) -> date:
+    """Return the first day of a quarter."""
+    year, number = _parts(quarter)
+    return date(year, 3 * number - 2, 1)
+
+
+def last_quarter_over(day: date) -> str:
+    """Return the last quarter that is over once a day has ended: on 30 June that is the second of its year."""
+    now = quarter_of(day)
+    return now if day == last_day(now) else quarter_of(first_day(now) - timedelta(days=1))
+
+
 def year_of(quarter: str) -> int:
     """Return the KPI year of a quarter, in the common era."""
     return _parts(quarter)[0]
@@ -54,6 +66,11 @@ def common_year(year: int) -> int:
 def subsidy_year(day: date) -> int:
     """Return the subsidy year that a day belongs to, named by the year in which it closes (31 August)."""
     return day.year if (day.month, day.day) <= (8, 31) else day.year + 1
+
+
+def subsidy_days(year: int) -> tuple[date, date]:
+    """Return the first and the last day of a subsidy year: 1 September of the year before, 31 August."""
+    return date(year - 1, 9, 1), date(year, 8, 31)
 
 
 def _parts(quarter: str) -> tuple[int, int]:

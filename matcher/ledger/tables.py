@@ -9,11 +9,15 @@ from matcher.ledger import (
     closing,
     configuration,
     entries,
+    gender,
+    ladder,
     motions,
     persons,
+    points,
     school_totals,
     similar,
     steps,
+    sufficiency,
 )
 
 __all__ = [
@@ -22,9 +26,13 @@ __all__ = [
     "closing",
     "configuration",
     "entries",
+    "gender",
+    "ladder",
     "motions",
     "persons",
+    "points",
     "school_totals",
     "similar",
     "steps",
+    "sufficiency",
 ]

@@ -1,0 +1,172 @@
+"""The review pack shows a group's quarter from one state of the ledger; the sufficiency report an alliance's year."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+
+import pytest
+from sqlalchemy import Engine
+from sqlmodel import Session
+
+from indexer.database import reading, writing
+from indexer.vocabulary import Tier
+from matcher.ledger.document import ReportDocument
+from matcher.ledger.entries import LedgerError
+from matcher.ledger.figures import end_of, figures
+from matcher.ledger.kpis import Kpi
+from matcher.ledger.ladder import warn
+from matcher.ledger.recognition import check, recognise
+from matcher.ledger.reporting import report
+from matcher.ledger.review import Review
+from matcher.ledger.review_pack import review_pack
+from matcher.ledger.subsidy import SubsidyPath, needed_income
+from matcher.ledger.sufficiency import Item, book
+from matcher.ledger.sufficiency_report import sufficiency_report
+from matcher.ledger.warnings import Aim
+from tests.ledger_world import NOON, LedgerWorld, build_ledger_world, money, recognised
+
+JULY = datetime(2019, 7, 10, 4, 0, tzinfo=UTC)
+DAY = date(2019, 7, 10)
+AIMS = [Aim(Kpi.MONEY, 2019, 1_000_000_000), Aim(Kpi.JOBS, 2019, 0)]
+
+
+@pytest.fixture
+def world(engine: Engine) -> LedgerWorld:
+    return build_ledger_world(engine)
+
+
+def _rows(document: ReportDocument, title: str) -> list[list[object]]:
+    (table,) = [one for one in document.tables if one.title.en == title]
+    assert all(len(row) == len(table.columns) for row in table.rows)
+    return [[getattr(cell.value, "en", cell.value) for cell in row] for row in table.rows]
+
+
+def _pack(session: Session, alliances: list[str], day: date = DAY) -> ReportDocument:
+    return review_pack(session, alliances=alliances, as_of=day, aims=AIMS, now=JULY)
+
+
+def _quarter(session: Session, world: LedgerWorld) -> None:
+    """Two recognised results of which one is shared, a look-alike that is held, large money that waits for a second."""
+    recognised(session, world, money(shares={"al-a": 6_000, "al-b": 4_000}))
+    alike = money("money-0002", details={"contract": "Z-9"}, shares={"al-b": 10_000}, value_added="另一合約")
+    report(session, alike, by=world.people["other_reporter"], now=NOON)
+    large = money("money-0003", amount=9_000_000, details={"payer": "磐石重工", "contract": "B-1"})
+    report(session, large, by=world.people["reporter"], now=NOON)
+    check(session, entry_id="money-0003", by=world.people["committee"], now=NOON)
+    assert recognise(session, entry_id="money-0003", by=world.people["office"], now=JULY, note="大額") is not None
+
+
+def test_the_pack_shows_the_quarter_of_a_group(engine: Engine, world: LedgerWorld) -> None:
+    with writing(engine) as session:
+        _quarter(session, world)
+        pack = _pack(session, ["al-a"])
+        folded = figures(session, as_of=end_of(DAY))
+    reported = [(row[0], row[2], row[3], row[6]) for row in _rows(pack, "what was reported")]
+    assert reported == [
+        ("money-0001", 1_000_000, "al-a 60 %, al-b 40 %", "recognised"),
+        ("money-0003", 9_000_000, "al-a 100 %", "checked"),
+    ]
+    assert [row[0] for row in _rows(pack, "evidence")] == ["money-0001", "money-0003"]
+    assert _rows(pack, "evidence")[0][1:] == ["合約", "https://example.org/contract"]
+    assert [row[:3] for row in _rows(pack, "claims that look alike")] == [["money-0002", "甲公司", 1_000_000]]
+    assert _rows(pack, "claims that look alike")[0][4:7] == ["money-0001", "甲公司", 1_000_000]
+    assert [row[2] for row in _rows(pack, "values added")] == ["聯盟專家促成合約"] * 2
+    own = folded.amount_bp(Kpi.MONEY, years=[2019], alliance="al-a") // 10_000
+    assert ["al-a", "industry money into academia", 600_000, 600_000] in _rows(pack, "recognised figures")
+    assert own == 600_000
+    assert _rows(pack, "motions that wait for a second person") == [["recognise", "money-0003", "大額", DAY]]
+    school = _rows(pack, "school totals")
+    assert school == [["一號大學", 900_000_000, 1_000_000, 1 / 900, "校務公開資訊"]]
+    assert [head.chain for head in pack.heads] == ["entries", "steps"]
+
+
+def test_the_pack_of_the_other_group_does_not_show_what_is_not_its_own(engine: Engine, world: LedgerWorld) -> None:
+    with writing(engine) as session:
+        _quarter(session, world)
+        pack = _pack(session, ["al-b"])
+    assert [row[0] for row in _rows(pack, "what was reported")] == ["money-0001", "money-0002"]
+    assert _rows(pack, "motions that wait for a second person") == []
+
+
+def test_warnings_and_their_rungs_are_in_the_pack(engine: Engine, world: LedgerWorld) -> None:
+    with writing(engine) as session:
+        recognised(session, world, money())
+        review = Review(session, ["al-a"], DAY, AIMS)
+        before = _pack(session, ["al-a"])
+        assert _rows(before, "what waits for a decision") == [
+            ["al-a", "industry money into academia", "a warning is proposed"]
+        ]
+        (gap,) = [one for one in review.read if one.kpi is Kpi.MONEY]
+        warn(session, gap=gap, reason="落後", by=world.people["office"], now=JULY)
+        after = _pack(session, ["al-a"], date(2019, 7, 20))
+    # 555 basis points of 10 億, of which 15 % are expected by the first quarter, settled after 45 days.
+    money_row = next(
+        row for row in _rows(after, "figures beside their pace") if row[1] == "industry money into academia"
+    )
+    assert money_row[2:] == [55_500_000, 8_325_000, 1_000_000, 0, 7_325_000, "behind enough for a warning"]
+    assert _rows(after, "warnings and their rungs") == [
+        ["al-a", "industry money into academia", "warning", DAY, 10, "落後", None]
+    ]
+    assert [row[2] for row in _rows(after, "what waits for a decision")] == ["warned, and no improvement plan yet"]
+
+
+@pytest.mark.parametrize(
+    ("moment", "day", "shown"),
+    [
+        # 15:59 UTC on 31 December is the last minute of the year in Taipei, 16:00 the first of the next.
+        (datetime(2019, 12, 31, 15, 59, tzinfo=UTC), date(2019, 12, 31), True),
+        (datetime(2019, 12, 31, 16, 0, tzinfo=UTC), date(2019, 12, 31), False),
+        (datetime(2019, 12, 31, 16, 0, tzinfo=UTC), date(2020, 1, 1), True),
+        (datetime(2019, 9, 30, 16, 0, tzinfo=UTC), date(2020, 1, 1), True),
+        (datetime(2019, 9, 30, 15, 59, tzinfo=UTC), date(2020, 1, 1), False),
+    ],
+)
+def test_the_quarter_begins_and_ends_at_midnight_in_taipei(
+    engine: Engine, world: LedgerWorld, moment: datetime, day: date, shown: bool
+) -> None:
+    with writing(engine) as session:
+        report(session, money(), by=world.people["reporter"], now=moment)
+        pack = _pack(session, ["al-a"], day)
+    assert bool(_rows(pack, "what was reported")) is shown
+
+
+def test_a_group_has_alliances(engine: Engine, world: LedgerWorld) -> None:
+    with reading(engine) as session:
+        for group, message in (([], "name the group's alliances"), (["al-a", "al-x"], "no alliance 'al-x'")):
+            with pytest.raises(LedgerError, match=message):
+                _pack(session, group)
+
+
+def test_the_sufficiency_report_adds_up(engine: Engine, world: LedgerWorld) -> None:
+    rows = [
+        (Item.MEMBER_FEES, Tier.GOLD, date(2018, 8, 31), 100_000),
+        (Item.MEMBER_FEES, Tier.GOLD, date(2018, 9, 1), 150_000),
+        (Item.PERSONNEL, None, date(2018, 9, 1), 500_000),
+        (Item.SUBSIDY, None, date(2018, 9, 1), 400_000),
+    ]
+    with writing(engine) as session:
+        for item, tier, day, amount in rows:
+            book(
+                session,
+                alliance_id="al-a",
+                item=item,
+                tier=tier,
+                occurred_on=day,
+                amount_ntd=amount,
+                source="傳票",
+                by=world.people["reporter"],
+                now=JULY,
+            )
+        path = SubsidyPath.model_validate(
+            {"note": "", "base": "expenses", "shares_bp": {2018: 10_000}, "last_share_bp": 4_000}
+        )
+        needed = needed_income(path, expenses_ntd={2020: 500_000}, own_income_ntd=150_000, growth_bp=0)
+        made = sufficiency_report(session, alliance_id="al-a", year=2019, as_of=DAY, now=JULY, needed=needed)
+        with pytest.raises(LedgerError, match="no alliance"):
+            sufficiency_report(session, alliance_id="al-x", year=2019, as_of=DAY, now=JULY)
+    statement = {row[0]: row[1:] for row in _rows(made, "income and expense statement")}
+    assert statement["own income"] == [100_000, 150_000]
+    assert statement["balance"] == [100_000, 50_000]
+    assert _rows(made, "own-income share")[1] == ["108", 150_000, 0.3, 0.2, "yes", "yes"]
+    assert _rows(made, "what own income must be") == [["109", 500_000, 200_000, 300_000, 150_000, 150_000]]
+    assert [note.en for note in made.notes][-1] == "the year has not closed yet"
