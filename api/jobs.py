@@ -317,7 +317,8 @@ def parts_done(session: Session, job_id: str) -> set[int]:
 
 def results(session: Session, job_id: str) -> list[dict[str, Any]]:
     """Return what the parts came to, in their order."""
-    return list(session.exec(select(JobPart.result).where(JobPart.job_id == job_id).order_by(col(JobPart.n))).all())
+    parts = session.exec(select(JobPart.result).where(JobPart.job_id == job_id).order_by(col(JobPart.n))).all()
+    return [dict(part) for part in parts]
 
 
 def counts(session: Session) -> dict[tuple[str, str], int]:
