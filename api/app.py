@@ -24,7 +24,7 @@ from api.event_log import RequestLog, configure_log
 from api.job_runner import JobRunner
 from api.policy import POLICY
 from api.problems import Problem, answer, register
-from api.routes import cases, health, job_events, jobs, labs, needs, pairings, people
+from api.routes import cases, exports, health, job_events, jobs, labs, needs, pairings, people
 from api.stopping import heed_signals
 from api.uploads import MAX_FILE_BYTES, Uploads
 from indexer.database import open_engine
@@ -84,7 +84,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.stopping = threading.Event()
     app.state.jobs = JobRunner(engine, app.state.live, app.state.stopping, settings.job_lease_s)
     app.state.uploads = Uploads()
-    for module in (needs, pairings, cases, labs, people, jobs, job_events, health):
+    for module in (needs, pairings, cases, labs, people, jobs, job_events, exports, health):
         app.include_router(module.router)
     register(app)
     try:

@@ -7,6 +7,7 @@ found and taken up by whichever process looks next.
 
 from __future__ import annotations
 
+import os
 import secrets
 import threading
 import time
@@ -112,12 +113,12 @@ class JobRunner:
             if not is_waiting(session, now()):
                 return None
         with writing(self._engine) as session:
-            return claim(session, worker=secrets.token_hex(8), lease_s=self._lease_s, now=now())
+            return claim(session, worker=f"{os.getpid()}-{secrets.token_hex(8)}", lease_s=self._lease_s, now=now())
 
     def _run(self, job: Claimed) -> None:
         begun = time.perf_counter()
         running = Running(self._engine, job, self._lease_s, self._stopping)
-        self._log.info("job begun", job=job.id, kind=job.kind.value, account=job.account_id)
+        self._log.info("job begun", job=job.id, kind=job.kind.value, account=job.account_id, worker=job.worker)
         try:
             with running.kept():
                 state, refusal = self._outcome(running)
