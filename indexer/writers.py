@@ -142,8 +142,7 @@ def _cell(sheet: Any, value: Value) -> Any:
 
 def _csv_lines(rows: Iterable[list[Value]]) -> bytes:
     lines = io.StringIO(newline="")
-    # All texts in quotes: where a program splits by semicolons, none of their parts becomes a cell of its own.
-    csv.writer(lines, quoting=csv.QUOTE_NONNUMERIC).writerows(rows)
+    csv.writer(lines).writerows(rows)
     return lines.getvalue().encode()
 
 

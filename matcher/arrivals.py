@@ -13,7 +13,7 @@ from sqlmodel import Session
 from indexer.importing import ImportReport
 from indexer.records import Alliance
 from indexer.vocabulary import Kind
-from matcher.clients import take_on
+from matcher.clients import Client
 from matcher.intake import IntakeError, adopt
 
 
@@ -46,5 +46,9 @@ def hand_over(
     if report.kind is Kind.NEEDS:
         adopt(session, need_ids=report.created_ids, alliance_id=alliance_id, by=by, now=now)
     if report.kind is Kind.COMPANIES:
-        for company_id in report.created_ids:
-            take_on(session, company_id=company_id, alliance_id=alliance_id, expert_id=expert_id, now=now)
+        # Nobody can look after them yet: they were created in this transaction.
+        session.add_all(
+            Client(company_id=company_id, alliance_id=alliance_id, expert_id=expert_id, since=now)
+            for company_id in report.created_ids
+        )
+        session.flush()
