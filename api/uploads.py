@@ -19,6 +19,8 @@ MAX_FILE_BYTES = 64 * 2**20
 MAX_AT_ONCE = 4
 """Files that a server process receives at a time."""
 WITHIN_S = 300.0
+_NO_MORE = {"Connection": "close"}
+"""Ends the connection too: what is still to come on it would have to be read to its end."""
 
 
 class Uploads:
@@ -38,10 +40,11 @@ class Uploads:
                 with anyio.fail_after(WITHIN_S):
                     content = b"".join([chunk async for chunk in request.stream()])
             except TimeoutError as error:
-                raise ProblemError(408, "too-slow", f"the file did not come within {WITHIN_S:.0f} s") from error
+                detail = f"the file did not come within {WITHIN_S:.0f} s"
+                raise ProblemError(408, "too-slow", detail, None, _NO_MORE) from error
             except ClientDisconnect as error:
                 # Either the client is gone and reads nothing, or it sent more than may come.
-                raise ProblemError(413, "too-large", f"at most {MAX_FILE_BYTES} bytes") from error
+                raise ProblemError(413, "too-large", f"at most {MAX_FILE_BYTES} bytes", None, _NO_MORE) from error
         if not content:
             raise ProblemError(422, "invalid", "send the file's content as the request body", "body")
         return content

@@ -111,11 +111,11 @@ def _reached(who: str, permission: Permission, parameter: str, thing: str) -> bo
     # Sharing the labs' records is the product's purpose: an expert asks of any lab which needs it should hear of.
     if reach is Reach.ALL or (parameter == "lab_id" and permission == (Resource.MATCH, Action.READ)):
         return True
-    if parameter == "job_id":
-        return who == ("expert" if thing == "own" else "stranger")
     if role in (Role.EXPERT, Role.LEAD):
         return scope == (OWN_ALLIANCE if thing == "own" else "al-b") and not (
-            parameter == "company_id" and thing == "foreign"
+            (parameter == "company_id" and thing == "foreign")
+            # A job is its person's, not the alliance's.
+            or (parameter == "job_id" and who not in ("expert", "stranger"))
         )
     if role is Role.COMPANY:
         return scope == (OWN_COMPANY if thing == "own" else "nobody's")
