@@ -77,6 +77,13 @@ def _bad_rows_are_reported(server: Served) -> None:
     places = [(item["file"], item["row"], item["field"]) for item in result["problems"]]
     assert places == [("needs.jsonl", 2, "title"), ("needs.jsonl", 3, "year")]
     assert server.ask("colleague", "GET", "/api/needs/own-1").json()["alliance"] == "al-a"
+    once = {"name": "needs.jsonl"}, {"Idempotency-Key": "k1"}, content
+    ids = {
+        job_of(server.ask("expert", "POST", "/api/imports", params=p, headers=h, content=c)) for p, h, c in [once] * 2
+    }
+    assert len(ids) == 1
+    other = server.ask("expert", "POST", "/api/imports", params=once[0], headers=once[1], content=content + b"\n")
+    assert (other.status_code, other.json()["type"]) == (422, "urn:gloria:problem:key-reused")
     garbage = result_of(server, "expert", job_of(upload(server, "expert", "needs.xlsx", b"PK garbage")))
     assert (garbage["created"], garbage["refused"]) == (0, 1)
 
