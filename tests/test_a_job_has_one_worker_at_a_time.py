@@ -47,7 +47,7 @@ def _asked(session: Session, account_id: str, name: str) -> str:
     return ask_for(
         session,
         kind=JobKind.IMPORT,
-        known.account_id,
+        account_id=account_id,
         alliance_id=None,
         parameters={"name": name},
         now=NOW,
