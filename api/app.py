@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from importlib.metadata import version
 from typing import Any
 
+from anyio import CapacityLimiter
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -20,14 +21,19 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api import tables  # noqa: F401 (all models must be known before the first query)
 from api.asking import Limiter
 from api.event_log import RequestLog, configure_log
+from api.job_runner import JobRunner
 from api.policy import POLICY
 from api.problems import Problem, answer, register
-from api.routes import cases, health, labs, needs, pairings, people
+from api.routes import cases, exports, health, job_events, jobs, labs, needs, pairings, people
+from api.stopping import heed_signals
+from api.uploads import MAX_FILE_BYTES, Uploads
 from indexer.database import open_engine
 from indexer.settings import Settings
 from matcher.live import LiveMatcher
 
 MAX_BODY_BYTES = 4 * 2**20
+BODY_LIMITS = {("POST", "/api/imports"): MAX_FILE_BYTES}
+"""The routes that take more: each receives its body only after it knows who sends it, and few at a time."""
 OPEN_ROUTES = frozenset(
     {
         ("POST", "/api/session"),
@@ -75,9 +81,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.engine = engine
     app.state.live = LiveMatcher(settings, engine)
     app.state.limiter = Limiter(settings.requests_per_minute)
-    for router in (needs.router, pairings.router, cases.router, labs.router, people.router):
-        app.include_router(router)
-    app.include_router(health.router)
+    app.state.stopping = threading.Event()
+    app.state.jobs = JobRunner(engine, app.state.live, app.state.stopping, settings.job_lease_s)
+    app.state.uploads = Uploads()
+    for module in (needs, pairings, cases, labs, people, jobs, job_events, exports, health):
+        app.include_router(module.router)
     register(app)
     try:
         _check_policy(app)
@@ -111,7 +119,11 @@ def permissions(app: FastAPI) -> Iterator[tuple[str, str, Any]]:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     # Models take seconds to load: the server answers everything else meanwhile.
     threading.Thread(target=app.state.live.warm, name="warm", daemon=True).start()
+    heed_signals(app.state.stopping)
+    app.state.looking = CapacityLimiter(job_events.LOOKING_THREADS)
+    app.state.jobs.start()
     yield
+    app.state.jobs.stop()
     app.state.live.close()
     app.state.engine.dispose()
 
@@ -132,10 +144,11 @@ class Guard:
             await answer(400, "bad-request", "the address has the character NUL")(scope, receive, _guarded(send))
             return
         announced = dict(scope["headers"]).get(b"content-length", b"0")
-        if not announced.isdigit() or int(announced) > MAX_BODY_BYTES:
-            await answer(413, "too-large", f"at most {MAX_BODY_BYTES} bytes")(scope, receive, _guarded(send))
+        most = BODY_LIMITS.get((scope["method"], scope["path"]), MAX_BODY_BYTES)
+        if not announced.isdigit() or int(announced) > most:
+            await answer(413, "too-large", f"at most {most} bytes")(scope, receive, _guarded(send))
             return
-        await self.app(scope, _counted(receive), _guarded(send))
+        await self.app(scope, _counted(receive, most), _guarded(send))
 
 
 def _guarded(send: Send) -> Send:
@@ -147,14 +160,14 @@ def _guarded(send: Send) -> Send:
     return guarded
 
 
-def _counted(receive: Receive) -> Receive:
+def _counted(receive: Receive, most: int) -> Receive:
     taken = 0
 
     async def counted() -> Message:
         nonlocal taken
         message = await receive()
         taken += len(message.get("body", b""))
-        if taken > MAX_BODY_BYTES:
+        if taken > most:
             # An announced length was checked before; this one sent more than it said, or said nothing.
             return {"type": "http.disconnect"}
         return message

@@ -9,7 +9,7 @@ is read in the same transaction, so that a withdrawn role bites at once.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
@@ -120,21 +120,38 @@ class Asking:
         Raises:
             ProblemError: 401 not signed in, 403 never allowed to this role or key, 429 too many requests.
         """
+        proof, who = self._recognised(session)
+        self.request.state.principal_id = who.id
+        self.request.app.state.limiter.count(who.id)
+        self._check(proof, who)
+        return who
+
+    def still_admitted(self, session: Session) -> Principal:
+        """Do as `admitted` for this moment, for an answer that takes long: the request was counted before.
+
+        Raises:
+            ProblemError: 401 no longer signed in, 403 no longer allowed.
+        """
+        proof, who = replace(self, at=now())._recognised(session)
+        self._check(proof, who)
+        return who
+
+    def _recognised(self, session: Session) -> tuple[Proof, Principal]:
         proof = self._proof(session)
         who = None if proof is None else principal(session, proof.account_id)
         if proof is None or who is None:
             raise ProblemError(
                 401, "unauthenticated", "sign in, or send a valid key", None, {"WWW-Authenticate": "Bearer"}
             )
-        self.request.state.principal_id = who.id
-        self.request.app.state.limiter.count(who.id)
+        return proof, who
+
+    def _check(self, proof: Proof, who: Principal) -> None:
         if self.request.method not in SAFE_METHODS and not proof.may_write:
             raise forbidden("this key may only read")
         if not reaches(who, self.resource, self.action):
             raise forbidden(
                 f"none of your roles may {self.action.replace('_', ' ')} a {self.resource.replace('_', ' ')}"
             )
-        return who
 
     def _proof(self, session: Session) -> Proof | None:
         scheme, _, secret = self.request.headers.get("Authorization", "").partition(" ")

@@ -117,6 +117,13 @@ class ContactBody(_Body):
     next_on: date | None = Field(default=None, examples=["2026-12-01"])
 
 
+class MatchBatchBody(_Body):
+    """Which needs to rank; without them all open ones of the own alliance."""
+
+    needs: list[Word] | None = Field(default=None, min_length=1, max_length=5_000, examples=[["need-1-01"]])
+    top: int = Field(default=10, ge=1, le=100, description="How many labs for each.")
+
+
 class StakeBody(_Body):
     """A declared interest."""
 

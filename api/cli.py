@@ -14,7 +14,7 @@ from typing import Annotated, TextIO
 import typer
 from typer.core import TyperGroup
 
-from api import demo, doctor, evaluating, importing, indexing, matching, serving, users
+from api import demo, doctor, evaluating, exporting, importing, indexing, matching, serving, users
 from api.refusals import refusal
 from api.screen import Language, Screen, write_document
 
@@ -61,6 +61,7 @@ def gloria(
 
 app.command("demo")(demo.show_demo)
 app.command("import")(importing.import_records)
+app.command("export")(exporting.export)
 app.command("reindex")(indexing.rebuild)
 app.command("match")(matching.match)
 app.command("run")(matching.run)

@@ -55,7 +55,10 @@ def import_records(
 def _import_one(
     screen: Screen, session: Session, path: Path, kind: Kind | None, dry_run: bool, alliance: str | None, *, quiet: bool
 ) -> dict[str, object]:
+    from datetime import UTC, datetime
+
     from indexer.importing import import_file
+    from matcher.arrivals import hand_over
 
     try:
         report = import_file(session, path, kind, dry_run)
@@ -64,27 +67,9 @@ def _import_one(
         screen.complain(told.message if told else str(error))
         return {"file": str(path), "error": told.message if told else str(error), "refused": 0, "errors": 1}
     if alliance is not None and not dry_run:
-        _hand_over(session, report, alliance)
+        hand_over(session, report, alliance_id=alliance, by=None, expert_id=None, now=datetime.now(UTC))
     session.commit()
     return _reported(screen, path, report, dry_run, quiet=quiet)
-
-
-def _hand_over(session: Session, report: ImportReport, alliance_id: str) -> None:
-    """Give what was created to an alliance: needs come in, companies join the portfolio."""
-    from datetime import UTC, datetime
-
-    from indexer.records import Alliance
-    from matcher.clients import take_on
-    from matcher.intake import adopt
-
-    if session.get(Alliance, alliance_id) is None:
-        raise RefusedError(f"there is no alliance {alliance_id}; import it first: gloria import alliances.jsonl")
-    now = datetime.now(UTC)
-    if report.kind is Kind.NEEDS:
-        adopt(session, need_ids=report.created_ids, alliance_id=alliance_id, by=None, now=now)
-    if report.kind is Kind.COMPANIES:
-        for company_id in report.created_ids:
-            take_on(session, company_id=company_id, alliance_id=alliance_id, expert_id=None, now=now)
 
 
 def _reported(screen: Screen, path: Path, report: ImportReport, dry_run: bool, *, quiet: bool) -> dict[str, object]:

@@ -8,9 +8,12 @@ not lines; like the log it knows routes and never what was sent.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
 
 SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """Set, before this module is loaded, to the folder in which several workers add up their figures."""
@@ -26,10 +29,26 @@ def count_request(method: str, route: str, status: int, duration_s: float) -> No
     _duration_s.labels(method, route).observe(duration_s)
 
 
-def exposition() -> bytes:
-    """Return all figures as text, of all workers."""
+class _Jobs(Collector):
+    """Counts of the moment, which are the database's and not a worker's."""
+
+    def __init__(self, jobs: Mapping[tuple[str, str], int]) -> None:
+        self._jobs = jobs
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield them."""
+        family = GaugeMetricFamily("gloria_jobs", "Jobs that are kept, by kind and state.", labels=["kind", "state"])
+        for labels, n in sorted(self._jobs.items()):
+            family.add_metric(list(labels), n)
+        yield family
+
+
+def exposition(jobs: Mapping[tuple[str, str], int]) -> bytes:
+    """Return all figures as text, of all workers; `jobs` is how many there are by kind and state."""
+    counted = CollectorRegistry()
+    counted.register(_Jobs(jobs))
     if os.environ.get(SHARED_FOLDER):
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-        return generate_latest(registry)
-    return generate_latest()
+        return generate_latest(registry) + generate_latest(counted)
+    return generate_latest() + generate_latest(counted)

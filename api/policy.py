@@ -4,7 +4,7 @@ In: roles. Out: for each resource and action the reach of each role. It exists a
 the only place where a permission is written down: routes name a resource and an
 action, and an application with a route that names none does not start.
 
-Reach: `OWN` is what the person's own company or lab has, `ALLIANCE` what the own
+Reach: `OWN` is what the person's own company or lab has, or the jobs that the person asked for, `ALLIANCE` what the own
 alliance has or what was shared with it, `RELEASED` what was made known to the
 person's company or lab, `ALL` everything.
 """
@@ -39,6 +39,9 @@ class Resource(StrEnum):
     RELEASED_LAB = "released_lab"
     STAKE = "stake"
     ACCOUNT = "account"
+    IMPORT = "import"
+    JOB = "job"
+    JOB_RESULT = "job_result"
 
 
 class Action(StrEnum):
@@ -57,6 +60,8 @@ class Action(StrEnum):
     MOVE = "move"
     CONTACT = "contact"
     BREAK_GLASS = "break_glass"
+    REGISTER = "register"
+    CANCEL = "cancel"
 
 
 _STAFF = (Role.EXPERT, Role.LEAD)
@@ -97,6 +102,15 @@ POLICY: dict[tuple[Resource, Action], dict[Role, Reach]] = {
     (Resource.COMPANY, Action.LIST): _staff(Reach.ALLIANCE) | _OFFICE | {Role.COMPANY: Reach.OWN},
     (Resource.COMPANY, Action.CONTACT): _staff(Reach.ALLIANCE),
     (Resource.QUEUE, Action.READ): _staff(Reach.ALLIANCE),
+    # An alliance brings in needs and companies. To register labs, their evidence, schools and alliances is the
+    # office's: a lab's profile is its researcher's to change, the rest is the programme's.
+    (Resource.IMPORT, Action.CREATE): _staff(Reach.ALLIANCE) | _OFFICE,
+    (Resource.IMPORT, Action.REGISTER): _OFFICE,
+    (Resource.JOB, Action.LIST): _staff(Reach.OWN) | _OFFICE,
+    (Resource.JOB, Action.READ): _staff(Reach.OWN) | _OFFICE,
+    (Resource.JOB, Action.CANCEL): _staff(Reach.OWN) | _OFFICE,
+    # The office reads results that hold ids only; what an import says of a file, only who sent it.
+    (Resource.JOB_RESULT, Action.READ): _staff(Reach.OWN) | _OFFICE,
     (Resource.STAKE, Action.LIST): dict.fromkeys(Role, Reach.OWN),
     (Resource.STAKE, Action.CREATE): dict.fromkeys(Role, Reach.OWN),
     (Resource.ACCOUNT, Action.LIST): _OFFICE,

@@ -17,6 +17,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
+from api.jobs import JobError
 from indexer.batching import EncodingBusyError
 from indexer.database import RETRY_AFTER_S, BusyError, DatabaseGoneError
 from indexer.encoder import EncoderError
@@ -85,6 +86,7 @@ _TITLES = {
     404: "Not found",
     405: "Method not allowed",
     406: "Not acceptable",
+    408: "Too slow",
     409: "In conflict with what is stored",
     412: "Changed in the meantime",
     413: "Too large",
@@ -110,6 +112,7 @@ TABLE: tuple[tuple[type[Exception], int, str], ...] = (
     (AlreadyDecidedError, 409, "already-decided"),
     (DecisionError, 422, "decision"),
     (IntakeError, 409, "intake"),
+    (JobError, 409, "job"),
     (ReleaseError, 409, "release"),
     (PeopleError, 422, "people"),
     (ProfileError, 422, "profile"),

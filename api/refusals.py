@@ -72,6 +72,7 @@ TABLE: dict[str, Callable[[Any], Refusal]] = {
     "indexer.reindex.ReindexError": _as_it_says,
     "indexer.schema.SchemaError": _as_it_says,
     "indexer.snapshot.SnapshotError": _as_it_says,
+    "matcher.intake.IntakeError": _as_it_says,
     "matcher.judgements.EvaluationError": _as_it_says,
     "matcher.pairings.UnknownRecordError": _as_it_says,
     "matcher.people.PeopleError": _as_it_says,

@@ -7,6 +7,7 @@ templates share one table: what a template explains is what a reader accepts.
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
 
+from indexer.formulas import unguarded
 from indexer.plain_text import shown
 from indexer.values import as_text, is_blank
 from indexer.vocabulary import (
@@ -60,6 +62,8 @@ class Column:
 
 
 _SEPARATORS = {Cell.WORDS: re.compile("[;；、\n]"), Cell.TEXTS: re.compile("[;；\n]")}
+_JSON_ARRAYS = {Cell.WORDS: ('["',), Cell.TEXTS: ('["',), Cell.ASKS: ('[{"',)}
+"""How a cell begins that holds a JSON array."""
 _WORDS_EN, _WORDS_ZH = "Separate with ; or line breaks.", "以；或換行分隔。"
 _ID_EN, _ID_ZH = "Required. 1 to 200 characters, no blanks.", "必填。1 至 200 字元，不含空白。"
 _DATE_EN, _DATE_ZH = "2019-08-31 or 民國108年8月31日.", "2019-08-31 或民國108年8月31日。"
@@ -218,13 +222,26 @@ def json_value(column: Column, cell: object) -> Any:
     """
     if is_blank(cell):
         return None
+    if isinstance(cell, str):
+        cell = unguarded(cell)
     if column.cell is Cell.ONE:
         return cell
     text = as_text(cell).replace("\r\n", "\n").replace("\r", "\n")
+    if text.startswith(_JSON_ARRAYS.get(column.cell, ())) and (listed := _json_array(text)) is not None:
+        return listed
     if column.cell in _SEPARATORS:
         return [part.strip() for part in _SEPARATORS[column.cell].split(text) if part.strip()]
     lines = [line.strip() for line in text.split("\n") if line.strip()]
     return [_ask(line) if column.cell is Cell.ASKS else _partner(line) for line in lines]
+
+
+def _json_array(text: str) -> list[Any] | None:
+    """Return the values of a cell that an export wrote as a JSON array, because they hold separators themselves."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, list) else None
 
 
 def _ask(line: str) -> dict[str, str] | str:

@@ -44,6 +44,7 @@ class ImportReport:
     refused: int = 0
     problems: list[RowProblem] = field(default_factory=list)
     created_ids: tuple[str, ...] = ()
+    updated_ids: tuple[str, ...] = ()
 
     @property
     def errors(self) -> list[RowProblem]:
@@ -82,17 +83,18 @@ def import_file(session: Session, path: Path, kind: Kind | str | None = None, dr
         OSError: the file cannot be read. Bad content is reported, never raised.
         ValueError: the kind does not exist.
     """
-    return _store(session, read(path, None if kind is None else Kind(kind)), dry_run)
+    return import_reading(session, read(path, None if kind is None else Kind(kind)), dry_run)
 
 
 def import_rows(
     session: Session, kind: Kind | str, rows: Iterable[Mapping[str, Any]], name: str = "rows", dry_run: bool = False
 ) -> ImportReport:
     """Import records that code already holds, as `import_file` does; rows count from 1."""
-    return _store(session, check_rows(Kind(kind), list(enumerate(rows, start=1)), name), dry_run)
+    return import_reading(session, check_rows(Kind(kind), list(enumerate(rows, start=1)), name), dry_run)
 
 
-def _store(session: Session, reading: Reading, dry_run: bool) -> ImportReport:
+def import_reading(session: Session, reading: Reading, dry_run: bool = False) -> ImportReport:
+    """Import what a file was read into, or a portion of it, as `import_file` does."""
     if reading.kind is None:
         return ImportReport(None, refused=reading.refused, problems=reading.problems)
     session.flush()
@@ -125,6 +127,7 @@ def _store(session: Session, reading: Reading, dry_run: bool) -> ImportReport:
         created=len(created),
         created_ids=tuple(sorted(created)),
         updated=len(touched),
+        updated_ids=tuple(sorted(touched)),
         unchanged=unchanged,
         refused=reading.refused + sum(group.rows for group in orphans),
         problems=sorted([*reading.problems, *map(_orphaned, orphans)], key=lambda problem: (problem.file, problem.row)),

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,8 @@ from indexer.values import identifier, is_blank
 from indexer.vocabulary import Kind, find
 
 MAX_FILE_BYTES = 500_000_000
+ITEMS_LIKE_A_RECORD = 10
+"""So many pieces of evidence are as much to write as a record of its own."""
 _JSON_SUFFIXES = (".jsonl", ".json", ".ndjson")
 
 NumberedRows = Sequence[tuple[int, object]]
@@ -67,6 +69,31 @@ class Reading:
         """Add the faults of one row."""
         self.problems.extend(fault.at(file, row) for fault in faults)
 
+    def refuse_record(self, file: str, key: str, fault: Fault) -> None:
+        """Take a record that was read out again and say why."""
+        del self.records[key]
+        self.refuse(file, self.first_rows.get(key, 0), [fault])
+
+    def portions(self, records: int) -> Iterator[Reading]:
+        """Yield the records in portions of at most so many, a lab with its evidence; problems stay here.
+
+        Many pieces of evidence count like further records, so that what one transaction writes stays small.
+        """
+        portion, weight = Reading(self.kind, first_rows=self.first_rows), 0
+        for key in dict.fromkeys([*self.records, *self.evidence]):
+            if key in self.records:
+                record = portion.records[key] = self.records[key]
+                weight += len(getattr(record, "evidence", None) or ()) // ITEMS_LIKE_A_RECORD
+            if key in self.evidence:
+                group = portion.evidence[key] = self.evidence[key]
+                weight += len(group.items) // ITEMS_LIKE_A_RECORD
+            weight += 1
+            if weight >= records:
+                yield portion
+                portion, weight = Reading(self.kind, first_rows=self.first_rows), 0
+        if weight:
+            yield portion
+
 
 def read(path: Path, kind: Kind | None = None) -> Reading:
     """Read a file of records.
@@ -83,7 +110,12 @@ def read(path: Path, kind: Kind | None = None) -> Reading:
     if size > MAX_FILE_BYTES:
         right = f"split it into files under {MAX_FILE_BYTES / 1e6:,.0f} MB"
         return _unread(kind, [RowProblem(name, 0, "", f"has {size / 1e6:,.0f} MB", right)])
-    data = path.read_bytes()
+    return read_bytes(path.read_bytes(), path.name, kind)
+
+
+def read_bytes(data: bytes, given_name: str, kind: Kind | None = None) -> Reading:
+    """Read the content of a file of records, as `read` does; its name tells the kind and stands in the problems."""
+    path, name = Path(given_name), printable(given_name)
     kind = kind or kind_in_name(path.stem)
     if data.startswith(b"PK"):
         return _read_workbook(data, name, kind)

@@ -39,6 +39,9 @@ class Settings(BaseSettings):
     requests_per_minute: int = Field(
         default=1_200, ge=1, description="What one account may ask of one server process in a minute."
     )
+    job_lease_s: float = Field(
+        default=30, ge=1, le=3_600, description="After how long another process takes up a job whose process died."
+    )
 
     @property
     def database_path(self) -> Path:

@@ -193,8 +193,15 @@ class Matcher:
             offset: how many of those that pass the filters to leave out first.
             filters: hide labs; ranks and facets are those without filters.
         """
-        ranking = self.ranking(need, company)
-        rows = ranking.passing(filters)
+        return self._result(self.ranking(need, company), top, offset, filters)
+
+    def match_all(self, needs: Sequence[Need], *, top: int = 10) -> Iterator[MatchResult]:
+        """Yield for each need what `match` gives, encoding all their texts together and keeping nothing."""
+        for ranking in self.rankings(needs):
+            yield self._result(ranking, top, 0, ALL)
+
+    def _result(self, ranking: Ranking, top: int, offset: int, filters: Filters) -> MatchResult:
+        rows, need = ranking.passing(filters), ranking.query.need
         return MatchResult(
             need=need,
             pairings=tuple(self._pairing(ranking, row) for row in rows[offset : offset + top]),

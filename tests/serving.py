@@ -73,6 +73,13 @@ def served(settings: Settings, indexed_home: Path, records: Path, workers: int =
     """Fill the database with a slice of the demo world and everybody of `PEOPLE`, and serve it."""
     shutil.copytree(indexed_home, settings.home, dirs_exist_ok=True, ignore=shutil.ignore_patterns("gloria.db*"))
     keys, accounts = _fill(settings, records)
+    with started(settings, workers) as (process, log):
+        yield Served(address_of(process, log), keys, accounts, settings, process, log)
+
+
+@contextmanager
+def started(settings: Settings, workers: int = 1) -> Iterator[tuple[subprocess.Popen[str], Path]]:
+    """Start a server on a database as it is."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GLORIA_")}
     environment |= {
         "GLORIA_HOME": str(settings.home),
@@ -80,6 +87,7 @@ def served(settings: Settings, indexed_home: Path, records: Path, workers: int =
         "GLORIA_DATABASE_URL": settings.database_url,
         "GLORIA_REQUESTS_PER_MINUTE": "1000000",
         "GLORIA_LANG": "en",
+        "GLORIA_JOB_LEASE_S": str(settings.job_lease_s),
     }
     log = settings.home / "server.log"
     with log.open("w") as file:
@@ -91,13 +99,14 @@ def served(settings: Settings, indexed_home: Path, records: Path, workers: int =
             text=True,
         )
     try:
-        yield Served(_address(process, log), keys, accounts, settings, process, log)
+        yield process, log
     finally:
         process.terminate()
         process.wait(timeout=40)
 
 
-def _address(process: subprocess.Popen[str], log: Path) -> str:
+def address_of(process: subprocess.Popen[str], log: Path) -> str:
+    """Return where a started server listens, once it answers."""
     until = datetime.now(UTC) + timedelta(seconds=60)
     while datetime.now(UTC) < until and process.poll() is None:
         found = re.search(r"serving at (http://\S+)", log.read_text())

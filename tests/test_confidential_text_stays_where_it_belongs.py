@@ -17,6 +17,7 @@ from sqlmodel import SQLModel
 from indexer.database import open_engine, reading
 from indexer.settings import Settings
 from tests.conftest import Gloria
+from tests.job_watching import ended, job_of, upload
 from tests.serving import PEOPLE, Served, routes_of, served
 
 # Lower-case letters only, so that a word index would keep them as they are.
@@ -25,10 +26,12 @@ TERMS = {"717263545362", "qzvexcluded"}
 NOTES = {"qzvacceptnote", "qzvrejectnote", "qzvcasenote", "qzvmeetingnote", "qzvnextstep", "qzvcallstep", "qzvownnote"}
 SHARED = {"qzvsharedtitle", "qzvsharedask", "817263545362", "qzvsharedexcluded"}
 UNSEEN = {"qzvconsent", "qzvcallnote", "qzvbreakreason", "qzvclosingnote"}
-EVERY = TEXT | TERMS | NOTES | SHARED | UNSEEN
+FILE = {"qzvfilename", "qzvbadcell"}
+EVERY = TEXT | TERMS | NOTES | SHARED | UNSEEN | FILE
 MAY_FIND = {
     # One need of co-1-1 stays in al-a and was introduced to lab-1-01 only; the other one was shared with al-b.
-    "expert": TEXT | TERMS | NOTES | SHARED,
+    # Who sent a file reads what is wrong with it, and nobody else.
+    "expert": TEXT | TERMS | NOTES | SHARED | FILE,
     "colleague": TEXT | TERMS | NOTES | SHARED,
     "lead": TEXT | TERMS | NOTES | SHARED,
     "company": TEXT | TERMS | SHARED,
@@ -52,7 +55,7 @@ class History:
 
 def _done(server: Served, who: str, method: str, path: str, **more: Any) -> dict[str, Any]:
     answer = server.ask(who, method, path, **more)
-    assert answer.status_code in (200, 201), f"{method} {path}: {answer.text}"
+    assert answer.is_success, f"{method} {path}: {answer.text}"
     document: dict[str, Any] = answer.json()
     return document
 
@@ -107,14 +110,24 @@ def _told(server: Served) -> History:
     # Who breaks the glass reads the need, and only in that answer.
     assert _found(str(seen)) == TEXT | TERMS
     history = History()
+    jobs = [_imported(server), str(_done(server, "expert", "POST", "/api/match-batches", json={})["id"])]
+    for job_id in jobs:
+        ended(server, "expert", job_id)
     pairings = [*(shown[lab_id] for lab_id in ("lab-1-01", "lab-1-02", "lab-1-03")), own]
     history.ids |= {
         "need_id": [need_id, shared_id, "need-1-01", "need-1-03", "none"],
         "pairing_id": [str(item["pairing_id"]) for item in pairings] + ["999999"],
         "case_id": [str(case_id), str(accepted["case_id"]), "999999"],
         "lab_id": ["lab-1-01", "lab-1-02", "none"],
+        "job_id": [*jobs, "none"],
     }
     return history
+
+
+def _imported(server: Served) -> str:
+    """Send a file whose name and one of whose cells are nobody else's business."""
+    row = b'{"id": "imported", "title": "t", "year": "qzvbadcell"}'
+    return job_of(upload(server, "expert", "qzvfilename-needs.jsonl", row))
 
 
 def _found(text: str) -> set[str]:

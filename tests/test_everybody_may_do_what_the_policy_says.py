@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 from fastapi import APIRouter
-from sqlmodel import select
+from sqlmodel import Session, select
 
 import api.app
 from api.app import RouteWithoutPolicyError, create_app
 from api.credentials import make_key
+from api.jobs import JobKind, JobState, ask_for
 from api.policy import POLICY, Action, Reach, Resource
 from indexer.database import open_engine, writing
 from indexer.settings import Settings
@@ -72,6 +73,8 @@ def _fill(server: Served) -> Things:
             )
             assert case is not None
             found.append({"need_id": need_id, "pairing_id": str(pairing.id), "case_id": str(case.id), "lab_id": lab_id})
+        for place, by in zip(found, ("expert", "stranger"), strict=True):
+            place["job_id"] = _done_job(session, server.accounts[by], place["need_id"])
     engine.dispose()
     introduced = {"stage": "introduced"}
     path = f"/api/cases/{found[0]['case_id']}/transition"
@@ -79,8 +82,24 @@ def _fill(server: Served) -> Things:
     return Things(
         own={**found[0], "company_id": OWN_COMPANY},
         foreign={**found[1], "company_id": "co-1-3"},
-        missing=dict.fromkeys(("need_id", "lab_id", "company_id"), "none") | {"pairing_id": "999", "case_id": "999"},
+        missing=dict.fromkeys(("need_id", "lab_id", "company_id", "job_id"), "none")
+        | {"pairing_id": "999", "case_id": "999"},
     )
+
+
+def _done_job(session: Session, account_id: str, need_id: str) -> str:
+    """A job that is done, so that following it ends at once."""
+    job = ask_for(
+        session,
+        kind=JobKind.MATCH_BATCH,
+        account_id=account_id,
+        alliance_id=None,
+        parameters={"needs": [need_id], "top": 1},
+        now=datetime.now(UTC),
+    )
+    job.state, job.finished_at = JobState.DONE.value, job.created_at
+    session.flush()
+    return job.id
 
 
 def _reached(who: str, permission: Permission, parameter: str, thing: str) -> bool:
@@ -94,7 +113,9 @@ def _reached(who: str, permission: Permission, parameter: str, thing: str) -> bo
         return True
     if role in (Role.EXPERT, Role.LEAD):
         return scope == (OWN_ALLIANCE if thing == "own" else "al-b") and not (
-            parameter == "company_id" and thing == "foreign"
+            (parameter == "company_id" and thing == "foreign")
+            # A job is its person's, not the alliance's.
+            or (parameter == "job_id" and who not in ("expert", "stranger"))
         )
     if role is Role.COMPANY:
         return scope == (OWN_COMPANY if thing == "own" else "nobody's")
@@ -132,9 +153,11 @@ def _asked(server: Served, things: Things, who: str | None, method: str, path: s
         "/state": {"state": "submitted"},
         "/stakes": {"party": "none", "party_id": "none"},
         "/break-glass": None,
+        "/match-batches": {"needs": ["none"]},
     }
     body = next((value for end, value in bodies.items() if path.endswith(end)), {})
-    parameters = {"reason": "to see who may"} if path.endswith("/break-glass") else None
+    needed = {"/break-glass": {"reason": "to see who may"}, "/imports": {"name": "needs.jsonl"}}
+    parameters = next((value for end, value in needed.items() if path.endswith(end)), None)
     json = {"json": body} if method in ("POST", "PATCH") and body is not None else {}
     return server.ask(who, method, path.format(**ids), params=parameters, **json).status_code
 

@@ -22,6 +22,7 @@ from starlette.testclient import TestClient
 from api.app import create_app
 from api.policy import POLICY
 from indexer.settings import Settings
+from tests.job_watching import ended, job_of
 from tests.serving import PEOPLE, Served, routes_of, served
 
 CASES_PER_ROUTE = 95
@@ -52,6 +53,9 @@ def _prepared(server: Served) -> None:
     for item in page["pairings"][:2]:
         word = {"verdict": "accept", "proposal_id": item["proposal_id"]}
         assert server.ask("expert", "POST", f"/api/pairings/{item['pairing_id']}/decision", json=word).is_success
+    # Done, so that following it ends at once.
+    KNOWN["job_id"] = [job_of(server.ask("expert", "POST", "/api/match-batches", json={}))]
+    ended(server, "expert", KNOWN["job_id"][0])
 
 
 def _made_up(operation: APIOperation) -> st.SearchStrategy[Case]:

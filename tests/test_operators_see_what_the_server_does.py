@@ -15,6 +15,7 @@ from api.app import OPEN_ROUTES
 from indexer.database import open_engine, writing
 from indexer.settings import Settings
 from tests.conftest import Gloria
+from tests.live_home import until
 from tests.serving import Served, routes_of, served
 
 
@@ -51,6 +52,8 @@ def test_one_server_as_its_operator_sees_it(tmp_path: Path, indexed_home: Path, 
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
         assert answer.headers["Content-Security-Policy"] == "default-src 'none'; frame-ancestors 'none'"
         assert "server" not in answer.headers
+        # The line is written after the answer was sent.
+        until(lambda: "my-request-1" in server.log.read_text())
         lines = [json.loads(line) for line in server.log.read_text().splitlines() if line.startswith("{")]
         (line,) = [line for line in lines if line["request_id"] == "my-request-1"]
         expected = {"method": "GET", "route": "/api/me", "status": 200, "account": server.accounts["expert"]}

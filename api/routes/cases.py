@@ -51,7 +51,9 @@ def list_cases(
             query = query.where(col(Case.id) > after)
         if stage is not None:
             query = query.where(Case.stage == stage.value)
-        return Reply(200, page([_document(session, who, case) for case in session.exec(query).all()], limit, "id"), {})
+        return Reply(
+            200, page([case_document(session, who, case) for case in session.exec(query).all()], limit, "id"), {}
+        )
 
     return ask.read(work)
 
@@ -62,7 +64,7 @@ def read_case(case_id: CaseId, ask: Annotated[Asking, Depends(asking(Resource.CA
 
     def work(session: Session, who: Principal) -> Reply:
         case = _find(session, who, case_id, Action.READ)
-        return Reply(200, _document(session, who, case), {"ETag": _etag(case)})
+        return Reply(200, case_document(session, who, case), {"ETag": _etag(case)})
 
     return ask.read(work)
 
@@ -80,7 +82,7 @@ def move(
         moved = move_case(
             session, case_id=case_id, stage=body.stage, reason=body.reason, note=body.note, by=who.id, now=ask.at
         )
-        return Reply(200, _document(session, who, moved), {"ETag": _etag(moved)})
+        return Reply(200, case_document(session, who, moved), {"ETag": _etag(moved)})
 
     return ask.write(work, body)
 
@@ -238,7 +240,8 @@ def _etag(case: Case) -> str:
     return f'"{case.id}-{case.version}"'
 
 
-def _document(session: Session, who: Principal, case: Case) -> dict[str, Any]:
+def case_document(session: Session, who: Principal, case: Case) -> dict[str, Any]:
+    """Return a case with its steps and contacts as a person may see it; notes stay in its alliance."""
     steps = session.exec(select(CaseStep).where(CaseStep.case_id == case.id).order_by(col(CaseStep.version))).all()
     contacts = session.exec(select(Contact).where(Contact.case_id == case.id).order_by(col(Contact.id))).all()
     inside = case.alliance_id in who.scopes(*_STAFF)

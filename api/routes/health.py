@@ -11,6 +11,7 @@ import orjson
 from fastapi import APIRouter, Request, Response
 from sqlalchemy import text
 
+from api.jobs import counts
 from api.metrics import exposition
 from indexer.database import BusyError, DatabaseGoneError, reading
 
@@ -24,9 +25,15 @@ async def healthz() -> Response:
 
 
 @router.get("/metrics")
-def metrics() -> Response:
+def metrics(request: Request) -> Response:
     """Give counts and durations in Prometheus's text format; nothing of people or needs is in them."""
-    return Response(exposition(), media_type="text/plain; version=1.0.0; charset=utf-8")
+    try:
+        with reading(request.app.state.engine) as session:
+            jobs = counts(session)
+    except (BusyError, DatabaseGoneError):
+        # The other figures are wanted most when the database is away.
+        jobs = {}
+    return Response(exposition(jobs), media_type="text/plain; version=1.0.0; charset=utf-8")
 
 
 @router.get("/readyz")

@@ -90,7 +90,7 @@ def read_pairing(
 
     def work(session: Session, who: Principal) -> Reply:
         pairing = _find(session, who, pairing_id, Action.READ)
-        return Reply(200, _document(session, who, pairing), {})
+        return Reply(200, pairing_document(session, who, pairing), {})
 
     return ask.read(work)
 
@@ -223,7 +223,8 @@ def _find(session: Session, who: Principal, pairing_id: int, action: Action) -> 
     return pairing
 
 
-def _document(session: Session, who: Principal, pairing: StoredPairing) -> dict[str, Any]:
+def pairing_document(session: Session, who: Principal, pairing: StoredPairing) -> dict[str, Any]:
+    """Return a pairing as a person may see it: how it was shown, and the verdicts on it."""
     proposals = session.exec(
         select(Proposal).where(Proposal.pairing_id == pairing.id).order_by(col(Proposal.id).desc()).limit(20)
     ).all()

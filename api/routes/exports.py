@@ -1,0 +1,287 @@
+"""Everything that a person may see of one kind, as a file.
+
+In: a kind and a format. Out: the rows that the lists show, each as its own route shows it, in a stream. It exists
+because alliances work on in spreadsheets. Rows are read page by page, each in a short transaction of its own, so
+that neither memory nor the database feels how many there are.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import chain
+from typing import IO, Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Response
+from fastapi.responses import StreamingResponse
+from sqlalchemy import ColumnElement, true
+from sqlmodel import Session, col, select
+
+from api.asking import Asking, asking
+from api.policy import Action, Resource
+from api.problems import ProblemError
+from api.routes.cases import case_document
+from api.routes.needs import need_document
+from api.routes.pairings import pairing_document
+from api.visibility import cases as visible_cases
+from api.visibility import companies as visible_companies
+from api.visibility import labs as visible_labs
+from api.visibility import needs as visible_needs
+from api.visibility import unconflicted
+from indexer.database import reading
+from indexer.records import Company, Lab, Need
+from indexer.vocabulary import Kind
+from indexer.writers import (
+    MEDIA_TYPES,
+    Document,
+    Format,
+    Sheet,
+    TooMuchForSheetError,
+    Value,
+    csv_header,
+    csv_rows,
+    in_exchange_format,
+    jsonl,
+    sheets_of,
+    write_xlsx,
+)
+from matcher.cases import Case
+from matcher.people import Principal
+from matcher.profile_edits import profile_document
+from matcher.proposals import StoredPairing
+
+router = APIRouter(prefix="/api/exports", tags=["exports"])
+
+ROWS_PER_PAGE = 200
+_CHUNK_BYTES = 2**18
+
+FileFormat = Annotated[Format, Query(alias="format", description="CSV and XLSX for spreadsheets, JSONL for programs.")]
+Page = Callable[[Session, Principal, Any, bool], list[tuple[Any, Document]]]
+"""Rows after a key, each with its key; with True the last, all there are instead of those the person may see."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the rows of an export come from, and the sheets that they fill in flat files."""
+
+    sheets: tuple[Sheet, ...]
+    page: Page
+
+    def pages(
+        self, read: Callable[[Callable[[Session, Principal], Any]], Any], *, all_rows: bool
+    ) -> Iterator[list[Document]]:
+        """Yield the documents page by page, `read` opening a session for each."""
+        after = None
+        while True:
+
+            def work(session: Session, who: Principal, after: Any = after) -> Any:
+                return self.page(session, who, after, all_rows)
+
+            rows = read(work)
+            if not rows:
+                return
+            yield [document for _, document in rows]
+            after = rows[-1][0]
+
+
+def _allowed(condition: ColumnElement[bool], all_rows: bool) -> ColumnElement[bool]:
+    return true() if all_rows else condition
+
+
+def _after(key: Any, after: Any) -> ColumnElement[bool]:
+    return true() if after is None else col(key) > after
+
+
+def _labs(session: Session, who: Principal, after: Any, all_rows: bool) -> list[tuple[Any, Document]]:
+    may = _allowed(visible_labs(who, Action.LIST), all_rows)
+    ids = session.exec(select(Lab.id).where(may, _after(Lab.id, after)).order_by(col(Lab.id)).limit(ROWS_PER_PAGE))
+    return [(lab_id, profile_document(session, lab_id) or {}) for lab_id in ids.all()]
+
+
+def _needs(session: Session, who: Principal, after: Any, all_rows: bool) -> list[tuple[Any, Document]]:
+    may = _allowed(visible_needs(who, Action.LIST), all_rows)
+    ids = session.exec(select(Need.id).where(may, _after(Need.id, after)).order_by(col(Need.id)).limit(ROWS_PER_PAGE))
+    documents = [(need_id, need_document(session, who, need_id, unlocked=all_rows)) for need_id in ids.all()]
+    return [(need_id, in_exchange_format(Kind.NEEDS, document)) for need_id, document in documents]
+
+
+def _companies(session: Session, who: Principal, after: Any, all_rows: bool) -> list[tuple[Any, Document]]:
+    may = _allowed(visible_companies(who, Action.LIST), all_rows)
+    query = select(Company).where(may, _after(Company.id, after)).order_by(col(Company.id)).limit(ROWS_PER_PAGE)
+    return [(company.id, company.model_dump(mode="json")) for company in session.exec(query).all()]
+
+
+def _pairings(session: Session, who: Principal, after: Any, all_rows: bool) -> list[tuple[Any, Document]]:
+    may = _allowed(visible_needs(who, Action.READ, Resource.PAIRING), all_rows)
+    query = (
+        select(StoredPairing)
+        .join(Need, col(Need.id) == StoredPairing.need_id)
+        .where(may, unconflicted(who), _after(StoredPairing.id, after))
+        .order_by(col(StoredPairing.id))
+        .limit(ROWS_PER_PAGE)
+    )
+    return [(pairing.id, pairing_document(session, who, pairing)) for pairing in session.exec(query).all()]
+
+
+def _cases(session: Session, who: Principal, after: Any, all_rows: bool) -> list[tuple[Any, Document]]:
+    may = _allowed(visible_cases(who, Action.LIST), all_rows)
+    query = select(Case).where(may, _after(Case.id, after)).order_by(col(Case.id)).limit(ROWS_PER_PAGE)
+    return [(case.id, case_document(session, who, case)) for case in session.exec(query).all()]
+
+
+_PAIRING = {
+    "id": "代號",
+    "need_id": "需求",
+    "lab_id": "實驗室",
+    "state": "狀態",
+    "deferred_until": "暫緩至",
+    "case_id": "案件",
+}
+_SHOWN = {"rank": "名次", "score": "分數", "band": "等級", "generation": "索引版本", "shown_at": "提案時間"}
+_CASE = {
+    "id": "代號",
+    "pairing_id": "配對",
+    "need_id": "需求",
+    "lab_id": "實驗室",
+    "company_id": "企業",
+    "alliance_id": "聯盟",
+    "owner_id": "負責人",
+    "stage": "階段",
+    "opened_at": "開案時間",
+}
+
+
+def _headings(*named: dict[str, str]) -> tuple[str, ...]:
+    return tuple(f"{name} {label}" for names in named for name, label in names.items())
+
+
+def _pairing_rows(pairing: Document) -> Iterator[list[Value]]:
+    shown: Document = next(iter(pairing["proposals"]), {})
+    verdicts = _lines(pairing["decisions"], "at", "verdict", "reason", "defer_until", "alliance_id", "by", "note")
+    yield [*(pairing[name] for name in _PAIRING), *(shown.get(name) for name in _SHOWN), verdicts]
+
+
+def _case_rows(case: Document) -> Iterator[list[Value]]:
+    steps = _lines(case["steps"], "at", "old", "new", "reason", "by", "note")
+    contacts = _lines(case["contacts"], "held_on", "kind", "by", "note", "next_on", "next_step")
+    yield [*(case[name] for name in _CASE), steps, contacts]
+
+
+def _lines(items: list[dict[str, Any]], *names: str) -> str:
+    return "\n".join(" | ".join(str(item.get(name) or "") for name in names) for item in items)
+
+
+SOURCES: dict[str, Source] = {
+    "labs": Source(sheets_of(Kind.LABS), _labs),
+    "needs": Source(sheets_of(Kind.NEEDS), _needs),
+    "companies": Source(sheets_of(Kind.COMPANIES), _companies),
+    "pairings": Source(
+        (Sheet("pairings 配對", _headings(_PAIRING, _SHOWN, {"verdicts": "裁決"}), _pairing_rows),), _pairings
+    ),
+    "cases": Source(
+        (Sheet("cases 案件", _headings(_CASE, {"steps": "進度", "contacts": "接觸紀錄"}), _case_rows),), _cases
+    ),
+}
+"""What can be exported."""
+
+
+@router.get("/labs", response_class=Response)
+def export_labs(
+    ask: Annotated[Asking, Depends(asking(Resource.LAB, Action.LIST))], file_format: FileFormat = Format.JSONL
+) -> Response:
+    """Export the labs that you may see; XLSX has their evidence on a second sheet, CSV leaves it out."""
+    return _exported(ask, "labs", file_format)
+
+
+@router.get("/needs", response_class=Response)
+def export_needs(
+    ask: Annotated[Asking, Depends(asking(Resource.NEED, Action.LIST))], file_format: FileFormat = Format.JSONL
+) -> Response:
+    """Export the needs that you may see, what they say as far as you may read it."""
+    return _exported(ask, "needs", file_format)
+
+
+@router.get("/companies", response_class=Response)
+def export_companies(
+    ask: Annotated[Asking, Depends(asking(Resource.COMPANY, Action.LIST))], file_format: FileFormat = Format.JSONL
+) -> Response:
+    """Export your portfolio."""
+    return _exported(ask, "companies", file_format)
+
+
+@router.get("/pairings", response_class=Response)
+def export_pairings(
+    ask: Annotated[Asking, Depends(asking(Resource.PAIRING, Action.READ))], file_format: FileFormat = Format.JSONL
+) -> Response:
+    """Export the pairings that were shown, with every verdict on them."""
+    return _exported(ask, "pairings", file_format)
+
+
+@router.get("/cases", response_class=Response)
+def export_cases(
+    ask: Annotated[Asking, Depends(asking(Resource.CASE, Action.LIST))], file_format: FileFormat = Format.JSONL
+) -> Response:
+    """Export your alliance's cases with their steps and contacts."""
+    return _exported(ask, "cases", file_format)
+
+
+def _exported(ask: Asking, name: str, file_format: Format) -> Response:
+    source = SOURCES[name]
+    headers = {
+        "Cache-Control": "no-store",
+        "Content-Disposition": f'attachment; filename="{name}-{ask.at:%Y-%m-%d}.{file_format.value}"',
+    }
+    # The first page is read before anything is answered, so that what is to be refused is refused.
+    pages = source.pages(_reader(ask), all_rows=False)
+    whole = chain([next(pages, [])], pages)
+    if file_format is Format.XLSX:
+        content = _of_file(_workbook(source, whole))
+    else:
+        content = text_chunks(source, file_format, whole)
+    return StreamingResponse(content, 200, headers, MEDIA_TYPES[file_format])
+
+
+def _reader(ask: Asking) -> Callable[[Callable[[Session, Principal], Any]], Any]:
+    counted = False
+
+    def read(work: Callable[[Session, Principal], Any]) -> Any:
+        nonlocal counted
+        if ask.request.app.state.stopping.is_set():
+            raise ProblemError(503, "busy", "the server stops; send it again")
+        with reading(ask.engine) as session:
+            # Who may no longer see the rows gets no further page.
+            who = ask.still_admitted(session) if counted else ask.admitted(session)
+            counted = True
+            return work(session, who)
+
+    return read
+
+
+def text_chunks(source: Source, file_format: Format, pages: Iterable[list[Document]]) -> Iterator[bytes]:
+    """Yield a JSONL or CSV file, a chunk for each page; in CSV the first sheet."""
+    sheet = source.sheets[0]
+    if file_format is Format.CSV:
+        yield csv_header(sheet)
+    for page in pages:
+        yield jsonl(page) if file_format is Format.JSONL else csv_rows(sheet, page)
+
+
+def _workbook(source: Source, pages: Iterable[list[Document]]) -> IO[bytes]:
+    """Write a workbook into a file without a name, which is gone once it is closed."""
+    with ExitStack() as stack:
+        file = stack.enter_context(tempfile.TemporaryFile())
+        try:
+            write_xlsx(file, source.sheets, chain.from_iterable(pages))
+        except TooMuchForSheetError as error:
+            raise ProblemError(422, "invalid", str(error), "format") from error
+        file.seek(0)
+        stack.pop_all()
+    return file
+
+
+def _of_file(file: IO[bytes]) -> Iterator[bytes]:
+    with file:
+        while chunk := file.read(_CHUNK_BYTES):
+            yield chunk

@@ -1,0 +1,271 @@
+"""Long work: imports and batches of matches asked for, followed, stopped, and what came of them.
+
+In: a file, or needs to rank. Out: a job with its progress and, once it is done, its result.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Response
+from fastapi.concurrency import run_in_threadpool
+from sqlmodel import Session, col, select
+
+from api.asking import Asking, asking
+from api.bodies import MatchBatchBody
+from api.idempotency import Reply
+from api.import_job import import_result, may_import
+from api.jobs import Job, JobKind, JobState, ask_for, cancel
+from api.match_job import match_batch_result
+from api.paging import Cursor, Limit, decoded, page
+from api.policy import Action, Reach, Resource, reaches
+from api.problems import ProblemError, forbidden, not_found
+from api.visibility import jobs as visible
+from api.visibility import needs as visible_needs
+from api.visibility import own_needs
+from indexer.database import reading
+from indexer.plain_text import TextError, clean
+from indexer.readers import kind_in_name
+from indexer.records import Alliance, Need
+from indexer.vocabulary import Kind
+from matcher.intake import NeedIntake, NeedState
+from matcher.people import Principal
+from matcher.roles import Role
+
+router = APIRouter(prefix="/api", tags=["jobs"])
+
+MAX_NEEDS = 5_000
+_STAFF = (Role.EXPERT, Role.LEAD)
+_OPEN = (NeedState.SUBMITTED.value, NeedState.TAKEN_UP.value)
+_RAW = {
+    "requestBody": {
+        "required": True,
+        "description": "The file itself: JSONL, CSV or XLSX, up to 64 MiB.",
+        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
+_FileName = Annotated[
+    str,
+    Query(min_length=1, max_length=200, description="The file's name; it tells the format.", examples=["needs.csv"]),
+]
+
+
+@router.post("/imports", status_code=202, openapi_extra=_RAW)
+async def ask_for_import(
+    ask: Annotated[Asking, Depends(asking(Resource.IMPORT, Action.CREATE))],
+    name: _FileName,
+    kind: Annotated[Kind | None, Query(description="What its rows are; otherwise told from the file.")] = None,
+    alliance: Annotated[str | None, Query(max_length=200, description="To whom what is new goes.")] = None,
+    dry_run: Annotated[bool, Query(description="Only report what would happen.")] = False,
+) -> Response:
+    """Import a file in the background. An alliance brings in needs and companies of its own, the office anything.
+
+    A row whose id belongs to somebody else is refused as taken. Rows are stored in portions of 200: what was stored
+    stays if the job is cancelled, and importing the file again goes on, since a record that is the same is left alone.
+    """
+    file_name = _checked_name(name)
+    named = kind or kind_in_name(file_name.rpartition(".")[0])
+
+    def admit() -> str | None:
+        with reading(ask.engine) as session:
+            return _alliance_of(session, ask.admitted(session), named, alliance)
+
+    # Who asks is known before a byte of the file is taken.
+    await run_in_threadpool(admit)
+    content = await ask.request.app.state.uploads.received(ask.request)
+
+    def work(session: Session, who: Principal) -> Reply:
+        job = ask_for(
+            session,
+            kind=JobKind.IMPORT,
+            account_id=who.id,
+            alliance_id=_alliance_of(session, who, named, alliance),
+            parameters={"name": file_name, "kind": kind, "dry_run": dry_run, "bytes": len(content)},
+            now=ask.at,
+            file=(file_name, content),
+        )
+        return _accepted(job, who)
+
+    response = await run_in_threadpool(ask.write, work, sha256(content).hexdigest().encode())
+    ask.request.app.state.jobs.wake()
+    return response
+
+
+def _checked_name(name: str) -> str:
+    try:
+        given = clean(name, max_chars=200, multiline=False)
+    except TextError as error:
+        raise ProblemError(422, "invalid", str(error), "name") from error
+    if not given or "/" in given or "\\" in given:
+        raise ProblemError(422, "invalid", "give the file's name without its folder, such as needs.csv", "name")
+    return given
+
+
+def _alliance_of(session: Session, who: Principal, kind: Kind | None, alliance: str | None) -> str | None:
+    """Return the alliance that an import is for, None for the programme as a whole."""
+    if Reach.ALL in reaches(who, Resource.IMPORT, Action.CREATE).values():
+        if alliance is not None and session.get(Alliance, alliance) is None:
+            raise ProblemError(422, "invalid", "there is no such alliance", "alliance")
+        return alliance
+    own = sorted(who.scopes(*_STAFF))
+    chosen = alliance or (own[0] if len(own) == 1 else None)
+    if chosen not in own:
+        raise ProblemError(422, "invalid", f"choose one of your own: {', '.join(own)}", "alliance")
+    if not may_import(who, kind, chosen):
+        raise forbidden(f"only the programme office imports {kind}; a lab's profile is its researcher's")
+    return chosen
+
+
+@router.post("/match-batches", status_code=202)
+def ask_for_matches(
+    body: MatchBatchBody, ask: Annotated[Asking, Depends(asking(Resource.MATCH, Action.READ))]
+) -> Response:
+    """Rank many needs in the background: those named, or all open ones of your own alliance."""
+
+    def work(session: Session, who: Principal) -> Reply:
+        needs = _needs_of(session, who, body)
+        job = ask_for(
+            session,
+            kind=JobKind.MATCH_BATCH,
+            account_id=who.id,
+            alliance_id=None,
+            parameters={"needs": needs, "top": body.top},
+            now=ask.at,
+            total=len(needs),
+        )
+        return _accepted(job, who)
+
+    response = ask.write(work, body)
+    ask.request.app.state.jobs.wake()
+    return response
+
+
+def _needs_of(session: Session, who: Principal, body: MatchBatchBody) -> list[str]:
+    may = visible_needs(who, Action.READ, Resource.MATCH)
+    if body.needs is None:
+        query = (
+            select(Need.id)
+            .join(NeedIntake, col(NeedIntake.need_id) == Need.id)
+            .where(may, own_needs(who), col(NeedIntake.state).in_(_OPEN))
+            .order_by(col(Need.id))
+            .limit(MAX_NEEDS)
+        )
+        needs = list(session.exec(query).all())
+        if not needs:
+            raise ProblemError(422, "invalid", "your alliance has no open need", "needs")
+        return needs
+    wanted = list(dict.fromkeys(body.needs))
+    known: set[str] = set()
+    for start in range(0, len(wanted), 500):
+        some = col(Need.id).in_(wanted[start : start + 500])
+        known.update(session.exec(select(Need.id).where(some, may)).all())
+    for n, need_id in enumerate(wanted, start=1):
+        if need_id not in known:
+            raise ProblemError(422, "invalid", "there is no such need", f"needs[{n}]")
+    return wanted
+
+
+@router.get("/jobs")
+def list_jobs(
+    ask: Annotated[Asking, Depends(asking(Resource.JOB, Action.LIST))],
+    state: Annotated[JobState | None, Query(description="Only those in this state.")] = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Response:
+    """List your jobs, the newest first; the programme office sees everybody's."""
+
+    def work(session: Session, who: Principal) -> Reply:
+        query = select(Job).where(visible(who, Action.LIST)).order_by(col(Job.id).desc()).limit(limit + 1)
+        after = decoded(cursor, str)
+        if after is not None:
+            query = query.where(col(Job.id) < after)
+        if state is not None:
+            query = query.where(Job.state == state.value)
+        return Reply(200, page([job_document(job, who) for job in session.exec(query).all()], limit, "id"), {})
+
+    return ask.read(work)
+
+
+@router.get("/jobs/{job_id}")
+def read_job(job_id: str, ask: Annotated[Asking, Depends(asking(Resource.JOB, Action.READ))]) -> Response:
+    """Read how far a job is."""
+
+    def work(session: Session, who: Principal) -> Reply:
+        return Reply(200, job_document(find_job(session, who, job_id, Action.READ), who), {})
+
+    return ask.read(work)
+
+
+@router.post("/jobs/{job_id}/cancel")
+def cancel_job(job_id: str, ask: Annotated[Asking, Depends(asking(Resource.JOB, Action.CANCEL))]) -> Response:
+    """Stop a job after the portion at hand; what is stored stays. `state` says when it has stopped."""
+
+    def work(session: Session, who: Principal) -> Reply:
+        find_job(session, who, job_id, Action.CANCEL)
+        cancel(session, job_id=job_id, now=ask.at)
+        return Reply(200, job_document(find_job(session, who, job_id, Action.CANCEL), who), {})
+
+    return ask.write(work)
+
+
+@router.get("/jobs/{job_id}/result")
+def read_result(job_id: str, ask: Annotated[Asking, Depends(asking(Resource.JOB_RESULT, Action.READ))]) -> Response:
+    """Read what a job came to, once it is done. What is wrong with an imported file, only who sent it reads."""
+
+    def work(session: Session, who: Principal) -> Reply:
+        job = find_job(session, who, job_id, Action.READ, Resource.JOB_RESULT)
+        if job.kind == JobKind.IMPORT and job.account_id != who.id:
+            raise not_found("job")
+        if job.state != JobState.DONE:
+            raise ProblemError(409, "job", f"the job is {job.state}; only one that is done has a result")
+        if job.kind == JobKind.IMPORT:
+            return Reply(200, import_result(session, job.id, job.parameters), {})
+        return Reply(200, match_batch_result(session, who, job.id), {})
+
+    return ask.read(work)
+
+
+def find_job(session: Session, who: Principal, job_id: str, action: Action, resource: Resource = Resource.JOB) -> Job:
+    """Return a job that a person may do this with.
+
+    Raises:
+        ProblemError: 404, whether it does not exist or is not theirs.
+    """
+    job = session.exec(select(Job).where(Job.id == job_id, visible(who, action, resource))).first()
+    if job is None:
+        raise not_found("job")
+    return job
+
+
+def _accepted(job: Job, who: Principal) -> Reply:
+    return Reply(202, job_document(job, who), {"Location": f"/api/jobs/{job.id}"})
+
+
+def job_document(job: Job, who: Principal) -> dict[str, Any]:
+    """Return a job as a person may see it: what a file is called is known to who sent it only."""
+    parameters = dict(job.parameters)
+    if job.account_id != who.id:
+        parameters.pop("name", None)
+    return {
+        "id": job.id,
+        "kind": job.kind,
+        "account_id": job.account_id,
+        "alliance": job.alliance_id,
+        "parameters": parameters,
+        **progress(job),
+        "refusal": job.refusal,
+        "created_at": job.created_at.isoformat(),
+        "started_at": None if job.started_at is None else job.started_at.isoformat(),
+        "finished_at": None if job.finished_at is None else job.finished_at.isoformat(),
+    }
+
+
+def progress(job: Job) -> dict[str, Any]:
+    """Return how far a job is."""
+    return {
+        "state": job.state,
+        "done": job.done,
+        "total": job.total,
+        "cancelling": job.cancel_asked_at is not None and job.finished_at is None,
+    }

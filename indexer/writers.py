@@ -1,0 +1,174 @@
+"""Rows into files: JSON Lines, CSV and XLSX, however many there are.
+
+In: documents one after another, and which columns they fill. Out: chunks of a file, or a workbook in a file. It
+exists so that the server and the command line write the same files, that no text in them is ever a live cell, and
+that what the readers read they read back.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import IO, Any
+
+import orjson
+
+from indexer.columns import COLUMNS, Cell, Column
+from indexer.exchange import MODELS
+from indexer.formulas import guarded
+from indexer.vocabulary import Kind, label
+
+MAX_CELL_CHARS = 32_767
+"""What a cell of a workbook holds."""
+MAX_SHEET_ROWS = 1_048_576
+
+Document = Mapping[str, Any]
+Value = str | int | float | None
+Rows = Callable[[Document], Iterable[list[Value]]]
+"""The rows that one document fills in a sheet."""
+
+_SPLIT = {Cell.WORDS: re.compile("[;；、\n]"), Cell.TEXTS: re.compile("[;；\n]"), Cell.ASKS: re.compile("\n")}
+
+
+class Format(StrEnum):
+    """What kind of file."""
+
+    JSONL = "jsonl"
+    CSV = "csv"
+    XLSX = "xlsx"
+
+
+MEDIA_TYPES = {
+    Format.JSONL: "application/x-ndjson",
+    Format.CSV: "text/csv; charset=utf-8",
+    Format.XLSX: "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+}
+
+
+class TooMuchForSheetError(ValueError):
+    """A workbook can't hold this; the message says what can."""
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """One table of a flat file: its title, its headings, and how a document fills its rows."""
+
+    title: str
+    headings: tuple[str, ...]
+    rows: Rows
+
+
+def sheets_of(kind: Kind) -> tuple[Sheet, ...]:
+    """Return the sheets of a kind of the exchange format, as the readers read them; labs have a second for evidence."""
+    if kind is Kind.LABS:
+        return _sheet(Kind.LABS, lambda lab: [lab]), _sheet(Kind.EVIDENCE, _evidence)
+    return (_sheet(kind, lambda record: [record]),)
+
+
+def in_exchange_format(kind: Kind, document: Document) -> dict[str, Any]:
+    """Return what of a document the exchange format has."""
+    return {name: document.get(name) for name in MODELS[kind].model_fields}
+
+
+def jsonl(documents: Iterable[Document]) -> bytes:
+    """Return documents as JSON Lines."""
+    return b"".join(orjson.dumps(dict(document), option=orjson.OPT_APPEND_NEWLINE) for document in documents)
+
+
+def csv_header(sheet: Sheet) -> bytes:
+    """Return the first line of a CSV file; the byte order mark tells spreadsheet programs that it is UTF-8."""
+    return "\ufeff".encode() + _csv_lines([list(sheet.headings)])
+
+
+def csv_rows(sheet: Sheet, documents: Iterable[Document]) -> bytes:
+    """Return documents as lines of a CSV file."""
+    return _csv_lines([_safe(cell) for cell in row] for document in documents for row in sheet.rows(document))
+
+
+def write_xlsx(file: IO[bytes], sheets: Iterable[Sheet], documents: Iterable[Document]) -> None:
+    """Write a workbook; rows go to the disk as they come.
+
+    Raises:
+        TooMuchForSheetError: a text is longer than a cell can be, or there are more rows than a sheet can have.
+    """
+    import openpyxl
+
+    book = openpyxl.Workbook(write_only=True)
+    targets = [(sheet, book.create_sheet(sheet.title)) for sheet in sheets]
+    written = dict.fromkeys((sheet.title for sheet, _ in targets), 1)
+    try:
+        for sheet, target in targets:
+            target.append([_cell(target, heading) for heading in sheet.headings])
+        for document in documents:
+            for sheet, target in targets:
+                for row in sheet.rows(document):
+                    written[sheet.title] += 1
+                    if written[sheet.title] > MAX_SHEET_ROWS:
+                        raise TooMuchForSheetError(f"there are more than {MAX_SHEET_ROWS:,} rows; take csv or jsonl")
+                    target.append([_cell(target, cell) for cell in row])
+        book.save(file)
+    except BaseException:
+        # What it wrote on the way lies in files of its own until the workbook is saved.
+        _drop_parts(targets)
+        raise
+
+
+def _drop_parts(targets: Iterable[tuple[Sheet, Any]]) -> None:
+    for _, target in targets:
+        target.close()
+        target._writer.cleanup()
+
+
+def _cell(sheet: Any, value: Value) -> Any:
+    from openpyxl.cell import WriteOnlyCell
+
+    if not isinstance(value, str):
+        return value
+    text = guarded(value)
+    if len(text) > MAX_CELL_CHARS:
+        raise TooMuchForSheetError(
+            f"a text has {len(value):,} characters, a cell of a workbook holds {MAX_CELL_CHARS:,}; take csv or jsonl"
+        )
+    cell = WriteOnlyCell(sheet, text)
+    # Said to be text, whatever it begins with.
+    cell.data_type, cell.number_format = "s", "@"
+    return cell
+
+
+def _csv_lines(rows: Iterable[list[Value]]) -> bytes:
+    lines = io.StringIO(newline="")
+    csv.writer(lines).writerows(rows)
+    return lines.getvalue().encode()
+
+
+def _safe(value: Value) -> Value:
+    return guarded(value) if isinstance(value, str) else value
+
+
+def _sheet(kind: Kind, records: Callable[[Document], Iterable[Document]]) -> Sheet:
+    columns = COLUMNS[kind]
+
+    def rows(document: Document) -> Iterator[list[Value]]:
+        for record in records(document):
+            yield [_value(column, record.get(column.field)) for column in columns]
+
+    return Sheet(f"{kind} {label(kind)}", tuple(column.heading for column in columns), rows)
+
+
+def _evidence(lab: Document) -> list[Document]:
+    return [{"lab": lab["id"], **item} for item in lab.get("evidence") or ()]
+
+
+def _value(column: Column, value: Any) -> Value:
+    """Return a field as the readers split it again; as a JSON array where a part holds a separator itself."""
+    if not isinstance(value, list):
+        return value if isinstance(value, int | float) and not isinstance(value, bool) else str(value or "")
+    parts = [f"{item['kind']}: {item['text']}" if isinstance(item, Mapping) else str(item) for item in value]
+    if any(_SPLIT[column.cell].search(part) for part in parts) or (parts and parts[0].startswith("[")):
+        return json.dumps(value, ensure_ascii=False)
+    return "\n".join(parts)
