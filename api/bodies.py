@@ -166,5 +166,5 @@ class LabBody(_Body):
 class SignInBody(_Body):
     """An address and a password."""
 
-    email: Word = Field(examples=["expert@example.org"])
+    email: Word = Field(examples=["name@example.org"])
     password: str = Field(max_length=1_000, examples=["correct horse battery"])

@@ -63,10 +63,12 @@ class Run:
     headers: dict[str, Callable[[], dict[str, str]]]
     """For everybody what proves who they are; made anew for each request, since a browser may sign out."""
     allowed: dict[str, list[str]]
-    """By route the people whose roles may use it: two of three requests are theirs."""
+    """By route the people whose roles may use it."""
     known: dict[str, list[Any]]
     """Values that exist, by the name of a parameter or a field."""
     seed: int
+    own: dict[str, dict[str, str]] = field(default_factory=dict)
+    """For everybody the values that are theirs, by name."""
     proposals: dict[int, int] = field(default_factory=dict)
     """The last proposal of each pairing."""
     sent: Sent = field(default_factory=Sent)
@@ -74,26 +76,31 @@ class Run:
 
     def __post_init__(self) -> None:
         self._everybody = cycle(self.headers)
-        self._turns = cycle([False, True, True])
         self._entitled = {label: cycle(people or list(self.headers)) for label, people in self.allowed.items()}
 
     def explore(self, operation: APIOperation, cases: int) -> None:
-        """Send cases of one route: valid and invalid ones, with made-up ids and with ids that exist."""
+        """Send cases of one route: of three, two that can succeed, by those who may; one made up, by everybody."""
         valid, invalid = (operation.as_strategy(kind) for kind in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE))
-        sensible, made_up = st.tuples(valid, self._values(operation)), st.tuples(valid | invalid, st.none())
         # The number makes cases differ of which there would be only one, so that everybody sends it.
         number = st.integers(0, 2**31)
 
         @seed(self.seed)
-        @_settings(cases)
-        @given(sensible | sensible.map(tuple) | made_up, number)
-        def explore(drawn: tuple[Case, dict[str, Any] | None], number: int) -> None:
-            case, values = drawn
-            if values is not None:
-                _make_sensible(case, values, self.proposals, number)
-            self.send(case, self.next_of(operation.label))
+        @_settings(cases - cases // 3)
+        @given(valid, self._values(operation), number)
+        def sensible(case: Case, values: dict[str, Any], number: int) -> None:
+            who = next(self._entitled[operation.label])
+            own = self.own.get(who, {}) if number % 2 else {}
+            _make_sensible(case, {**values, **own}, self.proposals, number // 2)
+            self.send(case, who)
 
-        explore()
+        @seed(self.seed)
+        @_settings(cases // 3)
+        @given(valid | invalid, number)
+        def made_up(case: Case, number: int) -> None:
+            self.send(case, next(self._everybody))
+
+        sensible()
+        made_up()
 
     def walk(self, schema: BaseSchema, steps: int) -> None:
         """Send sequences in which a request takes its ids from the answers before it, so many steps in all."""
@@ -129,10 +136,6 @@ class Run:
                 seed(self.seed * 1_000 + number)(machine).run(
                     settings=_settings(SCENARIOS_PER_ROUND, stateful_step_count=STEPS_PER_SCENARIO)
                 )
-
-    def next_of(self, label: str) -> str:
-        """Return whose turn it is: everybody's, then those' who may use the route."""
-        return next(self._entitled[label]) if next(self._turns) else next(self._everybody)
 
     def send(self, case: Case, who: str) -> None:
         """Send one case and note what came of it."""

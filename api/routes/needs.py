@@ -77,7 +77,8 @@ def _checked(given: dict[str, Any]) -> NeedIn:
     found = check(Kind.NEEDS, given)
     if found.faults or not isinstance(found.record, NeedIn):
         fault = found.faults[0]
-        raise ProblemError(422, "invalid", f"{fault.wrong}; {fault.right}", fault.field or None)
+        # What is wrong with it would quote it; the field and what would be right say enough.
+        raise ProblemError(422, "invalid", fault.right, fault.field or None)
     return found.record
 
 
