@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
+from hmac import compare_digest
 from typing import Any
 
 import orjson
@@ -150,7 +151,8 @@ class Asking:
         proof = session_proof(session, token, self.at)
         if proof is None or self.request.method in SAFE_METHODS:
             return proof
-        if self.request.headers.get("X-CSRF-Token") != proof.csrf_token:
+        given = self.request.headers.get("X-CSRF-Token", "")
+        if not compare_digest(given.encode(), (proof.csrf_token or "").encode()):
             raise forbidden("the header X-CSRF-Token must be the one given at sign-in")
         note_seen(session, token, self.at)
         return proof

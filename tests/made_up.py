@@ -185,9 +185,11 @@ def loaded(description: dict[str, Any]) -> BaseSchema:
 
 
 def names_of(operation: APIOperation) -> Iterator[str]:
-    """Yield the names of a route's parameters and of the fields of its bodies."""
+    """Yield the names of a route's parameters and of those fields of its bodies that hold one value."""
     yield from (one.name for one in (*operation.path_parameters, *operation.query))
-    yield from _body(operation).get("properties", {})
+    for name, value in _body(operation).get("properties", {}).items():
+        if not {"array", "object"} & {kind.get("type") for kind in (value, *value.get("anyOf", ()))}:
+            yield name
 
 
 def _body(operation: APIOperation) -> dict[str, Any]:
@@ -215,7 +217,8 @@ def _make_sensible(case: Case, values: dict[str, Any], proposals: dict[int, int]
         kept = [name for name in case.body if name in body.get("required", ())]
         others = [name for name in case.body if name not in kept]
         kept += others[number % len(others) :][:1] if others else []
-        case.body = {name: case.body[name] for name in kept} | _only(values, body.get("properties"))
+        fields = {*names_of(case.operation), *_examples(case.operation)} & body.get("properties", {}).keys()
+        case.body = {name: case.body[name] for name in kept} | _only(values, fields)
     for name in [name for name in case.headers or {} if name.lower() == "idempotency-key"]:
         del case.headers[name]
     if case.method == "PATCH":

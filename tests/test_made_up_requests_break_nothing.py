@@ -29,7 +29,7 @@ from matcher.roles import Role
 from tests.made_up import Run, loaded, names_of
 from tests.serving import PEOPLE, Served, existing, routes_of, served
 
-CASES_PER_ROUTE = 62
+LEAST_PER_ROUTE = 50
 STEPS = 700
 """Of the sequences, in all."""
 WANTED_OF_BOTH_DATABASES = 5_000
@@ -125,8 +125,9 @@ def test_made_up_requests(settings: Settings, indexed_home: Path, slice_of_world
         # First the sequences, while there is something left to decide and to move.
         run.walk(schema, STEPS)
         walked = run.sent.by_role.total()
+        cases = max(LEAST_PER_ROUTE, (WANTED_OF_BOTH_DATABASES // 2 - STEPS) // len(operations) + 3)
         for operation in operations:
-            run.explore(operation, CASES_PER_ROUTE)
+            run.explore(operation, cases)
         browser.engine.dispose()
         faults = [line for line in server.log.read_text().splitlines() if '"level": "error"' in line]
     sent = run.sent
