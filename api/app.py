@@ -20,10 +20,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import tables  # noqa: F401 (all models must be known before the first query)
 from api.asking import Limiter
+from api.description import complete
 from api.event_log import RequestLog, configure_log
 from api.job_runner import JobRunner
 from api.policy import POLICY
-from api.problems import Problem, answer, register
+from api.problems import answer, register
 from api.routes import cases, exports, health, job_events, jobs, labs, needs, pairings, people
 from api.stopping import heed_signals
 from api.uploads import MAX_FILE_BYTES, Uploads
@@ -54,6 +55,14 @@ _HEADERS = (
 )
 
 
+class _Application(FastAPI):
+    def openapi(self) -> dict[str, Any]:
+        if self.openapi_schema is None:
+            document = super().openapi()
+            complete(document, permissions(self))
+        return super().openapi()
+
+
 class RouteWithoutPolicyError(RuntimeError):
     """A route names no permission, or one that the policy does not have."""
 
@@ -68,7 +77,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     settings = settings or Settings()
     configure_log()
     engine = open_engine(settings)
-    app = FastAPI(
+    app = _Application(
         title="GLORIA Match",
         version=version("gloria-match"),
         description="Needs come in, experts decide. Every refusal is a Problem (RFC 9457).",
@@ -76,7 +85,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redoc_url=None,
         openapi_url="/api/openapi.json",
         lifespan=_lifespan,
-        responses={"4XX": {"model": Problem, "description": "Refused, with the reason."}},
+        # The default, a 422 of the framework's own shape, is never answered.
+        responses={"4XX": {"description": "Refused, with the reason."}},
+        generate_unique_id_function=lambda route: route.name,
     )
     app.state.engine = engine
     app.state.live = LiveMatcher(settings, engine)

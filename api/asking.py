@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from hashlib import sha256
+from hmac import compare_digest
 from typing import Any
 
 import orjson
@@ -103,14 +104,18 @@ class Asking:
     def _once(self, session: Session, who: Principal, key: str, work: Work, body: BaseModel | bytes | None) -> Reply:
         content = body if isinstance(body, bytes) else b"" if body is None else body.model_dump_json().encode()
         url = self.request.url
-        asked = request_hash(self.request.method, url.path, url.query, content)
+        request = (self.request.method, url.path, url.query, content)
         try:
-            earlier = earlier_reply(session, account_id=who.id, key=key, asked=asked)
+            earlier = earlier_reply(
+                session, account_id=who.id, key=key, asked=request_hash(*request, rights=_rights(who))
+            )
         except KeyReusedError as error:
             raise ProblemError(422, "key-reused", str(error), "Idempotency-Key") from error
         if earlier is not None:
             return Reply(earlier.status, earlier.document, {**earlier.headers, "Idempotent-Replay": "true"})
         reply = work(session, who)
+        # The work itself may have changed what this person may see, by a declared interest.
+        asked = request_hash(*request, rights=_rights(principal(session, who.id) or who))
         keep_reply(session, account_id=who.id, key=key, asked=asked, reply=reply, now=self.at)
         return reply
 
@@ -163,7 +168,8 @@ class Asking:
         proof = session_proof(session, token, self.at)
         if proof is None or self.request.method in SAFE_METHODS:
             return proof
-        if self.request.headers.get("X-CSRF-Token") != proof.csrf_token:
+        given = self.request.headers.get("X-CSRF-Token", "")
+        if not compare_digest(given.encode(), (proof.csrf_token or "").encode()):
             raise forbidden("the header X-CSRF-Token must be the one given at sign-in")
         note_seen(session, token, self.at)
         return proof
@@ -191,6 +197,10 @@ class Asking:
             raise ProblemError(428, "precondition", "send the ETag that you read as If-Match", "If-Match")
         if given.strip() not in ("*", etag):
             raise ProblemError(412, "stale", "it was changed in the meantime; read it again", "If-Match")
+
+
+def _rights(who: Principal) -> list[list[str]]:
+    return [*map(list, sorted(who.grants)), *map(list, sorted(who.stakes))]
 
 
 def asking(resource: Resource, action: Action) -> Callable[[Request], Asking]:

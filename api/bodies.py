@@ -9,11 +9,13 @@ its fields a route takes.
 from __future__ import annotations
 
 from datetime import date
+from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from indexer.plain_text import clean
+from indexer.vocabulary import AskKind, Confidentiality, Region, ResearchField
 from matcher.cases import ContactKind, LostReason, Stage
 from matcher.decisions import Reason, Verdict
 from matcher.intake import NeedState
@@ -33,6 +35,17 @@ def _short(value: Any) -> Any:
 
 Note = Annotated[str, BeforeValidator(_cleaned)]
 Word = Annotated[str, BeforeValidator(_short)]
+
+
+def _described(terms: type[StrEnum]) -> WithJsonSchema:
+    """Name the terms in the description; which are accepted, their Chinese names too, is the exchange format's."""
+    return WithJsonSchema({"type": "string", "enum": [term.value for term in terms]})
+
+
+AskKindWord = Annotated[Word, _described(AskKind)]
+FieldWord = Annotated[Word, _described(ResearchField)]
+ConfidentialityWord = Annotated[Word, _described(Confidentiality)]
+RegionWord = Annotated[Word, _described(Region)]
 Number = Annotated[int, Field(ge=1, le=MAX_ID)]
 
 
@@ -43,7 +56,7 @@ class _Body(BaseModel):
 class AskBody(_Body):
     """One thing that a need asks for."""
 
-    kind: Word = Field(examples=["technology"])
+    kind: AskKindWord = Field(examples=["technology"])
     text: Note = Field(examples=["提高移除率又不留刮傷的拋光液配方"])
 
 
@@ -52,14 +65,16 @@ class NeedBody(_Body):
 
     title: Note | None = Field(default=None, examples=["碳化矽基板拋光太慢"])
     description: Note | None = Field(default=None, examples=["矽面每小時只磨得到 0.6 微米,客戶要求 1.5。"])
-    asks: list[AskBody] | None = Field(default=None, max_length=200)
-    fields: list[Word] | None = Field(default=None, max_length=20, examples=[["半導體"]])
+    asks: list[AskBody] | None = Field(
+        default=None, max_length=200, examples=[[{"kind": "technology", "text": "提高移除率又不留刮傷的拋光液配方"}]]
+    )
+    fields: list[FieldWord] | None = Field(default=None, max_length=20, examples=[["半導體"]])
     budget_ntd: int | None = Field(default=None, ge=0, le=10**15, examples=[2_400_000])
     deadline: date | None = Field(default=None, examples=["2027-06-30"])
-    confidentiality: Word | None = Field(default=None, examples=["confidential"])
-    region: Word | None = Field(default=None, examples=["central"])
+    confidentiality: ConfidentialityWord | None = Field(default=None, examples=["confidential"])
+    region: RegionWord | None = Field(default=None, examples=["central"])
     languages: list[Word] | None = Field(default=None, max_length=20, examples=[["zh"]])
-    excluded_labs: list[Word] | None = Field(default=None, max_length=1_000)
+    excluded_labs: list[Word] | None = Field(default=None, max_length=1_000, examples=[["lab-1-02"]])
 
 
 class NewNeedBody(NeedBody):
@@ -127,7 +142,7 @@ class MatchBatchBody(_Body):
 class StakeBody(_Body):
     """A declared interest."""
 
-    party: Word = Field(examples=["company"])
+    party: Annotated[Word, WithJsonSchema({"type": "string", "enum": ["company", "lab"]})] = Field(examples=["company"])
     party_id: Word = Field(examples=["co-1-1"])
 
 
@@ -141,15 +156,15 @@ class EvidenceWeightBody(_Body):
 class LabBody(_Body):
     """What a researcher may change of the own profile; what is left out stays."""
 
-    name: Word | None = None
-    name_en: Word | None = None
-    summary: Note | None = None
-    summary_en: Note | None = None
-    keywords: list[Word] | None = Field(default=None, max_length=1_000)
-    offers: list[Word] | None = Field(default=None, max_length=20, examples=[["technology"]])
-    will_not_do: list[Word] | None = Field(default=None, max_length=1_000)
+    name: Word | None = Field(default=None, examples=["表面工程實驗室"])
+    name_en: Word | None = Field(default=None, examples=["Surface Engineering Lab"])
+    summary: Note | None = Field(default=None, examples=["研究碳化矽基板的化學機械拋光。"])
+    summary_en: Note | None = Field(default=None, examples=["Chemical mechanical polishing of silicon carbide wafers."])
+    keywords: list[Word] | None = Field(default=None, max_length=1_000, examples=[["碳化矽", "CMP"]])
+    offers: list[AskKindWord] | None = Field(default=None, max_length=20, examples=[["technology"]])
+    will_not_do: list[Word] | None = Field(default=None, max_length=1_000, examples=[["軍事用途"]])
     capacity: int | None = Field(default=None, ge=0, le=1_000, examples=[2])
-    languages: list[Word] | None = Field(default=None, max_length=50)
+    languages: list[Word] | None = Field(default=None, max_length=50, examples=[["zh", "en"]])
     evidence: list[EvidenceWeightBody] | None = Field(
         default=None, max_length=5_000, description="Those named come first, in this order, with these weights."
     )
@@ -158,5 +173,5 @@ class LabBody(_Body):
 class SignInBody(_Body):
     """An address and a password."""
 
-    email: Word = Field(examples=["expert@example.org"])
-    password: str = Field(max_length=1_000)
+    email: Word = Field(examples=["name@example.org"])
+    password: str = Field(max_length=1_000, examples=["correct horse battery"])

@@ -49,9 +49,12 @@ class IdempotentReply(SQLModel, table=True):
     at: datetime = Field(sa_type=Instant, index=True)
 
 
-def request_hash(method: str, path: str, query: str, body: bytes) -> str:
-    """Return the hash that tells one request from another."""
-    return sha256(orjson.dumps([method, path, query, body.decode("utf-8", "surrogatepass")])).hexdigest()
+def request_hash(method: str, path: str, query: str, body: bytes, *, rights: list[list[str]]) -> str:
+    """Return the hash that tells one request from another, or from the same one by who had other rights then.
+
+    A stored answer was made for what its reader might see at that time; with other rights it is not given again.
+    """
+    return sha256(orjson.dumps([method, path, query, body.decode("utf-8", "surrogatepass"), rights])).hexdigest()
 
 
 def earlier_reply(session: Session, *, account_id: str, key: str, asked: str) -> Reply | None:
@@ -64,7 +67,9 @@ def earlier_reply(session: Session, *, account_id: str, key: str, asked: str) ->
     if found is None:
         return None
     if found.request_hash != asked:
-        raise KeyReusedError("this Idempotency-Key was used for another request; make a new one")
+        raise KeyReusedError(
+            "this Idempotency-Key was used for another request, or before your rights changed; make a new one"
+        )
     return Reply(found.status, orjson.loads(found.body), orjson.loads(found.headers))
 
 

@@ -149,11 +149,13 @@ def answer(
 
 def _domain(status: int, name: str) -> Callable[[Request, Exception], Response]:
     def tell(_request: Request, error: Exception) -> Response:
-        # What an index or a database says of itself names folders and hosts; that is for the log, not for clients.
+        # What an index or a database says of itself names folders and hosts: that is not for clients.
         hidden = {
             "no-encoder": "matching is not available: an encoder can't be loaded",
             "no-index": "matching is not available: there is no usable index",
             "database": "the database can't be used",
+            # It names some records that there are, for whoever mistyped an id on the command line.
+            "not-found": "there is no such record",
         }
         return answer(status, name, hidden.get(name, str(error)), getattr(error, "field", None))
 

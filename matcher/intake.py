@@ -168,7 +168,7 @@ def assign(session: Session, *, need_id: str, alliance_id: str, now: datetime) -
     if intake.state != NeedState.SUBMITTED:
         raise IntakeError(f"need {need_id} is {intake.state}: only a submitted need can be assigned")
     if session.get(Alliance, alliance_id) is None:
-        raise IntakeError(f"there is no alliance {alliance_id!r}", "alliance_id")
+        raise IntakeError("there is no such alliance", "alliance")
     intake.alliance_id, intake.changed_at = alliance_id, now
     session.add(intake)
     session.flush()
@@ -223,9 +223,9 @@ def share(session: Session, *, need_id: str, alliance_id: str, consent: str, by:
     intake = _locked(session, need_id)
     need = session.get(Need, need_id)
     if session.get(Alliance, alliance_id) is None:
-        raise IntakeError(f"there is no alliance {alliance_id!r}", "alliance_id")
+        raise IntakeError("there is no such alliance", "alliance")
     if alliance_id == intake.alliance_id:
-        raise IntakeError(f"need {need_id} belongs to alliance {alliance_id} already", "alliance_id")
+        raise IntakeError(f"need {need_id} belongs to that alliance already", "alliance")
     if need is not None and need.confidentiality != Confidentiality.PUBLIC and not consent.strip():
         raise IntakeError("the need is not public: say what the company agreed to, and when", "consent")
     same = (NeedShare.need_id == need_id, NeedShare.alliance_id == alliance_id, col(NeedShare.ended_at).is_(None))

@@ -259,9 +259,9 @@ def declare_stake(session: Session, *, account_id: str, party: str, party_id: st
     """
     models: dict[str, type[SQLModel]] = {"company": Company, "lab": Lab}
     if party not in models:
-        raise PeopleError("party", f"{party!r} is neither company nor lab")
+        raise PeopleError("party", "name a company or a lab")
     if session.get(models[party], party_id) is None:
-        raise PeopleError("party_id", f"there is no {party} {party_id!r}")
+        raise PeopleError("party_id", f"there is no such {party}")
     same = (Stake.account_id == account_id, Stake.party == party, Stake.party_id == party_id)
     held = session.exec(select(Stake).where(*same, col(Stake.ended_at).is_(None))).first()
     if held is not None:

@@ -82,7 +82,8 @@ def edit_profile(
     found = check(Kind.LABS, after)
     if found.faults or not isinstance(found.record, LabIn):
         fault = found.faults[0]
-        raise ProfileError(f"{fault.wrong}; {fault.right}", fault.field)
+        # What is wrong with it would quote it; the field and what would be right say enough.
+        raise ProfileError(fault.right, fault.field)
     import_rows(session, Kind.LABS, [after], "profile")
     stored = profile_document(session, lab_id) or {}
     changed = sorted(name for name in before if before[name] != stored.get(name))

@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from sqlalchemy import select
+from sqlmodel import SQLModel
 
 from api.app import create_app, permissions
 from api.credentials import make_key
-from indexer.database import open_engine, writing
+from indexer.database import open_engine, reading, writing
 from indexer.importing import import_file, import_rows
 from indexer.settings import Settings
 from matcher.clients import take_on
@@ -66,6 +68,29 @@ def routes_of(settings: Settings) -> list[tuple[str, str, Any]]:
     app = create_app(settings)
     app.state.engine.dispose()
     return list(permissions(app))
+
+
+_TABLES = {"case": "case_file"}
+"""Tables that are not named as the parameters that name their rows are."""
+
+
+def existing(settings: Settings, texts: Iterable[str]) -> dict[str, list[Any]]:
+    """Return ids of rows, the first and the last, for every name in the texts that stands for rows of a table.
+
+    A name is a word that ends in `_id`, or the table's own: `need_id` and `need` are both ids of needs.
+    """
+    names = {name for text in texts for name in re.findall(r"[a-z_]+", text)}
+    found = {}
+    engine = open_engine(settings)
+    with reading(engine) as session:
+        for name in sorted(names):
+            kind = name.removesuffix("_id")
+            table = SQLModel.metadata.tables.get(_TABLES.get(kind, kind))
+            if table is not None and "id" in table.c:
+                ids = list(session.execute(select(table.c.id).order_by(table.c.id)).scalars())
+                found[name] = list(dict.fromkeys([*ids[:3], *ids[-3:]]))
+    engine.dispose()
+    return found
 
 
 @contextmanager

@@ -11,8 +11,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path, Query, Response
 from sqlmodel import Session, col, func, select
 
+from api.answers import Page
 from api.asking import Asking, asking
 from api.bodies import MAX_ID, ContactBody, TransitionBody
+from api.case_answers import CaseAnswer, ContactAnswer, QueueAnswer
 from api.idempotency import Reply
 from api.paging import Cursor, Limit, decoded, page
 from api.policy import Action, Resource
@@ -35,7 +37,7 @@ CaseId = Annotated[int, Path(ge=1, le=MAX_ID)]
 _STAFF = (Role.EXPERT, Role.LEAD)
 
 
-@router.get("/cases")
+@router.get("/cases", response_model=Page[CaseAnswer])
 def list_cases(
     ask: Annotated[Asking, Depends(asking(Resource.CASE, Action.LIST))],
     stage: Annotated[Stage | None, Query(description="Only those at this stage.")] = None,
@@ -58,7 +60,7 @@ def list_cases(
     return ask.read(work)
 
 
-@router.get("/cases/{case_id}")
+@router.get("/cases/{case_id}", response_model=CaseAnswer)
 def read_case(case_id: CaseId, ask: Annotated[Asking, Depends(asking(Resource.CASE, Action.READ))]) -> Response:
     """Read a case with its steps and contacts; its ETag is what a transition sends as If-Match."""
 
@@ -69,8 +71,8 @@ def read_case(case_id: CaseId, ask: Annotated[Asking, Depends(asking(Resource.CA
     return ask.read(work)
 
 
-@router.post("/cases/{case_id}/transition")
-def move(
+@router.post("/cases/{case_id}/transition", response_model=CaseAnswer)
+def move_case_on(
     case_id: CaseId, body: TransitionBody, ask: Annotated[Asking, Depends(asking(Resource.CASE, Action.MOVE))]
 ) -> Response:
     """Move a case on. With If-Match, only if nobody else moved it since you read it."""
@@ -87,7 +89,7 @@ def move(
     return ask.write(work, body)
 
 
-@router.post("/cases/{case_id}/contacts", status_code=201)
+@router.post("/cases/{case_id}/contacts", status_code=201, response_model=ContactAnswer)
 def contact_in_case(
     case_id: CaseId, body: ContactBody, ask: Annotated[Asking, Depends(asking(Resource.CASE, Action.CONTACT))]
 ) -> Response:
@@ -109,7 +111,7 @@ def contact_in_case(
     return ask.write(work, body)
 
 
-@router.post("/companies/{company_id}/contacts", status_code=201)
+@router.post("/companies/{company_id}/contacts", status_code=201, response_model=ContactAnswer)
 def contact_company(
     company_id: str, body: ContactBody, ask: Annotated[Asking, Depends(asking(Resource.COMPANY, Action.CONTACT))]
 ) -> Response:
@@ -133,7 +135,7 @@ def contact_company(
     return ask.write(work, body)
 
 
-@router.get("/queue")
+@router.get("/queue", response_model=QueueAnswer)
 def read_queue(
     ask: Annotated[Asking, Depends(asking(Resource.QUEUE, Action.READ))],
     silent_days: Annotated[int, Query(ge=1, le=3_650, description="A company is silent after so many days.")] = 60,

@@ -9,8 +9,10 @@ from dataclasses import asdict
 
 import orjson
 from fastapi import APIRouter, Request, Response
+from fastapi.responses import PlainTextResponse
 from sqlalchemy import text
 
+from api.answers import AliveAnswer, ReadyAnswer
 from api.jobs import counts
 from api.metrics import exposition
 from indexer.database import BusyError, DatabaseGoneError, reading
@@ -18,13 +20,13 @@ from indexer.database import BusyError, DatabaseGoneError, reading
 router = APIRouter(tags=["operation"])
 
 
-@router.get("/healthz")
+@router.get("/healthz", response_model=AliveAnswer)
 async def healthz() -> Response:
     """Say that the process answers; touches neither database nor index."""
     return Response(b'{"status":"ok"}', media_type="application/json", headers={"Cache-Control": "no-store"})
 
 
-@router.get("/metrics")
+@router.get("/metrics", response_class=PlainTextResponse)
 def metrics(request: Request) -> Response:
     """Give counts and durations in Prometheus's text format; nothing of people or needs is in them."""
     try:
@@ -36,7 +38,11 @@ def metrics(request: Request) -> Response:
     return Response(exposition(jobs), media_type="text/plain; version=1.0.0; charset=utf-8")
 
 
-@router.get("/readyz")
+@router.get(
+    "/readyz",
+    response_model=ReadyAnswer,
+    responses={503: {"model": ReadyAnswer, "description": "The database can't be used."}},
+)
 def readyz(request: Request) -> Response:
     """Say function by function what can be served: intake, review and cases need the database, matches the index."""
     try:

@@ -16,6 +16,7 @@ from api.bodies import LabBody
 from api.documents import lab_document
 from api.filtering import Chosen
 from api.idempotency import Reply
+from api.match_answers import LabAnswer, LabMatchAnswer, LabSearchAnswer
 from api.policy import Action, Resource
 from api.problems import not_found
 from api.visibility import labs as visible
@@ -30,7 +31,7 @@ from matcher.profile_edits import edit_profile, profile_document
 router = APIRouter(prefix="/api", tags=["labs"])
 
 
-@router.get("/labs")
+@router.get("/labs", response_model=LabSearchAnswer)
 def search_labs(
     filters: Chosen,
     ask: Annotated[Asking, Depends(asking(Resource.LAB, Action.LIST))],
@@ -65,7 +66,7 @@ def _found(item: FoundLab) -> dict[str, Any]:
     }
 
 
-@router.get("/labs/{lab_id}")
+@router.get("/labs/{lab_id}", response_model=LabAnswer)
 def read_lab(lab_id: str, ask: Annotated[Asking, Depends(asking(Resource.LAB, Action.READ))]) -> Response:
     """Read a lab's profile with its evidence."""
 
@@ -76,7 +77,7 @@ def read_lab(lab_id: str, ask: Annotated[Asking, Depends(asking(Resource.LAB, Ac
     return ask.read(work)
 
 
-@router.patch("/labs/{lab_id}")
+@router.patch("/labs/{lab_id}", response_model=LabAnswer)
 def edit_lab(
     lab_id: str, body: LabBody, ask: Annotated[Asking, Depends(asking(Resource.LAB, Action.EDIT))]
 ) -> Response:
@@ -92,7 +93,7 @@ def edit_lab(
     return ask.write(work, body)
 
 
-@router.get("/labs/{lab_id}/matches")
+@router.get("/labs/{lab_id}/matches", response_model=LabMatchAnswer)
 def match_lab(
     lab_id: str,
     ask: Annotated[Asking, Depends(asking(Resource.MATCH, Action.READ))],

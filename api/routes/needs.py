@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Response
 from sqlmodel import Session, col, select
 
+from api.answers import NeedAnswer, Page, SharedAnswer
 from api.asking import Asking, asking, etag_of
 from api.bodies import AssignBody, NeedBody, NeedMoveBody, NewNeedBody, ShareBody
 from api.break_glass import note_read
@@ -34,7 +35,7 @@ _STAFF = (Role.EXPERT, Role.LEAD)
 _TEXTS = ("title", "description", "asks", "excluded_labs", "budget_ntd", "deadline")
 
 
-@router.post("/needs", status_code=201)
+@router.post("/needs", status_code=201, response_model=NeedAnswer)
 def submit_need(body: NewNeedBody, ask: Annotated[Asking, Depends(asking(Resource.NEED, Action.CREATE))]) -> Response:
     """Submit a need. A company contact does so for the own company, an expert on behalf of one."""
 
@@ -76,11 +77,12 @@ def _checked(given: dict[str, Any]) -> NeedIn:
     found = check(Kind.NEEDS, given)
     if found.faults or not isinstance(found.record, NeedIn):
         fault = found.faults[0]
-        raise ProblemError(422, "invalid", f"{fault.wrong}; {fault.right}", fault.field or None)
+        # What is wrong with it would quote it; the field and what would be right say enough.
+        raise ProblemError(422, "invalid", fault.right, fault.field or None)
     return found.record
 
 
-@router.get("/needs")
+@router.get("/needs", response_model=Page[NeedAnswer])
 def list_needs(
     ask: Annotated[Asking, Depends(asking(Resource.NEED, Action.LIST))],
     state: Annotated[NeedState | None, Query(description="Only those in this state.")] = None,
@@ -103,7 +105,7 @@ def list_needs(
     return ask.read(work)
 
 
-@router.get("/needs/{need_id}")
+@router.get("/needs/{need_id}", response_model=NeedAnswer)
 def read_need(need_id: str, ask: Annotated[Asking, Depends(asking(Resource.NEED, Action.READ))]) -> Response:
     """Read a need. The programme office sees the text of a confidential need only by breaking the glass."""
 
@@ -115,7 +117,7 @@ def read_need(need_id: str, ask: Annotated[Asking, Depends(asking(Resource.NEED,
     return ask.read(work)
 
 
-@router.post("/needs/{need_id}/break-glass")
+@router.post("/needs/{need_id}/break-glass", response_model=NeedAnswer)
 def break_glass(
     need_id: str,
     reason: Annotated[str, Query(min_length=10, max_length=500, description="Why; it is kept for ever.")],
@@ -131,7 +133,7 @@ def break_glass(
     return ask.write(work)
 
 
-@router.patch("/needs/{need_id}")
+@router.patch("/needs/{need_id}", response_model=NeedAnswer)
 def edit_need(
     need_id: str, body: NeedBody, ask: Annotated[Asking, Depends(asking(Resource.NEED, Action.EDIT))]
 ) -> Response:
@@ -149,7 +151,7 @@ def edit_need(
     return ask.write(work, body)
 
 
-@router.post("/needs/{need_id}/take-up")
+@router.post("/needs/{need_id}/take-up", response_model=NeedAnswer)
 def take_up_need(need_id: str, ask: Annotated[Asking, Depends(asking(Resource.NEED, Action.TAKE_UP))]) -> Response:
     """Take a need up as its expert; from then on it is no longer edited."""
 
@@ -162,7 +164,7 @@ def take_up_need(need_id: str, ask: Annotated[Asking, Depends(asking(Resource.NE
     return ask.write(work)
 
 
-@router.post("/needs/{need_id}/state")
+@router.post("/needs/{need_id}/state", response_model=NeedAnswer)
 def move_need(
     need_id: str, body: NeedMoveBody, ask: Annotated[Asking, Depends(asking(Resource.NEED, Action.WITHDRAW))]
 ) -> Response:
@@ -181,7 +183,7 @@ def move_need(
     return ask.write(work, body)
 
 
-@router.post("/needs/{need_id}/shares", status_code=201)
+@router.post("/needs/{need_id}/shares", status_code=201, response_model=SharedAnswer)
 def share_need(
     need_id: str, body: ShareBody, ask: Annotated[Asking, Depends(asking(Resource.NEED, Action.SHARE))]
 ) -> Response:
@@ -197,7 +199,7 @@ def share_need(
     return ask.write(work, body)
 
 
-@router.post("/needs/{need_id}/alliance")
+@router.post("/needs/{need_id}/alliance", response_model=NeedAnswer)
 def assign_need(
     need_id: str, body: AssignBody, ask: Annotated[Asking, Depends(asking(Resource.NEED, Action.ASSIGN))]
 ) -> Response:

@@ -12,11 +12,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path, Query, Response
 from sqlmodel import Session, col, select
 
+from api.answers import Page
 from api.asking import Asking, asking
 from api.bodies import MAX_ID, DecisionBody
 from api.documents import match_document
 from api.filtering import Chosen
 from api.idempotency import Reply
+from api.match_answers import MatchAnswer, NewDecisionAnswer, PairingAnswer, ReleaseAnswer, ReleasedLabAnswer
 from api.policy import Action, Resource
 from api.problems import ProblemError, not_found
 from api.routes.needs import find_need
@@ -41,9 +43,25 @@ PairingId = Annotated[int, Path(ge=1, le=MAX_ID)]
 _STAFF = (Role.EXPERT, Role.LEAD)
 MAX_TOP = 100
 _LEDGER = AcceptanceLedger()
+_SHOWN = "$response.body#/pairings/0"
+_TO_DECISION = {
+    "operationId": "decide_pairing",
+    "description": "Say what you think of the first of them.",
+    "parameters": {"pairing_id": f"{_SHOWN}/pairing_id"},
+    "requestBody": {"verdict": "accept", "proposal_id": f"{_SHOWN}/proposal_id"},
+}
+_TO_CASE = {
+    "operationId": "move_case_on",
+    "description": "Go on with the case that an acceptance opened.",
+    "parameters": {"case_id": "$response.body#/case_id"},
+}
 
 
-@router.get("/needs/{need_id}/matches")
+@router.get(
+    "/needs/{need_id}/matches",
+    response_model=MatchAnswer,
+    responses={200: {"links": {"decide": _TO_DECISION}}},
+)
 def match_need(
     need_id: str,
     filters: Chosen,
@@ -82,7 +100,7 @@ def _states(session: Session, ids: list[int]) -> dict[int, str]:
     return {int(number or 0): str(state) for number, state in session.execute(query).all()}
 
 
-@router.get("/pairings/{pairing_id}")
+@router.get("/pairings/{pairing_id}", response_model=PairingAnswer)
 def read_pairing(
     pairing_id: PairingId, ask: Annotated[Asking, Depends(asking(Resource.PAIRING, Action.READ))]
 ) -> Response:
@@ -95,7 +113,12 @@ def read_pairing(
     return ask.read(work)
 
 
-@router.post("/pairings/{pairing_id}/decision", status_code=201)
+@router.post(
+    "/pairings/{pairing_id}/decision",
+    status_code=201,
+    response_model=NewDecisionAnswer,
+    responses={201: {"links": {"move": _TO_CASE}}},
+)
 def decide_pairing(
     pairing_id: PairingId,
     body: DecisionBody,
@@ -145,7 +168,7 @@ def _alliance_for(session: Session, who: Principal, pairing: StoredPairing) -> s
     return min(alliances & set(shared.all()))
 
 
-@router.put("/pairings/{pairing_id}/release")
+@router.put("/pairings/{pairing_id}/release", response_model=ReleaseAnswer)
 def release_pairing(
     pairing_id: PairingId, ask: Annotated[Asking, Depends(asking(Resource.PAIRING, Action.RELEASE))]
 ) -> Response:
@@ -159,7 +182,7 @@ def release_pairing(
     return ask.write(work)
 
 
-@router.delete("/pairings/{pairing_id}/release")
+@router.delete("/pairings/{pairing_id}/release", response_model=ReleaseAnswer)
 def end_pairing_release(
     pairing_id: PairingId, ask: Annotated[Asking, Depends(asking(Resource.PAIRING, Action.RELEASE))]
 ) -> Response:
@@ -173,7 +196,7 @@ def end_pairing_release(
     return ask.write(work)
 
 
-@router.get("/needs/{need_id}/released-labs")
+@router.get("/needs/{need_id}/released-labs", response_model=Page[ReleasedLabAnswer])
 def list_released_labs(
     need_id: str, ask: Annotated[Asking, Depends(asking(Resource.RELEASED_LAB, Action.LIST))]
 ) -> Response:

@@ -11,6 +11,7 @@ import orjson
 from fastapi import APIRouter, Depends, Request, Response
 from sqlmodel import Session, col, select
 
+from api.answers import MeAnswer, SessionAnswer, StakeAnswer
 from api.asking import COOKIE, Asking, asking, now
 from api.bodies import SignInBody, StakeBody
 from api.credentials import (
@@ -31,7 +32,7 @@ from matcher.people import Principal, Stake, declare_stake
 router = APIRouter(prefix="/api", tags=["people"])
 
 
-@router.post("/session", status_code=201)
+@router.post("/session", status_code=201, response_model=SessionAnswer)
 def sign_in(request: Request, body: SignInBody) -> Response:
     """Sign in. The answer has the CSRF token that changing requests send as X-CSRF-Token.
 
@@ -75,7 +76,7 @@ def sign_out(request: Request) -> Response:
     return response
 
 
-@router.get("/me")
+@router.get("/me", response_model=MeAnswer)
 def read_me(ask: Annotated[Asking, Depends(asking(Resource.STAKE, Action.LIST))]) -> Response:
     """Read who you are here: your roles and the interests that you declared."""
 
@@ -93,8 +94,10 @@ def read_me(ask: Annotated[Asking, Depends(asking(Resource.STAKE, Action.LIST))]
     return ask.read(work)
 
 
-@router.post("/me/stakes", status_code=201)
-def declare(body: StakeBody, ask: Annotated[Asking, Depends(asking(Resource.STAKE, Action.CREATE))]) -> Response:
+@router.post("/me/stakes", status_code=201, response_model=StakeAnswer)
+def declare_interest(
+    body: StakeBody, ask: Annotated[Asking, Depends(asking(Resource.STAKE, Action.CREATE))]
+) -> Response:
     """Declare an interest in a company or a lab: you no longer see or decide that party's pairings."""
 
     def work(session: Session, who: Principal) -> Reply:

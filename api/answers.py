@@ -1,0 +1,137 @@
+"""What the server answers: one model per document, for the description of the API only.
+
+In: nothing. Out: models that routes name as their `response_model`. It exists
+because clients are written from the description, and because an answer with a
+field that nobody described is how something secret gets out: the tests hold
+every answer against these models, which know no other fields. Routes answer
+with plain documents; nothing is validated while a client waits. Here are those
+of needs, people and health; matches and cases have modules of their own.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from matcher.intake import NeedState
+from matcher.roles import Role
+
+Item = TypeVar("Item")
+
+
+class Answer(BaseModel):
+    """A document that says nothing but what is described."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Page(Answer, Generic[Item]):
+    """Part of a list; `next` is the cursor of the page after, null on the last."""
+
+    items: list[Item]
+    next: str | None
+
+
+class AskAnswer(Answer):
+    """One thing that a need asks for."""
+
+    kind: str
+    text: str
+
+
+class NeedStepAnswer(Answer):
+    """When a need came into which state."""
+
+    state: NeedState
+    at: datetime
+
+
+class NeedAnswer(Answer):
+    """A need as you may see it; what you may not see is null, empty or missing."""
+
+    id: str
+    company: str | None
+    school: str | None
+    title: str | None
+    description: str | None
+    asks: list[AskAnswer] | None
+    fields: list[str]
+    budget_ntd: int | None
+    deadline: date | None
+    confidentiality: str
+    region: str | None
+    languages: list[str]
+    excluded_labs: list[str] | None
+    year: int | None
+    redacted: bool = Field(description="The text is withheld from the programme office.")
+    state: NeedState | None = None
+    alliance: str | None = None
+    expert: str | None = None
+    submitted_at: datetime | None = None
+    steps: list[NeedStepAnswer] = Field(default=[])
+    shared_with: list[str] = Field(default=[])
+
+
+class SharedAnswer(Answer):
+    """Which alliance a need is shared with now."""
+
+    need_id: str
+    alliance: str
+
+
+class SessionAnswer(Answer):
+    """What changing requests of a browser send as X-CSRF-Token."""
+
+    csrf_token: str
+
+
+class RoleAnswer(Answer):
+    """A role and the alliance, company or lab that it is held in."""
+
+    role: Role
+    scope: str
+
+
+class StakeAnswer(Answer):
+    """A declared interest."""
+
+    id: int
+    party: str
+    party_id: str
+
+
+class MeAnswer(Answer):
+    """Who you are here."""
+
+    id: str
+    name: str
+    roles: list[RoleAnswer]
+    stakes: list[StakeAnswer]
+
+
+class AliveAnswer(Answer):
+    """The process answers."""
+
+    status: str
+
+
+class IndexAnswer(Answer):
+    """Which index generation is open, and whether all is well with it."""
+
+    generation: str | None
+    created_at: str | None
+    labs: int
+    not_indexed: int
+    models_ready: bool
+    problem: str | None
+
+
+class ReadyAnswer(Answer):
+    """What can be served right now."""
+
+    intake: bool
+    review: bool
+    matching: bool
+    index: IndexAnswer

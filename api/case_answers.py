@@ -1,0 +1,105 @@
+"""What the server answers about cases, contacts and the queue.
+
+In: nothing. Out: models for the description of the API. It exists apart from
+`answers` because cases have a vocabulary of their own.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+from api.answers import Answer
+from matcher.cases import ContactKind, LostReason, Stage
+
+
+class CaseStepAnswer(Answer):
+    """One move of a case; the note is missing outside of its alliance."""
+
+    id: int
+    case_id: int
+    version: int
+    old: Stage
+    new: Stage
+    reason: LostReason | None
+    note: str = ""
+    by: str
+    at: datetime
+
+
+class ContactAnswer(Answer):
+    """One time that an expert was in touch; note and next step are missing outside of the alliance."""
+
+    id: int
+    case_id: int | None
+    company_id: str | None
+    alliance_id: str
+    kind: ContactKind
+    held_on: date
+    note: str = ""
+    next_step: str = ""
+    next_on: date | None
+    by: str
+    at: datetime
+
+
+class CaseAnswer(Answer):
+    """A case with its steps and contacts."""
+
+    id: int
+    pairing_id: int
+    decision_id: int
+    need_id: str
+    lab_id: str
+    company_id: str | None
+    alliance_id: str
+    owner_id: str
+    stage: Stage
+    version: int
+    opened_at: datetime
+    steps: list[CaseStepAnswer]
+    contacts: list[ContactAnswer]
+
+
+class WaitingNeedAnswer(Answer):
+    """A need that nobody has taken up."""
+
+    id: str
+    title: str
+    company: str | None
+    submitted_at: datetime
+
+
+class WaitingPairingAnswer(Answer):
+    """A pairing that waits for a verdict."""
+
+    id: int
+    need_id: str
+    lab_id: str
+    deferred_until: date | None
+
+
+class FollowUpAnswer(Answer):
+    """A next step whose day has come."""
+
+    contact_id: int
+    case_id: int | None
+    company_id: str | None
+    next_step: str
+    next_on: date | None
+
+
+class SilentCompanyAnswer(Answer):
+    """A company of the portfolio that was not contacted for long."""
+
+    company_id: str
+    name: str
+    last_contact: date | None
+
+
+class QueueAnswer(Answer):
+    """What waits for you."""
+
+    new_needs: list[WaitingNeedAnswer]
+    pairings_to_review: list[WaitingPairingAnswer]
+    follow_ups_due: list[FollowUpAnswer]
+    silent_companies: list[SilentCompanyAnswer]

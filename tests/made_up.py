@@ -1,0 +1,245 @@
+"""What makes requests up from the API's own description and holds every answer against it.
+
+In: a running server, its description and who may do what. Out: what was sent, and everything that was wrong with
+the answers. It exists apart from its test so that the same run can be sent against planted faults.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import count, cycle
+from typing import Any
+
+import hypothesis
+import requests
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, seed
+from hypothesis import strategies as st
+from hypothesis.errors import Flaky
+from schemathesis import Case, GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.core.failures import Failure, FailureGroup
+from schemathesis.generation.stateful.state_machine import APIStateMachine
+from schemathesis.schemas import APIOperation, BaseSchema
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+PROBLEM = ["detail", "field", "title", "type"]
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
+STEPS_PER_SCENARIO, SCENARIOS_PER_ROUND = 20, 5
+
+
+@dataclass
+class Sent:
+    """What was sent so far, and what was wrong with the answers."""
+
+    by_role: Counter[str] = field(default_factory=Counter)
+    done_by_role: Counter[str] = field(default_factory=Counter)
+    """Changes that were carried out."""
+    statuses: Counter[int] = field(default_factory=Counter)
+    succeeded: Counter[str] = field(default_factory=Counter)
+    """Successes by route."""
+    wrong: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Run:
+    """Sends requests to one server; whose turn it is comes from fixed circles, everything else from the seed."""
+
+    url: str
+    headers: dict[str, Callable[[], dict[str, str]]]
+    """For everybody what proves who they are; made anew for each request, since a browser may sign out."""
+    allowed: dict[str, list[str]]
+    """By route the people whose roles may use it."""
+    known: dict[str, list[Any]]
+    """Values that exist, by the name of a parameter or a field."""
+    seed: int
+    own: dict[str, dict[str, str]] = field(default_factory=dict)
+    """For everybody the values that are theirs, by name."""
+    proposals: dict[int, int] = field(default_factory=dict)
+    """The last proposal of each pairing."""
+    sent: Sent = field(default_factory=Sent)
+    session: requests.Session = field(default_factory=requests.Session)
+
+    def __post_init__(self) -> None:
+        self._everybody = cycle(self.headers)
+        self._entitled = {label: cycle(people or list(self.headers)) for label, people in self.allowed.items()}
+
+    def explore(self, operation: APIOperation, cases: int) -> None:
+        """Send cases of one route: of three, two that can succeed, by those who may; one made up, by everybody."""
+        valid, invalid = (operation.as_strategy(kind) for kind in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE))
+        # The number makes cases differ of which there would be only one, so that everybody sends it.
+        number = st.integers(0, 2**31)
+
+        @seed(self.seed)
+        @_settings(cases - cases // 3)
+        @given(valid, self._values(operation), number)
+        def sensible(case: Case, values: dict[str, Any], number: int) -> None:
+            who = next(self._entitled[operation.label])
+            own = self.own.get(who, {}) if number % 2 else {}
+            _make_sensible(case, {**values, **own}, self.proposals, number // 2)
+            self.send(case, who)
+
+        @seed(self.seed)
+        @_settings(cases // 3)
+        @given(valid | invalid, number)
+        def made_up(case: Case, number: int) -> None:
+            self.send(case, next(self._everybody))
+
+        sensible()
+        made_up()
+
+    def walk(self, schema: BaseSchema, steps: int) -> None:
+        """Send sequences in which a request takes its ids from the answers before it, so many steps in all."""
+        run = self
+
+        class Walk(schema.as_state_machine()):  # type: ignore[misc]
+            def setup(self) -> None:
+                self.who = next(run._everybody)
+                self.turns, self.turns_of_fields = cycle([self.who, self.who, None]), count()
+
+            def call(self, case: Case, **_: Any) -> Any:
+                return run.call(case, self.by)
+
+            def before_call(self, case: Case) -> None:
+                label = case.operation.label
+                self.by = next(self.turns) or next(run._entitled[label])
+                # What links put into a path or a body stays.
+                ids = {
+                    name: values[0] for name, values in run.known.items() if name not in (case.path_parameters or {})
+                }
+                if not (isinstance(case.body, dict) and "proposal_id" in case.body):
+                    _make_sensible(case, {**_examples(case.operation), **ids}, {}, next(self.turns_of_fields))
+
+            def validate_response(self, response: Any, case: Case, *_: Any, **__: Any) -> None:
+                run.note(case, response, self.by)
+
+        machine: type[APIStateMachine] = Walk
+        for number in range(steps):
+            if self.sent.by_role.total() >= steps:
+                break
+            # The same steps twice may lead elsewhere, since the server remembers: then the next round begins.
+            with suppress(Flaky):
+                seed(self.seed * 1_000 + number)(machine).run(
+                    settings=_settings(SCENARIOS_PER_ROUND, stateful_step_count=STEPS_PER_SCENARIO)
+                )
+
+    def send(self, case: Case, who: str) -> None:
+        """Send one case and note what came of it."""
+        self.note(case, self.call(case, who), who)
+
+    def call(self, case: Case, who: str) -> Any:
+        """Send one case as somebody."""
+        return case.call(base_url=self.url, session=self.session, headers=self.headers[who](), timeout=60)
+
+    def note(self, case: Case, response: Any, who: str) -> None:
+        """Count an answer, and keep what is wrong with it."""
+        sent, label = self.sent, case.operation.label
+        sent.by_role[who] += 1
+        sent.statuses[response.status_code] += 1
+        if 200 <= response.status_code < 300:
+            sent.succeeded[label] += 1
+            sent.done_by_role[who] += case.method != "GET"
+        fault = wrong_with(case, response)
+        if fault:
+            sent.wrong.append(f"{who} {label}: {fault}"[:1_500])
+
+    def _values(self, operation: APIOperation) -> st.SearchStrategy[dict[str, Any]]:
+        names, examples = sorted(set(names_of(operation)) & self.known.keys()), _examples(operation)
+        return st.fixed_dictionaries(
+            {name: st.sampled_from(self.known[name]) for name in names},
+            optional={name: st.just(value) for name, value in examples.items() if name not in names},
+        )
+
+
+def _settings(cases: int, **more: Any) -> hypothesis.settings:
+    return hypothesis.settings(
+        max_examples=cases,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+        **more,
+    )
+
+
+def loaded(description: dict[str, Any]) -> BaseSchema:
+    """Return a description as something to make requests from."""
+    schema = schemathesis.openapi.from_dict(description)
+    # Who asks is said by the run, not made up.
+    schema.config.generation.update(with_security_parameters=False)
+    return schema
+
+
+def names_of(operation: APIOperation) -> Iterator[str]:
+    """Yield the names of a route's parameters and of those fields of its bodies that hold one value."""
+    yield from (one.name for one in (*operation.path_parameters, *operation.query))
+    for name, value in _body(operation).get("properties", {}).items():
+        if not {"array", "object"} & {kind.get("type") for kind in (value, *value.get("anyOf", ()))}:
+            yield name
+
+
+def _body(operation: APIOperation) -> dict[str, Any]:
+    """Return the schema of a route's JSON body; empty if it takes none."""
+    content = operation.definition.raw.get("requestBody", {}).get("content", {})
+    name = content.get("application/json", {}).get("schema", {}).get("$ref", "").rpartition("/")[2]
+    found: dict[str, Any] = operation.schema.raw_schema["components"]["schemas"].get(name, {})
+    return found
+
+
+def _examples(operation: APIOperation) -> dict[str, Any]:
+    fields = _body(operation).get("properties", {})
+    return {name: field["examples"][0] for name, field in fields.items() if field.get("examples")}
+
+
+def _make_sensible(case: Case, values: dict[str, Any], proposals: dict[int, int], number: int) -> None:
+    """Make a case likely to succeed: values that exist, one made-up field beyond what is required, plain headers."""
+    values = dict(values)
+    if values.get("pairing_id") in proposals:
+        values["proposal_id"] = proposals[values["pairing_id"]]
+    case.path_parameters = {**(case.path_parameters or {}), **_only(values, case.path_parameters)}
+    case.query = {**(case.query or {}), **_only(values, case.query)}
+    if isinstance(case.body, dict):
+        body = _body(case.operation)
+        kept = [name for name in case.body if name in body.get("required", ())]
+        others = [name for name in case.body if name not in kept]
+        kept += others[number % len(others) :][:1] if others else []
+        fields = {*names_of(case.operation), *_examples(case.operation)} & body.get("properties", {}).keys()
+        case.body = {name: case.body[name] for name in kept} | _only(values, fields)
+    for name in [name for name in case.headers or {} if name.lower() == "idempotency-key"]:
+        del case.headers[name]
+    if case.method == "PATCH":
+        case.headers["If-Match"] = "*"
+
+
+def _only(values: dict[str, Any], names: Any) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name in (names or {})}
+
+
+def wrong_with(case: Case, response: Any) -> str:
+    """Return what is wrong with an answer by the description and by the server's own promises; "" if nothing."""
+    try:
+        case.validate_response(response, checks=CHECKS)
+    except (Failure, FailureGroup) as failure:
+        parts = failure.exceptions if isinstance(failure, FailureGroup) else [failure]
+        said = "; ".join(f"{type(part).__name__} {part}" for part in parts)
+        return f"{response.status_code}: {said}; sent {case.formatted_path} {case.query} {case.body!r}"
+    refused = response.status_code >= 400 and "problem" in str(response.headers.get("content-type"))
+    if response.status_code >= 400 and response.status_code != 503 and not refused:
+        return f"{response.status_code} is no problem document: {response.text[:200]}"
+    if refused and sorted(response.json()) != PROBLEM:
+        return f"{response.status_code} is no problem: {response.text[:200]}"
+    return ""

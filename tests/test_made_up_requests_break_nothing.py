@@ -1,0 +1,202 @@
+"""Requests made up from the API's own description, sent by everybody, break nothing and are answered as described."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+from fastapi.responses import JSONResponse
+from sqlalchemy import select
+
+from api.answers import AliveAnswer
+from api.app import create_app
+from api.asking import COOKIE
+from api.credentials import open_session, set_password_hash
+from api.passwords import hashed
+from api.policy import POLICY
+from indexer.database import open_engine, reading, writing
+from indexer.settings import Settings
+from matcher.proposals import Proposal
+from matcher.roles import Role
+from tests.made_up import Run, loaded, names_of
+from tests.serving import PEOPLE, Served, existing, routes_of, served
+
+LEAST_PER_ROUTE = 50
+STEPS = 700
+"""Of the sequences, in all."""
+WANTED_OF_BOTH_DATABASES = 5_000
+CHANGES_PER_ROLE = 3
+"""How many changes everybody must at least have got done: otherwise only the refusals would be tested."""
+SEED = int(os.environ.get("GLORIA_TEST_SEED", "1"))
+PASSWORD = "correct horse battery"
+_SCOPES = {Role.RESEARCHER: ("lab_id",), Role.COMPANY: ("company_id", "company")}
+OWN = {
+    name: dict.fromkeys(_SCOPES.get(role, ("alliance_id", "alliance")), scope)
+    for name, (role, scope) in PEOPLE.items()
+    if scope
+}
+"""What is everybody's own, so that half of what they ask for is."""
+NEVER_DONE: set[str] = set()
+"""Routes of which no made-up request succeeds, each with its reason."""
+
+
+def _prepared(server: Served) -> None:
+    """Make needs, pairings and cases, so that there is something of every kind and of both alliances."""
+    for _ in range(6):
+        assert server.ask("company", "POST", "/api/needs", json={"title": "拋光"}).status_code == 201
+    for who, need_id in (("expert", "need-1-01"), ("stranger", "need-1-03")):
+        page = server.ask(who, "GET", f"/api/needs/{need_id}/matches?top=8").json()
+        for item in page["pairings"][:1]:
+            word = {"verdict": "accept", "proposal_id": item["proposal_id"]}
+            assert server.ask(who, "POST", f"/api/pairings/{item['pairing_id']}/decision", json=word).is_success
+    engine = open_engine(server.settings)
+    with writing(engine) as session:
+        stored, now = hashed(PASSWORD), datetime.now(UTC)
+        set_password_hash(session, account_id=server.accounts["expert"], stored=stored, now=now)
+    engine.dispose()
+
+
+def _known(server: Served, names: set[str]) -> tuple[dict[str, list[Any]], dict[int, int]]:
+    """Return for every name that stands for rows of a table some that are there, and each pairing's last proposal."""
+    known: dict[str, list[Any]] = {"email": ["expert@example.org"], "password": [PASSWORD], "party": ["lab"]}
+    known |= existing(server.settings, names)
+    engine = open_engine(server.settings)
+    with reading(engine) as session:
+        proposals = dict(session.execute(select(Proposal.pairing_id, Proposal.id).order_by(Proposal.id)).all())
+    engine.dispose()
+    known["party_id"] = known["lab_id"]
+    return known, proposals
+
+
+def _allowed(routes: list[tuple[str, str, Any]]) -> dict[str, list[str]]:
+    found = {}
+    for method, path, permission in routes:
+        roles = POLICY.get(permission, {}) if permission else {}
+        found[f"{method} {path}"] = [name for name, (role, _) in PEOPLE.items() if role in roles]
+    # Only a browser has something to sign out of.
+    found["DELETE /api/session"] = ["browser"]
+    return found
+
+
+class Browser:
+    """Somebody who signed in; signs in again once the session was ended."""
+
+    def __init__(self, server: Served) -> None:
+        self.server, self.engine = server, open_engine(server.settings)
+
+    def headers(self) -> dict[str, str]:
+        """Return a session's cookie with its CSRF token."""
+        with writing(self.engine) as session:
+            account_id = self.server.accounts["expert"]
+            token, csrf_token = open_session(session, account_id=account_id, now=datetime.now(UTC))
+        return {"Cookie": f"{COOKIE}={token}", "X-CSRF-Token": csrf_token}
+
+
+def _proofs(server: Served, browser: Browser) -> dict[str, Any]:
+    keys = {name: {"Authorization": f"Bearer {key}"} for name, key in server.keys.items()}
+    fixed = {name: (lambda headers=headers: headers) for name, headers in [*keys.items(), ("nobody", {})]}
+    return {**fixed, "browser": browser.headers}
+
+
+def test_made_up_requests(settings: Settings, indexed_home: Path, slice_of_world: Path) -> None:
+    kind = "sqlite" if settings.database_url.startswith("sqlite") else "postgresql"
+    allowed, begun = _allowed(routes_of(settings)), time.monotonic()
+    with served(settings, indexed_home, slice_of_world) as server:
+        _prepared(server)
+        browser = Browser(server)
+        schema = loaded(server.ask(None, "GET", "/api/openapi.json").json())
+        operations = [found.ok() for found in schema.get_all_operations()]
+        assert sorted(one.label for one in operations) == sorted(allowed)
+        names = {name for operation in operations for name in names_of(operation)}
+        known, proposals = _known(server, names)
+        # A new kind of object in a path needs values that exist, or only "not found" would be tested.
+        assert {one.name for operation in operations for one in operation.path_parameters} - known.keys() == set()
+        # Another seed for each database, so that they do not get the same requests.
+        seed = SEED * 2 + (kind == "sqlite")
+        run = Run(server.url, _proofs(server, browser), allowed, known, seed, OWN, proposals)
+        # First the sequences, while there is something left to decide and to move.
+        run.walk(schema, STEPS)
+        walked = run.sent.by_role.total()
+        cases = max(LEAST_PER_ROUTE, (WANTED_OF_BOTH_DATABASES // 2 - STEPS) // len(operations) + 3)
+        for operation in operations:
+            run.explore(operation, cases)
+        browser.engine.dispose()
+        faults = [line for line in server.log.read_text().splitlines() if '"level": "error"' in line]
+    sent = run.sent
+    print(f"{kind}, seed {seed}: {sent.by_role.total()} cases, {walked} of them in sequences, ", end="")
+    print(
+        f"{time.monotonic() - begun:.0f} s; by role {dict(sent.by_role)}; changes done {dict(sent.done_by_role)}; ",
+        end="",
+    )
+    print(f"by status {dict(sorted(sent.statuses.items()))}; successes {dict(sent.succeeded)}")
+    assert (sent.wrong, faults) == ([], [])
+    assert sent.by_role.total() * 2 >= WANTED_OF_BOTH_DATABASES
+    assert sent.by_role.keys() == {*PEOPLE, "nobody", "browser"}
+    assert {who for who in sent.by_role if who != "nobody" and sent.done_by_role[who] < CHANGES_PER_ROLE} == set()
+    assert {one.label for one in operations if not sent.succeeded[one.label]} == NEVER_DONE
+
+
+@contextmanager
+def _in_a_thread(app: Any) -> Iterator[str]:
+    """Serve an application on a socket; nothing is warmed up in the background."""
+    server = uvicorn.Server(uvicorn.Config(app, port=0, lifespan="off", log_config=None))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    try:
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+def _planted(settings: Settings) -> Any:
+    """Return the application with three faults: it breaks on some numbers, says too much, refuses in another shape."""
+    app = create_app(settings)
+
+    @app.get("/planted/breaks")
+    def breaks(number: int) -> AliveAnswer:
+        if number > 1_000:
+            raise RuntimeError("planted")
+        return AliveAnswer(status="ok")
+
+    @app.get("/planted/says-too-much", response_model=AliveAnswer)
+    def says_too_much() -> JSONResponse:
+        return JSONResponse({"status": "ok", "note": "not described"})
+
+    @app.get("/planted/other-shape", response_model=AliveAnswer)
+    def other_shape() -> JSONResponse:
+        return JSONResponse({"message": "no"}, 409)
+
+    return app
+
+
+def test_the_same_run_finds_planted_faults(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    app = _planted(Settings(home=tmp_path))
+    description = app.openapi()
+    description["paths"] = {
+        path: of for path, of in description["paths"].items() if "planted" in path or path == "/healthz"
+    }
+    schema = loaded(description)
+    operations = [found.ok() for found in schema.get_all_operations()]
+    allowed = {one.label: [] for one in operations}
+    with _in_a_thread(app) as url:
+        run = Run(url, {"nobody": dict}, allowed, {}, SEED)
+        for operation in operations:
+            run.explore(operation, 40)
+    app.state.engine.dispose()
+    capsys.readouterr()
+    found = {wrong.split(":")[0] for wrong in run.sent.wrong}
+    assert found == {f"nobody GET /planted/{name}" for name in ("breaks", "says-too-much", "other-shape")}
+    assert run.sent.succeeded["GET /healthz"] > 0
+    # Most numbers do not break it: it takes many to find one that does.
+    assert run.sent.succeeded["GET /planted/breaks"] > 0
