@@ -62,7 +62,7 @@ def test_slices_name_the_entries_behind_each_figure(engine: Engine, world: Ledge
         behind = entries_behind(session, Kpi.MONEY, as_of=end_of(date(2019, 5, 15)))
     total = cut.total(Kpi.MONEY)
     assert total.amount == 1_000_000
-    assert list(total.entries) == sorted(behind) == ["money-0001", "money-0001-reversal", "money-0002"]
+    assert sorted(total.entries) == sorted(behind) == ["money-0001", "money-0001-reversal", "money-0002"]
     foreign = cut.total(Kpi.MONEY, where=lambda one: one.payer_country != "TW")
     assert foreign.entries == ("money-0002",)
     assert sum(one.amount * bp for one in shared for _, bp in one.shares) == 1_000_000 * WHOLE_BP

@@ -8,9 +8,11 @@ is read once for a whole report.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from typing import Any
 
 import orjson
@@ -66,7 +68,7 @@ class ShareSlice:
 
 @dataclass(frozen=True)
 class Sum:
-    """An amount in the figure's unit, and the entries that it adds up, in the order of their ids."""
+    """An amount in the figure's unit, and the entries that it adds up, alike ones together."""
 
     amount: int
     entries: tuple[str, ...]
@@ -77,7 +79,10 @@ class Slices:
 
     def __init__(self, slices: Iterable[Slice], as_of: datetime) -> None:
         self.as_of = as_of
-        self._slices = tuple(slices)
+        self._by_kind: defaultdict[tuple[Kpi, Status], list[Slice]] = defaultdict(list)
+        # In one order whatever the database's, so that a report's bytes are the same every time.
+        for one in sorted(slices, key=lambda one: one.entries[0]):
+            self._by_kind[one.kpi, one.status].append(one)
 
     def total(
         self,
@@ -89,15 +94,25 @@ class Slices:
         where: Callable[[Slice], bool] | None = None,
     ) -> Sum:
         """Return the sum of some years or all, of those slices that `where` takes."""
+        these = [one for one in self._cut(kpi, years, status, by) if where is None or where(one)]
+        return Sum(sum(one.amount for one in these), tuple(chain.from_iterable(one.entries for one in these)))
+
+    def amount(
+        self,
+        kpi: Kpi,
+        *,
+        years: Iterable[int] | None = None,
+        status: Status = Status.ACTUAL,
+        by: YearBasis = YearBasis.COUNTED,
+    ) -> int:
+        """Return the same sum without its entries, which is quicker."""
+        return sum(one.amount for one in self._cut(kpi, years, status, by))
+
+    def _cut(self, kpi: Kpi, years: Iterable[int] | None, status: Status, by: YearBasis) -> Iterator[Slice]:
         wanted = None if years is None else frozenset(years)
-        return _sum(
-            one
-            for one in self._slices
-            if one.kpi is kpi
-            and one.status is status
-            and (wanted is None or (one.year if by is YearBasis.COUNTED else one.year_of_day) in wanted)
-            and (where is None or where(one))
-        )
+        for one in self._by_kind.get((kpi, status), ()):
+            if wanted is None or (one.year if by is YearBasis.COUNTED else one.year_of_day) in wanted:
+                yield one
 
 
 def slices(session: Session, *, as_of: datetime) -> Slices:
@@ -105,9 +120,10 @@ def slices(session: Session, *, as_of: datetime) -> Slices:
     traits = [col(Entry.details)[name].as_string().label(name) for name in _TRAITS]
     found = _rows(session, as_of, [year_of_day().label("year_of_day"), *traits])
     cut = []
-    for kpi, kind, status, year, day_year, *said, total, ids in found:
+    for kpi, kind, status, year, day_year, country, payer_type, purpose, basis, total, ids in found:
         signed = -int(total) if kind == EntryKind.REVERSAL else int(total)
         entries = tuple(sorted(str(ids).split(_SEPARATOR)))
+        said = (country, payer_type, purpose, basis)
         cut.append(Slice(Kpi(kpi), Status(status), int(year), int(day_year), *said, signed, entries))
     return Slices(cut, as_of)
 
@@ -148,11 +164,3 @@ def decimal_of(amount_bp: int) -> int | float:
     """Return units × basis points as units: whole where it is whole, else with up to four decimals."""
     whole, rest = divmod(amount_bp, WHOLE_BP)
     return whole if rest == 0 else amount_bp / WHOLE_BP
-
-
-def _sum(of: Iterable[Slice]) -> Sum:
-    amount, entries = 0, list[str]()
-    for one in of:
-        amount += one.amount
-        entries += one.entries
-    return Sum(amount, tuple(sorted(entries)))
