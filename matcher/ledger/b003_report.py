@@ -144,11 +144,9 @@ def _target_lines(compared: Sequence[Compared], unit: Unit) -> Iterator[str]:
     places: dict[tuple[TargetBasis, int], list[str]] = {}
     for one in compared:
         places.setdefault((one.target.basis, one.target.amount), []).append(one.book.title_zh)
-    whole = all(one.target.year is None for one in compared)
     for (basis, amount), titles in places.items():
-        label = BASIS_LABELS[basis][0]
-        where = f"（{'、'.join(titles)}）" if len(places) > 1 or whole else ""
-        yield f"目標：{label} {amount_zh(amount, unit)}{where}"
+        where = f"（{'、'.join(titles)}）" if len(places) > 1 else ""
+        yield f"目標：{BASIS_LABELS[basis][0]} {amount_zh(amount, unit)}{where}"
 
 
 def _verdict(compared: Sequence[Compared]) -> Iterator[str]:
