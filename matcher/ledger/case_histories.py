@@ -45,6 +45,11 @@ class CaseHistory:
         """Return when the case came to a stage, None if it never did."""
         return next((at for reached, at in self.stages if reached is stage), None)
 
+    def left(self, stage: Stage) -> datetime | None:
+        """Return when the case went on from a stage, None if it never came to it or still stands in it."""
+        following = zip(self.stages, self.stages[1:], strict=False)
+        return next((at for (reached, _), (_, at) in following if reached is stage), None)
+
 
 def case_histories(session: Session, *, as_of: datetime, similar_cases_needed: int) -> list[CaseHistory]:
     """Return all cases that were opened by a moment and not undone, as they stood then.

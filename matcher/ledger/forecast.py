@@ -5,10 +5,12 @@ international ones the expected amount and an interval. It exists so that the
 programme office sees a gap while there is time to act on it.
 
 The chance of a case in a stage to be signed within the days that are left is
-that of past cases: of those that came to the stage at least so many days ago,
-which share was signed within so many days. What is unsure about that share is a
-Beta distribution with a configured prior; the interval is drawn from it and from
-the cases' chances, with a fixed seed. Amounts are taken as they are written.
+read from past cases: of all the time that they stood in that stage, the share
+from which they were signed within so many days. (Asking of the cases that came
+to the stage instead would promise too much: those that still stand in it are
+the slow ones.) What is unsure about that share is a Beta distribution with a
+configured prior; the interval is drawn from it and from the cases' chances, with
+a fixed seed. Amounts are taken as they are written.
 """
 
 from __future__ import annotations
@@ -61,12 +63,24 @@ class Measure(StrEnum):
 
 @dataclass(frozen=True)
 class StageChance:
-    """Of `past` cases that came to a stage early enough, `signed` were signed in time; `chance` has the prior too."""
+    """Of the time that `past` cases stood in a stage, the `share` from which they were signed soon enough; 0 if none."""
 
     stage: Stage
     past: int
-    signed: int
-    chance: float
+    share: float
+    prior: tuple[float, float]
+
+    @property
+    def beta(self) -> tuple[float, float]:
+        """The two numbers of the Beta distribution: the prior's, and one for each past case."""
+        signed, not_signed = self.prior
+        return signed + self.past * self.share, not_signed + self.past * (1 - self.share)
+
+    @property
+    def chance(self) -> float:
+        """The mean of that distribution."""
+        signed, not_signed = self.beta
+        return signed / (signed + not_signed)
 
 
 @dataclass(frozen=True)
@@ -134,17 +148,21 @@ def open_at(histories: Sequence[CaseHistory], moment: datetime) -> list[tuple[Ca
 def _chance(
     histories: Sequence[CaseHistory], stage: Stage, *, as_of: datetime, within: timedelta, rules: ForecastRules
 ) -> StageChance:
-    past = signed = 0
+    past, stood, soon_enough = 0, timedelta(0), timedelta(0)
     for history in histories:
         entered = history.entered(stage)
-        # Only cases that had as much time as is left now, whether or not they ended: others would bias the share.
-        if entered is None or entered + within > as_of:
+        if entered is None:
+            continue
+        # Only time after which as much passed as is left now: of other time nobody can know what came of it.
+        end = min(history.left(stage) or as_of, as_of - within)
+        if end <= entered:
             continue
         past += 1
-        at = history.entered(Stage.SIGNED)
-        signed += at is not None and at <= entered + within
-    of, against = rules.priors[stage]
-    return StageChance(stage, past, signed, (of + signed) / (of + against + past))
+        stood += end - entered
+        signed = history.entered(Stage.SIGNED)
+        if signed is not None and signed <= as_of:
+            soon_enough += max(end - max(entered, signed - within), timedelta(0))
+    return StageChance(stage, past, soon_enough / stood if past else 0.0, rules.priors[stage])
 
 
 def worth(histories: Sequence[CaseHistory], rules: ForecastRules) -> dict[Measure, np.ndarray]:
@@ -161,15 +179,6 @@ def _drawn(stages: Sequence[Stage], chances: dict[Stage, StageChance], rules: Fo
     """Return for each draw and case whether it is signed: first the chance of its stage is drawn, then the case."""
     generator = np.random.default_rng(rules.seed)
     place = {stage: column for column, stage in enumerate(OPEN_STAGES)}
-    drawn = np.column_stack(
-        [
-            generator.beta(
-                rules.priors[stage][0] + chances[stage].signed,
-                rules.priors[stage][1] + chances[stage].past - chances[stage].signed,
-                rules.draws,
-            )
-            for stage in OPEN_STAGES
-        ]
-    )
+    drawn = np.column_stack([generator.beta(*chances[stage].beta, rules.draws) for stage in OPEN_STAGES])
     by_case = drawn[:, [place[stage] for stage in stages]]
     return (generator.random(by_case.shape) < by_case).astype(np.int64)
