@@ -63,7 +63,7 @@ class Measure(StrEnum):
 
 @dataclass(frozen=True)
 class StageChance:
-    """Of the time that `past` cases stood in a stage, the `share` from which they were signed soon enough; 0 if none."""
+    """Of the time that `past` cases stood in a stage, the `share` from which they were signed soon enough."""
 
     stage: Stage
     past: int

@@ -10,6 +10,7 @@ of their own and are part of no actual.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date
 
 from sqlmodel import Session
 
@@ -48,7 +49,8 @@ def kpi_report(session: Session, request: ReportRequest) -> ReportDocument:
     refuse_alliances(request)
     shown = programme(session, as_of=request.as_of)
     year = programme_year(shown.years, request.year)
-    ahead = forecast(session, as_of=request.as_of) if request.as_of.year in shown.years else None
+    days_left = request.as_of.year in shown.years and request.as_of < date(request.as_of.year, 12, 31)
+    ahead = forecast(session, as_of=request.as_of) if days_left else None
     tables = (
         _figures(shown, year, ahead),
         _given(shown),

@@ -43,6 +43,7 @@ from matcher.ledger.recognition import (
 from matcher.ledger.reporting import Report, checked_details, report
 from matcher.ledger.reversals import move_reversal, second_reversal
 from matcher.ledger.school_totals import supply
+from matcher.ledger.story_cases import case_actions, import_parties
 from matcher.people import add_account, grant
 from matcher.roles import Role
 
@@ -90,7 +91,10 @@ def load_story(engine: Engine, *, home: Path) -> Cast:
         centers = {one.id: one.center or "" for one in session.exec(select(Alliance)).all()}
     replay = _Replay(cast, centers, read_key(home))
     events = _rows(programme_path() / "events.jsonl")
-    actions = sorted((action for event in events for action in replay.actions(event)), key=lambda action: action.day)
+    told = [action for event in events for action in replay.actions(event)]
+    told += [_Action(day, verb) for day, verb in case_actions(cast.experts)]
+    # Stable, so that what happens on one day happens in the order in which it is told.
+    actions = sorted(told, key=lambda action: action.day)
     for _, of_quarter in groupby(actions, key=lambda action: quarter_of(action.day)):
         with writing(engine) as session:
             for action in of_quarter:
@@ -111,6 +115,7 @@ def _import(session: Session) -> None:
     files = [(kind, world_path() / f"{kind}.jsonl") for kind in ("schools", "alliances", "companies")]
     for kind, path in (*files, ("companies", programme_path() / "companies.jsonl")):
         import_rows(session, kind, _rows(path))
+    import_parties(session)
 
 
 def _cast(session: Session, now: datetime) -> Cast:
