@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine
-from sqlmodel import select
+from sqlmodel import Session, select
 
 from indexer.database import open_engine, reading
 from indexer.settings import Settings
+from matcher.cases import Case
 from matcher.ledger.alliance_report import alliance_report
 from matcher.ledger.b003_report import b003_report
 from matcher.ledger.closing import PeriodClose
-from matcher.ledger.document import Bilingual, Cell, Table
+from matcher.ledger.document import Bilingual, Cell, ReportDocument, Table
 from matcher.ledger.entries import Entry, EntryKind, LedgerError
+from matcher.ledger.figures import end_of, figures
+from matcher.ledger.forecast import Measure, forecast
 from matcher.ledger.kpi_report import kpi_report
+from matcher.ledger.kpis import Kpi
 from matcher.ledger.report_request import ReportRequest
 from matcher.ledger.steps import steps_of
 from matcher.ledger.story import LAST_DAY, load_story
@@ -211,6 +215,26 @@ def test_late_facts_restate_a_year_beside_what_was_shown(story: tuple[Engine, Se
     }
 
 
+def test_a_forecast_stands_apart_and_goes_into_no_actual(story: tuple[Engine, Settings]) -> None:
+    june = ReportRequest(as_of=date(2020, 6, 30), now=NOW)
+    with reading(story[0]) as session:
+        table = kpi_report(session, june).tables[0]
+        ahead = forecast(session, as_of=june.as_of)
+        counted = figures(session, as_of=end_of(june.as_of))
+        on_the_last_day = kpi_report(session, ALL).tables[0]
+    said = {(_zh(row[0].value), _zh(row[2].value)): row for row in table.rows if row[-1].value is not None}
+    assert list(said) == [("國際產學合作件數", "109 年"), ("產業研發經費投入學界", "109 年")]
+    money = said["產業研發經費投入學界", "109 年"]
+    found = ahead.ranges[Measure.MONEY]
+    assert ahead.open_cases == 6
+    assert money[-1].value == round(found.expected, 2) > 0
+    assert money[-1].remark is not None
+    assert money[-1].remark.zh == f"進行中案件 6 件；80% 區間 {found.low:,} 至 {found.high:,}"
+    assert money[3].value == counted.whole(Kpi.MONEY, years=[2020])
+    # Nothing is left to come on the year's last day.
+    assert {row[-1].value for row in on_the_last_day.rows} == {None}
+
+
 def test_money_and_cases_are_printed_by_every_definition(story: tuple[Engine, Settings]) -> None:
     with reading(story[0]) as session:
         _, given, money, cases = kpi_report(session, ALL).tables
@@ -263,6 +287,9 @@ def test_the_ledger_holds_what_the_story_tells(story: tuple[Engine, Settings]) -
         }
         closed = session.exec(select(PeriodClose.period).order_by(PeriodClose.period)).all()
         late = session.exec(select(Entry.period, Entry.late_for).where(Entry.id == "story-late")).one()
+        cases = session.exec(select(Case.stage)).all()
+        accepted = figures(session, as_of=end_of(LAST_DAY)).whole(Kpi.ACCEPTANCES)
+    assert accepted == len(cases) == 44
     assert last == {"case-twin": "refused", "case-04": "recognised", "case-held": "held", "typo": "reversed"}
     assert (len(closed), closed[0], closed[-1]) == (12, "2017Q4", "2020Q3")
     assert late == ("2019Q1", "2018Q4")
@@ -271,6 +298,15 @@ def test_the_ledger_holds_what_the_story_tells(story: tuple[Engine, Settings]) -
 def test_the_story_is_told_once(story: tuple[Engine, Settings]) -> None:
     with pytest.raises(LedgerError, match="without entries"):
         load_story(story[0], home=story[1].home)
+
+
+@pytest.mark.parametrize("report", [kpi_report, b003_report], ids=["kpi", "b003"])
+def test_single_alliances_do_not_get_a_report_of_the_whole(
+    story: tuple[Engine, Settings], report: Callable[[Session, ReportRequest], ReportDocument]
+) -> None:
+    request = ReportRequest(as_of=LAST_DAY, now=NOW, alliances=frozenset({"al-01"}))
+    with pytest.raises(LedgerError, match="the report alliance shows alliances"), reading(story[0]) as session:
+        report(session, request)
 
 
 def test_a_year_that_the_programme_has_not_is_refused(story: tuple[Engine, Settings]) -> None:
