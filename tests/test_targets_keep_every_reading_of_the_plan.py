@@ -81,6 +81,14 @@ def test_what_the_plan_says_was_reached_is_kept_apart() -> None:
     assert BOOKS.given(Kpi.MONEY, 2017) is None
 
 
+def test_every_deadline_of_self_sufficiency_is_kept() -> None:
+    assert [(one.scope.value, one.within_years) for one in BOOKS.self_sufficiency] == [
+        ("model_cases", 3),
+        ("model_cases", 6),
+        ("all_alliances", 6),
+    ]
+
+
 _TARGET: dict[str, Any] = {"kpi": "jobs", "year": 2018, "amount": 150, "basis": "annual", "source": "表"}
 
 

@@ -23,7 +23,7 @@ from matcher.ledger.forecast import Forecast, Measure, forecast
 from matcher.ledger.heads import heads_of
 from matcher.ledger.kpis import KPI_FACTS, RECOGNISED_KPIS, Kpi
 from matcher.ledger.report_request import ReportRequest
-from matcher.ledger.targets import BASIS_LABELS, STANDING_LABELS, standing
+from matcher.ledger.targets import BASIS_LABELS, SCOPE_LABELS, STANDING_LABELS, standing
 
 _MEASURES = {Kpi.MONEY: Measure.MONEY, Kpi.INTERNATIONAL_CASES: Measure.INTERNATIONAL_CASES}
 _NOTHING = Cell(None)
@@ -62,8 +62,16 @@ def kpi_report(session: Session, request: ReportRequest) -> ReportDocument:
         as_of=request.as_of,
         tables=tables,
         heads=tuple(heads_of(session, request.now)),
-        notes=tuple(Bilingual(dispute.zh, dispute.en) for dispute in shown.books.disputes),
+        notes=(*(Bilingual(dispute.zh, dispute.en) for dispute in shown.books.disputes), _deadlines(shown)),
     )
+
+
+def _deadlines(shown: Programme) -> Bilingual:
+    """Say within how many years alliances are to be self-sufficient, by each place of the plan."""
+    said = [(SCOPE_LABELS[one.scope], one.within_years, one.source) for one in shown.books.self_sufficiency]
+    zh = "；".join(f"{scope[0]} {years} 年內（{source}）" for scope, years, source in said)
+    en = "; ".join(f"{scope[1]} within {years} years ({source})" for scope, years, source in said)
+    return Bilingual(f"自主營運期限：{zh}", f"self-sufficient: {en}")
 
 
 def refuse_alliances(request: ReportRequest) -> None:

@@ -127,6 +127,28 @@ class GivenActual(_Item):
     source: str = Field(min_length=1)
 
 
+class SelfSufficiencyScope(StrEnum):
+    """Which alliances are to be self-sufficient: those of the model cases, or all."""
+
+    MODEL_CASES = "model_cases"
+    ALL_ALLIANCES = "all_alliances"
+
+
+SCOPE_LABELS = {
+    SelfSufficiencyScope.MODEL_CASES: ("典範案例", "model cases"),
+    SelfSufficiencyScope.ALL_ALLIANCES: ("全體聯盟", "all alliances"),
+}
+"""Each scope in Chinese and English."""
+
+
+class SelfSufficiency(_Item):
+    """Within how many years alliances are to live on their own income, as one place of the plan has it."""
+
+    scope: SelfSufficiencyScope
+    within_years: int = Field(ge=1, le=50)
+    source: str = Field(min_length=1)
+
+
 class Dispute(_Item):
     """How the plan can be read in several ways about a figure."""
 
@@ -136,12 +158,13 @@ class Dispute(_Item):
 
 
 class TargetBooks(Configured):
-    """All target books, what the plan says was reached, and where it disagrees with itself."""
+    """All target books, what the plan says was reached, its deadlines, and where it disagrees with itself."""
 
     name: ClassVar[str] = "target_books"
 
     books: tuple[TargetBook, ...] = Field(min_length=1)
     given_actuals: tuple[GivenActual, ...]
+    self_sufficiency: tuple[SelfSufficiency, ...]
     disputes: tuple[Dispute, ...]
 
     @model_validator(mode="after")
