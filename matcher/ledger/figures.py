@@ -111,9 +111,9 @@ def end_of(day: date) -> datetime:
 def figures(session: Session, *, as_of: datetime, basis: YearBasis = YearBasis.COUNTED) -> Figures:
     """Fold all entries as of a moment."""
     rows = [
-        *session.connection().execute(_recognised(session, as_of, basis)),
-        *session.connection().execute(_in_review(as_of)),
-        *session.connection().execute(_unreviewed(as_of)),
+        *session.connection().execute(recognised_rows(session, as_of, basis)),
+        *session.connection().execute(in_review_rows(as_of)),
+        *session.connection().execute(unreviewed_rows(as_of)),
     ]
     return Figures(_amounts(rows), as_of)
 
@@ -130,11 +130,11 @@ def entries_behind(
 ) -> list[str]:
     """Return the ids of the entries that a figure adds up, reversals among them, in the order they were written."""
     if status is Status.IN_REVIEW:
-        query = _in_review(as_of)
+        query = in_review_rows(as_of)
     elif KPI_FACTS[kpi].needs_recognition:
-        query = _recognised(session, as_of, basis)
+        query = recognised_rows(session, as_of, basis)
     else:
-        query = _unreviewed(as_of)
+        query = unreviewed_rows(as_of)
     wanted = None if years is None else set(years)
     columns = [*query.selected_columns][:5]
     ungrouped = query.with_only_columns(*columns, col(Entry.id), col(Entry.seq)).group_by(None)
@@ -160,19 +160,21 @@ def _grouped(status: ColumnElement[str], year: Any) -> Select[Any]:
     return select(*keys, func.sum(col(Entry.amount))).group_by(*keys)
 
 
-def _recognised(session: Session, as_of: datetime, basis: YearBasis) -> Select[Any]:
+def recognised_rows(session: Session, as_of: datetime, basis: YearBasis) -> Select[Any]:
+    """Return the query of what was recognised by a moment: figure, kind, status, year and shares with their sum."""
     end = current(session, RecognitionRules).programme_end
     status = case(
         (col(Entry.counts_on) > end, literal(Status.AFTER_PROGRAMME.value)),
         (col(Entry.counts_on) > day_in_taipei(as_of), literal(Status.COMMITTED.value)),
         else_=literal(Status.ACTUAL.value),
     )
-    year = col(Step.kpi_year) if basis is YearBasis.COUNTED else _year_of_day()
+    year = col(Step.kpi_year) if basis is YearBasis.COUNTED else year_of_day()
     joined = and_(col(Step.entry_id) == col(Entry.id), col(Step.state) == State.RECOGNISED.value)
     return _grouped(status, year).select_from(Entry).join(Step, joined).where(col(Step.at) <= as_of)
 
 
-def _in_review(as_of: datetime) -> Select[Any]:
+def in_review_rows(as_of: datetime) -> Select[Any]:
+    """Return the query of what was in review at a moment, in the same columns."""
     last = (
         select(col(Step.entry_id).label("entry_id"), func.max(col(Step.version)).label("version"))
         .where(col(Step.at) <= as_of)
@@ -182,7 +184,7 @@ def _in_review(as_of: datetime) -> Select[Any]:
     states = [state.value for state in (State.HELD, State.REPORTED, State.CHECKED, State.RETURNED)]
     joined = and_(col(Step.entry_id) == last.c.entry_id, col(Step.version) == last.c.version)
     return (
-        _grouped(literal(Status.IN_REVIEW.value), _year_of_day())
+        _grouped(literal(Status.IN_REVIEW.value), year_of_day())
         .select_from(Entry)
         .join(last, last.c.entry_id == col(Entry.id))
         .join(Step, joined)
@@ -190,15 +192,16 @@ def _in_review(as_of: datetime) -> Select[Any]:
     )
 
 
-def _unreviewed(as_of: datetime) -> Select[Any]:
-    """What needs no recognition counts from the moment it is booked."""
+def unreviewed_rows(as_of: datetime) -> Select[Any]:
+    """Return the query of what needs no recognition and counts once it is booked, in the same columns."""
     kpis = [kpi.value for kpi, facts in KPI_FACTS.items() if not facts.needs_recognition]
     return (
-        _grouped(literal(Status.ACTUAL.value), _year_of_day())
+        _grouped(literal(Status.ACTUAL.value), year_of_day())
         .select_from(Entry)
         .where(or_(*(col(Entry.kpi) == kpi for kpi in kpis)), col(Entry.reported_at) <= as_of)
     )
 
 
-def _year_of_day() -> ColumnElement[int]:
+def year_of_day() -> ColumnElement[int]:
+    """Return the year of the day that an amount is about."""
     return cast(extract("year", col(Entry.counts_on)), Integer)

@@ -1,0 +1,138 @@
+"""Charts of the ledger's figures, as Vega-Lite specifications.
+
+In: what the ledger knows of the programme: targets and actuals, a forecast, a
+backtest, shares of own income. Out: Altair charts. It exists so that notebooks
+and pages show the same charts; nothing is computed here. A forecast is always a
+chart of its own beside the actuals, never a part of their bars.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import altair as alt
+
+from matcher.ledger.backtest import Backtest
+from matcher.ledger.comparisons import UNIT_LABELS, Programme
+from matcher.ledger.forecast import Forecast, Measure
+from matcher.ledger.kpis import KPI_FACTS, Kpi
+from matcher.ledger.periods import roc_year
+from matcher.ledger.targets import BASIS_LABELS, TargetBasis
+
+_BAR, _MARK, _DOT = "#7a9cc6", "#c44536", "#2b2d42"
+_WIDTH, _HEIGHT = 260, 220
+
+Chart: TypeAlias = alt.LayerChart | alt.FacetChart
+"""What layers become once they have a size and a title."""
+
+_MEASURE_TITLES = {
+    Measure.MONEY: "至年底預估再增（元） · forecast, more NTD",
+    Measure.SIGNED_CASES: "至年底預估再簽約（件） · forecast, more signed cases",
+    Measure.INTERNATIONAL_CASES: "至年底預估再增國際案（件） · forecast, more international cases",
+}
+
+
+def targets_chart(shown: Programme, kpi: Kpi) -> alt.HConcatChart:
+    """Return actuals as bars and every book's targets as marks, by year, one panel for each way to count.
+
+    Years that have not begun have targets only.
+    """
+    facts = KPI_FACTS[kpi]
+    unit = UNIT_LABELS[facts.unit]
+    panels = [_panel(shown, kpi, basis) for basis in (TargetBasis.ANNUAL, TargetBasis.CUMULATIVE)]
+    title = f"{facts.label_zh}（{unit.zh}） · {facts.label_en} ({unit.en})"
+    joined: alt.HConcatChart = alt.hconcat(*panels, title=title)
+    return joined
+
+
+def _panel(shown: Programme, kpi: Kpi, basis: TargetBasis) -> Chart:
+    actuals, targets = _points(shown, kpi, basis)
+    year = alt.X("year:O", title=None, axis=alt.Axis(labelAngle=0), scale=alt.Scale(domain=_years(shown)))
+    bars = (
+        alt.Chart(alt.Data(values=actuals))
+        .mark_bar(color=_BAR, size=28)
+        .encode(x=year, y=alt.Y("amount:Q", title=None), tooltip=["year:O", "amount:Q"])
+    )
+    marks = (
+        alt.Chart(alt.Data(values=targets))
+        .mark_tick(thickness=3, size=40)
+        .encode(
+            x=year,
+            y="amount:Q",
+            color=alt.Color("book:N", title="目標 · target"),
+            tooltip=["year:O", "book:N", "amount:Q"],
+        )
+    )
+    zh, en = BASIS_LABELS[basis]
+    return alt.layer(bars, marks).properties(width=_WIDTH, height=_HEIGHT, title=f"{zh} · {en}")
+
+
+def _years(shown: Programme) -> list[str]:
+    return [str(roc_year(year)) for year in shown.years]
+
+
+def _points(shown: Programme, kpi: Kpi, basis: TargetBasis) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    actuals, targets = [], []
+    for year in shown.years:
+        label = str(roc_year(year))
+        if year <= shown.as_of.year:
+            years = [year] if basis is TargetBasis.ANNUAL else shown.until(year)
+            actuals.append({"year": label, "amount": shown.amount(kpi, years)})
+        for book, target in shown.books.targets(kpi, year):
+            if target.basis is basis:
+                targets.append({"year": label, "amount": target.amount, "book": f"{book.title_zh} · {book.title_en}"})
+    return actuals, targets
+
+
+def forecast_chart(ahead: Forecast, measure: Measure) -> Chart:
+    """Return a forecast's expected amount as a dot and its interval as a line; actuals are no part of it."""
+    found = ahead.ranges[measure]
+    label = f"{ahead.as_of.date()} → {ahead.until.date()}"
+    point = {"label": label, "expected": found.expected, "low": found.low, "high": found.high}
+    base = alt.Chart(alt.Data(values=[point])).encode(x=alt.X("label:N", title=None, axis=alt.Axis(labelAngle=0)))
+    interval = base.mark_rule(strokeDash=[6, 4], strokeWidth=2, color=_MARK).encode(
+        y=alt.Y("low:Q", title=None, scale=alt.Scale(zero=True)), y2="high:Q"
+    )
+    dot = base.mark_point(filled=True, size=90, color=_MARK).encode(
+        y="expected:Q", tooltip=["expected:Q", "low:Q", "high:Q"]
+    )
+    subtitle = f"{ahead.interval:.0%} 區間，進行中 {ahead.open_cases} 案，不計入實際 · interval, no part of actuals"
+    title = alt.TitleParams(_MEASURE_TITLES[measure], subtitle=subtitle)
+    return alt.layer(interval, dot).properties(width=_WIDTH, height=_HEIGHT, title=title)
+
+
+def backtest_chart(tested: Backtest, measure: Measure) -> Chart:
+    """Return past forecasts' intervals as lines and what came as dots."""
+    values = [
+        {
+            "day": row.as_of.date().isoformat(),
+            "expected": row.forecast.expected,
+            "low": row.forecast.low,
+            "high": row.forecast.high,
+            "came": row.came,
+        }
+        for row in tested.rows
+        if row.measure is measure
+    ]
+    base = alt.Chart(alt.Data(values=values)).encode(x=alt.X("day:T", title=None))
+    interval = base.mark_rule(strokeDash=[6, 4], color=_MARK).encode(y=alt.Y("low:Q", title=None), y2="high:Q")
+    said = base.mark_tick(color=_MARK, size=12, thickness=2).encode(y="expected:Q")
+    came = base.mark_point(filled=True, color=_DOT).encode(y="came:Q", tooltip=["day:T", "expected:Q", "came:Q"])
+    title = "過去預估與結果 · past forecasts (lines) and what came (dots)"
+    return alt.layer(interval, said, came).properties(width=2 * _WIDTH, height=_HEIGHT, title=title)
+
+
+def own_income_chart(points: Sequence[tuple[int, float, float]]) -> Chart:
+    """Return the share of own income by year as bars and the required share as marks.
+
+    Args:
+        points: for each year of the common era the share and the required share, both from 0 to 1.
+    """
+    values = [{"year": str(roc_year(year)), "share": share, "required": required} for year, share, required in points]
+    base = alt.Chart(alt.Data(values=values)).encode(x=alt.X("year:O", title=None, axis=alt.Axis(labelAngle=0)))
+    share = alt.Y("share:Q", title=None, axis=alt.Axis(format="%"), scale=alt.Scale(domain=[0, 1]))
+    bars = base.mark_bar(color=_BAR, size=28).encode(y=share, tooltip=["year:O", "share:Q", "required:Q"])
+    marks = base.mark_tick(color=_MARK, thickness=3, size=40).encode(y="required:Q")
+    title = "自有收入占比與要求 · own-income share (bars) and required share (marks)"
+    return alt.layer(bars, marks).properties(width=_WIDTH, height=_HEIGHT, title=title)

@@ -1,0 +1,99 @@
+"""What the programme reached against what it set out to reach, as of a day.
+
+In: the database and a day. Out: the fold, the target books and the programme's
+years in one value that every report of figures asks. It exists so that all of
+them mean the same by a year, an actual and a target reached.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from sqlmodel import Session
+
+from matcher.ledger.configuration import current
+from matcher.ledger.document import Bilingual, Cell
+from matcher.ledger.entries import LedgerError
+from matcher.ledger.figures import Status, YearBasis, end_of
+from matcher.ledger.kpis import Kpi, Unit
+from matcher.ledger.periods import common_year, roc_year
+from matcher.ledger.rules import RecognitionRules
+from matcher.ledger.slices import Slices, Sum, slices
+from matcher.ledger.targets import Compared, TargetBooks, compare
+
+UNIT_LABELS = {
+    Unit.NTD: Bilingual("元", "NTD"),
+    Unit.PERSONS: Bilingual("人", "persons"),
+    Unit.CASES: Bilingual("件", "cases"),
+    Unit.COMPANIES: Bilingual("家", "companies"),
+    Unit.ALLIANCES: Bilingual("個", "alliances"),
+}
+"""Each unit in Chinese and English."""
+
+
+@dataclass(frozen=True)
+class Programme:
+    """The programme as of a day: `slices` of its ledger, its target books, and its years of the common era."""
+
+    as_of: date
+    slices: Slices
+    books: TargetBooks
+    years: tuple[int, ...]
+
+    def total(self, kpi: Kpi, years: Iterable[int] | None = None, status: Status = Status.ACTUAL) -> Sum:
+        """Return what a figure adds up to in some years or all."""
+        return self.slices.total(kpi, years=years, status=status)
+
+    def amount(self, kpi: Kpi, years: Iterable[int]) -> int:
+        """Return the actual of some years without its entries."""
+        return self.slices.amount(kpi, years=years)
+
+    def until(self, year: int) -> list[int]:
+        """Return the years of the programme up to one."""
+        return [one for one in self.years if one <= year]
+
+    def compared(self, kpi: Kpi, year: int | None) -> list[Compared]:
+        """Return every book's target of a figure for a year (None: the whole programme) with its actual."""
+        return compare(self.books, kpi, year, lambda years: self.amount(kpi, years), self.years)
+
+    def actual_cell(self, kpi: Kpi, years: Sequence[int]) -> Cell:
+        """Return the actual of some years, with the restated figure as a remark where late facts changed it."""
+        shown = self.total(kpi, years)
+        restated = self.slices.amount(kpi, years=years, by=YearBasis.OCCURRED)
+        if restated == shown.amount:
+            return Cell(shown.amount, shown.entries)
+        remark = Bilingual(f"補計遲到事實後為 {restated:,}", f"restated by late facts: {restated:,}")
+        return Cell(shown.amount, shown.entries, remark)
+
+
+def programme(session: Session, *, as_of: date) -> Programme:
+    """Read the ledger once and return the programme as of the end of a day."""
+    moment = end_of(as_of)
+    rules = current(session, RecognitionRules)
+    years = tuple(range(rules.programme_start.year, rules.programme_end.year + 1))
+    books = current(session, TargetBooks, at=moment)
+    return Programme(as_of, slices(session, as_of=moment), books, years)
+
+
+def programme_year(of: Sequence[int], year: int | None) -> int | None:
+    """Return a year that may be given in either count as one of the common era; None stays None.
+
+    Raises:
+        LedgerError: the programme has no such year.
+    """
+    if year is None:
+        return None
+    common = common_year(year)
+    if common not in of:
+        first, last = of[0], of[-1]
+        raise LedgerError(f"the programme has the years {roc_year(first)} to {roc_year(last)} ({first}–{last})", "year")
+    return common
+
+
+def year_label(year: int | None) -> Bilingual:
+    """Return how a year is written in a table; None is the whole programme."""
+    if year is None:
+        return Bilingual("全程", "whole programme")
+    return Bilingual(f"{roc_year(year)} 年", f"{year} ({roc_year(year)})")

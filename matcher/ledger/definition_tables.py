@@ -1,0 +1,97 @@
+"""Money and international cases by each definition that the plan can be read to mean.
+
+In: the programme's fold. Out: two tables, one row for each definition and year.
+They exist because no definition is chosen: a reader sees how much hangs on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from sqlmodel import Session
+
+from matcher.ledger.comparisons import Programme, year_label
+from matcher.ledger.configuration import current
+from matcher.ledger.document import Bilingual, Cell, CellKind, Column, Table
+from matcher.ledger.figures import Status, end_of
+from matcher.ledger.kpis import Kpi
+from matcher.ledger.money_definitions import CaseDefinition, MoneyDefinition, MoneyDefinitions
+from matcher.ledger.slices import Slice
+
+_Cut = tuple[Bilingual, str | None, Callable[[Slice], bool] | None]
+"""A definition's title, its place in the plan, and the slices that it takes; None takes all."""
+
+_NOTE = Bilingual(
+    "計畫書未定義三種用語；各定義納入之付款者與用途為設定值，可由總辦公室調整。",
+    "The plan does not define its three wordings; which payers and purposes each takes in is configuration.",
+)
+
+
+def definition_tables(session: Session, shown: Programme, year: int | None) -> tuple[Table, Table]:
+    """Return money by definition and international cases by definition, of one year or of all."""
+    defined = current(session, MoneyDefinitions, at=end_of(shown.as_of))
+    everything: _Cut = (Bilingual("全部經費", "all money"), None, None)
+    money = _table(
+        Bilingual("經費：依計畫書三種用語", "Money by the plan's definitions"),
+        _rows(shown, Kpi.MONEY, [*map(_money, defined.definitions), everything], year),
+        CellKind.NTD,
+        (_NOTE,),
+    )
+    cases = _table(
+        Bilingual("國際產學合作：含與不含展會國內案", "International cases with and without domestic ones"),
+        _rows(shown, Kpi.INTERNATIONAL_CASES, [*map(_cases, defined.international_cases)], year),
+        CellKind.COUNT,
+        (),
+    )
+    return money, cases
+
+
+def _money(definition: MoneyDefinition) -> _Cut:
+    def takes(one: Slice) -> bool:
+        return definition.takes(one.payer_country, one.payer_type, one.purpose)
+
+    return Bilingual(definition.title_zh, definition.title_en), definition.source, takes
+
+
+def _cases(definition: CaseDefinition) -> _Cut:
+    bases = frozenset(basis.value for basis in definition.bases)
+    return Bilingual(definition.title_zh, definition.title_en), None, lambda one: one.basis in bases
+
+
+def _table(title: Bilingual, rows: Iterator[tuple[Cell, ...]], kind: CellKind, notes: tuple[Bilingual, ...]) -> Table:
+    columns = (
+        Column(Bilingual("定義", "Definition")),
+        Column(Bilingual("年度", "Year")),
+        Column(Bilingual("當年實際", "Actual in the year"), kind),
+        Column(Bilingual("累計實際", "Actual up to the year"), kind),
+        Column(Bilingual("已承諾", "Committed"), kind),
+        Column(Bilingual("計畫結束後", "After the programme"), kind),
+        Column(Bilingual("審查中", "In review"), kind),
+        Column(Bilingual("計畫書出處", "Place in the plan")),
+    )
+    return Table(title, columns, tuple(rows), notes)
+
+
+def _rows(shown: Programme, kpi: Kpi, cuts: Sequence[_Cut], year: int | None) -> Iterator[tuple[Cell, ...]]:
+    years: Sequence[int | None] = [*shown.years, None] if year is None else [year]
+    for title, source, takes in cuts:
+
+        def cell(
+            of: Sequence[int] | None, status: Status = Status.ACTUAL, takes: Callable[[Slice], bool] | None = takes
+        ) -> Cell:
+            found = shown.slices.total(kpi, years=of, status=status, where=takes)
+            return Cell(found.amount, found.entries)
+
+        for one in years:
+            begun = one is None or one <= shown.as_of.year
+            until = None if one is None else shown.until(one)
+            yield (
+                Cell(title),
+                Cell(year_label(one)),
+                cell([one]) if begun and one is not None else Cell(None),
+                cell(until) if begun else Cell(None),
+                cell(None if one is None else [one], Status.COMMITTED),
+                cell(None, Status.AFTER_PROGRAMME) if one is None else Cell(None),
+                cell(None if one is None else [one], Status.IN_REVIEW),
+                Cell(source),
+            )

@@ -1,0 +1,253 @@
+"""The programme's story: the invented years 106 to 109, replayed through the ledger's own verbs.
+
+In: an empty database and the events of `fixtures/programme`. Out: a ledger with
+four years of results, closed quarters, a late fact, a reversal, look-alikes, a
+claim of another programme and a contract that outlives the programme. It exists
+so that tests, the notebook and `gloria ledger demo` show the same figures, and
+obeys every rule because it has no other way in than a person has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import orjson
+from sqlalchemy import Engine
+from sqlmodel import Session, col, select
+
+from fixtures import programme_path, world_path
+from indexer.database import writing
+from indexer.importing import import_rows
+from indexer.records import Alliance
+from matcher.ledger.claims import ClaimedElsewhereError, ExternalClaim, note_external
+from matcher.ledger.closing import move_close, second_close
+from matcher.ledger.entries import Entry, LedgerError
+from matcher.ledger.kpis import Kpi
+from matcher.ledger.periods import quarter_of
+from matcher.ledger.persons import read_key, register
+from matcher.ledger.recognition import (
+    check,
+    give_back,
+    recognise,
+    refuse,
+    second_recognition,
+    supplement,
+    tell_apart,
+    withdraw,
+)
+from matcher.ledger.reporting import Report, checked_details, report
+from matcher.ledger.reversals import move_reversal, second_reversal
+from matcher.ledger.school_totals import supply
+from matcher.ledger.story_cases import case_actions, import_parties
+from matcher.people import add_account, grant
+from matcher.roles import Role
+
+FIRST_DAY = date(2017, 9, 4)
+LAST_DAY = date(2020, 12, 31)
+"""The day as of which the whole story is told."""
+PROOF = ({"url": "https://example.org/evidence", "name": "佐證"},)
+_LOOKED_AT, _RETURNED, _SUPPLEMENTED, _CHECKED, _RECOGNISED = (timedelta(days=n) for n in (3, 4, 8, 10, 12))
+"""How long after a report each step is taken."""
+
+_Event = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Cast:
+    """Who acts: account ids of one expert for each alliance, a committee member and two people of the office."""
+
+    experts: dict[str, str]
+    committee: str
+    office: str
+    second_office: str
+
+
+@dataclass(frozen=True)
+class _Action:
+    day: date
+    do: Callable[[Session, datetime], object]
+
+
+def load_story(engine: Engine, *, home: Path) -> Cast:
+    """Replay the story into a database without entries.
+
+    Args:
+        engine: the database; one transaction for each quarter.
+        home: where the key of the pseudonyms lies or will lie.
+
+    Raises:
+        LedgerError: the ledger has entries already.
+    """
+    with writing(engine) as session:
+        if session.exec(select(Entry.seq).limit(1)).first() is not None:
+            raise LedgerError("the story is loaded into a ledger without entries; this one has some")
+        _import(session)
+        cast = _cast(session, noon(FIRST_DAY))
+        centers = {one.id: one.center or "" for one in session.exec(select(Alliance)).all()}
+    replay = _Replay(cast, centers, read_key(home))
+    events = _rows(programme_path() / "events.jsonl")
+    told = [action for event in events for action in replay.actions(event)]
+    told += [_Action(day, verb) for day, verb in case_actions(cast.experts)]
+    # Stable, so that what happens on one day happens in the order in which it is told.
+    actions = sorted(told, key=lambda action: action.day)
+    for _, of_quarter in groupby(actions, key=lambda action: quarter_of(action.day)):
+        with writing(engine) as session:
+            for action in of_quarter:
+                action.do(session, noon(action.day))
+    return cast
+
+
+def noon(day: date) -> datetime:
+    """Return noon of a day in Taipei."""
+    return datetime.combine(day, time(4), UTC)
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    return [orjson.loads(line) for line in path.read_bytes().splitlines()]
+
+
+def _import(session: Session) -> None:
+    files = [(kind, world_path() / f"{kind}.jsonl") for kind in ("schools", "alliances", "companies")]
+    for kind, path in (*files, ("companies", programme_path() / "companies.jsonl")):
+        import_rows(session, kind, _rows(path))
+    import_parties(session)
+
+
+def _cast(session: Session, now: datetime) -> Cast:
+    alliances = session.exec(select(Alliance.id).order_by(col(Alliance.id))).all()
+
+    def person(name: str, shown: str, role: Role, scopes: Iterable[str]) -> str:
+        account = add_account(session, email=f"{name}@gloria.example", name=shown, now=now)
+        for scope in scopes:
+            grant(session, account_id=account.id, role=role, scope_id=scope, by=None, now=now)
+        return account.id
+
+    experts = {one: person(f"expert-{one}", f"聯絡專家 {one}", Role.EXPERT, [one]) for one in alliances}
+    committee = person("committee", "分組委員", Role.COMMITTEE, alliances)
+    office = person("office", "總辦公室", Role.OFFICE, [""])
+    return Cast(experts, committee, office, person("second-office", "總辦公室二", Role.OFFICE, [""]))
+
+
+class _Replay:
+    """Turns events into actions of people on days."""
+
+    def __init__(self, cast: Cast, centers: dict[str, str], key: bytes) -> None:
+        self._cast, self._centers, self._key = cast, centers, key
+
+    def actions(self, event: _Event) -> Iterator[_Action]:
+        """Yield what is done because of an event, each on its day."""
+        day = date.fromisoformat(event.get("reported") or event["on"])
+        if event["do"] == "report":
+            yield from self._report_actions(event, day)
+            return
+        verbs: dict[str, Callable[[Session, datetime, _Event], object]] = {
+            "school_total": self._school_total,
+            "claim": self._claim,
+            "reverse": self._reverse,
+            "close": self._close,
+        }
+        verb = verbs[event["do"]]
+        yield _Action(day, lambda session, now: verb(session, now, event))
+
+    def _report_actions(self, event: _Event, day: date) -> Iterator[_Action]:
+        entry_id, reason, office = event["id"], event.get("reason", ""), self._cast.office
+        yield _Action(day, lambda session, now: self._report(session, now, event))
+        looked_at = {"refused": refuse, "told_apart": tell_apart}.get(event.get("held", ""))
+        if looked_at is not None:
+            yield _Action(
+                day + _LOOKED_AT,
+                lambda session, now: looked_at(session, entry_id=entry_id, reason=reason, by=office, now=now),
+            )
+        if event.get("leave") == "withdrawn":
+            by = self._expert(event)
+            yield _Action(
+                day + _LOOKED_AT,
+                lambda session, now: withdraw(session, entry_id=entry_id, reason=reason, by=by, now=now),
+            )
+        if "leave" in event or event.get("held") in ("refused", "left"):
+            return
+        yield from self._returned(event, day)
+        yield _Action(
+            day + _CHECKED, lambda session, now: check(session, entry_id=entry_id, by=self._cast.committee, now=now)
+        )
+        yield _Action(day + _RECOGNISED, lambda session, now: self._recognise(session, now, entry_id))
+
+    def _returned(self, event: _Event, day: date) -> Iterator[_Action]:
+        if "returned" not in event:
+            return
+        entry_id, committee, by = event["id"], self._cast.committee, self._expert(event)
+        why, answer = event["returned"], event["supplement"]
+        yield _Action(
+            day + _RETURNED,
+            lambda session, now: give_back(session, entry_id=entry_id, reason=why, by=committee, now=now),
+        )
+        yield _Action(
+            day + _SUPPLEMENTED,
+            lambda session, now: supplement(session, entry_id=entry_id, text=answer, evidence=PROOF, by=by, now=now),
+        )
+
+    def _expert(self, event: _Event) -> str:
+        return self._cast.experts[next(iter(event["shares"]))]
+
+    def _report(self, session: Session, now: datetime, event: _Event) -> None:
+        """Report, and make sure that the ledger took it as the story says: at once, held, or not at all."""
+        by = self._expert(event)
+        details = dict(event["details"])
+        if "person" in event:
+            details["person"] = register(session, key=self._key, contact=None, by=by, now=now, **event["person"])
+        counts_on = event.get("counts_on")
+        given = Report(
+            id=event["id"],
+            kpi=Kpi(event["kpi"]),
+            amount=event["amount"],
+            shares=event["shares"],
+            details=details,
+            occurred_on=date.fromisoformat(event["on"]),
+            counts_on=None if counts_on is None else date.fromisoformat(counts_on),
+            school_id=event.get("school") or self._centers[next(iter(event["shares"]))],
+            company_id=event.get("company"),
+            restates=event.get("restates"),
+            value_added=event["value_added"],
+            evidence=event.get("evidence", list(PROOF)),
+        )
+        wanted = "claimed" if event.get("leave") == "refused_at_once" else "held" if "held" in event else "reported"
+        try:
+            state = report(session, given, by=by, now=now)[1].value
+        except ClaimedElsewhereError:
+            state = "claimed"
+        if state != wanted:
+            raise LedgerError(f"event {event['id']} was to be {wanted} and is {state}")
+
+    def _recognise(self, session: Session, now: datetime, entry_id: str) -> None:
+        motion = recognise(session, entry_id=entry_id, by=self._cast.office, now=now)
+        if motion is not None:
+            second_recognition(session, motion_id=motion.id or 0, by=self._cast.second_office, now=now)
+
+    def _school_total(self, session: Session, now: datetime, event: _Event) -> None:
+        supply(
+            session,
+            school_id=event["school"],
+            year=event["year"],
+            amount_ntd=event["amount_ntd"],
+            source=event["source"],
+            by=self._cast.office,
+            now=now,
+        )
+
+    def _claim(self, session: Session, now: datetime, event: _Event) -> None:
+        said = {name: event[name] for name in ("programme", "kpi", "claimant", "reference", "party")}
+        key = checked_details(Kpi(event["kpi"]), event["details"]).natural_key()
+        note_external(session, ExternalClaim(**said, natural_key=key, noted_by=self._cast.office, noted_at=now))
+
+    def _reverse(self, session: Session, now: datetime, event: _Event) -> None:
+        motion = move_reversal(session, entry_id=event["id"], reason=event["reason"], by=self._cast.office, now=now)
+        second_reversal(session, motion_id=motion.id or 0, by=self._cast.second_office, now=now)
+
+    def _close(self, session: Session, now: datetime, event: _Event) -> None:
+        motion = move_close(session, period=event["period"], reason="季結", by=self._cast.office, now=now)
+        second_close(session, motion_id=motion.id or 0, by=self._cast.second_office, now=now)

@@ -1,0 +1,314 @@
+"""The story of 106 to 109 gives the tables that can be worked out by hand from its events."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+from sqlmodel import Session, select
+
+from indexer.database import open_engine, reading
+from indexer.settings import Settings
+from matcher.cases import Case
+from matcher.ledger.alliance_report import alliance_report
+from matcher.ledger.b003_report import b003_report
+from matcher.ledger.closing import PeriodClose
+from matcher.ledger.document import Bilingual, Cell, ReportDocument, Table
+from matcher.ledger.entries import Entry, EntryKind, LedgerError
+from matcher.ledger.figures import end_of, figures
+from matcher.ledger.forecast import Measure, forecast
+from matcher.ledger.kpi_report import kpi_report
+from matcher.ledger.kpis import Kpi
+from matcher.ledger.report_request import ReportRequest
+from matcher.ledger.steps import steps_of
+from matcher.ledger.story import LAST_DAY, load_story
+from matcher.ledger.verification import verify
+from tests.conftest import Databases
+
+NOW = datetime(2026, 11, 24, 4, 0, tzinfo=UTC)
+ALL = ReportRequest(as_of=LAST_DAY, now=NOW)
+
+# How each number comes about (see fixtures/programme/README.md):
+# talent     one entry is one person: 20, 35, 50, 60; together 165.
+# alliances  15 were founded in 106, 3 in 108 (fixtures/world/alliances.jsonl): 15, 15, 18, 18.
+# money      106: 40 + 35 + 20 + 8 = 103 million.
+#            107: 60 + 55 + 48 + 45 + 40 + 38 + 35 + 30 + 28 + 20 = 399, the first of five instalments 4, and 30 that
+#            turned out to be 3 later: 433. Up to 107: 536.
+#            108: 90 + 85 + 80 + 75 + 70 + 60 + 55 + 45 + 40 + 36 = 636, instalment 4, the late 12, the reversed −30 and
+#            the right 3: 625. Up to 108: 1,161.
+#            109: 180 + 165 + 150 + 140 + 125 + 110 + 95 + 90 + 85 + 80 + 72 + 48 = 1,340, instalment 4: 1,344.
+#            Up to 109: 2,505. The instalments of 110 and 111 (8) and the 15 in review are not part of it.
+# startups   5, 7, 13; one more was refused at once, another programme claims it.
+# cases      107: 3 foreign and 2 domestic at an exhibition (its twin was refused); 108: 8 + 1; 109: 11 + 1: 5, 14, 26.
+# members    31, 21, 46, 24: 31, 52, 98, 122.
+# jobs       106: 3. 107: 30 + 28 + 25 + 22 and 15 after a return: 120. 108: 60 + 50 + 45 + 40 + 30 + 20 + 15 = 260.
+#            109: 70 + 60 + 50 + 45 + 35 + 25 + 15 = 300. Cumulative: 3, 123, 383, 683. The 4 were withdrawn.
+# models     3, all in 109.
+SCHEDULE, B003, PARAGRAPH = "（目標實現時間規劃）", "（表 B003）", "（青年就業段落）"
+SPLIT = "判定：讀法不一\n　目標實現時間規劃：未達\n　表 B003：達成"
+EXPECTED = [
+    [
+        "學術成就（科技基礎研究）",
+        "C.培育及延攬人才",
+        "計畫書所載：100 人\n帳冊認列：20 人\n目標：當年 100 人",
+        "目標：當年 300 人\n實際：當年 35 人\n判定：未達",
+        "目標：當年 700 人\n實際：當年 50 人\n判定：未達",
+        "目標：當年 1,200 人\n實際：當年 60 人\n判定：未達",
+        (
+            "為產業養成可用之人，一人一年計一次。\n"
+            f"目標：全程 2,300 人{SCHEDULE}\n目標：全程 4,000 人{PARAGRAPH}\n實際：全程 165 人\n判定：未達"
+        ),
+    ],
+    [
+        "技術創新（科技技術創新）",
+        "其他：成立聯盟數",
+        "計畫書所載：15 個\n帳冊認列：15 個\n目標：累計 15 個",
+        "目標：累計 15 個\n實際：累計 15 個\n判定：達成",
+        "目標：累計 18 個\n實際：累計 18 個\n判定：達成",
+        "目標：累計 18 個\n實際：累計 18 個\n判定：達成",
+        (
+            "以聯盟整合學校能量，對外一個窗口。\n"
+            f"目標：全程 18 個{SCHEDULE}\n目標：累計 18 個{B003}\n實際：全程 18 個\n判定：達成"
+        ),
+    ],
+    [
+        "經濟效益（經濟產業促進）",
+        "L.促成投資",
+        "帳冊認列：1.03 億元\n目標：累計 1 億元",
+        "目標：累計 5 億元\n實際：累計 5.36 億元\n判定：達成",
+        "目標：累計 12 億元\n實際：累計 11.61 億元\n判定：未達",
+        "目標：累計 25 億元\n實際：累計 25.05 億元\n判定：達成",
+        "企業付給學校之合作經費，逐期認列。\n目標：全程 25 億元\n實際：全程 25.05 億元\n判定：達成",
+    ],
+    [
+        "經濟效益（經濟產業促進）",
+        "P.創業育成",
+        "帳冊認列：0 家",
+        "目標：當年 5 家\n實際：當年 5 家\n判定：達成",
+        "目標：當年 8 家\n實際：當年 7 家\n判定：未達",
+        "目標：當年 12 家\n實際：當年 13 家\n判定：達成",
+        (
+            f"研發團隊成立之公司，以統一編號計。\n目標：全程 25 家{SCHEDULE}\n目標：全程 40 家{PARAGRAPH}\n"
+            "實際：全程 25 家\n判定：讀法不一\n　目標實現時間規劃：達成\n　青年就業段落：未達"
+        ),
+    ],
+    [
+        "經濟效益（經濟產業促進）",
+        "T.促成與學界或產業團體合作研究",
+        "帳冊認列：0 件",
+        "目標：累計 5 件\n實際：累計 5 件\n判定：達成",
+        "目標：累計 15 件\n實際：累計 14 件\n判定：未達",
+        "目標：累計 25 件\n實際：累計 26 件\n判定：達成",
+        f"與國外夥伴成案之合作。\n目標：全程 25 件{SCHEDULE}\n目標：累計 25 件{B003}\n實際：全程 26 件\n判定：達成",
+    ],
+    [
+        "經濟效益（經濟產業促進）",
+        "其他：國內外企業會員",
+        "帳冊認列：31 家\n目標：累計 30 家",
+        "目標：累計 50 家\n實際：累計 52 家\n判定：達成",
+        "目標：累計 150 家\n實際：累計 98 家\n判定：未達",
+        "目標：累計 180 家\n實際：累計 122 家\n判定：未達",
+        "具代表性之企業，加入多個聯盟仍計一家。\n目標：全程 180 家\n實際：全程 122 家\n判定：未達",
+    ],
+    [
+        "經濟效益（經濟產業促進）",
+        "其他：促進就業",
+        "計畫書所載：3 人\n帳冊認列：3 人\n目標：當年 50 人",
+        f"目標：當年 150 人{SCHEDULE}\n目標：累計 150 人{B003}\n實際：當年 120 人\n實際：累計 123 人\n判定：未達",
+        f"目標：當年 350 人{SCHEDULE}\n目標：累計 350 人{B003}\n實際：當年 260 人\n實際：累計 383 人\n{SPLIT}",
+        f"目標：當年 600 人{SCHEDULE}\n目標：累計 600 人{B003}\n實際：當年 300 人\n實際：累計 683 人\n{SPLIT}",
+        (
+            f"因合作而補上之職缺。\n"
+            f"目標：全程 1,150 人{SCHEDULE}\n目標：累計 600 人{B003}\n目標：全程 2,000 人{PARAGRAPH}\n"
+            f"實際：全程 683 人\n{SPLIT}\n　青年就業段落：未達"
+        ),
+    ],
+    [
+        "其他效益（科技政策管理及其他）",
+        "其他：典範案例",
+        "帳冊認列：0 件",
+        "實際：當年 0 件",
+        "實際：當年 0 件",
+        "實際：當年 3 件",
+        "六個面向皆可為他人借鏡之案例。\n目標：全程 3 件\n實際：全程 3 件\n判定：達成",
+    ],
+]
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def story(
+    request: pytest.FixtureRequest, databases: Databases, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Engine, Settings]]:
+    """The story in a database; read only."""
+    home = tmp_path_factory.mktemp("story")
+    settings = Settings(home=home, database_url=databases.at_head(request.param, home))
+    engine = open_engine(settings)
+    load_story(engine, home=home)
+    yield engine, settings
+    engine.dispose()
+
+
+def _zh(value: Any) -> Any:
+    return value.zh if isinstance(value, Bilingual) else value
+
+
+def _values(table: Table, *columns: int) -> list[list[Any]]:
+    return [[_zh(row[place].value) for place in columns or range(len(row))] for row in table.rows]
+
+
+def test_table_b003_is_the_one_worked_out_by_hand(story: tuple[Engine, Settings]) -> None:
+    with reading(story[0]) as session:
+        document = b003_report(session, ALL)
+    (table,) = document.tables
+    titles = ["屬性", "績效指標", "106 年實際達成值", "107 年度", "108 年度", "109 年度", "預期效益說明"]
+    assert [column.title.zh for column in table.columns] == titles
+    assert _values(table) == EXPECTED
+
+
+def test_a_report_as_of_then_shows_what_was_known_then(story: tuple[Engine, Settings]) -> None:
+    with reading(story[0]) as session:
+        document = b003_report(session, ReportRequest(as_of=date(2018, 12, 31), now=NOW, year=107))
+        whole = b003_report(session, ReportRequest(as_of=LAST_DAY, now=NOW, year=2018))
+    jobs = [cell.value for cell in document.tables[0].rows[6]]
+    assert jobs[3] == EXPECTED[6][3]
+    assert jobs[4] == f"目標：當年 350 人{SCHEDULE}\n目標：累計 350 人{B003}"
+    # Nothing that came later changed the year that was shown.
+    assert _values(whole.tables[0], 2, 3) == _values(document.tables[0], 2, 3)
+
+
+def test_what_does_not_count_stands_in_columns_of_its_own(story: tuple[Engine, Settings]) -> None:
+    with reading(story[0]) as session:
+        now = kpi_report(session, ALL).tables[0]
+        then = kpi_report(session, ReportRequest(as_of=date(2019, 12, 31), now=NOW)).tables[0]
+    titles = [column.title.zh for column in now.columns]
+    assert titles[8:] == ["判定", "已承諾", "計畫結束後", "審查中", "至年底預估再增"]
+    million = 1_000_000
+    assert [row[2:5] + row[8:12] for row in _values(now) if row[0] == "產業研發經費投入學界"] == [
+        ["106 年", 103 * million, 103 * million, "達成", 0, None, 0],
+        ["107 年", 433 * million, 536 * million, "達成", 0, None, 0],
+        ["108 年", 625 * million, 1_161 * million, "未達", 0, None, 0],
+        ["109 年", 1_344 * million, 2_505 * million, "達成", 0, None, 15 * million],
+        ["全程", None, 2_505 * million, "達成", 0, 8 * million, 15 * million],
+    ]
+    # A year before, the instalment of 109 was a commitment and no actual of 109 was there at all.
+    last = [row for row in _values(then) if row[0] == "產業研發經費投入學界"][3]
+    assert last[2:12] == ["109 年", None, None, 2_500 * million, None, None, None, 4 * million, None, 0]
+
+
+def test_late_facts_restate_a_year_beside_what_was_shown(story: tuple[Engine, Settings]) -> None:
+    with reading(story[0]) as session:
+        table = kpi_report(session, ALL).tables[0]
+    remarks = {
+        (_zh(row[2].value), place): row[place].remark.zh
+        for row in table.rows
+        for place in (3, 4)
+        if row[place].remark is not None and _zh(row[0].value) == "產業研發經費投入學界"
+    }
+    # 433 − 30 + 3 + 12 = 418; the same 15 come off 108, so that up to 108 nothing changes.
+    assert remarks == {
+        ("107 年", 3): "補計遲到事實後為 418,000,000",
+        ("107 年", 4): "補計遲到事實後為 521,000,000",
+        ("108 年", 3): "補計遲到事實後為 640,000,000",
+    }
+
+
+def test_a_forecast_stands_apart_and_goes_into_no_actual(story: tuple[Engine, Settings]) -> None:
+    june = ReportRequest(as_of=date(2020, 6, 30), now=NOW)
+    with reading(story[0]) as session:
+        table = kpi_report(session, june).tables[0]
+        ahead = forecast(session, as_of=june.as_of)
+        counted = figures(session, as_of=end_of(june.as_of))
+        on_the_last_day = kpi_report(session, ALL).tables[0]
+    said = {(_zh(row[0].value), _zh(row[2].value)): row for row in table.rows if row[-1].value is not None}
+    assert list(said) == [("國際產學合作件數", "109 年"), ("產業研發經費投入學界", "109 年")]
+    money = said["產業研發經費投入學界", "109 年"]
+    found = ahead.ranges[Measure.MONEY]
+    assert ahead.open_cases == 6
+    assert money[-1].value == round(found.expected, 2) > 0
+    assert money[-1].remark is not None
+    assert money[-1].remark.zh == f"進行中案件 6 件；80% 區間 {found.low:,} 至 {found.high:,}"
+    assert money[3].value == counted.whole(Kpi.MONEY, years=[2020])
+    # Nothing is left to come on the year's last day.
+    assert {row[-1].value for row in on_the_last_day.rows} == {None}
+
+
+def test_money_and_cases_are_printed_by_every_definition(story: tuple[Engine, Settings]) -> None:
+    with reading(story[0]) as session:
+        _, given, money, cases = kpi_report(session, ALL).tables
+    whole = {row[0]: row[3] // 1_000_000 for row in _values(money) if row[1] == "全程"}
+    # Of 2,505: from abroad 90 + 180 + 165, a public body 20, a donation 28, a licence 45, training 48.
+    assert whole == {
+        "國內產學合作金額": 2_505 - 435 - 20,
+        "產業研發經費投入學界": 2_505 - 20 - 28 - 45 - 48,
+        "產業投入產學合作金額": 2_505 - 20 - 28,
+        "全部經費": 2_505,
+    }
+    assert [row[:2] + row[3:4] for row in _values(cases) if row[1] == "全程"] == [
+        ["含國際展會促成之國內案", "全程", 26],
+        ["僅計國外夥伴", "全程", 22],
+    ]
+    assert _values(given, 0, 2, 3, 4) == [["成立聯盟數", 15, 15, 0], ["培育人才", 100, 20, -80], ["促進就業", 3, 3, 0]]
+
+
+def test_every_figure_is_the_sum_of_the_entries_that_it_names(story: tuple[Engine, Settings]) -> None:
+    with reading(story[0]) as session:
+        tables = kpi_report(session, ALL).tables
+        signed = {
+            entry_id: -amount if kind == EntryKind.REVERSAL else amount
+            for entry_id, kind, amount in session.execute(select(Entry.id, Entry.kind, Entry.amount)).all()
+        }
+    cells: list[Cell] = [cell for table in tables for row in table.rows for cell in row if cell.entries]
+    assert [cell for cell in cells if sum(signed[entry] for entry in cell.entries) != cell.value] == []
+    # The control: most figures have entries, and money of 108 names the reversal.
+    assert len(cells) > 80
+    assert any("story-typo-reversal" in cell.entries for cell in cells)
+
+
+def test_shares_of_alliances_add_up_to_the_whole(story: tuple[Engine, Settings]) -> None:
+    with reading(story[0]) as session:
+        figures, money = alliance_report(session, ALL).tables
+        part = alliance_report(session, ReportRequest(as_of=LAST_DAY, now=NOW, alliances=frozenset({"al-18"})))
+    for table in (figures, money):
+        *alliances, whole = [[round(value * 10_000) for value in row[1:]] for row in _values(table)]
+        assert [sum(column) for column in zip(*alliances, strict=True)] == whole
+    assert _values(figures)[-1][1:] == [18, 122, 26, 2_505_000_000, 165, 25, 683, 3]
+    assert _values(part.tables[0]) == [row for row in _values(figures) if row[0] == "離島永續創新國際產學聯盟"]
+
+
+def test_the_ledger_holds_what_the_story_tells(story: tuple[Engine, Settings]) -> None:
+    engine, settings = story
+    with reading(engine) as session:
+        assert verify(session, home=settings.home).findings == []
+        last = {
+            one: steps_of(session, f"story-{one}")[-1].state for one in ("case-twin", "case-04", "case-held", "typo")
+        }
+        closed = session.exec(select(PeriodClose.period).order_by(PeriodClose.period)).all()
+        late = session.exec(select(Entry.period, Entry.late_for).where(Entry.id == "story-late")).one()
+        cases = session.exec(select(Case.stage)).all()
+        accepted = figures(session, as_of=end_of(LAST_DAY)).whole(Kpi.ACCEPTANCES)
+    assert accepted == len(cases) == 44
+    assert last == {"case-twin": "refused", "case-04": "recognised", "case-held": "held", "typo": "reversed"}
+    assert (len(closed), closed[0], closed[-1]) == (12, "2017Q4", "2020Q3")
+    assert late == ("2019Q1", "2018Q4")
+
+
+def test_the_story_is_told_once(story: tuple[Engine, Settings]) -> None:
+    with pytest.raises(LedgerError, match="without entries"):
+        load_story(story[0], home=story[1].home)
+
+
+@pytest.mark.parametrize("report", [kpi_report, b003_report], ids=["kpi", "b003"])
+def test_single_alliances_do_not_get_a_report_of_the_whole(
+    story: tuple[Engine, Settings], report: Callable[[Session, ReportRequest], ReportDocument]
+) -> None:
+    request = ReportRequest(as_of=LAST_DAY, now=NOW, alliances=frozenset({"al-01"}))
+    with pytest.raises(LedgerError, match="the report alliance shows alliances"), reading(story[0]) as session:
+        report(session, request)
+
+
+def test_a_year_that_the_programme_has_not_is_refused(story: tuple[Engine, Settings]) -> None:
+    with pytest.raises(LedgerError, match=r"years 106 to 109 \(2017–2020\)"), reading(story[0]) as session:
+        kpi_report(session, ReportRequest(as_of=LAST_DAY, now=NOW, year=110))
