@@ -5,7 +5,7 @@ exists for whoever must know all of them: drafting a migration, comparing models
 with a database.
 """
 
-from api import break_glass, credentials, idempotency
+from api import break_glass, credentials, idempotency, identities
 from matcher import tables
 
-__all__ = ["break_glass", "credentials", "idempotency", "tables"]
+__all__ = ["break_glass", "credentials", "idempotency", "identities", "tables"]
