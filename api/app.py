@@ -22,7 +22,8 @@ from api.asking import Limiter
 from api.event_log import RequestLog, configure_log
 from api.policy import POLICY
 from api.problems import Problem, answer, register
-from api.routes import cases, health, labs, needs, pairings, people
+from api.routes import accounts, cases, claims, companies, health, labs, me, needs, pairings, people, sign_on
+from api.sign_on import Provider
 from indexer.database import open_engine
 from indexer.settings import Settings
 from matcher.live import LiveMatcher
@@ -32,6 +33,9 @@ OPEN_ROUTES = frozenset(
     {
         ("POST", "/api/session"),
         ("DELETE", "/api/session"),
+        ("GET", "/api/oidc"),
+        ("GET", "/api/oidc/callback"),
+        ("GET", "/api/oidc/login"),
         ("GET", "/healthz"),
         ("GET", "/metrics"),
         ("GET", "/readyz"),
@@ -75,9 +79,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.engine = engine
     app.state.live = LiveMatcher(settings, engine)
     app.state.limiter = Limiter(settings.requests_per_minute)
-    for router in (needs.router, pairings.router, cases.router, labs.router, people.router):
-        app.include_router(router)
-    app.include_router(health.router)
+    app.state.provider = Provider(settings) if settings.oidc_issuer else None
+    app.state.oidc_domains = settings.oidc_domains()
+    for part in (needs, pairings, cases, companies, labs, claims, people, sign_on, me, accounts, health):
+        app.include_router(part.router)
     register(app)
     try:
         _check_policy(app)

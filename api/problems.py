@@ -17,14 +17,20 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
+from api.identities import IdentityRefusedError
+from api.passwords import PasswordError
+from api.sign_on import SignOnError, SignOnUnavailableError
 from indexer.batching import EncodingBusyError
 from indexer.database import RETRY_AFTER_S, BusyError, DatabaseGoneError
 from indexer.encoder import EncoderError
 from indexer.plain_text import TextError, printable
 from indexer.snapshot import SnapshotError
 from matcher.cases import CaseError, StaleCaseError
+from matcher.claims import ClaimError
+from matcher.clients import ClientError
 from matcher.decisions import AlreadyDecidedError, DecisionError
 from matcher.intake import IntakeError
+from matcher.last_office import LastOfficeError
 from matcher.pairings import UnknownRecordError
 from matcher.people import PeopleError
 from matcher.profile_edits import ProfileError
@@ -108,7 +114,14 @@ TABLE: tuple[tuple[type[Exception], int, str], ...] = (
     (DecisionError, 422, "decision"),
     (IntakeError, 409, "intake"),
     (ReleaseError, 409, "release"),
+    (ClaimError, 409, "claim"),
+    (ClientError, 409, "client"),
+    (LastOfficeError, 409, "last-office"),
     (PeopleError, 422, "people"),
+    (PasswordError, 422, "password"),
+    (IdentityRefusedError, 403, "sign-on"),
+    (SignOnError, 400, "sign-on"),
+    (SignOnUnavailableError, 503, "sign-on"),
     (ProfileError, 422, "profile"),
     (UnknownRecordError, 404, "not-found"),
     (SnapshotError, 503, "no-index"),

@@ -169,17 +169,33 @@ def add_account(session: Session, *, email: str, name: str, now: datetime) -> Ac
         PeopleError: the address is not one, or is taken.
     """
     address = _email(email)
-    try:
-        shown = clean(name, max_chars=MAX_ID, multiline=False)
-    except TextError as error:
-        raise PeopleError("name", str(error)) from error
-    account = Account(id=f"u-{secrets.token_hex(8)}", email=address, name=shown or address, created_at=now)
+    account = Account(id=f"u-{secrets.token_hex(8)}", email=address, name=_name(name) or address, created_at=now)
     try:
         with session.begin_nested():
             session.add(account)
     except IntegrityError as error:
         raise PeopleError("email", f"{address} has an account already") from error
     return account
+
+
+def rename(session: Session, *, account_id: str, name: str) -> Account:
+    """Give an account another name; an empty one makes it go by its address.
+
+    Raises:
+        PeopleError: there is no such account, or the name is not text.
+    """
+    account = _held(session, account_id)
+    account.name = _name(name) or account.email
+    session.add(account)
+    session.flush()
+    return account
+
+
+def _name(given: str) -> str:
+    try:
+        return clean(given, max_chars=MAX_ID, multiline=False)
+    except TextError as error:
+        raise PeopleError("name", str(error)) from error
 
 
 def _email(given: str) -> str:
