@@ -39,6 +39,7 @@ MAY_FIND = {
     "other_researcher": set[str](),
     "committee": set[str](),
     "job": set[str](),
+    "newcomer": set[str](),
 }
 PLANTED = "qzvplanted"
 
