@@ -80,7 +80,7 @@ def _fill(server: Served) -> Things:
     introduced = {"stage": "introduced"}
     path = f"/api/cases/{found[0]['case_id']}/transition"
     assert server.ask("expert", "POST", path, json=introduced).status_code == 200
-    none = ("need_id", "lab_id", "company_id", "account_id", "alliance_id", "prefix")
+    none = ("need_id", "lab_id", "company_id", "account_id", "alliance_id", "prefix", "key_prefix")
     numbers = ("pairing_id", "case_id", "claim_id", "grant_id", "stake_id")
     return Things(
         own={**found[0], "company_id": OWN_COMPANY, "alliance_id": "none"},
@@ -96,9 +96,13 @@ def _people(session: Session, server: Served, lab_id: str, alliance_id: str, now
     stake = declare_stake(session, account_id=account.id, party="company", party_id="co-1-4", now=now)
     asked = claim(session, account_id=account.id, lab_id=lab_id, statement="mine", now=now)
     owner = server.accounts[OWN_KEY_OF] if alliance_id == OWN_ALLIANCE else account.id
-    key, _ = make_key(session, account_id=owner, name="n", may_write=False, valid=timedelta(days=1), now=now)
+    valid = timedelta(days=1)
+    prefixes = [
+        make_key(session, account_id=whose, name="n", may_write=False, valid=valid, now=now)[0].prefix
+        for whose in (owner, account.id)
+    ]
     numbers = {"grant_id": str(given.id), "stake_id": str(stake.id), "claim_id": str(asked.id)}
-    return {"account_id": account.id, "prefix": key.prefix, **numbers}
+    return {"account_id": account.id, "prefix": prefixes[0], "key_prefix": prefixes[1], **numbers}
 
 
 def _reached(who: str, permission: Permission, parameter: str, thing: str) -> bool:

@@ -169,12 +169,12 @@ def add_program_key(account_id: str, body: KeyBody, ask: Edit) -> Response:
     return ask.write(work, body)
 
 
-@router.delete("/{account_id}/keys/{prefix}", status_code=204)
-def end_account_key(account_id: str, prefix: str, ask: Edit) -> Response:
+@router.delete("/{account_id}/keys/{key_prefix}", status_code=204)
+def end_account_key(account_id: str, key_prefix: str, ask: Edit) -> Response:
     """End a key of anybody; it stops at once."""
 
     def work(session: Session, _who: Principal) -> Reply:
-        return key_ended(session, account_id, prefix, ask)
+        return key_ended(session, account_id, key_prefix, ask)
 
     return ask.write(work)
 
