@@ -56,8 +56,9 @@ def verified(token: str, *, keys: dict[str, Any], expected: Expected, access_tok
     """
     if len(token) > MAX_TOKEN_CHARS:
         raise IdTokenError("the token is too long")
+    usable = _for_signatures(keys)
     try:
-        opened = jwt.decode(token, _public(keys), algorithms=list(ALGORITHMS))
+        opened = jwt.decode(token, KeySet.import_key_set({"keys": usable}), algorithms=list(ALGORITHMS))
         claims = CodeIDToken(
             opened.claims,
             opened.header,
@@ -79,7 +80,7 @@ def verified(token: str, *, keys: dict[str, Any], expected: Expected, access_tok
     return dict(claims)
 
 
-def _public(keys: dict[str, Any]) -> KeySet:
+def _for_signatures(keys: dict[str, Any]) -> list[Any]:
     """Return the keys for checking signatures; whatever else a provider publishes does not count."""
     published = keys.get("keys")
     usable = [
@@ -89,4 +90,4 @@ def _public(keys: dict[str, Any]) -> KeySet:
     ]
     if not usable:
         raise UnknownKeyError("the provider publishes no key")
-    return KeySet.import_key_set({"keys": usable})
+    return usable

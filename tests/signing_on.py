@@ -132,7 +132,7 @@ class Browser:
         return {cookie.name for cookie in self.client.cookies.jar if cookie.domain == "gloria.example.org"}
 
     def way_back(self, name: str, path: str = "/api/oidc/login", *, abort: bool = False) -> str:
-        """Sign in at the provider as somebody, or give up there; return the address that it sends the browser back to."""
+        """Sign in at the provider as somebody, or give up there; return where it sends the browser back to."""
         answer = self.get(path)
         for _ in range(20):
             if answer.is_redirect:
