@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from sqlmodel import col, select
 
+from indexer.database import reading, writing
 from indexer.settings import Settings
+from matcher.people import Account, Grant, set_disabled
+from matcher.roles import Role
 from tests.asking import Asked, asked
 
 
@@ -200,3 +205,19 @@ def test_only_the_office_ends_a_stake_and_says_why(here: Asked) -> None:
     assert (ended["end_reason"], ended["ended_by"]) == ("持股已售", here.accounts["office"])
     assert here.done("expert", "GET", "/api/me")["stakes"] == []
     assert here.ask("office", "POST", path, json={"reason": "again"}).status_code == 404
+
+
+def test_the_race_is_seen_when_nobody_is_held(here: Asked) -> None:
+    """The control: two that look who is left before either writes shut each other out."""
+    _second_office(here)
+    both = {"office": "second", "second": "office"}
+    left = {}
+    for by, other in both.items():
+        with reading(here.engine) as session:
+            query = select(Account.id).join(Grant).where(Grant.role == Role.OFFICE.value)
+            left[by] = set(session.exec(query.where(col(Account.disabled_at).is_(None))).all()) - {here.accounts[other]}
+    for by, other in both.items():
+        assert left[by]
+        with writing(here.engine) as session:
+            set_disabled(session, account_id=here.accounts[other], disabled=True, now=datetime.now(UTC))
+    assert {here.ask(by, "GET", "/api/accounts").status_code for by in both} == {401}
