@@ -114,6 +114,9 @@ def _told(server: Served) -> History:
         "pairing_id": [str(item["pairing_id"]) for item in pairings] + ["999999"],
         "case_id": [str(case_id), str(accepted["case_id"]), "999999"],
         "lab_id": ["lab-1-01", "lab-1-02", "none"],
+        "account_id": [server.accounts["expert"], "none"],
+        "claim_id": ["999999"],
+        "prefix": ["none"],
     }
     return history
 
@@ -139,6 +142,10 @@ _REFUSED = {
     "/state": {"state": "submitted"},
     "/stakes": {"party": "lab", "party_id": "none"},
     "/session": {"email": "expert@example.org", "password": "wrong"},
+    "/claims": {"statement": " "},
+    "/client": {"alliance": "none"},
+    "/roles": {"role": "expert", "scope": "none"},
+    "/password": {"old": "wrong", "new": "wrong"},
 }
 
 
