@@ -25,7 +25,23 @@ from api.event_log import RequestLog, configure_log
 from api.job_runner import JobRunner
 from api.policy import POLICY
 from api.problems import answer, register
-from api.routes import cases, exports, health, job_events, jobs, labs, needs, pairings, people
+from api.routes import (
+    accounts,
+    cases,
+    claims,
+    companies,
+    exports,
+    health,
+    job_events,
+    jobs,
+    labs,
+    me,
+    needs,
+    pairings,
+    people,
+    sign_on,
+)
+from api.sign_on import Provider
 from api.stopping import heed_signals
 from api.uploads import MAX_FILE_BYTES, Uploads
 from indexer.database import open_engine
@@ -39,12 +55,31 @@ OPEN_ROUTES = frozenset(
     {
         ("POST", "/api/session"),
         ("DELETE", "/api/session"),
+        ("GET", "/api/oidc"),
+        ("GET", "/api/oidc/callback"),
+        ("GET", "/api/oidc/login"),
         ("GET", "/healthz"),
         ("GET", "/metrics"),
         ("GET", "/readyz"),
     }
 )
 """The routes that need no permission: signing in and out, and health."""
+_PARTS = (
+    needs,
+    pairings,
+    cases,
+    companies,
+    labs,
+    claims,
+    jobs,
+    job_events,
+    exports,
+    people,
+    sign_on,
+    me,
+    accounts,
+    health,
+)
 _HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
@@ -95,8 +130,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.stopping = threading.Event()
     app.state.jobs = JobRunner(engine, app.state.live, app.state.stopping, settings.job_lease_s)
     app.state.uploads = Uploads()
-    for module in (needs, pairings, cases, labs, people, jobs, job_events, exports, health):
-        app.include_router(module.router)
+    app.state.provider = Provider(settings) if settings.oidc_issuer else None
+    app.state.oidc_domains = settings.oidc_domains()
+    for part in _PARTS:
+        app.include_router(part.router)
     register(app)
     try:
         _check_policy(app)

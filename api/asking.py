@@ -26,7 +26,7 @@ from sqlmodel import Session
 
 from api.credentials import Proof, key_proof, note_seen, session_proof
 from api.idempotency import MAX_KEY, KeyReusedError, Reply, earlier_reply, keep_reply, request_hash
-from api.policy import Action, Resource, reaches
+from api.policy import Action, Resource, admits
 from api.problems import ProblemError, forbidden
 from indexer.database import reading, writing
 from matcher.people import Principal, principal
@@ -89,13 +89,15 @@ class Asking:
             reply = work(session, self.admitted(session))
         return self.answered(reply)
 
-    def write(self, work: Work, body: BaseModel | bytes | None = None) -> Response:
+    def write(self, work: Work, body: BaseModel | bytes | None = None, *, once: bool = True) -> Response:
         """Do work that stores something, once for every `Idempotency-Key`; answer after the commit.
+
+        With `once` false no key is looked at: for bodies of which not even a hash may be stored.
 
         Raises:
             ProblemError: whatever the steps refuse.
         """
-        key = self._idempotency_key()
+        key = self._idempotency_key() if once else None
         with writing(self.engine) as session:
             who = self.admitted(session)
             reply = work(session, who) if key is None else self._once(session, who, key, work, body)
@@ -127,6 +129,7 @@ class Asking:
         """
         proof, who = self._recognised(session)
         self.request.state.principal_id = who.id
+        self.request.state.csrf_token = proof.csrf_token
         self.request.app.state.limiter.count(who.id)
         self._check(proof, who)
         return who
@@ -153,7 +156,7 @@ class Asking:
     def _check(self, proof: Proof, who: Principal) -> None:
         if self.request.method not in SAFE_METHODS and not proof.may_write:
             raise forbidden("this key may only read")
-        if not reaches(who, self.resource, self.action):
+        if not admits(who, self.resource, self.action):
             raise forbidden(
                 f"none of your roles may {self.action.replace('_', ' ')} a {self.resource.replace('_', ' ')}"
             )
@@ -183,7 +186,8 @@ class Asking:
     def answered(self, reply: Reply) -> Response:
         """Return the response for a reply."""
         headers = {"Cache-Control": "no-store", **reply.headers}
-        body = b"" if reply.status == 204 else orjson.dumps(reply.document)
+        document = {**reply.document, **reply.secret} if reply.secret else reply.document
+        body = b"" if reply.status == 204 else orjson.dumps(document)
         return Response(body, reply.status, headers, None if reply.status == 204 else "application/json")
 
     def must_match(self, etag: str) -> None:

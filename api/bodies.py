@@ -17,10 +17,13 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 from indexer.plain_text import clean
 from indexer.vocabulary import AskKind, Confidentiality, Region, ResearchField
 from matcher.cases import ContactKind, LostReason, Stage
+from matcher.claims import ClaimVerdict
 from matcher.decisions import Reason, Verdict
 from matcher.intake import NeedState
+from matcher.roles import Role
 
 MAX_NOTE = 5_000
+MAX_KEY_DAYS = 365
 MAX_ID = 2**31 - 1
 """The largest number of a row: PostgreSQL refuses to compare its INTEGER columns with more."""
 
@@ -144,6 +147,69 @@ class StakeBody(_Body):
 
     party: Annotated[Word, WithJsonSchema({"type": "string", "enum": ["company", "lab"]})] = Field(examples=["company"])
     party_id: Word = Field(examples=["co-1-1"])
+
+
+class StakeEndBody(_Body):
+    """Why a declared interest no longer exists."""
+
+    reason: Note = Field(examples=["持股已於 2026-10 全數出售,附交易紀錄"])
+
+
+class RoleBody(_Body):
+    """A role, and the alliance, company or lab that it is held in."""
+
+    role: Role = Field(examples=["expert"])
+    scope: Word = Field(default="", examples=["al-02"])
+
+
+class NewAccountBody(_Body):
+    """A person or a program that is to be let in."""
+
+    email: Word = Field(examples=["expert@example.org"])
+    name: Word = Field(default="", examples=["林小姐"])
+    roles: list[RoleBody] = Field(default_factory=list, max_length=20)
+
+
+class AccountBody(_Body):
+    """What may be changed of an account; what is left out stays."""
+
+    name: Word | None = Field(default=None, examples=["林小姐"])
+    disabled: bool | None = Field(default=None, examples=[True])
+
+
+class KeyBody(_Body):
+    """What a key is for, whether it may change anything, and for how many days it is valid."""
+
+    name: Annotated[Word, Field(min_length=1)] = Field(examples=["nightly report"])
+    may_write: bool = Field(default=False, description="By default a key only reads.")
+    days: int = Field(default=MAX_KEY_DAYS, ge=1, le=MAX_KEY_DAYS)
+
+
+class PasswordBody(_Body):
+    """A new password, and the old one if there is one."""
+
+    old: str | None = Field(default=None, max_length=1_000)
+    new: str = Field(max_length=1_000)
+
+
+class ClaimBody(_Body):
+    """What makes a person a lab's researcher."""
+
+    statement: Note = Field(examples=["我是本實驗室主持人,聘書字號見系網頁"])
+
+
+class ClaimVerdictBody(_Body):
+    """Yes or no to a claim; a no says why."""
+
+    verdict: ClaimVerdict = Field(examples=["approved"])
+    reason: Note = ""
+
+
+class ClientBody(_Body):
+    """Who is to look after a company; without `expert` the person who asks."""
+
+    alliance: Word | None = Field(default=None, examples=["al-02"], description="Needed with several alliances.")
+    expert: Word | None = Field(default=None, examples=["u-0123456789abcdef"])
 
 
 class EvidenceWeightBody(_Body):

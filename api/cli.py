@@ -14,7 +14,7 @@ from typing import Annotated, TextIO
 import typer
 from typer.core import TyperGroup
 
-from api import demo, doctor, evaluating, exporting, importing, indexing, matching, serving, users
+from api import demo, doctor, evaluating, exporting, importing, indexing, matching, serving, user_secrets, users
 from api.refusals import refusal
 from api.screen import Language, Screen, write_document
 
@@ -69,6 +69,9 @@ app.command("evaluate")(evaluating.evaluate)
 app.command("synth")(importing.synthesise)
 app.command("doctor")(doctor.examine)
 app.command("serve")(serving.serve)
+users.user.command("show")(user_secrets.show)
+users.user.command("key")(user_secrets.key)
+users.user.command("password")(user_secrets.password)
 app.add_typer(users.user, name="user")
 
 

@@ -98,12 +98,14 @@ def digest(secret: str) -> str:
     return sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def set_password_hash(session: Session, *, account_id: str, stored: str, now: datetime) -> None:
-    """Store the hash of a new password and end the account's sessions."""
+def set_password_hash(
+    session: Session, *, account_id: str, stored: str, now: datetime, keep: str | None = None
+) -> None:
+    """Store the hash of a new password and end the account's sessions, except the one whose token is `keep`."""
     password = session.get(Password, account_id) or Password(account_id=account_id, hash="", changed_at=now)
     password.hash, password.changed_at = stored, now
     session.add(password)
-    end_sessions(session, account_id=account_id, now=now)
+    end_sessions(session, account_id=account_id, now=now, keep=keep)
     session.flush()
 
 
@@ -155,9 +157,14 @@ def end_session(session: Session, *, token: str, now: datetime) -> None:
     session.connection().execute(update(LoginSession).where(*these).values(ended_at=now))
 
 
-def end_sessions(session: Session, *, account_id: str, now: datetime) -> None:
-    """Sign all browsers of an account out."""
-    these = (col(LoginSession.account_id) == account_id, col(LoginSession.ended_at).is_(None))
+def end_sessions(session: Session, *, account_id: str, now: datetime, keep: str | None = None) -> None:
+    """Sign all browsers of an account out, except the one whose token is `keep`."""
+    kept = "" if keep is None else digest(keep)
+    these = (
+        col(LoginSession.account_id) == account_id,
+        col(LoginSession.ended_at).is_(None),
+        col(LoginSession.token_hash) != kept,
+    )
     session.connection().execute(update(LoginSession).where(*these).values(ended_at=now))
 
 
@@ -198,8 +205,8 @@ def revoke_key(session: Session, *, prefix: str, account_id: str, now: datetime)
     return session.connection().execute(update(ApiKey).where(*these).values(revoked_at=now)).rowcount == 1
 
 
-def check_throttle(session: Session, *, email: str, address: str, now: datetime) -> None:
-    """Let a sign-in be tried only if not too many failed before.
+def check_throttle(session: Session, *, email: str | None, address: str, now: datetime) -> None:
+    """Let a sign-in be tried only if not too many failed before; without an e-mail address, by the client's alone.
 
     Raises:
         ThrottledError: too many failed for this account, or from this address, in the last minutes.
@@ -210,15 +217,15 @@ def check_throttle(session: Session, *, email: str, address: str, now: datetime)
             raise ThrottledError
 
 
-def note_failure(session: Session, *, email: str, address: str, now: datetime) -> None:
+def note_failure(session: Session, *, email: str | None, address: str, now: datetime) -> None:
     """Count a failed sign-in, and forget those that no longer count."""
     session.connection().execute(delete(LoginFailure).where(col(LoginFailure.at) < now - WINDOW))
     session.add_all([LoginFailure(subject=subject, at=now) for subject, _ in _subjects(email, address)])
     session.flush()
 
 
-def _subjects(email: str, address: str) -> list[tuple[str, int]]:
-    return [
-        (digest("account " + email.strip().lower()), FAILURES_PER_ACCOUNT),
-        (digest("address " + address), FAILURES_PER_ADDRESS),
-    ]
+def _subjects(email: str | None, address: str) -> list[tuple[str, int]]:
+    subjects = [(digest("address " + address), FAILURES_PER_ADDRESS)]
+    if email is not None:
+        subjects.append((digest("account " + email.strip().lower()), FAILURES_PER_ACCOUNT))
+    return subjects

@@ -8,7 +8,7 @@ must be able to send it again.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
 from typing import Any
@@ -28,11 +28,16 @@ class KeyReusedError(ValueError):
 
 @dataclass(frozen=True)
 class Reply:
-    """What an endpoint answers: a status, a JSON document and headers."""
+    """What an endpoint answers: a status, a JSON document and headers.
+
+    `secret` are fields of the document that are shown once: they are not stored, so that a repeated request does not
+    get them.
+    """
 
     status: int
     document: Any
     headers: dict[str, str]
+    secret: dict[str, str] = field(default_factory=dict)
 
 
 class IdempotentReply(SQLModel, table=True):

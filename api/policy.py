@@ -1,12 +1,13 @@
 """Who may do what: one table of role × resource × action, and how far it reaches.
 
-In: roles. Out: for each resource and action the reach of each role. It exists as
-the only place where a permission is written down: routes name a resource and an
-action, and an application with a route that names none does not start.
+In: roles. Out: for each resource and action the reach of each role, and of
+everybody who is signed in, with or without a role. It exists as the only place
+where a permission is written down: routes name a resource and an action, and an
+application with a route that names none does not start.
 
-Reach: `OWN` is what the person's own company or lab has, or the jobs that the person asked for, `ALLIANCE` what the own
-alliance has or what was shared with it, `RELEASED` what was made known to the
-person's company or lab, `ALL` everything.
+Reach: `OWN` is the person, what the person asked for, and what the person's own
+company or lab has, `ALLIANCE` what the own alliance has or what was shared with
+it, `RELEASED` what was made known to the person's company or lab, `ALL` everything.
 """
 
 from __future__ import annotations
@@ -26,6 +27,12 @@ class Reach(StrEnum):
     ALL = "all"
 
 
+class Everybody(StrEnum):
+    """Who needs no role: it stands in the table beside the roles."""
+
+    SIGNED_IN = "signed_in"
+
+
 class Resource(StrEnum):
     """What is protected."""
 
@@ -42,6 +49,10 @@ class Resource(StrEnum):
     IMPORT = "import"
     JOB = "job"
     JOB_RESULT = "job_result"
+    PROFILE = "profile"
+    KEY = "key"
+    CLAIM = "claim"
+    LAB_NAME = "lab_name"
 
 
 class Action(StrEnum):
@@ -62,18 +73,24 @@ class Action(StrEnum):
     BREAK_GLASS = "break_glass"
     REGISTER = "register"
     CANCEL = "cancel"
+    END = "end"
 
 
 _STAFF = (Role.EXPERT, Role.LEAD)
+Holder = Role | Everybody
 
 
-def _staff(reach: Reach) -> dict[Role, Reach]:
+def _staff(reach: Reach) -> dict[Holder, Reach]:
     return dict.fromkeys(_STAFF, reach)
 
 
-_OFFICE = {Role.OFFICE: Reach.ALL}
+def _everybody(reach: Reach) -> dict[Holder, Reach]:
+    return dict.fromkeys((Everybody.SIGNED_IN, *Role), reach)
 
-POLICY: dict[tuple[Resource, Action], dict[Role, Reach]] = {
+
+_OFFICE: dict[Holder, Reach] = {Role.OFFICE: Reach.ALL}
+
+POLICY: dict[tuple[Resource, Action], dict[Holder, Reach]] = {
     (Resource.NEED, Action.CREATE): _staff(Reach.ALLIANCE) | {Role.COMPANY: Reach.OWN},
     (Resource.NEED, Action.READ): _staff(Reach.ALLIANCE)
     | _OFFICE
@@ -100,7 +117,10 @@ POLICY: dict[tuple[Resource, Action], dict[Role, Reach]] = {
     (Resource.LAB, Action.LIST): _staff(Reach.ALL) | _OFFICE | {Role.RESEARCHER: Reach.OWN},
     (Resource.LAB, Action.EDIT): {Role.RESEARCHER: Reach.OWN},
     (Resource.COMPANY, Action.LIST): _staff(Reach.ALLIANCE) | _OFFICE | {Role.COMPANY: Reach.OWN},
+    (Resource.COMPANY, Action.READ): _staff(Reach.ALLIANCE) | _OFFICE | {Role.COMPANY: Reach.OWN},
     (Resource.COMPANY, Action.CONTACT): _staff(Reach.ALLIANCE),
+    (Resource.COMPANY, Action.TAKE_UP): _staff(Reach.ALL),
+    (Resource.COMPANY, Action.END): _staff(Reach.ALLIANCE),
     (Resource.QUEUE, Action.READ): _staff(Reach.ALLIANCE),
     # An alliance brings in needs and companies. To register labs, their evidence, schools and alliances is the
     # office's: a lab's profile is its researcher's to change, the rest is the programme's.
@@ -111,16 +131,32 @@ POLICY: dict[tuple[Resource, Action], dict[Role, Reach]] = {
     (Resource.JOB, Action.CANCEL): _staff(Reach.OWN) | _OFFICE,
     # The office reads results that hold ids only; what an import says of a file, only who sent it.
     (Resource.JOB_RESULT, Action.READ): _staff(Reach.OWN) | _OFFICE,
-    (Resource.STAKE, Action.LIST): dict.fromkeys(Role, Reach.OWN),
-    (Resource.STAKE, Action.CREATE): dict.fromkeys(Role, Reach.OWN),
+    (Resource.PROFILE, Action.READ): _everybody(Reach.OWN),
+    (Resource.PROFILE, Action.EDIT): _everybody(Reach.OWN),
+    (Resource.STAKE, Action.CREATE): _everybody(Reach.OWN),
+    (Resource.STAKE, Action.END): _OFFICE,
+    (Resource.KEY, Action.LIST): _everybody(Reach.OWN),
+    (Resource.KEY, Action.CREATE): _everybody(Reach.OWN),
+    (Resource.KEY, Action.END): _everybody(Reach.OWN),
+    (Resource.LAB_NAME, Action.LIST): _everybody(Reach.ALL),
+    (Resource.CLAIM, Action.CREATE): _everybody(Reach.ALL),
+    (Resource.CLAIM, Action.LIST): _everybody(Reach.OWN),
+    (Resource.CLAIM, Action.DECIDE): _OFFICE | {Role.LEAD: Reach.ALLIANCE},
     (Resource.ACCOUNT, Action.LIST): _OFFICE,
+    (Resource.ACCOUNT, Action.READ): _OFFICE,
     (Resource.ACCOUNT, Action.CREATE): _OFFICE,
     (Resource.ACCOUNT, Action.EDIT): _OFFICE,
 }
 """For each resource and action: which role reaches how far. What is not here, nobody may do."""
 
 
-def reaches(principal: Principal, resource: Resource, action: Action) -> dict[Role, Reach]:
-    """Return how far each role that a person holds reaches; empty if none may do it at all."""
+def admits(principal: Principal, resource: Resource, action: Action) -> bool:
+    """Whether a person may do this to anything at all, by a role or as everybody who is signed in."""
     allowed = POLICY.get((resource, action), {})
-    return {role: reach for role, reach in allowed.items() if principal.holds(role)}
+    return Everybody.SIGNED_IN in allowed or bool(reaches(principal, resource, action))
+
+
+def reaches(principal: Principal, resource: Resource, action: Action) -> dict[Role, Reach]:
+    """Return how far each role that a person holds reaches; empty if none may do it."""
+    allowed = POLICY.get((resource, action), {})
+    return {role: reach for role, reach in allowed.items() if isinstance(role, Role) and principal.holds(role)}

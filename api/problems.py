@@ -17,15 +17,21 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
+from api.identities import IdentityRefusedError
 from api.jobs import JobError
+from api.passwords import PasswordError
+from api.sign_on import SignOnError, SignOnUnavailableError
 from indexer.batching import EncodingBusyError
 from indexer.database import RETRY_AFTER_S, BusyError, DatabaseGoneError
 from indexer.encoder import EncoderError
 from indexer.plain_text import TextError, printable
 from indexer.snapshot import SnapshotError
 from matcher.cases import CaseError, StaleCaseError
+from matcher.claims import ClaimError
+from matcher.clients import ClientError
 from matcher.decisions import AlreadyDecidedError, DecisionError
 from matcher.intake import IntakeError
+from matcher.last_office import LastOfficeError
 from matcher.ledger.claims import ClaimedElsewhereError
 from matcher.ledger.entries import AlreadyReportedError, LedgerError
 from matcher.ledger.recognition import ConflictError
@@ -114,7 +120,14 @@ TABLE: tuple[tuple[type[Exception], int, str], ...] = (
     (IntakeError, 409, "intake"),
     (JobError, 409, "job"),
     (ReleaseError, 409, "release"),
+    (ClaimError, 409, "claim"),
+    (ClientError, 409, "client"),
+    (LastOfficeError, 409, "last-office"),
     (PeopleError, 422, "people"),
+    (PasswordError, 422, "password"),
+    (IdentityRefusedError, 403, "sign-on"),
+    (SignOnError, 400, "sign-on"),
+    (SignOnUnavailableError, 503, "sign-on"),
     (ProfileError, 422, "profile"),
     (AlreadyReportedError, 409, "already-reported"),
     (ClaimedElsewhereError, 409, "claimed-elsewhere"),

@@ -5,7 +5,7 @@ exists for whoever must know all of them: drafting a migration, comparing models
 with a database.
 """
 
-from api import break_glass, credentials, idempotency, jobs
+from api import break_glass, credentials, idempotency, identities, jobs
 from matcher import tables
 
-__all__ = ["break_glass", "credentials", "idempotency", "jobs", "tables"]
+__all__ = ["break_glass", "credentials", "idempotency", "identities", "jobs", "tables"]

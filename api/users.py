@@ -1,8 +1,8 @@
-"""`gloria user`: accounts, roles and keys from the command line, for whoever runs the machine.
+"""`gloria user`: accounts and roles from the command line, for whoever runs the machine.
 
-In: an e-mail address and what it is to become. Out: the account, or a key that
-is shown once. It exists because somebody must be let in before anybody can
-sign in.
+In: an e-mail address and what it is to become. Out: the account. It exists
+because somebody must be let in before anybody can sign in. Keys and passwords
+are in `user_secrets`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from sqlmodel import Session
 
     from matcher.people import Account
-
-MAX_KEY_NAME = 100
 
 user = typer.Typer(no_args_is_help=True, help="Accounts, roles and keys.")
 
@@ -49,8 +47,8 @@ def add(
     from matcher.people import add_account, grant
 
     now = datetime.now(UTC)
-    stored = hashed(_line_of_stdin()) if password_stdin else None
-    with _database(writes=True) as session:
+    stored = hashed(line_of_stdin()) if password_stdin else None
+    with opened(writes=True) as session:
         account = add_account(session, email=email, name=name or email, now=now)
         grant(session, account_id=account.id, role=role, scope_id=scope, by=None, now=now)
         if stored is not None:
@@ -59,7 +57,7 @@ def add(
     Screen.of(context).say(f"已建立帳號 {email}（{account_id}）", f"made account {email} ({account_id})")
 
 
-def _line_of_stdin() -> str:
+def line_of_stdin() -> str:
     """Read one line as UTF-8, whatever the terminal's encoding is; a byte that is none becomes half a character."""
     return sys.stdin.buffer.readline().decode("utf-8", "surrogateescape").rstrip("\r\n")
 
@@ -69,8 +67,8 @@ def give(context: typer.Context, email: Email, role: Annotated[Role, typer.Optio
     """Give an account one more role."""
     from matcher.people import grant
 
-    with _database(writes=True) as session:
-        account = _account(session, email)
+    with opened(writes=True) as session:
+        account = account_named(session, email)
         grant(session, account_id=account.id, role=role, scope_id=scope, by=None, now=datetime.now(UTC))
     Screen.of(context).say(f"已授予 {email} {role}", f"{email} is now {role}")
 
@@ -80,8 +78,9 @@ def take_back(context: typer.Context, email: Email, role: Annotated[Role, typer.
     """Take a role back; it bites at the next request."""
     from matcher.people import active_grants, revoke
 
-    with _database(writes=True) as session:
-        held = [g for g in active_grants(session, _account(session, email).id) if (g.role, g.scope_id) == (role, scope)]
+    with opened(writes=True) as session:
+        account_id = account_named(session, email).id
+        held = [one for one in active_grants(session, account_id) if (one.role, one.scope_id) == (role, scope)]
         if not held:
             raise RefusedError(f"{email} does not hold the role {role} in {scope or 'the programme'}")
         revoke(session, grant_id=held[0].id or 0, by="command line", now=datetime.now(UTC))
@@ -99,7 +98,7 @@ def listing(
     from matcher.people import Account, active_grants
 
     documents = []
-    with _database(writes=False) as session:
+    with opened(writes=False) as session:
         for account in session.exec(select(Account).order_by(col(Account.email))).all():
             roles = [{"role": held.role, "scope": held.scope_id} for held in active_grants(session, account.id)]
             documents.append(
@@ -139,54 +138,15 @@ def _set(email: str, *, disabled: bool) -> None:
     from matcher.people import set_disabled
 
     now = datetime.now(UTC)
-    with _database(writes=True) as session:
-        account = _account(session, email)
+    with opened(writes=True) as session:
+        account = account_named(session, email)
         set_disabled(session, account_id=account.id, disabled=disabled, now=now)
         if disabled:
             end_sessions(session, account_id=account.id, now=now)
 
 
-@user.command("key")
-def key(
-    context: typer.Context,
-    email: Email,
-    *,
-    name: Annotated[str, typer.Option(help="What the key is for.")],
-    read_only: Annotated[bool, typer.Option("--read-only", help="The key may only read.")] = False,
-    days: Annotated[int, typer.Option(min=1, max=3_650, help="How long it is valid.")] = 365,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
-) -> None:
-    """Make an API key and show it once."""
-    from api.credentials import make_key
-    from indexer.plain_text import TextError, clean
-
-    try:
-        label = clean(name, max_chars=MAX_KEY_NAME, multiline=False)
-    except TextError as error:
-        raise RefusedError(f"--name: {error}") from error
-    if not label:
-        raise RefusedError("--name: say what the key is for")
-    now = datetime.now(UTC)
-    with _database(writes=True) as session:
-        made, secret = make_key(
-            session,
-            account_id=_account(session, email).id,
-            name=label,
-            may_write=not read_only,
-            valid=timedelta(days=days),
-            now=now,
-        )
-        prefix, expires_at = made.prefix, made.expires_at
-    if as_json:
-        write_document({"key": secret, "prefix": prefix, "expires_at": expires_at.isoformat()})
-        return
-    screen = Screen.of(context)
-    screen.out.print(secret, soft_wrap=True, highlight=False)
-    screen.note("此金鑰只顯示這一次。", "This key is shown only once.")
-
-
 @contextmanager
-def _database(*, writes: bool) -> Iterator[Session]:
+def opened(*, writes: bool) -> Iterator[Session]:
     """Open the database for one transaction, and leave no connection behind."""
     from indexer.database import open_engine, reading, writing
 
@@ -198,7 +158,12 @@ def _database(*, writes: bool) -> Iterator[Session]:
         engine.dispose()
 
 
-def _account(session: Session, email: str) -> Account:
+def account_named(session: Session, email: str) -> Account:
+    """Return the account of an address.
+
+    Raises:
+        RefusedError: there is none.
+    """
     from sqlmodel import select
 
     from matcher.people import Account

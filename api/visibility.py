@@ -8,15 +8,17 @@ found.
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, exists, false, or_, select, true
+from sqlalchemy import ColumnElement, CompoundSelect, and_, exists, false, or_, select, true, union
 from sqlmodel import SQLModel, col
 
 from api.jobs import Job
 from api.policy import Action, Reach, Resource, reaches
-from indexer.records import Company, Lab, Need
+from indexer.records import Alliance, AlliancePartner, Company, Lab, Need, School
 from matcher.cases import INTRODUCED_STAGES, Case
+from matcher.claims import LabClaim
 from matcher.clients import Client
 from matcher.intake import NeedIntake, NeedShare
 from matcher.people import Principal
@@ -105,6 +107,33 @@ def jobs(who: Principal, action: Action, resource: Resource = Resource.JOB) -> C
     alliances = who.scopes(Role.EXPERT, Role.LEAD)
     mine = and_(col(Job.account_id) == who.id, or_(col(Job.alliance_id).is_(None), col(Job.alliance_id).in_(alliances)))
     return _any(true() if far is Reach.ALL else mine for far in reaches(who, resource, action).values())
+
+
+def claims(who: Principal, action: Action, today: date) -> Condition:
+    """Return the condition on `LabClaim` for those that a person decides: of labs at schools of the own alliance."""
+    found: list[Condition] = []
+    for role, far in reaches(who, Resource.CLAIM, action).items():
+        schools = _schools(who.scopes(role), today)
+        done = or_(col(School.merged_on).is_(None), col(School.merged_on) <= today)
+        merged = select(col(School.id)).where(col(School.merged_into).in_(schools), done)
+        here = or_(col(Lab.school).in_(schools), col(Lab.school).in_(merged))
+        found.append(true() if far is Reach.ALL else _has(LabClaim, Lab.id == LabClaim.lab_id, here))
+    return _any(found)
+
+
+def _schools(alliances: frozenset[str], today: date) -> CompoundSelect[Any]:
+    """Select the schools that are center or partner of one of the alliances on a day; no date means no limit."""
+
+    def holds(since: Any, until: Any) -> Condition:
+        return and_(or_(since.is_(None), since <= today), or_(until.is_(None), until >= today))
+
+    lives = and_(col(Alliance.id).in_(alliances), holds(col(Alliance.since), col(Alliance.until)))
+    partners = (
+        select(col(AlliancePartner.school))
+        .join(Alliance, col(Alliance.id) == col(AlliancePartner.alliance_id))
+        .where(lives, holds(col(AlliancePartner.since), col(AlliancePartner.until)))
+    )
+    return union(partners, select(col(Alliance.center)).where(lives, col(Alliance.center).is_not(None)))
 
 
 def _has(outer: type[SQLModel], *conditions: Any) -> Condition:

@@ -8,8 +8,10 @@ builds its own.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Self
+from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 DEFAULT_ENCODERS = "bundled,bundled-minilm,bundled-use"
@@ -43,6 +45,38 @@ class Settings(BaseSettings):
         default=30, ge=1, le=3_600, description="After how long another process takes up a job whose process died."
     )
 
+    oidc_issuer: str = Field(default="", description="Address of the OpenID Connect provider; empty: no sign-on.")
+    oidc_client_id: str = Field(default="", description="The id under which the provider knows this server.")
+    oidc_client_secret: SecretStr = Field(default=SecretStr(""), description="The secret that goes with it.")
+    oidc_name: str = Field(default="", description="What people call the provider; default: its host.")
+    oidc_redirect_url: str = Field(
+        default="", description="Where the provider sends people back to: https://HOST/api/oidc/callback."
+    )
+    oidc_allowed_domains: str = Field(
+        default="", description="Parts of addresses after the @, comma separated, for which accounts are made."
+    )
+
+    @model_validator(mode="after")
+    def _sign_on_is_complete(self) -> Self:
+        given = {
+            "GLORIA_OIDC_ISSUER": self.oidc_issuer,
+            "GLORIA_OIDC_CLIENT_ID": self.oidc_client_id,
+            "GLORIA_OIDC_CLIENT_SECRET": self.oidc_client_secret.get_secret_value(),
+            "GLORIA_OIDC_REDIRECT_URL": self.oidc_redirect_url,
+        }
+        missing = [name for name, value in given.items() if not value]
+        if missing and len(missing) < len(given):
+            raise ValueError(f"single sign-on also needs {', '.join(missing)}")
+        for name in ("GLORIA_OIDC_ISSUER", "GLORIA_OIDC_REDIRECT_URL"):
+            if given[name] and not _is_safe(given[name]):
+                raise ValueError(f"{name}: give an https:// address (http:// only on this machine)")
+        return self
+
+    def oidc_domains(self) -> frozenset[str]:
+        """The domains for whose addresses accounts are made, in lower case."""
+        names = self.oidc_allowed_domains.lower().split(",")
+        return frozenset(name.strip().lstrip("@") for name in names) - {""}
+
     @property
     def database_path(self) -> Path:
         """The SQLite file used when no database URL is set."""
@@ -67,3 +101,11 @@ class Settings(BaseSettings):
         """The configured vector fields in order, without blanks or repeats."""
         names = [name.strip() for name in self.encoders.split(",")]
         return list(dict.fromkeys(name for name in names if name))
+
+
+def _is_safe(address: str) -> bool:
+    """Whether nobody between the two ends can read along."""
+    parts = urlsplit(address)
+    return bool(parts.hostname) and (
+        parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in ("127.0.0.1", "::1", "localhost"))
+    )

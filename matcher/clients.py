@@ -13,11 +13,21 @@ from sqlalchemy import Index, text
 from sqlmodel import Field, Session, SQLModel, col, select
 
 from indexer.instants import Instant
-from matcher import people  # noqa: F401 (its table is referred to)
+from indexer.records import Company
+from matcher.people import principal
+from matcher.roles import Role
+
+
+class ClientError(ValueError):
+    """A company can't be looked after that way; the message says why and `field` what is to blame."""
+
+    def __init__(self, message: str, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
 
 
 class Client(SQLModel, table=True):
-    """A company in an alliance's portfolio; `expert_id` is who calls it."""
+    """A company in an alliance's portfolio; `expert_id` is who calls it. Another expert is another row."""
 
     __tablename__ = "client"
     __table_args__ = (
@@ -36,20 +46,70 @@ class Client(SQLModel, table=True):
     alliance_id: str = Field(foreign_key="alliance.id", index=True)
     expert_id: str | None = Field(default=None, foreign_key="account.id")
     since: datetime = Field(sa_type=Instant)
+    given_by: str | None = None
     until: datetime | None = Field(default=None, sa_type=Instant)
+    ended_by: str | None = None
 
 
-def take_on(session: Session, *, company_id: str, alliance_id: str, expert_id: str | None, now: datetime) -> Client:
-    """Put a company into an alliance's portfolio, or give it to another expert of the alliance."""
-    same = (Client.company_id == company_id, Client.alliance_id == alliance_id, col(Client.until).is_(None))
-    client = session.exec(select(Client).where(*same).with_for_update()).first()
-    if client is None:
-        client = Client(company_id=company_id, alliance_id=alliance_id, expert_id=expert_id, since=now)
-    else:
-        client.expert_id = expert_id
+def take_on(
+    session: Session,
+    *,
+    company_id: str,
+    alliance_id: str,
+    expert_id: str | None,
+    now: datetime,
+    by: str | None = None,
+) -> Client:
+    """Put a company into an alliance's portfolio, or give it to another expert of the alliance.
+
+    Raises:
+        ClientError: the expert works for another alliance, or has declared an interest in the company.
+    """
+    if expert_id is not None:
+        _check_expert(session, company_id, alliance_id, expert_id)
+    held = _held(session, company_id, alliance_id)
+    if held is not None and held.expert_id == expert_id:
+        return held
+    if held is not None:
+        _end(session, held, by, now)
+    client = Client(company_id=company_id, alliance_id=alliance_id, expert_id=expert_id, since=now, given_by=by)
     session.add(client)
     session.flush()
     return client
+
+
+def let_go(session: Session, *, company_id: str, alliance_id: str, by: str, now: datetime) -> None:
+    """Take a company out of an alliance's portfolio; what was done for it stays on record.
+
+    Raises:
+        ClientError: it is not in the portfolio.
+    """
+    held = _held(session, company_id, alliance_id)
+    if held is None:
+        raise ClientError(f"company {company_id} is not in the portfolio of alliance {alliance_id}")
+    _end(session, held, by, now)
+
+
+def _end(session: Session, client: Client, by: str | None, now: datetime) -> None:
+    client.until, client.ended_by = now, by
+    session.add(client)
+    session.flush()
+
+
+def _held(session: Session, company_id: str, alliance_id: str) -> Client | None:
+    """Return who looks after a company in an alliance; the company is held, so that one writer at a time changes it."""
+    if session.get(Company, company_id, with_for_update={"key_share": True}) is None:
+        raise ClientError(f"there is no company {company_id!r}", "company")
+    same = (Client.company_id == company_id, Client.alliance_id == alliance_id, col(Client.until).is_(None))
+    return session.exec(select(Client).where(*same)).first()
+
+
+def _check_expert(session: Session, company_id: str, alliance_id: str, expert_id: str) -> None:
+    expert = principal(session, expert_id)
+    if expert is None or alliance_id not in expert.scopes(Role.EXPERT, Role.LEAD):
+        raise ClientError(f"there is no such expert in alliance {alliance_id}", "expert")
+    if expert.has_stake(company_id=company_id, lab_id=None):
+        raise ClientError("the expert has declared an interest in this company; choose another", "expert")
 
 
 def alliances_of(session: Session, company_id: str) -> list[str]:

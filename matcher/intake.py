@@ -103,6 +103,7 @@ class NeedShare(SQLModel, table=True):
     shared_by: str
     shared_at: datetime = Field(sa_type=Instant)
     ended_at: datetime | None = Field(default=None, sa_type=Instant)
+    ended_by: str | None = None
 
 
 def new_need_id(now: datetime) -> str:
@@ -235,6 +236,22 @@ def share(session: Session, *, need_id: str, alliance_id: str, consent: str, by:
         session.add(shared)
         session.flush()
     return shared
+
+
+def end_share(session: Session, *, need_id: str, alliance_id: str, by: str, now: datetime) -> None:
+    """Take a need out of another alliance's sight; what that alliance decided stays on record.
+
+    Raises:
+        IntakeError: there is no such need, or it is not shared with the alliance.
+    """
+    _locked(session, need_id)
+    same = (NeedShare.need_id == need_id, NeedShare.alliance_id == alliance_id, col(NeedShare.ended_at).is_(None))
+    shared = session.exec(select(NeedShare).where(*same)).first()
+    if shared is None:
+        raise IntakeError(f"need {need_id} is not shared with alliance {alliance_id!r}", "alliance_id")
+    shared.ended_at, shared.ended_by = now, by
+    session.add(shared)
+    session.flush()
 
 
 def _locked(session: Session, need_id: str) -> NeedIntake:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import CheckConstraint, Index, text
+from sqlalchemy.exc import IntegrityError
 from sqlmodel import Field, Session, SQLModel, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
@@ -97,6 +98,7 @@ class Stake(SQLModel, table=True):
     __tablename__ = "stake"
     __table_args__ = (
         CheckConstraint("party IN ('company', 'lab')", name="party_known"),
+        CheckConstraint("(ended_at IS NULL) = (end_reason IS NULL)", name="ended_for_a_reason"),
         Index(
             "ix_stake_active",
             "account_id",
@@ -115,6 +117,7 @@ class Stake(SQLModel, table=True):
     declared_at: datetime = Field(sa_type=Instant)
     ended_at: datetime | None = Field(default=None, sa_type=Instant)
     ended_by: str | None = None
+    end_reason: str | None = None
 
 
 @dataclass(frozen=True)
@@ -166,16 +169,33 @@ def add_account(session: Session, *, email: str, name: str, now: datetime) -> Ac
         PeopleError: the address is not one, or is taken.
     """
     address = _email(email)
-    if session.exec(select(Account).where(Account.email == address)).first() is not None:
-        raise PeopleError("email", f"{address} has an account already")
+    account = Account(id=f"u-{secrets.token_hex(8)}", email=address, name=_name(name) or address, created_at=now)
     try:
-        shown = clean(name, max_chars=MAX_ID, multiline=False)
-    except TextError as error:
-        raise PeopleError("name", str(error)) from error
-    account = Account(id=f"u-{secrets.token_hex(8)}", email=address, name=shown or address, created_at=now)
+        with session.begin_nested():
+            session.add(account)
+    except IntegrityError as error:
+        raise PeopleError("email", f"{address} has an account already") from error
+    return account
+
+
+def rename(session: Session, *, account_id: str, name: str) -> Account:
+    """Give an account another name; an empty one makes it go by its address.
+
+    Raises:
+        PeopleError: there is no such account, or the name is not text.
+    """
+    account = _held(session, account_id)
+    account.name = _name(name) or account.email
     session.add(account)
     session.flush()
     return account
+
+
+def _name(given: str) -> str:
+    try:
+        return clean(given, max_chars=MAX_ID, multiline=False)
+    except TextError as error:
+        raise PeopleError("name", str(error)) from error
 
 
 def _email(given: str) -> str:
@@ -195,8 +215,7 @@ def grant(session: Session, *, account_id: str, role: Role, scope_id: str = "", 
     Raises:
         PeopleError: there is no such account, alliance, company or lab, or the role takes none.
     """
-    if session.get(Account, account_id) is None:
-        raise PeopleError("account", f"there is no account {account_id!r}")
+    _held(session, account_id)
     model = SCOPE_OF[role]
     if model is None and scope_id:
         raise PeopleError("scope", f"the role {role} is held in the whole programme; leave the scope empty")
@@ -210,6 +229,15 @@ def grant(session: Session, *, account_id: str, role: Role, scope_id: str = "", 
     session.add(given)
     session.flush()
     return given
+
+
+def _held(session: Session, account_id: str) -> Account:
+    """Return an account, held until the transaction ends: what is added to it is added by one writer at a time."""
+    # Not against references: whoever names the account in another row need not wait.
+    account = session.get(Account, account_id, with_for_update={"key_share": True})
+    if account is None:
+        raise PeopleError("account", f"there is no account {account_id!r}")
+    return account
 
 
 def revoke(session: Session, *, grant_id: int, by: str, now: datetime) -> None:
@@ -241,9 +269,7 @@ def set_disabled(session: Session, *, account_id: str, disabled: bool, now: date
     Raises:
         PeopleError: there is no such account.
     """
-    account = session.get(Account, account_id, with_for_update=True)
-    if account is None:
-        raise PeopleError("account", f"there is no account {account_id!r}")
+    account = _held(session, account_id)
     if disabled != (account.disabled_at is not None):
         account.disabled_at = now if disabled else None
         session.add(account)
@@ -262,6 +288,7 @@ def declare_stake(session: Session, *, account_id: str, party: str, party_id: st
         raise PeopleError("party", "name a company or a lab")
     if session.get(models[party], party_id) is None:
         raise PeopleError("party_id", f"there is no such {party}")
+    _held(session, account_id)
     same = (Stake.account_id == account_id, Stake.party == party, Stake.party_id == party_id)
     held = session.exec(select(Stake).where(*same, col(Stake.ended_at).is_(None))).first()
     if held is not None:
@@ -272,16 +299,18 @@ def declare_stake(session: Session, *, account_id: str, party: str, party_id: st
     return stake
 
 
-def end_stake(session: Session, *, stake_id: int, by: str, now: datetime) -> Stake:
-    """End a declared interest; who may do so is decided by the caller.
+def end_stake(session: Session, *, stake_id: int, by: str, reason: str, now: datetime) -> Stake:
+    """End a declared interest for a reason, which stays on record; who may do so is decided by the caller.
 
     Raises:
-        PeopleError: there is no such stake, or it has ended.
+        PeopleError: there is no such stake, it has ended, or no reason is given.
     """
+    if not reason.strip():
+        raise PeopleError("reason", "say why the interest no longer exists; it stays on record")
     stake = session.get(Stake, stake_id, with_for_update=True)
     if stake is None or stake.ended_at is not None:
         raise PeopleError("stake", f"there is no active stake {stake_id}")
-    stake.ended_at, stake.ended_by = now, by
+    stake.ended_at, stake.ended_by, stake.end_reason = now, by, reason
     session.add(stake)
     session.flush()
     return stake

@@ -7,9 +7,9 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from sqlmodel import SQLModel
 
 from api.app import create_app, permissions
 from api.credentials import make_key
+from api.policy import Everybody
 from indexer.database import open_engine, reading, writing
 from indexer.importing import import_file, import_rows
 from indexer.settings import Settings
@@ -29,7 +30,7 @@ from matcher.people import add_account, grant
 from matcher.roles import Role
 
 REPOSITORY = Path(__file__).parent.parent
-PEOPLE = {
+PEOPLE: dict[str, tuple[Role | None, str]] = {
     "expert": (Role.EXPERT, "al-a"),
     "colleague": (Role.EXPERT, "al-a"),
     "lead": (Role.LEAD, "al-a"),
@@ -41,7 +42,13 @@ PEOPLE = {
     "office": (Role.OFFICE, ""),
     "committee": (Role.COMMITTEE, "al-a"),
     "job": (Role.JOB, ""),
+    "newcomer": (None, ""),
 }
+
+
+def holder(who: str) -> Role | Everybody:
+    """Return what somebody stands under in the policy."""
+    return PEOPLE[who][0] or Everybody.SIGNED_IN
 
 
 @dataclass
@@ -54,13 +61,15 @@ class Served:
     settings: Settings
     process: subprocess.Popen[str]
     log: Path
+    # One for all requests: making one for each takes longer than the answers.
+    client: httpx.Client = field(default_factory=httpx.Client)
 
     def ask(self, who: str | None, method: str, path: str, **more: Any) -> httpx.Response:
         """Send one request as somebody of `PEOPLE`, or as nobody."""
         headers = dict(more.pop("headers", {}))
         if who is not None:
             headers["Authorization"] = f"Bearer {self.keys[who]}"
-        return httpx.request(method, self.url + path, headers=headers, timeout=60, **more)
+        return self.client.request(method, self.url + path, headers=headers, timeout=60, **more)
 
 
 def routes_of(settings: Settings) -> list[tuple[str, str, Any]]:
@@ -94,17 +103,23 @@ def existing(settings: Settings, texts: Iterable[str]) -> dict[str, list[Any]]:
 
 
 @contextmanager
-def served(settings: Settings, indexed_home: Path, records: Path, workers: int = 1) -> Iterator[Served]:
-    """Fill the database with a slice of the demo world and everybody of `PEOPLE`, and serve it."""
+def served(
+    settings: Settings, indexed_home: Path, records: Path, workers: int = 1, more: Mapping[str, str] | None = None
+) -> Iterator[Served]:
+    """Serve, with `more` settings, a database with a slice of the demo world and everybody of `PEOPLE`."""
     shutil.copytree(indexed_home, settings.home, dirs_exist_ok=True, ignore=shutil.ignore_patterns("gloria.db*"))
     keys, accounts = _fill(settings, records)
-    with started(settings, workers) as (process, log):
-        yield Served(address_of(process, log), keys, accounts, settings, process, log)
+    with started(settings, workers, more) as (process, log):
+        server = Served(address_of(process, log), keys, accounts, settings, process, log)
+        with server.client:
+            yield server
 
 
 @contextmanager
-def started(settings: Settings, workers: int = 1) -> Iterator[tuple[subprocess.Popen[str], Path]]:
-    """Start a server on a database as it is."""
+def started(
+    settings: Settings, workers: int = 1, more: Mapping[str, str] | None = None
+) -> Iterator[tuple[subprocess.Popen[str], Path]]:
+    """Start a server with `more` settings on a database as it is."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GLORIA_")}
     environment |= {
         "GLORIA_HOME": str(settings.home),
@@ -113,6 +128,7 @@ def started(settings: Settings, workers: int = 1) -> Iterator[tuple[subprocess.P
         "GLORIA_REQUESTS_PER_MINUTE": "1000000",
         "GLORIA_LANG": "en",
         "GLORIA_JOB_LEASE_S": str(settings.job_lease_s),
+        **(more or {}),
     }
     log = settings.home / "server.log"
     with log.open("w") as file:
@@ -151,12 +167,15 @@ def _fill(settings: Settings, records: Path) -> tuple[dict[str, str], dict[str, 
     with writing(engine) as session:
         for name in ("schools", "companies", "labs", "needs"):
             import_file(session, records / f"{name}.jsonl")
-        import_rows(session, "alliances", [{"id": "al-a", "name": "甲聯盟"}, {"id": "al-b", "name": "乙聯盟"}])
+        # The school of lab-1-01 leads the one, nobody here the other.
+        alliances = [{"id": "al-a", "name": "甲聯盟", "center": "yltu"}, {"id": "al-b", "name": "乙聯盟"}]
+        import_rows(session, "alliances", alliances)
         adopt(session, need_ids=["need-1-01"], alliance_id="al-a", by=None, now=now)
         adopt(session, need_ids=["need-1-03"], alliance_id="al-b", by=None, now=now)
         for name, (role, scope) in PEOPLE.items():
             account = add_account(session, email=f"{name}@example.org", name=name, now=now)
-            grant(session, account_id=account.id, role=role, scope_id=scope, by=None, now=now)
+            if role is not None:
+                grant(session, account_id=account.id, role=role, scope_id=scope, by=None, now=now)
             _, keys[name] = make_key(
                 session, account_id=account.id, name="test", may_write=True, valid=timedelta(days=1), now=now
             )

@@ -11,13 +11,14 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine
+from sqlmodel import Session, select
 
 from api.credentials import key_proof, open_session, password_hash, session_proof
 from api.passwords import fits
 from indexer.database import open_engine, reading, writing
 from indexer.importing import import_rows
 from indexer.settings import Settings
-from matcher.people import principal
+from matcher.people import Account, principal
 from matcher.roles import Role
 from tests.conftest import REPOSITORY, Answer, Gloria
 
@@ -31,6 +32,11 @@ def _gloria(settings: Settings, gloria: Gloria, *arguments: object, lang: str = 
 
 def _add_with_password(settings: Settings, given: bytes, **environment: str) -> Answer:
     """Run `gloria user add WHO --password-stdin` with these bytes on stdin."""
+    return _with_stdin(settings, given, "add", WHO, "--role", "office", "--password-stdin", **environment)
+
+
+def _with_stdin(settings: Settings, given: bytes, *arguments: str, **environment: str) -> Answer:
+    """Run `gloria user ARGUMENTS` with these bytes on stdin."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("GLORIA_", "PYTHON"))}
     clean |= {
         "GLORIA_HOME": str(settings.home),
@@ -40,7 +46,7 @@ def _add_with_password(settings: Settings, given: bytes, **environment: str) -> 
         **environment,
     }
     done = subprocess.run(
-        [sys.executable, "-m", "api.cli", "user", "add", WHO, "--role", "office", "--password-stdin"],
+        [sys.executable, "-m", "api.cli", "user", *arguments],
         cwd=REPOSITORY,
         env=clean,
         input=given,
@@ -161,3 +167,38 @@ def test_each_key_is_another_and_json_has_it_once(sqlite_settings: Settings, glo
     stored = b"".join(path.read_bytes() for path in sqlite_settings.home.glob("gloria.db*"))
     assert [answer.document["prefix"].encode() in stored for answer in answers] == [True, True]
     assert [answer.document["key"].encode() in stored for answer in answers] == [False, False]
+
+
+def test_a_key_and_a_password_end_when_told(settings: Settings, engine: Engine, gloria: Gloria) -> None:
+    assert _add_with_password(settings, PASSWORD.encode() + b"\n").code == 0
+    made = _gloria(settings, gloria, "user", "key", WHO, "--name", "報表", "--json").document
+    _gloria(settings, gloria, "user", "key", WHO, "--name", "kept", "--read-only")
+    shown = _gloria(settings, gloria, "user", "show", WHO, "--json").document
+    assert [(one["name"], one["may_write"]) for one in shown["keys"]] == [("報表", True), ("kept", False)]
+    assert (shown["roles"], shown["issuers"]) == ([{"role": "office", "scope": ""}], [])
+    ended = _gloria(settings, gloria, "user", "key", WHO, "--revoke", made["prefix"], lang="zh")
+    assert (ended.code, ended.out) == (0, f"已廢止金鑰 {made['prefix']}\n")
+    again = _gloria(settings, gloria, "user", "key", WHO, "--revoke", made["prefix"])
+    assert (again.code, again.err) == (
+        1,
+        f"{WHO} has no key {made['prefix']} to end; see: gloria user show {WHO}\n",
+    )
+    now = datetime.now(UTC)
+    with writing(engine) as session:
+        assert key_proof(session, made["key"], now) is None
+        token, _ = open_session(session, account_id=_id(session), now=now)
+    lines = _gloria(settings, gloria, "user", "show", WHO).out.splitlines()
+    assert (lines[:2], len(lines)) == ([f"{WHO}  {WHO}", "role office"], 3)
+    assert re.fullmatch(r"key [0-9a-f]{8}  kept  until \d{4}-\d\d-\d\d", lines[2])
+    changed = _with_stdin(settings, b"another long password\n", "password", WHO)
+    assert (changed.code, changed.out) == (0, f"the password of {WHO} is set\n")
+    assert (_signs_in(engine, PASSWORD), _signs_in(engine, "another long password")) == (False, True)
+    with reading(engine) as session:
+        assert session_proof(session, token, now) is None
+    assert _with_stdin(settings, b"short\n", "password", WHO).code == 1
+    for arguments in ((), ("--name", "n", "--revoke", "p")):
+        assert _gloria(settings, gloria, "user", "key", WHO, *arguments).code == 2
+
+
+def _id(session: Session) -> str:
+    return session.exec(select(Account.id).where(Account.email == WHO)).one()

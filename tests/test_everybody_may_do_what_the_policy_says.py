@@ -19,16 +19,19 @@ from api.jobs import JobKind, JobState, ask_for
 from api.policy import POLICY, Action, Reach, Resource
 from indexer.database import open_engine, writing
 from indexer.settings import Settings
+from matcher.claims import claim
 from matcher.decisions import Verdict, decide
-from matcher.people import active_grants, declare_stake, revoke, set_disabled
+from matcher.people import active_grants, add_account, declare_stake, grant, revoke, set_disabled
 from matcher.proposals import Proposal, pairing_of
 from matcher.roles import Role
-from tests.serving import PEOPLE, Served, routes_of, served
+from tests.serving import PEOPLE, Served, holder, routes_of, served
 
 Permission = tuple[Resource, Action]
 
 # Whose the "own" objects are: need-1-01 of company co-1-1 is alliance al-a's, and lab-1-01 was introduced to it.
 OWN_ALLIANCE, OWN_COMPANY, OWN_LAB = "al-a", "co-1-1", "lab-1-01"
+# The own key is the newcomer's, who comes last: whoever else could end it would be seen.
+OWN_KEY_OF = "newcomer"
 
 
 @dataclass(frozen=True)
@@ -72,18 +75,19 @@ def _fill(server: Served) -> Things:
                 now=now,
             )
             assert case is not None
-            found.append({"need_id": need_id, "pairing_id": str(pairing.id), "case_id": str(case.id), "lab_id": lab_id})
-        for place, by in zip(found, ("expert", "stranger"), strict=True):
-            place["job_id"] = _done_job(session, server.accounts[by], place["need_id"])
+            ids = {"need_id": need_id, "pairing_id": str(pairing.id), "case_id": str(case.id), "lab_id": lab_id}
+            job_id = _done_job(session, server.accounts[by], need_id)
+            found.append({**ids, "job_id": job_id, **_people(session, server, lab_id, alliance_id, now)})
     engine.dispose()
     introduced = {"stage": "introduced"}
     path = f"/api/cases/{found[0]['case_id']}/transition"
     assert server.ask("expert", "POST", path, json=introduced).status_code == 200
+    none = ("need_id", "lab_id", "company_id", "job_id", "account_id", "alliance_id", "prefix", "key_prefix")
+    numbers = ("pairing_id", "case_id", "claim_id", "grant_id", "stake_id")
     return Things(
-        own={**found[0], "company_id": OWN_COMPANY},
-        foreign={**found[1], "company_id": "co-1-3"},
-        missing=dict.fromkeys(("need_id", "lab_id", "company_id", "job_id"), "none")
-        | {"pairing_id": "999", "case_id": "999"},
+        own={**found[0], "company_id": OWN_COMPANY, "alliance_id": "none"},
+        foreign={**found[1], "company_id": "co-1-3", "alliance_id": "none"},
+        missing=dict.fromkeys(none, "none") | dict.fromkeys(numbers, "999"),
     )
 
 
@@ -102,12 +106,30 @@ def _done_job(session: Session, account_id: str, need_id: str) -> str:
     return job.id
 
 
+def _people(session: Session, server: Served, lab_id: str, alliance_id: str, now: datetime) -> dict[str, str]:
+    """Make a program with everything that the office may end, a claim of the lab, and a key that is ended."""
+    account = add_account(session, email=f"spare-{alliance_id}@example.org", name="", now=now)
+    given = grant(session, account_id=account.id, role=Role.JOB, by=None, now=now)
+    stake = declare_stake(session, account_id=account.id, party="company", party_id="co-1-4", now=now)
+    asked = claim(session, account_id=account.id, lab_id=lab_id, statement="mine", now=now)
+    owner = server.accounts[OWN_KEY_OF] if alliance_id == OWN_ALLIANCE else account.id
+    valid = timedelta(days=1)
+    prefixes = [
+        make_key(session, account_id=whose, name="n", may_write=False, valid=valid, now=now)[0].prefix
+        for whose in (owner, account.id)
+    ]
+    numbers = {"grant_id": str(given.id), "stake_id": str(stake.id), "claim_id": str(asked.id)}
+    return {"account_id": account.id, "prefix": prefixes[0], "key_prefix": prefixes[1], **numbers}
+
+
 def _reached(who: str, permission: Permission, parameter: str, thing: str) -> bool:
     """Whether the policy lets somebody reach the own or foreign object, by how far their role reaches."""
     role, scope = PEOPLE[who]
-    reach = POLICY[permission].get(role)
+    reach = POLICY[permission].get(holder(who))
     if reach is None or thing == "missing":
         return False
+    if parameter == "prefix":
+        return who == OWN_KEY_OF and thing == "own"
     # Sharing the labs' records is the product's purpose: an expert asks of any lab which needs it should hear of.
     if reach is Reach.ALL or (parameter == "lab_id" and permission == (Resource.MATCH, Action.READ)):
         return True
@@ -117,10 +139,9 @@ def _reached(who: str, permission: Permission, parameter: str, thing: str) -> bo
             # A job is its person's, not the alliance's.
             or (parameter == "job_id" and who not in ("expert", "stranger"))
         )
-    if role is Role.COMPANY:
-        return scope == (OWN_COMPANY if thing == "own" else "nobody's")
-    if role is Role.RESEARCHER and reach is Reach.OWN:
-        return scope == (OWN_LAB if thing == "own" else "lab-1-02")
+    if role is Role.COMPANY or (role is Role.RESEARCHER and reach is Reach.OWN):
+        own = (OWN_COMPANY, OWN_LAB)
+        return scope in (own if thing == "own" else ("lab-1-02",))
     return role is Role.RESEARCHER and thing == "own" and scope == OWN_LAB
 
 
@@ -134,7 +155,7 @@ def _cells(routes: list[tuple[str, str, Permission]]) -> Iterator[tuple[str, str
 
 def _wrong(status: int, who: str, permission: Permission, parameter: str, thing: str) -> bool:
     """Whether an answer is not what the policy says. What is allowed may still be refused for its content."""
-    if PEOPLE[who][0] not in POLICY[permission]:
+    if holder(who) not in POLICY[permission]:
         return status != 403
     if thing == "none" or _reached(who, permission, parameter, thing):
         return status in (401, 403, 404) or status >= 500
@@ -154,11 +175,24 @@ def _asked(server: Served, things: Things, who: str | None, method: str, path: s
         "/stakes": {"party": "none", "party_id": "none"},
         "/break-glass": None,
         "/match-batches": {"needs": ["none"]},
+        "/accounts": {"email": "none"},
+        "/claims": {"statement": "mine"},
+        "/verdict": {"verdict": "refused"},
+        "/client": {"alliance": "none"},
+        "/keys": {"name": "n"},
+        "/roles": {"role": "expert"},
+        "/end": {"reason": " "},
+        "/password": {"new": "short"},
     }
     body = next((value for end, value in bodies.items() if path.endswith(end)), {})
-    needed = {"/break-glass": {"reason": "to see who may"}, "/imports": {"name": "needs.jsonl"}}
-    parameters = next((value for end, value in needed.items() if path.endswith(end)), None)
-    json = {"json": body} if method in ("POST", "PATCH") and body is not None else {}
+    queries = {
+        "/break-glass": {"reason": "to see who may"},
+        "/client": {"alliance": "none"},
+        "-names": {"q": "實驗室"},
+        "/imports": {"name": "needs.jsonl"},
+    }
+    parameters = next((value for end, value in queries.items() if path.endswith(end)), None)
+    json = {"json": body} if method in ("POST", "PATCH", "PUT") and body is not None else {}
     return server.ask(who, method, path.format(**ids), params=parameters, **json).status_code
 
 

@@ -25,7 +25,19 @@ from indexer.exchange import NeedIn
 from indexer.records import Ask, Company, Need
 from indexer.vocabulary import Kind
 from matcher.clients import alliances_of
-from matcher.intake import NeedIntake, NeedShare, NeedState, NeedStep, assign, edit, move, new_need_id, share, submit
+from matcher.intake import (
+    NeedIntake,
+    NeedShare,
+    NeedState,
+    NeedStep,
+    assign,
+    edit,
+    end_share,
+    move,
+    new_need_id,
+    share,
+    submit,
+)
 from matcher.people import Principal
 from matcher.roles import Role
 
@@ -197,6 +209,22 @@ def share_need(
         return Reply(201, {"need_id": need_id, "alliance": body.alliance}, {})
 
     return ask.write(work, body)
+
+
+@router.delete("/needs/{need_id}/shares/{alliance_id}", status_code=204)
+def end_need_share(
+    need_id: str, alliance_id: str, ask: Annotated[Asking, Depends(asking(Resource.NEED, Action.SHARE))]
+) -> Response:
+    """Stop sharing a need with an alliance: it no longer sees the need. What it decided stays on record."""
+
+    def work(session: Session, who: Principal) -> Reply:
+        find_need(session, who, need_id, Action.SHARE, lock=True)
+        if not who.holds(Role.OFFICE):
+            _must_own(session, who, need_id)
+        end_share(session, need_id=need_id, alliance_id=alliance_id, by=who.id, now=ask.at)
+        return Reply(204, None, {})
+
+    return ask.write(work)
 
 
 @router.post("/needs/{need_id}/alliance", response_model=NeedAnswer)

@@ -1,20 +1,21 @@
-"""Signing in and out, who I am, and the interests I declare.
+"""Signing in with a password, and signing out.
 
-In: an address with its password, or a declared stake. Out: a session in a cookie that no script can read.
+In: an address with its password. Out: a session in a cookie that no script can read.
 """
 
 from __future__ import annotations
 
-from typing import Annotated
+from datetime import datetime
 
 import orjson
-from fastapi import APIRouter, Depends, Request, Response
-from sqlmodel import Session, col, select
+from fastapi import APIRouter, Request, Response
+from sqlmodel import Session
 
-from api.answers import MeAnswer, SessionAnswer, StakeAnswer
-from api.asking import COOKIE, Asking, asking, now
-from api.bodies import SignInBody, StakeBody
+from api.answers import SessionAnswer
+from api.asking import COOKIE, now
+from api.bodies import SignInBody
 from api.credentials import (
+    WINDOW,
     ThrottledError,
     check_throttle,
     end_session,
@@ -22,12 +23,9 @@ from api.credentials import (
     open_session,
     password_hash,
 )
-from api.idempotency import Reply
 from api.passwords import fits
-from api.policy import Action, Resource
 from api.problems import ProblemError, answer
 from indexer.database import reading, writing
-from matcher.people import Principal, Stake, declare_stake
 
 router = APIRouter(prefix="/api", tags=["people"])
 
@@ -41,10 +39,7 @@ def sign_in(request: Request, body: SignInBody) -> Response:
     engine, at = request.app.state.engine, now()
     address = request.client.host if request.client else ""
     with reading(engine) as session:
-        try:
-            check_throttle(session, email=body.email, address=address, now=at)
-        except ThrottledError as error:
-            raise ProblemError(429, "throttled", str(error), None, {"Retry-After": "900"}) from error
+        must_not_be_throttled(session, email=body.email, address=address, now=at)
         found = password_hash(session, body.email)
     # Hashed outside of any transaction: it takes a tenth of a second on purpose.
     if not fits(body.password, None if found is None else found[1]) or found is None:
@@ -54,8 +49,26 @@ def sign_in(request: Request, body: SignInBody) -> Response:
     with writing(engine) as session:
         token, csrf_token = open_session(session, account_id=found[0], now=at)
     response = answer_json(201, {"csrf_token": csrf_token})
-    response.set_cookie(COOKIE, token, path="/", secure=True, httponly=True, samesite="lax")
+    hand_over(response, token)
     return response
+
+
+def must_not_be_throttled(session: Session, *, email: str | None, address: str, now: datetime) -> None:
+    """Let a password or a code be tried only if not too many failed before.
+
+    Raises:
+        ProblemError: 429, with the seconds to wait.
+    """
+    try:
+        check_throttle(session, email=email, address=address, now=now)
+    except ThrottledError as error:
+        wait_s = int(WINDOW.total_seconds())
+        raise ProblemError(429, "throttled", str(error), None, {"Retry-After": str(wait_s)}) from error
+
+
+def hand_over(response: Response, token: str) -> None:
+    """Give a session's token to the browser, for this host and HTTPS only, out of the reach of scripts."""
+    response.set_cookie(COOKIE, token, path="/", secure=True, httponly=True, samesite="lax")
 
 
 def answer_json(status: int, document: dict[str, object]) -> Response:
@@ -74,34 +87,3 @@ def sign_out(request: Request) -> Response:
     response = Response(status_code=204)
     response.delete_cookie(COOKIE, path="/", secure=True, httponly=True, samesite="lax")
     return response
-
-
-@router.get("/me", response_model=MeAnswer)
-def read_me(ask: Annotated[Asking, Depends(asking(Resource.STAKE, Action.LIST))]) -> Response:
-    """Read who you are here: your roles and the interests that you declared."""
-
-    def work(session: Session, who: Principal) -> Reply:
-        query = select(Stake).where(Stake.account_id == who.id, col(Stake.ended_at).is_(None)).order_by(col(Stake.id))
-        stakes = session.exec(query).all()
-        document = {
-            "id": who.id,
-            "name": who.name,
-            "roles": [{"role": role.value, "scope": scope} for role, scope in sorted(who.grants)],
-            "stakes": [{"id": stake.id, "party": stake.party, "party_id": stake.party_id} for stake in stakes],
-        }
-        return Reply(200, document, {})
-
-    return ask.read(work)
-
-
-@router.post("/me/stakes", status_code=201, response_model=StakeAnswer)
-def declare_interest(
-    body: StakeBody, ask: Annotated[Asking, Depends(asking(Resource.STAKE, Action.CREATE))]
-) -> Response:
-    """Declare an interest in a company or a lab: you no longer see or decide that party's pairings."""
-
-    def work(session: Session, who: Principal) -> Reply:
-        stake = declare_stake(session, account_id=who.id, party=body.party, party_id=body.party_id, now=ask.at)
-        return Reply(201, {"id": stake.id, "party": stake.party, "party_id": stake.party_id}, {})
-
-    return ask.write(work, body)

@@ -1,0 +1,201 @@
+"""Companies and who looks after them.
+
+In: what experts take on and hand over. Out: the portfolio, with what is open and when somebody was last in touch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Response
+from sqlmodel import Session, col, func, select
+
+from api.asking import Asking, asking
+from api.bodies import ClientBody
+from api.idempotency import Reply
+from api.paging import Cursor, Limit, decoded, page
+from api.policy import Action, Resource
+from api.problems import ProblemError, not_found
+from api.visibility import cases as visible_cases
+from api.visibility import companies as visible
+from api.visibility import needs as visible_needs
+from indexer.records import Company, Need
+from matcher.cases import OPEN_STAGES, Case, Contact
+from matcher.clients import Client, let_go, take_on
+from matcher.intake import NeedIntake, NeedState
+from matcher.people import Account, Grant, Principal
+from matcher.roles import Role
+
+router = APIRouter(prefix="/api/companies", tags=["companies"])
+
+_STAFF = (Role.EXPERT, Role.LEAD)
+_OPEN_NEEDS = (NeedState.SUBMITTED.value, NeedState.TAKEN_UP.value)
+
+
+@router.get("")
+def list_companies(
+    ask: Annotated[Asking, Depends(asking(Resource.COMPANY, Action.LIST))],
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Response:
+    """List your alliance's portfolio (or your own company) by id: who looks after each, and what is open."""
+
+    def work(session: Session, who: Principal) -> Reply:
+        query = select(Company).where(visible(who, Action.LIST)).order_by(col(Company.id)).limit(limit + 1)
+        after = decoded(cursor, str)
+        if after is not None:
+            query = query.where(col(Company.id) > after)
+        return Reply(200, page(_documents(session, who, session.exec(query).all()), limit, "id"), {})
+
+    return ask.read(work)
+
+
+@router.get("/{company_id}")
+def read_company(company_id: str, ask: Annotated[Asking, Depends(asking(Resource.COMPANY, Action.READ))]) -> Response:
+    """Read a company; its alliance and the office also see its contact persons."""
+
+    def work(session: Session, who: Principal) -> Reply:
+        company = _find(session, who, company_id, Action.READ)
+        return Reply(200, _full(session, who, company), {})
+
+    return ask.read(work)
+
+
+@router.put("/{company_id}/client")
+def look_after(
+    company_id: str, body: ClientBody, ask: Annotated[Asking, Depends(asking(Resource.COMPANY, Action.TAKE_UP))]
+) -> Response:
+    """Take a company into your alliance's portfolio, or hand it to another expert of the alliance."""
+
+    def work(session: Session, who: Principal) -> Reply:
+        company = _find(session, who, company_id, Action.TAKE_UP)
+        take_on(
+            session,
+            company_id=company_id,
+            alliance_id=_alliance(who, body.alliance),
+            expert_id=body.expert or who.id,
+            by=who.id,
+            now=ask.at,
+        )
+        return Reply(200, _full(session, who, company), {})
+
+    return ask.write(work, body)
+
+
+@router.delete("/{company_id}/client", status_code=204)
+def stop_looking_after(
+    company_id: str,
+    ask: Annotated[Asking, Depends(asking(Resource.COMPANY, Action.END))],
+    alliance: Annotated[str | None, Query(max_length=200, description="Needed with several alliances.")] = None,
+) -> Response:
+    """Take a company out of your alliance's portfolio; its needs and cases stay where they are."""
+
+    def work(session: Session, who: Principal) -> Reply:
+        _find(session, who, company_id, Action.END)
+        alliance_id = _alliance(who, alliance)
+        let_go(session, company_id=company_id, alliance_id=alliance_id, by=who.id, now=ask.at)
+        return Reply(204, None, {})
+
+    return ask.write(work)
+
+
+def _alliance(who: Principal, named: str | None) -> str:
+    own = sorted(who.scopes(*_STAFF))
+    chosen = named or (own[0] if len(own) == 1 else None)
+    if chosen not in own:
+        raise ProblemError(422, "invalid", f"choose one of your own: {', '.join(own)}", "alliance")
+    return str(chosen)
+
+
+def _find(session: Session, who: Principal, company_id: str, action: Action) -> Company:
+    company = session.exec(select(Company).where(Company.id == company_id, visible(who, action))).first()
+    if company is None:
+        raise not_found("company")
+    return company
+
+
+def _full(session: Session, who: Principal, company: Company) -> dict[str, Any]:
+    (listed,) = _documents(session, who, [company])
+    document = {**company.model_dump(mode="json"), **listed}
+    if who.holds(Role.OFFICE) or document["clients"]:
+        document["contact_persons"] = _contact_persons(session, company.id)
+    return document
+
+
+def _contact_persons(session: Session, company_id: str) -> list[dict[str, Any]]:
+    held = (Grant.role == Role.COMPANY.value, Grant.scope_id == company_id, col(Grant.revoked_at).is_(None))
+    rows = session.execute(
+        select(Account.id, Account.name, Account.email)
+        .join(Grant, col(Grant.account_id) == col(Account.id))
+        .where(*held, col(Account.disabled_at).is_(None))
+        .order_by(col(Account.id))
+    ).all()
+    return [{"id": row[0], "name": row[1], "email": row[2]} for row in rows]
+
+
+def _documents(session: Session, who: Principal, companies: Sequence[Company]) -> list[dict[str, Any]]:
+    """Return what a list shows; all figures count only what the person may see."""
+    ids = [company.id for company in companies]
+    needs, cases = _open_needs(session, who, ids), _open_cases(session, who, ids)
+    clients, contacts = _clients(session, who, ids), _last_contacts(session, who, ids)
+    inside = who.holds(*_STAFF, Role.OFFICE)
+    documents = []
+    for company in companies:
+        document: dict[str, Any] = {
+            "id": company.id,
+            "name": company.name,
+            "name_en": company.name_en,
+            "tier": company.tier,
+            "open_needs": needs.get(company.id, 0),
+            "clients": clients.get(company.id, []),
+        }
+        if inside:
+            document |= {"open_cases": cases.get(company.id, 0), "last_contact": contacts.get(company.id)}
+        documents.append(document)
+    return documents
+
+
+def _open_needs(session: Session, who: Principal, ids: list[str]) -> dict[str, int]:
+    rows = session.execute(
+        select(Need.company, func.count())
+        .join(NeedIntake, col(NeedIntake.need_id) == col(Need.id))
+        .where(visible_needs(who, Action.LIST), col(Need.company).in_(ids), col(NeedIntake.state).in_(_OPEN_NEEDS))
+        .group_by(col(Need.company))
+    ).all()
+    return {str(row[0]): int(row[1]) for row in rows}
+
+
+def _open_cases(session: Session, who: Principal, ids: list[str]) -> dict[str, int]:
+    stages = [stage.value for stage in OPEN_STAGES]
+    rows = session.execute(
+        select(Case.company_id, func.count())
+        .where(visible_cases(who, Action.LIST), col(Case.company_id).in_(ids), col(Case.stage).in_(stages))
+        .group_by(col(Case.company_id))
+    ).all()
+    return {str(row[0]): int(row[1]) for row in rows}
+
+
+def _clients(session: Session, who: Principal, ids: list[str]) -> dict[str, list[dict[str, Any]]]:
+    """Return who looks after each company: the own alliance's experts, all for the office, none for companies."""
+    query = (
+        select(Client, Account.name)
+        .join(Account, col(Account.id) == col(Client.expert_id), isouter=True)
+        .where(col(Client.company_id).in_(ids), col(Client.until).is_(None))
+        .order_by(col(Client.alliance_id))
+    )
+    if not who.holds(Role.OFFICE):
+        query = query.where(col(Client.alliance_id).in_(who.scopes(*_STAFF)))
+    found: dict[str, list[dict[str, Any]]] = {}
+    for client, name in session.execute(query).all():
+        expert = None if client.expert_id is None else {"id": client.expert_id, "name": name}
+        shown = {"alliance": client.alliance_id, "expert": expert, "since": client.since.isoformat()}
+        found.setdefault(client.company_id, []).append(shown)
+    return found
+
+
+def _last_contacts(session: Session, who: Principal, ids: list[str]) -> dict[str, str]:
+    query = select(Contact.company_id, func.max(Contact.held_on)).where(col(Contact.company_id).in_(ids))
+    if not who.holds(Role.OFFICE):
+        query = query.where(col(Contact.alliance_id).in_(who.scopes(*_STAFF)))
+    return {str(row[0]): row[1].isoformat() for row in session.execute(query.group_by(col(Contact.company_id))).all()}

@@ -1,0 +1,224 @@
+"""Talking to the sign-on provider (OpenID Connect, authorization code with PKCE).
+
+In: the settings, and what the browser brings back. Out: the address to send a
+browser to, then who signed in there. What belongs to one sign-in travels in a
+cookie of the browser, so that any server process can finish what another began.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import httpx
+import orjson
+from authlib.common.urls import add_params_to_uri
+from authlib.oauth2.rfc7636 import create_s256_code_challenge
+
+from api.id_tokens import Expected, IdTokenError, UnknownKeyError, verified
+from api.identities import MAX_SUBJECT, Identity
+from indexer.settings import Settings
+
+TIMEOUT_S = 5.0
+MAX_BYTES = 2**20
+KEPT_S = 3_600
+"""How long metadata and keys are used before they are fetched anew."""
+REFRESHED_EVERY_S = 30
+"""How often at most keys are fetched anew because a token names an unknown one."""
+SCOPE = "openid email profile"
+_OURS = ("invalid_client", "unauthorized_client", "unsupported_grant_type", "invalid_scope")
+
+
+class SignOnError(RuntimeError):
+    """The sign-in can't be finished: it has to begin anew."""
+
+
+class SignOnUnavailableError(RuntimeError):
+    """The provider can't be reached, or does not answer as one."""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What belongs to one sign-in: known to the browser that began it and to nobody else."""
+
+    state: str
+    nonce: str
+    verifier: str
+
+    @classmethod
+    def new(cls) -> Attempt:
+        """Return one that nobody can guess."""
+        return cls(*(secrets.token_urlsafe(32) for _ in range(3)))
+
+
+class Provider:
+    """The configured provider; its metadata and keys are kept for a while, in this process."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.issuer = settings.oidc_issuer
+        self.name = settings.oidc_name or urlsplit(settings.oidc_issuer).hostname or settings.oidc_issuer
+        self._client_id = settings.oidc_client_id
+        self._secret = settings.oidc_client_secret
+        self._redirect_url = settings.oidc_redirect_url
+        self._lock = threading.Lock()
+        self._kept: dict[str, tuple[float, dict[str, Any]]] = {}
+
+    def address(self, attempt: Attempt) -> str:
+        """Return where a browser goes to sign in.
+
+        Raises:
+            SignOnUnavailableError: the provider can't be reached.
+        """
+        asked = {
+            "response_type": "code",
+            "client_id": self._client_id,
+            "redirect_uri": self._redirect_url,
+            "scope": SCOPE,
+            "state": attempt.state,
+            "nonce": attempt.nonce,
+            "code_challenge": create_s256_code_challenge(attempt.verifier),
+            "code_challenge_method": "S256",
+        }
+        return str(add_params_to_uri(self._endpoint("authorization_endpoint"), list(asked.items())))
+
+    def check_issuer(self, given: str | None) -> None:
+        """Refuse an answer that another provider gave (RFC 9207).
+
+        Raises:
+            SignOnError: the answer names another issuer, or none although the provider promises to.
+        """
+        promised = self._metadata().get("authorization_response_iss_parameter_supported") is True
+        if (given is not None or promised) and given != self.issuer:
+            raise SignOnError("the answer is not from this sign-on provider; begin anew")
+
+    def who(self, code: str, attempt: Attempt) -> Identity:
+        """Return who signed in, for the code that the browser brought back.
+
+        Raises:
+            SignOnError: the code is not good, was used before, or the token for it can't be trusted.
+            SignOnUnavailableError: the provider can't be reached.
+        """
+        tokens = self._tokens(code, attempt)
+        access_token, id_token = tokens.get("access_token"), tokens.get("id_token")
+        if not isinstance(access_token, str) or not isinstance(id_token, str):
+            raise SignOnUnavailableError("the provider gave no ID token")
+        claims = self._claims(id_token, access_token, attempt)
+        if "email" not in claims:
+            # By default providers give the address only to who asks for it with the access token.
+            told = self._user_info(access_token)
+            if told.get("sub") != claims["sub"]:
+                raise SignOnError("the provider speaks of two people; begin anew")
+            claims = {**told, **claims}
+        return _identity(self.issuer, claims)
+
+    def _tokens(self, code: str, attempt: Attempt) -> dict[str, Any]:
+        given = {
+            "grant_type": "authorization_code",
+            "code": code,
+            "redirect_uri": self._redirect_url,
+            "code_verifier": attempt.verifier,
+        }
+        # Both are form-encoded before they are joined (RFC 6749, 2.3.1).
+        auth = httpx.BasicAuth(quote(self._client_id, safe=""), quote(self._secret.get_secret_value(), safe=""))
+        status, document = _fetched("POST", self._endpoint("token_endpoint"), data=given, auth=auth)
+        if status == 200:
+            return document
+        if status >= 500 or document.get("error") in _OURS or status in (401, 403, 404, 429):
+            raise SignOnUnavailableError(f"the provider refuses this server: status {status}")
+        raise SignOnError("the provider does not accept the code, or it was used before; begin anew")
+
+    def _claims(self, id_token: str, access_token: str, attempt: Attempt) -> dict[str, Any]:
+        expected = Expected(self.issuer, self._client_id, attempt.nonce)
+        try:
+            try:
+                keys = self._published("jwks_uri", KEPT_S)
+                return verified(id_token, keys=keys, expected=expected, access_token=access_token)
+            except UnknownKeyError:
+                keys = self._published("jwks_uri", REFRESHED_EVERY_S)
+                return verified(id_token, keys=keys, expected=expected, access_token=access_token)
+        except IdTokenError as error:
+            raise SignOnError(f"the provider's token can't be trusted: {error}") from error
+
+    def _user_info(self, access_token: str) -> dict[str, Any]:
+        headers = {"Authorization": f"Bearer {access_token}"}
+        status, document = _fetched("GET", self._endpoint("userinfo_endpoint"), headers=headers)
+        if status != 200:
+            raise SignOnUnavailableError(f"the provider does not say who signed in: status {status}")
+        return document
+
+    def _endpoint(self, name: str) -> str:
+        found = self._metadata().get(name)
+        if not isinstance(found, str) or urlsplit(found).scheme not in ("https", urlsplit(self.issuer).scheme):
+            raise SignOnUnavailableError(f"the provider names no {name}")
+        return found
+
+    def _metadata(self) -> dict[str, Any]:
+        url = self.issuer.rstrip("/") + "/.well-known/openid-configuration"
+        document = self._cached(url, KEPT_S)
+        if document.get("issuer") != self.issuer:
+            raise SignOnUnavailableError("the provider calls itself by another address than GLORIA_OIDC_ISSUER")
+        return document
+
+    def _published(self, name: str, at_most_s: float) -> dict[str, Any]:
+        return self._cached(self._endpoint(name), at_most_s)
+
+    def _cached(self, url: str, at_most_s: float) -> dict[str, Any]:
+        """Return a document that is at most so many seconds old."""
+        with self._lock:
+            kept = self._kept.get(url)
+        if kept is not None and time.monotonic() - kept[0] < at_most_s:
+            return kept[1]
+        status, document = _fetched("GET", url)
+        if status != 200:
+            raise SignOnUnavailableError(f"the provider answers with status {status}")
+        with self._lock:
+            # Two addresses at a time: what a provider moved away from is not kept.
+            if len(self._kept) >= 2 and url not in self._kept:
+                self._kept.pop(min(self._kept, key=lambda one: self._kept[one][0]))
+            self._kept[url] = (time.monotonic(), document)
+        return document
+
+
+def _fetched(method: str, url: str, **more: Any) -> tuple[int, dict[str, Any]]:
+    """Return status and JSON object of one request; never follows to another address."""
+    headers = {"Accept": "application/json", **more.pop("headers", {})}
+    try:
+        with (
+            httpx.Client(timeout=TIMEOUT_S, follow_redirects=False) as client,
+            client.stream(method, url, headers=headers, **more) as response,
+        ):
+            content = b""
+            for part in response.iter_bytes():
+                content += part
+                if len(content) > MAX_BYTES:
+                    raise SignOnUnavailableError("the provider answers with too much")
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise SignOnUnavailableError("the sign-on provider can't be reached") from error
+    try:
+        document = orjson.loads(content)
+    except ValueError:
+        document = None
+    if not isinstance(document, dict):
+        if response.status_code == 200:
+            raise SignOnUnavailableError("the provider does not answer in JSON")
+        document = {}
+    return response.status_code, document
+
+
+def _identity(issuer: str, claims: Mapping[str, Any]) -> Identity:
+    email, name = claims.get("email"), claims.get("name")
+    if len(claims["sub"]) > MAX_SUBJECT:
+        raise SignOnError("the provider's name for you is too long")
+    return Identity(
+        issuer=issuer,
+        subject=claims["sub"],
+        email=email if isinstance(email, str) else "",
+        # Only a real true: some say "false".
+        email_verified=claims.get("email_verified") is True,
+        name=name if isinstance(name, str) else "",
+    )
