@@ -22,6 +22,7 @@ from api.asking import Limiter
 from api.event_log import RequestLog, configure_log
 from api.policy import POLICY
 from api.problems import Problem, answer, register
+from api.request_threads import RequestThreads
 from api.routes import cases, health, labs, needs, pairings, people
 from indexer.database import open_engine
 from indexer.settings import Settings
@@ -74,6 +75,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.engine = engine
     app.state.live = LiveMatcher(settings, engine)
+    app.state.threads = RequestThreads()
     app.state.limiter = Limiter(settings.requests_per_minute)
     for router in (needs.router, pairings.router, cases.router, labs.router, people.router):
         app.include_router(router)
@@ -112,6 +114,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     # Models take seconds to load: the server answers everything else meanwhile.
     threading.Thread(target=app.state.live.warm, name="warm", daemon=True).start()
     yield
+    app.state.threads.close()
     app.state.live.close()
     app.state.engine.dispose()
 

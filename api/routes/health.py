@@ -12,9 +12,10 @@ from fastapi import APIRouter, Request, Response
 from sqlalchemy import text
 
 from api.metrics import exposition
+from api.request_threads import ThreadedRoute
 from indexer.database import BusyError, DatabaseGoneError, reading
 
-router = APIRouter(tags=["operation"])
+router = APIRouter(tags=["operation"], route_class=ThreadedRoute)
 
 
 @router.get("/healthz")

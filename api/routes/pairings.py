@@ -19,6 +19,7 @@ from api.filtering import Chosen
 from api.idempotency import Reply
 from api.policy import Action, Resource
 from api.problems import ProblemError, not_found
+from api.request_threads import MATCHING, ThreadedRoute, takes
 from api.routes.needs import find_need
 from api.visibility import needs as visible_needs
 from api.visibility import unconflicted
@@ -34,7 +35,7 @@ from matcher.proposals import Proposal, StoredPairing, record
 from matcher.releases import Release, end_release, release
 from matcher.roles import Role
 
-router = APIRouter(prefix="/api", tags=["pairings"])
+router = APIRouter(prefix="/api", tags=["pairings"], route_class=ThreadedRoute)
 
 PairingId = Annotated[int, Path(ge=1, le=MAX_ID)]
 _STAFF = (Role.EXPERT, Role.LEAD)
@@ -42,6 +43,7 @@ MAX_TOP = 100
 
 
 @router.get("/needs/{need_id}/matches")
+@takes(MATCHING)
 def match_need(
     need_id: str,
     filters: Chosen,
