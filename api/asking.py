@@ -12,7 +12,7 @@ import math
 import threading
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -179,7 +179,7 @@ class Asking:
             raise ProblemError(412, "stale", "it was changed in the meantime; read it again", "If-Match")
 
 
-def asking(resource: Resource, action: Action) -> Callable[[Request], Asking]:
+def asking(resource: Resource, action: Action) -> Callable[[Request], Awaitable[Asking]]:
     """Return the dependency of a route: what it touches and what it does to it."""
 
     async def ask(request: Request) -> Asking:
