@@ -20,7 +20,6 @@ from typing import Any, TypeVar
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
-from indexer.batching import DEADLINE_S as ENCODING_S
 from indexer.database import DEADLINE_S, BusyError
 
 MAX_WAITING = 1_000
@@ -42,8 +41,8 @@ class Share:
 
 READING = Share("reading", 12, DEADLINE_S)
 WRITING = Share("writing", 10, DEADLINE_S)
-MATCHING = Share("matching", 16, ENCODING_S)
-"""For requests that may wait for the encoders."""
+MATCHING = Share("matching", 16, 2 * DEADLINE_S)
+"""For requests that may wait for the encoders, with a deadline of their own."""
 SIGNING_IN = Share("signing-in", 2, DEADLINE_S)
 """For requests that hash a password: as many as are hashed at a time."""
 SHARES = (READING, WRITING, MATCHING, SIGNING_IN)

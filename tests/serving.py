@@ -72,7 +72,7 @@ def routes_of(settings: Settings) -> list[tuple[str, str, Any]]:
 def served(settings: Settings, indexed_home: Path, records: Path, workers: int = 1) -> Iterator[Served]:
     """Fill the database with a slice of the demo world and everybody of `PEOPLE`, and serve it."""
     shutil.copytree(indexed_home, settings.home, dirs_exist_ok=True, ignore=shutil.ignore_patterns("gloria.db*"))
-    keys, accounts = _fill(settings, records)
+    keys, accounts = fill(settings, records)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GLORIA_")}
     environment |= {
         "GLORIA_HOME": str(settings.home),
@@ -110,7 +110,8 @@ def _address(process: subprocess.Popen[str], log: Path) -> str:
     raise AssertionError(f"the server did not start: {log.read_text()[-2000:]}")
 
 
-def _fill(settings: Settings, records: Path) -> tuple[dict[str, str], dict[str, str]]:
+def fill(settings: Settings, records: Path) -> tuple[dict[str, str], dict[str, str]]:
+    """Store the records and everybody of `PEOPLE`; return their keys and account ids by name."""
     now = datetime.now(UTC)
     engine = open_engine(settings)
     keys, accounts = {}, {}
