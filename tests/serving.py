@@ -69,7 +69,9 @@ def routes_of(settings: Settings) -> list[tuple[str, str, Any]]:
 
 
 @contextmanager
-def served(settings: Settings, indexed_home: Path, records: Path, workers: int = 1) -> Iterator[Served]:
+def served(
+    settings: Settings, indexed_home: Path, records: Path, workers: int = 1, program: str = "api.cli"
+) -> Iterator[Served]:
     """Fill the database with a slice of the demo world and everybody of `PEOPLE`, and serve it."""
     shutil.copytree(indexed_home, settings.home, dirs_exist_ok=True, ignore=shutil.ignore_patterns("gloria.db*"))
     keys, accounts = fill(settings, records)
@@ -84,7 +86,7 @@ def served(settings: Settings, indexed_home: Path, records: Path, workers: int =
     log = settings.home / "server.log"
     with log.open("w") as file:
         process = subprocess.Popen(
-            [sys.executable, "-m", "api.cli", "serve", "--port", "0", "--workers", str(workers)],
+            [sys.executable, "-m", program, "serve", "--port", "0", "--workers", str(workers)],
             cwd=REPOSITORY,
             env=environment,
             stderr=file,
