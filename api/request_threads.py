@@ -15,9 +15,9 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial, wraps
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from fastapi import Request, Response
+from fastapi import Depends, Request, Response
 from fastapi.routing import APIRoute
 
 from indexer.database import DEADLINE_S, BusyError
@@ -120,12 +120,18 @@ class ThreadedRoute(APIRoute):
 
 def _threaded(endpoint: Endpoint, share: Share) -> Callable[..., Awaitable[Response]]:
     @wraps(endpoint)
-    async def run(*, _asked: Request, **values: Any) -> Response:
-        threads: RequestThreads = _asked.app.state.threads
-        return await threads.run(share, partial(endpoint, **values))
+    async def run(*, _threads: RequestThreads, **values: Any) -> Response:
+        return await _threads.run(share, partial(endpoint, **values))
 
-    # What FastAPI reads: the endpoint's own parameters, and the request for us.
+    # What FastAPI reads: the endpoint's own parameters, and the threads for us.
     own = inspect.signature(endpoint)
-    ours = inspect.Parameter("_asked", inspect.Parameter.KEYWORD_ONLY, annotation=Request)
+    ours = inspect.Parameter(
+        "_threads", inspect.Parameter.KEYWORD_ONLY, annotation=Annotated[RequestThreads, Depends(_threads_of)]
+    )
     run.__signature__ = own.replace(parameters=[*own.parameters.values(), ours])  # type: ignore[attr-defined]
     return run
+
+
+async def _threads_of(request: Request) -> RequestThreads:
+    threads: RequestThreads = request.app.state.threads
+    return threads
