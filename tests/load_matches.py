@@ -138,7 +138,11 @@ def _proposals(server: Served) -> int:
 
 
 def _until_ready(server: Served) -> None:
-    while not httpx.get(server.url + "/readyz", timeout=60).json()["index"]["models_ready"]:
+    """Wait until the models are loaded and the index is open."""
+    while True:
+        ready = httpx.get(server.url + "/readyz", timeout=60).json()
+        if ready["matching"] and ready["index"]["models_ready"]:
+            return
         time.sleep(0.2)
 
 
