@@ -25,6 +25,7 @@ from api.event_log import RequestLog, configure_log
 from api.job_runner import JobRunner
 from api.policy import POLICY
 from api.problems import answer, register
+from api.request_threads import RequestThreads
 from api.routes import (
     accounts,
     cases,
@@ -126,6 +127,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.engine = engine
     app.state.live = LiveMatcher(settings, engine)
+    app.state.threads = RequestThreads()
     app.state.limiter = Limiter(settings.requests_per_minute)
     app.state.stopping = threading.Event()
     app.state.jobs = JobRunner(engine, app.state.live, app.state.stopping, settings.job_lease_s)
@@ -172,6 +174,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.jobs.start()
     yield
     app.state.jobs.stop()
+    app.state.threads.close()
     app.state.live.close()
     app.state.engine.dispose()
 

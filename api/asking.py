@@ -8,7 +8,11 @@ is read in the same transaction, so that a withdrawn role bites at once.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+import threading
+import time
+from collections import defaultdict, deque
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -17,9 +21,6 @@ from typing import Any
 
 import orjson
 from fastapi import Request, Response
-from limits import RateLimitItemPerMinute
-from limits.storage import MemoryStorage
-from limits.strategies import MovingWindowRateLimiter
 from pydantic import BaseModel
 from sqlalchemy import Engine
 from sqlmodel import Session
@@ -27,20 +28,23 @@ from sqlmodel import Session
 from api.credentials import Proof, key_proof, note_seen, session_proof
 from api.idempotency import MAX_KEY, KeyReusedError, Reply, earlier_reply, keep_reply, request_hash
 from api.policy import Action, Resource, admits
-from api.problems import ProblemError, forbidden
+from api.problems import ProblemError, forbidden, unauthenticated
 from indexer.database import reading, writing
 from matcher.people import Principal, principal
 
 COOKIE = "__Host-gloria"
 SAFE_METHODS = ("GET", "HEAD")
+_MINUTE_S = 60.0
 
 
 class Limiter:
     """Counts the requests of each principal in a moving minute, in this process."""
 
     def __init__(self, per_minute: int) -> None:
-        self._item = RateLimitItemPerMinute(per_minute)
-        self._limiter = MovingWindowRateLimiter(MemoryStorage())
+        self._per_minute = per_minute
+        self._lock = threading.Lock()
+        # At most `per_minute` moments for each account, oldest first.
+        self._counted: defaultdict[str, deque[float]] = defaultdict(deque)
 
     def count(self, account_id: str) -> None:
         """Count one request.
@@ -48,16 +52,17 @@ class Limiter:
         Raises:
             ProblemError: 429, with the seconds to wait.
         """
-        if not self._limiter.hit(self._item, account_id):
-            reset = self._limiter.get_window_stats(self._item, account_id).reset_time
-            wait_s = max(1, int(reset - datetime.now(UTC).timestamp()) + 1)
-            raise ProblemError(
-                429,
-                "rate-limit",
-                f"more than {self._item.amount} requests in a minute",
-                None,
-                {"Retry-After": str(wait_s)},
-            )
+        at = time.monotonic()
+        with self._lock:
+            counted = self._counted[account_id]
+            while counted and counted[0] <= at - _MINUTE_S:
+                counted.popleft()
+            if len(counted) < self._per_minute:
+                counted.append(at)
+                return
+            wait_s = counted[0] + _MINUTE_S - at
+        told = {"Retry-After": str(math.ceil(wait_s))}
+        raise ProblemError(429, "rate-limit", f"more than {self._per_minute} requests in a minute", None, told)
 
 
 Work = Callable[[Session, Principal], Reply]
@@ -148,9 +153,7 @@ class Asking:
         proof = self._proof(session)
         who = None if proof is None else principal(session, proof.account_id)
         if proof is None or who is None:
-            raise ProblemError(
-                401, "unauthenticated", "sign in, or send a valid key", None, {"WWW-Authenticate": "Bearer"}
-            )
+            raise unauthenticated()
         return proof, who
 
     def _check(self, proof: Proof, who: Principal) -> None:
@@ -207,15 +210,13 @@ def _rights(who: Principal) -> list[list[str]]:
     return [*map(list, sorted(who.grants)), *map(list, sorted(who.stakes))]
 
 
-def asking(resource: Resource, action: Action) -> Callable[[Request], Asking]:
+def asking(resource: Resource, action: Action) -> Callable[[Request], Awaitable[Asking]]:
     """Return the dependency of a route: what it touches and what it does to it."""
 
-    def ask(request: Request) -> Asking:
+    async def ask(request: Request) -> Asking:
         # Refused before anything of the request is looked at; whether it is genuine is found out in the transaction.
         if "Authorization" not in request.headers and COOKIE not in request.cookies:
-            raise ProblemError(
-                401, "unauthenticated", "sign in, or send a valid key", None, {"WWW-Authenticate": "Bearer"}
-            )
+            raise unauthenticated()
         return Asking(request, resource, action)
 
     ask.permission = (resource, action)  # type: ignore[attr-defined]

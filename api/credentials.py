@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
 
-from sqlalchemy import CheckConstraint, delete, func, update
+from sqlalchemy import CheckConstraint, bindparam, delete, func, update
 from sqlmodel import Field, Session, SQLModel, col, select
 
 from indexer.instants import Instant
@@ -82,6 +82,12 @@ class LoginFailure(SQLModel, table=True):
     id: int | None = Field(default=None, primary_key=True)
     subject: str = Field(index=True)
     at: datetime = Field(sa_type=Instant, index=True)
+
+
+# Built once, since every request asks it.
+_KEY = select(ApiKey.account_id, ApiKey.may_write, ApiKey.expires_at).where(
+    ApiKey.key_hash == bindparam("key_hash"), col(ApiKey.revoked_at).is_(None)
+)
 
 
 @dataclass(frozen=True)
@@ -190,10 +196,7 @@ def make_key(
 
 def key_proof(session: Session, secret: str, now: datetime) -> Proof | None:
     """Return what a key proves, None if it is unknown, revoked or expired."""
-    query = select(ApiKey.account_id, ApiKey.may_write, ApiKey.expires_at).where(
-        ApiKey.key_hash == digest(secret), col(ApiKey.revoked_at).is_(None)
-    )
-    found = session.execute(query).first()
+    found = session.connection().execute(_KEY, {"key_hash": digest(secret)}).first()
     if found is None or found[2] <= now:
         return None
     return Proof(str(found[0]), bool(found[1]))

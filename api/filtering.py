@@ -16,7 +16,7 @@ from matcher.facets import Filters
 MAX_VALUES = 100
 
 
-def _filters(
+async def _filters(
     field: Annotated[list[ResearchField] | None, Query(description="Any of these fields.")] = None,
     school: Annotated[list[str] | None, Query(max_length=MAX_VALUES, description="Any of these, by id.")] = None,
     offers: Annotated[list[AskKind] | None, Query(description="Any of these kinds of cooperation.")] = None,

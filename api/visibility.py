@@ -9,6 +9,7 @@ found.
 from __future__ import annotations
 
 from datetime import date
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import ColumnElement, CompoundSelect, and_, exists, false, or_, select, true, union
@@ -26,8 +27,11 @@ from matcher.proposals import StoredPairing
 from matcher.roles import Role
 
 Condition = ColumnElement[bool]
+# A condition depends on nothing but what a person holds, and building one takes as long as asking it.
+_remembered = lru_cache(maxsize=1_024)
 
 
+@_remembered
 def needs(who: Principal, action: Action, resource: Resource = Resource.NEED) -> Condition:
     """Return the condition on `Need` for what a person may do with it (or with something that hangs on it)."""
     return _any(_need_of(who, role, reach) for role, reach in reaches(who, resource, action).items())
@@ -49,6 +53,7 @@ def _need_of(who: Principal, role: Role, reach: Reach) -> Condition:
     return or_(own, shared)
 
 
+@_remembered
 def own_needs(who: Principal) -> Condition:
     """Return the condition on `Need` for those that belong to the person's own alliance or company, not shared ones."""
     alliances = who.scopes(Role.EXPERT, Role.LEAD)
@@ -58,6 +63,7 @@ def own_needs(who: Principal) -> Condition:
     )
 
 
+@_remembered
 def unconflicted(who: Principal) -> Condition:
     """Return the condition on `StoredPairing` joined with `Need`: no declared interest in either party."""
     companies = [party_id for party, party_id in who.stakes if party == "company"]
@@ -70,6 +76,7 @@ def unconflicted(who: Principal) -> Condition:
     return and_(true(), *clear)
 
 
+@_remembered
 def cases(who: Principal, action: Action) -> Condition:
     """Return the condition on `Case`: the own alliance's, without those in which the person has a stake."""
     reach = reaches(who, Resource.CASE, action)
@@ -82,12 +89,14 @@ def cases(who: Principal, action: Action) -> Condition:
     return and_(own, clear, col(Case.lab_id).not_in(labs))
 
 
+@_remembered
 def labs(who: Principal, action: Action) -> Condition:
     """Return the condition on `Lab`."""
     reach = reaches(who, Resource.LAB, action)
     return _any(true() if far is Reach.ALL else col(Lab.id).in_(who.scopes(role)) for role, far in reach.items())
 
 
+@_remembered
 def companies(who: Principal, action: Action) -> Condition:
     """Return the condition on `Company`: the portfolio, or the person's own."""
     found: list[Condition] = []

@@ -139,7 +139,8 @@ def writing(engine: Engine, deadline_s: float = DEADLINE_S) -> Iterator[Session]
         DatabaseGoneError: the database can't be used; nothing was stored.
     """
     until = time.monotonic() + deadline_s
-    with _told(), _turn(engine, deadline_s), Session(engine) as session:
+    # Nothing is read after the commit, so nothing needs to be marked as to be read again.
+    with _told(), _turn(engine, deadline_s), Session(engine, expire_on_commit=False) as session:
         wait_s = max(0.0, until - time.monotonic())
         connection = session.connection(execution_options={_MODE: _WRITES, _WAIT_S: wait_s})
         if engine.dialect.name == "postgresql":

@@ -13,6 +13,7 @@ from enum import StrEnum
 from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text, update
 from sqlmodel import Field, Session, SQLModel, col, func, select
 
+from indexer.facts import store
 from indexer.instants import Instant
 
 
@@ -217,7 +218,8 @@ def _step(
     )
     if moved.rowcount != 1:
         raise StaleCaseError(f"case {case.id} was moved on in the meantime; read it again", "version")
-    session.add(
+    store(
+        session,
         CaseStep(
             case_id=case.id or 0,
             version=case.version + 1,
@@ -227,9 +229,8 @@ def _step(
             note=note,
             by=by,
             at=now,
-        )
+        ),
     )
-    session.flush()
     session.refresh(case)
 
 
@@ -268,6 +269,4 @@ def add_contact(
         by=by,
         at=now,
     )
-    session.add(contact)
-    session.flush()
-    return contact
+    return store(session, contact)

@@ -13,9 +13,10 @@ from __future__ import annotations
 from datetime import date, datetime
 from enum import StrEnum
 
-from sqlalchemy import CheckConstraint, update
+from sqlalchemy import CheckConstraint, bindparam, update
 from sqlmodel import Field, Session, SQLModel, col, select
 
+from indexer.facts import store
 from indexer.instants import Instant, day_in_taipei
 from indexer.records import Need
 from matcher.booking import Ledger
@@ -107,6 +108,20 @@ class Decision(SQLModel, table=True):
     undoes: int | None = Field(default=None, foreign_key="decision.id", unique=True)
 
 
+# Built once: deciding is what the database does most.
+_SHOWN = select(Proposal.pairing_id).where(Proposal.id == bindparam("proposal_id"))
+_COMPANY = select(Need.company).where(Need.id == bindparam("need_id"))
+_TURN = (
+    update(StoredPairing)
+    .where(
+        col(StoredPairing.id) == bindparam("pairing_id"),
+        col(StoredPairing.state).in_(bindparam("before", expanding=True)),
+    )
+    .values(state=bindparam("after"), deferred_until=bindparam("until"), version=col(StoredPairing.version) + 1)
+    .returning(col(StoredPairing.need_id), col(StoredPairing.lab_id))
+)
+
+
 def decide(
     session: Session,
     *,
@@ -144,11 +159,11 @@ def decide(
         AlreadyDecidedError: somebody accepted or rejected it before.
     """
     _check(verdict, reason, note, defer_until, now)
-    shown = session.exec(select(Proposal.pairing_id).where(Proposal.id == proposal_id)).first()
+    shown = session.connection().execute(_SHOWN, {"proposal_id": proposal_id}).scalar()
     if shown != pairing_id:
         raise DecisionError(f"proposal {proposal_id} is not one of pairing {pairing_id}", "proposal_id")
     after = _STATE_AFTER[verdict]
-    _turn(session, pairing_id, _DECIDABLE, after, defer_until)
+    need_id, lab_id = _turn(session, pairing_id, _DECIDABLE, after, defer_until)
     decision = Decision(
         pairing_id=pairing_id,
         proposal_id=proposal_id,
@@ -160,11 +175,10 @@ def decide(
         by=by,
         at=now,
     )
-    session.add(decision)
-    session.flush()
+    store(session, decision)
     if verdict is not Verdict.ACCEPT:
         return decision, None
-    case = _opened(session, decision)
+    case = _opened(session, decision, need_id, lab_id)
     if ledger is not None:
         ledger.accepted(session, case)
     return decision, case
@@ -190,34 +204,37 @@ def _turn(
     before: tuple[PairingState, ...],
     after: PairingState,
     defer_until: date | None,
-) -> None:
-    """Change the pairing's state if it is one of `before`: the database lets exactly one of many writers through."""
-    turned = session.connection().execute(
-        update(StoredPairing)
-        .where(col(StoredPairing.id) == pairing_id, col(StoredPairing.state).in_([state.value for state in before]))
-        .values(state=after.value, deferred_until=defer_until, version=col(StoredPairing.version) + 1)
-    )
-    if turned.rowcount != 1:
+) -> tuple[str, str]:
+    """Change the pairing's state if it is one of `before`: the database lets exactly one of many writers through.
+
+    Returns:
+        The need and the lab of the pairing.
+    """
+    values = {
+        "pairing_id": pairing_id,
+        "before": [state.value for state in before],
+        "after": after.value,
+        "until": defer_until,
+    }
+    turned = session.connection().execute(_TURN, values).first()
+    if turned is None:
         state = session.exec(select(StoredPairing.state).where(StoredPairing.id == pairing_id)).first()
         raise AlreadyDecidedError(f"pairing {pairing_id} is {state} already; undo that first")
+    return turned.need_id, turned.lab_id
 
 
-def _opened(session: Session, decision: Decision) -> Case:
-    pairing = session.exec(select(StoredPairing).where(StoredPairing.id == decision.pairing_id)).one()
-    company = session.exec(select(Need.company).where(Need.id == pairing.need_id)).one()
+def _opened(session: Session, decision: Decision, need_id: str, lab_id: str) -> Case:
     case = Case(
         pairing_id=decision.pairing_id,
         decision_id=decision.id or 0,
-        need_id=pairing.need_id,
-        lab_id=pairing.lab_id,
-        company_id=company,
+        need_id=need_id,
+        lab_id=lab_id,
+        company_id=session.connection().execute(_COMPANY, {"need_id": need_id}).scalar(),
         alliance_id=decision.alliance_id,
         owner_id=decision.by,
         opened_at=decision.at,
     )
-    session.add(case)
-    session.flush()
-    return case
+    return store(session, case)
 
 
 def undo(session: Session, *, pairing_id: int, by: str, now: datetime, ledger: Ledger | None = None) -> Decision:
@@ -257,9 +274,7 @@ def undo(session: Session, *, pairing_id: int, by: str, now: datetime, ledger: L
         at=now,
         undoes=last.id,
     )
-    session.add(taken_back)
-    session.flush()
-    return taken_back
+    return store(session, taken_back)
 
 
 def _standing(session: Session, pairing_id: int) -> list[Decision]:

@@ -9,7 +9,7 @@ threads of a server ask the same way and each answer rests on one state.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from heapq import nsmallest
 
@@ -18,63 +18,26 @@ from sqlmodel import Session
 
 from indexer.database import open_engine
 from indexer.loading import load_needs
-from indexer.profiles import Company, Lab, Need, School
-from indexer.query_vectors import DirectQueries, QueryVectors
+from indexer.profiles import Company, Need
+from indexer.query_vectors import DirectQueries
 from indexer.settings import Settings
-from indexer.snapshot import Snapshot
-from indexer.text import need_text
 from matcher import cautions
 from matcher.answers import LabMatch, MatchResult, Pairing, UnknownRecordError
 from matcher.catalogue import Catalogue
 from matcher.explanation import Bilingual, Explanation, explain
 from matcher.facets import ALL, Filters
-from matcher.features import FEATURES, NeedQuery, features, need_query
+from matcher.features import FEATURES
 from matcher.lab_search import LabList, LabSearch, alphabetical, answer, found_by_text, plain_need, searched
-from matcher.lab_table import LabTable
-from matcher.opened_index import OpenedIndex, check_encoders, open_index
-from matcher.ranker import Ranker, load_ranker
-from matcher.ranking import Ranking, RecentRankings, ordered
-from matcher.signals import Searcher
+from matcher.need_rankings import NeedRankings
+from matcher.opened_index import open_index
+from matcher.ranker import Ranker
+from matcher.ranking import Ranking
 
 __all__ = ["LabMatch", "MatchResult", "Matcher", "Pairing", "UnknownRecordError"]
 
-_NEEDS_AT_ONCE = 64
-"""Needs whose texts are encoded together where many are ranked."""
 
-
-class Matcher:
-    """An opened index with the records of one moment. It never changes, and any number of threads may use it."""
-
-    def __init__(
-        self,
-        *,
-        settings: Settings,
-        index: OpenedIndex,
-        catalogue: Catalogue,
-        queries: QueryVectors,
-        needs: Mapping[str, Need] | None = None,
-        ranker: Ranker | None = None,
-        revision: str = "",
-    ) -> None:
-        """Put together what was opened.
-
-        Args:
-            settings: those of the index.
-            index: the generation to search.
-            catalogue: labs, schools and companies.
-            queries: encodes the texts of needs.
-            needs: stored needs by id, for those who ask by id; a server passes needs in instead.
-            ranker: the weights; default those of this release.
-            revision: names the state of the records; with the generation it makes `Matcher.revision`.
-        """
-        self.settings = settings
-        self.index = index
-        self.catalogue = catalogue
-        self.queries = queries
-        self.needs: Mapping[str, Need] = needs or {}
-        self.ranker = ranker or load_ranker()
-        self.revision = f"{self.snapshot.generation}.{revision}"
-        self._recent = RecentRankings()
+class Matcher(NeedRankings):
+    """Answers from an opened index with the records of one moment; any number of threads may use it."""
 
     @classmethod
     def load(cls, session: Session, settings: Settings, ranker: Ranker | None = None) -> Matcher:
@@ -103,55 +66,10 @@ class Matcher:
         finally:
             engine.dispose()
 
-    @property
-    def snapshot(self) -> Snapshot:
-        """The index generation."""
-        return self.index.snapshot
-
-    @property
-    def searcher(self) -> Searcher:
-        """The generation's searcher."""
-        return self.index.searcher
-
-    @property
-    def labs(self) -> Mapping[str, Lab]:
-        """The labs by id."""
-        return self.catalogue.labs
-
-    @property
-    def schools(self) -> Mapping[str, School]:
-        """The schools by id."""
-        return self.catalogue.schools
-
-    @property
-    def companies(self) -> Mapping[str, Company]:
-        """The companies by id."""
-        return self.catalogue.companies
-
-    @cached_property
-    def table(self) -> LabTable:
-        """What the indexed labs state, in the order of the index."""
-        return LabTable.of(self.snapshot.lab_ids, self.labs, self.schools)
-
     @cached_property
     def lab_list(self) -> LabList:
         """All stored labs, in the index or not."""
         return LabList.of(self.catalogue, self.searcher.lab_rows)
-
-    @cached_property
-    def stale(self) -> tuple[Bilingual, ...]:
-        """What the index does not know of the records yet; empty if it is up to date."""
-        return cautions.stale(self.catalogue.fingerprints, self.snapshot)
-
-    @cached_property
-    def changed_labs(self) -> frozenset[str]:
-        """Indexed labs whose texts have changed since."""
-        return cautions.changed_labs(self.catalogue.fingerprints, self.snapshot)
-
-    @cached_property
-    def not_indexed(self) -> frozenset[str]:
-        """Stored labs that the index does not have yet and that therefore can't be proposed."""
-        return frozenset(self.labs.keys() - self.snapshot.lab_fingerprints.keys())
 
     @cached_property
     def warnings(self) -> tuple[Bilingual, ...]:
@@ -164,10 +82,6 @@ class Matcher:
 
     def _exclusions(self, need: Need) -> tuple[Bilingual, ...]:
         return cautions.exclusions(need, self.labs.values())
-
-    def prepare(self) -> None:
-        """Compute what every answer needs, before the first request asks for it."""
-        _ = self.table, self.stale, self.changed_labs, self.not_indexed
 
     def need(self, need_id: str) -> Need:
         """Return a stored need.
@@ -230,7 +144,7 @@ class Matcher:
         # Of many needs only the best are held: a ranking is large.
         best = nsmallest(
             offset + top,
-            (ranking for ranking in self._kept_rankings(needs) if ranking.ranks[row]),
+            (ranking for ranking in self.kept_rankings(needs) if ranking.ranks[row]),
             key=lambda ranking: (-ranking.scores[row], ranking.query.need.id),
         )
         return [self._lab_match(ranking, row) for ranking in best[offset:]]
@@ -260,52 +174,6 @@ class Matcher:
             warnings=self._general,
         )
 
-    def ranking(self, need: Need, company: Company | None = None) -> Ranking:
-        """Return the ranking of all labs for a need, from memory if it was asked for before."""
-        company = company or self._company(need)
-        key: Hashable = (need, company)
-        found = self._recent.get(key)
-        if found is None:
-            found = self._ranked(next(self._queries([need])), company)
-            self._recent.put(key, found)
-        return found
-
-    def _kept_rankings(self, needs: Sequence[Need]) -> Iterator[Ranking]:
-        """Do as `ranking` for each need, encoding the texts of many together."""
-        for start in range(0, len(needs), _NEEDS_AT_ONCE):
-            part = [(need, self._company(need)) for need in needs[start : start + _NEEDS_AT_ONCE]]
-            kept = [self._recent.get(key) for key in part]
-            queries = self._queries([need for (need, _), known in zip(part, kept, strict=True) if known is None])
-            for key, known in zip(part, kept, strict=True):
-                found = known or self._ranked(next(queries), key[1])
-                self._recent.put(key, found)
-                yield found
-
-    def _company(self, need: Need) -> Company | None:
-        return self.companies.get(need.company or "")
-
-    def rankings(self, needs: Sequence[Need]) -> Iterator[Ranking]:
-        """Rank all labs for each need, in the order given, encoding all their texts together and keeping nothing."""
-        for query in self._queries(needs):
-            yield self._ranked(query, self._company(query.need))
-
-    def _ranked(self, query: NeedQuery, company: Company | None) -> Ranking:
-        table = features(query, self.searcher, self.table)
-        scores = self.ranker.scores(table.values)
-        left_out = self.table.set_aside(query.need, company)
-        allowed = self.table.known.copy()
-        allowed[[self.searcher.lab_rows[lab_id] for ids in left_out.values() for lab_id in ids]] = False
-        order = ordered(scores, self.searcher.id_rank, allowed)
-        return Ranking(query, order, scores, table, left_out, self.table, self.ranker)
-
-    def _queries(self, needs: Sequence[Need]) -> Iterator[NeedQuery]:
-        texts = [_texts(need) for need in needs]
-        wanted = list(dict.fromkeys(text for items in texts for text in items))
-        check_encoders(self.snapshot, self.queries)
-        vectors = dict(zip(wanted, self.queries.vectors(wanted), strict=True))
-        for need, items in zip(needs, texts, strict=True):
-            yield need_query(need, items, [vectors[text] for text in items])
-
     def _pairing(self, ranking: Ranking, row: int) -> Pairing:
         amounts = self.ranker.contributions(ranking.table.values[row])
         score, lab_id = float(ranking.scores[row]), self.snapshot.lab_ids[row]
@@ -324,7 +192,7 @@ class Matcher:
         score = float(ranking.scores[row])
         return LabMatch(
             need=ranking.query.need,
-            company=self._company(ranking.query.need),
+            company=self.company_of(ranking.query.need),
             score=score,
             band=self.ranker.band(score),
             rank_of_lab=int(ranking.ranks[row]),
@@ -344,11 +212,6 @@ class Matcher:
             answers=ranking.table.answers,
             ask_scores=ranking.table.ask_scores[:, row],
         )
-
-
-def _texts(need: Need) -> list[str]:
-    """Return the texts that a need is searched by: the whole, then each ask."""
-    return [need_text(need), *(ask.text for ask in need.asks)]
 
 
 def _some_ids(what: str, records: Mapping[str, object]) -> str:

@@ -110,7 +110,7 @@ def _measured(
     for _ in range(rounds):
         for way, (work, source) in ways.items():
             started = time.perf_counter()
-            times[way] += _asked(work, source, clients, seconds)
+            times[way] += asked(work, source, clients, seconds)
             spent[way] += time.perf_counter() - started
     encoded, matched = (len(times[way]) / spent[way] for way in ways)
     p50, p99 = np.percentile(times["match"], [50, 99])
@@ -127,7 +127,7 @@ def _measured(
     )
 
 
-def _asked(work: Callable[[Need], None], needs: Iterator[Need], clients: int, seconds: float) -> list[float]:
+def asked(work: Callable[[Need], None], needs: Iterator[Need], clients: int, seconds: float) -> list[float]:
     """Let clients ask for some seconds, each one need after the other; return what each need took, in seconds."""
     taking = threading.Lock()
     until = time.perf_counter() + seconds

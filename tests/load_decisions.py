@@ -2,28 +2,20 @@
 
 In: the number of clients and decisions. Out: decisions per second, waiting times and
 whether every 201 is in the database. It is a command and no test, because its figures
-are those of the machine it runs on. The clients are plain sockets in two processes, so
-that they take as little as possible of the processor that they share with the server.
+are those of the machine it runs on.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import socket
 import sys
 import tempfile
 import threading
 import time
 from collections import Counter
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice, product
-from multiprocessing import get_context
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from sqlmodel import col, func, select
 
@@ -35,19 +27,10 @@ from matcher.cases import Case
 from matcher.decisions import Decision
 from matcher.intake import NeedIntake, adopt
 from matcher.proposals import Proposal, StoredPairing
+from tests.load_clients import Request, Share, crowd, processor_s, waits_ms
 from tests.serving import Served, served
 
-CLIENT_PROCESSES = 2
 Pair = tuple[int, int]
-
-
-@dataclass(frozen=True)
-class Share:
-    """What one client does: decide on these pairings, one after the other."""
-
-    url: str
-    key: str
-    pairs: list[Pair]
 
 
 def stored_pairs(server: Served, wanted: int) -> list[Pair]:
@@ -86,74 +69,21 @@ def _proposal(pairing_id: int, shown_to: str, now: datetime) -> Proposal:
     )
 
 
-def client(share: Share) -> list[tuple[int, float]]:
-    """Send one decision after the other on one connection; return status and seconds of each."""
-    host = urlsplit(share.url)
-    answers = []
-    with socket.create_connection((host.hostname, host.port), timeout=60) as connection:
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        for pairing_id, proposal_id in share.pairs:
-            body = json.dumps({"verdict": "accept", "proposal_id": proposal_id}).encode()
-            head = (
-                f"POST /api/pairings/{pairing_id}/decision HTTP/1.1\r\nHost: {host.netloc}\r\n"
-                f"Authorization: Bearer {share.key}\r\nContent-Type: application/json\r\n"
-                f"Content-Length: {len(body)}\r\n\r\n"
-            )
-            began = time.perf_counter()
-            connection.sendall(head.encode() + body)
-            answers.append((_status(connection), time.perf_counter() - began))
-    return answers
-
-
-def _processor_s(process_id: int) -> float | None:
-    """Return the processor time that a process has used, in seconds; None where the system does not tell that way."""
-    stat = Path(f"/proc/{process_id}/stat")
-    if not stat.exists():
-        return None
-    user, system = stat.read_text().rpartition(")")[2].split()[11:13]
-    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
-
-
-def _status(connection: socket.socket) -> int:
-    """Read one whole answer."""
-    received = b""
-    while b"\r\n\r\n" not in received:
-        received += _more(connection)
-    head, _, body = received.partition(b"\r\n\r\n")
-    length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0])
-    missing = length - len(body)
-    while missing > 0:
-        missing -= len(_more(connection))
-    return int(head.split(b" ", 2)[1])
-
-
-def _more(connection: socket.socket) -> bytes:
-    part = connection.recv(65_536)
-    if not part:
-        raise ConnectionError("the server closed the connection")
-    return part
-
-
-def several(shares: list[Share]) -> list[tuple[int, float]]:
-    """Run several clients at once in this process."""
-    with ThreadPoolExecutor(len(shares)) as threads:
-        return [answer for answers in threads.map(client, shares) for answer in answers]
-
-
 def measure(server: Served, pairs: list[Pair], clients: int) -> str:
     """Let the clients decide on all pairs; return the figures.
 
     Raises:
         AssertionError: a decision was not answered with 201, or one that was is not stored.
     """
-    shares = [Share(server.url, server.keys["expert"], pairs[n::clients]) for n in range(clients)]
-    groups = [shares[n::CLIENT_PROCESSES] for n in range(CLIENT_PROCESSES)]
-    with ProcessPoolExecutor(CLIENT_PROCESSES, mp_context=get_context("spawn")) as processes:
-        # Started before the clock.
-        list(processes.map(len, groups))
-        used_s, began = _processor_s(server.process.pid), time.perf_counter()
-        answers = [answer for part in processes.map(several, [g for g in groups if g]) for answer in part]
-        took_s, used_after_s = time.perf_counter() - began, _processor_s(server.process.pid)
+    asked: list[Request] = [
+        ("POST", f"/api/pairings/{pairing_id}/decision", {"verdict": "accept", "proposal_id": proposal_id})
+        for pairing_id, proposal_id in pairs
+    ]
+    shares = [Share(server.url, server.keys["expert"], asked[n::clients]) for n in range(clients)]
+    with crowd() as asking:
+        used_s, began = processor_s(server.process.pid), time.perf_counter()
+        answers = asking.ask(shares)
+        took_s, used_after_s = time.perf_counter() - began, processor_s(server.process.pid)
     if used_s is None or used_after_s is None:
         cost = "server processor time unknown"
     else:
@@ -166,11 +96,9 @@ def measure(server: Served, pairs: list[Pair], clients: int) -> str:
     statuses = Counter(status for status, _ in answers)
     if statuses != {201: len(pairs)} or not n_decisions == n_cases == len(pairs):
         raise AssertionError(f"answered {dict(statuses)}, stored {n_decisions} decisions and {n_cases} cases")
-    waits_ms = sorted(seconds * 1000 for _, seconds in answers)
-    at = {share: waits_ms[min(len(waits_ms) - 1, int(share * len(waits_ms)))] for share in (0.5, 0.99)}
     return (
         f"{len(pairs)} decisions, {clients} clients, 1 worker: {len(pairs) / took_s:.0f}/s, "
-        f"p50 {at[0.5]:.0f} ms, p99 {at[0.99]:.0f} ms, max {waits_ms[-1]:.0f} ms; {cost}; "
+        f"{waits_ms(answers)}; {cost}; "
         f"every 201 stored ({n_decisions} decisions, {n_cases} cases)"
     )
 

@@ -104,12 +104,17 @@ def existing(settings: Settings, texts: Iterable[str]) -> dict[str, list[Any]]:
 
 @contextmanager
 def served(
-    settings: Settings, indexed_home: Path, records: Path, workers: int = 1, more: Mapping[str, str] | None = None
+    settings: Settings,
+    indexed_home: Path,
+    records: Path,
+    workers: int = 1,
+    more: Mapping[str, str] | None = None,
+    program: str = "api.cli",
 ) -> Iterator[Served]:
     """Serve, with `more` settings, a database with a slice of the demo world and everybody of `PEOPLE`."""
     shutil.copytree(indexed_home, settings.home, dirs_exist_ok=True, ignore=shutil.ignore_patterns("gloria.db*"))
-    keys, accounts = _fill(settings, records)
-    with started(settings, workers, more) as (process, log):
+    keys, accounts = fill(settings, records)
+    with started(settings, workers, more, program) as (process, log):
         server = Served(address_of(process, log), keys, accounts, settings, process, log)
         with server.client:
             yield server
@@ -117,9 +122,9 @@ def served(
 
 @contextmanager
 def started(
-    settings: Settings, workers: int = 1, more: Mapping[str, str] | None = None
+    settings: Settings, workers: int = 1, more: Mapping[str, str] | None = None, program: str = "api.cli"
 ) -> Iterator[tuple[subprocess.Popen[str], Path]]:
-    """Start a server with `more` settings on a database as it is."""
+    """Start a server, of the product or of another program, with `more` settings on a database as it is."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GLORIA_")}
     environment |= {
         "GLORIA_HOME": str(settings.home),
@@ -133,7 +138,7 @@ def started(
     log = settings.home / "server.log"
     with log.open("w") as file:
         process = subprocess.Popen(
-            [sys.executable, "-m", "api.cli", "serve", "--port", "0", "--workers", str(workers)],
+            [sys.executable, "-m", program, "serve", "--port", "0", "--workers", str(workers)],
             cwd=REPOSITORY,
             env=environment,
             stderr=file,
@@ -160,7 +165,8 @@ def address_of(process: subprocess.Popen[str], log: Path) -> str:
     raise AssertionError(f"the server did not start: {log.read_text()[-2000:]}")
 
 
-def _fill(settings: Settings, records: Path) -> tuple[dict[str, str], dict[str, str]]:
+def fill(settings: Settings, records: Path) -> tuple[dict[str, str], dict[str, str]]:
+    """Store the records and everybody of `PEOPLE`; return their keys and account ids by name."""
     now = datetime.now(UTC)
     engine = open_engine(settings)
     keys, accounts = {}, {}

@@ -19,6 +19,7 @@ from api.identities import AccountIdentity
 from api.paging import Cursor, Limit, decoded, page
 from api.policy import Action, Resource
 from api.problems import ProblemError, not_found
+from api.request_threads import ThreadedRoute
 from api.routes.me import key_documents, key_ended, key_made
 from matcher.last_office import leave_an_office
 from matcher.people import (
@@ -36,7 +37,7 @@ from matcher.people import (
 )
 from matcher.roles import Role
 
-router = APIRouter(prefix="/api/accounts", tags=["accounts"])
+router = APIRouter(prefix="/api/accounts", tags=["accounts"], route_class=ThreadedRoute)
 
 Edit = Annotated[Asking, Depends(asking(Resource.ACCOUNT, Action.EDIT))]
 RowId = Annotated[int, Path(ge=1, le=MAX_ID)]

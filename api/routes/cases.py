@@ -19,6 +19,7 @@ from api.idempotency import Reply
 from api.paging import Cursor, Limit, decoded, page
 from api.policy import Action, Resource
 from api.problems import not_found
+from api.request_threads import ThreadedRoute
 from api.visibility import cases as visible
 from api.visibility import companies as visible_companies
 from api.visibility import needs as visible_needs
@@ -31,7 +32,7 @@ from matcher.people import Principal
 from matcher.proposals import PairingState, StoredPairing
 from matcher.roles import Role
 
-router = APIRouter(prefix="/api", tags=["cases"])
+router = APIRouter(prefix="/api", tags=["cases"], route_class=ThreadedRoute)
 
 CaseId = Annotated[int, Path(ge=1, le=MAX_ID)]
 _STAFF = (Role.EXPERT, Role.LEAD)

@@ -16,13 +16,14 @@ from api.idempotency import Reply
 from api.paging import Cursor, Limit, decoded, page
 from api.policy import Action, Resource
 from api.problems import not_found
+from api.request_threads import ThreadedRoute
 from api.visibility import claims as visible
 from indexer.instants import day_in_taipei
 from indexer.records import Lab, School
 from matcher.claims import LabClaim, claim, decide_claim
 from matcher.people import Account, Principal
 
-router = APIRouter(prefix="/api", tags=["claims"])
+router = APIRouter(prefix="/api", tags=["claims"], route_class=ThreadedRoute)
 
 ClaimId = Annotated[int, Path(ge=1, le=MAX_ID)]
 

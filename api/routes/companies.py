@@ -17,6 +17,7 @@ from api.idempotency import Reply
 from api.paging import Cursor, Limit, decoded, page
 from api.policy import Action, Resource
 from api.problems import ProblemError, not_found
+from api.request_threads import ThreadedRoute
 from api.visibility import cases as visible_cases
 from api.visibility import companies as visible
 from api.visibility import needs as visible_needs
@@ -27,7 +28,7 @@ from matcher.intake import NeedIntake, NeedState
 from matcher.people import Account, Grant, Principal
 from matcher.roles import Role
 
-router = APIRouter(prefix="/api/companies", tags=["companies"])
+router = APIRouter(prefix="/api/companies", tags=["companies"], route_class=ThreadedRoute)
 
 _STAFF = (Role.EXPERT, Role.LEAD)
 _OPEN_NEEDS = (NeedState.SUBMITTED.value, NeedState.TAKEN_UP.value)

@@ -22,6 +22,7 @@ from sqlmodel import Session, col, select
 from api.asking import Asking, asking
 from api.policy import Action, Resource
 from api.problems import ProblemError
+from api.request_threads import ThreadedRoute
 from api.routes.cases import case_document
 from api.routes.needs import need_document
 from api.routes.pairings import pairing_document
@@ -52,7 +53,7 @@ from matcher.people import Principal
 from matcher.profile_edits import profile_document
 from matcher.proposals import StoredPairing
 
-router = APIRouter(prefix="/api/exports", tags=["exports"])
+router = APIRouter(prefix="/api/exports", tags=["exports"], route_class=ThreadedRoute)
 
 ROWS_PER_PAGE = 200
 _CHUNK_BYTES = 2**18

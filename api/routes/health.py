@@ -15,9 +15,10 @@ from sqlalchemy import text
 from api.answers import AliveAnswer, ReadyAnswer
 from api.jobs import counts
 from api.metrics import exposition
+from api.request_threads import ThreadedRoute
 from indexer.database import BusyError, DatabaseGoneError, reading
 
-router = APIRouter(tags=["operation"])
+router = APIRouter(tags=["operation"], route_class=ThreadedRoute)
 
 
 @router.get("/healthz", response_model=AliveAnswer)

@@ -21,6 +21,7 @@ from api.match_job import match_batch_result
 from api.paging import Cursor, Limit, decoded, page
 from api.policy import Action, Reach, Resource, reaches
 from api.problems import ProblemError, forbidden, not_found
+from api.request_threads import ThreadedRoute
 from api.visibility import jobs as visible
 from api.visibility import needs as visible_needs
 from api.visibility import own_needs
@@ -33,7 +34,7 @@ from matcher.intake import NeedIntake, NeedState
 from matcher.people import Principal
 from matcher.roles import Role
 
-router = APIRouter(prefix="/api", tags=["jobs"])
+router = APIRouter(prefix="/api", tags=["jobs"], route_class=ThreadedRoute)
 
 MAX_NEEDS = 5_000
 _STAFF = (Role.EXPERT, Role.LEAD)

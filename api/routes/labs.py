@@ -19,6 +19,7 @@ from api.idempotency import Reply
 from api.match_answers import LabAnswer, LabMatchAnswer, LabSearchAnswer
 from api.policy import Action, Resource
 from api.problems import not_found
+from api.request_threads import MATCHING, ThreadedRoute, takes
 from api.visibility import labs as visible
 from api.visibility import needs as visible_needs
 from indexer.database import reading
@@ -28,10 +29,11 @@ from matcher.lab_search import FoundLab
 from matcher.people import Principal
 from matcher.profile_edits import edit_profile, profile_document
 
-router = APIRouter(prefix="/api", tags=["labs"])
+router = APIRouter(prefix="/api", tags=["labs"], route_class=ThreadedRoute)
 
 
 @router.get("/labs", response_model=LabSearchAnswer)
+@takes(MATCHING)
 def search_labs(
     filters: Chosen,
     ask: Annotated[Asking, Depends(asking(Resource.LAB, Action.LIST))],
@@ -94,6 +96,7 @@ def edit_lab(
 
 
 @router.get("/labs/{lab_id}/matches", response_model=LabMatchAnswer)
+@takes(MATCHING)
 def match_lab(
     lab_id: str,
     ask: Annotated[Asking, Depends(asking(Resource.MATCH, Action.READ))],

@@ -18,11 +18,12 @@ from api.idempotency import Reply
 from api.passwords import PasswordError, fits, hashed
 from api.policy import Action, Resource
 from api.problems import ProblemError, not_found
+from api.request_threads import SIGNING_IN, ThreadedRoute, takes
 from api.routes.people import must_not_be_throttled
 from indexer.database import writing
 from matcher.people import Account, Principal, Stake, declare_stake
 
-router = APIRouter(prefix="/api/me", tags=["me"])
+router = APIRouter(prefix="/api/me", tags=["me"], route_class=ThreadedRoute)
 
 
 @router.get("")
@@ -98,6 +99,7 @@ def end_key(prefix: str, ask: Annotated[Asking, Depends(asking(Resource.KEY, Act
 
 
 @router.put("/password", status_code=204)
+@takes(SIGNING_IN)
 def change_password(
     body: PasswordBody, ask: Annotated[Asking, Depends(asking(Resource.PROFILE, Action.EDIT))]
 ) -> Response:

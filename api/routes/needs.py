@@ -18,6 +18,7 @@ from api.idempotency import Reply
 from api.paging import Cursor, Limit, decoded, page
 from api.policy import Action, Resource
 from api.problems import ProblemError, forbidden, not_found
+from api.request_threads import ThreadedRoute
 from api.visibility import needs as visible
 from api.visibility import own_needs
 from indexer.checking import check
@@ -41,7 +42,7 @@ from matcher.intake import (
 from matcher.people import Principal
 from matcher.roles import Role
 
-router = APIRouter(prefix="/api", tags=["needs"])
+router = APIRouter(prefix="/api", tags=["needs"], route_class=ThreadedRoute)
 
 _STAFF = (Role.EXPERT, Role.LEAD)
 _TEXTS = ("title", "description", "asks", "excluded_labs", "budget_ntd", "deadline")

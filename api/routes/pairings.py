@@ -7,10 +7,13 @@ it was shown, and what the word led to.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Response
+from sqlalchemy import bindparam
 from sqlmodel import Session, col, select
+from sqlmodel.sql.expression import SelectOfScalar
 
 from api.answers import Page
 from api.asking import Asking, asking
@@ -21,6 +24,7 @@ from api.idempotency import Reply
 from api.match_answers import MatchAnswer, NewDecisionAnswer, PairingAnswer, ReleaseAnswer, ReleasedLabAnswer
 from api.policy import Action, Resource
 from api.problems import ProblemError, not_found
+from api.request_threads import MATCHING, ThreadedRoute, takes
 from api.routes.needs import find_need
 from api.visibility import needs as visible_needs
 from api.visibility import unconflicted
@@ -37,7 +41,7 @@ from matcher.proposals import Proposal, StoredPairing, record
 from matcher.releases import Release, end_release, release
 from matcher.roles import Role
 
-router = APIRouter(prefix="/api", tags=["pairings"])
+router = APIRouter(prefix="/api", tags=["pairings"], route_class=ThreadedRoute)
 
 PairingId = Annotated[int, Path(ge=1, le=MAX_ID)]
 _STAFF = (Role.EXPERT, Role.LEAD)
@@ -55,6 +59,7 @@ _TO_CASE = {
     "description": "Go on with the case that an acceptance opened.",
     "parameters": {"case_id": "$response.body#/case_id"},
 }
+_ALLIANCE = select(NeedIntake.alliance_id).where(NeedIntake.need_id == bindparam("need_id"))
 
 
 @router.get(
@@ -62,6 +67,7 @@ _TO_CASE = {
     response_model=MatchAnswer,
     responses={200: {"links": {"decide": _TO_DECISION}}},
 )
+@takes(MATCHING)
 def match_need(
     need_id: str,
     filters: Chosen,
@@ -159,9 +165,9 @@ def decide_pairing(
 def _alliance_for(session: Session, who: Principal, pairing: StoredPairing) -> str:
     """Return for which alliance a person decides: the need's own, or one that it was shared with."""
     alliances = who.scopes(*_STAFF)
-    intake = session.get(NeedIntake, pairing.need_id)
-    if intake is not None and intake.alliance_id in alliances:
-        return str(intake.alliance_id)
+    own = session.connection().execute(_ALLIANCE, {"need_id": pairing.need_id}).scalar()
+    if own in alliances:
+        return str(own)
     shared = session.exec(
         select(NeedShare.alliance_id).where(NeedShare.need_id == pairing.need_id, col(NeedShare.ended_at).is_(None))
     )
@@ -235,15 +241,23 @@ def _released(session: Session, released: Release, lab: Lab) -> dict[str, Any]:
 
 
 def _find(session: Session, who: Principal, pairing_id: int, action: Action) -> StoredPairing:
-    query = (
-        select(StoredPairing)
-        .join(Need, col(Need.id) == StoredPairing.need_id)
-        .where(StoredPairing.id == pairing_id, visible_needs(who, action, Resource.PAIRING), unconflicted(who))
-    )
-    pairing = session.exec(query).first()
+    pairing = session.exec(_one_pairing(who, action), params={"pairing_id": pairing_id}).first()
     if pairing is None:
         raise not_found("pairing")
     return pairing
+
+
+@lru_cache(maxsize=1_024)
+def _one_pairing(who: Principal, action: Action) -> SelectOfScalar[StoredPairing]:
+    return (
+        select(StoredPairing)
+        .join(Need, col(Need.id) == StoredPairing.need_id)
+        .where(
+            StoredPairing.id == bindparam("pairing_id"),
+            visible_needs(who, action, Resource.PAIRING),
+            unconflicted(who),
+        )
+    )
 
 
 def pairing_document(session: Session, who: Principal, pairing: StoredPairing) -> dict[str, Any]:

@@ -25,12 +25,14 @@ from api.credentials import (
 )
 from api.passwords import fits
 from api.problems import ProblemError, answer
+from api.request_threads import SIGNING_IN, ThreadedRoute, takes
 from indexer.database import reading, writing
 
-router = APIRouter(prefix="/api", tags=["people"])
+router = APIRouter(prefix="/api", tags=["people"], route_class=ThreadedRoute)
 
 
 @router.post("/session", status_code=201, response_model=SessionAnswer)
+@takes(SIGNING_IN)
 def sign_in(request: Request, body: SignInBody) -> Response:
     """Sign in. The answer has the CSRF token that changing requests send as X-CSRF-Token.
 

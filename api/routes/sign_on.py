@@ -17,11 +17,12 @@ from api.asking import now
 from api.credentials import note_failure, open_session
 from api.identities import Identity, IdentityRefusedError, account_of
 from api.problems import ProblemError, answer, not_found
+from api.request_threads import SIGNING_ON, ThreadedRoute, takes
 from api.routes.people import answer_json, hand_over, must_not_be_throttled
 from api.sign_on import Attempt, Provider, SignOnError, SignOnUnavailableError
 from indexer.database import reading, writing
 
-router = APIRouter(prefix="/api/oidc", tags=["people"])
+router = APIRouter(prefix="/api/oidc", tags=["people"], route_class=ThreadedRoute)
 
 COOKIE = "__Host-gloria-sign-on"
 TIME_TO_SIGN_IN_S = 600
@@ -40,6 +41,7 @@ def describe_sign_on(request: Request) -> Response:
 
 
 @router.get("/login", status_code=302)
+@takes(SIGNING_ON)
 def begin_sign_on(
     request: Request,
     then: Annotated[str, Query(max_length=200, description="Where to go afterwards, on this host.")] = AFTERWARDS,
@@ -61,6 +63,7 @@ def begin_sign_on(
 
 
 @router.get("/callback", status_code=303)
+@takes(SIGNING_ON)
 def finish_sign_on(
     request: Request,
     code: Annotated[str | None, Query(max_length=4_000)] = None,
