@@ -186,8 +186,9 @@ def test_a_killed_server_goes_on_where_it_was(settings: Settings, indexed_home: 
         assert before["done"] < 10_000
         with started(settings) as (process, log):
             next_one = Served(address_of(process, log), server.keys, server.accounts, settings, process, log)
-            job = ended(next_one, "expert", job_id)
-            result = result_of(next_one, "expert", job_id)
+            with next_one.client:
+                job = ended(next_one, "expert", job_id)
+                result = result_of(next_one, "expert", job_id)
     assert (job["done"], job["total"]) == (10_000, 10_000)
     # Each row is counted once, whichever process wrote it.
     assert (result["created"], result["updated"], result["unchanged"]) == (10_000, 0, 0)
