@@ -161,7 +161,7 @@ def _grouped(status: ColumnElement[str], year: Any) -> Select[Any]:
 
 
 def _recognised(session: Session, as_of: datetime, basis: YearBasis) -> Select[Any]:
-    end = current(session, RecognitionRules).programme_end
+    end = current(session, RecognitionRules, at=as_of).programme_end
     status = case(
         (col(Entry.counts_on) > end, literal(Status.AFTER_PROGRAMME.value)),
         (col(Entry.counts_on) > day_in_taipei(as_of), literal(Status.COMMITTED.value)),
