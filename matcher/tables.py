@@ -5,13 +5,14 @@ exists for whoever must know all of them: drafting a migration, comparing models
 with a database, opening a server.
 """
 
-from matcher import cases, clients, decisions, intake, people, profile_edits, proposals, releases
+from matcher import cases, clients, decisions, erasure, intake, people, profile_edits, proposals, releases
 from matcher.ledger import tables as ledger_tables
 
 __all__ = [
     "cases",
     "clients",
     "decisions",
+    "erasure",
     "intake",
     "ledger_tables",
     "people",

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Table
+from sqlalchemy.orm import aliased
 from sqlmodel import Session, SQLModel, col, select
 
 from matcher.ledger.chain import GENESIS, Chain, hash_of, head
@@ -184,15 +185,12 @@ def _steps(session: Session) -> Iterator[Finding]:
 
 
 def _reversals(session: Session) -> Iterator[Finding]:
-    fact, reversal = Entry.__table__.alias(), Entry.__table__.alias()  # type: ignore[attr-defined]
-    pairs = session.connection().execute(
-        fact.join(reversal, reversal.c.reverses == fact.c.id)
-        .select()
-        .with_only_columns(fact.c.id, fact.c.amount, reversal.c.amount, fact.c.kpi, reversal.c.kpi)
-    )
-    for entry_id, amount, reversed_amount, kpi, reversed_kpi in pairs:
-        if (amount, kpi) != (reversed_amount, reversed_kpi):
-            yield Finding("reversal", f"entry {entry_id}", "was reversed by another amount or figure")
+    fact = aliased(Entry)
+    same = (col(Entry.amount) == col(fact.amount)) & (col(Entry.kpi) == col(fact.kpi))
+    query = select(Entry.reverses, same, Entry.shares, fact.shares).join(fact, col(Entry.reverses) == col(fact.id))
+    for entry_id, is_same, shares, reversed_shares in session.execute(query).all():
+        if not is_same or shares != reversed_shares:
+            yield Finding("reversal", f"entry {entry_id}", "was reversed by another amount, figure or shares")
 
 
 def _keys(session: Session) -> Iterator[Finding]:
