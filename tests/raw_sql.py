@@ -1,3 +1,4 @@
+# ruff: noqa: S608 (the SQL of these tests is put together from names of their own)
 """What tests share that come to a database by another door: a raw driver connection with the product's settings."""
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ def raw(engine: Engine) -> Iterator[Any]:
     try:
         driver: Any = pooled.driver_connection
         if engine.dialect.name == "sqlite":
+            # The pool's last user may have been a reader.
+            driver.execute("PRAGMA query_only=0")
             driver.execute("BEGIN IMMEDIATE")
         yield driver
         driver.rollback()
