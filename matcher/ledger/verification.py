@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Table
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, SQLModel, col, select
 
@@ -30,8 +31,6 @@ from matcher.ledger.kpis import KPI_FACTS, RECOGNISED_KPIS, Kpi
 from matcher.ledger.steps import ENDED, NEXT_STATES, State, Step
 
 _ROWS_AT_ONCE = 5_000
-_UNREADABLE = (ValueError, TypeError, AttributeError, KeyError)
-"""What values that no writer of ours left raise while they are read or added up."""
 _CHAINS: dict[Chain, type[SQLModel]] = {Chain.ENTRIES: Entry, Chain.STEPS: Step}
 
 
@@ -77,8 +76,18 @@ def _carried_out(name: str, check: Iterator[Finding]) -> Iterator[Finding]:
     """Yield what a check finds; values that no writer of ours leaves are a finding too, not a fault of the check."""
     try:
         yield from check
-    except _UNREADABLE as error:
+    except Exception as error:
+        if not _is_unreadable(error):
+            raise
         yield Finding(name, "ledger", f"can't be checked: a row holds what can't be read ({error})")
+
+
+def _is_unreadable(error: Exception) -> bool:
+    """Whether it was raised by a value that no writer of ours left, while it was read or added up."""
+    if isinstance(error, OperationalError):
+        # SQLite keeps bytes that are no text in a column of texts.
+        return "decode" in str(error)
+    return isinstance(error, (ValueError, TypeError, AttributeError, KeyError))
 
 
 class _Walk:
@@ -138,7 +147,9 @@ def _rows(session: Session, model: type[SQLModel]) -> Iterator[dict[str, Any]]:
         first, last = found[0], found[-1]
         try:
             yield from _read(session, table, first, last)
-        except _UNREADABLE:
+        except Exception as error:
+            if not _is_unreadable(error):
+                raise
             for number in found:
                 yield from _alone(session, table, number)
 
@@ -151,7 +162,9 @@ def _read(session: Session, table: Table, first: int, last: int) -> list[dict[st
 def _alone(session: Session, table: Table, number: int) -> list[dict[str, Any]]:
     try:
         return _read(session, table, number, number)
-    except _UNREADABLE:
+    except Exception as error:
+        if not _is_unreadable(error):
+            raise
         return [{"seq": number}]
 
 
