@@ -16,13 +16,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
-from sqlalchemy import CheckConstraint, update
+from sqlalchemy import CheckConstraint
 from sqlmodel import Field, Session, SQLModel, col, select
 
 from indexer.changes import note_changes
 from indexer.instants import Instant
-from indexer.records import Lab
+from indexer.records import Evidence, Lab
 from indexer.vocabulary import Kind
 from matcher.ledger import persons
 from matcher.people import Account, active_grants, revoke, set_disabled
@@ -123,11 +124,30 @@ def _researcher(session: Session, lab_id: str, _by: str, _now: datetime) -> bool
     lab = session.get(Lab, lab_id, with_for_update=True)
     if lab is None:
         return False
-    if lab.pi:
-        session.connection().execute(update(Lab).where(col(Lab.id) == lab_id).values(pi=""))
-        note_changes(session, Kind.LABS, [lab_id])
-        session.refresh(lab)
+    name = lab.pi.strip()
+    evidence = session.exec(select(Evidence).where(Evidence.lab_id == lab_id)).all()
+    for record in (lab, *evidence):
+        # A name of one character is part of too many words.
+        for column, value in _texts(record) if len(name) > 1 else ():
+            setattr(record, column, _freed(value, name))
+        session.add(record)
+    lab.pi = ""
+    note_changes(session, Kind.LABS, [lab_id])
+    session.flush()
     return True
+
+
+def _texts(record: SQLModel) -> list[tuple[str, Any]]:
+    """Return what people wrote in a record, by column: texts and lists of them, but no id and no code."""
+    values = record.model_dump()
+    coded = {"id", "lab_id", "school", "kind", "fields", "offers", "languages", "links"}
+    return [(name, value) for name, value in values.items() if name not in coded and isinstance(value, str | list)]
+
+
+def _freed(value: Any, name: str) -> Any:
+    if isinstance(value, str):
+        return value.replace(name, TOMBSTONE)
+    return [_freed(item, name) for item in value]
 
 
 def erasures(session: Session) -> list[Erasure]:

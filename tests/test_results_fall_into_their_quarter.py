@@ -1,4 +1,4 @@
-"""A result falls into its quarter and year by the calendar of Taipei, to the second, whatever the server's clock says."""
+"""A result falls into its quarter and year by the calendar of Taipei, to the second, wherever the server stands."""
 
 from __future__ import annotations
 
