@@ -48,7 +48,7 @@ from tests.ledger_histories import NAMES, Beginning, again, key_text, result
 from tests.ledger_model import Claim, Fact, Model, Motion, day_of, quarter, quarter_name
 from tests.ledger_world import PROOF
 
-HISTORIES = {"sqlite": 20, "postgresql": 10}
+HISTORIES = {"sqlite": 200, "postgresql": 100}
 STEPS = 40
 BEGIN = datetime(2018, 11, 20, 4, 0, tzinfo=UTC)
 VERBS: dict[str, Callable[..., None]] = {
