@@ -41,7 +41,7 @@ from matcher.ledger.persons import Person, register
 from matcher.ledger.verification import verify
 from matcher.people import Account, add_account, grant, principal
 from matcher.roles import Role
-from tests.conftest import Databases
+from tests.conftest import Answer, Databases, Gloria
 from tests.ledger_world import NOON, build_ledger_world, money, recognised
 
 TRAINED = {"name": "歐陽雲帆", "contact": "yunfan.ouyang@student.example.org"}
@@ -230,3 +230,18 @@ def test_nobody_is_erased_without_a_reason_or_an_id(engine: Engine, settings: Se
     with reading(engine) as session:
         assert session.exec(select(Erasure)).all() == []
     assert not (settings.home / FILE).exists()
+
+
+def test_the_command_erases_and_says_what_is_wrong(
+    engine: Engine, settings: Settings, held: dict[str, str], gloria: Gloria
+) -> None:
+    def ask(*arguments: str) -> Answer:
+        return gloria("--lang", "en", "erase", *arguments, home=settings.home, database_url=settings.database_url)
+
+    assert (ask("lab", "lab-1", "--reason", "x").code, ask("person", "p-0", "--reason", "x").code) == (1, 1)
+    assert "reason: say why" in ask("person", held["person"]).err
+    done = ask("researcher", "lab-1", "--reason", "on request")
+    assert (done.code, "erased name and contact of researcher lab-1" in done.out) == (0, True), done.err
+    assert RESEARCHER["pi"] not in _met([settings.index_path])
+    assert len([path for path in settings.index_path.iterdir() if path.is_dir()]) == 1
+    assert "repeated 1 erasures" in ask("--again").out
