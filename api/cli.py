@@ -14,7 +14,19 @@ from typing import Annotated, TextIO
 import typer
 from typer.core import TyperGroup
 
-from api import demo, doctor, evaluating, exporting, importing, indexing, matching, serving, user_secrets, users
+from api import (
+    demo,
+    doctor,
+    evaluating,
+    exporting,
+    forgetting,
+    importing,
+    indexing,
+    matching,
+    serving,
+    user_secrets,
+    users,
+)
 from api.refusals import refusal
 from api.screen import Language, Screen, write_document
 
@@ -72,6 +84,7 @@ app.command("serve")(serving.serve)
 users.user.command("show")(user_secrets.show)
 users.user.command("key")(user_secrets.key)
 users.user.command("password")(user_secrets.password)
+app.command("erase")(forgetting.forget)
 app.add_typer(users.user, name="user")
 
 

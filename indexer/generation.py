@@ -95,6 +95,21 @@ def _make_current(folder: Path) -> None:
         shutil.rmtree(old, ignore_errors=True)
 
 
+def forget_older(index_path: Path) -> int:
+    """Delete all generations but the current one, whose texts may name somebody who was erased since; return how many.
+
+    A server that still reads one of them keeps what it has opened.
+    """
+    if not (index_path / POINTER).exists():
+        return 0
+    with exclusive(index_path / ".lock"):
+        current = current_generation(index_path)
+        older = [path for path in index_path.iterdir() if path.is_dir() and path.name != current]
+        for path in older:
+            shutil.rmtree(path, ignore_errors=True)
+    return len(older)
+
+
 def current_generation(index_path: Path) -> str:
     """Return the name of the current generation.
 

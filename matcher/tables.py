@@ -5,7 +5,7 @@ exists for whoever must know all of them: drafting a migration, comparing models
 with a database, opening a server.
 """
 
-from matcher import cases, claims, clients, decisions, intake, people, profile_edits, proposals, releases
+from matcher import cases, claims, clients, decisions, erasure, intake, people, profile_edits, proposals, releases
 from matcher.ledger import tables as ledger_tables
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "claims",
     "clients",
     "decisions",
+    "erasure",
     "intake",
     "ledger_tables",
     "people",

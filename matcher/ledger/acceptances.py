@@ -14,10 +14,11 @@ from sqlmodel import Session, select
 
 from indexer.instants import day_in_taipei
 from matcher.cases import Case
+from matcher.ledger.chain import lock_heads
 from matcher.ledger.claims import free_key, take_key
 from matcher.ledger.closing import booking_period
 from matcher.ledger.details import AcceptanceDetails
-from matcher.ledger.entries import WHOLE_BP, Entry, EntryKind, NewEntry, append
+from matcher.ledger.entries import ACCEPTANCE_PREFIX, WHOLE_BP, Entry, EntryKind, NewEntry, append
 from matcher.ledger.kpis import Kpi
 from matcher.ledger.reversals import write_reversal
 
@@ -27,10 +28,11 @@ class AcceptanceLedger:
 
     def accepted(self, session: Session, case: Case) -> None:
         """Book the acceptance that opened a case."""
+        lock_heads(session)
         day = day_in_taipei(case.opened_at)
         period, late_for = booking_period(session, day)
         details = AcceptanceDetails(case=case.id or 0, pairing=case.pairing_id)
-        entry_id = f"acceptance-{case.id}"
+        entry_id = f"{ACCEPTANCE_PREFIX}{case.id}"
         append(
             session,
             NewEntry(
@@ -56,7 +58,8 @@ class AcceptanceLedger:
 
     def undone(self, session: Session, case: Case, *, by: str, now: datetime) -> None:
         """Reverse what was booked for a case; nothing is done for one that an older release opened."""
-        entry = session.exec(select(Entry).where(Entry.id == f"acceptance-{case.id}")).first()
+        lock_heads(session)
+        entry = session.exec(select(Entry).where(Entry.id == f"{ACCEPTANCE_PREFIX}{case.id}")).first()
         if entry is not None:
             write_reversal(session, entry, reason="undone on the same day", by=by, now=now)
             free_key(session, entry.id)

@@ -19,6 +19,7 @@ from sqlmodel import Field, Session, SQLModel, col, select
 
 from indexer.database import is_duplicate
 from indexer.instants import Instant
+from matcher.ledger.chain import lock_heads
 from matcher.ledger.entries import AlreadyReportedError, Entry, LedgerError
 from matcher.ledger.kpis import Kpi
 
@@ -160,6 +161,7 @@ def note_external(session: Session, claim: ExternalClaim) -> Sequence[str]:
     Raises:
         AlreadyReportedError: the programme's claim is noted already.
     """
+    lock_heads(session)
     session.add(claim)
     try:
         session.flush()

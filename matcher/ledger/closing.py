@@ -91,6 +91,7 @@ def move_close(session: Session, *, period: str, reason: str, by: str, now: date
     Raises:
         LedgerError: the quarter is not over, is closed, or an earlier one that has entries is still open.
     """
+    lock_heads(session)
     _refuse_early(session, period, now)
     payload = {"totals": totals_of(session, period)}
     return move(session, kind=MotionKind.CLOSE, subject=period, payload=payload, reason=reason, by=by, now=now)
@@ -102,12 +103,13 @@ def second_close(session: Session, *, motion_id: int, by: str, now: datetime) ->
     Raises:
         LedgerError: the totals changed since, the mover seconds, or the quarter can't be closed (any more).
     """
+    # From here on no writer comes between the totals and the close.
+    lock_heads(session)
     motion = open_motion(session, motion_id)
     if motion.kind != MotionKind.CLOSE:
         raise LedgerError(f"motion {motion_id} is not on closing a quarter", "motion")
     _refuse_early(session, motion.subject, now)
-    # The heads first: from here on no writer comes between the totals and the close.
-    heads = _locked_heads(session)
+    heads = head(session, Chain.ENTRIES), head(session, Chain.STEPS)
     totals = totals_of(session, motion.subject)
     if totals != motion.payload["totals"]:
         changed = ", ".join(sorted(k for k in {*totals, *motion.payload["totals"]} if _differs(k, totals, motion)))
@@ -131,11 +133,6 @@ def second_close(session: Session, *, motion_id: int, by: str, now: datetime) ->
 
 def _differs(kpi: str, totals: Totals, motion: Motion) -> bool:
     return bool(totals.get(kpi) != motion.payload["totals"].get(kpi))
-
-
-def _locked_heads(session: Session) -> tuple[tuple[int, str], tuple[int, str]]:
-    lock_heads(session)
-    return head(session, Chain.ENTRIES), head(session, Chain.STEPS)
 
 
 def _refuse_early(session: Session, period: str, now: datetime) -> None:

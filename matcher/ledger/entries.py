@@ -27,6 +27,10 @@ from matcher.ledger.kpis import KPI_FACTS, Kpi, Unit
 WHOLE_BP = 10_000
 """Shares are in basis points: the whole is 10,000."""
 MAX_TEXT = 5_000
+ACCEPTANCE_PREFIX, REVERSAL_SUFFIX = "acceptance-", "-reversal"
+"""The ledger's own rows are named after what they book; no report may take such a name before them."""
+MAX_REPORTED_ID = 90
+"""Leaves room for the suffix of a reversal."""
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{7,99}")
 _SEQUENCE = BigInteger().with_variant(Integer, "sqlite")
 

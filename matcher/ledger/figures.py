@@ -162,7 +162,7 @@ def _grouped(status: ColumnElement[str], year: Any) -> Select[Any]:
 
 def recognised_rows(session: Session, as_of: datetime, basis: YearBasis) -> Select[Any]:
     """Return the query of what was recognised by a moment: figure, kind, status, year and shares with their sum."""
-    end = current(session, RecognitionRules).programme_end
+    end = current(session, RecognitionRules, at=as_of).programme_end
     status = case(
         (col(Entry.counts_on) > end, literal(Status.AFTER_PROGRAMME.value)),
         (col(Entry.counts_on) > day_in_taipei(as_of), literal(Status.COMMITTED.value)),

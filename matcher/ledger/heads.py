@@ -16,7 +16,7 @@ import orjson
 from sqlmodel import Session
 
 from indexer.file_lock import exclusive
-from matcher.ledger.chain import Chain, head
+from matcher.ledger.chain import GENESIS, Chain, head
 from matcher.ledger.entries import LedgerError
 
 FILE = "ledger-heads.jsonl"
@@ -62,7 +62,15 @@ def read_heads(path: Path) -> list[ExportedHead]:
     heads = []
     for number, line in enumerate(path.read_bytes().splitlines(), start=1):
         try:
-            heads.append(ExportedHead(**orjson.loads(line)))
+            heads.append(_checked(ExportedHead(**orjson.loads(line))))
         except (ValueError, TypeError) as error:
             raise LedgerError(f"{path.name}:{number} is not an exported head") from error
     return heads
+
+
+def _checked(given: ExportedHead) -> ExportedHead:
+    """Refuse what no export writes: a chain of another name would be compared with nothing, and so hide a change."""
+    Chain(given.chain)
+    if type(given.n) is not int or given.n < 0 or len(given.hash) != len(GENESIS):
+        raise ValueError(given)
+    return given

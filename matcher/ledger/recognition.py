@@ -14,6 +14,7 @@ from datetime import datetime
 from sqlmodel import Session, col, select
 
 from matcher.cases import Case
+from matcher.ledger.chain import lock_heads
 from matcher.ledger.claims import free_key, refuse_claimed_elsewhere
 from matcher.ledger.closing import counting_year
 from matcher.ledger.configuration import current
@@ -68,6 +69,7 @@ def tell_apart(session: Session, *, entry_id: str, reason: str, by: str, now: da
         LedgerError: no reason is given, or the entry is not held.
         ConflictError: the caller reported it or has a stake in it.
     """
+    lock_heads(session)
     if State(standing(session, entry_id).state) is not State.HELD:
         raise LedgerError(f"entry {entry_id} is not held", "state")
     _go(session, entry_id, State.REPORTED, by=by, now=now, reason=_said(reason))
@@ -81,6 +83,7 @@ def supplement(
     Raises:
         LedgerError: nothing is said, or the entry was not returned.
     """
+    lock_heads(session)
     last = standing(session, entry_id, wanted=State.REPORTED)
     if State(last.state) is not State.RETURNED:
         raise LedgerError(f"entry {entry_id} was not returned", "state")
@@ -96,6 +99,7 @@ def withdraw(session: Session, *, entry_id: str, reason: str, by: str, now: date
     Raises:
         LedgerError: no reason is given, or it is checked already: then only a refusal or a reversal ends it.
     """
+    lock_heads(session)
     last = standing(session, entry_id, wanted=State.WITHDRAWN)
     take(session, NewStep(entry_id, last.version, State.WITHDRAWN, by, now, reason=_said(reason)))
     free_key(session, entry_id)
@@ -112,6 +116,7 @@ def recognise(session: Session, *, entry_id: str, by: str, now: datetime, note: 
         ConflictError: the caller reported it or has a stake in it.
         ClaimedElsewhereError: another programme claims it by now.
     """
+    lock_heads(session)
     entry = _recognisable(session, entry_id, by)
     if entry.kpi == Kpi.MONEY and entry.amount > current(session, RecognitionRules).two_people_from_ntd:
         reason = note.strip() or "recognise"
@@ -127,6 +132,7 @@ def second_recognition(session: Session, *, motion_id: int, by: str, now: dateti
         LedgerError: the motion is not on recognising or has ended, the mover seconds, or something is missing by now.
         ConflictError: the caller reported the entry or has a stake in it.
     """
+    lock_heads(session)
     motion = open_motion(session, motion_id)
     if motion.kind != MotionKind.RECOGNISE:
         raise LedgerError(f"motion {motion_id} is not on recognising an entry", "motion")
@@ -155,6 +161,7 @@ def refuse_conflicted(session: Session, entry: Entry, by: str) -> None:
 
 
 def _go(session: Session, entry_id: str, state: State, *, by: str, now: datetime, reason: str) -> None:
+    lock_heads(session)
     last = standing(session, entry_id, wanted=state)
     refuse_conflicted(session, entry_of(session, entry_id), by)
     take(session, NewStep(entry_id, last.version, state, by, now, reason=reason))

@@ -20,11 +20,23 @@ from indexer.instants import day_in_taipei
 from indexer.plain_text import clean
 from indexer.records import Alliance, Company, School
 from matcher.cases import Case
+from matcher.ledger.chain import lock_heads
 from matcher.ledger.claims import refuse_claimed_elsewhere, take_key
 from matcher.ledger.closing import booking_period
 from matcher.ledger.configuration import current
 from matcher.ledger.details import Details, MemberDetails, MoneyDetails, TalentDetails, read_details
-from matcher.ledger.entries import MAX_TEXT, Entry, EntryKind, LedgerError, NewEntry, append, entry_of
+from matcher.ledger.entries import (
+    ACCEPTANCE_PREFIX,
+    MAX_REPORTED_ID,
+    MAX_TEXT,
+    REVERSAL_SUFFIX,
+    Entry,
+    EntryKind,
+    LedgerError,
+    NewEntry,
+    append,
+    entry_of,
+)
 from matcher.ledger.kpis import KPI_FACTS, Kpi, Unit
 from matcher.ledger.persons import Person
 from matcher.ledger.rules import RecognitionRules
@@ -72,6 +84,7 @@ def report(session: Session, given: Report, *, by: str, now: datetime) -> tuple[
         ClaimedElsewhereError: another programme claims it.
     """
     details = checked_details(given.kpi, given.details)
+    lock_heads(session)
     rules = current(session, RecognitionRules)
     _check(session, given, details, rules, now)
     key = details.natural_key()
@@ -128,6 +141,12 @@ def checked_details(kpi: Kpi, given: Mapping[str, Any]) -> Details:
 
 
 def _check(session: Session, given: Report, details: Details, rules: RecognitionRules, now: datetime) -> None:
+    if len(given.id) > MAX_REPORTED_ID or given.id.startswith(ACCEPTANCE_PREFIX) or given.id.endswith(REVERSAL_SUFFIX):
+        raise LedgerError(
+            f"give an id of at most {MAX_REPORTED_ID} characters that neither begins with {ACCEPTANCE_PREFIX!r} "
+            f"nor ends with {REVERSAL_SUFFIX!r}: such ids are the ledger's own",
+            "id",
+        )
     if not KPI_FACTS[given.kpi].needs_recognition:
         raise LedgerError(f"{given.kpi} is booked by decisions, not reported", "kpi")
     if given.amount != 1 and KPI_FACTS[given.kpi].unit in _SINGLE:

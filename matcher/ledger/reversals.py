@@ -12,9 +12,19 @@ from datetime import datetime
 
 from sqlmodel import Session, select
 
+from matcher.ledger.chain import lock_heads
 from matcher.ledger.claims import free_key
 from matcher.ledger.closing import booking_period, counting_year
-from matcher.ledger.entries import AlreadyReportedError, Entry, EntryKind, LedgerError, NewEntry, append, entry_of
+from matcher.ledger.entries import (
+    REVERSAL_SUFFIX,
+    AlreadyReportedError,
+    Entry,
+    EntryKind,
+    LedgerError,
+    NewEntry,
+    append,
+    entry_of,
+)
 from matcher.ledger.kpis import Kpi
 from matcher.ledger.motions import Motion, MotionKind, end, move, open_motion
 from matcher.ledger.recognition import refuse_conflicted
@@ -28,6 +38,7 @@ def move_reversal(session: Session, *, entry_id: str, reason: str, by: str, now:
         LedgerError: the entry is not recognised, or no reason is given.
         ConflictError: the caller reported it or has a stake in it.
     """
+    lock_heads(session)
     _reversible(session, entry_id, by)
     return move(session, kind=MotionKind.REVERSE, subject=entry_id, payload={}, reason=reason, by=by, now=now)
 
@@ -39,6 +50,7 @@ def second_reversal(session: Session, *, motion_id: int, by: str, now: datetime)
         LedgerError: the motion is not on reversing or has ended, the mover seconds, or the entry is not recognised.
         ConflictError: the caller reported it or has a stake in it.
     """
+    lock_heads(session)
     motion = open_motion(session, motion_id)
     if motion.kind != MotionKind.REVERSE:
         raise LedgerError(f"motion {motion_id} is not on reversing an entry", "motion")
@@ -66,7 +78,7 @@ def write_reversal(session: Session, entry: Entry, *, reason: str, by: str, now:
     row = append(
         session,
         NewEntry(
-            id=f"{entry.id}-reversal"[:100],
+            id=entry.id + REVERSAL_SUFFIX,
             kind=EntryKind.REVERSAL,
             kpi=Kpi(entry.kpi),
             amount=entry.amount,

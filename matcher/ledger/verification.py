@@ -9,12 +9,15 @@ evidence are each found by a check of their own.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Table
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import aliased
 from sqlmodel import Session, SQLModel, col, select
 
 from matcher.ledger.chain import GENESIS, Chain, hash_of, head
@@ -24,7 +27,7 @@ from matcher.ledger.details import read_details
 from matcher.ledger.entries import WHOLE_BP, Entry, EntryKind
 from matcher.ledger.evidence import is_intact
 from matcher.ledger.heads import ExportedHead
-from matcher.ledger.kpis import KPI_FACTS, Kpi
+from matcher.ledger.kpis import KPI_FACTS, RECOGNISED_KPIS, Kpi
 from matcher.ledger.steps import ENDED, NEXT_STATES, State, Step
 
 _ROWS_AT_ONCE = 5_000
@@ -60,11 +63,31 @@ def verify(session: Session, *, home: Path | None = None, exported: Sequence[Exp
     """
     walked = {chain: _Walk(chain, exported) for chain in Chain}
     findings = [finding for walk in walked.values() for finding in walk.run(session)]
-    findings += [*_steps(session), *_keys(session), *_closes(session)]
+    checks = {"steps": _steps(session), "key": _keys(session), "total": _closes(session)}
     if home is not None:
-        findings += _files(session, home)
+        checks["evidence"] = _files(session, home)
+    for name, check in checks.items():
+        findings += _carried_out(name, check)
     heads = {chain.value: f"{walk.n} {walk.hash}" for chain, walk in walked.items()}
     return Verdict(walked[Chain.ENTRIES].n, walked[Chain.STEPS].n, heads, findings)
+
+
+def _carried_out(name: str, check: Iterator[Finding]) -> Iterator[Finding]:
+    """Yield what a check finds; values that no writer of ours leaves are a finding too, not a fault of the check."""
+    try:
+        yield from check
+    except Exception as error:
+        if not _is_unreadable(error):
+            raise
+        yield Finding(name, "ledger", f"can't be checked: a row holds what can't be read ({error})")
+
+
+def _is_unreadable(error: Exception) -> bool:
+    """Whether it was raised by a value that no writer of ours left, while it was read or added up."""
+    if isinstance(error, OperationalError):
+        # SQLite keeps bytes that are no text in a column of texts.
+        return "decode" in str(error)
+    return isinstance(error, (ValueError, TypeError, AttributeError, KeyError))
 
 
 class _Walk:
@@ -73,22 +96,30 @@ class _Walk:
     def __init__(self, chain: Chain, exported: Sequence[ExportedHead]) -> None:
         self.chain = chain
         self.n, self.hash = 0, GENESIS
-        self._exported = {one.n: one.hash for one in exported if one.chain == chain.value and one.n > 0}
+        # All that were exported for a number: a rewritten chain is exported again and must not hide what it replaced.
+        self._exported: defaultdict[int, set[str]] = defaultdict(set)
+        for one in exported:
+            if one.chain == chain.value and one.n > 0:
+                self._exported[one.n].add(one.hash)
 
     def run(self, session: Session) -> Iterator[Finding]:
         """Yield what is wrong with the chain and, row by row, with what its rows say."""
         for row in _rows(session, _CHAINS[self.chain]):
             place = f"{self.chain.value} {row['seq']}"
+            if "hash" not in row:
+                yield Finding("chain", place, "holds what can't be read")
+                self.n, self.hash = row["seq"], ""
+                continue
             if row["seq"] != self.n + 1:
                 yield Finding("chain", place, f"follows number {self.n}: a row is missing or was inserted")
             if row["prev_hash"] != self.hash:
                 yield Finding("chain", place, "does not name the hash of the row before it")
-            if hash_of(row) != row["hash"]:
+            if not _fits(row):
                 yield Finding("chain", place, "is not what was written: its hash does not fit its content")
-            if self._exported.pop(row["seq"], row["hash"]) != row["hash"]:
+            if self._exported.pop(row["seq"], set()) - {row["hash"]}:
                 yield Finding("head", place, "has another hash than the head that was exported")
             if self.chain is Chain.ENTRIES:
-                yield from _entry(row, place)
+                yield from _carried_out("chain", _entry(row, place))
             self.n, self.hash = row["seq"], row["hash"]
         if head(session, self.chain) != (self.n, self.hash):
             yield Finding("head", self.chain.value, "does not end where the stored head says")
@@ -96,16 +127,45 @@ class _Walk:
             yield Finding("head", f"{self.chain.value} {n}", "was exported and is gone: the tail was dropped")
 
 
+def _fits(row: Mapping[str, Any]) -> bool:
+    try:
+        return bool(hash_of(row) == row["hash"])
+    except TypeError:
+        # It holds what has no canonical form, so it was never hashed.
+        return False
+
+
 def _rows(session: Session, model: type[SQLModel]) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a chain in their order; of one that can't be read its number only."""
     table: Table = model.__table__  # type: ignore[attr-defined]
     last = -(2**62)
     while True:
-        query = table.select().where(table.c.seq > last).order_by(table.c.seq).limit(_ROWS_AT_ONCE)
-        found = session.connection().execute(query).mappings().all()
-        yield from (dict(row) for row in found)
-        if len(found) < _ROWS_AT_ONCE:
+        numbers = select(table.c.seq).where(table.c.seq > last).order_by(table.c.seq).limit(_ROWS_AT_ONCE)
+        found = session.connection().execute(numbers).scalars().all()
+        if not found:
             return
-        last = found[-1]["seq"]
+        first, last = found[0], found[-1]
+        try:
+            yield from _read(session, table, first, last)
+        except Exception as error:
+            if not _is_unreadable(error):
+                raise
+            for number in found:
+                yield from _alone(session, table, number)
+
+
+def _read(session: Session, table: Table, first: int, last: int) -> list[dict[str, Any]]:
+    query = table.select().where(table.c.seq.between(first, last)).order_by(table.c.seq)
+    return [dict(row) for row in session.connection().execute(query).mappings()]
+
+
+def _alone(session: Session, table: Table, number: int) -> list[dict[str, Any]]:
+    try:
+        return _read(session, table, number, number)
+    except Exception as error:
+        if not _is_unreadable(error):
+            raise
+        return [{"seq": number}]
 
 
 def _entry(row: Mapping[str, Any], place: str) -> Iterator[Finding]:
@@ -122,6 +182,7 @@ def _steps(session: Session) -> Iterator[Finding]:
     """Every entry's steps follow each other, and a reversal equals what it reverses."""
     query = select(Step.entry_id, Step.version, Step.state).order_by(col(Step.entry_id), col(Step.version))
     reversals = set(session.exec(select(Entry.id).where(Entry.kind == EntryKind.REVERSAL.value)).all())
+    unstepped = set(session.exec(select(Entry.id).where(col(Entry.kpi).in_(RECOGNISED_KPIS))).all())
     last: tuple[str, int, State | None] = ("", 0, None)
     for entry_id, version, name in session.execute(query).all():
         before = last if last[0] == entry_id else (entry_id, 0, None)
@@ -130,19 +191,19 @@ def _steps(session: Session) -> Iterator[Finding]:
         if version != before[1] + 1 or not follows:
             yield Finding("steps", f"entry {entry_id}", f"step {version} ({state}) can't follow {before[2]}")
         last = (entry_id, version, state)
+        unstepped.discard(entry_id)
+    for entry_id in sorted(unstepped):
+        yield Finding("steps", f"entry {entry_id}", "has no step: nothing says where it stands")
     yield from _reversals(session)
 
 
 def _reversals(session: Session) -> Iterator[Finding]:
-    fact, reversal = Entry.__table__.alias(), Entry.__table__.alias()  # type: ignore[attr-defined]
-    pairs = session.connection().execute(
-        fact.join(reversal, reversal.c.reverses == fact.c.id)
-        .select()
-        .with_only_columns(fact.c.id, fact.c.amount, reversal.c.amount, fact.c.kpi, reversal.c.kpi)
-    )
-    for entry_id, amount, reversed_amount, kpi, reversed_kpi in pairs:
-        if (amount, kpi) != (reversed_amount, reversed_kpi):
-            yield Finding("reversal", f"entry {entry_id}", "was reversed by another amount or figure")
+    fact = aliased(Entry)
+    same = (col(Entry.amount) == col(fact.amount)) & (col(Entry.kpi) == col(fact.kpi))
+    query = select(Entry.reverses, same, Entry.shares, fact.shares).join(fact, col(Entry.reverses) == col(fact.id))
+    for entry_id, is_same, shares, reversed_shares in session.execute(query).all():
+        if not is_same or shares != reversed_shares:
+            yield Finding("reversal", f"entry {entry_id}", "was reversed by another amount, figure or shares")
 
 
 def _keys(session: Session) -> Iterator[Finding]:

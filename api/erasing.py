@@ -1,0 +1,167 @@
+"""Erasing a person for good: rows, ways in, stored answers, and the bytes that a database leaves lying about.
+
+In: whom to erase and why. Out: an erasure on record, in the database and in a
+file beside it, and files in which the name is no more. It exists because a
+changed row is not yet a forgotten one: the old text stays in SQLite's log and
+free pages, in PostgreSQL's dead rows and statistics, in older generations of
+the index. The file, which holds ids only, is what is repeated after an older
+copy of the database was restored.
+
+What is left to whoever runs the machine: copies made before, PostgreSQL's own
+write-ahead log and its archive, and disks that keep what was overwritten.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+from sqlalchemy import Engine, delete, select, update
+from sqlmodel import Session, col
+
+from api.credentials import ApiKey, Password, end_sessions
+from api.idempotency import IdempotentReply
+from indexer.database import DEADLINE_S, BusyError, open_engine, writing
+from indexer.file_lock import exclusive
+from indexer.generation import forget_older
+from indexer.records import Lab
+from indexer.settings import Settings
+from matcher.erasure import TOMBSTONE, ErasedKind, Erasure, erase, repeat
+from matcher.ledger.persons import Person
+from matcher.people import Account
+
+FILE = "erasures.jsonl"
+_REWRITTEN = ("account", "api_key", "evidence", "idempotent_reply", "lab", "ledger_person", "password", "pg_statistic")
+
+
+def erase_for_good(settings: Settings, *, kind: ErasedKind, subject: str, reason: str, by: str) -> Erasure:
+    """Erase somebody: rows and ways in, then the files. A researcher is gone from the index after the next re-index.
+
+    Raises:
+        ErasureError: no reason is given, or there is nobody of this id.
+        BusyError: readers kept the files from being cleaned; the rows are erased, so ask again for the files.
+    """
+    now = datetime.now(UTC)
+    with _opened(settings) as engine:
+        with writing(engine) as session:
+            said = _said(session, kind, subject)
+            erasure = erase(session, kind=kind, subject=subject, reason=reason, by=by, now=now)
+            _end_ways_in(session, kind, subject, now)
+            _forget_answers(session, said)
+            session.refresh(erasure)
+            session.expunge(erasure)
+        _note(settings.home / FILE, erasure)
+        clean(engine)
+    return erasure
+
+
+def repeat_erasures(settings: Settings) -> int:
+    """Carry out again what the file beside the database lists, after an older copy was restored; return how many."""
+    path, now = settings.home / FILE, datetime.now(UTC)
+    lines = path.read_bytes().splitlines() if path.exists() else []
+    listed = [Erasure(**{**orjson.loads(line), "at": now}) for line in lines]
+    with _opened(settings) as engine:
+        with writing(engine) as session:
+            said = [text for one in listed for text in _said(session, ErasedKind(one.kind), one.subject)]
+            done = repeat(session, listed, now=now)
+            for one in listed:
+                _end_ways_in(session, ErasedKind(one.kind), one.subject, now)
+            _forget_answers(session, said)
+        clean(engine)
+    return done
+
+
+def forget_index_texts(settings: Settings) -> int:
+    """Delete the index generations before the current one; to be called after a re-index."""
+    return forget_older(settings.index_path)
+
+
+def clean(engine: Engine) -> None:
+    """Rewrite what held erased texts, so that no byte of them stays in the database's files.
+
+    Raises:
+        BusyError: somebody read or wrote all the time.
+    """
+    if engine.dialect.name == "sqlite":
+        _clean_sqlite(engine)
+        return
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        for table in _REWRITTEN:
+            # Dead rows go with the old file; the statistics on columns keep their commonest values.
+            if table != "pg_statistic":
+                connection.exec_driver_sql(f"ANALYZE {table}")
+            connection.exec_driver_sql(f"VACUUM FULL {table}")
+
+
+def _clean_sqlite(engine: Engine) -> None:
+    """Rebuild the file, and write all of its log back into it and empty the log, as soon as no reader needs it."""
+    pooled = engine.raw_connection()
+    until = time.monotonic() + DEADLINE_S
+    try:
+        driver: Any = pooled.driver_connection
+        driver.execute("PRAGMA query_only=0")
+        driver.execute("VACUUM")
+        while driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+            if time.monotonic() > until:
+                raise BusyError("readers kept the write-ahead log from being emptied")
+            time.sleep(0.05)
+    finally:
+        pooled.close()
+
+
+@contextmanager
+def _opened(settings: Settings) -> Iterator[Engine]:
+    engine = open_engine(settings)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+def _said(session: Session, kind: ErasedKind, subject: str) -> list[str]:
+    """Return the texts that name somebody, as long as they are there."""
+    columns: dict[ErasedKind, tuple[Any, tuple[Any, ...]]] = {
+        ErasedKind.PERSON: (col(Person.pseudonym), (col(Person.name), col(Person.contact))),
+        ErasedKind.ACCOUNT: (col(Account.id), (col(Account.name), col(Account.email))),
+        ErasedKind.RESEARCHER: (col(Lab.id), (col(Lab.pi),)),
+    }
+    key, wanted = columns[kind]
+    found = session.execute(select(*wanted).where(key == subject)).first() or ()
+    return [text for text in found if text and text != TOMBSTONE]
+
+
+def _end_ways_in(session: Session, kind: ErasedKind, subject: str, now: datetime) -> None:
+    if kind is not ErasedKind.ACCOUNT:
+        return
+    end_sessions(session, account_id=subject, now=now)
+    run = session.connection().execute
+    run(delete(Password).where(col(Password.account_id) == subject))
+    keys = update(ApiKey).where(col(ApiKey.account_id) == subject)
+    run(keys.where(col(ApiKey.revoked_at).is_(None)).values(revoked_at=now))
+    # What a key is for is written by its owner, and may name one.
+    run(keys.values(name=TOMBSTONE))
+    run(delete(IdempotentReply).where(col(IdempotentReply.account_id) == subject))
+
+
+def _forget_answers(session: Session, said: list[str]) -> None:
+    """Delete stored answers that name somebody; who repeats such a request is answered anew."""
+    needles = [text.encode() for text in said]
+    account, key, body = col(IdempotentReply.account_id), col(IdempotentReply.key), col(IdempotentReply.body)
+    answers = session.execute(select(account, key, body)).all() if needles else ()
+    for by, known_as, said_then in answers:
+        if any(needle in said_then for needle in needles):
+            session.connection().execute(delete(IdempotentReply).where(account == by, key == known_as))
+
+
+def _note(path: Path, erasure: Erasure) -> None:
+    line = orjson.dumps(erasure.model_dump(mode="json", exclude={"id"})) + b"\n"
+    with exclusive(path.with_name(path.name + ".lock")), path.open("ab") as file:
+        file.write(line)
+        file.flush()
+        os.fsync(file.fileno())

@@ -1,0 +1,155 @@
+"""Forgetting a person: name and contact go, everything that was counted stays.
+
+In: whom, why, and who carries it out. Out: rows without the person, and a row
+that says that somebody was erased, by number and not by name. It exists as the
+one place that knows where the product holds people: those who were trained or
+found a job (`matcher.ledger.persons`), those who sign in (`matcher.people`) and
+the researchers whom a lab's record names. What is written down of an erasure is
+enough to repeat it on a database that was restored from an older copy.
+
+The rows are one half of it: `api.erasing` ends what lets an account in, and sees
+to it that no page of the database's files still holds the old text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import CheckConstraint
+from sqlmodel import Field, Session, SQLModel, col, select
+
+from indexer.changes import note_changes
+from indexer.instants import Instant
+from indexer.records import Evidence, Lab
+from indexer.vocabulary import Kind
+from matcher.ledger import persons
+from matcher.people import Account, active_grants, revoke, set_disabled
+
+TOMBSTONE = "erased"
+"""Stands where a name stood."""
+
+
+class ErasedKind(StrEnum):
+    """Who was erased: somebody trained or employed, somebody who signs in, or the researcher of a lab."""
+
+    PERSON = "person"
+    ACCOUNT = "account"
+    RESEARCHER = "researcher"
+
+
+_KINDS = ", ".join(f"'{kind.value}'" for kind in ErasedKind)
+
+
+class ErasureError(ValueError):
+    """Nobody can be erased as asked; `field` is to blame."""
+
+    def __init__(self, message: str, field: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class Erasure(SQLModel, table=True):
+    """That somebody was erased: a pseudonym, or the id of an account or lab. Never updated, never deleted."""
+
+    __tablename__ = "erasure"
+    __table_args__ = (
+        CheckConstraint(f"kind IN ({_KINDS})", name="kind_known"),
+        CheckConstraint("length(reason) > 0", name="for_a_reason"),
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    kind: str
+    subject: str
+    reason: str
+    by: str
+    at: datetime = Field(sa_type=Instant)
+
+
+def erase(session: Session, *, kind: ErasedKind, subject: str, reason: str, by: str, now: datetime) -> Erasure:
+    """Forget somebody and write down that it was done; the caller commits.
+
+    Args:
+        session: its transaction holds all writes.
+        kind: what `subject` names.
+        subject: a pseudonym of the ledger, or the id of an account or a lab.
+        reason: why, without the name.
+        by: who carries it out.
+        now: the moment.
+
+    Raises:
+        ErasureError: no reason is given, or there is nobody of this id.
+    """
+    if not reason.strip():
+        raise ErasureError("say why, without the name", "reason")
+    if not _forget(session, kind, subject, by=by, now=now):
+        raise ErasureError(f"there is no {kind.value} {subject!r}", "subject")
+    erasure = Erasure(kind=kind.value, subject=subject, reason=reason.strip(), by=by, at=now)
+    session.add(erasure)
+    session.flush()
+    return erasure
+
+
+def repeat(session: Session, erasures: Iterable[Erasure], *, now: datetime) -> int:
+    """Carry erasures out again on a database that may hold the people anew; return how many had somebody to forget."""
+    return sum(_forget(session, ErasedKind(one.kind), one.subject, by=one.by, now=now) for one in erasures)
+
+
+def _forget(session: Session, kind: ErasedKind, subject: str, *, by: str, now: datetime) -> bool:
+    if kind is ErasedKind.PERSON:
+        if session.get(persons.Person, subject) is None:
+            return False
+        persons.erase(session, pseudonym=subject, by=by, now=now)
+        return True
+    return (_account if kind is ErasedKind.ACCOUNT else _researcher)(session, subject, by, now)
+
+
+def _account(session: Session, account_id: str, by: str, now: datetime) -> bool:
+    account = session.get(Account, account_id, with_for_update=True)
+    if account is None:
+        return False
+    # The id stays, since decisions name it; the address is none that mail could reach.
+    account.name, account.email = TOMBSTONE, f"{account_id}@erased.invalid"
+    session.add(account)
+    for held in active_grants(session, account_id):
+        revoke(session, grant_id=held.id or 0, by=by, now=now)
+    set_disabled(session, account_id=account_id, disabled=True, now=now)
+    return True
+
+
+def _researcher(session: Session, lab_id: str, _by: str, _now: datetime) -> bool:
+    """Take the researcher's name from the lab, and from every text of its record that repeats it."""
+    lab = session.get(Lab, lab_id, with_for_update=True)
+    if lab is None:
+        return False
+    name = lab.pi.strip()
+    evidence = session.exec(select(Evidence).where(Evidence.lab_id == lab_id)).all()
+    for record in (lab, *evidence):
+        # A name of one character is part of too many words.
+        for column, value in _texts(record) if len(name) > 1 else ():
+            setattr(record, column, _freed(value, name))
+        session.add(record)
+    lab.pi = ""
+    note_changes(session, Kind.LABS, [lab_id])
+    session.flush()
+    return True
+
+
+def _texts(record: SQLModel) -> list[tuple[str, Any]]:
+    """Return what people wrote in a record, by column: texts and lists of them, but no id and no code."""
+    values = record.model_dump()
+    coded = {"id", "lab_id", "school", "kind", "fields", "offers", "languages", "links"}
+    return [(name, value) for name, value in values.items() if name not in coded and isinstance(value, str | list)]
+
+
+def _freed(value: Any, name: str) -> Any:
+    if isinstance(value, str):
+        return value.replace(name, TOMBSTONE)
+    return [_freed(item, name) for item in value]
+
+
+def erasures(session: Session) -> list[Erasure]:
+    """Return all erasures, oldest first."""
+    return list(session.exec(select(Erasure).order_by(col(Erasure.id))).all())

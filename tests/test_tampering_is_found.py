@@ -1,0 +1,243 @@
+# ruff: noqa: S608 (the SQL of these tests is put together from names of their own)
+"""Who owns the database can change any cell of the ledger, and `verify` finds it; exported heads find the rest."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import Session
+
+from indexer.database import reading, writing
+from indexer.settings import Settings
+from matcher.ledger.chain import Chain, hash_of
+from matcher.ledger.closing import move_close, second_close
+from matcher.ledger.entries import LedgerError
+from matcher.ledger.evidence import keep, path_of
+from matcher.ledger.heads import ExportedHead, export_heads, read_heads
+from matcher.ledger.recognition import refuse
+from matcher.ledger.reporting import report
+from matcher.ledger.reversals import move_reversal, second_reversal
+from matcher.ledger.verification import Finding, verify
+from tests.ledger_world import NOON, LedgerWorld, build_ledger_world, money, recognised
+from tests.tampering import (
+    CHAINS,
+    ENTRIES,
+    STEPS,
+    attempt,
+    drop_tail,
+    other,
+    owning,
+    rewrite,
+    rows_of,
+    set_cell,
+    set_head,
+)
+
+N_ROWS = 50
+STEP_ROWS = 12
+APRIL = datetime(2019, 4, 3, 4, 0, tzinfo=UTC)
+
+
+def _given(number: int, day: date) -> Any:
+    details = {"contract": f"C-{number}", "payer": f"{number} {'甲乙丙丁戊己庚辛'[number % 8] * (number + 2)}"}
+    shares = {"al-a": 10_000} if number % 2 else {"al-a": 2_500, "al-b": 7_500}
+    return money(f"money-{number:04}", details=details, occurred_on=day, amount=1_000 + number, shares=shares)
+
+
+@pytest.fixture
+def ledger(engine: Engine, settings: Settings) -> Engine:
+    """A ledger of more than 50 entries, some recognised, one refused, one reversed, a quarter closed, files kept."""
+    world: LedgerWorld = build_ledger_world(engine)
+    people = world.people
+    proof = [{"sha256": keep(settings.home, b"contract"), "name": "合約"}]
+    with writing(engine) as session:
+        for number in range(10):
+            recognised(session, world, replace(_given(number, date(2019, 2, 3)), evidence=proof), APRIL)
+        motion = move_close(session, period="2019Q1", reason="季結", by=people["office"], now=APRIL)
+        second_close(session, motion_id=motion.id or 0, by=people["second_office"], now=APRIL)
+        for number in range(10, 15):
+            recognised(session, world, _given(number, date(2019, 5, 3)))
+        motion = move_reversal(session, entry_id="money-0011", reason="誤植", by=people["office"], now=NOON)
+        second_reversal(session, motion_id=motion.id or 0, by=people["second_office"], now=NOON)
+        for number in range(15, N_ROWS + 2):
+            report(session, _given(number, date(2019, 2 if number % 3 else 5, 3)), by=people["reporter"], now=NOON)
+        refuse(session, entry_id="money-0020", reason="重複", by=people["committee"], now=NOON)
+        for number in (60, 61):
+            report(session, _given(number, date(2019, 5, 4)), by=people["reporter"], now=NOON)
+        assert verify(session, home=settings.home).findings == []
+    return engine
+
+
+def _found(session: Session, **more: Any) -> list[Finding]:
+    session.expunge_all()
+    return list(verify(session, **more).findings)
+
+
+def test_every_changed_cell_is_found(ledger: Engine, capsys: pytest.CaptureFixture[str]) -> None:
+    tried, missed = 0, []
+    with owning(ledger) as session:
+        assert _found(session) == []
+        for table, n_rows in ((ENTRIES, N_ROWS), (STEPS, STEP_ROWS)):
+            for row in rows_of(session, table)[:n_rows]:
+                for column, value in row.items():
+                    with attempt(session):
+                        set_cell(session, table, row["seq"], column, other(column, value))
+                        tried += 1
+                        if not _found(session):
+                            missed.append(f"{table.name} {row['seq']} {column}")
+        assert _found(session) == []
+    assert missed == []
+    with capsys.disabled():
+        print(f"\n{ledger.dialect.name}: {tried} cells changed one at a time, {tried - len(missed)} found")
+
+
+def test_cells_that_no_program_of_ours_writes_are_found_too(ledger: Engine) -> None:
+    """SQLite keeps anything in any cell, PostgreSQL any JSON: finding it must not make the search fail."""
+    if ledger.dialect.name == "sqlite":
+        strange = ["NULL", "'garbage'", "x'00ff'", "CAST(x'ff41' AS TEXT)", "9e99", "''", "'[1]'", '\'{"al-a": "x"}\'']
+        columns = [(table.name, cell.name) for table in CHAINS.values() for cell in table.columns if cell.name != "seq"]
+        shown = 'hex("{}")'
+    else:
+        strange = ["'null'", "'[1]'", "'1'", '\'{"al-a": "x"}\'', "'[{\"sha256\": 7}]'", "'[{}]'"]
+        columns = [("ledger_entry", cell) for cell in ("shares", "details", "evidence")] + [("ledger_step", "evidence")]
+        shown = 'CAST("{}" AS text)'
+    tried, missed = 0, []
+    with owning(ledger) as session:
+        run = session.connection().exec_driver_sql
+        for (table, column), value in product(columns, strange):
+            look = f"SELECT {shown.format(column)} FROM {table} WHERE seq = 3"
+            with attempt(session), suppress(IntegrityError):
+                before = run(look).scalar()
+                # SQLite refuses NULL where none may be, whoever asks; that cell stays as it is.
+                run(f'UPDATE {table} SET "{column}" = {value} WHERE seq = 3')
+                if run(look).scalar() == before:
+                    continue
+                tried += 1
+                if not _found(session):
+                    missed.append(f"{table} {column} {value}")
+    assert missed == []
+    assert tried > 20
+
+
+def test_rows_swapped_removed_inserted_or_doubled_are_found(ledger: Engine) -> None:
+    with owning(ledger) as session:
+        for table in CHAINS.values():
+            rows = rows_of(session, table)
+            with attempt(session):
+                for before, after in ((4, 900), (5, 4), (900, 5)):
+                    session.connection().execute(table.update().where(table.c.seq == before).values(seq=after))
+                assert _found(session) != []
+            with attempt(session):
+                session.connection().execute(table.delete().where(table.c.seq == 4))
+                assert _found(session) != []
+            for seq in (0, len(rows) + 1, 900):
+                with attempt(session):
+                    again = {**rows[3], "seq": seq} | ({"id": "money-x"} if table is ENTRIES else {"version": 90})
+                    session.connection().execute(
+                        table.insert(), {**again, "state": "reversed"} if "state" in again else again
+                    )
+                    assert _found(session) != [], seq
+
+
+def test_a_row_added_with_hash_and_head_has_no_steps_and_no_key(ledger: Engine) -> None:
+    with owning(ledger) as session, attempt(session):
+        last = rows_of(session, ENTRIES)[-1]
+        row = {**last, "seq": last["seq"] + 1, "id": "money-x", "natural_key": '["cx",1]', "prev_hash": last["hash"]}
+        row["details"] = {**row["details"], "contract": "C-x"}
+        row["hash"] = hash_of(row)
+        session.connection().execute(ENTRIES.insert(), row)
+        set_head(session, Chain.ENTRIES, row["seq"], row["hash"])
+        assert sorted({finding.check for finding in _found(session)}) == ["key", "steps"]
+
+
+@pytest.fixture
+def exported(ledger: Engine, tmp_path: Path) -> list[ExportedHead]:
+    with reading(ledger) as session:
+        export_heads(session, tmp_path / "heads.jsonl", NOON)
+    return read_heads(tmp_path / "heads.jsonl")
+
+
+def test_a_dropped_tail_is_found_by_the_exported_heads_only(ledger: Engine, exported: list[ExportedHead]) -> None:
+    with owning(ledger) as session:
+        assert _found(session, exported=exported) == []
+        with attempt(session):
+            drop_tail(session, 2)
+            # The control: everything that is left fits together.
+            assert _found(session) == []
+            found = _found(session, exported=exported)
+            assert [(one.check, "tail was dropped" in one.message) for one in found] == [("head", True)] * 2
+
+
+def test_a_chain_rewritten_from_end_to_end_is_found_by_the_exported_heads_only(
+    ledger: Engine, exported: list[ExportedHead], tmp_path: Path
+) -> None:
+    with owning(ledger) as session, attempt(session):
+        set_cell(session, ENTRIES, 40, "amount", 77_000_000)
+        rewrite(session)
+        assert _found(session) == []
+        assert {finding.check for finding in _found(session, exported=exported)} == {"head"}
+        # The next export writes the new heads beside the old ones; that hides nothing.
+        export_heads(session, tmp_path / "heads.jsonl", NOON)
+        both = read_heads(tmp_path / "heads.jsonl")
+        assert len(both) == 3
+        assert {finding.check for finding in _found(session, exported=both)} == {"head"}
+        # The control: who has the new heads only sees nothing.
+        assert _found(session, exported=[one for one in both if one not in exported]) == []
+
+
+def test_a_changed_file_of_heads_is_found(ledger: Engine, exported: list[ExportedHead], tmp_path: Path) -> None:
+    path = tmp_path / "heads.jsonl"
+    whole = path.read_bytes()
+    first = orjson.loads(whole.splitlines()[0])
+    with reading(ledger) as session:
+        for changed in ({"hash": "0" * 64}, {"n": first["n"] - 1}, {"n": first["n"] + 1}):
+            path.write_bytes(orjson.dumps({**first, **changed}) + b"\n")
+            assert {finding.check for finding in _found(session, exported=read_heads(path))} == {"head"}, changed
+        strange: tuple[dict[str, Any], ...] = ({"chain": "x"}, {"n": "52"}, {"n": -1}, {"hash": "abc"}, {"more": 1})
+        for changed in strange:
+            path.write_bytes(orjson.dumps({**first, **changed}) + b"\n")
+            with pytest.raises(LedgerError, match=r"heads.jsonl:1 is not an exported head"):
+                read_heads(path)
+        # What nothing can find is a line that is gone: what is left is true. Copies are kept elsewhere for that.
+        path.write_bytes(whole.splitlines()[1] + b"\n")
+        assert _found(session, exported=read_heads(path)) == []
+    assert len(exported) == 2
+
+
+def test_an_exchanged_or_missing_file_of_evidence_is_found(ledger: Engine, settings: Settings) -> None:
+    path = next(path for path in (settings.home / "evidence").rglob("*") if path.is_file())
+    content = path.read_bytes()
+    assert path == path_of(settings.home, path.name)
+    with reading(ledger) as session:
+        path.write_bytes(content + b" and more")
+        assert [(one.check, one.place) for one in _found(session, home=settings.home)] == [("evidence", path.name)]
+        path.unlink()
+        assert [(one.check, one.place) for one in _found(session, home=settings.home)] == [("evidence", path.name)]
+        path.write_bytes(content)
+        assert _found(session, home=settings.home) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE ledger_period_close SET totals = '{}'",
+        "UPDATE ledger_period_close SET entries_hash = replace(entries_hash, substr(entries_hash, 1, 1), 'z')",
+        "DELETE FROM ledger_live_fact WHERE entry_id = 'money-0001'",
+        "INSERT INTO ledger_live_fact VALUES ('L', 'free', 'money-0020')",
+        "UPDATE ledger_head SET n = n + 1 WHERE chain = 'steps'",
+        "DELETE FROM ledger_step WHERE entry_id = 'money-0061'",
+    ],
+)
+def test_what_stands_beside_the_chains_is_compared_too(ledger: Engine, change: str) -> None:
+    with owning(ledger) as session, attempt(session):
+        session.connection().execute(text(change))
+        assert _found(session) != []

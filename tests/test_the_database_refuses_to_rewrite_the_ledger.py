@@ -1,0 +1,228 @@
+# ruff: noqa: S608 (the SQL of these tests is put together from names of their own)
+"""Whoever comes to the database by another door can't rewrite what was decided: it refuses, not the program."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, inspect
+
+from api.break_glass import note_read
+from indexer.database import writing
+from indexer.importing import import_rows
+from matcher.cases import Stage, move_case
+from matcher.decisions import Verdict, decide
+from matcher.erasure import ErasedKind, erase
+from matcher.ledger.acceptances import AcceptanceLedger
+from matcher.ledger.closing import move_close, second_close
+from matcher.ledger.configuration import change, default
+from matcher.ledger.reporting import report
+from matcher.ledger.reversals import move_reversal, second_reversal
+from matcher.ledger.rules import RecognitionRules
+from matcher.ledger.school_totals import supply
+from matcher.people import add_account
+from tests.deciding import MORNING, build_world
+from tests.ledger_world import LedgerWorld, money, recognised
+from tests.raw_sql import copied, raw, refusal, triggers_of, without
+
+APPEND_ONLY = (
+    "break_glass_read",
+    "case_step",
+    "configuration_version",
+    "decision",
+    "erasure",
+    "ledger_entry",
+    "ledger_motion",
+    "ledger_motion_end",
+    "ledger_period_close",
+    "ledger_similarity",
+    "ledger_step",
+    "need_step",
+    "proposal",
+    "school_total",
+)
+KEPT = ("ledger_head", "ledger_live_fact")
+"""Tables that change, but only in one direction."""
+APRIL = datetime(2019, 4, 3, 4, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def full(engine: Engine) -> Engine:
+    """A database with a row in every append-only table; 2019Q1 is closed, entry `money-0003` is live."""
+    world = build_world(engine)
+    people = {**world.people, "reporter": world.people["expert"]}
+    with writing(engine) as session:
+        people["second"] = add_account(session, email="second@example.org", name="二", now=MORNING).id
+        decide(
+            session,
+            pairing_id=world.pairing_id,
+            proposal_id=world.proposal_id,
+            verdict=Verdict.ACCEPT,
+            by=people["expert"],
+            alliance_id="al-a",
+            now=MORNING,
+            ledger=AcceptanceLedger(),
+        )
+        move_case(session, case_id=1, stage=Stage.INTRODUCED, by=people["expert"], now=MORNING)
+        note_read(session, need_id="n-1", account_id=people["office"], reason="申訴", now=MORNING)
+        import_rows(session, "schools", [{"id": "sc-1", "name": "一號大學"}])
+        more = {"school_id": "sc-1", "amount_ntd": 1, "source": "校務", "by": people["office"], "now": MORNING}
+        supply(session, year=2019, **more)
+        change(session, default(RecognitionRules), reason="確認", by=people["office"], now=MORNING)
+        ledger = LedgerWorld(people)
+        early = {"occurred_on": date(2019, 2, 1)}
+        recognised(session, ledger, money("money-0001", **early), APRIL)
+        entry = recognised(session, ledger, money("money-0002", details={"instalment": 2}, **early), APRIL)
+        motion = move_reversal(session, entry_id=entry.id, reason="誤植", by=people["office"], now=APRIL)
+        second_reversal(session, motion_id=motion.id or 0, by=people["second"], now=APRIL)
+        motion = move_close(session, period="2019Q1", reason="季結", by=people["office"], now=APRIL)
+        second_close(session, motion_id=motion.id or 0, by=people["second"], now=APRIL)
+        report(session, money("money-0003", details={"contract": "C-2"}), by=people["expert"], now=MORNING)
+        report(session, money("money-0004", details={"contract": "C-3"}), by=people["expert"], now=MORNING)
+        erase(session, kind=ErasedKind.ACCOUNT, subject=people["job"], reason="本人要求", by="office", now=MORNING)
+    return engine
+
+
+def rewriting(engine: Engine, table: str) -> dict[str, str]:
+    """Return every way to change what a table says, by name."""
+    keys = inspect(engine).get_pk_constraint(table)["constrained_columns"]
+    first, key = keys[0], ", ".join(keys)
+    ways = {
+        "update": f"UPDATE {table} SET {first} = {first}",
+        "delete": f"DELETE FROM {table}",
+        "upsert": f"INSERT INTO {table} SELECT * FROM {table} WHERE true LIMIT 1 "
+        f"ON CONFLICT ({key}) DO UPDATE SET {first} = excluded.{first}",
+    }
+    if engine.dialect.name == "sqlite":
+        ways["replace"] = f"INSERT OR REPLACE INTO {table} SELECT * FROM {table} LIMIT 1"
+        ways["update or replace"] = f"UPDATE OR REPLACE {table} SET {first} = {first}"
+    else:
+        ways["truncate"] = f"TRUNCATE {table} CASCADE"
+        ways["merge"] = f"MERGE INTO {table} t USING {table} s ON t.{first} = s.{first} WHEN MATCHED THEN DELETE"
+    return ways
+
+
+def test_no_row_of_a_fact_is_changed_or_removed(full: Engine) -> None:
+    guarded = {
+        name
+        for name in inspect(full).get_table_names()
+        if any("append_only" in trigger or "no_update" in trigger for trigger in triggers_of(full, name))
+    }
+    assert guarded == set(APPEND_ONLY)
+    with raw(full) as driver:
+        for table in APPEND_ONLY:
+            count = driver.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+            assert count > 0, f"{table} is empty: nothing was tried"
+            refused = {way: refusal(driver, statement) for way, statement in rewriting(full, table).items()}
+            assert {way: said for way, said in refused.items() if said is None} == {}, table
+            ours = ("append-only", "is a chain", "closed in their order")
+            assert all(any(words in str(said) for words in ours) for said in refused.values()), refused
+
+
+def test_without_its_triggers_every_one_of_these_statements_goes_through(full: Engine) -> None:
+    """The control: it was the triggers that refused them, and the statements are right."""
+    if full.dialect.name == "sqlite":
+        with full.connect() as connection:
+            connection.connection.driver_connection.execute("PRAGMA foreign_keys=OFF")  # type: ignore[union-attr]
+    for table in APPEND_ONLY:
+        with raw(full) as driver:
+            ways = rewriting(full, table)
+            if full.dialect.name != "sqlite":
+                for other in (*APPEND_ONLY, *KEPT):
+                    without(full, driver, other)
+            else:
+                without(full, driver, table)
+            assert {way: refusal(driver, statement) for way, statement in ways.items()} == dict.fromkeys(ways), table
+
+
+def test_heads_and_keys_go_one_way_only(full: Engine) -> None:
+    statements = {
+        "a head moved back": "UPDATE ledger_head SET n = n - 1",
+        "a head given another chain": "UPDATE ledger_head SET chain = chain || 'x'",
+        "a head removed": "DELETE FROM ledger_head",
+        "a key set free before its end": "DELETE FROM ledger_live_fact WHERE entry_id = 'money-0003'",
+        "a key handed on": "UPDATE ledger_live_fact SET entry_id = 'money-0002' WHERE entry_id = 'money-0003'",
+        "a key of another entry": "INSERT INTO ledger_live_fact VALUES ('L', 'other', 'money-0002')",
+        "a second entry with a key": copied(full, "ledger_live_fact", "entry_id = 'money-0003'", entry_id="money-0004"),
+    }
+    if full.dialect.name == "sqlite":
+        statements["a head replaced"] = "INSERT OR REPLACE INTO ledger_head SELECT chain, 0, hash FROM ledger_head"
+    else:
+        statements |= {f"all of {table}": f"TRUNCATE {table}" for table in KEPT}
+    with raw(full) as driver:
+        assert [name for name, statement in statements.items() if refusal(driver, statement) is None] == []
+        # The control: what the product itself does goes through by the same door.
+        assert refusal(driver, "UPDATE ledger_head SET n = n + 1") is None
+    with raw(full) as driver:
+        for table in KEPT:
+            without(full, driver, table)
+        without(full, driver, "ledger_entry")
+        kept = {name: refusal(driver, statement) for name, statement in statements.items()}
+        # What is left is refused by the primary key.
+        assert [name for name, said in kept.items() if said is not None] == ["a second entry with a key"]
+
+
+LAST = "seq = (SELECT max(seq) FROM ledger_entry)"
+NEXT: dict[str, Any] = {"id": "raw-0001", "kind": "fact", "reverses": None, "natural_key": "raw"}
+
+
+def _next_entry(engine: Engine, **changed: Any) -> str:
+    """Return the statement that adds a right row at the end, but for what is changed."""
+    with raw(engine) as driver:
+        seq, last = driver.execute(f"SELECT seq, hash FROM ledger_entry WHERE {LAST}").fetchone()
+    return copied(engine, "ledger_entry", LAST, **{**NEXT, "seq": seq + 1, "prev_hash": last, **changed})
+
+
+BROKEN: dict[str, tuple[str, dict[str, Any]]] = {
+    "a gap": ("ledger_entry_in_order", {"seq": 1_000}),
+    "a number twice": ("ledger_entry_in_order", {"seq": 0}),
+    "a wrong hash before it": ("ledger_entry_in_order", {"prev_hash": "f" * 64}),
+    "shares of 9,999": ("ledger_entry_shares_whole", {"shares": {"al-a": 9_999}}),
+    "shares of 10,001": ("ledger_entry_shares_whole", {"shares": {"al-a": 10_001}}),
+    "a negative share": ("ledger_entry_shares_whole", {"shares": {"al-a": 10_001, "al-b": -1}}),
+    "a share of nothing": ("ledger_entry_shares_whole", {"shares": {"al-a": 10_000, "al-b": 0}}),
+    "half a basis point": ("ledger_entry_shares_whole", {"shares": {"al-a": 9_999.5, "al-b": 0.5}}),
+    "no shares": ("ledger_entry_shares_whole", {"shares": {}}),
+    "a closed quarter": ("ledger_entry_quarter_open", {"period": "2019Q1"}),
+    "a quarter before a closed one": ("ledger_entry_quarter_open", {"period": "2018Q3"}),
+}
+
+
+def test_no_entry_breaks_the_chain_its_shares_or_a_closed_quarter(full: Engine) -> None:
+    right = _next_entry(full)
+    for name, (trigger, changed) in BROKEN.items():
+        broken = _next_entry(full, **changed)
+        with raw(full) as driver:
+            assert refusal(driver, right) is None, name
+            assert refusal(driver, broken) is not None, name
+            without(full, driver, "ledger_entry", trigger)
+            assert refusal(driver, broken) is None, name
+
+
+CHECKED = "seq = (SELECT max(seq) FROM ledger_step WHERE entry_id = 'money-0003')"
+STEPS: dict[str, tuple[str, dict[str, Any]]] = {
+    "a gap": ("ledger_step_in_order", {"seq": 1_000}),
+    "a wrong hash before it": ("ledger_step_in_order", {"prev_hash": "f" * 64}),
+    "recognised in a closed quarter": (
+        "ledger_step_quarter_open",
+        {"state": "recognised", "period": "2019Q1", "kpi_year": 2019},
+    ),
+    "checked by the reporter": ("ledger_step_not_by_reporter", {"state": "checked", "by": "expert"}),
+}
+
+
+def test_no_step_breaks_the_chain_a_closed_quarter_or_comes_from_the_reporter(full: Engine) -> None:
+    with raw(full) as driver:
+        seq, last = driver.execute("SELECT seq, hash FROM ledger_step ORDER BY seq DESC LIMIT 1").fetchone()
+        accounts = dict(driver.execute("SELECT name, id FROM account").fetchall())
+    right = {"seq": seq + 1, "prev_hash": last, "version": 2, "by": accounts["office"], "state": "checked"}
+    for name, (trigger, changed) in STEPS.items():
+        given = {**right, **changed, "by": accounts[changed.get("by", "office")]}
+        broken = copied(full, "ledger_step", CHECKED, **given)
+        with raw(full) as driver:
+            assert refusal(driver, copied(full, "ledger_step", CHECKED, **right)) is None, name
+            assert refusal(driver, broken) is not None, name
+            without(full, driver, "ledger_step", trigger)
+            assert refusal(driver, broken) is None, name
