@@ -30,7 +30,6 @@ from matcher.ledger.rendering.wording import (
     place_of,
     said,
     shown,
-    writable,
 )
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -79,7 +78,7 @@ def _said(text: Bilingual, language: ReportLanguage) -> Markup:
     if language is not ReportLanguage.BOTH or text.zh == text.en:
         return Markup.escape(said(text, language))
     span = Markup('<span lang="{}">{}</span>')
-    return Markup(" ").join(span.format(tag, writable(part)) for tag, part in parts.items())
+    return Markup(" ").join(span.format(tag, part) for tag, part in parts.items())
 
 
 def _table(table: Table, figures: list[_Figure], language: ReportLanguage) -> dict[str, Any]:

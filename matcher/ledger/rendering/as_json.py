@@ -13,7 +13,6 @@ from typing import Any
 import orjson
 
 from matcher.ledger.document import Bilingual, Cell, ReportDocument, Table, Value
-from matcher.ledger.rendering.wording import writable
 
 
 def render_json(document: ReportDocument) -> bytes:
@@ -48,8 +47,8 @@ def _value(value: Value) -> Any:
         return _text(value)
     if isinstance(value, date):
         return value.isoformat()
-    return writable(value) if isinstance(value, str) else value
+    return value
 
 
 def _text(text: Bilingual) -> dict[str, str]:
-    return {"zh": writable(text.zh), "en": writable(text.en)}
+    return {"zh": text.zh, "en": text.en}

@@ -28,7 +28,6 @@ from matcher.ledger.rendering.wording import (
     place_of,
     said,
     shown,
-    writable,
 )
 
 TEMPLATE = Path(__file__).parent / "templates" / "report.typ"
@@ -80,7 +79,7 @@ def _table(table: Table, figures: list[dict[str, str]], language: ReportLanguage
             marks = []
             if cell.entries:
                 place = f"{title}, {place_of(table, row, number, language)}"
-                figures.append({"place": place, "entries": writable(", ".join(cell.entries))})
+                figures.append({"place": place, "entries": ", ".join(cell.entries)})
                 marks.append(str(len(figures)))
             if cell.remark is not None:
                 marks.append(f"*{remarks.setdefault(said(cell.remark, language), len(remarks) + 1)}")

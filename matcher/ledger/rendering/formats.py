@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from matcher.ledger.document import ReportDocument
 from matcher.ledger.rendering.wording import ReportLanguage
+from matcher.ledger.rendering.writable import writable_report
 
 
 class ReportFormat(StrEnum):
@@ -40,6 +41,7 @@ def render(document: ReportDocument, form: ReportFormat, language: ReportLanguag
     Raises:
         ReportTooLargeError: a workbook can't hold the report.
     """
+    document = writable_report(document)
     if form is ReportFormat.JSON:
         from matcher.ledger.rendering.as_json import render_json
 

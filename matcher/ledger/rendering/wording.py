@@ -7,7 +7,6 @@ beside those of the common era, Chinese first where both languages are wanted.
 
 from __future__ import annotations
 
-import re
 from datetime import date
 from enum import StrEnum
 
@@ -44,22 +43,14 @@ HEADS_SAY = Bilingual(
 )
 CHAINS = {"entries": Bilingual("分錄鏈", "entries"), "steps": Bilingual("步驟鏈", "steps")}
 
-# What XML can't hold, and halves of characters that no encoding can.
-_UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
-
-
-def writable(text: str) -> str:
-    """Return a text with each character that no file can hold replaced."""
-    return _UNWRITABLE.sub("\ufffd", text)
-
 
 def said(text: Bilingual, language: ReportLanguage, between: str = " ") -> str:
     """Return a text in the chosen language; in both, one after the other."""
     if language is ReportLanguage.ZH:
-        return writable(text.zh)
+        return text.zh
     if language is ReportLanguage.EN or text.zh == text.en:
-        return writable(text.en)
-    return writable(f"{text.zh}{between}{text.en}")
+        return text.en
+    return f"{text.zh}{between}{text.en}"
 
 
 def day(value: date, language: ReportLanguage) -> str:
@@ -79,7 +70,7 @@ def shown(value: Value, kind: CellKind, language: ReportLanguage) -> str:
     if isinstance(value, date):
         return day(value, language)
     if value is None or isinstance(value, str):
-        return writable(value or "")
+        return value or ""
     return _number(value, kind)
 
 
@@ -95,7 +86,7 @@ def plain(value: Value, language: ReportLanguage) -> str | int | float | date | 
     """Return a value for a cell that a program computes with: numbers and days stay what they are."""
     if isinstance(value, Bilingual):
         return said(value, language)
-    return writable(value) if isinstance(value, str) else value
+    return value
 
 
 def as_of_line(document: ReportDocument, language: ReportLanguage) -> str:
@@ -106,7 +97,7 @@ def as_of_line(document: ReportDocument, language: ReportLanguage) -> str:
 def head_line(one: ExportedHead, language: ReportLanguage) -> str:
     """Return a head of a chain as it is printed: number, hash and moment."""
     chain = CHAINS.get(one.chain, Bilingual(one.chain, one.chain))
-    return f"{said(chain, language)} {one.n}: {writable(one.hash)} ({writable(one.at)})"
+    return f"{said(chain, language)} {one.n}: {one.hash} ({one.at})"
 
 
 def place_of(table: Table, row: tuple[Cell, ...], column: int, language: ReportLanguage) -> str:
