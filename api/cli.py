@@ -14,7 +14,7 @@ from typing import Annotated, TextIO
 import typer
 from typer.core import TyperGroup
 
-from api import demo, doctor, evaluating, importing, indexing, matching, serving, users
+from api import demo, doctor, evaluating, importing, indexing, ledger_commands, matching, report_command, serving, users
 from api.refusals import refusal
 from api.screen import Language, Screen, write_document
 
@@ -68,6 +68,8 @@ app.command("evaluate")(evaluating.evaluate)
 app.command("synth")(importing.synthesise)
 app.command("doctor")(doctor.examine)
 app.command("serve")(serving.serve)
+app.command("report")(report_command.report)
+app.add_typer(ledger_commands.ledger, name="ledger")
 app.add_typer(users.user, name="user")
 
 
