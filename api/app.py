@@ -22,12 +22,29 @@ from api.asking import Limiter
 from api.event_log import RequestLog, configure_log
 from api.policy import POLICY
 from api.problems import Problem, answer, register
-from api.routes import cases, health, labs, needs, pairings, people
+from api.routes import (
+    cases,
+    entries,
+    evidence,
+    figures,
+    health,
+    labs,
+    ledger,
+    needs,
+    pairings,
+    people,
+    recognition,
+    reports,
+)
+from api.uploads import Uploads
 from indexer.database import open_engine
 from indexer.settings import Settings
+from matcher.ledger.evidence import MAX_BYTES as MAX_EVIDENCE_BYTES
 from matcher.live import LiveMatcher
 
 MAX_BODY_BYTES = 4 * 2**20
+BODY_LIMITS = {("POST", "/api/evidence"): MAX_EVIDENCE_BYTES}
+"""The routes that take more: each receives its body only after it knows who sends it, and few at a time."""
 OPEN_ROUTES = frozenset(
     {
         ("POST", "/api/session"),
@@ -75,9 +92,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.engine = engine
     app.state.live = LiveMatcher(settings, engine)
     app.state.limiter = Limiter(settings.requests_per_minute)
-    for router in (needs.router, pairings.router, cases.router, labs.router, people.router):
-        app.include_router(router)
-    app.include_router(health.router)
+    app.state.home = settings.home
+    app.state.uploads = Uploads()
+    for module in (needs, pairings, cases, labs, people, health):
+        app.include_router(module.router)
+    for module in (evidence, entries, recognition, ledger, figures, reports):
+        app.include_router(module.router)
     register(app)
     try:
         _check_policy(app)
@@ -132,10 +152,11 @@ class Guard:
             await answer(400, "bad-request", "the address has the character NUL")(scope, receive, _guarded(send))
             return
         announced = dict(scope["headers"]).get(b"content-length", b"0")
-        if not announced.isdigit() or int(announced) > MAX_BODY_BYTES:
-            await answer(413, "too-large", f"at most {MAX_BODY_BYTES} bytes")(scope, receive, _guarded(send))
+        most = BODY_LIMITS.get((scope["method"], scope["path"]), MAX_BODY_BYTES)
+        if not announced.isdigit() or int(announced) > most:
+            await answer(413, "too-large", f"at most {most} bytes")(scope, receive, _guarded(send))
             return
-        await self.app(scope, _counted(receive), _guarded(send))
+        await self.app(scope, _counted(receive, most), _guarded(send))
 
 
 def _guarded(send: Send) -> Send:
@@ -147,14 +168,14 @@ def _guarded(send: Send) -> Send:
     return guarded
 
 
-def _counted(receive: Receive) -> Receive:
+def _counted(receive: Receive, most: int) -> Receive:
     taken = 0
 
     async def counted() -> Message:
         nonlocal taken
         message = await receive()
         taken += len(message.get("body", b""))
-        if taken > MAX_BODY_BYTES:
+        if taken > most:
             # An announced length was checked before; this one sent more than it said, or said nothing.
             return {"type": "http.disconnect"}
         return message
