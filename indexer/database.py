@@ -42,7 +42,8 @@ _READS, _WRITES = "reads", "writes"
 
 _SQLITE_BUSY = frozenset({5, 6})
 _SQLITE_GONE = frozenset({10, 11, 13, 14, 15, 26})  # I/O, corrupt, full, can't open, locking protocol, not a database
-_SQLITE_DUPLICATE = frozenset({1555, 2067})  # primary key, unique
+# Its driver tells only that a constraint failed, not which kind; SQLite's own message does, for primary keys too.
+_SQLITE_DUPLICATE = "UNIQUE constraint failed"
 _POSTGRESQL_BUSY = frozenset({"55P03", "40P01", "40001", "57014", "53300"})
 _POSTGRESQL_GONE = ("08", "53", "57P", "58", "XX")  # connection, resources, shutdown, system, damage
 
@@ -208,8 +209,9 @@ def _is_gone(error: BaseException | None) -> bool:
 
 def is_duplicate(error: DBAPIError) -> bool:
     """Whether a write was refused because a row with the same unique values is there already."""
-    code = getattr(error.orig, "sqlite_errorcode", None)
-    return code in _SQLITE_DUPLICATE if code is not None else getattr(error.orig, "sqlstate", None) == "23505"
+    if getattr(error.orig, "sqlite_errorcode", None) is not None:
+        return str(error.orig).startswith(_SQLITE_DUPLICATE)
+    return getattr(error.orig, "sqlstate", None) == "23505"
 
 
 def _to_json(value: Any) -> str:
