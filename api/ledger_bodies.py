@@ -23,7 +23,6 @@ MAX_AMOUNT = 2**53 - 1
 MAX_PARTS = 100
 # Shorter than what the ledger takes: numbers of instalments and the mark of a reversal come after it.
 _ID = r"^[A-Za-z0-9][A-Za-z0-9._:-]{7,79}$"
-_RESERVED = ("acceptance-",)
 
 Reason = Annotated[Note, Field(min_length=1, examples=["兩份合約,金額相同"])]
 Year = Annotated[int, Field(ge=1, le=3_000, description="In either count: 108 and 2019 are the same.")]
@@ -86,13 +85,6 @@ class EntryBody(_Body):
     value_added: Note = Field(default="", examples=["聯盟專家促成合約"])
     evidence: Evidence = Field(default=[])
     instalments: list[InstalmentBody] | None = Field(default=None, min_length=1, max_length=MAX_PARTS, examples=[None])
-
-    @field_validator("id")
-    @classmethod
-    def _free(cls, value: str) -> str:
-        if value.startswith(_RESERVED) or value.endswith("-reversal"):
-            raise ValueError("ids that begin with acceptance- or end with -reversal are given by the ledger itself")
-        return value
 
 
 class PersonBody(_Body):

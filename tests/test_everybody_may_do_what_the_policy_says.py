@@ -22,12 +22,26 @@ from matcher.decisions import Verdict, decide
 from matcher.people import active_grants, declare_stake, revoke, set_disabled
 from matcher.proposals import Proposal, pairing_of
 from matcher.roles import Role
+from tests.ledger_things import MISSING, store_ledger_things
 from tests.serving import PEOPLE, Served, routes_of, served
 
 Permission = tuple[Resource, Action]
 
 # Whose the "own" objects are: need-1-01 of company co-1-1 is alliance al-a's, and lab-1-01 was introduced to it.
 OWN_ALLIANCE, OWN_COMPANY, OWN_LAB = "al-a", "co-1-1", "lab-1-01"
+
+
+_REASON = {"reason": "r"}
+_NO_CLAIM = {"programme": "patent", "kpi": "acceptances"}
+_ENTRY = {
+    "id": "nobody-0001",
+    "kpi": "L",
+    "amount": 1,
+    "shares": {"none": 10_000},
+    "details": {},
+    "occurred_on": "2019-05-02",
+    "school_id": "none",
+}
 
 
 @dataclass(frozen=True)
@@ -72,14 +86,20 @@ def _fill(server: Served) -> Things:
             )
             assert case is not None
             found.append({"need_id": need_id, "pairing_id": str(pairing.id), "case_id": str(case.id), "lab_id": lab_id})
+        reporters = {"al-a": server.accounts["expert"], "al-b": server.accounts["stranger"]}
+        ledger = store_ledger_things(
+            session, server.settings.home, school_id="ysu", accounts=server.accounts, reporters=reporters, now=now
+        )
     engine.dispose()
     introduced = {"stage": "introduced"}
     path = f"/api/cases/{found[0]['case_id']}/transition"
     assert server.ask("expert", "POST", path, json=introduced).status_code == 200
     return Things(
-        own={**found[0], "company_id": OWN_COMPANY},
-        foreign={**found[1], "company_id": "co-1-3"},
-        missing=dict.fromkeys(("need_id", "lab_id", "company_id"), "none") | {"pairing_id": "999", "case_id": "999"},
+        own={**found[0], **ledger[0], "company_id": OWN_COMPANY},
+        foreign={**found[1], **ledger[1], "company_id": "co-1-3"},
+        missing=dict.fromkeys(("need_id", "lab_id", "company_id"), "none")
+        | {"pairing_id": "999", "case_id": "999"}
+        | MISSING,
     )
 
 
@@ -92,6 +112,11 @@ def _reached(who: str, permission: Permission, parameter: str, thing: str) -> bo
     # Sharing the labs' records is the product's purpose: an expert asks of any lab which needs it should hear of.
     if reach is Reach.ALL or (parameter == "lab_id" and permission == (Resource.MATCH, Action.READ)):
         return True
+    # A figure, a report: the same for everybody, each sees in it what is theirs.
+    if parameter in ("kpi", "name"):
+        return True
+    if role is Role.COMMITTEE:
+        return scope == (OWN_ALLIANCE if thing == "own" else "al-b")
     if role in (Role.EXPERT, Role.LEAD):
         return scope == (OWN_ALLIANCE if thing == "own" else "al-b") and not (
             parameter == "company_id" and thing == "foreign"
@@ -132,6 +157,12 @@ def _asked(server: Served, things: Things, who: str | None, method: str, path: s
         "/state": {"state": "submitted"},
         "/stakes": {"party": "none", "party_id": "none"},
         "/break-glass": None,
+        "/ledger/entries": _ENTRY,
+        "/persons": {"name": "n", "identifier": "i"},
+        "/supplement": {"text": "more"},
+        "/school-totals": {"school_id": "none", "year": 108, "amount_ntd": 1, "source": "s"},
+        "/external-claims": {**dict.fromkeys(("claimant", "reference", "party"), "x"), **_NO_CLAIM},
+        **dict.fromkeys(("/return", "/refuse", "/tell-apart", "/withdraw", "/reverse", "/drop", "/close"), _REASON),
     }
     body = next((value for end, value in bodies.items() if path.endswith(end)), {})
     parameters = {"reason": "to see who may"} if path.endswith("/break-glass") else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,9 @@ from starlette.testclient import TestClient
 
 from api.app import create_app
 from api.policy import POLICY
+from indexer.database import open_engine, writing
 from indexer.settings import Settings
+from tests.ledger_things import store_ledger_things
 from tests.serving import PEOPLE, Served, routes_of, served
 
 CASES_PER_ROUTE = 95
@@ -34,6 +37,12 @@ KNOWN: dict[str, list[Any]] = {
     "company_id": ["co-1-1", "co-1-2"],
     "pairing_id": [1, 2, 3, 4, 5],
     "case_id": [1, 2],
+    "entry_id": ["money-al-a", "money-al-b", "acceptance-1"],
+    "motion_id": [1, 2],
+    "claim_id": [1, 2],
+    "kpi": ["L", "C", "acceptances"],
+    "name": ["entries"],
+    "period": ["2019Q2", "2019Q3"],
 }
 
 
@@ -52,6 +61,18 @@ def _prepared(server: Served) -> None:
     for item in page["pairings"][:2]:
         word = {"verdict": "accept", "proposal_id": item["proposal_id"]}
         assert server.ask("expert", "POST", f"/api/pairings/{item['pairing_id']}/decision", json=word).is_success
+    engine = open_engine(server.settings)
+    reporters = {"al-a": server.accounts["expert"], "al-b": server.accounts["stranger"]}
+    with writing(engine) as session:
+        store_ledger_things(
+            session,
+            server.settings.home,
+            school_id="ysu",
+            accounts=server.accounts,
+            reporters=reporters,
+            now=datetime.now(UTC),
+        )
+    engine.dispose()
 
 
 def _made_up(operation: APIOperation) -> st.SearchStrategy[Case]:
