@@ -110,14 +110,11 @@ def _reached(who: str, permission: Permission, parameter: str, thing: str) -> bo
     if reach is None or thing == "missing":
         return False
     # Sharing the labs' records is the product's purpose: an expert asks of any lab which needs it should hear of.
-    if reach is Reach.ALL or (parameter == "lab_id" and permission == (Resource.MATCH, Action.READ)):
+    # Figures and reports have one name for everybody, who sees in them what is theirs.
+    any_lab = parameter == "lab_id" and permission == (Resource.MATCH, Action.READ)
+    if reach is Reach.ALL or any_lab or parameter in ("kpi", "name"):
         return True
-    # A figure, a report: the same for everybody, each sees in it what is theirs.
-    if parameter in ("kpi", "name"):
-        return True
-    if role is Role.COMMITTEE:
-        return scope == (OWN_ALLIANCE if thing == "own" else "al-b")
-    if role in (Role.EXPERT, Role.LEAD):
+    if role in (Role.EXPERT, Role.LEAD, Role.COMMITTEE):
         return scope == (OWN_ALLIANCE if thing == "own" else "al-b") and not (
             parameter == "company_id" and thing == "foreign"
         )
