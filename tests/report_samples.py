@@ -131,7 +131,8 @@ def text_of_pdf(pdf: bytes) -> str:
     shown: list[bytes] = []
     for stream in re.findall(rb"stream\r?\n(.*?)\r?\nendstream", pdf, re.DOTALL):
         try:
-            content = zlib.decompress(stream)
+            # Its end may look like a line break and be taken for one.
+            content = zlib.decompressobj().decompress(stream)
         except zlib.error:
             continue
         if b"begincmap" in content:

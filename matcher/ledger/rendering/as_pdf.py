@@ -14,7 +14,7 @@ import orjson
 import typst
 from pylopdf_fonts_zh_tw import sans_path
 
-from matcher.ledger.document import CellKind, ReportDocument, Table
+from matcher.ledger.document import CellKind, Column, ReportDocument, Table
 from matcher.ledger.rendering.wording import (
     ENTRIES,
     HEADS,
@@ -24,12 +24,14 @@ from matcher.ledger.rendering.wording import (
     PAGE,
     ReportLanguage,
     as_of_line,
+    display_width,
     head_line,
     place_of,
     said,
     shown,
 )
 
+_NARROW, _MOST_WEIGHT = 12, 40
 TEMPLATE = Path(__file__).parent / "templates" / "report.typ"
 
 
@@ -49,6 +51,14 @@ def typeset(document: ReportDocument, language: ReportLanguage, form: str) -> li
         sys_inputs={"report": orjson.dumps(_said(document, language)).decode()},
     )
     return [made] if isinstance(made, bytes) else list(made)
+
+
+def _weight(column: Column, title: str, texts: list[str]) -> int | None:
+    """Return how much of a page's width a column wants next to others; None for one that is as wide as its content."""
+    widest = max(map(display_width, [title, *texts]))
+    if widest <= _NARROW or column.kind not in (CellKind.TEXT, CellKind.DATE):
+        return None
+    return min(_MOST_WEIGHT, widest) + 2
 
 
 def _said(document: ReportDocument, language: ReportLanguage) -> dict[str, Any]:
@@ -89,8 +99,12 @@ def _table(table: Table, figures: list[dict[str, str]], language: ReportLanguage
     return {
         "title": title,
         "columns": [
-            {"title": said(column.title, language), "right": column.kind not in (CellKind.TEXT, CellKind.DATE)}
-            for column in table.columns
+            {
+                "title": said(column.title, language),
+                "right": column.kind not in (CellKind.TEXT, CellKind.DATE),
+                "weight": _weight(column, said(column.title, language), [row[number]["text"] for row in rows]),
+            }
+            for number, column in enumerate(table.columns)
         ],
         "rows": rows,
         "notes": [

@@ -9,7 +9,6 @@ each of its entries back to the figure.
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date
@@ -28,6 +27,7 @@ from matcher.ledger.rendering.wording import (
     TABLE,
     ReportLanguage,
     as_of_line,
+    display_width,
     head_line,
     place_of,
     plain,
@@ -215,5 +215,4 @@ def _refuse_too_large(sheet: Sheet) -> None:
 def _width(cell: SheetCell) -> int:
     if isinstance(cell.value, int | float):
         return len(f"{cell.value:,.2f}") + (4 if cell.look is Look.NTD else 0)
-    lines = str("" if cell.value is None else cell.value).splitlines()
-    return max((sum(2 if unicodedata.east_asian_width(c) in "WFA" else 1 for c in line) for line in lines), default=0)
+    return display_width(str("" if cell.value is None else cell.value))

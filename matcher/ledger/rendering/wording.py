@@ -7,6 +7,7 @@ beside those of the common era, Chinese first where both languages are wanted.
 
 from __future__ import annotations
 
+import unicodedata
 from datetime import date
 from enum import StrEnum
 
@@ -87,6 +88,12 @@ def plain(value: Value, language: ReportLanguage) -> str | int | float | date | 
     if isinstance(value, Bilingual):
         return said(value, language)
     return value
+
+
+def display_width(text: str) -> int:
+    """Return how wide a text's longest line is, in characters of the Latin script; Chinese ones count twice."""
+    lines = text.splitlines()
+    return max((sum(2 if unicodedata.east_asian_width(c) in "WFA" else 1 for c in line) for line in lines), default=0)
 
 
 def as_of_line(document: ReportDocument, language: ReportLanguage) -> str:
