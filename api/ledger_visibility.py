@@ -43,7 +43,8 @@ def chosen_alliances(
     reached = reached_alliances(who, resource, action)
     if alliance is None:
         return reached
-    if alliance not in reached if reached is not None else session.get(Alliance, alliance) is None:
+    known = session.get(Alliance, alliance) is not None if reached is None else alliance in reached
+    if not known:
         raise not_found("alliance")
     return frozenset({alliance})
 

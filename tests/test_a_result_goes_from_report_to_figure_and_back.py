@@ -294,6 +294,10 @@ def test_contracts_are_split_and_people_have_pseudonyms(
         wrong = {**contract, "id": "contract-0002", "amount": 1}
         assert server.ask("expert", "POST", ENTRIES, json=wrong).json()["field"] == "amount"
 
+        for url in ("javascript:alert(1)", "http://[", "https://"):
+            odd = _money("money-0006", None, "", evidence=[{"url": url}])
+            assert server.ask("expert", "POST", ENTRIES, json=odd).json()["field"] == "evidence"
+
         person = {"name": "王小明", "identifier": "B0612345"}
         one = _ok(server.ask("expert", "POST", "/api/ledger/persons", json=person), 201)
         two = _ok(server.ask("stranger", "POST", "/api/ledger/persons", json=person), 201)
