@@ -31,15 +31,21 @@ from api.routes import (
     cases,
     claims,
     companies,
+    entries,
+    evidence,
     exports,
+    figures,
     health,
     job_events,
     jobs,
     labs,
+    ledger,
     me,
     needs,
     pairings,
     people,
+    recognition,
+    reports,
     sign_on,
 )
 from api.sign_on import Provider
@@ -47,10 +53,11 @@ from api.stopping import heed_signals
 from api.uploads import MAX_FILE_BYTES, Uploads
 from indexer.database import open_engine
 from indexer.settings import Settings
+from matcher.ledger.evidence import MAX_BYTES as MAX_EVIDENCE_BYTES
 from matcher.live import LiveMatcher
 
 MAX_BODY_BYTES = 4 * 2**20
-BODY_LIMITS = {("POST", "/api/imports"): MAX_FILE_BYTES}
+BODY_LIMITS = {("POST", "/api/imports"): MAX_FILE_BYTES, ("POST", "/api/evidence"): MAX_EVIDENCE_BYTES}
 """The routes that take more: each receives its body only after it knows who sends it, and few at a time."""
 OPEN_ROUTES = frozenset(
     {
@@ -79,6 +86,12 @@ _PARTS = (
     sign_on,
     me,
     accounts,
+    evidence,
+    entries,
+    recognition,
+    ledger,
+    figures,
+    reports,
     health,
 )
 _HEADERS = (
@@ -129,6 +142,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.live = LiveMatcher(settings, engine)
     app.state.threads = RequestThreads()
     app.state.limiter = Limiter(settings.requests_per_minute)
+    app.state.home = settings.home
     app.state.stopping = threading.Event()
     app.state.jobs = JobRunner(engine, app.state.live, app.state.stopping, settings.job_lease_s)
     app.state.uploads = Uploads()

@@ -22,7 +22,9 @@ from api import (
     forgetting,
     importing,
     indexing,
+    ledger_commands,
     matching,
+    report_command,
     serving,
     user_secrets,
     users,
@@ -85,6 +87,8 @@ users.user.command("show")(user_secrets.show)
 users.user.command("key")(user_secrets.key)
 users.user.command("password")(user_secrets.password)
 app.command("erase")(forgetting.forget)
+app.command("report")(report_command.report)
+app.add_typer(ledger_commands.ledger, name="ledger")
 app.add_typer(users.user, name="user")
 
 

@@ -29,6 +29,20 @@ def read_settings() -> Settings:
 
 
 @contextmanager
+def open_reading(settings: Settings) -> Iterator[Session]:
+    """Open one state of the database, which nothing changes meanwhile, and leave no connection behind."""
+    from api import tables  # noqa: F401 (tables refer to each other, so all must be known)
+    from indexer.database import open_engine, reading
+
+    engine = open_engine(settings)
+    try:
+        with reading(engine) as session:
+            yield session
+    finally:
+        engine.dispose()
+
+
+@contextmanager
 def open_session(settings: Settings, *, writes: bool = False) -> Iterator[Session]:
     """Open the database; the caller commits. With `writes` its transactions begin as a writer's."""
     from sqlmodel import Session

@@ -53,6 +53,16 @@ class Resource(StrEnum):
     KEY = "key"
     CLAIM = "claim"
     LAB_NAME = "lab_name"
+    ENTRY = "entry"
+    EVIDENCE = "evidence"
+    PERSON = "person"
+    MOTION = "motion"
+    SCHOOL_TOTAL = "school_total"
+    EXTERNAL_CLAIM = "external_claim"
+    PERIOD = "period"
+    LEDGER_HEAD = "ledger_head"
+    FIGURE = "figure"
+    REPORT = "report"
 
 
 class Action(StrEnum):
@@ -73,7 +83,17 @@ class Action(StrEnum):
     BREAK_GLASS = "break_glass"
     REGISTER = "register"
     CANCEL = "cancel"
+    CHECK = "check"
+    RETURN = "return"
+    REFUSE = "refuse"
+    TELL_APART = "tell_apart"
+    SUPPLEMENT = "supplement"
+    RECOGNISE = "recognise"
+    REVERSE = "reverse"
+    SECOND = "second"
+    DROP = "drop"
     END = "end"
+    CLOSE = "close"
 
 
 _STAFF = (Role.EXPERT, Role.LEAD)
@@ -89,6 +109,10 @@ def _everybody(reach: Reach) -> dict[Holder, Reach]:
 
 
 _OFFICE: dict[Holder, Reach] = {Role.OFFICE: Reach.ALL}
+_COMMITTEE: dict[Holder, Reach] = {Role.COMMITTEE: Reach.ALLIANCE}
+_JOB: dict[Holder, Reach] = {Role.JOB: Reach.ALL}
+_READERS = _staff(Reach.ALLIANCE) | _COMMITTEE | _OFFICE
+"""Who reads the ledger: alliances and committees what they have a share in, the office all of it."""
 
 POLICY: dict[tuple[Resource, Action], dict[Holder, Reach]] = {
     (Resource.NEED, Action.CREATE): _staff(Reach.ALLIANCE) | {Role.COMPANY: Reach.OWN},
@@ -146,6 +170,34 @@ POLICY: dict[tuple[Resource, Action], dict[Holder, Reach]] = {
     (Resource.ACCOUNT, Action.READ): _OFFICE,
     (Resource.ACCOUNT, Action.CREATE): _OFFICE,
     (Resource.ACCOUNT, Action.EDIT): _OFFICE,
+    (Resource.EVIDENCE, Action.CREATE): _staff(Reach.ALLIANCE),
+    (Resource.EVIDENCE, Action.READ): _READERS,
+    (Resource.PERSON, Action.CREATE): _staff(Reach.ALLIANCE),
+    (Resource.ENTRY, Action.CREATE): _staff(Reach.ALLIANCE),
+    (Resource.ENTRY, Action.READ): _READERS,
+    (Resource.ENTRY, Action.LIST): _READERS,
+    (Resource.ENTRY, Action.SUPPLEMENT): _staff(Reach.ALLIANCE),
+    (Resource.ENTRY, Action.WITHDRAW): _staff(Reach.ALLIANCE),
+    (Resource.ENTRY, Action.CHECK): _COMMITTEE | _OFFICE,
+    (Resource.ENTRY, Action.RETURN): _COMMITTEE | _OFFICE,
+    (Resource.ENTRY, Action.REFUSE): _COMMITTEE | _OFFICE,
+    (Resource.ENTRY, Action.RECOGNISE): _COMMITTEE | _OFFICE,
+    (Resource.ENTRY, Action.TELL_APART): _OFFICE,
+    (Resource.ENTRY, Action.REVERSE): _OFFICE,
+    (Resource.MOTION, Action.LIST): _COMMITTEE | _OFFICE,
+    (Resource.MOTION, Action.SECOND): _COMMITTEE | _OFFICE,
+    (Resource.MOTION, Action.DROP): _COMMITTEE | _OFFICE,
+    (Resource.SCHOOL_TOTAL, Action.LIST): _staff(Reach.ALL) | {Role.COMMITTEE: Reach.ALL} | _OFFICE,
+    (Resource.SCHOOL_TOTAL, Action.CREATE): _OFFICE,
+    (Resource.EXTERNAL_CLAIM, Action.LIST): _OFFICE,
+    (Resource.EXTERNAL_CLAIM, Action.CREATE): _OFFICE,
+    (Resource.EXTERNAL_CLAIM, Action.END): _OFFICE,
+    (Resource.PERIOD, Action.LIST): _staff(Reach.ALL) | {Role.COMMITTEE: Reach.ALL} | _OFFICE,
+    (Resource.PERIOD, Action.CLOSE): _OFFICE,
+    (Resource.LEDGER_HEAD, Action.READ): _staff(Reach.ALL) | {Role.COMMITTEE: Reach.ALL} | _OFFICE | _JOB,
+    (Resource.FIGURE, Action.READ): _READERS | _JOB,
+    (Resource.REPORT, Action.READ): _READERS,
+    (Resource.REPORT, Action.LIST): _READERS,
 }
 """For each resource and action: which role reaches how far. What is not here, nobody may do."""
 

@@ -74,6 +74,8 @@ TABLE: dict[str, Callable[[Any], Refusal]] = {
     "indexer.snapshot.SnapshotError": _as_it_says,
     "matcher.intake.IntakeError": _as_it_says,
     "matcher.judgements.EvaluationError": _as_it_says,
+    "matcher.ledger.entries.LedgerError": _as_it_says,
+    "matcher.ledger.rendering.sheets.ReportTooLargeError": _as_it_says,
     "matcher.pairings.UnknownRecordError": _as_it_says,
     "matcher.people.PeopleError": _as_it_says,
     "matcher.ranker.WeightsError": _as_it_says,

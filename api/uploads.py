@@ -29,7 +29,7 @@ class Uploads:
     def __init__(self) -> None:
         self._coming = 0
 
-    async def received(self, request: Request) -> bytes:
+    async def received(self, request: Request, most: int = MAX_FILE_BYTES) -> bytes:
         """Return the body of a request.
 
         Raises:
@@ -44,7 +44,7 @@ class Uploads:
                 raise ProblemError(408, "too-slow", detail, None, _NO_MORE) from error
             except ClientDisconnect as error:
                 # Either the client is gone and reads nothing, or it sent more than may come.
-                raise ProblemError(413, "too-large", f"at most {MAX_FILE_BYTES} bytes", None, _NO_MORE) from error
+                raise ProblemError(413, "too-large", f"at most {most} bytes", None, _NO_MORE) from error
         if not content:
             raise ProblemError(422, "invalid", "send the file's content as the request body", "body")
         return content

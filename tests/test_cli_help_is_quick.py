@@ -21,8 +21,11 @@ HEAVY = (
     "openpyxl",
     "sqlmodel",
     "pandas",
+    "typst",
+    "odfdo",
+    "jinja2",
 )
-COMMANDS = ["demo", "import", "reindex", "match", "run", "evaluate", "synth", "doctor"]
+COMMANDS = ["demo", "import", "reindex", "match", "run", "evaluate", "synth", "doctor", "report", "ledger"]
 
 
 def modules_after(arguments: list[str]) -> set[str]:
@@ -41,7 +44,9 @@ def test_help_is_shown_in_under_half_a_second(gloria: Any) -> None:
     assert min(durations) < 0.5
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["match", "--help"], ["doctor", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["match", "--help"], ["doctor", "--help"], ["report", "--help"], ["ledger", "--help"]]
+)
 def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     assert modules_after(arguments) & set(HEAVY) == set()
 

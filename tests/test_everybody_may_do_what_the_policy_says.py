@@ -24,6 +24,7 @@ from matcher.decisions import Verdict, decide
 from matcher.people import active_grants, add_account, declare_stake, grant, revoke, set_disabled
 from matcher.proposals import Proposal, pairing_of
 from matcher.roles import Role
+from tests.ledger_things import MISSING, store_ledger_things
 from tests.serving import PEOPLE, Served, holder, routes_of, served
 
 Permission = tuple[Resource, Action]
@@ -32,6 +33,19 @@ Permission = tuple[Resource, Action]
 OWN_ALLIANCE, OWN_COMPANY, OWN_LAB = "al-a", "co-1-1", "lab-1-01"
 # The own key is the newcomer's, who comes last: whoever else could end it would be seen.
 OWN_KEY_OF = "newcomer"
+
+
+_REASON = {"reason": "r"}
+_NO_CLAIM = {"programme": "patent", "kpi": "acceptances"}
+_ENTRY = {
+    "id": "nobody-0001",
+    "kpi": "L",
+    "amount": 1,
+    "shares": {"none": 10_000},
+    "details": {},
+    "occurred_on": "2019-05-02",
+    "school_id": "none",
+}
 
 
 @dataclass(frozen=True)
@@ -78,6 +92,10 @@ def _fill(server: Served) -> Things:
             ids = {"need_id": need_id, "pairing_id": str(pairing.id), "case_id": str(case.id), "lab_id": lab_id}
             job_id = _done_job(session, server.accounts[by], need_id)
             found.append({**ids, "job_id": job_id, **_people(session, server, lab_id, alliance_id, now)})
+        reporters = {"al-a": server.accounts["expert"], "al-b": server.accounts["stranger"]}
+        ledger = store_ledger_things(
+            session, server.settings.home, school_id="ysu", accounts=server.accounts, reporters=reporters, now=now
+        )
     engine.dispose()
     introduced = {"stage": "introduced"}
     path = f"/api/cases/{found[0]['case_id']}/transition"
@@ -85,9 +103,9 @@ def _fill(server: Served) -> Things:
     none = ("need_id", "lab_id", "company_id", "job_id", "account_id", "alliance_id", "prefix", "key_prefix")
     numbers = ("pairing_id", "case_id", "claim_id", "grant_id", "stake_id")
     return Things(
-        own={**found[0], "company_id": OWN_COMPANY, "alliance_id": "none"},
-        foreign={**found[1], "company_id": "co-1-3", "alliance_id": "none"},
-        missing=dict.fromkeys(none, "none") | dict.fromkeys(numbers, "999"),
+        own={**found[0], **ledger[0], "company_id": OWN_COMPANY, "alliance_id": "none"},
+        foreign={**found[1], **ledger[1], "company_id": "co-1-3", "alliance_id": "none"},
+        missing=dict.fromkeys(none, "none") | dict.fromkeys(numbers, "999") | MISSING,
     )
 
 
@@ -131,9 +149,11 @@ def _reached(who: str, permission: Permission, parameter: str, thing: str) -> bo
     if parameter == "prefix":
         return who == OWN_KEY_OF and thing == "own"
     # Sharing the labs' records is the product's purpose: an expert asks of any lab which needs it should hear of.
-    if reach is Reach.ALL or (parameter == "lab_id" and permission == (Resource.MATCH, Action.READ)):
+    # Figures and reports have one name for everybody, who sees in them what is theirs.
+    any_lab = parameter == "lab_id" and permission == (Resource.MATCH, Action.READ)
+    if reach is Reach.ALL or any_lab or parameter in ("kpi", "name"):
         return True
-    if role in (Role.EXPERT, Role.LEAD):
+    if role in (Role.EXPERT, Role.LEAD, Role.COMMITTEE):
         return scope == (OWN_ALLIANCE if thing == "own" else "al-b") and not (
             (parameter == "company_id" and thing == "foreign")
             # A job is its person's, not the alliance's.
@@ -174,6 +194,12 @@ def _asked(server: Served, things: Things, who: str | None, method: str, path: s
         "/state": {"state": "submitted"},
         "/stakes": {"party": "none", "party_id": "none"},
         "/break-glass": None,
+        "/ledger/entries": _ENTRY,
+        "/persons": {"name": "n", "identifier": "i"},
+        "/supplement": {"text": "more"},
+        "/school-totals": {"school_id": "none", "year": 108, "amount_ntd": 1, "source": "s"},
+        "/external-claims": {**dict.fromkeys(("claimant", "reference", "party"), "x"), **_NO_CLAIM},
+        **dict.fromkeys(("/return", "/refuse", "/tell-apart", "/withdraw", "/reverse", "/drop", "/close"), _REASON),
         "/match-batches": {"needs": ["none"]},
         "/accounts": {"email": "none"},
         "/claims": {"statement": "mine"},

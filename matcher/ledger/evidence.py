@@ -86,6 +86,10 @@ def _checked(home: Path, item: dict[str, str]) -> dict[str, str]:
             raise LedgerError("no file with this sha256 was stored; send the file first", "evidence")
         return {"sha256": digest, "name": name}
     link = clean(str(url), max_chars=MAX_URL, multiline=False)
-    if urlsplit(link).scheme not in ("http", "https") or not urlsplit(link).netloc:
+    try:
+        parts = urlsplit(link)
+    except ValueError as error:
+        raise LedgerError("a link is an address such as https://example.org/contract", "evidence") from error
+    if parts.scheme not in ("http", "https") or not parts.netloc:
         raise LedgerError("a link begins with https:// or http://", "evidence")
     return {"url": link, "name": name}

@@ -1,0 +1,206 @@
+"""The programme's own side of the ledger: schools' totals, other programmes' claims, quarters, heads.
+
+In: what the programme office supplies and decides. Out: the rows that
+recognition needs, closed quarters, and the heads of both chains.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+import orjson
+from fastapi import APIRouter, Depends, Path, Query, Response
+from sqlmodel import Session, col, func, select
+
+from api.asking import Asking, asking
+from api.bodies import MAX_ID
+from api.idempotency import Reply
+from api.ledger_bodies import ExternalClaimBody, ReasonBody, SchoolTotalBody
+from api.ledger_documents import motion_document
+from api.paging import Cursor, Limit, decoded, page
+from api.policy import Action, Resource
+from api.problems import ProblemError, not_found
+from api.request_threads import ThreadedRoute
+from api.routes.entries import KpiYear
+from indexer.instants import day_in_taipei
+from matcher.ledger.claims import ExternalClaim, end_external, note_external
+from matcher.ledger.closing import PeriodClose, booking_period, move_close
+from matcher.ledger.entries import Entry
+from matcher.ledger.heads import heads_of
+from matcher.ledger.kpis import KPI_FACTS, Kpi
+from matcher.ledger.motions import MotionKind, pending
+from matcher.ledger.periods import common_year, quarter_after, roc_year, year_of
+from matcher.ledger.reporting import checked_details
+from matcher.ledger.school_totals import SchoolTotal, supply
+from matcher.people import Principal
+
+router = APIRouter(prefix="/api/ledger", tags=["ledger"], route_class=ThreadedRoute)
+
+ClaimId = Annotated[int, Path(ge=1, le=MAX_ID)]
+_PERIOD = re.compile(r"20[0-9]{2}Q[1-4]")
+
+
+@router.post("/school-totals", status_code=201)
+def supply_school_total(
+    body: SchoolTotalBody, ask: Annotated[Asking, Depends(asking(Resource.SCHOOL_TOTAL, Action.CREATE))]
+) -> Response:
+    """Supply what a school cooperates in as a whole; the newest figure of a year holds."""
+
+    def work(session: Session, who: Principal) -> Reply:
+        total = supply(session, by=who.id, now=ask.at, **body.model_dump())
+        return Reply(201, total.model_dump(mode="json"), {})
+
+    return ask.write(work, body)
+
+
+@router.get("/school-totals")
+def list_school_totals(
+    ask: Annotated[Asking, Depends(asking(Resource.SCHOOL_TOTAL, Action.LIST))],
+    school: Annotated[str | None, Query(max_length=200)] = None,
+    year: KpiYear = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Response:
+    """List schools' totals as they were supplied; `holds` marks the newest one of a school and year."""
+
+    def work(session: Session, who: Principal) -> Reply:
+        newest = select(func.max(SchoolTotal.id)).group_by(col(SchoolTotal.school_id), col(SchoolTotal.year))
+        holding = set(session.exec(newest).all())
+        query = select(SchoolTotal).order_by(col(SchoolTotal.id)).limit(limit + 1)
+        after = decoded(cursor, int)
+        if after is not None:
+            query = query.where(col(SchoolTotal.id) > after)
+        if school is not None:
+            query = query.where(SchoolTotal.school_id == school)
+        if year is not None:
+            query = query.where(SchoolTotal.year == common_year(year))
+        items = [
+            {**total.model_dump(mode="json"), "roc_year": roc_year(total.year), "holds": total.id in holding}
+            for total in session.exec(query).all()
+        ]
+        return Reply(200, page(items, limit, "id"), {})
+
+    return ask.read(work)
+
+
+@router.post("/external-claims", status_code=201)
+def note_external_claim(
+    body: ExternalClaimBody, ask: Annotated[Asking, Depends(asking(Resource.EXTERNAL_CLAIM, Action.CREATE))]
+) -> Response:
+    """Note that another programme claims a result. `entries` are those here that claim exactly the same."""
+
+    def work(session: Session, who: Principal) -> Reply:
+        if not KPI_FACTS[body.kpi].needs_recognition:
+            raise ProblemError(422, "invalid", "no other programme counts this figure", "kpi")
+        claim = ExternalClaim(
+            **body.model_dump(exclude={"details"}), natural_key=_key(body), noted_by=who.id, noted_at=ask.at
+        )
+        entries = list(note_external(session, claim))
+        return Reply(201, {**claim.model_dump(mode="json"), "entries": entries}, {})
+
+    return ask.write(work, body)
+
+
+def _key(body: ExternalClaimBody) -> str:
+    if body.details is not None:
+        return checked_details(body.kpi, body.details).natural_key()
+    # Only resemblance can find it: no result has such a key.
+    return orjson.dumps(["claim", body.programme.value, body.reference]).decode()
+
+
+@router.get("/external-claims")
+def list_external_claims(
+    ask: Annotated[Asking, Depends(asking(Resource.EXTERNAL_CLAIM, Action.LIST))],
+    active: Annotated[bool, Query(description="Only those that were not withdrawn.")] = True,
+    kpi: Annotated[Kpi | None, Query(description="Only of this figure.")] = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Response:
+    """List what other programmes claim."""
+
+    def work(session: Session, who: Principal) -> Reply:
+        query = select(ExternalClaim).order_by(col(ExternalClaim.id)).limit(limit + 1)
+        after = decoded(cursor, int)
+        if after is not None:
+            query = query.where(col(ExternalClaim.id) > after)
+        if active:
+            query = query.where(col(ExternalClaim.ended_at).is_(None))
+        if kpi is not None:
+            query = query.where(ExternalClaim.kpi == kpi.value)
+        items = [claim.model_dump(mode="json") for claim in session.exec(query).all()]
+        return Reply(200, page(items, limit, "id"), {})
+
+    return ask.read(work)
+
+
+@router.post("/external-claims/{claim_id}/end")
+def end_external_claim(
+    claim_id: ClaimId, ask: Annotated[Asking, Depends(asking(Resource.EXTERNAL_CLAIM, Action.END))]
+) -> Response:
+    """Note that another programme withdrew its claim."""
+
+    def work(session: Session, who: Principal) -> Reply:
+        if session.get(ExternalClaim, claim_id) is None:
+            raise not_found("claim")
+        claim = end_external(session, claim_id=claim_id, by=who.id, now=ask.at)
+        return Reply(200, claim.model_dump(mode="json"), {})
+
+    return ask.write(work)
+
+
+@router.get("/periods")
+def list_periods(ask: Annotated[Asking, Depends(asking(Resource.PERIOD, Action.LIST))]) -> Response:
+    """List the quarters that have entries or are closed, and in which one a result of today is booked."""
+
+    def work(session: Session, who: Principal) -> Reply:
+        closed = {row.period: row for row in session.exec(select(PeriodClose)).all()}
+        used = session.execute(select(Entry.period, func.count()).group_by(col(Entry.period))).all()
+        entries = {str(period): int(count) for period, count in used}
+        open_period, _ = booking_period(session, day_in_taipei(ask.at))
+        names = sorted({*closed, *entries, open_period})
+        items = [_period(session, name, entries.get(name, 0), closed.get(name)) for name in names]
+        return Reply(200, {"items": items, "next": None, "open": open_period}, {})
+
+    return ask.read(work)
+
+
+def _period(session: Session, name: str, entries: int, closed: PeriodClose | None) -> dict[str, Any]:
+    waiting = None if closed is not None else pending(session, MotionKind.CLOSE, name)
+    return {
+        "period": name,
+        "year": year_of(name),
+        "roc_year": roc_year(year_of(name)),
+        "after": quarter_after(name),
+        "entries": entries,
+        "closed": None if closed is None else closed.model_dump(mode="json"),
+        "motion": None if waiting is None else motion_document(session, waiting),
+    }
+
+
+@router.post("/periods/{period}/close", status_code=202)
+def close_period(
+    period: Annotated[str, Path(max_length=20, description="A quarter such as 2019Q2.")],
+    body: ReasonBody,
+    ask: Annotated[Asking, Depends(asking(Resource.PERIOD, Action.CLOSE))],
+) -> Response:
+    """Move that a quarter be closed; it is once a second person agrees, with its totals as they stand now."""
+
+    def work(session: Session, who: Principal) -> Reply:
+        if _PERIOD.fullmatch(period) is None:
+            raise not_found("quarter")
+        motion = move_close(session, period=period, reason=body.reason, by=who.id, now=ask.at)
+        return Reply(202, motion_document(session, motion), {})
+
+    return ask.write(work, body)
+
+
+@router.get("/heads")
+def read_heads(ask: Annotated[Asking, Depends(asking(Resource.LEDGER_HEAD, Action.READ))]) -> Response:
+    """Read the heads of both chains, to be kept elsewhere: who has them can tell whether the ledger was cut off."""
+
+    def work(session: Session, who: Principal) -> Reply:
+        heads = [{"chain": h.chain, "n": h.n, "hash": h.hash, "at": h.at} for h in heads_of(session, ask.at)]
+        return Reply(200, {"items": heads, "next": None}, {})
+
+    return ask.read(work)
