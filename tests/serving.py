@@ -79,6 +79,7 @@ def served(
     environment |= {
         "GLORIA_HOME": str(settings.home),
         "GLORIA_ENCODERS": settings.encoders,
+        "GLORIA_THREADS": str(settings.threads),
         "GLORIA_DATABASE_URL": settings.database_url,
         "GLORIA_REQUESTS_PER_MINUTE": "1000000",
         "GLORIA_LANG": "en",
