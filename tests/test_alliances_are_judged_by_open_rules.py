@@ -1,4 +1,4 @@
-"""Alliances over HTTP: rules set by the office, a gap, the ladder, own money, points, gender figures; what leaks not."""
+"""Alliances over HTTP: rules set by the office, a gap, the ladder, own money, points, gender figures."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _rules_are_set(server: Served) -> None:
     read = server.ask("committee", "GET", path)
     before = _ok(read)
     assert (before["version"], before["by"], before["document"]["other_share_bp"]) == (0, None, 555)
-    own = [{"alliance": "al-a", "kpi": "L", "year": 2019, "amount": 8_000_000}]
+    own = [{"alliance": "al-a", "kpi": "L", "year": 2019, "amount": 8_000_000, "cumulative": False}]
     body = {"document": {**before["document"], "own": own}, "reason": "甲聯盟自訂目標"}
     first = {"If-Match": read.headers["ETag"]}
     assert server.ask("lead", "PUT", path, json=body, headers=first).status_code == 403
@@ -77,8 +77,9 @@ def _step(server: Served, rung: str, **more: Any) -> httpx.Response:
 
 
 def _ladder_is_climbed(server: Served) -> None:
-    # The target was set today, so it is today's: as of 2019 nobody knew of it.
-    assert _ok(server.ask("expert", "GET", f"{AL_A}/standing", params={"as_of": "2019-12-31"}))["readings"][0]["target"]
+    # The alliance's own target was set today: as of 2019 it had its share of the programme's, 555 of 10,000.
+    early = _ok(server.ask("expert", "GET", f"{AL_A}/standing", params={"as_of": "2019-12-31"}))["readings"]
+    assert [(one["quarter"], one["target"]) for one in early if one["kpi"] == "L"] == [("2019Q3", 66_600_000)]
     own = [{"alliance": "al-a", "kpi": "L", "year": year, "amount": 8_000_000} for year in range(2026, 2101)]
     read = _ok(server.ask("office", "GET", f"{RULES}/alliance_targets"))
     body = {"document": {**read["document"], "own": own}, "reason": "逐年目標"}
