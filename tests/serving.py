@@ -79,7 +79,7 @@ def routes_of(settings: Settings) -> list[tuple[str, str, Any]]:
     return list(permissions(app))
 
 
-_TABLES = {"case": "case_file", "money_row": "sufficiency_row"}
+_TABLES = {"case": "case_file"}
 """Tables that are not named as the parameters that name their rows are."""
 
 
