@@ -74,21 +74,6 @@ def store_ledger_things(
     return found
 
 
-def _rows_of(session: Session, alliance: str, home: Path, by: str, now: datetime) -> dict[str, Any]:
-    """Book money of an alliance, and points of a person."""
-    person = register(session, key=read_key(home), name="王小明", identifier=alliance, contact=None, by=by, now=now)
-    given: dict[str, Any] = {
-        "alliance_id": alliance,
-        "occurred_on": date(2019, 5, 2),
-        "source": "傳票",
-        "by": by,
-        "now": now,
-    }
-    money = book(session, item=Item.OVERHEAD, amount_ntd=1, **given)
-    points = earn(session, person=person, activity="company_visit", **given)
-    return {"money_row_id": money.id, "point_row_id": points.id}
-
-
 def _report(alliance: str, school_id: str, digest: str) -> Report:
     details = {
         "contract": f"C-{alliance}",
@@ -109,3 +94,18 @@ def _report(alliance: str, school_id: str, digest: str) -> Report:
         value_added="聯盟專家促成合約",
         evidence=[{"sha256": digest, "name": "合約.pdf"}],
     )
+
+
+def _rows_of(session: Session, alliance: str, home: Path, by: str, now: datetime) -> dict[str, Any]:
+    """Book money of an alliance, and points of a person."""
+    person = register(session, key=read_key(home), name="王小明", identifier=alliance, contact=None, by=by, now=now)
+    given: dict[str, Any] = {
+        "alliance_id": alliance,
+        "occurred_on": date(2019, 5, 2),
+        "source": "傳票",
+        "by": by,
+        "now": now,
+    }
+    money = book(session, item=Item.OVERHEAD, amount_ntd=1, **given)
+    points = earn(session, person=person, activity="company_visit", **given)
+    return {"money_row_id": money.id, "point_row_id": points.id}
