@@ -32,6 +32,9 @@ def report(
     as_of: Annotated[str, typer.Option(help="The day, such as 2019-06-30. Default: today in Taipei.")] = "",
     year: Annotated[int | None, typer.Option(help="A KPI year, such as 108 or 2019. Default: all.")] = None,
     alliance: Annotated[list[str] | None, typer.Option(help="Only of this alliance; may be given again.")] = None,
+    inside: Annotated[
+        bool, typer.Option("--inside", help="It stays in the one alliance it is about: small counts are printed too.")
+    ] = False,
     both: Annotated[bool, typer.Option("--both", help="In Chinese and English, instead of the one of --lang.")] = False,
 ) -> None:
     """Write a report of the ledger as XLSX, ODS, CSV, PDF, HTML or JSON."""
@@ -51,6 +54,7 @@ def report(
             now=now,
             year=None if year is None else common_year(year),
             alliances=_known(session, alliance) if alliance else None,
+            stays_inside=inside,
         )
         document = make_report(session, name, request)
     language = ReportLanguage.BOTH if both else ReportLanguage(screen.language.value)

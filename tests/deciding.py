@@ -12,7 +12,9 @@ from sqlmodel import Session, select
 from indexer.database import writing
 from indexer.exchange import NeedIn
 from indexer.importing import import_rows
+from matcher.booking import Ledger
 from matcher.clients import take_on
+from matcher.decisions import Verdict, decide
 from matcher.intake import submit
 from matcher.people import add_account, grant
 from matcher.proposals import Proposal, StoredPairing
@@ -78,8 +80,16 @@ def store_proposal(session: Session, shown_to: str, lab_id: str = "lab-1") -> tu
     session.add(pairing)
     session.flush()
     assert pairing.id is not None
-    proposal = Proposal(
-        pairing_id=pairing.id,
+    proposal = proposal_of(pairing.id, shown_to)
+    session.add(proposal)
+    session.flush()
+    return pairing.id, session.exec(select(Proposal.id).where(Proposal.pairing_id == pairing.id)).one() or 0
+
+
+def proposal_of(pairing_id: int, shown_to: str) -> Proposal:
+    """Return a proposal of a pairing as a match would have stored it."""
+    return Proposal(
+        pairing_id=pairing_id,
         digest="d",
         rank=1,
         score=1.5,
@@ -91,6 +101,17 @@ def store_proposal(session: Session, shown_to: str, lab_id: str = "lab-1") -> tu
         shown_at=MORNING,
         shown_to=shown_to,
     )
-    session.add(proposal)
-    session.flush()
-    return pairing.id, session.exec(select(Proposal.id).where(Proposal.pairing_id == pairing.id)).one() or 0
+
+
+def accept(session: Session, world: World, now: datetime = MORNING, ledger: Ledger | None = None) -> None:
+    """Let the expert accept the pairing of `n-1` and `lab-1`."""
+    decide(
+        session,
+        pairing_id=world.pairing_id,
+        proposal_id=world.proposal_id,
+        verdict=Verdict.ACCEPT,
+        by=world.people["expert"],
+        alliance_id="al-a",
+        now=now,
+        ledger=ledger,
+    )

@@ -26,7 +26,8 @@ from indexer.settings import Settings
 from matcher.cases import Case
 from matcher.decisions import Decision
 from matcher.intake import NeedIntake, adopt
-from matcher.proposals import Proposal, StoredPairing
+from matcher.proposals import StoredPairing
+from tests.deciding import proposal_of
 from tests.load_clients import Request, Share, crowd, processor_s, waits_ms
 from tests.serving import Served, served
 
@@ -45,28 +46,12 @@ def stored_pairs(server: Served, wanted: int) -> list[Pair]:
         pairings = [StoredPairing(need_id=need_id, lab_id=lab_id) for need_id, lab_id in free]
         session.add_all(pairings)
         session.flush()
-        proposals = [_proposal(pairing.id or 0, server.accounts["expert"], now) for pairing in pairings]
+        proposals = [proposal_of(pairing.id or 0, server.accounts["expert"]) for pairing in pairings]
         session.add_all(proposals)
         session.flush()
         pairs = [(proposal.pairing_id, proposal.id or 0) for proposal in proposals]
     engine.dispose()
     return pairs
-
-
-def _proposal(pairing_id: int, shown_to: str, now: datetime) -> Proposal:
-    return Proposal(
-        pairing_id=pairing_id,
-        digest="load",
-        rank=1,
-        score=1.5,
-        band="strong",
-        contributions={"words": 1.5},
-        explanation={"for_company": {"zh": "相符", "en": "it fits"}},
-        generation="g-1",
-        ranker_version="1",
-        shown_at=now,
-        shown_to=shown_to,
-    )
 
 
 def measure(server: Served, pairs: list[Pair], clients: int) -> str:

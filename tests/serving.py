@@ -129,6 +129,7 @@ def started(
     environment |= {
         "GLORIA_HOME": str(settings.home),
         "GLORIA_ENCODERS": settings.encoders,
+        "GLORIA_THREADS": str(settings.threads),
         "GLORIA_DATABASE_URL": settings.database_url,
         "GLORIA_REQUESTS_PER_MINUTE": "1000000",
         "GLORIA_LANG": "en",

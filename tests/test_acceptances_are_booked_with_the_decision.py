@@ -8,12 +8,12 @@ from sqlmodel import Session, select
 
 from indexer.database import reading, writing
 from matcher.cases import Case
-from matcher.decisions import Decision, Verdict, decide, undo
+from matcher.decisions import Decision, undo
 from matcher.ledger.acceptances import AcceptanceLedger
 from matcher.ledger.claims import LiveFact
 from matcher.ledger.entries import Entry
 from matcher.ledger.verification import verify
-from tests.deciding import MORNING, World, build_world
+from tests.deciding import MORNING, World, accept, build_world
 
 LEDGER = AcceptanceLedger()
 
@@ -26,16 +26,7 @@ class BrokenLedger(AcceptanceLedger):
 
 def _accept(engine: Engine, world: World, ledger: AcceptanceLedger = LEDGER) -> None:
     with writing(engine) as session:
-        decide(
-            session,
-            pairing_id=world.pairing_id,
-            proposal_id=world.proposal_id,
-            verdict=Verdict.ACCEPT,
-            by=world.people["expert"],
-            alliance_id="al-a",
-            now=MORNING,
-            ledger=ledger,
-        )
+        accept(session, world, ledger=ledger)
 
 
 def test_accepting_undoing_and_accepting_again(engine: Engine) -> None:

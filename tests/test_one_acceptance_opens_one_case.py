@@ -16,7 +16,7 @@ from indexer.settings import Settings
 from matcher.cases import Case
 from matcher.decisions import AlreadyDecidedError, Decision, Verdict, decide
 from matcher.proposals import StoredPairing
-from tests.deciding import MORNING, World, build_world
+from tests.deciding import MORNING, World, accept, build_world
 
 CLIENTS = 32
 
@@ -24,15 +24,7 @@ CLIENTS = 32
 def _accept(engine: Engine, world: World) -> bool:
     with writing(engine, deadline_s=60) as session:
         try:
-            decide(
-                session,
-                pairing_id=world.pairing_id,
-                proposal_id=world.proposal_id,
-                verdict=Verdict.ACCEPT,
-                by=world.people["expert"],
-                alliance_id="al-a",
-                now=MORNING,
-            )
+            accept(session, world)
         except AlreadyDecidedError:
             return False
         return True

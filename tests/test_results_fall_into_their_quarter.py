@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 from sqlmodel import Session, select
 
 from indexer.database import reading, writing
-from matcher.decisions import Verdict, decide, undo
+from matcher.decisions import undo
 from matcher.ledger.acceptances import AcceptanceLedger
 from matcher.ledger.closing import move_close, second_close, totals_of
 from matcher.ledger.entries import Entry, LedgerError, entry_of
@@ -19,7 +19,7 @@ from matcher.ledger.kpis import Kpi
 from matcher.ledger.recognition import check, recognise
 from matcher.ledger.reporting import report
 from matcher.ledger.steps import Step
-from tests.deciding import build_world
+from tests.deciding import accept, build_world
 from tests.ledger_world import LedgerWorld, build_ledger_world, money, recognised
 
 # In Taipei (UTC+8) the year 2019 begins at 16:00 UTC of 31 December 2018.
@@ -160,16 +160,7 @@ def test_an_acceptance_is_booked_on_its_day_in_taipei(
 ) -> None:
     world = build_world(engine)
     with writing(engine) as session:
-        decide(
-            session,
-            pairing_id=world.pairing_id,
-            proposal_id=world.proposal_id,
-            verdict=Verdict.ACCEPT,
-            by=world.people["expert"],
-            alliance_id="al-a",
-            now=accepted_at,
-            ledger=AcceptanceLedger(),
-        )
+        accept(session, world, accepted_at, AcceptanceLedger())
         entry = session.exec(select(Entry)).one()
         assert (entry.occurred_on, entry.period, entry.late_for) == (day, period, None)
         year = figures(session, as_of=accepted_at)

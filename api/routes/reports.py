@@ -28,6 +28,7 @@ from matcher.ledger.rendering.wording import ReportLanguage
 from matcher.ledger.report_request import ReportRequest
 from matcher.ledger.reports import REPORTS, make_report
 from matcher.people import Principal
+from matcher.roles import Role
 
 router = APIRouter(prefix="/api/reports", tags=["figures"], route_class=ThreadedRoute)
 
@@ -63,11 +64,13 @@ def read_report(
         who = ask.admitted(session)
         if name not in REPORTS:
             raise not_found("report")
+        about = chosen_alliances(session, who, Resource.REPORT, Action.READ, alliance)
         request = ReportRequest(
             as_of=as_of or day_in_taipei(ask.at),
             now=ask.at,
             year=None if year is None else common_year(year),
-            alliances=chosen_alliances(session, who, Resource.REPORT, Action.READ, alliance),
+            alliances=about,
+            stays_inside=about is not None and about <= who.scopes(Role.EXPERT, Role.LEAD),
         )
         document = make_report(session, name, request)
     # Typesetting takes longer than reading: no transaction waits for it.

@@ -23,11 +23,11 @@ from indexer.instants import Instant, day_in_taipei
 from indexer.plain_text import clean
 from indexer.records import Alliance
 from matcher.ledger.configuration import Configured
+from matcher.ledger.dated_rows import stated
 from matcher.ledger.details import Gender
 from matcher.ledger.entries import MAX_TEXT, LedgerError
 from matcher.ledger.kpis import Kpi
 from matcher.ledger.periods import subsidy_days
-from matcher.ledger.sufficiency import stated
 
 MAX_COUNT = 1_000_000
 

@@ -21,20 +21,17 @@ from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import CheckConstraint
-from sqlalchemy.exc import IntegrityError
 from sqlmodel import Field as ColumnField
 from sqlmodel import Session, SQLModel, col, select
 
-from indexer.database import is_duplicate
-from indexer.instants import Instant, day_in_taipei
-from indexer.records import Alliance
+from indexer.instants import Instant
 from matcher.ledger.configuration import Configured, ShareBp, current
-from matcher.ledger.entries import WHOLE_BP, AlreadyReportedError, LedgerError
+from matcher.ledger.dated_rows import must_be_possible, reversed_row, stated
+from matcher.ledger.entries import WHOLE_BP, LedgerError
 from matcher.ledger.figures import end_of
 from matcher.ledger.periods import subsidy_days
 from matcher.ledger.persons import Person
-from matcher.ledger.rules import RecognitionRules
-from matcher.ledger.sufficiency import stated, statement
+from matcher.ledger.sufficiency import statement
 
 
 class ActivityType(BaseModel):
@@ -105,16 +102,12 @@ def earn(
     Raises:
         LedgerError: alliance, person or type is unknown, the day is impossible, or no source is given.
     """
-    if session.get(Alliance, alliance_id) is None:
-        raise LedgerError(f"there is no alliance {alliance_id!r}", "alliance_id")
+    must_be_possible(session, alliance_id=alliance_id, occurred_on=occurred_on, now=now)
     if session.get(Person, person) is None:
         raise LedgerError("there is no such person; register the person first", "person")
     types = current(session, PointRules).activities
     if activity not in types:
         raise LedgerError(f"there is no such type; there are {', '.join(sorted(types))}", "activity")
-    start = current(session, RecognitionRules).programme_start
-    if not start <= occurred_on <= day_in_taipei(now):
-        raise LedgerError(f"give a day between {start} and today in Taipei", "occurred_on")
     row = PointRow(
         alliance_id=alliance_id,
         person=person,
@@ -137,28 +130,7 @@ def take_points_back(session: Session, *, row_id: int, reason: str, by: str, now
         LedgerError: there is no such row, it is a reversal itself, or no reason is given.
         AlreadyReportedError: it is reversed already.
     """
-    row = session.get(PointRow, row_id)
-    if row is None or row.reverses is not None:
-        raise LedgerError(f"there are no points {row_id} that could be taken back", "row")
-    reversal = PointRow(
-        alliance_id=row.alliance_id,
-        person=row.person,
-        activity=row.activity,
-        points=row.points,
-        occurred_on=row.occurred_on,
-        source=stated(reason, "say why", "reason"),
-        reverses=row.id,
-        by=by,
-        at=now,
-    )
-    session.add(reversal)
-    try:
-        session.flush()
-    except IntegrityError as error:
-        if not is_duplicate(error):
-            raise
-        raise AlreadyReportedError(f"points {row_id} are taken back already", "row") from error
-    return reversal
+    return reversed_row(session, PointRow, row_id, reason=reason, by=by, now=now)
 
 
 def payout(session: Session, *, alliance_id: str, year: int, as_of: datetime) -> Payout:

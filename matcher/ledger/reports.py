@@ -8,14 +8,27 @@ is one line here.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from sqlmodel import Session
+from sqlmodel import Session, col, select
 
-from matcher.ledger.document import Bilingual, ReportDocument
+from indexer.records import Alliance
+from matcher.ledger.alliance_report import alliance_report
+from matcher.ledger.b003_report import b003_report
+from matcher.ledger.configuration import current
+from matcher.ledger.document import Bilingual, ReportDocument, Table
 from matcher.ledger.entries import LedgerError
 from matcher.ledger.entries_report import entries_report
+from matcher.ledger.figures import end_of
+from matcher.ledger.gender_report import alliance_gender_report, gender_report
+from matcher.ledger.heads import heads_of
+from matcher.ledger.kpi_report import kpi_report
+from matcher.ledger.periods import subsidy_year
 from matcher.ledger.report_request import ReportRequest
+from matcher.ledger.review_pack import review_pack
+from matcher.ledger.sufficiency_report import sufficiency_report
+from matcher.ledger.targets import TargetBasis, TargetBook, TargetBooks
+from matcher.ledger.warnings import Aim
 
 
 @dataclass(frozen=True)
@@ -26,8 +39,72 @@ class Report:
     make: Callable[[Session, ReportRequest], ReportDocument]
 
 
+def _gender(session: Session, request: ReportRequest) -> ReportDocument:
+    """Of one alliance exactly, if it stays there; otherwise of all alliances at once, with small cells left out."""
+    year = request.year or subsidy_year(request.as_of)
+    if request.stays_inside and request.alliances is not None and len(request.alliances) == 1:
+        (alliance_id,) = request.alliances
+        return alliance_gender_report(session, alliance_id=alliance_id, year=year, as_of=request.as_of, now=request.now)
+    return gender_report(session, year=year, as_of=request.as_of, now=request.now)
+
+
+def _sufficiency(session: Session, request: ReportRequest) -> ReportDocument:
+    year = request.year or subsidy_year(request.as_of)
+    parts = [
+        sufficiency_report(session, alliance_id=alliance_id, year=year, as_of=request.as_of, now=request.now)
+        for alliance_id in _alliances(session, request)
+    ]
+    if len(parts) == 1:
+        return parts[0]
+    return ReportDocument(
+        name="sufficiency",
+        title=Bilingual("各聯盟自主營運情形", "self-sufficiency by alliance"),
+        as_of=request.as_of,
+        tables=tuple(_titled(part, table) for part in parts for table in part.tables),
+        heads=tuple(heads_of(session, request.now)),
+        notes=tuple(dict.fromkeys(note for part in parts for note in part.notes)),
+    )
+
+
+def _titled(part: ReportDocument, table: Table) -> Table:
+    title = Bilingual(f"{part.title.zh}：{table.title.zh}", f"{part.title.en}: {table.title.en}")
+    return replace(table, title=title)
+
+
+def _review_pack(session: Session, request: ReportRequest) -> ReportDocument:
+    books = current(session, TargetBooks, at=end_of(request.as_of))
+    return review_pack(
+        session,
+        alliances=_alliances(session, request),
+        as_of=request.as_of,
+        aims=_aims(books.books[0]),
+        now=request.now,
+    )
+
+
+def _aims(book: TargetBook) -> list[Aim]:
+    """Return a book's targets by year; those of the whole programme have no pace."""
+    return [
+        Aim(target.kpi, target.year, target.amount, cumulative=target.basis is TargetBasis.CUMULATIVE)
+        for target in book.targets
+        if target.year is not None
+    ]
+
+
+def _alliances(session: Session, request: ReportRequest) -> list[str]:
+    if request.alliances is not None:
+        return sorted(request.alliances)
+    return list(session.exec(select(Alliance.id).order_by(col(Alliance.id))).all())
+
+
 REPORTS: dict[str, Report] = {
     "entries": Report(Bilingual("分錄清冊", "Entries of the ledger"), entries_report),
+    "kpi": Report(Bilingual("績效指標達成情形", "Figures against targets"), kpi_report),
+    "b003": Report(Bilingual("主要績效指標表（B003）", "Main indicators (table B003)"), b003_report),
+    "alliance": Report(Bilingual("各聯盟達成情形", "Figures by alliance"), alliance_report),
+    "sufficiency": Report(Bilingual("自主營運", "Self-sufficiency"), _sufficiency),
+    "gender": Report(Bilingual("性別統計", "Gender statistics"), _gender),
+    "review-pack": Report(Bilingual("分組查核資料", "Review pack of a committee group"), _review_pack),
 }
 """Every report by the name that `gloria report NAME` and `GET /api/reports/NAME` know it by."""
 

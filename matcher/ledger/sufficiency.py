@@ -16,18 +16,13 @@ from datetime import date, datetime
 from enum import StrEnum
 
 from sqlalchemy import BigInteger, CheckConstraint
-from sqlalchemy.exc import IntegrityError
 from sqlmodel import Field, Session, SQLModel, col, select
 
-from indexer.database import is_duplicate
 from indexer.instants import Instant, day_in_taipei
-from indexer.plain_text import clean
-from indexer.records import Alliance
-from indexer.vocabulary import MAX_ID, MAX_NTD, Tier
-from matcher.ledger.configuration import current
-from matcher.ledger.entries import AlreadyReportedError, LedgerError
+from indexer.vocabulary import MAX_NTD, Tier
+from matcher.ledger.dated_rows import must_be_possible, reversed_row, stated
+from matcher.ledger.entries import LedgerError
 from matcher.ledger.periods import subsidy_days, subsidy_year
-from matcher.ledger.rules import RecognitionRules
 
 
 class Item(StrEnum):
@@ -153,13 +148,9 @@ def book(
     Raises:
         LedgerError: something is not what it must be; `field` says what.
     """
-    if session.get(Alliance, alliance_id) is None:
-        raise LedgerError(f"there is no alliance {alliance_id!r}", "alliance_id")
+    must_be_possible(session, alliance_id=alliance_id, occurred_on=occurred_on, now=now)
     if (item is Item.MEMBER_FEES) != (tier in FEE_TIERS):
         raise LedgerError(f"fees name a tier, one of {', '.join(FEE_TIERS)}, and nothing else does", "tier")
-    start = current(session, RecognitionRules).programme_start
-    if not start <= occurred_on <= day_in_taipei(now):
-        raise LedgerError(f"give a day between {start} and today in Taipei", "occurred_on")
     if not 0 < amount_ntd <= MAX_NTD:
         raise LedgerError(f"give whole NTD from 1 to {MAX_NTD:,}", "amount_ntd")
     row = SufficiencyRow(
@@ -184,28 +175,7 @@ def take_back(session: Session, *, row_id: int, reason: str, by: str, now: datet
         LedgerError: there is no such row, it is a reversal itself, or no reason is given.
         AlreadyReportedError: it is reversed already.
     """
-    row = session.get(SufficiencyRow, row_id)
-    if row is None or row.reverses is not None:
-        raise LedgerError(f"there is no amount {row_id} that could be taken back", "row")
-    reversal = SufficiencyRow(
-        alliance_id=row.alliance_id,
-        item=row.item,
-        tier=row.tier,
-        occurred_on=row.occurred_on,
-        amount_ntd=row.amount_ntd,
-        source=stated(reason, "say why", "reason"),
-        reverses=row.id,
-        by=by,
-        at=now,
-    )
-    session.add(reversal)
-    try:
-        session.flush()
-    except IntegrityError as error:
-        if not is_duplicate(error):
-            raise
-        raise AlreadyReportedError(f"row {row_id} is taken back already", "row") from error
-    return reversal
+    return reversed_row(session, SufficiencyRow, row_id, reason=reason, by=by, now=now)
 
 
 def statement(session: Session, *, alliance_id: str, year: int, as_of: datetime) -> Statement:
@@ -232,15 +202,3 @@ def statements(session: Session, *, alliance_id: str, until: int, as_of: datetim
     first = session.exec(query.order_by(col(SufficiencyRow.occurred_on)).limit(1)).first()
     years = range(until, until + 1) if first is None else range(min(subsidy_year(first.occurred_on), until), until + 1)
     return [statement(session, alliance_id=alliance_id, year=year, as_of=as_of) for year in years]
-
-
-def stated(text: str, otherwise: str, field: str) -> str:
-    """Return a text of one line as it may be stored.
-
-    Raises:
-        LedgerError: it is empty; the message is `otherwise`.
-    """
-    said = clean(text, max_chars=MAX_ID, multiline=False)
-    if not said:
-        raise LedgerError(otherwise, field)
-    return said
