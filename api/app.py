@@ -31,10 +31,12 @@ from api.routes import (
     cases,
     claims,
     companies,
+    configuration,
     entries,
     evidence,
     exports,
     figures,
+    gender,
     health,
     job_events,
     jobs,
@@ -44,9 +46,12 @@ from api.routes import (
     needs,
     pairings,
     people,
+    points,
     recognition,
     reports,
     sign_on,
+    standing,
+    sufficiency,
 )
 from api.sign_on import Provider
 from api.stopping import heed_signals
@@ -92,6 +97,11 @@ _PARTS = (
     ledger,
     figures,
     reports,
+    standing,
+    sufficiency,
+    points,
+    gender,
+    configuration,
     health,
 )
 _HEADERS = (

@@ -26,6 +26,7 @@ from api import (
     matching,
     report_command,
     serving,
+    setting_up,
     user_secrets,
     users,
 )
@@ -88,6 +89,8 @@ users.user.command("key")(user_secrets.key)
 users.user.command("password")(user_secrets.password)
 app.command("erase")(forgetting.forget)
 app.command("report")(report_command.report)
+ledger_commands.ledger.command("configure")(setting_up.configure)
+ledger_commands.ledger.command("demo")(setting_up.load_demo)
 app.add_typer(ledger_commands.ledger, name="ledger")
 app.add_typer(users.user, name="user")
 

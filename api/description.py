@@ -12,6 +12,7 @@ from typing import Any
 
 from api.asking import COOKIE, SAFE_METHODS
 from api.idempotency import MAX_KEY
+from api.policy import Action, Resource
 from api.problems import MEDIA_TYPE, Problem
 
 _REFUSED = {"schema": {"$ref": "#/components/schemas/Problem"}}
@@ -46,6 +47,8 @@ _EXAMPLES: dict[str, Any] = {
     "company_id": "co-1-1",
     "pairing_id": 1,
     "case_id": 1,
+    "alliance_id": "al-01",
+    "configuration_name": "points",
 }
 """What a path may name, from the demo world."""
 
@@ -80,7 +83,7 @@ def _complete(operation: dict[str, Any], method: str, permission: Any) -> None:
     operation["security"] = [{name: []} for name in _PROOFS]
     if method not in SAFE_METHODS:
         given = [*given, _IDEMPOTENCY_KEY]
-    if method == "PATCH":
+    if method == "PATCH" or permission == (Resource.CONFIGURATION, Action.EDIT):
         given = [*given, _IF_MATCH]
     if given:
         operation["parameters"] = given

@@ -63,6 +63,14 @@ class Resource(StrEnum):
     LEDGER_HEAD = "ledger_head"
     FIGURE = "figure"
     REPORT = "report"
+    STANDING = "standing"
+    LADDER = "ladder"
+    MONEY_ROW = "money_row"
+    SUFFICIENCY = "sufficiency"
+    POINT = "point"
+    GENDER_FIGURE = "gender_figure"
+    PROGRAMME_GENDER = "programme_gender"
+    CONFIGURATION = "configuration"
 
 
 class Action(StrEnum):
@@ -110,6 +118,7 @@ def _everybody(reach: Reach) -> dict[Holder, Reach]:
 
 _OFFICE: dict[Holder, Reach] = {Role.OFFICE: Reach.ALL}
 _COMMITTEE: dict[Holder, Reach] = {Role.COMMITTEE: Reach.ALLIANCE}
+_LEAD: dict[Holder, Reach] = {Role.LEAD: Reach.ALLIANCE}
 _JOB: dict[Holder, Reach] = {Role.JOB: Reach.ALL}
 _READERS = _staff(Reach.ALLIANCE) | _COMMITTEE | _OFFICE
 """Who reads the ledger: alliances and committees what they have a share in, the office all of it."""
@@ -198,6 +207,22 @@ POLICY: dict[tuple[Resource, Action], dict[Holder, Reach]] = {
     (Resource.FIGURE, Action.READ): _READERS | _JOB,
     (Resource.REPORT, Action.READ): _READERS,
     (Resource.REPORT, Action.LIST): _READERS,
+    (Resource.STANDING, Action.READ): _READERS,
+    (Resource.LADDER, Action.CREATE): _OFFICE,
+    (Resource.MONEY_ROW, Action.CREATE): _LEAD | _OFFICE,
+    (Resource.MONEY_ROW, Action.REVERSE): _LEAD | _OFFICE,
+    (Resource.SUFFICIENCY, Action.READ): _READERS,
+    (Resource.POINT, Action.READ): _READERS,
+    (Resource.POINT, Action.CREATE): _staff(Reach.ALLIANCE),
+    (Resource.POINT, Action.REVERSE): _staff(Reach.ALLIANCE),
+    # Exact numbers never leave their alliance. Who knows one alliance's exactly may compute another's from what is
+    # printed of all, so alliances do not read the programme's.
+    (Resource.GENDER_FIGURE, Action.CREATE): _staff(Reach.ALLIANCE),
+    (Resource.GENDER_FIGURE, Action.READ): _staff(Reach.ALLIANCE),
+    (Resource.PROGRAMME_GENDER, Action.READ): _OFFICE | {Role.COMMITTEE: Reach.ALL},
+    (Resource.CONFIGURATION, Action.LIST): _staff(Reach.ALL) | {Role.COMMITTEE: Reach.ALL} | _OFFICE,
+    (Resource.CONFIGURATION, Action.READ): _staff(Reach.ALL) | {Role.COMMITTEE: Reach.ALL} | _OFFICE,
+    (Resource.CONFIGURATION, Action.EDIT): _OFFICE,
 }
 """For each resource and action: which role reaches how far. What is not here, nobody may do."""
 

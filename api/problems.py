@@ -33,6 +33,7 @@ from matcher.decisions import AlreadyDecidedError, DecisionError
 from matcher.intake import IntakeError
 from matcher.last_office import LastOfficeError
 from matcher.ledger.claims import ClaimedElsewhereError
+from matcher.ledger.configuration import StaleConfigurationError
 from matcher.ledger.entries import AlreadyReportedError, LedgerError
 from matcher.ledger.recognition import ConflictError
 from matcher.pairings import UnknownRecordError
@@ -129,6 +130,7 @@ TABLE: tuple[tuple[type[Exception], int, str], ...] = (
     (SignOnError, 400, "sign-on"),
     (SignOnUnavailableError, 503, "sign-on"),
     (ProfileError, 422, "profile"),
+    (StaleConfigurationError, 412, "stale"),
     (AlreadyReportedError, 409, "already-reported"),
     (ClaimedElsewhereError, 409, "claimed-elsewhere"),
     (ConflictError, 403, "conflict-of-interest"),

@@ -11,9 +11,12 @@ from sqlmodel import Session
 from matcher.ledger.claims import ExternalClaim, note_external
 from matcher.ledger.evidence import keep
 from matcher.ledger.kpis import Kpi
+from matcher.ledger.persons import read_key, register
+from matcher.ledger.points import earn
 from matcher.ledger.recognition import check, recognise
 from matcher.ledger.reporting import Report, report
 from matcher.ledger.school_totals import supply
+from matcher.ledger.sufficiency import Item, book
 
 NAMES = ("entry_id", "motion_id", "sha256", "claim_id", "kpi", "name", "period")
 MISSING = {
@@ -24,6 +27,9 @@ MISSING = {
     "kpi": "none",
     "name": "none",
     "period": "none",
+    "money_row_id": "999",
+    "point_row_id": "999",
+    "configuration_name": "none",
 }
 
 
@@ -62,7 +68,9 @@ def store_ledger_things(
         )
         note_external(session, claim)
         names: dict[str, Any] = {"entry_id": given.id, "motion_id": motion.id, "sha256": digest, "claim_id": claim.id}
-        found.append({**{k: str(v) for k, v in names.items()}, "kpi": "L", "name": "entries", "period": "2019Q2"})
+        names |= _rows_of(session, alliance, home, by, now)
+        fixed = {"kpi": "L", "name": "entries", "period": "2019Q2", "configuration_name": "points"}
+        found.append({**{k: str(v) for k, v in names.items()}, **fixed})
     return found
 
 
@@ -86,3 +94,18 @@ def _report(alliance: str, school_id: str, digest: str) -> Report:
         value_added="聯盟專家促成合約",
         evidence=[{"sha256": digest, "name": "合約.pdf"}],
     )
+
+
+def _rows_of(session: Session, alliance: str, home: Path, by: str, now: datetime) -> dict[str, Any]:
+    """Book money of an alliance, and points of a person."""
+    person = register(session, key=read_key(home), name="王小明", identifier=alliance, contact=None, by=by, now=now)
+    given: dict[str, Any] = {
+        "alliance_id": alliance,
+        "occurred_on": date(2019, 5, 2),
+        "source": "傳票",
+        "by": by,
+        "now": now,
+    }
+    money = book(session, item=Item.OVERHEAD, amount_ntd=1, **given)
+    points = earn(session, person=person, activity="company_visit", **given)
+    return {"money_row_id": money.id, "point_row_id": points.id}

@@ -221,7 +221,7 @@ def _make_sensible(case: Case, values: dict[str, Any], proposals: dict[int, int]
         case.body = {name: case.body[name] for name in kept} | _only(values, fields)
     for name in [name for name in case.headers or {} if name.lower() == "idempotency-key"]:
         del case.headers[name]
-    if case.method == "PATCH":
+    if case.method == "PATCH" or "If-Match" in (case.headers or {}):
         case.headers["If-Match"] = "*"
 
 

@@ -196,6 +196,18 @@ def test_the_ladder_leads_to_an_exit_and_every_step_stays(engine: Engine, world:
         _warned(session, world)
 
 
+def test_a_figure_without_a_ladder_is_refused(engine: Engine, world: LedgerWorld) -> None:
+    own = [OwnAim(alliance="al-a", kpi=Kpi.ACCEPTANCES, year=2019, amount=10)]
+    with writing(engine) as session:
+        gap = _read(session, JUNE_30, [], document=HALVES.model_copy(update={"own": own}))["al-a"]
+        assert gap.level is Level.WARNING
+        with pytest.raises(LedgerError, match="acceptances has no ladder") as refused:
+            warn(session, gap=gap, reason="r", by=world.people["office"], now=LATER)
+        assert refused.value.field == "kpi"
+        # The control: a figure that has one is warned with the same words.
+        _warned(session, world)
+
+
 def test_steps_that_cant_follow_are_refused(engine: Engine, world: LedgerWorld) -> None:
     with writing(engine) as session:
         for rung in (Rung.HELP, Rung.EXIT, Rung.LIFTED):

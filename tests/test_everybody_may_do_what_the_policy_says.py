@@ -151,7 +151,7 @@ def _reached(who: str, permission: Permission, parameter: str, thing: str) -> bo
     # Sharing the labs' records is the product's purpose: an expert asks of any lab which needs it should hear of.
     # Figures and reports have one name for everybody, who sees in them what is theirs.
     any_lab = parameter == "lab_id" and permission == (Resource.MATCH, Action.READ)
-    if reach is Reach.ALL or any_lab or parameter in ("kpi", "name"):
+    if reach is Reach.ALL or any_lab or parameter in ("kpi", "name", "configuration_name"):
         return True
     if role in (Role.EXPERT, Role.LEAD, Role.COMMITTEE):
         return scope == (OWN_ALLIANCE if thing == "own" else "al-b") and not (
@@ -184,6 +184,8 @@ def _wrong(status: int, who: str, permission: Permission, parameter: str, thing:
 
 def _asked(server: Served, things: Things, who: str | None, method: str, path: str, thing: str) -> int:
     ids = {"own": things.own, "foreign": things.foreign, "missing": things.missing}.get(thing, {})
+    if path.startswith("/api/alliances/"):
+        ids = {**ids, "alliance_id": {"own": OWN_ALLIANCE, "foreign": "al-b"}.get(thing, "none")}
     # Bodies that validation lets through but that change nothing, so that cells do not disturb each other.
     bodies: dict[str, Any] = {
         "/decision": {"verdict": "accept", "proposal_id": 999_999},
@@ -200,6 +202,18 @@ def _asked(server: Served, things: Things, who: str | None, method: str, path: s
         "/school-totals": {"school_id": "none", "year": 108, "amount_ntd": 1, "source": "s"},
         "/external-claims": {**dict.fromkeys(("claimant", "reference", "party"), "x"), **_NO_CLAIM},
         **dict.fromkeys(("/return", "/refuse", "/tell-apart", "/withdraw", "/reverse", "/drop", "/close"), _REASON),
+        "/ladder": {"rung": "help", "kpi": "L", "reason": "r"},
+        "/money-rows": {
+            "item": "overhead",
+            "tier": "gold",
+            "occurred_on": "2019-05-02",
+            "amount_ntd": 1,
+            "source": "s",
+        },
+        "/points": {"person": "none", "activity": "none", "occurred_on": "2019-05-02", "source": "s"},
+        "/gender-counts": {"year": 3_000, "group": "pi", "people": {}, "source": "s"},
+        "/gender-analyses": {"year": 3_000, "group": "pi", "text": "t"},
+        "/{configuration_name}": {"document": {}, "reason": "r"},
         "/match-batches": {"needs": ["none"]},
         "/accounts": {"email": "none"},
         "/claims": {"statement": "mine"},
@@ -216,6 +230,7 @@ def _asked(server: Served, things: Things, who: str | None, method: str, path: s
         "/client": {"alliance": "none"},
         "-names": {"q": "實驗室"},
         "/imports": {"name": "needs.jsonl"},
+        "/needed": {"expenses_ntd": 1},
     }
     parameters = next((value for end, value in queries.items() if path.endswith(end)), None)
     json = {"json": body} if method in ("POST", "PATCH", "PUT") and body is not None else {}

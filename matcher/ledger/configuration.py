@@ -19,8 +19,10 @@ import orjson
 from pydantic import BaseModel, ConfigDict
 from pydantic import Field as Bounded
 from sqlalchemy import JSON, CheckConstraint, Column, UniqueConstraint
+from sqlalchemy.exc import IntegrityError
 from sqlmodel import Field, Session, SQLModel, col, select
 
+from indexer.database import is_duplicate
 from indexer.instants import Instant
 from matcher import people  # noqa: F401 (its table is referred to)
 
@@ -28,6 +30,10 @@ DEFAULTS = Path(__file__).parent / "defaults"
 
 ShareBp = Annotated[int, Bounded(ge=0, le=10_000)]
 """A share in basis points: the whole is 10,000."""
+
+
+class StaleConfigurationError(Exception):
+    """Somebody else stored a version of the same document at the same time."""
 
 
 class Configured(BaseModel):
@@ -77,14 +83,29 @@ def default(kind: type[Document]) -> Document:
 
 
 def change(session: Session, document: Configured, *, reason: str, by: str, now: datetime) -> int:
-    """Store a new version of a document and return its number; the caller commits."""
-    newest = select(ConfigurationVersion.version).where(ConfigurationVersion.name == document.name)
-    last = session.exec(newest.order_by(col(ConfigurationVersion.version).desc()).limit(1)).first() or 0
+    """Store a new version of a document and return its number; the caller commits.
+
+    Raises:
+        StaleConfigurationError: somebody else stored one at the same time.
+    """
+    newest = latest(session, document.name)
+    last = 0 if newest is None else newest.version
     content = orjson.loads(document.model_dump_json())
     session.add(
         ConfigurationVersion(
             name=document.name, version=last + 1, document=content, reason=reason.strip(), by=by, at=now
         )
     )
-    session.flush()
+    try:
+        session.flush()
+    except IntegrityError as error:
+        if not is_duplicate(error):
+            raise
+        raise StaleConfigurationError(f"{document.name} was changed in the meantime; read it again") from error
     return last + 1
+
+
+def latest(session: Session, name: str) -> ConfigurationVersion | None:
+    """Return the newest version of a document, None if nobody changed it yet."""
+    query = select(ConfigurationVersion).where(ConfigurationVersion.name == name)
+    return session.exec(query.order_by(col(ConfigurationVersion.version).desc()).limit(1)).first()

@@ -69,7 +69,8 @@ NEXT_RUNGS: dict[Rung | None, tuple[Rung, ...]] = {
 
 ENDS = (Rung.EXIT, Rung.GRADUATED)
 _RUNGS = ", ".join(f"'{rung.value}'" for rung in Rung)
-_LADDERS = ", ".join(f"'{code}'" for code in (*(kpi.value for kpi in RECOGNISED_KPIS), WHOLE_ALLIANCE))
+_KNOWN_LADDERS = (*(kpi.value for kpi in RECOGNISED_KPIS), WHOLE_ALLIANCE)
+_LADDERS = ", ".join(f"'{code}'" for code in _KNOWN_LADDERS)
 _ENDED = text("rung IN ('exit', 'graduated')")
 
 
@@ -191,6 +192,8 @@ def _take(
     said = clean(reason, max_chars=MAX_TEXT, multiline=True)
     if not said:
         raise LedgerError("say why", "reason")
+    if ladder not in _KNOWN_LADDERS:
+        raise LedgerError(f"{ladder} has no ladder; give one of {', '.join(RECOGNISED_KPIS)}", "kpi")
     speaker = principal(session, by)
     if speaker is None or not speaker.holds(Role.OFFICE):
         raise LedgerError("a step is confirmed by a person of the programme office", "by")

@@ -1,0 +1,131 @@
+"""`gloria ledger configure` and `gloria ledger demo`: what a ledger starts from.
+
+In: a document of rules, or nothing. Out: the document that holds; or the
+programme's invented story in an empty database. It exists apart from the proofs
+of the ledger because these two write.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from api.opening import open_reading, open_session, read_settings
+from api.refusals import RefusedError
+from api.screen import Screen, write_document
+
+if TYPE_CHECKING:
+    from sqlmodel import Session
+
+
+def configure(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="Which document, such as points; a wrong name lists all.")],
+    *,
+    new: Annotated[
+        Path | None, typer.Option("--set", metavar="FILE", help="The document as it is to be from now on, as JSON.")
+    ] = None,
+    reason: Annotated[str, typer.Option(help="Why it is set.")] = "",
+    by: Annotated[
+        str, typer.Option(metavar="EMAIL", help="Who sets it. Default: the one account of the programme office.")
+    ] = "",
+) -> None:
+    """Show the rules and values of the programme as JSON, or set them; what held before stays on record.
+
+    To change one: gloria ledger configure points > points.json, edit the file, then
+    gloria ledger configure points --set points.json --reason "..."
+    """
+    import orjson
+
+    from matcher.ledger.configurable import DOCUMENTS
+    from matcher.ledger.configuration import current, latest
+
+    kind = DOCUMENTS.get(name)
+    if kind is None:
+        raise RefusedError(f"there is no document {name!r}; choose one of: {', '.join(sorted(DOCUMENTS))}")
+    screen = Screen.of(context)
+    if new is not None:
+        version = _set(name, _read(new), reason, by)
+        screen.say(f"{name} 已設為第 {version} 版", f"{name} is set, version {version}")
+        return
+    with open_reading(read_settings()) as session:
+        document, stored = current(session, kind), latest(session, name)
+        if stored is None:
+            screen.note("隨附版本，尚未更改", "as it comes with the product; nobody changed it yet")
+        else:
+            zh, en = f"第 {stored.version} 版，{stored.at:%Y-%m-%d}", f"version {stored.version}, {stored.at:%Y-%m-%d}"
+            screen.note(f"{zh}，理由：{stored.reason}", f"{en}, because: {stored.reason}")
+        write_document(orjson.loads(document.model_dump_json()))
+
+
+def load_demo(context: typer.Context) -> None:
+    """Load the invented story of the years 106 to 109 into an empty database; takes half a minute."""
+    from api import tables  # noqa: F401 (tables refer to each other, so all must be known)
+    from indexer.database import open_engine
+    from matcher.ledger.story import LAST_DAY, load_story
+
+    screen, settings = Screen.of(context), read_settings()
+    engine = open_engine(settings)
+    try:
+        load_story(engine, home=settings.home)
+    finally:
+        engine.dispose()
+    screen.say("已載入 106 至 109 年之示範資料（全為虛構）", "the story of 106 to 109 is loaded (all invented)")
+    screen.say("接著可以試：", "What to try next:", "bold")
+    day = LAST_DAY.isoformat()
+    hints = (
+        (f"gloria report b003 --as-of {day} --out b003.pdf", "主要績效指標表（B003）", "the main indicators"),
+        (f"gloria report kpi --as-of {day} --out kpi.html", "績效指標達成情形", "figures against targets"),
+        ("gloria ledger verify", "核對每一筆", "proves every row"),
+        ("gloria ledger configure target_books", "目標值", "the targets"),
+    )
+    for command, zh, en in hints:
+        screen.say(f"  {command:<56}  {zh}", f"  {command:<56}  {en}")
+
+
+def _read(path: Path) -> Any:
+    import orjson
+
+    try:
+        return orjson.loads(path.read_bytes())
+    except orjson.JSONDecodeError as error:
+        raise RefusedError(f"{path}: is not JSON: {error}") from error
+
+
+def _set(name: str, content: Any, reason: str, by: str) -> int:
+    from indexer.plain_text import clean
+    from matcher.ledger.configurable import DOCUMENTS, checked_document
+    from matcher.ledger.configuration import change
+    from matcher.ledger.entries import MAX_TEXT
+
+    said = clean(reason, max_chars=MAX_TEXT, multiline=True)
+    if not said:
+        raise RefusedError("--reason: say why it is set")
+    document = checked_document(DOCUMENTS[name], content)
+    with open_session(read_settings(), writes=True) as session:
+        version = change(session, document, reason=said, by=_author(session, by), now=datetime.now(UTC))
+        session.commit()
+    return version
+
+
+def _author(session: Session, email: str) -> str:
+    """Return the id of the account that sets a document: the named one, or the only one there is."""
+    from sqlmodel import col, select
+
+    from matcher.people import Account, Grant, principal
+    from matcher.roles import Role
+
+    if email:
+        named = session.exec(select(Account.id).where(Account.email == email.strip().lower())).first()
+        who = None if named is None else principal(session, named)
+        if who is None or not who.holds(Role.OFFICE):
+            raise RefusedError(f"--by {email}: there is no such account of the programme office")
+        return who.id
+    query = select(Grant.account_id).where(Grant.role == Role.OFFICE.value, col(Grant.revoked_at).is_(None))
+    found = {account_id for account_id in session.exec(query).all() if principal(session, account_id) is not None}
+    if len(found) != 1:
+        raise RefusedError("--by: say which account of the programme office sets it")
+    return found.pop()

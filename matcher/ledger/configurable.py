@@ -1,0 +1,63 @@
+"""Every document of rules and values that the programme office may change, by name.
+
+In: a name, and what somebody wants the document to say. Out: the kind of
+document, or the document checked by its own model. It exists so that server and
+command line refuse the same mistakes with the same words.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from pydantic import ValidationError
+
+from indexer.plain_text import printable
+from matcher.ledger.configuration import Configured
+from matcher.ledger.entries import LedgerError
+from matcher.ledger.forecast import ForecastRules
+from matcher.ledger.gender import GenderRules
+from matcher.ledger.money_definitions import MoneyDefinitions
+from matcher.ledger.points import PointRules
+from matcher.ledger.rules import RecognitionRules
+from matcher.ledger.subsidy import SubsidyPath
+from matcher.ledger.targets import TargetBooks
+from matcher.ledger.warnings import AllianceTargets, WarningRules
+
+DOCUMENTS: dict[str, type[Configured]] = {
+    kind.name: kind
+    for kind in (
+        AllianceTargets,
+        ForecastRules,
+        GenderRules,
+        MoneyDefinitions,
+        PointRules,
+        RecognitionRules,
+        SubsidyPath,
+        TargetBooks,
+        WarningRules,
+    )
+}
+"""The kind of each document by its name."""
+
+
+def checked_document(kind: type[Configured], content: Any) -> Configured:
+    """Return content as a document of a kind.
+
+    Raises:
+        LedgerError: it is not what the kind asks for; `field` names the first place that is wrong.
+    """
+    try:
+        # As it will be stored, so that what JSON can't hold is found here and not when it is read.
+        stored = orjson.dumps(content)
+    except TypeError as error:
+        raise LedgerError("give whole numbers below 2^63 and whole characters", "document") from error
+    if b"\\u0000" in stored:
+        raise LedgerError("a text has the character NUL", "document")
+    try:
+        return kind.model_validate(orjson.loads(stored))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(printable(str(part)[:60]) for part in first["loc"])
+        field = f"document.{place}" if place else "document"
+        raise LedgerError(f"{place or kind.name}: {first['msg']}", field) from error
