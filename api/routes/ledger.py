@@ -13,9 +13,19 @@ import orjson
 from fastapi import APIRouter, Depends, Path, Query, Response
 from sqlmodel import Session, col, func, select
 
+from api.answers import Page
 from api.asking import Asking, asking
 from api.bodies import MAX_ID
 from api.idempotency import Reply
+from api.ledger_answers import (
+    DatedHeadAnswer,
+    ExternalClaimAnswer,
+    ListedSchoolTotalAnswer,
+    MotionAnswer,
+    NewExternalClaimAnswer,
+    PeriodsAnswer,
+    SchoolTotalAnswer,
+)
 from api.ledger_bodies import ExternalClaimBody, ReasonBody, SchoolTotalBody
 from api.ledger_documents import motion_document
 from api.paging import Cursor, Limit, decoded, page
@@ -41,7 +51,7 @@ ClaimId = Annotated[int, Path(ge=1, le=MAX_ID)]
 _PERIOD = re.compile(r"20[0-9]{2}Q[1-4]")
 
 
-@router.post("/school-totals", status_code=201)
+@router.post("/school-totals", status_code=201, response_model=SchoolTotalAnswer)
 def supply_school_total(
     body: SchoolTotalBody, ask: Annotated[Asking, Depends(asking(Resource.SCHOOL_TOTAL, Action.CREATE))]
 ) -> Response:
@@ -54,7 +64,7 @@ def supply_school_total(
     return ask.write(work, body)
 
 
-@router.get("/school-totals")
+@router.get("/school-totals", response_model=Page[ListedSchoolTotalAnswer])
 def list_school_totals(
     ask: Annotated[Asking, Depends(asking(Resource.SCHOOL_TOTAL, Action.LIST))],
     school: Annotated[str | None, Query(max_length=200)] = None,
@@ -84,7 +94,7 @@ def list_school_totals(
     return ask.read(work)
 
 
-@router.post("/external-claims", status_code=201)
+@router.post("/external-claims", status_code=201, response_model=NewExternalClaimAnswer)
 def note_external_claim(
     body: ExternalClaimBody, ask: Annotated[Asking, Depends(asking(Resource.EXTERNAL_CLAIM, Action.CREATE))]
 ) -> Response:
@@ -109,7 +119,7 @@ def _key(body: ExternalClaimBody) -> str:
     return orjson.dumps(["claim", body.programme.value, body.reference]).decode()
 
 
-@router.get("/external-claims")
+@router.get("/external-claims", response_model=Page[ExternalClaimAnswer])
 def list_external_claims(
     ask: Annotated[Asking, Depends(asking(Resource.EXTERNAL_CLAIM, Action.LIST))],
     active: Annotated[bool, Query(description="Only those that were not withdrawn.")] = True,
@@ -134,7 +144,7 @@ def list_external_claims(
     return ask.read(work)
 
 
-@router.post("/external-claims/{claim_id}/end")
+@router.post("/external-claims/{claim_id}/end", response_model=ExternalClaimAnswer)
 def end_external_claim(
     claim_id: ClaimId, ask: Annotated[Asking, Depends(asking(Resource.EXTERNAL_CLAIM, Action.END))]
 ) -> Response:
@@ -149,7 +159,7 @@ def end_external_claim(
     return ask.write(work)
 
 
-@router.get("/periods")
+@router.get("/periods", response_model=PeriodsAnswer)
 def list_periods(ask: Annotated[Asking, Depends(asking(Resource.PERIOD, Action.LIST))]) -> Response:
     """List the quarters that have entries or are closed, and in which one a result of today is booked."""
 
@@ -178,7 +188,7 @@ def _period(session: Session, name: str, entries: int, closed: PeriodClose | Non
     }
 
 
-@router.post("/periods/{period}/close", status_code=202)
+@router.post("/periods/{period}/close", status_code=202, response_model=MotionAnswer)
 def close_period(
     period: Annotated[str, Path(max_length=20, description="A quarter such as 2019Q2.")],
     body: ReasonBody,
@@ -195,7 +205,7 @@ def close_period(
     return ask.write(work, body)
 
 
-@router.get("/heads")
+@router.get("/heads", response_model=Page[DatedHeadAnswer])
 def read_heads(ask: Annotated[Asking, Depends(asking(Resource.LEDGER_HEAD, Action.READ))]) -> Response:
     """Read the heads of both chains, to be kept elsewhere: who has them can tell whether the ledger was cut off."""
 
