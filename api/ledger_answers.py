@@ -224,10 +224,10 @@ class ListedSchoolTotalAnswer(SchoolTotalAnswer):
 
 
 class PeriodCloseAnswer(Answer):
-    """How a quarter was closed."""
+    """How a quarter was closed; the totals are those of the alliances that you reach."""
 
     period: str
-    totals: dict[str, Any]
+    totals: dict[str, dict[str, int]]
     entries_n: int
     entries_hash: str
     steps_n: int
@@ -238,7 +238,7 @@ class PeriodCloseAnswer(Answer):
 
 
 class PeriodAnswer(Answer):
-    """A quarter."""
+    """A quarter; `motion` is null for who may not list motions of the programme."""
 
     period: str
     year: int

@@ -48,11 +48,11 @@ def store_things(server: Served) -> Things:
     with writing(engine) as session:
         there = _results(session, server, now) | _jobs(session, server, now)
         used = list(session.exec(select(ApiKey.prefix)).all())
-        program, guest = _spare(session, now)
+        programs, guest = _spare(session, now)
         own = {}
         for who, account_id in server.accounts.items():
             own[who] = {"prefix": _key(session, account_id, now)}
-        there |= _people(session, program, guest, now)
+        there |= _people(session, programs, guest, now)
     engine.dispose()
     instead = there["DELETE /api/accounts/{account_id}/keys/{key_prefix}"]["key_prefix"][0]
     shielded: dict[str, dict[Any, Any]] = {
@@ -164,11 +164,12 @@ def _jobs(session: Session, server: Served, now: datetime) -> dict[str, dict[str
     }
 
 
-def _spare(session: Session, now: datetime) -> tuple[str, str]:
-    """Make a program and a person whom nobody misses; return their account ids."""
-    program = add_account(session, email="program@example.org", name="", now=now).id
-    grant(session, account_id=program, role=Role.JOB, by=None, now=now)
-    return program, add_account(session, email="guest@example.org", name="", now=now).id
+def _spare(session: Session, now: datetime) -> tuple[list[str], str]:
+    """Make programs and a person whom nobody misses; return their account ids."""
+    programs = [add_account(session, email=f"program-{n}@example.org", name="", now=now).id for n in range(EACH)]
+    for program in programs:
+        grant(session, account_id=program, role=Role.JOB, by=None, now=now)
+    return programs, add_account(session, email="guest@example.org", name="", now=now).id
 
 
 def _key(session: Session, account_id: str, now: datetime) -> str:
@@ -176,8 +177,8 @@ def _key(session: Session, account_id: str, now: datetime) -> str:
     return made.prefix
 
 
-def _people(session: Session, program: str, guest: str, now: datetime) -> dict[str, dict[str, list[Any]]]:
-    keys = [_key(session, program, now) for _ in range(EACH)]
+def _people(session: Session, programs: list[str], guest: str, now: datetime) -> dict[str, dict[str, list[Any]]]:
+    keys = [_key(session, programs[0], now) for _ in range(EACH)]
     for number in range(EACH):
         grant(session, account_id=guest, role=Role.RESEARCHER, scope_id=f"lab-1-1{number}", by=None, now=now)
     stakes = [
@@ -198,7 +199,7 @@ def _people(session: Session, program: str, guest: str, now: datetime) -> dict[s
     there: dict[str, dict[str, list[Any]]] = {label: {"account_id": [guest]} for label in of_guest}
     there[of_guest[3]]["grant_id"] = [held.id for held in active_grants(session, guest)]
     there[of_guest[4]]["stake_id"] = stakes
-    there["POST /api/accounts/{account_id}/keys"] = {"account_id": [program]}
-    there["DELETE /api/accounts/{account_id}/keys/{key_prefix}"] = {"account_id": [program], "key_prefix": keys}
+    there["POST /api/accounts/{account_id}/keys"] = {"account_id": programs}
+    there["DELETE /api/accounts/{account_id}/keys/{key_prefix}"] = {"account_id": programs[:1], "key_prefix": keys}
     there["POST /api/claims/{claim_id}/verdict"] = {"claim_id": claims}
     return there

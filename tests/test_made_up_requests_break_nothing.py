@@ -27,8 +27,8 @@ from indexer.settings import Settings
 from matcher.proposals import Proposal
 from matcher.roles import Role
 from tests.made_up import Run, loaded, names_of
-from tests.made_up_things import Things, store_things
-from tests.serving import PEOPLE, Served, existing, routes_of, served
+from tests.made_up_things import EACH, Things, store_things
+from tests.serving import PEOPLE, Served, existing, holder, routes_of, served
 
 LEAST_PER_ROUTE = 18
 STEPS = 700
@@ -68,7 +68,21 @@ def _prepared(server: Served) -> Things:
         stored, now = hashed(PASSWORD), datetime.now(UTC)
         set_password_hash(session, account_id=server.accounts["expert"], stored=stored, now=now)
     engine.dispose()
-    return store_things(server)
+    things = store_things(server)
+    things.there["DELETE /api/needs/{need_id}/shares/{alliance_id}"] = {
+        "need_id": [_shared(server) for _ in range(EACH)],
+        "alliance_id": ["al-b"],
+    }
+    return things
+
+
+def _shared(server: Served) -> str:
+    """Return a need of al-a that is shared with al-b."""
+    need_id = str(server.ask("company", "POST", "/api/needs", json={"title": "拋光"}).json()["id"])
+    assert server.ask("expert", "POST", f"/api/needs/{need_id}/take-up").is_success
+    consent = {"alliance": "al-b", "consent": "電話確認"}
+    assert server.ask("expert", "POST", f"/api/needs/{need_id}/shares", json=consent).is_success
+    return need_id
 
 
 def _known(server: Served, names: set[str]) -> tuple[dict[str, list[Any]], dict[int, int]]:
@@ -98,7 +112,7 @@ def _allowed(routes: list[tuple[str, str, Any]]) -> dict[str, list[str]]:
     found = {}
     for method, path, permission in routes:
         roles = POLICY.get(permission, {}) if permission else {}
-        found[f"{method} {path}"] = [name for name, (role, _) in PEOPLE.items() if role in roles]
+        found[f"{method} {path}"] = [name for name in PEOPLE if holder(name) in roles]
     # Only a browser has something to sign out of.
     found["DELETE /api/session"] = ["browser"]
     return found

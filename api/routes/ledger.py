@@ -28,6 +28,7 @@ from api.ledger_answers import (
 )
 from api.ledger_bodies import ExternalClaimBody, ReasonBody, SchoolTotalBody
 from api.ledger_documents import motion_document
+from api.ledger_visibility import reached_alliances
 from api.paging import Cursor, Limit, decoded, page
 from api.policy import Action, Resource
 from api.problems import ProblemError, not_found
@@ -169,22 +170,33 @@ def list_periods(ask: Annotated[Asking, Depends(asking(Resource.PERIOD, Action.L
         entries = {str(period): int(count) for period, count in used}
         open_period, _ = booking_period(session, day_in_taipei(ask.at))
         names = sorted({*closed, *entries, open_period})
-        items = [_period(session, name, entries.get(name, 0), closed.get(name)) for name in names]
+        items = [_period(session, who, name, entries.get(name, 0), closed.get(name)) for name in names]
         return Reply(200, {"items": items, "next": None, "open": open_period}, {})
 
     return ask.read(work)
 
 
-def _period(session: Session, name: str, entries: int, closed: PeriodClose | None) -> dict[str, Any]:
-    waiting = None if closed is not None else pending(session, MotionKind.CLOSE, name)
+def _period(session: Session, who: Principal, name: str, entries: int, closed: PeriodClose | None) -> dict[str, Any]:
+    """Return a quarter: everybody who lists quarters sees how it stands, of motions and totals only what is theirs."""
+    waiting = None
+    if closed is None and reached_alliances(who, Resource.MOTION, Action.LIST) is None:
+        waiting = pending(session, MotionKind.CLOSE, name)
     return {
         "period": name,
         "year": year_of(name),
         "roc_year": roc_year(year_of(name)),
         "after": quarter_after(name),
         "entries": entries,
-        "closed": None if closed is None else closed.model_dump(mode="json"),
+        "closed": None if closed is None else {**closed.model_dump(mode="json"), "totals": _totals(who, closed)},
         "motion": None if waiting is None else motion_document(session, waiting),
+    }
+
+
+def _totals(who: Principal, closed: PeriodClose) -> dict[str, dict[str, int]]:
+    reached = reached_alliances(who, Resource.FIGURE, Action.READ)
+    return {
+        kpi: {name: amount for name, amount in of.items() if reached is None or name in reached}
+        for kpi, of in closed.totals.items()
     }
 
 
