@@ -43,7 +43,7 @@ RESULT_SECRETS = {
     "claimreason": Secret(frozenset({"newcomer"})),
     "claimaddress": Secret(frozenset({"lead", "office"})),
     "stakereason": Secret(frozenset({"office"})),
-    "keyname": Secret(frozenset({"expert", "office"})),
+    "keyname": Secret(frozenset({"expert"}), frozenset({"office"})),
     # A result of al-a.
     "evidencefile": Secret(_READERS),
     "evidencename": Secret(_READERS),
