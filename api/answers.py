@@ -109,6 +109,7 @@ class MeAnswer(Answer):
     name: str
     roles: list[RoleAnswer]
     stakes: list[StakeAnswer]
+    csrf_token: str | None = Field(default=None, description="In a browser's session only.")
 
 
 class AliveAnswer(Answer):

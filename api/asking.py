@@ -105,6 +105,8 @@ class Asking:
         key = self._idempotency_key() if once else None
         with writing(self.engine) as session:
             who = self.admitted(session)
+            if self.request.state.csrf_token is not None:
+                note_seen(session, self.request.cookies[COOKIE], self.at)
             reply = work(session, who) if key is None else self._once(session, who, key, work, body)
         return self.answered(reply)
 
@@ -177,7 +179,6 @@ class Asking:
         given = self.request.headers.get("X-CSRF-Token", "")
         if not compare_digest(given.encode(), (proof.csrf_token or "").encode()):
             raise forbidden("the header X-CSRF-Token must be the one given at sign-in")
-        note_seen(session, token, self.at)
         return proof
 
     def _idempotency_key(self) -> str | None:

@@ -165,7 +165,7 @@ class RoleBody(_Body):
 class NewAccountBody(_Body):
     """A person or a program that is to be let in."""
 
-    email: Word = Field(examples=["expert@example.org"])
+    email: Word = Field(examples=["name@example.org"])
     name: Word = Field(default="", examples=["林小姐"])
     roles: list[RoleBody] = Field(default_factory=list, max_length=20)
 

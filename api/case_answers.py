@@ -42,8 +42,8 @@ class ContactAnswer(Answer):
     at: datetime
 
 
-class CaseAnswer(Answer):
-    """A case with its steps and contacts."""
+class CaseFileAnswer(Answer):
+    """A case without its history."""
 
     id: int
     pairing_id: int
@@ -56,6 +56,11 @@ class CaseAnswer(Answer):
     stage: Stage
     version: int
     opened_at: datetime
+
+
+class CaseAnswer(CaseFileAnswer):
+    """A case with its steps and contacts."""
+
     steps: list[CaseStepAnswer]
     contacts: list[ContactAnswer]
 

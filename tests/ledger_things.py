@@ -51,7 +51,7 @@ def store_ledger_things(
     found = []
     for alliance, reporter in reporters.items():
         digest = keep(home, f"contract of {alliance}".encode())
-        given = _report(alliance, school_id, digest)
+        given = report_of(f"money-{alliance}", alliance, school_id, digest)
         report(session, given, by=reporter, now=now)
         check(session, entry_id=given.id, by=accounts["committee"], now=now)
         motion = recognise(session, entry_id=given.id, by=by, now=now)
@@ -74,9 +74,10 @@ def store_ledger_things(
     return found
 
 
-def _report(alliance: str, school_id: str, digest: str) -> Report:
+def report_of(entry_id: str, alliance: str, school_id: str, digest: str, amount: int = 6_000_000) -> Report:
+    """Return a report of an alliance's money, with a file as evidence."""
     details = {
-        "contract": f"C-{alliance}",
+        "contract": f"C-{entry_id}",
         "instalment": 1,
         "payer": f"{alliance} 公司",
         "payer_country": "TW",
@@ -84,9 +85,9 @@ def _report(alliance: str, school_id: str, digest: str) -> Report:
         "purpose": "research",
     }
     return Report(
-        id=f"money-{alliance}",
+        id=entry_id,
         kpi=Kpi.MONEY,
-        amount=6_000_000,
+        amount=amount,
         shares={alliance: 10_000},
         details=details,
         occurred_on=date(2019, 5, 2),

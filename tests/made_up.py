@@ -69,6 +69,11 @@ class Run:
     seed: int
     own: dict[str, dict[str, str]] = field(default_factory=dict)
     """For everybody the values that are theirs, by name."""
+    there: dict[str, dict[str, list[Any]]] = field(default_factory=dict)
+    """By route the values that it can succeed with, by name; they go before those that are known everywhere."""
+    shielded: dict[str, dict[Any, Any]] = field(default_factory=dict)
+    """By name of a path's parameter values that no change may meet, since the run needs them, and what is sent for
+    each instead."""
     proposals: dict[int, int] = field(default_factory=dict)
     """The last proposal of each pairing."""
     sent: Sent = field(default_factory=Sent)
@@ -89,7 +94,7 @@ class Run:
         @given(valid, self._values(operation), number)
         def sensible(case: Case, values: dict[str, Any], number: int) -> None:
             who = next(self._entitled[operation.label])
-            own = self.own.get(who, {}) if number % 2 else {}
+            own = _without(self.own.get(who, {}), self.there.get(operation.label, {})) if number % 2 else {}
             _make_sensible(case, {**values, **own}, self.proposals, number // 2)
             self.send(case, who)
 
@@ -118,9 +123,8 @@ class Run:
                 label = case.operation.label
                 self.by = next(self.turns) or next(run._entitled[label])
                 # What links put into a path or a body stays.
-                ids = {
-                    name: values[0] for name, values in run.known.items() if name not in (case.path_parameters or {})
-                }
+                known = run.known_of(label)
+                ids = {name: values[0] for name, values in known.items() if name not in (case.path_parameters or {})}
                 if not (isinstance(case.body, dict) and "proposal_id" in case.body):
                     _make_sensible(case, {**_examples(case.operation), **ids}, {}, next(self.turns_of_fields))
 
@@ -143,6 +147,10 @@ class Run:
 
     def call(self, case: Case, who: str) -> Any:
         """Send one case as somebody."""
+        for name, instead in self.shielded.items() if case.method != "GET" else ():
+            given = (case.path_parameters or {}).get(name)
+            if given in instead:
+                case.path_parameters[name] = instead[given]
         return case.call(base_url=self.url, session=self.session, headers=self.headers[who](), timeout=60)
 
     def note(self, case: Case, response: Any, who: str) -> None:
@@ -157,10 +165,15 @@ class Run:
         if fault:
             sent.wrong.append(f"{who} {label}: {fault}"[:1_500])
 
+    def known_of(self, label: str) -> dict[str, list[Any]]:
+        """Return the values that exist for a route; none without any."""
+        return {name: values for name, values in {**self.known, **self.there.get(label, {})}.items() if values}
+
     def _values(self, operation: APIOperation) -> st.SearchStrategy[dict[str, Any]]:
-        names, examples = sorted(set(names_of(operation)) & self.known.keys()), _examples(operation)
+        known, examples = self.known_of(operation.label), _examples(operation)
+        names = sorted(set(names_of(operation)) & known.keys())
         return st.fixed_dictionaries(
-            {name: st.sampled_from(self.known[name]) for name in names},
+            {name: st.sampled_from(known[name]) for name in names},
             optional={name: st.just(value) for name, value in examples.items() if name not in names},
         )
 
@@ -223,6 +236,10 @@ def _make_sensible(case: Case, values: dict[str, Any], proposals: dict[int, int]
         del case.headers[name]
     if case.method == "PATCH" or "If-Match" in (case.headers or {}):
         case.headers["If-Match"] = "*"
+
+
+def _without(values: dict[str, Any], others: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name not in others}
 
 
 def _only(values: dict[str, Any], names: Any) -> dict[str, Any]:

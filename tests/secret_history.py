@@ -16,21 +16,9 @@ from api.passwords import hashed
 from indexer.database import open_engine, writing
 from indexer.importing import import_rows
 from matcher.people import declare_stake
+from tests.secret_results import NOT_STORED, OWN, RESULT_SECRETS, Secret, results_told
 from tests.serving import PEOPLE, Served
 from tests.telltale import chinese, latin, telltale
-
-OWN = frozenset({"expert", "colleague", "lead"})
-"""The staff of al-a, whose need it is; "stranger" is of al-b."""
-NONE: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True)
-class Secret:
-    """Who reads a secret with the routes there are (`must`), and who else might (`may`)."""
-
-    must: frozenset[str] = NONE
-    may: frozenset[str] = NONE
-
 
 SECRETS = {
     # A confidential need of co-1-1 that stays in al-a and was introduced to lab-1-01 only.
@@ -72,13 +60,16 @@ SECRETS = {
     "keys": Secret(),
     "hashes": Secret(),
     "addresses": Secret(may=frozenset({"office"})),
+    # Who looks after a company reads whom to write to.
+    "contactaddress": Secret(OWN | {"office"}),
+    **RESULT_SECRETS,
 }
 NUMBERS = {"budget": 717_263_545_362, "sharedbudget": 817_263_545_362}
 DEADLINE = "2091-03-17"
 PASSWORD = f"{latin('password')} of the expert"
 _PLANTED = {name: telltale(name, number) for number, name in enumerate(SECRETS)}
 """The text of each secret that is text."""
-CREDENTIALS = ("password", "session", "keys")
+CREDENTIALS = ("password", "session", "keys", *NOT_STORED)
 """What is not even in the database."""
 
 
@@ -100,7 +91,11 @@ def told(server: Served) -> History:
         "rejected": ["lab-1-03"],
         "proposed": ["lab-1-04"],
     }
-    words |= {"keys": list(server.keys.values()), "addresses": [f"{name}@example.org" for name in PEOPLE]}
+    words |= {
+        "keys": list(server.keys.values()),
+        "addresses": [f"{name}@example.org" for name in PEOPLE if name not in ("company", "newcomer")],
+    }
+    words["contactaddress"] = ["company@example.org"]
     words["hashes"] = [digest(key) for key in server.keys.values()]
     for name in ("stake", "wrongpassword", "password", "idempotency"):
         # Ids, headers and what is typed have no Chinese here.
@@ -115,6 +110,8 @@ def told(server: Served) -> History:
     assert latin("title") in seen["title"]
     words["session"], words["csrf"] = _credentials(server)
     _lab_and_stake(server)
+    for name, several in results_told(server, _PLANTED, words).items():
+        ids[name] = several
     ids["need_id"] += [shared_id]
     ids["pairing_id"] += [own_id]
     return History(words, ids)

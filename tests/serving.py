@@ -26,6 +26,8 @@ from indexer.importing import import_file, import_rows
 from indexer.settings import Settings
 from matcher.clients import take_on
 from matcher.intake import adopt
+from matcher.ledger.kpis import Kpi
+from matcher.ledger.reports import REPORTS
 from matcher.people import add_account, grant
 from matcher.roles import Role
 
@@ -79,25 +81,40 @@ def routes_of(settings: Settings) -> list[tuple[str, str, Any]]:
     return list(permissions(app))
 
 
-_TABLES = {"case": "case_file"}
-"""Tables that are not named as the parameters that name their rows are."""
+_COLUMNS = {
+    "case": ["case_file.id"],
+    "claim": ["lab_claim.id", "external_claim.id"],
+    "entry": ["ledger_entry.id"],
+    "grant": ["role_grant.id"],
+    "key_prefix": ["api_key.prefix"],
+    "motion": ["ledger_motion.id"],
+    "period": ["ledger_entry.period"],
+    "prefix": ["api_key.prefix"],
+    "sha256": ["evidence_file.sha256"],
+}
+"""Columns that are not named as the parameters that name their rows are."""
+_TERMS = {"kpi": [kpi.value for kpi in Kpi], "name": sorted(REPORTS)}
+"""What paths name that is no row."""
 
 
 def existing(settings: Settings, texts: Iterable[str]) -> dict[str, list[Any]]:
     """Return ids of rows, the first and the last, for every name in the texts that stands for rows of a table.
 
-    A name is a word that ends in `_id`, or the table's own: `need_id` and `need` are both ids of needs.
+    A name is a word that ends in `_id`, or the table's own: `need_id` and `need` are both ids of needs; what is named
+    otherwise stands in `_COLUMNS`. A name without a row has an empty list.
     """
-    names = {name for text in texts for name in re.findall(r"[a-z_]+", text)}
-    found = {}
+    names = {name for text in texts for name in re.findall(r"[a-z_0-9]+", text)}
+    found: dict[str, list[Any]] = {name: values for name, values in _TERMS.items() if name in names}
     engine = open_engine(settings)
     with reading(engine) as session:
         for name in sorted(names):
             kind = name.removesuffix("_id")
-            table = SQLModel.metadata.tables.get(_TABLES.get(kind, kind))
-            if table is not None and "id" in table.c:
-                ids = list(session.execute(select(table.c.id).order_by(table.c.id)).scalars())
-                found[name] = list(dict.fromkeys([*ids[:3], *ids[-3:]]))
+            for place in _COLUMNS.get(kind, [f"{kind}.id"]):
+                table = SQLModel.metadata.tables.get(place.partition(".")[0])
+                if table is not None and place.partition(".")[2] in table.c:
+                    column = table.c[place.partition(".")[2]]
+                    ids = list(session.execute(select(column).distinct().order_by(column)).scalars())
+                    found[name] = list(dict.fromkeys([*found.get(name, []), *ids[:3], *ids[-3:]]))
     engine.dispose()
     return found
 

@@ -16,7 +16,10 @@ from urllib.parse import quote
 
 STEM, STEM_ZH = "zqxj", "祕封"
 """What every telltale begins with, so that most bytes can be passed over after one look."""
-_SUFFIXES = "甲乙丙丁戊己庚辛壬癸子丑寅卯辰巳午未申酉戌亥天地玄黃宇宙洪荒日月盈昃列張寒來暑往秋收冬藏閏餘成歲律呂調陽"
+_SUFFIXES = (
+    "甲乙丙丁戊己庚辛壬癸子丑寅卯辰巳午未申酉戌亥天地玄黃宇宙洪荒日月盈昃列張寒來暑往秋收冬藏閏餘成歲律呂調陽"
+    "雲騰致雨露結為霜金生麗水玉出崑岡"
+)
 
 
 def telltale(name: str, number: int) -> str:

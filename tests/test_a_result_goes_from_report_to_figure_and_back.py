@@ -247,6 +247,11 @@ def _quarter_closed(server: Served) -> None:
     assert server.ask("second_office", "POST", f"/api/ledger/motions/{motion['id']}/second").status_code == 200
     quarters = {item["period"]: item for item in _ok(server.ask("expert", "GET", "/api/ledger/periods"))["items"]}
     assert quarters["2019Q2"]["closed"]["moved_by"] == server.accounts["office"]
+    # An alliance reads its own totals, the office all.
+    page = _ok(server.ask("office", "GET", "/api/ledger/periods"))["items"]
+    (whole,) = [item["closed"]["totals"]["L"] for item in page if item["period"] == "2019Q2"]
+    assert sorted(whole) == ["al-a", "al-b", "all"]
+    assert quarters["2019Q2"]["closed"]["totals"]["L"] == {"al-a": whole["al-a"]}
 
 
 def test_a_file_is_not_read_by_who_only_knows_its_hash(

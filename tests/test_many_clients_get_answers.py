@@ -29,6 +29,8 @@ from matcher.decisions import Decision
 from tests.load_decisions import Pair, stored_pairs
 from tests.serving import served
 
+pytestmark = pytest.mark.alone
+
 DEADLINE_S = 60.0
 Asked = tuple[str, str, str, Any]
 """Who, method, path and body."""

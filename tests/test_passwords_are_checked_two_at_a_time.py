@@ -15,6 +15,8 @@ from api import passwords
 from api.passwords import AT_ONCE, PasswordError, fits, hashed
 from indexer.database import BusyError
 
+pytestmark = pytest.mark.alone
+
 PASSWORD = "correct horse 電池"
 
 

@@ -21,6 +21,7 @@ from indexer.database import open_engine, reading
 from indexer.records import Need
 from indexer.settings import Settings
 from tests.conftest import Gloria
+from tests.ledger_things import MISSING
 from tests.secret_history import CREDENTIALS, SECRETS, History, told
 from tests.serving import PEOPLE, Served, existing, routes_of, served
 from tests.telltale import STEM, Search, chinese, forms, latin, telltale
@@ -29,6 +30,7 @@ Route = tuple[str, str, Any]
 ECHO = telltale("echo", len(SECRETS))
 """What is sent in requests that are refused: no answer repeats it, nor does the log."""
 NOT_THERE = {"need_id": "none", "lab_id": "none", "company_id": "none", "pairing_id": "999999", "case_id": "999999"}
+NOT_THERE |= MISSING
 # Bodies that pass the models but are refused by what is stored, so that refusals come from every depth.
 _REFUSED = {
     "/decision": {"verdict": "accept", "proposal_id": 1},
@@ -38,6 +40,7 @@ _REFUSED = {
     "/alliance": {"alliance": "al-b"},
     "/state": {"state": "submitted"},
     "/stakes": {"party": "lab", "party_id": "none"},
+    "/client": {"alliance": "none"},
     "/session": {"email": "expert@example.org", "password": "wrong"},
 }
 
@@ -92,6 +95,10 @@ def _changes(
     if template.endswith("/break-glass") and who == "office":
         # A reason would open the need, as it should: without one it is refused.
         yield from ((path, {}) for path in paths)
+        return
+    if template.endswith("/client") and method == "DELETE":
+        # Otherwise the company would be let go, as it should.
+        yield from ((path, {"params": {"alliance": "none"}}) for path in paths)
         return
     bodies = list(_bodies(template, description, method))
     yield from ((path, bodies[0]) for path in (*paths[:2], paths[-1]))
@@ -215,7 +222,7 @@ def _log_faults(plant: Planted) -> set[str]:
 def test_everybody_finds_what_is_theirs_and_nothing_else(plant: Planted, settings: Settings, gloria: Gloria) -> None:
     # Every secret is really there to be found, but for what proves who somebody is.
     stored = plant.search.found(_stored(settings))
-    assert stored == set(SECRETS) - {*CREDENTIALS, "wrongpassword"}
+    assert stored == set(SECRETS) - {*CREDENTIALS, "wrongpassword", "evidencefile"}
     routes = routes_of(settings)
     assert {method for method, _, _ in routes} == {"GET", "POST", "PUT", "PATCH", "DELETE"}
     ids, tours = plant.ids(routes), {}
@@ -238,7 +245,10 @@ def test_everybody_finds_what_is_theirs_and_nothing_else(plant: Planted, setting
     assert {name: words - {"willnot", "rejected", "proposed"} for name, words in files.items() if "index/" in name} == {
         name: set() for name in files if "index/" in name
     }
-    assert {name for name in files if "index/" not in name} == set()
+    # Files of evidence hold what was sent, and nothing else does.
+    kept = {name: words for name, words in files.items() if name.startswith("evidence/")}
+    assert set().union(*kept.values()) - {"echo"} == {"evidencefile"}
+    assert {name for name in files if "index/" not in name} == set(kept)
     assert any(name.endswith("passages.json") for name in files)
     places = sum(len(tour.places) for tour in tours.values()) + 2 + len(list(settings.home.rglob("*")))
     answers = sum(tour.answers for tour in tours.values())

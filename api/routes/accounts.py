@@ -11,12 +11,14 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path, Query, Response
 from sqlmodel import Session, col, select
 
+from api.answers import Page
 from api.asking import Asking, asking, etag_of
 from api.bodies import MAX_ID, AccountBody, KeyBody, NewAccountBody, RoleBody, StakeEndBody
 from api.credentials import Password, end_sessions
 from api.idempotency import Reply
 from api.identities import AccountIdentity
 from api.paging import Cursor, Limit, decoded, page
+from api.people_answers import AccountAnswer, ListedAccountAnswer, NewKeyAnswer
 from api.policy import Action, Resource
 from api.problems import ProblemError, not_found
 from api.request_threads import ThreadedRoute
@@ -43,7 +45,7 @@ Edit = Annotated[Asking, Depends(asking(Resource.ACCOUNT, Action.EDIT))]
 RowId = Annotated[int, Path(ge=1, le=MAX_ID)]
 
 
-@router.get("")
+@router.get("", response_model=Page[ListedAccountAnswer])
 def list_accounts(
     ask: Annotated[Asking, Depends(asking(Resource.ACCOUNT, Action.LIST))],
     role: Annotated[Role | None, Query(description="Only those who hold this role.")] = None,
@@ -70,7 +72,7 @@ def list_accounts(
     return ask.read(work)
 
 
-@router.post("", status_code=201)
+@router.post("", status_code=201, response_model=AccountAnswer)
 def create_account(
     body: NewAccountBody, ask: Annotated[Asking, Depends(asking(Resource.ACCOUNT, Action.CREATE))]
 ) -> Response:
@@ -89,7 +91,7 @@ def create_account(
     return ask.write(work, body)
 
 
-@router.get("/{account_id}")
+@router.get("/{account_id}", response_model=AccountAnswer)
 def read_account(account_id: str, ask: Annotated[Asking, Depends(asking(Resource.ACCOUNT, Action.READ))]) -> Response:
     """Read an account: roles and stakes with their dates, keys by prefix, linked identities."""
 
@@ -100,7 +102,7 @@ def read_account(account_id: str, ask: Annotated[Asking, Depends(asking(Resource
     return ask.read(work)
 
 
-@router.patch("/{account_id}")
+@router.patch("/{account_id}", response_model=AccountAnswer)
 def edit_account(account_id: str, body: AccountBody, ask: Edit) -> Response:
     """Rename an account, shut it out (its sessions end and its keys stop at once), or let it in again.
 
@@ -125,7 +127,7 @@ def edit_account(account_id: str, body: AccountBody, ask: Edit) -> Response:
     return ask.write(work, body)
 
 
-@router.post("/{account_id}/roles", status_code=201)
+@router.post("/{account_id}/roles", status_code=201, response_model=AccountAnswer)
 def give_role(account_id: str, body: RoleBody, ask: Edit) -> Response:
     """Give an account a role; giving it twice changes nothing."""
 
@@ -137,7 +139,7 @@ def give_role(account_id: str, body: RoleBody, ask: Edit) -> Response:
     return ask.write(work, body)
 
 
-@router.delete("/{account_id}/roles/{grant_id}")
+@router.delete("/{account_id}/roles/{grant_id}", response_model=AccountAnswer)
 def take_role(account_id: str, grant_id: RowId, ask: Edit) -> Response:
     """Take a role back; it bites at the next request, and stays on record with its dates."""
 
@@ -154,7 +156,7 @@ def take_role(account_id: str, grant_id: RowId, ask: Edit) -> Response:
     return ask.write(work)
 
 
-@router.post("/{account_id}/keys", status_code=201)
+@router.post("/{account_id}/keys", status_code=201, response_model=NewKeyAnswer)
 def add_program_key(account_id: str, body: KeyBody, ask: Edit) -> Response:
     """Make a key for a program, an account with the role job and no other; `key` is shown in this answer only.
 
@@ -180,7 +182,7 @@ def end_account_key(account_id: str, key_prefix: str, ask: Edit) -> Response:
     return ask.write(work)
 
 
-@router.post("/{account_id}/stakes/{stake_id}/end")
+@router.post("/{account_id}/stakes/{stake_id}/end", response_model=AccountAnswer)
 def end_account_stake(
     account_id: str,
     stake_id: RowId,

@@ -10,10 +10,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path, Query, Response
 from sqlmodel import Session, col, or_, select
 
+from api.answers import Page
 from api.asking import Asking, asking
 from api.bodies import MAX_ID, ClaimBody, ClaimVerdictBody
 from api.idempotency import Reply
 from api.paging import Cursor, Limit, decoded, page
+from api.people_answers import ClaimAnswer, LabNameAnswer, WaitingClaimAnswer
 from api.policy import Action, Resource
 from api.problems import not_found
 from api.request_threads import ThreadedRoute
@@ -28,7 +30,7 @@ router = APIRouter(prefix="/api", tags=["claims"], route_class=ThreadedRoute)
 ClaimId = Annotated[int, Path(ge=1, le=MAX_ID)]
 
 
-@router.get("/lab-names")
+@router.get("/lab-names", response_model=Page[LabNameAnswer])
 def find_lab_names(
     q: Annotated[str, Query(min_length=2, max_length=100, description="Part of the lab's name, at least two letters.")],
     ask: Annotated[Asking, Depends(asking(Resource.LAB_NAME, Action.LIST))],
@@ -58,7 +60,7 @@ def find_lab_names(
     return ask.read(work)
 
 
-@router.post("/labs/{lab_id}/claims", status_code=201)
+@router.post("/labs/{lab_id}/claims", status_code=201, response_model=ClaimAnswer)
 def claim_lab(
     lab_id: str, body: ClaimBody, ask: Annotated[Asking, Depends(asking(Resource.CLAIM, Action.CREATE))]
 ) -> Response:
@@ -73,7 +75,7 @@ def claim_lab(
     return ask.write(work, body)
 
 
-@router.get("/me/claims")
+@router.get("/me/claims", response_model=Page[ClaimAnswer])
 def list_own_claims(
     ask: Annotated[Asking, Depends(asking(Resource.CLAIM, Action.LIST))],
     limit: Limit = 50,
@@ -91,7 +93,7 @@ def list_own_claims(
     return ask.read(work)
 
 
-@router.get("/claims")
+@router.get("/claims", response_model=Page[WaitingClaimAnswer])
 def list_waiting_claims(
     ask: Annotated[Asking, Depends(asking(Resource.CLAIM, Action.DECIDE))],
     limit: Limit = 50,
@@ -125,7 +127,7 @@ def list_waiting_claims(
     return ask.read(work)
 
 
-@router.post("/claims/{claim_id}/verdict")
+@router.post("/claims/{claim_id}/verdict", response_model=ClaimAnswer)
 def decide_on_claim(
     claim_id: ClaimId, body: ClaimVerdictBody, ask: Annotated[Asking, Depends(asking(Resource.CLAIM, Action.DECIDE))]
 ) -> Response:

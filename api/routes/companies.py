@@ -11,10 +11,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Response
 from sqlmodel import Session, col, func, select
 
+from api.answers import Page
 from api.asking import Asking, asking
 from api.bodies import ClientBody
 from api.idempotency import Reply
 from api.paging import Cursor, Limit, decoded, page
+from api.people_answers import CompanyAnswer, ListedCompanyAnswer
 from api.policy import Action, Resource
 from api.problems import ProblemError, not_found
 from api.request_threads import ThreadedRoute
@@ -34,7 +36,7 @@ _STAFF = (Role.EXPERT, Role.LEAD)
 _OPEN_NEEDS = (NeedState.SUBMITTED.value, NeedState.TAKEN_UP.value)
 
 
-@router.get("")
+@router.get("", response_model=Page[ListedCompanyAnswer])
 def list_companies(
     ask: Annotated[Asking, Depends(asking(Resource.COMPANY, Action.LIST))],
     limit: Limit = 50,
@@ -52,7 +54,7 @@ def list_companies(
     return ask.read(work)
 
 
-@router.get("/{company_id}")
+@router.get("/{company_id}", response_model=CompanyAnswer)
 def read_company(company_id: str, ask: Annotated[Asking, Depends(asking(Resource.COMPANY, Action.READ))]) -> Response:
     """Read a company; its alliance and the office also see its contact persons."""
 
@@ -63,7 +65,7 @@ def read_company(company_id: str, ask: Annotated[Asking, Depends(asking(Resource
     return ask.read(work)
 
 
-@router.put("/{company_id}/client")
+@router.put("/{company_id}/client", response_model=CompanyAnswer)
 def look_after(
     company_id: str, body: ClientBody, ask: Annotated[Asking, Depends(asking(Resource.COMPANY, Action.TAKE_UP))]
 ) -> Response:

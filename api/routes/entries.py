@@ -15,8 +15,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path, Query, Response
 from sqlmodel import Session, col, func, select
 
+from api.answers import Page
 from api.asking import Asking, asking
 from api.idempotency import Reply
+from api.ledger_answers import EntryAnswer, EntryDocumentAnswer, NewEntriesAnswer, PseudonymAnswer
 from api.ledger_bodies import EntryBody, EvidenceBody, PersonBody
 from api.ledger_documents import entry_document, entry_rows
 from api.ledger_visibility import chosen_alliances, shared_by
@@ -48,7 +50,7 @@ AllianceId = Annotated[str | None, Query(max_length=200, description="Only what 
 _STAFF = (Role.EXPERT, Role.LEAD)
 
 
-@router.post("/persons", status_code=201)
+@router.post("/persons", status_code=201, response_model=PseudonymAnswer)
 def register_person(
     body: PersonBody, ask: Annotated[Asking, Depends(asking(Resource.PERSON, Action.CREATE))]
 ) -> Response:
@@ -66,7 +68,7 @@ def register_person(
     return ask.write(work, hmac.new(key, body.model_dump_json().encode(), sha256).hexdigest().encode())
 
 
-@router.post("/entries", status_code=201)
+@router.post("/entries", status_code=201, response_model=NewEntriesAnswer)
 def report_result(body: EntryBody, ask: Annotated[Asking, Depends(asking(Resource.ENTRY, Action.CREATE))]) -> Response:
     """Report a result of your alliance, or a contract with its instalments, each of which becomes an entry.
 
@@ -119,7 +121,7 @@ def usable_evidence(
     return checked(ask.request.app.state.home, [body.item() for body in bodies])
 
 
-@router.get("/entries")
+@router.get("/entries", response_model=Page[EntryAnswer])
 def list_entries(
     ask: Annotated[Asking, Depends(asking(Resource.ENTRY, Action.LIST))],
     kpi: Annotated[Kpi | None, Query(description="Only of this figure.")] = None,
@@ -159,7 +161,7 @@ def _standing_so(state: State) -> Any:
     return select(Step.entry_id).join(versions, joined).where(Step.state == state.value)
 
 
-@router.get("/entries/{entry_id}")
+@router.get("/entries/{entry_id}", response_model=EntryDocumentAnswer)
 def read_entry(entry_id: EntryId, ask: Annotated[Asking, Depends(asking(Resource.ENTRY, Action.READ))]) -> Response:
     """Read an entry: steps, evidence, motions, look-alikes side by side, and what it came from.
 

@@ -16,7 +16,9 @@ from fastapi.concurrency import run_in_threadpool
 from sqlmodel import Session, col, select
 
 from api.asking import Asking, asking
+from api.file_answers import file_of
 from api.idempotency import Reply
+from api.ledger_answers import StoredFileAnswer
 from api.ledger_visibility import entries as visible
 from api.ledger_visibility import naming
 from api.policy import Action, Resource
@@ -38,10 +40,11 @@ _RAW = {
         "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
     }
 }
+_FILE = file_of(["application/octet-stream"])
 Digest = Annotated[str, Path(max_length=200, description="The SHA-256 of the file, in hexadecimal.")]
 
 
-@router.post("/evidence", status_code=201, openapi_extra=_RAW)
+@router.post("/evidence", status_code=201, openapi_extra=_RAW, response_model=StoredFileAnswer)
 async def send_evidence(ask: Annotated[Asking, Depends(asking(Resource.EVIDENCE, Action.CREATE))]) -> Response:
     """Send a file of evidence as the request body; an entry names it by the SHA-256 that comes back."""
 
@@ -62,7 +65,7 @@ async def send_evidence(ask: Annotated[Asking, Depends(asking(Resource.EVIDENCE,
     return await run_in_threadpool(ask.write, work, digest.encode())
 
 
-@router.get("/evidence/{sha256}", response_class=Response)
+@router.get("/evidence/{sha256}", response_class=Response, responses=_FILE)
 def read_evidence(sha256: Digest, ask: Annotated[Asking, Depends(asking(Resource.EVIDENCE, Action.READ))]) -> Response:
     """Download a file that an entry names which you may see; it comes as an attachment, never to be shown."""
     home: FilePath = ask.request.app.state.home

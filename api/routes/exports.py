@@ -20,6 +20,7 @@ from sqlalchemy import ColumnElement, true
 from sqlmodel import Session, col, select
 
 from api.asking import Asking, asking
+from api.file_answers import file_of
 from api.policy import Action, Resource
 from api.problems import ProblemError
 from api.request_threads import ThreadedRoute
@@ -174,6 +175,8 @@ def _lines(items: list[dict[str, Any]], *names: str) -> str:
     return "\n".join(" | ".join(str(item.get(name) or "") for name in names) for item in items)
 
 
+_FILE = file_of(MEDIA_TYPES.values())
+
 SOURCES: dict[str, Source] = {
     "labs": Source(sheets_of(Kind.LABS), _labs),
     "needs": Source(sheets_of(Kind.NEEDS), _needs),
@@ -188,7 +191,7 @@ SOURCES: dict[str, Source] = {
 """What can be exported."""
 
 
-@router.get("/labs", response_class=Response)
+@router.get("/labs", response_class=Response, responses=_FILE)
 def export_labs(
     ask: Annotated[Asking, Depends(asking(Resource.LAB, Action.LIST))], file_format: FileFormat = Format.JSONL
 ) -> Response:
@@ -196,7 +199,7 @@ def export_labs(
     return _exported(ask, "labs", file_format)
 
 
-@router.get("/needs", response_class=Response)
+@router.get("/needs", response_class=Response, responses=_FILE)
 def export_needs(
     ask: Annotated[Asking, Depends(asking(Resource.NEED, Action.LIST))], file_format: FileFormat = Format.JSONL
 ) -> Response:
@@ -204,7 +207,7 @@ def export_needs(
     return _exported(ask, "needs", file_format)
 
 
-@router.get("/companies", response_class=Response)
+@router.get("/companies", response_class=Response, responses=_FILE)
 def export_companies(
     ask: Annotated[Asking, Depends(asking(Resource.COMPANY, Action.LIST))], file_format: FileFormat = Format.JSONL
 ) -> Response:
@@ -212,7 +215,7 @@ def export_companies(
     return _exported(ask, "companies", file_format)
 
 
-@router.get("/pairings", response_class=Response)
+@router.get("/pairings", response_class=Response, responses=_FILE)
 def export_pairings(
     ask: Annotated[Asking, Depends(asking(Resource.PAIRING, Action.READ))], file_format: FileFormat = Format.JSONL
 ) -> Response:
@@ -220,7 +223,7 @@ def export_pairings(
     return _exported(ask, "pairings", file_format)
 
 
-@router.get("/cases", response_class=Response)
+@router.get("/cases", response_class=Response, responses=_FILE)
 def export_cases(
     ask: Annotated[Asking, Depends(asking(Resource.CASE, Action.LIST))], file_format: FileFormat = Format.JSONL
 ) -> Response:

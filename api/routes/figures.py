@@ -16,8 +16,11 @@ from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import AfterValidator
 from sqlmodel import Session, col, select
 
+from api.answers import Page
 from api.asking import Asking, asking
+from api.figure_answers import FiguresAnswer
 from api.idempotency import Reply
+from api.ledger_answers import EntryAnswer
 from api.ledger_documents import entry_rows
 from api.ledger_visibility import chosen_alliances, shared_by
 from api.paging import MAX_PAGE, Cursor, Limit, decoded, page
@@ -52,7 +55,7 @@ Basis = Annotated[
 ]
 
 
-@router.get("")
+@router.get("", response_model=FiguresAnswer)
 def read_figures(
     ask: Annotated[Asking, Depends(asking(Resource.FIGURE, Action.READ))],
     as_of: AsOf = None,
@@ -122,7 +125,7 @@ def _amounts(
     return found
 
 
-@router.get("/{kpi}/entries")
+@router.get("/{kpi}/entries", response_model=Page[EntryAnswer])
 def list_entries_behind(
     kpi: Annotated[str, Path(max_length=50, description="The figure's code, such as L.")],
     ask: Annotated[Asking, Depends(asking(Resource.ENTRY, Action.LIST))],

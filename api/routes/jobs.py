@@ -12,10 +12,12 @@ from fastapi import APIRouter, Depends, Query, Response
 from fastapi.concurrency import run_in_threadpool
 from sqlmodel import Session, col, select
 
+from api.answers import Page
 from api.asking import Asking, asking
 from api.bodies import MatchBatchBody
 from api.idempotency import Reply
 from api.import_job import import_result, may_import
+from api.job_answers import BatchResultAnswer, ImportResultAnswer, JobAnswer
 from api.jobs import Job, JobKind, JobState, ask_for, cancel
 from api.match_job import match_batch_result
 from api.paging import Cursor, Limit, decoded, page
@@ -52,7 +54,7 @@ _FileName = Annotated[
 ]
 
 
-@router.post("/imports", status_code=202, openapi_extra=_RAW)
+@router.post("/imports", status_code=202, openapi_extra=_RAW, response_model=JobAnswer)
 async def ask_for_import(
     ask: Annotated[Asking, Depends(asking(Resource.IMPORT, Action.CREATE))],
     name: _FileName,
@@ -118,7 +120,7 @@ def _alliance_of(session: Session, who: Principal, kind: Kind | None, alliance: 
     return chosen
 
 
-@router.post("/match-batches", status_code=202)
+@router.post("/match-batches", status_code=202, response_model=JobAnswer)
 def ask_for_matches(
     body: MatchBatchBody, ask: Annotated[Asking, Depends(asking(Resource.MATCH, Action.READ))]
 ) -> Response:
@@ -167,7 +169,7 @@ def _needs_of(session: Session, who: Principal, body: MatchBatchBody) -> list[st
     return wanted
 
 
-@router.get("/jobs")
+@router.get("/jobs", response_model=Page[JobAnswer])
 def list_jobs(
     ask: Annotated[Asking, Depends(asking(Resource.JOB, Action.LIST))],
     state: Annotated[JobState | None, Query(description="Only those in this state.")] = None,
@@ -188,7 +190,7 @@ def list_jobs(
     return ask.read(work)
 
 
-@router.get("/jobs/{job_id}")
+@router.get("/jobs/{job_id}", response_model=JobAnswer)
 def read_job(job_id: str, ask: Annotated[Asking, Depends(asking(Resource.JOB, Action.READ))]) -> Response:
     """Read how far a job is."""
 
@@ -198,7 +200,7 @@ def read_job(job_id: str, ask: Annotated[Asking, Depends(asking(Resource.JOB, Ac
     return ask.read(work)
 
 
-@router.post("/jobs/{job_id}/cancel")
+@router.post("/jobs/{job_id}/cancel", response_model=JobAnswer)
 def cancel_job(job_id: str, ask: Annotated[Asking, Depends(asking(Resource.JOB, Action.CANCEL))]) -> Response:
     """Stop a job after the portion at hand; what is stored stays. `state` says when it has stopped."""
 
@@ -210,7 +212,7 @@ def cancel_job(job_id: str, ask: Annotated[Asking, Depends(asking(Resource.JOB, 
     return ask.write(work)
 
 
-@router.get("/jobs/{job_id}/result")
+@router.get("/jobs/{job_id}/result", response_model=ImportResultAnswer | BatchResultAnswer)
 def read_result(job_id: str, ask: Annotated[Asking, Depends(asking(Resource.JOB_RESULT, Action.READ))]) -> Response:
     """Read what a job came to, once it is done. What is wrong with an imported file, only who sent it reads."""
 

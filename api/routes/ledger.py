@@ -13,11 +13,22 @@ import orjson
 from fastapi import APIRouter, Depends, Path, Query, Response
 from sqlmodel import Session, col, func, select
 
+from api.answers import Page
 from api.asking import Asking, asking
 from api.bodies import MAX_ID
 from api.idempotency import Reply
+from api.ledger_answers import (
+    DatedHeadAnswer,
+    ExternalClaimAnswer,
+    ListedSchoolTotalAnswer,
+    MotionAnswer,
+    NewExternalClaimAnswer,
+    PeriodsAnswer,
+    SchoolTotalAnswer,
+)
 from api.ledger_bodies import ExternalClaimBody, ReasonBody, SchoolTotalBody
 from api.ledger_documents import motion_document
+from api.ledger_visibility import reached_alliances
 from api.paging import Cursor, Limit, decoded, page
 from api.policy import Action, Resource
 from api.problems import ProblemError, not_found
@@ -41,7 +52,7 @@ ClaimId = Annotated[int, Path(ge=1, le=MAX_ID)]
 _PERIOD = re.compile(r"20[0-9]{2}Q[1-4]")
 
 
-@router.post("/school-totals", status_code=201)
+@router.post("/school-totals", status_code=201, response_model=SchoolTotalAnswer)
 def supply_school_total(
     body: SchoolTotalBody, ask: Annotated[Asking, Depends(asking(Resource.SCHOOL_TOTAL, Action.CREATE))]
 ) -> Response:
@@ -54,7 +65,7 @@ def supply_school_total(
     return ask.write(work, body)
 
 
-@router.get("/school-totals")
+@router.get("/school-totals", response_model=Page[ListedSchoolTotalAnswer])
 def list_school_totals(
     ask: Annotated[Asking, Depends(asking(Resource.SCHOOL_TOTAL, Action.LIST))],
     school: Annotated[str | None, Query(max_length=200)] = None,
@@ -84,7 +95,7 @@ def list_school_totals(
     return ask.read(work)
 
 
-@router.post("/external-claims", status_code=201)
+@router.post("/external-claims", status_code=201, response_model=NewExternalClaimAnswer)
 def note_external_claim(
     body: ExternalClaimBody, ask: Annotated[Asking, Depends(asking(Resource.EXTERNAL_CLAIM, Action.CREATE))]
 ) -> Response:
@@ -109,7 +120,7 @@ def _key(body: ExternalClaimBody) -> str:
     return orjson.dumps(["claim", body.programme.value, body.reference]).decode()
 
 
-@router.get("/external-claims")
+@router.get("/external-claims", response_model=Page[ExternalClaimAnswer])
 def list_external_claims(
     ask: Annotated[Asking, Depends(asking(Resource.EXTERNAL_CLAIM, Action.LIST))],
     active: Annotated[bool, Query(description="Only those that were not withdrawn.")] = True,
@@ -134,7 +145,7 @@ def list_external_claims(
     return ask.read(work)
 
 
-@router.post("/external-claims/{claim_id}/end")
+@router.post("/external-claims/{claim_id}/end", response_model=ExternalClaimAnswer)
 def end_external_claim(
     claim_id: ClaimId, ask: Annotated[Asking, Depends(asking(Resource.EXTERNAL_CLAIM, Action.END))]
 ) -> Response:
@@ -149,7 +160,7 @@ def end_external_claim(
     return ask.write(work)
 
 
-@router.get("/periods")
+@router.get("/periods", response_model=PeriodsAnswer)
 def list_periods(ask: Annotated[Asking, Depends(asking(Resource.PERIOD, Action.LIST))]) -> Response:
     """List the quarters that have entries or are closed, and in which one a result of today is booked."""
 
@@ -159,26 +170,37 @@ def list_periods(ask: Annotated[Asking, Depends(asking(Resource.PERIOD, Action.L
         entries = {str(period): int(count) for period, count in used}
         open_period, _ = booking_period(session, day_in_taipei(ask.at))
         names = sorted({*closed, *entries, open_period})
-        items = [_period(session, name, entries.get(name, 0), closed.get(name)) for name in names]
+        items = [_period(session, who, name, entries.get(name, 0), closed.get(name)) for name in names]
         return Reply(200, {"items": items, "next": None, "open": open_period}, {})
 
     return ask.read(work)
 
 
-def _period(session: Session, name: str, entries: int, closed: PeriodClose | None) -> dict[str, Any]:
-    waiting = None if closed is not None else pending(session, MotionKind.CLOSE, name)
+def _period(session: Session, who: Principal, name: str, entries: int, closed: PeriodClose | None) -> dict[str, Any]:
+    """Return a quarter: everybody who lists quarters sees how it stands, of motions and totals only what is theirs."""
+    waiting = None
+    if closed is None and reached_alliances(who, Resource.MOTION, Action.LIST) is None:
+        waiting = pending(session, MotionKind.CLOSE, name)
     return {
         "period": name,
         "year": year_of(name),
         "roc_year": roc_year(year_of(name)),
         "after": quarter_after(name),
         "entries": entries,
-        "closed": None if closed is None else closed.model_dump(mode="json"),
+        "closed": None if closed is None else {**closed.model_dump(mode="json"), "totals": _totals(who, closed)},
         "motion": None if waiting is None else motion_document(session, waiting),
     }
 
 
-@router.post("/periods/{period}/close", status_code=202)
+def _totals(who: Principal, closed: PeriodClose) -> dict[str, dict[str, int]]:
+    reached = reached_alliances(who, Resource.FIGURE, Action.READ)
+    return {
+        kpi: {name: amount for name, amount in of.items() if reached is None or name in reached}
+        for kpi, of in closed.totals.items()
+    }
+
+
+@router.post("/periods/{period}/close", status_code=202, response_model=MotionAnswer)
 def close_period(
     period: Annotated[str, Path(max_length=20, description="A quarter such as 2019Q2.")],
     body: ReasonBody,
@@ -195,7 +217,7 @@ def close_period(
     return ask.write(work, body)
 
 
-@router.get("/heads")
+@router.get("/heads", response_model=Page[DatedHeadAnswer])
 def read_heads(ask: Annotated[Asking, Depends(asking(Resource.LEDGER_HEAD, Action.READ))]) -> Response:
     """Read the heads of both chains, to be kept elsewhere: who has them can tell whether the ledger was cut off."""
 

@@ -11,22 +11,24 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Response
 from sqlmodel import Session, col, select
 
+from api.answers import MeAnswer, StakeAnswer
 from api.asking import COOKIE, Asking, asking
 from api.bodies import KeyBody, PasswordBody, StakeBody
 from api.credentials import ApiKey, Password, make_key, note_failure, revoke_key, set_password_hash
 from api.idempotency import Reply
 from api.passwords import PasswordError, fits, hashed
+from api.people_answers import KeysAnswer, NewKeyAnswer
 from api.policy import Action, Resource
 from api.problems import ProblemError, not_found
 from api.request_threads import SIGNING_IN, ThreadedRoute, takes
 from api.routes.people import must_not_be_throttled
-from indexer.database import writing
+from indexer.database import reading, writing
 from matcher.people import Account, Principal, Stake, declare_stake
 
 router = APIRouter(prefix="/api/me", tags=["me"], route_class=ThreadedRoute)
 
 
-@router.get("")
+@router.get("", response_model=MeAnswer)
 def read_me(ask: Annotated[Asking, Depends(asking(Resource.PROFILE, Action.READ))]) -> Response:
     """Read who you are here: your roles and the interests that you declared.
 
@@ -49,7 +51,7 @@ def read_me(ask: Annotated[Asking, Depends(asking(Resource.PROFILE, Action.READ)
     return ask.read(work)
 
 
-@router.post("/stakes", status_code=201)
+@router.post("/stakes", status_code=201, response_model=StakeAnswer)
 def declare_interest(
     body: StakeBody, ask: Annotated[Asking, Depends(asking(Resource.STAKE, Action.CREATE))]
 ) -> Response:
@@ -65,7 +67,7 @@ def declare_interest(
     return ask.write(work, body)
 
 
-@router.get("/keys")
+@router.get("/keys", response_model=KeysAnswer)
 def list_keys(ask: Annotated[Asking, Depends(asking(Resource.KEY, Action.LIST))]) -> Response:
     """List your keys by their prefixes; the keys themselves are stored nowhere."""
 
@@ -75,7 +77,7 @@ def list_keys(ask: Annotated[Asking, Depends(asking(Resource.KEY, Action.LIST))]
     return ask.read(work)
 
 
-@router.post("/keys", status_code=201)
+@router.post("/keys", status_code=201, response_model=NewKeyAnswer)
 def add_key(body: KeyBody, ask: Annotated[Asking, Depends(asking(Resource.KEY, Action.CREATE))]) -> Response:
     """Make a key, which may do what you may. `key` is shown in this answer only.
 
@@ -109,8 +111,7 @@ def change_password(
     """
     request = ask.request
     address = request.client.host if request.client else ""
-    # Writing, since a browser that changes something is noted as seen.
-    with writing(ask.engine) as session:
+    with reading(ask.engine) as session:
         who = ask.admitted(session)
         email = session.exec(select(Account.email).where(Account.id == who.id)).one()
         must_not_be_throttled(session, email=email, address=address, now=ask.at)

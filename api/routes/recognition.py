@@ -12,9 +12,11 @@ from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import BaseModel
 from sqlmodel import Session, col, select
 
+from api.answers import Page
 from api.asking import Asking, asking
 from api.bodies import MAX_ID
 from api.idempotency import Reply
+from api.ledger_answers import EntryDocumentAnswer, MotionAnswer, SaidOnEntryAnswer
 from api.ledger_bodies import NoteBody, ReasonBody, SupplementBody
 from api.ledger_documents import entry_document, motion_document
 from api.ledger_visibility import motions as visible_motions
@@ -43,7 +45,7 @@ router = APIRouter(prefix="/api/ledger", tags=["ledger"], route_class=ThreadedRo
 MotionId = Annotated[int, Path(ge=1, le=MAX_ID)]
 
 
-@router.post("/entries/{entry_id}/check")
+@router.post("/entries/{entry_id}/check", response_model=SaidOnEntryAnswer)
 def check_entry(
     entry_id: EntryId, body: NoteBody, ask: Annotated[Asking, Depends(asking(Resource.ENTRY, Action.CHECK))]
 ) -> Response:
@@ -51,7 +53,7 @@ def check_entry(
     return _said(ask, entry_id, body, check)
 
 
-@router.post("/entries/{entry_id}/return")
+@router.post("/entries/{entry_id}/return", response_model=SaidOnEntryAnswer)
 def return_entry(
     entry_id: EntryId, body: ReasonBody, ask: Annotated[Asking, Depends(asking(Resource.ENTRY, Action.RETURN))]
 ) -> Response:
@@ -59,7 +61,7 @@ def return_entry(
     return _said(ask, entry_id, body, give_back)
 
 
-@router.post("/entries/{entry_id}/refuse")
+@router.post("/entries/{entry_id}/refuse", response_model=SaidOnEntryAnswer)
 def refuse_entry(
     entry_id: EntryId, body: ReasonBody, ask: Annotated[Asking, Depends(asking(Resource.ENTRY, Action.REFUSE))]
 ) -> Response:
@@ -67,7 +69,7 @@ def refuse_entry(
     return _said(ask, entry_id, body, refuse)
 
 
-@router.post("/entries/{entry_id}/tell-apart")
+@router.post("/entries/{entry_id}/tell-apart", response_model=SaidOnEntryAnswer)
 def tell_entry_apart(
     entry_id: EntryId, body: ReasonBody, ask: Annotated[Asking, Depends(asking(Resource.ENTRY, Action.TELL_APART))]
 ) -> Response:
@@ -75,7 +77,7 @@ def tell_entry_apart(
     return _said(ask, entry_id, body, tell_apart)
 
 
-@router.post("/entries/{entry_id}/supplement")
+@router.post("/entries/{entry_id}/supplement", response_model=EntryDocumentAnswer)
 def supplement_entry(
     entry_id: EntryId, body: SupplementBody, ask: Annotated[Asking, Depends(asking(Resource.ENTRY, Action.SUPPLEMENT))]
 ) -> Response:
@@ -90,7 +92,7 @@ def supplement_entry(
     return ask.write(work, body)
 
 
-@router.post("/entries/{entry_id}/withdraw")
+@router.post("/entries/{entry_id}/withdraw", response_model=SaidOnEntryAnswer)
 def withdraw_entry(
     entry_id: EntryId, body: ReasonBody, ask: Annotated[Asking, Depends(asking(Resource.ENTRY, Action.WITHDRAW))]
 ) -> Response:
@@ -98,7 +100,7 @@ def withdraw_entry(
     return _said(ask, entry_id, body, withdraw)
 
 
-@router.post("/entries/{entry_id}/recognise")
+@router.post("/entries/{entry_id}/recognise", response_model=SaidOnEntryAnswer)
 def recognise_entry(
     entry_id: EntryId, body: NoteBody, ask: Annotated[Asking, Depends(asking(Resource.ENTRY, Action.RECOGNISE))]
 ) -> Response:
@@ -106,7 +108,7 @@ def recognise_entry(
     return _said(ask, entry_id, body, recognise)
 
 
-@router.post("/entries/{entry_id}/reverse")
+@router.post("/entries/{entry_id}/reverse", response_model=SaidOnEntryAnswer)
 def reverse_entry(
     entry_id: EntryId, body: ReasonBody, ask: Annotated[Asking, Depends(asking(Resource.ENTRY, Action.REVERSE))]
 ) -> Response:
@@ -126,7 +128,7 @@ def _said(ask: Asking, entry_id: str, body: BaseModel, verb: Callable[..., Motio
     return ask.write(work, body)
 
 
-@router.get("/motions")
+@router.get("/motions", response_model=Page[MotionAnswer])
 def list_motions(
     ask: Annotated[Asking, Depends(asking(Resource.MOTION, Action.LIST))],
     waiting: Annotated[bool, Query(description="Only those that wait for a second person.")] = True,
@@ -148,7 +150,7 @@ def list_motions(
     return ask.read(work)
 
 
-@router.post("/motions/{motion_id}/second")
+@router.post("/motions/{motion_id}/second", response_model=MotionAnswer)
 def second_motion(
     motion_id: MotionId, ask: Annotated[Asking, Depends(asking(Resource.MOTION, Action.SECOND))]
 ) -> Response:
@@ -167,7 +169,7 @@ def second_motion(
     return ask.write(work)
 
 
-@router.post("/motions/{motion_id}/drop")
+@router.post("/motions/{motion_id}/drop", response_model=MotionAnswer)
 def drop_motion(
     motion_id: MotionId, body: ReasonBody, ask: Annotated[Asking, Depends(asking(Resource.MOTION, Action.DROP))]
 ) -> Response:

@@ -12,6 +12,8 @@ from fastapi import APIRouter, Depends, Path, Query, Response
 from sqlmodel import Session
 
 from api.asking import Asking, asking
+from api.figure_answers import ReportsAnswer
+from api.file_answers import file_of
 from api.idempotency import Reply
 from api.ledger_visibility import chosen_alliances
 from api.policy import Action, Resource
@@ -33,7 +35,7 @@ from matcher.roles import Role
 router = APIRouter(prefix="/api/reports", tags=["figures"], route_class=ThreadedRoute)
 
 
-@router.get("")
+@router.get("", response_model=ReportsAnswer)
 def list_reports(ask: Annotated[Asking, Depends(asking(Resource.REPORT, Action.LIST))]) -> Response:
     """List the reports that there are, and their formats."""
 
@@ -47,7 +49,7 @@ def list_reports(ask: Annotated[Asking, Depends(asking(Resource.REPORT, Action.L
     return ask.read(work)
 
 
-@router.get("/{name}", response_class=Response)
+@router.get("/{name}", response_class=Response, responses=file_of(MEDIA_TYPES.values()))
 def read_report(
     name: Annotated[str, Path(max_length=100)],
     ask: Annotated[Asking, Depends(asking(Resource.REPORT, Action.READ))],

@@ -16,6 +16,7 @@ from sqlmodel import Session
 from api.asking import now
 from api.credentials import note_failure, open_session
 from api.identities import Identity, IdentityRefusedError, account_of
+from api.people_answers import SignOnAnswer
 from api.problems import ProblemError, answer, not_found
 from api.request_threads import SIGNING_ON, ThreadedRoute, takes
 from api.routes.people import answer_json, hand_over, must_not_be_throttled
@@ -34,7 +35,7 @@ _ERROR = re.compile(r"[a-z_]{1,60}")
 _ONLY_LATER = ("temporarily_unavailable", "server_error")
 
 
-@router.get("")
+@router.get("", response_model=SignOnAnswer)
 def describe_sign_on(request: Request) -> Response:
     """Say what the provider is called and where signing in begins; 404 where there is none."""
     return answer_json(200, {"name": _provider(request).name, "login": "/api/oidc/login"})
