@@ -171,7 +171,9 @@ class Run:
 
     def _values(self, operation: APIOperation) -> st.SearchStrategy[dict[str, Any]]:
         known, examples = self.known_of(operation.label), _examples(operation)
-        names = sorted(set(names_of(operation)) & known.keys())
+        # What is said of one route may also be a list or an object.
+        special = self.there.get(operation.label, {}).keys() & _body(operation).get("properties", {}).keys()
+        names = sorted((set(names_of(operation)) | special) & known.keys())
         return st.fixed_dictionaries(
             {name: st.sampled_from(known[name]) for name in names},
             optional={name: st.just(value) for name, value in examples.items() if name not in names},

@@ -111,6 +111,8 @@ def _results(session: Session, server: Served, now: datetime) -> dict[str, dict[
     there["GET " + _ENTRIES] = {"entry_id": ["for-check-0"]}
     there["POST /api/ledger/entries"] = {
         "kpi": ["L"],
+        "shares": [{"al-a": 10_000}],
+        "details": [{**given.details, "contract": f"C-new-{number}"} for number in range(100)],
         "school_id": [_SCHOOL],
         "case_id": [None],
         "company_id": ["co-1-1"],

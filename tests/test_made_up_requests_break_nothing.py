@@ -69,20 +69,39 @@ def _prepared(server: Served) -> Things:
         set_password_hash(session, account_id=server.accounts["expert"], stored=stored, now=now)
     engine.dispose()
     things = store_things(server)
-    things.there["DELETE /api/needs/{need_id}/shares/{alliance_id}"] = {
-        "need_id": [_shared(server) for _ in range(EACH)],
-        "alliance_id": ["al-b"],
-    }
+    of_need = "/api/needs/{need_id}"
+    things.there.update(
+        {
+            f"POST {of_need}/take-up": {"need_id": _needs(server)},
+            f"POST {of_need}/state": {"need_id": _needs(server, "take-up"), "state": ["closed"]},
+            f"POST {of_need}/shares": {"need_id": _needs(server, "take-up"), "alliance": ["al-b"]},
+            f"DELETE {of_need}/shares/{{alliance_id}}": {
+                "need_id": _needs(server, "take-up", "shares"),
+                "alliance_id": ["al-b"],
+            },
+            "DELETE /api/companies/{company_id}/client": {"company_id": _clients(server), "alliance": ["al-a"]},
+        }
+    )
     return things
 
 
-def _shared(server: Served) -> str:
-    """Return a need of al-a that is shared with al-b."""
-    need_id = str(server.ask("company", "POST", "/api/needs", json={"title": "拋光"}).json()["id"])
-    assert server.ask("expert", "POST", f"/api/needs/{need_id}/take-up").is_success
-    consent = {"alliance": "al-b", "consent": "電話確認"}
-    assert server.ask("expert", "POST", f"/api/needs/{need_id}/shares", json=consent).is_success
-    return need_id
+def _needs(server: Served, *steps: str) -> list[str]:
+    """Return needs of al-a that went through some steps."""
+    found = []
+    for _ in range(EACH):
+        found.append(str(server.ask("company", "POST", "/api/needs", json={"title": "拋光"}).json()["id"]))
+        for step in steps:
+            body = {"alliance": "al-b", "consent": "電話確認"} if step == "shares" else None
+            assert server.ask("expert", "POST", f"/api/needs/{found[-1]}/{step}", json=body).is_success
+    return found
+
+
+def _clients(server: Served) -> list[str]:
+    """Return companies that al-a looks after."""
+    found: list[str] = existing(server.settings, ["company_id"])["company_id"][1:]
+    for company_id in found:
+        assert server.ask("expert", "PUT", f"/api/companies/{company_id}/client", json={}).is_success
+    return found
 
 
 def _known(server: Served, names: set[str]) -> tuple[dict[str, list[Any]], dict[int, int]]:
@@ -115,6 +134,8 @@ def _allowed(routes: list[tuple[str, str, Any]]) -> dict[str, list[str]]:
         found[f"{method} {path}"] = [name for name in PEOPLE if holder(name) in roles]
     # Only a browser has something to sign out of.
     found["DELETE /api/session"] = ["browser"]
+    # Only one person here has a password to change.
+    found["PUT /api/me/password"] = ["browser", "expert"]
     return found
 
 
