@@ -15,11 +15,15 @@ from sqlmodel import Session, select
 from api.credentials import ApiKey, make_key
 from api.jobs import Job, JobKind, JobState, ask_for
 from indexer.database import open_engine, writing
+from indexer.importing import import_rows
 from matcher.claims import claim
 from matcher.ledger.claims import ExternalClaim, note_external
+from matcher.ledger.configuration import default
 from matcher.ledger.evidence import keep
 from matcher.ledger.evidence_files import note_file
 from matcher.ledger.kpis import Kpi
+from matcher.ledger.persons import read_key, register
+from matcher.ledger.points import PointRules
 from matcher.ledger.recognition import check, give_back, recognise
 from matcher.ledger.reporting import report
 from matcher.people import active_grants, add_account, declare_stake, grant
@@ -52,7 +56,7 @@ def store_things(server: Served) -> Things:
         own = {}
         for who, account_id in server.accounts.items():
             own[who] = {"prefix": _key(session, account_id, now)}
-        there |= _people(session, programs, guest, now)
+        there |= _people(session, programs, guest, now) | _standing(session, server, now)
     engine.dispose()
     instead = there["DELETE /api/accounts/{account_id}/keys/{key_prefix}"]["key_prefix"][0]
     shielded: dict[str, dict[Any, Any]] = {
@@ -163,6 +167,34 @@ def _jobs(session: Session, server: Served, now: datetime) -> dict[str, dict[str
         "GET /api/jobs/{job_id}/result": {"job_id": [done.id]},
         "GET /api/jobs/{job_id}/events": {"job_id": [done.id]},
         "POST /api/jobs/{job_id}/cancel": {"job_id": [elsewhere.id]},
+    }
+
+
+def _standing(session: Session, server: Served, now: datetime) -> dict[str, dict[str, list[Any]]]:
+    """A person who earns points, alliances that may graduate, and rules as they could be set."""
+    by = server.accounts["office"]
+    person = register(
+        session, key=read_key(server.settings.home), name="王大明", identifier="1", contact=None, by=by, now=now
+    )
+    alliances = [f"al-spare-{number}" for number in range(EACH)]
+    import_rows(session, "alliances", [{"id": alliance, "name": alliance} for alliance in alliances])
+    of_alliance = "/api/alliances/{alliance_id}"
+    return {
+        f"POST {of_alliance}/points": {
+            "alliance_id": ["al-a"],
+            "person": [person],
+            "activity": ["company_visit"],
+            "occurred_on": ["2019-05-02"],
+        },
+        f"POST {of_alliance}/ladder": {
+            "alliance_id": alliances,
+            "rung": ["graduated"],
+            **{key: [None] for key in ("kpi", "owner", "due_on", "as_of", "book")},
+        },
+        "PUT /api/configuration/{configuration_name}": {
+            "configuration_name": ["points"],
+            "document": [default(PointRules).model_dump(mode="json")],
+        },
     }
 
 

@@ -26,6 +26,7 @@ from indexer.importing import import_file, import_rows
 from indexer.settings import Settings
 from matcher.clients import take_on
 from matcher.intake import adopt
+from matcher.ledger.configurable import DOCUMENTS
 from matcher.ledger.kpis import Kpi
 from matcher.ledger.reports import REPORTS
 from matcher.people import add_account, grant
@@ -87,13 +88,18 @@ _COLUMNS = {
     "entry": ["ledger_entry.id"],
     "grant": ["role_grant.id"],
     "key_prefix": ["api_key.prefix"],
+    "money_row": ["sufficiency_row.id"],
     "motion": ["ledger_motion.id"],
     "period": ["ledger_entry.period"],
     "prefix": ["api_key.prefix"],
     "sha256": ["evidence_file.sha256"],
 }
 """Columns that are not named as the parameters that name their rows are."""
-_TERMS = {"kpi": [kpi.value for kpi in Kpi], "name": sorted(REPORTS)}
+_TERMS = {
+    "configuration_name": sorted(DOCUMENTS),
+    "kpi": [kpi.value for kpi in Kpi],
+    "name": sorted(REPORTS),
+}
 """What paths name that is no row."""
 
 

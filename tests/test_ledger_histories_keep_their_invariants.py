@@ -441,7 +441,7 @@ class Histories(RuleBasedStateMachine):
         held = (by, company) in self.model.stakes
         with writing(self.beginning.engine) as session:
             if held:
-                end_stake(session, stake_id=self.stake_ids[by, company], by=by, now=self.now)
+                end_stake(session, stake_id=self.stake_ids[by, company], reason="出售", by=by, now=self.now)
             else:
                 stake = declare_stake(session, account_id=by, party="company", party_id=company, now=self.now)
                 self.stake_ids[by, company] = stake.id or 0

@@ -21,7 +21,7 @@ TAILS = ("最後談鈣鈦礦太陽能電池的封裝。", "最後談兒童語言
 
 @pytest.fixture(params=["bundled", "bundled-minilm", "bundled-use"])
 def encoder(request: pytest.FixtureRequest, tmp_path: Path) -> Encoder:
-    return load_encoder(request.param, Settings(home=tmp_path, cache=KEPT))
+    return load_encoder(request.param, Settings(home=tmp_path, cache=KEPT, precision="float32"))
 
 
 @given(tokens=st.lists(st.integers(), max_size=3000), size=st.integers(1, 600))

@@ -72,6 +72,7 @@ def _prepared(server: Served) -> Things:
     of_need = "/api/needs/{need_id}"
     things.there.update(
         {
+            f"PATCH {of_need}": {"need_id": _needs(server)},
             f"POST {of_need}/take-up": {"need_id": _needs(server)},
             f"POST {of_need}/state": {"need_id": _needs(server, "take-up"), "state": ["closed"]},
             f"POST {of_need}/shares": {"need_id": _needs(server, "take-up"), "alliance": ["al-b"]},

@@ -106,11 +106,11 @@ class Review:
 
     @cached_property
     def motions(self) -> list[Motion]:
-        """The motions on the group's entries, and on closing a quarter, that wait for a second person."""
+        """The motions on the group's entries that wait for a second person; to close a quarter is the office's."""
         ended = select(MotionEnd.motion_id).where(MotionEnd.at <= self.moment)
         these = (Motion.moved_at <= self.moment, col(Motion.id).not_in(ended))
         waiting = self.session.exec(select(Motion).where(*these).order_by(col(Motion.id))).all()
-        return [one for one in waiting if one.kind == MotionKind.CLOSE or self._is_ours(self._entry(one.subject))]
+        return [one for one in waiting if one.kind != MotionKind.CLOSE and self._is_ours(self._entry(one.subject))]
 
     def _claim(self, one: Similarity) -> ExternalClaim:
         return self.session.exec(select(ExternalClaim).where(ExternalClaim.id == one.external_claim)).one()
