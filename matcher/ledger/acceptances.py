@@ -32,7 +32,7 @@ class AcceptanceLedger:
         day = day_in_taipei(case.opened_at)
         period, late_for = booking_period(session, day)
         details = AcceptanceDetails(case=case.id or 0, pairing=case.pairing_id)
-        entry_id = f"{ACCEPTANCE_PREFIX}{case.id}"
+        entry_id, key = f"{ACCEPTANCE_PREFIX}{case.id}", details.natural_key()
         append(
             session,
             NewEntry(
@@ -41,7 +41,7 @@ class AcceptanceLedger:
                 kpi=Kpi.ACCEPTANCES,
                 amount=1,
                 shares={case.alliance_id: WHOLE_BP},
-                natural_key=details.natural_key(),
+                natural_key=key,
                 details=details.model_dump(mode="json"),
                 occurred_on=day,
                 counts_on=day,
@@ -54,7 +54,7 @@ class AcceptanceLedger:
                 reported_at=case.opened_at,
             ),
         )
-        take_key(session, kpi=Kpi.ACCEPTANCES, natural_key=details.natural_key(), entry_id=entry_id)
+        take_key(session, kpi=Kpi.ACCEPTANCES, natural_key=key, entry_id=entry_id)
 
     def undone(self, session: Session, case: Case, *, by: str, now: datetime) -> None:
         """Reverse what was booked for a case; nothing is done for one that an older release opened."""

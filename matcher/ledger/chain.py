@@ -20,7 +20,7 @@ from hashlib import sha256
 from typing import Any
 
 import orjson
-from sqlalchemy import BigInteger, CheckConstraint, update
+from sqlalchemy import BigInteger, CheckConstraint, Table, bindparam, update
 from sqlmodel import Field, Session, SQLModel, col, select
 
 GENESIS = "0" * 64
@@ -48,21 +48,22 @@ class ChainHead(SQLModel, table=True):
     hash: str
 
 
+# Built once: every entry and every step asks them.
+_HEAD: Table = ChainHead.__table__  # type: ignore[attr-defined]
+_OF_CHAIN = _HEAD.c.chain == bindparam("of_chain")
+_NEXT = update(_HEAD).where(_OF_CHAIN).values(n=_HEAD.c.n + 1).returning(_HEAD.c.n, _HEAD.c.hash)
+_SET = update(_HEAD).where(_OF_CHAIN).values(hash=bindparam("content_hash"))
+
+
 def next_place(session: Session, chain: Chain) -> tuple[int, str]:
     """Take the next number of a chain and return it with the hash before it; others wait until this is committed."""
-    moved = (
-        update(ChainHead)
-        .where(col(ChainHead.chain) == chain.value)
-        .values(n=col(ChainHead.n) + 1)
-        .returning(col(ChainHead.n), col(ChainHead.hash))
-    )
-    n, previous = session.connection().execute(moved).one()
+    n, previous = session.connection().execute(_NEXT, {"of_chain": chain.value}).one()
     return int(n), str(previous)
 
 
 def set_head(session: Session, chain: Chain, content_hash: str) -> None:
     """Make a new row's hash the head; the row is written by the caller."""
-    session.connection().execute(update(ChainHead).where(col(ChainHead.chain) == chain.value).values(hash=content_hash))
+    session.connection().execute(_SET, {"of_chain": chain.value, "content_hash": content_hash})
 
 
 def head(session: Session, chain: Chain) -> tuple[int, str]:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from enum import StrEnum
 
-from sqlalchemy import BigInteger, CheckConstraint, Index, delete, insert, text
+from sqlalchemy import BigInteger, CheckConstraint, Index, Table, bindparam, delete, insert, text
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Field, Session, SQLModel, col, select
 
@@ -93,6 +93,16 @@ class ExternalClaim(SQLModel, table=True):
     ended_by: str | None = None
 
 
+# Built once: every acceptance asks them.
+_LIVE: Table = LiveFact.__table__  # type: ignore[attr-defined]
+_INSERTION = insert(_LIVE)
+_WHO_HAS = (
+    select(Entry.id, Entry.shares)
+    .join(LiveFact, col(LiveFact.entry_id) == col(Entry.id))
+    .where(LiveFact.kpi == bindparam("of_kpi"), LiveFact.natural_key == bindparam("of_key"))
+)
+
+
 def take_key(session: Session, *, kpi: Kpi, natural_key: str, entry_id: str) -> None:
     """Let an entry have a key, alone.
 
@@ -101,9 +111,8 @@ def take_key(session: Session, *, kpi: Kpi, natural_key: str, entry_id: str) -> 
     """
     refuse_second(session, kpi, natural_key)
     try:
-        session.connection().execute(
-            insert(LiveFact), {"kpi": kpi.value, "natural_key": natural_key, "entry_id": entry_id}
-        )
+        row = {"kpi": kpi.value, "natural_key": natural_key, "entry_id": entry_id}
+        session.connection().execute(_INSERTION, row)
     except IntegrityError as error:
         if not is_duplicate(error):
             raise
@@ -116,8 +125,7 @@ def refuse_second(session: Session, kpi: Kpi, natural_key: str) -> None:
     Raises:
         AlreadyReportedError: the message names the entry and its alliances.
     """
-    query = select(Entry.id, Entry.shares).join(LiveFact, col(LiveFact.entry_id) == col(Entry.id))
-    found = session.execute(query.where(LiveFact.kpi == kpi.value, LiveFact.natural_key == natural_key)).first()
+    found = session.connection().execute(_WHO_HAS, {"of_kpi": kpi.value, "of_key": natural_key}).first()
     if found is not None:
         alliances = ", ".join(sorted(found[1]))
         raise AlreadyReportedError(

@@ -14,7 +14,7 @@ from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import JSON, BigInteger, CheckConstraint, Column
-from sqlmodel import Field, Session, SQLModel, col, select
+from sqlmodel import Field, Session, SQLModel, col, func, select
 
 from indexer.instants import Instant, day_in_taipei
 from matcher.ledger.chain import Chain, head, lock_heads
@@ -44,9 +44,14 @@ class PeriodClose(SQLModel, table=True):
     closed_at: datetime = Field(sa_type=Instant)
 
 
+# Built once: every entry asks it.
+_LAST_CLOSED = select(func.max(PeriodClose.period))
+
+
 def last_closed(session: Session) -> str | None:
     """Return the last closed quarter, None before the first."""
-    return session.exec(select(PeriodClose.period).order_by(col(PeriodClose.period).desc()).limit(1)).first()
+    found = session.connection().execute(_LAST_CLOSED).scalar()
+    return None if found is None else str(found)
 
 
 def booking_period(session: Session, day: date) -> tuple[str, str | None]:

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, CheckConstraint, Column, Integer, insert
+from sqlalchemy import JSON, BigInteger, CheckConstraint, Column, Integer, Table, bindparam, insert
 from sqlmodel import Field, Session, SQLModel, select
 
 from indexer.instants import Instant
@@ -131,6 +131,12 @@ class NewEntry:
     evidence: list[dict[str, str]] = field(default_factory=list)
 
 
+# Built once: every acceptance asks them.
+_ENTRY: Table = Entry.__table__  # type: ignore[attr-defined]
+_WITH_ID = select(Entry.seq).where(Entry.id == bindparam("entry_id"))
+_INSERTION = insert(_ENTRY)
+
+
 def append(session: Session, new: NewEntry) -> dict[str, Any]:
     """Write an entry at the end of the chain; the caller commits.
 
@@ -142,11 +148,11 @@ def append(session: Session, new: NewEntry) -> dict[str, Any]:
         AlreadyReportedError: an entry with this id exists.
     """
     _check(new)
-    if session.exec(select(Entry.seq).where(Entry.id == new.id)).first() is not None:
+    if session.connection().execute(_WITH_ID, {"entry_id": new.id}).first() is not None:
         raise AlreadyReportedError(f"an entry {new.id} exists already; a new one needs an id of its own", "id")
     seq, previous = next_place(session, Chain.ENTRIES)
     row: dict[str, Any] = {
-        **asdict(new),
+        **vars(new),
         "seq": seq,
         "kind": new.kind.value,
         "kpi": new.kpi.value,
@@ -156,7 +162,7 @@ def append(session: Session, new: NewEntry) -> dict[str, Any]:
         "prev_hash": previous,
     }
     row["hash"] = hash_of(row)
-    session.connection().execute(insert(Entry), row)
+    session.connection().execute(_INSERTION, row)
     set_head(session, Chain.ENTRIES, row["hash"])
     return row
 
