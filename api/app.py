@@ -14,7 +14,7 @@ from importlib.metadata import version
 from typing import Any
 
 from anyio import CapacityLimiter
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from fastapi.routing import iter_route_contexts
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -23,8 +23,10 @@ from api.asking import Limiter
 from api.description import complete
 from api.event_log import RequestLog, configure_log
 from api.job_runner import JobRunner
+from api.pages import account, assets, front
+from api.pages.refused import tell
 from api.policy import POLICY
-from api.problems import answer, register
+from api.problems import Refusal, register
 from api.request_threads import RequestThreads
 from api.routes import (
     accounts,
@@ -74,9 +76,13 @@ OPEN_ROUTES = frozenset(
         ("GET", "/healthz"),
         ("GET", "/metrics"),
         ("GET", "/readyz"),
+        ("GET", "/language/{lang}"),
+        ("GET", "/sign-in"),
+        ("POST", "/sign-in"),
+        ("GET", "/static/{name}"),
     }
 )
-"""The routes that need no permission: signing in and out, and health."""
+"""The routes that need no permission: signing in and out, health, and what holds nothing of anybody."""
 _PARTS = (
     needs,
     pairings,
@@ -104,11 +110,17 @@ _PARTS = (
     configuration,
     health,
 )
+_PAGES = (assets, front, account)
+_PAGE_POLICY = (
+    b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
+    b"base-uri 'none'; frame-ancestors 'none'"
+)
+"""What a page may load: what this server serves, and no script or style inside the page."""
+_PROGRAM_POLICY = b"default-src 'none'; frame-ancestors 'none'"
 _HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
     (b"referrer-policy", b"no-referrer"),
-    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"strict-transport-security", b"max-age=31536000"),
 )
@@ -158,9 +170,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.uploads = Uploads()
     app.state.provider = Provider(settings) if settings.oidc_issuer else None
     app.state.oidc_domains = settings.oidc_domains()
-    for part in _PARTS:
+    for part in (*_PARTS, *_PAGES):
         app.include_router(part.router)
-    register(app)
+    register(app, tell)
     try:
         _check_policy(app)
     except RouteWithoutPolicyError:
@@ -216,12 +228,14 @@ class Guard:
             return
         # No text in the records has one, and PostgreSQL refuses to compare with it.
         if "\0" in scope["path"] or b"%00" in scope["query_string"]:
-            await answer(400, "bad-request", "the address has the character NUL")(scope, receive, _guarded(send))
+            nul = Refusal(400, "bad-request", "the address has the character NUL")
+            await tell(Request(scope), nul)(scope, receive, _guarded(send))
             return
         announced = dict(scope["headers"]).get(b"content-length", b"0")
         most = BODY_LIMITS.get((scope["method"], scope["path"]), MAX_BODY_BYTES)
         if not announced.isdigit() or int(announced) > most:
-            await answer(413, "too-large", f"at most {most} bytes")(scope, receive, _guarded(send))
+            large = Refusal(413, "too-large", f"at most {most} bytes")
+            await tell(Request(scope), large)(scope, receive, _guarded(send))
             return
         await self.app(scope, _counted(receive, most), _guarded(send))
 
@@ -229,7 +243,10 @@ class Guard:
 def _guarded(send: Send) -> Send:
     async def guarded(message: Message) -> None:
         if message["type"] == "http.response.start":
-            message["headers"] = [*message.get("headers", ()), *_HEADERS]
+            headers = [*message.get("headers", ()), *_HEADERS]
+            page = any(name == b"content-type" and value.startswith(b"text/html") for name, value in headers)
+            policy = _PAGE_POLICY if page else _PROGRAM_POLICY
+            message["headers"] = [*headers, (b"content-security-policy", policy)]
         await send(message)
 
     return guarded

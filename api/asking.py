@@ -137,7 +137,7 @@ class Asking:
         proof, who = self._recognised(session)
         self.request.state.principal_id = who.id
         self.request.state.csrf_token = proof.csrf_token
-        self.request.app.state.limiter.count(who.id)
+        self._count(who)
         self._check(proof, who)
         return who
 
@@ -150,6 +150,9 @@ class Asking:
         proof, who = replace(self, at=now())._recognised(session)
         self._check(proof, who)
         return who
+
+    def _count(self, who: Principal) -> None:
+        self.request.app.state.limiter.count(who.id)
 
     def _recognised(self, session: Session) -> tuple[Proof, Principal]:
         proof = self._proof(session)
@@ -176,13 +179,17 @@ class Asking:
         proof = session_proof(session, token, self.at)
         if proof is None or self.request.method in SAFE_METHODS:
             return proof
-        given = self.request.headers.get("X-CSRF-Token", "")
+        given = self.sent("X-CSRF-Token") or ""
         if not compare_digest(given.encode(), (proof.csrf_token or "").encode()):
             raise forbidden("the header X-CSRF-Token must be the one given at sign-in")
         return proof
 
+    def sent(self, header: str) -> str | None:
+        """Return what the request says about itself in a header."""
+        return self.request.headers.get(header)
+
     def _idempotency_key(self) -> str | None:
-        key = self.request.headers.get("Idempotency-Key")
+        key = self.sent("Idempotency-Key")
         if key is not None and not (0 < len(key) <= MAX_KEY and key.isascii() and key.isprintable()):
             raise ProblemError(422, "invalid", f"give 1 to {MAX_KEY} printable ASCII characters", "Idempotency-Key")
         return key
@@ -200,7 +207,7 @@ class Asking:
         Raises:
             ProblemError: 428 without If-Match, 412 if somebody else edited in the meantime.
         """
-        given = self.request.headers.get("If-Match")
+        given = self.sent("If-Match")
         if given is None:
             raise ProblemError(428, "precondition", "send the ETag that you read as If-Match", "If-Match")
         if given.strip() not in ("*", etag):

@@ -8,7 +8,8 @@ nothing a client can do ends in a 500.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
@@ -162,47 +163,69 @@ def answer(
     return Response(orjson.dumps(said), status, all_headers, MEDIA_TYPE)
 
 
-def _domain(status: int, name: str) -> Callable[[Request, Exception], Response]:
-    def tell(_request: Request, error: Exception) -> Response:
-        # What an index or a database says of itself names folders and hosts: that is not for clients.
-        hidden = {
-            "no-encoder": "matching is not available: an encoder can't be loaded",
-            "no-index": "matching is not available: there is no usable index",
-            "database": "the database can't be used",
-            # It names some records that there are, for whoever mistyped an id on the command line.
-            "not-found": "there is no such record",
-        }
-        return answer(status, name, hidden.get(name, str(error)), getattr(error, "field", None))
+@dataclasses.dataclass(frozen=True)
+class Refusal:
+    """Why a request is refused, before it is told in any form."""
 
-    return tell
+    status: int
+    name: str
+    detail: str
+    field: str | None = None
+    headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
-def _own(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, ProblemError)  # noqa: S101 (registered for this class only)
-    return answer(error.status, error.name, error.detail, error.field, error.headers)
+Teller = Callable[[Request, Refusal], Response]
+"""Tells a client of a refusal in the form that it understands."""
+
+# What an index or a database says of itself names folders and hosts: that is not for clients.
+_HIDDEN = {
+    "no-encoder": "matching is not available: an encoder can't be loaded",
+    "no-index": "matching is not available: there is no usable index",
+    "database": "the database can't be used",
+    # It names some records that there are, for whoever mistyped an id on the command line.
+    "not-found": "there is no such record",
+}
+REFUSED: tuple[type[Exception], ...] = (
+    ProblemError,
+    HTTPException,
+    RequestValidationError,
+    *(kind for kind, _, _ in TABLE),
+)
+"""The errors that a client is told of."""
 
 
-def _http(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101 (registered for this class only)
-    name = _NAMES.get(error.status_code, "refused")
-    return answer(error.status_code, name, str(error.detail), headers=dict(error.headers or {}))
+def refusal_of(error: Exception) -> Refusal:
+    """Return the refusal that an error of `REFUSED` means."""
+    if isinstance(error, ProblemError):
+        return Refusal(error.status, error.name, error.detail, error.field, error.headers or {})
+    if isinstance(error, HTTPException):
+        name = _NAMES.get(error.status_code, "refused")
+        return Refusal(error.status_code, name, str(error.detail), None, error.headers or {})
+    if isinstance(error, RequestValidationError):
+        return _invalid(error.errors()[0])
+    status, name = next((status, name) for kind, status, name in TABLE if isinstance(error, kind))
+    return Refusal(status, name, _HIDDEN.get(name, str(error)), getattr(error, "field", None))
 
 
-def _invalid(_request: Request, error: Exception) -> Response:
+def _invalid(first: Mapping[str, Any]) -> Refusal:
     """Say what is wrong with a request without repeating it: it may hold NaN, lone surrogates, or secrets."""
-    assert isinstance(error, RequestValidationError)  # noqa: S101 (registered for this class only)
-    first: dict[str, Any] = error.errors()[0]
     place = [str(part) for part in first.get("loc", ()) if part not in ("body", "query", "path", "header")]
     cause = first.get("ctx", {}).get("error")
     message = str(cause) if isinstance(cause, Exception) else str(first.get("msg", "is not valid"))
-    field = getattr(cause, "field", "") or ".".join(printable(part[:60]) for part in place) or None
-    return answer(422, "invalid", message, field)
+    blamed = getattr(cause, "field", "") or ".".join(printable(part[:60]) for part in place) or None
+    return Refusal(422, "invalid", message, blamed)
 
 
-def register(app: FastAPI) -> None:
-    """Make an application answer with problems only."""
-    for kind, status, name in TABLE:
-        app.add_exception_handler(kind, _domain(status, name))
-    app.add_exception_handler(ProblemError, _own)
-    app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(RequestValidationError, _invalid)
+def as_problem(_request: Request, refusal: Refusal) -> Response:
+    """Tell a program."""
+    return answer(refusal.status, refusal.name, refusal.detail, refusal.field, dict(refusal.headers))
+
+
+def register(app: FastAPI, tell: Teller = as_problem) -> None:
+    """Make an application answer every error of `REFUSED` by `tell`."""
+
+    def refuse(request: Request, error: Exception) -> Response:
+        return tell(request, refusal_of(error))
+
+    for kind in REFUSED:
+        app.add_exception_handler(kind, refuse)

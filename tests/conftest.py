@@ -201,3 +201,12 @@ def engine(settings: Settings) -> Iterator[Engine]:
     opened = open_engine(settings)
     yield opened
     opened.dispose()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """The system's Chromium, one for all tests of a process; each test opens windows of its own."""
+    from tests.browsing import started_browser
+
+    with started_browser() as browser:
+        yield browser

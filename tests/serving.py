@@ -76,7 +76,20 @@ class Served:
 
 
 def routes_of(settings: Settings) -> list[tuple[str, str, Any]]:
-    """Return method, path and permission of every route that the application has."""
+    """Return method, path and permission of every route that programs use."""
+    return [route for route in _all_routes(settings) if not _is_page(route[1])]
+
+
+def page_routes_of(settings: Settings) -> list[tuple[str, str, Any]]:
+    """Return method, path and permission of every route that people use."""
+    return [route for route in _all_routes(settings) if _is_page(route[1])]
+
+
+def _is_page(path: str) -> bool:
+    return not path.startswith(("/api/", "/healthz", "/readyz", "/metrics"))
+
+
+def _all_routes(settings: Settings) -> list[tuple[str, str, Any]]:
     app = create_app(settings)
     app.state.engine.dispose()
     return list(permissions(app))

@@ -1,0 +1,68 @@
+"""Templates with the words of one language around them.
+
+In: a template's name, a language and values. Out: HTML, every value escaped. It
+exists so that templates of all pages have the same filters, and so that a name
+that a template misspells is an error and not an empty place.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from api.pages.assets import asset_url
+from api.pages.terms import term
+from api.pages.wording import Lang, Wording
+
+TEMPLATE_FOLDER = Path(__file__).parent.parent / "templates"
+EXTENSIONS = ("jinja2.ext.i18n", "jinja2.ext.loopcontrols")
+
+
+@cache
+def environment(lang: Lang) -> Environment:
+    """Return the environment of a language.
+
+    Filters: `day`, `moment`, `number`, `percent`, `money`, `ago` write values as the language does, `term` a code
+    of a closed list. Functions: `asset(name)`, `new_key()` for a form that must be carried out once, `either(zh, en)`.
+    """
+    wording = Wording(lang)
+    found = Environment(
+        loader=FileSystemLoader(TEMPLATE_FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=EXTENSIONS,
+    )
+    found.install_gettext_callables(wording.text, wording.counted, newstyle=True)  # type: ignore[attr-defined]
+    found.filters |= {
+        "day": wording.day,
+        "moment": wording.moment,
+        "number": wording.number,
+        "percent": wording.percent,
+        "money": wording.money,
+        "ago": lambda moment: wording.ago(moment, datetime.now(UTC)),
+        "term": lambda code: wording.text(term(code)),
+    }
+    found.globals |= {
+        "asset": asset_url,
+        "new_key": lambda: uuid4().hex,
+        "either": wording.either,
+        "lang": lang,
+        "Lang": Lang,
+    }
+    return found
+
+
+def rendered(template: str, lang: Lang, context: dict[str, Any]) -> str:
+    """Return a template with its values as HTML.
+
+    Raises:
+        jinja2.UndefinedError: the template names a value that was not given.
+    """
+    return environment(lang).get_template(template).render(context)

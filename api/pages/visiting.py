@@ -1,0 +1,187 @@
+"""One request for a page: who asks, what the API answers them, and the page made of it.
+
+In: a browser's request. Out: documents of the API's own routes, asked as this
+person in this process, and pages made of them. It exists so that a page can do
+and show exactly what the API lets the same person do and see: there is no
+second way to the data, and no rule is written twice. What a program sends as
+headers (CSRF token, `Idempotency-Key`, `If-Match`) a form sends as hidden fields.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+from fastapi import Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ValidationError
+from sqlmodel import Session
+from starlette.datastructures import FormData
+
+from api.asking import COOKIE, SAFE_METHODS, Asking
+from api.idempotency import Reply
+from api.pages.finding_lang import lang_of, said_before
+from api.pages.menu import menu_of
+from api.pages.templating import rendered
+from api.policy import Action, Resource, admits
+from api.problems import REFUSED, Refusal, refusal_of, unauthenticated
+from indexer.database import reading
+from matcher.people import Principal
+
+SAID_COOKIE = "gloria-said"
+_FIELDS = {"X-CSRF-Token": "csrf_token", "Idempotency-Key": "idempotency_key", "If-Match": "etag"}
+HEADERS = {"Cache-Control": "no-store", "Vary": "Cookie, HX-Request"}
+Found = TypeVar("Found")
+Body = TypeVar("Body", bound=BaseModel)
+Endpoint = Callable[..., Response]
+
+
+class _Document(Response):
+    """What a route of the API answers, before it is made JSON."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(b"", reply.status)
+        self.reply = reply
+
+
+@dataclass(frozen=True)
+class _PageAsking(Asking):
+    form: Mapping[str, Any] = field(default_factory=dict)
+    work_name: str = ""
+
+    def answered(self, reply: Reply) -> Response:
+        return _Document(reply)
+
+    def sent(self, header: str) -> str | None:
+        given = self.request.headers.get(header) or self.form.get(_FIELDS.get(header, ""))
+        if not given:
+            return None
+        # One form may ask several routes, each of which is carried out once.
+        return f"{given}:{self.work_name}" if header == "Idempotency-Key" else str(given)
+
+    def _count(self, who: Principal) -> None:
+        # A page asks several routes, but it is one request.
+        if not getattr(self.request.state, "counted", False):
+            super()._count(who)
+            self.request.state.counted = True
+
+
+@cache
+def _permission(endpoint: Endpoint) -> tuple[Resource, Action]:
+    annotation = inspect.signature(endpoint, eval_str=True).parameters["ask"].annotation
+    permission: tuple[Resource, Action] = annotation.__metadata__[0].dependency.permission
+    return permission
+
+
+@dataclass(frozen=True)
+class Visit:
+    """A request for a page by somebody who is signed in, under the permission that its route names."""
+
+    request: Request
+    resource: Resource
+    action: Action
+    form: FormData
+
+    @property
+    def by_htmx(self) -> bool:
+        """Whether a part of a page is asked for, to be put into the page that is open."""
+        return self.request.headers.get("HX-Request") == "true"
+
+    def reply(self, endpoint: Endpoint, /, **values: Any) -> Reply:
+        """Ask a route of the API (its endpoint function) as this person; return status, document and headers.
+
+        Raises:
+            Exception: one of `REFUSED`, whatever the route refuses.
+        """
+        resource, action = _permission(endpoint)
+        answered = endpoint(ask=self._asking(resource, action, endpoint.__name__), **values)
+        if not isinstance(answered, _Document):
+            raise TypeError(f"{endpoint.__name__} answers with something else than a document")
+        return answered.reply
+
+    def document(self, endpoint: Endpoint, /, **values: Any) -> Any:
+        """Do as `reply`, and return the document."""
+        return self.reply(endpoint, **values).document
+
+    def attempt(self, work: Callable[[], Found]) -> Found | Refusal:
+        """Do something that may be refused, and return the refusal, for a form that is to be shown again with it."""
+        try:
+            return work()
+        except REFUSED as error:
+            return refusal_of(error)
+
+    def body(self, model: type[Body], values: Mapping[str, Any]) -> Body:
+        """Return the body that a route takes, made of values of a form.
+
+        Raises:
+            RequestValidationError: a value is not right.
+        """
+        try:
+            return model.model_validate(dict(values))
+        except ValidationError as error:
+            raise RequestValidationError(error.errors()) from error
+
+    def values(self, *names: str) -> dict[str, str]:
+        """Return the named fields of the form that have a value."""
+        found = {name: self.form.get(name) for name in names}
+        return {name: value for name, value in found.items() if isinstance(value, str) and value.strip()}
+
+    def look(self, work: Callable[[Session, Principal], Found]) -> Found:
+        """Read from the database as this person, under the page's own permission."""
+        with reading(self.request.app.state.engine) as session:
+            return work(session, self._asking(self.resource, self.action).admitted(session))
+
+    def _asking(self, resource: Resource, action: Action, work_name: str = "") -> _PageAsking:
+        fields = {name: value for name, value in self.form.items() if isinstance(value, str)}
+        return _PageAsking(self.request, resource, action, form=fields, work_name=work_name)
+
+    def show(self, template: str, status: int = 200, /, **context: Any) -> Response:
+        """Return a page, or a part of one, in the reader's language.
+
+        Templates have besides `context`: `me` (a `Principal`), `may(resource, action)`, `menu`, `csrf_token`, `here`
+        (path and query), `said` (what the last form led to) and `by_htmx`.
+        """
+        who = self.look(lambda _, who: who)
+        lang = lang_of(self.request)
+        said = said_before(self.request.cookies.get(SAID_COOKIE))
+        url = self.request.url
+        common = {
+            "me": who,
+            "may": lambda resource, action: admits(who, Resource(resource), Action(action)),
+            "menu": menu_of(who, url.path),
+            "csrf_token": self.request.state.csrf_token or "",
+            "here": url.path + (f"?{url.query}" if url.query else ""),
+            "said": said,
+            "by_htmx": self.by_htmx,
+        }
+        response = Response(rendered(template, lang, common | context), status, HEADERS, "text/html; charset=utf-8")
+        if said is not None and not self.by_htmx:
+            response.delete_cookie(SAID_COOKIE, path="/")
+        return response
+
+    def go(self, path: str, said: str | None = None) -> Response:
+        """Send the browser to another page of ours, which says the text `said` (of the catalogue) once."""
+        if self.by_htmx:
+            response = Response(b"", 200, {**HEADERS, "HX-Redirect": path})
+        else:
+            response = Response(b"", 303, {**HEADERS, "Location": path})
+        if said is not None:
+            response.set_cookie(SAID_COOKIE, quote(said), path="/", max_age=60, httponly=True, samesite="lax")
+        return response
+
+
+def visiting(resource: Resource, action: Action) -> Callable[[Request], Awaitable[Visit]]:
+    """Return the dependency of a page's route: what the page touches and what it does to it."""
+
+    async def visit(request: Request) -> Visit:
+        if "Authorization" not in request.headers and COOKIE not in request.cookies:
+            raise unauthenticated()
+        form = FormData() if request.method in SAFE_METHODS else await request.form(max_files=20, max_fields=2_000)
+        return Visit(request, resource, action, form)
+
+    visit.permission = (resource, action)  # type: ignore[attr-defined]
+    return visit

@@ -1,0 +1,162 @@
+"""What tests of the pages share: a real browser, signed-in people, and what every page must be.
+
+The browser is Debian's Chromium, driven by Playwright. Where there is none the tests are skipped with a line that says
+so; with `GLORIA_BROWSER_REQUIRED=1`, as in `.ci/run`, they fail instead.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, BrowserContext, Page, Request, sync_playwright
+
+from api.asking import COOKIE
+from api.credentials import open_session
+from indexer.database import open_engine, writing
+from tests.serving import Served
+
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--font-render-hinting=none",
+]
+AXE_RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+LANGS = ("zh-Hant", "en")
+_WAIT_MS = 15_000
+
+
+@contextmanager
+def started_browser() -> Iterator[Browser]:
+    """Start the system's Chromium; skip, or fail where it is required, if there is none."""
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if path is None:
+        said = "no Chromium on this machine: the pages are not tested (apt-get install chromium fonts-noto-cjk)"
+        if os.environ.get("GLORIA_BROWSER_REQUIRED"):
+            pytest.fail(said)
+        pytest.skip(said)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+@dataclass
+class Somebody:
+    """A person in front of a browser: their pages, and what those asked for elsewhere or complained of."""
+
+    context: BrowserContext
+    page: Page
+    url: str
+    elsewhere: list[str]
+    complaints: list[str]
+
+    def open(self, path: str) -> Page:
+        """Open a page of the server and return it once it has loaded."""
+        answered = self.page.goto(self.url + path)
+        assert answered is not None
+        assert answered.status == 200, f"{path}: {answered.status}"
+        return self.page
+
+
+@contextmanager
+def browsing(
+    browser: Browser,
+    server: Served,
+    who: str | None,
+    lang: str = "zh-Hant",
+    *,
+    javascript: bool = True,
+    width: int = 1280,
+    height: int = 900,
+) -> Iterator[Somebody]:
+    """Sit somebody of `PEOPLE`, or a stranger, down in front of a browser of their own, signed in.
+
+    At the end no page may have asked another server for anything, nor broken its own content policy.
+    """
+    context = browser.new_context(
+        java_script_enabled=javascript,
+        viewport={"width": width, "height": height},
+        locale="zh-TW" if lang == "zh-Hant" else "en-GB",
+        timezone_id="Asia/Taipei",
+    )
+    context.set_default_timeout(_WAIT_MS)
+    here = urlsplit(server.url)
+    cookies: list[Any] = [{"name": "gloria-lang", "value": lang, "url": server.url}]
+    if who is not None:
+        cookies.append(
+            {
+                "name": COOKIE,
+                "value": session_token(server, who),
+                "domain": here.hostname,
+                "path": "/",
+                "secure": True,
+                "httpOnly": True,
+                "sameSite": "Lax",
+            }
+        )
+    context.add_cookies(cookies)
+    elsewhere: list[str] = []
+    complaints: list[str] = []
+
+    def note_request(request: Request) -> None:
+        if urlsplit(request.url).netloc not in (here.netloc, "") or urlsplit(request.url).scheme == "data":
+            elsewhere.append(request.url)
+
+    context.on("request", note_request)
+    page = context.new_page()
+    page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    try:
+        yield Somebody(context, page, server.url, elsewhere, complaints)
+        assert elsewhere == []
+        assert [said for said in complaints if "Failed to load resource" not in said] == []
+    finally:
+        context.close()
+
+
+def session_token(server: Served, who: str) -> str:
+    """Sign somebody in as the server itself does, without the tenth of a second that a password takes."""
+    engine = open_engine(server.settings)
+    with writing(engine) as session:
+        token, _ = open_session(session, account_id=server.accounts[who], now=datetime.now(UTC))
+    engine.dispose()
+    return token
+
+
+def accessibility_faults(page: Page) -> list[str]:
+    """Return what axe finds against WCAG 2.2 AA on a page as it stands: rule, and the elements to blame."""
+    found = Axe().run(page, options={"runOnly": {"type": "tag", "values": AXE_RULES}})
+    return [
+        f"{fault['id']}: {[node['html'][:120] for node in fault['nodes']][:3]}"
+        for fault in found.response["violations"]
+    ]
+
+
+def scrolls_sideways(page: Page) -> bool:
+    """Whether the page as a whole is wider than the window."""
+    return bool(page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"))
+
+
+def keep_screenshot(page: Page, name: str) -> None:
+    """Keep a picture of the whole page in `GLORIA_SCREENSHOTS`, if that is set, for people to look at."""
+    folder = os.environ.get("GLORIA_SCREENSHOTS")
+    if folder:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=str(Path(folder) / f"{name}.png"), full_page=True)

@@ -1,0 +1,128 @@
+"""The front door in a real browser: signing in and out, languages, one's own page, refusals that people can read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, expect
+
+from api.credentials import set_password_hash
+from api.passwords import hashed
+from indexer.database import open_engine, writing
+from indexer.settings import Settings
+from tests.browsing import LANGS, accessibility_faults, browsing, keep_screenshot, scrolls_sideways
+from tests.conftest import Databases
+from tests.serving import Served, served
+
+PASSWORD = "correct horse battery"
+
+
+@pytest.fixture(scope="module")
+def server(
+    databases: Databases, indexed_home: Path, slice_of_world: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Served]:
+    folder = tmp_path_factory.mktemp("front") / "home"
+    settings = Settings(home=folder, database_url=databases.at_head("sqlite", folder), encoders="bundled-use")
+    with served(settings, indexed_home, slice_of_world) as server:
+        engine = open_engine(settings)
+        with writing(engine) as session:
+            set_password_hash(
+                session, account_id=server.accounts["newcomer"], stored=hashed(PASSWORD), now=datetime.now(UTC)
+            )
+        engine.dispose()
+        yield server
+
+
+@pytest.mark.parametrize("javascript", [True, False])
+def test_somebody_signs_in_with_a_password_and_out_again(browser: Browser, server: Served, javascript: bool) -> None:
+    with browsing(browser, server, None, "en", javascript=javascript) as somebody:
+        page = somebody.open("/account")
+        assert page.url == server.url + "/sign-in?then=/account"
+        page.get_by_label("E-mail address").fill("newcomer@example.org")
+        page.get_by_label("Password").fill("wrong")
+        page.get_by_role("button", name="Sign in").click()
+        expect(page.get_by_role("alert")).to_have_text("The address or the password is wrong.")
+        page.get_by_label("Password").fill(PASSWORD)
+        page.get_by_role("button", name="Sign in").click()
+        expect(page).to_have_url(server.url + "/account")
+        expect(page.get_by_role("heading", level=1)).to_have_text("newcomer")
+        page.get_by_role("button", name="Sign out").click()
+        expect(page).to_have_url(server.url + "/sign-in")
+        page.goto(server.url + "/account")
+        assert page.url == server.url + "/sign-in?then=/account"
+
+
+def test_the_language_is_chinese_until_another_is_chosen(browser: Browser, server: Served) -> None:
+    with browsing(browser, server, "expert", "") as somebody:
+        page = somebody.open("/account")
+        assert page.evaluate("document.documentElement.lang") == "zh-Hant"
+        expect(page.get_by_role("button", name="登出")).to_be_visible()
+        page.get_by_role("link", name="English").click()
+        expect(page).to_have_url(server.url + "/account")
+        assert page.evaluate("document.documentElement.lang") == "en"
+        expect(page.get_by_role("button", name="Sign out")).to_be_visible()
+
+
+@pytest.mark.parametrize("lang", LANGS)
+@pytest.mark.parametrize("path", ["/sign-in", "/account", "/nothing-here"])
+def test_pages_of_the_front_are_accessible(browser: Browser, server: Served, lang: str, path: str) -> None:
+    with browsing(browser, server, "expert", lang, width=360) as somebody:
+        page = somebody.page
+        page.goto(server.url + path)
+        assert accessibility_faults(page) == []
+        assert not scrolls_sideways(page)
+        keep_screenshot(page, f"front-{path.strip('/')}-{lang}")
+
+
+def test_axe_sees_a_fault_where_there_is_one(browser: Browser, server: Served) -> None:
+    with browsing(browser, server, "expert", "en") as somebody:
+        page = somebody.open("/account")
+        page.evaluate("document.querySelector('label').remove()")
+        assert [fault.partition(":")[0] for fault in accessibility_faults(page)] == ["select-name"]
+
+
+def test_a_key_is_shown_once_and_can_be_ended(browser: Browser, server: Served) -> None:
+    with browsing(browser, server, "colleague", "en") as somebody:
+        page = somebody.open("/account")
+        page.get_by_label("What it is for").fill("laptop")
+        page.get_by_role("button", name="Make a key").click()
+        key = page.locator(".notice.good code").inner_text()
+        assert httpx.get(server.url + "/api/me", headers={"Authorization": f"Bearer {key}"}).status_code == 200
+        page.reload()
+        expect(page.locator(".notice.good code")).to_have_count(0)
+        page.get_by_role("button", name="End the key “laptop”").click()
+        expect(page.get_by_role("status").first).to_have_text(re.compile("The key no longer works."))
+        assert httpx.get(server.url + "/api/me", headers={"Authorization": f"Bearer {key}"}).status_code == 401
+
+
+def test_a_form_without_the_sessions_token_is_refused(browser: Browser, server: Served) -> None:
+    with browsing(browser, server, "colleague", "en", javascript=False) as somebody:
+        page = somebody.open("/account")
+        wrong = somebody.context.request.post(
+            server.url + "/account/stakes", form={"party": "lab", "party_id": "lab-1-01", "csrf_token": "x"}
+        )
+        assert wrong.status == 403
+        assert "Your role does not allow this." in wrong.text()
+        page.get_by_label("Its id").fill("lab-1-05")
+        page.get_by_label("Company or lab").select_option("lab")
+        page.get_by_role("button", name="Declare").click()
+        expect(page.get_by_text("Your interest is declared.")).to_be_visible()
+
+
+def test_signing_in_from_another_site_is_refused(server: Served) -> None:
+    form = {"email": "newcomer@example.org", "password": PASSWORD}
+    there = httpx.post(server.url + "/sign-in", data=form, headers={"Sec-Fetch-Site": "cross-site"})
+    here = httpx.post(server.url + "/sign-in", data=form, headers={"Sec-Fetch-Site": "same-origin"})
+    assert (there.status_code, here.status_code) == (403, 303)
+    assert "set-cookie" not in there.headers
+
+
+@pytest.mark.parametrize("place", ["//evil.example", "/\\evil.example", "https://evil.example", "javascript:alert(1)"])
+def test_no_address_leads_away_from_this_host(server: Served, place: str) -> None:
+    chosen = httpx.get(server.url + "/language/en", params={"then": place})
+    assert (chosen.status_code, chosen.headers["location"]) == (303, "/")
