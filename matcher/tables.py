@@ -5,7 +5,19 @@ exists for whoever must know all of them: drafting a migration, comparing models
 with a database, opening a server.
 """
 
-from matcher import cases, claims, clients, decisions, erasure, intake, people, profile_edits, proposals, releases
+from matcher import (
+    cases,
+    claims,
+    clients,
+    decisions,
+    erasure,
+    field_map,
+    intake,
+    people,
+    profile_edits,
+    proposals,
+    releases,
+)
 from matcher.ledger import tables as ledger_tables
 
 __all__ = [
@@ -14,6 +26,7 @@ __all__ = [
     "clients",
     "decisions",
     "erasure",
+    "field_map",
     "intake",
     "ledger_tables",
     "people",
