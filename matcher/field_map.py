@@ -93,7 +93,11 @@ class Standing:
 
 @dataclass(frozen=True)
 class Drawing:
-    """A map that is not stored yet; `standings` has the needs that are open."""
+    """A map as it was drawn; `standings` has the needs that are open.
+
+    `new` counts places that the map before did not have, `without_place` labs and needs whose vectors say nothing;
+    `changed` false means that the map before is this one.
+    """
 
     generation: str
     ranker_version: str
@@ -101,6 +105,14 @@ class Drawing:
     labs: Mapping[str, Place]
     needs: Mapping[str, Place]
     standings: Mapping[str, Standing]
+    new: int
+    without_place: int = 0
+    changed: bool = False
+
+    @property
+    def unmet(self) -> list[str]:
+        """The ids of the open needs that no lab answers."""
+        return [need_id for need_id, standing in self.standings.items() if standing.is_unmet]
 
 
 def last_map(session: Session) -> FieldMap | None:

@@ -1,7 +1,7 @@
 """Drawing the map of the field: all labs and needs laid out, and every open need ranked.
 
 In: a matcher with the records of one moment, and the map before. Out: the next
-map, not stored yet, or nothing where nothing has changed. It exists because
+map, not stored yet. It exists because
 what a search never shows is seen on a map at a glance: needs with no lab near
 them, and labs that nobody asks for. Drawing takes seconds, storing does not, so
 nobody waits for the turn to write meanwhile.
@@ -60,8 +60,8 @@ def points_of(matcher: Matcher) -> Points:
     return Points(labs, tuple(need.id for need in needs), vectors[kept])
 
 
-def draw(session: Session, matcher: Matcher, *, afresh: bool = False) -> Drawing | None:
-    """Return the map of the matcher's labs and needs, None if the last one was drawn from the very same.
+def draw(session: Session, matcher: Matcher, *, afresh: bool = False) -> Drawing:
+    """Return the map of the matcher's labs and needs; the last one as it is if it was drawn from the very same.
 
     Args:
         session: read only.
@@ -78,18 +78,27 @@ def draw(session: Session, matcher: Matcher, *, afresh: bool = False) -> Drawing
     found = standings(matcher, [matcher.needs[need_id] for need_id in points.needs if need_id in is_open])
     inputs = _hash(matcher, points, found)
     last = last_map(session)
+    labs, needs = ({}, {}) if last is None else places(session, last)
     if last is not None and last.inputs == inputs and not afresh:
-        return None
-    labs, needs = ({}, {}) if last is None or afresh else places(session, last)
+        return Drawing(last.generation, last.ranker_version, inputs, labs, needs, found, new=0)
+    if afresh:
+        labs, needs = {}, {}
     before = [labs.get(id_, _NOWHERE) for id_ in points.labs] + [needs.get(id_, _NOWHERE) for id_ in points.needs]
-    found_places = laid_out(points.vectors, np.array(before).reshape(-1, 2)).tolist()
+    laid = laid_out(points.vectors, np.array(before).reshape(-1, 2)).tolist()
+    labs_now, needs_now = (
+        _placed(points.labs, laid[: len(points.labs)]),
+        _placed(points.needs, laid[len(points.labs) :]),
+    )
     return Drawing(
         generation=matcher.snapshot.generation,
         ranker_version=matcher.ranker.version,
         inputs=inputs,
-        labs=_placed(points.labs, found_places[: len(points.labs)]),
-        needs=_placed(points.needs, found_places[len(points.labs) :]),
+        labs=labs_now,
+        needs=needs_now,
         standings=found,
+        new=len(labs_now.keys() - labs.keys()) + len(needs_now.keys() - needs.keys()),
+        without_place=len(before) - len(labs_now) - len(needs_now),
+        changed=True,
     )
 
 
