@@ -54,6 +54,7 @@ class Resource(StrEnum):
     KEY = "key"
     CLAIM = "claim"
     LAB_NAME = "lab_name"
+    FIELD_MAP = "field_map"
     ENTRY = "entry"
     EVIDENCE = "evidence"
     PERSON = "person"
@@ -150,6 +151,7 @@ POLICY: dict[tuple[Resource, Action], dict[Holder, Reach]] = {
     (Resource.LAB, Action.READ): _staff(Reach.ALL) | _OFFICE | {Role.RESEARCHER: Reach.OWN},
     (Resource.LAB, Action.LIST): _staff(Reach.ALL) | _OFFICE | {Role.RESEARCHER: Reach.OWN},
     (Resource.LAB, Action.EDIT): {Role.RESEARCHER: Reach.OWN},
+    (Resource.FIELD_MAP, Action.READ): _staff(Reach.ALLIANCE) | _OFFICE,
     (Resource.COMPANY, Action.LIST): _staff(Reach.ALLIANCE) | _OFFICE | {Role.COMPANY: Reach.OWN},
     (Resource.COMPANY, Action.READ): _staff(Reach.ALLIANCE) | _OFFICE | {Role.COMPANY: Reach.OWN},
     (Resource.COMPANY, Action.CONTACT): _staff(Reach.ALLIANCE),

@@ -21,13 +21,11 @@ from indexer.encoding import FloatArray
 from indexer.profiles import Need
 from indexer.text import need_text
 from matcher.field_map import Drawing, Place, Standing, last_map, places
-from matcher.intake import NeedIntake, NeedState
+from matcher.intake import OPEN_STATES, NeedIntake, NeedState
 from matcher.map_layout import laid_out
 from matcher.map_vectors import map_vectors
 from matcher.pairings import Matcher
 
-OPEN_STATES = (NeedState.SUBMITTED, NeedState.TAKEN_UP)
-"""Nobody looks for labs for a need in another state."""
 _NOWHERE: Place = (float("nan"), float("nan"))
 
 
