@@ -23,7 +23,9 @@ from api.asking import Limiter
 from api.description import complete
 from api.event_log import RequestLog, configure_log
 from api.job_runner import JobRunner
-from api.pages import account, assets, front
+from api.pages import account, assets, desk, front, search
+from api.pages import companies as company_pages
+from api.pages import labs as lab_pages
 from api.pages.refused import tell
 from api.policy import POLICY
 from api.problems import Refusal, register
@@ -34,6 +36,7 @@ from api.routes import (
     claims,
     companies,
     configuration,
+    directory,
     entries,
     evidence,
     exports,
@@ -49,6 +52,7 @@ from api.routes import (
     pairings,
     people,
     points,
+    queue,
     recognition,
     reports,
     sign_on,
@@ -87,7 +91,9 @@ _PARTS = (
     needs,
     pairings,
     cases,
+    queue,
     companies,
+    directory,
     labs,
     claims,
     jobs,
@@ -110,7 +116,7 @@ _PARTS = (
     configuration,
     health,
 )
-_PAGES = (assets, front, account)
+_PAGES = (assets, front, account, desk, search, lab_pages, company_pages)
 _PAGE_POLICY = (
     b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
     b"base-uri 'none'; frame-ancestors 'none'"
