@@ -14,14 +14,16 @@ from fastapi import APIRouter, Depends, Query, Response
 from api.bodies import ClientBody
 from api.pages.company_page import company_context
 from api.pages.contact_form import store_contact
+from api.pages.record_names import names
 from api.pages.visiting import Visit, visiting
 from api.pages.wording import N_
 from api.paging import Cursor
 from api.policy import Action, Resource, admits
 from api.problems import Refusal
 from api.request_threads import ThreadedRoute
-from api.routes.companies import list_companies, look_after, stop_looking_after
+from api.routes.companies import list_companies, look_after, read_company, stop_looking_after
 from api.routes.directory import find_company_names
+from indexer.records import Alliance
 from matcher.roles import Role
 
 router = APIRouter(prefix="/companies", include_in_schema=False, route_class=ThreadedRoute)
@@ -41,6 +43,7 @@ def show_companies(
     """List the portfolio; with `find`, companies of that name that could be taken on."""
     who = visit.look(lambda _, who: who)
     page = visit.document(list_companies, q=q, mine=mine, limit=PER_PAGE, cursor=cursor)
+    alliances = sorted(who.scopes(Role.EXPERT, Role.LEAD))
     may_take = admits(who, Resource.COMPANY, Action.TAKE_UP)
     found, refused = None, None
     if may_take and find.strip():
@@ -56,7 +59,8 @@ def show_companies(
         "find": find.strip(),
         "found": found,
         "refused": refused,
-        "alliances": _alliances(visit),
+        "alliances": alliances,
+        "alliance_names": visit.look(lambda session, _: names(session, Alliance, alliances)),
     }
     return visit.show("companies.html", **context)
 
@@ -66,10 +70,6 @@ def _found(visit: Visit, words: str) -> list[dict[str, Any]]:
         return []
     items: list[dict[str, Any]] = visit.document(find_company_names, q=words, limit=FOUND)["items"]
     return items
-
-
-def _alliances(visit: Visit) -> list[str]:
-    return sorted(visit.look(lambda _, who: who.scopes(Role.EXPERT, Role.LEAD)))
 
 
 @router.get("/{company_id}")
@@ -99,18 +99,15 @@ def hand_over(
 ) -> Response:
     """Take a company on, or hand it to a colleague: `expert` is theirs."""
 
-    def work() -> None:
-        visit.document(
-            look_after, company_id=company_id, body=visit.body(ClientBody, visit.values("alliance", "expert"))
-        )
+    def work() -> Any:
+        body = visit.body(ClientBody, visit.values("alliance", "expert"))
+        return visit.document(look_after, company_id=company_id, body=body)
 
-    refused = visit.attempt(work)
+    # A company that is not in the portfolio yet has no page to show the form again on.
+    held = not isinstance(visit.attempt(lambda: visit.document(read_company, company_id=company_id)), Refusal)
+    refused = visit.attempt(work) if held else work()
     if isinstance(refused, Refusal):
-        held = visit.attempt(lambda: company_context(visit, company_id, refused, "client"))
-        if isinstance(held, Refusal):
-            # Not in the portfolio yet, so there is no page to show the form again on.
-            return visit.go("/companies", N_("The company was not taken on. It may be yours already."))
-        return visit.show("company.html", refused.status, **held)
+        return visit.show("company.html", refused.status, **company_context(visit, company_id, refused, "client"))
     return visit.go(f"/companies/{company_id}", N_("Who looks after the company is changed."))
 
 

@@ -29,13 +29,19 @@ class ContactForm:
     place: str
     values: dict[str, str]
     refused: Refusal | None
+    company_id: str
+    case_id: str
     kinds: tuple[str, ...] = tuple(kind.value for kind in ContactKind)
-    company_id: str = ""
-    case_id: str = ""
 
 
 def contact_form(
-    visit: Visit, action: str, place: str = "", refused: Refusal | None = None, **whose: str
+    visit: Visit,
+    action: str,
+    place: str,
+    refused: Refusal | None = None,
+    *,
+    company_id: str = "",
+    case_id: str = "",
 ) -> ContactForm:
     """Return the form with what was typed, else for a call today.
 
@@ -44,11 +50,12 @@ def contact_form(
         action: where the form is sent.
         place: what its ids begin with.
         refused: why it was not stored.
-        whose: `company_id` and `case_id`, as hidden fields of the desk's form.
+        company_id: the company, as a hidden field of the desk's form.
+        case_id: the case, the same.
     """
     today = {"kind": ContactKind.CALL.value, "held_on": day_in_taipei(now()).isoformat()}
     values = {name: str(visit.form.get(name, "")) for name in FIELDS} if refused else today
-    return ContactForm(action, place, dict.fromkeys(FIELDS, "") | values, refused, **whose)
+    return ContactForm(action, place, dict.fromkeys(FIELDS, "") | values, refused, company_id, case_id)
 
 
 def store_contact(visit: Visit, *, company_id: str, case_id: int | None = None) -> Any:

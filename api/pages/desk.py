@@ -14,6 +14,7 @@ from fastapi import APIRouter, Depends, Query, Response
 
 from api.asking import now
 from api.pages.contact_form import contact_form, store_contact
+from api.pages.record_names import all_of, names
 from api.pages.system_state import system_state
 from api.pages.visiting import Visit, visiting
 from api.pages.wording import N_
@@ -25,6 +26,7 @@ from api.routes.companies import list_companies
 from api.routes.needs import take_up_need
 from api.routes.queue import SILENT_DAYS, read_queue
 from indexer.instants import day_in_taipei
+from indexer.records import Company
 
 router = APIRouter(prefix="/desk", include_in_schema=False, route_class=ThreadedRoute)
 
@@ -37,7 +39,7 @@ _TAKEN_UP = N_("The need is yours now. Look for labs next.")
 @router.get("")
 def show_desk(visit: Annotated[Visit, Depends(visiting(Resource.QUEUE, Action.READ))]) -> Response:
     """Show what waits, and the portfolio."""
-    return visit.show("desk.html", state=system_state(visit), done=None, **_work(visit))
+    return visit.show("desk.html", state=system_state(visit), done=None, done_need=None, **_work(visit))
 
 
 def _work(visit: Visit) -> dict[str, Any]:
@@ -47,12 +49,15 @@ def _work(visit: Visit) -> dict[str, Any]:
     mine = visit.document(list_companies, q="", mine=True, limit=MAX_PAGE)
     portfolio = visit.document(list_companies, q="", mine=False, limit=MAX_PAGE)
     own = {company["id"] for company in mine["items"]}
+    needs = [*queue["new_needs"], *queue["needs_to_match"], *queue["needs_to_review"]]
+    ids = [*all_of(needs, "company"), *all_of(queue["follow_ups_due"], "company_id")]
     return {
         "queue": queue,
         "waiting": sum(len(items) for items in queue.values()),
         "most": MAX_PAGE,
         "today": day_in_taipei(now()).isoformat(),
         "silent_days": SILENT_DAYS,
+        "called": visit.look(lambda session, _: names(session, Company, ids)),
         "mine": mine["items"],
         "others": [company for company in portfolio["items"] if company["id"] not in own],
         "more_companies": bool(mine["next"] or portfolio["next"]),

@@ -16,14 +16,17 @@ from sqlmodel import Session, col, func, or_, select
 from api.pages.record_names import Names, all_of, names
 from api.pages.visiting import Visit
 from api.policy import Action
-from api.problems import Refusal
+from api.problems import Refusal, refusal_of
 from api.routes.labs import search_labs
 from api.visibility import labs as visible
+from indexer.batching import EncodingBusyError
+from indexer.encoder import EncoderError
 from indexer.records import Lab, School
+from indexer.snapshot import SnapshotError
 from matcher.facets import Filters
 from matcher.people import Principal
 
-_NO_MATCHER = ("no-index", "no-encoder", "busy")
+_NO_MATCHER = (SnapshotError, EncoderError, EncodingBusyError)
 NO_FILTERS = Filters()
 
 
@@ -44,16 +47,15 @@ def found_labs(visit: Visit, words: str, *, top: int, offset: int = 0, filters: 
     Raises:
         Exception: the API refuses the words themselves.
     """
-    found = visit.attempt(lambda: visit.document(search_labs, filters=filters, q=words, top=top, offset=offset))
-    if not isinstance(found, Refusal):
-        called = visit.look(lambda session, _: names(session, School, all_of(found["items"], "school")))
-        return FoundLabs(found["items"], found["total"], found["facets"], called, None)
-    if found.name not in _NO_MATCHER:
-        # It is the words that are wrong, and asking again raises the same for the page to tell.
-        visit.document(search_labs, filters=filters, q=words, top=top, offset=offset)
-    items, total = visit.look(lambda session, who: _by_name(session, who, words, top, offset))
+    why: Refusal | None = None
+    try:
+        found = visit.document(search_labs, filters=filters, q=words, top=top, offset=offset)
+        items, total, facets = found["items"], found["total"], found["facets"]
+    except _NO_MATCHER as error:
+        why, facets = refusal_of(error), None
+        items, total = visit.look(lambda session, who: _by_name(session, who, words, top, offset))
     called = visit.look(lambda session, _: names(session, School, all_of(items, "school")))
-    return FoundLabs(items, total, None, called, found)
+    return FoundLabs(items, total, facets, called, why)
 
 
 def _by_name(session: Session, who: Principal, words: str, top: int, offset: int) -> tuple[list[dict[str, Any]], int]:

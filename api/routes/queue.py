@@ -77,7 +77,7 @@ def _new_needs(session: Session, who: Principal, limit: int) -> list[dict[str, A
         )
         .join(NeedIntake, col(NeedIntake.need_id) == Need.id)
         .join(Company, col(Company.id) == Need.company, isouter=True)
-        .where(visible_needs(who, Action.READ), NeedIntake.state == NeedState.SUBMITTED.value)
+        .where(visible_needs(who, Action.READ), col(NeedIntake.state) == NeedState.SUBMITTED.value)
         .order_by(col(NeedIntake.submitted_at), col(Need.id))
         .limit(limit)
     ).all()
@@ -96,7 +96,7 @@ def _new_needs(session: Session, who: Principal, limit: int) -> list[dict[str, A
 
 def _needs_to_match(session: Session, who: Principal, limit: int) -> list[dict[str, Any]]:
     """The own needs that were taken up and that nobody has been shown a lab for; each waits for whoever took it up."""
-    shown = exists(select(1).where(StoredPairing.need_id == Need.id).correlate(Need))
+    shown = exists(select(1).where(col(StoredPairing.need_id) == col(Need.id)).correlate(Need))
     rows = session.execute(
         select(
             col(Need.id),
@@ -109,7 +109,7 @@ def _needs_to_match(session: Session, who: Principal, limit: int) -> list[dict[s
         .join(NeedIntake, col(NeedIntake.need_id) == Need.id)
         .join(Company, col(Company.id) == Need.company, isouter=True)
         .join(Account, col(Account.id) == NeedIntake.expert_id, isouter=True)
-        .where(own_needs(who), NeedIntake.state == NeedState.TAKEN_UP.value, ~shown)
+        .where(own_needs(who), col(NeedIntake.state) == NeedState.TAKEN_UP.value, ~shown)
         .order_by(col(NeedIntake.changed_at), col(Need.id))
         .limit(limit)
     ).all()
@@ -147,7 +147,7 @@ def _needs_to_review(session: Session, who: Principal, limit: int) -> list[dict[
         .join(NeedIntake, col(NeedIntake.need_id) == Need.id)
         .join(Proposal, col(Proposal.pairing_id) == StoredPairing.id)
         .join(Company, col(Company.id) == Need.company, isouter=True)
-        .where(*_waiting(who), StoredPairing.state == PairingState.PROPOSED.value)
+        .where(*_waiting(who), col(StoredPairing.state) == PairingState.PROPOSED.value)
         .group_by(col(Need.id), col(Need.title), col(Need.company), col(Company.name))
         .order_by(since, col(Need.id))
         .limit(limit)
