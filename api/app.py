@@ -23,7 +23,7 @@ from api.asking import Limiter
 from api.description import complete
 from api.event_log import RequestLog, configure_log
 from api.job_runner import JobRunner
-from api.pages import account, assets, desk, front, search
+from api.pages import account, administration, assets, desk, front, people_admin, rules, search
 from api.pages import companies as company_pages
 from api.pages import labs as lab_pages
 from api.pages.refused import tell
@@ -42,6 +42,7 @@ from api.routes import (
     exports,
     figures,
     gender,
+    generations,
     health,
     job_events,
     jobs,
@@ -114,9 +115,10 @@ _PARTS = (
     points,
     gender,
     configuration,
+    generations,
     health,
 )
-_PAGES = (assets, front, account, desk, search, lab_pages, company_pages)
+_PAGES = (assets, front, account, administration, people_admin, rules, desk, search, lab_pages, company_pages)
 _PAGE_POLICY = (
     b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
     b"base-uri 'none'; frame-ancestors 'none'"
