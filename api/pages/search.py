@@ -14,6 +14,7 @@ from fastapi import APIRouter, Depends, Query, Response
 from sqlmodel import Session, col, func, select
 
 from api.pages.found_labs import found_labs
+from api.pages.marking import marked
 from api.pages.record_names import all_of, names
 from api.pages.visiting import Visit, visiting
 from api.policy import Action, Resource, admits
@@ -53,7 +54,7 @@ def show_search(
             context["needs"] = _needs(visit, words)
         if admits(who, Resource.COMPANY, Action.LIST):
             context["companies"] = _companies(visit, words)
-    return visit.show("search.html", q=words, **context)
+    return visit.show("search.html", q=words, marked=marked, **context)
 
 
 def _needs(visit: Visit, words: str) -> dict[str, Any]:
