@@ -230,7 +230,7 @@ def test_no_stored_text_is_live(browser: Browser, server: Served) -> None:
         import_rows(session, "companies", [{"id": "co-x", **texts, "city": XSS, "description": XSS}])
         evidence = [{"id": "ev-x", "kind": "paper", "title": XSS, "abstract": XSS}]
         lab = {"summary": XSS, "summary_en": XSS, "pi": XSS, "keywords": [XSS], "will_not_do": [XSS]}
-        import_rows(session, "labs", [{"id": "lab-x", **texts, **lab, "evidence": evidence, "links": [XSS]}])
+        import_rows(session, "labs", [{"id": "lab-x", **texts, **lab, "evidence": evidence}])
         job = ask_for(
             session,
             kind=JobKind.IMPORT,

@@ -14,6 +14,7 @@ from sqlmodel import Session, col, select
 from api.pages.contact_form import contact_form
 from api.pages.record_names import all_of, names, people, titles
 from api.pages.visiting import Visit
+from api.pages.world_names import country
 from api.policy import Action, Resource, admits
 from api.problems import Refusal
 from api.routes.cases import case_document
@@ -47,6 +48,7 @@ def company_context(visit: Visit, company_id: str, refused: Refusal | None = Non
     alliances = [client["alliance"] for client in company["clients"]]
     return {
         "company": company,
+        "country": country(company["country"]),
         "contacts": shown,
         "sees_contacts": not isinstance(contacts, Refusal),
         "experts": [] if isinstance(experts, Refusal) else experts["items"],

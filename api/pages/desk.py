@@ -104,7 +104,8 @@ def note_contact(visit: Annotated[Visit, Depends(visiting(Resource.COMPANY, Acti
     if not isinstance(refused, Refusal):
         return _after(visit, _NOTED)
     form = contact_form(visit, "/desk/contacts", place, refused, company_id=company_id, case_id=case_id)
-    response = visit.show("desk_contact.html", refused.status, form=form)
+    # htmx logs whatever is no success as an error of the page.
+    response = visit.show("desk_contact.html", 200 if visit.by_htmx else refused.status, form=form)
     # The form belongs beside its item, not in place of the whole desk.
     response.headers["HX-Retarget"], response.headers["HX-Reswap"] = f"#slot-{place}", "innerHTML"
     return response

@@ -18,6 +18,7 @@ from api.pages.found_labs import found_labs
 from api.pages.marking import marked
 from api.pages.record_names import all_of, names, titles
 from api.pages.visiting import Visit, visiting
+from api.pages.world_names import language
 from api.policy import Action, Resource, admits
 from api.problems import Refusal
 from api.request_threads import MATCHING, ThreadedRoute, takes
@@ -78,6 +79,7 @@ def show_lab(lab_id: str, visit: Annotated[Visit, Depends(visiting(Resource.LAB,
     school = visit.look(lambda session, _: session.get(School, lab["school"]) if lab["school"] else None)
     context: dict[str, Any] = {
         "lab": lab,
+        "languages": [language(code) for code in lab["languages"]],
         "school": None if school is None else school.model_dump(),
         "load": visit.look(lambda session, _: loads_of(session, [lab_id])[lab_id]),
         "matches": None if refused else matches,
