@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlmodel import col, update
+from sqlmodel import update
 
 import api.pages.system_state
 from indexer.database import writing

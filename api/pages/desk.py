@@ -81,12 +81,13 @@ def take_up(need_id: str, visit: Annotated[Visit, Depends(visiting(Resource.NEED
 @router.get("/contact")
 def show_contact_form(
     visit: Annotated[Visit, Depends(visiting(Resource.COMPANY, Action.CONTACT))],
-    place: Annotated[str, Query(pattern=_PLACE.pattern)],
+    place: Annotated[str, Query(max_length=40)] = "",
     company: Annotated[str, Query(max_length=200)] = "",
-    case: Annotated[str, Query(max_length=9, pattern=r"^[0-9]*$")] = "",
+    case: Annotated[str, Query(max_length=9)] = "",
 ) -> Response:
     """Show the form for a contact beside the item that asks for one."""
-    form = contact_form(visit, "/desk/contacts", place, company_id=company, case_id=case)
+    where = place if _PLACE.fullmatch(place) else "contact"
+    form = contact_form(visit, "/desk/contacts", where, company_id=company, case_id=case)
     return visit.show("desk_contact.html", form=form)
 
 
