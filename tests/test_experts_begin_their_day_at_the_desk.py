@@ -10,12 +10,15 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
+from sqlmodel import col, update
 
 from api.jobs import JobKind, JobState, ask_for
 from api.pages.wording import Lang, Wording
 from indexer.database import open_engine, writing
 from indexer.importing import import_rows
+from indexer.instants import day_in_taipei
 from indexer.settings import Settings
+from matcher.proposals import PairingState, StoredPairing
 from tests.browsing import LANGS, accessibility_faults, browsing, keep_screenshot, scrolls_sideways
 from tests.conftest import Databases
 from tests.serving import Served, served
@@ -108,15 +111,14 @@ def test_an_expert_begins_the_day(browser: Browser, server: Served, lang: str) -
 def test_next_steps_and_deferred_pairings_come_back_on_their_day(browser: Browser, server: Served) -> None:
     need_id = company_with_need(server, "co-1-5", "要更快的塗佈")
     first, second = done(server, "expert", "GET", f"/api/needs/{need_id}/matches?top=2")["pairings"]
-    day = (date.today() + timedelta(days=2)).isoformat()  # noqa: DTZ011 (any day to come)
+    day = (day_in_taipei(datetime.now(UTC)) + timedelta(days=2)).isoformat()
     word = {"verdict": "defer", "reason": "too_early", "defer_until": day}
     path = f"/api/pairings/{first['pairing_id']}/decision"
     done(server, "expert", "POST", path, proposal_id=first["proposal_id"], **word)
     engine = open_engine(server.settings)
     with writing(engine) as session:
-        session.connection().exec_driver_sql(
-            "UPDATE pairing SET deferred_until = '2026-11-01' WHERE state = 'deferred'"
-        )
+        deferred = update(StoredPairing).where(col(StoredPairing.state) == PairingState.DEFERRED.value)
+        session.execute(deferred.values(deferred_until=date(2026, 11, 1)))
     engine.dispose()
     contact = {"kind": "call", "held_on": "2020-01-02", "next_step": "寄樣品", "next_on": "2020-01-03"}
     done(server, "expert", "POST", "/api/companies/co-1-5/contacts", **contact)

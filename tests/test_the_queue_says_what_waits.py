@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from sqlmodel import update
 
 import api.pages.system_state
 from indexer.database import writing
+from indexer.instants import day_in_taipei
 from indexer.settings import Settings
 from matcher.proposals import StoredPairing
 from tests.asking import Asked, asked
@@ -23,6 +24,10 @@ CONTACT = {"kind": "call", "held_on": "2026-11-20", "note": "internal"}
 def here(settings: Settings) -> Iterator[Asked]:
     with asked(settings) as made:
         yield made
+
+
+def _today() -> date:
+    return day_in_taipei(datetime.now(UTC))
 
 
 def _queue(here: Asked, who: str = "expert") -> Any:
@@ -50,7 +55,7 @@ def test_a_need_waits_until_each_step_is_taken(here: Asked) -> None:
     # Another alliance does not look for labs for a need that nobody shared with it.
     assert _queue(here, "stranger")["needs_to_match"] == []
 
-    day = (date.today() + timedelta(days=30)).isoformat()  # noqa: DTZ011 (any day to come)
+    day = (_today() + timedelta(days=30)).isoformat()
     later = {"verdict": "defer", "reason": "too_early", "defer_until": day, "proposal_id": here.world.proposal_id}
     here.done("expert", "POST", f"/api/pairings/{here.world.pairing_id}/decision", json=later)
     queue = _queue(here)
@@ -76,7 +81,7 @@ def test_a_company_is_silent_until_somebody_is_in_touch(here: Asked) -> None:
     assert [one["last_contact"] for one in queue["silent_companies"]] == ["2020-01-02"]
     (due,) = queue["follow_ups_due"]
     assert (due["company_name"], due["held_on"], due["next_step"]) == ("甲公司", "2020-01-02", "寄樣品")
-    today = date.today().isoformat()  # noqa: DTZ011 (the day is compared with one sixty days ago)
+    today = _today().isoformat()
     here.done("lead", "POST", "/api/companies/co-1/contacts", json={**CONTACT, "held_on": today})
     queue = _queue(here, "lead")
     assert (queue["silent_companies"], queue["follow_ups_due"]) == ([], [])
@@ -147,7 +152,7 @@ def test_without_an_index_labs_are_found_by_name_and_the_page_says_so(here: Aske
 def test_an_old_index_is_said_on_the_desk(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (own_home / "gloria.db").unlink()
     with asked(Settings(home=own_home, database_url="", encoders="bundled-use")) as here:
-        here.client.app.state.live.current()  # type: ignore[attr-defined]
+        here.client.app.state.live.current()
         old = "請向系統管理人員確認夜間作業是否失敗"
         assert old not in here.ask("expert", "GET", "/desk").text
         monkeypatch.setattr(api.pages.system_state, "OLD_AFTER", timedelta(0))
