@@ -23,7 +23,18 @@ from api.asking import Limiter
 from api.description import complete
 from api.event_log import RequestLog, configure_log
 from api.job_runner import JobRunner
-from api.pages import account, administration, assets, front, lab_claims, my_lab, people_admin, rules
+from api.pages import (
+    account,
+    administration,
+    assets,
+    company,
+    front,
+    lab_claims,
+    my_lab,
+    need_drafts,
+    people_admin,
+    rules,
+)
 from api.pages.refused import tell
 from api.policy import POLICY
 from api.problems import Refusal, register
@@ -112,7 +123,7 @@ _PARTS = (
     generations,
     health,
 )
-_PAGES = (assets, front, account, administration, people_admin, rules, my_lab, lab_claims)
+_PAGES = (assets, front, account, administration, people_admin, rules, my_lab, lab_claims, company, need_drafts)
 _PAGE_POLICY = (
     b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
     b"base-uri 'none'; frame-ancestors 'none'"
