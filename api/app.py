@@ -23,7 +23,20 @@ from api.asking import Limiter
 from api.description import complete
 from api.event_log import RequestLog, configure_log
 from api.job_runner import JobRunner
-from api.pages import account, administration, assets, desk, front, people_admin, rules, search
+from api.pages import (
+    account,
+    administration,
+    assets,
+    company,
+    desk,
+    front,
+    lab_claims,
+    my_lab,
+    need_drafts,
+    people_admin,
+    rules,
+    search,
+)
 from api.pages import companies as company_pages
 from api.pages import labs as lab_pages
 from api.pages.refused import tell
@@ -118,7 +131,22 @@ _PARTS = (
     generations,
     health,
 )
-_PAGES = (assets, front, account, administration, people_admin, rules, desk, search, lab_pages, company_pages)
+_PAGES = (
+    assets,
+    front,
+    account,
+    administration,
+    people_admin,
+    rules,
+    my_lab,
+    lab_claims,
+    company,
+    need_drafts,
+    desk,
+    search,
+    lab_pages,
+    company_pages,
+)
 _PAGE_POLICY = (
     b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
     b"base-uri 'none'; frame-ancestors 'none'"
