@@ -23,7 +23,7 @@ from api.asking import Limiter
 from api.description import complete
 from api.event_log import RequestLog, configure_log
 from api.job_runner import JobRunner
-from api.pages import account, assets, front
+from api.pages import account, assets, drawing, front
 from api.pages.refused import tell
 from api.policy import POLICY
 from api.problems import Refusal, register
@@ -205,6 +205,7 @@ def permissions(app: FastAPI) -> Iterator[tuple[str, str, Any]]:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     # Models take seconds to load: the server answers everything else meanwhile.
     threading.Thread(target=app.state.live.warm, name="warm", daemon=True).start()
+    threading.Thread(target=drawing.warm, name="warm-drawing", daemon=True).start()
     heed_signals(app.state.stopping)
     app.state.looking = CapacityLimiter(job_events.LOOKING_THREADS)
     app.state.jobs.start()
