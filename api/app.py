@@ -54,6 +54,7 @@ from api.routes import (
     sign_on,
     standing,
     sufficiency,
+    targets,
 )
 from api.sign_on import Provider
 from api.stopping import heed_signals
@@ -102,6 +103,7 @@ _PARTS = (
     recognition,
     ledger,
     figures,
+    targets,
     reports,
     standing,
     sufficiency,
