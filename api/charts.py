@@ -32,8 +32,9 @@ INK, INK_SOFT, LINE, ACCENT, GOOD, WARN, BAD, FOCUS = (
     "#b4460b",
 )
 """The colours of the pages (`api/static/app.css`)."""
-_BAR, _MARK, _DOT = "#6f9db3", FOCUS, INK
-_SERIES = [FOCUS, ACCENT, GOOD, "#6b3fa0", WARN, INK_SOFT]
+BAR = "#6f9db3"
+_MARK, _DOT = FOCUS, INK
+SERIES = [FOCUS, ACCENT, GOOD, "#6b3fa0", WARN, INK_SOFT]
 _FONT = "Noto Sans TC, Noto Sans CJK TC, PingFang TC, Microsoft JhengHei, sans-serif"
 _QUIET = {"labelColor": INK_SOFT, "titleColor": INK_SOFT, "labelFontSize": 12, "titleFontSize": 12}
 _GRID = "#e3e9ed"
@@ -56,7 +57,7 @@ def house_theme() -> alt.theme.ThemeConfig:
             "subtitleColor": INK_SOFT,
             "subtitleFontSize": 12,
         },
-        "range": {"category": _SERIES},
+        "range": {"category": SERIES},
         "view": {"stroke": None},
     }
     return alt.theme.ThemeConfig(config=config)
@@ -97,7 +98,7 @@ def _panel(shown: Programme, kpi: Kpi, basis: TargetBasis, lang: str | None) -> 
     year = alt.X("year:O", title=None, axis=alt.Axis(labelAngle=0), scale=alt.Scale(domain=_years(shown)))
     bars = (
         alt.Chart(alt.Data(values=actuals))
-        .mark_bar(color=_BAR, size=28)
+        .mark_bar(color=BAR, size=28)
         .encode(x=year, y=alt.Y("amount:Q", title=None), tooltip=["year:O", "amount:Q"])
     )
     marks = (
@@ -189,7 +190,7 @@ def own_income_chart(points: Sequence[tuple[int, float, float]], lang: str | Non
     values = [{"year": str(roc_year(year)), "share": share, "required": required} for year, share, required in points]
     base = alt.Chart(alt.Data(values=values)).encode(x=alt.X("year:O", title=None, axis=alt.Axis(labelAngle=0)))
     share = alt.Y("share:Q", title=None, axis=alt.Axis(format="%"), scale=alt.Scale(domain=[0, 1]))
-    bars = base.mark_bar(color=_BAR, size=28).encode(y=share, tooltip=["year:O", "share:Q", "required:Q"])
+    bars = base.mark_bar(color=BAR, size=28).encode(y=share, tooltip=["year:O", "share:Q", "required:Q"])
     marks = base.mark_tick(color=_MARK, thickness=3, size=40).encode(y="required:Q")
     title = worded("自有收入占比（柱）與要求（線）", "own-income share (bars) and required share (marks)", lang)
     return alt.layer(bars, marks).properties(width=_WIDTH, height=_HEIGHT, title=title)

@@ -42,7 +42,10 @@ class ReadingAnswer(Answer):
     year: int
     quarter: str = Field(description="By its end so much is expected.")
     target: int | float
+    before: int | float = Field(description="What a cumulative target had to reach by the end of the year before.")
+    pace: float = Field(description="The share of the rest that is expected by the end of the quarter.")
     expected: int | float
+    warning_below: float = Field(description="Less than this share of what is expected is a warning.")
     actual: int | float
     gap: int | float
     in_review: int | float
