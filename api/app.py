@@ -23,7 +23,19 @@ from api.asking import Limiter
 from api.description import complete
 from api.event_log import RequestLog, configure_log
 from api.job_runner import JobRunner
-from api.pages import account, administration, assets, drawing, front, kpi, people_admin, rules
+from api.pages import (
+    account,
+    administration,
+    assets,
+    drawing,
+    front,
+    kpi,
+    kpi_entries,
+    people_admin,
+    rules,
+    self_sufficiency,
+    warning_steps,
+)
 from api.pages.refused import tell
 from api.policy import POLICY
 from api.problems import Refusal, register
@@ -114,7 +126,18 @@ _PARTS = (
     generations,
     health,
 )
-_PAGES = (assets, front, account, administration, people_admin, rules, kpi)
+_PAGES = (
+    assets,
+    front,
+    account,
+    administration,
+    people_admin,
+    rules,
+    kpi,
+    kpi_entries,
+    self_sufficiency,
+    warning_steps,
+)
 _PAGE_POLICY = (
     b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
     b"base-uri 'none'; frame-ancestors 'none'"
