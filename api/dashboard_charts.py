@@ -23,13 +23,12 @@ _NOTHING = [{"year": None, "amount": None, "mark": None, "words": ""}]
 Row = dict[str, Any]
 
 
-def year_chart(panels: Sequence[tuple[str, Sequence[Row], Sequence[Row]]], unit: str, pace: str) -> alt.VConcatChart:
+def year_chart(panels: Sequence[tuple[str, Sequence[Row], Sequence[Row]]], pace: str) -> alt.VConcatChart:
     """Return a figure by year: actuals as bars, every book's target and the pace as marks of their own shapes.
 
     Args:
         panels: for each way to count its title, the bars and the marks. A bar has `year`, `amount`, `words`; a mark
             has `mark` besides, what the legend calls it.
-        unit: what the axis counts.
         pace: what the legend calls the pace.
     """
     called = list(dict.fromkeys(mark["mark"] for _, _, marks in panels for mark in marks if mark["mark"] != pace))
@@ -43,7 +42,6 @@ def year_chart(panels: Sequence[tuple[str, Sequence[Row], Sequence[Row]]], unit:
             title,
             bars,
             marks,
-            unit,
             alt.Color("mark:N", legend=legend, scale=alt.Scale(domain=said, range=colors)),
             alt.Shape("mark:N", legend=legend, scale=alt.Scale(domain=said, range=shapes)),
         )
@@ -53,12 +51,10 @@ def year_chart(panels: Sequence[tuple[str, Sequence[Row], Sequence[Row]]], unit:
     return joined
 
 
-def _panel(
-    title: str, bars: Sequence[Row], marks: Sequence[Row], unit: str, color: alt.Color, shape: alt.Shape
-) -> Chart:
+def _panel(title: str, bars: Sequence[Row], marks: Sequence[Row], color: alt.Color, shape: alt.Shape) -> Chart:
     years = list(dict.fromkeys(row["year"] for row in (*bars, *marks)))
     year = alt.X("year:O", title=None, axis=alt.Axis(labelAngle=0, ticks=False), scale=alt.Scale(domain=years))
-    amount = alt.Y("amount:Q", title=unit, axis=alt.Axis(tickCount=4, domain=False, ticks=False))
+    amount = alt.Y("amount:Q", title=None, axis=alt.Axis(tickCount=4, domain=False, ticks=False))
     reached = (
         alt.Chart(alt.Data(values=list(bars) or _NOTHING))
         .mark_bar(color=BAR, size=24)

@@ -83,7 +83,10 @@ def _row(
     }
 
 
-def _drawing(view: View, plan: _Document, years: list[int], annual: list[float], up_to: dict[int, float]) -> Markup:
+def _drawing(
+    view: View, plan: _Document, years: list[int], annual: list[float], up_to: dict[int, float]
+) -> Markup | None:
+    """Return the figure by year; None where there is nothing to draw."""
     wording = view.wording
     scale, unit = chart_scale(wording, plan["unit"])
     pace = wording.text(N_("pace (expected by now)"))
@@ -93,26 +96,28 @@ def _drawing(view: View, plan: _Document, years: list[int], annual: list[float],
         if basis.value not in bases:
             continue
         amounts = annual if basis is TargetBasis.ANNUAL else [up_to[year] for year in years]
-        title = wording.plain(*BASIS_LABELS[basis])
+        title = f"{wording.plain(*BASIS_LABELS[basis])} ({unit})"
         bars = [
             _point(view, plan, year, amount, scale, wording.text(N_("actual")))
             for year, amount in zip(years, amounts, strict=True)
             if year <= view.as_of.year
         ]
         panels.append((title, bars, _marks(view, plan, basis, scale, pace)))
+    if not any(marks or any(bar["amount"] for bar in bars) for _, bars, marks in panels):
+        return None
     label = kpi_words(wording, plan["kpi"])
     said = wording.text(
         N_("Bars are actuals; marks are the targets of each book and the pace. The table below says the same.")
     )
     name = f"chart-{plan['kpi'].lower().replace('_', '-')}"
-    return _year_drawing(orjson.dumps((panels, unit, pace)), name, label, said)
+    return _year_drawing(orjson.dumps((panels, pace)), name, label, said)
 
 
 @lru_cache(maxsize=256)
 def _year_drawing(shown: bytes, name: str, title: str, description: str) -> Markup:
     """Return a drawing; the same again costs nothing, for to state a chart takes longer than to draw it."""
-    panels, unit, pace = orjson.loads(shown)
-    return drawn(year_chart(panels, unit, pace), name=name, title=title, description=description)
+    panels, pace = orjson.loads(shown)
+    return drawn(year_chart(panels, pace), name=name, title=title, description=description)
 
 
 def _marks(view: View, plan: _Document, basis: TargetBasis, scale: int, pace: str) -> list[_Document]:

@@ -18,7 +18,7 @@ from markupsafe import Markup
 
 from api.dashboard_charts import money_chart, own_share_chart
 from api.pages.drawing import drawn
-from api.pages.figure_views import View, chart_scale, view_of, year_words
+from api.pages.figure_views import View, view_of, year_words
 from api.pages.kpi import DAY, ID, common, reports_of
 from api.pages.visiting import Visit, visiting
 from api.pages.wording import N_, Lang
@@ -34,6 +34,7 @@ router = APIRouter(prefix="/sufficiency", include_in_schema=False, route_class=T
 
 _Document = dict[str, Any]
 _BP_OF_PERCENT = 100
+_MILLION = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -98,27 +99,25 @@ def show_sufficiency(
     if view.alliance is None:
         return visit.show("sufficiency_none.html")
     running = subsidy_year(view.as_of)
-    chosen = _chosen(year, running)
-    booked = visit.document(read_sufficiency, alliance_id=view.alliance, year=chosen, as_of=view.as_of)
-    every = (
-        booked
-        if chosen == running
-        else visit.document(read_sufficiency, alliance_id=view.alliance, year=running, as_of=view.as_of)
-    )
+    asked: _Document = {"alliance_id": view.alliance, "as_of": view.as_of}
+    every = visit.document(read_sufficiency, **asked, year=running)
+    past = [one for one in every["years"] if one["own_income_ntd"] or one["share"] is not None]
+    chosen = _chosen(year, past[-1]["year"] if past else running)
+    booked = every if chosen == running else visit.document(read_sufficiency, **asked, year=chosen)
     refused = visit.attempt(lambda: _simulated(visit, view, typed))
     simulation = None if isinstance(refused, Refusal) else refused
-    known = {one["year"]: one for one in every["years"]}
+    known = {one["year"] for one in every["years"]} | {chosen}
     context: _Document = {
         **common(view),
         "booked": booked,
         "years": sorted(known, reverse=True),
-        "past": every["years"],
+        "past": past,
         "year": chosen,
         "simulation": simulation,
         "refused": refused if isinstance(refused, Refusal) else None,
         "dials": DIALS,
         "typed": typed,
-        "curve": _curve(view, every["years"], simulation),
+        "curve": _curve(view, past, simulation),
         "money": None if simulation is None else _money(view, simulation),
         "reports": reports_of(visit, view),
         "income": [one for one in booked["items"] if one["item"] in ("member_fees", "overhead", "other_income")],
@@ -128,9 +127,9 @@ def show_sufficiency(
     return visit.show("sufficiency_simulation.html" if visit.by_htmx else "sufficiency.html", status, **context)
 
 
-def _chosen(text: str, running: int) -> int:
+def _chosen(text: str, otherwise: int) -> int:
     if not text:
-        return running
+        return otherwise
     if not text.isdecimal() or len(text) > 4:
         raise ProblemError(422, "invalid", "give a subsidy year such as 109 or 2020", "year")
     return common_year(int(text))
@@ -194,7 +193,6 @@ def _axis(view: View, year: int) -> str:
 
 def _money(view: View, simulation: _Document) -> Markup:
     wording = view.wording
-    scale, unit = chart_scale(wording, "ntd")
     kinds = (
         ("fees_ntd", N_("member fees")),
         ("overhead_ntd", N_("overhead from cooperation")),
@@ -206,7 +204,7 @@ def _money(view: View, simulation: _Document) -> Markup:
         {
             "year": _axis(view, one["year"]),
             "what": wording.text(words),
-            "amount": one[field] / scale,
+            "amount": one[field] / _MILLION,
             "order": order,
             "is_expense": field == "expenses_ntd",
             "words": f"{year_words(wording, one['year'])} · {wording.text(words)} · {wording.money(one[field])}",
@@ -215,7 +213,7 @@ def _money(view: View, simulation: _Document) -> Markup:
         for order, (field, words) in enumerate(kinds)
     ]
     title = wording.text(N_("Simulated income and expenses"))
-    return _money_drawing(orjson.dumps(rows), unit, wording.lang.value, title)
+    return _money_drawing(orjson.dumps(rows), wording.text(N_("NT$ million")), wording.lang.value, title)
 
 
 @lru_cache(maxsize=128)
