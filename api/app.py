@@ -29,13 +29,18 @@ from api.pages import (
     assets,
     company,
     desk,
+    drawing,
     front,
+    kpi,
+    kpi_entries,
     lab_claims,
     my_lab,
     need_drafts,
     people_admin,
     rules,
     search,
+    self_sufficiency,
+    warning_steps,
 )
 from api.pages import companies as company_pages
 from api.pages import labs as lab_pages
@@ -72,6 +77,7 @@ from api.routes import (
     sign_on,
     standing,
     sufficiency,
+    targets,
 )
 from api.sign_on import Provider
 from api.stopping import heed_signals
@@ -122,6 +128,7 @@ _PARTS = (
     recognition,
     ledger,
     figures,
+    targets,
     reports,
     standing,
     sufficiency,
@@ -146,6 +153,10 @@ _PAGES = (
     search,
     lab_pages,
     company_pages,
+    kpi,
+    kpi_entries,
+    self_sufficiency,
+    warning_steps,
 )
 _PAGE_POLICY = (
     b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
@@ -241,6 +252,7 @@ def permissions(app: FastAPI) -> Iterator[tuple[str, str, Any]]:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     # Models take seconds to load: the server answers everything else meanwhile.
     threading.Thread(target=app.state.live.warm, name="warm", daemon=True).start()
+    threading.Thread(target=drawing.warm, name="warm-drawing", daemon=True).start()
     heed_signals(app.state.stopping)
     app.state.looking = CapacityLimiter(job_events.LOOKING_THREADS)
     app.state.jobs.start()
