@@ -23,7 +23,8 @@ from api.asking import Limiter
 from api.description import complete
 from api.event_log import RequestLog, configure_log
 from api.job_runner import JobRunner
-from api.pages import account, assets, front
+from api.pages import account, assets, front, need, need_list, ranked, verdicts
+from api.pages import exposure as exposure_page
 from api.pages.refused import tell
 from api.policy import POLICY
 from api.problems import Refusal, register
@@ -37,6 +38,7 @@ from api.routes import (
     entries,
     evidence,
     exports,
+    exposure,
     figures,
     gender,
     health,
@@ -86,6 +88,7 @@ OPEN_ROUTES = frozenset(
 _PARTS = (
     needs,
     pairings,
+    exposure,
     cases,
     companies,
     labs,
@@ -110,7 +113,8 @@ _PARTS = (
     configuration,
     health,
 )
-_PAGES = (assets, front, account)
+# What has an address of its own comes before the ids that would take it for one of theirs.
+_PAGES = (assets, front, account, exposure_page, need_list, need, ranked, verdicts)
 _PAGE_POLICY = (
     b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
     b"base-uri 'none'; frame-ancestors 'none'"
