@@ -23,7 +23,18 @@ from api.asking import Limiter
 from api.description import complete
 from api.event_log import RequestLog, configure_log
 from api.job_runner import JobRunner
-from api.pages import account, assets, front, need, need_list, ranked, verdicts
+from api.pages import (
+    account,
+    administration,
+    assets,
+    front,
+    need,
+    need_list,
+    people_admin,
+    ranked,
+    rules,
+    verdicts,
+)
 from api.pages import exposure as exposure_page
 from api.pages.refused import tell
 from api.policy import POLICY
@@ -41,6 +52,7 @@ from api.routes import (
     exposure,
     figures,
     gender,
+    generations,
     health,
     job_events,
     jobs,
@@ -111,10 +123,23 @@ _PARTS = (
     points,
     gender,
     configuration,
+    generations,
     health,
 )
-# What has an address of its own comes before the ids that would take it for one of theirs.
-_PAGES = (assets, front, account, exposure_page, need_list, need, ranked, verdicts)
+_PAGES = (
+    assets,
+    front,
+    account,
+    # An address of its own comes before the ids that would take it for one of theirs.
+    exposure_page,
+    need_list,
+    need,
+    ranked,
+    verdicts,
+    administration,
+    people_admin,
+    rules,
+)
 _PAGE_POLICY = (
     b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
     b"base-uri 'none'; frame-ancestors 'none'"

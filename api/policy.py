@@ -50,6 +50,7 @@ class Resource(StrEnum):
     IMPORT = "import"
     JOB = "job"
     JOB_RESULT = "job_result"
+    GENERATION = "generation"
     PROFILE = "profile"
     KEY = "key"
     CLAIM = "claim"
@@ -166,6 +167,7 @@ POLICY: dict[tuple[Resource, Action], dict[Holder, Reach]] = {
     (Resource.JOB, Action.CANCEL): _staff(Reach.OWN) | _OFFICE,
     # The office reads results that hold ids only; what an import says of a file, only who sent it.
     (Resource.JOB_RESULT, Action.READ): _staff(Reach.OWN) | _OFFICE,
+    (Resource.GENERATION, Action.LIST): _staff(Reach.ALL) | _OFFICE | _JOB,
     (Resource.PROFILE, Action.READ): _everybody(Reach.OWN),
     (Resource.PROFILE, Action.EDIT): _everybody(Reach.OWN),
     (Resource.STAKE, Action.CREATE): _everybody(Reach.OWN),

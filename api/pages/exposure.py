@@ -23,5 +23,5 @@ def show_exposure(
     days: Annotated[int, Query(ge=1, le=3_650)] = 90,
 ) -> Response:
     """Show the table."""
-    template = "exposure_table.html" if visit.by_htmx else "exposure.html"
+    template = "needs/exposure_table.html" if visit.by_htmx else "needs/exposure.html"
     return visit.show(template, exposure=visit.document(read_exposure, days=days), days=days)

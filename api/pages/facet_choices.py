@@ -19,7 +19,12 @@ from api.pages.wording import N_
 from indexer.records import School
 from matcher.facets import STATED, Filters
 
-_NAMES = {"field": N_("Field"), "school": N_("School"), "offers": N_("Offers"), "language": N_("Working language")}
+_NAMES = {
+    "field": N_("Research field"),
+    "school": N_("School"),
+    "offers": N_("Offers"),
+    "language": N_("Working language"),
+}
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ def show_need(need_id: str, visit: Annotated[Visit, Depends(visiting(Resource.NE
     who = visit.look(lambda _, who: who)
     if not who.holds(*STAFF, Role.OFFICE):
         return visit.go(f"/company/needs/{need_id}" if who.holds(Role.COMPANY) else first_place(who))
-    return visit.show("need.html", **need_context(visit, need_id))
+    return visit.show("needs/need.html", **need_context(visit, need_id))
 
 
 def _done(visit: Visit, need_id: str, form: str, work: Callable[[], Any], said: str) -> Response:
@@ -53,7 +53,7 @@ def _done(visit: Visit, need_id: str, form: str, work: Callable[[], Any], said: 
     if isinstance(refused, Refusal):
         if refused.status == 404:
             raise ProblemError(404, refused.name, refused.detail)
-        return visit.show("need.html", refused.status, **need_context(visit, need_id, refused=refused, form=form))
+        return visit.show("needs/need.html", refused.status, **need_context(visit, need_id, refused=refused, form=form))
     return visit.go(f"/needs/{need_id}", said)
 
 
@@ -118,6 +118,6 @@ def read_withheld(
     reason = str(visit.form.get("reason", "")).strip()
     if not _MIN_REASON <= len(reason) <= _MAX_REASON:
         wrong = Refusal(422, "invalid", f"give a reason of {_MIN_REASON} to {_MAX_REASON} characters", "reason")
-        return visit.show("need.html", 422, **need_context(visit, need_id, refused=wrong, form="break-glass"))
+        return visit.show("needs/need.html", 422, **need_context(visit, need_id, refused=wrong, form="break-glass"))
     need = visit.document(break_glass, need_id=need_id, reason=reason)
-    return visit.show("need.html", **need_context(visit, need_id, need=need), unlocked=True)
+    return visit.show("needs/need.html", **need_context(visit, need_id, need=need), unlocked=True)

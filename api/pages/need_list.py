@@ -54,7 +54,7 @@ def show_needs(
     names, waiting = visit.look(read)
     kept = {name: value for name, value in (("state", chosen), ("q", q)) if value}
     return visit.show(
-        "needs.html",
+        "needs/list.html",
         needs=items,
         names=names,
         days={item["id"]: days_waiting(item) for item in items},

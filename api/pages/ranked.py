@@ -54,13 +54,13 @@ def show_ranked(
     """Show the cards: all of the ranking's part, only further cards after an offset, or the whole page."""
     if visit.by_htmx:
         context = {"need": visit.document(read_need, need_id=need_id)}
-        template = "candidates.html" if offset else "ranked.html"
+        template = "needs/candidates.html" if offset else "needs/ranked.html"
     else:
-        context, template = need_context(visit, need_id), "need.html"
+        context, template = need_context(visit, need_id), "needs/need.html"
     context |= _ranked(visit, context["need"], filters, offset)
     unavailable: Refusal | None = context["unavailable"]
     response = visit.show(
-        template if unavailable is None or not offset else "ranked.html", context["status"], **context
+        template if unavailable is None or not offset else "needs/ranked.html", context["status"], **context
     )
     if unavailable is not None:
         response.headers.setdefault("Retry-After", "1")
@@ -103,7 +103,7 @@ def show_pairing(
     card = card_of(visit, context["need"], pairing_id)
     if card is None:
         raise not_found("pairing")
-    return visit.show("need.html", **context, single=card, query="")
+    return visit.show("needs/need.html", **context, single=card, query="")
 
 
 @router.get("/compare")
@@ -127,7 +127,7 @@ def compare(
     if first is None or second is None:
         raise ProblemError(404, "not-found", "one of these labs was not shown for this need yet", "lab")
     sides = ((one["contributions"], one["score"]) for one in (first, second))
-    template = "comparison.html" if visit.by_htmx else "comparison_page.html"
+    template = "needs/comparison.html" if visit.by_htmx else "needs/comparison_page.html"
     return visit.show(template, **context, first=first, second=second, differences=differences(*sides))
 
 

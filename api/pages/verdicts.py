@@ -88,8 +88,8 @@ def _answered(visit: Visit, need_id: str, pairing_id: int, what: str, done: Any)
         "typed": visit.values("reason", "note", "defer_until"),
     }
     if not visit.by_htmx:
-        return visit.show("need.html", refused.status if refused else 200, **context, single=card)
-    response = visit.show("verdict.html", refused.status if refused else 200, **context, card=card)
+        return visit.show("needs/need.html", refused.status if refused else 200, **context, single=card)
+    response = visit.show("needs/verdict.html", refused.status if refused else 200, **context, card=card)
     told = {"gloria:decided": {"card": f"card-{pairing_id}", "done": "" if refused else what}}
     response.headers["HX-Trigger-After-Settle"] = orjson.dumps(told).decode()
     return response
