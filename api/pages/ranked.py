@@ -30,6 +30,7 @@ from api.routes.needs import read_need
 from api.routes.pairings import match_need
 from api.visibility import needs as visible_needs
 from api.visibility import unconflicted
+from indexer.database import RETRY_AFTER_S
 from indexer.records import Need
 from matcher.facets import Filters
 from matcher.people import Principal
@@ -52,18 +53,13 @@ def show_ranked(
     narrowing: Annotated[bool, Query(description="The filter form was used: it stays open.")] = False,
 ) -> Response:
     """Show the cards: all of the ranking's part, only further cards after an offset, or the whole page."""
-    if visit.by_htmx:
-        context = {"need": visit.document(read_need, need_id=need_id)}
-        template = "needs/candidates.html" if offset else "needs/ranked.html"
-    else:
-        context, template = need_context(visit, need_id), "needs/need.html"
-    context |= _ranked(visit, context["need"], filters, offset)
-    unavailable: Refusal | None = context["unavailable"]
-    response = visit.show(
-        template if unavailable is None or not offset else "needs/ranked.html", context["status"], **context
-    )
-    if unavailable is not None:
-        response.headers.setdefault("Retry-After", "1")
+    context = {"need": visit.document(read_need, need_id=need_id)} if visit.by_htmx else need_context(visit, need_id)
+    context |= _ranked(visit, context["need"], filters, offset) | {"narrowing": narrowing}
+    available = context["unavailable"] is None
+    part = "needs/candidates.html" if offset and available else "needs/ranked.html"
+    response = visit.show(part if visit.by_htmx else "needs/need.html", 200 if available else 503, **context)
+    if not available:
+        response.headers["Retry-After"] = str(RETRY_AFTER_S)
     return response
 
 
