@@ -80,7 +80,7 @@
     // In a list of choices Enter would do nothing.
     if (details && event.key === "Enter" && event.target.matches("select")) {
       event.preventDefault();
-      event.target.form.requestSubmit(event.target.form.querySelector("button[name=verdict]"));
+      event.target.form.requestSubmit();
       return;
     }
     const meant = KEYS[event.key];
