@@ -15,7 +15,7 @@ from indexer.settings import Settings
 from matcher.intake import adopt
 from tests.browsing import LANGS, accessibility_faults, browsing, keep_screenshot
 from tests.conftest import Databases
-from tests.reviewing import counting, focused_lab, ranked, served_ms, states, verdicts
+from tests.reviewing import counting, focused_lab, keep_cards, ranked, served_ms, states, verdicts
 from tests.serving import Served, served
 
 LIMIT_MS = 150
@@ -84,6 +84,7 @@ def test_ten_labs_are_reviewed_by_keyboard_and_stored_exactly(browser: Browser, 
             page.keyboard.press("u")
             decided(page, cards[9], "proposed")
         assert counted.documents == []
+        keep_cards(page, 5)
         assert accessibility_faults(page) == []
         keep_screenshot(page, f"review-{lang}")
     assert verdicts(server, need_id) == [
@@ -145,6 +146,7 @@ def test_a_reason_that_is_missing_is_asked_for_and_esc_closes(browser: Browser, 
         expect(page.locator(f"#card-{first} .notice.bad")).to_contain_text("needs a note")
         expect(form.locator("select")).to_be_focused()
         assert form.locator("select").input_value() == "other"
+        keep_cards(page, 1)
         assert accessibility_faults(page) == []
         page.keyboard.press("Escape")
         expect(form).to_have_count(0)
@@ -170,6 +172,7 @@ def test_single_keys_rest_while_somebody_types_and_can_be_switched_off(browser: 
         help_open = page.locator("#shortcuts[open]")
         expect(help_open).to_be_visible()
         page.keyboard.press("a")
+        keep_cards(page, 1)
         assert accessibility_faults(page) == []
         page.get_by_label("Single keys work on this page").uncheck()
         page.keyboard.press("Escape")
