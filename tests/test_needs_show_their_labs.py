@@ -76,7 +76,11 @@ def test_pages_of_needs_are_accessible(browser: Browser, server: Served, lang: s
 def test_a_need_with_twenty_labs_is_light(browser: Browser, server: Served) -> None:
     with browsing(browser, server, "expert", "zh-Hant") as somebody:
         got: list[Response] = []
-        somebody.page.on("response", lambda answer: got.append(answer))
+
+        def note(answer: Response) -> None:
+            got.append(answer)
+
+        somebody.page.on("response", note)
         page = somebody.open(NEED)
         ranked(page)
         assert page.locator(".candidate").count() == 20
