@@ -35,14 +35,19 @@ from api.pages import (
     kpi_entries,
     lab_claims,
     my_lab,
+    need,
     need_drafts,
+    need_list,
     people_admin,
+    ranked,
     rules,
     search,
     self_sufficiency,
+    verdicts,
     warning_steps,
 )
 from api.pages import companies as company_pages
+from api.pages import exposure as exposure_page
 from api.pages import labs as lab_pages
 from api.pages.refused import tell
 from api.policy import POLICY
@@ -58,6 +63,7 @@ from api.routes import (
     entries,
     evidence,
     exports,
+    exposure,
     figures,
     gender,
     generations,
@@ -110,6 +116,7 @@ OPEN_ROUTES = frozenset(
 _PARTS = (
     needs,
     pairings,
+    exposure,
     cases,
     queue,
     companies,
@@ -157,6 +164,12 @@ _PAGES = (
     kpi_entries,
     self_sufficiency,
     warning_steps,
+    # An address of its own comes before the ids that would take it for one of theirs.
+    exposure_page,
+    need_list,
+    need,
+    ranked,
+    verdicts,
 )
 _PAGE_POLICY = (
     b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
