@@ -23,7 +23,8 @@ from api.asking import Limiter
 from api.description import complete
 from api.event_log import RequestLog, configure_log
 from api.job_runner import JobRunner
-from api.pages import account, assets, front
+from api.pages import account, assets, front, results, review_motions, review_quarters
+from api.pages import review as review_pages
 from api.pages.refused import tell
 from api.policy import POLICY
 from api.problems import Refusal, register
@@ -112,7 +113,7 @@ _PARTS = (
     configuration,
     health,
 )
-_PAGES = (assets, front, account)
+_PAGES = (assets, front, account, results, review_motions, review_quarters, review_pages)
 _PAGE_POLICY = (
     b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
     b"base-uri 'none'; frame-ancestors 'none'"
