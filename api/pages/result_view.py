@@ -95,7 +95,7 @@ def entry_view(visit: Visit, entry_id: str) -> dict[str, Any]:
     return {
         "entry": entry,
         "labels": LABELS,
-        "said": said_of(entry["details"]),
+        "fields": said_of(entry["details"]),
         "proofs": [_proof(home, item, added) for item, added in _items(entry)],
         "events": sorted(_events(entry), key=lambda event: event.at),
         "likenesses": [_likeness(entry, one) for one in entry["similar"]],
