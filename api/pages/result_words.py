@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from babel import Locale
+
 from api.pages.wording import N_
 from indexer.vocabulary import Tier
 from matcher.ledger.details import Aspect, Gender, InternationalBasis, PayerType, Purpose
@@ -96,6 +98,8 @@ ASPECT_WORDS: dict[str, str] = {
     Aspect.INTEGRATION: N_("Cooperation and founding in one mechanism"),
 }
 """The six aspects of a model case, in the plan's words."""
+_COUNTRY_FIELDS = ("country", "partner_country", "payer_country")
+_ZH, _EN = Locale("zh", territory="TW", script="Hant"), Locale("en")
 _GENDER_ZH = {gender.value: GENDER_LABELS[gender][0] for gender in Gender}
 
 
@@ -129,5 +133,7 @@ def said_of(details: Mapping[str, Any]) -> list[Said]:
             continue
         words = CODE_WORDS.get(field, {}).get(value) if isinstance(value, str) else None
         zh = _GENDER_ZH.get(value) if field == "gender" and isinstance(value, str) else None
+        if field in _COUNTRY_FIELDS:
+            zh, words = (locale.territories.get(value, value) for locale in (_ZH, _EN))
         found.append(Said(field, FIELD_WORDS.get(field, field), value, words, zh))
     return found
