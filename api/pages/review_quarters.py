@@ -86,7 +86,6 @@ def _quarters(visit: Visit, refused: Refusal | None = None) -> Response:
         quarters=quarters[::-1],
         open_period=document["open"],
         following=following if over else None,
-        is_listed=any(one["period"] == following for one in quarters),
     )
 
 

@@ -164,7 +164,7 @@ def end_external_claim(
 
 @router.get("/periods", response_model=PeriodsAnswer)
 def list_periods(ask: Annotated[Asking, Depends(asking(Resource.PERIOD, Action.LIST))]) -> Response:
-    """List the quarters that have entries or are closed, and in which one a result of today is booked."""
+    """List the quarters that have entries, are closed or are the next to close, and where today's results go."""
 
     def work(session: Session, who: Principal) -> Reply:
         closed = {row.period: row for row in session.exec(select(PeriodClose)).all()}
@@ -172,7 +172,8 @@ def list_periods(ask: Annotated[Asking, Depends(asking(Resource.PERIOD, Action.L
         entries = {str(period): int(count) for period, count in used}
         waiting = _by_state(session)
         open_period, _ = booking_period(session, day_in_taipei(ask.at))
-        names = sorted({*closed, *entries, open_period})
+        following = [quarter_after(max(closed))] if closed else []
+        names = sorted({*closed, *entries, *following, open_period})
         items = [
             {**_period(session, who, name, entries.get(name, 0), closed.get(name)), "by_state": waiting.get(name, {})}
             for name in names
