@@ -40,6 +40,9 @@ from api.pages import (
     need_list,
     people_admin,
     ranked,
+    results,
+    review_motions,
+    review_quarters,
     rules,
     search,
     self_sufficiency,
@@ -49,6 +52,7 @@ from api.pages import (
 from api.pages import companies as company_pages
 from api.pages import exposure as exposure_page
 from api.pages import labs as lab_pages
+from api.pages import review as review_pages
 from api.pages.refused import tell
 from api.policy import POLICY
 from api.problems import Refusal, register
@@ -80,6 +84,7 @@ from api.routes import (
     queue,
     recognition,
     reports,
+    review,
     sign_on,
     standing,
     sufficiency,
@@ -133,6 +138,7 @@ _PARTS = (
     evidence,
     entries,
     recognition,
+    review,
     ledger,
     figures,
     targets,
@@ -164,12 +170,15 @@ _PAGES = (
     kpi_entries,
     self_sufficiency,
     warning_steps,
-    # An address of its own comes before the ids that would take it for one of theirs.
     exposure_page,
     need_list,
     need,
     ranked,
     verdicts,
+    results,
+    review_motions,
+    review_quarters,
+    review_pages,
 )
 _PAGE_POLICY = (
     b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
