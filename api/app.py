@@ -23,7 +23,36 @@ from api.asking import Limiter
 from api.description import complete
 from api.event_log import RequestLog, configure_log
 from api.job_runner import JobRunner
-from api.pages import account, administration, assets, front, people_admin, rules
+from api.pages import (
+    account,
+    administration,
+    assets,
+    company,
+    desk,
+    drawing,
+    front,
+    kpi,
+    kpi_entries,
+    lab_claims,
+    my_lab,
+    need,
+    need_drafts,
+    need_list,
+    people_admin,
+    ranked,
+    results,
+    review_motions,
+    review_quarters,
+    rules,
+    search,
+    self_sufficiency,
+    verdicts,
+    warning_steps,
+)
+from api.pages import companies as company_pages
+from api.pages import exposure as exposure_page
+from api.pages import labs as lab_pages
+from api.pages import review as review_pages
 from api.pages.refused import tell
 from api.policy import POLICY
 from api.problems import Refusal, register
@@ -34,9 +63,11 @@ from api.routes import (
     claims,
     companies,
     configuration,
+    directory,
     entries,
     evidence,
     exports,
+    exposure,
     field_map,
     figures,
     gender,
@@ -51,11 +82,14 @@ from api.routes import (
     pairings,
     people,
     points,
+    queue,
     recognition,
     reports,
+    review,
     sign_on,
     standing,
     sufficiency,
+    targets,
 )
 from api.sign_on import Provider
 from api.stopping import heed_signals
@@ -88,8 +122,11 @@ OPEN_ROUTES = frozenset(
 _PARTS = (
     needs,
     pairings,
+    exposure,
     cases,
+    queue,
     companies,
+    directory,
     labs,
     field_map,
     claims,
@@ -103,8 +140,10 @@ _PARTS = (
     evidence,
     entries,
     recognition,
+    review,
     ledger,
     figures,
+    targets,
     reports,
     standing,
     sufficiency,
@@ -114,7 +153,35 @@ _PARTS = (
     generations,
     health,
 )
-_PAGES = (assets, front, account, administration, people_admin, rules)
+_PAGES = (
+    assets,
+    front,
+    account,
+    administration,
+    people_admin,
+    rules,
+    my_lab,
+    lab_claims,
+    company,
+    need_drafts,
+    desk,
+    search,
+    lab_pages,
+    company_pages,
+    kpi,
+    kpi_entries,
+    self_sufficiency,
+    warning_steps,
+    exposure_page,
+    need_list,
+    need,
+    ranked,
+    verdicts,
+    results,
+    review_motions,
+    review_quarters,
+    review_pages,
+)
 _PAGE_POLICY = (
     b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
     b"base-uri 'none'; frame-ancestors 'none'"
@@ -209,6 +276,7 @@ def permissions(app: FastAPI) -> Iterator[tuple[str, str, Any]]:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     # Models take seconds to load: the server answers everything else meanwhile.
     threading.Thread(target=app.state.live.warm, name="warm", daemon=True).start()
+    threading.Thread(target=drawing.warm, name="warm-drawing", daemon=True).start()
     heed_signals(app.state.stopping)
     app.state.looking = CapacityLimiter(job_events.LOOKING_THREADS)
     app.state.jobs.start()

@@ -39,9 +39,13 @@ class Resource(StrEnum):
     NEED = "need"
     MATCH = "match"
     PAIRING = "pairing"
+    EXPOSURE = "exposure"
     CASE = "case"
     LAB = "lab"
     COMPANY = "company"
+    COMPANY_NAME = "company_name"
+    CONTACT = "contact"
+    EXPERT = "expert"
     QUEUE = "queue"
     RELEASED_LAB = "released_lab"
     STAKE = "stake"
@@ -53,6 +57,7 @@ class Resource(StrEnum):
     PROFILE = "profile"
     KEY = "key"
     CLAIM = "claim"
+    DEMAND = "demand"
     LAB_NAME = "lab_name"
     FIELD_MAP = "field_map"
     ENTRY = "entry"
@@ -143,6 +148,7 @@ POLICY: dict[tuple[Resource, Action], dict[Holder, Reach]] = {
     (Resource.PAIRING, Action.READ): _staff(Reach.ALLIANCE) | _OFFICE,
     (Resource.PAIRING, Action.DECIDE): _staff(Reach.ALLIANCE),
     (Resource.PAIRING, Action.RELEASE): _staff(Reach.ALLIANCE),
+    (Resource.EXPOSURE, Action.READ): _staff(Reach.ALLIANCE) | _OFFICE,
     (Resource.RELEASED_LAB, Action.LIST): _staff(Reach.ALLIANCE) | _OFFICE | {Role.COMPANY: Reach.OWN},
     (Resource.CASE, Action.READ): _staff(Reach.ALLIANCE) | _OFFICE,
     (Resource.CASE, Action.LIST): _staff(Reach.ALLIANCE) | _OFFICE,
@@ -151,12 +157,17 @@ POLICY: dict[tuple[Resource, Action], dict[Holder, Reach]] = {
     (Resource.LAB, Action.READ): _staff(Reach.ALL) | _OFFICE | {Role.RESEARCHER: Reach.OWN},
     (Resource.LAB, Action.LIST): _staff(Reach.ALL) | _OFFICE | {Role.RESEARCHER: Reach.OWN},
     (Resource.LAB, Action.EDIT): {Role.RESEARCHER: Reach.OWN},
+    (Resource.DEMAND, Action.READ): {Role.RESEARCHER: Reach.OWN},
     (Resource.FIELD_MAP, Action.READ): _staff(Reach.ALLIANCE) | _OFFICE,
     (Resource.COMPANY, Action.LIST): _staff(Reach.ALLIANCE) | _OFFICE | {Role.COMPANY: Reach.OWN},
     (Resource.COMPANY, Action.READ): _staff(Reach.ALLIANCE) | _OFFICE | {Role.COMPANY: Reach.OWN},
     (Resource.COMPANY, Action.CONTACT): _staff(Reach.ALLIANCE),
     (Resource.COMPANY, Action.TAKE_UP): _staff(Reach.ALL),
     (Resource.COMPANY, Action.END): _staff(Reach.ALLIANCE),
+    # Whoever may take a company on must be able to find it, by its name and nothing else.
+    (Resource.COMPANY_NAME, Action.LIST): _staff(Reach.ALL),
+    (Resource.CONTACT, Action.LIST): _staff(Reach.ALLIANCE) | _OFFICE,
+    (Resource.EXPERT, Action.LIST): _staff(Reach.ALLIANCE),
     (Resource.QUEUE, Action.READ): _staff(Reach.ALLIANCE),
     # An alliance brings in needs and companies. To register labs, their evidence, schools and alliances is the
     # office's: a lab's profile is its researcher's to change, the rest is the programme's.

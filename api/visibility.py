@@ -65,16 +65,12 @@ def own_needs(who: Principal) -> Condition:
 
 
 @_remembered
-def readable_needs(who: Principal) -> Condition:
-    """Return the condition on `Need` for those of the visible ones whose text the person reads.
-
-    The programme office reads the text of needs that are public, were shared between alliances, or are its own; that of
-    others only by breaking the glass.
-    """
+def readable(who: Principal) -> Condition:
+    """Return the condition on `Need`, one of those that the person sees, that its text is not withheld from them."""
     if not who.holds(Role.OFFICE):
         return true()
     shared = _has(Need, NeedShare.need_id == Need.id, col(NeedShare.ended_at).is_(None))
-    return or_(own_needs(who), shared, col(Need.confidentiality) == Confidentiality.PUBLIC.value)
+    return or_(own_needs(who), col(Need.confidentiality) == Confidentiality.PUBLIC.value, shared)
 
 
 @_remembered

@@ -33,7 +33,7 @@ class NeedState(StrEnum):
 
 
 OPEN_STATES = (NeedState.SUBMITTED, NeedState.TAKEN_UP)
-"""Nobody looks for labs for a need in another state."""
+"""The states in which labs are still looked for."""
 _STATES = ", ".join(f"'{state.value}'" for state in NeedState)
 _NEXT = {
     NeedState.SUBMITTED: {NeedState.TAKEN_UP, NeedState.WITHDRAWN},

@@ -21,7 +21,7 @@ from api.policy import Action, Resource
 from api.request_threads import ThreadedRoute
 from api.visibility import labs as visible_labs
 from api.visibility import needs as visible_needs
-from api.visibility import readable_needs
+from api.visibility import readable
 from indexer.records import Lab, Need
 from indexer.vocabulary import ResearchField
 from matcher.field_map import FieldMap, MappedLab, MappedNeed, Standing, last_map
@@ -79,7 +79,7 @@ def _labs(session: Session, who: Principal, drawn: FieldMap) -> list[dict[str, A
 
 def _needs(session: Session, who: Principal, drawn: FieldMap) -> list[dict[str, Any]]:
     query = (
-        select(Need, MappedNeed, NeedIntake.state, readable_needs(who))
+        select(Need, MappedNeed, NeedIntake.state, readable(who))
         .join(MappedNeed, col(MappedNeed.need_id) == col(Need.id))
         .join(NeedIntake, col(NeedIntake.need_id) == col(Need.id), isouter=True)
         .where(MappedNeed.map_id == drawn.id, visible_needs(who, Action.LIST))
@@ -88,7 +88,7 @@ def _needs(session: Session, who: Principal, drawn: FieldMap) -> list[dict[str, 
     return [_need(who, *row) for row in session.exec(query)]
 
 
-def _need(who: Principal, need: Need, place: MappedNeed, state: str | None, readable: bool) -> dict[str, Any]:
+def _need(who: Principal, need: Need, place: MappedNeed, state: str | None, is_readable: bool) -> dict[str, Any]:
     state = state or NeedState.SUBMITTED.value
     withheld = who.has_stake(company_id=need.company, lab_id=None)
     allowed, band = (None, None) if withheld else (place.labs_allowed, place.best_band)
@@ -99,7 +99,7 @@ def _need(who: Principal, need: Need, place: MappedNeed, state: str | None, read
     )
     return {
         "need_id": need.id,
-        "title": need.title if readable else None,
+        "title": need.title if is_readable else None,
         "company": need.company,
         "fields": need.fields,
         "state": state,
