@@ -51,6 +51,7 @@ from api.pages import (
 )
 from api.pages import companies as company_pages
 from api.pages import exposure as exposure_page
+from api.pages import field_map as map_page
 from api.pages import labs as lab_pages
 from api.pages import review as review_pages
 from api.pages.refused import tell
@@ -173,6 +174,7 @@ _PAGES = (
     self_sufficiency,
     warning_steps,
     exposure_page,
+    map_page,
     need_list,
     need,
     ranked,
