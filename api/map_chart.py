@@ -15,7 +15,7 @@ from typing import Any
 
 import altair as alt
 
-from api.charts import ACCENT, BAD, GOOD, INK, INK_SOFT, WARN, worded
+from api.charts import ACCENT, BAD, GOOD, INK, INK_SOFT, WARN, Chart, worded
 from indexer.vocabulary import ResearchField
 
 _WIDTH, _HEIGHT = 960, 620
@@ -71,7 +71,7 @@ class MapPoint:
     href: str
 
 
-def field_map_chart(points: Sequence[MapPoint], lang: str | None = None) -> alt.LayerChart:
+def field_map_chart(points: Sequence[MapPoint], lang: str | None = None) -> Chart:
     """Return the map in one language, `en` or any tag of Chinese, or in both (None).
 
     Points that are drawn later lie on top: unmet needs cover what is under them.

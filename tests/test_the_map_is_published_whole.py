@@ -16,6 +16,7 @@ from sqlmodel import SQLModel, select
 from api.mapping import redrawn
 from indexer.database import open_engine, reading, writing
 from indexer.importing import import_file, import_rows
+from indexer.records import Lab
 from indexer.settings import Settings
 from matcher.field_map import FieldMap, MappedLab, MappedNeed, last_map, places, publish
 from matcher.intake import NeedState, adopt, move
@@ -101,7 +102,7 @@ def test_the_database_refuses_a_place_that_is_none(filled: Engine, wrong: float)
 def test_needs_without_a_good_lab_are_unmet_until_they_are_closed(indexed: Settings) -> None:
     engine = open_engine(indexed)
     with reading(engine) as session:
-        labs = [row.id for row in session.exec(select(SQLModel.metadata.tables["lab"].c.id)).all()]
+        labs = list(session.exec(select(Lab.id)).all())
     with writing(engine) as session:
         import_rows(session, "alliances", [{"id": "al-a", "name": "甲聯盟"}])
         import_rows(session, "needs", [{"id": "need-lost", "title": "深海耐壓殼銲接疲勞", "excluded_labs": labs}])
