@@ -18,7 +18,7 @@ import altair as alt
 from api.charts import ACCENT, BAD, GOOD, INK, INK_SOFT, WARN, Chart, worded
 from indexer.vocabulary import ResearchField
 
-_WIDTH, _HEIGHT = 960, 620
+_WIDTH, _HEIGHT = 860, 640
 _MARGIN = 0.04
 _HIT_PX2 = 460
 """The area that answers to the pointer: a circle of 24 pixels."""
@@ -39,7 +39,7 @@ KIND_LABELS = {
     PointKind.OTHER: ("需求，契合程度不明", "need, standing not known"),
     PointKind.MET: ("需求，有高度契合的實驗室", "need with a strong lab"),
     PointKind.THIN: ("需求，至多可能契合", "need with a plausible lab at best"),
-    PointKind.UNMET: ("尚無合適實驗室的需求", "unmet need"),
+    PointKind.UNMET: ("尚無合適實驗室的需求（大、白底粗框）", "unmet need (large, white, strong outline)"),
 }
 """What the kinds are called on screen, in Chinese and English."""
 _SHAPES = ["circle", "diamond", "diamond", "diamond", "diamond"]
@@ -84,8 +84,9 @@ def field_map_chart(points: Sequence[MapPoint], lang: str | None = None) -> Char
     base = alt.Chart(alt.Data(values=rows)).encode(**places)
     kinds = [worded(*KIND_LABELS[kind], lang) for kind in used_kinds]
     at = [order.index(kind) for kind in used_kinds]
-    what = alt.Legend(title=None, columns=1, symbolFillColor="#ffffff", symbolStrokeColor=INK)
-    marks = base.mark_point(filled=True, opacity=1, stroke=INK).encode(
+    what = alt.Legend(title=None, columns=1, symbolFillColor=INK_SOFT)
+    marks = base.mark_point(filled=True, opacity=1).encode(
+        stroke=alt.value(INK),
         fill=alt.condition(
             # White, so that it is seen among all colours.
             alt.datum.is_unmet,
