@@ -23,8 +23,11 @@ from api.asking import Limiter
 from api.description import complete
 from api.event_log import RequestLog, configure_log
 from api.job_runner import JobRunner
-from api.pages import account, administration, assets, front, people_admin, rules
+from api.pages import account, administration, assets, front, people_admin, reporting, results, rules
+from api.pages import cases as case_pages
+from api.pages.receiving import MAX_FORM_BYTES
 from api.pages.refused import tell
+from api.pages.result_words import PATHS_WITH_FILES
 from api.policy import POLICY
 from api.problems import Refusal, register
 from api.request_threads import RequestThreads
@@ -65,7 +68,11 @@ from matcher.ledger.evidence import MAX_BYTES as MAX_EVIDENCE_BYTES
 from matcher.live import LiveMatcher
 
 MAX_BODY_BYTES = 4 * 2**20
-BODY_LIMITS = {("POST", "/api/imports"): MAX_FILE_BYTES, ("POST", "/api/evidence"): MAX_EVIDENCE_BYTES}
+BODY_LIMITS = {
+    ("POST", "/api/imports"): MAX_FILE_BYTES,
+    ("POST", "/api/evidence"): MAX_EVIDENCE_BYTES,
+    **dict.fromkeys((("POST", path) for path in PATHS_WITH_FILES), MAX_FORM_BYTES),
+}
 """The routes that take more: each receives its body only after it knows who sends it, and few at a time."""
 OPEN_ROUTES = frozenset(
     {
@@ -112,7 +119,7 @@ _PARTS = (
     generations,
     health,
 )
-_PAGES = (assets, front, account, administration, people_admin, rules)
+_PAGES = (assets, front, account, administration, people_admin, rules, case_pages, reporting, results)
 _PAGE_POLICY = (
     b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
     b"base-uri 'none'; frame-ancestors 'none'"
