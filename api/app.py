@@ -23,7 +23,18 @@ from api.asking import Limiter
 from api.description import complete
 from api.event_log import RequestLog, configure_log
 from api.job_runner import JobRunner
-from api.pages import account, administration, assets, front, people_admin, reporting, results, rules
+from api.pages import (
+    account,
+    administration,
+    assets,
+    front,
+    lab_claims,
+    my_lab,
+    people_admin,
+    reporting,
+    results,
+    rules,
+)
 from api.pages import cases as case_pages
 from api.pages.receiving import MAX_FORM_BYTES
 from api.pages.refused import tell
@@ -119,7 +130,19 @@ _PARTS = (
     generations,
     health,
 )
-_PAGES = (assets, front, account, administration, people_admin, rules, case_pages, reporting, results)
+_PAGES = (
+    assets,
+    front,
+    account,
+    administration,
+    people_admin,
+    rules,
+    my_lab,
+    lab_claims,
+    case_pages,
+    reporting,
+    results,
+)
 _PAGE_POLICY = (
     b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
     b"base-uri 'none'; frame-ancestors 'none'"

@@ -95,10 +95,10 @@ def _instalments(visit: Visit) -> list[dict[str, Any]]:
 def _details(visit: Visit, kpi: Kpi) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for asked in FIELDS[kpi]:
-        name = f"details.{asked.name}"
+        name = f"details_{asked.name}"
         if asked.input is Input.ASPECTS:
-            aspects = visit.values(*(f"{name}.{one}" for one, _ in asked.options))
-            found[asked.name] = {key.rpartition(".")[2]: text for key, text in aspects.items()}
+            aspects = visit.values(*(f"{name}_{one}" for one, _ in asked.options))
+            found[asked.name] = {key.removeprefix(f"{name}_"): text for key, text in aspects.items()}
         else:
             text = visit.values(name).get(name)
             if text is not None:

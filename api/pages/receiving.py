@@ -38,19 +38,21 @@ def receiving(resource: Resource, action: Action) -> Callable[[Request], Awaitab
             raise unauthenticated()
         if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
             raise forbidden("send this form from this site's own page")
-        asking = AskingBeforeForm(request, resource, action)
-
-        def admit() -> None:
-            with reading(asking.engine) as session:
-                asking.admitted(session)
-
-        await run_in_threadpool(admit)
+        await run_in_threadpool(_admit, AskingBeforeForm(request, resource, action))
         content = await request.app.state.uploads.received(request, MAX_FORM_BYTES)
         form = await Request(request.scope, _again(content)).form(max_files=MAX_FILES, max_fields=2_000)
-        return Visit(request, resource, action, form)
+        visit = Visit(request, resource, action, form)
+        # The form is here now, and its token with it.
+        await run_in_threadpool(visit.look, lambda _, who: who)
+        return visit
 
     receive.permission = (resource, action)  # type: ignore[attr-defined]
     return receive
+
+
+def _admit(asking: AskingBeforeForm) -> None:
+    with reading(asking.engine) as session:
+        asking.admitted(session)
 
 
 def _again(content: bytes) -> Receive:

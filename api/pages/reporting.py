@@ -21,7 +21,7 @@ from api.pages.finding_lang import lang_of
 from api.pages.new_result import FEWEST_PARTS, MORE_PARTS, MOST_PARTS, SHARE_ROWS, body_of, choices, registered
 from api.pages.receiving import receiving
 from api.pages.result_fields import FIELDS, MEANINGS, Input
-from api.pages.result_words import kept_files, stored, words
+from api.pages.result_words import kept_files, on_the_form, stored, words
 from api.pages.visiting import Visit, visiting
 from api.pages.wording import Lang
 from api.policy import Action, Resource
@@ -60,7 +60,7 @@ def _defaults(visit: Visit, kpi: Kpi, case_id: int | None) -> dict[str, str]:
     found = {"id": f"r-{uuid4().hex}", "percent-1": "100"}
     own = visit.look(lambda _, who: sorted(who.scopes(Role.EXPERT, Role.LEAD)))
     found |= {"alliance-1": own[0]} if len(own) == 1 else {}
-    found |= {f"details.{asked.name}": asked.default for asked in FIELDS[kpi] if asked.default}
+    found |= {f"details_{asked.name}": asked.default for asked in FIELDS[kpi] if asked.default}
     if case_id is None:
         return found
     case = visit.document(read_case, case_id=case_id)
@@ -69,8 +69,8 @@ def _defaults(visit: Visit, kpi: Kpi, case_id: int | None) -> dict[str, str]:
     found["school_id"] = names.schools.get(case["lab_id"]) or ""
     if case["company_id"]:
         company = names.companies.get(case["company_id"], ("", ""))[0]
-        found |= {"company_id": case["company_id"], "details.company": case["company_id"]}
-        found |= {f"details.{name}": company for name in ("payer", "partner", "employer")}
+        found |= {"company_id": case["company_id"], "details_company": case["company_id"]}
+        found |= {f"details_{name}": company for name in ("payer", "partner", "employer")}
     return found
 
 
@@ -103,7 +103,7 @@ def _form(
         countries=_countries(lang_of(visit.request)),
         share_rows=range(1, SHARE_ROWS + 1),
         part_rows=range(1, rows + 1),
-        refused=refused,
+        refused=None if refused is None else on_the_form(refused),
         taken=taken,
         **words(visit),
         **visit.look(choices),
@@ -151,7 +151,7 @@ def _person(visit: Visit, kpi: Kpi, given: dict[str, str]) -> Refusal | None:
     if isinstance(made, Refusal):
         return made
     if made is not None:
-        given[f"details.{asked.name}"] = made
+        given[f"details_{asked.name}"] = made
         for name in ("person_name", "person_identifier"):
             given.pop(name, None)
     return None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from starlette.datastructures import FormData
@@ -64,3 +65,10 @@ def stored(visit: Visit, kept: list[dict[str, str]]) -> Refusal | None:
                 kept.append(item)
 
     return visit.attempt(work)
+
+
+def on_the_form(refused: Refusal) -> Refusal:
+    """Return a refusal that blames a field of the form: a value of the details, else the part as a whole."""
+    field = refused.field or ""
+    blamed = field.replace(".", "_") if field.startswith("details.") else field.partition(".")[0]
+    return replace(refused, field=blamed or None)

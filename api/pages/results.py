@@ -13,7 +13,7 @@ from fastapi import APIRouter, Depends, Query, Response
 from api.ledger_bodies import ReasonBody, SupplementBody
 from api.pages.new_result import MOST_PARTS
 from api.pages.receiving import receiving
-from api.pages.result_words import kept_files, stored, words
+from api.pages.result_words import kept_files, on_the_form, stored, words
 from api.pages.visiting import Visit, visiting
 from api.pages.wording import N_
 from api.policy import Action, Resource
@@ -129,12 +129,14 @@ def _about(
 ) -> Response:
     if refused is not None and refused.status == 404:
         raise not_found("entry")
+    # Who may read an entry need not be one who may change it.
+    visit.look(lambda _, who: who)
     entry = visit.document(read_entry, entry_id=entry_id)
     return visit.show(
         template,
         refused.status if refused else 200,
         entry=entry,
-        refused=refused,
+        refused=None if refused is None else on_the_form(refused),
         kept=kept or [],
         given=visit.form,
         lacks=_LACKS,
