@@ -21,7 +21,7 @@ from api.policy import Action
 from api.problems import ProblemError
 from api.routes.entries import register_person
 from api.visibility import companies as visible_companies
-from indexer.records import Alliance, Company, School
+from indexer.records import Company, School
 from matcher.ledger.entries import WHOLE_BP
 from matcher.ledger.kpis import Kpi
 from matcher.people import Principal
@@ -130,7 +130,7 @@ def registered(visit: Visit) -> str | None:
 
 
 def choices(session: Session, who: Principal) -> dict[str, Any]:
-    """Return what a form chooses from: alliances, schools, and companies that the person may see."""
+    """Return what a form chooses from: schools, and companies that the person may see."""
     companies = session.execute(
         select(Company.id, Company.name, Company.name_en, Company.country)
         .where(visible_companies(who, Action.LIST))
@@ -138,7 +138,6 @@ def choices(session: Session, who: Principal) -> dict[str, Any]:
         .limit(2_000)
     ).all()
     return {
-        "alliances": named(session, Alliance),
         "schools": named(session, School),
         "companies": {row[0]: (row[1], row[2]) for row in companies},
     }
