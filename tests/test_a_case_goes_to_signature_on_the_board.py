@@ -1,4 +1,4 @@
-"""Cases in a real browser: a board by stages, a page for each, contacts, and every step by keyboard or without script."""
+"""Cases in a browser: a board by stages, a page for each, contacts, every step by keyboard or without script."""
 
 from __future__ import annotations
 

@@ -27,6 +27,7 @@ from api.routes.entries import list_entries
 from api.routes.pairings import read_pairing
 from indexer.instants import day_in_taipei
 from matcher.cases import NEXT_STAGES, OPEN_STAGES, Case, ContactKind, LostReason, Stage
+from matcher.ledger.kpis import KPI_FACTS
 from matcher.ledger.steps import STATE_LABELS
 
 router = APIRouter(prefix="/cases", include_in_schema=False, route_class=ThreadedRoute)
@@ -145,6 +146,7 @@ def _case_page(visit: Visit, case_id: int, refused: Refusal | None = None, form:
         shown=_shown(visit, case),
         results=None if isinstance(results, Refusal) else results,
         states=STATE_LABELS,
+        kpis={kpi.value: (facts.label_zh, facts.label_en) for kpi, facts in KPI_FACTS.items()},
         kinds=list(ContactKind),
         reasons=list(LostReason),
         today=today_of().isoformat(),
