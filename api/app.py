@@ -23,7 +23,25 @@ from api.asking import Limiter
 from api.description import complete
 from api.event_log import RequestLog, configure_log
 from api.job_runner import JobRunner
-from api.pages import account, assets, front, results, review_motions, review_quarters
+from api.pages import (
+    account,
+    administration,
+    assets,
+    company,
+    desk,
+    front,
+    lab_claims,
+    my_lab,
+    need_drafts,
+    people_admin,
+    results,
+    review_motions,
+    review_quarters,
+    rules,
+    search,
+)
+from api.pages import companies as company_pages
+from api.pages import labs as lab_pages
 from api.pages import review as review_pages
 from api.pages.refused import tell
 from api.policy import POLICY
@@ -35,11 +53,13 @@ from api.routes import (
     claims,
     companies,
     configuration,
+    directory,
     entries,
     evidence,
     exports,
     figures,
     gender,
+    generations,
     health,
     job_events,
     jobs,
@@ -50,6 +70,7 @@ from api.routes import (
     pairings,
     people,
     points,
+    queue,
     recognition,
     reports,
     review,
@@ -89,7 +110,9 @@ _PARTS = (
     needs,
     pairings,
     cases,
+    queue,
     companies,
+    directory,
     labs,
     claims,
     jobs,
@@ -111,9 +134,29 @@ _PARTS = (
     points,
     gender,
     configuration,
+    generations,
     health,
 )
-_PAGES = (assets, front, account, results, review_motions, review_quarters, review_pages)
+_PAGES = (
+    assets,
+    front,
+    account,
+    administration,
+    people_admin,
+    rules,
+    my_lab,
+    lab_claims,
+    company,
+    need_drafts,
+    desk,
+    search,
+    lab_pages,
+    company_pages,
+    results,
+    review_motions,
+    review_quarters,
+    review_pages,
+)
 _PAGE_POLICY = (
     b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
     b"base-uri 'none'; frame-ancestors 'none'"

@@ -33,6 +33,19 @@ class JobAnswer(Answer):
     finished_at: datetime | None
 
 
+class GenerationAnswer(Answer):
+    """A generation of the index that is kept; all but its name is null if its manifest is damaged."""
+
+    name: str
+    current: bool
+    serving: bool
+    damaged: bool
+    created_at: datetime | None
+    labs: int | None
+    encoders: list[str] | None
+    size_bytes: int | None
+
+
 class RowProblemAnswer(Answer):
     """What is wrong with a row of a file, and what would be right."""
 

@@ -42,6 +42,9 @@ class Resource(StrEnum):
     CASE = "case"
     LAB = "lab"
     COMPANY = "company"
+    COMPANY_NAME = "company_name"
+    CONTACT = "contact"
+    EXPERT = "expert"
     QUEUE = "queue"
     RELEASED_LAB = "released_lab"
     STAKE = "stake"
@@ -49,9 +52,11 @@ class Resource(StrEnum):
     IMPORT = "import"
     JOB = "job"
     JOB_RESULT = "job_result"
+    GENERATION = "generation"
     PROFILE = "profile"
     KEY = "key"
     CLAIM = "claim"
+    DEMAND = "demand"
     LAB_NAME = "lab_name"
     ENTRY = "entry"
     EVIDENCE = "evidence"
@@ -149,11 +154,16 @@ POLICY: dict[tuple[Resource, Action], dict[Holder, Reach]] = {
     (Resource.LAB, Action.READ): _staff(Reach.ALL) | _OFFICE | {Role.RESEARCHER: Reach.OWN},
     (Resource.LAB, Action.LIST): _staff(Reach.ALL) | _OFFICE | {Role.RESEARCHER: Reach.OWN},
     (Resource.LAB, Action.EDIT): {Role.RESEARCHER: Reach.OWN},
+    (Resource.DEMAND, Action.READ): {Role.RESEARCHER: Reach.OWN},
     (Resource.COMPANY, Action.LIST): _staff(Reach.ALLIANCE) | _OFFICE | {Role.COMPANY: Reach.OWN},
     (Resource.COMPANY, Action.READ): _staff(Reach.ALLIANCE) | _OFFICE | {Role.COMPANY: Reach.OWN},
     (Resource.COMPANY, Action.CONTACT): _staff(Reach.ALLIANCE),
     (Resource.COMPANY, Action.TAKE_UP): _staff(Reach.ALL),
     (Resource.COMPANY, Action.END): _staff(Reach.ALLIANCE),
+    # Whoever may take a company on must be able to find it, by its name and nothing else.
+    (Resource.COMPANY_NAME, Action.LIST): _staff(Reach.ALL),
+    (Resource.CONTACT, Action.LIST): _staff(Reach.ALLIANCE) | _OFFICE,
+    (Resource.EXPERT, Action.LIST): _staff(Reach.ALLIANCE),
     (Resource.QUEUE, Action.READ): _staff(Reach.ALLIANCE),
     # An alliance brings in needs and companies. To register labs, their evidence, schools and alliances is the
     # office's: a lab's profile is its researcher's to change, the rest is the programme's.
@@ -164,6 +174,7 @@ POLICY: dict[tuple[Resource, Action], dict[Holder, Reach]] = {
     (Resource.JOB, Action.CANCEL): _staff(Reach.OWN) | _OFFICE,
     # The office reads results that hold ids only; what an import says of a file, only who sent it.
     (Resource.JOB_RESULT, Action.READ): _staff(Reach.OWN) | _OFFICE,
+    (Resource.GENERATION, Action.LIST): _staff(Reach.ALL) | _OFFICE | _JOB,
     (Resource.PROFILE, Action.READ): _everybody(Reach.OWN),
     (Resource.PROFILE, Action.EDIT): _everybody(Reach.OWN),
     (Resource.STAKE, Action.CREATE): _everybody(Reach.OWN),

@@ -16,6 +16,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -108,6 +109,31 @@ def forget_older(index_path: Path) -> int:
         for path in older:
             shutil.rmtree(path, ignore_errors=True)
     return len(older)
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A generation as its folder tells: `manifest` None where that can't be read, with `problem` saying why."""
+
+    name: str
+    is_current: bool
+    manifest: dict[str, Any] | None
+    problem: str | None
+
+
+def generations(index_path: Path) -> list[Listed]:
+    """Return all generations that are kept, the newest first, by their manifests alone: no file is read whole."""
+    try:
+        current = current_generation(index_path)
+    except SnapshotError:
+        current = ""
+    found = []
+    for folder in sorted(index_path.glob("[!.]*/") if index_path.is_dir() else []):
+        try:
+            found.append(Listed(folder.name, folder.name == current, read_manifest(folder), None))
+        except SnapshotError as error:
+            found.append(Listed(folder.name, folder.name == current, None, str(error)))
+    return sorted(found, key=lambda one: (one.manifest or {}).get("created_at", ""), reverse=True)
 
 
 def current_generation(index_path: Path) -> str:

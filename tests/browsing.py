@@ -143,7 +143,10 @@ def session_token(server: Served, who: str) -> str:
 def accessibility_faults(page: Page) -> list[str]:
     """Return what axe finds against WCAG 2.2 AA on a page as it stands: rule, and the elements to blame."""
     found = Axe().run(page, options={"runOnly": {"type": "tag", "values": AXE_RULES}})
-    return [
+    # WCAG 2.2 no longer asks for this, but a label of a second element with the same id leads to the first.
+    ids = page.evaluate("[...document.querySelectorAll('[id]')].map(element => element.id)")
+    doubled = sorted({one for one in ids if ids.count(one) > 1})
+    return [f"doubled ids: {doubled}"] * bool(doubled) + [
         f"{fault['id']}: {[node['html'][:120] for node in fault['nodes']][:3]}"
         for fault in found.response["violations"]
     ]

@@ -16,7 +16,7 @@ from indexer.database import open_engine, writing
 from indexer.settings import Settings
 from tests.conftest import Gloria
 from tests.live_home import until
-from tests.serving import Served, routes_of, served
+from tests.serving import Served, page_routes_of, routes_of, served
 
 
 def _sqlite(tmp_path: Path) -> Settings:
@@ -101,4 +101,5 @@ def test_a_database_of_a_newer_release_is_refused(tmp_path: Path, gloria: Gloria
 def test_every_route_is_open_on_purpose_or_names_a_permission(tmp_path: Path) -> None:
     routes = routes_of(_sqlite(tmp_path))
     assert len(routes) > 25
+    routes += page_routes_of(_sqlite(tmp_path))
     assert {(method, path) for method, path, permission in routes if permission is None} == OPEN_ROUTES

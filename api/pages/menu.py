@@ -41,7 +41,8 @@ PLACES: tuple[Place, ...] = (
     Place("/kpi", N_("KPI"), Resource.REPORT, Action.READ),
     Place("/sufficiency", N_("Self-sufficiency"), Resource.SUFFICIENCY, Action.READ),
     Place("/warnings", N_("Warnings"), Resource.STANDING, Action.READ),
-    Place("/admin", N_("Administration"), Resource.CONFIGURATION, Action.LIST, (Role.OFFICE,)),
+    Place("/admin/jobs", N_("Jobs"), Resource.JOB, Action.LIST, _STAFF),
+    Place("/admin", N_("Administration"), Resource.ACCOUNT, Action.LIST),
 )
 """Every place of the menu."""
 

@@ -10,18 +10,23 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from api.jobs import JobKind, JobState
+from api.people_answers import ClaimState
 from indexer.vocabulary import (
     AskKind,
     Confidentiality,
     EvidenceKind,
+    Kind,
     Region,
     ResearchField,
     Size,
     Tier,
 )
 from matcher.cases import ContactKind, LostReason, Stage
+from matcher.claims import ClaimVerdict
 from matcher.decisions import Reason, Verdict
 from matcher.intake import NeedState
+from matcher.ledger.configurable import DOCUMENTS
 from matcher.proposals import PairingState
 from matcher.ranker import Band
 from matcher.roles import Role
@@ -43,6 +48,11 @@ SAID_AS_THEY_ARE = (
     Band,
     Role,
     Rule,
+    JobKind,
+    JobState,
+    Kind,
+    ClaimVerdict,
+    ClaimState,
 )
 """Lists whose codes are their English words, with `_` for a blank."""
 _SAID_OTHERWISE: dict[StrEnum, str] = {
@@ -69,4 +79,4 @@ def term(code: str) -> str:
 def all_terms() -> list[str]:
     """Return the English words of every code on every list, each once."""
     said = [term(code) for terms in SAID_AS_THEY_ARE for code in terms]
-    return sorted({*said, *_SAID_OTHERWISE.values()})
+    return sorted({*said, *_SAID_OTHERWISE.values(), *(term(name) for name in DOCUMENTS)})

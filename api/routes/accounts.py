@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Response
-from sqlmodel import Session, col, select
+from sqlmodel import Session, col, or_, select
 
 from api.answers import Page
 from api.asking import Asking, asking, etag_of
@@ -50,6 +50,7 @@ def list_accounts(
     ask: Annotated[Asking, Depends(asking(Resource.ACCOUNT, Action.LIST))],
     role: Annotated[Role | None, Query(description="Only those who hold this role.")] = None,
     scope: Annotated[str | None, Query(max_length=200, description="Only those with a role in this.")] = None,
+    text: Annotated[str, Query(max_length=200, description="Only those with this in name or address.")] = "",
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response:
@@ -60,6 +61,14 @@ def list_accounts(
         after = decoded(cursor, str)
         if after is not None:
             query = query.where(col(Account.id) > after)
+        if text.strip():
+            words = text.strip()
+            query = query.where(
+                or_(
+                    col(Account.name).icontains(words, autoescape=True),
+                    col(Account.email).icontains(words, autoescape=True),
+                )
+            )
         held = select(Grant.account_id).where(col(Grant.revoked_at).is_(None))
         if role is not None:
             held = held.where(Grant.role == role.value)
