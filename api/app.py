@@ -27,17 +27,28 @@ from api.pages import (
     account,
     administration,
     assets,
+    company,
+    desk,
     drawing,
     front,
     kpi,
     kpi_entries,
     lab_claims,
     my_lab,
+    need,
+    need_drafts,
+    need_list,
     people_admin,
+    ranked,
     rules,
+    search,
     self_sufficiency,
+    verdicts,
     warning_steps,
 )
+from api.pages import companies as company_pages
+from api.pages import exposure as exposure_page
+from api.pages import labs as lab_pages
 from api.pages.refused import tell
 from api.policy import POLICY
 from api.problems import Refusal, register
@@ -48,9 +59,11 @@ from api.routes import (
     claims,
     companies,
     configuration,
+    directory,
     entries,
     evidence,
     exports,
+    exposure,
     figures,
     gender,
     generations,
@@ -64,6 +77,7 @@ from api.routes import (
     pairings,
     people,
     points,
+    queue,
     recognition,
     reports,
     sign_on,
@@ -102,8 +116,11 @@ OPEN_ROUTES = frozenset(
 _PARTS = (
     needs,
     pairings,
+    exposure,
     cases,
+    queue,
     companies,
+    directory,
     labs,
     claims,
     jobs,
@@ -137,10 +154,22 @@ _PAGES = (
     rules,
     my_lab,
     lab_claims,
+    company,
+    need_drafts,
+    desk,
+    search,
+    lab_pages,
+    company_pages,
     kpi,
     kpi_entries,
     self_sufficiency,
     warning_steps,
+    # An address of its own comes before the ids that would take it for one of theirs.
+    exposure_page,
+    need_list,
+    need,
+    ranked,
+    verdicts,
 )
 _PAGE_POLICY = (
     b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "

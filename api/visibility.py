@@ -18,6 +18,7 @@ from sqlmodel import SQLModel, col
 from api.jobs import Job
 from api.policy import Action, Reach, Resource, reaches
 from indexer.records import Alliance, AlliancePartner, Company, Lab, Need, School
+from indexer.vocabulary import Confidentiality
 from matcher.cases import INTRODUCED_STAGES, Case
 from matcher.claims import LabClaim
 from matcher.clients import Client
@@ -61,6 +62,15 @@ def own_needs(who: Principal) -> Condition:
         _has(Need, NeedIntake.need_id == Need.id, col(NeedIntake.alliance_id).in_(alliances)),
         col(Need.company).in_(who.scopes(Role.COMPANY)),
     )
+
+
+@_remembered
+def readable(who: Principal) -> Condition:
+    """Return the condition on `Need`, one of those that the person sees, that its text is not withheld from them."""
+    if not who.holds(Role.OFFICE):
+        return true()
+    shared = _has(Need, NeedShare.need_id == Need.id, col(NeedShare.ended_at).is_(None))
+    return or_(own_needs(who), col(Need.confidentiality) == Confidentiality.PUBLIC.value, shared)
 
 
 @_remembered
