@@ -75,6 +75,7 @@ class EntryAnswer(Answer):
     state: State | None
     version: int
     counted: CountedAnswer | None
+    evidence_count: int = Field(description="Pieces of evidence, those of supplements too.")
     lacks: list[Lack] = Field(description="What is missing before it can be recognised.")
     href: str
 

@@ -8,6 +8,7 @@ shown only to those who may see it.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -40,7 +41,9 @@ def entry_rows(session: Session, entries: Sequence[Entry]) -> list[dict[str, Any
     ids = [entry.id for entry in entries]
     last: dict[str, dict[str, Any]] = {}
     counted: dict[str, dict[str, Any]] = {}
+    more_evidence: Counter[str] = Counter()
     for step in session.exec(select(Step).where(col(Step.entry_id).in_(ids)).order_by(col(Step.version))).all():
+        more_evidence[step.entry_id] += len(step.evidence)
         last[step.entry_id] = {"state": step.state, "version": step.version}
         if step.period is not None:
             counted[step.entry_id] = {"period": step.period, "kpi_year": step.kpi_year}
@@ -50,6 +53,7 @@ def entry_rows(session: Session, entries: Sequence[Entry]) -> list[dict[str, Any
             **entry.model_dump(mode="json"),
             **last.get(entry.id, {"state": None, "version": 0}),
             "counted": counted.get(entry.id),
+            "evidence_count": len(entry.evidence) + more_evidence[entry.id],
             "lacks": missing[entry.id],
             "href": f"/api/ledger/entries/{entry.id}",
         }

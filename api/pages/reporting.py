@@ -87,7 +87,8 @@ def _form(
     if case_id.isdigit():
         found = visit.attempt(lambda: visit.document(read_case, case_id=int(case_id)))
     case = None if isinstance(found, Refusal) else found
-    rows = max([FEWEST_PARTS, *(row for row in range(1, MOST_PARTS + 1) if given.get(f"due_on-{row}"))])
+    parts = [row for row in range(1, MOST_PARTS + 1) if given.get(f"due_on-{row}") or given.get(f"part_ntd-{row}")]
+    rows = max(FEWEST_PARTS, *parts, 0)
     rows = min(MOST_PARTS, rows + MORE_PARTS) if "more" in given else rows
     return visit.show(
         "results/new.html",
@@ -103,6 +104,7 @@ def _form(
         countries=_countries(lang_of(visit.request)),
         share_rows=range(1, SHARE_ROWS + 1),
         part_rows=range(1, rows + 1),
+        later=bool(parts or given.get("counts_on") or "more" in given),
         refused=None if refused is None else on_the_form(refused),
         taken=taken,
         **words(visit),
@@ -112,7 +114,8 @@ def _form(
 
 def _countries(lang: Lang) -> list[tuple[str, str]]:
     locale = Locale("zh", territory="TW", script="Hant") if lang is Lang.ZH else Locale("en")
-    named_so = [(code, f"{locale.territories.get(code, code)} ({code})") for code in sorted(COUNTRIES)]
+    names = {**locale.territories, **({"TW": "臺灣"} if lang is Lang.ZH else {})}
+    named_so = [(code, f"{names.get(code, code)} ({code})") for code in sorted(COUNTRIES)]
     return sorted(named_so, key=lambda row: (row[0] != "TW", row[1]))
 
 

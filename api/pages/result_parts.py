@@ -70,5 +70,8 @@ def stored(visit: Visit, kept: list[dict[str, str]]) -> Refusal | None:
 def on_the_form(refused: Refusal) -> Refusal:
     """Return a refusal that blames a field of the form: a value of the details, else the part as a whole."""
     field = refused.field or ""
+    if field == "natural_key":
+        # It is made of several fields; those beside the other claim say which.
+        return replace(refused, field=None)
     blamed = field.replace(".", "_") if field.startswith("details.") else field.partition(".")[0]
     return replace(refused, field=blamed or None)
