@@ -19,8 +19,8 @@ from matcher.ledger.chain import Chain
 from matcher.ledger.claims import Programme
 from matcher.ledger.entries import EntryKind
 from matcher.ledger.kpis import Kpi, Unit
-from matcher.ledger.lacks import Lack
 from matcher.ledger.motions import MotionKind
+from matcher.ledger.requirements import Requirement
 from matcher.ledger.steps import State
 
 
@@ -76,7 +76,7 @@ class EntryAnswer(Answer):
     version: int
     counted: CountedAnswer | None
     evidence_count: int = Field(description="Pieces of evidence, those of supplements too.")
-    lacks: list[Lack] = Field(description="What is missing before it can be recognised.")
+    lacks: list[Requirement] = Field(description="What is missing before it can be recognised.")
     href: str
 
 

@@ -12,12 +12,12 @@ from typing import Any
 
 from sqlmodel import Session, col, select
 
-from api.pages.scopes import Names
+from api.pages.record_names import Names, all_of, names, people
 from api.policy import Action
 from api.visibility import needs as visible_needs
 from api.visibility import readable
-from indexer.records import Alliance, Company, Lab, Need, School
-from matcher.people import Account, Principal
+from indexer.records import Alliance, Company, Lab, Need
+from matcher.people import Principal
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ class CaseNames:
 def names_in(session: Session, who: Principal, cases: Iterable[Mapping[str, Any]]) -> CaseNames:
     """Return the names of what cases name."""
     found = list(cases)
-    people = {one["owner_id"] for one in found}
-    people |= {row["by"] for one in found for row in (*one["steps"], *one["contacts"])}
+    owners = {one["owner_id"] for one in found}
+    owners |= {row["by"] for one in found for row in (*one["steps"], *one["contacts"])}
     labs = {one["lab_id"] for one in found}
     rows = session.exec(
         select(Need.id, Need.title).where(
@@ -45,23 +45,9 @@ def names_in(session: Session, who: Principal, cases: Iterable[Mapping[str, Any]
     ).all()
     return CaseNames(
         needs=dict(rows),
-        labs=named(session, Lab, labs),
+        labs=names(session, Lab, labs),
         schools=dict(session.exec(select(Lab.id, Lab.school).where(col(Lab.id).in_(labs))).all()),
-        companies=named(session, Company, {one["company_id"] for one in found if one["company_id"]}),
-        alliances=named(session, Alliance, {one["alliance_id"] for one in found}),
-        people=people_named(session, people),
+        companies=names(session, Company, all_of(found, "company_id")),
+        alliances=names(session, Alliance, all_of(found, "alliance_id")),
+        people=people(session, owners),
     )
-
-
-def named(session: Session, model: type[Alliance | Company | Lab | School], ids: Iterable[str] | None = None) -> Names:
-    """Return the Chinese and English names of records of one kind by id; without ids of all of them."""
-    query = select(model.id, model.name, model.name_en).order_by(col(model.name))
-    if ids is not None:
-        query = query.where(col(model.id).in_(list(ids)))
-    return {one: (name, name_en) for one, name, name_en in session.execute(query).all()}
-
-
-def people_named(session: Session, ids: Iterable[str]) -> dict[str, str]:
-    """Return what accounts are called."""
-    rows = session.exec(select(Account.id, Account.name).where(col(Account.id).in_(list(ids)))).all()
-    return {one: name for one, name in rows if name}

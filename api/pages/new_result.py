@@ -14,7 +14,7 @@ from typing import Any
 from sqlmodel import Session, col, select
 
 from api.ledger_bodies import EntryBody, PersonBody
-from api.pages.case_names import named
+from api.pages.record_names import every
 from api.pages.result_fields import FIELDS, Input
 from api.pages.visiting import Visit
 from api.policy import Action
@@ -138,6 +138,6 @@ def choices(session: Session, who: Principal) -> dict[str, Any]:
         .limit(2_000)
     ).all()
     return {
-        "schools": named(session, School),
+        "schools": every(session, School),
         "companies": {row[0]: (row[1], row[2]) for row in companies},
     }

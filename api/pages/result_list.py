@@ -22,7 +22,7 @@ from api.request_threads import ThreadedRoute
 from api.routes.entries import EntryId, list_entries, read_entry
 from api.routes.recognition import supplement_entry, withdraw_entry
 from matcher.ledger.kpis import Kpi
-from matcher.ledger.lacks import Lack
+from matcher.ledger.requirements import Requirement
 from matcher.ledger.steps import State
 from matcher.roles import Role
 
@@ -68,9 +68,10 @@ def _read(visit: Visit, entry_id: str) -> dict[str, Any] | None:
 
 
 _LACKS = {
-    Lack.VALUE_ADDED.value: N_("needs what GLORIA added"),
-    Lack.EVIDENCE.value: N_("needs evidence"),
-    Lack.SCHOOL_TOTAL.value: N_("needs the school's total"),
+    Requirement.VALUE_ADDED.value: N_("needs what GLORIA added"),
+    Requirement.EVIDENCE.value: N_("needs evidence"),
+    Requirement.SCHOOL_TOTAL.value: N_("needs the school's total"),
+    Requirement.UNCLAIMED.value: N_("claimed by another programme"),
 }
 
 

@@ -13,8 +13,8 @@ from typing import Any
 
 from starlette.datastructures import FormData
 
-from api.pages.case_names import named
 from api.pages.receiving import MAX_FILES, store_files
+from api.pages.record_names import every
 from api.pages.visiting import Visit
 from api.problems import Refusal
 from indexer.records import Alliance
@@ -35,7 +35,7 @@ def words(visit: Visit) -> dict[str, Any]:
         "kpis": {kpi.value: (facts.label_zh, facts.label_en) for kpi, facts in KPI_FACTS.items()},
         "states": STATE_LABELS,
         "programmes": {one.value: labels for one, labels in PROGRAMME_LABELS.items()},
-        "alliances": visit.look(lambda session, _: named(session, Alliance)),
+        "alliances": visit.look(lambda session, _: every(session, Alliance)),
         "title_of": title_of,
         "max_files": MAX_FILES,
         "max_mib": MAX_BYTES // 2**20,
