@@ -7,10 +7,12 @@ next. It exists so that a newcomer sees the main job before having any data.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from api.demo_people import DemoPerson, let_people_in
 from api.indexing import reindexed, say_report
 from api.opening import open_session, read_settings
 from api.refusals import RefusedError
@@ -38,13 +40,18 @@ def show_demo(
     screen = Screen.of(context)
     settings = read_settings()
     _import_world(screen, settings)
+    _tell_story(screen, settings)
+    with open_session(settings, writes=True) as session:
+        _assign(session)
+        people, password = let_people_in(session, datetime.now(UTC))
+        session.commit()
     say_report(screen, reindexed(screen, settings))
     matcher = Matcher.open(settings)
     for need_id in SHOWN_NEEDS:
         screen.out.print()
         screen.out.rule(style="bold cyan")
         print_match(screen, matcher, matcher.match(matcher.need(need_id), top=SHOWN_LABS))
-    _say_next(screen, settings)
+    _say_next(screen, settings, people, password)
 
 
 def _import_world(screen: Screen, settings: Settings) -> None:
@@ -60,16 +67,34 @@ def _import_world(screen: Screen, settings: Settings) -> None:
             raise RefusedError(
                 f"{settings.home} holds other records; choose an empty folder: GLORIA_HOME=demo-data gloria demo"
             )
-        _assign(session)
         session.commit()
     counts = ", ".join(f"{report.kind} {report.created + report.updated + report.unchanged}" for report in reports)
     screen.say(f"示範資料（全為虛構）：{counts}", f"demo world (all invented): {counts}")
 
 
+def _tell_story(screen: Screen, settings: Settings) -> None:
+    """Replay the programme's invented years, so that cases, ledger and figures have something to show."""
+    from sqlmodel import select
+
+    from indexer.database import open_engine, reading
+    from matcher.ledger.entries import Entry
+    from matcher.ledger.story import FIRST_DAY, LAST_DAY, load_story
+
+    engine = open_engine(settings)
+    try:
+        with reading(engine) as session:
+            told = session.exec(select(Entry.seq).limit(1)).first() is not None
+        if not told:
+            load_story(engine, home=settings.home)
+    finally:
+        engine.dispose()
+    screen.say(
+        f"帳冊故事（虛構）：{FIRST_DAY} 至 {LAST_DAY}", f"the ledger's story (invented): {FIRST_DAY} to {LAST_DAY}"
+    )
+
+
 def _assign(session: Session) -> None:
     """Give every company and need of the demo world to the first alliance of its field, so that experts see them."""
-    from datetime import UTC, datetime
-
     from sqlmodel import col, select
 
     from indexer.records import Alliance, Company, Need
@@ -94,7 +119,22 @@ def _lab_ids(session: Session) -> set[str]:
     return {lab.id for lab in load_labs(session)}
 
 
-def _say_next(screen: Screen, settings: Settings) -> None:
+def _say_next(screen: Screen, settings: Settings, people: list[DemoPerson], password: str | None) -> None:
+    screen.out.print()
+    screen.say(
+        "到瀏覽器看看：gloria serve，然後開啟 http://127.0.0.1:8000",
+        "In a browser: gloria serve, then open http://127.0.0.1:8000",
+        "bold",
+    )
+    for person in people:
+        screen.out.print(f"  {person.email:<32} {person.role}", soft_wrap=True)
+    if password is None:
+        screen.say(
+            "  密碼為第一次執行時顯示的密碼；重設：gloria user password",
+            "  the password is the one shown at first; set anew: gloria user password",
+        )
+    else:
+        screen.say(f"  密碼（只顯示這一次）：{password}", f"  password (shown this once): {password}")
     screen.out.print()
     screen.say("接著可以試：", "What to try next:", "bold")
     hints = (
@@ -103,9 +143,8 @@ def _say_next(screen: Screen, settings: Settings) -> None:
         ("gloria match need-3-02 --json", "供程式讀取", "the same for a program"),
         ("gloria --lang en match need-1-10", "英文介面", "in English"),
         ("gloria import --template labs.xlsx", "取得填寫範本，再匯入自己的資料", "a template for your own labs"),
-        ("gloria user add me@example.org --role expert --scope al-02", "建立專家帳號", "an account for an expert"),
-        ("gloria user key me@example.org --name laptop", "取得金鑰", "a key for it"),
-        ("gloria serve", "啟動服務", "starts the server"),
+        ("gloria user key lead@gloria.example --name laptop", "取得程式用金鑰", "a key for programs"),
+        ("gloria report b003 --as-of 2020-12-31 --out b003.pdf", "計畫的 B003 表", "the programme's table B003"),
         ("gloria doctor", "檢查環境、資料與索引", "checks machine, records and index"),
     )
     for command, zh, en in hints:

@@ -190,6 +190,21 @@ class LabAnswer(Answer):
     evidence: list[EvidenceAnswer]
 
 
+class CountedNeedsAnswer(Answer):
+    """Open needs that name a field or a kind of cooperation; null where there are a few, too few to tell."""
+
+    name: str
+    needs: int | None
+
+
+class DemandAnswer(Answer):
+    """How many open needs ask for what a lab does."""
+
+    fewest_told: int = Field(description="Where `needs` is null, there is at least one but fewer than this.")
+    fields: list[CountedNeedsAnswer]
+    offers: list[CountedNeedsAnswer]
+
+
 class FoundLabAnswer(Answer):
     """A lab of a search with the passage that speaks best."""
 

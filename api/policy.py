@@ -54,6 +54,7 @@ class Resource(StrEnum):
     PROFILE = "profile"
     KEY = "key"
     CLAIM = "claim"
+    DEMAND = "demand"
     LAB_NAME = "lab_name"
     ENTRY = "entry"
     EVIDENCE = "evidence"
@@ -152,6 +153,7 @@ POLICY: dict[tuple[Resource, Action], dict[Holder, Reach]] = {
     (Resource.LAB, Action.READ): _staff(Reach.ALL) | _OFFICE | {Role.RESEARCHER: Reach.OWN},
     (Resource.LAB, Action.LIST): _staff(Reach.ALL) | _OFFICE | {Role.RESEARCHER: Reach.OWN},
     (Resource.LAB, Action.EDIT): {Role.RESEARCHER: Reach.OWN},
+    (Resource.DEMAND, Action.READ): {Role.RESEARCHER: Reach.OWN},
     (Resource.COMPANY, Action.LIST): _staff(Reach.ALLIANCE) | _OFFICE | {Role.COMPANY: Reach.OWN},
     (Resource.COMPANY, Action.READ): _staff(Reach.ALLIANCE) | _OFFICE | {Role.COMPANY: Reach.OWN},
     (Resource.COMPANY, Action.CONTACT): _staff(Reach.ALLIANCE),

@@ -6,6 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+from sqlmodel import func, select
+
+from api.credentials import password_hash
+from api.passwords import fits
+from indexer.database import open_engine, reading
+from indexer.settings import Settings
+from matcher.ledger.entries import Entry
+
 NEEDS = ("need-2-01", "need-1-10", "need-4-06")
 
 
@@ -17,11 +25,23 @@ def test_an_empty_folder_becomes_explained_matches(gloria: Any, tmp_path: Path) 
     assert [need for need in NEEDS if any(line.startswith(f"{need}  ") for line in lines)] == list(NEEDS)
     assert sum(line.startswith(" 1. ") for line in lines) == 3
     assert gloria("doctor", home=home).code == 0
+    password = next(line.partition("：")[2] for line in lines if "只顯示這一次" in line)
+    emails = [line.split()[0] for line in lines if "@gloria.example" in line and "gloria " not in line]
+    assert len(emails) == 7
+    engine = open_engine(Settings(home=home))
+    with reading(engine) as session:
+        stored = [password_hash(session, email) for email in emails]
+        assert [one is not None and fits(password, one[1]) for one in stored] == [True] * 7
+        assert session.exec(select(func.count()).select_from(Entry)).one() > 100
+    engine.dispose()
     second = gloria("demo", home=home)
     assert second.code == 0
+    assert password not in second.out
     start = next(n for n, line in enumerate(lines) if line.startswith(NEEDS[0]))
     again = second.out.splitlines()
-    assert again[again.index(lines[start]) :] == lines[start:]
+    end = lines.index(next(line for line in lines if "只顯示這一次" in line))
+    begin = again.index(lines[start])
+    assert again[begin : begin + end - start] == lines[start:end]
 
 
 def test_real_records_are_never_mixed_with_invented_ones(gloria: Any, tmp_path: Path) -> None:

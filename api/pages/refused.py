@@ -70,7 +70,8 @@ def tell(request: Request, refusal: Refusal) -> Response:
         "refusal": refusal,
         "what_to_do": what_to_do(refusal.name),
         "csrf_token": getattr(request.state, "csrf_token", None) or "",
-        "here": path,
+        # Not where it was: a refusal quotes nothing of what was sent.
+        "here": "/",
     }
     template = "refusal_notice.html" if by_htmx else "refusal.html"
     content = rendered(template, lang_of(request), context)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from api.jobs import JobKind, JobState
+from api.people_answers import ClaimState
 from indexer.vocabulary import (
     AskKind,
     Confidentiality,
@@ -22,6 +23,7 @@ from indexer.vocabulary import (
     Tier,
 )
 from matcher.cases import ContactKind, LostReason, Stage
+from matcher.claims import ClaimVerdict
 from matcher.decisions import Reason, Verdict
 from matcher.intake import NeedState
 from matcher.ledger.configurable import DOCUMENTS
@@ -49,6 +51,8 @@ SAID_AS_THEY_ARE = (
     JobKind,
     JobState,
     Kind,
+    ClaimVerdict,
+    ClaimState,
 )
 """Lists whose codes are their English words, with `_` for a blank."""
 _SAID_OTHERWISE: dict[StrEnum, str] = {

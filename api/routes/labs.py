@@ -16,7 +16,7 @@ from api.bodies import LabBody
 from api.documents import lab_document
 from api.filtering import Chosen
 from api.idempotency import Reply
-from api.match_answers import LabAnswer, LabMatchAnswer, LabSearchAnswer
+from api.match_answers import DemandAnswer, LabAnswer, LabMatchAnswer, LabSearchAnswer
 from api.policy import Action, Resource
 from api.problems import not_found
 from api.request_threads import MATCHING, ThreadedRoute, takes
@@ -25,6 +25,7 @@ from api.visibility import needs as visible_needs
 from indexer.database import reading
 from indexer.loading import load_needs
 from indexer.records import Lab, Need
+from matcher.demand import FEWEST_TOLD, demand_by_field, demand_by_kind
 from matcher.lab_search import FoundLab
 from matcher.people import Principal
 from matcher.profile_edits import edit_profile, profile_document
@@ -93,6 +94,22 @@ def edit_lab(
         return Reply(200, after, {"ETag": etag_of(after)})
 
     return ask.write(work, body)
+
+
+@router.get("/labs/{lab_id}/demand", response_model=DemandAnswer)
+def read_demand(lab_id: str, ask: Annotated[Asking, Depends(asking(Resource.DEMAND, Action.READ))]) -> Response:
+    """Read how many open needs ask for your lab's fields and offers: counts only, none of the needs."""
+
+    def work(session: Session, who: Principal) -> Reply:
+        profile = _find(session, who, lab_id, Action.EDIT)
+        document = {
+            "fewest_told": FEWEST_TOLD,
+            "fields": [asdict(one) for one in demand_by_field(session, profile["fields"])],
+            "offers": [asdict(one) for one in demand_by_kind(session, profile["offers"])],
+        }
+        return Reply(200, document, {})
+
+    return ask.read(work)
 
 
 @router.get("/labs/{lab_id}/matches", response_model=LabMatchAnswer)
