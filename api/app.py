@@ -28,7 +28,11 @@ from api.pages import (
     administration,
     assets,
     company,
+    desk,
+    drawing,
     front,
+    kpi,
+    kpi_entries,
     lab_claims,
     my_lab,
     need,
@@ -36,10 +40,19 @@ from api.pages import (
     need_list,
     people_admin,
     ranked,
+    results,
+    review_motions,
+    review_quarters,
     rules,
+    search,
+    self_sufficiency,
     verdicts,
+    warning_steps,
 )
+from api.pages import companies as company_pages
 from api.pages import exposure as exposure_page
+from api.pages import labs as lab_pages
+from api.pages import review as review_pages
 from api.pages.refused import tell
 from api.policy import POLICY
 from api.problems import Refusal, register
@@ -50,6 +63,7 @@ from api.routes import (
     claims,
     companies,
     configuration,
+    directory,
     entries,
     evidence,
     exports,
@@ -67,11 +81,14 @@ from api.routes import (
     pairings,
     people,
     points,
+    queue,
     recognition,
     reports,
+    review,
     sign_on,
     standing,
     sufficiency,
+    targets,
 )
 from api.sign_on import Provider
 from api.stopping import heed_signals
@@ -106,7 +123,9 @@ _PARTS = (
     pairings,
     exposure,
     cases,
+    queue,
     companies,
+    directory,
     labs,
     claims,
     jobs,
@@ -119,8 +138,10 @@ _PARTS = (
     evidence,
     entries,
     recognition,
+    review,
     ledger,
     figures,
+    targets,
     reports,
     standing,
     sufficiency,
@@ -141,12 +162,24 @@ _PAGES = (
     lab_claims,
     company,
     need_drafts,
+    desk,
+    search,
+    lab_pages,
+    company_pages,
+    kpi,
+    kpi_entries,
+    self_sufficiency,
+    warning_steps,
     # An address of its own comes before the ids that would take it for one of theirs.
     exposure_page,
     need_list,
     need,
     ranked,
     verdicts,
+    results,
+    review_motions,
+    review_quarters,
+    review_pages,
 )
 _PAGE_POLICY = (
     b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
@@ -242,6 +275,7 @@ def permissions(app: FastAPI) -> Iterator[tuple[str, str, Any]]:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     # Models take seconds to load: the server answers everything else meanwhile.
     threading.Thread(target=app.state.live.warm, name="warm", daemon=True).start()
+    threading.Thread(target=drawing.warm, name="warm-drawing", daemon=True).start()
     heed_signals(app.state.stopping)
     app.state.looking = CapacityLimiter(job_events.LOOKING_THREADS)
     app.state.jobs.start()

@@ -214,6 +214,8 @@ class FoundLabAnswer(Answer):
     school: str | None
     rank: int
     score: float | None
+    band: Band | None
+    by_name: bool
     speaking: Speaking | None
     changed_since_index: bool
 

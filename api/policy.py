@@ -43,6 +43,9 @@ class Resource(StrEnum):
     CASE = "case"
     LAB = "lab"
     COMPANY = "company"
+    COMPANY_NAME = "company_name"
+    CONTACT = "contact"
+    EXPERT = "expert"
     QUEUE = "queue"
     RELEASED_LAB = "released_lab"
     STAKE = "stake"
@@ -159,6 +162,10 @@ POLICY: dict[tuple[Resource, Action], dict[Holder, Reach]] = {
     (Resource.COMPANY, Action.CONTACT): _staff(Reach.ALLIANCE),
     (Resource.COMPANY, Action.TAKE_UP): _staff(Reach.ALL),
     (Resource.COMPANY, Action.END): _staff(Reach.ALLIANCE),
+    # Whoever may take a company on must be able to find it, by its name and nothing else.
+    (Resource.COMPANY_NAME, Action.LIST): _staff(Reach.ALL),
+    (Resource.CONTACT, Action.LIST): _staff(Reach.ALLIANCE) | _OFFICE,
+    (Resource.EXPERT, Action.LIST): _staff(Reach.ALLIANCE),
     (Resource.QUEUE, Action.READ): _staff(Reach.ALLIANCE),
     # An alliance brings in needs and companies. To register labs, their evidence, schools and alliances is the
     # office's: a lab's profile is its researcher's to change, the rest is the programme's.

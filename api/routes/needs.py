@@ -117,15 +117,15 @@ def list_needs(
         if state is not None:
             query = query.where(NeedIntake.state == state.value)
         if q.strip():
-            query = query.where(_says(who, q.strip()))
+            query = query.where(says(who, q.strip()))
         items = [need_document(session, who, need_id) for need_id in session.exec(query).all()]
         return Reply(200, page(items, limit, "id"), {})
 
     return ask.read(work)
 
 
-def _says(who: Principal, words: str) -> ColumnElement[bool]:
-    """Return the condition on `Need` that it has these words; a text that is withheld is not searched."""
+def says(who: Principal, words: str) -> ColumnElement[bool]:
+    """Return the condition on `Need` that it has these words where the person may read: not in withheld text."""
     columns = (col(Need.title), col(Need.description))
     asked = exists(
         select(1).where(Ask.need_id == Need.id, col(Ask.text).icontains(words, autoescape=True)).correlate(Need)
