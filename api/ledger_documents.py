@@ -21,9 +21,10 @@ from api.visibility import unconflicted
 from indexer.records import Need
 from matcher.cases import Case
 from matcher.decisions import Decision
-from matcher.ledger.claims import ExternalClaim
+from matcher.ledger.claims import ExternalClaim, LiveFact
 from matcher.ledger.entries import Entry
 from matcher.ledger.kpis import KPI_FACTS, Kpi
+from matcher.ledger.lacks import lacks
 from matcher.ledger.motions import Motion, MotionEnd
 from matcher.ledger.similar import Similarity
 from matcher.ledger.steps import Step, steps_of
@@ -43,11 +44,13 @@ def entry_rows(session: Session, entries: Sequence[Entry]) -> list[dict[str, Any
         last[step.entry_id] = {"state": step.state, "version": step.version}
         if step.period is not None:
             counted[step.entry_id] = {"period": step.period, "kpi_year": step.kpi_year}
+    missing = lacks(session, entries)
     return [
         {
             **entry.model_dump(mode="json"),
             **last.get(entry.id, {"state": None, "version": 0}),
             "counted": counted.get(entry.id),
+            "lacks": missing[entry.id],
             "href": f"/api/ledger/entries/{entry.id}",
         }
         for entry in entries
@@ -94,6 +97,22 @@ def _similar(session: Session, who: Principal, entry: Entry) -> list[dict[str, A
             document["entry"] = _other(session, who, str(other))
         found.append(document)
     return found
+
+
+def claims_on(session: Session, who: Principal, kpi: Kpi, natural_key: str) -> dict[str, Any]:
+    """Return who has a key already, as far as a person may see them: an `entry` here, a `claim` of another programme.
+
+    Nobody is told more than the refusal of the same result tells them.
+    """
+    holder = session.exec(
+        select(LiveFact.entry_id).where(LiveFact.kpi == kpi.value, LiveFact.natural_key == natural_key)
+    ).first()
+    theirs = (col(ExternalClaim.ended_at).is_(None), ExternalClaim.natural_key == natural_key)
+    claim = session.exec(select(ExternalClaim.id).where(ExternalClaim.kpi == kpi.value, *theirs)).first()
+    return {
+        "entry": None if holder is None else _other(session, who, holder),
+        "claim": None if claim is None else _claim(session, who, claim),
+    }
 
 
 def _claim(session: Session, who: Principal, claim_id: int) -> dict[str, Any]:
