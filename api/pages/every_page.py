@@ -60,6 +60,7 @@ PAGES = (
     kpi_entries,
     self_sufficiency,
     warning_steps,
+    # An address of its own comes before the ids that would take it for one of theirs.
     exposure,
     need_list,
     need,

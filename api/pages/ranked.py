@@ -111,12 +111,12 @@ def compare(
     lab: Annotated[list[str] | None, Query(max_length=10)] = None,
 ) -> Response:
     """Show two labs beside each other, each as it was shown last for this need."""
-    chosen = [one for one in (a, b, *(lab or ())) if one]
-    if len(chosen) != 2 or chosen[0] == chosen[1]:
-        raise ProblemError(422, "invalid", "choose two labs to compare", "lab")
     context = need_context(visit, need_id)
     if not context["can_match"]:
         raise not_found("need")
+    chosen = [one for one in (a, b, *(lab or ())) if one]
+    if len(chosen) != 2 or chosen[0] == chosen[1]:
+        raise ProblemError(422, "invalid", "choose two labs to compare", "lab")
     numbers = visit.look(lambda session, who: _pairings(session, who, need_id, chosen))
     cards = [card_of(visit, context["need"], number) for number in numbers]
     first, second = cards if len(cards) == 2 else (None, None)
