@@ -81,7 +81,9 @@ def test_an_expert_begins_the_day(browser: Browser, server: Served, lang: str) -
         form.get_by_label(said("On which day")).fill("2026-11-19")
         form.get_by_role("button", name=said("Note the contact")).click()
         expect(form.get_by_role("alert")).to_contain_text(said("This was not stored."))
+        expect(form.get_by_label(said("On which day"))).to_be_focused()
         assert accessibility_faults(page) == []
+        keep_screenshot(page, f"desk-contact-{lang}")
         form.get_by_label(said("Next step")).fill("寄送報價")
         form.get_by_label(said("On which day")).fill("2126-11-19")
         form.get_by_role("button", name=said("Note the contact")).click()
