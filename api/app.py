@@ -23,26 +23,9 @@ from api.asking import Limiter
 from api.description import complete
 from api.event_log import RequestLog, configure_log
 from api.job_runner import JobRunner
-from api.pages import (
-    account,
-    administration,
-    assets,
-    company,
-    desk,
-    front,
-    lab_claims,
-    my_lab,
-    need_drafts,
-    people_admin,
-    results,
-    review_motions,
-    review_quarters,
-    rules,
-    search,
-)
-from api.pages import companies as company_pages
-from api.pages import labs as lab_pages
-from api.pages import review as review_pages
+from api.pages import drawing
+from api.pages.every_page import BODY_LIMITS as PAGE_BODY_LIMITS
+from api.pages.every_page import PAGES
 from api.pages.refused import tell
 from api.policy import POLICY
 from api.problems import Refusal, register
@@ -57,6 +40,7 @@ from api.routes import (
     entries,
     evidence,
     exports,
+    exposure,
     figures,
     gender,
     generations,
@@ -77,6 +61,7 @@ from api.routes import (
     sign_on,
     standing,
     sufficiency,
+    targets,
 )
 from api.sign_on import Provider
 from api.stopping import heed_signals
@@ -87,7 +72,11 @@ from matcher.ledger.evidence import MAX_BYTES as MAX_EVIDENCE_BYTES
 from matcher.live import LiveMatcher
 
 MAX_BODY_BYTES = 4 * 2**20
-BODY_LIMITS = {("POST", "/api/imports"): MAX_FILE_BYTES, ("POST", "/api/evidence"): MAX_EVIDENCE_BYTES}
+BODY_LIMITS = {
+    ("POST", "/api/imports"): MAX_FILE_BYTES,
+    ("POST", "/api/evidence"): MAX_EVIDENCE_BYTES,
+    **PAGE_BODY_LIMITS,
+}
 """The routes that take more: each receives its body only after it knows who sends it, and few at a time."""
 OPEN_ROUTES = frozenset(
     {
@@ -109,6 +98,7 @@ OPEN_ROUTES = frozenset(
 _PARTS = (
     needs,
     pairings,
+    exposure,
     cases,
     queue,
     companies,
@@ -128,6 +118,7 @@ _PARTS = (
     review,
     ledger,
     figures,
+    targets,
     reports,
     standing,
     sufficiency,
@@ -136,26 +127,6 @@ _PARTS = (
     configuration,
     generations,
     health,
-)
-_PAGES = (
-    assets,
-    front,
-    account,
-    administration,
-    people_admin,
-    rules,
-    my_lab,
-    lab_claims,
-    company,
-    need_drafts,
-    desk,
-    search,
-    lab_pages,
-    company_pages,
-    results,
-    review_motions,
-    review_quarters,
-    review_pages,
 )
 _PAGE_POLICY = (
     b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
@@ -216,7 +187,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.uploads = Uploads()
     app.state.provider = Provider(settings) if settings.oidc_issuer else None
     app.state.oidc_domains = settings.oidc_domains()
-    for part in (*_PARTS, *_PAGES):
+    for part in (*_PARTS, *PAGES):
         app.include_router(part.router)
     register(app, tell)
     try:
@@ -251,6 +222,7 @@ def permissions(app: FastAPI) -> Iterator[tuple[str, str, Any]]:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     # Models take seconds to load: the server answers everything else meanwhile.
     threading.Thread(target=app.state.live.warm, name="warm", daemon=True).start()
+    threading.Thread(target=drawing.warm, name="warm-drawing", daemon=True).start()
     heed_signals(app.state.stopping)
     app.state.looking = CapacityLimiter(job_events.LOOKING_THREADS)
     app.state.jobs.start()

@@ -39,6 +39,7 @@ class Resource(StrEnum):
     NEED = "need"
     MATCH = "match"
     PAIRING = "pairing"
+    EXPOSURE = "exposure"
     CASE = "case"
     LAB = "lab"
     COMPANY = "company"
@@ -146,6 +147,7 @@ POLICY: dict[tuple[Resource, Action], dict[Holder, Reach]] = {
     (Resource.PAIRING, Action.READ): _staff(Reach.ALLIANCE) | _OFFICE,
     (Resource.PAIRING, Action.DECIDE): _staff(Reach.ALLIANCE),
     (Resource.PAIRING, Action.RELEASE): _staff(Reach.ALLIANCE),
+    (Resource.EXPOSURE, Action.READ): _staff(Reach.ALLIANCE) | _OFFICE,
     (Resource.RELEASED_LAB, Action.LIST): _staff(Reach.ALLIANCE) | _OFFICE | {Role.COMPANY: Reach.OWN},
     (Resource.CASE, Action.READ): _staff(Reach.ALLIANCE) | _OFFICE,
     (Resource.CASE, Action.LIST): _staff(Reach.ALLIANCE) | _OFFICE,

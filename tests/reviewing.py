@@ -1,94 +1,78 @@
-"""What tests of the review share: committee members and a second office, and results as an alliance reports them."""
+"""What tests of the review share: a browser that counts, and what the database and the server's log hold afterwards."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from hashlib import sha256
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 
-import httpx
+import orjson
+from playwright.sync_api import Page, expect
+from sqlmodel import col, select
 
-from api.credentials import make_key
-from indexer.database import open_engine, writing
-from matcher.people import add_account, declare_stake, grant
-from matcher.roles import Role
+from indexer.database import open_engine, reading
+from matcher.decisions import Decision
+from matcher.proposals import StoredPairing
 from tests.serving import Served
 
-ENTRIES = "/api/ledger/entries"
-CONTRACT = "合約全文\n第一條 甲方委託乙方研究。".encode()
-_PEOPLE: dict[str, tuple[Role, ...]] = {
-    "second_office": (Role.OFFICE,),
-    "second_committee": (Role.COMMITTEE,),
-    "stakeholder": (Role.COMMITTEE,),
-    "both": (Role.EXPERT, Role.COMMITTEE),
-}
+
+@dataclass
+class Counted:
+    """The documents that a page loaded, that is, full page loads."""
+
+    documents: list[str] = field(default_factory=list)
 
 
-def add_reviewers(server: Served) -> None:
-    """Let a second office, a second member of the committee, one with a stake and one who reports as well in."""
-    engine, now = open_engine(server.settings), datetime.now(UTC)
-    with writing(engine) as session:
-        for name, roles in _PEOPLE.items():
-            account = add_account(session, email=f"{name}@example.org", name=name, now=now)
-            for role in roles:
-                scope = "" if role is Role.OFFICE else "al-a"
-                grant(session, account_id=account.id, role=role, scope_id=scope, by=None, now=now)
-            _, server.keys[name] = make_key(
-                session, account_id=account.id, name="test", may_write=True, valid=timedelta(days=1), now=now
-            )
-            server.accounts[name] = account.id
-        declare_stake(session, account_id=server.accounts["stakeholder"], party="company", party_id="co-1-1", now=now)
-    engine.dispose()
-    total = {"school_id": "ysu", "year": 108, "amount_ntd": 900_000_000, "source": "校務公開資訊"}
-    ok(server.ask("office", "POST", "/api/ledger/school-totals", json=total), 201)
+@contextmanager
+def counting(page: Page) -> Iterator[Counted]:
+    """Count full page loads from here on."""
+    counted = Counted()
+    page.on("request", lambda sent: counted.documents.append(sent.url) if sent.is_navigation_request() else None)
+    yield counted
 
 
-def ok(answer: httpx.Response, status: int = 200) -> Any:
-    """Return what was answered."""
-    assert answer.status_code == status, answer.text
-    return answer.json()
+def ranked(page: Page) -> None:
+    """Wait until the labs have come."""
+    expect(page.locator(".candidate").first).to_be_visible(timeout=30_000)
 
 
-def send(server: Served, content: bytes = CONTRACT, who: str = "expert") -> str:
-    """Send a file of evidence and return its hash."""
-    ok(server.ask(who, "POST", "/api/evidence", content=content), 201)
-    return sha256(content).hexdigest()
+def keep_cards(page: Page, count: int) -> None:
+    """Take all but the first cards off the page: what looks for faults would look twenty times for the same ones."""
+    page.evaluate(
+        "count => [...document.querySelectorAll('.candidate')].slice(count).forEach(card => card.remove())", count
+    )
 
 
-def report(server: Served, entry_id: str, payer: str, *, who: str = "expert", **more: Any) -> dict[str, Any]:
-    """Report money from a payer, by default NT$ 1,000,000 with a text as evidence; return the first entry."""
-    details = {
-        "contract": f"C-{entry_id}",
-        "instalment": 1,
-        "payer": payer,
-        "payer_country": "TW",
-        "payer_type": "company",
-        "purpose": "research",
-    }
-    body = {
-        "id": entry_id,
-        "kpi": "L",
-        "amount": 1_000_000,
-        "shares": {"al-a": 10_000},
-        "details": {**details, **more.pop("details", {})},
-        "occurred_on": "2019-05-02",
-        "school_id": "ysu",
-        "value_added": "聯盟專家促成合約",
-        **more,
-    }
-    if "evidence" not in body:
-        body["evidence"] = [{"sha256": send(server, who=who), "name": "合約.txt"}]
-    if body["kpi"] != "L":
-        body["details"] = more["details_of"]
-        body.pop("details_of")
-    if "instalments" in body:
-        del body["details"]["instalment"]
-    found: dict[str, Any] = ok(server.ask(who, "POST", ENTRIES, json=body), 201)["items"][0]
+def focused_lab(page: Page) -> str | None:
+    """Return the number of the pairing whose card has the focus."""
+    found: str | None = page.evaluate("document.activeElement.closest('.candidate')?.id ?? null")
     return found
 
 
-def counted(server: Served, kpi: str = "L") -> int:
-    """Return what a figure comes to now, of all years."""
-    figures = ok(server.ask("office", "GET", "/api/kpi"))["figures"]
-    (figure,) = [one for one in figures if one["kpi"] == kpi]
-    return int(figure["total"]["actual"]["amount"])
+def verdicts(server: Served, need_id: str) -> list[tuple[int, str, str | None, str]]:
+    """Return every stored verdict on a need's pairings in order: pairing, verdict, reason, note."""
+    engine = open_engine(server.settings)
+    with reading(engine) as session:
+        rows = session.exec(
+            select(Decision)
+            .join(StoredPairing, col(StoredPairing.id) == Decision.pairing_id)
+            .where(StoredPairing.need_id == need_id)
+            .order_by(col(Decision.id))
+        ).all()
+    engine.dispose()
+    return [(row.pairing_id, row.verdict, row.reason, row.note) for row in rows]
+
+
+def states(server: Served, need_id: str) -> dict[int, str]:
+    """Return the state of every pairing of a need."""
+    engine = open_engine(server.settings)
+    with reading(engine) as session:
+        rows = session.exec(select(StoredPairing).where(StoredPairing.need_id == need_id)).all()
+    engine.dispose()
+    return {row.id or 0: row.state for row in rows}
+
+
+def served_ms(server: Served, method: str, route: str) -> list[float]:
+    """Return how long the server took for each request of a route, by its own log."""
+    lines = [orjson.loads(line) for line in server.log.read_text().splitlines() if line.startswith("{")]
+    return [line["duration_ms"] for line in lines if (line.get("method"), line.get("route")) == (method, route)]

@@ -14,8 +14,8 @@ from api.pages.wording import Lang, Wording
 from indexer.settings import Settings
 from matcher.ledger.details import AnyDetails, Aspect
 from tests.browsing import LANGS, accessibility_faults, browsing, keep_screenshot, scrolls_sideways
+from tests.committee_reviewing import ENTRIES, add_reviewers, ok, report
 from tests.conftest import Databases
-from tests.reviewing import ENTRIES, add_reviewers, ok, report
 from tests.serving import Served, served
 
 

@@ -11,8 +11,8 @@ from playwright.sync_api import Browser, Page, expect
 
 from indexer.settings import Settings
 from tests.browsing import LANGS, accessibility_faults, browsing, keep_screenshot, scrolls_sideways
+from tests.committee_reviewing import ENTRIES, add_reviewers, counted, ok, report, send
 from tests.conftest import Databases
-from tests.reviewing import ENTRIES, add_reviewers, counted, ok, report, send
 from tests.serving import Served, served
 
 ATTACK = "<img src=x onerror=document.title='xss'>\"'><script>document.title='xss'</script>"

