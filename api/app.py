@@ -23,22 +23,10 @@ from api.asking import Limiter
 from api.description import complete
 from api.event_log import RequestLog, configure_log
 from api.job_runner import JobRunner
-from api.pages import (
-    account,
-    administration,
-    assets,
-    front,
-    lab_claims,
-    my_lab,
-    people_admin,
-    reporting,
-    results,
-    rules,
-)
-from api.pages import cases as case_pages
-from api.pages.receiving import MAX_FORM_BYTES
+from api.pages import drawing
+from api.pages.every_page import BODY_LIMITS as PAGE_BODY_LIMITS
+from api.pages.every_page import PAGES
 from api.pages.refused import tell
-from api.pages.result_words import PATHS_WITH_FILES
 from api.policy import POLICY
 from api.problems import Refusal, register
 from api.request_threads import RequestThreads
@@ -48,9 +36,11 @@ from api.routes import (
     claims,
     companies,
     configuration,
+    directory,
     entries,
     evidence,
     exports,
+    exposure,
     figures,
     gender,
     generations,
@@ -64,11 +54,14 @@ from api.routes import (
     pairings,
     people,
     points,
+    queue,
     recognition,
     reports,
+    review,
     sign_on,
     standing,
     sufficiency,
+    targets,
 )
 from api.sign_on import Provider
 from api.stopping import heed_signals
@@ -82,7 +75,7 @@ MAX_BODY_BYTES = 4 * 2**20
 BODY_LIMITS = {
     ("POST", "/api/imports"): MAX_FILE_BYTES,
     ("POST", "/api/evidence"): MAX_EVIDENCE_BYTES,
-    **dict.fromkeys((("POST", path) for path in PATHS_WITH_FILES), MAX_FORM_BYTES),
+    **PAGE_BODY_LIMITS,
 }
 """The routes that take more: each receives its body only after it knows who sends it, and few at a time."""
 OPEN_ROUTES = frozenset(
@@ -105,8 +98,11 @@ OPEN_ROUTES = frozenset(
 _PARTS = (
     needs,
     pairings,
+    exposure,
     cases,
+    queue,
     companies,
+    directory,
     labs,
     claims,
     jobs,
@@ -119,8 +115,10 @@ _PARTS = (
     evidence,
     entries,
     recognition,
+    review,
     ledger,
     figures,
+    targets,
     reports,
     standing,
     sufficiency,
@@ -129,19 +127,6 @@ _PARTS = (
     configuration,
     generations,
     health,
-)
-_PAGES = (
-    assets,
-    front,
-    account,
-    administration,
-    people_admin,
-    rules,
-    my_lab,
-    lab_claims,
-    case_pages,
-    reporting,
-    results,
 )
 _PAGE_POLICY = (
     b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
@@ -202,7 +187,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.uploads = Uploads()
     app.state.provider = Provider(settings) if settings.oidc_issuer else None
     app.state.oidc_domains = settings.oidc_domains()
-    for part in (*_PARTS, *_PAGES):
+    for part in (*_PARTS, *PAGES):
         app.include_router(part.router)
     register(app, tell)
     try:
@@ -237,6 +222,7 @@ def permissions(app: FastAPI) -> Iterator[tuple[str, str, Any]]:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     # Models take seconds to load: the server answers everything else meanwhile.
     threading.Thread(target=app.state.live.warm, name="warm", daemon=True).start()
+    threading.Thread(target=drawing.warm, name="warm-drawing", daemon=True).start()
     heed_signals(app.state.stopping)
     app.state.looking = CapacityLimiter(job_events.LOOKING_THREADS)
     app.state.jobs.start()

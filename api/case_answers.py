@@ -1,4 +1,4 @@
-"""What the server answers about cases, contacts and the queue.
+"""What the server answers about cases and contacts.
 
 In: nothing. Out: models for the description of the API. It exists apart from
 `answers` because cases have a vocabulary of their own.
@@ -63,48 +63,3 @@ class CaseAnswer(CaseFileAnswer):
 
     steps: list[CaseStepAnswer]
     contacts: list[ContactAnswer]
-
-
-class WaitingNeedAnswer(Answer):
-    """A need that nobody has taken up."""
-
-    id: str
-    title: str
-    company: str | None
-    submitted_at: datetime
-
-
-class WaitingPairingAnswer(Answer):
-    """A pairing that waits for a verdict."""
-
-    id: int
-    need_id: str
-    lab_id: str
-    deferred_until: date | None
-
-
-class FollowUpAnswer(Answer):
-    """A next step whose day has come."""
-
-    contact_id: int
-    case_id: int | None
-    company_id: str | None
-    next_step: str
-    next_on: date | None
-
-
-class SilentCompanyAnswer(Answer):
-    """A company of the portfolio that was not contacted for long."""
-
-    company_id: str
-    name: str
-    last_contact: date | None
-
-
-class QueueAnswer(Answer):
-    """What waits for you."""
-
-    new_needs: list[WaitingNeedAnswer]
-    pairings_to_review: list[WaitingPairingAnswer]
-    follow_ups_due: list[FollowUpAnswer]
-    silent_companies: list[SilentCompanyAnswer]

@@ -1,9 +1,10 @@
 """Charts of the ledger's figures, as Vega-Lite specifications.
 
 In: what the ledger knows of the programme: targets and actuals, a forecast, a
-backtest, shares of own income. Out: Altair charts. It exists so that notebooks
-and pages show the same charts; nothing is computed here. A forecast is always a
-chart of its own beside the actuals, never a part of their bars.
+backtest, shares of own income. Out: Altair charts, in the house's colours. It
+exists so that notebooks and pages show the same charts; nothing is computed
+here. A forecast is always a chart of its own beside the actuals, never a part of
+their bars. Notebooks have both languages in a chart, a page has its reader's.
 """
 
 from __future__ import annotations
@@ -20,38 +21,84 @@ from matcher.ledger.kpis import KPI_FACTS, Kpi
 from matcher.ledger.periods import roc_year
 from matcher.ledger.targets import BASIS_LABELS, TargetBasis
 
-_BAR, _MARK, _DOT = "#7a9cc6", "#c44536", "#2b2d42"
+INK, INK_SOFT, LINE, ACCENT, GOOD, WARN, BAD, FOCUS = (
+    "#16242e",
+    "#4a5b66",
+    "#b9c5cd",
+    "#0b4f6c",
+    "#14613a",
+    "#7a4a00",
+    "#9b1c1c",
+    "#b4460b",
+)
+"""The colours of the pages (`api/static/app.css`)."""
+BAR = "#6f9db3"
+_MARK, _DOT = FOCUS, INK
+SERIES = [FOCUS, ACCENT, GOOD, "#6b3fa0", WARN, INK_SOFT]
+_FONT = "Noto Sans TC, Noto Sans CJK TC, PingFang TC, Microsoft JhengHei, sans-serif"
+_QUIET = {"labelColor": INK_SOFT, "titleColor": INK_SOFT, "labelFontSize": 12, "titleFontSize": 12}
+_GRID = "#e3e9ed"
 _WIDTH, _HEIGHT = 260, 220
+
+
+@alt.theme.register("gloria", enable=True)
+def house_theme() -> alt.theme.ThemeConfig:
+    """Return how charts look: the pages' font and colours, on whatever lies behind them."""
+    config: Any = {
+        "background": "transparent",
+        "font": _FONT,
+        "axis": {**_QUIET, "domainColor": LINE, "tickColor": LINE, "gridColor": _GRID, "labelLimit": 240},
+        "legend": {**_QUIET, "labelLimit": 320, "orient": "bottom", "direction": "vertical"},
+        "title": {
+            "color": INK,
+            "fontSize": 14,
+            "fontWeight": "bold",
+            "anchor": "start",
+            "subtitleColor": INK_SOFT,
+            "subtitleFontSize": 12,
+        },
+        "range": {"category": SERIES},
+        "view": {"stroke": None},
+    }
+    return alt.theme.ThemeConfig(config=config)
+
 
 Chart: TypeAlias = alt.LayerChart | alt.FacetChart
 """What layers become once they have a size and a title."""
 
 _MEASURE_TITLES = {
-    Measure.MONEY: "至年底預估再增（元） · forecast, more NTD",
-    Measure.SIGNED_CASES: "至年底預估再簽約（件） · forecast, more signed cases",
-    Measure.INTERNATIONAL_CASES: "至年底預估再增國際案（件） · forecast, more international cases",
+    Measure.MONEY: ("至年底預估再增（元）", "forecast, more NTD"),
+    Measure.SIGNED_CASES: ("至年底預估再簽約（件）", "forecast, more signed cases"),
+    Measure.INTERNATIONAL_CASES: ("至年底預估再增國際案（件）", "forecast, more international cases"),
 }
 
 
-def targets_chart(shown: Programme, kpi: Kpi) -> alt.HConcatChart:
+def worded(zh: str, en: str, lang: str | None) -> str:
+    """Return a text of a chart in one language, `en` or any tag of Chinese, or in both (None)."""
+    if lang is None:
+        return f"{zh} · {en}"
+    return en if lang == "en" else zh
+
+
+def targets_chart(shown: Programme, kpi: Kpi, lang: str | None = None) -> alt.HConcatChart:
     """Return actuals as bars and every book's targets as marks, by year, one panel for each way to count.
 
     Years that have not begun have targets only.
     """
     facts = KPI_FACTS[kpi]
     unit = UNIT_LABELS[facts.unit]
-    panels = [_panel(shown, kpi, basis) for basis in (TargetBasis.ANNUAL, TargetBasis.CUMULATIVE)]
-    title = f"{facts.label_zh}（{unit.zh}） · {facts.label_en} ({unit.en})"
+    panels = [_panel(shown, kpi, basis, lang) for basis in (TargetBasis.ANNUAL, TargetBasis.CUMULATIVE)]
+    title = worded(f"{facts.label_zh}（{unit.zh}）", f"{facts.label_en} ({unit.en})", lang)
     joined: alt.HConcatChart = alt.hconcat(*panels, title=title)
     return joined
 
 
-def _panel(shown: Programme, kpi: Kpi, basis: TargetBasis) -> Chart:
-    actuals, targets = _points(shown, kpi, basis)
+def _panel(shown: Programme, kpi: Kpi, basis: TargetBasis, lang: str | None) -> Chart:
+    actuals, targets = _points(shown, kpi, basis, lang)
     year = alt.X("year:O", title=None, axis=alt.Axis(labelAngle=0), scale=alt.Scale(domain=_years(shown)))
     bars = (
         alt.Chart(alt.Data(values=actuals))
-        .mark_bar(color=_BAR, size=28)
+        .mark_bar(color=BAR, size=28)
         .encode(x=year, y=alt.Y("amount:Q", title=None), tooltip=["year:O", "amount:Q"])
     )
     marks = (
@@ -60,19 +107,20 @@ def _panel(shown: Programme, kpi: Kpi, basis: TargetBasis) -> Chart:
         .encode(
             x=year,
             y="amount:Q",
-            color=alt.Color("book:N", title="目標 · target"),
+            color=alt.Color("book:N", title=worded("目標", "target", lang)),
             tooltip=["year:O", "book:N", "amount:Q"],
         )
     )
-    zh, en = BASIS_LABELS[basis]
-    return alt.layer(bars, marks).properties(width=_WIDTH, height=_HEIGHT, title=f"{zh} · {en}")
+    return alt.layer(bars, marks).properties(width=_WIDTH, height=_HEIGHT, title=worded(*BASIS_LABELS[basis], lang))
 
 
 def _years(shown: Programme) -> list[str]:
     return [str(roc_year(year)) for year in shown.years]
 
 
-def _points(shown: Programme, kpi: Kpi, basis: TargetBasis) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def _points(
+    shown: Programme, kpi: Kpi, basis: TargetBasis, lang: str | None
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     actuals, targets = [], []
     for year in shown.years:
         label = str(roc_year(year))
@@ -81,11 +129,12 @@ def _points(shown: Programme, kpi: Kpi, basis: TargetBasis) -> tuple[list[dict[s
             actuals.append({"year": label, "amount": shown.amount(kpi, years)})
         for book, target in shown.books.targets(kpi, year):
             if target.basis is basis:
-                targets.append({"year": label, "amount": target.amount, "book": f"{book.title_zh} · {book.title_en}"})
+                title = worded(book.title_zh, book.title_en, lang)
+                targets.append({"year": label, "amount": target.amount, "book": title})
     return actuals, targets
 
 
-def forecast_chart(ahead: Forecast, measure: Measure) -> Chart:
+def forecast_chart(ahead: Forecast, measure: Measure, lang: str | None = None) -> Chart:
     """Return a forecast's expected amount as a dot and its interval as a line; actuals are no part of it."""
     found = ahead.ranges[measure]
     label = f"{ahead.as_of.date()} → {ahead.until.date()}"
@@ -97,12 +146,20 @@ def forecast_chart(ahead: Forecast, measure: Measure) -> Chart:
     dot = base.mark_point(filled=True, size=90, color=_MARK).encode(
         y="expected:Q", tooltip=["expected:Q", "low:Q", "high:Q"]
     )
-    subtitle = f"{ahead.interval:.0%} 區間，進行中 {ahead.open_cases} 案，不計入實際 · interval, no part of actuals"
-    title = alt.TitleParams(_MEASURE_TITLES[measure], subtitle=subtitle)
+    subtitle = worded(
+        f"{ahead.interval:.0%} 區間，進行中 {ahead.open_cases} 案，不計入實際",
+        "interval, no part of actuals" if lang is None else _forecast_basis(ahead),
+        lang,
+    )
+    title = alt.TitleParams(worded(*_MEASURE_TITLES[measure], lang), subtitle=subtitle)
     return alt.layer(interval, dot).properties(width=_WIDTH, height=_HEIGHT, title=title)
 
 
-def backtest_chart(tested: Backtest, measure: Measure) -> Chart:
+def _forecast_basis(ahead: Forecast) -> str:
+    return f"{ahead.interval:.0%} interval, from {ahead.open_cases} open cases, no part of actuals"
+
+
+def backtest_chart(tested: Backtest, measure: Measure, lang: str | None = None) -> Chart:
     """Return past forecasts' intervals as lines and what came as dots."""
     values = [
         {
@@ -119,20 +176,21 @@ def backtest_chart(tested: Backtest, measure: Measure) -> Chart:
     interval = base.mark_rule(strokeDash=[6, 4], color=_MARK).encode(y=alt.Y("low:Q", title=None), y2="high:Q")
     said = base.mark_tick(color=_MARK, size=12, thickness=2).encode(y="expected:Q")
     came = base.mark_point(filled=True, color=_DOT).encode(y="came:Q", tooltip=["day:T", "expected:Q", "came:Q"])
-    title = "過去預估與結果 · past forecasts (lines) and what came (dots)"
+    title = worded("過去預估（線）與結果（點）", "past forecasts (lines) and what came (dots)", lang)
     return alt.layer(interval, said, came).properties(width=2 * _WIDTH, height=_HEIGHT, title=title)
 
 
-def own_income_chart(points: Sequence[tuple[int, float, float]]) -> Chart:
+def own_income_chart(points: Sequence[tuple[int, float, float]], lang: str | None = None) -> Chart:
     """Return the share of own income by year as bars and the required share as marks.
 
     Args:
         points: for each year of the common era the share and the required share, both from 0 to 1.
+        lang: the language of the title; both if None.
     """
     values = [{"year": str(roc_year(year)), "share": share, "required": required} for year, share, required in points]
     base = alt.Chart(alt.Data(values=values)).encode(x=alt.X("year:O", title=None, axis=alt.Axis(labelAngle=0)))
     share = alt.Y("share:Q", title=None, axis=alt.Axis(format="%"), scale=alt.Scale(domain=[0, 1]))
-    bars = base.mark_bar(color=_BAR, size=28).encode(y=share, tooltip=["year:O", "share:Q", "required:Q"])
+    bars = base.mark_bar(color=BAR, size=28).encode(y=share, tooltip=["year:O", "share:Q", "required:Q"])
     marks = base.mark_tick(color=_MARK, thickness=3, size=40).encode(y="required:Q")
-    title = "自有收入占比與要求 · own-income share (bars) and required share (marks)"
+    title = worded("自有收入占比（柱）與要求（線）", "own-income share (bars) and required share (marks)", lang)
     return alt.layer(bars, marks).properties(width=_WIDTH, height=_HEIGHT, title=title)

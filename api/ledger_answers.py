@@ -250,6 +250,7 @@ class PeriodAnswer(Answer):
     roc_year: int
     after: str
     entries: int
+    by_state: dict[State, int]
     closed: PeriodCloseAnswer | None
     motion: MotionAnswer | None
 

@@ -106,6 +106,35 @@ class PairingAnswer(Answer):
     decisions: list[DecisionAnswer]
 
 
+class ExposureAnswer(Answer):
+    """How often labs of one school were shown; `school` is empty for labs without one."""
+
+    school_id: str
+    name: str
+    name_en: str
+    prominence: str
+    labs: int
+    shown: int
+    accepted: int
+
+
+class ShareAnswer(Answer):
+    """The share of the schools of one prominence ("" if not stated), each from 0 to 1."""
+
+    prominence: str
+    of_labs: float
+    of_shown: float
+    of_accepted: float
+
+
+class ExposuresAnswer(Answer):
+    """Who gets shown: each school's pairings since a day, and the shares of well-known and lesser-known schools."""
+
+    since: datetime
+    schools: list[ExposureAnswer]
+    by_prominence: list[ShareAnswer]
+
+
 class ReleaseAnswer(Answer):
     """Whether the company sees a candidate now."""
 
@@ -185,6 +214,8 @@ class FoundLabAnswer(Answer):
     school: str | None
     rank: int
     score: float | None
+    band: Band | None
+    by_name: bool
     speaking: Speaking | None
     changed_since_index: bool
 

@@ -148,6 +148,23 @@ class LabNameAnswer(Answer):
     school: str | None
 
 
+class CompanyNameAnswer(Answer):
+    """A company by its name only, and whether one of your alliances looks after it."""
+
+    id: str
+    name: str
+    name_en: str
+    in_portfolio: bool
+
+
+class ColleagueAnswer(Answer):
+    """Somebody of an alliance's liaison center."""
+
+    id: str
+    name: str
+    alliance: str
+
+
 class ExpertAnswer(Answer):
     """Who looks after a company."""
 

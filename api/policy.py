@@ -39,9 +39,13 @@ class Resource(StrEnum):
     NEED = "need"
     MATCH = "match"
     PAIRING = "pairing"
+    EXPOSURE = "exposure"
     CASE = "case"
     LAB = "lab"
     COMPANY = "company"
+    COMPANY_NAME = "company_name"
+    CONTACT = "contact"
+    EXPERT = "expert"
     QUEUE = "queue"
     RELEASED_LAB = "released_lab"
     STAKE = "stake"
@@ -143,6 +147,7 @@ POLICY: dict[tuple[Resource, Action], dict[Holder, Reach]] = {
     (Resource.PAIRING, Action.READ): _staff(Reach.ALLIANCE) | _OFFICE,
     (Resource.PAIRING, Action.DECIDE): _staff(Reach.ALLIANCE),
     (Resource.PAIRING, Action.RELEASE): _staff(Reach.ALLIANCE),
+    (Resource.EXPOSURE, Action.READ): _staff(Reach.ALLIANCE) | _OFFICE,
     (Resource.RELEASED_LAB, Action.LIST): _staff(Reach.ALLIANCE) | _OFFICE | {Role.COMPANY: Reach.OWN},
     (Resource.CASE, Action.READ): _staff(Reach.ALLIANCE) | _OFFICE,
     (Resource.CASE, Action.LIST): _staff(Reach.ALLIANCE) | _OFFICE,
@@ -157,6 +162,10 @@ POLICY: dict[tuple[Resource, Action], dict[Holder, Reach]] = {
     (Resource.COMPANY, Action.CONTACT): _staff(Reach.ALLIANCE),
     (Resource.COMPANY, Action.TAKE_UP): _staff(Reach.ALL),
     (Resource.COMPANY, Action.END): _staff(Reach.ALLIANCE),
+    # Whoever may take a company on must be able to find it, by its name and nothing else.
+    (Resource.COMPANY_NAME, Action.LIST): _staff(Reach.ALL),
+    (Resource.CONTACT, Action.LIST): _staff(Reach.ALLIANCE) | _OFFICE,
+    (Resource.EXPERT, Action.LIST): _staff(Reach.ALLIANCE),
     (Resource.QUEUE, Action.READ): _staff(Reach.ALLIANCE),
     # An alliance brings in needs and companies. To register labs, their evidence, schools and alliances is the
     # office's: a lab's profile is its researcher's to change, the rest is the programme's.

@@ -31,6 +31,7 @@ from matcher.cases import CaseError, StaleCaseError
 from matcher.claims import ClaimError
 from matcher.clients import ClientError
 from matcher.decisions import AlreadyDecidedError, DecisionError
+from matcher.drafts import DraftError
 from matcher.intake import IntakeError
 from matcher.last_office import LastOfficeError
 from matcher.ledger.claims import ClaimedElsewhereError
@@ -130,6 +131,7 @@ TABLE: tuple[tuple[type[Exception], int, str], ...] = (
     (IdentityRefusedError, 403, "sign-on"),
     (SignOnError, 400, "sign-on"),
     (SignOnUnavailableError, 503, "sign-on"),
+    (DraftError, 409, "draft"),
     (ProfileError, 422, "profile"),
     (StaleConfigurationError, 412, "stale"),
     (AlreadyReportedError, 409, "already-reported"),

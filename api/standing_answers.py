@@ -42,7 +42,10 @@ class ReadingAnswer(Answer):
     year: int
     quarter: str = Field(description="By its end so much is expected.")
     target: int | float
+    before: int | float = Field(description="What a cumulative target had to reach by the end of the year before.")
+    pace: float = Field(description="The share of the rest that is expected by the end of the quarter.")
     expected: int | float
+    warning_below: float = Field(description="Less than this share of what is expected is a warning.")
     actual: int | float
     gap: int | float
     in_review: int | float
@@ -98,6 +101,25 @@ class StandingAnswer(Answer):
     findings: list[FindingAnswer]
     rungs: list[RungAnswer]
     steps: list[LadderStepAnswer]
+
+
+class AllianceWarningsAnswer(Answer):
+    """An alliance with what is behind, what is proposed, and where it stands."""
+
+    alliance: str
+    name: LabelAnswer
+    behind: list[ReadingAnswer] = Field(description="Targets that are behind their pace.")
+    findings: list[FindingAnswer]
+    rungs: list[RungAnswer]
+
+
+class WarningsAnswer(Answer):
+    """All alliances that you may see, on a day."""
+
+    as_of: date
+    book: str = Field(description="The target book that they are read against.")
+    books: dict[str, LabelAnswer]
+    alliances: list[AllianceWarningsAnswer]
 
 
 class MoneyRowAnswer(Answer):
@@ -177,6 +199,35 @@ class NeededAnswer(Answer):
     first_year_subsidy_ntd: int
     years: list[NeededYearAnswer]
     growth_bp: int | None
+
+
+class SimulatedYearAnswer(Answer):
+    """A simulated year: nothing of it is an actual."""
+
+    year: int
+    roc_year: int
+    fees_ntd: int
+    overhead_ntd: int
+    other_ntd: int
+    own_income_ntd: int
+    expenses_ntd: int
+    subsidy_ntd: int
+    needed_ntd: int
+    balance_ntd: int
+    share: float | None
+    required: float | None
+
+
+class SimulationAnswer(Answer):
+    """What the years to come would be under assumptions; `reached_in` is the year from which own income suffices."""
+
+    alliance: str
+    as_of: date
+    base_year: int = Field(description="The subsidy year that it begins with.")
+    base_closed: bool
+    assumed: dict[str, int]
+    years: list[SimulatedYearAnswer]
+    reached_in: int | None
 
 
 class PointRowAnswer(Answer):

@@ -8,12 +8,15 @@ they are whole, never in basis points.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import date
 from typing import Any
 
 from matcher.ledger.entries import WHOLE_BP
 from matcher.ledger.kpis import KPI_FACTS
 from matcher.ledger.ladder import RUNG_LABELS
 from matcher.ledger.periods import roc_year, subsidy_days
+from matcher.ledger.simulation import Assumptions, Simulation
 from matcher.ledger.standings import FINDING_LABELS, Found, Standing
 from matcher.ledger.subsidy import NeededYear, OwnShare
 from matcher.ledger.sufficiency import ITEM_LABELS, Statement
@@ -39,7 +42,10 @@ def reading_document(reading: Reading) -> dict[str, Any]:
         "year": reading.year,
         "quarter": reading.quarter,
         "target": units(reading.target_bp),
+        "before": units(reading.before_bp),
+        "pace": reading.pace_bp / WHOLE_BP,
         "expected": units(reading.expected_bp),
+        "warning_below": reading.warning_below_bp / WHOLE_BP,
         "actual": units(reading.actual_bp),
         "gap": units(reading.gap_bp),
         "in_review": units(reading.in_review_bp),
@@ -114,6 +120,34 @@ def needed_document(one: NeededYear) -> dict[str, Any]:
         "needed_ntd": one.needed_ntd,
         "projected_ntd": one.projected_ntd,
         "gap_ntd": one.gap_ntd,
+    }
+
+
+def simulation_document(alliance: str, day: date, simulated: Simulation, assumed: Assumptions) -> dict[str, Any]:
+    """Return what years to come would be; shares are rounded to floating point."""
+    return {
+        "alliance": alliance,
+        "as_of": day.isoformat(),
+        "base_year": simulated.base.year,
+        "base_closed": simulated.base.closed,
+        "assumed": asdict(assumed),
+        "years": [
+            {
+                **_year(one.year),
+                "fees_ntd": one.fees_ntd,
+                "overhead_ntd": one.overhead_ntd,
+                "other_ntd": one.other_ntd,
+                "own_income_ntd": one.own_income_ntd,
+                "expenses_ntd": one.expenses_ntd,
+                "subsidy_ntd": one.subsidy_ntd,
+                "needed_ntd": one.needed_ntd,
+                "balance_ntd": one.balance_ntd,
+                "share": None if one.share is None else float(one.share),
+                "required": None if one.required is None else float(one.required),
+            }
+            for one in simulated.years
+        ],
+        "reached_in": simulated.reached_in,
     }
 
 

@@ -65,13 +65,12 @@ def own_needs(who: Principal) -> Condition:
 
 
 @_remembered
-def readable_needs(who: Principal, action: Action) -> Condition:
-    """Return the condition on `Need` for those whose text a person reads without breaking a seal."""
+def readable(who: Principal) -> Condition:
+    """Return the condition on `Need`, one of those that the person sees, that its text is not withheld from them."""
     if not who.holds(Role.OFFICE):
-        return needs(who, action)
+        return true()
     shared = _has(Need, NeedShare.need_id == Need.id, col(NeedShare.ended_at).is_(None))
-    unsealed = or_(own_needs(who), col(Need.confidentiality) == Confidentiality.PUBLIC.value, shared)
-    return and_(needs(who, action), unsealed)
+    return or_(own_needs(who), col(Need.confidentiality) == Confidentiality.PUBLIC.value, shared)
 
 
 @_remembered

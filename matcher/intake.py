@@ -32,6 +32,8 @@ class NeedState(StrEnum):
     WITHDRAWN = "withdrawn"
 
 
+OPEN_STATES = (NeedState.SUBMITTED, NeedState.TAKEN_UP)
+"""The states in which labs are still looked for."""
 _STATES = ", ".join(f"'{state.value}'" for state in NeedState)
 _NEXT = {
     NeedState.SUBMITTED: {NeedState.TAKEN_UP, NeedState.WITHDRAWN},

@@ -5,7 +5,19 @@ exists for whoever must know all of them: drafting a migration, comparing models
 with a database, opening a server.
 """
 
-from matcher import cases, claims, clients, decisions, erasure, intake, people, profile_edits, proposals, releases
+from matcher import (
+    cases,
+    claims,
+    clients,
+    decisions,
+    drafts,
+    erasure,
+    intake,
+    people,
+    profile_edits,
+    proposals,
+    releases,
+)
 from matcher.ledger import tables as ledger_tables
 
 __all__ = [
@@ -13,6 +25,7 @@ __all__ = [
     "claims",
     "clients",
     "decisions",
+    "drafts",
     "erasure",
     "intake",
     "ledger_tables",

@@ -15,7 +15,17 @@ from sqlalchemy import Engine
 
 from indexer.database import open_engine
 from indexer.settings import Settings
-from matcher.ledger import chain, claims, closing, entries, motions, recognition, reporting, reversals
+from matcher.ledger import (
+    chain,
+    claims,
+    closing,
+    entries,
+    motions,
+    recognition,
+    reporting,
+    requirements,
+    reversals,
+)
 from tests.conftest import Databases
 from tests.ledger_promises import PROMISES
 from tests.ledger_world import build_ledger_world
@@ -146,15 +156,15 @@ MUTANTS = {
         broken=("in the end: nobody recognises large money alone",),
     ),
     "code: nothing needs to be said": Mutant(
-        code=((recognition._recognisable, "if not entry.value_added.strip():", "if False:"),),
+        code=((requirements.unmet, "if not entry.value_added.strip():", "if False:"),),
         broken=("nothing counts without what GLORIA added",),
     ),
     "code: nothing needs to be proven": Mutant(
-        code=((recognition._recognisable, "if not entry.evidence and", "if False and"),),
+        code=((requirements.unmet, "if not entry.evidence and", "if False and"),),
         broken=("nothing counts without evidence",),
     ),
     "code: no school total is needed": Mutant(
-        code=((recognition._recognisable, "if total_of(session, school, year) is None:", "if False:"),),
+        code=((requirements.unmet, "if not school or total_of(session, school, year) is None:", "if False:"),),
         broken=("nothing counts without the school's total",),
     ),
     "code: other programmes are not asked": Mutant(

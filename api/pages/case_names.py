@@ -14,7 +14,8 @@ from sqlmodel import Session, col, select
 
 from api.pages.scopes import Names
 from api.policy import Action
-from api.visibility import readable_needs
+from api.visibility import needs as visible_needs
+from api.visibility import readable
 from indexer.records import Alliance, Company, Lab, Need, School
 from matcher.people import Account, Principal
 
@@ -39,7 +40,7 @@ def names_in(session: Session, who: Principal, cases: Iterable[Mapping[str, Any]
     labs = {one["lab_id"] for one in found}
     rows = session.exec(
         select(Need.id, Need.title).where(
-            col(Need.id).in_({one["need_id"] for one in found}), readable_needs(who, Action.READ)
+            col(Need.id).in_({one["need_id"] for one in found}), visible_needs(who, Action.READ), readable(who)
         )
     ).all()
     return CaseNames(

@@ -21,7 +21,7 @@ from api.pages.finding_lang import lang_of
 from api.pages.new_result import FEWEST_PARTS, MORE_PARTS, MOST_PARTS, SHARE_ROWS, body_of, choices, registered
 from api.pages.receiving import receiving
 from api.pages.result_fields import FIELDS, MEANINGS, Input
-from api.pages.result_words import kept_files, on_the_form, stored, words
+from api.pages.result_parts import kept_files, on_the_form, stored, words
 from api.pages.visiting import Visit, visiting
 from api.pages.wording import Lang
 from api.policy import Action, Resource

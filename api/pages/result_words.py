@@ -1,77 +1,139 @@
-"""What the pages of results share: words for figures, states and programmes, what an entry is called, its files.
+"""What the fields of a result are called, figure by figure, and what their codes mean.
 
-In: entries' documents, and forms with files. Out: what templates name them by, and the files that are stored by now.
-It exists because the form of a report, the list and the answer to the committee show the same entry the same way.
+In: the details of an entry. Out: pairs of a label and words, in the order in
+which `matcher.ledger.details` asks for them. It exists as the one table of
+these words; a test finds a field that has none.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass
 from typing import Any
 
-from starlette.datastructures import FormData
+from babel import Locale
 
-from api.pages.case_names import named
-from api.pages.receiving import MAX_FILES, store_files
-from api.pages.visiting import Visit
-from api.problems import Refusal
-from indexer.records import Alliance
-from matcher.ledger.claims import PROGRAMME_LABELS
-from matcher.ledger.details import read_details
-from matcher.ledger.evidence import MAX_BYTES
-from matcher.ledger.kpis import KPI_FACTS, Kpi
-from matcher.ledger.steps import STATE_LABELS
+from api.pages.wording import N_
+from indexer.vocabulary import Tier
+from matcher.ledger.details import Aspect, Gender, InternationalBasis, PayerType, Purpose
+from matcher.ledger.gender import GENDER_LABELS
 
-PATHS_WITH_FILES = ("/results/new", "/results/supplements")
-"""Their forms are received by `receiving`, only from who may send one."""
-_KEPT = re.compile(r"([0-9a-f]{64}) (.*)")
+FIELD_WORDS: dict[str, str] = {
+    "alliance": N_("Alliance"),
+    "aspects": N_("Six aspects"),
+    "basis": N_("Why it is international"),
+    "case": N_("Case"),
+    "company": N_("Company's id"),
+    "company_name": N_("Company"),
+    "contract": N_("Contract"),
+    "country": N_("Country"),
+    "employer": N_("Employer"),
+    "gender": N_("Gender"),
+    "instalment": N_("Instalment"),
+    "pairing": N_("Pairing"),
+    "partner": N_("Partner"),
+    "partner_country": N_("Partner's country"),
+    "payer": N_("Payer"),
+    "payer_country": N_("Payer's country"),
+    "payer_type": N_("Kind of payer"),
+    "person": N_("Person (pseudonym)"),
+    "post": N_("Post"),
+    "programme": N_("Programme"),
+    "purpose": N_("Paid for"),
+    "reference": N_("Reference"),
+    "start_on": N_("Starts on"),
+    "startup_name": N_("Startup"),
+    "tax_id": N_("Tax id (統一編號)"),
+    "tier": N_("Membership"),
+    "title": N_("Name of the case"),
+    "year": N_("Year"),
+}
+"""The label of every field that details of any figure have, but `kpi`."""
+_ENTRY_WORDS: dict[str, str] = {
+    "amount": N_("Amount"),
+    "counts_on": N_("Falls due on"),
+    "occurred_on": N_("Happened on"),
+    "party": N_("Other party"),
+    "school_id": N_("School"),
+    "shares": N_("Shares"),
+    "value_added": N_("What GLORIA added"),
+}
+CHAIN_LABELS = {"entries": ("成果", "entries"), "steps": ("歷程", "steps")}
+"""The chains of the ledger in Chinese and English."""
+CODE_WORDS: dict[str, dict[str, str]] = {
+    "payer_type": {
+        PayerType.COMPANY: N_("company"),
+        PayerType.INDUSTRY_BODY: N_("industry association"),
+        PayerType.PUBLIC_BODY: N_("public body"),
+        PayerType.OTHER: N_("other"),
+    },
+    "purpose": {
+        Purpose.RESEARCH: N_("research and development"),
+        Purpose.LICENSING: N_("licensing"),
+        Purpose.FACILITY: N_("facility"),
+        Purpose.TRAINING: N_("training"),
+        Purpose.MEMBERSHIP: N_("membership fee"),
+        Purpose.DONATION: N_("donation"),
+        Purpose.OTHER: N_("other"),
+    },
+    "basis": {
+        InternationalBasis.FOREIGN_PARTNER: N_("the partner is foreign"),
+        InternationalBasis.DOMESTIC_AT_INTERNATIONAL_EVENT: N_("a domestic case born at an international event"),
+    },
+    "gender": {gender.value: GENDER_LABELS[gender][1] for gender in Gender},
+    "tier": {
+        Tier.NONE: N_("no member"),
+        Tier.DOMESTIC: N_("domestic member"),
+        Tier.INTERNATIONAL: N_("international member"),
+        Tier.GOLD: N_("international gold member"),
+    },
+}
+"""What the codes of closed lists mean, by field."""
+ASPECT_WORDS: dict[str, str] = {
+    Aspect.COMMERCIAL_USE: N_("Research put to commercial use"),
+    Aspect.INTERNATIONAL: N_("International ties"),
+    Aspect.CAPACITY: N_("Capacity and progress"),
+    Aspect.SELF_OPERATION: N_("Plan and progress of self-operation"),
+    Aspect.INDUSTRY_LEAD: N_("Breakthroughs that lead industry"),
+    Aspect.INTEGRATION: N_("Cooperation and founding in one mechanism"),
+}
+"""The six aspects of a model case, in the plan's words."""
+_COUNTRY_FIELDS = ("country", "partner_country", "payer_country")
+_ZH, _EN = Locale("zh", territory="TW", script="Hant"), Locale("en")
+_GENDER_ZH = {gender.value: GENDER_LABELS[gender][0] for gender in Gender}
 
 
-def words(visit: Visit) -> dict[str, Any]:
-    """Return what every template of results names things by."""
-    return {
-        "kpis": {kpi.value: (facts.label_zh, facts.label_en) for kpi, facts in KPI_FACTS.items()},
-        "states": STATE_LABELS,
-        "programmes": {one.value: labels for one, labels in PROGRAMME_LABELS.items()},
-        "alliances": visit.look(lambda session, _: named(session, Alliance)),
-        "title_of": title_of,
-        "max_files": MAX_FILES,
-        "max_mib": MAX_BYTES // 2**20,
-    }
+@dataclass(frozen=True)
+class Said:
+    """One field of a result: its label, and its value as it is written, as a code's words, or as a day.
+
+    `field` is the field's own name; `words` is a text of the catalogue if the value is a code.
+    """
+
+    field: str
+    label: str
+    value: Any
+    words: str | None = None
+    zh: str | None = None
 
 
-def title_of(entry: Mapping[str, Any]) -> str:
-    """Return what a result is called in a list: the other party, else what it is known by."""
-    kpi = Kpi(entry["kpi"])
-    details = read_details(kpi, {name: value for name, value in entry["details"].items() if name != "kpi"})
-    known = next((str(entry["details"][name]) for name in ("contract", "reference") if name in entry["details"]), "")
-    return " · ".join(part for part in (details.party(), known) if part) or str(entry["natural_key"])
+def field_label(field: str) -> str:
+    """Return the label of a field of an entry or of its details; of another one, its name."""
+    return _ENTRY_WORDS.get(field) or FIELD_WORDS.get(field, field)
 
 
-def kept_files(form: FormData) -> list[dict[str, str]]:
-    """Return the files that were stored when the form was sent before."""
-    found = (_KEPT.fullmatch(value) for value in form.getlist("kept") if isinstance(value, str))
-    return [{"sha256": one[1], "name": one[2]} for one in found if one]
-
-
-def stored(visit: Visit, kept: list[dict[str, str]]) -> Refusal | None:
-    """Store the files that came with a form, after those that are `kept` already; return why that was refused."""
-
-    def work() -> None:
-        for item in store_files(visit):
-            if item["sha256"] not in {one["sha256"] for one in kept}:
-                kept.append(item)
-
-    return visit.attempt(work)
-
-
-def on_the_form(refused: Refusal) -> Refusal:
-    """Return a refusal that blames a field of the form: a value of the details, else the part as a whole."""
-    field = refused.field or ""
-    if field == "natural_key":
-        # It is made of several fields; those beside the other claim say which.
-        return replace(refused, field=None)
-    blamed = field.replace(".", "_") if field.startswith("details.") else field.partition(".")[0]
-    return replace(refused, field=blamed or None)
+def said_of(details: Mapping[str, Any]) -> list[Said]:
+    """Return the fields of a result that have a value, those of the six aspects one by one."""
+    found: list[Said] = []
+    for field, value in details.items():
+        if field == "kpi" or value is None:
+            continue
+        if field == "aspects" and isinstance(value, Mapping):
+            found += [Said(f"aspects.{a}", ASPECT_WORDS.get(str(a), str(a)), text) for a, text in value.items()]
+            continue
+        words = CODE_WORDS.get(field, {}).get(value) if isinstance(value, str) else None
+        zh = _GENDER_ZH.get(value) if field == "gender" and isinstance(value, str) else None
+        if field in _COUNTRY_FIELDS:
+            zh, words = (locale.territories.get(value, value) for locale in (_ZH, _EN))
+        found.append(Said(field, FIELD_WORDS.get(field, field), value, words, zh))
+    return found

@@ -30,7 +30,7 @@ from api.pages.menu import menu_of
 from api.pages.templating import rendered
 from api.policy import Action, Resource, admits
 from api.problems import REFUSED, Refusal, refusal_of, unauthenticated
-from indexer.database import reading
+from indexer.database import reading, writing
 from matcher.people import Principal
 
 SAID_COOKIE = "gloria-said"
@@ -143,6 +143,11 @@ class Visit:
         with reading(self.request.app.state.engine) as session:
             return work(session, self._asking(self.resource, self.action).admitted(session))
 
+    def change(self, work: Callable[[Session, Principal], Found]) -> Found:
+        """Change something that only pages have, as this person, under the page's own permission."""
+        with writing(self.request.app.state.engine) as session:
+            return work(session, self._asking(self.resource, self.action).admitted(session))
+
     def _asking(self, resource: Resource, action: Action, work_name: str = "") -> _PageAsking:
         fields = {name: value for name, value in self.form.items() if isinstance(value, str)}
         return _PageAsking(self.request, resource, action, form=fields, work_name=work_name)
@@ -170,6 +175,10 @@ class Visit:
         if said is not None and not self.by_htmx:
             response.delete_cookie(SAID_COOKIE, path="/")
         return response
+
+    def nothing(self) -> Response:
+        """Return the answer to what is stored without a word, such as a draft while it is being typed."""
+        return Response(b"", 204, HEADERS)
 
     def go(self, path: str, said: str | None = None) -> Response:
         """Send the browser to another page of ours, which says the text `said` (of the catalogue) once."""

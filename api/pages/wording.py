@@ -86,6 +86,10 @@ class Wording:
         other = Lang.EN if self.lang is Lang.ZH else Lang.ZH
         return Markup('<span lang="{}">{}</span>').format(other.value, second)
 
+    def plain(self, zh: str | None, en: str | None) -> str:
+        """Return the one of two texts that this language has, else the other, where no mark-up can stand."""
+        return ((zh or en) if self.lang is Lang.ZH else (en or zh)) or ""
+
     def day(self, moment: datetime | date | str | None) -> str:
         """Return a day: in Chinese with the ROC year (109年3月2日), as the programme writes it, in English as ISO."""
         if moment is None:

@@ -1,20 +1,19 @@
-"""Cases on their way, the contacts made, and the queue of who to turn to next.
+"""Cases on their way, and the contacts made.
 
-In: what experts report. Out: the case, and what is due.
+In: what experts report. Out: the case, and what was noted.
 """
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Response
-from sqlmodel import Session, col, func, select
+from sqlmodel import Session, col, select
 
 from api.answers import Page
 from api.asking import Asking, asking
 from api.bodies import MAX_ID, ContactBody, TransitionBody
-from api.case_answers import CaseAnswer, ContactAnswer, QueueAnswer
+from api.case_answers import CaseAnswer, ContactAnswer
 from api.case_documents import CaseFilter, case_document, case_documents, case_etag
 from api.idempotency import Reply
 from api.paging import Cursor, Limit, decoded, page
@@ -23,14 +22,10 @@ from api.problems import not_found
 from api.request_threads import ThreadedRoute
 from api.visibility import cases as visible
 from api.visibility import companies as visible_companies
-from api.visibility import needs as visible_needs
-from api.visibility import unconflicted
 from indexer.instants import day_in_taipei
-from indexer.records import Company, Need
-from matcher.cases import OPEN_STAGES, Case, Contact, Stage, add_contact, move_case
-from matcher.intake import NeedIntake, NeedState
+from indexer.records import Company
+from matcher.cases import Case, Stage, add_contact, move_case
 from matcher.people import Principal
-from matcher.proposals import PairingState, StoredPairing
 from matcher.roles import Role
 
 router = APIRouter(prefix="/api", tags=["cases"], route_class=ThreadedRoute)
@@ -134,101 +129,6 @@ def contact_company(
         return Reply(201, contact.model_dump(mode="json"), {})
 
     return ask.write(work, body)
-
-
-@router.get("/queue", response_model=QueueAnswer)
-def read_queue(
-    ask: Annotated[Asking, Depends(asking(Resource.QUEUE, Action.READ))],
-    silent_days: Annotated[int, Query(ge=1, le=3_650, description="A company is silent after so many days.")] = 60,
-    limit: Limit = 50,
-) -> Response:
-    """Show what waits for you: new needs, pairings to review, follow-ups due, companies not contacted for long."""
-
-    def work(session: Session, who: Principal) -> Reply:
-        return Reply(200, _queue(session, who, ask, silent_days, limit), {})
-
-    return ask.read(work)
-
-
-def _queue(session: Session, who: Principal, ask: Asking, silent_days: int, limit: int) -> dict[str, Any]:
-    today = day_in_taipei(ask.at)
-    seen = visible_needs(who, Action.READ)
-    new = session.exec(
-        select(Need.id, Need.title, Need.company, NeedIntake.submitted_at)
-        .join(NeedIntake, col(NeedIntake.need_id) == Need.id)
-        .where(seen, NeedIntake.state == NeedState.SUBMITTED.value)
-        .order_by(col(NeedIntake.submitted_at), col(Need.id))
-        .limit(limit)
-    ).all()
-    waiting = session.exec(
-        select(StoredPairing)
-        .join(Need, col(Need.id) == StoredPairing.need_id)
-        .where(
-            seen,
-            unconflicted(who),
-            (col(StoredPairing.state) == PairingState.PROPOSED.value)
-            | (
-                (col(StoredPairing.state) == PairingState.DEFERRED.value) & (col(StoredPairing.deferred_until) <= today)
-            ),
-        )
-        .order_by(col(StoredPairing.id))
-        .limit(limit)
-    ).all()
-    return {
-        "new_needs": [
-            {"id": row[0], "title": row[1], "company": row[2], "submitted_at": row[3].isoformat()} for row in new
-        ],
-        "pairings_to_review": [
-            row.model_dump(mode="json", include={"id", "need_id", "lab_id", "deferred_until"}) for row in waiting
-        ],
-        "follow_ups_due": _due(session, who, today, limit),
-        "silent_companies": _silent(session, who, ask.at - timedelta(days=silent_days), limit),
-    }
-
-
-def _due(session: Session, who: Principal, today: Any, limit: int) -> list[dict[str, Any]]:
-    """The next steps whose day has come, each until the case or the company had a later contact."""
-    newest = (
-        select(func.max(Contact.id))
-        .where(col(Contact.alliance_id).in_(who.scopes(*_STAFF)))
-        .group_by(col(Contact.case_id), col(Contact.company_id))
-    )
-    rows = session.exec(
-        select(Contact, Case.stage, Case.lab_id)
-        .join(Case, col(Case.id) == Contact.case_id, isouter=True)
-        .where(col(Contact.id).in_(newest), col(Contact.next_on) <= today)
-        .order_by(col(Contact.next_on), col(Contact.id))
-        .limit(limit)
-    ).all()
-    return [
-        {
-            "contact_id": contact.id,
-            "case_id": contact.case_id,
-            "company_id": contact.company_id,
-            "next_step": contact.next_step,
-            "next_on": contact.next_on.isoformat() if contact.next_on else None,
-        }
-        for contact, stage, lab_id in rows
-        if (contact.case_id is None or stage in OPEN_STAGES)
-        and not who.has_stake(company_id=contact.company_id, lab_id=lab_id)
-    ]
-
-
-def _silent(session: Session, who: Principal, before: Any, limit: int) -> list[dict[str, Any]]:
-    last = (
-        select(Contact.company_id, func.max(Contact.held_on).label("last"))
-        .where(col(Contact.alliance_id).in_(who.scopes(*_STAFF)))
-        .group_by(col(Contact.company_id))
-        .subquery()
-    )
-    rows = session.execute(
-        select(Company.id, Company.name, last.c.last)
-        .join(last, last.c.company_id == Company.id, isouter=True)
-        .where(visible_companies(who, Action.LIST), last.c.last.is_(None) | (last.c.last < before.date()))
-        .order_by(last.c.last.is_not(None), last.c.last, col(Company.id))
-        .limit(limit)
-    ).all()
-    return [{"company_id": i, "name": name, "last_contact": day and day.isoformat()} for i, name, day in rows]
 
 
 def _find(session: Session, who: Principal, case_id: int, action: Action) -> Case:

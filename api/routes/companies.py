@@ -1,6 +1,6 @@
 """Companies and who looks after them.
 
-In: what experts take on and hand over. Out: the portfolio, with what is open and when somebody was last in touch.
+In: what experts take on and hand over. Out: the portfolio, with what is open and who was in touch when.
 """
 
 from __future__ import annotations
@@ -9,17 +9,20 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Response
-from sqlmodel import Session, col, func, select
+from sqlalchemy import exists
+from sqlmodel import Session, col, func, or_, select
 
 from api.answers import Page
 from api.asking import Asking, asking
 from api.bodies import ClientBody
+from api.case_answers import ContactAnswer
 from api.idempotency import Reply
 from api.paging import Cursor, Limit, decoded, page
 from api.people_answers import CompanyAnswer, ListedCompanyAnswer
 from api.policy import Action, Resource
 from api.problems import ProblemError, not_found
 from api.request_threads import ThreadedRoute
+from api.visibility import Condition
 from api.visibility import cases as visible_cases
 from api.visibility import companies as visible
 from api.visibility import needs as visible_needs
@@ -39,6 +42,8 @@ _OPEN_NEEDS = (NeedState.SUBMITTED.value, NeedState.TAKEN_UP.value)
 @router.get("", response_model=Page[ListedCompanyAnswer])
 def list_companies(
     ask: Annotated[Asking, Depends(asking(Resource.COMPANY, Action.LIST))],
+    q: Annotated[str, Query(max_length=200, description="Only those whose name, text, id or tax id has this.")] = "",
+    mine: Annotated[bool, Query(description="Only those that you look after yourself.")] = False,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response:
@@ -49,9 +54,24 @@ def list_companies(
         after = decoded(cursor, str)
         if after is not None:
             query = query.where(col(Company.id) > after)
+        if q.strip():
+            query = query.where(says(q.strip()))
+        if mine:
+            query = query.where(_looked_after_by(who))
         return Reply(200, page(_documents(session, who, session.exec(query).all()), limit, "id"), {})
 
     return ask.read(work)
+
+
+def says(words: str) -> Condition:
+    """Return the condition on `Company` that what it is called, its text, id or tax id has these words."""
+    texts = (Company.name, Company.name_en, Company.description, Company.id, Company.tax_id)
+    return or_(*(col(text).icontains(words, autoescape=True) for text in texts))
+
+
+def _looked_after_by(who: Principal) -> Condition:
+    own = (Client.company_id == Company.id, Client.expert_id == who.id, col(Client.until).is_(None))
+    return exists(select(1).where(*own, col(Client.alliance_id).in_(who.scopes(*_STAFF))).correlate(Company))
 
 
 @router.get("/{company_id}", response_model=CompanyAnswer)
@@ -61,6 +81,45 @@ def read_company(company_id: str, ask: Annotated[Asking, Depends(asking(Resource
     def work(session: Session, who: Principal) -> Reply:
         company = _find(session, who, company_id, Action.READ)
         return Reply(200, _full(session, who, company), {})
+
+    return ask.read(work)
+
+
+@router.get("/{company_id}/contacts", response_model=Page[ContactAnswer])
+def list_contacts(
+    company_id: str,
+    ask: Annotated[Asking, Depends(asking(Resource.CONTACT, Action.LIST))],
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Response:
+    """List who of your alliance was in touch with a company, within cases and without, the last noted first.
+
+    The programme office sees when and how, not what was noted.
+    """
+
+    def work(session: Session, who: Principal) -> Reply:
+        _find(session, who, company_id, Action.READ)
+        if ("company", company_id) in who.stakes:
+            raise not_found("company")
+        own = who.scopes(*_STAFF)
+        query = (
+            select(Contact)
+            .join(Case, col(Case.id) == Contact.case_id, isouter=True)
+            .where(Contact.company_id == company_id)
+            .where(col(Contact.case_id).is_(None) | visible_cases(who, Action.LIST))
+            .order_by(col(Contact.id).desc())
+            .limit(limit + 1)
+        )
+        if not who.holds(Role.OFFICE):
+            query = query.where(col(Contact.alliance_id).in_(own))
+        after = decoded(cursor, int)
+        if after is not None:
+            query = query.where(col(Contact.id) < after)
+        items = [
+            one.model_dump(mode="json", exclude=set() if one.alliance_id in own else {"note", "next_step"})
+            for one in session.exec(query).all()
+        ]
+        return Reply(200, page(items, limit, "id"), {})
 
     return ask.read(work)
 

@@ -130,6 +130,9 @@ def list_entries(
     alliance: AllianceId = None,
     period: Annotated[str | None, Query(max_length=20, description="Only those booked in this quarter.")] = None,
     year: KpiYear = None,
+    contract: Annotated[
+        str | None, Query(max_length=200, description="Only the instalments of this contract.", examples=["C-108-001"])
+    ] = None,
     case: Annotated[int | None, Query(ge=1, le=MAX_ID, description="Only what came of this case.")] = None,
     newest: Annotated[bool, Query(description="The last written first.")] = False,
     limit: Limit = 50,
@@ -153,18 +156,20 @@ def list_entries(
         if year is not None:
             first = common_year(year)
             query = query.where(col(Entry.counts_on).between(date(first, 1, 1), date(first, 12, 31)))
+        if contract is not None:
+            query = query.where(col(Entry.details)["contract"].as_string() == contract)
         if state is not None:
-            query = query.where(col(Entry.id).in_(_standing_so(state)))
+            query = query.where(col(Entry.id).in_(standing_so([state])))
         return Reply(200, page(entry_rows(session, session.exec(query).all()), limit, "seq"), {})
 
     return ask.read(work)
 
 
-def _standing_so(state: State) -> Any:
-    """The entries whose last step has a state."""
+def standing_so(states: Sequence[State]) -> Any:
+    """Select the ids of the entries whose last step has one of some states."""
     versions = select(Step.entry_id, func.max(Step.version).label("version")).group_by(col(Step.entry_id)).subquery()
     joined = (col(Step.entry_id) == versions.c.entry_id) & (col(Step.version) == versions.c.version)
-    return select(Step.entry_id).join(versions, joined).where(Step.state == state.value)
+    return select(Step.entry_id).join(versions, joined).where(col(Step.state).in_([state.value for state in states]))
 
 
 @router.get("/entries/{entry_id}", response_model=EntryDocumentAnswer)

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Response
-from sqlmodel import Session, select
+from sqlmodel import Session, col, select
 
 from api.asking import Asking, asking, etag_of
 from api.bodies import LabBody
@@ -26,11 +26,14 @@ from indexer.database import reading
 from indexer.loading import load_needs
 from indexer.records import Lab, Need
 from matcher.demand import FEWEST_TOLD, demand_by_field, demand_by_kind
+from matcher.intake import OPEN_STATES, NeedIntake
 from matcher.lab_search import FoundLab
 from matcher.people import Principal
 from matcher.profile_edits import edit_profile, profile_document
 
 router = APIRouter(prefix="/api", tags=["labs"], route_class=ThreadedRoute)
+
+_OPEN = [state.value for state in OPEN_STATES]
 
 
 @router.get("/labs", response_model=LabSearchAnswer)
@@ -64,6 +67,8 @@ def _found(item: FoundLab) -> dict[str, Any]:
         "school": item.lab.school,
         "rank": item.rank,
         "score": item.score,
+        "band": None if item.band is None else item.band.value,
+        "by_name": item.by_name,
         "speaking": None if item.speaking is None else asdict(item.speaking),
         "changed_since_index": item.changed_since_index,
     }
@@ -119,12 +124,19 @@ def match_lab(
     ask: Annotated[Asking, Depends(asking(Resource.MATCH, Action.READ))],
     top: Annotated[int, Query(ge=1, le=100)] = 20,
 ) -> Response:
-    """The other direction: which of the needs that you may match should this lab hear of."""
+    """The other direction: which of the open needs that you may match should this lab hear of."""
     with reading(ask.engine) as session:
         who = ask.admitted(session)
         if session.get(Lab, lab_id) is None or ("lab", lab_id) in who.stakes:
             raise not_found("lab")
-        query = select(Need.id).where(visible_needs(who, Action.READ, Resource.MATCH))
+        query = (
+            select(Need.id)
+            .join(NeedIntake, col(NeedIntake.need_id) == Need.id)
+            .where(
+                visible_needs(who, Action.READ, Resource.MATCH),
+                col(NeedIntake.state).in_([state.value for state in OPEN_STATES]),
+            )
+        )
         needs = load_needs(session, session.exec(query).all())
     matcher = ask.request.app.state.live.current()
     free = [need for need in needs if not who.has_stake(company_id=need.company, lab_id=None)]

@@ -7,6 +7,7 @@ recognition needs, closed quarters, and the heads of both chains.
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from typing import Annotated, Any
 
 import orjson
@@ -33,17 +34,18 @@ from api.paging import Cursor, Limit, decoded, page
 from api.policy import Action, Resource
 from api.problems import ProblemError, not_found
 from api.request_threads import ThreadedRoute
-from api.routes.entries import KpiYear
+from api.routes.entries import KpiYear, standing_so
 from indexer.instants import day_in_taipei
 from matcher.ledger.claims import ExternalClaim, end_external, note_external
 from matcher.ledger.closing import PeriodClose, booking_period, move_close
-from matcher.ledger.entries import Entry
+from matcher.ledger.entries import Entry, EntryKind
 from matcher.ledger.heads import heads_of
 from matcher.ledger.kpis import KPI_FACTS, Kpi
 from matcher.ledger.motions import MotionKind, pending
 from matcher.ledger.periods import common_year, quarter_after, roc_year, year_of
 from matcher.ledger.reporting import checked_details
 from matcher.ledger.school_totals import SchoolTotal, supply
+from matcher.ledger.steps import State
 from matcher.people import Principal
 
 router = APIRouter(prefix="/api/ledger", tags=["ledger"], route_class=ThreadedRoute)
@@ -162,18 +164,35 @@ def end_external_claim(
 
 @router.get("/periods", response_model=PeriodsAnswer)
 def list_periods(ask: Annotated[Asking, Depends(asking(Resource.PERIOD, Action.LIST))]) -> Response:
-    """List the quarters that have entries or are closed, and in which one a result of today is booked."""
+    """List the quarters that have entries, are closed or are the next to close, and where today's results go."""
 
     def work(session: Session, who: Principal) -> Reply:
         closed = {row.period: row for row in session.exec(select(PeriodClose)).all()}
         used = session.execute(select(Entry.period, func.count()).group_by(col(Entry.period))).all()
         entries = {str(period): int(count) for period, count in used}
+        waiting = _by_state(session)
         open_period, _ = booking_period(session, day_in_taipei(ask.at))
-        names = sorted({*closed, *entries, open_period})
-        items = [_period(session, who, name, entries.get(name, 0), closed.get(name)) for name in names]
+        following = [quarter_after(max(closed))] if closed else []
+        names = sorted({*closed, *entries, *following, open_period})
+        items = [
+            {**_period(session, who, name, entries.get(name, 0), closed.get(name)), "by_state": waiting.get(name, {})}
+            for name in names
+        ]
         return Reply(200, {"items": items, "next": None, "open": open_period}, {})
 
     return ask.read(work)
+
+
+def _by_state(session: Session) -> dict[str, dict[str, int]]:
+    """Return by quarter how many of its reported results stand where."""
+    found: defaultdict[str, dict[str, int]] = defaultdict(dict)
+    for state in State:
+        query = select(Entry.period, func.count()).where(
+            Entry.kind == EntryKind.FACT.value, col(Entry.id).in_(standing_so([state]))
+        )
+        for period, count in session.execute(query.group_by(col(Entry.period))).all():
+            found[str(period)][state.value] = int(count)
+    return found
 
 
 def _period(session: Session, who: Principal, name: str, entries: int, closed: PeriodClose | None) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Response
+from sqlalchemy import ColumnElement, and_, exists, or_
 from sqlmodel import Session, col, select
 
 from api.answers import NeedAnswer, Page, SharedAnswer
@@ -20,7 +21,7 @@ from api.policy import Action, Resource
 from api.problems import ProblemError, forbidden, not_found
 from api.request_threads import ThreadedRoute
 from api.visibility import needs as visible
-from api.visibility import own_needs
+from api.visibility import own_needs, readable
 from indexer.checking import check
 from indexer.exchange import NeedIn
 from indexer.records import Ask, Company, Need
@@ -99,6 +100,9 @@ def _checked(given: dict[str, Any]) -> NeedIn:
 def list_needs(
     ask: Annotated[Asking, Depends(asking(Resource.NEED, Action.LIST))],
     state: Annotated[NeedState | None, Query(description="Only those in this state.")] = None,
+    q: Annotated[
+        str, Query(max_length=200, description="Only those whose text, id or company has this; not in withheld texts.")
+    ] = "",
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response:
@@ -112,10 +116,28 @@ def list_needs(
             query = query.where(Need.id > after)
         if state is not None:
             query = query.where(NeedIntake.state == state.value)
+        if q.strip():
+            query = query.where(says(who, q.strip()))
         items = [need_document(session, who, need_id) for need_id in session.exec(query).all()]
         return Reply(200, page(items, limit, "id"), {})
 
     return ask.read(work)
+
+
+def says(who: Principal, words: str) -> ColumnElement[bool]:
+    """Return the condition on `Need` that it has these words where the person may read: not in withheld text."""
+    columns = (col(Need.title), col(Need.description))
+    asked = exists(
+        select(1).where(Ask.need_id == Need.id, col(Ask.text).icontains(words, autoescape=True)).correlate(Need)
+    )
+    text = or_(*(column.icontains(words, autoescape=True) for column in columns), asked)
+    names = (col(Company.name), col(Company.name_en))
+    company = exists(
+        select(1)
+        .where(Company.id == Need.company, or_(*(name.icontains(words, autoescape=True) for name in names)))
+        .correlate(Need)
+    )
+    return or_(col(Need.id).icontains(words, autoescape=True), company, and_(readable(who), text))
 
 
 @router.get("/needs/{need_id}", response_model=NeedAnswer)

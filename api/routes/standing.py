@@ -7,23 +7,25 @@ ledger's to say.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Response
-from sqlmodel import Session
+from sqlmodel import Session, col, select
 
 from api.asking import Asking, asking
 from api.idempotency import Reply
-from api.ledger_visibility import chosen_alliances
+from api.ledger_visibility import chosen_alliances, reached_alliances
 from api.policy import Action, Resource
 from api.problems import ProblemError
 from api.request_threads import ThreadedRoute
 from api.routes.figures import AsOf
-from api.standing_answers import LadderStepAnswer, StandingAnswer
+from api.standing_answers import LadderStepAnswer, StandingAnswer, WarningsAnswer
 from api.standing_bodies import LadderBody
-from api.standing_documents import finding_document, reading_document, rung_document
+from api.standing_documents import finding_document, label, reading_document, rung_document
 from indexer.instants import day_in_taipei
+from indexer.records import Alliance
 from matcher.ledger.aims import aims_of, chosen_book
 from matcher.ledger.configuration import current
 from matcher.ledger.figures import end_of, figures
@@ -31,10 +33,10 @@ from matcher.ledger.kpis import Kpi
 from matcher.ledger.ladder import LadderStep, Rung, agree_plan, graduate, step, steps_of, warn
 from matcher.ledger.standings import findings, standings
 from matcher.ledger.targets import TargetBooks
-from matcher.ledger.warnings import AllianceTargets, Reading, WarningRules, readings, targets_of
+from matcher.ledger.warnings import AllianceTargets, Level, Reading, WarningRules, readings, targets_of
 from matcher.people import Principal
 
-router = APIRouter(prefix="/api/alliances/{alliance_id}", tags=["alliances"], route_class=ThreadedRoute)
+router = APIRouter(prefix="/api", tags=["alliances"], route_class=ThreadedRoute)
 
 ThisAlliance = Annotated[str, Path(max_length=200)]
 Book = Annotated[
@@ -43,7 +45,7 @@ Book = Annotated[
 _FIELDS_OF = {"owner": Rung.PLAN, "due_on": Rung.PLAN, "as_of": Rung.WARNING, "book": Rung.WARNING}
 
 
-@router.get("/standing", response_model=StandingAnswer)
+@router.get("/alliances/{alliance_id}/standing", response_model=StandingAnswer)
 def read_standing(
     alliance_id: ThisAlliance,
     ask: Annotated[Asking, Depends(asking(Resource.STANDING, Action.READ))],
@@ -55,7 +57,7 @@ def read_standing(
     def work(session: Session, who: Principal) -> Reply:
         chosen_alliances(session, who, ask.resource, ask.action, alliance_id)
         day = as_of or day_in_taipei(ask.at)
-        code, read = _read(session, alliance_id, day, book)
+        code, read = _read(session, [alliance_id], day, book)
         moment = end_of(day)
         standing = standings(session, as_of=moment, alliances=[alliance_id])
         document = {
@@ -72,16 +74,55 @@ def read_standing(
     return ask.read(work)
 
 
-def _read(session: Session, alliance_id: str, day: date, book: str | None) -> tuple[str, list[Reading]]:
-    """Return the code of the target book, and how the alliance's targets stand by the rules that held on a day."""
+@router.get("/warnings", response_model=WarningsAnswer)
+def list_warnings(
+    ask: Annotated[Asking, Depends(asking(Resource.STANDING, Action.READ))], as_of: AsOf = None, book: Book = None
+) -> Response:
+    """List your alliances with the targets that are behind, the steps that are proposed, and where each stands."""
+
+    def work(session: Session, who: Principal) -> Reply:
+        reached = reached_alliances(who, ask.resource, ask.action)
+        known = session.exec(select(Alliance).order_by(col(Alliance.id))).all()
+        shown = [one for one in known if reached is None or one.id in reached]
+        day = as_of or day_in_taipei(ask.at)
+        code, read = _read(session, [one.id for one in shown], day, book)
+        standing = standings(session, as_of=end_of(day), alliances=[one.id for one in shown])
+        found = findings(read, standing, day)
+        books = current(session, TargetBooks, at=end_of(day)).books
+        document = {
+            "as_of": day.isoformat(),
+            "book": code,
+            "books": {one.code: label((one.title_zh, one.title_en)) for one in books},
+            "alliances": [
+                {
+                    "alliance": one.id,
+                    "name": label((one.name, one.name_en or one.name)),
+                    "behind": [
+                        reading_document(reading)
+                        for reading in read
+                        if reading.alliance == one.id and reading.level is not Level.ON_PACE
+                    ],
+                    "findings": [finding_document(finding) for finding in found if finding.alliance == one.id],
+                    "rungs": [rung_document(rung) for rung in standing if rung.alliance == one.id],
+                }
+                for one in shown
+            ],
+        }
+        return Reply(200, document, {})
+
+    return ask.read(work)
+
+
+def _read(session: Session, alliances: Sequence[str], day: date, book: str | None) -> tuple[str, list[Reading]]:
+    """Return the code of the target book, and how alliances' targets stand by the rules that held on a day."""
     moment = end_of(day)
     chosen = chosen_book(current(session, TargetBooks, at=moment), book)
-    targets = targets_of(current(session, AllianceTargets, at=moment), aims_of(chosen), [alliance_id])
+    targets = targets_of(current(session, AllianceTargets, at=moment), aims_of(chosen), alliances)
     rules = current(session, WarningRules, at=moment)
     return chosen.code, readings(session, figures(session, as_of=moment), targets, rules, day)
 
 
-@router.post("/ladder", status_code=201, response_model=LadderStepAnswer)
+@router.post("/alliances/{alliance_id}/ladder", status_code=201, response_model=LadderStepAnswer)
 def take_ladder_step(
     alliance_id: ThisAlliance, body: LadderBody, ask: Annotated[Asking, Depends(asking(Resource.LADDER, Action.CREATE))]
 ) -> Response:
@@ -128,7 +169,7 @@ def _gap(session: Session, ask: Asking, alliance_id: str, body: LadderBody, kpi:
     day = body.as_of or today
     if not date(2000, 1, 1) <= day <= today:
         raise ProblemError(422, "invalid", "give a day from 2000-01-01 to today in Taipei", "as_of")
-    code, read = _read(session, alliance_id, day, body.book)
+    code, read = _read(session, [alliance_id], day, body.book)
     found = next((one for one in read if one.kpi is kpi), None)
     if found is None:
         raise ProblemError(422, "ledger", f"the book {code} has no target of this figure for that year", "kpi")

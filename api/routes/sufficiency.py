@@ -24,15 +24,23 @@ from api.request_threads import ThreadedRoute
 from api.routes.entries import KpiYear
 from api.routes.figures import AsOf
 from api.routes.standing import ThisAlliance
-from api.standing_answers import MoneyRowAnswer, NeededAnswer, SufficiencyAnswer
+from api.standing_answers import MoneyRowAnswer, NeededAnswer, SimulationAnswer, SufficiencyAnswer
 from api.standing_bodies import MoneyRowBody, TakeBackBody
-from api.standing_documents import needed_document, share_documents, statement_document
+from api.standing_documents import needed_document, share_documents, simulation_document, statement_document
 from indexer.instants import day_in_taipei
 from indexer.vocabulary import MAX_NTD
 from matcher.ledger.configuration import current
 from matcher.ledger.entries import WHOLE_BP
 from matcher.ledger.figures import end_of
 from matcher.ledger.periods import common_year, subsidy_days, subsidy_year
+from matcher.ledger.simulation import (
+    MAX_FEE_NTD,
+    MAX_GROWTH_BP,
+    MAX_NEW_MEMBERS,
+    MAX_SIMULATED_YEARS,
+    Assumptions,
+    simulate,
+)
 from matcher.ledger.subsidy import MAX_YEARS, SubsidyPath, needed_income, own_shares
 from matcher.ledger.sufficiency import SufficiencyRow, book, statements, take_back
 from matcher.people import Principal
@@ -174,5 +182,51 @@ def read_needed_income(
             "growth_bp": needed.growth_bp,
         }
         return Reply(200, document, {})
+
+    return ask.read(work)
+
+
+Growth = Annotated[int, Query(ge=-WHOLE_BP, le=MAX_GROWTH_BP, description="Of one year, in basis points.")]
+
+
+async def _assumed(
+    years: Annotated[int, Query(ge=1, le=MAX_SIMULATED_YEARS)] = 5,
+    fees_growth_bp: Growth = 0,
+    overhead_growth_bp: Growth = 0,
+    other_growth_bp: Growth = 0,
+    expenses_growth_bp: Growth = 0,
+    new_members: Annotated[int, Query(ge=0, le=MAX_NEW_MEMBERS, description="Who join every year, and stay.")] = 0,
+    fee_ntd: Annotated[int, Query(ge=0, le=MAX_FEE_NTD, description="What each new member pays a year.")] = 0,
+    subsidy_change_bp: Annotated[
+        int, Query(ge=-WHOLE_BP, le=WHOLE_BP, description="Added to the share that the path allows.")
+    ] = 0,
+) -> Assumptions:
+    return Assumptions(
+        years=years,
+        fees_growth_bp=fees_growth_bp,
+        overhead_growth_bp=overhead_growth_bp,
+        other_growth_bp=other_growth_bp,
+        expenses_growth_bp=expenses_growth_bp,
+        new_members=new_members,
+        fee_ntd=fee_ntd,
+        subsidy_change_bp=subsidy_change_bp,
+    )
+
+
+@router.get("/alliances/{alliance_id}/sufficiency/simulation", response_model=SimulationAnswer)
+def read_simulation(
+    alliance_id: ThisAlliance,
+    ask: Annotated[Asking, Depends(asking(Resource.SUFFICIENCY, Action.READ))],
+    assumed: Annotated[Assumptions, Depends(_assumed)],
+    as_of: AsOf = None,
+) -> Response:
+    """Read what the years after the last closed one would be under assumptions; nothing of it is stored."""
+
+    def work(session: Session, who: Principal) -> Reply:
+        chosen_alliances(session, who, ask.resource, ask.action, alliance_id)
+        day = as_of or day_in_taipei(ask.at)
+        past = statements(session, alliance_id=alliance_id, until=subsidy_year(day), as_of=end_of(day))
+        simulated = simulate(current(session, SubsidyPath, at=end_of(day)), past, assumed)
+        return Reply(200, simulation_document(alliance_id, day, simulated, assumed), {})
 
     return ask.read(work)

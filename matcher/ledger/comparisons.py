@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 
 from sqlmodel import Session
 
@@ -71,10 +71,14 @@ class Programme:
 def programme(session: Session, *, as_of: date) -> Programme:
     """Read the ledger once and return the programme as of the end of a day."""
     moment = end_of(as_of)
-    rules = current(session, RecognitionRules)
-    years = tuple(range(rules.programme_start.year, rules.programme_end.year + 1))
     books = current(session, TargetBooks, at=moment)
-    return Programme(as_of, slices(session, as_of=moment), books, years)
+    return Programme(as_of, slices(session, as_of=moment), books, programme_years(session))
+
+
+def programme_years(session: Session, *, at: datetime | None = None) -> tuple[int, ...]:
+    """Return the programme's years of the common era by the rules that hold, or held at a moment."""
+    rules = current(session, RecognitionRules, at=at)
+    return tuple(range(rules.programme_start.year, rules.programme_end.year + 1))
 
 
 def programme_year(of: Sequence[int], year: int | None) -> int | None:

@@ -15,15 +15,15 @@ from sqlmodel import Session, col, select
 
 from matcher.cases import Case
 from matcher.ledger.chain import lock_heads
-from matcher.ledger.claims import free_key, refuse_claimed_elsewhere
+from matcher.ledger.claims import free_key
 from matcher.ledger.closing import counting_year
 from matcher.ledger.configuration import current
 from matcher.ledger.entries import Entry, LedgerError, entry_of
 from matcher.ledger.kpis import Kpi
 from matcher.ledger.motions import Motion, MotionKind, end, move, open_motion
+from matcher.ledger.requirements import unmet
 from matcher.ledger.rules import RecognitionRules
-from matcher.ledger.school_totals import total_of
-from matcher.ledger.steps import NewStep, State, Step, standing, steps_of, take
+from matcher.ledger.steps import NewStep, State, Step, standing, take
 from matcher.people import Stake
 
 
@@ -171,15 +171,9 @@ def _recognisable(session: Session, entry_id: str, by: str) -> Entry:
     standing(session, entry_id, wanted=State.RECOGNISED)
     entry = entry_of(session, entry_id)
     refuse_conflicted(session, entry, by)
-    steps = steps_of(session, entry_id)
-    if not entry.value_added.strip():
-        raise LedgerError("it does not say what GLORIA added (加值內容); return it for that", "value_added")
-    if not entry.evidence and not any(step.evidence for step in steps):
-        raise LedgerError("it has no evidence; return it for that", "evidence")
-    school, year = entry.school_id or "", entry.occurred_on.year
-    if total_of(session, school, year) is None:
-        raise LedgerError(f"the school {school} has not supplied its whole cooperation total of {year}", "school_total")
-    refuse_claimed_elsewhere(session, Kpi(entry.kpi), entry.natural_key)
+    missing = next(unmet(session, entry), None)
+    if missing is not None:
+        raise missing.error
     return entry
 
 

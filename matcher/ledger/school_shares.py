@@ -61,6 +61,16 @@ def school_shares(session: Session, *, alliances: Sequence[str], year: int, as_o
     return [_share(session, school, year, as_of, money[school], behind[school]) for school in sorted(wanted)]
 
 
+def recognised_of(session: Session, school_id: str, year: int, *, as_of: datetime) -> int:
+    """Return the money in NTD that GLORIA recognised with a school of today in a year."""
+    sums = (
+        -amount if kind == EntryKind.REVERSAL else amount
+        for _, kind, amount, _, school in _recognised(session, year, as_of)
+        if successor(session, school) == school_id
+    )
+    return sum(sums)
+
+
 def _share(
     session: Session, school_id: str, year: int, as_of: datetime, recognised_ntd: int, entries: Sequence[str]
 ) -> SchoolShare:

@@ -61,8 +61,12 @@ class SubsidyPath(Configured):
 
     def allowed_ntd(self, year: int, *, expenses_ntd: int, first_year_ntd: int) -> int:
         """Return what a year's subsidy may be, rounded down."""
-        base = expenses_ntd if self.base is Base.EXPENSES else first_year_ntd
-        return base * self.share_bp(year) // WHOLE_BP
+        base_ntd = self.base_ntd(expenses_ntd=expenses_ntd, first_year_ntd=first_year_ntd)
+        return base_ntd * self.share_bp(year) // WHOLE_BP
+
+    def base_ntd(self, *, expenses_ntd: int, first_year_ntd: int) -> int:
+        """Return the amount that the share is taken of."""
+        return expenses_ntd if self.base is Base.EXPENSES else first_year_ntd
 
 
 @dataclass(frozen=True)

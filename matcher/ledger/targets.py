@@ -220,7 +220,12 @@ def compare(
 
 def standing(compared: Iterable[Compared]) -> Standing | None:
     """Return how a figure stands by all books together, None if no book says anything."""
-    said = {one.standing for one in compared}
+    return combined(one.standing for one in compared)
+
+
+def combined(standings: Iterable[Standing]) -> Standing | None:
+    """Return one standing for those of all books, None if no book says anything."""
+    said = set(standings)
     if not said:
         return None
     return said.pop() if len(said) == 1 else Standing.DISPUTED

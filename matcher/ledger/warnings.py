@@ -126,7 +126,11 @@ LEVEL_LABELS = {
 
 @dataclass(frozen=True)
 class Reading:
-    """How a target stands as of a day. Amounts are units × basis points; `entries` are named if it is behind."""
+    """How a target stands as of a day. Amounts are units × basis points; `entries` are named if it is behind.
+
+    Expected is `before_bp` and, of the rest of the target, the share `pace_bp`; less than the share
+    `warning_below_bp` of that is a warning.
+    """
 
     kpi: Kpi
     alliance: str | None
@@ -134,7 +138,10 @@ class Reading:
     quarter: str
     as_of: date
     target_bp: int
+    before_bp: int
+    pace_bp: int
     expected_bp: int
+    warning_below_bp: int
     actual_bp: int
     in_review_bp: int
     level: Level
@@ -201,7 +208,12 @@ def settled_quarter(rules: WarningRules, day: date) -> str:
 def expected_bp(target: Target, pace: Pace, quarter: str) -> int:
     """Return what a target expects by the end of a quarter of its year, rounded down."""
     rise = target.amount_bp - target.before_bp
-    return target.before_bp + rise * pace.expected_bp[int(quarter[-1]) - 1] // WHOLE_BP
+    return target.before_bp + rise * share_bp(pace, quarter) // WHOLE_BP
+
+
+def share_bp(pace: Pace, quarter: str) -> int:
+    """Return the share of a year's target that a pace expects by the end of a quarter."""
+    return pace.expected_bp[int(quarter[-1]) - 1]
 
 
 def _reading(session: Session, folded: Figures, target: Target, pace: Pace, day: date, quarter: str) -> Reading:
@@ -221,7 +233,10 @@ def _reading(session: Session, folded: Figures, target: Target, pace: Pace, day:
         quarter=quarter,
         as_of=day,
         target_bp=target.amount_bp,
+        before_bp=target.before_bp,
+        pace_bp=share_bp(pace, quarter),
         expected_bp=expected,
+        warning_below_bp=pace.warning_below_bp,
         actual_bp=actual,
         in_review_bp=folded.amount_bp(kpi, years=years, alliance=alliance, status=Status.IN_REVIEW),
         level=level,

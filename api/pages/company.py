@@ -1,0 +1,139 @@
+"""A company's needs: what became of each, which labs were released, and editing until one is taken up.
+
+In: somebody of a company. Out: pages of the own needs, as far as a company may
+know: never a ranking, another company, or a lab that was not released.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Response
+
+from api.bodies import NeedBody, NeedMoveBody
+from api.pages.need_fields import FIELDS, KINDS, READERS, REGIONS, read_form, typed_form
+from api.pages.scopes import names_of
+from api.pages.visiting import Visit, visiting
+from api.pages.wording import N_
+from api.policy import Action, Resource
+from api.problems import Refusal
+from api.request_threads import ThreadedRoute
+from api.routes.companies import read_company
+from api.routes.needs import edit_need, list_needs, move_need, read_need
+from api.routes.pairings import list_released_labs
+from matcher.drafts import drafts_of
+from matcher.roles import Role
+
+router = APIRouter(prefix="/company", include_in_schema=False, route_class=ThreadedRoute)
+
+EDITABLE = (
+    "title",
+    "description",
+    "asks",
+    "fields",
+    "budget_ntd",
+    "deadline",
+    "confidentiality",
+    "region",
+    "languages",
+    "excluded_labs",
+)
+NEXT = {
+    "submitted": N_("An expert of your alliance will read it and take it up. Until then you can still change it."),
+    "taken_up": N_("An expert looks for labs. The ones that fit appear here once the expert releases them to you."),
+    "closed": N_("The work on this need is done."),
+    "withdrawn": N_("You withdrew it. Nobody works on it any more."),
+}
+"""What a company is told about what happens next, by the state of its need."""
+
+
+@router.get("")
+def show_needs(visit: Annotated[Visit, Depends(visiting(Resource.NEED, Action.CREATE))]) -> Response:
+    """Show the own needs and drafts."""
+    companies = visit.look(lambda _, who: sorted(who.scopes(Role.COMPANY)))
+    needs = [need for need in visit.document(list_needs, limit=200)["items"] if need["company"] in companies]
+    for need in needs:
+        need["released"] = len(visit.document(list_released_labs, need_id=need["id"])["items"])
+    return visit.show(
+        "company/needs.html",
+        companies=[visit.document(read_company, company_id=one) for one in companies],
+        alliances=visit.look(lambda session, _: names_of(session, [need["alliance"] or "" for need in needs])),
+        needs=sorted(needs, key=lambda need: str(need["submitted_at"]), reverse=True),
+        drafts=visit.look(lambda session, _: drafts_of(session, companies)),
+        what_next=NEXT,
+    )
+
+
+@router.get("/needs/new")
+def show_begin(visit: Annotated[Visit, Depends(visiting(Resource.NEED, Action.CREATE))]) -> Response:
+    """Show what submitting a need takes, and the button that begins."""
+    companies = visit.look(lambda session, who: names_of(session, who.scopes(Role.COMPANY)))
+    return visit.show("company/begin.html", companies=companies)
+
+
+@router.get("/needs/{need_id}")
+def show_need(need_id: str, visit: Annotated[Visit, Depends(visiting(Resource.NEED, Action.READ))]) -> Response:
+    """Show a need, how far it has come, and the labs that were released."""
+    return _need_page(visit, need_id)
+
+
+def _need_page(visit: Visit, need_id: str, refused: Refusal | None = None) -> Response:
+    need = visit.document(read_need, need_id=need_id)
+    return visit.show(
+        "company/need.html",
+        refused.status if refused else 200,
+        need=need,
+        labs=visit.document(list_released_labs, need_id=need_id)["items"],
+        names=visit.look(lambda session, _: names_of(session, [need["alliance"] or ""])),
+        what_next=NEXT,
+        refused=refused,
+    )
+
+
+@router.get("/needs/{need_id}/edit")
+def show_edit(need_id: str, visit: Annotated[Visit, Depends(visiting(Resource.NEED, Action.EDIT))]) -> Response:
+    """Show the form that changes a need."""
+    return _edit_page(visit, need_id)
+
+
+def _edit_page(visit: Visit, need_id: str, refused: Refusal | None = None, typed: Any = None) -> Response:
+    reply = visit.reply(read_need, need_id=need_id)
+    return visit.show(
+        "company/edit.html",
+        refused.status if refused else 200,
+        need=reply.document,
+        form=typed_form(reply.document if typed is None else typed),
+        etag=reply.headers["ETag"],
+        kinds=KINDS,
+        fields=FIELDS,
+        regions=REGIONS,
+        readers=READERS,
+        refused=refused,
+    )
+
+
+@router.post("/needs/{need_id}/edit")
+def change_need(need_id: str, visit: Annotated[Visit, Depends(visiting(Resource.NEED, Action.EDIT))]) -> Response:
+    """Change a need that nobody has taken up."""
+    typed = read_form(visit.form, EDITABLE)
+    do, _, number = str(visit.form.get("do", "")).partition(":")
+    if do == "add":
+        return _edit_page(visit, need_id, typed={**typed, "asks": [*typed["asks"], {"kind": "technology", "text": ""}]})
+    if do == "remove" and number.isdigit():
+        kept = [ask for n, ask in enumerate(typed["asks"]) if n != int(number)]
+        return _edit_page(visit, need_id, typed={**typed, "asks": kept})
+    body = typed_form(typed).as_body()
+    refused = visit.attempt(lambda: visit.document(edit_need, need_id=need_id, body=visit.body(NeedBody, body)))
+    if isinstance(refused, Refusal):
+        return _edit_page(visit, need_id, refused, typed)
+    return visit.go(f"/company/needs/{need_id}", N_("Your need is changed."))
+
+
+@router.post("/needs/{need_id}/withdraw")
+def withdraw(need_id: str, visit: Annotated[Visit, Depends(visiting(Resource.NEED, Action.WITHDRAW))]) -> Response:
+    """Withdraw a need."""
+    given = {"state": "withdrawn", **visit.values("note")}
+    refused = visit.attempt(lambda: visit.document(move_need, need_id=need_id, body=visit.body(NeedMoveBody, given)))
+    if isinstance(refused, Refusal):
+        return _need_page(visit, need_id, refused)
+    return visit.go(f"/company/needs/{need_id}", N_("Your need is withdrawn."))

@@ -1,0 +1,89 @@
+"""What a ranking can be narrowed by: every value with its name and how many labs have it.
+
+In: facets as the matcher counts them, and the filters chosen. Out: choices for
+the filter form, and the query that keeps them in links.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+from babel import Locale, UnknownLocaleError
+from sqlmodel import Session, col, select
+
+from api.pages.visiting import Visit
+from api.pages.wording import N_
+from indexer.records import School
+from matcher.facets import STATED, Filters
+
+_NAMES = {
+    "field": N_("Research field"),
+    "school": N_("School"),
+    "offers": N_("Offers"),
+    "language": N_("Working language"),
+}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One value: its Chinese and English name, or, for a code of a closed list, the code alone."""
+
+    value: str
+    zh: str
+    en: str
+    is_term: bool
+    count: int
+    is_chosen: bool
+
+
+@dataclass(frozen=True)
+class Group:
+    """The values of one filter, `label` a text of the catalogue."""
+
+    name: str
+    label: str
+    choices: tuple[Choice, ...]
+    chosen: int
+
+
+def choices_of(visit: Visit, facets: Mapping[str, Mapping[str, int]], chosen: Mapping[str, Any]) -> list[Group]:
+    """Return the filters with their values, the most frequent first; a chosen value is there even if nobody has it."""
+    schools = visit.look(lambda session, _: _schools(session, [*facets["school"], *chosen["school"]]))
+    found = []
+    for name in STATED:
+        counts = {**facets[name], **{value: 0 for value in chosen[name] if value not in facets[name]}}
+        choices = tuple(
+            _choice(name, value, count, schools, value in chosen[name]) for value, count in counts.items() if value
+        )
+        found.append(Group(name, _NAMES[name], choices, sum(choice.is_chosen for choice in choices)))
+    return [group for group in found if group.choices]
+
+
+def _choice(name: str, value: str, count: int, schools: Mapping[str, tuple[str, str]], is_chosen: bool) -> Choice:
+    if name == "school":
+        zh, en = schools.get(value, (value, ""))
+        return Choice(value, zh, en, False, count, is_chosen)
+    if name == "language":
+        return Choice(value, _language(value, "zh_Hant"), _language(value, "en"), False, count, is_chosen)
+    return Choice(value, "", "", True, count, is_chosen)
+
+
+def _schools(session: Session, ids: list[str]) -> dict[str, tuple[str, str]]:
+    rows = session.exec(select(School.id, School.name, School.name_en).where(col(School.id).in_(ids))).all()
+    return {key: (name, name_en) for key, name, name_en in rows}
+
+
+def _language(code: str, reader: str) -> str:
+    try:
+        return Locale.parse(code).get_display_name(reader) or code
+    except (UnknownLocaleError, ValueError):
+        return code
+
+
+def query_of(filters: Filters, offset: int = 0) -> str:
+    """Return the query of an address that asks for this again; empty if nothing is chosen."""
+    pairs = [(name, value) for name, values in asdict(filters).items() for value in values]
+    return urlencode([*pairs, ("offset", str(offset))] if offset else pairs)

@@ -1,0 +1,155 @@
+"""Submitting a need step by step: what it is about, its asks, its limits, who will read it, and a last look.
+
+In: what somebody of a company types, step by step. Out: a draft that is kept
+after every step, and in the end a need, submitted as the API takes it. Each
+step is a plain form; with a script it is also stored while it is being typed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Response
+from sqlmodel import Session
+
+from api.asking import now
+from api.bodies import NewNeedBody
+from api.pages.need_fields import FIELDS, READERS, REGIONS, NeedForm, read_form, typed_form
+from api.pages.scopes import names_of
+from api.pages.visiting import Visit, visiting
+from api.pages.wording import N_
+from api.policy import Action, Resource
+from api.problems import Refusal, not_found
+from api.request_threads import ThreadedRoute
+from api.routes.needs import submit_need
+from matcher.drafts import NeedDraft, begin_draft, draft_of, keep, throw_away
+from matcher.people import Principal
+from matcher.roles import Role
+
+router = APIRouter(prefix="/company", include_in_schema=False, route_class=ThreadedRoute)
+
+Create = Annotated[Visit, Depends(visiting(Resource.NEED, Action.CREATE))]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step: its name in the address, what people call it, and the fields of the need that it asks for."""
+
+    name: str
+    label: str
+    fields: tuple[str, ...]
+
+
+STEPS = (
+    Step("about", N_("What it is about"), ("title", "description")),
+    Step("asks", N_("What you ask for"), ("asks",)),
+    Step("limits", N_("Limits"), ("fields", "budget_ntd", "deadline", "region", "languages", "excluded_labs")),
+    Step("readers", N_("Who will read it"), ("confidentiality",)),
+    Step("check", N_("Check and send"), ()),
+)
+_NAMES = [step.name for step in STEPS]
+
+
+@router.post("/drafts")
+def begin(visit: Create) -> Response:
+    """Begin a draft for the own company, or for the one that was chosen among several."""
+
+    def work(session: Session, who: Principal) -> str:
+        own = sorted(who.scopes(Role.COMPANY))
+        chosen = str(visit.form.get("company") or (own[0] if len(own) == 1 else ""))
+        if chosen not in own:
+            raise not_found("company")
+        return begin_draft(session, company_id=chosen, by=who.id, now=now()).id
+
+    return visit.go(f"/company/drafts/{visit.change(work)}/about")
+
+
+def _find(session: Session, who: Principal, draft_id: str) -> NeedDraft:
+    draft = draft_of(session, draft_id, who.scopes(Role.COMPANY))
+    if draft is None:
+        raise not_found("draft")
+    return draft
+
+
+@router.get("/drafts/{draft_id}/{step}")
+def show_step(draft_id: str, step: str, visit: Create) -> Response:
+    """Show one step of a draft."""
+    return _step_page(visit, draft_id, step)
+
+
+def _step_page(visit: Visit, draft_id: str, name: str, refused: Refusal | None = None) -> Response:
+    if name not in _NAMES:
+        raise not_found("step")
+    number = _NAMES.index(name)
+    draft = visit.look(lambda session, who: _find(session, who, draft_id))
+    form = typed_form(draft.content)
+    # With a script only the part with the asks is put in again, when one is added or taken away.
+    template = "company/_asks.html" if visit.by_htmx and name == "asks" else "company/step.html"
+    return visit.show(
+        template,
+        refused.status if refused else 200,
+        draft=draft,
+        form=form,
+        step=STEPS[number],
+        number=number + 1,
+        steps=STEPS,
+        fields=FIELDS,
+        regions=REGIONS,
+        readers=READERS,
+        names=visit.look(lambda session, _: names_of(session, [draft.company_id])),
+        before=STEPS[number - 1].name if number else None,
+        wrong_step=_step_of(refused),
+        refused=refused,
+    )
+
+
+def _step_of(refused: Refusal | None) -> Step | None:
+    """Return the step that asks for the field to blame."""
+    blamed = (refused.field or "").partition("[")[0].partition(".")[0] if refused else ""
+    return next((step for step in STEPS if blamed in step.fields), None)
+
+
+@router.post("/drafts/{draft_id}/{step}")
+def save_step(draft_id: str, step: str, visit: Create) -> Response:
+    """Keep what was typed; then go on, back, leave, or stay to add or take away an ask."""
+    if step not in _NAMES:
+        raise not_found("step")
+    do, _, number = str(visit.form.get("do", "")).partition(":")
+    if do == "delete":
+        visit.change(lambda session, who: throw_away(session, _find(session, who, draft_id)))
+        return visit.go("/company", N_("The draft is deleted."))
+    changes = read_form(visit.form, STEPS[_NAMES.index(step)].fields)
+    if do == "remove" and number.isdigit():
+        changes["asks"] = [ask for n, ask in enumerate(changes.get("asks", [])) if n != int(number)]
+    if do == "add":
+        changes["asks"] = [*changes.get("asks", []), {"kind": "technology", "text": ""}]
+    visit.change(lambda session, who: keep(session, _find(session, who, draft_id), changes=changes, now=now()))
+    if do == "keep":
+        return visit.nothing()
+    if do in ("add", "remove"):
+        return _step_page(visit, draft_id, step) if visit.by_htmx else visit.go(f"/company/drafts/{draft_id}/{step}")
+    if do == "leave":
+        return visit.go("/company", N_("Your draft is kept. Only your company can see it."))
+    place = _NAMES.index(step) + (-1 if do == "back" else 1)
+    return visit.go(f"/company/drafts/{draft_id}/{_NAMES[max(0, min(place, len(_NAMES) - 1))]}")
+
+
+@router.post("/drafts/{draft_id}")
+def send(draft_id: str, visit: Create) -> Response:
+    """Submit the need and delete its draft; sent twice, it is one need."""
+
+    def work() -> Any:
+        draft = visit.look(lambda session, who: _find(session, who, draft_id))
+        body = visit.body(NewNeedBody, {**_as_body(typed_form(draft.content)), "company": draft.company_id})
+        return visit.document(submit_need, body=body)
+
+    need = visit.attempt(work)
+    if isinstance(need, Refusal):
+        return _step_page(visit, draft_id, "check", need)
+    visit.change(lambda session, who: throw_away(session, _find(session, who, draft_id)))
+    return visit.go(f"/company/needs/{need['id']}", N_("Your need is submitted. An expert will take it up."))
+
+
+def _as_body(form: NeedForm) -> dict[str, Any]:
+    return {name: value for name, value in form.as_body().items() if value not in (None, "", [])}

@@ -1,0 +1,58 @@
+"""What a ranking rests on and whom it leaves out: the index's age, warnings, labs set aside by hard rules.
+
+In: a match as the API answers it. Out: values for the template `ranked.html`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlmodel import Session, col, select
+
+from api.asking import now
+from api.pages.visiting import Visit
+from indexer.records import Lab
+from matcher.rules import RULE_TEXTS, Rule
+
+OLD_AFTER = timedelta(hours=48)
+NAMED_LABS = 30
+
+
+@dataclass(frozen=True)
+class SetAside:
+    """The labs that one rule leaves out: how many, and the names of the first of them."""
+
+    zh: str
+    en: str
+    count: int
+    labs: tuple[tuple[str, str, str], ...]
+
+
+@dataclass(frozen=True)
+class Notes:
+    """What to know before trusting a ranking."""
+
+    built_at: datetime
+    is_old: bool
+    set_aside: tuple[SetAside, ...]
+    left_out: int
+
+
+def notes_of(visit: Visit, match: dict[str, Any]) -> Notes:
+    """Return the notes to a match."""
+    named = [lab_id for ids in match["set_aside"].values() for lab_id in ids[:NAMED_LABS]]
+    names = visit.look(lambda session, _: _names(session, named))
+    found = []
+    for rule, ids in match["set_aside"].items():
+        if ids:
+            labs = tuple((lab_id, *names[lab_id]) for lab_id in ids[:NAMED_LABS] if lab_id in names)
+            found.append(SetAside(*RULE_TEXTS[Rule(rule)], len(ids), labs))
+    built_at = datetime.fromisoformat(match["created_at"])
+    return Notes(built_at, now() - built_at > OLD_AFTER, tuple(found), sum(one.count for one in found))
+
+
+def _names(session: Session, ids: list[str]) -> dict[str, tuple[str, str]]:
+    rows = session.exec(select(Lab.id, Lab.name, Lab.name_en).where(col(Lab.id).in_(ids))).all()
+    return {key: (name, name_en) for key, name, name_en in rows}

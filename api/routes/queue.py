@@ -1,0 +1,263 @@
+"""The queue: what waits for an expert, and who to turn to next.
+
+In: who asks. Out: new needs, needs to match, pairings to say a word on, next
+steps whose day has come, companies that nobody was in touch with for long.
+Liaison staff are few: what is due must find them.
+"""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Response
+from sqlalchemy import exists, select
+from sqlmodel import Session, col, func
+
+from api.asking import Asking, asking
+from api.idempotency import Reply
+from api.paging import Limit
+from api.policy import Action, Resource
+from api.queue_answers import QueueAnswer
+from api.request_threads import ThreadedRoute
+from api.visibility import Condition, own_needs, unconflicted
+from api.visibility import companies as visible_companies
+from api.visibility import needs as visible_needs
+from indexer.instants import day_in_taipei
+from indexer.records import Company, Lab, Need
+from matcher.cases import OPEN_STAGES, Case, Contact
+from matcher.clients import Client
+from matcher.intake import OPEN_STATES, NeedIntake, NeedState
+from matcher.people import Account, Principal
+from matcher.proposals import PairingState, Proposal, StoredPairing
+from matcher.roles import Role
+
+router = APIRouter(prefix="/api", tags=["queue"], route_class=ThreadedRoute)
+
+SILENT_DAYS = 60
+"""After how many days without a contact a company counts as silent, unless another number is asked for."""
+_STAFF = (Role.EXPERT, Role.LEAD)
+_OPEN = [state.value for state in OPEN_STATES]
+
+
+@router.get("/queue", response_model=QueueAnswer)
+def read_queue(
+    ask: Annotated[Asking, Depends(asking(Resource.QUEUE, Action.READ))],
+    silent_days: Annotated[
+        int, Query(ge=1, le=3_650, description="A company is silent after so many days.")
+    ] = SILENT_DAYS,
+    limit: Limit = 50,
+) -> Response:
+    """Show what waits for you: new needs, pairings to review, follow-ups due, companies not contacted for long."""
+
+    def work(session: Session, who: Principal) -> Reply:
+        today = day_in_taipei(ask.at)
+        document = {
+            "new_needs": _new_needs(session, who, limit),
+            "needs_to_match": _needs_to_match(session, who, limit),
+            "needs_to_review": _needs_to_review(session, who, limit),
+            "pairings_to_review": _pairings(session, who, today, limit),
+            "follow_ups_due": _due(session, who, today, limit),
+            "silent_companies": _silent(session, who, today - timedelta(days=silent_days), limit),
+        }
+        return Reply(200, document, {})
+
+    return ask.read(work)
+
+
+def _new_needs(session: Session, who: Principal, limit: int) -> list[dict[str, Any]]:
+    rows = session.execute(
+        select(
+            col(Need.id),
+            col(Need.title),
+            col(Need.company),
+            col(Company.name),
+            col(NeedIntake.submitted_at),
+            own_needs(who),
+        )
+        .join(NeedIntake, col(NeedIntake.need_id) == Need.id)
+        .join(Company, col(Company.id) == Need.company, isouter=True)
+        .where(visible_needs(who, Action.READ), col(NeedIntake.state) == NeedState.SUBMITTED.value)
+        .order_by(col(NeedIntake.submitted_at), col(Need.id))
+        .limit(limit)
+    ).all()
+    return [
+        {
+            "id": need_id,
+            "title": title,
+            "company": company,
+            "company_name": name,
+            "submitted_at": at.isoformat(),
+            "shared": not own,
+        }
+        for need_id, title, company, name, at, own in rows
+    ]
+
+
+def _needs_to_match(session: Session, who: Principal, limit: int) -> list[dict[str, Any]]:
+    """The own needs that were taken up and that nobody has been shown a lab for; each waits for whoever took it up."""
+    shown = exists(select(1).where(col(StoredPairing.need_id) == col(Need.id)).correlate(Need))
+    rows = session.execute(
+        select(
+            col(Need.id),
+            col(Need.title),
+            col(Need.company),
+            col(Company.name),
+            col(NeedIntake.changed_at),
+            col(Account.name),
+        )
+        .join(NeedIntake, col(NeedIntake.need_id) == Need.id)
+        .join(Company, col(Company.id) == Need.company, isouter=True)
+        .join(Account, col(Account.id) == NeedIntake.expert_id, isouter=True)
+        .where(own_needs(who), col(NeedIntake.state) == NeedState.TAKEN_UP.value, ~shown)
+        .order_by(col(NeedIntake.changed_at), col(Need.id))
+        .limit(limit)
+    ).all()
+    return [
+        {
+            "id": need_id,
+            "title": title,
+            "company": company,
+            "company_name": name,
+            "taken_up_at": at.isoformat(),
+            "expert": expert,
+        }
+        for need_id, title, company, name, at, expert in rows
+        if not who.has_stake(company_id=company, lab_id=None)
+    ]
+
+
+def _waiting(who: Principal) -> tuple[Condition, ...]:
+    """Conditions on a pairing joined with its need and the need's way in: one that a word may still be said on."""
+    return (visible_needs(who, Action.READ), unconflicted(who), col(NeedIntake.state).in_(_OPEN))
+
+
+def _needs_to_review(session: Session, who: Principal, limit: int) -> list[dict[str, Any]]:
+    since = func.min(Proposal.shown_at).label("since")
+    rows = session.execute(
+        select(
+            col(Need.id),
+            col(Need.title),
+            col(Need.company),
+            col(Company.name),
+            func.count(col(StoredPairing.id).distinct()),
+            since,
+        )
+        .join(StoredPairing, col(StoredPairing.need_id) == Need.id)
+        .join(NeedIntake, col(NeedIntake.need_id) == Need.id)
+        .join(Proposal, col(Proposal.pairing_id) == StoredPairing.id)
+        .join(Company, col(Company.id) == Need.company, isouter=True)
+        .where(*_waiting(who), col(StoredPairing.state) == PairingState.PROPOSED.value)
+        .group_by(col(Need.id), col(Need.title), col(Need.company), col(Company.name))
+        .order_by(since, col(Need.id))
+        .limit(limit)
+    ).all()
+    return [
+        {
+            "need_id": need_id,
+            "title": title,
+            "company": company,
+            "company_name": name,
+            "waiting": waiting,
+            "since": at.isoformat(),
+        }
+        for need_id, title, company, name, waiting, at in rows
+    ]
+
+
+def _pairings(session: Session, who: Principal, today: date, limit: int) -> list[dict[str, Any]]:
+    """Those that were deferred until a day that has come go first."""
+    due = (col(StoredPairing.state) == PairingState.DEFERRED.value) & (col(StoredPairing.deferred_until) <= today)
+    rows = session.execute(
+        select(StoredPairing, col(Need.title), col(Lab.name), col(Lab.name_en))
+        .join(Need, col(Need.id) == StoredPairing.need_id)
+        .join(NeedIntake, col(NeedIntake.need_id) == Need.id)
+        .join(Lab, col(Lab.id) == StoredPairing.lab_id)
+        .where(*_waiting(who), (col(StoredPairing.state) == PairingState.PROPOSED.value) | due)
+        .order_by(col(StoredPairing.deferred_until).is_(None), col(StoredPairing.deferred_until), col(StoredPairing.id))
+        .limit(limit)
+    ).all()
+    return [
+        {
+            **pairing.model_dump(mode="json", include={"id", "need_id", "lab_id", "deferred_until"}),
+            "need_title": title,
+            "lab_name": name,
+            "lab_name_en": name_en,
+        }
+        for pairing, title, name, name_en in rows
+    ]
+
+
+def _due(session: Session, who: Principal, today: date, limit: int) -> list[dict[str, Any]]:
+    """The next steps whose day has come, each until the case or the company had a later contact."""
+    newest = (
+        select(func.max(col(Contact.id)))
+        .where(col(Contact.alliance_id).in_(who.scopes(*_STAFF)))
+        .group_by(col(Contact.case_id), col(Contact.company_id))
+    )
+    rows = session.execute(
+        select(Contact, col(Case.stage), col(Case.lab_id), col(Company.name), col(Need.title))
+        .join(Case, col(Case.id) == Contact.case_id, isouter=True)
+        .join(Company, col(Company.id) == Contact.company_id, isouter=True)
+        .join(Need, col(Need.id) == Case.need_id, isouter=True)
+        .where(col(Contact.id).in_(newest), col(Contact.next_on) <= today)
+        .order_by(col(Contact.next_on), col(Contact.id))
+        .limit(limit)
+    ).all()
+    return [
+        {
+            "contact_id": contact.id,
+            "case_id": contact.case_id,
+            "company_id": contact.company_id,
+            "company_name": name,
+            "need_title": title,
+            "held_on": contact.held_on.isoformat(),
+            "next_step": contact.next_step,
+            "next_on": contact.next_on.isoformat() if contact.next_on else None,
+        }
+        for contact, stage, lab_id, name, title in rows
+        if (contact.case_id is None or stage in OPEN_STAGES)
+        and not who.has_stake(company_id=contact.company_id, lab_id=lab_id)
+    ]
+
+
+def _silent(session: Session, who: Principal, before: date, limit: int) -> list[dict[str, Any]]:
+    own = who.scopes(*_STAFF)
+    last = (
+        select(col(Contact.company_id), func.max(col(Contact.held_on)).label("last"))
+        .where(col(Contact.alliance_id).in_(own))
+        .group_by(col(Contact.company_id))
+        .subquery()
+    )
+    held = (
+        select(
+            col(Client.company_id),
+            func.min(col(Client.since)).label("since"),
+            func.min(col(Client.expert_id)).label("expert_id"),
+        )
+        .where(col(Client.alliance_id).in_(own), col(Client.until).is_(None))
+        .group_by(col(Client.company_id))
+        .subquery()
+    )
+    rows = session.execute(
+        select(col(Company.id), col(Company.name), col(Company.name_en), last.c.last, held.c.since, col(Account.name))
+        .join(held, held.c.company_id == Company.id)
+        .join(last, last.c.company_id == Company.id, isouter=True)
+        .join(Account, col(Account.id) == held.c.expert_id, isouter=True)
+        .where(visible_companies(who, Action.CONTACT), last.c.last.is_(None) | (last.c.last < before))
+        # With a declared interest somebody else turns to the company.
+        .where(col(Company.id).not_in([party_id for party, party_id in who.stakes if party == "company"]))
+        .order_by(last.c.last.is_not(None), last.c.last, col(Company.id))
+        .limit(limit)
+    ).all()
+    return [
+        {
+            "company_id": company_id,
+            "name": name,
+            "name_en": name_en,
+            "last_contact": day and day.isoformat(),
+            "since": since.isoformat(),
+            "expert": expert,
+        }
+        for company_id, name, name_en, day, since, expert in rows
+    ]

@@ -1,0 +1,56 @@
+"""What a result needs before it can count, and what of that is missing.
+
+In: an entry. Out: the requirements that it does not meet, each with the refusal
+that recognition would give. It exists so that the committee reads from the same
+lines by which the ledger decides: a checklist of its own could say otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sqlmodel import Session
+
+from matcher.ledger.claims import ClaimedElsewhereError, refuse_claimed_elsewhere
+from matcher.ledger.entries import Entry, LedgerError
+from matcher.ledger.kpis import Kpi
+from matcher.ledger.school_totals import total_of
+from matcher.ledger.steps import steps_of
+
+
+class Requirement(StrEnum):
+    """What has to be there, in the order in which it is looked at."""
+
+    VALUE_ADDED = "value_added"
+    EVIDENCE = "evidence"
+    SCHOOL_TOTAL = "school_total"
+    UNCLAIMED = "unclaimed"
+
+
+@dataclass(frozen=True)
+class Unmet:
+    """A requirement that an entry does not meet, and what recognition says of it."""
+
+    requirement: Requirement
+    error: LedgerError
+
+
+def unmet(session: Session, entry: Entry) -> Iterator[Unmet]:
+    """Yield the requirements that an entry does not meet; nothing if it could count."""
+    if not entry.value_added.strip():
+        said = LedgerError("it does not say what GLORIA added (加值內容); return it for that", "value_added")
+        yield Unmet(Requirement.VALUE_ADDED, said)
+    if not entry.evidence and not any(step.evidence for step in steps_of(session, entry.id)):
+        yield Unmet(Requirement.EVIDENCE, LedgerError("it has no evidence; return it for that", "evidence"))
+    school, year = entry.school_id or "", entry.occurred_on.year
+    if not school or total_of(session, school, year) is None:
+        said = LedgerError(
+            f"the school {school} has not supplied its whole cooperation total of {year}", "school_total"
+        )
+        yield Unmet(Requirement.SCHOOL_TOTAL, said)
+    try:
+        refuse_claimed_elsewhere(session, Kpi(entry.kpi), entry.natural_key)
+    except ClaimedElsewhereError as error:
+        yield Unmet(Requirement.UNCLAIMED, error)

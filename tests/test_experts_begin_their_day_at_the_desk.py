@@ -1,0 +1,268 @@
+"""The desk in a real browser: an expert takes up a need, notes a contact, finds a lab; what is done is gone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+from sqlmodel import col, update
+
+from api.jobs import JobKind, JobState, ask_for
+from api.pages.wording import Lang, Wording
+from indexer.database import open_engine, writing
+from indexer.importing import import_rows
+from indexer.instants import day_in_taipei
+from indexer.settings import Settings
+from matcher.proposals import PairingState, StoredPairing
+from tests.browsing import LANGS, accessibility_faults, browsing, keep_screenshot, scrolls_sideways
+from tests.conftest import Databases
+from tests.serving import Served, served
+
+XSS = "<img src=x onerror=document.title='xss'>\"'><script>document.title='xss'</script>"
+COMPANIES = {"zh-Hant": "co-1-3", "en": "co-1-4"}
+"""Whose need is taken up in which language."""
+
+
+@pytest.fixture(scope="module")
+def server(
+    databases: Databases, indexed_home: Path, slice_of_world: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Served]:
+    folder = tmp_path_factory.mktemp("desk") / "home"
+    settings = Settings(home=folder, database_url=databases.at_head("sqlite", folder), encoders="bundled-use")
+    with served(settings, indexed_home, slice_of_world) as server:
+        yield server
+
+
+def done(server: Served, who: str, method: str, path: str, **body: Any) -> Any:
+    """Send one request that must succeed."""
+    answer = server.ask(who, method, path, **({"json": body} if method != "GET" else {}))
+    assert answer.is_success, f"{method} {path}: {answer.status_code} {answer.text}"
+    return answer.json() if answer.content else None
+
+
+def company_with_need(server: Served, company_id: str, title: str) -> str:
+    """Let the expert look after a company that nobody was in touch with, and submit a need of it; return its id."""
+    done(server, "expert", "PUT", f"/api/companies/{company_id}/client")
+    return str(done(server, "expert", "POST", "/api/needs", company=company_id, title=title)["id"])
+
+
+def item(page: Page, heading: str, text: str) -> Any:
+    """Return the item of the desk under a heading that has a text."""
+    return page.get_by_role("region", name=re.compile(heading)).get_by_role("listitem").filter(has_text=text)
+
+
+@pytest.mark.parametrize("lang", LANGS)
+def test_an_expert_begins_the_day(browser: Browser, server: Served, lang: str) -> None:
+    said, title = Wording(Lang(lang)).text, f"散熱模組太吵 {lang}"
+    company_id = COMPANIES[lang]
+    company_with_need(server, company_id, title)
+    name = done(server, "expert", "GET", f"/api/companies/{company_id}")["name" if lang == "zh-Hant" else "name_en"]
+    with browsing(browser, server, "expert", lang) as expert:
+        page = expert.open("/desk")
+        keep_screenshot(page, f"desk-{lang}-1280")
+        new = item(page, said("New needs"), title)
+        expect(new).to_contain_text(said("Nobody has taken it up."))
+        new.get_by_role("button", name=said("Take up")).click()
+        expect(page.locator("#notice")).to_contain_text(said("The need is yours now. Look for labs next."))
+        expect(item(page, said("New needs"), title)).to_have_count(0)
+        # What is next is where it waits: the need has no labs yet.
+        expect(item(page, said("Needs without labs yet"), title)).to_contain_text("expert")
+        assert page.evaluate("document.activeElement.id") == "h-today"
+
+        silent = item(page, said("Companies not heard of for long"), name)
+        silent.get_by_role("link", name=said("Note a contact")).click()
+        form = silent.locator("form")
+        form.get_by_label(said("Day"), exact=True).fill("2026-11-20")
+        form.get_by_label(said("On which day")).fill("2026-11-19")
+        form.get_by_role("button", name=said("Note the contact")).click()
+        expect(form.get_by_role("alert")).to_contain_text(said("This was not stored."))
+        assert accessibility_faults(page) == []
+        form.get_by_label(said("Next step")).fill("寄送報價")
+        form.get_by_label(said("On which day")).fill("2126-11-19")
+        form.get_by_role("button", name=said("Note the contact")).click()
+        expect(page.locator("#notice")).to_contain_text(said("The contact is noted."))
+        expect(item(page, said("Companies not heard of for long"), name)).to_have_count(0)
+        row = page.get_by_role("row").filter(has_text=name)
+        expect(row).to_contain_text(Wording(Lang(lang)).day("2026-11-20"))
+
+        for words in ("polishing silicon carbide wafers", "碳化矽基板拋光"):
+            box = page.get_by_role("searchbox", name=said("Search labs, needs and companies"))
+            box.fill(words)
+            box.press("Enter")
+            lab = page.get_by_role("region", name=re.compile(said("Labs"))).get_by_role("link").first
+            expect(lab).to_have_attribute("href", "/labs/lab-1-01")
+        expect(page.locator("blockquote mark").first).to_be_visible()
+        lab.click()
+        expect(page).to_have_url(server.url + "/labs/lab-1-01")
+        expect(page.get_by_role("heading", level=1)).to_contain_text(
+            "碳化矽晶圓拋光實驗室" if lang == "zh-Hant" else "SiC Wafer Polishing Laboratory"
+        )
+        hear = page.get_by_role("region", name=re.compile(said("Needs this lab should hear of")))
+        expect(hear.get_by_role("link", name="硬質基板拋光太慢又有細刮傷")).to_have_attribute(
+            "href", "/needs/need-1-01"
+        )
+
+
+def test_next_steps_and_deferred_pairings_come_back_on_their_day(browser: Browser, server: Served) -> None:
+    need_id = company_with_need(server, "co-1-5", "要更快的塗佈")
+    first, second = done(server, "expert", "GET", f"/api/needs/{need_id}/matches?top=2")["pairings"]
+    day = (day_in_taipei(datetime.now(UTC)) + timedelta(days=2)).isoformat()
+    word = {"verdict": "defer", "reason": "too_early", "defer_until": day}
+    path = f"/api/pairings/{first['pairing_id']}/decision"
+    done(server, "expert", "POST", path, proposal_id=first["proposal_id"], **word)
+    engine = open_engine(server.settings)
+    with writing(engine) as session:
+        deferred = update(StoredPairing).where(col(StoredPairing.state) == PairingState.DEFERRED.value)
+        session.execute(deferred.values(deferred_until=date(2026, 11, 1)))
+    engine.dispose()
+    contact = {"kind": "call", "held_on": "2020-01-02", "next_step": "寄樣品", "next_on": "2020-01-03"}
+    done(server, "expert", "POST", "/api/companies/co-1-5/contacts", **contact)
+    with browsing(browser, server, "expert", "en") as expert:
+        page = expert.open("/desk")
+        expect(item(page, "Deferred pairings that are due", "要更快的塗佈")).to_contain_text(
+            "Deferred until 2026-11-01."
+        )
+        review = item(page, "Pairings waiting for a word", "要更快的塗佈")
+        expect(review).to_contain_text("1 lab was shown and is undecided")
+        due = item(page, "Next steps that are due", "寄樣品")
+        expect(due).to_contain_text("overdue since 2020-01-03")
+        due.get_by_role("link", name="Note a contact").click()
+        due.get_by_role("button", name="Note the contact").click()
+        expect(item(page, "Next steps that are due", "寄樣品")).to_have_count(0)
+    assert second["state"] == "proposed"
+
+
+def test_without_javascript_the_same_forms_do_the_same(browser: Browser, server: Served) -> None:
+    company_with_need(server, "co-1-6", "不用程式也能受理")
+    with browsing(browser, server, "expert", "en", javascript=False) as expert:
+        page = expert.open("/desk")
+        item(page, "New needs", "不用程式也能受理").get_by_role("button", name="Take up").click()
+        expect(page).to_have_url(server.url + "/desk")
+        expect(page.get_by_text("The need is yours now.")).to_be_visible()
+        page.get_by_role("region", name=re.compile("Companies not heard of")).get_by_role("link").first.click()
+        page.goto(server.url + "/companies/co-1-6")
+        page.get_by_label("Day", exact=True).fill("2026-11-20")
+        page.get_by_label("On which day").fill("2026-11-19")
+        page.get_by_label("Note, for your alliance only").fill("談了新廠")
+        page.get_by_role("button", name="Note the contact").click()
+        expect(page.get_by_role("alert")).to_contain_text("This was not stored.")
+        expect(page.get_by_label("Note, for your alliance only")).to_have_value("談了新廠")
+        page.get_by_label("On which day").fill("")
+        page.get_by_role("button", name="Note the contact").click()
+        expect(page.get_by_text("The contact is noted.")).to_be_visible()
+        expect(page.get_by_text("談了新廠")).to_be_visible()
+
+
+def test_a_company_is_taken_on_handed_over_and_let_go(browser: Browser, server: Served) -> None:
+    with browsing(browser, server, "lead", "en") as lead:
+        page = lead.open("/companies")
+        page.get_by_role("searchbox", name="Name or tax id of the company").fill("Halfersen")
+        page.get_by_role("button", name="Find").click()
+        page.get_by_role("button", name="Take on").click()
+        expect(page).to_have_url(server.url + "/companies/co-1-2")
+        expect(page.get_by_text("Who looks after the company is changed.")).to_be_visible()
+        page.get_by_text("Hand over or let go").click()
+        page.get_by_label("Hand over to").select_option(label="colleague")
+        page.get_by_role("button", name="Hand over").click()
+        expect(page.get_by_role("region", name="Who looks after it")).to_contain_text("colleague")
+        page.get_by_text("Hand over or let go").click()
+        page.get_by_role("button", name="Let the company go").click()
+        expect(page).to_have_url(server.url + "/companies")
+        expect(page.get_by_text("The company is no longer in your portfolio.")).to_be_visible()
+        assert page.request.get(server.url + "/companies/co-1-2").status == 404
+
+
+def test_labs_are_narrowed_and_leafed_through(browser: Browser, server: Served) -> None:
+    with browsing(browser, server, "office", "en") as office:
+        page = office.open("/labs?q=polishing")
+        total = int(page.locator("h1 .count").inner_text())
+        page.get_by_text("Narrow down").click()
+        box = page.get_by_role("group", name="Offers").get_by_role("checkbox").first
+        count = int(page.get_by_role("group", name="Offers").locator(".n").first.inner_text())
+        box.check()
+        page.get_by_role("button", name="Apply").click()
+        expect(page.locator("h1 .count")).to_have_text(str(count))
+        assert 0 < count <= total
+        page.get_by_role("link", name="Without filters").first.click()
+        expect(page.locator("h1 .count")).to_have_text(str(total))
+        assert total > 20, "the slice has more labs than a page"
+        page.get_by_role("link", name="Next page").click()
+        expect(page.get_by_role("navigation", name="Pages")).to_contain_text(f"21 to {min(40, total)} of {total}")
+
+
+def test_a_researcher_reads_the_own_lab_and_no_other(browser: Browser, server: Served) -> None:
+    with browsing(browser, server, "researcher", "en") as researcher:
+        page = researcher.open("/labs/lab-1-01")
+        expect(page.get_by_role("heading", name="What the lab does")).to_be_visible()
+        expect(page.get_by_role("heading", name="Needs this lab should hear of")).to_have_count(0)
+        assert page.request.get(server.url + "/labs/lab-1-02").status == 404
+
+
+PAGES = {
+    "desk": "/desk",
+    "search": "/search?q=%E7%A2%B3%E5%8C%96%E7%9F%BD",
+    "search-nothing": "/search",
+    "labs": "/labs?q=polishing&offers=technology",
+    "lab": "/labs/lab-1-01",
+    "companies": "/companies?find=Hal",
+    "company": "/companies/co-1-1",
+}
+
+
+@pytest.mark.parametrize("lang", LANGS)
+def test_pages_are_accessible(browser: Browser, server: Served, lang: str) -> None:
+    with browsing(browser, server, "expert", lang) as expert:
+        for number, (name, path) in enumerate(PAGES.items()):
+            page = expert.open(path)
+            # axe takes its time: every page in both languages and at both widths, the widths in turn.
+            axe_at = (1280, 360)[(number + LANGS.index(lang)) % 2]
+            for width in (1280, 360):
+                page.set_viewport_size({"width": width, "height": 900})
+                assert (path, width, scrolls_sideways(page)) == (path, width, False)
+                if width == axe_at:
+                    assert (path, width, accessibility_faults(page)) == (path, width, [])
+                keep_screenshot(page, f"{name}-{lang}-{width}")
+
+
+def test_no_stored_text_is_live(browser: Browser, server: Served) -> None:
+    engine, texts = open_engine(server.settings), {"name": XSS, "name_en": XSS}
+    with writing(engine) as session:
+        import_rows(session, "companies", [{"id": "co-x", **texts, "city": XSS, "description": XSS}])
+        evidence = [{"id": "ev-x", "kind": "paper", "title": XSS, "abstract": XSS}]
+        lab = {"summary": XSS, "summary_en": XSS, "pi": XSS, "keywords": [XSS], "will_not_do": [XSS]}
+        import_rows(session, "labs", [{"id": "lab-x", **texts, **lab, "evidence": evidence}])
+        job = ask_for(
+            session,
+            kind=JobKind.IMPORT,
+            account_id=server.accounts["colleague"],
+            alliance_id="al-a",
+            parameters={"name": XSS},
+            now=datetime.now(UTC),
+        )
+        job.state, job.refusal, job.finished_at = JobState.FAILED.value, XSS, job.created_at
+        session.add(job)
+    engine.dispose()
+    done(server, "colleague", "PUT", "/api/companies/co-x/client")
+    asks = [{"kind": "technology", "text": XSS}]
+    done(server, "colleague", "POST", "/api/needs", company="co-x", title=XSS, description=XSS, asks=asks)
+    contact = {"kind": "call", "held_on": "2020-01-02", "note": XSS, "next_step": XSS, "next_on": "2020-01-03"}
+    done(server, "colleague", "POST", "/api/companies/co-x/contacts", **contact)
+    with browsing(browser, server, "colleague", "en") as colleague:
+        quoted = "/search?q=%3Cimg%20src%3Dx"
+        for path in ("/desk", quoted, "/labs?q=%3Cimg%20src%3Dx", "/labs/lab-x", "/companies", "/companies/co-x"):
+            page = colleague.open(path)
+            expect(page.get_by_text("<script>document.title='xss'</script>").first).to_be_attached()
+            assert page.evaluate("document.images.length") == 0
+            assert not page.title().startswith("xss")
+        # Refused, what was typed is shown again.
+        page.get_by_text("Note a contact").click()
+        page.get_by_label("Next step").fill(XSS)
+        page.get_by_label("On which day").fill("2020-01-01")
+        page.get_by_role("button", name="Note the contact").click()
+        expect(page.get_by_label("Next step")).to_have_value(XSS)
+        assert page.evaluate("document.images.length") == 0

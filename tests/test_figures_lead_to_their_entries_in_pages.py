@@ -1,0 +1,396 @@
+"""The dashboard in a real browser: the story's figures against every book, down to the entries that add up to them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, Page, expect
+from sqlmodel import select
+
+from api.credentials import make_key
+from indexer.database import open_engine, writing
+from indexer.importing import import_rows
+from indexer.records import Alliance
+from indexer.settings import Settings
+from indexer.vocabulary import Tier
+from matcher.ledger.story import load_story
+from matcher.ledger.sufficiency import Item, book
+from matcher.people import Account, add_account, grant
+from matcher.roles import Role
+from tests.browsing import LANGS, Somebody, accessibility_faults, browsing, keep_screenshot, scrolls_sideways
+from tests.conftest import Databases
+from tests.serving import Served, address_of, started
+
+AS_OF = "2020-12-31"
+NASTY = "<img src=x onerror=\"document.title='xss'\">\"'><script>document.title='xss'</script>"
+# Own income, expenses and subsidy of three subsidy years, NT$.
+MONEY = {
+    2018: (600_000, 400_000, 7_000_000, 7_000_000),
+    2019: (1_200_000, 900_000, 7_200_000, 5_800_000),
+    2020: (1_900_000, 1_400_000, 7_500_000, 4_400_000),
+}
+
+
+@pytest.fixture(scope="module")
+def server(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    folder = tmp_path_factory.mktemp("figures") / "home"
+    folder.mkdir()
+    settings = Settings(home=folder, database_url=databases.at_head("sqlite", folder), encoders="bundled-use")
+    engine = open_engine(settings)
+    load_story(engine, home=folder)
+    keys, accounts = {}, {}
+    now = datetime.now(UTC)
+    with writing(engine) as session:
+        people = {"expert": (Role.EXPERT, "al-02"), "lead": (Role.LEAD, "al-02"), "nasty": (Role.LEAD, "al-18")}
+        for name, (role, scope) in people.items():
+            account = add_account(session, email=f"{name}@example.org", name=name, now=now)
+            grant(session, account_id=account.id, role=role, scope_id=scope, by=None, now=now)
+            accounts[name] = account.id
+        for name, email in (("office", "office@gloria.example"), ("committee", "committee@gloria.example")):
+            accounts[name] = session.exec(select(Account.id).where(Account.email == email)).one()
+        for name, account_id in accounts.items():
+            _, keys[name] = make_key(
+                session, account_id=account_id, name="test", may_write=True, valid=timedelta(days=1), now=now
+            )
+        for year, (fees, overhead, spent, subsidy) in MONEY.items():
+            rows = (
+                (Item.MEMBER_FEES, fees),
+                (Item.OVERHEAD, overhead),
+                (Item.OPERATION, spent),
+                (Item.SUBSIDY, subsidy),
+            )
+            for item, amount in rows:
+                book(
+                    session,
+                    alliance_id="al-02",
+                    item=item,
+                    tier=Tier.DOMESTIC if item is Item.MEMBER_FEES else None,
+                    occurred_on=date(year, 5, 2),
+                    amount_ntd=amount,
+                    source=NASTY,
+                    by=accounts["office"],
+                    now=now,
+                )
+        last = session.get_one(Alliance, "al-18")
+        changed = {"id": last.id, "name": NASTY, "name_en": NASTY, "center": last.center, "fields": last.fields}
+        import_rows(session, "alliances", [changed])
+        session.get_one(Account, accounts["nasty"]).name = NASTY
+    engine.dispose()
+    with started(settings) as (process, log), httpx.Client() as client:
+        yield Served(address_of(process, log), keys, accounts, settings, process, log, client)
+
+
+def _json(server: Served, who: str, path: str) -> Any:
+    answered = server.ask(who, "GET", path)
+    assert answered.status_code == 200, answered.text
+    return answered.json()
+
+
+def _number(text: str) -> int:
+    """Return an amount as pages write it."""
+    return int(re.sub(r"[^\d-]", "", text))
+
+
+@pytest.mark.parametrize(("lang", "year"), [("zh-Hant", "2018"), ("en", "2019"), ("zh-Hant", "all")])
+def test_the_dashboard_shows_what_the_api_and_the_report_say(
+    browser: Browser, server: Served, lang: str, year: str
+) -> None:
+    query = f"as_of={AS_OF}" + ("" if year == "all" else f"&year={year}")
+    figures = _json(server, "office", f"/api/kpi?{query}")["figures"]
+    report = _json(server, "office", f"/api/reports/kpi?format=json&lang=en&{query}")
+    with browsing(browser, server, "office", lang, javascript=False) as somebody:
+        page = somebody.open(f"/kpi?as_of={AS_OF}&year={year}")
+        shown = {card: _number(page.locator(f"#kpi-{card} .big").inner_text()) for card in _cards(page)}
+    told = {one["kpi"]: one["total"]["actual"]["amount"] for one in figures if one["kpi"] != "acceptances"}
+    assert shown == told
+    whole = [row for row in report["tables"][0]["rows"] if year != "all" or row[2]["value"]["en"] == "whole programme"]
+    column = 4 if year == "all" else 3
+    assert [row[column]["value"] for row in whole] == [*shown.values()]
+
+
+def _cards(page: Page) -> list[str]:
+    return [str(one.get_attribute("id")).removeprefix("kpi-") for one in page.locator("section.figure").all()]
+
+
+@pytest.mark.parametrize(("lang", "said"), [("zh-Hant", "讀法不一"), ("en", "depends on the reading")])
+def test_a_dispute_of_the_plan_is_shown_and_not_decided(browser: Browser, server: Served, lang: str, said: str) -> None:
+    with browsing(browser, server, "office", lang) as somebody:
+        page = somebody.open(f"/kpi?as_of={AS_OF}&year=109")
+        jobs = page.locator("#kpi-jobs")
+        expect(jobs.locator(".reached .chip")).to_contain_text(said)
+        books = jobs.locator("dd").filter(has=page.locator("meter")).all_inner_texts()
+        assert [[_number(part) for part in text.splitlines()[0].split("/")] for text in books] == [
+            [300, 600],
+            [683, 600],
+        ]
+        expect(jobs.locator(".dispute")).to_contain_text("1,150")
+        # One picture for each way to count, with a mark for each book.
+        drawing = jobs.locator("figure.chart svg")
+        expect(drawing).to_have_attribute("role", "img")
+        assert drawing.locator("title").first.text_content() == {"zh-Hant": "促進就業", "en": "Jobs"}[lang]
+        words = drawing.locator("path > title").all_text_contents()
+        assert any("683" in text for text in words)
+        assert any("300" in text for text in words)
+        if lang == "en":
+            assert not re.search(r"[\u4e00-\u9fff]", " ".join(page.locator("main svg").all_text_contents()))
+
+
+def test_what_may_still_come_stands_apart_from_what_was_reached(browser: Browser, server: Served) -> None:
+    with browsing(browser, server, "office", "en") as somebody:
+        page = somebody.open("/kpi?as_of=2019-07-01&year=108")
+        money = page.locator("#kpi-L")
+        ahead = _json(server, "office", "/api/kpi/targets?as_of=2019-07-01")
+        found = next(one for one in ahead["figures"] if one["kpi"] == "L")["forecast"]
+        beside = money.locator(".beside")
+        expect(beside).to_contain_text(f"{found['low']:,}")
+        expect(beside.locator("figure.forecast svg")).to_be_visible()
+        assert money.locator("figure.chart:not(.forecast) svg").count() == 1
+        assert f"{round(found['expected']):,}" not in money.locator("figure.chart:not(.forecast)").inner_html()
+        whole = somebody.open(f"/kpi?as_of={AS_OF}&year=all").locator("#kpi-L .beside")
+        assert [_number(text) for text in whole.locator("dd").all_inner_texts()] == [0, 8_000_000, 15_000_000]
+
+
+@pytest.mark.parametrize("lang", LANGS)
+def test_every_figure_is_the_sum_of_the_entries_it_leads_to(browser: Browser, server: Served, lang: str) -> None:
+    with browsing(browser, server, "office", lang, javascript=False) as somebody:
+        for kpi, year in (("L", "108"), ("jobs", "109"), ("C", "all"), ("alliances", "106")):
+            page = somebody.open(f"/kpi?as_of={AS_OF}&year={year}")
+            figure = _number(page.locator(f"#kpi-{kpi} .big").inner_text())
+            page.locator(f"#kpi-{kpi} .reached a").click()
+            amounts = [_number(one) for one in page.locator("table.entries tbody td.amount").all_inner_texts()]
+            assert sum(amounts) == figure == _number(page.locator("#sum").inner_text())
+            assert len(amounts) > 2
+            links = page.locator("table.entries tbody th a").all()
+            assert {str(link.get_attribute("href"))[:9] for link in links} == {"/results/"}
+
+
+def test_shares_of_an_alliance_add_up_too(browser: Browser, server: Served) -> None:
+    with browsing(browser, server, "office", "en", javascript=False) as somebody:
+        page = somebody.open(f"/kpi?as_of={AS_OF}&year=108")
+        row = page.locator("table.shares tbody tr").filter(has_text="Metalworking")
+        shown = _number(row.locator("td").nth(3).inner_text())
+        row.locator("td").nth(3).locator("a").click()
+        assert _number(page.locator("#sum").inner_text()) == shown == 51_000_000
+        expect(page.locator("table.entries")).to_contain_text("60 %")
+
+
+def test_late_and_reversed_entries_say_so(browser: Browser, server: Served) -> None:
+    with browsing(browser, server, "office", "en") as somebody:
+        page = somebody.open(f"/kpi/L?as_of={AS_OF}&year=108")
+        expect(page.locator("tr.reversal td.amount")).to_have_text("NT$ -30,000,000")
+        expect(page.locator("tr.reversal")).to_contain_text("takes back")
+        assert page.get_by_text("late: about 2018Q4").count() == 3
+        page.get_by_role("link", name="2019Q3").click()
+        assert _number(page.locator("#sum").inner_text()) == 85_000_000 - 30_000_000 + 3_000_000 + 170_000_000
+        page = somebody.open(f"/kpi/L?as_of={AS_OF}&year=107")
+        expect(page.locator("tr").filter(has_text="107-合-誤")).not_to_contain_text("takes back")
+
+
+def test_an_alliance_sees_its_own_only(browser: Browser, server: Served) -> None:
+    with browsing(browser, server, "expert", "en") as somebody:
+        page = somebody.open(f"/kpi?as_of={AS_OF}&year=109")
+        expect(page.get_by_role("heading", level=1)).to_contain_text("Hsinchu")
+        assert page.locator("table.shares").count() == 0
+        own = _json(server, "expert", f"/api/kpi?as_of={AS_OF}&year=2020")["figures"]
+        money = next(one for one in own if one["kpi"] == "L")["total"]["actual"]["amount"]
+        assert _number(page.locator("#kpi-L .big").inner_text()) == money == 66_000_000
+        for path in ("/kpi?alliance=al-01", "/kpi/L?alliance=al-01", "/sufficiency?alliance=al-01", "/warnings/al-01"):
+            answered = page.goto(server.url + path)
+            assert answered is not None
+            assert answered.status == 404
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/kpi?as_of=yesterday",
+        "/kpi?as_of=9999-12-31",
+        "/kpi?year=99",
+        "/kpi?year=xx",
+        "/kpi/L?quarter=2050Q1",
+        "/sufficiency?alliance=al-02&year=3000",
+        "/sufficiency?alliance=al-02&year=-1",
+        "/warnings?book=nothing",
+    ],
+)
+def test_what_an_address_gets_wrong_is_said(browser: Browser, server: Served, path: str) -> None:
+    with browsing(browser, server, "office", "en") as somebody:
+        answered = somebody.page.goto(server.url + path)
+        assert answered is not None
+        assert answered.status == 422
+        expect(somebody.page.get_by_role("heading", level=1)).to_be_visible()
+
+
+def test_reports_can_be_had_in_every_format(browser: Browser, server: Served) -> None:
+    with browsing(browser, server, "office", "en") as somebody:
+        page = somebody.open(f"/kpi?as_of={AS_OF}&year=109")
+        with page.expect_download() as waiting:
+            page.get_by_role("link", name="Figures against targets XLSX").click()
+        assert waiting.value.suggested_filename == f"kpi-{AS_OF}.xlsx"
+        formats = page.locator(".reports li").first.locator("a").all_inner_texts()
+        assert formats == ["XLSX", "ODS", "CSV", "PDF", "HTML", "JSON"]
+
+
+@pytest.mark.parametrize("lang", LANGS)
+@pytest.mark.parametrize("javascript", [True, False])
+def test_the_simulator_redraws_the_curve(browser: Browser, server: Served, lang: str, javascript: bool) -> None:
+    with browsing(browser, server, "lead", lang, javascript=javascript) as somebody:
+        page = somebody.open("/sufficiency")
+        before = page.locator("#simulation figure").first.inner_html()
+        page.locator("#f-fees").fill("20")
+        page.locator("#f-overhead").fill("30")
+        if javascript:
+            page.locator("#f-overhead").press("Enter")
+        else:
+            page.locator("form[hx-get] button").click()
+        page.wait_for_url(re.compile(r"fees=20.*overhead=30"))
+        expect(page.locator("#simulation tbody td").first).to_have_text("2,280,000")
+        assert page.locator("#simulation figure").first.inner_html() != before
+        rows = [
+            [_number(cell) for cell in row.locator("td.amount").all_inner_texts()[:7]]
+            for row in page.locator("#simulation tbody tr").all()
+        ]
+        query = "fees_growth_bp=2000&overhead_growth_bp=3000"
+        told = _json(server, "lead", f"/api/alliances/al-02/sufficiency/simulation?{query}")
+        names = ("fees_ntd", "overhead_ntd", "other_ntd", "own_income_ntd", "expenses_ntd", "subsidy_ntd", "needed_ntd")
+        assert rows == [[one[name] for name in names] for one in told["years"]]
+        assert rows[0][:2] == [2_280_000, 1_820_000]
+        # The address alone shows the same again.
+        again = page.locator("#simulation figure").first.inner_html()
+        assert (
+            somebody.open(page.url.removeprefix(server.url)).locator("#simulation figure").first.inner_html() == again
+        )
+
+
+def test_an_impossible_assumption_is_named(browser: Browser, server: Served) -> None:
+    with browsing(browser, server, "lead", "en", javascript=False) as somebody:
+        page = somebody.page
+        page.goto(server.url + "/sufficiency?fees=99999")
+        expect(page.get_by_role("alert")).to_contain_text("give a number from -100 to 1,000")
+        expect(page.locator("#f-fees")).to_have_attribute("aria-invalid", "true")
+        expect(page.locator("#f-fees")).to_have_value("99999")
+
+
+@pytest.mark.parametrize("lang", LANGS)
+def test_the_office_walks_an_alliance_up_the_ladder(browser: Browser, server: Served, lang: str) -> None:
+    alliance = {"zh-Hant": "al-04", "en": "al-05"}[lang]
+    acts = {
+        "zh-Hant": ("發出預警", "登錄改善計畫", "啟動輔導", "已發出預警。", "已登錄改善計畫。"),
+        "en": (
+            "Give the warning",
+            "Note the improvement plan",
+            "Begin the ministry's help",
+            "The warning is given.",
+            "The improvement plan is noted.",
+        ),
+    }[lang]
+    warn, plan, assist, warned, planned = acts
+    with browsing(browser, server, "office", lang) as somebody:
+        page = somebody.open(f"/warnings/{alliance}?as_of=2019-08-20")
+        card = page.locator("#target-L")
+        # 27.75 million had to be there by the end of 107, and 40 % of the rest of 108's 66.6 by its second quarter.
+        expect(card.locator(".arithmetic")).to_contain_text("40 % × ")
+        expect(card.locator(".arithmetic")).to_contain_text("43,290,000")
+        _act(card, warn, NASTY)
+        expect(page.locator("#notice")).to_contain_text(warned)
+        expect(page.locator(".steps")).to_contain_text(NASTY)
+        expect(page.locator(".steps")).to_contain_text("43,290,000")
+        page.locator("summary").filter(has_text=plan).click()
+        page.locator("[name=due_on]").fill("2031-01-31")
+        page.locator("details[open] textarea").fill("each month a visit")
+        page.locator("details[open] button").click()
+        expect(page.locator("#notice")).to_contain_text(planned)
+        expect(page.locator(".steps li").first).to_contain_text("2031" if lang == "en" else "120年1月31日")
+        expect(page.locator("summary").filter(has_text=assist)).to_be_visible()
+        assert page.title() != "xss"
+        steps = _json(server, "office", f"/api/alliances/{alliance}/standing")["steps"]
+        assert [(one["ladder"], one["rung"]) for one in steps] == [("L", "warning"), ("L", "plan")]
+    with browsing(browser, server, "committee", lang) as somebody:
+        page = somebody.open("/warnings?as_of=2019-08-20")
+        expect(page.locator("table.ladders tbody tr")).to_have_count(18)
+        page = somebody.open(f"/warnings/{alliance}")
+        expect(page.locator(".steps li")).to_have_count(2)
+        assert page.locator("form[method=post]:not([action='/sign-out'])").count() == 0
+
+
+def _act(card: Any, act: str, reason: str) -> None:
+    card.locator("summary").filter(has_text=act).click()
+    card.locator("details[open] textarea").fill(reason)
+    card.locator("details[open] button").click()
+
+
+def test_a_refused_step_keeps_what_was_typed(browser: Browser, server: Served) -> None:
+    with browsing(browser, server, "office", "en", javascript=False) as somebody:
+        page = somebody.open("/warnings/al-06?as_of=2019-08-20")
+        _act(page.locator("#target-C"), "Give the warning", "fell behind")
+        page.locator("summary").filter(has_text="Note the improvement plan").click()
+        page.locator("[name=due_on]").fill("2019-01-31")
+        page.locator("details[open] textarea").fill("too late")
+        page.locator("details[open] button").click()
+        expect(page.get_by_role("alert")).to_contain_text("later day than today")
+        expect(page.locator("details[open] textarea")).to_have_value("too late")
+
+
+def test_names_are_text_wherever_they_are_shown(browser: Browser, server: Served) -> None:
+    with browsing(browser, server, "office", "en") as somebody:
+        for path in (
+            f"/kpi?as_of={AS_OF}&year=109",
+            f"/kpi?as_of={AS_OF}&alliance=al-18",
+            f"/kpi/alliances?as_of={AS_OF}&year=all",
+            "/sufficiency?alliance=al-02",
+            "/sufficiency?alliance=al-18",
+            "/warnings?as_of=2019-08-20",
+            "/warnings/al-18?as_of=2019-08-20",
+        ):
+            page = somebody.open(path)
+            assert "xss" not in page.title().replace(NASTY, "")
+            assert page.locator("main img, main script").count() == 0
+            assert NASTY in str(page.locator("main").text_content())
+
+
+@pytest.mark.parametrize("lang", LANGS)
+@pytest.mark.parametrize("width", [1280, 360])
+def test_pages_of_figures_are_accessible(browser: Browser, server: Served, lang: str, width: int) -> None:
+    with browsing(browser, server, "office", lang, width=width) as somebody:
+        for name, path in (
+            ("kpi", f"/kpi?as_of={AS_OF}"),
+            ("kpi-alliance", "/kpi?as_of=2019-07-01&alliance=al-02"),
+            ("kpi-entries", f"/kpi/L?as_of={AS_OF}&year=108"),
+            ("kpi-empty", "/kpi/T?as_of=2017-12-31&year=106"),
+            ("sufficiency", "/sufficiency?alliance=al-02&fees=20"),
+            ("sufficiency-empty", "/sufficiency?alliance=al-01"),
+            ("warnings", "/warnings?as_of=2019-08-20"),
+            ("warnings-over", "/warnings"),
+            ("warnings-alliance", "/warnings/al-02?as_of=2019-08-20"),
+        ):
+            page = somebody.open(path)
+            for closed in page.locator("details:not([open]) > summary").all()[:3]:
+                closed.click()
+            assert accessibility_faults(page) == [], path
+            assert not scrolls_sideways(page), path
+            keep_screenshot(page, f"{name}-{lang}-{width}")
+
+
+def test_the_dashboard_can_be_printed(browser: Browser, server: Served) -> None:
+    with browsing(browser, server, "office", "zh-Hant") as somebody:
+        for path in (f"/kpi?as_of={AS_OF}", f"/kpi/L?as_of={AS_OF}&year=108", "/sufficiency?alliance=al-02"):
+            page = somebody.open(path)
+            page.emulate_media(media="print")
+            _assert_fits_on_paper(somebody)
+            assert page.pdf(format="A4").startswith(b"%PDF")
+            page.emulate_media(media="screen")
+
+
+def _assert_fits_on_paper(somebody: Somebody) -> None:
+    page = somebody.page
+    assert not page.locator("header.top").is_visible()
+    assert not page.locator("form.filters").is_visible()
+    page.set_viewport_size({"width": 703, "height": 1000})
+    cut = "[...document.querySelectorAll('main .scroll')].filter((one) => one.scrollWidth > one.clientWidth + 1).length"
+    assert page.evaluate(cut) == 0
+    page.set_viewport_size({"width": 1280, "height": 900})

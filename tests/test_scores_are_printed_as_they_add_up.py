@@ -1,0 +1,44 @@
+"""Contributions as printed add up to the score as printed, and marked words are whole words of escaped text."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api.pages.marking import marked
+from api.pages.score_parts import WIDTH, ZERO, differences, parts_of
+from matcher.ranker import FEATURE_LABELS
+
+AMOUNTS = st.lists(st.floats(-6, 9), min_size=len(FEATURE_LABELS), max_size=len(FEATURE_LABELS))
+
+
+@given(AMOUNTS)
+def test_printed_parts_add_up(amounts: list[float]) -> None:
+    contributions = dict(zip(FEATURE_LABELS, amounts, strict=True))
+    score = sum(amounts)
+    parts = parts_of(contributions, score)
+    assert round(sum(part.amount for part in parts), 2) == round(round(score * 100) / 100, 2)
+    exact = {FEATURE_LABELS[name]: amount for name, amount in contributions.items()}
+    assert all(abs(part.amount - exact[(part.zh, part.en)]) < 0.02 for part in parts)
+    assert all(part.left >= 0 and part.left + part.width <= WIDTH + 0.5 for part in parts)
+    assert all((part.left < ZERO) == (part.amount < 0) for part in parts if abs(part.amount) > 0.05)
+
+
+@given(AMOUNTS, AMOUNTS)
+def test_differences_are_those_of_what_is_printed(first: list[float], second: list[float]) -> None:
+    sides = [(dict(zip(FEATURE_LABELS, side, strict=True)), sum(side)) for side in (first, second)]
+    for row in differences(*sides):
+        assert row.by == round(row.first.amount - row.second.amount, 2)
+
+
+def test_shared_words_are_marked() -> None:
+    text = "CMP of SiC: 碳化矽拋光 <b>cmps</b> & CMP"
+    expected = "<mark>CMP</mark> of SiC: <mark>碳化矽</mark>拋光 &lt;b&gt;cmps&lt;/b&gt; &amp; <mark>CMP</mark>"
+    assert marked(text, ["cmp", "碳化矽"]) == expected
+    assert marked("a < b", []) == "a &lt; b"
+
+
+@given(st.text(), st.lists(st.text(max_size=5), max_size=4))
+def test_marking_loses_and_opens_nothing(text: str, words: list[str]) -> None:
+    shown = marked(text, words)
+    assert shown.replace("<mark>", "").replace("</mark>", "") == marked(text, [])
