@@ -125,7 +125,7 @@ def test_a_signed_case_becomes_a_result_with_two_files(browser: Browser, server:
         expect(receipt.get_by_role("link", name="合約 <b>.pdf")).to_be_visible()
         row = page.locator("tbody tr", has_text=contract)
         expect(row).to_contain_text(lacks)
-        expect(row.locator(".chip", has_text=state)).to_be_visible()
+        expect(row.locator("td .chip", has_text=state)).to_be_visible()
         expect(row.locator("td.amount").last).to_have_text("3")
         assert page.title() != "xss"
         assert accessibility_faults(page) == []
