@@ -41,6 +41,7 @@ from api.routes import (
     evidence,
     exports,
     exposure,
+    field_map,
     figures,
     gender,
     generations,
@@ -126,6 +127,7 @@ _PARTS = (
     gender,
     configuration,
     generations,
+    field_map,
     health,
 )
 _PAGE_POLICY = (

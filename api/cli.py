@@ -23,6 +23,7 @@ from api import (
     importing,
     indexing,
     ledger_commands,
+    mapping,
     matching,
     report_command,
     serving,
@@ -78,6 +79,7 @@ app.command("demo")(demo.show_demo)
 app.command("import")(importing.import_records)
 app.command("export")(exporting.export)
 app.command("reindex")(indexing.rebuild)
+app.command("map")(mapping.redraw)
 app.command("match")(matching.match)
 app.command("run")(matching.run)
 app.command("evaluate")(evaluating.evaluate)

@@ -14,6 +14,7 @@ import typer
 
 from api.demo_people import DemoPerson, let_people_in
 from api.indexing import reindexed, say_report
+from api.mapping import redrawn, say_map
 from api.opening import open_session, read_settings
 from api.refusals import RefusedError
 from api.screen import Screen
@@ -46,6 +47,7 @@ def show_demo(
         people, password = let_people_in(session, datetime.now(UTC))
         session.commit()
     say_report(screen, reindexed(screen, settings))
+    say_map(screen, redrawn(settings))
     matcher = Matcher.open(settings)
     for need_id in SHOWN_NEEDS:
         screen.out.print()

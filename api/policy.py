@@ -59,6 +59,7 @@ class Resource(StrEnum):
     CLAIM = "claim"
     DEMAND = "demand"
     LAB_NAME = "lab_name"
+    FIELD_MAP = "field_map"
     ENTRY = "entry"
     EVIDENCE = "evidence"
     PERSON = "person"
@@ -157,6 +158,7 @@ POLICY: dict[tuple[Resource, Action], dict[Holder, Reach]] = {
     (Resource.LAB, Action.LIST): _staff(Reach.ALL) | _OFFICE | {Role.RESEARCHER: Reach.OWN},
     (Resource.LAB, Action.EDIT): {Role.RESEARCHER: Reach.OWN},
     (Resource.DEMAND, Action.READ): {Role.RESEARCHER: Reach.OWN},
+    (Resource.FIELD_MAP, Action.READ): _staff(Reach.ALLIANCE) | _OFFICE,
     (Resource.COMPANY, Action.LIST): _staff(Reach.ALLIANCE) | _OFFICE | {Role.COMPANY: Reach.OWN},
     (Resource.COMPANY, Action.READ): _staff(Reach.ALLIANCE) | _OFFICE | {Role.COMPANY: Reach.OWN},
     (Resource.COMPANY, Action.CONTACT): _staff(Reach.ALLIANCE),

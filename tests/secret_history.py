@@ -16,6 +16,7 @@ from api.passwords import hashed
 from indexer.database import open_engine, writing
 from indexer.importing import import_rows
 from matcher.people import declare_stake
+from tests.map_drawn import draw_everything
 from tests.secret_results import NOT_STORED, OWN, RESULT_SECRETS, Secret, results_told
 from tests.serving import PEOPLE, Served
 from tests.telltale import chinese, latin, telltale
@@ -112,6 +113,8 @@ def told(server: Served) -> History:
     _lab_and_stake(server)
     for name, several in results_told(server, _PLANTED, words).items():
         ids[name] = several
+    # A map with a point for every need and lab.
+    draw_everything(server.settings)
     ids["need_id"] += [shared_id]
     ids["pairing_id"] += [own_id]
     return History(words, ids)

@@ -15,6 +15,7 @@ from api.pages import (
     company,
     desk,
     exposure,
+    field_map,
     front,
     kpi,
     kpi_entries,
@@ -62,6 +63,7 @@ PAGES = (
     warning_steps,
     # An address of its own comes before the ids that would take it for one of theirs.
     exposure,
+    field_map,
     need_list,
     need,
     ranked,

@@ -34,7 +34,7 @@ PLACES: tuple[Place, ...] = (
     Place("/needs", N_("Needs"), Resource.NEED, Action.LIST, (*_STAFF, Role.OFFICE)),
     Place("/labs", N_("Labs"), Resource.LAB, Action.LIST, (*_STAFF, Role.OFFICE)),
     Place("/companies", N_("Companies"), Resource.COMPANY, Action.LIST, (*_STAFF, Role.OFFICE)),
-    Place("/map", N_("Map"), Resource.LAB, Action.LIST, (*_STAFF, Role.OFFICE)),
+    Place("/map", N_("Map"), Resource.FIELD_MAP, Action.READ),
     Place("/cases", N_("Cases"), Resource.CASE, Action.LIST),
     Place("/results", N_("Results"), Resource.ENTRY, Action.LIST),
     Place("/review", N_("Review"), Resource.ENTRY, Action.CHECK),
