@@ -44,7 +44,7 @@ KIND_LABELS = {
 """What the kinds are called on screen, in Chinese and English."""
 _SHAPES = ["circle", "diamond", "diamond", "diamond", "diamond"]
 _SIZES = [150, 190, 190, 260, 520]
-_OUTLINES = [0.0, 0.0, 0.8, 2.0, 4.0]
+_OUTLINES = [1.0, 1.0, 1.0, 2.5, 4.5]
 _UNSTATED = "-"
 _FIELDS: dict[str, tuple[str, str, str]] = {
     ResearchField.GENERAL: ("綜", "G general", INK_SOFT),
@@ -84,22 +84,32 @@ def field_map_chart(points: Sequence[MapPoint], lang: str | None = None) -> Char
     base = alt.Chart(alt.Data(values=rows)).encode(**places)
     kinds = [worded(*KIND_LABELS[kind], lang) for kind in used_kinds]
     at = [order.index(kind) for kind in used_kinds]
-    what = alt.Legend(title=None, columns=1, symbolFillColor=INK_SOFT, symbolStrokeColor=INK)
+    what = alt.Legend(title=None, columns=1, symbolFillColor="#ffffff", symbolStrokeColor=INK)
     marks = base.mark_point(filled=True, opacity=1, stroke=INK).encode(
-        fill=alt.Fill(
-            "field:N",
-            scale=alt.Scale(
-                domain=[_label(code, lang) for code in used_fields], range=[_FIELDS[code][2] for code in used_fields]
+        fill=alt.condition(
+            # White, so that it is seen among all colours.
+            alt.datum.is_unmet,
+            alt.value("#ffffff"),
+            alt.Fill(
+                "field:N",
+                scale=alt.Scale(
+                    domain=[_label(code, lang) for code in used_fields],
+                    range=[_FIELDS[code][2] for code in used_fields],
+                ),
+                legend=alt.Legend(title=None, columns=2, symbolType="circle", symbolStrokeWidth=0),
             ),
-            legend=alt.Legend(title=None, columns=2, symbolType="circle", symbolStrokeWidth=0),
         ),
         shape=alt.Shape("kind:N", scale=alt.Scale(domain=kinds, range=[_SHAPES[i] for i in at]), legend=what),
-        size=alt.Size("kind:N", scale=alt.Scale(domain=kinds, range=[_SIZES[i] for i in at]), legend=what),
+        size=alt.Size(
+            "kind:N", scale=alt.Scale(type="ordinal", domain=kinds, range=[_SIZES[i] for i in at]), legend=what
+        ),
         strokeWidth=alt.StrokeWidth(
-            "kind:N", scale=alt.Scale(domain=kinds, range=[_OUTLINES[i] for i in at]), legend=what
+            "kind:N", scale=alt.Scale(type="ordinal", domain=kinds, range=[_OUTLINES[i] for i in at]), legend=what
         ),
     )
-    letters = base.mark_text(color="#ffffff", fontSize=9, fontWeight="bold").encode(text="letter:N")
+    letters = base.mark_text(fontSize=9, fontWeight="bold").encode(
+        text="letter:N", color=alt.condition(alt.datum.is_unmet, alt.value(INK), alt.value("#ffffff"))
+    )
     # On top, so that the letter is no hole in the link.
     links = base.mark_circle(opacity=0, size=_HIT_PX2).encode(description="words:N", href="href:N", tooltip="words:N")
     return alt.layer(marks, letters, links).properties(width=_WIDTH, height=_HEIGHT)
@@ -112,6 +122,7 @@ def _row(point: MapPoint, lang: str | None) -> dict[str, Any]:
         "y": point.y,
         "kind": worded(*KIND_LABELS[point.kind], lang),
         "field": _label(_known(point.field), lang),
+        "is_unmet": point.kind is PointKind.UNMET,
         "letter": en[0] if lang == "en" else zh,
         "words": point.words,
         "href": point.href,
