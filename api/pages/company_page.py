@@ -43,7 +43,7 @@ def company_context(visit: Visit, company_id: str, refused: Refusal | None = Non
     experts = visit.attempt(lambda: visit.document(list_experts))
     shown = {"items": [], "next": None} if isinstance(contacts, Refusal) else contacts
     shown["items"].sort(key=lambda contact: (contact["held_on"], contact["id"]), reverse=True)
-    who = visit.look(lambda _, who: who)
+    who = visit.who()
     own = sorted(who.scopes(Role.EXPERT, Role.LEAD))
     alliances = [client["alliance"] for client in company["clients"]]
     return {

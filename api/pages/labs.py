@@ -71,7 +71,7 @@ def show_labs(
 def show_lab(lab_id: str, visit: Annotated[Visit, Depends(visiting(Resource.LAB, Action.READ))]) -> Response:
     """Show a lab's profile and, to experts, what it could be asked for."""
     lab = visit.document(read_lab, lab_id=lab_id)
-    who = visit.look(lambda _, who: who)
+    who = visit.who()
     matches: Any = None
     if admits(who, Resource.MATCH, Action.READ):
         matches = visit.attempt(lambda: visit.document(match_lab, lab_id=lab_id, top=NEEDS_SHOWN))

@@ -131,7 +131,7 @@ def _about(
     if refused is not None and refused.status == 404:
         raise not_found("entry")
     # Who may read an entry need not be one who may change it.
-    visit.look(lambda _, who: who)
+    visit.who()
     entry = visit.document(read_entry, entry_id=entry_id)
     return visit.show(
         template,
