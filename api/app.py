@@ -23,37 +23,9 @@ from api.asking import Limiter
 from api.description import complete
 from api.event_log import RequestLog, configure_log
 from api.job_runner import JobRunner
-from api.pages import (
-    account,
-    administration,
-    assets,
-    company,
-    desk,
-    drawing,
-    front,
-    kpi,
-    kpi_entries,
-    lab_claims,
-    my_lab,
-    need,
-    need_drafts,
-    need_list,
-    people_admin,
-    ranked,
-    results,
-    review_motions,
-    review_quarters,
-    rules,
-    search,
-    self_sufficiency,
-    verdicts,
-    warning_steps,
-)
-from api.pages import companies as company_pages
-from api.pages import exposure as exposure_page
-from api.pages import field_map as map_page
-from api.pages import labs as lab_pages
-from api.pages import review as review_pages
+from api.pages import drawing
+from api.pages.every_page import BODY_LIMITS as PAGE_BODY_LIMITS
+from api.pages.every_page import PAGES
 from api.pages.refused import tell
 from api.policy import POLICY
 from api.problems import Refusal, register
@@ -101,7 +73,11 @@ from matcher.ledger.evidence import MAX_BYTES as MAX_EVIDENCE_BYTES
 from matcher.live import LiveMatcher
 
 MAX_BODY_BYTES = 4 * 2**20
-BODY_LIMITS = {("POST", "/api/imports"): MAX_FILE_BYTES, ("POST", "/api/evidence"): MAX_EVIDENCE_BYTES}
+BODY_LIMITS = {
+    ("POST", "/api/imports"): MAX_FILE_BYTES,
+    ("POST", "/api/evidence"): MAX_EVIDENCE_BYTES,
+    **PAGE_BODY_LIMITS,
+}
 """The routes that take more: each receives its body only after it knows who sends it, and few at a time."""
 OPEN_ROUTES = frozenset(
     {
@@ -129,7 +105,6 @@ _PARTS = (
     companies,
     directory,
     labs,
-    field_map,
     claims,
     jobs,
     job_events,
@@ -152,37 +127,8 @@ _PARTS = (
     gender,
     configuration,
     generations,
+    field_map,
     health,
-)
-_PAGES = (
-    assets,
-    front,
-    account,
-    administration,
-    people_admin,
-    rules,
-    my_lab,
-    lab_claims,
-    company,
-    need_drafts,
-    desk,
-    search,
-    lab_pages,
-    company_pages,
-    kpi,
-    kpi_entries,
-    self_sufficiency,
-    warning_steps,
-    exposure_page,
-    map_page,
-    need_list,
-    need,
-    ranked,
-    verdicts,
-    results,
-    review_motions,
-    review_quarters,
-    review_pages,
 )
 _PAGE_POLICY = (
     b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
@@ -243,7 +189,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.uploads = Uploads()
     app.state.provider = Provider(settings) if settings.oidc_issuer else None
     app.state.oidc_domains = settings.oidc_domains()
-    for part in (*_PARTS, *_PAGES):
+    for part in (*_PARTS, *PAGES):
         app.include_router(part.router)
     register(app, tell)
     try:

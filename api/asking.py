@@ -179,10 +179,13 @@ class Asking:
         proof = session_proof(session, token, self.at)
         if proof is None or self.request.method in SAFE_METHODS:
             return proof
+        self._check_token(proof)
+        return proof
+
+    def _check_token(self, proof: Proof) -> None:
         given = self.sent("X-CSRF-Token") or ""
         if not compare_digest(given.encode(), (proof.csrf_token or "").encode()):
             raise forbidden("the header X-CSRF-Token must be the one given at sign-in")
-        return proof
 
     def sent(self, header: str) -> str | None:
         """Return what the request says about itself in a header."""

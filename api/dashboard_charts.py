@@ -16,6 +16,7 @@ import altair as alt
 from api.charts import ACCENT, BAR, FOCUS, INK, INK_SOFT, SERIES, Chart, worded
 
 _WIDTH, _HEIGHT = 250, 110
+_WIDE = 330
 _SHAPES = ["diamond", "triangle-down", "square", "triangle-up", "cross"]
 _PACE_SHAPE, _PACE_COLOR = "stroke", INK_SOFT
 _NOTHING = [{"year": None, "amount": None, "mark": None, "words": ""}]
@@ -100,7 +101,7 @@ def own_share_chart(rows: Sequence[Row], lang: str) -> Chart:
     color = alt.Color("what:N", title=None, scale=scale, legend=alt.Legend(symbolStrokeColor=ACCENT))
     percent = alt.Axis(format="%", title=None, tickCount=5)
     base = alt.Chart(alt.Data(values=bars or _NOTHING))
-    shares = base.mark_bar(size=26, stroke=ACCENT, strokeWidth=1.5).encode(
+    shares = base.mark_bar(size=20, stroke=ACCENT, strokeWidth=1.5).encode(
         x=year,
         y=alt.Y("share:Q", axis=percent),
         color=color,
@@ -111,7 +112,7 @@ def own_share_chart(rows: Sequence[Row], lang: str) -> Chart:
     curve = lines.mark_line(color=FOCUS, strokeWidth=2, point=alt.OverlayMarkDef(color=FOCUS, size=40)).encode(
         x=year, y=alt.Y("required:Q", axis=percent)
     )
-    layered: Chart = alt.layer(shares, curve).properties(width=560, height=220)
+    layered: Chart = alt.layer(shares, curve).properties(width=_WIDE, height=200)
     return layered
 
 
@@ -135,18 +136,18 @@ def money_chart(rows: Sequence[Row], unit: str, lang: str) -> Chart:
     )
     bars = (
         alt.Chart(alt.Data(values=income or _NOTHING))
-        .mark_bar(size=26, stroke=INK_SOFT, strokeWidth=0.5)
+        .mark_bar(size=22, stroke=INK_SOFT, strokeWidth=0.5)
         .encode(
             x=year, y=alt.Y("amount:Q", title=unit, stack="zero"), color=color, order="order:Q", description="words:N"
         )
     )
     marks = (
         alt.Chart(alt.Data(values=spent or _NOTHING))
-        .mark_tick(thickness=3, size=36, color=INK)
+        .mark_tick(thickness=3, size=30, color=INK)
         .encode(x=year, y="amount:Q", description="words:N")
     )
     subtitle = worded("柱：收入；橫線：支出", "bars: income; marks: expenses", lang)
     layered: Chart = alt.layer(bars, marks).properties(
-        width=560, height=200, title=alt.TitleParams("", subtitle=subtitle)
+        width=_WIDE, height=180, title=alt.TitleParams("", subtitle=subtitle)
     )
     return layered

@@ -9,6 +9,8 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Any
 
+from pydantic import Field
+
 from api.answers import Answer, Page
 from api.case_answers import CaseFileAnswer
 from api.match_answers import DecisionAnswer, ProposalAnswer
@@ -18,6 +20,7 @@ from matcher.ledger.claims import Programme
 from matcher.ledger.entries import EntryKind
 from matcher.ledger.kpis import Kpi, Unit
 from matcher.ledger.motions import MotionKind
+from matcher.ledger.requirements import Requirement
 from matcher.ledger.steps import State
 
 
@@ -72,6 +75,8 @@ class EntryAnswer(Answer):
     state: State | None
     version: int
     counted: CountedAnswer | None
+    evidence_count: int = Field(description="Pieces of evidence, those of supplements too.")
+    lacks: list[Requirement] = Field(description="What is missing before it can be recognised.")
     href: str
 
 

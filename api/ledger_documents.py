@@ -8,6 +8,7 @@ shown only to those who may see it.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,9 +22,10 @@ from api.visibility import unconflicted
 from indexer.records import Need
 from matcher.cases import Case
 from matcher.decisions import Decision
-from matcher.ledger.claims import ExternalClaim
+from matcher.ledger.claims import ExternalClaim, LiveFact
 from matcher.ledger.entries import Entry
 from matcher.ledger.kpis import KPI_FACTS, Kpi
+from matcher.ledger.lacks import lacks
 from matcher.ledger.motions import Motion, MotionEnd
 from matcher.ledger.similar import Similarity
 from matcher.ledger.steps import Step, steps_of
@@ -39,15 +41,20 @@ def entry_rows(session: Session, entries: Sequence[Entry]) -> list[dict[str, Any
     ids = [entry.id for entry in entries]
     last: dict[str, dict[str, Any]] = {}
     counted: dict[str, dict[str, Any]] = {}
+    more_evidence: Counter[str] = Counter()
     for step in session.exec(select(Step).where(col(Step.entry_id).in_(ids)).order_by(col(Step.version))).all():
+        more_evidence[step.entry_id] += len(step.evidence)
         last[step.entry_id] = {"state": step.state, "version": step.version}
         if step.period is not None:
             counted[step.entry_id] = {"period": step.period, "kpi_year": step.kpi_year}
+    missing = lacks(session, entries)
     return [
         {
             **entry.model_dump(mode="json"),
             **last.get(entry.id, {"state": None, "version": 0}),
             "counted": counted.get(entry.id),
+            "evidence_count": len(entry.evidence) + more_evidence[entry.id],
+            "lacks": missing[entry.id],
             "href": f"/api/ledger/entries/{entry.id}",
         }
         for entry in entries
@@ -94,6 +101,22 @@ def _similar(session: Session, who: Principal, entry: Entry) -> list[dict[str, A
             document["entry"] = _other(session, who, str(other))
         found.append(document)
     return found
+
+
+def claims_on(session: Session, who: Principal, kpi: Kpi, natural_key: str) -> dict[str, Any]:
+    """Return who has a key already, as far as a person may see them: an `entry` here, a `claim` of another programme.
+
+    Nobody is told more than the refusal of the same result tells them.
+    """
+    holder = session.exec(
+        select(LiveFact.entry_id).where(LiveFact.kpi == kpi.value, LiveFact.natural_key == natural_key)
+    ).first()
+    theirs = (col(ExternalClaim.ended_at).is_(None), ExternalClaim.natural_key == natural_key)
+    claim = session.exec(select(ExternalClaim.id).where(ExternalClaim.kpi == kpi.value, *theirs)).first()
+    return {
+        "entry": None if holder is None else _other(session, who, holder),
+        "claim": None if claim is None else _claim(session, who, claim),
+    }
 
 
 def _claim(session: Session, who: Principal, claim_id: int) -> dict[str, Any]:

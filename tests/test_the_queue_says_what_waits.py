@@ -157,3 +157,23 @@ def test_an_old_index_is_said_on_the_desk(own_home: Path, monkeypatch: pytest.Mo
         assert old not in here.ask("expert", "GET", "/desk").text
         monkeypatch.setattr(api.pages.system_state, "OLD_AFTER", timedelta(0))
         assert old in here.ask("expert", "GET", "/desk").text
+
+
+def test_everybody_sees_their_part_of_a_page(here: Asked) -> None:
+    here.done("expert", "POST", "/api/companies/co-1/contacts", json=CONTACT)
+    inside = here.ask("lead", "GET", "/companies/co-1").text
+    assert ("internal" in inside, "負責人員" in inside, "甲聯盟" in inside) == (True, True, True)
+    # The company itself reads what it is called and what it needs, not what an alliance notes.
+    own = here.ask("company", "GET", "/companies/co-1").text
+    assert ("拋光太慢" in own, "internal" in own, "負責人員" in own) == (True, False, False)
+    office = here.ask("office", "GET", "/companies/co-1").text
+    assert ("負責人員" in office, "internal" in office, "拋光太慢" in office) == (True, False, False)
+    found = {who: here.ask(who, "GET", "/search?q=拋光").text for who in ("expert", "company", "rival", "office")}
+    shown = {who: 'href="/needs/n-1"' in page for who, page in found.items()}
+    assert shown == {"expert": True, "company": True, "rival": False, "office": False}
+    assert "您的角色無法查看" in here.ask("committee", "GET", "/search?q=拋光").text
+    here.done("colleague", "POST", "/api/me/stakes", json={"party": "lab", "party_id": "lab-1"})
+    here.done("colleague", "POST", "/api/me/stakes", json={"party": "company", "party_id": "co-1"})
+    assert "您已申報與此實驗室的利益關係" in here.ask("colleague", "GET", "/labs/lab-1").text
+    page = here.ask("colleague", "GET", "/companies/co-1").text
+    assert ("您已申報與此企業的利益關係" in page, "internal" in page) == (True, False)

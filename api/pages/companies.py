@@ -41,7 +41,7 @@ def show_companies(
     find: Annotated[str, Query(max_length=100)] = "",
 ) -> Response:
     """List the portfolio; with `find`, companies of that name that could be taken on."""
-    who = visit.look(lambda _, who: who)
+    who = visit.who()
     page = visit.document(list_companies, q=q, mine=mine, limit=PER_PAGE, cursor=cursor)
     alliances = sorted(who.scopes(Role.EXPERT, Role.LEAD))
     may_take = admits(who, Resource.COMPANY, Action.TAKE_UP)

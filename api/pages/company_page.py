@@ -11,13 +11,13 @@ from typing import Any
 
 from sqlmodel import Session, col, select
 
+from api.case_documents import case_document
 from api.pages.contact_form import contact_form
 from api.pages.record_names import all_of, names, people, titles
 from api.pages.visiting import Visit
 from api.pages.world_names import country
 from api.policy import Action, Resource, admits
 from api.problems import Refusal
-from api.routes.cases import case_document
 from api.routes.companies import list_contacts, read_company
 from api.routes.directory import list_experts
 from api.routes.needs import need_document
@@ -43,7 +43,7 @@ def company_context(visit: Visit, company_id: str, refused: Refusal | None = Non
     experts = visit.attempt(lambda: visit.document(list_experts))
     shown = {"items": [], "next": None} if isinstance(contacts, Refusal) else contacts
     shown["items"].sort(key=lambda contact: (contact["held_on"], contact["id"]), reverse=True)
-    who = visit.look(lambda _, who: who)
+    who = visit.who()
     own = sorted(who.scopes(Role.EXPERT, Role.LEAD))
     alliances = [client["alliance"] for client in company["clients"]]
     return {

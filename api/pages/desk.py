@@ -95,7 +95,7 @@ def show_contact_form(
 def note_contact(visit: Annotated[Visit, Depends(visiting(Resource.COMPANY, Action.CONTACT))]) -> Response:
     """Note a contact from the desk; what waited for it is gone."""
     # Before anything of the form is looked at: may they, and is the form this session's own?
-    visit.look(lambda _, who: who)
+    visit.who()
     company_id, case_id, place = (str(visit.form.get(name, "")) for name in ("company_id", "case_id", "place"))
     if (case_id and not _NUMBER.fullmatch(case_id)) or not _PLACE.fullmatch(place):
         raise not_found("case")

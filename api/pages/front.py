@@ -90,7 +90,7 @@ def sign_in(request: Request, form: Annotated[FormData, Depends(_form)]) -> Resp
 @router.post("/sign-out")
 def sign_out(visit: Annotated[Visit, Depends(visiting(Resource.PROFILE, Action.READ))]) -> Response:
     """Sign this browser out."""
-    visit.look(lambda _, who: who)
+    visit.who()
     closed = close_session(visit.request)
     response = _sent_to("/sign-in")
     for value in closed.headers.getlist("set-cookie"):

@@ -68,6 +68,7 @@ def show_entries(
     quarter: Annotated[str, Query(max_length=10)] = "",
 ) -> Response:
     """Show the entries behind a figure."""
+    visit.who()
     if kpi not in [one.value for one in Kpi]:
         raise not_found("figure")
     view = view_of(visit, Resource.FIGURE, as_of, alliance)

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Response
 from sqlmodel import Session, col, select
 
+from api.case_documents import case_document
 from api.filtering import Chosen
 from api.pages.facet_choices import choices_of, query_of
 from api.pages.found_labs import found_labs
@@ -22,7 +23,6 @@ from api.pages.world_names import language
 from api.policy import Action, Resource, admits
 from api.problems import Refusal
 from api.request_threads import MATCHING, ThreadedRoute, takes
-from api.routes.cases import case_document
 from api.routes.labs import match_lab, read_lab
 from api.visibility import cases as visible_cases
 from indexer.records import Company, School
@@ -71,7 +71,7 @@ def show_labs(
 def show_lab(lab_id: str, visit: Annotated[Visit, Depends(visiting(Resource.LAB, Action.READ))]) -> Response:
     """Show a lab's profile and, to experts, what it could be asked for."""
     lab = visit.document(read_lab, lab_id=lab_id)
-    who = visit.look(lambda _, who: who)
+    who = visit.who()
     matches: Any = None
     if admits(who, Resource.MATCH, Action.READ):
         matches = visit.attempt(lambda: visit.document(match_lab, lab_id=lab_id, top=NEEDS_SHOWN))

@@ -42,7 +42,7 @@ _MOVED = {
 @router.get("")
 def show_need(need_id: str, visit: Annotated[Visit, Depends(visiting(Resource.NEED, Action.READ))]) -> Response:
     """Show the need; the browser then asks for its labs."""
-    who = visit.look(lambda _, who: who)
+    who = visit.who()
     if not who.holds(*STAFF, Role.OFFICE):
         return visit.go(f"/company/needs/{need_id}" if who.holds(Role.COMPANY) else first_place(who))
     return visit.show("needs/need.html", **need_context(visit, need_id))

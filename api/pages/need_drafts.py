@@ -79,6 +79,7 @@ def show_step(draft_id: str, step: str, visit: Create) -> Response:
 
 
 def _step_page(visit: Visit, draft_id: str, name: str, refused: Refusal | None = None) -> Response:
+    visit.who()
     if name not in _NAMES:
         raise not_found("step")
     number = _NAMES.index(name)
@@ -113,6 +114,7 @@ def _step_of(refused: Refusal | None) -> Step | None:
 @router.post("/drafts/{draft_id}/{step}")
 def save_step(draft_id: str, step: str, visit: Create) -> Response:
     """Keep what was typed; then go on, back, leave, or stay to add or take away an ask."""
+    visit.who()
     if step not in _NAMES:
         raise not_found("step")
     do, _, number = str(visit.form.get("do", "")).partition(":")

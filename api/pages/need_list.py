@@ -41,7 +41,7 @@ def show_needs(
     cursor: Annotated[str | None, Query(max_length=500)] = None,
 ) -> Response:
     """Show the page."""
-    who = visit.look(lambda _, who: who)
+    who = visit.who()
     if not who.holds(*STAFF, Role.OFFICE):
         return visit.go(first_place(who))
     chosen = next((one for one in NeedState if one == state), None)

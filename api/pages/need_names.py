@@ -11,10 +11,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlmodel import Session, col, select
+from sqlmodel import Session
 
+from api.pages.record_names import all_of, names, people
 from indexer.records import Alliance, Company, School
-from matcher.people import Account
 
 
 @dataclass(frozen=True)
@@ -31,20 +31,10 @@ def names_of(session: Session, needs: Iterable[Mapping[str, Any]]) -> NeedNames:
     """Return the names of everybody whom the needs mention."""
     documents = list(needs)
 
-    def wanted(name: str) -> list[str]:
-        return sorted({document[name] for document in documents if document[name]})
-
-    allied = {*wanted("alliance"), *(one for document in documents for one in document["shared_with"])}
+    allied = {*all_of(documents, "alliance"), *(one for document in documents for one in document["shared_with"])}
     return NeedNames(
-        _named(session, Company, wanted("company")),
-        _named(session, School, wanted("school")),
-        _named(session, Alliance, sorted(allied)),
-        dict(session.exec(select(Account.id, Account.name).where(col(Account.id).in_(wanted("expert")))).all()),
+        names(session, Company, all_of(documents, "company")),
+        names(session, School, all_of(documents, "school")),
+        names(session, Alliance, allied),
+        people(session, all_of(documents, "expert")),
     )
-
-
-def _named(
-    session: Session, table: type[Company] | type[School] | type[Alliance], ids: list[str]
-) -> dict[str, tuple[str, str]]:
-    rows = session.exec(select(table.id, table.name, table.name_en).where(col(table.id).in_(ids))).all()
-    return {str(key): (name, name_en or "") for key, name, name_en in rows}

@@ -53,6 +53,7 @@ def show_ranked(
     narrowing: Annotated[bool, Query(description="The filter form was used: it stays open.")] = False,
 ) -> Response:
     """Show the cards: all of the ranking's part, only further cards after an offset, or the whole page."""
+    visit.look(_admitted)
     context = {"need": visit.document(read_need, need_id=need_id)} if visit.by_htmx else need_context(visit, need_id)
     context |= _ranked(visit, context["need"], filters, offset) | {"narrowing": narrowing}
     available = context["unavailable"] is None
@@ -61,6 +62,11 @@ def show_ranked(
     if not available:
         response.headers["Retry-After"] = str(RETRY_AFTER_S)
     return response
+
+
+def _admitted(_: Session, who: Principal) -> Principal:
+    """Look at nothing: whoever may not enter the page at all is told so before anything is looked for."""
+    return who
 
 
 def _ranked(visit: Visit, need: dict[str, Any], filters: Filters, offset: int) -> dict[str, Any]:
@@ -93,6 +99,7 @@ def show_pairing(
     visit: Annotated[Visit, Depends(visiting(Resource.PAIRING, Action.READ))],
 ) -> Response:
     """Show one pairing as it was shown last, beside its need; nothing is ranked."""
+    visit.look(_admitted)
     context = need_context(visit, need_id)
     if not context["can_match"]:
         raise not_found("pairing")
@@ -111,12 +118,13 @@ def compare(
     lab: Annotated[list[str] | None, Query(max_length=10)] = None,
 ) -> Response:
     """Show two labs beside each other, each as it was shown last for this need."""
-    chosen = [one for one in (a, b, *(lab or ())) if one]
-    if len(chosen) != 2 or chosen[0] == chosen[1]:
-        raise ProblemError(422, "invalid", "choose two labs to compare", "lab")
+    visit.look(_admitted)
     context = need_context(visit, need_id)
     if not context["can_match"]:
         raise not_found("need")
+    chosen = [one for one in (a, b, *(lab or ())) if one]
+    if len(chosen) != 2 or chosen[0] == chosen[1]:
+        raise ProblemError(422, "invalid", "choose two labs to compare", "lab")
     numbers = visit.look(lambda session, who: _pairings(session, who, need_id, chosen))
     cards = [card_of(visit, context["need"], number) for number in numbers]
     first, second = cards if len(cards) == 2 else (None, None)

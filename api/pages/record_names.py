@@ -26,6 +26,12 @@ def names(session: Session, table: Named, ids: Iterable[str | None]) -> Names:
     return {str(key): (name, name_en or "") for key, name, name_en in rows}
 
 
+def every(session: Session, table: Named) -> Names:
+    """Return name and English name of all records of a kind by id, in the order of their names."""
+    rows = session.exec(select(table.id, table.name, table.name_en).order_by(col(table.name))).all()
+    return {str(key): (name, name_en or "") for key, name, name_en in rows}
+
+
 def titles(session: Session, ids: Iterable[str | None]) -> Mapping[str, str]:
     """Return the titles of needs by id."""
     wanted = sorted({one for one in ids if one})

@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlmodel import Session
 
-from api.pages.names import Names, names_in
+from api.pages.mentioned_names import Names, names_in
 from api.pages.result_words import CHAIN_LABELS, Said, field_label, said_of
 from api.pages.visiting import Visit
 from api.routes.entries import list_entries, read_entry
@@ -90,7 +90,7 @@ def entry_view(visit: Visit, entry_id: str) -> dict[str, Any]:
     home = visit.request.app.state.home
 
     def named(session: Session, who: Principal) -> Names:
-        return names_in(session, who, entry, parts)
+        return names_in(session, entry, parts)
 
     return {
         "entry": entry,

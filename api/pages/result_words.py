@@ -45,7 +45,7 @@ FIELD_WORDS: dict[str, str] = {
     "startup_name": N_("Startup"),
     "tax_id": N_("Tax id (統一編號)"),
     "tier": N_("Membership"),
-    "title": N_("Title"),
+    "title": N_("Name of the case"),
     "year": N_("Year"),
 }
 """The label of every field that details of any figure have, but `kpi`."""

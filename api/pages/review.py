@@ -19,7 +19,7 @@ from sqlmodel import Session
 
 from api.ledger_bodies import NoteBody, ReasonBody
 from api.ledger_visibility import reached_alliances
-from api.pages.names import alliances_of, names_in
+from api.pages.mentioned_names import alliances_of, names_in
 from api.pages.refused import what_to_do
 from api.pages.result_view import LABELS, entry_view
 from api.pages.visiting import Visit, visiting
@@ -86,7 +86,7 @@ def show_queue(visit: Annotated[Visit, Depends(visiting(Resource.ENTRY, Action.C
 
     def named(session: Session, who: Principal) -> dict[str, Any]:
         reached = reached_alliances(who, Resource.ENTRY, Action.CHECK)
-        return {"names": names_in(session, who, page["items"]), "alliances": alliances_of(session, reached)}
+        return {"names": names_in(session, page["items"]), "alliances": alliances_of(session, reached)}
 
     context = {
         "page": page,

@@ -14,7 +14,7 @@ from fastapi import APIRouter, Depends, Response
 from sqlmodel import Session
 
 from api.ledger_bodies import ReasonBody
-from api.pages.names import Names, names_in
+from api.pages.mentioned_names import Names, names_in
 from api.pages.refused import what_to_do
 from api.pages.result_view import LABELS
 from api.pages.visiting import Visit, visiting
@@ -45,7 +45,7 @@ def _page(visit: Visit, refused: Refusal | None = None, motion_id: int = 0) -> R
     found = [{"motion": motion, **_about(visit, motion)} for motion in page["items"]]
 
     def named(session: Session, who: Principal) -> Names:
-        return names_in(session, who, found)
+        return names_in(session, found)
 
     context = {
         "found": found,

@@ -16,7 +16,7 @@ from fastapi import APIRouter, Depends, Path, Response
 from sqlmodel import Session, col, select
 
 from api.ledger_bodies import ExternalClaimBody, ReasonBody, SchoolTotalBody
-from api.pages.names import names_in
+from api.pages.mentioned_names import names_in
 from api.pages.refused import what_to_do
 from api.pages.result_view import LABELS
 from api.pages.visiting import Visit, visiting
@@ -53,7 +53,7 @@ def _shown(visit: Visit, template: str, refused: Refusal | None, **context: Any)
 
     def named(session: Session, who: Principal) -> dict[str, Any]:
         schools = session.exec(select(School.id, School.name, School.name_en).order_by(col(School.id))).all()
-        return {"names": names_in(session, who, context), "schools": [tuple(row) for row in schools]}
+        return {"names": names_in(session, context), "schools": [tuple(row) for row in schools]}
 
     typed = {name: value for name, value in visit.form.items() if isinstance(value, str)} if refused else {}
     more = {

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 from sqlmodel import Session, col, select
 
+from api.pages.record_names import names
 from indexer.records import Alliance, Company, Lab
 
 Names = dict[str, tuple[str, str]]
@@ -17,12 +18,10 @@ Names = dict[str, tuple[str, str]]
 
 def names_of(session: Session, ids: Iterable[str]) -> Names:
     """Return the Chinese and English names of those that exist; an id of two kinds of records is the first's."""
-    wanted = sorted(set(ids))
+    wanted = list(ids)
     found: Names = {}
-    for model in (Alliance, Company, Lab):
-        rows = session.execute(select(model.id, model.name, model.name_en).where(col(model.id).in_(wanted))).all()
-        for record_id, name, name_en in rows:
-            found.setdefault(record_id, (name, name_en))
+    for model in (Lab, Company, Alliance):
+        found |= names(session, model, wanted)
     return found
 
 

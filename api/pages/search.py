@@ -46,7 +46,7 @@ def show_search(
     words = q.strip()
     context: dict[str, Any] = dict.fromkeys(("labs", "needs", "companies"))
     if words:
-        who = visit.look(lambda _, who: who)
+        who = visit.who()
         # A researcher's own lab is the only one for them: that is no search.
         if who.holds(Role.EXPERT, Role.LEAD, Role.OFFICE):
             context["labs"] = found_labs(visit, words, top=SHOWN)

@@ -23,6 +23,7 @@ from sqlmodel import Session
 from starlette.datastructures import FormData
 
 from api.asking import COOKIE, SAFE_METHODS, Asking
+from api.credentials import Proof
 from api.idempotency import Reply
 from api.pages.finding_lang import lang_of, said_before
 from api.pages.menu import menu_of
@@ -70,6 +71,13 @@ class _PageAsking(Asking):
             self.request.state.counted = True
 
 
+class AskingBeforeForm(_PageAsking):
+    """Finds out who asks before the form is received, and with it the token that proves the form is one of ours."""
+
+    def _check_token(self, proof: Proof) -> None:
+        """The form's token is compared with the session's as soon as the form is there."""
+
+
 @cache
 def _permission(endpoint: Endpoint) -> tuple[Resource, Action]:
     annotation = inspect.signature(endpoint, eval_str=True).parameters["ask"].annotation
@@ -97,11 +105,20 @@ class Visit:
         Raises:
             Exception: one of `REFUSED`, whatever the route refuses.
         """
+        self.who()
         resource, action = _permission(endpoint)
         answered = endpoint(ask=self._asking(resource, action, endpoint.__name__), **values)
         if not isinstance(answered, _Document):
             raise TypeError(f"{endpoint.__name__} answers with something else than a document")
         return answered.reply
+
+    def who(self) -> Principal:
+        """Return who asks, once it is known that they may enter this page, and that a form is their own."""
+        known: Principal | None = getattr(self.request.state, "visitor", None)
+        if known is None:
+            known = self.look(lambda _, who: who)
+            self.request.state.visitor = known
+        return known
 
     def document(self, endpoint: Endpoint, /, **values: Any) -> Any:
         """Do as `reply`, and return the document."""
@@ -150,7 +167,7 @@ class Visit:
         Templates have besides `context`: `me` (a `Principal`), `may(resource, action)`, `menu`, `csrf_token`, `here`
         (path and query), `said` (what the last form led to) and `by_htmx`.
         """
-        who = self.look(lambda _, who: who)
+        who = self.who()
         lang = lang_of(self.request)
         said = said_before(self.request.cookies.get(SAID_COOKIE))
         url = self.request.url

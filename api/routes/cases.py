@@ -5,7 +5,7 @@ In: what experts report. Out: the case, and what was noted.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Response
 from sqlmodel import Session, col, select
@@ -14,6 +14,7 @@ from api.answers import Page
 from api.asking import Asking, asking
 from api.bodies import MAX_ID, ContactBody, TransitionBody
 from api.case_answers import CaseAnswer, ContactAnswer
+from api.case_documents import CaseFilter, case_document, case_documents, case_etag
 from api.idempotency import Reply
 from api.paging import Cursor, Limit, decoded, page
 from api.policy import Action, Resource
@@ -21,8 +22,9 @@ from api.problems import not_found
 from api.request_threads import ThreadedRoute
 from api.visibility import cases as visible
 from api.visibility import companies as visible_companies
+from indexer.instants import day_in_taipei
 from indexer.records import Company
-from matcher.cases import Case, CaseStep, Contact, Stage, add_contact, move_case
+from matcher.cases import Case, Stage, add_contact, move_case
 from matcher.people import Principal
 from matcher.roles import Role
 
@@ -36,21 +38,20 @@ _STAFF = (Role.EXPERT, Role.LEAD)
 def list_cases(
     ask: Annotated[Asking, Depends(asking(Resource.CASE, Action.LIST))],
     stage: Annotated[Stage | None, Query(description="Only those at this stage.")] = None,
+    mine: Annotated[bool, Query(description="Only those that you own.")] = False,
+    overdue: Annotated[bool, Query(description="Only open ones whose next step was due before today.")] = False,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response:
     """List your alliance's cases, oldest first."""
+    wanted = CaseFilter(stage, mine, day_in_taipei(ask.at) if overdue else None)
 
     def work(session: Session, who: Principal) -> Reply:
-        query = select(Case).where(visible(who, Action.LIST)).order_by(col(Case.id)).limit(limit + 1)
+        query = select(Case).where(wanted.condition(who)).order_by(col(Case.id)).limit(limit + 1)
         after = decoded(cursor, int)
         if after is not None:
             query = query.where(col(Case.id) > after)
-        if stage is not None:
-            query = query.where(Case.stage == stage.value)
-        return Reply(
-            200, page([case_document(session, who, case) for case in session.exec(query).all()], limit, "id"), {}
-        )
+        return Reply(200, page(case_documents(session, who, session.exec(query).all()), limit, "id"), {})
 
     return ask.read(work)
 
@@ -61,7 +62,7 @@ def read_case(case_id: CaseId, ask: Annotated[Asking, Depends(asking(Resource.CA
 
     def work(session: Session, who: Principal) -> Reply:
         case = _find(session, who, case_id, Action.READ)
-        return Reply(200, case_document(session, who, case), {"ETag": _etag(case)})
+        return Reply(200, case_document(session, who, case), {"ETag": case_etag(case.id, case.version)})
 
     return ask.read(work)
 
@@ -74,12 +75,12 @@ def move_case_on(
 
     def work(session: Session, who: Principal) -> Reply:
         case = _find(session, who, case_id, Action.MOVE)
-        if "If-Match" in ask.request.headers:
-            ask.must_match(_etag(case))
+        if ask.sent("If-Match") is not None:
+            ask.must_match(case_etag(case.id, case.version))
         moved = move_case(
             session, case_id=case_id, stage=body.stage, reason=body.reason, note=body.note, by=who.id, now=ask.at
         )
-        return Reply(200, case_document(session, who, moved), {"ETag": _etag(moved)})
+        return Reply(200, case_document(session, who, moved), {"ETag": case_etag(moved.id, moved.version)})
 
     return ask.write(work, body)
 
@@ -136,20 +137,3 @@ def _find(session: Session, who: Principal, case_id: int, action: Action) -> Cas
     if case is None:
         raise not_found("case")
     return case
-
-
-def _etag(case: Case) -> str:
-    return f'"{case.id}-{case.version}"'
-
-
-def case_document(session: Session, who: Principal, case: Case) -> dict[str, Any]:
-    """Return a case with its steps and contacts as a person may see it; notes stay in its alliance."""
-    steps = session.exec(select(CaseStep).where(CaseStep.case_id == case.id).order_by(col(CaseStep.version))).all()
-    contacts = session.exec(select(Contact).where(Contact.case_id == case.id).order_by(col(Contact.id))).all()
-    inside = case.alliance_id in who.scopes(*_STAFF)
-    hidden = set() if inside else {"note", "next_step"}
-    return {
-        **case.model_dump(mode="json"),
-        "steps": [step.model_dump(mode="json", exclude=hidden) for step in steps],
-        "contacts": [contact.model_dump(mode="json", exclude=hidden) for contact in contacts],
-    }

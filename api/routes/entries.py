@@ -17,6 +17,7 @@ from sqlmodel import Session, col, func, select
 
 from api.answers import Page
 from api.asking import Asking, asking
+from api.bodies import MAX_ID
 from api.idempotency import Reply
 from api.ledger_answers import EntryAnswer, EntryDocumentAnswer, NewEntriesAnswer, PseudonymAnswer
 from api.ledger_bodies import EntryBody, EvidenceBody, PersonBody
@@ -132,21 +133,26 @@ def list_entries(
     contract: Annotated[
         str | None, Query(max_length=200, description="Only the instalments of this contract.", examples=["C-108-001"])
     ] = None,
+    case: Annotated[int | None, Query(ge=1, le=MAX_ID, description="Only what came of this case.")] = None,
+    newest: Annotated[bool, Query(description="The last written first.")] = False,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response:
-    """List the entries that you may see, in the order they were written."""
+    """List the entries that you may see, in the order they were written, or the other way round."""
 
     def work(session: Session, who: Principal) -> Reply:
         alliances = chosen_alliances(session, who, Resource.ENTRY, Action.LIST, alliance)
-        query = select(Entry).where(shared_by(alliances)).order_by(col(Entry.seq)).limit(limit + 1)
+        order = col(Entry.seq).desc() if newest else col(Entry.seq)
+        query = select(Entry).where(shared_by(alliances)).order_by(order).limit(limit + 1)
         after = decoded(cursor, int)
         if after is not None:
-            query = query.where(col(Entry.seq) > after)
+            query = query.where(col(Entry.seq) < after if newest else col(Entry.seq) > after)
         if kpi is not None:
             query = query.where(Entry.kpi == kpi.value)
         if period is not None:
             query = query.where(Entry.period == period)
+        if case is not None:
+            query = query.where(Entry.case_id == case)
         if year is not None:
             first = common_year(year)
             query = query.where(col(Entry.counts_on).between(date(first, 1, 1), date(first, 12, 31)))

@@ -55,14 +55,21 @@ async def send_evidence(ask: Annotated[Asking, Depends(asking(Resource.EVIDENCE,
     # Who asks is known before a byte of the file is taken.
     await run_in_threadpool(admit)
     content = await ask.request.app.state.uploads.received(ask.request, MAX_BYTES)
+    return await run_in_threadpool(store_file, ask, content)
+
+
+def store_file(
+    ask: Annotated[Asking, Depends(asking(Resource.EVIDENCE, Action.CREATE))], content: bytes, *, once: bool = True
+) -> Response:
+    """Store a file that was received; with `once` false no `Idempotency-Key` is looked at: the file itself is one."""
     # Stored before the row that says so: a file without a row proves nothing, a row without a file would be a lie.
-    digest = await run_in_threadpool(keep, ask.request.app.state.home, content)
+    digest = keep(ask.request.app.state.home, content)
 
     def work(session: Session, who: Principal) -> Reply:
         note_file(session, sha256=digest, size_bytes=len(content), by=who.id, now=ask.at)
         return Reply(201, {"sha256": digest, "size_bytes": len(content)}, {"Location": f"/api/evidence/{digest}"})
 
-    return await run_in_threadpool(ask.write, work, digest.encode())
+    return ask.write(work, digest.encode(), once=once)
 
 
 @router.get("/evidence/{sha256}", response_class=Response, responses=_FILE)

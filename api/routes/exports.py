@@ -20,11 +20,11 @@ from sqlalchemy import ColumnElement, true
 from sqlmodel import Session, col, select
 
 from api.asking import Asking, asking
+from api.case_documents import case_document
 from api.file_answers import file_of
 from api.policy import Action, Resource
 from api.problems import ProblemError
 from api.request_threads import ThreadedRoute
-from api.routes.cases import case_document
 from api.routes.needs import need_document
 from api.routes.pairings import pairing_document
 from api.visibility import cases as visible_cases

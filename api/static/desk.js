@@ -6,7 +6,7 @@ document.addEventListener("htmx:afterSwap", (event) => {
   if (target.id === "work") {
     document.getElementById("h-today").focus({ preventScroll: true });
   } else if (target.classList.contains("slot")) {
-    target.querySelector("[aria-invalid], select")?.focus();
+    (target.querySelector("[aria-invalid]") ?? target.querySelector("select"))?.focus();
   }
 });
 

@@ -1,8 +1,9 @@
 """What people and parties in a document are called.
 
-In: a document of the API with its ids. Out: names in both languages. It exists
-because an id means nothing to a reader. Names of companies are those that the
-reader may see; where there is no name, the id is shown.
+In: a document of the API with its ids, wherever in it they stand. Out: names in
+both languages. It exists beside `record_names` because documents of the ledger
+hold ids of many kinds, in lists within lists. Where there is no name, the id is
+shown.
 """
 
 from __future__ import annotations
@@ -14,10 +15,8 @@ from typing import Any
 
 from sqlmodel import Session, col, select
 
-from api.policy import Action
-from api.visibility import companies as visible_companies
+from api.pages.record_names import Named, names, people
 from indexer.records import Alliance, Company, Lab, School
-from matcher.people import Account, Principal
 
 _KINDS = {
     "reporter": "account",
@@ -33,6 +32,7 @@ _KINDS = {
     "lab_id": "lab",
 }
 """Which fields of documents hold ids, and of what."""
+_TABLES: dict[str, Named] = {"school": School, "alliance": Alliance, "lab": Lab, "company": Company}
 
 
 @dataclass(frozen=True)
@@ -46,24 +46,15 @@ class Names:
         return self.known.get((kind, one or ""), (one or "", one or ""))
 
 
-def names_in(session: Session, who: Principal, *documents: Any) -> Names:
+def names_in(session: Session, *documents: Any) -> Names:
     """Return the names of everybody and everything that some documents mention."""
     ids: defaultdict[str, set[str]] = defaultdict(set)
     for document in documents:
         for kind, one in _mentioned(document):
             ids[kind].add(one)
-    known: dict[tuple[str, str], tuple[str, str]] = {}
-    accounts = select(Account.id, Account.name).where(col(Account.id).in_(ids["account"]))
-    for one, name in session.exec(accounts).all():
-        known["account", one] = (name or one, name or one)
-    tables: tuple[tuple[str, Any], ...] = (("school", School), ("alliance", Alliance), ("lab", Lab))
-    for kind, table in tables:
-        rows = session.exec(select(table.id, table.name, table.name_en).where(col(table.id).in_(ids[kind]))).all()
-        known |= {(kind, one): (zh, en) for one, zh, en in rows}
-    companies = select(Company.id, Company.name, Company.name_en).where(
-        col(Company.id).in_(ids["company"]), visible_companies(who, Action.READ)
-    )
-    known |= {("company", one): (zh, en) for one, zh, en in session.exec(companies).all()}
+    known = {("account", one): (name or one,) * 2 for one, name in people(session, ids["account"]).items()}
+    for kind, table in _TABLES.items():
+        known |= {(kind, one): both for one, both in names(session, table, ids[kind]).items()}
     return Names(known)
 
 
