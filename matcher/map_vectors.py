@@ -7,7 +7,7 @@ map made of their vectors as they are, Chinese labs would lie with Chinese labs
 and needs with needs. Pure.
 
 A lab is the mean of its passages. Measured on the demo world, of the ten nearest
-of a lab or need 53 % share its field (chance: 16 %); with the index's own
+of a lab or need 53 % have the same first field (chance: 16 %); with the index's own
 centring only it is 49 %, with the profile alone 50 %, with the first encoder alone
 51 %.
 """
