@@ -47,8 +47,9 @@ def gloria() -> Gloria:
 
     def run(*arguments: object, home: Path | None = None, columns: int = 100, **settings: str) -> Answer:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("GLORIA_")}
-        # USE needs no torch, so that a command takes seconds.
-        environment |= {"GLORIA_ENCODERS": "bundled-use", "PYTHONWARNINGS": "error", "HF_HUB_OFFLINE": "1"}
+        # USE needs no torch, so that a command takes seconds; one thread, since other tests run beside it.
+        environment |= {"GLORIA_ENCODERS": "bundled-use", "GLORIA_THREADS": "1"}
+        environment |= {"PYTHONWARNINGS": "error", "HF_HUB_OFFLINE": "1"}
         environment["COLUMNS"] = str(columns)
         environment |= {f"GLORIA_{name.upper()}": value for name, value in settings.items()}
         if home is not None:
