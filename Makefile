@@ -31,10 +31,10 @@ demo: $(INSTALLED)  ## imports, indexes and matches the demo world
 # The model hub is switched off: tests must pass without a network.
 test: export HF_HUB_OFFLINE := 1
 test: $(INSTALLED)  ## all tests and notebooks
-# Files stay whole, so that what a file's tests share is made once.
+# Files stay whole, so that what a file's tests share is made once, and begin in the order of tests/conftest.py.
 # One thread of arithmetic for each worker: with more than there are cores they spend their time waiting for each other.
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 GLORIA_THREADS=1 \
-		$(BIN)/python -m pytest -n auto --dist loadfile -m "not alone" --cov --cov-report= tests
+		$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "not alone" --cov --cov-report= tests
 	$(BIN)/python -m pytest -m alone --cov --cov-append --cov-report=term tests
 # The notebooks take the vectors that the tests left behind, so that they do not encode the demo world again.
 	GLORIA_CACHE=$(CURDIR)/.test-home $(BIN)/python -m pytest --nbmake --nbmake-timeout=600 notebooks
