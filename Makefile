@@ -11,7 +11,7 @@ PYTHON ?= $(shell for python in python3.11 python3 python3.12 python3.13; do \
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: help venv demo test coverage lint format types imports weights clean
+.PHONY: help venv demo test coverage lint format types imports shots weights clean
 
 help:  ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */make \1\t/' | expand -t 16
@@ -60,6 +60,10 @@ types: $(INSTALLED)  ## types
 
 imports: $(INSTALLED)  ## who may import whom
 	$(BIN)/lint-imports --no-logo
+
+shots: $(INSTALLED)  ## takes the README's pictures of the demo world again; needs chromium
+	GLORIA_HOME=.test-home/shots $(BIN)/gloria demo > .test-home/shots.log
+	$(BIN)/python -m tests.screenshots .test-home/shots fixtures/screenshots
 
 weights: $(INSTALLED)  ## fits the ranker's default weights again
 	$(BIN)/python -m matcher.learning

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -16,7 +17,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session
 
-from indexer.database import reading, writing
+from indexer.database import open_engine, reading, writing
 from indexer.settings import Settings
 from matcher.ledger.chain import Chain, hash_of
 from matcher.ledger.closing import move_close, second_close
@@ -27,6 +28,7 @@ from matcher.ledger.recognition import refuse
 from matcher.ledger.reporting import report
 from matcher.ledger.reversals import move_reversal, second_reversal
 from matcher.ledger.verification import Finding, verify
+from tests.conftest import Databases
 from tests.ledger_world import NOON, LedgerWorld, build_ledger_world, money, recognised
 from tests.tampering import (
     CHAINS,
@@ -53,12 +55,32 @@ def _given(number: int, day: date) -> Any:
     return money(f"money-{number:04}", details=details, occurred_on=day, amount=1_000 + number, shares=shares)
 
 
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def kept(
+    request: pytest.FixtureRequest, databases: Databases, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Engine, Path]]:
+    """A ledger of more than 50 entries, some recognised, one refused, one reversed, a quarter closed, files kept.
+
+    Each test undoes what it does, so that all have the same one; with it comes its home.
+    """
+    home = tmp_path_factory.mktemp("tampering")
+    engine = open_engine(Settings(home=home, database_url=databases.at_head(request.param, home)))
+    _fill(engine, home)
+    yield engine, home
+    with reading(engine) as session:
+        assert verify(session, home=home).findings == []
+    engine.dispose()
+
+
 @pytest.fixture
-def ledger(engine: Engine, settings: Settings) -> Engine:
-    """A ledger of more than 50 entries, some recognised, one refused, one reversed, a quarter closed, files kept."""
+def ledger(kept: tuple[Engine, Path]) -> Engine:
+    return kept[0]
+
+
+def _fill(engine: Engine, home: Path) -> None:
     world: LedgerWorld = build_ledger_world(engine)
     people = world.people
-    proof = [{"sha256": keep(settings.home, b"contract"), "name": "合約"}]
+    proof = [{"sha256": keep(home, b"contract"), "name": "合約"}]
     with writing(engine) as session:
         for number in range(10):
             recognised(session, world, replace(_given(number, date(2019, 2, 3)), evidence=proof), APRIL)
@@ -73,8 +95,7 @@ def ledger(engine: Engine, settings: Settings) -> Engine:
         refuse(session, entry_id="money-0020", reason="重複", by=people["committee"], now=NOON)
         for number in (60, 61):
             report(session, _given(number, date(2019, 5, 4)), by=people["reporter"], now=NOON)
-        assert verify(session, home=settings.home).findings == []
-    return engine
+        assert verify(session, home=home).findings == []
 
 
 def _found(session: Session, **more: Any) -> list[Finding]:
@@ -213,17 +234,18 @@ def test_a_changed_file_of_heads_is_found(ledger: Engine, exported: list[Exporte
     assert len(exported) == 2
 
 
-def test_an_exchanged_or_missing_file_of_evidence_is_found(ledger: Engine, settings: Settings) -> None:
-    path = next(path for path in (settings.home / "evidence").rglob("*") if path.is_file())
+def test_an_exchanged_or_missing_file_of_evidence_is_found(kept: tuple[Engine, Path]) -> None:
+    ledger, home = kept
+    path = next(path for path in (home / "evidence").rglob("*") if path.is_file())
     content = path.read_bytes()
-    assert path == path_of(settings.home, path.name)
+    assert path == path_of(home, path.name)
     with reading(ledger) as session:
         path.write_bytes(content + b" and more")
-        assert [(one.check, one.place) for one in _found(session, home=settings.home)] == [("evidence", path.name)]
+        assert [(one.check, one.place) for one in _found(session, home=home)] == [("evidence", path.name)]
         path.unlink()
-        assert [(one.check, one.place) for one in _found(session, home=settings.home)] == [("evidence", path.name)]
+        assert [(one.check, one.place) for one in _found(session, home=home)] == [("evidence", path.name)]
         path.write_bytes(content)
-        assert _found(session, home=settings.home) == []
+        assert _found(session, home=home) == []
 
 
 @pytest.mark.parametrize(

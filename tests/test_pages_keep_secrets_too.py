@@ -1,0 +1,54 @@
+"""The same telltales as over the API: no page shows anybody a secret that is not theirs, and no refusal quotes one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from indexer.settings import Settings
+from tests.conftest import Databases
+from tests.secret_history import SECRETS, told
+from tests.serving import PEOPLE, page_routes_of, served
+from tests.telltale import Search
+from tests.test_secrets_stay_where_they_belong import Planted, Route, Tour, _leaks, _note, _paths
+
+
+@pytest.fixture(scope="module")
+def plant(
+    databases: Databases, indexed_home: Path, slice_of_world: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Planted]:
+    """A server after the history, on SQLite: pages ask the routes that are tested on both databases."""
+    folder = tmp_path_factory.mktemp("secret-pages") / "home"
+    settings = Settings(home=folder, database_url=databases.at_head("sqlite", folder), encoders="bundled-use")
+    with served(settings, indexed_home, slice_of_world) as server:
+        history = told(server)
+        yield Planted(server, history, Search(history.words))
+
+
+def _looked_at(plant: Planted, who: str | None, routes: list[Route], ids: dict[str, list[str]]) -> Tour:
+    tour = Tour()
+    with plant.client(who) as client:
+        for _, template, _ in routes:
+            for path in _paths(template, ids):
+                answer = client.get(path)
+                assert answer.status_code < 500, f"{who} {path}: {answer.text[-500:]}"
+                _note(tour, answer, f"GET {template}", plant.search)
+    return tour
+
+
+def test_pages_show_everybody_what_is_theirs_and_nothing_else(plant: Planted) -> None:
+    settings = plant.server.settings
+    routes = [route for route in page_routes_of(settings) if route[0] == "GET" and route[2] is not None]
+    known = plant.ids(routes) | {"step": ["about", "check"]}
+    # What the history made, and what is not there: the rest of the slice holds no secrets.
+    ids = {name: [*plant.history.ids.get(name, values[:1]), values[-1]] for name, values in known.items()}
+    tours = {who: _looked_at(plant, who, routes, ids) for who in (*PEOPLE, None)}
+    assert [refusal for tour in tours.values() for refusal in tour.refusals] == []
+    assert [leak for who, tour in tours.items() for leak in _leaks(who, tour)] == []
+    # The control: by the same search the need's text is found by its expert and its company.
+    for who in ("expert", "company"):
+        assert "title" in tours[who].met
+    assert "title" in SECRETS
+    print(f"{sum(tour.answers for tour in tours.values())} pages of {len(routes)} routes, {len(tours)} people")
