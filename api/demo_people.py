@@ -17,7 +17,7 @@ from matcher.roles import Role
 if TYPE_CHECKING:
     from sqlmodel import Session
 
-ALLIANCE, NEED, LAB = "al-02", "need-2-01", "lab-2-05"
+ALLIANCE, NEED, LAB = "al-02", "need-2-03", "lab-2-05"
 """Whose expert, company and researcher they are."""
 
 

@@ -17,7 +17,7 @@ from tests.browsing import browsing, started_browser
 from tests.serving import Served, address_of, started
 
 PICTURES = (
-    ("need", "expert-al-02@gloria.example", "zh-Hant", "/needs/need-2-01?ranked=1"),
+    ("need", "expert-al-02@gloria.example", "zh-Hant", "/needs/need-2-03?ranked=1"),
     ("kpi", "office@gloria.example", "en", "/kpi?as_of=2020-12-31&year=109"),
     ("map", "expert-al-02@gloria.example", "zh-Hant", "/map"),
 )
