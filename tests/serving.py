@@ -98,6 +98,7 @@ def _all_routes(settings: Settings) -> list[tuple[str, str, Any]]:
 _COLUMNS = {
     "case": ["case_file.id"],
     "claim": ["lab_claim.id", "external_claim.id"],
+    "draft": ["need_draft.id"],
     "entry": ["ledger_entry.id"],
     "grant": ["role_grant.id"],
     "key_prefix": ["api_key.prefix"],
@@ -112,6 +113,7 @@ _TERMS = {
     "configuration_name": sorted(DOCUMENTS),
     "kpi": [kpi.value for kpi in Kpi],
     "name": sorted(REPORTS),
+    "step": ["about", "check"],
 }
 """What paths name that is no row."""
 

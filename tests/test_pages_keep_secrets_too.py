@@ -11,8 +11,10 @@ from indexer.settings import Settings
 from tests.conftest import Databases
 from tests.secret_history import SECRETS, told
 from tests.serving import PEOPLE, page_routes_of, served
-from tests.telltale import Search
+from tests.telltale import Search, telltale
 from tests.test_secrets_stay_where_they_belong import Planted, Route, Tour, _leaks, _note, _paths
+
+DRAFT = telltale("draft", len(SECRETS) + 1)
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +26,9 @@ def plant(
     settings = Settings(home=folder, database_url=databases.at_head("sqlite", folder), encoders="bundled-use")
     with served(settings, indexed_home, slice_of_world) as server:
         history = told(server)
-        yield Planted(server, history, Search(history.words))
+        place = server.ask("company", "POST", "/company/drafts").headers["location"]
+        assert server.ask("company", "POST", place, data={"title": DRAFT}).status_code == 303
+        yield Planted(server, history, Search({**history.words, "draft": [DRAFT]}))
 
 
 def _looked_at(plant: Planted, who: str | None, routes: list[Route], ids: dict[str, list[str]]) -> Tour:
@@ -41,10 +45,12 @@ def _looked_at(plant: Planted, who: str | None, routes: list[Route], ids: dict[s
 def test_pages_show_everybody_what_is_theirs_and_nothing_else(plant: Planted) -> None:
     settings = plant.server.settings
     routes = [route for route in page_routes_of(settings) if route[0] == "GET" and route[2] is not None]
-    known = plant.ids(routes) | {"step": ["about", "check"]}
+    known = plant.ids(routes)
     # What the history made, and what is not there: the rest of the slice holds no secrets.
     ids = {name: [*plant.history.ids.get(name, values[:1]), values[-1]] for name, values in known.items()}
     tours = {who: _looked_at(plant, who, routes, ids) for who in (*PEOPLE, None)}
+    # A draft is its company's alone.
+    assert [who for who, tour in tours.items() if tour.met.pop("draft", None)] == ["company"]
     assert [refusal for tour in tours.values() for refusal in tour.refusals] == []
     assert [leak for who, tour in tours.items() for leak in _leaks(who, tour)] == []
     # The control: by the same search the need's text is found by its expert and its company.

@@ -12,11 +12,8 @@ from typing import Any
 
 from sqlmodel import Session, col, select
 
-from api.pages.record_names import Names, all_of, names, people
-from api.policy import Action
-from api.visibility import needs as visible_needs
-from api.visibility import readable
-from indexer.records import Alliance, Company, Lab, Need
+from api.pages.record_names import Names, all_of, names, people, titles
+from indexer.records import Alliance, Company, Lab
 from matcher.people import Principal
 
 
@@ -38,13 +35,8 @@ def names_in(session: Session, who: Principal, cases: Iterable[Mapping[str, Any]
     owners = {one["owner_id"] for one in found}
     owners |= {row["by"] for one in found for row in (*one["steps"], *one["contacts"])}
     labs = {one["lab_id"] for one in found}
-    rows = session.exec(
-        select(Need.id, Need.title).where(
-            col(Need.id).in_({one["need_id"] for one in found}), visible_needs(who, Action.READ), readable(who)
-        )
-    ).all()
     return CaseNames(
-        needs=dict(rows),
+        needs=titles(session, who, all_of(found, "need_id")),
         labs=names(session, Lab, labs),
         schools=dict(session.exec(select(Lab.id, Lab.school).where(col(Lab.id).in_(labs))).all()),
         companies=names(session, Company, all_of(found, "company_id")),

@@ -16,7 +16,7 @@ from api.pages.scopes import names_of
 from api.pages.visiting import Visit, visiting
 from api.pages.wording import N_
 from api.policy import Action, Resource
-from api.problems import Refusal
+from api.problems import Refusal, not_found
 from api.request_threads import ThreadedRoute
 from api.routes.companies import read_company
 from api.routes.needs import edit_need, list_needs, move_need, read_need
@@ -78,7 +78,7 @@ def show_need(need_id: str, visit: Annotated[Visit, Depends(visiting(Resource.NE
 
 
 def _need_page(visit: Visit, need_id: str, refused: Refusal | None = None) -> Response:
-    need = visit.document(read_need, need_id=need_id)
+    need = _own(visit, visit.document(read_need, need_id=need_id))
     return visit.show(
         "company/need.html",
         refused.status if refused else 200,
@@ -90,6 +90,13 @@ def _need_page(visit: Visit, need_id: str, refused: Refusal | None = None) -> Re
     )
 
 
+def _own(visit: Visit, need: dict[str, Any]) -> dict[str, Any]:
+    """Return a need of the person's own company: for everybody else there are the pages of needs."""
+    if need["company"] not in visit.who().scopes(Role.COMPANY):
+        raise not_found("need")
+    return need
+
+
 @router.get("/needs/{need_id}/edit")
 def show_edit(need_id: str, visit: Annotated[Visit, Depends(visiting(Resource.NEED, Action.EDIT))]) -> Response:
     """Show the form that changes a need."""
@@ -98,6 +105,7 @@ def show_edit(need_id: str, visit: Annotated[Visit, Depends(visiting(Resource.NE
 
 def _edit_page(visit: Visit, need_id: str, refused: Refusal | None = None, typed: Any = None) -> Response:
     reply = visit.reply(read_need, need_id=need_id)
+    _own(visit, reply.document)
     return visit.show(
         "company/edit.html",
         refused.status if refused else 200,

@@ -79,7 +79,7 @@ def _hanging_on(session: Session, who: Principal, company_id: str) -> dict[str, 
         "needs": needs,
         "cases": cases,
         "labs": names(session, Lab, all_of(cases, "lab_id")),
-        "titles": titles(session, all_of(cases, "need_id")),
+        "titles": titles(session, who, all_of(cases, "need_id")),
     }
 
 

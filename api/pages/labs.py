@@ -99,6 +99,6 @@ def _cases(session: Session, who: Principal, lab_id: str) -> dict[str, Any] | No
     items = [case_document(session, who, case) for case in rows]
     return {
         "items": items,
-        "needs": titles(session, all_of(items, "need_id")),
+        "needs": titles(session, who, all_of(items, "need_id")),
         "companies": names(session, Company, all_of(items, "company_id")),
     }

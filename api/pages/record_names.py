@@ -12,8 +12,11 @@ from typing import Any
 
 from sqlmodel import Session, col, select
 
+from api.policy import Action
+from api.visibility import needs as visible_needs
+from api.visibility import readable
 from indexer.records import Alliance, Company, Lab, Need, School
-from matcher.people import Account
+from matcher.people import Account, Principal
 
 Named = type[Company] | type[Lab] | type[School] | type[Alliance]
 Names = Mapping[str, tuple[str, str]]
@@ -32,10 +35,11 @@ def every(session: Session, table: Named) -> Names:
     return {str(key): (name, name_en or "") for key, name, name_en in rows}
 
 
-def titles(session: Session, ids: Iterable[str | None]) -> Mapping[str, str]:
-    """Return the titles of needs by id."""
+def titles(session: Session, who: Principal, ids: Iterable[str | None]) -> Mapping[str, str]:
+    """Return the titles of needs by id, of those that the person reads: a seal is not broken in passing."""
     wanted = sorted({one for one in ids if one})
-    return dict(session.exec(select(Need.id, Need.title).where(col(Need.id).in_(wanted))).all())
+    query = select(Need.id, Need.title).where(col(Need.id).in_(wanted), visible_needs(who, Action.READ), readable(who))
+    return dict(session.exec(query).all())
 
 
 def people(session: Session, ids: Iterable[str | None]) -> Mapping[str, str]:
