@@ -198,7 +198,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         engine.dispose()
         raise
     app.add_middleware(Guard)
-    app.add_middleware(RequestLog)
+    app.add_middleware(RequestLog, tell=tell)
     return app
 
 

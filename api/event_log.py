@@ -18,10 +18,11 @@ from typing import Any
 
 import orjson
 import structlog
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.metrics import count_request
-from api.problems import answer
+from api.problems import Refusal, Teller, as_problem
 
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9_-]{8,64}")
@@ -44,8 +45,8 @@ def configure_log() -> None:
 class RequestLog:
     """Logs each request once it is answered, and turns a fault of ours into a problem that says nothing of it."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
+    def __init__(self, app: ASGIApp, tell: Teller = as_problem) -> None:
+        self.app, self.tell = app, tell
         self.log = structlog.get_logger("gloria")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -71,7 +72,8 @@ class RequestLog:
         except Exception as error:
             failed = {"error": type(error).__name__, "at": _places(error)}
             if not status:
-                await answer(500, "fault", "a fault of ours; it was logged")(scope, receive, noted)
+                fault = Refusal(500, "fault", "a fault of ours; it was logged")
+                await self.tell(Request(scope), fault)(scope, receive, noted)
         duration_s = time.perf_counter() - begun
         route = getattr(scope.get("route"), "path", None)
         # Methods are the client's to invent; only known ones become a figure of their own.

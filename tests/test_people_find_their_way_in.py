@@ -10,7 +10,9 @@ from pathlib import Path
 import httpx
 import pytest
 from playwright.sync_api import Browser, expect
+from starlette.testclient import TestClient
 
+from api.app import create_app
 from api.credentials import set_password_hash
 from api.passwords import hashed
 from indexer.database import open_engine, writing
@@ -126,3 +128,18 @@ def test_signing_in_from_another_site_is_refused(server: Served) -> None:
 def test_no_address_leads_away_from_this_host(server: Served, place: str) -> None:
     chosen = httpx.get(server.url + "/language/en", params={"then": place})
     assert (chosen.status_code, chosen.headers["location"]) == (303, "/")
+
+
+def test_a_fault_of_ours_is_a_page_too(tmp_path: Path) -> None:
+    app = create_app(Settings(home=tmp_path))
+
+    @app.get("/broken")
+    def broken() -> None:
+        raise ZeroDivisionError
+
+    client = TestClient(app, raise_server_exceptions=False)
+    page = client.get("/broken", headers={"Cookie": "gloria-lang=en"})
+    app.state.engine.dispose()
+    assert (page.status_code, page.headers["content-type"]) == (500, "text/html; charset=utf-8")
+    assert "Something went wrong on our side." in page.text
+    assert "ZeroDivisionError" not in page.text
