@@ -39,9 +39,7 @@ _WHAT_TO_DO = {
     "claimed-elsewhere": N_("Another report claims this result already."),
     "already-reported": N_("This result was reported already."),
     "sign-in": N_("The address or the password is wrong."),
-    "fault": N_(
-        "Something went wrong on our side. It was noted; nothing of yours was lost. Try again, or tell the operator."
-    ),
+    "fault": N_("Something went wrong on our side. It was noted, and nothing of yours was lost. Try again."),
     "method-not-allowed": N_("This page can't be used that way."),
 }
 _OTHERWISE = N_("That is not possible as it stands. What is to blame is named below.")
