@@ -238,9 +238,12 @@ def engine(settings: Settings) -> Iterator[Engine]:
     opened.dispose()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """The system's Chromium, one for all tests of a process; each test opens windows of its own."""
+    """The system's Chromium, one for all tests of a file; each test opens windows of its own.
+
+    Not for longer: while it is driven, an event loop runs in this thread, and other files start loops of their own.
+    """
     from tests.browsing import started_browser
 
     with started_browser() as browser:
