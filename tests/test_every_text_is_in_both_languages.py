@@ -76,3 +76,12 @@ def test_days_and_amounts_read_as_the_language_has_them() -> None:
     assert (zh.day("2020-03-02"), en.day("2020-03-02")) == ("109年3月2日", "2020-03-02")
     assert (zh.money(1_234_567), en.money(1_234_567)) == ("1,234,567 元", "NT$ 1,234,567")
     assert (zh.moment("2020-03-01T17:30:00+00:00"), en.day(None)) == ("109年3月2日 01:30", "—")
+
+
+def test_no_text_is_translated_twice() -> None:
+    texts: Counter[str] = Counter()
+    for path in (LOCALE_FOLDER / "zh_Hant").glob("*.po"):
+        with path.open("rb") as file:
+            for message in read_po(file, locale="zh_Hant"):
+                texts.update([message.id if isinstance(message.id, str) else message.id[0]] if message.id else [])
+    assert [text for text, times in texts.items() if times > 1] == []
