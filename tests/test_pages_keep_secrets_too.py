@@ -48,6 +48,8 @@ def test_pages_show_everybody_what_is_theirs_and_nothing_else(plant: Planted) ->
     known = plant.ids(routes)
     # What the history made, and what is not there: the rest of the slice holds no secrets.
     ids = {name: [*plant.history.ids.get(name, values[:1]), values[-1]] for name, values in known.items()}
+    # Every figure is drilled into: each has entries of another shape.
+    ids["kpi"] = known["kpi"]
     tours = {who: _looked_at(plant, who, routes, ids) for who in (*PEOPLE, None)}
     # A draft is its company's alone.
     assert [who for who, tour in tours.items() if tour.met.pop("draft", None)] == ["company"]

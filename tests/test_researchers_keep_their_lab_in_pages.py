@@ -75,8 +75,8 @@ def test_evidence_is_moved_and_retired_by_keyboard(
 def test_a_profile_is_previewed_before_it_is_stored(browser: Browser, server: Served) -> None:
     with browsing(browser, server, "other_researcher", "en") as somebody:
         page = somebody.open("/my-lab")
-        kept = page.get_by_label("Summary in English").input_value()
-        page.get_by_label("Summary in English").fill(f"We grow diamonds. {LIVE}")
+        kept = page.get_by_label("English summary").input_value()
+        page.get_by_label("English summary").fill(f"We grow diamonds. {LIVE}")
         page.get_by_label("What you will not do").fill(LIVE)
         with somebody.context.expect_page() as opened:
             page.get_by_role("button", name="What would an expert see?").click()
@@ -112,7 +112,7 @@ def test_two_windows_do_not_overwrite_each_other(browser: Browser, server: Serve
         one, other = somebody.open("/my-lab"), somebody.context.new_page()
         other.goto(server.url + f"/my-lab/{LAB}")
         for page, name in ((one, "First Lab"), (other, "Second Lab")):
-            page.get_by_label("Name in English").fill(name)
+            page.get_by_label("English name").fill(name)
             page.get_by_role("button", name="Store the profile").click()
         expect(other.get_by_role("alert")).to_contain_text("it was changed in the meantime")
         assert server.ask("office", "GET", f"/api/labs/{LAB}").json()["name_en"] == "First Lab"
@@ -189,7 +189,7 @@ def test_an_edit_changes_the_rank_after_the_next_index(browser: Browser, server:
     said = f"{need['title']} {need['description']} " + " ".join(one["text"] for one in need["asks"])
     with browsing(browser, server, who, "zh-Hant") as somebody:
         page = somebody.open(f"/my-lab/{worst}")
-        page.get_by_label("中文簡介").fill(said)
+        page.get_by_label("簡介全文").fill(said)
         page.get_by_role("button", name="儲存簡介").click()
         expect(page.get_by_text("簡介已儲存")).to_be_visible()
     assert gloria("reindex", home=server.settings.home, **settings).code == 0

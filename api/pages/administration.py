@@ -55,10 +55,12 @@ def show_generations(visit: Annotated[Visit, Depends(visiting(Resource.GENERATIO
 
 @router.get("/jobs")
 def show_jobs(
-    visit: Jobs, state: JobState | None = None, cursor: Annotated[str | None, Query(max_length=500)] = None
+    visit: Jobs,
+    state: Annotated[str, Query(max_length=40)] = "",
+    cursor: Annotated[str | None, Query(max_length=500)] = None,
 ) -> Response:
     """Show the jobs, the newest first."""
-    return _jobs_page(visit, state, cursor)
+    return _jobs_page(visit, JobState(state) if state in set(JobState) else None, cursor)
 
 
 def _jobs_page(

@@ -38,12 +38,12 @@ Edit = Annotated[Visit, Depends(visiting(Resource.ACCOUNT, Action.EDIT))]
 @router.get("")
 def show_accounts(
     visit: Annotated[Visit, Depends(visiting(Resource.ACCOUNT, Action.LIST))],
-    role: Role | None = None,
+    role: Annotated[str, Query(max_length=40)] = "",
     q: Annotated[str, Query(max_length=200)] = "",
     cursor: Annotated[str | None, Query(max_length=500)] = None,
 ) -> Response:
     """Show accounts, by role and by words of name and address."""
-    return _accounts_page(visit, role, q, cursor)
+    return _accounts_page(visit, Role(role) if role in set(Role) else None, q, cursor)
 
 
 def _accounts_page(

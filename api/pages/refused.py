@@ -70,6 +70,7 @@ def tell(request: Request, refusal: Refusal) -> Response:
     context = {
         "refusal": refusal,
         "what_to_do": what_to_do(refusal.name),
+        "is_known": refusal.name in _WHAT_TO_DO,
         "csrf_token": getattr(request.state, "csrf_token", None) or "",
         # Not where it was: a refusal quotes nothing of what was sent.
         "here": "/",
