@@ -11,11 +11,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-from babel import Locale, UnknownLocaleError
-from sqlmodel import Session, col, select
-
+from api.pages.record_names import names
 from api.pages.visiting import Visit
 from api.pages.wording import N_
+from api.pages.world_names import language
 from indexer.records import School
 from matcher.facets import STATED, Filters
 
@@ -51,7 +50,7 @@ class Group:
 
 def choices_of(visit: Visit, facets: Mapping[str, Mapping[str, int]], chosen: Mapping[str, Any]) -> list[Group]:
     """Return the filters with their values, the most frequent first; a chosen value is there even if nobody has it."""
-    schools = visit.look(lambda session, _: _schools(session, [*facets["school"], *chosen["school"]]))
+    schools = visit.look(lambda session, _: names(session, School, [*facets["school"], *chosen["school"]]))
     found = []
     for name in STATED:
         counts = {**facets[name], **{value: 0 for value in chosen[name] if value not in facets[name]}}
@@ -67,20 +66,9 @@ def _choice(name: str, value: str, count: int, schools: Mapping[str, tuple[str, 
         zh, en = schools.get(value, (value, ""))
         return Choice(value, zh, en, False, count, is_chosen)
     if name == "language":
-        return Choice(value, _language(value, "zh_Hant"), _language(value, "en"), False, count, is_chosen)
+        zh, en = language(value)
+        return Choice(value, zh, en, False, count, is_chosen)
     return Choice(value, "", "", True, count, is_chosen)
-
-
-def _schools(session: Session, ids: list[str]) -> dict[str, tuple[str, str]]:
-    rows = session.exec(select(School.id, School.name, School.name_en).where(col(School.id).in_(ids))).all()
-    return {key: (name, name_en) for key, name, name_en in rows}
-
-
-def _language(code: str, reader: str) -> str:
-    try:
-        return Locale.parse(code).get_display_name(reader) or code
-    except (UnknownLocaleError, ValueError):
-        return code
 
 
 def query_of(filters: Filters, offset: int = 0) -> str:

@@ -6,17 +6,15 @@ In: a match as the API answers it. Out: values for the template `ranked.html`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from sqlmodel import Session, col, select
-
-from api.asking import now
+from api.pages.record_names import names
+from api.pages.system_state import is_old
 from api.pages.visiting import Visit
 from indexer.records import Lab
 from matcher.rules import RULE_TEXTS, Rule
 
-OLD_AFTER = timedelta(hours=48)
 NAMED_LABS = 30
 
 
@@ -43,16 +41,11 @@ class Notes:
 def notes_of(visit: Visit, match: dict[str, Any]) -> Notes:
     """Return the notes to a match."""
     named = [lab_id for ids in match["set_aside"].values() for lab_id in ids[:NAMED_LABS]]
-    names = visit.look(lambda session, _: _names(session, named))
+    known = visit.look(lambda session, _: names(session, Lab, named))
     found = []
     for rule, ids in match["set_aside"].items():
         if ids:
-            labs = tuple((lab_id, *names[lab_id]) for lab_id in ids[:NAMED_LABS] if lab_id in names)
+            labs = tuple((lab_id, *known[lab_id]) for lab_id in ids[:NAMED_LABS] if lab_id in known)
             found.append(SetAside(*RULE_TEXTS[Rule(rule)], len(ids), labs))
     built_at = datetime.fromisoformat(match["created_at"])
-    return Notes(built_at, now() - built_at > OLD_AFTER, tuple(found), sum(one.count for one in found))
-
-
-def _names(session: Session, ids: list[str]) -> dict[str, tuple[str, str]]:
-    rows = session.exec(select(Lab.id, Lab.name, Lab.name_en).where(col(Lab.id).in_(ids))).all()
-    return {key: (name, name_en) for key, name, name_en in rows}
+    return Notes(built_at, is_old(built_at), tuple(found), sum(one.count for one in found))

@@ -35,6 +35,11 @@ class SystemState:
     failed: tuple[dict[str, Any], ...]
 
 
+def is_old(built_at: datetime) -> bool:
+    """Whether an index built then should have been renewed since."""
+    return now() - built_at > OLD_AFTER
+
+
 def system_state(visit: Visit) -> SystemState:
     """Return how the system stands for this person."""
     live = visit.request.app.state.live
@@ -48,7 +53,7 @@ def system_state(visit: Visit) -> SystemState:
     return SystemState(
         no_index=missing and state.models_ready,
         starting=missing and not state.models_ready,
-        old_since=state.created_at if built is not None and now() - built > OLD_AFTER else None,
+        old_since=state.created_at if built is not None and is_old(built) else None,
         not_indexed=state.not_indexed,
         failed=_failed(visit),
     )
