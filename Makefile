@@ -11,7 +11,7 @@ PYTHON ?= $(shell for python in python3.11 python3 python3.12 python3.13; do \
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: help venv demo test coverage lint format types imports shots weights clean
+.PHONY: help venv demo test test-long coverage lint format types imports shots weights clean
 
 help:  ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */make \1\t/' | expand -t 16
@@ -29,23 +29,29 @@ demo: $(INSTALLED)  ## imports, indexes and matches the demo world
 	$(BIN)/gloria demo
 
 # The model hub is switched off: tests must pass without a network.
-test coverage: export HF_HUB_OFFLINE := 1
+test test-long coverage: export HF_HUB_OFFLINE := 1
 # Files stay whole, so that what a file's tests share is made once, and begin in the order of tests/conftest.py. One
 # thread of arithmetic for each worker: with more than there are cores they spend their time waiting for each other.
 ON_ALL_CORES := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 GLORIA_THREADS=1 $(BIN)/python -m pytest \
-	-n auto --dist loadfile --no-loadscope-reorder -m "not alone"
+	-n auto --dist loadfile --no-loadscope-reorder
 
 test: $(INSTALLED)  ## all tests and notebooks
-	$(ON_ALL_CORES) tests
-	$(BIN)/python -m pytest -m alone tests
+	$(ON_ALL_CORES) -m "not alone and not long" tests
+	$(BIN)/python -m pytest -m "alone and not long" tests
 # The notebooks take the vectors that the tests left behind, so that they do not encode the demo world again.
 	GLORIA_CACHE=$(CURDIR)/.test-home $(BIN)/python -m pytest --nbmake --nbmake-timeout=600 notebooks
+
+test-long: $(INSTALLED)  ## the whole of the proofs by crash, damage and power cut; their figures
+	rm -f .test-home/figures.jsonl
+	$(ON_ALL_CORES) -m "long and not alone" tests
+	$(BIN)/python -m pytest -m "long and alone" tests
+	$(BIN)/python -m tests.figures
 
 # Apart from the tests, since watching every line makes a test in Python take 1.6 to 1.9 times as long, and a command
 # 1.3 times.
 coverage: $(INSTALLED)  ## all tests, and which lines and branches they reach
-	$(ON_ALL_CORES) --cov --cov-report= tests
-	$(BIN)/python -m pytest -m alone --cov --cov-append --cov-report=term tests
+	$(ON_ALL_CORES) -m "not alone and not long" --cov --cov-report= tests
+	$(BIN)/python -m pytest -m "alone and not long" --cov --cov-append --cov-report=term tests
 
 lint: $(INSTALLED)  ## style
 	$(BIN)/ruff check
