@@ -45,7 +45,11 @@ Numbers = Mapping[Kind, int]
 
 @dataclass(frozen=True)
 class LiveState:
-    """What can be served: `generation` None means that nothing can be matched, `problem` None that all is well."""
+    """What can be served.
+
+    `generation` None means that nothing can be matched, `problem` None that all is
+    well; `newest_problem` says why a newer generation is not used, without folders.
+    """
 
     generation: str | None
     created_at: str | None
@@ -53,6 +57,7 @@ class LiveState:
     not_indexed: int
     models_ready: bool
     problem: str | None
+    newest_problem: str | None = None
 
 
 class LiveMatcher:
@@ -128,7 +133,15 @@ class LiveMatcher:
             return LiveState(None, None, 0, 0, ready, problem or "nothing has been opened yet")
         snapshot = matcher.snapshot
         missing = len(matcher.not_indexed)
-        return LiveState(snapshot.generation, snapshot.created_at, len(snapshot.lab_ids), missing, ready, problem)
+        return LiveState(
+            snapshot.generation,
+            snapshot.created_at,
+            len(snapshot.lab_ids),
+            missing,
+            ready,
+            problem,
+            matcher.index.problem,
+        )
 
     def close(self) -> None:
         """Stop encoding; whoever waits for it gets `EncodingBusyError`."""
