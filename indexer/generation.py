@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,6 +30,7 @@ FORMAT = 2
 KEPT_GENERATIONS = 3
 POINTER = "CURRENT"
 MANIFEST = "manifest.json"
+_REMOVED = ".removed-"
 _NAME_LENGTH = 16
 _AGAIN = "run: gloria reindex --full"
 
@@ -68,13 +69,14 @@ def publish_generation(
 def _written(index_path: Path, fill: Callable[[Path], None], facts: dict[str, Any]) -> Path:
     staging = index_path / ".staging"
     # Left by a crash: nobody else writes here under the lock.
-    shutil.rmtree(staging, ignore_errors=True)
+    for left in (staging, *index_path.glob(f"{_REMOVED}*")):
+        shutil.rmtree(left, ignore_errors=True)
     staging.mkdir()
     try:
         fill(staging)
         target = index_path / _write_manifest(staging, facts)
         if not _is_intact(target):
-            shutil.rmtree(target, ignore_errors=True)
+            _remove([target] if target.exists() else [])
             staging.rename(target)
             _sync_folder(index_path)
     finally:
@@ -92,8 +94,16 @@ def _make_current(folder: Path) -> None:
     os.utime(folder)
     generations = [path for path in index_path.iterdir() if path.is_dir() and not path.name.startswith(".")]
     generations.sort(key=lambda path: (path == folder, path.stat().st_mtime_ns), reverse=True)
-    for old in generations[KEPT_GENERATIONS:]:
-        shutil.rmtree(old, ignore_errors=True)
+    _remove(generations[KEPT_GENERATIONS:])
+
+
+def _remove(folders: Sequence[Path]) -> None:
+    """Delete generations, each at once: half of one, left by a crash, would take the place of one that is kept."""
+    hidden = [folder.rename(folder.with_name(f"{_REMOVED}{folder.name}")) for folder in folders]
+    for parent in {folder.parent for folder in folders}:
+        _sync_folder(parent)
+    for folder in hidden:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def forget_older(index_path: Path) -> int:
@@ -106,8 +116,7 @@ def forget_older(index_path: Path) -> int:
     with exclusive(index_path / ".lock"):
         current = current_generation(index_path)
         older = [path for path in index_path.iterdir() if path.is_dir() and path.name != current]
-        for path in older:
-            shutil.rmtree(path, ignore_errors=True)
+        _remove(older)
     return len(older)
 
 
