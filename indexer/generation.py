@@ -89,7 +89,9 @@ def _make_current(folder: Path) -> None:
     staging = index_path / f".{POINTER}"
     _write_synced(staging, folder.name.encode())
     staging.rename(index_path / POINTER)
-    _sync_folder(index_path)
+    # The folder of all generations too may be new, and its name must be safe before success is reported.
+    for path in (index_path, index_path.parent):
+        _sync_folder(path)
     # The order in which old generations go is that of becoming current, not of being written.
     os.utime(folder)
     generations = [path for path in index_path.iterdir() if path.is_dir() and not path.name.startswith(".")]
