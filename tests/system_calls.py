@@ -72,12 +72,12 @@ class Call:
 
     @property
     def said(self) -> str | None:
-        """What the program printed by this call, None if it is another kind of call."""
-        return self.data(1).decode().strip() if self.name == "write" and self.descriptor() == 1 else None
+        """What the program printed by this call, None if it is another kind of call or but the end of a line."""
+        return self.data(1).decode().strip() or None if self.name == "write" and self.descriptor() == 1 else None
 
-    def concerns(self, root: Path) -> bool:
-        """Whether a path below `root` or itself stands among the arguments."""
-        return any(_hex(root) in argument for argument in self.arguments)
+    def concerns(self, path: Path | str) -> bool:
+        """Whether a path, one below it, or one with this part stands among the arguments."""
+        return any(_hex(path) in argument for argument in self.arguments)
 
 
 def read_calls(record: Path) -> list[Call]:
@@ -105,5 +105,5 @@ def _bytes(text: str) -> bytes:
     return bytes.fromhex(text.replace("\\x", ""))
 
 
-def _hex(path: Path) -> str:
+def _hex(path: Path | str) -> str:
     return "".join(f"\\x{byte:02x}" for byte in os.fsencode(path))

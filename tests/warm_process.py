@@ -42,7 +42,7 @@ class WarmProcess:
     def __init__(self, module: str) -> None:
         self._strace = strace_or_skip()
         # One thread of arithmetic: the threads of a pool don't survive a fork.
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         self._server = subprocess.Popen(
             [sys.executable, "-m", module],
             cwd=REPOSITORY,
