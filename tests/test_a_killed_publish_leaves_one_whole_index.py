@@ -8,7 +8,7 @@ from __future__ import annotations
 import shutil
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Queue
@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from indexer.generation import generations, verified_manifest
+from indexer.kept_generations import generation_folders
+from indexer.manifest import is_intact
 from indexer.snapshot import SnapshotError, open_snapshot, publish
 from tests.figures import figure
 from tests.publishing_once import B_TEXTS
@@ -92,18 +93,11 @@ def _opened(index: Path, whole: dict[str, Any]) -> str:
 
 
 def _left_over(index: Path) -> list[str]:
-    """Return what lies in an index beside three whole generations and the two files that belong there."""
-    expected = {".lock", "CURRENT", *(found.name for found in _whole_generations(index)[:3])}
-    return sorted({path.name for path in index.iterdir()} ^ expected)
-
-
-def _whole_generations(index: Path) -> list[Path]:
-    found = []
-    for listed in generations(index):
-        with suppress(SnapshotError):
-            verified_manifest(index / listed.name)
-            found.append(index / listed.name)
-    return found
+    """Return what lies in an index beside whole generations, of which there are three, and two files of its own."""
+    whole = {folder.name for folder in generation_folders(index) if is_intact(folder)}
+    assert len(whole) <= len(OLDER)
+    left = {path.name for path in index.iterdir()} - whole - {".lock", "CURRENT"}
+    return sorted(left) if len(whole) == len(OLDER) else [f"{len(whole)} whole generations", *sorted(left)]
 
 
 def _outcome(warm: WarmProcess, work: str, point: Point, before: Path, whole: dict[str, Any], scratch: Path) -> str:
