@@ -1,4 +1,4 @@
-"""When the power goes, the ledger keeps every entry that was acknowledged, and the database is whole.
+"""When the power goes, the ledger keeps every entry that was acknowledged with its evidence, and is whole.
 
 A run of reports is recorded and taken into account by `tests.simulated_disk`; SQLite itself recovers each state.
 """
@@ -48,7 +48,7 @@ def _check(folder: Path, cut: Cut) -> str:
     try:
         with reading(engine) as session:
             said = session.connection().exec_driver_sql("PRAGMA integrity_check").scalars().all()
-            found = [said] if said != ["ok"] else verify(session).findings
+            found = [said] if said != ["ok"] else verify(session, home=folder).findings
             kept = set(session.exec(select(Entry.id).order_by(col(Entry.seq))).all())
     except DatabaseGoneError as error:
         return f"damaged: {error}"
