@@ -13,16 +13,24 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from indexer.snapshot import publish
-from tests.small_generations import TEXTS, small_contents
+from indexer.snapshot import Contents, publish
+from tests.small_generations import TEXTS, answers, small_contents
 from tests.warm_process import serve
 
-B_TEXTS = (*TEXTS, "離岸風電的疲勞監測")
+
+def contents_of(name: str) -> Contents:
+    """Return the contents of a generation by its name; B has a text more than all others."""
+    return small_contents(name, (*TEXTS, "離岸風電的疲勞監測") if name == "B" else TEXTS)
+
+
+def published(index: Path, *names: str) -> dict[str, Any]:
+    """Publish generations one after the other; return the answers of each by its name."""
+    return {name: answers(publish(index, contents_of(name))) for name in names}
 
 
 def publish_b(index: Path) -> None:
     """Publish B and say so."""
-    publish(index, small_contents("B", B_TEXTS))
+    publish(index, contents_of("B"))
     print("published", flush=True)
 
 
@@ -71,7 +79,7 @@ WORKS = {
 def main() -> None:
     """Publish once, so that all is imported, and wait for requests."""
     with tempfile.TemporaryDirectory() as scratch:
-        publish(Path(scratch) / "index", small_contents("B", B_TEXTS))
+        published(Path(scratch) / "index", "B")
     serve(WORKS)
 
 
