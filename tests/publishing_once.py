@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from indexer.generation import HeldBackError
 from indexer.snapshot import Contents, publish
 from tests.small_generations import TEXTS, answers, small_contents
 from tests.warm_process import serve
@@ -32,6 +33,14 @@ def publish_b(index: Path) -> None:
     """Publish B and say so."""
     publish(index, contents_of("B"))
     print("published", flush=True)
+
+
+def _held_back(index: Path) -> None:
+    """Publish B, which is judged not good enough."""
+    try:
+        publish(index, contents_of("B"), judge=lambda new, current: "it is worse")
+    except HeldBackError:
+        print("held back", flush=True)
 
 
 def _in_place(index: Path) -> None:
@@ -70,6 +79,7 @@ def _drop_syncs(of_kind: Any) -> None:
 
 WORKS = {
     "publish": publish_b,
+    "held_back": _held_back,
     "in_place": _in_place,
     "without_sync_of_files": _without_sync_of_files,
     "without_sync_of_folders": _without_sync_of_folders,

@@ -95,12 +95,14 @@ def test_the_first_index_survives_a_power_cut_once_reported(
 
 
 @pytest.mark.parametrize("states", [40, pytest.param(1_000, marks=pytest.mark.long)])
-def test_publishing_the_same_again_is_never_seen(
-    warm: WarmProcess, tmp_path: Path, known: dict[str, Any], states: int
+@pytest.mark.parametrize(("work", "older", "stays"), [("publish", ("older", "A", "B"), "B"), ("held_back", OLDER, "A")])
+def test_publishing_the_same_again_or_what_is_held_back_is_never_seen(
+    warm: WarmProcess, tmp_path: Path, known: dict[str, Any], work: str, older: tuple[str, ...], stays: str, states: int
 ) -> None:
-    found = _found(warm, "publish", tmp_path, known, states, older=("older", "A", "B"))
-    figure("power cut while publishing the same again", states=found.total(), wrong=found.total() - found["B"])
-    assert set(found) == {"B"}
+    found = _found(warm, work, tmp_path, known, states, older)
+    name = "the same again" if work == "publish" else "what is held back"
+    figure(f"power cut while publishing {name}", states=found.total(), wrong=found.total() - found[stays])
+    assert set(found) == {stays}
 
 
 @pytest.mark.parametrize("states", [80, pytest.param(1_000, marks=pytest.mark.long)])
