@@ -34,6 +34,8 @@ from matcher.pairings import Matcher
 
 CHECK_EVERY_S = 0.5
 """How often, at most, the database and the index are asked whether something is new."""
+WATCH_EVERY_S = 1.0
+"""How often a process looks by itself."""
 _FOLLOWED = {Kind.LABS: "labs", Kind.SCHOOLS: "schools", Kind.COMPANIES: "companies"}
 """The kinds of records that a catalogue holds, and what it calls them."""
 
@@ -123,6 +125,15 @@ class LiveMatcher:
         """
         self._encoding().warm()
         self.current().index.passages.read_all()
+
+    def watch(self, stopping: threading.Event) -> None:
+        """Look for news until `stopping` is set, so that a process that nobody asks does not fall behind."""
+        while not stopping.wait(WATCH_EVERY_S):
+            try:
+                self.current()
+            except Exception as error:
+                # Whoever asks is told; here there is nobody to tell.
+                _log.debug("nothing to serve yet: %s", error)
 
     def state(self) -> LiveState:
         """Return what can be served, without looking for news."""
