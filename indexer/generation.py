@@ -224,6 +224,8 @@ def forget_older(index_path: Path) -> int:
         return 0
     with exclusive(index_path / ".lock"):
         current = current_generation(index_path)
-        older = [path for path in index_path.iterdir() if path.is_dir() and path.name != current]
+        older = [path for path in generation_folders(index_path) if path.name != current]
         _remove(older)
+        # What a crash left may name somebody as well.
+        _clear_away(index_path)
     return len(older)
