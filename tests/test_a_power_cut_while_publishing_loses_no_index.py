@@ -105,12 +105,12 @@ def test_publishing_the_same_again_or_what_is_held_back_is_never_seen(
     assert set(found) == {stays}
 
 
-@pytest.mark.parametrize("states", [80, pytest.param(1_000, marks=pytest.mark.long)])
+@pytest.mark.parametrize("states", [80, pytest.param(500, marks=pytest.mark.long)])
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_dropped_sync_is_found(
     warm: WarmProcess, tmp_path: Path, known: dict[str, Any], fault: str, states: int
 ) -> None:
     found = _found(warm, fault, tmp_path, known, states)
     wrong = _wrong(found)
-    figure(f"power cut while publishing {fault}", states=found.total(), wrong=sum(wrong.values()))
+    figure(f"power cut while publishing {fault.replace('_', ' ')}", states=found.total(), wrong=sum(wrong.values()))
     assert wrong
