@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -37,7 +38,6 @@ from indexer.manifest import (
     is_intact,
     read_manifest,
     sync_folder,
-    verified_manifest,
     write_manifest,
     write_synced,
 )
@@ -56,12 +56,11 @@ __all__ = [
     "generations",
     "publish_generation",
     "read_manifest",
-    "verified_manifest",
 ]
 
 KEPT_GENERATIONS = 3
-_MAX_REASON = 2_000
 _REMOVED = ".removed-"
+_MAX_REASON = 2_000
 
 Opened = TypeVar("Opened")
 
@@ -130,8 +129,7 @@ def publish_generation(
 def _written(index_path: Path, fill: Callable[[Path], None], facts: dict[str, Any]) -> Path:
     staging = index_path / ".staging"
     # Left by a crash: nobody else writes here under the lock.
-    for left in (staging, *index_path.glob(f"{_REMOVED}*")):
-        shutil.rmtree(left, ignore_errors=True)
+    _clear_away(index_path)
     staging.mkdir()
     try:
         fill(staging)
@@ -144,12 +142,22 @@ def _written(index_path: Path, fill: Callable[[Path], None], facts: dict[str, An
             (staging / MANIFEST).replace(target / MANIFEST)
             sync_folder(target)
         else:
-            _remove([target] if target.exists() else [])
+            if target.exists():
+                target.rename(_hidden(target))
             staging.rename(target)
             sync_folder(index_path)
     finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        _clear_away(index_path)
     return target
+
+
+def _clear_away(index_path: Path) -> None:
+    for left in (index_path / ".staging", *index_path.glob(f"{_REMOVED}*")):
+        shutil.rmtree(left, ignore_errors=True)
+
+
+def _hidden(folder: Path) -> Path:
+    return folder.with_name(f"{_REMOVED}{folder.name}")
 
 
 def _make_current(index_path: Path, name: str) -> None:
@@ -198,11 +206,13 @@ def _prune(index_path: Path) -> None:
 
 def _remove(folders: Sequence[Path]) -> None:
     """Delete generations, each at once: half of one, left by a crash, would take the place of one that is kept."""
-    hidden = [folder.rename(folder.with_name(f"{_REMOVED}{folder.name}")) for folder in folders]
+    for folder in folders:
+        # What can't be deleted is no reason to call a publication failed.
+        with suppress(OSError):
+            folder.rename(_hidden(folder))
     for parent in {folder.parent for folder in folders}:
         sync_folder(parent)
-    for folder in hidden:
-        shutil.rmtree(folder, ignore_errors=True)
+        _clear_away(parent)
 
 
 def forget_older(index_path: Path) -> int:
@@ -214,6 +224,8 @@ def forget_older(index_path: Path) -> int:
         return 0
     with exclusive(index_path / ".lock"):
         current = current_generation(index_path)
-        older = [path for path in index_path.iterdir() if path.is_dir() and path.name != current]
+        older = [path for path in generation_folders(index_path) if path.name != current]
         _remove(older)
+        # What a crash left may name somebody as well.
+        _clear_away(index_path)
     return len(older)

@@ -1,6 +1,6 @@
 """Power cuts of a recorded program, many of them, each state found on the disk given to a check.
 
-In: the folder before, strace's record, a number of states and the check. Out: how often the check found what. It
+In: the folder before, the program, a number of states and the check. Out: how often the check found what. It
 exists so that each proof says only what must hold after a cut. Cuts come after each call that changes the disk and
 after each word of the program; states are sampled with a fixed seed and no state is counted twice.
 """
@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
 from random import Random
@@ -38,28 +39,51 @@ class Cut:
     state: State
 
 
+Work = Callable[[Path], None]
 Check = Callable[[Path, Cut], str]
 """Looks at a folder as it is found after a cut; says in a word or more what it found."""
 
 
-def outcomes(before: Path, record: Path, check: Check, *, wanted: int, processes: int, seed: int = 1) -> Counter[str]:
-    """Check as many states as are wanted, or as many as there are; count what was found.
+def outcomes(folder: Path, work: Work, check: Check, *, wanted: int, processes: int, seed: int = 1) -> Counter[str]:
+    """Record a program, check as many states as are wanted, or as many as there are, and count what was found.
 
     Args:
-        before: the folder as it lay safely on the disk, under the path that the record names.
-        record: strace's, of the program.
+        folder: as it lies safely on the disk; what the program does to it is undone.
+        work: runs the program and has strace write the record that it is given the path of.
         check: can be pickled if there are several processes.
         wanted: how many states.
         processes: how many of them check at the same time.
         seed: of the sampling.
     """
+    record, safe = folder.with_name(f"{folder.name}.calls"), folder.with_name(f"{folder.name}.safe")
+    shutil.copytree(folder, safe)
+    work(record)
+    after = _state(folder)
+    shutil.rmtree(folder)
+    safe.rename(folder)
+    assert _replayed(folder, record) == after, "the simulated disk is not what the program left"
     if processes == 1:
-        return _share(before, record, check, wanted, seed, 0, 1)
+        return _share(folder, record, check, wanted, seed, 0, 1)
     with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
         shares = [
-            pool.submit(_share, before, record, check, wanted, seed, number, processes) for number in range(processes)
+            pool.submit(_share, folder, record, check, wanted, seed, number, processes) for number in range(processes)
         ]
         return sum((share.result() for share in shares), Counter())
+
+
+def _state(folder: Path) -> State:
+    return {
+        path.relative_to(folder).as_posix(): None if path.is_dir() else path.read_bytes() for path in folder.rglob("*")
+    }
+
+
+def _replayed(before: Path, record: Path) -> State:
+    """Return what is found if everything reaches the disk, which is what programs see."""
+    disk = Disk(before)
+    for call in read_calls(record):
+        disk.apply(call)
+    _, everything = islice(states(disk.top, Random(0)), 2)
+    return everything
 
 
 def _share(

@@ -13,17 +13,34 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from indexer.snapshot import publish
-from tests.small_generations import TEXTS, small_contents
+from indexer.generation import HeldBackError
+from indexer.snapshot import Contents, publish
+from tests.small_generations import TEXTS, answers, small_contents
 from tests.warm_process import serve
 
-B_TEXTS = (*TEXTS, "離岸風電的疲勞監測")
+
+def contents_of(name: str) -> Contents:
+    """Return the contents of a generation by its name; B has a text more than all others."""
+    return small_contents(name, (*TEXTS, "離岸風電的疲勞監測") if name == "B" else TEXTS)
+
+
+def published(index: Path, *names: str) -> dict[str, Any]:
+    """Publish generations one after the other; return the answers of each by its name."""
+    return {name: answers(publish(index, contents_of(name))) for name in names}
 
 
 def publish_b(index: Path) -> None:
     """Publish B and say so."""
-    publish(index, small_contents("B", B_TEXTS))
+    publish(index, contents_of("B"))
     print("published", flush=True)
+
+
+def _held_back(index: Path) -> None:
+    """Publish B, which is judged not good enough."""
+    try:
+        publish(index, contents_of("B"), judge=lambda new, current: "it is worse")
+    except HeldBackError:
+        print("held back", flush=True)
 
 
 def _in_place(index: Path) -> None:
@@ -62,6 +79,7 @@ def _drop_syncs(of_kind: Any) -> None:
 
 WORKS = {
     "publish": publish_b,
+    "held_back": _held_back,
     "in_place": _in_place,
     "without_sync_of_files": _without_sync_of_files,
     "without_sync_of_folders": _without_sync_of_folders,
@@ -71,7 +89,7 @@ WORKS = {
 def main() -> None:
     """Publish once, so that all is imported, and wait for requests."""
     with tempfile.TemporaryDirectory() as scratch:
-        publish(Path(scratch) / "index", small_contents("B", B_TEXTS))
+        published(Path(scratch) / "index", "B")
     serve(WORKS)
 
 

@@ -141,11 +141,14 @@ class Disk:
         return True
 
     def rename(self, call: Call) -> bool:
-        """Give a file or folder another name in its folder."""
+        """Give a file or folder another name; in another folder one change may become safe without the other."""
         source, target = call.path(0), call.path(1)
-        if source.parent != target.parent:
-            raise UnknownCallError(f"from folder to folder: {call.name}{call.arguments}")
-        self._parent(source).change({source.name: None, target.name: self._node(source)})
+        node = self._node(source)
+        if source.parent == target.parent:
+            self._parent(source).change({source.name: None, target.name: node})
+        else:
+            self._parent(target).change({target.name: node})
+            self._parent(source).change({source.name: None})
         return True
 
     def map(self, call: Call) -> bool:

@@ -17,6 +17,7 @@ from sqlmodel import col, select
 from indexer import database
 from indexer.database import open_engine, reading, writing
 from indexer.settings import Settings
+from matcher.ledger.evidence import keep
 from matcher.ledger.reporting import report
 from matcher.people import Account
 from tests.ledger_world import NOON, build_ledger_world, money
@@ -35,12 +36,14 @@ def build(home: Path) -> None:
 
 
 def report_results(home: Path) -> None:
-    """Report results, each in a transaction of its own, and say the id of each once it is committed."""
+    """Report results with a file each, every one in a transaction of its own, and say the id once it is committed."""
     _set_at_checkout(f"wal_autocheckpoint={PAGES_IN_LOG}")
     engine = open_engine(Settings(home=home))
     by = _reporter(engine)
     for number in range(RESULTS):
-        given = money(f"money-{number:04}", details={"contract": f"C-{number}", "payer": f"公司 {number}"})
+        proof = {"sha256": keep(home, f"contract {number}".encode()), "name": "合約.pdf"}
+        details = {"contract": f"C-{number}", "payer": f"公司 {number}"}
+        given = money(f"money-{number:04}", details=details, evidence=[proof])
         with writing(engine) as session:
             report(session, given, by=by, now=NOON)
         print(given.id, flush=True)

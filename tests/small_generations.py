@@ -6,12 +6,16 @@ fixed questions as one value, so that two snapshots answer alike exactly if thei
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from indexer.kept_generations import POINTER, generation_folders
 from indexer.lexical import LexicalIndex, terms
-from indexer.snapshot import Contents, Snapshot, VectorField
+from indexer.manifest import SnapshotError, is_intact
+from indexer.snapshot import Contents, Snapshot, VectorField, open_snapshot
 from indexer.text import Passage
 from indexer.tfidf import TfIdfIndex, word_parts
 from indexer.vectors import VectorIndex
@@ -35,6 +39,21 @@ def small_contents(inputs: str = "first", texts: tuple[str, ...] = TEXTS) -> Con
         word_parts=TfIdfIndex.build([word_parts(text) for text in texts]),
         lab_words=LexicalIndex.build(found),
     )
+
+
+def left_over(index: Path) -> list[str]:
+    """Return what lies in an index beside whole generations, the pointer and the lock."""
+    whole = {folder.name for folder in generation_folders(index) if is_intact(folder)}
+    return sorted({path.name for path in index.iterdir()} - whole - {POINTER, ".lock"})
+
+
+def opened_as(index: Path, known: Mapping[str, Any]) -> str:
+    """Return the name of the known answers that an index gives, "none" if there is no index, or what else is found."""
+    try:
+        found = answers(open_snapshot(index))
+    except SnapshotError as error:
+        return "none" if "there is no index" in str(error) else f"refused: {error}"
+    return next((name for name, expected in known.items() if expected == found), "a mixture")
 
 
 def answers(opened: Snapshot) -> tuple[Any, ...]:

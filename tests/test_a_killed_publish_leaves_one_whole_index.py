@@ -1,4 +1,4 @@
-"""Whenever a publication is killed, the index is the old one or the new one, whole, and the next publication succeeds.
+"""Whenever a publication is killed, the index is the old one or the new one, known, and the next publication succeeds.
 
 strace kills the publisher as it enters its n-th system call that changes files, for every n.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import shutil
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Queue
@@ -16,11 +16,11 @@ from typing import Any
 
 import pytest
 
-from indexer.generation import generations, verified_manifest
-from indexer.snapshot import SnapshotError, open_snapshot, publish
+from indexer.kept_generations import generation_folders
+from indexer.snapshot import publish
 from tests.figures import figure
-from tests.publishing_once import B_TEXTS
-from tests.small_generations import answers, small_contents
+from tests.publishing_once import contents_of, published
+from tests.small_generations import left_over, opened_as
 from tests.system_calls import CHANGING, OPTIONS, Call, read_calls
 from tests.warm_process import KILLED, WarmProcess
 
@@ -41,17 +41,14 @@ class Point:
 def before(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An index whose current generation is A."""
     index = tmp_path_factory.mktemp("killed") / "index"
-    for name in OLDER:
-        publish(index, small_contents(name))
+    published(index, *OLDER)
     return index
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def known(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What A, B and C answer."""
-    index = tmp_path_factory.mktemp("whole") / "index"
-    made = {"A": small_contents("A"), "B": small_contents("B", B_TEXTS), "C": small_contents("C")}
-    return {name: answers(publish(index, contents)) for name, contents in made.items()}
+    return published(tmp_path_factory.mktemp("known") / "index", "A", "B", "C")
 
 
 def _points(warm: WarmProcess, work: str, before: Path, scratch: Path) -> list[Point]:
@@ -82,46 +79,21 @@ def _killed(warm: WarmProcess, work: str, point: Point, index: Path, record: Pat
     assert str(index) in last, last
 
 
-def _opened(index: Path, whole: dict[str, Any]) -> str:
-    """Return the name of the generation that the index answers as, or what else is found."""
-    try:
-        found = answers(open_snapshot(index))
-    except SnapshotError as error:
-        return f"refused: {error}"
-    return next((name for name, expected in whole.items() if expected == found), "a mixture")
-
-
-def _left_over(index: Path) -> list[str]:
-    """Return what lies in an index beside three whole generations and the two files that belong there."""
-    expected = {".lock", "CURRENT", *(found.name for found in _whole_generations(index)[:3])}
-    return sorted({path.name for path in index.iterdir()} ^ expected)
-
-
-def _whole_generations(index: Path) -> list[Path]:
-    found = []
-    for listed in generations(index):
-        with suppress(SnapshotError):
-            verified_manifest(index / listed.name)
-            found.append(index / listed.name)
-    return found
-
-
-def _outcome(warm: WarmProcess, work: str, point: Point, before: Path, whole: dict[str, Any], scratch: Path) -> str:
+def _outcome(warm: WarmProcess, work: str, point: Point, before: Path, known: dict[str, Any], scratch: Path) -> str:
     """Kill a publication at a point; return what is found then, and what is wrong with the next publication."""
     index = Path(shutil.copytree(before, scratch / f"{point.call}-{point.n}" / "index"))
     _killed(warm, work, point, index, index.parent / "record")
-    found = _opened(index, whole)
+    found = opened_as(index, known)
     if found in ("A", "B"):
-        publish(index, small_contents("C"))
-        after = _opened(index, whole)
-        left = _left_over(index)
-        found += "" if after == "C" and not left else f", then {after}, {left}"
+        publish(index, contents_of("C"))
+        after = (opened_as(index, known), len(generation_folders(index)), left_over(index))
+        found += "" if after == ("C", len(OLDER), []) else f", then {after}"
     shutil.rmtree(index.parent)
     return found
 
 
 def _outcomes(
-    work: str, before: Path, whole: dict[str, Any], scratch: Path, at_most: int, side_by_side: int
+    work: str, before: Path, known: dict[str, Any], scratch: Path, at_most: int, side_by_side: int
 ) -> Counter[str]:
     """Kill a publication at its points, or at some evenly spread; count what is found."""
     idle: Queue[WarmProcess] = Queue()
@@ -129,7 +101,7 @@ def _outcomes(
     def outcome(point: Point) -> str:
         warm = idle.get()
         try:
-            return _outcome(warm, work, point, before, whole, scratch)
+            return _outcome(warm, work, point, before, known, scratch)
         finally:
             idle.put(warm)
 
@@ -145,9 +117,9 @@ def _outcomes(
 
 @pytest.mark.parametrize(("at_most", "least"), [(10, 8), pytest.param(10_000, 60, marks=pytest.mark.long)])
 def test_a_publication_killed_anywhere_leaves_the_old_or_the_new_index(
-    before: Path, whole: dict[str, Any], tmp_path: Path, at_most: int, least: int
+    before: Path, known: dict[str, Any], tmp_path: Path, at_most: int, least: int
 ) -> None:
-    found = _outcomes("publish", before, whole, tmp_path, at_most, 2 if at_most > least else 1)
+    found = _outcomes("publish", before, known, tmp_path, at_most, 2 if at_most > least else 1)
     figure(
         "publish killed at a system call",
         points=found.total(),
@@ -159,11 +131,11 @@ def test_a_publication_killed_anywhere_leaves_the_old_or_the_new_index(
     assert found.total() >= least
 
 
-@pytest.mark.parametrize("at_most", [40, pytest.param(10_000, marks=pytest.mark.long)])
+@pytest.mark.parametrize("at_most", [20, pytest.param(120, marks=pytest.mark.long)])
 def test_writing_in_place_is_found_to_break_the_index(
-    before: Path, whole: dict[str, Any], tmp_path: Path, at_most: int
+    before: Path, known: dict[str, Any], tmp_path: Path, at_most: int
 ) -> None:
-    found = _outcomes("in_place", before, whole, tmp_path, at_most, 2)
+    found = _outcomes("in_place", before, known, tmp_path, at_most, 2)
     broken = {what: n for what, n in found.items() if what not in ("A", "B")}
     figure("publish in place killed at a system call", points=found.total(), broken=sum(broken.values()))
     assert broken

@@ -1,4 +1,4 @@
-"""When the power goes, the ledger keeps every entry that was acknowledged, and the database is whole.
+"""When the power goes, the ledger keeps every entry that was acknowledged with its evidence, and is whole.
 
 A run of reports is recorded and taken into account by `tests.simulated_disk`; SQLite itself recovers each state.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import shutil
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,6 @@ from matcher.ledger.verification import verify
 from tests.figures import figure
 from tests.power_cuts import Cut, outcomes
 from tests.reporting_once import RESULTS, build
-from tests.system_calls import OPTIONS
 from tests.warm_process import WarmProcess
 
 
@@ -48,7 +48,7 @@ def _check(folder: Path, cut: Cut) -> str:
     try:
         with reading(engine) as session:
             said = session.connection().exec_driver_sql("PRAGMA integrity_check").scalars().all()
-            found = [said] if said != ["ok"] else verify(session).findings
+            found = [said] if said != ["ok"] else verify(session, home=folder).findings
             kept = set(session.exec(select(Entry.id).order_by(col(Entry.seq))).all())
     except DatabaseGoneError as error:
         return f"damaged: {error}"
@@ -60,13 +60,11 @@ def _check(folder: Path, cut: Cut) -> str:
 
 
 def _outcomes(warm: WarmProcess, work: str, safe: Path, tmp_path: Path, states: int) -> Counter[str]:
-    """Record a run of reports; count what is found after cuts of it."""
-    home, record = tmp_path / "home", tmp_path / "record"
-    shutil.copytree(safe, home)
-    assert warm.traced(work, home, record, OPTIONS)[1] == 0
-    shutil.rmtree(home)
-    shutil.copytree(safe, home)
-    return outcomes(home, record, _check, wanted=states, processes=2 if states >= 700 else 1)
+    """Let a run of reports be recorded; count what is found after cuts of it."""
+    home = Path(shutil.copytree(safe, tmp_path / "home"))
+    return outcomes(
+        home, partial(warm.recorded, work, home), _check, wanted=states, processes=2 if states >= 700 else 1
+    )
 
 
 @pytest.mark.parametrize(("states", "least"), [(40, 30), pytest.param(1_000, 700, marks=pytest.mark.long)])

@@ -165,10 +165,14 @@ def test_a_failure_before_the_end_leaves_the_old_index(
 
 
 def test_what_a_crash_left_is_cleared_away(index: Path) -> None:
-    (index / ".staging").mkdir()
-    (index / ".staging" / "half").write_bytes(b"half")
+    for name in (".staging", ".removed-0123456789abcdef"):
+        (index / name).mkdir()
+        (index / name / "half").write_bytes(b"half")
     publish(index, small_contents("second"))
     assert sorted(path.name for path in index.iterdir() if path.name.startswith(".")) == [".lock"]
+    (index / ".removed-0123456789abcdef").mkdir()
+    assert generation.forget_older(index) == 1
+    assert {path.name for path in index.iterdir()} == {".lock", generation.POINTER, current_generation(index)}
 
 
 def test_the_last_three_generations_are_kept(index: Path) -> None:

@@ -7,6 +7,7 @@ interpreters: a child of a process that has imported everything begins within mi
 
 from __future__ import annotations
 
+import ctypes
 import os
 import select
 import shutil
@@ -18,22 +19,29 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import NoReturn
 
 import pytest
 
+from tests.system_calls import OPTIONS
+
 REPOSITORY = Path(__file__).parent.parent
 PATIENCE_S = 60.0
+_PR_SET_PTRACER = 0x59616D61
+_GO = "go"
 KILLED = -signal.SIGKILL
 
 
 def strace_or_skip() -> str:
     """Return the path of strace; where there is none, skip the test, or fail it if it must run here."""
     found = shutil.which("strace")
-    if found is None and os.environ.get("GLORIA_STRACE_REQUIRED") == "1":
-        pytest.fail("GLORIA_STRACE_REQUIRED is 1 and there is no strace")
-    if found is None:
-        pytest.skip("strace is not installed")
-    return found
+    return found if found is not None else _leave_out("strace is not installed")
+
+
+def _leave_out(reason: str) -> NoReturn:
+    if os.environ.get("GLORIA_STRACE_REQUIRED") == "1":
+        pytest.fail(f"GLORIA_STRACE_REQUIRED is 1, and {reason}")
+    pytest.skip(reason)
 
 
 class WarmProcess:
@@ -82,8 +90,9 @@ class WarmProcess:
         assert watching.stderr is not None
         try:
             said = _line(watching.stderr.fileno())
-            assert "attached" in said, said
-            self._say("go")
+            if "attached" not in said:
+                _leave_out(f"strace can't watch a process here: {said}")
+            self._say(_GO)
             status = int(self._heard())
             watching.wait(PATIENCE_S)
         finally:
@@ -91,6 +100,11 @@ class WarmProcess:
             watching.wait()
             watching.stderr.close()
         return pid, status
+
+    def recorded(self, work: str, argument: Path, record: Path) -> None:
+        """Run a work to its end and write all its system calls to `record`, for `tests.system_calls`."""
+        _, status = self.traced(work, argument, record, OPTIONS)
+        assert status == 0, f"{work} ended with {status}"
 
     def _say(self, line: str) -> None:
         assert self._server.stdin is not None
@@ -129,7 +143,7 @@ def serve(works: Mapping[str, Callable[[Path], None]]) -> None:
             _child(works[work], Path(argument), waiting)
         os.close(waiting)
         print(pid, flush=True)
-        assert sys.stdin.readline() == "go\n"
+        assert sys.stdin.readline().strip() == _GO
         os.write(starting, b"g")
         os.close(starting)
         print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
@@ -141,6 +155,8 @@ def _child(work: Callable[[Path], None], argument: Path, waiting: int) -> None:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, 1)
         os.close(nowhere)
+        # Where only a parent may watch its children, strace is allowed to all the same.
+        ctypes.CDLL(None).prctl(_PR_SET_PTRACER, ctypes.c_ulong(-1), 0, 0, 0)
         assert os.read(waiting, 1) == b"g"
         work(argument)
         status = 0

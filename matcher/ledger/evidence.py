@@ -14,6 +14,7 @@ from hashlib import sha256
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from indexer.manifest import sync_folder
 from indexer.plain_text import clean
 from indexer.vocabulary import MAX_ID
 from matcher.ledger.entries import LedgerError
@@ -34,23 +35,20 @@ def keep(home: Path, content: bytes) -> str:
         raise LedgerError(f"a file of evidence has 1 to {MAX_BYTES:,} bytes", "evidence")
     digest = sha256(content).hexdigest()
     path = path_of(home, digest)
-    if path.exists():
-        return digest
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{digest}.{secrets.token_hex(4)}.partial")
-    try:
-        with partial.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f"{digest}.{secrets.token_hex(4)}.partial")
+        try:
+            with partial.open("xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+    # Every folder on the way may be new; and whoever stored a file that is there may have ended before this.
+    for folder in (path.parent, path.parent.parent, home):
+        sync_folder(folder)
     return digest
 
 
