@@ -18,7 +18,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -163,9 +162,11 @@ class _Rehearsal:
         return "integrity_check and foreign_key_check find nothing"
 
     def _ledger(self, _stack: ExitStack) -> str:
-        begun_at = datetime.fromisoformat(self._manifest["begun_at"])
-        kept = [one for one in read_heads(self._settings.home / HEADS) if datetime.fromisoformat(one.at) <= begun_at]
-        kept += read_heads(self._restored.home / HEADS) + [ExportedHead(**one) for one in self._manifest["heads"]]
+        kept = [ExportedHead(**one) for one in self._manifest["heads"]]
+        # Of what was exported since, only what the backup must have too; by number, for clocks are put right.
+        last = {one.chain: one.n for one in kept}
+        kept += [one for one in read_heads(self._settings.home / HEADS) if one.n <= last[one.chain]]
+        kept += read_heads(self._restored.home / HEADS)
         with open_reading(self._restored.settings) as session:
             self._verdict = verify(session, home=self._restored.home, exported=kept)
         self._refuse([one for one in self._verdict.findings if one.check != "head"])
