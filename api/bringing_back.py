@@ -140,10 +140,9 @@ def _refuse_unfit(manifest: dict[str, Any], into: Path, database_url: str, *, ov
 def _copy_files(backup: Path, manifest: dict[str, Any], staging: Path) -> None:
     for name in manifest["files"]:
         target = staging / ("gloria.db" if name == DATABASE else name)
-        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        target.parent.mkdir(parents=True, exist_ok=True)
         if name != ARCHIVE:
             shutil.copyfile(backup / name, target)
-            target.chmod(0o600)
 
 
 def _known_erasures(files: Iterable[Path], databases: Iterable[Path | None]) -> list[Erasure]:
@@ -216,6 +215,7 @@ def _put_in_place(staging: Path, into: Path) -> Path | None:
         for name in old:
             (into / name).rename(aside / name)
     for path in [*staging.rglob("*"), staging]:
+        path.chmod(0o700 if path.is_dir() else 0o600)
         _sync(path)
     for name in names:
         if (staging / name).exists():

@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,8 @@ NAMES = {
     "entry": ("讀取一筆成果", "one entry read"),
 }
 """What is checked, in this order, in Chinese and English."""
+_FATAL = ("files", "restore", "integrity", "heads", "server")
+"""The checks after which, if they fail, the rest says nothing more."""
 _SCRATCH = ".rehearsal-"
 
 
@@ -134,9 +137,9 @@ class _Rehearsal:
                 "entry": self._entry,
             }
             for name, step in steps.items():
-                check = _made(name, lambda step=step: step(stack))  # type: ignore[misc]
+                check = _made(name, partial(step, stack))
                 yield check
-                if not check.passed and name in ("files", "restore", "server"):
+                if not check.passed and name in _FATAL:
                     return
 
     def _files(self, _stack: ExitStack) -> str:

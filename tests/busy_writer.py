@@ -1,7 +1,7 @@
 """A process that decides and reports at full speed, and writes down what was acknowledged.
 
-In: the settings of a home that `tests.serving.fill` filled. Out: a file with one line for each commit that came back. It
-exists as a process of its own, since a copy that is taken while another process writes is the hard case.
+In: the settings of a home that `tests.serving.fill` filled. Out: a file with one line for each commit that came
+back. It exists as a process of its own, since a copy that is taken while another process writes is the hard case.
 """
 
 from __future__ import annotations
