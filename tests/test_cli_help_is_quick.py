@@ -27,7 +27,22 @@ HEAVY = (
     "odfdo",
     "jinja2",
 )
-COMMANDS = ["demo", "import", "reindex", "match", "run", "evaluate", "synth", "doctor", "report", "ledger"]
+COMMANDS = [
+    "demo", "import", "reindex", "match", "run", "evaluate", "synth", "doctor", "report", "ledger", "backup", "restore",
+]  # fmt: skip
+    "demo",
+    "import",
+    "reindex",
+    "match",
+    "run",
+    "evaluate",
+    "synth",
+    "doctor",
+    "report",
+    "ledger",
+    "backup",
+    "restore",
+]
 
 
 def modules_after(arguments: list[str]) -> set[str]:
