@@ -24,6 +24,7 @@ from sqlmodel import Session, col, select
 
 from api import tables  # noqa: F401 (tables refer to each other, so all must be known)
 from api.credentials import make_key
+from api.jobs import Job, JobState, cancel
 from indexer.database import open_engine, writing
 from indexer.importing import import_rows
 from indexer.records import Alliance, Need
@@ -37,6 +38,7 @@ START_S = 120.0
 ANSWER_S = 180.0
 """How long an answer may take: the first match waits for the encoders to be loaded."""
 STOP_S = 40.0
+UNFINISHED = (JobState.QUEUED.value, JobState.RUNNING.value)
 _WHO = "rehearsal"
 _ADDRESS = re.compile(r"http://\S+")
 
@@ -99,6 +101,9 @@ def let_in(settings: Settings) -> tuple[str, str | None]:
     engine = open_engine(settings)
     try:
         with writing(engine) as session:
+            for job_id in session.exec(select(Job.id).where(col(Job.state).in_(UNFINISHED))).all():
+                # What waits is the business of the home in use.
+                cancel(session, job_id=job_id, now=now)
             account = add_account(session, email=f"{_WHO}@rehearsal.invalid", name=_WHO, now=now)
             found = _need_with_alliance(session, now)
             grant(session, account_id=account.id, role=Role.OFFICE, scope_id="", by=None, now=now)
