@@ -123,7 +123,7 @@ def test_a_restore_that_deletes_first_would_lose_the_old_home(
         return put_in_place(staging, into)
 
     monkeypatch.setattr(bringing_back, "_put_in_place", delete_first)
-    assert _killed_restores(filled, 20, tmp_path)[1] > 0
+    assert _killed_restores(filled, 12, tmp_path)[1] > 0
 
 
 def _killed_restores(settings: Settings, kills: int, folder: Path) -> tuple[int, int]:
