@@ -174,6 +174,11 @@ def end_sessions(session: Session, *, account_id: str, now: datetime, keep: str 
     session.connection().execute(update(LoginSession).where(*these).values(ended_at=now))
 
 
+def end_all_sessions(session: Session, *, now: datetime) -> None:
+    """Sign everybody out: after a restore, who was signed in at the time of the backup may no longer be."""
+    session.connection().execute(update(LoginSession).where(col(LoginSession.ended_at).is_(None)).values(ended_at=now))
+
+
 def make_key(
     session: Session, *, account_id: str, name: str, may_write: bool, valid: timedelta, now: datetime
 ) -> tuple[ApiKey, str]:
