@@ -15,6 +15,9 @@ from typing import NoReturn
 from indexer.checking import RowProblem
 from indexer.plain_text import printable
 
+MAX_VALUES = 2_000_000
+"""Counted before anything is parsed, by the marks that stand around values: a value takes many times its text."""
+_MARKS = (b",", b":", b"[", b"{", b"\n")
 _EXAMPLE = 'give one object a line, such as {"id": "lab-1"}'
 
 
@@ -35,6 +38,8 @@ def parse(data: bytes, name: str) -> tuple[list[tuple[int, object]], list[RowPro
         except UnicodeError:
             return [], [RowProblem(name, 0, "", "is not valid UTF-16", "save it as UTF-8")]
     data = data.removeprefix(codecs.BOM_UTF8)
+    if sum(map(data.count, _MARKS)) > MAX_VALUES:
+        return [], [RowProblem(name, 0, "", f"holds more than {MAX_VALUES:,} values", "split it into smaller files")]
     if data.lstrip()[:1] == b"[":
         return _array(data, name)
     rows: list[tuple[int, object]] = []

@@ -10,7 +10,7 @@ from typing import Any
 import openpyxl
 import pytest
 
-from indexer import tabular
+from indexer import workbook_parts
 from indexer.columns import COLUMNS, field_of
 from indexer.readers import read
 from indexer.vocabulary import Kind
@@ -137,7 +137,7 @@ def test_files_that_are_no_workbooks_are_reported(tmp_path: Path) -> None:
 def test_a_zip_bomb_is_not_unpacked(tmp_path: Path) -> None:
     path = tmp_path / "labs.xlsx"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("xl/sheet.xml", "w") as file:
-        for _ in range(tabular.MAX_UNZIPPED_BYTES // 10_000_000 + 1):
+        for _ in range(workbook_parts.MAX_UNZIPPED_BYTES // 10_000_000 + 1):
             file.write(bytes(10_000_000))
     assert [str(problem) for problem in read(path).problems] == [
         "labs.xlsx: unpacks to 210 MB; split it into workbooks under 200 MB"
