@@ -40,7 +40,7 @@ def parse(data: bytes, name: str) -> tuple[list[tuple[int, object]], list[RowPro
     data = data.removeprefix(codecs.BOM_UTF8)
     if sum(map(data.count, _MARKS)) > MAX_VALUES:
         return [], [RowProblem(name, 0, "", f"holds more than {MAX_VALUES:,} values", "split it into smaller files")]
-    if data.lstrip()[:1] == b"[":
+    if data.lstrip()[:1] == b"[" and not _is_line_of_many(data):
         return _array(data, name)
     rows: list[tuple[int, object]] = []
     problems: list[RowProblem] = []
@@ -53,6 +53,12 @@ def parse(data: bytes, name: str) -> tuple[list[tuple[int, object]], list[RowPro
         else:
             problems.append(problem)
     return rows, problems
+
+
+def _is_line_of_many(data: bytes) -> bool:
+    """Whether an array is but a line, by mistake, of a file of lines; not when what follows it is no object."""
+    first, _, rest = data.lstrip().partition(b"\n")
+    return rest.lstrip()[:1] == b"{" and _value(first, "", 1)[1] is None
 
 
 def _array(data: bytes, name: str) -> tuple[list[tuple[int, object]], list[RowProblem]]:

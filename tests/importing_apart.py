@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import resource
 import shutil
 import tempfile
@@ -17,6 +18,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,8 @@ from tests.damaged_files import Damaged, damaged
 
 LIMIT_S = 10.0
 LIMIT_MB = 512.0
+_ROWS_COUNTED = 10_000
+_OF_MANY = re.compile("not read|^the first row|^is neither")
 _ADDRESS_SPACE = 4 * 2**30
 _TABLES = {Kind.LABS: "lab", Kind.NEEDS: "need", Kind.COMPANIES: "company", Kind.SCHOOLS: "school",
            Kind.ALLIANCES: "alliance", Kind.EVIDENCE: "evidence"}  # fmt: skip
@@ -147,9 +151,8 @@ def _judged(case: Damaged, seen: _Seen, seconds: float) -> Outcome:
         return Outcome(case.number, case.damage, seconds=seconds, peak_mb=peak_mb(), faults=tuple(faults))
     report, imported = seen.report, _count(seen, case.kind)
     errors = report.errors
-    # The file as a whole, or from a row on: an open quote swallows what follows it.
-    whole = any(problem.row == 0 or "not read" in problem.wrong or not problem.field for problem in errors)
-    stated = any(problem.row == 0 or "not read" in problem.wrong for problem in errors)
+    # The file as a whole, for its header too, or from a row on: an open quote swallows what follows it.
+    stated = any(problem.row == 0 or _OF_MANY.search(problem.wrong) for problem in errors)
     if case.spared is not None and not (case.spared <= seen.ids):
         faults.append(f"lost {len(case.spared - seen.ids)} good rows: {_first(report)}")
     if report.refused and not errors:
@@ -161,7 +164,7 @@ def _judged(case: Damaged, seen: _Seen, seconds: float) -> Outcome:
     if imported == 0 and not errors and rows:
         faults.append("nothing was imported and nothing was said")
     named = {(problem.file, problem.row) for problem in errors}
-    if case.kind is not Kind.EVIDENCE and not whole and report.refused > len(named):
+    if case.kind is not Kind.EVIDENCE and not stated and report.refused > len(named):
         faults.append(f"{report.refused} rows refused, {len(named)} named")
     told = tuple(str(problem) for problem in errors[:2])
     return Outcome(
@@ -196,13 +199,13 @@ def _rows_of_book(data: bytes) -> int | None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            sheet: Any = openpyxl.load_workbook(io.BytesIO(data), data_only=True).worksheets[0]
-            if sheet.max_row > 10_000:
-                return None
-            rows = [row for row in sheet.iter_rows(values_only=True) if any(cell not in (None, "") for cell in row)]
+            sheet: Any = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True).worksheets[0]
+            sheet.reset_dimensions()
+            some = list(islice(sheet.iter_rows(values_only=True), _ROWS_COUNTED))
         except Exception:
             return None
-    return len(rows) - 1 if rows else None
+    rows = [row for row in some if any(cell not in (None, "") for cell in row)]
+    return len(rows) - 1 if rows and len(some) < _ROWS_COUNTED else None
 
 
 @contextmanager
