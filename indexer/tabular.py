@@ -42,7 +42,14 @@ def read_csv(data: bytes, name: str) -> Grid:
 
 def _split(text: str, name: str, grid: Grid) -> None:
     room = Room()
-    reader = csv.reader(_lines(text), delimiter=_delimiter(text), strict=True)
+    last_line = ""
+
+    def noted(line: str) -> str:
+        nonlocal last_line
+        last_line = line
+        return line
+
+    reader = csv.reader(map(noted, _lines(text)), delimiter=_delimiter(text), strict=True)
     while True:
         row = reader.line_num + 1
         try:
@@ -50,10 +57,11 @@ def _split(text: str, name: str, grid: Grid) -> None:
         except StopIteration:
             return
         except csv.Error as error:
-            too_long = "field larger" in str(error)
-            spans_lines = reader.line_num > row
-            grid.problems.append(_split_problem(name, row, str(error), too_long and not spans_lines))
-            if too_long and spans_lines:
+            too_large = "field larger" in str(error)
+            # A line that is long itself holds the large cell; else an open quote has swallowed lines.
+            in_line = too_large and len(last_line) > MAX_CELL_CHARS
+            grid.problems.append(_split_problem(name, row, str(error), in_line))
+            if too_large and not in_line:
                 return
             continue
         room.add(grid, row, cells)

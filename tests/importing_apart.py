@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import openpyxl
-from sqlalchemy import text
+from sqlalchemy import column, select, table, text
 from sqlmodel import Session
 
 from indexer import readers
@@ -90,7 +90,7 @@ def attempt_path(path: Path, template: Path, kind: Kind) -> Outcome:
     faults = [f"raised {seen.raised}"] if seen.raised else []
     faults += seen.checks + _within(seconds)
     errors = seen.report.errors if seen.report else []
-    told = tuple(str(problem) for problem in errors[:3])
+    told = tuple(str(problem) for problem in (*errors[:2], *errors[-1:]))
     refused = seen.report.refused if seen.report else 0
     whole = any(problem.row == 0 for problem in errors)
     return Outcome(0, "", _count(seen, kind), refused, whole, seconds, peak_mb(), told, tuple(faults))
@@ -121,7 +121,7 @@ def _imported(path: Path, home: Path, template: Path, kind: Kind) -> _Seen:
             seen.raised = traceback.format_exc()
             session.rollback()
         connection = session.connection()
-        seen.ids = set(connection.execute(text(f"SELECT id FROM {_TABLES[kind]}")).scalars())
+        seen.ids = set(connection.execute(select(column("id")).select_from(table(_TABLES[kind]))).scalars())
         if kind is Kind.EVIDENCE:
             seen.ids = set(connection.execute(text("SELECT DISTINCT lab_id FROM evidence")).scalars())
             seen.rows = int(connection.execute(text("SELECT count(*) FROM evidence")).scalar_one())
@@ -167,9 +167,7 @@ def _judged(case: Damaged, seen: _Seen, seconds: float) -> Outcome:
     if case.kind is not Kind.EVIDENCE and not stated and report.refused > len(named):
         faults.append(f"{report.refused} rows refused, {len(named)} named")
     told = tuple(str(problem) for problem in errors[:2])
-    return Outcome(
-        case.number, case.damage, imported, report.refused, stated, seconds, peak_mb(), told, tuple(faults)
-    )
+    return Outcome(case.number, case.damage, imported, report.refused, stated, seconds, peak_mb(), told, tuple(faults))
 
 
 def _first(report: ImportReport) -> str:
