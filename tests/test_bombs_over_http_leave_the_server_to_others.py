@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +28,20 @@ SENT = (
 pytestmark = pytest.mark.long
 
 
-def _peak_mb(server: Served) -> float:
+def _memory_mb(server: Served, which: str) -> float:
     lines = Path(f"/proc/{server.process.pid}/status").read_text().splitlines()
-    (line,) = (line for line in lines if line.startswith("VmHWM"))
+    (line,) = (line for line in lines if line.startswith(which))
     return int(line.split()[1]) / 1e3
+
+
+@contextmanager
+def _memory_noted(server: Served, taken_mb: list[float]) -> Iterator[None]:
+    """Note how much more memory than before the server had at its most."""
+    before = _memory_mb(server, "VmRSS")
+    # 5 lets the kernel forget the peak so far.
+    Path(f"/proc/{server.process.pid}/clear_refs").write_text("5")
+    yield
+    taken_mb.append(_memory_mb(server, "VmHWM") - before)
 
 
 def _watched(server: Served, job_id: str) -> tuple[dict[str, Any], float]:
@@ -50,8 +62,7 @@ def test_bombs_over_http(tmp_path: Path, indexed_home: Path, slice_of_world: Pat
     settings = Settings(home=tmp_path / "home", encoders="bundled-use", database_url="")
     with served(settings, indexed_home, slice_of_world) as server:
         assert server.ask("lead", "GET", "/api/queue").status_code == 200
-        before = _peak_mb(server)
-        waited = 0.0
+        waited, taken_mb = 0.0, list[float]()
         for bomb in SENT:
             folder = tmp_path / bomb.__name__
             folder.mkdir()
@@ -59,13 +70,13 @@ def test_bombs_over_http(tmp_path: Path, indexed_home: Path, slice_of_world: Pat
             content = path.read_bytes()
             path.unlink()
             assert len(content) <= MAX_FILE_BYTES
-            job, longest = _watched(server, job_of(upload(server, "expert", path.name, content)))
+            with _memory_noted(server, taken_mb):
+                job, longest = _watched(server, job_of(upload(server, "expert", path.name, content)))
             waited = max(waited, longest)
             assert job["state"] == "done", (bomb.__name__, job)
             result = server.ask("expert", "GET", f"/api/jobs/{job['id']}/result").json()
             told = " ".join(f"{problem['field']}: {problem['wrong']}" for problem in result["problems"])
             assert (result["created"], words in told) == (0, True), (bomb.__name__, told[:500])
-        grown = _peak_mb(server) - before
         assert server.process.poll() is None
         # The control: the server still imports what is good.
         good = b'{"id": "c-good", "name": "n"}\n'
@@ -73,5 +84,6 @@ def test_bombs_over_http(tmp_path: Path, indexed_home: Path, slice_of_world: Pat
         assert server.ask("expert", "GET", f"/api/jobs/{job['id']}/result").json()["created"] == 1
         log = server.log.read_text()
     assert "Traceback" not in log
-    assert (waited < MOST_S_FOR_OTHERS, grown < LIMIT_MB) == (True, True), (waited, grown)
-    figure("import bombs over HTTP", bombs=len(SENT), others_waited_s=round(waited, 2), grown_mb=round(grown))
+    most = max(taken_mb)
+    assert (waited < MOST_S_FOR_OTHERS, most < LIMIT_MB) == (True, True), (waited, taken_mb)
+    figure("import bombs over HTTP", bombs=len(SENT), others_waited_s=round(waited, 2), most_more_mb=round(most))
