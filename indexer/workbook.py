@@ -16,8 +16,9 @@ from xml.parsers import expat
 from indexer.checking import RowProblem
 from indexer.grids import MAX_CHARS, Grid, Room, TooMuchError
 from indexer.plain_text import printable
-from indexer.workbook_cells import Shared, SheetCells, Styles, is_true
+from indexer.workbook_cells import SheetCells, Styles, is_true
 from indexer.workbook_parts import Attributes, Parts
+from indexer.workbook_texts import Shared
 
 MAX_SHEETS = 100
 _BROKEN = (

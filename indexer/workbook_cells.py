@@ -1,4 +1,4 @@
-"""The cells of a worksheet, with the texts and the date formats that its workbook keeps apart.
+"""The cells of a worksheet, with the date formats that its workbook keeps apart.
 
 In: the elements of a workbook's parts, one after another. Out: rows of values: texts, numbers, dates, and in place of
 what can't be read an `Unreadable`. It exists to know what the elements mean, and nothing of files.
@@ -13,91 +13,20 @@ from datetime import date, time, timedelta
 from openpyxl.styles.numbers import BUILTIN_FORMATS, is_date_format, is_timedelta_format
 from openpyxl.utils.datetime import CALENDAR_MAC_1904, CALENDAR_WINDOWS_1900, from_excel, from_ISO8601
 
-from indexer.grids import MAX_CELL_CHARS, Grid, Room, TooMuchError, Unreadable
+from indexer.grids import Grid, Room, Unreadable
 from indexer.workbook_parts import Attributes, MarkupError
+from indexer.workbook_texts import Collected, unescaped
 
 MAX_SHEET_ROWS = 1_048_576
 MAX_SHEET_COLUMNS = 16_384
 _MAX_FORMAT_CHARS = 255
 _PLACE = re.compile(r"\$?([A-Z]{1,3})\$?[0-9]{1,7}")
 _WHOLE = re.compile(r"[+-]?[0-9]{1,300}")
-_ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")
 
 
 def is_true(word: str) -> bool:
     """Return a truth as XML Schema writes it."""
     return word.strip() in ("1", "true", "on")
-
-
-class Collected:
-    """The text of the elements that count: an item of shared strings, a value, an inline string; no phonetic hints."""
-
-    def __init__(self) -> None:
-        self._pieces: list[str] | None = None
-        self._chars = 0
-        self._open = False
-        self._hints = 0
-
-    def begin(self) -> None:
-        """Forget what was collected."""
-        self._pieces, self._chars, self._open, self._hints = None, 0, False, 0
-
-    def open(self, name: str, wanted: str) -> None:
-        """Note that an element begins; the texts of those of the wanted name count."""
-        if name == "rPh":
-            self._hints += 1
-        elif name == wanted and not self._hints:
-            self._open = True
-            if self._pieces is None:
-                self._pieces = []
-
-    def close(self, name: str, wanted: str) -> None:
-        """Note that an element ends."""
-        if name == "rPh":
-            self._hints -= 1
-        elif name == wanted:
-            self._open = False
-
-    def text(self, piece: str) -> None:
-        """Take a piece of text."""
-        if self._open and self._pieces is not None:
-            self._chars += len(piece)
-            if self._chars <= MAX_CELL_CHARS:
-                self._pieces.append(piece)
-
-    def value(self) -> str | Unreadable | None:
-        """Return what was collected, None if there was no such element."""
-        if self._chars > MAX_CELL_CHARS:
-            return Unreadable(f"a text of more than {MAX_CELL_CHARS:,} characters")
-        return None if self._pieces is None else "".join(self._pieces)
-
-
-class Shared:
-    """The texts that cells refer to by number."""
-
-    def __init__(self, most_chars: int) -> None:
-        self.texts: list[str | Unreadable] = []
-        self._most, self._left = most_chars, most_chars
-        self._collected = Collected()
-        self.text = self._collected.text
-
-    def start(self, name: str, _: Attributes) -> None:
-        """Note that an element begins."""
-        if name == "si":
-            self._collected.begin()
-        else:
-            self._collected.open(name, "t")
-
-    def end(self, name: str) -> None:
-        """Note that an element ends."""
-        if name != "si":
-            self._collected.close(name, "t")
-            return
-        found = self._collected.value() or ""
-        self._left -= len(found) if isinstance(found, str) else MAX_CELL_CHARS
-        if self._left < 0:
-            raise TooMuchError(f"holds more than {self._most:,} characters", "split it into smaller workbooks")
-        self.texts.append(_unescaped(found))
 
 
 class Styles:
@@ -199,7 +128,7 @@ class SheetCells:
             return found
         kind, word = self._cell.get("t", "n"), found.strip()
         if kind in ("inlineStr", "str"):
-            return _unescaped(found)
+            return unescaped(found)
         if kind == "s":
             known = word.isdecimal() and len(word) < 9 and int(word) < len(self._shared)
             return self._shared[int(word)] if known else Unreadable("a text that the workbook does not have")
@@ -243,10 +172,3 @@ def _moment(word: str) -> object:
         return read(word) or Unreadable(word)
     except (OverflowError, ValueError):
         return Unreadable(word)
-
-
-def _unescaped(value: str | Unreadable) -> str | Unreadable:
-    """Return a text with the characters that XML can't hold, and that are written as _xHHHH_."""
-    if isinstance(value, Unreadable) or "_x" not in value:
-        return value
-    return _ESCAPED.sub(lambda match: chr(int(match[1], 16)), value)
