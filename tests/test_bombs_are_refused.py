@@ -54,6 +54,7 @@ def test_bombs(bombs: tuple[Bomb, ...], template: Path, tmp_path: Path) -> None:
     figure("import bombs", bombs=len(outcomes), crashes=0, longest_cpu_s=round(longest, 1), most_mb=round(most))
 
 
+@pytest.mark.long
 def test_a_reader_without_its_limits_is_found(template: Path, tmp_path: Path) -> None:
     """The same measurement sees what a parser takes that builds the elements before it counts them."""
     path, _ = book(tmp_path, xl__worksheets__sheet1_xml=sheet_of("", '<x a=""/>', 1_700_000, "")), ""
