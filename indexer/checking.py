@@ -23,6 +23,8 @@ Severity = Literal["error", "warning"]
 
 MAX_EVIDENCE = 5_000
 MAX_ASKS = 200
+_UNKNOWN_TOLD = 50
+"""Names of fields nobody knows that one row is told."""
 _ITEMS: dict[Kind, tuple[str, type[EvidenceIn] | type[AskIn], int]] = {
     Kind.LABS: ("evidence", EvidenceIn, MAX_EVIDENCE),
     Kind.NEEDS: ("asks", AskIn, MAX_ASKS),
@@ -148,6 +150,8 @@ def fallback_id(lab: object, n: int) -> str:
 
 def _note_unknown(model: type[BaseModel], given: Mapping[Any, Any], prefix: str, unknown: list[str]) -> None:
     for key in given:
+        if len(unknown) >= _UNKNOWN_TOLD:
+            return
         if key not in model.model_fields:
             name = prefix + printable(str(key)[:60])
             if name not in unknown:

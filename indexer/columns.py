@@ -64,6 +64,7 @@ class Column:
 _SEPARATORS = {Cell.WORDS: re.compile("[;；、\n]"), Cell.TEXTS: re.compile("[;；\n]")}
 _JSON_ARRAYS = {Cell.WORDS: ('["',), Cell.TEXTS: ('["',), Cell.ASKS: ('[{"',)}
 """How a cell begins that holds a JSON array."""
+_MAX_HEADING_CHARS = 200
 _WORDS_EN, _WORDS_ZH = "Separate with ; or line breaks.", "以；或換行分隔。"
 _ID_EN, _ID_ZH = "Required. 1 to 200 characters, no blanks.", "必填。1 至 200 字元，不含空白。"
 _DATE_EN, _DATE_ZH = "2019-08-31 or 民國108年8月31日.", "2019-08-31 或民國108年8月31日。"
@@ -196,6 +197,8 @@ COLUMNS: dict[Kind, tuple[Column, ...]] = {
 
 def field_of(kind: Kind, heading: str) -> str | None:
     """Return the field that a heading names, in English, in Chinese or in both, else None."""
+    if len(heading) > _MAX_HEADING_CHARS:
+        return None
     text = re.sub(r"\([^)]*\)", "", unicodedata.normalize("NFKC", heading)) or heading
     whole = folded(text)
     english = "".join(c for c in whole if c.isascii())

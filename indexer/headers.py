@@ -12,8 +12,8 @@ from typing import Any
 
 from indexer.checking import RowProblem
 from indexer.columns import COLUMNS, Column, field_of, json_value, refusal_of
+from indexer.grids import MAX_COLUMNS, Grid
 from indexer.plain_text import TextError, printable
-from indexer.tabular import Grid
 from indexer.values import as_text, is_blank
 from indexer.vocabulary import Kind
 
@@ -29,6 +29,10 @@ def grid_rows(kind: Kind, grid: Grid, name: str) -> tuple[list[tuple[int, object
             problems.append(RowProblem(name, 0, "", "has no rows", "give a header row and rows below it"))
         return [], problems
     row, cells = grid.rows[0]
+    if len(cells) > MAX_COLUMNS:
+        wrong = f"the first row has {len(cells):,} columns"
+        problems.append(RowProblem(name, row, "", wrong, f"give at most {MAX_COLUMNS:,}, named as in the template"))
+        return [], problems
     columns = _columns(kind, row, cells, name, problems)
     needed = "lab" if kind is Kind.EVIDENCE else "id"
     if not any(column is not None and column.field == needed for column in columns):

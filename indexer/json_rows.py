@@ -15,6 +15,9 @@ from typing import NoReturn
 from indexer.checking import RowProblem
 from indexer.plain_text import printable
 
+MAX_VALUES = 2_000_000
+"""Counted before anything is parsed, by the marks that stand around values: a value takes many times its text."""
+_MARKS = (b",", b":", b"[", b"{", b"\n")
 _EXAMPLE = 'give one object a line, such as {"id": "lab-1"}'
 
 
@@ -35,7 +38,9 @@ def parse(data: bytes, name: str) -> tuple[list[tuple[int, object]], list[RowPro
         except UnicodeError:
             return [], [RowProblem(name, 0, "", "is not valid UTF-16", "save it as UTF-8")]
     data = data.removeprefix(codecs.BOM_UTF8)
-    if data.lstrip()[:1] == b"[":
+    if sum(map(data.count, _MARKS)) > MAX_VALUES:
+        return [], [RowProblem(name, 0, "", f"holds more than {MAX_VALUES:,} values", "split it into smaller files")]
+    if data.lstrip()[:1] == b"[" and not _is_line_of_many(data):
         return _array(data, name)
     rows: list[tuple[int, object]] = []
     problems: list[RowProblem] = []
@@ -48,6 +53,12 @@ def parse(data: bytes, name: str) -> tuple[list[tuple[int, object]], list[RowPro
         else:
             problems.append(problem)
     return rows, problems
+
+
+def _is_line_of_many(data: bytes) -> bool:
+    """Whether an array is but a line, by mistake, of a file of lines; not when what follows it is no object."""
+    first, _, rest = data.lstrip().partition(b"\n")
+    return rest.lstrip()[:1] == b"{" and _value(first, "", 1)[1] is None
 
 
 def _array(data: bytes, name: str) -> tuple[list[tuple[int, object]], list[RowProblem]]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import codecs
 import re
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,13 +20,18 @@ from indexer import json_rows, tabular
 from indexer.checking import Fault, RowProblem, check, fallback_id
 from indexer.columns import known_headings
 from indexer.exchange import MODELS, EvidenceIn
+from indexer.grids import Grid
 from indexer.headers import grid_rows
 from indexer.plain_text import TextError, printable, shown
-from indexer.tabular import Grid
 from indexer.values import identifier, is_blank
 from indexer.vocabulary import Kind, find
 
-MAX_FILE_BYTES = 500_000_000
+MAX_FILE_BYTES = 64 * 2**20
+MAX_RECORDS = 200_000
+"""Records in one file, pieces of evidence and asks included."""
+MAX_PROBLEMS = 50_000
+"""A file that has more is not what it was taken for: what follows is refused unread."""
+_UNKNOWN_TOLD = 200
 ITEMS_LIKE_A_RECORD = 10
 """So many pieces of evidence are as much to write as a record of its own."""
 _JSON_SUFFIXES = (".jsonl", ".json", ".ndjson")
@@ -106,11 +112,18 @@ def read(path: Path, kind: Kind | None = None) -> Reading:
         OSError: the file cannot be opened. Bad content becomes problems.
     """
     name = printable(path.name)
-    size = path.stat().st_size
-    if size > MAX_FILE_BYTES:
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):
+        # A pipe or a device may never end, or never begin.
+        return _unread(kind, [RowProblem(name, 0, "", "is a pipe or a device", "give a file")])
+    with path.open("rb") as file:
+        # Some files say that they are empty and are not.
+        data = file.read(MAX_FILE_BYTES + 1)
+    if len(data) > MAX_FILE_BYTES:
+        size = max(found.st_size, len(data))
         right = f"split it into files under {MAX_FILE_BYTES / 1e6:,.0f} MB"
         return _unread(kind, [RowProblem(name, 0, "", f"has {size / 1e6:,.0f} MB", right)])
-    return read_bytes(path.read_bytes(), path.name, kind)
+    return read_bytes(data, path.name, kind)
 
 
 def read_bytes(data: bytes, given_name: str, kind: Kind | None = None) -> Reading:
@@ -145,7 +158,17 @@ def check_rows(
     reading = into or Reading(kind)
     reading.problems.extend(problems)
     reading.refused += sum(problem.severity == "error" for problem in problems)
-    for row, given in rows:
+    held = 0
+    for done, (row, given) in enumerate(rows):
+        held += 1 + _items_in(given)
+        told = len(reading.problems)
+        if held > MAX_RECORDS or told > MAX_PROBLEMS:
+            what = f"{MAX_RECORDS:,} records" if held > MAX_RECORDS else f"{MAX_PROBLEMS:,} problems"
+            left = len(rows) - done
+            wrong = f"{left:,} rows from here on were not read: the file has more than {what}"
+            reading.refuse(name, row, [Fault("", wrong, "split it into smaller files, or correct what was named")])
+            reading.refused += left - 1
+            break
         if kind is Kind.EVIDENCE:
             _add_evidence(reading, row, given, name)
         else:
@@ -211,9 +234,14 @@ def _add_evidence(reading: Reading, row: int, given: object, name: str) -> None:
     group.items.append(checked.record)
 
 
+def _items_in(given: object) -> int:
+    values = given.values() if isinstance(given, Mapping) else ()
+    return max((len(value) for value in values if isinstance(value, list)), default=0)
+
+
 def _warn_of_unknown(reading: Reading, names: Sequence[str], row: int, file: str) -> None:
     for name in names:
-        if (file, name) not in reading.unknown:
+        if (file, name) not in reading.unknown and len(reading.unknown) < _UNKNOWN_TOLD:
             reading.unknown.add((file, name))
             wrong, right = "is not a known field and was ignored", "see the template for the fields there are"
             reading.problems.append(RowProblem(file, row, name, wrong, right, "warning"))
@@ -238,7 +266,10 @@ def _best(scores: Mapping[Kind, int]) -> Kind | None:
 
 
 def _read_workbook(data: bytes, name: str, kind: Kind | None) -> Reading:
-    grids, problems = tabular.read_xlsx(data, name)
+    # Imported only for workbooks: openpyxl's knowledge of dates takes long to load.
+    from indexer.workbook import read_xlsx
+
+    grids, problems = read_xlsx(data, name)
     if problems:
         return _unread(kind, problems)
     named = [(kind_in_name(grid.title), grid) for grid in grids if grid.rows]

@@ -1,41 +1,30 @@
-"""CSV and XLSX files into grids of cells.
+"""CSV files into grids of cells.
 
-In: the bytes of a file. Out: grids whose rows carry the number that the user
+In: the bytes of a file. Out: a grid whose rows carry the number that the user
 sees, and what could not be read. It exists to keep encodings, delimiters and
-the dangers of zipped spreadsheets away from the rules for records.
+stray quotes away from the rules for records.
 """
 
 from __future__ import annotations
 
 import codecs
 import csv
-import io
 import re
-import warnings
-import zipfile
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from itertools import islice
 
 from indexer.checking import RowProblem
 from indexer.columns import known_headings
-from indexer.plain_text import printable
-from indexer.values import is_blank
+from indexer.grids import MAX_CELL_CHARS, MAX_COLUMNS, Grid, Room, TooMuchError
 from indexer.vocabulary import Kind
 
-MAX_UNZIPPED_BYTES = 200_000_000
-MAX_SHEET_ROWS = 1_048_576
+MAX_LINE_CHARS = 4_000_000
 _DELIMITERS = ",;\t"
 _BIG5_RARE_ROWS = 0xC9
 _RARE_SHARE = 0.2
+_JUDGED_CHARS = 100_000
 _CJK = re.compile("[\u3000-\u9fff\uff00-\uffef]")
-
-
-@dataclass(slots=True)
-class Grid:
-    """One sheet: its title ("" for CSV) and its rows that hold anything, numbered as the user sees them."""
-
-    title: str = ""
-    rows: list[tuple[int, list[object]]] = field(default_factory=list)
-    problems: list[RowProblem] = field(default_factory=list)
+_LINE = re.compile("[^\r\n]*(?:\r\n|[\r\n])|[^\r\n]+")
 
 
 def read_csv(data: bytes, name: str) -> Grid:
@@ -44,23 +33,52 @@ def read_csv(data: bytes, name: str) -> Grid:
     text = _decode(data, name, grid.problems)
     if text is None:
         return grid
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text), strict=True)
+    try:
+        _split(text, name, grid)
+    except TooMuchError as error:
+        return Grid(problems=[RowProblem(name, 0, "", error.wrong, error.right)])
+    return grid
+
+
+def _split(text: str, name: str, grid: Grid) -> None:
+    room = Room()
+    last_line = ""
+
+    def noted(line: str) -> str:
+        nonlocal last_line
+        last_line = line
+        return line
+
+    reader = csv.reader(map(noted, _lines(text)), delimiter=_delimiter(text), strict=True)
     while True:
         row = reader.line_num + 1
         try:
-            cells: list[object] = list(next(reader))
+            cells = next(reader)
         except StopIteration:
-            return grid
+            return
         except csv.Error as error:
-            grid.problems.append(_split_problem(name, row, str(error)))
-            if "field larger" in str(error):
-                return grid
+            too_large = "field larger" in str(error)
+            # A line that is long itself holds the large cell; else an open quote has swallowed lines.
+            in_line = too_large and len(last_line) > MAX_CELL_CHARS
+            grid.problems.append(_split_problem(name, row, str(error), in_line))
+            if too_large and not in_line:
+                return
             continue
-        if not all(map(is_blank, cells)):
-            grid.rows.append((row, cells))
+        room.add(grid, row, cells)
 
 
-def _split_problem(name: str, row: int, reason: str) -> RowProblem:
+def _lines(text: str) -> Iterator[str]:
+    """Yield the lines of a text with their ends, one by one: all of them at once would take several times its size."""
+    for found in _LINE.finditer(text):
+        if found.end() - found.start() > MAX_LINE_CHARS:
+            raise TooMuchError(f"has a line of more than {MAX_LINE_CHARS:,} characters", "split it into rows")
+        yield found.group()
+
+
+def _split_problem(name: str, row: int, reason: str, too_long: bool) -> RowProblem:
+    if too_long:
+        wrong = f"has a cell of more than {MAX_CELL_CHARS:,} characters"
+        return RowProblem(name, row, "", wrong, "shorten it, or close its double quote")
     if "expected after" in reason:
         return RowProblem(name, row, "", "has a double quote inside a quoted cell", "write it twice")
     wrong = "opens a double quote that is not closed; the rows after it were not read"
@@ -94,7 +112,7 @@ def _is_unlikely_big5(text: str) -> bool:
 
     Big5 keeps its 5,401 frequent characters in rows below 0xC9; ordinary texts hardly leave them.
     """
-    characters: list[str] = _CJK.findall(text)
+    characters = [found.group() for found in islice(_CJK.finditer(text), _JUDGED_CHARS)]
     rare = sum(character.encode("cp950")[0] >= _BIG5_RARE_ROWS for character in characters)
     return rare > _RARE_SHARE * len(characters)
 
@@ -104,50 +122,9 @@ def _delimiter(text: str) -> str:
 
     def known(delimiter: str) -> int:
         try:
-            header = next((row for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter) if row), [])
+            header = next((row for row in csv.reader(_lines(text), delimiter=delimiter) if row), [])
         except csv.Error:
             return 0
-        return max(known_headings(kind, header) for kind in Kind)
+        return max(known_headings(kind, header[:MAX_COLUMNS]) for kind in Kind)
 
     return max(_DELIMITERS, key=known)
-
-
-def read_xlsx(data: bytes, name: str) -> tuple[list[Grid], list[RowProblem]]:
-    """Return the sheets of a workbook; of formulas the values that the spreadsheet program stored."""
-    broken = RowProblem(name, 0, "", "is not a readable XLSX workbook", "save it again as .xlsx")
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            unzipped = sum(entry.file_size for entry in archive.infolist())
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
-        return [], [broken]
-    if unzipped > MAX_UNZIPPED_BYTES:
-        wrong = f"unpacks to {unzipped / 1e6:,.0f} MB"
-        return [], [RowProblem(name, 0, "", wrong, f"split it into workbooks under {MAX_UNZIPPED_BYTES / 1e6:,.0f} MB")]
-    try:
-        return _sheets(data), []
-    # A third party's parser meets hostile content here: whatever it raises means that the file cannot be read.
-    except Exception as error:
-        reason = f"is not a readable XLSX workbook ({printable(type(error).__name__)})"
-        return [], [RowProblem(name, 0, "", reason, broken.right)]
-
-
-def _sheets(data: bytes) -> list[Grid]:
-    import openpyxl
-
-    grids = []
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True)
-        try:
-            for sheet in book.worksheets:
-                sheet.reset_dimensions()
-                grid = Grid(title=sheet.title)
-                for number, cells in enumerate(sheet.iter_rows(values_only=True), start=1):
-                    if number > MAX_SHEET_ROWS:
-                        raise ValueError("more rows than a sheet can have")
-                    if not all(map(is_blank, cells)):
-                        grid.rows.append((number, list(cells)))
-                grids.append(grid)
-        finally:
-            book.close()
-    return grids

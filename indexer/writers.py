@@ -27,6 +27,8 @@ MAX_CELL_CHARS = 32_767
 """What a cell of a workbook holds."""
 MAX_SHEET_ROWS = 1_048_576
 
+_CODE = re.compile("_(?=x[0-9A-Fa-f]{4}_)")
+
 Document = Mapping[str, Any]
 Value = str | int | float | None
 Rows = Callable[[Document], Iterable[list[Value]]]
@@ -134,7 +136,8 @@ def _cell(sheet: Any, value: Value) -> Any:
         raise TooMuchForSheetError(
             f"a text has {len(value):,} characters, a cell of a workbook holds {MAX_CELL_CHARS:,}; take csv or jsonl"
         )
-    cell = WriteOnlyCell(sheet, text)
+    # What looks like a character's code (_x003D_) would be shown as that character.
+    cell = WriteOnlyCell(sheet, _CODE.sub("_x005F_", text))
     # Said to be text, whatever it begins with.
     cell.data_type, cell.number_format = "s", "@"
     return cell

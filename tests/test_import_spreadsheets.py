@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 from datetime import datetime
 from pathlib import Path
@@ -9,8 +10,9 @@ from typing import Any
 
 import openpyxl
 import pytest
+from openpyxl.utils.datetime import CALENDAR_MAC_1904
 
-from indexer import tabular
+from indexer import workbook_parts
 from indexer.columns import COLUMNS, field_of
 from indexer.readers import read
 from indexer.vocabulary import Kind
@@ -117,6 +119,38 @@ def test_the_value_of_a_formula_is_read_not_the_formula(tmp_path: Path) -> None:
     assert (reading.problems, reading.records["lab-1"].name) == ([], "lab-1")
 
 
+def test_a_cell_that_cannot_be_read_costs_its_row_only(tmp_path: Path) -> None:
+    path = workbook(tmp_path / "labs.xlsx", {"labs": [["id", "name"], ["lab-1", "a"], ["lab-2", "b"], ["lab-3", "c"]]})
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name).decode() for name in archive.namelist()}
+    sheet = "xl/worksheets/sheet1.xml"
+    for cell, told in (
+        ('t="e"><v>#N/A</v>', "#N/A"),
+        ('t="s"><v>99</v>', "a text that the workbook does not have"),
+        ("><v>12 apples</v>", "12 apples"),
+        ('t="d"><v>9999-99-99</v>', "9999-99-99"),
+    ):
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, content in parts.items():
+                changed = re.sub(r'<c r="B3".*?</c>', f'<c r="B3" {cell}</c>', content) if name == sheet else content
+                archive.writestr(name, changed)
+        reading = read(path)
+        assert [str(problem) for problem in reading.problems] == [
+            f"labs.xlsx:3 name: {told} is not a text; give a text"
+        ]
+        assert list(reading.records) == ["lab-1", "lab-3"]
+
+
+def test_dates_that_count_from_1904_are_read(tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    book.epoch = CALENDAR_MAC_1904
+    book.worksheets[0].append(["id", "title", "deadline"])
+    book.worksheets[0].append(["n", "t", datetime(2027, 6, 30)])  # noqa: DTZ001 (a spreadsheet knows no time zone)
+    book.save(tmp_path / "needs.xlsx")
+    (need,) = read(tmp_path / "needs.xlsx").records.values()
+    assert str(need.deadline) == "2027-06-30"
+
+
 def test_files_that_are_no_workbooks_are_reported(tmp_path: Path) -> None:
     good = workbook(tmp_path / "labs.xlsx", {"labs": [["id"], ["lab-1"]]}).read_bytes()
     path = tmp_path / "labs.xlsx"
@@ -137,7 +171,7 @@ def test_files_that_are_no_workbooks_are_reported(tmp_path: Path) -> None:
 def test_a_zip_bomb_is_not_unpacked(tmp_path: Path) -> None:
     path = tmp_path / "labs.xlsx"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("xl/sheet.xml", "w") as file:
-        for _ in range(tabular.MAX_UNZIPPED_BYTES // 10_000_000 + 1):
+        for _ in range(workbook_parts.MAX_UNZIPPED_BYTES // 10_000_000 + 1):
             file.write(bytes(10_000_000))
     assert [str(problem) for problem in read(path).problems] == [
         "labs.xlsx: unpacks to 210 MB; split it into workbooks under 200 MB"

@@ -1,0 +1,72 @@
+"""Grids of cells, and how much of them a file may hold.
+
+In: rows of cells as a reader of CSV or XLSX finds them. Out: the same, numbered as the user sees them, or a refusal of
+the whole file. It exists because a file of a few kilobytes can unfold into gigabytes of cells: what a file may hold is
+counted while it is read, not once it is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from indexer.checking import RowProblem
+from indexer.plain_text import TextError
+from indexer.values import is_blank
+
+MAX_CELLS = 1_500_000
+MAX_CHARS = 40_000_000
+"""In all cells of a file; a text that many cells share counts each time, since it is checked each time."""
+MAX_CELL_CHARS = 131_072
+"""More than any field takes and than a spreadsheet program lets a cell hold."""
+MAX_COLUMNS = 1_000
+
+
+class TooMuchError(TextError):
+    """A file holds more than may be read at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A cell whose value can't be read: `what` stands in its place and says so; no field takes it."""
+
+    what: str
+
+    def __str__(self) -> str:
+        return self.what
+
+
+@dataclass(slots=True)
+class Grid:
+    """One sheet: its title ("" for CSV) and its rows that hold anything, numbered as the user sees them."""
+
+    title: str = ""
+    rows: list[tuple[int, list[object]]] = field(default_factory=list)
+    problems: list[RowProblem] = field(default_factory=list)
+
+
+class Room:
+    """What the rest of a file may still hold."""
+
+    def __init__(self) -> None:
+        self._cells, self._chars = MAX_CELLS, MAX_CHARS
+
+    def add(self, grid: Grid, row: int, cells: Sequence[object]) -> None:
+        """Add a row to a grid, without its blank end; a row without anything is left out.
+
+        Raises:
+            TooMuchError: the file holds more cells or more text than may be read at once.
+        """
+        width = len(cells)
+        while width and is_blank(cells[width - 1]):
+            width -= 1
+        if not width:
+            return
+        self._cells -= width
+        if self._cells < 0:
+            raise TooMuchError(f"holds more than {MAX_CELLS:,} cells", "split it into smaller files")
+        kept = list(cells[:width])
+        self._chars -= sum(len(cell) for cell in kept if isinstance(cell, str))
+        if self._chars < 0:
+            raise TooMuchError(f"holds more than {MAX_CHARS:,} characters", "split it into smaller files")
+        grid.rows.append((row, kept))
