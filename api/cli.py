@@ -15,6 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from api import (
+    backup_commands,
     demo,
     doctor,
     evaluating,
@@ -91,6 +92,8 @@ app.command("serve")(serving.serve)
 users.user.command("show")(user_secrets.show)
 users.user.command("key")(user_secrets.key)
 users.user.command("password")(user_secrets.password)
+app.command("backup")(backup_commands.backup)
+app.command("restore")(backup_commands.restore)
 app.command("erase")(forgetting.forget)
 app.command("report")(report_command.report)
 ledger_commands.ledger.command("configure")(setting_up.configure)

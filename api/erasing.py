@@ -32,7 +32,7 @@ from indexer.file_lock import exclusive
 from indexer.generation import forget_older
 from indexer.records import Lab
 from indexer.settings import Settings
-from matcher.erasure import TOMBSTONE, ErasedKind, Erasure, erase, repeat
+from matcher.erasure import TOMBSTONE, ErasedKind, Erasure, ErasureError, erase, erasures, repeat
 from matcher.ledger.persons import Person
 from matcher.people import Account
 
@@ -62,12 +62,15 @@ def erase_for_good(settings: Settings, *, kind: ErasedKind, subject: str, reason
 
 
 def repeat_erasures(settings: Settings) -> int:
-    """Carry out again what the file beside the database lists, after an older copy was restored; return how many."""
-    path, now = settings.home / FILE, datetime.now(UTC)
-    lines = path.read_bytes().splitlines() if path.exists() else []
-    listed = [Erasure(**{**orjson.loads(line), "at": now}) for line in lines]
+    """Carry out again what the file beside the database lists, after an older copy was restored; return how many.
+
+    What the restored database does not list itself is listed there again, with the moment at which it was done.
+    """
+    now = datetime.now(UTC)
+    listed = read_erasures(settings.home / FILE)
     with _opened(settings) as engine:
         with writing(engine) as session:
+            session.add_all(_unlisted(session, listed))
             said = [text for one in listed for text in _said(session, ErasedKind(one.kind), one.subject)]
             done = repeat(session, listed, now=now)
             for one in listed:
@@ -75,6 +78,34 @@ def repeat_erasures(settings: Settings) -> int:
             _forget_answers(session, said)
         clean(engine)
     return done
+
+
+def read_erasures(path: Path) -> list[Erasure]:
+    """Return the erasures that a file lists; none if there is no file.
+
+    Raises:
+        ErasureError: a line is none, so the file was changed or cut off.
+    """
+    listed = []
+    for number, line in enumerate(path.read_bytes().splitlines() if path.exists() else [], start=1):
+        try:
+            said = orjson.loads(line)
+            said["at"], said["kind"] = datetime.fromisoformat(said["at"]), ErasedKind(said["kind"]).value
+            listed.append(Erasure(**{name: said[name] for name in ("kind", "subject", "reason", "by", "at")}))
+        except (ValueError, KeyError, TypeError) as error:
+            raise ErasureError(f"{path}:{number} is not an erasure; put it right or remove the line", "file") from error
+    return listed
+
+
+def write_erasures(path: Path, listed: list[Erasure]) -> None:
+    """Write a file that lists erasures, each once, the oldest first."""
+    each = {(one.kind, one.subject, one.at): one for one in listed}
+    path.write_bytes(b"".join(_line(each[key]) for key in sorted(each, key=lambda key: key[2])))
+
+
+def _unlisted(session: Session, listed: list[Erasure]) -> list[Erasure]:
+    known = {(one.kind, one.subject, one.at) for one in erasures(session)}
+    return [Erasure(**one.model_dump()) for one in listed if (one.kind, one.subject, one.at) not in known]
 
 
 def forget_index_texts(settings: Settings) -> int:
@@ -160,8 +191,11 @@ def _forget_answers(session: Session, said: list[str]) -> None:
 
 
 def _note(path: Path, erasure: Erasure) -> None:
-    line = orjson.dumps(erasure.model_dump(mode="json", exclude={"id"})) + b"\n"
     with exclusive(path.with_name(path.name + ".lock")), path.open("ab") as file:
-        file.write(line)
+        file.write(_line(erasure))
         file.flush()
         os.fsync(file.fileno())
+
+
+def _line(erasure: Erasure) -> bytes:
+    return orjson.dumps(erasure.model_dump(mode="json", exclude={"id"})) + b"\n"

@@ -67,6 +67,7 @@ def _missing_package(error: Any) -> Refusal:
 
 
 TABLE: dict[str, Callable[[Any], Refusal]] = {
+    "api.backup_folder.BackupError": _as_it_says,
     "api.passwords.PasswordError": _as_it_says,
     "api.refusals.RefusedError": _as_it_says,
     "indexer.database.BusyError": _as_it_says,
@@ -86,6 +87,7 @@ TABLE: dict[str, Callable[[Any], Refusal]] = {
     "pydantic.ValidationError": _setting,
     "sqlalchemy.exc.ArgumentError": _database_url,
     "sqlalchemy.exc.DBAPIError": _database,
+    "psycopg.OperationalError": _database,
     "pysqlite3.dbapi2.DatabaseError": _database,
     "sqlite3.DatabaseError": _database,
     "builtins.ModuleNotFoundError": _missing_package,

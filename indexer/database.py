@@ -80,7 +80,7 @@ def open_engine(settings: Settings) -> Engine:
     engine = _connected(url)
     try:
         with _told():
-            bring_up(engine, as_writer(engine), settings.home / "backups")
+            bring_up(engine, as_writer(engine), settings.backups_path)
     except BaseException:
         engine.dispose()
         raise

@@ -38,6 +38,10 @@ class Settings(BaseSettings):
     )
     threads: int = Field(default=0, ge=0, le=256, description="Threads for encoding; 0 is one per core.")
     database_url: str = Field(default="", description="SQLAlchemy URL; empty is gloria.db in the home.")
+    backups: Path | None = Field(
+        default=None, description="The folder of backups; default: in the home. A disk of its own survives the home's."
+    )
+    backups_kept: int = Field(default=14, ge=1, description="How many backups are kept.")
     requests_per_minute: int = Field(
         default=1_200, ge=1, description="What one account may ask of one server process in a minute."
     )
@@ -130,6 +134,11 @@ class Settings(BaseSettings):
     def index_path(self) -> Path:
         """The folder of index generations."""
         return self.home / "index"
+
+    @property
+    def backups_path(self) -> Path:
+        """The folder of backups, and of the copies that are made before an upgrade."""
+        return self.backups or self.home / "backups"
 
     @property
     def models_path(self) -> Path:

@@ -1,0 +1,140 @@
+"""`gloria backup` and `gloria restore`: a copy of everything that counts, the proof that it can be used, and its use.
+
+In: where to, or which backup. Out: a backup; the checks of a rehearsal, with
+exit code 1 if one failed; a home.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from api.opening import read_settings
+from api.refusals import RefusedError
+from api.screen import Screen, finish, write_document
+
+if TYPE_CHECKING:
+    from api.bringing_back import Restored
+    from api.restoring import Rehearsal
+    from indexer.settings import Settings
+
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+NEWEST = "newest"
+
+
+def backup(
+    context: typer.Context,
+    *,
+    to: Annotated[Path | None, typer.Option(help="Folder of backups; default: GLORIA_BACKUPS.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Copy the database and what belongs to it, while people go on working; older backups stay.
+
+    In it: database, files of evidence, key of the pseudonyms, exported heads, erasures, current index. Keep copies on
+    another machine; they hold names, so keep them as safe as the home.
+    """
+    from api.backing_up import back_up
+
+    settings = read_settings()
+    if to is not None:
+        settings = settings.model_copy(update={"backups": to})
+    made = back_up(settings)
+    if as_json:
+        write_document(made.as_dict())
+        return
+    screen = Screen.of(context)
+    screen.say(
+        f"已備份至 {made.path}（{made.files:,} 個檔案，{made.bytes:,} 位元組，{made.total_s:.1f} 秒）",
+        f"backed up to {made.path} ({made.files:,} files, {made.bytes:,} bytes, {made.total_s:.1f} s)",
+    )
+    if made.index_problem is not None:
+        screen.note(f"備份不含索引：{made.index_problem}", f"without an index: {made.index_problem}")
+
+
+def restore(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="BACKUP", help="A backup's folder or name, or: newest.")],
+    *,
+    check: Annotated[bool, typer.Option("--check", help="Only rehearse it, in a scratch folder.")] = False,
+    into: Annotated[Path | None, typer.Option(help="The home to make.")] = None,
+    over: Annotated[bool, typer.Option("--over", help="Move what the home holds aside; nothing is deleted.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Rehearse a backup (--check), or make a home from it (--into). Stop gloria serve before the latter.
+
+    Erasures that came after the backup are repeated. A backup of PostgreSQL goes into the empty database that
+    GLORIA_DATABASE_URL names.
+    """
+    if check == (into is not None):
+        raise RefusedError("give one of: --check, --into HOME")
+    settings = read_settings()
+    folder = _found(settings, name)
+    screen = Screen.of(context)
+    if check:
+        _rehearse(screen, settings, folder, as_json=as_json)
+    elif into is not None:
+        _bring_back(screen, settings, folder, into, over=over, as_json=as_json)
+
+
+def _rehearse(screen: Screen, settings: Settings, folder: Path, *, as_json: bool) -> None:
+    from api.restoring import rehearse
+
+    done = rehearse(settings, folder)
+    if as_json:
+        write_document(done.as_dict())
+    else:
+        _tell(screen, done)
+    finish(not done.passed)
+
+
+def _tell(screen: Screen, done: Rehearsal) -> None:
+    for check in done.checks:
+        mark, style = (
+            (screen.text("通過", "passed"), "green") if check.passed else (screen.text("未過", "failed"), "red")
+        )
+        screen.say(
+            f"{mark}  {check.label[0]}（{check.seconds:.1f} 秒）：{check.detail}",
+            f"{mark}  {check.label[1]} ({check.seconds:.1f} s): {check.detail}",
+            style,
+        )
+    if done.passed:
+        screen.say(f"備份 {done.backup} 可用", f"backup {done.backup} can be used", "bold green")
+    else:
+        screen.say(f"備份 {done.backup} 不可用", f"backup {done.backup} can't be relied on", "bold red")
+
+
+def _bring_back(screen: Screen, settings: Settings, folder: Path, into: Path, *, over: bool, as_json: bool) -> None:
+    from api.bringing_back import bring_back
+
+    url = settings.database_url if settings.database_url.startswith("postgres") else ""
+    done = bring_back(settings, folder, into=into, database_url=url, over=over)
+    if as_json:
+        write_document(done.as_dict())
+    else:
+        _say_restored(screen, done)
+
+
+def _say_restored(screen: Screen, done: Restored) -> None:
+    screen.say(
+        f"已還原至 {done.home}（備份時間 {done.made_at}），重做 {done.erased_again} 筆刪除",
+        f"restored to {done.home} (backup of {done.made_at}), repeated {done.erased_again} erasures",
+    )
+    if done.aside is not None:
+        screen.note(f"原有資料已移至 {done.aside}", f"what was there before lies in {done.aside}")
+    if done.reindex:
+        screen.note("配對前請先執行：gloria reindex", "before matching run: gloria reindex")
+
+
+def _found(settings: Settings, name: str) -> Path:
+    from api.backup_folder import backups_in
+
+    known = backups_in(settings.backups_path)
+    if name == NEWEST and known:
+        return known[0]
+    for folder in (settings.backups_path / name, Path(name)):
+        if name != NEWEST and folder.is_dir():
+            return folder
+    listed = ", ".join(path.name for path in known[:5]) or f"none in {settings.backups_path}"
+    raise RefusedError(f"there is no backup {name!r}; give a folder or one of: newest, {listed}")

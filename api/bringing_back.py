@@ -1,0 +1,199 @@
+"""Bringing a backup back: every byte checked, this release's tables, and nobody whom the house has forgotten.
+
+In: a backup and the home that it is to become. Out: that home, with whatever
+was there before moved aside. It exists because a restore is done by somebody in
+a hurry: it must not overwrite the only copy of anything, it must not bring back
+the name of a person who was erased after the backup was made, and it must not
+leave a half home behind.
+
+Everything is prepared in a folder beside and moved into place at the end, the
+database last. Erasures are repeated there from three lists: that of the backup,
+that of the home which is replaced, and that of the home in the settings.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable
+from contextlib import closing, suppress
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pysqlite3 import dbapi2 as sqlite
+
+from api.backing_up import ARCHIVE, DATABASE, INDEX, database_file
+from api.backup_folder import BackupError, verified_manifest
+from api.erasing import FILE as ERASURES
+from api.erasing import read_erasures, repeat_erasures, write_erasures
+from indexer import generation, postgresql_tools
+from indexer.settings import Settings
+from indexer.sqlite_copy import close_sqlite
+from matcher.erasure import ErasedKind, Erasure, ErasureError
+from matcher.ledger.evidence import FOLDER as EVIDENCE
+from matcher.ledger.heads import FILE as HEADS
+from matcher.ledger.persons import KEY_FILE
+
+_STAGING = ".restoring"
+_DATABASE_FILES = ("gloria.db-wal", "gloria.db-shm", "gloria.db")
+_PARTS = (HEADS, ERASURES, KEY_FILE, EVIDENCE, INDEX)
+"""What a backup brings into a home beside the database."""
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What a home was given: how many erasures had somebody to forget, and where what was there before lies now.
+
+    `reindex` says that matches need a new index first: the backup had none, or one that names somebody erased.
+    """
+
+    home: Path
+    settings: Settings
+    made_at: str
+    erased_again: int
+    reindex: bool
+    aside: Path | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        said = {name: value for name, value in asdict(self).items() if name != "settings"}
+        return {**said, "home": str(self.home), "aside": None if self.aside is None else str(self.aside)}
+
+
+def bring_back(settings: Settings, backup: Path, *, into: Path, database_url: str = "", over: bool = False) -> Restored:
+    """Make a home from a backup.
+
+    Args:
+        settings: those of the home in use, whose erasures are repeated too.
+        backup: the backup's folder.
+        into: the home to make.
+        database_url: an empty database, for a backup of PostgreSQL only.
+        over: whether a home that has a database may be moved aside.
+
+    Raises:
+        BackupError: the backup is damaged, does not fit the database, or the home or the database is not empty.
+        BusyError: the home's database is in use.
+        SchemaError: the backup is of a newer release.
+    """
+    manifest = verified_manifest(backup)
+    _refuse_unfit(manifest, into, database_url, over=over)
+    staging = into / _STAGING
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir(parents=True, mode=0o700)
+    try:
+        _copy_files(backup, manifest, staging)
+        if manifest["database"] == "postgresql":
+            postgresql_tools.fill(database_url, backup / ARCHIVE)
+        lists = [home / ERASURES for home in (backup, into, settings.home)]
+        forgotten = _known_erasures(lists, [into / "gloria.db", database_file(settings)])
+        write_erasures(staging / ERASURES, forgotten)
+        # The backup is the copy before the upgrade, and holds names that are about to go.
+        scratch = {"home": staging, "database_url": database_url, "backups": staging / "upgrade"}
+        erased_again = repeat_erasures(settings.model_copy(update=scratch))
+        reindex = _forget_stale_index(staging / INDEX, forgotten)
+        aside = _put_in_place(staging, into)
+    except (postgresql_tools.PostgresqlToolError, ErasureError) as error:
+        raise BackupError(str(error)) from error
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    restored = settings.model_copy(update={"home": into, "database_url": database_url})
+    return Restored(into, restored, manifest["made_at"], erased_again, reindex, aside)
+
+
+def _refuse_unfit(manifest: dict[str, Any], into: Path, database_url: str, *, over: bool) -> None:
+    of_postgresql = manifest["database"] == "postgresql"
+    if of_postgresql and not database_url:
+        raise BackupError("the backup is of PostgreSQL; name an empty database: GLORIA_DATABASE_URL=postgresql://...")
+    if not of_postgresql and database_url:
+        raise BackupError("the backup is of SQLite and becomes a file of the home; leave GLORIA_DATABASE_URL empty")
+    if of_postgresql and not postgresql_tools.is_empty(database_url):
+        raise BackupError(
+            "the database of GLORIA_DATABASE_URL is not empty; make a new one with createdb and name that"
+        )
+    taken = [name for name in (*_DATABASE_FILES, *_PARTS) if (into / name).exists()]
+    if taken and not over:
+        raise BackupError(
+            f"{into} holds {taken[-1]} already; choose another folder, or move what is there aside: "
+            "--over (nothing is deleted)"
+        )
+    if (into / "gloria.db").exists():
+        # One that is damaged can't be closed: that may be why somebody restores.
+        with suppress(sqlite.DatabaseError):
+            close_sqlite(into / "gloria.db")
+
+
+def _copy_files(backup: Path, manifest: dict[str, Any], staging: Path) -> None:
+    for name in manifest["files"]:
+        target = staging / ("gloria.db" if name == DATABASE else name)
+        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if name != ARCHIVE:
+            shutil.copyfile(backup / name, target)
+            target.chmod(0o600)
+
+
+def _known_erasures(files: Iterable[Path], databases: Iterable[Path | None]) -> list[Erasure]:
+    """Return the erasures of all lists, and those that only the databases know: a crash came before the list."""
+    listed = [one for path in files for one in read_erasures(path)]
+    for path in databases:
+        if path is not None and path.is_file():
+            listed += _listed_inside(path)
+    return listed
+
+
+def _listed_inside(database: Path) -> list[Erasure]:
+    columns = ("kind", "subject", "reason", "by", "at")
+    try:
+        with closing(sqlite.connect(f"{database.absolute().as_uri()}?mode=rw", uri=True)) as connection:
+            rows = connection.execute('SELECT kind, subject, reason, "by", at FROM erasure').fetchall()
+    except sqlite.DatabaseError:
+        return []  # damaged, or of a release that erased nobody
+    found = [dict(zip(columns, row, strict=True)) for row in rows]
+    return [Erasure(**{**one, "at": datetime.fromisoformat(one["at"]).replace(tzinfo=UTC)}) for one in found]
+
+
+def _forget_stale_index(index: Path, forgotten: list[Erasure]) -> bool:
+    """Remove an index whose texts may name an erased researcher; return whether there is none now."""
+    if not index.exists():
+        return True
+    try:
+        folder = index / generation.current_generation(index)
+        built_at = datetime.fromisoformat(generation.read_manifest(folder)["created_at"])
+    except generation.SnapshotError:
+        shutil.rmtree(index)
+        return True
+    if any(one.kind == ErasedKind.RESEARCHER and one.at >= built_at for one in forgotten):
+        shutil.rmtree(index)
+        return True
+    return False
+
+
+def _put_in_place(staging: Path, into: Path) -> Path | None:
+    """Move what is there aside and the new into its place, the database last: a home without one is plainly unfinished.
+
+    Returns:
+        The folder of what was there before; None if there was nothing.
+    """
+    names = [*_PARTS, *_DATABASE_FILES]
+    old = [name for name in (*reversed(_DATABASE_FILES), *_PARTS) if (into / name).exists()]
+    aside = into / f"before-restore-{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}" if old else None
+    if aside is not None:
+        aside.mkdir(mode=0o700)
+        for name in old:
+            (into / name).rename(aside / name)
+    for path in [*staging.rglob("*"), staging]:
+        _sync(path)
+    for name in names:
+        if (staging / name).exists():
+            (staging / name).rename(into / name)
+    _sync(into)
+    return aside
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,239 @@
+"""Rehearsing a restore: a backup is one only if a server has served from it.
+
+In: a backup. Out: each check with how it ended, and nothing left behind. It
+exists because backups are found to be useless on the day they are needed:
+every night one is brought back into a scratch folder, checked, served and
+asked, and thrown away.
+
+What can't be asked because there is none of it, such as a match where no index
+was ever built or an entry of an empty ledger, is said and not counted as a
+failure.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from api.backing_up import note_rehearsal
+from api.backup_folder import BackupError, verified_manifest
+from api.bringing_back import Restored, bring_back
+from api.opening import open_reading
+from api.rehearsal_server import RehearsalError, RehearsalServer, let_in, started
+from indexer import postgresql_tools
+from indexer.file_lock import exclusive
+from indexer.settings import Settings
+from indexer.sqlite_copy import sqlite_problems
+from matcher.ledger.heads import FILE as HEADS
+from matcher.ledger.heads import ExportedHead, read_heads
+from matcher.ledger.verification import Verdict, verify
+
+NAMES = {
+    "files": ("檔案完整", "files intact"),
+    "restore": ("還原與重做刪除", "restored, erasures repeated"),
+    "integrity": ("資料庫完整", "database intact"),
+    "ledger": ("分錄鏈結", "ledger chain"),
+    "heads": ("鏈頭相符", "exported heads"),
+    "server": ("啟動服務", "server started"),
+    "match": ("媒合一項需求", "one match asked"),
+    "entry": ("讀取一筆成果", "one entry read"),
+}
+"""What is checked, in this order, in Chinese and English."""
+_SCRATCH = ".rehearsal-"
+
+
+@dataclass(frozen=True)
+class Check:
+    """How one check ended: what was found, and how long it took. `name` is one of `NAMES`."""
+
+    name: str
+    passed: bool
+    detail: str
+    seconds: float
+
+    @property
+    def label(self) -> tuple[str, str]:
+        """The check's name in Chinese and English."""
+        return NAMES[self.name]
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """All checks of one backup; those after one without which they mean nothing are left out."""
+
+    backup: str
+    checks: tuple[Check, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether all checks were made and passed."""
+        return len(self.checks) == len(NAMES) and all(check.passed for check in self.checks)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        checks = [
+            {
+                "name": check.name,
+                "label": dict(zip(("zh", "en"), check.label, strict=True)),
+                "passed": check.passed,
+                "detail": check.detail,
+                "seconds": round(check.seconds, 3),
+            }
+            for check in self.checks
+        ]
+        return {"backup": self.backup, "passed": self.passed, "checks": checks}
+
+
+def rehearse(settings: Settings, backup: Path, *, scratch: Path | None = None) -> Rehearsal:
+    """Bring a backup back into a scratch folder, check it, serve it, ask it, and remove it again.
+
+    Args:
+        settings: those of the home in use. A backup of PostgreSQL gets a scratch database on its server.
+        backup: the backup's folder.
+        scratch: where to do it; default: a folder beside the backups.
+    """
+    with _scratch_folder(settings, scratch) as folder:
+        checks = tuple(_Rehearsal(settings, backup, folder).run())
+    done = Rehearsal(backup.name, checks)
+    note_rehearsal(settings, backup, passed=done.passed)
+    return done
+
+
+class _FailedError(Exception):
+    """A check did not pass; the message says what was found instead."""
+
+
+class _Rehearsal:
+    """The checks of one rehearsal, each of which may need what those before it have made."""
+
+    def __init__(self, settings: Settings, backup: Path, folder: Path) -> None:
+        self._settings, self._backup, self._folder = settings, backup, folder
+        self._manifest: dict[str, Any] = {}
+        self._restored: Restored
+        self._verdict: Verdict
+        self._server: RehearsalServer
+        self._need_id: str | None = None
+
+    def run(self) -> Iterator[Check]:
+        """Make one check after the other; the first without which the others mean nothing ends it."""
+        with ExitStack() as stack:
+            steps: dict[str, Callable[[ExitStack], str]] = {
+                "files": self._files,
+                "restore": self._restore,
+                "integrity": self._integrity,
+                "ledger": self._ledger,
+                "heads": self._heads,
+                "server": self._serve,
+                "match": self._match,
+                "entry": self._entry,
+            }
+            for name, step in steps.items():
+                check = _made(name, lambda step=step: step(stack))  # type: ignore[misc]
+                yield check
+                if not check.passed and name in ("files", "restore", "server"):
+                    return
+
+    def _files(self, _stack: ExitStack) -> str:
+        self._manifest = verified_manifest(self._backup)
+        files = self._manifest["files"].values()
+        return f"{len(files):,} files, {sum(one['bytes'] for one in files):,} bytes"
+
+    def _restore(self, stack: ExitStack) -> str:
+        url = ""
+        if self._manifest["database"] == "postgresql":
+            if not self._settings.database_url.startswith("postgres"):
+                raise _FailedError("the backup is of PostgreSQL; set GLORIA_DATABASE_URL to a server for the rehearsal")
+            url = stack.enter_context(postgresql_tools.scratch_database(self._settings.database_url))
+        self._restored = bring_back(self._settings, self._backup, into=self._folder / "home", database_url=url)
+        return f"{self._restored.erased_again} erasures repeated"
+
+    def _integrity(self, _stack: ExitStack) -> str:
+        if self._manifest["database"] == "postgresql":
+            return "every constraint was checked when the archive was read in"
+        problems = sqlite_problems(self._restored.settings.database_path)
+        if problems:
+            raise _FailedError("; ".join(problems))
+        return "integrity_check and foreign_key_check find nothing"
+
+    def _ledger(self, _stack: ExitStack) -> str:
+        begun_at = datetime.fromisoformat(self._manifest["begun_at"])
+        kept = [one for one in read_heads(self._settings.home / HEADS) if datetime.fromisoformat(one.at) <= begun_at]
+        kept += read_heads(self._restored.home / HEADS) + [ExportedHead(**one) for one in self._manifest["heads"]]
+        with open_reading(self._restored.settings) as session:
+            self._verdict = verify(session, home=self._restored.home, exported=kept)
+        self._refuse([one for one in self._verdict.findings if one.check != "head"])
+        return f"{self._verdict.entries:,} entries and {self._verdict.steps:,} steps fit together"
+
+    def _heads(self, _stack: ExitStack) -> str:
+        self._refuse([one for one in self._verdict.findings if one.check == "head"])
+        said = ", ".join(f"{one['chain']} {one['n']:,}" for one in self._manifest["heads"])
+        return f"it holds what was acknowledged before it was made ({said}), and all exported heads"
+
+    @staticmethod
+    def _refuse(findings: list[Any]) -> None:
+        if findings:
+            told = "; ".join(f"{one.place} {one.message}" for one in findings[:5])
+            raise _FailedError(f"{len(findings)} findings: {told}")
+
+    def _serve(self, stack: ExitStack) -> str:
+        cache = self._settings.cache or self._settings.home
+        settings = self._restored.settings.model_copy(update={"cache": cache.absolute()})
+        key, self._need_id = let_in(settings)
+        self._server = stack.enter_context(started(settings, key))
+        ready = self._server.ask("/readyz")
+        return f"ready: intake {ready['intake']}, review {ready['review']}"
+
+    def _match(self, _stack: ExitStack) -> str:
+        if self._restored.reindex:
+            return (
+                f"not asked: the backup has no index ({self._manifest['index_problem'] or 'it named somebody erased'})"
+            )
+        if self._need_id is None:
+            return "not asked: there is no need"
+        found = self._server.ask(f"/api/needs/{self._need_id}/matches", top=5)["pairings"]
+        if not found:
+            raise _FailedError(f"need {self._need_id} was answered with no lab")
+        return f"need {self._need_id}: {len(found)} labs, first {found[0]['lab_id']}"
+
+    def _entry(self, _stack: ExitStack) -> str:
+        listed = self._server.ask("/api/ledger/entries", limit=1)["items"]
+        if not listed and self._verdict.entries:
+            raise _FailedError(f"the ledger holds {self._verdict.entries:,} entries and none is listed")
+        if not listed:
+            return "not asked: the ledger is empty"
+        entry = self._server.ask(f"/api/ledger/entries/{listed[0]['id']}")
+        return f"entry {entry['id']}"
+
+
+def _made(name: str, step: Callable[[], str]) -> Check:
+    began = time.perf_counter()
+    try:
+        detail, passed = step(), True
+    except (_FailedError, BackupError, RehearsalError) as error:
+        detail, passed = str(error), False
+    except Exception as error:
+        # Whatever a broken copy does to the product is what the rehearsal is to find.
+        detail, passed = f"{type(error).__name__}: {error}", False
+    return Check(name, passed, detail, time.perf_counter() - began)
+
+
+@contextmanager
+def _scratch_folder(settings: Settings, scratch: Path | None) -> Iterator[Path]:
+    """Make a folder for one rehearsal at a time, and remove it; one that a crash left is removed first."""
+    beside = scratch or settings.backups_path
+    beside.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with exclusive(beside / ".rehearsing.lock"):
+        for left in beside.glob(f"{_SCRATCH}*"):
+            shutil.rmtree(left, ignore_errors=True)
+        folder = Path(tempfile.mkdtemp(prefix=_SCRATCH, dir=beside))
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
