@@ -61,7 +61,6 @@ class Settings(BaseSettings):
     quality_canaries: str = Field(
         default="", description="Ids of needs, comma separated, whose good lab a new index must not lose."
     )
-    backups_kept: int = Field(default=14, ge=1, le=1_000, description="How many backups are kept.")
     mail_to: str = Field(default="", description="Who gets the night's report, comma separated; empty: nobody.")
     mail_from: str = Field(default="", description="The sender of that mail.")
     smtp_url: SecretStr = Field(

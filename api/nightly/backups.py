@@ -19,22 +19,21 @@ def make_backup(work: Work) -> Outcome:
     """Back up database, index pointer, evidence and heads."""
     made = back_up(work.settings)
     figures = {"files": made.files, "bytes": made.bytes}
-    return Outcome(figures, details={"name": made.path.name, "path": str(made.path)})
+    problem = made.index_problem
+    said = None if problem is None else Said(zh=f"備份不含索引：{problem}", en=f"without the index: {problem}")
+    return Outcome(figures, said, {"name": made.path.name, "path": str(made.path)})
 
 
 def rehearse_restore(work: Work) -> Outcome:
     """Restore tonight's backup into a scratch folder and try it out."""
     rehearsal = rehearse(work.settings, Path(work.night.step("backup").details["path"]))
-    checks = [
-        {"name": one.name, "passed": one.passed, "detail": one.detail, "seconds": one.seconds}
-        for one in rehearsal.checks
-    ]
-    failed = [one.name for one in rehearsal.checks if not one.passed]
+    checks = rehearsal.as_dict()["checks"]
+    failed = [one.label for one in rehearsal.checks if not one.passed]
     figures = {"checks": len(checks), "failed": len(failed)}
     if rehearsal.passed:
         return Outcome(figures, details={"checks": checks})
-    named = ", ".join(failed)
-    said = Said(zh=f"備份還原演練未通過：{named}", en=f"the backup could not be restored in the rehearsal: {named}")
+    zh, en = ("、".join(one[0] for one in failed), ", ".join(one[1] for one in failed))
+    said = Said(zh=f"備份還原演練未通過：{zh}", en=f"the backup could not be restored in the rehearsal: {en}")
     return Outcome(figures, said, {"checks": checks}, StepState.FAILED)
 
 

@@ -85,7 +85,8 @@ def _say_outcome(screen: Screen, settings: Settings, night: Night, as_json: bool
     zh, en = NIGHT_STATES[night.outcome]
     report = night_path(settings.home, night.id) / REPORT_PAGE
     if night.outcome.value != "done" or screen.out.is_terminal:
-        screen.say(f"夜間作業 {night.id}：{zh}；報告：{report}", f"night {night.id}: {en}; report: {report}")
+        said = screen.text(f"夜間作業 {night.id}：{zh}；報告：{report}", f"night {night.id}: {en}; report: {report}")
+        screen.out.print(said, soft_wrap=True)
 
 
 def _is_routine(step: StepRecord) -> bool:

@@ -50,7 +50,7 @@ def report_page(night: Night) -> str:
         said=NIGHT_STATES[night.outcome],
         states=STEP_STATES,
         attention=[step for step in night.steps if step.state in (StepState.FAILED, StepState.HELD, StepState.SKIPPED)],
-        steps={step.name: step for step in night.steps},
+        of=lambda name: next((step.details for step in night.steps if step.name == name), {}),
         clock=lambda moment: "—" if moment is None else f"{moment.astimezone(TAIPEI):%Y-%m-%d %H:%M:%S}",
         number=_number,
     )

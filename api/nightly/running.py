@@ -30,7 +30,7 @@ from api.night_runs import (
 )
 from api.nightly.outcome import Outcome, Work
 from api.nightly.report_page import write_report
-from api.nightly.table import STEPS, Step
+from api.nightly.table import REPORT, STEPS, Step
 from api.refusals import refusal
 from indexer.file_lock import exclusive_now
 from indexer.instants import day_in_taipei
@@ -119,8 +119,9 @@ class _Carried:
             if self.night.step(step.name).state not in _FINAL:
                 self._carry_out(step)
         self.night = self.night.model_copy(update={"finished_at": datetime.now(UTC)})
-        # Once more, since the report that was mailed could not know how its own step would end.
-        self._stored(lambda: write_report(self._settings.home, self.night))
+        if all(step.state is not StepState.FAILED for step in self.night.steps if step.name == REPORT):
+            # Once more, since the report that was mailed could not know how its own step would end.
+            self._stored(lambda: write_report(self._settings.home, self.night))
         self._stored(self._write)
 
     def _carry_out(self, step: Step) -> None:

@@ -27,6 +27,10 @@ from api.nightly.telling import report_the_night
 from api.nightly.warnings import propose_warnings
 
 
+REPORT = "report"
+"""The step that comes last and tells of all others."""
+
+
 @dataclass(frozen=True)
 class Step:
     """One step: what it is called, what it does, and the steps before it that must not have failed."""
@@ -54,6 +58,6 @@ STEPS: tuple[Step, ...] = (
     _step("heads", "記錄鏈頭", "Heads of the ledger", write_heads, "verify"),
     _step("expired", "清除逾期資料", "Deletion of what is past its time", delete_expired),
     _step("prune", "清理舊備份", "Removal of old backups", prune_backups, "rehearsal"),
-    _step("report", "報告", "Report", report_the_night),
+    _step(REPORT, "報告", "Report", report_the_night),
 )
 """In the order in which they are carried out; a step needs only steps that stand before it."""
