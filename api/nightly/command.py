@@ -69,7 +69,8 @@ def _say_held(screen: Screen, holder: Holder, as_json: bool) -> None:
 
 def _say_outcome(screen: Screen, settings: Settings, night: Night, as_json: bool) -> None:
     from api.night_runs import REPORT_PAGE, StepState, night_path
-    from api.nightly.report_page import NIGHT_STATES, STEP_STATES, report_document
+    from api.night_words import NIGHT_STATES, STEP_STATES
+    from api.nightly.report_page import report_document
 
     if as_json:
         write_document(report_document(night))
@@ -108,7 +109,7 @@ class _Lines:
 
     def changed(self, record: StepRecord) -> None:
         """Bring the step's line up to date."""
-        from api.nightly.report_page import STEP_STATES
+        from api.night_words import STEP_STATES
 
         if self._bars is None:
             return

@@ -15,7 +15,8 @@ from email.utils import formatdate, make_msgid
 from urllib.parse import unquote, urlsplit
 
 from api.night_runs import Night, StepState
-from api.nightly.report_page import NIGHT_STATES, STEP_STATES, report_page
+from api.night_words import NIGHT_STATES, STEP_STATES
+from api.nightly.report_page import report_page
 from indexer.settings import Settings
 
 TIMEOUT_S = 30.0

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from api.nightly.outcome import Outcome, Work
 from api.opening import open_reading
-from matcher.reminders import REMINDER_LABELS, Reminder, reminders, totals
+from matcher.reminders import REMINDER_LABELS, reminders, totals
 
 SILENT_DAYS = 60
 """After so many days without a contact a case or a company counts as silent; the desk's own number."""

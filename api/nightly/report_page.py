@@ -15,25 +15,11 @@ from typing import Any
 import orjson
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
-from api.night_runs import REPORT_DOCUMENT, REPORT_PAGE, Night, NightState, StepState, night_path, write_whole
+from api.night_runs import REPORT_DOCUMENT, REPORT_PAGE, Night, StepState, night_path, write_whole
+from api.night_words import FIGURES, NIGHT_STATES, STEP_STATES
 from indexer.instants import TAIPEI
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
-STEP_STATES = {
-    StepState.WAITING: ("等候", "waiting"),
-    StepState.RUNNING: ("進行中", "running"),
-    StepState.DONE: ("完成", "done"),
-    StepState.HELD: ("暫緩啟用", "held back"),
-    StepState.SKIPPED: ("略過", "skipped"),
-    StepState.FAILED: ("失敗", "failed"),
-}
-NIGHT_STATES = {
-    NightState.RUNNING: ("進行中", "running"),
-    NightState.INTERRUPTED: ("中斷", "cut off"),
-    NightState.DONE: ("全部完成", "all done"),
-    NightState.HELD: ("完成，新索引暫緩啟用", "done, the new index is held back"),
-    NightState.FAILED: ("有步驟失敗", "steps failed"),
-}
 
 
 def report_document(night: Night) -> dict[str, Any]:
@@ -49,6 +35,7 @@ def report_page(night: Night) -> str:
         document=report_document(night),
         said=NIGHT_STATES[night.outcome],
         states=STEP_STATES,
+        names=FIGURES,
         attention=[step for step in night.steps if step.state in (StepState.FAILED, StepState.HELD, StepState.SKIPPED)],
         of=lambda name: next((step.details for step in night.steps if step.name == name), {}),
         clock=lambda moment: "—" if moment is None else f"{moment.astimezone(TAIPEI):%Y-%m-%d %H:%M:%S}",

@@ -26,7 +26,6 @@ from api.nightly.reminders import count_reminders
 from api.nightly.telling import report_the_night
 from api.nightly.warnings import propose_warnings
 
-
 REPORT = "report"
 """The step that comes last and tells of all others."""
 
