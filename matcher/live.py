@@ -14,7 +14,7 @@ import logging
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Engine
 from sqlmodel import Session, select
@@ -157,18 +157,19 @@ class LiveMatcher:
             self._next_check = time.monotonic() + self._check_every_s
             try:
                 self._tried = self._pointer()
-                index = self._opened()
+                index = self._opened(fall_back=True)
             except SnapshotError as error:
                 self._index_problem = str(error)
                 raise
             with reading(self._engine) as session:
                 numbers = numbers_of(session)
                 catalogue = Catalogue.load(session)
-            self._index_problem = None
+            self._index_problem = index.problem
             return self._put(index, catalogue, numbers)
 
-    def _opened(self) -> OpenedIndex:
-        index = open_index(self._settings)
+    def _opened(self, *, fall_back: bool) -> OpenedIndex:
+        # A server must outlive what it opens, so another process opens it first.
+        index = open_index(self._settings, fall_back=fall_back, first_elsewhere=True)
         check_encoders(index.snapshot, self._encoding())
         return index
 
@@ -212,17 +213,26 @@ class LiveMatcher:
 
     def _open_next(self) -> None:
         try:
-            index = self._opened()
+            index = self._opened(fall_back=False)
             with self._changing:
                 if self._matcher is not None:
                     self._put(index, self._matcher.catalogue, self._seen)
         except Exception as error:
-            # The old generation stays; what is wrong with the new one must not reach a request.
-            self._index_problem = str(error) or type(error).__name__
-            _log.warning("the newest index generation is not used: %s", self._index_problem)
+            # The old generation stays, and its answers say that a newer one is not used.
+            self._index_problem = self._relative(error)
+            _log.warning("the newest index generation is not used: %s", error)
+            with self._changing:
+                if self._matcher is not None:
+                    index = replace(self._matcher.index, problem=self._index_problem)
+                    self._put(index, self._matcher.catalogue, self._seen)
         else:
             self._index_problem = None
             _log.info("index generation %s is used from now on", index.snapshot.generation)
+
+    def _relative(self, error: Exception) -> str:
+        """Say what is wrong with a generation without the server's folders."""
+        index_path = self._settings.index_path
+        return str(error).replace(str(index_path), index_path.name) or type(error).__name__
 
     def _follow_records(self) -> None:
         matcher = self._matcher

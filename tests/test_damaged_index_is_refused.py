@@ -7,11 +7,12 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 
-from indexer import generation, snapshot
+from indexer import checked_opening, generation, manifest, snapshot
 from indexer.lexical import LexicalIndex, terms
 from indexer.snapshot import Contents, SnapshotError, VectorField, current_generation, open_snapshot, publish
 from indexer.text import Passage
@@ -96,14 +97,14 @@ def test_damage_to_any_file_is_refused_by_name(index: Path, damage: str) -> None
 
 
 def test_a_manifest_edited_to_fit_is_refused(index: Path) -> None:
-    manifest = index / current_generation(index) / generation.MANIFEST
+    path = index / current_generation(index) / manifest.MANIFEST
     for old, new in ((b'"inputs": "first"', b'"inputs": "other"'), (b'"dims": 6', b'"dims": 5')):
-        good = manifest.read_bytes()
+        good = path.read_bytes()
         assert old in good
-        manifest.write_bytes(good.replace(old, new))
+        path.write_bytes(good.replace(old, new))
         with pytest.raises(SnapshotError, match="does not fit its own sha256"):
             open_snapshot(index)
-        manifest.write_bytes(good)
+        path.write_bytes(good)
 
 
 def test_an_intact_generation_under_another_name_is_refused(index: Path) -> None:
@@ -115,8 +116,8 @@ def test_an_intact_generation_under_another_name_is_refused(index: Path) -> None
 
 
 def test_another_format_is_refused(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(generation, "FORMAT", generation.FORMAT + 1)
-    with pytest.raises(SnapshotError, match=f"format {generation.FORMAT - 1}, this release reads {generation.FORMAT}"):
+    monkeypatch.setattr(manifest, "FORMAT", manifest.FORMAT + 1)
+    with pytest.raises(SnapshotError, match=f"format {manifest.FORMAT - 1}, this release reads {manifest.FORMAT}"):
         open_snapshot(index)
 
 
@@ -155,18 +156,28 @@ def test_same_contents_are_the_same_generation(index: Path) -> None:
     assert publish(index, _contents()).generation == current_generation(index) == name
 
 
-@pytest.mark.parametrize("step", ["_write_files", "_write_manifest", "_read_files", "_write_synced", "_make_current"])
+@pytest.mark.parametrize(
+    ("module", "step"),
+    [
+        (snapshot, "write_files"),
+        (generation, "write_manifest"),
+        (generation, "write_synced"),
+        (snapshot, "open_first_elsewhere"),
+        (generation, "_make_current"),
+        (checked_opening, "read_files"),
+    ],
+)
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
 def test_a_failure_before_the_end_leaves_the_old_index(
-    index: Path, monkeypatch: pytest.MonkeyPatch, step: str, error: BaseException
+    index: Path, monkeypatch: pytest.MonkeyPatch, module: ModuleType, step: str, error: BaseException
 ) -> None:
     name = current_generation(index)
 
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise error
 
     with monkeypatch.context() as broken:
-        broken.setattr(snapshot if hasattr(snapshot, step) else generation, step, fail)
+        broken.setattr(module, step, fail)
         with pytest.raises((OSError, SnapshotError, KeyboardInterrupt)):
             publish(index, _contents("second", TEXTS[:2]))
     assert open_snapshot(index).generation == name
