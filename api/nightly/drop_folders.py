@@ -124,21 +124,27 @@ def _imported(engine: Engine, one: Dropped, known: dict[str, Any], work: Work) -
         if digest in known:
             return {"state": "same", "imported_at": known[digest]["at"], "refused": known[digest]["refused"]}
         found = read_bytes(content, one.path.name)
-        if found.kind is None:
+        if _is_unreadable(found):
             return {"state": "failed", "why": _places(found.problems)}
         reports = list(_stored(engine, found, one.alliance_id, work))
     except Exception as error:
+        # Whatever a file does to us, it is that file's; a message that nobody foresaw may quote it.
         told = refusal(error)
-        if told is None:
-            raise
-        return {"state": "failed", "why": [told.message]}
+        why = f"a fault of ours ({type(error).__name__})" if told is None else told.message
+        return {"state": "failed", "why": [why]}
     problems = [*found.problems, *(problem for report in reports for problem in report.problems)]
     counts = {name: sum(getattr(report, name) for report in reports) for name in _COUNTS[:3]}
     refused = found.refused + sum(report.refused for report in reports)
     _keep(work, known, digest, {"file": one.path.name, "at": work.now.isoformat(), "refused": refused})
     errors = [problem for problem in problems if problem.severity == "error"]
     listed = {"problems": _places(errors[:MOST_LISTED]), "problems_left_out": max(0, len(errors) - MOST_LISTED)}
-    return {"state": "imported", "kind": found.kind.value, **counts, "refused": refused, **listed}
+    return {"state": "imported", "kind": str(found.kind), **counts, "refused": refused, **listed}
+
+
+def _is_unreadable(found: Reading) -> bool:
+    """Whether nothing came of a file because of the file itself, not of its rows."""
+    whole = [problem for problem in found.problems if problem.severity == "error" and problem.row == 0]
+    return found.kind is None or bool(whole and not found.records and not found.evidence)
 
 
 def _content(path: Path) -> bytes | None:
