@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -37,6 +37,7 @@ from indexer.manifest import (
     is_intact,
     read_manifest,
     sync_folder,
+    verified_manifest,
     write_manifest,
     write_synced,
 )
@@ -55,10 +56,12 @@ __all__ = [
     "generations",
     "publish_generation",
     "read_manifest",
+    "verified_manifest",
 ]
 
 KEPT_GENERATIONS = 3
 _MAX_REASON = 2_000
+_REMOVED = ".removed-"
 
 Opened = TypeVar("Opened")
 
@@ -125,9 +128,9 @@ def publish_generation(
 
 
 def _written(index_path: Path, fill: Callable[[Path], None], facts: dict[str, Any]) -> Path:
-    staging, replaced = index_path / ".staging", index_path / ".replaced"
+    staging = index_path / ".staging"
     # Left by a crash: nobody else writes here under the lock.
-    for left in (staging, replaced):
+    for left in (staging, *index_path.glob(f"{_REMOVED}*")):
         shutil.rmtree(left, ignore_errors=True)
     staging.mkdir()
     try:
@@ -141,13 +144,11 @@ def _written(index_path: Path, fill: Callable[[Path], None], facts: dict[str, An
             (staging / MANIFEST).replace(target / MANIFEST)
             sync_folder(target)
         else:
-            if target.exists():
-                target.rename(replaced)
+            _remove([target] if target.exists() else [])
             staging.rename(target)
             sync_folder(index_path)
     finally:
-        for left in (staging, replaced):
-            shutil.rmtree(left, ignore_errors=True)
+        shutil.rmtree(staging, ignore_errors=True)
     return target
 
 
@@ -155,7 +156,9 @@ def _make_current(index_path: Path, name: str) -> None:
     staging = index_path / f".{POINTER}"
     write_synced(staging, name.encode())
     staging.rename(index_path / POINTER)
-    sync_folder(index_path)
+    # The folder of all generations too may be new, and its name must be safe before success is reported.
+    for path in (index_path, index_path.parent):
+        sync_folder(path)
 
 
 def _put_back(index_path: Path, before: str | None) -> None:
@@ -190,8 +193,16 @@ def _prune(index_path: Path) -> None:
     found.sort(key=lambda path: path.name != current)
     once_current = [path for path in found if not (path / HELD).exists()]
     found.sort(key=lambda path: path not in once_current[:2])
-    for old in found[KEPT_GENERATIONS:]:
-        shutil.rmtree(old, ignore_errors=True)
+    _remove(found[KEPT_GENERATIONS:])
+
+
+def _remove(folders: Sequence[Path]) -> None:
+    """Delete generations, each at once: half of one, left by a crash, would take the place of one that is kept."""
+    hidden = [folder.rename(folder.with_name(f"{_REMOVED}{folder.name}")) for folder in folders]
+    for parent in {folder.parent for folder in folders}:
+        sync_folder(parent)
+    for folder in hidden:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def forget_older(index_path: Path) -> int:
@@ -204,6 +215,5 @@ def forget_older(index_path: Path) -> int:
     with exclusive(index_path / ".lock"):
         current = current_generation(index_path)
         older = [path for path in index_path.iterdir() if path.is_dir() and path.name != current]
-        for path in older:
-            shutil.rmtree(path, ignore_errors=True)
+        _remove(older)
     return len(older)

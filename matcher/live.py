@@ -34,6 +34,8 @@ from matcher.pairings import Matcher
 
 CHECK_EVERY_S = 0.5
 """How often, at most, the database and the index are asked whether something is new."""
+WATCH_EVERY_S = 1.0
+"""How often a process looks by itself."""
 _FOLLOWED = {Kind.LABS: "labs", Kind.SCHOOLS: "schools", Kind.COMPANIES: "companies"}
 """The kinds of records that a catalogue holds, and what it calls them."""
 
@@ -45,7 +47,11 @@ Numbers = Mapping[Kind, int]
 
 @dataclass(frozen=True)
 class LiveState:
-    """What can be served: `generation` None means that nothing can be matched, `problem` None that all is well."""
+    """What can be served.
+
+    `generation` None means that nothing can be matched, `problem` None that all is
+    well; `newest_problem` says why a newer generation is not used, without folders.
+    """
 
     generation: str | None
     created_at: str | None
@@ -53,6 +59,7 @@ class LiveState:
     not_indexed: int
     models_ready: bool
     problem: str | None
+    newest_problem: str | None = None
 
 
 class LiveMatcher:
@@ -119,6 +126,15 @@ class LiveMatcher:
         self._encoding().warm()
         self.current().index.passages.read_all()
 
+    def watch(self, stopping: threading.Event) -> None:
+        """Look for news until `stopping` is set, so that a process that nobody asks does not fall behind."""
+        while not stopping.wait(WATCH_EVERY_S):
+            try:
+                self.current()
+            except Exception as error:
+                # Whoever asks is told; here there is nobody to tell.
+                _log.debug("nothing to serve yet: %s", error)
+
     def state(self) -> LiveState:
         """Return what can be served, without looking for news."""
         matcher, queries = self._matcher, self._queries
@@ -128,7 +144,15 @@ class LiveMatcher:
             return LiveState(None, None, 0, 0, ready, problem or "nothing has been opened yet")
         snapshot = matcher.snapshot
         missing = len(matcher.not_indexed)
-        return LiveState(snapshot.generation, snapshot.created_at, len(snapshot.lab_ids), missing, ready, problem)
+        return LiveState(
+            snapshot.generation,
+            snapshot.created_at,
+            len(snapshot.lab_ids),
+            missing,
+            ready,
+            problem,
+            matcher.index.problem,
+        )
 
     def close(self) -> None:
         """Stop encoding; whoever waits for it gets `EncodingBusyError`."""

@@ -13,36 +13,15 @@ import numpy as np
 import pytest
 
 from indexer import checked_opening, generation, manifest, snapshot
-from indexer.lexical import LexicalIndex, terms
-from indexer.snapshot import Contents, SnapshotError, VectorField, current_generation, open_snapshot, publish
-from indexer.text import Passage
-from indexer.tfidf import TfIdfIndex, word_parts
-from indexer.vectors import VectorIndex
-
-TEXTS = ("鈣鈦礦太陽能電池", "dissolved oxygen in ponds", "兒童語言發展")
-
-
-def _contents(inputs: str = "first", texts: tuple[str, ...] = TEXTS) -> Contents:
-    passages = [Passage(f"lab-{i}", "profile", "profile", text, "zh", None, 1.0) for i, text in enumerate(texts)]
-    vectors = np.random.default_rng(len(texts)).normal(size=(len(texts), 6)).astype(np.float32)
-    mean = {"": vectors.mean(axis=0)}
-    field = VectorField("any", "any-1", None, VectorIndex.build(vectors), np.arange(len(texts)), mean, mean)
-    found = [terms(text) for text in texts]
-    return Contents(
-        inputs=inputs,
-        lab_fingerprints={passage.lab_id: passage.text for passage in passages},
-        passages=passages,
-        fields=[field],
-        words=TfIdfIndex.build(found),
-        word_parts=TfIdfIndex.build([word_parts(text) for text in texts]),
-        lab_words=LexicalIndex.build(found),
-    )
+from indexer.lexical import terms
+from indexer.snapshot import SnapshotError, current_generation, open_snapshot, publish
+from tests.small_generations import TEXTS, small_contents
 
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     index = tmp_path_factory.mktemp("published") / "index"
-    publish(index, _contents())
+    publish(index, small_contents())
     return index
 
 
@@ -73,7 +52,7 @@ DAMAGES: dict[str, Callable[[Path], None]] = {
 
 
 def test_what_was_published_is_what_opens(index: Path) -> None:
-    contents, opened = _contents(), open_snapshot(index)
+    contents, opened = small_contents(), open_snapshot(index)
     assert opened.passages == tuple(contents.passages)
     assert (opened.lab_fingerprints, opened.inputs) == (contents.lab_fingerprints, contents.inputs)
     np.testing.assert_array_equal(opened.fields[0].index.rows(), contents.fields[0].index.rows())
@@ -145,15 +124,15 @@ def test_publishing_again_heals_a_damaged_generation(index: Path) -> None:
     name = current_generation(index)
     for path in _files(index):
         path.write_bytes(b"damaged")
-        assert publish(index, _contents()).generation == name
+        assert publish(index, small_contents()).generation == name
         open_snapshot(index)
 
 
 def test_same_contents_are_the_same_generation(index: Path) -> None:
     name = current_generation(index)
-    assert publish(index, _contents()).generation == name
-    assert publish(index, _contents(texts=TEXTS[:2])).generation != name
-    assert publish(index, _contents()).generation == current_generation(index) == name
+    assert publish(index, small_contents()).generation == name
+    assert publish(index, small_contents(texts=TEXTS[:2])).generation != name
+    assert publish(index, small_contents()).generation == current_generation(index) == name
 
 
 @pytest.mark.parametrize(
@@ -179,32 +158,32 @@ def test_a_failure_before_the_end_leaves_the_old_index(
     with monkeypatch.context() as broken:
         broken.setattr(module, step, fail)
         with pytest.raises((OSError, SnapshotError, KeyboardInterrupt)):
-            publish(index, _contents("second", TEXTS[:2]))
+            publish(index, small_contents("second", TEXTS[:2]))
     assert open_snapshot(index).generation == name
     assert not (index / ".staging").exists()
-    assert publish(index, _contents("second", TEXTS[:2])).generation != name
+    assert publish(index, small_contents("second", TEXTS[:2])).generation != name
 
 
 def test_what_a_crash_left_is_cleared_away(index: Path) -> None:
     (index / ".staging").mkdir()
     (index / ".staging" / "half").write_bytes(b"half")
-    publish(index, _contents("second"))
+    publish(index, small_contents("second"))
     assert sorted(path.name for path in index.iterdir() if path.name.startswith(".")) == [".lock"]
 
 
 def test_the_last_three_generations_are_kept(index: Path) -> None:
     names = [current_generation(index)]
-    names += [publish(index, _contents(f"night {night}")).generation for night in range(4)]
+    names += [publish(index, small_contents(f"night {night}")).generation for night in range(4)]
     assert {path.name for path in index.iterdir() if path.is_dir()} == set(names[-3:])
     # Being current again counts, not the day of writing.
-    publish(index, _contents("night 1"))
-    names += [publish(index, _contents(f"night {night}")).generation for night in (4, 5)]
+    publish(index, small_contents("night 1"))
+    names += [publish(index, small_contents(f"night {night}")).generation for night in (4, 5)]
     assert {path.name for path in index.iterdir() if path.is_dir()} == {names[2], *names[-2:]}
     assert open_snapshot(index).generation == names[-1]
 
 
 def test_publishing_at_the_same_time_leaves_one_whole_index(index: Path) -> None:
-    contents = [replace(_contents(), inputs=f"at once {i % 3}") for i in range(6)]
+    contents = [replace(small_contents(), inputs=f"at once {i % 3}") for i in range(6)]
     names: list[str] = []
     threads = [threading.Thread(target=lambda c=c: names.append(publish(index, c).generation)) for c in contents]
     for thread in threads:
