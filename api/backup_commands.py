@@ -123,6 +123,14 @@ def _say_restored(screen: Screen, done: Restored) -> None:
     )
     if done.aside is not None:
         screen.note(f"原有資料已移至 {done.aside}", f"what was there before lies in {done.aside}")
+    for chain, n in done.beyond.items():
+        screen.warn(
+            screen.text(
+                f"帳本 {chain} 曾匯出至第 {n:,} 號，備份之後的分錄不在其中，須重新登錄",
+                f"of the ledger's {chain} number {n:,} had been exported; what came after the backup is not in it "
+                "and has to be reported again",
+            )
+        )
     if done.reindex:
         screen.note("配對前請先執行：gloria reindex", "before matching run: gloria reindex")
 

@@ -15,7 +15,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -25,7 +25,8 @@ from indexer.file_lock import exclusive
 
 FORMAT = 1
 MANIFEST = "manifest.json"
-_NAME = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}")
+_NAME = re.compile(r"(\d{8}T\d{12})Z-[0-9a-f]{8}")
+_MOMENT = "%Y%m%dT%H%M%S%f"
 _STAGING = ".staging-"
 _LOCK = ".lock"
 
@@ -53,12 +54,22 @@ def write_backup(backups: Path, *, fill: Callable[[Path], dict[str, Any]]) -> Pa
         staging = Path(tempfile.mkdtemp(prefix=_STAGING, dir=backups))
         try:
             facts = fill(staging)
-            target = backups / _write_manifest(staging, facts)
+            target = backups / f"{_moment_after(backups)}-{_write_manifest(staging, facts)}"
             staging.rename(target)
             _sync_folder(backups)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
     return target
+
+
+def _moment_after(backups: Path) -> str:
+    """Return the moment for a name: now, or just after the newest backup if the clock was put back since."""
+    now = datetime.now(UTC).replace(tzinfo=None)
+    for newest in backups_in(backups)[:1]:
+        named = _NAME.fullmatch(newest.name)
+        if named is not None:
+            now = max(now, datetime.strptime(named[1], _MOMENT) + timedelta(microseconds=1))  # noqa: DTZ007 (in UTC)
+    return f"{now:{_MOMENT}}Z"
 
 
 def backups_in(backups: Path) -> list[Path]:
@@ -130,14 +141,14 @@ def sha256_of(path: Path) -> str:
 
 
 def _write_manifest(folder: Path, facts: dict[str, Any]) -> str:
+    """Make every file durable, then write the manifest; return the short hash for the folder's name."""
     files = {}
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         path.chmod(0o600)
         with path.open("rb") as file:
             files[path.relative_to(folder).as_posix()] = {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
             os.fsync(file.fileno())
-    now = datetime.now(UTC)
-    manifest = {**facts, "format": FORMAT, "files": files, "made_at": now.isoformat()}
+    manifest = {**facts, "format": FORMAT, "files": files, "made_at": datetime.now(UTC).isoformat()}
     manifest["sha256"] = _seal(manifest)
     path = folder / MANIFEST
     with path.open("wb") as file:
@@ -148,7 +159,7 @@ def _write_manifest(folder: Path, facts: dict[str, Any]) -> str:
     for below in [*(path for path in folder.rglob("*") if path.is_dir()), folder]:
         below.chmod(0o700)
         _sync_folder(below)
-    return f"{now:%Y%m%dT%H%M%SZ}-{manifest['sha256'][:8]}"
+    return str(manifest["sha256"][:8])
 
 
 def _seal(manifest: dict[str, Any]) -> str:

@@ -22,18 +22,24 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import orjson
 from pysqlite3 import dbapi2 as sqlite
 
 from api.backing_up import ARCHIVE, DATABASE, INDEX, database_file
 from api.backup_folder import BackupError, verified_manifest
+from api.credentials import end_all_sessions
 from api.erasing import FILE as ERASURES
 from api.erasing import read_erasures, repeat_erasures, write_erasures
 from indexer import generation, postgresql_tools
+from indexer.database import open_engine, writing
+from indexer.loading import load_labs
 from indexer.settings import Settings
 from indexer.sqlite_copy import close_sqlite
+from indexer.text import fingerprint, lab_passages
 from matcher.erasure import ErasedKind, Erasure, ErasureError
 from matcher.ledger.evidence import FOLDER as EVIDENCE
 from matcher.ledger.heads import FILE as HEADS
+from matcher.ledger.heads import ExportedHead, heads_of, read_heads
 from matcher.ledger.persons import KEY_FILE
 
 _STAGING = ".restoring"
@@ -46,7 +52,9 @@ _PARTS = (HEADS, ERASURES, KEY_FILE, EVIDENCE, INDEX)
 class Restored:
     """What a home was given: how many erasures had somebody to forget, and where what was there before lies now.
 
-    `reindex` says that matches need a new index first: the backup had none, or one that names somebody erased.
+    `reindex` says that matches need a new index first: the backup had none, or one that may name somebody erased.
+    `beyond` has the highest number that was exported of each chain, where that is more than the restored chain has:
+    so many rows of the ledger are not in the backup.
     """
 
     home: Path
@@ -54,6 +62,7 @@ class Restored:
     made_at: str
     erased_again: int
     reindex: bool
+    beyond: dict[str, int]
     aside: Path | None
 
     def as_dict(self) -> dict[str, Any]:
@@ -81,7 +90,8 @@ def bring_back(settings: Settings, backup: Path, *, into: Path, database_url: st
     _refuse_unfit(manifest, into, database_url, over=over)
     staging = into / _STAGING
     shutil.rmtree(staging, ignore_errors=True)
-    staging.mkdir(parents=True, mode=0o700)
+    into.mkdir(parents=True, exist_ok=True, mode=0o700)
+    staging.mkdir(mode=0o700)
     try:
         _copy_files(backup, manifest, staging)
         if manifest["database"] == "postgresql":
@@ -91,15 +101,18 @@ def bring_back(settings: Settings, backup: Path, *, into: Path, database_url: st
         write_erasures(staging / ERASURES, forgotten)
         # The backup is the copy before the upgrade, and holds names that are about to go.
         scratch = {"home": staging, "database_url": database_url, "backups": staging / "upgrade"}
-        erased_again = repeat_erasures(settings.model_copy(update=scratch))
-        reindex = _forget_stale_index(staging / INDEX, forgotten)
+        beside = settings.model_copy(update=scratch)
+        erased_again = repeat_erasures(beside)
+        heads, fingerprints = _settled(beside, forgotten)
+        reindex = _forget_stale_index(staging / INDEX, fingerprints)
+        beyond = _heads_beyond(heads, [into / HEADS, settings.home / HEADS])
         aside = _put_in_place(staging, into)
     except (postgresql_tools.PostgresqlToolError, ErasureError) as error:
         raise BackupError(str(error)) from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     restored = settings.model_copy(update={"home": into, "database_url": database_url})
-    return Restored(into, restored, manifest["made_at"], erased_again, reindex, aside)
+    return Restored(into, restored, manifest["made_at"], erased_again, reindex, beyond, aside)
 
 
 def _refuse_unfit(manifest: dict[str, Any], into: Path, database_url: str, *, over: bool) -> None:
@@ -127,10 +140,9 @@ def _refuse_unfit(manifest: dict[str, Any], into: Path, database_url: str, *, ov
 def _copy_files(backup: Path, manifest: dict[str, Any], staging: Path) -> None:
     for name in manifest["files"]:
         target = staging / ("gloria.db" if name == DATABASE else name)
-        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        target.parent.mkdir(parents=True, exist_ok=True)
         if name != ARCHIVE:
             shutil.copyfile(backup / name, target)
-            target.chmod(0o600)
 
 
 def _known_erasures(files: Iterable[Path], databases: Iterable[Path | None]) -> list[Erasure]:
@@ -153,20 +165,40 @@ def _listed_inside(database: Path) -> list[Erasure]:
     return [Erasure(**{**one, "at": datetime.fromisoformat(one["at"]).replace(tzinfo=UTC)}) for one in found]
 
 
-def _forget_stale_index(index: Path, forgotten: list[Erasure]) -> bool:
-    """Remove an index whose texts may name an erased researcher; return whether there is none now."""
+def _settled(settings: Settings, forgotten: list[Erasure]) -> tuple[list[ExportedHead], dict[str, str]]:
+    """Sign everybody out; return the heads, and the fingerprints of the texts of labs whose researcher was erased."""
+    now = datetime.now(UTC)
+    lab_ids = {one.subject for one in forgotten if one.kind == ErasedKind.RESEARCHER}
+    engine = open_engine(settings)
+    try:
+        with writing(engine) as session:
+            end_all_sessions(session, now=now)
+            labs = load_labs(session, lab_ids)
+            return heads_of(session, now), {lab.id: fingerprint(lab_passages(lab)) for lab in labs}
+    finally:
+        engine.dispose()
+
+
+def _forget_stale_index(index: Path, fingerprints: dict[str, str]) -> bool:
+    """Remove an index whose texts of these labs are not those of the database; return whether there is none now."""
     if not index.exists():
         return True
     try:
         folder = index / generation.current_generation(index)
-        built_at = datetime.fromisoformat(generation.read_manifest(folder)["created_at"])
-    except generation.SnapshotError:
-        shutil.rmtree(index)
-        return True
-    if any(one.kind == ErasedKind.RESEARCHER and one.at >= built_at for one in forgotten):
+        generation.read_manifest(folder)
+        indexed = orjson.loads((folder / "labs.json").read_bytes())
+    except (generation.SnapshotError, OSError, ValueError):
+        indexed = None
+    if indexed is None or any(indexed.get(lab_id, said) != said for lab_id, said in fingerprints.items()):
         shutil.rmtree(index)
         return True
     return False
+
+
+def _heads_beyond(heads: list[ExportedHead], files: list[Path]) -> dict[str, int]:
+    known = [one for path in files for one in read_heads(path)]
+    highest = {head.chain: max((one.n for one in known if one.chain == head.chain), default=0) for head in heads}
+    return {head.chain: highest[head.chain] for head in heads if highest[head.chain] > head.n}
 
 
 def _put_in_place(staging: Path, into: Path) -> Path | None:
@@ -183,6 +215,7 @@ def _put_in_place(staging: Path, into: Path) -> Path | None:
         for name in old:
             (into / name).rename(aside / name)
     for path in [*staging.rglob("*"), staging]:
+        path.chmod(0o700 if path.is_dir() else 0o600)
         _sync(path)
     for name in names:
         if (staging / name).exists():

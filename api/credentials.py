@@ -186,6 +186,11 @@ def forget_sessions(session: Session, *, now: datetime, most: int) -> int:
     return session.connection().execute(gone).rowcount
 
 
+def end_all_sessions(session: Session, *, now: datetime) -> None:
+    """Sign everybody out: after a restore, who was signed in at the time of the backup may no longer be."""
+    session.connection().execute(update(LoginSession).where(col(LoginSession.ended_at).is_(None)).values(ended_at=now))
+
+
 def make_key(
     session: Session, *, account_id: str, name: str, may_write: bool, valid: timedelta, now: datetime
 ) -> tuple[ApiKey, str]:

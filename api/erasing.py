@@ -98,9 +98,11 @@ def read_erasures(path: Path) -> list[Erasure]:
 
 
 def write_erasures(path: Path, listed: list[Erasure]) -> None:
-    """Write a file that lists erasures, each once, the oldest first."""
+    """Write a file that lists erasures, each once, the oldest first; none if there is nothing to list."""
     each = {(one.kind, one.subject, one.at): one for one in listed}
-    path.write_bytes(b"".join(_line(each[key]) for key in sorted(each, key=lambda key: key[2])))
+    if each:
+        path.write_bytes(b"".join(_line(each[key]) for key in sorted(each, key=lambda key: key[2])))
+        path.chmod(0o600)
 
 
 def _unlisted(session: Session, listed: list[Erasure]) -> list[Erasure]:

@@ -18,11 +18,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from api.backing_up import note_rehearsal
+from api.backing_up import ARCHIVE, DATABASE, note_rehearsal
 from api.backup_folder import BackupError, verified_manifest
 from api.bringing_back import Restored, bring_back
 from api.opening import open_reading
@@ -37,8 +37,8 @@ from matcher.ledger.verification import Verdict, verify
 
 NAMES = {
     "files": ("檔案完整", "files intact"),
-    "restore": ("還原與重做刪除", "restored, erasures repeated"),
     "integrity": ("資料庫完整", "database intact"),
+    "restore": ("還原與重做刪除", "restored, erasures repeated"),
     "ledger": ("分錄鏈結", "ledger chain"),
     "heads": ("鏈頭相符", "exported heads"),
     "server": ("啟動服務", "server started"),
@@ -46,6 +46,8 @@ NAMES = {
     "entry": ("讀取一筆成果", "one entry read"),
 }
 """What is checked, in this order, in Chinese and English."""
+_FATAL = ("files", "restore", "integrity", "heads", "server")
+"""The checks after which, if they fail, the rest says nothing more."""
 _SCRATCH = ".rehearsal-"
 
 
@@ -126,8 +128,8 @@ class _Rehearsal:
         with ExitStack() as stack:
             steps: dict[str, Callable[[ExitStack], str]] = {
                 "files": self._files,
-                "restore": self._restore,
                 "integrity": self._integrity,
+                "restore": self._restore,
                 "ledger": self._ledger,
                 "heads": self._heads,
                 "server": self._serve,
@@ -135,9 +137,9 @@ class _Rehearsal:
                 "entry": self._entry,
             }
             for name, step in steps.items():
-                check = _made(name, lambda step=step: step(stack))  # type: ignore[misc]
+                check = _made(name, partial(step, stack))
                 yield check
-                if not check.passed and name in ("files", "restore", "server"):
+                if not check.passed and name in _FATAL:
                     return
 
     def _files(self, _stack: ExitStack) -> str:
@@ -145,27 +147,35 @@ class _Rehearsal:
         files = self._manifest["files"].values()
         return f"{len(files):,} files, {sum(one['bytes'] for one in files):,} bytes"
 
+    def _refuse_without_postgresql(self) -> None:
+        if not self._settings.database_url.startswith("postgres"):
+            raise _FailedError("the backup is of PostgreSQL; set GLORIA_DATABASE_URL to a server for the rehearsal")
+
     def _restore(self, stack: ExitStack) -> str:
         url = ""
         if self._manifest["database"] == "postgresql":
-            if not self._settings.database_url.startswith("postgres"):
-                raise _FailedError("the backup is of PostgreSQL; set GLORIA_DATABASE_URL to a server for the rehearsal")
+            self._refuse_without_postgresql()
             url = stack.enter_context(postgresql_tools.scratch_database(self._settings.database_url))
         self._restored = bring_back(self._settings, self._backup, into=self._folder / "home", database_url=url)
         return f"{self._restored.erased_again} erasures repeated"
 
     def _integrity(self, _stack: ExitStack) -> str:
         if self._manifest["database"] == "postgresql":
-            return "every constraint was checked when the archive was read in"
-        problems = sqlite_problems(self._restored.settings.database_path)
+            self._refuse_without_postgresql()
+            tables = postgresql_tools.tables_in(self._settings.database_url, self._backup / ARCHIVE)
+            return f"an archive of {tables:,} tables; every constraint is checked when it is read in"
+        # Before the restore, which writes the file anew and could put right what is wrong in it.
+        problems = sqlite_problems(self._backup / DATABASE)
         if problems:
             raise _FailedError("; ".join(problems))
         return "integrity_check and foreign_key_check find nothing"
 
     def _ledger(self, _stack: ExitStack) -> str:
-        begun_at = datetime.fromisoformat(self._manifest["begun_at"])
-        kept = [one for one in read_heads(self._settings.home / HEADS) if datetime.fromisoformat(one.at) <= begun_at]
-        kept += read_heads(self._restored.home / HEADS) + [ExportedHead(**one) for one in self._manifest["heads"]]
+        kept = [ExportedHead(**one) for one in self._manifest["heads"]]
+        # Of what was exported since, only what the backup must have too; by number, for clocks are put right.
+        last = {one.chain: one.n for one in kept}
+        kept += [one for one in read_heads(self._settings.home / HEADS) if one.n <= last[one.chain]]
+        kept += read_heads(self._restored.home / HEADS)
         with open_reading(self._restored.settings) as session:
             self._verdict = verify(session, home=self._restored.home, exported=kept)
         self._refuse([one for one in self._verdict.findings if one.check != "head"])

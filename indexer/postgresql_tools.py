@@ -55,6 +55,18 @@ def fill(database_url: str, archive: Path) -> None:
     _run([tool, *how, str(archive)], database_url)
 
 
+def tables_in(database_url: str, archive: Path) -> int:
+    """Return of how many tables an archive holds the rows.
+
+    Raises:
+        PostgresqlToolError: there is no fitting pg_restore, or the archive can't be read.
+        psycopg.OperationalError: the server can't be reached.
+    """
+    tool = _tool("pg_restore", at_least=_server_version(database_url))
+    listed = _run([tool, "--list", str(archive)])
+    return sum(" TABLE DATA " in line for line in listed.splitlines())
+
+
 def is_empty(database_url: str) -> bool:
     """Whether a database holds no table of anybody.
 
@@ -126,15 +138,16 @@ def _candidates(name: str) -> Iterator[str]:
             yield str(path)
 
 
-def _run(command: list[str], database_url: str) -> None:
-    url = make_url(database_url).set(drivername="postgresql")
-    # The command line is open to everybody on the machine, the environment is not.
+def _run(command: list[str], database_url: str | None = None) -> str:
     environment = dict(os.environ)
-    if url.password is not None:
-        environment["PGPASSWORD"] = str(url.password)
-    address = f"--dbname={url.set(password=None).render_as_string(hide_password=False)}"
-    command = [*command[:1], address, *command[1:]]
+    if database_url is not None:
+        url = make_url(database_url).set(drivername="postgresql")
+        # The command line is open to everybody on the machine, the environment is not.
+        if url.password is not None:
+            environment["PGPASSWORD"] = str(url.password)
+        command = [*command, f"--dbname={url.set(password=None).render_as_string(hide_password=False)}"]
     done = subprocess.run(command, env=environment, capture_output=True, check=False)  # noqa: S603
     if done.returncode != 0:
         said = done.stderr.decode(errors="replace").strip().splitlines()
         raise PostgresqlToolError(f"{Path(command[0]).name}: {said[0] if said else f'exit code {done.returncode}'}")
+    return done.stdout.decode(errors="replace")

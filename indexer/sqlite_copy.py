@@ -96,12 +96,14 @@ class _Watch:
 
 
 def sqlite_problems(path: Path) -> list[str]:
-    """Return what SQLite's own checks find wrong with a database: its pages, its indexes, references to nothing.
+    """Return what SQLite's own checks find wrong with a file that nobody writes: pages, indexes, references to nothing.
+
+    Nothing is written, not beside the file either.
 
     Raises:
         pysqlite3.DatabaseError: it can't be read at all.
     """
-    with closing(_connected(path)) as connection:
+    with closing(_connected(path, "mode=ro&immutable=1")) as connection:
         found = [str(row[0]) for row in connection.execute("PRAGMA integrity_check(10)") if row[0] != "ok"]
         broken = connection.execute("PRAGMA foreign_key_check").fetchmany(10)
     return found + [f"{row[0]}: row {row[1]} refers to nothing in {row[2]}" for row in broken]
@@ -123,6 +125,6 @@ def close_sqlite(path: Path) -> None:
         connection.execute("ROLLBACK")
 
 
-def _connected(path: Path) -> Any:
-    # No file is made where there is none.
-    return sqlite.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None)
+def _connected(path: Path, how: str = "mode=rw") -> Any:
+    # Neither way makes a file where there is none.
+    return sqlite.connect(f"{path.absolute().as_uri()}?{how}", uri=True, isolation_level=None)

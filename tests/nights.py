@@ -11,12 +11,18 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
+from typer.testing import CliRunner
+
+from api import cli
 from api.night_runs import Night, Said, StepRecord, StepState, new_id, write_night
+from api.nightly import table
 from api.nightly.report_page import write_report
 from api.nightly.running import run_night
 from api.nightly.table import STEPS, Step
 from indexer.instants import day_in_taipei
 from indexer.settings import Settings
+from tests.conftest import Answer
 
 QUICK = tuple(step for step in STEPS if step.name not in ("rehearsal", "prune"))
 """All steps but the rehearsal and what needs it."""
@@ -52,6 +58,16 @@ def carried_out(settings: Settings, steps: Iterable[Step] = QUICK, *, fresh: boo
     night, is_stored = run_night(settings, Watched(), fresh=fresh, steps=tuple(steps))
     assert is_stored
     return night
+
+
+def commanded(home: Path, monkeypatch: pytest.MonkeyPatch, *arguments: str, **settings: str) -> Answer:
+    """Run `gloria nightly` in this process, without the rehearsal and what needs it."""
+    monkeypatch.setattr(table, "STEPS", QUICK)
+    given = {"home": str(home), "encoders": "bundled-use", "threads": "1", **settings}
+    environment = {f"GLORIA_{name.upper()}": value for name, value in given.items()}
+    done = CliRunner().invoke(cli.app, ["--lang", "en", "nightly", *arguments], env=environment)
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    return Answer(done.exit_code, done.stdout, done.stderr)
 
 
 def only(*names: str) -> tuple[Step, ...]:

@@ -27,7 +27,7 @@ HEAVY = (
     "odfdo",
     "jinja2",
 )
-COMMANDS = ["demo", "import", "reindex", "match", "run", "evaluate", "synth", "doctor", "report", "ledger"]
+COMMANDS = ["demo", "import", "reindex", "match", "run", "evaluate", "synth", "doctor", "report", "ledger", "backup"]
 
 
 def modules_after(arguments: list[str]) -> set[str]:

@@ -26,8 +26,7 @@ from matcher.decisions import Verdict, decide
 from matcher.people import add_account
 from matcher.proposals import Proposal, pairing_of
 from matcher.quality_check import FEWEST_NEEDS, FLOOR, Comparison, Lost, upper_end
-from tests.conftest import Gloria
-from tests.nights import carried_out, only, settings_of
+from tests.nights import carried_out, commanded, only, settings_of
 
 STEPS = only("index", "map", "report")
 JUDGED = 12
@@ -71,7 +70,9 @@ def _exchanged_texts(session: Session) -> None:
         )
 
 
-def test_an_equal_index_is_published_and_a_worse_one_is_held_back(gloria: Gloria, own_home: Path) -> None:
+def test_an_equal_index_is_published_and_a_worse_one_is_held_back(
+    own_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     settings = _judged(own_home)
     before = current_generation(settings.index_path)
     # The control: one lab more changes nothing that is judged.
@@ -101,7 +102,7 @@ def test_an_equal_index_is_published_and_a_worse_one_is_held_back(gloria: Gloria
     assert f"{min(differences):+.4f}" in page
 
     # It is held back the next night too, and the command says so; by hand it can be put in place.
-    answer = gloria("nightly", home=own_home, lang="en", quality_qrels=str(world_qrels()))
+    answer = commanded(own_home, monkeypatch, quality_qrels=str(world_qrels()))
     assert answer.code == 1
     assert answer.err.startswith("Index, with its quality check (held back): the new generation ")
     engine = open_engine(settings)

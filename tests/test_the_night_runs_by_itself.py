@@ -18,7 +18,7 @@ from indexer.generation import current_generation
 from indexer.records import Company, Lab, Need
 from matcher.ledger.heads import FILE, read_heads
 from tests.conftest import Answer, Gloria
-from tests.nights import settings_of
+from tests.nights import commanded, settings_of
 
 
 @pytest.fixture(scope="module")
@@ -48,11 +48,14 @@ def test_every_step_is_done_and_told_of(own_home: Path, night: Answer) -> None:
     assert unnamed == set()
 
 
-def test_a_second_night_changes_nothing_and_says_nothing(gloria: Gloria, own_home: Path, night: Answer) -> None:
+def test_a_second_night_changes_nothing_and_says_nothing(
+    own_home: Path, night: Answer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert night.code == 0
     (stored,) = read_nights(own_home)
     generation = current_generation(own_home / "index")
     # On anything but a terminal, a night without a fault says nothing: cron would mail it.
-    again = gloria("nightly", home=own_home)
+    again = commanded(own_home, monkeypatch)
     assert (again.code, again.out, again.err) == (0, "", "")
     second, _ = read_nights(own_home)
     assert second.finished_at is not None

@@ -49,10 +49,11 @@ def nightly(
 
 
 def _carried_out(screen: Screen, settings: Settings, fresh: bool, *, quiet: bool) -> tuple[Night, bool]:
+    from api.nightly import table
     from api.nightly.running import run_night
 
     with _lines(screen, shown=screen.err.is_terminal and not quiet) as lines:
-        return run_night(settings, lines, fresh=fresh)
+        return run_night(settings, lines, fresh=fresh, steps=table.STEPS)
 
 
 def _say_held(screen: Screen, holder: Holder, as_json: bool) -> None:

@@ -30,7 +30,7 @@ from api.night_runs import (
 )
 from api.nightly.outcome import Outcome, Work
 from api.nightly.report_page import write_report
-from api.nightly.table import REPORT, STEPS, Step
+from api.nightly.table import REPORT, Step
 from api.refusals import refusal
 from indexer.file_lock import exclusive_now
 from indexer.instants import day_in_taipei
@@ -56,15 +56,15 @@ class Watcher(Protocol):
 
 
 def run_night(
-    settings: Settings, watcher: Watcher, *, fresh: bool = False, steps: Sequence[Step] = STEPS
+    settings: Settings, watcher: Watcher, *, steps: Sequence[Step], fresh: bool = False
 ) -> tuple[Night, bool]:
     """Carry out tonight's steps, or what is left of them.
 
     Args:
         settings: the home and everything else.
         watcher: is told of each change.
+        steps: the table, or some rows of it.
         fresh: begin anew although a night of today was cut off.
-        steps: the table.
 
     Returns:
         the night, and whether its state and report could be stored.

@@ -1,0 +1,141 @@
+"""A backup that is taken while others write holds what was acknowledged before it, and a server serves from it.
+
+The control takes the database's file instead of a copy by its own means: the same rehearsal finds what is missing.
+"""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from pysqlite3 import dbapi2 as sqlite
+
+from api import backing_up
+from api.backing_up import back_up
+from api.bringing_back import bring_back
+from api.opening import open_reading
+from api.restoring import NAMES, Rehearsal, rehearse
+from indexer.settings import Settings
+from indexer.sqlite_copy import MOST_RESTARTS, copy_sqlite, sqlite_problems
+from tests.busy_writer import acknowledged_in, busy_writer
+from tests.conftest import Databases
+from tests.figures import figure
+from tests.serving import fill
+
+LONG = pytest.param(5, marks=pytest.mark.long)
+
+
+@pytest.fixture
+def busy(settings: Settings, indexed_home: Path, slice_of_world: Path) -> Settings:
+    """A home with a slice of the demo world, its index, and people."""
+    shutil.copytree(indexed_home / "index", settings.home / "index")
+    fill(settings, slice_of_world)
+    return settings.model_copy(update={"cache": indexed_home, "threads": 1})
+
+
+def _failed(done: Rehearsal) -> list[tuple[str, str]]:
+    return [(check.name, check.detail) for check in done.checks if not check.passed]
+
+
+def _held(settings: Settings, backup: Path, into: Path, databases: Databases) -> set[str]:
+    """Bring a backup back and return what it holds of what writers write."""
+    url = "" if settings.database_url.startswith("sqlite") else databases.empty("postgresql", into)
+    with open_reading(bring_back(settings, backup, into=into, database_url=url).settings) as session:
+        return acknowledged_in(session)
+
+
+@pytest.mark.parametrize("rehearsals", [1, LONG])
+def test_every_backup_holds_what_was_acknowledged_and_serves(
+    busy: Settings, rehearsals: int, tmp_path: Path, databases: Databases
+) -> None:
+    passed = acknowledged = went_on = 0
+    with busy_writer(busy, tmp_path) as writer:
+        for number in range(rehearsals):
+            before = writer.wait_for(20)
+            made = back_up(busy)
+            after = writer.acknowledged()
+            done = rehearse(busy, made.path)
+            assert _failed(done) == []
+            assert [check.name for check in done.checks] == list(NAMES)
+            assert not any("not asked" in check.detail for check in done.checks)
+            held = _held(busy, made.path, tmp_path / f"restored-{number}", databases)
+            assert before - held == set()
+            passed += done.passed
+            acknowledged, went_on = len(before), went_on + len(after - before)
+    kind = "sqlite" if busy.database_url.startswith("sqlite") else "postgresql"
+    name = f"restore rehearsal while writes go on, {kind}"
+    figure(name, passed=passed, of=rehearsals, acknowledged=acknowledged, missing=0, written_meanwhile=went_on)
+    assert passed == rehearsals
+    assert went_on > 0
+    assert not [path for path in busy.backups_path.iterdir() if path.name.startswith((".rehearsal-", ".staging-"))]
+
+
+@pytest.fixture
+def slow_reader(busy: Settings) -> Iterator[None]:
+    """Somebody who reads all the while, as a long report does: the log can't be written back into the file."""
+    with closing(sqlite.connect(str(busy.database_path), isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM ledger_entry").fetchone()
+        yield
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_copy_of_the_file_instead_fails_its_rehearsal(
+    busy: Settings, slow_reader: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, databases: Databases
+) -> None:
+    monkeypatch.setattr(backing_up, "copy_sqlite", shutil.copyfile)
+    with busy_writer(busy, tmp_path) as writer:
+        before = writer.wait_for(20)
+        copied = back_up(busy)
+    done = rehearse(busy, copied.path)
+    assert not done.passed
+    assert "heads" in dict(_failed(done))
+    missing = before - _held(busy, copied.path, tmp_path / "restored", databases)
+    figure("restore rehearsal of a copied file", passed=int(done.passed), missing=len(missing))
+    assert missing
+
+
+def _rows(path: Path) -> list[int]:
+    with closing(sqlite.connect(str(path))) as connection:
+        return [row[0] for row in connection.execute("SELECT n FROM t ORDER BY n")]
+
+
+@pytest.mark.parametrize("journal", ["WAL", "TRUNCATE"])
+def test_writers_can_make_a_copy_begin_again_only_so_often(journal: str, tmp_path: Path) -> None:
+    source, target = tmp_path / "source.db", tmp_path / "target.db"
+    with closing(sqlite.connect(str(source), isolation_level=None)) as connection:
+        connection.execute(f"PRAGMA journal_mode={journal}")
+        connection.execute("CREATE TABLE t (n INTEGER PRIMARY KEY, filling BLOB)")
+        connection.execute(
+            "WITH RECURSIVE c(n) AS (VALUES (1) UNION ALL SELECT n + 1 FROM c WHERE n < 500) "
+            "INSERT INTO t SELECT n, zeroblob(4000) FROM c"
+        )
+    stop, begun = threading.Event(), threading.Event()
+
+    def write(n: int = 501) -> None:
+        with closing(sqlite.connect(str(source), isolation_level=None)) as own:
+            own.execute("PRAGMA busy_timeout=60000")
+            own.execute("PRAGMA synchronous=OFF")
+            while not stop.is_set():
+                own.execute("INSERT INTO t VALUES (?, zeroblob(4000))", (n,))
+                n += 1
+                begun.set()
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        begun.wait(60)
+        restarts = copy_sqlite(source, target, pages=20)
+    finally:
+        stop.set()
+        thread.join()
+    assert restarts == (0 if journal == "WAL" else MOST_RESTARTS + 1)
+    assert sqlite_problems(target) == []
+    copied = _rows(target)
+    # One state: everything up to some row, nothing after it.
+    assert copied == list(range(1, len(copied) + 1))
+    assert 500 < len(copied) <= len(_rows(source))
