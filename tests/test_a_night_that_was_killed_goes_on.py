@@ -26,7 +26,7 @@ from tests.nights import QUICK, Watched, carried_out, settings_of, states
 from tests.serving import REPOSITORY
 
 NAMES = [step.name for step in QUICK]
-QUICK_POINTS = [("import", "after"), ("index", "after"), ("heads", "noted")]
+QUICK_POINTS = [("import", "after"), ("index", "noted")]
 ALL_POINTS = [
     (name, where) for name in NAMES for where in ("before", "after", "noted") if (name, where) != ("report", "noted")
 ]

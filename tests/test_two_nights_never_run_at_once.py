@@ -13,7 +13,7 @@ import pytest
 from api.night_runs import LOCK, nights_path, read_nights, who_is_at_it
 from indexer.file_lock import HeldError, exclusive_now, holder
 from tests.conftest import Gloria
-from tests.nights import carried_out, only, settings_of
+from tests.nights import carried_out, commanded, only, settings_of
 
 
 def _contents(home: Path) -> dict[str, tuple[int, bytes]]:
@@ -24,19 +24,19 @@ def _contents(home: Path) -> dict[str, tuple[int, bytes]]:
     }
 
 
-def test_the_second_start_says_so_and_leaves(gloria: Gloria, own_home: Path) -> None:
+def test_the_second_start_says_so_and_leaves(gloria: Gloria, own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with exclusive_now(nights_path(own_home) / LOCK):
         before = _contents(own_home)
         answer = gloria("nightly", home=own_home, lang="en")
         assert (answer.code, answer.out) == (0, "")
         assert f"a night is at work already (process {os.getpid()}, since 20" in answer.err
-        told = gloria("nightly", "--json", home=own_home)
+        told = commanded(own_home, monkeypatch, "--json")
         assert (told.code, told.document["already_running"], told.document["process"]) == (0, True, os.getpid())
         assert _contents(own_home) == before
         # One that has been at it for half a day hangs, and somebody must hear of that.
         since = datetime.now(UTC) - timedelta(hours=13)
         (nights_path(own_home) / LOCK).write_text(f"{os.getpid()} {since.isoformat()}\n")
-        assert gloria("nightly", home=own_home).code == 1
+        assert commanded(own_home, monkeypatch).code == 1
     # The control: once it is free, a night is carried out.
     assert carried_out(settings_of(own_home), only("verify")).finished_at is not None
 
