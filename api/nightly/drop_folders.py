@@ -90,13 +90,13 @@ def _said(unreadable: int, folders: int, refused: int) -> Said | None:
     zh, en = [], []
     if folders:
         zh.append(f"{folders} 個資料夾無法讀取")
-        en.append(f"{folders} folders can't be read")
+        en.append(f"folders that can't be read: {folders}")
     if unreadable:
         zh.append(f"{unreadable} 個檔案無法匯入")
-        en.append(f"{unreadable} files can't be imported")
+        en.append(f"files that can't be imported: {unreadable}")
     if refused:
         zh.append(f"{refused} 列遭拒")
-        en.append(f"{refused} rows were refused")
+        en.append(f"rows refused: {refused}")
     return Said(zh="、".join(zh), en=", ".join(en)) if zh else None
 
 
