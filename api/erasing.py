@@ -9,6 +9,8 @@ copy of the database was restored.
 
 What is left to whoever runs the machine: copies made before, PostgreSQL's own
 write-ahead log and its archive, and disks that keep what was overwritten.
+Backups made before keep the name until they are pruned; restoring one repeats
+the erasure.
 """
 
 from __future__ import annotations

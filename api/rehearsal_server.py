@@ -24,6 +24,7 @@ from sqlmodel import Session, col, select
 
 from api import tables  # noqa: F401 (tables refer to each other, so all must be known)
 from api.credentials import make_key
+from api.jobs import Job, JobState, cancel
 from indexer.database import open_engine, writing
 from indexer.importing import import_rows
 from indexer.records import Alliance, Need
@@ -37,6 +38,9 @@ START_S = 120.0
 ANSWER_S = 180.0
 """How long an answer may take: the first match waits for the encoders to be loaded."""
 STOP_S = 40.0
+NEEDS = 5
+"""How many needs may be asked for, one after the other, until one is answered with a lab."""
+UNFINISHED = (JobState.QUEUED.value, JobState.RUNNING.value)
 _WHO = "rehearsal"
 _ADDRESS = re.compile(r"http://\S+")
 
@@ -93,34 +97,39 @@ def started(settings: Settings, key: str) -> Iterator[RehearsalServer]:
         _stop(process)
 
 
-def let_in(settings: Settings) -> tuple[str, str | None]:
-    """Make an account that may read everything, in a scratch database; return its key and a need that it may match."""
+def let_in(settings: Settings) -> tuple[str, list[str]]:
+    """Make an account that may read everything, in a scratch database; return its key and needs that it may match."""
     now = datetime.now(UTC)
     engine = open_engine(settings)
     try:
         with writing(engine) as session:
+            for job_id in session.exec(select(Job.id).where(col(Job.state).in_(UNFINISHED))).all():
+                # What waits is the business of the home in use.
+                cancel(session, job_id=job_id, now=now)
             account = add_account(session, email=f"{_WHO}@rehearsal.invalid", name=_WHO, now=now)
-            found = _need_with_alliance(session, now)
             grant(session, account_id=account.id, role=Role.OFFICE, scope_id="", by=None, now=now)
-            if found is not None:
-                grant(session, account_id=account.id, role=Role.EXPERT, scope_id=found[1], by=None, now=now)
+            alliance_id, need_ids = _needs_of_an_alliance(session, now)
+            if alliance_id is not None:
+                grant(session, account_id=account.id, role=Role.EXPERT, scope_id=alliance_id, by=None, now=now)
             valid = timedelta(hours=1)
             _, key = make_key(session, account_id=account.id, name=_WHO, may_write=False, valid=valid, now=now)
     finally:
         engine.dispose()
-    return key, None if found is None else found[0]
+    return key, need_ids
 
 
-def _need_with_alliance(session: Session, now: datetime) -> tuple[str, str] | None:
-    """Return a need and the alliance whose experts may match it; one is found for a need that has none."""
+def _needs_of_an_alliance(session: Session, now: datetime) -> tuple[str | None, list[str]]:
+    """Return an alliance and needs that its experts may match; where none has any, one is given a need."""
     is_open = col(NeedIntake.state).in_([state.value for state in OPEN_STATES])
-    held = select(NeedIntake.need_id, NeedIntake.alliance_id).where(col(NeedIntake.alliance_id).is_not(None))
-    found = session.execute(held.order_by(is_open.desc(), col(NeedIntake.need_id)).limit(1)).first()
-    if found is not None:
-        return str(found[0]), str(found[1])
+    held = select(NeedIntake).where(col(NeedIntake.alliance_id).is_not(None))
+    first = session.exec(held.order_by(is_open.desc(), col(NeedIntake.need_id)).limit(1)).first()
+    if first is not None:
+        same = held.where(NeedIntake.alliance_id == first.alliance_id)
+        found = session.exec(same.order_by(is_open.desc(), col(NeedIntake.need_id)).limit(NEEDS)).all()
+        return first.alliance_id, [one.need_id for one in found]
     need_id = session.exec(select(Need.id).order_by(col(Need.id)).limit(1)).first()
     if need_id is None:
-        return None
+        return None, []
     alliance_id = session.exec(select(Alliance.id).limit(1)).first()
     if alliance_id is None:
         import_rows(session, Kind.ALLIANCES, [{"id": _WHO, "name": _WHO}])
@@ -130,7 +139,7 @@ def _need_with_alliance(session: Session, now: datetime) -> tuple[str, str] | No
     if intake is not None:
         intake.alliance_id = alliance_id
         session.add(intake)
-    return need_id, alliance_id
+    return alliance_id, [need_id]
 
 
 def _environment(settings: Settings) -> dict[str, str]:

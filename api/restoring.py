@@ -121,7 +121,7 @@ class _Rehearsal:
         self._restored: Restored
         self._verdict: Verdict
         self._server: RehearsalServer
-        self._need_id: str | None = None
+        self._need_ids: list[str] = []
 
     def run(self) -> Iterator[Check]:
         """Make one check after the other; the first without which the others mean nothing ends it."""
@@ -195,22 +195,23 @@ class _Rehearsal:
     def _serve(self, stack: ExitStack) -> str:
         cache = self._settings.cache or self._settings.home
         settings = self._restored.settings.model_copy(update={"cache": cache.absolute()})
-        key, self._need_id = let_in(settings)
+        key, self._need_ids = let_in(settings)
         self._server = stack.enter_context(started(settings, key))
         ready = self._server.ask("/readyz")
         return f"ready: intake {ready['intake']}, review {ready['review']}"
 
     def _match(self, _stack: ExitStack) -> str:
         if self._restored.reindex:
-            return (
-                f"not asked: the backup has no index ({self._manifest['index_problem'] or 'it named somebody erased'})"
-            )
-        if self._need_id is None:
-            return "not asked: there is no need"
-        found = self._server.ask(f"/api/needs/{self._need_id}/matches", top=5)["pairings"]
-        if not found:
-            raise _FailedError(f"need {self._need_id} was answered with no lab")
-        return f"need {self._need_id}: {len(found)} labs, first {found[0]['lab_id']}"
+            why = self._manifest["index_problem"] or "it named somebody erased"
+            return f"not asked: the backup has no index ({why})"
+        for need_id in self._need_ids:
+            # Rules may set every lab aside for one need, but hardly for all.
+            found = self._server.ask(f"/api/needs/{need_id}/matches", top=5)["pairings"]
+            if found:
+                return f"need {need_id}: {len(found)} labs, first {found[0]['lab_id']}"
+        if self._need_ids:
+            raise _FailedError(f"needs {', '.join(self._need_ids)} were answered with no lab")
+        return "not asked: there is no need"
 
     def _entry(self, _stack: ExitStack) -> str:
         listed = self._server.ask("/api/ledger/entries", limit=1)["items"]
@@ -238,8 +239,10 @@ def _made(name: str, step: Callable[[], str]) -> Check:
 def _scratch_folder(settings: Settings, scratch: Path | None) -> Iterator[Path]:
     """Make a folder for one rehearsal at a time, and remove it; one that a crash left is removed first."""
     beside = scratch or settings.backups_path
-    beside.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with exclusive(beside / ".rehearsing.lock"):
+    for folder in (beside, settings.backups_path):
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    # One lock whatever the folder: the scratch database on a server of PostgreSQL is one too.
+    with exclusive(settings.backups_path / ".rehearsing.lock"):
         for left in beside.glob(f"{_SCRATCH}*"):
             shutil.rmtree(left, ignore_errors=True)
         folder = Path(tempfile.mkdtemp(prefix=_SCRATCH, dir=beside))

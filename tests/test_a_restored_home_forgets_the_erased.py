@@ -64,15 +64,15 @@ def test_who_was_erased_after_the_backup_stays_forgotten(
     assert _names_left(done, databases) == set()
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_without_the_list_of_erasures_everybody_would_be_back(
-    engine: Engine, settings: Settings, held: dict[str, str], databases: Databases, tmp_path: Path
+    settings: Settings, held: dict[str, str], databases: Databases, tmp_path: Path
 ) -> None:
     """The control: a home that knows of no erasure brings every name back, and the same search finds them."""
     old = back_up(settings).path
     erase_all(settings, held)
     knows_nothing = settings.model_copy(update={"home": tmp_path / "other", "database_url": ""})
-    url = "" if engine.dialect.name == "sqlite" else databases.empty("postgresql", tmp_path)
-    done = bring_back(knows_nothing, old, into=tmp_path / "restored", database_url=url)
+    done = bring_back(knows_nothing, old, into=tmp_path / "restored")
     assert (done.erased_again, done.reindex) == (0, False)
     assert _names_left(done, databases) == EVERY
     assert RESEARCHER["pi"] in met([done.home / "index"])

@@ -14,9 +14,9 @@ import pytest
 from pysqlite3 import dbapi2 as sqlite
 from sqlalchemy import Engine
 
+from api import bringing_back
 from api.backing_up import back_up
 from api.backup_folder import BackupError, backups_in, read_manifest, verified_manifest
-from api.bringing_back import bring_back
 from indexer.settings import Settings
 from indexer.sqlite_copy import sqlite_problems
 from tests.backed_up import damaged, fill_home, forked
@@ -105,33 +105,61 @@ def test_a_full_disk_leaves_the_earlier_backups(filled: Settings, small_disk: Pa
 @SQLITE
 @pytest.mark.parametrize("kills", [10, pytest.param(10_000, marks=pytest.mark.long)])
 def test_a_killed_restore_loses_nothing_and_can_be_repeated(filled: Settings, kills: int, tmp_path: Path) -> None:
-    made = back_up(filled).path
-    before = filled.database_path.read_bytes()
+    points, lost = _killed_restores(filled, kills, tmp_path)
+    figure("kill on restore", points=points, lost=lost)
+    assert lost == 0
+    assert points >= min(kills, 60)
+
+
+@SQLITE
+def test_a_restore_that_deletes_first_would_lose_the_old_home(
+    filled: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The control: killed between, it has lost the home, and the same search finds that."""
+    put_in_place = bringing_back._put_in_place
+
+    def delete_first(staging: Path, into: Path) -> Path | None:
+        (into / "gloria.db").unlink(missing_ok=True)
+        return put_in_place(staging, into)
+
+    monkeypatch.setattr(bringing_back, "_put_in_place", delete_first)
+    assert _killed_restores(filled, 12, tmp_path)[1] > 0
+
+
+def _killed_restores(settings: Settings, kills: int, folder: Path) -> tuple[int, int]:
+    """Kill restores over a home at so many points and repeat each; return the points, and after how many all was lost.
+
+    What counts as kept is a whole database under its name, in the home or aside: who looks for it finds it.
+    """
+    made = back_up(settings).path
+    before = settings.database_path.read_bytes()
 
     def restore() -> None:
-        bring_back(filled, made, into=home, over=True)
+        bringing_back.bring_back(settings, made, into=home, over=True)
 
     def fresh(number: int) -> Path:
-        folder = tmp_path / f"home-{number}"
-        folder.mkdir()
-        (folder / "gloria.db").write_bytes(before)
-        return folder
+        made_home = folder / f"home-{number}"
+        made_home.mkdir()
+        (made_home / "gloria.db").write_bytes(before)
+        return made_home
 
     home = fresh(0)
     operations = forked(restore)
     points = sorted({1 + (operations - 1) * n // min(kills, operations) for n in range(min(kills, operations))})
+    lost = 0
     for point in points:
         home = fresh(point)
         forked(restore, kill_at=point)
-        assert [path for path in home.rglob("gloria.db") if _entries_fit(path)]
-        bring_back(filled, made, into=home, over=True)
+        kept = [path for path in home.rglob("gloria.db") if ".restoring" not in path.parts]
+        lost += not any(_is_whole(path) for path in kept)
+        restore()
+        assert _is_whole(home / "gloria.db")
         assert sqlite_problems(home / "gloria.db") == []
         assert not (home / ".restoring").exists()
         shutil.rmtree(home)
-    figure("kill on restore", points=len(points), lost=0)
-    assert len(points) >= min(kills, 60)
+    return len(points), lost
 
 
-def _entries_fit(path: Path) -> bool:
+def _is_whole(path: Path) -> bool:
     with closing(sqlite.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
-        return connection.execute("SELECT count(*) FROM company").fetchone() == (2,)
+        return bool(connection.execute("SELECT count(*) FROM company").fetchone() == (2,))

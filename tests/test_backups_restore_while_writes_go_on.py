@@ -19,6 +19,7 @@ from api.backing_up import back_up
 from api.bringing_back import bring_back
 from api.opening import open_reading
 from api.restoring import NAMES, Rehearsal, rehearse
+from indexer import postgresql_tools
 from indexer.settings import Settings
 from indexer.sqlite_copy import MOST_RESTARTS, copy_sqlite, sqlite_problems
 from tests.busy_writer import acknowledged_in, busy_writer
@@ -35,6 +36,10 @@ def busy(settings: Settings, indexed_home: Path, slice_of_world: Path) -> Settin
     shutil.copytree(indexed_home / "index", settings.home / "index")
     fill(settings, slice_of_world)
     return settings.model_copy(update={"cache": indexed_home, "threads": 1})
+
+
+def _kind(settings: Settings) -> str:
+    return settings.database_url.partition(":")[0]
 
 
 def _failed(done: Rehearsal) -> list[tuple[str, str]]:
@@ -66,8 +71,7 @@ def test_every_backup_holds_what_was_acknowledged_and_serves(
             assert before - held == set()
             passed += done.passed
             acknowledged, went_on = len(before), went_on + len(after - before)
-    kind = "sqlite" if busy.database_url.startswith("sqlite") else "postgresql"
-    name = f"restore rehearsal while writes go on, {kind}"
+    name = f"restore rehearsal while writes go on, {_kind(busy)}"
     figure(name, passed=passed, of=rehearsals, acknowledged=acknowledged, missing=0, written_meanwhile=went_on)
     assert passed == rehearsals
     assert went_on > 0
@@ -91,11 +95,28 @@ def test_a_copy_of_the_file_instead_fails_its_rehearsal(
     with busy_writer(busy, tmp_path) as writer:
         before = writer.wait_for(20)
         copied = back_up(busy)
-    done = rehearse(busy, copied.path)
+    _is_found_out(busy, copied.path, before, tmp_path, databases)
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_an_archive_that_is_out_of_date_fails_its_rehearsal(
+    busy: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, databases: Databases
+) -> None:
+    old = tmp_path / "old"
+    postgresql_tools.dump(busy.database_url, old)
+    monkeypatch.setattr(postgresql_tools, "dump", lambda url, target: shutil.copyfile(old, target))
+    with busy_writer(busy, tmp_path) as writer:
+        before = writer.wait_for(20)
+        copied = back_up(busy)
+    _is_found_out(busy, copied.path, before, tmp_path, databases)
+
+
+def _is_found_out(settings: Settings, backup: Path, before: set[str], folder: Path, databases: Databases) -> None:
+    done = rehearse(settings, backup)
     assert not done.passed
     assert "heads" in dict(_failed(done))
-    missing = before - _held(busy, copied.path, tmp_path / "restored", databases)
-    figure("restore rehearsal of a copied file", passed=int(done.passed), missing=len(missing))
+    missing = before - _held(settings, backup, folder / "restored", databases)
+    figure(f"restore rehearsal of a bad copy, {_kind(settings)}", passed=int(done.passed), missing=len(missing))
     assert missing
 
 
