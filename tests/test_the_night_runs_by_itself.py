@@ -18,7 +18,7 @@ from indexer.generation import current_generation
 from indexer.records import Company, Lab, Need
 from matcher.ledger.heads import FILE, read_heads
 from tests.conftest import Answer, Gloria
-from tests.nights import commanded, settings_of
+from tests.nights import QUICK, commanded, settings_of
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +63,18 @@ def test_a_second_night_changes_nothing_and_says_nothing(
     assert [second.step(name).figures["changed"] for name in ("index", "map", "figures")] == [False, False, 0]
     assert current_generation(own_home / "index") == generation
     assert len(read_heads(own_home / FILE)) == 2
+
+
+def test_a_terminal_shows_a_line_for_each_step(own_home: Path, night: Answer, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert night.code == 0
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    answer = commanded(own_home, monkeypatch)
+    # What stays on the screen is what was drawn after the lines were erased for the last time.
+    drawn = answer.err.rpartition("\x1b[2K")[2]
+    last = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", drawn).splitlines()
+    titles = [step.title.en for step in QUICK]
+    assert [line.partition("━")[0].strip() for line in last] == titles
+    assert [re.search(r"\d:\d\d:\d\d done", line) is not None for line in last] == [True] * len(titles)
 
 
 def test_the_report_needs_nothing_and_names_nobody(own_home: Path, night: Answer) -> None:
