@@ -52,6 +52,7 @@ from api.routes import (
     ledger,
     me,
     needs,
+    nights,
     pairings,
     people,
     points,
@@ -129,6 +130,7 @@ _PARTS = (
     gender,
     configuration,
     generations,
+    nights,
     field_map,
     health,
 )

@@ -50,6 +50,7 @@ from api.backup_folder import (
 from api.erasing import FILE as ERASURES
 from api.opening import open_reading
 from indexer import generation, postgresql_tools, schema
+from indexer import manifest as index_manifest
 from indexer.settings import Settings
 from indexer.sqlite_copy import copy_sqlite
 from matcher.ledger.evidence import FOLDER as EVIDENCE
@@ -205,7 +206,7 @@ def _copy_index(index: Path, target: Path, earlier: dict[tuple[str, str], Path])
             for file, known in manifest["files"].items():
                 _take(index / name / file, target / name / file, known["sha256"], earlier)
             shutil.copyfile(index / name / generation.MANIFEST, target / name / generation.MANIFEST)
-            generation.verified_manifest(target / name)
+            index_manifest.verified_manifest(target / name)
         except (generation.SnapshotError, FileNotFoundError) as error:
             # A generation may be removed while it is copied: then there is a newer one.
             problem = str(error)

@@ -32,6 +32,7 @@ from api import (
     user_secrets,
     users,
 )
+from api.nightly import command as nightly_command
 from api.refusals import refusal
 from api.screen import Language, Screen, write_document
 
@@ -86,6 +87,7 @@ app.command("run")(matching.run)
 app.command("evaluate")(evaluating.evaluate)
 app.command("synth")(importing.synthesise)
 app.command("doctor")(doctor.examine)
+app.command("nightly")(nightly_command.nightly)
 app.command("serve")(serving.serve)
 users.user.command("show")(user_secrets.show)
 users.user.command("key")(user_secrets.key)

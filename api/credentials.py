@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
 
-from sqlalchemy import CheckConstraint, bindparam, delete, func, update
+from sqlalchemy import CheckConstraint, bindparam, delete, func, or_, update
 from sqlmodel import Field, Session, SQLModel, col, select
 
 from indexer.instants import Instant
@@ -174,6 +174,18 @@ def end_sessions(session: Session, *, account_id: str, now: datetime, keep: str 
     session.connection().execute(update(LoginSession).where(*these).values(ended_at=now))
 
 
+def forget_sessions(session: Session, *, now: datetime, most: int) -> int:
+    """Delete at most so many of the sessions that open nothing any more; return how many."""
+    over = or_(
+        col(LoginSession.ended_at).is_not(None),
+        col(LoginSession.seen_at) < now - IDLE,
+        col(LoginSession.created_at) < now - LONGEST,
+    )
+    old = select(LoginSession.token_hash).where(over).limit(most)
+    gone = delete(LoginSession).where(col(LoginSession.token_hash).in_(old))
+    return session.connection().execute(gone).rowcount
+
+
 def end_all_sessions(session: Session, *, now: datetime) -> None:
     """Sign everybody out: after a restore, who was signed in at the time of the backup may no longer be."""
     session.connection().execute(update(LoginSession).where(col(LoginSession.ended_at).is_(None)).values(ended_at=now))
@@ -230,6 +242,12 @@ def note_failure(session: Session, *, email: str | None, address: str, now: date
     session.connection().execute(delete(LoginFailure).where(col(LoginFailure.at) < now - WINDOW))
     session.add_all([LoginFailure(subject=subject, at=now) for subject, _ in _subjects(email, address)])
     session.flush()
+
+
+def forget_failures(session: Session, *, now: datetime, most: int) -> int:
+    """Delete at most so many of the failed sign-ins that no longer count; return how many."""
+    old = select(LoginFailure.id).where(LoginFailure.at < now - WINDOW).limit(most)
+    return session.connection().execute(delete(LoginFailure).where(col(LoginFailure.id).in_(old))).rowcount
 
 
 def _subjects(email: str | None, address: str) -> list[tuple[str, int]]:

@@ -9,17 +9,19 @@ must be able to send it again.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
 import orjson
-from sqlalchemy import Column, LargeBinary
-from sqlmodel import Field, Session, SQLModel
+from sqlalchemy import Column, LargeBinary, tuple_
+from sqlmodel import Field, Session, SQLModel, col, delete, select
 
 from indexer.instants import Instant
 
 MAX_KEY = 200
+KEPT = timedelta(days=30)
+"""How long a stored answer can be had again; a client that saw none sends again within minutes."""
 
 
 class KeyReusedError(ValueError):
@@ -92,3 +94,10 @@ def keep_reply(session: Session, *, account_id: str, key: str, asked: str, reply
         )
     )
     session.flush()
+
+
+def forget(session: Session, *, now: datetime, most: int) -> int:
+    """Delete at most so many of the answers that are past their time; return how many."""
+    key = tuple_(col(IdempotentReply.account_id), col(IdempotentReply.key))
+    old = select(col(IdempotentReply.account_id), col(IdempotentReply.key)).where(IdempotentReply.at < now - KEPT)
+    return session.connection().execute(delete(IdempotentReply).where(key.in_(old.limit(most)))).rowcount

@@ -327,9 +327,10 @@ def counts(session: Session) -> dict[tuple[str, str], int]:
     return {(str(kind), str(state)): int(n) for kind, state, n in rows}
 
 
-def forget(session: Session, *, now: datetime) -> None:
-    """Delete the jobs that were finished long ago, with their results: those may quote what a file said."""
-    session.connection().execute(delete(_job).where(_job.c.finished_at < now - KEPT))
+def forget(session: Session, *, now: datetime, most: int = 10_000) -> int:
+    """Delete the jobs that were finished long ago, with their results, which may quote a file; return how many."""
+    old = select(_job.c.id).where(_job.c.finished_at < now - KEPT).limit(most)
+    return session.connection().execute(delete(_job).where(_job.c.id.in_(old))).rowcount
 
 
 def _ended(state: JobState, now: datetime, refusal: str | None = None) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from sqlalchemy import Engine
     from sqlmodel import Session
 
     from indexer.settings import Settings
@@ -26,6 +27,19 @@ def read_settings() -> Settings:
     from indexer.settings import Settings
 
     return Settings()
+
+
+@contextmanager
+def open_database(settings: Settings) -> Iterator[Engine]:
+    """Open the database for several transactions, and leave no connection behind."""
+    from api import tables  # noqa: F401 (tables refer to each other, so all must be known)
+    from indexer.database import open_engine
+
+    engine = open_engine(settings)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
 
 
 @contextmanager

@@ -54,6 +54,7 @@ class Resource(StrEnum):
     JOB = "job"
     JOB_RESULT = "job_result"
     GENERATION = "generation"
+    NIGHT = "night"
     PROFILE = "profile"
     KEY = "key"
     CLAIM = "claim"
@@ -179,6 +180,9 @@ POLICY: dict[tuple[Resource, Action], dict[Holder, Reach]] = {
     # The office reads results that hold ids only; what an import says of a file, only who sent it.
     (Resource.JOB_RESULT, Action.READ): _staff(Reach.OWN) | _OFFICE,
     (Resource.GENERATION, Action.LIST): _staff(Reach.ALL) | _OFFICE | _JOB,
+    # What the nightly job reports names ids of all alliances.
+    (Resource.NIGHT, Action.LIST): _OFFICE | _JOB,
+    (Resource.NIGHT, Action.READ): _OFFICE | _JOB,
     (Resource.PROFILE, Action.READ): _everybody(Reach.OWN),
     (Resource.PROFILE, Action.EDIT): _everybody(Reach.OWN),
     (Resource.STAKE, Action.CREATE): _everybody(Reach.OWN),

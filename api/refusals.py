@@ -48,6 +48,10 @@ def _setting(error: Any) -> Refusal:
         raise error
     lines = []
     for detail in error.errors(include_url=False):
+        if not detail["loc"]:
+            # What several settings have to be together; what was given is not quoted, since it may hold a password.
+            lines.append(detail["msg"].removeprefix("Value error, "))
+            continue
         name = "GLORIA_" + "_".join(map(str, detail["loc"])).upper()
         lines.append(f"{name}={detail['input']}: {detail['msg']}")
     return Refusal("\n".join(lines), WRONG_USAGE)

@@ -49,6 +49,25 @@ class Settings(BaseSettings):
         default=30, ge=1, le=3_600, description="After how long another process takes up a job whose process died."
     )
 
+    drop_folders: str = Field(
+        default="",
+        description="Folders whose files are imported at night, comma separated: a path, or ALLIANCE_ID=path.",
+    )
+    quality_qrels: Path | None = Field(
+        default=None,
+        description="Judgements (`need 0 lab grade`) that a new index is held against; default: the demo world's, "
+        "where that is stored.",
+    )
+    quality_canaries: str = Field(
+        default="", description="Ids of needs, comma separated, whose good lab a new index must not lose."
+    )
+    mail_to: str = Field(default="", description="Who gets the night's report, comma separated; empty: nobody.")
+    mail_from: str = Field(default="", description="The sender of that mail.")
+    smtp_url: SecretStr = Field(
+        default=SecretStr(""),
+        description="smtp://user:password@host:port (smtp is upgraded by STARTTLS), or smtps://.",
+    )
+
     oidc_issuer: str = Field(default="", description="Address of the OpenID Connect provider; empty: no sign-on.")
     oidc_client_id: str = Field(default="", description="The id under which the provider knows this server.")
     oidc_client_secret: SecretStr = Field(default=SecretStr(""), description="The secret that goes with it.")
@@ -75,6 +94,30 @@ class Settings(BaseSettings):
             if given[name] and not _is_safe(given[name]):
                 raise ValueError(f"{name}: give an https:// address (http:// only on this machine)")
         return self
+
+    @model_validator(mode="after")
+    def _mail_is_complete(self) -> Self:
+        given = {"GLORIA_MAIL_FROM": self.mail_from, "GLORIA_SMTP_URL": self.smtp_url.get_secret_value()}
+        missing = [name for name, value in given.items() if not value]
+        if self.mail_to and missing:
+            raise ValueError(f"GLORIA_MAIL_TO also needs {', '.join(missing)}")
+        parts = urlsplit(given["GLORIA_SMTP_URL"])
+        if given["GLORIA_SMTP_URL"] and (parts.scheme not in ("smtp", "smtps") or not parts.hostname):
+            # Not quoted: it holds a password.
+            raise ValueError("GLORIA_SMTP_URL: give an address such as smtp://user:password@host:587")
+        return self
+
+    def watched_folders(self) -> list[tuple[str | None, Path]]:
+        """The drop folders, each with the alliance that its files are for (None: for nobody)."""
+        found: list[tuple[str | None, Path]] = []
+        for one in filter(None, (part.strip() for part in self.drop_folders.split(","))):
+            alliance, is_named, path = one.partition("=")
+            # A path may have a sign of its own; an alliance's id has no slash.
+            if is_named and "/" not in alliance:
+                found.append((alliance.strip(), Path(path.strip())))
+            else:
+                found.append((None, Path(one)))
+        return found
 
     def oidc_domains(self) -> frozenset[str]:
         """The domains for whose addresses accounts are made, in lower case."""

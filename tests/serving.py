@@ -20,6 +20,7 @@ from sqlmodel import SQLModel
 
 from api.app import create_app, permissions
 from api.credentials import make_key
+from api.night_runs import night_ids
 from api.policy import Everybody
 from indexer.database import open_engine, reading, writing
 from indexer.importing import import_file, import_rows
@@ -31,6 +32,7 @@ from matcher.ledger.kpis import Kpi
 from matcher.ledger.reports import REPORTS
 from matcher.people import add_account, grant
 from matcher.roles import Role
+from tests.nights import made_up_night
 
 REPOSITORY = Path(__file__).parent.parent
 PEOPLE: dict[str, tuple[Role | None, str]] = {
@@ -137,7 +139,8 @@ def existing(settings: Settings, texts: Iterable[str]) -> dict[str, list[Any]]:
                     ids = list(session.execute(select(column).distinct().order_by(column)).scalars())
                     found[name] = list(dict.fromkeys([*found.get(name, []), *ids[:3], *ids[-3:]]))
     engine.dispose()
-    return found
+    # Nights are files.
+    return found | {name: night_ids(settings.home) for name in names if name == "night_id"}
 
 
 @contextmanager
@@ -152,6 +155,7 @@ def served(
     """Serve, with `more` settings, a database with a slice of the demo world and everybody of `PEOPLE`."""
     shutil.copytree(indexed_home, settings.home, dirs_exist_ok=True, ignore=shutil.ignore_patterns("gloria.db*"))
     keys, accounts = fill(settings, records)
+    made_up_night(settings.home)
     with started(settings, workers, more, program) as (process, log):
         server = Served(address_of(process, log), keys, accounts, settings, process, log)
         with server.client:

@@ -16,6 +16,7 @@ import api.app
 from api.app import RouteWithoutPolicyError, create_app
 from api.credentials import make_key
 from api.jobs import JobKind, JobState, ask_for
+from api.night_runs import night_ids
 from api.policy import POLICY, Action, Reach, Resource
 from indexer.database import open_engine, writing
 from indexer.settings import Settings
@@ -100,11 +101,22 @@ def _fill(server: Served) -> Things:
     introduced = {"stage": "introduced"}
     path = f"/api/cases/{found[0]['case_id']}/transition"
     assert server.ask("expert", "POST", path, json=introduced).status_code == 200
-    none = ("need_id", "lab_id", "company_id", "job_id", "account_id", "alliance_id", "prefix", "key_prefix")
+    (night_id,) = night_ids(server.settings.home)
+    none = (
+        "night_id",
+        "need_id",
+        "lab_id",
+        "company_id",
+        "job_id",
+        "account_id",
+        "alliance_id",
+        "prefix",
+        "key_prefix",
+    )
     numbers = ("pairing_id", "case_id", "claim_id", "grant_id", "stake_id")
     return Things(
-        own={**found[0], **ledger[0], "company_id": OWN_COMPANY, "alliance_id": "none"},
-        foreign={**found[1], **ledger[1], "company_id": "co-1-3", "alliance_id": "none"},
+        own={**found[0], **ledger[0], "company_id": OWN_COMPANY, "alliance_id": "none", "night_id": night_id},
+        foreign={**found[1], **ledger[1], "company_id": "co-1-3", "alliance_id": "none", "night_id": night_id},
         missing=dict.fromkeys(none, "none") | dict.fromkeys(numbers, "999") | MISSING,
     )
 

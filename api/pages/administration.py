@@ -13,6 +13,7 @@ from fastapi import APIRouter, Depends, Query, Response
 
 from api.bodies import MatchBatchBody
 from api.jobs import JobState
+from api.pages.nights import night_notice
 from api.pages.scopes import alliance_names
 from api.pages.visiting import Visit, visiting
 from api.pages.wording import N_
@@ -22,6 +23,7 @@ from api.request_threads import ThreadedRoute
 from api.routes.configuration import list_configuration
 from api.routes.generations import list_generations
 from api.routes.jobs import ask_for_matches, cancel_job, list_jobs, read_job, read_result
+from api.routes.nights import list_nights
 from indexer.vocabulary import Kind
 
 router = APIRouter(prefix="/admin", include_in_schema=False, route_class=ThreadedRoute)
@@ -40,6 +42,7 @@ def show_administration(visit: Annotated[Visit, Depends(visiting(Resource.ACCOUN
         generations=visit.document(list_generations)["items"],
         jobs=visit.document(list_jobs, limit=5)["items"],
         documents=visit.document(list_configuration)["items"],
+        notice=night_notice(visit.document(list_nights)["items"]),
     )
 
 

@@ -7,7 +7,6 @@ ledger's to say.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import date
 from typing import Annotated, Any
 
@@ -26,14 +25,13 @@ from api.standing_bodies import LadderBody
 from api.standing_documents import finding_document, label, reading_document, rung_document
 from indexer.instants import day_in_taipei
 from indexer.records import Alliance
-from matcher.ledger.aims import aims_of, chosen_book
 from matcher.ledger.configuration import current
-from matcher.ledger.figures import end_of, figures
+from matcher.ledger.figures import end_of
 from matcher.ledger.kpis import Kpi
 from matcher.ledger.ladder import LadderStep, Rung, agree_plan, graduate, step, steps_of, warn
-from matcher.ledger.standings import findings, standings
+from matcher.ledger.standings import findings, readings_on, standings
 from matcher.ledger.targets import TargetBooks
-from matcher.ledger.warnings import AllianceTargets, Level, Reading, WarningRules, readings, targets_of
+from matcher.ledger.warnings import Level, Reading
 from matcher.people import Principal
 
 router = APIRouter(prefix="/api", tags=["alliances"], route_class=ThreadedRoute)
@@ -57,7 +55,7 @@ def read_standing(
     def work(session: Session, who: Principal) -> Reply:
         chosen_alliances(session, who, ask.resource, ask.action, alliance_id)
         day = as_of or day_in_taipei(ask.at)
-        code, read = _read(session, [alliance_id], day, book)
+        code, read = readings_on(session, [alliance_id], day, book)
         moment = end_of(day)
         standing = standings(session, as_of=moment, alliances=[alliance_id])
         document = {
@@ -85,7 +83,7 @@ def list_warnings(
         known = session.exec(select(Alliance).order_by(col(Alliance.id))).all()
         shown = [one for one in known if reached is None or one.id in reached]
         day = as_of or day_in_taipei(ask.at)
-        code, read = _read(session, [one.id for one in shown], day, book)
+        code, read = readings_on(session, [one.id for one in shown], day, book)
         standing = standings(session, as_of=end_of(day), alliances=[one.id for one in shown])
         found = findings(read, standing, day)
         books = current(session, TargetBooks, at=end_of(day)).books
@@ -111,15 +109,6 @@ def list_warnings(
         return Reply(200, document, {})
 
     return ask.read(work)
-
-
-def _read(session: Session, alliances: Sequence[str], day: date, book: str | None) -> tuple[str, list[Reading]]:
-    """Return the code of the target book, and how alliances' targets stand by the rules that held on a day."""
-    moment = end_of(day)
-    chosen = chosen_book(current(session, TargetBooks, at=moment), book)
-    targets = targets_of(current(session, AllianceTargets, at=moment), aims_of(chosen), alliances)
-    rules = current(session, WarningRules, at=moment)
-    return chosen.code, readings(session, figures(session, as_of=moment), targets, rules, day)
 
 
 @router.post("/alliances/{alliance_id}/ladder", status_code=201, response_model=LadderStepAnswer)
@@ -169,7 +158,7 @@ def _gap(session: Session, ask: Asking, alliance_id: str, body: LadderBody, kpi:
     day = body.as_of or today
     if not date(2000, 1, 1) <= day <= today:
         raise ProblemError(422, "invalid", "give a day from 2000-01-01 to today in Taipei", "as_of")
-    code, read = _read(session, [alliance_id], day, body.book)
+    code, read = readings_on(session, [alliance_id], day, body.book)
     found = next((one for one in read if one.kpi is kpi), None)
     if found is None:
         raise ProblemError(422, "ledger", f"the book {code} has no target of this figure for that year", "kpi")

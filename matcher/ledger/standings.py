@@ -17,9 +17,13 @@ from enum import StrEnum
 from sqlmodel import Session, col, select
 
 from indexer.instants import day_in_taipei
+from matcher.ledger.aims import aims_of, chosen_book
+from matcher.ledger.configuration import current
+from matcher.ledger.figures import end_of, figures
 from matcher.ledger.kpis import Kpi
 from matcher.ledger.ladder import ENDS, WHOLE_ALLIANCE, LadderStep, Rung
-from matcher.ledger.warnings import Level, Reading
+from matcher.ledger.targets import TargetBooks
+from matcher.ledger.warnings import AllianceTargets, Level, Reading, WarningRules, readings, targets_of
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,21 @@ class Found:
     standing: Standing | None
 
 
+def readings_on(
+    session: Session, alliances: Sequence[str], day: date, book: str | None = None
+) -> tuple[str, list[Reading]]:
+    """Return the code of the target book, and how alliances' targets stand by the rules that held on a day.
+
+    Raises:
+        LedgerError: there is no such book.
+    """
+    moment = end_of(day)
+    chosen = chosen_book(current(session, TargetBooks, at=moment), book)
+    targets = targets_of(current(session, AllianceTargets, at=moment), aims_of(chosen), alliances)
+    rules = current(session, WarningRules, at=moment)
+    return chosen.code, readings(session, figures(session, as_of=moment), targets, rules, day)
+
+
 def standings(session: Session, *, as_of: datetime, alliances: Sequence[str] | None = None) -> list[Standing]:
     """Return where alliances, or all, stand as of a moment: the last step of every ladder that was begun."""
     query = select(LadderStep).where(LadderStep.at <= as_of)
@@ -74,19 +93,19 @@ def standings(session: Session, *, as_of: datetime, alliances: Sequence[str] | N
     return [_standing(row, day_in_taipei(as_of)) for _, row in sorted(last.items())]
 
 
-def findings(readings: Sequence[Reading], standing: Sequence[Standing], day: date) -> list[Found]:
+def findings(read: Sequence[Reading], standing: Sequence[Standing], day: date) -> list[Found]:
     """Return what the nightly job proposes on a day; it writes nothing.
 
     Args:
-        readings: see `matcher.ledger.warnings.readings`; one of the programme as a whole is passed over.
+        read: see `matcher.ledger.warnings.readings`; one of the programme as a whole is passed over.
         standing: where the alliances stand, see `standings`.
         day: the day in Taipei.
     """
     ended = {one.alliance for one in standing if one.rung in ENDS}
     at = {(one.alliance, one.kpi): one for one in standing}
-    read = {(reading.alliance, reading.kpi): reading for reading in readings}
+    by_ladder = {(reading.alliance, reading.kpi): reading for reading in read}
     found = []
-    for reading in read.values():
+    for reading in by_ladder.values():
         alliance = reading.alliance
         stands = at.get((alliance or "", reading.kpi))
         open_ = stands is None or stands.rung is Rung.LIFTED
@@ -94,7 +113,7 @@ def findings(readings: Sequence[Reading], standing: Sequence[Standing], day: dat
             found.append(Found(Finding.WARN, alliance, reading.kpi, reading, stands))
     for one in standing:
         if one.kpi is not None and one.alliance not in ended:
-            own = read.get((one.alliance, one.kpi))
+            own = by_ladder.get((one.alliance, one.kpi))
             found += [Found(finding, one.alliance, one.kpi, own, one) for finding in _of_standing(one, own, day)]
     return found
 

@@ -1,0 +1,33 @@
+"""The step that counts what waits for somebody.
+
+In: needs, pairings, cases and contacts. Out: for each alliance how much waits,
+ids and numbers alone. It exists because a desk shows it only to whoever opens
+the desk.
+"""
+
+from __future__ import annotations
+
+from api.nightly.outcome import Outcome, Work
+from api.opening import open_reading
+from matcher.reminders import REMINDER_LABELS, reminders, totals
+
+SILENT_DAYS = 60
+"""After so many days without a contact a case or a company counts as silent; the desk's own number."""
+
+
+def count_reminders(work: Work) -> Outcome:
+    """Count what waits, by alliance."""
+    with open_reading(work.settings) as session:
+        counts = reminders(session, now=work.now, silent_days=SILENT_DAYS)
+    rows = [
+        {
+            "alliance": alliance,
+            "reminder": one.value,
+            "zh": REMINDER_LABELS[one][0],
+            "en": REMINDER_LABELS[one][1],
+            "n": n,
+        }
+        for alliance, of_alliance in counts.items()
+        for one, n in of_alliance.items()
+    ]
+    return Outcome(totals(counts), details={"rows": rows})

@@ -1,0 +1,53 @@
+"""A night whose process kills itself with SIGKILL in the middle of a step: `python -m tests.night_killed STEP WHERE`.
+
+WHERE is `before` the step's work, `after` it but before that was noted, or `noted`: after the note, before the next
+step. All else is the product's own command.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from dataclasses import replace
+
+from api.nightly import running
+from api.nightly.outcome import Outcome, Run, Work
+from indexer.settings import Settings
+from tests.nights import QUICK, Watched
+
+
+def die() -> None:
+    """Go without a word."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def deadly(run: Run, where: str) -> Run:
+    """Return a step that kills its process before or after its work."""
+
+    def carry_out(work: Work) -> Outcome:
+        if where == "before":
+            die()
+        outcome = run(work)
+        if where == "after":
+            die()
+        return outcome
+
+    return carry_out
+
+
+def main() -> None:
+    """Carry a night out up to where it is killed."""
+    name, where = sys.argv[1:]
+    steps = tuple(replace(step, run=deadly(step.run, where)) if step.name == name else step for step in QUICK)
+
+    class Killing(Watched):
+        def changed(self, record: object) -> None:
+            if where == "noted" and getattr(record, "name", "") == name and getattr(record, "finished_at", None):
+                die()
+
+    running.run_night(Settings(), Killing(), steps=steps)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,123 @@
+"""The report by mail, to a real SMTP server: both forms, nothing of any record; a server that fails fails no night."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import AuthResult, LoginPassword
+
+from api.night_runs import Night
+from tests.nights import carried_out, only, settings_of
+
+# Passwords without TLS are for tests on this machine.
+pytestmark = pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS")
+STEPS = only("reminders", "verify", "report")
+
+
+@dataclass
+class Inbox:
+    """Keeps what it is given, or refuses it."""
+
+    refuses: bool = False
+    got: list[tuple[list[str], EmailMessage]] = field(default_factory=list)
+    logins: list[tuple[str, str]] = field(default_factory=list)
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802 (the library's name)
+        if self.refuses:
+            return "554 go away"
+        self.got.append((envelope.rcpt_tos, message_from_bytes(envelope.content, policy=policy.default)))
+        return "250 kept"
+
+
+@contextmanager
+def listening(inbox: Inbox, hostname: str = "127.0.0.1", *, asks_for_login: bool = False) -> Iterator[str]:
+    """Run a mail server; yield where it listens."""
+
+    def login(_server: Any, _session: Any, _envelope: Any, _mechanism: str, given: LoginPassword) -> AuthResult:
+        inbox.logins.append((given.login.decode(), given.password.decode()))
+        return AuthResult(success=given.password == b"p@ss", handled=False)
+
+    with socket.socket() as free:
+        free.bind((hostname, 0))
+        port = free.getsockname()[1]
+    controller = Controller(
+        inbox,
+        hostname=hostname,
+        port=port,
+        authenticator=login,
+        auth_require_tls=False,
+        auth_required=asks_for_login,
+    )
+    controller.start()
+    try:
+        yield f"{hostname}:{port}"
+    finally:
+        controller.stop()
+
+
+def _night(home: Path, url: str, to: str = "a@example.org, b@example.org") -> Night:
+    settings = settings_of(home, mail_to=to, mail_from="gloria@example.org", smtp_url=url)
+    return carried_out(settings, STEPS)
+
+
+def test_who_asked_for_it_gets_the_report(own_home: Path) -> None:
+    inbox = Inbox()
+    with listening(inbox, asks_for_login=True) as where:
+        night = _night(own_home, f"smtp://night:p%40ss@{where}")
+    assert (night.outcome, night.step("report").figures) == ("done", {"mailed_to": 2})
+    assert inbox.logins == [("night", "p@ss")]
+    ((recipients, message),) = inbox.got
+    assert recipients == ["a@example.org", "b@example.org"]
+    assert message["Subject"] == f"GLORIA Match {night.id}: 全部完成 / all done"
+    assert message["Auto-Submitted"] == "auto-generated"
+    plain, page = message.get_body(("plain",)), message.get_body(("html",))
+    assert plain is not None
+    assert page is not None
+    assert "核對帳本 Proof of the ledger: 完成 done" in plain.get_content()
+    assert "夜間作業報告" in page.get_content()
+    assert "<script" not in page.get_content()
+    assert "需求" in page.get_content()
+    # The password is nowhere.
+    kept = "".join(path.read_text() for path in (own_home / "nightly" / night.id).iterdir())
+    assert "p@ss" not in kept
+    assert "p%40ss" not in kept
+
+
+@pytest.mark.parametrize("fault", ["nobody listens", "refused", "wrong password", "no TLS on the way elsewhere"])
+def test_a_mail_that_is_not_sent_fails_no_night_and_is_said(own_home: Path, fault: str) -> None:
+    inbox = Inbox(refuses=fault == "refused")
+    # Not this machine's own name, so that nothing may be sent in the open.
+    hostname = "127.0.0.2" if fault == "no TLS on the way elsewhere" else "127.0.0.1"
+    user = "night:wrong@" if fault == "wrong password" else ""
+    with listening(inbox, hostname) as where:
+        url = f"smtp://{user}{where if fault != 'nobody listens' else '127.0.0.1:9'}"
+        night = _night(own_home, url)
+    step = night.step("report")
+    assert (night.outcome, step.figures) == ("done", {"mailed_to": 0})
+    assert step.message is not None
+    said = {
+        "nobody listens": "Connection refused",
+        "refused": "SMTPDataError, code 554",
+        "wrong password": "SMTPAuthenticationError, code 535",
+        "no TLS on the way elsewhere": "offers no STARTTLS",
+    }[fault]
+    assert said in step.message.en
+    page = (own_home / "nightly" / night.id / "report.html").read_text()
+    assert said in page
+    assert "wrong" not in page.replace("What is wrong", "")
+    assert inbox.got == []
+
+
+def test_nobody_asked_for_it(own_home: Path) -> None:
+    night = carried_out(settings_of(own_home), STEPS)
+    assert night.step("report").figures == {"mailed_to": 0}
+    assert night.step("report").message is None

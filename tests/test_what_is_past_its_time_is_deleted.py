@@ -1,0 +1,90 @@
+"""The night deletes stored replies, ended sessions and finished jobs past their time, in portions, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlmodel import Session, SQLModel, select
+
+import api.nightly.expired_rows
+from api import idempotency, jobs
+from api.credentials import IDLE, LONGEST, WINDOW, LoginFailure, LoginSession, open_session
+from api.idempotency import IdempotentReply
+from api.jobs import Job, JobKind, JobState, ask_for
+from api.night_runs import KEPT_NIGHTS, night_ids
+from indexer.database import reading, writing
+from indexer.settings import Settings
+from tests.asking import Asked, asked
+from tests.nights import carried_out, made_up_night, only
+
+NOW = datetime.now(UTC)
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def here(settings: Settings) -> Iterator[Asked]:
+    with asked(settings) as made:
+        yield made
+
+
+def _reply(session: Session, account_id: str, key: str, at: datetime) -> None:
+    session.add(
+        IdempotentReply(account_id=account_id, key=key, request_hash="h", status=201, body=b"{}", headers="{}", at=at)
+    )
+
+
+def _session(session: Session, account_id: str, *, created: datetime, seen: datetime, ended: bool = False) -> None:
+    _, csrf = open_session(session, account_id=account_id, now=created)
+    row = session.exec(select(LoginSession).where(LoginSession.csrf_token == csrf)).one()
+    row.seen_at = seen
+    row.ended_at = NOW if ended else None
+
+
+def _job(session: Session, account_id: str, finished: datetime | None) -> None:
+    parameters = {"needs": ["n-1"], "top": 1}
+    job = ask_for(
+        session, kind=JobKind.MATCH_BATCH, account_id=account_id, alliance_id=None, parameters=parameters, now=NOW
+    )
+    if finished is not None:
+        job.state, job.finished_at = JobState.DONE.value, finished
+
+
+def _count(here: Asked, model: type[SQLModel]) -> int:
+    with reading(here.engine) as session:
+        return len(session.exec(select(model)).all())
+
+
+def test_each_is_kept_for_its_time(here: Asked, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api.nightly.expired_rows, "PORTION", 2)
+    account = here.accounts["expert"]
+    with writing(here.engine) as session:
+        for n in range(5):
+            _reply(session, account, f"old-{n}", NOW - idempotency.KEPT - HOUR)
+        _reply(session, account, "new", NOW - idempotency.KEPT + HOUR)
+        _session(session, account, created=NOW - HOUR, seen=NOW, ended=True)
+        _session(session, account, created=NOW - IDLE - HOUR, seen=NOW - IDLE - HOUR)
+        _session(session, account, created=NOW - LONGEST - HOUR, seen=NOW)
+        _session(session, account, created=NOW - LONGEST + HOUR, seen=NOW)
+        session.add_all([LoginFailure(subject="s", at=NOW - WINDOW - HOUR), LoginFailure(subject="s", at=NOW)])
+        for finished in (NOW - jobs.KEPT - HOUR, NOW - jobs.KEPT + HOUR, None):
+            _job(session, account, finished)
+    night = carried_out(settings, only("expired"))
+    figures = {"replies": 5, "sessions": 3, "failed_sign_ins": 1, "jobs": 1, "nights": 0}
+    assert night.step("expired").figures == figures
+    assert [_count(here, model) for model in (IdempotentReply, LoginSession, LoginFailure, Job)] == [1, 1, 1, 2]
+    # The session that is left still opens what it did.
+    again = carried_out(settings, only("expired"))
+    assert set(again.step("expired").figures.values()) == {0}
+
+
+def test_old_nights_go_the_newest_stay(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    for n in range(KEPT_NIGHTS + 2):
+        made_up_night(home, at=NOW - timedelta(days=n))
+    before = night_ids(home)
+    night = carried_out(Settings(home=home, database_url="", encoders="bundled-use"), only("expired"))
+    assert night.step("expired").figures["nights"] == 3
+    assert night_ids(home) == [night.id, *before[: KEPT_NIGHTS - 1]]
