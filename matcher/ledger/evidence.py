@@ -14,6 +14,7 @@ from hashlib import sha256
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from indexer.database import storing_file
 from indexer.plain_text import clean
 from indexer.vocabulary import MAX_ID
 from matcher.ledger.entries import LedgerError
@@ -29,6 +30,7 @@ def keep(home: Path, content: bytes) -> str:
 
     Raises:
         LedgerError: it is empty or too large.
+        StorageFullError: the disk is full; nothing of it is left.
     """
     if not 0 < len(content) <= MAX_BYTES:
         raise LedgerError(f"a file of evidence has 1 to {MAX_BYTES:,} bytes", "evidence")
@@ -36,8 +38,14 @@ def keep(home: Path, content: bytes) -> str:
     path = path_of(home, digest)
     if path.exists():
         return digest
+    with storing_file():
+        _write(path, content)
+    return digest
+
+
+def _write(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{digest}.{secrets.token_hex(4)}.partial")
+    partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}.partial")
     try:
         with partial.open("xb") as file:
             file.write(content)
@@ -51,7 +59,6 @@ def keep(home: Path, content: bytes) -> str:
         os.fsync(folder)
     finally:
         os.close(folder)
-    return digest
 
 
 def path_of(home: Path, digest: str) -> Path:
