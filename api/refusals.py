@@ -39,7 +39,7 @@ def _operating_system(error: Any) -> Refusal:
 
 
 def _storage_full(_error: Any) -> Refusal:
-    return Refusal("the disk is full: what this command was about to store is not stored; make room and run it again")
+    return Refusal("the disk is full: what was to be stored now is not stored; make room and run it again")
 
 
 def _database(error: Any) -> Refusal:

@@ -160,7 +160,12 @@ def served(
 
 @contextmanager
 def started(
-    settings: Settings, workers: int = 1, more: Mapping[str, str] | None = None, program: str = "api.cli"
+    settings: Settings,
+    workers: int = 1,
+    more: Mapping[str, str] | None = None,
+    program: str = "api.cli",
+    port: int = 0,
+    log: Path | None = None,
 ) -> Iterator[tuple[subprocess.Popen[str], Path]]:
     """Start a server, of the product or of another program, with `more` settings on a database as it is."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GLORIA_")}
@@ -174,10 +179,10 @@ def started(
         "GLORIA_JOB_LEASE_S": str(settings.job_lease_s),
         **(more or {}),
     }
-    log = settings.home / "server.log"
+    log = log or settings.home / "server.log"
     with log.open("w") as file:
         process = subprocess.Popen(
-            [sys.executable, "-m", program, "serve", "--port", "0", "--workers", str(workers)],
+            [sys.executable, "-m", program, "serve", "--port", str(port), "--workers", str(workers)],
             cwd=REPOSITORY,
             env=environment,
             stderr=file,
