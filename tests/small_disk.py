@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 _BLOCK = 4096
+_SLACK = 64 * _BLOCK
 
 
 @dataclass
@@ -39,13 +40,16 @@ class SmallDisk:
 
     def fill(self, leaving: int) -> None:
         """Take up all but so many bytes, as nearly as blocks allow."""
-        taken = max(0, self.free - leaving) // _BLOCK
         with self.ballast.open("ab") as file:
             try:
-                for _ in range(taken):
+                # Most of it at once; others write at the same time, so that the last blocks go one by one.
+                coarse = self.free - leaving - _SLACK
+                if coarse > 0:
+                    os.posix_fallocate(file.fileno(), file.tell(), coarse)
+                    file.seek(0, os.SEEK_END)
+                while self.free >= leaving + _BLOCK:
                     os.write(file.fileno(), b"\1" * _BLOCK)
             except OSError as error:
-                # Others write at the same time.
                 if error.errno != errno.ENOSPC:
                     raise
 

@@ -97,7 +97,7 @@ class Place:
 @pytest.fixture(scope="module")
 def place(indexed_home: Path, slice_of_world: Path) -> Iterator[Place]:
     """One for all tests of this file: each leaves it with room again."""
-    with small_disk(24) as disk:
+    with small_disk(96) as disk:
         settings = Settings(home=disk.place / "home", database_url="", encoders="bundled-use")
         with served(settings, indexed_home, slice_of_world) as server:
             pairs = stored_pairs(server, 27 * 12)
@@ -178,7 +178,7 @@ def _lost(settings: Settings, told: dict[str, set[Any]]) -> dict[str, set[Any]]:
     return {kind: ids - stored[kind] for kind, ids in told.items()}
 
 
-@pytest.mark.parametrize("times", [3, pytest.param(300, marks=pytest.mark.long)])
+@pytest.mark.parametrize("times", [3, pytest.param(60, marks=pytest.mark.long)])
 def test_what_was_acknowledged_is_there_and_reads_go_on(times: int, place: Place) -> None:
     chance, crowd, refused = Random(507), Crowd(), 0
     with _reading(place.server, crowd):
