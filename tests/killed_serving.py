@@ -31,8 +31,8 @@ from matcher.decisions import Decision
 from matcher.ledger.entries import Entry
 from matcher.ledger.kpis import Kpi
 from matcher.ledger.verification import verify
-from tests.load_decisions import Pair
 from tests.forked_serving import Alive, Forker, forking
+from tests.load_decisions import Pair
 from tests.serving import launched
 
 PATIENCE_S = 60.0
