@@ -119,7 +119,7 @@ class AliveAnswer(Answer):
 
 
 class IndexAnswer(Answer):
-    """Which index generation is open, and whether all is well with it."""
+    """Which index generation is open, and whether all is well; `newest_problem` says why a newer one is not used."""
 
     generation: str | None
     created_at: str | None
@@ -127,6 +127,7 @@ class IndexAnswer(Answer):
     not_indexed: int
     models_ready: bool
     problem: str | None
+    newest_problem: str | None
 
 
 class ReadyAnswer(Answer):

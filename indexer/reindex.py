@@ -20,15 +20,16 @@ import numpy as np
 import orjson
 from sqlmodel import Session
 
+from indexer.changes import last_changes
 from indexer.embeddings import EmbeddingCache
 from indexer.encoder import Encoder, load_encoders
 from indexer.encoding import FloatArray, covered
-from indexer.generation import FORMAT
+from indexer.generation import FORMAT, UNFINISHED, HeldBackError, Listed, generations
 from indexer.lexical import LAB_B, LAB_K1, LexicalIndex, terms
 from indexer.loading import load_labs, load_needs
 from indexer.profiles import Lab, Need
 from indexer.settings import Settings
-from indexer.snapshot import Contents, Snapshot, SnapshotError, VectorField, open_snapshot, publish
+from indexer.snapshot import Contents, Judge, Snapshot, SnapshotError, VectorField, open_snapshot, publish
 from indexer.text import Passage, fingerprint, lab_passages, language_of, need_text
 from indexer.tfidf import TfIdfIndex, word_parts
 from indexer.vectors import LANGUAGE_MINIMUM, VectorIndex, centred, language_means
@@ -47,11 +48,13 @@ class ReindexReport:
 
     `reused` and `encoded` count vectors: distinct texts of labs and needs, once
     for each encoder. `dropped` counts distinct passages that the generation
-    before had and this one has not. Times are in seconds, memory in megabytes.
+    before had and this one has not. `held_back` says why the generation is kept
+    but not used; then the index in use is the one before. Times are in seconds, memory in megabytes.
     """
 
     generation: str = ""
     changed: bool = True
+    held_back: str | None = None
     labs: int = 0
     needs: int = 0
     passages: int = 0
@@ -70,15 +73,22 @@ class ReindexReport:
 
 
 def reindex(
-    session: Session, settings: Settings, *, full: bool = False, progress: StageProgress | None = None
+    session: Session,
+    settings: Settings,
+    *,
+    full: bool = False,
+    progress: StageProgress | None = None,
+    judge: Judge | None = None,
 ) -> ReindexReport:
     """Bring the index up to date with the database.
 
     Args:
         session: read only.
         settings: where the index lives and which encoders it has.
-        full: build and publish anew even if nothing changed; vectors in the cache are still reused.
+        full: build and publish anew even if nothing changed, or if what is built was held back before; vectors in the
+            cache are still reused.
         progress: see `StageProgress`.
+        judge: says whether the new generation is to be held back, see `indexer.snapshot.Judge`.
 
     Raises:
         ReindexError: there are no labs.
@@ -88,6 +98,8 @@ def reindex(
     """
     started = time.perf_counter()
     tell = progress or (lambda stage, done, total: None)
+    # Before the records: what is written in between is then seen as newer than the index, never missed.
+    watermark = last_changes(session)
     labs, needs = load_labs(session), load_needs(session)
     if not labs:
         raise ReindexError("there are no labs to index; import some first: gloria import labs.jsonl")
@@ -104,19 +116,41 @@ def reindex(
     cache = EmbeddingCache(settings.embeddings_path)
     queries = need_queries(needs)
     embedded = [_embedded(encoder, passages, queries, cache, report, tell=tell) for encoder in encoders]
-    inputs = _inputs(fingerprints, report.encoders, queries)
+    inputs = _inputs(fingerprints, [encoder.weights for encoder in encoders], report.encoders, queries)
+    held = None if full or judge is not None else _held_back(settings, inputs)
     if previous is not None and previous.inputs == inputs and not full:
         report.generation, report.changed = previous.generation, False
+    elif held is not None:
+        report.generation, report.held_back, report.changed = held.name, held.held, False
     else:
         tell("index", 0, 1)
         fields = [_vector_field(item) for item in embedded]
-        contents = _contents(inputs, labs, passages, fingerprints, fields)
-        report.generation = publish(settings.index_path, contents).generation
+        contents = _contents(labs, passages, fields, inputs=inputs, fingerprints=fingerprints, watermark=watermark)
+        _publish(settings, contents, judge, report)
         tell("index", 1, 1)
     report.total_s = round(time.perf_counter() - started, 3)
     report.encoding_s = round(report.encoding_s, 3)
     report.peak_memory_mb = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
     return report
+
+
+def _publish(settings: Settings, contents: Contents, judge: Judge | None, report: ReindexReport) -> None:
+    try:
+        report.generation = publish(settings.index_path, contents, judge=judge).generation
+    except HeldBackError as held:
+        report.generation, report.held_back, report.changed = held.generation, held.reason, False
+
+
+def _held_back(settings: Settings, inputs: str) -> Listed | None:
+    """Return the generation made of these inputs that was judged and held back, if there is one."""
+    return next(
+        (
+            one
+            for one in generations(settings.index_path)
+            if one.held not in (None, UNFINISHED) and one.manifest is not None and one.manifest["inputs"] == inputs
+        ),
+        None,
+    )
 
 
 def _previous(settings: Settings) -> Snapshot | None:
@@ -130,9 +164,11 @@ def _dropped(previous: Snapshot | None, passages: Sequence[Passage]) -> int:
     return len({p.text for p in previous.passages} - {p.text for p in passages}) if previous else 0
 
 
-def _inputs(fingerprints: dict[str, str], identities: Sequence[str], queries: Sequence[str]) -> str:
+def _inputs(
+    fingerprints: dict[str, str], weights: Sequence[str], identities: Sequence[str], queries: Sequence[str]
+) -> str:
     """Hash everything that decides what a generation holds."""
-    return sha256(orjson.dumps([FORMAT, list(fingerprints.items()), identities, queries])).hexdigest()
+    return sha256(orjson.dumps([FORMAT, list(fingerprints.items()), weights, identities, queries])).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -190,6 +226,7 @@ def _vector_field(embedded: _Embedded) -> VectorField:
     return VectorField(
         name=encoder.name,
         identity=encoder.identity,
+        weights=encoder.weights,
         languages=None if encoder.languages is None else tuple(sorted(encoder.languages)),
         index=VectorIndex.build(centred(embedded.vectors, embedded.languages, means)),
         rows=np.array(embedded.rows, dtype=np.int64),
@@ -214,11 +251,13 @@ def _query_means(
 
 
 def _contents(
-    inputs: str,
     labs: Sequence[Lab],
     passages: Sequence[Passage],
-    fingerprints: dict[str, str],
     fields: Sequence[VectorField],
+    *,
+    inputs: str,
+    fingerprints: dict[str, str],
+    watermark: dict[str, int],
 ) -> Contents:
     passage_terms = [terms(passage.text) for passage in passages]
     lab_terms: dict[str, list[str]] = {lab.id: [] for lab in labs}
@@ -232,4 +271,5 @@ def _contents(
         words=TfIdfIndex.build(passage_terms),
         word_parts=TfIdfIndex.build([word_parts(passage.text) for passage in passages]),
         lab_words=LexicalIndex.build(list(lab_terms.values()), k1=LAB_K1, b=LAB_B),
+        watermark=watermark,
     )

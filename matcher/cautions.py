@@ -44,6 +44,18 @@ def stale(now: Mapping[str, str], snapshot: Snapshot) -> tuple[Bilingual, ...]:
     )
 
 
+def earlier_index(problem: str | None, snapshot: Snapshot) -> tuple[Bilingual, ...]:
+    """Say that an earlier index answers, since the newest can't be used; `problem` says why, None if it can."""
+    if problem is None:
+        return ()
+    return (
+        Bilingual(
+            f"最新的索引無法使用（{problem}）；目前使用 {snapshot.created_at} 的索引",
+            f"the newest index can't be used ({problem}); the index of {snapshot.created_at} answers instead",
+        ),
+    )
+
+
 def few_labs(snapshot: Snapshot) -> tuple[Bilingual, ...]:
     """Say that scores mean little where there is hardly anybody to compare with."""
     if len(snapshot.lab_ids) >= FEW_LABS:

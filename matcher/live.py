@@ -14,7 +14,7 @@ import logging
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Engine
 from sqlmodel import Session, select
@@ -34,6 +34,8 @@ from matcher.pairings import Matcher
 
 CHECK_EVERY_S = 0.5
 """How often, at most, the database and the index are asked whether something is new."""
+WATCH_EVERY_S = 1.0
+"""How often a process looks by itself."""
 _FOLLOWED = {Kind.LABS: "labs", Kind.SCHOOLS: "schools", Kind.COMPANIES: "companies"}
 """The kinds of records that a catalogue holds, and what it calls them."""
 
@@ -45,7 +47,11 @@ Numbers = Mapping[Kind, int]
 
 @dataclass(frozen=True)
 class LiveState:
-    """What can be served: `generation` None means that nothing can be matched, `problem` None that all is well."""
+    """What can be served.
+
+    `generation` None means that nothing can be matched, `problem` None that all is
+    well; `newest_problem` says why a newer generation is not used, without folders.
+    """
 
     generation: str | None
     created_at: str | None
@@ -53,6 +59,7 @@ class LiveState:
     not_indexed: int
     models_ready: bool
     problem: str | None
+    newest_problem: str | None = None
 
 
 class LiveMatcher:
@@ -119,6 +126,15 @@ class LiveMatcher:
         self._encoding().warm()
         self.current().index.passages.read_all()
 
+    def watch(self, stopping: threading.Event) -> None:
+        """Look for news until `stopping` is set, so that a process that nobody asks does not fall behind."""
+        while not stopping.wait(WATCH_EVERY_S):
+            try:
+                self.current()
+            except Exception as error:
+                # Whoever asks is told; here there is nobody to tell.
+                _log.debug("nothing to serve yet: %s", error)
+
     def state(self) -> LiveState:
         """Return what can be served, without looking for news."""
         matcher, queries = self._matcher, self._queries
@@ -128,7 +144,15 @@ class LiveMatcher:
             return LiveState(None, None, 0, 0, ready, problem or "nothing has been opened yet")
         snapshot = matcher.snapshot
         missing = len(matcher.not_indexed)
-        return LiveState(snapshot.generation, snapshot.created_at, len(snapshot.lab_ids), missing, ready, problem)
+        return LiveState(
+            snapshot.generation,
+            snapshot.created_at,
+            len(snapshot.lab_ids),
+            missing,
+            ready,
+            problem,
+            matcher.index.problem,
+        )
 
     def close(self) -> None:
         """Stop encoding; whoever waits for it gets `EncodingBusyError`."""
@@ -157,18 +181,19 @@ class LiveMatcher:
             self._next_check = time.monotonic() + self._check_every_s
             try:
                 self._tried = self._pointer()
-                index = self._opened()
+                index = self._opened(fall_back=True)
             except SnapshotError as error:
                 self._index_problem = str(error)
                 raise
             with reading(self._engine) as session:
                 numbers = numbers_of(session)
                 catalogue = Catalogue.load(session)
-            self._index_problem = None
+            self._index_problem = index.problem
             return self._put(index, catalogue, numbers)
 
-    def _opened(self) -> OpenedIndex:
-        index = open_index(self._settings)
+    def _opened(self, *, fall_back: bool) -> OpenedIndex:
+        # A server must outlive what it opens, so another process opens it first.
+        index = open_index(self._settings, fall_back=fall_back, first_elsewhere=True)
         check_encoders(index.snapshot, self._encoding())
         return index
 
@@ -212,17 +237,26 @@ class LiveMatcher:
 
     def _open_next(self) -> None:
         try:
-            index = self._opened()
+            index = self._opened(fall_back=False)
             with self._changing:
                 if self._matcher is not None:
                     self._put(index, self._matcher.catalogue, self._seen)
         except Exception as error:
-            # The old generation stays; what is wrong with the new one must not reach a request.
-            self._index_problem = str(error) or type(error).__name__
-            _log.warning("the newest index generation is not used: %s", self._index_problem)
+            # The old generation stays, and its answers say that a newer one is not used.
+            self._index_problem = self._relative(error)
+            _log.warning("the newest index generation is not used: %s", error)
+            with self._changing:
+                if self._matcher is not None:
+                    index = replace(self._matcher.index, problem=self._index_problem)
+                    self._put(index, self._matcher.catalogue, self._seen)
         else:
             self._index_problem = None
             _log.info("index generation %s is used from now on", index.snapshot.generation)
+
+    def _relative(self, error: Exception) -> str:
+        """Say what is wrong with a generation without the server's folders."""
+        index_path = self._settings.index_path
+        return str(error).replace(str(index_path), index_path.name) or type(error).__name__
 
     def _follow_records(self) -> None:
         matcher = self._matcher

@@ -78,7 +78,8 @@ class Matcher(NeedRankings):
 
     @property
     def _general(self) -> tuple[Bilingual, ...]:
-        return (*self.stale, *cautions.few_labs(self.snapshot))
+        earlier = cautions.earlier_index(self.index.problem, self.snapshot)
+        return (*earlier, *self.stale, *cautions.few_labs(self.snapshot))
 
     def _exclusions(self, need: Need) -> tuple[Bilingual, ...]:
         return cautions.exclusions(need, self.labs.values())

@@ -51,5 +51,6 @@ def _document(one: Listed, serving: str | None) -> dict[str, Any]:
         "current": one.is_current,
         "serving": one.name == serving,
         "damaged": manifest is None,
+        "held": one.held,
         **known,
     }
