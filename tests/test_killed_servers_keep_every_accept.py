@@ -60,7 +60,7 @@ def test_every_accept_is_stored_once(
     assert _wrong(told, kept, pairs) == []
     if kills >= 20:
         # Accepts that were stored when their answer was lost: without the keys they would have been refused.
-        assert told.replays >= 10
+        assert told.replays >= 3
     figure(
         f"kill -9 of the API, {kind}, {workers} worker{'s' * (workers > 1)}",
         kills=kills,
