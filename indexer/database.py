@@ -14,6 +14,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -25,6 +26,7 @@ from sqlmodel import Session
 from indexer.database_errors import BusyError, DatabaseGoneError, StorageFullError, is_busy, storing_file, told
 from indexer.schema import bring_up
 from indexer.settings import Settings
+from indexer.sqlite_file import opening, watch_file
 from indexer.turns import Turns
 
 __all__ = [
@@ -101,7 +103,11 @@ def _connected(url: URL) -> Engine:
     if url.get_backend_name() != "sqlite":
         query = {"connect_timeout": str(int(DEADLINE_S)), "application_name": "gloria"} | url.query
         return create_engine(url.set(query=query), pool_pre_ping=True, **options)
-    engine = create_engine(url, module=sqlite, connect_args={"check_same_thread": False}, **options)
+    if in_memory:
+        engine = create_engine(url, module=sqlite, connect_args={"check_same_thread": False}, **options)
+    else:
+        engine = create_engine(url, module=sqlite, creator=opening(Path(url.database or "")), **options)
+        watch_file(engine)
     event.listen(engine, "connect", _set_pragmas)
     event.listen(engine, "begin", _begin)
     event.listen(engine, "reset", _end)
