@@ -126,6 +126,7 @@ class IndexAnswer(Answer):
     labs: int
     not_indexed: int
     models_ready: bool
+    is_old: bool = Field(description="It was not renewed for 48 hours.")
     problem: str | None
     newest_problem: str | None
 

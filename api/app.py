@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from importlib.metadata import version
 from typing import Any
 
+import structlog
 from anyio import CapacityLimiter
 from fastapi import FastAPI, Request
 from fastapi.routing import iter_route_contexts
@@ -68,8 +69,10 @@ from api.routes import (
 from api.sign_on import Provider
 from api.stopping import heed_signals
 from api.uploads import MAX_FILE_BYTES, Uploads
-from indexer.database import open_engine
+from indexer.database import BusyError, DatabaseGoneError, open_engine
+from indexer.encoder import EncoderError
 from indexer.settings import Settings
+from indexer.snapshot import SnapshotError
 from matcher.ledger.evidence import MAX_BYTES as MAX_EVIDENCE_BYTES
 from matcher.live import LiveMatcher
 
@@ -227,7 +230,7 @@ def permissions(app: FastAPI) -> Iterator[tuple[str, str, Any]]:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     # Models take seconds to load: the server answers everything else meanwhile.
-    threading.Thread(target=app.state.live.warm, name="warm", daemon=True).start()
+    threading.Thread(target=_warm, args=(app.state.live,), name="warm", daemon=True).start()
     watching = threading.Thread(target=app.state.live.watch, args=[app.state.stopping], name="watch", daemon=True)
     watching.start()
     threading.Thread(target=drawing.warm, name="warm-drawing", daemon=True).start()
@@ -240,6 +243,14 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     watching.join(timeout=GIVE_UP_AFTER_S)
     app.state.live.close()
     app.state.engine.dispose()
+
+
+def _warm(live: LiveMatcher) -> None:
+    try:
+        live.warm()
+    except (SnapshotError, EncoderError, BusyError, DatabaseGoneError) as error:
+        # Whoever asks for a match is told the same; all else goes on.
+        structlog.get_logger("gloria").warning("matching is not ready", error=type(error).__name__)
 
 
 class Guard:

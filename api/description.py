@@ -74,6 +74,9 @@ def _complete(operation: dict[str, Any], method: str, permission: Any) -> None:
     responses["4XX"] = {"description": "Refused, with the reason.", "content": {MEDIA_TYPE: _REFUSED}}
     later = {"description": "Not now; Retry-After says when.", "content": {MEDIA_TYPE: _REFUSED}}
     responses.setdefault("503", later)
+    if method not in SAFE_METHODS or permission == (Resource.MATCH, Action.READ):
+        full = {"description": "The disk is full; nothing was stored.", "content": {MEDIA_TYPE: _REFUSED}}
+        responses.setdefault("507", full)
     given = operation.get("parameters", [])
     for parameter in given:
         if parameter["name"] in _EXAMPLES:

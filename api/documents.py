@@ -11,6 +11,7 @@ from dataclasses import asdict
 
 import orjson
 
+from api.index_age import is_old
 from matcher.explanation import Explanation
 from matcher.pairings import LabMatch, Matcher, MatchResult
 
@@ -21,6 +22,7 @@ def match_document(matcher: Matcher, result: MatchResult) -> dict[str, object]:
         "need_id": result.need.id,
         "generation": result.generation,
         "created_at": result.created_at,
+        "index_is_old": is_old(result.created_at),
         "ranker_version": result.ranker_version,
         "n_labs": result.n_labs,
         "total": result.total,
@@ -52,6 +54,7 @@ def lab_document(matcher: Matcher, lab_id: str, matches: Sequence[LabMatch]) -> 
         "lab_id": lab_id,
         "generation": matcher.snapshot.generation,
         "created_at": matcher.snapshot.created_at,
+        "index_is_old": is_old(matcher.snapshot.created_at),
         "ranker_version": matcher.ranker.version,
         "warnings": [asdict(warning) for warning in matcher.warnings],
         "needs": [

@@ -141,6 +141,8 @@ def _clean_sqlite(engine: Engine) -> None:
     try:
         driver: Any = pooled.driver_connection
         driver.execute("PRAGMA query_only=0")
+        # The new file is built on the disk, not in memory: it is as large as all records.
+        driver.execute("PRAGMA temp_store=FILE")
         driver.execute("VACUUM")
         while driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
             if time.monotonic() > until:

@@ -9,11 +9,13 @@ sent, so that a log can be read by people who may not read a need.
 from __future__ import annotations
 
 import logging
+import os
 import re
 import secrets
 import sys
 import time
 import traceback
+from contextlib import suppress
 from typing import Any
 
 import orjson
@@ -37,9 +39,20 @@ def configure_log() -> None:
             structlog.processors.JSONRenderer(orjson.dumps),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.BytesLoggerFactory(sys.stderr.buffer),
+        logger_factory=lambda *_: _Lines(),
         cache_logger_on_first_use=False,
     )
+
+
+class _Lines:
+    """Writes lines to stderr; one that can't be written, as on a full disk, is lost, and nothing else is."""
+
+    def msg(self, line: bytes) -> None:
+        """Write a line, whole: straight to the system, so that nothing is left over for a later one to fail on."""
+        with suppress(OSError):
+            os.write(sys.stderr.fileno(), line + b"\n")
+
+    log = debug = info = warning = error = critical = msg
 
 
 class RequestLog:

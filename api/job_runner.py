@@ -110,7 +110,7 @@ class JobRunner:
                 forget(session, now=now())
             self._forget_from = time.monotonic() + FORGET_EVERY_S
         with reading(self._engine) as session:
-            if not is_waiting(session, now()):
+            if not is_waiting(session, lease_s=self._lease_s, now=now()):
                 return None
         with writing(self._engine) as session:
             return claim(session, worker=f"{os.getpid()}-{secrets.token_hex(8)}", lease_s=self._lease_s, now=now())

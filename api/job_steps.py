@@ -19,7 +19,7 @@ from sqlmodel import Session
 
 from api.asking import now
 from api.jobs import Claimed, LeaseLostError, begin_part, end_part, parts_done, renew
-from indexer.database import BusyError, DatabaseGoneError, reading, writing
+from indexer.database import BusyError, DatabaseGoneError, StorageFullError, reading, writing
 from matcher.people import Principal, principal
 
 PATIENCE_S = 60.0
@@ -83,7 +83,7 @@ class Running:
             n: the part's number.
             done: how far the job is with it.
             total: how far it will be at the end.
-            work: what is done; it may be called again if the database could not keep it.
+            work: what is done; it may be called again if the database could not keep it. A full disk is waited out.
 
         Raises:
             JobInterruptedError, LeaseLostError, JobCancelledError: the job ends here.
@@ -99,6 +99,9 @@ class Running:
             except BusyError:
                 if time.monotonic() > until:
                     raise
+            except StorageFullError:
+                # Somebody has to make room first; to give up would cost the job one of its few attempts.
+                self.stopping.wait(_PAUSE_S)
             except IntegrityError:
                 # Somebody stored a row of the same key in between: seen now, it is dealt with.
                 refused += 1

@@ -44,6 +44,7 @@ class MatchAnswer(Answer):
     need_id: str
     generation: str
     created_at: str
+    index_is_old: bool = Field(description="It was not renewed for 48 hours.")
     ranker_version: str
     n_labs: int
     total: int
@@ -250,6 +251,7 @@ class LabMatchAnswer(Answer):
     lab_id: str
     generation: str
     created_at: str
+    index_is_old: bool = Field(description="It was not renewed for 48 hours.")
     ranker_version: str
     warnings: list[Bilingual]
     needs: list[NeedForLabAnswer]

@@ -23,7 +23,7 @@ from api.jobs import JobError
 from api.passwords import PasswordError
 from api.sign_on import SignOnError, SignOnUnavailableError
 from indexer.batching import EncodingBusyError
-from indexer.database import RETRY_AFTER_S, BusyError, DatabaseGoneError
+from indexer.database import RETRY_AFTER_S, BusyError, DatabaseGoneError, StorageFullError
 from indexer.encoder import EncoderError
 from indexer.plain_text import TextError, printable
 from indexer.snapshot import SnapshotError
@@ -104,6 +104,7 @@ _TITLES = {
     428: "A precondition is required",
     429: "Too many requests",
     503: "Not available now",
+    507: "No room to store it",
 }
 _NAMES = {
     400: "bad-request",
@@ -144,6 +145,7 @@ TABLE: tuple[tuple[type[Exception], int, str], ...] = (
     (EncodingBusyError, 503, "busy"),
     (TextError, 422, "invalid"),
     (BusyError, 503, "busy"),
+    (StorageFullError, 507, "storage-full"),
     (DatabaseGoneError, 503, "database"),
 )
 """Which status each error of the layers below means; the first that fits decides."""
@@ -184,6 +186,7 @@ _HIDDEN = {
     "no-encoder": "matching is not available: an encoder can't be loaded",
     "no-index": "matching is not available: there is no usable index",
     "database": "the database can't be used",
+    "storage-full": "the disk is full: nothing of this was stored; what is stored can still be read",
     # It names some records that there are, for whoever mistyped an id on the command line.
     "not-found": "there is no such record",
 }

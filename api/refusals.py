@@ -38,7 +38,15 @@ def _operating_system(error: Any) -> Refusal:
     return Refusal(f"{error.filename}: {reason}" if error.filename else reason)
 
 
+def _storage_full(_error: Any) -> Refusal:
+    return Refusal("the disk is full: what was to be stored now is not stored; make room and run it again")
+
+
 def _database(error: Any) -> Refusal:
+    from indexer.database_errors import is_full
+
+    if is_full(getattr(error, "orig", error)):
+        return _storage_full(error)
     reason = getattr(error, "orig", None) or error
     return Refusal(f"the database can't be used: {reason}; run: gloria doctor")
 
@@ -71,6 +79,7 @@ TABLE: dict[str, Callable[[Any], Refusal]] = {
     "api.passwords.PasswordError": _as_it_says,
     "api.refusals.RefusedError": _as_it_says,
     "indexer.database.BusyError": _as_it_says,
+    "indexer.database.StorageFullError": _storage_full,
     "indexer.database.DatabaseGoneError": _database,
     "indexer.embeddings.CacheError": _as_it_says,
     "indexer.encoder.EncoderError": _as_it_says,

@@ -14,19 +14,35 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import orjson
-import psycopg
 from pysqlite3 import dbapi2 as sqlite
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlmodel import Session
 
+from indexer.database_errors import BusyError, DatabaseGoneError, StorageFullError, is_busy, storing_file, told
 from indexer.schema import bring_up
 from indexer.settings import Settings
+from indexer.sqlite_file import opening, watch_file
 from indexer.turns import Turns
+
+__all__ = [
+    "DEADLINE_S",
+    "RETRY_AFTER_S",
+    "BusyError",
+    "DatabaseGoneError",
+    "StorageFullError",
+    "as_writer",
+    "is_duplicate",
+    "open_engine",
+    "reading",
+    "storing_file",
+    "wal_is_safe",
+    "writing",
+]
 
 DEADLINE_S = 5.0
 """How long a request waits for its turn to write before it is told to come back."""
@@ -40,22 +56,10 @@ POOL_SIZE = 45
 _MODE, _WAIT_S = "gloria_mode", "gloria_wait_s"
 _READS, _WRITES = "reads", "writes"
 
-_SQLITE_BUSY = frozenset({5, 6})
-_SQLITE_GONE = frozenset({10, 11, 13, 14, 15, 26})  # I/O, corrupt, full, can't open, locking protocol, not a database
 _SQLITE_DUPLICATE = "UNIQUE constraint failed"  # by its words: pysqlite3 gives no code that says which constraint
-_POSTGRESQL_BUSY = frozenset({"55P03", "40P01", "40001", "57014", "53300"})
-_POSTGRESQL_GONE = ("08", "53", "57P", "58", "XX")  # connection, resources, shutdown, system, damage
 
 # SQLite has one writer at a time. Threads queue here rather than in its busy loop, which knows no order.
 _turns: defaultdict[str, Turns] = defaultdict(Turns)
-
-
-class BusyError(RuntimeError):
-    """The database had no turn for this work within the deadline; the same request may succeed a moment later."""
-
-
-class DatabaseGoneError(RuntimeError):
-    """The database can't be reached or used; the message is the driver's own."""
 
 
 def open_engine(settings: Settings) -> Engine:
@@ -79,7 +83,7 @@ def open_engine(settings: Settings) -> Engine:
         url = make_url(f"sqlite:///{settings.database_path}")
     engine = _connected(url)
     try:
-        with _told():
+        with told(engine):
             bring_up(engine, as_writer(engine), settings.backups_path)
     except BaseException:
         engine.dispose()
@@ -99,7 +103,11 @@ def _connected(url: URL) -> Engine:
     if url.get_backend_name() != "sqlite":
         query = {"connect_timeout": str(int(DEADLINE_S)), "application_name": "gloria"} | url.query
         return create_engine(url.set(query=query), pool_pre_ping=True, **options)
-    engine = create_engine(url, module=sqlite, connect_args={"check_same_thread": False}, **options)
+    if in_memory:
+        engine = create_engine(url, module=sqlite, connect_args={"check_same_thread": False}, **options)
+    else:
+        engine = create_engine(url, module=sqlite, creator=opening(Path(url.database or "")), **options)
+        watch_file(engine)
     event.listen(engine, "connect", _set_pragmas)
     event.listen(engine, "begin", _begin)
     event.listen(engine, "reset", _end)
@@ -119,7 +127,7 @@ def reading(engine: Engine) -> Iterator[Session]:
         BusyError: no connection became free within the deadline.
         DatabaseGoneError: the database can't be used.
     """
-    with _told(), Session(engine) as session:
+    with told(engine), Session(engine) as session:
         session.connection(execution_options={_MODE: _READS, **_driver_options(engine, read_only=True)})
         yield session
 
@@ -136,11 +144,12 @@ def writing(engine: Engine, deadline_s: float = DEADLINE_S) -> Iterator[Session]
 
     Raises:
         BusyError: there was no turn to write within `deadline_s`; nothing was stored.
+        StorageFullError: there is no room for it; nothing was stored.
         DatabaseGoneError: the database can't be used; nothing was stored.
     """
     until = time.monotonic() + deadline_s
     # Nothing is read after the commit, so nothing needs to be marked as to be read again.
-    with _told(), _turn(engine, deadline_s), Session(engine, expire_on_commit=False) as session:
+    with told(engine), _turn(engine, deadline_s), Session(engine, expire_on_commit=False) as session:
         wait_s = max(0.0, until - time.monotonic())
         connection = session.connection(execution_options={_MODE: _WRITES, _WAIT_S: wait_s})
         if engine.dialect.name == "postgresql":
@@ -172,39 +181,6 @@ def _turn(engine: Engine, deadline_s: float) -> Iterator[None]:
         yield
     finally:
         turns.give()
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """Say which of the driver's errors mean "come back later" and which "gone"; others are faults of ours."""
-    try:
-        yield
-    except PoolTimeoutError as error:
-        raise BusyError("no connection became free") from error
-    except DBAPIError as error:
-        if _is_busy(error.orig):
-            raise BusyError(str(error.orig)) from error
-        if not (error.connection_invalidated or _is_gone(error.orig)):
-            raise
-        raise DatabaseGoneError(str(error.orig)) from error
-
-
-def _is_busy(error: BaseException | None) -> bool:
-    code = getattr(error, "sqlite_errorcode", None)
-    if code is not None:
-        return code & 0xFF in _SQLITE_BUSY
-    return getattr(error, "sqlstate", None) in _POSTGRESQL_BUSY
-
-
-def _is_gone(error: BaseException | None) -> bool:
-    code = getattr(error, "sqlite_errorcode", None)
-    if code is not None:
-        return code & 0xFF in _SQLITE_GONE
-    state = getattr(error, "sqlstate", None)
-    if state is None:
-        # psycopg's own: the server did not answer at all.
-        return isinstance(error, psycopg.OperationalError)
-    return str(state).startswith(_POSTGRESQL_GONE)
 
 
 def is_duplicate(error: DBAPIError) -> bool:
@@ -250,6 +226,8 @@ def _set_pragmas(connection: Any, _record: Any) -> None:
         "recursive_triggers=ON",
         "trusted_schema=OFF",
         "secure_delete=ON",
+        # Sorting in memory: a reader must not need room on a disk that may be full.
+        "temp_store=MEMORY",
     ):
         _patiently(cursor, f"PRAGMA {pragma}")
     cursor.close()
@@ -262,7 +240,7 @@ def _patiently(cursor: Any, statement: str) -> None:
         try:
             cursor.execute(statement)
         except sqlite.OperationalError as error:
-            if not _is_busy(error) or time.monotonic() > until:
+            if not is_busy(error) or time.monotonic() > until:
                 raise
             time.sleep(0.01)
         else:

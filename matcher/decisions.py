@@ -253,7 +253,8 @@ def undo(session: Session, *, pairing_id: int, by: str, now: datetime, ledger: L
     last = standing[-1]
     if last.by != by:
         raise DecisionError("only who gave a verdict can take it back")
-    if day_in_taipei(last.at) != day_in_taipei(now):
+    # One of a later day was given by a clock that was ahead and has been put right since.
+    if day_in_taipei(last.at) < day_in_taipei(now):
         raise DecisionError(f"the verdict is of {day_in_taipei(last.at)}: only the same day's can be undone")
     if last.verdict == Verdict.ACCEPT:
         case = undo_case(session, decision_id=last.id or 0, by=by, now=now)

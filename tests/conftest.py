@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -170,6 +173,37 @@ class Databases:
                 self._execute(f"ALTER SYSTEM SET {setting}")
             self._control("-l", str(self._server.log), "restart")
         return self._server
+
+    @contextmanager
+    def hanging(self) -> Iterator[None]:
+        """Let no process of the server run while the block does, as on a machine whose disk does not answer."""
+        first = int((self.server().pgdata / "postmaster.pid").read_text().split()[0])
+        children = Path(f"/proc/{first}/task/{first}/children")
+        if not children.exists():
+            pytest.skip("the system does not tell a process's children that way")
+        held = [first]
+        try:
+            # The first one before the others, since it makes more.
+            os.kill(first, signal.SIGSTOP)
+            held += map(int, children.read_text().split())
+            for number in held[1:]:
+                os.kill(number, signal.SIGSTOP)
+            yield
+        finally:
+            for number in held:
+                os.kill(number, signal.SIGCONT)
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Stop the server while the block runs."""
+        # As it was started; only `restart` would know that by itself.
+        program, *options = shlex.split((self.server().pgdata / "postmaster.opts").read_text())
+        del program
+        self._control("-m", "fast", "stop")
+        try:
+            yield
+        finally:
+            self._control("-l", str(self._server.log), "-o", shlex.join(options), "start")
 
     def close(self) -> None:
         """Stop the server and delete its files."""

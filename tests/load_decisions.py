@@ -36,8 +36,13 @@ Pair = tuple[int, int]
 
 def stored_pairs(server: Served, wanted: int) -> list[Pair]:
     """Store so many pairings, each with a proposal, in the expert's alliance; return their numbers."""
+    return pairs_in(server.settings, server.accounts["expert"], wanted)
+
+
+def pairs_in(settings: Settings, expert: str, wanted: int) -> list[Pair]:
+    """Do so in a database that need not be served."""
     now = datetime.now(UTC)
-    engine = open_engine(server.settings)
+    engine = open_engine(settings)
     with writing(engine) as session:
         adopt(session, need_ids=session.exec(select(Need.id)).all(), alliance_id="al-a", by=None, now=now)
         needs = session.exec(select(NeedIntake.need_id).where(NeedIntake.alliance_id == "al-a")).all()
@@ -46,7 +51,7 @@ def stored_pairs(server: Served, wanted: int) -> list[Pair]:
         pairings = [StoredPairing(need_id=need_id, lab_id=lab_id) for need_id, lab_id in free]
         session.add_all(pairings)
         session.flush()
-        proposals = [proposal_of(pairing.id or 0, server.accounts["expert"]) for pairing in pairings]
+        proposals = [proposal_of(pairing.id or 0, expert) for pairing in pairings]
         session.add_all(proposals)
         session.flush()
         pairs = [(proposal.pairing_id, proposal.id or 0) for proposal in proposals]

@@ -164,11 +164,42 @@ def served(
 
 @contextmanager
 def started(
-    settings: Settings, workers: int = 1, more: Mapping[str, str] | None = None, program: str = "api.cli"
+    settings: Settings,
+    workers: int = 1,
+    more: Mapping[str, str] | None = None,
+    program: str = "api.cli",
+    port: int = 0,
+    log: Path | None = None,
 ) -> Iterator[tuple[subprocess.Popen[str], Path]]:
     """Start a server, of the product or of another program, with `more` settings on a database as it is."""
+    log = log or settings.home / "server.log"
+    process = launched(settings, workers, more, program, port, log)
+    try:
+        yield process, log
+    finally:
+        process.terminate()
+        process.wait(timeout=40)
+
+
+def launched(
+    settings: Settings, workers: int, more: Mapping[str, str] | None, program: str, port: int, log: Path
+) -> subprocess.Popen[str]:
+    """Start a server in a process group of its own; whoever starts it ends it."""
+    with log.open("w") as file:
+        return subprocess.Popen(
+            [sys.executable, "-m", program, "serve", "--port", str(port), "--workers", str(workers)],
+            cwd=REPOSITORY,
+            env=environment_of(settings, more),
+            stderr=file,
+            text=True,
+            process_group=0,
+        )
+
+
+def environment_of(settings: Settings, more: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the environment of a server with these settings, and `more`."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GLORIA_")}
-    environment |= {
+    return environment | {
         "GLORIA_HOME": str(settings.home),
         "GLORIA_ENCODERS": settings.encoders,
         "GLORIA_THREADS": str(settings.threads),
@@ -178,20 +209,6 @@ def started(
         "GLORIA_JOB_LEASE_S": str(settings.job_lease_s),
         **(more or {}),
     }
-    log = settings.home / "server.log"
-    with log.open("w") as file:
-        process = subprocess.Popen(
-            [sys.executable, "-m", program, "serve", "--port", "0", "--workers", str(workers)],
-            cwd=REPOSITORY,
-            env=environment,
-            stderr=file,
-            text=True,
-        )
-    try:
-        yield process, log
-    finally:
-        process.terminate()
-        process.wait(timeout=40)
 
 
 def address_of(process: subprocess.Popen[str], log: Path) -> str:

@@ -181,6 +181,6 @@ def _last_words(session: Session, who: Principal, pairing_ids: list[int], now: d
                 note=decision.note if decision.alliance_id in who.scopes(*_STAFF) else "",
                 by=name,
                 at=decision.at,
-                may_undo=mine and day_in_taipei(decision.at) == day_in_taipei(now),
+                may_undo=mine and day_in_taipei(decision.at) >= day_in_taipei(now),
             )
     return found

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date, datetime
+from heapq import merge
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Query, Response
 from sqlmodel import col, func, select
 
+from api.asking import now
 from api.bodies import ContactBody, TransitionBody
 from api.case_documents import CaseFilter, case_etag
 from api.pages.case_names import CaseNames, names_in
@@ -102,7 +104,7 @@ def _counts(visit: Visit, mine: bool, overdue_on: date | None) -> dict[str, int]
 
 def today_of() -> date:
     """Return this day in Taipei."""
-    return day_in_taipei(datetime.now().astimezone())
+    return day_in_taipei(now())
 
 
 def card_of(case: Mapping[str, Any], today: date) -> dict[str, Any]:
@@ -166,8 +168,9 @@ def _timeline(case: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Steps and contacts together, the latest first; of one moment a contact stands over the step."""
     steps = [{"step": one, "at": one["at"]} for one in case["steps"]]
     contacts = [{"contact": one, "at": one["at"]} for one in case["contacts"]]
-    opened = {"opened": case, "at": case["opened_at"]}
-    return sorted([opened, *steps, *contacts], key=lambda row: datetime.fromisoformat(row["at"]), reverse=True)
+    # Each in its own order, whatever the clock said: only where one stands among the others is a matter of time.
+    told = list(merge(steps, contacts, key=lambda row: datetime.fromisoformat(row["at"])))
+    return [*reversed(told), {"opened": case, "at": case["opened_at"]}]
 
 
 def _shown(visit: Visit, case: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -9,10 +9,11 @@ amount the same way.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import Any
 from urllib.parse import urlencode
 
+from api.asking import now
 from api.ledger_visibility import reached_alliances
 from api.pages.finding_lang import lang_of
 from api.pages.scopes import alliance_names
@@ -74,7 +75,7 @@ def view_of(visit: Visit, resource: Resource, as_of: str, alliance: str, *, one_
         chosen = named[0][0]
     if chosen is not None and chosen not in dict(named):
         raise not_found("alliance")
-    today = day_in_taipei(datetime.now(UTC))
+    today = day_in_taipei(now())
     return View(wording, _day(as_of, today), today, chosen, named, reached is None and not one_alliance)
 
 

@@ -58,8 +58,8 @@ def show_ranked(
     context |= _ranked(visit, context["need"], filters, offset) | {"narrowing": narrowing}
     available = context["unavailable"] is None
     part = "needs/candidates.html" if offset and available else "needs/ranked.html"
-    response = visit.show(part if visit.by_htmx else "needs/need.html", 200 if available else 503, **context)
-    if not available:
+    response = visit.show(part if visit.by_htmx else "needs/need.html", context["status"], **context)
+    if context["status"] == 503:
         response.headers["Retry-After"] = str(RETRY_AFTER_S)
     return response
 
@@ -74,14 +74,20 @@ def _ranked(visit: Visit, need: dict[str, Any], filters: Filters, offset: int) -
         lambda: visit.document(match_need, need_id=need["id"], filters=filters, top=PER_PAGE, offset=offset)
     )
     if isinstance(found, Refusal):
-        if found.status != 503:
+        if found.status not in (503, 507):
             raise ProblemError(found.status, found.name, found.detail, found.field, dict(found.headers))
-        return {"ranked": None, "unavailable": found, "what_to_do": what_to_do(found.name)}
+        return {
+            "ranked": None,
+            "unavailable": found,
+            "status": found.status,
+            "what_to_do": what_to_do(found.name),
+        }
     query = query_of(filters)
     after = offset + PER_PAGE
     return {
         "ranked": found,
         "unavailable": None,
+        "status": 200,
         "cards": cards_of(visit, need, found["pairings"]),
         "choices": choices_of(visit, found["facets"], asdict(filters)),
         "is_filtered": bool(query),

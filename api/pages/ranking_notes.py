@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from api.index_age import is_old
 from api.pages.record_names import names
-from api.pages.system_state import is_old
 from api.pages.visiting import Visit
 from indexer.records import Lab
 from matcher.rules import RULE_TEXTS, Rule

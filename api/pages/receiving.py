@@ -20,7 +20,7 @@ from api.pages.visiting import AskingBeforeForm, Visit
 from api.policy import Action, Resource
 from api.problems import forbidden, unauthenticated
 from api.routes.evidence import store_file
-from indexer.database import reading
+from indexer.database import reading, storing_file
 from indexer.plain_text import printable
 from matcher.ledger.evidence import MAX_BYTES
 
@@ -40,7 +40,8 @@ def receiving(resource: Resource, action: Action) -> Callable[[Request], Awaitab
             raise forbidden("send this form from this site's own page")
         await run_in_threadpool(_admit, AskingBeforeForm(request, resource, action))
         content = await request.app.state.uploads.received(request, MAX_FORM_BYTES)
-        form = await Request(request.scope, _again(content)).form(max_files=MAX_FILES, max_fields=2_000)
+        with storing_file():
+            form = await Request(request.scope, _again(content)).form(max_files=MAX_FILES, max_fields=2_000)
         visit = Visit(request, resource, action, form)
         # The form is here now, and its token with it.
         await run_in_threadpool(visit.look, lambda _, who: who)

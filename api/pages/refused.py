@@ -35,6 +35,9 @@ _WHAT_TO_DO = {
     "no-encoder": N_("Matching is not available: a language model can't be loaded. Everything else goes on working."),
     "busy": N_("The server has too much to do just now. Try again in a moment; nothing was lost."),
     "database": N_("The database can't be reached. Nothing was stored; try again in a moment."),
+    "storage-full": N_(
+        "The disk is full: nothing of this was stored. What is stored can still be read. Tell whoever runs this server."
+    ),
     "conflict-of-interest": N_("You may not decide this: you reported it, or declared an interest in a party."),
     "claimed-elsewhere": N_("Another report claims this result already."),
     "already-reported": N_("This result was reported already."),

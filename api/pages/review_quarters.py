@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Response
 from sqlmodel import Session, col, select
 
+from api.asking import now
 from api.ledger_bodies import ExternalClaimBody, ReasonBody, SchoolTotalBody
 from api.pages.mentioned_names import names_in
 from api.pages.refused import what_to_do
@@ -78,7 +78,7 @@ def _quarters(visit: Visit, refused: Refusal | None = None) -> Response:
     quarters = document["items"]
     closed = [one for one in quarters if one["closed"]]
     following = closed[-1]["after"] if closed else quarters[0]["period"]
-    over = last_day(following) < day_in_taipei(datetime.now(UTC))
+    over = last_day(following) < day_in_taipei(now())
     return _shown(
         visit,
         "review_periods.html",

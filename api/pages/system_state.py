@@ -12,13 +12,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from api.asking import now
+from api.index_age import is_old
 from api.jobs import JobState
 from api.pages.visiting import Visit
 from api.problems import Refusal
 from api.routes.jobs import list_jobs
 
-OLD_AFTER = timedelta(hours=48)
-"""An index that was not renewed for so long has missed two nights."""
 TOLD_FOR = timedelta(days=3)
 """How long a failed job is spoken of."""
 _MOST_JOBS = 5
@@ -42,11 +41,6 @@ class SystemState:
     failed: tuple[dict[str, Any], ...]
 
 
-def is_old(built_at: datetime) -> bool:
-    """Whether an index built then should have been renewed since."""
-    return now() - built_at > OLD_AFTER
-
-
 def system_state(visit: Visit) -> SystemState:
     """Return how the system stands for this person."""
     live = visit.request.app.state.live
@@ -56,13 +50,12 @@ def system_state(visit: Visit) -> SystemState:
         visit.attempt(live.current)
         state = live.state()
     missing = state.generation is None
-    built = None if state.created_at is None else datetime.fromisoformat(state.created_at)
     return SystemState(
         no_index=missing and state.models_ready,
         starting=missing and not state.models_ready,
         earlier_of=None if state.newest_problem is None else state.created_at,
         problem=state.newest_problem,
-        old_since=state.created_at if built is not None and is_old(built) else None,
+        old_since=state.created_at if state.created_at is not None and is_old(state.created_at) else None,
         not_indexed=state.not_indexed,
         failed=_failed(visit),
     )

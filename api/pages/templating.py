@@ -7,7 +7,6 @@ that a template misspells is an error and not an empty place.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from uuid import uuid4
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from api.asking import now
 from api.pages.assets import asset_url
 from api.pages.terms import term
 from api.pages.wording import Lang, Wording
@@ -46,7 +46,7 @@ def environment(lang: Lang) -> Environment:
         "number": wording.number,
         "percent": wording.percent,
         "money": wording.money,
-        "ago": lambda moment: wording.ago(moment, datetime.now(UTC)),
+        "ago": lambda moment: wording.ago(moment, now()),
         "term": lambda code: wording.text(term(code)),
     }
     found.globals |= {

@@ -30,7 +30,7 @@ from api.pages.menu import menu_of
 from api.pages.templating import rendered
 from api.policy import Action, Resource, admits
 from api.problems import REFUSED, Refusal, refusal_of, unauthenticated
-from indexer.database import reading, writing
+from indexer.database import reading, storing_file, writing
 from matcher.people import Principal
 
 SAID_COOKIE = "gloria-said"
@@ -206,7 +206,11 @@ def visiting(resource: Resource, action: Action) -> Callable[[Request], Awaitabl
     async def visit(request: Request) -> Visit:
         if "Authorization" not in request.headers and COOKIE not in request.cookies:
             raise unauthenticated()
-        form = FormData() if request.method in SAFE_METHODS else await request.form(max_files=20, max_fields=2_000)
+        if request.method in SAFE_METHODS:
+            return Visit(request, resource, action, FormData())
+        # Larger files are put onto the disk as they come.
+        with storing_file():
+            form = await request.form(max_files=20, max_fields=2_000)
         return Visit(request, resource, action, form)
 
     visit.permission = (resource, action)  # type: ignore[attr-defined]

@@ -13,6 +13,7 @@ from fastapi.responses import PlainTextResponse
 from sqlalchemy import text
 
 from api.answers import AliveAnswer, ReadyAnswer
+from api.index_age import is_old
 from api.jobs import counts
 from api.metrics import exposition
 from api.request_threads import ThreadedRoute
@@ -58,7 +59,11 @@ def readyz(request: Request) -> Response:
         "intake": database,
         "review": database,
         "matching": database and matching,
-        "index": {**asdict(state), "problem": None if state.problem is None else "see the log"},
+        "index": {
+            **asdict(state),
+            "is_old": state.created_at is not None and is_old(state.created_at),
+            "problem": None if state.problem is None else "see the log",
+        },
     }
     body = orjson.dumps(document)
     return Response(body, 200 if database else 503, {"Cache-Control": "no-store"}, "application/json")

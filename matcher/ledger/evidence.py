@@ -14,6 +14,7 @@ from hashlib import sha256
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from indexer.database import storing_file
 from indexer.manifest import sync_folder
 from indexer.plain_text import clean
 from indexer.vocabulary import MAX_ID
@@ -30,26 +31,32 @@ def keep(home: Path, content: bytes) -> str:
 
     Raises:
         LedgerError: it is empty or too large.
+        StorageFullError: the disk is full; nothing of it is left.
     """
     if not 0 < len(content) <= MAX_BYTES:
         raise LedgerError(f"a file of evidence has 1 to {MAX_BYTES:,} bytes", "evidence")
     digest = sha256(content).hexdigest()
     path = path_of(home, digest)
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f"{digest}.{secrets.token_hex(4)}.partial")
-        try:
-            with partial.open("xb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
-    # Every folder on the way may be new; and whoever stored a file that is there may have ended before this.
-    for folder in (path.parent, path.parent.parent, home):
-        sync_folder(folder)
+    with storing_file():
+        if not path.exists():
+            _write(path, content)
+        # Every folder on the way may be new; and whoever stored a file that is there may have ended before this.
+        for folder in (path.parent, path.parent.parent, home):
+            sync_folder(folder)
     return digest
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}.partial")
+    try:
+        with partial.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def path_of(home: Path, digest: str) -> Path:
