@@ -25,7 +25,7 @@ import orjson
 
 from indexer.file_lock import exclusive
 
-FORMAT = 2
+FORMAT = 3
 """Raise it whenever a release would write other files for the same records: other terms, passages or layouts."""
 KEPT_GENERATIONS = 3
 POINTER = "CURRENT"
