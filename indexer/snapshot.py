@@ -26,7 +26,16 @@ from indexer.vectors import VectorIndex, VectorIndexError
 
 FloatArray = npt.NDArray[np.float32]
 
-__all__ = ["Contents", "Snapshot", "SnapshotError", "VectorField", "current_generation", "open_snapshot", "publish"]
+__all__ = [
+    "Contents",
+    "Snapshot",
+    "SnapshotError",
+    "VectorField",
+    "current_generation",
+    "in_memory",
+    "open_snapshot",
+    "publish",
+]
 
 
 @dataclass(frozen=True)
@@ -122,6 +131,24 @@ def open_snapshot(index_path: Path) -> Snapshot:
         SnapshotError: there is none, or a file of it is missing or damaged.
     """
     return _open_generation(index_path / current_generation(index_path))
+
+
+def in_memory(contents: Contents, *, generation: str, created_at: str) -> Snapshot:
+    """Return contents as a snapshot that answers as the published one would."""
+    rows = {lab_id: row for row, lab_id in enumerate(contents.lab_fingerprints)}
+    return Snapshot(
+        generation=generation,
+        created_at=created_at,
+        inputs=contents.inputs,
+        lab_ids=tuple(contents.lab_fingerprints),
+        passages=tuple(contents.passages),
+        lab_of_passage=np.array([rows[passage.lab_id] for passage in contents.passages], dtype=np.int64),
+        lab_fingerprints=contents.lab_fingerprints,
+        fields=tuple(contents.fields),
+        words=contents.words,
+        word_parts=contents.word_parts,
+        lab_words=contents.lab_words,
+    )
 
 
 def _write_files(folder: Path, contents: Contents) -> None:

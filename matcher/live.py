@@ -4,7 +4,8 @@ In: settings and a database engine. Out: `current()`, the matcher of this
 moment, which a request takes once and uses to its end. It exists because the
 night replaces the index and people edit records under those who are working:
 a new generation is opened in the background and swapped in whole, records are
-read again one by one as the change feed names them, and whatever is wrong
+read again one by one as the change feed names them, and what they change in
+the index is taken in within seconds, in the background too. Whatever is wrong
 with the new leaves the old in place with the reason told.
 """
 
@@ -23,17 +24,27 @@ from indexer.batching import DEADLINE_S, BatchedQueries
 from indexer.changes import ChangeCounter, changes_since
 from indexer.database import reading
 from indexer.embeddings import CacheError, EmbeddingCache
-from indexer.encoder import load_encoders
+from indexer.encoder import EncoderError, load_encoders
 from indexer.generation import POINTER
+from indexer.overlay import on_disk, taken_in
 from indexer.settings import Settings
 from indexer.snapshot import SnapshotError
 from indexer.vocabulary import Kind
 from matcher.catalogue import Catalogue
 from matcher.opened_index import OpenedIndex, check_encoders, open_index
 from matcher.pairings import Matcher
+from matcher.taking_in import brought_up_to_date
 
 CHECK_EVERY_S = 0.5
 """How often, at most, the database and the index are asked whether something is new."""
+WATCH_EVERY_S = 1.0
+"""How often the same is done though nobody asks for anything, once the server has warmed up."""
+REST_FACTOR = 2.0
+"""What changed is taken in again only after a rest, so many times as long as it took: at most a third of one core."""
+AGAIN_AFTER_S = 10.0
+"""The rest after what changed could not be taken in."""
+CLOSING_S = 5.0
+"""How long closing waits for each thread; none of them would hinder the process from ending."""
 _FOLLOWED = {Kind.LABS: "labs", Kind.SCHOOLS: "schools", Kind.COMPANIES: "companies"}
 """The kinds of records that a catalogue holds, and what it calls them."""
 
@@ -45,11 +56,17 @@ Numbers = Mapping[Kind, int]
 
 @dataclass(frozen=True)
 class LiveState:
-    """What can be served: `generation` None means that nothing can be matched, `problem` None that all is well."""
+    """What can be served: `generation` None means that nothing can be matched, `problem` None that all is well.
+
+    `generation` is the one that answers name, `on_disk` the one that it rests on, of `created_at`; `taken_in` counts
+    the labs that are newer than that and can be matched, `not_indexed` those that can't yet.
+    """
 
     generation: str | None
+    on_disk: str | None
     created_at: str | None
     labs: int
+    taken_in: int
     not_indexed: int
     models_ready: bool
     problem: str | None
@@ -84,8 +101,14 @@ class LiveMatcher:
         self._seen: Numbers = {}
         self._next_check = 0.0
         self._tried: tuple[object, ...] = ()
-        self._opening: threading.Thread | None = None
+        self._base: OpenedIndex | None = None
+        self._knows: tuple[int, int] | None = None
+        self._rest_until = 0.0
+        self._renewing: threading.Thread | None = None
+        self._watching: threading.Thread | None = None
+        self._closing = threading.Event()
         self._index_problem: str | None = None
+        self._overlay_problem: str | None = None
         self._records_problem: str | None = None
 
     def current(self) -> Matcher:
@@ -112,29 +135,53 @@ class LiveMatcher:
     def warm(self) -> None:
         """Open the index, load the encoders and read the passages, so that no request has to wait for it.
 
+        From now on news are looked for without anybody asking. What the index lacks of the records is taken in
+        afterwards, in the background: it may be a whole import, and everything else can be matched meanwhile.
+
         Raises:
             SnapshotError: there is no usable index yet; the encoders are loaded all the same.
             EncoderError: an encoder can't be loaded.
         """
+        with self._changing:
+            if self._watching is None and not self._closing.is_set():
+                self._watching = threading.Thread(target=self._watch, name="watching", daemon=True)
+                self._watching.start()
         self._encoding().warm()
         self.current().index.passages.read_all()
 
     def state(self) -> LiveState:
         """Return what can be served, without looking for news."""
-        matcher, queries = self._matcher, self._queries
-        problem = self._index_problem or self._records_problem
-        ready = queries is not None and queries.ready
-        if matcher is None:
-            return LiveState(None, None, 0, 0, ready, problem or "nothing has been opened yet")
-        snapshot = matcher.snapshot
-        missing = len(matcher.not_indexed)
-        return LiveState(snapshot.generation, snapshot.created_at, len(snapshot.lab_ids), missing, ready, problem)
+        matcher, base, queries = self._matcher, self._base, self._queries
+        problem = self._index_problem or self._overlay_problem or self._records_problem
+        snapshot = None if matcher is None else matcher.snapshot
+        return LiveState(
+            generation=None if snapshot is None else snapshot.generation,
+            on_disk=None if snapshot is None else on_disk(snapshot.generation),
+            created_at=None if snapshot is None else snapshot.created_at,
+            labs=0 if snapshot is None else len(snapshot.lab_ids),
+            taken_in=0 if snapshot is None or base is None else taken_in(base.snapshot, snapshot),
+            not_indexed=0 if matcher is None else len(matcher.not_indexed),
+            models_ready=queries is not None and queries.ready,
+            problem=problem or ("nothing has been opened yet" if matcher is None else None),
+        )
 
     def close(self) -> None:
-        """Stop encoding; whoever waits for it gets `EncodingBusyError`."""
+        """Stop encoding and what goes on in the background; whoever waits for vectors gets `EncodingBusyError`."""
+        self._closing.set()
         with self._changing:
             if self._queries is not None:
                 self._queries.close()
+        for thread in (self._watching, self._renewing):
+            if thread is not None:
+                thread.join(CLOSING_S)
+
+    def _watch(self) -> None:
+        while not self._closing.wait(WATCH_EVERY_S):
+            try:
+                self.current()
+            except Exception as error:
+                # Whoever asks for a match is told; what is wrong with the index stands in `state`.
+                _log.debug("there is nothing to match with: %s", type(error).__name__)
 
     def _encoding(self) -> BatchedQueries:
         with self._changing:
@@ -165,7 +212,10 @@ class LiveMatcher:
                 numbers = numbers_of(session)
                 catalogue = Catalogue.load(session)
             self._index_problem = None
-            return self._put(index, catalogue, numbers)
+            self._base = index
+            matcher = self._put(index, catalogue, numbers)
+            self._renew_if_due()
+            return matcher
 
     def _opened(self) -> OpenedIndex:
         index = open_index(self._settings)
@@ -195,11 +245,19 @@ class LiveMatcher:
             _log.warning("%s", self._records_problem)
         else:
             self._records_problem = None
-        pointer = self._pointer()
-        if pointer != self._tried and (self._opening is None or not self._opening.is_alive()):
-            self._tried = pointer
-            self._opening = threading.Thread(target=self._open_next, name="index-opening", daemon=True)
-            self._opening.start()
+        self._renew_if_due()
+
+    def _renew_if_due(self) -> None:
+        news = self._pointer() != self._tried
+        behind = self._knows != self._wanted() and time.monotonic() >= self._rest_until
+        idle = self._renewing is None or not self._renewing.is_alive()
+        if (news or behind) and idle and not self._closing.is_set():
+            self._renewing = threading.Thread(target=self._renew, name="index-renewing", daemon=True)
+            self._renewing.start()
+
+    def _wanted(self) -> tuple[int, int]:
+        """Return the last changes of labs and of needs that are known of; `_knows` has those that the index knows."""
+        return self._seen.get(Kind.LABS, 0), self._seen.get(Kind.NEEDS, 0)
 
     def _pointer(self) -> tuple[object, ...]:
         """Return what changes whenever a generation is published, be it the same one mended."""
@@ -210,19 +268,58 @@ class LiveMatcher:
         except OSError as error:
             return (error.errno,)
 
-    def _open_next(self) -> None:
+    def _renew(self) -> None:
+        """Open a new generation if there is one, take in what changed since it was built, swap the outcome in whole."""
+        opened = self._newly_opened()
+        with self._changing:
+            matcher, (labs, _), base = self._matcher, self._wanted(), opened or self._base
+            if matcher is None or base is None:
+                return
+            if opened is not None and matcher.index is self._base:
+                # Nothing was taken in that would be missed, and taking in may take long.
+                matcher = self._put(opened, matcher.catalogue, self._seen)
+            self._base = base
+        started, index, knows = time.monotonic(), opened, None
+        try:
+            index, needs = brought_up_to_date(
+                base,
+                opened or matcher.index,
+                catalogue=matcher.catalogue,
+                settings=self._settings,
+                engine=self._engine,
+                queries=self._encoding(),
+            )
+        except Exception as error:
+            # What answers now goes on; a generation from the disk is used though it lacks what changed.
+            why = str(error) if isinstance(error, CacheError | EncoderError) else type(error).__name__
+            self._overlay_problem = f"what changed since the index was built can't be taken in: {why}"
+            self._rest_until = time.monotonic() + AGAIN_AFTER_S
+            if not self._closing.is_set():
+                _log.warning("%s", self._overlay_problem)
+        else:
+            self._overlay_problem, knows = None, (labs, needs)
+            self._rest_until = time.monotonic() + REST_FACTOR * (time.monotonic() - started)
+        with self._changing:
+            self._knows = knows
+            if index is not None and self._matcher is not None and index is not self._matcher.index:
+                self._put(index, self._matcher.catalogue, self._seen)
+                _log.info("index generation %s is used from now on", index.snapshot.generation)
+
+    def _newly_opened(self) -> OpenedIndex | None:
+        """Return the newest generation if it was not tried yet and can be used."""
+        pointer = self._pointer()
+        if pointer == self._tried:
+            return None
+        self._tried = pointer
         try:
             index = self._opened()
-            with self._changing:
-                if self._matcher is not None:
-                    self._put(index, self._matcher.catalogue, self._seen)
         except Exception as error:
             # The old generation stays; what is wrong with the new one must not reach a request.
             self._index_problem = str(error) or type(error).__name__
             _log.warning("the newest index generation is not used: %s", self._index_problem)
-        else:
-            self._index_problem = None
-            _log.info("index generation %s is used from now on", index.snapshot.generation)
+            return None
+        self._index_problem = None
+        return index
 
     def _follow_records(self) -> None:
         matcher = self._matcher
@@ -230,7 +327,8 @@ class LiveMatcher:
             return
         with reading(self._engine) as session:
             numbers = numbers_of(session)
-            if numbers == self._seen:
+            if all(numbers.get(kind, 0) == self._seen.get(kind, 0) for kind in _FOLLOWED):
+                self._seen = numbers
                 return
             changed: dict[str, list[str]] = {}
             for kind, name in _FOLLOWED.items():
@@ -246,7 +344,7 @@ class LiveMatcher:
 
 
 def numbers_of(session: Session) -> Numbers:
-    """Return the number of the last change of each kind that is followed."""
+    """Return the number of the last change of each kind that is followed, and of needs, which the index knows."""
     rows = session.exec(select(ChangeCounter.kind, ChangeCounter.n)).all()
     known = {kind: int(n) for kind, n in rows}
-    return {kind: known.get(kind.value, 0) for kind in _FOLLOWED}
+    return {kind: known.get(kind.value, 0) for kind in (*_FOLLOWED, Kind.NEEDS)}

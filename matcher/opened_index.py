@@ -24,6 +24,11 @@ class OpenedIndex:
     searcher: Searcher
     passages: PassageWords
 
+    @classmethod
+    def of(cls, snapshot: Snapshot) -> OpenedIndex:
+        """Return a snapshot with what every answer needs of it computed."""
+        return cls(snapshot, Searcher(snapshot), PassageWords(snapshot))
+
 
 def open_index(settings: Settings) -> OpenedIndex:
     """Open the current generation after checking every byte of it.
@@ -38,7 +43,7 @@ def open_index(settings: Settings) -> OpenedIndex:
             f"the index has the encoders {', '.join(built)}, the settings name "
             f"{', '.join(settings.encoder_names())}; run: gloria reindex"
         )
-    return OpenedIndex(snapshot, Searcher(snapshot), PassageWords(snapshot))
+    return OpenedIndex.of(snapshot)
 
 
 def check_encoders(snapshot: Snapshot, queries: QueryVectors) -> None:
