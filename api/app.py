@@ -79,6 +79,8 @@ BODY_LIMITS = {
     **PAGE_BODY_LIMITS,
 }
 """The routes that take more: each receives its body only after it knows who sends it, and few at a time."""
+GIVE_UP_AFTER_S = 5.0
+"""How long a closing server waits for its look at the index; opening one may take longer."""
 OPEN_ROUTES = frozenset(
     {
         ("POST", "/api/session"),
@@ -224,6 +226,8 @@ def permissions(app: FastAPI) -> Iterator[tuple[str, str, Any]]:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     # Models take seconds to load: the server answers everything else meanwhile.
     threading.Thread(target=app.state.live.warm, name="warm", daemon=True).start()
+    watching = threading.Thread(target=app.state.live.watch, args=[app.state.stopping], name="watch", daemon=True)
+    watching.start()
     threading.Thread(target=drawing.warm, name="warm-drawing", daemon=True).start()
     heed_signals(app.state.stopping)
     app.state.looking = CapacityLimiter(job_events.LOOKING_THREADS)
@@ -231,6 +235,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     yield
     app.state.jobs.stop()
     app.state.threads.close()
+    watching.join(timeout=GIVE_UP_AFTER_S)
     app.state.live.close()
     app.state.engine.dispose()
 

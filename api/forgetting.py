@@ -43,5 +43,6 @@ def forget(
             raise RefusedError(f"{error.field}: {error}") from error
         screen.say(f"已刪除 {kind} {subject} 的姓名與聯絡方式", f"erased name and contact of {kind} {subject}")
     if (again or kind == "researcher") and settings.index_path.exists():
-        reindexed(screen, settings)
+        # In full, so that an index that was held back can't leave the one in use that names the person.
+        reindexed(screen, settings, full=True)
         forget_index_texts(settings)

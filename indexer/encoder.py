@@ -41,6 +41,10 @@ class Encoder(Protocol):
         """Names the weights and the arithmetic: equal identity, interchangeable vectors."""
 
     @property
+    def weights(self) -> str:
+        """SHA-256 of the files that hold the weights, "" for a model that is fetched by its name; read once."""
+
+    @property
     def dims(self) -> int:
         """Length of a vector."""
 
@@ -78,10 +82,14 @@ def load_encoder(name: str, settings: Settings, progress: bundled_e5.Progress | 
     try:
         if name == "bundled":
             folder = bundled_e5.materialise(settings.models_path / "multilingual-e5-small", progress=progress)
-            return TransformerEncoder(name, str(folder), settings, None, bundled_e5.WEIGHTS_PACKAGE, known_dims=384)
+            carried = bundled_e5.installed_file(bundled_e5.WEIGHTS_PACKAGE, bundled_e5.WEIGHTS_FILE)
+            package = bundled_e5.WEIGHTS_PACKAGE
+            return TransformerEncoder(name, str(folder), settings, None, package, 384, weights_file=carried)
         if name == "bundled-minilm":
             folder = bundled_e5.installed_file(MINILM_PACKAGE, "modules.json").parent
-            return TransformerEncoder(name, str(folder), settings, frozenset({"en"}), MINILM_PACKAGE, known_dims=384)
+            carried = bundled_e5.installed_file(MINILM_PACKAGE, "model.safetensors")
+            english = frozenset({"en"})
+            return TransformerEncoder(name, str(folder), settings, english, MINILM_PACKAGE, 384, weights_file=carried)
         if name == "bundled-use":
             bundled_e5.installed_file(USE_PACKAGE, "weights.npz")
             return UniversalSentenceEncoder(name, settings.threads)

@@ -9,8 +9,10 @@ tokens to less than 1.1 times.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -83,3 +85,9 @@ def joined_windows(vectors: npt.NDArray[Any], owners: Sequence[int], lengths: Se
     if not np.isfinite(norms).all() or (norms == 0).any():
         raise EncoderError("the encoder gave a zero or non-finite vector")
     return np.ascontiguousarray(totals / norms, dtype=np.float32)
+
+
+def file_hash(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

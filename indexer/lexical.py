@@ -20,7 +20,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import orjson
 
+from indexer.array_files import check_array, digest_of
 from indexer.term_counts import TermCounts
 
 if TYPE_CHECKING:
@@ -172,6 +174,12 @@ class LexicalIndex:
         pointers = self._model.scores["indptr"]
         return int(pointers[position + 1] - pointers[position])
 
+    def digest(self) -> str:
+        """Return a hash of everything that scores are computed from."""
+        scores = self._model.scores
+        words = orjson.dumps(list(self._model.vocab_dict.items()))
+        return digest_of(words, scores["data"], scores["indices"], scores["indptr"])
+
     def save(self, folder: Path) -> None:
         """Write the index into `folder`, which is created."""
         folder.mkdir(parents=True, exist_ok=True)
@@ -187,6 +195,8 @@ class LexicalIndex:
         import bm25s
 
         try:
+            for path in folder.glob("*.npy"):
+                check_array(path)
             model = bm25s.BM25.load(str(folder), load_corpus=False)
             documents = int(model.scores["num_docs"])
         except Exception as error:

@@ -16,7 +16,7 @@ from indexer.composing import Encoded, Material, composed, embedded, need_querie
 from indexer.embeddings import EmbeddingCache
 from indexer.encoder import Encoder
 from indexer.profiles import Lab, Need
-from indexer.snapshot import Snapshot, in_memory
+from indexer.snapshot_files import Snapshot, in_memory
 from indexer.text import Passage, lab_passages
 
 _MARK = "+"
@@ -32,6 +32,7 @@ def overlaid(
     needs: Sequence[Need],
     encoders: Sequence[Encoder],
     cache: EmbeddingCache,
+    watermark: Mapping[str, int],
 ) -> Snapshot:
     """Return what the index would be if it were built now: the base itself if nothing it holds has changed.
 
@@ -43,6 +44,7 @@ def overlaid(
         needs: all needs, in the order of their ids.
         encoders: those of the base.
         cache: gives the vectors; those of new texts are kept there, so that the night finds them.
+        watermark: see `Snapshot`, of these records.
 
     Raises:
         EncoderError: an encoder can't be loaded.
@@ -55,12 +57,12 @@ def overlaid(
         passages=_passages(known, labs, fingerprints),
         queries=need_queries(needs),
     )
-    inputs = material.inputs([encoder.identity for encoder in encoders])
+    inputs = material.inputs(encoders)
     for same in (base, known):
         if same.inputs == inputs:
             return same
     fields = [embedded(encoder, material, cache, Encoded()).field() for encoder in encoders]
-    contents = composed(material, fields, known)
+    contents = composed(material, fields, inputs=inputs, watermark=watermark, known=known)
     generation = f"{base.generation}{_MARK}{inputs[:_HASH_LENGTH]}"
     return in_memory(contents, generation=generation, created_at=base.created_at)
 

@@ -17,12 +17,14 @@ from dataclasses import asdict, dataclass, field
 
 from sqlmodel import Session
 
+from indexer.changes import last_changes
 from indexer.composing import Encoded, Material, composed, embedded, need_queries
 from indexer.embeddings import EmbeddingCache
 from indexer.encoder import load_encoders
+from indexer.generation import UNFINISHED, HeldBackError, Listed, generations
 from indexer.loading import load_labs, load_needs
 from indexer.settings import Settings
-from indexer.snapshot import Snapshot, SnapshotError, open_snapshot, publish
+from indexer.snapshot import Contents, Judge, Snapshot, SnapshotError, open_snapshot, publish
 from indexer.text import Passage, fingerprint, lab_passages
 
 StageProgress = Callable[[str, int, int], None]
@@ -39,11 +41,13 @@ class ReindexReport:
 
     `reused` and `encoded` count vectors: distinct texts of labs and needs, once
     for each encoder. `dropped` counts distinct passages that the generation
-    before had and this one has not. Times are in seconds, memory in megabytes.
+    before had and this one has not. `held_back` says why the generation is kept
+    but not used; then the index in use is the one before. Times are in seconds, memory in megabytes.
     """
 
     generation: str = ""
     changed: bool = True
+    held_back: str | None = None
     labs: int = 0
     needs: int = 0
     passages: int = 0
@@ -62,15 +66,22 @@ class ReindexReport:
 
 
 def reindex(
-    session: Session, settings: Settings, *, full: bool = False, progress: StageProgress | None = None
+    session: Session,
+    settings: Settings,
+    *,
+    full: bool = False,
+    progress: StageProgress | None = None,
+    judge: Judge | None = None,
 ) -> ReindexReport:
     """Bring the index up to date with the database.
 
     Args:
         session: read only.
         settings: where the index lives and which encoders it has.
-        full: build and publish anew even if nothing changed; vectors in the cache are still reused.
+        full: build and publish anew even if nothing changed, or if what is built was held back before; vectors in the
+            cache are still reused.
         progress: see `StageProgress`.
+        judge: says whether the new generation is to be held back, see `indexer.snapshot.Judge`.
 
     Raises:
         ReindexError: there are no labs.
@@ -80,6 +91,8 @@ def reindex(
     """
     started = time.perf_counter()
     tell = progress or (lambda stage, done, total: None)
+    # Before the records: what is written in between is then seen as newer than the index, never missed.
+    watermark = last_changes(session)
     labs, needs = load_labs(session), load_needs(session)
     if not labs:
         raise ReindexError("there are no labs to index; import some first: gloria import labs.jsonl")
@@ -99,18 +112,41 @@ def reindex(
     cache, counted = EmbeddingCache(settings.embeddings_path), Encoded()
     views = [embedded(encoder, material, cache, counted, tell=tell) for encoder in encoders]
     report.reused, report.encoded = counted.reused, counted.encoded
-    if previous is not None and previous.inputs == material.inputs(report.encoders) and not full:
+    inputs = material.inputs(encoders)
+    held = None if full or judge is not None else _held_back(settings, inputs)
+    if previous is not None and previous.inputs == inputs and not full:
         report.generation, report.changed = previous.generation, False
+    elif held is not None:
+        report.generation, report.held_back, report.changed = held.name, held.held, False
     else:
         tell("index", 0, 1)
         # Whatever the night builds is read from the records alone: it rests on no index before it.
-        contents = composed(material, [view.field() for view in views])
-        report.generation = publish(settings.index_path, contents).generation
+        contents = composed(material, [view.field() for view in views], inputs=inputs, watermark=watermark)
+        _publish(settings, contents, judge, report)
         tell("index", 1, 1)
     report.total_s = round(time.perf_counter() - started, 3)
     report.encoding_s = round(counted.encoding_s, 3)
     report.peak_memory_mb = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
     return report
+
+
+def _publish(settings: Settings, contents: Contents, judge: Judge | None, report: ReindexReport) -> None:
+    try:
+        report.generation = publish(settings.index_path, contents, judge=judge).generation
+    except HeldBackError as held:
+        report.generation, report.held_back, report.changed = held.generation, held.reason, False
+
+
+def _held_back(settings: Settings, inputs: str) -> Listed | None:
+    """Return the generation made of these inputs that was judged and held back, if there is one."""
+    return next(
+        (
+            one
+            for one in generations(settings.index_path)
+            if one.held not in (None, UNFINISHED) and one.manifest is not None and one.manifest["inputs"] == inputs
+        ),
+        None,
+    )
 
 
 def _previous(settings: Settings) -> Snapshot | None:

@@ -9,205 +9,117 @@ people who are working with it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-import orjson
-
-from indexer.generation import SnapshotError, current_generation, publish_generation, verified_manifest
-from indexer.lexical import LexicalIndex, LexicalIndexError
-from indexer.text import Passage
-from indexer.tfidf import TfIdfError, TfIdfIndex
-from indexer.vectors import VectorIndex, VectorIndexError
-
-FloatArray = npt.NDArray[np.float32]
+from indexer.canaries import canaries
+from indexer.checked_opening import open_generation
+from indexer.first_opening import open_first_elsewhere
+from indexer.generation import current_generation, fallbacks, publish_generation
+from indexer.manifest import SnapshotError
+from indexer.snapshot_files import Contents, Snapshot, VectorField, facts_of, write_files
 
 __all__ = [
     "Contents",
+    "Judge",
     "Snapshot",
     "SnapshotError",
     "VectorField",
     "current_generation",
-    "in_memory",
+    "open_newest_usable",
     "open_snapshot",
     "publish",
 ]
 
-
-@dataclass(frozen=True)
-class VectorField:
-    """One encoder's view of the passages.
-
-    `rows` are the numbers of the passages it covers, in the order of the index;
-    `passage_means` and `query_means` are what was or must be subtracted per language.
-    """
-
-    name: str
-    identity: str
-    languages: tuple[str, ...] | None
-    index: VectorIndex
-    rows: npt.NDArray[np.int64]
-    passage_means: dict[str, FloatArray]
-    query_means: dict[str, FloatArray]
+Judge = Callable[[Snapshot, Snapshot | None], str | None]
+"""Is given a new generation and the one in use, None if there is none; returns why the new one is to be held back."""
 
 
-@dataclass(frozen=True)
-class Snapshot:
-    """Everything a search needs, of one generation. Passages are grouped by lab, in the order of `lab_ids`.
-
-    `inputs` is a hash of what the generation was made from.
-    """
-
-    generation: str
-    created_at: str
-    inputs: str
-    lab_ids: tuple[str, ...]
-    passages: tuple[Passage, ...]
-    lab_of_passage: npt.NDArray[np.int64]
-    lab_fingerprints: dict[str, str]
-    fields: tuple[VectorField, ...]
-    words: TfIdfIndex
-    word_parts: TfIdfIndex
-    lab_words: LexicalIndex
-
-    def field(self, name: str) -> VectorField | None:
-        """Return the vector field of an encoder, None if this generation has none."""
-        return next((field for field in self.fields if field.name == name), None)
-
-
-@dataclass(frozen=True)
-class Contents:
-    """What `publish` writes; the same values as in `Snapshot`, before they have a generation.
-
-    `inputs` is a hash of everything the values were made from: equal inputs, equal contents.
-    """
-
-    inputs: str
-    lab_fingerprints: dict[str, str]
-    passages: Sequence[Passage]
-    fields: Sequence[VectorField]
-    words: TfIdfIndex
-    word_parts: TfIdfIndex
-    lab_words: LexicalIndex
-
-
-def publish(index_path: Path, contents: Contents) -> Snapshot:
+def publish(index_path: Path, contents: Contents, *, judge: Judge | None = None) -> Snapshot:
     """Write a generation, make it the current one, and return it as a reader opens it.
 
-    The same contents give the same generation name. Older generations beyond
-    the last three are removed.
+    The same contents give the same generation name. A child process opens it
+    first. Older generations beyond the last three are removed.
+
+    Args:
+        index_path: the folder of all generations.
+        contents: what is published.
+        judge: see `Judge`; without one, what can be read is used. It is not asked about the current generation.
 
     Raises:
-        SnapshotError: what was written can't be read back.
+        HeldBackError: the judge had a reason; the generation is kept, the current one stays.
+        SnapshotError: what was written can't be read back; the current generation stays.
         OSError: the disk is full or not writable; the current generation stays.
     """
-    facts = {
-        "inputs": contents.inputs,
-        "counts": {"labs": len(contents.lab_fingerprints), "passages": len(contents.passages)},
-        "encoders": [
-            {
-                "name": field.name,
-                "identity": field.identity,
-                "languages": field.languages,
-                "dims": field.index.dims,
-                "vectors": field.index.size,
-            }
-            for field in contents.fields
-        ],
-    }
+
+    def check(folder: Path, is_current: bool) -> str | None:
+        open_first_elsewhere(folder)
+        if judge is None or is_current:
+            return None
+        return judge(open_generation(folder), _in_use(index_path, other_than=folder.name))
+
     return publish_generation(
-        index_path, fill=lambda folder: _write_files(folder, contents), facts=facts, read=_open_generation
+        index_path,
+        fill=lambda folder: write_files(folder, contents),
+        facts={**facts_of(contents), "canaries": canaries(contents)},
+        read=open_generation,
+        check=check,
     )
 
 
-def open_snapshot(index_path: Path) -> Snapshot:
+def open_snapshot(index_path: Path, *, first_elsewhere: bool = False) -> Snapshot:
     """Return the current generation after checking every byte of it.
+
+    Args:
+        index_path: the folder of all generations.
+        first_elsewhere: let a child process open it before this one does, as a server must that is to outlive it.
 
     Raises:
         SnapshotError: there is none, or a file of it is missing or damaged.
     """
-    return _open_generation(index_path / current_generation(index_path))
+    name = current_generation(index_path)
+    while True:
+        try:
+            return _opened(index_path / name, first_elsewhere)
+        except SnapshotError:
+            # What was current may have been removed meanwhile.
+            newer = current_generation(index_path)
+            if newer == name:
+                raise
+            name = newer
 
 
-def in_memory(contents: Contents, *, generation: str, created_at: str) -> Snapshot:
-    """Return contents as a snapshot that answers as the published one would."""
-    rows = {lab_id: row for row, lab_id in enumerate(contents.lab_fingerprints)}
-    return Snapshot(
-        generation=generation,
-        created_at=created_at,
-        inputs=contents.inputs,
-        lab_ids=tuple(contents.lab_fingerprints),
-        passages=tuple(contents.passages),
-        lab_of_passage=np.array([rows[passage.lab_id] for passage in contents.passages], dtype=np.int64),
-        lab_fingerprints=contents.lab_fingerprints,
-        fields=tuple(contents.fields),
-        words=contents.words,
-        word_parts=contents.word_parts,
-        lab_words=contents.lab_words,
-    )
+def open_newest_usable(index_path: Path, *, first_elsewhere: bool = False) -> tuple[Snapshot, str | None]:
+    """Return the current generation, or if it can't be used the newest that was current before, and why.
 
+    One that was held back comes last: it is better than none. The reason names
+    files by their place in the index, so that it may be shown to anybody.
 
-def _write_files(folder: Path, contents: Contents) -> None:
-    rows = [[p.lab_id, p.source, p.kind, p.text, p.language, p.year, p.weight] for p in contents.passages]
-    (folder / "passages.json").write_bytes(orjson.dumps(rows))
-    (folder / "labs.json").write_bytes(orjson.dumps(contents.lab_fingerprints))
-    contents.words.save(folder / "words.npz")
-    contents.word_parts.save(folder / "word_parts.npz")
-    contents.lab_words.save(folder / "lab_words")
-    for i, field in enumerate(contents.fields):
-        (folder / f"vectors-{i}.faiss").write_bytes(field.index.to_bytes())
-        arrays: dict[str, Any] = {"rows": field.rows}
-        arrays |= {f"passage:{key}": value for key, value in field.passage_means.items()}
-        arrays |= {f"query:{key}": value for key, value in field.query_means.items()}
-        np.savez(folder / f"vectors-{i}.npz", **arrays)
-
-
-def _open_generation(folder: Path) -> Snapshot:
-    manifest = verified_manifest(folder)
+    Raises:
+        SnapshotError: no generation can be used; what is wrong with the current one.
+    """
     try:
-        return _read_files(folder, manifest)
-    except (OSError, LexicalIndexError, TfIdfError, VectorIndexError, ValueError, LookupError, TypeError) as error:
-        raise SnapshotError(f"{folder} can't be read ({error}); run: gloria reindex --full") from error
+        return open_snapshot(index_path, first_elsewhere=first_elsewhere), None
+    except SnapshotError as error:
+        for one in fallbacks(index_path):
+            try:
+                snapshot = _opened(index_path / one.name, first_elsewhere)
+            except SnapshotError:
+                continue
+            problem = str(error).replace(str(index_path), index_path.name)
+            return snapshot, problem if one.held is None else f"{problem}; the one in use was held back: {one.held}"
+        raise
 
 
-def _read_files(folder: Path, manifest: dict[str, Any]) -> Snapshot:
-    fingerprints: dict[str, str] = orjson.loads((folder / "labs.json").read_bytes())
-    passages = tuple(Passage(*row) for row in orjson.loads((folder / "passages.json").read_bytes()))
-    lab_rows = {lab_id: i for i, lab_id in enumerate(fingerprints)}
-    return Snapshot(
-        generation=folder.name,
-        created_at=manifest["created_at"],
-        inputs=manifest["inputs"],
-        lab_ids=tuple(fingerprints),
-        passages=passages,
-        lab_of_passage=np.array([lab_rows[p.lab_id] for p in passages], dtype=np.int64),
-        lab_fingerprints=fingerprints,
-        fields=tuple(_open_field(folder, i, entry) for i, entry in enumerate(manifest["encoders"])),
-        words=TfIdfIndex.load(folder / "words.npz", len(passages)),
-        word_parts=TfIdfIndex.load(folder / "word_parts.npz", len(passages)),
-        lab_words=LexicalIndex.load(folder / "lab_words", len(fingerprints)),
-    )
+def _opened(folder: Path, first_elsewhere: bool) -> Snapshot:
+    if first_elsewhere:
+        open_first_elsewhere(folder)
+    return open_generation(folder)
 
 
-def _open_field(folder: Path, number: int, entry: dict[str, Any]) -> VectorField:
-    content = (folder / f"vectors-{number}.faiss").read_bytes()
-    index = VectorIndex.from_bytes(content, size=entry["vectors"], dims=entry["dims"])
-    with np.load(folder / f"vectors-{number}.npz", allow_pickle=False) as stored:
-        means: dict[str, dict[str, FloatArray]] = {"passage": {}, "query": {}}
-        for key in stored.files:
-            side, _, language = key.partition(":")
-            if side in means:
-                means[side][language] = stored[key]
-        return VectorField(
-            name=entry["name"],
-            identity=entry["identity"],
-            languages=None if entry["languages"] is None else tuple(entry["languages"]),
-            index=index,
-            rows=stored["rows"],
-            passage_means=means["passage"],
-            query_means=means["query"],
-        )
+def _in_use(index_path: Path, *, other_than: str) -> Snapshot | None:
+    try:
+        found, _ = open_newest_usable(index_path)
+    except SnapshotError:
+        return None
+    return None if found.generation == other_than else found

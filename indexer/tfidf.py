@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from indexer.array_files import digest_of, read_arrays
 from indexer.lexical import terms
 from indexer.term_counts import TermCounts
 
@@ -105,6 +106,11 @@ class TfIdfIndex:
         position = self._vocabulary.get(term)
         return 0.0 if position is None else float(self._idf[position])
 
+    def digest(self) -> str:
+        """Return a hash of everything that scores are computed from."""
+        matrix = self._by_term
+        return digest_of("\n".join(self._vocabulary).encode(), self._idf, matrix.data, matrix.indices, matrix.indptr)
+
     def save(self, path: Path) -> None:
         """Write the index to one `.npz` file, the same bytes for the same index."""
         words = "\n".join(self._vocabulary).encode()
@@ -129,11 +135,11 @@ class TfIdfIndex:
             TfIdfError: the file is missing, damaged or of another size.
         """
         try:
-            with np.load(path, allow_pickle=False) as stored:
-                words = bytes(stored["words"]).decode()
-                shape = tuple(int(n) for n in stored["shape"])
-                matrix = sp.csr_matrix((stored["data"], stored["indices"], stored["indptr"]), shape=shape)
-                idf, counts = stored["idf"], stored["counts"]
+            stored = read_arrays(path)
+            words = bytes(stored["words"]).decode()
+            shape = tuple(int(n) for n in stored["shape"])
+            matrix = sp.csr_matrix((stored["data"], stored["indices"], stored["indptr"]), shape=shape)
+            idf, counts = stored["idf"], stored["counts"]
         except Exception as error:
             raise TfIdfError(f"{path}: {type(error).__name__}: {error}") from error
         vocabulary = {word: i for i, word in enumerate(words.split("\n") if words else [])}

@@ -22,7 +22,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from indexer.encoding import EncoderError, FloatArray, Progress, Role, batches_by_tokens, joined_windows, windows
+from indexer.encoding import (
+    EncoderError,
+    FloatArray,
+    Progress,
+    Role,
+    batches_by_tokens,
+    file_hash,
+    joined_windows,
+    windows,
+)
 from indexer.settings import Settings
 
 if TYPE_CHECKING:
@@ -49,7 +58,8 @@ class TransformerEncoder:
 
     `languages` None means all. `package` is the distribution whose release names
     the weights, since hashing half a gigabyte at every start would be slow.
-    `known_dims` spares loading the model to learn the length of its vectors.
+    `known_dims` spares loading the model to learn the length of its vectors;
+    `weights_file` is what the package carries.
     """
 
     name: str
@@ -58,6 +68,7 @@ class TransformerEncoder:
     languages: frozenset[str] | None = None
     package: str = ""
     known_dims: int = 0
+    weights_file: Path | None = None
 
     @cached_property
     def model(self) -> SentenceTransformer:
@@ -108,6 +119,13 @@ class TransformerEncoder:
         """Name, release or hash of the weights, and precision."""
         weights = f"{self.package}-{version(self.package)}" if self.package else _folder_identity(self.source)
         return f"{self.name}:{weights}:{self.precision}"
+
+    @cached_property
+    def weights(self) -> str:
+        """See `Encoder.weights`."""
+        if self.weights_file is not None:
+            return file_hash(self.weights_file)
+        return _folder_identity(self.source) if Path(self.source).is_dir() else ""
 
     @property
     def dims(self) -> int:

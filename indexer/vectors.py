@@ -13,11 +13,14 @@ needs and English labs the reciprocal rank rises from 0.67 to 0.76.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from indexer.array_files import digest_of
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -25,6 +28,10 @@ LANGUAGE_MINIMUM = 20
 """Texts of one language on one side below which the side's overall mean is used."""
 OWN_MEAN = 1e-4
 """Length of what centring leaves below which a vector counts as its own mean."""
+
+MAX_DIMS = 65_536
+_HEADER = struct.Struct("<4siqqqBiQ")
+"""What FAISS writes before the vectors of an `IndexFlatIP`."""
 
 
 class VectorIndexError(ValueError):
@@ -103,6 +110,10 @@ class VectorIndex:
         """Return a copy of the indexed vectors, shape (size, dims)."""
         return self._view().copy()
 
+    def some_rows(self, numbers: Sequence[int]) -> FloatArray:
+        """Return a copy of a few vectors, shape (len(numbers), dims)."""
+        return self._view()[list(numbers)]
+
     def _view(self) -> FloatArray:
         # FAISS's own memory, gone with the index: never to be handed out.
         import faiss
@@ -134,6 +145,10 @@ class VectorIndex:
         if not np.isfinite(queries).all():
             raise VectorIndexError("a query vector is not finite")
 
+    def digest(self) -> str:
+        """Return a hash of the vectors as they lie in memory."""
+        return digest_of(self._view())
+
     def to_bytes(self) -> bytes:
         """Return the index as FAISS serialises it; `snapshot` writes and checksums it."""
         import faiss
@@ -149,6 +164,7 @@ class VectorIndex:
         """
         import faiss
 
+        _check_header(content, size=size, dims=dims)
         try:
             index = faiss.deserialize_index(np.frombuffer(content, dtype=np.uint8))
         except Exception as error:
@@ -159,3 +175,15 @@ class VectorIndex:
                 f"got {type(index).__name__} of {index.ntotal} with {index.d}"
             )
         return cls(index)
+
+
+def _check_header(content: bytes, *, size: int, dims: int) -> None:
+    """Refuse what FAISS would take for more, or for something else, than `size` vectors: it allocates what it is told.
+
+    The header: kind of index, dimensions, vectors, two fixed numbers, that it is trained, inner product, values.
+    """
+    if not (0 < dims <= MAX_DIMS and size >= 0 and len(content) == _HEADER.size + 4 * size * dims):
+        raise VectorIndexError(f"not {size} vectors of {dims} dimensions: the file has {len(content)} bytes")
+    found = _HEADER.unpack_from(content)
+    if found != (b"IxFI", dims, size, 1 << 20, 1 << 20, 1, 0, size * dims):
+        raise VectorIndexError(f"not the header of {size} vectors of {dims} dimensions for exact inner products")

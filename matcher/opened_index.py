@@ -11,39 +11,52 @@ from dataclasses import dataclass
 
 from indexer.query_vectors import QueryVectors
 from indexer.settings import Settings
-from indexer.snapshot import Snapshot, SnapshotError, open_snapshot
+from indexer.snapshot import Snapshot, SnapshotError, open_newest_usable, open_snapshot
 from matcher.passage_words import PassageWords
 from matcher.signals import Searcher
 
 
 @dataclass(frozen=True)
 class OpenedIndex:
-    """A snapshot with its searcher and its passages as read."""
+    """A snapshot with its searcher and its passages as read.
+
+    `problem` says why a newer generation is not used instead, None if this is the newest.
+    """
 
     snapshot: Snapshot
     searcher: Searcher
     passages: PassageWords
+    problem: str | None = None
 
     @classmethod
-    def of(cls, snapshot: Snapshot) -> OpenedIndex:
+    def of(cls, snapshot: Snapshot, problem: str | None = None) -> OpenedIndex:
         """Return a snapshot with what every answer needs of it computed."""
-        return cls(snapshot, Searcher(snapshot), PassageWords(snapshot))
+        return cls(snapshot, Searcher(snapshot), PassageWords(snapshot), problem)
 
 
-def open_index(settings: Settings) -> OpenedIndex:
+def open_index(settings: Settings, *, fall_back: bool = True, first_elsewhere: bool = False) -> OpenedIndex:
     """Open the current generation after checking every byte of it.
+
+    Args:
+        settings: where the index is and which encoders it has.
+        fall_back: take the newest of the earlier generations if the current one can't be used.
+        first_elsewhere: see `indexer.snapshot.open_snapshot`.
 
     Raises:
         SnapshotError: there is none, or it is damaged, or other encoders are configured.
     """
-    snapshot = open_snapshot(settings.index_path)
+    problem = None
+    if fall_back:
+        snapshot, problem = open_newest_usable(settings.index_path, first_elsewhere=first_elsewhere)
+    else:
+        snapshot = open_snapshot(settings.index_path, first_elsewhere=first_elsewhere)
     built = [field.name for field in snapshot.fields]
     if built != settings.encoder_names():
         raise SnapshotError(
             f"the index has the encoders {', '.join(built)}, the settings name "
             f"{', '.join(settings.encoder_names())}; run: gloria reindex"
         )
-    return OpenedIndex.of(snapshot)
+    return OpenedIndex.of(snapshot, problem)
 
 
 def check_encoders(snapshot: Snapshot, queries: QueryVectors) -> None:

@@ -7,41 +7,21 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 
-from indexer import generation, snapshot
-from indexer.lexical import LexicalIndex, terms
-from indexer.snapshot import Contents, SnapshotError, VectorField, current_generation, open_snapshot, publish
-from indexer.text import Passage
-from indexer.tfidf import TfIdfIndex, word_parts
-from indexer.vectors import VectorIndex
-
-TEXTS = ("鈣鈦礦太陽能電池", "dissolved oxygen in ponds", "兒童語言發展")
-
-
-def _contents(inputs: str = "first", texts: tuple[str, ...] = TEXTS) -> Contents:
-    passages = [Passage(f"lab-{i}", "profile", "profile", text, "zh", None, 1.0) for i, text in enumerate(texts)]
-    vectors = np.random.default_rng(len(texts)).normal(size=(len(texts), 6)).astype(np.float32)
-    mean = {"": vectors.mean(axis=0)}
-    field = VectorField("any", "any-1", None, VectorIndex.build(vectors), np.arange(len(texts)), mean, mean)
-    found = [terms(text) for text in texts]
-    return Contents(
-        inputs=inputs,
-        lab_fingerprints={passage.lab_id: passage.text for passage in passages},
-        passages=passages,
-        fields=[field],
-        words=TfIdfIndex.build(found),
-        word_parts=TfIdfIndex.build([word_parts(text) for text in texts]),
-        lab_words=LexicalIndex.build(found),
-    )
+from indexer import checked_opening, generation, manifest, snapshot
+from indexer.lexical import terms
+from indexer.snapshot import SnapshotError, current_generation, open_snapshot, publish
+from tests.small_generations import TEXTS, small_contents
 
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     index = tmp_path_factory.mktemp("published") / "index"
-    publish(index, _contents())
+    publish(index, small_contents())
     return index
 
 
@@ -72,7 +52,7 @@ DAMAGES: dict[str, Callable[[Path], None]] = {
 
 
 def test_what_was_published_is_what_opens(index: Path) -> None:
-    contents, opened = _contents(), open_snapshot(index)
+    contents, opened = small_contents(), open_snapshot(index)
     assert opened.passages == tuple(contents.passages)
     assert (opened.lab_fingerprints, opened.inputs) == (contents.lab_fingerprints, contents.inputs)
     np.testing.assert_array_equal(opened.fields[0].index.rows(), contents.fields[0].index.rows())
@@ -96,14 +76,14 @@ def test_damage_to_any_file_is_refused_by_name(index: Path, damage: str) -> None
 
 
 def test_a_manifest_edited_to_fit_is_refused(index: Path) -> None:
-    manifest = index / current_generation(index) / generation.MANIFEST
+    path = index / current_generation(index) / manifest.MANIFEST
     for old, new in ((b'"inputs": "first"', b'"inputs": "other"'), (b'"dims": 6', b'"dims": 5')):
-        good = manifest.read_bytes()
+        good = path.read_bytes()
         assert old in good
-        manifest.write_bytes(good.replace(old, new))
+        path.write_bytes(good.replace(old, new))
         with pytest.raises(SnapshotError, match="does not fit its own sha256"):
             open_snapshot(index)
-        manifest.write_bytes(good)
+        path.write_bytes(good)
 
 
 def test_an_intact_generation_under_another_name_is_refused(index: Path) -> None:
@@ -115,8 +95,8 @@ def test_an_intact_generation_under_another_name_is_refused(index: Path) -> None
 
 
 def test_another_format_is_refused(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(generation, "FORMAT", generation.FORMAT + 1)
-    with pytest.raises(SnapshotError, match=f"format {generation.FORMAT - 1}, this release reads {generation.FORMAT}"):
+    monkeypatch.setattr(manifest, "FORMAT", manifest.FORMAT + 1)
+    with pytest.raises(SnapshotError, match=f"format {manifest.FORMAT - 1}, this release reads {manifest.FORMAT}"):
         open_snapshot(index)
 
 
@@ -144,56 +124,66 @@ def test_publishing_again_heals_a_damaged_generation(index: Path) -> None:
     name = current_generation(index)
     for path in _files(index):
         path.write_bytes(b"damaged")
-        assert publish(index, _contents()).generation == name
+        assert publish(index, small_contents()).generation == name
         open_snapshot(index)
 
 
 def test_same_contents_are_the_same_generation(index: Path) -> None:
     name = current_generation(index)
-    assert publish(index, _contents()).generation == name
-    assert publish(index, _contents(texts=TEXTS[:2])).generation != name
-    assert publish(index, _contents()).generation == current_generation(index) == name
+    assert publish(index, small_contents()).generation == name
+    assert publish(index, small_contents(texts=TEXTS[:2])).generation != name
+    assert publish(index, small_contents()).generation == current_generation(index) == name
 
 
-@pytest.mark.parametrize("step", ["_write_files", "_write_manifest", "_read_files", "_write_synced", "_make_current"])
+@pytest.mark.parametrize(
+    ("module", "step"),
+    [
+        (snapshot, "write_files"),
+        (generation, "write_manifest"),
+        (generation, "write_synced"),
+        (snapshot, "open_first_elsewhere"),
+        (generation, "_make_current"),
+        (checked_opening, "read_files"),
+    ],
+)
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
 def test_a_failure_before_the_end_leaves_the_old_index(
-    index: Path, monkeypatch: pytest.MonkeyPatch, step: str, error: BaseException
+    index: Path, monkeypatch: pytest.MonkeyPatch, module: ModuleType, step: str, error: BaseException
 ) -> None:
     name = current_generation(index)
 
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise error
 
     with monkeypatch.context() as broken:
-        broken.setattr(snapshot if hasattr(snapshot, step) else generation, step, fail)
+        broken.setattr(module, step, fail)
         with pytest.raises((OSError, SnapshotError, KeyboardInterrupt)):
-            publish(index, _contents("second", TEXTS[:2]))
+            publish(index, small_contents("second", TEXTS[:2]))
     assert open_snapshot(index).generation == name
     assert not (index / ".staging").exists()
-    assert publish(index, _contents("second", TEXTS[:2])).generation != name
+    assert publish(index, small_contents("second", TEXTS[:2])).generation != name
 
 
 def test_what_a_crash_left_is_cleared_away(index: Path) -> None:
     (index / ".staging").mkdir()
     (index / ".staging" / "half").write_bytes(b"half")
-    publish(index, _contents("second"))
+    publish(index, small_contents("second"))
     assert sorted(path.name for path in index.iterdir() if path.name.startswith(".")) == [".lock"]
 
 
 def test_the_last_three_generations_are_kept(index: Path) -> None:
     names = [current_generation(index)]
-    names += [publish(index, _contents(f"night {night}")).generation for night in range(4)]
+    names += [publish(index, small_contents(f"night {night}")).generation for night in range(4)]
     assert {path.name for path in index.iterdir() if path.is_dir()} == set(names[-3:])
     # Being current again counts, not the day of writing.
-    publish(index, _contents("night 1"))
-    names += [publish(index, _contents(f"night {night}")).generation for night in (4, 5)]
+    publish(index, small_contents("night 1"))
+    names += [publish(index, small_contents(f"night {night}")).generation for night in (4, 5)]
     assert {path.name for path in index.iterdir() if path.is_dir()} == {names[2], *names[-2:]}
     assert open_snapshot(index).generation == names[-1]
 
 
 def test_publishing_at_the_same_time_leaves_one_whole_index(index: Path) -> None:
-    contents = [replace(_contents(), inputs=f"at once {i % 3}") for i in range(6)]
+    contents = [replace(small_contents(), inputs=f"at once {i % 3}") for i in range(6)]
     names: list[str] = []
     threads = [threading.Thread(target=lambda c=c: names.append(publish(index, c).generation)) for c in contents]
     for thread in threads:

@@ -26,10 +26,17 @@ _MOST_JOBS = 5
 
 @dataclass(frozen=True)
 class SystemState:
-    """`no_index`: nothing can be matched; `starting`: not yet; `old_since`: when an index too old was built."""
+    """What is to be known.
+
+    `no_index`: nothing can be matched; `starting`: not yet; `earlier_of`: when the
+    index was built that stands in for a newer one, `problem` what is wrong with
+    that; `old_since`: when an index too old was built.
+    """
 
     no_index: bool
     starting: bool
+    earlier_of: str | None
+    problem: str | None
     old_since: str | None
     not_indexed: int
     failed: tuple[dict[str, Any], ...]
@@ -53,6 +60,8 @@ def system_state(visit: Visit) -> SystemState:
     return SystemState(
         no_index=missing and state.models_ready,
         starting=missing and not state.models_ready,
+        earlier_of=None if state.newest_problem is None else state.created_at,
+        problem=state.newest_problem,
         old_since=state.created_at if built is not None and is_old(built) else None,
         not_indexed=state.not_indexed,
         failed=_failed(visit),

@@ -1,0 +1,169 @@
+"""Whenever a publication is killed, the index is the old one or the new one, whole, and the next publication succeeds.
+
+strace kills the publisher as it enters its n-th system call that changes files, for every n.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Queue
+from typing import Any
+
+import pytest
+
+from indexer.generation import generations, verified_manifest
+from indexer.snapshot import SnapshotError, open_snapshot, publish
+from tests.figures import figure
+from tests.publishing_once import B_TEXTS
+from tests.small_generations import answers, small_contents
+from tests.system_calls import CHANGING, OPTIONS, Call, read_calls
+from tests.warm_process import KILLED, WarmProcess
+
+MODULE = "tests.publishing_once"
+OLDER = ("oldest", "older", "A")
+"""As many as are kept, so that publishing B removes the first."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """The n-th call of a kind; what the publisher is killed in."""
+
+    call: str
+    n: int
+
+
+@pytest.fixture(scope="module")
+def before(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An index whose current generation is A."""
+    index = tmp_path_factory.mktemp("killed") / "index"
+    for name in OLDER:
+        publish(index, small_contents(name))
+    return index
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What A, B and C answer."""
+    index = tmp_path_factory.mktemp("whole") / "index"
+    made = {"A": small_contents("A"), "B": small_contents("B", B_TEXTS), "C": small_contents("C")}
+    return {name: answers(publish(index, contents)) for name, contents in made.items()}
+
+
+def _points(warm: WarmProcess, work: str, before: Path, scratch: Path) -> list[Point]:
+    """Return every call of a publication that changes the index, in their order."""
+    index, record = Path(shutil.copytree(before, scratch / "traced")), scratch / "record"
+    publisher, status = warm.traced(work, index, record, OPTIONS)
+    assert status == 0
+    counts: Counter[str] = Counter()
+    found = []
+    for call in read_calls(record):
+        if call.pid == publisher:
+            counts[call.name] += 1
+            if _changes(call, index):
+                found.append(Point(call.name, counts[call.name]))
+    return found
+
+
+def _changes(call: Call, index: Path) -> bool:
+    succeeded = call.result is not None and call.result >= 0
+    return succeeded and (call.name in CHANGING or call.opens_to_write) and call.concerns(index)
+
+
+def _killed(warm: WarmProcess, work: str, point: Point, index: Path, record: Path) -> None:
+    kill = f"inject={point.call}:signal=SIGKILL:when={point.n}"
+    _, status = warm.traced(work, index, record, ["-y", "-e", f"trace={point.call}", "-e", kill])
+    *_, last, end = record.read_text().splitlines()
+    assert (status, last.endswith("= ?"), end.endswith("+++ killed by SIGKILL +++")) == (KILLED, True, True), point
+    assert str(index) in last, last
+
+
+def _opened(index: Path, whole: dict[str, Any]) -> str:
+    """Return the name of the generation that the index answers as, or what else is found."""
+    try:
+        found = answers(open_snapshot(index))
+    except SnapshotError as error:
+        return f"refused: {error}"
+    return next((name for name, expected in whole.items() if expected == found), "a mixture")
+
+
+def _left_over(index: Path) -> list[str]:
+    """Return what lies in an index beside three whole generations and the two files that belong there."""
+    expected = {".lock", "CURRENT", *(found.name for found in _whole_generations(index)[:3])}
+    return sorted({path.name for path in index.iterdir()} ^ expected)
+
+
+def _whole_generations(index: Path) -> list[Path]:
+    found = []
+    for listed in generations(index):
+        with suppress(SnapshotError):
+            verified_manifest(index / listed.name)
+            found.append(index / listed.name)
+    return found
+
+
+def _outcome(warm: WarmProcess, work: str, point: Point, before: Path, whole: dict[str, Any], scratch: Path) -> str:
+    """Kill a publication at a point; return what is found then, and what is wrong with the next publication."""
+    index = Path(shutil.copytree(before, scratch / f"{point.call}-{point.n}" / "index"))
+    _killed(warm, work, point, index, index.parent / "record")
+    found = _opened(index, whole)
+    if found in ("A", "B"):
+        publish(index, small_contents("C"))
+        after = _opened(index, whole)
+        left = _left_over(index)
+        found += "" if after == "C" and not left else f", then {after}, {left}"
+    shutil.rmtree(index.parent)
+    return found
+
+
+def _outcomes(
+    work: str, before: Path, whole: dict[str, Any], scratch: Path, at_most: int, side_by_side: int
+) -> Counter[str]:
+    """Kill a publication at its points, or at some evenly spread; count what is found."""
+    idle: Queue[WarmProcess] = Queue()
+
+    def outcome(point: Point) -> str:
+        warm = idle.get()
+        try:
+            return _outcome(warm, work, point, before, whole, scratch)
+        finally:
+            idle.put(warm)
+
+    with ExitStack() as warmed, ThreadPoolExecutor(side_by_side) as pool:
+        for _ in range(side_by_side):
+            idle.put(warmed.enter_context(WarmProcess(MODULE)))
+        warm = idle.get()
+        points = _points(warm, work, before, scratch)
+        idle.put(warm)
+        every = max(1, len(points) // at_most)
+        return Counter(pool.map(outcome, points[::every]))
+
+
+@pytest.mark.parametrize(("at_most", "least"), [(10, 8), pytest.param(10_000, 60, marks=pytest.mark.long)])
+def test_a_publication_killed_anywhere_leaves_the_old_or_the_new_index(
+    before: Path, whole: dict[str, Any], tmp_path: Path, at_most: int, least: int
+) -> None:
+    found = _outcomes("publish", before, whole, tmp_path, at_most, 2 if at_most > least else 1)
+    figure(
+        "publish killed at a system call",
+        points=found.total(),
+        old=found["A"],
+        new=found["B"],
+        neither=found.total() - found["A"] - found["B"],
+    )
+    assert set(found) == {"A", "B"}
+    assert found.total() >= least
+
+
+@pytest.mark.parametrize("at_most", [40, pytest.param(10_000, marks=pytest.mark.long)])
+def test_writing_in_place_is_found_to_break_the_index(
+    before: Path, whole: dict[str, Any], tmp_path: Path, at_most: int
+) -> None:
+    found = _outcomes("in_place", before, whole, tmp_path, at_most, 2)
+    broken = {what: n for what, n in found.items() if what not in ("A", "B")}
+    figure("publish in place killed at a system call", points=found.total(), broken=sum(broken.values()))
+    assert broken

@@ -1,0 +1,95 @@
+"""When the power goes, the ledger keeps every entry that was acknowledged, and the database is whole.
+
+A run of reports is recorded and taken into account by `tests.simulated_disk`; SQLite itself recovers each state.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlmodel import col, select
+
+from indexer.database import DatabaseGoneError, open_engine, reading
+from indexer.settings import Settings
+from matcher.ledger.entries import Entry
+from matcher.ledger.verification import verify
+from tests.figures import figure
+from tests.power_cuts import Cut, outcomes
+from tests.reporting_once import RESULTS, build
+from tests.system_calls import OPTIONS
+from tests.warm_process import WarmProcess
+
+
+@pytest.fixture(scope="module")
+def warm() -> Iterator[WarmProcess]:
+    """The program that reports."""
+    with WarmProcess("tests.reporting_once") as process:
+        yield process
+
+
+@pytest.fixture(scope="module")
+def safe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with the ledger world in it, as it lies safely on the disk."""
+    home = tmp_path_factory.mktemp("safe") / "home"
+    build(home)
+    return home
+
+
+def _check(folder: Path, cut: Cut) -> str:
+    """Return "kept", or "lost" with how many acknowledged entries are gone, or what is wrong with the database."""
+    try:
+        engine = open_engine(Settings(home=folder))
+    except DatabaseGoneError as error:
+        return f"damaged: {error}"
+    try:
+        with reading(engine) as session:
+            said = session.connection().exec_driver_sql("PRAGMA integrity_check").scalars().all()
+            found = [said] if said != ["ok"] else verify(session).findings
+            kept = set(session.exec(select(Entry.id).order_by(col(Entry.seq))).all())
+    except DatabaseGoneError as error:
+        return f"damaged: {error}"
+    finally:
+        engine.dispose()
+    if found:
+        return f"damaged: {found}"
+    return "kept" if kept >= set(cut.said) else "lost"
+
+
+def _outcomes(warm: WarmProcess, work: str, safe: Path, tmp_path: Path, states: int) -> Counter[str]:
+    """Record a run of reports; count what is found after cuts of it."""
+    home, record = tmp_path / "home", tmp_path / "record"
+    shutil.copytree(safe, home)
+    assert warm.traced(work, home, record, OPTIONS)[1] == 0
+    shutil.rmtree(home)
+    shutil.copytree(safe, home)
+    return outcomes(home, record, _check, wanted=states, processes=2 if states >= 700 else 1)
+
+
+@pytest.mark.parametrize(("states", "least"), [(40, 30), pytest.param(1_000, 700, marks=pytest.mark.long)])
+@pytest.mark.parametrize("work", ["report", "without_log"])
+def test_no_acknowledged_entry_is_lost(
+    warm: WarmProcess, safe: Path, tmp_path: Path, work: str, states: int, least: int
+) -> None:
+    found = _outcomes(warm, work, safe, tmp_path, states)
+    figure(
+        f"power cut on the ledger ({'write-ahead log' if work == 'report' else 'rollback journal'})",
+        states=found.total(),
+        acknowledged=RESULTS,
+        lost=found["lost"],
+        damaged=found.total() - found["kept"] - found["lost"],
+    )
+    assert set(found) == {"kept"}
+    assert found.total() >= least
+
+
+@pytest.mark.parametrize("states", [40, pytest.param(700, marks=pytest.mark.long)])
+def test_synchronous_normal_is_found_to_lose_entries(
+    warm: WarmProcess, safe: Path, tmp_path: Path, states: int
+) -> None:
+    found = _outcomes(warm, "with_less_sync", safe, tmp_path, states)
+    figure("power cut on the ledger with synchronous=NORMAL", states=found.total(), lost=found["lost"])
+    assert found["lost"]
