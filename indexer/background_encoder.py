@@ -16,7 +16,7 @@ import numpy as np
 from indexer.encoder import Encoder
 from indexer.encoding import EncoderError, FloatArray, Progress, Role
 
-AT_ONCE = 16
+AT_ONCE = 8
 """Texts encoded between two looks at who waits."""
 LONGEST_PAUSE_S = 0.5
 """How long, before each few texts, those who wait go first: under constant load the background gets on all the same."""

@@ -105,7 +105,7 @@ class BatchedQueries:
     def in_background(self) -> list[Encoder]:
         """Return the same encoders for work that nobody waits for: texts that wait here are encoded first."""
         return [
-            BackgroundEncoder(encoder, self._turn, busy=lambda: self.waiting > 0, closed=lambda: self._closed)
+            BackgroundEncoder(encoder, self._turn, busy=lambda: bool(self._open), closed=lambda: self._closed)
             for encoder in self._encoders.values()
         ]
 

@@ -85,8 +85,12 @@ class IndexRenewal:
 
     def is_due(self, wanted: Wanted) -> bool:
         """Whether there is another generation, or something to take in and the last time is long enough ago."""
-        behind = self._knows != wanted and time.monotonic() >= self._rest_until
+        behind = not self.knows(wanted) and time.monotonic() >= self._rest_until
         return behind or self._pointer() != self._tried
+
+    def knows(self, wanted: Wanted) -> bool:
+        """Whether the index was last composed of records with these changes, or was found to hold them."""
+        return self._knows == wanted
 
     def has_taken_in(self, snapshot: Snapshot) -> bool:
         """Whether a snapshot is more than the generation that was opened last."""
