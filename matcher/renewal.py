@@ -30,7 +30,7 @@ from matcher.catalogue import Catalogue
 from matcher.opened_index import OpenedIndex, check_encoders, open_index
 
 REST_FACTOR = 2.0
-"""What changed is taken in again only after a rest, so many times as long as it took: at most a third of one core."""
+"""What changed is taken in again only after a rest, so many times what it took of a core: at most a third of one."""
 AGAIN_AFTER_S = 10.0
 """The rest after what changed could not be taken in."""
 
@@ -127,7 +127,7 @@ class IndexRenewal:
             catalogue: the labs.
             wanted: the numbers of their last change and of the last known of needs.
         """
-        base, started = self._base, time.monotonic()
+        base, started = self._base, time.thread_time()
         if not self._takes_in or base is None:
             self._knows = wanted
             return current
@@ -142,7 +142,7 @@ class IndexRenewal:
         self.overlay_problem = None
         if snapshot is current.snapshot:
             return current
-        self._rest_until = time.monotonic() + REST_FACTOR * (time.monotonic() - started)
+        self._rest_until = time.monotonic() + REST_FACTOR * (time.thread_time() - started)
         _log.info("index generation %s was composed", snapshot.generation)
         return base if snapshot is base.snapshot else OpenedIndex.of(snapshot, base.problem)
 
