@@ -13,7 +13,6 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -134,20 +133,20 @@ def _leave_out_checks() -> None:
     vectors._check_header = nothing
 
 
-def _work(pipe: Connection, whole: Path, kind: str, checked: bool) -> None:
+def _work(pipe: Connection, whole: Path, scratch: Path, kind: str, checked: bool) -> None:
     limit = BASE_BYTES + 4 * sum(path.stat().st_size for path in whole.rglob("*") if path.is_file())
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    with tempfile.TemporaryDirectory(prefix="damaged-") as scratch:
-        reader = _Reader(whole, Path(scratch))
-        if not checked:
-            _leave_out_checks()
-        while (seed := pipe.recv()) is not None:
-            try:
-                said = getattr(reader, kind)(seed)
-            except Exception as error:
-                said = f"{WRONG}: {type(error).__name__} ({error})"
-            pipe.send((said, _peak_mb()))
+    reader = _Reader(whole, Path(tempfile.mkdtemp(dir=scratch)))
+    if not checked:
+        _leave_out_checks()
+    while True:
+        seed = pipe.recv()
+        try:
+            said = getattr(reader, kind)(seed)
+        except Exception as error:
+            said = f"{WRONG}: {type(error).__name__} ({error})"
+        pipe.send((said, _peak_mb()))
 
 
 def _peak_mb() -> int:
@@ -157,28 +156,39 @@ def _peak_mb() -> int:
 
 
 class _Process:
-    def __init__(self, whole: Path, kind: str, checked: bool) -> None:
+    """A process that is given one seed after the other."""
+
+    def __init__(self, *about: Any) -> None:
         context = multiprocessing.get_context("spawn")
+        self._about = about
         self.pipe, theirs = context.Pipe()
-        self.process: BaseProcess = context.Process(target=_work, args=(theirs, whole, kind, checked), daemon=True)
-        self.process.start()
+        self._process: BaseProcess = context.Process(target=_work, args=(theirs, *about), daemon=True)
+        self._process.start()
         theirs.close()
-        self.seed: int | None = None
+        self._seed = 0
 
-    def ask(self, seed: int | None) -> None:
-        self.seed = seed
-        self.pipe.send(seed)
+    def ask(self, seeds: Iterator[int]) -> bool:
+        """Begin with the next seed, if there is one."""
+        for seed in seeds:
+            self._seed = seed
+            self.pipe.send(seed)
+            return True
+        return False
 
+    def take(self, outcome: Outcome) -> _Process:
+        """Note what came of the seed; return who goes on."""
+        try:
+            outcome.note(self._seed, *self.pipe.recv())
+        except EOFError:
+            outcome.crashes += 1
+            self.end()
+            return _Process(*self._about)
+        return self
 
-@contextmanager
-def _processes(whole: Path, kind: str, checked: bool) -> Iterator[list[_Process]]:
-    made = [_Process(whole, kind, checked) for _ in range(_PROCESSES)]
-    try:
-        yield made
-    finally:
-        for one in made:
-            one.process.kill()
-            one.process.join()
+    def end(self) -> None:
+        """Kill it."""
+        self._process.kill()
+        self._process.join()
 
 
 def opened_damaged(whole: Path, kind: str, seeds: Sequence[int], *, checked: bool = True) -> Outcome:
@@ -191,23 +201,18 @@ def opened_damaged(whole: Path, kind: str, seeds: Sequence[int], *, checked: boo
         checked: False leaves out the product's checks: the control.
     """
     outcome, left = Outcome(), iter(seeds)
-    with _processes(whole, kind, checked) as running:
-        asked = [one for one in running if (seed := next(left, None)) is not None and one.ask(seed) is None]
+    with tempfile.TemporaryDirectory(prefix="damaged-") as scratch:
+        running = [_Process(whole, Path(scratch), kind, checked) for _ in range(_PROCESSES)]
+        asked = [one for one in running if one.ask(left)]
         while asked:
             for pipe in wait([one.pipe for one in asked]):
                 (one,) = [one for one in asked if one.pipe is pipe]
                 asked.remove(one)
-                try:
-                    said, peak_mb = one.pipe.recv()
-                    outcome.note(one.seed or 0, said, peak_mb)
-                except EOFError:
-                    outcome.crashes += 1
-                    one.process.join()
-                    running.remove(one)
-                    one = _Process(whole, kind, checked)
-                    running.append(one)
-                seed = next(left, None)
-                if seed is not None:
-                    one.ask(seed)
-                    asked.append(one)
+                running.remove(one)
+                following = one.take(outcome)
+                running.append(following)
+                if following.ask(left):
+                    asked.append(following)
+        for one in running:
+            one.end()
     return outcome
