@@ -121,10 +121,12 @@ class AliveAnswer(Answer):
 class IndexAnswer(Answer):
     """Which index generation is open, and whether all is well; `newest_problem` says why a newer one is not used."""
 
-    generation: str | None
-    created_at: str | None
+    generation: str | None = Field(description="As answers name it; null where nothing can be matched.")
+    on_disk: str | None = Field(description="The generation that it rests on, the same if nothing was taken in since.")
+    created_at: str | None = Field(description="When the generation on disk was built.")
     labs: int
-    not_indexed: int
+    taken_in: int = Field(description="Labs that are newer than the generation on disk and can be matched.")
+    not_indexed: int = Field(description="New labs that can't be matched yet; seconds, as a rule.")
     models_ready: bool
     is_old: bool = Field(description="It was not renewed for 48 hours.")
     problem: str | None

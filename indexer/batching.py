@@ -19,6 +19,7 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Mapping, Sequence
 
+from indexer.background_encoder import BackgroundEncoder
 from indexer.embeddings import CacheError, EmbeddingCache
 from indexer.encoder import Encoder
 from indexer.encoding import EncoderError, FloatArray, covered
@@ -70,7 +71,7 @@ class BatchedQueries:
         """Take encoders, loaded or not; the worker thread starts with the first text.
 
         Args:
-            encoders: used by the worker thread alone.
+            encoders: used by one thread at a time, the worker or who has them `in_background`.
             cache: read for texts that a re-index has encoded; never written.
             deadline_s: how long `vectors` waits unless told otherwise.
         """
@@ -85,6 +86,7 @@ class BatchedQueries:
         self._worker: threading.Thread | None = None
         self._closed = False
         self._proven: set[str] = set()
+        self._turn = threading.Lock()
 
     @property
     def ready(self) -> bool:
@@ -99,6 +101,13 @@ class BatchedQueries:
     def identity(self, name: str) -> str:
         """See `QueryVectors.identity`."""
         return self._encoders[name].identity
+
+    def in_background(self) -> list[Encoder]:
+        """Return the same encoders for work that nobody waits for: texts that wait here are encoded first."""
+        return [
+            BackgroundEncoder(encoder, self._turn, busy=lambda: bool(self._open), closed=lambda: self._closed)
+            for encoder in self._encoders.values()
+        ]
 
     def warm(self) -> None:
         """Load every encoder, in the calling thread's time.
@@ -224,7 +233,8 @@ class BatchedQueries:
             known = self._stored([texts[i] for i in places], encoder)
             missing = [i for i in places if texts[i] not in known]
             if missing:
-                fresh = encoder.encode([texts[i] for i in missing], role="query")
+                with self._turn:
+                    fresh = encoder.encode([texts[i] for i in missing], role="query")
                 self._proven.add(name)
                 known = {**known, **{texts[i]: vector for i, vector in zip(missing, fresh, strict=True)}}
             for i in places:

@@ -10,6 +10,7 @@ words are stemmed.
 
 from __future__ import annotations
 
+import itertools
 import re
 import threading
 from collections.abc import Sequence
@@ -22,6 +23,7 @@ import numpy.typing as npt
 import orjson
 
 from indexer.array_files import check_array, digest_of
+from indexer.term_counts import TermCounts
 
 if TYPE_CHECKING:
     import bm25s
@@ -132,17 +134,25 @@ class LexicalIndex:
     @classmethod
     def build(cls, documents: Sequence[Sequence[str]], *, k1: float = K1, b: float = B) -> LexicalIndex:
         """Return an index over documents given as their terms; the order of terms in the vocabulary is sorted."""
+        return cls.of(TermCounts.of(documents), k1=k1, b=b)
+
+    @classmethod
+    def of(cls, counts: TermCounts, *, k1: float = K1, b: float = B) -> LexicalIndex:
+        """Return an index over documents given as their counts of terms; the order of terms makes no difference."""
         import bm25s
         from bm25s.tokenization import Tokenized
 
-        vocabulary = {term: i for i, term in enumerate(sorted({term for doc in documents for term in doc}))}
+        # A copy, since bm25s adds a term of its own.
+        vocabulary, matrix = dict(counts.vocabulary), counts.matrix
+        repeated = np.repeat(matrix.indices, matrix.data)
+        ends = np.concatenate([[0], np.cumsum(matrix.data, dtype=np.int64)])[matrix.indptr]
+        ids = [repeated[start:end].tolist() for start, end in itertools.pairwise(ends)]
         model = bm25s.BM25(k1=k1, b=b, method="lucene")
-        ids = [[vocabulary[term] for term in doc] for doc in documents]
         if not vocabulary:
             # bm25s can't index texts without any term; a term that no query has stands for none.
-            vocabulary, ids = {"": 0}, [[0] for _ in documents]
+            vocabulary, ids = {"": 0}, [[0] for _ in ids]
         model.index(Tokenized(ids=ids, vocab=vocabulary), show_progress=False)
-        return cls(model, len(documents))
+        return cls(model, len(ids))
 
     def scores(self, query: Sequence[str]) -> FloatArray:
         """Return one BM25 score per document, shape (size,); a query of unknown terms gives zeros.

@@ -20,7 +20,7 @@ from typing import Any
 
 import orjson
 
-FORMAT = 3
+FORMAT = 4
 """Raise it whenever a release would write other files for the same records: other terms, passages or layouts."""
 MANIFEST = "manifest.json"
 MAX_MANIFEST_BYTES = 16 * 2**20

@@ -87,6 +87,25 @@ class Contents:
     watermark: Mapping[str, int] = field(default_factory=dict)
 
 
+def in_memory(contents: Contents, *, generation: str, created_at: str) -> Snapshot:
+    """Return contents as a snapshot that answers as the published one would."""
+    rows = {lab_id: row for row, lab_id in enumerate(contents.lab_fingerprints)}
+    return Snapshot(
+        generation=generation,
+        created_at=created_at,
+        inputs=contents.inputs,
+        lab_ids=tuple(contents.lab_fingerprints),
+        passages=tuple(contents.passages),
+        lab_of_passage=np.array([rows[passage.lab_id] for passage in contents.passages], dtype=np.int64),
+        lab_fingerprints=contents.lab_fingerprints,
+        fields=tuple(contents.fields),
+        words=contents.words,
+        word_parts=contents.word_parts,
+        lab_words=contents.lab_words,
+        watermark=contents.watermark,
+    )
+
+
 def passage_rows(passages: Sequence[Passage]) -> bytes:
     """Return passages as they stand in their file."""
     return orjson.dumps([[p.lab_id, p.source, p.kind, p.text, p.language, p.year, p.weight] for p in passages])

@@ -13,6 +13,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,8 +21,10 @@ import scipy.sparse as sp
 
 from indexer.array_files import digest_of, read_arrays
 from indexer.lexical import terms
+from indexer.term_counts import TermCounts
 
 FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[Any]
 Analyzer = Callable[[str], list[str]]
 
 PART_LENGTHS = (4, 5)
@@ -51,23 +54,31 @@ def word_parts(text: str, known_terms: Sequence[str] | None = None) -> list[str]
 class TfIdfIndex:
     """TF-IDF over a fixed list of passages: tf = 1 + ln(count), idf = 1 + ln((1 + n) / (1 + df)), rows of length 1."""
 
-    def __init__(self, vocabulary: dict[str, int], idf: FloatArray, by_term: sp.csr_matrix) -> None:
+    def __init__(self, vocabulary: dict[str, int], idf: FloatArray, by_term: sp.csr_matrix, counts: IntArray) -> None:
         self._vocabulary = vocabulary
         self._idf = idf
         # One row per term, so that a query reads only the rows of its own terms.
         self._by_term = by_term
+        # How often the term occurs, in the order of the matrix's values: what an index of other passages starts from.
+        self._counts = counts
 
     @classmethod
     def build(cls, documents: Sequence[Sequence[str]]) -> TfIdfIndex:
         """Return an index over documents given as their terms."""
-        counts = [Counter(document) for document in documents]
-        frequency: Counter[str] = Counter()
-        for count in counts:
-            frequency.update(count.keys())
-        vocabulary = {term: i for i, term in enumerate(sorted(frequency))}
-        df = np.array([frequency[term] for term in vocabulary], dtype=np.float64)
-        idf = (1 + np.log((1 + len(documents)) / (1 + df))).astype(np.float32)
-        return cls(vocabulary, idf, _weighted(counts, vocabulary, idf).T.tocsr())
+        return cls.of(TermCounts.of(documents))
+
+    @classmethod
+    def of(cls, counts: TermCounts) -> TfIdfIndex:
+        """Return an index over documents given as their counts of terms."""
+        df = counts.document_frequencies.astype(np.float64)
+        idf = (1 + np.log((1 + counts.matrix.shape[0]) / (1 + df))).astype(np.float32)
+        weighted = _weighted(counts.matrix, idf)
+        return cls(counts.vocabulary, idf, weighted.T.tocsr(), counts.matrix.T.tocsr().data)
+
+    def counts(self) -> TermCounts:
+        """Return the counts that the index was made of."""
+        by_term = sp.csr_matrix((self._counts, self._by_term.indices, self._by_term.indptr), self._by_term.shape)
+        return TermCounts(self._vocabulary, by_term.T.tocsr())
 
     @property
     def size(self) -> int:
@@ -110,6 +121,7 @@ class TfIdfIndex:
                 words=np.frombuffer(words, dtype=np.uint8),
                 idf=self._idf,
                 data=matrix.data,
+                counts=self._counts,
                 indices=matrix.indices,
                 indptr=matrix.indptr,
                 shape=np.array(matrix.shape),
@@ -127,29 +139,18 @@ class TfIdfIndex:
             words = bytes(stored["words"]).decode()
             shape = tuple(int(n) for n in stored["shape"])
             matrix = sp.csr_matrix((stored["data"], stored["indices"], stored["indptr"]), shape=shape)
-            idf = stored["idf"]
+            idf, counts = stored["idf"], stored["counts"]
         except Exception as error:
             raise TfIdfError(f"{path}: {type(error).__name__}: {error}") from error
         vocabulary = {word: i for i, word in enumerate(words.split("\n") if words else [])}
-        if shape != (len(vocabulary), size) or len(idf) != len(vocabulary):
+        if shape != (len(vocabulary), size) or len(idf) != len(vocabulary) or counts.shape != matrix.data.shape:
             raise TfIdfError(f"{path}: {shape} does not fit {len(vocabulary)} terms and {size} documents")
-        return cls(vocabulary, idf, matrix)
+        return cls(vocabulary, idf, matrix, counts)
 
 
-def _weighted(counts: Sequence[Counter[str]], vocabulary: dict[str, int], idf: FloatArray) -> sp.csr_matrix:
-    indices: list[int] = []
-    values: list[float] = []
-    pointers = [0]
-    for count in counts:
-        known = sorted((vocabulary[term], n) for term, n in count.items() if term in vocabulary)
-        indices += [column for column, _ in known]
-        values += [n for _, n in known]
-        pointers.append(len(indices))
-    columns = np.asarray(indices, dtype=np.int32)
-    data = (1 + np.log(np.asarray(values, dtype=np.float32))) * idf[columns] if indices else np.zeros(0, np.float32)
-    matrix = sp.csr_matrix(
-        (data.astype(np.float32), columns, np.asarray(pointers, dtype=np.int32)), shape=(len(counts), len(vocabulary))
-    )
+def _weighted(counts: sp.csr_matrix, idf: FloatArray) -> sp.csr_matrix:
+    data = (1 + np.log(counts.data.astype(np.float32))) * idf[counts.indices]
+    matrix = sp.csr_matrix((data.astype(np.float32), counts.indices, counts.indptr), shape=counts.shape)
     lengths = np.sqrt(np.asarray(matrix.multiply(matrix).sum(axis=1)).ravel())
     lengths[lengths == 0] = 1
     return sp.csr_matrix(sp.diags((1 / lengths).astype(np.float32)) @ matrix)

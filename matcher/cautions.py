@@ -24,8 +24,14 @@ def changed_labs(now: Mapping[str, str], snapshot: Snapshot) -> frozenset[str]:
     return frozenset(lab_id for lab_id in now.keys() & indexed.keys() if now[lab_id] != indexed[lab_id])
 
 
-def stale(now: Mapping[str, str], snapshot: Snapshot) -> tuple[Bilingual, ...]:
-    """Say how many labs are new, changed or gone since the index was built; `now` as in `changed_labs`."""
+def stale(now: Mapping[str, str], snapshot: Snapshot, *, taken_in: bool = False) -> tuple[Bilingual, ...]:
+    """Say how many labs are new, changed or gone since the index was built.
+
+    Args:
+        now: as in `changed_labs`.
+        snapshot: the index.
+        taken_in: whether they are being taken in, so that nobody has to do anything.
+    """
     indexed = snapshot.lab_fingerprints
     counts = (
         ("新增", "new", len(now.keys() - indexed.keys())),
@@ -36,6 +42,13 @@ def stale(now: Mapping[str, str], snapshot: Snapshot) -> tuple[Bilingual, ...]:
         return ()
     zh = "、".join(f"{count} 個{what}" for what, _, count in counts if count)
     en = ", ".join(f"{count} {what}" for _, what, count in counts if count)
+    if taken_in:
+        return (
+            Bilingual(
+                f"索引正在納入資料的變更（實驗室：{zh}），稍候片刻即可比對",
+                f"the index is just taking in what changed in the records ({en} labs); ask again in a moment",
+            ),
+        )
     return (
         Bilingual(
             f"{snapshot.created_at} 的索引比資料舊（實驗室：{zh}）；請執行：gloria reindex",

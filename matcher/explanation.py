@@ -157,8 +157,7 @@ def speaking(passages: PassageWords, row: int, asked: frozenset[str], score: flo
     """
     snapshot = passages.snapshot
     passage, read = snapshot.passages[row], passages.of(row)
-    weight = snapshot.words.inverse_frequency
-    shared = [sum(weight(t) for t in part & asked) for part in read.part_terms]
+    shared = [sum(passages.rarity(t) for t in part & asked) for part in read.part_terms]
     # Where no word is shared, as between languages, the beginning says best what the passage is about.
     excerpt = read.parts[int(np.argmax(shared))] if max(shared) > 0 else read.body or read.title
     from_idf = RARE_IDF if len(snapshot.lab_ids) >= FEW_LABS else 0
@@ -169,7 +168,7 @@ def speaking(passages: PassageWords, row: int, asked: frozenset[str], score: flo
         language=passage.language,
         title=_shortened(read.title),
         excerpt=_shortened(excerpt),
-        words=shared_words(passage.text, read.words, asked, from_idf),
+        words=shared_words(passage.text, read.words, asked, passages.rarity, from_idf),
         score=score,
     )
 

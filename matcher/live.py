@@ -4,7 +4,8 @@ In: settings and a database engine. Out: `current()`, the matcher of this
 moment, which a request takes once and uses to its end. It exists because the
 night replaces the index and people edit records under those who are working:
 a new generation is opened in the background and swapped in whole, records are
-read again one by one as the change feed names them, and whatever is wrong
+read again one by one as the change feed names them, and what they change in
+the index is taken in within seconds, in the background too. Whatever is wrong
 with the new leaves the old in place with the reason told.
 """
 
@@ -14,7 +15,7 @@ import logging
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from sqlalchemy import Engine
 from sqlmodel import Session, select
@@ -24,18 +25,21 @@ from indexer.changes import ChangeCounter, changes_since
 from indexer.database import reading
 from indexer.embeddings import CacheError, EmbeddingCache
 from indexer.encoder import load_encoders
-from indexer.generation import POINTER
+from indexer.overlay import on_disk
 from indexer.settings import Settings
 from indexer.snapshot import SnapshotError
 from indexer.vocabulary import Kind
 from matcher.catalogue import Catalogue
-from matcher.opened_index import OpenedIndex, check_encoders, open_index
+from matcher.opened_index import OpenedIndex
 from matcher.pairings import Matcher
+from matcher.renewal import IndexRenewal, Wanted
 
 CHECK_EVERY_S = 0.5
 """How often, at most, the database and the index are asked whether something is new."""
 WATCH_EVERY_S = 1.0
 """How often a process looks by itself."""
+CLOSING_S = 5.0
+"""How long closing waits for what goes on in the background, which would not hinder the process from ending."""
 _FOLLOWED = {Kind.LABS: "labs", Kind.SCHOOLS: "schools", Kind.COMPANIES: "companies"}
 """The kinds of records that a catalogue holds, and what it calls them."""
 
@@ -49,17 +53,22 @@ Numbers = Mapping[Kind, int]
 class LiveState:
     """What can be served.
 
-    `generation` None means that nothing can be matched, `problem` None that all is
-    well; `newest_problem` says why a newer generation is not used, without folders.
+    `generation` is the one that answers name, None if nothing can be matched;
+    `on_disk` the one that it rests on, of `created_at`. `taken_in` counts the labs
+    that are newer than that one and can be matched, `not_indexed` those that can't
+    yet. `problem` None means that all is well; `newest_problem` says why a newer
+    generation is not used, without folders.
     """
 
     generation: str | None
+    on_disk: str | None
     created_at: str | None
     labs: int
+    taken_in: int
     not_indexed: int
     models_ready: bool
     problem: str | None
-    newest_problem: str | None = None
+    newest_problem: str | None
 
 
 class LiveMatcher:
@@ -72,6 +81,7 @@ class LiveMatcher:
         *,
         check_every_s: float = CHECK_EVERY_S,
         encoding_deadline_s: float = DEADLINE_S,
+        takes_in: bool = True,
     ) -> None:
         """Open nothing yet: the first `current` or `warm` does.
 
@@ -80,6 +90,7 @@ class LiveMatcher:
             engine: the database; the caller disposes of it after `close`.
             check_every_s: see `CHECK_EVERY_S`.
             encoding_deadline_s: how long a request waits for its need to be encoded.
+            takes_in: whether labs and needs are taken in that changed since the index was built.
         """
         self._settings = settings
         self._engine = engine
@@ -90,9 +101,10 @@ class LiveMatcher:
         self._queries: BatchedQueries | None = None
         self._seen: Numbers = {}
         self._next_check = 0.0
-        self._tried: tuple[object, ...] = ()
-        self._opening: threading.Thread | None = None
-        self._index_problem: str | None = None
+        self._takes_in = takes_in
+        self._renewal = IndexRenewal(settings, engine, self._encoding, takes_in=takes_in)
+        self._renewing: threading.Thread | None = None
+        self._closing = False
         self._records_problem: str | None = None
 
     def current(self) -> Matcher:
@@ -119,6 +131,9 @@ class LiveMatcher:
     def warm(self) -> None:
         """Open the index, load the encoders and read the passages, so that no request has to wait for it.
 
+        What the index lacks of the records is taken in afterwards, in the background: it may be a whole import, and
+        everything else can be matched meanwhile.
+
         Raises:
             SnapshotError: there is no usable index yet; the encoders are loaded all the same.
             EncoderError: an encoder can't be loaded.
@@ -137,28 +152,33 @@ class LiveMatcher:
 
     def state(self) -> LiveState:
         """Return what can be served, without looking for news."""
-        matcher, queries = self._matcher, self._queries
-        problem = self._index_problem or self._records_problem
+        matcher, queries, renewal = self._matcher, self._queries, self._renewal
+        problem = renewal.problem or renewal.overlay_problem or self._records_problem
         ready = queries is not None and queries.ready
         if matcher is None:
-            return LiveState(None, None, 0, 0, ready, problem or "nothing has been opened yet")
+            problem = problem or "nothing has been opened yet"
+            return LiveState(None, None, None, 0, 0, 0, ready, problem, None)
         snapshot = matcher.snapshot
-        missing = len(matcher.not_indexed)
         return LiveState(
-            snapshot.generation,
-            snapshot.created_at,
-            len(snapshot.lab_ids),
-            missing,
-            ready,
-            problem,
-            matcher.index.problem,
+            generation=snapshot.generation,
+            on_disk=on_disk(snapshot.generation),
+            created_at=snapshot.created_at,
+            labs=len(snapshot.lab_ids),
+            taken_in=renewal.labs_taken_in(snapshot),
+            not_indexed=len(matcher.not_indexed),
+            models_ready=ready,
+            problem=problem,
+            newest_problem=matcher.index.problem,
         )
 
     def close(self) -> None:
-        """Stop encoding; whoever waits for it gets `EncodingBusyError`."""
+        """Stop encoding and what goes on in the background; whoever waits for vectors gets `EncodingBusyError`."""
         with self._changing:
+            self._closing = True
             if self._queries is not None:
                 self._queries.close()
+        if self._renewing is not None:
+            self._renewing.join(CLOSING_S)
 
     def _encoding(self) -> BatchedQueries:
         with self._changing:
@@ -176,26 +196,16 @@ class LiveMatcher:
         with self._changing:
             if self._matcher is not None:
                 return self._matcher
-            if self._index_problem is not None and time.monotonic() < self._next_check:
-                raise SnapshotError(self._index_problem)
+            if self._renewal.problem is not None and time.monotonic() < self._next_check:
+                raise SnapshotError(self._renewal.problem)
             self._next_check = time.monotonic() + self._check_every_s
-            try:
-                self._tried = self._pointer()
-                index = self._opened(fall_back=True)
-            except SnapshotError as error:
-                self._index_problem = str(error)
-                raise
+            index = self._renewal.open_first()
             with reading(self._engine) as session:
                 numbers = numbers_of(session)
                 catalogue = Catalogue.load(session)
-            self._index_problem = index.problem
-            return self._put(index, catalogue, numbers)
-
-    def _opened(self, *, fall_back: bool) -> OpenedIndex:
-        # A server must outlive what it opens, so another process opens it first.
-        index = open_index(self._settings, fall_back=fall_back, first_elsewhere=True)
-        check_encoders(index.snapshot, self._encoding())
-        return index
+            matcher = self._put(index, catalogue, numbers)
+            self._renew_if_due()
+            return matcher
 
     def _put(self, index: OpenedIndex, catalogue: Catalogue, numbers: Numbers) -> Matcher:
         """Make the next matcher, with all that requests need of it computed, and swap it in."""
@@ -204,6 +214,7 @@ class LiveMatcher:
             index=index,
             catalogue=catalogue,
             queries=self._encoding(),
+            taken_in=self._takes_in,
             revision="-".join(str(numbers.get(kind, 0)) for kind in _FOLLOWED),
         )
         matcher.prepare()
@@ -220,43 +231,34 @@ class LiveMatcher:
             _log.warning("%s", self._records_problem)
         else:
             self._records_problem = None
-        pointer = self._pointer()
-        if pointer != self._tried and (self._opening is None or not self._opening.is_alive()):
-            self._tried = pointer
-            self._opening = threading.Thread(target=self._open_next, name="index-opening", daemon=True)
-            self._opening.start()
+        self._renew_if_due()
 
-    def _pointer(self) -> tuple[object, ...]:
-        """Return what changes whenever a generation is published, be it the same one mended."""
-        try:
-            path = self._settings.index_path / POINTER
-            found = path.stat()
-            return path.read_bytes(), found.st_mtime_ns, found.st_ino
-        except OSError as error:
-            return (error.errno,)
+    def _renew_if_due(self) -> None:
+        idle = self._renewing is None or not self._renewing.is_alive()
+        if idle and not self._closing and self._renewal.is_due(self._wanted()):
+            self._renewing = threading.Thread(target=self._renew, name="index-renewing", daemon=True)
+            self._renewing.start()
 
-    def _open_next(self) -> None:
-        try:
-            index = self._opened(fall_back=False)
-            with self._changing:
-                if self._matcher is not None:
-                    self._put(index, self._matcher.catalogue, self._seen)
-        except Exception as error:
-            # The old generation stays, and its answers say that a newer one is not used.
-            self._index_problem = self._relative(error)
-            _log.warning("the newest index generation is not used: %s", error)
-            with self._changing:
-                if self._matcher is not None:
-                    index = replace(self._matcher.index, problem=self._index_problem)
-                    self._put(index, self._matcher.catalogue, self._seen)
-        else:
-            self._index_problem = None
-            _log.info("index generation %s is used from now on", index.snapshot.generation)
+    def _wanted(self) -> Wanted:
+        return self._seen.get(Kind.LABS, 0), self._seen.get(Kind.NEEDS, 0)
 
-    def _relative(self, error: Exception) -> str:
-        """Say what is wrong with a generation without the server's folders."""
-        index_path = self._settings.index_path
-        return str(error).replace(str(index_path), index_path.name) or type(error).__name__
+    def _renew(self) -> None:
+        """Open a new generation if there is one, take in what changed since it was built, swap the outcome in whole."""
+        with self._changing:
+            matcher, wanted = self._matcher, self._wanted()
+        if matcher is None:
+            return
+        had_more = self._renewal.has_taken_in(matcher.snapshot)
+        index = self._renewal.newly_opened(matcher.index)
+        if not had_more or index.snapshot is matcher.snapshot:
+            # Nothing was taken in that would be missed, and taking in may take long.
+            self._swap_in(index)
+        self._swap_in(self._renewal.taken_in(index, matcher.catalogue, wanted))
+
+    def _swap_in(self, index: OpenedIndex) -> None:
+        with self._changing:
+            if self._matcher is not None and index is not self._matcher.index and not self._closing:
+                self._put(index, self._matcher.catalogue, self._seen)
 
     def _follow_records(self) -> None:
         matcher = self._matcher
@@ -264,7 +266,8 @@ class LiveMatcher:
             return
         with reading(self._engine) as session:
             numbers = numbers_of(session)
-            if numbers == self._seen:
+            if all(numbers.get(kind, 0) == self._seen.get(kind, 0) for kind in _FOLLOWED):
+                self._seen = numbers
                 return
             changed: dict[str, list[str]] = {}
             for kind, name in _FOLLOWED.items():
@@ -280,7 +283,7 @@ class LiveMatcher:
 
 
 def numbers_of(session: Session) -> Numbers:
-    """Return the number of the last change of each kind that is followed."""
+    """Return the number of the last change of each kind that is followed, and of needs, which the index knows."""
     rows = session.exec(select(ChangeCounter.kind, ChangeCounter.n)).all()
     known = {kind: int(n) for kind, n in rows}
-    return {kind: known.get(kind.value, 0) for kind in _FOLLOWED}
+    return {kind: known.get(kind.value, 0) for kind in (*_FOLLOWED, Kind.NEEDS)}

@@ -43,6 +43,7 @@ class NeedRankings:
         needs: Mapping[str, Need] | None = None,
         ranker: Ranker | None = None,
         revision: str = "",
+        taken_in: bool = False,
     ) -> None:
         """Put together what was opened.
 
@@ -53,6 +54,7 @@ class NeedRankings:
             queries: encodes the texts of needs.
             needs: stored needs by id, for those who ask by id; a server passes needs in instead.
             ranker: the weights; default those of this release.
+            taken_in: whether what changed in the records is being taken into the index.
             revision: names the state of the records; with the generation it makes `Matcher.revision`.
         """
         self.settings = settings
@@ -61,6 +63,7 @@ class NeedRankings:
         self.queries = queries
         self.needs: Mapping[str, Need] = needs or {}
         self.ranker = ranker or load_ranker()
+        self.taken_in = taken_in
         self.revision = f"{self.snapshot.generation}.{revision}"
         self._recent = RecentRankings()
 
@@ -97,7 +100,7 @@ class NeedRankings:
     @cached_property
     def stale(self) -> tuple[Bilingual, ...]:
         """What the index does not know of the records yet; empty if it is up to date."""
-        return cautions.stale(self.catalogue.fingerprints, self.snapshot)
+        return cautions.stale(self.catalogue.fingerprints, self.snapshot, taken_in=self.taken_in)
 
     @cached_property
     def changed_labs(self) -> frozenset[str]:

@@ -28,6 +28,11 @@ class OpenedIndex:
     passages: PassageWords
     problem: str | None = None
 
+    @classmethod
+    def of(cls, snapshot: Snapshot, problem: str | None = None) -> OpenedIndex:
+        """Return a snapshot with what every answer needs of it computed."""
+        return cls(snapshot, Searcher(snapshot), PassageWords(snapshot), problem)
+
 
 def open_index(settings: Settings, *, fall_back: bool = True, first_elsewhere: bool = False) -> OpenedIndex:
     """Open the current generation after checking every byte of it.
@@ -51,7 +56,7 @@ def open_index(settings: Settings, *, fall_back: bool = True, first_elsewhere: b
             f"the index has the encoders {', '.join(built)}, the settings name "
             f"{', '.join(settings.encoder_names())}; run: gloria reindex"
         )
-    return OpenedIndex(snapshot, Searcher(snapshot), PassageWords(snapshot), problem)
+    return OpenedIndex.of(snapshot, problem)
 
 
 def check_encoders(snapshot: Snapshot, queries: QueryVectors) -> None:

@@ -140,7 +140,8 @@ class Matcher(NeedRankings):
         if lab_id not in self.labs:
             raise UnknownRecordError(f"there is no lab {lab_id!r}; {_some_ids('labs', self.labs)}")
         if lab_id in self.not_indexed:
-            raise UnknownRecordError(f"lab {lab_id!r} is not in the index yet; run: gloria reindex")
+            remedy = "ask again in a moment" if self.taken_in else "run: gloria reindex"
+            raise UnknownRecordError(f"lab {lab_id!r} is not in the index yet; {remedy}")
         row = self.searcher.lab_rows[lab_id]
         # Of many needs only the best are held: a ranking is large.
         best = nsmallest(

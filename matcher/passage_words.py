@@ -3,7 +3,8 @@
 In: the passages of an index. Out: for a passage its sentences, the terms of
 each, and where its rarer words stand. It exists because finding terms is most
 of what explaining costs, while the same passages speak for many needs: each
-is read once and kept while it is in use. Pure.
+is read once and kept while it is in use, by whichever index holds it, so that
+a new index does not begin by reading what the one before had read. Pure.
 """
 
 from __future__ import annotations
@@ -11,10 +12,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-from indexer.lexical import located_terms, terms
+from indexer.lexical import Term, located_terms, terms
 from indexer.snapshot import Snapshot
 from indexer.text import sentences
-from matcher.shared_words import Located, showable
+from matcher.shared_words import showable
 
 KEPT_PASSAGES = 8192
 """Passages kept as read, about 10 KB each."""
@@ -28,7 +29,7 @@ class ReadPassage:
     body: str
     parts: tuple[str, ...]
     part_terms: tuple[frozenset[str], ...]
-    words: tuple[Located, ...]
+    words: tuple[Term, ...]
 
 
 class PassageWords:
@@ -36,21 +37,29 @@ class PassageWords:
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
-        self.of = lru_cache(maxsize=KEPT_PASSAGES)(self._read)
+
+    def of(self, row: int) -> ReadPassage:
+        """Return a passage as read."""
+        return _read(self.snapshot.passages[row].text)
+
+    def rarity(self, term: str) -> float:
+        """Return the idf of a term in this index, 0 for one that it lacks."""
+        return self.snapshot.words.inverse_frequency(term)
 
     def read_all(self) -> None:
         """Read as many passages as are kept, so that the first needs find them read."""
         for row in range(min(KEPT_PASSAGES, len(self.snapshot.passages))):
             self.of(row)
 
-    def _read(self, row: int) -> ReadPassage:
-        text = self.snapshot.passages[row].text
-        title, _, body = text.partition("\n")
-        parts = tuple(sentences(body) or [title])
-        return ReadPassage(
-            title=title,
-            body=body,
-            parts=parts,
-            part_terms=tuple(frozenset(terms(part)) for part in parts),
-            words=tuple(showable(located_terms(text), self.snapshot.words.inverse_frequency)),
-        )
+
+@lru_cache(maxsize=KEPT_PASSAGES)
+def _read(text: str) -> ReadPassage:
+    title, _, body = text.partition("\n")
+    parts = tuple(sentences(body) or [title])
+    return ReadPassage(
+        title=title,
+        body=body,
+        parts=parts,
+        part_terms=tuple(frozenset(terms(part)) for part in parts),
+        words=tuple(showable(located_terms(text))),
+    )

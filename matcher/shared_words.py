@@ -9,7 +9,6 @@ an explanation that marks them convinces nobody. Pure.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
-from typing import NamedTuple
 
 from indexer.lexical import Term, terms
 
@@ -38,29 +37,19 @@ _COMMON_ENGLISH = frozenset(
 """English words too common to explain a match; stop words of the search itself are left out there already."""
 
 
-class Located(NamedTuple):
-    """A term that may be shown, where it stands in its text, and its idf."""
-
-    term: str
-    start: int
-    end: int
-    rare: float
-
-
-def showable(found: Iterable[Term], rarity: Callable[[str], float]) -> Iterator[Located]:
-    """Yield those terms that could mark a shared word: not a common word, not a single character.
-
-    Args:
-        found: the terms of a text, in reading order.
-        rarity: the idf of a term in the index, 0 for one that it lacks.
-    """
+def showable(found: Iterable[Term]) -> Iterator[Term]:
+    """Yield those terms of a text that could mark a shared word: not a common word, not a single character."""
     for term in found:
         if term.end - term.start >= 2 and term.term not in _COMMON_ENGLISH:
-            yield Located(term.term, term.start, term.end, rarity(term.term))
+            yield term
 
 
 def shared_words(
-    text: str, words: Iterable[Located], asked: Collection[str], from_idf: float = RARE_IDF
+    text: str,
+    words: Iterable[Term],
+    asked: Collection[str],
+    rarity: Callable[[str], float],
+    from_idf: float = RARE_IDF,
 ) -> tuple[str, ...]:
     """Return up to `WORDS_SHOWN` words of a text that an ask shares, rarest first.
 
@@ -68,14 +57,15 @@ def shared_words(
         text: the passage.
         words: what `showable` gives for it.
         asked: the terms of the ask.
+        rarity: the idf of a term in the index, 0 for one that it lacks.
         from_idf: commoner terms are left out.
 
     Neighbouring Chinese pairs are joined to the phrase they come from; a single
     character is no word, nor is a number.
     """
     spans: list[tuple[int, int, float]] = []
-    for term, start, end, rare in words:
-        if term not in asked or rare < from_idf:
+    for term, start, end in words:
+        if term not in asked or (rare := rarity(term)) < from_idf:
             continue
         if spans and start < spans[-1][1]:
             spans[-1] = (spans[-1][0], end, max(spans[-1][2], rare))

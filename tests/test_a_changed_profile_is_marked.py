@@ -1,4 +1,8 @@
-"""A server follows edits of labs, schools and companies without reading the others, and says what its index lacks."""
+"""A server follows edits without reading the other records, and marks what its index lacks until that is taken in.
+
+Taking in is switched off here, so that the seconds before it last as long as a test needs
+(`test_new_labs_are_matchable_within_seconds` has it on).
+"""
 
 from __future__ import annotations
 
@@ -29,7 +33,7 @@ def home(settings: Settings, engine: Engine, slice_of_world: Path, indexed_home:
 
 @pytest.fixture
 def live(home: Home) -> Iterator[LiveMatcher]:
-    live = LiveMatcher(home.settings, home.engine, check_every_s=0)
+    live = LiveMatcher(home.settings, home.engine, check_every_s=0, takes_in=False)
     yield live
     live.close()
 
@@ -42,7 +46,7 @@ def _shown(live: LiveMatcher, need: Need) -> list[str]:
     return [p.lab_id for p in live.current().match(need, top=1000).pairings]
 
 
-def test_a_changed_profile_is_marked_until_the_next_index(home: Home, live: LiveMatcher) -> None:
+def test_a_changed_profile_is_marked_until_the_index_has_it(home: Home, live: LiveMatcher) -> None:
     assert _marked(live, home.need) == []
     first = _shown(live, home.need)[0]
     home.store(Kind.LABS, home.lab(first) | {"summary": "改做質子交換膜。"})

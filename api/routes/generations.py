@@ -25,11 +25,11 @@ router = APIRouter(prefix="/api", tags=["operation"], route_class=ThreadedRoute)
 
 @router.get("/generations", response_model=Page[GenerationAnswer])
 def list_generations(ask: Annotated[Asking, Depends(asking(Resource.GENERATION, Action.LIST))]) -> Response:
-    """List the generations that are kept, the newest first; `serving` is the one that this server answers from."""
+    """List the generations that are kept, the newest first; `serving` is the one that this server's answers rest on."""
     state = ask.request.app.state
 
     def work(_session: Session, _who: Principal) -> Reply:
-        serving = state.live.state().generation
+        serving = state.live.state().on_disk
         items = [_document(one, serving) for one in generations(state.home / "index")]
         return Reply(200, {"items": items, "next": None}, {})
 

@@ -1,0 +1,185 @@
+"""The index of a server, kept new: generations as they are published, and between them what changed in the records.
+
+In: settings, the database, a server's encoders, the labs of a moment. Out: the opened index to go on with, and what is
+wrong with a newer one. It exists apart from `live`, which answers requests meanwhile and swaps in what comes out here.
+A lab or need that changed is taken in by composing in memory what the next generation will hold (`indexer.overlay`);
+once that generation is there, nothing is left to take in and it is used as it is.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from sqlalchemy import Engine
+
+from indexer.batching import BatchedQueries
+from indexer.changes import last_changes
+from indexer.database import reading
+from indexer.embeddings import CacheError, EmbeddingCache
+from indexer.encoder import EncoderError
+from indexer.generation import POINTER
+from indexer.loading import load_needs
+from indexer.overlay import overlaid, taken_in
+from indexer.settings import Settings
+from indexer.snapshot import Snapshot, SnapshotError
+from indexer.vocabulary import Kind
+from matcher.catalogue import Catalogue
+from matcher.opened_index import OpenedIndex, check_encoders, open_index
+
+REST_FACTOR = 2.0
+"""What changed is taken in again only after a rest, so many times what it took of a core: at most a third of one."""
+AGAIN_AFTER_S = 10.0
+"""The rest after what changed could not be taken in."""
+
+_log = logging.getLogger(__name__)
+
+Wanted = tuple[int, int]
+"""The numbers of the last changes of labs and of needs."""
+
+
+class IndexRenewal:
+    """The index side of a live matcher. One thread at a time renews; any may ask what is wrong.
+
+    `problem` says why the newest generation is not used, `overlay_problem` why what changed is not taken in.
+    """
+
+    def __init__(
+        self, settings: Settings, engine: Engine, queries: Callable[[], BatchedQueries], *, takes_in: bool
+    ) -> None:
+        """Open nothing yet.
+
+        Args:
+            settings: where the index is and which encoders it has.
+            engine: where the needs are, whose texts have a part in how needs are compared with labs.
+            queries: gives the server's encoders.
+            takes_in: whether what changed since a generation was built is taken in.
+        """
+        self._settings = settings
+        self._engine = engine
+        self._queries = queries
+        self._takes_in = takes_in
+        self._tried: tuple[object, ...] = ()
+        self._base: OpenedIndex | None = None
+        self._knows: Wanted | None = None
+        self._rest_until = 0.0
+        self.problem: str | None = None
+        self.overlay_problem: str | None = None
+
+    def open_first(self) -> OpenedIndex:
+        """Open the newest generation that can be used.
+
+        Raises:
+            SnapshotError: there is none.
+        """
+        self._tried = self._pointer()
+        try:
+            self._base = self._opened(fall_back=True)
+        except SnapshotError as error:
+            self.problem = str(error)
+            raise
+        self.problem = self._base.problem
+        return self._base
+
+    def is_due(self, wanted: Wanted) -> bool:
+        """Whether there is another generation, or something to take in and the last time is long enough ago."""
+        behind = not self.knows(wanted) and time.monotonic() >= self._rest_until
+        return behind or self._pointer() != self._tried
+
+    def knows(self, wanted: Wanted) -> bool:
+        """Whether the index was last composed of records with these changes, or was found to hold them."""
+        return self._knows == wanted
+
+    def has_taken_in(self, snapshot: Snapshot) -> bool:
+        """Whether a snapshot is more than the generation that was opened last."""
+        return self._base is not None and snapshot is not self._base.snapshot
+
+    def labs_taken_in(self, snapshot: Snapshot) -> int:
+        """Return how many labs of a snapshot are newer than the generation that was opened last."""
+        return 0 if self._base is None else taken_in(self._base.snapshot, snapshot)
+
+    def newly_opened(self, current: OpenedIndex) -> OpenedIndex:
+        """Return the newest generation if it was not tried before; if it can't be used the current one, marked."""
+        pointer = self._pointer()
+        if pointer == self._tried:
+            return current
+        self._tried = pointer
+        try:
+            self._base = self._opened(fall_back=False)
+        except Exception as error:
+            # The old generation stays, and its answers say that a newer one is not used.
+            self.problem = self._relative(error)
+            _log.warning("the newest index generation is not used: %s", error)
+            if self._base is not None:
+                self._base = replace(self._base, problem=self.problem)
+            return replace(current, problem=self.problem)
+        self.problem = None
+        _log.info("index generation %s was opened", self._base.snapshot.generation)
+        return self._base
+
+    def taken_in(self, current: OpenedIndex, catalogue: Catalogue, wanted: Wanted) -> OpenedIndex:
+        """Return an index that holds all labs of a catalogue: the current one if nothing is to be taken in, or can be.
+
+        Args:
+            current: the generation opened last, or what was returned here before.
+            catalogue: the labs.
+            wanted: the numbers of their last change and of the last known of needs.
+        """
+        base, started = self._base, time.thread_time()
+        if not self._takes_in or base is None:
+            self._knows = wanted
+            return current
+        try:
+            snapshot, self._knows = self._composed(base.snapshot, current.snapshot, catalogue, wanted)
+        except Exception as error:
+            why = str(error) if isinstance(error, CacheError | EncoderError) else type(error).__name__
+            self.overlay_problem = f"what changed since the index was built can't be taken in: {why}"
+            self._knows, self._rest_until = None, time.monotonic() + AGAIN_AFTER_S
+            _log.warning("%s", self.overlay_problem)
+            return current
+        self.overlay_problem = None
+        if snapshot is current.snapshot:
+            return current
+        self._rest_until = time.monotonic() + REST_FACTOR * (time.thread_time() - started)
+        _log.info("index generation %s was composed", snapshot.generation)
+        return base if snapshot is base.snapshot else OpenedIndex.of(snapshot, base.problem)
+
+    def _composed(
+        self, base: Snapshot, known: Snapshot, catalogue: Catalogue, wanted: Wanted
+    ) -> tuple[Snapshot, Wanted]:
+        with reading(self._engine) as session:
+            watermark = {**last_changes(session), Kind.LABS.value: wanted[0]}
+            needs = load_needs(session)
+        snapshot = overlaid(
+            base,
+            known=known,
+            labs=catalogue.labs,
+            fingerprints=catalogue.fingerprints,
+            needs=needs,
+            encoders=self._queries().in_background(),
+            cache=EmbeddingCache(self._settings.embeddings_path),
+            watermark=watermark,
+        )
+        return snapshot, (wanted[0], watermark.get(Kind.NEEDS.value, 0))
+
+    def _opened(self, *, fall_back: bool) -> OpenedIndex:
+        # A server must outlive what it opens, so another process opens it first.
+        index = open_index(self._settings, fall_back=fall_back, first_elsewhere=True)
+        check_encoders(index.snapshot, self._queries())
+        return index
+
+    def _pointer(self) -> tuple[object, ...]:
+        """Return what changes whenever a generation is published, be it the same one mended."""
+        try:
+            path = self._settings.index_path / POINTER
+            found = path.stat()
+            return path.read_bytes(), found.st_mtime_ns, found.st_ino
+        except OSError as error:
+            return (error.errno,)
+
+    def _relative(self, error: Exception) -> str:
+        """Say what is wrong with a generation without the server's folders."""
+        index_path = self._settings.index_path
+        return str(error).replace(str(index_path), index_path.name) or type(error).__name__
