@@ -67,6 +67,8 @@ from api.routes import (
 from api.sign_on import Provider
 from api.stopping import heed_signals
 from api.uploads import MAX_FILE_BYTES, Uploads
+from api.view_buffer import ViewBuffer
+from api.view_log import ViewLog
 from indexer.database import open_engine
 from indexer.settings import Settings
 from matcher.ledger.evidence import MAX_BYTES as MAX_EVIDENCE_BYTES
@@ -187,6 +189,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.stopping = threading.Event()
     app.state.jobs = JobRunner(engine, app.state.live, app.state.stopping, settings.job_lease_s)
     app.state.uploads = Uploads()
+    app.state.views = ViewBuffer(engine)
     app.state.provider = Provider(settings) if settings.oidc_issuer else None
     app.state.oidc_domains = settings.oidc_domains()
     for part in (*_PARTS, *PAGES):
@@ -198,6 +201,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         engine.dispose()
         raise
     app.add_middleware(Guard)
+    app.add_middleware(ViewLog, views=app.state.views)
     app.add_middleware(RequestLog, tell=tell)
     return app
 
@@ -227,10 +231,12 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     threading.Thread(target=drawing.warm, name="warm-drawing", daemon=True).start()
     heed_signals(app.state.stopping)
     app.state.looking = CapacityLimiter(job_events.LOOKING_THREADS)
+    app.state.views.start()
     app.state.jobs.start()
     yield
     app.state.jobs.stop()
     app.state.threads.close()
+    app.state.views.stop()
     app.state.live.close()
     app.state.engine.dispose()
 

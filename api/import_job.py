@@ -13,9 +13,9 @@ from typing import Any
 
 from sqlmodel import Session, col, select
 
-from api.asking import now
 from api.job_steps import JobRefusedError, PartWork, Running
 from api.jobs import JobFile, results
+from api.noting import now
 from api.policy import Action, Reach, Resource, reaches
 from indexer.checking import Fault
 from indexer.database import reading

@@ -17,8 +17,8 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session
 
-from api.asking import now
 from api.jobs import Claimed, LeaseLostError, begin_part, end_part, parts_done, renew
+from api.noting import now
 from indexer.database import BusyError, DatabaseGoneError, reading, writing
 from matcher.people import Principal, principal
 

@@ -12,9 +12,9 @@ from typing import Any
 
 from sqlmodel import Session, col, select
 
-from api.asking import now
 from api.job_steps import Running
 from api.jobs import results
+from api.noting import now
 from api.policy import Action, Resource
 from api.visibility import needs as visible_needs
 from indexer.batching import EncodingBusyError

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from api.asking import now
 from api.jobs import JobState
+from api.noting import now
 from api.pages.visiting import Visit
 from api.problems import Refusal
 from api.routes.jobs import list_jobs

@@ -20,6 +20,7 @@ from sqlalchemy import ColumnElement, true
 from sqlmodel import Session, col, select
 
 from api.asking import Asking, asking
+from api.audit_trail import Subject
 from api.case_documents import case_document
 from api.file_answers import file_of
 from api.policy import Action, Resource
@@ -238,13 +239,29 @@ def _exported(ask: Asking, name: str, file_format: Format) -> Response:
         "Content-Disposition": f'attachment; filename="{name}-{ask.at:%Y-%m-%d}.{file_format.value}"',
     }
     # The first page is read before anything is answered, so that what is to be refused is refused.
-    pages = source.pages(_reader(ask), all_rows=False)
+    pages = _noted(ask, name, source.pages(_reader(ask), all_rows=False))
     whole = chain([next(pages, [])], pages)
     if file_format is Format.XLSX:
         content = _of_file(_workbook(source, whole))
     else:
         content = text_chunks(source, file_format, whole)
     return StreamingResponse(content, 200, headers, MEDIA_TYPES[file_format])
+
+
+_KINDS = {"needs": "need", "companies": "company", "pairings": "pairing", "cases": "case"}
+"""The kinds of records whose export is kept in the audit trail; profiles of labs are public."""
+
+
+def _noted(ask: Asking, name: str, pages: Iterator[list[Document]]) -> Iterator[list[Document]]:
+    """Put every page into the audit trail as it is read: the answer may take long."""
+    kind = _KINDS.get(name)
+    for page in pages:
+        if kind is not None:
+            withheld = kind == "need"
+            found = [Subject(kind, str(one["id"]), withheld and one.get("title") is None) for one in page]
+            hang_on = [Subject("need", str(one["need_id"])) for one in page if one.get("need_id") is not None]
+            ask.shown([*found, *hang_on])
+        yield page
 
 
 def _reader(ask: Asking) -> Callable[[Callable[[Session, Principal], Any]], Any]:
