@@ -129,6 +129,13 @@ class IndexAnswer(Answer):
     problem: str | None
 
 
+class ViewsAnswer(Answer):
+    """How many views wait to be written into the audit trail, and how many never were since the server started."""
+
+    waiting: int
+    lost: int
+
+
 class ReadyAnswer(Answer):
     """What can be served right now."""
 
@@ -136,3 +143,4 @@ class ReadyAnswer(Answer):
     review: bool
     matching: bool
     index: IndexAnswer
+    views: ViewsAnswer

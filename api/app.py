@@ -32,6 +32,7 @@ from api.problems import Refusal, register
 from api.request_threads import RequestThreads
 from api.routes import (
     accounts,
+    audit,
     cases,
     claims,
     companies,
@@ -130,6 +131,7 @@ _PARTS = (
     configuration,
     generations,
     field_map,
+    audit,
     health,
 )
 _PAGE_POLICY = (

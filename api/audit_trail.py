@@ -14,17 +14,29 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import BigInteger, CheckConstraint, Index, Integer, Table, insert, text
 from sqlmodel import Field, Session, SQLModel, col, select
 
 from indexer.instants import Instant
+from indexer.vocabulary import Kind
 from matcher.ledger.chain import GENESIS, hash_of
+
+if TYPE_CHECKING:
+    from indexer.importing import ImportReport
 
 MAX_SUBJECTS = 500
 """How many subjects one row names; an act with more is several rows of the same request."""
 _LOCK_KEY = 106_111
+_IMPORTED = {
+    Kind.NEEDS: "need",
+    Kind.COMPANIES: "company",
+    Kind.LABS: "lab",
+    Kind.EVIDENCE: "lab",
+    Kind.SCHOOLS: "school",
+    Kind.ALLIANCES: "alliance",
+}
 _SEQ = BigInteger().with_variant(Integer, "sqlite")
 
 
@@ -41,6 +53,7 @@ class How(StrEnum):
 class Outcome(StrEnum):
     """What came of it; `repeated` is the stored answer to a request sent again, `lost` a gap of views."""
 
+    SEEN = "seen"
     DONE = "done"
     REPEATED = "repeated"
     REFUSED = "refused"
@@ -83,7 +96,7 @@ class AuditRow(SQLModel, table=True):
     __table_args__ = (
         CheckConstraint("length(hash) = 64", name="hash_is_sha256"),
         CheckConstraint("how IN ('api', 'page', 'command', 'job', 'server')", name="how_known"),
-        CheckConstraint("outcome IN ('done', 'repeated', 'refused', 'lost')", name="outcome_known"),
+        CheckConstraint("outcome IN ('seen', 'done', 'repeated', 'refused', 'lost')", name="outcome_known"),
         CheckConstraint("lost >= 0 AND (lost > 0) = (outcome = 'lost')", name="lost_is_counted"),
         Index("ix_audit_account", "account_id", "seq"),
         Index("ix_audit_at", "at"),
@@ -187,6 +200,14 @@ def _row(act: Act, seq: int, previous: str) -> dict[str, Any]:
 
 def _hash(row: dict[str, Any], subjects: Sequence[Subject]) -> str:
     return hash_of({**row, "subjects": [[one.kind, one.id, one.withheld] for one in subjects]})
+
+
+def subjects_imported(report: ImportReport) -> list[Subject]:
+    """Return the records that an import made or changed."""
+    if report.kind is None:
+        return []
+    kind = _IMPORTED.get(report.kind, report.kind.value)
+    return [Subject(kind, one) for one in sorted({*report.created_ids, *report.updated_ids})]
 
 
 @dataclass(frozen=True)

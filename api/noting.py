@@ -43,7 +43,7 @@ class Noting:
     def shown(self, subjects: Iterable[Subject]) -> None:
         """Put a part of a long answer into the trail now, before the rest of it is read."""
         trail = trail_of(self.request)
-        act = trail.act(self.request, self.at, outcome=Outcome.DONE, status=200, subjects=subjects)
+        act = trail.act(self.request, self.at, outcome=Outcome.SEEN, status=200, subjects=subjects)
         self.request.app.state.views.put(act)
         trail.stored += 1
 

@@ -64,4 +64,4 @@ class ViewLog:
             if not trail.watched:
                 return
             seen = trail.subjects | named
-        self.views.put(trail.act(request, at, outcome=Outcome.DONE, status=status, subjects=seen))
+        self.views.put(trail.act(request, at, outcome=Outcome.SEEN, status=status, subjects=seen))

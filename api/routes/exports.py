@@ -248,13 +248,13 @@ def _exported(ask: Asking, name: str, file_format: Format) -> Response:
     return StreamingResponse(content, 200, headers, MEDIA_TYPES[file_format])
 
 
-_KINDS = {"needs": "need", "companies": "company", "pairings": "pairing", "cases": "case"}
+KEPT_KINDS = {"needs": "need", "companies": "company", "pairings": "pairing", "cases": "case"}
 """The kinds of records whose export is kept in the audit trail; profiles of labs are public."""
 
 
 def _noted(ask: Asking, name: str, pages: Iterator[list[Document]]) -> Iterator[list[Document]]:
     """Put every page into the audit trail as it is read: the answer may take long."""
-    kind = _KINDS.get(name)
+    kind = KEPT_KINDS.get(name)
     for page in pages:
         if kind is not None:
             withheld = kind == "need"

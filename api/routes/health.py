@@ -59,6 +59,7 @@ def readyz(request: Request) -> Response:
         "review": database,
         "matching": database and matching,
         "index": {**asdict(state), "problem": None if state.problem is None else "see the log"},
+        "views": asdict(request.app.state.views.state()),
     }
     body = orjson.dumps(document)
     return Response(body, 200 if database else 503, {"Cache-Control": "no-store"}, "application/json")

@@ -38,7 +38,7 @@ def upgrade() -> None:
         sa.Column("hash", sa.String(), nullable=False),
         sa.CheckConstraint("length(hash) = 64", name="hash_is_sha256"),
         sa.CheckConstraint("how IN ('api', 'page', 'command', 'job', 'server')", name="how_known"),
-        sa.CheckConstraint("outcome IN ('done', 'repeated', 'refused', 'lost')", name="outcome_known"),
+        sa.CheckConstraint("outcome IN ('seen', 'done', 'repeated', 'refused', 'lost')", name="outcome_known"),
         sa.CheckConstraint("lost >= 0 AND (lost > 0) = (outcome = 'lost')", name="lost_is_counted"),
         sa.ForeignKeyConstraint(["account_id"], ["account.id"]),
         sa.PrimaryKeyConstraint("seq"),
