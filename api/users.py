@@ -146,9 +146,8 @@ def _set(email: str, *, disabled: bool) -> None:
         set_disabled(session, account_id=account.id, disabled=disabled, now=now)
         if disabled:
             end_sessions(session, account_id=account.id, now=now)
-        note_command(
-            session, "account", "edit", f"user {'disable' if disabled else 'enable'}", [("account", account.id)]
-        )
+        command = "user disable" if disabled else "user enable"
+        note_command(session, "account", "edit", command, [("account", account.id)])
 
 
 @contextmanager

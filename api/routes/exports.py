@@ -197,7 +197,7 @@ def export_labs(
     ask: Annotated[Asking, Depends(asking(Resource.LAB, Action.LIST))], file_format: FileFormat = Format.JSONL
 ) -> Response:
     """Export the labs that you may see; XLSX has their evidence on a second sheet, CSV leaves it out."""
-    return _exported(ask, "labs", file_format)
+    return exported(ask, "labs", SOURCES["labs"], file_format)
 
 
 @router.get("/needs", response_class=Response, responses=_FILE)
@@ -205,7 +205,7 @@ def export_needs(
     ask: Annotated[Asking, Depends(asking(Resource.NEED, Action.LIST))], file_format: FileFormat = Format.JSONL
 ) -> Response:
     """Export the needs that you may see, what they say as far as you may read it."""
-    return _exported(ask, "needs", file_format)
+    return exported(ask, "needs", SOURCES["needs"], file_format)
 
 
 @router.get("/companies", response_class=Response, responses=_FILE)
@@ -213,7 +213,7 @@ def export_companies(
     ask: Annotated[Asking, Depends(asking(Resource.COMPANY, Action.LIST))], file_format: FileFormat = Format.JSONL
 ) -> Response:
     """Export your portfolio."""
-    return _exported(ask, "companies", file_format)
+    return exported(ask, "companies", SOURCES["companies"], file_format)
 
 
 @router.get("/pairings", response_class=Response, responses=_FILE)
@@ -221,7 +221,7 @@ def export_pairings(
     ask: Annotated[Asking, Depends(asking(Resource.PAIRING, Action.READ))], file_format: FileFormat = Format.JSONL
 ) -> Response:
     """Export the pairings that were shown, with every verdict on them."""
-    return _exported(ask, "pairings", file_format)
+    return exported(ask, "pairings", SOURCES["pairings"], file_format)
 
 
 @router.get("/cases", response_class=Response, responses=_FILE)
@@ -229,11 +229,11 @@ def export_cases(
     ask: Annotated[Asking, Depends(asking(Resource.CASE, Action.LIST))], file_format: FileFormat = Format.JSONL
 ) -> Response:
     """Export your alliance's cases with their steps and contacts."""
-    return _exported(ask, "cases", file_format)
+    return exported(ask, "cases", SOURCES["cases"], file_format)
 
 
-def _exported(ask: Asking, name: str, file_format: Format) -> Response:
-    source = SOURCES[name]
+def exported(ask: Asking, name: str, source: Source, file_format: Format) -> Response:
+    """Return the answer that streams a source's rows as a file."""
     headers = {
         "Cache-Control": "no-store",
         "Content-Disposition": f'attachment; filename="{name}-{ask.at:%Y-%m-%d}.{file_format.value}"',
