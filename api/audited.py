@@ -34,7 +34,6 @@ NAMED: dict[str, str | None] = {
     "lab_id": "lab",
     "money_row_id": "money_row",
     "motion_id": "motion",
-    "n": None,
     "name": "report",
     "need_id": "need",
     "pairing_id": "pairing",
