@@ -178,7 +178,8 @@ def subjects_named(values: Mapping[str, Any], resource: Resource | None = None) 
 
 def subjects_shown(resource: Resource, action: Action, document: Any) -> set[Subject]:
     """Return the records that an answer shows: itself, what its lists hold, and the needs and cases they hang on."""
-    if not isinstance(document, dict):
+    # Of the trail itself only is kept that it was read: the accounts in it are everybody's.
+    if not isinstance(document, dict) or resource is Resource.AUDIT:
         return set()
     own, actions = _IDS.get(resource, (None, ()))
     if actions and action not in actions:
