@@ -133,6 +133,13 @@ class IndexAnswer(Answer):
     newest_problem: str | None
 
 
+class ViewsAnswer(Answer):
+    """How many views wait to be written into the audit trail, and how many never were since the server started."""
+
+    waiting: int
+    lost: int
+
+
 class ReadyAnswer(Answer):
     """What can be served right now."""
 
@@ -140,3 +147,4 @@ class ReadyAnswer(Answer):
     review: bool
     matching: bool
     index: IndexAnswer
+    views: ViewsAnswer

@@ -33,6 +33,7 @@ from api.problems import Refusal, register
 from api.request_threads import RequestThreads
 from api.routes import (
     accounts,
+    audit,
     cases,
     claims,
     companies,
@@ -69,6 +70,8 @@ from api.routes import (
 from api.sign_on import Provider
 from api.stopping import heed_signals
 from api.uploads import MAX_FILE_BYTES, Uploads
+from api.view_buffer import ViewBuffer
+from api.view_log import ViewLog
 from indexer.database import BusyError, DatabaseGoneError, open_engine
 from indexer.encoder import EncoderError
 from indexer.settings import Settings
@@ -135,6 +138,7 @@ _PARTS = (
     generations,
     nights,
     field_map,
+    audit,
     health,
 )
 _PAGE_POLICY = (
@@ -194,6 +198,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.stopping = threading.Event()
     app.state.jobs = JobRunner(engine, app.state.live, app.state.stopping, settings.job_lease_s)
     app.state.uploads = Uploads()
+    app.state.views = ViewBuffer(engine)
     app.state.provider = Provider(settings) if settings.oidc_issuer else None
     app.state.oidc_domains = settings.oidc_domains()
     for part in (*_PARTS, *PAGES):
@@ -205,6 +210,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         engine.dispose()
         raise
     app.add_middleware(Guard)
+    app.add_middleware(ViewLog, views=app.state.views)
     app.add_middleware(RequestLog, tell=tell)
     return app
 
@@ -236,11 +242,13 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     threading.Thread(target=drawing.warm, name="warm-drawing", daemon=True).start()
     heed_signals(app.state.stopping)
     app.state.looking = CapacityLimiter(job_events.LOOKING_THREADS)
+    app.state.views.start()
     app.state.jobs.start()
     yield
     app.state.jobs.stop()
     app.state.threads.close()
     watching.join(timeout=GIVE_UP_AFTER_S)
+    app.state.views.stop()
     app.state.live.close()
     app.state.engine.dispose()
 

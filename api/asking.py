@@ -13,8 +13,7 @@ import threading
 import time
 from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from hmac import compare_digest
 from typing import Any
@@ -25,10 +24,12 @@ from pydantic import BaseModel
 from sqlalchemy import Engine
 from sqlmodel import Session
 
+from api.audited import trail_of
 from api.credentials import Proof, key_proof, note_seen, session_proof
 from api.idempotency import MAX_KEY, KeyReusedError, Reply, earlier_reply, keep_reply, request_hash
+from api.noting import Noting, now
 from api.policy import Action, Resource, admits
-from api.problems import ProblemError, forbidden, unauthenticated
+from api.problems import REFUSED, ProblemError, forbidden, unauthenticated
 from indexer.database import reading, writing
 from matcher.people import Principal, principal
 
@@ -68,19 +69,9 @@ class Limiter:
 Work = Callable[[Session, Principal], Reply]
 
 
-def now() -> datetime:
-    """Return this moment."""
-    return datetime.now(UTC)
-
-
 @dataclass(frozen=True)
-class Asking:
+class Asking(Noting):
     """A request on its way through the steps; `at` is the moment that everything it does is dated with."""
-
-    request: Request
-    resource: Resource
-    action: Action
-    at: datetime = field(default_factory=now)
 
     @property
     def engine(self) -> Engine:
@@ -92,22 +83,31 @@ class Asking:
         """Do work that stores nothing."""
         with reading(self.engine) as session:
             reply = work(session, self.admitted(session))
+        self.note_view(reply.document)
         return self.answered(reply)
 
     def write(self, work: Work, body: BaseModel | bytes | None = None, *, once: bool = True) -> Response:
         """Do work that stores something, once for every `Idempotency-Key`; answer after the commit.
 
+        That it was done goes into the audit trail in the same transaction: there is no change without its row.
         With `once` false no key is looked at: for bodies of which not even a hash may be stored.
 
         Raises:
             ProblemError: whatever the steps refuse.
         """
         key = self._idempotency_key() if once else None
-        with writing(self.engine) as session:
-            who = self.admitted(session)
-            if self.request.state.csrf_token is not None:
-                note_seen(session, self.request.cookies[COOKIE], self.at)
-            reply = work(session, who) if key is None else self._once(session, who, key, work, body)
+        try:
+            with writing(self.engine) as session:
+                who = self.admitted(session)
+                if self.request.state.csrf_token is not None:
+                    note_seen(session, self.request.cookies[COOKIE], self.at)
+                reply = work(session, who) if key is None else self._once(session, who, key, work, body)
+                repeated = "Idempotent-Replay" in reply.headers
+                done = self.note_change(session, who, reply.document, reply.status, repeated=repeated)
+        except REFUSED as error:
+            self.note_refused(error)
+            raise
+        self.note_stored(done)
         return self.answered(reply)
 
     def _once(self, session: Session, who: Principal, key: str, work: Work, body: BaseModel | bytes | None) -> Reply:
@@ -138,6 +138,7 @@ class Asking:
         self.request.state.principal_id = who.id
         self.request.state.csrf_token = proof.csrf_token
         self._count(who)
+        trail_of(self.request).admits(who, proof.key_id, self.resource, self.action)
         self._check(proof, who)
         return who
 

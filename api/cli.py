@@ -15,6 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from api import (
+    audit_command,
     backup_commands,
     demo,
     doctor,
@@ -100,6 +101,7 @@ ledger_commands.ledger.command("configure")(setting_up.configure)
 ledger_commands.ledger.command("demo")(setting_up.load_demo)
 app.add_typer(ledger_commands.ledger, name="ledger")
 app.add_typer(users.user, name="user")
+app.add_typer(audit_command.audit, name="audit")
 
 
 def main() -> None:

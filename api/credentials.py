@@ -85,18 +85,19 @@ class LoginFailure(SQLModel, table=True):
 
 
 # Built once, since every request asks it.
-_KEY = select(ApiKey.account_id, ApiKey.may_write, ApiKey.expires_at).where(
+_KEY = select(ApiKey.account_id, ApiKey.may_write, ApiKey.expires_at, ApiKey.id).where(
     ApiKey.key_hash == bindparam("key_hash"), col(ApiKey.revoked_at).is_(None)
 )
 
 
 @dataclass(frozen=True)
 class Proof:
-    """What a token or a key proves: the account, whether it may write, and the CSRF token of a browser."""
+    """What a token or a key proves: the account, whether it may write, a browser's CSRF token, the key's number."""
 
     account_id: str
     may_write: bool
     csrf_token: str | None = None
+    key_id: int | None = None
 
 
 def digest(secret: str) -> str:
@@ -216,7 +217,7 @@ def key_proof(session: Session, secret: str, now: datetime) -> Proof | None:
     found = session.connection().execute(_KEY, {"key_hash": digest(secret)}).first()
     if found is None or found[2] <= now:
         return None
-    return Proof(str(found[0]), bool(found[1]))
+    return Proof(str(found[0]), bool(found[1]), key_id=int(found[3]))
 
 
 def revoke_key(session: Session, *, prefix: str, account_id: str, now: datetime) -> bool:

@@ -29,6 +29,7 @@ from sqlmodel import Session, col
 
 from api.credentials import ApiKey, Password, end_sessions
 from api.idempotency import IdempotentReply
+from api.opening import note_command
 from indexer.database import DEADLINE_S, BusyError, open_engine, writing
 from indexer.file_lock import exclusive
 from indexer.generation import forget_older
@@ -39,6 +40,13 @@ from matcher.ledger.persons import Person
 from matcher.people import Account
 
 FILE = "erasures.jsonl"
+_ERASING = {
+    ErasedKind.PERSON: ("person", "end"),
+    ErasedKind.ACCOUNT: ("account", "end"),
+    ErasedKind.RESEARCHER: ("lab", "edit"),
+}
+"""What an erasure is in the words of the policy, for the audit trail, which has ids and never had the name."""
+_SUBJECT = {ErasedKind.PERSON: "person", ErasedKind.ACCOUNT: "account", ErasedKind.RESEARCHER: "lab"}
 _REWRITTEN = ("account", "api_key", "evidence", "idempotent_reply", "lab", "ledger_person", "password", "pg_statistic")
 
 
@@ -56,6 +64,7 @@ def erase_for_good(settings: Settings, *, kind: ErasedKind, subject: str, reason
             erasure = erase(session, kind=kind, subject=subject, reason=reason, by=by, now=now)
             _end_ways_in(session, kind, subject, now)
             _forget_answers(session, said)
+            note_command(session, *_ERASING[kind], "erase", [(_SUBJECT[kind], subject)])
             session.refresh(erasure)
             session.expunge(erasure)
         _note(settings.home / FILE, erasure)
@@ -78,6 +87,9 @@ def repeat_erasures(settings: Settings) -> int:
             for one in listed:
                 _end_ways_in(session, ErasedKind(one.kind), one.subject, now)
             _forget_answers(session, said)
+            for one in listed:
+                kind = ErasedKind(one.kind)
+                note_command(session, *_ERASING[kind], "erase --again", [(_SUBJECT[kind], one.subject)])
         clean(engine)
     return done
 

@@ -69,7 +69,7 @@ class RequestLog:
             return
         given = dict(scope["headers"]).get(b"x-request-id", b"")
         request_id = given.decode() if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
-        scope.setdefault("state", {})
+        scope.setdefault("state", {})["request_id"] = request_id
         status, begun = 0, time.perf_counter()
 
         async def noted(message: Message) -> None:

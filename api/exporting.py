@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from api.opening import read_settings
+from api.opening import note_command, read_settings
 from api.refusals import RefusedError
 from api.screen import Screen, write_document
 
@@ -80,17 +80,19 @@ _LABELS = {
 
 def _write(kind: Exported, out: Path, chosen: FileFormat) -> int:
     """Write the file beside its place and put it there once it is whole; return how many rows it has."""
-    from api.routes.exports import SOURCES, text_chunks
-    from indexer.database import open_engine
+    from api.routes.exports import KEPT_KINDS, SOURCES, text_chunks
+    from indexer.database import open_engine, writing
     from indexer.writers import Format, TooMuchForSheetError, write_xlsx
 
     source, rows, part = SOURCES[kind], 0, out.with_name(f".{out.name}.part")
+    ids: list[tuple[str, object]] = []
     engine = open_engine(read_settings())
     try:
 
         def counted(page: list[Any]) -> list[Any]:
             nonlocal rows
             rows += len(page)
+            ids.extend((KEPT_KINDS.get(kind, ""), one["id"]) for one in page)
             return page
 
         pages = map(counted, source.pages(_reader(engine), all_rows=True))
@@ -100,6 +102,9 @@ def _write(kind: Exported, out: Path, chosen: FileFormat) -> int:
                 write_xlsx(file, source.sheets, chain.from_iterable(pages))
             else:
                 file.writelines(text_chunks(source, Format(chosen), pages))
+        if kind in KEPT_KINDS:
+            with writing(engine) as session:
+                note_command(session, KEPT_KINDS[kind], "list", "export", ids, seen=True)
         part.rename(out)
     except TooMuchForSheetError as error:
         raise RefusedError(str(error)) from error

@@ -13,9 +13,10 @@ from typing import Any
 
 from sqlmodel import Session, col, select
 
-from api.asking import now
+from api.audit_trail import subjects_imported
 from api.job_steps import JobRefusedError, PartWork, Running
 from api.jobs import JobFile, results
+from api.noting import now
 from api.policy import Action, Reach, Resource, reaches
 from indexer.checking import Fault
 from indexer.database import reading
@@ -114,6 +115,8 @@ def _importing(running: Running, portion: Reading, name: str) -> PartWork:
         if alliance_id is not None and not dry_run:
             expert_id = who.id if alliance_id in who.scopes(*_STAFF) else None
             hand_over(session, report, alliance_id=alliance_id, by=who.id, expert_id=expert_id, now=now())
+        if not dry_run:
+            running.subjects.update(subjects_imported(report))
         return _result(report)
 
     return work

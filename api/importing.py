@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from api.opening import open_session, read_settings
+from api.opening import note_command, open_session, read_settings
 from api.refusals import RefusedError, refusal
 from api.screen import Screen, finish, write_document
 from indexer.vocabulary import Kind
@@ -57,6 +57,7 @@ def _import_one(
 ) -> dict[str, object]:
     from datetime import UTC, datetime
 
+    from api.audit_trail import subjects_imported
     from indexer.importing import import_file
     from matcher.arrivals import hand_over
 
@@ -68,6 +69,9 @@ def _import_one(
         return {"file": str(path), "error": told.message if told else str(error), "refused": 0, "errors": 1}
     if alliance is not None and not dry_run:
         hand_over(session, report, alliance_id=alliance, by=None, expert_id=None, now=datetime.now(UTC))
+    subjects = [] if dry_run else subjects_imported(report)
+    if subjects:
+        note_command(session, "import", "create", "import", [(one.kind, one.id) for one in subjects])
     session.commit()
     return _reported(screen, path, report, dry_run, quiet=quiet)
 

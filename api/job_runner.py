@@ -16,7 +16,6 @@ import traceback
 import structlog
 from sqlalchemy import Engine
 
-from api.asking import now
 from api.import_job import run_import
 from api.job_steps import JobInterruptedError, JobRefusedError, Running
 from api.jobs import (
@@ -32,6 +31,7 @@ from api.jobs import (
     is_waiting,
 )
 from api.match_job import run_match_batch
+from api.noting import now
 from indexer.batching import EncodingBusyError
 from indexer.database import BusyError, DatabaseGoneError, reading, writing
 from indexer.encoder import EncoderError

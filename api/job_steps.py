@@ -17,8 +17,11 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session
 
-from api.asking import now
-from api.jobs import Claimed, LeaseLostError, begin_part, end_part, parts_done, renew
+from api.audit_trail import Act, How, Outcome, Subject, write_down
+from api.audited import rights_of
+from api.jobs import Claimed, JobKind, LeaseLostError, begin_part, end_part, parts_done, renew
+from api.noting import now
+from api.policy import Action, Resource
 from indexer.database import BusyError, DatabaseGoneError, StorageFullError, reading, writing
 from matcher.people import Principal, principal
 
@@ -26,6 +29,12 @@ PATIENCE_S = 60.0
 """How long a part waits for its turn to write, try after try."""
 _PAUSE_S = 0.2
 _TRIES = 3
+
+_ACTS = {
+    JobKind.IMPORT: (Resource.IMPORT, Action.CREATE, Outcome.DONE),
+    JobKind.MATCH_BATCH: (Resource.MATCH, Action.READ, Outcome.SEEN),
+}
+"""What a part of each kind of job is in the words of the audit trail."""
 
 PartWork = Callable[[Session, Principal], dict[str, Any]]
 
@@ -47,6 +56,8 @@ class Running:
     lease_s: float
     stopping: threading.Event
     lost: threading.Event = field(default_factory=threading.Event)
+    subjects: set[Subject] = field(default_factory=set)
+    """What the part at hand is about, as its work found out: with any, the part leaves a row in the audit trail."""
 
     def done_before(self) -> set[int]:
         """Return the numbers of the parts that an earlier worker did."""
@@ -95,7 +106,10 @@ class Running:
             try:
                 with writing(self.engine) as session:
                     begin_part(session, job=self.job, done=done, total=total, lease_s=self.lease_s, now=now())
-                    end_part(session, job=self.job, n=n, result=work(session, self.who(session)))
+                    self.subjects.clear()
+                    who = self.who(session)
+                    end_part(session, job=self.job, n=n, result=work(session, who))
+                    self._note(session, who)
             except BusyError:
                 if time.monotonic() > until:
                     raise
@@ -110,6 +124,23 @@ class Running:
             else:
                 return
             self.stopping.wait(_PAUSE_S)
+
+    def _note(self, session: Session, who: Principal) -> None:
+        if not self.subjects:
+            return
+        resource, action, outcome = _ACTS[self.job.kind]
+        act = Act(
+            at=now(),
+            account_id=who.id,
+            rights=rights_of(who, resource, action),
+            resource=resource.value,
+            action=action.value,
+            how=How.JOB,
+            operation=self.job.kind.value,
+            outcome=outcome,
+            subjects=(Subject("job", self.job.id), *self.subjects),
+        )
+        write_down(session, [act])
 
     @contextmanager
     def kept(self) -> Iterator[None]:

@@ -12,9 +12,10 @@ from typing import Any
 
 from sqlmodel import Session, col, select
 
-from api.asking import now
+from api.audit_trail import Subject
 from api.job_steps import Running
 from api.jobs import results
+from api.noting import now
 from api.policy import Action, Resource
 from api.visibility import needs as visible_needs
 from indexer.batching import EncodingBusyError
@@ -61,6 +62,7 @@ def run_match_batch(running: Running, live: LiveMatcher) -> None:
             ranked: list[MatchResult] = ranked,
             withheld: list[str] = withheld,
         ) -> dict[str, Any]:
+            running.subjects.update(Subject("need", result.need.id) for result in ranked)
             return {"needs": [_stored(session, who, result) for result in ranked], "left_out": withheld}
 
         running.step(n, done=start + len(part), total=len(ids), work=work)

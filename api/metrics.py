@@ -20,6 +20,7 @@ SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 _DURATIONS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 _requests = Counter("gloria_requests", "Requests answered.", ["method", "route", "status"])
+_views_lost = Counter("gloria_audit_views_lost", "Views that are missing in the audit trail.")
 _duration_s = Histogram("gloria_request_seconds", "Time to answer.", ["method", "route"], buckets=_DURATIONS_S)
 
 
@@ -27,6 +28,11 @@ def count_request(method: str, route: str, status: int, duration_s: float) -> No
     """Count one answered request; `route` is a template, "" where none fitted."""
     _requests.labels(method, route, str(status)).inc()
     _duration_s.labels(method, route).observe(duration_s)
+
+
+def count_lost_views(n: int) -> None:
+    """Count views that could not be kept until they were stored."""
+    _views_lost.inc(n)
 
 
 class _Jobs(Collector):

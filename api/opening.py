@@ -7,7 +7,7 @@ only when they run.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,41 @@ def read_settings() -> Settings:
     from indexer.settings import Settings
 
     return Settings()
+
+
+def note_command(
+    session: Session,
+    resource: str,
+    action: str,
+    command: str,
+    subjects: Iterable[tuple[str, object]],
+    *,
+    seen: bool = False,
+) -> None:
+    """Write into the audit trail what a command changes or hands out, as the last thing before it is committed.
+
+    Args:
+        session: the transaction of the change.
+        resource: what is touched, in the words of the policy.
+        action: what is done to it.
+        command: what was called, without its arguments, which may be names.
+        subjects: kind and id of each record.
+        seen: whether it hands them out and changes nothing.
+    """
+    from datetime import UTC, datetime
+
+    from api.audit_trail import Act, How, Outcome, Subject, write_down
+
+    act = Act(
+        at=datetime.now(UTC),
+        resource=resource,
+        action=action,
+        how=How.COMMAND,
+        operation=command,
+        outcome=Outcome.SEEN if seen else Outcome.DONE,
+        subjects=tuple(Subject(kind, str(one)) for kind, one in subjects),
+    )
+    write_down(session, [act])
 
 
 @contextmanager

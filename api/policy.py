@@ -79,6 +79,7 @@ class Resource(StrEnum):
     GENDER_FIGURE = "gender_figure"
     PROGRAMME_GENDER = "programme_gender"
     CONFIGURATION = "configuration"
+    AUDIT = "audit"
 
 
 class Action(StrEnum):
@@ -242,6 +243,10 @@ POLICY: dict[tuple[Resource, Action], dict[Holder, Reach]] = {
     (Resource.CONFIGURATION, Action.LIST): _staff(Reach.ALL) | {Role.COMMITTEE: Reach.ALL} | _OFFICE,
     (Resource.CONFIGURATION, Action.READ): _staff(Reach.ALL) | {Role.COMMITTEE: Reach.ALL} | _OFFICE,
     (Resource.CONFIGURATION, Action.EDIT): _OFFICE,
+    # The whole trail is the office's; a lead sees what was seen and done of the own alliance's needs.
+    (Resource.AUDIT, Action.LIST): _LEAD | _OFFICE,
+    # "In confidence" is a promise that a company can look after: who met its need, day by day.
+    (Resource.AUDIT, Action.READ): _staff(Reach.ALLIANCE) | _OFFICE | {Role.COMPANY: Reach.OWN},
 }
 """For each resource and action: which role reaches how far. What is not here, nobody may do."""
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from api.opening import open_reading, open_session, read_settings
+from api.opening import note_command, open_reading, open_session, read_settings
 from api.refusals import RefusedError
 from api.screen import Screen, write_document
 
@@ -107,6 +107,7 @@ def _set(name: str, content: Any, reason: str, by: str) -> int:
     document = checked_document(DOCUMENTS[name], content)
     with open_session(read_settings(), writes=True) as session:
         version = change(session, document, reason=said, by=_author(session, by), now=datetime.now(UTC))
+        note_command(session, "configuration", "edit", "ledger configure", [("configuration", name)])
         session.commit()
     return version
 

@@ -5,7 +5,7 @@ exists for whoever must know all of them: drafting a migration, comparing models
 with a database.
 """
 
-from api import break_glass, credentials, idempotency, identities, jobs
+from api import audit_trail, break_glass, credentials, idempotency, identities, jobs
 from matcher import tables
 
-__all__ = ["break_glass", "credentials", "idempotency", "identities", "jobs", "tables"]
+__all__ = ["audit_trail", "break_glass", "credentials", "idempotency", "identities", "jobs", "tables"]

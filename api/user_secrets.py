@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from api.opening import note_command
 from api.refusals import RefusedError
 from api.screen import Screen, write_document
 from api.users import Email, account_named, line_of_stdin, opened
@@ -71,6 +72,7 @@ def _made_key(email: str, name: str, *, read_only: bool, days: int) -> dict[str,
             valid=timedelta(days=days),
             now=datetime.now(UTC),
         )
+        note_command(session, "key", "create", "user key", [("account", made.account_id), ("key", made.prefix)])
         return {"key": secret, "prefix": made.prefix, "expires_at": made.expires_at.isoformat()}
 
 
@@ -81,6 +83,7 @@ def _end_key(email: str, prefix: str) -> None:
         account_id = account_named(session, email).id
         if not revoke_key(session, prefix=prefix, account_id=account_id, now=datetime.now(UTC)):
             raise RefusedError(f"{email} has no key {prefix} to end; see: gloria user show {email}")
+        note_command(session, "key", "end", "user key --revoke", [("account", account_id), ("key", prefix)])
 
 
 def password(context: typer.Context, email: Email) -> None:
@@ -92,6 +95,7 @@ def password(context: typer.Context, email: Email) -> None:
     with opened(writes=True) as session:
         account_id = account_named(session, email).id
         set_password_hash(session, account_id=account_id, stored=stored, now=datetime.now(UTC))
+        note_command(session, "profile", "edit", "user password", [("account", account_id)])
     Screen.of(context).say(f"已設定 {email} 的密碼", f"the password of {email} is set")
 
 

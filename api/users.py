@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from api.opening import read_settings
+from api.opening import note_command, read_settings
 from api.refusals import RefusedError
 from api.screen import Screen, write_document
 from matcher.roles import Role
@@ -54,6 +54,7 @@ def add(
         if stored is not None:
             set_password_hash(session, account_id=account.id, stored=stored, now=now)
         account_id = account.id
+        note_command(session, "account", "create", "user add", [("account", account_id)])
     Screen.of(context).say(f"已建立帳號 {email}（{account_id}）", f"made account {email} ({account_id})")
 
 
@@ -70,6 +71,7 @@ def give(context: typer.Context, email: Email, role: Annotated[Role, typer.Optio
     with opened(writes=True) as session:
         account = account_named(session, email)
         grant(session, account_id=account.id, role=role, scope_id=scope, by=None, now=datetime.now(UTC))
+        note_command(session, "account", "edit", "user grant", [("account", account.id)])
     Screen.of(context).say(f"已授予 {email} {role}", f"{email} is now {role}")
 
 
@@ -84,6 +86,7 @@ def take_back(context: typer.Context, email: Email, role: Annotated[Role, typer.
         if not held:
             raise RefusedError(f"{email} does not hold the role {role} in {scope or 'the programme'}")
         revoke(session, grant_id=held[0].id or 0, by="command line", now=datetime.now(UTC))
+        note_command(session, "account", "edit", "user revoke", [("account", account_id), ("grant", held[0].id)])
     Screen.of(context).say(f"已收回 {email} 的 {role}", f"{email} is no longer {role}")
 
 
@@ -143,6 +146,8 @@ def _set(email: str, *, disabled: bool) -> None:
         set_disabled(session, account_id=account.id, disabled=disabled, now=now)
         if disabled:
             end_sessions(session, account_id=account.id, now=now)
+        command = "user disable" if disabled else "user enable"
+        note_command(session, "account", "edit", command, [("account", account.id)])
 
 
 @contextmanager

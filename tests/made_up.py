@@ -53,6 +53,8 @@ class Sent:
     succeeded: Counter[str] = field(default_factory=Counter)
     """Successes by route."""
     wrong: list[str] = field(default_factory=list)
+    answered: list[tuple[str, str]] = field(default_factory=list)
+    """Successes: the route and the request's id."""
 
 
 @dataclass
@@ -160,6 +162,7 @@ class Run:
         sent.statuses[response.status_code] += 1
         if 200 <= response.status_code < 300:
             sent.succeeded[label] += 1
+            sent.answered.append((label, response.headers["x-request-id"][0]))
             sent.done_by_role[who] += case.method != "GET"
         fault = wrong_with(case, response)
         if fault:

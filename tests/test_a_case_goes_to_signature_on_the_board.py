@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from api.asking import now
+from api.noting import now
 from indexer.instants import day_in_taipei
 from indexer.settings import Settings
 from tests.browsing import LANGS, accessibility_faults, browsing, keep_screenshot, scrolls_sideways

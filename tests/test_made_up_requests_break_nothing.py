@@ -26,6 +26,7 @@ from indexer.database import open_engine, reading, writing
 from indexer.settings import Settings
 from matcher.proposals import Proposal
 from matcher.roles import Role
+from tests.audit_reading import stored_rows, wrongly_kept
 from tests.made_up import Run, loaded, names_of
 from tests.made_up_things import EACH, Things, store_things
 from tests.serving import PEOPLE, Served, existing, holder, routes_of, served
@@ -188,6 +189,7 @@ def test_made_up_requests(settings: Settings, indexed_home: Path, slice_of_world
         browser.engine.dispose()
         faults = [line for line in server.log.read_text().splitlines() if '"level": "error"' in line]
     sent = run.sent
+    kept = stored_rows(settings)
     print(f"{kind}, seed {seed}: {sent.by_role.total()} cases, {walked} of them in sequences, ", end="")
     print(
         f"{time.monotonic() - begun:.0f} s; by role {dict(sent.by_role)}; changes done {dict(sent.done_by_role)}; ",
@@ -195,6 +197,8 @@ def test_made_up_requests(settings: Settings, indexed_home: Path, slice_of_world
     )
     print(f"by status {dict(sorted(sent.statuses.items()))}; successes {dict(sent.succeeded)}")
     assert (sent.wrong, faults) == ([], [])
+    # Of whatever was seen or done there is one row in the audit trail, by whichever route.
+    assert wrongly_kept(kept, sent.answered, routes_of(settings)) == []
     assert sent.by_role.total() * 2 >= WANTED_OF_BOTH_DATABASES
     assert sent.by_role.keys() == {*PEOPLE, "nobody", "browser"}
     assert {who for who in sent.by_role if who != "nobody" and sent.done_by_role[who] < CHANGES_PER_ROLE} == set()

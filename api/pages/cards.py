@@ -15,7 +15,7 @@ from typing import Any
 from markupsafe import Markup
 from sqlmodel import Session
 
-from api.asking import now
+from api.noting import now
 from api.pages.candidate_facts import LabFacts, PairingFacts, labs_of, pairings_of
 from api.pages.marking import marked
 from api.pages.score_parts import parts_of

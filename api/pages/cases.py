@@ -15,9 +15,9 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Depends, Query, Response
 from sqlmodel import col, func, select
 
-from api.asking import now
 from api.bodies import ContactBody, TransitionBody
 from api.case_documents import CaseFilter, case_etag
+from api.noting import now
 from api.pages.case_names import CaseNames, names_in
 from api.pages.visiting import Visit, visiting
 from api.pages.wording import N_

@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from api.asking import now
 from api.bodies import ContactBody
+from api.noting import now
 from api.pages.visiting import Visit
 from api.problems import Refusal
 from api.routes.cases import contact_company, contact_in_case

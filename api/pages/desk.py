@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Response
 
-from api.asking import now
+from api.noting import now
 from api.pages.contact_form import contact_form, store_contact
 from api.pages.record_names import all_of, names
 from api.pages.system_state import system_state

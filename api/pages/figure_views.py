@@ -13,8 +13,8 @@ from datetime import date
 from typing import Any
 from urllib.parse import urlencode
 
-from api.asking import now
 from api.ledger_visibility import reached_alliances
+from api.noting import now
 from api.pages.finding_lang import lang_of
 from api.pages.scopes import alliance_names
 from api.pages.visiting import Visit

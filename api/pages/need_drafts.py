@@ -13,8 +13,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Response
 from sqlmodel import Session
 
-from api.asking import now
 from api.bodies import NewNeedBody
+from api.noting import now
 from api.pages.need_fields import FIELDS, READERS, REGIONS, NeedForm, read_form, typed_form
 from api.pages.scopes import names_of
 from api.pages.visiting import Visit, visiting

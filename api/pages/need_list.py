@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Depends, Query, Response
 from sqlmodel import Session, col, func, select
 
-from api.asking import now
+from api.noting import now
 from api.pages.menu import first_place
 from api.pages.need_names import NeedNames, names_of
 from api.pages.need_page import STAFF, days_waiting

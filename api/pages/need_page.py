@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlmodel import Session, col, select
 
-from api.asking import now
+from api.noting import now
 from api.pages.candidate_facts import company_contacts
 from api.pages.need_names import NeedNames, names_of
 from api.pages.visiting import Visit

@@ -12,9 +12,9 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Response
 
-from api.asking import now
 from api.night_runs import NightState, StepState
 from api.night_words import FIGURES, NIGHT_STATES, STEP_STATES
+from api.noting import now
 from api.pages.visiting import Visit, visiting
 from api.policy import Action, Resource
 from api.request_threads import ThreadedRoute

@@ -14,8 +14,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path, Response
 from sqlmodel import Session, col, select
 
-from api.asking import now
 from api.ledger_bodies import ExternalClaimBody, ReasonBody, SchoolTotalBody
+from api.noting import now
 from api.pages.mentioned_names import names_in
 from api.pages.refused import what_to_do
 from api.pages.result_view import LABELS

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from api.asking import now
 from api.index_age import is_old
 from api.jobs import JobState
+from api.noting import now
 from api.pages.visiting import Visit
 from api.problems import Refusal
 from api.routes.jobs import list_jobs

@@ -14,7 +14,7 @@ from uuid import uuid4
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from api.asking import now
+from api.noting import now
 from api.pages.assets import asset_url
 from api.pages.terms import term
 from api.pages.wording import Lang, Wording

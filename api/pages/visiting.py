@@ -23,6 +23,8 @@ from sqlmodel import Session
 from starlette.datastructures import FormData
 
 from api.asking import COOKIE, SAFE_METHODS, Asking
+from api.audit_trail import Subject
+from api.audited import subjects_named
 from api.credentials import Proof
 from api.idempotency import Reply
 from api.pages.finding_lang import lang_of, said_before
@@ -53,6 +55,7 @@ class _Document(Response):
 class _PageAsking(Asking):
     form: Mapping[str, Any] = field(default_factory=dict)
     work_name: str = ""
+    values: Mapping[str, Any] = field(default_factory=dict)
 
     def answered(self, reply: Reply) -> Response:
         return _Document(reply)
@@ -63,6 +66,12 @@ class _PageAsking(Asking):
             return None
         # One form may ask several routes, each of which is carried out once.
         return f"{given}:{self.work_name}" if header == "Idempotency-Key" else str(given)
+
+    def named(self) -> set[Subject]:
+        return subjects_named(self.values, self.resource)
+
+    def operation(self) -> str:
+        return self.work_name or super().operation()
 
     def _count(self, who: Principal) -> None:
         # A page asks several routes, but it is one request.
@@ -107,7 +116,7 @@ class Visit:
         """
         self.who()
         resource, action = _permission(endpoint)
-        answered = endpoint(ask=self._asking(resource, action, endpoint.__name__), **values)
+        answered = endpoint(ask=self._asking(resource, action, endpoint.__name__, values), **values)
         if not isinstance(answered, _Document):
             raise TypeError(f"{endpoint.__name__} answers with something else than a document")
         return answered.reply
@@ -154,12 +163,20 @@ class Visit:
 
     def change(self, work: Callable[[Session, Principal], Found]) -> Found:
         """Change something that only pages have, as this person, under the page's own permission."""
+        asking = self._asking(self.resource, self.action)
         with writing(self.request.app.state.engine) as session:
-            return work(session, self._asking(self.resource, self.action).admitted(session))
+            who = asking.admitted(session)
+            found = work(session, who)
+            done = asking.note_change(session, who, None, 200, repeated=False)
+        asking.note_stored(done)
+        return found
 
-    def _asking(self, resource: Resource, action: Action, work_name: str = "") -> _PageAsking:
+    def _asking(
+        self, resource: Resource, action: Action, work_name: str = "", values: Mapping[str, Any] | None = None
+    ) -> _PageAsking:
         fields = {name: value for name, value in self.form.items() if isinstance(value, str)}
-        return _PageAsking(self.request, resource, action, form=fields, work_name=work_name)
+        named = self.request.path_params if values is None else values
+        return _PageAsking(self.request, resource, action, form=fields, work_name=work_name, values=named)
 
     def show(self, template: str, status: int = 200, /, **context: Any) -> Response:
         """Return a page, or a part of one, in the reader's language.

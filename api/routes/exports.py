@@ -20,6 +20,7 @@ from sqlalchemy import ColumnElement, true
 from sqlmodel import Session, col, select
 
 from api.asking import Asking, asking
+from api.audit_trail import Subject
 from api.case_documents import case_document
 from api.file_answers import file_of
 from api.policy import Action, Resource
@@ -196,7 +197,7 @@ def export_labs(
     ask: Annotated[Asking, Depends(asking(Resource.LAB, Action.LIST))], file_format: FileFormat = Format.JSONL
 ) -> Response:
     """Export the labs that you may see; XLSX has their evidence on a second sheet, CSV leaves it out."""
-    return _exported(ask, "labs", file_format)
+    return exported(ask, "labs", SOURCES["labs"], file_format)
 
 
 @router.get("/needs", response_class=Response, responses=_FILE)
@@ -204,7 +205,7 @@ def export_needs(
     ask: Annotated[Asking, Depends(asking(Resource.NEED, Action.LIST))], file_format: FileFormat = Format.JSONL
 ) -> Response:
     """Export the needs that you may see, what they say as far as you may read it."""
-    return _exported(ask, "needs", file_format)
+    return exported(ask, "needs", SOURCES["needs"], file_format)
 
 
 @router.get("/companies", response_class=Response, responses=_FILE)
@@ -212,7 +213,7 @@ def export_companies(
     ask: Annotated[Asking, Depends(asking(Resource.COMPANY, Action.LIST))], file_format: FileFormat = Format.JSONL
 ) -> Response:
     """Export your portfolio."""
-    return _exported(ask, "companies", file_format)
+    return exported(ask, "companies", SOURCES["companies"], file_format)
 
 
 @router.get("/pairings", response_class=Response, responses=_FILE)
@@ -220,7 +221,7 @@ def export_pairings(
     ask: Annotated[Asking, Depends(asking(Resource.PAIRING, Action.READ))], file_format: FileFormat = Format.JSONL
 ) -> Response:
     """Export the pairings that were shown, with every verdict on them."""
-    return _exported(ask, "pairings", file_format)
+    return exported(ask, "pairings", SOURCES["pairings"], file_format)
 
 
 @router.get("/cases", response_class=Response, responses=_FILE)
@@ -228,23 +229,39 @@ def export_cases(
     ask: Annotated[Asking, Depends(asking(Resource.CASE, Action.LIST))], file_format: FileFormat = Format.JSONL
 ) -> Response:
     """Export your alliance's cases with their steps and contacts."""
-    return _exported(ask, "cases", file_format)
+    return exported(ask, "cases", SOURCES["cases"], file_format)
 
 
-def _exported(ask: Asking, name: str, file_format: Format) -> Response:
-    source = SOURCES[name]
+def exported(ask: Asking, name: str, source: Source, file_format: Format) -> Response:
+    """Return the answer that streams a source's rows as a file."""
     headers = {
         "Cache-Control": "no-store",
         "Content-Disposition": f'attachment; filename="{name}-{ask.at:%Y-%m-%d}.{file_format.value}"',
     }
     # The first page is read before anything is answered, so that what is to be refused is refused.
-    pages = source.pages(_reader(ask), all_rows=False)
+    pages = _noted(ask, name, source.pages(_reader(ask), all_rows=False))
     whole = chain([next(pages, [])], pages)
     if file_format is Format.XLSX:
         content = _of_file(_workbook(source, whole))
     else:
         content = text_chunks(source, file_format, whole)
     return StreamingResponse(content, 200, headers, MEDIA_TYPES[file_format])
+
+
+KEPT_KINDS = {"needs": "need", "companies": "company", "pairings": "pairing", "cases": "case"}
+"""The kinds of records whose export is kept in the audit trail; profiles of labs are public."""
+
+
+def _noted(ask: Asking, name: str, pages: Iterator[list[Document]]) -> Iterator[list[Document]]:
+    """Put every page into the audit trail as it is read: the answer may take long."""
+    kind = KEPT_KINDS.get(name)
+    for page in pages:
+        if kind is not None:
+            withheld = kind == "need"
+            found = [Subject(kind, str(one["id"]), withheld and one.get("title") is None) for one in page]
+            hang_on = [Subject("need", str(one["need_id"])) for one in page if one.get("need_id") is not None]
+            ask.shown([*found, *hang_on])
+        yield page
 
 
 def _reader(ask: Asking) -> Callable[[Callable[[Session, Principal], Any]], Any]:

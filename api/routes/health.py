@@ -64,6 +64,7 @@ def readyz(request: Request) -> Response:
             "is_old": state.created_at is not None and is_old(state.created_at),
             "problem": None if state.problem is None else "see the log",
         },
+        "views": asdict(request.app.state.views.state()),
     }
     body = orjson.dumps(document)
     return Response(body, 200 if database else 503, {"Cache-Control": "no-store"}, "application/json")

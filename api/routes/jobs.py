@@ -128,6 +128,7 @@ def ask_for_matches(
 
     def work(session: Session, who: Principal) -> Reply:
         needs = _needs_of(session, who, body)
+        ask.about("need", *needs)
         job = ask_for(
             session,
             kind=JobKind.MATCH_BATCH,

@@ -137,6 +137,7 @@ def decide_pairing(
 
     def work(session: Session, who: Principal) -> Reply:
         pairing = _find(session, who, pairing_id, Action.DECIDE)
+        ask.about("need", pairing.need_id)
         if body.verdict is Verdict.UNDO:
             decision, case = undo(session, pairing_id=pairing_id, by=who.id, now=ask.at, ledger=_LEDGER), None
         else:
@@ -182,6 +183,7 @@ def release_pairing(
 
     def work(session: Session, who: Principal) -> Reply:
         pairing = _find(session, who, pairing_id, Action.RELEASE)
+        ask.about("need", pairing.need_id)
         release(session, pairing=pairing, by=who.id, now=ask.at)
         return Reply(200, {"pairing_id": pairing_id, "released": True}, {})
 
@@ -195,7 +197,8 @@ def end_pairing_release(
     """Take a candidate out of the company's sight."""
 
     def work(session: Session, who: Principal) -> Reply:
-        _find(session, who, pairing_id, Action.RELEASE)
+        pairing = _find(session, who, pairing_id, Action.RELEASE)
+        ask.about("need", pairing.need_id)
         end_release(session, pairing_id=pairing_id, by=who.id, now=ask.at)
         return Reply(200, {"pairing_id": pairing_id, "released": False}, {})
 

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Request, Response
 from sqlmodel import Session
 
 from api.answers import SessionAnswer
-from api.asking import COOKIE, now
+from api.asking import COOKIE
 from api.bodies import SignInBody
 from api.credentials import (
     WINDOW,
@@ -23,6 +23,7 @@ from api.credentials import (
     open_session,
     password_hash,
 )
+from api.noting import now
 from api.passwords import fits
 from api.problems import ProblemError, answer
 from api.request_threads import SIGNING_IN, ThreadedRoute, takes

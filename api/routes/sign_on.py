@@ -13,9 +13,9 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 from sqlmodel import Session
 
-from api.asking import now
 from api.credentials import note_failure, open_session
 from api.identities import Identity, IdentityRefusedError, account_of
+from api.noting import now
 from api.people_answers import SignOnAnswer
 from api.problems import ProblemError, answer, not_found
 from api.request_threads import SIGNING_ON, ThreadedRoute, takes
