@@ -73,8 +73,8 @@ def test_every_backup_holds_what_was_acknowledged_and_serves(
         for number in range(rehearsals):
             before = writer.wait_for(20)
             made = back_up(busy)
-            after = writer.acknowledged()
             done = rehearse(busy, made.path)
+            after = writer.acknowledged()
             assert _failed(done) == []
             assert [check.name for check in done.checks] == list(NAMES)
             assert not any("not asked" in check.detail for check in done.checks)
