@@ -227,7 +227,7 @@ def _planted(reader: str) -> Iterator[None]:
                 raise LookupError(f"row {row}")
         return check_rows(kind, rows, *more)
 
-    readers.check_rows = {"drops": drops, "raises": raises}.get(reader, check_rows)  # type: ignore[assignment]
+    readers.check_rows = {"drops": drops, "raises": raises}.get(reader, check_rows)
     try:
         yield
     finally:
