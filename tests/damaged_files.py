@@ -282,7 +282,7 @@ def _open_quote(whole: Good, chance: Chance) -> Outcome:
 _OF_CSV: dict[str, Damage] = {
     "open quote": _open_quote,
     "more cells": _one_line(lambda line, chance: line + b",x" * chance.randint(1, 50)),
-    "a million cells": _one_line(lambda line, _: line + b",x" * 100_000),
+    "a hundred thousand cells": _one_line(lambda line, _: line + b",x" * 100_000),
     "a huge field": _with_cell("鋒" * 140_000),
     "a large field": _with_cell("x" * 60_000),
     "digits": _with_cell("9" * 400),

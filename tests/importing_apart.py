@@ -11,6 +11,7 @@ import io
 import re
 import resource
 import shutil
+import signal
 import tempfile
 import time
 import traceback
@@ -35,6 +36,7 @@ from tests.damaged_files import Damaged, damaged
 
 LIMIT_S = 10.0
 LIMIT_MB = 512.0
+_PATIENCE_S = 120
 _ROWS_COUNTED = 10_000
 _OF_MANY = re.compile("not read|^the first row|^is neither")
 _ADDRESS_SPACE = 4 * 2**30
@@ -70,6 +72,7 @@ class _Seen:
 
 def attempt(number: int, template: Path, reader: str = "") -> Outcome:
     """Import the damaged file of a number into a copy of a database, and judge what came of it."""
+    _bound()
     case = damaged(number)
     with tempfile.TemporaryDirectory() as folder, _planted(reader):
         path = Path(folder) / case.name
@@ -77,16 +80,18 @@ def attempt(number: int, template: Path, reader: str = "") -> Outcome:
         begun = time.perf_counter()
         seen = _imported(path, Path(folder) / "home", template, case.kind)
         seconds = time.perf_counter() - begun
+    signal.alarm(0)
     return _judged(case, seen, seconds)
 
 
 def attempt_path(path: Path, template: Path, kind: Kind) -> Outcome:
     """Import one file, in words: the seconds are of this process's own work, whatever else the machine does."""
-    _bound_memory()
+    _bound()
     with tempfile.TemporaryDirectory() as folder:
         begun = time.process_time()
         seen = _imported(path, Path(folder) / "home", template, kind)
         seconds = time.process_time() - begun
+    signal.alarm(0)
     faults = [f"raised {seen.raised}"] if seen.raised else []
     faults += seen.checks + _within(seconds)
     errors = seen.report.errors if seen.report else []
@@ -101,7 +106,9 @@ def peak_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
 
 
-def _bound_memory() -> None:
+def _bound() -> None:
+    """End this process if it takes far more than it may: who waits for it is told that it died."""
+    signal.alarm(_PATIENCE_S)
     hard = resource.getrlimit(resource.RLIMIT_AS)[1]
     resource.setrlimit(resource.RLIMIT_AS, (_ADDRESS_SPACE, hard))
 
@@ -220,7 +227,7 @@ def _planted(reader: str) -> Iterator[None]:
                 raise LookupError(f"row {row}")
         return check_rows(kind, rows, *more)
 
-    readers.check_rows = {"drops": drops, "raises": raises}.get(reader, check_rows)  # type: ignore[assignment]
+    readers.check_rows = {"drops": drops, "raises": raises}.get(reader, check_rows)
     try:
         yield
     finally:

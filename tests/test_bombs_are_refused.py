@@ -17,8 +17,6 @@ from tests.damaged_files import SHEET
 from tests.figures import figure
 from tests.importing_apart import LIMIT_MB, LIMIT_S, Outcome, attempt_path
 
-PATIENCE_S = 60.0
-
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -32,12 +30,13 @@ def _imported(path: Path, template: Path) -> Outcome:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.importing_apart"])
     with ProcessPoolExecutor(1, mp_context=context) as pool:
-        return pool.submit(attempt_path, path, template, Kind.COMPANIES).result(timeout=PATIENCE_S)
+        return pool.submit(attempt_path, path, template, Kind.COMPANIES).result()
 
 
 @pytest.mark.parametrize("bombs", [QUICK, pytest.param(QUICK + SLOW, marks=pytest.mark.long)], ids=["quick", "all"])
 def test_bombs(bombs: tuple[Bomb, ...], template: Path, tmp_path: Path) -> None:
     outcomes: dict[str, Outcome] = {}
+    crashes = 0
     for bomb in bombs:
         folder = tmp_path / bomb.__name__
         folder.mkdir()
@@ -47,20 +46,22 @@ def test_bombs(bombs: tuple[Bomb, ...], template: Path, tmp_path: Path) -> None:
             path.unlink()
         told = " ".join((*outcome.messages, *(fault for fault in outcome.faults if fault.startswith("raised OSError"))))
         assert words in told, (bomb.__name__, outcome)
-        assert [fault for fault in outcome.faults if not fault.startswith("raised OSError")] == [], bomb.__name__
+        faults = [fault for fault in outcome.faults if not fault.startswith("raised OSError")]
+        crashes += sum(fault.startswith("raised") for fault in faults)
+        assert faults == [], bomb.__name__
     assert len(outcomes) >= 12
     longest, most = max(o.seconds for o in outcomes.values()), max(o.peak_mb for o in outcomes.values())
     assert (longest < LIMIT_S, most < LIMIT_MB) == (True, True)
-    figure("import bombs", bombs=len(outcomes), crashes=0, longest_cpu_s=round(longest, 1), most_mb=round(most))
+    figure("import bombs", bombs=len(outcomes), crashes=crashes, longest_cpu_s=round(longest, 1), most_mb=round(most))
 
 
 @pytest.mark.long
-def test_a_reader_without_its_limits_is_found(template: Path, tmp_path: Path) -> None:
+def test_a_reader_without_its_limits_is_found(tmp_path: Path) -> None:
     """The same measurement sees what a parser takes that builds the elements before it counts them."""
-    path, _ = book(tmp_path, xl__worksheets__sheet1_xml=sheet_of("", '<x a=""/>', 1_700_000, "")), ""
+    path = book(tmp_path, xl__worksheets__sheet1_xml=sheet_of("", '<x a=""/>', 1_700_000, ""))
     context = multiprocessing.get_context("forkserver")
     with ProcessPoolExecutor(1, mp_context=context) as pool:
-        assert pool.submit(_peak_of_tree, path).result(timeout=PATIENCE_S) > LIMIT_MB
+        assert pool.submit(_peak_of_tree, path).result() > LIMIT_MB
 
 
 def _peak_of_tree(path: Path) -> float:
