@@ -227,11 +227,10 @@ def _made(name: str, step: Callable[[], str]) -> Check:
     began = time.perf_counter()
     try:
         detail, passed = step(), True
-    except (_FailedError, BackupError, RehearsalError) as error:
-        detail, passed = str(error), False
     except Exception as error:
         # Whatever a broken copy does to the product is what the rehearsal is to find.
-        detail, passed = f"{type(error).__name__}: {error}", False
+        kind = "" if isinstance(error, _FailedError | BackupError | RehearsalError) else f"{type(error).__name__}: "
+        detail, passed = f"{kind}{error}", False
     return Check(name, passed, detail, time.perf_counter() - began)
 
 

@@ -9,19 +9,30 @@ import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from pysqlite3 import dbapi2 as sqlite
+from sqlalchemy import Engine
+from sqlmodel import select
 
 from api import backing_up
 from api.backing_up import back_up
 from api.bringing_back import bring_back
+from api.credentials import key_proof
 from api.opening import open_reading
+from api.policy import Action, Resource
+from api.rehearsal_server import let_in
 from api.restoring import NAMES, Rehearsal, rehearse
+from api.visibility import needs
 from indexer import postgresql_tools
+from indexer.database import reading, writing
+from indexer.importing import import_rows
+from indexer.records import Need
 from indexer.settings import Settings
 from indexer.sqlite_copy import MOST_RESTARTS, copy_sqlite, sqlite_problems
+from matcher.people import principal
 from tests.busy_writer import acknowledged_in, busy_writer
 from tests.conftest import Databases
 from tests.figures import figure
@@ -62,8 +73,8 @@ def test_every_backup_holds_what_was_acknowledged_and_serves(
         for number in range(rehearsals):
             before = writer.wait_for(20)
             made = back_up(busy)
-            after = writer.acknowledged()
             done = rehearse(busy, made.path)
+            after = writer.acknowledged()
             assert _failed(done) == []
             assert [check.name for check in done.checks] == list(NAMES)
             assert not any("not asked" in check.detail for check in done.checks)
@@ -76,6 +87,19 @@ def test_every_backup_holds_what_was_acknowledged_and_serves(
     assert passed == rehearsals
     assert went_on > 0
     assert not [path for path in busy.backups_path.iterdir() if path.name.startswith((".rehearsal-", ".staging-"))]
+
+
+def test_a_need_that_no_alliance_has_is_asked_too(engine: Engine, settings: Settings) -> None:
+    with writing(engine) as session:
+        import_rows(session, "needs", [{"id": "n-1", "title": "拋光太慢"}])
+    key, need_ids = let_in(settings)
+    assert need_ids == ["n-1"]
+    with reading(engine) as session:
+        proof = key_proof(session, key, datetime.now(UTC))
+        assert proof is not None
+        who = principal(session, proof.account_id)
+        assert who is not None
+        assert session.exec(select(Need.id).where(needs(who, Action.READ, Resource.MATCH))).all() == ["n-1"]
 
 
 @pytest.fixture
