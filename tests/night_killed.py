@@ -1,7 +1,7 @@
 """A night whose process kills itself with SIGKILL in the middle of a step: `python -m tests.night_killed STEP WHERE`.
 
 WHERE is `before` the step's work, `after` it but before that was noted, or `noted`: after the note, before the next
-step. All else is the product's own command.
+step. `claimed` is what the product must not do: the step is noted as done before its work. All else is the product's.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import signal
 import sys
 from dataclasses import replace
 
+from api.night_runs import StepState, write_night
 from api.nightly import running
 from api.nightly.outcome import Outcome, Run, Work
 from indexer.settings import Settings
@@ -22,11 +23,14 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def deadly(run: Run, where: str) -> Run:
+def deadly(name: str, run: Run, where: str) -> Run:
     """Return a step that kills its process before or after its work."""
 
     def carry_out(work: Work) -> Outcome:
-        if where == "before":
+        if where == "claimed":
+            record = work.night.step(name).model_copy(update={"state": StepState.DONE})
+            write_night(work.settings.home, work.night.with_step(record))
+        if where in ("before", "claimed"):
             die()
         outcome = run(work)
         if where == "after":
@@ -39,7 +43,7 @@ def deadly(run: Run, where: str) -> Run:
 def main() -> None:
     """Carry a night out up to where it is killed."""
     name, where = sys.argv[1:]
-    steps = tuple(replace(step, run=deadly(step.run, where)) if step.name == name else step for step in QUICK)
+    steps = tuple(replace(step, run=deadly(name, step.run, where)) if step.name == name else step for step in QUICK)
 
     class Killing(Watched):
         def changed(self, record: object) -> None:

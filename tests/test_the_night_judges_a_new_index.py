@@ -206,6 +206,28 @@ def test_the_demo_worlds_judgements_hold_where_it_is_stored(own_home: Path) -> N
     assert _compared(_night(settings_of(own_home)))["basis"] == "judgements"
 
 
+@pytest.mark.long
+def test_another_set_of_encoders_is_compared_too(own_home: Path) -> None:
+    """Both generations are ranked by their own encoders, so that a change of the settings is judged like any other."""
+    settings = _judged(own_home, encoders="bundled-use,bundled-minilm")
+    before = current_generation(settings.index_path)
+    night = _night(settings)
+    assert (night.outcome, _compared(night)["basis"]) == (NightState.DONE, "judgements")
+    assert current_generation(settings.index_path) != before
+
+
+def test_judgements_that_cant_be_read_are_a_failure_and_change_nothing(own_home: Path) -> None:
+    settings = settings_of(own_home, quality_qrels=str(own_home / "not-there.txt"))
+    before = current_generation(settings.index_path)
+    _changed(own_home, _one_more_lab)
+    night = _night(settings)
+    message = night.step("index").message
+    assert (night.step("index").state, night.step("map").state) == ("failed", "skipped")
+    assert message is not None
+    assert "not-there.txt" in message.en
+    assert current_generation(settings.index_path) == before
+
+
 def test_the_rule_by_numbers() -> None:
     def of(differences: list[float]) -> Comparison:
         found = np.array(differences)
