@@ -68,6 +68,7 @@ from api.routes import (
 from api.sign_on import Provider
 from api.stopping import heed_signals
 from api.uploads import MAX_FILE_BYTES, Uploads
+from indexer.batching import EncodingBusyError
 from indexer.database import BusyError, DatabaseGoneError, open_engine
 from indexer.encoder import EncoderError
 from indexer.settings import Settings
@@ -246,7 +247,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 def _warm(live: LiveMatcher) -> None:
     try:
         live.warm()
-    except (SnapshotError, EncoderError, BusyError, DatabaseGoneError) as error:
+    except (SnapshotError, EncoderError, EncodingBusyError, BusyError, DatabaseGoneError) as error:
         # Whoever asks for a match is told the same; all else goes on.
         structlog.get_logger("gloria").warning("matching is not ready", error=type(error).__name__)
 
