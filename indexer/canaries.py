@@ -101,7 +101,8 @@ def _digests(index: Searchable) -> dict[str, str]:
     for number, field in enumerate(index.fields):
         named = {f"passage {key}": mean for key, mean in field.passage_means.items()}
         named |= {f"query {key}": mean for key, mean in field.query_means.items()}
-        said = "\n".join([field.name, field.identity, field.weights, *sorted(named)]).encode()
+        languages = ",".join(field.languages or ["all"])
+        said = "\n".join([field.name, field.identity, field.weights, languages, *sorted(named)]).encode()
         found[f"vectors {number}"] = field.index.digest()
         found[f"means of vectors {number}"] = digest_of(said, field.rows, *(named[key] for key in sorted(named)))
     return found

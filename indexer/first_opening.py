@@ -26,6 +26,7 @@ PER_FILE_BYTE = 4
 BASE_S = 60.0
 BYTES_PER_S = 20e6
 """How quickly, at the slowest, a disk gives the files and the child reads them."""
+PROGRAM = "indexer.first_opening"
 _REFUSED = 3
 
 _opened: set[str] = set()
@@ -53,7 +54,7 @@ def _open_elsewhere(folder: Path, size: int) -> None:
     limit_s = BASE_S + size / BYTES_PER_S
     # One thread: each further one of the arithmetic's reserves address space.
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "indexer.first_opening", str(folder.resolve()), str(size)]
+    command = [sys.executable, "-m", PROGRAM, str(folder.resolve()), str(size)]
     try:
         done = subprocess.run(  # noqa: S603 (our own program and a folder of our own)
             command,

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise SnapshotError(f"{path} can't be read ({_told(error)}); {AGAIN}") from error
     if not intact:
         raise SnapshotError(f"{path} is damaged (it does not fit its own sha256 or its folder's name); {AGAIN}")
+    if not _is_one(manifest):
+        raise SnapshotError(f"{path} does not say what the manifest of an index says; {AGAIN}")
     return manifest
 
 
@@ -85,13 +88,9 @@ def verified_manifest(folder: Path) -> dict[str, Any]:
     """
     manifest = read_manifest(folder)
     try:
-        listed = {str(name): (file["bytes"], file["sha256"]) for name, file in manifest["files"].items()}
-    except (LookupError, TypeError, AttributeError) as error:
-        raise SnapshotError(f"{folder / MANIFEST} lists no files ({_told(error)}); {AGAIN}") from error
-    try:
         found = {path.relative_to(folder).as_posix(): path for path in _files(folder)}
-        for name, (size, digest) in listed.items():
-            _check_file(folder / name, found.pop(name, None), size, digest)
+        for name, said in manifest["files"].items():
+            _check_file(folder / name, found.pop(name, None), said["bytes"], said["sha256"])
     except OSError as error:
         raise SnapshotError(f"{folder} can't be read ({error.strerror}); {AGAIN}") from error
     if found:
@@ -123,6 +122,21 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _is_one(manifest: dict[str, Any]) -> bool:
+    """Whether what others read of a manifest is there and of its kind, however it came to fit its own hash."""
+    try:
+        aware = datetime.fromisoformat(manifest["created_at"]).tzinfo is not None
+        numbers = [*manifest["watermark"].values(), manifest["counts"]["labs"], manifest["counts"]["passages"]]
+        numbers += [file["bytes"] for file in manifest["files"].values()]
+        texts = [manifest["inputs"], *(file["sha256"] for file in manifest["files"].values())]
+        for one in manifest["encoders"]:
+            numbers += [one["dims"], one["vectors"]]
+            texts += [one["name"], one["identity"], one["weights"], *(one["languages"] or ())]
+    except (LookupError, TypeError, ValueError, AttributeError):
+        return False
+    return aware and all(type(n) is int and n >= 0 for n in numbers) and all(isinstance(text, str) for text in texts)
 
 
 def _check_file(listed: Path, path: Path | None, size: object, digest: object) -> None:

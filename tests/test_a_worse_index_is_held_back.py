@@ -10,14 +10,15 @@ from sqlmodel import Session
 
 from indexer.changes import last_changes
 from indexer.database import open_engine
-from indexer.generation import HELD, UNFINISHED, Listed, current_generation, generations
+from indexer.generation import HELD, UNFINISHED, HeldBackError, Listed, current_generation, generations
 from indexer.reindex import ReindexReport, reindex
 from indexer.settings import Settings
-from indexer.snapshot import Judge, Snapshot, open_newest_usable, open_snapshot
+from indexer.snapshot import Contents, Judge, Snapshot, open_newest_usable, open_snapshot, publish
 from indexer.vocabulary import Kind
 from tests.asking import asked
 from tests.conftest import Gloria
 from tests.live_home import Home, build_home
+from tests.small_generations import small_contents
 
 REASON = "nDCG@10 0.41 instead of 0.63"
 
@@ -48,8 +49,8 @@ def _fine(new: Snapshot, current: Snapshot | None) -> str | None:
     return None
 
 
-def _listed(home: Home, name: str) -> Listed:
-    return next(one for one in generations(home.settings.index_path) if one.name == name)
+def _listed(index: Path, name: str) -> Listed:
+    return next(one for one in generations(index) if one.name == name)
 
 
 def test_it_is_kept_with_its_reason_and_the_one_before_stays(home: Home) -> None:
@@ -67,8 +68,8 @@ def test_it_is_kept_with_its_reason_and_the_one_before_stays(home: Home) -> None
     assert report.generation != old
     assert seen == [(report.generation, old)]
     assert current_generation(index) == open_snapshot(index).generation == old
-    assert _listed(home, report.generation).held == REASON
-    assert _listed(home, old).held is None
+    assert _listed(index, report.generation).held == REASON
+    assert _listed(index, old).held is None
 
 
 def test_only_a_full_run_uses_it_in_spite_of_that(home: Home) -> None:
@@ -81,16 +82,7 @@ def test_only_a_full_run_uses_it_in_spite_of_that(home: Home) -> None:
     assert current_generation(index) == old
     used = _reindexed(home, full=True)
     assert (used.generation, used.held_back, used.changed) == (held, None, True)
-    assert (current_generation(index), _listed(home, held).held) == (held, None)
-
-
-def test_a_better_verdict_uses_it(home: Home) -> None:
-    _edited(home, "改以量測為主。")
-    held = _reindexed(home, _worse).generation
-    assert _reindexed(home, _fine).generation == held
-    assert current_generation(home.settings.index_path) == held
-    # What is in use already is not judged again.
-    assert _reindexed(home, _worse, full=True).held_back is None
+    assert (current_generation(index), _listed(index, held).held) == (held, None)
 
 
 def test_other_records_make_another_index_that_is_used(home: Home) -> None:
@@ -102,41 +94,48 @@ def test_other_records_make_another_index_that_is_used(home: Home) -> None:
     assert current_generation(home.settings.index_path) == report.generation
 
 
-def _damage(home: Home, generation: str) -> None:
-    path = home.settings.index_path / generation / "labs.json"
+def test_a_better_verdict_uses_it(home: Home) -> None:
+    _edited(home, "改以量測為主。")
+    held = _reindexed(home, _worse).generation
+    assert _reindexed(home, _fine).generation == held
+    assert current_generation(home.settings.index_path) == held
+    # What is in use already is not judged again.
+    assert _reindexed(home, _worse, full=True).held_back is None
+
+
+def _damage(index: Path, generation: str) -> None:
+    path = index / generation / "labs.json"
     path.write_bytes(path.read_bytes()[:-1])
 
 
-def test_what_was_in_use_once_stands_in_before_it(home: Home) -> None:
-    index = home.settings.index_path
-    first = current_generation(index)
-    _edited(home, "第二版。")
-    second = _reindexed(home).generation
-    _edited(home, "第三版。")
-    held = _reindexed(home, _worse).generation
-    _damage(home, second)
+def _held(index: Path, contents: Contents) -> str:
+    with pytest.raises(HeldBackError, match=REASON) as held:
+        publish(index, contents, judge=_worse)
+    return held.value.generation
+
+
+def test_what_was_in_use_once_stands_in_before_it(tmp_path: Path) -> None:
+    index = tmp_path / "index"
+    first, second = (publish(index, small_contents(name)).generation for name in ("first", "second"))
+    held = _held(index, small_contents("third"))
+    _damage(index, second)
     size = (index / second / "labs.json").stat().st_size
     found, problem = open_newest_usable(index)
     assert found.generation == first
     expected = f"index/{second}/labs.json has {size} bytes instead of {size + 1}; run: gloria reindex --full"
     assert problem == expected
     # Better than none at all.
-    _damage(home, first)
+    _damage(index, first)
     found, problem = open_newest_usable(index)
     assert found.generation == held
     assert str(problem).endswith(f"the one in use was held back: {REASON}")
 
 
-def test_many_held_ones_never_push_out_what_may_stand_in(home: Home) -> None:
-    index = home.settings.index_path
-    first = current_generation(index)
-    _edited(home, "第二版。")
-    second = _reindexed(home).generation
-    held = []
-    for number in range(3):
-        _edited(home, f"不佳的第 {number} 版。")
-        held.append(_reindexed(home, _worse).generation)
-    assert {path.name for path in index.glob("[!.]*/")} == {first, second, held[-1]}
+def test_many_held_ones_never_push_out_what_may_stand_in(tmp_path: Path) -> None:
+    index = tmp_path / "index"
+    used = [publish(index, small_contents(name)).generation for name in ("first", "second")]
+    held = [_held(index, small_contents(f"poor {number}")) for number in range(3)]
+    assert {path.name for path in index.glob("[!.]*/")} == {*used, held[-1]}
 
 
 def test_a_run_that_died_before_the_verdict_leaves_what_nobody_falls_back_to(home: Home) -> None:
@@ -186,8 +185,6 @@ def test_the_command_line_says_so(home: Home, gloria: Gloria, indexed_home: Path
     assert answer.code == 0
     assert f"索引 {held}（暫不啟用）" in answer.out
     assert f"此索引暫不啟用，繼續使用先前的索引：{REASON}\n仍要啟用，請執行：gloria reindex --full\n" in answer.out
-    document = gloria("reindex", "--json", home=home.settings.home, cache=str(indexed_home)).document
-    assert (document["generation"], document["held_back"]) == (held, REASON)
     english = gloria("reindex", "--full", "--lang", "en", home=home.settings.home, cache=str(indexed_home))
     assert (english.code, f"index {held} (published)" in english.out) == (0, True)
 
