@@ -89,7 +89,7 @@ def _by_time(rows: list[tuple[Any, datetime]]) -> list[Any]:
     return [what for what, _ in sorted(rows, key=lambda row: row[1])]
 
 
-@pytest.mark.parametrize("writes", [20, pytest.param(300, marks=pytest.mark.long)])
+@pytest.mark.parametrize("writes", [20, pytest.param(150, marks=pytest.mark.long)])
 def test_what_was_written_later_stands_later(writes: int, place: Place, clock: type[Clock]) -> None:
     chance = Random(24)
     needs, cases, results, entries = [], [], [], []
