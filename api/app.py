@@ -72,6 +72,7 @@ from api.stopping import heed_signals
 from api.uploads import MAX_FILE_BYTES, Uploads
 from api.view_buffer import ViewBuffer
 from api.view_log import ViewLog
+from indexer.batching import EncodingBusyError
 from indexer.database import BusyError, DatabaseGoneError, open_engine
 from indexer.encoder import EncoderError
 from indexer.settings import Settings
@@ -256,7 +257,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 def _warm(live: LiveMatcher) -> None:
     try:
         live.warm()
-    except (SnapshotError, EncoderError, BusyError, DatabaseGoneError) as error:
+    except (SnapshotError, EncoderError, EncodingBusyError, BusyError, DatabaseGoneError) as error:
         # Whoever asks for a match is told the same; all else goes on.
         structlog.get_logger("gloria").warning("matching is not ready", error=type(error).__name__)
 

@@ -40,9 +40,11 @@ class Near:
 
 
 @contextmanager
-def near(settings: Settings, keys: dict[str, str]) -> Iterator[Near]:
-    """Serve until the block ends."""
+def near(settings: Settings, keys: dict[str, str], *, matching: bool = True) -> Iterator[Near]:
+    """Serve until the block ends; without `matching` no encoder is loaded beforehand."""
     app = create_app(settings)
+    if not matching:
+        app.state.live.warm = lambda: None
     server = uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False, timeout_graceful_shutdown=5))
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))

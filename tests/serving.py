@@ -243,7 +243,7 @@ def fill(settings: Settings, records: Path) -> tuple[dict[str, str], dict[str, s
             if role is not None:
                 grant(session, account_id=account.id, role=role, scope_id=scope, by=None, now=now)
             _, keys[name] = make_key(
-                session, account_id=account.id, name="test", may_write=True, valid=timedelta(days=1), now=now
+                session, account_id=account.id, name="test", may_write=True, valid=timedelta(days=30), now=now
             )
             accounts[name] = account.id
         take_on(session, company_id="co-1-1", alliance_id="al-a", expert_id=accounts["expert"], now=now)

@@ -13,8 +13,8 @@ import pytest
 from playwright.sync_api import Browser, Response, expect
 
 from indexer.database import open_engine, writing
-from indexer.generation import _seal
 from indexer.importing import import_rows
+from indexer.manifest import _seal
 from indexer.settings import Settings
 from matcher.intake import adopt
 from matcher.people import declare_stake
