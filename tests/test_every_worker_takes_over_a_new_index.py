@@ -6,8 +6,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-import httpx
 import orjson
+import pytest
 from sqlmodel import Session
 
 from indexer.database import open_engine, writing
@@ -27,7 +27,8 @@ _IN_A_ROW = 24
 
 def _generation(server: Served) -> Any:
     # A connection of its own each time, so that all processes get some; asking this makes none of them look.
-    return httpx.get(server.url + "/readyz", timeout=60).json()["index"]["generation"]
+    answer = server.ask(None, "GET", "/readyz", headers={"Connection": "close"})
+    return answer.json()["index"]["generation"]
 
 
 def _all_have(server: Served, generation: str) -> bool:
@@ -46,6 +47,7 @@ def _new_index(settings: Settings, records: Path, number: int) -> str:
         engine.dispose()
 
 
+@pytest.mark.alone
 def test_two_processes_that_nobody_asks(tmp_path: Path, indexed_home: Path, slice_of_world: Path) -> None:
     settings = Settings(home=tmp_path / "home", cache=indexed_home, encoders="bundled-use", database_url="")
     with served(settings, indexed_home, slice_of_world, workers=WORKERS) as server:
