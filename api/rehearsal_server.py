@@ -37,6 +37,7 @@ from matcher.roles import Role
 START_S = 120.0
 ANSWER_S = 180.0
 """How long an answer may take: the first match waits for the encoders to be loaded."""
+RETRY_S = 1.0
 STOP_S = 40.0
 NEEDS = 5
 """How many needs may be asked for, one after the other, until one is answered with a lab."""
@@ -61,10 +62,16 @@ class RehearsalServer:
         Raises:
             RehearsalError: it does not answer, or refuses.
         """
-        try:
-            answer = self._client.get(path, params=query)
-        except httpx.HTTPError as error:
-            raise RehearsalError(f"GET {path}: {error!r}") from error
+        until = time.monotonic() + ANSWER_S
+        while True:
+            try:
+                answer = self._client.get(path, params=query)
+            except httpx.HTTPError as error:
+                raise RehearsalError(f"GET {path}: {error!r}") from error
+            if answer.status_code != 503 or "retry-after" not in answer.headers or time.monotonic() > until:
+                break
+            # "Come back later", as while the encoders are loaded.
+            time.sleep(RETRY_S)
         if answer.status_code != 200:
             raise RehearsalError(f"GET {path} was answered with {answer.status_code}: {answer.text[:300]}")
         return answer.json()

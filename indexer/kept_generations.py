@@ -7,6 +7,7 @@ exists apart from publishing because a server only ever reads.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,22 @@ def fallbacks(index_path: Path) -> list[Listed]:
     """Return what may stand in for the current generation: those that were current, newest first, then held ones."""
     others = [one for one in generations(index_path) if not one.is_current and one.manifest is not None]
     return sorted(others, key=lambda one: one.held is not None)
+
+
+def judged_worse(index_path: Path, *, since: str) -> Listed | None:
+    """Return the newest generation that was judged and held back, if it is no older than `since`; else None."""
+    held = (one for one in generations(index_path) if one.held not in (None, UNFINISHED))
+    return next((one for one in held if one.created_at >= since), None)
+
+
+def holds(index_path: Path) -> tuple[tuple[str, int], ...]:
+    """Return what changes whenever a generation is judged and held back, or released, without reading any of them."""
+    found = []
+    for path in sorted(index_path.glob(f"[!.]*/{HELD}")):
+        with suppress(FileNotFoundError):
+            state = path.stat()
+            found.append((path.parent.name, state.st_mtime_ns))
+    return tuple(found)
 
 
 def generation_folders(index_path: Path) -> list[Path]:

@@ -14,6 +14,7 @@ import resource
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
 
 from sqlmodel import Session
 
@@ -29,6 +30,8 @@ from indexer.text import Passage, fingerprint, lab_passages
 
 StageProgress = Callable[[str, int, int], None]
 """Called with a stage's name, how much of it is done, and how much there is."""
+RENEWED_AFTER = timedelta(hours=12)
+"""How old an index may be whose records have not changed before it is published again."""
 
 
 class ReindexError(RuntimeError):
@@ -114,7 +117,8 @@ def reindex(
     report.reused, report.encoded = counted.reused, counted.encoded
     inputs = material.inputs(encoders)
     held = None if full or judge is not None else _held_back(settings, inputs)
-    if previous is not None and previous.inputs == inputs and not full:
+    is_same = previous is not None and previous.inputs == inputs
+    if previous is not None and is_same and not full and not _is_aging(previous):
         report.generation, report.changed = previous.generation, False
     elif held is not None:
         report.generation, report.held_back, report.changed = held.name, held.held, False
@@ -123,11 +127,17 @@ def reindex(
         # Whatever the night builds is read from the records alone: it rests on no index before it.
         contents = composed(material, [view.field() for view in views], inputs=inputs, watermark=watermark)
         _publish(settings, contents, judge, report)
+        report.changed &= full or not is_same
         tell("index", 1, 1)
     report.total_s = round(time.perf_counter() - started, 3)
     report.encoding_s = round(counted.encoding_s, 3)
     report.peak_memory_mb = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
     return report
+
+
+def _is_aging(snapshot: Snapshot) -> bool:
+    """Whether what has not changed is to be published again, so that its date says when it was last compared."""
+    return datetime.now(UTC) - datetime.fromisoformat(snapshot.created_at) > RENEWED_AFTER
 
 
 def _publish(settings: Settings, contents: Contents, judge: Judge | None, report: ReindexReport) -> None:

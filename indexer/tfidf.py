@@ -107,9 +107,10 @@ class TfIdfIndex:
         return 0.0 if position is None else float(self._idf[position])
 
     def digest(self) -> str:
-        """Return a hash of everything that scores are computed from."""
+        """Return a hash of everything that scores are computed from, here or in an index that starts from this one."""
         matrix = self._by_term
-        return digest_of("\n".join(self._vocabulary).encode(), self._idf, matrix.data, matrix.indices, matrix.indptr)
+        arrays = (self._idf, matrix.data, matrix.indices, matrix.indptr, self._counts)
+        return digest_of("\n".join(self._vocabulary).encode(), *arrays)
 
     def save(self, path: Path) -> None:
         """Write the index to one `.npz` file, the same bytes for the same index."""

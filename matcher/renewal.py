@@ -3,7 +3,8 @@
 In: settings, the database, a server's encoders, the labs of a moment. Out: the opened index to go on with, and what is
 wrong with a newer one. It exists apart from `live`, which answers requests meanwhile and swaps in what comes out here.
 A lab or need that changed is taken in by composing in memory what the next generation will hold (`indexer.overlay`);
-once that generation is there, nothing is left to take in and it is used as it is.
+once that generation is there, nothing is left to take in and it is used as it is. While one is held back, nothing is
+taken in either: it would be the same in memory.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from indexer.changes import last_changes
 from indexer.database import reading
 from indexer.embeddings import CacheError, EmbeddingCache
 from indexer.encoder import EncoderError
-from indexer.generation import POINTER
+from indexer.kept_generations import POINTER, holds, judged_worse
 from indexer.loading import load_needs
 from indexer.overlay import overlaid, taken_in
 from indexer.settings import Settings
@@ -64,6 +65,7 @@ class IndexRenewal:
         self._tried: tuple[object, ...] = ()
         self._base: OpenedIndex | None = None
         self._knows: Wanted | None = None
+        self._holds: tuple[tuple[str, int], ...] = ()
         self._rest_until = 0.0
         self.problem: str | None = None
         self.overlay_problem: str | None = None
@@ -86,7 +88,7 @@ class IndexRenewal:
     def is_due(self, wanted: Wanted) -> bool:
         """Whether there is another generation, or something to take in and the last time is long enough ago."""
         behind = not self.knows(wanted) and time.monotonic() >= self._rest_until
-        return behind or self._pointer() != self._tried
+        return behind or self._pointer() != self._tried or holds(self._settings.index_path) != self._holds
 
     def knows(self, wanted: Wanted) -> bool:
         """Whether the index was last composed of records with these changes, or was found to hold them."""
@@ -128,9 +130,16 @@ class IndexRenewal:
             wanted: the numbers of their last change and of the last known of needs.
         """
         base, started = self._base, time.thread_time()
+        self._holds = holds(self._settings.index_path)
         if not self._takes_in or base is None:
             self._knows = wanted
             return current
+        held = judged_worse(self._settings.index_path, since=base.snapshot.created_at)
+        if held is not None:
+            # Composed in memory it would be what was found to be worse.
+            self.overlay_problem = f"nothing is taken in while generation {held.name} is held back: {held.held}"
+            self._knows = wanted
+            return base
         try:
             snapshot, self._knows = self._composed(base.snapshot, current.snapshot, catalogue, wanted)
         except Exception as error:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -202,3 +204,18 @@ def test_the_office_sees_why(home: Home) -> None:
         assert REASON in page
         here.client.cookies.set("gloria-lang", "en")
         assert "held back" in here.ask("office", "GET", "/admin/index").text
+
+
+def test_an_index_of_unchanged_records_gets_a_new_date_every_night(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = open_snapshot(home.settings.index_path)
+    assert not _reindexed(home).changed
+    # The control: on the same day nothing is written.
+    assert open_snapshot(home.settings.index_path).created_at == before.created_at
+    monkeypatch.setattr("indexer.reindex.RENEWED_AFTER", timedelta(0))
+    # A date has seconds.
+    time.sleep(1.1)
+    report = _reindexed(home, _worse)
+    now = open_snapshot(home.settings.index_path)
+    assert (report.generation, report.changed, report.held_back) == (before.generation, False, None)
+    assert now.generation == before.generation
+    assert now.created_at > before.created_at

@@ -17,6 +17,7 @@ from indexer.database import open_engine, writing
 from indexer.embeddings import CacheError, EmbeddingCache
 from indexer.generation import POINTER
 from indexer.importing import import_rows
+from indexer.reindex import reindex
 from indexer.settings import Settings
 from indexer.vocabulary import Kind
 from matcher.answers import MatchResult
@@ -183,6 +184,24 @@ def test_the_next_generation_absorbs_it(home: Home, opened: Opened) -> None:
     state = live.state()
     assert (state.generation, state.on_disk, state.taken_in) == (made, made, 0)
     assert live.current().match(home.need, top=1000).pairings == pairings
+
+
+def test_nothing_is_taken_in_while_what_it_makes_is_held_back(home: Home, opened: Opened) -> None:
+    live = opened(home)
+    base = live.state().generation
+    lab = home.record("labs", 1)
+    home.store(Kind.LABS, lab | {"summary": f"{lab['summary']} {NEW}"})
+    _until_taken_in(live)
+    # The control: it was taken in before anybody judged it.
+    assert live.state().generation != base
+    with writing(home.engine) as session:
+        held = reindex(session, home.settings, judge=lambda new, current: "ranks worse").generation
+    until(lambda: live.current().snapshot.generation == base)
+    assert live.state().problem == f"nothing is taken in while generation {held} is held back: ranks worse"
+    with writing(home.engine) as session:
+        assert reindex(session, home.settings, full=True).generation == held
+    until(lambda: live.current().snapshot.generation == held)
+    until(lambda: live.state().problem is None)
 
 
 def test_an_edit_during_the_night_is_not_lost_when_the_night_publishes(home: Home, opened: Opened) -> None:

@@ -28,11 +28,11 @@ def rehearse_restore(work: Work) -> Outcome:
     """Restore tonight's backup into a scratch folder and try it out."""
     rehearsal = rehearse(work.settings, Path(work.night.step("backup").details["path"]))
     checks = rehearsal.as_dict()["checks"]
-    failed = [one.label for one in rehearsal.checks if not one.passed]
+    failed = [one for one in rehearsal.checks if not one.passed]
     figures = {"checks": len(checks), "failed": len(failed)}
     if rehearsal.passed:
         return Outcome(figures, details={"checks": checks})
-    zh, en = ("、".join(one[0] for one in failed), ", ".join(one[1] for one in failed))
+    zh, en = ("；".join(f"{one.label[language]}：{one.detail}" for one in failed) for language in (0, 1))
     said = Said(zh=f"備份還原演練未通過：{zh}", en=f"the backup could not be restored in the rehearsal: {en}")
     return Outcome(figures, said, {"checks": checks}, StepState.FAILED)
 
