@@ -32,6 +32,8 @@ from tests.ledger_things import report_of, store_ledger_things
 from tests.serving import Served
 
 EACH = 5
+LEASE_S = 3_600
+"""So long that a job that another machine is at stays there while requests are made up."""
 _SCHOOL = "ysu"
 _ENTRIES = "/api/ledger/entries/{entry_id}"
 
@@ -143,7 +145,7 @@ def _results(session: Session, server: Served, now: datetime) -> dict[str, dict[
 
 
 def _jobs(session: Session, server: Served, now: datetime) -> dict[str, dict[str, list[Any]]]:
-    """A job that is done, and one that another machine is at."""
+    """A job that is done, and one that another machine is at, if the server's leases are as long as `LEASE_S`."""
     done, elsewhere = (
         ask_for(
             session,
@@ -158,7 +160,7 @@ def _jobs(session: Session, server: Served, now: datetime) -> dict[str, dict[str
     )
     done.state, done.finished_at, done.done = JobState.DONE.value, now, 1
     elsewhere.state, elsewhere.started_at = JobState.RUNNING.value, now
-    elsewhere.worker, elsewhere.lease_until = "elsewhere", now + timedelta(days=1)
+    elsewhere.worker, elsewhere.lease_until = "elsewhere", now + timedelta(seconds=LEASE_S)
     session.flush()
     jobs: list[Job] = [done, elsewhere]
     session.add_all(jobs)

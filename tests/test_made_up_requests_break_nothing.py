@@ -28,7 +28,7 @@ from matcher.proposals import Proposal
 from matcher.roles import Role
 from tests.audit_reading import stored_rows, wrongly_kept
 from tests.made_up import Run, loaded, names_of
-from tests.made_up_things import EACH, Things, store_things
+from tests.made_up_things import EACH, LEASE_S, Things, store_things
 from tests.serving import PEOPLE, Served, existing, holder, routes_of, served
 
 LEAST_PER_ROUTE = 18
@@ -164,7 +164,7 @@ def _proofs(server: Served, browser: Browser) -> dict[str, Any]:
 def test_made_up_requests(settings: Settings, indexed_home: Path, slice_of_world: Path) -> None:
     kind = "sqlite" if settings.database_url.startswith("sqlite") else "postgresql"
     allowed, begun = _allowed(routes_of(settings)), time.monotonic()
-    with served(settings, indexed_home, slice_of_world) as server:
+    with served(settings.model_copy(update={"job_lease_s": LEASE_S}), indexed_home, slice_of_world) as server:
         things = _prepared(server)
         browser = Browser(server)
         schema = loaded(server.ask(None, "GET", "/api/openapi.json").json())
