@@ -259,7 +259,7 @@ def test_everybody_finds_what_is_theirs_and_nothing_else(plant: Planted, setting
 
 
 def test_the_same_search_finds_planted_leaks(
-    plant: Planted, settings: Settings, capsys: pytest.CaptureFixture[str]
+    plant: Planted, settings: Settings, capfd: pytest.CaptureFixture[str]
 ) -> None:
     app = create_app(settings)
 
@@ -273,13 +273,13 @@ def test_the_same_search_finds_planted_leaks(
 
     # Not entered: nothing is to be warmed up in the background.
     client = TestClient(app, headers={"Authorization": f"Bearer {plant.server.keys['rival']}"})
-    capsys.readouterr()
+    capfd.readouterr()
     tour = _toured(client, "rival", [("GET", "/planted/titles", None), ("GET", "/api/me", None)], {}, plant.search)
     app.state.engine.dispose()
     seen = {"title", "sharedtitle"}
     places = "['GET /planted/titles']"
     assert _leaks("rival", tour) == [f"rival met {name} in {places}" for name in sorted(seen)]
-    assert plant.search.found(capsys.readouterr().err.encode()) == seen
+    assert plant.search.found(capfd.readouterr().err.encode()) == seen
     (settings.home / "models").mkdir(exist_ok=True)
     (settings.home / "models" / "planted").write_bytes("…".encode("utf-16-le") + latin("title").encode("utf-16-le"))
     assert plant.search.in_files(settings.home, but_not="gloria.db")["models/planted"] == {"title"}
