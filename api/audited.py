@@ -36,6 +36,7 @@ NAMED: dict[str, str | None] = {
     "motion_id": "motion",
     "name": "report",
     "need_id": "need",
+    "night_id": None,
     "pairing_id": "pairing",
     "period": "period",
     "point_row_id": "point_row",

@@ -13,6 +13,7 @@ import openpyxl
 
 from api.credentials import make_key
 from indexer.database import open_engine, reading, writing
+from indexer.instants import day_in_taipei
 from indexer.settings import Settings
 from matcher.ledger.rendering.formats import MEDIA_TYPES, ReportFormat
 from matcher.ledger.verification import verify
@@ -207,7 +208,7 @@ def _figure_leads_to_the_explanation(server: Served, explanation: dict[str, Any]
 def _reports_in_all_formats(server: Served) -> None:
     assert _ok(server.ask("office", "GET", "/api/reports"))["formats"] == [form.value for form in ReportFormat]
     for form in ReportFormat:
-        parameters = {"format": form.value, "lang": "both", "as_of": datetime.now(UTC).date().isoformat()}
+        parameters = {"format": form.value, "lang": "both", "as_of": day_in_taipei(datetime.now(UTC)).isoformat()}
         answer = server.ask("committee", "GET", "/api/reports/entries", params=parameters)
         assert (answer.status_code, answer.headers["Content-Type"]) == (200, MEDIA_TYPES[form])
         assert answer.headers["Content-Disposition"].startswith('attachment; filename="entries-20')

@@ -83,8 +83,9 @@ def test_a_token_and_a_key_prove_their_account(engine: Engine, account_id: str) 
     _, secret = _key(engine, account_id)
     _, reading_secret = _key(engine, account_id, may_write=False)
     assert _session_at(engine, token, NOW) == Proof(account_id, may_write=True, csrf_token=csrf_token)
-    assert _key_at(engine, secret, NOW) == Proof(account_id, may_write=True)
-    assert _key_at(engine, reading_secret, NOW) == Proof(account_id, may_write=False)
+    # The keys are the first and the second of this database.
+    assert _key_at(engine, secret, NOW) == Proof(account_id, may_write=True, key_id=1)
+    assert _key_at(engine, reading_secret, NOW) == Proof(account_id, may_write=False, key_id=2)
 
 
 def test_what_is_stored_opens_nothing(engine: Engine, account_id: str) -> None:

@@ -205,9 +205,11 @@ class Torn(LiveMatcher):
         matcher = self._matcher
         if matcher is not None and index is not matcher.index:
             matcher.index = index
-            time.sleep(0.05)
+            # Long enough for searches to be begun and ended also where other tests run beside.
+            time.sleep(0.5)
             with self._changing:
-                self._put(index, matcher.catalogue, self._seen)
+                if self._matcher is not None:
+                    self._put(index, self._matcher.catalogue, self._seen)
 
 
 def test_a_swap_in_two_steps_is_noticed(world: World) -> None:

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import Engine, inspect
 from sqlmodel import Session
 
+from api.audit_trail import Act, How, Outcome, Subject, write_down
 from api.break_glass import note_read
 from api.identities import AccountIdentity
 from indexer.database import writing
@@ -38,6 +39,8 @@ from tests.raw_sql import copied, raw, refusal, triggers_of, without
 
 APPEND_ONLY = (
     "account_identity",
+    "audit",
+    "audit_subject",
     "break_glass_read",
     "case_step",
     "configuration_version",
@@ -99,6 +102,8 @@ def full(engine: Engine) -> Engine:
         report(session, money("money-0004", details={"contract": "C-3"}), by=people["expert"], now=MORNING)
         _more_facts(session, people["office"])
         erase(session, kind=ErasedKind.ACCOUNT, subject=people["job"], reason="本人要求", by="office", now=MORNING)
+        seen = (Subject("need", "need-1-01"),)
+        write_down(session, [Act(MORNING, "need", "read", How.API, "get_need", outcome=Outcome.SEEN, subjects=seen)])
     return engine
 
 

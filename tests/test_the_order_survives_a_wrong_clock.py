@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import Engine
 from sqlmodel import Session, col, select
 
-from api import asking
+from api import asking, noting
 from api.credentials import FAILURES_PER_ACCOUNT, note_failure, set_password_hash
 from api.jobs import Claimed, JobKind, LeaseLostError, ask_for, begin_part, claim, is_waiting
 from api.passwords import hashed
@@ -66,7 +66,7 @@ class Place:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> type[Clock]:
-    monkeypatch.setattr(asking, "datetime", Clock)
+    monkeypatch.setattr(noting, "datetime", Clock)
     monkeypatch.setattr(Clock, "ahead", timedelta(0))
     return Clock
 
@@ -181,7 +181,7 @@ def test_nobody_is_locked_out_by_a_clock_that_was_ahead(place: Place, clock: typ
         # As ten wrong passwords would, each of which takes a tenth of a second to look at.
         with writing(place.server.app.state.engine) as session:
             for _ in range(FAILURES_PER_ACCOUNT):
-                note_failure(session, email="expert@example.org", address="192.0.2.1", now=asking.now())
+                note_failure(session, email="expert@example.org", address="192.0.2.1", now=noting.now())
 
     clock.ahead = DAY
     failed_often()

@@ -68,7 +68,9 @@ def test_each_is_kept_for_its_time(here: Asked, settings: Settings, monkeypatch:
         _session(session, account, created=NOW - IDLE - HOUR, seen=NOW - IDLE - HOUR)
         _session(session, account, created=NOW - LONGEST - HOUR, seen=NOW)
         _session(session, account, created=NOW - LONGEST + HOUR, seen=NOW)
-        session.add_all([LoginFailure(subject="s", at=NOW - WINDOW - HOUR), LoginFailure(subject="s", at=NOW)])
+        session.add_all(
+            [LoginFailure(subject="s", at=NOW - WINDOW - HOUR), LoginFailure(subject="s", at=datetime.now(UTC))]
+        )
         for finished in (NOW - jobs.KEPT - HOUR, NOW - jobs.KEPT + HOUR, None):
             _job(session, account, finished)
     night = carried_out(settings, only("expired"))
