@@ -14,6 +14,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from api.night_runs import Said
+from api.nightly.audit_proof import STEP as AUDIT
+from api.nightly.audit_proof import prove_audit_trail
 from api.nightly.backups import make_backup, prune_backups, rehearse_restore
 from api.nightly.drop_folders import import_dropped
 from api.nightly.expired_rows import delete_expired
@@ -55,6 +57,7 @@ STEPS: tuple[Step, ...] = (
     _step("reminders", "待辦提醒", "Reminders", count_reminders),
     _step("verify", "核對帳本", "Proof of the ledger", prove_ledger),
     _step("heads", "記錄鏈頭", "Heads of the ledger", write_heads, "verify"),
+    _step(AUDIT, "核對稽核紀錄", "Proof of the audit trail", prove_audit_trail),
     _step("expired", "清除逾期資料", "Deletion of what is past its time", delete_expired),
     _step("prune", "清理舊備份", "Removal of old backups", prune_backups, "rehearsal"),
     _step(REPORT, "報告", "Report", report_the_night),
