@@ -259,7 +259,9 @@ def _warm(live: LiveMatcher) -> None:
         live.warm()
     except (SnapshotError, EncoderError, EncodingBusyError, BusyError, DatabaseGoneError) as error:
         # Whoever asks for a match is told the same; all else goes on.
-        structlog.get_logger("gloria").warning("matching is not ready", error=type(error).__name__)
+        # What is wrong with an index or an encoder names files and hashes; a database's error could quote anything.
+        reason = str(error) if isinstance(error, SnapshotError | EncoderError) else None
+        structlog.get_logger("gloria").warning("matching is not ready", error=type(error).__name__, reason=reason)
 
 
 class Guard:

@@ -38,6 +38,7 @@ START_S = 120.0
 ANSWER_S = 180.0
 """How long an answer may take: the first match waits for the encoders to be loaded."""
 RETRY_S = 1.0
+BUSY = "urn:gloria:problem:busy"
 STOP_S = 40.0
 NEEDS = 5
 """How many needs may be asked for, one after the other, until one is answered with a lab."""
@@ -68,9 +69,10 @@ class RehearsalServer:
                 answer = self._client.get(path, params=query)
             except httpx.HTTPError as error:
                 raise RehearsalError(f"GET {path}: {error!r}") from error
-            if answer.status_code != 503 or "retry-after" not in answer.headers or time.monotonic() > until:
+            is_busy = answer.status_code == 503 and answer.json().get("type") == BUSY
+            if not is_busy or time.monotonic() > until:
                 break
-            # "Come back later", as while the encoders are loaded.
+            # As while the encoders are loaded.
             time.sleep(RETRY_S)
         if answer.status_code != 200:
             raise RehearsalError(f"GET {path} was answered with {answer.status_code}: {answer.text[:300]}")

@@ -10,6 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
+from api.audited import NOT_WATCHED
+from api.pages.audit_words import ACTIONS, RESOURCES
+from api.policy import POLICY
 from indexer.settings import Settings
 from tests.browsing import LANGS, accessibility_faults, browsing, keep_screenshot, scrolls_sideways, session_token
 from tests.conftest import Databases
@@ -87,3 +90,9 @@ def test_an_impossible_filter_finds_nothing_and_breaks_nothing(server: Served) -
     assert "<script>" not in page.text.replace('<script src="', "")
     bad = server.ask("office", "GET", "/api/audit?from=0001-01-01")
     assert (bad.status_code, bad.json()["field"]) == (422, "from")
+
+
+def test_everything_that_is_kept_has_its_words() -> None:
+    kept = POLICY.keys() - NOT_WATCHED
+    assert {resource.value for resource, _ in kept} - RESOURCES.keys() == set()
+    assert {action.value for _, action in kept} - ACTIONS.keys() == set()

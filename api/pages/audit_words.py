@@ -53,6 +53,7 @@ RESOURCES: dict[str, str] = {
     "programme_gender": N_("Gender figures of the programme"),
     "configuration": N_("Rules and values"),
     "audit": N_("Audit trail"),
+    "night": N_("Night"),
 }
 """What the policy protects, as people call it."""
 ACTIONS: dict[str, str] = {
