@@ -21,6 +21,7 @@ from typing import Any
 
 import orjson
 
+from indexer.durable_files import sync
 from indexer.file_lock import exclusive
 
 FORMAT = 1
@@ -56,7 +57,7 @@ def write_backup(backups: Path, *, fill: Callable[[Path], dict[str, Any]]) -> Pa
             facts = fill(staging)
             target = backups / f"{_moment_after(backups)}-{_write_manifest(staging, facts)}"
             staging.rename(target)
-            _sync_folder(backups)
+            sync(backups)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
     return target
@@ -158,18 +159,10 @@ def _write_manifest(folder: Path, facts: dict[str, Any]) -> str:
         os.fsync(file.fileno())
     for below in [*(path for path in folder.rglob("*") if path.is_dir()), folder]:
         below.chmod(0o700)
-        _sync_folder(below)
+        sync(below)
     return str(manifest["sha256"][:8])
 
 
 def _seal(manifest: dict[str, Any]) -> str:
     rest = {key: value for key, value in manifest.items() if key != "sha256"}
     return hashlib.sha256(orjson.dumps(rest, option=orjson.OPT_SORT_KEYS)).hexdigest()
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

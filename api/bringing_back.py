@@ -13,7 +13,6 @@ that of the home which is replaced, and that of the home in the settings.
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterable
 from contextlib import closing, suppress
@@ -32,6 +31,7 @@ from api.erasing import FILE as ERASURES
 from api.erasing import read_erasures, repeat_erasures, write_erasures
 from indexer import generation, postgresql_tools
 from indexer.database import open_engine, writing
+from indexer.durable_files import sync
 from indexer.loading import load_labs
 from indexer.settings import Settings
 from indexer.sqlite_copy import close_sqlite
@@ -216,17 +216,9 @@ def _put_in_place(staging: Path, into: Path) -> Path | None:
             (into / name).rename(aside / name)
     for path in [*staging.rglob("*"), staging]:
         path.chmod(0o700 if path.is_dir() else 0o600)
-        _sync(path)
+        sync(path)
     for name in names:
         if (staging / name).exists():
             (staging / name).rename(into / name)
-    _sync(into)
+    sync(into)
     return aside
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -12,7 +12,6 @@ day in Taipei and a number. Nothing here holds texts of records: ids and counts.
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 from collections.abc import Sequence
@@ -24,6 +23,7 @@ from typing import Any
 import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from indexer.durable_files import write_whole
 from indexer.file_lock import Holder, holder
 
 FOLDER = "nightly"
@@ -206,25 +206,6 @@ def write_night(home: Path, night: Night) -> None:
     folder = night_path(home, night.id)
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(folder / STATE, orjson.dumps(night.model_dump(mode="json"), option=orjson.OPT_INDENT_2))
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file that is there whole or as it was before, whatever happens meanwhile.
-
-    Raises:
-        OSError: the disk is full or not writable.
-    """
-    partial = path.with_name(f".{path.name}.partial")
-    with partial.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
-    descriptor = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def forget_old_nights(home: Path, *, keep: int = KEPT_NIGHTS) -> list[str]:

@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+from indexer.durable_files import sync, write_synced
 from indexer.file_lock import exclusive
 from indexer.kept_generations import (
     POINTER,
@@ -37,9 +38,7 @@ from indexer.manifest import (
     SnapshotError,
     is_intact,
     read_manifest,
-    sync_folder,
     write_manifest,
-    write_synced,
 )
 
 __all__ = [
@@ -140,12 +139,12 @@ def _written(index_path: Path, fill: Callable[[Path], None], facts: dict[str, An
         if is_intact(target):
             # The same contents, published again today: only date and watermark differ.
             (staging / MANIFEST).replace(target / MANIFEST)
-            sync_folder(target)
+            sync(target)
         else:
             if target.exists():
                 target.rename(_hidden(target))
             staging.rename(target)
-            sync_folder(index_path)
+            sync(index_path)
     finally:
         _clear_away(index_path)
     return target
@@ -166,7 +165,7 @@ def _make_current(index_path: Path, name: str) -> None:
     staging.rename(index_path / POINTER)
     # The folder of all generations too may be new, and its name must be safe before success is reported.
     for path in (index_path, index_path.parent):
-        sync_folder(path)
+        sync(path)
 
 
 def _put_back(index_path: Path, before: str | None) -> None:
@@ -174,7 +173,7 @@ def _put_back(index_path: Path, before: str | None) -> None:
         _make_current(index_path, before)
     else:
         (index_path / POINTER).unlink(missing_ok=True)
-        sync_folder(index_path)
+        sync(index_path)
 
 
 def _hold_back(folder: Path, reason: str) -> None:
@@ -182,7 +181,7 @@ def _hold_back(folder: Path, reason: str) -> None:
     staging = folder.parent / f".{HELD}"
     write_synced(staging, reason.strip()[:_MAX_REASON].encode())
     staging.rename(folder / HELD)
-    sync_folder(folder)
+    sync(folder)
 
 
 def _release(folder: Path) -> None:
@@ -191,7 +190,7 @@ def _release(folder: Path) -> None:
         (folder / HELD).unlink()
     except FileNotFoundError:
         return
-    sync_folder(folder)
+    sync(folder)
 
 
 def _prune(index_path: Path) -> None:
@@ -211,7 +210,7 @@ def _remove(folders: Sequence[Path]) -> None:
         with suppress(OSError):
             folder.rename(_hidden(folder))
     for parent in {folder.parent for folder in folders}:
-        sync_folder(parent)
+        sync(parent)
         _clear_away(parent)
 
 

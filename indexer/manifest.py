@@ -20,6 +20,8 @@ from typing import Any
 
 import orjson
 
+from indexer.durable_files import sync, write_synced
+
 FORMAT = 4
 """Raise it whenever a release would write other files for the same records: other terms, passages or layouts."""
 MANIFEST = "manifest.json"
@@ -53,7 +55,7 @@ def write_manifest(folder: Path, facts: dict[str, Any], *, created_at: str) -> s
     manifest["sha256"] = _seal(manifest)
     write_synced(folder / MANIFEST, orjson.dumps(manifest, option=orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2))
     for path in [folder, *(path for path in folder.rglob("*") if path.is_dir())]:
-        sync_folder(path)
+        sync(path)
     return _name(manifest)
 
 
@@ -105,23 +107,6 @@ def is_intact(folder: Path) -> bool:
     except SnapshotError:
         return False
     return True
-
-
-def write_synced(path: Path, content: bytes) -> None:
-    """Write a file and wait until the disk has it."""
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def sync_folder(folder: Path) -> None:
-    """Wait until the disk has a folder's list of files."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _is_one(manifest: dict[str, Any]) -> bool:

@@ -24,12 +24,13 @@ from typing import Any
 import orjson
 from sqlalchemy import Engine
 
-from api.night_runs import Said, StepState, nights_path, write_whole
+from api.night_runs import Said, StepState, nights_path
 from api.nightly.outcome import MOST_LISTED, Outcome, Work
 from api.opening import open_database
 from api.refusals import refusal
 from indexer.checking import RowProblem
 from indexer.database import writing
+from indexer.durable_files import write_whole
 from indexer.importing import ImportReport, import_reading
 from indexer.plain_text import printable
 from indexer.readers import MAX_FILE_BYTES, Reading, kind_in_name, read_bytes

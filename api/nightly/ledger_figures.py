@@ -12,9 +12,10 @@ from typing import Any
 
 import orjson
 
-from api.night_runs import night_ids, night_path, write_whole
+from api.night_runs import night_ids, night_path
 from api.nightly.outcome import Outcome, Work
 from api.opening import open_reading
+from indexer.durable_files import write_whole
 from matcher.ledger.entries import WHOLE_BP
 from matcher.ledger.figures import Figures, Status, end_of, figures
 from matcher.ledger.kpis import KPI_FACTS, Kpi

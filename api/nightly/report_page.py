@@ -15,8 +15,9 @@ from typing import Any
 import orjson
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
-from api.night_runs import REPORT_DOCUMENT, REPORT_PAGE, Night, StepState, night_path, write_whole
+from api.night_runs import REPORT_DOCUMENT, REPORT_PAGE, Night, StepState, night_path
 from api.night_words import FIGURES, NIGHT_STATES, STEP_STATES
+from indexer.durable_files import write_whole
 from indexer.instants import TAIPEI
 
 TEMPLATES = Path(__file__).parent.parent / "templates"

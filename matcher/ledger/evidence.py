@@ -15,7 +15,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from indexer.database import storing_file
-from indexer.manifest import sync_folder
+from indexer.durable_files import sync
 from indexer.plain_text import clean
 from indexer.vocabulary import MAX_ID
 from matcher.ledger.entries import LedgerError
@@ -42,7 +42,7 @@ def keep(home: Path, content: bytes) -> str:
             _write(path, content)
         # Every folder on the way may be new; and whoever stored a file that is there may have ended before this.
         for folder in (path.parent, path.parent.parent, home):
-            sync_folder(folder)
+            sync(folder)
     return digest
 
 
