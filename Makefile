@@ -43,8 +43,7 @@ test: $(INSTALLED)  ## all tests and notebooks
 
 test-long: $(INSTALLED)  ## the whole of the proofs by crash, damage and power cut; their figures
 	rm -f .test-home/figures.jsonl
-	$(ON_ALL_CORES) -m "long and not alone" tests
-	$(BIN)/python -m pytest -m "long and alone" tests
+	$(ON_ALL_CORES) -m long tests
 	$(BIN)/python -m tests.figures
 
 # Apart from the tests, since watching every line makes a test in Python take 1.6 to 1.9 times as long, and a command
