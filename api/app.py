@@ -15,21 +15,20 @@ from typing import Any
 
 import structlog
 from anyio import CapacityLimiter
-from fastapi import FastAPI, Request
+from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import tables  # noqa: F401 (all models must be known before the first query)
 from api.asking import Limiter
 from api.description import complete
 from api.event_log import RequestLog, configure_log
+from api.guard import Guard
 from api.job_runner import JobRunner
 from api.pages import drawing
-from api.pages.every_page import BODY_LIMITS as PAGE_BODY_LIMITS
 from api.pages.every_page import PAGES
 from api.pages.refused import tell
 from api.policy import POLICY
-from api.problems import Refusal, register
+from api.problems import register
 from api.request_threads import RequestThreads
 from api.routes import (
     accounts,
@@ -69,7 +68,7 @@ from api.routes import (
 )
 from api.sign_on import Provider
 from api.stopping import heed_signals
-from api.uploads import MAX_FILE_BYTES, Uploads
+from api.uploads import Uploads
 from api.view_buffer import ViewBuffer
 from api.view_log import ViewLog
 from indexer.batching import EncodingBusyError
@@ -77,16 +76,8 @@ from indexer.database import BusyError, DatabaseGoneError, open_engine
 from indexer.encoder import EncoderError
 from indexer.settings import Settings
 from indexer.snapshot import SnapshotError
-from matcher.ledger.evidence import MAX_BYTES as MAX_EVIDENCE_BYTES
 from matcher.live import LiveMatcher
 
-MAX_BODY_BYTES = 4 * 2**20
-BODY_LIMITS = {
-    ("POST", "/api/imports"): MAX_FILE_BYTES,
-    ("POST", "/api/evidence"): MAX_EVIDENCE_BYTES,
-    **PAGE_BODY_LIMITS,
-}
-"""The routes that take more: each receives its body only after it knows who sends it, and few at a time."""
 GIVE_UP_AFTER_S = 5.0
 """How long a closing server waits for its look at the index; opening one may take longer."""
 OPEN_ROUTES = frozenset(
@@ -141,19 +132,6 @@ _PARTS = (
     field_map,
     audit,
     health,
-)
-_PAGE_POLICY = (
-    b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
-    b"base-uri 'none'; frame-ancestors 'none'"
-)
-"""What a page may load: what this server serves, and no script or style inside the page."""
-_PROGRAM_POLICY = b"default-src 'none'; frame-ancestors 'none'"
-_HEADERS = (
-    (b"x-content-type-options", b"nosniff"),
-    (b"x-frame-options", b"DENY"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"cross-origin-resource-policy", b"same-origin"),
-    (b"strict-transport-security", b"max-age=31536000"),
 )
 
 
@@ -262,55 +240,3 @@ def _warm(live: LiveMatcher) -> None:
         # What is wrong with an index or an encoder names files and hashes; a database's error could quote anything.
         reason = str(error) if isinstance(error, SnapshotError | EncoderError) else None
         structlog.get_logger("gloria").warning("matching is not ready", error=type(error).__name__, reason=reason)
-
-
-class Guard:
-    """Adds the security headers to every answer; refuses NUL in the address and bodies that are too large."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on."""
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        # No text in the records has one, and PostgreSQL refuses to compare with it.
-        if "\0" in scope["path"] or b"%00" in scope["query_string"]:
-            nul = Refusal(400, "bad-request", "the address has the character NUL")
-            await tell(Request(scope), nul)(scope, receive, _guarded(send))
-            return
-        announced = dict(scope["headers"]).get(b"content-length", b"0")
-        most = BODY_LIMITS.get((scope["method"], scope["path"]), MAX_BODY_BYTES)
-        if not announced.isdigit() or int(announced) > most:
-            large = Refusal(413, "too-large", f"at most {most} bytes")
-            await tell(Request(scope), large)(scope, receive, _guarded(send))
-            return
-        await self.app(scope, _counted(receive, most), _guarded(send))
-
-
-def _guarded(send: Send) -> Send:
-    async def guarded(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            headers = [*message.get("headers", ()), *_HEADERS]
-            page = any(name == b"content-type" and value.startswith(b"text/html") for name, value in headers)
-            policy = _PAGE_POLICY if page else _PROGRAM_POLICY
-            message["headers"] = [*headers, (b"content-security-policy", policy)]
-        await send(message)
-
-    return guarded
-
-
-def _counted(receive: Receive, most: int) -> Receive:
-    taken = 0
-
-    async def counted() -> Message:
-        nonlocal taken
-        message = await receive()
-        taken += len(message.get("body", b""))
-        if taken > most:
-            # An announced length was checked before; this one sent more than it said, or said nothing.
-            return {"type": "http.disconnect"}
-        return message
-
-    return counted

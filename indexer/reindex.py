@@ -24,6 +24,7 @@ from indexer.embeddings import EmbeddingCache
 from indexer.encoder import load_encoders
 from indexer.generation import UNFINISHED, HeldBackError, Listed, generations
 from indexer.loading import load_labs, load_needs
+from indexer.profiles import Lab, Need
 from indexer.settings import Settings
 from indexer.snapshot import Contents, Judge, Snapshot, SnapshotError, open_snapshot, publish
 from indexer.text import Passage, fingerprint, lab_passages
@@ -99,12 +100,7 @@ def reindex(
     labs, needs = load_labs(session), load_needs(session)
     if not labs:
         raise ReindexError("there are no labs to index; import some first: gloria import labs.jsonl")
-    by_lab = {lab.id: lab_passages(lab) for lab in labs}
-    material = Material(
-        fingerprints={lab_id: fingerprint(items) for lab_id, items in by_lab.items()},
-        passages=[passage for items in by_lab.values() for passage in items],
-        queries=need_queries(needs),
-    )
+    material = _material(labs, needs)
     encoders = load_encoders(settings, lambda done, total: tell("model", done, total))
     if not encoders:
         raise ReindexError("GLORIA_ENCODERS is empty; name at least one encoder, such as bundled")
@@ -129,10 +125,18 @@ def reindex(
         _publish(settings, contents, judge, report)
         report.changed &= full or not is_same
         tell("index", 1, 1)
-    report.total_s = round(time.perf_counter() - started, 3)
-    report.encoding_s = round(counted.encoding_s, 3)
+    report.total_s, report.encoding_s = round(time.perf_counter() - started, 3), round(counted.encoding_s, 3)
     report.peak_memory_mb = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
     return report
+
+
+def _material(labs: Sequence[Lab], needs: Sequence[Need]) -> Material:
+    by_lab = {lab.id: lab_passages(lab) for lab in labs}
+    return Material(
+        fingerprints={lab_id: fingerprint(items) for lab_id, items in by_lab.items()},
+        passages=[passage for items in by_lab.values() for passage in items],
+        queries=need_queries(needs),
+    )
 
 
 def _is_aging(snapshot: Snapshot) -> bool:

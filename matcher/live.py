@@ -214,7 +214,7 @@ class LiveMatcher:
             index=index,
             catalogue=catalogue,
             queries=self._encoding(),
-            taken_in=self._takes_in,
+            taken_in=self._takes_in and not self._renewal.is_holding,
             revision="-".join(str(numbers.get(kind, 0)) for kind in _FOLLOWED),
         )
         matcher.prepare()

@@ -22,6 +22,8 @@ from matcher.clients import Client
 from matcher.intake import OPEN_STATES, NeedIntake, NeedState
 from matcher.proposals import PairingState, StoredPairing
 
+SILENT_DAYS = 60
+"""After so many days without a contact a case or a company counts as silent, unless somebody asks otherwise."""
 UNASSIGNED = ""
 """Stands for no alliance."""
 
@@ -54,7 +56,7 @@ _OPEN = [state.value for state in OPEN_STATES]
 _OPEN_CASES = [stage.value for stage in OPEN_STAGES]
 
 
-def reminders(session: Session, *, now: datetime, silent_days: int) -> Counts:
+def reminders(session: Session, *, now: datetime, silent_days: int = SILENT_DAYS) -> Counts:
     """Return for each alliance (`UNASSIGNED`: for none) how much waits; what does not wait is left out.
 
     Args:

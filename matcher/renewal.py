@@ -44,7 +44,8 @@ Wanted = tuple[int, int]
 class IndexRenewal:
     """The index side of a live matcher. One thread at a time renews; any may ask what is wrong.
 
-    `problem` says why the newest generation is not used, `overlay_problem` why what changed is not taken in.
+    `problem` says why the newest generation is not used, `overlay_problem` why what changed is not taken in;
+    `is_holding` that it is not before somebody has decided on a generation that is held back.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class IndexRenewal:
         self._knows: Wanted | None = None
         self._holds: tuple[tuple[str, int], ...] = ()
         self._rest_until = 0.0
+        self.is_holding = False
         self.problem: str | None = None
         self.overlay_problem: str | None = None
 
@@ -135,9 +137,11 @@ class IndexRenewal:
             self._knows = wanted
             return current
         held = judged_worse(self._settings.index_path, since=base.snapshot.created_at)
+        self.is_holding = held is not None
         if held is not None:
             # Composed in memory it would be what was found to be worse.
             self.overlay_problem = f"nothing is taken in while generation {held.name} is held back: {held.held}"
+            _log.warning("%s", self.overlay_problem)
             self._knows = wanted
             return base
         try:

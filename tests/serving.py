@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -249,3 +250,15 @@ def fill(settings: Settings, records: Path) -> tuple[dict[str, str], dict[str, s
         take_on(session, company_id="co-1-1", alliance_id="al-a", expert_id=accounts["expert"], now=now)
     engine.dispose()
     return keys, accounts
+
+
+def settled(url: str) -> bool:
+    """Whether the index that a server answers from stays the same for longer than taking in takes."""
+    before = generation_at(url)
+    time.sleep(3)
+    return generation_at(url) == before
+
+
+def generation_at(url: str) -> str:
+    """Return the generation that a server answers from."""
+    return str(httpx.get(f"{url}/readyz").json()["index"]["generation"])

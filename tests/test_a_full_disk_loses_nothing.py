@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -35,7 +34,7 @@ from tests.conftest import Gloria
 from tests.figures import figure
 from tests.live_home import until
 from tests.load_decisions import stored_pairs
-from tests.serving import Served, address_of, served, started
+from tests.serving import Served, address_of, generation_at, served, settled, started
 from tests.small_disk import SmallDisk, small_disk
 
 TITLE = "on a small disk"
@@ -246,17 +245,6 @@ def test_everybody_is_told_that_the_disk_is_full(place: Place) -> None:
     assert server.ask(None, "POST", "/api/session", json=signing_in).status_code == 401
 
 
-def _generation(place: Place) -> str:
-    return str(httpx.get(place.server.url + "/readyz").json()["index"]["generation"])
-
-
-def _settled(place: Place) -> bool:
-    """Whether the index that answers stays the same for longer than taking in takes."""
-    before = _generation(place)
-    time.sleep(3)
-    return _generation(place) == before
-
-
 def test_commands_on_a_full_disk_leave_what_there_was(
     place: Place, slice_of_world: Path, gloria: Gloria, tmp_path: Path
 ) -> None:
@@ -268,7 +256,7 @@ def test_commands_on_a_full_disk_leave_what_there_was(
     files.write_text("".join(json.dumps(lab | {"id": f"lab-new-{n}"}) + "\n" for n in range(100)), encoding="utf-8")
     pointer = (place.home / "index" / "CURRENT").read_bytes()
     # What the index in use has shown is shown again; needs stored by other tests are taken into it first.
-    until(lambda: _settled(place))
+    until(lambda: settled(place.server.url))
     assert place.server.ask("expert", "GET", "/api/needs/need-1-01/matches?top=5").status_code == 200
     # Room for the database's own files, none for a generation or for a hundred labs.
     place.disk.fill(leaving=100_000)
@@ -286,7 +274,7 @@ def test_commands_on_a_full_disk_leave_what_there_was(
         assert import_file(session, files, "labs").created == 100
         generation = reindex(session, settings).generation
     engine.dispose()
-    until(lambda: _generation(place).partition("+")[0] == generation)
+    until(lambda: generation_at(place.server.url).partition("+")[0] == generation)
     assert place.server.ask("expert", "GET", "/api/labs/lab-new-1").status_code == 200
 
 

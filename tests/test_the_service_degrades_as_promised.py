@@ -30,7 +30,7 @@ from tests.conftest import Databases
 from tests.live_home import until
 from tests.load_decisions import Pair, pairs_in
 from tests.near_serving import Near, near
-from tests.serving import REPOSITORY, fill
+from tests.serving import REPOSITORY, fill, settled
 from tests.small_disk import SmallDisk, small_disk
 
 HEADING = "## When something breaks"
@@ -230,13 +230,6 @@ def _ready(place: Place) -> tuple[int, Any]:
     return answer.status_code, answer.json()
 
 
-def _settled(place: Place) -> bool:
-    """Whether the index that answers stays the same for longer than taking in takes."""
-    before = _ready(place)[1]["index"]["generation"]
-    time.sleep(3)
-    return bool(_ready(place)[1]["index"]["generation"] == before)
-
-
 def _said(place: Place, column: str, name: str, status: int) -> None:
     """Check that programs get the problem's name, and people its words in both languages."""
     problems = [one for one in place.seen[column] if one is not None and one.status_code == status]
@@ -344,7 +337,7 @@ def test_a_full_disk(place: Place, disk: SmallDisk | None) -> None:
     if disk is None:
         pytest.skip("a disk of a test's own can't be mounted here")
     # Needs that were stored before this move the rankings: once they are taken in, these are shown again.
-    until(lambda: _settled(place))
+    until(lambda: settled(str(place.server.client.base_url)))
     _matching(place)
     disk.fill(leaving=0)
     # What SQLite's log has room for still goes into it; nothing by which a ranking would be another than was shown.

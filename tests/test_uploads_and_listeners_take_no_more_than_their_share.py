@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from api.app import MAX_BODY_BYTES
+from api.guard import MAX_BODY_BYTES
 from api.uploads import MAX_FILE_BYTES
 from indexer.settings import Settings
 from tests.job_watching import companies, job_of, listening, result_of, until, upload

@@ -87,11 +87,16 @@ def test_one_that_takes_too_much_memory_is_refused(index: Path, dying: pytest.Mo
 
 def test_it_is_asked_once_for_each_generation(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(first_opening, "_opened", set())
-    open_snapshot(index, first_elsewhere=True)
+    name = open_snapshot(index, first_elsewhere=True).generation
     monkeypatch.setattr(first_opening, "PROGRAM", "tests.dying_readers")
     monkeypatch.setenv("DYING", "crash")
-    open_snapshot(index, first_elsewhere=True)
-    open_newest_usable(index, first_elsewhere=True)
+    assert open_snapshot(index, first_elsewhere=True).generation == name
+    found, problem = open_newest_usable(index, first_elsewhere=True)
+    assert (found.generation, problem) == (name, None)
+    # The control: in a process that has not seen it open, the child would be asked, and die.
+    monkeypatch.setattr(first_opening, "_opened", set())
+    with pytest.raises(SnapshotError, match="ended of it"):
+        open_snapshot(index, first_elsewhere=True)
 
 
 def test_a_server_goes_on_with_what_it_has(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:

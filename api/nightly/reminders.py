@@ -11,14 +11,11 @@ from api.nightly.outcome import Outcome, Work
 from api.opening import open_reading
 from matcher.reminders import REMINDER_LABELS, reminders, totals
 
-SILENT_DAYS = 60
-"""After so many days without a contact a case or a company counts as silent; the desk's own number."""
-
 
 def count_reminders(work: Work) -> Outcome:
     """Count what waits, by alliance."""
     with open_reading(work.settings) as session:
-        counts = reminders(session, now=work.now, silent_days=SILENT_DAYS)
+        counts = reminders(session, now=work.now)
     rows = [
         {
             "alliance": alliance,

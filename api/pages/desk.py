@@ -24,9 +24,10 @@ from api.problems import Refusal, not_found
 from api.request_threads import ThreadedRoute
 from api.routes.companies import list_companies
 from api.routes.needs import take_up_need
-from api.routes.queue import SILENT_DAYS, read_queue
+from api.routes.queue import read_queue
 from indexer.instants import day_in_taipei
 from indexer.records import Company
+from matcher.reminders import SILENT_DAYS
 
 router = APIRouter(prefix="/desk", include_in_schema=False, route_class=ThreadedRoute)
 

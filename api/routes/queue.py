@@ -30,12 +30,11 @@ from matcher.clients import Client
 from matcher.intake import OPEN_STATES, NeedIntake, NeedState
 from matcher.people import Account, Principal
 from matcher.proposals import PairingState, Proposal, StoredPairing
+from matcher.reminders import SILENT_DAYS
 from matcher.roles import Role
 
 router = APIRouter(prefix="/api", tags=["queue"], route_class=ThreadedRoute)
 
-SILENT_DAYS = 60
-"""After how many days without a contact a company counts as silent, unless another number is asked for."""
 _STAFF = (Role.EXPERT, Role.LEAD)
 _OPEN = [state.value for state in OPEN_STATES]
 
