@@ -24,7 +24,9 @@ from api.description import complete
 from api.event_log import RequestLog, configure_log
 from api.guard import Guard
 from api.job_runner import JobRunner
+from api.metrics import count_lost_views
 from api.pages import drawing
+from api.pages.every_page import BODY_LIMITS as PAGE_BODY_LIMITS
 from api.pages.every_page import PAGES
 from api.pages.refused import tell
 from api.policy import POLICY
@@ -68,7 +70,7 @@ from api.routes import (
 )
 from api.sign_on import Provider
 from api.stopping import heed_signals
-from api.uploads import Uploads
+from api.uploads import MAX_FILE_BYTES, Uploads
 from api.view_buffer import ViewBuffer
 from api.view_log import ViewLog
 from indexer.batching import EncodingBusyError
@@ -76,10 +78,17 @@ from indexer.database import BusyError, DatabaseGoneError, open_engine
 from indexer.encoder import EncoderError
 from indexer.settings import Settings
 from indexer.snapshot import SnapshotError
+from matcher.ledger.evidence import MAX_BYTES as MAX_EVIDENCE_BYTES
 from matcher.live import LiveMatcher
 
 GIVE_UP_AFTER_S = 5.0
 """How long a closing server waits for its look at the index; opening one may take longer."""
+BODY_LIMITS = {
+    ("POST", "/api/imports"): MAX_FILE_BYTES,
+    ("POST", "/api/evidence"): MAX_EVIDENCE_BYTES,
+    **PAGE_BODY_LIMITS,
+}
+"""The routes that take more: each receives its body only after it knows who sends it, and few at a time."""
 OPEN_ROUTES = frozenset(
     {
         ("POST", "/api/session"),
@@ -177,7 +186,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.stopping = threading.Event()
     app.state.jobs = JobRunner(engine, app.state.live, app.state.stopping, settings.job_lease_s)
     app.state.uploads = Uploads()
-    app.state.views = ViewBuffer(engine)
+    app.state.views = ViewBuffer(engine, count_lost=count_lost_views)
     app.state.provider = Provider(settings) if settings.oidc_issuer else None
     app.state.oidc_domains = settings.oidc_domains()
     for part in (*_PARTS, *PAGES):
@@ -188,7 +197,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     except RouteWithoutPolicyError:
         engine.dispose()
         raise
-    app.add_middleware(Guard)
+    app.add_middleware(Guard, tell=tell, limits=BODY_LIMITS)
     app.add_middleware(ViewLog, views=app.state.views)
     app.add_middleware(RequestLog, tell=tell)
     return app

@@ -27,10 +27,11 @@ from sqlmodel import Session
 from api.audited import trail_of
 from api.credentials import Proof, key_proof, note_seen, session_proof
 from api.idempotency import MAX_KEY, KeyReusedError, Reply, earlier_reply, keep_reply, request_hash
-from api.noting import Noting, now
+from api.noting import Noting
 from api.policy import Action, Resource, admits
 from api.problems import REFUSED, ProblemError, forbidden, unauthenticated
 from indexer.database import reading, writing
+from indexer.instants import now
 from matcher.people import Principal, principal
 
 COOKIE = "__Host-gloria"

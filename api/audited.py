@@ -15,7 +15,7 @@ from typing import Any
 from fastapi import Request
 
 from api.audit_trail import Act, How, Outcome, Subject
-from api.policy import Action, Everybody, Resource, reaches
+from api.policy import Action, Resource, rights_of
 from matcher.people import Principal
 
 NAMED: dict[str, str | None] = {
@@ -156,13 +156,6 @@ def request_id_of(request: Request) -> str | None:
     """Return the id under which the request stands in the log."""
     found: str | None = request.scope.get("state", {}).get("request_id")
     return found
-
-
-def rights_of(who: Principal, resource: Resource, action: Action) -> str:
-    """Return the roles with their scopes by which a person may do this, such as `expert al-a, lead al-a`."""
-    roles = reaches(who, resource, action)
-    held = sorted(f"{role.value} {scope}".strip() for role, scope in who.grants if role in roles)
-    return ", ".join(held) or Everybody.SIGNED_IN.value
 
 
 def subjects_named(values: Mapping[str, Any], resource: Resource | None = None) -> set[Subject]:

@@ -6,22 +6,14 @@ browser what not to do. It exists as one place around all routes, so that a new 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.pages.every_page import BODY_LIMITS as PAGE_BODY_LIMITS
-from api.pages.refused import tell
-from api.problems import Refusal
-from api.uploads import MAX_FILE_BYTES
-from matcher.ledger.evidence import MAX_BYTES as MAX_EVIDENCE_BYTES
+from api.problems import Refusal, Teller, as_problem
 
 MAX_BODY_BYTES = 4 * 2**20
-BODY_LIMITS = {
-    ("POST", "/api/imports"): MAX_FILE_BYTES,
-    ("POST", "/api/evidence"): MAX_EVIDENCE_BYTES,
-    **PAGE_BODY_LIMITS,
-}
-"""The routes that take more: each receives its body only after it knows who sends it, and few at a time."""
 _PAGE_POLICY = (
     b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
     b"base-uri 'none'; frame-ancestors 'none'"
@@ -38,10 +30,18 @@ _HEADERS = (
 
 
 class Guard:
-    """Adds the security headers to every answer; refuses NUL in the address and bodies that are too large."""
+    """Adds the security headers to every answer; refuses NUL in the address and bodies that are too large.
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
+    Args:
+        app: what answers.
+        tell: tells a client of a refusal.
+        limits: the methods and paths that take more than other bodies, and how many bytes.
+    """
+
+    def __init__(
+        self, app: ASGIApp, tell: Teller = as_problem, limits: Mapping[tuple[str, str], int] | None = None
+    ) -> None:
+        self.app, self.tell, self.limits = app, tell, limits or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on."""
@@ -51,13 +51,13 @@ class Guard:
         # No text in the records has one, and PostgreSQL refuses to compare with it.
         if "\0" in scope["path"] or b"%00" in scope["query_string"]:
             nul = Refusal(400, "bad-request", "the address has the character NUL")
-            await tell(Request(scope), nul)(scope, receive, _guarded(send))
+            await self.tell(Request(scope), nul)(scope, receive, _guarded(send))
             return
         announced = dict(scope["headers"]).get(b"content-length", b"0")
-        most = BODY_LIMITS.get((scope["method"], scope["path"]), MAX_BODY_BYTES)
+        most = self.limits.get((scope["method"], scope["path"]), MAX_BODY_BYTES)
         if not announced.isdigit() or int(announced) > most:
             large = Refusal(413, "too-large", f"at most {most} bytes")
-            await tell(Request(scope), large)(scope, receive, _guarded(send))
+            await self.tell(Request(scope), large)(scope, receive, _guarded(send))
             return
         await self.app(scope, _counted(receive, most), _guarded(send))
 

@@ -16,11 +16,11 @@ from sqlmodel import Session, col, select
 from api.audit_trail import subjects_imported
 from api.job_steps import JobRefusedError, PartWork, Running
 from api.jobs import JobFile, results
-from api.noting import now
 from api.policy import Action, Reach, Resource, reaches
 from indexer.checking import Fault
 from indexer.database import reading
 from indexer.importing import ImportReport, import_reading
+from indexer.instants import now
 from indexer.plain_text import printable, shown
 from indexer.readers import Reading, read_bytes
 from indexer.records import Company, Need

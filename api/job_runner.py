@@ -31,10 +31,10 @@ from api.jobs import (
     is_waiting,
 )
 from api.match_job import run_match_batch
-from api.noting import now
 from indexer.batching import EncodingBusyError
 from indexer.database import BusyError, DatabaseGoneError, reading, writing
 from indexer.encoder import EncoderError
+from indexer.instants import now
 from indexer.snapshot import SnapshotError
 from matcher.live import LiveMatcher
 

@@ -18,11 +18,10 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session
 
 from api.audit_trail import Act, How, Outcome, Subject, write_down
-from api.audited import rights_of
 from api.jobs import Claimed, JobKind, LeaseLostError, begin_part, end_part, parts_done, renew
-from api.noting import now
-from api.policy import Action, Resource
+from api.policy import Action, Resource, rights_of
 from indexer.database import BusyError, DatabaseGoneError, StorageFullError, reading, writing
+from indexer.instants import now
 from matcher.people import Principal, principal
 
 PATIENCE_S = 60.0

@@ -16,11 +16,28 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import JSON, CheckConstraint, Column, ForeignKey, LargeBinary, String, Table, and_, func, or_, update
+from sqlalchemy import (
+    JSON,
+    CheckConstraint,
+    Column,
+    ColumnElement,
+    ForeignKey,
+    LargeBinary,
+    String,
+    Table,
+    and_,
+    false,
+    func,
+    or_,
+    true,
+    update,
+)
 from sqlmodel import Field, Session, SQLModel, col, delete, select
 
+from api.policy import Action, Reach, Resource, reaches
 from indexer.instants import Instant
-from matcher import people  # noqa: F401 (its table is referred to)
+from matcher.people import Principal
+from matcher.roles import Role
 
 MAX_ATTEMPTS = 3
 """How often a job is begun whose workers die, before it is given up."""
@@ -310,6 +327,13 @@ def cancel(session: Session, *, job_id: str, now: datetime) -> None:
         if connection.execute(asked).rowcount == 0:
             raise JobError("the job is finished; there is nothing left to stop")
     session.expire_all()
+
+
+def visible_jobs(who: Principal, action: Action, resource: Resource = Resource.JOB) -> ColumnElement[bool]:
+    """Return the condition on `Job`: what the person asked for, as long as they are of the alliance it is for."""
+    alliances = who.scopes(Role.EXPERT, Role.LEAD)
+    mine = and_(col(Job.account_id) == who.id, or_(col(Job.alliance_id).is_(None), col(Job.alliance_id).in_(alliances)))
+    return or_(false(), *(true() if far is Reach.ALL else mine for far in reaches(who, resource, action).values()))
 
 
 def parts_done(session: Session, job_id: str) -> set[int]:

@@ -11,11 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from sqlalchemy import ColumnElement, String, and_, cast, exists, false, func, literal, or_, select, true
-from sqlmodel import Session, col
+from sqlmodel import col
 
 from api.policy import Action, Reach, Resource, reaches
-from api.problems import not_found
-from indexer.records import Alliance
 from matcher.ledger.entries import Entry
 from matcher.ledger.motions import Motion, MotionKind
 from matcher.ledger.steps import Step
@@ -30,23 +28,6 @@ def reached_alliances(who: Principal, resource: Resource, action: Action) -> fro
     if Reach.ALL in reach.values():
         return None
     return who.scopes(*reach)
-
-
-def chosen_alliances(
-    session: Session, who: Principal, resource: Resource, action: Action, alliance: str | None
-) -> frozenset[str] | None:
-    """Return the alliances that a request is about: the one that it names, or all that the person reaches.
-
-    Raises:
-        ProblemError: 404, the named alliance does not exist or is not the person's.
-    """
-    reached = reached_alliances(who, resource, action)
-    if alliance is None:
-        return reached
-    known = session.get(Alliance, alliance) is not None if reached is None else alliance in reached
-    if not known:
-        raise not_found("alliance")
-    return frozenset({alliance})
 
 
 def shared_by(alliances: Iterable[str] | None) -> Condition:

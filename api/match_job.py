@@ -15,11 +15,11 @@ from sqlmodel import Session, col, select
 from api.audit_trail import Subject
 from api.job_steps import Running
 from api.jobs import results
-from api.noting import now
 from api.policy import Action, Resource
 from api.visibility import needs as visible_needs
 from indexer.batching import EncodingBusyError
 from indexer.database import reading
+from indexer.instants import now
 from indexer.loading import load_needs
 from indexer.profiles import Need
 from indexer.records import Need as StoredNeed

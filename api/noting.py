@@ -8,22 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from fastapi import Request
 from sqlmodel import Session
 
 from api.audit_trail import Act, Outcome, Subject, write_down
-from api.audited import REFUSALS, operation_of, rights_of, subjects_named, subjects_shown, trail_of
-from api.policy import Action, Resource
+from api.audited import REFUSALS, operation_of, subjects_named, subjects_shown, trail_of
+from api.policy import Action, Resource, rights_of
 from api.problems import refusal_of
+from indexer.instants import now
 from matcher.people import Principal
-
-
-def now() -> datetime:
-    """Return this moment."""
-    return datetime.now(UTC)
 
 
 @dataclass(frozen=True)

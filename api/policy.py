@@ -261,3 +261,10 @@ def reaches(principal: Principal, resource: Resource, action: Action) -> dict[Ro
     """Return how far each role that a person holds reaches; empty if none may do it."""
     allowed = POLICY.get((resource, action), {})
     return {role: reach for role, reach in allowed.items() if isinstance(role, Role) and principal.holds(role)}
+
+
+def rights_of(principal: Principal, resource: Resource, action: Action) -> str:
+    """Return the roles with their scopes by which a person may do this, such as `expert al-a, lead al-a`."""
+    roles = reaches(principal, resource, action)
+    held = sorted(f"{role.value} {scope}".strip() for role, scope in principal.grants if role in roles)
+    return ", ".join(held) or Everybody.SIGNED_IN.value

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -20,7 +21,6 @@ from sqlalchemy.exc import DataError, IntegrityError
 from sqlmodel import Session, SQLModel, select
 
 from api.audit_trail import Act, How, Outcome, write_down
-from api.metrics import count_lost_views
 from indexer.database import writing
 
 EVERY_S = 1.0
@@ -55,10 +55,19 @@ class ViewState:
 
 
 class ViewBuffer:
-    """The views of one server process, written down by a thread of its own."""
+    """The views of one server process, written down by a thread of its own.
 
-    def __init__(self, engine: Engine, *, room: int = ROOM) -> None:
+    Args:
+        engine: where they are stored.
+        room: how many acts and subjects are kept while nothing can be stored.
+        count_lost: told how many are lost, whenever some are.
+    """
+
+    def __init__(
+        self, engine: Engine, *, room: int = ROOM, count_lost: Callable[[int], None] = lambda _n: None
+    ) -> None:
         self._engine = engine
+        self._count_lost = count_lost
         self._room = room
         self._lock = threading.Lock()
         self._waiting: deque[Act] = deque()
@@ -171,7 +180,7 @@ class ViewBuffer:
     def _lose(self, n: int) -> None:
         self._lost += n
         self._lost_untold += n
-        count_lost_views(n)
+        self._count_lost(n)
 
 
 def _weight(act: Act) -> int:

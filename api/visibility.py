@@ -15,7 +15,6 @@ from typing import Any
 from sqlalchemy import ColumnElement, CompoundSelect, and_, exists, false, or_, select, true, union
 from sqlmodel import SQLModel, col
 
-from api.jobs import Job
 from api.policy import Action, Reach, Resource, reaches
 from indexer.records import Alliance, AlliancePartner, Company, Lab, Need, School
 from indexer.vocabulary import Confidentiality
@@ -119,13 +118,6 @@ def companies(who: Principal, action: Action) -> Condition:
             scopes = col(Client.alliance_id).in_(who.scopes(role))
             found.append(_has(Company, Client.company_id == Company.id, scopes, col(Client.until).is_(None)))
     return _any(found)
-
-
-def jobs(who: Principal, action: Action, resource: Resource = Resource.JOB) -> Condition:
-    """Return the condition on `Job`: what the person asked for, as long as they are of the alliance it is for."""
-    alliances = who.scopes(Role.EXPERT, Role.LEAD)
-    mine = and_(col(Job.account_id) == who.id, or_(col(Job.alliance_id).is_(None), col(Job.alliance_id).in_(alliances)))
-    return _any(true() if far is Reach.ALL else mine for far in reaches(who, resource, action).values())
 
 
 def claims(who: Principal, action: Action, today: date) -> Condition:

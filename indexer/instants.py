@@ -18,6 +18,11 @@ TAIPEI = ZoneInfo("Asia/Taipei")
 """The programme's calendar: its days begin and end in Taipei."""
 
 
+def now() -> datetime:
+    """Return this moment."""
+    return datetime.now(UTC)
+
+
 def day_in_taipei(moment: datetime) -> date:
     """Return the calendar day that a moment falls on in Taipei.
 

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from api.noting import now
-from indexer.instants import day_in_taipei
+from indexer.instants import day_in_taipei, now
 from indexer.settings import Settings
 from tests.browsing import LANGS, accessibility_faults, browsing, keep_screenshot, scrolls_sideways
 from tests.conftest import Databases

@@ -15,14 +15,13 @@ from typing import Any
 from markupsafe import Markup
 from sqlmodel import Session
 
-from api.noting import now
 from api.pages.candidate_facts import LabFacts, PairingFacts, labs_of, pairings_of
 from api.pages.marking import marked
 from api.pages.score_parts import parts_of
 from api.pages.visiting import Visit
 from api.problems import Refusal
 from api.routes.pairings import read_pairing
-from indexer.instants import day_in_taipei
+from indexer.instants import day_in_taipei, now
 from indexer.vocabulary import AskKind
 from matcher.decisions import Reason
 from matcher.people import Principal

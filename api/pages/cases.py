@@ -17,7 +17,6 @@ from sqlmodel import col, func, select
 
 from api.bodies import ContactBody, TransitionBody
 from api.case_documents import CaseFilter, case_etag
-from api.noting import now
 from api.pages.case_names import CaseNames, names_in
 from api.pages.visiting import Visit, visiting
 from api.pages.wording import N_
@@ -27,7 +26,7 @@ from api.request_threads import ThreadedRoute
 from api.routes.cases import CaseId, contact_in_case, list_cases, move_case_on, read_case
 from api.routes.entries import list_entries
 from api.routes.pairings import read_pairing
-from indexer.instants import day_in_taipei
+from indexer.instants import day_in_taipei, now
 from matcher.cases import NEXT_STAGES, OPEN_STAGES, Case, ContactKind, LostReason, Stage
 from matcher.ledger.kpis import KPI_FACTS
 from matcher.ledger.steps import STATE_LABELS

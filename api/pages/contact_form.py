@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from api.bodies import ContactBody
-from api.noting import now
 from api.pages.visiting import Visit
 from api.problems import Refusal
 from api.routes.cases import contact_company, contact_in_case
-from indexer.instants import day_in_taipei
+from indexer.instants import day_in_taipei, now
 from matcher.cases import ContactKind
 
 FIELDS = ("kind", "held_on", "note", "next_step", "next_on")

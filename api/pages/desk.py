@@ -12,7 +12,6 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Response
 
-from api.noting import now
 from api.pages.contact_form import contact_form, store_contact
 from api.pages.record_names import all_of, names
 from api.pages.system_state import system_state
@@ -25,7 +24,7 @@ from api.request_threads import ThreadedRoute
 from api.routes.companies import list_companies
 from api.routes.needs import take_up_need
 from api.routes.queue import read_queue
-from indexer.instants import day_in_taipei
+from indexer.instants import day_in_taipei, now
 from indexer.records import Company
 from matcher.reminders import SILENT_DAYS
 

@@ -14,14 +14,13 @@ from typing import Any
 from urllib.parse import urlencode
 
 from api.ledger_visibility import reached_alliances
-from api.noting import now
 from api.pages.finding_lang import lang_of
 from api.pages.scopes import alliance_names
 from api.pages.visiting import Visit
 from api.pages.wording import N_, Lang, Wording
 from api.policy import Action, Resource
 from api.problems import ProblemError, not_found
-from indexer.instants import day_in_taipei
+from indexer.instants import day_in_taipei, now
 from matcher.ledger.comparisons import UNIT_LABELS
 from matcher.ledger.kpis import KPI_FACTS, Kpi, Unit
 from matcher.ledger.periods import common_year, roc_year

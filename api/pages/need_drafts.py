@@ -14,7 +14,6 @@ from fastapi import APIRouter, Depends, Response
 from sqlmodel import Session
 
 from api.bodies import NewNeedBody
-from api.noting import now
 from api.pages.need_fields import FIELDS, READERS, REGIONS, NeedForm, read_form, typed_form
 from api.pages.scopes import names_of
 from api.pages.visiting import Visit, visiting
@@ -23,6 +22,7 @@ from api.policy import Action, Resource
 from api.problems import Refusal, not_found
 from api.request_threads import ThreadedRoute
 from api.routes.needs import submit_need
+from indexer.instants import now
 from matcher.drafts import NeedDraft, begin_draft, draft_of, keep, throw_away
 from matcher.people import Principal
 from matcher.roles import Role

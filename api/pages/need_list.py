@@ -12,7 +12,6 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Depends, Query, Response
 from sqlmodel import Session, col, func, select
 
-from api.noting import now
 from api.pages.menu import first_place
 from api.pages.need_names import NeedNames, names_of
 from api.pages.need_page import STAFF, days_waiting
@@ -21,7 +20,7 @@ from api.policy import Action, Resource
 from api.request_threads import ThreadedRoute
 from api.routes.needs import list_needs
 from api.visibility import unconflicted
-from indexer.instants import day_in_taipei
+from indexer.instants import day_in_taipei, now
 from indexer.records import Need
 from matcher.intake import NeedState
 from matcher.people import Principal

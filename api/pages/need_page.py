@@ -12,12 +12,12 @@ from typing import Any
 
 from sqlmodel import Session, col, select
 
-from api.noting import now
 from api.pages.candidate_facts import company_contacts
 from api.pages.need_names import NeedNames, names_of
 from api.pages.visiting import Visit
 from api.problems import Refusal
 from api.routes.needs import read_need
+from indexer.instants import now
 from indexer.records import Alliance
 from matcher.intake import NeedState
 from matcher.people import Principal

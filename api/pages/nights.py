@@ -14,11 +14,11 @@ from fastapi import APIRouter, Depends, Response
 
 from api.night_runs import NightState, StepState
 from api.night_words import FIGURES, NIGHT_STATES, STEP_STATES
-from api.noting import now
 from api.pages.visiting import Visit, visiting
 from api.policy import Action, Resource
 from api.request_threads import ThreadedRoute
 from api.routes.nights import follow_night, list_nights
+from indexer.instants import now
 
 router = APIRouter(prefix="/admin/nights", include_in_schema=False, route_class=ThreadedRoute)
 

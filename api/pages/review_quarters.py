@@ -15,7 +15,6 @@ from fastapi import APIRouter, Depends, Path, Response
 from sqlmodel import Session, col, select
 
 from api.ledger_bodies import ExternalClaimBody, ReasonBody, SchoolTotalBody
-from api.noting import now
 from api.pages.mentioned_names import names_in
 from api.pages.refused import what_to_do
 from api.pages.result_view import LABELS
@@ -36,7 +35,7 @@ from api.routes.ledger import (
     read_heads,
     supply_school_total,
 )
-from indexer.instants import day_in_taipei
+from indexer.instants import day_in_taipei, now
 from indexer.records import School
 from matcher.ledger.kpis import RECOGNISED_KPIS
 from matcher.ledger.periods import last_day

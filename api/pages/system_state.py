@@ -13,10 +13,10 @@ from typing import Any
 
 from api.index_age import is_old
 from api.jobs import JobState
-from api.noting import now
 from api.pages.visiting import Visit
 from api.problems import Refusal
 from api.routes.jobs import list_jobs
+from indexer.instants import now
 
 TOLD_FOR = timedelta(days=3)
 """How long a failed job is spoken of."""

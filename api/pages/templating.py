@@ -14,10 +14,10 @@ from uuid import uuid4
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from api.noting import now
 from api.pages.assets import asset_url
 from api.pages.terms import term
 from api.pages.wording import Lang, Wording
+from indexer.instants import now
 
 TEMPLATE_FOLDER = Path(__file__).parent.parent / "templates"
 EXTENSIONS = ("jinja2.ext.i18n", "jinja2.ext.loopcontrols")

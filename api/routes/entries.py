@@ -18,12 +18,13 @@ from sqlmodel import Session, col, func, select
 from api.answers import Page
 from api.asking import Asking, asking
 from api.bodies import MAX_ID
+from api.filtering import chosen_alliances
 from api.idempotency import Reply
 from api.ledger_answers import EntryAnswer, EntryDocumentAnswer, NewEntriesAnswer, PseudonymAnswer
 from api.ledger_bodies import EntryBody, EvidenceBody, PersonBody
 from api.ledger_documents import entry_document, entry_rows
-from api.ledger_visibility import chosen_alliances, shared_by
 from api.ledger_visibility import entries as visible
+from api.ledger_visibility import shared_by
 from api.paging import Cursor, Limit, decoded, page
 from api.policy import Action, Resource
 from api.problems import ProblemError, not_found

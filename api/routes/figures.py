@@ -19,10 +19,11 @@ from sqlmodel import Session, col, select
 from api.answers import Page
 from api.asking import Asking, asking
 from api.figure_answers import FiguresAnswer
+from api.filtering import chosen_alliances
 from api.idempotency import Reply
 from api.ledger_answers import EntryAnswer
 from api.ledger_documents import entry_rows
-from api.ledger_visibility import chosen_alliances, shared_by
+from api.ledger_visibility import shared_by
 from api.paging import MAX_PAGE, Cursor, Limit, decoded, page
 from api.policy import Action, Resource
 from api.problems import not_found

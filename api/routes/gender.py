@@ -14,9 +14,9 @@ from fastapi import APIRouter, Depends, Response
 from sqlmodel import Session
 
 from api.asking import Asking, asking
+from api.filtering import chosen_alliances
 from api.gender_answers import AllianceGenderAnswer, GenderAnalysisAnswer, GenderCountsAnswer, ProgrammeGenderAnswer
 from api.idempotency import Reply
-from api.ledger_visibility import chosen_alliances
 from api.policy import Action, Resource
 from api.problems import ProblemError
 from api.request_threads import ThreadedRoute

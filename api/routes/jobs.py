@@ -18,13 +18,12 @@ from api.bodies import MatchBatchBody
 from api.idempotency import Reply
 from api.import_job import import_result, may_import
 from api.job_answers import BatchResultAnswer, ImportResultAnswer, JobAnswer
-from api.jobs import Job, JobKind, JobState, ask_for, cancel
+from api.jobs import Job, JobKind, JobState, ask_for, cancel, visible_jobs
 from api.match_job import match_batch_result
 from api.paging import Cursor, Limit, decoded, page
 from api.policy import Action, Reach, Resource, reaches
 from api.problems import ProblemError, forbidden, not_found
 from api.request_threads import ThreadedRoute
-from api.visibility import jobs as visible
 from api.visibility import needs as visible_needs
 from api.visibility import own_needs
 from indexer.database import reading
@@ -180,7 +179,7 @@ def list_jobs(
     """List your jobs, the newest first; the programme office sees everybody's."""
 
     def work(session: Session, who: Principal) -> Reply:
-        query = select(Job).where(visible(who, Action.LIST)).order_by(col(Job.id).desc()).limit(limit + 1)
+        query = select(Job).where(visible_jobs(who, Action.LIST)).order_by(col(Job.id).desc()).limit(limit + 1)
         after = decoded(cursor, str)
         if after is not None:
             query = query.where(col(Job.id) < after)
@@ -236,7 +235,7 @@ def find_job(session: Session, who: Principal, job_id: str, action: Action, reso
     Raises:
         ProblemError: 404, whether it does not exist or is not theirs.
     """
-    job = session.exec(select(Job).where(Job.id == job_id, visible(who, action, resource))).first()
+    job = session.exec(select(Job).where(Job.id == job_id, visible_jobs(who, action, resource))).first()
     if job is None:
         raise not_found("job")
     return job

@@ -23,11 +23,11 @@ from api.credentials import (
     open_session,
     password_hash,
 )
-from api.noting import now
 from api.passwords import fits
 from api.problems import ProblemError, answer
 from api.request_threads import SIGNING_IN, ThreadedRoute, takes
 from indexer.database import reading, writing
+from indexer.instants import now
 
 router = APIRouter(prefix="/api", tags=["people"], route_class=ThreadedRoute)
 

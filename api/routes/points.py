@@ -13,8 +13,9 @@ from sqlmodel import Session, col, select
 
 from api.asking import Asking, asking
 from api.bodies import MAX_ID
+from api.filtering import chosen_alliances
 from api.idempotency import Reply
-from api.ledger_visibility import chosen_alliances, reached_alliances
+from api.ledger_visibility import reached_alliances
 from api.policy import Action, Resource
 from api.problems import not_found
 from api.request_threads import ThreadedRoute

@@ -14,8 +14,8 @@ from sqlmodel import Session
 from api.asking import Asking, asking
 from api.figure_answers import ReportsAnswer
 from api.file_answers import file_of
+from api.filtering import chosen_alliances
 from api.idempotency import Reply
-from api.ledger_visibility import chosen_alliances
 from api.policy import Action, Resource
 from api.problems import ProblemError, not_found
 from api.request_threads import ThreadedRoute

@@ -15,10 +15,11 @@ from fastapi import APIRouter, Depends, Query, Response
 from sqlmodel import Session, col, func, select
 
 from api.asking import Asking, asking
+from api.filtering import chosen_alliances
 from api.idempotency import Reply
 from api.ledger_documents import entry_rows, motion_document
-from api.ledger_visibility import chosen_alliances, shared_by
 from api.ledger_visibility import entries as visible
+from api.ledger_visibility import shared_by
 from api.paging import Cursor, Limit, decoded, page
 from api.policy import Action, Resource
 from api.request_threads import ThreadedRoute

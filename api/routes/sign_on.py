@@ -15,13 +15,13 @@ from sqlmodel import Session
 
 from api.credentials import note_failure, open_session
 from api.identities import Identity, IdentityRefusedError, account_of
-from api.noting import now
 from api.people_answers import SignOnAnswer
 from api.problems import ProblemError, answer, not_found
 from api.request_threads import SIGNING_ON, ThreadedRoute, takes
 from api.routes.people import answer_json, hand_over, must_not_be_throttled
 from api.sign_on import Attempt, Provider, SignOnError, SignOnUnavailableError
 from indexer.database import reading, writing
+from indexer.instants import now
 
 router = APIRouter(prefix="/api/oidc", tags=["people"], route_class=ThreadedRoute)
 

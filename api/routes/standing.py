@@ -14,8 +14,9 @@ from fastapi import APIRouter, Depends, Path, Query, Response
 from sqlmodel import Session, col, select
 
 from api.asking import Asking, asking
+from api.filtering import chosen_alliances
 from api.idempotency import Reply
-from api.ledger_visibility import chosen_alliances, reached_alliances
+from api.ledger_visibility import reached_alliances
 from api.policy import Action, Resource
 from api.problems import ProblemError
 from api.request_threads import ThreadedRoute

@@ -15,9 +15,10 @@ from sqlmodel import Session, col, select
 
 from api.asking import Asking, asking
 from api.bodies import MAX_ID
+from api.filtering import chosen_alliances
 from api.idempotency import Reply
 from api.ledger_bodies import MAX_AMOUNT
-from api.ledger_visibility import chosen_alliances, reached_alliances
+from api.ledger_visibility import reached_alliances
 from api.policy import Action, Resource
 from api.problems import ProblemError, not_found
 from api.request_threads import ThreadedRoute

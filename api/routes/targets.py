@@ -15,8 +15,8 @@ from sqlmodel import Session
 
 from api.asking import Asking, asking
 from api.figure_answers import TargetsAnswer
+from api.filtering import chosen_alliances
 from api.idempotency import Reply
-from api.ledger_visibility import chosen_alliances
 from api.policy import Action, Resource
 from api.problems import ProblemError
 from api.request_threads import ThreadedRoute
