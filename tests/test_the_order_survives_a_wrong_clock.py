@@ -13,10 +13,11 @@ import pytest
 from sqlalchemy import Engine
 from sqlmodel import Session, col, select
 
-from api import asking, noting
+from api import asking
 from api.credentials import FAILURES_PER_ACCOUNT, note_failure, set_password_hash
 from api.jobs import Claimed, JobKind, LeaseLostError, ask_for, begin_part, claim, is_waiting
 from api.passwords import hashed
+from indexer import instants
 from indexer.changes import Change, changes_since
 from indexer.database import open_engine, reading, writing
 from indexer.settings import Settings
@@ -66,7 +67,7 @@ class Place:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> type[Clock]:
-    monkeypatch.setattr(noting, "datetime", Clock)
+    monkeypatch.setattr(instants, "datetime", Clock)
     monkeypatch.setattr(Clock, "ahead", timedelta(0))
     return Clock
 
