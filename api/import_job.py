@@ -23,7 +23,8 @@ from indexer.importing import ImportReport, import_reading
 from indexer.instants import now
 from indexer.plain_text import printable, shown
 from indexer.readers import Reading, read_bytes
-from indexer.records import Company, Need
+from indexer.records import Company
+from indexer.records import Need as StoredNeed
 from indexer.vocabulary import Kind
 from matcher.arrivals import hand_over
 from matcher.clients import Client
@@ -141,10 +142,10 @@ def _keep_to_own(session: Session, portion: Reading, alliance_id: str, name: str
 def _needs_of_others(session: Session, ids: Sequence[str], alliance_id: str) -> tuple[list[str], set[str]]:
     """Return those of the ids that needs of others have, and those of own needs that are past editing."""
     query = (
-        select(Need.id, NeedIntake.alliance_id, NeedIntake.state)
-        .join(NeedIntake, col(NeedIntake.need_id) == Need.id, isouter=True)
-        .where(col(Need.id).in_(ids))
-        .order_by(col(Need.id))
+        select(StoredNeed.id, NeedIntake.alliance_id, NeedIntake.state)
+        .join(NeedIntake, col(NeedIntake.need_id) == StoredNeed.id, isouter=True)
+        .where(col(StoredNeed.id).in_(ids))
+        .order_by(col(StoredNeed.id))
     )
     rows = session.exec(query).all()
     own = {need_id: state for need_id, whose, state in rows if whose == alliance_id}

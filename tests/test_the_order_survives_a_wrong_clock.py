@@ -182,7 +182,7 @@ def test_nobody_is_locked_out_by_a_clock_that_was_ahead(place: Place, clock: typ
         # As ten wrong passwords would, each of which takes a tenth of a second to look at.
         with writing(place.server.app.state.engine) as session:
             for _ in range(FAILURES_PER_ACCOUNT):
-                note_failure(session, email="expert@example.org", address="192.0.2.1", now=noting.now())
+                note_failure(session, email="expert@example.org", address="192.0.2.1", now=instants.now())
 
     clock.ahead = DAY
     failed_often()
