@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,9 @@ from starlette.testclient import TestClient
 from api.app import create_app
 from api.pages.guide import CHAPTERS, Chapter, read_chapter
 from api.pages.wording import Lang
+from indexer.database import open_engine, writing
 from indexer.settings import Settings
+from matcher.intake import adopt
 from tests.conftest import REPOSITORY, Gloria
 
 WRITTEN = sorted(
@@ -77,11 +80,12 @@ def shell(gloria: Gloria, indexed_home: Path, slice_of_world: Path, tmp_path_fac
     assert schools.code in (0, 2), schools.err
     if not (folder / "schools.csv").exists():
         (folder / "schools.csv").write_text("id,name\nnew-school,新設科技大學\n", encoding="utf-8")
-    alliances = ["import", REPOSITORY / "fixtures" / "world" / "alliances.jsonl"]
-    given = ["import", "--alliance", "al-01", slice_of_world / "needs.jsonl"]
-    for arguments in (alliances, given):
-        done = gloria(*arguments, home=folder / "gloria-data")
-        assert done.code in (0, 1), done.err
+    done = gloria("import", REPOSITORY / "fixtures" / "world" / "alliances.jsonl", home=folder / "gloria-data")
+    assert done.code == 0, done.err
+    engine = open_engine(Settings(home=folder / "gloria-data", encoders="bundled-use"))
+    with writing(engine) as session:
+        adopt(session, need_ids=["need-1-01"], alliance_id="al-02", by=None, now=datetime.now(UTC))
+    engine.dispose()
     return folder
 
 

@@ -98,6 +98,7 @@ def read_chapter(chapter: Chapter, lang: Lang) -> Read:
     body = tokens[3:] if tokens and tokens[0].tag == "h1" else tokens
     _lead_to_pages(body, path, lang)
     _let_scroll(body)
+    _join_chinese_lines(body)
     html = markdown.renderer.render(body, markdown.options, {})
     # The text is ours, and Markdown without HTML escapes whatever it holds.
     return Read(heading, tuple(sections), Markup(html))  # noqa: S704
@@ -117,6 +118,14 @@ def _let_scroll(tokens: Sequence[Token]) -> None:
         # What is wider than a phone scrolls in its own frame, which the keyboard must reach.
         if token.type in ("table_open", "fence"):
             token.attrSet("tabindex", "0")
+
+
+def _join_chinese_lines(tokens: Sequence[Token]) -> None:
+    """Take the line breaks between Chinese characters out: a browser would show each as a blank."""
+    for children in (token.children for token in tokens if token.children):
+        for before, token, after in zip(children, children[1:], children[2:], strict=False):
+            if token.type == "softbreak" and before.content[-1:] > "\u2e80" and after.content[:1] > "\u2e80":
+                token.type, token.content = "text", ""
 
 
 @router.get("/guide")
