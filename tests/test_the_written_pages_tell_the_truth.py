@@ -70,16 +70,14 @@ def shell(gloria: Gloria, indexed_home: Path, slice_of_world: Path, tmp_path_fac
     """A folder in which the pages' commands find what they name: a home with the demo world's first part, and files."""
     folder = tmp_path_factory.mktemp("shell")
     shutil.copytree(indexed_home, folder / "gloria-data")
-    (folder / "fixtures").symlink_to(REPOSITORY / "fixtures")
     (folder / "bin").mkdir()
     command = folder / "bin" / "gloria"
     command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m api.cli "$@"\n', encoding="utf-8")
     command.chmod(0o755)
-    shutil.copy(slice_of_world / "needs.jsonl", folder)
-    schools = gloria("export", "schools", "--out", folder / "schools.csv", home=indexed_home)
-    assert schools.code in (0, 2), schools.err
-    if not (folder / "schools.csv").exists():
-        (folder / "schools.csv").write_text("id,name\nnew-school,新設科技大學\n", encoding="utf-8")
+    (folder / "files").mkdir()
+    (folder / "files" / "fixtures").symlink_to(REPOSITORY / "fixtures")
+    shutil.copy(slice_of_world / "needs.jsonl", folder / "files")
+    (folder / "files" / "schools.csv").write_text("id,name\nnew-school,新設科技大學\n", encoding="utf-8")
     done = gloria("import", REPOSITORY / "fixtures" / "world" / "alliances.jsonl", home=folder / "gloria-data")
     assert done.code == 0, done.err
     engine = open_engine(Settings(home=folder / "gloria-data", encoders="bundled-use"))
@@ -90,7 +88,8 @@ def shell(gloria: Gloria, indexed_home: Path, slice_of_world: Path, tmp_path_fac
 
 
 @pytest.mark.parametrize("path", WITH_COMMANDS)
-def test_the_commands_of_a_page_run_as_they_stand(shell: Path, path: str) -> None:
+def test_the_commands_of_a_page_run_as_they_stand(shell: Path, tmp_path: Path, path: str) -> None:
+    files = shutil.copytree(shell / "files", tmp_path / "files", symlinks=True)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GLORIA_")}
     environment |= {
         "PATH": f"{shell / 'bin'}:{environment['PATH']}",
@@ -98,10 +97,11 @@ def test_the_commands_of_a_page_run_as_they_stand(shell: Path, path: str) -> Non
         "GLORIA_HOME": str(shell / "gloria-data"),
         "GLORIA_ENCODERS": "bundled-use",
         "GLORIA_THREADS": "1",
+        "GLORIA_CACHE": str(REPOSITORY / ".test-home"),
     }
     script = _script(_blocks(path), _free_port())
     done = subprocess.run(
-        ["bash", "-c", script], cwd=shell, env=environment, capture_output=True, text=True, timeout=240, check=False
+        ["bash", "-c", script], cwd=files, env=environment, capture_output=True, text=True, timeout=240, check=False
     )
     assert done.returncode == 0, f"{script}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
 
