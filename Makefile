@@ -11,7 +11,7 @@ PYTHON ?= $(shell for python in python3.11 python3 python3.12 python3.13; do \
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: help venv demo test test-long coverage lint format types imports shots weights clean
+.PHONY: help venv demo test test-long coverage lint format types imports shots figures weights clean
 
 help:  ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */make \1\t/' | expand -t 16
@@ -69,6 +69,9 @@ imports: $(INSTALLED)  ## who may import whom
 shots: $(INSTALLED)  ## takes the README's pictures of the demo world again; needs chromium
 	GLORIA_HOME=.test-home/shots $(BIN)/gloria demo > .test-home/shots.log
 	$(BIN)/python -m tests.screenshots .test-home/shots fixtures/screenshots
+
+figures: $(INSTALLED)  ## measures ranking and speed, and writes api/FIGURES.md
+	$(BIN)/python -m tests.figures api/FIGURES.md
 
 weights: $(INSTALLED)  ## fits the ranker's default weights again
 	$(BIN)/python -m matcher.learning

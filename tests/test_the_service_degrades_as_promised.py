@@ -1,4 +1,4 @@
-"""What still works when something breaks: every cell of the README's table, asked of a server that it happens to."""
+"""What still works when something breaks: every cell of the table in `api/OPERATING.md`, asked of a server that it happens to."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from tests.small_disk import SmallDisk, small_disk
 HEADING = "## When something breaks"
 PASSWORD = "long enough for everybody"
 COLUMNS = ("when", "matching", "intake and review", "ledger and reports", "sign-in", "liveness")
-"""The columns that are asked here one by one; the last one of the README's table, what is said, by each row."""
+"""The columns that are asked here one by one; the last one of that table, what is said, by each row."""
 TABLE = {
     "nothing is broken": ("goes on", "goes on", "goes on", "goes on", "answers"),
     "the newest index is damaged": ("goes on with the one before it", "goes on", "goes on", "goes on", "answers"),
@@ -248,8 +248,10 @@ def _said(place: Place, column: str, name: str, status: int) -> None:
         assert (page.status_code, words in page.text) == (status, True), page.text
 
 
-def test_the_readme_says_what_is_tested_here() -> None:
-    section = (REPOSITORY / "README.md").read_text(encoding="utf-8").split(HEADING + "\n")[1].split("\n## ")[0]
+def test_the_page_for_operators_says_what_is_tested_here() -> None:
+    section = (
+        (REPOSITORY / "api" / "OPERATING.md").read_text(encoding="utf-8").split(HEADING + "\n")[1].split("\n## ")[0]
+    )
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in section.splitlines() if line[:1] == "|"]
     assert rows[0] == [*COLUMNS, "what is said"]
     promised = {row[0]: tuple(row[1:-1]) for row in rows[2:]}

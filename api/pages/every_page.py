@@ -18,6 +18,7 @@ from api.pages import (
     exposure,
     field_map,
     front,
+    guide,
     kpi,
     kpi_entries,
     lab_claims,
@@ -47,6 +48,7 @@ from api.pages.result_parts import PATHS_WITH_FILES
 PAGES = (
     assets,
     front,
+    guide,
     account,
     administration,
     nights,
