@@ -23,7 +23,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session
 
-from indexer.database_errors import BusyError, DatabaseGoneError, StorageFullError, is_busy, storing_file, told
+from indexer.database_errors import BusyError, DatabaseGoneError, OvertakenError, StorageFullError, is_busy, storing_file, told
 from indexer.schema import bring_up
 from indexer.settings import Settings
 from indexer.sqlite_file import opening, watch_file
@@ -34,6 +34,7 @@ __all__ = [
     "RETRY_AFTER_S",
     "BusyError",
     "DatabaseGoneError",
+    "OvertakenError",
     "StorageFullError",
     "as_writer",
     "is_duplicate",
@@ -128,12 +129,12 @@ def reading(engine: Engine) -> Iterator[Session]:
         DatabaseGoneError: the database can't be used.
     """
     with told(engine), Session(engine) as session:
-        session.connection(execution_options={_MODE: _READS, **_driver_options(engine, read_only=True)})
+        session.connection(execution_options={_MODE: _READS, **_driver_options(engine, read_only=True, one_state=True)})
         yield session
 
 
 @contextmanager
-def writing(engine: Engine, deadline_s: float = DEADLINE_S) -> Iterator[Session]:
+def writing(engine: Engine, deadline_s: float = DEADLINE_S, *, one_state: bool = False) -> Iterator[Session]:
     """Open a session whose work is committed when the block ends, and undone if it raises.
 
     A failing commit raises here, before anybody can be told that the work is done.
@@ -141,9 +142,12 @@ def writing(engine: Engine, deadline_s: float = DEADLINE_S) -> Iterator[Session]
     Args:
         engine: the database.
         deadline_s: how long to wait for the turn to write; on PostgreSQL, for each lock.
+        one_state: whether everything it reads is to belong to one state of the database, as it always does in
+            SQLite; in PostgreSQL the work may then be overtaken by somebody who stores the same.
 
     Raises:
         BusyError: there was no turn to write within `deadline_s`; nothing was stored.
+        OvertakenError: somebody else stored the same in the meantime; nothing was stored.
         StorageFullError: there is no room for it; nothing was stored.
         DatabaseGoneError: the database can't be used; nothing was stored.
     """
@@ -151,7 +155,8 @@ def writing(engine: Engine, deadline_s: float = DEADLINE_S) -> Iterator[Session]
     # Nothing is read after the commit, so nothing needs to be marked as to be read again.
     with told(engine), _turn(engine, deadline_s), Session(engine, expire_on_commit=False) as session:
         wait_s = max(0.0, until - time.monotonic())
-        connection = session.connection(execution_options={_MODE: _WRITES, _WAIT_S: wait_s})
+        driver_options = _driver_options(engine, read_only=False, one_state=one_state)
+        connection = session.connection(execution_options={_MODE: _WRITES, _WAIT_S: wait_s, **driver_options})
         if engine.dialect.name == "postgresql":
             limits = (("lock_timeout", deadline_s), ("statement_timeout", STATEMENT_S))
             set_them = ", ".join(f"set_config('{name}', '{int(value * 1000) or 1}', true)" for name, value in limits)
@@ -165,8 +170,11 @@ def as_writer(engine: Engine) -> Engine:
     return engine.execution_options(**{_MODE: _WRITES})
 
 
-def _driver_options(engine: Engine, *, read_only: bool) -> dict[str, bool]:
-    return {"postgresql_readonly": read_only} if engine.dialect.name == "postgresql" else {}
+def _driver_options(engine: Engine, *, read_only: bool, one_state: bool) -> dict[str, Any]:
+    """Return how PostgreSQL begins: by itself every statement would see a state of its own. SQLite needs no telling."""
+    if engine.dialect.name != "postgresql":
+        return {}
+    return {"postgresql_readonly": read_only} | ({"isolation_level": "REPEATABLE READ"} if one_state else {})
 
 
 @contextmanager
