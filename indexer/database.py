@@ -12,10 +12,10 @@ from __future__ import annotations
 import json
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 from pysqlite3 import dbapi2 as sqlite
@@ -23,7 +23,15 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session
 
-from indexer.database_errors import BusyError, DatabaseGoneError, OvertakenError, StorageFullError, is_busy, storing_file, told
+from indexer.database_errors import (
+    BusyError,
+    DatabaseGoneError,
+    OvertakenError,
+    StorageFullError,
+    is_busy,
+    storing_file,
+    told,
+)
 from indexer.schema import bring_up
 from indexer.settings import Settings
 from indexer.sqlite_file import opening, watch_file
@@ -38,6 +46,7 @@ __all__ = [
     "StorageFullError",
     "as_writer",
     "is_duplicate",
+    "once",
     "open_engine",
     "reading",
     "storing_file",
@@ -56,6 +65,9 @@ POOL_SIZE = 45
 # How a transaction begins; an execution option of its connection.
 _MODE, _WAIT_S = "gloria_mode", "gloria_wait_s"
 _READS, _WRITES = "reads", "writes"
+# What was asked once in a session that only reads.
+_ASKED = "gloria_asked"
+Found = TypeVar("Found")
 
 _SQLITE_DUPLICATE = "UNIQUE constraint failed"  # by its words: pysqlite3 gives no code that says which constraint
 
@@ -129,8 +141,26 @@ def reading(engine: Engine) -> Iterator[Session]:
         DatabaseGoneError: the database can't be used.
     """
     with told(engine), Session(engine) as session:
+        session.info[_ASKED] = {}
         session.connection(execution_options={_MODE: _READS, **_driver_options(engine, read_only=True, one_state=True)})
         yield session
+
+
+def once(session: Session, question: Hashable, work: Callable[[], Found]) -> Found:
+    """Return what `work` finds out; a session that only reads asks once, since there the answer stays the same.
+
+    Args:
+        session: where `work` asks.
+        question: tells it from everything else that is asked this way.
+        work: what it is to find out; whoever gets the answer leaves it as it is.
+    """
+    asked: dict[Hashable, Any] | None = session.info.get(_ASKED)
+    if asked is None:
+        return work()
+    if question not in asked:
+        asked[question] = work()
+    found: Found = asked[question]
+    return found
 
 
 @contextmanager

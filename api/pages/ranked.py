@@ -24,7 +24,7 @@ from api.pages.refused import what_to_do
 from api.pages.score_parts import differences
 from api.pages.visiting import Visit, visiting
 from api.policy import Action, Resource
-from api.problems import ProblemError, Refusal, not_found
+from api.problems import REFUSED, ProblemError, Refusal, not_found, refusal_of
 from api.request_threads import MATCHING, ThreadedRoute, takes
 from api.routes.needs import read_need
 from api.routes.pairings import match_need
@@ -53,9 +53,18 @@ def show_ranked(
     narrowing: Annotated[bool, Query(description="The filter form was used: it stays open.")] = False,
 ) -> Response:
     """Show the cards: all of the ranking's part, only further cards after an offset, or the whole page."""
-    visit.look(_admitted)
-    context = {"need": visit.document(read_need, need_id=need_id)} if visit.by_htmx else need_context(visit, need_id)
-    context |= _ranked(visit, context["need"], filters, offset) | {"narrowing": narrowing}
+    try:
+        # What is shown is stored, and belongs to the state that storing it leaves.
+        with visit.storing():
+            found = visit.document(match_need, need_id=need_id, filters=filters, top=PER_PAGE, offset=offset)
+            context = _need(visit, need_id)
+            context |= _ranked(visit, context["need"], found, filters, offset)
+    except REFUSED as error:
+        refused = refusal_of(error)
+        if refused.status not in (503, 507):
+            raise
+        context = _need(visit, need_id) | _unavailable(refused)
+    context["narrowing"] = narrowing
     available = context["unavailable"] is None
     part = "needs/candidates.html" if offset and available else "needs/ranked.html"
     response = visit.show(part if visit.by_htmx else "needs/need.html", context["status"], **context)
@@ -69,19 +78,20 @@ def _admitted(_: Session, who: Principal) -> Principal:
     return who
 
 
-def _ranked(visit: Visit, need: dict[str, Any], filters: Filters, offset: int) -> dict[str, Any]:
-    found = visit.attempt(
-        lambda: visit.document(match_need, need_id=need["id"], filters=filters, top=PER_PAGE, offset=offset)
-    )
-    if isinstance(found, Refusal):
-        if found.status not in (503, 507):
-            raise ProblemError(found.status, found.name, found.detail, found.field, dict(found.headers))
-        return {
-            "ranked": None,
-            "unavailable": found,
-            "status": found.status,
-            "what_to_do": what_to_do(found.name),
-        }
+def _need(visit: Visit, need_id: str) -> dict[str, Any]:
+    return {"need": visit.document(read_need, need_id=need_id)} if visit.by_htmx else need_context(visit, need_id)
+
+
+def _unavailable(refused: Refusal) -> dict[str, Any]:
+    return {
+        "ranked": None,
+        "unavailable": refused,
+        "status": refused.status,
+        "what_to_do": what_to_do(refused.name),
+    }
+
+
+def _ranked(visit: Visit, need: dict[str, Any], found: dict[str, Any], filters: Filters, offset: int) -> dict[str, Any]:
     query = query_of(filters)
     after = offset + PER_PAGE
     return {

@@ -26,7 +26,7 @@ from api.file_answers import file_of
 from api.policy import Action, Resource
 from api.problems import ProblemError
 from api.request_threads import ThreadedRoute
-from api.routes.needs import need_document
+from api.routes.needs import need_documents
 from api.routes.pairings import pairing_document
 from api.visibility import cases as visible_cases
 from api.visibility import companies as visible_companies
@@ -106,8 +106,8 @@ def _labs(session: Session, who: Principal, after: Any, all_rows: bool) -> list[
 def _needs(session: Session, who: Principal, after: Any, all_rows: bool) -> list[tuple[Any, Document]]:
     may = _allowed(visible_needs(who, Action.LIST), all_rows)
     ids = session.exec(select(Need.id).where(may, _after(Need.id, after)).order_by(col(Need.id)).limit(ROWS_PER_PAGE))
-    documents = [(need_id, need_document(session, who, need_id, unlocked=all_rows)) for need_id in ids.all()]
-    return [(need_id, in_exchange_format(Kind.NEEDS, document)) for need_id, document in documents]
+    documents = need_documents(session, who, ids.all(), unlocked=all_rows)
+    return [(document["id"], in_exchange_format(Kind.NEEDS, document)) for document in documents]
 
 
 def _companies(session: Session, who: Principal, after: Any, all_rows: bool) -> list[tuple[Any, Document]]:

@@ -30,7 +30,7 @@ from api.routes.needs import find_need
 from api.visibility import needs as visible_needs
 from api.visibility import unconflicted
 from indexer.database import OvertakenError
-from indexer.loading import load_needs
+from indexer.loading import load_need
 from indexer.records import Lab, Need
 from matcher.cases import Case
 from matcher.decisions import Decision, Verdict, decide, undo
@@ -99,30 +99,24 @@ def _matched(ask: Asking, need_id: str, filters: Filters, top: int, offset: int)
     # Ranking takes most of the time and no database: it happens between two short transactions.
     with ask.reading() as session:
         who = ask.admitted(session)
-        find_need(session, who, need_id, Action.READ, Resource.MATCH)
-        (need,) = load_needs(session, [need_id])
+        need = load_need(session, need_id, visible_needs(who, Action.READ, Resource.MATCH))
+    if need is None:
+        raise not_found("need")
     ask.let_go()
     matcher = ask.request.app.state.live.current()
     result: MatchResult = matcher.match(need, top=top, offset=offset, filters=filters)
     kept = tuple(p for p in result.pairings if not who.has_stake(company_id=need.company, lab_id=p.lab_id))
     shown = replace(result, pairings=kept)
     with ask.writing() as session:
-        if load_needs(session, [need_id]) != [need]:
+        if load_need(session, need_id) != need:
             raise OvertakenError("the need was changed while it was ranked")
         numbers = record(session, result=shown, shown_to=who.id, now=ask.at)
-        states = _states(session, [pairing_id for pairing_id, _ in numbers.values()])
     document = match_document(matcher, shown)
     document["withheld"] = len(result.pairings) - len(kept)
     pairings: Any = document["pairings"]
     for item in pairings:
-        item["pairing_id"], item["proposal_id"] = numbers[item["lab_id"]]
-        item["state"] = states[item["pairing_id"]]
+        item.update(numbers[item["lab_id"]]._asdict())
     return Reply(200, document, {})
-
-
-def _states(session: Session, ids: list[int]) -> dict[int, str]:
-    query = select(StoredPairing.id, StoredPairing.state).where(col(StoredPairing.id).in_(ids))
-    return {int(number or 0): str(state) for number, state in session.execute(query).all()}
 
 
 @router.get("/pairings/{pairing_id}", response_model=PairingAnswer)
