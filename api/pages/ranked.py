@@ -53,6 +53,7 @@ def show_ranked(
     narrowing: Annotated[bool, Query(description="The filter form was used: it stays open.")] = False,
 ) -> Response:
     """Show the cards: all of the ranking's part, only further cards after an offset, or the whole page."""
+    visit.look(_admitted)
     try:
         # What is shown is stored, and belongs to the state that storing it leaves.
         with visit.storing():
