@@ -141,21 +141,21 @@ def reading(engine: Engine) -> Iterator[Session]:
         DatabaseGoneError: the database can't be used.
     """
     with told(engine), Session(engine) as session:
-        session.info[_ASKED] = {}
         session.connection(execution_options={_MODE: _READS, **_driver_options(engine, read_only=True, one_state=True)})
+        session.info[_ASKED] = session.get_transaction(), {}
         yield session
 
 
 def once(session: Session, question: Hashable, work: Callable[[], Found]) -> Found:
-    """Return what `work` finds out; a session that only reads asks once, since there the answer stays the same.
+    """Return what `work` finds out; in a transaction that only reads it asks once, since there the answer stays.
 
     Args:
         session: where `work` asks.
         question: tells it from everything else that is asked this way.
         work: what it is to find out; whoever gets the answer leaves it as it is.
     """
-    asked: dict[Hashable, Any] | None = session.info.get(_ASKED)
-    if asked is None:
+    transaction, asked = session.info.get(_ASKED, (None, {}))
+    if transaction is None or transaction is not session.get_transaction():
         return work()
     if question not in asked:
         asked[question] = work()
