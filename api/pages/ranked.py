@@ -17,9 +17,10 @@ from sqlmodel import Session, col, select
 from api.bodies import MAX_ID
 from api.filtering import Chosen
 from api.pages.cards import card_of, cards_of
-from api.pages.facet_choices import choices_of, query_of
+from api.pages.facet_choices import choices_of, query_of, schools_of
 from api.pages.need_page import need_context
-from api.pages.ranking_notes import notes_of
+from api.pages.ranking_notes import labs_named, notes_of
+from api.pages.record_names import called
 from api.pages.refused import what_to_do
 from api.pages.score_parts import differences
 from api.pages.visiting import Visit, visiting
@@ -31,7 +32,7 @@ from api.routes.pairings import match_need
 from api.visibility import needs as visible_needs
 from api.visibility import unconflicted
 from indexer.database import RETRY_AFTER_S
-from indexer.records import Need
+from indexer.records import Lab, Need, School
 from matcher.facets import Filters
 from matcher.people import Principal
 from matcher.proposals import StoredPairing
@@ -93,16 +94,18 @@ def _unavailable(refused: Refusal) -> dict[str, Any]:
 
 
 def _ranked(visit: Visit, need: dict[str, Any], found: dict[str, Any], filters: Filters, offset: int) -> dict[str, Any]:
-    query = query_of(filters)
+    query, chosen = query_of(filters), asdict(filters)
     after = offset + PER_PAGE
+    ids = {School: schools_of(found["facets"], chosen), Lab: labs_named(found)}
+    known = visit.look(lambda session, _: called(session, ids))
     return {
         "ranked": found,
         "unavailable": None,
         "status": 200,
         "cards": cards_of(visit, need, found["pairings"]),
-        "choices": choices_of(visit, found["facets"], asdict(filters)),
+        "choices": choices_of(found["facets"], chosen, known[School]),
         "is_filtered": bool(query),
-        "notes": notes_of(visit, found),
+        "notes": notes_of(found, known[Lab]),
         "offset": offset,
         "further": query_of(filters, after) if after < found["total"] else None,
         "query": query_of(filters, offset),

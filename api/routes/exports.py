@@ -21,7 +21,7 @@ from sqlmodel import Session, col, select
 
 from api.asking import Asking, asking
 from api.audit_trail import Subject
-from api.case_documents import case_document
+from api.case_documents import case_documents
 from api.file_answers import file_of
 from api.policy import Action, Resource
 from api.problems import ProblemError
@@ -131,7 +131,7 @@ def _pairings(session: Session, who: Principal, after: Any, all_rows: bool) -> l
 def _cases(session: Session, who: Principal, after: Any, all_rows: bool) -> list[tuple[Any, Document]]:
     may = _allowed(visible_cases(who, Action.LIST), all_rows)
     query = select(Case).where(may, _after(Case.id, after)).order_by(col(Case.id)).limit(ROWS_PER_PAGE)
-    return [(case.id, case_document(session, who, case)) for case in session.exec(query).all()]
+    return [(case["id"], case) for case in case_documents(session, who, session.exec(query).all())]
 
 
 _PAIRING = {
