@@ -12,7 +12,8 @@ import math
 import threading
 import time
 from collections import defaultdict, deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from hmac import compare_digest
@@ -28,6 +29,7 @@ from api.audited import trail_of
 from api.credentials import Proof, key_proof, note_seen, session_proof
 from api.idempotency import MAX_KEY, KeyReusedError, Reply, earlier_reply, keep_reply, request_hash
 from api.noting import Noting
+from api.one_state import state_of
 from api.policy import Action, Resource, admits
 from api.problems import REFUSED, ProblemError, forbidden, unauthenticated
 from indexer.database import reading, writing
@@ -37,6 +39,7 @@ from matcher.people import Principal, principal
 COOKIE = "__Host-gloria"
 SAFE_METHODS = ("GET", "HEAD")
 _MINUTE_S = 60.0
+_KNOWN = "gloria_known"
 
 
 class Limiter:
@@ -82,10 +85,29 @@ class Asking(Noting):
 
     def read(self, work: Work) -> Response:
         """Do work that stores nothing."""
-        with reading(self.engine) as session:
+        with self.reading() as session:
             reply = work(session, self.admitted(session))
-        self.note_view(reply.document)
         return self.answered(reply)
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """Read from the database: in the state that the request sees, if it is one that asks several routes."""
+        state = state_of(self.request)
+        with reading(self.engine) if state is None else state.reading() as session:
+            yield session
+
+    @contextmanager
+    def writing(self) -> Iterator[Session]:
+        """Write to the database."""
+        state = state_of(self.request)
+        with writing(self.engine) if state is None else state.writing() as session:
+            yield session
+
+    def let_go(self) -> None:
+        """Hold nothing of the database, for work that takes long and writes afterwards."""
+        state = state_of(self.request)
+        if state is not None:
+            state.let_go()
 
     def write(self, work: Work, body: BaseModel | bytes | None = None, *, once: bool = True) -> Response:
         """Do work that stores something, once for every `Idempotency-Key`; answer after the commit.
@@ -98,7 +120,7 @@ class Asking(Noting):
         """
         key = self._idempotency_key() if once else None
         try:
-            with writing(self.engine) as session:
+            with self.writing() as session:
                 who = self.admitted(session)
                 if self.request.state.csrf_token is not None:
                     note_seen(session, self.request.cookies[COOKIE], self.at)
@@ -157,11 +179,17 @@ class Asking(Noting):
         self.request.app.state.limiter.count(who.id)
 
     def _recognised(self, session: Session) -> tuple[Proof, Principal]:
-        proof = self._proof(session)
-        who = None if proof is None else principal(session, proof.account_id)
-        if proof is None or who is None:
-            raise unauthenticated()
-        return proof, who
+        # Within one transaction it stays the same, however many routes a page asks there.
+        known: tuple[Proof, Principal] | None = session.info.get(_KNOWN)
+        if known is None:
+            proof = self._proof(session)
+            who = None if proof is None else principal(session, proof.account_id)
+            if proof is None or who is None:
+                raise unauthenticated()
+            known = session.info[_KNOWN] = proof, who
+        if known[0].csrf_token is not None and self.request.method not in SAFE_METHODS:
+            self._check_token(known[0])
+        return known
 
     def _check(self, proof: Proof, who: Principal) -> None:
         if self.request.method not in SAFE_METHODS and not proof.may_write:
@@ -176,13 +204,7 @@ class Asking(Noting):
         if scheme.lower() == "bearer" and secret:
             return key_proof(session, secret.strip(), self.at)
         token = self.request.cookies.get(COOKIE)
-        if not token:
-            return None
-        proof = session_proof(session, token, self.at)
-        if proof is None or self.request.method in SAFE_METHODS:
-            return proof
-        self._check_token(proof)
-        return proof
+        return session_proof(session, token, self.at) if token else None
 
     def _check_token(self, proof: Proof) -> None:
         given = self.sent("X-CSRF-Token") or ""
@@ -200,7 +222,11 @@ class Asking(Noting):
         return key
 
     def answered(self, reply: Reply) -> Response:
-        """Return the response for a reply."""
+        """Return the response for a reply, and note what it shows: there is no other way to answer."""
+        self.note_view(reply.document)
+        return self._response(reply)
+
+    def _response(self, reply: Reply) -> Response:
         headers = {"Cache-Control": "no-store", **reply.headers}
         document = {**reply.document, **reply.secret} if reply.secret else reply.document
         body = b"" if reply.status == 204 else orjson.dumps(document)

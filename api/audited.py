@@ -185,6 +185,9 @@ def subjects_shown(resource: Resource, action: Action, document: Any) -> set[Sub
             for item in items:
                 if isinstance(item, dict):
                     found |= _subjects_of(item, own if name == "items" else _LISTS.get(name))
+    if resource is Resource.MATCH:
+        # Who was shown which pairing is kept in full as its proposals.
+        found = {one for one in found if one.kind != "pairing"}
     return found
 
 

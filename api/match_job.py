@@ -100,8 +100,8 @@ def _stored(session: Session, who: Principal, result: MatchResult) -> dict[str, 
                 "lab_id": pairing.lab_id,
                 "score": pairing.score,
                 "band": pairing.band.value,
-                "pairing_id": numbers[pairing.lab_id][0],
-                "proposal_id": numbers[pairing.lab_id][1],
+                "pairing_id": numbers[pairing.lab_id].pairing_id,
+                "proposal_id": numbers[pairing.lab_id].proposal_id,
             }
             for pairing in kept
         ],

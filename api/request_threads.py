@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from functools import partial, wraps
 from typing import Annotated, Any, TypeVar
@@ -123,7 +124,7 @@ class ThreadedRoute(APIRoute):
 def _threaded(endpoint: Endpoint, share: Share) -> Callable[..., Awaitable[Response]]:
     @wraps(endpoint)
     async def run(*, _threads: RequestThreads, **values: Any) -> Response:
-        return await _threads.run(share, partial(endpoint, **values))
+        return await _threads.run(share, partial(_within, endpoint, values))
 
     # What FastAPI reads: the endpoint's own parameters, and the threads for us.
     own = inspect.signature(endpoint)
@@ -132,6 +133,15 @@ def _threaded(endpoint: Endpoint, share: Share) -> Callable[..., Awaitable[Respo
     )
     run.__signature__ = own.replace(parameters=[*own.parameters.values(), ours])  # type: ignore[attr-defined]
     return run
+
+
+def _within(endpoint: Endpoint, values: Mapping[str, Any]) -> Response:
+    """Run an endpoint within those of its arguments that are contexts: what they hold ends with it, on its thread."""
+    with ExitStack() as stack:
+        for value in values.values():
+            if isinstance(value, AbstractContextManager):
+                stack.enter_context(value)
+        return endpoint(**values)
 
 
 async def _threads_of(request: Request) -> RequestThreads:

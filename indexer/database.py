@@ -12,10 +12,10 @@ from __future__ import annotations
 import json
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 from pysqlite3 import dbapi2 as sqlite
@@ -23,7 +23,15 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session
 
-from indexer.database_errors import BusyError, DatabaseGoneError, StorageFullError, is_busy, storing_file, told
+from indexer.database_errors import (
+    BusyError,
+    DatabaseGoneError,
+    OvertakenError,
+    StorageFullError,
+    is_busy,
+    storing_file,
+    told,
+)
 from indexer.schema import bring_up
 from indexer.settings import Settings
 from indexer.sqlite_file import opening, watch_file
@@ -34,9 +42,11 @@ __all__ = [
     "RETRY_AFTER_S",
     "BusyError",
     "DatabaseGoneError",
+    "OvertakenError",
     "StorageFullError",
     "as_writer",
     "is_duplicate",
+    "once",
     "open_engine",
     "reading",
     "storing_file",
@@ -55,6 +65,9 @@ POOL_SIZE = 45
 # How a transaction begins; an execution option of its connection.
 _MODE, _WAIT_S = "gloria_mode", "gloria_wait_s"
 _READS, _WRITES = "reads", "writes"
+# What was asked once in a session that only reads.
+_ASKED = "gloria_asked"
+Found = TypeVar("Found")
 
 _SQLITE_DUPLICATE = "UNIQUE constraint failed"  # by its words: pysqlite3 gives no code that says which constraint
 
@@ -128,12 +141,30 @@ def reading(engine: Engine) -> Iterator[Session]:
         DatabaseGoneError: the database can't be used.
     """
     with told(engine), Session(engine) as session:
-        session.connection(execution_options={_MODE: _READS, **_driver_options(engine, read_only=True)})
+        session.connection(execution_options={_MODE: _READS, **_driver_options(engine, read_only=True, one_state=True)})
+        session.info[_ASKED] = session.get_transaction(), {}
         yield session
 
 
+def once(session: Session, question: Hashable, work: Callable[[], Found]) -> Found:
+    """Return what `work` finds out; in a transaction that only reads it asks once, since there the answer stays.
+
+    Args:
+        session: where `work` asks.
+        question: tells it from everything else that is asked this way.
+        work: what it is to find out; whoever gets the answer leaves it as it is.
+    """
+    transaction, asked = session.info.get(_ASKED, (None, {}))
+    if transaction is None or transaction is not session.get_transaction():
+        return work()
+    if question not in asked:
+        asked[question] = work()
+    found: Found = asked[question]
+    return found
+
+
 @contextmanager
-def writing(engine: Engine, deadline_s: float = DEADLINE_S) -> Iterator[Session]:
+def writing(engine: Engine, deadline_s: float = DEADLINE_S, *, one_state: bool = False) -> Iterator[Session]:
     """Open a session whose work is committed when the block ends, and undone if it raises.
 
     A failing commit raises here, before anybody can be told that the work is done.
@@ -141,9 +172,12 @@ def writing(engine: Engine, deadline_s: float = DEADLINE_S) -> Iterator[Session]
     Args:
         engine: the database.
         deadline_s: how long to wait for the turn to write; on PostgreSQL, for each lock.
+        one_state: whether everything it reads is to belong to one state of the database, as it always does in
+            SQLite; in PostgreSQL the work may then be overtaken by somebody who stores the same.
 
     Raises:
         BusyError: there was no turn to write within `deadline_s`; nothing was stored.
+        OvertakenError: somebody else stored the same in the meantime; nothing was stored.
         StorageFullError: there is no room for it; nothing was stored.
         DatabaseGoneError: the database can't be used; nothing was stored.
     """
@@ -151,7 +185,8 @@ def writing(engine: Engine, deadline_s: float = DEADLINE_S) -> Iterator[Session]
     # Nothing is read after the commit, so nothing needs to be marked as to be read again.
     with told(engine), _turn(engine, deadline_s), Session(engine, expire_on_commit=False) as session:
         wait_s = max(0.0, until - time.monotonic())
-        connection = session.connection(execution_options={_MODE: _WRITES, _WAIT_S: wait_s})
+        driver_options = _driver_options(engine, read_only=False, one_state=one_state)
+        connection = session.connection(execution_options={_MODE: _WRITES, _WAIT_S: wait_s, **driver_options})
         if engine.dialect.name == "postgresql":
             limits = (("lock_timeout", deadline_s), ("statement_timeout", STATEMENT_S))
             set_them = ", ".join(f"set_config('{name}', '{int(value * 1000) or 1}', true)" for name, value in limits)
@@ -165,8 +200,11 @@ def as_writer(engine: Engine) -> Engine:
     return engine.execution_options(**{_MODE: _WRITES})
 
 
-def _driver_options(engine: Engine, *, read_only: bool) -> dict[str, bool]:
-    return {"postgresql_readonly": read_only} if engine.dialect.name == "postgresql" else {}
+def _driver_options(engine: Engine, *, read_only: bool, one_state: bool) -> dict[str, Any]:
+    """Return how PostgreSQL begins: by itself every statement would see a state of its own. SQLite needs no telling."""
+    if engine.dialect.name != "postgresql":
+        return {}
+    return {"postgresql_readonly": read_only} | ({"isolation_level": "REPEATABLE READ"} if one_state else {})
 
 
 @contextmanager

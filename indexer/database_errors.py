@@ -27,7 +27,8 @@ _SQLITE_BUSY = frozenset({5, 6})
 _SQLITE_FULL = 13
 _SQLITE_FAILED = frozenset({10, 14})  # I/O, can't open: with a full disk, for want of a place for its side files
 _SQLITE_GONE = frozenset({10, 11, 14, 15, 26})  # I/O, corrupt, can't open, locking protocol, not a database
-_POSTGRESQL_BUSY = frozenset({"55P03", "40P01", "40001", "57014", "53300"})
+_POSTGRESQL_OVERTAKEN = "40001"
+_POSTGRESQL_BUSY = frozenset({"55P03", "40P01", _POSTGRESQL_OVERTAKEN, "57014", "53300"})
 _POSTGRESQL_FULL = "53100"
 _POSTGRESQL_GONE = ("08", "53", "57P", "58", "XX")  # connection, resources, shutdown, system, damage
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -36,6 +37,10 @@ _NO_ROOM_IN_WORDS = tuple(os.strerror(number) for number in _NO_ROOM)
 
 class BusyError(RuntimeError):
     """The database had no turn for this work within the deadline; the same request may succeed a moment later."""
+
+
+class OvertakenError(BusyError):
+    """Somebody else stored the same first; the same work, done again on what is stored now, may succeed at once."""
 
 
 class DatabaseGoneError(RuntimeError):
@@ -59,7 +64,8 @@ def told(engine: Engine | None = None) -> Iterator[None]:
         raise BusyError("no connection became free") from error
     except DBAPIError as error:
         if is_busy(error.orig):
-            raise BusyError(str(error.orig)) from error
+            overtaken = getattr(error.orig, "sqlstate", None) == _POSTGRESQL_OVERTAKEN
+            raise (OvertakenError if overtaken else BusyError)(str(error.orig)) from error
         if is_full(error.orig, None if engine is None else _folder(engine)):
             raise StorageFullError(str(error.orig)) from error
         if not (error.connection_invalidated or _is_gone(error.orig)):

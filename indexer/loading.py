@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import fields
 from typing import Any
 
-from sqlalchemy import Select, Table, select
+from sqlalchemy import ColumnElement, Select, Table, select
 from sqlmodel import Session, SQLModel
 
 from indexer import profiles, records
@@ -47,6 +47,23 @@ def load_needs(session: Session, ids: Collection[str] | None = None) -> list[pro
         profiles.Need(**_picked(profiles.Need, row), asks=tuple(asks[row["id"]]))
         for row in _by_id(_rows(session, records.Need, of=("id", ids)))
     ]
+
+
+def load_need(session: Session, need_id: str, *conditions: ColumnElement[bool]) -> profiles.Need | None:
+    """Return one need in one query, if it is there and fulfils the conditions."""
+    need: Table = records.Need.__table__  # type: ignore[attr-defined]
+    ask: Table = records.Ask.__table__  # type: ignore[attr-defined]
+    asked = [ask.c[field.name].label(f"ask_{field.name}") for field in fields(profiles.Ask)]
+    query = select(need, *asked).join(ask, ask.c.need_id == need.c.id, isouter=True)
+    rows = _fetched(session, query.where(need.c.id == need_id, *conditions).order_by(ask.c.position))
+    if not rows:
+        return None
+    asks = tuple(
+        profiles.Ask(**{field.name: row[f"ask_{field.name}"] for field in fields(profiles.Ask)})
+        for row in rows
+        if row["ask_kind"] is not None
+    )
+    return profiles.Need(**_picked(profiles.Need, rows[0]), asks=asks)
 
 
 def load_companies(session: Session, ids: Collection[str] | None = None) -> list[profiles.Company]:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from enum import StrEnum
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 from sqlalchemy import JSON, CheckConstraint, Column, Table, UniqueConstraint
@@ -76,11 +76,19 @@ class Proposal(SQLModel, table=True):
     shown_to: str
 
 
-def record(session: Session, *, result: MatchResult, shown_to: str, now: datetime) -> dict[str, tuple[int, int]]:
+class Shown(NamedTuple):
+    """How a pairing that was shown is stored, and what verdicts left it in."""
+
+    pairing_id: int
+    proposal_id: int
+    state: PairingState
+
+
+def record(session: Session, *, result: MatchResult, shown_to: str, now: datetime) -> dict[str, Shown]:
     """Store the pairings of a match as shown; what was shown the same way before is not stored again.
 
     Returns:
-        The numbers of pairing and proposal, by lab id.
+        The numbers of pairing and proposal and where the pairing stands, by lab id.
     """
     if not result.pairings:
         return {}
@@ -96,12 +104,14 @@ def record(session: Session, *, result: MatchResult, shown_to: str, now: datetim
     _insert_new(session, Proposal, rows)
     digests = {row["digest"]: row["pairing_id"] for row in rows}
     proposals = session.execute(
-        select(Proposal.pairing_id, Proposal.id).where(
-            col(Proposal.pairing_id).in_(list(digests.values())), col(Proposal.digest).in_(list(digests))
-        )
+        select(StoredPairing.lab_id, StoredPairing.id, Proposal.id, StoredPairing.state)
+        .join(StoredPairing, col(StoredPairing.id) == Proposal.pairing_id)
+        .where(col(Proposal.pairing_id).in_(list(digests.values())), col(Proposal.digest).in_(list(digests)))
     ).all()
-    shown = {int(pairing_id): int(number or 0) for pairing_id, number in proposals}
-    return {lab_id: (number, shown[number]) for lab_id, number in numbers.items()}
+    return {
+        str(lab_id): Shown(int(number or 0), int(proposal or 0), PairingState(state))
+        for lab_id, number, proposal, state in proposals
+    }
 
 
 def _pairing_row(need_id: str, lab_id: str) -> dict[str, Any]:

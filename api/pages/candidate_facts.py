@@ -10,7 +10,7 @@ cases a lab has open.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -80,20 +80,45 @@ class PairingFacts:
     case_id: int | None
 
 
-def labs_of(
-    session: Session, who: Principal, company_id: str | None, lab_ids: Collection[str]
-) -> Mapping[str, LabFacts]:
-    """Return what is known of each lab that is stored, by its id."""
-    wanted = sorted(lab_ids)
-    rows = session.exec(
-        select(Lab, School).join(School, col(School.id) == col(Lab.school), isouter=True).where(col(Lab.id).in_(wanted))
-    ).all()
-    loads = loads_of(session, wanted)
+@dataclass(frozen=True)
+class Facts:
+    """What is known of labs and pairings, by lab id and by the pairing's number."""
+
+    labs: Mapping[str, LabFacts]
+    pairings: Mapping[int, PairingFacts]
+
+
+def facts_of(
+    session: Session, who: Principal, company_id: str | None, pairings: Mapping[int, str], now: datetime
+) -> Facts:
+    """Return what is known of the labs that are stored, and where the pairings stand.
+
+    Args:
+        session: one state of the database.
+        who: sees it.
+        company_id: the company of the need that the pairings are of.
+        pairings: the lab of each, by the pairing's number.
+        now: the moment at which it is shown.
+    """
+    wanted = sorted(set(pairings.values()))
     cases = session.exec(
         select(Case)
         .where(visible_cases(who, Action.READ), col(Case.lab_id).in_(wanted), Case.stage != Stage.UNDONE.value)
         .order_by(col(Case.id))
     ).all()
+    case_of = {case.pairing_id: case.id for case in cases}
+    return Facts(
+        _labs(session, who, company_id, wanted, cases), _pairings(session, who, sorted(pairings), case_of, now)
+    )
+
+
+def _labs(
+    session: Session, who: Principal, company_id: str | None, wanted: list[str], cases: Sequence[Case]
+) -> Mapping[str, LabFacts]:
+    rows = session.exec(
+        select(Lab, School).join(School, col(School.id) == col(Lab.school), isouter=True).where(col(Lab.id).in_(wanted))
+    ).all()
+    loads = loads_of(session, wanted)
     touched = _contacts(session, who, {case.id or 0: case.lab_id for case in cases})
     found = {}
     for lab, school in rows:
@@ -109,6 +134,8 @@ def labs_of(
 
 
 def _contacts(session: Session, who: Principal, lab_of: Mapping[int, str]) -> dict[str, tuple[int, date | None]]:
+    if not lab_of:
+        return {}
     query = (
         select(Contact.case_id, func.count(), func.max(Contact.held_on))
         .where(col(Contact.case_id).in_(list(lab_of)), col(Contact.alliance_id).in_(who.scopes(*_STAFF)))
@@ -133,32 +160,21 @@ def company_contacts(session: Session, who: Principal, company_id: str | None) -
     return int(count), last
 
 
-def pairings_of(
-    session: Session, who: Principal, pairing_ids: Collection[int], now: datetime
+def _pairings(
+    session: Session, who: Principal, wanted: list[int], case_of: Mapping[int, int | None], now: datetime
 ) -> Mapping[int, PairingFacts]:
-    """Return where each pairing stands, by its number."""
-    wanted = sorted(pairing_ids)
-    stored = session.exec(select(StoredPairing).where(col(StoredPairing.id).in_(wanted))).all()
-    released = dict(
-        session.exec(
-            select(Release.pairing_id, Release.released_at).where(
-                col(Release.pairing_id).in_(wanted), col(Release.ended_at).is_(None)
-            )
-        ).all()
-    )
-    cases = dict(
-        session.exec(
-            select(Case.pairing_id, Case.id).where(
-                visible_cases(who, Action.READ), col(Case.pairing_id).in_(wanted), Case.stage != Stage.UNDONE.value
-            )
-        ).all()
-    )
+    stands_now = (col(Release.pairing_id) == col(StoredPairing.id)) & col(Release.ended_at).is_(None)
+    rows = session.exec(
+        select(StoredPairing, Release.released_at)
+        .join(Release, stands_now, isouter=True)
+        .where(col(StoredPairing.id).in_(wanted))
+    ).all()
     words = _last_words(session, who, wanted, now)
     return {
         row.id or 0: PairingFacts(
-            row.state, row.deferred_until, released.get(row.id or 0), words.get(row.id or 0), cases.get(row.id or 0)
+            row.state, row.deferred_until, released_at, words.get(row.id or 0), case_of.get(row.id or 0)
         )
-        for row in stored
+        for row, released_at in rows
     }
 
 

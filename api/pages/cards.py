@@ -13,9 +13,8 @@ from datetime import timedelta
 from typing import Any
 
 from markupsafe import Markup
-from sqlmodel import Session
 
-from api.pages.candidate_facts import LabFacts, PairingFacts, labs_of, pairings_of
+from api.pages.candidate_facts import LabFacts, PairingFacts, facts_of
 from api.pages.marking import marked
 from api.pages.score_parts import parts_of
 from api.pages.visiting import Visit
@@ -24,23 +23,21 @@ from api.routes.pairings import read_pairing
 from indexer.instants import day_in_taipei, now
 from indexer.vocabulary import AskKind
 from matcher.decisions import Reason
-from matcher.people import Principal
 
 _OFFERS = {kind.value for kind in AskKind}
 
 
 def cards_of(visit: Visit, need: Mapping[str, Any], pairings: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return the cards for pairings of a match (`MatchAnswer`), in their order."""
-
-    def read(session: Session, who: Principal) -> tuple[Mapping[str, LabFacts], Mapping[int, PairingFacts]]:
-        labs = labs_of(session, who, need["company"], [item["lab_id"] for item in pairings])
-        return labs, pairings_of(session, who, [item["pairing_id"] for item in pairings], now())
-
-    labs, stands = visit.look(read)
+    found = visit.look(
+        lambda session, who: facts_of(
+            session, who, need["company"], {item["pairing_id"]: item["lab_id"] for item in pairings}, now()
+        )
+    )
     return [
-        _card(item, labs[item["lab_id"]], stands[item["pairing_id"]])
+        _card(item, found.labs[item["lab_id"]], found.pairings[item["pairing_id"]])
         for item in pairings
-        if item["lab_id"] in labs and item["pairing_id"] in stands
+        if item["lab_id"] in found.labs and item["pairing_id"] in found.pairings
     ]
 
 

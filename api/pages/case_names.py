@@ -12,9 +12,9 @@ from typing import Any
 
 from sqlmodel import Session, col, select
 
-from api.pages.record_names import Names, all_of, names, people, titles
+from api.pages.record_names import Names, all_of, called, titles, without_english
 from indexer.records import Alliance, Company, Lab
-from matcher.people import Principal
+from matcher.people import Account, Principal
 
 
 @dataclass(frozen=True)
@@ -34,12 +34,16 @@ def names_in(session: Session, who: Principal, cases: Iterable[Mapping[str, Any]
     found = list(cases)
     owners = {one["owner_id"] for one in found}
     owners |= {row["by"] for one in found for row in (*one["steps"], *one["contacts"])}
-    labs = {one["lab_id"] for one in found}
+    companies, alliances = all_of(found, "company_id"), all_of(found, "alliance_id")
+    others = called(session, {Company: companies, Alliance: alliances, Account: owners})
+    labs = session.exec(
+        select(Lab.id, Lab.name, Lab.name_en, Lab.school).where(col(Lab.id).in_({one["lab_id"] for one in found}))
+    ).all()
     return CaseNames(
         needs=titles(session, who, all_of(found, "need_id")),
-        labs=names(session, Lab, labs),
-        schools=dict(session.exec(select(Lab.id, Lab.school).where(col(Lab.id).in_(labs))).all()),
-        companies=names(session, Company, all_of(found, "company_id")),
-        alliances=names(session, Alliance, all_of(found, "alliance_id")),
-        people=people(session, owners),
+        labs={lab_id: (name, name_en or "") for lab_id, name, name_en, _ in labs},
+        schools={lab_id: school for lab_id, _, _, school in labs},
+        companies=others[Company],
+        alliances=others[Alliance],
+        people=without_english(others[Account]),
     )

@@ -23,7 +23,7 @@ from api.pages.wording import N_
 from api.policy import Action, Resource
 from api.problems import Refusal
 from api.request_threads import ThreadedRoute
-from api.routes.cases import CaseId, contact_in_case, list_cases, move_case_on, read_case
+from api.routes.cases import CaseId, contact_in_case, list_cases, list_cases_by_stage, move_case_on, read_case
 from api.routes.entries import list_entries
 from api.routes.pairings import read_pairing
 from indexer.instants import day_in_taipei, now
@@ -68,17 +68,24 @@ def _board(
     today = today_of()
     stages = (*COLUMNS, Stage.LOST) if stage is None else (stage,)
     limit = PER_COLUMN if stage is None else PER_PAGE
-    asked: dict[str, Any] = {"mine": mine, "overdue": overdue, "limit": limit, "cursor": cursor}
-    found = {one: visit.document(list_cases, stage=one, **asked) for one in stages}
-    every = [case for column in found.values() for case in column["items"]]
+    asked: dict[str, Any] = {"mine": mine, "overdue": overdue, "limit": limit}
+    if stage is None:
+        found = visit.document(list_cases_by_stage, stages=stages, **asked)
+    else:
+        found = visit.document(list_cases, stage=stage, cursor=cursor, **asked)
+    every, further = found["items"], found["next"]
     names = visit.look(lambda session, who: names_in(session, who, every))
     kept = {name: "true" for name, is_on in (("mine", mine), ("overdue", overdue)) if is_on}
     return visit.show(
         "cases/board.html",
         refused.status if refused else 200,
         columns=[
-            {"stage": one, "cards": [card_of(case, today) for case in column["items"]], "next": column["next"]}
-            for one, column in found.items()
+            {
+                "stage": one,
+                "cards": [card_of(case, today) for case in every if case["stage"] == one],
+                "next": further[one] if stage is None else further,
+            }
+            for one in stages
         ],
         counts=_counts(visit, mine, today if overdue else None),
         names=names,

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlmodel import Session, col, select
 
-from api.case_documents import case_document
+from api.case_documents import case_documents
 from api.pages.contact_form import contact_form
 from api.pages.record_names import all_of, names, people, titles
 from api.pages.visiting import Visit
@@ -20,7 +20,7 @@ from api.policy import Action, Resource, admits
 from api.problems import Refusal
 from api.routes.companies import list_contacts, read_company
 from api.routes.directory import list_experts
-from api.routes.needs import need_document
+from api.routes.needs import need_documents
 from api.visibility import cases as visible_cases
 from api.visibility import needs as visible_needs
 from indexer.records import Alliance, Lab, Need
@@ -69,12 +69,12 @@ def _hanging_on(session: Session, who: Principal, company_id: str) -> dict[str, 
     """Return the company's needs and cases that the person may see, the newest first."""
     mine = (visible_needs(who, Action.LIST), Need.company == company_id)
     ids = session.exec(select(Need.id).where(*mine).order_by(col(Need.id).desc()).limit(SHOWN)).all()
-    needs = [need_document(session, who, need_id) for need_id in ids]
+    needs = need_documents(session, who, ids)
     if not admits(who, Resource.CASE, Action.LIST):
         return {"needs": needs, "cases": [], "labs": {}, "titles": {}}
     query = select(Case).where(visible_cases(who, Action.LIST), Case.company_id == company_id)
     rows = session.exec(query.order_by(col(Case.id).desc()).limit(SHOWN)).all()
-    cases = [case_document(session, who, case) for case in rows]
+    cases = case_documents(session, who, rows)
     return {
         "needs": needs,
         "cases": cases,

@@ -1,6 +1,6 @@
 """What a ranking can be narrowed by: every value with its name and how many labs have it.
 
-In: facets as the matcher counts them, and the filters chosen. Out: choices for
+In: facets as the matcher counts them, the filters chosen, and what schools are called. Out: choices for
 the filter form, and the query that keeps them in links.
 """
 
@@ -11,11 +11,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-from api.pages.record_names import names
-from api.pages.visiting import Visit
+from api.pages.record_names import Names
 from api.pages.wording import N_
 from api.pages.world_names import language
-from indexer.records import School
 from matcher.facets import STATED, Filters
 
 _NAMES = {
@@ -48,9 +46,13 @@ class Group:
     chosen: int
 
 
-def choices_of(visit: Visit, facets: Mapping[str, Mapping[str, int]], chosen: Mapping[str, Any]) -> list[Group]:
+def schools_of(facets: Mapping[str, Mapping[str, int]], chosen: Mapping[str, Any]) -> list[str]:
+    """Return the ids of the schools among the choices: they are shown by name."""
+    return [*facets["school"], *chosen["school"]]
+
+
+def choices_of(facets: Mapping[str, Mapping[str, int]], chosen: Mapping[str, Any], schools: Names) -> list[Group]:
     """Return the filters with their values, the most frequent first; a chosen value is there even if nobody has it."""
-    schools = visit.look(lambda session, _: names(session, School, [*facets["school"], *chosen["school"]]))
     found = []
     for name in STATED:
         counts = {**facets[name], **{value: 0 for value in chosen[name] if value not in facets[name]}}

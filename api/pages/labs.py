@@ -12,9 +12,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Response
 from sqlmodel import Session, col, select
 
-from api.case_documents import case_document
+from api.case_documents import case_documents
 from api.filtering import Chosen
-from api.pages.facet_choices import choices_of, query_of
+from api.pages.facet_choices import Group, choices_of, query_of, schools_of
 from api.pages.found_labs import found_labs
 from api.pages.marking import marked
 from api.pages.record_names import all_of, names, titles
@@ -53,10 +53,14 @@ def show_labs(
     words = q.strip()
     found = found_labs(visit, words, top=PER_PAGE, offset=offset, filters=filters)
     chosen = {name: list(getattr(filters, name)) for name in ("field", "school", "offers", "language")}
+    groups: list[Group] = []
+    if found.facets is not None:
+        ids = schools_of(found.facets, chosen)
+        groups = choices_of(found.facets, chosen, visit.look(lambda session, _: names(session, School, ids)))
     context: dict[str, Any] = {
         "q": words,
         "found": found,
-        "groups": [] if found.facets is None else choices_of(visit, found.facets, chosen),
+        "groups": groups,
         "narrowed": any(chosen.values()),
         "filter_query": query_of(filters),
         "offset": offset,
@@ -96,7 +100,7 @@ def _cases(session: Session, who: Principal, lab_id: str) -> dict[str, Any] | No
         return None
     query = select(Case).where(visible_cases(who, Action.LIST), Case.lab_id == lab_id)
     rows = session.exec(query.order_by(col(Case.id).desc()).limit(CASES_SHOWN)).all()
-    items = [case_document(session, who, case) for case in rows]
+    items = case_documents(session, who, rows)
     return {
         "items": items,
         "needs": titles(session, who, all_of(items, "need_id")),

@@ -13,8 +13,9 @@ from typing import Any
 
 from sqlmodel import Session
 
-from api.pages.record_names import all_of, names, people
+from api.pages.record_names import all_of, called, without_english
 from indexer.records import Alliance, Company, School
+from matcher.people import Account
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,6 @@ def names_of(session: Session, needs: Iterable[Mapping[str, Any]]) -> NeedNames:
     documents = list(needs)
 
     allied = {*all_of(documents, "alliance"), *(one for document in documents for one in document["shared_with"])}
-    return NeedNames(
-        names(session, Company, all_of(documents, "company")),
-        names(session, School, all_of(documents, "school")),
-        names(session, Alliance, allied),
-        people(session, all_of(documents, "expert")),
-    )
+    ids = {name: all_of(documents, name) for name in ("company", "school", "expert")}
+    found = called(session, {Company: ids["company"], School: ids["school"], Alliance: allied, Account: ids["expert"]})
+    return NeedNames(found[Company], found[School], found[Alliance], without_english(found[Account]))

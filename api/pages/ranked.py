@@ -17,21 +17,22 @@ from sqlmodel import Session, col, select
 from api.bodies import MAX_ID
 from api.filtering import Chosen
 from api.pages.cards import card_of, cards_of
-from api.pages.facet_choices import choices_of, query_of
+from api.pages.facet_choices import choices_of, query_of, schools_of
 from api.pages.need_page import need_context
-from api.pages.ranking_notes import notes_of
+from api.pages.ranking_notes import labs_named, notes_of
+from api.pages.record_names import called
 from api.pages.refused import what_to_do
 from api.pages.score_parts import differences
 from api.pages.visiting import Visit, visiting
 from api.policy import Action, Resource
-from api.problems import ProblemError, Refusal, not_found
+from api.problems import REFUSED, ProblemError, Refusal, not_found, refusal_of
 from api.request_threads import MATCHING, ThreadedRoute, takes
 from api.routes.needs import read_need
 from api.routes.pairings import match_need
 from api.visibility import needs as visible_needs
 from api.visibility import unconflicted
 from indexer.database import RETRY_AFTER_S
-from indexer.records import Need
+from indexer.records import Lab, Need, School
 from matcher.facets import Filters
 from matcher.people import Principal
 from matcher.proposals import StoredPairing
@@ -54,8 +55,18 @@ def show_ranked(
 ) -> Response:
     """Show the cards: all of the ranking's part, only further cards after an offset, or the whole page."""
     visit.look(_admitted)
-    context = {"need": visit.document(read_need, need_id=need_id)} if visit.by_htmx else need_context(visit, need_id)
-    context |= _ranked(visit, context["need"], filters, offset) | {"narrowing": narrowing}
+    try:
+        # What is shown is stored, and belongs to the state that storing it leaves.
+        with visit.storing():
+            found = visit.document(match_need, need_id=need_id, filters=filters, top=PER_PAGE, offset=offset)
+            context = _need(visit, need_id)
+            context |= _ranked(visit, context["need"], found, filters, offset)
+    except REFUSED as error:
+        refused = refusal_of(error)
+        if refused.status not in (503, 507):
+            raise
+        context = _need(visit, need_id) | _unavailable(refused)
+    context["narrowing"] = narrowing
     available = context["unavailable"] is None
     part = "needs/candidates.html" if offset and available else "needs/ranked.html"
     response = visit.show(part if visit.by_htmx else "needs/need.html", context["status"], **context)
@@ -69,29 +80,32 @@ def _admitted(_: Session, who: Principal) -> Principal:
     return who
 
 
-def _ranked(visit: Visit, need: dict[str, Any], filters: Filters, offset: int) -> dict[str, Any]:
-    found = visit.attempt(
-        lambda: visit.document(match_need, need_id=need["id"], filters=filters, top=PER_PAGE, offset=offset)
-    )
-    if isinstance(found, Refusal):
-        if found.status not in (503, 507):
-            raise ProblemError(found.status, found.name, found.detail, found.field, dict(found.headers))
-        return {
-            "ranked": None,
-            "unavailable": found,
-            "status": found.status,
-            "what_to_do": what_to_do(found.name),
-        }
-    query = query_of(filters)
+def _need(visit: Visit, need_id: str) -> dict[str, Any]:
+    return {"need": visit.document(read_need, need_id=need_id)} if visit.by_htmx else need_context(visit, need_id)
+
+
+def _unavailable(refused: Refusal) -> dict[str, Any]:
+    return {
+        "ranked": None,
+        "unavailable": refused,
+        "status": refused.status,
+        "what_to_do": what_to_do(refused.name),
+    }
+
+
+def _ranked(visit: Visit, need: dict[str, Any], found: dict[str, Any], filters: Filters, offset: int) -> dict[str, Any]:
+    query, chosen = query_of(filters), asdict(filters)
     after = offset + PER_PAGE
+    ids = {School: schools_of(found["facets"], chosen), Lab: labs_named(found)}
+    known = visit.look(lambda session, _: called(session, ids))
     return {
         "ranked": found,
         "unavailable": None,
         "status": 200,
         "cards": cards_of(visit, need, found["pairings"]),
-        "choices": choices_of(visit, found["facets"], asdict(filters)),
+        "choices": choices_of(found["facets"], chosen, known[School]),
         "is_filtered": bool(query),
-        "notes": notes_of(visit, found),
+        "notes": notes_of(found, known[Lab]),
         "offset": offset,
         "further": query_of(filters, after) if after < found["total"] else None,
         "query": query_of(filters, offset),

@@ -10,9 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from api.index_age import is_old
-from api.pages.record_names import names
-from api.pages.visiting import Visit
-from indexer.records import Lab
+from api.pages.record_names import Names
 from matcher.rules import RULE_TEXTS, Rule
 
 NAMED_LABS = 30
@@ -38,10 +36,13 @@ class Notes:
     left_out: int
 
 
-def notes_of(visit: Visit, match: dict[str, Any]) -> Notes:
-    """Return the notes to a match."""
-    named = [lab_id for ids in match["set_aside"].values() for lab_id in ids[:NAMED_LABS]]
-    known = visit.look(lambda session, _: names(session, Lab, named))
+def labs_named(match: dict[str, Any]) -> list[str]:
+    """Return the ids of the labs that the notes to a match name."""
+    return [lab_id for ids in match["set_aside"].values() for lab_id in ids[:NAMED_LABS]]
+
+
+def notes_of(match: dict[str, Any], known: Names) -> Notes:
+    """Return the notes to a match, with the names of the labs that are set aside."""
     found = []
     for rule, ids in match["set_aside"].items():
         if ids:

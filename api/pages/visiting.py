@@ -10,10 +10,11 @@ headers (CSRF token, `Idempotency-Key`, `If-Match`) a form sends as hidden field
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 from urllib.parse import quote
 
 from fastapi import Request, Response
@@ -27,12 +28,13 @@ from api.audit_trail import Subject
 from api.audited import subjects_named
 from api.credentials import Proof
 from api.idempotency import Reply
+from api.one_state import seeing_one_state, state_of
 from api.pages.finding_lang import lang_of, said_before
 from api.pages.menu import menu_of
 from api.pages.templating import rendered
 from api.policy import Action, Resource, admits
 from api.problems import REFUSED, Refusal, refusal_of, unauthenticated
-from indexer.database import reading, storing_file, writing
+from indexer.database import storing_file
 from matcher.people import Principal
 
 SAID_COOKIE = "gloria-said"
@@ -56,8 +58,22 @@ class _PageAsking(Asking):
     form: Mapping[str, Any] = field(default_factory=dict)
     work_name: str = ""
     values: Mapping[str, Any] = field(default_factory=dict)
+    page: tuple[Resource, Action] | None = None
 
-    def answered(self, reply: Reply) -> Response:
+    def admitted(self, session: Session) -> Principal:
+        """Return who asks, if they may enter the page, which comes first, and do this as well."""
+        if self.page is not None and getattr(self.request.state, "visitor", None) is None:
+            resource, action = self.page
+            entering = replace(self, resource=resource, action=action, page=None)
+            self.request.state.visitor = entering.admitted(session)
+        return super().admitted(session)
+
+    def note_refused(self, error: Exception) -> None:
+        # Who may not enter the page is noted with the page, when the request is over.
+        if getattr(self.request.state, "visitor", None) is not None:
+            super().note_refused(error)
+
+    def _response(self, reply: Reply) -> Response:
         return _Document(reply)
 
     def sent(self, header: str) -> str | None:
@@ -102,6 +118,16 @@ class Visit:
     resource: Resource
     action: Action
     form: FormData
+    _state: ExitStack = field(default_factory=ExitStack)
+
+    def __enter__(self) -> Self:
+        """Begin to see one state of the database; a route's endpoint runs within this."""
+        self._state.enter_context(seeing_one_state(self.request))
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Let go of it."""
+        self._state.close()
 
     @property
     def by_htmx(self) -> bool:
@@ -114,7 +140,6 @@ class Visit:
         Raises:
             Exception: one of `REFUSED`, whatever the route refuses.
         """
-        self.who()
         resource, action = _permission(endpoint)
         answered = endpoint(ask=self._asking(resource, action, endpoint.__name__, values), **values)
         if not isinstance(answered, _Document):
@@ -124,10 +149,7 @@ class Visit:
     def who(self) -> Principal:
         """Return who asks, once it is known that they may enter this page, and that a form is their own."""
         known: Principal | None = getattr(self.request.state, "visitor", None)
-        if known is None:
-            known = self.look(lambda _, who: who)
-            self.request.state.visitor = known
-        return known
+        return known or self.look(lambda _, who: who)
 
     def document(self, endpoint: Endpoint, /, **values: Any) -> Any:
         """Do as `reply`, and return the document."""
@@ -158,13 +180,14 @@ class Visit:
 
     def look(self, work: Callable[[Session, Principal], Found]) -> Found:
         """Read from the database as this person, under the page's own permission."""
-        with reading(self.request.app.state.engine) as session:
-            return work(session, self._asking(self.resource, self.action).admitted(session))
+        asking = self._asking(self.resource, self.action)
+        with asking.reading() as session:
+            return work(session, asking.admitted(session))
 
     def change(self, work: Callable[[Session, Principal], Found]) -> Found:
         """Change something that only pages have, as this person, under the page's own permission."""
         asking = self._asking(self.resource, self.action)
-        with writing(self.request.app.state.engine) as session:
+        with asking.writing() as session:
             who = asking.admitted(session)
             found = work(session, who)
             done = asking.note_change(session, who, None, 200, repeated=False)
@@ -176,7 +199,19 @@ class Visit:
     ) -> _PageAsking:
         fields = {name: value for name, value in self.form.items() if isinstance(value, str)}
         named = self.request.path_params if values is None else values
-        return _PageAsking(self.request, resource, action, form=fields, work_name=work_name, values=named)
+        page = (self.resource, self.action)
+        return _PageAsking(self.request, resource, action, form=fields, work_name=work_name, values=named, page=page)
+
+    @contextmanager
+    def storing(self) -> Iterator[None]:
+        """Store something that the page shows: all that is read after it inside is read in its transaction.
+
+        Raises:
+            BusyError, StorageFullError, DatabaseGoneError: nothing was stored.
+        """
+        state = state_of(self.request)
+        with nullcontext() if state is None else state.storing():
+            yield
 
     def show(self, template: str, status: int = 200, /, **context: Any) -> Response:
         """Return a page, or a part of one, in the reader's language.
@@ -185,6 +220,8 @@ class Visit:
         (path and query), `said` (what the last form led to) and `by_htmx`.
         """
         who = self.who()
+        # To make a page takes longer than to read for it.
+        self._asking(self.resource, self.action).let_go()
         lang = lang_of(self.request)
         said = said_before(self.request.cookies.get(SAID_COOKIE))
         url = self.request.url

@@ -5,10 +5,11 @@ In: what experts report. Out: the case, and what was noted.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Response
-from sqlmodel import Session, col, select
+from sqlmodel import Session, col, or_, select
 
 from api.answers import Page
 from api.asking import Asking, asking
@@ -52,6 +53,35 @@ def list_cases(
         if after is not None:
             query = query.where(col(Case.id) > after)
         return Reply(200, page(case_documents(session, who, session.exec(query).all()), limit, "id"), {})
+
+    return ask.read(work)
+
+
+def list_cases_by_stage(
+    ask: Annotated[Asking, Depends(asking(Resource.CASE, Action.LIST))],
+    *,
+    stages: Sequence[Stage],
+    mine: bool,
+    overdue: bool,
+    limit: int,
+) -> Response:
+    """List the first cases of each of several stages, as `list_cases` lists those of one."""
+    day = day_in_taipei(ask.at) if overdue else None
+
+    def work(session: Session, who: Principal) -> Reply:
+        firsts = [
+            select(Case.id)
+            .where(CaseFilter(stage, mine, day).condition(who))
+            .order_by(col(Case.id))
+            .limit(limit + 1)
+            .correlate(None)
+            for stage in stages
+        ]
+        query = select(Case).where(or_(*(col(Case.id).in_(first) for first in firsts))).order_by(col(Case.id))
+        items = case_documents(session, who, session.exec(query).all())
+        pages = {stage: page([one for one in items if one["stage"] == stage], limit, "id") for stage in stages}
+        shown = [one for column in pages.values() for one in column["items"]]
+        return Reply(200, {"items": shown, "next": {stage: column["next"] for stage, column in pages.items()}}, {})
 
     return ask.read(work)
 

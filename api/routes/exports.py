@@ -21,12 +21,12 @@ from sqlmodel import Session, col, select
 
 from api.asking import Asking, asking
 from api.audit_trail import Subject
-from api.case_documents import case_document
+from api.case_documents import case_documents
 from api.file_answers import file_of
 from api.policy import Action, Resource
 from api.problems import ProblemError
 from api.request_threads import ThreadedRoute
-from api.routes.needs import need_document
+from api.routes.needs import need_documents
 from api.routes.pairings import pairing_document
 from api.visibility import cases as visible_cases
 from api.visibility import companies as visible_companies
@@ -106,8 +106,8 @@ def _labs(session: Session, who: Principal, after: Any, all_rows: bool) -> list[
 def _needs(session: Session, who: Principal, after: Any, all_rows: bool) -> list[tuple[Any, Document]]:
     may = _allowed(visible_needs(who, Action.LIST), all_rows)
     ids = session.exec(select(Need.id).where(may, _after(Need.id, after)).order_by(col(Need.id)).limit(ROWS_PER_PAGE))
-    documents = [(need_id, need_document(session, who, need_id, unlocked=all_rows)) for need_id in ids.all()]
-    return [(need_id, in_exchange_format(Kind.NEEDS, document)) for need_id, document in documents]
+    documents = need_documents(session, who, ids.all(), unlocked=all_rows)
+    return [(document["id"], in_exchange_format(Kind.NEEDS, document)) for document in documents]
 
 
 def _companies(session: Session, who: Principal, after: Any, all_rows: bool) -> list[tuple[Any, Document]]:
@@ -131,7 +131,7 @@ def _pairings(session: Session, who: Principal, after: Any, all_rows: bool) -> l
 def _cases(session: Session, who: Principal, after: Any, all_rows: bool) -> list[tuple[Any, Document]]:
     may = _allowed(visible_cases(who, Action.LIST), all_rows)
     query = select(Case).where(may, _after(Case.id, after)).order_by(col(Case.id)).limit(ROWS_PER_PAGE)
-    return [(case.id, case_document(session, who, case)) for case in session.exec(query).all()]
+    return [(case["id"], case) for case in case_documents(session, who, session.exec(query).all())]
 
 
 _PAIRING = {

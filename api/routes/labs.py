@@ -22,7 +22,6 @@ from api.problems import not_found
 from api.request_threads import MATCHING, ThreadedRoute, takes
 from api.visibility import labs as visible
 from api.visibility import needs as visible_needs
-from indexer.database import reading
 from indexer.loading import load_needs
 from indexer.records import Lab, Need
 from matcher.demand import FEWEST_TOLD, demand_by_field, demand_by_kind
@@ -46,7 +45,7 @@ def search_labs(
     offset: Annotated[int, Query(ge=0, le=100_000)] = 0,
 ) -> Response:
     """Search labs by free text, best first, each with the passage that speaks best; with counts per filter."""
-    with reading(ask.engine) as session:
+    with ask.reading() as session:
         who = ask.admitted(session)
         mine = set(session.exec(select(Lab.id).where(visible(who, Action.LIST))).all())
     found = ask.request.app.state.live.current().search_labs(q, top=top, offset=offset, filters=filters)
@@ -125,7 +124,7 @@ def match_lab(
     top: Annotated[int, Query(ge=1, le=100)] = 20,
 ) -> Response:
     """The other direction: which of the open needs that you may match should this lab hear of."""
-    with reading(ask.engine) as session:
+    with ask.reading() as session:
         who = ask.admitted(session)
         if session.get(Lab, lab_id) is None or ("lab", lab_id) in who.stakes:
             raise not_found("lab")

@@ -5,6 +5,8 @@ In: what companies and experts say. Out: the need as the person may see it.
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Response
@@ -118,7 +120,7 @@ def list_needs(
             query = query.where(NeedIntake.state == state.value)
         if q.strip():
             query = query.where(says(who, q.strip()))
-        items = [need_document(session, who, need_id) for need_id in session.exec(query).all()]
+        items = need_documents(session, who, session.exec(query).all())
         return Reply(200, page(items, limit, "id"), {})
 
     return ask.read(work)
@@ -145,8 +147,7 @@ def read_need(need_id: str, ask: Annotated[Asking, Depends(asking(Resource.NEED,
     """Read a need. The programme office sees the text of a confidential need only by breaking the glass."""
 
     def work(session: Session, who: Principal) -> Reply:
-        find_need(session, who, need_id, Action.READ)
-        document = need_document(session, who, need_id)
+        document = need_document(session, who, need_id, visible(who, Action.READ))
         return Reply(200, document, {"ETag": _etag(document)})
 
     return ask.read(work)
@@ -291,33 +292,86 @@ def _must_own(session: Session, who: Principal, need_id: str) -> None:
         raise forbidden("only the need's own alliance or company may do this")
 
 
-def need_document(session: Session, who: Principal, need_id: str, *, unlocked: bool = False) -> dict[str, Any]:
+def need_document(
+    session: Session, who: Principal, need_id: str, *conditions: ColumnElement[bool], unlocked: bool = False
+) -> dict[str, Any]:
     """Return a need as a person may see it.
 
     A researcher sees what the need says but not its money, whom it excludes or how it is handled. The
     programme office sees the text of needs that are public or were shared between alliances; of others only after
     breaking the glass (`unlocked`).
+
+    Raises:
+        ProblemError: 404, there is none that fulfils the conditions.
     """
-    document = _stored(session, need_id)
-    intake = session.get(NeedIntake, need_id)
-    inside = session.exec(select(Need.id).where(Need.id == need_id, own_needs(who))).first() is not None
-    shared = session.exec(
-        select(NeedShare.alliance_id).where(NeedShare.need_id == need_id, col(NeedShare.ended_at).is_(None))
-    ).all()
+    for document in need_documents(session, who, [need_id], *conditions, unlocked=unlocked):
+        return document
+    raise not_found("need")
+
+
+def need_documents(
+    session: Session,
+    who: Principal,
+    need_ids: Iterable[str],
+    *conditions: ColumnElement[bool],
+    unlocked: bool = False,
+) -> list[dict[str, Any]]:
+    """Return needs in the order of their ids as given; see `need_document`. An id without a need gives none."""
+    wanted = list(need_ids)
+    if not wanted:
+        return []
+    query = select(Need, NeedIntake, own_needs(who)).where(col(Need.id).in_(wanted), *conditions)
+    rows = session.exec(query.join(NeedIntake, col(NeedIntake.need_id) == Need.id, isouter=True)).all()
+    asks, shares = defaultdict(list), defaultdict(list)
+    for item in session.exec(select(Ask).where(col(Ask.need_id).in_(wanted)).order_by(col(Ask.position))):
+        asks[item.need_id].append({"kind": item.kind, "text": item.text})
+    shared_now = (col(NeedShare.need_id).in_(wanted), col(NeedShare.ended_at).is_(None))
+    for one in session.exec(select(NeedShare).where(*shared_now)):
+        shares[one.need_id].append(one.alliance_id)
+    steps = defaultdict(list)
+    for step in session.exec(select(NeedStep).where(col(NeedStep.need_id).in_(wanted)).order_by(col(NeedStep.id))):
+        steps[step.need_id].append({"state": step.new, "at": step.at.isoformat()})
+    found = {
+        need.id: _seen(
+            who,
+            {**need.model_dump(mode="json"), "asks": asks[need.id]},
+            {**_standing(intake), "steps": steps[need.id]},
+            shared=shares[need.id],
+            inside=inside,
+            unlocked=unlocked,
+        )
+        for need, intake, inside in rows
+    }
+    return [found[need_id] for need_id in wanted if need_id in found]
+
+
+def _standing(intake: NeedIntake | None) -> dict[str, Any]:
+    return {
+        "state": NeedState.SUBMITTED.value if intake is None else intake.state,
+        "alliance": None if intake is None else intake.alliance_id,
+        "expert": None if intake is None else intake.expert_id,
+        "submitted_at": None if intake is None else intake.submitted_at.isoformat(),
+    }
+
+
+def _seen(
+    who: Principal,
+    document: dict[str, Any],
+    standing: dict[str, Any],
+    *,
+    shared: list[str],
+    inside: bool,
+    unlocked: bool,
+) -> dict[str, Any]:
+    """Return of what a need says and where it stands as much as a person may read."""
     with_us = inside or bool(set(shared) & who.scopes(*_STAFF))
     document["redacted"] = False
     if not with_us and who.holds(Role.OFFICE) and not unlocked:
         if document["confidentiality"] != "public" and not shared:
             document |= dict.fromkeys(_TEXTS) | {"redacted": True}
     elif not with_us and not unlocked:
-        document |= {"budget_ntd": None, "excluded_labs": []}
-        return document
-    document["state"] = NeedState.SUBMITTED.value if intake is None else intake.state
-    document["alliance"] = None if intake is None else intake.alliance_id
-    document["expert"] = None if intake is None else intake.expert_id
-    document["submitted_at"] = None if intake is None else intake.submitted_at.isoformat()
-    steps = session.exec(select(NeedStep).where(NeedStep.need_id == need_id).order_by(col(NeedStep.id))).all()
-    document["steps"] = [{"state": step.new, "at": step.at.isoformat()} for step in steps]
+        return document | {"budget_ntd": None, "excluded_labs": []}
+    document |= standing
     if with_us or who.holds(Role.OFFICE):
         document["shared_with"] = sorted(shared)
     return document

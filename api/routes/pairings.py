@@ -6,6 +6,7 @@ it was shown, and what the word led to.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
 from typing import Annotated, Any
@@ -28,11 +29,12 @@ from api.request_threads import MATCHING, ThreadedRoute, takes
 from api.routes.needs import find_need
 from api.visibility import needs as visible_needs
 from api.visibility import unconflicted
-from indexer.database import reading, writing
-from indexer.loading import load_needs
+from indexer.database import OvertakenError
+from indexer.loading import load_need
 from indexer.records import Lab, Need
 from matcher.cases import Case
 from matcher.decisions import Decision, Verdict, decide, undo
+from matcher.facets import Filters
 from matcher.intake import NeedIntake, NeedShare
 from matcher.ledger.acceptances import AcceptanceLedger
 from matcher.pairings import MatchResult
@@ -46,6 +48,8 @@ router = APIRouter(prefix="/api", tags=["pairings"], route_class=ThreadedRoute)
 PairingId = Annotated[int, Path(ge=1, le=MAX_ID)]
 _STAFF = (Role.EXPERT, Role.LEAD)
 MAX_TOP = 100
+_TRIES = 3
+"""How often a need is ranked, if it is changed meanwhile or others look at it at the same moment."""
 _LEDGER = AcceptanceLedger()
 _SHOWN = "$response.body#/pairings/0"
 _TO_DECISION = {
@@ -80,30 +84,39 @@ def match_need(
     Ranks are those among all labs, also under a filter. Labs or companies in which you have declared
     an interest are left out and counted in `withheld`.
     """
+    for _ in range(_TRIES - 1):
+        with suppress(OvertakenError):
+            return ask.answered(_matched(ask, need_id, filters, top, offset))
+    return ask.answered(_matched(ask, need_id, filters, top, offset))
+
+
+def _matched(ask: Asking, need_id: str, filters: Filters, top: int, offset: int) -> Reply:
+    """Rank, and store what is shown.
+
+    Raises:
+        OvertakenError: the need was changed while it was ranked, or somebody else stored the same at the same moment.
+    """
     # Ranking takes most of the time and no database: it happens between two short transactions.
-    with reading(ask.engine) as session:
+    with ask.reading() as session:
         who = ask.admitted(session)
-        find_need(session, who, need_id, Action.READ, Resource.MATCH)
-        (need,) = load_needs(session, [need_id])
+        need = load_need(session, need_id, visible_needs(who, Action.READ, Resource.MATCH))
+    if need is None:
+        raise not_found("need")
+    ask.let_go()
     matcher = ask.request.app.state.live.current()
     result: MatchResult = matcher.match(need, top=top, offset=offset, filters=filters)
     kept = tuple(p for p in result.pairings if not who.has_stake(company_id=need.company, lab_id=p.lab_id))
     shown = replace(result, pairings=kept)
-    with writing(ask.engine) as session:
+    with ask.writing() as session:
+        if load_need(session, need_id) != need:
+            raise OvertakenError("the need was changed while it was ranked")
         numbers = record(session, result=shown, shown_to=who.id, now=ask.at)
-        states = _states(session, [pairing_id for pairing_id, _ in numbers.values()])
     document = match_document(matcher, shown)
     document["withheld"] = len(result.pairings) - len(kept)
     pairings: Any = document["pairings"]
     for item in pairings:
-        item["pairing_id"], item["proposal_id"] = numbers[item["lab_id"]]
-        item["state"] = states[item["pairing_id"]]
-    return ask.answered(Reply(200, document, {}))
-
-
-def _states(session: Session, ids: list[int]) -> dict[int, str]:
-    query = select(StoredPairing.id, StoredPairing.state).where(col(StoredPairing.id).in_(ids))
-    return {int(number or 0): str(state) for number, state in session.execute(query).all()}
+        item.update(numbers[item["lab_id"]]._asdict())
+    return Reply(200, document, {})
 
 
 @router.get("/pairings/{pairing_id}", response_model=PairingAnswer)

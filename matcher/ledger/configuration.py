@@ -22,7 +22,7 @@ from sqlalchemy import JSON, CheckConstraint, Column, UniqueConstraint
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Field, Session, SQLModel, col, select
 
-from indexer.database import is_duplicate
+from indexer.database import is_duplicate, once
 from indexer.instants import Instant
 from matcher import people  # noqa: F401 (its table is referred to)
 
@@ -69,6 +69,10 @@ class ConfigurationVersion(SQLModel, table=True):
 
 def current(session: Session, kind: type[Document], *, at: datetime | None = None) -> Document:
     """Return the document that holds now, or held at a moment."""
+    return once(session, (current, kind, at), lambda: _read(session, kind, at))
+
+
+def _read(session: Session, kind: type[Document], at: datetime | None) -> Document:
     query = select(ConfigurationVersion.document).where(ConfigurationVersion.name == kind.name)
     if at is not None:
         query = query.where(ConfigurationVersion.at <= at)

@@ -23,6 +23,7 @@ import orjson
 from sqlalchemy import ColumnElement, Integer, Select, String, and_, case, cast, extract, func, literal, or_, select
 from sqlmodel import Session, col
 
+from indexer.database import once
 from indexer.instants import TAIPEI, day_in_taipei
 from matcher.ledger.configuration import current
 from matcher.ledger.entries import WHOLE_BP, Entry, EntryKind
@@ -110,6 +111,10 @@ def end_of(day: date) -> datetime:
 
 def figures(session: Session, *, as_of: datetime, basis: YearBasis = YearBasis.COUNTED) -> Figures:
     """Fold all entries as of a moment."""
+    return once(session, (figures, as_of, basis), lambda: _folded(session, as_of, basis))
+
+
+def _folded(session: Session, as_of: datetime, basis: YearBasis) -> Figures:
     rows = [
         *session.connection().execute(recognised_rows(session, as_of, basis)),
         *session.connection().execute(in_review_rows(as_of)),

@@ -15,6 +15,7 @@ from pathlib import Path
 import orjson
 from sqlmodel import Session
 
+from indexer.database import once
 from indexer.file_lock import exclusive
 from matcher.ledger.chain import GENESIS, Chain, head
 from matcher.ledger.entries import LedgerError
@@ -34,7 +35,8 @@ class ExportedHead:
 
 def heads_of(session: Session, now: datetime) -> list[ExportedHead]:
     """Return the heads of both chains."""
-    return [ExportedHead(chain.value, *head(session, chain), now.isoformat()) for chain in Chain]
+    heads = once(session, heads_of, lambda: [(chain.value, *head(session, chain)) for chain in Chain])
+    return [ExportedHead(*one, now.isoformat()) for one in heads]
 
 
 def export_heads(session: Session, path: Path, now: datetime) -> list[ExportedHead]:

@@ -56,11 +56,11 @@ def case_actions(experts: Mapping[str, str]) -> Iterator[tuple[date, Verb]]:
 def _accepting(row: dict[str, Any], by: str, opened: list[int]) -> Verb:
     def accept(session: Session, now: datetime) -> None:
         adopt(session, need_ids=[row["need"]], alliance_id=row["alliance"], by=by, now=now)
-        pairing_id, proposal_id = record(session, result=_shown(row, now), shown_to=by, now=now)[row["lab"]]
+        shown = record(session, result=_shown(row, now), shown_to=by, now=now)[row["lab"]]
         _, case = decide(
             session,
-            pairing_id=pairing_id,
-            proposal_id=proposal_id,
+            pairing_id=shown.pairing_id,
+            proposal_id=shown.proposal_id,
             verdict=Verdict.ACCEPT,
             by=by,
             alliance_id=row["alliance"],
