@@ -24,6 +24,7 @@ from api.visibility import needs as visible
 from api.visibility import own_needs, readable
 from indexer.checking import check
 from indexer.exchange import NeedIn
+from indexer.field_notes import Audience, declared
 from indexer.records import Ask, Company, Need
 from indexer.vocabulary import Kind
 from matcher.clients import alliances_of
@@ -46,7 +47,6 @@ from matcher.roles import Role
 router = APIRouter(prefix="/api", tags=["needs"], route_class=ThreadedRoute)
 
 _STAFF = (Role.EXPERT, Role.LEAD)
-_TEXTS = ("title", "description", "asks", "excluded_labs", "budget_ntd", "deadline")
 
 
 @router.post("/needs", status_code=201, response_model=NeedAnswer)
@@ -294,9 +294,9 @@ def _must_own(session: Session, who: Principal, need_id: str) -> None:
 def need_document(session: Session, who: Principal, need_id: str, *, unlocked: bool = False) -> dict[str, Any]:
     """Return a need as a person may see it.
 
-    A researcher sees what the need says but not its money, whom it excludes or how it is handled. The
-    programme office sees the text of needs that are public or were shared between alliances; of others only after
-    breaking the glass (`unlocked`).
+    Who reads which field is declared with it. A researcher sees what the need says but not its money, whom it
+    excludes or how it is handled. The programme office sees the text of needs that are public or were shared between
+    alliances; of others only after breaking the glass (`unlocked`).
     """
     document = _stored(session, need_id)
     intake = session.get(NeedIntake, need_id)
@@ -308,9 +308,9 @@ def need_document(session: Session, who: Principal, need_id: str, *, unlocked: b
     document["redacted"] = False
     if not with_us and who.holds(Role.OFFICE) and not unlocked:
         if document["confidentiality"] != "public" and not shared:
-            document |= dict.fromkeys(_TEXTS) | {"redacted": True}
+            document |= dict.fromkeys(_names(Audience.INTRODUCED, Audience.INSIDE)) | {"redacted": True}
     elif not with_us and not unlocked:
-        document |= {"budget_ntd": None, "excluded_labs": []}
+        document |= {name: [] if isinstance(document[name], list) else None for name in _names(Audience.INSIDE)}
         return document
     document["state"] = NeedState.SUBMITTED.value if intake is None else intake.state
     document["alliance"] = None if intake is None else intake.alliance_id
@@ -321,6 +321,11 @@ def need_document(session: Session, who: Principal, need_id: str, *, unlocked: b
     if with_us or who.holds(Role.OFFICE):
         document["shared_with"] = sorted(shared)
     return document
+
+
+def _names(*audiences: Audience) -> list[str]:
+    """Return the fields of a need that are for these."""
+    return [one.name for one in declared(NeedIn) if one.note.audience in audiences]
 
 
 def _stored(session: Session, need_id: str) -> dict[str, Any]:
