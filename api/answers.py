@@ -34,7 +34,7 @@ class Answer(BaseModel):
 Described = TypeVar("Described", bound=Answer)
 
 
-def of_record(
+def answer_of(
     record: type[BaseModel], *, withheld: bool = False, **items: Any
 ) -> Callable[[type[Described]], type[Described]]:
     """Return the decorator that gives an answer all fields of a record's declaration.
@@ -73,7 +73,7 @@ class NeedStepAnswer(Answer):
     at: datetime
 
 
-@of_record(NeedIn, withheld=True, asks=list[AskAnswer])
+@answer_of(NeedIn, withheld=True, asks=list[AskAnswer])
 class NeedAnswer(Answer):
     """A need as you may see it; what you may not see is null, empty or missing."""
 

@@ -60,7 +60,7 @@ class _Body(BaseModel):
 Body = TypeVar("Body", bound=_Body)
 
 
-def _of_record(record: type[BaseModel], **items: Any) -> Callable[[type[Body]], type[Body]]:
+def body_of(record: type[BaseModel], **items: Any) -> Callable[[type[Body]], type[Body]]:
     """Return the decorator that gives a body the fields that a record's declaration lets it take, all optional.
 
     Args:
@@ -93,7 +93,7 @@ class AskBody(_Body):
     text: Note = Field(examples=["提高移除率又不留刮傷的拋光液配方"])
 
 
-@_of_record(NeedIn, asks=list[AskBody])
+@body_of(NeedIn, asks=list[AskBody])
 class NeedBody(_Body):
     """A need; every field is optional except that title or description says something."""
 
@@ -237,7 +237,7 @@ class EvidenceWeightBody(_Body):
     weight: float = Field(ge=0, le=10, allow_inf_nan=False)
 
 
-@_of_record(LabIn)
+@body_of(LabIn)
 class LabBody(_Body):
     """What a researcher may change of the own profile; what is left out stays."""
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import Field
 
-from api.answers import Answer, of_record
+from api.answers import Answer, answer_of
 from indexer.exchange import EvidenceIn, LabIn
 from matcher.decisions import Reason, Verdict
 from matcher.explanation import Bilingual, Explanation, Speaking
@@ -160,12 +160,12 @@ class ReleasedLabAnswer(Answer):
     released_at: datetime
 
 
-@of_record(EvidenceIn)
+@answer_of(EvidenceIn)
 class EvidenceAnswer(Answer):
     """What shows that a lab can do something."""
 
 
-@of_record(LabIn)
+@answer_of(LabIn)
 class LabAnswer(Answer):
     """A lab's profile with its evidence."""
 

@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from api.answers import Answer, of_record
+from api.answers import Answer, answer_of
 from indexer.exchange import CompanyIn
 from matcher.claims import ClaimVerdict
 from matcher.roles import Role
@@ -202,7 +202,7 @@ class ContactPersonAnswer(Answer):
     email: str
 
 
-@of_record(CompanyIn)
+@answer_of(CompanyIn)
 class CompanyAnswer(ListedCompanyAnswer):
     """A company; its contact persons are missing for who does not look after it."""
 
