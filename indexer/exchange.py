@@ -58,6 +58,7 @@ Name: TypeAlias = Annotated[str, BeforeValidator(v.text(1_000))]
 Title: TypeAlias = Annotated[Name, Shape(wide=True)]
 Short: TypeAlias = Annotated[str, BeforeValidator(v.text(200))]
 Prose: TypeAlias = Annotated[str, BeforeValidator(v.text(50_000, multiline=True)), Shape(wide=True)]
+Remark: TypeAlias = Annotated[str, BeforeValidator(v.text(1_000, multiline=True)), Shape(wide=True)]
 Year: TypeAlias = Annotated[int, BeforeValidator(v.year)]
 Day: TypeAlias = Annotated[date, BeforeValidator(v.day)]
 Money: TypeAlias = Annotated[int, BeforeValidator(v.money)]
@@ -487,6 +488,27 @@ class NeedIn(_Record):
             question=Question("readers", Widget.RADIO, ("閱讀對象", "Who will read it")),
         ),
     ] = Confidentiality.CONFIDENTIAL.value
+    confidential_reason: Annotated[
+        Remark | None,
+        FieldNote(
+            ("保密原因", "Reason for confidentiality"),
+            ("為何保密；至多 1,000 字。", "Why it is confidential; up to 1,000 characters."),
+            "涉及尚未公告的機組",
+            _INSIDE,
+            body=Field(default=None, max_length=1_000, examples=["與現有客戶簽有保密協定"]),
+            question=Question(
+                "readers",
+                Widget.PROSE,
+                ("保密原因（選填）", "Why it is confidential, if you want to say so"),
+                hint=(
+                    "供處理此需求的專家參考；實驗室看不到。",
+                    "For the experts who work on it. Labs do not see it.",
+                ),
+                rows=3,
+                max_chars=1_000,
+            ),
+        ),
+    ] = None
     region: Annotated[
         RegionTerm | None,
         _region(
