@@ -10,12 +10,13 @@ import io
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from html import unescape
 from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
+from annotated_types import MaxLen
 from pydantic import BaseModel, Field
 from sqlmodel import SQLModel
 from starlette.testclient import TestClient
@@ -29,7 +30,7 @@ from api.pages.form_fields import asked_fields
 from api.pages.need_drafts import STEPS
 from api.pages.wording import Lang
 from api.people_answers import CompanyAnswer
-from indexer import records
+from indexer import profiles, records
 from indexer.columns import COLUMNS, json_value
 from indexer.exchange import MODELS, CompanyIn, LabIn, NeedIn
 from indexer.field_notes import Audience, Cell, DeclaredField, FieldNote, Question, Widget, declared
@@ -75,8 +76,8 @@ def test_every_field_is_declared_with_its_words(kind: Kind) -> None:
 
 @pytest.mark.parametrize("kind", [kind for kind in Kind if kind is not Kind.EVIDENCE])
 def test_files_and_tables_have_every_field(kind: Kind) -> None:
-    fields = [one.name for one in declared(MODELS[kind])]
-    assert [column.field for column in COLUMNS[kind]] == fields
+    names = [one.name for one in declared(MODELS[kind])]
+    assert [column.field for column in COLUMNS[kind]] == names
     table: type[SQLModel] = {
         Kind.LABS: records.Lab,
         Kind.NEEDS: records.Need,
@@ -85,7 +86,14 @@ def test_files_and_tables_have_every_field(kind: Kind) -> None:
         Kind.ALLIANCES: records.Alliance,
     }[kind]
     apart = {one.name for one in declared(MODELS[kind]) if one.shape.cell in (Cell.ASKS, Cell.PARTNERS)}
-    assert set(table.model_fields) == set(fields) - apart
+    assert set(table.model_fields) == set(names) - apart
+
+
+@pytest.mark.parametrize(
+    ("record", "profile"), [(NeedIn, profiles.Need), (LabIn, profiles.Lab), (CompanyIn, profiles.Company)]
+)
+def test_matching_reads_nothing_that_is_not_declared(record: type[BaseModel], profile: Any) -> None:
+    assert {one.name for one in fields(profile)} - set(record.model_fields) == set()
 
 
 @pytest.mark.parametrize(("record", "answer"), [(NeedIn, NeedAnswer), (LabIn, LabAnswer), (CompanyIn, CompanyAnswer)])
@@ -202,6 +210,21 @@ def _texts(value: Any) -> list[str]:
     if isinstance(value, list):
         return [text for part in value for text in _texts(part)]
     return [value["text"].replace(",", "")] if isinstance(value, dict) else [str(value).replace(",", "")]
+
+
+def test_what_is_longer_than_declared_is_refused(site: Site) -> None:
+    headers = {"Authorization": f"Bearer {site.keys['company']}"}
+    bounded = 0
+    for one in asked_fields(NeedIn):
+        assert one.note.body is not None
+        longest = next((bound.max_length for bound in one.note.body.metadata if isinstance(bound, MaxLen)), None)
+        if longest is not None and not one.is_list:
+            bounded += 1
+            for length, status in ((longest, 201), (longest + 1, 422)):
+                said = {"title": "x", one.name: "字" * length}
+                answer = site.client.post("/api/needs", json=said, headers=headers)
+                assert answer.status_code == status, f"{one.name}: {answer.text[:500]}"
+    assert bounded > 0
 
 
 def test_everybody_reads_what_is_declared_for_them(site: Site) -> None:
