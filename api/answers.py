@@ -4,17 +4,21 @@ In: nothing. Out: models that routes name as their `response_model`. It exists
 because clients are written from the description, and because an answer with a
 field that nobody described is how something secret gets out: the tests hold
 every answer against these models, which know no other fields. Routes answer
-with plain documents; nothing is validated while a client waits. Here are those
-of needs, people and health; matches and cases have modules of their own.
+with plain documents; nothing is validated while a client waits. What a record
+says is described by its declaration. Here are the answers of needs, people and
+health; matches and cases have modules of their own.
 """
 
 from __future__ import annotations
 
-from datetime import date, datetime
-from typing import Generic, TypeVar
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from indexer.exchange import NeedIn
+from indexer.field_notes import Audience, declared, with_fields
 from matcher.intake import NeedState
 from matcher.roles import Role
 
@@ -25,6 +29,27 @@ class Answer(BaseModel):
     """A document that says nothing but what is described."""
 
     model_config = ConfigDict(extra="forbid")
+
+
+Described = TypeVar("Described", bound=Answer)
+
+
+def answer_of(
+    record: type[BaseModel], *, withheld: bool = False, **items: Any
+) -> Callable[[type[Described]], type[Described]]:
+    """Return the decorator that gives an answer all fields of a record's declaration.
+
+    Args:
+        record: the declaration.
+        withheld: what is not for everybody may be null.
+        items: the types of fields that hold records themselves.
+    """
+    fields: dict[str, tuple[Any, Any]] = {}
+    for one in declared(record):
+        kind = items.get(one.name, one.plain)
+        closed = withheld and one.note.audience is not Audience.EVERYBODY
+        fields[one.name] = (kind | None if closed else kind, ...)
+    return with_fields(fields)
 
 
 class Page(Answer, Generic[Item]):
@@ -48,23 +73,10 @@ class NeedStepAnswer(Answer):
     at: datetime
 
 
+@answer_of(NeedIn, withheld=True, asks=list[AskAnswer])
 class NeedAnswer(Answer):
     """A need as you may see it; what you may not see is null, empty or missing."""
 
-    id: str
-    company: str | None
-    school: str | None
-    title: str | None
-    description: str | None
-    asks: list[AskAnswer] | None
-    fields: list[str]
-    budget_ntd: int | None
-    deadline: date | None
-    confidentiality: str
-    region: str | None
-    languages: list[str]
-    excluded_labs: list[str] | None
-    year: int | None
     redacted: bool = Field(description="The text is withheld from the programme office.")
     state: NeedState | None = None
     alliance: str | None = None

@@ -2,20 +2,24 @@
 
 In: JSON bodies. Out: checked values. It exists because a misspelt field that is
 silently ignored is a lost instruction. What a need or a lab may say is checked
-by the exchange format, the same as for files; these models only say which of
-its fields a route takes.
+by the exchange format, the same as for files; which of its fields a route takes
+is declared there too.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from copy import copy
 from datetime import date
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
+from indexer.exchange import LabIn, NeedIn
+from indexer.field_notes import DeclaredField, declared, with_fields
 from indexer.plain_text import clean
-from indexer.vocabulary import AskKind, Confidentiality, Region, ResearchField
+from indexer.vocabulary import AskKind
 from matcher.cases import ContactKind, LostReason, Stage
 from matcher.claims import ClaimVerdict
 from matcher.decisions import Reason, Verdict
@@ -46,14 +50,40 @@ def _described(terms: type[StrEnum]) -> WithJsonSchema:
 
 
 AskKindWord = Annotated[Word, _described(AskKind)]
-FieldWord = Annotated[Word, _described(ResearchField)]
-ConfidentialityWord = Annotated[Word, _described(Confidentiality)]
-RegionWord = Annotated[Word, _described(Region)]
 Number = Annotated[int, Field(ge=1, le=MAX_ID)]
 
 
 class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+Body = TypeVar("Body", bound=_Body)
+
+
+def body_of(record: type[BaseModel], **items: Any) -> Callable[[type[Body]], type[Body]]:
+    """Return the decorator that gives a body the fields that a record's declaration lets it take, all optional.
+
+    Args:
+        record: the declaration.
+        items: the types of fields that hold records themselves.
+    """
+    return with_fields(
+        {
+            one.name: (items.get(one.name, _word_for(one)) | None, copy(one.note.body))
+            for one in declared(record)
+            if one.note.body is not None
+        }
+    )
+
+
+def _word_for(one: DeclaredField) -> Any:
+    """Return the type that a body has for a field; what it may say is then checked by the exchange format."""
+    if one.plain not in (str, str | None) and not one.is_list:
+        return one.plain
+    word: Any = Note if one.shape.wide else Word
+    if one.shape.terms is not None:
+        word = Annotated[Word, _described(one.shape.terms)]
+    return list[word] if one.is_list else word
 
 
 class AskBody(_Body):
@@ -63,21 +93,9 @@ class AskBody(_Body):
     text: Note = Field(examples=["提高移除率又不留刮傷的拋光液配方"])
 
 
+@body_of(NeedIn, asks=list[AskBody])
 class NeedBody(_Body):
     """A need; every field is optional except that title or description says something."""
-
-    title: Note | None = Field(default=None, examples=["碳化矽基板拋光太慢"])
-    description: Note | None = Field(default=None, examples=["矽面每小時只磨得到 0.6 微米,客戶要求 1.5。"])
-    asks: list[AskBody] | None = Field(
-        default=None, max_length=200, examples=[[{"kind": "technology", "text": "提高移除率又不留刮傷的拋光液配方"}]]
-    )
-    fields: list[FieldWord] | None = Field(default=None, max_length=20, examples=[["半導體"]])
-    budget_ntd: int | None = Field(default=None, ge=0, le=10**15, examples=[2_400_000])
-    deadline: date | None = Field(default=None, examples=["2027-06-30"])
-    confidentiality: ConfidentialityWord | None = Field(default=None, examples=["confidential"])
-    region: RegionWord | None = Field(default=None, examples=["central"])
-    languages: list[Word] | None = Field(default=None, max_length=20, examples=[["zh"]])
-    excluded_labs: list[Word] | None = Field(default=None, max_length=1_000, examples=[["lab-1-02"]])
 
 
 class NewNeedBody(NeedBody):
@@ -219,18 +237,10 @@ class EvidenceWeightBody(_Body):
     weight: float = Field(ge=0, le=10, allow_inf_nan=False)
 
 
+@body_of(LabIn)
 class LabBody(_Body):
     """What a researcher may change of the own profile; what is left out stays."""
 
-    name: Word | None = Field(default=None, examples=["表面工程實驗室"])
-    name_en: Word | None = Field(default=None, examples=["Surface Engineering Lab"])
-    summary: Note | None = Field(default=None, examples=["研究碳化矽基板的化學機械拋光。"])
-    summary_en: Note | None = Field(default=None, examples=["Chemical mechanical polishing of silicon carbide wafers."])
-    keywords: list[Word] | None = Field(default=None, max_length=1_000, examples=[["碳化矽", "CMP"]])
-    offers: list[AskKindWord] | None = Field(default=None, max_length=20, examples=[["technology"]])
-    will_not_do: list[Word] | None = Field(default=None, max_length=1_000, examples=[["軍事用途"]])
-    capacity: int | None = Field(default=None, ge=0, le=1_000, examples=[2])
-    languages: list[Word] | None = Field(default=None, max_length=50, examples=[["zh", "en"]])
     evidence: list[EvidenceWeightBody] | None = Field(
         default=None, max_length=5_000, description="Those named come first, in this order, with these weights."
     )

@@ -11,7 +11,8 @@ from typing import Any
 
 from pydantic import Field
 
-from api.answers import Answer
+from api.answers import Answer, answer_of
+from indexer.exchange import EvidenceIn, LabIn
 from matcher.decisions import Reason, Verdict
 from matcher.explanation import Bilingual, Explanation, Speaking
 from matcher.facets import Facets
@@ -159,35 +160,15 @@ class ReleasedLabAnswer(Answer):
     released_at: datetime
 
 
+@answer_of(EvidenceIn)
 class EvidenceAnswer(Answer):
     """What shows that a lab can do something."""
 
-    id: str
-    kind: str
-    title: str
-    abstract: str
-    year: int | None
-    weight: float
 
-
+@answer_of(LabIn)
 class LabAnswer(Answer):
     """A lab's profile with its evidence."""
 
-    id: str
-    name: str
-    name_en: str
-    pi: str
-    school: str | None
-    fields: list[str]
-    summary: str
-    summary_en: str
-    keywords: list[str]
-    offers: list[str]
-    will_not_do: list[str]
-    capacity: int | None
-    languages: list[str]
-    conflicts: list[str]
-    links: list[str]
     evidence: list[EvidenceAnswer]
 
 

@@ -11,7 +11,8 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from api.answers import Answer
+from api.answers import Answer, answer_of
+from indexer.exchange import CompanyIn
 from matcher.claims import ClaimVerdict
 from matcher.roles import Role
 
@@ -201,15 +202,10 @@ class ContactPersonAnswer(Answer):
     email: str
 
 
+@answer_of(CompanyIn)
 class CompanyAnswer(ListedCompanyAnswer):
     """A company; its contact persons are missing for who does not look after it."""
 
-    tax_id: str | None
-    country: str
-    size: str | None
-    fields: list[str]
-    city: str
-    description: str
     contact_persons: list[ContactPersonAnswer] = Field(default=[])
 
 

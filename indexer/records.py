@@ -199,6 +199,7 @@ class Need(SQLModel, table=True):
     budget_ntd: int | None = Field(sa_type=BigInteger)
     deadline: date | None
     confidentiality: str
+    confidential_reason: str | None
     region: str | None
     languages: list[str] = Field(sa_column=_words())
     excluded_labs: list[str] = Field(sa_column=_words())

@@ -11,7 +11,7 @@ import csv
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from indexer.columns import COLUMNS, Cell, Column
+from indexer.columns import COLUMNS, Column
 from indexer.vocabulary import Kind, label
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 _GUIDE_TITLE = "guide 填寫說明"
 _GUIDE_HEADINGS = ("sheet 工作表", "field 欄位", "what to write", "填寫方式")
-_WIDE = frozenset({"summary", "summary_en", "description", "abstract", "asks", "title"})
 
 
 def write_template(path: Path, kind: Kind | str) -> None:
@@ -71,7 +70,7 @@ def _fill_sheet(sheet: Worksheet, columns: tuple[Column, ...]) -> None:
         example = _put(sheet, 2, n, column.example)
         example.alignment = Alignment(wrap_text=True, vertical="top")
         width = sheet.column_dimensions[heading.column_letter]
-        width.width = 44 if column.field in _WIDE or column.cell is Cell.PARTNERS else 22
+        width.width = 44 if column.wide else 22
         if isinstance(column.example, str):
             # As text, a spreadsheet program keeps leading zeros and does not turn words into dates or formulas.
             width.number_format = example.number_format = "@"

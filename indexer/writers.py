@@ -18,8 +18,9 @@ from typing import IO, Any
 
 import orjson
 
-from indexer.columns import COLUMNS, Cell, Column
+from indexer.columns import COLUMNS, Column
 from indexer.exchange import MODELS
+from indexer.field_notes import Cell
 from indexer.formulas import guarded
 from indexer.vocabulary import Kind, label
 

@@ -27,10 +27,12 @@ SECRETS = {
     "description": Secret(OWN | {"company", "researcher"}),
     "ask": Secret(OWN | {"company", "researcher"}),
     "deadline": Secret(OWN | {"company", "researcher"}),
+    "reason": Secret(OWN | {"company"}),
     "budget": Secret(OWN | {"company"}),
     "excluded": Secret(OWN | {"company"}),
     # Another one, which was shared with al-b for the company's consent.
     "sharedtitle": Secret(OWN | {"company", "stranger", "office"}),
+    "sharedreason": Secret(OWN | {"company", "stranger", "office"}),
     "sharedbudget": Secret(OWN | {"company", "stranger", "office"}),
     "sharedexcluded": Secret(OWN | {"company", "stranger", "office"}),
     # What experts write stays in their alliance.
@@ -134,6 +136,7 @@ def _submitted(server: Served, title: str, *, description: str = "", ask: str = 
         "description": f"矽面移除率太低 {_PLANTED.get(description, '')}",
         "asks": [{"kind": "technology", "text": f"拋光液配方 {_PLANTED.get(ask, '')}"}],
         "confidentiality": "confidential",
+        "confidential_reason": f"與客戶有約 {_PLANTED[f'{prefix}reason']}",
         "budget_ntd": NUMBERS[f"{prefix}budget"],
         "excluded_labs": [_PLANTED[f"{prefix}excluded"]],
         **more,

@@ -18,8 +18,9 @@ import pytest
 
 from api.routes.exports import SOURCES, Source, text_chunks
 from indexer import writers
-from indexer.columns import COLUMNS, Cell
+from indexer.columns import COLUMNS
 from indexer.exchange import MODELS
+from indexer.field_notes import Cell
 from indexer.plain_text import clean
 from indexer.readers import read_bytes
 from indexer.templates import write_template

@@ -11,7 +11,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Response
 
 from api.bodies import NeedBody, NeedMoveBody
-from api.pages.need_fields import FIELDS, KINDS, READERS, REGIONS, read_form, typed_form
+from api.pages.form_fields import as_body, shown, typed
+from api.pages.need_fields import KINDS, NEED_FACTS, NEED_FIELDS, asks_wished
 from api.pages.scopes import names_of
 from api.pages.visiting import Visit, visiting
 from api.pages.wording import N_
@@ -26,18 +27,6 @@ from matcher.roles import Role
 
 router = APIRouter(prefix="/company", include_in_schema=False, route_class=ThreadedRoute)
 
-EDITABLE = (
-    "title",
-    "description",
-    "asks",
-    "fields",
-    "budget_ntd",
-    "deadline",
-    "confidentiality",
-    "region",
-    "languages",
-    "excluded_labs",
-)
 NEXT = {
     "submitted": N_("An expert of your alliance will read it and take it up. Until then you can still change it."),
     "taken_up": N_("An expert looks for labs. The ones that fit appear here once the expert releases them to you."),
@@ -83,6 +72,7 @@ def _need_page(visit: Visit, need_id: str, refused: Refusal | None = None) -> Re
         "company/need.html",
         refused.status if refused else 200,
         need=need,
+        facts=NEED_FACTS,
         labs=visit.document(list_released_labs, need_id=need_id)["items"],
         names=visit.look(lambda session, _: names_of(session, [need["alliance"] or ""])),
         what_next=NEXT,
@@ -103,19 +93,17 @@ def show_edit(need_id: str, visit: Annotated[Visit, Depends(visiting(Resource.NE
     return _edit_page(visit, need_id)
 
 
-def _edit_page(visit: Visit, need_id: str, refused: Refusal | None = None, typed: Any = None) -> Response:
+def _edit_page(visit: Visit, need_id: str, refused: Refusal | None = None, given: Any = None) -> Response:
     reply = visit.reply(read_need, need_id=need_id)
     _own(visit, reply.document)
     return visit.show(
         "company/edit.html",
         refused.status if refused else 200,
         need=reply.document,
-        form=typed_form(reply.document if typed is None else typed),
+        asked=NEED_FIELDS,
+        form=shown(NEED_FIELDS, reply.document if given is None else given),
         etag=reply.headers["ETag"],
         kinds=KINDS,
-        fields=FIELDS,
-        regions=REGIONS,
-        readers=READERS,
         refused=refused,
     )
 
@@ -123,17 +111,14 @@ def _edit_page(visit: Visit, need_id: str, refused: Refusal | None = None, typed
 @router.post("/needs/{need_id}/edit")
 def change_need(need_id: str, visit: Annotated[Visit, Depends(visiting(Resource.NEED, Action.EDIT))]) -> Response:
     """Change a need that nobody has taken up."""
-    typed = read_form(visit.form, EDITABLE)
-    do, _, number = str(visit.form.get("do", "")).partition(":")
-    if do == "add":
-        return _edit_page(visit, need_id, typed={**typed, "asks": [*typed["asks"], {"kind": "technology", "text": ""}]})
-    if do == "remove" and number.isdigit():
-        kept = [ask for n, ask in enumerate(typed["asks"]) if n != int(number)]
-        return _edit_page(visit, need_id, typed={**typed, "asks": kept})
-    body = typed_form(typed).as_body()
+    given = typed(visit.form, NEED_FIELDS)
+    asks = asks_wished(str(visit.form.get("do", "")), given["asks"])
+    if asks is not None:
+        return _edit_page(visit, need_id, given={**given, "asks": asks})
+    body = as_body(NEED_FIELDS, given)
     refused = visit.attempt(lambda: visit.document(edit_need, need_id=need_id, body=visit.body(NeedBody, body)))
     if isinstance(refused, Refusal):
-        return _edit_page(visit, need_id, refused, typed)
+        return _edit_page(visit, need_id, refused, given)
     return visit.go(f"/company/needs/{need_id}", N_("Your need is changed."))
 
 

@@ -23,11 +23,16 @@ from api.routes.directory import list_experts
 from api.routes.needs import need_documents
 from api.visibility import cases as visible_cases
 from api.visibility import needs as visible_needs
+from indexer.exchange import CompanyIn
+from indexer.field_notes import declared
 from indexer.records import Alliance, Lab, Need
 from matcher.cases import Case
 from matcher.people import Principal
 from matcher.roles import Role
 
+_SHOWN_APART = ("id", "name", "name_en", "country", "city", "size", "description")
+_FACTS = tuple(one for one in declared(CompanyIn) if one.name not in _SHOWN_APART)
+"""What the page lists of a company as it is declared; the rest has a place or a form of its own there."""
 SHOWN = 50
 """Contacts, needs and cases of a company on its page."""
 
@@ -48,6 +53,7 @@ def company_context(visit: Visit, company_id: str, refused: Refusal | None = Non
     alliances = [client["alliance"] for client in company["clients"]]
     return {
         "company": company,
+        "facts": _FACTS,
         "country": country(company["country"]),
         "contacts": shown,
         "sees_contacts": not isinstance(contacts, Refusal),

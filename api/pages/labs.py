@@ -25,6 +25,8 @@ from api.problems import Refusal
 from api.request_threads import MATCHING, ThreadedRoute, takes
 from api.routes.labs import match_lab, read_lab
 from api.visibility import cases as visible_cases
+from indexer.exchange import LabIn
+from indexer.field_notes import declared
 from indexer.records import Company, School
 from matcher.cases import Case
 from matcher.lab_loads import loads_of
@@ -37,6 +39,12 @@ PER_PAGE = 20
 NEEDS_SHOWN = 10
 CASES_SHOWN = 50
 _MOST = 100_000
+_SHOWN_APART = (
+    *("id", "name", "name_en", "pi", "school", "fields", "summary", "summary_en"),
+    *("offers", "capacity", "languages", "links"),
+)
+_FACTS = tuple(one for one in declared(LabIn) if one.name not in _SHOWN_APART)
+"""What the page lists of a lab as it is declared; the rest has a place or a form of its own there."""
 
 
 @router.get("")
@@ -83,6 +91,7 @@ def show_lab(lab_id: str, visit: Annotated[Visit, Depends(visiting(Resource.LAB,
     school = visit.look(lambda session, _: session.get(School, lab["school"]) if lab["school"] else None)
     context: dict[str, Any] = {
         "lab": lab,
+        "facts": _FACTS,
         "languages": [language(code) for code in lab["languages"]],
         "school": None if school is None else school.model_dump(),
         "load": visit.look(lambda session, _: loads_of(session, [lab_id])[lab_id]),

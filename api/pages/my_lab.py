@@ -7,12 +7,12 @@ one wish, so that a list can be ordered without a script and by keyboard alone.
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Response
 
 from api.bodies import LabBody
+from api.pages.form_fields import as_body, asked_fields, shown, typed
 from api.pages.scopes import names_of
 from api.pages.visiting import Visit, visiting
 from api.pages.wording import N_
@@ -21,15 +21,16 @@ from api.problems import Refusal
 from api.request_threads import ThreadedRoute
 from api.routes.labs import edit_lab, read_demand, read_lab
 from api.routes.needs import list_needs
-from indexer.vocabulary import AskKind
+from indexer.exchange import LabIn
 from matcher.roles import Role
 
 router = APIRouter(prefix="/my-lab", include_in_schema=False, route_class=ThreadedRoute)
 
 Edit = Annotated[Visit, Depends(visiting(Resource.LAB, Action.EDIT))]
-_TEXTS = ("name", "name_en", "summary", "summary_en")
-_WORDS = ("keywords", "languages")
-_BETWEEN = re.compile(r"[,，、;；\n]")
+_FIELDS = asked_fields(LabIn)
+_BY_ITSELF = ("name", "name_en", "summary", "summary_en")
+_FACTS = tuple(one for one in _FIELDS if one.name not in _BY_ITSELF)
+"""What the preview lists of a lab below its text."""
 RETIRED, REPRESENTS = 0.0, 1.0
 """Weights of evidence that is kept but no longer speaks for the lab, and of evidence that does."""
 
@@ -56,40 +57,19 @@ def _page(visit: Visit, lab_id: str, refused: Refusal | None = None) -> Response
         "my_lab/lab.html",
         refused.status if refused else 200,
         lab=lab,
-        typed=_typed(visit, lab) if refused else _fields(lab),
+        asked=_FIELDS,
+        form=shown(_FIELDS, {**lab, **typed(visit.form, _FIELDS)} if refused and "name" in visit.form else lab),
         etag=reply.headers["ETag"],
         demand=visit.document(read_demand, lab_id=lab_id),
         needs=visit.document(list_needs, limit=20)["items"],
-        kinds=list(AskKind),
         state=visit.request.app.state.live.state(),
         refused=refused,
     )
 
 
-def _fields(lab: dict[str, Any]) -> dict[str, Any]:
-    """Return a profile as the form shows it: lists as lines of text."""
-    shown = {name: lab[name] or "" for name in _TEXTS}
-    shown |= {name: "、".join(lab[name]) for name in _WORDS}
-    shown |= {"will_not_do": "\n".join(lab["will_not_do"]), "offers": lab["offers"]}
-    return {**shown, "capacity": "" if lab["capacity"] is None else lab["capacity"]}
-
-
-def _typed(visit: Visit, lab: dict[str, Any]) -> dict[str, Any]:
-    typed = {name: visit.form.get(name, value) for name, value in _fields(lab).items()}
-    return {**typed, "offers": visit.form.getlist("offers")}
-
-
 def _changes(visit: Visit) -> dict[str, Any]:
     """Return what the form says, as the API takes it; an empty capacity means that none is stated."""
-    form = visit.form
-    changes: dict[str, Any] = {name: form.get(name, "") for name in _TEXTS}
-    for name in _WORDS:
-        changes[name] = [word.strip() for word in _BETWEEN.split(str(form.get(name, ""))) if word.strip()]
-    changes["will_not_do"] = [line.strip() for line in str(form.get("will_not_do", "")).splitlines() if line.strip()]
-    changes["offers"] = form.getlist("offers")
-    capacity = str(form.get("capacity", "")).strip()
-    changes["capacity"] = capacity or None
-    return changes
+    return as_body(_FIELDS, typed(visit.form, _FIELDS))
 
 
 @router.post("/{lab_id}")
@@ -108,8 +88,8 @@ def preview(lab_id: str, visit: Edit) -> Response:
     body = visit.attempt(lambda: visit.body(LabBody, _changes(visit)))
     if isinstance(body, Refusal):
         return _page(visit, lab_id, body)
-    typed = {**lab, **body.model_dump(exclude_unset=True, mode="json", exclude={"evidence"})}
-    return _preview(visit, typed, stored=False)
+    as_typed = {**lab, **body.model_dump(exclude_unset=True, mode="json", exclude={"evidence"})}
+    return _preview(visit, as_typed, stored=False)
 
 
 @router.get("/{lab_id}/preview")
@@ -120,7 +100,7 @@ def preview_stored(lab_id: str, visit: Edit) -> Response:
 
 def _preview(visit: Visit, lab: dict[str, Any], *, stored: bool) -> Response:
     speaks = [item for item in lab["evidence"] if item["weight"] > 0]
-    return visit.show("my_lab/preview.html", lab=lab, speaks=speaks, stored=stored)
+    return visit.show("my_lab/preview.html", lab=lab, facts=_FACTS, speaks=speaks, stored=stored)
 
 
 @router.post("/{lab_id}/evidence")

@@ -14,7 +14,8 @@ from fastapi import APIRouter, Depends, Response
 from sqlmodel import Session
 
 from api.bodies import NewNeedBody
-from api.pages.need_fields import FIELDS, READERS, REGIONS, NeedForm, read_form, typed_form
+from api.pages.form_fields import as_body, asked_fields, shown, typed
+from api.pages.need_fields import KINDS, NEED_FACTS, NEED_FIELDS, asks_wished
 from api.pages.scopes import names_of
 from api.pages.visiting import Visit, visiting
 from api.pages.wording import N_
@@ -22,6 +23,8 @@ from api.policy import Action, Resource
 from api.problems import Refusal, not_found
 from api.request_threads import ThreadedRoute
 from api.routes.needs import submit_need
+from indexer.exchange import NeedIn
+from indexer.field_notes import DeclaredField
 from indexer.instants import now
 from matcher.drafts import NeedDraft, begin_draft, draft_of, keep, throw_away
 from matcher.people import Principal
@@ -34,19 +37,23 @@ Create = Annotated[Visit, Depends(visiting(Resource.NEED, Action.CREATE))]
 
 @dataclass(frozen=True)
 class Step:
-    """One step: its name in the address, what people call it, and the fields of the need that it asks for."""
+    """One step: its name in the address, and what people call it; which fields it asks for is declared with them."""
 
     name: str
     label: str
-    fields: tuple[str, ...]
+
+    @property
+    def fields(self) -> tuple[DeclaredField, ...]:
+        """The fields of the need that it asks for."""
+        return asked_fields(NeedIn, self.name)
 
 
 STEPS = (
-    Step("about", N_("What it is about"), ("title", "description")),
-    Step("asks", N_("What you ask for"), ("asks",)),
-    Step("limits", N_("Limits"), ("fields", "budget_ntd", "deadline", "region", "languages", "excluded_labs")),
-    Step("readers", N_("Who will read it"), ("confidentiality",)),
-    Step("check", N_("Check and send"), ()),
+    Step("about", N_("What it is about")),
+    Step("asks", N_("What you ask for")),
+    Step("limits", N_("Limits")),
+    Step("readers", N_("Who will read it")),
+    Step("check", N_("Check and send")),
 )
 _NAMES = [step.name for step in STEPS]
 
@@ -84,20 +91,20 @@ def _step_page(visit: Visit, draft_id: str, name: str, refused: Refusal | None =
         raise not_found("step")
     number = _NAMES.index(name)
     draft = visit.look(lambda session, who: _find(session, who, draft_id))
-    form = typed_form(draft.content)
     # With a script only the part with the asks is put in again, when one is added or taken away.
     template = "company/_asks.html" if visit.by_htmx and name == "asks" else "company/step.html"
     return visit.show(
         template,
         refused.status if refused else 200,
         draft=draft,
-        form=form,
+        asked=STEPS[number].fields,
+        form=shown(NEED_FIELDS, draft.content),
+        need=as_body(NEED_FIELDS, draft.content),
+        facts=NEED_FACTS,
         step=STEPS[number],
         number=number + 1,
         steps=STEPS,
-        fields=FIELDS,
-        regions=REGIONS,
-        readers=READERS,
+        kinds=KINDS,
         names=visit.look(lambda session, _: names_of(session, [draft.company_id])),
         before=STEPS[number - 1].name if number else None,
         wrong_step=_step_of(refused),
@@ -108,7 +115,7 @@ def _step_page(visit: Visit, draft_id: str, name: str, refused: Refusal | None =
 def _step_of(refused: Refusal | None) -> Step | None:
     """Return the step that asks for the field to blame."""
     blamed = (refused.field or "").partition("[")[0].partition(".")[0] if refused else ""
-    return next((step for step in STEPS if blamed in step.fields), None)
+    return next((step for step in STEPS if any(one.name == blamed for one in step.fields)), None)
 
 
 @router.post("/drafts/{draft_id}/{step}")
@@ -117,15 +124,15 @@ def save_step(draft_id: str, step: str, visit: Create) -> Response:
     visit.who()
     if step not in _NAMES:
         raise not_found("step")
-    do, _, number = str(visit.form.get("do", "")).partition(":")
+    wish = str(visit.form.get("do", ""))
+    do = wish.partition(":")[0]
     if do == "delete":
         visit.change(lambda session, who: throw_away(session, _find(session, who, draft_id)))
         return visit.go("/company", N_("The draft is deleted."))
-    changes = read_form(visit.form, STEPS[_NAMES.index(step)].fields)
-    if do == "remove" and number.isdigit():
-        changes["asks"] = [ask for n, ask in enumerate(changes.get("asks", [])) if n != int(number)]
-    if do == "add":
-        changes["asks"] = [*changes.get("asks", []), {"kind": "technology", "text": ""}]
+    changes = typed(visit.form, STEPS[_NAMES.index(step)].fields)
+    asks = asks_wished(wish, changes.get("asks", []))
+    if asks is not None:
+        changes["asks"] = asks
     visit.change(lambda session, who: keep(session, _find(session, who, draft_id), changes=changes, now=now()))
     if do == "keep":
         return visit.nothing()
@@ -143,7 +150,7 @@ def send(draft_id: str, visit: Create) -> Response:
 
     def work() -> Any:
         draft = visit.look(lambda session, who: _find(session, who, draft_id))
-        body = visit.body(NewNeedBody, {**_as_body(typed_form(draft.content)), "company": draft.company_id})
+        body = visit.body(NewNeedBody, {**_said(draft), "company": draft.company_id})
         return visit.document(submit_need, body=body)
 
     need = visit.attempt(work)
@@ -153,5 +160,6 @@ def send(draft_id: str, visit: Create) -> Response:
     return visit.go(f"/company/needs/{need['id']}", N_("Your need is submitted. An expert will take it up."))
 
 
-def _as_body(form: NeedForm) -> dict[str, Any]:
-    return {name: value for name, value in form.as_body().items() if value not in (None, "", [])}
+def _said(draft: NeedDraft) -> dict[str, Any]:
+    given = as_body(NEED_FIELDS, draft.content)
+    return {name: value for name, value in given.items() if value not in (None, "", [])}

@@ -13,6 +13,7 @@ from typing import Any
 from sqlmodel import Session, col, select
 
 from api.pages.candidate_facts import company_contacts
+from api.pages.need_fields import NEED_FACTS
 from api.pages.need_names import NeedNames, names_of
 from api.pages.visiting import Visit
 from api.problems import Refusal
@@ -24,6 +25,7 @@ from matcher.people import Principal
 from matcher.roles import Role
 
 STAFF = (Role.EXPERT, Role.LEAD)
+_FACTS = tuple(one for one in NEED_FACTS if one.name != "confidentiality")
 
 
 def need_context(
@@ -59,6 +61,7 @@ def need_context(
     held = {need["alliance"], *need["shared_with"]}
     return {
         "need": need,
+        "facts": _FACTS,
         "names": names,
         "other_alliances": [alliance for alliance in alliances if alliance.id not in held],
         "contacts": contacts,

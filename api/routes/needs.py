@@ -26,6 +26,7 @@ from api.visibility import needs as visible
 from api.visibility import own_needs, readable
 from indexer.checking import check
 from indexer.exchange import NeedIn
+from indexer.field_notes import Audience, declared
 from indexer.records import Ask, Company, Need
 from indexer.vocabulary import Kind
 from matcher.clients import alliances_of
@@ -48,7 +49,6 @@ from matcher.roles import Role
 router = APIRouter(prefix="/api", tags=["needs"], route_class=ThreadedRoute)
 
 _STAFF = (Role.EXPERT, Role.LEAD)
-_TEXTS = ("title", "description", "asks", "excluded_labs", "budget_ntd", "deadline")
 
 
 @router.post("/needs", status_code=201, response_model=NeedAnswer)
@@ -297,9 +297,9 @@ def need_document(
 ) -> dict[str, Any]:
     """Return a need as a person may see it.
 
-    A researcher sees what the need says but not its money, whom it excludes or how it is handled. The
-    programme office sees the text of needs that are public or were shared between alliances; of others only after
-    breaking the glass (`unlocked`).
+    Who reads which field is declared with it. A researcher sees what the need says but not its money, whom it
+    excludes or how it is handled. The programme office sees the text of needs that are public or were shared between
+    alliances; of others only after breaking the glass (`unlocked`).
 
     Raises:
         ProblemError: 404, there is none that fulfils the conditions.
@@ -368,13 +368,18 @@ def _seen(
     document["redacted"] = False
     if not with_us and who.holds(Role.OFFICE) and not unlocked:
         if document["confidentiality"] != "public" and not shared:
-            document |= dict.fromkeys(_TEXTS) | {"redacted": True}
+            document |= dict.fromkeys(_names(Audience.INTRODUCED, Audience.INSIDE)) | {"redacted": True}
     elif not with_us and not unlocked:
-        return document | {"budget_ntd": None, "excluded_labs": []}
+        return document | {name: [] if isinstance(document[name], list) else None for name in _names(Audience.INSIDE)}
     document |= standing
     if with_us or who.holds(Role.OFFICE):
         document["shared_with"] = sorted(shared)
     return document
+
+
+def _names(*audiences: Audience) -> list[str]:
+    """Return the fields of a need that are for these."""
+    return [one.name for one in declared(NeedIn) if one.note.audience in audiences]
 
 
 def _stored(session: Session, need_id: str) -> dict[str, Any]:
