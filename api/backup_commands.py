@@ -14,6 +14,7 @@ import typer
 from api.opening import read_settings
 from api.refusals import RefusedError
 from api.screen import Screen, finish, write_document
+from indexer.wording import T_
 
 if TYPE_CHECKING:
     from api.bringing_back import Restored
@@ -68,7 +69,7 @@ def restore(
     GLORIA_DATABASE_URL names.
     """
     if check == (into is not None):
-        raise RefusedError("give one of: --check, --into HOME")
+        raise RefusedError(T_("give one of: --check, --into HOME"))
     settings = read_settings()
     folder = _found(settings, name)
     screen = Screen.of(context)
@@ -145,4 +146,6 @@ def _found(settings: Settings, name: str) -> Path:
         if name != NEWEST and folder.is_dir():
             return folder
     listed = ", ".join(path.name for path in known[:5]) or f"none in {settings.backups_path}"
-    raise RefusedError(f"there is no backup {name!r}; give a folder or one of: newest, {listed}")
+    raise RefusedError(
+        T_("there is no backup %(name)r; give a folder or one of: newest, %(listed)s", name=name, listed=listed)
+    )

@@ -18,6 +18,7 @@ from api.mapping import redrawn, say_map
 from api.opening import open_session, read_settings
 from api.refusals import RefusedError
 from api.screen import Screen
+from indexer.wording import T_
 
 if TYPE_CHECKING:
     from sqlmodel import Session
@@ -67,7 +68,10 @@ def _import_world(screen: Screen, settings: Settings) -> None:
         # Rolled back on the way out: invented records must never mix with real ones.
         if before and before != after:
             raise RefusedError(
-                f"{settings.home} holds other records; choose an empty folder: GLORIA_HOME=demo-data gloria demo"
+                T_(
+                    "%(home)s holds other records; choose an empty folder: GLORIA_HOME=demo-data gloria demo",
+                    home=settings.home,
+                )
             )
         session.commit()
     counts = ", ".join(f"{report.kind} {report.created + report.updated + report.unchanged}" for report in reports)

@@ -15,6 +15,7 @@ import typer
 from api.matching import number_or_all
 from api.opening import read_settings
 from api.screen import Screen, finish, write_document
+from indexer.wording import T_
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -39,11 +40,13 @@ def evaluate(
 ) -> None:
     """Measure a ranking against judgements."""
     if (labs is None) != (needs is None):
-        raise typer.BadParameter("--labs and --needs come together", param_hint="--labs")
+        raise typer.BadParameter(T_("--labs and --needs come together"), param_hint="--labs")
     if labs is not None and run is not None:
-        raise typer.BadParameter("a run file needs no collection; give one of --run and --labs", param_hint="--run")
+        raise typer.BadParameter(T_("a run file needs no collection; give one of --run and --labs"), param_hint="--run")
     if run_out is not None and labs is None:
-        raise typer.BadParameter("comes with --labs and --needs; for the home use: gloria run", param_hint="--run-out")
+        raise typer.BadParameter(
+            T_("comes with --labs and --needs; for the home use: gloria run"), param_hint="--run-out"
+        )
     from matcher.evaluation import DEPTH, evaluate_collection, evaluate_home
 
     depth = DEPTH if top is None else number_or_all(top)

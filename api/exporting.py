@@ -19,6 +19,7 @@ import typer
 from api.opening import note_command, read_settings
 from api.refusals import RefusedError
 from api.screen import Screen, write_document
+from indexer.wording import T_
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -59,9 +60,11 @@ def export(
     screen = Screen.of(context)
     chosen = file_format or next((one for one in FileFormat if out.suffix.lower() == f".{one.value}"), None)
     if chosen is None:
-        raise typer.BadParameter("name a file that ends in .jsonl, .csv or .xlsx, or add --format", param_hint="--out")
+        raise typer.BadParameter(
+            T_("name a file that ends in .jsonl, .csv or .xlsx, or add --format"), param_hint="--out"
+        )
     if out.exists():
-        raise RefusedError(f"{out} exists already; choose another name or remove it")
+        raise RefusedError(T_("%(out)s exists already; choose another name or remove it", out=out))
     rows = _write(kind, out, chosen)
     if as_json:
         write_document({"file": str(out), "kind": kind, "format": chosen, "rows": rows})

@@ -25,6 +25,7 @@ from indexer.plain_text import printable, shown
 from indexer.readers import Reading, read_bytes
 from indexer.records import Company, Need
 from indexer.vocabulary import Kind
+from indexer.wording import T_
 from matcher.arrivals import hand_over
 from matcher.clients import Client
 from matcher.intake import NeedIntake, NeedState
@@ -58,7 +59,7 @@ def run_import(running: Running) -> None:
     with reading(running.engine) as session:
         file = session.get(JobFile, job.id)
         if file is None:
-            raise JobRefusedError("its file is gone")
+            raise JobRefusedError(T_("its file is gone"))
         name, content = file.name, file.content
         _must_reach(running.who(session), running, None)
     kind = job.parameters["kind"]

@@ -23,6 +23,7 @@ from api.jobs import Claimed, JobKind, LeaseLostError, begin_part, end_part, par
 from api.noting import now
 from api.policy import Action, Resource
 from indexer.database import BusyError, DatabaseGoneError, StorageFullError, reading, writing
+from indexer.wording import T_
 from matcher.people import Principal, principal
 
 PATIENCE_S = 60.0
@@ -72,7 +73,7 @@ class Running:
         """
         who = principal(session, self.job.account_id)
         if who is None:
-            raise JobRefusedError("the account that asked for it is disabled")
+            raise JobRefusedError(T_("the account that asked for it is disabled"))
         return who
 
     def check(self) -> None:

@@ -17,6 +17,7 @@ import typer
 from api.opening import open_reading, read_settings
 from api.refusals import RefusedError
 from api.screen import Screen, finish, write_document
+from indexer.wording import T_
 
 ledger = typer.Typer(no_args_is_help=True, help="The ledger of results: prove it, export it, keep its heads.")
 
@@ -124,7 +125,9 @@ def _read_kept(path: Path) -> list[dict[str, Any]]:
             head = orjson.loads(line)
             kept.append({"chain": str(head["chain"]), "n": int(head["n"]), "hash": str(head["hash"])})
         except (ValueError, TypeError, KeyError) as error:
-            raise RefusedError(f"{path.name}:{number} is not a head; give chain, n and hash") from error
+            raise RefusedError(
+                T_("%(name)s:%(number)s is not a head; give chain, n and hash", name=path.name, number=number)
+            ) from error
     return kept
 
 

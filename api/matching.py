@@ -18,6 +18,7 @@ import typer
 from api.opening import read_settings
 from api.refusals import RefusedError
 from api.screen import Screen, write_document
+from indexer.wording import T_
 
 if TYPE_CHECKING:
     from matcher.pairings import Matcher
@@ -34,7 +35,7 @@ def match(
 ) -> None:
     """Show the best labs for a need, with reasons."""
     if (need_id is None) == (lab is None):
-        raise typer.BadParameter("give the id of a need, or --lab with the id of a lab", param_hint="NEED_ID")
+        raise typer.BadParameter(T_("give the id of a need, or --lab with the id of a lab"), param_hint="NEED_ID")
     from api.documents import lab_document, match_document
     from api.printing import print_lab_matches, print_match
     from matcher.pairings import Matcher
@@ -66,7 +67,7 @@ def number_or_all(value: str) -> int | None:
     if value == "all":
         return None
     if not value.isascii() or not value.isdigit() or not 0 < int(value) < 2**31:
-        raise typer.BadParameter(f"{value!r} is neither a number from 1 on nor all", param_hint="--top")
+        raise typer.BadParameter(T_("%(value)r is neither a number from 1 on nor all", value=value), param_hint="--top")
     return int(value)
 
 
@@ -83,7 +84,7 @@ def run(
     screen = Screen.of(context)
     matcher = Matcher.open(read_settings())
     if not matcher.needs:
-        raise RefusedError("no needs are stored; import some first: gloria import needs.jsonl")
+        raise RefusedError(T_("no needs are stored; import some first: gloria import needs.jsonl"))
     for warning in matcher.warnings:
         screen.warn(screen.text(warning.zh, warning.en))
     with replaced(out) as file, screen.progress() as tell:

@@ -27,6 +27,7 @@ from indexer.database import RETRY_AFTER_S, BusyError, DatabaseGoneError, Storag
 from indexer.encoder import EncoderError
 from indexer.plain_text import TextError, printable
 from indexer.snapshot import SnapshotError
+from indexer.wording import T_
 from matcher.cases import CaseError, StaleCaseError
 from matcher.claims import ClaimError
 from matcher.clients import ClientError
@@ -74,13 +75,13 @@ class ProblemError(Exception):
 
 def not_found(what: str = "record") -> ProblemError:
     """Return the refusal for what does not exist, or does not exist for this person: nobody can tell which."""
-    return ProblemError(404, "not-found", f"there is no such {what}")
+    return ProblemError(404, "not-found", T_("there is no such %(what)s", what=what))
 
 
 def unauthenticated() -> ProblemError:
     """Return the refusal for who shows nothing that proves who they are."""
     challenge = {"WWW-Authenticate": "Bearer"}
-    return ProblemError(401, "unauthenticated", "sign in, or send a valid key", None, challenge)
+    return ProblemError(401, "unauthenticated", T_("sign in, or send a valid key"), None, challenge)
 
 
 def forbidden(detail: str) -> ProblemError:

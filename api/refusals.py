@@ -13,6 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from indexer.wording import T_
+
 REFUSED = 1
 WRONG_USAGE = 2
 
@@ -39,7 +41,7 @@ def _operating_system(error: Any) -> Refusal:
 
 
 def _storage_full(_error: Any) -> Refusal:
-    return Refusal("the disk is full: what was to be stored now is not stored; make room and run it again")
+    return Refusal(T_("the disk is full: what was to be stored now is not stored; make room and run it again"))
 
 
 def _database(error: Any) -> Refusal:
@@ -48,7 +50,7 @@ def _database(error: Any) -> Refusal:
     if is_full(getattr(error, "orig", error)):
         return _storage_full(error)
     reason = getattr(error, "orig", None) or error
-    return Refusal(f"the database can't be used: {reason}; run: gloria doctor")
+    return Refusal(T_("the database can't be used: %(reason)s; run: gloria doctor", reason=reason))
 
 
 def _setting(error: Any) -> Refusal:
@@ -67,11 +69,18 @@ def _setting(error: Any) -> Refusal:
 
 def _database_url(error: Any) -> Refusal:
     example = "sqlite:////path/gloria.db"
-    return Refusal(f"GLORIA_DATABASE_URL: {error}; leave it empty or give one such as {example}", WRONG_USAGE)
+    return Refusal(
+        T_(
+            "GLORIA_DATABASE_URL: %(error)s; leave it empty or give one such as %(example)s",
+            error=error,
+            example=example,
+        ),
+        WRONG_USAGE,
+    )
 
 
 def _missing_package(error: Any) -> Refusal:
-    return Refusal(f"{error}; the installation is not complete: pip install -e . -c constraints.txt")
+    return Refusal(T_("%(error)s; the installation is not complete: pip install -e . -c constraints.txt", error=error))
 
 
 TABLE: dict[str, Callable[[Any], Refusal]] = {

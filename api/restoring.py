@@ -31,6 +31,7 @@ from indexer import postgresql_tools
 from indexer.file_lock import exclusive
 from indexer.settings import Settings
 from indexer.sqlite_copy import sqlite_problems
+from indexer.wording import T_
 from matcher.ledger.heads import FILE as HEADS
 from matcher.ledger.heads import ExportedHead, read_heads
 from matcher.ledger.verification import Verdict, verify
@@ -149,7 +150,7 @@ class _Rehearsal:
 
     def _refuse_without_postgresql(self) -> None:
         if not self._settings.database_url.startswith("postgres"):
-            raise _FailedError("the backup is of PostgreSQL; set GLORIA_DATABASE_URL to a server for the rehearsal")
+            raise _FailedError(T_("the backup is of PostgreSQL; set GLORIA_DATABASE_URL to a server for the rehearsal"))
 
     def _restore(self, stack: ExitStack) -> str:
         url = ""
@@ -190,7 +191,7 @@ class _Rehearsal:
     def _refuse(findings: list[Any]) -> None:
         if findings:
             told = "; ".join(f"{one.place} {one.message}" for one in findings[:5])
-            raise _FailedError(f"{len(findings)} findings: {told}")
+            raise _FailedError(T_("%(n_findings)s findings: %(told)s", n_findings=len(findings), told=told))
 
     def _serve(self, stack: ExitStack) -> str:
         cache = self._settings.cache or self._settings.home
@@ -210,13 +211,15 @@ class _Rehearsal:
             if found:
                 return f"need {need_id}: {len(found)} labs, first {found[0]['lab_id']}"
         if self._need_ids:
-            raise _FailedError(f"needs {', '.join(self._need_ids)} were answered with no lab")
+            raise _FailedError(T_("needs %(need_ids)s were answered with no lab", need_ids=", ".join(self._need_ids)))
         return "not asked: there is no need"
 
     def _entry(self, _stack: ExitStack) -> str:
         listed = self._server.ask("/api/ledger/entries", limit=1)["items"]
         if not listed and self._verdict.entries:
-            raise _FailedError(f"the ledger holds {self._verdict.entries:,} entries and none is listed")
+            raise _FailedError(
+                T_("the ledger holds %(entries)s entries and none is listed", entries=f"{self._verdict.entries:,}")
+            )
         if not listed:
             return "not asked: the ledger is empty"
         entry = self._server.ask(f"/api/ledger/entries/{listed[0]['id']}")

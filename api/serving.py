@@ -16,6 +16,7 @@ import typer
 from api.opening import open_session, read_settings
 from api.refusals import RefusedError
 from api.screen import Screen
+from indexer.wording import T_
 
 GRACE_S = 20
 
@@ -76,7 +77,12 @@ def _listening(host: str, port: int) -> socket.socket:
     except OSError as error:
         sock.close()
         raise RefusedError(
-            f"can't listen on {host}:{port}: {error.strerror or error}; choose another --port"
+            T_(
+                "can't listen on %(host)s:%(port)s: %(strerror)s; choose another --port",
+                host=host,
+                port=port,
+                strerror=error.strerror or error,
+            )
         ) from error
     sock.set_inheritable(True)
     return sock

@@ -16,6 +16,7 @@ import typer
 from api.opening import note_command, open_reading, open_session, read_settings
 from api.refusals import RefusedError
 from api.screen import Screen, write_document
+from indexer.wording import T_
 
 if TYPE_CHECKING:
     from sqlmodel import Session
@@ -45,7 +46,13 @@ def configure(
 
     kind = DOCUMENTS.get(name)
     if kind is None:
-        raise RefusedError(f"there is no document {name!r}; choose one of: {', '.join(sorted(DOCUMENTS))}")
+        raise RefusedError(
+            T_(
+                "there is no document %(name)r; choose one of: %(documents)s",
+                name=name,
+                documents=", ".join(sorted(DOCUMENTS)),
+            )
+        )
     screen = Screen.of(context)
     if new is not None:
         version = _set(name, _read(new), reason, by)
@@ -92,7 +99,7 @@ def _read(path: Path) -> Any:
     try:
         return orjson.loads(path.read_bytes())
     except orjson.JSONDecodeError as error:
-        raise RefusedError(f"{path}: is not JSON: {error}") from error
+        raise RefusedError(T_("%(path)s: is not JSON: %(error)s", path=path, error=error)) from error
 
 
 def _set(name: str, content: Any, reason: str, by: str) -> int:
@@ -103,7 +110,7 @@ def _set(name: str, content: Any, reason: str, by: str) -> int:
 
     said = clean(reason, max_chars=MAX_TEXT, multiline=True)
     if not said:
-        raise RefusedError("--reason: say why it is set")
+        raise RefusedError(T_("--reason: say why it is set"))
     document = checked_document(DOCUMENTS[name], content)
     with open_session(read_settings(), writes=True) as session:
         version = change(session, document, reason=said, by=_author(session, by), now=datetime.now(UTC))
@@ -123,10 +130,10 @@ def _author(session: Session, email: str) -> str:
         named = session.exec(select(Account.id).where(Account.email == email.strip().lower())).first()
         who = None if named is None else principal(session, named)
         if who is None or not who.holds(Role.OFFICE):
-            raise RefusedError(f"--by {email}: there is no such account of the programme office")
+            raise RefusedError(T_("--by %(email)s: there is no such account of the programme office", email=email))
         return who.id
     query = select(Grant.account_id).where(Grant.role == Role.OFFICE.value, col(Grant.revoked_at).is_(None))
     found = {account_id for account_id in session.exec(query).all() if principal(session, account_id) is not None}
     if len(found) != 1:
-        raise RefusedError("--by: say which account of the programme office sets it")
+        raise RefusedError(T_("--by: say which account of the programme office sets it"))
     return found.pop()

@@ -17,6 +17,7 @@ from api.opening import note_command
 from api.refusals import RefusedError
 from api.screen import Screen, write_document
 from api.users import Email, account_named, line_of_stdin, opened
+from indexer.wording import T_
 
 if TYPE_CHECKING:
     from sqlmodel import Session
@@ -36,7 +37,7 @@ def key(
 ) -> None:
     """Make an API key and show it once, or end one."""
     if (name is None) == (revoke is None):
-        raise typer.BadParameter("give either --name, for a new key, or --revoke, to end one")
+        raise typer.BadParameter(T_("give either --name, for a new key, or --revoke, to end one"))
     screen = Screen.of(context)
     if revoke is not None:
         _end_key(email, revoke)
@@ -60,9 +61,9 @@ def _made_key(email: str, name: str, *, read_only: bool, days: int) -> dict[str,
     try:
         label = clean(name, max_chars=MAX_KEY_NAME, multiline=False)
     except TextError as error:
-        raise RefusedError(f"--name: {error}") from error
+        raise RefusedError(T_("--name: %(error)s", error=error)) from error
     if not label:
-        raise RefusedError("--name: say what the key is for")
+        raise RefusedError(T_("--name: say what the key is for"))
     with opened(writes=True) as session:
         made, secret = make_key(
             session,
@@ -82,7 +83,13 @@ def _end_key(email: str, prefix: str) -> None:
     with opened(writes=True) as session:
         account_id = account_named(session, email).id
         if not revoke_key(session, prefix=prefix, account_id=account_id, now=datetime.now(UTC)):
-            raise RefusedError(f"{email} has no key {prefix} to end; see: gloria user show {email}")
+            raise RefusedError(
+                T_(
+                    "%(email)s has no key %(prefix)s to end; see: gloria user show %(email)s",
+                    email=email,
+                    prefix=prefix,
+                )
+            )
         note_command(session, "key", "end", "user key --revoke", [("account", account_id), ("key", prefix)])
 
 

@@ -33,6 +33,7 @@ from indexer.vocabulary import (
     Size,
     Tier,
 )
+from indexer.wording import T_
 
 
 def _evidence_id(value: object) -> str:
@@ -70,7 +71,7 @@ class _Record(BaseModel):
     @classmethod
     def _without_blanks(cls, given: Any) -> Any:
         if not isinstance(given, Mapping):
-            raise FieldError(f"{shown(given)} is not an object", 'give one such as {"id": …}')
+            raise FieldError(T_("%(given)s is not an object", given=shown(given)), T_('give one such as {"id": …}'))
         return {key: value for key, value in given.items() if not v.is_blank(value)}
 
 
@@ -88,7 +89,11 @@ class _Named(_Record):
 
 def _ordered(since: date | None, until: date | None) -> None:
     if since and until and until < since:
-        raise FieldError(f"{until} is before {since}", "give an end on or after the beginning", "until")
+        raise FieldError(
+            T_("%(until)s is before %(since)s", until=until, since=since),
+            T_("give an end on or after the beginning"),
+            "until",
+        )
 
 
 class EvidenceIn(_Record):
@@ -104,7 +109,7 @@ class EvidenceIn(_Record):
     @model_validator(mode="after")
     def _says_something(self) -> EvidenceIn:
         if not self.title and not self.abstract:
-            raise FieldError("neither title nor abstract is given", "give at least one", "title")
+            raise FieldError(T_("neither title nor abstract is given"), T_("give at least one"), "title")
         return self
 
 
@@ -156,7 +161,7 @@ class NeedIn(_Record):
     @model_validator(mode="after")
     def _says_something(self) -> NeedIn:
         if not self.title and not self.description:
-            raise FieldError("neither title nor description is given", "give at least one", "title")
+            raise FieldError(T_("neither title nor description is given"), T_("give at least one"), "title")
         return self
 
 
@@ -178,7 +183,7 @@ class CompanyIn(_Named):
         digits = self.tax_id.zfill(8)
         if not ubn.is_valid(digits):
             right = "give the 8 digits of the 統一編號, or the country of a foreign company"
-            raise FieldError(f"{shown(self.tax_id)} is not a valid 統一編號", right, "tax_id")
+            raise FieldError(T_("%(tax_id)s is not a valid 統一編號", tax_id=shown(self.tax_id)), right, "tax_id")
         return self if digits == self.tax_id else self.model_copy(update={"tax_id": digits})
 
 

@@ -16,6 +16,7 @@ from indexer.grids import MAX_COLUMNS, Grid
 from indexer.plain_text import TextError, printable
 from indexer.values import as_text, is_blank
 from indexer.vocabulary import Kind
+from indexer.wording import T_
 
 
 def grid_rows(kind: Kind, grid: Grid, name: str) -> tuple[list[tuple[int, object]], list[RowProblem]]:
@@ -26,19 +27,29 @@ def grid_rows(kind: Kind, grid: Grid, name: str) -> tuple[list[tuple[int, object
     problems = list(grid.problems)
     if not grid.rows:
         if not problems:
-            problems.append(RowProblem(name, 0, "", "has no rows", "give a header row and rows below it"))
+            problems.append(RowProblem(name, 0, "", T_("has no rows"), T_("give a header row and rows below it")))
         return [], problems
     row, cells = grid.rows[0]
     if len(cells) > MAX_COLUMNS:
         wrong = f"the first row has {len(cells):,} columns"
-        problems.append(RowProblem(name, row, "", wrong, f"give at most {MAX_COLUMNS:,}, named as in the template"))
+        problems.append(
+            RowProblem(
+                name,
+                row,
+                "",
+                wrong,
+                T_("give at most %(max_columns)s, named as in the template", max_columns=f"{MAX_COLUMNS:,}"),
+            )
+        )
         return [], problems
     columns = _columns(kind, row, cells, name, problems)
     needed = "lab" if kind is Kind.EVIDENCE else "id"
     if not any(column is not None and column.field == needed for column in columns):
         heading = next(column.heading for column in COLUMNS[kind] if column.field == needed)
         wrong = "the first row has no such column"
-        problems.append(RowProblem(name, row, needed, wrong, f'name it "{heading}", as the template does'))
+        problems.append(
+            RowProblem(name, row, needed, wrong, T_('name it "%(heading)s", as the template does', heading=heading))
+        )
         return [], problems
     rows: list[tuple[int, object]] = []
     for row, cells in grid.rows[1:]:
@@ -69,7 +80,7 @@ def _columns(
             problems.append(RowProblem(name, row, printable(heading[:60]), wrong, right, "warning"))
         elif found in seen:
             wrong = f"is a second column for {found} and was ignored"
-            problems.append(RowProblem(name, row, printable(heading[:60]), wrong, "keep one of them", "warning"))
+            problems.append(RowProblem(name, row, printable(heading[:60]), wrong, T_("keep one of them"), "warning"))
             found = None
         columns.append(by_field[found] if found else None)
         seen.add(found or "")

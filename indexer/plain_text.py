@@ -11,6 +11,8 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from indexer.wording import T_
+
 # Unicode UAX 15 (stream-safe text): no real text stacks more than 30 marks on one letter, and
 # normalising a long stack takes quadratic time.
 _MARKS_PER_LETTER = 30
@@ -64,12 +66,18 @@ def clean(text: str, *, max_chars: int, multiline: bool) -> str:
         TextError: a control or writing-direction character, a lone surrogate, or too long.
     """
     if len(text) > max_chars:
-        raise TextError(f"has {len(text):,} characters", f"give at most {max_chars:,}")
+        raise TextError(
+            T_("has %(n_text)s characters", n_text=f"{len(text):,}"),
+            T_("give at most %(max_chars)s", max_chars=f"{max_chars:,}"),
+        )
     if not text.isascii():
         text = text.translate(_REPAIRS)
         _refuse_hostile(text)
         if _MARK_STACK.search(bytes(map(unicodedata.combining, text.translate(_MARKS_IN_DISGUISE)))):
-            raise TextError(f"has more than {_MARKS_PER_LETTER} accents on one letter", "remove them")
+            raise TextError(
+                T_("has more than %(marks_per_letter)s accents on one letter", marks_per_letter=_MARKS_PER_LETTER),
+                T_("remove them"),
+            )
         text = unicodedata.normalize("NFKC", text)
     else:
         _refuse_hostile(text)
@@ -78,7 +86,10 @@ def clean(text: str, *, max_chars: int, multiline: bool) -> str:
         text = _BREAK_IN_LINE.sub(" ", text)
     text = text.strip()
     if len(text) > max_chars:
-        raise TextError(f"has {len(text):,} characters once normalised", f"give at most {max_chars:,}")
+        raise TextError(
+            T_("has %(n_text)s characters once normalised", n_text=f"{len(text):,}"),
+            T_("give at most %(max_chars)s", max_chars=f"{max_chars:,}"),
+        )
     return text
 
 
@@ -89,10 +100,12 @@ def _refuse_hostile(text: str) -> None:
     code = ord(found.group())
     place = f"U+{code:04X} at character {found.start() + 1}"
     if 0xD800 <= code <= 0xDFFF:
-        raise TextError(f"contains half a character ({place})", "save the text again as UTF-8")
+        raise TextError(T_("contains half a character (%(place)s)", place=place), T_("save the text again as UTF-8"))
     if code > 0x7F:
-        raise TextError(f"contains a character that reverses the writing direction ({place})", "remove it")
-    raise TextError(f"contains the control character {place}", "remove it")
+        raise TextError(
+            T_("contains a character that reverses the writing direction (%(place)s)", place=place), T_("remove it")
+        )
+    raise TextError(T_("contains the control character %(place)s", place=place), T_("remove it"))
 
 
 def shown(value: object) -> str:

@@ -25,6 +25,7 @@ from indexer.headers import grid_rows
 from indexer.plain_text import TextError, printable, shown
 from indexer.values import identifier, is_blank
 from indexer.vocabulary import Kind, find
+from indexer.wording import T_
 
 MAX_FILE_BYTES = 64 * 2**20
 MAX_RECORDS = 200_000
@@ -115,14 +116,14 @@ def read(path: Path, kind: Kind | None = None) -> Reading:
     found = path.stat()
     if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):
         # A pipe or a device may never end, or never begin.
-        return _unread(kind, [RowProblem(name, 0, "", "is a pipe or a device", "give a file")])
+        return _unread(kind, [RowProblem(name, 0, "", T_("is a pipe or a device"), T_("give a file"))])
     with path.open("rb") as file:
         # Some files say that they are empty and are not.
         data = file.read(MAX_FILE_BYTES + 1)
     if len(data) > MAX_FILE_BYTES:
         size = max(found.st_size, len(data))
         right = f"split it into files under {MAX_FILE_BYTES / 1e6:,.0f} MB"
-        return _unread(kind, [RowProblem(name, 0, "", f"has {size / 1e6:,.0f} MB", right)])
+        return _unread(kind, [RowProblem(name, 0, "", T_("has %(size)s MB", size=f"{size / 1000000.0:,.0f}"), right)])
     return read_bytes(data, path.name, kind)
 
 
@@ -133,7 +134,7 @@ def read_bytes(data: bytes, given_name: str, kind: Kind | None = None) -> Readin
     if data.startswith(b"PK"):
         return _read_workbook(data, name, kind)
     if data.startswith(b"\xd0\xcf\x11\xe0"):
-        return _unread(kind, [RowProblem(name, 0, "", "is an old Excel file", "save it as .xlsx")])
+        return _unread(kind, [RowProblem(name, 0, "", T_("is an old Excel file"), T_("save it as .xlsx"))])
     if path.suffix.lower() in _JSON_SUFFIXES or data.removeprefix(codecs.BOM_UTF8).lstrip().startswith((b"{", b"[")):
         rows, problems = json_rows.parse(data, name)
         kind = kind or _kind_of_objects(rows)
@@ -190,7 +191,9 @@ def _unread(kind: Kind | None, problems: list[RowProblem]) -> Reading:
 
 def _kindless(name: str) -> RowProblem:
     kinds = ", ".join(kind for kind in Kind if kind is not Kind.EVIDENCE)
-    return RowProblem(name, 0, "", "does not show what its rows are", f"name the kind: one of {kinds}, evidence")
+    return RowProblem(
+        name, 0, "", T_("does not show what its rows are"), T_("name the kind: one of %(kinds)s, evidence", kinds=kinds)
+    )
 
 
 def _add_record(reading: Reading, kind: Kind, row: int, given: object, name: str) -> None:
@@ -274,7 +277,7 @@ def _read_workbook(data: bytes, name: str, kind: Kind | None) -> Reading:
         return _unread(kind, problems)
     named = [(kind_in_name(grid.title), grid) for grid in grids if grid.rows]
     if not named:
-        return _unread(kind, [RowProblem(name, 0, "", "has no rows", "fill in a template")])
+        return _unread(kind, [RowProblem(name, 0, "", T_("has no rows"), T_("fill in a template"))])
     kinds = [found for found, _ in named if found]
     kind = kind or (kinds[0] if kinds else _kind_of_grid(named[0][1]))
     if kind is None:
@@ -289,7 +292,9 @@ def _read_workbook(data: bytes, name: str, kind: Kind | None) -> Reading:
             _checked_grid(Kind.EVIDENCE, grid, label, into=reading)
         else:
             right = f"import the file again as {found}"
-            reading.problems.append(RowProblem(label, 0, "", f"was not read with {kind}", right, "warning"))
+            reading.problems.append(
+                RowProblem(label, 0, "", T_("was not read with %(kind)s", kind=kind), right, "warning")
+            )
     return reading
 
 

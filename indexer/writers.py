@@ -22,6 +22,7 @@ from indexer.columns import COLUMNS, Cell, Column
 from indexer.exchange import MODELS
 from indexer.formulas import guarded
 from indexer.vocabulary import Kind, label
+from indexer.wording import T_
 
 MAX_CELL_CHARS = 32_767
 """What a cell of a workbook holds."""
@@ -111,7 +112,12 @@ def write_xlsx(file: IO[bytes], sheets: Iterable[Sheet], documents: Iterable[Doc
                 for row in sheet.rows(document):
                     written[sheet.title] += 1
                     if written[sheet.title] > MAX_SHEET_ROWS:
-                        raise TooMuchForSheetError(f"there are more than {MAX_SHEET_ROWS:,} rows; take csv or jsonl")
+                        raise TooMuchForSheetError(
+                            T_(
+                                "there are more than %(max_sheet_rows)s rows; take csv or jsonl",
+                                max_sheet_rows=f"{MAX_SHEET_ROWS:,}",
+                            )
+                        )
                     target.append([_cell(target, cell) for cell in row])
         book.save(file)
     except BaseException:
@@ -134,7 +140,11 @@ def _cell(sheet: Any, value: Value) -> Any:
     text = guarded(value)
     if len(text) > MAX_CELL_CHARS:
         raise TooMuchForSheetError(
-            f"a text has {len(value):,} characters, a cell of a workbook holds {MAX_CELL_CHARS:,}; take csv or jsonl"
+            T_(
+                "a text has %(n_value)s characters, a cell of a workbook holds %(max_cell_chars)s; take csv or jsonl",
+                n_value=f"{len(value):,}",
+                max_cell_chars=f"{MAX_CELL_CHARS:,}",
+            )
         )
     # What looks like a character's code (_x003D_) would be shown as that character.
     cell = WriteOnlyCell(sheet, _CODE.sub("_x005F_", text))

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
+from indexer.wording import T_
 from matcher.features import FEATURES
 
 FloatArray = npt.NDArray[np.float64]
@@ -102,10 +103,24 @@ def load_ranker(path: Path = DEFAULT_WEIGHTS) -> Ranker:
             plausible_from=float(bands["plausible_from"]),
         )
     except (OSError, orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise WeightsError(f"{path}: {type(error).__name__}: {error}; expected version, weights and bands") from error
+        raise WeightsError(
+            T_(
+                "%(path)s: %(name)s: %(error)s; expected version, weights and bands",
+                path=path,
+                name=type(error).__name__,
+                error=error,
+            )
+        ) from error
     unknown = sorted(set(weights) - set(FEATURES))
     if unknown:
-        raise WeightsError(f"{path}: unknown feature {unknown[0]}; known are {', '.join(FEATURES)}")
+        raise WeightsError(
+            T_(
+                "%(path)s: unknown feature %(unknown)s; known are %(features)s",
+                path=path,
+                unknown=unknown[0],
+                features=", ".join(FEATURES),
+            )
+        )
     return ranker
 
 

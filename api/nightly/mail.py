@@ -18,6 +18,7 @@ from api.night_runs import Night, StepState
 from api.night_words import NIGHT_STATES, STEP_STATES
 from api.nightly.report_page import report_page
 from indexer.settings import Settings
+from indexer.wording import T_
 
 TIMEOUT_S = 30.0
 _PORTS = {"smtp": 587, "smtps": 465}
@@ -62,9 +63,16 @@ def send(settings: Settings, night: Night) -> int:
                 server.login(unquote(parts.username), unquote(parts.password or ""))
             refused = server.send_message(message_of(settings, night))
     except (smtplib.SMTPException, OSError, ValueError) as error:
-        raise MailError(f"{host}:{port}: {_why(error)}") from error
+        raise MailError(T_("%(host)s:%(port)s: %(error)s", host=host, port=port, error=_why(error))) from error
     if refused:
-        raise MailError(f"{host}:{port}: {len(refused)} of the addresses were refused")
+        raise MailError(
+            T_(
+                "%(host)s:%(port)s: %(n_refused)s of the addresses were refused",
+                host=host,
+                port=port,
+                n_refused=len(refused),
+            )
+        )
     return len(recipients(settings))
 
 
@@ -80,7 +88,9 @@ def _connected(scheme: str, host: str, port: int) -> smtplib.SMTP:
             server.starttls(context=context)
             server.ehlo()
         elif host not in _THIS_MACHINE:
-            raise MailError(f"{host}:{port}: offers no STARTTLS; use smtps:// or another server")
+            raise MailError(
+                T_("%(host)s:%(port)s: offers no STARTTLS; use smtps:// or another server", host=host, port=port)
+            )
     except BaseException:
         server.close()
         raise

@@ -22,6 +22,7 @@ from api.pages.wording import N_, Lang, Wording
 from api.policy import Action, Resource
 from api.problems import ProblemError, not_found
 from indexer.instants import day_in_taipei
+from indexer.wording import T_
 from matcher.ledger.comparisons import UNIT_LABELS
 from matcher.ledger.kpis import KPI_FACTS, Kpi, Unit
 from matcher.ledger.periods import common_year, roc_year
@@ -85,9 +86,9 @@ def _day(text: str, today: date) -> date:
     try:
         day = date.fromisoformat(text)
     except ValueError as error:
-        raise ProblemError(422, "invalid", "give a day such as 2019-06-30", "as_of") from error
+        raise ProblemError(422, "invalid", T_("give a day such as 2019-06-30"), "as_of") from error
     if not date(2000, 1, 1) <= day <= date(2200, 12, 31):
-        raise ProblemError(422, "invalid", "give a day from 2000-01-01 to 2200-12-31", "as_of")
+        raise ProblemError(422, "invalid", T_("give a day from 2000-01-01 to 2200-12-31"), "as_of")
     return day
 
 
@@ -105,7 +106,17 @@ def year_of_text(text: str, years: list[int], day: date) -> int | None:
         return None
     year = common_year(int(text)) if text.isdecimal() and len(text) <= 4 else 0
     if year not in years:
-        raise ProblemError(422, "invalid", f"give a year from {years[0]} to {years[-1]}, or {ALL_YEARS}", "year")
+        raise ProblemError(
+            422,
+            "invalid",
+            T_(
+                "give a year from %(years)s to %(years_2)s, or %(all_years)s",
+                years=years[0],
+                years_2=years[-1],
+                all_years=ALL_YEARS,
+            ),
+            "year",
+        )
     return year
 
 

@@ -32,6 +32,7 @@ from api.visibility import needs as visible_needs
 from api.visibility import unconflicted
 from indexer.database import RETRY_AFTER_S
 from indexer.records import Need
+from indexer.wording import T_
 from matcher.facets import Filters
 from matcher.people import Principal
 from matcher.proposals import StoredPairing
@@ -130,12 +131,12 @@ def compare(
         raise not_found("need")
     chosen = [one for one in (a, b, *(lab or ())) if one]
     if len(chosen) != 2 or chosen[0] == chosen[1]:
-        raise ProblemError(422, "invalid", "choose two labs to compare", "lab")
+        raise ProblemError(422, "invalid", T_("choose two labs to compare"), "lab")
     numbers = visit.look(lambda session, who: _pairings(session, who, need_id, chosen))
     cards = [card_of(visit, context["need"], number) for number in numbers]
     first, second = cards if len(cards) == 2 else (None, None)
     if first is None or second is None:
-        raise ProblemError(404, "not-found", "one of these labs was not shown for this need yet", "lab")
+        raise ProblemError(404, "not-found", T_("one of these labs was not shown for this need yet"), "lab")
     sides = ((one["contributions"], one["score"]) for one in (first, second))
     template = "needs/comparison.html" if visit.by_htmx else "needs/comparison_page.html"
     return visit.show(template, **context, first=first, second=second, differences=differences(*sides))

@@ -23,6 +23,7 @@ from api.policy import Action, Resource
 from api.problems import ProblemError, not_found
 from api.request_threads import ThreadedRoute
 from api.routes.me import key_documents, key_ended, key_made
+from indexer.wording import T_
 from matcher.last_office import leave_an_office
 from matcher.people import (
     Account,
@@ -175,7 +176,9 @@ def add_program_key(account_id: str, body: KeyBody, ask: Edit) -> Response:
     def work(session: Session, _who: Principal) -> Reply:
         _find(session, account_id, lock=True)
         if {held.role for held in active_grants(session, account_id)} != {Role.JOB.value}:
-            raise ProblemError(409, "people", "only a program gets a key from you: an account with the role job alone")
+            raise ProblemError(
+                409, "people", T_("only a program gets a key from you: an account with the role job alone")
+            )
         return key_made(session, account_id, body, ask)
 
     return ask.write(work, body)

@@ -22,6 +22,7 @@ from api.request_threads import SIGNING_ON, ThreadedRoute, takes
 from api.routes.people import answer_json, hand_over, must_not_be_throttled
 from api.sign_on import Attempt, Provider, SignOnError, SignOnUnavailableError
 from indexer.database import reading, writing
+from indexer.wording import T_
 
 router = APIRouter(prefix="/api/oidc", tags=["people"], route_class=ThreadedRoute)
 
@@ -54,7 +55,7 @@ def begin_sign_on(
     """
     provider = _provider(request)
     if not _LOCAL.fullmatch(then):
-        raise ProblemError(422, "invalid", "give a path on this host, such as /api/me", "then")
+        raise ProblemError(422, "invalid", T_("give a path on this host, such as /api/me"), "then")
     attempt = Attempt.new()
     response = _sent_to(provider.address(attempt), 302)
     place = base64.urlsafe_b64encode(then.encode()).decode().rstrip("=")
@@ -142,7 +143,7 @@ def _begun(request: Request, state: str | None) -> tuple[Attempt, str]:
     parts = request.cookies.get(COOKIE, "").split(".")
     if len(parts) == 4 and all(_TOKEN.fullmatch(part) for part in parts[:3]) and parts[0] == state:
         return Attempt(*parts[:3]), _place(parts[3])
-    raise ProblemError(400, "sign-on", "this browser did not begin this sign-in, or it took too long; begin anew")
+    raise ProblemError(400, "sign-on", T_("this browser did not begin this sign-in, or it took too long; begin anew"))
 
 
 def _place(kept: str) -> str:

@@ -24,6 +24,7 @@ from api.routes.entries import AllianceId
 from api.routes.figures import AsOf
 from api.standing_documents import label, units
 from indexer.instants import day_in_taipei
+from indexer.wording import T_
 from matcher.ledger.forecast import Forecast, Measure, forecast
 from matcher.ledger.kpis import KPI_FACTS, RECOGNISED_KPIS, Kpi
 from matcher.ledger.periods import roc_year
@@ -53,7 +54,7 @@ def read_targets(
         day = as_of or day_in_taipei(ask.at)
         about = chosen_alliances(session, who, ask.resource, ask.action, alliance)
         if about is not None and len(about) != 1:
-            raise ProblemError(422, "invalid", "name one of your alliances", "alliance")
+            raise ProblemError(422, "invalid", T_("name one of your alliances"), "alliance")
         (chosen,) = (None,) if about is None else about
         found = target_standings(session, as_of=day, alliance=chosen)
         ahead = _ahead(session, found) if chosen is None else None

@@ -13,6 +13,7 @@ from datetime import date, datetime
 
 from sqlmodel import Session
 
+from indexer.wording import T_
 from matcher.ledger.configuration import current
 from matcher.ledger.document import Bilingual, Cell
 from matcher.ledger.entries import LedgerError
@@ -92,7 +93,16 @@ def programme_year(of: Sequence[int], year: int | None) -> int | None:
     common = common_year(year)
     if common not in of:
         first, last = of[0], of[-1]
-        raise LedgerError(f"the programme has the years {roc_year(first)} to {roc_year(last)} ({first}–{last})", "year")
+        raise LedgerError(
+            T_(
+                "the programme has the years %(first)s to %(last)s (%(first_2)s–%(last_2)s)",
+                first=roc_year(first),
+                last=roc_year(last),
+                first_2=first,
+                last_2=last,
+            ),
+            "year",
+        )
     return common
 
 

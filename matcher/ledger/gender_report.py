@@ -16,6 +16,7 @@ from sqlmodel import Session, col, select
 
 from indexer.instants import day_in_taipei
 from indexer.records import Alliance
+from indexer.wording import T_
 from matcher.ledger.configuration import current
 from matcher.ledger.details import Gender
 from matcher.ledger.document import Bilingual, Cell, CellKind, Column, ReportDocument, Table
@@ -66,7 +67,7 @@ def alliance_gender_report(
     """
     names = _names(session)
     if alliance_id not in names:
-        raise LedgerError(f"there is no alliance {alliance_id!r}", "alliance_id")
+        raise LedgerError(T_("there is no alliance %(alliance_id)r", alliance_id=alliance_id), "alliance_id")
     moment = end_of(as_of)
     rules = current(session, GenderRules, at=moment)
     tables = []

@@ -14,6 +14,7 @@ from datetime import date
 
 from sqlmodel import Session
 
+from indexer.wording import T_
 from matcher.ledger.comparisons import UNIT_LABELS, Programme, programme, programme_year, year_label
 from matcher.ledger.definition_tables import definition_tables
 from matcher.ledger.document import Bilingual, Cell, CellKind, Column, ReportDocument, Table
@@ -81,7 +82,9 @@ def refuse_alliances(request: ReportRequest) -> None:
         LedgerError: alliances are named.
     """
     if request.alliances is not None:
-        raise LedgerError("this report is about the whole programme; the report alliance shows alliances", "alliances")
+        raise LedgerError(
+            T_("this report is about the whole programme; the report alliance shows alliances"), "alliances"
+        )
 
 
 def _figures(shown: Programme, year: int | None, ahead: Forecast | None) -> Table:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from sqlmodel import Session, col, select
 
 from indexer.records import Alliance
+from indexer.wording import T_
 from matcher.ledger.alliance_report import alliance_report
 from matcher.ledger.b003_report import b003_report
 from matcher.ledger.configuration import current
@@ -117,5 +118,10 @@ def make_report(session: Session, name: str, request: ReportRequest) -> ReportDo
     """
     report = REPORTS.get(name)
     if report is None:
-        raise LedgerError(f"there is no report {name!r}; choose one of: {', '.join(sorted(REPORTS))}", "name")
+        raise LedgerError(
+            T_(
+                "there is no report %(name)r; choose one of: %(reports)s", name=name, reports=", ".join(sorted(REPORTS))
+            ),
+            "name",
+        )
     return report.make(session, request)

@@ -17,6 +17,7 @@ from sqlmodel import Session, col, select
 
 from indexer.instants import day_in_taipei
 from indexer.records import Alliance
+from indexer.wording import T_
 from matcher.ledger.claims import PROGRAMME_LABELS, ExternalClaim, Programme
 from matcher.ledger.details import read_details
 from matcher.ledger.document import Bilingual, Cell, CellKind, Column, ReportDocument, Table
@@ -58,9 +59,9 @@ def review_pack(
     known = session.exec(select(Alliance.id).where(col(Alliance.id).in_(alliances))).all()
     missing = sorted(set(alliances) - set(known))
     if not alliances:
-        raise LedgerError("name the group's alliances", "alliances")
+        raise LedgerError(T_("name the group's alliances"), "alliances")
     if missing:
-        raise LedgerError(f"there is no alliance {missing[0]!r}", "alliances")
+        raise LedgerError(T_("there is no alliance %(missing)r", missing=missing[0]), "alliances")
     review = Review(session, sorted(known), as_of, aims)
     return ReportDocument(
         name="review_pack",

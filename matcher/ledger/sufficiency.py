@@ -20,6 +20,7 @@ from sqlmodel import Field, Session, SQLModel, col, select
 
 from indexer.instants import Instant, day_in_taipei
 from indexer.vocabulary import MAX_NTD, Tier
+from indexer.wording import T_
 from matcher.ledger.dated_rows import must_be_possible, reversed_row, stated
 from matcher.ledger.entries import LedgerError
 from matcher.ledger.periods import subsidy_days, subsidy_year
@@ -150,9 +151,11 @@ def book(
     """
     must_be_possible(session, alliance_id=alliance_id, occurred_on=occurred_on, now=now)
     if (item is Item.MEMBER_FEES) != (tier in FEE_TIERS):
-        raise LedgerError(f"fees name a tier, one of {', '.join(FEE_TIERS)}, and nothing else does", "tier")
+        raise LedgerError(
+            T_("fees name a tier, one of %(fee_tiers)s, and nothing else does", fee_tiers=", ".join(FEE_TIERS)), "tier"
+        )
     if not 0 < amount_ntd <= MAX_NTD:
-        raise LedgerError(f"give whole NTD from 1 to {MAX_NTD:,}", "amount_ntd")
+        raise LedgerError(T_("give whole NTD from 1 to %(max_ntd)s", max_ntd=f"{MAX_NTD:,}"), "amount_ntd")
     row = SufficiencyRow(
         alliance_id=alliance_id,
         item=item.value,

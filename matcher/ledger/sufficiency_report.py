@@ -15,6 +15,7 @@ from fractions import Fraction
 from sqlmodel import Session
 
 from indexer.records import Alliance
+from indexer.wording import T_
 from matcher.ledger.configuration import current
 from matcher.ledger.document import Bilingual, Cell, CellKind, Column, ReportDocument, Table, Value
 from matcher.ledger.entries import LedgerError
@@ -58,7 +59,7 @@ def sufficiency_report(
     """
     alliance = session.get(Alliance, alliance_id)
     if alliance is None:
-        raise LedgerError(f"there is no alliance {alliance_id!r}", "alliance_id")
+        raise LedgerError(T_("there is no alliance %(alliance_id)r", alliance_id=alliance_id), "alliance_id")
     moment = end_of(as_of)
     path = current(session, SubsidyPath, at=moment)
     years = statements(session, alliance_id=alliance_id, until=year, as_of=moment)

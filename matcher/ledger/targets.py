@@ -16,6 +16,7 @@ from typing import ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from indexer.wording import T_
 from matcher.ledger.configuration import Configured
 from matcher.ledger.kpis import Kpi
 
@@ -68,7 +69,7 @@ class Target(_Item):
     @model_validator(mode="after")
     def _year_fits_basis(self) -> Self:
         if (self.year is None) != (self.basis is TargetBasis.WHOLE):
-            raise ValueError("a target of the whole programme has no year, every other one has")
+            raise ValueError(T_("a target of the whole programme has no year, every other one has"))
         return self
 
     def actual(self, of_years: Callable[[Sequence[int]], int], years: Iterable[int]) -> int:
@@ -99,7 +100,7 @@ class TargetBook(_Item):
     def _one_each(self) -> Self:
         keys = [(target.kpi, target.year) for target in self.targets]
         if len(keys) != len(set(keys)):
-            raise ValueError(f"book {self.code} has two targets for one figure and year")
+            raise ValueError(T_("book %(code)s has two targets for one figure and year", code=self.code))
         return self
 
     def target(self, kpi: Kpi, year: int | None) -> Target | None:
@@ -171,7 +172,7 @@ class TargetBooks(Configured):
     def _codes_differ(self) -> Self:
         codes = [book.code for book in self.books]
         if len(codes) != len(set(codes)):
-            raise ValueError("two books have the same code")
+            raise ValueError(T_("two books have the same code"))
         return self
 
     def targets(self, kpi: Kpi, year: int | None) -> list[tuple[TargetBook, Target]]:
