@@ -175,9 +175,9 @@ class Asking(Noting):
         if not admits(who, self.resource, self.action):
             raise forbidden(
                 T_(
-                    "none of your roles may %(value)s a %(value_2)s",
-                    value=self.action.replace("_", " "),
-                    value_2=self.resource.replace("_", " "),
+                    "none of your roles may %(action)s a %(resource)s",
+                    action=self.action.replace("_", " "),
+                    resource=self.resource.replace("_", " "),
                 )
             )
 

@@ -13,6 +13,7 @@ from api.pages.every_page import BODY_LIMITS as PAGE_BODY_LIMITS
 from api.pages.refused import tell
 from api.problems import Refusal
 from api.uploads import MAX_FILE_BYTES
+from indexer.wording import T_
 from matcher.ledger.evidence import MAX_BYTES as MAX_EVIDENCE_BYTES
 
 MAX_BODY_BYTES = 4 * 2**20
@@ -50,13 +51,13 @@ class Guard:
             return
         # No text in the records has one, and PostgreSQL refuses to compare with it.
         if "\0" in scope["path"] or b"%00" in scope["query_string"]:
-            nul = Refusal(400, "bad-request", "the address has the character NUL")
+            nul = Refusal(400, "bad-request", T_("the address has the character NUL"))
             await tell(Request(scope), nul)(scope, receive, _guarded(send))
             return
         announced = dict(scope["headers"]).get(b"content-length", b"0")
         most = BODY_LIMITS.get((scope["method"], scope["path"]), MAX_BODY_BYTES)
         if not announced.isdigit() or int(announced) > most:
-            large = Refusal(413, "too-large", f"at most {most} bytes")
+            large = Refusal(413, "too-large", T_("at most %(most)s bytes", most=most))
             await tell(Request(scope), large)(scope, receive, _guarded(send))
             return
         await self.app(scope, _counted(receive, most), _guarded(send))

@@ -25,7 +25,7 @@ from indexer.plain_text import printable, shown
 from indexer.readers import Reading, read_bytes
 from indexer.records import Company, Need
 from indexer.vocabulary import Kind
-from indexer.wording import T_
+from indexer.wording import T_, joined
 from matcher.arrivals import hand_over
 from matcher.clients import Client
 from matcher.intake import NeedIntake, NeedState
@@ -72,13 +72,15 @@ def run_import(running: Running) -> None:
 
 def _must_reach(who: Principal, running: Running, kind: Kind | None) -> None:
     if not may_import(who, kind, running.job.alliance_id):
-        what = "this" if kind is None else kind.value
-        raise JobRefusedError(f"none of your roles may import {what}" + _HINTS.get(what, ""))
+        if kind is None:
+            raise JobRefusedError(T_("none of your roles may import this"))
+        refused = T_("none of your roles may import %(kind)s", kind=kind.value)
+        raise JobRefusedError(joined("", [refused, _HINTS.get(kind.value, "")]))
 
 
 _HINTS = {
-    **dict.fromkeys(("labs", "evidence"), ": a lab's profile is its researcher's; ask the programme office"),
-    **dict.fromkeys(("schools", "alliances"), ": ask the programme office"),
+    **dict.fromkeys(("labs", "evidence"), T_(": a lab's profile is its researcher's; ask the programme office")),
+    **dict.fromkeys(("schools", "alliances"), T_(": ask the programme office")),
 }
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from indexer.wording import T_
+from indexer.wording import T_, joined, recognised
 
 REFUSED = 1
 WRONG_USAGE = 2
@@ -36,8 +36,8 @@ def _as_it_says(error: Any) -> Refusal:
 
 
 def _operating_system(error: Any) -> Refusal:
-    reason = error.strerror or str(error)
-    return Refusal(f"{error.filename}: {reason}" if error.filename else reason)
+    reason = recognised(error.strerror or str(error))
+    return Refusal(T_("%(file)s: %(reason)s", file=error.filename, reason=reason) if error.filename else reason)
 
 
 def _storage_full(_error: Any) -> Refusal:
@@ -60,11 +60,11 @@ def _setting(error: Any) -> Refusal:
     for detail in error.errors(include_url=False):
         if not detail["loc"]:
             # What several settings have to be together; what was given is not quoted, since it may hold a password.
-            lines.append(detail["msg"].removeprefix("Value error, "))
+            lines.append(recognised(detail["msg"].removeprefix("Value error, ")))
             continue
         name = "GLORIA_" + "_".join(map(str, detail["loc"])).upper()
-        lines.append(f"{name}={detail['input']}: {detail['msg']}")
-    return Refusal("\n".join(lines), WRONG_USAGE)
+        lines.append(T_("%(name)s=%(given)s: %(msg)s", name=name, given=detail["input"], msg=recognised(detail["msg"])))
+    return Refusal(joined("\n", lines), WRONG_USAGE)
 
 
 def _database_url(error: Any) -> Refusal:

@@ -12,20 +12,13 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from enum import StrEnum
 from typing import Any
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
-
-class Language(StrEnum):
-    """The language of headings, labels and explanations; records stay as they were written."""
-
-    ZH = "zh"
-    EN = "en"
-
+from indexer.wording import Language, recognised, said
 
 STAGES = {
     "model": ("準備模型（僅一次）", "preparing the model (once)"),
@@ -69,12 +62,13 @@ class Screen:
         self.err.print(Text(self.text(zh, en), "dim"), soft_wrap=True)
 
     def complain(self, message: str, style: str = "red") -> None:
-        """Print an error or a warning as one line on stderr, so that it can be searched."""
-        self.err.print(Text(message, style), soft_wrap=True)
+        """Print an error or a warning as one line on stderr, so that it can be searched; in the chosen language."""
+        self.err.print(Text(said(recognised(message), self.language), style), soft_wrap=True)
 
     def warn(self, message: str) -> None:
         """Print a warning that nobody can overlook, on stderr."""
-        self.err.print(Text(f"{self.text('注意', 'Warning')}: {message}", "bold black on yellow"))
+        words = said(recognised(message), self.language)
+        self.err.print(Text(f"{self.text('注意', 'Warning')}: {words}", "bold black on yellow"))
 
     @contextmanager
     def progress(self) -> Iterator[Callable[[str, int, int], None]]:

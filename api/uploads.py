@@ -41,7 +41,7 @@ class Uploads:
                 with anyio.fail_after(WITHIN_S):
                     content = b"".join([chunk async for chunk in request.stream()])
             except TimeoutError as error:
-                detail = f"the file did not come within {WITHIN_S:.0f} s"
+                detail = T_("the file did not come within %(seconds)s s", seconds=f"{WITHIN_S:.0f}")
                 raise ProblemError(408, "too-slow", detail, None, _NO_MORE) from error
             except ClientDisconnect as error:
                 # Either the client is gone and reads nothing, or it sent more than may come.

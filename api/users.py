@@ -90,7 +90,7 @@ def take_back(context: typer.Context, email: Email, role: Annotated[Role, typer.
                     "%(email)s does not hold the role %(role)s in %(scope)s",
                     email=email,
                     role=role,
-                    scope=scope or "the programme",
+                    scope=scope or T_("the programme"),
                 )
             )
         revoke(session, grant_id=held[0].id or 0, by="command line", now=datetime.now(UTC))

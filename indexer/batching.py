@@ -129,7 +129,7 @@ class BatchedQueries:
         try:
             for item in asked:
                 if not item.done.wait(max(0.0, until - time.monotonic())):
-                    raise EncodingBusyError(T_("%(n__open)s texts are waiting to be encoded", n__open=len(self._open)))
+                    raise EncodingBusyError(T_("%(texts)s texts are waiting to be encoded", texts=len(self._open)))
                 if item.error:
                     raise EncodingBusyError(item.error) if self._closed else EncoderError(item.error)
                 found[item.text] = item.vectors
@@ -146,7 +146,7 @@ class BatchedQueries:
             self._open.clear()
             self._changed.notify_all()
         for item in left:
-            item.error = "the server is closing"
+            item.error = T_("the server is closing")
             item.done.set()
 
     def _taken(self, texts: Sequence[str]) -> tuple[dict[str, Vectors], list[_Asked]]:
@@ -164,7 +164,7 @@ class BatchedQueries:
                     self._kept.move_to_end(text)
                     found[text] = kept
             if missing and len(self._queue) + len(missing) > WAITING_TEXTS:
-                raise EncodingBusyError(T_("%(n__queue)s texts are waiting to be encoded", n__queue=len(self._queue)))
+                raise EncodingBusyError(T_("%(texts)s texts are waiting to be encoded", texts=len(self._queue)))
             for text in missing:
                 item = self._open.get(text)
                 if item is None:
@@ -212,7 +212,11 @@ class BatchedQueries:
                     self._answer([item])
                 return
             _log.warning("encoding %d texts failed: %s", len(batch), type(error).__name__)
-            told = str(error) if isinstance(error, EncoderError) else f"encoding failed: {type(error).__name__}"
+            told = (
+                str(error)
+                if isinstance(error, EncoderError)
+                else T_("encoding failed: %(name)s", name=type(error).__name__)
+            )
             vectors = None
         with self._changed:
             for i, item in enumerate(batch):

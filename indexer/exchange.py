@@ -53,15 +53,15 @@ Short: TypeAlias = Annotated[str, BeforeValidator(v.text(200))]
 Prose: TypeAlias = Annotated[str, BeforeValidator(v.text(50_000, multiline=True))]
 Year: TypeAlias = Annotated[int, BeforeValidator(v.year)]
 Day: TypeAlias = Annotated[date, BeforeValidator(v.day)]
-RegionTerm: TypeAlias = Annotated[str, BeforeValidator(v.term(Region, "a region"))]
+RegionTerm: TypeAlias = Annotated[str, BeforeValidator(v.term(Region, T_("a region")))]
 Names: TypeAlias = Annotated[list[Name], _list, _once]
 Keywords: TypeAlias = Annotated[list[Short], _list, _once]
 Ids: TypeAlias = Annotated[list[Id], _list, _once]
 Links: TypeAlias = Annotated[list[Annotated[str, BeforeValidator(v.link)]], _list, _once]
 Languages: TypeAlias = Annotated[list[Annotated[str, BeforeValidator(v.language)]], _list, _once]
-AskKindTerm: TypeAlias = Annotated[str, BeforeValidator(v.term(AskKind, "an ask kind"))]
+AskKindTerm: TypeAlias = Annotated[str, BeforeValidator(v.term(AskKind, T_("an ask kind")))]
 Offers: TypeAlias = Annotated[list[AskKindTerm], _list, _once]
-Fields: TypeAlias = Annotated[list[Annotated[str, BeforeValidator(v.term(ResearchField, "a field"))]], _list, _once]
+Fields: TypeAlias = Annotated[list[Annotated[str, BeforeValidator(v.term(ResearchField, T_("a field")))]], _list, _once]
 
 
 class _Record(BaseModel):
@@ -100,7 +100,7 @@ class EvidenceIn(_Record):
     """A paper, patent, project, technology or thesis. `id` falls back to `<lab>#<n>`, n from 1."""
 
     id: Annotated[str, BeforeValidator(_evidence_id)]
-    kind: Annotated[str, BeforeValidator(v.term(EvidenceKind, "an evidence kind"))] = EvidenceKind.PAPER.value
+    kind: Annotated[str, BeforeValidator(v.term(EvidenceKind, T_("an evidence kind")))] = EvidenceKind.PAPER.value
     title: Name = ""
     abstract: Prose = ""
     year: Year | None = None
@@ -150,7 +150,7 @@ class NeedIn(_Record):
     fields: Fields = Field(default_factory=list)
     budget_ntd: Annotated[int, BeforeValidator(v.money)] | None = None
     deadline: Day | None = None
-    confidentiality: Annotated[str, BeforeValidator(v.term(Confidentiality, "a degree of confidentiality"))] = (
+    confidentiality: Annotated[str, BeforeValidator(v.term(Confidentiality, T_("a degree of confidentiality")))] = (
         Confidentiality.CONFIDENTIAL.value
     )
     region: RegionTerm | None = None
@@ -170,8 +170,8 @@ class CompanyIn(_Named):
 
     tax_id: Short | None = None
     country: Annotated[str, BeforeValidator(v.country)] = "TW"
-    size: Annotated[str, BeforeValidator(v.term(Size, "a size"))] | None = None
-    tier: Annotated[str, BeforeValidator(v.term(Tier, "a tier"))] = Tier.NONE.value
+    size: Annotated[str, BeforeValidator(v.term(Size, T_("a size")))] | None = None
+    tier: Annotated[str, BeforeValidator(v.term(Tier, T_("a tier")))] = Tier.NONE.value
     fields: Fields = Field(default_factory=list)
     city: Short = ""
     description: Prose = ""
@@ -182,7 +182,7 @@ class CompanyIn(_Named):
             return self
         digits = self.tax_id.zfill(8)
         if not ubn.is_valid(digits):
-            right = "give the 8 digits of the 統一編號, or the country of a foreign company"
+            right = T_("give the 8 digits of the 統一編號, or the country of a foreign company")
             raise FieldError(T_("%(tax_id)s is not a valid 統一編號", tax_id=shown(self.tax_id)), right, "tax_id")
         return self if digits == self.tax_id else self.model_copy(update={"tax_id": digits})
 
@@ -192,7 +192,7 @@ class SchoolIn(_Named):
 
     city: Short = ""
     region: RegionTerm | None = None
-    prominence: Annotated[str, BeforeValidator(v.term(Prominence, "a prominence"))] | None = None
+    prominence: Annotated[str, BeforeValidator(v.term(Prominence, T_("a prominence")))] | None = None
     kind: Short = ""
     founded: Year | None = None
     merged_into: Id | None = None
@@ -216,7 +216,7 @@ class AllianceIn(_Named):
     """A group of schools around a center university."""
 
     fields: Fields = Field(default_factory=list)
-    kind: Annotated[str, BeforeValidator(v.term(AllianceKind, "a kind of alliance"))] | None = None
+    kind: Annotated[str, BeforeValidator(v.term(AllianceKind, T_("a kind of alliance")))] | None = None
     center: Name | None = None
     since: Day | None = None
     until: Day | None = None

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from indexer.checked_opening import open_generation
 from indexer.manifest import AGAIN, SnapshotError, read_manifest
-from indexer.wording import T_
+from indexer.wording import T_, recognised
 
 BASE_BYTES = 2 * 2**30
 """Address space of the child beside that for the files: the interpreter and the libraries with their threads."""
@@ -76,7 +76,8 @@ def _open_elsewhere(folder: Path, size: int) -> None:
             )
         ) from None
     if done.returncode == _REFUSED:
-        raise SnapshotError(done.stdout.decode(errors="replace").replace(str(folder.resolve()), str(folder)))
+        told = done.stdout.decode(errors="replace").replace(str(folder.resolve()), str(folder))
+        raise SnapshotError(recognised(told))
     if done.returncode:
         last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
         said = f": {last[0]}" if last else ""

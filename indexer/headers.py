@@ -31,7 +31,7 @@ def grid_rows(kind: Kind, grid: Grid, name: str) -> tuple[list[tuple[int, object
         return [], problems
     row, cells = grid.rows[0]
     if len(cells) > MAX_COLUMNS:
-        wrong = f"the first row has {len(cells):,} columns"
+        wrong = T_("the first row has %(n_cells)s columns", n_cells=f"{len(cells):,}")
         problems.append(
             RowProblem(
                 name,
@@ -46,7 +46,7 @@ def grid_rows(kind: Kind, grid: Grid, name: str) -> tuple[list[tuple[int, object
     needed = "lab" if kind is Kind.EVIDENCE else "id"
     if not any(column is not None and column.field == needed for column in columns):
         heading = next(column.heading for column in COLUMNS[kind] if column.field == needed)
-        wrong = "the first row has no such column"
+        wrong = T_("the first row has no such column")
         problems.append(
             RowProblem(name, row, needed, wrong, T_('name it "%(heading)s", as the template does', heading=heading))
         )
@@ -55,7 +55,7 @@ def grid_rows(kind: Kind, grid: Grid, name: str) -> tuple[list[tuple[int, object
     for row, cells in grid.rows[1:]:
         wrong_shape = refusal_of(cells, len(columns))
         if wrong_shape:
-            right = "put a text that holds the delimiter in double quotes"
+            right = T_("put a text that holds the delimiter in double quotes")
             problems.append(RowProblem(name, row, "", wrong_shape, right))
             continue
         try:
@@ -76,10 +76,10 @@ def _columns(
         heading = "" if is_blank(cell) else _heading(cell)
         found = field_of(kind, heading) if heading else None
         if heading and found is None:
-            wrong, right = "is not a known column and was ignored", "see the template for the columns there are"
+            wrong, right = T_("is not a known column and was ignored"), T_("see the template for the columns there are")
             problems.append(RowProblem(name, row, printable(heading[:60]), wrong, right, "warning"))
         elif found in seen:
-            wrong = f"is a second column for {found} and was ignored"
+            wrong = T_("is a second column for %(found)s and was ignored", found=found)
             problems.append(RowProblem(name, row, printable(heading[:60]), wrong, T_("keep one of them"), "warning"))
             found = None
         columns.append(by_field[found] if found else None)

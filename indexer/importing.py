@@ -136,7 +136,7 @@ def import_reading(session: Session, reading: Reading, dry_run: bool = False) ->
 
 
 def _orphaned(group: EvidenceGroup) -> RowProblem:
-    wrong = f"there is no lab {shown(group.lab)} in this file or in the database"
+    wrong = T_("there is no lab %(lab)s in this file or in the database", lab=shown(group.lab))
     return RowProblem(group.file, group.row, "lab", wrong, T_("import the lab first or correct the id"))
 
 

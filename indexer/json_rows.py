@@ -14,12 +14,12 @@ from typing import NoReturn
 
 from indexer.checking import RowProblem
 from indexer.plain_text import printable
-from indexer.wording import T_
+from indexer.wording import T_, recognised
 
 MAX_VALUES = 2_000_000
 """Counted before anything is parsed, by the marks that stand around values: a value takes many times its text."""
 _MARKS = (b",", b":", b"[", b"{", b"\n")
-_EXAMPLE = 'give one object a line, such as {"id": "lab-1"}'
+_EXAMPLE = T_('give one object a line, such as {"id": "lab-1"}')
 
 
 class _NotJsonError(ValueError):
@@ -87,9 +87,15 @@ def _value(data: bytes, name: str, row: int) -> tuple[object, RowProblem | None]
             name, row, "", T_("is not UTF-8 at byte %(start)s", start=error.start + 1), T_("save it as UTF-8")
         )
     except json.JSONDecodeError as error:
-        place = f"character {error.colno}" if row else f"line {error.lineno}, character {error.colno}"
+        place = T_("character %(column)s", column=error.colno)
+        if not row:
+            place = T_("line %(line)s, character %(column)s", line=error.lineno, column=error.colno)
         return None, RowProblem(
-            name, row, "", T_("is not JSON (%(msg)s at %(place)s)", msg=printable(error.msg), place=place), _EXAMPLE
+            name,
+            row,
+            "",
+            T_("is not JSON (%(msg)s at %(place)s)", msg=recognised(printable(error.msg)), place=place),
+            _EXAMPLE,
         )
     except _NotJsonError as error:
         return None, RowProblem(name, row, "", str(error), T_("give a number or null"))
@@ -102,4 +108,4 @@ def _value(data: bytes, name: str, row: int) -> tuple[object, RowProblem | None]
 
 
 def _refuse_constant(word: str) -> NoReturn:
-    raise _NotJsonError(f"{word} is not a JSON number")
+    raise _NotJsonError(T_("%(word)s is not a JSON number", word=word))

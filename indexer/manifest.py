@@ -28,7 +28,7 @@ FORMAT = 4
 MANIFEST = "manifest.json"
 MAX_MANIFEST_BYTES = 16 * 2**20
 NAME_LENGTH = 16
-AGAIN = "run: gloria reindex --full"
+AGAIN = T_("run: gloria reindex --full")
 HELD = "HELD"
 """The file that says why a folder is not to be used; it comes and goes after the contents are sealed."""
 _UNNAMED = ("sha256", "created_at", "watermark")

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from indexer.wording import T_
+from indexer.wording import T_, Text
 
 # Unicode UAX 15 (stream-safe text): no real text stacks more than 30 marks on one letter, and
 # normalising a long stack takes quadratic time.
@@ -30,7 +30,7 @@ class TextError(ValueError):
     """A value breaks a rule: `wrong` says how, `right` what would be accepted."""
 
     def __init__(self, wrong: str, right: str) -> None:
-        super().__init__(f"{wrong}; {right}")
+        super().__init__(T_("%(wrong)s; %(right)s", wrong=wrong, right=right))
         self.wrong = wrong
         self.right = right
 
@@ -98,7 +98,7 @@ def _refuse_hostile(text: str) -> None:
     if found is None:
         return
     code = ord(found.group())
-    place = f"U+{code:04X} at character {found.start() + 1}"
+    place = T_("U+%(code)s at character %(n)s", code=f"{code:04X}", n=found.start() + 1)
     if 0xD800 <= code <= 0xDFFF:
         raise TextError(T_("contains half a character (%(place)s)", place=place), T_("save the text again as UTF-8"))
     if code > 0x7F:
@@ -111,6 +111,8 @@ def _refuse_hostile(text: str) -> None:
 def shown(value: object) -> str:
     """Return a value as a message may show it: quoted if a text, shortened, nothing unprintable."""
     text = value if isinstance(value, str) else _described(value)
+    if isinstance(text, Text):
+        return text
     short = text if len(text) <= _SHOWN_CHARS else text[: _SHOWN_CHARS - 1] + "…"
     safe = printable(short)
     return f'"{safe}"' if isinstance(value, str) else safe
@@ -123,11 +125,11 @@ def printable(text: str) -> str:
 
 def _described(value: object) -> str:
     if isinstance(value, dict):
-        return "an object"
+        return T_("an object")
     if isinstance(value, list):
-        return "a list"
+        return T_("a list")
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int) and value.bit_length() > 200:
-        return "a number of more than 60 digits"
+        return T_("a number of more than 60 digits")
     return str(value)

@@ -122,8 +122,8 @@ def read(path: Path, kind: Kind | None = None) -> Reading:
         data = file.read(MAX_FILE_BYTES + 1)
     if len(data) > MAX_FILE_BYTES:
         size = max(found.st_size, len(data))
-        right = f"split it into files under {MAX_FILE_BYTES / 1e6:,.0f} MB"
-        return _unread(kind, [RowProblem(name, 0, "", T_("has %(size)s MB", size=f"{size / 1000000.0:,.0f}"), right)])
+        right = T_("split it into files under %(max_file_bytes)s MB", max_file_bytes=f"{MAX_FILE_BYTES / 1e6:,.0f}")
+        return _unread(kind, [RowProblem(name, 0, "", T_("has %(size)s MB", size=f"{size / 1e6:,.0f}"), right)])
     return read_bytes(data, path.name, kind)
 
 
@@ -164,10 +164,14 @@ def check_rows(
         held += 1 + _items_in(given)
         told = len(reading.problems)
         if held > MAX_RECORDS or told > MAX_PROBLEMS:
-            what = f"{MAX_RECORDS:,} records" if held > MAX_RECORDS else f"{MAX_PROBLEMS:,} problems"
+            what = T_("%(n)s records", n=f"{MAX_RECORDS:,}")
+            if held <= MAX_RECORDS:
+                what = T_("%(n)s problems", n=f"{MAX_PROBLEMS:,}")
             left = len(rows) - done
-            wrong = f"{left:,} rows from here on were not read: the file has more than {what}"
-            reading.refuse(name, row, [Fault("", wrong, "split it into smaller files, or correct what was named")])
+            wrong = T_(
+                "%(left)s rows from here on were not read: the file has more than %(what)s", left=f"{left:,}", what=what
+            )
+            reading.refuse(name, row, [Fault("", wrong, T_("split it into smaller files, or correct what was named"))])
             reading.refused += left - 1
             break
         if kind is Kind.EVIDENCE:
@@ -205,8 +209,8 @@ def _add_record(reading: Reading, kind: Kind, row: int, given: object, name: str
     key = checked.record.id
     first = reading.first_rows.setdefault(key, row)
     if key in reading.records:
-        wrong = f"{shown(key)} is already the id of row {first}"
-        reading.refuse(name, row, [Fault("id", wrong, "give each its own id")])
+        wrong = T_("%(key)s is already the id of row %(first)s", key=shown(key), first=first)
+        reading.refuse(name, row, [Fault("id", wrong, T_("give each its own id"))])
         return
     reading.records[key] = checked.record
     reading.note(name, row, checked.faults)
@@ -217,7 +221,7 @@ def _add_evidence(reading: Reading, row: int, given: object, name: str) -> None:
     try:
         lab = identifier("" if is_blank(values.get("lab")) else values["lab"])
     except TextError as error:
-        reading.refuse(name, row, [Fault("lab", error.wrong, "give the id of the lab")])
+        reading.refuse(name, row, [Fault("lab", error.wrong, T_("give the id of the lab"))])
         return
     del values["lab"]
     group = reading.evidence.setdefault(lab, EvidenceGroup(lab, name, row))
@@ -231,8 +235,8 @@ def _add_evidence(reading: Reading, row: int, given: object, name: str) -> None:
         return
     first = group.first.setdefault(checked.record.id, row)
     if first != row:
-        wrong = f"{shown(checked.record.id)} is already the id of row {first} for this lab"
-        reading.refuse(name, row, [Fault("id", wrong, "give each its own id")])
+        wrong = T_("%(id)s is already the id of row %(first)s for this lab", id=shown(checked.record.id), first=first)
+        reading.refuse(name, row, [Fault("id", wrong, T_("give each its own id"))])
         return
     group.items.append(checked.record)
 
@@ -246,7 +250,7 @@ def _warn_of_unknown(reading: Reading, names: Sequence[str], row: int, file: str
     for name in names:
         if (file, name) not in reading.unknown and len(reading.unknown) < _UNKNOWN_TOLD:
             reading.unknown.add((file, name))
-            wrong, right = "is not a known field and was ignored", "see the template for the fields there are"
+            wrong, right = T_("is not a known field and was ignored"), T_("see the template for the fields there are")
             reading.problems.append(RowProblem(file, row, name, wrong, right, "warning"))
 
 
@@ -291,7 +295,7 @@ def _read_workbook(data: bytes, name: str, kind: Kind | None) -> Reading:
         if kind is Kind.LABS and found is Kind.EVIDENCE:
             _checked_grid(Kind.EVIDENCE, grid, label, into=reading)
         else:
-            right = f"import the file again as {found}"
+            right = T_("import the file again as %(found)s", found=found)
             reading.problems.append(
                 RowProblem(label, 0, "", T_("was not read with %(kind)s", kind=kind), right, "warning")
             )

@@ -81,11 +81,11 @@ def _lines(text: str) -> Iterator[str]:
 
 def _split_problem(name: str, row: int, reason: str, too_long: bool) -> RowProblem:
     if too_long:
-        wrong = f"has a cell of more than {MAX_CELL_CHARS:,} characters"
+        wrong = T_("has a cell of more than %(max_cell_chars)s characters", max_cell_chars=f"{MAX_CELL_CHARS:,}")
         return RowProblem(name, row, "", wrong, T_("shorten it, or close its double quote"))
     if "expected after" in reason:
         return RowProblem(name, row, "", T_("has a double quote inside a quoted cell"), T_("write it twice"))
-    wrong = "opens a double quote that is not closed; the rows after it were not read"
+    wrong = T_("opens a double quote that is not closed; the rows after it were not read")
     return RowProblem(name, row, "", wrong, T_("close it, or write it twice if it belongs to the text"))
 
 

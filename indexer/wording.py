@@ -11,8 +11,10 @@ lower packages know nothing of the upper ones.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from functools import lru_cache
 from pathlib import Path
 from threading import Lock
 from typing import SupportsIndex
@@ -20,6 +22,9 @@ from typing import SupportsIndex
 _LOCALE = "zh_Hant"
 _CONTEXT_END = "\x04"
 """Stands between a text and what tells it from the same words elsewhere, as in gettext's own compiled catalogues."""
+_PLACE = re.compile(r"%\((\w+)\)[sr]")
+_MAX_RECOGNISED = 1_000
+"""Characters; a longer sentence is nothing that the product says."""
 _reading = Lock()
 _waiting: list[Path] = []
 _known: dict[str, str | tuple[str, ...]] = {}
@@ -87,6 +92,62 @@ def P_(context: str, message: str, /, **values: object) -> Text:  # noqa: N802 (
 def either(zh: str, en: str) -> Text:
     """Return the two names that something has by itself, such as a school's or a year's, as one value of a text."""
     return Text(en, chinese=zh)
+
+
+def joined(separator: str, parts: Sequence[str]) -> Text:
+    """Return texts one after the other as one text."""
+    places = {f"part_{n}": part for n, part in enumerate(parts)}
+    return Text(separator.join(f"%({name})s" for name in places), places)
+
+
+def replaced(text: str, old: str, new: str) -> str:
+    """Return a text with `old` replaced in its values, such as a folder that is not for everybody."""
+    if not isinstance(text, Text):
+        return text.replace(old, new)
+    values = {
+        name: replaced(value if isinstance(value, str) else str(value), old, new) for name, value in text.values.items()
+    }
+    return Text(text.message, values, text.context)
+
+
+def recognised(told: str) -> str:
+    """Return the text of the catalogues that an English sentence is; the sentence itself if it is none.
+
+    For what comes from where a text can't be carried through: a row of the database, another process, a library.
+    """
+    if isinstance(told, Text) or len(told) > _MAX_RECOGNISED:
+        return told
+    known = catalogues()
+    if told in known:
+        return Text(told)
+    for pattern, message in _with_places(len(known)):
+        if found := pattern.fullmatch(told):
+            # A single word is rather a name or a code than a sentence of ours.
+            return Text(
+                message, {name: recognised(one) if " " in one else one for name, one in found.groupdict().items()}
+            )
+    return told
+
+
+@lru_cache(maxsize=1)
+def _with_places(_known_texts: int) -> Sequence[tuple[re.Pattern[str], str]]:
+    """Return how each text with places is recognised, those with the most words of their own first."""
+    found: list[tuple[int, re.Pattern[str], str]] = []
+    for message in catalogues():
+        literal = _PLACE.sub("", message)
+        if _CONTEXT_END in message or literal == message or not re.search("[A-Za-z]{2}|; |: ", literal):
+            continue
+        seen: set[str] = set()
+        pattern, end = "", 0
+        for place in _PLACE.finditer(message):
+            pattern += re.escape(message[end : place.start()].replace("%%", "%"))
+            pattern += f"(?P={place[1]})" if place[1] in seen else f"(?P<{place[1]}>.+?)"
+            seen.add(place[1])
+            end = place.end()
+        pattern += re.escape(message[end:].replace("%%", "%"))
+        found.append((len(literal), re.compile(pattern, re.DOTALL), message))
+    found.sort(key=lambda one: (-one[0], one[2]))
+    return [(pattern, message) for _, pattern, message in found]
 
 
 def in_chinese(value: object) -> object:

@@ -64,8 +64,12 @@ class Styles:
         try:
             when: object = from_excel(number, self._since, timedelta=is_timedelta_format(code))
         except (OverflowError, ValueError):
-            return Unreadable(f"the date number {number:g}")
-        return when if isinstance(when, date | time | timedelta) else Unreadable(f"the date number {number:g}")
+            return Unreadable(T_("the date number %(number)s", number=f"{number:g}"))
+        return (
+            when
+            if isinstance(when, date | time | timedelta)
+            else Unreadable(T_("the date number %(number)s", number=f"{number:g}"))
+        )
 
 
 class SheetCells:
@@ -132,7 +136,7 @@ class SheetCells:
             return unescaped(found)
         if kind == "s":
             known = word.isdecimal() and len(word) < 9 and int(word) < len(self._shared)
-            return self._shared[int(word)] if known else Unreadable("a text that the workbook does not have")
+            return self._shared[int(word)] if known else Unreadable(T_("a text that the workbook does not have"))
         if kind == "n" and word:
             return _number(word, self._cell.get("s"), self._styles)
         return _special(kind, word) if word else None

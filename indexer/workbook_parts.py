@@ -50,8 +50,11 @@ class Parts:
         entries = self._archive.infolist()
         unzipped = sum(entry.file_size for entry in entries)
         if unzipped > MAX_UNZIPPED_BYTES:
-            right = f"split it into workbooks under {MAX_UNZIPPED_BYTES / 1e6:,.0f} MB"
-            raise TooMuchError(T_("unpacks to %(unzipped)s MB", unzipped=f"{unzipped / 1000000.0:,.0f}"), right)
+            right = T_(
+                "split it into workbooks under %(max_unzipped_bytes)s MB",
+                max_unzipped_bytes=f"{MAX_UNZIPPED_BYTES / 1e6:,.0f}",
+            )
+            raise TooMuchError(T_("unpacks to %(unzipped)s MB", unzipped=f"{unzipped / 1e6:,.0f}"), right)
         if len(entries) > MAX_PARTS:
             raise TooMuchError(
                 T_("is packed from %(n_entries)s files", n_entries=f"{len(entries):,}"),

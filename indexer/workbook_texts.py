@@ -54,7 +54,9 @@ class Collected:
     def value(self) -> str | Unreadable | None:
         """Return what was collected, None if there was no such element."""
         if self._chars > MAX_CELL_CHARS:
-            return Unreadable(f"a text of more than {MAX_CELL_CHARS:,} characters")
+            return Unreadable(
+                T_("a text of more than %(max_cell_chars)s characters", max_cell_chars=f"{MAX_CELL_CHARS:,}")
+            )
         return None if self._pieces is None else "".join(self._pieces)
 
 

@@ -25,7 +25,7 @@ from api.credentials import (
 )
 from api.noting import now
 from api.passwords import fits
-from api.problems import ProblemError, answer
+from api.problems import ProblemError, answer, language_asked
 from api.request_threads import SIGNING_IN, ThreadedRoute, takes
 from indexer.database import reading, writing
 from indexer.wording import T_
@@ -85,7 +85,7 @@ def sign_out(request: Request) -> Response:
     """Sign this browser out."""
     token = request.cookies.get(COOKIE)
     if not token:
-        return answer(401, "unauthenticated", "you are not signed in")
+        return answer(401, "unauthenticated", T_("you are not signed in"), language=language_asked(request))
     with writing(request.app.state.engine) as session:
         end_session(session, token=token, now=now())
     response = Response(status_code=204)

@@ -17,7 +17,7 @@ from api.credentials import note_failure, open_session
 from api.identities import Identity, IdentityRefusedError, account_of
 from api.noting import now
 from api.people_answers import SignOnAnswer
-from api.problems import ProblemError, answer, not_found
+from api.problems import ProblemError, answer, language_asked, not_found
 from api.request_threads import SIGNING_ON, ThreadedRoute, takes
 from api.routes.people import answer_json, hand_over, must_not_be_throttled
 from api.sign_on import Attempt, Provider, SignOnError, SignOnUnavailableError
@@ -80,16 +80,17 @@ def finish_sign_on(
     """
     provider = _provider(request)
     attempt, then = _begun(request, state)
+    language = language_asked(request)
     try:
         response = _finished(request, provider, attempt, then, code, error, iss)
     except ProblemError as problem:
-        response = answer(problem.status, problem.name, problem.detail, problem.field, problem.headers)
+        response = answer(problem.status, problem.name, problem.detail, problem.field, problem.headers, language)
     except SignOnError as problem:
-        response = answer(400, "sign-on", str(problem))
+        response = answer(400, "sign-on", str(problem), language=language)
     except IdentityRefusedError as problem:
-        response = answer(403, "sign-on", str(problem))
+        response = answer(403, "sign-on", str(problem), language=language)
     except SignOnUnavailableError as problem:
-        response = answer(503, "sign-on", str(problem))
+        response = answer(503, "sign-on", str(problem), language=language)
     # Used up, however it ended.
     response.delete_cookie(COOKIE, path="/", secure=True, httponly=True, samesite="lax")
     return response

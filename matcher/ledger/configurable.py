@@ -13,7 +13,7 @@ import orjson
 from pydantic import ValidationError
 
 from indexer.plain_text import printable
-from indexer.wording import T_
+from indexer.wording import T_, recognised
 from matcher.ledger.configuration import Configured
 from matcher.ledger.entries import LedgerError
 from matcher.ledger.forecast import ForecastRules
@@ -61,4 +61,6 @@ def checked_document(kind: type[Configured], content: Any) -> Configured:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(printable(str(part)[:60]) for part in first["loc"])
         field = f"document.{place}" if place else "document"
-        raise LedgerError(T_("%(place)s: %(msg)s", place=place or kind.name, msg=first["msg"]), field) from error
+        raise LedgerError(
+            T_("%(place)s: %(msg)s", place=place or kind.name, msg=recognised(first["msg"])), field
+        ) from error

@@ -58,7 +58,7 @@ def reversed_row(session: Session, model: type[Row], row_id: int, *, reason: str
     if row is None or row.reverses is not None:
         raise LedgerError(T_("there is no row %(row_id)s that could be taken back", row_id=row_id), "row")
     same = row.model_dump(exclude={"id", "source", "reverses", "by", "at"})
-    reversal = model(**same, source=stated(reason, "say why", "reason"), reverses=row_id, by=by, at=now)
+    reversal = model(**same, source=stated(reason, T_("say why"), "reason"), reverses=row_id, by=by, at=now)
     session.add(reversal)
     try:
         session.flush()

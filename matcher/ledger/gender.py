@@ -147,7 +147,7 @@ def supply_counts(
         )
     if any(not 0 <= count <= MAX_COUNT for count in people.values()):
         raise LedgerError(T_("give whole numbers from 0 to %(max_count)s", max_count=f"{MAX_COUNT:,}"), "people")
-    said = stated(source, "say where the figures come from", "source")
+    said = stated(source, T_("say where the figures come from"), "source")
     rows = [
         GenderCount(
             alliance_id=alliance_id,

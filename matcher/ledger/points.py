@@ -115,7 +115,7 @@ def earn(
         activity=activity,
         points=types[activity].points,
         occurred_on=occurred_on,
-        source=stated(source, "say where that is written down", "source"),
+        source=stated(source, T_("say where that is written down"), "source"),
         by=by,
         at=now,
     )

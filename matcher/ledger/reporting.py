@@ -19,7 +19,7 @@ from sqlmodel import Session, col, select
 from indexer.instants import day_in_taipei
 from indexer.plain_text import clean
 from indexer.records import Alliance, Company, School
-from indexer.wording import T_
+from indexer.wording import T_, recognised
 from matcher.cases import Case
 from matcher.ledger.chain import lock_heads
 from matcher.ledger.claims import refuse_claimed_elsewhere, take_key
@@ -138,7 +138,7 @@ def checked_details(kpi: Kpi, given: Mapping[str, Any]) -> Details:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(part) for part in first["loc"] if part != kpi.value)
-        raise LedgerError(str(first["msg"]), f"details.{place}" if place else "details") from error
+        raise LedgerError(recognised(first["msg"]), f"details.{place}" if place else "details") from error
 
 
 def _check(session: Session, given: Report, details: Details, rules: RecognitionRules, now: datetime) -> None:

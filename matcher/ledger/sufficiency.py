@@ -162,7 +162,7 @@ def book(
         tier=None if tier is None else tier.value,
         occurred_on=occurred_on,
         amount_ntd=amount_ntd,
-        source=stated(source, "say where the figure comes from", "source"),
+        source=stated(source, T_("say where the figure comes from"), "source"),
         by=by,
         at=now,
     )
