@@ -112,10 +112,10 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     if not known:
         raise BackupError(
             T_(
-                "%(path)s has format %(format)s, this release reads %(format_2)s",
+                "%(path)s has format %(format)s, this release reads %(known)s",
                 path=path,
                 format=manifest["format"],
-                format_2=FORMAT,
+                known=FORMAT,
             )
         )
     if any(name.is_absolute() or ".." in name.parts for name in names):

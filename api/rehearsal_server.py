@@ -78,10 +78,10 @@ class RehearsalServer:
         if answer.status_code != 200:
             raise RehearsalError(
                 T_(
-                    "GET %(path)s was answered with %(status_code)s: %(text)s",
+                    "GET %(path)s was answered with %(status_code)s: %(answer)s",
                     path=path,
                     status_code=answer.status_code,
-                    text=answer.text[:300],
+                    answer=answer.text[:300],
                 )
             )
         return answer.json()
@@ -184,9 +184,7 @@ def _address(process: subprocess.Popen[bytes], log: Path) -> str:
             else:
                 return found[0]
         time.sleep(0.05)
-    raise RehearsalError(
-        T_("the server did not start: %(strip)s", strip=log.read_text(errors="replace").strip()[-500:])
-    )
+    raise RehearsalError(T_("the server did not start: %(said)s", said=log.read_text(errors="replace").strip()[-500:]))
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

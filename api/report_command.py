@@ -71,9 +71,9 @@ def _format(out: Path) -> ReportFormat:
     if ending not in [form.value for form in ReportFormat]:
         raise RefusedError(
             T_(
-                "--out %(out)s: the name has to end in %(reportformat)s",
+                "--out %(out)s: the name has to end in %(suffixes)s",
                 out=out,
-                reportformat=", ".join("." + form for form in ReportFormat),
+                suffixes=", ".join("." + form for form in ReportFormat),
             )
         )
     return ReportFormat(ending)

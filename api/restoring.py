@@ -191,7 +191,7 @@ class _Rehearsal:
     def _refuse(findings: list[Any]) -> None:
         if findings:
             told = "; ".join(f"{one.place} {one.message}" for one in findings[:5])
-            raise _FailedError(T_("%(n_findings)s findings: %(told)s", n_findings=len(findings), told=told))
+            raise _FailedError(T_("%(findings)s findings: %(told)s", findings=len(findings), told=told))
 
     def _serve(self, stack: ExitStack) -> str:
         cache = self._settings.cache or self._settings.home

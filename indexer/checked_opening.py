@@ -42,7 +42,7 @@ def open_generation(folder: Path) -> Snapshot:
 def _check_counts(snapshot: Snapshot, manifest: dict[str, Any]) -> None:
     counts = {"labs": len(snapshot.lab_ids), "passages": len(snapshot.passages)}
     if counts != manifest["counts"]:
-        raise ValueError(T_("it has %(counts)s instead of %(counts_2)s", counts=counts, counts_2=manifest["counts"]))
+        raise ValueError(T_("it has %(counts)s instead of %(expected)s", counts=counts, expected=manifest["counts"]))
     if np.any(np.diff(snapshot.lab_of_passage) < 0):
         raise ValueError(T_("its passages do not stand lab by lab"))
     for field in snapshot.fields:

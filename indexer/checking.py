@@ -125,7 +125,7 @@ def _check_items(kind: Kind, values: dict[str, Any], result: Checked) -> None:
         result.faults.append(
             Fault(
                 name,
-                T_("has %(n_given)s elements", n_given=f"{len(given):,}"),
+                T_("has %(elements)s elements", elements=f"{len(given):,}"),
                 T_("give at most %(most)s", most=f"{most:,}"),
             )
         )

@@ -31,7 +31,7 @@ def grid_rows(kind: Kind, grid: Grid, name: str) -> tuple[list[tuple[int, object
         return [], problems
     row, cells = grid.rows[0]
     if len(cells) > MAX_COLUMNS:
-        wrong = T_("the first row has %(n_cells)s columns", n_cells=f"{len(cells):,}")
+        wrong = T_("the first row has %(columns)s columns", columns=f"{len(cells):,}")
         problems.append(
             RowProblem(
                 name,

@@ -74,10 +74,10 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         if manifest["format"] != FORMAT:
             raise SnapshotError(
                 T_(
-                    "%(path)s has format %(format)s, this release reads %(format_2)s; %(again)s",
+                    "%(path)s has format %(format)s, this release reads %(known)s; %(again)s",
                     path=path,
                     format=manifest["format"],
-                    format_2=FORMAT,
+                    known=FORMAT,
                     again=AGAIN,
                 )
             )
@@ -124,8 +124,8 @@ def verified_manifest(folder: Path) -> dict[str, Any]:
     if found:
         raise SnapshotError(
             T_(
-                "%(values)s is not listed in %(manifest)s; %(again)s",
-                values=min(found.values()),
+                "%(place)s is not listed in %(manifest)s; %(again)s",
+                place=min(found.values()),
                 manifest=MANIFEST,
                 again=AGAIN,
             )
@@ -165,9 +165,9 @@ def _check_file(listed: Path, path: Path | None, size: object, digest: object) -
     if path.stat().st_size != size:
         raise SnapshotError(
             T_(
-                "%(path)s has %(st_size)s bytes instead of %(size)s; %(again)s",
+                "%(path)s has %(found)s bytes instead of %(size)s; %(again)s",
                 path=path,
-                st_size=path.stat().st_size,
+                found=path.stat().st_size,
                 size=size,
                 again=AGAIN,
             )

@@ -67,7 +67,7 @@ def clean(text: str, *, max_chars: int, multiline: bool) -> str:
     """
     if len(text) > max_chars:
         raise TextError(
-            T_("has %(n_text)s characters", n_text=f"{len(text):,}"),
+            T_("has %(characters)s characters", characters=f"{len(text):,}"),
             T_("give at most %(max_chars)s", max_chars=f"{max_chars:,}"),
         )
     if not text.isascii():
@@ -75,7 +75,7 @@ def clean(text: str, *, max_chars: int, multiline: bool) -> str:
         _refuse_hostile(text)
         if _MARK_STACK.search(bytes(map(unicodedata.combining, text.translate(_MARKS_IN_DISGUISE)))):
             raise TextError(
-                T_("has more than %(marks_per_letter)s accents on one letter", marks_per_letter=_MARKS_PER_LETTER),
+                T_("has more than %(most)s accents on one letter", most=_MARKS_PER_LETTER),
                 T_("remove them"),
             )
         text = unicodedata.normalize("NFKC", text)
@@ -87,7 +87,7 @@ def clean(text: str, *, max_chars: int, multiline: bool) -> str:
     text = text.strip()
     if len(text) > max_chars:
         raise TextError(
-            T_("has %(n_text)s characters once normalised", n_text=f"{len(text):,}"),
+            T_("has %(characters)s characters once normalised", characters=f"{len(text):,}"),
             T_("give at most %(max_chars)s", max_chars=f"{max_chars:,}"),
         )
     return text

@@ -150,10 +150,10 @@ class TfIdfIndex:
         if shape != (len(vocabulary), size) or len(idf) != len(vocabulary) or counts.shape != matrix.data.shape:
             raise TfIdfError(
                 T_(
-                    "%(path)s: %(shape)s does not fit %(n_vocabulary)s terms and %(size)s documents",
+                    "%(path)s: %(shape)s does not fit %(terms)s terms and %(size)s documents",
                     path=path,
                     shape=shape,
-                    n_vocabulary=len(vocabulary),
+                    terms=len(vocabulary),
                     size=size,
                 )
             )

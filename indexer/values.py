@@ -252,7 +252,7 @@ def items(value: object) -> list[object]:
         raise FieldError(T_("%(value)s is not a list", value=shown(value)), T_('give a list such as ["a", "b"]'))
     if len(value) > _MAX_LIST:
         raise FieldError(
-            T_("has %(n_value)s elements", n_value=f"{len(value):,}"),
+            T_("has %(elements)s elements", elements=f"{len(value):,}"),
             T_("give at most %(max_list)s", max_list=f"{_MAX_LIST:,}"),
         )
     return [element for element in value if not is_blank(element)]

@@ -195,10 +195,10 @@ def _check_header(content: bytes, *, size: int, dims: int) -> None:
     if not (0 < dims <= MAX_DIMS and size >= 0 and len(content) == _HEADER.size + 4 * size * dims):
         raise VectorIndexError(
             T_(
-                "not %(size)s vectors of %(dims)s dimensions: the file has %(n_content)s bytes",
+                "not %(size)s vectors of %(dims)s dimensions: the file has %(found)s bytes",
                 size=size,
                 dims=dims,
-                n_content=len(content),
+                found=len(content),
             )
         )
     found = _HEADER.unpack_from(content)

@@ -57,7 +57,7 @@ class Parts:
             raise TooMuchError(T_("unpacks to %(unzipped)s MB", unzipped=f"{unzipped / 1e6:,.0f}"), right)
         if len(entries) > MAX_PARTS:
             raise TooMuchError(
-                T_("is packed from %(n_entries)s files", n_entries=f"{len(entries):,}"),
+                T_("is packed from %(parts)s files", parts=f"{len(entries):,}"),
                 T_("save it again with at most %(max_parts)s", max_parts=f"{MAX_PARTS:,}"),
             )
 

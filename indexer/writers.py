@@ -141,8 +141,8 @@ def _cell(sheet: Any, value: Value) -> Any:
     if len(text) > MAX_CELL_CHARS:
         raise TooMuchForSheetError(
             T_(
-                "a text has %(n_value)s characters, a cell of a workbook holds %(max_cell_chars)s; take csv or jsonl",
-                n_value=f"{len(value):,}",
+                "a text has %(characters)s characters, a cell of a workbook holds %(max_cell_chars)s; take csv or jsonl",
+                characters=f"{len(value):,}",
                 max_cell_chars=f"{MAX_CELL_CHARS:,}",
             )
         )

@@ -268,7 +268,7 @@ def undo(session: Session, *, pairing_id: int, by: str, now: datetime, ledger: L
     # One of a later day was given by a clock that was ahead and has been put right since.
     if day_in_taipei(last.at) < day_in_taipei(now):
         raise DecisionError(
-            T_("the verdict is of %(at)s: only the same day's can be undone", at=day_in_taipei(last.at))
+            T_("the verdict is of %(day)s: only the same day's can be undone", day=day_in_taipei(last.at))
         )
     if last.verdict == Verdict.ACCEPT:
         case = undo_case(session, decision_id=last.id or 0, by=by, now=now)

@@ -86,7 +86,7 @@ def erase(session: Session, *, kind: ErasedKind, subject: str, reason: str, by: 
     if not reason.strip():
         raise ErasureError(T_("say why, without the name"), "reason")
     if not _forget(session, kind, subject, by=by, now=now):
-        raise ErasureError(T_("there is no %(value)s %(subject)r", value=kind.value, subject=subject), "subject")
+        raise ErasureError(T_("there is no %(kind)s %(subject)r", kind=kind.value, subject=subject), "subject")
     erasure = Erasure(kind=kind.value, subject=subject, reason=reason.strip(), by=by, at=now)
     session.add(erasure)
     session.flush()

@@ -55,9 +55,9 @@ def open_index(settings: Settings, *, fall_back: bool = True, first_elsewhere: b
     if built != settings.encoder_names():
         raise SnapshotError(
             T_(
-                "the index has the encoders %(built)s, the settings name %(encoder_names)s; run: gloria reindex",
+                "the index has the encoders %(built)s, the settings name %(named)s; run: gloria reindex",
                 built=", ".join(built),
-                encoder_names=", ".join(settings.encoder_names()),
+                named=", ".join(settings.encoder_names()),
             )
         )
     return OpenedIndex.of(snapshot, problem)
@@ -75,8 +75,8 @@ def check_encoders(snapshot: Snapshot, queries: QueryVectors) -> None:
         if identity != field.identity:
             raise SnapshotError(
                 T_(
-                    "the index was built with %(identity)s, this machine has %(identity_2)s; run: gloria reindex",
+                    "the index was built with %(identity)s, this machine has %(here)s; run: gloria reindex",
                     identity=field.identity,
-                    identity_2=identity,
+                    here=identity,
                 )
             )

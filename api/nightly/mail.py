@@ -67,10 +67,10 @@ def send(settings: Settings, night: Night) -> int:
     if refused:
         raise MailError(
             T_(
-                "%(host)s:%(port)s: %(n_refused)s of the addresses were refused",
+                "%(host)s:%(port)s: %(refused)s of the addresses were refused",
                 host=host,
                 port=port,
-                n_refused=len(refused),
+                refused=len(refused),
             )
         )
     return len(recipients(settings))

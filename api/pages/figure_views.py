@@ -110,9 +110,9 @@ def year_of_text(text: str, years: list[int], day: date) -> int | None:
             422,
             "invalid",
             T_(
-                "give a year from %(years)s to %(years_2)s, or %(all_years)s",
-                years=years[0],
-                years_2=years[-1],
+                "give a year from %(first)s to %(last)s, or %(all_years)s",
+                first=years[0],
+                last=years[-1],
                 all_years=ALL_YEARS,
             ),
             "year",

@@ -50,7 +50,7 @@ class Wording:
         return chinese(message) if self.lang is Lang.ZH else message
 
     def told(self, message: str | None) -> Markup:
-        """Return what a refusal or a stored report says, in this language, marked as English where it has no Chinese."""
+        """Return what a refusal or a stored report says; where it has no Chinese, marked as English."""
         text = recognised(message or "")
         if self.lang is Lang.EN or isinstance(text, Text) or not text:
             return Markup.escape(self.text(text))

@@ -149,7 +149,7 @@ def _differs(kpi: str, totals: Totals, motion: Motion) -> bool:
 def _refuse_early(session: Session, period: str, now: datetime) -> None:
     if day_in_taipei(now) <= last_day(period):
         raise LedgerError(
-            T_("%(period)s is not over: it ends on %(period_2)s in Taipei", period=period, period_2=last_day(period)),
+            T_("%(period)s is not over: it ends on %(last)s in Taipei", period=period, last=last_day(period)),
             "period",
         )
     closed = last_closed(session)

@@ -95,11 +95,11 @@ def programme_year(of: Sequence[int], year: int | None) -> int | None:
         first, last = of[0], of[-1]
         raise LedgerError(
             T_(
-                "the programme has the years %(first)s to %(last)s (%(first_2)s–%(last_2)s)",
+                "the programme has the years %(first)s to %(last)s (%(first_ce)s–%(last_ce)s)",
                 first=roc_year(first),
                 last=roc_year(last),
-                first_2=first,
-                last_2=last,
+                first_ce=first,
+                last_ce=last,
             ),
             "year",
         )

@@ -175,7 +175,7 @@ def _check(new: NewEntry) -> None:
         raise LedgerError(T_("give an id of 8 to 100 letters, digits, dots, hyphens, such as a UUID"), "id")
     if not 0 < new.amount < 2**53:
         raise LedgerError(
-            T_("an amount is a whole number of %(value)s, at least 1", value=KPI_FACTS[new.kpi].unit.value), "amount"
+            T_("an amount is a whole number of %(unit)s, at least 1", unit=KPI_FACTS[new.kpi].unit.value), "amount"
         )
     if not new.shares or any(share < 1 for share in new.shares.values()) or sum(new.shares.values()) != WHOLE_BP:
         raise LedgerError(

@@ -139,9 +139,9 @@ def supply_counts(
     if not is_closed(year, now):
         raise LedgerError(
             T_(
-                "the subsidy year %(year)s closes on %(year_2)s; supply its counts after",
+                "the subsidy year %(year)s closes on %(last)s; supply its counts after",
                 year=year,
-                year_2=subsidy_days(year)[1],
+                last=subsidy_days(year)[1],
             ),
             "year",
         )
@@ -179,9 +179,9 @@ def analyse(
     if not is_closed(year, now):
         raise LedgerError(
             T_(
-                "the subsidy year %(year)s closes on %(year_2)s; analyse it after",
+                "the subsidy year %(year)s closes on %(last)s; analyse it after",
                 year=year,
-                year_2=subsidy_days(year)[1],
+                last=subsidy_days(year)[1],
             ),
             "year",
         )

@@ -241,10 +241,10 @@ def _version_after(session: Session, alliance_id: str, ladder: str, rung: Rung) 
     if ended is not None:
         raise LedgerError(
             T_(
-                "%(alliance_id)s has left the programme: %(rung)s on %(at)s",
+                "%(alliance_id)s has left the programme: %(rung)s on %(day)s",
                 alliance_id=alliance_id,
                 rung=ended.rung,
-                at=day_in_taipei(ended.at),
+                day=day_in_taipei(ended.at),
             ),
             "rung",
         )
