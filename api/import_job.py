@@ -134,11 +134,11 @@ def _keep_to_own(session: Session, portion: Reading, alliance_id: str, name: str
         else (_companies_of_others(session, ids, alliance_id), set[str]())
     )
     for key in taken:
-        portion.refuse_record(name, key, Fault("id", f"{shown(key)} is taken", "give another id"))
+        portion.refuse_record(name, key, Fault("id", T_("%(key)s is taken", key=shown(key)), T_("give another id")))
     changed = Reading(portion.kind, {key: portion.records[key] for key in sorted(settled)})
     for key in import_reading(session, changed, dry_run=True).updated_ids:
-        wrong = f"{shown(key)} is past editing: a need can be changed only until it is taken up"
-        portion.refuse_record(name, key, Fault("id", wrong, "leave the row as it was, or leave it out"))
+        wrong = T_("%(key)s is past editing: a need can be changed only until it is taken up", key=shown(key))
+        portion.refuse_record(name, key, Fault("id", wrong, T_("leave the row as it was, or leave it out")))
 
 
 def _needs_of_others(session: Session, ids: Sequence[str], alliance_id: str) -> tuple[list[str], set[str]]:

@@ -129,7 +129,7 @@ def _tool(name: str, *, at_least: int) -> str:
             "install postgresql-client-%(at_least)s and put it on PATH",
             at_least=at_least,
             name=name,
-            seen="; ".join(seen) or "none",
+            seen="; ".join(seen) or T_("none"),
         )
     )
 
@@ -160,7 +160,7 @@ def _run(command: list[str], database_url: str | None = None) -> str:
             T_(
                 "%(name)s: %(said)s",
                 name=Path(command[0]).name,
-                said=said[0] if said else f"exit code {done.returncode}",
+                said=said[0] if said else T_("exit code %(code)s", code=done.returncode),
             )
         )
     return done.stdout.decode(errors="replace")

@@ -42,7 +42,10 @@ def write_template(path: Path, kind: Kind | str) -> None:
         _write_workbook(path, [kind, Kind.EVIDENCE] if kind is Kind.LABS else [kind])
     else:
         raise ValueError(
-            T_("a template is an .xlsx or a .csv file, not %(suffix)s", suffix=path.suffix or "a name without a suffix")
+            T_(
+                "a template is an .xlsx or a .csv file, not %(suffix)s",
+                suffix=path.suffix or T_("a name without a suffix"),
+            )
         )
 
 

@@ -141,9 +141,9 @@ def _cell(sheet: Any, value: Value) -> Any:
     if len(text) > MAX_CELL_CHARS:
         raise TooMuchForSheetError(
             T_(
-                "a text has %(characters)s characters, a cell of a workbook holds %(max_cell_chars)s; take csv or jsonl",
+                "a text has %(characters)s characters, a cell of a workbook holds %(most)s; take csv or jsonl",
                 characters=f"{len(value):,}",
-                max_cell_chars=f"{MAX_CELL_CHARS:,}",
+                most=f"{MAX_CELL_CHARS:,}",
             )
         )
     # What looks like a character's code (_x003D_) would be shown as that character.

@@ -187,7 +187,7 @@ def move_case(
             "version",
         )
     if stage not in NEXT_STAGES[old]:
-        possible = ", ".join(NEXT_STAGES[old]) or "nothing: it is closed"
+        possible = ", ".join(NEXT_STAGES[old]) or T_("nothing: it is closed")
         raise CaseError(
             T_(
                 "case %(case_id)s is %(old)s; from there it can become %(possible)s",

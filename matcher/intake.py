@@ -205,7 +205,7 @@ def move(
     intake = _locked(session, need_id)
     old = NeedState(intake.state)
     if state not in _NEXT[old]:
-        possible = ", ".join(sorted(_NEXT[old])) or "nothing"
+        possible = ", ".join(sorted(_NEXT[old])) or T_("nothing")
         raise IntakeError(
             T_(
                 "need %(need_id)s is %(old)s; from there it can become %(possible)s",

@@ -76,7 +76,7 @@ def _whose(session: Session, who: Principal, body: NewNeedBody) -> tuple[str, st
         alliance = body.alliance or (known[0] if len(known) == 1 else None)
         if alliance is not None and alliance not in known:
             raise ProblemError(
-                422, "invalid", T_("choose one of: %(known)s", known=", ".join(known) or "(none yet)"), "alliance"
+                422, "invalid", T_("choose one of: %(known)s", known=", ".join(known) or T_("(none yet)")), "alliance"
             )
         return company, alliance
     if not alliances:

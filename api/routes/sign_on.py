@@ -108,7 +108,9 @@ def _finished(
     provider.check_issuer(iss)
     if error is not None or not code:
         said = error if error is not None and _ERROR.fullmatch(error) else "no code"
-        raise (SignOnUnavailableError if said in _ONLY_LATER else SignOnError)(f"the provider refused: {said}")
+        raise (SignOnUnavailableError if said in _ONLY_LATER else SignOnError)(
+            T_("the provider refused: %(said)s", said=said)
+        )
     engine, at = request.app.state.engine, now()
     address = request.client.host if request.client else ""
     with reading(engine) as session:

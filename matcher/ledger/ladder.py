@@ -258,7 +258,7 @@ def _version_after(session: Session, alliance_id: str, ladder: str, rung: Rung) 
             T_(
                 "%(rung)s can't follow %(stands)s; %(allowed)s can",
                 rung=rung,
-                stands=stands or "no warning",
+                stands=stands or T_("no warning"),
                 allowed=allowed,
             ),
             "rung",

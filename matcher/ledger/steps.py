@@ -169,7 +169,7 @@ def standing(session: Session, entry_id: str, *, wanted: State | None = None) ->
         raise LedgerError(T_("there is no entry %(entry_id)r", entry_id=entry_id), "id")
     possible = NEXT_STATES[State(last.state)]
     if wanted is not None and wanted not in possible:
-        allowed = ", ".join(possible) or "nothing: it has ended"
+        allowed = ", ".join(possible) or T_("nothing: it has ended")
         raise LedgerError(
             T_(
                 "entry %(entry_id)s is %(state)s; from there it can become %(allowed)s",
