@@ -43,7 +43,7 @@ def verify(context: typer.Context, *, as_json: AsJson = False) -> None:
         write_document({**said, "exported_heads": len(exported)})
     else:
         _tell(context, {"entries": verdict.entries, "steps": verdict.steps}, dict(verdict.heads), len(exported))
-        _complain(context, [f"{one['check']}: {one['place']}: {one['message']}" for one in findings])
+        _complain(context, [_finding(f"{one['check']}: {one['place']}", one["message"]) for one in findings])
     finish(findings)
 
 
@@ -90,7 +90,7 @@ def check(
         write_document({**checked.rows, "heads": checked.heads, "findings": findings, "kept_heads": len(kept)})
     else:
         _tell(context, checked.rows, checked.heads, len(kept))
-        _complain(context, [f"{path.name}:{one.line}: {one.message}" for one in checked.findings])
+        _complain(context, [_finding(f"{path.name}:{one.line}", one.message) for one in checked.findings])
     finish(checked.findings)
 
 
@@ -139,6 +139,10 @@ def _tell(context: typer.Context, rows: dict[str, int], heads: dict[str, str], k
     )
     for chain, head in heads.items():
         screen.out.print(f"{chain} {head}", soft_wrap=True)
+
+
+def _finding(place: str, message: str) -> str:
+    return T_("%(place)s: %(msg)s", place=place, msg=message)
 
 
 def _complain(context: typer.Context, findings: list[str]) -> None:

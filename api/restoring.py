@@ -31,7 +31,7 @@ from indexer import postgresql_tools
 from indexer.file_lock import exclusive
 from indexer.settings import Settings
 from indexer.sqlite_copy import sqlite_problems
-from indexer.wording import T_
+from indexer.wording import T_, joined
 from matcher.ledger.heads import FILE as HEADS
 from matcher.ledger.heads import ExportedHead, read_heads
 from matcher.ledger.verification import Verdict, verify
@@ -146,7 +146,11 @@ class _Rehearsal:
     def _files(self, _stack: ExitStack) -> str:
         self._manifest = verified_manifest(self._backup)
         files = self._manifest["files"].values()
-        return f"{len(files):,} files, {sum(one['bytes'] for one in files):,} bytes"
+        return T_(
+            "%(n_files)s files, %(files)s bytes",
+            n_files=f"{len(files):,}",
+            files=f"{sum(one['bytes'] for one in files):,}",
+        )
 
     def _refuse_without_postgresql(self) -> None:
         if not self._settings.database_url.startswith("postgres"):
@@ -158,18 +162,20 @@ class _Rehearsal:
             self._refuse_without_postgresql()
             url = stack.enter_context(postgresql_tools.scratch_database(self._settings.database_url))
         self._restored = bring_back(self._settings, self._backup, into=self._folder / "home", database_url=url)
-        return f"{self._restored.erased_again} erasures repeated"
+        return T_("%(erased_again)s erasures repeated", erased_again=self._restored.erased_again)
 
     def _integrity(self, _stack: ExitStack) -> str:
         if self._manifest["database"] == "postgresql":
             self._refuse_without_postgresql()
             tables = postgresql_tools.tables_in(self._settings.database_url, self._backup / ARCHIVE)
-            return f"an archive of {tables:,} tables; every constraint is checked when it is read in"
+            return T_(
+                "an archive of %(tables)s tables; every constraint is checked when it is read in", tables=f"{tables:,}"
+            )
         # Before the restore, which writes the file anew and could put right what is wrong in it.
         problems = sqlite_problems(self._backup / DATABASE)
         if problems:
             raise _FailedError("; ".join(problems))
-        return "integrity_check and foreign_key_check find nothing"
+        return T_("integrity_check and foreign_key_check find nothing")
 
     def _ledger(self, _stack: ExitStack) -> str:
         kept = [ExportedHead(**one) for one in self._manifest["heads"]]
@@ -180,12 +186,16 @@ class _Rehearsal:
         with open_reading(self._restored.settings) as session:
             self._verdict = verify(session, home=self._restored.home, exported=kept)
         self._refuse([one for one in self._verdict.findings if one.check != "head"])
-        return f"{self._verdict.entries:,} entries and {self._verdict.steps:,} steps fit together"
+        return T_(
+            "%(entries)s entries and %(steps)s steps fit together",
+            entries=f"{self._verdict.entries:,}",
+            steps=f"{self._verdict.steps:,}",
+        )
 
     def _heads(self, _stack: ExitStack) -> str:
         self._refuse([one for one in self._verdict.findings if one.check == "head"])
         said = ", ".join(f"{one['chain']} {one['n']:,}" for one in self._manifest["heads"])
-        return f"it holds what was acknowledged before it was made ({said}), and all exported heads"
+        return T_("it holds what was acknowledged before it was made (%(said)s), and all exported heads", said=said)
 
     @staticmethod
     def _refuse(findings: list[Any]) -> None:
@@ -199,20 +209,25 @@ class _Rehearsal:
         key, self._need_ids = let_in(settings)
         self._server = stack.enter_context(started(settings, key))
         ready = self._server.ask("/readyz")
-        return f"ready: intake {ready['intake']}, review {ready['review']}"
+        return T_("ready: intake %(intake)s, review %(review)s", intake=ready["intake"], review=ready["review"])
 
     def _match(self, _stack: ExitStack) -> str:
         if self._restored.reindex:
             why = self._manifest["index_problem"] or "it named somebody erased"
-            return f"not asked: the backup has no index ({why})"
+            return T_("not asked: the backup has no index (%(why)s)", why=why)
         for need_id in self._need_ids:
             # Rules may set every lab aside for one need, but hardly for all.
             found = self._server.ask(f"/api/needs/{need_id}/matches", top=5)["pairings"]
             if found:
-                return f"need {need_id}: {len(found)} labs, first {found[0]['lab_id']}"
+                return T_(
+                    "need %(need_id)s: %(n_found)s labs, first %(lab_id)s",
+                    need_id=need_id,
+                    n_found=len(found),
+                    lab_id=found[0]["lab_id"],
+                )
         if self._need_ids:
             raise _FailedError(T_("needs %(need_ids)s were answered with no lab", need_ids=", ".join(self._need_ids)))
-        return "not asked: there is no need"
+        return T_("not asked: there is no need")
 
     def _entry(self, _stack: ExitStack) -> str:
         listed = self._server.ask("/api/ledger/entries", limit=1)["items"]
@@ -221,9 +236,9 @@ class _Rehearsal:
                 T_("the ledger holds %(entries)s entries and none is listed", entries=f"{self._verdict.entries:,}")
             )
         if not listed:
-            return "not asked: the ledger is empty"
+            return T_("not asked: the ledger is empty")
         entry = self._server.ask(f"/api/ledger/entries/{listed[0]['id']}")
-        return f"entry {entry['id']}"
+        return T_("entry %(id)s", id=entry["id"])
 
 
 def _made(name: str, step: Callable[[], str]) -> Check:
@@ -233,7 +248,7 @@ def _made(name: str, step: Callable[[], str]) -> Check:
     except Exception as error:
         # Whatever a broken copy does to the product is what the rehearsal is to find.
         kind = "" if isinstance(error, _FailedError | BackupError | RehearsalError) else f"{type(error).__name__}: "
-        detail, passed = f"{kind}{error}", False
+        detail, passed = joined("", [kind, str(error)]), False
     return Check(name, passed, detail, time.perf_counter() - began)
 
 

@@ -135,7 +135,7 @@ def _with_places(_known_texts: int) -> Sequence[tuple[re.Pattern[str], str]]:
     found: list[tuple[int, re.Pattern[str], str]] = []
     for message in catalogues():
         literal = _PLACE.sub("", message)
-        if _CONTEXT_END in message or literal == message or not re.search("[A-Za-z]{2}|; |: ", literal):
+        if _CONTEXT_END in message or literal == message or not re.search("[A-Za-z]{2}|; ", literal):
             continue
         seen: set[str] = set()
         pattern, end = "", 0
