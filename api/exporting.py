@@ -19,7 +19,7 @@ import typer
 from api.opening import note_command, read_settings
 from api.refusals import RefusedError
 from api.screen import Screen, write_document
-from indexer.wording import T_
+from indexer.wording import T_, either
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -69,7 +69,7 @@ def export(
     if as_json:
         write_document({"file": str(out), "kind": kind, "format": chosen, "rows": rows})
     else:
-        screen.say(f"已匯出 {rows} 筆{_LABELS[kind]}至 {out}", f"exported {rows} {kind} to {out}")
+        screen.say(T_("exported %(rows)s %(kind)s to %(out)s", rows=rows, out=out, kind=either(_LABELS[kind], kind)))
 
 
 _LABELS = {

@@ -81,13 +81,17 @@ def _reported(screen: Screen, path: Path, report: ImportReport, dry_run: bool, *
     for problem in report.problems:
         screen.complain(str(problem), "yellow" if problem.severity == "warning" else "red")
     if not quiet and report.kind is not None:
-        zh = f"新增 {report.created}、更新 {report.updated}、不變 {report.unchanged}、拒收 {report.refused}"
-        en = (
-            f"{report.created} created, {report.updated} updated, "
-            f"{report.unchanged} unchanged, {report.refused} refused"
+        counts = T_(
+            "%(created)s created, %(updated)s updated, %(unchanged)s unchanged, %(refused)s refused",
+            created=report.created,
+            updated=report.updated,
+            unchanged=report.unchanged,
+            refused=report.refused,
         )
-        tried = screen.text("（試匯，未寫入）", " (dry run, nothing written)") if dry_run else ""
-        screen.say(f"{path.name} {report.kind}：{zh}{tried}", f"{path.name} {report.kind}: {en}{tried}")
+        tried = T_(" (dry run, nothing written)") if dry_run else ""
+        screen.say(
+            T_("%(name)s %(kind)s: %(counts)s%(tried)s", name=path.name, kind=report.kind, counts=counts, tried=tried)
+        )
     return {
         "file": str(path),
         "kind": report.kind,
@@ -120,7 +124,7 @@ def _write_template(screen: Screen, path: Path, kind: Kind | None, as_json: bool
     if as_json:
         write_document({"template": str(path), "kind": kind})
     else:
-        screen.say(f"已建立範本 {path}（{kind}）", f"wrote the template {path} ({kind})")
+        screen.say(T_("wrote the template %(path)s (%(kind)s)", path=path, kind=kind))
 
 
 def synthesise(

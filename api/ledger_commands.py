@@ -113,7 +113,7 @@ def export_the_heads(context: typer.Context, *, as_json: AsJson = False) -> None
     screen = Screen.of(context)
     for head in heads:
         screen.out.print(f"{head.chain} {head.n} {head.hash}", soft_wrap=True)
-    screen.note(f"已記入 {settings.home / FILE}", f"written down in {settings.home / FILE}")
+    screen.note(T_("written down in %(home)s", home=settings.home / FILE))
 
 
 def _read_kept(path: Path) -> list[dict[str, Any]]:
@@ -134,8 +134,12 @@ def _read_kept(path: Path) -> list[dict[str, Any]]:
 def _tell(context: typer.Context, rows: dict[str, int], heads: dict[str, str], kept: int) -> None:
     screen = Screen.of(context)
     screen.say(
-        f"分錄 {rows['entries']:,} 筆，步驟 {rows['steps']:,} 筆，核對鏈頭 {kept:,} 個",
-        f"{rows['entries']:,} entries, {rows['steps']:,} steps, compared with {kept:,} heads that were kept",
+        T_(
+            "%(entries)s entries, %(steps)s steps, compared with %(kept)s heads that were kept",
+            entries=f"{rows['entries']:,}",
+            steps=f"{rows['steps']:,}",
+            kept=f"{kept:,}",
+        ),
     )
     for chain, head in heads.items():
         screen.out.print(f"{chain} {head}", soft_wrap=True)
@@ -150,6 +154,6 @@ def _complain(context: typer.Context, findings: list[str]) -> None:
     for finding in findings:
         screen.complain(finding)
     if findings:
-        screen.complain(screen.text(f"發現 {len(findings)} 項不符", f"{len(findings)} findings"))
+        screen.complain(screen.text(T_("%(n_findings)s findings", n_findings=len(findings))))
     else:
-        screen.say("全部相符", "everything fits", "green")
+        screen.say(T_("everything fits"), "green")

@@ -18,12 +18,12 @@ import typer
 from api.opening import read_settings
 from api.refusals import RefusedError
 from api.screen import Screen, write_document
-from indexer.wording import T_
+from indexer.wording import P_, T_, either
 
 if TYPE_CHECKING:
     from matcher.pairings import Matcher
 
-_PROMINENCE = {"high": ("高", "high"), "medium": ("中", "medium"), "low": ("低", "low"), "": ("未填", "not stated")}
+_PROMINENCE = {"high": T_("high"), "medium": P_("matching", "medium"), "low": T_("low"), "": T_("not stated")}
 
 
 def match(
@@ -86,7 +86,7 @@ def run(
     if not matcher.needs:
         raise RefusedError(T_("no needs are stored; import some first: gloria import needs.jsonl"))
     for warning in matcher.warnings:
-        screen.warn(screen.text(warning.zh, warning.en))
+        screen.warn(either(warning.zh, warning.en))
     with replaced(out) as file, screen.progress() as tell:
         shown = write_run(matcher, depth, file, progress=lambda done, total: tell("match", done, total))
     _say_exposure(screen, matcher, shown)
@@ -112,14 +112,17 @@ def _say_exposure(screen: Screen, matcher: Matcher, shown: Counter[str]) -> None
     """Say how often schools of each prominence are shown, beside their share of all labs."""
     lines, labs = shown.total(), _labs_by_prominence(matcher)
     parts = [
-        f"{screen.text(*names)} {shown[key] / lines:.0%} ({labs[key] / labs.total():.0%})"
+        f"{screen.text(names)} {shown[key] / lines:.0%} ({labs[key] / labs.total():.0%})"
         for key, names in _PROMINENCE.items()
         if lines and labs[key]
     ]
     listed = ", ".join(parts)
     screen.note(
-        f"寫出 {lines} 列；依學校知名度之曝光（括號內為占全部實驗室之比例）：{listed}",
-        f"{lines} lines; shown by prominence of the school (in brackets: share of all labs): {listed}",
+        T_(
+            "%(lines)s lines; shown by prominence of the school (in brackets: share of all labs): %(listed)s",
+            lines=lines,
+            listed=listed,
+        ),
     )
 
 

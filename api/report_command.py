@@ -61,7 +61,7 @@ def report(
     language = ReportLanguage.BOTH if both else ReportLanguage(screen.language.value)
     content = render(document, form, language)
     _write(out, content)
-    screen.say(f"已寫出 {out}（{len(content):,} 位元組）", f"wrote {out} ({len(content):,} bytes)")
+    screen.say(T_("wrote %(out)s (%(n_content)s bytes)", out=out, n_content=f"{len(content):,}"))
 
 
 def _format(out: Path) -> ReportFormat:

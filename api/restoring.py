@@ -31,20 +31,20 @@ from indexer import postgresql_tools
 from indexer.file_lock import exclusive
 from indexer.settings import Settings
 from indexer.sqlite_copy import sqlite_problems
-from indexer.wording import T_, joined
+from indexer.wording import T_, Text, joined
 from matcher.ledger.heads import FILE as HEADS
 from matcher.ledger.heads import ExportedHead, read_heads
 from matcher.ledger.verification import Verdict, verify
 
 NAMES = {
-    "files": ("檔案完整", "files intact"),
-    "integrity": ("資料庫完整", "database intact"),
-    "restore": ("還原與重做刪除", "restored, erasures repeated"),
-    "ledger": ("分錄鏈結", "ledger chain"),
-    "heads": ("鏈頭相符", "exported heads"),
-    "server": ("啟動服務", "server started"),
-    "match": ("媒合一項需求", "one match asked"),
-    "entry": ("讀取一筆成果", "one entry read"),
+    "files": T_("files intact"),
+    "integrity": T_("database intact"),
+    "restore": T_("restored, erasures repeated"),
+    "ledger": T_("ledger chain"),
+    "heads": T_("exported heads"),
+    "server": T_("server started"),
+    "match": T_("one match asked"),
+    "entry": T_("one entry read"),
 }
 """What is checked, in this order, in Chinese and English."""
 _FATAL = ("files", "restore", "integrity", "heads", "server")
@@ -62,8 +62,8 @@ class Check:
     seconds: float
 
     @property
-    def label(self) -> tuple[str, str]:
-        """The check's name in Chinese and English."""
+    def label(self) -> Text:
+        """The check's name."""
         return NAMES[self.name]
 
 
@@ -213,7 +213,7 @@ class _Rehearsal:
 
     def _match(self, _stack: ExitStack) -> str:
         if self._restored.reindex:
-            why = self._manifest["index_problem"] or "it named somebody erased"
+            why = self._manifest["index_problem"] or T_("it named somebody erased")
             return T_("not asked: the backup has no index (%(why)s)", why=why)
         for need_id in self._need_ids:
             # Rules may set every lab aside for one need, but hardly for all.

@@ -51,7 +51,7 @@ def serve(
     sock = _listening(host, port)
     shown = f"[{host}]" if ":" in host else host
     address = f"http://{shown}:{sock.getsockname()[1]}"
-    screen.note(f"服務位址：{address}", f"serving at {address}")
+    screen.note(T_("serving at %(address)s", address=address))
     if workers == 1:
         uvicorn.Server(config).run(sockets=[sock])
         return

@@ -56,15 +56,22 @@ def configure(
     screen = Screen.of(context)
     if new is not None:
         version = _set(name, _read(new), reason, by)
-        screen.say(f"{name} 已設為第 {version} 版", f"{name} is set, version {version}")
+        screen.say(T_("%(name)s is set, version %(version)s", name=name, version=version))
         return
     with open_reading(read_settings()) as session:
         document, stored = current(session, kind), latest(session, name)
         if stored is None:
-            screen.note("隨附版本，尚未更改", "as it comes with the product; nobody changed it yet")
+            screen.note(T_("as it comes with the product; nobody changed it yet"))
         else:
-            zh, en = f"第 {stored.version} 版，{stored.at:%Y-%m-%d}", f"version {stored.version}, {stored.at:%Y-%m-%d}"
-            screen.note(f"{zh}，理由：{stored.reason}", f"{en}, because: {stored.reason}")
+            day = f"{stored.at:%Y-%m-%d}"
+            screen.note(
+                T_(
+                    "version %(version)s, %(day)s, because: %(reason)s",
+                    version=stored.version,
+                    day=day,
+                    reason=stored.reason,
+                )
+            )
         write_document(orjson.loads(document.model_dump_json()))
 
 
@@ -80,17 +87,17 @@ def load_demo(context: typer.Context) -> None:
         load_story(engine, home=settings.home)
     finally:
         engine.dispose()
-    screen.say("已載入 106 至 109 年之示範資料（全為虛構）", "the story of 106 to 109 is loaded (all invented)")
-    screen.say("接著可以試：", "What to try next:", "bold")
+    screen.say(T_("the story of 106 to 109 is loaded (all invented)"))
+    screen.say(T_("What to try next:"), "bold")
     day = LAST_DAY.isoformat()
     hints = (
-        (f"gloria report b003 --as-of {day} --out b003.pdf", "主要績效指標表（B003）", "the main indicators"),
-        (f"gloria report kpi --as-of {day} --out kpi.html", "績效指標達成情形", "figures against targets"),
-        ("gloria ledger verify", "核對每一筆", "proves every row"),
-        ("gloria ledger configure target_books", "目標值", "the targets"),
+        (f"gloria report b003 --as-of {day} --out b003.pdf", T_("the main indicators")),
+        (f"gloria report kpi --as-of {day} --out kpi.html", T_("figures against targets")),
+        ("gloria ledger verify", T_("proves every row")),
+        ("gloria ledger configure target_books", T_("the targets")),
     )
-    for command, zh, en in hints:
-        screen.say(f"  {command:<56}  {zh}", f"  {command:<56}  {en}")
+    for command, what in hints:
+        screen.say(T_("  %(command)s  %(what)s", command=f"{command:<56}", what=what))
 
 
 def _read(path: Path) -> Any:

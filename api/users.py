@@ -126,7 +126,7 @@ def listing(
     screen = Screen.of(context)
     for document in documents:
         roles_text = ", ".join(f"{held['role']} {held['scope']}".strip() for held in document["roles"])  # type: ignore[attr-defined]
-        state = screen.text("（停用）", " (disabled)") if document["disabled"] else ""
+        state = screen.text(T_(" (disabled)")) if document["disabled"] else ""
         screen.out.print(f"{document['email']}{state}  {roles_text}", markup=False, soft_wrap=True)
 
 

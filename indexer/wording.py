@@ -12,7 +12,7 @@ lower packages know nothing of the upper ones.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
@@ -78,6 +78,11 @@ class Text(str):
         said = chinese(self.message, self.context)
         return said % {name: in_chinese(value) for name, value in self.values.items()} if self.values else said
 
+    @property
+    def both(self) -> tuple[str, str]:
+        """The sentence in Traditional Chinese and in English, for what shows or stores both."""
+        return self.zh, self.en
+
 
 def T_(message: str, /, **values: object) -> Text:  # noqa: N802 (named like gettext's N_, which marks without values)
     """Return a text of the catalogues with its values; the message is a literal, so that it can be found."""
@@ -100,10 +105,18 @@ def joined(separator: str, parts: Sequence[str]) -> Text:
     return Text(separator.join(f"%({name})s" for name in places), places)
 
 
+def listed(parts: Iterable[str]) -> Text:
+    """Return names or texts as a list within a sentence, with the commas of each language."""
+    given = list(parts)
+    return either("、".join(str(in_chinese(part)) for part in given), ", ".join(given))
+
+
 def replaced(text: str, old: str, new: str) -> str:
     """Return a text with `old` replaced in its values, such as a folder that is not for everybody."""
     if not isinstance(text, Text):
         return text.replace(old, new)
+    if text._chinese is not None:
+        return either(text._chinese.replace(old, new), text.en.replace(old, new))
     values = {
         name: replaced(value if isinstance(value, str) else str(value), old, new) for name, value in text.values.items()
     }

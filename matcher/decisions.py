@@ -19,7 +19,7 @@ from sqlmodel import Field, Session, SQLModel, col, select
 from indexer.facts import store
 from indexer.instants import Instant, day_in_taipei
 from indexer.records import Need
-from indexer.wording import T_
+from indexer.wording import P_, T_
 from matcher.booking import Ledger
 from matcher.cases import Case, undo_case
 from matcher.proposals import PairingState, Proposal, StoredPairing
@@ -49,15 +49,15 @@ class Reason(StrEnum):
 
 
 REASON_LABELS = {
-    Reason.TOO_EARLY: ("時機尚早", "too early"),
-    Reason.NO_CAPACITY: ("無承接量能", "no capacity"),
-    Reason.WRONG_FIELD: ("領域不符", "wrong field"),
-    Reason.CONFLICT: ("利益衝突", "conflict of interest"),
-    Reason.BUDGET: ("預算不符", "budget"),
-    Reason.COMPANY_DECLINED: ("企業婉拒", "company declined"),
-    Reason.LAB_DECLINED: ("實驗室婉拒", "lab declined"),
-    Reason.ALREADY_COOPERATING: ("已有合作", "already cooperating"),
-    Reason.OTHER: ("其他", "other"),
+    Reason.TOO_EARLY: T_("too early"),
+    Reason.NO_CAPACITY: P_("decisions", "no capacity"),
+    Reason.WRONG_FIELD: T_("wrong field"),
+    Reason.CONFLICT: T_("conflict of interest"),
+    Reason.BUDGET: P_("decisions", "budget"),
+    Reason.COMPANY_DECLINED: T_("company declined"),
+    Reason.LAB_DECLINED: T_("lab declined"),
+    Reason.ALREADY_COOPERATING: T_("already cooperating"),
+    Reason.OTHER: T_("other"),
 }
 """Each reason in Chinese and English."""
 

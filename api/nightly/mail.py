@@ -36,7 +36,7 @@ def recipients(settings: Settings) -> list[str]:
 
 def message_of(settings: Settings, night: Night) -> EmailMessage:
     """Return the mail of a night."""
-    zh, en = NIGHT_STATES[night.outcome]
+    zh, en = NIGHT_STATES[night.outcome].both
     message = EmailMessage()
     message["Subject"] = f"GLORIA Match {night.id}: {zh} / {en}"
     message["From"] = settings.mail_from
@@ -108,7 +108,7 @@ def _why(error: Exception) -> str:
 def _text(night: Night) -> str:
     lines = []
     for step in night.steps:
-        zh, en = STEP_STATES[step.state]
+        zh, en = STEP_STATES[step.state].both
         lines.append(f"{step.title.zh} {step.title.en}: {zh} {en}")
         if step.message is not None and step.state is not StepState.DONE:
             lines += [f"    {step.message.zh}", f"    {step.message.en}"]

@@ -136,7 +136,8 @@ def unit_words(wording: Wording, unit: str) -> str:
 def kpi_words(wording: Wording, kpi: str) -> str:
     """Return what a figure is called."""
     facts = KPI_FACTS[Kpi(kpi)]
-    return facts.label_zh if wording.lang is Lang.ZH else facts.label_en[:1].upper() + facts.label_en[1:]
+    said = wording.text(facts.label)
+    return said[:1].upper() + said[1:]
 
 
 def amount_words(wording: Wording, value: float | None, unit: str) -> str:

@@ -28,6 +28,7 @@ from api.policy import Action, Resource
 from api.problems import not_found
 from api.request_threads import ThreadedRoute
 from api.routes.entries import AllianceId, KpiYear
+from api.standing_documents import label
 from indexer.instants import day_in_taipei
 from indexer.wording import T_
 from matcher.ledger.entries import WHOLE_BP, Entry
@@ -98,7 +99,7 @@ def _figure(
     chosen = {} if alliance is None else {"alliance": alliance}
     return {
         "kpi": kpi.value,
-        "label": {"zh": facts.label_zh, "en": facts.label_en},
+        "label": label(facts.label),
         "unit": facts.unit.value,
         "total": _amounts(folded, kpi, years, alliances, {**links, **chosen}),
         "years": [

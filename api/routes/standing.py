@@ -25,7 +25,7 @@ from api.standing_bodies import LadderBody
 from api.standing_documents import finding_document, label, reading_document, rung_document
 from indexer.instants import day_in_taipei
 from indexer.records import Alliance
-from indexer.wording import T_
+from indexer.wording import T_, either
 from matcher.ledger.configuration import current
 from matcher.ledger.figures import end_of
 from matcher.ledger.kpis import Kpi
@@ -91,11 +91,11 @@ def list_warnings(
         document = {
             "as_of": day.isoformat(),
             "book": code,
-            "books": {one.code: label((one.title_zh, one.title_en)) for one in books},
+            "books": {one.code: label(either(one.title_zh, one.title_en)) for one in books},
             "alliances": [
                 {
                     "alliance": one.id,
-                    "name": label((one.name, one.name_en or one.name)),
+                    "name": label(either(one.name, one.name_en or one.name)),
                     "behind": [
                         reading_document(reading)
                         for reading in read

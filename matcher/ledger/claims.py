@@ -36,11 +36,11 @@ class Programme(StrEnum):
 
 
 PROGRAMME_LABELS = {
-    Programme.VALUE_CREATION: ("價創", "value creation"),
-    Programme.GERMINATION: ("萌芽", "germination"),
-    Programme.PATENT: ("專利", "patent subsidy"),
-    Programme.TECH_TRANSFER: ("技轉", "technology transfer"),
-    Programme.OTHER: ("其他計畫", "another programme"),
+    Programme.VALUE_CREATION: T_("value creation"),
+    Programme.GERMINATION: T_("germination"),
+    Programme.PATENT: T_("patent subsidy"),
+    Programme.TECH_TRANSFER: T_("technology transfer"),
+    Programme.OTHER: T_("another programme"),
 }
 """Each programme in Chinese and English."""
 
@@ -159,12 +159,12 @@ def refuse_claimed_elsewhere(session: Session, kpi: Kpi, natural_key: str) -> No
         )
     ).first()
     if found is not None:
-        zh, en = PROGRAMME_LABELS[Programme(found.programme)]
+        programme = PROGRAMME_LABELS[Programme(found.programme)]
         raise ClaimedElsewhereError(
             T_(
                 "%(zh)s (%(en)s) claims this result already: %(claimant)s, %(reference)s",
-                zh=zh,
-                en=en,
+                zh=programme.zh,
+                en=programme.en,
                 claimant=found.claimant,
                 reference=found.reference,
             ),

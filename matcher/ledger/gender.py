@@ -22,7 +22,7 @@ from sqlmodel import Session, SQLModel
 from indexer.instants import Instant, day_in_taipei
 from indexer.plain_text import clean
 from indexer.records import Alliance
-from indexer.wording import T_
+from indexer.wording import P_, T_
 from matcher.ledger.configuration import Configured
 from matcher.ledger.dated_rows import stated
 from matcher.ledger.details import Gender
@@ -44,18 +44,18 @@ class Group(StrEnum):
 
 
 GROUP_LABELS = {
-    Group.PI: ("計畫主持人", "principal investigators"),
-    Group.LIAISON_EXPERT: ("產業聯絡專家", "liaison experts"),
-    Group.PARTICIPANT: ("參與人員", "participants"),
-    Group.TRAINEE: ("培育人才", "trainees"),
-    Group.JOB: ("促進就業", "jobs"),
+    Group.PI: T_("principal investigators"),
+    Group.LIAISON_EXPERT: T_("liaison experts"),
+    Group.PARTICIPANT: T_("participants"),
+    Group.TRAINEE: T_("trainees"),
+    Group.JOB: T_("jobs"),
 }
 """Each group in Chinese and English."""
 GENDER_LABELS = {
-    Gender.FEMALE: ("女", "female"),
-    Gender.MALE: ("男", "male"),
-    Gender.SELF_DESCRIBED: ("自述", "self-described"),
-    Gender.UNDISCLOSED: ("不揭露", "undisclosed"),
+    Gender.FEMALE: P_("gender", "female"),
+    Gender.MALE: P_("gender", "male"),
+    Gender.SELF_DESCRIBED: P_("gender", "self-described"),
+    Gender.UNDISCLOSED: T_("undisclosed"),
 }
 """Each gender in Chinese and English."""
 COUNTED_FROM = {Group.TRAINEE: Kpi.TALENT, Group.JOB: Kpi.JOBS}

@@ -48,12 +48,12 @@ class Rung(StrEnum):
 
 
 RUNG_LABELS = {
-    Rung.WARNING: ("預警", "warning"),
-    Rung.PLAN: ("改善計畫", "improvement plan"),
-    Rung.HELP: ("輔導", "help by the ministry"),
-    Rung.EXIT: ("退場", "exit"),
-    Rung.LIFTED: ("解除", "lifted"),
-    Rung.GRADUATED: ("自主營運（提早出場）", "graduated early, self-operating"),
+    Rung.WARNING: T_("warning"),
+    Rung.PLAN: T_("improvement plan"),
+    Rung.HELP: T_("help by the ministry"),
+    Rung.EXIT: T_("exit"),
+    Rung.LIFTED: T_("lifted"),
+    Rung.GRADUATED: T_("graduated early, self-operating"),
 }
 """Each rung in Chinese and English."""
 

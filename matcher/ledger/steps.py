@@ -20,7 +20,7 @@ from sqlmodel import Field, Session, SQLModel, col, select
 
 from indexer.database import is_duplicate
 from indexer.instants import Instant
-from indexer.wording import T_
+from indexer.wording import P_, T_
 from matcher.ledger.chain import Chain, hash_of, next_place, set_head
 from matcher.ledger.entries import AlreadyReportedError, LedgerError
 
@@ -39,14 +39,14 @@ class State(StrEnum):
 
 
 STATE_LABELS = {
-    State.HELD: ("待釐清", "held"),
-    State.REPORTED: ("已填報", "reported"),
-    State.CHECKED: ("已查核", "checked"),
-    State.RETURNED: ("退回補件", "returned"),
-    State.RECOGNISED: ("已認列", "recognised"),
-    State.REFUSED: ("不予認列", "refused"),
-    State.WITHDRAWN: ("已撤回", "withdrawn"),
-    State.REVERSED: ("已沖銷", "reversed"),
+    State.HELD: T_("held"),
+    State.REPORTED: T_("reported"),
+    State.CHECKED: P_("steps", "checked"),
+    State.RETURNED: P_("steps", "returned"),
+    State.RECOGNISED: P_("steps", "recognised"),
+    State.REFUSED: P_("steps", "refused"),
+    State.WITHDRAWN: T_("withdrawn"),
+    State.REVERSED: P_("steps", "reversed"),
 }
 """Each state in Chinese and English."""
 

@@ -16,7 +16,7 @@ from typing import ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from indexer.wording import T_
+from indexer.wording import P_, T_
 from matcher.ledger.configuration import Configured
 from matcher.ledger.kpis import Kpi
 
@@ -30,9 +30,9 @@ class TargetBasis(StrEnum):
 
 
 BASIS_LABELS = {
-    TargetBasis.ANNUAL: ("當年", "in the year"),
-    TargetBasis.CUMULATIVE: ("累計", "up to the year"),
-    TargetBasis.WHOLE: ("全程", "whole programme"),
+    TargetBasis.ANNUAL: P_("targets", "in the year"),
+    TargetBasis.CUMULATIVE: T_("up to the year"),
+    TargetBasis.WHOLE: T_("whole programme"),
 }
 """Each basis in Chinese and English."""
 
@@ -46,9 +46,9 @@ class Standing(StrEnum):
 
 
 STANDING_LABELS = {
-    Standing.REACHED: ("達成", "reached"),
-    Standing.OPEN: ("未達", "open"),
-    Standing.DISPUTED: ("讀法不一", "depends on the reading"),
+    Standing.REACHED: T_("reached"),
+    Standing.OPEN: T_("open"),
+    Standing.DISPUTED: T_("depends on the reading"),
 }
 """Each standing in Chinese and English."""
 
@@ -136,8 +136,8 @@ class SelfSufficiencyScope(StrEnum):
 
 
 SCOPE_LABELS = {
-    SelfSufficiencyScope.MODEL_CASES: ("典範案例", "model cases"),
-    SelfSufficiencyScope.ALL_ALLIANCES: ("全體聯盟", "all alliances"),
+    SelfSufficiencyScope.MODEL_CASES: T_("model cases"),
+    SelfSufficiencyScope.ALL_ALLIANCES: T_("all alliances"),
 }
 """Each scope in Chinese and English."""
 

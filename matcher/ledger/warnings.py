@@ -118,9 +118,9 @@ class Level(StrEnum):
 
 
 LEVEL_LABELS = {
-    Level.ON_PACE: ("符合進度", "on pace"),
-    Level.BEHIND: ("落後", "behind"),
-    Level.WARNING: ("達預警標準", "behind enough for a warning"),
+    Level.ON_PACE: T_("on pace"),
+    Level.BEHIND: T_("behind"),
+    Level.WARNING: T_("behind enough for a warning"),
 }
 """Each level in Chinese and English."""
 
