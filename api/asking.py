@@ -34,6 +34,7 @@ from api.policy import Action, Resource, admits
 from api.problems import REFUSED, ProblemError, forbidden, unauthenticated
 from indexer.database import reading, writing
 from indexer.instants import now
+from indexer.wording import T_
 from matcher.people import Principal, principal
 
 COOKIE = "__Host-gloria"
@@ -67,7 +68,13 @@ class Limiter:
                 return
             wait_s = counted[0] + _MINUTE_S - at
         told = {"Retry-After": str(math.ceil(wait_s))}
-        raise ProblemError(429, "rate-limit", f"more than {self._per_minute} requests in a minute", None, told)
+        raise ProblemError(
+            429,
+            "rate-limit",
+            T_("more than %(per_minute)s requests in a minute", per_minute=self._per_minute),
+            None,
+            told,
+        )
 
 
 Work = Callable[[Session, Principal], Reply]
@@ -193,10 +200,14 @@ class Asking(Noting):
 
     def _check(self, proof: Proof, who: Principal) -> None:
         if self.request.method not in SAFE_METHODS and not proof.may_write:
-            raise forbidden("this key may only read")
+            raise forbidden(T_("this key may only read"))
         if not admits(who, self.resource, self.action):
             raise forbidden(
-                f"none of your roles may {self.action.replace('_', ' ')} a {self.resource.replace('_', ' ')}"
+                T_(
+                    "none of your roles may %(action)s a %(resource)s",
+                    action=self.action.replace("_", " "),
+                    resource=self.resource.replace("_", " "),
+                )
             )
 
     def _proof(self, session: Session) -> Proof | None:
@@ -209,7 +220,7 @@ class Asking(Noting):
     def _check_token(self, proof: Proof) -> None:
         given = self.sent("X-CSRF-Token") or ""
         if not compare_digest(given.encode(), (proof.csrf_token or "").encode()):
-            raise forbidden("the header X-CSRF-Token must be the one given at sign-in")
+            raise forbidden(T_("the header X-CSRF-Token must be the one given at sign-in"))
 
     def sent(self, header: str) -> str | None:
         """Return what the request says about itself in a header."""
@@ -218,7 +229,12 @@ class Asking(Noting):
     def _idempotency_key(self) -> str | None:
         key = self.sent("Idempotency-Key")
         if key is not None and not (0 < len(key) <= MAX_KEY and key.isascii() and key.isprintable()):
-            raise ProblemError(422, "invalid", f"give 1 to {MAX_KEY} printable ASCII characters", "Idempotency-Key")
+            raise ProblemError(
+                422,
+                "invalid",
+                T_("give 1 to %(max_key)s printable ASCII characters", max_key=MAX_KEY),
+                "Idempotency-Key",
+            )
         return key
 
     def answered(self, reply: Reply) -> Response:
@@ -240,9 +256,9 @@ class Asking(Noting):
         """
         given = self.sent("If-Match")
         if given is None:
-            raise ProblemError(428, "precondition", "send the ETag that you read as If-Match", "If-Match")
+            raise ProblemError(428, "precondition", T_("send the ETag that you read as If-Match"), "If-Match")
         if given.strip() not in ("*", etag):
-            raise ProblemError(412, "stale", "it was changed in the meantime; read it again", "If-Match")
+            raise ProblemError(412, "stale", T_("it was changed in the meantime; read it again"), "If-Match")
 
 
 def _rights(who: Principal) -> list[list[str]]:

@@ -12,6 +12,7 @@ import typer
 
 from api.opening import open_reading, read_settings
 from api.screen import Screen, finish, write_document
+from indexer.wording import T_
 
 audit = typer.Typer(no_args_is_help=True, help="The audit trail: who saw and did what.")
 
@@ -36,10 +37,10 @@ def verify(
         write_document({"rows": verdict.rows, "head": verdict.head, "findings": list(verdict.findings)})
     else:
         screen = Screen.of(context)
-        screen.say(f"稽核軌跡 {verdict.rows:,} 筆", f"{verdict.rows:,} rows of the audit trail")
+        screen.say(T_("%(rows)s rows of the audit trail", rows=f"{verdict.rows:,}"))
         screen.out.print(f"audit {verdict.head}", soft_wrap=True)
         for finding in verdict.findings:
             screen.complain(finding)
         if not verdict.findings:
-            screen.say("全部相符", "everything fits", "green")
+            screen.say(T_("everything fits"), "green")
     finish(verdict.findings)

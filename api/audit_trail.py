@@ -21,6 +21,7 @@ from sqlmodel import Field, Session, SQLModel, col, select
 
 from indexer.instants import Instant
 from indexer.vocabulary import Kind
+from indexer.wording import T_
 from matcher.ledger.chain import GENESIS, hash_of
 
 if TYPE_CHECKING:
@@ -227,17 +228,17 @@ def verify(session: Session) -> Verdict:
     findings, seq, previous = [], 0, GENESIS
     for row in session.exec(select(AuditRow).order_by(col(AuditRow.seq)).execution_options(yield_per=1_000)):
         if row.seq != seq + 1:
-            findings.append(f"rows {seq + 1} to {row.seq - 1} are missing")
+            findings.append(T_("rows %(first)s to %(last)s are missing", first=seq + 1, last=row.seq - 1))
         subjects = []
         while named is not None and named[0] < row.seq:
-            findings.append(f"subjects are named of row {named[0]}, which is missing")
+            findings.append(T_("subjects are named of row %(named)s, which is missing", named=named[0]))
             named = next(found, None)
         if named is not None and named[0] == row.seq:
             subjects = [Subject(one.kind, one.subject_id, one.withheld) for one in named[1]]
             named = next(found, None)
         if row.prev_hash != previous and row.seq == seq + 1:
-            findings.append(f"row {row.seq} does not follow the one before")
+            findings.append(T_("row %(seq)s does not follow the one before", seq=row.seq))
         if row.hash != _hash(row.model_dump(exclude={"hash"}), sorted(subjects)):
-            findings.append(f"row {row.seq} is not what was written")
+            findings.append(T_("row %(seq)s is not what was written", seq=row.seq))
         seq, previous = row.seq, row.hash
     return Verdict(seq, previous, tuple(findings))

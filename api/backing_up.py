@@ -53,6 +53,7 @@ from indexer import generation, postgresql_tools, schema
 from indexer import manifest as index_manifest
 from indexer.settings import Settings
 from indexer.sqlite_copy import copy_sqlite
+from indexer.wording import T_
 from matcher.ledger.evidence import FOLDER as EVIDENCE
 from matcher.ledger.heads import FILE as HEADS
 from matcher.ledger.heads import heads_of
@@ -90,12 +91,14 @@ def back_up(settings: Settings) -> Backup:
     """
     began = time.perf_counter()
     if not settings.database_url and not settings.database_path.exists():
-        raise BackupError(f"there is nothing to back up in {settings.home}: it has no database; check GLORIA_HOME")
+        raise BackupError(
+            T_("there is nothing to back up in %(home)s: it has no database; check GLORIA_HOME", home=settings.home)
+        )
     earlier = _known_files(settings.backups_path)
     try:
         path = write_backup(settings.backups_path, fill=lambda folder: _fill(folder, settings, earlier))
     except (OSError, sqlite.DatabaseError, postgresql_tools.PostgresqlToolError) as error:
-        raise BackupError(f"no backup was made: {error}; earlier ones are as they were") from error
+        raise BackupError(T_("no backup was made: %(error)s; earlier ones are as they were", error=error)) from error
     manifest = read_manifest(path)
     sizes = [one["bytes"] for one in manifest["files"].values()]
     return Backup(path, len(sizes), sum(sizes), time.perf_counter() - began, manifest["index_problem"])

@@ -14,6 +14,7 @@ import typer
 from api.opening import read_settings
 from api.refusals import RefusedError
 from api.screen import Screen, finish, write_document
+from indexer.wording import P_, T_
 
 if TYPE_CHECKING:
     from api.bringing_back import Restored
@@ -46,11 +47,16 @@ def backup(
         return
     screen = Screen.of(context)
     screen.say(
-        f"已備份至 {made.path}（{made.files:,} 個檔案，{made.bytes:,} 位元組，{made.total_s:.1f} 秒）",
-        f"backed up to {made.path} ({made.files:,} files, {made.bytes:,} bytes, {made.total_s:.1f} s)",
+        T_(
+            "backed up to %(path)s (%(files)s files, %(bytes)s bytes, %(total_s)s s)",
+            path=made.path,
+            files=f"{made.files:,}",
+            bytes=f"{made.bytes:,}",
+            total_s=f"{made.total_s:.1f}",
+        ),
     )
     if made.index_problem is not None:
-        screen.note(f"備份不含索引：{made.index_problem}", f"without an index: {made.index_problem}")
+        screen.note(T_("without an index: %(index_problem)s", index_problem=made.index_problem))
 
 
 def restore(
@@ -68,7 +74,7 @@ def restore(
     GLORIA_DATABASE_URL names.
     """
     if check == (into is not None):
-        raise RefusedError("give one of: --check, --into HOME")
+        raise RefusedError(T_("give one of: --check, --into HOME"))
     settings = read_settings()
     folder = _found(settings, name)
     screen = Screen.of(context)
@@ -92,17 +98,24 @@ def _rehearse(screen: Screen, settings: Settings, folder: Path, *, as_json: bool
 def _tell(screen: Screen, done: Rehearsal) -> None:
     for check in done.checks:
         mark, style = (
-            (screen.text("通過", "passed"), "green") if check.passed else (screen.text("未過", "failed"), "red")
+            (screen.text(T_("passed")), "green")
+            if check.passed
+            else (screen.text(P_("backup commands", "failed")), "red")
         )
         screen.say(
-            f"{mark}  {check.label[0]}（{check.seconds:.1f} 秒）：{check.detail}",
-            f"{mark}  {check.label[1]} ({check.seconds:.1f} s): {check.detail}",
+            T_(
+                "%(mark)s  %(label)s (%(seconds)s s): %(detail)s",
+                mark=mark,
+                seconds=f"{check.seconds:.1f}",
+                detail=check.detail,
+                label=check.label,
+            ),
             style,
         )
     if done.passed:
-        screen.say(f"備份 {done.backup} 可用", f"backup {done.backup} can be used", "bold green")
+        screen.say(T_("backup %(backup)s can be used", backup=done.backup), "bold green")
     else:
-        screen.say(f"備份 {done.backup} 不可用", f"backup {done.backup} can't be relied on", "bold red")
+        screen.say(T_("backup %(backup)s can't be relied on", backup=done.backup), "bold red")
 
 
 def _bring_back(screen: Screen, settings: Settings, folder: Path, into: Path, *, over: bool, as_json: bool) -> None:
@@ -118,21 +131,28 @@ def _bring_back(screen: Screen, settings: Settings, folder: Path, into: Path, *,
 
 def _say_restored(screen: Screen, done: Restored) -> None:
     screen.say(
-        f"已還原至 {done.home}（備份時間 {done.made_at}），重做 {done.erased_again} 筆刪除",
-        f"restored to {done.home} (backup of {done.made_at}), repeated {done.erased_again} erasures",
+        T_(
+            "restored to %(home)s (backup of %(made_at)s), repeated %(erased_again)s erasures",
+            home=done.home,
+            made_at=done.made_at,
+            erased_again=done.erased_again,
+        ),
     )
     if done.aside is not None:
-        screen.note(f"原有資料已移至 {done.aside}", f"what was there before lies in {done.aside}")
+        screen.note(T_("what was there before lies in %(aside)s", aside=done.aside))
     for chain, n in done.beyond.items():
         screen.warn(
             screen.text(
-                f"帳本 {chain} 曾匯出至第 {n:,} 號，備份之後的分錄不在其中，須重新登錄",
-                f"of the ledger's {chain} number {n:,} had been exported; what came after the backup is not in it "
-                "and has to be reported again",
+                T_(
+                    "of the ledger's %(chain)s number %(n)s had been exported; what came after the backup is not in "
+                    "it and has to be reported again",
+                    chain=chain,
+                    n=f"{n:,}",
+                ),
             )
         )
     if done.reindex:
-        screen.note("配對前請先執行：gloria reindex", "before matching run: gloria reindex")
+        screen.note(T_("before matching run: gloria reindex"))
 
 
 def _found(settings: Settings, name: str) -> Path:
@@ -145,4 +165,6 @@ def _found(settings: Settings, name: str) -> Path:
         if name != NEWEST and folder.is_dir():
             return folder
     listed = ", ".join(path.name for path in known[:5]) or f"none in {settings.backups_path}"
-    raise RefusedError(f"there is no backup {name!r}; give a folder or one of: newest, {listed}")
+    raise RefusedError(
+        T_("there is no backup %(name)r; give a folder or one of: newest, %(listed)s", name=name, listed=listed)
+    )

@@ -23,6 +23,7 @@ import orjson
 
 from indexer.durable_files import sync
 from indexer.file_lock import exclusive
+from indexer.wording import T_
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -99,15 +100,26 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         known = manifest["format"] == FORMAT
         names = [PurePosixPath(name) for name in manifest["files"]]
     except FileNotFoundError as error:
-        raise BackupError(f"{path} is not there, so {folder} is no backup; take another one") from error
+        raise BackupError(
+            T_("%(path)s is not there, so %(folder)s is no backup; take another one", path=path, folder=folder)
+        ) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BackupError(f"{path} can't be read ({error}); take another backup") from error
+        raise BackupError(
+            T_("%(path)s can't be read (%(error)s); take another backup", path=path, error=error)
+        ) from error
     if not intact:
-        raise BackupError(f"{path} is damaged (it does not fit its own sha256); take another backup")
+        raise BackupError(T_("%(path)s is damaged (it does not fit its own sha256); take another backup", path=path))
     if not known:
-        raise BackupError(f"{path} has format {manifest['format']}, this release reads {FORMAT}")
+        raise BackupError(
+            T_(
+                "%(path)s has format %(format)s, this release reads %(known)s",
+                path=path,
+                format=manifest["format"],
+                known=FORMAT,
+            )
+        )
     if any(name.is_absolute() or ".." in name.parts for name in names):
-        raise BackupError(f"{path} names files outside of its folder")
+        raise BackupError(T_("%(path)s names files outside of its folder", path=path))
     return manifest
 
 
@@ -123,11 +135,22 @@ def verified_manifest(folder: Path) -> dict[str, Any]:
         try:
             size, digest = path.stat().st_size, sha256_of(path)
         except OSError as error:
-            raise BackupError(f"{path} can't be read ({error.strerror}); take another backup") from error
+            raise BackupError(
+                T_("%(path)s can't be read (%(strerror)s); take another backup", path=path, strerror=error.strerror)
+            ) from error
         if size != expected["bytes"]:
-            raise BackupError(f"{path} has {size} bytes instead of {expected['bytes']}; take another backup")
+            raise BackupError(
+                T_(
+                    "%(path)s has %(size)s bytes instead of %(bytes)s; take another backup",
+                    path=path,
+                    size=size,
+                    bytes=expected["bytes"],
+                )
+            )
         if digest != expected["sha256"]:
-            raise BackupError(f"{path} is damaged (its sha256 differs from the manifest's); take another backup")
+            raise BackupError(
+                T_("%(path)s is damaged (its sha256 differs from the manifest's); take another backup", path=path)
+            )
     return manifest
 
 

@@ -36,6 +36,7 @@ from indexer.loading import load_labs
 from indexer.settings import Settings
 from indexer.sqlite_copy import close_sqlite
 from indexer.text import fingerprint, lab_passages
+from indexer.wording import T_
 from matcher.erasure import ErasedKind, Erasure, ErasureError
 from matcher.ledger.evidence import FOLDER as EVIDENCE
 from matcher.ledger.heads import FILE as HEADS
@@ -118,18 +119,24 @@ def bring_back(settings: Settings, backup: Path, *, into: Path, database_url: st
 def _refuse_unfit(manifest: dict[str, Any], into: Path, database_url: str, *, over: bool) -> None:
     of_postgresql = manifest["database"] == "postgresql"
     if of_postgresql and not database_url:
-        raise BackupError("the backup is of PostgreSQL; name an empty database: GLORIA_DATABASE_URL=postgresql://...")
+        raise BackupError(
+            T_("the backup is of PostgreSQL; name an empty database: GLORIA_DATABASE_URL=postgresql://...")
+        )
     if not of_postgresql and database_url:
-        raise BackupError("the backup is of SQLite and becomes a file of the home; leave GLORIA_DATABASE_URL empty")
+        raise BackupError(T_("the backup is of SQLite and becomes a file of the home; leave GLORIA_DATABASE_URL empty"))
     if of_postgresql and not postgresql_tools.is_empty(database_url):
         raise BackupError(
-            "the database of GLORIA_DATABASE_URL is not empty; make a new one with createdb and name that"
+            T_("the database of GLORIA_DATABASE_URL is not empty; make a new one with createdb and name that")
         )
     taken = [name for name in (*_DATABASE_FILES, *_PARTS) if (into / name).exists()]
     if taken and not over:
         raise BackupError(
-            f"{into} holds {taken[-1]} already; choose another folder, or move what is there aside: "
-            "--over (nothing is deleted)"
+            T_(
+                "%(into)s holds %(taken)s already; choose another folder, or move what is there aside: --over "
+                "(nothing is deleted)",
+                into=into,
+                taken=taken[-1],
+            )
         )
     if (into / "gloria.db").exists():
         # One that is damaged can't be closed: that may be why somebody restores.

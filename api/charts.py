@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 
 import altair as alt
 
+from indexer.wording import P_, T_, Text, either
 from matcher.ledger.backtest import Backtest
 from matcher.ledger.comparisons import UNIT_LABELS, Programme
 from matcher.ledger.forecast import Forecast, Measure
@@ -67,17 +68,17 @@ Chart: TypeAlias = alt.LayerChart | alt.FacetChart
 """What layers become once they have a size and a title."""
 
 _MEASURE_TITLES = {
-    Measure.MONEY: ("至年底預估再增（元）", "forecast, more NTD"),
-    Measure.SIGNED_CASES: ("至年底預估再簽約（件）", "forecast, more signed cases"),
-    Measure.INTERNATIONAL_CASES: ("至年底預估再增國際案（件）", "forecast, more international cases"),
+    Measure.MONEY: T_("forecast, more NTD"),
+    Measure.SIGNED_CASES: T_("forecast, more signed cases"),
+    Measure.INTERNATIONAL_CASES: T_("forecast, more international cases"),
 }
 
 
-def worded(zh: str, en: str, lang: str | None) -> str:
+def worded(text: Text, lang: str | None) -> str:
     """Return a text of a chart in one language, `en` or any tag of Chinese, or in both (None)."""
     if lang is None:
-        return f"{zh} · {en}"
-    return en if lang == "en" else zh
+        return f"{text.zh} · {text.en}"
+    return text.en if lang == "en" else text.zh
 
 
 def targets_chart(shown: Programme, kpi: Kpi, lang: str | None = None) -> alt.HConcatChart:
@@ -88,7 +89,7 @@ def targets_chart(shown: Programme, kpi: Kpi, lang: str | None = None) -> alt.HC
     facts = KPI_FACTS[kpi]
     unit = UNIT_LABELS[facts.unit]
     panels = [_panel(shown, kpi, basis, lang) for basis in (TargetBasis.ANNUAL, TargetBasis.CUMULATIVE)]
-    title = worded(f"{facts.label_zh}（{unit.zh}）", f"{facts.label_en} ({unit.en})", lang)
+    title = worded(T_("%(label)s (%(unit)s)", label=facts.label, unit=unit), lang)
     joined: alt.HConcatChart = alt.hconcat(*panels, title=title)
     return joined
 
@@ -107,11 +108,11 @@ def _panel(shown: Programme, kpi: Kpi, basis: TargetBasis, lang: str | None) -> 
         .encode(
             x=year,
             y="amount:Q",
-            color=alt.Color("book:N", title=worded("目標", "target", lang)),
+            color=alt.Color("book:N", title=worded(P_("charts", "target"), lang)),
             tooltip=["year:O", "book:N", "amount:Q"],
         )
     )
-    return alt.layer(bars, marks).properties(width=_WIDTH, height=_HEIGHT, title=worded(*BASIS_LABELS[basis], lang))
+    return alt.layer(bars, marks).properties(width=_WIDTH, height=_HEIGHT, title=worded(BASIS_LABELS[basis], lang))
 
 
 def _years(shown: Programme) -> list[str]:
@@ -129,7 +130,7 @@ def _points(
             actuals.append({"year": label, "amount": shown.amount(kpi, years)})
         for book, target in shown.books.targets(kpi, year):
             if target.basis is basis:
-                title = worded(book.title_zh, book.title_en, lang)
+                title = worded(either(book.title_zh, book.title_en), lang)
                 targets.append({"year": label, "amount": target.amount, "book": title})
     return actuals, targets
 
@@ -146,17 +147,14 @@ def forecast_chart(ahead: Forecast, measure: Measure, lang: str | None = None) -
     dot = base.mark_point(filled=True, size=90, color=_MARK).encode(
         y="expected:Q", tooltip=["expected:Q", "low:Q", "high:Q"]
     )
-    subtitle = worded(
-        f"{ahead.interval:.0%} 區間，進行中 {ahead.open_cases} 案，不計入實際",
-        "interval, no part of actuals" if lang is None else _forecast_basis(ahead),
-        lang,
+    basis = T_(
+        "%(interval)s interval, from %(open_cases)s open cases, no part of actuals",
+        interval=f"{ahead.interval:.0%}",
+        open_cases=ahead.open_cases,
     )
-    title = alt.TitleParams(worded(*_MEASURE_TITLES[measure], lang), subtitle=subtitle)
+    subtitle = worded(either(basis.zh, "interval, no part of actuals") if lang is None else basis, lang)
+    title = alt.TitleParams(worded(_MEASURE_TITLES[measure], lang), subtitle=subtitle)
     return alt.layer(interval, dot).properties(width=_WIDTH, height=_HEIGHT, title=title)
-
-
-def _forecast_basis(ahead: Forecast) -> str:
-    return f"{ahead.interval:.0%} interval, from {ahead.open_cases} open cases, no part of actuals"
 
 
 def backtest_chart(tested: Backtest, measure: Measure, lang: str | None = None) -> Chart:
@@ -176,7 +174,7 @@ def backtest_chart(tested: Backtest, measure: Measure, lang: str | None = None) 
     interval = base.mark_rule(strokeDash=[6, 4], color=_MARK).encode(y=alt.Y("low:Q", title=None), y2="high:Q")
     said = base.mark_tick(color=_MARK, size=12, thickness=2).encode(y="expected:Q")
     came = base.mark_point(filled=True, color=_DOT).encode(y="came:Q", tooltip=["day:T", "expected:Q", "came:Q"])
-    title = worded("過去預估（線）與結果（點）", "past forecasts (lines) and what came (dots)", lang)
+    title = worded(T_("past forecasts (lines) and what came (dots)"), lang)
     return alt.layer(interval, said, came).properties(width=2 * _WIDTH, height=_HEIGHT, title=title)
 
 
@@ -192,5 +190,5 @@ def own_income_chart(points: Sequence[tuple[int, float, float]], lang: str | Non
     share = alt.Y("share:Q", title=None, axis=alt.Axis(format="%"), scale=alt.Scale(domain=[0, 1]))
     bars = base.mark_bar(color=BAR, size=28).encode(y=share, tooltip=["year:O", "share:Q", "required:Q"])
     marks = base.mark_tick(color=_MARK, thickness=3, size=40).encode(y="required:Q")
-    title = worded("自有收入占比（柱）與要求（線）", "own-income share (bars) and required share (marks)", lang)
+    title = worded(T_("own-income share (bars) and required share (marks)"), lang)
     return alt.layer(bars, marks).properties(width=_WIDTH, height=_HEIGHT, title=title)

@@ -8,11 +8,15 @@ library and prints. Nothing heavy is imported before a command runs.
 
 from __future__ import annotations
 
+import os
 import sys
-from typing import Annotated, TextIO
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Annotated, Any, TextIO
 
 import typer
 from typer.core import TyperGroup
+from typer.exceptions import TyperException
 
 from api import (
     audit_command,
@@ -35,7 +39,8 @@ from api import (
 )
 from api.nightly import command as nightly_command
 from api.refusals import refusal
-from api.screen import Language, Screen, write_document
+from api.screen import Screen, write_document
+from indexer.wording import Language, Text, recognised, said
 
 
 class _LanguageAnywhere(TyperGroup):
@@ -53,6 +58,49 @@ class _LanguageAnywhere(TyperGroup):
             elif argument.startswith("--lang="):
                 moved, rest = [argument], args[:i] + args[i + 1 :]
         return super().parse_args(ctx, moved + rest)
+
+    def make_context(self, *args: Any, **extra: Any) -> Any:
+        """Let a wrong `--lang` itself be told of in the language that is chosen otherwise."""
+        with _told():
+            return super().make_context(*args, **extra)
+
+    def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
+        """Run the command; what is wrong with its arguments is told in the chosen language."""
+        with _told():
+            return super().invoke(ctx)
+
+
+class _WrongUsageError(typer.BadParameter):
+    """Wrong usage, said as a whole: the framework's own words around the reason are translated with it."""
+
+    def format_message(self) -> str:
+        """Return the message alone."""
+        return self.message
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except TyperException as error:
+        message = recognised(error.format_message()) if hasattr(error, "format_message") else ""
+        if not isinstance(message, Text):
+            raise
+        told = said(message, chosen_language(sys.argv[1:], os.environ))
+        raise _WrongUsageError(told, ctx=getattr(error, "ctx", None)) from error
+
+
+def chosen_language(arguments: Sequence[str], environment: Mapping[str, str]) -> Language:
+    """Return the language of a command that ended before, or because of, its arguments."""
+    given = environment.get("GLORIA_LANG", "")
+    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+        if argument == "--":
+            break
+        if argument == "--lang":
+            given = following
+        elif argument.startswith("--lang="):
+            given = argument.removeprefix("--lang=")
+    return Language.EN if given == Language.EN else Language.ZH
 
 
 app = typer.Typer(
@@ -114,7 +162,7 @@ def main() -> None:
         told = refusal(error)
         if told is None:
             raise
-        Screen().complain(told.message)
+        Screen(chosen_language(sys.argv[1:], os.environ)).complain(told.message)
         if "--json" in sys.argv:
             write_document({"error": told.message})
         raise SystemExit(told.exit_code) from None

@@ -17,6 +17,7 @@ from sqlalchemy import CheckConstraint, bindparam, delete, func, or_, update
 from sqlmodel import Field, Session, SQLModel, col, select
 
 from indexer.instants import Instant
+from indexer.wording import T_
 from matcher.people import Account
 
 IDLE = timedelta(hours=12)
@@ -31,7 +32,8 @@ class ThrottledError(RuntimeError):
     """Too many failed sign-ins; the client is told when to come back."""
 
     def __init__(self) -> None:
-        super().__init__(f"too many failed sign-ins; try again in {int(WINDOW.total_seconds() // 60)} minutes")
+        minutes = int(WINDOW.total_seconds() // 60)
+        super().__init__(T_("too many failed sign-ins; try again in %(minutes)s minutes", minutes=minutes))
 
 
 class Password(SQLModel, table=True):

@@ -14,6 +14,7 @@ from typing import Any
 import altair as alt
 
 from api.charts import ACCENT, BAR, FOCUS, INK, INK_SOFT, SERIES, Chart, worded
+from indexer.wording import T_
 
 _WIDTH, _HEIGHT = 250, 110
 _WIDE = 330
@@ -90,9 +91,9 @@ def own_share_chart(rows: Sequence[Row], lang: str) -> Chart:
         lang: the language of the legend.
     """
     names = (
-        worded("自有收入占支出（已登錄）", "own income of expenses, booked", lang),
-        worded("自有收入占支出（模擬）", "own income of expenses, simulated", lang),
-        worded("要求占比", "required share", lang),
+        worded(T_("own income of expenses, booked"), lang),
+        worded(T_("own income of expenses, simulated"), lang),
+        worded(T_("required share"), lang),
     )
     bars = [{**row, "what": names[1] if row["simulated"] else names[0]} for row in rows if row["share"] is not None]
     needed = [{**row, "what": names[2]} for row in rows if row["required"] is not None]
@@ -146,7 +147,7 @@ def money_chart(rows: Sequence[Row], unit: str, lang: str) -> Chart:
         .mark_tick(thickness=3, size=30, color=INK)
         .encode(x=year, y="amount:Q", description="words:N")
     )
-    subtitle = worded("柱：收入；橫線：支出", "bars: income; marks: expenses", lang)
+    subtitle = worded(T_("bars: income; marks: expenses"), lang)
     layered: Chart = alt.layer(bars, marks).properties(
         width=_WIDE, height=180, title=alt.TitleParams("", subtitle=subtitle)
     )

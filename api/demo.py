@@ -18,6 +18,7 @@ from api.mapping import redrawn, say_map
 from api.opening import open_session, read_settings
 from api.refusals import RefusedError
 from api.screen import Screen
+from indexer.wording import T_
 
 if TYPE_CHECKING:
     from sqlmodel import Session
@@ -67,11 +68,14 @@ def _import_world(screen: Screen, settings: Settings) -> None:
         # Rolled back on the way out: invented records must never mix with real ones.
         if before and before != after:
             raise RefusedError(
-                f"{settings.home} holds other records; choose an empty folder: GLORIA_HOME=demo-data gloria demo"
+                T_(
+                    "%(home)s holds other records; choose an empty folder: GLORIA_HOME=demo-data gloria demo",
+                    home=settings.home,
+                )
             )
         session.commit()
     counts = ", ".join(f"{report.kind} {report.created + report.updated + report.unchanged}" for report in reports)
-    screen.say(f"示範資料（全為虛構）：{counts}", f"demo world (all invented): {counts}")
+    screen.say(T_("demo world (all invented): %(counts)s", counts=counts))
 
 
 def _tell_story(screen: Screen, settings: Settings) -> None:
@@ -91,7 +95,7 @@ def _tell_story(screen: Screen, settings: Settings) -> None:
     finally:
         engine.dispose()
     screen.say(
-        f"帳冊故事（虛構）：{FIRST_DAY} 至 {LAST_DAY}", f"the ledger's story (invented): {FIRST_DAY} to {LAST_DAY}"
+        T_("the ledger's story (invented): %(first_day)s to %(last_day)s", first_day=FIRST_DAY, last_day=LAST_DAY)
     )
 
 
@@ -124,32 +128,30 @@ def _lab_ids(session: Session) -> set[str]:
 def _say_next(screen: Screen, settings: Settings, people: list[DemoPerson], password: str | None) -> None:
     screen.out.print()
     screen.say(
-        "到瀏覽器看看：gloria serve，然後開啟 http://127.0.0.1:8000",
-        "In a browser: gloria serve, then open http://127.0.0.1:8000",
+        T_("In a browser: gloria serve, then open http://127.0.0.1:8000"),
         "bold",
     )
     for person in people:
         screen.out.print(f"  {person.email:<32} {person.role}", soft_wrap=True)
     if password is None:
         screen.say(
-            "  密碼為第一次執行時顯示的密碼；重設：gloria user password",
-            "  the password is the one shown at first; set anew: gloria user password",
+            T_("  the password is the one shown at first; set anew: gloria user password"),
         )
     else:
-        screen.say(f"  密碼（只顯示這一次）：{password}", f"  password (shown this once): {password}")
+        screen.say(T_("  password (shown this once): %(password)s", password=password))
     screen.out.print()
-    screen.say("接著可以試：", "What to try next:", "bold")
+    screen.say(T_("What to try next:"), "bold")
     hints = (
-        ("gloria match need-3-02 --top 10", "另一項需求，前十名", "another need, ten labs"),
-        ("gloria match --lab lab-1-03", "反向：哪些需求適合告知此實驗室", "the other direction: needs for a lab"),
-        ("gloria match need-3-02 --json", "供程式讀取", "the same for a program"),
-        ("gloria --lang en match need-1-10", "英文介面", "in English"),
-        ("gloria import --template labs.xlsx", "取得填寫範本，再匯入自己的資料", "a template for your own labs"),
-        ("gloria user key lead@gloria.example --name laptop", "取得程式用金鑰", "a key for programs"),
-        ("gloria report b003 --as-of 2020-12-31 --out b003.pdf", "計畫的 B003 表", "the programme's table B003"),
-        ("gloria doctor", "檢查環境、資料與索引", "checks machine, records and index"),
+        ("gloria match need-3-02 --top 10", T_("another need, ten labs")),
+        ("gloria match --lab lab-1-03", T_("the other direction: needs for a lab")),
+        ("gloria match need-3-02 --json", T_("the same for a program")),
+        ("gloria --lang en match need-1-10", T_("in English")),
+        ("gloria import --template labs.xlsx", T_("a template for your own labs")),
+        ("gloria user key lead@gloria.example --name laptop", T_("a key for programs")),
+        ("gloria report b003 --as-of 2020-12-31 --out b003.pdf", T_("the programme's table B003")),
+        ("gloria doctor", T_("checks machine, records and index")),
     )
-    for command, zh, en in hints:
-        screen.say(f"  {command:<38}  {zh}", f"  {command:<38}  {en}")
+    for command, what in hints:
+        screen.say(T_("  %(command)s  %(what)s", command=f"{command:<38}", what=what))
     home = settings.home
-    screen.say(f"資料存放於 {home}（GLORIA_HOME）。", f"State is kept in {home} (GLORIA_HOME).", "dim")
+    screen.say(T_("State is kept in %(home)s (GLORIA_HOME).", home=home), "dim")

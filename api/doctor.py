@@ -12,24 +12,25 @@ import typer
 
 from api.opening import read_settings
 from api.screen import Screen, finish, write_document
+from indexer.wording import T_
 
 if TYPE_CHECKING:
     from api.machine_checks import Finding
 
 _LABELS = {
-    "python": ("Python", "Python"),
-    "libraries": ("套件", "libraries"),
-    "cpu": ("處理器", "CPU"),
-    "encoder": ("編碼器", "encoder"),
-    "sqlite": ("SQLite", "SQLite"),
-    "disk": ("磁碟", "disk"),
-    "database": ("資料庫", "database"),
-    "index": ("索引", "index"),
-    "stale": ("索引過期", "stale index"),
-    "embeddings": ("向量快取", "embeddings"),
-    "exclusions": ("排除名單", "exclusions"),
+    "python": "Python",
+    "libraries": T_("libraries"),
+    "cpu": T_("CPU"),
+    "encoder": T_("encoder"),
+    "sqlite": "SQLite",
+    "disk": T_("disk"),
+    "database": T_("database"),
+    "index": T_("index"),
+    "stale": T_("stale index"),
+    "embeddings": T_("embeddings"),
+    "exclusions": T_("exclusions"),
 }
-_LEVELS = {"fine": ("正常", "ok", "green"), "note": ("提醒", "note", "yellow"), "problem": ("問題", "problem", "red")}
+_LEVELS = {"fine": (T_("ok"), "green"), "note": (T_("note"), "yellow"), "problem": (T_("problem"), "red")}
 
 
 def examine(
@@ -49,8 +50,8 @@ def examine(
     else:
         for finding in findings:
             _print(screen, finding)
-        zh, en = (f"{len(problems)} 個問題", f"{len(problems)} problems") if problems else ("沒有問題", "no problem")
-        screen.say(zh, en, "bold red" if problems else "bold green")
+        said = T_("%(n_problems)s problems", n_problems=len(problems)) if problems else T_("no problem")
+        screen.say(said, "bold red" if problems else "bold green")
     finish(problems)
 
 
@@ -58,8 +59,8 @@ def _document(screen: Screen, finding: Finding) -> dict[str, object]:
     return {
         "name": finding.name,
         "level": finding.level.value,
-        "found": screen.text(*finding.found),
-        "remedy": screen.text(*finding.remedy),
+        "found": screen.text(finding.found),
+        "remedy": screen.text(finding.remedy),
         "facts": finding.facts,
     }
 
@@ -69,9 +70,9 @@ def _print(screen: Screen, finding: Finding) -> None:
 
     from api.paragraph import Paragraph
 
-    zh, en, style = _LEVELS[finding.level]
-    lead = Text(f"{screen.text(zh, en)}  ", style) + Text(screen.text(*_LABELS[finding.name]) + "  ", "bold")
-    screen.out.print(Paragraph(screen.text(*finding.found), lead=lead))
-    if finding.remedy[0]:
-        arrow = screen.text("處理：", "do: ")
-        screen.out.print(Paragraph(screen.text(*finding.remedy), indent=4, lead=Text(arrow, "bold")))
+    level, style = _LEVELS[finding.level]
+    lead = Text(f"{screen.text(level)}  ", style) + Text(f"{screen.text(_LABELS[finding.name])}  ", "bold")
+    screen.out.print(Paragraph(screen.text(finding.found), lead=lead))
+    if finding.remedy:
+        arrow = screen.text(T_("do: "))
+        screen.out.print(Paragraph(screen.text(finding.remedy), indent=4, lead=Text(arrow, "bold")))

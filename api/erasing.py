@@ -35,6 +35,7 @@ from indexer.file_lock import exclusive
 from indexer.generation import forget_older
 from indexer.records import Lab
 from indexer.settings import Settings
+from indexer.wording import T_
 from matcher.erasure import TOMBSTONE, ErasedKind, Erasure, ErasureError, erase, erasures, repeat
 from matcher.ledger.persons import Person
 from matcher.people import Account
@@ -107,7 +108,10 @@ def read_erasures(path: Path) -> list[Erasure]:
             said["at"], said["kind"] = datetime.fromisoformat(said["at"]), ErasedKind(said["kind"]).value
             listed.append(Erasure(**{name: said[name] for name in ("kind", "subject", "reason", "by", "at")}))
         except (ValueError, KeyError, TypeError) as error:
-            raise ErasureError(f"{path}:{number} is not an erasure; put it right or remove the line", "file") from error
+            raise ErasureError(
+                T_("%(path)s:%(number)s is not an erasure; put it right or remove the line", path=path, number=number),
+                "file",
+            ) from error
     return listed
 
 
@@ -158,7 +162,7 @@ def _clean_sqlite(engine: Engine) -> None:
         driver.execute("VACUUM")
         while driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
             if time.monotonic() > until:
-                raise BusyError("readers kept the write-ahead log from being emptied")
+                raise BusyError(T_("readers kept the write-ahead log from being emptied"))
             time.sleep(0.05)
     finally:
         pooled.close()

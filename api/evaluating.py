@@ -15,6 +15,7 @@ import typer
 from api.matching import number_or_all
 from api.opening import read_settings
 from api.screen import Screen, finish, write_document
+from indexer.wording import T_
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -39,11 +40,13 @@ def evaluate(
 ) -> None:
     """Measure a ranking against judgements."""
     if (labs is None) != (needs is None):
-        raise typer.BadParameter("--labs and --needs come together", param_hint="--labs")
+        raise typer.BadParameter(T_("--labs and --needs come together"), param_hint="--labs")
     if labs is not None and run is not None:
-        raise typer.BadParameter("a run file needs no collection; give one of --run and --labs", param_hint="--run")
+        raise typer.BadParameter(T_("a run file needs no collection; give one of --run and --labs"), param_hint="--run")
     if run_out is not None and labs is None:
-        raise typer.BadParameter("comes with --labs and --needs; for the home use: gloria run", param_hint="--run-out")
+        raise typer.BadParameter(
+            T_("comes with --labs and --needs; for the home use: gloria run"), param_hint="--run-out"
+        )
     from matcher.evaluation import DEPTH, evaluate_collection, evaluate_home
 
     depth = DEPTH if top is None else number_or_all(top)
@@ -70,12 +73,11 @@ def evaluate(
 
 
 def _print(screen: Screen, evaluation: Evaluation) -> None:
-    screen.say(f"已評分需求 {evaluation.n_needs} 件", f"{evaluation.n_needs} judged needs")
+    screen.say(T_("%(n_needs)s judged needs", n_needs=evaluation.n_needs))
     screen.out.print(_means(screen, evaluation))
     if evaluation.differences:
         screen.say(
-            "差異：本系統減基準，成對自助法 95 % 區間",
-            "differences: ours minus baseline, 95 % interval of a paired bootstrap",
+            T_("differences: ours minus baseline, 95 % interval of a paired bootstrap"),
         )
         screen.out.print(_differences(screen, evaluation))
 
@@ -89,7 +91,7 @@ def _means(screen: Screen, evaluation: Evaluation) -> Table:
 
 
 def _differences(screen: Screen, evaluation: Evaluation) -> Table:
-    columns = screen.text("指標 差異 下限 上限", "measure difference low high").split()
+    columns = screen.text(T_("measure difference low high")).split()
     table = _table(screen, columns)
     for system, row in evaluation.differences.items():
         for name, interval in row.items():
@@ -102,7 +104,7 @@ def _table(screen: Screen, names: list[str]) -> Table:
     from rich.table import Table
 
     table = Table(box=box.SIMPLE)
-    table.add_column(screen.text("系統", "system"))
+    table.add_column(screen.text(T_("system")))
     for name in names:
         table.add_column(name, justify="right")
     return table

@@ -25,6 +25,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.metrics import count_request
 from api.problems import Refusal, Teller, as_problem
+from indexer.wording import T_
 
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9_-]{8,64}")
@@ -85,7 +86,7 @@ class RequestLog:
         except Exception as error:
             failed = {"error": type(error).__name__, "at": _places(error)}
             if not status:
-                fault = Refusal(500, "fault", "a fault of ours; it was logged")
+                fault = Refusal(500, "fault", T_("a fault of ours; it was logged"))
                 await self.tell(Request(scope), fault)(scope, receive, noted)
         duration_s = time.perf_counter() - begun
         route = getattr(scope.get("route"), "path", None)

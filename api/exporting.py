@@ -19,6 +19,7 @@ import typer
 from api.opening import note_command, read_settings
 from api.refusals import RefusedError
 from api.screen import Screen, write_document
+from indexer.wording import T_, either
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -59,14 +60,16 @@ def export(
     screen = Screen.of(context)
     chosen = file_format or next((one for one in FileFormat if out.suffix.lower() == f".{one.value}"), None)
     if chosen is None:
-        raise typer.BadParameter("name a file that ends in .jsonl, .csv or .xlsx, or add --format", param_hint="--out")
+        raise typer.BadParameter(
+            T_("name a file that ends in .jsonl, .csv or .xlsx, or add --format"), param_hint="--out"
+        )
     if out.exists():
-        raise RefusedError(f"{out} exists already; choose another name or remove it")
+        raise RefusedError(T_("%(out)s exists already; choose another name or remove it", out=out))
     rows = _write(kind, out, chosen)
     if as_json:
         write_document({"file": str(out), "kind": kind, "format": chosen, "rows": rows})
     else:
-        screen.say(f"已匯出 {rows} 筆{_LABELS[kind]}至 {out}", f"exported {rows} {kind} to {out}")
+        screen.say(T_("exported %(rows)s %(kind)s to %(out)s", rows=rows, out=out, kind=either(_LABELS[kind], kind)))
 
 
 _LABELS = {

@@ -14,6 +14,7 @@ from api.indexing import reindexed
 from api.opening import read_settings
 from api.refusals import RefusedError
 from api.screen import Screen
+from indexer.wording import T_
 
 _KINDS = ("person", "account", "researcher")
 
@@ -33,15 +34,15 @@ def forget(
     screen, settings = Screen.of(context), read_settings()
     if again:
         done = repeat_erasures(settings)
-        screen.say(f"已重做 {done} 筆刪除", f"repeated {done} erasures")
+        screen.say(T_("repeated %(done)s erasures", done=done))
     elif kind not in _KINDS:
-        raise RefusedError(f"{kind!r} can't be erased; give one of: {', '.join(_KINDS)}")
+        raise RefusedError(T_("%(kind)r can't be erased; give one of: %(kinds)s", kind=kind, kinds=", ".join(_KINDS)))
     else:
         try:
             erase_for_good(settings, kind=ErasedKind(kind), subject=subject, reason=reason, by="command line")
         except ErasureError as error:
-            raise RefusedError(f"{error.field}: {error}") from error
-        screen.say(f"已刪除 {kind} {subject} 的姓名與聯絡方式", f"erased name and contact of {kind} {subject}")
+            raise RefusedError(T_("%(field)s: %(error)s", field=error.field, error=error)) from error
+        screen.say(T_("erased name and contact of %(kind)s %(subject)s", kind=kind, subject=subject))
     if (again or kind == "researcher") and settings.index_path.exists():
         # In full, so that an index that was held back can't leave the one in use that names the person.
         reindexed(screen, settings, full=True)

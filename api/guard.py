@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.problems import Refusal, Teller, as_problem
+from indexer.wording import T_
 
 MAX_BODY_BYTES = 4 * 2**20
 _PAGE_POLICY = (
@@ -50,13 +51,13 @@ class Guard:
             return
         # No text in the records has one, and PostgreSQL refuses to compare with it.
         if "\0" in scope["path"] or b"%00" in scope["query_string"]:
-            nul = Refusal(400, "bad-request", "the address has the character NUL")
+            nul = Refusal(400, "bad-request", T_("the address has the character NUL"))
             await self.tell(Request(scope), nul)(scope, receive, _guarded(send))
             return
         announced = dict(scope["headers"]).get(b"content-length", b"0")
         most = self.limits.get((scope["method"], scope["path"]), MAX_BODY_BYTES)
         if not announced.isdigit() or int(announced) > most:
-            large = Refusal(413, "too-large", f"at most {most} bytes")
+            large = Refusal(413, "too-large", T_("at most %(most)s bytes", most=most))
             await self.tell(Request(scope), large)(scope, receive, _guarded(send))
             return
         await self.app(scope, _counted(receive, most), _guarded(send))

@@ -17,6 +17,8 @@ from joserfc import jwt
 from joserfc.errors import InvalidKeyIdError, JoseError
 from joserfc.jwk import KeySet
 
+from indexer.wording import T_
+
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512")
 LEEWAY_S = 60
 """How far the provider's clock may be from ours."""
@@ -55,7 +57,7 @@ def verified(token: str, *, keys: dict[str, Any], expected: Expected, access_tok
         IdTokenError: any other check fails.
     """
     if len(token) > MAX_TOKEN_CHARS:
-        raise IdTokenError("the token is too long")
+        raise IdTokenError(T_("the token is too long"))
     usable = _for_signatures(keys)
     try:
         opened = jwt.decode(token, KeySet.import_key_set({"keys": usable}), algorithms=list(ALGORITHMS))
@@ -70,13 +72,13 @@ def verified(token: str, *, keys: dict[str, Any], expected: Expected, access_tok
         )
         claims.validate(now=int(time.time()), leeway=LEEWAY_S)
     except InvalidKeyIdError as error:
-        raise UnknownKeyError("it is signed with an unknown key") from error
+        raise UnknownKeyError(T_("it is signed with an unknown key")) from error
     except (JoseError, ValueError, TypeError, KeyError, AttributeError) as error:
         # Not its message: it may quote the token.
-        raise IdTokenError(f"it fails a check: {type(error).__name__}") from error
+        raise IdTokenError(T_("it fails a check: %(name)s", name=type(error).__name__)) from error
     subject = claims.get("sub")
     if not isinstance(subject, str) or not subject:
-        raise IdTokenError("it names nobody")
+        raise IdTokenError(T_("it names nobody"))
     return dict(claims)
 
 
@@ -89,5 +91,5 @@ def _for_signatures(keys: dict[str, Any]) -> list[Any]:
         if isinstance(key, dict) and key.get("kty") in _KINDS and key.get("use", "sig") == "sig"
     ]
     if not usable:
-        raise UnknownKeyError("the provider publishes no key")
+        raise UnknownKeyError(T_("the provider publishes no key"))
     return usable

@@ -18,6 +18,7 @@ from sqlalchemy import Column, LargeBinary, tuple_
 from sqlmodel import Field, Session, SQLModel, col, delete, select
 
 from indexer.instants import Instant
+from indexer.wording import T_
 
 MAX_KEY = 200
 KEPT = timedelta(days=30)
@@ -75,7 +76,7 @@ def earlier_reply(session: Session, *, account_id: str, key: str, asked: str) ->
         return None
     if found.request_hash != asked:
         raise KeyReusedError(
-            "this Idempotency-Key was used for another request, or before your rights changed; make a new one"
+            T_("this Idempotency-Key was used for another request, or before your rights changed; make a new one")
         )
     return Reply(found.status, orjson.loads(found.body), orjson.loads(found.headers))
 

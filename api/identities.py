@@ -17,6 +17,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import Field, Session, SQLModel, select
 
 from indexer.instants import Instant
+from indexer.wording import T_
 from matcher.people import Account, PeopleError, add_account
 
 MAX_SUBJECT = 255
@@ -67,7 +68,7 @@ def account_of(session: Session, *, identity: Identity, domains: Collection[str]
     linked = session.get(AccountIdentity, (identity.issuer, identity.subject))
     account = _known(session, identity, domains, now) if linked is None else session.get(Account, linked.account_id)
     if account is None or account.disabled_at is not None:
-        raise IdentityRefusedError("this account is disabled; ask the programme office")
+        raise IdentityRefusedError(T_("this account is disabled; ask the programme office"))
     if linked is None:
         _link(session, identity, account.id, now)
     return account.id
@@ -77,20 +78,20 @@ def _known(session: Session, identity: Identity, domains: Collection[str], now: 
     """Return the account of a person who comes for the first time."""
     # Who only states an address at the provider could state anybody's.
     if not identity.email or not identity.email_verified:
-        raise IdentityRefusedError("your sign-on provider has not verified an e-mail address of yours")
+        raise IdentityRefusedError(T_("your sign-on provider has not verified an e-mail address of yours"))
     address = identity.email.strip().lower()
     account = session.exec(select(Account).where(Account.email == address)).first()
     if account is not None:
         return account
     if address.rpartition("@")[2] not in domains:
-        raise IdentityRefusedError("there is no account for your e-mail address; ask the programme office for one")
+        raise IdentityRefusedError(T_("there is no account for your e-mail address; ask the programme office for one"))
     try:
         return add_account(session, email=address, name=identity.name, now=now)
     except PeopleError as error:
         # Made by another request of the same person a moment ago, or else the address is none.
         made = session.exec(select(Account).where(Account.email == address)).first()
         if made is None:
-            raise IdentityRefusedError(f"no account could be made for you: {error}") from error
+            raise IdentityRefusedError(T_("no account could be made for you: %(error)s", error=error)) from error
         return made
 
 
@@ -105,5 +106,8 @@ def _link(session: Session, identity: Identity, account_id: str, now: datetime) 
             return
         # Addresses are given to new people when old ones leave: the second one is not let in as the first.
         raise IdentityRefusedError(
-            "the account for your e-mail address belongs to another identity of your provider; ask the programme office"
+            T_(
+                "the account for your e-mail address belongs to another identity of your provider; ask the "
+                "programme office"
+            )
         ) from error

@@ -26,6 +26,7 @@ from indexer.readers import Reading, read_bytes
 from indexer.records import Company
 from indexer.records import Need as StoredNeed
 from indexer.vocabulary import Kind
+from indexer.wording import T_, joined
 from matcher.arrivals import hand_over
 from matcher.clients import Client
 from matcher.intake import NeedIntake, NeedState
@@ -59,7 +60,7 @@ def run_import(running: Running) -> None:
     with reading(running.engine) as session:
         file = session.get(JobFile, job.id)
         if file is None:
-            raise JobRefusedError("its file is gone")
+            raise JobRefusedError(T_("its file is gone"))
         name, content = file.name, file.content
         _must_reach(running.who(session), running, None)
     kind = job.parameters["kind"]
@@ -72,13 +73,15 @@ def run_import(running: Running) -> None:
 
 def _must_reach(who: Principal, running: Running, kind: Kind | None) -> None:
     if not may_import(who, kind, running.job.alliance_id):
-        what = "this" if kind is None else kind.value
-        raise JobRefusedError(f"none of your roles may import {what}" + _HINTS.get(what, ""))
+        if kind is None:
+            raise JobRefusedError(T_("none of your roles may import this"))
+        refused = T_("none of your roles may import %(kind)s", kind=kind.value)
+        raise JobRefusedError(joined("", [refused, _HINTS.get(kind.value, "")]))
 
 
 _HINTS = {
-    **dict.fromkeys(("labs", "evidence"), ": a lab's profile is its researcher's; ask the programme office"),
-    **dict.fromkeys(("schools", "alliances"), ": ask the programme office"),
+    **dict.fromkeys(("labs", "evidence"), T_(": a lab's profile is its researcher's; ask the programme office")),
+    **dict.fromkeys(("schools", "alliances"), T_(": ask the programme office")),
 }
 
 
@@ -132,11 +135,11 @@ def _keep_to_own(session: Session, portion: Reading, alliance_id: str, name: str
         else (_companies_of_others(session, ids, alliance_id), set[str]())
     )
     for key in taken:
-        portion.refuse_record(name, key, Fault("id", f"{shown(key)} is taken", "give another id"))
+        portion.refuse_record(name, key, Fault("id", T_("%(key)s is taken", key=shown(key)), T_("give another id")))
     changed = Reading(portion.kind, {key: portion.records[key] for key in sorted(settled)})
     for key in import_reading(session, changed, dry_run=True).updated_ids:
-        wrong = f"{shown(key)} is past editing: a need can be changed only until it is taken up"
-        portion.refuse_record(name, key, Fault("id", wrong, "leave the row as it was, or leave it out"))
+        wrong = T_("%(key)s is past editing: a need can be changed only until it is taken up", key=shown(key))
+        portion.refuse_record(name, key, Fault("id", wrong, T_("leave the row as it was, or leave it out")))
 
 
 def _needs_of_others(session: Session, ids: Sequence[str], alliance_id: str) -> tuple[list[str], set[str]]:

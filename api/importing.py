@@ -17,6 +17,7 @@ from api.opening import note_command, open_session, read_settings
 from api.refusals import RefusedError, refusal
 from api.screen import Screen, finish, write_document
 from indexer.vocabulary import Kind
+from indexer.wording import T_
 
 if TYPE_CHECKING:
     from sqlmodel import Session
@@ -39,7 +40,7 @@ def import_records(
     """Import records; a second import of the same file changes nothing."""
     screen = Screen.of(context)
     if bool(files) == bool(template):
-        raise typer.BadParameter("give files to import, or --template with a file to write", param_hint="FILE")
+        raise typer.BadParameter(T_("give files to import, or --template with a file to write"), param_hint="FILE")
     if template is not None:
         _write_template(screen, template, kind, as_json)
         return
@@ -80,13 +81,17 @@ def _reported(screen: Screen, path: Path, report: ImportReport, dry_run: bool, *
     for problem in report.problems:
         screen.complain(str(problem), "yellow" if problem.severity == "warning" else "red")
     if not quiet and report.kind is not None:
-        zh = f"新增 {report.created}、更新 {report.updated}、不變 {report.unchanged}、拒收 {report.refused}"
-        en = (
-            f"{report.created} created, {report.updated} updated, "
-            f"{report.unchanged} unchanged, {report.refused} refused"
+        counts = T_(
+            "%(created)s created, %(updated)s updated, %(unchanged)s unchanged, %(refused)s refused",
+            created=report.created,
+            updated=report.updated,
+            unchanged=report.unchanged,
+            refused=report.refused,
         )
-        tried = screen.text("（試匯，未寫入）", " (dry run, nothing written)") if dry_run else ""
-        screen.say(f"{path.name} {report.kind}：{zh}{tried}", f"{path.name} {report.kind}: {en}{tried}")
+        tried = T_(" (dry run, nothing written)") if dry_run else ""
+        screen.say(
+            T_("%(name)s %(kind)s: %(counts)s%(tried)s", name=path.name, kind=report.kind, counts=counts, tried=tried)
+        )
     return {
         "file": str(path),
         "kind": report.kind,
@@ -105,17 +110,21 @@ def _write_template(screen: Screen, path: Path, kind: Kind | None, as_json: bool
 
     kind = kind or kind_in_name(path.stem)
     if kind is None:
-        raise RefusedError(f"{path.name} does not name a kind; add --kind, one of {', '.join(Kind)}")
+        raise RefusedError(
+            T_("%(name)s does not name a kind; add --kind, one of %(kind)s", name=path.name, kind=", ".join(Kind))
+        )
     if path.exists():
-        raise RefusedError(f"{path} exists already and may be filled in; choose another name or remove it")
+        raise RefusedError(
+            T_("%(path)s exists already and may be filled in; choose another name or remove it", path=path)
+        )
     try:
         write_template(path, kind)
     except ValueError as error:
-        raise RefusedError(f"{path.name}: {error}") from error
+        raise RefusedError(T_("%(name)s: %(error)s", name=path.name, error=error)) from error
     if as_json:
         write_document({"template": str(path), "kind": kind})
     else:
-        screen.say(f"已建立範本 {path}（{kind}）", f"wrote the template {path} ({kind})")
+        screen.say(T_("wrote the template %(path)s (%(kind)s)", path=path, kind=kind))
 
 
 def synthesise(

@@ -12,6 +12,7 @@ import typer
 
 from api.opening import open_session, read_settings
 from api.screen import Screen, write_document
+from indexer.wording import T_
 
 if TYPE_CHECKING:
     from indexer.reindex import ReindexReport
@@ -45,25 +46,40 @@ def reindexed(screen: Screen, settings: Settings, *, full: bool = False) -> Rein
 def say_report(screen: Screen, report: ReindexReport) -> None:
     """Print what a re-index did."""
     rate = report.as_dict()["encoded_per_s"]
-    state = screen.text("已發布", "published") if report.changed else screen.text("無變更", "nothing changed")
+    state = screen.text(T_("published")) if report.changed else screen.text(T_("nothing changed"))
     if report.held_back is not None:
-        state = screen.text("暫不啟用", "held back")
+        state = screen.text(T_("held back"))
     screen.say(
-        f"索引 {report.generation}（{state}）：實驗室 {report.labs}、需求 {report.needs}、段落 {report.passages}",
-        f"index {report.generation} ({state}): {report.labs} labs, {report.needs} needs, {report.passages} passages",
+        T_(
+            "index %(generation)s (%(state)s): %(labs)s labs, %(needs)s needs, %(passages)s passages",
+            generation=report.generation,
+            state=state,
+            labs=report.labs,
+            needs=report.needs,
+            passages=report.passages,
+        ),
     )
     screen.say(
-        f"向量：沿用 {report.reused}、新編碼 {report.encoded}（每秒 {rate}）；移除段落 {report.dropped}",
-        f"vectors: {report.reused} reused, {report.encoded} encoded ({rate} per second); "
-        f"{report.dropped} passages dropped",
+        T_(
+            "vectors: %(reused)s reused, %(encoded)s encoded (%(rate)s per second); %(dropped)s passages dropped",
+            reused=report.reused,
+            encoded=report.encoded,
+            rate=rate,
+            dropped=report.dropped,
+        ),
     )
     screen.say(
-        f"耗時 {report.total_s:.1f} 秒，記憶體峰值 {report.peak_memory_mb:.0f} MB",
-        f"took {report.total_s:.1f} s, peak memory {report.peak_memory_mb:.0f} MB",
+        T_(
+            "took %(total_s)s s, peak memory %(peak_memory_mb)s MB",
+            total_s=f"{report.total_s:.1f}",
+            peak_memory_mb=f"{report.peak_memory_mb:.0f}",
+        ),
     )
     if report.held_back is not None:
         screen.say(
-            f"此索引暫不啟用，繼續使用先前的索引：{report.held_back}\n仍要啟用，請執行：gloria reindex --full",
-            f"this index is held back, the one before stays in use: {report.held_back}\n"
-            "to use it all the same, run: gloria reindex --full",
+            T_(
+                "this index is held back, the one before stays in use: %(held_back)s\nto use it all the same, "
+                "run: gloria reindex --full",
+                held_back=report.held_back,
+            ),
         )

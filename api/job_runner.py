@@ -36,6 +36,7 @@ from indexer.database import BusyError, DatabaseGoneError, reading, writing
 from indexer.encoder import EncoderError
 from indexer.instants import now
 from indexer.snapshot import SnapshotError
+from indexer.wording import T_
 from matcher.live import LiveMatcher
 
 LOOK_EVERY_S = 1.0
@@ -43,9 +44,9 @@ LOOK_EVERY_S = 1.0
 FORGET_EVERY_S = 3_600.0
 STOP_WITHIN_S = 15.0
 _REFUSALS: dict[type[Exception], str] = {
-    SnapshotError: "matching is not available: there is no usable index; ask again later",
-    EncoderError: "matching is not available: an encoder can't be loaded; ask again later",
-    EncodingBusyError: "too many needs were waiting to be encoded; ask again later",
+    SnapshotError: T_("matching is not available: there is no usable index; ask again later"),
+    EncoderError: T_("matching is not available: an encoder can't be loaded; ask again later"),
+    EncodingBusyError: T_("too many needs were waiting to be encoded; ask again later"),
 }
 
 
@@ -164,7 +165,7 @@ class JobRunner:
         frames = traceback.extract_tb(error.__traceback__)[-6:]
         places = [f"{frame.filename}:{frame.lineno}" for frame in frames]
         self._log.error("job fault", job=job.id, error=type(error).__name__, at=places)
-        return "a fault of ours; it was logged"
+        return T_("a fault of ours; it was logged")
 
     def _told(self, job: Claimed, state: JobState, refusal: str | None) -> str:
         until = time.monotonic() + STOP_WITHIN_S / 2

@@ -22,6 +22,7 @@ from api.jobs import Claimed, JobKind, LeaseLostError, begin_part, end_part, par
 from api.policy import Action, Resource, rights_of
 from indexer.database import BusyError, DatabaseGoneError, StorageFullError, reading, writing
 from indexer.instants import now
+from indexer.wording import T_
 from matcher.people import Principal, principal
 
 PATIENCE_S = 60.0
@@ -71,7 +72,7 @@ class Running:
         """
         who = principal(session, self.job.account_id)
         if who is None:
-            raise JobRefusedError("the account that asked for it is disabled")
+            raise JobRefusedError(T_("the account that asked for it is disabled"))
         return who
 
     def check(self) -> None:

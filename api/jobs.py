@@ -36,6 +36,7 @@ from sqlmodel import Field, Session, SQLModel, col, delete, select
 
 from api.policy import Action, Reach, Resource, reaches
 from indexer.instants import Instant
+from indexer.wording import T_
 from matcher.people import Principal
 from matcher.roles import Role
 
@@ -183,7 +184,12 @@ def ask_for(
     """
     waiting = select(func.count()).where(Job.account_id == account_id, col(Job.finished_at).is_(None))
     if session.exec(waiting).one() >= MAX_UNFINISHED:
-        raise JobError(f"{MAX_UNFINISHED} of your jobs are not finished yet; wait for them or cancel some")
+        raise JobError(
+            T_(
+                "%(max_unfinished)s of your jobs are not finished yet; wait for them or cancel some",
+                max_unfinished=MAX_UNFINISHED,
+            )
+        )
     # The time in front lets ids be paged in order; the rest nobody can guess.
     job_id = f"job-{int(now.timestamp() * 1000):012x}-{secrets.token_hex(16)}"
     job = Job(
@@ -325,7 +331,7 @@ def cancel(session: Session, *, job_id: str, now: datetime) -> None:
         runs = (_job.c.id == job_id, _job.c.state == JobState.RUNNING.value)
         asked = update(_job).where(*runs).values(cancel_asked_at=now, version=_job.c.version + 1)
         if connection.execute(asked).rowcount == 0:
-            raise JobError("the job is finished; there is nothing left to stop")
+            raise JobError(T_("the job is finished; there is nothing left to stop"))
     session.expire_all()
 
 

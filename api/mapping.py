@@ -14,6 +14,7 @@ import typer
 
 from api.opening import open_reading, open_session, read_settings
 from api.screen import Screen, write_document
+from indexer.wording import T_
 
 if TYPE_CHECKING:
     from indexer.settings import Settings
@@ -79,18 +80,25 @@ def redrawn(settings: Settings, *, afresh: bool = False) -> MapReport:
 def say_map(screen: Screen, report: MapReport) -> None:
     """Print what is on a map and what is new of it."""
     drawing = report.drawing
-    state = screen.text("已更新", "drawn") if drawing.changed else screen.text("無變更", "nothing changed")
+    state = screen.text(T_("drawn")) if drawing.changed else screen.text(T_("nothing changed"))
     labs, needs, new = len(drawing.labs), len(drawing.needs), drawing.new
     screen.say(
-        f"領域地圖（{state}）：實驗室 {labs}、需求 {needs}，其中新位置 {new}、無法定位 {drawing.without_place}",
-        f"map of the field ({state}): {labs} labs, {needs} needs; {new} places are new, "
-        f"{drawing.without_place} could not be placed",
+        T_(
+            "map of the field (%(state)s): %(labs)s labs, %(needs)s needs; %(new)s places are new, "
+            "%(without_place)s could not be placed",
+            state=state,
+            labs=labs,
+            needs=needs,
+            new=new,
+            without_place=drawing.without_place,
+        ),
     )
     unmet = drawing.unmet
     named = ", ".join(unmet[:SHOWN_UNMET]) + ("…" if len(unmet) > SHOWN_UNMET else "")
-    screen.say(
-        f"進行中的需求 {len(drawing.standings)} 項，尚無合適實驗室者 {len(unmet)} 項" + (f"：{named}" if unmet else ""),
-        f"{len(drawing.standings)} open needs, {len(unmet)} of them without a strong or plausible lab"
-        + (f": {named}" if unmet else ""),
+    counts = T_(
+        "%(needs)s open needs, %(unmet)s of them without a strong or plausible lab",
+        needs=len(drawing.standings),
+        unmet=len(unmet),
     )
-    screen.say(f"耗時 {report.total_s:.1f} 秒", f"took {report.total_s:.1f} s")
+    screen.say(T_("%(counts)s: %(named)s", counts=counts, named=named) if unmet else counts)
+    screen.say(T_("took %(total_s)s s", total_s=f"{report.total_s:.1f}"))

@@ -18,11 +18,12 @@ import typer
 from api.opening import read_settings
 from api.refusals import RefusedError
 from api.screen import Screen, write_document
+from indexer.wording import P_, T_, either
 
 if TYPE_CHECKING:
     from matcher.pairings import Matcher
 
-_PROMINENCE = {"high": ("高", "high"), "medium": ("中", "medium"), "low": ("低", "low"), "": ("未填", "not stated")}
+_PROMINENCE = {"high": T_("high"), "medium": P_("matching", "medium"), "low": T_("low"), "": T_("not stated")}
 
 
 def match(
@@ -34,7 +35,7 @@ def match(
 ) -> None:
     """Show the best labs for a need, with reasons."""
     if (need_id is None) == (lab is None):
-        raise typer.BadParameter("give the id of a need, or --lab with the id of a lab", param_hint="NEED_ID")
+        raise typer.BadParameter(T_("give the id of a need, or --lab with the id of a lab"), param_hint="NEED_ID")
     from api.documents import lab_document, match_document
     from api.printing import print_lab_matches, print_match
     from matcher.pairings import Matcher
@@ -66,7 +67,7 @@ def number_or_all(value: str) -> int | None:
     if value == "all":
         return None
     if not value.isascii() or not value.isdigit() or not 0 < int(value) < 2**31:
-        raise typer.BadParameter(f"{value!r} is neither a number from 1 on nor all", param_hint="--top")
+        raise typer.BadParameter(T_("%(value)r is neither a number from 1 on nor all", value=value), param_hint="--top")
     return int(value)
 
 
@@ -83,9 +84,9 @@ def run(
     screen = Screen.of(context)
     matcher = Matcher.open(read_settings())
     if not matcher.needs:
-        raise RefusedError("no needs are stored; import some first: gloria import needs.jsonl")
+        raise RefusedError(T_("no needs are stored; import some first: gloria import needs.jsonl"))
     for warning in matcher.warnings:
-        screen.warn(screen.text(warning.zh, warning.en))
+        screen.warn(either(warning.zh, warning.en))
     with replaced(out) as file, screen.progress() as tell:
         shown = write_run(matcher, depth, file, progress=lambda done, total: tell("match", done, total))
     _say_exposure(screen, matcher, shown)
@@ -111,14 +112,17 @@ def _say_exposure(screen: Screen, matcher: Matcher, shown: Counter[str]) -> None
     """Say how often schools of each prominence are shown, beside their share of all labs."""
     lines, labs = shown.total(), _labs_by_prominence(matcher)
     parts = [
-        f"{screen.text(*names)} {shown[key] / lines:.0%} ({labs[key] / labs.total():.0%})"
+        f"{screen.text(names)} {shown[key] / lines:.0%} ({labs[key] / labs.total():.0%})"
         for key, names in _PROMINENCE.items()
         if lines and labs[key]
     ]
     listed = ", ".join(parts)
     screen.note(
-        f"寫出 {lines} 列；依學校知名度之曝光（括號內為占全部實驗室之比例）：{listed}",
-        f"{lines} lines; shown by prominence of the school (in brackets: share of all labs): {listed}",
+        T_(
+            "%(lines)s lines; shown by prominence of the school (in brackets: share of all labs): %(listed)s",
+            lines=lines,
+            listed=listed,
+        ),
     )
 
 

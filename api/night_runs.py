@@ -18,13 +18,14 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from indexer.durable_files import write_whole
 from indexer.file_lock import Holder, holder
+from indexer.wording import Text
 
 FOLDER = "nightly"
 STATE = "state.json"
@@ -67,6 +68,11 @@ class Said(Record):
 
     zh: str
     en: str
+
+    @classmethod
+    def of(cls, text: Text) -> Self:
+        """Return a text as a night keeps it."""
+        return cls(zh=text.zh, en=text.en)
 
 
 class Progress(Record):

@@ -14,6 +14,7 @@ import orjson
 from fastapi import Query
 
 from api.problems import ProblemError
+from indexer.wording import T_
 
 MAX_PAGE = 100
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE, description="How many at most.")]
@@ -39,7 +40,7 @@ def decoded(cursor: str | None, kind: type[str] | type[int]) -> Any:
         key = None
     too_large = isinstance(key, int) and not 0 <= key < 2**31
     if not isinstance(key, kind) or too_large or (isinstance(key, str) and "\0" in key):
-        raise ProblemError(422, "invalid", "give the cursor that came as next", "cursor")
+        raise ProblemError(422, "invalid", T_("give the cursor that came as next"), "cursor")
     return key
 
 

@@ -17,6 +17,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from argon2.profiles import RFC_9106_LOW_MEMORY
 
 from indexer.database import BusyError
+from indexer.wording import T_
 
 AT_ONCE = 2
 DEADLINE_S = 5.0
@@ -40,13 +41,15 @@ def hashed(password: str) -> str:
         BusyError: too many are being hashed.
     """
     if not MIN_CHARS <= len(password) <= MAX_CHARS:
-        raise PasswordError(f"give a password of {MIN_CHARS} to {MAX_CHARS} characters")
+        raise PasswordError(
+            T_("give a password of %(min_chars)s to %(max_chars)s characters", min_chars=MIN_CHARS, max_chars=MAX_CHARS)
+        )
     with _turn():
         try:
             return _hasher.hash(password)
         except UnicodeEncodeError:
             # Not chained: the error carries the password.
-            raise PasswordError("the password is not valid UTF-8; type it again") from None
+            raise PasswordError(T_("the password is not valid UTF-8; type it again")) from None
 
 
 def fits(password: str, stored: str | None) -> bool:
@@ -68,7 +71,7 @@ def fits(password: str, stored: str | None) -> bool:
 @contextmanager
 def _turn() -> Iterator[None]:
     if not _turns.acquire(timeout=DEADLINE_S):
-        raise BusyError("too many passwords are being checked")
+        raise BusyError(T_("too many passwords are being checked"))
     try:
         yield
     finally:

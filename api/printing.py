@@ -21,6 +21,7 @@ from api.screen import Screen
 from indexer.profiles import Lab, Need
 from indexer.text import PROFILE
 from indexer.vocabulary import AskKind, EvidenceKind, label
+from indexer.wording import T_, Language, either
 from matcher.explanation import AskEvidence, Bilingual, Explanation, Speaking
 from matcher.pairings import LabMatch, Matcher, MatchResult, Pairing
 from matcher.ranker import BAND_LABELS, FEATURE_LABELS, Band
@@ -32,16 +33,16 @@ SMALL_AMOUNT = 0.05
 NAMES_SHOWN = 6
 _BAND_STYLES = {Band.STRONG: "bold green", Band.PLAUSIBLE: "yellow", Band.WEAK: "dim"}
 _COVERED = {
-    "yes": ("有佐證", "supported", "green"),
-    "partly": ("部分佐證", "partly supported", "yellow"),
-    "no": ("無佐證", "not supported", "red"),
+    "yes": (T_("supported"), "green"),
+    "partly": (T_("partly supported"), "yellow"),
+    "no": (T_("not supported"), "red"),
 }
 
 
 def print_match(screen: Screen, matcher: Matcher, result: MatchResult) -> None:
     """Print the answer for one need."""
     for warning in result.warnings:
-        screen.warn(screen.text(warning.zh, warning.en))
+        screen.warn(either(warning.zh, warning.en))
     for part in _need(screen, matcher, result.need):
         screen.out.print(part)
     longest = max((abs(x) for p in result.pairings for x in p.contributions.values()), default=0.0)
@@ -49,7 +50,7 @@ def print_match(screen: Screen, matcher: Matcher, result: MatchResult) -> None:
         for part in _pairing(screen, matcher, pairing, longest):
             screen.out.print(part)
     if not result.pairings:
-        screen.say("沒有可推薦的實驗室。", "No lab can be proposed.", "bold")
+        screen.say(T_("No lab can be proposed."), "bold")
     for part in _set_aside(screen, matcher, result):
         screen.out.print(part)
 
@@ -57,21 +58,21 @@ def print_match(screen: Screen, matcher: Matcher, result: MatchResult) -> None:
 def print_lab_matches(screen: Screen, matcher: Matcher, lab_id: str, matches: Sequence[LabMatch]) -> None:
     """Print the needs that a lab should hear of."""
     for warning in matcher.warnings:
-        screen.warn(screen.text(warning.zh, warning.en))
+        screen.warn(either(warning.zh, warning.en))
     lab = matcher.labs[lab_id]
     screen.out.print(Paragraph(Text(f"{lab_id}  {_lab_name(screen, lab)}  {_school(screen, matcher, lab)}", "bold")))
     for rank, match in enumerate(matches, start=1):
         for part in _lab_match(screen, match, rank):
             screen.out.print(part)
     if not matches:
-        screen.say("沒有適合告知此實驗室的需求。", "There is no need that this lab should hear of.", "bold")
+        screen.say(T_("There is no need that this lab should hear of."), "bold")
 
 
 def _need(screen: Screen, matcher: Matcher, need: Need) -> Iterator[RenderableType]:
     yield Paragraph(Text(need.title or need.description, "bold"), lead=Text(f"{need.id}  ", "bold cyan"))
     company = matcher.companies.get(need.company or "")
     if company is not None:
-        name = screen.text(company.name, company.name_en or company.name)
+        name = screen.text(either(company.name, company.name_en or company.name))
         yield Paragraph(f"{name} ({company.id})")
     elif need.company or need.school:
         yield Paragraph(need.company or need.school or "")
@@ -89,7 +90,7 @@ def _pairing(screen: Screen, matcher: Matcher, pairing: Pairing, longest: float)
     yield Paragraph(state + Text(f"  {_school(screen, matcher, lab)}  {pairing.lab_id}", "dim"), indent=4)
     yield Paragraph(_said(screen, pairing.explanation.for_company), indent=4)
     yield from _reasons(screen, pairing.explanation)
-    yield Text("    " + screen.text("得分組成", "what the score is made of"), "bold")
+    yield Text("    " + screen.text(T_("what the score is made of")), "bold")
     yield from _contributions(screen, pairing.contributions, longest)
 
 
@@ -97,9 +98,11 @@ def _lab_match(screen: Screen, match: LabMatch, rank: int) -> Iterator[Renderabl
     need = match.need
     yield Line(style="dim")
     yield Paragraph(Text(need.title or need.description, "bold"), lead=Text(f"{rank:>2}. ", "bold cyan"))
-    company = screen.text(match.company.name, match.company.name_en) if match.company else need.company or need.school
+    company = (
+        screen.text(either(match.company.name, match.company.name_en)) if match.company else need.company or need.school
+    )
     state = Text(f"{_band(screen, match.band)} {match.score:.2f}", _BAND_STYLES[match.band])
-    place = screen.text(f"此實驗室排第 {match.rank_of_lab}", f"the lab's rank is {match.rank_of_lab}")
+    place = screen.text(T_("the lab's rank is %(rank_of_lab)s", rank_of_lab=match.rank_of_lab))
     yield Paragraph(state + Text(f"  {need.id}  {company or ''}  {place}", "dim"), indent=4)
     yield Paragraph(_said(screen, match.explanation.for_lab), indent=4)
     yield from _reasons(screen, match.explanation)
@@ -109,15 +112,15 @@ def _reasons(screen: Screen, explanation: Explanation) -> Iterator[RenderableTyp
     for ask in explanation.asks:
         yield from _ask(screen, ask)
     if explanation.missing:
-        yield Text("    " + screen.text("尚缺或待確認", "missing or to be checked"), "bold")
+        yield Text("    " + screen.text(T_("missing or to be checked")), "bold")
     for sentence in explanation.missing:
         yield Paragraph(_said(screen, sentence), indent=6, lead="- ")
 
 
 def _ask(screen: Screen, ask: AskEvidence) -> Iterator[RenderableType]:
-    zh, en, style = _COVERED[ask.covered]
-    kind = _ask_kind(screen, ask.kind) if ask.kind else screen.text("整體需求", "the whole need")
-    yield Text(f"    {kind}", "bold") + Text(screen.text("：", ": "), "bold") + Text(screen.text(zh, en), style)
+    covered, style = _COVERED[ask.covered]
+    kind = _ask_kind(screen, ask.kind) if ask.kind else screen.text(T_("the whole need"))
+    yield Text(f"    {kind}", "bold") + Text(screen.text(T_(": ")), "bold") + Text(screen.text(covered), style)
     for passage in ask.passages:
         yield Paragraph(_source(screen, passage), indent=6, lead="- ")
         if passage.excerpt != passage.title:
@@ -125,7 +128,7 @@ def _ask(screen: Screen, ask: AskEvidence) -> Iterator[RenderableType]:
 
 
 def _source(screen: Screen, passage: Speaking) -> Text:
-    kind = passage.kind if screen.text("", "en") else _evidence_kind(passage.kind)
+    kind = passage.kind if screen.language is Language.EN else _evidence_kind(passage.kind)
     about = f"{kind} {passage.year}" if passage.year else kind
     return _marked(screen, passage.title, passage.words) + Text(f"  [{about}]", "dim")
 
@@ -147,9 +150,9 @@ def _marked(screen: Screen, text: str, words: Sequence[str]) -> Text:
 
 
 def _contributions(screen: Screen, amounts: dict[str, float], longest: float) -> Iterator[RenderableType]:
-    labels = {name: screen.text(*FEATURE_LABELS[name]) for name in amounts}
+    labels = {name: screen.text(FEATURE_LABELS[name]) for name in amounts}
     small = [name for name in amounts if abs(amounts[name]) < SMALL_AMOUNT]
-    rest = screen.text("其他", "others")
+    rest = screen.text(T_("others"))
     column = max(map(cell_len, [*labels.values(), rest]))
     shown = sorted((name for name in amounts if name not in small), key=lambda name: (-amounts[name], name))
     for name in shown:
@@ -170,37 +173,37 @@ def _set_aside(screen: Screen, matcher: Matcher, result: MatchResult) -> Iterato
     total = sum(map(len, result.set_aside.values()))
     yield Text(
         screen.text(
-            f"共 {result.n_labs} 個實驗室，依規則未列入 {total} 個",
-            f"{result.n_labs} labs in all, {total} set aside by a rule",
+            T_("%(n_labs)s labs in all, %(total)s set aside by a rule", n_labs=result.n_labs, total=total),
         ),
         "bold",
     )
     for rule, ids in result.set_aside.items():
         names = [_lab_name(screen, matcher.labs[i]) if i in matcher.labs else i for i in ids[:NAMES_SHOWN]]
-        more = "" if len(ids) <= NAMES_SHOWN else screen.text("…等", " ...")
-        listed = f" ({screen.text('、', '; ').join(names)}{more})" if ids else ""
-        yield Paragraph(f"{screen.text(*RULE_TEXTS[rule])}{screen.text('：', ': ')}{len(ids)}{listed}", indent=4)
+        more = "" if len(ids) <= NAMES_SHOWN else screen.text(T_(" ..."))
+        between, colon = screen.text(T_("; ")), screen.text(T_(": "))
+        listed = f" ({between.join(names)}{more})" if ids else ""
+        yield Paragraph(f"{screen.text(RULE_TEXTS[rule])}{colon}{len(ids)}{listed}", indent=4)
     based = f"{result.generation} {result.created_at}"
     version = result.ranker_version
-    yield Text(screen.text(f"索引 {based}，權重版本 {version}", f"index {based}, weights {version}"), "dim")
+    yield Text(screen.text(T_("index %(based)s, weights %(version)s", based=based, version=version)), "dim")
 
 
 def _said(screen: Screen, sentence: Bilingual) -> str:
-    return screen.text(sentence.zh, sentence.en)
+    return screen.text(either(sentence.zh, sentence.en))
 
 
 def _ask_kind(screen: Screen, kind: str) -> str:
-    return screen.text(label(AskKind(kind)), kind)
+    return screen.text(either(label(AskKind(kind)), kind))
 
 
 def _band(screen: Screen, band: Band) -> str:
-    return screen.text(*BAND_LABELS[band])
+    return screen.text(BAND_LABELS[band])
 
 
 def _lab_name(screen: Screen, lab: Lab) -> str:
-    return screen.text(lab.name or lab.name_en, lab.name_en or lab.name)
+    return screen.text(either(lab.name or lab.name_en, lab.name_en or lab.name))
 
 
 def _school(screen: Screen, matcher: Matcher, lab: Lab) -> str:
     school = matcher.schools.get(lab.school or "")
-    return screen.text(school.name, school.name_en or school.name) if school else lab.school or ""
+    return screen.text(either(school.name, school.name_en or school.name)) if school else lab.school or ""

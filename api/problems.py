@@ -27,6 +27,8 @@ from indexer.database import RETRY_AFTER_S, BusyError, DatabaseGoneError, Storag
 from indexer.encoder import EncoderError
 from indexer.plain_text import TextError, printable
 from indexer.snapshot import SnapshotError
+from indexer.values import number
+from indexer.wording import T_, Language, recognised, said
 from matcher.cases import CaseError, StaleCaseError
 from matcher.claims import ClaimError
 from matcher.clients import ClientError
@@ -74,13 +76,13 @@ class ProblemError(Exception):
 
 def not_found(what: str = "record") -> ProblemError:
     """Return the refusal for what does not exist, or does not exist for this person: nobody can tell which."""
-    return ProblemError(404, "not-found", f"there is no such {what}")
+    return ProblemError(404, "not-found", T_(f"there is no such {what}"))
 
 
 def unauthenticated() -> ProblemError:
     """Return the refusal for who shows nothing that proves who they are."""
     challenge = {"WWW-Authenticate": "Bearer"}
-    return ProblemError(401, "unauthenticated", "sign in, or send a valid key", None, challenge)
+    return ProblemError(401, "unauthenticated", T_("sign in, or send a valid key"), None, challenge)
 
 
 def forbidden(detail: str) -> ProblemError:
@@ -89,23 +91,26 @@ def forbidden(detail: str) -> ProblemError:
 
 
 _TITLES = {
-    400: "Bad request",
-    401: "Sign in first",
-    403: "Not allowed",
-    404: "Not found",
-    405: "Method not allowed",
-    406: "Not acceptable",
-    408: "Too slow",
-    409: "In conflict with what is stored",
-    412: "Changed in the meantime",
-    413: "Too large",
-    415: "Unsupported media type",
-    422: "Not valid",
-    428: "A precondition is required",
-    429: "Too many requests",
-    503: "Not available now",
-    507: "No room to store it",
+    400: T_("Bad request"),
+    401: T_("Sign in first"),
+    403: T_("Not allowed"),
+    404: T_("Not found"),
+    405: T_("Method not allowed"),
+    406: T_("Not acceptable"),
+    408: T_("Too slow"),
+    409: T_("In conflict with what is stored"),
+    412: T_("Changed in the meantime"),
+    413: T_("Too large"),
+    415: T_("Unsupported media type"),
+    422: T_("Not valid"),
+    428: T_("A precondition is required"),
+    429: T_("Too many requests"),
+    503: T_("Not available now"),
+    507: T_("No room to store it"),
 }
+_REFUSED = T_("Refused")
+_TAGS = {Language.ZH: "zh-Hant", Language.EN: "en"}
+_MAX_TAGS = 20
 _NAMES = {
     400: "bad-request",
     401: "unauthenticated",
@@ -152,19 +157,36 @@ TABLE: tuple[tuple[type[Exception], int, str], ...] = (
 
 
 def answer(
-    status: int, name: str, detail: str, field: str | None = None, headers: dict[str, str] | None = None
+    status: int,
+    name: str,
+    detail: str,
+    field: str | None = None,
+    headers: dict[str, str] | None = None,
+    language: Language = Language.EN,
 ) -> Response:
-    """Return a problem as a response."""
-    said = {
+    """Return a problem as a response, in English unless another language is asked for."""
+    told = {
         "type": _TYPE + name,
-        "title": _TITLES.get(status, "Refused"),
-        "detail": printable(detail)[:_MAX_DETAIL],
+        "title": said(_TITLES.get(status, _REFUSED), language),
+        "detail": printable(said(recognised(detail), language))[:_MAX_DETAIL],
         "field": field,
     }
-    all_headers = dict(headers or {})
+    all_headers = {"Content-Language": _TAGS[language], "Vary": "Accept-Language", **(headers or {})}
     if status == 503:
         all_headers.setdefault("Retry-After", str(RETRY_AFTER_S))
-    return Response(orjson.dumps(said), status, all_headers, MEDIA_TYPE)
+    return Response(orjson.dumps(told), status, all_headers, MEDIA_TYPE)
+
+
+def language_asked(request: Request) -> Language:
+    """Return the language that a program wants to be told in: Chinese if `Accept-Language` prefers it, else English."""
+    weights: dict[str, float] = {}
+    for part in request.headers.get("Accept-Language", "").split(",")[:_MAX_TAGS]:
+        tag, _, rest = part.strip().lower().partition(";")
+        weight = number(rest.strip().removeprefix("q=")) if rest else 1.0
+        primary = tag.strip().partition("-")[0]
+        weights[primary] = max(weights.get(primary, 0.0), weight or 0.0)
+    wanted = weights.get("zh", 0.0)
+    return Language.ZH if wanted > 0 and wanted >= weights.get("en", 0.0) else Language.EN
 
 
 @dataclasses.dataclass(frozen=True)
@@ -183,12 +205,12 @@ Teller = Callable[[Request, Refusal], Response]
 
 # What an index or a database says of itself names folders and hosts: that is not for clients.
 _HIDDEN = {
-    "no-encoder": "matching is not available: an encoder can't be loaded",
-    "no-index": "matching is not available: there is no usable index",
-    "database": "the database can't be used",
-    "storage-full": "the disk is full: nothing of this was stored; what is stored can still be read",
+    "no-encoder": T_("matching is not available: an encoder can't be loaded"),
+    "no-index": T_("matching is not available: there is no usable index"),
+    "database": T_("the database can't be used"),
+    "storage-full": T_("the disk is full: nothing of this was stored; what is stored can still be read"),
     # It names some records that there are, for whoever mistyped an id on the command line.
-    "not-found": "there is no such record",
+    "not-found": T_("there is no such record"),
 }
 REFUSED: tuple[type[Exception], ...] = (
     ProblemError,
@@ -216,14 +238,16 @@ def _invalid(first: Mapping[str, Any]) -> Refusal:
     """Say what is wrong with a request without repeating it: it may hold NaN, lone surrogates, or secrets."""
     place = [str(part) for part in first.get("loc", ()) if part not in ("body", "query", "path", "header")]
     cause = first.get("ctx", {}).get("error")
-    message = str(cause) if isinstance(cause, Exception) else str(first.get("msg", "is not valid"))
+    message = str(cause) if isinstance(cause, Exception) else recognised(str(first.get("msg", T_("is not valid"))))
     blamed = getattr(cause, "field", "") or ".".join(printable(part[:60]) for part in place) or None
     return Refusal(422, "invalid", message, blamed)
 
 
-def as_problem(_request: Request, refusal: Refusal) -> Response:
-    """Tell a program."""
-    return answer(refusal.status, refusal.name, refusal.detail, refusal.field, dict(refusal.headers))
+def as_problem(request: Request, refusal: Refusal) -> Response:
+    """Tell a program, in the language that it asks for."""
+    return answer(
+        refusal.status, refusal.name, refusal.detail, refusal.field, dict(refusal.headers), language_asked(request)
+    )
 
 
 def register(app: FastAPI, tell: Teller = as_problem) -> None:

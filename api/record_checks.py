@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from api.machine_checks import Finding, Level
 from api.opening import open_session
 from api.refusals import refusal
+from indexer.wording import T_, Language, Text, either, said
 
 if TYPE_CHECKING:
     from sqlmodel import Session
@@ -27,8 +28,8 @@ _SHOWN = 5
 def check_records(settings: Settings) -> Iterator[Finding]:
     """Yield the findings on records and index; an empty home is not created by looking."""
     if not settings.database_url and not settings.database_path.exists():
-        remedy = ("gloria demo，或 gloria import 檔案", "gloria demo, or gloria import FILE...")
-        found = (f"{settings.home} 尚無資料", f"{settings.home} holds no records yet")
+        remedy = T_("gloria demo, or gloria import FILE...")
+        found = T_("%(home)s holds no records yet", home=settings.home)
         yield Finding("database", found, Level.PROBLEM, remedy)
         return
     try:
@@ -38,8 +39,8 @@ def check_records(settings: Settings) -> Iterator[Finding]:
         told = refusal(error)
         if told is None:
             raise
-        remedy = ("檢查 GLORIA_HOME 與 GLORIA_DATABASE_URL", "check GLORIA_HOME and GLORIA_DATABASE_URL")
-        findings = [Finding("database", (told.message, told.message), Level.PROBLEM, remedy)]
+        remedy = T_("check GLORIA_HOME and GLORIA_DATABASE_URL")
+        findings = [Finding("database", told.message, Level.PROBLEM, remedy)]
     yield from findings
 
 
@@ -54,13 +55,12 @@ def _opened(session: Session, settings: Settings) -> Iterator[Finding]:
         told = refusal(error)
         if told is None:
             raise
-        message, _, remedy = told.message.partition("; run: ")
-        yield Finding("index", (message, message), Level.PROBLEM, (remedy, remedy))
+        yield Finding("index", *_with_remedy(said(told.message, Language.ZH), told.message))
         return
     yield _index(matcher)
     if matcher.index.problem is not None:
-        zh, en = f"最新的索引無法使用：{matcher.index.problem}", f"the newest can't be used: {matcher.index.problem}"
-        yield Finding("newest index", (zh, en), Level.PROBLEM, ("gloria reindex --full", "gloria reindex --full"))
+        found = T_("the newest can't be used: %(problem)s", problem=matcher.index.problem)
+        yield Finding("newest index", found, Level.PROBLEM, "gloria reindex --full")
     yield from _stale(matcher)
     yield from _other_weights(matcher)
     yield _exclusions(matcher)
@@ -74,13 +74,10 @@ def _cache(settings: Settings) -> Iterator[Finding]:
     try:
         kept = len(EmbeddingCache(settings.embeddings_path))
     except CacheError as error:
-        remedy = (
-            f"刪除 {settings.embeddings_path} 後執行 gloria reindex",
-            f"delete {settings.embeddings_path}, gloria reindex",
-        )
-        yield Finding("embeddings", (str(error), str(error)), Level.PROBLEM, remedy)
+        remedy = T_("delete %(embeddings_path)s, gloria reindex", embeddings_path=settings.embeddings_path)
+        yield Finding("embeddings", str(error), Level.PROBLEM, remedy)
         return
-    yield Finding("embeddings", (f"快取向量 {kept} 筆", f"{kept} vectors kept"))
+    yield Finding("embeddings", T_("%(kept)s vectors kept", kept=kept))
 
 
 def _counts(session: Session) -> Finding:
@@ -96,9 +93,9 @@ def _counts(session: Session) -> Finding:
         )
     text = ", ".join(f"{name} {count}" for name, count in counts.items())
     if counts["lab"]:
-        return Finding("database", (text, text), facts=counts)
-    remedy = ("gloria import labs.jsonl", "gloria import labs.jsonl")
-    return Finding("database", (f"沒有實驗室；{text}", f"no labs; {text}"), Level.PROBLEM, remedy, counts)
+        return Finding("database", text, facts=counts)
+    remedy = "gloria import labs.jsonl"
+    return Finding("database", T_("no labs; %(text)s", text=text), Level.PROBLEM, remedy, counts)
 
 
 def _index(matcher: Matcher) -> Finding:
@@ -114,16 +111,25 @@ def _index(matcher: Matcher) -> Finding:
         "encoders": [field.identity for field in snapshot.fields],
         "ranker_version": matcher.ranker.version,
     }
-    zh = f"{snapshot.generation}，{age:.1f} 小時前建立，實驗室 {labs}、段落 {passages}，逐位元組檢查無誤"
-    en = f"{snapshot.generation}, built {age:.1f} hours ago, {labs} labs, {passages} passages, every byte verified"
-    return Finding("index", (zh, en), facts=facts)
+    found = T_(
+        "%(generation)s, built %(hours)s hours ago, %(labs)s labs, %(passages)s passages, every byte verified",
+        generation=snapshot.generation,
+        hours=f"{age:.1f}",
+        labs=labs,
+        passages=passages,
+    )
+    return Finding("index", found, facts=facts)
 
 
 def _stale(matcher: Matcher) -> Iterator[Finding]:
     for warning in matcher.stale:
-        zh, _, remedy = warning.zh.partition("；請執行：")
-        en, _, _ = warning.en.partition("; run: ")
-        yield Finding("stale", (zh, en), Level.PROBLEM, (remedy, remedy))
+        yield Finding("stale", *_with_remedy(warning.zh, warning.en))
+
+
+def _with_remedy(zh: str, en: str) -> tuple[Text, Level, str]:
+    """Part a message from the command at its end that puts things right."""
+    found, _, remedy = en.partition("; run: ")
+    return either(zh.partition("；請執行：")[0], found), Level.PROBLEM, remedy
 
 
 def _other_weights(matcher: Matcher) -> Iterator[Finding]:
@@ -139,17 +145,15 @@ def _other_weights(matcher: Matcher) -> Iterator[Finding]:
         except EncoderError:
             continue  # the machine's own checks say so
         if identity != view.identity:
-            found = (
-                f"索引以 {view.identity} 建立，本機為 {identity}",
-                f"the index was built with {view.identity}, this machine has {identity}",
+            found = T_(
+                "the index was built with %(identity)s, this machine has %(here)s",
+                identity=view.identity,
+                here=identity,
             )
-            yield Finding("encoder", found, Level.PROBLEM, ("gloria reindex", "gloria reindex"))
+            yield Finding("encoder", found, Level.PROBLEM, "gloria reindex")
         elif weights != view.weights:
-            found = (
-                f"{view.name} 的模型檔與建立索引時不同",
-                f"the weights of {view.name} are not those that the index was built with",
-            )
-            yield Finding("encoder", found, Level.PROBLEM, ("重新安裝該套件", "reinstall its package"))
+            found = T_("the weights of %(name)s are not those that the index was built with", name=view.name)
+            yield Finding("encoder", found, Level.PROBLEM, T_("reinstall its package"))
 
 
 def _exclusions(matcher: Matcher) -> Finding:
@@ -161,11 +165,8 @@ def _exclusions(matcher: Matcher) -> Finding:
         for name in unknown_exclusions(need, matcher.labs.values())
     ]
     if not unknown:
-        return Finding("exclusions", ("需求排除的實驗室皆存在", "every lab that a need excludes exists"))
+        return Finding("exclusions", T_("every lab that a need excludes exists"))
     listed = ", ".join(unknown[:_SHOWN]) + (" ..." if len(unknown) > _SHOWN else "")
-    found = (f"需求排除了不存在的實驗室：{listed}", f"needs exclude labs that do not exist: {listed}")
-    remedy = (
-        "更正 excluded_labs 的代號後重新匯入，否則該實驗室可能被推薦",
-        "correct the ids in excluded_labs and import again; otherwise the lab that was meant may be proposed",
-    )
+    found = T_("needs exclude labs that do not exist: %(listed)s", listed=listed)
+    remedy = T_("correct the ids in excluded_labs and import again; otherwise the lab that was meant may be proposed")
     return Finding("exclusions", found, Level.PROBLEM, remedy, {"unknown": unknown})

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from indexer.wording import T_, joined, recognised
+
 REFUSED = 1
 WRONG_USAGE = 2
 
@@ -34,12 +36,12 @@ def _as_it_says(error: Any) -> Refusal:
 
 
 def _operating_system(error: Any) -> Refusal:
-    reason = error.strerror or str(error)
-    return Refusal(f"{error.filename}: {reason}" if error.filename else reason)
+    reason = recognised(error.strerror or str(error))
+    return Refusal(T_("%(file)s: %(reason)s", file=error.filename, reason=reason) if error.filename else reason)
 
 
 def _storage_full(_error: Any) -> Refusal:
-    return Refusal("the disk is full: what was to be stored now is not stored; make room and run it again")
+    return Refusal(T_("the disk is full: what was to be stored now is not stored; make room and run it again"))
 
 
 def _database(error: Any) -> Refusal:
@@ -48,7 +50,7 @@ def _database(error: Any) -> Refusal:
     if is_full(getattr(error, "orig", error)):
         return _storage_full(error)
     reason = getattr(error, "orig", None) or error
-    return Refusal(f"the database can't be used: {reason}; run: gloria doctor")
+    return Refusal(T_("the database can't be used: %(reason)s; run: gloria doctor", reason=reason))
 
 
 def _setting(error: Any) -> Refusal:
@@ -58,20 +60,27 @@ def _setting(error: Any) -> Refusal:
     for detail in error.errors(include_url=False):
         if not detail["loc"]:
             # What several settings have to be together; what was given is not quoted, since it may hold a password.
-            lines.append(detail["msg"].removeprefix("Value error, "))
+            lines.append(recognised(detail["msg"].removeprefix("Value error, ")))
             continue
         name = "GLORIA_" + "_".join(map(str, detail["loc"])).upper()
-        lines.append(f"{name}={detail['input']}: {detail['msg']}")
-    return Refusal("\n".join(lines), WRONG_USAGE)
+        lines.append(T_("%(name)s=%(given)s: %(msg)s", name=name, given=detail["input"], msg=recognised(detail["msg"])))
+    return Refusal(joined("\n", lines), WRONG_USAGE)
 
 
 def _database_url(error: Any) -> Refusal:
     example = "sqlite:////path/gloria.db"
-    return Refusal(f"GLORIA_DATABASE_URL: {error}; leave it empty or give one such as {example}", WRONG_USAGE)
+    return Refusal(
+        T_(
+            "GLORIA_DATABASE_URL: %(error)s; leave it empty or give one such as %(example)s",
+            error=error,
+            example=example,
+        ),
+        WRONG_USAGE,
+    )
 
 
 def _missing_package(error: Any) -> Refusal:
-    return Refusal(f"{error}; the installation is not complete: pip install -e . -c constraints.txt")
+    return Refusal(T_("%(error)s; the installation is not complete: pip install -e . -c constraints.txt", error=error))
 
 
 TABLE: dict[str, Callable[[Any], Refusal]] = {

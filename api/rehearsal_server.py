@@ -30,6 +30,7 @@ from indexer.importing import import_rows
 from indexer.records import Alliance, Need
 from indexer.settings import Settings
 from indexer.vocabulary import Kind
+from indexer.wording import T_
 from matcher.intake import OPEN_STATES, NeedIntake, adopt
 from matcher.people import add_account, grant
 from matcher.roles import Role
@@ -68,14 +69,21 @@ class RehearsalServer:
             try:
                 answer = self._client.get(path, params=query)
             except httpx.HTTPError as error:
-                raise RehearsalError(f"GET {path}: {error!r}") from error
+                raise RehearsalError(T_("GET %(path)s: %(error)r", path=path, error=error)) from error
             is_busy = answer.status_code == 503 and answer.json().get("type") == BUSY
             if not is_busy or time.monotonic() > until:
                 break
             # As while the encoders are loaded.
             time.sleep(RETRY_S)
         if answer.status_code != 200:
-            raise RehearsalError(f"GET {path} was answered with {answer.status_code}: {answer.text[:300]}")
+            raise RehearsalError(
+                T_(
+                    "GET %(path)s was answered with %(status_code)s: %(answer)s",
+                    path=path,
+                    status_code=answer.status_code,
+                    answer=answer.text[:300],
+                )
+            )
         return answer.json()
 
     def close(self) -> None:
@@ -176,7 +184,7 @@ def _address(process: subprocess.Popen[bytes], log: Path) -> str:
             else:
                 return found[0]
         time.sleep(0.05)
-    raise RehearsalError(f"the server did not start: {log.read_text(errors='replace').strip()[-500:]}")
+    raise RehearsalError(T_("the server did not start: %(said)s", said=log.read_text(errors="replace").strip()[-500:]))
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

@@ -17,6 +17,7 @@ import typer
 from api.opening import open_reading, read_settings
 from api.refusals import RefusedError
 from api.screen import Screen
+from indexer.wording import T_
 
 if TYPE_CHECKING:
     from sqlmodel import Session
@@ -60,7 +61,7 @@ def report(
     language = ReportLanguage.BOTH if both else ReportLanguage(screen.language.value)
     content = render(document, form, language)
     _write(out, content)
-    screen.say(f"已寫出 {out}（{len(content):,} 位元組）", f"wrote {out} ({len(content):,} bytes)")
+    screen.say(T_("wrote %(out)s (%(n_content)s bytes)", out=out, n_content=f"{len(content):,}"))
 
 
 def _format(out: Path) -> ReportFormat:
@@ -68,7 +69,13 @@ def _format(out: Path) -> ReportFormat:
 
     ending = out.suffix.lower().removeprefix(".")
     if ending not in [form.value for form in ReportFormat]:
-        raise RefusedError(f"--out {out}: the name has to end in {', '.join('.' + form for form in ReportFormat)}")
+        raise RefusedError(
+            T_(
+                "--out %(out)s: the name has to end in %(suffixes)s",
+                out=out,
+                suffixes=", ".join("." + form for form in ReportFormat),
+            )
+        )
     return ReportFormat(ending)
 
 
@@ -76,7 +83,7 @@ def _day(given: str) -> date:
     try:
         return date.fromisoformat(given)
     except ValueError as error:
-        raise RefusedError(f"--as-of {given}: give a day such as 2019-06-30") from error
+        raise RefusedError(T_("--as-of %(given)s: give a day such as 2019-06-30", given=given)) from error
 
 
 def _known(session: Session, alliances: list[str]) -> frozenset[str]:
@@ -87,7 +94,7 @@ def _known(session: Session, alliances: list[str]) -> frozenset[str]:
     known = set(session.exec(select(Alliance.id).where(col(Alliance.id).in_(alliances))).all())
     missing = sorted(set(alliances) - known)
     if missing:
-        raise RefusedError(f"--alliance {missing[0]}: there is no such alliance")
+        raise RefusedError(T_("--alliance %(missing)s: there is no such alliance", missing=missing[0]))
     return frozenset(known)
 
 

@@ -22,6 +22,7 @@ from fastapi import Depends, Request, Response
 from fastapi.routing import APIRoute
 
 from indexer.database import DEADLINE_S, BusyError
+from indexer.wording import T_
 
 MAX_WAITING = 1_000
 """Requests of one share that may wait for a thread, whatever their deadline: each holds its body."""
@@ -90,13 +91,13 @@ class _Pool:
 
     async def _wait(self) -> None:
         if self.waiting >= MAX_WAITING:
-            raise BusyError(f"{self.waiting} requests wait for a thread")
+            raise BusyError(T_("%(waiting)s requests wait for a thread", waiting=self.waiting))
         self.waiting += 1
         try:
             async with asyncio.timeout(self.share.wait_s):
                 await self.free.acquire()
         except TimeoutError as error:
-            raise BusyError(f"no thread became free within {self.share.wait_s} s") from error
+            raise BusyError(T_("no thread became free within %(wait_s)s s", wait_s=self.share.wait_s)) from error
         finally:
             self.waiting -= 1
 

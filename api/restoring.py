@@ -31,19 +31,20 @@ from indexer import postgresql_tools
 from indexer.file_lock import exclusive
 from indexer.settings import Settings
 from indexer.sqlite_copy import sqlite_problems
+from indexer.wording import T_, Text, joined
 from matcher.ledger.heads import FILE as HEADS
 from matcher.ledger.heads import ExportedHead, read_heads
 from matcher.ledger.verification import Verdict, verify
 
 NAMES = {
-    "files": ("檔案完整", "files intact"),
-    "integrity": ("資料庫完整", "database intact"),
-    "restore": ("還原與重做刪除", "restored, erasures repeated"),
-    "ledger": ("分錄鏈結", "ledger chain"),
-    "heads": ("鏈頭相符", "exported heads"),
-    "server": ("啟動服務", "server started"),
-    "match": ("媒合一項需求", "one match asked"),
-    "entry": ("讀取一筆成果", "one entry read"),
+    "files": T_("files intact"),
+    "integrity": T_("database intact"),
+    "restore": T_("restored, erasures repeated"),
+    "ledger": T_("ledger chain"),
+    "heads": T_("exported heads"),
+    "server": T_("server started"),
+    "match": T_("one match asked"),
+    "entry": T_("one entry read"),
 }
 """What is checked, in this order, in Chinese and English."""
 _FATAL = ("files", "restore", "integrity", "heads", "server")
@@ -61,8 +62,8 @@ class Check:
     seconds: float
 
     @property
-    def label(self) -> tuple[str, str]:
-        """The check's name in Chinese and English."""
+    def label(self) -> Text:
+        """The check's name."""
         return NAMES[self.name]
 
 
@@ -145,11 +146,15 @@ class _Rehearsal:
     def _files(self, _stack: ExitStack) -> str:
         self._manifest = verified_manifest(self._backup)
         files = self._manifest["files"].values()
-        return f"{len(files):,} files, {sum(one['bytes'] for one in files):,} bytes"
+        return T_(
+            "%(n_files)s files, %(files)s bytes",
+            n_files=f"{len(files):,}",
+            files=f"{sum(one['bytes'] for one in files):,}",
+        )
 
     def _refuse_without_postgresql(self) -> None:
         if not self._settings.database_url.startswith("postgres"):
-            raise _FailedError("the backup is of PostgreSQL; set GLORIA_DATABASE_URL to a server for the rehearsal")
+            raise _FailedError(T_("the backup is of PostgreSQL; set GLORIA_DATABASE_URL to a server for the rehearsal"))
 
     def _restore(self, stack: ExitStack) -> str:
         url = ""
@@ -157,18 +162,20 @@ class _Rehearsal:
             self._refuse_without_postgresql()
             url = stack.enter_context(postgresql_tools.scratch_database(self._settings.database_url))
         self._restored = bring_back(self._settings, self._backup, into=self._folder / "home", database_url=url)
-        return f"{self._restored.erased_again} erasures repeated"
+        return T_("%(erased_again)s erasures repeated", erased_again=self._restored.erased_again)
 
     def _integrity(self, _stack: ExitStack) -> str:
         if self._manifest["database"] == "postgresql":
             self._refuse_without_postgresql()
             tables = postgresql_tools.tables_in(self._settings.database_url, self._backup / ARCHIVE)
-            return f"an archive of {tables:,} tables; every constraint is checked when it is read in"
+            return T_(
+                "an archive of %(tables)s tables; every constraint is checked when it is read in", tables=f"{tables:,}"
+            )
         # Before the restore, which writes the file anew and could put right what is wrong in it.
         problems = sqlite_problems(self._backup / DATABASE)
         if problems:
             raise _FailedError("; ".join(problems))
-        return "integrity_check and foreign_key_check find nothing"
+        return T_("integrity_check and foreign_key_check find nothing")
 
     def _ledger(self, _stack: ExitStack) -> str:
         kept = [ExportedHead(**one) for one in self._manifest["heads"]]
@@ -179,18 +186,22 @@ class _Rehearsal:
         with open_reading(self._restored.settings) as session:
             self._verdict = verify(session, home=self._restored.home, exported=kept)
         self._refuse([one for one in self._verdict.findings if one.check != "head"])
-        return f"{self._verdict.entries:,} entries and {self._verdict.steps:,} steps fit together"
+        return T_(
+            "%(entries)s entries and %(steps)s steps fit together",
+            entries=f"{self._verdict.entries:,}",
+            steps=f"{self._verdict.steps:,}",
+        )
 
     def _heads(self, _stack: ExitStack) -> str:
         self._refuse([one for one in self._verdict.findings if one.check == "head"])
         said = ", ".join(f"{one['chain']} {one['n']:,}" for one in self._manifest["heads"])
-        return f"it holds what was acknowledged before it was made ({said}), and all exported heads"
+        return T_("it holds what was acknowledged before it was made (%(said)s), and all exported heads", said=said)
 
     @staticmethod
     def _refuse(findings: list[Any]) -> None:
         if findings:
             told = "; ".join(f"{one.place} {one.message}" for one in findings[:5])
-            raise _FailedError(f"{len(findings)} findings: {told}")
+            raise _FailedError(T_("%(findings)s findings: %(told)s", findings=len(findings), told=told))
 
     def _serve(self, stack: ExitStack) -> str:
         cache = self._settings.cache or self._settings.home
@@ -198,29 +209,36 @@ class _Rehearsal:
         key, self._need_ids = let_in(settings)
         self._server = stack.enter_context(started(settings, key))
         ready = self._server.ask("/readyz")
-        return f"ready: intake {ready['intake']}, review {ready['review']}"
+        return T_("ready: intake %(intake)s, review %(review)s", intake=ready["intake"], review=ready["review"])
 
     def _match(self, _stack: ExitStack) -> str:
         if self._restored.reindex:
-            why = self._manifest["index_problem"] or "it named somebody erased"
-            return f"not asked: the backup has no index ({why})"
+            why = self._manifest["index_problem"] or T_("it named somebody erased")
+            return T_("not asked: the backup has no index (%(why)s)", why=why)
         for need_id in self._need_ids:
             # Rules may set every lab aside for one need, but hardly for all.
             found = self._server.ask(f"/api/needs/{need_id}/matches", top=5)["pairings"]
             if found:
-                return f"need {need_id}: {len(found)} labs, first {found[0]['lab_id']}"
+                return T_(
+                    "need %(need_id)s: %(n_found)s labs, first %(lab_id)s",
+                    need_id=need_id,
+                    n_found=len(found),
+                    lab_id=found[0]["lab_id"],
+                )
         if self._need_ids:
-            raise _FailedError(f"needs {', '.join(self._need_ids)} were answered with no lab")
-        return "not asked: there is no need"
+            raise _FailedError(T_("needs %(need_ids)s were answered with no lab", need_ids=", ".join(self._need_ids)))
+        return T_("not asked: there is no need")
 
     def _entry(self, _stack: ExitStack) -> str:
         listed = self._server.ask("/api/ledger/entries", limit=1)["items"]
         if not listed and self._verdict.entries:
-            raise _FailedError(f"the ledger holds {self._verdict.entries:,} entries and none is listed")
+            raise _FailedError(
+                T_("the ledger holds %(entries)s entries and none is listed", entries=f"{self._verdict.entries:,}")
+            )
         if not listed:
-            return "not asked: the ledger is empty"
+            return T_("not asked: the ledger is empty")
         entry = self._server.ask(f"/api/ledger/entries/{listed[0]['id']}")
-        return f"entry {entry['id']}"
+        return T_("entry %(id)s", id=entry["id"])
 
 
 def _made(name: str, step: Callable[[], str]) -> Check:
@@ -230,7 +248,7 @@ def _made(name: str, step: Callable[[], str]) -> Check:
     except Exception as error:
         # Whatever a broken copy does to the product is what the rehearsal is to find.
         kind = "" if isinstance(error, _FailedError | BackupError | RehearsalError) else f"{type(error).__name__}: "
-        detail, passed = f"{kind}{error}", False
+        detail, passed = joined("", [kind, str(error)]), False
     return Check(name, passed, detail, time.perf_counter() - began)
 
 

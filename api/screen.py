@@ -12,25 +12,18 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from enum import StrEnum
 from typing import Any
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
-
-class Language(StrEnum):
-    """The language of headings, labels and explanations; records stay as they were written."""
-
-    ZH = "zh"
-    EN = "en"
-
+from indexer.wording import T_, Language, recognised, said
 
 STAGES = {
-    "model": ("準備模型（僅一次）", "preparing the model (once)"),
-    "index": ("建立索引", "building the index"),
-    "match": ("配對", "matching"),
+    "model": T_("preparing the model (once)"),
+    "index": T_("building the index"),
+    "match": T_("matching"),
 }
 """What the stages of a long job are called; any other name is an encoder's."""
 
@@ -56,25 +49,26 @@ class Screen:
         """Return the screen of a command with the language given before it."""
         return cls(context.obj if isinstance(context.obj, Language) else Language.ZH)
 
-    def text(self, zh: str, en: str) -> str:
-        """Return the one of two texts that is in the chosen language."""
-        return zh if self.language is Language.ZH else en
+    def text(self, text: str) -> str:
+        """Return a text in the chosen language."""
+        return said(text, self.language)
 
-    def say(self, zh: str, en: str, style: str = "") -> None:
+    def say(self, text: str, style: str = "") -> None:
         """Print a result."""
-        self.out.print(Text(self.text(zh, en), style))
+        self.out.print(Text(self.text(text), style))
 
-    def note(self, zh: str, en: str) -> None:
+    def note(self, text: str) -> None:
         """Print what is not the result, on stderr."""
-        self.err.print(Text(self.text(zh, en), "dim"), soft_wrap=True)
+        self.err.print(Text(self.text(text), "dim"), soft_wrap=True)
 
     def complain(self, message: str, style: str = "red") -> None:
-        """Print an error or a warning as one line on stderr, so that it can be searched."""
-        self.err.print(Text(message, style), soft_wrap=True)
+        """Print an error or a warning as one line on stderr, so that it can be searched; in the chosen language."""
+        self.err.print(Text(said(recognised(message), self.language), style), soft_wrap=True)
 
     def warn(self, message: str) -> None:
         """Print a warning that nobody can overlook, on stderr."""
-        self.err.print(Text(f"{self.text('注意', 'Warning')}: {message}", "bold black on yellow"))
+        warning = T_("Warning: %(message)s", message=recognised(message))
+        self.err.print(Text(self.text(warning), "bold black on yellow"))
 
     @contextmanager
     def progress(self) -> Iterator[Callable[[str, int, int], None]]:
@@ -87,8 +81,7 @@ class Screen:
 
             def tell(stage: str, done: int, total: int) -> None:
                 if stage not in tasks:
-                    zh, en = STAGES.get(stage, (f"向量 {stage}", f"vectors {stage}"))
-                    tasks[stage] = bars.add_task(self.text(zh, en))
+                    tasks[stage] = bars.add_task(self.text(STAGES.get(stage, T_("vectors %(stage)s", stage=stage))))
                 bars.update(tasks[stage], completed=done, total=total)
 
             yield tell

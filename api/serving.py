@@ -16,6 +16,7 @@ import typer
 from api.opening import open_session, read_settings
 from api.refusals import RefusedError
 from api.screen import Screen
+from indexer.wording import T_
 
 GRACE_S = 20
 
@@ -50,7 +51,7 @@ def serve(
     sock = _listening(host, port)
     shown = f"[{host}]" if ":" in host else host
     address = f"http://{shown}:{sock.getsockname()[1]}"
-    screen.note(f"服務位址：{address}", f"serving at {address}")
+    screen.note(T_("serving at %(address)s", address=address))
     if workers == 1:
         uvicorn.Server(config).run(sockets=[sock])
         return
@@ -76,7 +77,12 @@ def _listening(host: str, port: int) -> socket.socket:
     except OSError as error:
         sock.close()
         raise RefusedError(
-            f"can't listen on {host}:{port}: {error.strerror or error}; choose another --port"
+            T_(
+                "can't listen on %(host)s:%(port)s: %(strerror)s; choose another --port",
+                host=host,
+                port=port,
+                strerror=error.strerror or error,
+            )
         ) from error
     sock.set_inheritable(True)
     return sock

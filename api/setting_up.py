@@ -16,6 +16,7 @@ import typer
 from api.opening import note_command, open_reading, open_session, read_settings
 from api.refusals import RefusedError
 from api.screen import Screen, write_document
+from indexer.wording import T_
 
 if TYPE_CHECKING:
     from sqlmodel import Session
@@ -45,19 +46,32 @@ def configure(
 
     kind = DOCUMENTS.get(name)
     if kind is None:
-        raise RefusedError(f"there is no document {name!r}; choose one of: {', '.join(sorted(DOCUMENTS))}")
+        raise RefusedError(
+            T_(
+                "there is no document %(name)r; choose one of: %(documents)s",
+                name=name,
+                documents=", ".join(sorted(DOCUMENTS)),
+            )
+        )
     screen = Screen.of(context)
     if new is not None:
         version = _set(name, _read(new), reason, by)
-        screen.say(f"{name} 已設為第 {version} 版", f"{name} is set, version {version}")
+        screen.say(T_("%(name)s is set, version %(version)s", name=name, version=version))
         return
     with open_reading(read_settings()) as session:
         document, stored = current(session, kind), latest(session, name)
         if stored is None:
-            screen.note("隨附版本，尚未更改", "as it comes with the product; nobody changed it yet")
+            screen.note(T_("as it comes with the product; nobody changed it yet"))
         else:
-            zh, en = f"第 {stored.version} 版，{stored.at:%Y-%m-%d}", f"version {stored.version}, {stored.at:%Y-%m-%d}"
-            screen.note(f"{zh}，理由：{stored.reason}", f"{en}, because: {stored.reason}")
+            day = f"{stored.at:%Y-%m-%d}"
+            screen.note(
+                T_(
+                    "version %(version)s, %(day)s, because: %(reason)s",
+                    version=stored.version,
+                    day=day,
+                    reason=stored.reason,
+                )
+            )
         write_document(orjson.loads(document.model_dump_json()))
 
 
@@ -73,17 +87,17 @@ def load_demo(context: typer.Context) -> None:
         load_story(engine, home=settings.home)
     finally:
         engine.dispose()
-    screen.say("已載入 106 至 109 年之示範資料（全為虛構）", "the story of 106 to 109 is loaded (all invented)")
-    screen.say("接著可以試：", "What to try next:", "bold")
+    screen.say(T_("the story of 106 to 109 is loaded (all invented)"))
+    screen.say(T_("What to try next:"), "bold")
     day = LAST_DAY.isoformat()
     hints = (
-        (f"gloria report b003 --as-of {day} --out b003.pdf", "主要績效指標表（B003）", "the main indicators"),
-        (f"gloria report kpi --as-of {day} --out kpi.html", "績效指標達成情形", "figures against targets"),
-        ("gloria ledger verify", "核對每一筆", "proves every row"),
-        ("gloria ledger configure target_books", "目標值", "the targets"),
+        (f"gloria report b003 --as-of {day} --out b003.pdf", T_("the main indicators")),
+        (f"gloria report kpi --as-of {day} --out kpi.html", T_("figures against targets")),
+        ("gloria ledger verify", T_("proves every row")),
+        ("gloria ledger configure target_books", T_("the targets")),
     )
-    for command, zh, en in hints:
-        screen.say(f"  {command:<56}  {zh}", f"  {command:<56}  {en}")
+    for command, what in hints:
+        screen.say(T_("  %(command)s  %(what)s", command=f"{command:<56}", what=what))
 
 
 def _read(path: Path) -> Any:
@@ -92,7 +106,7 @@ def _read(path: Path) -> Any:
     try:
         return orjson.loads(path.read_bytes())
     except orjson.JSONDecodeError as error:
-        raise RefusedError(f"{path}: is not JSON: {error}") from error
+        raise RefusedError(T_("%(path)s: is not JSON: %(error)s", path=path, error=error)) from error
 
 
 def _set(name: str, content: Any, reason: str, by: str) -> int:
@@ -103,7 +117,7 @@ def _set(name: str, content: Any, reason: str, by: str) -> int:
 
     said = clean(reason, max_chars=MAX_TEXT, multiline=True)
     if not said:
-        raise RefusedError("--reason: say why it is set")
+        raise RefusedError(T_("--reason: say why it is set"))
     document = checked_document(DOCUMENTS[name], content)
     with open_session(read_settings(), writes=True) as session:
         version = change(session, document, reason=said, by=_author(session, by), now=datetime.now(UTC))
@@ -123,10 +137,10 @@ def _author(session: Session, email: str) -> str:
         named = session.exec(select(Account.id).where(Account.email == email.strip().lower())).first()
         who = None if named is None else principal(session, named)
         if who is None or not who.holds(Role.OFFICE):
-            raise RefusedError(f"--by {email}: there is no such account of the programme office")
+            raise RefusedError(T_("--by %(email)s: there is no such account of the programme office", email=email))
         return who.id
     query = select(Grant.account_id).where(Grant.role == Role.OFFICE.value, col(Grant.revoked_at).is_(None))
     found = {account_id for account_id in session.exec(query).all() if principal(session, account_id) is not None}
     if len(found) != 1:
-        raise RefusedError("--by: say which account of the programme office sets it")
+        raise RefusedError(T_("--by: say which account of the programme office sets it"))
     return found.pop()

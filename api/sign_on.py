@@ -23,6 +23,7 @@ from authlib.oauth2.rfc7636 import create_s256_code_challenge
 from api.id_tokens import Expected, IdTokenError, UnknownKeyError, verified
 from api.identities import MAX_SUBJECT, Identity
 from indexer.settings import Settings
+from indexer.wording import T_
 
 TIMEOUT_S = 5.0
 MAX_BYTES = 2**20
@@ -94,7 +95,7 @@ class Provider:
         """
         promised = self._metadata().get("authorization_response_iss_parameter_supported") is True
         if (given is not None or promised) and given != self.issuer:
-            raise SignOnError("the answer is not from this sign-on provider; begin anew")
+            raise SignOnError(T_("the answer is not from this sign-on provider; begin anew"))
 
     def who(self, code: str, attempt: Attempt) -> Identity:
         """Return who signed in, for the code that the browser brought back.
@@ -106,13 +107,13 @@ class Provider:
         tokens = self._tokens(code, attempt)
         access_token, id_token = tokens.get("access_token"), tokens.get("id_token")
         if not isinstance(access_token, str) or not isinstance(id_token, str):
-            raise SignOnUnavailableError("the provider gave no ID token")
+            raise SignOnUnavailableError(T_("the provider gave no ID token"))
         claims = self._claims(id_token, access_token, attempt)
         if "email" not in claims:
             # By default providers give the address only to who asks for it with the access token.
             told = self._user_info(access_token)
             if told.get("sub") != claims["sub"]:
-                raise SignOnError("the provider speaks of two people; begin anew")
+                raise SignOnError(T_("the provider speaks of two people; begin anew"))
             claims = {**told, **claims}
         return _identity(self.issuer, claims)
 
@@ -129,8 +130,8 @@ class Provider:
         if status == 200:
             return document
         if status >= 500 or document.get("error") in _OURS or status in (401, 403, 404, 429):
-            raise SignOnUnavailableError(f"the provider refuses this server: status {status}")
-        raise SignOnError("the provider does not accept the code, or it was used before; begin anew")
+            raise SignOnUnavailableError(T_("the provider refuses this server: status %(status)s", status=status))
+        raise SignOnError(T_("the provider does not accept the code, or it was used before; begin anew"))
 
     def _claims(self, id_token: str, access_token: str, attempt: Attempt) -> dict[str, Any]:
         expected = Expected(self.issuer, self._client_id, attempt.nonce)
@@ -142,26 +143,28 @@ class Provider:
                 keys = self._published("jwks_uri", REFRESHED_EVERY_S)
                 return verified(id_token, keys=keys, expected=expected, access_token=access_token)
         except IdTokenError as error:
-            raise SignOnError(f"the provider's token can't be trusted: {error}") from error
+            raise SignOnError(T_("the provider's token can't be trusted: %(error)s", error=error)) from error
 
     def _user_info(self, access_token: str) -> dict[str, Any]:
         headers = {"Authorization": f"Bearer {access_token}"}
         status, document = _fetched("GET", self._endpoint("userinfo_endpoint"), headers=headers)
         if status != 200:
-            raise SignOnUnavailableError(f"the provider does not say who signed in: status {status}")
+            raise SignOnUnavailableError(
+                T_("the provider does not say who signed in: status %(status)s", status=status)
+            )
         return document
 
     def _endpoint(self, name: str) -> str:
         found = self._metadata().get(name)
         if not isinstance(found, str) or urlsplit(found).scheme not in ("https", urlsplit(self.issuer).scheme):
-            raise SignOnUnavailableError(f"the provider names no {name}")
+            raise SignOnUnavailableError(T_("the provider names no %(name)s", name=name))
         return found
 
     def _metadata(self) -> dict[str, Any]:
         url = self.issuer.rstrip("/") + "/.well-known/openid-configuration"
         document = self._cached(url, KEPT_S)
         if document.get("issuer") != self.issuer:
-            raise SignOnUnavailableError("the provider calls itself by another address than GLORIA_OIDC_ISSUER")
+            raise SignOnUnavailableError(T_("the provider calls itself by another address than GLORIA_OIDC_ISSUER"))
         return document
 
     def _published(self, name: str, at_most_s: float) -> dict[str, Any]:
@@ -175,7 +178,7 @@ class Provider:
             return kept[1]
         status, document = _fetched("GET", url)
         if status != 200:
-            raise SignOnUnavailableError(f"the provider answers with status {status}")
+            raise SignOnUnavailableError(T_("the provider answers with status %(status)s", status=status))
         with self._lock:
             # Two addresses at a time: what a provider moved away from is not kept.
             if len(self._kept) >= 2 and url not in self._kept:
@@ -196,16 +199,16 @@ def _fetched(method: str, url: str, **more: Any) -> tuple[int, dict[str, Any]]:
             for part in response.iter_bytes():
                 content += part
                 if len(content) > MAX_BYTES:
-                    raise SignOnUnavailableError("the provider answers with too much")
+                    raise SignOnUnavailableError(T_("the provider answers with too much"))
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise SignOnUnavailableError("the sign-on provider can't be reached") from error
+        raise SignOnUnavailableError(T_("the sign-on provider can't be reached")) from error
     try:
         document = orjson.loads(content)
     except ValueError:
         document = None
     if not isinstance(document, dict):
         if response.status_code == 200:
-            raise SignOnUnavailableError("the provider does not answer in JSON")
+            raise SignOnUnavailableError(T_("the provider does not answer in JSON"))
         document = {}
     return response.status_code, document
 
@@ -213,7 +216,7 @@ def _fetched(method: str, url: str, **more: Any) -> tuple[int, dict[str, Any]]:
 def _identity(issuer: str, claims: Mapping[str, Any]) -> Identity:
     email, name = claims.get("email"), claims.get("name")
     if len(claims["sub"]) > MAX_SUBJECT:
-        raise SignOnError("the provider's name for you is too long")
+        raise SignOnError(T_("the provider's name for you is too long"))
     return Identity(
         issuer=issuer,
         subject=claims["sub"],

@@ -12,6 +12,7 @@ from dataclasses import asdict
 from datetime import date
 from typing import Any
 
+from indexer.wording import Text
 from matcher.ledger.entries import WHOLE_BP
 from matcher.ledger.kpis import KPI_FACTS
 from matcher.ledger.ladder import RUNG_LABELS
@@ -23,9 +24,9 @@ from matcher.ledger.sufficiency import ITEM_LABELS, Statement
 from matcher.ledger.warnings import LEVEL_LABELS, Reading
 
 
-def label(pair: tuple[str, str]) -> dict[str, str]:
+def label(text: Text) -> dict[str, str]:
     """Return a label in both languages."""
-    return {"zh": pair[0], "en": pair[1]}
+    return {"zh": text.zh, "en": text.en}
 
 
 def units(amount_bp: int) -> int | float:
@@ -38,7 +39,7 @@ def reading_document(reading: Reading) -> dict[str, Any]:
     facts = KPI_FACTS[reading.kpi]
     return {
         "kpi": reading.kpi.value,
-        "label": label((facts.label_zh, facts.label_en)),
+        "label": label(facts.label),
         "year": reading.year,
         "quarter": reading.quarter,
         "target": units(reading.target_bp),

@@ -14,6 +14,7 @@ from fastapi import Request
 from starlette.requests import ClientDisconnect
 
 from api.problems import ProblemError
+from indexer.wording import T_
 
 MAX_FILE_BYTES = 64 * 2**20
 MAX_AT_ONCE = 4
@@ -40,20 +41,26 @@ class Uploads:
                 with anyio.fail_after(WITHIN_S):
                     content = b"".join([chunk async for chunk in request.stream()])
             except TimeoutError as error:
-                detail = f"the file did not come within {WITHIN_S:.0f} s"
+                detail = T_("the file did not come within %(seconds)s s", seconds=f"{WITHIN_S:.0f}")
                 raise ProblemError(408, "too-slow", detail, None, _NO_MORE) from error
             except ClientDisconnect as error:
                 # Either the client is gone and reads nothing, or it sent more than may come.
-                raise ProblemError(413, "too-large", f"at most {most} bytes", None, _NO_MORE) from error
+                raise ProblemError(413, "too-large", T_("at most %(most)s bytes", most=most), None, _NO_MORE) from error
         if not content:
-            raise ProblemError(422, "invalid", "send the file's content as the request body", "body")
+            raise ProblemError(422, "invalid", T_("send the file's content as the request body"), "body")
         return content
 
     @contextmanager
     def _counted(self) -> Iterator[None]:
         if self._coming >= MAX_AT_ONCE:
             headers = {"Retry-After": "5"}
-            raise ProblemError(503, "busy", f"{MAX_AT_ONCE} files are being received; send it again", None, headers)
+            raise ProblemError(
+                503,
+                "busy",
+                T_("%(max_at_once)s files are being received; send it again", max_at_once=MAX_AT_ONCE),
+                None,
+                headers,
+            )
         self._coming += 1
         try:
             yield

@@ -17,6 +17,7 @@ from api.opening import note_command
 from api.refusals import RefusedError
 from api.screen import Screen, write_document
 from api.users import Email, account_named, line_of_stdin, opened
+from indexer.wording import P_, T_
 
 if TYPE_CHECKING:
     from sqlmodel import Session
@@ -36,21 +37,21 @@ def key(
 ) -> None:
     """Make an API key and show it once, or end one."""
     if (name is None) == (revoke is None):
-        raise typer.BadParameter("give either --name, for a new key, or --revoke, to end one")
+        raise typer.BadParameter(T_("give either --name, for a new key, or --revoke, to end one"))
     screen = Screen.of(context)
     if revoke is not None:
         _end_key(email, revoke)
         if as_json:
             write_document({"prefix": revoke, "revoked": True})
         else:
-            screen.say(f"已廢止金鑰 {revoke}", f"key {revoke} has ended")
+            screen.say(T_("key %(revoke)s has ended", revoke=revoke))
         return
     made = _made_key(email, name or "", read_only=read_only, days=days)
     if as_json:
         write_document(made)
         return
     screen.out.print(made["key"], soft_wrap=True, highlight=False)
-    screen.note("此金鑰只顯示這一次。", "This key is shown only once.")
+    screen.note(T_("This key is shown only once."))
 
 
 def _made_key(email: str, name: str, *, read_only: bool, days: int) -> dict[str, str]:
@@ -60,9 +61,9 @@ def _made_key(email: str, name: str, *, read_only: bool, days: int) -> dict[str,
     try:
         label = clean(name, max_chars=MAX_KEY_NAME, multiline=False)
     except TextError as error:
-        raise RefusedError(f"--name: {error}") from error
+        raise RefusedError(T_("--name: %(error)s", error=error)) from error
     if not label:
-        raise RefusedError("--name: say what the key is for")
+        raise RefusedError(T_("--name: say what the key is for"))
     with opened(writes=True) as session:
         made, secret = make_key(
             session,
@@ -82,7 +83,13 @@ def _end_key(email: str, prefix: str) -> None:
     with opened(writes=True) as session:
         account_id = account_named(session, email).id
         if not revoke_key(session, prefix=prefix, account_id=account_id, now=datetime.now(UTC)):
-            raise RefusedError(f"{email} has no key {prefix} to end; see: gloria user show {email}")
+            raise RefusedError(
+                T_(
+                    "%(email)s has no key %(prefix)s to end; see: gloria user show %(email)s",
+                    email=email,
+                    prefix=prefix,
+                )
+            )
         note_command(session, "key", "end", "user key --revoke", [("account", account_id), ("key", prefix)])
 
 
@@ -96,7 +103,7 @@ def password(context: typer.Context, email: Email) -> None:
         account_id = account_named(session, email).id
         set_password_hash(session, account_id=account_id, stored=stored, now=datetime.now(UTC))
         note_command(session, "profile", "edit", "user password", [("account", account_id)])
-    Screen.of(context).say(f"已設定 {email} 的密碼", f"the password of {email} is set")
+    Screen.of(context).say(T_("the password of %(email)s is set", email=email))
 
 
 def show(
@@ -112,13 +119,10 @@ def show(
         return
     screen = Screen.of(context)
     rows = [f"{document['email']}  {document['name']}"]
-    rows += [f"{screen.text('角色', 'role')} {held['role']} {held['scope']}".rstrip() for held in document["roles"]]
-    until = screen.text("到期", "until")
-    rows += [
-        f"{screen.text('金鑰', 'key')} {one['prefix']}  {one['name']}  {until} {one['expires_at'][:10]}"
-        for one in document["keys"]
-    ]
-    rows += [f"{screen.text('單一登入', 'sign-on')} {issuer}" for issuer in document["issuers"]]
+    role, key, until = screen.text(T_("role")), screen.text(P_("user secrets", "key")), screen.text(T_("until"))
+    rows += [f"{role} {held['role']} {held['scope']}".rstrip() for held in document["roles"]]
+    rows += [f"{key} {one['prefix']}  {one['name']}  {until} {one['expires_at'][:10]}" for one in document["keys"]]
+    rows += [f"{screen.text(T_('sign-on'))} {issuer}" for issuer in document["issuers"]]
     for row in rows:
         screen.out.print(row, markup=False, soft_wrap=True)
 

@@ -18,6 +18,7 @@ import typer
 from api.opening import note_command, read_settings
 from api.refusals import RefusedError
 from api.screen import Screen, write_document
+from indexer.wording import T_
 from matcher.roles import Role
 
 if TYPE_CHECKING:
@@ -84,7 +85,14 @@ def take_back(context: typer.Context, email: Email, role: Annotated[Role, typer.
         account_id = account_named(session, email).id
         held = [one for one in active_grants(session, account_id) if (one.role, one.scope_id) == (role, scope)]
         if not held:
-            raise RefusedError(f"{email} does not hold the role {role} in {scope or 'the programme'}")
+            raise RefusedError(
+                T_(
+                    "%(email)s does not hold the role %(role)s in %(scope)s",
+                    email=email,
+                    role=role,
+                    scope=scope or T_("the programme"),
+                )
+            )
         revoke(session, grant_id=held[0].id or 0, by="command line", now=datetime.now(UTC))
         note_command(session, "account", "edit", "user revoke", [("account", account_id), ("grant", held[0].id)])
     Screen.of(context).say(f"已收回 {email} 的 {role}", f"{email} is no longer {role}")
@@ -118,7 +126,7 @@ def listing(
     screen = Screen.of(context)
     for document in documents:
         roles_text = ", ".join(f"{held['role']} {held['scope']}".strip() for held in document["roles"])  # type: ignore[attr-defined]
-        state = screen.text("（停用）", " (disabled)") if document["disabled"] else ""
+        state = screen.text(T_(" (disabled)")) if document["disabled"] else ""
         screen.out.print(f"{document['email']}{state}  {roles_text}", markup=False, soft_wrap=True)
 
 
@@ -175,5 +183,7 @@ def account_named(session: Session, email: str) -> Account:
 
     account = session.exec(select(Account).where(Account.email == email.strip().lower())).first()
     if account is None:
-        raise RefusedError(f"there is no account {email}; make one: gloria user add {email} --role ...")
+        raise RefusedError(
+            T_("there is no account %(email)s; make one: gloria user add %(email)s --role ...", email=email)
+        )
     return account

@@ -16,6 +16,8 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
+from indexer.wording import T_
+
 
 class ArrayFileError(ValueError):
     """A file announces other arrays than it holds."""
@@ -32,13 +34,15 @@ def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
         with zipfile.ZipFile(path) as archive:
             for member in archive.infolist():
                 if member.compress_type != zipfile.ZIP_STORED or member.file_size != member.compress_size:
-                    raise ArrayFileError(f"{path.name}: {member.filename} is compressed")
+                    raise ArrayFileError(
+                        T_("%(name)s: %(filename)s is compressed", name=path.name, filename=member.filename)
+                    )
                 with archive.open(member) as file:
                     _check(file, member.file_size, f"{path.name}: {member.filename}")
         with np.load(path, allow_pickle=False) as stored:
             return {name: stored[name] for name in stored.files}
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
-        raise ArrayFileError(f"{path.name} is no file of arrays ({error})") from error
+        raise ArrayFileError(T_("%(name)s is no file of arrays (%(error)s)", name=path.name, error=error)) from error
 
 
 def check_array(path: Path) -> None:
@@ -67,6 +71,13 @@ def _check(file: IO[bytes], size: int, name: str) -> None:
         shape, _, dtype = read(file)
         announced = math.prod(shape) * dtype.itemsize
     except (ValueError, LookupError, SyntaxError, TypeError) as error:
-        raise ArrayFileError(f"{name} is no array ({error})") from error
+        raise ArrayFileError(T_("%(name)s is no array (%(error)s)", name=name, error=error)) from error
     if dtype.hasobject or announced != size - file.tell():
-        raise ArrayFileError(f"{name} announces {announced} bytes and holds {size - file.tell()}")
+        raise ArrayFileError(
+            T_(
+                "%(name)s announces %(announced)s bytes and holds %(size)s",
+                name=name,
+                announced=announced,
+                size=size - file.tell(),
+            )
+        )

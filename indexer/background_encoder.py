@@ -15,6 +15,7 @@ import numpy as np
 
 from indexer.encoder import Encoder
 from indexer.encoding import EncoderError, FloatArray, Progress, Role
+from indexer.wording import T_
 
 AT_ONCE = 8
 """Texts encoded between two looks at who waits."""
@@ -77,4 +78,4 @@ class BackgroundEncoder:
         while self._busy() and not self._closed() and time.monotonic() < until:
             time.sleep(_LOOK_EVERY_S)
         if self._closed():
-            raise EncoderError("the server is closing")
+            raise EncoderError(T_("the server is closing"))

@@ -25,6 +25,7 @@ from indexer.encoder import Encoder
 from indexer.encoding import EncoderError, FloatArray, covered
 from indexer.query_vectors import Vectors
 from indexer.text import language_of
+from indexer.wording import T_
 
 BATCH_TEXTS = 64
 """Texts encoded at a time: enough to fill the encoders' own batches, few enough that nobody waits long for others."""
@@ -128,7 +129,7 @@ class BatchedQueries:
         try:
             for item in asked:
                 if not item.done.wait(max(0.0, until - time.monotonic())):
-                    raise EncodingBusyError(f"{len(self._open)} texts are waiting to be encoded")
+                    raise EncodingBusyError(T_("%(texts)s texts are waiting to be encoded", texts=len(self._open)))
                 if item.error:
                     raise EncodingBusyError(item.error) if self._closed else EncoderError(item.error)
                 found[item.text] = item.vectors
@@ -145,7 +146,7 @@ class BatchedQueries:
             self._open.clear()
             self._changed.notify_all()
         for item in left:
-            item.error = "the server is closing"
+            item.error = T_("the server is closing")
             item.done.set()
 
     def _taken(self, texts: Sequence[str]) -> tuple[dict[str, Vectors], list[_Asked]]:
@@ -153,7 +154,7 @@ class BatchedQueries:
         asked: list[_Asked] = []
         with self._changed:
             if self._closed:
-                raise EncodingBusyError("the server is closing")
+                raise EncodingBusyError(T_("the server is closing"))
             missing = []
             for text in texts:
                 kept = self._kept.get(text)
@@ -163,7 +164,7 @@ class BatchedQueries:
                     self._kept.move_to_end(text)
                     found[text] = kept
             if missing and len(self._queue) + len(missing) > WAITING_TEXTS:
-                raise EncodingBusyError(f"{len(self._queue)} texts are waiting to be encoded")
+                raise EncodingBusyError(T_("%(texts)s texts are waiting to be encoded", texts=len(self._queue)))
             for text in missing:
                 item = self._open.get(text)
                 if item is None:
@@ -211,7 +212,11 @@ class BatchedQueries:
                     self._answer([item])
                 return
             _log.warning("encoding %d texts failed: %s", len(batch), type(error).__name__)
-            told = str(error) if isinstance(error, EncoderError) else f"encoding failed: {type(error).__name__}"
+            told = (
+                str(error)
+                if isinstance(error, EncoderError)
+                else T_("encoding failed: %(name)s", name=type(error).__name__)
+            )
             vectors = None
         with self._changed:
             for i, item in enumerate(batch):

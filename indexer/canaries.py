@@ -22,6 +22,7 @@ from indexer.lexical import LexicalIndex, terms
 from indexer.snapshot_files import VectorField, passage_rows
 from indexer.text import Passage
 from indexer.tfidf import TfIdfIndex, word_parts
+from indexer.wording import T_
 
 QUERIES = 3
 """Queries for each part, made of passages spread over the generation."""
@@ -82,10 +83,10 @@ def check_canaries(index: Searchable, expected: Mapping[str, Any]) -> None:
     # First the parts, since a search over a damaged one may read where nothing is.
     for name, digest in _digests(index).items():
         if expected["digests"].get(name) != digest:
-            raise CanaryError(f"its {name} are not those that were put in")
+            raise CanaryError(T_("its %(name)s are not those that were put in", name=name))
     asked = _asked(index)
     if asked.keys() != expected["tops"].keys():
-        raise CanaryError("its canaries are those of another index")
+        raise CanaryError(T_("its canaries are those of another index"))
     for name, scores in asked.items():
         _check_top(name, scores, expected["tops"][name])
 
@@ -138,10 +139,10 @@ def _check_top(name: str, scores: FloatArray, expected: Sequence[Sequence[float]
     rows = [int(row) for row, _ in expected]
     wanted = np.array([score for _, score in expected])
     if len(set(rows)) != min(TOP, len(scores)) or not all(0 <= row < len(scores) for row in rows):
-        raise CanaryError(f"the best for the {name} are other rows")
+        raise CanaryError(T_("the best for the %(name)s are other rows", name=name))
     allowed = TOLERANCE * np.maximum(1, np.abs(wanted))
     rest = np.delete(scores, rows)
     # Equal scores may change places, so it is not the order that is compared.
     as_high = bool(rest.size) and rest.max() > wanted.min() + allowed.max()
     if as_high or not np.all(np.abs(scores[rows] - wanted) <= allowed):
-        raise CanaryError(f"the best for the {name} have other scores")
+        raise CanaryError(T_("the best for the %(name)s have other scores", name=name))

@@ -16,6 +16,7 @@ import numpy as np
 from indexer.canaries import check_canaries
 from indexer.manifest import AGAIN, SnapshotError, verified_manifest
 from indexer.snapshot_files import Snapshot, read_files
+from indexer.wording import T_
 
 
 def open_generation(folder: Path) -> Snapshot:
@@ -32,19 +33,21 @@ def open_generation(folder: Path) -> Snapshot:
     except Exception as error:
         # Whatever a damaged file makes a library say: it is the file.
         said = str(error) or type(error).__name__
-        raise SnapshotError(f"{folder} can't be read ({said}); {AGAIN}") from error
+        raise SnapshotError(
+            T_("%(folder)s can't be read (%(said)s); %(again)s", folder=folder, said=said, again=AGAIN)
+        ) from error
     return snapshot
 
 
 def _check_counts(snapshot: Snapshot, manifest: dict[str, Any]) -> None:
     counts = {"labs": len(snapshot.lab_ids), "passages": len(snapshot.passages)}
     if counts != manifest["counts"]:
-        raise ValueError(f"it has {counts} instead of {manifest['counts']}")
+        raise ValueError(T_("it has %(counts)s instead of %(expected)s", counts=counts, expected=manifest["counts"]))
     if np.any(np.diff(snapshot.lab_of_passage) < 0):
-        raise ValueError("its passages do not stand lab by lab")
+        raise ValueError(T_("its passages do not stand lab by lab"))
     for field in snapshot.fields:
         rows = field.rows
         if rows.shape != (field.index.size,) or (
             rows.size and not 0 <= rows.min() <= rows.max() < len(snapshot.passages)
         ):
-            raise ValueError(f"the vectors of {field.name} are not those of its passages")
+            raise ValueError(T_("the vectors of %(name)s are not those of its passages", name=field.name))

@@ -18,6 +18,7 @@ from indexer.exchange import MODELS, AskIn, EvidenceIn, Record
 from indexer.plain_text import TextError, printable, shown
 from indexer.values import identifier, is_blank
 from indexer.vocabulary import Kind
+from indexer.wording import T_, recognised
 
 Severity = Literal["error", "warning"]
 
@@ -49,7 +50,7 @@ class RowProblem:
     def __str__(self) -> str:
         place = f"{self.file}:{self.row}" if self.row else self.file
         field = f" {self.field}" if self.field else ""
-        return f"{place}{field}: {self.wrong}; {self.right}"
+        return T_("%(place)s: %(wrong)s; %(right)s", place=place + field, wrong=self.wrong, right=self.right)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,9 @@ def check(kind: Kind, given: object) -> Checked:
     """
     result = Checked()
     if not isinstance(given, Mapping):
-        result.faults.append(Fault("", f"{shown(given)} is not an object", 'give one such as {"id": "lab-1"}'))
+        result.faults.append(
+            Fault("", T_("%(given)s is not an object", given=shown(given)), T_('give one such as {"id": "lab-1"}'))
+        )
         return result
     values: dict[str, Any] = dict(given)
     _note_unknown(MODELS[kind], values, "", result.unknown)
@@ -114,10 +117,18 @@ def _check_items(kind: Kind, values: dict[str, Any], result: Checked) -> None:
         return
     values[name] = []
     if not isinstance(given, list):
-        result.faults.append(Fault(name, f"{shown(given)} is not a list", "give a list of objects"))
+        result.faults.append(
+            Fault(name, T_("%(given)s is not a list", given=shown(given)), T_("give a list of objects"))
+        )
         return
     if len(given) > most:
-        result.faults.append(Fault(name, f"has {len(given):,} elements", f"give at most {most:,}"))
+        result.faults.append(
+            Fault(
+                name,
+                T_("has %(elements)s elements", elements=f"{len(given):,}"),
+                T_("give at most %(most)s", most=f"{most:,}"),
+            )
+        )
         return
     seen: dict[str, int] = {}
     for n, item in enumerate(given, start=1):
@@ -130,8 +141,8 @@ def _check_items(kind: Kind, values: dict[str, Any], result: Checked) -> None:
             result.faults.extend(_faults(error, place))
             continue
         if isinstance(good, EvidenceIn) and (first := seen.setdefault(good.id, n)) != n:
-            wrong = f"{shown(good.id)} is already the id of {name}[{first}]"
-            result.faults.append(Fault(f"{place}.id", wrong, "give each its own id"))
+            wrong = T_("%(id)s is already the id of %(name)s[%(first)s]", id=shown(good.id), name=name, first=first)
+            result.faults.append(Fault(f"{place}.id", wrong, T_("give each its own id")))
             continue
         values[name].append(good)
 
@@ -166,9 +177,11 @@ def _faults(error: ValidationError, prefix: str = "") -> Iterator[Fault]:
             name = getattr(cause, "field", "")
             yield Fault(f"{place}.{name}".strip(".") if name else place, cause.wrong, cause.right)
         elif detail["type"] == "missing":
-            yield Fault(place, "is missing", "give one")
+            yield Fault(place, T_("is missing"), T_("give one"))
         else:
-            yield Fault(place, f"is not accepted ({printable(detail['msg'])})", "see the template")
+            yield Fault(
+                place, T_("is not accepted (%(msg)s)", msg=recognised(printable(detail["msg"]))), T_("see the template")
+            )
 
 
 def _path(prefix: str, loc: tuple[int | str, ...]) -> str:

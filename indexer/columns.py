@@ -20,6 +20,7 @@ from indexer.formulas import unguarded
 from indexer.plain_text import shown
 from indexer.values import as_text, is_blank
 from indexer.vocabulary import Kind, folded
+from indexer.wording import T_
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,4 +153,11 @@ def _looks_dated(word: str) -> bool:
 def refusal_of(cells: Sequence[object], width: int) -> str | None:
     """Say what is wrong with a row that has values beyond its header, else None."""
     extra = [cell for cell in cells[width:] if not is_blank(cell)]
-    return f"has {len(cells)} cells, the header has {width} (the first beyond it: {shown(extra[0])})" if extra else None
+    if not extra:
+        return None
+    return T_(
+        "has %(cells)s cells, the header has %(width)s (the first beyond it: %(extra)s)",
+        cells=len(cells),
+        width=width,
+        extra=shown(extra[0]),
+    )

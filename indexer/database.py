@@ -36,6 +36,7 @@ from indexer.schema import bring_up
 from indexer.settings import Settings
 from indexer.sqlite_file import opening, watch_file
 from indexer.turns import Turns
+from indexer.wording import T_
 
 __all__ = [
     "DEADLINE_S",
@@ -214,7 +215,7 @@ def _turn(engine: Engine, deadline_s: float) -> Iterator[None]:
         return
     turns = _turns[engine.url.database or ""]
     if not turns.take(deadline_s):
-        raise BusyError(f"no turn to write within {deadline_s} s")
+        raise BusyError(T_("no turn to write within %(deadline_s)s s", deadline_s=deadline_s))
     try:
         yield
     finally:

@@ -20,6 +20,8 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from indexer.wording import T_
+
 LITTLE_ROOM = 256 * 2**10
 """With fewer free bytes an input or output error of SQLite is put down to the full disk."""
 
@@ -61,7 +63,7 @@ def told(engine: Engine | None = None) -> Iterator[None]:
     try:
         yield
     except PoolTimeoutError as error:
-        raise BusyError("no connection became free") from error
+        raise BusyError(T_("no connection became free")) from error
     except DBAPIError as error:
         if is_busy(error.orig):
             overtaken = getattr(error.orig, "sqlstate", None) == _POSTGRESQL_OVERTAKEN

@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from indexer.wording import T_
+
 Progress = Callable[[int, int], None]
 FloatArray = npt.NDArray[np.float32]
 
@@ -99,7 +101,9 @@ def read_weights(path: Path, progress: Progress | None = None) -> Weights:
         _skip_normalisation_table(cursor)
         tensors = _read_tensors(cursor, buffer, sizes, progress)
     except (struct.error, ValueError, LookupError) as error:
-        raise BundledWeightsError(f"{path} is damaged ({error}); reinstall its package") from error
+        raise BundledWeightsError(
+            T_("%(path)s is damaged (%(error)s); reinstall its package", path=path, error=error)
+        ) from error
     return Weights(sizes, pieces, special, tensors)
 
 

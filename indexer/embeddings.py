@@ -22,6 +22,7 @@ import numpy as np
 
 from indexer.encoder import Encoder
 from indexer.encoding import FloatArray, Progress, Role
+from indexer.wording import T_
 
 CHUNK = 256
 """Texts encoded between two commits: what a crash can lose."""
@@ -76,11 +77,17 @@ class EmbeddingCache:
             with closing(sqlite3.connect(self.path, timeout=timeout_s)) as connection, connection:
                 yield connection
         except sqlite3.OperationalError as error:
-            raise CacheError(f"the embedding cache {self.path} can't be used: {error}") from error
+            raise CacheError(
+                T_("the embedding cache %(path)s can't be used: %(error)s", path=self.path, error=error)
+            ) from error
         except sqlite3.DatabaseError as error:
             raise CacheError(
-                f"the embedding cache {self.path} is damaged ({error}); delete it and run: gloria reindex "
-                "(all texts will be encoded anew)"
+                T_(
+                    "the embedding cache %(path)s is damaged (%(error)s); delete it and run: gloria reindex (all "
+                    "texts will be encoded anew)",
+                    path=self.path,
+                    error=error,
+                )
             ) from error
 
     def __len__(self) -> int:

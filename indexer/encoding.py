@@ -18,6 +18,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from indexer.wording import T_
+
 Role = Literal["query", "passage"]
 FloatArray = npt.NDArray[np.float32]
 Progress = Callable[[int], None]
@@ -83,7 +85,7 @@ def joined_windows(vectors: npt.NDArray[Any], owners: Sequence[int], lengths: Se
     totals = np.add.reduceat(np.asarray(vectors, dtype=np.float32) * weights[:, None], starts, axis=0)
     norms = np.linalg.norm(totals, axis=1, keepdims=True)
     if not np.isfinite(norms).all() or (norms == 0).any():
-        raise EncoderError("the encoder gave a zero or non-finite vector")
+        raise EncoderError(T_("the encoder gave a zero or non-finite vector"))
     return np.ascontiguousarray(totals / norms, dtype=np.float32)
 
 

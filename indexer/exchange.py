@@ -38,6 +38,7 @@ from indexer.vocabulary import (
     Tier,
     choices,
 )
+from indexer.wording import T_
 
 
 def _evidence_id(value: object) -> str:
@@ -65,21 +66,23 @@ Money: TypeAlias = Annotated[int, BeforeValidator(v.money)]
 Capacity: TypeAlias = Annotated[int, BeforeValidator(v.capacity)]
 Weight: TypeAlias = Annotated[float, BeforeValidator(v.weight)]
 Country: TypeAlias = Annotated[str, BeforeValidator(v.country)]
-RegionTerm: TypeAlias = Annotated[str, BeforeValidator(v.term(Region, "a region")), Shape(terms=Region)]
-SizeTerm: TypeAlias = Annotated[str, BeforeValidator(v.term(Size, "a size")), Shape(terms=Size)]
-TierTerm: TypeAlias = Annotated[str, BeforeValidator(v.term(Tier, "a tier")), Shape(terms=Tier)]
-ProminenceTerm: TypeAlias = Annotated[str, BeforeValidator(v.term(Prominence, "a prominence")), Shape(terms=Prominence)]
+RegionTerm: TypeAlias = Annotated[str, BeforeValidator(v.term(Region, T_("a region"))), Shape(terms=Region)]
+SizeTerm: TypeAlias = Annotated[str, BeforeValidator(v.term(Size, T_("a size"))), Shape(terms=Size)]
+TierTerm: TypeAlias = Annotated[str, BeforeValidator(v.term(Tier, T_("a tier"))), Shape(terms=Tier)]
+ProminenceTerm: TypeAlias = Annotated[
+    str, BeforeValidator(v.term(Prominence, T_("a prominence"))), Shape(terms=Prominence)
+]
 ConfidentialityTerm: TypeAlias = Annotated[
-    str, BeforeValidator(v.term(Confidentiality, "a degree of confidentiality")), Shape(terms=Confidentiality)
+    str, BeforeValidator(v.term(Confidentiality, T_("a degree of confidentiality"))), Shape(terms=Confidentiality)
 ]
 AllianceKindTerm: TypeAlias = Annotated[
-    str, BeforeValidator(v.term(AllianceKind, "a kind of alliance")), Shape(terms=AllianceKind)
+    str, BeforeValidator(v.term(AllianceKind, T_("a kind of alliance"))), Shape(terms=AllianceKind)
 ]
 EvidenceKindTerm: TypeAlias = Annotated[
-    str, BeforeValidator(v.term(EvidenceKind, "an evidence kind")), Shape(terms=EvidenceKind)
+    str, BeforeValidator(v.term(EvidenceKind, T_("an evidence kind"))), Shape(terms=EvidenceKind)
 ]
-AskKindTerm: TypeAlias = Annotated[str, BeforeValidator(v.term(AskKind, "an ask kind")), Shape(terms=AskKind)]
-FieldTerm: TypeAlias = Annotated[str, BeforeValidator(v.term(ResearchField, "a field")), Shape(terms=ResearchField)]
+AskKindTerm: TypeAlias = Annotated[str, BeforeValidator(v.term(AskKind, T_("an ask kind"))), Shape(terms=AskKind)]
+FieldTerm: TypeAlias = Annotated[str, BeforeValidator(v.term(ResearchField, T_("a field"))), Shape(terms=ResearchField)]
 Names: TypeAlias = Annotated[list[Name], _list, _once, _texts]
 Keywords: TypeAlias = Annotated[list[Short], _list, _once, _words]
 Ids: TypeAlias = Annotated[list[Id], _list, _once, _words]
@@ -142,7 +145,7 @@ class _Record(BaseModel):
     @classmethod
     def _without_blanks(cls, given: Any) -> Any:
         if not isinstance(given, Mapping):
-            raise FieldError(f"{shown(given)} is not an object", 'give one such as {"id": …}')
+            raise FieldError(T_("%(given)s is not an object", given=shown(given)), T_('give one such as {"id": …}'))
         return {key: value for key, value in given.items() if not v.is_blank(value)}
 
 
@@ -160,7 +163,11 @@ class _Named(_Record):
 
 def _ordered(since: date | None, until: date | None) -> None:
     if since and until and until < since:
-        raise FieldError(f"{until} is before {since}", "give an end on or after the beginning", "until")
+        raise FieldError(
+            T_("%(until)s is before %(since)s", until=until, since=since),
+            T_("give an end on or after the beginning"),
+            "until",
+        )
 
 
 class EvidenceIn(_Record):
@@ -206,7 +213,7 @@ class EvidenceIn(_Record):
     @model_validator(mode="after")
     def _says_something(self) -> EvidenceIn:
         if not self.title and not self.abstract:
-            raise FieldError("neither title nor abstract is given", "give at least one", "title")
+            raise FieldError(T_("neither title nor abstract is given"), T_("give at least one"), "title")
         return self
 
 
@@ -551,7 +558,7 @@ class NeedIn(_Record):
     @model_validator(mode="after")
     def _says_something(self) -> NeedIn:
         if not self.title and not self.description:
-            raise FieldError("neither title nor description is given", "give at least one", "title")
+            raise FieldError(T_("neither title nor description is given"), T_("give at least one"), "title")
         return self
 
 
@@ -585,8 +592,8 @@ class CompanyIn(_Named):
             return self
         digits = self.tax_id.zfill(8)
         if not ubn.is_valid(digits):
-            right = "give the 8 digits of the 統一編號, or the country of a foreign company"
-            raise FieldError(f"{shown(self.tax_id)} is not a valid 統一編號", right, "tax_id")
+            right = T_("give the 8 digits of the 統一編號, or the country of a foreign company")
+            raise FieldError(T_("%(tax_id)s is not a valid 統一編號", tax_id=shown(self.tax_id)), right, "tax_id")
         return self if digits == self.tax_id else self.model_copy(update={"tax_id": digits})
 
 

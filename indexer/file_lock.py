@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from indexer.wording import T_
+
 _LOOK_EVERY_S = 0.05
 
 
@@ -33,7 +35,14 @@ class HeldError(RuntimeError):
     """Another process holds the lock; `holder` says which."""
 
     def __init__(self, path: Path, holder: Holder) -> None:
-        super().__init__(f"{path} is held by process {holder.process} since {holder.since}")
+        super().__init__(
+            T_(
+                "%(path)s is held by process %(process)s since %(since)s",
+                path=path,
+                process=holder.process,
+                since=holder.since,
+            )
+        )
         self.holder = holder
 
 

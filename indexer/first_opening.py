@@ -19,6 +19,7 @@ from pathlib import Path
 
 from indexer.checked_opening import open_generation
 from indexer.manifest import AGAIN, SnapshotError, read_manifest
+from indexer.wording import T_, recognised
 
 BASE_BYTES = 2 * 2**30
 """Address space of the child beside that for the files: the interpreter and the libraries with their threads."""
@@ -66,13 +67,29 @@ def _open_elsewhere(folder: Path, size: int) -> None:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise SnapshotError(f"{folder} can't be opened within {limit_s:.0f} s; {AGAIN}") from None
+        raise SnapshotError(
+            T_(
+                "%(folder)s can't be opened within %(limit_s)s s; %(again)s",
+                folder=folder,
+                limit_s=f"{limit_s:.0f}",
+                again=AGAIN,
+            )
+        ) from None
     if done.returncode == _REFUSED:
-        raise SnapshotError(done.stdout.decode(errors="replace").replace(str(folder.resolve()), str(folder)))
+        told = done.stdout.decode(errors="replace").replace(str(folder.resolve()), str(folder))
+        raise SnapshotError(recognised(told))
     if done.returncode:
         last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
         said = f": {last[0]}" if last else ""
-        raise SnapshotError(f"{folder} can't be opened: a process ended of it ({done.returncode}{said}); {AGAIN}")
+        raise SnapshotError(
+            T_(
+                "%(folder)s can't be opened: a process ended of it (%(returncode)s%(said)s); %(again)s",
+                folder=folder,
+                returncode=done.returncode,
+                said=said,
+                again=AGAIN,
+            )
+        )
 
 
 def main() -> int:

@@ -40,6 +40,7 @@ from indexer.manifest import (
     read_manifest,
     write_manifest,
 )
+from indexer.wording import T_
 
 __all__ = [
     "FORMAT",
@@ -68,7 +69,14 @@ class HeldBackError(RuntimeError):
     """A new generation is whole but not to be used; it is kept and listed with the reason."""
 
     def __init__(self, generation: str, reason: str) -> None:
-        super().__init__(f"generation {generation} is held back: {reason}; to use it all the same, {AGAIN}")
+        super().__init__(
+            T_(
+                "generation %(generation)s is held back: %(reason)s; to use it all the same, %(again)s",
+                generation=generation,
+                reason=reason,
+                again=AGAIN,
+            )
+        )
         self.generation = generation
         self.reason = reason
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from indexer.checking import RowProblem
 from indexer.plain_text import TextError
 from indexer.values import is_blank
+from indexer.wording import T_
 
 MAX_CELLS = 1_500_000
 MAX_CHARS = 40_000_000
@@ -64,9 +65,14 @@ class Room:
             return
         self._cells -= width
         if self._cells < 0:
-            raise TooMuchError(f"holds more than {MAX_CELLS:,} cells", "split it into smaller files")
+            raise TooMuchError(
+                T_("holds more than %(max_cells)s cells", max_cells=f"{MAX_CELLS:,}"), T_("split it into smaller files")
+            )
         kept = list(cells[:width])
         self._chars -= sum(len(cell) for cell in kept if isinstance(cell, str))
         if self._chars < 0:
-            raise TooMuchError(f"holds more than {MAX_CHARS:,} characters", "split it into smaller files")
+            raise TooMuchError(
+                T_("holds more than %(max_chars)s characters", max_chars=f"{MAX_CHARS:,}"),
+                T_("split it into smaller files"),
+            )
         grid.rows.append((row, kept))

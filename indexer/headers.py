@@ -16,6 +16,7 @@ from indexer.grids import MAX_COLUMNS, Grid
 from indexer.plain_text import TextError, printable
 from indexer.values import as_text, is_blank
 from indexer.vocabulary import Kind
+from indexer.wording import T_
 
 
 def grid_rows(kind: Kind, grid: Grid, name: str) -> tuple[list[tuple[int, object]], list[RowProblem]]:
@@ -26,25 +27,35 @@ def grid_rows(kind: Kind, grid: Grid, name: str) -> tuple[list[tuple[int, object
     problems = list(grid.problems)
     if not grid.rows:
         if not problems:
-            problems.append(RowProblem(name, 0, "", "has no rows", "give a header row and rows below it"))
+            problems.append(RowProblem(name, 0, "", T_("has no rows"), T_("give a header row and rows below it")))
         return [], problems
     row, cells = grid.rows[0]
     if len(cells) > MAX_COLUMNS:
-        wrong = f"the first row has {len(cells):,} columns"
-        problems.append(RowProblem(name, row, "", wrong, f"give at most {MAX_COLUMNS:,}, named as in the template"))
+        wrong = T_("the first row has %(columns)s columns", columns=f"{len(cells):,}")
+        problems.append(
+            RowProblem(
+                name,
+                row,
+                "",
+                wrong,
+                T_("give at most %(max_columns)s, named as in the template", max_columns=f"{MAX_COLUMNS:,}"),
+            )
+        )
         return [], problems
     columns = _columns(kind, row, cells, name, problems)
     needed = "lab" if kind is Kind.EVIDENCE else "id"
     if not any(column is not None and column.field == needed for column in columns):
         heading = next(column.heading for column in COLUMNS[kind] if column.field == needed)
-        wrong = "the first row has no such column"
-        problems.append(RowProblem(name, row, needed, wrong, f'name it "{heading}", as the template does'))
+        wrong = T_("the first row has no such column")
+        problems.append(
+            RowProblem(name, row, needed, wrong, T_('name it "%(heading)s", as the template does', heading=heading))
+        )
         return [], problems
     rows: list[tuple[int, object]] = []
     for row, cells in grid.rows[1:]:
         wrong_shape = refusal_of(cells, len(columns))
         if wrong_shape:
-            right = "put a text that holds the delimiter in double quotes"
+            right = T_("put a text that holds the delimiter in double quotes")
             problems.append(RowProblem(name, row, "", wrong_shape, right))
             continue
         try:
@@ -65,11 +76,11 @@ def _columns(
         heading = "" if is_blank(cell) else _heading(cell)
         found = field_of(kind, heading) if heading else None
         if heading and found is None:
-            wrong, right = "is not a known column and was ignored", "see the template for the columns there are"
+            wrong, right = T_("is not a known column and was ignored"), T_("see the template for the columns there are")
             problems.append(RowProblem(name, row, printable(heading[:60]), wrong, right, "warning"))
         elif found in seen:
-            wrong = f"is a second column for {found} and was ignored"
-            problems.append(RowProblem(name, row, printable(heading[:60]), wrong, "keep one of them", "warning"))
+            wrong = T_("is a second column for %(found)s and was ignored", found=found)
+            problems.append(RowProblem(name, row, printable(heading[:60]), wrong, T_("keep one of them"), "warning"))
             found = None
         columns.append(by_field[found] if found else None)
         seen.add(found or "")

@@ -23,6 +23,7 @@ from indexer.checking import RowProblem
 from indexer.plain_text import shown
 from indexer.readers import EvidenceGroup, Reading, check_rows, read
 from indexer.vocabulary import Kind
+from indexer.wording import T_
 
 _IDS_PER_QUERY = 500
 
@@ -135,8 +136,8 @@ def import_reading(session: Session, reading: Reading, dry_run: bool = False) ->
 
 
 def _orphaned(group: EvidenceGroup) -> RowProblem:
-    wrong = f"there is no lab {shown(group.lab)} in this file or in the database"
-    return RowProblem(group.file, group.row, "lab", wrong, "import the lab first or correct the id")
+    wrong = T_("there is no lab %(lab)s in this file or in the database", lab=shown(group.lab))
+    return RowProblem(group.file, group.row, "lab", wrong, T_("import the lab first or correct the id"))
 
 
 def _child_rows(children: _Children, families: Mapping[str, Sequence[BaseModel]]) -> Rows:

@@ -14,11 +14,12 @@ from typing import NoReturn
 
 from indexer.checking import RowProblem
 from indexer.plain_text import printable
+from indexer.wording import T_, recognised
 
 MAX_VALUES = 2_000_000
 """Counted before anything is parsed, by the marks that stand around values: a value takes many times its text."""
 _MARKS = (b",", b":", b"[", b"{", b"\n")
-_EXAMPLE = 'give one object a line, such as {"id": "lab-1"}'
+_EXAMPLE = T_('give one object a line, such as {"id": "lab-1"}')
 
 
 class _NotJsonError(ValueError):
@@ -36,10 +37,18 @@ def parse(data: bytes, name: str) -> tuple[list[tuple[int, object]], list[RowPro
         try:
             data = data.decode("utf-16").encode()
         except UnicodeError:
-            return [], [RowProblem(name, 0, "", "is not valid UTF-16", "save it as UTF-8")]
+            return [], [RowProblem(name, 0, "", T_("is not valid UTF-16"), T_("save it as UTF-8"))]
     data = data.removeprefix(codecs.BOM_UTF8)
     if sum(map(data.count, _MARKS)) > MAX_VALUES:
-        return [], [RowProblem(name, 0, "", f"holds more than {MAX_VALUES:,} values", "split it into smaller files")]
+        return [], [
+            RowProblem(
+                name,
+                0,
+                "",
+                T_("holds more than %(max_values)s values", max_values=f"{MAX_VALUES:,}"),
+                T_("split it into smaller files"),
+            )
+        ]
     if data.lstrip()[:1] == b"[" and not _is_line_of_many(data):
         return _array(data, name)
     rows: list[tuple[int, object]] = []
@@ -66,7 +75,7 @@ def _array(data: bytes, name: str) -> tuple[list[tuple[int, object]], list[RowPr
     if problem is not None:
         return [], [problem]
     if not isinstance(value, list):
-        return [], [RowProblem(name, 0, "", "is not an array of objects", _EXAMPLE)]
+        return [], [RowProblem(name, 0, "", T_("is not an array of objects"), _EXAMPLE)]
     return list(enumerate(value, start=1)), []
 
 
@@ -74,17 +83,29 @@ def _value(data: bytes, name: str, row: int) -> tuple[object, RowProblem | None]
     try:
         return json.loads(data.decode("utf-8"), parse_constant=_refuse_constant), None
     except UnicodeDecodeError as error:
-        return None, RowProblem(name, row, "", f"is not UTF-8 at byte {error.start + 1}", "save it as UTF-8")
+        return None, RowProblem(
+            name, row, "", T_("is not UTF-8 at byte %(start)s", start=error.start + 1), T_("save it as UTF-8")
+        )
     except json.JSONDecodeError as error:
-        place = f"character {error.colno}" if row else f"line {error.lineno}, character {error.colno}"
-        return None, RowProblem(name, row, "", f"is not JSON ({printable(error.msg)} at {place})", _EXAMPLE)
+        place = T_("character %(column)s", column=error.colno)
+        if not row:
+            place = T_("line %(line)s, character %(column)s", line=error.lineno, column=error.colno)
+        return None, RowProblem(
+            name,
+            row,
+            "",
+            T_("is not JSON (%(msg)s at %(place)s)", msg=recognised(printable(error.msg)), place=place),
+            _EXAMPLE,
+        )
     except _NotJsonError as error:
-        return None, RowProblem(name, row, "", str(error), "give a number or null")
+        return None, RowProblem(name, row, "", str(error), T_("give a number or null"))
     except RecursionError:
-        return None, RowProblem(name, row, "", "is nested too deeply", _EXAMPLE)
+        return None, RowProblem(name, row, "", T_("is nested too deeply"), _EXAMPLE)
     except ValueError:
-        return None, RowProblem(name, row, "", "holds a number with thousands of digits", "give a shorter number")
+        return None, RowProblem(
+            name, row, "", T_("holds a number with thousands of digits"), T_("give a shorter number")
+        )
 
 
 def _refuse_constant(word: str) -> NoReturn:
-    raise _NotJsonError(f"{word} is not a JSON number")
+    raise _NotJsonError(T_("%(word)s is not a JSON number", word=word))

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from indexer.manifest import AGAIN, HELD, NAME_LENGTH, SnapshotError, read_manifest
+from indexer.wording import T_
 
 POINTER = "CURRENT"
 UNFINISHED = "the run that wrote it did not finish"
@@ -99,13 +100,24 @@ def current_generation(index_path: Path) -> str:
     try:
         name = pointer.read_text(encoding="ascii").strip()
     except FileNotFoundError:
-        raise SnapshotError(f"there is no index in {index_path}; run: gloria reindex") from None
+        raise SnapshotError(
+            T_("there is no index in %(index_path)s; run: gloria reindex", index_path=index_path)
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise SnapshotError(f"{pointer} can't be read ({error}); {AGAIN}") from error
+        raise SnapshotError(
+            T_("%(pointer)s can't be read (%(error)s); %(again)s", pointer=pointer, error=error, again=AGAIN)
+        ) from error
     if len(name) != NAME_LENGTH or not name.isalnum():
-        raise SnapshotError(f"{pointer} does not name a generation; {AGAIN}")
+        raise SnapshotError(T_("%(pointer)s does not name a generation; %(again)s", pointer=pointer, again=AGAIN))
     if not (index_path / name).is_dir():
-        raise SnapshotError(f"{pointer} names the generation {name}, which is not there; {AGAIN}")
+        raise SnapshotError(
+            T_(
+                "%(pointer)s names the generation %(name)s, which is not there; %(again)s",
+                pointer=pointer,
+                name=name,
+                again=AGAIN,
+            )
+        )
     return name
 
 

@@ -24,6 +24,7 @@ import orjson
 
 from indexer.array_files import check_array, digest_of
 from indexer.term_counts import TermCounts
+from indexer.wording import T_
 
 if TYPE_CHECKING:
     import bm25s
@@ -200,7 +201,16 @@ class LexicalIndex:
             model = bm25s.BM25.load(str(folder), load_corpus=False)
             documents = int(model.scores["num_docs"])
         except Exception as error:
-            raise LexicalIndexError(f"{folder}: {type(error).__name__}: {error}") from error
+            raise LexicalIndexError(
+                T_("%(folder)s: %(name)s: %(error)s", folder=folder, name=type(error).__name__, error=error)
+            ) from error
         if documents != size:
-            raise LexicalIndexError(f"{folder}: an index of {documents} texts, expected {size}")
+            raise LexicalIndexError(
+                T_(
+                    "%(folder)s: an index of %(documents)s texts, expected %(size)s",
+                    folder=folder,
+                    documents=documents,
+                    size=size,
+                )
+            )
         return cls(model, size)

@@ -21,13 +21,14 @@ from typing import Any
 import orjson
 
 from indexer.durable_files import sync, write_synced
+from indexer.wording import T_
 
 FORMAT = 4
 """Raise it whenever a release would write other files for the same records: other terms, passages or layouts."""
 MANIFEST = "manifest.json"
 MAX_MANIFEST_BYTES = 16 * 2**20
 NAME_LENGTH = 16
-AGAIN = "run: gloria reindex --full"
+AGAIN = T_("run: gloria reindex --full")
 HELD = "HELD"
 """The file that says why a folder is not to be used; it comes and goes after the contents are sealed."""
 _UNNAMED = ("sha256", "created_at", "watermark")
@@ -68,17 +69,35 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     path = folder / MANIFEST
     try:
         if path.stat().st_size > MAX_MANIFEST_BYTES:
-            raise SnapshotError(f"{path} is larger than a manifest can be; {AGAIN}")
+            raise SnapshotError(T_("%(path)s is larger than a manifest can be; %(again)s", path=path, again=AGAIN))
         manifest: dict[str, Any] = orjson.loads(path.read_bytes())
         if manifest["format"] != FORMAT:
-            raise SnapshotError(f"{path} has format {manifest['format']}, this release reads {FORMAT}; {AGAIN}")
+            raise SnapshotError(
+                T_(
+                    "%(path)s has format %(format)s, this release reads %(known)s; %(again)s",
+                    path=path,
+                    format=manifest["format"],
+                    known=FORMAT,
+                    again=AGAIN,
+                )
+            )
         intact = manifest["sha256"] == _seal(manifest) and folder.name == _name(manifest)
     except (OSError, orjson.JSONDecodeError, orjson.JSONEncodeError, LookupError, TypeError) as error:
-        raise SnapshotError(f"{path} can't be read ({_told(error)}); {AGAIN}") from error
+        raise SnapshotError(
+            T_("%(path)s can't be read (%(error)s); %(again)s", path=path, error=_told(error), again=AGAIN)
+        ) from error
     if not intact:
-        raise SnapshotError(f"{path} is damaged (it does not fit its own sha256 or its folder's name); {AGAIN}")
+        raise SnapshotError(
+            T_(
+                "%(path)s is damaged (it does not fit its own sha256 or its folder's name); %(again)s",
+                path=path,
+                again=AGAIN,
+            )
+        )
     if not _is_one(manifest):
-        raise SnapshotError(f"{path} does not say what the manifest of an index says; {AGAIN}")
+        raise SnapshotError(
+            T_("%(path)s does not say what the manifest of an index says; %(again)s", path=path, again=AGAIN)
+        )
     return manifest
 
 
@@ -94,9 +113,23 @@ def verified_manifest(folder: Path) -> dict[str, Any]:
         for name, said in manifest["files"].items():
             _check_file(folder / name, found.pop(name, None), said["bytes"], said["sha256"])
     except OSError as error:
-        raise SnapshotError(f"{folder} can't be read ({error.strerror}); {AGAIN}") from error
+        raise SnapshotError(
+            T_(
+                "%(folder)s can't be read (%(strerror)s); %(again)s",
+                folder=folder,
+                strerror=error.strerror,
+                again=AGAIN,
+            )
+        ) from error
     if found:
-        raise SnapshotError(f"{min(found.values())} is not listed in {MANIFEST}; {AGAIN}")
+        raise SnapshotError(
+            T_(
+                "%(place)s is not listed in %(manifest)s; %(again)s",
+                place=min(found.values()),
+                manifest=MANIFEST,
+                again=AGAIN,
+            )
+        )
     return manifest
 
 
@@ -126,11 +159,23 @@ def _is_one(manifest: dict[str, Any]) -> bool:
 
 def _check_file(listed: Path, path: Path | None, size: object, digest: object) -> None:
     if path is None:
-        raise SnapshotError(f"{listed} can't be read (there is no such file); {AGAIN}")
+        raise SnapshotError(
+            T_("%(listed)s can't be read (there is no such file); %(again)s", listed=listed, again=AGAIN)
+        )
     if path.stat().st_size != size:
-        raise SnapshotError(f"{path} has {path.stat().st_size} bytes instead of {size}; {AGAIN}")
+        raise SnapshotError(
+            T_(
+                "%(path)s has %(found)s bytes instead of %(size)s; %(again)s",
+                path=path,
+                found=path.stat().st_size,
+                size=size,
+                again=AGAIN,
+            )
+        )
     if _sha256(path) != digest:
-        raise SnapshotError(f"{path} is damaged (its sha256 differs from the manifest's); {AGAIN}")
+        raise SnapshotError(
+            T_("%(path)s is damaged (its sha256 differs from the manifest's); %(again)s", path=path, again=AGAIN)
+        )
 
 
 def _files(folder: Path) -> list[Path]:

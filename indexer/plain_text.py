@@ -11,6 +11,8 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from indexer.wording import T_, Text
+
 # Unicode UAX 15 (stream-safe text): no real text stacks more than 30 marks on one letter, and
 # normalising a long stack takes quadratic time.
 _MARKS_PER_LETTER = 30
@@ -28,7 +30,7 @@ class TextError(ValueError):
     """A value breaks a rule: `wrong` says how, `right` what would be accepted."""
 
     def __init__(self, wrong: str, right: str) -> None:
-        super().__init__(f"{wrong}; {right}")
+        super().__init__(T_("%(wrong)s; %(right)s", wrong=wrong, right=right))
         self.wrong = wrong
         self.right = right
 
@@ -64,12 +66,18 @@ def clean(text: str, *, max_chars: int, multiline: bool) -> str:
         TextError: a control or writing-direction character, a lone surrogate, or too long.
     """
     if len(text) > max_chars:
-        raise TextError(f"has {len(text):,} characters", f"give at most {max_chars:,}")
+        raise TextError(
+            T_("has %(characters)s characters", characters=f"{len(text):,}"),
+            T_("give at most %(max_chars)s", max_chars=f"{max_chars:,}"),
+        )
     if not text.isascii():
         text = text.translate(_REPAIRS)
         _refuse_hostile(text)
         if _MARK_STACK.search(bytes(map(unicodedata.combining, text.translate(_MARKS_IN_DISGUISE)))):
-            raise TextError(f"has more than {_MARKS_PER_LETTER} accents on one letter", "remove them")
+            raise TextError(
+                T_("has more than %(most)s accents on one letter", most=_MARKS_PER_LETTER),
+                T_("remove them"),
+            )
         text = unicodedata.normalize("NFKC", text)
     else:
         _refuse_hostile(text)
@@ -78,7 +86,10 @@ def clean(text: str, *, max_chars: int, multiline: bool) -> str:
         text = _BREAK_IN_LINE.sub(" ", text)
     text = text.strip()
     if len(text) > max_chars:
-        raise TextError(f"has {len(text):,} characters once normalised", f"give at most {max_chars:,}")
+        raise TextError(
+            T_("has %(characters)s characters once normalised", characters=f"{len(text):,}"),
+            T_("give at most %(max_chars)s", max_chars=f"{max_chars:,}"),
+        )
     return text
 
 
@@ -87,17 +98,21 @@ def _refuse_hostile(text: str) -> None:
     if found is None:
         return
     code = ord(found.group())
-    place = f"U+{code:04X} at character {found.start() + 1}"
+    place = T_("U+%(code)s at character %(n)s", code=f"{code:04X}", n=found.start() + 1)
     if 0xD800 <= code <= 0xDFFF:
-        raise TextError(f"contains half a character ({place})", "save the text again as UTF-8")
+        raise TextError(T_("contains half a character (%(place)s)", place=place), T_("save the text again as UTF-8"))
     if code > 0x7F:
-        raise TextError(f"contains a character that reverses the writing direction ({place})", "remove it")
-    raise TextError(f"contains the control character {place}", "remove it")
+        raise TextError(
+            T_("contains a character that reverses the writing direction (%(place)s)", place=place), T_("remove it")
+        )
+    raise TextError(T_("contains the control character %(place)s", place=place), T_("remove it"))
 
 
 def shown(value: object) -> str:
     """Return a value as a message may show it: quoted if a text, shortened, nothing unprintable."""
     text = value if isinstance(value, str) else _described(value)
+    if isinstance(text, Text):
+        return text
     short = text if len(text) <= _SHOWN_CHARS else text[: _SHOWN_CHARS - 1] + "…"
     safe = printable(short)
     return f'"{safe}"' if isinstance(value, str) else safe
@@ -110,11 +125,11 @@ def printable(text: str) -> str:
 
 def _described(value: object) -> str:
     if isinstance(value, dict):
-        return "an object"
+        return T_("an object")
     if isinstance(value, list):
-        return "a list"
+        return T_("a list")
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int) and value.bit_length() > 200:
-        return "a number of more than 60 digits"
+        return T_("a number of more than 60 digits")
     return str(value)

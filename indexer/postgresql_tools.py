@@ -22,6 +22,8 @@ import psycopg
 from psycopg import sql
 from sqlalchemy import make_url
 
+from indexer.wording import T_
+
 LOCK_WAIT_S = 60
 _VERSION = re.compile(r"\(PostgreSQL\) (\d+)")
 
@@ -122,8 +124,13 @@ def _tool(name: str, *, at_least: int) -> str:
             return path
         seen.append(f"{path} is {said.strip() or 'broken'}")
     raise PostgresqlToolError(
-        f"the server is PostgreSQL {at_least} and needs {name} {at_least} or newer; "
-        f"found {'; '.join(seen) or 'none'}; install postgresql-client-{at_least} and put it on PATH"
+        T_(
+            "the server is PostgreSQL %(at_least)s and needs %(name)s %(at_least)s or newer; found %(seen)s; "
+            "install postgresql-client-%(at_least)s and put it on PATH",
+            at_least=at_least,
+            name=name,
+            seen="; ".join(seen) or T_("none"),
+        )
     )
 
 
@@ -149,5 +156,11 @@ def _run(command: list[str], database_url: str | None = None) -> str:
     done = subprocess.run(command, env=environment, capture_output=True, check=False)  # noqa: S603
     if done.returncode != 0:
         said = done.stderr.decode(errors="replace").strip().splitlines()
-        raise PostgresqlToolError(f"{Path(command[0]).name}: {said[0] if said else f'exit code {done.returncode}'}")
+        raise PostgresqlToolError(
+            T_(
+                "%(name)s: %(said)s",
+                name=Path(command[0]).name,
+                said=said[0] if said else T_("exit code %(code)s", code=done.returncode),
+            )
+        )
     return done.stdout.decode(errors="replace")

@@ -25,6 +25,7 @@ from indexer.headers import grid_rows
 from indexer.plain_text import TextError, printable, shown
 from indexer.values import identifier, is_blank
 from indexer.vocabulary import Kind, find
+from indexer.wording import T_
 
 MAX_FILE_BYTES = 64 * 2**20
 MAX_RECORDS = 200_000
@@ -115,14 +116,14 @@ def read(path: Path, kind: Kind | None = None) -> Reading:
     found = path.stat()
     if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):
         # A pipe or a device may never end, or never begin.
-        return _unread(kind, [RowProblem(name, 0, "", "is a pipe or a device", "give a file")])
+        return _unread(kind, [RowProblem(name, 0, "", T_("is a pipe or a device"), T_("give a file"))])
     with path.open("rb") as file:
         # Some files say that they are empty and are not.
         data = file.read(MAX_FILE_BYTES + 1)
     if len(data) > MAX_FILE_BYTES:
         size = max(found.st_size, len(data))
-        right = f"split it into files under {MAX_FILE_BYTES / 1e6:,.0f} MB"
-        return _unread(kind, [RowProblem(name, 0, "", f"has {size / 1e6:,.0f} MB", right)])
+        right = T_("split it into files under %(max_file_bytes)s MB", max_file_bytes=f"{MAX_FILE_BYTES / 1e6:,.0f}")
+        return _unread(kind, [RowProblem(name, 0, "", T_("has %(size)s MB", size=f"{size / 1e6:,.0f}"), right)])
     return read_bytes(data, path.name, kind)
 
 
@@ -133,7 +134,7 @@ def read_bytes(data: bytes, given_name: str, kind: Kind | None = None) -> Readin
     if data.startswith(b"PK"):
         return _read_workbook(data, name, kind)
     if data.startswith(b"\xd0\xcf\x11\xe0"):
-        return _unread(kind, [RowProblem(name, 0, "", "is an old Excel file", "save it as .xlsx")])
+        return _unread(kind, [RowProblem(name, 0, "", T_("is an old Excel file"), T_("save it as .xlsx"))])
     if path.suffix.lower() in _JSON_SUFFIXES or data.removeprefix(codecs.BOM_UTF8).lstrip().startswith((b"{", b"[")):
         rows, problems = json_rows.parse(data, name)
         kind = kind or _kind_of_objects(rows)
@@ -163,10 +164,14 @@ def check_rows(
         held += 1 + _items_in(given)
         told = len(reading.problems)
         if held > MAX_RECORDS or told > MAX_PROBLEMS:
-            what = f"{MAX_RECORDS:,} records" if held > MAX_RECORDS else f"{MAX_PROBLEMS:,} problems"
+            what = T_("%(n)s records", n=f"{MAX_RECORDS:,}")
+            if held <= MAX_RECORDS:
+                what = T_("%(n)s problems", n=f"{MAX_PROBLEMS:,}")
             left = len(rows) - done
-            wrong = f"{left:,} rows from here on were not read: the file has more than {what}"
-            reading.refuse(name, row, [Fault("", wrong, "split it into smaller files, or correct what was named")])
+            wrong = T_(
+                "%(left)s rows from here on were not read: the file has more than %(what)s", left=f"{left:,}", what=what
+            )
+            reading.refuse(name, row, [Fault("", wrong, T_("split it into smaller files, or correct what was named"))])
             reading.refused += left - 1
             break
         if kind is Kind.EVIDENCE:
@@ -190,7 +195,9 @@ def _unread(kind: Kind | None, problems: list[RowProblem]) -> Reading:
 
 def _kindless(name: str) -> RowProblem:
     kinds = ", ".join(kind for kind in Kind if kind is not Kind.EVIDENCE)
-    return RowProblem(name, 0, "", "does not show what its rows are", f"name the kind: one of {kinds}, evidence")
+    return RowProblem(
+        name, 0, "", T_("does not show what its rows are"), T_("name the kind: one of %(kinds)s, evidence", kinds=kinds)
+    )
 
 
 def _add_record(reading: Reading, kind: Kind, row: int, given: object, name: str) -> None:
@@ -202,8 +209,8 @@ def _add_record(reading: Reading, kind: Kind, row: int, given: object, name: str
     key = checked.record.id
     first = reading.first_rows.setdefault(key, row)
     if key in reading.records:
-        wrong = f"{shown(key)} is already the id of row {first}"
-        reading.refuse(name, row, [Fault("id", wrong, "give each its own id")])
+        wrong = T_("%(key)s is already the id of row %(first)s", key=shown(key), first=first)
+        reading.refuse(name, row, [Fault("id", wrong, T_("give each its own id"))])
         return
     reading.records[key] = checked.record
     reading.note(name, row, checked.faults)
@@ -214,7 +221,7 @@ def _add_evidence(reading: Reading, row: int, given: object, name: str) -> None:
     try:
         lab = identifier("" if is_blank(values.get("lab")) else values["lab"])
     except TextError as error:
-        reading.refuse(name, row, [Fault("lab", error.wrong, "give the id of the lab")])
+        reading.refuse(name, row, [Fault("lab", error.wrong, T_("give the id of the lab"))])
         return
     del values["lab"]
     group = reading.evidence.setdefault(lab, EvidenceGroup(lab, name, row))
@@ -228,8 +235,8 @@ def _add_evidence(reading: Reading, row: int, given: object, name: str) -> None:
         return
     first = group.first.setdefault(checked.record.id, row)
     if first != row:
-        wrong = f"{shown(checked.record.id)} is already the id of row {first} for this lab"
-        reading.refuse(name, row, [Fault("id", wrong, "give each its own id")])
+        wrong = T_("%(id)s is already the id of row %(first)s for this lab", id=shown(checked.record.id), first=first)
+        reading.refuse(name, row, [Fault("id", wrong, T_("give each its own id"))])
         return
     group.items.append(checked.record)
 
@@ -243,7 +250,7 @@ def _warn_of_unknown(reading: Reading, names: Sequence[str], row: int, file: str
     for name in names:
         if (file, name) not in reading.unknown and len(reading.unknown) < _UNKNOWN_TOLD:
             reading.unknown.add((file, name))
-            wrong, right = "is not a known field and was ignored", "see the template for the fields there are"
+            wrong, right = T_("is not a known field and was ignored"), T_("see the template for the fields there are")
             reading.problems.append(RowProblem(file, row, name, wrong, right, "warning"))
 
 
@@ -274,7 +281,7 @@ def _read_workbook(data: bytes, name: str, kind: Kind | None) -> Reading:
         return _unread(kind, problems)
     named = [(kind_in_name(grid.title), grid) for grid in grids if grid.rows]
     if not named:
-        return _unread(kind, [RowProblem(name, 0, "", "has no rows", "fill in a template")])
+        return _unread(kind, [RowProblem(name, 0, "", T_("has no rows"), T_("fill in a template"))])
     kinds = [found for found, _ in named if found]
     kind = kind or (kinds[0] if kinds else _kind_of_grid(named[0][1]))
     if kind is None:
@@ -288,8 +295,10 @@ def _read_workbook(data: bytes, name: str, kind: Kind | None) -> Reading:
         if kind is Kind.LABS and found is Kind.EVIDENCE:
             _checked_grid(Kind.EVIDENCE, grid, label, into=reading)
         else:
-            right = f"import the file again as {found}"
-            reading.problems.append(RowProblem(label, 0, "", f"was not read with {kind}", right, "warning"))
+            right = T_("import the file again as %(found)s", found=found)
+            reading.problems.append(
+                RowProblem(label, 0, "", T_("was not read with %(kind)s", kind=kind), right, "warning")
+            )
     return reading
 
 

@@ -28,6 +28,7 @@ from indexer.profiles import Lab, Need
 from indexer.settings import Settings
 from indexer.snapshot import Contents, Judge, Snapshot, SnapshotError, open_snapshot, publish
 from indexer.text import Passage, fingerprint, lab_passages
+from indexer.wording import T_
 
 StageProgress = Callable[[str, int, int], None]
 """Called with a stage's name, how much of it is done, and how much there is."""
@@ -99,11 +100,11 @@ def reindex(
     watermark = last_changes(session)
     labs, needs = load_labs(session), load_needs(session)
     if not labs:
-        raise ReindexError("there are no labs to index; import some first: gloria import labs.jsonl")
+        raise ReindexError(T_("there are no labs to index; import some first: gloria import labs.jsonl"))
     material = _material(labs, needs)
     encoders = load_encoders(settings, lambda done, total: tell("model", done, total))
     if not encoders:
-        raise ReindexError("GLORIA_ENCODERS is empty; name at least one encoder, such as bundled")
+        raise ReindexError(T_("GLORIA_ENCODERS is empty; name at least one encoder, such as bundled"))
     previous = _previous(settings)
     report = ReindexReport(labs=len(labs), needs=len(needs), passages=len(material.passages))
     report.encoders = [encoder.identity for encoder in encoders]

@@ -24,6 +24,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, inspect, text
 
 from indexer.file_lock import exclusive
+from indexer.wording import T_
 
 VERSIONS = Path(__file__).parent / "migrations" / "versions"
 FIRST = "0001"
@@ -62,8 +63,12 @@ def bring_up(engine: Engine, writer: Engine, backups: Path) -> None:
             return
         if version is not None and version > head():
             raise SchemaError(
-                f"the database is of a newer release (schema {version}, this program knows {head()}); "
-                "install that release, or name another database: GLORIA_HOME or GLORIA_DATABASE_URL"
+                T_(
+                    "the database is of a newer release (schema %(version)s, this program knows %(head)s); install "
+                    "that release, or name another database: GLORIA_HOME or GLORIA_DATABASE_URL",
+                    version=version,
+                    head=head(),
+                )
             )
         if version is not None:
             _back_up(connection, backups, version)
@@ -119,7 +124,9 @@ def _alone(writer: Engine) -> Iterator[Connection]:
         yield connection
         broken = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
         if broken:
-            raise SchemaError(f"the upgrade was undone: it would leave references to nothing, in {broken[0][0]}")
+            raise SchemaError(
+                T_("the upgrade was undone: it would leave references to nothing, in %(broken)s", broken=broken[0][0])
+            )
 
 
 @contextmanager

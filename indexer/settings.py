@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from indexer.wording import T_
+
 DEFAULT_ENCODERS = "bundled,bundled-minilm,bundled-use"
 
 
@@ -89,10 +91,10 @@ class Settings(BaseSettings):
         }
         missing = [name for name, value in given.items() if not value]
         if missing and len(missing) < len(given):
-            raise ValueError(f"single sign-on also needs {', '.join(missing)}")
+            raise ValueError(T_("single sign-on also needs %(missing)s", missing=", ".join(missing)))
         for name in ("GLORIA_OIDC_ISSUER", "GLORIA_OIDC_REDIRECT_URL"):
             if given[name] and not _is_safe(given[name]):
-                raise ValueError(f"{name}: give an https:// address (http:// only on this machine)")
+                raise ValueError(T_("%(name)s: give an https:// address (http:// only on this machine)", name=name))
         return self
 
     @model_validator(mode="after")
@@ -100,11 +102,11 @@ class Settings(BaseSettings):
         given = {"GLORIA_MAIL_FROM": self.mail_from, "GLORIA_SMTP_URL": self.smtp_url.get_secret_value()}
         missing = [name for name, value in given.items() if not value]
         if self.mail_to and missing:
-            raise ValueError(f"GLORIA_MAIL_TO also needs {', '.join(missing)}")
+            raise ValueError(T_("GLORIA_MAIL_TO also needs %(missing)s", missing=", ".join(missing)))
         parts = urlsplit(given["GLORIA_SMTP_URL"])
         if given["GLORIA_SMTP_URL"] and (parts.scheme not in ("smtp", "smtps") or not parts.hostname):
             # Not quoted: it holds a password.
-            raise ValueError("GLORIA_SMTP_URL: give an address such as smtp://user:password@host:587")
+            raise ValueError(T_("GLORIA_SMTP_URL: give an address such as smtp://user:password@host:587"))
         return self
 
     def watched_folders(self) -> list[tuple[str | None, Path]]:

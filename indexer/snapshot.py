@@ -18,6 +18,7 @@ from indexer.first_opening import open_first_elsewhere
 from indexer.generation import current_generation, fallbacks, publish_generation
 from indexer.manifest import SnapshotError
 from indexer.snapshot_files import Contents, Snapshot, VectorField, facts_of, write_files
+from indexer.wording import T_, replaced
 
 __all__ = [
     "Contents",
@@ -106,8 +107,10 @@ def open_newest_usable(index_path: Path, *, first_elsewhere: bool = False) -> tu
                 snapshot = _opened(index_path / one.name, first_elsewhere)
             except SnapshotError:
                 continue
-            problem = str(error).replace(str(index_path), index_path.name)
-            return snapshot, problem if one.held is None else f"{problem}; the one in use was held back: {one.held}"
+            problem = replaced(str(error), str(index_path), index_path.name)
+            if one.held is None:
+                return snapshot, problem
+            return snapshot, T_("%(problem)s; the one in use was held back: %(held)s", problem=problem, held=one.held)
         raise
 
 

@@ -21,6 +21,7 @@ from typing import Any
 from pysqlite3 import dbapi2 as sqlite
 
 from indexer.database import BusyError
+from indexer.wording import T_
 
 PAGES_AT_ONCE = 2_048
 MOST_RESTARTS = 3
@@ -80,7 +81,7 @@ class _Watch:
         """End the copy if it has not moved for too long."""
         if status in (sqlite.SQLITE_BUSY, sqlite.SQLITE_LOCKED):
             if time.monotonic() - self._moved_at > WAIT_S:
-                raise BusyError(f"somebody held the database for more than {WAIT_S:.0f} s")
+                raise BusyError(T_("somebody held the database for more than %(wait_s)s s", wait_s=f"{WAIT_S:.0f}"))
             return
         self._left, self._moved_at = left, time.monotonic()
 
@@ -121,7 +122,9 @@ def close_sqlite(path: Path) -> None:
             connection.execute("PRAGMA journal_mode=DELETE")
             connection.execute("BEGIN EXCLUSIVE")
         except sqlite.OperationalError as error:
-            raise BusyError(f"{path} is in use ({error}); stop gloria serve first") from error
+            raise BusyError(
+                T_("%(path)s is in use (%(error)s); stop gloria serve first", path=path, error=error)
+            ) from error
         connection.execute("ROLLBACK")
 
 

@@ -17,6 +17,7 @@ from indexer.checking import RowProblem
 from indexer.columns import known_headings
 from indexer.grids import MAX_CELL_CHARS, MAX_COLUMNS, Grid, Room, TooMuchError
 from indexer.vocabulary import Kind
+from indexer.wording import T_
 
 MAX_LINE_CHARS = 4_000_000
 _DELIMITERS = ",;\t"
@@ -71,18 +72,21 @@ def _lines(text: str) -> Iterator[str]:
     """Yield the lines of a text with their ends, one by one: all of them at once would take several times its size."""
     for found in _LINE.finditer(text):
         if found.end() - found.start() > MAX_LINE_CHARS:
-            raise TooMuchError(f"has a line of more than {MAX_LINE_CHARS:,} characters", "split it into rows")
+            raise TooMuchError(
+                T_("has a line of more than %(max_line_chars)s characters", max_line_chars=f"{MAX_LINE_CHARS:,}"),
+                T_("split it into rows"),
+            )
         yield found.group()
 
 
 def _split_problem(name: str, row: int, reason: str, too_long: bool) -> RowProblem:
     if too_long:
-        wrong = f"has a cell of more than {MAX_CELL_CHARS:,} characters"
-        return RowProblem(name, row, "", wrong, "shorten it, or close its double quote")
+        wrong = T_("has a cell of more than %(max_cell_chars)s characters", max_cell_chars=f"{MAX_CELL_CHARS:,}")
+        return RowProblem(name, row, "", wrong, T_("shorten it, or close its double quote"))
     if "expected after" in reason:
-        return RowProblem(name, row, "", "has a double quote inside a quoted cell", "write it twice")
-    wrong = "opens a double quote that is not closed; the rows after it were not read"
-    return RowProblem(name, row, "", wrong, "close it, or write it twice if it belongs to the text")
+        return RowProblem(name, row, "", T_("has a double quote inside a quoted cell"), T_("write it twice"))
+    wrong = T_("opens a double quote that is not closed; the rows after it were not read")
+    return RowProblem(name, row, "", wrong, T_("close it, or write it twice if it belongs to the text"))
 
 
 def _decode(data: bytes, name: str, problems: list[RowProblem]) -> str | None:
@@ -103,7 +107,9 @@ def _decode(data: bytes, name: str, problems: list[RowProblem]) -> str | None:
             if not _is_unlikely_big5(text):
                 return text
             line = 1
-    problems.append(RowProblem(name, line, "", "is neither UTF-8 nor UTF-16 nor Big5", "save the file as CSV UTF-8"))
+    problems.append(
+        RowProblem(name, line, "", T_("is neither UTF-8 nor UTF-16 nor Big5"), T_("save the file as CSV UTF-8"))
+    )
     return None
 
 

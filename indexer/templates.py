@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from indexer.columns import COLUMNS, Column
 from indexer.vocabulary import Kind, label
+from indexer.wording import T_
 
 if TYPE_CHECKING:
     from openpyxl.worksheet.worksheet import Worksheet
@@ -39,7 +40,12 @@ def write_template(path: Path, kind: Kind | str) -> None:
     elif suffix == ".xlsx":
         _write_workbook(path, [kind, Kind.EVIDENCE] if kind is Kind.LABS else [kind])
     else:
-        raise ValueError(f"a template is an .xlsx or a .csv file, not {path.suffix or 'a name without a suffix'}")
+        raise ValueError(
+            T_(
+                "a template is an .xlsx or a .csv file, not %(suffix)s",
+                suffix=path.suffix or T_("a name without a suffix"),
+            )
+        )
 
 
 def _write_csv(path: Path, columns: tuple[Column, ...]) -> None:

@@ -22,6 +22,7 @@ import scipy.sparse as sp
 from indexer.array_files import digest_of, read_arrays
 from indexer.lexical import terms
 from indexer.term_counts import TermCounts
+from indexer.wording import T_
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[Any]
@@ -142,10 +143,20 @@ class TfIdfIndex:
             matrix = sp.csr_matrix((stored["data"], stored["indices"], stored["indptr"]), shape=shape)
             idf, counts = stored["idf"], stored["counts"]
         except Exception as error:
-            raise TfIdfError(f"{path}: {type(error).__name__}: {error}") from error
+            raise TfIdfError(
+                T_("%(path)s: %(name)s: %(error)s", path=path, name=type(error).__name__, error=error)
+            ) from error
         vocabulary = {word: i for i, word in enumerate(words.split("\n") if words else [])}
         if shape != (len(vocabulary), size) or len(idf) != len(vocabulary) or counts.shape != matrix.data.shape:
-            raise TfIdfError(f"{path}: {shape} does not fit {len(vocabulary)} terms and {size} documents")
+            raise TfIdfError(
+                T_(
+                    "%(path)s: %(shape)s does not fit %(terms)s terms and %(size)s documents",
+                    path=path,
+                    shape=shape,
+                    terms=len(vocabulary),
+                    size=size,
+                )
+            )
         return cls(vocabulary, idf, matrix, counts)
 
 

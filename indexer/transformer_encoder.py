@@ -33,6 +33,7 @@ from indexer.encoding import (
     windows,
 )
 from indexer.settings import Settings
+from indexer.wording import T_
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -96,15 +97,26 @@ class TransformerEncoder:
     def _load_message(self, error: Exception) -> str:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         if self.package:
-            remedy = f"delete that folder or reinstall {self.package}"
-            return f"encoder {self.name}: {self.source} can't be loaded ({reason}); {remedy}"
+            remedy = T_("delete that folder or reinstall %(package)s", package=self.package)
+            return T_(
+                "encoder %(name)s: %(source)s can't be loaded (%(reason)s); %(remedy)s",
+                name=self.name,
+                source=self.source,
+                reason=reason,
+                remedy=remedy,
+            )
         if Path(self.source).is_dir():
-            return f"encoder {self.name}: this folder is not a usable sentence-transformers model ({reason})"
+            return T_(
+                "encoder %(name)s: this folder is not a usable sentence-transformers model (%(reason)s)",
+                name=self.name,
+                reason=reason,
+            )
         if Path(self.source).is_absolute() or self.source.startswith("."):
-            return f"encoder {self.name}: there is no such folder"
-        return (
-            f"encoder {self.name} is not on this machine; GLORIA_ENCODERS takes bundled, bundled-minilm, "
-            f"bundled-use, a model's folder, or the name of a model fetched before with: hf download {self.name}"
+            return T_("encoder %(name)s: there is no such folder", name=self.name)
+        return T_(
+            "encoder %(name)s is not on this machine; GLORIA_ENCODERS takes bundled, bundled-minilm, "
+            "bundled-use, a model's folder, or the name of a model fetched before with: hf download %(name)s",
+            name=self.name,
         )
 
     @cached_property

@@ -31,6 +31,7 @@ from indexer.vocabulary import (
     find,
     folded,
 )
+from indexer.wording import T_
 
 ROC_OFFSET = 1911
 _ROC_YEAR = re.compile(r"(?:民國|中華民國)\s*(\d{1,3})\s*年?|(\d{2,3})\s*年")
@@ -70,7 +71,7 @@ def as_text(value: object) -> str:
         return str(value)
     if isinstance(value, date):
         return value.isoformat()
-    raise FieldError(f"{shown(value)} is not a text", "give a text")
+    raise FieldError(T_("%(value)s is not a text", value=shown(value)), T_("give a text"))
 
 
 def text(max_chars: int, *, multiline: bool = False) -> Callable[[object], str]:
@@ -86,9 +87,11 @@ def identifier(value: object, max_chars: int = MAX_ID) -> str:
     """Return an id: no blanks inside, because ids stand in run files whose columns blanks separate."""
     word = clean(as_text(value), max_chars=max_chars, multiline=False)
     if not word:
-        raise FieldError("is empty", f"give an id of 1 to {max_chars} characters")
+        raise FieldError(T_("is empty"), T_("give an id of 1 to %(max_chars)s characters", max_chars=max_chars))
     if any(c.isspace() for c in word):
-        raise FieldError(f"{shown(word)} has a blank in it", 'give an id without blanks, such as "lab-17"')
+        raise FieldError(
+            T_("%(word)s has a blank in it", word=shown(word)), T_('give an id without blanks, such as "lab-17"')
+        )
     return word
 
 
@@ -110,7 +113,9 @@ def capacity(value: object) -> int:
     """Return a number of projects, 0 or more."""
     found = number(value)
     if found is None or not found.is_integer() or not 0 <= found <= 10_000:
-        raise FieldError(f"{shown(value)} is not a number of projects", "give 0, 1, 2 … or leave it empty")
+        raise FieldError(
+            T_("%(value)s is not a number of projects", value=shown(value)), T_("give 0, 1, 2 … or leave it empty")
+        )
     return int(found)
 
 
@@ -118,7 +123,10 @@ def weight(value: object) -> float:
     """Return an owner's weight, 0 to 10."""
     found = number(value)
     if found is None or not 0 <= found <= MAX_WEIGHT:
-        raise FieldError(f"{shown(value)} is not a weight", f"give a number from 0 to {MAX_WEIGHT}; 1 is usual")
+        raise FieldError(
+            T_("%(value)s is not a weight", value=shown(value)),
+            T_("give a number from 0 to %(max_weight)s; 1 is usual", max_weight=MAX_WEIGHT),
+        )
     return found
 
 
@@ -129,7 +137,7 @@ def year(value: object) -> int:
     plain = value.strip().removesuffix("年") if isinstance(value, str) else value
     found = number(plain)
     if found is None or not found.is_integer() or not FIRST_YEAR <= found <= LAST_YEAR:
-        raise FieldError(f"{shown(value)} is not a year", "give four digits such as 2018")
+        raise FieldError(T_("%(value)s is not a year", value=shown(value)), T_("give four digits such as 2018"))
     return int(found)
 
 
@@ -139,7 +147,9 @@ def day(value: object) -> date:
         return value.date()
     if isinstance(value, date):
         return value
-    wrong = FieldError(f"{shown(value)} is not a date", "give one such as 2019-08-31 or 民國108年8月31日")
+    wrong = FieldError(
+        T_("%(value)s is not a date", value=shown(value)), T_("give one such as 2019-08-31 or 民國108年8月31日")
+    )
     if not isinstance(value, str) or len(value) > 60:
         raise wrong
     word = value.strip()
@@ -158,7 +168,9 @@ def day(value: object) -> date:
 
 def money(value: object) -> int:
     """Return whole New Taiwan dollars from 2400000, "2,400,000", "NT$2,400,000" or "240萬"."""
-    wrong = FieldError(f"{shown(value)} is not an amount in NTD", "give whole dollars such as 2400000")
+    wrong = FieldError(
+        T_("%(value)s is not an amount in NTD", value=shown(value)), T_("give whole dollars such as 2400000")
+    )
     if isinstance(value, str):
         match = _MONEY.fullmatch(value.strip()) if len(value) <= 60 else None
         if match is None:
@@ -180,7 +192,10 @@ def term(terms: type[StrEnum], what: str) -> Callable[[object], str]:
     def read(value: object) -> str:
         found = find(terms, value) if isinstance(value, str) and len(value) <= 60 else None
         if found is None:
-            raise FieldError(f"{shown(value)} is not {what}", f"use one of {choices(terms)}")
+            raise FieldError(
+                T_("%(value)s is not %(what)s", value=shown(value), what=what),
+                T_("use one of %(terms)s", terms=choices(terms)),
+            )
         return found.value
 
     return read
@@ -191,7 +206,9 @@ def language(value: object) -> str:
     word = value.strip() if isinstance(value, str) else ""
     code = LANGUAGE_WORDS.get(folded(word[:60]), word.replace("_", "-").split("-")[0].lower())
     if code not in LANGUAGES:
-        raise FieldError(f"{shown(value)} is not a language", "give a two-letter code such as zh, en or ja")
+        raise FieldError(
+            T_("%(value)s is not a language", value=shown(value)), T_("give a two-letter code such as zh, en or ja")
+        )
     return code
 
 
@@ -200,14 +217,19 @@ def country(value: object) -> str:
     word = value.strip() if isinstance(value, str) else ""
     code = COUNTRY_WORDS.get(folded(word[:60]), word.upper())
     if code not in COUNTRIES:
-        raise FieldError(f"{shown(value)} is not a country", "give a two-letter code such as TW, JP or DE")
+        raise FieldError(
+            T_("%(value)s is not a country", value=shown(value)), T_("give a two-letter code such as TW, JP or DE")
+        )
     return code
 
 
 def link(value: object) -> str:
     """Return an http or https address; others could run code when clicked."""
     address = clean(as_text(value), max_chars=2_000, multiline=False)
-    wrong = FieldError(f"{shown(address)} is not a web address", "give one that starts with https:// or http://")
+    wrong = FieldError(
+        T_("%(address)s is not a web address", address=shown(address)),
+        T_("give one that starts with https:// or http://"),
+    )
     if any(c.isspace() for c in address):
         raise wrong
     try:
@@ -227,9 +249,12 @@ def items(value: object) -> list[object]:
         FieldError: it is not a list, or an unreasonably long one.
     """
     if not isinstance(value, list | tuple):
-        raise FieldError(f"{shown(value)} is not a list", 'give a list such as ["a", "b"]')
+        raise FieldError(T_("%(value)s is not a list", value=shown(value)), T_('give a list such as ["a", "b"]'))
     if len(value) > _MAX_LIST:
-        raise FieldError(f"has {len(value):,} elements", f"give at most {_MAX_LIST:,}")
+        raise FieldError(
+            T_("has %(elements)s elements", elements=f"{len(value):,}"),
+            T_("give at most %(max_list)s", max_list=f"{_MAX_LIST:,}"),
+        )
     return [element for element in value if not is_blank(element)]
 
 

@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from indexer.array_files import digest_of
+from indexer.wording import T_
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -88,10 +89,10 @@ class VectorIndex:
         import faiss
 
         if vectors.ndim != 2:
-            raise VectorIndexError(f"vectors must have two dimensions, got shape {vectors.shape}")
+            raise VectorIndexError(T_("vectors must have two dimensions, got shape %(shape)s", shape=vectors.shape))
         lengths = np.linalg.norm(vectors, axis=1)
         if not np.isfinite(lengths).all() or (lengths == 0).any():
-            raise VectorIndexError("a vector is zero or not finite")
+            raise VectorIndexError(T_("a vector is zero or not finite"))
         index = faiss.IndexFlatIP(vectors.shape[1])
         index.add(np.ascontiguousarray(vectors, dtype=np.float32))
         return cls(index)
@@ -141,9 +142,11 @@ class VectorIndex:
     def _check(self, queries: FloatArray) -> None:
         # FAISS guards the dimension with an assert, which kills the process in some builds.
         if queries.ndim != 2 or queries.shape[1] != self.dims:
-            raise VectorIndexError(f"queries must have shape (n, {self.dims}), got {queries.shape}")
+            raise VectorIndexError(
+                T_("queries must have shape (n, %(dims)s), got %(shape)s", dims=self.dims, shape=queries.shape)
+            )
         if not np.isfinite(queries).all():
-            raise VectorIndexError("a query vector is not finite")
+            raise VectorIndexError(T_("a query vector is not finite"))
 
     def digest(self) -> str:
         """Return a hash of the vectors as they lie in memory."""
@@ -168,11 +171,18 @@ class VectorIndex:
         try:
             index = faiss.deserialize_index(np.frombuffer(content, dtype=np.uint8))
         except Exception as error:
-            raise VectorIndexError(f"not a FAISS index: {error}") from error
+            raise VectorIndexError(T_("not a FAISS index: %(error)s", error=error)) from error
         if not isinstance(index, faiss.IndexFlatIP) or (index.ntotal, index.d) != (size, dims):
             raise VectorIndexError(
-                f"expected an exact inner-product index of {size} vectors with {dims} dimensions, "
-                f"got {type(index).__name__} of {index.ntotal} with {index.d}"
+                T_(
+                    "expected an exact inner-product index of %(size)s vectors with %(dims)s dimensions, got "
+                    "%(name)s of %(ntotal)s with %(d)s",
+                    size=size,
+                    dims=dims,
+                    name=type(index).__name__,
+                    ntotal=index.ntotal,
+                    d=index.d,
+                )
             )
         return cls(index)
 
@@ -183,7 +193,20 @@ def _check_header(content: bytes, *, size: int, dims: int) -> None:
     The header: kind of index, dimensions, vectors, two fixed numbers, that it is trained, inner product, values.
     """
     if not (0 < dims <= MAX_DIMS and size >= 0 and len(content) == _HEADER.size + 4 * size * dims):
-        raise VectorIndexError(f"not {size} vectors of {dims} dimensions: the file has {len(content)} bytes")
+        raise VectorIndexError(
+            T_(
+                "not %(size)s vectors of %(dims)s dimensions: the file has %(found)s bytes",
+                size=size,
+                dims=dims,
+                found=len(content),
+            )
+        )
     found = _HEADER.unpack_from(content)
     if found != (b"IxFI", dims, size, 1 << 20, 1 << 20, 1, 0, size * dims):
-        raise VectorIndexError(f"not the header of {size} vectors of {dims} dimensions for exact inner products")
+        raise VectorIndexError(
+            T_(
+                "not the header of %(size)s vectors of %(dims)s dimensions for exact inner products",
+                size=size,
+                dims=dims,
+            )
+        )

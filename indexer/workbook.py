@@ -16,6 +16,7 @@ from xml.parsers import expat
 from indexer.checking import RowProblem
 from indexer.grids import MAX_CHARS, Grid, Room, TooMuchError
 from indexer.plain_text import printable
+from indexer.wording import T_
 from indexer.workbook_cells import SheetCells, Styles, is_true
 from indexer.workbook_parts import Attributes, Parts
 from indexer.workbook_texts import Shared
@@ -37,7 +38,11 @@ def read_xlsx(data: bytes, name: str) -> tuple[list[Grid], list[RowProblem]]:
         return [], [RowProblem(name, 0, "", error.wrong, error.right)]
     except _BROKEN as error:
         known = "" if isinstance(error, zipfile.BadZipFile) else f" ({printable(type(error).__name__)})"
-        return [], [RowProblem(name, 0, "", f"is not a readable XLSX workbook{known}", "save it again as .xlsx")]
+        return [], [
+            RowProblem(
+                name, 0, "", T_("is not a readable XLSX workbook%(known)s", known=known), T_("save it again as .xlsx")
+            )
+        ]
 
 
 @dataclass(slots=True)
@@ -50,7 +55,10 @@ class _Book:
     def start(self, name: str, attributes: Attributes) -> None:
         if name == "sheet":
             if len(self.sheets) >= MAX_SHEETS:
-                raise TooMuchError(f"has more than {MAX_SHEETS} sheets", "split it into smaller workbooks")
+                raise TooMuchError(
+                    T_("has more than %(max_sheets)s sheets", max_sheets=MAX_SHEETS),
+                    T_("split it into smaller workbooks"),
+                )
             related = next((value for key, value in attributes.items() if key.endswith(" id")), "")
             self.sheets.append((attributes.get("name", ""), related))
         elif name == "workbookPr":

@@ -14,6 +14,7 @@ from openpyxl.styles.numbers import BUILTIN_FORMATS, is_date_format, is_timedelt
 from openpyxl.utils.datetime import CALENDAR_MAC_1904, CALENDAR_WINDOWS_1900, from_excel, from_ISO8601
 
 from indexer.grids import Grid, Room, Unreadable
+from indexer.wording import T_
 from indexer.workbook_parts import Attributes, MarkupError
 from indexer.workbook_texts import Collected, unescaped
 
@@ -63,8 +64,12 @@ class Styles:
         try:
             when: object = from_excel(number, self._since, timedelta=is_timedelta_format(code))
         except (OverflowError, ValueError):
-            return Unreadable(f"the date number {number:g}")
-        return when if isinstance(when, date | time | timedelta) else Unreadable(f"the date number {number:g}")
+            return Unreadable(T_("the date number %(number)s", number=f"{number:g}"))
+        return (
+            when
+            if isinstance(when, date | time | timedelta)
+            else Unreadable(T_("the date number %(number)s", number=f"{number:g}"))
+        )
 
 
 class SheetCells:
@@ -117,9 +122,9 @@ class SheetCells:
             for letter in match[1]:
                 column = column * 26 + ord(letter) - 64
         else:
-            raise MarkupError("a cell has no place")
+            raise MarkupError(T_("a cell has no place"))
         if column > MAX_SHEET_COLUMNS:
-            raise MarkupError("a cell is beyond the last column")
+            raise MarkupError(T_("a cell is beyond the last column"))
         return column
 
     def _value(self) -> object:
@@ -131,7 +136,7 @@ class SheetCells:
             return unescaped(found)
         if kind == "s":
             known = word.isdecimal() and len(word) < 9 and int(word) < len(self._shared)
-            return self._shared[int(word)] if known else Unreadable("a text that the workbook does not have")
+            return self._shared[int(word)] if known else Unreadable(T_("a text that the workbook does not have"))
         if kind == "n" and word:
             return _number(word, self._cell.get("s"), self._styles)
         return _special(kind, word) if word else None
@@ -148,10 +153,10 @@ def _row_number(given: str | None, following: int) -> int:
     row = following
     if given is not None:
         if not (given.isdecimal() and len(given) < 9):
-            raise MarkupError("a row has no number")
+            raise MarkupError(T_("a row has no number"))
         row = int(given)
     if not 1 <= row <= MAX_SHEET_ROWS:
-        raise MarkupError("a row is beyond the last")
+        raise MarkupError(T_("a row is beyond the last"))
     return row
 
 

@@ -15,6 +15,7 @@ from typing import Any, NoReturn, Self
 from xml.parsers import expat
 
 from indexer.grids import TooMuchError
+from indexer.wording import T_
 
 MAX_UNZIPPED_BYTES = 200_000_000
 MAX_PARTS = 2_000
@@ -49,10 +50,16 @@ class Parts:
         entries = self._archive.infolist()
         unzipped = sum(entry.file_size for entry in entries)
         if unzipped > MAX_UNZIPPED_BYTES:
-            right = f"split it into workbooks under {MAX_UNZIPPED_BYTES / 1e6:,.0f} MB"
-            raise TooMuchError(f"unpacks to {unzipped / 1e6:,.0f} MB", right)
+            right = T_(
+                "split it into workbooks under %(max_unzipped_bytes)s MB",
+                max_unzipped_bytes=f"{MAX_UNZIPPED_BYTES / 1e6:,.0f}",
+            )
+            raise TooMuchError(T_("unpacks to %(unzipped)s MB", unzipped=f"{unzipped / 1e6:,.0f}"), right)
         if len(entries) > MAX_PARTS:
-            raise TooMuchError(f"is packed from {len(entries):,} files", f"save it again with at most {MAX_PARTS:,}")
+            raise TooMuchError(
+                T_("is packed from %(parts)s files", parts=f"{len(entries):,}"),
+                T_("save it again with at most %(max_parts)s", max_parts=f"{MAX_PARTS:,}"),
+            )
 
     def __enter__(self) -> Self:
         return self
@@ -79,7 +86,7 @@ class Parts:
         """
         entry = self._archive.getinfo(name)
         if entry.compress_type not in _METHODS:
-            raise MarkupError("a part is packed in an unusual way")
+            raise MarkupError(T_("a part is packed in an unusual way"))
         parser = self._parser(start, end, text)
         fed = 0
         with self._archive.open(entry) as file:
@@ -87,7 +94,7 @@ class Parts:
                 parser.Parse(chunk)
                 fed += len(chunk)
                 if fed - parser.CurrentByteIndex > _MAX_TOKEN_BYTES:
-                    raise MarkupError("a tag is too long")
+                    raise MarkupError(T_("a tag is too long"))
         parser.Parse(b"", True)
 
     def _parser(self, start: Start, end: Callable[[str], None] | None, text: Callable[[str], None] | None) -> Any:
@@ -99,7 +106,10 @@ class Parts:
         def started(name: str, attributes: Attributes) -> None:
             self._markup -= 1 + len(attributes)
             if self._markup < 0:
-                raise TooMuchError(f"holds more than {MAX_MARKUP:,} elements", "split it into smaller workbooks")
+                raise TooMuchError(
+                    T_("holds more than %(max_markup)s elements", max_markup=f"{MAX_MARKUP:,}"),
+                    T_("split it into smaller workbooks"),
+                )
             start(name[name.rfind(" ") + 1 :], attributes)
 
         parser.StartElementHandler = started
@@ -110,4 +120,4 @@ class Parts:
 
 
 def _refuse_document_type(*_: object) -> NoReturn:
-    raise MarkupError("a part defines a document type")
+    raise MarkupError(T_("a part defines a document type"))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from indexer.grids import MAX_CELL_CHARS, TooMuchError, Unreadable
+from indexer.wording import T_
 from indexer.workbook_parts import Attributes
 
 _ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")
@@ -53,7 +54,9 @@ class Collected:
     def value(self) -> str | Unreadable | None:
         """Return what was collected, None if there was no such element."""
         if self._chars > MAX_CELL_CHARS:
-            return Unreadable(f"a text of more than {MAX_CELL_CHARS:,} characters")
+            return Unreadable(
+                T_("a text of more than %(max_cell_chars)s characters", max_cell_chars=f"{MAX_CELL_CHARS:,}")
+            )
         return None if self._pieces is None else "".join(self._pieces)
 
 
@@ -81,7 +84,9 @@ class Shared:
         found = self._collected.value() or ""
         self._left -= len(found) if isinstance(found, str) else MAX_CELL_CHARS
         if self._left < 0:
-            raise TooMuchError(f"holds more than {self._most:,} characters", "split it into smaller workbooks")
+            raise TooMuchError(
+                T_("holds more than %(most)s characters", most=f"{self._most:,}"), T_("split it into smaller workbooks")
+            )
         self.texts.append(unescaped(found))
 
 

@@ -23,6 +23,7 @@ from indexer.exchange import MODELS
 from indexer.field_notes import Cell
 from indexer.formulas import guarded
 from indexer.vocabulary import Kind, label
+from indexer.wording import T_
 
 MAX_CELL_CHARS = 32_767
 """What a cell of a workbook holds."""
@@ -112,7 +113,12 @@ def write_xlsx(file: IO[bytes], sheets: Iterable[Sheet], documents: Iterable[Doc
                 for row in sheet.rows(document):
                     written[sheet.title] += 1
                     if written[sheet.title] > MAX_SHEET_ROWS:
-                        raise TooMuchForSheetError(f"there are more than {MAX_SHEET_ROWS:,} rows; take csv or jsonl")
+                        raise TooMuchForSheetError(
+                            T_(
+                                "there are more than %(max_sheet_rows)s rows; take csv or jsonl",
+                                max_sheet_rows=f"{MAX_SHEET_ROWS:,}",
+                            )
+                        )
                     target.append([_cell(target, cell) for cell in row])
         book.save(file)
     except BaseException:
@@ -135,7 +141,11 @@ def _cell(sheet: Any, value: Value) -> Any:
     text = guarded(value)
     if len(text) > MAX_CELL_CHARS:
         raise TooMuchForSheetError(
-            f"a text has {len(value):,} characters, a cell of a workbook holds {MAX_CELL_CHARS:,}; take csv or jsonl"
+            T_(
+                "a text has %(characters)s characters, a cell of a workbook holds %(most)s; take csv or jsonl",
+                characters=f"{len(value):,}",
+                most=f"{MAX_CELL_CHARS:,}",
+            )
         )
     # What looks like a character's code (_x003D_) would be shown as that character.
     cell = WriteOnlyCell(sheet, _CODE.sub("_x005F_", text))

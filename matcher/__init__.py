@@ -9,12 +9,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from indexer.wording import add_catalogues
+
 if TYPE_CHECKING:
     from indexer.settings import Settings
     from matcher.answers import LabMatch, MatchResult
     from matcher.evaluation import Evaluation
 
 __all__ = ["evaluate", "match", "match_lab"]
+
+add_catalogues(Path(__file__).parent / "locale")
 
 
 def match(need_id: str, settings: Settings, *, top: int = 10) -> MatchResult:

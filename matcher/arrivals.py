@@ -13,6 +13,7 @@ from sqlmodel import Session
 from indexer.importing import ImportReport
 from indexer.records import Alliance
 from indexer.vocabulary import Kind
+from indexer.wording import T_
 from matcher.clients import Client
 from matcher.intake import IntakeError, adopt
 
@@ -41,7 +42,11 @@ def hand_over(
     """
     if session.get(Alliance, alliance_id) is None:
         raise IntakeError(
-            f"there is no alliance {alliance_id}; import it first: gloria import alliances.jsonl", "alliance"
+            T_(
+                "there is no alliance %(alliance_id)s; import it first: gloria import alliances.jsonl",
+                alliance_id=alliance_id,
+            ),
+            "alliance",
         )
     if report.kind is Kind.NEEDS:
         adopt(session, need_ids=report.created_ids, alliance_id=alliance_id, by=by, now=now)

@@ -15,6 +15,7 @@ from sqlmodel import Field, Session, SQLModel, col, func, select
 
 from indexer.facts import store
 from indexer.instants import Instant
+from indexer.wording import T_
 
 
 class Stage(StrEnum):
@@ -178,17 +179,28 @@ def move_case(
     """
     case = session.get(Case, case_id)
     if case is None:
-        raise CaseError(f"there is no case {case_id}")
+        raise CaseError(T_("there is no case %(case_id)s", case_id=case_id))
     old = Stage(case.stage)
     if version is not None and version != case.version:
-        raise StaleCaseError(f"case {case_id} was moved to {old} in the meantime; read it again", "version")
+        raise StaleCaseError(
+            T_("case %(case_id)s was moved to %(old)s in the meantime; read it again", case_id=case_id, old=old),
+            "version",
+        )
     if stage not in NEXT_STAGES[old]:
-        possible = ", ".join(NEXT_STAGES[old]) or "nothing: it is closed"
-        raise CaseError(f"case {case_id} is {old}; from there it can become {possible}", "stage")
+        possible = ", ".join(NEXT_STAGES[old]) or T_("nothing: it is closed")
+        raise CaseError(
+            T_(
+                "case %(case_id)s is %(old)s; from there it can become %(possible)s",
+                case_id=case_id,
+                old=old,
+                possible=possible,
+            ),
+            "stage",
+        )
     if (stage is Stage.LOST) != (reason is not None):
-        raise CaseError("a reason is given exactly when a case is lost", "reason")
+        raise CaseError(T_("a reason is given exactly when a case is lost"), "reason")
     if reason is LostReason.OTHER and not note.strip():
-        raise CaseError("the reason other needs a note that says what it was", "note")
+        raise CaseError(T_("the reason other needs a note that says what it was"), "note")
     _step(session, case, stage, by=by, now=now, reason=reason, note=note)
     return case
 
@@ -202,7 +214,7 @@ def undo_case(session: Session, *, decision_id: int, by: str, now: datetime) -> 
     case = session.exec(select(Case).where(Case.decision_id == decision_id)).one()
     contacts = session.exec(select(func.count()).select_from(Contact).where(Contact.case_id == case.id)).one()
     if case.stage != Stage.ACCEPTED or contacts:
-        raise CaseError(f"case {case.id} has gone on since; move it to lost with a reason instead")
+        raise CaseError(T_("case %(id)s has gone on since; move it to lost with a reason instead", id=case.id))
     _step(session, case, Stage.UNDONE, by=by, now=now, reason=None, note="")
     return case
 
@@ -217,7 +229,7 @@ def _step(
         .values(stage=stage.value, version=case.version + 1)
     )
     if moved.rowcount != 1:
-        raise StaleCaseError(f"case {case.id} was moved on in the meantime; read it again", "version")
+        raise StaleCaseError(T_("case %(id)s was moved on in the meantime; read it again", id=case.id), "version")
     store(
         session,
         CaseStep(
@@ -254,9 +266,11 @@ def add_contact(
         CaseError: the case is closed, or the next date lies before the contact.
     """
     if case is not None and case.stage in (Stage.LOST, Stage.UNDONE):
-        raise CaseError(f"case {case.id} is {case.stage}: nothing can be added to it")
+        raise CaseError(T_("case %(id)s is %(stage)s: nothing can be added to it", id=case.id, stage=case.stage))
     if next_on is not None and next_on < held_on:
-        raise CaseError(f"{next_on} is before the contact of {held_on}", "next_on")
+        raise CaseError(
+            T_("%(next_on)s is before the contact of %(held_on)s", next_on=next_on, held_on=held_on), "next_on"
+        )
     contact = Contact(
         case_id=None if case is None else case.id,
         company_id=company_id,

@@ -14,6 +14,7 @@ from indexer.lexical import terms
 from indexer.profiles import Lab, Need
 from indexer.snapshot import Snapshot
 from indexer.text import need_text
+from indexer.wording import T_, listed
 from matcher.explanation import FEW_LABS, Bilingual
 from matcher.rules import unknown_exclusions
 
@@ -33,26 +34,31 @@ def stale(now: Mapping[str, str], snapshot: Snapshot, *, taken_in: bool = False)
         taken_in: whether they are being taken in, so that nobody has to do anything.
     """
     indexed = snapshot.lab_fingerprints
-    counts = (
-        ("新增", "new", len(now.keys() - indexed.keys())),
-        ("變更", "changed", len(changed_labs(now, snapshot))),
-        ("移除", "removed", len(indexed.keys() - now.keys())),
-    )
-    if not any(count for _, _, count in counts):
+    new, changed, removed = now.keys() - indexed.keys(), changed_labs(now, snapshot), indexed.keys() - now.keys()
+    counts = [
+        *([T_("%(n)s new", n=len(new))] if new else ()),
+        *([T_("%(n)s changed", n=len(changed))] if changed else ()),
+        *([T_("%(n)s removed", n=len(removed))] if removed else ()),
+    ]
+    if not counts:
         return ()
-    zh = "、".join(f"{count} 個{what}" for what, _, count in counts if count)
-    en = ", ".join(f"{count} {what}" for _, what, count in counts if count)
+    labs = listed(counts)
     if taken_in:
         return (
-            Bilingual(
-                f"索引正在納入資料的變更（實驗室：{zh}），稍候片刻即可比對",
-                f"the index is just taking in what changed in the records ({en} labs); ask again in a moment",
+            Bilingual.of(
+                T_(
+                    "the index is just taking in what changed in the records (%(labs)s labs); ask again in a moment",
+                    labs=labs,
+                )
             ),
         )
     return (
-        Bilingual(
-            f"{snapshot.created_at} 的索引比資料舊（實驗室：{zh}）；請執行：gloria reindex",
-            f"the index of {snapshot.created_at} is older than the records ({en} labs); run: gloria reindex",
+        Bilingual.of(
+            T_(
+                "the index of %(created_at)s is older than the records (%(labs)s labs); run: gloria reindex",
+                created_at=snapshot.created_at,
+                labs=labs,
+            )
         ),
     )
 
@@ -62,9 +68,12 @@ def earlier_index(problem: str | None, snapshot: Snapshot) -> tuple[Bilingual, .
     if problem is None:
         return ()
     return (
-        Bilingual(
-            f"最新的索引無法使用（{problem}）；目前使用 {snapshot.created_at} 的索引",
-            f"the newest index can't be used ({problem}); the index of {snapshot.created_at} answers instead",
+        Bilingual.of(
+            T_(
+                "the newest index can't be used (%(problem)s); the index of %(created_at)s answers instead",
+                problem=problem,
+                created_at=snapshot.created_at,
+            )
         ),
     )
 
@@ -74,9 +83,12 @@ def few_labs(snapshot: Snapshot) -> tuple[Bilingual, ...]:
     if len(snapshot.lab_ids) >= FEW_LABS:
         return ()
     return (
-        Bilingual(
-            f"索引中的實驗室少於 {FEW_LABS} 個：分數與契合程度是相互比較的結果，僅供參考",
-            f"there are fewer than {FEW_LABS} labs: scores and bands compare labs with each other and say little here",
+        Bilingual.of(
+            T_(
+                "there are fewer than %(few_labs)s labs: scores and bands compare labs with each other and say "
+                "little here",
+                few_labs=FEW_LABS,
+            )
         ),
     )
 
@@ -87,9 +99,12 @@ def exclusions(need: Need, labs: Collection[Lab]) -> tuple[Bilingual, ...]:
     if not unknown:
         return ()
     return (
-        Bilingual(
-            f"{need.id} 排除的實驗室不存在：{unknown}；請更正代號或名稱",
-            f"{need.id} excludes labs that are not stored: {unknown}; correct the id or name",
+        Bilingual.of(
+            T_(
+                "%(id)s excludes labs that are not stored: %(unknown)s; correct the id or name",
+                id=need.id,
+                unknown=unknown,
+            )
         ),
     )
 
@@ -98,4 +113,4 @@ def too_little(need: Need) -> tuple[Bilingual, ...]:
     """Say that a need has no word to search with."""
     if terms(need_text(need)):
         return ()
-    return (Bilingual(f"{need.id} 的文字不足以比對", f"{need.id} says too little to be matched"),)
+    return (Bilingual.of(T_("%(id)s says too little to be matched", id=need.id)),)

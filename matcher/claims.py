@@ -16,6 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import Field, Session, SQLModel, col, select
 
 from indexer.instants import Instant
+from indexer.wording import T_
 from matcher.people import active_grants, grant
 from matcher.roles import Role
 
@@ -77,16 +78,16 @@ def claim(session: Session, *, account_id: str, lab_id: str, statement: str, now
         ClaimError: nothing is stated, the lab is the person's already, or an earlier claim still waits.
     """
     if not statement.strip():
-        raise ClaimError("say what makes you this lab's researcher", "statement")
+        raise ClaimError(T_("say what makes you this lab's researcher"), "statement")
     held = {(grant.role, grant.scope_id) for grant in active_grants(session, account_id)}
     if (Role.RESEARCHER.value, lab_id) in held:
-        raise ClaimError(f"lab {lab_id} is yours already")
+        raise ClaimError(T_("lab %(lab_id)s is yours already", lab_id=lab_id))
     asked = LabClaim(account_id=account_id, lab_id=lab_id, statement=statement, asked_at=now)
     try:
         with session.begin_nested():
             session.add(asked)
     except IntegrityError as error:
-        raise ClaimError(f"your claim of lab {lab_id} waits already") from error
+        raise ClaimError(T_("your claim of lab %(lab_id)s waits already", lab_id=lab_id)) from error
     return asked
 
 
@@ -107,12 +108,12 @@ def decide_claim(
         ClaimError: there is no such claim, it is the own one, it is decided already, or a reason is missing.
     """
     if verdict is ClaimVerdict.REFUSED and not reason.strip():
-        raise ClaimError("say why it is refused; the claimant reads it", "reason")
+        raise ClaimError(T_("say why it is refused; the claimant reads it"), "reason")
     asked = session.exec(select(LabClaim).where(LabClaim.id == claim_id)).first()
     if asked is None:
-        raise ClaimError(f"there is no claim {claim_id}")
+        raise ClaimError(T_("there is no claim %(claim_id)s", claim_id=claim_id))
     if asked.account_id == by:
-        raise ClaimError("nobody decides the own claim; ask a colleague")
+        raise ClaimError(T_("nobody decides the own claim; ask a colleague"))
     # The row decides which of several gets through.
     turned = session.connection().execute(
         update(LabClaim)
@@ -121,7 +122,7 @@ def decide_claim(
     )
     session.refresh(asked)
     if turned.rowcount != 1:
-        raise ClaimError(f"claim {claim_id} is {asked.verdict} already")
+        raise ClaimError(T_("claim %(claim_id)s is %(verdict)s already", claim_id=claim_id, verdict=asked.verdict))
     if verdict is ClaimVerdict.APPROVED:
         grant(session, account_id=asked.account_id, role=Role.RESEARCHER, scope_id=asked.lab_id, by=by, now=now)
     return asked

@@ -14,6 +14,7 @@ from sqlmodel import Field, Session, SQLModel, col, select
 
 from indexer.instants import Instant
 from indexer.records import Company
+from indexer.wording import T_
 from matcher.people import principal
 from matcher.roles import Role
 
@@ -86,7 +87,13 @@ def let_go(session: Session, *, company_id: str, alliance_id: str, by: str, now:
     """
     held = _held(session, company_id, alliance_id)
     if held is None:
-        raise ClientError(f"company {company_id} is not in the portfolio of alliance {alliance_id}")
+        raise ClientError(
+            T_(
+                "company %(company_id)s is not in the portfolio of alliance %(alliance_id)s",
+                company_id=company_id,
+                alliance_id=alliance_id,
+            )
+        )
     _end(session, held, by, now)
 
 
@@ -99,7 +106,7 @@ def _end(session: Session, client: Client, by: str | None, now: datetime) -> Non
 def _held(session: Session, company_id: str, alliance_id: str) -> Client | None:
     """Return who looks after a company in an alliance; the company is held, so that one writer at a time changes it."""
     if session.get(Company, company_id, with_for_update={"key_share": True}) is None:
-        raise ClientError(f"there is no company {company_id!r}", "company")
+        raise ClientError(T_("there is no company %(company_id)r", company_id=company_id), "company")
     same = (Client.company_id == company_id, Client.alliance_id == alliance_id, col(Client.until).is_(None))
     return session.exec(select(Client).where(*same)).first()
 
@@ -107,9 +114,9 @@ def _held(session: Session, company_id: str, alliance_id: str) -> Client | None:
 def _check_expert(session: Session, company_id: str, alliance_id: str, expert_id: str) -> None:
     expert = principal(session, expert_id)
     if expert is None or alliance_id not in expert.scopes(Role.EXPERT, Role.LEAD):
-        raise ClientError(f"there is no such expert in alliance {alliance_id}", "expert")
+        raise ClientError(T_("there is no such expert in alliance %(alliance_id)s", alliance_id=alliance_id), "expert")
     if expert.has_stake(company_id=company_id, lab_id=None):
-        raise ClientError("the expert has declared an interest in this company; choose another", "expert")
+        raise ClientError(T_("the expert has declared an interest in this company; choose another"), "expert")
 
 
 def alliances_of(session: Session, company_id: str) -> list[str]:

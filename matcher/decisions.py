@@ -19,6 +19,7 @@ from sqlmodel import Field, Session, SQLModel, col, select
 from indexer.facts import store
 from indexer.instants import Instant, day_in_taipei
 from indexer.records import Need
+from indexer.wording import P_, T_
 from matcher.booking import Ledger
 from matcher.cases import Case, undo_case
 from matcher.proposals import PairingState, Proposal, StoredPairing
@@ -48,15 +49,15 @@ class Reason(StrEnum):
 
 
 REASON_LABELS = {
-    Reason.TOO_EARLY: ("時機尚早", "too early"),
-    Reason.NO_CAPACITY: ("無承接量能", "no capacity"),
-    Reason.WRONG_FIELD: ("領域不符", "wrong field"),
-    Reason.CONFLICT: ("利益衝突", "conflict of interest"),
-    Reason.BUDGET: ("預算不符", "budget"),
-    Reason.COMPANY_DECLINED: ("企業婉拒", "company declined"),
-    Reason.LAB_DECLINED: ("實驗室婉拒", "lab declined"),
-    Reason.ALREADY_COOPERATING: ("已有合作", "already cooperating"),
-    Reason.OTHER: ("其他", "other"),
+    Reason.TOO_EARLY: T_("too early"),
+    Reason.NO_CAPACITY: P_("decisions", "no capacity"),
+    Reason.WRONG_FIELD: T_("wrong field"),
+    Reason.CONFLICT: T_("conflict of interest"),
+    Reason.BUDGET: P_("decisions", "budget"),
+    Reason.COMPANY_DECLINED: T_("company declined"),
+    Reason.LAB_DECLINED: T_("lab declined"),
+    Reason.ALREADY_COOPERATING: T_("already cooperating"),
+    Reason.OTHER: T_("other"),
 }
 """Each reason in Chinese and English."""
 
@@ -161,7 +162,14 @@ def decide(
     _check(verdict, reason, note, defer_until, now)
     shown = session.connection().execute(_SHOWN, {"proposal_id": proposal_id}).scalar()
     if shown != pairing_id:
-        raise DecisionError(f"proposal {proposal_id} is not one of pairing {pairing_id}", "proposal_id")
+        raise DecisionError(
+            T_(
+                "proposal %(proposal_id)s is not one of pairing %(pairing_id)s",
+                proposal_id=proposal_id,
+                pairing_id=pairing_id,
+            ),
+            "proposal_id",
+        )
     after = _STATE_AFTER[verdict]
     need_id, lab_id = _turn(session, pairing_id, _DECIDABLE, after, defer_until)
     decision = Decision(
@@ -186,16 +194,18 @@ def decide(
 
 def _check(verdict: Verdict, reason: Reason | None, note: str, defer_until: date | None, now: datetime) -> None:
     if verdict is Verdict.UNDO:
-        raise DecisionError("an undo names the verdict that it takes back", "verdict")
+        raise DecisionError(T_("an undo names the verdict that it takes back"), "verdict")
     if (verdict is not Verdict.ACCEPT) != (reason is not None):
         choices = ", ".join(Reason)
-        raise DecisionError(f"a reason is given exactly with defer and reject, one of {choices}", "reason")
+        raise DecisionError(
+            T_("a reason is given exactly with defer and reject, one of %(choices)s", choices=choices), "reason"
+        )
     if reason is Reason.OTHER and not note.strip():
-        raise DecisionError("the reason other needs a note that says what it is", "note")
+        raise DecisionError(T_("the reason other needs a note that says what it is"), "note")
     if (verdict is Verdict.DEFER) != (defer_until is not None):
-        raise DecisionError("a date is given exactly with defer", "defer_until")
+        raise DecisionError(T_("a date is given exactly with defer"), "defer_until")
     if defer_until is not None and defer_until <= day_in_taipei(now):
-        raise DecisionError(f"{defer_until} is not in the future", "defer_until")
+        raise DecisionError(T_("%(defer_until)s is not in the future", defer_until=defer_until), "defer_until")
 
 
 def _turn(
@@ -219,7 +229,9 @@ def _turn(
     turned = session.connection().execute(_TURN, values).first()
     if turned is None:
         state = session.exec(select(StoredPairing.state).where(StoredPairing.id == pairing_id)).first()
-        raise AlreadyDecidedError(f"pairing {pairing_id} is {state} already; undo that first")
+        raise AlreadyDecidedError(
+            T_("pairing %(pairing_id)s is %(state)s already; undo that first", pairing_id=pairing_id, state=state)
+        )
     return turned.need_id, turned.lab_id
 
 
@@ -249,13 +261,15 @@ def undo(session: Session, *, pairing_id: int, by: str, now: datetime, ledger: L
     """
     standing = _standing(session, pairing_id)
     if not standing:
-        raise DecisionError(f"pairing {pairing_id} has no verdict to undo")
+        raise DecisionError(T_("pairing %(pairing_id)s has no verdict to undo", pairing_id=pairing_id))
     last = standing[-1]
     if last.by != by:
-        raise DecisionError("only who gave a verdict can take it back")
+        raise DecisionError(T_("only who gave a verdict can take it back"))
     # One of a later day was given by a clock that was ahead and has been put right since.
     if day_in_taipei(last.at) < day_in_taipei(now):
-        raise DecisionError(f"the verdict is of {day_in_taipei(last.at)}: only the same day's can be undone")
+        raise DecisionError(
+            T_("the verdict is of %(day)s: only the same day's can be undone", day=day_in_taipei(last.at))
+        )
     if last.verdict == Verdict.ACCEPT:
         case = undo_case(session, decision_id=last.id or 0, by=by, now=now)
         if ledger is not None:

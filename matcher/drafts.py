@@ -17,6 +17,7 @@ from sqlalchemy import JSON, Column
 from sqlmodel import Field, Session, SQLModel, col, select
 
 from indexer.instants import Instant
+from indexer.wording import T_
 from matcher import people  # noqa: F401 (its table is referred to)
 
 MAX_DRAFTS = 50
@@ -49,7 +50,9 @@ def begin_draft(session: Session, *, company_id: str, by: str, now: datetime) ->
     """
     kept = session.exec(select(NeedDraft.id).where(NeedDraft.company_id == company_id).limit(MAX_DRAFTS)).all()
     if len(kept) >= MAX_DRAFTS:
-        raise DraftError(f"at most {MAX_DRAFTS} drafts are kept; submit or delete one first")
+        raise DraftError(
+            T_("at most %(max_drafts)s drafts are kept; submit or delete one first", max_drafts=MAX_DRAFTS)
+        )
     draft = NeedDraft(
         id=secrets.token_hex(12), company_id=company_id, content={}, begun_by=by, begun_at=now, changed_at=now
     )

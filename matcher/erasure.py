@@ -25,6 +25,7 @@ from indexer.changes import note_changes
 from indexer.instants import Instant
 from indexer.records import Evidence, Lab
 from indexer.vocabulary import Kind
+from indexer.wording import T_
 from matcher.ledger import persons
 from matcher.people import Account, active_grants, revoke, set_disabled
 
@@ -83,9 +84,9 @@ def erase(session: Session, *, kind: ErasedKind, subject: str, reason: str, by: 
         ErasureError: no reason is given, or there is nobody of this id.
     """
     if not reason.strip():
-        raise ErasureError("say why, without the name", "reason")
+        raise ErasureError(T_("say why, without the name"), "reason")
     if not _forget(session, kind, subject, by=by, now=now):
-        raise ErasureError(f"there is no {kind.value} {subject!r}", "subject")
+        raise ErasureError(T_("there is no %(kind)s %(subject)r", kind=kind.value, subject=subject), "subject")
     erasure = Erasure(kind=kind.value, subject=subject, reason=reason.strip(), by=by, at=now)
     session.add(erasure)
     session.flush()

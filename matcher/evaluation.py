@@ -23,6 +23,7 @@ from indexer.database import open_engine
 from indexer.importing import import_file
 from indexer.reindex import ReindexError, reindex
 from indexer.settings import Settings
+from indexer.wording import T_, joined
 from matcher.baselines import baseline_runs
 from matcher.judgements import EvaluationError, Qrels, read_qrels, read_run
 from matcher.measures import MEASURES, Interval, measure, paired_bootstrap, parsed_measures
@@ -147,7 +148,8 @@ def _import_and_index(settings: Settings, labs: Path, needs: Path, progress: Pro
                 report = import_file(session, path, kind)
                 problems += [str(problem) for problem in report.errors]
                 if not report.created:
-                    raise EvaluationError(f"{path}: no usable row of {kind}" + "".join(f"\n{p}" for p in problems[:5]))
+                    wrong = T_("%(path)s: no usable row of %(kind)s", path=path, kind=kind)
+                    raise EvaluationError(joined("\n", [wrong, *problems[:5]]))
             session.commit()
             try:
                 reindex(session, settings, progress=progress)

@@ -19,6 +19,7 @@ from indexer.profiles import Ask, Lab, Need
 from indexer.snapshot import Snapshot
 from indexer.text import PROFILE
 from indexer.vocabulary import AskKind, ResearchField, label
+from indexer.wording import T_, Text, either, listed
 from matcher.features import NeedQuery
 from matcher.passage_words import PassageWords
 from matcher.shared_words import RARE_IDF, shared_words
@@ -68,6 +69,11 @@ class Bilingual:
 
     zh: str
     en: str
+
+    @classmethod
+    def of(cls, text: Text) -> Bilingual:
+        """Return a text as it is shown and stored: in both languages."""
+        return cls(text.zh, text.en)
 
 
 @dataclass(frozen=True)
@@ -186,79 +192,75 @@ def _missing(
     query: NeedQuery, lab: Lab, asks: Sequence[AskEvidence], snapshot: Snapshot, rows: range
 ) -> list[Bilingual]:
     need = query.need
-    found = []
+    found: list[Text] = []
     for ask in asks:
         if ask.covered == "no":
             what = _shortened(ask.text)
-            found.append(Bilingual(f"無佐證直接支持：{what}", f"nothing speaks directly for: {what}"))
+            found.append(T_("nothing speaks directly for: %(what)s", what=what))
         if ask.kind and lab.offers and ask.kind not in lab.offers:
-            zh, en = _kind_names(ask.kind)
-            found.append(Bilingual(f"實驗室未列出「{zh}」類合作", f"the lab does not list {en} among what it offers"))
+            found.append(T_("the lab does not list %(kind)s among what it offers", kind=_kind_name(ask.kind)))
     if query.whole.terms and query.whole.languages.isdisjoint(snapshot.passages[row].language for row in rows):
-        found.append(
-            Bilingual(
-                "需求與實驗室資料語言不同，無法比對用詞，以語意代替",
-                "need and lab are written in different languages: meaning stands in for words",
-            )
-        )
+        found.append(T_("need and lab are written in different languages: meaning stands in for words"))
     if lab.capacity is None:
-        found.append(Bilingual("未說明可承接量能", "capacity is not stated"))
+        found.append(T_("capacity is not stated"))
     newest = max((snapshot.passages[row].year or 0 for row in rows), default=0)
     if need.year and newest and need.year - newest >= OLD_YEARS:
-        found.append(Bilingual(f"最新佐證為 {newest} 年", f"the newest evidence is of {newest}"))
+        found.append(T_("the newest evidence is of %(newest)s", newest=newest))
     if need.languages and lab.languages and not set(need.languages) & set(lab.languages):
         spoken = ", ".join(lab.languages)
-        found.append(Bilingual(f"工作語言為 {spoken}", f"the lab works in {spoken}"))
-    found += [Bilingual(f"實驗室聲明：{text}", f"the lab states: {text}") for text in lab.will_not_do]
-    return list(dict.fromkeys(found))
+        found.append(T_("the lab works in %(spoken)s", spoken=spoken))
+    found += [T_("the lab states: %(text)s", text=text) for text in lab.will_not_do]
+    return [Bilingual.of(text) for text in dict.fromkeys(found)]
 
 
-def _kind_names(kind: str) -> tuple[str, str]:
-    return label(AskKind(kind)), kind
-
-
-def _kinds_covered(asks: Sequence[AskEvidence]) -> tuple[str, str]:
-    kinds = list(dict.fromkeys(ask.kind for ask in asks if ask.kind and ask.covered != "no"))
-    names = [_kind_names(kind) for kind in kinds]
-    return "、".join(zh for zh, _ in names), ", ".join(en for _, en in names)
+def _kind_name(kind: str) -> Text:
+    return either(label(AskKind(kind)), kind)
 
 
 def _for_company(lab: Lab, school_names: tuple[str, str], asks: Sequence[AskEvidence], best: Speaking) -> Bilingual:
-    kinds_zh, kinds_en = _kinds_covered(asks)
+    name = either(lab.name, lab.name_en or lab.name)
+    if school_names[0]:
+        name = T_("%(name)s (%(school)s)", name=name, school=either(*school_names))
     covered = sum(ask.covered != "no" for ask in asks)
-    school_zh = f"（{school_names[0]}）" if school_names[0] else ""
-    school_en = f" ({school_names[1]})" if school_names[1] else ""
-    year = f" ({best.year})" if best.year else ""
-    year_zh = f"（{best.year} 年）" if best.year else ""
-    words_zh = f"，與需求共同提到「{'」「'.join(best.words[:3])}」" if best.words else "，內容語意相近"
-    shared = ", ".join(best.words[:3])
-    words_en = f", which shares {shared} with the need" if shared else ", which is close in meaning"
-    part_zh = f"在 {len(asks)} 項需求中可支持 {covered} 項" if len(asks) > 1 else "可支持此需求"
-    part_en = f"speaks to {covered} of {len(asks)} asks" if len(asks) > 1 else "speaks to this need"
     if covered == 0 and not best.words and best.score < PARTLY_FROM:
-        return Bilingual(
-            f"{lab.name}{school_zh}沒有佐證支持此需求。",
-            f"Nothing that {lab.name_en or lab.name}{school_en} shows speaks to this need.",
-        )
+        return Bilingual.of(T_("Nothing that %(name)s shows speaks to this need.", name=name))
+    part = T_("speaks to this need")
     if covered == 0:
-        part_zh, part_en = "僅屬相關領域", "works in a neighbouring subject"
-    return Bilingual(
-        f"{lab.name}{school_zh}{part_zh}{f'（{kinds_zh}）' if kinds_zh else ''}：「{best.title}」{year_zh}{words_zh}。",
-        f"{lab.name_en or lab.name}{school_en} {part_en}{f' ({kinds_en})' if kinds_en else ''}: "
-        f"“{best.title}”{year}{words_en}.",
+        part = T_("works in a neighbouring subject")
+    elif len(asks) > 1:
+        part = T_("speaks to %(covered)s of %(asks)s asks", covered=covered, asks=len(asks))
+    kinds = dict.fromkeys(ask.kind for ask in asks if ask.kind and ask.covered != "no")
+    if kinds:
+        part = T_("%(part)s (%(kinds)s)", part=part, kinds=listed(map(_kind_name, kinds)))
+    title = T_("“%(title)s”", title=best.title)
+    if best.year:
+        title = T_("“%(title)s” (%(year)s)", title=best.title, year=best.year)
+    words = T_("is close in meaning")
+    if best.words:
+        shared = best.words[:3]
+        words = T_("shares %(words)s with the need", words=either("」「".join(shared), ", ".join(shared)))
+    return Bilingual.of(
+        T_("%(name)s %(part)s: %(title)s, which %(words)s.", name=name, part=part, title=title, words=words)
     )
 
 
 def _for_lab(need: Need, asks: Sequence[AskEvidence], best: Speaking) -> Bilingual:
     """Say why the lab is asked without repeating the need: only kinds, fields and the lab's own work."""
-    kinds = list(dict.fromkeys(ask.kind for ask in need.asks)) or [AskKind.TECHNOLOGY.value]
-    kinds_zh = "、".join(_kind_names(kind)[0] for kind in kinds)
-    kinds_en = ", ".join(kinds)
-    fields = "、".join(need.fields)
-    fields_zh = f"（{fields}）" if fields else ""
-    names_en = ", ".join(ResearchField(name).name.lower().replace("_", " ") for name in need.fields)
-    fields_en = f" in {names_en}" if names_en else ""
-    return Bilingual(
-        f"有一項{kinds_zh}需求{fields_zh}與貴實驗室的「{best.title}」相關，想了解合作意願。",
-        f"A need for {kinds_en}{fields_en} relates to your “{best.title}”; would you like to hear more?",
+    kinds = listed(_kind_name(kind) for kind in dict.fromkeys(ask.kind for ask in need.asks) or [AskKind.TECHNOLOGY])
+    if not need.fields:
+        return Bilingual.of(
+            T_(
+                "A need for %(kinds)s relates to your “%(title)s”; would you like to hear more?",
+                kinds=kinds,
+                title=best.title,
+            )
+        )
+    fields = listed(either(name, ResearchField(name).name.lower().replace("_", " ")) for name in need.fields)
+    return Bilingual.of(
+        T_(
+            "A need for %(kinds)s in %(fields)s relates to your “%(title)s”; would you like to hear more?",
+            kinds=kinds,
+            fields=fields,
+            title=best.title,
+        )
     )

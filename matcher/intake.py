@@ -20,6 +20,7 @@ from indexer.importing import import_rows
 from indexer.instants import Instant
 from indexer.records import Alliance, Need
 from indexer.vocabulary import Confidentiality, Kind
+from indexer.wording import T_
 from matcher import people  # noqa: F401 (its table is referred to)
 
 
@@ -153,7 +154,9 @@ def edit(session: Session, *, need: NeedIn, now: datetime) -> NeedIntake:
     """
     intake = _locked(session, need.id)
     if intake.state != NeedState.SUBMITTED:
-        raise IntakeError(f"need {need.id} is {intake.state}: it can be edited only until it is taken up")
+        raise IntakeError(
+            T_("need %(id)s is %(state)s: it can be edited only until it is taken up", id=need.id, state=intake.state)
+        )
     import_rows(session, Kind.NEEDS, [need.model_dump(mode="json")], "need")
     intake.changed_at = now
     session.add(intake)
@@ -169,9 +172,15 @@ def assign(session: Session, *, need_id: str, alliance_id: str, now: datetime) -
     """
     intake = _locked(session, need_id)
     if intake.state != NeedState.SUBMITTED:
-        raise IntakeError(f"need {need_id} is {intake.state}: only a submitted need can be assigned")
+        raise IntakeError(
+            T_(
+                "need %(need_id)s is %(state)s: only a submitted need can be assigned",
+                need_id=need_id,
+                state=intake.state,
+            )
+        )
     if session.get(Alliance, alliance_id) is None:
-        raise IntakeError("there is no such alliance", "alliance")
+        raise IntakeError(T_("there is no such alliance"), "alliance")
     intake.alliance_id, intake.changed_at = alliance_id, now
     session.add(intake)
     session.flush()
@@ -196,11 +205,21 @@ def move(
     intake = _locked(session, need_id)
     old = NeedState(intake.state)
     if state not in _NEXT[old]:
-        possible = ", ".join(sorted(_NEXT[old])) or "nothing"
-        raise IntakeError(f"need {need_id} is {old}; from there it can become {possible}", "state")
+        possible = ", ".join(sorted(_NEXT[old])) or T_("nothing")
+        raise IntakeError(
+            T_(
+                "need %(need_id)s is %(old)s; from there it can become %(possible)s",
+                need_id=need_id,
+                old=old,
+                possible=possible,
+            ),
+            "state",
+        )
     if state is NeedState.TAKEN_UP:
         if intake.alliance_id is None:
-            raise IntakeError(f"need {need_id} belongs to no alliance yet; assign it first", "state")
+            raise IntakeError(
+                T_("need %(need_id)s belongs to no alliance yet; assign it first", need_id=need_id), "state"
+            )
         intake.expert_id = expert_id
     intake.state, intake.changed_at = state.value, now
     session.add(intake)
@@ -226,11 +245,11 @@ def share(session: Session, *, need_id: str, alliance_id: str, consent: str, by:
     intake = _locked(session, need_id)
     need = session.get(Need, need_id)
     if session.get(Alliance, alliance_id) is None:
-        raise IntakeError("there is no such alliance", "alliance")
+        raise IntakeError(T_("there is no such alliance"), "alliance")
     if alliance_id == intake.alliance_id:
-        raise IntakeError(f"need {need_id} belongs to that alliance already", "alliance")
+        raise IntakeError(T_("need %(need_id)s belongs to that alliance already", need_id=need_id), "alliance")
     if need is not None and need.confidentiality != Confidentiality.PUBLIC and not consent.strip():
-        raise IntakeError("the need is not public: say what the company agreed to, and when", "consent")
+        raise IntakeError(T_("the need is not public: say what the company agreed to, and when"), "consent")
     same = (NeedShare.need_id == need_id, NeedShare.alliance_id == alliance_id, col(NeedShare.ended_at).is_(None))
     shared = session.exec(select(NeedShare).where(*same)).first()
     if shared is None:
@@ -250,7 +269,12 @@ def end_share(session: Session, *, need_id: str, alliance_id: str, by: str, now:
     same = (NeedShare.need_id == need_id, NeedShare.alliance_id == alliance_id, col(NeedShare.ended_at).is_(None))
     shared = session.exec(select(NeedShare).where(*same)).first()
     if shared is None:
-        raise IntakeError(f"need {need_id} is not shared with alliance {alliance_id!r}", "alliance_id")
+        raise IntakeError(
+            T_(
+                "need %(need_id)s is not shared with alliance %(alliance_id)r", need_id=need_id, alliance_id=alliance_id
+            ),
+            "alliance_id",
+        )
     shared.ended_at, shared.ended_by = now, by
     session.add(shared)
     session.flush()
@@ -259,5 +283,5 @@ def end_share(session: Session, *, need_id: str, alliance_id: str, by: str, now:
 def _locked(session: Session, need_id: str) -> NeedIntake:
     intake = session.get(NeedIntake, need_id, with_for_update=True)
     if intake is None:
-        raise IntakeError(f"there is no need {need_id!r}")
+        raise IntakeError(T_("there is no need %(need_id)r", need_id=need_id))
     return intake

@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable
 from pathlib import Path
 
+from indexer.wording import T_
 from matcher.run import TAG, Run
 
 Qrels = dict[str, dict[str, int]]
@@ -39,7 +40,13 @@ def read_qrels(path: Path) -> tuple[Qrels, list[str]]:
             problems.append(f"{path.name}:{number} expected `need 0 lab grade` with a whole number as grade")
     if not any(grade > 0 for grades in judged.values() for grade in grades.values()):
         detail = "".join(f"\n{problem}" for problem in problems[:3])
-        raise EvaluationError(f"{path}: no lab is judged relevant; expected lines such as `need-1 0 lab-1 2`{detail}")
+        raise EvaluationError(
+            T_(
+                "%(path)s: no lab is judged relevant; expected lines such as `need-1 0 lab-1 2`%(detail)s",
+                path=path,
+                detail=detail,
+            )
+        )
     return judged, problems
 
 
@@ -65,7 +72,9 @@ def read_run(path: Path) -> tuple[Run, list[str]]:
             continue
         run.setdefault(need_id, {})[lab_id] = value
     if not run:
-        raise EvaluationError(f"{path}: no usable line; expected such as `need-1 Q0 lab-1 1 7.5 {TAG}`")
+        raise EvaluationError(
+            T_("%(path)s: no usable line; expected such as `need-1 Q0 lab-1 1 7.5 %(tag)s`", path=path, tag=TAG)
+        )
     return run, problems
 
 
@@ -73,7 +82,7 @@ def _lines(path: Path) -> Iterable[tuple[int, list[str]]]:
     try:
         content = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise EvaluationError(f"{path} is not UTF-8 text; save it as UTF-8") from error
+        raise EvaluationError(T_("%(path)s is not UTF-8 text; save it as UTF-8", path=path)) from error
     for number, line in enumerate(content.splitlines(), start=1):
         if line.strip():
             yield number, line.split()

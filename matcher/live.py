@@ -29,6 +29,7 @@ from indexer.overlay import on_disk
 from indexer.settings import Settings
 from indexer.snapshot import SnapshotError
 from indexer.vocabulary import Kind
+from indexer.wording import T_
 from matcher.catalogue import Catalogue
 from matcher.opened_index import OpenedIndex
 from matcher.pairings import Matcher
@@ -156,7 +157,7 @@ class LiveMatcher:
         problem = renewal.problem or renewal.overlay_problem or self._records_problem
         ready = queries is not None and queries.ready
         if matcher is None:
-            problem = problem or "nothing has been opened yet"
+            problem = problem or T_("nothing has been opened yet")
             return LiveState(None, None, None, 0, 0, 0, ready, problem, None)
         snapshot = matcher.snapshot
         return LiveState(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from indexer.wording import T_
 from matcher.judgements import EvaluationError
 from matcher.run import Run
 
@@ -47,9 +48,11 @@ def parsed_measures(names: Sequence[str]) -> dict[str, Measure]:
         try:
             found[name] = ir_measures.parse_measure(name)
         except (ValueError, NameError, SyntaxError, TypeError) as error:
-            raise EvaluationError(f"unknown measure {name!r}; known are such as {', '.join(MEASURES)}") from error
+            raise EvaluationError(
+                T_("unknown measure %(name)r; known are such as %(measures)s", name=name, measures=", ".join(MEASURES))
+            ) from error
     if not found:
-        raise EvaluationError(f"no measure is named; give such as {','.join(MEASURES)}")
+        raise EvaluationError(T_("no measure is named; give such as %(measures)s", measures=",".join(MEASURES)))
     return found
 
 

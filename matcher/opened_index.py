@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from indexer.query_vectors import QueryVectors
 from indexer.settings import Settings
 from indexer.snapshot import Snapshot, SnapshotError, open_newest_usable, open_snapshot
+from indexer.wording import T_
 from matcher.passage_words import PassageWords
 from matcher.signals import Searcher
 
@@ -53,8 +54,11 @@ def open_index(settings: Settings, *, fall_back: bool = True, first_elsewhere: b
     built = [field.name for field in snapshot.fields]
     if built != settings.encoder_names():
         raise SnapshotError(
-            f"the index has the encoders {', '.join(built)}, the settings name "
-            f"{', '.join(settings.encoder_names())}; run: gloria reindex"
+            T_(
+                "the index has the encoders %(built)s, the settings name %(named)s; run: gloria reindex",
+                built=", ".join(built),
+                named=", ".join(settings.encoder_names()),
+            )
         )
     return OpenedIndex.of(snapshot, problem)
 
@@ -70,5 +74,9 @@ def check_encoders(snapshot: Snapshot, queries: QueryVectors) -> None:
         identity = queries.identity(field.name)
         if identity != field.identity:
             raise SnapshotError(
-                f"the index was built with {field.identity}, this machine has {identity}; run: gloria reindex"
+                T_(
+                    "the index was built with %(identity)s, this machine has %(here)s; run: gloria reindex",
+                    identity=field.identity,
+                    here=identity,
+                )
             )

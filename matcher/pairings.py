@@ -21,6 +21,7 @@ from indexer.loading import load_needs
 from indexer.profiles import Company, Need
 from indexer.query_vectors import DirectQueries
 from indexer.settings import Settings
+from indexer.wording import T_
 from matcher import cautions
 from matcher.answers import LabMatch, MatchResult, Pairing, UnknownRecordError
 from matcher.catalogue import Catalogue
@@ -92,8 +93,8 @@ class Matcher(NeedRankings):
         """
         found = self.needs.get(need_id)
         if found is None:
-            hint = "that is a lab, use --lab" if need_id in self.labs else _some_ids("needs", self.needs)
-            raise UnknownRecordError(f"there is no need {need_id!r}; {hint}")
+            hint = T_("that is a lab, use --lab") if need_id in self.labs else _some_ids("needs", self.needs)
+            raise UnknownRecordError(T_("there is no need %(need_id)r; %(hint)s", need_id=need_id, hint=hint))
         return found
 
     def match(
@@ -138,10 +139,14 @@ class Matcher(NeedRankings):
             UnknownRecordError: there is no such lab, or it is not in the index yet.
         """
         if lab_id not in self.labs:
-            raise UnknownRecordError(f"there is no lab {lab_id!r}; {_some_ids('labs', self.labs)}")
+            raise UnknownRecordError(
+                T_("there is no lab %(lab_id)r; %(hint)s", lab_id=lab_id, hint=_some_ids("labs", self.labs))
+            )
         if lab_id in self.not_indexed:
-            remedy = "ask again in a moment" if self.taken_in else "run: gloria reindex"
-            raise UnknownRecordError(f"lab {lab_id!r} is not in the index yet; {remedy}")
+            remedy = T_("ask again in a moment") if self.taken_in else T_("run: gloria reindex")
+            raise UnknownRecordError(
+                T_("lab %(lab_id)r is not in the index yet; %(remedy)s", lab_id=lab_id, remedy=remedy)
+            )
         row = self.searcher.lab_rows[lab_id]
         # Of many needs only the best are held: a ranking is large.
         best = nsmallest(
@@ -218,5 +223,5 @@ class Matcher(NeedRankings):
 
 def _some_ids(what: str, records: Mapping[str, object]) -> str:
     if not records:
-        return f"no {what} are stored; import some first: gloria import {what}.jsonl"
-    return f"{len(records)} {what} are stored, such as {min(records)}"
+        return T_("no %(what)s are stored; import some first: gloria import %(what)s.jsonl", what=what)
+    return T_("%(n)s %(what)s are stored, such as %(first)s", n=len(records), what=what, first=min(records))

@@ -24,6 +24,7 @@ from indexer.instants import Instant
 from indexer.plain_text import TextError, clean
 from indexer.records import Alliance, Company, Lab
 from indexer.vocabulary import MAX_ID
+from indexer.wording import T_
 from matcher.roles import Role
 
 MAX_EMAIL = 254
@@ -185,7 +186,7 @@ def add_account(session: Session, *, email: str, name: str, now: datetime) -> Ac
         with session.begin_nested():
             session.add(account)
     except IntegrityError as error:
-        raise PeopleError("email", f"{address} has an account already") from error
+        raise PeopleError("email", T_("%(address)s has an account already", address=address)) from error
     return account
 
 
@@ -216,7 +217,9 @@ def _email(given: str) -> str:
         raise PeopleError("email", str(error)) from error
     name, at, host = address.partition("@")
     if not (name and at and "." in host) or any(c.isspace() for c in address) or "@" in host:
-        raise PeopleError("email", f"{address!r} is not an e-mail address; give one such as name@example.org")
+        raise PeopleError(
+            "email", T_("%(address)r is not an e-mail address; give one such as name@example.org", address=address)
+        )
     return address
 
 
@@ -229,10 +232,20 @@ def grant(session: Session, *, account_id: str, role: Role, scope_id: str = "", 
     _held(session, account_id)
     model = SCOPE_OF[role]
     if model is None and scope_id:
-        raise PeopleError("scope", f"the role {role} is held in the whole programme; leave the scope empty")
+        raise PeopleError(
+            "scope", T_("the role %(role)s is held in the whole programme; leave the scope empty", role=role)
+        )
     if model is not None and session.get(model, scope_id) is None:
         kind = model.__name__.lower()
-        raise PeopleError("scope", f"there is no {kind} {scope_id!r}; the role {role} is held in one {kind}")
+        raise PeopleError(
+            "scope",
+            T_(
+                "there is no %(kind)s %(scope_id)r; the role %(role)s is held in one %(kind)s",
+                kind=kind,
+                scope_id=scope_id,
+                role=role,
+            ),
+        )
     held = session.exec(_active(account_id).where(Grant.role == role.value, Grant.scope_id == scope_id)).first()
     if held is not None:
         return held
@@ -247,7 +260,7 @@ def _held(session: Session, account_id: str) -> Account:
     # Not against references: whoever names the account in another row need not wait.
     account = session.get(Account, account_id, with_for_update={"key_share": True})
     if account is None:
-        raise PeopleError("account", f"there is no account {account_id!r}")
+        raise PeopleError("account", T_("there is no account %(account_id)r", account_id=account_id))
     return account
 
 
@@ -259,7 +272,7 @@ def revoke(session: Session, *, grant_id: int, by: str, now: datetime) -> None:
     """
     held = session.get(Grant, grant_id, with_for_update=True)
     if held is None or held.revoked_at is not None:
-        raise PeopleError("grant", f"there is no active grant {grant_id}")
+        raise PeopleError("grant", T_("there is no active grant %(grant_id)s", grant_id=grant_id))
     held.revoked_at, held.revoked_by = now, by
     session.add(held)
     session.flush()
@@ -296,9 +309,9 @@ def declare_stake(session: Session, *, account_id: str, party: str, party_id: st
     """
     models: dict[str, type[SQLModel]] = {"company": Company, "lab": Lab}
     if party not in models:
-        raise PeopleError("party", "name a company or a lab")
+        raise PeopleError("party", T_("name a company or a lab"))
     if session.get(models[party], party_id) is None:
-        raise PeopleError("party_id", f"there is no such {party}")
+        raise PeopleError("party_id", T_("there is no such %(party)s", party=party))
     _held(session, account_id)
     same = (Stake.account_id == account_id, Stake.party == party, Stake.party_id == party_id)
     held = session.exec(select(Stake).where(*same, col(Stake.ended_at).is_(None))).first()
@@ -317,10 +330,10 @@ def end_stake(session: Session, *, stake_id: int, by: str, reason: str, now: dat
         PeopleError: there is no such stake, it has ended, or no reason is given.
     """
     if not reason.strip():
-        raise PeopleError("reason", "say why the interest no longer exists; it stays on record")
+        raise PeopleError("reason", T_("say why the interest no longer exists; it stays on record"))
     stake = session.get(Stake, stake_id, with_for_update=True)
     if stake is None or stake.ended_at is not None:
-        raise PeopleError("stake", f"there is no active stake {stake_id}")
+        raise PeopleError("stake", T_("there is no active stake %(stake_id)s", stake_id=stake_id))
     stake.ended_at, stake.ended_by, stake.end_reason = now, by, reason
     session.add(stake)
     session.flush()

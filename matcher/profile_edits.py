@@ -21,6 +21,7 @@ from indexer.importing import import_rows
 from indexer.instants import Instant
 from indexer.records import Evidence, Lab
 from indexer.vocabulary import Kind
+from indexer.wording import T_
 from matcher import people  # noqa: F401 (its table is referred to)
 
 
@@ -75,7 +76,7 @@ def edit_profile(
     """
     before = profile_document(session, lab_id)
     if before is None:
-        raise ProfileError(f"there is no lab {lab_id!r}")
+        raise ProfileError(T_("there is no lab %(lab_id)r", lab_id=lab_id))
     after = {**before, **changes}
     if "evidence" in changes:
         after["evidence"] = _arranged(before["evidence"], changes["evidence"] or [])
@@ -98,6 +99,6 @@ def _arranged(evidence: Sequence[dict[str, Any]], wanted: Sequence[Mapping[str, 
     named: dict[str, dict[str, Any]] = {}
     for item in wanted:
         if item["id"] not in known:
-            raise ProfileError("there is no such piece of evidence in this lab", "evidence")
+            raise ProfileError(T_("there is no such piece of evidence in this lab"), "evidence")
         named[item["id"]] = {**known[item["id"]], "weight": item["weight"]}
     return [*named.values(), *(item for item in evidence if item["id"] not in named)]

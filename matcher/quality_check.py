@@ -41,6 +41,7 @@ from indexer.profiles import Need
 from indexer.query_vectors import DirectQueries
 from indexer.settings import Settings
 from indexer.snapshot import Snapshot, SnapshotError
+from indexer.wording import T_, joined
 from matcher.catalogue import Catalogue
 from matcher.decisions import Decision, Verdict
 from matcher.judgements import Qrels, read_qrels
@@ -102,18 +103,40 @@ class Comparison:
         reasons = []
         if self.upper is not None and self.change < -FLOOR and self.upper < 0:
             reasons.append(
-                f"{MEASURE} over {self.needs} judged needs falls from {self.before:.3f} to {self.now:.3f}, more than "
-                f"chance among needs explains (at best {self.upper:+.3f})"
+                T_(
+                    "%(measure)s over %(needs)s judged needs falls from %(before)s to %(now)s, more than chance "
+                    "among needs explains (at best %(upper)s)",
+                    measure=MEASURE,
+                    needs=self.needs,
+                    before=f"{self.before:.3f}",
+                    now=f"{self.now:.3f}",
+                    upper=f"{self.upper:+.3f}",
+                )
             )
         if self.lost:
             first = self.lost[0]
             reasons.append(
-                f"{len(self.lost)} of {self.canaries} known good labs fall out of the first {first.depth}, such as "
-                f"{first.lab_id} for {first.need_id} from rank {first.before} to {first.now or 'none'}"
+                T_(
+                    "%(n_lost)s of %(canaries)s known good labs fall out of the first %(depth)s, such as %(lab_id)s "
+                    "for %(need_id)s from rank %(before)s to %(now)s",
+                    n_lost=len(self.lost),
+                    canaries=self.canaries,
+                    depth=first.depth,
+                    lab_id=first.lab_id,
+                    need_id=first.need_id,
+                    before=first.before,
+                    now=first.now or T_("none"),
+                )
             )
         if self.missing:
-            reasons.append(f"{len(self.missing)} labs of the records are missing, such as {self.missing[0]}")
-        return "; ".join(reasons) or None
+            reasons.append(
+                T_(
+                    "%(n_missing)s labs of the records are missing, such as %(missing)s",
+                    n_missing=len(self.missing),
+                    missing=self.missing[0],
+                )
+            )
+        return joined("; ", reasons) if reasons else None
 
 
 class QualityCheck:
@@ -142,7 +165,7 @@ class QualityCheck:
 
     def _compared(self, new: Snapshot, current: Snapshot | None) -> Comparison:
         if current is None:
-            return Comparison("none", not_compared="there was no usable generation before")
+            return Comparison("none", not_compared=T_("there was no usable generation before"))
         needs = {need.id: need for need in load_needs(self._session)}
         catalogue = Catalogue.load(self._session)
         stored = set(current.lab_ids) & catalogue.labs.keys()
@@ -156,11 +179,13 @@ class QualityCheck:
         accepted = [] if judged else _accepted(self._session, needs, shared)
         wanted = [needs[need_id] for need_id in sorted({*judged, *(need_id for need_id, _ in accepted)})]
         if not wanted:
-            return Comparison("none", not_compared="no stored need is judged and no pairing was accepted yet")
+            return Comparison("none", not_compared=T_("no stored need is judged and no pairing was accepted yet"))
         try:
             before = self._ranks(current, wanted, catalogue, shared)
         except (SnapshotError, EncoderError) as error:
-            return Comparison("none", not_compared=f"the current generation can't be ranked here: {error}")
+            return Comparison(
+                "none", not_compared=T_("the current generation can't be ranked here: %(error)s", error=error)
+            )
         now = self._ranks(new, wanted, catalogue, shared)
         if judged:
             return _by_judgements(judged, before, now, _names(self._settings.quality_canaries))

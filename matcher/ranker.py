@@ -17,25 +17,26 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
+from indexer.wording import P_, T_, Text
 from matcher.features import FEATURES
 
 FloatArray = npt.NDArray[np.float64]
 
 DEFAULT_WEIGHTS = Path(__file__).with_name("weights.json")
 
-FEATURE_LABELS: dict[str, tuple[str, str]] = {
-    "words_lab": ("整體用詞相符", "words, whole lab"),
-    "words": ("佐證用詞相符", "words, its evidence"),
-    "word_parts": ("字詞片段相符", "parts of words"),
-    "meaning": ("語意相近", "meaning"),
-    "meaning_english": ("第二語意模型", "meaning, second model"),
-    "ask_best": ("最相符的需求項目", "best covered ask"),
-    "ask_mean": ("各需求項目平均", "all asks together"),
-    "field": ("領域相同", "same field"),
-    "offer": ("合作類型相符", "offers what is asked"),
-    "recency": ("近期佐證", "recent evidence"),
-    "language": ("工作語言相符", "working language"),
-    "region": ("地區相符", "region"),
+FEATURE_LABELS: dict[str, Text] = {
+    "words_lab": T_("words, whole lab"),
+    "words": T_("words, its evidence"),
+    "word_parts": T_("parts of words"),
+    "meaning": T_("meaning"),
+    "meaning_english": T_("meaning, second model"),
+    "ask_best": T_("best covered ask"),
+    "ask_mean": T_("all asks together"),
+    "field": T_("same field"),
+    "offer": T_("offers what is asked"),
+    "recency": T_("recent evidence"),
+    "language": T_("working language"),
+    "region": T_("region"),
 }
 """What each feature is called on screen, in Chinese and English."""
 
@@ -49,9 +50,9 @@ class Band(StrEnum):
 
 
 BAND_LABELS = {
-    Band.STRONG: ("高度契合", "strong"),
-    Band.PLAUSIBLE: ("可能契合", "plausible"),
-    Band.WEAK: ("薄弱", "weak"),
+    Band.STRONG: T_("strong"),
+    Band.PLAUSIBLE: P_("ranker", "plausible"),
+    Band.WEAK: P_("ranker", "weak"),
 }
 """What the bands are called on screen, in Chinese and English."""
 
@@ -102,10 +103,24 @@ def load_ranker(path: Path = DEFAULT_WEIGHTS) -> Ranker:
             plausible_from=float(bands["plausible_from"]),
         )
     except (OSError, orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise WeightsError(f"{path}: {type(error).__name__}: {error}; expected version, weights and bands") from error
+        raise WeightsError(
+            T_(
+                "%(path)s: %(name)s: %(error)s; expected version, weights and bands",
+                path=path,
+                name=type(error).__name__,
+                error=error,
+            )
+        ) from error
     unknown = sorted(set(weights) - set(FEATURES))
     if unknown:
-        raise WeightsError(f"{path}: unknown feature {unknown[0]}; known are {', '.join(FEATURES)}")
+        raise WeightsError(
+            T_(
+                "%(path)s: unknown feature %(unknown)s; known are %(features)s",
+                path=path,
+                unknown=unknown[0],
+                features=", ".join(FEATURES),
+            )
+        )
     return ranker
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import Index, text
 from sqlmodel import Field, Session, SQLModel, col, select
 
 from indexer.instants import Instant
+from indexer.wording import T_
 from matcher.proposals import PairingState, StoredPairing
 
 
@@ -50,7 +51,7 @@ def release(session: Session, *, pairing: StoredPairing, by: str, now: datetime)
         ReleaseError: the candidate was rejected.
     """
     if pairing.state == PairingState.REJECTED:
-        raise ReleaseError(f"pairing {pairing.id} was rejected; undo that before it is released")
+        raise ReleaseError(T_("pairing %(id)s was rejected; undo that before it is released", id=pairing.id))
     held = _active(session, pairing.id or 0)
     if held is None:
         held = Release(

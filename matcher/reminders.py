@@ -17,6 +17,7 @@ from sqlalchemy import exists, or_, select
 from sqlmodel import Session, col, func
 
 from indexer.instants import day_in_taipei
+from indexer.wording import T_
 from matcher.cases import OPEN_STAGES, Case, Contact
 from matcher.clients import Client
 from matcher.intake import OPEN_STATES, NeedIntake, NeedState
@@ -41,13 +42,13 @@ class Reminder(StrEnum):
 
 
 REMINDER_LABELS = {
-    Reminder.NEW_NEEDS: ("待受理需求", "needs that nobody took up"),
-    Reminder.NEEDS_TO_MATCH: ("已受理、尚未媒合之需求", "needs taken up, not matched yet"),
-    Reminder.NEEDS_TO_REVIEW: ("待審閱配對之需求", "needs whose pairings wait for a word"),
-    Reminder.DEFERRED_DUE: ("暫緩到期之配對", "deferred pairings that are due again"),
-    Reminder.FOLLOW_UPS_DUE: ("到期待追蹤", "next steps that are due"),
-    Reminder.CASES_WITHOUT_CONTACT: ("久未聯繫之案件", "open cases without contact for long"),
-    Reminder.SILENT_COMPANIES: ("久未聯繫之企業", "companies without contact for long"),
+    Reminder.NEW_NEEDS: T_("needs that nobody took up"),
+    Reminder.NEEDS_TO_MATCH: T_("needs taken up, not matched yet"),
+    Reminder.NEEDS_TO_REVIEW: T_("needs whose pairings wait for a word"),
+    Reminder.DEFERRED_DUE: T_("deferred pairings that are due again"),
+    Reminder.FOLLOW_UPS_DUE: T_("next steps that are due"),
+    Reminder.CASES_WITHOUT_CONTACT: T_("open cases without contact for long"),
+    Reminder.SILENT_COMPANIES: T_("companies without contact for long"),
 }
 """Each reminder in Chinese and English."""
 

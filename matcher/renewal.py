@@ -27,6 +27,7 @@ from indexer.overlay import overlaid, taken_in
 from indexer.settings import Settings
 from indexer.snapshot import Snapshot, SnapshotError
 from indexer.vocabulary import Kind
+from indexer.wording import T_, replaced
 from matcher.catalogue import Catalogue
 from matcher.opened_index import OpenedIndex, check_encoders, open_index
 
@@ -140,7 +141,9 @@ class IndexRenewal:
         self.is_holding = held is not None
         if held is not None:
             # Composed in memory it would be what was found to be worse.
-            self.overlay_problem = f"nothing is taken in while generation {held.name} is held back: {held.held}"
+            self.overlay_problem = T_(
+                "nothing is taken in while generation %(name)s is held back: %(held)s", name=held.name, held=held.held
+            )
             _log.warning("%s", self.overlay_problem)
             self._knows = wanted
             return base
@@ -148,7 +151,7 @@ class IndexRenewal:
             snapshot, self._knows = self._composed(base.snapshot, current.snapshot, catalogue, wanted)
         except Exception as error:
             why = str(error) if isinstance(error, CacheError | EncoderError) else type(error).__name__
-            self.overlay_problem = f"what changed since the index was built can't be taken in: {why}"
+            self.overlay_problem = T_("what changed since the index was built can't be taken in: %(why)s", why=why)
             self._knows, self._rest_until = None, time.monotonic() + AGAIN_AFTER_S
             _log.warning("%s", self.overlay_problem)
             return current
@@ -195,4 +198,4 @@ class IndexRenewal:
     def _relative(self, error: Exception) -> str:
         """Say what is wrong with a generation without the server's folders."""
         index_path = self._settings.index_path
-        return str(error).replace(str(index_path), index_path.name) or type(error).__name__
+        return replaced(str(error), str(index_path), index_path.name) or type(error).__name__

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from indexer.wording import T_
+
 
 class Role(StrEnum):
     """What a person (or the nightly job) is in the programme, by the Ministry's plan."""
@@ -22,12 +24,12 @@ class Role(StrEnum):
 
 
 ROLE_LABELS = {
-    Role.EXPERT: ("產業聯絡專家", "liaison expert"),
-    Role.LEAD: ("聯盟主持人", "alliance lead"),
-    Role.COMPANY: ("企業聯絡人", "company contact"),
-    Role.RESEARCHER: ("研究人員", "researcher"),
-    Role.OFFICE: ("總辦公室", "programme office"),
-    Role.COMMITTEE: ("分組委員", "committee member"),
-    Role.JOB: ("排程作業", "nightly job"),
+    Role.EXPERT: T_("liaison expert"),
+    Role.LEAD: T_("alliance lead"),
+    Role.COMPANY: T_("company contact"),
+    Role.RESEARCHER: T_("researcher"),
+    Role.OFFICE: T_("programme office"),
+    Role.COMMITTEE: T_("committee member"),
+    Role.JOB: T_("nightly job"),
 }
 """Each role in Chinese and English."""

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from enum import StrEnum
 
 from indexer.profiles import Company, Lab, Need
+from indexer.wording import T_
 
 
 class Rule(StrEnum):
@@ -23,10 +24,10 @@ class Rule(StrEnum):
 
 
 RULE_TEXTS = {
-    Rule.EXCLUDED: ("企業已排除", "excluded by the need"),
-    Rule.CONFLICT: ("利益衝突", "conflict of interest with the company"),
-    Rule.NO_CAPACITY: ("無承接量能", "no capacity for another project"),
-    Rule.NOT_OFFERED: ("未提供所需合作類型", "does not offer any kind of what is asked"),
+    Rule.EXCLUDED: T_("excluded by the need"),
+    Rule.CONFLICT: T_("conflict of interest with the company"),
+    Rule.NO_CAPACITY: T_("no capacity for another project"),
+    Rule.NOT_OFFERED: T_("does not offer any kind of what is asked"),
 }
 """What each rule means, in Chinese and English."""
 

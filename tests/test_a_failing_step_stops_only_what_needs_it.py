@@ -115,7 +115,7 @@ def test_a_full_disk_does_not_stop_what_can_do_without(own_home: Path, monkeypat
 
 
 def test_a_wrong_setting_is_refused_before_anything_is_touched(gloria: Gloria, tmp_path: Path) -> None:
-    answer = gloria("nightly", home=tmp_path / "home", mail_to="a@example.org")
+    answer = gloria("nightly", home=tmp_path / "home", mail_to="a@example.org", lang="en")
     assert (answer.code, answer.out) == (2, "")
     assert "GLORIA_MAIL_TO also needs GLORIA_MAIL_FROM, GLORIA_SMTP_URL" in answer.err
     secret = gloria("nightly", home=tmp_path / "home", mail_to="a@example.org", smtp_url="http://u:geheim@h")

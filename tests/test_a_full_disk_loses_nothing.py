@@ -261,7 +261,7 @@ def test_commands_on_a_full_disk_leave_what_there_was(
     # Room for the database's own files, none for a generation or for a hundred labs.
     place.disk.fill(leaving=100_000)
     for arguments in (["reindex", "--full"], ["import", files]):
-        answer = gloria(*arguments, home=place.home, **environment)
+        answer = gloria(*arguments, home=place.home, lang="en", **environment)
         assert (answer.code, "Traceback" in answer.err) == (1, False), answer.out + answer.err
         assert "disk is full" in answer.err or "No space left on device" in answer.err, answer.err
     assert (place.home / "index" / "CURRENT").read_bytes() == pointer
@@ -291,7 +291,7 @@ def test_a_server_killed_on_a_full_disk_is_started_there_again(place: Place, tmp
     open_engine(place.server.settings).dispose()
     assert not (place.home / "gloria.db-shm").exists()
     place.disk.fill(leaving=0)
-    answer = gloria("serve", "--port", "0", home=place.home)
+    answer = gloria("serve", "--port", "0", home=place.home, lang="en")
     assert (answer.code, answer.err.strip()) == (
         1,
         "the disk is full: what was to be stored now is not stored; make room and run it again",

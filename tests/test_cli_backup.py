@@ -36,8 +36,8 @@ def test_a_backup_is_made_rehearsed_and_brought_back(gloria: Gloria, databases: 
 
 
 def test_what_is_missing_is_said(gloria: Gloria, tmp_path: Path) -> None:
-    nothing = gloria("backup", home=tmp_path / "home")
+    nothing = gloria("backup", home=tmp_path / "home", lang="en")
     assert (nothing.code, "check GLORIA_HOME" in nothing.err) == (1, True)
-    unknown = gloria("restore", "newest", "--check", home=tmp_path / "home")
+    unknown = gloria("restore", "newest", "--check", home=tmp_path / "home", lang="en")
     assert (unknown.code, "there is no backup 'newest'" in unknown.err) == (1, True)
     assert not (tmp_path / "home").exists()

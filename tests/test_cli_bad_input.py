@@ -73,7 +73,7 @@ def homes(indexed_home: Path, files: Path) -> tuple[Path, Path]:
 )
 def test_bad_arguments(gloria: Any, homes: tuple[Path, Path], arguments: str, code: int, said: str) -> None:
     indexed_home, files = homes
-    answer = gloria(*arguments.replace("{}", str(files)).split(), home=indexed_home, columns=1000)
+    answer = gloria(*arguments.replace("{}", str(files)).split(), home=indexed_home, columns=1000, lang="en")
     assert (answer.code, answer.out) == (code, "")
     assert said in answer.err
     assert "Traceback" not in answer.err
@@ -93,21 +93,21 @@ def test_bad_arguments(gloria: Any, homes: tuple[Path, Path], arguments: str, co
     ],
 )
 def test_bad_settings(gloria: Any, own_home: Path, settings: dict[str, str], code: int, said: str) -> None:
-    answer = gloria("reindex", home=own_home, columns=1000, **settings)
+    answer = gloria("reindex", home=own_home, columns=1000, **{"lang": "en", **settings})
     assert (answer.code, answer.out) == (code, "")
     assert said in answer.err
     assert "Traceback" not in answer.err
 
 
 def test_a_home_that_is_a_file(gloria: Any, files: Path) -> None:
-    answer = gloria("reindex", home=files / "words.txt")
+    answer = gloria("reindex", home=files / "words.txt", lang="en")
     assert (answer.code, answer.out) == (REFUSED, "")
     assert "words.txt: File exists" in answer.err
 
 
 def test_a_database_that_is_none(gloria: Any, own_home: Path) -> None:
     (own_home / "gloria.db").write_bytes(b"this is not a database " * 100)
-    answer = gloria("match", "need-1-01", home=own_home)
+    answer = gloria("match", "need-1-01", home=own_home, lang="en")
     assert (answer.code, answer.out) == (REFUSED, "")
     assert answer.err == "the database can't be used: file is not a database; run: gloria doctor\n"
 
@@ -123,13 +123,13 @@ def test_an_embedding_cache_that_is_no_database(gloria: Any, own_home: Path) -> 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
 def test_a_full_disk(gloria: Any, indexed_home: Path) -> None:
-    answer = gloria("run", "--top", 3, "--out", "/dev/full", home=indexed_home)
+    answer = gloria("run", "--top", 3, "--out", "/dev/full", home=indexed_home, lang="en")
     assert (answer.code, answer.out) == (REFUSED, "")
     assert answer.err.endswith("No space left on device\n")
 
 
 def test_json_is_one_document_even_when_refused(gloria: Any, indexed_home: Path) -> None:
-    answer = gloria("match", "need-none", "--json", home=indexed_home)
+    answer = gloria("match", "need-none", "--json", home=indexed_home, lang="en")
     assert answer.code == REFUSED
     assert answer.document == {"error": answer.err.removesuffix("\n")}
 

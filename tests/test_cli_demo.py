@@ -49,7 +49,7 @@ def test_real_records_are_never_mixed_with_invented_ones(gloria: Any, tmp_path: 
     path.write_text(json.dumps({"id": "lab-own", "name": "自己的實驗室"}, ensure_ascii=False), encoding="utf-8")
     home = tmp_path / "home"
     assert gloria("import", path, home=home).code == 0
-    answer = gloria("demo", home=home)
+    answer = gloria("demo", home=home, lang="en")
     assert (answer.code, answer.out) == (1, "")
     assert "holds other records; choose an empty folder" in answer.err
     assert gloria("import", path, home=home).out == "labs.jsonl labs：新增 0、更新 0、不變 1、拒收 0\n"

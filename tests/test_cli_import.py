@@ -63,7 +63,7 @@ def test_json_lists_every_problem(gloria: Any, tmp_path: Path) -> None:
 def test_a_missing_file_does_not_stop_the_others(gloria: Any, slice_of_world: Path, tmp_path: Path) -> None:
     answer = gloria("import", tmp_path / "none.jsonl", slice_of_world / "labs.jsonl", home=tmp_path / "home")
     assert answer.code == 1
-    assert answer.err == f"{tmp_path}/none.jsonl: No such file or directory\n"
+    assert answer.err == f"{tmp_path}/none.jsonl: 沒有這個檔案或資料夾\n"
     assert answer.out == "labs.jsonl labs：新增 27、更新 0、不變 0、拒收 0\n"
 
 

@@ -56,18 +56,18 @@ def test_a_damaged_index_is_refused(gloria: Any, own_home: Path, name: str) -> N
 
 def test_no_index_says_what_to_do(gloria: Any, slice_of_world: Path, tmp_path: Path) -> None:
     assert gloria("import", slice_of_world / "needs.jsonl", home=tmp_path).code == 0
-    answer = gloria("match", NEED, home=tmp_path)
+    answer = gloria("match", NEED, home=tmp_path, lang="en")
     assert (answer.code, answer.out) == (1, "")
     assert answer.err == f"there is no index in {tmp_path}/index; run: gloria reindex\n"
 
 
 def test_nothing_to_index_says_what_to_do(gloria: Any, tmp_path: Path) -> None:
-    answer = gloria("reindex", home=tmp_path)
+    answer = gloria("reindex", home=tmp_path, lang="en")
     assert (answer.code, answer.out) == (1, "")
     assert answer.err.endswith("there are no labs to index; import some first: gloria import labs.jsonl\n")
 
 
 def test_other_encoders_than_the_index_has_are_refused(gloria: Any, indexed_home: Path) -> None:
-    answer = gloria("match", NEED, home=indexed_home, encoders="bundled")
+    answer = gloria("match", NEED, home=indexed_home, encoders="bundled", lang="en")
     assert (answer.code, answer.out) == (1, "")
     assert answer.err == ("the index has the encoders bundled-use, the settings name bundled; run: gloria reindex\n")

@@ -105,7 +105,7 @@ def test_a_report_is_as_of_its_day(gloria: Gloria, home: dict[str, Any], tmp_pat
 def test_a_report_that_cannot_be_made_is_refused(
     gloria: Gloria, one_home: dict[str, Any], arguments: list[str], message: str
 ) -> None:
-    answer = gloria("report", *arguments, **one_home)
+    answer = gloria("report", *arguments, lang="en", **one_home)
     assert answer.code == 1
     assert message in answer.err
 
@@ -196,7 +196,7 @@ def test_an_export_that_was_changed_is_found(
     out = tmp_path / "ledger.jsonl"
     assert gloria("ledger", "export", "--out", out, **one_home).code == 0
     out.write_text("\n".join(change(out.read_text(encoding="utf-8").splitlines())) + "\n", encoding="utf-8")
-    answer = gloria("ledger", "check", out)
+    answer = gloria("ledger", "check", out, lang="en")
     assert answer.code == 1
     assert message in answer.err
 

@@ -37,7 +37,7 @@ def test_a_document_is_shown_set_and_shown(gloria: Gloria, engine: Engine, setti
         (*put, "--reason", "r", "--by", "reporter@example.org"): "no such account of the programme office",
     }
     for arguments, message in refusals.items():
-        answer = gloria(*arguments, **home)
+        answer = gloria(*arguments, lang="en", **home)
         assert (answer.code, message in answer.err) == (1, True), answer.err
     done = gloria(*put, "--reason", "會議決議", "--by", "office@example.org", "--lang", "en", **home)
     assert (done.code, done.out) == (0, "points is set, version 1\n")
@@ -61,7 +61,7 @@ def test_a_document_is_shown_set_and_shown(gloria: Gloria, engine: Engine, setti
 def test_a_document_that_is_none_is_refused(gloria: Gloria, tmp_path: Path, content: str, message: str) -> None:
     file = tmp_path / "points.json"
     file.write_text(content)
-    answer = gloria(*CONFIGURE, "points", "--set", file, "--reason", "r", home=tmp_path)
+    answer = gloria(*CONFIGURE, "points", "--set", file, "--reason", "r", home=tmp_path, lang="en")
     assert (answer.code, message in answer.err) == (1, True), answer.err
 
 
@@ -146,5 +146,5 @@ def test_the_story_is_loaded_once(gloria: Gloria, tmp_path: Path) -> None:
     assert "gloria report b003 --as-of 2020-12-31 --out b003.pdf" in loaded.out
     verified = gloria("ledger", "verify", "--json", home=home)
     assert (verified.code, verified.document["findings"], verified.document["entries"] > 300) == (0, [], True)
-    again = gloria("ledger", "demo", home=home)
+    again = gloria("ledger", "demo", home=home, lang="en")
     assert (again.code, "this one has some" in again.err) == (1, True)

@@ -101,7 +101,7 @@ def test_a_bad_qrels_line_is_named_and_the_rest_is_measured(
 ) -> None:
     bad = tmp_path / "qrels.txt"
     bad.write_text(qrels.read_text(encoding="utf-8") + "need-1-01 lab-1-01\n", encoding="utf-8")
-    answer = gloria("evaluate", "--qrels", bad, "--json", home=indexed_home)
+    answer = gloria("evaluate", "--qrels", bad, "--json", home=indexed_home, lang="en")
     n = len(bad.read_text(encoding="utf-8").splitlines())
     assert answer.code == 1
     assert f"qrels.txt:{n} expected" in answer.err

@@ -192,6 +192,6 @@ def test_operators_export_everything(
     assert None not in {row["title"] for row in needs.values()}
     text = (tmp_path / "cases.jsonl").read_text() + (tmp_path / "pairings.jsonl").read_text()
     assert ("ours" in text, "theirs" in text, "explanation" in text) == (True, True, True)
-    again = gloria("export", "cases", "--out", tmp_path / "cases.jsonl", **where)
+    again = gloria("export", "cases", "--out", tmp_path / "cases.jsonl", "--lang", "en", **where)
     assert (again.code, "exists already" in again.err) == (1, True)
     assert gloria("export", "cases", "--out", tmp_path / "cases.txt", **where).code == 2

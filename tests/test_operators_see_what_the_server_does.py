@@ -82,7 +82,7 @@ def test_a_port_that_is_taken_is_said_in_one_line(
 ) -> None:
     with served(_sqlite(tmp_path), indexed_home, slice_of_world) as server:
         port = server.url.rpartition(":")[2]
-        answer = gloria("serve", "--port", port, home=tmp_path / "other")
+        answer = gloria("serve", "--port", port, home=tmp_path / "other", lang="en")
     assert answer.code == 1
     assert re.fullmatch(rf"can't listen on 127\.0\.0\.1:{port}: .*; choose another --port", answer.err.strip())
 
@@ -93,7 +93,7 @@ def test_a_database_of_a_newer_release_is_refused(tmp_path: Path, gloria: Gloria
     with writing(engine) as session:
         session.connection().execute(text("UPDATE alembic_version SET version_num = '9999'"))
     engine.dispose()
-    answer = gloria("serve", "--port", "0", home=settings.home)
+    answer = gloria("serve", "--port", "0", home=settings.home, lang="en")
     assert answer.code == 1
     assert "newer release" in answer.err
 

@@ -11,6 +11,7 @@ from api.audit_trail import AuditRow, verify
 from api.night_runs import Said, StepState, read_nights
 from api.nightly.outcome import MOST_LISTED, Outcome, Work
 from api.opening import open_reading
+from indexer.wording import T_
 
 STEP = "audit"
 
@@ -26,10 +27,7 @@ def prove_audit_trail(work: Work) -> Outcome:
     figures = {"rows": verdict.rows, "heads_compared": len(noted), "findings": len(findings)}
     if not findings:
         return Outcome(figures, details={"head": {"n": verdict.rows, "hash": verdict.head}})
-    said = Said(
-        zh=f"稽核紀錄發現 {len(findings)} 項不符",
-        en=f"the audit trail does not fit together: {len(findings)} findings",
-    )
+    said = Said.of(T_("the audit trail does not fit together: %(n_findings)s findings", n_findings=len(findings)))
     return Outcome(figures, said, {"findings": findings[:MOST_LISTED]}, StepState.FAILED)
 
 

@@ -13,6 +13,7 @@ from api.backing_up import back_up, prune
 from api.night_runs import Said, StepState
 from api.nightly.outcome import Outcome, Work
 from api.restoring import rehearse
+from indexer.wording import T_, joined
 
 
 def make_backup(work: Work) -> Outcome:
@@ -20,7 +21,7 @@ def make_backup(work: Work) -> Outcome:
     made = back_up(work.settings)
     figures = {"files": made.files, "bytes": made.bytes}
     problem = made.index_problem
-    said = None if problem is None else Said(zh=f"備份不含索引：{problem}", en=f"without the index: {problem}")
+    said = None if problem is None else Said.of(T_("without the index: %(problem)s", problem=problem))
     return Outcome(figures, said, {"name": made.path.name, "path": str(made.path)})
 
 
@@ -32,8 +33,8 @@ def rehearse_restore(work: Work) -> Outcome:
     figures = {"checks": len(checks), "failed": len(failed)}
     if rehearsal.passed:
         return Outcome(figures, details={"checks": checks})
-    zh, en = ("；".join(f"{one.label[language]}：{one.detail}" for one in failed) for language in (0, 1))
-    said = Said(zh=f"備份還原演練未通過：{zh}", en=f"the backup could not be restored in the rehearsal: {en}")
+    wrong = joined("; ", [T_("%(check)s: %(detail)s", check=one.label, detail=one.detail) for one in failed])
+    said = Said.of(T_("the backup could not be restored in the rehearsal: %(wrong)s", wrong=wrong))
     return Outcome(figures, said, {"checks": checks}, StepState.FAILED)
 
 

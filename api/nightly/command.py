@@ -19,6 +19,7 @@ import typer
 
 from api.opening import read_settings
 from api.screen import STAGES, Screen, finish, write_document
+from indexer.wording import T_, either
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -60,8 +61,11 @@ def _say_held(screen: Screen, holder: Holder, as_json: bool) -> None:
     since = "?" if holder.since is None else f"{holder.since.astimezone():%Y-%m-%d %H:%M}"
     hangs = holder.since is not None and datetime.now(UTC) - holder.since > HANGS_AFTER
     screen.note(
-        f"夜間作業已在進行（程序 {holder.process}，自 {since}），本次不執行",
-        f"a night is at work already (process {holder.process}, since {since}); nothing was done",
+        T_(
+            "a night is at work already (process %(process)s, since %(since)s); nothing was done",
+            process=holder.process,
+            since=since,
+        ),
     )
     if as_json:
         write_document({"already_running": True, "process": holder.process, "since": holder.since and since})
@@ -80,14 +84,20 @@ def _say_outcome(screen: Screen, settings: Settings, night: Night, as_json: bool
         if step.state in (StepState.FAILED, StepState.HELD, StepState.SKIPPED) or (
             step.message is not None and not _is_routine(step)
         ):
-            state = screen.text(*STEP_STATES[step.state])
-            title = screen.text(step.title.zh, step.title.en)
-            said = "" if step.message is None else ": " + screen.text(step.message.zh, step.message.en)
+            state = screen.text(STEP_STATES[step.state])
+            title = screen.text(either(step.title.zh, step.title.en))
+            said = "" if step.message is None else ": " + screen.text(either(step.message.zh, step.message.en))
             screen.complain(f"{title} ({state}){said}", "yellow" if step.state is not StepState.FAILED else "red")
-    zh, en = NIGHT_STATES[night.outcome]
     report = night_path(settings.home, night.id) / REPORT_PAGE
     if night.outcome.value != "done" or screen.out.is_terminal:
-        said = screen.text(f"夜間作業 {night.id}：{zh}；報告：{report}", f"night {night.id}: {en}; report: {report}")
+        said = screen.text(
+            T_(
+                "night %(id)s: %(state)s; report: %(report)s",
+                id=night.id,
+                state=NIGHT_STATES[night.outcome],
+                report=report,
+            )
+        )
         screen.out.print(said, soft_wrap=True)
 
 
@@ -106,7 +116,7 @@ class _Lines:
     def begun(self, night: Night) -> None:
         """Say if it goes on with one that was cut off."""
         if len(night.starts) > 1 and self._bars is not None:
-            self._screen.note(f"接續中斷的 {night.id}", f"going on with {night.id}, which was cut off")
+            self._screen.note(T_("going on with %(id)s, which was cut off", id=night.id))
 
     def changed(self, record: StepRecord) -> None:
         """Bring the step's line up to date."""
@@ -114,24 +124,22 @@ class _Lines:
 
         if self._bars is None:
             return
-        title = self._screen.text(record.title.zh, record.title.en)
+        title = self._screen.text(either(record.title.zh, record.title.en))
         if record.name not in self._tasks:
             self._tasks[record.name] = self._bars.add_task(title, total=None, said="")
         task = self._tasks[record.name]
         if record.finished_at is not None or record.state.value == "skipped":
-            self._bars.update(task, total=1, completed=1, said=self._screen.text(*STEP_STATES[record.state]))
+            self._bars.update(task, total=1, completed=1, said=self._screen.text(STEP_STATES[record.state]))
             self._bars.stop_task(task)
         elif record.progress is not None:
-            stage = STAGES.get(record.progress.stage, (record.progress.stage, record.progress.stage))
-            said = f"{self._screen.text(*stage)} {record.progress.done:,}/{record.progress.total:,}"
+            stage = STAGES.get(record.progress.stage, record.progress.stage)
+            said = f"{self._screen.text(stage)} {record.progress.done:,}/{record.progress.total:,}"
             self._bars.update(task, total=record.progress.total or None, completed=record.progress.done, said=said)
 
     def not_stored(self, error: OSError) -> None:
         """Say that the night's state is kept nowhere."""
         self._screen.complain(
-            self._screen.text(
-                f"夜間作業的狀態無法寫入（{error.strerror}）", f"the night's state can't be written ({error.strerror})"
-            )
+            self._screen.text(T_("the night's state can't be written (%(strerror)s)", strerror=error.strerror))
         )
 
 

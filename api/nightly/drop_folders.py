@@ -35,6 +35,7 @@ from indexer.importing import ImportReport, import_reading
 from indexer.plain_text import printable
 from indexer.readers import MAX_FILE_BYTES, Reading, kind_in_name, read_bytes
 from indexer.vocabulary import Kind
+from indexer.wording import T_, listed
 from matcher.arrivals import hand_over
 
 IMPORTED = "imported.json"
@@ -66,7 +67,7 @@ def import_dropped(work: Work) -> Outcome:
     """Import the files that are new."""
     folders = work.settings.watched_folders()
     if not folders:
-        return Outcome({"folders": 0}, Said(zh="未設定匯入資料夾", en="no drop folder is configured"))
+        return Outcome({"folders": 0}, Said.of(T_("no drop folder is configured")))
     problems, dropped = _listed(folders)
     known = _known(work)
     files: list[dict[str, Any]] = []
@@ -88,17 +89,14 @@ def import_dropped(work: Work) -> Outcome:
 
 
 def _said(unreadable: int, folders: int, refused: int) -> Said | None:
-    zh, en = [], []
+    told = []
     if folders:
-        zh.append(f"{folders} 個資料夾無法讀取")
-        en.append(f"folders that can't be read: {folders}")
+        told.append(T_("folders that can't be read: %(n)s", n=folders))
     if unreadable:
-        zh.append(f"{unreadable} 個檔案無法匯入")
-        en.append(f"files that can't be imported: {unreadable}")
+        told.append(T_("files that can't be imported: %(n)s", n=unreadable))
     if refused:
-        zh.append(f"{refused} 列遭拒")
-        en.append(f"rows refused: {refused}")
-    return Said(zh="、".join(zh), en=", ".join(en)) if zh else None
+        told.append(T_("rows refused: %(n)s", n=refused))
+    return Said.of(listed(told)) if told else None
 
 
 def _listed(folders: list[tuple[str | None, Path]]) -> tuple[list[str], list[Dropped]]:

@@ -13,6 +13,7 @@ from api.night_runs import Said, StepState
 from api.nightly.outcome import MOST_LISTED, Outcome, Work
 from api.opening import open_session
 from indexer.reindex import reindex
+from indexer.wording import T_
 from matcher.quality_check import Comparison, QualityCheck
 
 
@@ -30,9 +31,12 @@ def update_index(work: Work) -> Outcome:
     }
     if report.held_back is None:
         return Outcome(figures, details=details)
-    message = Said(
-        zh=f"新索引 {report.generation} 不如現用版本，暫不啟用：{report.held_back}",
-        en=f"the new generation {report.generation} is held back: {report.held_back}",
+    message = Said.of(
+        T_(
+            "the new generation %(generation)s is held back: %(held_back)s",
+            generation=report.generation,
+            held_back=report.held_back,
+        )
     )
     return Outcome(figures, message, details, StepState.HELD)
 

@@ -74,7 +74,7 @@ def _rows(amounts: Amounts, before: Amounts | None) -> list[dict[str, Any]]:
             if kpi.value not in now and kpi.value not in then:
                 continue
             sums, old = now.get(kpi.value, {}), then.get(kpi.value, {})
-            zh, en = KPI_FACTS[kpi].label_zh, KPI_FACTS[kpi].label_en
+            zh, en = KPI_FACTS[kpi].label.both
             row: dict[str, Any] = {"alliance": alliance, "kpi": kpi.value, "zh": zh, "en": en}
             row |= {status.value: _units(sums.get(status.value, 0)) for status in SHOWN}
             actual = Status.ACTUAL.value

@@ -13,6 +13,7 @@ from dataclasses import asdict
 from api.night_runs import Said, StepState
 from api.nightly.outcome import MOST_LISTED, Outcome, Work
 from api.opening import open_reading
+from indexer.wording import T_
 from matcher.ledger.heads import FILE, export_heads, read_heads
 from matcher.ledger.verification import verify
 
@@ -28,7 +29,7 @@ def prove_ledger(work: Work) -> Outcome:
     if not found:
         return Outcome(figures)
     listed = [{"check": one.check, "place": one.place, "message": _short(one.message)} for one in verdict.findings]
-    said = Said(zh=f"帳本發現 {found} 項不符", en=f"the ledger does not fit together: {found} findings")
+    said = Said.of(T_("the ledger does not fit together: %(found)s findings", found=found))
     return Outcome(figures, said, {"findings": listed[:MOST_LISTED]}, StepState.FAILED)
 
 

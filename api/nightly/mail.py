@@ -18,6 +18,7 @@ from api.night_runs import Night, StepState
 from api.night_words import NIGHT_STATES, STEP_STATES
 from api.nightly.report_page import report_page
 from indexer.settings import Settings
+from indexer.wording import T_
 
 TIMEOUT_S = 30.0
 _PORTS = {"smtp": 587, "smtps": 465}
@@ -35,7 +36,7 @@ def recipients(settings: Settings) -> list[str]:
 
 def message_of(settings: Settings, night: Night) -> EmailMessage:
     """Return the mail of a night."""
-    zh, en = NIGHT_STATES[night.outcome]
+    zh, en = NIGHT_STATES[night.outcome].both
     message = EmailMessage()
     message["Subject"] = f"GLORIA Match {night.id}: {zh} / {en}"
     message["From"] = settings.mail_from
@@ -62,9 +63,16 @@ def send(settings: Settings, night: Night) -> int:
                 server.login(unquote(parts.username), unquote(parts.password or ""))
             refused = server.send_message(message_of(settings, night))
     except (smtplib.SMTPException, OSError, ValueError) as error:
-        raise MailError(f"{host}:{port}: {_why(error)}") from error
+        raise MailError(T_("%(host)s:%(port)s: %(error)s", host=host, port=port, error=_why(error))) from error
     if refused:
-        raise MailError(f"{host}:{port}: {len(refused)} of the addresses were refused")
+        raise MailError(
+            T_(
+                "%(host)s:%(port)s: %(refused)s of the addresses were refused",
+                host=host,
+                port=port,
+                refused=len(refused),
+            )
+        )
     return len(recipients(settings))
 
 
@@ -80,7 +88,9 @@ def _connected(scheme: str, host: str, port: int) -> smtplib.SMTP:
             server.starttls(context=context)
             server.ehlo()
         elif host not in _THIS_MACHINE:
-            raise MailError(f"{host}:{port}: offers no STARTTLS; use smtps:// or another server")
+            raise MailError(
+                T_("%(host)s:%(port)s: offers no STARTTLS; use smtps:// or another server", host=host, port=port)
+            )
     except BaseException:
         server.close()
         raise
@@ -98,7 +108,7 @@ def _why(error: Exception) -> str:
 def _text(night: Night) -> str:
     lines = []
     for step in night.steps:
-        zh, en = STEP_STATES[step.state]
+        zh, en = STEP_STATES[step.state].both
         lines.append(f"{step.title.zh} {step.title.en}: {zh} {en}")
         if step.message is not None and step.state is not StepState.DONE:
             lines += [f"    {step.message.zh}", f"    {step.message.en}"]

@@ -20,8 +20,8 @@ def count_reminders(work: Work) -> Outcome:
         {
             "alliance": alliance,
             "reminder": one.value,
-            "zh": REMINDER_LABELS[one][0],
-            "en": REMINDER_LABELS[one][1],
+            "zh": REMINDER_LABELS[one].zh,
+            "en": REMINDER_LABELS[one].en,
             "n": n,
         }
         for alliance, of_alliance in counts.items()

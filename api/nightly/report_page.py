@@ -34,9 +34,9 @@ def report_page(night: Night) -> str:
     return _template().render(
         night=night,
         document=report_document(night),
-        said=NIGHT_STATES[night.outcome],
-        states=STEP_STATES,
-        names=FIGURES,
+        said=NIGHT_STATES[night.outcome].both,
+        states={state: words.both for state, words in STEP_STATES.items()},
+        names={name: words.both for name, words in FIGURES.items()},
         attention=[step for step in night.steps if step.state in (StepState.FAILED, StepState.HELD, StepState.SKIPPED)],
         of=lambda name: next((step.details for step in night.steps if step.name == name), {}),
         clock=lambda moment: "—" if moment is None else f"{moment.astimezone(TAIPEI):%Y-%m-%d %H:%M:%S}",

@@ -35,6 +35,7 @@ from api.refusals import refusal
 from indexer.file_lock import exclusive_now
 from indexer.instants import day_in_taipei
 from indexer.settings import Settings
+from indexer.wording import T_, either, listed
 
 PROGRESS_EVERY_S = 1.0
 """How often the progress within a step is stored for those who watch."""
@@ -128,8 +129,8 @@ class _Carried:
         blamed = [needed for needed in step.needs if self.night.step(needed).state in _FAILED]
         if blamed:
             titles = [self.night.step(name).title for name in blamed]
-            zh, en = "、".join(one.zh for one in titles), ", ".join(one.en for one in titles)
-            said = Said(zh=f"因「{zh}」未完成而略過", en=f"skipped, because this was not done: {en}")
+            blame = listed(either(one.zh, one.en) for one in titles)
+            said = Said.of(T_("skipped, because this was not done: %(blame)s", blame=blame))
             self._note(step, state=StepState.SKIPPED, message=said)
             return
         begun, started = datetime.now(UTC), time.perf_counter()
@@ -194,5 +195,5 @@ def _failed(error: Exception) -> Outcome:
     kind = type(error).__name__
     frames = traceback.extract_tb(error.__traceback__)[-8:]
     places = [f"{frame.filename}:{frame.lineno}" for frame in frames]
-    said = Said(zh=f"程式錯誤（{kind}）", en=f"a fault of ours ({kind})")
+    said = Said.of(T_("a fault of ours (%(kind)s)", kind=kind))
     return Outcome(message=said, details={"at": places}, state=StepState.FAILED)

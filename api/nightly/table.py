@@ -27,6 +27,7 @@ from api.nightly.outcome import Run
 from api.nightly.reminders import count_reminders
 from api.nightly.telling import report_the_night
 from api.nightly.warnings import propose_warnings
+from indexer.wording import P_, T_, Text
 
 REPORT = "report"
 """The step that comes last and tells of all others."""
@@ -42,24 +43,24 @@ class Step:
     needs: tuple[str, ...] = ()
 
 
-def _step(name: str, zh: str, en: str, run: Run, *needs: str) -> Step:
-    return Step(name, Said(zh=zh, en=en), run, needs)
+def _step(name: str, title: Text, run: Run, *needs: str) -> Step:
+    return Step(name, Said.of(title), run, needs)
 
 
 STEPS: tuple[Step, ...] = (
-    _step("backup", "備份", "Backup", make_backup),
-    _step("rehearsal", "還原演練", "Rehearsal of a restore", rehearse_restore, "backup"),
-    _step("import", "匯入資料夾", "Import of the drop folders", import_dropped, "backup"),
-    _step("index", "更新索引並檢查品質", "Index, with its quality check", update_index),
-    _step("map", "領域地圖", "Map of the field", draw_map, "index"),
-    _step("figures", "績效指標", "Figures", take_down_figures),
-    _step("warnings", "預警", "Warnings", propose_warnings),
-    _step("reminders", "待辦提醒", "Reminders", count_reminders),
-    _step("verify", "核對帳本", "Proof of the ledger", prove_ledger),
-    _step("heads", "記錄鏈頭", "Heads of the ledger", write_heads, "verify"),
-    _step(AUDIT, "核對稽核紀錄", "Proof of the audit trail", prove_audit_trail),
-    _step("expired", "清除逾期資料", "Deletion of what is past its time", delete_expired),
-    _step("prune", "清理舊備份", "Removal of old backups", prune_backups, "rehearsal"),
-    _step(REPORT, "報告", "Report", report_the_night),
+    _step("backup", T_("Backup"), make_backup),
+    _step("rehearsal", T_("Rehearsal of a restore"), rehearse_restore, "backup"),
+    _step("import", T_("Import of the drop folders"), import_dropped, "backup"),
+    _step("index", T_("Index, with its quality check"), update_index),
+    _step("map", T_("Map of the field"), draw_map, "index"),
+    _step("figures", T_("Figures"), take_down_figures),
+    _step("warnings", T_("Warnings"), propose_warnings),
+    _step("reminders", T_("Reminders"), count_reminders),
+    _step("verify", T_("Proof of the ledger"), prove_ledger),
+    _step("heads", T_("Heads of the ledger"), write_heads, "verify"),
+    _step(AUDIT, T_("Proof of the audit trail"), prove_audit_trail),
+    _step("expired", T_("Deletion of what is past its time"), delete_expired),
+    _step("prune", T_("Removal of old backups"), prune_backups, "rehearsal"),
+    _step(REPORT, P_("night words", "Report"), report_the_night),
 )
 """In the order in which they are carried out; a step needs only steps that stand before it."""

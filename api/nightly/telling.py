@@ -12,6 +12,7 @@ from api.night_runs import Said
 from api.nightly.mail import MailError, recipients, send
 from api.nightly.outcome import Outcome, Work
 from api.nightly.report_page import write_report
+from indexer.wording import T_
 
 
 def report_the_night(work: Work) -> Outcome:
@@ -22,5 +23,5 @@ def report_the_night(work: Work) -> Outcome:
     try:
         return Outcome({"mailed_to": send(work.settings, work.night)})
     except MailError as error:
-        said = Said(zh=f"報告郵件未能寄出：{error}", en=f"the report could not be mailed: {error}")
+        said = Said.of(T_("the report could not be mailed: %(error)s", error=error))
         return Outcome({"mailed_to": 0}, said)

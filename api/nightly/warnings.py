@@ -29,8 +29,8 @@ def propose_warnings(work: Work) -> Outcome:
             "alliance": one.alliance,
             "kpi": one.kpi.value,
             "finding": one.finding.value,
-            "zh": FINDING_LABELS[one.finding][0],
-            "en": FINDING_LABELS[one.finding][1],
+            "zh": FINDING_LABELS[one.finding].zh,
+            "en": FINDING_LABELS[one.finding].en,
         }
         for one in found[:MOST_LISTED]
     ]

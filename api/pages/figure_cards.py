@@ -96,7 +96,7 @@ def _drawing(
         if basis.value not in bases:
             continue
         amounts = annual if basis is TargetBasis.ANNUAL else [up_to[year] for year in years]
-        title = f"{wording.plain(*BASIS_LABELS[basis])} ({unit})"
+        title = f"{wording.text(BASIS_LABELS[basis])} ({unit})"
         bars = [
             _point(view, plan, year, amount, scale, wording.text(N_("actual")))
             for year, amount in zip(years, amounts, strict=True)

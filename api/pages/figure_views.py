@@ -21,6 +21,7 @@ from api.pages.wording import N_, Lang, Wording
 from api.policy import Action, Resource
 from api.problems import ProblemError, not_found
 from indexer.instants import day_in_taipei, now
+from indexer.wording import T_
 from matcher.ledger.comparisons import UNIT_LABELS
 from matcher.ledger.kpis import KPI_FACTS, Kpi, Unit
 from matcher.ledger.periods import common_year, roc_year
@@ -84,9 +85,9 @@ def _day(text: str, today: date) -> date:
     try:
         day = date.fromisoformat(text)
     except ValueError as error:
-        raise ProblemError(422, "invalid", "give a day such as 2019-06-30", "as_of") from error
+        raise ProblemError(422, "invalid", T_("give a day such as 2019-06-30"), "as_of") from error
     if not date(2000, 1, 1) <= day <= date(2200, 12, 31):
-        raise ProblemError(422, "invalid", "give a day from 2000-01-01 to 2200-12-31", "as_of")
+        raise ProblemError(422, "invalid", T_("give a day from 2000-01-01 to 2200-12-31"), "as_of")
     return day
 
 
@@ -104,7 +105,17 @@ def year_of_text(text: str, years: list[int], day: date) -> int | None:
         return None
     year = common_year(int(text)) if text.isdecimal() and len(text) <= 4 else 0
     if year not in years:
-        raise ProblemError(422, "invalid", f"give a year from {years[0]} to {years[-1]}, or {ALL_YEARS}", "year")
+        raise ProblemError(
+            422,
+            "invalid",
+            T_(
+                "give a year from %(first)s to %(last)s, or %(all_years)s",
+                first=years[0],
+                last=years[-1],
+                all_years=ALL_YEARS,
+            ),
+            "year",
+        )
     return year
 
 
@@ -124,7 +135,8 @@ def unit_words(wording: Wording, unit: str) -> str:
 def kpi_words(wording: Wording, kpi: str) -> str:
     """Return what a figure is called."""
     facts = KPI_FACTS[Kpi(kpi)]
-    return facts.label_zh if wording.lang is Lang.ZH else facts.label_en[:1].upper() + facts.label_en[1:]
+    said = wording.text(facts.label)
+    return said[:1].upper() + said[1:]
 
 
 def amount_words(wording: Wording, value: float | None, unit: str) -> str:

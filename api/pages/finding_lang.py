@@ -12,7 +12,8 @@ from urllib.parse import unquote
 
 from fastapi import Request
 
-from api.pages.wording import Lang, catalogue
+from api.pages.wording import Lang
+from indexer.wording import catalogues
 
 LANG_COOKIE = "gloria-lang"
 
@@ -25,4 +26,4 @@ def lang_of(request: Request) -> Lang:
 def said_before(cookie: str | None) -> str | None:
     """Return the text that the last form left to be said, if it is one of ours."""
     said = unquote(cookie or "")
-    return said if said in catalogue() else None
+    return said if said in catalogues() else None

@@ -25,6 +25,7 @@ from api.problems import ProblemError, forbidden
 from api.request_threads import SIGNING_IN, ThreadedRoute, takes
 from api.routes.people import sign_in as open_session
 from api.routes.people import sign_out as close_session
+from indexer.wording import T_
 
 router = APIRouter(include_in_schema=False, route_class=ThreadedRoute)
 
@@ -74,7 +75,7 @@ def sign_in(request: Request, form: Annotated[FormData, Depends(_form)]) -> Resp
     given = {name: str(form.get(name, "")) for name in ("email", "password", "then")}
     # A form on another site must not sign somebody in as somebody else.
     if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
-        raise forbidden("sign in on this site's own page")
+        raise forbidden(T_("sign in on this site's own page"))
     try:
         body = SignInBody(email=given["email"], password=given["password"])
         opened = open_session(request, body)

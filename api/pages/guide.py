@@ -87,7 +87,8 @@ def read_chapter(chapter: Chapter, lang: Lang) -> Read:
     # No HTML of the text is passed on, so that a page of the guide can hold nothing but text.
     markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
     tokens = markdown.parse((REPOSITORY / path).read_text("utf-8"))
-    heading, sections = "", []
+    heading = ""
+    sections: list[tuple[str, str]] = []
     for token, inline in pairwise(tokens):
         if token.type == "heading_open" and token.tag == "h1":
             heading = inline.content

@@ -24,6 +24,7 @@ from api.problems import ProblemError, not_found
 from api.request_threads import ThreadedRoute
 from api.routes.figures import list_entries_behind, read_figures
 from api.routes.targets import read_targets
+from indexer.wording import T_
 from matcher.ledger.entries import WHOLE_BP, EntryKind
 from matcher.ledger.figures import Status, YearBasis
 from matcher.ledger.kpis import KPI_FACTS, Kpi
@@ -78,7 +79,7 @@ def show_entries(
     lines = _lines(visit, view, kpi, chosen, status)
     quarters = _quarters(lines)
     if quarter and quarter not in [one["quarter"] for one in quarters]:
-        raise ProblemError(422, "invalid", "nothing of this figure was counted in that quarter", "quarter")
+        raise ProblemError(422, "invalid", T_("nothing of this figure was counted in that quarter"), "quarter")
     found = visit.document(read_figures, **asked, year=chosen, basis=YearBasis.COUNTED)
     figure = next(one for one in found["figures"] if one["kpi"] == kpi)["total"][status.value]["amount"]
     shown = [line for line in lines if quarter in ("", line.quarter)]

@@ -28,6 +28,7 @@ from api.routes.needs import (
     share_need,
     take_up_need,
 )
+from indexer.wording import T_
 from matcher.roles import Role
 
 router = APIRouter(prefix="/needs/{need_id}", include_in_schema=False, route_class=ThreadedRoute)
@@ -117,7 +118,12 @@ def read_withheld(
     """Show the withheld text on this one page, for a reason that is kept."""
     reason = str(visit.form.get("reason", "")).strip()
     if not _MIN_REASON <= len(reason) <= _MAX_REASON:
-        wrong = Refusal(422, "invalid", f"give a reason of {_MIN_REASON} to {_MAX_REASON} characters", "reason")
+        wrong = Refusal(
+            422,
+            "invalid",
+            T_("give a reason of %(least)s to %(most)s characters", least=_MIN_REASON, most=_MAX_REASON),
+            "reason",
+        )
         return visit.show("needs/need.html", 422, **need_context(visit, need_id, refused=wrong, form="break-glass"))
     need = visit.document(break_glass, need_id=need_id, reason=reason)
     return visit.show("needs/need.html", **need_context(visit, need_id, need=need), unlocked=True)

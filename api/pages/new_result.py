@@ -22,6 +22,7 @@ from api.problems import ProblemError
 from api.routes.entries import register_person
 from api.visibility import companies as visible_companies
 from indexer.records import Company, School
+from indexer.wording import T_
 from matcher.ledger.entries import WHOLE_BP
 from matcher.ledger.kpis import Kpi
 from matcher.people import Principal
@@ -65,7 +66,7 @@ def _shares(visit: Visit) -> dict[str, int]:
         if alliance is None and percent is None:
             continue
         if alliance is None or percent is None or alliance in found:
-            raise ProblemError(422, "invalid", "give each alliance once, with its percentage", "shares")
+            raise ProblemError(422, "invalid", T_("give each alliance once, with its percentage"), "shares")
         found[alliance] = _basis_points(percent)
     return found
 
@@ -76,7 +77,7 @@ def _basis_points(percent: str) -> int:
     except InvalidOperation:
         exact = Decimal(0)
     if not exact.is_finite() or exact != exact.to_integral_value() or not 0 < exact <= WHOLE_BP:
-        raise ProblemError(422, "invalid", "give percentages from 0.01 to 100, with two decimals at most", "shares")
+        raise ProblemError(422, "invalid", T_("give percentages from 0.01 to 100, with two decimals at most"), "shares")
     return int(exact)
 
 
@@ -87,7 +88,7 @@ def _instalments(visit: Visit) -> list[dict[str, Any]]:
         if not given:
             continue
         if len(given) < 2:
-            raise ProblemError(422, "invalid", "give each instalment its day and its amount", "instalments")
+            raise ProblemError(422, "invalid", T_("give each instalment its day and its amount"), "instalments")
         found.append({"due_on": given[f"due_on-{row}"], "amount_ntd": _plain(given[f"part_ntd-{row}"])})
     return found
 
@@ -123,7 +124,7 @@ def registered(visit: Visit) -> str | None:
         return None
     for name in ("person_name", "person_identifier"):
         if name not in given:
-            raise ProblemError(422, "invalid", "give the name and what tells people of one name apart", name)
+            raise ProblemError(422, "invalid", T_("give the name and what tells people of one name apart"), name)
     body = visit.body(PersonBody, {"name": given["person_name"], "identifier": given["person_identifier"]})
     pseudonym: str = visit.document(register_person, body=body)["pseudonym"]
     return pseudonym

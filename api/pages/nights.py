@@ -24,7 +24,11 @@ router = APIRouter(prefix="/admin/nights", include_in_schema=False, route_class=
 
 OLD_AFTER = timedelta(hours=48)
 """A night that began longer ago is too long ago: yesterday's did not come."""
-WORDS = {"night_states": NIGHT_STATES, "step_states": STEP_STATES, "figure_names": FIGURES}
+WORDS = {
+    "night_states": {state: words.both for state, words in NIGHT_STATES.items()},
+    "step_states": {state: words.both for state, words in STEP_STATES.items()},
+    "figure_names": {name: words.both for name, words in FIGURES.items()},
+}
 
 
 @router.get("")

@@ -20,7 +20,7 @@ from api.pages.cards import card_of, cards_of
 from api.pages.facet_choices import choices_of, query_of, schools_of
 from api.pages.need_page import need_context
 from api.pages.ranking_notes import labs_named, notes_of
-from api.pages.record_names import called
+from api.pages.record_names import NamedOrPerson, called
 from api.pages.refused import what_to_do
 from api.pages.score_parts import differences
 from api.pages.visiting import Visit, visiting
@@ -33,6 +33,7 @@ from api.visibility import needs as visible_needs
 from api.visibility import unconflicted
 from indexer.database import RETRY_AFTER_S
 from indexer.records import Lab, Need, School
+from indexer.wording import T_
 from matcher.facets import Filters
 from matcher.people import Principal
 from matcher.proposals import StoredPairing
@@ -96,7 +97,7 @@ def _unavailable(refused: Refusal) -> dict[str, Any]:
 def _ranked(visit: Visit, need: dict[str, Any], found: dict[str, Any], filters: Filters, offset: int) -> dict[str, Any]:
     query, chosen = query_of(filters), asdict(filters)
     after = offset + PER_PAGE
-    ids = {School: schools_of(found["facets"], chosen), Lab: labs_named(found)}
+    ids: dict[NamedOrPerson, list[str]] = {School: schools_of(found["facets"], chosen), Lab: labs_named(found)}
     known = visit.look(lambda session, _: called(session, ids))
     return {
         "ranked": found,
@@ -144,12 +145,12 @@ def compare(
         raise not_found("need")
     chosen = [one for one in (a, b, *(lab or ())) if one]
     if len(chosen) != 2 or chosen[0] == chosen[1]:
-        raise ProblemError(422, "invalid", "choose two labs to compare", "lab")
+        raise ProblemError(422, "invalid", T_("choose two labs to compare"), "lab")
     numbers = visit.look(lambda session, who: _pairings(session, who, need_id, chosen))
     cards = [card_of(visit, context["need"], number) for number in numbers]
     first, second = cards if len(cards) == 2 else (None, None)
     if first is None or second is None:
-        raise ProblemError(404, "not-found", "one of these labs was not shown for this need yet", "lab")
+        raise ProblemError(404, "not-found", T_("one of these labs was not shown for this need yet"), "lab")
     sides = ((one["contributions"], one["score"]) for one in (first, second))
     template = "needs/comparison.html" if visit.by_htmx else "needs/comparison_page.html"
     return visit.show(template, **context, first=first, second=second, differences=differences(*sides))

@@ -47,6 +47,6 @@ def notes_of(match: dict[str, Any], known: Names) -> Notes:
     for rule, ids in match["set_aside"].items():
         if ids:
             labs = tuple((lab_id, *known[lab_id]) for lab_id in ids[:NAMED_LABS] if lab_id in known)
-            found.append(SetAside(*RULE_TEXTS[Rule(rule)], len(ids), labs))
+            found.append(SetAside(*RULE_TEXTS[Rule(rule)].both, len(ids), labs))
     built_at = datetime.fromisoformat(match["created_at"])
     return Notes(built_at, is_old(built_at), tuple(found), sum(one.count for one in found))

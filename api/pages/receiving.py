@@ -22,6 +22,7 @@ from api.problems import forbidden, unauthenticated
 from api.routes.evidence import store_file
 from indexer.database import reading, storing_file
 from indexer.plain_text import printable
+from indexer.wording import T_
 from matcher.ledger.evidence import MAX_BYTES
 
 MAX_FORM_BYTES = MAX_BYTES + 2**20
@@ -37,7 +38,7 @@ def receiving(resource: Resource, action: Action) -> Callable[[Request], Awaitab
         if "Authorization" not in request.headers and COOKIE not in request.cookies:
             raise unauthenticated()
         if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
-            raise forbidden("send this form from this site's own page")
+            raise forbidden(T_("send this form from this site's own page"))
         await run_in_threadpool(_admit, AskingBeforeForm(request, resource, action))
         content = await request.app.state.uploads.received(request, MAX_FORM_BYTES)
         with storing_file():

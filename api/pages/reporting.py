@@ -30,6 +30,7 @@ from api.request_threads import ThreadedRoute
 from api.routes.cases import read_case
 from api.routes.entries import report_result
 from indexer.vocabulary import COUNTRIES
+from indexer.wording import T_
 from matcher.ledger.kpis import KPI_FACTS, RECOGNISED_KPIS, Kpi
 from matcher.ledger.reporting import checked_details
 from matcher.roles import Role
@@ -124,7 +125,7 @@ def report(visit: Annotated[Visit, Depends(receiving(Resource.ENTRY, Action.CREA
     """Store the files of the form, register the person it names, and report the result."""
     kpi = str(visit.form.get("kpi"))
     if kpi not in FIELDS:
-        raise ProblemError(422, "invalid", "choose what the result counts for", "kpi")
+        raise ProblemError(422, "invalid", T_("choose what the result counts for"), "kpi")
     figure = Kpi(kpi)
     given = {name: value for name, value in visit.form.items() if isinstance(value, str)}
     kept = kept_files(visit.form)

@@ -32,9 +32,9 @@ _KEPT = re.compile(r"([0-9a-f]{64}) (.*)")
 def words(visit: Visit) -> dict[str, Any]:
     """Return what every template of results names things by."""
     return {
-        "kpis": {kpi.value: (facts.label_zh, facts.label_en) for kpi, facts in KPI_FACTS.items()},
-        "states": STATE_LABELS,
-        "programmes": {one.value: labels for one, labels in PROGRAMME_LABELS.items()},
+        "kpis": {kpi.value: facts.label.both for kpi, facts in KPI_FACTS.items()},
+        "states": {state: label.both for state, label in STATE_LABELS.items()},
+        "programmes": {one.value: label.both for one, label in PROGRAMME_LABELS.items()},
         "alliances": visit.look(lambda session, _: every(session, Alliance)),
         "title_of": title_of,
         "max_files": MAX_FILES,

@@ -28,11 +28,11 @@ from matcher.ledger.steps import ENDED, STATE_LABELS
 from matcher.people import Principal
 
 LABELS: Mapping[str, Mapping[str, tuple[str, str]]] = {
-    "kpi": {kpi.value: (facts.label_zh, facts.label_en) for kpi, facts in KPI_FACTS.items()},
-    "unit": {unit.value: (label.zh, label.en) for unit, label in UNIT_LABELS.items()},
-    "state": {state.value: label for state, label in STATE_LABELS.items()},
-    "programme": {programme.value: label for programme, label in PROGRAMME_LABELS.items()},
-    "chain": CHAIN_LABELS,
+    "kpi": {kpi.value: facts.label.both for kpi, facts in KPI_FACTS.items()},
+    "unit": {unit.value: label.both for unit, label in UNIT_LABELS.items()},
+    "state": {state.value: label.both for state, label in STATE_LABELS.items()},
+    "programme": {programme.value: label.both for programme, label in PROGRAMME_LABELS.items()},
+    "chain": {chain: label.both for chain, label in CHAIN_LABELS.items()},
 }
 """What codes of the ledger are called, in Chinese and English."""
 

@@ -15,6 +15,7 @@ from babel import Locale
 
 from api.pages.wording import N_
 from indexer.vocabulary import Tier
+from indexer.wording import P_
 from matcher.ledger.details import Aspect, Gender, InternationalBasis, PayerType, Purpose
 from matcher.ledger.gender import GENDER_LABELS
 
@@ -58,7 +59,7 @@ _ENTRY_WORDS: dict[str, str] = {
     "shares": N_("Shares"),
     "value_added": N_("What GLORIA added"),
 }
-CHAIN_LABELS = {"entries": ("成果", "entries"), "steps": ("歷程", "steps")}
+CHAIN_LABELS = {"entries": P_("result words", "entries"), "steps": P_("result words", "steps")}
 """The chains of the ledger in Chinese and English."""
 CODE_WORDS: dict[str, dict[str, str]] = {
     "payer_type": {
@@ -80,7 +81,7 @@ CODE_WORDS: dict[str, dict[str, str]] = {
         InternationalBasis.FOREIGN_PARTNER: N_("the partner is foreign"),
         InternationalBasis.DOMESTIC_AT_INTERNATIONAL_EVENT: N_("a domestic case born at an international event"),
     },
-    "gender": {gender.value: GENDER_LABELS[gender][1] for gender in Gender},
+    "gender": {gender.value: GENDER_LABELS[gender].en for gender in Gender},
     "tier": {
         Tier.NONE: N_("no member"),
         Tier.DOMESTIC: N_("domestic member"),
@@ -100,7 +101,7 @@ ASPECT_WORDS: dict[str, str] = {
 """The six aspects of a model case, in the plan's words."""
 _COUNTRY_FIELDS = ("country", "partner_country", "payer_country")
 _ZH, _EN = Locale("zh", territory="TW", script="Hant"), Locale("en")
-_GENDER_ZH = {gender.value: GENDER_LABELS[gender][0] for gender in Gender}
+_GENDER_ZH = {gender.value: GENDER_LABELS[gender].zh for gender in Gender}
 
 
 @dataclass(frozen=True)

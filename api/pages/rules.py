@@ -20,6 +20,7 @@ from api.problems import ProblemError, Refusal
 from api.request_threads import ThreadedRoute
 from api.routes.configuration import list_configuration, read_configuration, set_configuration
 from api.standing_bodies import ConfigurationBody
+from indexer.wording import T_
 
 router = APIRouter(prefix="/admin/configuration", include_in_schema=False, route_class=ThreadedRoute)
 
@@ -86,4 +87,6 @@ def _parsed(text: str) -> Any:
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        raise ProblemError(422, "invalid", f"not JSON: {error.msg} in line {error.lineno}", "document") from error
+        raise ProblemError(
+            422, "invalid", T_("not JSON: %(msg)s in line %(lineno)s", msg=error.msg, lineno=error.lineno), "document"
+        ) from error

@@ -42,7 +42,7 @@ def parts_of(contributions: Mapping[str, float], score: float) -> list[Part]:
 
 def part(name: str, amount: float) -> Part:
     """Return one row."""
-    zh, en = FEATURE_LABELS.get(name, (name, name))
+    zh, en = FEATURE_LABELS[name].both if name in FEATURE_LABELS else (name, name)
     reach = min(max(amount, _LEAST), _MOST) / (_MOST - _LEAST) * WIDTH
     return Part(zh, en, amount, round(ZERO + min(reach, 0.0), 1), round(max(abs(reach), 0.5), 1))
 
@@ -74,7 +74,8 @@ def differences(
     """Return the contributions of two labs, each given with its score, row by row."""
     sides = [{(one.zh, one.en): one for one in parts_of(*side)} for side in (first, second)]
     found = []
-    for name, (zh, en) in FEATURE_LABELS.items():
+    for name, label in FEATURE_LABELS.items():
+        zh, en = label.both
         one, other = (side.get((zh, en)) or part(name, 0.0) for side in sides)
         if one.amount or other.amount:
             found.append(Difference(zh, en, one, other, round(one.amount - other.amount, 2)))

@@ -26,6 +26,7 @@ from api.policy import Action, Resource
 from api.problems import ProblemError, Refusal
 from api.request_threads import ThreadedRoute
 from api.routes.sufficiency import read_simulation, read_sufficiency
+from indexer.wording import T_
 from matcher.ledger.entries import WHOLE_BP
 from matcher.ledger.periods import common_year, roc_year, subsidy_year
 from matcher.ledger.simulation import MAX_FEE_NTD, MAX_GROWTH_BP, MAX_NEW_MEMBERS, MAX_SIMULATED_YEARS, Assumptions
@@ -131,7 +132,7 @@ def _chosen(text: str, otherwise: int) -> int:
     if not text:
         return otherwise
     if not text.isdecimal() or len(text) > 4:
-        raise ProblemError(422, "invalid", "give a subsidy year such as 109 or 2020", "year")
+        raise ProblemError(422, "invalid", T_("give a subsidy year such as 109 or 2020"), "year")
     return common_year(int(text))
 
 
@@ -152,7 +153,12 @@ def _number(dial: Dial, text: str) -> int:
     except ValueError:
         value = float("nan")
     if not dial.least <= value <= dial.most:
-        raise ProblemError(422, "invalid", f"give a number from {dial.least:,} to {dial.most:,}", dial.name)
+        raise ProblemError(
+            422,
+            "invalid",
+            T_("give a number from %(least)s to %(most)s", least=f"{dial.least:,}", most=f"{dial.most:,}"),
+            dial.name,
+        )
     return round(value * dial.times)
 
 

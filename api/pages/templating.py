@@ -28,7 +28,8 @@ def environment(lang: Lang) -> Environment:
     """Return the environment of a language.
 
     Filters: `day`, `moment`, `number`, `percent`, `money`, `ago` write values as the language does, `term` a code
-    of a closed list. Functions: `asset(name)`, `new_key()` for a form that must be carried out once, `either(zh, en)`.
+    of a closed list, `told` what a refusal says. Functions: `asset(name)`, `new_key()` for a form that must be
+    carried out once, `either(zh, en)`.
     """
     wording = Wording(lang)
     found = Environment(
@@ -46,6 +47,7 @@ def environment(lang: Lang) -> Environment:
         "number": wording.number,
         "percent": wording.percent,
         "money": wording.money,
+        "told": wording.told,
         "ago": lambda moment: wording.ago(moment, now()),
         "term": lambda code: wording.text(term(code)),
     }

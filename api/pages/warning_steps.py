@@ -76,7 +76,7 @@ def show_warnings(
 
 
 def _shown(view: View) -> _Document:
-    labels = {rung.value: {"zh": zh, "en": en} for rung, (zh, en) in RUNG_LABELS.items()}
+    labels = {rung.value: {"zh": label.zh, "en": label.en} for rung, label in RUNG_LABELS.items()}
     chips = {rung.value: chip for rung, chip in RUNG_CHIPS.items()}
     return {
         **common(view),

@@ -1,29 +1,25 @@
 """The two languages of the pages: every text, date and number as a reader of one of them expects it.
 
-In: English texts as they stand in templates and code, and the catalogues in
-`api/locale`, one `.po` file for each group of pages. Out: their Traditional
-Chinese, and dates, numbers and amounts written in either language. It exists so
-that a page is written once. A text without a translation is shown in English;
-`tests/test_every_text_is_in_both_languages.py` finds such texts.
+In: English texts as they stand in templates and code, and the catalogues of all
+packages (`indexer.wording`), those of `api/locale` one `.po` file for each group
+of pages. Out: their Traditional Chinese, and dates, numbers and amounts written
+in either language. It exists so that a page is written once. A text without a
+translation is shown in English; `tests/test_every_text_is_in_both_languages.py`
+finds such texts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
-from functools import cache
-from pathlib import Path
 
 from babel import Locale, dates, numbers
-from babel.messages.pofile import read_po
 from markupsafe import Markup
 
 from indexer.instants import TAIPEI
+from indexer.wording import Text, chinese, recognised
 from matcher.ledger.periods import roc_year
-
-LOCALE_FOLDER = Path(__file__).parent.parent / "locale"
 
 
 class Lang(StrEnum):
@@ -34,26 +30,6 @@ class Lang(StrEnum):
 
 
 _LOCALES = {Lang.ZH: Locale("zh", territory="TW", script="Hant"), Lang.EN: Locale("en")}
-
-
-@cache
-def catalogue() -> Mapping[str, str | tuple[str, ...]]:
-    """Return the Traditional Chinese of every text, from all files of `api/locale/zh_Hant`.
-
-    Raises:
-        ValueError: two files translate the same text differently.
-    """
-    found: dict[str, str | tuple[str, ...]] = {}
-    for path in sorted((LOCALE_FOLDER / "zh_Hant").glob("*.po")):
-        with path.open("rb") as file:
-            for message in read_po(file, locale="zh_Hant", abort_invalid=True):
-                if not message.id or not message.string:
-                    continue
-                text = message.id if isinstance(message.id, str) else message.id[0]
-                said = message.string if isinstance(message.string, str) else tuple(message.string)
-                if found.setdefault(text, said) != said:
-                    raise ValueError(f"{path.name}: another file translates {text!r} differently")
-    return found
 
 
 def N_(message: str) -> str:  # noqa: N802 (gettext's own name, which the extraction looks for)
@@ -69,8 +45,16 @@ class Wording:
 
     def text(self, message: str) -> str:
         """Return a text in this language."""
-        found = catalogue().get(message, message) if self.lang is Lang.ZH else message
-        return found if isinstance(found, str) else found[0]
+        if isinstance(message, Text):
+            return message.zh if self.lang is Lang.ZH else message.en
+        return chinese(message) if self.lang is Lang.ZH else message
+
+    def told(self, message: str | None) -> Markup:
+        """Return what a refusal or a stored report says; where it has no Chinese, marked as English."""
+        text = recognised(message or "")
+        if self.lang is Lang.EN or isinstance(text, Text) or not text:
+            return Markup.escape(self.text(text))
+        return Markup('<span lang="en">{}</span>').format(text)
 
     def counted(self, singular: str, plural: str, number: int) -> str:
         """Return a text that depends on a number, in this language; Chinese has one form."""

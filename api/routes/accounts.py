@@ -23,6 +23,7 @@ from api.policy import Action, Resource
 from api.problems import ProblemError, not_found
 from api.request_threads import ThreadedRoute
 from api.routes.me import key_documents, key_ended, key_made
+from indexer.wording import T_
 from matcher.last_office import leave_an_office
 from matcher.people import (
     Account,
@@ -121,7 +122,7 @@ def edit_account(account_id: str, body: AccountBody, ask: Edit) -> Response:
     def work(session: Session, who: Principal) -> Reply:
         _find(session, account_id)
         if body.disabled:
-            _must_not_be_own(who, account_id, "you can't shut out yourself; ask a colleague")
+            _must_not_be_own(who, account_id, T_("you can't shut out yourself; ask a colleague"))
             leave_an_office(session, without=account_id)
         _find(session, account_id, lock=True)
         ask.must_match(etag_of(_document(session, account_id)))
@@ -157,7 +158,7 @@ def take_role(account_id: str, grant_id: RowId, ask: Edit) -> Response:
         if held is None:
             raise not_found("role of this account")
         if held.role == Role.OFFICE:
-            _must_not_be_own(who, account_id, "you can't take your own office role; ask a colleague")
+            _must_not_be_own(who, account_id, T_("you can't take your own office role; ask a colleague"))
             leave_an_office(session, without=account_id)
         revoke(session, grant_id=grant_id, by=who.id, now=ask.at)
         return _answer(session, account_id)
@@ -175,7 +176,9 @@ def add_program_key(account_id: str, body: KeyBody, ask: Edit) -> Response:
     def work(session: Session, _who: Principal) -> Reply:
         _find(session, account_id, lock=True)
         if {held.role for held in active_grants(session, account_id)} != {Role.JOB.value}:
-            raise ProblemError(409, "people", "only a program gets a key from you: an account with the role job alone")
+            raise ProblemError(
+                409, "people", T_("only a program gets a key from you: an account with the role job alone")
+            )
         return key_made(session, account_id, body, ask)
 
     return ask.write(work, body)
@@ -204,7 +207,7 @@ def end_account_stake(
         same = (Stake.id == stake_id, Stake.account_id == account_id, col(Stake.ended_at).is_(None))
         if session.exec(select(Stake.id).where(*same)).first() is None:
             raise not_found("interest of this account")
-        _must_not_be_own(who, account_id, "nobody ends the own interest; ask a colleague")
+        _must_not_be_own(who, account_id, T_("nobody ends the own interest; ask a colleague"))
         end_stake(session, stake_id=stake_id, by=who.id, reason=body.reason, now=ask.at)
         return _answer(session, account_id)
 

@@ -27,6 +27,7 @@ from api.visibility import cases as visible_cases
 from api.visibility import companies as visible
 from api.visibility import needs as visible_needs
 from indexer.records import Company, Need
+from indexer.wording import T_
 from matcher.cases import OPEN_STAGES, Case, Contact
 from matcher.clients import Client, let_go, take_on
 from matcher.intake import NeedIntake, NeedState
@@ -166,7 +167,7 @@ def _alliance(who: Principal, named: str | None) -> str:
     own = sorted(who.scopes(*_STAFF))
     chosen = named or (own[0] if len(own) == 1 else None)
     if chosen not in own:
-        raise ProblemError(422, "invalid", f"choose one of your own: {', '.join(own)}", "alliance")
+        raise ProblemError(422, "invalid", T_("choose one of your own: %(own)s", own=", ".join(own)), "alliance")
     return str(chosen)
 
 

@@ -31,6 +31,7 @@ from api.problems import ProblemError, not_found
 from api.request_threads import ThreadedRoute
 from api.routes.evidence import seen_name
 from api.visibility import cases as visible_cases
+from indexer.wording import T_
 from matcher.cases import Case
 from matcher.ledger.entries import Entry
 from matcher.ledger.evidence import checked
@@ -93,11 +94,13 @@ def report_result(body: EntryBody, ask: Annotated[Asking, Depends(asking(Resourc
 def _check_own(session: Session, who: Principal, body: EntryBody) -> None:
     own = who.scopes(*_STAFF)
     if own.isdisjoint(body.shares):
-        raise ProblemError(422, "invalid", f"give one of your own a share: {', '.join(sorted(own))}", "shares")
+        raise ProblemError(
+            422, "invalid", T_("give one of your own a share: %(own)s", own=", ".join(sorted(own))), "shares"
+        )
     if body.case_id is not None:
         query = select(Case.id).where(Case.id == body.case_id, visible_cases(who, Action.READ))
         if session.exec(query).first() is None:
-            raise ProblemError(422, "ledger", "there is no such case of an alliance that has a share", "case_id")
+            raise ProblemError(422, "ledger", T_("there is no such case of an alliance that has a share"), "case_id")
     if body.restates is not None:
         find_entry(session, who, body.restates, Action.READ)
 
@@ -119,7 +122,7 @@ def usable_evidence(
     digests = {body.sha256 for body in bodies if body.sha256 is not None}
     known = sent(session, who.id, digests)
     if any(seen_name(session, who, digest) is None for digest in digests - known):
-        raise ProblemError(422, "ledger", "no file with this sha256 was stored; send the file first", "evidence")
+        raise ProblemError(422, "ledger", T_("no file with this sha256 was stored; send the file first"), "evidence")
     return checked(ask.request.app.state.home, [body.item() for body in bodies])
 
 

@@ -25,6 +25,7 @@ from api.policy import Action, Resource
 from api.problems import ProblemError, not_found
 from api.request_threads import ThreadedRoute
 from indexer.database import reading
+from indexer.wording import T_
 from matcher.ledger.entries import Entry
 from matcher.ledger.evidence import MAX_BYTES, is_intact, keep, path_of
 from matcher.ledger.evidence_files import note_file
@@ -82,7 +83,7 @@ def read_evidence(sha256: Digest, ask: Annotated[Asking, Depends(asking(Resource
     if name is None:
         raise not_found("file of evidence")
     if not is_intact(home, sha256):
-        raise ProblemError(503, "evidence", "the file is missing or is not the one that was stored")
+        raise ProblemError(503, "evidence", T_("the file is missing or is not the one that was stored"))
     headers = {"Cache-Control": "no-store", "Content-Disposition": _attachment(name or sha256[:16])}
     return Response(path_of(home, sha256).read_bytes(), 200, headers, "application/octet-stream")
 

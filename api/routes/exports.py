@@ -36,6 +36,7 @@ from api.visibility import unconflicted
 from indexer.database import reading
 from indexer.records import Company, Lab, Need
 from indexer.vocabulary import Kind
+from indexer.wording import T_
 from indexer.writers import (
     MEDIA_TYPES,
     Document,
@@ -270,7 +271,7 @@ def _reader(ask: Asking) -> Callable[[Callable[[Session, Principal], Any]], Any]
     def read(work: Callable[[Session, Principal], Any]) -> Any:
         nonlocal counted
         if ask.request.app.state.stopping.is_set():
-            raise ProblemError(503, "busy", "the server stops; send it again")
+            raise ProblemError(503, "busy", T_("the server stops; send it again"))
         with reading(ask.engine) as session:
             # Who may no longer see the rows gets no further page.
             who = ask.still_admitted(session) if counted else ask.admitted(session)

@@ -29,7 +29,9 @@ from api.policy import Action, Resource
 from api.problems import not_found
 from api.request_threads import ThreadedRoute
 from api.routes.entries import AllianceId, KpiYear
+from api.standing_documents import label
 from indexer.instants import day_in_taipei
+from indexer.wording import T_
 from matcher.ledger.entries import WHOLE_BP, Entry
 from matcher.ledger.figures import Figures, Status, YearBasis, end_of, entries_behind, figures
 from matcher.ledger.heads import heads_of
@@ -42,7 +44,7 @@ router = APIRouter(prefix="/api/kpi", tags=["figures"], route_class=ThreadedRout
 
 def _in_range(day: date) -> date:
     if not date(2000, 1, 1) <= day <= date(2200, 12, 31):
-        raise ValueError("give a day from 2000-01-01 to 2200-12-31")
+        raise ValueError(T_("give a day from 2000-01-01 to 2200-12-31"))
     return day
 
 
@@ -98,7 +100,7 @@ def _figure(
     chosen = {} if alliance is None else {"alliance": alliance}
     return {
         "kpi": kpi.value,
-        "label": {"zh": facts.label_zh, "en": facts.label_en},
+        "label": label(facts.label),
         "unit": facts.unit.value,
         "total": _amounts(folded, kpi, years, alliances, {**links, **chosen}),
         "years": [

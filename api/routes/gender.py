@@ -26,6 +26,7 @@ from api.routes.sufficiency import chosen_subsidy_year
 from api.standing_bodies import GenderAnalysisBody, GenderCountsBody
 from api.standing_documents import label
 from indexer.instants import day_in_taipei
+from indexer.wording import T_
 from matcher.ledger.configuration import current
 from matcher.ledger.details import Gender
 from matcher.ledger.gender import GROUP_LABELS, GenderRules, Group, analyse, is_closed, supply_counts
@@ -113,7 +114,12 @@ def read_programme_gender(
         chosen = _year(year, ask)
         first, last = subsidy_days(chosen)
         if not is_closed(chosen, ask.at):
-            raise ProblemError(422, "invalid", f"the subsidy year {chosen} closes on {last}; read it after", "year")
+            raise ProblemError(
+                422,
+                "invalid",
+                T_("the subsidy year %(chosen)s closes on %(last)s; read it after", chosen=chosen, last=last),
+                "year",
+            )
         rules = current(session, GenderRules)
         tables = [published(group, counts(session, year=chosen, group=group, as_of=ask.at), rules) for group in Group]
         document = {

@@ -31,6 +31,7 @@ from indexer.plain_text import TextError, clean
 from indexer.readers import kind_in_name
 from indexer.records import Alliance, Need
 from indexer.vocabulary import Kind
+from indexer.wording import T_
 from matcher.intake import NeedIntake, NeedState
 from matcher.people import Principal
 from matcher.roles import Role
@@ -100,7 +101,7 @@ def _checked_name(name: str) -> str:
     except TextError as error:
         raise ProblemError(422, "invalid", str(error), "name") from error
     if not given or "/" in given or "\\" in given:
-        raise ProblemError(422, "invalid", "give the file's name without its folder, such as needs.csv", "name")
+        raise ProblemError(422, "invalid", T_("give the file's name without its folder, such as needs.csv"), "name")
     return given
 
 
@@ -108,14 +109,16 @@ def _alliance_of(session: Session, who: Principal, kind: Kind | None, alliance: 
     """Return the alliance that an import is for, None for the programme as a whole."""
     if Reach.ALL in reaches(who, Resource.IMPORT, Action.CREATE).values():
         if alliance is not None and session.get(Alliance, alliance) is None:
-            raise ProblemError(422, "invalid", "there is no such alliance", "alliance")
+            raise ProblemError(422, "invalid", T_("there is no such alliance"), "alliance")
         return alliance
     own = sorted(who.scopes(*_STAFF))
     chosen = alliance or (own[0] if len(own) == 1 else None)
     if chosen not in own:
-        raise ProblemError(422, "invalid", f"choose one of your own: {', '.join(own)}", "alliance")
+        raise ProblemError(422, "invalid", T_("choose one of your own: %(own)s", own=", ".join(own)), "alliance")
     if not may_import(who, kind, chosen):
-        raise forbidden(f"only the programme office imports {kind}; a lab's profile is its researcher's")
+        raise forbidden(
+            T_("only the programme office imports %(kind)s; a lab's profile is its researcher's", kind=kind)
+        )
     return chosen
 
 
@@ -156,7 +159,7 @@ def _needs_of(session: Session, who: Principal, body: MatchBatchBody) -> list[st
         )
         needs = list(session.exec(query).all())
         if not needs:
-            raise ProblemError(422, "invalid", "your alliance has no open need", "needs")
+            raise ProblemError(422, "invalid", T_("your alliance has no open need"), "needs")
         return needs
     wanted = list(dict.fromkeys(body.needs))
     known: set[str] = set()
@@ -165,7 +168,7 @@ def _needs_of(session: Session, who: Principal, body: MatchBatchBody) -> list[st
         known.update(session.exec(select(Need.id).where(some, may)).all())
     for n, need_id in enumerate(wanted, start=1):
         if need_id not in known:
-            raise ProblemError(422, "invalid", "there is no such need", f"needs[{n}]")
+            raise ProblemError(422, "invalid", T_("there is no such need"), f"needs[{n}]")
     return wanted
 
 
@@ -221,7 +224,9 @@ def read_result(job_id: str, ask: Annotated[Asking, Depends(asking(Resource.JOB_
         if job.kind == JobKind.IMPORT and job.account_id != who.id:
             raise not_found("job")
         if job.state != JobState.DONE:
-            raise ProblemError(409, "job", f"the job is {job.state}; only one that is done has a result")
+            raise ProblemError(
+                409, "job", T_("the job is %(state)s; only one that is done has a result", state=job.state)
+            )
         if job.kind == JobKind.IMPORT:
             return Reply(200, import_result(session, job.id, job.parameters), {})
         return Reply(200, match_batch_result(session, who, job.id), {})

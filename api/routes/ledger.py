@@ -36,6 +36,7 @@ from api.problems import ProblemError, not_found
 from api.request_threads import ThreadedRoute
 from api.routes.entries import KpiYear, standing_so
 from indexer.instants import day_in_taipei
+from indexer.wording import T_
 from matcher.ledger.claims import ExternalClaim, end_external, note_external
 from matcher.ledger.closing import PeriodClose, booking_period, move_close
 from matcher.ledger.entries import Entry, EntryKind
@@ -105,7 +106,7 @@ def note_external_claim(
 
     def work(session: Session, who: Principal) -> Reply:
         if not KPI_FACTS[body.kpi].needs_recognition:
-            raise ProblemError(422, "invalid", "no other programme counts this figure", "kpi")
+            raise ProblemError(422, "invalid", T_("no other programme counts this figure"), "kpi")
         claim = ExternalClaim(
             **body.model_dump(exclude={"details"}), natural_key=_key(body), noted_by=who.id, noted_at=ask.at
         )

@@ -23,6 +23,7 @@ from api.problems import ProblemError, not_found
 from api.request_threads import SIGNING_IN, ThreadedRoute, takes
 from api.routes.people import must_not_be_throttled
 from indexer.database import reading, writing
+from indexer.wording import T_
 from matcher.people import Account, Principal, Stake, declare_stake
 
 router = APIRouter(prefix="/api/me", tags=["me"], route_class=ThreadedRoute)
@@ -118,18 +119,18 @@ def change_password(
         before = session.exec(select(Password.hash).where(Password.account_id == who.id)).first()
     if before is None and request.state.csrf_token is None:
         # A key ends some day; it must not be turned into a way in that does not.
-        raise PasswordError("the first password is set from a signed-in browser, or by whoever runs the machine")
+        raise PasswordError(T_("the first password is set from a signed-in browser, or by whoever runs the machine"))
     # Hashed outside of any transaction: it takes a tenth of a second on purpose.
     if before is not None and not fits(body.old or "", before):
         with writing(ask.engine) as session:
             note_failure(session, email=email, address=address, now=ask.at)
-        raise ProblemError(422, "password", "the old password is wrong", "old")
+        raise ProblemError(422, "password", T_("the old password is wrong"), "old")
     stored = hashed(body.new)
 
     def work(session: Session, who: Principal) -> Reply:
         held = session.exec(select(Password.hash).where(Password.account_id == who.id)).first()
         if held != before:
-            raise ProblemError(412, "stale", "the password was changed in the meantime")
+            raise ProblemError(412, "stale", T_("the password was changed in the meantime"))
         keep = None if request.state.csrf_token is None else request.cookies.get(COOKIE)
         set_password_hash(session, account_id=who.id, stored=stored, now=ask.at, keep=keep)
         return Reply(204, None, {})

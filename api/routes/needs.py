@@ -29,6 +29,7 @@ from indexer.exchange import NeedIn
 from indexer.field_notes import Audience, declared
 from indexer.records import Ask, Company, Need
 from indexer.vocabulary import Kind
+from indexer.wording import T_
 from matcher.clients import alliances_of
 from matcher.intake import (
     NeedIntake,
@@ -71,20 +72,24 @@ def _whose(session: Session, who: Principal, body: NewNeedBody) -> tuple[str, st
     own, alliances = sorted(who.scopes(Role.COMPANY)), sorted(who.scopes(*_STAFF))
     company = body.company or (own[0] if len(own) == 1 else None)
     if company is None:
-        raise ProblemError(422, "invalid", "say which company needs it", "company")
+        raise ProblemError(422, "invalid", T_("say which company needs it"), "company")
     if company in own:
         known = alliances_of(session, company)
         alliance = body.alliance or (known[0] if len(known) == 1 else None)
         if alliance is not None and alliance not in known:
-            raise ProblemError(422, "invalid", f"choose one of: {', '.join(known) or '(none yet)'}", "alliance")
+            raise ProblemError(
+                422, "invalid", T_("choose one of: %(known)s", known=", ".join(known) or T_("(none yet)")), "alliance"
+            )
         return company, alliance
     if not alliances:
         raise not_found("company")
     alliance = body.alliance or (alliances[0] if len(alliances) == 1 else None)
     if alliance not in alliances:
-        raise ProblemError(422, "invalid", f"choose one of your own: {', '.join(alliances)}", "alliance")
+        raise ProblemError(
+            422, "invalid", T_("choose one of your own: %(alliances)s", alliances=", ".join(alliances)), "alliance"
+        )
     if session.get(Company, company) is None:
-        raise ProblemError(422, "invalid", "there is no such company; import it first", "company")
+        raise ProblemError(422, "invalid", T_("there is no such company; import it first"), "company")
     return company, alliance
 
 
@@ -210,9 +215,9 @@ def move_need(
         find_need(session, who, need_id, Action.WITHDRAW, lock=True)
         _must_own(session, who, need_id)
         if body.state not in (NeedState.WITHDRAWN, NeedState.CLOSED):
-            raise ProblemError(422, "invalid", "a need is moved to withdrawn or closed here", "state")
+            raise ProblemError(422, "invalid", T_("a need is moved to withdrawn or closed here"), "state")
         if body.state is NeedState.CLOSED and not who.holds(*_STAFF):
-            raise forbidden("only the alliance closes a need; you can withdraw it")
+            raise forbidden(T_("only the alliance closes a need; you can withdraw it"))
         move(session, need_id=need_id, state=body.state, by=who.id, note=body.note, now=ask.at)
         return Reply(200, need_document(session, who, need_id), {})
 
@@ -289,7 +294,7 @@ def find_need(
 def _must_own(session: Session, who: Principal, need_id: str) -> None:
     """Refuse what only the need's own alliance or company may do, not one that it was shared with."""
     if session.exec(select(Need.id).where(Need.id == need_id, own_needs(who))).first() is None:
-        raise forbidden("only the need's own alliance or company may do this")
+        raise forbidden(T_("only the need's own alliance or company may do this"))
 
 
 def need_document(

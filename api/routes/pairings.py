@@ -32,6 +32,7 @@ from api.visibility import unconflicted
 from indexer.database import OvertakenError
 from indexer.loading import load_need
 from indexer.records import Lab, Need
+from indexer.wording import T_
 from matcher.cases import Case
 from matcher.decisions import Decision, Verdict, decide, undo
 from matcher.facets import Filters
@@ -155,7 +156,7 @@ def decide_pairing(
             decision, case = undo(session, pairing_id=pairing_id, by=who.id, now=ask.at, ledger=_LEDGER), None
         else:
             if body.proposal_id is None:
-                raise ProblemError(422, "decision", "say which proposal you saw", "proposal_id")
+                raise ProblemError(422, "decision", T_("say which proposal you saw"), "proposal_id")
             decision, case = decide(
                 session,
                 pairing_id=pairing_id,

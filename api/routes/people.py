@@ -24,10 +24,11 @@ from api.credentials import (
     password_hash,
 )
 from api.passwords import fits
-from api.problems import ProblemError, answer
+from api.problems import ProblemError, answer, language_asked
 from api.request_threads import SIGNING_IN, ThreadedRoute, takes
 from indexer.database import reading, writing
 from indexer.instants import now
+from indexer.wording import T_
 
 router = APIRouter(prefix="/api", tags=["people"], route_class=ThreadedRoute)
 
@@ -48,7 +49,7 @@ def sign_in(request: Request, body: SignInBody) -> Response:
     if not fits(body.password, None if found is None else found[1]) or found is None:
         with writing(engine) as session:
             note_failure(session, email=body.email, address=address, now=at)
-        raise ProblemError(401, "sign-in", "the address or the password is wrong")
+        raise ProblemError(401, "sign-in", T_("the address or the password is wrong"))
     with writing(engine) as session:
         token, csrf_token = open_session(session, account_id=found[0], now=at)
     response = answer_json(201, {"csrf_token": csrf_token})
@@ -84,7 +85,7 @@ def sign_out(request: Request) -> Response:
     """Sign this browser out."""
     token = request.cookies.get(COOKIE)
     if not token:
-        return answer(401, "unauthenticated", "you are not signed in")
+        return answer(401, "unauthenticated", T_("you are not signed in"), language=language_asked(request))
     with writing(request.app.state.engine) as session:
         end_session(session, token=token, now=now())
     response = Response(status_code=204)

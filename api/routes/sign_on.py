@@ -16,12 +16,13 @@ from sqlmodel import Session
 from api.credentials import note_failure, open_session
 from api.identities import Identity, IdentityRefusedError, account_of
 from api.people_answers import SignOnAnswer
-from api.problems import ProblemError, answer, not_found
+from api.problems import ProblemError, answer, language_asked, not_found
 from api.request_threads import SIGNING_ON, ThreadedRoute, takes
 from api.routes.people import answer_json, hand_over, must_not_be_throttled
 from api.sign_on import Attempt, Provider, SignOnError, SignOnUnavailableError
 from indexer.database import reading, writing
 from indexer.instants import now
+from indexer.wording import T_
 
 router = APIRouter(prefix="/api/oidc", tags=["people"], route_class=ThreadedRoute)
 
@@ -54,7 +55,7 @@ def begin_sign_on(
     """
     provider = _provider(request)
     if not _LOCAL.fullmatch(then):
-        raise ProblemError(422, "invalid", "give a path on this host, such as /api/me", "then")
+        raise ProblemError(422, "invalid", T_("give a path on this host, such as /api/me"), "then")
     attempt = Attempt.new()
     response = _sent_to(provider.address(attempt), 302)
     place = base64.urlsafe_b64encode(then.encode()).decode().rstrip("=")
@@ -79,16 +80,17 @@ def finish_sign_on(
     """
     provider = _provider(request)
     attempt, then = _begun(request, state)
+    language = language_asked(request)
     try:
         response = _finished(request, provider, attempt, then, code, error, iss)
     except ProblemError as problem:
-        response = answer(problem.status, problem.name, problem.detail, problem.field, problem.headers)
+        response = answer(problem.status, problem.name, problem.detail, problem.field, problem.headers, language)
     except SignOnError as problem:
-        response = answer(400, "sign-on", str(problem))
+        response = answer(400, "sign-on", str(problem), language=language)
     except IdentityRefusedError as problem:
-        response = answer(403, "sign-on", str(problem))
+        response = answer(403, "sign-on", str(problem), language=language)
     except SignOnUnavailableError as problem:
-        response = answer(503, "sign-on", str(problem))
+        response = answer(503, "sign-on", str(problem), language=language)
     # Used up, however it ended.
     response.delete_cookie(COOKIE, path="/", secure=True, httponly=True, samesite="lax")
     return response
@@ -106,7 +108,9 @@ def _finished(
     provider.check_issuer(iss)
     if error is not None or not code:
         said = error if error is not None and _ERROR.fullmatch(error) else "no code"
-        raise (SignOnUnavailableError if said in _ONLY_LATER else SignOnError)(f"the provider refused: {said}")
+        raise (SignOnUnavailableError if said in _ONLY_LATER else SignOnError)(
+            T_("the provider refused: %(said)s", said=said)
+        )
     engine, at = request.app.state.engine, now()
     address = request.client.host if request.client else ""
     with reading(engine) as session:
@@ -142,7 +146,7 @@ def _begun(request: Request, state: str | None) -> tuple[Attempt, str]:
     parts = request.cookies.get(COOKIE, "").split(".")
     if len(parts) == 4 and all(_TOKEN.fullmatch(part) for part in parts[:3]) and parts[0] == state:
         return Attempt(*parts[:3]), _place(parts[3])
-    raise ProblemError(400, "sign-on", "this browser did not begin this sign-in, or it took too long; begin anew")
+    raise ProblemError(400, "sign-on", T_("this browser did not begin this sign-in, or it took too long; begin anew"))
 
 
 def _place(kept: str) -> str:

@@ -26,6 +26,7 @@ from api.standing_bodies import LadderBody
 from api.standing_documents import finding_document, label, reading_document, rung_document
 from indexer.instants import day_in_taipei
 from indexer.records import Alliance
+from indexer.wording import T_, either
 from matcher.ledger.configuration import current
 from matcher.ledger.figures import end_of
 from matcher.ledger.kpis import Kpi
@@ -91,11 +92,11 @@ def list_warnings(
         document = {
             "as_of": day.isoformat(),
             "book": code,
-            "books": {one.code: label((one.title_zh, one.title_en)) for one in books},
+            "books": {one.code: label(either(one.title_zh, one.title_en)) for one in books},
             "alliances": [
                 {
                     "alliance": one.id,
-                    "name": label((one.name, one.name_en or one.name)),
+                    "name": label(either(one.name, one.name_en or one.name)),
                     "behind": [
                         reading_document(reading)
                         for reading in read
@@ -133,13 +134,13 @@ def take_ladder_step(
 
 def _check_fields(body: LadderBody) -> None:
     if (body.kpi is None) != (body.rung is Rung.GRADUATED):
-        raise ProblemError(422, "invalid", "every step but graduation is about a figure, such as L", "kpi")
+        raise ProblemError(422, "invalid", T_("every step but graduation is about a figure, such as L"), "kpi")
     for name, rung in _FIELDS_OF.items():
         if getattr(body, name) is not None and body.rung is not rung:
-            raise ProblemError(422, "invalid", f"only a {rung} has this", name)
+            raise ProblemError(422, "invalid", T_("only a %(rung)s has this", rung=rung), name)
     for name in ("owner", "due_on"):
         if body.rung is Rung.PLAN and getattr(body, name) is None:
-            raise ProblemError(422, "invalid", "a plan names who carries it out and by which day", name)
+            raise ProblemError(422, "invalid", T_("a plan names who carries it out and by which day"), name)
 
 
 def _taken(session: Session, ask: Asking, alliance_id: str, body: LadderBody, by: str) -> LadderStep:
@@ -158,9 +159,11 @@ def _gap(session: Session, ask: Asking, alliance_id: str, body: LadderBody, kpi:
     today = day_in_taipei(ask.at)
     day = body.as_of or today
     if not date(2000, 1, 1) <= day <= today:
-        raise ProblemError(422, "invalid", "give a day from 2000-01-01 to today in Taipei", "as_of")
+        raise ProblemError(422, "invalid", T_("give a day from 2000-01-01 to today in Taipei"), "as_of")
     code, read = readings_on(session, [alliance_id], day, body.book)
     found = next((one for one in read if one.kpi is kpi), None)
     if found is None:
-        raise ProblemError(422, "ledger", f"the book {code} has no target of this figure for that year", "kpi")
+        raise ProblemError(
+            422, "ledger", T_("the book %(code)s has no target of this figure for that year", code=code), "kpi"
+        )
     return found

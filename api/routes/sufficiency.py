@@ -30,6 +30,7 @@ from api.standing_bodies import MoneyRowBody, TakeBackBody
 from api.standing_documents import needed_document, share_documents, simulation_document, statement_document
 from indexer.instants import day_in_taipei
 from indexer.vocabulary import MAX_NTD
+from indexer.wording import T_
 from matcher.ledger.configuration import current
 from matcher.ledger.entries import WHOLE_BP
 from matcher.ledger.figures import end_of
@@ -129,7 +130,12 @@ def chosen_subsidy_year(year: int | None, day: date) -> int:
     running = subsidy_year(day)
     chosen = running if year is None else common_year(year)
     if not _FIRST_YEAR <= chosen <= running:
-        raise ProblemError(422, "invalid", f"give a subsidy year from {_FIRST_YEAR} to {running}", "year")
+        raise ProblemError(
+            422,
+            "invalid",
+            T_("give a subsidy year from %(first_year)s to %(running)s", first_year=_FIRST_YEAR, running=running),
+            "year",
+        )
     return chosen
 
 
@@ -163,7 +169,16 @@ def read_needed_income(
         running = subsidy_year(day_in_taipei(ask.at))
         begin = running + 1 if first_year is None else common_year(first_year)
         if not _FIRST_YEAR < begin <= running + MAX_YEARS:
-            raise ProblemError(422, "invalid", f"give a year from {_FIRST_YEAR + 1} to {running + MAX_YEARS}", "year")
+            raise ProblemError(
+                422,
+                "invalid",
+                T_(
+                    "give a year from %(first_year)s to %(running)s",
+                    first_year=_FIRST_YEAR + 1,
+                    running=running + MAX_YEARS,
+                ),
+                "year",
+            )
         booked = statements(session, alliance_id=alliance_id, until=min(begin - 1, running), as_of=ask.at)
         own = booked[-1].own_income_ntd if own_income_ntd is None else own_income_ntd
         needed = needed_income(
@@ -174,7 +189,7 @@ def read_needed_income(
             first_year_ntd=booked[0].subsidy_ntd,
         )
         if needed.years[-1].projected_ntd > MAX_AMOUNT:
-            raise ProblemError(422, "invalid", "with that growth own income gets beyond all bounds", "growth_bp")
+            raise ProblemError(422, "invalid", T_("with that growth own income gets beyond all bounds"), "growth_bp")
         document = {
             "alliance": alliance_id,
             "own_income_ntd": own,

@@ -24,6 +24,7 @@ from api.routes.entries import AllianceId
 from api.routes.figures import AsOf
 from api.standing_documents import label, units
 from indexer.instants import day_in_taipei
+from indexer.wording import T_, either
 from matcher.ledger.forecast import Forecast, Measure, forecast
 from matcher.ledger.kpis import KPI_FACTS, RECOGNISED_KPIS, Kpi
 from matcher.ledger.periods import roc_year
@@ -53,7 +54,7 @@ def read_targets(
         day = as_of or day_in_taipei(ask.at)
         about = chosen_alliances(session, who, ask.resource, ask.action, alliance)
         if about is not None and len(about) != 1:
-            raise ProblemError(422, "invalid", "name one of your alliances", "alliance")
+            raise ProblemError(422, "invalid", T_("name one of your alliances"), "alliance")
         (chosen,) = (None,) if about is None else about
         found = target_standings(session, as_of=day, alliance=chosen)
         ahead = _ahead(session, found) if chosen is None else None
@@ -83,10 +84,10 @@ def _figure(found: TargetStandings, kpi: Kpi, ahead: Forecast | None) -> dict[st
     facts = KPI_FACTS[kpi]
     return {
         "kpi": kpi.value,
-        "label": label((facts.label_zh, facts.label_en)),
+        "label": label(facts.label),
         "unit": facts.unit.value,
         "years": [_year(one) for one in found.of(kpi)],
-        "disputes": [label((one.zh, one.en)) for one in found.books.disputes if one.kpi is kpi],
+        "disputes": [label(either(one.zh, one.en)) for one in found.books.disputes if one.kpi is kpi],
         "forecast": _range(ahead, kpi),
     }
 
@@ -105,7 +106,7 @@ def _year(one: YearStanding) -> dict[str, Any]:
 def _book(one: BookStanding) -> dict[str, Any]:
     return {
         "book": one.book.code,
-        "title": label((one.book.title_zh, one.book.title_en)),
+        "title": label(either(one.book.title_zh, one.book.title_en)),
         "basis": one.basis.value,
         "basis_label": label(BASIS_LABELS[one.basis]),
         "source": one.source,

@@ -7,6 +7,7 @@ warning is read against one of them, and says which.
 
 from __future__ import annotations
 
+from indexer.wording import T_
 from matcher.ledger.entries import LedgerError
 from matcher.ledger.kpis import RECOGNISED_KPIS
 from matcher.ledger.targets import TargetBasis, TargetBook, TargetBooks
@@ -23,7 +24,10 @@ def chosen_book(books: TargetBooks, code: str | None) -> TargetBook:
         return books.books[0]
     found = next((book for book in books.books if book.code == code), None)
     if found is None:
-        raise LedgerError(f"there is no such target book; there are {', '.join(b.code for b in books.books)}", "book")
+        raise LedgerError(
+            T_("there is no such target book; there are %(books)s", books=", ".join(b.code for b in books.books)),
+            "book",
+        )
     return found
 
 

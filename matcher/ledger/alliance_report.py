@@ -15,9 +15,10 @@ from dataclasses import dataclass, field
 from sqlmodel import Session, col, select
 
 from indexer.records import Alliance
+from indexer.wording import P_, T_, Text, either
 from matcher.ledger.comparisons import UNIT_LABELS, programme_year, year_label
 from matcher.ledger.configuration import current
-from matcher.ledger.document import Bilingual, Cell, CellKind, Column, ReportDocument, Table
+from matcher.ledger.document import Cell, CellKind, Column, ReportDocument, Table
 from matcher.ledger.figures import Status, end_of
 from matcher.ledger.heads import heads_of
 from matcher.ledger.kpis import KPI_FACTS, RECOGNISED_KPIS, Kpi
@@ -26,15 +27,12 @@ from matcher.ledger.rules import RecognitionRules
 from matcher.ledger.slices import ShareSlice, decimal_of, share_slices
 
 _STATUSES = {
-    Status.ACTUAL: Bilingual("實際", "Actual"),
-    Status.COMMITTED: Bilingual("已承諾", "Committed"),
-    Status.AFTER_PROGRAMME: Bilingual("計畫結束後", "After the programme"),
-    Status.IN_REVIEW: Bilingual("審查中", "In review"),
+    Status.ACTUAL: T_("Actual"),
+    Status.COMMITTED: T_("Committed"),
+    Status.AFTER_PROGRAMME: T_("After the programme"),
+    Status.IN_REVIEW: T_("In review"),
 }
-_NOTE = Bilingual(
-    "跨聯盟成果依占比分列，各聯盟合計等於全計畫。",
-    "A result of several alliances is shown by their shares; the alliances add up to the whole programme.",
-)
+_NOTE = T_("A result of several alliances is shown by their shares; the alliances add up to the whole programme.")
 
 
 @dataclass
@@ -60,7 +58,7 @@ def alliance_report(session: Session, request: ReportRequest) -> ReportDocument:
     of_year = year_label(year)
     return ReportDocument(
         name="alliance",
-        title=Bilingual(f"各聯盟達成情形（{of_year.zh}）", f"Figures by alliance ({of_year.en})"),
+        title=T_("Figures by alliance (%(years)s)", years=of_year),
         as_of=request.as_of,
         tables=(_figures(cut, names, whole=request.alliances is None), _money(cut, names, request.alliances is None)),
         heads=tuple(heads_of(session, request.now)),
@@ -68,35 +66,39 @@ def alliance_report(session: Session, request: ReportRequest) -> ReportDocument:
     )
 
 
-def _names(session: Session, wanted: frozenset[str] | None) -> dict[str, Bilingual]:
+def _names(session: Session, wanted: frozenset[str] | None) -> dict[str, Text]:
     found = session.exec(select(Alliance).order_by(col(Alliance.id))).all()
-    return {one.id: Bilingual(one.name, one.name_en or one.name) for one in found if wanted is None or one.id in wanted}
+    return {one.id: either(one.name, one.name_en or one.name) for one in found if wanted is None or one.id in wanted}
 
 
-def _figures(cut: Sequence[ShareSlice], names: Mapping[str, Bilingual], *, whole: bool) -> Table:
+def _figures(cut: Sequence[ShareSlice], names: Mapping[str, Text], *, whole: bool) -> Table:
     titles = [
-        Bilingual(f"{f.label_zh}（{UNIT_LABELS[f.unit].zh}）", f"{f.label_en} ({UNIT_LABELS[f.unit].en})")
+        T_(
+            "%(label)s (%(unit)s)",
+            label=f.label,
+            unit=UNIT_LABELS[f.unit],
+        )
         for f in (KPI_FACTS[kpi] for kpi in RECOGNISED_KPIS)
     ]
     actual = [one for one in cut if one.status is Status.ACTUAL]
     rows = _rows(actual, names, RECOGNISED_KPIS, lambda one: one.kpi, whole=whole)
-    title = Bilingual("各聯盟實際", "Actuals by alliance")
+    title = T_("Actuals by alliance")
     return Table(title, _columns(titles), rows)
 
 
-def _money(cut: Sequence[ShareSlice], names: Mapping[str, Bilingual], whole: bool) -> Table:
+def _money(cut: Sequence[ShareSlice], names: Mapping[str, Text], whole: bool) -> Table:
     money = [one for one in cut if one.kpi is Kpi.MONEY]
     rows = _rows(money, names, tuple(_STATUSES), lambda one: one.status, whole=whole)
-    return Table(Bilingual("各聯盟經費（元）", "Money by alliance (NTD)"), _columns(_STATUSES.values()), rows)
+    return Table(T_("Money by alliance (NTD)"), _columns(_STATUSES.values()), rows)
 
 
-def _columns(titles: Iterable[Bilingual]) -> tuple[Column, ...]:
-    return (Column(Bilingual("聯盟", "Alliance")), *(Column(title, CellKind.SHARE) for title in titles))
+def _columns(titles: Iterable[Text]) -> tuple[Column, ...]:
+    return (Column(T_("Alliance")), *(Column(title, CellKind.SHARE) for title in titles))
 
 
 def _rows(
     cut: Iterable[ShareSlice],
-    names: Mapping[str, Bilingual],
+    names: Mapping[str, Text],
     columns: Sequence[object],
     column_of: Callable[[ShareSlice], object],
     *,
@@ -111,5 +113,5 @@ def _rows(
             part.entries += one.entries
     rows = [(Cell(name), *(parts[alliance, column].cell() for column in columns)) for alliance, name in names.items()]
     if whole:
-        rows.append((Cell(Bilingual("全計畫", "Programme")), *(parts[None, column].cell() for column in columns)))
+        rows.append((Cell(P_("alliance report", "Programme")), *(parts[None, column].cell() for column in columns)))
     return tuple(rows)

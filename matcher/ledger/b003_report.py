@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 from sqlmodel import Session
 
+from indexer.wording import P_, T_, Text, either
 from matcher.ledger.comparisons import UNIT_LABELS, Programme, programme, programme_year
-from matcher.ledger.document import Bilingual, Cell, Column, ReportDocument, Table
+from matcher.ledger.document import Cell, Column, ReportDocument, Table
 from matcher.ledger.heads import heads_of
 from matcher.ledger.kpi_report import refuse_alliances
 from matcher.ledger.kpis import KPI_FACTS, Kpi, Unit
@@ -59,7 +60,7 @@ def b003_report(session: Session, request: ReportRequest) -> ReportDocument:
     shown = programme(session, as_of=request.as_of)
     year = programme_year(shown.years, request.year)
     last = min(request.as_of.year, shown.years[-1] if year is None else year)
-    title = Bilingual("主要績效指標表（B003）", "Main indicators (table B003)")
+    title = T_("Main indicators (table B003)")
     rows = tuple(_row(shown, line, last) for line in _LINES)
     return ReportDocument(
         name="b003",
@@ -83,11 +84,11 @@ def amount_zh(amount: int, unit: Unit) -> str:
 def _columns(shown: Programme) -> tuple[Column, ...]:
     first, *later = shown.years
     return (
-        Column(Bilingual("屬性", "Attribute")),
-        Column(Bilingual("績效指標", "Indicator")),
-        Column(Bilingual(f"{roc_year(first)} 年實際達成值", f"{first}: reached")),
-        *(Column(Bilingual(f"{roc_year(year)} 年度", f"{year}")) for year in later),
-        Column(Bilingual("預期效益說明", "Expected benefit")),
+        Column(T_("Attribute")),
+        Column(T_("Indicator")),
+        Column(T_("%(first)s: reached", first=either(f"{roc_year(first)}", f"{first}"))),
+        *(Column(P_("b003 report", "%(year)s", year=either(f"{roc_year(year)}", f"{year}"))) for year in later),
+        Column(T_("Expected benefit")),
     )
 
 
@@ -123,7 +124,7 @@ def _year(shown: Programme, kpi: Kpi, year: int, *, begun: bool) -> Cell:
     bases = list(dict.fromkeys(one.target.basis for one in compared)) or [TargetBasis.ANNUAL]
     for basis in bases:
         years = [year] if basis is TargetBasis.ANNUAL else shown.until(year)
-        lines.append(f"實際：{BASIS_LABELS[basis][0]} {amount_zh(shown.amount(kpi, years), unit)}")
+        lines.append(f"實際：{BASIS_LABELS[basis].zh} {amount_zh(shown.amount(kpi, years), unit)}")
     lines += _verdict(compared)
     years = shown.until(year) if TargetBasis.CUMULATIVE in bases else [year]
     cell = shown.actual_cell(kpi, years)
@@ -146,27 +147,21 @@ def _target_lines(compared: Sequence[Compared], unit: Unit) -> Iterator[str]:
         places.setdefault((one.target.basis, one.target.amount), []).append(one.book.title_zh)
     for (basis, amount), titles in places.items():
         where = f"（{'、'.join(titles)}）" if len(places) > 1 else ""
-        yield f"目標：{BASIS_LABELS[basis][0]} {amount_zh(amount, unit)}{where}"
+        yield f"目標：{BASIS_LABELS[basis].zh} {amount_zh(amount, unit)}{where}"
 
 
 def _verdict(compared: Sequence[Compared]) -> Iterator[str]:
     stands = standing(compared)
     if stands is None:
         return
-    yield f"判定：{STANDING_LABELS[stands][0]}"
+    yield f"判定：{STANDING_LABELS[stands].zh}"
     if stands is Standing.DISPUTED:
         for one in compared:
-            yield f"　{one.book.title_zh}：{STANDING_LABELS[one.standing][0]}"
+            yield f"　{one.book.title_zh}：{STANDING_LABELS[one.standing].zh}"
 
 
-def _notes() -> tuple[Bilingual, ...]:
+def _notes() -> tuple[Text, ...]:
     return (
-        Bilingual(
-            "實際僅計已認列且已到期者；計畫書所載之 106 年實際值另列，不計入。",
-            "Actuals are what was recognised and is due; what the plan says of 106 stands apart and is not added.",
-        ),
-        Bilingual(
-            "同一指標於計畫書各處目標不一者，各種讀法並列。",
-            "Where places of the plan disagree on a target, every reading is shown.",
-        ),
+        T_("Actuals are what was recognised and is due; what the plan says of 106 stands apart and is not added."),
+        T_("Where places of the plan disagree on a target, every reading is shown."),
     )

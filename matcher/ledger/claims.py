@@ -19,6 +19,7 @@ from sqlmodel import Field, Session, SQLModel, col, select
 
 from indexer.database import is_duplicate
 from indexer.instants import Instant
+from indexer.wording import T_
 from matcher.ledger.chain import lock_heads
 from matcher.ledger.entries import AlreadyReportedError, Entry, LedgerError
 from matcher.ledger.kpis import Kpi
@@ -35,11 +36,11 @@ class Programme(StrEnum):
 
 
 PROGRAMME_LABELS = {
-    Programme.VALUE_CREATION: ("價創", "value creation"),
-    Programme.GERMINATION: ("萌芽", "germination"),
-    Programme.PATENT: ("專利", "patent subsidy"),
-    Programme.TECH_TRANSFER: ("技轉", "technology transfer"),
-    Programme.OTHER: ("其他計畫", "another programme"),
+    Programme.VALUE_CREATION: T_("value creation"),
+    Programme.GERMINATION: T_("germination"),
+    Programme.PATENT: T_("patent subsidy"),
+    Programme.TECH_TRANSFER: T_("technology transfer"),
+    Programme.OTHER: T_("another programme"),
 }
 """Each programme in Chinese and English."""
 
@@ -116,7 +117,7 @@ def take_key(session: Session, *, kpi: Kpi, natural_key: str, entry_id: str) -> 
     except IntegrityError as error:
         if not is_duplicate(error):
             raise
-        raise AlreadyReportedError("the same result was reported a moment ago; read the ledger again") from error
+        raise AlreadyReportedError(T_("the same result was reported a moment ago; read the ledger again")) from error
 
 
 def refuse_second(session: Session, kpi: Kpi, natural_key: str) -> None:
@@ -129,8 +130,12 @@ def refuse_second(session: Session, kpi: Kpi, natural_key: str) -> None:
     if found is not None:
         alliances = ", ".join(sorted(found[1]))
         raise AlreadyReportedError(
-            f"this result is counted already: entry {found[0]} of {alliances}; "
-            "a result that several alliances brought about is one entry with shares",
+            T_(
+                "this result is counted already: entry %(found)s of %(alliances)s; a result that several "
+                "alliances brought about is one entry with shares",
+                found=found[0],
+                alliances=alliances,
+            ),
             "natural_key",
         )
 
@@ -154,9 +159,16 @@ def refuse_claimed_elsewhere(session: Session, kpi: Kpi, natural_key: str) -> No
         )
     ).first()
     if found is not None:
-        zh, en = PROGRAMME_LABELS[Programme(found.programme)]
+        programme = PROGRAMME_LABELS[Programme(found.programme)]
         raise ClaimedElsewhereError(
-            f"{zh} ({en}) claims this result already: {found.claimant}, {found.reference}", "natural_key"
+            T_(
+                "%(zh)s (%(en)s) claims this result already: %(claimant)s, %(reference)s",
+                zh=programme.zh,
+                en=programme.en,
+                claimant=found.claimant,
+                reference=found.reference,
+            ),
+            "natural_key",
         )
 
 
@@ -176,7 +188,9 @@ def note_external(session: Session, claim: ExternalClaim) -> Sequence[str]:
     except IntegrityError as error:
         if not is_duplicate(error):
             raise
-        raise AlreadyReportedError("this programme's claim to this result is noted already", "natural_key") from error
+        raise AlreadyReportedError(
+            T_("this programme's claim to this result is noted already"), "natural_key"
+        ) from error
     query = select(LiveFact.entry_id).where(LiveFact.kpi == claim.kpi, LiveFact.natural_key == claim.natural_key)
     return session.exec(query).all()
 
@@ -189,7 +203,7 @@ def end_external(session: Session, *, claim_id: int, by: str, now: datetime) -> 
     """
     claim = session.get(ExternalClaim, claim_id, with_for_update=True)
     if claim is None or claim.ended_at is not None:
-        raise LedgerError(f"there is no active claim {claim_id}", "claim")
+        raise LedgerError(T_("there is no active claim %(claim_id)s", claim_id=claim_id), "claim")
     claim.ended_at, claim.ended_by = now, by
     session.add(claim)
     session.flush()

@@ -17,6 +17,7 @@ from sqlalchemy import JSON, BigInteger, CheckConstraint, Column
 from sqlmodel import Field, Session, SQLModel, col, func, select
 
 from indexer.instants import Instant, day_in_taipei
+from indexer.wording import T_
 from matcher.ledger.chain import Chain, head, lock_heads
 from matcher.ledger.entries import Entry, EntryKind, LedgerError
 from matcher.ledger.motions import Motion, MotionKind, end, move, open_motion
@@ -112,13 +113,18 @@ def second_close(session: Session, *, motion_id: int, by: str, now: datetime) ->
     lock_heads(session)
     motion = open_motion(session, motion_id)
     if motion.kind != MotionKind.CLOSE:
-        raise LedgerError(f"motion {motion_id} is not on closing a quarter", "motion")
+        raise LedgerError(T_("motion %(motion_id)s is not on closing a quarter", motion_id=motion_id), "motion")
     _refuse_early(session, motion.subject, now)
     heads = head(session, Chain.ENTRIES), head(session, Chain.STEPS)
     totals = totals_of(session, motion.subject)
     if totals != motion.payload["totals"]:
         changed = ", ".join(sorted(k for k in {*totals, *motion.payload["totals"]} if _differs(k, totals, motion)))
-        raise LedgerError(f"figures changed since the closing was moved ({changed}); drop the motion and move anew")
+        raise LedgerError(
+            T_(
+                "figures changed since the closing was moved (%(changed)s); drop the motion and move anew",
+                changed=changed,
+            )
+        )
     end(session, motion, seconded=True, by=by, now=now)
     close = PeriodClose(
         period=motion.subject,
@@ -142,12 +148,19 @@ def _differs(kpi: str, totals: Totals, motion: Motion) -> bool:
 
 def _refuse_early(session: Session, period: str, now: datetime) -> None:
     if day_in_taipei(now) <= last_day(period):
-        raise LedgerError(f"{period} is not over: it ends on {last_day(period)} in Taipei", "period")
+        raise LedgerError(
+            T_("%(period)s is not over: it ends on %(last)s in Taipei", period=period, last=last_day(period)),
+            "period",
+        )
     closed = last_closed(session)
     if closed is not None and period <= closed:
-        raise LedgerError(f"{closed} is closed, and all before it", "period")
+        raise LedgerError(T_("%(closed)s is closed, and all before it", closed=closed), "period")
     if closed is not None and period != quarter_after(closed):
-        raise LedgerError(f"quarters are closed in their order: {quarter_after(closed)} is next", "period")
+        raise LedgerError(
+            T_("quarters are closed in their order: %(closed)s is next", closed=quarter_after(closed)), "period"
+        )
     first = session.exec(select(Entry.period).order_by(col(Entry.period)).limit(1)).first()
     if closed is None and first is not None and first < period:
-        raise LedgerError(f"quarters are closed in their order: {first} is the first with entries", "period")
+        raise LedgerError(
+            T_("quarters are closed in their order: %(first)s is the first with entries", first=first), "period"
+        )

@@ -13,8 +13,9 @@ from datetime import date, datetime
 
 from sqlmodel import Session
 
+from indexer.wording import P_, T_, Text, either
 from matcher.ledger.configuration import current
-from matcher.ledger.document import Bilingual, Cell
+from matcher.ledger.document import Cell
 from matcher.ledger.entries import LedgerError
 from matcher.ledger.figures import Status, YearBasis, end_of
 from matcher.ledger.kpis import Kpi, Unit
@@ -24,11 +25,11 @@ from matcher.ledger.slices import Slices, Sum, slices
 from matcher.ledger.targets import Compared, TargetBooks, compare
 
 UNIT_LABELS = {
-    Unit.NTD: Bilingual("元", "NTD"),
-    Unit.PERSONS: Bilingual("人", "persons"),
-    Unit.CASES: Bilingual("件", "cases"),
-    Unit.COMPANIES: Bilingual("家", "companies"),
-    Unit.ALLIANCES: Bilingual("個", "alliances"),
+    Unit.NTD: T_("NTD"),
+    Unit.PERSONS: T_("persons"),
+    Unit.CASES: T_("cases"),
+    Unit.COMPANIES: P_("comparisons", "companies"),
+    Unit.ALLIANCES: P_("comparisons", "alliances"),
 }
 """Each unit in Chinese and English."""
 
@@ -64,7 +65,7 @@ class Programme:
         restated = self.slices.amount(kpi, years=years, by=YearBasis.OCCURRED)
         if restated == shown.amount:
             return Cell(shown.amount, shown.entries)
-        remark = Bilingual(f"補計遲到事實後為 {restated:,}", f"restated by late facts: {restated:,}")
+        remark = T_("restated by late facts: %(restated)s", restated=f"{restated:,}")
         return Cell(shown.amount, shown.entries, remark)
 
 
@@ -92,12 +93,21 @@ def programme_year(of: Sequence[int], year: int | None) -> int | None:
     common = common_year(year)
     if common not in of:
         first, last = of[0], of[-1]
-        raise LedgerError(f"the programme has the years {roc_year(first)} to {roc_year(last)} ({first}–{last})", "year")
+        raise LedgerError(
+            T_(
+                "the programme has the years %(first)s to %(last)s (%(first_ce)s–%(last_ce)s)",
+                first=roc_year(first),
+                last=roc_year(last),
+                first_ce=first,
+                last_ce=last,
+            ),
+            "year",
+        )
     return common
 
 
-def year_label(year: int | None) -> Bilingual:
+def year_label(year: int | None) -> Text:
     """Return how a year is written in a table; None is the whole programme."""
     if year is None:
-        return Bilingual("全程", "whole programme")
-    return Bilingual(f"{roc_year(year)} 年", f"{year} ({roc_year(year)})")
+        return T_("whole programme")
+    return either(f"{roc_year(year)} 年", f"{year} ({roc_year(year)})")

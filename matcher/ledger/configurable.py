@@ -13,6 +13,7 @@ import orjson
 from pydantic import ValidationError
 
 from indexer.plain_text import printable
+from indexer.wording import T_, recognised
 from matcher.ledger.configuration import Configured
 from matcher.ledger.entries import LedgerError
 from matcher.ledger.forecast import ForecastRules
@@ -51,13 +52,15 @@ def checked_document(kind: type[Configured], content: Any) -> Configured:
         # As it will be stored, so that what JSON can't hold is found here and not when it is read.
         stored = orjson.dumps(content)
     except TypeError as error:
-        raise LedgerError("give whole numbers below 2^63 and whole characters", "document") from error
+        raise LedgerError(T_("give whole numbers below 2^63 and whole characters"), "document") from error
     if b"\\u0000" in stored:
-        raise LedgerError("a text has the character NUL", "document")
+        raise LedgerError(T_("a text has the character NUL"), "document")
     try:
         return kind.model_validate(orjson.loads(stored))
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(printable(str(part)[:60]) for part in first["loc"])
         field = f"document.{place}" if place else "document"
-        raise LedgerError(f"{place or kind.name}: {first['msg']}", field) from error
+        raise LedgerError(
+            T_("%(place)s: %(msg)s", place=place or kind.name, msg=recognised(first["msg"])), field
+        ) from error

@@ -24,6 +24,7 @@ from sqlmodel import Field, Session, SQLModel, col, select
 
 from indexer.database import is_duplicate, once
 from indexer.instants import Instant
+from indexer.wording import T_
 from matcher import people  # noqa: F401 (its table is referred to)
 
 DEFAULTS = Path(__file__).parent / "defaults"
@@ -105,7 +106,9 @@ def change(session: Session, document: Configured, *, reason: str, by: str, now:
     except IntegrityError as error:
         if not is_duplicate(error):
             raise
-        raise StaleConfigurationError(f"{document.name} was changed in the meantime; read it again") from error
+        raise StaleConfigurationError(
+            T_("%(name)s was changed in the meantime; read it again", name=document.name)
+        ) from error
     return last + 1
 
 

@@ -18,6 +18,7 @@ from indexer.instants import day_in_taipei
 from indexer.plain_text import clean
 from indexer.records import Alliance
 from indexer.vocabulary import MAX_ID
+from indexer.wording import T_
 from matcher.ledger.configuration import current
 from matcher.ledger.entries import AlreadyReportedError, LedgerError
 from matcher.ledger.rules import RecognitionRules
@@ -32,10 +33,10 @@ def must_be_possible(session: Session, *, alliance_id: str, occurred_on: date, n
         LedgerError: the alliance or the day.
     """
     if session.get(Alliance, alliance_id) is None:
-        raise LedgerError(f"there is no alliance {alliance_id!r}", "alliance_id")
+        raise LedgerError(T_("there is no alliance %(alliance_id)r", alliance_id=alliance_id), "alliance_id")
     start = current(session, RecognitionRules).programme_start
     if not start <= occurred_on <= day_in_taipei(now):
-        raise LedgerError(f"give a day between {start} and today in Taipei", "occurred_on")
+        raise LedgerError(T_("give a day between %(start)s and today in Taipei", start=start), "occurred_on")
 
 
 def reversed_row(session: Session, model: type[Row], row_id: int, *, reason: str, by: str, now: datetime) -> Row:
@@ -55,16 +56,16 @@ def reversed_row(session: Session, model: type[Row], row_id: int, *, reason: str
     """
     row: Any = session.get(model, row_id)
     if row is None or row.reverses is not None:
-        raise LedgerError(f"there is no row {row_id} that could be taken back", "row")
+        raise LedgerError(T_("there is no row %(row_id)s that could be taken back", row_id=row_id), "row")
     same = row.model_dump(exclude={"id", "source", "reverses", "by", "at"})
-    reversal = model(**same, source=stated(reason, "say why", "reason"), reverses=row_id, by=by, at=now)
+    reversal = model(**same, source=stated(reason, T_("say why"), "reason"), reverses=row_id, by=by, at=now)
     session.add(reversal)
     try:
         session.flush()
     except IntegrityError as error:
         if not is_duplicate(error):
             raise
-        raise AlreadyReportedError(f"row {row_id} is taken back already", "row") from error
+        raise AlreadyReportedError(T_("row %(row_id)s is taken back already", row_id=row_id), "row") from error
     return reversal
 
 

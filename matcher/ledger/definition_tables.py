@@ -10,35 +10,33 @@ from collections.abc import Callable, Iterator, Sequence
 
 from sqlmodel import Session
 
+from indexer.wording import T_, Text, either
 from matcher.ledger.comparisons import Programme, year_label
 from matcher.ledger.configuration import current
-from matcher.ledger.document import Bilingual, Cell, CellKind, Column, Table
+from matcher.ledger.document import Cell, CellKind, Column, Table
 from matcher.ledger.figures import Status, end_of
 from matcher.ledger.kpis import Kpi
 from matcher.ledger.money_definitions import CaseDefinition, MoneyDefinition, MoneyDefinitions
 from matcher.ledger.slices import Slice
 
-_Cut = tuple[Bilingual, str | None, Callable[[Slice], bool] | None]
+_Cut = tuple[Text, str | None, Callable[[Slice], bool] | None]
 """A definition's title, its place in the plan, and the slices that it takes; None takes all."""
 
-_NOTE = Bilingual(
-    "計畫書未定義三種用語；各定義納入之付款者與用途為設定值，可由總辦公室調整。",
-    "The plan does not define its three wordings; which payers and purposes each takes in is configuration.",
-)
+_NOTE = T_("The plan does not define its three wordings; which payers and purposes each takes in is configuration.")
 
 
 def definition_tables(session: Session, shown: Programme, year: int | None) -> tuple[Table, Table]:
     """Return money by definition and international cases by definition, of one year or of all."""
     defined = current(session, MoneyDefinitions, at=end_of(shown.as_of))
-    everything: _Cut = (Bilingual("全部經費", "all money"), None, None)
+    everything: _Cut = (T_("all money"), None, None)
     money = _table(
-        Bilingual("經費：依計畫書三種用語", "Money by the plan's definitions"),
+        T_("Money by the plan's definitions"),
         _rows(shown, Kpi.MONEY, [*map(_money, defined.definitions), everything], year),
         CellKind.NTD,
         (_NOTE,),
     )
     cases = _table(
-        Bilingual("國際產學合作：含與不含展會國內案", "International cases with and without domestic ones"),
+        T_("International cases with and without domestic ones"),
         _rows(shown, Kpi.INTERNATIONAL_CASES, [*map(_cases, defined.international_cases)], year),
         CellKind.COUNT,
         (),
@@ -50,24 +48,24 @@ def _money(definition: MoneyDefinition) -> _Cut:
     def takes(one: Slice) -> bool:
         return definition.takes(one.payer_country, one.payer_type, one.purpose)
 
-    return Bilingual(definition.title_zh, definition.title_en), definition.source, takes
+    return either(definition.title_zh, definition.title_en), definition.source, takes
 
 
 def _cases(definition: CaseDefinition) -> _Cut:
     bases = frozenset(basis.value for basis in definition.bases)
-    return Bilingual(definition.title_zh, definition.title_en), None, lambda one: one.basis in bases
+    return either(definition.title_zh, definition.title_en), None, lambda one: one.basis in bases
 
 
-def _table(title: Bilingual, rows: Iterator[tuple[Cell, ...]], kind: CellKind, notes: tuple[Bilingual, ...]) -> Table:
+def _table(title: Text, rows: Iterator[tuple[Cell, ...]], kind: CellKind, notes: tuple[Text, ...]) -> Table:
     columns = (
-        Column(Bilingual("定義", "Definition")),
-        Column(Bilingual("年度", "Year")),
-        Column(Bilingual("當年實際", "Actual in the year"), kind),
-        Column(Bilingual("累計實際", "Actual up to the year"), kind),
-        Column(Bilingual("已承諾", "Committed"), kind),
-        Column(Bilingual("計畫結束後", "After the programme"), kind),
-        Column(Bilingual("審查中", "In review"), kind),
-        Column(Bilingual("計畫書出處", "Place in the plan")),
+        Column(T_("Definition")),
+        Column(T_("Year")),
+        Column(T_("Actual in the year"), kind),
+        Column(T_("Actual up to the year"), kind),
+        Column(T_("Committed"), kind),
+        Column(T_("After the programme"), kind),
+        Column(T_("In review"), kind),
+        Column(T_("Place in the plan")),
     )
     return Table(title, columns, tuple(rows), notes)
 

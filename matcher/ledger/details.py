@@ -21,6 +21,7 @@ from stdnum.tw import ubn
 
 from indexer.plain_text import clean
 from indexer.vocabulary import COUNTRIES, MAX_ID, folded
+from indexer.wording import T_
 from matcher.ledger.kpis import Kpi
 
 
@@ -101,7 +102,7 @@ def _key(*parts: str | int) -> str:
 
 def _country(value: str) -> str:
     if value not in COUNTRIES:
-        raise ValueError("give the ISO code of a country, such as TW or DE")
+        raise ValueError(T_("give the ISO code of a country, such as TW or DE"))
     return value
 
 
@@ -223,7 +224,7 @@ class StartupDetails(Details):
     @classmethod
     def _valid(cls, value: str) -> str:
         if not ubn.is_valid(value):
-            raise ValueError("is no 統一編號: give its eight digits")
+            raise ValueError(T_("is no 統一編號: give its eight digits"))
         return str(ubn.compact(value))
 
     def natural_key(self) -> str:
@@ -248,7 +249,7 @@ class ModelCaseDetails(Details):
     def _all_six(cls, value: dict[Aspect, str]) -> dict[Aspect, str]:
         missing = [aspect.value for aspect in Aspect if aspect not in value]
         if missing:
-            raise ValueError(f"say something of every aspect; missing: {', '.join(missing)}")
+            raise ValueError(T_("say something of every aspect; missing: %(missing)s", missing=", ".join(missing)))
         return value
 
     def natural_key(self) -> str:

@@ -12,15 +12,8 @@ from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
 
+from indexer.wording import Text
 from matcher.ledger.heads import ExportedHead
-
-
-@dataclass(frozen=True)
-class Bilingual:
-    """The same text in Traditional Chinese and English."""
-
-    zh: str
-    en: str
 
 
 class CellKind(StrEnum):
@@ -38,11 +31,11 @@ class CellKind(StrEnum):
 class Column:
     """A column's title and how its values are shown. `SHARE` is a count that may have decimals, by shares."""
 
-    title: Bilingual
+    title: Text
     kind: CellKind = CellKind.TEXT
 
 
-Value = str | int | float | date | Bilingual | None
+Value = str | int | float | date | Text | None
 
 
 @dataclass(frozen=True)
@@ -51,17 +44,17 @@ class Cell:
 
     value: Value
     entries: tuple[str, ...] = ()
-    remark: Bilingual | None = None
+    remark: Text | None = None
 
 
 @dataclass(frozen=True)
 class Table:
     """A table with its title; each row has one cell per column."""
 
-    title: Bilingual
+    title: Text
     columns: tuple[Column, ...]
     rows: tuple[tuple[Cell, ...], ...]
-    notes: tuple[Bilingual, ...] = ()
+    notes: tuple[Text, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -69,8 +62,8 @@ class ReportDocument:
     """A whole report. `heads` are the heads of the ledger's chains at that moment, printed in every format."""
 
     name: str
-    title: Bilingual
+    title: Text
     as_of: date
     tables: tuple[Table, ...]
     heads: tuple[ExportedHead, ...]
-    notes: tuple[Bilingual, ...] = field(default=())
+    notes: tuple[Text, ...] = field(default=())

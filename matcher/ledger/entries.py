@@ -20,6 +20,7 @@ from sqlalchemy import JSON, BigInteger, CheckConstraint, Column, Integer, Table
 from sqlmodel import Field, Session, SQLModel, select
 
 from indexer.instants import Instant
+from indexer.wording import T_
 from matcher import decisions  # noqa: F401 (its tables, and those below, are referred to)
 from matcher.ledger.chain import Chain, hash_of, next_place, set_head
 from matcher.ledger.kpis import KPI_FACTS, Kpi, Unit
@@ -149,7 +150,9 @@ def append(session: Session, new: NewEntry) -> dict[str, Any]:
     """
     _check(new)
     if session.connection().execute(_WITH_ID, {"entry_id": new.id}).first() is not None:
-        raise AlreadyReportedError(f"an entry {new.id} exists already; a new one needs an id of its own", "id")
+        raise AlreadyReportedError(
+            T_("an entry %(id)s exists already; a new one needs an id of its own", id=new.id), "id"
+        )
     seq, previous = next_place(session, Chain.ENTRIES)
     row: dict[str, Any] = {
         **vars(new),
@@ -169,11 +172,16 @@ def append(session: Session, new: NewEntry) -> dict[str, Any]:
 
 def _check(new: NewEntry) -> None:
     if not _ID.fullmatch(new.id):
-        raise LedgerError("give an id of 8 to 100 letters, digits, dots, hyphens, such as a UUID", "id")
+        raise LedgerError(T_("give an id of 8 to 100 letters, digits, dots, hyphens, such as a UUID"), "id")
     if not 0 < new.amount < 2**53:
-        raise LedgerError(f"an amount is a whole number of {KPI_FACTS[new.kpi].unit.value}, at least 1", "amount")
+        raise LedgerError(
+            T_("an amount is a whole number of %(unit)s, at least 1", unit=KPI_FACTS[new.kpi].unit.value), "amount"
+        )
     if not new.shares or any(share < 1 for share in new.shares.values()) or sum(new.shares.values()) != WHOLE_BP:
-        raise LedgerError(f"shares are basis points by alliance, each at least 1, together {WHOLE_BP:,}", "shares")
+        raise LedgerError(
+            T_("shares are basis points by alliance, each at least 1, together %(whole_bp)s", whole_bp=f"{WHOLE_BP:,}"),
+            "shares",
+        )
 
 
 def entry_of(session: Session, entry_id: str) -> Entry:
@@ -184,5 +192,5 @@ def entry_of(session: Session, entry_id: str) -> Entry:
     """
     found = session.exec(select(Entry).where(Entry.id == entry_id)).first()
     if found is None:
-        raise LedgerError(f"there is no entry {entry_id!r}", "id")
+        raise LedgerError(T_("there is no entry %(entry_id)r", entry_id=entry_id), "id")
     return found

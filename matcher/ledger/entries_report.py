@@ -11,7 +11,8 @@ from datetime import datetime
 from sqlalchemy import extract
 from sqlmodel import Session, col, select
 
-from matcher.ledger.document import Bilingual, Cell, CellKind, Column, ReportDocument, Table
+from indexer.wording import P_, T_, Text
+from matcher.ledger.document import Cell, CellKind, Column, ReportDocument, Table
 from matcher.ledger.entries import WHOLE_BP, Entry, EntryKind
 from matcher.ledger.figures import end_of
 from matcher.ledger.heads import heads_of
@@ -20,27 +21,24 @@ from matcher.ledger.report_request import ReportRequest
 from matcher.ledger.steps import STATE_LABELS, State, Step
 
 _COLUMNS = (
-    Column(Bilingual("分錄代號", "Entry")),
-    Column(Bilingual("指標", "Figure")),
-    Column(Bilingual("狀態", "State")),
-    Column(Bilingual("數量", "Amount"), CellKind.COUNT),
-    Column(Bilingual("金額", "NTD"), CellKind.NTD),
-    Column(Bilingual("聯盟占比", "Alliances' shares")),
-    Column(Bilingual("發生日", "Occurred on"), CellKind.DATE),
-    Column(Bilingual("歸屬日", "Counts on"), CellKind.DATE),
-    Column(Bilingual("認列季", "Counted in")),
-    Column(Bilingual("學校", "School")),
-    Column(Bilingual("案件", "Case")),
-    Column(Bilingual("佐證件數", "Evidence"), CellKind.COUNT),
-    Column(Bilingual("加值內容", "What GLORIA added")),
+    Column(T_("Entry")),
+    Column(P_("entries report", "Figure")),
+    Column(T_("State")),
+    Column(P_("entries report", "Amount"), CellKind.COUNT),
+    Column(P_("entries report", "NTD"), CellKind.NTD),
+    Column(T_("Alliances' shares")),
+    Column(P_("entries report", "Occurred on"), CellKind.DATE),
+    Column(P_("entries report", "Counts on"), CellKind.DATE),
+    Column(P_("entries report", "Counted in")),
+    Column(T_("School")),
+    Column(T_("Case")),
+    Column(P_("entries report", "Evidence"), CellKind.COUNT),
+    Column(T_("What GLORIA added")),
 )
-_BOOKED = Bilingual("已入帳", "booked")
+_BOOKED = P_("entries report", "booked")
 _NOTES = (
-    Bilingual("沖銷分錄之數量與金額以負數表示。", "Amounts of reversing entries are negative."),
-    Bilingual(
-        "「認列季」空白者不計入任何指標；媒合接受件數由系統直接入帳。",
-        "What was counted in no quarter is part of no figure; accepted pairings are booked by the product itself.",
-    ),
+    T_("Amounts of reversing entries are negative."),
+    T_("What was counted in no quarter is part of no figure; accepted pairings are booked by the product itself."),
 )
 
 
@@ -53,7 +51,7 @@ def entries_report(session: Session, request: ReportRequest) -> ReportDocument:
     entries = [entry for entry in session.exec(query).all() if _wanted(entry, request)]
     last, counted = _steps(session, end)
     rows = tuple(_row(entry, last.get(entry.id), counted.get(entry.id)) for entry in entries)
-    title = Bilingual("分錄清冊", "Entries of the ledger")
+    title = T_("Entries of the ledger")
     return ReportDocument(
         name="entries",
         title=title,
@@ -86,11 +84,11 @@ def _row(entry: Entry, state: State | None, counted: str | None) -> tuple[Cell, 
     signed = -entry.amount if entry.kind == EntryKind.REVERSAL else entry.amount
     late = None
     if entry.late_for is not None:
-        late = Bilingual(f"{entry.late_for} 之補報", f"came late for {entry.late_for}")
+        late = T_("came late for %(late_for)s", late_for=entry.late_for)
     return (
         Cell(entry.id, remark=_reversal(entry)),
-        Cell(Bilingual(facts.label_zh, facts.label_en)),
-        Cell(_BOOKED if state is None else Bilingual(*STATE_LABELS[state])),
+        Cell(facts.label),
+        Cell(_BOOKED if state is None else STATE_LABELS[state]),
         Cell(None if is_money else signed),
         Cell(signed if is_money else None),
         Cell(", ".join(f"{name} {share * 100 / WHOLE_BP:g} %" for name, share in sorted(entry.shares.items()))),
@@ -104,16 +102,16 @@ def _row(entry: Entry, state: State | None, counted: str | None) -> tuple[Cell, 
     )
 
 
-def _reversal(entry: Entry) -> Bilingual | None:
+def _reversal(entry: Entry) -> Text | None:
     if entry.reverses is not None:
-        return Bilingual(f"沖銷 {entry.reverses}", f"reverses {entry.reverses}")
+        return T_("reverses %(reverses)s", reverses=entry.reverses)
     if entry.restates is not None:
-        return Bilingual(f"更正 {entry.restates}", f"restates {entry.restates}")
+        return T_("restates %(restates)s", restates=entry.restates)
     return None
 
 
-def _scope(request: ReportRequest) -> tuple[Bilingual, ...]:
+def _scope(request: ReportRequest) -> tuple[Text, ...]:
     if request.alliances is None:
         return ()
     names = ", ".join(sorted(request.alliances))
-    return (Bilingual(f"聯盟範圍：{names}", f"only entries in which these have a share: {names}"),)
+    return (T_("only entries in which these have a share: %(names)s", names=names),)

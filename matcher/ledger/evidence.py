@@ -18,6 +18,7 @@ from indexer.database import storing_file
 from indexer.durable_files import sync
 from indexer.plain_text import clean
 from indexer.vocabulary import MAX_ID
+from indexer.wording import T_
 from matcher.ledger.entries import LedgerError
 
 FOLDER = "evidence"
@@ -34,7 +35,7 @@ def keep(home: Path, content: bytes) -> str:
         StorageFullError: the disk is full; nothing of it is left.
     """
     if not 0 < len(content) <= MAX_BYTES:
-        raise LedgerError(f"a file of evidence has 1 to {MAX_BYTES:,} bytes", "evidence")
+        raise LedgerError(T_("a file of evidence has 1 to %(max_bytes)s bytes", max_bytes=f"{MAX_BYTES:,}"), "evidence")
     digest = sha256(content).hexdigest()
     path = path_of(home, digest)
     with storing_file():
@@ -77,7 +78,7 @@ def checked(home: Path, items: Sequence[dict[str, str]]) -> list[dict[str, str]]
         LedgerError: an item is neither, its file was never stored, or there are too many.
     """
     if len(items) > MAX_ITEMS:
-        raise LedgerError(f"name at most {MAX_ITEMS} pieces of evidence", "evidence")
+        raise LedgerError(T_("name at most %(max_items)s pieces of evidence", max_items=MAX_ITEMS), "evidence")
     return [_checked(home, item) for item in items]
 
 
@@ -85,16 +86,16 @@ def _checked(home: Path, item: dict[str, str]) -> dict[str, str]:
     name = clean(item.get("name", ""), max_chars=MAX_ID, multiline=False)
     digest, url = item.get("sha256"), item.get("url")
     if (digest is None) == (url is None) or not set(item) <= {"sha256", "url", "name"}:
-        raise LedgerError("a piece of evidence is a stored file (sha256) or a link (url), with a name", "evidence")
+        raise LedgerError(T_("a piece of evidence is a stored file (sha256) or a link (url), with a name"), "evidence")
     if digest is not None:
         if len(digest) != 64 or not set(digest) <= set("0123456789abcdef") or not path_of(home, digest).is_file():
-            raise LedgerError("no file with this sha256 was stored; send the file first", "evidence")
+            raise LedgerError(T_("no file with this sha256 was stored; send the file first"), "evidence")
         return {"sha256": digest, "name": name}
     link = clean(str(url), max_chars=MAX_URL, multiline=False)
     try:
         parts = urlsplit(link)
     except ValueError as error:
-        raise LedgerError("a link is an address such as https://example.org/contract", "evidence") from error
+        raise LedgerError(T_("a link is an address such as https://example.org/contract"), "evidence") from error
     if parts.scheme not in ("http", "https") or not parts.netloc:
-        raise LedgerError("a link begins with https:// or http://", "evidence")
+        raise LedgerError(T_("a link begins with https:// or http://"), "evidence")
     return {"url": link, "name": name}

@@ -14,6 +14,8 @@ from typing import Any
 
 import orjson
 
+from indexer.wording import T_
+
 _GENESIS = "0" * 64
 _WHOLE_BP = 10_000
 CHAINS = ("entries", "steps")
@@ -56,7 +58,7 @@ def check_export(lines: Iterable[bytes], *, kept: Iterable[Mapping[str, Any]] = 
             else:
                 _row(checked, number, document["chain"], document["row"], wanted, ids)
         except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
-            checked.findings.append(ExportFinding(number, "is not a line of an export"))
+            checked.findings.append(ExportFinding(number, T_("is not a line of an export")))
     _ends(checked, said_heads, wanted)
     return checked
 
@@ -70,32 +72,42 @@ def _row(
     ids: set[str],
 ) -> None:
     def found(message: str) -> None:
-        checked.findings.append(ExportFinding(number, f"{chain} {row['seq']} {message}"))
+        checked.findings.append(
+            ExportFinding(number, T_("%(chain)s %(seq)s %(message)s", chain=chain, seq=row["seq"], message=message))
+        )
 
     said = {name: value for name, value in row.items() if name != "hash"}
     computed = sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS)).hexdigest()
     if row["seq"] != checked.rows[chain] + 1:
-        found(f"follows number {checked.rows[chain]}: a row is missing or was inserted")
+        found(T_("follows number %(rows)s: a row is missing or was inserted", rows=checked.rows[chain]))
     if row["prev_hash"] != checked.heads[chain]:
-        found("does not name the hash of the row before it")
+        found(T_("does not name the hash of the row before it"))
     if row["hash"] != computed:
-        found("is not what was written: its hash does not fit its content")
+        found(T_("is not what was written: its hash does not fit its content"))
     if wanted.pop((chain, row["seq"]), computed) != computed:
-        found("has another hash than the head that was kept")
+        found(T_("has another hash than the head that was kept"))
     if chain == "entries":
         ids.add(row["id"])
         if sum(row["shares"].values()) != _WHOLE_BP:
-            found(f"has shares that do not sum to {_WHOLE_BP:,} basis points")
+            found(T_("has shares that do not sum to %(whole_bp)s basis points", whole_bp=f"{_WHOLE_BP:,}"))
     elif row["entry_id"] not in ids:
-        found("is a step of an entry that the file does not have")
+        found(T_("is a step of an entry that the file does not have"))
     checked.rows[chain], checked.heads[chain] = row["seq"], row["hash"]
 
 
 def _ends(checked: CheckedExport, said: dict[str, tuple[int, int, str]], wanted: dict[tuple[str, int], str]) -> None:
     for chain in CHAINS:
         if chain not in said:
-            checked.findings.append(ExportFinding(0, f"the head of {chain} is missing: the file was cut off"))
+            checked.findings.append(
+                ExportFinding(0, T_("the head of %(chain)s is missing: the file was cut off", chain=chain))
+            )
         elif said[chain][1:] != (checked.rows[chain], checked.heads[chain]):
-            checked.findings.append(ExportFinding(said[chain][0], f"{chain} does not end where its head says"))
+            checked.findings.append(
+                ExportFinding(said[chain][0], T_("%(chain)s does not end where its head says", chain=chain))
+            )
     for chain, n in sorted(wanted):
-        checked.findings.append(ExportFinding(0, f"{chain} {n} was kept as a head and is gone: the tail was dropped"))
+        checked.findings.append(
+            ExportFinding(
+                0, T_("%(chain)s %(n)s was kept as a head and is gone: the tail was dropped", chain=chain, n=n)
+            )
+        )

@@ -25,6 +25,7 @@ import numpy as np
 from pydantic import Field, model_validator
 from sqlmodel import Session
 
+from indexer.wording import T_
 from matcher.cases import OPEN_STAGES, Stage
 from matcher.ledger.case_histories import CaseHistory, case_histories
 from matcher.ledger.configuration import Configured, current
@@ -47,9 +48,9 @@ class ForecastRules(Configured):
     def _every_open_stage(self) -> Self:
         missing = [stage.value for stage in OPEN_STAGES if stage not in self.priors]
         if missing:
-            raise ValueError(f"give a prior for every open stage; missing: {', '.join(missing)}")
+            raise ValueError(T_("give a prior for every open stage; missing: %(missing)s", missing=", ".join(missing)))
         if any(min(prior) <= 0 for prior in self.priors.values()):
-            raise ValueError("both numbers of a prior are above 0")
+            raise ValueError(T_("both numbers of a prior are above 0"))
         return self
 
 

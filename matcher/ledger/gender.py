@@ -22,6 +22,7 @@ from sqlmodel import Session, SQLModel
 from indexer.instants import Instant, day_in_taipei
 from indexer.plain_text import clean
 from indexer.records import Alliance
+from indexer.wording import P_, T_
 from matcher.ledger.configuration import Configured
 from matcher.ledger.dated_rows import stated
 from matcher.ledger.details import Gender
@@ -43,18 +44,18 @@ class Group(StrEnum):
 
 
 GROUP_LABELS = {
-    Group.PI: ("計畫主持人", "principal investigators"),
-    Group.LIAISON_EXPERT: ("產業聯絡專家", "liaison experts"),
-    Group.PARTICIPANT: ("參與人員", "participants"),
-    Group.TRAINEE: ("培育人才", "trainees"),
-    Group.JOB: ("促進就業", "jobs"),
+    Group.PI: T_("principal investigators"),
+    Group.LIAISON_EXPERT: T_("liaison experts"),
+    Group.PARTICIPANT: T_("participants"),
+    Group.TRAINEE: T_("trainees"),
+    Group.JOB: T_("jobs"),
 }
 """Each group in Chinese and English."""
 GENDER_LABELS = {
-    Gender.FEMALE: ("女", "female"),
-    Gender.MALE: ("男", "male"),
-    Gender.SELF_DESCRIBED: ("自述", "self-described"),
-    Gender.UNDISCLOSED: ("不揭露", "undisclosed"),
+    Gender.FEMALE: P_("gender", "female"),
+    Gender.MALE: P_("gender", "male"),
+    Gender.SELF_DESCRIBED: P_("gender", "self-described"),
+    Gender.UNDISCLOSED: T_("undisclosed"),
 }
 """Each gender in Chinese and English."""
 COUNTED_FROM = {Group.TRAINEE: Kpi.TALENT, Group.JOB: Kpi.JOBS}
@@ -132,14 +133,21 @@ def supply_counts(
         LedgerError: the year has not closed, entries tell of that group, or something else is not what it must be.
     """
     if session.get(Alliance, alliance_id) is None:
-        raise LedgerError(f"there is no alliance {alliance_id!r}", "alliance_id")
+        raise LedgerError(T_("there is no alliance %(alliance_id)r", alliance_id=alliance_id), "alliance_id")
     if group in COUNTED_FROM:
-        raise LedgerError("this group is counted from recognised entries", "group")
+        raise LedgerError(T_("this group is counted from recognised entries"), "group")
     if not is_closed(year, now):
-        raise LedgerError(f"the subsidy year {year} closes on {subsidy_days(year)[1]}; supply its counts after", "year")
+        raise LedgerError(
+            T_(
+                "the subsidy year %(year)s closes on %(last)s; supply its counts after",
+                year=year,
+                last=subsidy_days(year)[1],
+            ),
+            "year",
+        )
     if any(not 0 <= count <= MAX_COUNT for count in people.values()):
-        raise LedgerError(f"give whole numbers from 0 to {MAX_COUNT:,}", "people")
-    said = stated(source, "say where the figures come from", "source")
+        raise LedgerError(T_("give whole numbers from 0 to %(max_count)s", max_count=f"{MAX_COUNT:,}"), "people")
+    said = stated(source, T_("say where the figures come from"), "source")
     rows = [
         GenderCount(
             alliance_id=alliance_id,
@@ -167,12 +175,19 @@ def analyse(
         LedgerError: there is no such alliance, the year has not closed, or nothing is said.
     """
     if session.get(Alliance, alliance_id) is None:
-        raise LedgerError(f"there is no alliance {alliance_id!r}", "alliance_id")
+        raise LedgerError(T_("there is no alliance %(alliance_id)r", alliance_id=alliance_id), "alliance_id")
     if not is_closed(year, now):
-        raise LedgerError(f"the subsidy year {year} closes on {subsidy_days(year)[1]}; analyse it after", "year")
+        raise LedgerError(
+            T_(
+                "the subsidy year %(year)s closes on %(last)s; analyse it after",
+                year=year,
+                last=subsidy_days(year)[1],
+            ),
+            "year",
+        )
     said = clean(text, max_chars=MAX_TEXT, multiline=True)
     if not said:
-        raise LedgerError("say what the causes are", "text")
+        raise LedgerError(T_("say what the causes are"), "text")
     row = GenderAnalysis(alliance_id=alliance_id, year=year, group_code=group.value, text=said, by=by, at=now)
     session.add(row)
     session.flush()

@@ -16,9 +16,10 @@ from sqlmodel import Session, col, select
 
 from indexer.instants import day_in_taipei
 from indexer.records import Alliance
+from indexer.wording import P_, T_, Text, either
 from matcher.ledger.configuration import current
 from matcher.ledger.details import Gender
-from matcher.ledger.document import Bilingual, Cell, CellKind, Column, ReportDocument, Table
+from matcher.ledger.document import Cell, CellKind, Column, ReportDocument, Table
 from matcher.ledger.entries import LedgerError
 from matcher.ledger.figures import end_of
 from matcher.ledger.gender import GENDER_LABELS, GROUP_LABELS, GenderRules, Group, is_closed
@@ -26,8 +27,8 @@ from matcher.ledger.gender_figures import Imbalance, counts, imbalances, publish
 from matcher.ledger.heads import heads_of
 from matcher.ledger.periods import roc_year, subsidy_days
 
-_TOTAL = Bilingual("合計", "total")
-_LEFT_OUT = Bilingual("不公開", "left out")
+_TOTAL = T_("total")
+_LEFT_OUT = T_("left out")
 
 
 def gender_report(session: Session, *, year: int, as_of: date, now: datetime) -> ReportDocument:
@@ -45,15 +46,13 @@ def gender_report(session: Session, *, year: int, as_of: date, now: datetime) ->
     shown = [one for one in found if (one.group, one.alliance) in whole]
     tables.append(_findings(shown, names, with_text=False))
     notes = (
-        Bilingual(
-            f"未滿 {rules.small_below} 人之欄位及可由合計推算者不公開",
-            f"cells below {rules.small_below}, and those that would give them away, are left out",
+        T_(
+            "cells below %(small_below)s, and those that would give them away, are left out",
+            small_below=rules.small_below,
         ),
-        Bilingual(
-            "性別落差僅列出數字全部公開之聯盟", "low shares are listed only where all numbers of the row are printed"
-        ),
+        T_("low shares are listed only where all numbers of the row are printed"),
     )
-    return _document(session, "國際產學聯盟", "programme", year, as_of, now, tables, notes)
+    return _document(session, P_("gender report", "programme"), year, as_of, now, tables, notes)
 
 
 def alliance_gender_report(
@@ -66,7 +65,7 @@ def alliance_gender_report(
     """
     names = _names(session)
     if alliance_id not in names:
-        raise LedgerError(f"there is no alliance {alliance_id!r}", "alliance_id")
+        raise LedgerError(T_("there is no alliance %(alliance_id)r", alliance_id=alliance_id), "alliance_id")
     moment = end_of(as_of)
     rules = current(session, GenderRules, at=moment)
     tables = []
@@ -76,74 +75,72 @@ def alliance_gender_report(
         tables.append(_table(group, [] if own is None else [(names[alliance_id], (*people, sum(people)))]))
     found = [one for one in imbalances(session, year=year, rules=rules, as_of=moment) if one.alliance == alliance_id]
     tables.append(_findings(found, names, with_text=True))
-    notes = (
-        Bilingual(
-            "內部使用：含小於公開下限之數字，不得對外提供", "internal: has small numbers and is not to be passed on"
-        ),
-    )
-    zh, en = names[alliance_id].zh, names[alliance_id].en
-    return _document(session, zh, en, year, as_of, now, tables, notes)
+    notes = (T_("internal: has small numbers and is not to be passed on"),)
+    return _document(session, names[alliance_id], year, as_of, now, tables, notes)
 
 
 def _document(
     session: Session,
-    zh: str,
-    en: str,
+    name: Text,
     year: int,
     as_of: date,
     now: datetime,
     tables: Sequence[Table],
-    notes: tuple[Bilingual, ...],
+    notes: tuple[Text, ...],
 ) -> ReportDocument:
     first, last = subsidy_days(year)
-    open_ = () if is_closed(year, end_of(as_of)) else (Bilingual("本年度尚未結束", "the year has not closed yet"),)
+    open_ = () if is_closed(year, end_of(as_of)) else (T_("the year has not closed yet"),)
     return ReportDocument(
         name="gender",
-        title=Bilingual(f"{zh} {roc_year(year)} 補助年度性別統計", f"{en}: gender statistics, subsidy year {year}"),
+        title=T_(
+            "%(name)s: gender statistics, subsidy year %(year)s",
+            name=name,
+            year=either(f"{roc_year(year)}", f"{year}"),
+        ),
         as_of=as_of,
         tables=tuple(tables),
         heads=tuple(heads_of(session, now)),
-        notes=(Bilingual(f"補助年度自 {first} 至 {last}", f"from {first} to {last}"), *open_, *notes),
+        notes=(T_("from %(first)s to %(last)s", first=first, last=last), *open_, *notes),
     )
 
 
-def _names(session: Session) -> dict[str, Bilingual]:
+def _names(session: Session) -> dict[str, Text]:
     rows = session.exec(select(Alliance).order_by(col(Alliance.id))).all()
-    return {row.id: Bilingual(row.name, row.name_en or row.name) for row in rows}
+    return {row.id: either(row.name, row.name_en or row.name) for row in rows}
 
 
-def _table(group: Group, lines: Sequence[tuple[Bilingual, Sequence[int | None]]]) -> Table:
-    labels = [Bilingual(*GENDER_LABELS[gender]) for gender in Gender]
+def _table(group: Group, lines: Sequence[tuple[Text, Sequence[int | None]]]) -> Table:
+    labels = [GENDER_LABELS[gender] for gender in Gender]
     columns = [Column(label, CellKind.COUNT) for label in (*labels, _TOTAL)]
     rows = tuple((Cell(name), *(_cell(count) for count in line)) for name, line in lines)
-    return Table(Bilingual(*GROUP_LABELS[group]), (Column(Bilingual("聯盟", "alliance")), *columns), rows)
+    return Table(GROUP_LABELS[group], (Column(P_("gender report", "alliance")), *columns), rows)
 
 
 def _cell(count: int | None) -> Cell:
     return Cell(None, remark=_LEFT_OUT) if count is None else Cell(count)
 
 
-def _findings(found: Sequence[Imbalance], names: Mapping[str, Bilingual], *, with_text: bool) -> Table:
+def _findings(found: Sequence[Imbalance], names: Mapping[str, Text], *, with_text: bool) -> Table:
     """Whose share is too low, and whether there is an analysis of causes."""
     columns = (
-        Column(Bilingual("聯盟", "alliance")),
-        Column(Bilingual("對象", "group")),
-        Column(Bilingual("性別", "gender")),
-        Column(Bilingual("比率", "share"), CellKind.PERCENT),
-        Column(Bilingual("原因分析日期", "causes analysed on"), CellKind.DATE),
-        *((Column(Bilingual("原因分析", "analysis of causes")),) if with_text else ()),
+        Column(P_("gender report", "alliance")),
+        Column(T_("group")),
+        Column(P_("gender report", "gender")),
+        Column(T_("share"), CellKind.PERCENT),
+        Column(T_("causes analysed on"), CellKind.DATE),
+        *((Column(T_("analysis of causes")),) if with_text else ()),
     )
     rows = []
     for one in found:
         analysed = None if one.analysis is None else day_in_taipei(one.analysis.at)
         row = [
             Cell(names[one.alliance]),
-            Cell(Bilingual(*GROUP_LABELS[one.group])),
-            Cell(Bilingual(*GENDER_LABELS[one.gender])),
+            Cell(GROUP_LABELS[one.group]),
+            Cell(GENDER_LABELS[one.gender]),
             Cell(float(one.share)),
-            Cell(analysed, remark=None if analysed else Bilingual("待分析", "still to be analysed")),
+            Cell(analysed, remark=None if analysed else T_("still to be analysed")),
         ]
         if with_text:
             row.append(Cell(None if one.analysis is None else one.analysis.text))
         rows.append(tuple(row))
-    return Table(Bilingual("性別落差", "low shares"), columns, tuple(rows))
+    return Table(T_("low shares"), columns, tuple(rows))

@@ -17,6 +17,7 @@ from sqlmodel import Session
 
 from indexer.database import once
 from indexer.file_lock import exclusive
+from indexer.wording import T_
 from matcher.ledger.chain import GENESIS, Chain, head
 from matcher.ledger.entries import LedgerError
 
@@ -66,7 +67,9 @@ def read_heads(path: Path) -> list[ExportedHead]:
         try:
             heads.append(_checked(ExportedHead(**orjson.loads(line))))
         except (ValueError, TypeError) as error:
-            raise LedgerError(f"{path.name}:{number} is not an exported head") from error
+            raise LedgerError(
+                T_("%(name)s:%(number)s is not an exported head", name=path.name, number=number)
+            ) from error
     return heads
 
 

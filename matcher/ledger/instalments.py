@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
+from indexer.wording import T_
 from matcher.ledger.entries import LedgerError
 from matcher.ledger.kpis import Kpi
 from matcher.ledger.reporting import Report
@@ -32,7 +33,7 @@ def split_evenly(total_ntd: int, due: Sequence[date]) -> list[Instalment]:
         LedgerError: there are no days, or fewer NTD than days.
     """
     if not due or total_ntd < len(due):
-        raise LedgerError("give at least one day, and at least NT$ 1 for each", "amount")
+        raise LedgerError(T_("give at least one day, and at least NT$ 1 for each"), "amount")
     each, rest = divmod(total_ntd, len(due))
     return [Instalment(day, each + (place < rest)) for place, day in enumerate(sorted(due))]
 
@@ -48,9 +49,9 @@ def reports_of(contract: Report, schedule: Sequence[Instalment]) -> list[Report]
         LedgerError: the contract is not about money, or the instalments do not sum to its total.
     """
     if contract.kpi is not Kpi.MONEY:
-        raise LedgerError("only money is paid in instalments", "kpi")
+        raise LedgerError(T_("only money is paid in instalments"), "kpi")
     if sum(part.amount_ntd for part in schedule) != contract.amount:
-        raise LedgerError("the instalments do not sum to the contract's total", "amount")
+        raise LedgerError(T_("the instalments do not sum to the contract's total"), "amount")
     ordered = sorted(schedule, key=lambda part: part.due_on)
     return [_report(contract, number, part) for number, part in enumerate(ordered, start=1)]
 

@@ -14,9 +14,10 @@ from datetime import date
 
 from sqlmodel import Session
 
+from indexer.wording import P_, T_, Text, either
 from matcher.ledger.comparisons import UNIT_LABELS, Programme, programme, programme_year, year_label
 from matcher.ledger.definition_tables import definition_tables
-from matcher.ledger.document import Bilingual, Cell, CellKind, Column, ReportDocument, Table
+from matcher.ledger.document import Cell, CellKind, Column, ReportDocument, Table
 from matcher.ledger.entries import LedgerError
 from matcher.ledger.figures import Status
 from matcher.ledger.forecast import Forecast, Measure, forecast
@@ -28,15 +29,11 @@ from matcher.ledger.targets import BASIS_LABELS, SCOPE_LABELS, STANDING_LABELS, 
 _MEASURES = {Kpi.MONEY: Measure.MONEY, Kpi.INTERNATIONAL_CASES: Measure.INTERNATIONAL_CASES}
 _NOTHING = Cell(None)
 _NOTES = (
-    Bilingual(
-        "「當年」與「累計」只計已認列且已到期者；已承諾、計畫結束後、審查中、預估各自成欄，不計入實際。",
-        "Actuals are what was recognised and is due; committed, after the programme, in review and forecast stand in "
-        "columns of their own and are part of no actual.",
+    T_(
+        "Actuals are what was recognised and is due; committed, after the programme, in review and "
+        "forecast stand in columns of their own and are part of no actual."
     ),
-    Bilingual(
-        "判定「讀法不一」者：依計畫書不同處之目標，一為達成、一為未達。",
-        'Where it "depends on the reading", one place of the plan has its target reached and another has not.',
-    ),
+    T_('Where it "depends on the reading", one place of the plan has its target reached and another has not.'),
 )
 
 
@@ -58,20 +55,27 @@ def kpi_report(session: Session, request: ReportRequest) -> ReportDocument:
     )
     return ReportDocument(
         name="kpi",
-        title=Bilingual("績效指標達成情形", "Figures against targets"),
+        title=T_("Figures against targets"),
         as_of=request.as_of,
         tables=tables,
         heads=tuple(heads_of(session, request.now)),
-        notes=(*(Bilingual(dispute.zh, dispute.en) for dispute in shown.books.disputes), _deadlines(shown)),
+        notes=(*(either(dispute.zh, dispute.en) for dispute in shown.books.disputes), _deadlines(shown)),
     )
 
 
-def _deadlines(shown: Programme) -> Bilingual:
+def _deadlines(shown: Programme) -> Text:
     """Say within how many years alliances are to be self-sufficient, by each place of the plan."""
-    said = [(SCOPE_LABELS[one.scope], one.within_years, one.source) for one in shown.books.self_sufficiency]
-    zh = "；".join(f"{scope[0]} {years} 年內（{source}）" for scope, years, source in said)
-    en = "; ".join(f"{scope[1]} within {years} years ({source})" for scope, years, source in said)
-    return Bilingual(f"自主營運期限：{zh}", f"self-sufficient: {en}")
+    said = [
+        T_(
+            "%(scope)s within %(years)s years (%(source)s)",
+            scope=SCOPE_LABELS[one.scope],
+            years=one.within_years,
+            source=one.source,
+        )
+        for one in shown.books.self_sufficiency
+    ]
+    deadlines = either("；".join(one.zh for one in said), "; ".join(said))
+    return T_("self-sufficient: %(deadlines)s", deadlines=deadlines)
 
 
 def refuse_alliances(request: ReportRequest) -> None:
@@ -81,33 +85,33 @@ def refuse_alliances(request: ReportRequest) -> None:
         LedgerError: alliances are named.
     """
     if request.alliances is not None:
-        raise LedgerError("this report is about the whole programme; the report alliance shows alliances", "alliances")
+        raise LedgerError(
+            T_("this report is about the whole programme; the report alliance shows alliances"), "alliances"
+        )
 
 
 def _figures(shown: Programme, year: int | None, ahead: Forecast | None) -> Table:
     books = [
-        Column(Bilingual(f"目標：{b.title_zh}", f"Target: {b.title_en}"), CellKind.COUNT) for b in shown.books.books
+        Column(T_("Target: %(title)s", title=either(b.title_zh, b.title_en)), CellKind.COUNT) for b in shown.books.books
     ]
     columns = (
-        Column(Bilingual("績效指標", "Figure")),
-        Column(Bilingual("單位", "Unit")),
-        Column(Bilingual("年度", "Year")),
-        Column(Bilingual("當年實際", "Actual in the year"), CellKind.COUNT),
-        Column(Bilingual("累計實際", "Actual up to the year"), CellKind.COUNT),
+        Column(T_("Figure")),
+        Column(T_("Unit")),
+        Column(T_("Year")),
+        Column(T_("Actual in the year"), CellKind.COUNT),
+        Column(T_("Actual up to the year"), CellKind.COUNT),
         *books,
-        Column(Bilingual("判定", "Standing")),
-        Column(Bilingual("已承諾", "Committed"), CellKind.COUNT),
-        Column(Bilingual("計畫結束後", "After the programme"), CellKind.COUNT),
-        Column(Bilingual("審查中", "In review"), CellKind.COUNT),
-        Column(Bilingual("至年底預估再增", "Forecast to year-end, more"), CellKind.SHARE),
+        Column(T_("Standing")),
+        Column(T_("Committed"), CellKind.COUNT),
+        Column(T_("After the programme"), CellKind.COUNT),
+        Column(T_("In review"), CellKind.COUNT),
+        Column(T_("Forecast to year-end, more"), CellKind.SHARE),
     )
     years = shown.years if year is None else (year,)
     rows = [
         _row(shown, kpi, one, ahead) for kpi in RECOGNISED_KPIS for one in (*years, *([None] if year is None else []))
     ]
-    return Table(
-        Bilingual("績效指標：目標與實際", "Figures: targets and actuals"), columns, tuple(rows), _table_notes(shown)
-    )
+    return Table(T_("Figures: targets and actuals"), columns, tuple(rows), _table_notes(shown))
 
 
 def _row(shown: Programme, kpi: Kpi, year: int | None, ahead: Forecast | None) -> tuple[Cell, ...]:
@@ -117,13 +121,13 @@ def _row(shown: Programme, kpi: Kpi, year: int | None, ahead: Forecast | None) -
     stands = standing(compared)
     until = shown.years if year is None else shown.until(year)
     return (
-        Cell(Bilingual(facts.label_zh, facts.label_en)),
+        Cell(facts.label),
         Cell(UNIT_LABELS[facts.unit]),
         Cell(year_label(year)),
         shown.actual_cell(kpi, [year]) if begun and year is not None else _NOTHING,
         shown.actual_cell(kpi, until) if begun else _NOTHING,
         *_targets(shown, kpi, year),
-        Cell(None if stands is None else Bilingual(*STANDING_LABELS[stands])),
+        Cell(None if stands is None else STANDING_LABELS[stands]),
         _beside(shown, kpi, year, Status.COMMITTED),
         _beside(shown, kpi, year, Status.AFTER_PROGRAMME) if year is None else _NOTHING,
         _beside(shown, kpi, year, Status.IN_REVIEW),
@@ -136,7 +140,7 @@ def _targets(shown: Programme, kpi: Kpi, year: int | None) -> Iterator[Cell]:
     said = {book.code: target for book, target in shown.books.targets(kpi, year)}
     for book in shown.books.books:
         target = said.get(book.code)
-        yield _NOTHING if target is None else Cell(target.amount, remark=Bilingual(*BASIS_LABELS[target.basis]))
+        yield _NOTHING if target is None else Cell(target.amount, remark=BASIS_LABELS[target.basis])
 
 
 def _beside(shown: Programme, kpi: Kpi, year: int | None, status: Status) -> Cell:
@@ -150,30 +154,39 @@ def _forecast(kpi: Kpi, year: int | None, ahead: Forecast | None) -> Cell:
         return _NOTHING
     found = ahead.ranges[measure]
     chance = f"{ahead.interval:.0%}"
-    remark = Bilingual(
-        f"進行中案件 {ahead.open_cases} 件；{chance} 區間 {found.low:,} 至 {found.high:,}",
-        f"from {ahead.open_cases} open cases; {chance} interval {found.low:,} to {found.high:,}",
+    remark = T_(
+        "from %(open_cases)s open cases; %(chance)s interval %(low)s to %(high)s",
+        open_cases=ahead.open_cases,
+        chance=chance,
+        low=f"{found.low:,}",
+        high=f"{found.high:,}",
     )
     return Cell(round(found.expected, 2), remark=remark)
 
 
-def _table_notes(shown: Programme) -> tuple[Bilingual, ...]:
+def _table_notes(shown: Programme) -> tuple[Text, ...]:
     places = []
     for book in shown.books.books:
         sources = list(dict.fromkeys(target.source for target in book.targets))
-        places.append(Bilingual(f"{book.title_zh}：{'；'.join(sources)}", f"{book.title_en}: {'; '.join(sources)}"))
+        places.append(
+            T_(
+                "%(title)s: %(sources)s",
+                title=either(book.title_zh, book.title_en),
+                sources=either("；".join(sources), "; ".join(sources)),
+            )
+        )
     return (*_NOTES, *places)
 
 
 def _given(shown: Programme) -> Table:
     """What the plan says was reached beside what the ledger counts: compared, never added."""
     columns = (
-        Column(Bilingual("績效指標", "Figure")),
-        Column(Bilingual("年度", "Year")),
-        Column(Bilingual("計畫書所載實際", "Actual by the plan"), CellKind.COUNT),
-        Column(Bilingual("帳冊認列", "Recognised in the ledger"), CellKind.COUNT),
-        Column(Bilingual("差異", "Difference"), CellKind.COUNT),
-        Column(Bilingual("出處", "Source")),
+        Column(T_("Figure")),
+        Column(T_("Year")),
+        Column(T_("Actual by the plan"), CellKind.COUNT),
+        Column(T_("Recognised in the ledger"), CellKind.COUNT),
+        Column(T_("Difference"), CellKind.COUNT),
+        Column(P_("kpi report", "Source")),
     )
     rows = []
     for given in shown.books.given_actuals:
@@ -182,7 +195,7 @@ def _given(shown: Programme) -> Table:
         difference = shown.amount(given.kpi, [given.year]) - given.amount
         rows.append(
             (
-                Cell(Bilingual(facts.label_zh, facts.label_en)),
+                Cell(facts.label),
                 Cell(year_label(given.year)),
                 Cell(given.amount),
                 counted,
@@ -190,8 +203,5 @@ def _given(shown: Programme) -> Table:
                 Cell(given.source),
             )
         )
-    note = Bilingual(
-        "計畫書所載之實際值僅供核對，不計入帳冊。",
-        "What the plan says was reached is compared only; the ledger adds none of it.",
-    )
-    return Table(Bilingual("計畫書所載實際之核對", "Actuals that the plan names"), columns, tuple(rows), (note,))
+    note = T_("What the plan says was reached is compared only; the ledger adds none of it.")
+    return Table(T_("Actuals that the plan names"), columns, tuple(rows), (note,))

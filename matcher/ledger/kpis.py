@@ -11,6 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from indexer.wording import T_, Text
+
 
 class Unit(StrEnum):
     """What an amount is counted in."""
@@ -38,24 +40,23 @@ class Kpi(StrEnum):
 
 @dataclass(frozen=True)
 class KpiFacts:
-    """What is known of a figure: its unit, its labels, and whether it has to be recognised before it counts."""
+    """What is known of a figure: its unit, its label, and whether it has to be recognised before it counts."""
 
     unit: Unit
-    label_zh: str
-    label_en: str
+    label: Text
     needs_recognition: bool = True
 
 
 KPI_FACTS = {
-    Kpi.ALLIANCES: KpiFacts(Unit.ALLIANCES, "成立聯盟數", "alliances founded"),
-    Kpi.MEMBERS: KpiFacts(Unit.COMPANIES, "代表性國內外企業會員", "representative member companies"),
-    Kpi.INTERNATIONAL_CASES: KpiFacts(Unit.CASES, "國際產學合作件數", "international cooperation cases"),
-    Kpi.MONEY: KpiFacts(Unit.NTD, "產業研發經費投入學界", "industry money into academia"),
-    Kpi.TALENT: KpiFacts(Unit.PERSONS, "培育人才", "talent trained"),
-    Kpi.STARTUPS: KpiFacts(Unit.COMPANIES, "衍生新創事業", "startups"),
-    Kpi.JOBS: KpiFacts(Unit.PERSONS, "促進就業", "jobs"),
-    Kpi.MODEL_CASES: KpiFacts(Unit.CASES, "典範案例", "model cases"),
-    Kpi.ACCEPTANCES: KpiFacts(Unit.CASES, "媒合接受件數", "pairings accepted", needs_recognition=False),
+    Kpi.ALLIANCES: KpiFacts(Unit.ALLIANCES, T_("alliances founded")),
+    Kpi.MEMBERS: KpiFacts(Unit.COMPANIES, T_("representative member companies")),
+    Kpi.INTERNATIONAL_CASES: KpiFacts(Unit.CASES, T_("international cooperation cases")),
+    Kpi.MONEY: KpiFacts(Unit.NTD, T_("industry money into academia")),
+    Kpi.TALENT: KpiFacts(Unit.PERSONS, T_("talent trained")),
+    Kpi.STARTUPS: KpiFacts(Unit.COMPANIES, T_("startups")),
+    Kpi.JOBS: KpiFacts(Unit.PERSONS, T_("jobs")),
+    Kpi.MODEL_CASES: KpiFacts(Unit.CASES, T_("model cases")),
+    Kpi.ACCEPTANCES: KpiFacts(Unit.CASES, T_("pairings accepted"), needs_recognition=False),
 }
 """Everything about each figure but its targets, which are data."""
 

@@ -25,6 +25,7 @@ from indexer.database import is_duplicate
 from indexer.instants import Instant, day_in_taipei
 from indexer.plain_text import clean
 from indexer.records import Alliance
+from indexer.wording import T_
 from matcher.ledger.entries import MAX_TEXT, AlreadyReportedError, LedgerError
 from matcher.ledger.kpis import RECOGNISED_KPIS, Kpi
 from matcher.ledger.warnings import Level, Reading
@@ -47,12 +48,12 @@ class Rung(StrEnum):
 
 
 RUNG_LABELS = {
-    Rung.WARNING: ("預警", "warning"),
-    Rung.PLAN: ("改善計畫", "improvement plan"),
-    Rung.HELP: ("輔導", "help by the ministry"),
-    Rung.EXIT: ("退場", "exit"),
-    Rung.LIFTED: ("解除", "lifted"),
-    Rung.GRADUATED: ("自主營運（提早出場）", "graduated early, self-operating"),
+    Rung.WARNING: T_("warning"),
+    Rung.PLAN: T_("improvement plan"),
+    Rung.HELP: T_("help by the ministry"),
+    Rung.EXIT: T_("exit"),
+    Rung.LIFTED: T_("lifted"),
+    Rung.GRADUATED: T_("graduated early, self-operating"),
 }
 """Each rung in Chinese and English."""
 
@@ -111,7 +112,7 @@ def warn(session: Session, *, gap: Reading, reason: str, by: str, now: datetime)
         AlreadyReportedError: somebody took a step at the same time.
     """
     if gap.alliance is None or gap.level is not Level.WARNING:
-        raise LedgerError("only an alliance's gap that the rules call a warning can be one", "gap")
+        raise LedgerError(T_("only an alliance's gap that the rules call a warning can be one"), "gap")
     return _take(
         session, gap.alliance, gap.kpi.value, Rung.WARNING, reason=reason, by=by, now=now, grounds=_grounds(gap)
     )
@@ -127,9 +128,9 @@ def agree_plan(
         AlreadyReportedError: somebody took a step at the same time.
     """
     if session.get(Account, owner) is None:
-        raise LedgerError("there is no such account; name who carries the plan out", "owner")
+        raise LedgerError(T_("there is no such account; name who carries the plan out"), "owner")
     if due_on <= day_in_taipei(now):
-        raise LedgerError("a plan is due on a later day than today in Taipei", "due_on")
+        raise LedgerError(T_("a plan is due on a later day than today in Taipei"), "due_on")
     return _take(session, alliance_id, kpi.value, Rung.PLAN, reason=reason, by=by, now=now, owner=owner, due_on=due_on)
 
 
@@ -143,7 +144,9 @@ def step(
         AlreadyReportedError: somebody took a step at the same time.
     """
     if rung not in (Rung.HELP, Rung.EXIT, Rung.LIFTED):
-        raise LedgerError("this is for help, exit and lifted; a warning needs a gap, a plan an owner and a day", "rung")
+        raise LedgerError(
+            T_("this is for help, exit and lifted; a warning needs a gap, a plan an owner and a day"), "rung"
+        )
     return _take(session, alliance_id, kpi.value, rung, reason=reason, by=by, now=now)
 
 
@@ -191,15 +194,22 @@ def _take(
 ) -> LadderStep:
     said = clean(reason, max_chars=MAX_TEXT, multiline=True)
     if not said:
-        raise LedgerError("say why", "reason")
+        raise LedgerError(T_("say why"), "reason")
     if ladder not in _KNOWN_LADDERS:
-        raise LedgerError(f"{ladder} has no ladder; give one of {', '.join(RECOGNISED_KPIS)}", "kpi")
+        raise LedgerError(
+            T_(
+                "%(ladder)s has no ladder; give one of %(recognised_kpis)s",
+                ladder=ladder,
+                recognised_kpis=", ".join(RECOGNISED_KPIS),
+            ),
+            "kpi",
+        )
     speaker = principal(session, by)
     if speaker is None or not speaker.holds(Role.OFFICE):
-        raise LedgerError("a step is confirmed by a person of the programme office", "by")
+        raise LedgerError(T_("a step is confirmed by a person of the programme office"), "by")
     # One step of an alliance at a time, whichever figure it is about: an end closes them all.
     if session.get(Alliance, alliance_id, with_for_update={"key_share": True}) is None:
-        raise LedgerError(f"there is no alliance {alliance_id!r}", "alliance_id")
+        raise LedgerError(T_("there is no alliance %(alliance_id)r", alliance_id=alliance_id), "alliance_id")
     version = _version_after(session, alliance_id, ladder, rung)
     taken = LadderStep(
         alliance_id=alliance_id,
@@ -219,7 +229,9 @@ def _take(
     except IntegrityError as error:
         if not is_duplicate(error):
             raise
-        raise AlreadyReportedError(f"{alliance_id} went on in the meantime; read it again") from error
+        raise AlreadyReportedError(
+            T_("%(alliance_id)s went on in the meantime; read it again", alliance_id=alliance_id)
+        ) from error
     return taken
 
 
@@ -227,12 +239,28 @@ def _version_after(session: Session, alliance_id: str, ladder: str, rung: Rung) 
     steps = steps_of(session, alliance_id)
     ended = next((row for row in steps if Rung(row.rung) in ENDS), None)
     if ended is not None:
-        raise LedgerError(f"{alliance_id} has left the programme: {ended.rung} on {day_in_taipei(ended.at)}", "rung")
+        raise LedgerError(
+            T_(
+                "%(alliance_id)s has left the programme: %(rung)s on %(day)s",
+                alliance_id=alliance_id,
+                rung=ended.rung,
+                day=day_in_taipei(ended.at),
+            ),
+            "rung",
+        )
     own = [row for row in steps if row.ladder == ladder]
     if ladder == WHOLE_ALLIANCE:
         return len(own) + 1
     stands = Rung(own[-1].rung) if own else None
     if rung not in NEXT_RUNGS[stands]:
         allowed = ", ".join(NEXT_RUNGS[stands])
-        raise LedgerError(f"{rung} can't follow {stands or 'no warning'}; {allowed} can", "rung")
+        raise LedgerError(
+            T_(
+                "%(rung)s can't follow %(stands)s; %(allowed)s can",
+                rung=rung,
+                stands=stands or T_("no warning"),
+                allowed=allowed,
+            ),
+            "rung",
+        )
     return len(own) + 1

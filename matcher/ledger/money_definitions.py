@@ -12,6 +12,7 @@ from typing import Annotated, ClassVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from indexer.vocabulary import COUNTRIES
+from indexer.wording import T_
 from matcher.ledger.configuration import Configured
 from matcher.ledger.details import InternationalBasis, PayerType, Purpose
 
@@ -19,7 +20,7 @@ from matcher.ledger.details import InternationalBasis, PayerType, Purpose
 def _countries(value: tuple[str, ...]) -> tuple[str, ...]:
     unknown = sorted(set(value) - COUNTRIES)
     if unknown:
-        raise ValueError(f"{unknown[0]!r} is no country; give ISO codes such as TW or DE")
+        raise ValueError(T_("%(unknown)r is no country; give ISO codes such as TW or DE", unknown=unknown[0]))
     return value
 
 

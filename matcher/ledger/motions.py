@@ -18,6 +18,7 @@ from sqlmodel import Field, Session, SQLModel, col, select
 
 from indexer.database import is_duplicate
 from indexer.instants import Instant
+from indexer.wording import T_
 from matcher.ledger.entries import AlreadyReportedError, LedgerError
 
 
@@ -79,10 +80,12 @@ def move(
         AlreadyReportedError: the same is moved already and waits for a second.
     """
     if not reason.strip():
-        raise LedgerError("say why", "reason")
+        raise LedgerError(T_("say why"), "reason")
     waiting = pending(session, kind, subject)
     if waiting is not None:
-        raise AlreadyReportedError(f"motion {waiting.id} on {subject} waits for a second person already")
+        raise AlreadyReportedError(
+            T_("motion %(id)s on %(subject)s waits for a second person already", id=waiting.id, subject=subject)
+        )
     motion = Motion(kind=kind.value, subject=subject, payload=payload, reason=reason.strip(), moved_by=by, moved_at=now)
     session.add(motion)
     session.flush()
@@ -104,9 +107,9 @@ def open_motion(session: Session, motion_id: int) -> Motion:
     """
     motion = session.get(Motion, motion_id)
     if motion is None:
-        raise LedgerError(f"there is no motion {motion_id}", "motion")
+        raise LedgerError(T_("there is no motion %(motion_id)s", motion_id=motion_id), "motion")
     if session.get(MotionEnd, motion_id) is not None:
-        raise LedgerError(f"motion {motion_id} has ended", "motion")
+        raise LedgerError(T_("motion %(motion_id)s has ended", motion_id=motion_id), "motion")
     return motion
 
 
@@ -118,9 +121,9 @@ def end(session: Session, motion: Motion, *, seconded: bool, by: str, now: datet
         AlreadyReportedError: it ended a moment ago.
     """
     if seconded and by == motion.moved_by:
-        raise LedgerError("who moved it can't second it; another person has to", "by")
+        raise LedgerError(T_("who moved it can't second it; another person has to"), "by")
     if not seconded and not reason.strip():
-        raise LedgerError("say why it is dropped", "reason")
+        raise LedgerError(T_("say why it is dropped"), "reason")
     session.add(
         MotionEnd(
             motion_id=motion.id or 0, moved_by=motion.moved_by, seconded=seconded, reason=reason.strip(), by=by, at=now
@@ -131,4 +134,4 @@ def end(session: Session, motion: Motion, *, seconded: bool, by: str, now: datet
     except IntegrityError as error:
         if not is_duplicate(error):
             raise
-        raise AlreadyReportedError(f"motion {motion.id} ended a moment ago") from error
+        raise AlreadyReportedError(T_("motion %(id)s ended a moment ago", id=motion.id)) from error

@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from datetime import date, timedelta
 
+from indexer.wording import T_
+
 ROC_OFFSET = 1911
 _QUARTER = re.compile(r"(\d{4})Q([1-4])")
 
@@ -76,5 +78,5 @@ def subsidy_days(year: int) -> tuple[date, date]:
 def _parts(quarter: str) -> tuple[int, int]:
     found = _QUARTER.fullmatch(quarter)
     if found is None:
-        raise ValueError(f"{quarter!r} is no quarter; give one such as 2018Q4")
+        raise ValueError(T_("%(quarter)r is no quarter; give one such as 2018Q4", quarter=quarter))
     return int(found[1]), int(found[2])

@@ -21,6 +21,7 @@ from sqlmodel import Field, Session, SQLModel, select
 from indexer.instants import Instant
 from indexer.plain_text import clean
 from indexer.vocabulary import MAX_ID, folded
+from indexer.wording import T_
 from matcher.ledger.entries import LedgerError
 
 KEY_FILE = "persons.key"
@@ -77,7 +78,7 @@ def register(
     """
     shown = clean(name, max_chars=MAX_ID, multiline=False)
     if not shown or not identifier.strip():
-        raise LedgerError("give the person's name and what tells people of one name apart", "person")
+        raise LedgerError(T_("give the person's name and what tells people of one name apart"), "person")
     digest = hmac.new(key, f"{folded(shown)}\n{folded(identifier)}".encode(), sha256).hexdigest()
     known = session.exec(select(Person.pseudonym).where(Person.digest == digest)).first()
     if known is not None:
@@ -101,7 +102,7 @@ def erase(session: Session, *, pseudonym: str, by: str, now: datetime) -> Person
     """
     person = session.get(Person, pseudonym, with_for_update=True)
     if person is None:
-        raise LedgerError(f"there is no person {pseudonym!r}", "person")
+        raise LedgerError(T_("there is no person %(pseudonym)r", pseudonym=pseudonym), "person")
     if person.erased_at is None:
         person.name, person.contact, person.erased_at, person.erased_by = None, None, now, by
         session.add(person)

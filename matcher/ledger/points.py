@@ -25,6 +25,7 @@ from sqlmodel import Field as ColumnField
 from sqlmodel import Session, SQLModel, col, select
 
 from indexer.instants import Instant
+from indexer.wording import T_
 from matcher.ledger.configuration import Configured, ShareBp, current
 from matcher.ledger.dated_rows import must_be_possible, reversed_row, stated
 from matcher.ledger.entries import WHOLE_BP, LedgerError
@@ -104,17 +105,17 @@ def earn(
     """
     must_be_possible(session, alliance_id=alliance_id, occurred_on=occurred_on, now=now)
     if session.get(Person, person) is None:
-        raise LedgerError("there is no such person; register the person first", "person")
+        raise LedgerError(T_("there is no such person; register the person first"), "person")
     types = current(session, PointRules).activities
     if activity not in types:
-        raise LedgerError(f"there is no such type; there are {', '.join(sorted(types))}", "activity")
+        raise LedgerError(T_("there is no such type; there are %(types)s", types=", ".join(sorted(types))), "activity")
     row = PointRow(
         alliance_id=alliance_id,
         person=person,
         activity=activity,
         points=types[activity].points,
         occurred_on=occurred_on,
-        source=stated(source, "say where that is written down", "source"),
+        source=stated(source, T_("say where that is written down"), "source"),
         by=by,
         at=now,
     )

@@ -13,6 +13,7 @@ from datetime import datetime
 
 from sqlmodel import Session, col, select
 
+from indexer.wording import T_
 from matcher.cases import Case
 from matcher.ledger.chain import lock_heads
 from matcher.ledger.claims import free_key
@@ -71,7 +72,7 @@ def tell_apart(session: Session, *, entry_id: str, reason: str, by: str, now: da
     """
     lock_heads(session)
     if State(standing(session, entry_id).state) is not State.HELD:
-        raise LedgerError(f"entry {entry_id} is not held", "state")
+        raise LedgerError(T_("entry %(entry_id)s is not held", entry_id=entry_id), "state")
     _go(session, entry_id, State.REPORTED, by=by, now=now, reason=_said(reason))
 
 
@@ -86,7 +87,7 @@ def supplement(
     lock_heads(session)
     last = standing(session, entry_id, wanted=State.REPORTED)
     if State(last.state) is not State.RETURNED:
-        raise LedgerError(f"entry {entry_id} was not returned", "state")
+        raise LedgerError(T_("entry %(entry_id)s was not returned", entry_id=entry_id), "state")
     take(
         session,
         NewStep(entry_id, last.version, State.REPORTED, by, now, reason=_said(text), evidence=list(evidence)),
@@ -135,7 +136,7 @@ def second_recognition(session: Session, *, motion_id: int, by: str, now: dateti
     lock_heads(session)
     motion = open_motion(session, motion_id)
     if motion.kind != MotionKind.RECOGNISE:
-        raise LedgerError(f"motion {motion_id} is not on recognising an entry", "motion")
+        raise LedgerError(T_("motion %(motion_id)s is not on recognising an entry", motion_id=motion_id), "motion")
     entry = _recognisable(session, motion.subject, by)
     end(session, motion, seconded=True, by=by, now=now)
     _count(session, entry, by=by, now=now, note=motion.reason)
@@ -148,7 +149,7 @@ def refuse_conflicted(session: Session, entry: Entry, by: str) -> None:
         ConflictError: this person.
     """
     if entry.reporter == by:
-        raise ConflictError("who reported a result can't decide on it", "by")
+        raise ConflictError(T_("who reported a result can't decide on it"), "by")
     parties = {("company", entry.company_id)}
     if entry.case_id is not None:
         case = session.exec(select(Case.company_id, Case.lab_id).where(Case.id == entry.case_id)).one()
@@ -157,7 +158,7 @@ def refuse_conflicted(session: Session, entry: Entry, by: str) -> None:
         select(Stake.party, Stake.party_id).where(Stake.account_id == by, col(Stake.ended_at).is_(None))
     ).all()
     if parties & {(party, party_id) for party, party_id in held}:
-        raise ConflictError("who has a stake in a party of a result can't decide on it", "by")
+        raise ConflictError(T_("who has a stake in a party of a result can't decide on it"), "by")
 
 
 def _go(session: Session, entry_id: str, state: State, *, by: str, now: datetime, reason: str) -> None:
@@ -191,5 +192,5 @@ def _count(session: Session, entry: Entry, *, by: str, now: datetime, note: str)
 
 def _said(reason: str) -> str:
     if not reason.strip():
-        raise LedgerError("say why", "reason")
+        raise LedgerError(T_("say why"), "reason")
     return reason.strip()

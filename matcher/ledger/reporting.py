@@ -19,6 +19,7 @@ from sqlmodel import Session, col, select
 from indexer.instants import day_in_taipei
 from indexer.plain_text import clean
 from indexer.records import Alliance, Company, School
+from indexer.wording import T_, recognised
 from matcher.cases import Case
 from matcher.ledger.chain import lock_heads
 from matcher.ledger.claims import refuse_claimed_elsewhere, take_key
@@ -137,43 +138,58 @@ def checked_details(kpi: Kpi, given: Mapping[str, Any]) -> Details:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(part) for part in first["loc"] if part != kpi.value)
-        raise LedgerError(str(first["msg"]), f"details.{place}" if place else "details") from error
+        raise LedgerError(recognised(first["msg"]), f"details.{place}" if place else "details") from error
 
 
 def _check(session: Session, given: Report, details: Details, rules: RecognitionRules, now: datetime) -> None:
     if len(given.id) > MAX_REPORTED_ID or given.id.startswith(ACCEPTANCE_PREFIX) or given.id.endswith(REVERSAL_SUFFIX):
         raise LedgerError(
-            f"give an id of at most {MAX_REPORTED_ID} characters that neither begins with {ACCEPTANCE_PREFIX!r} "
-            f"nor ends with {REVERSAL_SUFFIX!r}: such ids are the ledger's own",
+            T_(
+                "give an id of at most %(max_reported_id)s characters that neither begins with "
+                "%(acceptance_prefix)r nor ends with %(reversal_suffix)r: such ids are the ledger's own",
+                max_reported_id=MAX_REPORTED_ID,
+                acceptance_prefix=ACCEPTANCE_PREFIX,
+                reversal_suffix=REVERSAL_SUFFIX,
+            ),
             "id",
         )
     if not KPI_FACTS[given.kpi].needs_recognition:
-        raise LedgerError(f"{given.kpi} is booked by decisions, not reported", "kpi")
+        raise LedgerError(T_("%(kpi)s is booked by decisions, not reported", kpi=given.kpi), "kpi")
     if given.amount != 1 and KPI_FACTS[given.kpi].unit in _SINGLE:
-        raise LedgerError("one entry is one of these: the amount is 1", "amount")
+        raise LedgerError(T_("one entry is one of these: the amount is 1"), "amount")
     if isinstance(details, TalentDetails) and given.amount != 1:
-        raise LedgerError("one entry is one person: the amount is 1", "amount")
+        raise LedgerError(T_("one entry is one person: the amount is 1"), "amount")
     if not rules.programme_start <= given.occurred_on <= day_in_taipei(now):
-        raise LedgerError(f"a result has happened, between {rules.programme_start} and today in Taipei", "occurred_on")
+        raise LedgerError(
+            T_(
+                "a result has happened, between %(programme_start)s and today in Taipei",
+                programme_start=rules.programme_start,
+            ),
+            "occurred_on",
+        )
     if given.counts_on is not None and given.counts_on != given.occurred_on and not isinstance(details, MoneyDetails):
-        raise LedgerError("only an instalment counts on another day than that of its contract", "counts_on")
+        raise LedgerError(T_("only an instalment counts on another day than that of its contract"), "counts_on")
     if given.counts_on is not None and given.counts_on < given.occurred_on:
-        raise LedgerError("an instalment falls due on the day of its contract or later", "counts_on")
+        raise LedgerError(T_("an instalment falls due on the day of its contract or later"), "counts_on")
     _check_references(session, given, details)
 
 
 def _check_references(session: Session, given: Report, details: Details) -> None:
     missing = set(given.shares) - set(session.exec(select(Alliance.id).where(col(Alliance.id).in_(given.shares))).all())
     if missing:
-        raise LedgerError(f"there is no alliance {min(missing)!r}", "shares")
+        raise LedgerError(T_("there is no alliance %(missing)r", missing=min(missing)), "shares")
     if session.get(School, given.school_id) is None:
-        raise LedgerError(f"there is no school {given.school_id!r}; import it first", "school_id")
+        raise LedgerError(
+            T_("there is no school %(school_id)r; import it first", school_id=given.school_id), "school_id"
+        )
     company_id = _company(given, details)
     if company_id is not None and session.get(Company, company_id) is None:
-        raise LedgerError(f"there is no company {company_id!r}; import it first", "company_id")
+        raise LedgerError(
+            T_("there is no company %(company_id)r; import it first", company_id=company_id), "company_id"
+        )
     person = getattr(details, "person", None)
     if person is not None and session.get(Person, person) is None:
-        raise LedgerError("there is no such person; register the person first", "details.person")
+        raise LedgerError(T_("there is no such person; register the person first"), "details.person")
     if given.restates is not None:
         entry_of(session, given.restates)
 
@@ -186,7 +202,7 @@ def _company(given: Report, details: Details) -> str | None:
 def _case(session: Session, given: Report) -> Case:
     case = session.get(Case, given.case_id)
     if case is None or case.alliance_id not in given.shares:
-        raise LedgerError("there is no such case of an alliance that has a share", "case_id")
+        raise LedgerError(T_("there is no such case of an alliance that has a share"), "case_id")
     return case
 
 

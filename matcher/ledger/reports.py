@@ -13,10 +13,11 @@ from dataclasses import dataclass, replace
 from sqlmodel import Session, col, select
 
 from indexer.records import Alliance
+from indexer.wording import T_, Text
 from matcher.ledger.alliance_report import alliance_report
 from matcher.ledger.b003_report import b003_report
 from matcher.ledger.configuration import current
-from matcher.ledger.document import Bilingual, ReportDocument, Table
+from matcher.ledger.document import ReportDocument, Table
 from matcher.ledger.entries import LedgerError
 from matcher.ledger.entries_report import entries_report
 from matcher.ledger.figures import end_of
@@ -35,7 +36,7 @@ from matcher.ledger.warnings import Aim
 class Report:
     """A report: what it is called, and the function that makes its document."""
 
-    title: Bilingual
+    title: Text
     make: Callable[[Session, ReportRequest], ReportDocument]
 
 
@@ -58,7 +59,7 @@ def _sufficiency(session: Session, request: ReportRequest) -> ReportDocument:
         return parts[0]
     return ReportDocument(
         name="sufficiency",
-        title=Bilingual("各聯盟自主營運情形", "self-sufficiency by alliance"),
+        title=T_("self-sufficiency by alliance"),
         as_of=request.as_of,
         tables=tuple(_titled(part, table) for part in parts for table in part.tables),
         heads=tuple(heads_of(session, request.now)),
@@ -67,7 +68,7 @@ def _sufficiency(session: Session, request: ReportRequest) -> ReportDocument:
 
 
 def _titled(part: ReportDocument, table: Table) -> Table:
-    title = Bilingual(f"{part.title.zh}：{table.title.zh}", f"{part.title.en}: {table.title.en}")
+    title = T_("%(part)s: %(table)s", part=part.title, table=table.title)
     return replace(table, title=title)
 
 
@@ -98,13 +99,13 @@ def _alliances(session: Session, request: ReportRequest) -> list[str]:
 
 
 REPORTS: dict[str, Report] = {
-    "entries": Report(Bilingual("分錄清冊", "Entries of the ledger"), entries_report),
-    "kpi": Report(Bilingual("績效指標達成情形", "Figures against targets"), kpi_report),
-    "b003": Report(Bilingual("主要績效指標表（B003）", "Main indicators (table B003)"), b003_report),
-    "alliance": Report(Bilingual("各聯盟達成情形", "Figures by alliance"), alliance_report),
-    "sufficiency": Report(Bilingual("自主營運", "Self-sufficiency"), _sufficiency),
-    "gender": Report(Bilingual("性別統計", "Gender statistics"), _gender),
-    "review-pack": Report(Bilingual("分組查核資料", "Review pack of a committee group"), _review_pack),
+    "entries": Report(T_("Entries of the ledger"), entries_report),
+    "kpi": Report(T_("Figures against targets"), kpi_report),
+    "b003": Report(T_("Main indicators (table B003)"), b003_report),
+    "alliance": Report(T_("Figures by alliance"), alliance_report),
+    "sufficiency": Report(T_("Self-sufficiency"), _sufficiency),
+    "gender": Report(T_("Gender statistics"), _gender),
+    "review-pack": Report(T_("Review pack of a committee group"), _review_pack),
 }
 """Every report by the name that `gloria report NAME` and `GET /api/reports/NAME` know it by."""
 
@@ -117,5 +118,10 @@ def make_report(session: Session, name: str, request: ReportRequest) -> ReportDo
     """
     report = REPORTS.get(name)
     if report is None:
-        raise LedgerError(f"there is no report {name!r}; choose one of: {', '.join(sorted(REPORTS))}", "name")
+        raise LedgerError(
+            T_(
+                "there is no report %(name)r; choose one of: %(reports)s", name=name, reports=", ".join(sorted(REPORTS))
+            ),
+            "name",
+        )
     return report.make(session, request)

@@ -13,6 +13,7 @@ from enum import StrEnum
 
 from sqlmodel import Session
 
+from indexer.wording import T_
 from matcher.ledger.claims import ClaimedElsewhereError, refuse_claimed_elsewhere
 from matcher.ledger.entries import Entry, LedgerError
 from matcher.ledger.kpis import Kpi
@@ -40,14 +41,19 @@ class Unmet:
 def unmet(session: Session, entry: Entry) -> Iterator[Unmet]:
     """Yield the requirements that an entry does not meet; nothing if it could count."""
     if not entry.value_added.strip():
-        said = LedgerError("it does not say what GLORIA added (加值內容); return it for that", "value_added")
+        said = LedgerError(T_("it does not say what GLORIA added (加值內容); return it for that"), "value_added")
         yield Unmet(Requirement.VALUE_ADDED, said)
     if not entry.evidence and not any(step.evidence for step in steps_of(session, entry.id)):
-        yield Unmet(Requirement.EVIDENCE, LedgerError("it has no evidence; return it for that", "evidence"))
+        yield Unmet(Requirement.EVIDENCE, LedgerError(T_("it has no evidence; return it for that"), "evidence"))
     school, year = entry.school_id or "", entry.occurred_on.year
     if not school or total_of(session, school, year) is None:
         said = LedgerError(
-            f"the school {school} has not supplied its whole cooperation total of {year}", "school_total"
+            T_(
+                "the school %(school)s has not supplied its whole cooperation total of %(year)s",
+                school=school,
+                year=year,
+            ),
+            "school_total",
         )
         yield Unmet(Requirement.SCHOOL_TOTAL, said)
     try:

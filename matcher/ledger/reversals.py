@@ -12,6 +12,7 @@ from datetime import datetime
 
 from sqlmodel import Session, select
 
+from indexer.wording import T_
 from matcher.ledger.chain import lock_heads
 from matcher.ledger.claims import free_key
 from matcher.ledger.closing import booking_period, counting_year
@@ -53,7 +54,7 @@ def second_reversal(session: Session, *, motion_id: int, by: str, now: datetime)
     lock_heads(session)
     motion = open_motion(session, motion_id)
     if motion.kind != MotionKind.REVERSE:
-        raise LedgerError(f"motion {motion_id} is not on reversing an entry", "motion")
+        raise LedgerError(T_("motion %(motion_id)s is not on reversing an entry", motion_id=motion_id), "motion")
     entry = _reversible(session, motion.subject, by)
     end(session, motion, seconded=True, by=by, now=now)
     reversal = write_reversal(session, entry, reason=motion.reason, by=by, now=now)
@@ -73,7 +74,7 @@ def write_reversal(session: Session, entry: Entry, *, reason: str, by: str, now:
         AlreadyReportedError: it is reversed already.
     """
     if session.exec(select(Entry.id).where(Entry.reverses == entry.id)).first() is not None:
-        raise AlreadyReportedError(f"entry {entry.id} is reversed already", "id")
+        raise AlreadyReportedError(T_("entry %(id)s is reversed already", id=entry.id), "id")
     period, late_for = booking_period(session, entry.occurred_on)
     row = append(
         session,
@@ -106,6 +107,6 @@ def _reversible(session: Session, entry_id: str, by: str) -> Entry:
     standing(session, entry_id, wanted=State.REVERSED)
     entry = entry_of(session, entry_id)
     if entry.kind != EntryKind.FACT:
-        raise LedgerError("a reversal can't be reversed; report the right figure as a new fact", "id")
+        raise LedgerError(T_("a reversal can't be reversed; report the right figure as a new fact"), "id")
     refuse_conflicted(session, entry, by)
     return entry

@@ -17,9 +17,10 @@ from sqlmodel import Session, col, select
 
 from indexer.instants import day_in_taipei
 from indexer.records import Alliance
+from indexer.wording import P_, T_, Text, either, listed
 from matcher.ledger.claims import PROGRAMME_LABELS, ExternalClaim, Programme
 from matcher.ledger.details import read_details
-from matcher.ledger.document import Bilingual, Cell, CellKind, Column, ReportDocument, Table
+from matcher.ledger.document import Cell, CellKind, Column, ReportDocument, Table
 from matcher.ledger.entries import WHOLE_BP, Entry, EntryKind, LedgerError
 from matcher.ledger.figures import entries_behind
 from matcher.ledger.heads import heads_of
@@ -34,9 +35,9 @@ from matcher.ledger.steps import STATE_LABELS, State
 from matcher.ledger.warnings import LEVEL_LABELS, Aim
 
 _MOTIONS = {
-    MotionKind.RECOGNISE: ("認列", "recognise"),
-    MotionKind.REVERSE: ("沖銷", "reverse"),
-    MotionKind.CLOSE: ("季結", "close the quarter"),
+    MotionKind.RECOGNISE: T_("recognise"),
+    MotionKind.REVERSE: T_("reverse"),
+    MotionKind.CLOSE: T_("close the quarter"),
 }
 
 
@@ -58,13 +59,13 @@ def review_pack(
     known = session.exec(select(Alliance.id).where(col(Alliance.id).in_(alliances))).all()
     missing = sorted(set(alliances) - set(known))
     if not alliances:
-        raise LedgerError("name the group's alliances", "alliances")
+        raise LedgerError(T_("name the group's alliances"), "alliances")
     if missing:
-        raise LedgerError(f"there is no alliance {missing[0]!r}", "alliances")
+        raise LedgerError(T_("there is no alliance %(missing)r", missing=missing[0]), "alliances")
     review = Review(session, sorted(known), as_of, aims)
     return ReportDocument(
         name="review_pack",
-        title=Bilingual(f"{review.quarter} 分組查核資料", f"review pack for {review.quarter}"),
+        title=T_("review pack for %(quarter)s", quarter=review.quarter),
         as_of=as_of,
         tables=tuple(
             table(review)
@@ -83,15 +84,15 @@ def review_pack(
         ),
         heads=tuple(heads_of(session, now)),
         notes=(
-            Bilingual(f"聯盟：{'、'.join(review.alliances)}", f"alliances: {', '.join(review.alliances)}"),
-            Bilingual(f"填報自 {first_day(review.quarter)} 起", f"reported since {first_day(review.quarter)}"),
-            Bilingual(review.rules.note, review.rules.note),
+            T_("alliances: %(alliances)s", alliances=listed(review.alliances)),
+            T_("reported since %(quarter)s", quarter=first_day(review.quarter)),
+            either(review.rules.note, review.rules.note),
         ),
     )
 
 
-def _columns(*titles: tuple[str, str] | tuple[str, str, CellKind]) -> tuple[Column, ...]:
-    return tuple(Column(Bilingual(one[0], one[1]), one[2] if len(one) > 2 else CellKind.TEXT) for one in titles)
+def _columns(*titles: Text | tuple[Text, CellKind]) -> tuple[Column, ...]:
+    return tuple(Column(one) if isinstance(one, Text) else Column(*one) for one in titles)
 
 
 def _amount(amount_bp: int) -> int | float:
@@ -100,7 +101,7 @@ def _amount(amount_bp: int) -> int | float:
 
 
 def _kpi(kpi: Kpi) -> Cell:
-    return Cell(Bilingual(KPI_FACTS[kpi].label_zh, KPI_FACTS[kpi].label_en))
+    return Cell(KPI_FACTS[kpi].label)
 
 
 def _reported(review: Review) -> Table:
@@ -117,21 +118,21 @@ def _reported(review: Review) -> Table:
                 Cell(shares),
                 Cell(entry.occurred_on),
                 Cell(day_in_taipei(entry.reported_at)),
-                Cell(Bilingual(*STATE_LABELS[state])),
+                Cell(STATE_LABELS[state]),
                 Cell(entry.late_for),
             )
         )
     columns = _columns(
-        ("編號", "entry"),
-        ("指標", "figure"),
-        ("數量", "amount", CellKind.COUNT),
-        ("聯盟分攤", "shares"),
-        ("發生日", "occurred on", CellKind.DATE),
-        ("填報日", "reported on", CellKind.DATE),
-        ("狀態", "state"),
-        ("補報季別", "late for"),
+        T_("entry"),
+        T_("figure"),
+        (T_("amount"), CellKind.COUNT),
+        T_("shares"),
+        (T_("occurred on"), CellKind.DATE),
+        (T_("reported on"), CellKind.DATE),
+        T_("state"),
+        T_("late for"),
     )
-    return Table(Bilingual("本季填報成果", "what was reported"), columns, tuple(rows))
+    return Table(T_("what was reported"), columns, tuple(rows))
 
 
 def _evidence(review: Review) -> Table:
@@ -142,8 +143,8 @@ def _evidence(review: Review) -> Table:
             (Cell(entry.id, (entry.id,)), Cell(item.get("name", "")), Cell(item.get("url") or item.get("sha256")))
             for item in items
         ]
-    columns = _columns(("編號", "entry"), ("佐證", "evidence"), ("連結或 SHA-256", "link or SHA-256"))
-    return Table(Bilingual("佐證清單", "evidence"), columns, tuple(rows))
+    columns = _columns(T_("entry"), T_("evidence"), T_("link or SHA-256"))
+    return Table(P_("review pack", "evidence"), columns, tuple(rows))
 
 
 def _similar(review: Review) -> Table:
@@ -152,18 +153,18 @@ def _similar(review: Review) -> Table:
         for one, entry, other in review.alike
     )
     columns = _columns(
-        ("編號", "entry"),
-        ("對象", "party"),
-        ("數量", "amount", CellKind.COUNT),
-        ("日期", "day", CellKind.DATE),
-        ("相似編號", "similar entry or claim"),
-        ("相似對象", "its party"),
-        ("相似數量", "its amount", CellKind.COUNT),
-        ("相似日期", "its day", CellKind.DATE),
-        ("相似度", "likeness"),
-        ("理由", "grounds"),
+        T_("entry"),
+        T_("party"),
+        (T_("amount"), CellKind.COUNT),
+        (T_("day"), CellKind.DATE),
+        T_("similar entry or claim"),
+        T_("its party"),
+        (T_("its amount"), CellKind.COUNT),
+        (T_("its day"), CellKind.DATE),
+        T_("likeness"),
+        T_("grounds"),
     )
-    return Table(Bilingual("相似主張對照", "claims that look alike"), columns, rows)
+    return Table(T_("claims that look alike"), columns, rows)
 
 
 def _added(review: Review) -> Table:
@@ -172,8 +173,8 @@ def _added(review: Review) -> Table:
         for entry in review.reported
         if entry.kind == EntryKind.FACT
     )
-    columns = _columns(("編號", "entry"), ("指標", "figure"), ("加值內容", "what GLORIA added"))
-    return Table(Bilingual("加值內容", "values added"), columns, rows)
+    columns = _columns(T_("entry"), T_("figure"), T_("what GLORIA added"))
+    return Table(T_("values added"), columns, rows)
 
 
 def _figures(review: Review) -> Table:
@@ -186,12 +187,12 @@ def _figures(review: Review) -> Table:
             all_ = _amount(review.folded.amount_bp(kpi, alliance=alliance))
             rows.append((Cell(alliance), _kpi(kpi), Cell(amount, tuple(behind)), Cell(all_)))
     columns = _columns(
-        ("聯盟", "alliance"),
-        ("指標", "figure"),
-        (f"{roc_year(year)} 年", str(year), CellKind.SHARE),
-        ("累計", "so far", CellKind.SHARE),
+        P_("review pack", "alliance"),
+        T_("figure"),
+        (either(f"{roc_year(year)} 年", str(year)), CellKind.SHARE),
+        (T_("so far"), CellKind.SHARE),
     )
-    return Table(Bilingual("已認列成果", "recognised figures"), columns, tuple(rows))
+    return Table(T_("recognised figures"), columns, tuple(rows))
 
 
 def _readings(review: Review) -> Table:
@@ -204,93 +205,93 @@ def _readings(review: Review) -> Table:
             Cell(_amount(one.actual_bp), one.entries),
             Cell(_amount(one.in_review_bp)),
             Cell(_amount(one.gap_bp)),
-            Cell(Bilingual(*LEVEL_LABELS[one.level])),
+            Cell(LEVEL_LABELS[one.level]),
         )
         for one in review.read
     )
     columns = _columns(
-        ("聯盟", "alliance"),
-        ("指標", "figure"),
-        ("年度目標", "target", CellKind.SHARE),
-        ("應達", "expected", CellKind.SHARE),
-        ("實際", "actual", CellKind.SHARE),
-        ("審查中", "in review", CellKind.SHARE),
-        ("落差", "gap", CellKind.SHARE),
-        ("進度", "standing"),
+        P_("review pack", "alliance"),
+        T_("figure"),
+        (T_("target"), CellKind.SHARE),
+        (T_("expected"), CellKind.SHARE),
+        (T_("actual"), CellKind.SHARE),
+        (T_("in review"), CellKind.SHARE),
+        (T_("gap"), CellKind.SHARE),
+        T_("standing"),
     )
-    return Table(Bilingual("進度與預警標準", "figures beside their pace"), columns, rows)
+    return Table(T_("figures beside their pace"), columns, rows)
 
 
 def _rungs(review: Review) -> Table:
     rows = tuple(_rung(one) for one in review.standing)
     columns = _columns(
-        ("聯盟", "alliance"),
-        ("指標", "figure"),
-        ("階段", "rung"),
-        ("自", "since", CellKind.DATE),
-        ("天數", "days", CellKind.COUNT),
-        ("理由", "reason"),
-        ("改善期限", "plan due on", CellKind.DATE),
+        P_("review pack", "alliance"),
+        T_("figure"),
+        T_("rung"),
+        (T_("since"), CellKind.DATE),
+        (T_("days"), CellKind.COUNT),
+        T_("reason"),
+        (T_("plan due on"), CellKind.DATE),
     )
-    return Table(Bilingual("預警與改善階段", "warnings and their rungs"), columns, rows)
+    return Table(T_("warnings and their rungs"), columns, rows)
 
 
 def _findings(review: Review) -> Table:
     rows = tuple(_finding(one) for one in findings(review.read, review.standing, review.as_of))
-    columns = _columns(("聯盟", "alliance"), ("指標", "figure"), ("發現", "finding"))
-    return Table(Bilingual("待處理事項", "what waits for a decision"), columns, rows)
+    columns = _columns(P_("review pack", "alliance"), T_("figure"), T_("finding"))
+    return Table(T_("what waits for a decision"), columns, rows)
 
 
 def _motions(review: Review) -> Table:
     rows = tuple(
         (
-            Cell(Bilingual(*_MOTIONS[MotionKind(motion.kind)])),
+            Cell(_MOTIONS[MotionKind(motion.kind)]),
             Cell(motion.subject),
             Cell(motion.reason),
             Cell(day_in_taipei(motion.moved_at)),
         )
         for motion in review.motions
     )
-    columns = _columns(("動議", "motion"), ("對象", "on"), ("理由", "reason"), ("提出日", "moved on", CellKind.DATE))
-    return Table(Bilingual("待附議動議", "motions that wait for a second person"), columns, rows)
+    columns = _columns(T_("motion"), T_("on"), T_("reason"), (P_("review pack", "moved on"), CellKind.DATE))
+    return Table(T_("motions that wait for a second person"), columns, rows)
 
 
 def _schools(review: Review) -> Table:
     year = year_of(review.quarter)
     found = school_shares(review.session, alliances=review.alliances, year=year, as_of=review.moment)
     columns = _columns(
-        ("學校", "school"),
-        (f"{roc_year(year)} 年全校產學合作總額", f"whole cooperation {year} (NTD)", CellKind.NTD),
-        ("GLORIA 認列金額", "recognised by GLORIA (NTD)", CellKind.NTD),
-        ("占比", "GLORIA's share", CellKind.PERCENT),
-        ("來源", "source"),
+        T_("school"),
+        (T_("whole cooperation %(year)s (NTD)", year=either(f"{roc_year(year)}", f"{year}")), CellKind.NTD),
+        (T_("recognised by GLORIA (NTD)"), CellKind.NTD),
+        (T_("GLORIA's share"), CellKind.PERCENT),
+        T_("source"),
     )
-    return Table(Bilingual("全校總額與 GLORIA 占比", "school totals"), columns, tuple(_school(one) for one in found))
+    return Table(T_("school totals"), columns, tuple(_school(one) for one in found))
 
 
 def _side(one: Entry | ExternalClaim) -> tuple[Cell, ...]:
     if isinstance(one, Entry):
         party = read_details(Kpi(one.kpi), one.details).party()
         return Cell(one.id, (one.id,)), Cell(party), Cell(one.amount), Cell(one.counts_on)
-    zh, en = PROGRAMME_LABELS[Programme(one.programme)]
-    name = Bilingual(f"{zh} {one.reference}", f"{en} {one.reference}")
+    programme = PROGRAMME_LABELS[Programme(one.programme)]
+    name = T_("%(programme)s %(reference)s", programme=programme, reference=one.reference)
     return Cell(name), Cell(one.party), Cell(one.amount), Cell(one.occurred_on)
 
 
 def _rung(one: Standing) -> tuple[Cell, ...]:
-    name = Cell(Bilingual("整體", "as a whole")) if one.kpi is None else _kpi(one.kpi)
-    rung = Bilingual(*RUNG_LABELS[one.rung])
+    name = Cell(T_("as a whole")) if one.kpi is None else _kpi(one.kpi)
+    rung = RUNG_LABELS[one.rung]
     return Cell(one.alliance), name, Cell(rung), Cell(one.since), Cell(one.days), Cell(one.reason), Cell(one.due_on)
 
 
 def _finding(one: Found) -> tuple[Cell, ...]:
     behind = one.reading.entries if one.reading is not None else ()
-    return Cell(one.alliance), _kpi(one.kpi), Cell(Bilingual(*FINDING_LABELS[one.finding]), behind)
+    return Cell(one.alliance), _kpi(one.kpi), Cell(FINDING_LABELS[one.finding], behind)
 
 
 def _school(one: SchoolShare) -> tuple[Cell, ...]:
     share = None if one.share is None else float(one.share)
-    remark = None if one.total_ntd is not None else Bilingual("未提供", "not supplied")
+    remark = None if one.total_ntd is not None else T_("not supplied")
     return (
         Cell(one.name),
         Cell(one.total_ntd, remark=remark),

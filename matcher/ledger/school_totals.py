@@ -15,6 +15,7 @@ from sqlmodel import Field, Session, SQLModel, col, select
 from indexer.instants import Instant
 from indexer.records import School
 from indexer.vocabulary import MAX_NTD
+from indexer.wording import T_
 from matcher.ledger.entries import LedgerError
 
 
@@ -47,7 +48,7 @@ def successor(session: Session, school_id: str) -> str:
         seen.add(school_id)
         school = session.get(School, school_id)
         if school is None:
-            raise LedgerError(f"there is no school {school_id!r}; import it first", "school")
+            raise LedgerError(T_("there is no school %(school_id)r; import it first", school_id=school_id), "school")
         if not school.merged_into:
             break
         school_id = school.merged_into
@@ -63,9 +64,9 @@ def supply(
         LedgerError: there is no such school, the amount is impossible, or no source is given.
     """
     if not 0 <= amount_ntd <= MAX_NTD:
-        raise LedgerError(f"give whole NTD from 0 to {MAX_NTD:,}", "amount_ntd")
+        raise LedgerError(T_("give whole NTD from 0 to %(max_ntd)s", max_ntd=f"{MAX_NTD:,}"), "amount_ntd")
     if not source.strip():
-        raise LedgerError("say where the figure comes from", "source")
+        raise LedgerError(T_("say where the figure comes from"), "source")
     total = SchoolTotal(
         school_id=successor(session, school_id), year=year, amount_ntd=amount_ntd, source=source.strip(), by=by, at=now
     )

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from indexer.vocabulary import MAX_NTD
+from indexer.wording import T_
 from matcher.ledger.entries import WHOLE_BP, LedgerError
 from matcher.ledger.subsidy import SubsidyPath
 from matcher.ledger.sufficiency import EXPENSES, Item, Statement
@@ -131,7 +132,7 @@ def simulate(path: SubsidyPath, past: Sequence[Statement], assumed: Assumptions)
             )
         )
     if max(years[-1].own_income_ntd, years[-1].expenses_ntd) > MAX_NTD:
-        raise LedgerError("with that growth amounts get beyond all bounds; assume less, or fewer years", "years")
+        raise LedgerError(T_("with that growth amounts get beyond all bounds; assume less, or fewer years"), "years")
     return Simulation(base, tuple(years))
 
 
@@ -147,13 +148,28 @@ def _grown(amount_ntd: int, growth_bp: int, years: int) -> int:
 
 def _check(assumed: Assumptions) -> None:
     if not 1 <= assumed.years <= MAX_SIMULATED_YEARS:
-        raise LedgerError(f"simulate 1 to {MAX_SIMULATED_YEARS} years", "years")
+        raise LedgerError(
+            T_("simulate 1 to %(max_simulated_years)s years", max_simulated_years=MAX_SIMULATED_YEARS), "years"
+        )
     for name in ("fees_growth_bp", "overhead_growth_bp", "other_growth_bp", "expenses_growth_bp"):
         if not -WHOLE_BP <= getattr(assumed, name) <= MAX_GROWTH_BP:
-            raise LedgerError(f"growth is in basis points a year, from -10,000 to {MAX_GROWTH_BP:,}", name)
+            raise LedgerError(
+                T_(
+                    "growth is in basis points a year, from -10,000 to %(max_growth_bp)s",
+                    max_growth_bp=f"{MAX_GROWTH_BP:,}",
+                ),
+                name,
+            )
     if not 0 <= assumed.new_members <= MAX_NEW_MEMBERS:
-        raise LedgerError(f"give 0 to {MAX_NEW_MEMBERS:,} new members a year", "new_members")
+        raise LedgerError(
+            T_("give 0 to %(max_new_members)s new members a year", max_new_members=f"{MAX_NEW_MEMBERS:,}"),
+            "new_members",
+        )
     if not 0 <= assumed.fee_ntd <= MAX_FEE_NTD:
-        raise LedgerError(f"give a yearly fee in whole NTD from 0 to {MAX_FEE_NTD:,}", "fee_ntd")
+        raise LedgerError(
+            T_("give a yearly fee in whole NTD from 0 to %(max_fee_ntd)s", max_fee_ntd=f"{MAX_FEE_NTD:,}"), "fee_ntd"
+        )
     if not -WHOLE_BP <= assumed.subsidy_change_bp <= WHOLE_BP:
-        raise LedgerError("a change of the subsidy's share is from -10,000 to 10,000 basis points", "subsidy_change_bp")
+        raise LedgerError(
+            T_("a change of the subsidy's share is from -10,000 to 10,000 basis points"), "subsidy_change_bp"
+        )

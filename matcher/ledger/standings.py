@@ -17,6 +17,7 @@ from enum import StrEnum
 from sqlmodel import Session, col, select
 
 from indexer.instants import day_in_taipei
+from indexer.wording import T_
 from matcher.ledger.aims import aims_of, chosen_book
 from matcher.ledger.configuration import current
 from matcher.ledger.figures import end_of, figures
@@ -50,10 +51,10 @@ class Finding(StrEnum):
 
 
 FINDING_LABELS = {
-    Finding.WARN: ("建議預警", "a warning is proposed"),
-    Finding.PLAN_OVERDUE: ("改善計畫逾期", "the improvement plan is past its date"),
-    Finding.PLAN_MISSING: ("預警後尚無改善計畫", "warned, and no improvement plan yet"),
-    Finding.LIFT: ("已無落差，建議解除", "there is no gap any more: lifting is proposed"),
+    Finding.WARN: T_("a warning is proposed"),
+    Finding.PLAN_OVERDUE: T_("the improvement plan is past its date"),
+    Finding.PLAN_MISSING: T_("warned, and no improvement plan yet"),
+    Finding.LIFT: T_("there is no gap any more: lifting is proposed"),
 }
 """Each finding in Chinese and English."""
 

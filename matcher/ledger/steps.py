@@ -20,6 +20,7 @@ from sqlmodel import Field, Session, SQLModel, col, select
 
 from indexer.database import is_duplicate
 from indexer.instants import Instant
+from indexer.wording import P_, T_
 from matcher.ledger.chain import Chain, hash_of, next_place, set_head
 from matcher.ledger.entries import AlreadyReportedError, LedgerError
 
@@ -38,14 +39,14 @@ class State(StrEnum):
 
 
 STATE_LABELS = {
-    State.HELD: ("待釐清", "held"),
-    State.REPORTED: ("已填報", "reported"),
-    State.CHECKED: ("已查核", "checked"),
-    State.RETURNED: ("退回補件", "returned"),
-    State.RECOGNISED: ("已認列", "recognised"),
-    State.REFUSED: ("不予認列", "refused"),
-    State.WITHDRAWN: ("已撤回", "withdrawn"),
-    State.REVERSED: ("已沖銷", "reversed"),
+    State.HELD: T_("held"),
+    State.REPORTED: T_("reported"),
+    State.CHECKED: P_("steps", "checked"),
+    State.RETURNED: P_("steps", "returned"),
+    State.RECOGNISED: P_("steps", "recognised"),
+    State.REFUSED: P_("steps", "refused"),
+    State.WITHDRAWN: T_("withdrawn"),
+    State.REVERSED: P_("steps", "reversed"),
 }
 """Each state in Chinese and English."""
 
@@ -146,7 +147,9 @@ def take(session: Session, new: NewStep) -> None:
     except IntegrityError as error:
         if not is_duplicate(error):
             raise
-        raise AlreadyReportedError(f"entry {new.entry_id} went on in the meantime; read it again") from error
+        raise AlreadyReportedError(
+            T_("entry %(entry_id)s went on in the meantime; read it again", entry_id=new.entry_id)
+        ) from error
     set_head(session, Chain.STEPS, row["hash"])
 
 
@@ -163,9 +166,17 @@ def standing(session: Session, entry_id: str, *, wanted: State | None = None) ->
     """
     last = session.exec(select(Step).where(Step.entry_id == entry_id).order_by(col(Step.version).desc())).first()
     if last is None:
-        raise LedgerError(f"there is no entry {entry_id!r}", "id")
+        raise LedgerError(T_("there is no entry %(entry_id)r", entry_id=entry_id), "id")
     possible = NEXT_STATES[State(last.state)]
     if wanted is not None and wanted not in possible:
-        allowed = ", ".join(possible) or "nothing: it has ended"
-        raise LedgerError(f"entry {entry_id} is {last.state}; from there it can become {allowed}", "state")
+        allowed = ", ".join(possible) or T_("nothing: it has ended")
+        raise LedgerError(
+            T_(
+                "entry %(entry_id)s is %(state)s; from there it can become %(allowed)s",
+                entry_id=entry_id,
+                state=last.state,
+                allowed=allowed,
+            ),
+            "state",
+        )
     return last

@@ -24,6 +24,7 @@ from fixtures import programme_path, world_path
 from indexer.database import writing
 from indexer.importing import import_rows
 from indexer.records import Alliance
+from indexer.wording import T_
 from matcher.ledger.claims import ClaimedElsewhereError, ExternalClaim, note_external
 from matcher.ledger.closing import move_close, second_close
 from matcher.ledger.entries import Entry, LedgerError
@@ -85,7 +86,7 @@ def load_story(engine: Engine, *, home: Path) -> Cast:
     """
     with writing(engine) as session:
         if session.exec(select(Entry.seq).limit(1)).first() is not None:
-            raise LedgerError("the story is loaded into a ledger without entries; this one has some")
+            raise LedgerError(T_("the story is loaded into a ledger without entries; this one has some"))
         _import(session)
         cast = _cast(session, noon(FIRST_DAY))
         centers = {one.id: one.center or "" for one in session.exec(select(Alliance)).all()}
@@ -221,7 +222,9 @@ class _Replay:
         except ClaimedElsewhereError:
             state = "claimed"
         if state != wanted:
-            raise LedgerError(f"event {event['id']} was to be {wanted} and is {state}")
+            raise LedgerError(
+                T_("event %(id)s was to be %(wanted)s and is %(state)s", id=event["id"], wanted=wanted, state=state)
+            )
 
     def _recognise(self, session: Session, now: datetime, entry_id: str) -> None:
         motion = recognise(session, entry_id=entry_id, by=self._cast.office, now=now)

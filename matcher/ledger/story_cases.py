@@ -17,6 +17,7 @@ from sqlmodel import Session
 from fixtures import programme_path, world_path
 from indexer.importing import import_rows
 from indexer.profiles import Need
+from indexer.wording import T_
 from matcher.answers import MatchResult, Pairing
 from matcher.cases import LostReason, Stage, move_case
 from matcher.decisions import Verdict, decide
@@ -28,7 +29,7 @@ from matcher.proposals import record
 from matcher.ranker import Band
 
 Verb = Callable[[Session, datetime], object]
-_WHY = Bilingual("佐證與需求相符。", "Its evidence fits the need.")
+_WHY = Bilingual.of(T_("Its evidence fits the need."))
 
 
 def case_rows() -> list[dict[str, Any]]:

@@ -23,6 +23,7 @@ from typing import ClassVar
 from pydantic import Field, model_validator
 
 from indexer.vocabulary import MAX_NTD
+from indexer.wording import T_
 from matcher.ledger.configuration import Configured, ShareBp
 from matcher.ledger.entries import WHOLE_BP, LedgerError
 from matcher.ledger.sufficiency import Statement
@@ -50,7 +51,7 @@ class SubsidyPath(Configured):
     def _never_rises(self) -> SubsidyPath:
         down = [*(self.shares_bp[year] for year in sorted(self.shares_bp)), self.last_share_bp]
         if down != sorted(down, reverse=True):
-            raise ValueError("the subsidy's share never rises from year to year")
+            raise ValueError(T_("the subsidy's share never rises from year to year"))
         return self
 
     def share_bp(self, year: int) -> int:
@@ -167,12 +168,12 @@ def needed_income(
     """
     ordered = sorted(expenses_ntd)
     if not ordered or len(ordered) > MAX_YEARS or ordered != [*range(ordered[0], ordered[-1] + 1)]:
-        raise LedgerError(f"plan 1 to {MAX_YEARS} consecutive subsidy years", "expenses")
+        raise LedgerError(T_("plan 1 to %(max_years)s consecutive subsidy years", max_years=MAX_YEARS), "expenses")
     if growth_bp < -WHOLE_BP or growth_bp > 100 * WHOLE_BP:
-        raise LedgerError("growth is in basis points, from -10,000 (nothing is left) to 1,000,000", "growth_bp")
+        raise LedgerError(T_("growth is in basis points, from -10,000 (nothing is left) to 1,000,000"), "growth_bp")
     for amount in (*expenses_ntd.values(), own_income_ntd, first_year_ntd):
         if not 0 <= amount <= MAX_NTD:
-            raise LedgerError(f"give whole NTD from 0 to {MAX_NTD:,}", "amount_ntd")
+            raise LedgerError(T_("give whole NTD from 0 to %(max_ntd)s", max_ntd=f"{MAX_NTD:,}"), "amount_ntd")
     years = []
     before = own_income_ntd
     for passed, year in enumerate(ordered, start=1):

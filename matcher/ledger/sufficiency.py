@@ -20,6 +20,7 @@ from sqlmodel import Field, Session, SQLModel, col, select
 
 from indexer.instants import Instant, day_in_taipei
 from indexer.vocabulary import MAX_NTD, Tier
+from indexer.wording import P_, T_
 from matcher.ledger.dated_rows import must_be_possible, reversed_row, stated
 from matcher.ledger.entries import LedgerError
 from matcher.ledger.periods import subsidy_days, subsidy_year
@@ -38,22 +39,22 @@ class Item(StrEnum):
 
 
 ITEM_LABELS = {
-    Item.MEMBER_FEES: ("會員費", "member fees"),
-    Item.OVERHEAD: ("產學合作提撥管理費", "overhead from cooperation"),
-    Item.OTHER_INCOME: ("其他收入", "other income"),
-    Item.PERSONNEL: ("人事費", "personnel"),
-    Item.OPERATION: ("業務費", "operation"),
-    Item.OTHER_EXPENSE: ("其他支出", "other expenses"),
-    Item.SUBSIDY: ("政府補助款", "subsidy received"),
+    Item.MEMBER_FEES: T_("member fees"),
+    Item.OVERHEAD: P_("sufficiency", "overhead from cooperation"),
+    Item.OTHER_INCOME: T_("other income"),
+    Item.PERSONNEL: T_("personnel"),
+    Item.OPERATION: T_("operation"),
+    Item.OTHER_EXPENSE: T_("other expenses"),
+    Item.SUBSIDY: T_("subsidy received"),
 }
 """Each item in Chinese and English."""
 OWN_INCOME = (Item.MEMBER_FEES, Item.OVERHEAD, Item.OTHER_INCOME)
 EXPENSES = (Item.PERSONNEL, Item.OPERATION, Item.OTHER_EXPENSE)
 FEE_TIERS = (Tier.DOMESTIC, Tier.INTERNATIONAL, Tier.GOLD)
 TIER_LABELS = {
-    Tier.DOMESTIC: ("國內會員", "domestic"),
-    Tier.INTERNATIONAL: ("國際會員", "international"),
-    Tier.GOLD: ("國際金質會員", "international gold"),
+    Tier.DOMESTIC: T_("domestic"),
+    Tier.INTERNATIONAL: T_("international"),
+    Tier.GOLD: T_("international gold"),
 }
 """Each tier that pays fees, in Chinese and English."""
 
@@ -150,16 +151,18 @@ def book(
     """
     must_be_possible(session, alliance_id=alliance_id, occurred_on=occurred_on, now=now)
     if (item is Item.MEMBER_FEES) != (tier in FEE_TIERS):
-        raise LedgerError(f"fees name a tier, one of {', '.join(FEE_TIERS)}, and nothing else does", "tier")
+        raise LedgerError(
+            T_("fees name a tier, one of %(fee_tiers)s, and nothing else does", fee_tiers=", ".join(FEE_TIERS)), "tier"
+        )
     if not 0 < amount_ntd <= MAX_NTD:
-        raise LedgerError(f"give whole NTD from 1 to {MAX_NTD:,}", "amount_ntd")
+        raise LedgerError(T_("give whole NTD from 1 to %(max_ntd)s", max_ntd=f"{MAX_NTD:,}"), "amount_ntd")
     row = SufficiencyRow(
         alliance_id=alliance_id,
         item=item.value,
         tier=None if tier is None else tier.value,
         occurred_on=occurred_on,
         amount_ntd=amount_ntd,
-        source=stated(source, "say where the figure comes from", "source"),
+        source=stated(source, T_("say where the figure comes from"), "source"),
         by=by,
         at=now,
     )

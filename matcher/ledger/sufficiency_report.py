@@ -15,8 +15,9 @@ from fractions import Fraction
 from sqlmodel import Session
 
 from indexer.records import Alliance
+from indexer.wording import P_, T_, Text, either
 from matcher.ledger.configuration import current
-from matcher.ledger.document import Bilingual, Cell, CellKind, Column, ReportDocument, Table, Value
+from matcher.ledger.document import Cell, CellKind, Column, ReportDocument, Table, Value
 from matcher.ledger.entries import LedgerError
 from matcher.ledger.figures import end_of
 from matcher.ledger.heads import heads_of
@@ -35,8 +36,8 @@ from matcher.ledger.sufficiency import (
 )
 
 _BASES = {
-    Base.EXPENSES: Bilingual("補助款以當年度支出為基準", "the subsidy is a share of the year's expenses"),
-    Base.FIRST_YEAR: Bilingual("補助款以第一年補助款為基準", "the subsidy is a share of the first year's subsidy"),
+    Base.EXPENSES: T_("the subsidy is a share of the year's expenses"),
+    Base.FIRST_YEAR: T_("the subsidy is a share of the first year's subsidy"),
 }
 
 
@@ -58,7 +59,7 @@ def sufficiency_report(
     """
     alliance = session.get(Alliance, alliance_id)
     if alliance is None:
-        raise LedgerError(f"there is no alliance {alliance_id!r}", "alliance_id")
+        raise LedgerError(T_("there is no alliance %(alliance_id)r", alliance_id=alliance_id), "alliance_id")
     moment = end_of(as_of)
     path = current(session, SubsidyPath, at=moment)
     years = statements(session, alliance_id=alliance_id, until=year, as_of=moment)
@@ -70,21 +71,23 @@ def sufficiency_report(
     name, name_en = alliance.name, alliance.name_en or alliance.name
     return ReportDocument(
         name="sufficiency",
-        title=Bilingual(
-            f"{name} {roc_year(year)} 補助年度營運收入支出報告表", f"{name_en}: income and expense, subsidy year {year}"
+        title=T_(
+            "%(name)s: income and expense, subsidy year %(year)s",
+            name=either(name, name_en),
+            year=either(f"{roc_year(year)}", f"{year}"),
         ),
         as_of=as_of,
         tables=tuple(tables),
         heads=tuple(heads_of(session, now)),
         notes=(
-            Bilingual(f"補助年度自 {first} 至 {last}", f"the subsidy year runs from {first} to {last}"),
-            *(() if years[-1].closed else (Bilingual("本年度尚未結束", "the year has not closed yet"),)),
+            T_("the subsidy year runs from %(first)s to %(last)s", first=first, last=last),
+            *(() if years[-1].closed else (T_("the year has not closed yet"),)),
         ),
     )
 
 
-def _columns(*titles: tuple[str, str, CellKind]) -> tuple[Column, ...]:
-    return tuple(Column(Bilingual(zh, en), kind) for zh, en, kind in titles)
+def _columns(*titles: tuple[Text, CellKind]) -> tuple[Column, ...]:
+    return tuple(Column(title, kind) for title, kind in titles)
 
 
 def _statement(years: Sequence[Statement]) -> Table:
@@ -96,27 +99,34 @@ def _statement(years: Sequence[Statement]) -> Table:
         if item is Item.MEMBER_FEES:
             rows += [
                 (
-                    Cell(Bilingual(f"　{TIER_LABELS[tier][0]}", f"  of {TIER_LABELS[tier][1]} members")),
+                    Cell(
+                        T_(
+                            "  of %(tier)s members",
+                            tier=TIER_LABELS[tier],
+                        )
+                    ),
                     *(Cell(one.fees[tier]) for one in shown),
                 )
                 for tier in FEE_TIERS
             ]
-    rows.append((Cell(Bilingual("自有收入合計", "own income")), *(Cell(one.own_income_ntd) for one in shown)))
+    rows.append((Cell(T_("own income")), *(Cell(one.own_income_ntd) for one in shown)))
     rows += [_item(item, shown) for item in EXPENSES]
-    rows.append((Cell(Bilingual("支出合計", "expenses")), *(Cell(one.expenses_ntd) for one in shown)))
+    rows.append((Cell(P_("sufficiency report", "expenses")), *(Cell(one.expenses_ntd) for one in shown)))
     rows.append(_item(Item.SUBSIDY, shown))
-    rows.append((Cell(Bilingual("餘絀", "balance")), *(Cell(one.balance_ntd) for one in shown)))
-    titles = [(f"{roc_year(one.year)} 年度（元）", f"{one.year} (NTD)", CellKind.NTD) for one in shown]
+    rows.append((Cell(T_("balance")), *(Cell(one.balance_ntd) for one in shown)))
+    titles = [
+        (T_("%(year)s (NTD)", year=either(f"{roc_year(one.year)}", f"{one.year}")), CellKind.NTD) for one in shown
+    ]
     return Table(
-        Bilingual("收入支出表", "income and expense statement"),
-        _columns(("項目", "item", CellKind.TEXT), *titles),
+        T_("income and expense statement"),
+        _columns((T_("item"), CellKind.TEXT), *titles),
         tuple(rows),
     )
 
 
 def _item(item: Item, shown: Sequence[Statement]) -> tuple[Cell, ...]:
     cells = [Cell(one.items[item], tuple(f"sufficiency-{row}" for row in one.rows[item])) for one in shown]
-    return (Cell(Bilingual(*ITEM_LABELS[item])), *cells)
+    return (Cell(ITEM_LABELS[item]), *cells)
 
 
 def _shares(years: Sequence[OwnShare], path: SubsidyPath) -> Table:
@@ -127,40 +137,40 @@ def _shares(years: Sequence[OwnShare], path: SubsidyPath) -> Table:
             Cell(_percent(one.share)),
             Cell(_percent(one.required)),
             Cell(_word(one.rose)),
-            Cell(_word(one.kept), remark=None if one.closed else Bilingual("年度未結束", "the year has not closed")),
+            Cell(_word(one.kept), remark=None if one.closed else T_("the year has not closed")),
         )
         for one in years
     )
     return Table(
-        Bilingual("自主營運進度", "own-income share"),
+        T_("own-income share"),
         _columns(
-            ("補助年度", "subsidy year (ROC)", CellKind.TEXT),
-            ("自有收入", "own income (NTD)", CellKind.NTD),
-            ("自有收入占支出比率", "own income / expenses", CellKind.PERCENT),
-            ("應達比率", "required", CellKind.PERCENT),
-            ("逐年遞增", "rose", CellKind.TEXT),
-            ("符合", "kept", CellKind.TEXT),
+            (T_("subsidy year (ROC)"), CellKind.TEXT),
+            (T_("own income (NTD)"), CellKind.NTD),
+            (T_("own income / expenses"), CellKind.PERCENT),
+            (P_("sufficiency report", "required"), CellKind.PERCENT),
+            (T_("rose"), CellKind.TEXT),
+            (P_("sufficiency report", "kept"), CellKind.TEXT),
         ),
         rows,
-        notes=(_BASES[path.base], Bilingual(path.note, path.note)),
+        notes=(_BASES[path.base], either(path.note, path.note)),
     )
 
 
 def _points(paid: Payout, rules: PointRules) -> Table:
     """Who gets what, by pseudonym."""
     rows = tuple((Cell(person), Cell(paid.points[person]), Cell(paid.ntd[person])) for person in paid.points)
-    total = (Cell(Bilingual("合計", "total")), Cell(sum(paid.points.values())), Cell(sum(paid.ntd.values())))
+    total = (Cell(T_("total")), Cell(sum(paid.points.values())), Cell(sum(paid.ntd.values())))
     return Table(
-        Bilingual("點數獎勵分配", "payout by points"),
+        T_("payout by points"),
         _columns(
-            ("人員（代號）", "person (pseudonym)", CellKind.TEXT),
-            ("點數", "points", CellKind.COUNT),
-            ("金額（元）", "paid (NTD)", CellKind.NTD),
+            (T_("person (pseudonym)"), CellKind.TEXT),
+            (T_("points"), CellKind.COUNT),
+            (T_("paid (NTD)"), CellKind.NTD),
         ),
         (*rows, total),
         notes=(
-            Bilingual(f"可分配金額 {paid.pot_ntd:,} 元", f"the pot is NT$ {paid.pot_ntd:,}"),
-            Bilingual(rules.note, rules.note),
+            T_("the pot is NT$ %(pot_ntd)s", pot_ntd=f"{paid.pot_ntd:,}"),
+            either(rules.note, rules.note),
         ),
     )
 
@@ -182,17 +192,17 @@ def _needed(needed: Needed) -> Table:
     )
     growth = "—" if needed.growth_bp is None else f"{needed.growth_bp / 100:.2f} %"
     return Table(
-        Bilingual("自有收入試算", "what own income must be"),
+        T_("what own income must be"),
         _columns(
-            ("補助年度", "subsidy year (ROC)", CellKind.TEXT),
-            ("預計支出", "planned expenses (NTD)", CellKind.NTD),
-            ("補助款上限", "subsidy (NTD)", CellKind.NTD),
-            ("應有自有收入", "own income needed (NTD)", CellKind.NTD),
-            ("預估自有收入", "own income projected (NTD)", CellKind.NTD),
-            ("缺口", "gap (NTD)", CellKind.NTD),
+            (T_("subsidy year (ROC)"), CellKind.TEXT),
+            (T_("planned expenses (NTD)"), CellKind.NTD),
+            (T_("subsidy (NTD)"), CellKind.NTD),
+            (T_("own income needed (NTD)"), CellKind.NTD),
+            (T_("own income projected (NTD)"), CellKind.NTD),
+            (T_("gap (NTD)"), CellKind.NTD),
         ),
         rows,
-        notes=(Bilingual(f"消除全部缺口所需年成長率 {growth}", f"yearly growth that closes every gap: {growth}"),),
+        notes=(T_("yearly growth that closes every gap: %(growth)s", growth=growth),),
     )
 
 
@@ -201,4 +211,4 @@ def _percent(share: Fraction | None) -> Value:
 
 
 def _word(truth: bool | None) -> Value:
-    return None if truth is None else Bilingual("是", "yes") if truth else Bilingual("否", "no")
+    return None if truth is None else T_("yes") if truth else T_("no")

@@ -16,6 +16,7 @@ from typing import ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from indexer.wording import P_, T_
 from matcher.ledger.configuration import Configured
 from matcher.ledger.kpis import Kpi
 
@@ -29,9 +30,9 @@ class TargetBasis(StrEnum):
 
 
 BASIS_LABELS = {
-    TargetBasis.ANNUAL: ("當年", "in the year"),
-    TargetBasis.CUMULATIVE: ("累計", "up to the year"),
-    TargetBasis.WHOLE: ("全程", "whole programme"),
+    TargetBasis.ANNUAL: P_("targets", "in the year"),
+    TargetBasis.CUMULATIVE: T_("up to the year"),
+    TargetBasis.WHOLE: T_("whole programme"),
 }
 """Each basis in Chinese and English."""
 
@@ -45,9 +46,9 @@ class Standing(StrEnum):
 
 
 STANDING_LABELS = {
-    Standing.REACHED: ("達成", "reached"),
-    Standing.OPEN: ("未達", "open"),
-    Standing.DISPUTED: ("讀法不一", "depends on the reading"),
+    Standing.REACHED: T_("reached"),
+    Standing.OPEN: T_("open"),
+    Standing.DISPUTED: T_("depends on the reading"),
 }
 """Each standing in Chinese and English."""
 
@@ -68,7 +69,7 @@ class Target(_Item):
     @model_validator(mode="after")
     def _year_fits_basis(self) -> Self:
         if (self.year is None) != (self.basis is TargetBasis.WHOLE):
-            raise ValueError("a target of the whole programme has no year, every other one has")
+            raise ValueError(T_("a target of the whole programme has no year, every other one has"))
         return self
 
     def actual(self, of_years: Callable[[Sequence[int]], int], years: Iterable[int]) -> int:
@@ -99,7 +100,7 @@ class TargetBook(_Item):
     def _one_each(self) -> Self:
         keys = [(target.kpi, target.year) for target in self.targets]
         if len(keys) != len(set(keys)):
-            raise ValueError(f"book {self.code} has two targets for one figure and year")
+            raise ValueError(T_("book %(code)s has two targets for one figure and year", code=self.code))
         return self
 
     def target(self, kpi: Kpi, year: int | None) -> Target | None:
@@ -135,8 +136,8 @@ class SelfSufficiencyScope(StrEnum):
 
 
 SCOPE_LABELS = {
-    SelfSufficiencyScope.MODEL_CASES: ("典範案例", "model cases"),
-    SelfSufficiencyScope.ALL_ALLIANCES: ("全體聯盟", "all alliances"),
+    SelfSufficiencyScope.MODEL_CASES: T_("model cases"),
+    SelfSufficiencyScope.ALL_ALLIANCES: T_("all alliances"),
 }
 """Each scope in Chinese and English."""
 
@@ -171,7 +172,7 @@ class TargetBooks(Configured):
     def _codes_differ(self) -> Self:
         codes = [book.code for book in self.books]
         if len(codes) != len(set(codes)):
-            raise ValueError("two books have the same code")
+            raise ValueError(T_("two books have the same code"))
         return self
 
     def targets(self, kpi: Kpi, year: int | None) -> list[tuple[TargetBook, Target]]:

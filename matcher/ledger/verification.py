@@ -20,6 +20,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, SQLModel, col, select
 
+from indexer.wording import T_
 from matcher.ledger.chain import GENESIS, Chain, hash_of, head
 from matcher.ledger.claims import LiveFact
 from matcher.ledger.closing import PeriodClose, totals_of
@@ -79,7 +80,7 @@ def _carried_out(name: str, check: Iterator[Finding]) -> Iterator[Finding]:
     except Exception as error:
         if not _is_unreadable(error):
             raise
-        yield Finding(name, "ledger", f"can't be checked: a row holds what can't be read ({error})")
+        yield Finding(name, "ledger", T_("can't be checked: a row holds what can't be read (%(error)s)", error=error))
 
 
 def _is_unreadable(error: Exception) -> bool:
@@ -107,24 +108,24 @@ class _Walk:
         for row in _rows(session, _CHAINS[self.chain]):
             place = f"{self.chain.value} {row['seq']}"
             if "hash" not in row:
-                yield Finding("chain", place, "holds what can't be read")
+                yield Finding("chain", place, T_("holds what can't be read"))
                 self.n, self.hash = row["seq"], ""
                 continue
             if row["seq"] != self.n + 1:
-                yield Finding("chain", place, f"follows number {self.n}: a row is missing or was inserted")
+                yield Finding("chain", place, T_("follows number %(n)s: a row is missing or was inserted", n=self.n))
             if row["prev_hash"] != self.hash:
-                yield Finding("chain", place, "does not name the hash of the row before it")
+                yield Finding("chain", place, T_("does not name the hash of the row before it"))
             if not _fits(row):
-                yield Finding("chain", place, "is not what was written: its hash does not fit its content")
+                yield Finding("chain", place, T_("is not what was written: its hash does not fit its content"))
             if self._exported.pop(row["seq"], set()) - {row["hash"]}:
-                yield Finding("head", place, "has another hash than the head that was exported")
+                yield Finding("head", place, T_("has another hash than the head that was exported"))
             if self.chain is Chain.ENTRIES:
                 yield from _carried_out("chain", _entry(row, place))
             self.n, self.hash = row["seq"], row["hash"]
         if head(session, self.chain) != (self.n, self.hash):
-            yield Finding("head", self.chain.value, "does not end where the stored head says")
+            yield Finding("head", self.chain.value, T_("does not end where the stored head says"))
         for n in sorted(self._exported):
-            yield Finding("head", f"{self.chain.value} {n}", "was exported and is gone: the tail was dropped")
+            yield Finding("head", f"{self.chain.value} {n}", T_("was exported and is gone: the tail was dropped"))
 
 
 def _fits(row: Mapping[str, Any]) -> bool:
@@ -170,12 +171,12 @@ def _alone(session: Session, table: Table, number: int) -> list[dict[str, Any]]:
 
 def _entry(row: Mapping[str, Any], place: str) -> Iterator[Finding]:
     if sum(row["shares"].values()) != WHOLE_BP or min(row["shares"].values()) < 1:
-        yield Finding("shares", place, f"shares do not sum to {WHOLE_BP:,} basis points")
+        yield Finding("shares", place, T_("shares do not sum to %(whole_bp)s basis points", whole_bp=f"{WHOLE_BP:,}"))
     kpi = Kpi(row["kpi"])
     if row["unit"] != KPI_FACTS[kpi].unit or row["amount"] <= 0:
-        yield Finding("amount", place, "amount or unit is not one of its figure")
+        yield Finding("amount", place, T_("amount or unit is not one of its figure"))
     if read_details(kpi, row["details"]).natural_key() != row["natural_key"]:
-        yield Finding("key", place, "its key is not that of its details")
+        yield Finding("key", place, T_("its key is not that of its details"))
 
 
 def _steps(session: Session) -> Iterator[Finding]:
@@ -189,11 +190,20 @@ def _steps(session: Session) -> Iterator[Finding]:
         state = State(name)
         follows = state in NEXT_STATES[before[2]] or (entry_id in reversals and state is State.RECOGNISED)
         if version != before[1] + 1 or not follows:
-            yield Finding("steps", f"entry {entry_id}", f"step {version} ({state}) can't follow {before[2]}")
+            yield Finding(
+                "steps",
+                f"entry {entry_id}",
+                T_(
+                    "step %(version)s (%(state)s) can't follow %(before)s",
+                    version=version,
+                    state=state,
+                    before=before[2],
+                ),
+            )
         last = (entry_id, version, state)
         unstepped.discard(entry_id)
     for entry_id in sorted(unstepped):
-        yield Finding("steps", f"entry {entry_id}", "has no step: nothing says where it stands")
+        yield Finding("steps", f"entry {entry_id}", T_("has no step: nothing says where it stands"))
     yield from _reversals(session)
 
 
@@ -203,7 +213,7 @@ def _reversals(session: Session) -> Iterator[Finding]:
     query = select(Entry.reverses, same, Entry.shares, fact.shares).join(fact, col(Entry.reverses) == col(fact.id))
     for entry_id, is_same, shares, reversed_shares in session.execute(query).all():
         if not is_same or shares != reversed_shares:
-            yield Finding("reversal", f"entry {entry_id}", "was reversed by another amount, figure or shares")
+            yield Finding("reversal", f"entry {entry_id}", T_("was reversed by another amount, figure or shares"))
 
 
 def _keys(session: Session) -> Iterator[Finding]:
@@ -215,17 +225,17 @@ def _keys(session: Session) -> Iterator[Finding]:
     live = {row.entry_id: (row.kpi, row.natural_key) for row in session.exec(select(LiveFact)).all()}
     for entry_id in sorted({*wanted, *live}):
         if wanted.get(entry_id) != live.get(entry_id):
-            yield Finding("key", f"entry {entry_id}", "its key is not held, or is held though the entry has ended")
+            yield Finding("key", f"entry {entry_id}", T_("its key is not held, or is held though the entry has ended"))
 
 
 def _closes(session: Session) -> Iterator[Finding]:
     for close in session.exec(select(PeriodClose).order_by(col(PeriodClose.period))).all():
         if totals_of(session, close.period) != close.totals:
-            yield Finding("total", close.period, "the closed quarter's totals are not what its rows add up to")
+            yield Finding("total", close.period, T_("the closed quarter's totals are not what its rows add up to"))
         for model, n, said in ((Entry, close.entries_n, close.entries_hash), (Step, close.steps_n, close.steps_hash)):
             stored = session.exec(select(model.hash).where(model.seq == n)).first()
             if n and stored != said:
-                yield Finding("head", close.period, "the chain is not the one that was closed")
+                yield Finding("head", close.period, T_("the chain is not the one that was closed"))
 
 
 def _files(session: Session, home: Path) -> Iterator[Finding]:
@@ -236,4 +246,4 @@ def _files(session: Session, home: Path) -> Iterator[Finding]:
                 if digest not in seen:
                     seen[digest] = is_intact(home, digest)
     for digest in sorted(digest for digest, intact in seen.items() if not intact):
-        yield Finding("evidence", digest, "the file is missing or is not the one that was stored")
+        yield Finding("evidence", digest, T_("the file is missing or is not the one that was stored"))

@@ -23,6 +23,7 @@ from typing import ClassVar
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from sqlmodel import Session
 
+from indexer.wording import T_
 from matcher.ledger.configuration import Configured, ShareBp
 from matcher.ledger.entries import WHOLE_BP
 from matcher.ledger.figures import Figures, Status, entries_behind
@@ -41,7 +42,7 @@ class Pace(BaseModel):
     @model_validator(mode="after")
     def _never_falls(self) -> Pace:
         if list(self.expected_bp) != sorted(self.expected_bp):
-            raise ValueError("expected_bp never falls from quarter to quarter")
+            raise ValueError(T_("expected_bp never falls from quarter to quarter"))
         return self
 
 
@@ -117,9 +118,9 @@ class Level(StrEnum):
 
 
 LEVEL_LABELS = {
-    Level.ON_PACE: ("符合進度", "on pace"),
-    Level.BEHIND: ("落後", "behind"),
-    Level.WARNING: ("達預警標準", "behind enough for a warning"),
+    Level.ON_PACE: T_("on pace"),
+    Level.BEHIND: T_("behind"),
+    Level.WARNING: T_("behind enough for a warning"),
 }
 """Each level in Chinese and English."""
 

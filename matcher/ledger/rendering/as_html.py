@@ -16,7 +16,8 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from matcher.ledger.document import Bilingual, CellKind, ReportDocument, Table, Value
+from indexer.wording import Text
+from matcher.ledger.document import CellKind, ReportDocument, Table, Value
 from matcher.ledger.rendering.wording import (
     ENTRIES,
     FIGURE,
@@ -40,7 +41,7 @@ class _Figure:
     """A figure with entries: its number, by which page and appendix refer to each other, and its name."""
 
     number: int
-    table: Bilingual
+    table: Text
     place: str
     entries: tuple[str, ...]
 
@@ -72,7 +73,7 @@ def _template() -> Template:
     return environment.get_template("report.html")
 
 
-def _said(text: Bilingual, language: ReportLanguage) -> Markup:
+def _said(text: Text, language: ReportLanguage) -> Markup:
     """Return a text, escaped, each language marked as what it is."""
     parts = {"zh-Hant-TW": text.zh, "en": text.en}
     if language is not ReportLanguage.BOTH or text.zh == text.en:
@@ -83,7 +84,7 @@ def _said(text: Bilingual, language: ReportLanguage) -> Markup:
 
 def _table(table: Table, figures: list[_Figure], language: ReportLanguage) -> dict[str, Any]:
     rows = []
-    remarks: dict[Bilingual, int] = {}
+    remarks: dict[Text, int] = {}
     for row in table.rows:
         cells = []
         for number, cell in enumerate(row):
@@ -108,6 +109,6 @@ def _table(table: Table, figures: list[_Figure], language: ReportLanguage) -> di
 
 
 def _shown(value: Value, kind: CellKind, language: ReportLanguage) -> Markup:
-    if isinstance(value, Bilingual):
+    if isinstance(value, Text):
         return _said(value, language)
     return Markup.escape(shown(value, kind, language))

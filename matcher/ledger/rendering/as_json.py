@@ -12,7 +12,8 @@ from typing import Any
 
 import orjson
 
-from matcher.ledger.document import Bilingual, Cell, ReportDocument, Table, Value
+from indexer.wording import Text
+from matcher.ledger.document import Cell, ReportDocument, Table, Value
 
 
 def render_json(document: ReportDocument) -> bytes:
@@ -43,12 +44,12 @@ def _cell(cell: Cell) -> dict[str, Any]:
 
 
 def _value(value: Value) -> Any:
-    if isinstance(value, Bilingual):
+    if isinstance(value, Text):
         return _text(value)
     if isinstance(value, date):
         return value.isoformat()
     return value
 
 
-def _text(text: Bilingual) -> dict[str, str]:
+def _text(text: Text) -> dict[str, str]:
     return {"zh": text.zh, "en": text.en}

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
 
+from indexer.wording import T_
 from matcher.ledger.document import CellKind, ReportDocument, Table
 from matcher.ledger.rendering.wording import (
     ABOUT,
@@ -205,11 +206,19 @@ def _about(names: _Names, document: ReportDocument, language: ReportLanguage) ->
 
 def _refuse_too_large(sheet: Sheet) -> None:
     if len(sheet.rows) > MAX_SHEET_ROWS:
-        raise ReportTooLargeError(f"{sheet.name} has more than {MAX_SHEET_ROWS:,} rows; take csv or json")
+        raise ReportTooLargeError(
+            T_(
+                "%(name)s has more than %(max_sheet_rows)s rows; take csv or json",
+                name=sheet.name,
+                max_sheet_rows=f"{MAX_SHEET_ROWS:,}",
+            )
+        )
     for row in sheet.rows:
         for cell in row:
             if isinstance(cell.value, str) and len(cell.value) > MAX_CELL_CHARS:
-                raise ReportTooLargeError(f"a text of {sheet.name} is longer than a cell can be; take csv or json")
+                raise ReportTooLargeError(
+                    T_("a text of %(name)s is longer than a cell can be; take csv or json", name=sheet.name)
+                )
 
 
 def _width(cell: SheetCell) -> int:

@@ -11,7 +11,8 @@ import unicodedata
 from datetime import date
 from enum import StrEnum
 
-from matcher.ledger.document import Bilingual, Cell, CellKind, ReportDocument, Table, Value
+from indexer.wording import P_, T_, Text, either
+from matcher.ledger.document import Cell, CellKind, ReportDocument, Table, Value
 from matcher.ledger.heads import ExportedHead
 from matcher.ledger.periods import roc_year
 
@@ -27,25 +28,22 @@ class ReportLanguage(StrEnum):
 LANG_TAGS = {ReportLanguage.ZH: "zh-Hant-TW", ReportLanguage.EN: "en", ReportLanguage.BOTH: "zh-Hant-TW"}
 """The language of a whole file, as BCP 47 names it."""
 
-AS_OF = Bilingual("截至", "as of")
-ENTRIES = Bilingual("分錄", "Entries")
-ENTRY = Bilingual("分錄代號", "Entry")
-FIGURE = Bilingual("數字", "Figure")
-ABOUT = Bilingual("說明", "About")
-HEADS = Bilingual("帳本鏈頭", "Heads of the ledger's chains")
-NOTES = Bilingual("備註", "Notes")
-PAGE = Bilingual("頁", "page")
-PLACE = Bilingual("位置", "Place")
-REMARKS = Bilingual("註記", "Remarks")
-TABLE = Bilingual("表", "Table")
-HEADS_SAY = Bilingual(
-    "任何人可用 gloria ledger verify 核對帳本是否仍與上列鏈頭相符。",
-    "gloria ledger verify tells whether the ledger still contains these heads.",
-)
-CHAINS = {"entries": Bilingual("分錄鏈", "entries"), "steps": Bilingual("步驟鏈", "steps")}
+AS_OF = T_("as of")
+ENTRIES = T_("Entries")
+ENTRY = T_("Entry")
+FIGURE = P_("wording", "Figure")
+ABOUT = P_("wording", "About")
+HEADS = P_("wording", "Heads of the ledger's chains")
+NOTES = T_("Notes")
+PAGE = P_("wording", "page")
+PLACE = T_("Place")
+REMARKS = T_("Remarks")
+TABLE = T_("Table")
+HEADS_SAY = T_("gloria ledger verify tells whether the ledger still contains these heads.")
+CHAINS = {"entries": T_("entries"), "steps": T_("steps")}
 
 
-def said(text: Bilingual, language: ReportLanguage, between: str = " ") -> str:
+def said(text: Text, language: ReportLanguage, between: str = " ") -> str:
     """Return a text in the chosen language; in both, one after the other."""
     if language is ReportLanguage.ZH:
         return text.zh
@@ -66,7 +64,7 @@ def day(value: date, language: ReportLanguage) -> str:
 
 def shown(value: Value, kind: CellKind, language: ReportLanguage) -> str:
     """Return a value as people read it; nothing is an empty text."""
-    if isinstance(value, Bilingual):
+    if isinstance(value, Text):
         return said(value, language)
     if isinstance(value, date):
         return day(value, language)
@@ -85,7 +83,7 @@ def _number(value: float, kind: CellKind) -> str:
 
 def plain(value: Value, language: ReportLanguage) -> str | int | float | date | None:
     """Return a value for a cell that a program computes with: numbers and days stay what they are."""
-    if isinstance(value, Bilingual):
+    if isinstance(value, Text):
         return said(value, language)
     return value
 
@@ -103,7 +101,7 @@ def as_of_line(document: ReportDocument, language: ReportLanguage) -> str:
 
 def head_line(one: ExportedHead, language: ReportLanguage) -> str:
     """Return a head of a chain as it is printed: number, hash and moment."""
-    chain = CHAINS.get(one.chain, Bilingual(one.chain, one.chain))
+    chain = CHAINS.get(one.chain, either(one.chain, one.chain))
     return f"{said(chain, language)} {one.n}: {one.hash} ({one.at})"
 
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from matcher.ledger.document import Bilingual, Cell, ReportDocument, Table
+from indexer.wording import Text, either
+from matcher.ledger.document import Cell, ReportDocument, Table
 
 # What XML can't hold, and halves of characters that no encoding can.
 _UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
@@ -32,8 +33,8 @@ def writable_report(document: ReportDocument) -> ReportDocument:
     )
 
 
-def _both(text: Bilingual) -> Bilingual:
-    return Bilingual(writable(text.zh), writable(text.en))
+def _both(text: Text) -> Text:
+    return either(writable(text.zh), writable(text.en))
 
 
 def _table(table: Table) -> Table:
@@ -47,7 +48,7 @@ def _table(table: Table) -> Table:
 
 def _cell(cell: Cell) -> Cell:
     value = cell.value
-    if isinstance(value, Bilingual):
+    if isinstance(value, Text):
         value = _both(value)
     elif isinstance(value, str):
         value = writable(value)
