@@ -23,6 +23,7 @@ from sqlalchemy import Engine, create_engine, text
 from fixtures import world_path
 from indexer.database import open_engine
 from indexer.settings import Settings
+from tests.forked_serving import forker
 
 REPOSITORY = Path(__file__).parent.parent
 LONGEST = (
@@ -80,23 +81,46 @@ class Answer:
 Gloria = Callable[..., Answer]
 
 
+def _environment(home: Path | None, columns: int, settings: dict[str, str]) -> dict[str, str]:
+    """Return the environment of a command."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GLORIA_")}
+    # USE needs no torch, so that a command takes seconds; one thread, since other tests run beside it.
+    environment |= {"GLORIA_ENCODERS": "bundled-use", "GLORIA_THREADS": "1"}
+    environment |= {"PYTHONWARNINGS": "error", "HF_HUB_OFFLINE": "1"}
+    environment["COLUMNS"] = str(columns)
+    environment |= {f"GLORIA_{name.upper()}": value for name, value in settings.items()}
+    return environment if home is None else environment | {"GLORIA_HOME": str(home)}
+
+
 @pytest.fixture(scope="session")
 def gloria() -> Gloria:
-    """Run `gloria ARGUMENTS...` as a user would; `home` and other GLORIA_* settings by keyword."""
+    """Run `gloria ARGUMENTS...` as a user would; `home` and other GLORIA_* settings by keyword.
 
-    def run(*arguments: object, home: Path | None = None, columns: int = 100, **settings: str) -> Answer:
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("GLORIA_")}
-        # USE needs no torch, so that a command takes seconds; one thread, since other tests run beside it.
-        environment |= {"GLORIA_ENCODERS": "bundled-use", "GLORIA_THREADS": "1"}
-        environment |= {"PYTHONWARNINGS": "error", "HF_HUB_OFFLINE": "1"}
-        environment["COLUMNS"] = str(columns)
-        environment |= {f"GLORIA_{name.upper()}": value for name, value in settings.items()}
-        if home is not None:
-            environment["GLORIA_HOME"] = str(home)
+    In a child of a process that has the imports already; `gloria_from_cold` does without.
+    """
+
+    def run(
+        *arguments: object, home: Path | None = None, columns: int = 100, given: bytes = b"", **settings: str
+    ) -> Answer:
+        environment = _environment(home, columns, settings)
+        code, out, err = forker().run([*map(str, arguments)], environment, given=given)
+        return Answer(code, out.decode(), err.decode())
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def gloria_from_cold() -> Gloria:
+    """The same by a new interpreter, which has to import everything: for what a start itself must keep to."""
+
+    def run(
+        *arguments: object, home: Path | None = None, columns: int = 100, given: bytes = b"", **settings: str
+    ) -> Answer:
         done = subprocess.run(
             [sys.executable, "-m", "api.cli", *map(str, arguments)],
             cwd=REPOSITORY,
-            env=environment,
+            env=_environment(home, columns, settings),
+            input=given,
             capture_output=True,
             timeout=300,
             check=False,

@@ -33,9 +33,11 @@ from matcher.ledger.kpis import Kpi
 from matcher.ledger.reports import REPORTS
 from matcher.people import add_account, grant
 from matcher.roles import Role
+from tests.forked_serving import Forked, forker
 from tests.nights import made_up_night
 
 REPOSITORY = Path(__file__).parent.parent
+Process = subprocess.Popen[str] | Forked
 PEOPLE: dict[str, tuple[Role | None, str]] = {
     "expert": (Role.EXPERT, "al-a"),
     "colleague": (Role.EXPERT, "al-a"),
@@ -65,7 +67,7 @@ class Served:
     keys: dict[str, str]
     accounts: dict[str, str]
     settings: Settings
-    process: subprocess.Popen[str]
+    process: Process
     log: Path
     # One for all requests: making one for each takes longer than the answers.
     client: httpx.Client = field(default_factory=httpx.Client)
@@ -171,7 +173,7 @@ def started(
     program: str = "api.cli",
     port: int = 0,
     log: Path | None = None,
-) -> Iterator[tuple[subprocess.Popen[str], Path]]:
+) -> Iterator[tuple[Process, Path]]:
     """Start a server, of the product or of another program, with `more` settings on a database as it is."""
     log = log or settings.home / "server.log"
     process = launched(settings, workers, more, program, port, log)
@@ -184,13 +186,21 @@ def started(
 
 def launched(
     settings: Settings, workers: int, more: Mapping[str, str] | None, program: str, port: int, log: Path
-) -> subprocess.Popen[str]:
-    """Start a server in a process group of its own; whoever starts it ends it."""
-    with log.open("w") as file:
+) -> Process:
+    """Start a server in a process group of its own; whoever starts it ends it.
+
+    One of several workers is started as its users do: its workers are begun by new interpreters anyhow.
+    """
+    arguments = ["serve", "--port", str(port), "--workers", str(workers)]
+    environment = environment_of(settings, more)
+    with log.open("w") as file, Path(os.devnull).open("r+") as nothing:
+        if workers == 1:
+            streams = [nothing.fileno(), nothing.fileno(), file.fileno()]
+            return forker().begun(arguments, environment, streams=streams, program=program, own_group=True)
         return subprocess.Popen(
-            [sys.executable, "-m", program, "serve", "--port", str(port), "--workers", str(workers)],
+            [sys.executable, "-m", program, *arguments],
             cwd=REPOSITORY,
-            env=environment_of(settings, more),
+            env=environment,
             stderr=file,
             text=True,
             process_group=0,
@@ -212,7 +222,7 @@ def environment_of(settings: Settings, more: Mapping[str, str] | None = None) ->
     }
 
 
-def address_of(process: subprocess.Popen[str], log: Path) -> str:
+def address_of(process: Process, log: Path) -> str:
     """Return where a started server listens, once it answers."""
     until = datetime.now(UTC) + timedelta(seconds=60)
     while datetime.now(UTC) < until and process.poll() is None:
