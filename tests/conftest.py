@@ -58,6 +58,20 @@ LONGEST = (
 """Files that take longest, longest first: one of them begun last would keep one core while the others wait."""
 
 
+ENOUGH_BYTES = 4 * 2**30
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let all files of the tests lie in memory where there is room: they wait for no disk.
+
+    What outlives a power cut is tested by the system calls, which are the same there.
+    """
+    del config
+    memory = Path("/dev/shm")
+    if memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free >= ENOUGH_BYTES:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(memory))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let the longest files begin first; within a file and among the rest the order stays."""
     places = {f"test_{name}": place for place, name in enumerate(LONGEST)}
@@ -79,6 +93,11 @@ class Answer:
 
 
 Gloria = Callable[..., Answer]
+POSTGRESQL_AT_LENGTH = pytest.mark.parametrize(
+    "database_url", ["sqlite", pytest.param("postgresql", marks=pytest.mark.long)], indirect=True
+)
+"""For tests of the server: what it says hardly hangs on the database, so that most of them ask the second kind only in
+`make test-long`. What the records and the ledger keep is tested on both kinds every time."""
 
 
 def _environment(home: Path | None, columns: int, settings: dict[str, str]) -> dict[str, str]:
@@ -149,6 +168,9 @@ def indexed_home(gloria: Gloria, slice_of_world: Path, tmp_path_factory: pytest.
     for arguments in (["import", *files], ["reindex"]):
         answer = gloria(*arguments, home=home)
         assert answer.code == 0, answer.err
+    # Whether an index harms who opens it is tested apart: not every server and command has to try in a child first.
+    for generation in (home / "index").iterdir():
+        forker().remember(generation.name)
     return home
 
 
@@ -192,7 +214,7 @@ class Databases:
         """Return the PostgreSQL server of this test run, started at the first call."""
         if self._server is None:
             # Not below pytest's own folder, which the next run closes to the server's account.
-            folder = tempfile.mkdtemp(prefix="gloria-pg-")
+            folder = tempfile.mkdtemp(prefix="gloria-pg-", dir=os.environ.get("PYTEST_DEBUG_TEMPROOT"))
             os.environ.setdefault("XDG_RUNTIME_DIR", folder)
             pgserver = pytest.importorskip("pgserver", reason="no PostgreSQL wheel for this platform")
             self._server = pgserver.get_server(Path(folder) / "data", cleanup_mode="delete")

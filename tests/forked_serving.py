@@ -11,6 +11,7 @@ from __future__ import annotations
 import array
 import atexit
 import gc
+import io
 import json
 import locale
 import os
@@ -31,6 +32,7 @@ from pathlib import Path
 from pkgutil import walk_packages
 from typing import Any
 
+from indexer import first_opening
 from indexer.settings import Settings
 
 REPOSITORY = Path(__file__).parent.parent
@@ -136,6 +138,12 @@ class Forker:
             self._asking.sendall(content)
             pid = int.from_bytes(_exactly(self._asking, 8), "big")
         return Forked(pid, ended)
+
+    def remember(self, generation: str) -> None:
+        """Let children know that a process has opened this index without harm, as a server that ran before them."""
+        content = json.dumps({"opened": generation}).encode()
+        with self._turn:
+            self._asking.sendall(len(content).to_bytes(8, "big") + content)
 
     def run(
         self,
@@ -298,11 +306,14 @@ def main() -> None:
         wanted, descriptors = _request(asked)
         if wanted is None:
             break
+        if "opened" in wanted:
+            first_opening._opened.add(wanted["opened"])
+            continue
         pid = os.fork()
         if pid == 0:
             children.forget()
             os.close(descriptors.pop())
-            os._exit(_ended(lambda: _become(wanted, descriptors)))
+            os._exit(_ended(wanted, descriptors))
         *streams, ending = descriptors
         for descriptor in streams:
             os.close(descriptor)
@@ -355,21 +366,25 @@ def _open_streams() -> None:
     """Open stdin, stdout and stderr as an interpreter does at its start."""
     encoding, _, errors = os.environ.get("PYTHONIOENCODING", "").partition(":")
     encoding = encoding or locale.getpreferredencoding(do_setlocale=False)
-    sys.stdin = sys.__stdin__ = open(0, encoding=encoding, errors=errors or "strict", closefd=False)
-    sys.stdout = sys.__stdout__ = open(1, "w", encoding=encoding, errors=errors or "strict", closefd=False)
-    sys.stderr = sys.__stderr__ = open(
-        2, "w", encoding=encoding, errors="backslashreplace", buffering=1, closefd=False
-    )
+    for name, descriptor in (("stdin", 0), ("stdout", 1), ("stderr", 2)):
+        opened = io.TextIOWrapper(
+            io.BufferedWriter(io.FileIO(descriptor, "wb")) if descriptor else io.BufferedReader(io.FileIO(0, "rb")),
+            encoding=encoding,
+            errors="backslashreplace" if name == "stderr" else errors or "strict",
+            line_buffering=name == "stderr",
+        )
+        setattr(sys, name, opened)
+        setattr(sys, f"__{name}__", opened)
 
 
-def _ended(work: Callable[[], None]) -> int:
-    """Do some work and return the status that an interpreter would end with.
+def _ended(wanted: dict[str, Any], streams: list[int]) -> int:
+    """Be the process that is wanted, and return the status that an interpreter would end with.
 
     All that an interpreter does at its end is done but for taking its modules apart, which would copy every page of
     what came from the parent: a fifth of a second for each process.
     """
     try:
-        work()
+        _become(wanted, streams)
         code: object = None
     except SystemExit as end:
         code = end.code

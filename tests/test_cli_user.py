@@ -34,9 +34,7 @@ def _add_with_password(settings: Settings, gloria: Gloria, given: bytes) -> Answ
 
 def _with_stdin(settings: Settings, gloria: Gloria, given: bytes, *arguments: str) -> Answer:
     """Run `gloria user ARGUMENTS` with these bytes on stdin."""
-    return gloria(
-        "user", *arguments, home=settings.home, database_url=settings.database_url, lang="en", given=given
-    )
+    return gloria("user", *arguments, home=settings.home, database_url=settings.database_url, lang="en", given=given)
 
 
 def _signs_in(engine: Engine, password: str) -> bool:
