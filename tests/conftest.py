@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import json
 import os
 import shlex
@@ -76,6 +78,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let the longest files begin first; within a file and among the rest the order stays."""
     places = {f"test_{name}": place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: places.get(item.path.stem, len(places)))
+
+
+def pytest_collection_finish() -> None:
+    """Let the search for garbage pass over what the collected tests imported, which stays."""
+    gc.collect()
+    gc.freeze()
 
 
 @dataclass(frozen=True)
@@ -321,13 +329,26 @@ def engine(settings: Settings) -> Iterator[Engine]:
     opened.dispose()
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """The system's Chromium, one for all tests of a file; each test opens windows of its own.
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    """The system's Chromium, started once, with the event loop by which it is driven.
 
-    Not for longer: while it is driven, an event loop runs in this thread, and other files start loops of their own.
+    That loop runs in this thread as long as the browser does: between the files that use it, it is hidden, since other
+    files start loops of their own.
     """
     from tests.browsing import started_browser
 
     with started_browser() as browser:
-        yield browser
+        loop = asyncio.get_running_loop()
+        asyncio._set_running_loop(None)
+        yield browser, loop
+        asyncio._set_running_loop(loop)
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: Any) -> Iterator[Any]:
+    """The browser for all tests of a file; each test opens windows of its own."""
+    browser, loop = chromium
+    asyncio._set_running_loop(loop)
+    yield browser
+    asyncio._set_running_loop(None)
