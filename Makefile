@@ -35,11 +35,14 @@ test test-long coverage: export HF_HUB_OFFLINE := 1
 ON_ALL_CORES := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 GLORIA_THREADS=1 $(BIN)/python -m pytest \
 	-n auto --dist loadfile --no-loadscope-reorder
 
+# Only the files of those tests, since importing all of them takes longer than the tests.
+ALONE := $(BIN)/python -m pytest -m "alone and not long" $$(grep -l "mark\.alone" tests/test_*.py)
+
 test: $(INSTALLED)  ## all tests and notebooks
 	$(ON_ALL_CORES) -m "not alone and not long" tests
-	$(BIN)/python -m pytest -m "alone and not long" tests
+	$(ALONE)
 # The notebooks take the vectors that the tests left behind, so that they do not encode the demo world again.
-	GLORIA_CACHE=$(CURDIR)/.test-home $(BIN)/python -m pytest --nbmake --nbmake-timeout=600 notebooks
+	GLORIA_CACHE=$(CURDIR)/.test-home $(ON_ALL_CORES) --nbmake --nbmake-timeout=600 notebooks
 
 test-long: $(INSTALLED)  ## the whole of the proofs by crash, damage and power cut; their figures
 	rm -f .test-home/figures.jsonl
@@ -50,7 +53,7 @@ test-long: $(INSTALLED)  ## the whole of the proofs by crash, damage and power c
 # 1.3 times.
 coverage: $(INSTALLED)  ## all tests, and which lines and branches they reach
 	$(ON_ALL_CORES) -m "not alone and not long" --cov --cov-report= tests
-	$(BIN)/python -m pytest -m "alone and not long" --cov --cov-append --cov-report=term tests
+	$(ALONE) --cov --cov-append --cov-report=term
 
 lint: $(INSTALLED)  ## style
 	$(BIN)/ruff check

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import json
 import os
 import shlex
@@ -23,6 +25,7 @@ from sqlalchemy import Engine, create_engine, text
 from fixtures import world_path
 from indexer.database import open_engine
 from indexer.settings import Settings
+from tests.forked_serving import forker
 
 REPOSITORY = Path(__file__).parent.parent
 LONGEST = (
@@ -57,10 +60,30 @@ LONGEST = (
 """Files that take longest, longest first: one of them begun last would keep one core while the others wait."""
 
 
+ENOUGH_BYTES = 4 * 2**30
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let all files of the tests lie in memory where there is room: they wait for no disk.
+
+    What outlives a power cut is tested by the system calls, which are the same there.
+    """
+    del config
+    memory = Path("/dev/shm")
+    if memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free >= ENOUGH_BYTES:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(memory))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let the longest files begin first; within a file and among the rest the order stays."""
     places = {f"test_{name}": place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: places.get(item.path.stem, len(places)))
+
+
+def pytest_collection_finish() -> None:
+    """Let the search for garbage pass over what the collected tests imported, which stays."""
+    gc.collect()
+    gc.freeze()
 
 
 @dataclass(frozen=True)
@@ -78,25 +101,53 @@ class Answer:
 
 
 Gloria = Callable[..., Answer]
+POSTGRESQL_AT_LENGTH = pytest.mark.parametrize(
+    "database_url", ["sqlite", pytest.param("postgresql", marks=pytest.mark.long)], indirect=True
+)
+"""For tests of the server: what it says hardly hangs on the database, so that most of them ask the second kind only in
+`make test-long`. What the records and the ledger keep is tested on both kinds every time."""
+
+
+def _environment(home: Path | None, columns: int, settings: dict[str, str]) -> dict[str, str]:
+    """Return the environment of a command."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GLORIA_")}
+    # USE needs no torch, so that a command takes seconds; one thread, since other tests run beside it.
+    environment |= {"GLORIA_ENCODERS": "bundled-use", "GLORIA_THREADS": "1"}
+    environment |= {"PYTHONWARNINGS": "error", "HF_HUB_OFFLINE": "1"}
+    environment["COLUMNS"] = str(columns)
+    environment |= {f"GLORIA_{name.upper()}": value for name, value in settings.items()}
+    return environment if home is None else environment | {"GLORIA_HOME": str(home)}
 
 
 @pytest.fixture(scope="session")
 def gloria() -> Gloria:
-    """Run `gloria ARGUMENTS...` as a user would; `home` and other GLORIA_* settings by keyword."""
+    """Run `gloria ARGUMENTS...` as a user would; `home` and other GLORIA_* settings by keyword.
 
-    def run(*arguments: object, home: Path | None = None, columns: int = 100, **settings: str) -> Answer:
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("GLORIA_")}
-        # USE needs no torch, so that a command takes seconds; one thread, since other tests run beside it.
-        environment |= {"GLORIA_ENCODERS": "bundled-use", "GLORIA_THREADS": "1"}
-        environment |= {"PYTHONWARNINGS": "error", "HF_HUB_OFFLINE": "1"}
-        environment["COLUMNS"] = str(columns)
-        environment |= {f"GLORIA_{name.upper()}": value for name, value in settings.items()}
-        if home is not None:
-            environment["GLORIA_HOME"] = str(home)
+    In a child of a process that has the imports already; `gloria_from_cold` does without.
+    """
+
+    def run(
+        *arguments: object, home: Path | None = None, columns: int = 100, given: bytes = b"", **settings: str
+    ) -> Answer:
+        environment = _environment(home, columns, settings)
+        code, out, err = forker().run([*map(str, arguments)], environment, given=given)
+        return Answer(code, out.decode(), err.decode())
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def gloria_from_cold() -> Gloria:
+    """The same by a new interpreter, which has to import everything: for what a start itself must keep to."""
+
+    def run(
+        *arguments: object, home: Path | None = None, columns: int = 100, given: bytes = b"", **settings: str
+    ) -> Answer:
         done = subprocess.run(
             [sys.executable, "-m", "api.cli", *map(str, arguments)],
             cwd=REPOSITORY,
-            env=environment,
+            env=_environment(home, columns, settings),
+            input=given,
             capture_output=True,
             timeout=300,
             check=False,
@@ -125,6 +176,9 @@ def indexed_home(gloria: Gloria, slice_of_world: Path, tmp_path_factory: pytest.
     for arguments in (["import", *files], ["reindex"]):
         answer = gloria(*arguments, home=home)
         assert answer.code == 0, answer.err
+    # Whether an index harms who opens it is tested apart: not every server and command has to try in a child first.
+    for generation in (home / "index").iterdir():
+        forker().remember(generation.name)
     return home
 
 
@@ -168,7 +222,7 @@ class Databases:
         """Return the PostgreSQL server of this test run, started at the first call."""
         if self._server is None:
             # Not below pytest's own folder, which the next run closes to the server's account.
-            folder = tempfile.mkdtemp(prefix="gloria-pg-")
+            folder = tempfile.mkdtemp(prefix="gloria-pg-", dir=os.environ.get("PYTEST_DEBUG_TEMPROOT"))
             os.environ.setdefault("XDG_RUNTIME_DIR", folder)
             pgserver = pytest.importorskip("pgserver", reason="no PostgreSQL wheel for this platform")
             self._server = pgserver.get_server(Path(folder) / "data", cleanup_mode="delete")
@@ -275,13 +329,26 @@ def engine(settings: Settings) -> Iterator[Engine]:
     opened.dispose()
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """The system's Chromium, one for all tests of a file; each test opens windows of its own.
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    """The system's Chromium, started once, with the event loop by which it is driven.
 
-    Not for longer: while it is driven, an event loop runs in this thread, and other files start loops of their own.
+    That loop runs in this thread as long as the browser does: between the files that use it, it is hidden, since other
+    files start loops of their own.
     """
     from tests.browsing import started_browser
 
     with started_browser() as browser:
-        yield browser
+        loop = asyncio.get_running_loop()
+        asyncio._set_running_loop(None)
+        yield browser, loop
+        asyncio._set_running_loop(loop)
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: Any) -> Iterator[Any]:
+    """The browser for all tests of a file; each test opens windows of its own."""
+    browser, loop = chromium
+    asyncio._set_running_loop(loop)
+    yield browser
+    asyncio._set_running_loop(None)

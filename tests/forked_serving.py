@@ -1,104 +1,437 @@
-"""`gloria serve` started again and again without waiting for its imports: a process that has them, and forks.
+"""Commands and servers begun without waiting for their imports: children of a process that has them already.
 
-In: what to serve and how. Out: a real server process, as `gloria serve` runs it. It exists because the imports take two
-seconds of processor time, and a proof by killing servers needs dozens of starts.
+In: the arguments of a command line, its environment and its three streams. Out: a real process that runs `gloria` with
+them, to be waited for, signalled or killed. It exists because the imports take two seconds of processor time, and the
+tests begin hundreds of commands and dozens of servers. What a start itself must keep to (how quick it is, which
+modules it loads, how it ends when a reader goes away) is shown by starts without it.
 """
 
 from __future__ import annotations
 
+import array
+import atexit
+import gc
+import io
 import json
+import locale
 import os
 import runpy
+import select
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from pkgutil import walk_packages
+from typing import Any
 
+from indexer import first_opening
 from indexer.settings import Settings
-from tests.serving import REPOSITORY, environment_of
 
+REPOSITORY = Path(__file__).parent.parent
 Alive = Callable[[], bool]
+_COMMAND_LINE = "api.cli"
+_PACKAGES = ("indexer", "fixtures", "matcher", "api")
+_IMPORTED_LATE = (
+    "alembic.command",
+    "bm25s",
+    "faiss",
+    "ir_measures",
+    "openTSNE",
+    "openpyxl",
+    "rich.progress",
+    "rich.table",
+    "sentencepiece",
+    "uvicorn",
+    "uvicorn.protocols.http.httptools_impl",
+    "uvloop",
+)
+"""What takes long of what the product imports only once a command needs it; not torch, which few tests need."""
+_ERROR = ("error", None, Warning, None, 0)
+"""What `PYTHONWARNINGS=error` puts among the filters."""
+
+
+class Forked:
+    """A process that was begun, with what `subprocess.Popen` offers of one."""
+
+    def __init__(self, pid: int, ended: socket.socket) -> None:
+        self.pid = pid
+        self.returncode: int | None = None
+        self._ended = ended
+
+    def poll(self) -> int | None:
+        """Return how it ended: an exit status, or minus a signal's number; None while it runs."""
+        return self._heard(0.0)
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end and return how it ended."""
+        code = self._heard(timeout)
+        if code is None:
+            raise subprocess.TimeoutExpired(str(self.pid), timeout or 0.0)
+        return code
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal, if it still runs."""
+        if self.poll() is None:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it."""
+        self.send_signal(signal.SIGKILL)
+
+    def _heard(self, timeout: float | None) -> int | None:
+        if self.returncode is None:
+            ready, _, _ = select.select([self._ended], [], [], timeout)
+            if ready:
+                said = self._ended.recv(64)
+                assert said, "the process that forks is gone"
+                self.returncode = int(said)
+                self._ended.close()
+        return self.returncode
 
 
 class Forker:
-    """Starts servers."""
+    """Begins processes; may be used by several threads."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self._process = process
+    def __init__(self, asking: socket.socket) -> None:
+        self._asking = asking
+        self._turn = threading.Lock()
+
+    def begun(
+        self,
+        arguments: Sequence[str],
+        environment: Mapping[str, str],
+        *,
+        streams: Sequence[int],
+        program: str = _COMMAND_LINE,
+        own_group: bool = False,
+    ) -> Forked:
+        """Begin `python -m PROGRAM ARGUMENTS...` with that whole environment.
+
+        `streams` are the descriptors of its stdin, stdout and stderr.
+        """
+        ended, ending = socket.socketpair()
+        asked = {
+            "program": program,
+            "arguments": [os.fsencode(argument).hex() for argument in arguments],
+            "environment": {os.fsencode(name).hex(): os.fsencode(value).hex() for name, value in environment.items()},
+            "own_group": own_group,
+        }
+        content = json.dumps(asked).encode()
+        passed = array.array("i", [*streams, ending.fileno()])
+        with self._turn, ending:
+            self._asking.sendmsg(
+                [len(content).to_bytes(8, "big")], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, passed.tobytes())]
+            )
+            self._asking.sendall(content)
+            pid = int.from_bytes(_exactly(self._asking, 8), "big")
+        return Forked(pid, ended)
+
+    def remember(self, generation: str) -> None:
+        """Let children know that a process has opened this index without harm, as a server that ran before them."""
+        content = json.dumps({"opened": generation}).encode()
+        with self._turn:
+            self._asking.sendall(len(content).to_bytes(8, "big") + content)
+
+    def run(
+        self,
+        arguments: Sequence[str],
+        environment: Mapping[str, str],
+        *,
+        given: bytes = b"",
+        timeout_s: float = 300,
+    ) -> tuple[int, bytes, bytes]:
+        """Run a command with these bytes on stdin; return how it ended and what it wrote to stdout and stderr."""
+        # Files, since a pipe would have to be read from while the command runs.
+        with _in_memory("in", given) as stdin, _in_memory("out") as stdout, _in_memory("err") as stderr:
+            process = self.begun(arguments, environment, streams=[stdin, stdout, stderr])
+            try:
+                code = process.wait(timeout_s)
+            finally:
+                process.kill()
+            return code, _content(stdout), _content(stderr)
 
     @contextmanager
     def server(self, settings: Settings, port: int, program: str) -> Iterator[Alive]:
         """Run a server until the block ends, then kill it."""
-        asked = {
-            "program": program,
-            "arguments": ["serve", "--port", str(port)],
-            "environment": environment_of(settings),
-            "log": str(settings.home / "server.log"),
-        }
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(asked) + "\n")
-        self._process.stdin.flush()
-        number = int(self._process.stdout.readline())
+        from tests.serving import environment_of
 
-        def is_alive() -> bool:
-            with suppress(ProcessLookupError):
-                os.kill(number, 0)
-                return True
-            return False
-
+        log = os.open(settings.home / "server.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        process = self.begun(
+            ["serve", "--port", str(port)], environment_of(settings), streams=[nothing, log, log], program=program
+        )
+        os.close(nothing)
+        os.close(log)
         try:
-            yield is_alive
+            yield lambda: process.poll() is None
         finally:
-            with suppress(ProcessLookupError):
-                os.kill(number, signal.SIGKILL)
-            while is_alive():
-                time.sleep(0.001)
+            process.kill()
+            process.wait()
 
 
 @contextmanager
 def forking() -> Iterator[Forker]:
     """Start the process that forks, and end it."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "tests.forked_serving"],
-        cwd=REPOSITORY,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
+    asking, answering = socket.socketpair()
+    # As for commands in a process of their own: no part of the environment that is read when a module is imported
+    # may differ between them.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GLORIA_")}
+    environment |= {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    environment["PYTHONWARNINGS"] = "error"
+    with answering:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.forked_serving", str(answering.fileno())],
+            cwd=REPOSITORY,
+            env=environment,
+            pass_fds=[answering.fileno()],
+            stdin=subprocess.DEVNULL,
+        )
+    try:
+        assert asking.recv(1) == b"r"
+        yield Forker(asking)
+    finally:
+        # It ends by itself once nobody can ask any more; so do its children when they are killed with it.
+        asking.close()
         try:
-            yield Forker(process)
-        finally:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
             process.kill()
+            process.wait()
 
 
-def _serve(asked: dict[str, object]) -> None:
-    """Become a server."""
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    log = os.open(str(asked["log"]), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    os.dup2(log, 1)
-    os.dup2(log, 2)
-    os.environ.clear()
-    os.environ.update(asked["environment"])  # type: ignore[call-overload]
-    sys.argv = ["gloria", *asked["arguments"]]  # type: ignore[misc]
-    runpy.run_module(str(asked["program"]), run_name="__main__")
+@cache
+def forker() -> Forker:
+    """Return the one of this process, started at the first call and ended with it."""
+    began = forking()
+    started = began.__enter__()
+    atexit.register(began.__exit__, None, None, None)
+    return started
+
+
+@contextmanager
+def _in_memory(name: str, content: bytes = b"") -> Iterator[int]:
+    descriptor = os.memfd_create(name)
+    try:
+        os.write(descriptor, content)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _content(descriptor: int) -> bytes:
+    return os.pread(descriptor, os.fstat(descriptor).st_size, 0)
+
+
+def _exactly(connection: socket.socket, n: int) -> bytes:
+    found = b""
+    while len(found) < n:
+        piece = connection.recv(n - len(found))
+        if not piece:
+            raise EOFError
+        found += piece
+    return found
+
+
+class _Children:
+    """The processes that were begun here and have not ended."""
+
+    def __init__(self, asked: socket.socket) -> None:
+        self._asked = asked
+        self._ending: dict[int, tuple[int, socket.socket]] = {}
+        """By the descriptor that tells of a process's end its number and who waits for it."""
+        self._polled = select.poll()
+        self._polled.register(asked, select.POLLIN)
+
+    def is_asked(self) -> bool:
+        """Tell of ends until somebody asks for another process."""
+        while True:
+            for descriptor, _ in self._polled.poll():
+                if descriptor == self._asked.fileno():
+                    return True
+                self._tell(descriptor)
+
+    def add(self, pid: int, waiting: socket.socket) -> None:
+        """Watch over a process."""
+        descriptor = os.pidfd_open(pid)
+        self._ending[descriptor] = pid, waiting
+        self._polled.register(descriptor, select.POLLIN)
+
+    def forget(self) -> None:
+        """Leave a child nothing of all this."""
+        for descriptor, (_, waiting) in self._ending.items():
+            os.close(descriptor)
+            waiting.close()
+        self._asked.close()
+
+    def end(self) -> None:
+        """End them all."""
+        for pid, _ in self._ending.values():
+            os.kill(pid, signal.SIGKILL)
+        for descriptor in list(self._ending):
+            self._tell(descriptor)
+
+    def _tell(self, descriptor: int) -> None:
+        pid, waiting = self._ending.pop(descriptor)
+        self._polled.unregister(descriptor)
+        os.close(descriptor)
+        _, status = os.waitpid(pid, 0)
+        # Who asked may have gone meanwhile.
+        with waiting, suppress(OSError):
+            waiting.sendall(str(os.waitstatus_to_exitcode(status)).encode())
 
 
 def main() -> None:
-    """Fork a server for every line."""
-    from api import app, cli  # noqa: F401 (what takes so long)
+    """Fork a process for every request, until nobody can ask any more."""
+    # The descriptor of the other end is not for children of children.
+    asked = socket.socket(fileno=int(sys.argv[1]))
+    asked.set_inheritable(False)
+    _warm_up()
+    children = _Children(asked)
+    asked.sendall(b"r")
+    while children.is_asked():
+        wanted, descriptors = _request(asked)
+        if wanted is None:
+            break
+        if "opened" in wanted:
+            first_opening._opened.add(wanted["opened"])
+            continue
+        pid = os.fork()
+        if pid == 0:
+            children.forget()
+            os.close(descriptors.pop())
+            os._exit(_ended(wanted, descriptors))
+        *streams, ending = descriptors
+        for descriptor in streams:
+            os.close(descriptor)
+        children.add(pid, socket.socket(fileno=ending))
+        asked.sendall(pid.to_bytes(8, "big"))
+    children.end()
+    asked.close()
 
-    # Nobody waits for them: the system clears them away.
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    for line in sys.stdin:
-        number = os.fork()
-        if number == 0:
-            _serve(json.loads(line))
-            os._exit(0)
-        print(number, flush=True)
+
+def _request(asked: socket.socket) -> tuple[dict[str, Any] | None, list[int]]:
+    length, passed, _, _ = socket.recv_fds(asked, 8, 4)
+    if not length:
+        return None, []
+    return json.loads(_exactly(asked, int.from_bytes(length, "big"))), list(passed)
+
+
+def _warm_up() -> None:
+    """Import all of the product and what it imports only when needed, and load the quick encoder."""
+    for package in _PACKAGES:
+        places = import_module(package).__path__
+        for found in walk_packages(places, f"{package}."):
+            # Migrations are programs, run by Alembic one by one.
+            if ".migrations." not in found.name:
+                import_module(found.name)
+    for name in _IMPORTED_LATE:
+        import_module(name)
+    _share_the_encoder()
+    assert threading.active_count() == 1
+    # What is there by now stays: going over it at every collection would copy its pages into every child.
+    gc.collect()
+    gc.freeze()
+
+
+def _share_the_encoder() -> None:
+    """Let children take weights and tokenizer as they were loaded here."""
+    from indexer.universal_encoder import UniversalSentenceEncoder
+
+    loaded = UniversalSentenceEncoder("bundled-use", threads=1)
+    for name in ("_tokenizer", "_backend"):
+        ready, kept = getattr(UniversalSentenceEncoder, name), getattr(loaded, name)
+        found = ready.func
+
+        def shared(self: UniversalSentenceEncoder, kept: Any = kept, found: Any = found) -> Any:
+            return kept if self.threads == 1 else found(self)
+
+        ready.func = shared
+
+
+def _open_streams() -> None:
+    """Open stdin, stdout and stderr as an interpreter does at its start."""
+    encoding, _, errors = os.environ.get("PYTHONIOENCODING", "").partition(":")
+    encoding = encoding or locale.getpreferredencoding(do_setlocale=False)
+    for name, descriptor in (("stdin", 0), ("stdout", 1), ("stderr", 2)):
+        opened = io.TextIOWrapper(
+            io.BufferedWriter(io.FileIO(descriptor, "wb")) if descriptor else io.BufferedReader(io.FileIO(0, "rb")),
+            encoding=encoding,
+            errors="backslashreplace" if name == "stderr" else errors or "strict",
+            line_buffering=name == "stderr",
+        )
+        setattr(sys, name, opened)
+        setattr(sys, f"__{name}__", opened)
+
+
+def _ended(wanted: dict[str, Any], streams: list[int]) -> int:
+    """Be the process that is wanted, and return the status that an interpreter would end with.
+
+    All that an interpreter does at its end is done but for taking its modules apart, which would copy every page of
+    what came from the parent: a fifth of a second for each process.
+    """
+    try:
+        _become(wanted, streams)
+        code: object = None
+    except SystemExit as end:
+        code = end.code
+    except BaseException as error:
+        sys.excepthook(type(error), error, error.__traceback__)
+        code = 1
+    if not isinstance(code, int | None):
+        print(code, file=sys.stderr)
+        code = 1
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    # What nobody holds any more, as a file that was left open, is told of on stderr.
+    gc.collect()
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        print(f"Exception ignored while flushing stdout: {error}", file=sys.stderr)
+        code = 120
+    sys.stderr.flush()
+    return (code or 0) & 0xFF
+
+
+def _become(wanted: dict[str, Any], streams: list[int]) -> None:
+    """Become the process that is wanted, and return when its program has."""
+    for place, descriptor in enumerate(streams):
+        os.dup2(descriptor, place)
+        os.close(descriptor)
+    if wanted["own_group"]:
+        os.setpgid(0, 0)
+    environment = {bytes.fromhex(name): bytes.fromhex(value) for name, value in wanted["environment"].items()}
+    os.environb.clear()
+    os.environb.update(environment)
+    time.tzset()
+    if environment.get(b"PYTHONWARNINGS") != b"error":
+        warnings.filters.remove(_ERROR)  # type: ignore[attr-defined]
+        warnings._filters_mutated()  # type: ignore[attr-defined]
+    _open_streams()
+    arguments = [os.fsdecode(bytes.fromhex(argument)) for argument in wanted["arguments"]]
+    program = wanted["program"]
+    if program == _COMMAND_LINE:
+        module = sys.modules[program]
+        sys.argv = [str(module.__file__), *arguments]
+        sys.modules["__main__"] = module
+        module.main()
+    else:
+        sys.argv = [program, *arguments]
+        runpy.run_module(program, run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":

@@ -9,11 +9,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.error import URLError
+from urllib.request import urlopen
 
 import httpx
 from sqlalchemy import select
@@ -33,9 +35,11 @@ from matcher.ledger.kpis import Kpi
 from matcher.ledger.reports import REPORTS
 from matcher.people import add_account, grant
 from matcher.roles import Role
+from tests.forked_serving import Forked, forker
 from tests.nights import made_up_night
 
 REPOSITORY = Path(__file__).parent.parent
+Process = subprocess.Popen[str] | Forked
 PEOPLE: dict[str, tuple[Role | None, str]] = {
     "expert": (Role.EXPERT, "al-a"),
     "colleague": (Role.EXPERT, "al-a"),
@@ -65,7 +69,7 @@ class Served:
     keys: dict[str, str]
     accounts: dict[str, str]
     settings: Settings
-    process: subprocess.Popen[str]
+    process: Process
     log: Path
     # One for all requests: making one for each takes longer than the answers.
     client: httpx.Client = field(default_factory=httpx.Client)
@@ -171,7 +175,7 @@ def started(
     program: str = "api.cli",
     port: int = 0,
     log: Path | None = None,
-) -> Iterator[tuple[subprocess.Popen[str], Path]]:
+) -> Iterator[tuple[Process, Path]]:
     """Start a server, of the product or of another program, with `more` settings on a database as it is."""
     log = log or settings.home / "server.log"
     process = launched(settings, workers, more, program, port, log)
@@ -184,13 +188,21 @@ def started(
 
 def launched(
     settings: Settings, workers: int, more: Mapping[str, str] | None, program: str, port: int, log: Path
-) -> subprocess.Popen[str]:
-    """Start a server in a process group of its own; whoever starts it ends it."""
-    with log.open("w") as file:
+) -> Process:
+    """Start a server in a process group of its own; whoever starts it ends it.
+
+    One of several workers is started as its users do: its workers are begun by new interpreters anyhow.
+    """
+    arguments = ["serve", "--port", str(port), "--workers", str(workers)]
+    environment = environment_of(settings, more)
+    with log.open("w") as file, Path(os.devnull).open("r+") as nothing:
+        if workers == 1:
+            streams = [nothing.fileno(), nothing.fileno(), file.fileno()]
+            return forker().begun(arguments, environment, streams=streams, program=program, own_group=True)
         return subprocess.Popen(
-            [sys.executable, "-m", program, "serve", "--port", str(port), "--workers", str(workers)],
+            [sys.executable, "-m", program, *arguments],
             cwd=REPOSITORY,
-            env=environment_of(settings, more),
+            env=environment,
             stderr=file,
             text=True,
             process_group=0,
@@ -212,17 +224,16 @@ def environment_of(settings: Settings, more: Mapping[str, str] | None = None) ->
     }
 
 
-def address_of(process: subprocess.Popen[str], log: Path) -> str:
+def address_of(process: Process, log: Path) -> str:
     """Return where a started server listens, once it answers."""
     until = datetime.now(UTC) + timedelta(seconds=60)
     while datetime.now(UTC) < until and process.poll() is None:
         found = re.search(r"serving at (http://\S+)", log.read_text())
         if found:
-            try:
-                httpx.get(found[1] + "/healthz", timeout=5).raise_for_status()
-            except httpx.TransportError:
-                continue
-            return found[1]
+            with suppress(URLError), urlopen(found[1] + "/healthz", timeout=5):  # noqa: S310 (our own server)
+                return found[1]
+        # Not at once: the server needs the processor that asking takes.
+        time.sleep(0.02)
     raise AssertionError(f"the server did not start: {log.read_text()[-2000:]}")
 
 

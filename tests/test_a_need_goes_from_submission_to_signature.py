@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from indexer.settings import Settings
+from tests.conftest import POSTGRESQL_AT_LENGTH
 from tests.serving import Served, served
 
 NEED = {
@@ -26,6 +27,7 @@ def _matches(server: Served, need_id: str, **parameters: Any) -> dict[str, Any]:
     return document
 
 
+@POSTGRESQL_AT_LENGTH
 def test_from_submission_to_signature(settings: Settings, indexed_home: Path, slice_of_world: Path) -> None:
     with served(settings, indexed_home, slice_of_world) as server:
         need_id = _submitted_and_edited(server)

@@ -19,6 +19,7 @@ from matcher.ledger.rendering.formats import MEDIA_TYPES, ReportFormat
 from matcher.ledger.verification import verify
 from matcher.people import add_account, grant
 from matcher.roles import Role
+from tests.conftest import POSTGRESQL_AT_LENGTH
 from tests.report_samples import text_of_pdf
 from tests.serving import Served, served
 
@@ -255,6 +256,7 @@ def _quarter_closed(server: Served) -> None:
     assert quarters["2019Q2"]["closed"]["totals"]["L"] == {"al-a": whole["al-a"]}
 
 
+@POSTGRESQL_AT_LENGTH
 def test_a_file_is_not_read_by_who_only_knows_its_hash(
     settings: Settings, indexed_home: Path, slice_of_world: Path
 ) -> None:
@@ -286,6 +288,7 @@ def test_a_file_is_not_read_by_who_only_knows_its_hash(
         assert server.ask("expert", "GET", path).status_code == 503
 
 
+@POSTGRESQL_AT_LENGTH
 def test_contracts_are_split_and_people_have_pseudonyms(
     settings: Settings, indexed_home: Path, slice_of_world: Path
 ) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 
 from indexer.settings import Settings
+from tests.conftest import POSTGRESQL_AT_LENGTH
 from tests.serving import Served, served
 
 AL_A = "/api/alliances/al-a"
@@ -24,6 +25,7 @@ def _refused(answer: httpx.Response, status: int, field: str | None = None) -> s
     return str(answer.json()["detail"])
 
 
+@POSTGRESQL_AT_LENGTH
 def test_the_story(settings: Settings, indexed_home: Path, slice_of_world: Path) -> None:
     with served(settings, indexed_home, slice_of_world) as server:
         _rules_are_set(server)

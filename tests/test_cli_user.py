@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -20,7 +17,7 @@ from indexer.importing import import_rows
 from indexer.settings import Settings
 from matcher.people import Account, principal
 from matcher.roles import Role
-from tests.conftest import REPOSITORY, Answer, Gloria
+from tests.conftest import Answer, Gloria
 
 WHO = "lin@example.org"
 PASSWORD = "長而好記的通關密語一二三"
@@ -30,31 +27,14 @@ def _gloria(settings: Settings, gloria: Gloria, *arguments: object, lang: str = 
     return gloria(*arguments, home=settings.home, database_url=settings.database_url, lang=lang)
 
 
-def _add_with_password(settings: Settings, given: bytes, **environment: str) -> Answer:
+def _add_with_password(settings: Settings, gloria: Gloria, given: bytes) -> Answer:
     """Run `gloria user add WHO --password-stdin` with these bytes on stdin."""
-    return _with_stdin(settings, given, "add", WHO, "--role", "office", "--password-stdin", **environment)
+    return _with_stdin(settings, gloria, given, "add", WHO, "--role", "office", "--password-stdin")
 
 
-def _with_stdin(settings: Settings, given: bytes, *arguments: str, **environment: str) -> Answer:
+def _with_stdin(settings: Settings, gloria: Gloria, given: bytes, *arguments: str) -> Answer:
     """Run `gloria user ARGUMENTS` with these bytes on stdin."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("GLORIA_", "PYTHON"))}
-    clean |= {
-        "GLORIA_HOME": str(settings.home),
-        "GLORIA_DATABASE_URL": settings.database_url,
-        "GLORIA_LANG": "en",
-        "PYTHONWARNINGS": "error",
-        **environment,
-    }
-    done = subprocess.run(
-        [sys.executable, "-m", "api.cli", "user", *arguments],
-        cwd=REPOSITORY,
-        env=clean,
-        input=given,
-        capture_output=True,
-        timeout=60,
-        check=False,
-    )
-    return Answer(done.returncode, done.stdout.decode(), done.stderr.decode())
+    return gloria("user", *arguments, home=settings.home, database_url=settings.database_url, lang="en", given=given)
 
 
 def _signs_in(engine: Engine, password: str) -> bool:
@@ -64,7 +44,7 @@ def _signs_in(engine: Engine, password: str) -> bool:
 
 
 def test_an_account_from_the_first_password_to_the_end(settings: Settings, engine: Engine, gloria: Gloria) -> None:
-    made = _add_with_password(settings, PASSWORD.encode() + b"\r\n")
+    made = _add_with_password(settings, gloria, PASSWORD.encode() + b"\r\n")
     assert (made.code, made.err) == (0, "")
     account_id = re.fullmatch(rf"made account {WHO} \((u-[0-9a-f]{{16}})\)\n", made.out)[1]  # type: ignore[index]
     assert _signs_in(engine, PASSWORD)
@@ -110,10 +90,14 @@ def sqlite_settings(tmp_path: Path) -> Settings:
 
 
 @pytest.mark.parametrize("encoding", ["utf-8:surrogateescape", "big5:strict"])
-def test_a_password_is_read_as_utf_8_whatever_the_terminal(sqlite_settings: Settings, encoding: str) -> None:
-    broken = _add_with_password(sqlite_settings, b"\xff\xfe" + b"a" * 20 + b"\n", PYTHONIOENCODING=encoding)
+def test_a_password_is_read_as_utf_8_whatever_the_terminal(
+    sqlite_settings: Settings, gloria_from_cold: Gloria, monkeypatch: pytest.MonkeyPatch, encoding: str
+) -> None:
+    # Which encoding a terminal has is found out when an interpreter starts.
+    monkeypatch.setenv("PYTHONIOENCODING", encoding)
+    broken = _add_with_password(sqlite_settings, gloria_from_cold, b"\xff\xfe" + b"a" * 20 + b"\n")
     assert (broken.code, broken.err) == (1, "the password is not valid UTF-8; type it again\n")
-    made = _add_with_password(sqlite_settings, PASSWORD.encode() + b"\n", PYTHONIOENCODING=encoding)
+    made = _add_with_password(sqlite_settings, gloria_from_cold, PASSWORD.encode() + b"\n")
     assert (made.code, made.err) == (0, "")
     engine = open_engine(sqlite_settings)
     try:
@@ -124,7 +108,7 @@ def test_a_password_is_read_as_utf_8_whatever_the_terminal(sqlite_settings: Sett
 
 @pytest.mark.parametrize("given", [b"", b"too short\n"])
 def test_a_password_that_is_too_short_makes_no_account(sqlite_settings: Settings, gloria: Gloria, given: bytes) -> None:
-    answer = _add_with_password(sqlite_settings, given)
+    answer = _add_with_password(sqlite_settings, gloria, given)
     assert (answer.code, answer.err) == (1, "give a password of 12 to 1000 characters\n")
     assert _gloria(sqlite_settings, gloria, "user", "list", "--json").document == {"accounts": []}
 
@@ -170,7 +154,7 @@ def test_each_key_is_another_and_json_has_it_once(sqlite_settings: Settings, glo
 
 
 def test_a_key_and_a_password_end_when_told(settings: Settings, engine: Engine, gloria: Gloria) -> None:
-    assert _add_with_password(settings, PASSWORD.encode() + b"\n").code == 0
+    assert _add_with_password(settings, gloria, PASSWORD.encode() + b"\n").code == 0
     made = _gloria(settings, gloria, "user", "key", WHO, "--name", "報表", "--json").document
     _gloria(settings, gloria, "user", "key", WHO, "--name", "kept", "--read-only")
     shown = _gloria(settings, gloria, "user", "show", WHO, "--json").document
@@ -190,12 +174,12 @@ def test_a_key_and_a_password_end_when_told(settings: Settings, engine: Engine, 
     lines = _gloria(settings, gloria, "user", "show", WHO).out.splitlines()
     assert (lines[:2], len(lines)) == ([f"{WHO}  {WHO}", "role office"], 3)
     assert re.fullmatch(r"key [0-9a-f]{8}  kept  until \d{4}-\d\d-\d\d", lines[2])
-    changed = _with_stdin(settings, b"another long password\n", "password", WHO)
+    changed = _with_stdin(settings, gloria, b"another long password\n", "password", WHO)
     assert (changed.code, changed.out) == (0, f"the password of {WHO} is set\n")
     assert (_signs_in(engine, PASSWORD), _signs_in(engine, "another long password")) == (False, True)
     with reading(engine) as session:
         assert session_proof(session, token, now) is None
-    assert _with_stdin(settings, b"short\n", "password", WHO).code == 1
+    assert _with_stdin(settings, gloria, b"short\n", "password", WHO).code == 1
     for arguments in ((), ("--name", "n", "--revoke", "p")):
         assert _gloria(settings, gloria, "user", "key", WHO, *arguments).code == 2
 

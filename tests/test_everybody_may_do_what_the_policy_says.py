@@ -25,6 +25,7 @@ from matcher.decisions import Verdict, decide
 from matcher.people import active_grants, add_account, declare_stake, grant, revoke, set_disabled
 from matcher.proposals import Proposal, pairing_of
 from matcher.roles import Role
+from tests.conftest import POSTGRESQL_AT_LENGTH
 from tests.ledger_things import MISSING, store_ledger_things
 from tests.serving import PEOPLE, Served, holder, routes_of, served
 
@@ -249,6 +250,7 @@ def _asked(server: Served, things: Things, who: str | None, method: str, path: s
     return server.ask(who, method, path.format(**ids), params=parameters, **json).status_code
 
 
+@POSTGRESQL_AT_LENGTH
 def test_every_cell(
     settings: Settings, indexed_home: Path, slice_of_world: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -292,6 +294,7 @@ def test_a_route_without_permission_is_not_built(tmp_path: Path, monkeypatch: py
     assert len(routes_of(Settings(home=tmp_path / "home", database_url=""))) > 20
 
 
+@POSTGRESQL_AT_LENGTH
 def test_what_is_taken_away_bites_at_the_next_request(
     settings: Settings, indexed_home: Path, slice_of_world: Path
 ) -> None:
@@ -321,6 +324,7 @@ def test_what_is_taken_away_bites_at_the_next_request(
         engine.dispose()
 
 
+@POSTGRESQL_AT_LENGTH
 def test_a_key_for_reading_changes_nothing(settings: Settings, indexed_home: Path, slice_of_world: Path) -> None:
     routes = [(m, p, permission) for m, p, permission in routes_of(settings) if permission is not None and m != "GET"]
     with served(settings, indexed_home, slice_of_world) as server:

@@ -18,7 +18,7 @@ from indexer.importing import import_file, import_rows
 from indexer.readers import read_bytes
 from indexer.settings import Settings
 from indexer.vocabulary import Kind
-from tests.conftest import Gloria
+from tests.conftest import POSTGRESQL_AT_LENGTH, Gloria
 from tests.serving import PEOPLE, Served, served
 
 EXPORTS = ("labs", "needs", "companies", "pairings", "cases")
@@ -72,6 +72,7 @@ def _listed(client: httpx.Client, name: str) -> set[Any]:
     return {item["id"] for item in client.get(f"/api/{name}", params={"limit": 100}).json()["items"]}
 
 
+@POSTGRESQL_AT_LENGTH
 def test_every_role_gets_what_the_single_routes_show(
     settings: Settings, indexed_home: Path, slice_of_world: Path
 ) -> None:
@@ -179,6 +180,7 @@ def test_what_was_exported_imports_again_unchanged(
     engine.dispose()
 
 
+@POSTGRESQL_AT_LENGTH
 def test_operators_export_everything(
     settings: Settings, indexed_home: Path, slice_of_world: Path, gloria: Gloria, tmp_path: Path
 ) -> None:

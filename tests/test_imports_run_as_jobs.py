@@ -13,6 +13,7 @@ from sqlalchemy import Engine, text
 
 from indexer.database import open_engine, reading
 from indexer.settings import Settings
+from tests.conftest import POSTGRESQL_AT_LENGTH
 from tests.job_watching import companies, ended, job_of, listening, result_of, until, upload
 from tests.serving import Served, address_of, served, started
 
@@ -29,6 +30,7 @@ def _scalars(settings: Settings, query: str) -> list[Any]:
     return found
 
 
+@POSTGRESQL_AT_LENGTH
 def test_imports_of_an_alliance(settings: Settings, indexed_home: Path, slice_of_world: Path) -> None:
     with served(settings, indexed_home, slice_of_world) as server:
         _a_big_one_is_followed(server)
@@ -210,6 +212,7 @@ def test_two_workers_never_do_the_same(settings: Settings, indexed_home: Path, s
     assert _scalars(settings, "SELECT count(*) FROM job_part") == [8 * 6]
 
 
+@POSTGRESQL_AT_LENGTH
 def test_a_server_told_to_stop_gives_its_job_back(settings: Settings, indexed_home: Path, slice_of_world: Path) -> None:
     with served(settings, indexed_home, slice_of_world) as server:
         job_id = job_of(upload(server, "expert", "companies.jsonl", companies(20_000)))
@@ -225,6 +228,7 @@ def test_a_server_told_to_stop_gives_its_job_back(settings: Settings, indexed_ho
     assert _scalars(settings, "SELECT state || attempts FROM job") == ["queued0"]
 
 
+@POSTGRESQL_AT_LENGTH
 def test_who_is_shut_out_hears_nothing_more(settings: Settings, indexed_home: Path, slice_of_world: Path) -> None:
     with served(settings, indexed_home, slice_of_world) as server:
         job_id = job_of(upload(server, "expert", "companies.jsonl", companies(20_000)))
@@ -244,6 +248,7 @@ def test_who_is_shut_out_hears_nothing_more(settings: Settings, indexed_home: Pa
         engine.dispose()
 
 
+@POSTGRESQL_AT_LENGTH
 def test_a_job_whose_workers_die_is_given_up(settings: Settings, indexed_home: Path, slice_of_world: Path) -> None:
     with served(settings, indexed_home, slice_of_world) as server:
         job_id = job_of(upload(server, "expert", "companies.jsonl", companies(10)))

@@ -35,6 +35,8 @@ LEAST_PER_ROUTE = 18
 STEPS = 700
 """Of the sequences, in all."""
 WANTED_OF_BOTH_DATABASES = 5_000
+OF = 3
+"""Every time a third of all that is sent to SQLite; the whole, and PostgreSQL, in `make test-long`."""
 CHANGES_PER_ROLE = 3
 """How many changes everybody must at least have got done: otherwise only the refusals would be tested."""
 SEED = int(os.environ.get("GLORIA_TEST_SEED", "1"))
@@ -161,7 +163,16 @@ def _proofs(server: Served, browser: Browser) -> dict[str, Any]:
     return {**fixed, "browser": browser.headers}
 
 
-def test_made_up_requests(settings: Settings, indexed_home: Path, slice_of_world: Path) -> None:
+@pytest.mark.parametrize(
+    ("database_url", "of"),
+    [
+        ("sqlite", OF),
+        pytest.param("sqlite", 1, marks=pytest.mark.long),
+        pytest.param("postgresql", 1, marks=pytest.mark.long),
+    ],
+    indirect=["database_url"],
+)
+def test_made_up_requests(settings: Settings, of: int, indexed_home: Path, slice_of_world: Path) -> None:
     kind = "sqlite" if settings.database_url.startswith("sqlite") else "postgresql"
     allowed, begun = _allowed(routes_of(settings)), time.monotonic()
     with served(settings.model_copy(update={"job_lease_s": LEASE_S}), indexed_home, slice_of_world) as server:
@@ -181,11 +192,14 @@ def test_made_up_requests(settings: Settings, indexed_home: Path, slice_of_world
         proofs, there = _proofs(server, browser), {**things.there, **_there()}
         run = Run(server.url, proofs, allowed, known, seed, own, there, things.shielded, proposals)
         # First the sequences, while there is something left to decide and to move.
-        run.walk(schema, STEPS)
+        run.walk(schema, STEPS // of)
         walked = run.sent.by_role.total()
         cases = max(LEAST_PER_ROUTE, (WANTED_OF_BOTH_DATABASES // 2 - STEPS) // len(operations) + 3)
         for operation in operations:
-            run.explore(operation, cases)
+            run.explore(operation, cases // of)
+            # What none of the few got done is tried as often as in the whole.
+            if not run.sent.succeeded[operation.label] and operation.label not in NEVER_DONE:
+                run.explore(operation, cases)
         browser.engine.dispose()
         faults = [line for line in server.log.read_text().splitlines() if '"level": "error"' in line]
     sent = run.sent
@@ -199,7 +213,7 @@ def test_made_up_requests(settings: Settings, indexed_home: Path, slice_of_world
     assert (sent.wrong, faults) == ([], [])
     # Of whatever was seen or done there is one row in the audit trail, by whichever route.
     assert wrongly_kept(kept, sent.answered, routes_of(settings)) == []
-    assert sent.by_role.total() * 2 >= WANTED_OF_BOTH_DATABASES
+    assert sent.by_role.total() * 2 * of >= WANTED_OF_BOTH_DATABASES
     assert sent.by_role.keys() == {*PEOPLE, "nobody", "browser"}
     assert {who for who in sent.by_role if who != "nobody" and sent.done_by_role[who] < CHANGES_PER_ROLE} == set()
     assert {one.label for one in operations if not sent.succeeded[one.label]} == NEVER_DONE

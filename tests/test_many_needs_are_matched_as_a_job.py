@@ -12,6 +12,7 @@ from indexer.database import open_engine, writing
 from indexer.settings import Settings
 from matcher.intake import adopt
 from matcher.people import declare_stake
+from tests.conftest import POSTGRESQL_AT_LENGTH
 from tests.job_watching import job_of, listening, result_of, until
 from tests.serving import Served, served
 
@@ -25,6 +26,7 @@ def _short(pairings: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{name: pairing[name] for name in names} for pairing in pairings]
 
 
+@POSTGRESQL_AT_LENGTH
 def test_a_batch_of_matches(settings: Settings, indexed_home: Path, slice_of_world: Path) -> None:
     with served(settings, indexed_home, slice_of_world) as server:
         engine, now = open_engine(settings), datetime.now(UTC)
@@ -90,6 +92,7 @@ def _foreign_needs_are_not_found(server: Served) -> None:
     assert server.ask("office", "POST", "/api/match-batches", json={}).status_code == 403
 
 
+@POSTGRESQL_AT_LENGTH
 def test_without_an_index_it_fails_for_a_reason(
     settings: Settings, slice_of_world: Path, tmp_path: Path, indexed_home: Path
 ) -> None:

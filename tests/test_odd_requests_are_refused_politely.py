@@ -14,6 +14,7 @@ from starlette.testclient import TestClient
 
 from api.app import create_app
 from indexer.settings import Settings
+from tests.conftest import POSTGRESQL_AT_LENGTH
 from tests.serving import Served, served
 
 JSON = {"Content-Type": "application/json"}
@@ -229,6 +230,7 @@ def _wrong(answer: Answer) -> bool:
     return media_type != "application/problem+json" or not all(isinstance(text, str) and text for text in said)
 
 
+@POSTGRESQL_AT_LENGTH
 def test_odd_requests(settings: Settings, indexed_home: Path, slice_of_world: Path) -> None:
     requests = [*_requests(), *_more_requests()]
     names = [request[0] for request in requests] + list(RAW)

@@ -16,6 +16,7 @@ from api.passwords import hashed
 from indexer.database import open_engine, reading, writing
 from indexer.settings import Settings
 from matcher.people import set_disabled
+from tests.conftest import POSTGRESQL_AT_LENGTH
 from tests.serving import Served, served
 
 PASSWORD = "correct horse 電池 staple"
@@ -55,6 +56,7 @@ def _me(server: Served, headers: dict[str, str]) -> int:
     return server.ask(None, "GET", "/api/me", headers=headers).status_code
 
 
+@POSTGRESQL_AT_LENGTH
 def test_a_session_from_sign_in_to_the_end(settings: Settings, indexed_home: Path, slice_of_world: Path) -> None:
     with _served(settings, indexed_home, slice_of_world) as (server, engine):
         cookie, csrf_token = _signed_in(server)

@@ -19,6 +19,7 @@ from api.identities import AccountIdentity
 from indexer.database import reading, writing
 from indexer.settings import Settings
 from matcher.people import Account, set_disabled
+from tests.conftest import POSTGRESQL_AT_LENGTH
 from tests.serving import Served, served
 from tests.signing_on import CALLBACK, PUBLIC, Browser, RunningProvider, provider
 
@@ -60,6 +61,7 @@ def _refused(answer: httpx.Response, status: int) -> None:
     assert "__Host-gloria=" not in str(answer.headers)
 
 
+@POSTGRESQL_AT_LENGTH
 def test_from_the_first_time_to_a_claim(server: Served, engine: Engine) -> None:
     accounts, *_ = _counts(engine)
     with Browser(server.url) as browser, Browser(server.url) as other, Browser(server.url) as third:
@@ -96,6 +98,7 @@ def test_from_the_first_time_to_a_claim(server: Served, engine: Engine) -> None:
         assert [word for word in ("Lin@", "lin@", me["csrf_token"], "code=") if word in log] == []
 
 
+@POSTGRESQL_AT_LENGTH
 def test_who_is_not_let_in(server: Served, engine: Engine) -> None:
     before = _counts(engine)
     for name in ("pretender", "says_so", "nobody", "elsewhere"):
@@ -123,6 +126,7 @@ def test_who_is_not_let_in(server: Served, engine: Engine) -> None:
         assert browser.sign_in("expert").status_code == 303
 
 
+@POSTGRESQL_AT_LENGTH
 def test_a_way_back_is_good_once_and_in_its_own_browser_only(
     server: Served, engine: Engine, running: RunningProvider
 ) -> None:

@@ -1,6 +1,7 @@
 """The product's figures, on the demo world and on real open data where it is there.
 
-Encoding takes minutes at first; vectors are kept in `.test-home`, so that a second run takes seconds.
+The vectors of the slow encoders come with the tests (`tests/kept_vectors.py`), since encoding takes minutes; some are
+encoded again here. What encodes quickly is kept in `.test-home`, so that a second run takes seconds.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import numpy as np
 import pytest
 
 from fixtures import world_path
+from indexer.embeddings import content_hash
+from indexer.encoder import load_encoders
 from indexer.settings import Settings
 from indexer.text import languages_in, need_text
 from matcher.baselines import baseline_runs
@@ -21,6 +24,7 @@ from matcher.judgements import Qrels, read_qrels
 from matcher.measures import measure
 from matcher.pairings import Matcher
 from matcher.run import Run, ranked
+from tests.kept_vectors import kept, seed
 
 REPOSITORY = Path(__file__).parent.parent
 SHARED_DATA = REPOSITORY.parent / "shared" / "data"
@@ -42,11 +46,17 @@ def _mean(judged: Qrels, run: Run, name: str = "nDCG@10") -> float:
     return float(np.mean(list(measure(judged, run, [name])[name].values())))
 
 
+def _settings() -> Settings:
+    # The default encoders and weights, whatever the environment of the tests says; in the precision of what is kept.
+    default = Settings.model_fields["encoders"].default
+    return Settings(home=REPOSITORY / ".test-home", cache=None, encoders=default, precision="float32")
+
+
 def _judged(folder: Path) -> Iterator[Judged]:
     if not folder.is_dir():
         pytest.skip(f"the open data is not beside the repository: {folder.name}")
-    # The default encoders and weights, whatever the environment of the tests says.
-    settings = Settings(home=REPOSITORY / ".test-home", cache=None, encoders=Settings.model_fields["encoders"].default)
+    settings = _settings()
+    seed()
     qrels, problems = read_qrels(folder / "qrels.txt")
     assert problems == []
     with collection_home(settings, folder / "labs.jsonl", folder / "needs.jsonl") as (matcher, refused):
@@ -82,6 +92,21 @@ def _beats_every_baseline(found: Judged) -> bool:
 def test_demo_world(world: Judged) -> None:
     assert world.means["gloria"]["nDCG@10"] >= 0.80
     assert _beats_every_baseline(world)
+
+
+def test_the_encoders_still_give_the_vectors_that_are_kept(world: Judged) -> None:
+    texts = sorted({passage.text for passage in world.matcher.snapshot.passages})
+    encoders = {one.identity: one for one in load_encoders(_settings())}
+    for one in kept():
+        places = {name: place for place, name in enumerate(one.hashes)}
+        known = [text for text in texts if content_hash(text, "passage") in places]
+        chosen = known[:: len(known) // 20][:20]
+        assert len(chosen) == 20
+        again = encoders[one.identity].encode(chosen, role="passage")
+        stored = one.vectors[[places[content_hash(text, "passage")] for text in chosen]]
+        # A byte a number costs a twenty-thousandth of the cosine; another model, or another text, much more.
+        assert (again * stored).sum(axis=1).min() > 0.9995
+        assert (again[1:] * stored[:-1]).sum(axis=1).max() < 0.9995
 
 
 def test_a_ranking_by_chance_would_fail(world: Judged) -> None:

@@ -20,7 +20,7 @@ from api.app import create_app
 from indexer.database import open_engine, reading
 from indexer.records import Need
 from indexer.settings import Settings
-from tests.conftest import Gloria
+from tests.conftest import POSTGRESQL_AT_LENGTH, Gloria
 from tests.ledger_things import MISSING
 from tests.secret_history import CREDENTIALS, SECRETS, History, told
 from tests.serving import PEOPLE, Served, existing, routes_of, served
@@ -219,6 +219,7 @@ def _log_faults(plant: Planted) -> set[str]:
     return plant.search.found(log)
 
 
+@POSTGRESQL_AT_LENGTH
 def test_everybody_finds_what_is_theirs_and_nothing_else(plant: Planted, settings: Settings, gloria: Gloria) -> None:
     # Every secret is really there to be found, but for what proves who somebody is.
     stored = plant.search.found(_stored(settings))
@@ -258,6 +259,7 @@ def test_everybody_finds_what_is_theirs_and_nothing_else(plant: Planted, setting
     print(f"{len(plant.history.words) * places} cells of secret x role x place")
 
 
+@POSTGRESQL_AT_LENGTH
 def test_the_same_search_finds_planted_leaks(
     plant: Planted, settings: Settings, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -16,6 +16,7 @@ from indexer.text import language_of, need_text
 from matcher.evaluation import collection_home
 from matcher.map_drawing import points_of
 from matcher.map_layout import FloatArray, laid_out
+from tests.kept_vectors import seed
 from tests.serving import REPOSITORY
 
 NEAREST = 10
@@ -33,8 +34,10 @@ class Laid:
 
 @pytest.fixture(scope="module")
 def world() -> Iterator[Laid]:
-    # The default encoders, whose vectors are kept from one run to the next.
-    settings = Settings(home=REPOSITORY / ".test-home", cache=None, encoders=Settings.model_fields["encoders"].default)
+    # The default encoders, whose vectors are kept.
+    seed()
+    default = Settings.model_fields["encoders"].default
+    settings = Settings(home=REPOSITORY / ".test-home", cache=None, encoders=default, precision="float32")
     with collection_home(settings, world_path() / "labs.jsonl", world_path() / "needs.jsonl") as (matcher, refused):
         assert refused == []
         points = points_of(matcher)

@@ -16,6 +16,7 @@ from matcher.field_map import Standing
 from matcher.intake import adopt
 from matcher.people import declare_stake
 from matcher.ranker import Band
+from tests.conftest import POSTGRESQL_AT_LENGTH
 from tests.map_drawn import draw_everything
 from tests.serving import Served, served
 
@@ -50,12 +51,14 @@ def _all(server: Served, who: str, path: str, key: str) -> set[str]:
     return {item[key] for item in server.ask(who, "GET", path, params={"limit": 100}).json()["items"]}
 
 
+@POSTGRESQL_AT_LENGTH
 def test_before_the_first_drawing_there_is_an_empty_map(server: Served) -> None:
     empty = _map(server, "expert")
     assert (empty["drawn_at"], empty["labs"], empty["needs"]) == (None, [], [])
     assert (empty["labs_without_place"] > 0, empty["needs_without_place"]) == (True, 2)
 
 
+@POSTGRESQL_AT_LENGTH
 def test_everybody_sees_the_points_of_their_own_lists(server: Served) -> None:
     draw_everything(server.settings, STANDINGS)
     for who in ("expert", "lead", "stranger", "office"):
@@ -73,6 +76,7 @@ def test_everybody_sees_the_points_of_their_own_lists(server: Served) -> None:
     assert (titles["expert"]["need-secret"], titles["office"]["need-secret"]) == ("祕密配方", None)
 
 
+@POSTGRESQL_AT_LENGTH
 def test_unmet_needs_can_be_asked_for(server: Served) -> None:
     draw_everything(server.settings, STANDINGS)
     stated = {n["need_id"]: (n["is_unmet"], n["best_band"]) for n in _map(server, "office")["needs"]}
@@ -86,6 +90,7 @@ def test_unmet_needs_can_be_asked_for(server: Served) -> None:
     assert (wrong.status_code, wrong.json()["field"]) == (422, "field")
 
 
+@POSTGRESQL_AT_LENGTH
 def test_what_was_closed_or_came_since_is_told_as_it_is_now(server: Served) -> None:
     draw_everything(server.settings, STANDINGS)
     assert server.ask("expert", "POST", "/api/needs/need-1-01/state", json={"state": "withdrawn"}).status_code == 200
@@ -97,6 +102,7 @@ def test_what_was_closed_or_came_since_is_told_as_it_is_now(server: Served) -> N
     assert found["needs_without_place"] == 1
 
 
+@POSTGRESQL_AT_LENGTH
 def test_the_standing_of_needs_in_which_one_has_an_interest_is_withheld(server: Served) -> None:
     draw_everything(server.settings, STANDINGS)
     engine = open_engine(server.settings)

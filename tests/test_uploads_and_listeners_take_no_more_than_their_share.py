@@ -16,6 +16,7 @@ import httpx
 from api.guard import MAX_BODY_BYTES
 from api.uploads import MAX_FILE_BYTES
 from indexer.settings import Settings
+from tests.conftest import POSTGRESQL_AT_LENGTH
 from tests.job_watching import companies, job_of, listening, result_of, until, upload
 from tests.serving import Served, served
 
@@ -63,6 +64,7 @@ def test_large_files(tmp_path: Path, indexed_home: Path, slice_of_world: Path) -
         assert result_of(server, "expert", job_id)["created"] == 120
 
 
+@POSTGRESQL_AT_LENGTH
 def test_many_listeners(settings: Settings, indexed_home: Path, slice_of_world: Path) -> None:
     with served(settings, indexed_home, slice_of_world) as server, ExitStack() as stack:
         job_id = job_of(upload(server, "expert", "companies.jsonl", companies(20_000)))
