@@ -1,4 +1,4 @@
-"""What still works when something breaks: every cell of the table in `api/OPERATING.md`, asked of a server it happens to."""
+"""What still works when something breaks: every cell of the table in `api/OPERATING.md`, asked of a server."""
 
 from __future__ import annotations
 

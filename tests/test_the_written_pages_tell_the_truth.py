@@ -16,7 +16,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from api.app import create_app
-from api.pages.guide import CHAPTERS, Chapter, read_chapter
+from api.pages.guide.chapters import CHAPTERS, Chapter, read_chapter
 from api.pages.wording import Lang
 from indexer.database import open_engine, writing
 from indexer.settings import Settings

@@ -18,7 +18,6 @@ from api.pages import (
     exposure,
     field_map,
     front,
-    guide,
     kpi,
     kpi_entries,
     lab_claims,
@@ -42,13 +41,14 @@ from api.pages import (
     verdicts,
     warning_steps,
 )
+from api.pages.guide import chapters
 from api.pages.receiving import MAX_FORM_BYTES
 from api.pages.result_parts import PATHS_WITH_FILES
 
 PAGES = (
     assets,
     front,
-    guide,
+    chapters,
     account,
     administration,
     nights,

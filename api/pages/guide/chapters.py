@@ -26,7 +26,7 @@ from api.policy import Action, Resource
 from api.problems import not_found
 from api.request_threads import ThreadedRoute
 
-REPOSITORY = Path(__file__).parent.parent.parent
+REPOSITORY = Path(__file__).parents[3]
 router = APIRouter(include_in_schema=False, route_class=ThreadedRoute)
 
 
@@ -49,11 +49,11 @@ class Chapter:
 
 
 CHAPTERS = (
-    Chapter("first-steps", N_("First steps"), "api/guide/LANG/first-steps.md"),
-    Chapter("experts", N_("For liaison experts"), "api/guide/LANG/experts.md"),
-    Chapter("companies", N_("For companies"), "api/guide/LANG/companies.md"),
-    Chapter("researchers", N_("For researchers"), "api/guide/LANG/researchers.md"),
-    Chapter("results", N_("Results and figures"), "api/guide/LANG/results.md"),
+    Chapter("first-steps", N_("First steps"), "api/pages/guide/LANG/first-steps.md"),
+    Chapter("experts", N_("For liaison experts"), "api/pages/guide/LANG/experts.md"),
+    Chapter("companies", N_("For companies"), "api/pages/guide/LANG/companies.md"),
+    Chapter("researchers", N_("For researchers"), "api/pages/guide/LANG/researchers.md"),
+    Chapter("results", N_("Results and figures"), "api/pages/guide/LANG/results.md"),
     Chapter("records", N_("Forms of records"), "indexer/RECORDS.md"),
     Chapter("ranking", N_("How a ranking comes about"), "matcher/RANKING.md"),
     Chapter("ledger", N_("How the ledger works"), "matcher/ledger/LEDGER.md"),
