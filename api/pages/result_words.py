@@ -126,15 +126,15 @@ def field_label(field: str) -> str:
 def said_of(details: Mapping[str, Any]) -> list[Said]:
     """Return the fields of a result that have a value, those of the six aspects one by one."""
     found: list[Said] = []
-    for field, value in details.items():
-        if field == "kpi" or value is None:
+    for name, value in details.items():
+        if name == "kpi" or value is None:
             continue
-        if field == "aspects" and isinstance(value, Mapping):
+        if name == "aspects" and isinstance(value, Mapping):
             found += [Said(f"aspects.{a}", ASPECT_WORDS.get(str(a), str(a)), text) for a, text in value.items()]
             continue
-        words = CODE_WORDS.get(field, {}).get(value) if isinstance(value, str) else None
-        zh = _GENDER_ZH.get(value) if field == "gender" and isinstance(value, str) else None
-        if field in _COUNTRY_FIELDS:
+        words = CODE_WORDS.get(name, {}).get(value) if isinstance(value, str) else None
+        zh = _GENDER_ZH.get(value) if name == "gender" and isinstance(value, str) else None
+        if name in _COUNTRY_FIELDS:
             zh, words = (locale.territories.get(value, value) for locale in (_ZH, _EN))
-        found.append(Said(field, FIELD_WORDS.get(field, field), value, words, zh))
+        found.append(Said(name, FIELD_WORDS.get(name, name), value, words, zh))
     return found
