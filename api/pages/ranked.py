@@ -20,7 +20,7 @@ from api.pages.cards import card_of, cards_of
 from api.pages.facet_choices import choices_of, query_of, schools_of
 from api.pages.need_page import need_context
 from api.pages.ranking_notes import labs_named, notes_of
-from api.pages.record_names import called
+from api.pages.record_names import NamedOrPerson, called
 from api.pages.refused import what_to_do
 from api.pages.score_parts import differences
 from api.pages.visiting import Visit, visiting
@@ -96,7 +96,7 @@ def _unavailable(refused: Refusal) -> dict[str, Any]:
 def _ranked(visit: Visit, need: dict[str, Any], found: dict[str, Any], filters: Filters, offset: int) -> dict[str, Any]:
     query, chosen = query_of(filters), asdict(filters)
     after = offset + PER_PAGE
-    ids = {School: schools_of(found["facets"], chosen), Lab: labs_named(found)}
+    ids: dict[NamedOrPerson, list[str]] = {School: schools_of(found["facets"], chosen), Lab: labs_named(found)}
     known = visit.look(lambda session, _: called(session, ids))
     return {
         "ranked": found,
