@@ -20,12 +20,14 @@ from sqlalchemy import Connection, Engine, event, text
 from starlette.testclient import TestClient
 
 from api.app import create_app
+from api.view_buffer import ViewBuffer
 from indexer.database import open_engine, writing
 from indexer.importing import import_rows
 from indexer.settings import Settings
 from matcher.intake import adopt
 from matcher.live import LiveMatcher
 from matcher.pairings import Matcher
+from tests.audit_reading import rows_of
 from tests.conftest import Databases
 from tests.serving import existing, fill, page_routes_of
 
@@ -336,3 +338,15 @@ def test_a_state_that_broke_gives_no_second_one(pages: Pages) -> None:
     assert answer.status_code == 503
     assert seen.transactions == ["reads"]
     assert pages.ask("expert", "/desk").status_code == 200
+
+
+def test_whose_needs_a_lab_was_matched_with_is_noted(pages: Pages) -> None:
+    """The address names a lab only; whose needs were shown for it stands in the answer, of the API and of the page."""
+    answers = [pages.ask("expert", path) for path in ("/api/labs/lab-1-01/matches", "/labs/lab-1-01")]
+    shown = {f"need {one['need_id']}" for one in answers[0].json()["needs"]}
+    assert f"need {NEED}" in shown
+    views: ViewBuffer = pages.client.app.state.views  # type: ignore[attr-defined]
+    views.start()
+    views.stop()
+    rows = {row.of.request_id: row.subjects for row in rows_of(pages.other)}
+    assert [rows[one.headers["x-request-id"]] for one in answers] == [shown | {"lab lab-1-01"}] * 2

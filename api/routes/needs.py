@@ -342,7 +342,7 @@ def need_documents(
             {**need.model_dump(mode="json"), "asks": asks[need.id]},
             {**_standing(intake), "steps": steps[need.id]},
             shared=shares[need.id],
-            inside=inside,
+            inside=bool(inside),
             unlocked=unlocked,
         )
         for need, intake, inside in rows
