@@ -51,8 +51,7 @@ class Column:
 
     field: str
     label: str
-    note_en: str
-    note_zh: str
+    note: str
     example: str | int | float = ""
     cell: Cell = Cell.ONE
 
@@ -66,39 +65,39 @@ _SEPARATORS = {Cell.WORDS: re.compile("[;；、\n]"), Cell.TEXTS: re.compile("[;
 _JSON_ARRAYS = {Cell.WORDS: ('["',), Cell.TEXTS: ('["',), Cell.ASKS: ('[{"',)}
 """How a cell begins that holds a JSON array."""
 _MAX_HEADING_CHARS = 200
-_WORDS_EN, _WORDS_ZH = "Separate with ; or line breaks.", "以；或換行分隔。"
-_ID_EN, _ID_ZH = "Required. 1 to 200 characters, no blanks.", "必填。1 至 200 字元，不含空白。"
-_DATE_EN, _DATE_ZH = "2019-08-31 or 民國108年8月31日.", "2019-08-31 或民國108年8月31日。"
+_WORDS = T_("Separate with ; or line breaks.")
+_ID = T_("Required. 1 to 200 characters, no blanks.")
+_DATE = T_("2019-08-31 or 民國108年8月31日.")
 _ASK_KINDS, _FIELDS = choices(AskKind), choices(ResearchField)
 
 
 def _id(example: str) -> Column:
-    return Column("id", "代號", _ID_EN, _ID_ZH, example)
+    return Column("id", "代號", _ID, example)
 
 
 def _names(name: str, name_en: str) -> tuple[Column, Column]:
     return (
-        Column("name", "名稱", "Falls back to name_en, then id.", "未填則用英文名稱或代號。", name),
-        Column("name_en", "英文名稱", "Name in English.", "英文名稱。", name_en),
+        Column("name", "名稱", T_("Falls back to name_en, then id."), name),
+        Column("name_en", "英文名稱", T_("Name in English."), name_en),
     )
 
 
 def _fields(example: str) -> Column:
-    return Column("fields", "領域", f"{_FIELDS}. {_WORDS_EN}", f"{_FIELDS}。{_WORDS_ZH}", example, Cell.WORDS)
+    return Column("fields", "領域", T_("%(fields)s. %(words)s", fields=_FIELDS, words=_WORDS), example, Cell.WORDS)
 
 
 def _region(example: str) -> Column:
-    return Column("region", "區域", choices(Region), choices(Region), example)
+    return Column("region", "區域", choices(Region), example)
 
 
 def _languages(example: str) -> Column:
-    return Column("languages", "語言", f"zh, en, ja … {_WORDS_EN}", f"zh、en、ja……{_WORDS_ZH}", example, Cell.WORDS)
+    return Column("languages", "語言", T_("zh, en, ja … %(words)s", words=_WORDS), example, Cell.WORDS)
 
 
 def _span(since: str) -> tuple[Column, Column]:
     return (
-        Column("since", "起始日", _DATE_EN, _DATE_ZH, since),
-        Column("until", "結束日", f"Empty while it lasts. {_DATE_EN}", f"仍持續則留空。{_DATE_ZH}"),
+        Column("since", "起始日", _DATE, since),
+        Column("until", "結束日", T_("Empty while it lasts. %(date)s", date=_DATE)),
     )
 
 
@@ -106,92 +105,88 @@ COLUMNS: dict[Kind, tuple[Column, ...]] = {
     Kind.LABS: (
         _id("lab-example-1"),
         *_names("霧凇感測實驗室", "Rime Sensing Laboratory"),
-        Column("pi", "主持人", "Principal investigator.", "計畫主持人姓名。", "藺若川"),
-        Column("school", "學校", "School id or name.", "學校代號或校名。", "school-example-1"),
+        Column("pi", "主持人", T_("Principal investigator."), "藺若川"),
+        Column("school", "學校", T_("School id or name."), "school-example-1"),
         _fields("綠能科技；智慧製造"),
-        Column("summary", "簡介", "Up to 50,000 characters.", "至多 50,000 字。", "研究風機葉片結冰的早期偵測與除冰。"),
-        Column("summary_en", "英文簡介", "Up to 50,000 characters.", "至多 50,000 字。",
+        Column("summary", "簡介", T_("Up to 50,000 characters."), "研究風機葉片結冰的早期偵測與除冰。"),
+        Column("summary_en", "英文簡介", T_("Up to 50,000 characters."),
                "Early detection of ice on wind blades."),
-        Column("keywords", "關鍵詞", _WORDS_EN, _WORDS_ZH, "葉片結冰；聲射；除冰", Cell.WORDS),
-        Column("offers", "可提供", f"{_ASK_KINDS}. Empty: not stated. {_WORDS_EN}",
-               f"{_ASK_KINDS}。留空表示未說明。{_WORDS_ZH}", "technology；facility", Cell.WORDS),
-        Column("will_not_do", "不承接", f"Short texts. {_WORDS_EN}", f"簡短說明。{_WORDS_ZH}",
+        Column("keywords", "關鍵詞", _WORDS, "葉片結冰；聲射；除冰", Cell.WORDS),
+        Column("offers", "可提供", T_("%(kinds)s. Empty: not stated. %(words)s", kinds=_ASK_KINDS, words=_WORDS),
+               "technology；facility", Cell.WORDS),
+        Column("will_not_do", "不承接", T_("Short texts. %(words)s", words=_WORDS),
                "不接受獨家買斷", Cell.TEXTS),
-        Column("capacity", "可承接件數", "How many more projects; 0 is none, empty is not stated.",
-               "還能承接幾案；0 為不再承接，留空為未說明。", 2),
+        Column("capacity", "可承接件數", T_("How many more projects; 0 is none, empty is not stated."), 2),
         _languages("zh；en"),
-        Column("conflicts", "利益衝突", f"Company ids or names never to be matched. {_WORDS_EN}",
-               f"不可媒合之企業代號或名稱。{_WORDS_ZH}", "", Cell.TEXTS),
-        Column("links", "網址", f"https:// addresses. {_WORDS_EN}", f"https:// 網址。{_WORDS_ZH}",
+        Column("conflicts", "利益衝突", T_("Company ids or names never to be matched. %(words)s", words=_WORDS),
+               "", Cell.TEXTS),
+        Column("links", "網址", T_("https:// addresses. %(words)s", words=_WORDS),
                "https://rime.example.edu.tw", Cell.TEXTS),
     ),
     Kind.EVIDENCE: (
-        Column("lab", "實驗室代號", "Required: the lab's id. The rows of a lab replace all its earlier evidence.",
-               "必填：實驗室代號。同一實驗室的各列會取代其先前所有佐證。", "lab-example-1"),
-        Column("id", "代號", "Empty: lab#n.", "留空則為「實驗室代號#序號」。", "ev-example-1"),
-        Column("kind", "類型", f"{choices(EvidenceKind)}. Empty: paper.", f"{choices(EvidenceKind)}。留空為論文。",
+        Column("lab", "實驗室代號", T_("Required: the lab's id. The rows of a lab replace all its earlier evidence."),
+               "lab-example-1"),
+        Column("id", "代號", T_("Empty: lab#n."), "ev-example-1"),
+        Column("kind", "類型", T_("%(kinds)s. Empty: paper.", kinds=choices(EvidenceKind)),
                "patent"),
-        Column("title", "題目", "Title or abstract is required.", "題目與摘要至少填一項。",
+        Column("title", "題目", T_("Title or abstract is required."),
                "以聲射頻譜判別葉片結冰之裝置"),
-        Column("abstract", "摘要", "Up to 50,000 characters.", "至多 50,000 字。",
+        Column("abstract", "摘要", T_("Up to 50,000 characters."),
                "於葉根貼附三枚感測片，由頻譜重心位移判別結冰厚度。"),
-        Column("year", "年份", "Four digits such as 2018, or 民國107年.", "西元四位數如 2018，或民國107年。", 2023),
-        Column("weight", "權重", "0 to 10; 1 is usual, more for what represents the lab.",
-               "0 至 10；一般為 1，代表作可提高。", 2),
+        Column("year", "年份", T_("Four digits such as 2018, or 民國107年."), 2023),
+        Column("weight", "權重", T_("0 to 10; 1 is usual, more for what represents the lab."), 2),
     ),
     Kind.NEEDS: (
         _id("need-example-1"),
-        Column("company", "企業", "Company id or name.", "企業代號或名稱。", "company-example-1"),
-        Column("school", "學校", "School id, when the need comes from a school.", "需求出自學校時，填學校代號。"),
-        Column("title", "題目", "Title or description is required.", "題目與說明至少填一項。",
+        Column("company", "企業", T_("Company id or name."), "company-example-1"),
+        Column("school", "學校", T_("School id, when the need comes from a school.")),
+        Column("title", "題目", T_("Title or description is required."),
                "冬季風機因葉片結冰停機"),
-        Column("description", "說明", "Situation, what was tried, figures.", "現況、試過的作法與數據。",
+        Column("description", "說明", T_("Situation, what was tried, figures."),
                "高山風場每年因結冰停機約二十天，希望提早半小時知道。"),
-        Column("asks", "請求項目", f"One a line, as kind: text. Kinds: {_ASK_KINDS}.",
-               f"每行一項，寫成「類型：內容」。類型：{_ASK_KINDS}。",
+        Column("asks", "請求項目", T_("One a line, as kind: text. Kinds: %(kinds)s.", kinds=_ASK_KINDS),
                "technology: 能裝在現有葉片上的結冰偵測\n人才：兩名實習生協助現場量測", Cell.ASKS),
         _fields("綠能科技"),
-        Column("budget_ntd", "預算", "NTD, whole dollars.", "新臺幣元。", 2400000),
-        Column("deadline", "期限", _DATE_EN, _DATE_ZH, "2027-06-30"),
-        Column("confidentiality", "保密程度", f"{choices(Confidentiality)}. Empty: confidential.",
-               f"{choices(Confidentiality)}。留空為保密。", "alliance"),
+        Column("budget_ntd", "預算", T_("NTD, whole dollars."), 2400000),
+        Column("deadline", "期限", _DATE, "2027-06-30"),
+        Column("confidentiality", "保密程度", T_("%(degrees)s. Empty: confidential.", degrees=choices(Confidentiality)),
+               "alliance"),
         _region("central"),
         _languages("zh"),
-        Column("excluded_labs", "排除實驗室", f"Lab ids never to be shown. {_WORDS_EN}",
-               f"不得列出之實驗室代號。{_WORDS_ZH}", "", Cell.WORDS),
-        Column("year", "年份", "Year of the need.", "提出年份。", 2026),
+        Column("excluded_labs", "排除實驗室", T_("Lab ids never to be shown. %(words)s", words=_WORDS), "", Cell.WORDS),
+        Column("year", "年份", T_("Year of the need."), 2026),
     ),
     Kind.COMPANIES: (
         _id("company-example-1"),
         *_names("嶺風電力股份有限公司", "Ridgewind Power Co., Ltd."),
-        Column("tax_id", "統一編號", "Checked when the country is TW.", "國別為 TW 時檢查。", "00000016"),
-        Column("country", "國別", "Two letters; empty: TW.", "兩碼；留空為 TW。", "TW"),
-        Column("size", "規模", choices(Size), choices(Size), "medium"),
-        Column("tier", "會員級別", f"{choices(Tier)}. Empty: none.", f"{choices(Tier)}。留空為非會員。", "domestic"),
+        Column("tax_id", "統一編號", T_("Checked when the country is TW."), "00000016"),
+        Column("country", "國別", T_("Two letters; empty: TW."), "TW"),
+        Column("size", "規模", choices(Size), "medium"),
+        Column("tier", "會員級別", T_("%(tiers)s. Empty: none.", tiers=choices(Tier)), "domestic"),
         _fields("綠能科技"),
-        Column("city", "縣市", "City or county.", "縣市。", "南投縣"),
-        Column("description", "說明", "What the firm does.", "公司業務。", "經營三座高山風場。"),
+        Column("city", "縣市", T_("City or county."), "南投縣"),
+        Column("description", "說明", T_("What the firm does."), "經營三座高山風場。"),
     ),
     Kind.SCHOOLS: (
         _id("school-example-1"),
         *_names("合歡科技大學", "Hehuan University of Technology"),
-        Column("city", "縣市", "City or county.", "縣市。", "南投縣"),
+        Column("city", "縣市", T_("City or county."), "南投縣"),
         _region("central"),
-        Column("prominence", "知名度", choices(Prominence), choices(Prominence), "low"),
-        Column("kind", "學校類型", "Such as public university.", "如 public university。", "technological university"),
-        Column("founded", "創校年", "Four digits, or 民國58年.", "西元四位數，或民國58年。", 1969),
-        Column("merged_into", "併入學校", "Id of the school that took it in.", "併入之學校代號。"),
-        Column("merged_on", "合併日", _DATE_EN, _DATE_ZH),
+        Column("prominence", "知名度", choices(Prominence), "low"),
+        Column("kind", "學校類型", T_("Such as public university."), "technological university"),
+        Column("founded", "創校年", T_("Four digits, or 民國58年."), 1969),
+        Column("merged_into", "併入學校", T_("Id of the school that took it in.")),
+        Column("merged_on", "合併日", _DATE),
     ),
     Kind.ALLIANCES: (
         _id("alliance-example-1"),
         *_names("中部風能聯盟", "Central Wind Alliance"),
         _fields("綠能科技"),
-        Column("kind", "聯盟類型", choices(AllianceKind), choices(AllianceKind), "regional"),
-        Column("center", "中心學校", "School id or name.", "學校代號或校名。", "school-example-1"),
+        Column("kind", "聯盟類型", choices(AllianceKind), "regional"),
+        Column("center", "中心學校", T_("School id or name."), "school-example-1"),
         *_span("2017-08-01"),
-        Column("partners", "夥伴學校", "One a line: school, since, until; the dates may be left out.",
-               "每行一校：學校 起始日 結束日；日期可省略。", "school-example-1 2017-08-01", Cell.PARTNERS),
+        Column("partners", "夥伴學校", T_("One a line: school, since, until; the dates may be left out."),
+               "school-example-1 2017-08-01", Cell.PARTNERS),
     ),
 }  # fmt: skip
 
