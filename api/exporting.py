@@ -19,7 +19,7 @@ import typer
 from api.opening import note_command, read_settings
 from api.refusals import RefusedError
 from api.screen import Screen, write_document
-from indexer.wording import T_, either
+from indexer.wording import P_, T_
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -69,15 +69,15 @@ def export(
     if as_json:
         write_document({"file": str(out), "kind": kind, "format": chosen, "rows": rows})
     else:
-        screen.say(T_("exported %(rows)s %(kind)s to %(out)s", rows=rows, out=out, kind=either(_LABELS[kind], kind)))
+        screen.say(T_("exported %(rows)s %(kind)s to %(out)s", rows=rows, out=out, kind=_LABELS[kind]))
 
 
 _LABELS = {
-    Exported.LABS: "實驗室",
-    Exported.NEEDS: "需求",
-    Exported.COMPANIES: "企業",
-    Exported.PAIRINGS: "配對",
-    Exported.CASES: "案件",
+    Exported.LABS: P_("export", "labs"),
+    Exported.NEEDS: P_("export", "needs"),
+    Exported.COMPANIES: P_("export", "companies"),
+    Exported.PAIRINGS: P_("export", "pairings"),
+    Exported.CASES: P_("export", "cases"),
 }
 
 

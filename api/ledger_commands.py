@@ -66,7 +66,7 @@ def export(
         for line in export_lines(session, datetime.now(UTC)):
             file.write(line)
             rows += 1
-    Screen.of(context).say(f"已寫出 {out}（{rows:,} 行）", f"wrote {out} ({rows:,} lines)")
+    Screen.of(context).say(T_("wrote %(out)s (%(rows)s lines)", out=out, rows=f"{rows:,}"))
 
 
 @ledger.command("check")

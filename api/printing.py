@@ -21,7 +21,7 @@ from api.screen import Screen
 from indexer.profiles import Lab, Need
 from indexer.text import PROFILE
 from indexer.vocabulary import AskKind, EvidenceKind, label
-from indexer.wording import T_, Language, either
+from indexer.wording import P_, T_, either
 from matcher.explanation import AskEvidence, Bilingual, Explanation, Speaking
 from matcher.pairings import LabMatch, Matcher, MatchResult, Pairing
 from matcher.ranker import BAND_LABELS, FEATURE_LABELS, Band
@@ -128,13 +128,13 @@ def _ask(screen: Screen, ask: AskEvidence) -> Iterator[RenderableType]:
 
 
 def _source(screen: Screen, passage: Speaking) -> Text:
-    kind = passage.kind if screen.language is Language.EN else _evidence_kind(passage.kind)
+    kind = screen.text(_evidence_kind(passage.kind))
     about = f"{kind} {passage.year}" if passage.year else kind
     return _marked(screen, passage.title, passage.words) + Text(f"  [{about}]", "dim")
 
 
 def _evidence_kind(kind: str) -> str:
-    return "簡介" if kind == PROFILE else label(EvidenceKind(kind))
+    return P_("evidence", "profile") if kind == PROFILE else either(label(EvidenceKind(kind)), kind)
 
 
 def _marked(screen: Screen, text: str, words: Sequence[str]) -> Text:

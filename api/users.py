@@ -56,7 +56,7 @@ def add(
             set_password_hash(session, account_id=account.id, stored=stored, now=now)
         account_id = account.id
         note_command(session, "account", "create", "user add", [("account", account_id)])
-    Screen.of(context).say(f"已建立帳號 {email}（{account_id}）", f"made account {email} ({account_id})")
+    Screen.of(context).say(T_("made account %(email)s (%(account_id)s)", email=email, account_id=account_id))
 
 
 def line_of_stdin() -> str:
@@ -73,7 +73,7 @@ def give(context: typer.Context, email: Email, role: Annotated[Role, typer.Optio
         account = account_named(session, email)
         grant(session, account_id=account.id, role=role, scope_id=scope, by=None, now=datetime.now(UTC))
         note_command(session, "account", "edit", "user grant", [("account", account.id)])
-    Screen.of(context).say(f"已授予 {email} {role}", f"{email} is now {role}")
+    Screen.of(context).say(T_("%(email)s is now %(role)s", email=email, role=role))
 
 
 @user.command("revoke")
@@ -95,7 +95,7 @@ def take_back(context: typer.Context, email: Email, role: Annotated[Role, typer.
             )
         revoke(session, grant_id=held[0].id or 0, by="command line", now=datetime.now(UTC))
         note_command(session, "account", "edit", "user revoke", [("account", account_id), ("grant", held[0].id)])
-    Screen.of(context).say(f"已收回 {email} 的 {role}", f"{email} is no longer {role}")
+    Screen.of(context).say(T_("%(email)s is no longer %(role)s", email=email, role=role))
 
 
 @user.command("list")
@@ -134,14 +134,14 @@ def listing(
 def disable(context: typer.Context, email: Email) -> None:
     """Shut an account out: its sessions end and its keys stop at once."""
     _set(email, disabled=True)
-    Screen.of(context).say(f"已停用 {email}", f"{email} is disabled")
+    Screen.of(context).say(T_("%(email)s is disabled", email=email))
 
 
 @user.command("enable")
 def enable(context: typer.Context, email: Email) -> None:
     """Let a disabled account in again."""
     _set(email, disabled=False)
-    Screen.of(context).say(f"已啟用 {email}", f"{email} is enabled")
+    Screen.of(context).say(T_("%(email)s is enabled", email=email))
 
 
 def _set(email: str, *, disabled: bool) -> None:

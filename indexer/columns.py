@@ -20,7 +20,7 @@ from indexer.formulas import unguarded
 from indexer.plain_text import shown
 from indexer.values import as_text, is_blank
 from indexer.vocabulary import Kind, folded
-from indexer.wording import T_
+from indexer.wording import T_, either
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +32,7 @@ class Column:
 
     field: str
     label: str
-    note_en: str
-    note_zh: str
+    note: str
     example: str | int | float = ""
     cell: Cell = Cell.ONE
     wide: bool = False
@@ -55,8 +54,7 @@ def _columns(kind: Kind) -> tuple[Column, ...]:
         Column(
             field=one.name,
             label=one.note.label[0],
-            note_en=one.note.write[1],
-            note_zh=one.note.write[0],
+            note=either(*one.note.write),
             example=one.note.example,
             cell=one.shape.cell,
             wide=one.shape.wide,
@@ -69,8 +67,7 @@ def _columns(kind: Kind) -> tuple[Column, ...]:
 _LAB = Column(
     "lab",
     "實驗室代號",
-    "Required: the lab's id. The rows of a lab replace all its earlier evidence.",
-    "必填：實驗室代號。同一實驗室的各列會取代其先前所有佐證。",
+    T_("Required: the lab's id. The rows of a lab replace all its earlier evidence."),
     "lab-example-1",
 )
 COLUMNS: dict[Kind, tuple[Column, ...]] = {

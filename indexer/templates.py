@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from indexer.columns import COLUMNS, Column
 from indexer.vocabulary import Kind, label
-from indexer.wording import T_
+from indexer.wording import T_, Language, said
 
 if TYPE_CHECKING:
     from openpyxl.worksheet.worksheet import Worksheet
@@ -91,7 +91,8 @@ def _fill_guide(sheet: Worksheet, kinds: list[Kind]) -> None:
     for kind in kinds:
         for column in COLUMNS[kind]:
             row = sheet.max_row + 1
-            texts = (f"{kind} {label(kind)}", column.heading, column.note_en, column.note_zh)
+            notes = (said(column.note, Language.EN), said(column.note, Language.ZH))
+            texts = (f"{kind} {label(kind)}", column.heading, *notes)
             for n, text in enumerate(texts, start=1):
                 _put(sheet, row, n, text).alignment = Alignment(wrap_text=True, vertical="top")
     for letter, width in zip("ABCD", (18, 24, 60, 60), strict=True):

@@ -6,7 +6,8 @@ import re
 import zlib
 from datetime import date
 
-from matcher.ledger.document import Bilingual, Cell, CellKind, Column, ReportDocument, Table
+from indexer.wording import Text, either
+from matcher.ledger.document import Cell, CellKind, Column, ReportDocument, Table
 from matcher.ledger.heads import ExportedHead
 
 HEADS = (
@@ -82,8 +83,8 @@ PAYLOADS = [*FORMULAS, *MARKUP]
 def report_with(*texts: str) -> ReportDocument:
     """Return a report that has each text in every place that takes one."""
 
-    def twice(text: str) -> Bilingual:
-        return Bilingual(text, text)
+    def twice(text: str) -> Text:
+        return either(text, text)
 
     tables = [
         Table(
@@ -101,27 +102,25 @@ def report_with(*texts: str) -> ReportDocument:
 def full_report() -> ReportDocument:
     """Return a report with every kind of value, in both languages."""
     kinds = [
-        Column(Bilingual("項目", "item")),
-        Column(Bilingual("件數", "count"), CellKind.COUNT),
-        Column(Bilingual("金額", "amount"), CellKind.NTD),
-        Column(Bilingual("比率", "rate"), CellKind.PERCENT),
-        Column(Bilingual("分攤", "share"), CellKind.SHARE),
-        Column(Bilingual("日期", "day"), CellKind.DATE),
+        Column(either("項目", "item")),
+        Column(either("件數", "count"), CellKind.COUNT),
+        Column(either("金額", "amount"), CellKind.NTD),
+        Column(either("比率", "rate"), CellKind.PERCENT),
+        Column(either("分攤", "share"), CellKind.SHARE),
+        Column(either("日期", "day"), CellKind.DATE),
     ]
     row = (
-        Cell(Bilingual("研發經費", "research money")),
+        Cell(either("研發經費", "research money")),
         Cell(1_205, ("entry-0001", "entry-0002")),
-        Cell(-123_456_789, ("entry-0003",), Bilingual("有爭議", "disputed")),
+        Cell(-123_456_789, ("entry-0003",), either("有爭議", "disputed")),
         Cell(0.456),
         Cell(1.25),
         Cell(date(2019, 5, 2)),
     )
     empty = tuple(Cell(None) for _ in row)
-    table = Table(
-        Bilingual("表一", "Table 1"), tuple(kinds), (row, empty), (Bilingual("金額為新臺幣", "amounts are NTD"),)
-    )
-    title = Bilingual("試算報表", "Test report")
-    notes = (Bilingual("整份備註", "a note on the whole"),)
+    table = Table(either("表一", "Table 1"), tuple(kinds), (row, empty), (either("金額為新臺幣", "amounts are NTD"),))
+    title = either("試算報表", "Test report")
+    notes = (either("整份備註", "a note on the whole"),)
     return ReportDocument("test", title, date(2019, 5, 15), (table,), HEADS, notes)
 
 

@@ -14,7 +14,8 @@ import openpyxl
 import orjson
 import pytest
 
-from matcher.ledger.document import Bilingual, Cell, Column, ReportDocument, Table
+from indexer.wording import either
+from matcher.ledger.document import Cell, Column, ReportDocument, Table
 from matcher.ledger.rendering.as_pdf import typeset
 from matcher.ledger.rendering.formats import ReportFormat, render
 from matcher.ledger.rendering.sheets import MAX_CELL_CHARS, ReportTooLargeError
@@ -137,11 +138,11 @@ def test_json_has_stable_names_and_both_languages() -> None:
 
 def test_a_pdf_has_its_glyphs_and_its_pages() -> None:
     long = Table(
-        Bilingual("長表", "long table"),
-        (Column(Bilingual("列", "row")),),
+        either("長表", "long table"),
+        (Column(either("列", "row")),),
         tuple((Cell(f"第 {n} 列"),) for n in range(200)),
     )
-    report = ReportDocument("test", Bilingual("長報表", "long"), date(2019, 5, 15), (long,), HEADS)
+    report = ReportDocument("test", either("長報表", "long"), date(2019, 5, 15), (long,), HEADS)
     text = text_of_pdf(render(report, ReportFormat.PDF))
     pages = re.findall(r"頁 (\d+) / (\d+)", text)
     assert [int(page) for page, _ in pages] == list(range(1, len(pages) + 1))
@@ -156,12 +157,12 @@ def test_a_pdf_has_its_glyphs_and_its_pages() -> None:
 
 
 def _untitled(report: ReportDocument) -> ReportDocument:
-    return ReportDocument(report.name, Bilingual("", ""), report.as_of, (), ())
+    return ReportDocument(report.name, either("", ""), report.as_of, (), ())
 
 
 def test_a_workbook_refuses_what_it_cannot_hold() -> None:
-    table = Table(Bilingual("t", "t"), (Column(Bilingual("c", "c")),), ((Cell("x" * (MAX_CELL_CHARS + 1)),),))
-    report = ReportDocument("test", Bilingual("r", "r"), date(2019, 5, 15), (table,), HEADS)
+    table = Table(either("t", "t"), (Column(either("c", "c")),), ((Cell("x" * (MAX_CELL_CHARS + 1)),),))
+    report = ReportDocument("test", either("r", "r"), date(2019, 5, 15), (table,), HEADS)
     for form in (ReportFormat.XLSX, ReportFormat.ODS):
         with pytest.raises(ReportTooLargeError, match="take csv or json"):
             render(report, form)

@@ -12,11 +12,12 @@ from sqlmodel import Session, select
 
 from indexer.database import open_engine, reading
 from indexer.settings import Settings
+from indexer.wording import Text
 from matcher.cases import Case
 from matcher.ledger.alliance_report import alliance_report
 from matcher.ledger.b003_report import b003_report
 from matcher.ledger.closing import PeriodClose
-from matcher.ledger.document import Bilingual, Cell, ReportDocument, Table
+from matcher.ledger.document import Cell, ReportDocument, Table
 from matcher.ledger.entries import Entry, EntryKind, LedgerError
 from matcher.ledger.figures import end_of, figures
 from matcher.ledger.forecast import Measure, forecast
@@ -152,7 +153,7 @@ def story(
 
 
 def _zh(value: Any) -> Any:
-    return value.zh if isinstance(value, Bilingual) else value
+    return value.zh if isinstance(value, Text) else value
 
 
 def _values(table: Table, *columns: int) -> list[list[Any]]:

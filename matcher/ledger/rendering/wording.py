@@ -54,12 +54,8 @@ def said(text: Text, language: ReportLanguage, between: str = " ") -> str:
 
 def day(value: date, language: ReportLanguage) -> str:
     """Return a day with its year of the Republic."""
-    year = roc_year(value.year)
-    return (
-        f"{value.isoformat()} (ROC {year})"
-        if language is ReportLanguage.EN
-        else f"{value.isoformat()}（民國 {year} 年）"
-    )
+    text = T_("%(day)s (ROC %(year)s)", day=value.isoformat(), year=roc_year(value.year))
+    return text.en if language is ReportLanguage.EN else text.zh
 
 
 def shown(value: Value, kind: CellKind, language: ReportLanguage) -> str:
