@@ -20,7 +20,7 @@ from indexer.formulas import unguarded
 from indexer.plain_text import shown
 from indexer.values import as_text, is_blank
 from indexer.vocabulary import Kind, folded
-from indexer.wording import T_, either
+from indexer.wording import T_
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +53,8 @@ def _columns(kind: Kind) -> tuple[Column, ...]:
     return tuple(
         Column(
             field=one.name,
-            label=one.note.label[0],
-            note=either(*one.note.write),
+            label=one.note.label.zh,
+            note=one.note.write,
             example=one.note.example,
             cell=one.shape.cell,
             wide=one.shape.wide,

@@ -11,14 +11,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum, StrEnum, auto
 from functools import cache
-from typing import Any, TypeAlias, TypeVar, cast, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, create_model
 from pydantic.fields import FieldInfo
 
+from indexer.wording import Text
+
 Model = TypeVar("Model", bound=BaseModel)
-Words: TypeAlias = tuple[str, str]
-"""A text in Chinese and in English."""
 
 
 class Cell(Enum):
@@ -79,12 +79,12 @@ class Question:
 
     step: str
     widget: Widget
-    label: Words
-    hint: Words | None = None
+    label: Text
+    hint: Text | None = None
     rows: int = 0
     max_chars: int = 0
     required: bool = False
-    empty: Words | None = None
+    empty: Text | None = None
     """What choosing none is called."""
 
 
@@ -98,8 +98,8 @@ class FieldNote:
     gets the narrowest.
     """
 
-    label: Words
-    write: Words
+    label: Text
+    write: Text
     example: str | int | float = ""
     audience: Audience = Audience.INSIDE
     body: FieldInfo | None = None

@@ -69,7 +69,7 @@ def test_every_field_is_declared_with_its_words(kind: Kind) -> None:
     assert _without_note(MODELS[kind]) == ({"evidence"} if kind is Kind.LABS else set())
     for one in declared(MODELS[kind]):
         words = [one.note.label, *([one.asked.label] if one.note.question else [])]
-        assert [CJK.search(zh) is not None and en != "" and CJK.search(en) is None for zh, en in words] == [True] * len(
+        assert [CJK.search(text.zh) is not None and text != "" and CJK.search(text) is None for text in words] == [True] * len(
             words
         ), one.name
 
