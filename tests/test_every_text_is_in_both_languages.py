@@ -149,11 +149,14 @@ def test_translations_are_chinese() -> None:
     """What is the same in both is a name or a unit, and there are few of those."""
     same = sorted(text for text, said in catalogues().items() if not _CJK.search(_PLACES.sub("", str(said))))
     assert [text for text in same if not _NO_WORDS.match(_PLACES.sub("", text))] == [
+        "  of %(tier)s members",
+        "%(name)s %(part)s: %(title)s, which %(words)s.",
         "--name: %(error)s",
         "Assertion failed, %(error)s",
         "GET %(path)s: %(error)r",
         "KPI",
         "Value error, %(error)s",
+        "zh, en, ja … %(words)s",
     ]
 
 
