@@ -39,6 +39,7 @@ LIBRARY_TEXTS = (
     T_("Input should be a valid datetime or date, %(error)s"),
     T_("Input should have timezone info"),
     T_("Input should be %(expected)s"),
+    T_("Input should be %(expected)s or %(last)s"),
     T_("Input should be greater than %(least)s"),
     T_("Input should be greater than or equal to %(least)s"),
     T_("Input should be less than %(most)s"),

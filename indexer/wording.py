@@ -164,7 +164,9 @@ def _with_places(_known_texts: int) -> Sequence[tuple[re.Pattern[str], str]]:
 
 
 def in_chinese(value: object) -> object:
-    """Return a value as a Chinese sentence says it: a text in Chinese, anything else as it is."""
+    """Return a value as a Chinese sentence says it: a text, or an error's, in Chinese, anything else as it is."""
+    if isinstance(value, Exception):
+        value = str(value)
     return value.zh if isinstance(value, Text) else value
 
 
