@@ -19,20 +19,24 @@ import runpy
 import select
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from functools import cache
 from importlib import import_module
 from pathlib import Path
 from pkgutil import walk_packages
 from typing import Any
 
-from indexer import first_opening
+from sqlalchemy import Connection
+
+from indexer import database, first_opening, schema
 from indexer.settings import Settings
 
 REPOSITORY = Path(__file__).parent.parent
@@ -341,6 +345,8 @@ def _warm_up() -> None:
     for name in _IMPORTED_LATE:
         import_module(name)
     _share_the_encoder()
+    _share_the_schema()
+    _share_the_application()
     assert threading.active_count() == 1
     # What is there by now stays: going over it at every collection would copy its pages into every child.
     gc.collect()
@@ -360,6 +366,37 @@ def _share_the_encoder() -> None:
             return kept if self.threads == 1 else found(self)
 
         ready.func = shared
+
+
+def _share_the_schema() -> None:
+    """Let children make a new SQLite database of what the migrations made of one here."""
+    with tempfile.TemporaryDirectory() as folder:
+        database.open_engine(Settings(home=Path(folder))).dispose()
+        with closing(sqlite3.connect(Settings(home=Path(folder)).database_path)) as made:
+            statements = [line for line in made.iterdump() if line not in ("BEGIN TRANSACTION;", "COMMIT;")]
+    migrate = schema._migrate
+
+    def shared(connection: Connection, version: str | None) -> None:
+        if version is not None or connection.dialect.name != "sqlite":
+            migrate(connection, version)
+            return
+        for statement in statements:
+            connection.exec_driver_sql(statement)
+
+    schema._migrate = shared
+
+
+def _share_the_application() -> None:
+    """Let children take the routes of the application as they were built here."""
+    import structlog
+
+    import api.app
+    from tests.warmed_application import application
+
+    with tempfile.TemporaryDirectory() as folder:
+        application(Settings(home=Path(folder))).state.engine.dispose()
+    structlog.reset_defaults()
+    api.app.create_app = application
 
 
 def _open_streams() -> None:
