@@ -37,7 +37,9 @@ from typing import Any
 from sqlalchemy import Connection
 
 from indexer import database, first_opening, schema
+from indexer.encoder import load_encoder
 from indexer.settings import Settings
+from tests.warmed_application import application, share_the_encoder
 
 REPOSITORY = Path(__file__).parent.parent
 Alive = Callable[[], bool]
@@ -344,28 +346,14 @@ def _warm_up() -> None:
                 import_module(found.name)
     for name in _IMPORTED_LATE:
         import_module(name)
-    _share_the_encoder()
+    share_the_encoder()
+    load_encoder("bundled-use", Settings(threads=1)).encode(["暖"], role="query")
     _share_the_schema()
     _share_the_application()
     assert threading.active_count() == 1
     # What is there by now stays: going over it at every collection would copy its pages into every child.
     gc.collect()
     gc.freeze()
-
-
-def _share_the_encoder() -> None:
-    """Let children take weights and tokenizer as they were loaded here."""
-    from indexer.universal_encoder import UniversalSentenceEncoder
-
-    loaded = UniversalSentenceEncoder("bundled-use", threads=1)
-    for name in ("_tokenizer", "_backend"):
-        ready, kept = getattr(UniversalSentenceEncoder, name), getattr(loaded, name)
-        found = ready.func
-
-        def shared(self: UniversalSentenceEncoder, kept: Any = kept, found: Any = found) -> Any:
-            return kept if self.threads == 1 else found(self)
-
-        ready.func = shared
 
 
 def _share_the_schema() -> None:
@@ -391,7 +379,6 @@ def _share_the_application() -> None:
     import structlog
 
     import api.app
-    from tests.warmed_application import application
 
     with tempfile.TemporaryDirectory() as folder:
         application(Settings(home=Path(folder))).state.engine.dispose()
