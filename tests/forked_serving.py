@@ -158,11 +158,12 @@ class Forker:
         *,
         given: bytes = b"",
         timeout_s: float = 300,
+        program: str = _COMMAND_LINE,
     ) -> tuple[int, bytes, bytes]:
         """Run a command with these bytes on stdin; return how it ended and what it wrote to stdout and stderr."""
         # Files, since a pipe would have to be read from while the command runs.
         with _in_memory("in", given) as stdin, _in_memory("out") as stdout, _in_memory("err") as stderr:
-            process = self.begun(arguments, environment, streams=[stdin, stdout, stderr])
+            process = self.begun(arguments, environment, streams=[stdin, stdout, stderr], program=program)
             try:
                 code = process.wait(timeout_s)
             finally:
@@ -225,6 +226,26 @@ def forker() -> Forker:
     started = began.__enter__()
     atexit.register(began.__exit__, None, None, None)
     return started
+
+
+class _Subprocess:
+    """Stands for the module `subprocess` where an index is opened for the first time, in a process that may die."""
+
+    DEVNULL, TimeoutExpired = subprocess.DEVNULL, subprocess.TimeoutExpired
+
+    @staticmethod
+    def run(command: list[str], *, check: bool, **more: Any) -> subprocess.CompletedProcess[bytes]:
+        """Run the product's own program in a child of the warm process, any other as it is."""
+        _, _, program, *arguments = command
+        if program != first_opening.__name__:
+            return subprocess.run(command, check=check, **more)
+        done = forker().run(arguments, more["env"], program=program, timeout_s=more["timeout"])
+        return subprocess.CompletedProcess(command, *done)
+
+
+def open_in_children_of_the_warm_process() -> None:
+    """Let this process open new indexes first in children that have the imports already."""
+    first_opening.subprocess = _Subprocess  # type: ignore[assignment]
 
 
 @contextmanager
@@ -448,14 +469,13 @@ def _become(wanted: dict[str, Any], streams: list[int]) -> None:
     _open_streams()
     arguments = [os.fsdecode(bytes.fromhex(argument)) for argument in wanted["arguments"]]
     program = wanted["program"]
-    if program == _COMMAND_LINE:
-        module = sys.modules[program]
+    module = sys.modules.get(program)
+    if module is not None:
         sys.argv = [str(module.__file__), *arguments]
         sys.modules["__main__"] = module
-        module.main()
-    else:
-        sys.argv = [program, *arguments]
-        runpy.run_module(program, run_name="__main__", alter_sys=True)
+        sys.exit(module.main())
+    sys.argv = [program, *arguments]
+    runpy.run_module(program, run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":
