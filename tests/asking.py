@@ -11,12 +11,12 @@ from typing import Any
 from sqlalchemy import Engine
 from starlette.testclient import TestClient
 
-from api.app import create_app
 from api.credentials import make_key
 from indexer.database import writing
 from indexer.settings import Settings
 from matcher.people import add_account
 from tests.deciding import World, build_world
+from tests.warmed_application import application
 
 
 @dataclass
@@ -59,7 +59,7 @@ class Asked:
 @contextmanager
 def asked(settings: Settings) -> Iterator[Asked]:
     """Fill a database with the small world of `tests.deciding`, and build the application on it."""
-    app = create_app(settings)
+    app = application(settings)
     engine = app.state.engine
     world = build_world(engine)
     with writing(engine) as session:

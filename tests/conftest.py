@@ -25,7 +25,8 @@ from sqlalchemy import Engine, create_engine, text
 from fixtures import world_path
 from indexer.database import open_engine
 from indexer.settings import Settings
-from tests.forked_serving import forker
+from tests.forked_serving import forker, open_in_children_of_the_warm_process
+from tests.warmed_application import share_the_encoder
 
 REPOSITORY = Path(__file__).parent.parent
 LONGEST = (
@@ -64,11 +65,13 @@ ENOUGH_BYTES = 4 * 2**30
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let all files of the tests lie in memory where there is room: they wait for no disk.
+    """Load the quick encoder once; let all files lie in memory where there is room, so that nothing waits for a disk.
 
     What outlives a power cut is tested by the system calls, which are the same there.
     """
     del config
+    share_the_encoder()
+    open_in_children_of_the_warm_process()
     memory = Path("/dev/shm")
     if memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free >= ENOUGH_BYTES:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(memory))

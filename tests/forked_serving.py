@@ -19,21 +19,27 @@ import runpy
 import select
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from functools import cache
 from importlib import import_module
 from pathlib import Path
 from pkgutil import walk_packages
 from typing import Any
 
-from indexer import first_opening
+from sqlalchemy import Connection
+
+from indexer import database, first_opening, schema
+from indexer.encoder import load_encoder
 from indexer.settings import Settings
+from tests.warmed_application import application, share_the_encoder
 
 REPOSITORY = Path(__file__).parent.parent
 Alive = Callable[[], bool]
@@ -152,11 +158,12 @@ class Forker:
         *,
         given: bytes = b"",
         timeout_s: float = 300,
+        program: str = _COMMAND_LINE,
     ) -> tuple[int, bytes, bytes]:
         """Run a command with these bytes on stdin; return how it ended and what it wrote to stdout and stderr."""
         # Files, since a pipe would have to be read from while the command runs.
         with _in_memory("in", given) as stdin, _in_memory("out") as stdout, _in_memory("err") as stderr:
-            process = self.begun(arguments, environment, streams=[stdin, stdout, stderr])
+            process = self.begun(arguments, environment, streams=[stdin, stdout, stderr], program=program)
             try:
                 code = process.wait(timeout_s)
             finally:
@@ -219,6 +226,26 @@ def forker() -> Forker:
     started = began.__enter__()
     atexit.register(began.__exit__, None, None, None)
     return started
+
+
+class _Subprocess:
+    """Stands for the module `subprocess` where an index is opened for the first time, in a process that may die."""
+
+    DEVNULL, TimeoutExpired = subprocess.DEVNULL, subprocess.TimeoutExpired
+
+    @staticmethod
+    def run(command: list[str], *, check: bool, **more: Any) -> subprocess.CompletedProcess[bytes]:
+        """Run the product's own program in a child of the warm process, any other as it is."""
+        _, _, program, *arguments = command
+        if program != first_opening.__name__:
+            return subprocess.run(command, check=check, **more)
+        done = forker().run(arguments, more["env"], program=program, timeout_s=more["timeout"])
+        return subprocess.CompletedProcess(command, *done)
+
+
+def open_in_children_of_the_warm_process() -> None:
+    """Let this process open new indexes first in children that have the imports already."""
+    first_opening.subprocess = _Subprocess  # type: ignore[assignment]
 
 
 @contextmanager
@@ -340,26 +367,44 @@ def _warm_up() -> None:
                 import_module(found.name)
     for name in _IMPORTED_LATE:
         import_module(name)
-    _share_the_encoder()
+    share_the_encoder()
+    load_encoder("bundled-use", Settings(threads=1)).encode(["暖"], role="query")
+    _share_the_schema()
+    _share_the_application()
     assert threading.active_count() == 1
     # What is there by now stays: going over it at every collection would copy its pages into every child.
     gc.collect()
     gc.freeze()
 
 
-def _share_the_encoder() -> None:
-    """Let children take weights and tokenizer as they were loaded here."""
-    from indexer.universal_encoder import UniversalSentenceEncoder
+def _share_the_schema() -> None:
+    """Let children make a new SQLite database of what the migrations made of one here."""
+    with tempfile.TemporaryDirectory() as folder:
+        database.open_engine(Settings(home=Path(folder))).dispose()
+        with closing(sqlite3.connect(Settings(home=Path(folder)).database_path)) as made:
+            statements = [line for line in made.iterdump() if line not in ("BEGIN TRANSACTION;", "COMMIT;")]
+    migrate = schema._migrate
 
-    loaded = UniversalSentenceEncoder("bundled-use", threads=1)
-    for name in ("_tokenizer", "_backend"):
-        ready, kept = getattr(UniversalSentenceEncoder, name), getattr(loaded, name)
-        found = ready.func
+    def shared(connection: Connection, version: str | None) -> None:
+        if version is not None or connection.dialect.name != "sqlite":
+            migrate(connection, version)
+            return
+        for statement in statements:
+            connection.exec_driver_sql(statement)
 
-        def shared(self: UniversalSentenceEncoder, kept: Any = kept, found: Any = found) -> Any:
-            return kept if self.threads == 1 else found(self)
+    schema._migrate = shared
 
-        ready.func = shared
+
+def _share_the_application() -> None:
+    """Let children take the routes of the application as they were built here."""
+    import structlog
+
+    import api.app
+
+    with tempfile.TemporaryDirectory() as folder:
+        application(Settings(home=Path(folder))).state.engine.dispose()
+    structlog.reset_defaults()
+    api.app.create_app = application
 
 
 def _open_streams() -> None:
@@ -424,14 +469,13 @@ def _become(wanted: dict[str, Any], streams: list[int]) -> None:
     _open_streams()
     arguments = [os.fsdecode(bytes.fromhex(argument)) for argument in wanted["arguments"]]
     program = wanted["program"]
-    if program == _COMMAND_LINE:
-        module = sys.modules[program]
+    module = sys.modules.get(program)
+    if module is not None:
         sys.argv = [str(module.__file__), *arguments]
         sys.modules["__main__"] = module
-        module.main()
-    else:
-        sys.argv = [program, *arguments]
-        runpy.run_module(program, run_name="__main__", alter_sys=True)
+        sys.exit(module.main())
+    sys.argv = [program, *arguments]
+    runpy.run_module(program, run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":

@@ -17,9 +17,9 @@ import httpx
 import uvicorn
 from fastapi import FastAPI
 
-from api.app import create_app
 from indexer.settings import Settings
 from tests.live_home import until
+from tests.warmed_application import application
 
 
 @dataclass
@@ -42,7 +42,7 @@ class Near:
 @contextmanager
 def near(settings: Settings, keys: dict[str, str], *, matching: bool = True) -> Iterator[Near]:
     """Serve until the block ends; without `matching` no encoder is loaded beforehand."""
-    app = create_app(settings)
+    app = application(settings)
     if not matching:
         app.state.live.warm = lambda: None
     server = uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False, timeout_graceful_shutdown=5))

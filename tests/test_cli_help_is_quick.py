@@ -9,8 +9,6 @@ from typing import Any
 
 import pytest
 
-pytestmark = pytest.mark.alone
-
 HEAVY = (
     "torch",
     "transformers",
@@ -36,6 +34,7 @@ def modules_after(arguments: list[str]) -> set[str]:
     return set(done.stdout.split())
 
 
+@pytest.mark.alone
 def test_help_is_shown_in_under_half_a_second(gloria_from_cold: Any) -> None:
     durations = []
     for _ in range(3):

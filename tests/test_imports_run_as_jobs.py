@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
 from sqlalchemy import Engine, text
 
 from indexer.database import open_engine, reading
@@ -200,6 +201,7 @@ def test_a_killed_server_goes_on_where_it_was(settings: Settings, indexed_home: 
     assert _scalars(settings, "SELECT attempts FROM job") == [2]
 
 
+@pytest.mark.parametrize("database_url", [pytest.param("sqlite", marks=pytest.mark.long), "postgresql"], indirect=True)
 def test_two_workers_never_do_the_same(settings: Settings, indexed_home: Path, slice_of_world: Path) -> None:
     with served(settings, indexed_home, slice_of_world, workers=2) as server:
         jobs = [job_of(upload(server, "expert", "companies.jsonl", companies(1_000, f"w{n}"))) for n in range(8)]

@@ -26,6 +26,7 @@ from indexer.records import Need
 from indexer.settings import Settings
 from matcher.cases import Contact
 from matcher.decisions import Decision
+from tests.conftest import POSTGRESQL_AT_LENGTH
 from tests.load_decisions import Pair, stored_pairs
 from tests.serving import served
 
@@ -113,6 +114,7 @@ def _stored(settings: Settings) -> dict[str, set[Any]]:
     return found
 
 
+@POSTGRESQL_AT_LENGTH
 def test_nobody_hangs(settings: Settings, indexed_home: Path, slice_of_world: Path) -> None:
     told: defaultdict[str, set[Any]] = defaultdict(set)
     with served(settings, indexed_home, slice_of_world) as server:
