@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -37,6 +37,7 @@ ARGUMENTS = [
 ]
 AXE_RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 LANGS = ("zh-Hant", "en")
+WIDE, NARROW = 1280, 360
 _WAIT_MS = 15_000
 
 
@@ -67,11 +68,11 @@ class Somebody:
     elsewhere: list[str]
     complaints: list[str]
 
-    def open(self, path: str) -> Page:
+    def open(self, path: str, status: int = 200) -> Page:
         """Open a page of the server and return it once it has loaded."""
         answered = self.page.goto(self.url + path)
         assert answered is not None
-        assert answered.status == 200, f"{path}: {answered.status}"
+        assert answered.status == status, f"{path}: {answered.status}"
         return self.page
 
 
@@ -163,3 +164,28 @@ def keep_screenshot(page: Page, name: str) -> None:
     if folder:
         Path(folder).mkdir(parents=True, exist_ok=True)
         page.screenshot(path=str(Path(folder) / f"{name}.png"), full_page=True)
+
+
+def look_over(
+    somebody: Somebody,
+    lang: str,
+    places: Mapping[str, str],
+    prepare: Callable[[Page], None] | None = None,
+    *,
+    status: int = 200,
+) -> None:
+    """Open pages, by their names for pictures, and see that they can be used: by everybody, and on a small screen.
+
+    axe takes its time: it looks at every page in both languages and at both widths, the widths in turn.
+    """
+    for number, (name, path) in enumerate(places.items()):
+        page = somebody.open(path, status)
+        if prepare is not None:
+            prepare(page)
+        for width in (WIDE, NARROW):
+            page.set_viewport_size({"width": width, "height": 900})
+            assert (path, width, scrolls_sideways(page)) == (path, width, False)
+            if width == (WIDE, NARROW)[(number + LANGS.index(lang)) % 2]:
+                assert (path, width, accessibility_faults(page)) == (path, width, [])
+            keep_screenshot(page, f"{name}-{lang}-{width}")
+        assert not page.title().startswith("xss")
