@@ -163,7 +163,8 @@ def test_next_steps_and_deferred_pairings_come_back_on_their_day(server: Served)
         due = item(page, "Next steps that are due", "寄樣品")
         expect(due).to_contain_text("overdue since 2020-01-03")
         due.get_by_role("link", name="Note a contact").click()
-        due.get_by_role("button", name="Note the contact").click()
+        page.get_by_role("button", name="Note the contact").click()
+        page = expert.open("/desk")
         expect(item(page, "Next steps that are due", "寄樣品")).to_have_count(0)
     assert second["state"] == "proposed"
 

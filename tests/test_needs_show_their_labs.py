@@ -66,6 +66,8 @@ def _unfold(page: Page) -> None:
         # What a ranking leaves out and rests on is folded away.
         for summary in page.locator(".notes summary").all():
             summary.click()
+        expect(page.locator(".notes .inner li a").first).to_be_visible()
+        expect(page.locator(".notes .exposure table").first).to_be_visible()
         keep_cards(page, 3)
         page.locator(".narrowing summary").click()
         page.locator(".need-side summary").first.click()
@@ -230,8 +232,8 @@ def test_what_a_ranking_leaves_out_and_rests_on_is_said(server: Served) -> None:
         page.locator(".notes .inner summary").first.click()
         expect(page.locator(".notes .inner li a").first).to_be_visible()
         page.get_by_text("Which schools are shown").click()
-        table = page.get_by_role("table", name="By school", exact=True)
-        expect(table).to_be_visible()
+        page.get_by_role("link", name="Open the table").click()
+        expect(page.get_by_role("table", name="By school", exact=True)).to_be_visible()
     with visiting(server, "stranger", "en") as somebody:
         page = somebody.open("/needs/need-1-03" + RANKED)
         expect(page.get_by_text("1 left out for an interest that you declared")).to_be_visible()

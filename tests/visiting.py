@@ -336,6 +336,8 @@ class VisitedPage(Located):
     url: str = ""
     document: Element = field(default_factory=lambda: Element("#document"))
     answer: httpx.Response | None = None
+    sent_with: dict[str, Any] = field(default_factory=dict)
+    """How the page was asked for, if by a form that did not lead on."""
 
     def __post_init__(self) -> None:
         """Look for elements in the whole page."""
@@ -373,7 +375,7 @@ class VisitedPage(Located):
             method, more = "GET", {}
             there = urljoin(url, answer.headers["location"])
             url = there if "#" in there else there + url[url.find("#") :] * ("#" in url)
-        self.answer = answer
+        self.answer, self.sent_with = answer, {"method": method, **more}
         if answer.headers["content-type"].startswith("text/html"):
             assert policy_of(answer) == CONTENT_POLICY, url
             self.url, self.document = url, parsed(answer.text)
@@ -381,8 +383,8 @@ class VisitedPage(Located):
         return Answered(answer.status_code, answer.headers, answer.text)
 
     def reload(self) -> None:
-        """Open the same page again."""
-        self.goto(self.url)
+        """Open the same page again, with the form that led to it."""
+        self.goto(self.url, **self.sent_with)
 
     def wait_for_url(self, pattern: re.Pattern[str]) -> None:
         """See that the address is what is waited for in a browser."""
