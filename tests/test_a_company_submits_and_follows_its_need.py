@@ -1,18 +1,20 @@
-"""A company's pages in a real browser: a need step by step, its draft, its way, and the labs that were released."""
+"""A company's pages: a need step by step, its draft, its way, and the labs that were released."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser
 
 from indexer.settings import Settings
-from tests.browsing import LANGS, accessibility_faults, browsing, keep_screenshot, scrolls_sideways
+from tests.browsing import LANGS, Somebody, browsing, look_over
 from tests.conftest import Databases
 from tests.serving import Served, served
+from tests.visiting import Visitor, expect, visiting
 
 LIVE = "<img src=x onerror=\"document.title='xss'\">\"'><script>document.title='xss'</script>"
 SAID = {
@@ -61,7 +63,7 @@ def server(
         yield server
 
 
-def _typed(page: Page, say: dict[str, str], title: str) -> None:
+def _typed(page: Any, say: dict[str, str], title: str) -> None:
     """Go through the first two steps and leave in the third."""
     page.get_by_role("link", name=say["submit"]).click()
     page.get_by_role("button", name=say["begin"]).click()
@@ -76,18 +78,25 @@ def _typed(page: Page, say: dict[str, str], title: str) -> None:
 
 
 @pytest.mark.parametrize("lang", LANGS)
-@pytest.mark.parametrize("javascript", [True, False])
-def test_a_need_is_submitted_step_by_step_and_followed_to_a_released_lab(
-    browser: Browser, server: Served, lang: str, javascript: bool
+def test_a_need_is_submitted_step_by_step_and_followed_to_a_released_lab(server: Served, lang: str) -> None:
+    _submitted_and_followed(lambda who: visiting(server, who, lang), server, lang, f"矽面拋光太慢 {lang} {LIVE}")
+
+
+def test_a_need_is_submitted_in_a_browser(browser: Browser, server: Served) -> None:
+    _submitted_and_followed(lambda who: browsing(browser, server, who), server, "zh-Hant", f"矽面拋光太慢了 {LIVE}")
+
+
+def _submitted_and_followed(
+    sitting: Callable[[str], AbstractContextManager[Somebody | Visitor]], server: Served, lang: str, title: str
 ) -> None:
-    say, title = SAID[lang], f"矽面拋光太慢 {lang} {javascript} {LIVE}"
-    with browsing(browser, server, "company", lang, javascript=javascript) as somebody:
+    say = SAID[lang]
+    with sitting("company") as somebody:
         _typed(somebody.open("/company"), say, title)
     # The draft is taken up again in another session; nobody else has it.
-    with browsing(browser, server, "rival", lang, javascript=javascript) as somebody:
+    with sitting("rival") as somebody:
         assert title not in somebody.open("/company").content()
-    with browsing(browser, server, "company", lang, javascript=javascript) as somebody:
-        page = somebody.open("/company")
+    with sitting("company") as somebody:
+        page: Any = somebody.open("/company")
         page.get_by_role("link", name=title).click()
         assert page.get_by_label(say["title"]).input_value() == title
         for _ in range(4):
@@ -112,9 +121,8 @@ def test_a_need_is_submitted_step_by_step_and_followed_to_a_released_lab(
         assert page.title() != "xss"
         page.goto(server.url + "/company")
         assert page.get_by_text(title).count() == 1
-    with browsing(browser, server, "rival", lang, javascript=javascript) as somebody:
+    with sitting("rival") as somebody:
         answered = somebody.page.goto(f"{server.url}/company/needs/{need}")
-        assert answered is not None
         assert answered.status == 404
 
 
@@ -142,8 +150,8 @@ def test_what_is_typed_is_kept_though_the_browser_is_closed(browser: Browser, se
         assert answered.status == 404
 
 
-def test_a_draft_that_says_nothing_leads_back_to_the_step_to_blame(browser: Browser, server: Served) -> None:
-    with browsing(browser, server, "company", "en", javascript=False) as somebody:
+def test_a_draft_that_says_nothing_leads_back_to_the_step_to_blame(server: Served) -> None:
+    with visiting(server, "company", "en") as somebody:
         page = somebody.open("/company/needs/new")
         page.get_by_role("button", name="Begin").click()
         page.goto(page.url.replace("/about", "/check"))
@@ -153,9 +161,9 @@ def test_a_draft_that_says_nothing_leads_back_to_the_step_to_blame(browser: Brow
         expect(page.get_by_label("Title")).to_be_visible()
 
 
-def test_a_need_is_changed_until_taken_up_and_withdrawn(browser: Browser, server: Served) -> None:
+def test_a_need_is_changed_until_taken_up_and_withdrawn(server: Served) -> None:
     made = server.ask("company", "POST", "/api/needs", json={"title": "Grinding fluid ages"}).json()
-    with browsing(browser, server, "company", "en") as somebody:
+    with visiting(server, "company", "en") as somebody:
         page = somebody.open(f"/company/needs/{made['id']}/edit")
         page.get_by_label("Title").fill("Grinding fluid ages too quickly")
         page.get_by_role("button", name="Add an ask").click()
@@ -169,25 +177,15 @@ def test_a_need_is_changed_until_taken_up_and_withdrawn(browser: Browser, server
         assert page.get_by_role("link", name="Change the need").count() == 0
 
 
-@pytest.mark.parametrize("width", [1280, 360])
 @pytest.mark.parametrize("lang", LANGS)
-def test_pages_of_companies_are_accessible(browser: Browser, server: Served, lang: str, width: int) -> None:
-    with browsing(browser, server, "company", lang, width=width) as somebody:
-        page = somebody.open("/company")
-        assert accessibility_faults(page) == []
-        keep_screenshot(page, f"company-{lang}-{width}")
-        page.goto(server.url + "/company/needs/need-1-01")
-        assert accessibility_faults(page) == []
-        assert not scrolls_sideways(page)
-        keep_screenshot(page, f"company-need-{lang}-{width}")
-        page.goto(server.url + "/company/needs/new")
+def test_pages_of_companies_are_accessible(browser: Browser, server: Served, lang: str) -> None:
+    with browsing(browser, server, "company", lang) as somebody:
+        look_over(somebody, lang, {"company": "/company", "company-need": "/company/needs/need-1-01"})
+        page = somebody.open("/company/needs/new")
         page.get_by_role("button").last.click()
-        for step in ("about", "asks", "limits", "readers", "check"):
-            page.goto(page.url.rpartition("/")[0] + "/" + step)
-            if step == "asks":
-                page.locator("button[value=add]").click()
-                expect(page.locator(".ask")).to_have_count(1)
-            assert accessibility_faults(page) == [], step
-            assert not scrolls_sideways(page), step
-            keep_screenshot(page, f"company-{step}-{lang}-{width}")
+        draft = page.url.removeprefix(server.url).rpartition("/")[0]
+        somebody.open(f"{draft}/asks").locator("button[value=add]").click()
+        expect(page.locator(".ask")).to_have_count(1)
+        steps = ("about", "asks", "limits", "readers", "check")
+        look_over(somebody, lang, {f"company-{step}": f"{draft}/{step}" for step in steps})
         page.locator("button[value=delete]").click()

@@ -1,4 +1,4 @@
-"""The front door in a real browser: signing in and out, languages, one's own page, refusals that people can read."""
+"""The front door in pages: signing in and out, languages, one's own page, refusals that people can read."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser
 from starlette.testclient import TestClient
 
 from api.app import create_app
@@ -17,9 +18,10 @@ from api.credentials import set_password_hash
 from api.passwords import hashed
 from indexer.database import open_engine, writing
 from indexer.settings import Settings
-from tests.browsing import LANGS, accessibility_faults, browsing, keep_screenshot, scrolls_sideways
+from tests.browsing import LANGS, Somebody, accessibility_faults, browsing, look_over
 from tests.conftest import Databases
 from tests.serving import Served, served
+from tests.visiting import Visitor, expect, visiting
 
 PASSWORD = "correct horse battery"
 
@@ -40,45 +42,49 @@ def server(
         yield server
 
 
-@pytest.mark.parametrize("javascript", [True, False])
-def test_somebody_signs_in_with_a_password_and_out_again(browser: Browser, server: Served, javascript: bool) -> None:
-    with browsing(browser, server, None, "en", javascript=javascript) as somebody:
-        page = somebody.open("/account")
-        assert page.url == server.url + "/sign-in?then=/account"
-        page.get_by_label("E-mail address").fill("newcomer@example.org")
-        page.get_by_label("Password").fill("wrong")
-        page.get_by_role("button", name="Sign in").click()
-        expect(page.get_by_role("alert")).to_have_text("The address or the password is wrong.")
-        page.get_by_label("Password").fill(PASSWORD)
-        page.get_by_role("button", name="Sign in").click()
-        expect(page).to_have_url(server.url + "/account")
-        expect(page.get_by_role("heading", level=1)).to_have_text("newcomer")
-        page.get_by_role("button", name="Sign out").click()
-        expect(page).to_have_url(server.url + "/sign-in")
-        page.goto(server.url + "/account")
-        assert page.url == server.url + "/sign-in?then=/account"
+def test_somebody_signs_in_with_a_password_and_out_again(server: Served) -> None:
+    with visiting(server, None, "en") as somebody:
+        _signed_in_and_out(somebody, server)
 
 
-def test_the_language_is_chinese_until_another_is_chosen(browser: Browser, server: Served) -> None:
-    with browsing(browser, server, "expert", "") as somebody:
+def test_somebody_signs_in_and_out_in_a_browser(browser: Browser, server: Served) -> None:
+    with browsing(browser, server, None, "en") as somebody:
+        _signed_in_and_out(somebody, server)
+
+
+def _signed_in_and_out(somebody: Somebody | Visitor, server: Served) -> None:
+    page: Any = somebody.open("/account")
+    assert page.url == server.url + "/sign-in?then=/account"
+    page.get_by_label("E-mail address").fill("newcomer@example.org")
+    page.get_by_label("Password").fill("wrong")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("alert")).to_have_text("The address or the password is wrong.")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page).to_have_url(server.url + "/account")
+    expect(page.get_by_role("heading", level=1)).to_have_text("newcomer")
+    page.get_by_role("button", name="Sign out").click()
+    expect(page).to_have_url(server.url + "/sign-in")
+    page.goto(server.url + "/account")
+    assert page.url == server.url + "/sign-in?then=/account"
+
+
+def test_the_language_is_chinese_until_another_is_chosen(server: Served) -> None:
+    with visiting(server, "expert", "") as somebody:
         page = somebody.open("/account")
-        assert page.evaluate("document.documentElement.lang") == "zh-Hant"
+        assert page.locator("html").get_attribute("lang") == "zh-Hant"
         expect(page.get_by_role("button", name="登出")).to_be_visible()
         page.get_by_role("link", name="English").click()
         expect(page).to_have_url(server.url + "/account")
-        assert page.evaluate("document.documentElement.lang") == "en"
+        assert page.locator("html").get_attribute("lang") == "en"
         expect(page.get_by_role("button", name="Sign out")).to_be_visible()
 
 
 @pytest.mark.parametrize("lang", LANGS)
-@pytest.mark.parametrize("path", ["/sign-in", "/account", "/nothing-here"])
-def test_pages_of_the_front_are_accessible(browser: Browser, server: Served, lang: str, path: str) -> None:
-    with browsing(browser, server, "expert", lang, width=360) as somebody:
-        page = somebody.page
-        page.goto(server.url + path)
-        assert accessibility_faults(page) == []
-        assert not scrolls_sideways(page)
-        keep_screenshot(page, f"front-{path.strip('/')}-{lang}")
+def test_pages_of_the_front_are_accessible(browser: Browser, server: Served, lang: str) -> None:
+    with browsing(browser, server, "expert", lang) as somebody:
+        look_over(somebody, lang, {"front-sign-in": "/sign-in", "front-account": "/account"})
+        look_over(somebody, lang, {"front-none": "/nothing-here"}, status=404)
 
 
 def test_axe_sees_a_fault_where_there_is_one(browser: Browser, server: Served) -> None:
@@ -88,8 +94,8 @@ def test_axe_sees_a_fault_where_there_is_one(browser: Browser, server: Served) -
         assert [fault.partition(":")[0] for fault in accessibility_faults(page)] == ["select-name"]
 
 
-def test_a_key_is_shown_once_and_can_be_ended(browser: Browser, server: Served) -> None:
-    with browsing(browser, server, "colleague", "en") as somebody:
+def test_a_key_is_shown_once_and_can_be_ended(server: Served) -> None:
+    with visiting(server, "colleague", "en") as somebody:
         page = somebody.open("/account")
         page.get_by_label("What it is for").fill("laptop")
         page.get_by_role("button", name="Make a key").click()
@@ -102,14 +108,13 @@ def test_a_key_is_shown_once_and_can_be_ended(browser: Browser, server: Served) 
         assert httpx.get(server.url + "/api/me", headers={"Authorization": f"Bearer {key}"}).status_code == 401
 
 
-def test_a_form_without_the_sessions_token_is_refused(browser: Browser, server: Served) -> None:
-    with browsing(browser, server, "colleague", "en", javascript=False) as somebody:
+def test_a_form_without_the_sessions_token_is_refused(server: Served) -> None:
+    with visiting(server, "colleague", "en") as somebody:
         page = somebody.open("/account")
-        wrong = somebody.context.request.post(
-            server.url + "/account/stakes", form={"party": "lab", "party_id": "lab-1-01", "csrf_token": "x"}
-        )
-        assert wrong.status == 403
-        assert "Your role does not allow this." in wrong.text()
+        form = {"party": "lab", "party_id": "lab-1-01", "csrf_token": "x"}
+        wrong = page.asked(server.url + "/account/stakes", "POST", data=form)
+        assert wrong.status_code == 403
+        assert "Your role does not allow this." in wrong.text
         page.get_by_label("Its id").fill("lab-1-05")
         page.get_by_label("Company or lab").select_option("lab")
         page.get_by_role("button", name="Declare").click()

@@ -1,20 +1,22 @@
-"""A researcher's pages in a real browser: profile, evidence, preview and demand; and an edit that changes the rank."""
+"""A researcher's pages: profile, evidence, preview and demand; and an edit that changes the rank."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser
 
 from indexer.database import open_engine, writing
 from indexer.settings import Settings
 from matcher.intake import adopt
-from tests.browsing import LANGS, accessibility_faults, browsing, keep_screenshot, scrolls_sideways
+from tests.browsing import LANGS, accessibility_faults, browsing, look_over
 from tests.conftest import Databases, Gloria
 from tests.serving import Served, served
+from tests.visiting import expect, visiting
 
 LIVE = "<img src=x onerror=\"document.title='xss'\">\"'><script>document.title='xss'</script>"
 LAB, NEED = "lab-1-01", "need-1-01"
@@ -41,35 +43,40 @@ def evidence(server: Served, lab_id: str = LAB) -> list[tuple[str, float]]:
 
 
 @pytest.mark.parametrize("lang", LANGS)
-@pytest.mark.parametrize("javascript", [True, False])
-def test_evidence_is_moved_and_retired_by_keyboard(
-    browser: Browser, server: Served, lang: str, javascript: bool
-) -> None:
+def test_evidence_is_moved_and_retired(server: Served, lang: str) -> None:
+    with visiting(server, "researcher", lang) as somebody:
+        _moved_and_retired(somebody.open("/my-lab"), server, lang)
+
+
+def test_evidence_is_moved_and_retired_by_keyboard(browser: Browser, server: Served) -> None:
+    with browsing(browser, server, "researcher") as somebody:
+        page = somebody.open("/my-lab")
+        _moved_and_retired(page, server, "zh-Hant", lambda button: expect(button).to_be_focused())
+
+
+def _moved_and_retired(page: Any, server: Served, lang: str, has_stayed: Callable[[Any], None] | None = None) -> None:
     before = evidence(server)
     down, up, retire, back = {
         "zh-Hant": ("下移", "上移", "停用", "恢復"),
         "en": ("down", "up", "retire", "bring back"),
     }[lang]
-    with browsing(browser, server, "researcher", lang, javascript=javascript) as somebody:
-        page = somebody.open("/my-lab")
-        first = page.locator("#evidence li").first
-        title = first.locator("strong").inner_text()
-        first.get_by_role("button", name=down).focus()
-        page.keyboard.press("Enter")
-        second = page.locator("#evidence li").nth(1)
-        expect(second.locator("strong")).to_have_text(title)
-        assert evidence(server) == [before[1], before[0], *before[2:]]
-        if javascript:
-            expect(second.get_by_role("button", name=down)).to_be_focused()
-        second.get_by_role("button", name=retire).click()
-        expect(second.get_by_role("button", name=back)).to_be_visible()
-        assert evidence(server)[1] == (before[0][0], 0.0)
-        second.get_by_role("button", name=back).click()
-        expect(second.get_by_role("button", name=retire)).to_be_visible()
-        second.get_by_role("button", name=up).click()
-        expect(page.locator("#evidence li").first.locator("strong")).to_have_text(title)
-        # What is brought back speaks with the usual weight.
-        assert evidence(server) == [(before[0][0], 1.0), *before[1:]]
+    first = page.locator("#evidence li").first
+    title = first.locator("strong").inner_text()
+    first.get_by_role("button", name=down).press("Enter")
+    second = page.locator("#evidence li").nth(1)
+    expect(second.locator("strong")).to_have_text(title)
+    assert evidence(server) == [before[1], before[0], *before[2:]]
+    if has_stayed is not None:
+        has_stayed(second.get_by_role("button", name=down))
+    second.get_by_role("button", name=retire).click()
+    expect(second.get_by_role("button", name=back)).to_be_visible()
+    assert evidence(server)[1] == (before[0][0], 0.0)
+    second.get_by_role("button", name=back).click()
+    expect(second.get_by_role("button", name=retire)).to_be_visible()
+    second.get_by_role("button", name=up).click()
+    expect(page.locator("#evidence li").first.locator("strong")).to_have_text(title)
+    # What is brought back speaks with the usual weight.
+    assert evidence(server) == [(before[0][0], 1.0), *before[1:]]
 
 
 def test_a_profile_is_previewed_before_it_is_stored(browser: Browser, server: Served) -> None:
@@ -97,8 +104,8 @@ def test_a_profile_is_previewed_before_it_is_stored(browser: Browser, server: Se
         expect(page.get_by_text("This is your profile as it is stored.")).to_be_visible()
 
 
-def test_what_is_wrong_is_said_and_what_was_typed_is_kept(browser: Browser, server: Served) -> None:
-    with browsing(browser, server, "researcher", "en", javascript=False) as somebody:
+def test_what_is_wrong_is_said_and_what_was_typed_is_kept(server: Served) -> None:
+    with visiting(server, "researcher", "en") as somebody:
         page = somebody.open("/my-lab")
         page.get_by_label("Working languages").fill("zh, klingon")
         page.get_by_role("button", name="Store the profile").click()
@@ -107,9 +114,9 @@ def test_what_is_wrong_is_said_and_what_was_typed_is_kept(browser: Browser, serv
         assert page.get_by_label("Working languages").input_value() == "zh, klingon"
 
 
-def test_two_windows_do_not_overwrite_each_other(browser: Browser, server: Served) -> None:
-    with browsing(browser, server, "researcher", "en", javascript=False) as somebody:
-        one, other = somebody.open("/my-lab"), somebody.context.new_page()
+def test_two_windows_do_not_overwrite_each_other(server: Served) -> None:
+    with visiting(server, "researcher", "en") as somebody:
+        one, other = somebody.open("/my-lab"), somebody.window()
         other.goto(server.url + f"/my-lab/{LAB}")
         for page, name in ((one, "First Lab"), (other, "Second Lab")):
             page.get_by_label("English name").fill(name)
@@ -118,7 +125,7 @@ def test_two_windows_do_not_overwrite_each_other(browser: Browser, server: Serve
         assert server.ask("office", "GET", f"/api/labs/{LAB}").json()["name_en"] == "First Lab"
 
 
-def test_demand_is_counted_and_small_counts_are_not_told(browser: Browser, server: Served) -> None:
+def test_demand_is_counted_and_small_counts_are_not_told(server: Served) -> None:
     answer = server.ask("researcher", "GET", f"/api/labs/{LAB}/demand").json()
     # Two needs are open: too few to tell.
     assert {row["needs"] for row in answer["fields"]} <= {None, 0}
@@ -130,7 +137,7 @@ def test_demand_is_counted_and_small_counts_are_not_told(browser: Browser, serve
     counted = server.ask("researcher", "GET", f"/api/labs/{LAB}/demand").json()
     assert max(row["needs"] or 0 for row in counted["fields"]) >= 3
     assert set(counted) == {"fewest_told", "fields", "offers"}
-    with browsing(browser, server, "researcher", "en") as somebody:
+    with visiting(server, "researcher", "en") as somebody:
         page = somebody.open(f"/my-lab/{LAB}")
         table = page.locator("table", has_text="By your fields")
         assert table.locator("td").all_inner_texts() == [
@@ -139,15 +146,15 @@ def test_demand_is_counted_and_small_counts_are_not_told(browser: Browser, serve
     assert server.ask("other_researcher", "GET", f"/api/labs/{LAB}/demand").status_code == 404
 
 
-@pytest.mark.parametrize("width", [1280, 360])
 @pytest.mark.parametrize("lang", LANGS)
-def test_pages_of_researchers_are_accessible(browser: Browser, server: Served, lang: str, width: int) -> None:
-    with browsing(browser, server, "researcher", lang, width=width) as somebody:
-        for path in (f"/my-lab/{LAB}", f"/my-lab/{LAB}/preview", "/claims/new?q=實驗室"):
-            page = somebody.open(path)
-            assert accessibility_faults(page) == [], path
-            assert not scrolls_sideways(page), path
-            keep_screenshot(page, f"{path.strip('/').partition('?')[0].replace('/', '-')}-{lang}-{width}")
+def test_pages_of_researchers_are_accessible(browser: Browser, server: Served, lang: str) -> None:
+    places = {
+        "my-lab": f"/my-lab/{LAB}",
+        "my-lab-preview": f"/my-lab/{LAB}/preview",
+        "claims-new": "/claims/new?q=實驗室",
+    }
+    with browsing(browser, server, "researcher", lang) as somebody:
+        look_over(somebody, lang, places)
 
 
 @pytest.mark.parametrize("lang", LANGS)
@@ -158,7 +165,7 @@ def test_a_newcomer_claims_a_lab_and_becomes_its_researcher(browser: Browser, se
         "zh-Hant": ("部分名稱", "搜尋", "如何證明由您主持", "送出認領", "核可"),
         "en": ("Part of the lab's name", "Search", "What shows that it is yours", "Send the claim", "Approve"),
     }[lang]
-    with browsing(browser, server, "newcomer", lang) as somebody:
+    with visiting(server, "newcomer", lang) as somebody:
         page = somebody.open("/claims/new")
         page.get_by_label(say[0]).fill(lab["name"])
         page.get_by_role("button", name=say[1]).click()
@@ -167,17 +174,18 @@ def test_a_newcomer_claims_a_lab_and_becomes_its_researcher(browser: Browser, se
         page.get_by_role("button", name=say[3]).click()
         expect(page.locator(".chip").last).to_be_visible()
     with browsing(browser, server, "office", lang) as somebody:
+        look_over(somebody, lang, {"claims": "/claims"})
+    with visiting(server, "office", lang) as somebody:
         page = somebody.open("/claims")
         expect(page.get_by_text(LIVE)).to_be_visible()
-        assert accessibility_faults(page) == []
         page.get_by_role("button", name=say[4]).first.click()
         expect(page.locator("article")).to_have_count(0)
-    with browsing(browser, server, "newcomer", lang) as somebody:
+    with visiting(server, "newcomer", lang) as somebody:
         page = somebody.open(f"/my-lab/lab-1-{number}")
         assert page.title() != "xss"
 
 
-def test_an_edit_changes_the_rank_after_the_next_index(browser: Browser, server: Served, gloria: Gloria) -> None:
+def test_an_edit_changes_the_rank_after_the_next_index(server: Served, gloria: Gloria) -> None:
     """The need asks for what the edited profile says; without an edit a new index changes nothing."""
     settings = {"database_url": server.settings.database_url}
     before = ranks(server)
@@ -187,7 +195,7 @@ def test_an_edit_changes_the_rank_after_the_next_index(browser: Browser, server:
     who = {LAB: "researcher", "lab-1-02": "other_researcher"}[worst]
     need = server.ask("expert", "GET", f"/api/needs/{NEED}").json()
     said = f"{need['title']} {need['description']} " + " ".join(one["text"] for one in need["asks"])
-    with browsing(browser, server, who, "zh-Hant") as somebody:
+    with visiting(server, who, "zh-Hant") as somebody:
         page = somebody.open(f"/my-lab/{worst}")
         page.get_by_label("簡介全文").fill(said)
         page.get_by_role("button", name="儲存簡介").click()

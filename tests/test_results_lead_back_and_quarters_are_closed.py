@@ -7,16 +7,17 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser
 
 from api.pages.result_words import ASPECT_WORDS, CODE_WORDS, FIELD_WORDS, said_of
 from api.pages.wording import Lang, Wording
 from indexer.settings import Settings
 from matcher.ledger.details import AnyDetails, Aspect
-from tests.browsing import LANGS, accessibility_faults, browsing, keep_screenshot, scrolls_sideways
+from tests.browsing import LANGS, browsing, look_over
 from tests.committee_reviewing import ENTRIES, add_reviewers, ok, report
 from tests.conftest import Databases
 from tests.serving import Served, served
+from tests.visiting import expect, visiting
 
 
 @pytest.fixture(scope="module")
@@ -49,10 +50,10 @@ def _reported_from_a_case(server: Served) -> None:
 
 
 @pytest.mark.parametrize("lang", LANGS)
-def test_a_result_leads_back_to_what_the_expert_saw(browser: Browser, server: Served, lang: str) -> None:
+def test_a_result_leads_back_to_what_the_expert_saw(server: Served, lang: str) -> None:
     entry = ok(server.ask("expert", "GET", f"{ENTRIES}/traced-0001-2"))
     why = entry["came_from"]["proposal"]["explanation"]["for_company"]["en" if lang == "en" else "zh"]
-    with browsing(browser, server, "expert", lang) as somebody:
+    with visiting(server, "expert", lang) as somebody:
         page = somebody.open("/results/traced-0001-2")
         expect(page.locator(".way")).to_contain_text(why)
         expect(page.locator(f'.way a[href="/cases/{entry["case_id"]}"]')).to_be_visible()
@@ -60,30 +61,27 @@ def test_a_result_leads_back_to_what_the_expert_saw(browser: Browser, server: Se
         years = page.locator("tbody th").all_inner_texts()
         first = 2019 if lang == "en" else 108
         assert years == [str(first + number) for number in range(5)]
-        keep_screenshot(page, f"result-traced-{lang}")
         page.locator('a[href="/results/traced-0001-3"]').click()
         expect(page).to_have_url(server.url + "/results/traced-0001-3")
     # The office sees case and decision; the committee that there is a case; neither what quotes the need.
     for who, cases in (("office", 1), ("committee", 0)):
-        with browsing(browser, server, who, lang, width=360) as somebody:
+        with visiting(server, who, lang) as somebody:
             page = somebody.open("/results/traced-0001-2")
             expect(page.locator("main a[href^='/cases/']")).to_have_count(cases)
             assert why not in page.locator("main").inner_text()
-            assert accessibility_faults(page) == []
-            assert not scrolls_sideways(page)
 
 
-def test_results_of_others_are_not_there(browser: Browser, server: Served) -> None:
-    with browsing(browser, server, "stranger", "en") as somebody:
+def test_results_of_others_are_not_there(server: Served) -> None:
+    with visiting(server, "stranger", "en") as somebody:
         for path in ("/results/traced-0001-2", "/results/nothing-0001"):
-            assert somebody.page.goto(server.url + path).status == 404  # type: ignore[union-attr]
-    with browsing(browser, server, "company", "en") as somebody:
+            assert somebody.page.goto(server.url + path).status == 404
+    with visiting(server, "company", "en") as somebody:
         assert [
-            somebody.page.goto(server.url + path).status  # type: ignore[union-attr]
+            somebody.page.goto(server.url + path).status
             for path in ("/results/traced-0001-2", "/review", "/review/motions", "/review/claims")
         ] == [403] * 4
-    with browsing(browser, server, "expert", "en") as somebody:
-        assert somebody.page.goto(server.url + "/review/traced-0001-2").status == 403  # type: ignore[union-attr]
+    with visiting(server, "expert", "en") as somebody:
+        assert somebody.page.goto(server.url + "/review/traced-0001-2").status == 403
 
 
 def test_a_program_reads_the_queue_and_what_is_missing(server: Served) -> None:
@@ -111,10 +109,10 @@ def test_a_program_reads_the_queue_and_what_is_missing(server: Served) -> None:
 
 
 @pytest.mark.parametrize("lang", LANGS)
-def test_the_office_supplies_totals_and_notes_claims(browser: Browser, server: Served, lang: str) -> None:
+def test_the_office_supplies_totals_and_notes_claims(server: Served, lang: str) -> None:
     entry_id, year = f"claimed-{lang}", 2018 + 2 * LANGS.index(lang)
     report(server, entry_id, f"認領{lang}商行", occurred_on=f"{year}-03-02")
-    with browsing(browser, server, "office", lang, javascript=lang == "en") as somebody:
+    with visiting(server, "office", lang) as somebody:
         page = somebody.open(f"/review/{entry_id}")
         expect(page.locator("li.unmet")).to_have_count(1)
         page.locator("a[href^='/review/totals?']").click()
@@ -144,8 +142,8 @@ def test_the_office_supplies_totals_and_notes_claims(browser: Browser, server: S
     ok(server.ask("expert", "POST", f"{ENTRIES}/{entry_id}/withdraw", json={"reason": "另案填報"}))
 
 
-def test_a_quarter_is_closed_by_two_people(browser: Browser, server: Served) -> None:
-    with browsing(browser, server, "office", "en") as first, browsing(browser, server, "second_office") as second:
+def test_a_quarter_is_closed_by_two_people(server: Served) -> None:
+    with visiting(server, "office", "en") as first, visiting(server, "second_office") as second:
         # The second one has no results, so no list of quarters with results names it.
         for number in range(2):
             page = first.open("/review/periods")
@@ -161,10 +159,21 @@ def test_a_quarter_is_closed_by_two_people(browser: Browser, server: Served) -> 
             page = second.open("/review/periods")
         closed = page.locator("li.card").filter(has=page.locator(".chip.good"))
         expect(closed.filter(has_text=period)).to_contain_text("second_office")
-        assert accessibility_faults(page) == []
-    with browsing(browser, server, "expert", "en") as somebody:
+    with visiting(server, "expert", "en") as somebody:
         page = somebody.open("/review/periods")
         expect(page.locator("form[action$='/close']")).to_have_count(0)
+
+
+@pytest.mark.parametrize("lang", LANGS)
+def test_what_was_led_back_and_closed_is_accessible(browser: Browser, server: Served, lang: str) -> None:
+    """After the tests above: a quarter is closed, a total noted, a claim ended."""
+    for who, path in (
+        ("expert", "/results/traced-0001-2"),
+        ("committee", "/results/traced-0001-2"),
+        ("second_office", "/review/periods"),
+    ):
+        with browsing(browser, server, who, lang) as somebody:
+            look_over(somebody, lang, {f"result-traced-{who}": path})
 
 
 def test_every_field_of_every_kind_of_result_has_words() -> None:

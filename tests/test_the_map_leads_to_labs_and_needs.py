@@ -1,4 +1,4 @@
-"""The map in a real browser: a picture whose points lead on, the same in tables, narrowed without a script."""
+"""The map in pages: a picture whose points lead on, the same in tables, narrowed without a script."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Page
 
 from indexer.database import open_engine, writing
 from indexer.importing import import_rows
@@ -15,10 +15,11 @@ from indexer.settings import Settings
 from matcher.field_map import Standing
 from matcher.intake import adopt
 from matcher.ranker import Band
-from tests.browsing import LANGS, accessibility_faults, browsing, keep_screenshot, scrolls_sideways
+from tests.browsing import LANGS, browsing, look_over
 from tests.conftest import Databases
 from tests.map_drawn import draw_everything
 from tests.serving import Served, served
+from tests.visiting import expect, visiting
 
 ATTACK = "<img src=x onerror=document.title='xss'>\"'><script>document.title='xss'</script>"
 STANDINGS = {"need-1-01": Standing(3, Band.WEAK), "need-secret": Standing(5, Band.PLAUSIBLE)}
@@ -52,20 +53,21 @@ def mapped(server: Served) -> Served:
 @pytest.mark.parametrize("lang", LANGS)
 def test_before_the_first_drawing_the_page_says_what_to_do(browser: Browser, server: Served, lang: str) -> None:
     with browsing(browser, server, "expert", lang) as somebody:
-        page = somebody.open("/map")
-        expect(page.locator(".empty")).to_contain_text("gloria map")
-        assert accessibility_faults(page) == []
+        look_over(somebody, lang, {"map-none": "/map"})
+        expect(somebody.page.locator(".empty")).to_contain_text("gloria map")
+
+
+def _unfold(page: Page) -> None:
+    page.locator("summary").click()
 
 
 @pytest.mark.parametrize("lang", LANGS)
-@pytest.mark.parametrize("width", [1280, 360])
-def test_the_map_is_accessible_and_fits(browser: Browser, mapped: Served, lang: str, width: int) -> None:
-    with browsing(browser, mapped, "expert", lang, width=width) as somebody:
-        page = somebody.open("/map")
-        page.locator("summary").click()
-        assert accessibility_faults(page) == []
-        assert not scrolls_sideways(page)
-        keep_screenshot(page, f"map-{lang}-{width}")
+def test_the_map_is_accessible_fits_and_keeps_texts_as_texts(browser: Browser, mapped: Served, lang: str) -> None:
+    with browsing(browser, mapped, "expert", lang) as somebody:
+        look_over(somebody, lang, {"map": "/map"}, _unfold)
+        page = somebody.page
+        expect(page.get_by_role("link", name=ATTACK).first).to_be_visible()
+        assert ("xss" in page.title(), page.locator("main img, main script").count()) == (False, 0)
 
 
 def test_points_of_the_picture_lead_to_their_pages(browser: Browser, mapped: Served) -> None:
@@ -78,9 +80,8 @@ def test_points_of_the_picture_lead_to_their_pages(browser: Browser, mapped: Ser
         expect(page).to_have_url(mapped.url + "/needs/need-1-01")
 
 
-@pytest.mark.parametrize("javascript", [True, False])
-def test_the_map_is_narrowed_without_a_script(browser: Browser, mapped: Served, javascript: bool) -> None:
-    with browsing(browser, mapped, "expert", "en", javascript=javascript) as somebody:
+def test_the_map_is_narrowed_without_a_script(mapped: Served) -> None:
+    with visiting(mapped, "expert", "en") as somebody:
         page = somebody.open("/map")
         rows = page.get_by_role("region", name="Needs").locator("tbody tr")
         expect(rows).to_have_count(3)
@@ -98,19 +99,11 @@ def test_the_map_is_narrowed_without_a_script(browser: Browser, mapped: Served, 
         expect(rows).to_have_count(3)
 
 
-def test_the_office_sees_a_confidential_point_without_its_text(browser: Browser, mapped: Served) -> None:
-    with browsing(browser, mapped, "office", "en") as somebody:
+def test_the_office_sees_a_confidential_point_without_its_text(mapped: Served) -> None:
+    with visiting(mapped, "office", "en") as somebody:
         page = somebody.open("/map")
         assert "祕密配方" not in page.content()
         expect(page.get_by_role("link", name="Confidential need").first).to_be_visible()
     # The control: whose need it is reads it.
-    with browsing(browser, mapped, "expert", "en") as somebody:
+    with visiting(mapped, "expert", "en") as somebody:
         assert "祕密配方" in somebody.open("/map").content()
-
-
-@pytest.mark.parametrize("lang", LANGS)
-def test_texts_stay_texts(browser: Browser, mapped: Served, lang: str) -> None:
-    with browsing(browser, mapped, "expert", lang) as somebody:
-        page = somebody.open("/map")
-        expect(page.get_by_role("link", name=ATTACK).first).to_be_visible()
-        assert ("xss" in page.title(), page.locator("main img, main script").count()) == (False, 0)

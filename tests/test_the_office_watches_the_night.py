@@ -8,15 +8,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser
 
 from api.night_runs import LOCK, Said, StepState, night_ids, nights_path, read_night, write_night
 from indexer.file_lock import exclusive_now
 from indexer.settings import Settings
-from tests.browsing import LANGS, accessibility_faults, browsing, keep_screenshot, scrolls_sideways
+from tests.browsing import LANGS, browsing, look_over
 from tests.conftest import Databases
 from tests.nights import made_up_night
 from tests.serving import Served, served
+from tests.visiting import expect, visiting
 
 LIVE = "<img src=x onerror=\"document.title='xss'\">\"'><script>document.title='xss'</script>"
 NOW = datetime.now(UTC)
@@ -73,15 +74,13 @@ def _details(home: Path, night_id: str) -> None:
 
 
 @pytest.mark.parametrize("lang", LANGS)
-def test_the_newest_night_is_warned_of_where_it_must_be(
-    browser: Browser, server: Served, home: Path, lang: str
-) -> None:
+def test_the_newest_night_is_warned_of_where_it_must_be(server: Served, home: Path, lang: str) -> None:
     said = {
         "zh-Hant": ("尚未執行過夜間作業", "已超過 48 小時", "有步驟失敗", "暫緩啟用", "夜間作業中斷"),
         "en": ("has not run here yet", "more than 48 hours ago", "failed", "is held back", "was cut off"),
     }[lang]
     none, old, failed, held, cut_off = said
-    with browsing(browser, server, "office", lang) as somebody:
+    with visiting(server, "office", lang) as somebody:
         notices = somebody.page.locator("#night-notice")
         somebody.open("/admin")
         expect(notices).to_contain_text(none)
@@ -126,34 +125,23 @@ def test_a_night_is_followed_while_it_goes_on(browser: Browser, server: Served, 
         assert "夜間作業報告" in Path(download.value.path()).read_text()
 
 
-def test_without_javascript_the_page_can_be_loaded_again(browser: Browser, server: Served, home: Path) -> None:
+def test_without_javascript_the_page_can_be_loaded_again(server: Served, home: Path) -> None:
     night = made_up_night(home, finished=False)
-    with browsing(browser, server, "office", javascript=False) as somebody, exclusive_now(nights_path(home) / LOCK):
+    with visiting(server, "office") as somebody, exclusive_now(nights_path(home) / LOCK):
         page = somebody.open(f"/admin/nights/{night.id}")
         page.get_by_role("link", name="重新載入").click()
         expect(page.locator("h1")).to_contain_text(night.id)
 
 
-@pytest.mark.parametrize("width", [1280, 360])
 @pytest.mark.parametrize("lang", LANGS)
-def test_nights_are_accessible_and_quote_nothing(
-    browser: Browser, server: Served, home: Path, lang: str, width: int
-) -> None:
-    paths = ["/admin/nights"]
-    with browsing(browser, server, "office", lang, width=width) as somebody:
-        page = somebody.open("/admin/nights")
-        assert accessibility_faults(page) == []
-        keep_screenshot(page, f"nights-none-{lang}-{width}")
+def test_nights_are_accessible_and_quote_nothing(browser: Browser, server: Served, home: Path, lang: str) -> None:
+    with browsing(browser, server, "office", lang) as somebody:
+        look_over(somebody, lang, {"nights-none": "/admin/nights"})
         made_up_night(home, at=NOW - timedelta(days=1), step_state=StepState.FAILED, message=Said(zh=LIVE, en=LIVE))
         held = made_up_night(home, step_state=StepState.HELD, message=Said(zh="新索引不如現用版本", en="it is worse"))
         _details(home, held.id)
-        paths += [f"/admin/nights/{night_id}" for night_id in night_ids(home)]
-        for path in paths:
-            page = somebody.open(path)
-            assert accessibility_faults(page) == [], path
-            assert not scrolls_sideways(page), path
-            assert page.title() != "xss"
-            keep_screenshot(page, f"{path.strip('/').replace('/', '-')[:40]}-{lang}-{width}")
+        nights = {f"admin-nights-{number}": f"/admin/nights/{one}" for number, one in enumerate(night_ids(home))}
+        look_over(somebody, lang, {"admin-nights": "/admin/nights", **nights})
 
 
 def test_the_api_tells_the_same(server: Served, home: Path) -> None:
