@@ -47,7 +47,7 @@ test: $(INSTALLED)  ## all tests and notebooks
 test-long: $(INSTALLED)  ## the whole of the proofs by crash, damage and power cut; their figures
 	rm -f .test-home/figures.jsonl
 	$(ON_ALL_CORES) -m long tests
-	$(BIN)/python -m tests.figures
+	$(BIN)/python -m tests.rig.figures
 
 # Apart from the tests, since watching every line makes a test in Python take 1.6 to 1.9 times as long, and a command
 # 1.3 times.
@@ -71,13 +71,13 @@ imports: $(INSTALLED)  ## who may import whom
 
 shots: $(INSTALLED)  ## takes the README's pictures of the demo world again; needs chromium
 	GLORIA_HOME=.test-home/shots $(BIN)/gloria demo > .test-home/shots.log
-	$(BIN)/python -m tests.screenshots .test-home/shots fixtures/screenshots
+	$(BIN)/python -m tests.rig.screenshots .test-home/shots fixtures/screenshots
 
 figures: $(INSTALLED)  ## measures ranking and speed, and writes api/FIGURES.md
-	$(BIN)/python -m tests.figures api/FIGURES.md
+	$(BIN)/python -m tests.rig.figures api/FIGURES.md
 
 weights: $(INSTALLED)  ## fits the ranker's default weights again
-	$(BIN)/python -m matcher.learning
+	$(BIN)/python -m matcher.judging.learning
 
 clean:  ## removes the environment and all caches, not your data
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage htmlcov

@@ -1,16 +1,22 @@
-"""The server: routes, errors, headers, and what lives as long as the process.
+"""The server: routes, what lives as long as the process, its end, and what its description says of every route alike.
 
-In: the settings of the environment. Out: an ASGI application. It exists as one
-factory so that every worker, test and script builds the same. An application
-with a route that the policy does not know is not built at all.
+In: the settings of the environment. Out: an ASGI application. It exists as one factory so that every worker, test
+and script builds the same. An application with a route that the policy does not know is not built at all. The
+description is completed here (proof, refusals, headers, examples), so that no route has to repeat what the server
+does for all of them, and none can be described otherwise than it works. That the server is about to stop is known
+as soon as it is told so: it first waits for all answers to be finished, and a stream that somebody listens to would
+never finish.
 """
 
 from __future__ import annotations
 
+import asyncio
+import signal
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
+from types import FrameType
 from typing import Any
 
 import structlog
@@ -19,67 +25,144 @@ from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 
 from api import tables  # noqa: F401 (all models must be known before the first query)
-from api.asking import Limiter
-from api.description import complete
-from api.event_log import RequestLog, configure_log
-from api.guard import Guard
-from api.job_runner import JobRunner
-from api.metrics import count_lost_views
-from api.pages import drawing
+from api.access.policy import POLICY, Action, Resource
+from api.access.sign_on import Provider
+from api.jobs.worker import JobRunner
 from api.pages.every_page import BODY_LIMITS as PAGE_BODY_LIMITS
 from api.pages.every_page import PAGES
-from api.pages.refused import tell
-from api.policy import POLICY
-from api.problems import register
-from api.request_threads import RequestThreads
+from api.pages.shell import drawing
+from api.pages.shell.visiting import tell
+from api.requests.capacity import MAX_FILE_BYTES, RequestThreads, Uploads
+from api.requests.idempotency import MAX_KEY
+from api.requests.metrics import count_lost_views
+from api.requests.middleware import Guard, RequestLog, ViewLog, configure_log
+from api.requests.permitted_request import COOKIE, SAFE_METHODS, RateLimiter
+from api.requests.problems import MEDIA_TYPE, Problem, register
 from api.routes import (
     accounts,
-    audit,
     cases,
-    claims,
     companies,
-    configuration,
-    directory,
-    entries,
-    evidence,
     exports,
-    exposure,
     field_map,
-    figures,
-    gender,
-    generations,
-    health,
-    job_events,
     jobs,
     labs,
-    ledger,
-    me,
     needs,
-    nights,
+    operations,
     pairings,
-    people,
-    points,
     queue,
-    recognition,
-    reports,
-    review,
-    sign_on,
-    standing,
-    sufficiency,
-    targets,
+    sessions,
 )
-from api.sign_on import Provider
-from api.stopping import heed_signals
-from api.uploads import MAX_FILE_BYTES, Uploads
-from api.view_buffer import ViewBuffer
-from api.view_log import ViewLog
-from indexer.batching import EncodingBusyError
+from api.routes.ledger import alliances, entries, figures, programme, review
+from api.trail.view_buffer import ViewBuffer
 from indexer.database import BusyError, DatabaseGoneError, open_engine
-from indexer.encoder import EncoderError
+from indexer.encoders.encoding import EncoderError
+from indexer.encoders.query_vectors import EncodingBusyError
+from indexer.index.generations import SnapshotError
 from indexer.settings import Settings
-from indexer.snapshot import SnapshotError
-from matcher.ledger.evidence import MAX_BYTES as MAX_EVIDENCE_BYTES
-from matcher.live import LiveMatcher
+from matcher.ledger.rows.evidence import MAX_BYTES as MAX_EVIDENCE_BYTES
+from matcher.ranking.live import LiveMatcher
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def heed_signals(stopping: threading.Event) -> None:
+    """Set the event once a signal that stops the server comes; whoever handled it before still does.
+
+    Called in the event loop; outside of the main thread, where no signal arrives, it does nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return
+    loop = asyncio.get_running_loop()
+    for number in _SIGNALS:
+        before = signal.getsignal(number)
+        if not callable(before):
+            continue
+
+        def heed(received: int, frame: FrameType | None, before: signal._HANDLER = before) -> None:
+            # Not set right here: a handler may interrupt the very code that holds the event's lock.
+            loop.call_soon_threadsafe(stopping.set)
+            if callable(before):
+                before(received, frame)
+
+        signal.signal(number, heed)
+
+
+_REFUSED = {"schema": {"$ref": "#/components/schemas/Problem"}}
+_PROOFS = {
+    "key": {"type": "http", "scheme": "bearer", "description": "A key of a program (`gloria user key`)."},
+    "browser": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": COOKIE,
+        "description": "Signed in with `POST /api/session`; changing requests also send X-CSRF-Token.",
+    },
+}
+_IDEMPOTENCY_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "The same request sent again with the same key is carried out once.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": MAX_KEY, "pattern": "^[!-~]+$"},
+    "example": "2f1c7a5e-0d1b-4c3e-9a55-6b1f6f0f7f10",
+}
+_IF_MATCH = {
+    "name": "If-Match",
+    "in": "header",
+    "required": True,
+    "description": "The ETag that you read: 428 without, 412 if somebody else edited in the meantime.",
+    "schema": {"type": "string", "pattern": "^[!-~]+$"},
+    "example": "*",
+}
+_EXAMPLES: dict[str, Any] = {
+    "need_id": "need-1-01",
+    "lab_id": "lab-1-01",
+    "company_id": "co-1-1",
+    "pairing_id": 1,
+    "case_id": 1,
+    "alliance_id": "al-01",
+    "configuration_name": "points",
+}
+"""What a path may name, from the demo world."""
+
+
+def complete(document: dict[str, Any], permissions: Iterable[tuple[str, str, Any]]) -> None:
+    """Add to a description what holds for every route.
+
+    Args:
+        document: the OpenAPI document as made from the routes; changed in place.
+        permissions: method, path and permission (None if everybody may) of every route.
+    """
+    components = document.setdefault("components", {})
+    components["securitySchemes"] = _PROOFS
+    components.setdefault("schemas", {})["Problem"] = Problem.model_json_schema()
+    for method, path, permission in permissions:
+        operation = document["paths"].get(path, {}).get(method.lower())
+        if operation is not None:
+            _complete(operation, method, permission)
+
+
+def _complete(operation: dict[str, Any], method: str, permission: Any) -> None:
+    responses = operation["responses"]
+    responses["4XX"] = {"description": "Refused, with the reason.", "content": {MEDIA_TYPE: _REFUSED}}
+    later = {"description": "Not now; Retry-After says when.", "content": {MEDIA_TYPE: _REFUSED}}
+    responses.setdefault("503", later)
+    if method not in SAFE_METHODS or permission == (Resource.MATCH, Action.READ):
+        full = {"description": "The disk is full; nothing was stored.", "content": {MEDIA_TYPE: _REFUSED}}
+        responses.setdefault("507", full)
+    given = operation.get("parameters", [])
+    for parameter in given:
+        if parameter["name"] in _EXAMPLES:
+            parameter.setdefault("example", _EXAMPLES[parameter["name"]])
+    if permission is None:
+        return
+    operation["security"] = [{name: []} for name in _PROOFS]
+    if method not in SAFE_METHODS:
+        given = [*given, _IDEMPOTENCY_KEY]
+    if method == "PATCH" or permission == (Resource.CONFIGURATION, Action.EDIT):
+        given = [*given, _IF_MATCH]
+    if given:
+        operation["parameters"] = given
+
 
 GIVE_UP_AFTER_S = 5.0
 """How long a closing server waits for its look at the index; opening one may take longer."""
@@ -109,38 +192,21 @@ OPEN_ROUTES = frozenset(
 _PARTS = (
     needs,
     pairings,
-    exposure,
     cases,
     queue,
     companies,
-    directory,
     labs,
-    claims,
     jobs,
-    job_events,
     exports,
-    people,
-    sign_on,
-    me,
+    sessions,
     accounts,
-    evidence,
     entries,
-    recognition,
     review,
-    ledger,
+    programme,
     figures,
-    targets,
-    reports,
-    standing,
-    sufficiency,
-    points,
-    gender,
-    configuration,
-    generations,
-    nights,
+    alliances,
+    operations,
     field_map,
-    audit,
-    health,
 )
 
 
@@ -181,7 +247,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.engine = engine
     app.state.live = LiveMatcher(settings, engine)
     app.state.threads = RequestThreads()
-    app.state.limiter = Limiter(settings.requests_per_minute)
+    app.state.limiter = RateLimiter(settings.requests_per_minute)
     app.state.home = settings.home
     app.state.stopping = threading.Event()
     app.state.jobs = JobRunner(engine, app.state.live, app.state.stopping, settings.job_lease_s)
@@ -229,7 +295,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     watching.start()
     threading.Thread(target=drawing.warm, name="warm-drawing", daemon=True).start()
     heed_signals(app.state.stopping)
-    app.state.looking = CapacityLimiter(job_events.LOOKING_THREADS)
+    app.state.looking = CapacityLimiter(jobs.LOOKING_THREADS)
     app.state.views.start()
     app.state.jobs.start()
     yield

@@ -18,28 +18,10 @@ import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
-from api import (
-    audit_command,
-    backup_commands,
-    demo,
-    doctor,
-    evaluating,
-    exporting,
-    forgetting,
-    importing,
-    indexing,
-    ledger_commands,
-    mapping,
-    matching,
-    report_command,
-    serving,
-    setting_up,
-    user_secrets,
-    users,
-)
+from api.commands import doctor, ledger, matching, people, records, service
+from api.commands.refusals import refusal
+from api.commands.screen import Screen, write_document
 from api.nightly import command as nightly_command
-from api.refusals import refusal
-from api.screen import Screen, write_document
 from indexer.wording import Language, Text, recognised, said
 
 
@@ -126,30 +108,30 @@ def gloria(
     context.obj = lang
 
 
-app.command("demo")(demo.show_demo)
-app.command("import")(importing.import_records)
-app.command("export")(exporting.export)
-app.command("reindex")(indexing.rebuild)
-app.command("map")(mapping.redraw)
+app.command("demo")(records.show_demo)
+app.command("import")(records.import_records)
+app.command("export")(records.export)
+app.command("reindex")(matching.rebuild)
+app.command("map")(matching.redraw)
 app.command("match")(matching.match)
 app.command("run")(matching.run)
-app.command("evaluate")(evaluating.evaluate)
-app.command("synth")(importing.synthesise)
+app.command("evaluate")(matching.evaluate)
+app.command("synth")(records.synthesise)
 app.command("doctor")(doctor.examine)
 app.command("nightly")(nightly_command.nightly)
-app.command("serve")(serving.serve)
-users.user.command("show")(user_secrets.show)
-users.user.command("key")(user_secrets.key)
-users.user.command("password")(user_secrets.password)
-app.command("backup")(backup_commands.backup)
-app.command("restore")(backup_commands.restore)
-app.command("erase")(forgetting.forget)
-app.command("report")(report_command.report)
-ledger_commands.ledger.command("configure")(setting_up.configure)
-ledger_commands.ledger.command("demo")(setting_up.load_demo)
-app.add_typer(ledger_commands.ledger, name="ledger")
-app.add_typer(users.user, name="user")
-app.add_typer(audit_command.audit, name="audit")
+app.command("serve")(service.serve)
+people.user.command("show")(people.show)
+people.user.command("key")(people.key)
+people.user.command("password")(people.password)
+app.command("backup")(service.backup)
+app.command("restore")(service.restore)
+app.command("erase")(people.forget)
+app.command("report")(ledger.report)
+ledger.ledger.command("configure")(ledger.configure)
+ledger.ledger.command("demo")(ledger.load_demo)
+app.add_typer(ledger.ledger, name="ledger")
+app.add_typer(people.user, name="user")
+app.add_typer(ledger.audit, name="audit")
 
 
 def main() -> None:

@@ -5,7 +5,10 @@ exists for whoever must know all of them: drafting a migration, comparing models
 with a database.
 """
 
-from api import audit_trail, break_glass, credentials, idempotency, identities, jobs
+from api.access import credentials, identities
+from api.jobs import job_queue
+from api.requests import idempotency
+from api.trail import audit_trail
 from matcher import tables
 
-__all__ = ["audit_trail", "break_glass", "credentials", "idempotency", "identities", "jobs", "tables"]
+__all__ = ["audit_trail", "credentials", "idempotency", "identities", "job_queue", "tables"]

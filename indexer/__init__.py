@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from indexer.importing import ImportReport
-    from indexer.reindex import ReindexReport
+    from indexer.index.building import ReindexReport
+    from indexer.index.snapshot import Snapshot
+    from indexer.records.importing import ImportReport
     from indexer.settings import Settings
-    from indexer.snapshot import Snapshot
 
 __all__ = ["build_index", "import_files", "open_index"]
 
@@ -31,7 +31,7 @@ def import_files(paths: Iterable[Path | str], settings: Settings) -> list[Import
     from sqlmodel import Session
 
     from indexer.database import as_writer, open_engine
-    from indexer.importing import import_file
+    from indexer.records.importing import import_file
 
     engine = open_engine(settings)
     try:
@@ -44,11 +44,11 @@ def import_files(paths: Iterable[Path | str], settings: Settings) -> list[Import
 
 
 def build_index(settings: Settings, *, full: bool = False) -> ReindexReport:
-    """Bring the index up to date with the records; see `indexer.reindex.reindex`."""
+    """Bring the index up to date with the records; see `indexer.index.building.reindex`."""
     from sqlmodel import Session
 
     from indexer.database import open_engine
-    from indexer.reindex import reindex
+    from indexer.index.building import reindex
 
     engine = open_engine(settings)
     try:
@@ -64,6 +64,6 @@ def open_index(settings: Settings) -> Snapshot:
     Raises:
         SnapshotError: there is none, or it is damaged.
     """
-    from indexer.snapshot import open_snapshot
+    from indexer.index.opening import open_snapshot
 
     return open_snapshot(settings.index_path)

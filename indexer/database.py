@@ -1,59 +1,225 @@
 """The one place that opens the database, and the two ways to use it: reading and writing.
 
-In: `Settings`. Out: a SQLAlchemy engine whose schema is this release's, and
-sessions on it. It exists because SQLite keeps its promises only with the right
-pragmas: without them foreign keys are not checked and an acknowledged commit
-can be lost in a power cut. And because a server must answer "busy" after a
-deadline instead of letting its clients hang.
+In: `Settings`. Out: a SQLAlchemy engine whose schema is this release's, sessions on it, and of a driver's errors
+three of ours: come back later, no room, gone. It exists because SQLite keeps its promises only with the right
+pragmas (without them foreign keys are not checked and an acknowledged commit can be lost in a power cut), because
+it goes on writing to a file that was moved away or replaced, and because a server must answer "busy" after a
+deadline instead of letting its clients hang: threads that would write take turns, in the order they came. What fits
+none of the three errors is a fault of ours and stays as it was.
 """
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import threading
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Hashable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 import orjson
+import psycopg
 from pysqlite3 import dbapi2 as sqlite
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import DBAPIError
-from sqlmodel import Session
+from sqlalchemy import URL, Connection, Engine, Insert, Table, create_engine, event, insert, make_url
+from sqlalchemy.exc import DBAPIError, DisconnectionError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlmodel import Session, SQLModel
 
-from indexer.database_errors import (
-    BusyError,
-    DatabaseGoneError,
-    OvertakenError,
-    StorageFullError,
-    is_busy,
-    storing_file,
-    told,
-)
 from indexer.schema import bring_up
 from indexer.settings import Settings
-from indexer.sqlite_file import opening, watch_file
-from indexer.turns import Turns
 from indexer.wording import T_
 
-__all__ = [
-    "DEADLINE_S",
-    "RETRY_AFTER_S",
-    "BusyError",
-    "DatabaseGoneError",
-    "OvertakenError",
-    "StorageFullError",
-    "as_writer",
-    "is_duplicate",
-    "once",
-    "open_engine",
-    "reading",
-    "storing_file",
-    "wal_is_safe",
-    "writing",
-]
+LITTLE_ROOM = 256 * 2**10
+"""With fewer free bytes an input or output error of SQLite is put down to the full disk."""
+
+_SQLITE_BUSY = frozenset({5, 6})
+_SQLITE_FULL = 13
+_SQLITE_FAILED = frozenset({10, 14})  # I/O, can't open: with a full disk, for want of a place for its side files
+_SQLITE_GONE = frozenset({10, 11, 14, 15, 26})  # I/O, corrupt, can't open, locking protocol, not a database
+_POSTGRESQL_OVERTAKEN = "40001"
+_POSTGRESQL_BUSY = frozenset({"55P03", "40P01", _POSTGRESQL_OVERTAKEN, "57014", "53300"})
+_POSTGRESQL_FULL = "53100"
+_POSTGRESQL_GONE = ("08", "53", "57P", "58", "XX")  # connection, resources, shutdown, system, damage
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+_NO_ROOM_IN_WORDS = tuple(os.strerror(number) for number in _NO_ROOM)
+
+
+class BusyError(RuntimeError):
+    """The database had no turn for this work within the deadline; the same request may succeed a moment later."""
+
+
+class OvertakenError(BusyError):
+    """Somebody else stored the same first; the same work, done again on what is stored now, may succeed at once."""
+
+
+class DatabaseGoneError(RuntimeError):
+    """The database can't be reached or used; the message is the driver's own."""
+
+
+class StorageFullError(DatabaseGoneError):
+    """There is no room for what was to be stored, and nothing of it was; what is stored can still be read."""
+
+
+@contextmanager
+def told(engine: Engine | None = None) -> Iterator[None]:
+    """Say which errors of the driver mean "come back later", "no room" and "gone"; others are faults of ours.
+
+    Raises:
+        BusyError, StorageFullError, DatabaseGoneError: as each says.
+    """
+    try:
+        yield
+    except PoolTimeoutError as error:
+        raise BusyError(T_("no connection became free")) from error
+    except DBAPIError as error:
+        if is_busy(error.orig):
+            overtaken = getattr(error.orig, "sqlstate", None) == _POSTGRESQL_OVERTAKEN
+            raise (OvertakenError if overtaken else BusyError)(str(error.orig)) from error
+        if is_full(error.orig, None if engine is None else _folder(engine)):
+            raise StorageFullError(str(error.orig)) from error
+        if not (error.connection_invalidated or _is_gone(error.orig)):
+            raise
+        raise DatabaseGoneError(str(error.orig)) from error
+
+
+@contextmanager
+def storing_file() -> Iterator[None]:
+    """Say of a file that can't be written whether that is for want of room; other errors stay as they are.
+
+    Raises:
+        StorageFullError: the disk is full, or what this account may use of it.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _NO_ROOM:
+            raise StorageFullError(error.strerror) from error
+        raise
+
+
+def is_busy(error: BaseException | None) -> bool:
+    """Whether the same work may succeed a moment later."""
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is not None:
+        return code & 0xFF in _SQLITE_BUSY
+    return getattr(error, "sqlstate", None) in _POSTGRESQL_BUSY
+
+
+def is_full(error: BaseException | None, folder: Path | None = None) -> bool:
+    """Whether there was no room; where SQLite can't tell, the disk is asked on which the database's `folder` lies."""
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is not None:
+        return code & 0xFF == _SQLITE_FULL or (code & 0xFF in _SQLITE_FAILED and _has_little_room(folder))
+    # An input or output error of PostgreSQL names its cause in words only.
+    state = getattr(error, "sqlstate", None)
+    return state == _POSTGRESQL_FULL or (state == "58030" and any(words in str(error) for words in _NO_ROOM_IN_WORDS))
+
+
+def _folder(engine: Engine) -> Path | None:
+    return Path(engine.url.database).parent if engine.dialect.name == "sqlite" and engine.url.database else None
+
+
+def _has_little_room(folder: Path | None) -> bool:
+    if folder is None:
+        return False
+    try:
+        disk = os.statvfs(folder)
+    except OSError:
+        return False
+    # A file system that makes inodes as it needs them has a total of none.
+    return disk.f_bavail * disk.f_frsize < LITTLE_ROOM or (disk.f_files > 0 and disk.f_favail == 0)
+
+
+def _is_gone(error: BaseException | None) -> bool:
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is not None:
+        return code & 0xFF in _SQLITE_GONE
+    state = getattr(error, "sqlstate", None)
+    if state is None:
+        # psycopg's own: the server did not answer at all.
+        return isinstance(error, psycopg.OperationalError)
+    return str(state).startswith(_POSTGRESQL_GONE)
+
+
+class Turns:
+    """A lock that is handed to whoever has waited longest."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._waiting: deque[threading.Event] = deque()
+        self._taken = False
+
+    def take(self, deadline_s: float) -> bool:
+        """Wait for a turn; False if none came within `deadline_s` seconds."""
+        with self._lock:
+            if not self._taken:
+                self._taken = True
+                return True
+            mine = threading.Event()
+            self._waiting.append(mine)
+        try:
+            mine.wait(deadline_s)
+        finally:
+            with self._lock:
+                came = mine.is_set()
+                if not came:
+                    self._waiting.remove(mine)
+        return came
+
+    def give(self) -> None:
+        """End the turn that was taken."""
+        with self._lock:
+            if self._waiting:
+                self._waiting.popleft().set()
+            else:
+                self._taken = False
+
+
+_FILE = "gloria_file"
+"""Where a connection keeps which file it opened."""
+
+
+def _sqlite_opening(path: Path) -> Callable[[], Any]:
+    """Return what opens a database file; only if there is none now it is made, never again later."""
+    path = path.absolute()
+    if not path.exists():
+        # What is wrong with the place is told by SQLite.
+        with suppress(OSError):
+            path.touch()
+    place = f"file:{quote(str(path))}?mode=rw"
+    return lambda: sqlite.connect(place, uri=True, check_same_thread=False)
+
+
+def _watch_file(engine: Engine) -> None:
+    """Make an engine open the file anew wherever a connection would still use one that lies there no longer."""
+    event.listen(engine, "connect", _note_file)
+    event.listen(engine, "checkout", _check_file)
+
+
+def _note_file(driver: Any, record: Any) -> None:
+    path = Path(driver.execute("PRAGMA database_list").fetchone()[2])
+    record.info[_FILE] = path, _file_identity(path)
+
+
+def _check_file(_driver: Any, record: Any, _pooled: Any) -> None:
+    path, opened = record.info[_FILE]
+    if _file_identity(path) != opened:
+        raise DisconnectionError
+
+
+def _file_identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
 
 DEADLINE_S = 5.0
 """How long a request waits for its turn to write before it is told to come back."""
@@ -120,8 +286,8 @@ def _connected(url: URL) -> Engine:
     if in_memory:
         engine = create_engine(url, module=sqlite, connect_args={"check_same_thread": False}, **options)
     else:
-        engine = create_engine(url, module=sqlite, creator=opening(Path(url.database or "")), **options)
-        watch_file(engine)
+        engine = create_engine(url, module=sqlite, creator=_sqlite_opening(Path(url.database or "")), **options)
+        _watch_file(engine)
     event.listen(engine, "connect", _set_pragmas)
     event.listen(engine, "begin", _begin)
     event.listen(engine, "reset", _end)
@@ -284,3 +450,23 @@ def _patiently(cursor: Any, statement: str) -> None:
             time.sleep(0.01)
         else:
             return
+
+
+Fact = TypeVar("Fact", bound=SQLModel)
+
+
+def insert_fact(session: Session, fact: Fact) -> Fact:
+    """Insert a row whose key is `id` and set that key; the row stays outside of the session.
+
+    Raises:
+        IntegrityError: the row breaks a rule of its table.
+    """
+    values = fact.model_dump(exclude={"id"})
+    fact.id = session.connection().execute(_insertion(type(fact)), values).scalar_one()
+    return fact
+
+
+@cache
+def _insertion(model: type[SQLModel]) -> Insert:
+    table: Table = model.__table__  # type: ignore[attr-defined]
+    return insert(table).returning(table.c.id)

@@ -1,9 +1,10 @@
-"""The one rule that every text goes through before it is stored.
+"""The one rule that every text goes through before it is stored, and the one before it enters a spreadsheet.
 
-In: a text of a file, a form or a request. Out: the same text in Unicode form
-NFKC, trimmed and bounded, or a `TextError` that says what is wrong and what
-would be right. It exists so that search, display and export never meet
-control characters, reversed writing directions or half characters.
+In: a text of a file, a form or a request, or one for a cell. Out: the same text in Unicode form NFKC, trimmed and
+bounded, or a `TextError` that says what is wrong and what would be right; for a cell with an apostrophe before what
+a spreadsheet program would compute, and back. It exists so that search, display and export never meet control
+characters, reversed writing directions or half characters, and because what one person writes into a profile or a
+need another one opens in a spreadsheet.
 """
 
 from __future__ import annotations
@@ -133,3 +134,26 @@ def _described(value: object) -> str:
     if isinstance(value, int) and value.bit_length() > 200:
         return T_("a number of more than 60 digits")
     return str(value)
+
+
+# The characters that begin a formula, with their full-width, small, raised and lowered forms, and the breaks that a
+# program may take for the beginning of another cell.
+_LIVE = "=+\\-@\t\r\n＝＋－＠﹦﹢﹣﹫⁼⁺⁻₌₊₋"
+# What a program may strip, or show nothing of, before it looks: blanks and characters without a width.
+_STRIPPED = "\\s\u00ad\u034f\u061c\u115f\u180e\u200b-\u200f\u2060-\u206f\ufe00-\ufe0f\ufeff"
+_GUARD = re.compile(f"'*[{_STRIPPED}]*[{_LIVE}]")
+_GUARDED = re.compile(f"'+[{_STRIPPED}]*[{_LIVE}]")
+
+
+def guarded(text: str) -> str:
+    """Return the text for a cell: an apostrophe before `=`, `+`, `-`, `@`, tab and line break at its beginning.
+
+    Blanks and characters without a width before them do not hide them.
+    A text that begins like a guarded one gets a further apostrophe, so that `unguarded` gives every text back.
+    """
+    return f"'{text}" if _GUARD.match(text) else text
+
+
+def unguarded(text: str) -> str:
+    """Return the text that a guarded cell stands for."""
+    return text[1:] if _GUARDED.match(text) else text

@@ -23,14 +23,14 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, inspect, text
 
-from indexer.file_lock import exclusive
+from indexer.disk import exclusive
 from indexer.wording import T_
 
 VERSIONS = Path(__file__).parent / "migrations" / "versions"
 FIRST = "0001"
 _LOCK_KEY = 106_109
 _NO_RECORDS = ("alembic_version", "change_counter")
-_MODELS = ("indexer.records", "indexer.changes", "matcher.tables", "api.tables")
+_MODELS = ("indexer.records.record_tables", "matcher.tables", "api.tables")
 
 
 class SchemaError(RuntimeError):

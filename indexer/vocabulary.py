@@ -15,8 +15,8 @@ from typing import TypeVar
 
 Term = TypeVar("Term", bound=StrEnum)
 
-MAX_ID = 200
-MAX_EVIDENCE_ID = 220
+ID_LENGTH_MAX = 200
+EVIDENCE_ID_LENGTH_MAX = 220
 FIRST_YEAR, LAST_YEAR = 1800, 2200
 MAX_WEIGHT = 10
 MAX_NTD = 10**15

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
@@ -234,3 +235,16 @@ def read_catalogues(folder: Path) -> dict[str, str | tuple[str, ...]]:
 
 
 add_catalogues(Path(__file__).parent / "locale")
+
+
+@dataclass(frozen=True)
+class Bilingual:
+    """The same text in Traditional Chinese and English."""
+
+    zh: str
+    en: str
+
+    @classmethod
+    def of(cls, text: Text) -> Bilingual:
+        """Return a text as it is shown and stored: in both languages."""
+        return cls(text.zh, text.en)

@@ -13,8 +13,8 @@ from indexer.wording import add_catalogues
 
 if TYPE_CHECKING:
     from indexer.settings import Settings
-    from matcher.answers import LabMatch, MatchResult
-    from matcher.evaluation import Evaluation
+    from matcher.judging.evaluation import Evaluation
+    from matcher.ranking.pairings import LabMatch, MatchResult
 
 __all__ = ["evaluate", "match", "match_lab"]
 
@@ -28,7 +28,7 @@ def match(need_id: str, settings: Settings, *, top: int = 10) -> MatchResult:
         UnknownRecordError: there is no such need.
         SnapshotError: there is no usable index.
     """
-    from matcher.pairings import Matcher
+    from matcher.ranking.pairings import Matcher
 
     matcher = Matcher.open(settings)
     return matcher.match(matcher.need(need_id), top=top)
@@ -36,7 +36,7 @@ def match(need_id: str, settings: Settings, *, top: int = 10) -> MatchResult:
 
 def match_lab(lab_id: str, settings: Settings, *, top: int = 10) -> list[LabMatch]:
     """Return the `top` needs that a lab should hear of; raises as `match` does."""
-    from matcher.pairings import Matcher
+    from matcher.ranking.pairings import Matcher
 
     matcher = Matcher.open(settings)
     return matcher.match_lab(lab_id, list(matcher.needs.values()), top=top)
@@ -49,6 +49,6 @@ def evaluate(qrels: Path | str, settings: Settings, *, baselines: bool = True) -
         EvaluationError: the file has no usable line.
         SnapshotError: there is no usable index.
     """
-    from matcher.evaluation import evaluate_home
+    from matcher.judging.evaluation import evaluate_home
 
     return evaluate_home(settings, Path(qrels), baselines=baselines)

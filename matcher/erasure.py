@@ -3,11 +3,11 @@
 In: whom, why, and who carries it out. Out: rows without the person, and a row
 that says that somebody was erased, by number and not by name. It exists as the
 one place that knows where the product holds people: those who were trained or
-found a job (`matcher.ledger.persons`), those who sign in (`matcher.people`) and
+found a job (`matcher.ledger.rows.pseudonyms`), those who sign in (`matcher.review.people`) and
 the researchers whom a lab's record names. What is written down of an erasure is
 enough to repeat it on a database that was restored from an older copy.
 
-The rows are one half of it: `api.erasing` ends what lets an account in, and sees
+The rows are one half of it: `api.backups.erased_people` ends what lets an account in, and sees
 to it that no page of the database's files still holds the old text.
 """
 
@@ -21,13 +21,12 @@ from typing import Any
 from sqlalchemy import CheckConstraint
 from sqlmodel import Field, Session, SQLModel, col, select
 
-from indexer.changes import note_changes
 from indexer.instants import Instant
-from indexer.records import Evidence, Lab
+from indexer.records.record_tables import Evidence, Lab, note_changes
 from indexer.vocabulary import Kind
 from indexer.wording import T_
-from matcher.ledger import persons
-from matcher.people import Account, active_grants, revoke, set_disabled
+from matcher.ledger.rows import pseudonyms
+from matcher.review.people import Account, active_grants, revoke, set_disabled
 
 TOMBSTONE = "erased"
 """Stands where a name stood."""
@@ -100,9 +99,9 @@ def repeat(session: Session, erasures: Iterable[Erasure], *, now: datetime) -> i
 
 def _forget(session: Session, kind: ErasedKind, subject: str, *, by: str, now: datetime) -> bool:
     if kind is ErasedKind.PERSON:
-        if session.get(persons.Person, subject) is None:
+        if session.get(pseudonyms.Person, subject) is None:
             return False
-        persons.erase(session, pseudonym=subject, by=by, now=now)
+        pseudonyms.erase(session, pseudonym=subject, by=by, now=now)
         return True
     return (_account if kind is ErasedKind.ACCOUNT else _researcher)(session, subject, by, now)
 

@@ -5,34 +5,44 @@ exists for whoever must know all of them: drafting a migration, comparing models
 with a database, opening a server.
 """
 
-from matcher import (
-    cases,
-    claims,
-    clients,
-    decisions,
-    drafts,
-    erasure,
-    field_map,
-    intake,
-    people,
-    profile_edits,
-    proposals,
-    releases,
+from matcher import erasure
+from matcher.ledger.figures import gender, ladder, sufficiency
+from matcher.ledger.rows import (
+    chain,
+    entries,
+    evidence,
+    motions,
+    periods,
+    pseudonyms,
+    result_claims,
+    school_totals,
+    steps,
 )
-from matcher.ledger import tables as ledger_tables
+from matcher.ledger.rules import configuration, similarity
+from matcher.review import cases, clients, decisions, field_map, intake, people, proposals, researchers
 
 __all__ = [
     "cases",
-    "claims",
+    "chain",
     "clients",
+    "configuration",
     "decisions",
-    "drafts",
+    "entries",
     "erasure",
+    "evidence",
     "field_map",
+    "gender",
     "intake",
-    "ledger_tables",
+    "ladder",
+    "motions",
     "people",
-    "profile_edits",
+    "periods",
     "proposals",
-    "releases",
+    "pseudonyms",
+    "researchers",
+    "result_claims",
+    "school_totals",
+    "similarity",
+    "steps",
+    "sufficiency",
 ]

@@ -25,7 +25,7 @@ from sqlalchemy import Engine, create_engine, text
 from fixtures import world_path
 from indexer.database import open_engine
 from indexer.settings import Settings
-from tests.forked_serving import forker, open_in_children_of_the_warm_process
+from tests.rig.servers.forked_programs import forker, open_in_children_of_the_warm_process
 from tests.warmed_application import share_the_encoder
 
 REPOSITORY = Path(__file__).parent.parent
@@ -339,7 +339,7 @@ def chromium() -> Iterator[Any]:
     That loop runs in this thread as long as the browser does: between the files that use it, it is hidden, since other
     files start loops of their own.
     """
-    from tests.browsing import started_browser
+    from tests.rig.servers.browsers import started_browser
 
     with started_browser() as browser:
         loop = asyncio.get_running_loop()

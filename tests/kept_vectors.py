@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.embeddings import EmbeddingCache
+from indexer.encoders.embeddings import EmbeddingCache
 
 FILE = Path(__file__).with_name("kept_vectors.npz")
 HOME = Path(__file__).parent.parent / ".test-home"

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
-from api.asking import COOKIE
-from api.credentials import open_session
+from api.access.credentials import open_session
+from api.requests.permitted_request import COOKIE
 from indexer.database import writing
 from indexer.settings import Settings
-from tests.asking import Asked, asked
+from tests.rig.worlds.small_world import Asked, asked
 
 NEEDS = b'{"id": "need-new", "title": "a"}\n'
 

@@ -12,10 +12,10 @@ from playwright.sync_api import Browser
 
 from indexer.instants import day_in_taipei, now
 from indexer.settings import Settings
-from tests.browsing import LANGS, Somebody, browsing, look_over
 from tests.conftest import Databases
-from tests.opened_cases import LIVE, open_cases
-from tests.serving import Served, served
+from tests.rig.servers.browsers import LANGS, Somebody, browsing, look_over
+from tests.rig.servers.served import Served, served
+from tests.rig.servers.served_work import LIVE, open_cases
 from tests.visiting import Visitor, expect, visiting
 
 TODAY = day_in_taipei(now())

@@ -14,16 +14,14 @@ import pytest
 from sqlalchemy import Engine, delete
 from sqlmodel import Session, col
 
-from indexer.changes import Change, note_changes
 from indexer.database import writing
-from indexer.loading import load_labs
-from indexer.profiles import Lab, Need
-from indexer.records import Evidence
-from indexer.records import Lab as StoredLab
+from indexer.records.profiles import Lab, Need
+from indexer.records.record_tables import Change, Evidence, load_labs, note_changes
+from indexer.records.record_tables import Lab as StoredLab
 from indexer.settings import Settings
 from indexer.vocabulary import Kind
-from matcher.live import LiveMatcher
-from tests.live_home import Home, build_home, until_used
+from matcher.ranking.live import LiveMatcher
+from tests.rig.servers.served_here import Home, build_home, until_used
 
 
 @pytest.fixture
@@ -95,7 +93,7 @@ def test_only_what_changed_is_read_again(home: Home, live: LiveMatcher, monkeypa
         read.append(ids)
         return load_labs(session, ids)
 
-    monkeypatch.setattr("matcher.catalogue.load_labs", counted)
+    monkeypatch.setattr("matcher.ranking.catalogue.load_labs", counted)
     before = live.current()
     assert live.current() is before
     lab, school = home.record("labs", 3), home.record("schools")
@@ -132,7 +130,7 @@ def test_a_lost_database_leaves_the_last_known_records(
         raise RuntimeError("gone")
 
     with monkeypatch.context() as broken:
-        broken.setattr("matcher.live.numbers_of", gone)
+        broken.setattr("matcher.ranking.live.numbers_of", gone)
         assert _shown(live, home.need) == shown
         assert live.state().problem == "the records can't be read again (RuntimeError)"
     live.current()

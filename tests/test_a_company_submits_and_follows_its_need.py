@@ -11,9 +11,9 @@ import pytest
 from playwright.sync_api import Browser
 
 from indexer.settings import Settings
-from tests.browsing import LANGS, Somebody, browsing, look_over
 from tests.conftest import Databases
-from tests.serving import Served, served
+from tests.rig.servers.browsers import LANGS, Somebody, browsing, look_over
+from tests.rig.servers.served import Served, served
 from tests.visiting import Visitor, expect, visiting
 
 LIVE = "<img src=x onerror=\"document.title='xss'\">\"'><script>document.title='xss'</script>"

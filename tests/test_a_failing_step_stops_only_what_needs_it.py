@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
-import api.nightly.running
-from api.night_runs import Night, NightState
-from api.nightly.running import run_night
-from api.nightly.table import STEPS
+import api.nightly.runner
+from api.nightly.night_steps import STEPS
+from api.nightly.runner import run_night
+from api.trail.nights import Night, NightState
 from indexer.database import open_engine, writing
 from indexer.settings import Settings
-from matcher.ledger.heads import FILE
+from matcher.ledger.rows.proof import HEADS_FILE
 from tests.conftest import Gloria
-from tests.nights import QUICK, Watched, carried_out, commanded, settings_of, states
-from tests.raw_sql import triggers_of
+from tests.rig.faults.raw_database import triggers_of
+from tests.rig.worlds.nights import QUICK, Watched, carried_out, commanded, settings_of, states
 
 ALL_DONE = dict.fromkeys([step.name for step in QUICK], "done")
 
@@ -31,7 +31,9 @@ def test_every_step_needs_only_steps_before_it() -> None:
 
 def _tamper_with_ledger(home: Path) -> None:
     """Cut the ledger off: what was exported of it is gone."""
-    (home / FILE).write_text('{"chain":"entries","n":7,"hash":"' + "ab" * 32 + '","at":"2026-11-20T00:00:00+00:00"}\n')
+    (home / HEADS_FILE).write_text(
+        '{"chain":"entries","n":7,"hash":"' + "ab" * 32 + '","at":"2026-11-20T00:00:00+00:00"}\n'
+    )
 
 
 def _take_the_backups_away(home: Path) -> None:
@@ -105,7 +107,7 @@ def test_a_full_disk_does_not_stop_what_can_do_without(own_home: Path, monkeypat
     def full(home: Path, night: Night) -> None:
         raise OSError(28, "No space left on device", str(home / night.id))
 
-    monkeypatch.setattr(api.nightly.running, "write_night", full)
+    monkeypatch.setattr(api.nightly.runner, "write_night", full)
     watched = Watched()
     night, is_stored = run_night(settings_of(own_home), watched, steps=QUICK)
     assert not is_stored

@@ -21,23 +21,22 @@ from pydantic import BaseModel, Field
 from sqlmodel import SQLModel
 from starlette.testclient import TestClient
 
-from api.answers import Answer, AskAnswer, NeedAnswer, answer_of
 from api.app import create_app
-from api.bodies import LabBody, NeedBody, body_of
-from api.match_answers import LabAnswer
-from api.pages.finding_lang import LANG_COOKIE
-from api.pages.form_fields import asked_fields
-from api.pages.need_drafts import STEPS
-from api.pages.wording import Lang
-from api.people_answers import CompanyAnswer
-from indexer import profiles, records
-from indexer.columns import COLUMNS, json_value
-from indexer.exchange import MODELS, CompanyIn, LabIn, NeedIn
-from indexer.field_notes import Audience, Cell, DeclaredField, FieldNote, Question, Widget, declared
+from api.documents.answers import Answer, AskAnswer, NeedAnswer, answer_of
+from api.documents.bodies import LabBody, NeedBody, body_of
+from api.documents.matches import LabAnswer
+from api.documents.people import CompanyAnswer
+from api.pages.my_company import STEPS
+from api.pages.shell.form_fields import asked_fields
+from api.pages.shell.wording import LANG_COOKIE, Lang
+from indexer.records import profiles, record_tables
+from indexer.records.columns import COLUMNS, json_value
+from indexer.records.exchange import MODELS, CompanyIn, LabIn, NeedIn
+from indexer.records.field_notes import Audience, Cell, DeclaredField, FieldNote, Question, Widget, declared
 from indexer.settings import Settings
 from indexer.vocabulary import Kind
 from tests.conftest import Databases
-from tests.serving import fill
+from tests.rig.servers.served import fill
 
 ENGLISH = {LANG_COOKIE: Lang.EN.value}
 """In which days are written as they are sent."""
@@ -69,9 +68,9 @@ def test_every_field_is_declared_with_its_words(kind: Kind) -> None:
     assert _without_note(MODELS[kind]) == ({"evidence"} if kind is Kind.LABS else set())
     for one in declared(MODELS[kind]):
         words = [one.note.label, *([one.asked.label] if one.note.question else [])]
-        assert [CJK.search(text.zh) is not None and text != "" and CJK.search(text) is None for text in words] == [True] * len(
-            words
-        ), one.name
+        assert [CJK.search(text.zh) is not None and text != "" and CJK.search(text) is None for text in words] == [
+            True
+        ] * len(words), one.name
 
 
 @pytest.mark.parametrize("kind", [kind for kind in Kind if kind is not Kind.EVIDENCE])
@@ -79,11 +78,11 @@ def test_files_and_tables_have_every_field(kind: Kind) -> None:
     names = [one.name for one in declared(MODELS[kind])]
     assert [column.field for column in COLUMNS[kind]] == names
     table: type[SQLModel] = {
-        Kind.LABS: records.Lab,
-        Kind.NEEDS: records.Need,
-        Kind.COMPANIES: records.Company,
-        Kind.SCHOOLS: records.School,
-        Kind.ALLIANCES: records.Alliance,
+        Kind.LABS: record_tables.Lab,
+        Kind.NEEDS: record_tables.Need,
+        Kind.COMPANIES: record_tables.Company,
+        Kind.SCHOOLS: record_tables.School,
+        Kind.ALLIANCES: record_tables.Alliance,
     }[kind]
     apart = {one.name for one in declared(MODELS[kind]) if one.shape.cell in (Cell.ASKS, Cell.PARTNERS)}
     assert set(table.model_fields) == set(names) - apart

@@ -20,22 +20,22 @@ from pysqlite3 import dbapi2 as sqlite
 from sqlalchemy import text
 from sqlmodel import select
 
-from api.pages.finding_lang import LANG_COOKIE
+from api.pages.shell.wording import LANG_COOKIE
 from indexer.database import open_engine, reading, writing
-from indexer.importing import import_file
-from indexer.records import Need
-from indexer.reindex import reindex
+from indexer.index.building import reindex
+from indexer.records.importing import import_file
+from indexer.records.record_tables import Need
 from indexer.settings import Settings
-from matcher.decisions import Decision
-from matcher.ledger.entries import Entry
-from matcher.ledger.kpis import Kpi
-from matcher.ledger.verification import verify
+from matcher.ledger.rows.entries import Entry
+from matcher.ledger.rows.kpis import Kpi
+from matcher.ledger.rows.proof import verify
+from matcher.review.decisions import Decision
 from tests.conftest import Gloria
-from tests.figures import figure
-from tests.live_home import until
-from tests.load_decisions import stored_pairs
-from tests.serving import Served, address_of, generation_at, served, settled, started
-from tests.small_disk import SmallDisk, small_disk
+from tests.rig.faults.full_disk import SmallDisk, small_disk
+from tests.rig.figures import figure
+from tests.rig.load.decisions import stored_pairs
+from tests.rig.servers.served import Served, address_of, generation_at, served, settled, started
+from tests.rig.servers.served_here import until
 
 TITLE = "on a small disk"
 FULL = (507, "urn:gloria:problem:storage-full")

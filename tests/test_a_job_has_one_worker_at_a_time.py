@@ -12,8 +12,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session
 
-from api.job_steps import Running
-from api.jobs import (
+from api.jobs.job_queue import (
     KEPT,
     MAX_UNFINISHED,
     Claimed,
@@ -22,6 +21,7 @@ from api.jobs import (
     JobKind,
     JobState,
     LeaseLostError,
+    RunningJob,
     ask_for,
     claim,
     end,
@@ -30,7 +30,7 @@ from api.jobs import (
     parts_done,
 )
 from indexer.database import reading, writing
-from matcher.people import Principal, add_account
+from matcher.review.people import Principal, add_account
 
 NOW = datetime(2026, 11, 24, 1, 0, tzinfo=UTC)
 
@@ -80,7 +80,7 @@ def _nothing(_session: Session, _who: Principal) -> dict[str, Any]:
 def test_whose_lease_is_over_stores_nothing(engine: Engine, asked: list[str]) -> None:
     first = _claimed(engine, "first")
     assert first is not None
-    slow = Running(engine, first, 30, threading.Event())
+    slow = RunningJob(engine, first, 30, threading.Event())
     later = NOW + timedelta(seconds=31)
     with writing(engine) as session:
         # Nothing else waits, so that the next claim is of this job.
@@ -100,7 +100,7 @@ def test_whose_lease_is_over_stores_nothing(engine: Engine, asked: list[str]) ->
         end(session, job=first, state=JobState.DONE, now=later)
     assert (_one(engine, "SELECT name FROM account"), _one(engine, "SELECT count(*) FROM job_part")) == ("a", 0)
     # The control: who has the lease stores both, once.
-    holder = Running(engine, second, 30, threading.Event())
+    holder = RunningJob(engine, second, 30, threading.Event())
     holder.step(0, done=1, total=1, work=renamed)
     assert (_one(engine, "SELECT name FROM account"), _one(engine, "SELECT done FROM job")) == ("changed", 1)
     with pytest.raises(IntegrityError):

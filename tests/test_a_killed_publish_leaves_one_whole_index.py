@@ -16,15 +16,14 @@ from typing import Any
 
 import pytest
 
-from indexer.kept_generations import generation_folders
-from indexer.snapshot import publish
-from tests.figures import figure
-from tests.publishing_once import contents_of, published
-from tests.small_generations import left_over, opened_as
-from tests.system_calls import CHANGING, OPTIONS, Call, read_calls
-from tests.warm_process import KILLED, WarmProcess
+from indexer.index.generations import generation_folders
+from indexer.index.opening import publish
+from tests.rig.faults.publication import contents_of, published
+from tests.rig.faults.recorded_work import CHANGING, KILLED, OPTIONS, Call, WarmProcess, read_calls
+from tests.rig.faults.small_generations import left_over, opened_as
+from tests.rig.figures import figure
 
-MODULE = "tests.publishing_once"
+MODULE = "tests.rig.faults.publication"
 OLDER = ("oldest", "older", "A")
 """As many as are kept, so that publishing B removes the first."""
 

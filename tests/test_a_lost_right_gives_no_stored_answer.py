@@ -9,13 +9,13 @@ from sqlalchemy import Engine
 from sqlmodel import Session
 from starlette.testclient import TestClient
 
+from api.access.credentials import make_key
 from api.app import create_app
-from api.credentials import make_key
 from indexer.database import writing
 from indexer.settings import Settings
-from matcher.people import active_grants, declare_stake, grant, revoke
-from matcher.roles import Role
-from tests.deciding import World, build_world
+from matcher.review.people import active_grants, declare_stake, grant, revoke
+from matcher.review.roles import Role
+from tests.rig.worlds.small_world import World, build_world
 
 NOTE = "only for our own alliance"
 

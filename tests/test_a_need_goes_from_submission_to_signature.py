@@ -9,7 +9,7 @@ import pytest
 
 from indexer.settings import Settings
 from tests.conftest import POSTGRESQL_AT_LENGTH
-from tests.serving import Served, served
+from tests.rig.servers.served import Served, served
 
 NEED = {
     "title": "碳化矽基板拋光太慢",

@@ -15,15 +15,15 @@ import pytest
 from sqlmodel import SQLModel
 
 import api.tables  # noqa: F401 (all models must be known)
-from api.night_runs import Night, NightState, StepState, read_nights, write_night
-from api.nightly.running import run_night
+from api.nightly.runner import run_night
+from api.trail.nights import Night, NightState, StepState, read_nights, write_night
 from indexer.database import open_engine, reading
-from indexer.generation import current_generation
+from indexer.index.generations import current_generation
 from indexer.settings import Settings
-from matcher.ledger.heads import FILE, read_heads
-from tests.figures import figure
-from tests.nights import QUICK, Watched, carried_out, settings_of, states
-from tests.serving import REPOSITORY
+from matcher.ledger.rows.proof import HEADS_FILE, read_heads
+from tests.rig.figures import figure
+from tests.rig.servers.served import REPOSITORY
+from tests.rig.worlds.nights import QUICK, Watched, carried_out, settings_of, states
 
 NAMES = [step.name for step in QUICK]
 QUICK_POINTS = [("import", "after"), ("index", "noted")]
@@ -52,7 +52,7 @@ def _killed(settings: Settings, name: str, where: str) -> None:
     environment = {key: value for key, value in os.environ.items() if not key.startswith("GLORIA_")}
     environment |= {"GLORIA_HOME": str(settings.home), "GLORIA_ENCODERS": settings.encoders, "GLORIA_THREADS": "1"}
     environment |= {"GLORIA_DROP_FOLDERS": settings.drop_folders, "HF_HUB_OFFLINE": "1"}
-    command = [sys.executable, "-m", "tests.night_killed", name, where]
+    command = [sys.executable, "-m", "tests.rig.servers.killed_night", name, where]
     done = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, timeout=200, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr.decode()[-2_000:]
 
@@ -67,7 +67,7 @@ def _kept(home: Path) -> dict[str, Any]:
             if not name.startswith(("field_map", "change", "audit"))
         }
     engine.dispose()
-    heads = [(one.chain, one.n, one.hash) for one in read_heads(home / FILE)]
+    heads = [(one.chain, one.n, one.hash) for one in read_heads(home / HEADS_FILE)]
     return {**rows, "generation": current_generation(home / "index"), "heads": heads}
 
 

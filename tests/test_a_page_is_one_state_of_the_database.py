@@ -20,16 +20,16 @@ from sqlalchemy import Connection, Engine, event, text
 from starlette.testclient import TestClient
 
 from api.app import create_app
-from api.view_buffer import ViewBuffer
+from api.trail.view_buffer import ViewBuffer
 from indexer.database import open_engine, writing
-from indexer.importing import import_rows
+from indexer.records.importing import import_rows
 from indexer.settings import Settings
-from matcher.intake import adopt
-from matcher.live import LiveMatcher
-from matcher.pairings import Matcher
-from tests.audit_reading import rows_of
+from matcher.ranking.live import LiveMatcher
+from matcher.ranking.pairings import Matcher
+from matcher.review.intake import adopt
 from tests.conftest import Databases
-from tests.serving import existing, fill, page_routes_of
+from tests.rig.servers.served import existing, fill, page_routes_of
+from tests.rig.worlds.audit_rows import rows_of
 
 NEED, COMPANY = "need-1-01", "co-1-1"
 OLD, NEW = "舊名實業", "新名實業"
@@ -268,7 +268,7 @@ def test_no_page_has_half_of_what_somebody_else_changed_meanwhile(pages: Pages, 
 
 
 def test_control_without_the_shared_state_a_page_has_half_of_it(pages: Pages, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("api.asking.state_of", lambda _request: None)
+    monkeypatch.setattr("api.requests.permitted_request.state_of", lambda _request: None)
     assert _halves(pages, "/desk")
 
 

@@ -1,6 +1,6 @@
 """When the power goes, the ledger keeps every entry that was acknowledged with its evidence, and is whole.
 
-A run of reports is recorded and taken into account by `tests.simulated_disk`; SQLite itself recovers each state.
+A run of reports is recorded and taken into account by `tests.rig.faults.power_cuts`; SQLite itself recovers each state.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from sqlmodel import col, select
 
 from indexer.database import DatabaseGoneError, open_engine, reading
 from indexer.settings import Settings
-from matcher.ledger.entries import Entry
-from matcher.ledger.verification import verify
-from tests.figures import figure
-from tests.power_cuts import Cut, outcomes
-from tests.reporting_once import RESULTS, build
-from tests.warm_process import WarmProcess
+from matcher.ledger.rows.entries import Entry
+from matcher.ledger.rows.proof import verify
+from tests.rig.faults.power_cuts import Cut, outcomes
+from tests.rig.faults.recorded_work import WarmProcess
+from tests.rig.faults.reported_results import RESULTS, build
+from tests.rig.figures import figure
 
 
 @pytest.fixture(scope="module")
 def warm() -> Iterator[WarmProcess]:
     """The program that reports."""
-    with WarmProcess("tests.reporting_once") as process:
+    with WarmProcess("tests.rig.faults.reported_results") as process:
         yield process
 
 

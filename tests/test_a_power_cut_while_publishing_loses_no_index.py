@@ -1,6 +1,6 @@
 """When the power goes during a publication the index is the old one or the new one, whole; once reported, the new one.
 
-A publication's system calls are recorded and taken into account by `tests.simulated_disk`.
+A publication's system calls are recorded and taken into account by `tests.rig.faults.power_cuts`.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from indexer.snapshot import publish
-from tests.figures import figure
-from tests.power_cuts import Cut, outcomes
-from tests.publishing_once import contents_of, published
-from tests.small_generations import left_over, opened_as
-from tests.warm_process import WarmProcess
+from indexer.index.opening import publish
+from tests.rig.faults.power_cuts import Cut, outcomes
+from tests.rig.faults.publication import contents_of, published
+from tests.rig.faults.recorded_work import WarmProcess
+from tests.rig.faults.small_generations import left_over, opened_as
+from tests.rig.figures import figure
 
 OLDER = ("oldest", "older", "A")
 """As many as are kept, so that publishing B removes the first."""
@@ -30,7 +30,7 @@ AGAIN = 10
 @pytest.fixture(scope="module")
 def warm() -> Iterator[WarmProcess]:
     """The program that publishes."""
-    with WarmProcess("tests.publishing_once") as process:
+    with WarmProcess("tests.rig.faults.publication") as process:
         yield process
 
 

@@ -15,12 +15,12 @@ import orjson
 import pytest
 
 from indexer.wording import either
-from matcher.ledger.document import Cell, Column, ReportDocument, Table
-from matcher.ledger.rendering.as_pdf import typeset
 from matcher.ledger.rendering.formats import ReportFormat, render
-from matcher.ledger.rendering.sheets import MAX_CELL_CHARS, ReportTooLargeError
-from matcher.ledger.rendering.wording import ReportLanguage
-from tests.report_samples import HEADS, full_report, text_of_pdf
+from matcher.ledger.rendering.printed_pages import typeset
+from matcher.ledger.rendering.report_texts import ReportLanguage
+from matcher.ledger.rendering.workbooks import MAX_CELL_CHARS, ReportTooLargeError
+from matcher.ledger.reports.document import ReportCell, ReportColumn, ReportDocument, ReportTable
+from tests.rig.worlds.report_samples import HEADS, full_report, text_of_pdf
 
 FORMATS = list(ReportFormat)
 
@@ -137,10 +137,10 @@ def test_json_has_stable_names_and_both_languages() -> None:
 
 
 def test_a_pdf_has_its_glyphs_and_its_pages() -> None:
-    long = Table(
+    long = ReportTable(
         either("長表", "long table"),
-        (Column(either("列", "row")),),
-        tuple((Cell(f"第 {n} 列"),) for n in range(200)),
+        (ReportColumn(either("列", "row")),),
+        tuple((ReportCell(f"第 {n} 列"),) for n in range(200)),
     )
     report = ReportDocument("test", either("長報表", "long"), date(2019, 5, 15), (long,), HEADS)
     text = text_of_pdf(render(report, ReportFormat.PDF))
@@ -161,7 +161,9 @@ def _untitled(report: ReportDocument) -> ReportDocument:
 
 
 def test_a_workbook_refuses_what_it_cannot_hold() -> None:
-    table = Table(either("t", "t"), (Column(either("c", "c")),), ((Cell("x" * (MAX_CELL_CHARS + 1)),),))
+    table = ReportTable(
+        either("t", "t"), (ReportColumn(either("c", "c")),), ((ReportCell("x" * (MAX_CELL_CHARS + 1)),),)
+    )
     report = ReportDocument("test", either("r", "r"), date(2019, 5, 15), (table,), HEADS)
     for form in (ReportFormat.XLSX, ReportFormat.ODS):
         with pytest.raises(ReportTooLargeError, match="take csv or json"):

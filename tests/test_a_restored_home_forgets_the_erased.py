@@ -9,20 +9,18 @@ from sqlalchemy import Engine
 from sqlmodel import select
 
 import indexer
-from api.backing_up import back_up
-from api.backup_folder import BackupError
-from api.bringing_back import Restored, bring_back
-from api.credentials import LoginSession, key_proof, session_proof
-from api.erasing import FILE, read_erasures
+from api.access.credentials import LoginSession, key_proof, session_proof
+from api.backups.backup import BackupError, back_up
+from api.backups.erased_people import FILE, read_erasures
+from api.backups.restore import Restored, bring_back
 from indexer.database import BusyError, open_engine, reading, writing
 from indexer.settings import Settings
 from matcher.erasure import ErasedKind, erasures
-from matcher.ledger.heads import FILE as HEADS
-from matcher.ledger.heads import export_heads
-from matcher.ledger.verification import verify
+from matcher.ledger.rows.proof import HEADS_FILE as HEADS
+from matcher.ledger.rows.proof import export_heads, verify
 from tests.conftest import Databases
-from tests.erased_people import EVERY, RESEARCHER, erase_all, files, hold, met
-from tests.ledger_world import NOON, LedgerWorld, money, recognised
+from tests.rig.worlds.erased_people import EVERY, RESEARCHER, erase_all, files, hold, met
+from tests.rig.worlds.ledger_world import NOON, LedgerWorld, money, recognised
 
 
 @pytest.fixture
@@ -125,7 +123,7 @@ def test_a_home_is_moved_aside_and_only_when_asked(engine: Engine, settings: Set
 
 
 def _account(engine: Engine, email: str) -> str:
-    from matcher.people import Account
+    from matcher.review.people import Account
 
     with reading(engine) as session:
         return session.exec(select(Account.id).where(Account.email == email)).one()

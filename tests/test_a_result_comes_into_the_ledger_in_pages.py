@@ -14,15 +14,14 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, FilePayload
 
-from api.pages.receiving import MAX_FORM_BYTES
-from api.pages.result_fields import FIELDS, MEANINGS
+from api.pages.results.forms import FIELDS, MAX_FORM_BYTES, MEANINGS
 from indexer.settings import Settings
-from matcher.ledger import details
-from matcher.ledger.kpis import RECOGNISED_KPIS, Kpi
-from tests.browsing import LANGS, accessibility_faults, browsing, keep_screenshot, look_over, session_token
+from matcher.ledger.rows import details
+from matcher.ledger.rows.kpis import RECOGNISED_KPIS, Kpi
 from tests.conftest import Databases
-from tests.opened_cases import LIVE, open_cases
-from tests.serving import Served, served
+from tests.rig.servers.browsers import LANGS, accessibility_faults, browsing, keep_screenshot, look_over, session_token
+from tests.rig.servers.served import Served, served
+from tests.rig.servers.served_work import LIVE, open_cases
 from tests.visiting import expect, visiting
 
 SCHOOL = "yltu"

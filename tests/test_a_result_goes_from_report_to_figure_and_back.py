@@ -11,17 +11,17 @@ from typing import Any
 import httpx
 import openpyxl
 
-from api.credentials import make_key
+from api.access.credentials import make_key
 from indexer.database import open_engine, reading, writing
 from indexer.instants import day_in_taipei
 from indexer.settings import Settings
 from matcher.ledger.rendering.formats import MEDIA_TYPES, ReportFormat
-from matcher.ledger.verification import verify
-from matcher.people import add_account, grant
-from matcher.roles import Role
+from matcher.ledger.rows.proof import verify
+from matcher.review.people import add_account, grant
+from matcher.review.roles import Role
 from tests.conftest import POSTGRESQL_AT_LENGTH
-from tests.report_samples import text_of_pdf
-from tests.serving import Served, served
+from tests.rig.servers.served import Served, served
+from tests.rig.worlds.report_samples import text_of_pdf
 
 CONTRACT = "合約全文".encode() * 100
 ENTRIES = "/api/ledger/entries"

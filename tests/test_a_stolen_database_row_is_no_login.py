@@ -12,7 +12,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, SQLModel, select
 
-from api.credentials import (
+from api.access.credentials import (
     IDLE,
     LONGEST,
     SEEN_EVERY,
@@ -35,7 +35,7 @@ from api.credentials import (
     set_password_hash,
 )
 from indexer.database import reading, writing
-from matcher.people import add_account, principal, set_disabled
+from matcher.review.people import add_account, principal, set_disabled
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 MOMENT = timedelta(seconds=1)

@@ -9,7 +9,7 @@ import pytest
 
 from indexer.settings import Settings
 from tests.markup import Element, faults_of, html_of, parsed, selected, with_role, with_text
-from tests.serving import REPOSITORY, Served
+from tests.rig.servers.served import REPOSITORY, Served
 from tests.visiting import CONTENT_POLICY, VisitedPage, expect
 
 POLICY = "; ".join(f"{name} {said}" for name, said in CONTENT_POLICY.items())

@@ -10,17 +10,18 @@ from pathlib import Path
 import pytest
 from sqlmodel import Session
 
-from indexer.changes import last_changes
 from indexer.database import open_engine
-from indexer.generation import HELD, UNFINISHED, HeldBackError, Listed, current_generation, generations
-from indexer.reindex import ReindexReport, reindex
+from indexer.index.building import ReindexReport, reindex
+from indexer.index.generations import HELD, UNFINISHED, HeldBackError, Listed, current_generation, kept_generations
+from indexer.index.opening import Judge, open_newest_usable, open_snapshot, publish
+from indexer.index.snapshot import Contents, Snapshot
+from indexer.records.record_tables import last_changes
 from indexer.settings import Settings
-from indexer.snapshot import Contents, Judge, Snapshot, open_newest_usable, open_snapshot, publish
 from indexer.vocabulary import Kind
-from tests.asking import asked
 from tests.conftest import Gloria
-from tests.live_home import Home, build_home
-from tests.small_generations import small_contents
+from tests.rig.faults.small_generations import small_contents
+from tests.rig.servers.served_here import Home, build_home
+from tests.rig.worlds.small_world import asked
 
 REASON = "nDCG@10 0.41 instead of 0.63"
 
@@ -52,7 +53,7 @@ def _fine(new: Snapshot, current: Snapshot | None) -> str | None:
 
 
 def _listed(index: Path, name: str) -> Listed:
-    return next(one for one in generations(index) if one.name == name)
+    return next(one for one in kept_generations(index) if one.name == name)
 
 
 def test_it_is_kept_with_its_reason_and_the_one_before_stays(home: Home) -> None:
@@ -150,7 +151,7 @@ def test_a_run_that_died_before_the_verdict_leaves_what_nobody_falls_back_to(hom
     _edited(home, "改以量測為主。")
     with pytest.raises(KeyboardInterrupt):
         _reindexed(home, die)
-    (left,) = [one for one in generations(index) if not one.is_current]
+    (left,) = [one for one in kept_generations(index) if not one.is_current]
     assert (current_generation(index), left.held) == (old, UNFINISHED)
     # It was never judged, so a plain run does not take it for held back.
     report = _reindexed(home)
@@ -211,7 +212,7 @@ def test_an_index_of_unchanged_records_gets_a_new_date_every_night(home: Home, m
     assert not _reindexed(home).changed
     # The control: on the same day nothing is written.
     assert open_snapshot(home.settings.index_path).created_at == before.created_at
-    monkeypatch.setattr("indexer.reindex.RENEWED_AFTER", timedelta(0))
+    monkeypatch.setattr("indexer.index.building.RENEWED_AFTER", timedelta(0))
     # A date has seconds.
     time.sleep(1.1)
     report = _reindexed(home, _worse)

@@ -7,13 +7,13 @@ from sqlalchemy import Engine
 from sqlmodel import Session, select
 
 from indexer.database import reading, writing
-from matcher.cases import Case
-from matcher.decisions import Decision, undo
-from matcher.ledger.acceptances import AcceptanceLedger
-from matcher.ledger.claims import LiveFact
-from matcher.ledger.entries import Entry
-from matcher.ledger.verification import verify
-from tests.deciding import MORNING, World, accept, build_world
+from matcher.ledger.rows.entries import Entry
+from matcher.ledger.rows.proof import verify
+from matcher.ledger.rows.result_claims import LiveFact
+from matcher.ledger.rules.reporting import AcceptanceLedger
+from matcher.review.cases import Case
+from matcher.review.decisions import Decision, undo
+from tests.rig.worlds.small_world import MORNING, World, accept, build_world
 
 LEDGER = AcceptanceLedger()
 

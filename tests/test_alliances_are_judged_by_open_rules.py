@@ -9,7 +9,7 @@ import httpx
 
 from indexer.settings import Settings
 from tests.conftest import POSTGRESQL_AT_LENGTH
-from tests.serving import Served, served
+from tests.rig.servers.served import Served, served
 
 AL_A = "/api/alliances/al-a"
 RULES = "/api/configuration"

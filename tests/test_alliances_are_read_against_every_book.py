@@ -9,17 +9,16 @@ from sqlalchemy import Engine
 
 from indexer.database import reading, writing
 from indexer.vocabulary import Tier
-from matcher.ledger.configuration import default
-from matcher.ledger.entries import LedgerError
-from matcher.ledger.kpi_report import kpi_report
-from matcher.ledger.kpis import Kpi
-from matcher.ledger.report_request import ReportRequest
-from matcher.ledger.simulation import Assumptions, simulate
-from matcher.ledger.subsidy import SubsidyPath
-from matcher.ledger.sufficiency import Item, Statement, book, statements
-from matcher.ledger.target_standings import TargetStandings, target_standings
-from matcher.ledger.targets import TargetBasis
-from tests.ledger_world import build_ledger_world, money, recognised
+from matcher.ledger.figures.subsidy import Assumptions, SubsidyPath, simulate
+from matcher.ledger.figures.sufficiency import Statement, SufficiencyItem, book, statements
+from matcher.ledger.reports.document import ReportRequest
+from matcher.ledger.reports.kpi_reports import kpi_report
+from matcher.ledger.reports.target_standings import TargetStandings, target_standings
+from matcher.ledger.rows.entries import LedgerError
+from matcher.ledger.rows.kpis import Kpi
+from matcher.ledger.rules.configuration import default
+from matcher.ledger.rules.targets import TargetBasis
+from tests.rig.worlds.ledger_world import build_ledger_world, money, recognised
 
 NOW = datetime(2019, 12, 31, 4, tzinfo=UTC)
 
@@ -81,16 +80,16 @@ def _past(engine: Engine, until: int) -> list[Statement]:
     world = build_ledger_world(engine)
     with writing(engine) as session:
         for item, amount in (
-            (Item.MEMBER_FEES, 1_000_001),
-            (Item.OVERHEAD, 500_000),
-            (Item.OPERATION, 4_000_000),
-            (Item.SUBSIDY, 3_000_000),
+            (SufficiencyItem.MEMBER_FEES, 1_000_001),
+            (SufficiencyItem.OVERHEAD, 500_000),
+            (SufficiencyItem.OPERATION, 4_000_000),
+            (SufficiencyItem.SUBSIDY, 3_000_000),
         ):
             book(
                 session,
                 alliance_id="al-a",
                 item=item,
-                tier=Tier.DOMESTIC if item is Item.MEMBER_FEES else None,
+                tier=Tier.DOMESTIC if item is SufficiencyItem.MEMBER_FEES else None,
                 occurred_on=date(2019, 5, 2),
                 amount_ntd=amount,
                 source="傳票 108-0512",

@@ -11,25 +11,36 @@ from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session
 
 from indexer.database import reading, writing
-from matcher.ledger.configuration import current, default
-from matcher.ledger.entries import WHOLE_BP, LedgerError
-from matcher.ledger.figures import end_of, figures
-from matcher.ledger.kpis import Kpi
-from matcher.ledger.ladder import NEXT_RUNGS, LadderStep, Rung, agree_plan, graduate, step, steps_of, warn
-from matcher.ledger.standings import Finding, findings, standings
-from matcher.ledger.warnings import (
-    Aim,
+from matcher.ledger.figures.folds import end_of, figures
+from matcher.ledger.figures.ladder import (
+    NEXT_RUNGS,
+    FindingKind,
+    LadderStep,
+    Rung,
+    agree_plan,
+    findings,
+    graduate,
+    standings,
+    step,
+    steps_of,
+    warn,
+)
+from matcher.ledger.figures.warnings import (
     AllianceTargets,
     Level,
-    OwnAim,
+    OwnTarget,
     Pace,
-    Reading,
+    PaceReading,
     WarningRules,
+    YearTarget,
     readings,
     settled_quarter,
     targets_of,
 )
-from tests.ledger_world import LedgerWorld, build_ledger_world, money, recognised
+from matcher.ledger.rows.entries import WHOLE_BP, LedgerError
+from matcher.ledger.rows.kpis import Kpi
+from matcher.ledger.rules.configuration import current, default
+from tests.rig.worlds.ledger_world import LedgerWorld, build_ledger_world, money, recognised
 
 RULES = WarningRules(
     note="test",
@@ -39,7 +50,7 @@ RULES = WarningRules(
     alliances={"al-b": {Kpi.MONEY: Pace(expected_bp=(0, 0, 0, 10_000), warning_below_bp=10_000)}},
 )
 HALVES = AllianceTargets(note="test", own=[], shares_bp={"al-a": 5_000, "al-b": 5_000}, other_share_bp=0)
-MONEY = [Aim(Kpi.MONEY, 2019, 8_000_000)]
+MONEY = [YearTarget(Kpi.MONEY, 2019, 8_000_000)]
 JUNE_30, JULY_1 = date(2019, 6, 30), date(2019, 7, 1)
 LATER = datetime(2019, 7, 2, 4, 0, tzinfo=UTC)
 
@@ -52,11 +63,11 @@ def world(engine: Engine) -> LedgerWorld:
 def _read(
     session: Session,
     day: date,
-    aims: list[Aim] = MONEY,
+    year_targets: list[YearTarget] = MONEY,
     rules: WarningRules = RULES,
     document: AllianceTargets = HALVES,
-) -> dict[str | None, Reading]:
-    targets = targets_of(document, aims, ["al-a", "al-b", None])
+) -> dict[str | None, PaceReading]:
+    targets = targets_of(document, year_targets, ["al-a", "al-b", None])
     found = readings(session, figures(session, as_of=end_of(day)), targets, rules, day)
     return {one.alliance: one for one in found}
 
@@ -114,20 +125,23 @@ def test_a_quarter_is_expected_once_it_is_settled(day: date, settled_after_days:
 
 
 def test_a_year_is_judged_by_its_own_target_after_new_year_in_taipei(engine: Engine, world: LedgerWorld) -> None:
-    aims = [*MONEY, Aim(Kpi.MONEY, 2020, 80_000_000)]
+    year_targets = [*MONEY, YearTarget(Kpi.MONEY, 2020, 80_000_000)]
     with writing(engine) as session:
         recognised(session, world, money())
-        read = _read(session, date(2020, 1, 1), aims)["al-a"]
+        read = _read(session, date(2020, 1, 1), year_targets)["al-a"]
         assert (read.year, read.expected_bp, read.actual_bp) == (2019, 4_000_000 * WHOLE_BP, 1_000_000 * WHOLE_BP)
-        assert _read(session, date(2020, 3, 31), aims)["al-a"].year == 2020
+        assert _read(session, date(2020, 3, 31), year_targets)["al-a"].year == 2020
 
 
 def test_a_cumulative_target_counts_from_the_programmes_start(engine: Engine, world: LedgerWorld) -> None:
-    aims = [Aim(Kpi.MONEY, 2018, 2_000_000, cumulative=True), Aim(Kpi.MONEY, 2019, 6_000_000, cumulative=True)]
+    year_targets = [
+        YearTarget(Kpi.MONEY, 2018, 2_000_000, cumulative=True),
+        YearTarget(Kpi.MONEY, 2019, 6_000_000, cumulative=True),
+    ]
     with writing(engine) as session:
         recognised(session, world, money(occurred_on=date(2018, 11, 2)))
         recognised(session, world, money("money-0002", details={"instalment": 2}))
-        read = _read(session, JUNE_30, aims)["al-a"]
+        read = _read(session, JUNE_30, year_targets)["al-a"]
     # Half of the way from 1,000,000 (2018) to 3,000,000 (2019).
     assert (read.expected_bp, read.actual_bp, read.level) == (
         2_000_000 * WHOLE_BP,
@@ -137,7 +151,7 @@ def test_a_cumulative_target_counts_from_the_programmes_start(engine: Engine, wo
 
 
 def test_an_alliances_own_target_comes_before_its_share() -> None:
-    own = HALVES.model_copy(update={"own": [OwnAim(alliance="al-a", kpi=Kpi.MONEY, year=2019, amount=7)]})
+    own = HALVES.model_copy(update={"own": [OwnTarget(alliance="al-a", kpi=Kpi.MONEY, year=2019, amount=7)]})
     targets = {one.alliance: one.amount_bp for one in targets_of(own, MONEY, ["al-a", "al-b"])}
     assert targets == {"al-a": 7 * WHOLE_BP, "al-b": 4_000_000 * WHOLE_BP}
 
@@ -197,7 +211,7 @@ def test_the_ladder_leads_to_an_exit_and_every_step_stays(engine: Engine, world:
 
 
 def test_a_figure_without_a_ladder_is_refused(engine: Engine, world: LedgerWorld) -> None:
-    own = [OwnAim(alliance="al-a", kpi=Kpi.ACCEPTANCES, year=2019, amount=10)]
+    own = [OwnTarget(alliance="al-a", kpi=Kpi.ACCEPTANCES, year=2019, amount=10)]
     with writing(engine) as session:
         gap = _read(session, JUNE_30, [], document=HALVES.model_copy(update={"own": own}))["al-a"]
         assert gap.level is Level.WARNING
@@ -319,22 +333,22 @@ def test_only_a_person_of_the_office_takes_a_step_and_says_why(engine: Engine, w
 
 
 def test_the_nightly_job_proposes_and_a_person_decides(engine: Engine, world: LedgerWorld) -> None:
-    def found(session: Session, day: date) -> list[tuple[Finding, str]]:
+    def found(session: Session, day: date) -> list[tuple[FindingKind, str]]:
         stands = standings(session, as_of=end_of(day))
         return [(one.finding, one.alliance) for one in findings(list(_read(session, day).values()), stands, day)]
 
     with writing(engine) as session:
-        assert found(session, JUNE_30) == [(Finding.WARN, "al-a")]
+        assert found(session, JUNE_30) == [(FindingKind.WARN, "al-a")]
         assert steps_of(session, "al-a") == []
         _warned(session, world)
-        assert found(session, date(2019, 7, 2)) == [(Finding.PLAN_MISSING, "al-a")]
+        assert found(session, date(2019, 7, 2)) == [(FindingKind.PLAN_MISSING, "al-a")]
         _plan(session, world)
         assert found(session, date(2019, 7, 3)) == []
         # The plan's day belongs to it.
         assert found(session, date(2019, 9, 30)) == []
-        assert found(session, date(2019, 10, 1)) == [(Finding.PLAN_OVERDUE, "al-a")]
+        assert found(session, date(2019, 10, 1)) == [(FindingKind.PLAN_OVERDUE, "al-a")]
         recognised(session, world, money(amount=4_000_000), LATER)
-        assert found(session, date(2019, 9, 1)) == [(Finding.LIFT, "al-a")]
+        assert found(session, date(2019, 9, 1)) == [(FindingKind.LIFT, "al-a")]
         _step(session, world, Rung.LIFTED, datetime(2019, 9, 2, tzinfo=UTC))
         assert found(session, date(2019, 9, 3)) == []
 

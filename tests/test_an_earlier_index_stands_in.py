@@ -10,15 +10,15 @@ import pytest
 from sqlmodel import Session
 
 from indexer.database import open_engine
-from indexer.generation import POINTER, current_generation
-from indexer.reindex import reindex
+from indexer.index.building import reindex
+from indexer.index.generations import POINTER, SnapshotError, current_generation
+from indexer.index.opening import open_newest_usable
 from indexer.settings import Settings
-from indexer.snapshot import SnapshotError, open_newest_usable
 from indexer.vocabulary import Kind
-from matcher.live import LiveMatcher
-from tests.asking import Asked, asked
+from matcher.ranking.live import LiveMatcher
 from tests.conftest import Gloria
-from tests.live_home import Home, build_home, until, until_used
+from tests.rig.servers.served_here import Home, build_home, until, until_used
+from tests.rig.worlds.small_world import Asked, asked
 
 
 @pytest.fixture

@@ -13,28 +13,21 @@ from pysqlite3 import dbapi2 as sqlite
 from sqlalchemy import Engine
 from sqlmodel import select
 
-from api.credentials import (
-    ApiKey,
-    LoginSession,
-    Password,
-    key_proof,
-    session_proof,
-)
-from api.erasing import FILE, erase_for_good, repeat_erasures
-from api.idempotency import IdempotentReply
+from api.access.credentials import ApiKey, LoginSession, Password, key_proof, session_proof
+from api.backups.erased_people import FILE, erase_for_good, repeat_erasures
+from api.requests.idempotency import IdempotentReply
 from indexer.database import reading
-from indexer.records import Lab
+from indexer.records.record_tables import Lab
 from indexer.settings import Settings
 from matcher.erasure import ErasedKind, Erasure, ErasureError, erasures
-from matcher.ledger.figures import Status, figures
-from matcher.ledger.heads import heads_of
-from matcher.ledger.kpis import Kpi
-from matcher.ledger.persons import Person
-from matcher.ledger.verification import verify
-from matcher.people import Account, principal
+from matcher.ledger.figures.folds import Status, figures
+from matcher.ledger.rows.kpis import Kpi
+from matcher.ledger.rows.proof import heads_of, verify
+from matcher.ledger.rows.pseudonyms import Person
+from matcher.review.people import Account, principal
 from tests.conftest import Answer, Databases, Gloria
-from tests.erased_people import EVERY, RESEARCHER, TRAINED, erase_all, files, hold, met
-from tests.ledger_world import NOON, build_ledger_world
+from tests.rig.worlds.erased_people import EVERY, RESEARCHER, TRAINED, erase_all, files, hold, met
+from tests.rig.worlds.ledger_world import NOON, build_ledger_world
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session
 
 from indexer.database import open_engine
-from indexer.loading import load_labs, load_needs
+from indexer.records.record_tables import load_labs, load_needs
 from indexer.schema import SchemaError, _alone, head
 from indexer.settings import Settings
 

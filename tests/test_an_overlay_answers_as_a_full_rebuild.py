@@ -12,26 +12,23 @@ import pytest
 from sqlalchemy import Engine
 
 from indexer.database import open_engine, reading, writing
-from indexer.embeddings import EmbeddingCache
-from indexer.encoder import Encoder, load_encoders
-from indexer.loading import load_needs
-from indexer.overlay import overlaid
-from indexer.profiles import Need
-from indexer.query_vectors import DirectQueries
-from indexer.reindex import reindex
+from indexer.encoders.embeddings import EmbeddingCache
+from indexer.encoders.encoder import Encoder, load_encoders
+from indexer.encoders.query_vectors import DirectQueries
+from indexer.index.building import overlaid, reindex
+from indexer.index.opening import open_snapshot
+from indexer.index.snapshot import Snapshot, VectorField, write_files
+from indexer.index.vectors import VectorIndex, centred
+from indexer.index.words import TermCounts, TfIdfIndex
+from indexer.records.profiles import Need
+from indexer.records.record_tables import load_needs
 from indexer.settings import Settings
-from indexer.snapshot import Snapshot, open_snapshot
-from indexer.snapshot_files import VectorField, write_files
-from indexer.term_counts import TermCounts
-from indexer.tfidf import TfIdfIndex
-from indexer.vectors import VectorIndex, centred
-from matcher.answers import MatchResult
-from matcher.catalogue import Catalogue
-from matcher.opened_index import OpenedIndex
-from matcher.pairings import Matcher
-from tests.figures import figure
-from tests.live_home import build_home
-from tests.random_edits import Office
+from matcher.ranking.catalogue import Catalogue
+from matcher.ranking.opened_index import OpenedIndex
+from matcher.ranking.pairings import Matcher, MatchResult
+from tests.rig.figures import figure
+from tests.rig.servers.served_here import build_home
+from tests.rig.worlds.edits_of_a_day import Office
 
 ENCODERS = "bundled-use"
 EDITS_AT_ONCE = 4

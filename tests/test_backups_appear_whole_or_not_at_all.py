@@ -14,13 +14,12 @@ import pytest
 from pysqlite3 import dbapi2 as sqlite
 from sqlalchemy import Engine
 
-from api import bringing_back
-from api.backing_up import back_up
-from api.backup_folder import BackupError, backups_in, read_manifest, verified_manifest
+from api.backups import restore
+from api.backups.backup import BackupError, back_up, backups_in, read_manifest, verified_manifest
+from indexer.database_copies import sqlite_problems
 from indexer.settings import Settings
-from indexer.sqlite_copy import sqlite_problems
-from tests.backed_up import damaged, fill_home, forked
-from tests.figures import figure
+from tests.rig.faults.backed_up import damaged, fill_home, forked
+from tests.rig.figures import figure
 
 SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
@@ -116,13 +115,13 @@ def test_a_restore_that_deletes_first_would_lose_the_old_home(
     filled: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """The control: killed between, it has lost the home, and the same search finds that."""
-    put_in_place = bringing_back._put_in_place
+    put_in_place = restore._put_in_place
 
     def delete_first(staging: Path, into: Path) -> Path | None:
         (into / "gloria.db").unlink(missing_ok=True)
         return put_in_place(staging, into)
 
-    monkeypatch.setattr(bringing_back, "_put_in_place", delete_first)
+    monkeypatch.setattr(restore, "_put_in_place", delete_first)
     assert _killed_restores(filled, 12, tmp_path)[1] > 0
 
 
@@ -135,7 +134,7 @@ def _killed_restores(settings: Settings, kills: int, folder: Path) -> tuple[int,
     before = settings.database_path.read_bytes()
 
     def restore() -> None:
-        bringing_back.bring_back(settings, made, into=home, over=True)
+        restore.bring_back(settings, made, into=home, over=True)
 
     def fresh(number: int) -> Path:
         made_home = folder / f"home-{number}"

@@ -17,26 +17,25 @@ from pysqlite3 import dbapi2 as sqlite
 from sqlalchemy import Engine
 from sqlmodel import select
 
-from api import backing_up
-from api.backing_up import back_up
-from api.bringing_back import bring_back
-from api.credentials import key_proof
-from api.opening import open_reading
-from api.policy import Action, Resource
-from api.rehearsal_server import let_in
-from api.restoring import NAMES, Rehearsal, rehearse
-from api.visibility import needs
-from indexer import postgresql_tools
+from api.access.credentials import key_proof
+from api.access.policy import Action, Resource
+from api.access.visibility import needs
+from api.backups import backup
+from api.backups.backup import back_up
+from api.backups.rehearsal import NAMES, Rehearsal, let_in, rehearse
+from api.backups.restore import bring_back
+from api.home import open_reading
+from indexer import database_copies
 from indexer.database import reading, writing
-from indexer.importing import import_rows
-from indexer.records import Need
+from indexer.database_copies import MOST_RESTARTS, copy_sqlite, sqlite_problems
+from indexer.records.importing import import_rows
+from indexer.records.record_tables import Need
 from indexer.settings import Settings
-from indexer.sqlite_copy import MOST_RESTARTS, copy_sqlite, sqlite_problems
-from matcher.people import principal
-from tests.busy_writer import acknowledged_in, busy_writer
+from matcher.review.people import principal
 from tests.conftest import Databases
-from tests.figures import figure
-from tests.serving import fill
+from tests.rig.figures import figure
+from tests.rig.load.busy_writer import acknowledged_in, busy_writer
+from tests.rig.servers.served import fill
 
 LONG = pytest.param(5, marks=pytest.mark.long)
 
@@ -115,7 +114,7 @@ def slow_reader(busy: Settings) -> Iterator[None]:
 def test_a_copy_of_the_file_instead_fails_its_rehearsal(
     busy: Settings, slow_reader: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, databases: Databases
 ) -> None:
-    monkeypatch.setattr(backing_up, "copy_sqlite", shutil.copyfile)
+    monkeypatch.setattr(backup, "copy_sqlite", shutil.copyfile)
     with busy_writer(busy, tmp_path) as writer:
         before = writer.wait_for(20)
         copied = back_up(busy)
@@ -127,8 +126,8 @@ def test_an_archive_that_is_out_of_date_fails_its_rehearsal(
     busy: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, databases: Databases
 ) -> None:
     old = tmp_path / "old"
-    postgresql_tools.dump(busy.database_url, old)
-    monkeypatch.setattr(postgresql_tools, "dump", lambda url, target: shutil.copyfile(old, target))
+    database_copies.dump(busy.database_url, old)
+    monkeypatch.setattr(database_copies, "dump", lambda url, target: shutil.copyfile(old, target))
     with busy_writer(busy, tmp_path) as writer:
         before = writer.wait_for(20)
         copied = back_up(busy)

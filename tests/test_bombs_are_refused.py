@@ -12,10 +12,9 @@ import pytest
 from indexer.database import open_engine
 from indexer.settings import Settings
 from indexer.vocabulary import Kind
-from tests.bombs import QUICK, SLOW, Bomb, book, sheet_of
-from tests.damaged_files import SHEET
-from tests.figures import figure
-from tests.importing_apart import LIMIT_MB, LIMIT_S, Outcome, attempt_path
+from tests.rig.faults.damaged_files import QUICK, SHEET, SLOW, Bomb, book, sheet_of
+from tests.rig.faults.imports_apart import LIMIT_MB, LIMIT_S, Outcome, attempt_path
+from tests.rig.figures import figure
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +27,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _imported(path: Path, template: Path) -> Outcome:
     """Import in a process of its own, begun small, so that its memory is what the import took."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.importing_apart"])
+    context.set_forkserver_preload(["tests.rig.faults.imports_apart"])
     with ProcessPoolExecutor(1, mp_context=context) as pool:
         return pool.submit(attempt_path, path, template, Kind.COMPANIES).result()
 
@@ -67,7 +66,7 @@ def test_a_reader_without_its_limits_is_found(tmp_path: Path) -> None:
 def _peak_of_tree(path: Path) -> float:
     from xml.etree import ElementTree
 
-    from tests.importing_apart import peak_mb
+    from tests.rig.faults.imports_apart import peak_mb
 
     with zipfile.ZipFile(path) as archive, archive.open(SHEET) as file:
         ElementTree.parse(file)  # noqa: S314 (what must not be done with strangers' files, to see what it takes)

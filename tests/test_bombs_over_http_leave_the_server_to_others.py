@@ -10,19 +10,30 @@ from typing import Any
 
 import pytest
 
-from api.uploads import MAX_FILE_BYTES
+from api.requests.capacity import MAX_FILE_BYTES
 from indexer.settings import Settings
-from tests import bombs
-from tests.figures import figure
-from tests.job_watching import job_of, upload
-from tests.serving import Served, served
+from tests.rig.faults import damaged_files
+from tests.rig.figures import figure
+from tests.rig.servers.served import Served, served
+from tests.rig.servers.served_work import job_of, upload
 
 PATIENCE_S = 120.0
 LIMIT_MB = 512.0
 MOST_S_FOR_OTHERS = 5.0
 SENT = (
-    *(bombs.of_laughs, bombs.of_far_cells, bombs.of_empty_elements, bombs.of_shared_texts, bombs.of_many_parts),
-    *(bombs.of_empty_objects, bombs.of_a_cell_within, bombs.of_small_cells, bombs.of_unknown_fields),
+    *(
+        damaged_files.of_laughs,
+        damaged_files.of_far_cells,
+        damaged_files.of_empty_elements,
+        damaged_files.of_shared_texts,
+        damaged_files.of_many_parts,
+    ),
+    *(
+        damaged_files.of_empty_objects,
+        damaged_files.of_a_cell_within,
+        damaged_files.of_small_cells,
+        damaged_files.of_unknown_fields,
+    ),
 )
 
 pytestmark = pytest.mark.long

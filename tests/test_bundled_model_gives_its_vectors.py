@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer import bundled_e5, throughput
-from indexer.e5_weights import BundledWeightsError, read_weights
-from indexer.encoder import load_encoder
-from indexer.encoding import batches_by_tokens
+from indexer.encoders import bundled_encoders, encoding_throughput
+from indexer.encoders.bundled_encoders import BundledWeightsError, read_weights
+from indexer.encoders.encoder import load_encoder
+from indexer.encoders.encoding import batches_by_tokens
+from indexer.encoders.transformer_encoder import TransformerEncoder
 from indexer.settings import Settings
-from indexer.transformer_encoder import TransformerEncoder
 
 KEPT = Path(__file__).parent.parent / ".test-home"
 ENGLISH = "Perovskite solar cells with a lead-free absorber"
@@ -99,20 +99,20 @@ def test_an_incomplete_model_is_rebuilt_and_a_complete_one_is_left(tmp_path: Pat
     model = tmp_path / "model"
     model.mkdir()
     (model / "modules.json").write_text("[]")
-    bundled_e5.materialise(model)
+    bundled_encoders.materialise(model)
     weights = model / "model.safetensors"
     size, written = weights.stat().st_size, weights.stat().st_mtime_ns
-    bundled_e5.materialise(model)
+    bundled_encoders.materialise(model)
     assert (weights.stat().st_size, weights.stat().st_mtime_ns) == (size, written)
     with weights.open("r+b") as file:
         file.truncate(size // 2)
-    bundled_e5.materialise(model)
+    bundled_encoders.materialise(model)
     assert weights.stat().st_size == size
 
 
 @pytest.mark.parametrize("kept", [3, 100, 3_000_000, 70_000_000])
 def test_a_cut_off_weights_file_is_refused_by_name(tmp_path: Path, kept: int) -> None:
-    source = bundled_e5.installed_file(bundled_e5.WEIGHTS_PACKAGE, bundled_e5.WEIGHTS_FILE)
+    source = bundled_encoders.installed_file(bundled_encoders.WEIGHTS_PACKAGE, bundled_encoders.WEIGHTS_FILE)
     cut = tmp_path / source.name
     with source.open("rb") as file:
         cut.write_bytes(file.read(kept))
@@ -127,7 +127,7 @@ def test_the_throughput_figure_is_printed(
     labs.write_text("".join(f'{{"id": "lab-{i}", "name": "{text}"}}\n' for i, text in enumerate((CHINESE, ENGLISH))))
     monkeypatch.setenv("GLORIA_CACHE", str(KEPT))
     monkeypatch.setenv("GLORIA_PRECISION", "float32")
-    assert throughput.main(["--labs", str(labs), "--sample", "2"]) == 0
+    assert encoding_throughput.main(["--labs", str(labs), "--sample", "2"]) == 0
     printed = capsys.readouterr().out
     assert printed.startswith("2 passages of ")
     assert "least cosine 1.00000" in printed

@@ -7,9 +7,9 @@ from collections import Counter
 
 from sqlalchemy import Engine, text
 
-from indexer.changes import changes_since, note_changes
 from indexer.database import reading, writing
-from indexer.importing import import_rows
+from indexer.records.importing import import_rows
+from indexer.records.record_tables import changes_since, note_changes
 from indexer.vocabulary import Kind
 
 WRITERS, TIMES = 8, 25

@@ -10,9 +10,9 @@ import altair as alt
 import pytest
 from playwright.sync_api import Browser
 
-from api import charts
-from api.pages.drawing import drawn
-from tests.browsing import accessibility_faults
+from api.documents import charts
+from api.pages.shell.drawing import drawn
+from tests.rig.servers.browsers import accessibility_faults
 
 NASTY = "<script>document.title='xss'</script>\"'><img src=x onerror=document.title='xss'>\x00\x1f\ud800"
 POLICY = "default-src 'none'; script-src 'self'; style-src 'self'"

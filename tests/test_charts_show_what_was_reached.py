@@ -8,16 +8,14 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from api.charts import backtest_chart, forecast_chart, own_income_chart, targets_chart
+from api.documents.charts import backtest_chart, forecast_chart, own_income_chart, targets_chart
 from indexer.database import reading, writing
-from matcher.cases import Stage
-from matcher.ledger.backtest import backtest
-from matcher.ledger.case_histories import CaseHistory
-from matcher.ledger.comparisons import Programme, programme
-from matcher.ledger.configuration import default
-from matcher.ledger.forecast import ForecastRules, Measure, forecast_from
-from matcher.ledger.kpis import Kpi
-from tests.ledger_world import build_ledger_world, money, recognised
+from matcher.ledger.figures.forecast import CaseHistory, ForecastRules, Measure, backtest, forecast_from
+from matcher.ledger.reports.target_standings import Programme, programme
+from matcher.ledger.rows.kpis import Kpi
+from matcher.ledger.rules.configuration import default
+from matcher.review.cases import Stage
+from tests.rig.worlds.ledger_world import build_ledger_world, money, recognised
 
 RULES = default(ForecastRules)
 START = datetime(2019, 1, 1, tzinfo=UTC)

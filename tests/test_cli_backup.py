@@ -6,8 +6,8 @@ from pathlib import Path
 
 from indexer.database import open_engine
 from indexer.settings import Settings
-from tests.backed_up import fill_home, flip
 from tests.conftest import Databases, Gloria
+from tests.rig.faults.backed_up import fill_home, flip
 
 
 def test_a_backup_is_made_rehearsed_and_brought_back(gloria: Gloria, databases: Databases, tmp_path: Path) -> None:

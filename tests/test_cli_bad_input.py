@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from api.refusals import TABLE
+from api.commands.refusals import TABLE
 
 REFUSED, WRONG_USAGE = 1, 2
 JUDGEMENTS = "need-1-01 0 lab-1-01 3\n"

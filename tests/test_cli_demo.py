@@ -8,11 +8,11 @@ from typing import Any
 
 from sqlmodel import func, select
 
-from api.credentials import password_hash
-from api.passwords import fits
+from api.access.credentials import password_hash
+from api.access.passwords import password_fits
 from indexer.database import open_engine, reading
 from indexer.settings import Settings
-from matcher.ledger.entries import Entry
+from matcher.ledger.rows.entries import Entry
 
 NEEDS = ("need-2-01", "need-1-10", "need-4-06")
 
@@ -31,7 +31,7 @@ def test_an_empty_folder_becomes_explained_matches(gloria: Any, tmp_path: Path) 
     engine = open_engine(Settings(home=home))
     with reading(engine) as session:
         stored = [password_hash(session, email) for email in emails]
-        assert [one is not None and fits(password, one[1]) for one in stored] == [True] * 7
+        assert [one is not None and password_fits(password, one[1]) for one in stored] == [True] * 7
         assert session.exec(select(func.count()).select_from(Entry)).one() > 100
     engine.dispose()
     second = gloria("demo", home=home)

@@ -14,12 +14,12 @@ from sqlalchemy import Engine, text
 
 from indexer.database import open_engine, writing
 from indexer.settings import Settings
-from matcher.ledger.evidence import keep
-from matcher.ledger.recognition import check
-from matcher.ledger.reporting import report
+from matcher.ledger.rows.evidence import keep
+from matcher.ledger.rules.recognition import check
+from matcher.ledger.rules.reporting import report
 from tests.conftest import Databases, Gloria
-from tests.ledger_world import NOON, build_ledger_world, money, recognised
-from tests.report_samples import text_of_pdf
+from tests.rig.worlds.ledger_world import NOON, build_ledger_world, money, recognised
+from tests.rig.worlds.report_samples import text_of_pdf
 
 
 @pytest.fixture
@@ -213,6 +213,6 @@ def test_a_rewritten_export_does_not_have_the_heads_that_were_kept(
 
 
 def test_checking_an_export_needs_no_database() -> None:
-    code = "import sys, matcher.ledger.export_check; print(*sys.modules)"
+    code = "import sys, matcher.ledger.rows.proof; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert {"sqlmodel", "sqlalchemy", "psycopg"} & set(done.stdout.split()) == set()

@@ -13,11 +13,11 @@ from sqlalchemy import Engine, text
 
 from indexer.database import reading, writing
 from indexer.settings import Settings
-from matcher.ledger.configurable import DOCUMENTS, checked_document
-from matcher.ledger.configuration import StaleConfigurationError, change, default, latest
-from matcher.ledger.entries import LedgerError
+from matcher.ledger.rows.entries import LedgerError
+from matcher.ledger.rule_documents import DOCUMENTS, checked_document
+from matcher.ledger.rules.configuration import StaleConfigurationError, change, default, latest
 from tests.conftest import Gloria
-from tests.ledger_world import NOON, build_ledger_world
+from tests.rig.worlds.ledger_world import NOON, build_ledger_world
 
 CONFIGURE = ("ledger", "configure")
 

@@ -10,13 +10,13 @@ import pytest
 from sqlalchemy import Engine
 from sqlmodel import Session, select
 
-from api.credentials import key_proof, open_session, password_hash, session_proof
-from api.passwords import fits
+from api.access.credentials import key_proof, open_session, password_hash, session_proof
+from api.access.passwords import password_fits
 from indexer.database import open_engine, reading, writing
-from indexer.importing import import_rows
+from indexer.records.importing import import_rows
 from indexer.settings import Settings
-from matcher.people import Account, principal
-from matcher.roles import Role
+from matcher.review.people import Account, principal
+from matcher.review.roles import Role
 from tests.conftest import Answer, Gloria
 
 WHO = "lin@example.org"
@@ -40,7 +40,7 @@ def _with_stdin(settings: Settings, gloria: Gloria, given: bytes, *arguments: st
 def _signs_in(engine: Engine, password: str) -> bool:
     with reading(engine) as session:
         found = password_hash(session, WHO)
-    return fits(password, None if found is None else found[1])
+    return password_fits(password, None if found is None else found[1])
 
 
 def test_an_account_from_the_first_password_to_the_end(settings: Settings, engine: Engine, gloria: Gloria) -> None:

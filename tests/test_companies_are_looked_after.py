@@ -11,8 +11,8 @@ from sqlmodel import col, select
 
 from indexer.database import reading
 from indexer.settings import Settings
-from matcher.clients import Client
-from tests.asking import Asked, asked
+from matcher.review.clients import Client
+from tests.rig.worlds.small_world import Asked, asked
 
 
 @pytest.fixture

@@ -8,13 +8,13 @@ import numpy as np
 import orjson
 import pytest
 
-from indexer.lexical import LexicalIndex, terms
-from indexer.snapshot import Contents, VectorField, publish
-from indexer.text import Passage, fingerprint, language_of
-from indexer.tfidf import TfIdfIndex, word_parts
-from indexer.vectors import VectorIndex
-from tests.figures import figure
-from tests.opening_damaged import opened_damaged
+from indexer.index.opening import publish
+from indexer.index.snapshot import Contents, VectorField
+from indexer.index.vectors import VectorIndex
+from indexer.index.words import LexicalIndex, TfIdfIndex, terms, word_parts
+from indexer.records.passages import Passage, fingerprint, language_of
+from tests.rig.faults.damaged_indexes import opened_damaged
+from tests.rig.figures import figure
 
 MAX_MB = 512
 _LABS = 12

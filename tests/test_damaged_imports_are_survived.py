@@ -14,13 +14,13 @@ import pytest
 from sqlmodel import Session
 
 from indexer.database import open_engine
-from indexer.importing import import_file
-from indexer.readers import read_bytes
+from indexer.records.importing import import_file
+from indexer.records.readers import read_bytes
 from indexer.settings import Settings
 from indexer.vocabulary import Kind
-from tests.damaged_files import FORMATS, ROWS, good, packed
-from tests.figures import figure
-from tests.importing_apart import Outcome, attempt
+from tests.rig.faults.damaged_files import FORMATS, ROWS, good, packed
+from tests.rig.faults.imports_apart import Outcome, attempt
+from tests.rig.figures import figure
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def pool() -> Iterator[ProcessPoolExecutor]:
     """Processes that import; begun small, so that the memory they take is their own."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.importing_apart"])
+    context.set_forkserver_preload(["tests.rig.faults.imports_apart"])
     with ProcessPoolExecutor(min(4, os.cpu_count() or 1), mp_context=context) as opened:
         yield opened
 

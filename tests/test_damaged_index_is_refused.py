@@ -12,10 +12,11 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from indexer import checked_opening, generation, manifest, snapshot
-from indexer.lexical import terms
-from indexer.snapshot import SnapshotError, current_generation, open_snapshot, publish
-from tests.small_generations import TEXTS, small_contents
+from indexer.index import generations, opening
+from indexer.index.generations import SnapshotError, current_generation
+from indexer.index.opening import open_snapshot, publish
+from indexer.index.words import terms
+from tests.rig.faults.small_generations import TEXTS, small_contents
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +77,7 @@ def test_damage_to_any_file_is_refused_by_name(index: Path, damage: str) -> None
 
 
 def test_a_manifest_edited_to_fit_is_refused(index: Path) -> None:
-    path = index / current_generation(index) / manifest.MANIFEST
+    path = index / current_generation(index) / generations.MANIFEST
     for old, new in ((b'"inputs": "first"', b'"inputs": "other"'), (b'"dims": 6', b'"dims": 5')):
         good = path.read_bytes()
         assert old in good
@@ -89,14 +90,16 @@ def test_a_manifest_edited_to_fit_is_refused(index: Path) -> None:
 def test_an_intact_generation_under_another_name_is_refused(index: Path) -> None:
     folder = index / current_generation(index)
     folder.rename(index / "0123456789abcdef")
-    (index / generation.POINTER).write_text("0123456789abcdef")
+    (index / generations.POINTER).write_text("0123456789abcdef")
     with pytest.raises(SnapshotError, match="its folder's name"):
         open_snapshot(index)
 
 
 def test_another_format_is_refused(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(manifest, "FORMAT", manifest.FORMAT + 1)
-    with pytest.raises(SnapshotError, match=f"format {manifest.FORMAT - 1}, this release reads {manifest.FORMAT}"):
+    monkeypatch.setattr(generations, "FORMAT", generations.FORMAT + 1)
+    with pytest.raises(
+        SnapshotError, match=f"format {generations.FORMAT - 1}, this release reads {generations.FORMAT}"
+    ):
         open_snapshot(index)
 
 
@@ -110,8 +113,8 @@ def test_another_format_is_refused(index: Path, monkeypatch: pytest.MonkeyPatch)
     ],
 )
 def test_a_damaged_pointer_is_refused(index: Path, content: bytes, message: str) -> None:
-    (index / generation.POINTER).write_bytes(content)
-    with pytest.raises(SnapshotError, match=f"{generation.POINTER}.*{message}"):
+    (index / generations.POINTER).write_bytes(content)
+    with pytest.raises(SnapshotError, match=f"{generations.POINTER}.*{message}"):
         open_snapshot(index)
 
 
@@ -138,12 +141,12 @@ def test_same_contents_are_the_same_generation(index: Path) -> None:
 @pytest.mark.parametrize(
     ("module", "step"),
     [
-        (snapshot, "write_files"),
-        (generation, "write_manifest"),
-        (generation, "write_synced"),
-        (snapshot, "open_first_elsewhere"),
-        (generation, "_make_current"),
-        (checked_opening, "read_files"),
+        (opening, "write_files"),
+        (generations, "write_manifest"),
+        (generations, "write_synced"),
+        (opening, "open_first_elsewhere"),
+        (generations, "_make_current"),
+        (opening, "read_files"),
     ],
 )
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
@@ -171,8 +174,8 @@ def test_what_a_crash_left_is_cleared_away(index: Path) -> None:
     publish(index, small_contents("second"))
     assert sorted(path.name for path in index.iterdir() if path.name.startswith(".")) == [".lock"]
     (index / ".removed-0123456789abcdef").mkdir()
-    assert generation.forget_older(index) == 1
-    assert {path.name for path in index.iterdir()} == {".lock", generation.POINTER, current_generation(index)}
+    assert generations.forget_older(index) == 1
+    assert {path.name for path in index.iterdir()} == {".lock", generations.POINTER, current_generation(index)}
 
 
 def test_the_last_three_generations_are_kept(index: Path) -> None:

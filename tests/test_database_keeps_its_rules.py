@@ -9,7 +9,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import IntegrityError
 
 from indexer.database import open_engine, wal_is_safe, writing
-from indexer.importing import import_rows
+from indexer.records.importing import import_rows
 from indexer.settings import Settings
 
 

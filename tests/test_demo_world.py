@@ -12,8 +12,8 @@ from sqlmodel import Session
 from fixtures import world_files, world_path, world_qrels
 from fixtures.counts import kappa, lab_language, read_judgements, read_world
 from indexer.database import open_engine
-from indexer.importing import import_file
-from indexer.loading import load_labs
+from indexer.records.importing import import_file
+from indexer.records.record_tables import load_labs
 from indexer.settings import Settings
 
 REAL_UNIVERSITIES = (

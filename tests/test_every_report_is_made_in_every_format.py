@@ -12,13 +12,13 @@ from sqlalchemy import Engine
 from sqlmodel import col, select
 
 from indexer.database import open_engine, reading
-from indexer.records import Alliance
+from indexer.records.record_tables import Alliance
 from indexer.settings import Settings
-from matcher.ledger.chain import Chain, head
 from matcher.ledger.rendering.formats import ReportFormat, render
-from matcher.ledger.rendering.wording import ReportLanguage
-from matcher.ledger.report_request import ReportRequest
-from matcher.ledger.reports import REPORTS, make_report
+from matcher.ledger.rendering.report_texts import ReportLanguage
+from matcher.ledger.reports.document import ReportRequest
+from matcher.ledger.reports.registry import REPORTS, make_report
+from matcher.ledger.rows.chain import Chain, head
 from matcher.ledger.story import LAST_DAY, load_story
 
 NOW = datetime(2021, 1, 10, 4, 0, tzinfo=UTC)

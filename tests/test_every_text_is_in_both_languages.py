@@ -15,12 +15,11 @@ from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
 from jinja2.ext import babel_extract
 
-from api.pages.terms import all_terms
-from api.pages.wording import Lang, Wording
-from api.problems import TABLE as PROBLEMS
-from api.refusals import TABLE as COMMANDS
+from api.commands.refusals import TABLE as COMMANDS
+from api.pages.shell.wording import Lang, Wording, all_terms
+from api.requests.problems import TABLE as PROBLEMS
 from indexer.wording import T_, Text, catalogues, recognised
-from tests.serving import REPOSITORY
+from tests.rig.servers.served import REPOSITORY
 
 PACKAGES = ("indexer", "matcher", "api")
 CATALOGUES = sorted(REPOSITORY.glob("*/locale/zh_Hant/*.po"))
@@ -91,7 +90,7 @@ def test_no_translation_is_left_over() -> None:
 def test_every_text_is_a_literal() -> None:
     """Else nobody could find it; the one exception puts the name of what is missing into it."""
     made = [place for place, call, name in calls() if name in ("T_", "P_") and message_of(call, name) is None]
-    assert [place.partition(":")[0] for place in made] == ["api/problems.py"]
+    assert [place.partition(":")[0] for place in made] == ["api/requests/problems.py"]
 
 
 def refusals() -> dict[str, tuple[int, ...]]:

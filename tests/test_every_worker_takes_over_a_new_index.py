@@ -11,13 +11,13 @@ import pytest
 from sqlmodel import Session
 
 from indexer.database import open_engine, writing
-from indexer.importing import import_rows
-from indexer.reindex import reindex
+from indexer.index.building import reindex
+from indexer.records.importing import import_rows
 from indexer.settings import Settings
 from indexer.vocabulary import Kind
-from tests.figures import figure
-from tests.live_home import until
-from tests.serving import Served, served
+from tests.rig.figures import figure
+from tests.rig.servers.served import Served, served
+from tests.rig.servers.served_here import until
 
 WITHIN_S = 5.0
 WORKERS = 2

@@ -13,21 +13,21 @@ from fastapi import APIRouter
 from sqlmodel import Session, select
 
 import api.app
+from api.access.credentials import make_key
+from api.access.policy import POLICY, Action, Reach, Resource
 from api.app import RouteWithoutPolicyError, create_app
-from api.credentials import make_key
-from api.jobs import JobKind, JobState, ask_for
-from api.night_runs import night_ids
-from api.policy import POLICY, Action, Reach, Resource
+from api.jobs.job_queue import JobKind, JobState, ask_for
+from api.trail.nights import night_ids
 from indexer.database import open_engine, writing
 from indexer.settings import Settings
-from matcher.claims import claim
-from matcher.decisions import Verdict, decide
-from matcher.people import active_grants, add_account, declare_stake, grant, revoke, set_disabled
-from matcher.proposals import Proposal, pairing_of
-from matcher.roles import Role
+from matcher.review.decisions import Verdict, decide
+from matcher.review.people import active_grants, add_account, declare_stake, grant, revoke, set_disabled
+from matcher.review.proposals import Proposal, pairing_of
+from matcher.review.researchers import claim
+from matcher.review.roles import Role
 from tests.conftest import POSTGRESQL_AT_LENGTH
-from tests.ledger_things import MISSING, store_ledger_things
-from tests.serving import PEOPLE, Served, holder, routes_of, served
+from tests.rig.servers.served import PEOPLE, Served, holder, routes_of, served
+from tests.rig.worlds.ledger_world import MISSING, store_ledger_things
 
 Permission = tuple[Resource, Action]
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from indexer.plain_text import TextError
-from indexer.profiles import Lab
+from indexer.records.passages import ENGLISH, lab_passages
+from indexer.records.profiles import Lab
 from indexer.settings import Settings
-from indexer.text import ENGLISH, lab_passages
-from matcher.facets import Filters
-from matcher.pairings import Matcher
+from matcher.ranking.lab_table import Filters
+from matcher.ranking.pairings import Matcher
 
 
 @pytest.fixture(scope="module")

@@ -12,16 +12,16 @@ import pytest
 from playwright.sync_api import Browser
 from sqlmodel import col, update
 
-from api.jobs import JobKind, JobState, ask_for
-from api.pages.wording import Lang, Wording
+from api.jobs.job_queue import JobKind, JobState, ask_for
+from api.pages.shell.wording import Lang, Wording
 from indexer.database import open_engine, writing
-from indexer.importing import import_rows
 from indexer.instants import day_in_taipei
+from indexer.records.importing import import_rows
 from indexer.settings import Settings
-from matcher.proposals import PairingState, StoredPairing
-from tests.browsing import LANGS, accessibility_faults, browsing, keep_screenshot, look_over
+from matcher.review.proposals import PairingState, StoredPairing
 from tests.conftest import Databases
-from tests.serving import Served, served
+from tests.rig.servers.browsers import LANGS, accessibility_faults, browsing, keep_screenshot, look_over
+from tests.rig.servers.served import Served, served
 from tests.visiting import expect, visiting
 
 XSS = "<img src=x onerror=document.title='xss'>\"'><script>document.title='xss'</script>"

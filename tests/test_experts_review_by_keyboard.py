@@ -12,11 +12,22 @@ from playwright.sync_api import Browser, Page, expect
 
 from indexer.database import open_engine, writing
 from indexer.settings import Settings
-from matcher.intake import adopt
-from tests.browsing import LANGS, accessibility_faults, browsing, keep_screenshot
+from matcher.review.intake import adopt
 from tests.conftest import Databases
-from tests.reviewing import counting, focused_lab, keep_cards, ranked, served_ms, states, verdicts
-from tests.serving import Served, served
+from tests.rig.servers.browsers import (
+    LANGS,
+    accessibility_faults,
+    browsing,
+    counting,
+    focused_lab,
+    keep_cards,
+    keep_screenshot,
+    ranked,
+    served_ms,
+    states,
+    verdicts,
+)
+from tests.rig.servers.served import Served, served
 
 LIMIT_MS = 150
 VERDICT = "/needs/{need_id}/pairings/{pairing_id}/verdict"

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from indexer.lexical import terms
+from indexer.index.words import terms
+from indexer.records.passages import lab_passages, need_text
 from indexer.settings import Settings
-from indexer.text import lab_passages, need_text
-from matcher.explanation import Explanation
-from matcher.pairings import Matcher, MatchResult
+from matcher.ranking.explanation import Explanation
+from matcher.ranking.pairings import Matcher, MatchResult
 
 
 @pytest.fixture(scope="module")

@@ -13,13 +13,13 @@ import openpyxl
 import pytest
 
 from indexer.database import open_engine, writing
-from indexer.exchange import MODELS
-from indexer.importing import import_file, import_rows
-from indexer.readers import read_bytes
+from indexer.records.exchange import MODELS
+from indexer.records.importing import import_file, import_rows
+from indexer.records.readers import read_bytes
 from indexer.settings import Settings
 from indexer.vocabulary import Kind
 from tests.conftest import POSTGRESQL_AT_LENGTH, Gloria
-from tests.serving import PEOPLE, Served, served
+from tests.rig.servers.served import PEOPLE, Served, served
 
 EXPORTS = ("labs", "needs", "companies", "pairings", "cases")
 

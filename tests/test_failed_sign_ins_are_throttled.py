@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import Engine
 from sqlmodel import Session, func, select
 
-from api.credentials import (
+from api.access.credentials import (
     FAILURES_PER_ACCOUNT,
     FAILURES_PER_ADDRESS,
     WINDOW,

@@ -8,16 +8,25 @@ import pytest
 from sqlalchemy import Engine
 
 from indexer.database import reading, writing
-from matcher.ledger.closing import move_close, second_close
-from matcher.ledger.entries import WHOLE_BP
-from matcher.ledger.figures import Figures, Status, YearBasis, end_of, entries_behind, figures
-from matcher.ledger.kpis import Kpi
-from matcher.ledger.reporting import report
-from matcher.ledger.reversals import move_reversal, second_reversal
-from matcher.ledger.slices import decimal_of, share_slices, slices
-from matcher.ledger.verification import verify
-from tests.ledger_crowd import fill_ledger
-from tests.ledger_world import NOON, LedgerWorld, build_ledger_world, money, recognised
+from matcher.ledger.figures.folds import (
+    Figures,
+    Status,
+    YearBasis,
+    decimal_of,
+    end_of,
+    entries_behind,
+    figures,
+    share_slices,
+    slices,
+)
+from matcher.ledger.rows.entries import WHOLE_BP
+from matcher.ledger.rows.kpis import Kpi
+from matcher.ledger.rows.periods import move_close, second_close
+from matcher.ledger.rows.proof import verify
+from matcher.ledger.rules.recognition import move_reversal, second_reversal
+from matcher.ledger.rules.reporting import report
+from tests.rig.load.crowded_ledger import fill_ledger
+from tests.rig.worlds.ledger_world import NOON, LedgerWorld, build_ledger_world, money, recognised
 
 
 @pytest.fixture

@@ -12,21 +12,21 @@ import pytest
 from playwright.sync_api import Browser, Page
 from sqlmodel import select
 
-from api.credentials import make_key
+from api.access.credentials import make_key
 from indexer.database import open_engine, writing
-from indexer.importing import import_rows
-from indexer.records import Alliance
+from indexer.records.importing import import_rows
+from indexer.records.record_tables import Alliance
 from indexer.settings import Settings
 from indexer.vocabulary import Tier
-from matcher.ledger.kpis import Kpi
-from matcher.ledger.reporting import Report, report
+from matcher.ledger.figures.sufficiency import SufficiencyItem, book
+from matcher.ledger.rows.kpis import Kpi
+from matcher.ledger.rules.reporting import NewResult, report
 from matcher.ledger.story import load_story
-from matcher.ledger.sufficiency import Item, book
-from matcher.people import Account, add_account, grant
-from matcher.roles import Role
-from tests.browsing import LANGS, Somebody, browsing, look_over
+from matcher.review.people import Account, add_account, grant
+from matcher.review.roles import Role
 from tests.conftest import Databases
-from tests.serving import Served, address_of, started
+from tests.rig.servers.browsers import LANGS, Somebody, browsing, look_over
+from tests.rig.servers.served import Served, address_of, started
 from tests.visiting import VisitedPage, expect, visiting
 
 AS_OF = "2020-12-31"
@@ -62,17 +62,17 @@ def server(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> It
             )
         for year, (fees, overhead, spent, subsidy) in MONEY.items():
             rows = (
-                (Item.MEMBER_FEES, fees),
-                (Item.OVERHEAD, overhead),
-                (Item.OPERATION, spent),
-                (Item.SUBSIDY, subsidy),
+                (SufficiencyItem.MEMBER_FEES, fees),
+                (SufficiencyItem.OVERHEAD, overhead),
+                (SufficiencyItem.OPERATION, spent),
+                (SufficiencyItem.SUBSIDY, subsidy),
             )
             for item, amount in rows:
                 book(
                     session,
                     alliance_id="al-02",
                     item=item,
-                    tier=Tier.DOMESTIC if item is Item.MEMBER_FEES else None,
+                    tier=Tier.DOMESTIC if item is SufficiencyItem.MEMBER_FEES else None,
                     occurred_on=date(year, 5, 2),
                     amount_ntd=amount,
                     source=NASTY,
@@ -80,7 +80,7 @@ def server(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> It
                     now=now,
                 )
         details = {"reference": NASTY, "partner": NASTY, "partner_country": "SE", "basis": "foreign_partner"}
-        given = Report(
+        given = NewResult(
             "nasty-case-1",
             Kpi.INTERNATIONAL_CASES,
             1,

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from indexer.profiles import Need
-from indexer.query_vectors import DirectQueries
+from indexer.encoders.query_vectors import DirectQueries
+from indexer.records.profiles import Need
 from indexer.settings import Settings
-from matcher.facets import Filters
-from matcher.pairings import Matcher, MatchResult
+from matcher.ranking.lab_table import Filters
+from matcher.ranking.pairings import Matcher, MatchResult
 
 
 @pytest.fixture(scope="module")

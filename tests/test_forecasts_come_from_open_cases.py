@@ -10,14 +10,21 @@ from pydantic import ValidationError
 from sqlalchemy import Engine
 
 from indexer.database import reading, writing
-from matcher.cases import LostReason, Stage, move_case
-from matcher.decisions import Verdict, decide
-from matcher.ledger.backtest import backtest
-from matcher.ledger.case_histories import CaseHistory, case_histories
-from matcher.ledger.configuration import default
-from matcher.ledger.figures import end_of
-from matcher.ledger.forecast import ForecastRules, Measure, Range, forecast, forecast_from
-from tests.deciding import MORNING, build_world, store_proposal
+from matcher.ledger.figures.folds import end_of
+from matcher.ledger.figures.forecast import (
+    CaseHistory,
+    ForecastRules,
+    Measure,
+    Range,
+    backtest,
+    case_histories,
+    forecast,
+    forecast_from,
+)
+from matcher.ledger.rules.configuration import default
+from matcher.review.cases import LostReason, Stage, move_case
+from matcher.review.decisions import Verdict, decide
+from tests.rig.worlds.small_world import MORNING, build_world, store_proposal
 
 RULES = default(ForecastRules)
 JULY = datetime(2020, 7, 1, tzinfo=UTC)

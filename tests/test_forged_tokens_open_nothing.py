@@ -17,8 +17,16 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet, OctKey, RSAKey
 from joserfc.util import urlsafe_b64encode
 
-from api.id_tokens import Expected, IdTokenError, UnknownKeyError, verified
-from api.sign_on import Attempt, Provider, SignOnError, SignOnUnavailableError
+from api.access.sign_on import (
+    Attempt,
+    Expected,
+    IdTokenError,
+    Provider,
+    SignOnError,
+    SignOnUnavailableError,
+    UnknownKeyError,
+    verified,
+)
 from indexer.settings import Settings
 
 ISSUER, CLIENT, NONCE = "https://id.example.org", "gloria", "n" * 43
@@ -208,7 +216,7 @@ def test_new_keys_are_fetched_but_not_for_every_unknown_one(odd: Odd, monkeypatc
             provider.who("code", ATTEMPT)
     assert odd.asked["/jwks_uri"] == 1
     odd.tell("/jwks_uri", dict(KeySet([new]).as_dict(private=False)))
-    monkeypatch.setattr("api.sign_on.REFRESHED_EVERY_S", 0)
+    monkeypatch.setattr("api.access.sign_on.REFRESHED_EVERY_S", 0)
     assert provider.who("code", ATTEMPT).subject == "s"
     assert odd.asked["/jwks_uri"] == 2
 

@@ -12,15 +12,14 @@ import pytest
 from pysqlite3 import dbapi2 as sqlite
 from sqlalchemy import Engine
 
-from api import backup_folder
-from api.backing_up import back_up, note_rehearsal, prune
-from api.backup_folder import BackupError, backups_in, read_manifest, verified_manifest
-from api.bringing_back import bring_back
-from api.restoring import rehearse
-from indexer import postgresql_tools
+from api.backups import backup
+from api.backups.backup import BackupError, back_up, backups_in, note_rehearsal, prune, read_manifest, verified_manifest
+from api.backups.rehearsal import rehearse
+from api.backups.restore import bring_back
+from indexer import database_copies
 from indexer.settings import Settings
-from tests.backed_up import EVIDENCE_FILES, damaged, fill_home, flip
 from tests.conftest import Databases
+from tests.rig.faults.backed_up import EVIDENCE_FILES, damaged, fill_home, flip
 
 SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
@@ -65,7 +64,7 @@ def _names(messages: list[str]) -> list[str]:
 @SQLITE
 def test_every_damaged_file_is_named_and_nothing_is_restored(filled: Settings, tmp_path: Path) -> None:
     made = back_up(filled).path
-    names = [*read_manifest(made)["files"], backup_folder.MANIFEST]
+    names = [*read_manifest(made)["files"], backup.MANIFEST]
     assert len(names) == 1 + EVIDENCE_FILES + 1 + 1
     for name in names:
         for damage in (flip, _cut, _removed):
@@ -130,10 +129,10 @@ def _removed(path: Path) -> None:
 @SQLITE
 def test_a_manifest_names_nothing_outside_of_its_folder(filled: Settings, tmp_path: Path) -> None:
     made = back_up(filled).path
-    manifest = orjson.loads((made / backup_folder.MANIFEST).read_bytes())
+    manifest = orjson.loads((made / backup.MANIFEST).read_bytes())
     manifest["files"]["../outside"] = {"bytes": 0, "sha256": ""}
-    manifest["sha256"] = backup_folder._seal(manifest)
-    (made / backup_folder.MANIFEST).write_bytes(orjson.dumps(manifest))
+    manifest["sha256"] = backup._seal(manifest)
+    (made / backup.MANIFEST).write_bytes(orjson.dumps(manifest))
     with pytest.raises(BackupError, match="outside of its folder"):
         bring_back(filled, made, into=tmp_path / "new")
 
@@ -190,7 +189,7 @@ def test_a_pg_dump_that_is_too_old_is_refused_by_name(
     monkeypatch.setenv("PATH", str(old.parent), prepend=":")
     # The newer one of the wheel stands in for it.
     first = back_up(filled).path
-    monkeypatch.setattr(postgresql_tools, "find_spec", lambda name: None)
+    monkeypatch.setattr(database_copies, "find_spec", lambda name: None)
     with pytest.raises(BackupError, match=r"needs pg_dump \d+ or newer; found .*9\.6\.1; install postgresql-client-"):
         back_up(filled)
     assert backups_in(filled.backups_path) == [first]

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from indexer.profiles import Ask, Company, Lab, Need
+from indexer.records.profiles import Ask, Company, Lab, Need
 from indexer.settings import Settings
-from matcher.pairings import Matcher
-from matcher.rules import Rule, set_aside, unknown_exclusions
+from matcher.ranking.lab_table import Rule, set_aside, unknown_exclusions
+from matcher.ranking.pairings import Matcher
 
 LAB = Lab(
     id="lab-a",

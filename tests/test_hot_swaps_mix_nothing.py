@@ -16,15 +16,15 @@ import pytest
 from sqlalchemy import Engine
 
 from indexer.database import open_engine, writing
-from indexer.importing import import_rows
-from indexer.profiles import Need
-from indexer.reindex import reindex
+from indexer.index.building import reindex
+from indexer.records.importing import import_rows
+from indexer.records.profiles import Need
 from indexer.settings import Settings
 from indexer.vocabulary import Kind
-from matcher.live import LiveMatcher
-from matcher.opened_index import OpenedIndex
-from matcher.pairings import Matcher
-from tests.figures import figure
+from matcher.ranking.live import LiveMatcher
+from matcher.ranking.opened_index import OpenedIndex
+from matcher.ranking.pairings import Matcher
+from tests.rig.figures import figure
 
 THREADS = 4
 SHOWN = 3

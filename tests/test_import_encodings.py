@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fixtures import world_path
-from indexer.readers import read
+from indexer.records.readers import read
 
 TEXT = '代號,名稱,關鍵詞\r\nlab-1,碁鋒檢測室,"銲點、疲勞"\r\n\r\nlab-2,"換行的\n名稱",裏面\r\n'
 ENCODINGS = ["utf-8", "utf-8-sig", "utf-16", "cp950"]

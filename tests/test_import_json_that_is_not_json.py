@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from indexer.readers import read
+from indexer.records.readers import read
 from indexer.vocabulary import Kind
 
 EXAMPLE = 'give one object a line, such as {"id": "lab-1"}'

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from indexer import values
-from indexer.checking import check
-from indexer.readers import read
+from indexer.records import values
+from indexer.records.exchange import check
+from indexer.records.readers import read
 from indexer.vocabulary import COUNTRIES, LANGUAGES, EvidenceKind, Kind
 
 AUGUST = date(2019, 8, 31)

@@ -9,8 +9,8 @@ import pytest
 from sqlmodel import Session
 
 from indexer.database import open_engine
-from indexer.importing import import_file
-from indexer.loading import load_labs
+from indexer.records.importing import import_file
+from indexer.records.record_tables import load_labs
 from indexer.settings import Settings
 
 DATA = Path(__file__).parents[2] / "shared" / "data"

@@ -12,9 +12,9 @@ import openpyxl
 import pytest
 from openpyxl.utils.datetime import CALENDAR_MAC_1904
 
-from indexer import workbook_parts
-from indexer.columns import COLUMNS, field_of
-from indexer.readers import read
+from indexer.records import xlsx
+from indexer.records.columns import COLUMNS, field_of
+from indexer.records.readers import read
 from indexer.vocabulary import Kind
 
 
@@ -171,7 +171,7 @@ def test_files_that_are_no_workbooks_are_reported(tmp_path: Path) -> None:
 def test_a_zip_bomb_is_not_unpacked(tmp_path: Path) -> None:
     path = tmp_path / "labs.xlsx"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("xl/sheet.xml", "w") as file:
-        for _ in range(workbook_parts.MAX_UNZIPPED_BYTES // 10_000_000 + 1):
+        for _ in range(xlsx.MAX_UNZIPPED_BYTES // 10_000_000 + 1):
             file.write(bytes(10_000_000))
     assert [str(problem) for problem in read(path).problems] == [
         "labs.xlsx: unpacks to 210 MB; split it into workbooks under 200 MB"

@@ -12,9 +12,9 @@ import pytest
 from sqlalchemy import Engine, event
 from sqlmodel import Session
 
-from indexer.importing import import_file, import_rows
-from indexer.loading import load_companies, load_labs, load_needs, load_schools
-from indexer.templates import write_template
+from indexer.records.importing import import_file, import_rows
+from indexer.records.record_tables import load_companies, load_labs, load_needs, load_schools
+from indexer.records.writers import write_template
 
 LABS: list[dict[str, Any]] = [
     {

@@ -15,8 +15,8 @@ from sqlalchemy import Engine, text
 from indexer.database import open_engine, reading
 from indexer.settings import Settings
 from tests.conftest import POSTGRESQL_AT_LENGTH
-from tests.job_watching import companies, ended, job_of, listening, result_of, until, upload
-from tests.serving import Served, address_of, served, started
+from tests.rig.servers.served import Served, address_of, served, started
+from tests.rig.servers.served_work import companies, ended, job_of, listening, result_of, until, upload
 
 
 def _jsonl(*rows: dict[str, Any]) -> bytes:

@@ -10,10 +10,10 @@ import pytest
 from fixtures import world_path
 from indexer.settings import Settings
 from tests.conftest import Databases
-from tests.figures import figure
-from tests.killed_serving import Stored, Told, killed_again_and_again, stored
-from tests.load_decisions import Pair, pairs_in
-from tests.serving import fill
+from tests.rig.figures import figure
+from tests.rig.load.decisions import Pair, pairs_in
+from tests.rig.servers.killed_server import Stored, Told, killed_again_and_again, stored
+from tests.rig.servers.served import fill
 
 LONG = pytest.mark.long
 
@@ -73,7 +73,9 @@ def test_every_accept_is_stored_once(
 
 def test_a_server_that_answers_too_early_is_found(databases: Databases, tmp_path: Path) -> None:
     settings, key, pairs = _world(databases, "sqlite", tmp_path, 60)
-    told = killed_again_and_again(settings, key, pairs, kills=1, chance=Random(9), program="tests.forgetful_serving")
+    told = killed_again_and_again(
+        settings, key, pairs, kills=1, chance=Random(9), program="tests.rig.servers.forgetful_server"
+    )
     kept = stored(settings)
     assert told.decisions.keys() - kept.decisions.keys() != set()
     assert _wrong(told, kept, pairs) != []

@@ -1,7 +1,7 @@
 """Whatever happens to the ledger, in whatever order and at once: nothing counts twice, every total is its rows' sum.
 
-Hypothesis makes up histories; a plain model beside the ledger (`tests/ledger_model.py`) predicts how each step ends
-and what every figure is after it.
+Hypothesis makes up histories; a plain model beside the ledger (`tests/rig/worlds/ledger_model.py`) predicts how each
+step ends and what every figure is after it.
 """
 
 from __future__ import annotations
@@ -23,30 +23,31 @@ from sqlmodel import Session
 
 from indexer.database import reading, writing
 from indexer.settings import Settings
-from matcher.ledger import motions
-from matcher.ledger.claims import ClaimedElsewhereError, ExternalClaim, end_external, note_external
-from matcher.ledger.closing import move_close, second_close, totals_of
-from matcher.ledger.entries import AlreadyReportedError, LedgerError
-from matcher.ledger.figures import Status, figures
-from matcher.ledger.kpis import RECOGNISED_KPIS
-from matcher.ledger.recognition import (
+from matcher.ledger.figures.folds import Status, figures
+from matcher.ledger.rows import motions
+from matcher.ledger.rows.entries import AlreadyReportedError, LedgerError
+from matcher.ledger.rows.kpis import RECOGNISED_KPIS
+from matcher.ledger.rows.periods import move_close, second_close, totals_of
+from matcher.ledger.rows.proof import verify
+from matcher.ledger.rows.result_claims import ClaimedElsewhereError, ExternalClaim, end_external, note_external
+from matcher.ledger.rules.recognition import (
     ConflictError,
     check,
     give_back,
+    move_reversal,
     recognise,
     refuse,
     second_recognition,
+    second_reversal,
     supplement,
     tell_apart,
     withdraw,
 )
-from matcher.ledger.reporting import report
-from matcher.ledger.reversals import move_reversal, second_reversal
-from matcher.ledger.verification import verify
-from matcher.people import declare_stake, end_stake
-from tests.ledger_histories import NAMES, Beginning, again, key_text, result
-from tests.ledger_model import Claim, Fact, Model, Motion, day_of, quarter, quarter_name
-from tests.ledger_world import PROOF
+from matcher.ledger.rules.reporting import report
+from matcher.review.people import declare_stake, end_stake
+from tests.rig.worlds.ledger_histories import NAMES, Beginning, again, key_text, result
+from tests.rig.worlds.ledger_model import Claim, Fact, Model, Motion, day_of, quarter, quarter_name
+from tests.rig.worlds.ledger_world import PROOF
 
 HISTORIES = {"sqlite": (190, 40), "postgresql": (110, 25)}
 """How many, and of how many steps each. PostgreSQL answers more slowly, and there two writers are really at once."""

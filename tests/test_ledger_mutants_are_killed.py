@@ -15,21 +15,11 @@ from sqlalchemy import Engine
 
 from indexer.database import open_engine
 from indexer.settings import Settings
-from matcher.ledger import (
-    chain,
-    claims,
-    closing,
-    entries,
-    motions,
-    recognition,
-    reporting,
-    requirements,
-    reversals,
-)
+from matcher.ledger.rows import chain, entries, motions, periods, result_claims
+from matcher.ledger.rules import recognition, reporting, requirements
 from tests.conftest import Databases
-from tests.ledger_promises import PROMISES
-from tests.ledger_world import build_ledger_world
-from tests.mutants import change_code, drop_constraint, drop_index, drop_trigger
+from tests.rig.worlds.ledger_promises import PROMISES, change_code, drop_constraint, drop_index, drop_trigger
+from tests.rig.worlds.ledger_world import build_ledger_world
 
 Code = tuple[Callable[..., Any], str, str]
 Schema = Callable[[Engine], None]
@@ -71,9 +61,9 @@ UNTIL_END = _trigger("ledger_live_fact", "until_it_ends")
 OWN: Code = (recognition.refuse_conflicted, "if entry.reporter == by:", "if False:")
 STAKE: Code = (recognition.refuse_conflicted, "if parties &", "if False and parties &")
 SECOND: Code = (motions.end, "if seconded and by == motion.moved_by:", "if False:")
-AGAIN: Code = (claims.refuse_second, "if found is not None:", "if False:")
-TWICE_REVERSED: Code = (reversals.write_reversal, ".first() is not None:", ".first() is Ellipsis:")
-OWN_QUARTER: Code = (closing.booking_period, "if closed is None or own > closed:", "if True:")
+AGAIN: Code = (result_claims.refuse_second, "if found is not None:", "if False:")
+TWICE_REVERSED: Code = (recognition.write_reversal, ".first() is not None:", ".first() is Ellipsis:")
+OWN_QUARTER: Code = (periods.booking_period, "if closed is None or own > closed:", "if True:")
 FREED: Code = (
     recognition._count,
     "    return standing(session, entry.id)",
@@ -168,7 +158,7 @@ MUTANTS = {
         broken=("nothing counts without the school's total",),
     ),
     "code: other programmes are not asked": Mutant(
-        code=((claims.refuse_claimed_elsewhere, "if found is not None:", "if False:"),),
+        code=((result_claims.refuse_claimed_elsewhere, "if found is not None:", "if False:"),),
         broken=("what another programme claims is neither reported nor recognised",),
     ),
     "code: look-alikes are not held": Mutant(
@@ -194,7 +184,7 @@ MUTANTS = {
         code=(FREED,), schema=(UNTIL_END,), broken=("in the end: what counts is not reported again",)
     ),
     "code: half is reversed": Mutant(
-        code=((reversals.write_reversal, "amount=entry.amount,", "amount=entry.amount // 2,"),),
+        code=((recognition.write_reversal, "amount=entry.amount,", "amount=entry.amount // 2,"),),
         broken=("in the end: a reversal takes back exactly what counted",),
     ),
     "code: the hash leaves out the amount": Mutant(
@@ -202,7 +192,7 @@ MUTANTS = {
         broken=("in the end: a changed amount is found",),
     ),
     "code: a closing is not recomputed": Mutant(
-        code=((closing.second_close, 'if totals != motion.payload["totals"]:', "if False:"),),
+        code=((periods.second_close, 'if totals != motion.payload["totals"]:', "if False:"),),
         broken=("a closing is not seconded once its figures changed",),
     ),
     "schema: closed quarters take entries": Mutant(

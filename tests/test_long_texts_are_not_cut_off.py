@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer.encoder import Encoder, load_encoder
-from indexer.encoding import EncoderError, joined_windows, windows
+from indexer.encoders.encoder import Encoder, load_encoder
+from indexer.encoders.encoding import EncoderError, joined_windows, windows
+from indexer.encoders.transformer_encoder import TransformerEncoder
 from indexer.settings import Settings
-from indexer.transformer_encoder import TransformerEncoder
 
 KEPT = Path(__file__).parent.parent / ".test-home"
 LONG = "第一部分談水產養殖的水質監測與溶氧控制。" * 80

@@ -16,20 +16,19 @@ import uvicorn
 from fastapi.responses import JSONResponse
 from sqlalchemy import select
 
-from api.answers import AliveAnswer
+from api.access.credentials import open_session, set_password_hash
+from api.access.passwords import hash_password
+from api.access.policy import POLICY
 from api.app import create_app
-from api.asking import COOKIE
-from api.credentials import open_session, set_password_hash
-from api.passwords import hashed
-from api.policy import POLICY
+from api.documents.answers import AliveAnswer
+from api.requests.permitted_request import COOKIE
 from indexer.database import open_engine, reading, writing
 from indexer.settings import Settings
-from matcher.proposals import Proposal
-from matcher.roles import Role
-from tests.audit_reading import stored_rows, wrongly_kept
-from tests.made_up import Run, Sent, loaded, names_of
-from tests.made_up_things import EACH, LEASE_S, Things, store_things
-from tests.serving import PEOPLE, Served, existing, holder, routes_of, served
+from matcher.review.proposals import Proposal
+from matcher.review.roles import Role
+from tests.rig.servers.served import PEOPLE, Served, existing, holder, routes_of, served
+from tests.rig.worlds.audit_rows import stored_rows, wrongly_kept
+from tests.rig.worlds.made_up_requests import EACH, LEASE_S, Run, Sent, Things, loaded, names_of, store_things
 
 LEAST_PER_ROUTE = 18
 STEPS = 700
@@ -68,7 +67,7 @@ def _prepared(server: Served) -> Things:
             assert server.ask(who, "POST", f"/api/pairings/{item['pairing_id']}/decision", json=word).is_success
     engine = open_engine(server.settings)
     with writing(engine) as session:
-        stored, now = hashed(PASSWORD), datetime.now(UTC)
+        stored, now = hash_password(PASSWORD), datetime.now(UTC)
         set_password_hash(session, account_id=server.accounts["expert"], stored=stored, now=now)
     engine.dispose()
     things = store_things(server)

@@ -19,16 +19,16 @@ import pytest
 from fastapi import Response
 from sqlmodel import col, select
 
-from api import request_threads
-from api.request_threads import READING, RequestThreads, Share
+from api.requests import capacity
+from api.requests.capacity import READING, RequestThreads, ThreadShare
 from indexer.database import BusyError, open_engine, reading
-from indexer.records import Need
+from indexer.records.record_tables import Need
 from indexer.settings import Settings
-from matcher.cases import Contact
-from matcher.decisions import Decision
+from matcher.review.cases import Contact
+from matcher.review.decisions import Decision
 from tests.conftest import POSTGRESQL_AT_LENGTH
-from tests.load_decisions import Pair, stored_pairs
-from tests.serving import served
+from tests.rig.load.decisions import Pair, stored_pairs
+from tests.rig.servers.served import served
 
 pytestmark = pytest.mark.alone
 
@@ -140,7 +140,7 @@ def test_nobody_hangs(settings: Settings, indexed_home: Path, slice_of_world: Pa
 
 def test_the_crowd_sees_what_hangs_and_what_breaks(indexed_home: Path, slice_of_world: Path, tmp_path: Path) -> None:
     settings = Settings(home=tmp_path / "home", database_url="", encoders="bundled-use")
-    with served(settings, indexed_home, slice_of_world, program="tests.faulty_serving") as server:
+    with served(settings, indexed_home, slice_of_world, program="tests.rig.servers.faulty_server") as server:
         seen, hanging = _at_once(server.url, server.keys, [(1, 1)] * 6, within_s=5)
         # It would wait for those that hang.
         server.process.kill()
@@ -160,10 +160,10 @@ def test_the_control_tells_good_answers_from_bad(status: int, retry_after: str |
     assert (seen.wrong == []) == fine
 
 
-def _blocked(share: Share, waiting: int) -> list[str]:
+def _blocked(share: ThreadShare, waiting: int) -> list[str]:
     """Hold the only thread of a share, and return how requests that come meanwhile fare, then how one fares after."""
 
-    async def told(threads: RequestThreads, share: Share) -> str:
+    async def told(threads: RequestThreads, share: ThreadShare) -> str:
         try:
             return (await threads.run(share, Response)).headers["content-length"]
         except BusyError as error:
@@ -184,10 +184,10 @@ def _blocked(share: Share, waiting: int) -> list[str]:
 
 
 def test_who_waits_too_long_for_a_thread_is_told_and_others_are_served() -> None:
-    assert _blocked(Share("short", 1, 0.05), 2) == ["no thread became free within 0.05 s"] * 2 + ["0", "0"]
+    assert _blocked(ThreadShare("short", 1, 0.05), 2) == ["no thread became free within 0.05 s"] * 2 + ["0", "0"]
 
 
 def test_a_long_queue_takes_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(request_threads, "MAX_WAITING", 1)
+    monkeypatch.setattr(capacity, "MAX_WAITING", 1)
     told = ["no thread became free within 0.05 s", "1 requests wait for a thread"]
-    assert _blocked(Share("short", 1, 0.05), 2) == [*told, "0", "0"]
+    assert _blocked(ThreadShare("short", 1, 0.05), 2) == [*told, "0", "0"]

@@ -10,11 +10,11 @@ from sqlalchemy import text
 
 from indexer.database import open_engine, writing
 from indexer.settings import Settings
-from matcher.intake import adopt
-from matcher.people import declare_stake
+from matcher.review.intake import adopt
+from matcher.review.people import declare_stake
 from tests.conftest import POSTGRESQL_AT_LENGTH
-from tests.job_watching import job_of, listening, result_of, until
-from tests.serving import Served, served
+from tests.rig.servers.served import Served, served
+from tests.rig.servers.served_work import job_of, listening, result_of, until
 
 
 def _asked(server: Served, who: str, **body: Any) -> str:

@@ -11,16 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from indexer.batching import EncodingBusyError
 from indexer.database import open_engine
-from indexer.generation import POINTER
-from indexer.profiles import Need
+from indexer.encoders.query_vectors import EncodingBusyError
+from indexer.index.generations import POINTER, SnapshotError
+from indexer.records.profiles import Need
 from indexer.settings import Settings
-from indexer.snapshot import SnapshotError
 from indexer.vocabulary import Kind
-from matcher.live import LiveMatcher
-from matcher.pairings import Matcher
-from tests.live_home import Home, build_home, until, until_used
+from matcher.ranking.live import LiveMatcher
+from matcher.ranking.pairings import Matcher
+from tests.rig.servers.served_here import Home, build_home, until, until_used
 
 THREADS = 16
 

@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 
 from indexer.settings import Settings
-from matcher.evaluation import evaluate_home
-from matcher.judgements import EvaluationError, read_qrels, read_run
-from matcher.measures import measure, paired_bootstrap
+from matcher.judging.evaluation import evaluate_home
+from matcher.judging.measures import EvaluationError, measure, paired_bootstrap, read_qrels, read_run
 
 JUDGED = {"n1": {"a": 3, "b": 1, "c": 0}, "n2": {"d": 1}, "n3": {"e": 0}}
 RUN = {"n1": {"c": 9.0, "a": 8.0, "x": 7.0, "b": 6.0}}

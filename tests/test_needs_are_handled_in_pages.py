@@ -10,13 +10,20 @@ import pytest
 from playwright.sync_api import Browser
 from sqlmodel import select
 
-from api.break_glass import BreakGlassRead
+from api.trail.audit_trail import BreakGlassRead
 from indexer.database import open_engine, reading, writing
 from indexer.settings import Settings
-from matcher.intake import adopt
-from tests.browsing import LANGS, accessibility_faults, browsing, keep_screenshot, look_over, scrolls_sideways
+from matcher.review.intake import adopt
 from tests.conftest import Databases
-from tests.serving import Served, served
+from tests.rig.servers.browsers import (
+    LANGS,
+    accessibility_faults,
+    browsing,
+    keep_screenshot,
+    look_over,
+    scrolls_sideways,
+)
+from tests.rig.servers.served import Served, served
 from tests.visiting import expect, visiting
 
 

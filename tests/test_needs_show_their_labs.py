@@ -13,16 +13,26 @@ import pytest
 from playwright.sync_api import Browser, Page, Response
 
 from indexer.database import open_engine, writing
-from indexer.importing import import_rows
-from indexer.manifest import _seal
+from indexer.index.generations import _seal
+from indexer.records.importing import import_rows
 from indexer.settings import Settings
-from matcher.intake import adopt
-from matcher.people import declare_stake
-from matcher.proposals import Proposal
-from tests.browsing import LANGS, accessibility_faults, browsing, keep_screenshot, look_over
+from matcher.review.intake import adopt
+from matcher.review.people import declare_stake
+from matcher.review.proposals import Proposal
 from tests.conftest import Databases
-from tests.reviewing import counting, keep_cards, ranked, states, verdicts
-from tests.serving import Served, served
+from tests.rig.servers.browsers import (
+    LANGS,
+    accessibility_faults,
+    browsing,
+    counting,
+    keep_cards,
+    keep_screenshot,
+    look_over,
+    ranked,
+    states,
+    verdicts,
+)
+from tests.rig.servers.served import Served, served
 from tests.visiting import expect, visiting
 
 NEED = "/needs/need-1-01"

@@ -14,17 +14,16 @@ import pytest
 from sqlalchemy import Engine
 
 from indexer.database import open_engine, writing
-from indexer.embeddings import CacheError, EmbeddingCache
-from indexer.generation import POINTER
-from indexer.importing import import_rows
-from indexer.reindex import reindex
+from indexer.encoders.embeddings import CacheError, EmbeddingCache
+from indexer.index.building import reindex
+from indexer.index.generations import POINTER
+from indexer.records.importing import import_rows
 from indexer.settings import Settings
 from indexer.vocabulary import Kind
-from matcher.answers import MatchResult
-from matcher.live import LiveMatcher
-from matcher.pairings import Matcher
-from tests.live_home import Home, build_home, until, until_used
-from tests.random_edits import delete_lab
+from matcher.ranking.live import LiveMatcher
+from matcher.ranking.pairings import Matcher, MatchResult
+from tests.rig.servers.served_here import Home, build_home, until, until_used
+from tests.rig.worlds.edits_of_a_day import delete_lab
 
 WITHIN_S = 5.0
 NEW = "質子交換膜的鹽霧老化試驗"
@@ -262,7 +261,7 @@ def test_what_goes_wrong_leaves_the_old_and_is_told(
     def full(*_: Any, **__: Any) -> None:
         raise CacheError("the embedding cache can't be used: disk is full")
 
-    monkeypatch.setattr("matcher.renewal.AGAIN_AFTER_S", 0.2)
+    monkeypatch.setattr("matcher.ranking.opened_index.AGAIN_AFTER_S", 0.2)
     with monkeypatch.context() as broken:
         broken.setattr(EmbeddingCache, "embed", full)
         home.store(Kind.LABS, home.lab(before[0]) | {"id": "lab-new", "name": "全新實驗室", "evidence": []})

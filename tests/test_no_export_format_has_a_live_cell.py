@@ -17,19 +17,18 @@ import orjson
 import pytest
 
 from api.routes.exports import SOURCES, Source, text_chunks
-from indexer import writers
-from indexer.columns import COLUMNS
-from indexer.exchange import MODELS
-from indexer.field_notes import Cell
 from indexer.plain_text import clean
-from indexer.readers import read_bytes
-from indexer.templates import write_template
+from indexer.records import writers
+from indexer.records.columns import COLUMNS
+from indexer.records.exchange import MODELS
+from indexer.records.field_notes import Cell
+from indexer.records.readers import read_bytes
+from indexer.records.writers import Format, sheets_of, write_template, write_xlsx
 from indexer.vocabulary import Kind
-from indexer.writers import Format, sheets_of, write_xlsx
 from matcher.ledger.rendering.formats import ReportFormat, render
-from matcher.ledger.rendering.wording import ReportLanguage
-from tests.figures import figure
-from tests.report_samples import report_with
+from matcher.ledger.rendering.report_texts import ReportLanguage
+from tests.rig.figures import figure
+from tests.rig.worlds.report_samples import report_with
 
 PAYLOADS = (
     *("=1+1", "==1", "={1,2}", "=@SUM(1)", "+1+1", "-1+1", "-1", "-2.50", "@SUM(1+1)", "@A1"),

@@ -12,16 +12,9 @@ from typing import Any
 import openpyxl
 import pytest
 
-from indexer.readers import read_bytes
+from indexer.records.readers import read_bytes
+from indexer.records.writers import MAX_CELL_CHARS, TooMuchForSheetError, csv_header, csv_rows, sheets_of, write_xlsx
 from indexer.vocabulary import Kind
-from indexer.writers import (
-    MAX_CELL_CHARS,
-    TooMuchForSheetError,
-    csv_header,
-    csv_rows,
-    sheets_of,
-    write_xlsx,
-)
 
 PAYLOADS = [
     "=1+1",

@@ -10,17 +10,15 @@ from sqlalchemy import Engine
 from sqlmodel import select
 
 from indexer.database import reading, writing
-from matcher.ledger.claims import ExternalClaim, note_external
-from matcher.ledger.configuration import change, default
-from matcher.ledger.entries import AlreadyReportedError, Entry, LedgerError
-from matcher.ledger.figures import Status, figures
-from matcher.ledger.kpis import Kpi
-from matcher.ledger.recognition import ConflictError, check
-from matcher.ledger.reporting import MAX_REPORTED_ID, Report, report
-from matcher.ledger.reversals import move_reversal, second_reversal
-from matcher.ledger.rules import RecognitionRules
-from matcher.people import declare_stake
-from tests.ledger_world import NOON, PROOF, LedgerWorld, build_ledger_world, money, recognised
+from matcher.ledger.figures.folds import Status, figures
+from matcher.ledger.rows.entries import MAX_REPORTED_ID, AlreadyReportedError, Entry, LedgerError
+from matcher.ledger.rows.kpis import Kpi
+from matcher.ledger.rows.result_claims import ExternalClaim, note_external
+from matcher.ledger.rules.configuration import change, default
+from matcher.ledger.rules.recognition import ConflictError, RecognitionRules, check, move_reversal, second_reversal
+from matcher.ledger.rules.reporting import NewResult, report
+from matcher.review.people import declare_stake
+from tests.rig.worlds.ledger_world import NOON, PROOF, LedgerWorld, build_ledger_world, money, recognised
 
 
 @pytest.fixture
@@ -49,7 +47,7 @@ def test_a_membership_is_a_matter_of_the_member_whatever_else_is_named(
     engine: Engine, world: LedgerWorld, company_id: str | None
 ) -> None:
     details = {"company": "co-2", "company_name": "乙公司", "country": "DE", "tier": "國際會員"}
-    given = Report("member-0001", Kpi.MEMBERS, 1, {"al-a": 10_000}, details, date(2019, 5, 2), "sc-1")
+    given = NewResult("member-0001", Kpi.MEMBERS, 1, {"al-a": 10_000}, details, date(2019, 5, 2), "sc-1")
     by = world.people["committee"]
     with writing(engine) as session:
         declare_stake(session, account_id=by, party="company", party_id="co-2", now=NOON)

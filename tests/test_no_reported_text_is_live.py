@@ -16,11 +16,10 @@ import pytest
 import typst
 from pylopdf_fonts_zh_tw import sans_path
 
-from matcher.ledger.rendering import as_html
+from matcher.ledger.rendering import printed_pages
 from matcher.ledger.rendering.formats import ReportFormat, render
-from matcher.ledger.rendering.wording import ReportLanguage
-from matcher.ledger.rendering.writable import writable
-from tests.report_samples import FORMULAS, PAYLOADS, full_report, report_with, text_of_pdf
+from matcher.ledger.rendering.report_texts import ReportLanguage, writable
+from tests.rig.worlds.report_samples import FORMULAS, PAYLOADS, full_report, report_with, text_of_pdf
 
 LANGUAGES = list(ReportLanguage)
 TRIGGERS = tuple("=+-@\t\r\n＝＋－＠")
@@ -163,7 +162,7 @@ def test_no_text_of_a_page_is_a_tag(language: ReportLanguage) -> None:
 
 def test_the_check_of_pages_sees_a_tag(monkeypatch: pytest.MonkeyPatch) -> None:
     harmless = _read(render(report_with("x"), ReportFormat.HTML))
-    monkeypatch.setattr(as_html, "_shown", lambda value, _kind, _language: Unescaped(value))
+    monkeypatch.setattr(printed_pages, "_marked_value", lambda value, _kind, _language: Unescaped(value))
     assert _read(render(report_with(*PAYLOADS), ReportFormat.HTML)).tags != harmless.tags
 
 

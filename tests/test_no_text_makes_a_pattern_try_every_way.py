@@ -6,10 +6,10 @@ import re
 import time
 from collections.abc import Callable
 
-from indexer.lexical import located_terms
+from indexer.index.words import located_terms
 from indexer.plain_text import clean
-from indexer.text import languages_in, sentences
-from tests.figures import figure
+from indexer.records.passages import languages_in, sentences
+from tests.rig.figures import figure
 
 CHARS = 50_000
 MOST_S = 2.0

@@ -15,7 +15,7 @@ from starlette.testclient import TestClient
 from api.app import create_app
 from indexer.settings import Settings
 from tests.conftest import POSTGRESQL_AT_LENGTH
-from tests.serving import Served, served
+from tests.rig.servers.served import Served, served
 
 JSON = {"Content-Type": "application/json"}
 PROBLEM = ["detail", "field", "title", "type"]

@@ -13,10 +13,10 @@ from sqlmodel import Session, func, select
 
 from indexer.database import open_engine, reading, writing
 from indexer.settings import Settings
-from matcher.cases import Case
-from matcher.decisions import AlreadyDecidedError, Decision, Verdict, decide
-from matcher.proposals import StoredPairing
-from tests.deciding import MORNING, World, accept, build_world
+from matcher.review.cases import Case
+from matcher.review.decisions import AlreadyDecidedError, Decision, Verdict, decide
+from matcher.review.proposals import StoredPairing
+from tests.rig.worlds.small_world import MORNING, World, accept, build_world
 
 CLIENTS = 32
 

@@ -15,8 +15,8 @@ from api.app import OPEN_ROUTES
 from indexer.database import open_engine, writing
 from indexer.settings import Settings
 from tests.conftest import Gloria
-from tests.live_home import until
-from tests.serving import Served, page_routes_of, routes_of, served
+from tests.rig.servers.served import Served, page_routes_of, routes_of, served
+from tests.rig.servers.served_here import until
 
 
 def _sqlite(tmp_path: Path) -> Settings:

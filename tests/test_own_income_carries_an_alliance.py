@@ -14,17 +14,25 @@ from sqlmodel import Session
 
 from indexer.database import reading, writing
 from indexer.vocabulary import MAX_NTD, Tier
-from matcher.ledger.configuration import current, default
-from matcher.ledger.entries import AlreadyReportedError, LedgerError
-from matcher.ledger.subsidy import Base, Needed, SubsidyPath, needed_income, own_shares
-from matcher.ledger.sufficiency import Item, Statement, SufficiencyRow, book, statement, statements, take_back
-from tests.ledger_world import LedgerWorld, build_ledger_world
+from matcher.ledger.figures.subsidy import Needed, SubsidyBase, SubsidyPath, needed_income, own_shares
+from matcher.ledger.figures.sufficiency import (
+    Statement,
+    SufficiencyItem,
+    SufficiencyRow,
+    book,
+    statement,
+    statements,
+    take_back,
+)
+from matcher.ledger.rows.entries import AlreadyReportedError, LedgerError
+from matcher.ledger.rules.configuration import current, default
+from tests.rig.worlds.ledger_world import LedgerWorld, build_ledger_world
 
 NOW = datetime(2020, 9, 15, 4, 0, tzinfo=UTC)
 PATH = SubsidyPath(
-    note="test", base=Base.EXPENSES, shares_bp={2018: 10_000, 2019: 8_000, 2020: 6_000}, last_share_bp=4_000
+    note="test", base=SubsidyBase.EXPENSES, shares_bp={2018: 10_000, 2019: 8_000, 2020: 6_000}, last_share_bp=4_000
 )
-FIRST_YEAR = PATH.model_copy(update={"base": Base.FIRST_YEAR})
+FIRST_YEAR = PATH.model_copy(update={"base": SubsidyBase.FIRST_YEAR})
 
 
 @pytest.fixture
@@ -35,7 +43,7 @@ def world(engine: Engine) -> LedgerWorld:
 def _book(
     session: Session,
     world: LedgerWorld,
-    item: Item,
+    item: SufficiencyItem,
     amount_ntd: int,
     day: date = date(2019, 5, 2),
     *,
@@ -62,14 +70,14 @@ def _statement(session: Session, year: int, as_of: datetime = NOW) -> Statement:
 
 def test_a_statement_adds_up_its_rows(engine: Engine, world: LedgerWorld) -> None:
     with writing(engine) as session:
-        _book(session, world, Item.MEMBER_FEES, 50_000, tier=Tier.DOMESTIC)
-        gold = _book(session, world, Item.MEMBER_FEES, 300_000, tier=Tier.GOLD).id or 0
-        _book(session, world, Item.OVERHEAD, 120_000)
-        _book(session, world, Item.OTHER_INCOME, 7)
-        _book(session, world, Item.PERSONNEL, 900_000)
-        _book(session, world, Item.OPERATION, 90_000)
-        _book(session, world, Item.OTHER_EXPENSE, 10_000)
-        _book(session, world, Item.SUBSIDY, 600_000)
+        _book(session, world, SufficiencyItem.MEMBER_FEES, 50_000, tier=Tier.DOMESTIC)
+        gold = _book(session, world, SufficiencyItem.MEMBER_FEES, 300_000, tier=Tier.GOLD).id or 0
+        _book(session, world, SufficiencyItem.OVERHEAD, 120_000)
+        _book(session, world, SufficiencyItem.OTHER_INCOME, 7)
+        _book(session, world, SufficiencyItem.PERSONNEL, 900_000)
+        _book(session, world, SufficiencyItem.OPERATION, 90_000)
+        _book(session, world, SufficiencyItem.OTHER_EXPENSE, 10_000)
+        _book(session, world, SufficiencyItem.SUBSIDY, 600_000)
         one = _statement(session, 2019)
     assert (one.own_income_ntd, one.expenses_ntd, one.subsidy_ntd, one.balance_ntd) == (
         470_007,
@@ -78,16 +86,16 @@ def test_a_statement_adds_up_its_rows(engine: Engine, world: LedgerWorld) -> Non
         70_007,
     )
     assert one.fees == {Tier.DOMESTIC: 50_000, Tier.INTERNATIONAL: 0, Tier.GOLD: 300_000}
-    assert one.rows[Item.MEMBER_FEES] == (gold - 1, gold)
-    assert sum(one.fees.values()) == one.items[Item.MEMBER_FEES]
+    assert one.rows[SufficiencyItem.MEMBER_FEES] == (gold - 1, gold)
+    assert sum(one.fees.values()) == one.items[SufficiencyItem.MEMBER_FEES]
 
 
 def test_the_subsidy_year_closes_at_the_end_of_august(engine: Engine, world: LedgerWorld) -> None:
     with writing(engine) as session:
         for day, amount in ((date(2018, 9, 1), 1), (date(2019, 8, 31), 10), (date(2019, 9, 1), 100)):
-            _book(session, world, Item.OVERHEAD, amount, day)
-        _book(session, world, Item.OVERHEAD, 1_000, date(2018, 12, 31))
-        _book(session, world, Item.OVERHEAD, 10_000, date(2019, 1, 1))
+            _book(session, world, SufficiencyItem.OVERHEAD, amount, day)
+        _book(session, world, SufficiencyItem.OVERHEAD, 1_000, date(2018, 12, 31))
+        _book(session, world, SufficiencyItem.OVERHEAD, 10_000, date(2019, 1, 1))
         assert {year: _statement(session, year).own_income_ntd for year in (2018, 2019, 2020)} == {
             2018: 0,
             2019: 11_011,
@@ -105,7 +113,7 @@ def test_a_wrong_row_is_taken_back_once_and_the_earlier_statement_can_still_be_m
     engine: Engine, world: LedgerWorld
 ) -> None:
     with writing(engine) as session:
-        row = _book(session, world, Item.OVERHEAD, 500, now=NOW - timedelta(days=300))
+        row = _book(session, world, SufficiencyItem.OVERHEAD, 500, now=NOW - timedelta(days=300))
         by = world.people["reporter"]
         back = take_back(session, row_id=row.id or 0, reason="重複入帳", by=by, now=NOW)
         assert (back.amount_ntd, back.occurred_on, back.reverses) == (500, row.occurred_on, row.id)
@@ -120,7 +128,7 @@ def test_a_wrong_row_is_taken_back_once_and_the_earlier_statement_can_still_be_m
 
 def test_the_database_keeps_the_rows(engine: Engine, world: LedgerWorld) -> None:
     with writing(engine) as session:
-        row_id = _book(session, world, Item.OVERHEAD, 500).id
+        row_id = _book(session, world, SufficiencyItem.OVERHEAD, 500).id
     for change in ("UPDATE sufficiency_row SET amount_ntd = 1", "DELETE FROM sufficiency_row"):
         with pytest.raises(DBAPIError, match="append-only"), writing(engine) as session:
             session.connection().execute(text(change))
@@ -145,21 +153,25 @@ def test_the_database_keeps_the_rows(engine: Engine, world: LedgerWorld) -> None
         ({"amount_ntd": 0}, "amount_ntd"),
         ({"amount_ntd": MAX_NTD + 1}, "amount_ntd"),
         ({"tier": Tier.GOLD}, "tier"),
-        ({"item": Item.MEMBER_FEES}, "tier"),
-        ({"item": Item.MEMBER_FEES, "tier": Tier.NONE}, "tier"),
+        ({"item": SufficiencyItem.MEMBER_FEES}, "tier"),
+        ({"item": SufficiencyItem.MEMBER_FEES, "tier": Tier.NONE}, "tier"),
         ({"day": date(2017, 8, 31)}, "occurred_on"),
         ({"day": date(2020, 9, 16)}, "occurred_on"),
     ],
 )
 def test_what_an_amount_must_be(engine: Engine, world: LedgerWorld, wrong: dict[str, object], field: str) -> None:
-    row = {"item": Item.OVERHEAD, "amount_ntd": 5, **wrong}
+    row = {"item": SufficiencyItem.OVERHEAD, "amount_ntd": 5, **wrong}
     with pytest.raises(LedgerError) as refused, writing(engine) as session:
         _book(session, world, **row)  # type: ignore[arg-type]
     assert refused.value.field == field
 
 
 def _year(year: int, own: int, expenses: int, subsidy: int = 0) -> Statement:
-    items = dict.fromkeys(Item, 0) | {Item.OVERHEAD: own, Item.PERSONNEL: expenses, Item.SUBSIDY: subsidy}
+    items = dict.fromkeys(SufficiencyItem, 0) | {
+        SufficiencyItem.OVERHEAD: own,
+        SufficiencyItem.PERSONNEL: expenses,
+        SufficiencyItem.SUBSIDY: subsidy,
+    }
     return Statement("al-a", year, NOW, True, items, {}, {})
 
 
@@ -189,7 +201,7 @@ def test_the_path_comes_from_configuration_and_never_rises(engine: Engine) -> No
         4_000,
     ]
     with pytest.raises(ValueError, match="never rises"):
-        SubsidyPath(note="", base=Base.EXPENSES, shares_bp={2018: 5_000, 2019: 6_000}, last_share_bp=4_000)
+        SubsidyPath(note="", base=SubsidyBase.EXPENSES, shares_bp={2018: 5_000, 2019: 6_000}, last_share_bp=4_000)
 
 
 def test_what_income_must_be_is_solved_for_a_plan() -> None:

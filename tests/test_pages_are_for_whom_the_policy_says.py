@@ -9,12 +9,12 @@ from pathlib import Path
 import httpx
 import pytest
 
+from api.access.policy import POLICY, Action, Resource
 from api.app import OPEN_ROUTES
-from api.policy import POLICY, Action, Resource
 from indexer.settings import Settings
-from tests.browsing import session_token
 from tests.conftest import Databases
-from tests.serving import PEOPLE, Served, holder, page_routes_of, served
+from tests.rig.servers.browsers import session_token
+from tests.rig.servers.served import PEOPLE, Served, holder, page_routes_of, served
 from tests.visiting import CONTENT_POLICY, policy_of
 
 

@@ -9,9 +9,8 @@ import pytest
 
 from indexer.settings import Settings
 from tests.conftest import Databases
-from tests.secret_history import SECRETS, told
-from tests.serving import PEOPLE, page_routes_of, served
-from tests.telltale import Search, telltale
+from tests.rig.servers.served import PEOPLE, page_routes_of, served
+from tests.rig.worlds.planted_secrets import SECRETS, Search, telltale, told
 from tests.test_secrets_stay_where_they_belong import Planted, Route, Tour, _leaks, _note, _paths
 
 DRAFT = telltale("draft", len(SECRETS) + 1)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from api.paragraph import Paragraph, break_offsets
+from api.commands.screen import Paragraph, break_offsets
 
 WORDS = st.lists(st.sampled_from(["翹曲", "，", "量測", "warpage", "of", "「", "」", "10 μm", " ", "。"]), max_size=40)
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from indexer.profiles import Ask, Evidence, Lab, Need
-from indexer.text import fingerprint, lab_passages, language_of, languages_in, need_text, sentences
+from indexer.records.passages import fingerprint, lab_passages, language_of, languages_in, need_text, sentences
+from indexer.records.profiles import Ask, Evidence, Lab, Need
 
 PAPER = Evidence("ev-1", "paper", "魚塭溶氧預測", "以感測器量測。", 2023, 1.0)
 PATENT = Evidence("ev-2", "patent", "Low-power buoy", "", None, 2.5)

@@ -11,8 +11,8 @@ import pytest
 from argon2 import PasswordHasher, extract_parameters
 from argon2.profiles import RFC_9106_LOW_MEMORY
 
-from api import passwords
-from api.passwords import AT_ONCE, PasswordError, fits, hashed
+from api.access import passwords
+from api.access.passwords import AT_ONCE, PasswordError, hash_password, password_fits
 from indexer.database import BusyError
 
 pytestmark = pytest.mark.alone
@@ -58,11 +58,11 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> Watched:
 
 def _crowd(stored: str) -> list[bool]:
     with ThreadPoolExecutor(8) as crowd:
-        return list(crowd.map(lambda i: fits(PASSWORD if i % 2 else "wrong", stored), range(16)))
+        return list(crowd.map(lambda i: password_fits(PASSWORD if i % 2 else "wrong", stored), range(16)))
 
 
 def test_a_crowd_is_checked_two_at_a_time(watched: Watched) -> None:
-    stored = hashed(PASSWORD)
+    stored = hash_password(PASSWORD)
     assert _crowd(stored) == [False, True] * 8
     assert (watched.most, watched.calls) == (AT_ONCE, 17)
     assert AT_ONCE == 2
@@ -70,22 +70,22 @@ def test_a_crowd_is_checked_two_at_a_time(watched: Watched) -> None:
 
 def test_without_the_cap_the_watch_sees_more(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(passwords, "_turns", threading.BoundedSemaphore(8))
-    _crowd(hashed(PASSWORD))
+    _crowd(hash_password(PASSWORD))
     assert watched.most > AT_ONCE
 
 
 def test_who_waits_too_long_is_told_to_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    stored = hashed(PASSWORD)
+    stored = hash_password(PASSWORD)
     monkeypatch.setattr(passwords, "DEADLINE_S", 0.01)
     full = threading.BoundedSemaphore(1)
     monkeypatch.setattr(passwords, "_turns", full)
     with full:
         with pytest.raises(BusyError):
-            fits(PASSWORD, stored)
+            password_fits(PASSWORD, stored)
         with pytest.raises(BusyError):
-            hashed(PASSWORD)
+            hash_password(PASSWORD)
     # A turn that was used is given back, also after a wrong password or one that can't be read.
-    assert [fits(word, stored) for word in ("wrong", "\ud800", PASSWORD)] == [False, False, True]
+    assert [password_fits(word, stored) for word in ("wrong", "\ud800", PASSWORD)] == [False, False, True]
 
 
 def _work_s(stored: str | None) -> float:
@@ -93,13 +93,13 @@ def _work_s(stored: str | None) -> float:
     least = float("inf")
     for _ in range(3):
         begun = time.process_time()
-        assert not fits("not this one", stored)
+        assert not password_fits("not this one", stored)
         least = min(least, time.process_time() - begun)
     return least
 
 
 def test_a_missing_account_takes_as_much_work(watched: Watched) -> None:
-    stored = hashed(PASSWORD)
+    stored = hash_password(PASSWORD)
     assert extract_parameters(passwords._NOBODY) == extract_parameters(stored) == RFC_9106_LOW_MEMORY
     known, missing = _work_s(stored), _work_s(None)
     assert 0.5 < missing / known < 2.0
@@ -109,12 +109,12 @@ def test_a_missing_account_takes_as_much_work(watched: Watched) -> None:
 
 
 def test_nobody_signs_in_as_nobody() -> None:
-    assert not fits("", None)
-    assert not fits(PASSWORD, None)
+    assert not password_fits("", None)
+    assert not password_fits(PASSWORD, None)
 
 
 def test_hashes_are_salted_argon2id() -> None:
-    one, other = hashed(PASSWORD), hashed(PASSWORD)
+    one, other = hash_password(PASSWORD), hash_password(PASSWORD)
     assert one != other
     assert {stored[:31] for stored in (one, other)} == {"$argon2id$v=19$m=65536,t=3,p=4$"}
 
@@ -129,15 +129,15 @@ def test_hashes_are_salted_argon2id() -> None:
 )
 def test_what_is_no_password_is_refused(password: str, told: str) -> None:
     with pytest.raises(PasswordError) as refused:
-        hashed(password)
+        hash_password(password)
     assert str(refused.value) == told
     # An error of the encoding would carry the password along.
     error = refused.value
     assert error.__cause__ is None
     assert error.__context__ is None or error.__suppress_context__
-    assert not fits(password, hashed("x" * 12))
+    assert not password_fits(password, hash_password("x" * 12))
 
 
 @pytest.mark.parametrize("password", ["x" * 12, "密" * 1_000])
 def test_the_shortest_and_the_longest_password_work(password: str) -> None:
-    assert fits(password, hashed(password))
+    assert password_fits(password, hash_password(password))

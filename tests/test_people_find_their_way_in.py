@@ -13,14 +13,14 @@ import pytest
 from playwright.sync_api import Browser
 from starlette.testclient import TestClient
 
+from api.access.credentials import set_password_hash
+from api.access.passwords import hash_password
 from api.app import create_app
-from api.credentials import set_password_hash
-from api.passwords import hashed
 from indexer.database import open_engine, writing
 from indexer.settings import Settings
-from tests.browsing import LANGS, Somebody, accessibility_faults, browsing, look_over
 from tests.conftest import Databases
-from tests.serving import Served, served
+from tests.rig.servers.browsers import LANGS, Somebody, accessibility_faults, browsing, look_over
+from tests.rig.servers.served import Served, served
 from tests.visiting import Visitor, expect, visiting
 
 PASSWORD = "correct horse battery"
@@ -36,7 +36,7 @@ def server(
         engine = open_engine(settings)
         with writing(engine) as session:
             set_password_hash(
-                session, account_id=server.accounts["newcomer"], stored=hashed(PASSWORD), now=datetime.now(UTC)
+                session, account_id=server.accounts["newcomer"], stored=hash_password(PASSWORD), now=datetime.now(UTC)
             )
         engine.dispose()
         yield server

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from sqlmodel import select
 
-from api.credentials import FAILURES_PER_ACCOUNT, open_session, set_password_hash
-from api.idempotency import IdempotentReply
-from api.passwords import hashed
+from api.access.credentials import FAILURES_PER_ACCOUNT, open_session, set_password_hash
+from api.access.passwords import hash_password
+from api.requests.idempotency import IdempotentReply
 from indexer.database import reading, writing
 from indexer.settings import Settings
-from tests.asking import Asked, asked
+from tests.rig.worlds.small_world import Asked, asked
 
 OLD, NEW = "old horse 電池 staple", "new horse 電池 staple"
 
@@ -37,7 +37,7 @@ def _in_browser(here: Asked, who: str) -> dict[str, str]:
 
 
 def _set_password(here: Asked, who: str) -> None:
-    stored = hashed(OLD)
+    stored = hash_password(OLD)
     with writing(here.engine) as session:
         set_password_hash(session, account_id=here.accounts[who], stored=stored, now=datetime.now(UTC))
 

@@ -11,13 +11,13 @@ import httpx
 from sqlalchemy import Engine
 from sqlmodel import select
 
-from api.credentials import LoginSession, set_password_hash
-from api.passwords import hashed
+from api.access.credentials import LoginSession, set_password_hash
+from api.access.passwords import hash_password
 from indexer.database import open_engine, reading, writing
 from indexer.settings import Settings
-from matcher.people import set_disabled
+from matcher.review.people import set_disabled
 from tests.conftest import POSTGRESQL_AT_LENGTH
-from tests.serving import Served, served
+from tests.rig.servers.served import Served, served
 
 PASSWORD = "correct horse 電池 staple"
 WRONG = "wrong-and-never-logged"
@@ -27,7 +27,7 @@ WRONG = "wrong-and-never-logged"
 def _served(settings: Settings, indexed_home: Path, slice_of_world: Path) -> Iterator[tuple[Served, Engine]]:
     """A server on which `expert` and `lead` have a password, and its database."""
     with served(settings, indexed_home, slice_of_world) as server:
-        stored = hashed(PASSWORD)
+        stored = hash_password(PASSWORD)
         engine = open_engine(settings)
         with writing(engine) as session:
             for who in ("expert", "lead"):

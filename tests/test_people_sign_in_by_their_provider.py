@@ -13,15 +13,15 @@ from sqlalchemy import Engine
 from sqlmodel import func, select
 from starlette.testclient import TestClient
 
+from api.access.credentials import LoginSession
+from api.access.identities import AccountIdentity
 from api.app import create_app
-from api.credentials import LoginSession
-from api.identities import AccountIdentity
 from indexer.database import reading, writing
 from indexer.settings import Settings
-from matcher.people import Account, set_disabled
+from matcher.review.people import Account, set_disabled
 from tests.conftest import POSTGRESQL_AT_LENGTH
-from tests.serving import Served, served
-from tests.signing_on import CALLBACK, PUBLIC, Browser, RunningProvider, provider
+from tests.rig.servers.served import Served, served
+from tests.rig.servers.sign_on_provider import CALLBACK, PUBLIC, Browser, RunningProvider, provider
 
 AT_HOME = {"GLORIA_OIDC_ALLOWED_DOMAINS": "School.example, @other.example"}
 PEOPLE: dict[str, dict[str, Any]] = {

@@ -14,12 +14,21 @@ from sqlmodel import Session
 
 from indexer.database import reading, writing
 from indexer.vocabulary import MAX_NTD
-from matcher.ledger.configuration import change, current, default
-from matcher.ledger.entries import AlreadyReportedError, LedgerError
-from matcher.ledger.persons import erase, register
-from matcher.ledger.points import ActivityType, PointRow, PointRules, apportioned, earn, payout, take_points_back
-from matcher.ledger.sufficiency import Item, book
-from tests.ledger_world import LedgerWorld, build_ledger_world
+from matcher.ledger.figures.sufficiency import (
+    ActivityType,
+    PointRow,
+    PointRules,
+    SufficiencyItem,
+    apportioned,
+    book,
+    earn,
+    payout,
+    take_points_back,
+)
+from matcher.ledger.rows.entries import AlreadyReportedError, LedgerError
+from matcher.ledger.rows.pseudonyms import erase, register
+from matcher.ledger.rules.configuration import change, current, default
+from tests.rig.worlds.ledger_world import LedgerWorld, build_ledger_world
 
 NOW = datetime(2020, 9, 15, 4, 0, tzinfo=UTC)
 KEY = b"k" * 32
@@ -50,7 +59,9 @@ def _earn(
     )
 
 
-def _income(session: Session, world: LedgerWorld, amount_ntd: int, item: Item = Item.OVERHEAD) -> None:
+def _income(
+    session: Session, world: LedgerWorld, amount_ntd: int, item: SufficiencyItem = SufficiencyItem.OVERHEAD
+) -> None:
     book(
         session,
         alliance_id="al-a",
@@ -69,7 +80,7 @@ def test_a_tenth_of_own_income_is_paid_by_points(engine: Engine, world: LedgerWo
         for person in (one, two, three):
             _earn(session, world, person)
         _income(session, world, 1_000_009)
-        _income(session, world, 5_000_000, Item.SUBSIDY)
+        _income(session, world, 5_000_000, SufficiencyItem.SUBSIDY)
         paid = payout(session, alliance_id="al-a", year=2019, as_of=NOW)
     # The subsidy is not part of the pot, and the odd dollar goes to the lowest pseudonym of equal ones.
     first, *others = sorted((one, two, three))

@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from indexer.batching import WAITING_TEXTS, BatchedQueries, EncodingBusyError
-from indexer.embeddings import EmbeddingCache
-from indexer.encoder import load_encoder
-from indexer.encoding import EncoderError, FloatArray, Progress, Role
-from indexer.query_vectors import DirectQueries
+from indexer.arrays import FloatArray
+from indexer.encoders.embeddings import EmbeddingCache
+from indexer.encoders.encoder import load_encoder
+from indexer.encoders.encoding import EncoderError, Progress, Role
+from indexer.encoders.query_vectors import WAITING_TEXTS, BatchedQueries, DirectQueries, EncodingBusyError
 from indexer.settings import Settings
-from tests.live_home import until
+from tests.rig.servers.served_here import until
 
 TEXTS = [f"第 {i} 條產線的振動監測" if i % 2 else f"vibration monitoring of line {i}" for i in range(48)]
 LONG_S = 30.0

@@ -14,16 +14,13 @@ import numpy as np
 import pytest
 
 from fixtures import world_path
-from indexer.embeddings import content_hash
-from indexer.encoder import load_encoders
+from indexer.encoders.embeddings import content_hash
+from indexer.encoders.encoder import load_encoders
+from indexer.records.passages import languages_in, need_text
 from indexer.settings import Settings
-from indexer.text import languages_in, need_text
-from matcher.baselines import baseline_runs
-from matcher.evaluation import collection_home
-from matcher.judgements import Qrels, read_qrels
-from matcher.measures import measure
-from matcher.pairings import Matcher
-from matcher.run import Run, ranked
+from matcher.judging.evaluation import baseline_runs, collection_home
+from matcher.judging.measures import Qrels, Run, measure, ranked, read_qrels
+from matcher.ranking.pairings import Matcher
 from tests.kept_vectors import kept, seed
 
 REPOSITORY = Path(__file__).parent.parent

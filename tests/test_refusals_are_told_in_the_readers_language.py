@@ -14,8 +14,8 @@ from api import cli
 from api.cli import chosen_language
 from indexer.settings import Settings
 from indexer.wording import Language
-from tests.near_serving import Near, near
-from tests.serving import fill
+from tests.rig.servers.served import fill
+from tests.rig.servers.served_here import Near, near
 
 _CJK = re.compile(r"[\u4e00-\u9fff]")
 _SENTENCE = re.compile(r"\b[A-Za-z']+ [a-z']+ [a-z']+\b")

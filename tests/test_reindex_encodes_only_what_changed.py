@@ -15,14 +15,15 @@ import numpy as np
 import pytest
 from sqlmodel import Session
 
+from indexer.arrays import FloatArray
 from indexer.database import open_engine
-from indexer.embeddings import EmbeddingCache
-from indexer.encoder import load_encoder
-from indexer.encoding import FloatArray, Progress, Role
-from indexer.importing import import_file
-from indexer.reindex import ReindexError, ReindexReport, reindex
+from indexer.encoders.embeddings import EmbeddingCache
+from indexer.encoders.encoder import load_encoder
+from indexer.encoders.encoding import Progress, Role
+from indexer.index.building import ReindexError, ReindexReport, reindex
+from indexer.index.opening import open_snapshot
+from indexer.records.importing import import_file
 from indexer.settings import Settings
-from indexer.snapshot import open_snapshot
 
 PONDS = {
     "id": "lab-ponds",

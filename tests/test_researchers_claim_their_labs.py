@@ -11,9 +11,9 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from indexer.database import writing
-from indexer.importing import import_rows
+from indexer.records.importing import import_rows
 from indexer.settings import Settings
-from tests.asking import Asked, asked
+from tests.rig.worlds.small_world import Asked, asked
 
 SECOND = """INSERT INTO lab_claim (id, account_id, lab_id, statement, asked_at, reason)
     SELECT id + 1, account_id, lab_id, statement, asked_at, reason FROM lab_claim"""

@@ -12,10 +12,10 @@ from playwright.sync_api import Browser
 
 from indexer.database import open_engine, writing
 from indexer.settings import Settings
-from matcher.intake import adopt
-from tests.browsing import LANGS, accessibility_faults, browsing, look_over
+from matcher.review.intake import adopt
 from tests.conftest import Databases, Gloria
-from tests.serving import Served, served
+from tests.rig.servers.browsers import LANGS, accessibility_faults, browsing, look_over
+from tests.rig.servers.served import Served, served
 from tests.visiting import expect, visiting
 
 LIVE = "<img src=x onerror=\"document.title='xss'\">\"'><script>document.title='xss'</script>"

@@ -12,28 +12,35 @@ from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session, select
 
 from indexer.database import reading, writing
-from matcher.ledger.claims import ClaimedElsewhereError, ExternalClaim, LiveFact, Programme, note_external
-from matcher.ledger.closing import PeriodClose, move_close, second_close, totals_of
-from matcher.ledger.details import read_details
-from matcher.ledger.entries import AlreadyReportedError, Entry, LedgerError
-from matcher.ledger.kpis import Kpi
-from matcher.ledger.recognition import (
+from matcher.ledger.rows.details import read_details
+from matcher.ledger.rows.entries import AlreadyReportedError, Entry, LedgerError
+from matcher.ledger.rows.kpis import Kpi
+from matcher.ledger.rows.periods import PeriodClose, move_close, second_close, totals_of
+from matcher.ledger.rows.proof import verify
+from matcher.ledger.rows.result_claims import (
+    ClaimedElsewhereError,
+    ExternalClaim,
+    LiveFact,
+    OtherProgramme,
+    note_external,
+)
+from matcher.ledger.rows.steps import NewStep, State, Step, steps_of, take
+from matcher.ledger.rules.recognition import (
     ConflictError,
     check,
     give_back,
+    move_reversal,
     recognise,
     refuse,
     second_recognition,
+    second_reversal,
     supplement,
     tell_apart,
     withdraw,
 )
-from matcher.ledger.reporting import report
-from matcher.ledger.reversals import move_reversal, second_reversal
-from matcher.ledger.steps import NewStep, State, Step, steps_of, take
-from matcher.ledger.verification import verify
-from matcher.people import declare_stake
-from tests.ledger_world import NOON, PROOF, LedgerWorld, build_ledger_world, money, recognised
+from matcher.ledger.rules.reporting import report
+from matcher.review.people import declare_stake
+from tests.rig.worlds.ledger_world import NOON, PROOF, LedgerWorld, build_ledger_world, money, recognised
 
 JULY = datetime(2019, 7, 3, 4, 0, tzinfo=UTC)
 Q2 = "2019Q2"
@@ -77,7 +84,7 @@ def test_the_same_contract_and_instalment_is_refused_whoever_reports_it(engine: 
 def test_what_another_programme_claims_is_refused_with_its_name(engine: Engine, world: LedgerWorld) -> None:
     key = read_details(Kpi.MONEY, dict(money().details)).natural_key()
     claim = ExternalClaim(
-        programme=Programme.VALUE_CREATION.value,
+        programme=OtherProgramme.VALUE_CREATION.value,
         kpi="L",
         natural_key=key,
         claimant="三號大學",

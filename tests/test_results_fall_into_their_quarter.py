@@ -10,17 +10,16 @@ from sqlalchemy import Engine
 from sqlmodel import Session, select
 
 from indexer.database import reading, writing
-from matcher.decisions import undo
-from matcher.ledger.acceptances import AcceptanceLedger
-from matcher.ledger.closing import move_close, second_close, totals_of
-from matcher.ledger.entries import Entry, LedgerError, entry_of
-from matcher.ledger.figures import Status, YearBasis, end_of, figures
-from matcher.ledger.kpis import Kpi
-from matcher.ledger.recognition import check, recognise
-from matcher.ledger.reporting import report
-from matcher.ledger.steps import Step
-from tests.deciding import accept, build_world
-from tests.ledger_world import LedgerWorld, build_ledger_world, money, recognised
+from matcher.ledger.figures.folds import Status, YearBasis, end_of, figures
+from matcher.ledger.rows.entries import Entry, LedgerError, entry_of
+from matcher.ledger.rows.kpis import Kpi
+from matcher.ledger.rows.periods import move_close, second_close, totals_of
+from matcher.ledger.rows.steps import Step
+from matcher.ledger.rules.recognition import check, recognise
+from matcher.ledger.rules.reporting import AcceptanceLedger, report
+from matcher.review.decisions import undo
+from tests.rig.worlds.ledger_world import LedgerWorld, build_ledger_world, money, recognised
+from tests.rig.worlds.small_world import accept, build_world
 
 # In Taipei (UTC+8) the year 2019 begins at 16:00 UTC of 31 December 2018.
 LAST_SECOND = datetime(2018, 12, 31, 15, 59, 59, tzinfo=UTC)

@@ -9,14 +9,14 @@ from typing import Any, get_args
 import pytest
 from playwright.sync_api import Browser
 
-from api.pages.result_words import ASPECT_WORDS, CODE_WORDS, FIELD_WORDS, said_of
-from api.pages.wording import Lang, Wording
+from api.pages.results.entries import ASPECT_WORDS, CODE_WORDS, FIELD_WORDS, said_of
+from api.pages.shell.wording import Lang, Wording
 from indexer.settings import Settings
-from matcher.ledger.details import AnyDetails, Aspect
-from tests.browsing import LANGS, browsing, look_over
-from tests.committee_reviewing import ENTRIES, add_reviewers, ok, report
+from matcher.ledger.rows.details import AnyDetails, Aspect
 from tests.conftest import Databases
-from tests.serving import Served, served
+from tests.rig.servers.browsers import LANGS, browsing, look_over
+from tests.rig.servers.served import Served, served
+from tests.rig.servers.served_work import ENTRIES, add_reviewers, ok, report
 from tests.visiting import expect, visiting
 
 

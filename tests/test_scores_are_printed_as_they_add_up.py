@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.pages.marking import marked
-from api.pages.score_parts import WIDTH, ZERO, differences, parts_of
-from matcher.ranker import FEATURE_LABELS
+from api.pages.needs.cards import WIDTH, ZERO, differences, parts_of
+from api.pages.shell.templating import marked
+from matcher.ranking.ranker import FEATURE_LABELS
 
 AMOUNTS = st.lists(st.floats(-6, 9), min_size=len(FEATURE_LABELS), max_size=len(FEATURE_LABELS))
 

@@ -8,9 +8,9 @@ import orjson
 import pytest
 
 from indexer.settings import Settings
-from matcher.features import FEATURES
-from matcher.pairings import Matcher
-from matcher.ranker import DEFAULT_WEIGHTS, Band, Ranker, WeightsError, load_ranker
+from matcher.ranking.pairings import Matcher
+from matcher.ranking.ranker import DEFAULT_WEIGHTS, Band, Ranker, WeightsError, load_ranker
+from matcher.ranking.signals import FEATURES
 
 
 @pytest.fixture(scope="module")

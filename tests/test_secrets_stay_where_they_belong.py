@@ -18,13 +18,23 @@ from starlette.testclient import TestClient
 
 from api.app import create_app
 from indexer.database import open_engine, reading
-from indexer.records import Need
+from indexer.records.record_tables import Need
 from indexer.settings import Settings
 from tests.conftest import POSTGRESQL_AT_LENGTH, Gloria
-from tests.ledger_things import MISSING
-from tests.secret_history import CREDENTIALS, SECRETS, History, told
-from tests.serving import PEOPLE, Served, existing, routes_of, served
-from tests.telltale import STEM, Search, chinese, forms, latin, telltale
+from tests.rig.servers.served import PEOPLE, Served, existing, routes_of, served
+from tests.rig.worlds.ledger_world import MISSING
+from tests.rig.worlds.planted_secrets import (
+    CREDENTIALS,
+    SECRETS,
+    STEM,
+    History,
+    Search,
+    chinese,
+    forms,
+    latin,
+    telltale,
+    told,
+)
 
 Route = tuple[str, str, Any]
 ECHO = telltale("echo", len(SECRETS))

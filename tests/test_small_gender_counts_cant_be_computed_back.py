@@ -17,19 +17,28 @@ from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session
 
 from indexer.database import reading, writing
-from matcher.ledger.configuration import current, default
-from matcher.ledger.details import Gender
-from matcher.ledger.document import ReportDocument
-from matcher.ledger.entries import LedgerError
-from matcher.ledger.gender import GenderRules, Group, analyse, supply_counts
-from matcher.ledger.gender_figures import counts, imbalances, published
-from matcher.ledger.gender_report import alliance_gender_report, gender_report
-from matcher.ledger.kpis import Kpi
-from matcher.ledger.persons import register
-from matcher.ledger.reporting import Report
-from matcher.ledger.reversals import move_reversal, second_reversal
-from matcher.ledger.suppression import Cell, left_out, with_totals
-from tests.ledger_world import PROOF, LedgerWorld, build_ledger_world, recognised
+from matcher.ledger.figures.gender import (
+    CountCell,
+    GenderGroup,
+    GenderRules,
+    analyse,
+    counts,
+    imbalances,
+    left_out,
+    published,
+    supply_counts,
+    with_totals,
+)
+from matcher.ledger.reports.document import ReportDocument
+from matcher.ledger.reports.subsidy_year_reports import alliance_gender_report, gender_report
+from matcher.ledger.rows.details import Gender
+from matcher.ledger.rows.entries import LedgerError
+from matcher.ledger.rows.kpis import Kpi
+from matcher.ledger.rows.pseudonyms import register
+from matcher.ledger.rules.configuration import current, default
+from matcher.ledger.rules.recognition import move_reversal, second_reversal
+from matcher.ledger.rules.reporting import NewResult
+from tests.rig.worlds.ledger_world import PROOF, LedgerWorld, build_ledger_world, recognised
 
 OPEN = datetime(2019, 8, 31, 15, 59, tzinfo=UTC)
 """The last minute of the subsidy year 2019 in Taipei."""
@@ -44,7 +53,7 @@ def world(engine: Engine) -> LedgerWorld:
     return build_ledger_world(engine)
 
 
-def recovered(counts_: Sequence[Sequence[int]], hidden: set[Cell]) -> set[Cell]:
+def recovered(counts_: Sequence[Sequence[int]], hidden: set[CountCell]) -> set[CountCell]:
     """Return the left-out cells that a reader of the printed ones can compute, by linear programming."""
     table = np.array(with_totals(counts_))
     cells = sorted(hidden)
@@ -121,7 +130,7 @@ def _supply(
     world: LedgerWorld,
     people: dict[Gender, int],
     alliance: str = "al-a",
-    group: Group = Group.PARTICIPANT,
+    group: GenderGroup = GenderGroup.PARTICIPANT,
     now: datetime = CLOSED,
 ) -> None:
     supply_counts(
@@ -147,12 +156,12 @@ def test_counts_are_supplied_after_the_closing_and_the_newest_holds(engine: Engi
         _supply(session, world, {**_women_and_men(6, 7), Gender.SELF_DESCRIBED: 5, Gender.UNDISCLOSED: 9})
         later = datetime(2019, 9, 3, tzinfo=UTC)
         _supply(session, world, _women_and_men(8, 7), now=later)
-        first = counts(session, year=2019, group=Group.PARTICIPANT, as_of=CLOSED)
+        first = counts(session, year=2019, group=GenderGroup.PARTICIPANT, as_of=CLOSED)
         assert [*first["al-a"].values()] == [6, 7, 5, 9]
-        newest = counts(session, year=2019, group=Group.PARTICIPANT, as_of=later)
+        newest = counts(session, year=2019, group=GenderGroup.PARTICIPANT, as_of=later)
         assert [*newest["al-a"].values()] == [8, 7, 0, 0]
         with pytest.raises(LedgerError, match="counted from recognised entries"):
-            _supply(session, world, _women_and_men(1, 1), group=Group.TRAINEE)
+            _supply(session, world, _women_and_men(1, 1), group=GenderGroup.TRAINEE)
         with pytest.raises(LedgerError, match="from 0 to"):
             _supply(session, world, _women_and_men(-1, 1))
     with pytest.raises(DBAPIError, match="append-only"), writing(engine) as session:
@@ -162,7 +171,7 @@ def test_counts_are_supplied_after_the_closing_and_the_newest_holds(engine: Engi
 def _trained(session: Session, world: LedgerWorld, name: str, gender: Gender, day: date, **more: object) -> str:
     by = world.people["reporter"]
     person = register(session, key=b"k" * 32, name=name, identifier="1", contact=None, by=by, now=CLOSED)
-    given_ = Report(
+    given_ = NewResult(
         id=f"talent-{name}",
         kpi=Kpi.TALENT,
         amount=1,
@@ -185,14 +194,14 @@ def test_trainees_are_counted_from_entries_in_their_subsidy_year(engine: Engine,
         wrong = _trained(session, world, "cccc", Gender.MALE, date(2019, 1, 1))
         _trained(session, world, "dddd", Gender.UNDISCLOSED, date(2019, 9, 1))
         _trained(session, world, "eeee", Gender.SELF_DESCRIBED, date(2018, 9, 1), shared=True)
-        before = counts(session, year=2019, group=Group.TRAINEE, as_of=as_of)
+        before = counts(session, year=2019, group=GenderGroup.TRAINEE, as_of=as_of)
         assert before == {"al-a": _women_and_men(1, 2), "al-b": {Gender.SELF_DESCRIBED: 1}}
         office, second = world.people["office"], world.people["second_office"]
         motion = move_reversal(session, entry_id=wrong, reason="誤植", by=office, now=as_of)
         second_reversal(session, motion_id=motion.id or 0, by=second, now=as_of)
-        after = counts(session, year=2019, group=Group.TRAINEE, as_of=as_of)
+        after = counts(session, year=2019, group=GenderGroup.TRAINEE, as_of=as_of)
         assert after["al-a"] == _women_and_men(1, 1)
-        assert counts(session, year=2020, group=Group.TRAINEE, as_of=as_of) == {"al-a": {Gender.UNDISCLOSED: 1}}
+        assert counts(session, year=2020, group=GenderGroup.TRAINEE, as_of=as_of) == {"al-a": {Gender.UNDISCLOSED: 1}}
 
 
 @pytest.mark.parametrize(
@@ -227,7 +236,7 @@ def test_an_analysis_is_a_dated_row_that_stays(engine: Engine, world: LedgerWorl
             session,
             alliance_id="al-a",
             year=2019,
-            group=Group.PARTICIPANT,
+            group=GenderGroup.PARTICIPANT,
             text="機械領域女性較少",
             by=world.people["reporter"],
             now=later,
@@ -248,12 +257,12 @@ def test_the_report_that_leaves_hides_what_the_alliances_own_shows(engine: Engin
     with writing(engine) as session:
         _supply(session, world, {**_women_and_men(3, 40), Gender.SELF_DESCRIBED: 6, Gender.UNDISCLOSED: 8})
         _supply(session, world, {**_women_and_men(30, 35), Gender.SELF_DESCRIBED: 7, Gender.UNDISCLOSED: 9}, "al-b")
-        _supply(session, world, _women_and_men(30, 80), "al-b", Group.LIAISON_EXPERT)
+        _supply(session, world, _women_and_men(30, 80), "al-b", GenderGroup.LIAISON_EXPERT)
     with reading(engine) as session:
         out = gender_report(session, year=2019, as_of=DAY, now=CLOSED)
         own = alliance_gender_report(session, alliance_id="al-a", year=2019, as_of=DAY, now=CLOSED)
-        exact = counts(session, year=2019, group=Group.PARTICIPANT, as_of=CLOSED)
-        rows = published(Group.PARTICIPANT, exact, RULES).rows
+        exact = counts(session, year=2019, group=GenderGroup.PARTICIPANT, as_of=CLOSED)
+        rows = published(GenderGroup.PARTICIPANT, exact, RULES).rows
     assert _table(own, "participants") == [["甲聯盟", 3, 40, 6, 8, 57]]
     assert _table(out, "participants") == [["甲聯盟", *rows[0]], ["乙聯盟", *rows[1]], ["total", *rows[2]]]
     assert rows[0][0] is None

@@ -16,7 +16,7 @@ from sqlmodel import Session
 from fixtures.counts import lab_language, language, read_judgements
 from fixtures.synthetic import generate
 from indexer.database import open_engine
-from indexer.importing import import_file
+from indexer.records.importing import import_file
 from indexer.settings import Settings
 
 LABS, NEEDS = 400, 60

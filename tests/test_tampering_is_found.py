@@ -19,18 +19,15 @@ from sqlmodel import Session
 
 from indexer.database import open_engine, reading, writing
 from indexer.settings import Settings
-from matcher.ledger.chain import Chain, hash_of
-from matcher.ledger.closing import move_close, second_close
-from matcher.ledger.entries import LedgerError
-from matcher.ledger.evidence import keep, path_of
-from matcher.ledger.heads import ExportedHead, export_heads, read_heads
-from matcher.ledger.recognition import refuse
-from matcher.ledger.reporting import report
-from matcher.ledger.reversals import move_reversal, second_reversal
-from matcher.ledger.verification import Finding, verify
+from matcher.ledger.rows.chain import Chain, hash_of
+from matcher.ledger.rows.entries import LedgerError
+from matcher.ledger.rows.evidence import keep, path_of
+from matcher.ledger.rows.periods import move_close, second_close
+from matcher.ledger.rows.proof import ExportedHead, ProofFinding, export_heads, read_heads, verify
+from matcher.ledger.rules.recognition import move_reversal, refuse, second_reversal
+from matcher.ledger.rules.reporting import report
 from tests.conftest import Databases
-from tests.ledger_world import NOON, LedgerWorld, build_ledger_world, money, recognised
-from tests.tampering import (
+from tests.rig.faults.raw_database import (
     CHAINS,
     ENTRIES,
     STEPS,
@@ -43,6 +40,7 @@ from tests.tampering import (
     set_cell,
     set_head,
 )
+from tests.rig.worlds.ledger_world import NOON, LedgerWorld, build_ledger_world, money, recognised
 
 N_ROWS = 50
 STEP_ROWS = 12
@@ -98,7 +96,7 @@ def _fill(engine: Engine, home: Path) -> None:
         assert verify(session, home=home).findings == []
 
 
-def _found(session: Session, **more: Any) -> list[Finding]:
+def _found(session: Session, **more: Any) -> list[ProofFinding]:
     session.expunge_all()
     return list(verify(session, **more).findings)
 

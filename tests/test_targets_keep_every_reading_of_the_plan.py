@@ -10,11 +10,10 @@ from pydantic import ValidationError
 from sqlalchemy import Engine
 
 from indexer.database import reading, writing
-from matcher.ledger.configuration import change, current, default
-from matcher.ledger.kpis import Kpi
-from matcher.ledger.money_definitions import MoneyDefinitions
-from matcher.ledger.targets import Standing, Target, TargetBook, TargetBooks, compare, standing
-from tests.ledger_world import NOON, build_ledger_world
+from matcher.ledger.rows.kpis import Kpi
+from matcher.ledger.rules.configuration import change, current, default
+from matcher.ledger.rules.targets import MoneyDefinitions, Standing, Target, TargetBook, TargetBooks, compare, standing
+from tests.rig.worlds.ledger_world import NOON, build_ledger_world
 
 YEARS = (2017, 2018, 2019, 2020)
 BOOKS = default(TargetBooks)

@@ -7,9 +7,9 @@ from pathlib import Path
 import openpyxl
 import pytest
 
-from indexer.columns import COLUMNS
-from indexer.readers import read
-from indexer.templates import write_template
+from indexer.records.columns import COLUMNS
+from indexer.records.readers import read
+from indexer.records.writers import write_template
 from indexer.vocabulary import Kind
 
 

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from indexer.embeddings import CacheError, EmbeddingCache
-from indexer.encoder import load_encoder
-from indexer.encoding import FloatArray, Progress, Role
+from indexer.arrays import FloatArray
+from indexer.encoders.embeddings import CacheError, EmbeddingCache
+from indexer.encoders.encoder import load_encoder
+from indexer.encoders.encoding import Progress, Role
 from indexer.settings import Settings
 
 USE = load_encoder("bundled-use", Settings())

@@ -11,13 +11,13 @@ import httpx
 import pytest
 from playwright.sync_api import Browser
 
-from api.audited import NOT_WATCHED
-from api.pages.audit_words import ACTIONS, RESOURCES
-from api.policy import POLICY
+from api.access.policy import POLICY
+from api.pages.audit import ACTIONS, RESOURCES
+from api.trail.request_trail import NOT_WATCHED
 from indexer.settings import Settings
-from tests.browsing import LANGS, browsing, look_over, session_token
 from tests.conftest import Databases
-from tests.serving import Served, served
+from tests.rig.servers.browsers import LANGS, browsing, look_over, session_token
+from tests.rig.servers.served import Served, served
 from tests.visiting import visiting
 
 NEED = "need-1-01"

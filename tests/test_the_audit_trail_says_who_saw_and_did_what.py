@@ -23,17 +23,17 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import SQLModel
 
-from api.audit_trail import Act, How, Outcome, Subject, write_down
-from api.audited import NAMED, NOT_WATCHED
-from api.policy import POLICY
-from api.view_buffer import COLUMNS, ViewBuffer
+from api.access.policy import POLICY
+from api.trail.audit_trail import Act, How, Outcome, Subject, write_down
+from api.trail.request_trail import NAMED, NOT_WATCHED
+from api.trail.view_buffer import COLUMNS, ViewBuffer
 from indexer.database import as_writer, open_engine, writing
 from indexer.settings import Settings
-from tests.audit_reading import Row, rows_of, stored_rows, verdict_of, wrongly_kept
-from tests.browsing import session_token
 from tests.conftest import Databases, Gloria
-from tests.figures import figure
-from tests.serving import Served, page_routes_of, routes_of, served
+from tests.rig.figures import figure
+from tests.rig.servers.browsers import session_token
+from tests.rig.servers.served import Served, page_routes_of, routes_of, served
+from tests.rig.worlds.audit_rows import Row, rows_of, stored_rows, verdict_of, wrongly_kept
 
 AT = datetime(2026, 11, 24, 1, 0, tzinfo=UTC)
 NEED, ELSES = "need-1-01", "need-1-03"
@@ -447,7 +447,7 @@ def test_reads_go_on_while_nothing_can_be_written_and_nothing_is_lost(
 
 def _killed(settings: Settings, last: str) -> None:
     """The control: killed in the same moment it can't, and its last view is missing. That is the stated limit."""
-    from tests.serving import address_of, started
+    from tests.rig.servers.served import address_of, started
 
     with started(settings) as (process, log):
         url = address_of(process, log)
@@ -456,7 +456,7 @@ def _killed(settings: Settings, last: str) -> None:
         with writing(engine) as session:
             from datetime import timedelta
 
-            from api.credentials import make_key
+            from api.access.credentials import make_key
 
             _, key = make_key(
                 session,

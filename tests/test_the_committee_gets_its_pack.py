@@ -10,24 +10,23 @@ from sqlmodel import Session
 
 from indexer.database import reading, writing
 from indexer.vocabulary import Tier
-from matcher.ledger.document import ReportDocument
-from matcher.ledger.entries import LedgerError
-from matcher.ledger.figures import end_of, figures
-from matcher.ledger.kpis import Kpi
-from matcher.ledger.ladder import warn
-from matcher.ledger.recognition import check, recognise
-from matcher.ledger.reporting import report
-from matcher.ledger.review import Review
-from matcher.ledger.review_pack import review_pack
-from matcher.ledger.subsidy import SubsidyPath, needed_income
-from matcher.ledger.sufficiency import Item, book
-from matcher.ledger.sufficiency_report import sufficiency_report
-from matcher.ledger.warnings import Aim
-from tests.ledger_world import NOON, LedgerWorld, build_ledger_world, money, recognised
+from matcher.ledger.figures.folds import end_of, figures
+from matcher.ledger.figures.ladder import warn
+from matcher.ledger.figures.subsidy import SubsidyPath, needed_income
+from matcher.ledger.figures.sufficiency import SufficiencyItem, book
+from matcher.ledger.figures.warnings import YearTarget
+from matcher.ledger.reports.document import ReportDocument
+from matcher.ledger.reports.review_pack import Review, review_pack
+from matcher.ledger.reports.subsidy_year_reports import sufficiency_report
+from matcher.ledger.rows.entries import LedgerError
+from matcher.ledger.rows.kpis import Kpi
+from matcher.ledger.rules.recognition import check, recognise
+from matcher.ledger.rules.reporting import report
+from tests.rig.worlds.ledger_world import NOON, LedgerWorld, build_ledger_world, money, recognised
 
 JULY = datetime(2019, 7, 10, 4, 0, tzinfo=UTC)
 DAY = date(2019, 7, 10)
-AIMS = [Aim(Kpi.MONEY, 2019, 1_000_000_000), Aim(Kpi.JOBS, 2019, 0)]
+YEAR_TARGETS = [YearTarget(Kpi.MONEY, 2019, 1_000_000_000), YearTarget(Kpi.JOBS, 2019, 0)]
 
 
 @pytest.fixture
@@ -42,7 +41,7 @@ def _rows(document: ReportDocument, title: str) -> list[list[object]]:
 
 
 def _pack(session: Session, alliances: list[str], day: date = DAY) -> ReportDocument:
-    return review_pack(session, alliances=alliances, as_of=day, aims=AIMS, now=JULY)
+    return review_pack(session, alliances=alliances, as_of=day, year_targets=YEAR_TARGETS, now=JULY)
 
 
 def _quarter(session: Session, world: LedgerWorld) -> None:
@@ -91,7 +90,7 @@ def test_the_pack_of_the_other_group_does_not_show_what_is_not_its_own(engine: E
 def test_warnings_and_their_rungs_are_in_the_pack(engine: Engine, world: LedgerWorld) -> None:
     with writing(engine) as session:
         recognised(session, world, money())
-        review = Review(session, ["al-a"], DAY, AIMS)
+        review = Review(session, ["al-a"], DAY, YEAR_TARGETS)
         before = _pack(session, ["al-a"])
         assert _rows(before, "what waits for a decision") == [
             ["al-a", "industry money into academia", "a warning is proposed"]
@@ -139,10 +138,10 @@ def test_a_group_has_alliances(engine: Engine, world: LedgerWorld) -> None:
 
 def test_the_sufficiency_report_adds_up(engine: Engine, world: LedgerWorld) -> None:
     rows = [
-        (Item.MEMBER_FEES, Tier.GOLD, date(2018, 8, 31), 100_000),
-        (Item.MEMBER_FEES, Tier.GOLD, date(2018, 9, 1), 150_000),
-        (Item.PERSONNEL, None, date(2018, 9, 1), 500_000),
-        (Item.SUBSIDY, None, date(2018, 9, 1), 400_000),
+        (SufficiencyItem.MEMBER_FEES, Tier.GOLD, date(2018, 8, 31), 100_000),
+        (SufficiencyItem.MEMBER_FEES, Tier.GOLD, date(2018, 9, 1), 150_000),
+        (SufficiencyItem.PERSONNEL, None, date(2018, 9, 1), 500_000),
+        (SufficiencyItem.SUBSIDY, None, date(2018, 9, 1), 400_000),
     ]
     with writing(engine) as session:
         for item, tier, day, amount in rows:

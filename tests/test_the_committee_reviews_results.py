@@ -11,10 +11,10 @@ import pytest
 from playwright.sync_api import Browser
 
 from indexer.settings import Settings
-from tests.browsing import LANGS, browsing, look_over
-from tests.committee_reviewing import ENTRIES, add_reviewers, counted, ok, report, send
 from tests.conftest import Databases
-from tests.serving import Served, served
+from tests.rig.servers.browsers import LANGS, browsing, look_over
+from tests.rig.servers.served import Served, served
+from tests.rig.servers.served_work import ENTRIES, add_reviewers, counted, ok, report, send
 from tests.visiting import expect, visiting
 
 ATTACK = "<img src=x onerror=document.title='xss'>\"'><script>document.title='xss'</script>"

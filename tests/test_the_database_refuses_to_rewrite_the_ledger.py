@@ -10,32 +10,28 @@ import pytest
 from sqlalchemy import Engine, inspect
 from sqlmodel import Session
 
-from api.audit_trail import Act, How, Outcome, Subject, write_down
-from api.break_glass import note_read
-from api.identities import AccountIdentity
+from api.access.identities import AccountIdentity
+from api.trail.audit_trail import Act, How, Outcome, Subject, note_emergency_read, write_down
 from indexer.database import writing
-from indexer.importing import import_rows
-from matcher.cases import Stage, move_case
-from matcher.decisions import Verdict, decide
+from indexer.records.importing import import_rows
 from matcher.erasure import ErasedKind, erase
-from matcher.ledger.acceptances import AcceptanceLedger
-from matcher.ledger.closing import move_close, second_close
-from matcher.ledger.configuration import change, default
-from matcher.ledger.details import Gender
-from matcher.ledger.evidence_files import note_file
-from matcher.ledger.gender import Group, analyse, supply_counts
-from matcher.ledger.ladder import graduate
-from matcher.ledger.persons import register
-from matcher.ledger.points import earn
-from matcher.ledger.reporting import report
-from matcher.ledger.reversals import move_reversal, second_reversal
-from matcher.ledger.rules import RecognitionRules
-from matcher.ledger.school_totals import supply
-from matcher.ledger.sufficiency import Item, book
-from matcher.people import add_account
-from tests.deciding import MORNING, build_world
-from tests.ledger_world import LedgerWorld, money, recognised
-from tests.raw_sql import copied, raw, refusal, triggers_of, without
+from matcher.ledger.figures.gender import GenderGroup, analyse, supply_counts
+from matcher.ledger.figures.ladder import graduate
+from matcher.ledger.figures.sufficiency import SufficiencyItem, book, earn
+from matcher.ledger.rows.details import Gender
+from matcher.ledger.rows.evidence import note_file
+from matcher.ledger.rows.periods import move_close, second_close
+from matcher.ledger.rows.pseudonyms import register
+from matcher.ledger.rows.school_totals import supply
+from matcher.ledger.rules.configuration import change, default
+from matcher.ledger.rules.recognition import RecognitionRules, move_reversal, second_reversal
+from matcher.ledger.rules.reporting import AcceptanceLedger, report
+from matcher.review.cases import Stage, move_case
+from matcher.review.decisions import Verdict, decide
+from matcher.review.people import add_account
+from tests.rig.faults.raw_database import copied, raw, refusal, triggers_of, without
+from tests.rig.worlds.ledger_world import LedgerWorld, money, recognised
+from tests.rig.worlds.small_world import MORNING, build_world
 
 APPEND_ONLY = (
     "account_identity",
@@ -85,7 +81,7 @@ def full(engine: Engine) -> Engine:
             ledger=AcceptanceLedger(),
         )
         move_case(session, case_id=1, stage=Stage.INTRODUCED, by=people["expert"], now=MORNING)
-        note_read(session, need_id="n-1", account_id=people["office"], reason="申訴", now=MORNING)
+        note_emergency_read(session, need_id="n-1", account_id=people["office"], reason="申訴", now=MORNING)
         import_rows(session, "schools", [{"id": "sc-1", "name": "一號大學"}])
         more = {"school_id": "sc-1", "amount_ntd": 1, "source": "校務", "by": people["office"], "now": MORNING}
         supply(session, year=2019, **more)
@@ -112,9 +108,9 @@ def _more_facts(session: Session, office: str) -> None:
     who: dict[str, Any] = {"by": office, "now": MORNING}
     person = register(session, key=b"k" * 32, name="王小明", identifier="1", contact=None, **who)
     day: dict[str, Any] = {"alliance_id": "al-a", "occurred_on": date(2019, 2, 1), "source": "傳票", **who}
-    book(session, item=Item.OVERHEAD, amount_ntd=1, **day)
+    book(session, item=SufficiencyItem.OVERHEAD, amount_ntd=1, **day)
     earn(session, person=person, activity="company_visit", **day)
-    counted: dict[str, Any] = {"alliance_id": "al-a", "year": 2019, "group": Group.PI, **who}
+    counted: dict[str, Any] = {"alliance_id": "al-a", "year": 2019, "group": GenderGroup.PI, **who}
     supply_counts(session, people={Gender.FEMALE: 1}, source="名冊", **counted)
     analyse(session, text="人數少", **counted)
     graduate(session, alliance_id="al-a", reason="自主營運", **who)

@@ -13,15 +13,15 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import SQLModel, select
 
-from api.mapping import redrawn
+from api.commands.matching import redrawn
 from indexer.database import open_engine, reading, writing
-from indexer.importing import import_file, import_rows
-from indexer.records import Lab
+from indexer.records.importing import import_file, import_rows
+from indexer.records.record_tables import Lab
 from indexer.settings import Settings
-from matcher.field_map import FieldMap, MappedLab, MappedNeed, last_map, places, publish
-from matcher.intake import NeedState, adopt, move
+from matcher.review.field_map import FieldMap, MappedLab, MappedNeed, last_map, places, publish
+from matcher.review.intake import NeedState, adopt, move
 from tests.conftest import Gloria
-from tests.map_drawn import drawing_of
+from tests.rig.worlds.small_world import drawing_of
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 RECORDS = ("schools", "companies", "labs", "needs")

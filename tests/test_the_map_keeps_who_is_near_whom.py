@@ -11,13 +11,13 @@ import pytest
 from sklearn.manifold import trustworthiness
 
 from fixtures import world_path
+from indexer.arrays import DoubleArray
+from indexer.records.passages import language_of, need_text
 from indexer.settings import Settings
-from indexer.text import language_of, need_text
-from matcher.evaluation import collection_home
-from matcher.map_drawing import points_of
-from matcher.map_layout import FloatArray, laid_out
+from matcher.judging.evaluation import collection_home
+from matcher.review.map_drawing import laid_out, points_of
 from tests.kept_vectors import seed
-from tests.serving import REPOSITORY
+from tests.rig.servers.served import REPOSITORY
 
 NEAREST = 10
 
@@ -26,8 +26,8 @@ NEAREST = 10
 class Laid:
     """The demo world on a map: vectors and places of its labs and needs, with the field and language of each."""
 
-    vectors: FloatArray
-    places: FloatArray
+    vectors: DoubleArray
+    places: DoubleArray
     fields: list[set[str]]
     languages: list[str]
 
@@ -49,7 +49,7 @@ def world() -> Iterator[Laid]:
         yield Laid(points.vectors, laid_out(points.vectors), fields, [language_of(text) for text in texts])
 
 
-def _shared(laid: Laid, places: FloatArray, among: Any = None) -> tuple[float, float]:
+def _shared(laid: Laid, places: DoubleArray, among: Any = None) -> tuple[float, float]:
     """Return which share of the nearest has a field in common, and which share of all has."""
     n = len(places)
     common = np.array([[bool(a & b) for b in laid.fields] for a in laid.fields])
@@ -92,7 +92,7 @@ def test_languages_are_no_islands(world: Laid) -> None:
     same = tongues[:, None] == tongues[None]
     np.fill_diagonal(same, False)
 
-    def share(places: FloatArray) -> float:
+    def share(places: DoubleArray) -> float:
         far = np.linalg.norm(places[:, None] - places[None], axis=2)
         np.fill_diagonal(far, np.inf)
         return float(np.take_along_axis(same, np.argsort(far, axis=1)[:, :NEAREST], axis=1).mean())
@@ -108,7 +108,7 @@ def test_the_same_vectors_give_the_same_map(world: Laid) -> None:
     assert laid_out(world.vectors).tobytes() == world.places.tobytes()
 
 
-def _moved(before: FloatArray, after: FloatArray) -> FloatArray:
+def _moved(before: DoubleArray, after: DoubleArray) -> DoubleArray:
     """Return how far each point moved, as a share of the map's size (the deviation of all places)."""
     size = np.sqrt(before.var(axis=0).sum())
     return np.asarray(np.linalg.norm(after - before, axis=1) / size)

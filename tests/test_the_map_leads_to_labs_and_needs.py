@@ -10,19 +10,19 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from indexer.database import open_engine, writing
-from indexer.importing import import_rows
+from indexer.records.importing import import_rows
 from indexer.settings import Settings
-from matcher.field_map import Standing
-from matcher.intake import adopt
-from matcher.ranker import Band
-from tests.browsing import LANGS, browsing, look_over
+from matcher.ranking.ranker import Band
+from matcher.review.field_map import NeedStanding
+from matcher.review.intake import adopt
 from tests.conftest import Databases
-from tests.map_drawn import draw_everything
-from tests.serving import Served, served
+from tests.rig.servers.browsers import LANGS, browsing, look_over
+from tests.rig.servers.served import Served, served
+from tests.rig.worlds.small_world import draw_everything
 from tests.visiting import expect, visiting
 
 ATTACK = "<img src=x onerror=document.title='xss'>\"'><script>document.title='xss'</script>"
-STANDINGS = {"need-1-01": Standing(3, Band.WEAK), "need-secret": Standing(5, Band.PLAUSIBLE)}
+STANDINGS = {"need-1-01": NeedStanding(3, Band.WEAK), "need-secret": NeedStanding(5, Band.PLAUSIBLE)}
 
 
 @pytest.fixture(scope="module")

@@ -10,20 +10,20 @@ from typing import Any
 import pytest
 
 from indexer.database import open_engine, writing
-from indexer.importing import import_rows
+from indexer.records.importing import import_rows
 from indexer.settings import Settings
-from matcher.field_map import Standing
-from matcher.intake import adopt
-from matcher.people import declare_stake
-from matcher.ranker import Band
+from matcher.ranking.ranker import Band
+from matcher.review.field_map import NeedStanding
+from matcher.review.intake import adopt
+from matcher.review.people import declare_stake
 from tests.conftest import POSTGRESQL_AT_LENGTH
-from tests.map_drawn import draw_everything
-from tests.serving import Served, served
+from tests.rig.servers.served import Served, served
+from tests.rig.worlds.small_world import draw_everything
 
 STANDINGS = {
-    "need-1-01": Standing(3, Band.WEAK),
-    "need-1-03": Standing(0, None),
-    "need-secret": Standing(5, Band.PLAUSIBLE),
+    "need-1-01": NeedStanding(3, Band.WEAK),
+    "need-1-03": NeedStanding(0, None),
+    "need-secret": NeedStanding(5, Band.PLAUSIBLE),
 }
 
 

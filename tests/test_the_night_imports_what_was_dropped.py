@@ -12,13 +12,13 @@ import pytest
 from sqlalchemy import Engine
 from sqlmodel import select
 
-from api.night_runs import Night
+from api.trail.nights import Night
 from indexer.database import reading, writing
-from indexer.importing import import_rows
-from indexer.records import Company, Lab
+from indexer.records.importing import import_rows
+from indexer.records.record_tables import Company, Lab
 from indexer.settings import Settings
-from matcher.clients import Client
-from tests.nights import carried_out, only
+from matcher.review.clients import Client
+from tests.rig.worlds.nights import carried_out, only
 
 STEPS = only("backup", "import", "reminders")
 

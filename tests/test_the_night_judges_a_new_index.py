@@ -12,21 +12,21 @@ import pytest
 from sqlalchemy import text
 from sqlmodel import Session
 
-import indexer.reindex
-from api.night_runs import Night, NightState
+import indexer.index.building
+from api.trail.nights import Night, NightState
 from fixtures import world_qrels
 from indexer.database import open_engine, writing
-from indexer.importing import import_rows
-from indexer.kept_generations import current_generation, generations
-from indexer.profiles import Lab
-from indexer.reindex import reindex
+from indexer.index.building import reindex
+from indexer.index.generations import current_generation, kept_generations
+from indexer.records.importing import import_rows
+from indexer.records.passages import Passage
+from indexer.records.profiles import Lab
 from indexer.settings import Settings
-from indexer.text import Passage
-from matcher.decisions import Verdict, decide
-from matcher.people import add_account
-from matcher.proposals import Proposal, pairing_of
-from matcher.quality_check import FEWEST_NEEDS, FLOOR, Comparison, Lost, upper_end
-from tests.nights import carried_out, commanded, only, settings_of
+from matcher.judging.quality_check import FEWEST_NEEDS, FLOOR, Comparison, Lost, upper_end
+from matcher.review.decisions import Verdict, decide
+from matcher.review.people import add_account
+from matcher.review.proposals import Proposal, pairing_of
+from tests.rig.worlds.nights import carried_out, commanded, only, settings_of
 
 STEPS = only("index", "map", "report")
 JUDGED = 12
@@ -93,7 +93,7 @@ def test_an_equal_index_is_published_and_a_worse_one_is_held_back(
     assert compared["ndcg_now"] < compared["ndcg_before"] - FLOOR  # type: ignore[operator]
     differences = list(compared["differences"].values())  # type: ignore[attr-defined]
     assert differences == sorted(differences)
-    listed = {one.name: one.held for one in generations(settings.index_path)}
+    listed = {one.name: one.held for one in kept_generations(settings.index_path)}
     assert listed[published] is None
     reason = listed[held.step("index").details["generation"]]
     assert reason is not None
@@ -114,14 +114,14 @@ def test_an_equal_index_is_published_and_a_worse_one_is_held_back(
 
 def test_an_index_of_mangled_texts_is_held_back(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A release that reads the same records into other passages: every text as if it had been decoded wrongly."""
-    real = indexer.reindex.lab_passages
+    real = indexer.index.building.lab_passages
 
     def mangled(lab: Lab) -> list[Passage]:
         return [replace(one, text=one.text.encode("utf-8").decode("latin-1")) for one in real(lab)]
 
     settings = _judged(own_home)
     before = current_generation(settings.index_path)
-    monkeypatch.setattr(indexer.reindex, "lab_passages", mangled)
+    monkeypatch.setattr(indexer.index.building, "lab_passages", mangled)
     night = _night(settings)
     assert night.step("index").state == "held"
     assert current_generation(settings.index_path) == before

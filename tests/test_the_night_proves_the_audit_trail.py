@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import Engine
 
-from api.audit_trail import Act, How, Outcome, Subject, verify, write_down
+from api.trail.audit_trail import Act, How, Outcome, Subject, verify_trail, write_down
 from indexer.database import open_engine, reading, writing
 from indexer.settings import Settings
-from tests.nights import carried_out, only
-from tests.raw_sql import triggers_of
+from tests.rig.faults.raw_database import triggers_of
+from tests.rig.worlds.nights import carried_out, only
 
 STEPS = only("audit")
 
@@ -58,7 +58,7 @@ def test_a_cut_off_end_is_found_by_what_a_night_noted(trail: Engine, settings: S
     _tampered(trail, "DELETE FROM audit_subject WHERE seq > 3", "DELETE FROM audit WHERE seq > 3")
     with reading(trail) as session:
         # The control: by itself the rest fits together.
-        assert verify(session).findings == ()
+        assert verify_trail(session).findings == ()
     found = carried_out(settings, STEPS).step("audit")
     assert (found.state, found.details["findings"]) == (
         "failed",

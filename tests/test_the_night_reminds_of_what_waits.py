@@ -9,15 +9,15 @@ import pytest
 from sqlmodel import Session, select, update
 
 from indexer.database import reading, writing
-from indexer.importing import import_rows
 from indexer.instants import day_in_taipei
+from indexer.records.importing import import_rows
 from indexer.settings import Settings
-from matcher.cases import Case
-from matcher.clients import Client
-from matcher.intake import adopt
-from matcher.proposals import PairingState, StoredPairing
-from matcher.reminders import REMINDER_LABELS, UNASSIGNED, Counts, Reminder, reminders, totals
-from tests.asking import Asked, asked
+from matcher.review.cases import Case
+from matcher.review.clients import Client
+from matcher.review.intake import adopt
+from matcher.review.proposals import PairingState, StoredPairing
+from matcher.review.reminders import REMINDER_LABELS, UNASSIGNED, Counts, Reminder, reminders, totals
+from tests.rig.worlds.small_world import Asked, asked
 
 NOW = datetime.now(UTC)
 

@@ -10,15 +10,14 @@ import orjson
 import pytest
 from sqlmodel import select
 
-from api.night_runs import read_nights
-from api.night_words import FIGURES
-from api.nightly.table import STEPS
+from api.nightly.night_steps import STEPS
+from api.trail.nights import FIGURES, read_nights
 from indexer.database import open_engine, reading
-from indexer.generation import current_generation
-from indexer.records import Company, Lab, Need
-from matcher.ledger.heads import FILE, read_heads
+from indexer.index.generations import current_generation
+from indexer.records.record_tables import Company, Lab, Need
+from matcher.ledger.rows.proof import HEADS_FILE, read_heads
 from tests.conftest import Answer, Gloria
-from tests.nights import QUICK, commanded, settings_of
+from tests.rig.worlds.nights import QUICK, commanded, settings_of
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +42,7 @@ def test_every_step_is_done_and_told_of(own_home: Path, night: Answer) -> None:
     assert [path.name for path in (own_home / "backups").iterdir() if (path / "manifest.json").exists()] == [
         by_name["backup"]["details"]["name"]
     ]
-    assert {one.chain for one in read_heads(own_home / FILE)} == {"entries", "steps"}
+    assert {one.chain for one in read_heads(own_home / HEADS_FILE)} == {"entries", "steps"}
     unnamed = {name for step in document["steps"] for name in step["figures"]} - FIGURES.keys()
     assert unnamed == set()
 
@@ -62,7 +61,7 @@ def test_a_second_night_changes_nothing_and_says_nothing(
     assert second.id != stored.id
     assert [second.step(name).figures["changed"] for name in ("index", "map", "figures")] == [False, False, 0]
     assert current_generation(own_home / "index") == generation
-    assert len(read_heads(own_home / FILE)) == 2
+    assert len(read_heads(own_home / HEADS_FILE)) == 2
 
 
 def test_a_terminal_shows_a_line_for_each_step(own_home: Path, night: Answer, monkeypatch: pytest.MonkeyPatch) -> None:

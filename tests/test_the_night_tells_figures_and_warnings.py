@@ -7,12 +7,12 @@ from datetime import date, datetime, time, timedelta
 
 import pytest
 
-from api.nightly.outcome import Outcome, Work
-from api.nightly.warnings import propose_warnings
+from api.nightly.night_steps import propose_warnings
+from api.nightly.step import StepOutcome, StepWork
 from indexer.instants import TAIPEI
 from indexer.settings import Settings
-from tests.asking import Asked, asked
-from tests.nights import carried_out, only
+from tests.rig.worlds.nights import carried_out, only
+from tests.rig.worlds.small_world import Asked, asked
 
 DAY = date(2019, 6, 30)
 
@@ -38,10 +38,10 @@ def test_what_changed_since_the_night_before_is_told(here: Asked, settings: Sett
     assert third.figures["changed"] == 0
 
 
-def _proposed(settings: Settings, day: date) -> Outcome:
+def _proposed(settings: Settings, day: date) -> StepOutcome:
     night = carried_out(settings, only("report"))
     at = datetime.combine(day, time(2, 30), TAIPEI)
-    return propose_warnings(Work(settings, night, at, lambda *_: None))
+    return propose_warnings(StepWork(settings, night, at, lambda *_: None))
 
 
 def test_the_warnings_that_are_due_are_those_of_the_page(here: Asked, settings: Settings) -> None:

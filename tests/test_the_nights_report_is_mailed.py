@@ -15,8 +15,8 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, LoginPassword
 
-from api.night_runs import Night
-from tests.nights import carried_out, only, settings_of
+from api.trail.nights import Night
+from tests.rig.worlds.nights import carried_out, only, settings_of
 
 # Passwords without TLS are for tests on this machine.
 pytestmark = pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS")

@@ -12,9 +12,9 @@ from sqlmodel import col, select
 
 from indexer.database import reading, writing
 from indexer.settings import Settings
-from matcher.people import Account, Grant, set_disabled
-from matcher.roles import Role
-from tests.asking import Asked, asked
+from matcher.review.people import Account, Grant, set_disabled
+from matcher.review.roles import Role
+from tests.rig.worlds.small_world import Asked, asked
 
 
 @pytest.fixture

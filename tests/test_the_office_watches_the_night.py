@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
-from api.night_runs import LOCK, Said, StepState, night_ids, nights_path, read_night, write_night
-from indexer.file_lock import exclusive_now
+from api.trail.nights import LOCK, Said, StepState, night_ids, nights_path, read_night, write_night
+from indexer.disk import exclusive_now
 from indexer.settings import Settings
-from tests.browsing import LANGS, browsing, look_over
 from tests.conftest import Databases
-from tests.nights import made_up_night
-from tests.serving import Served, served
+from tests.rig.servers.browsers import LANGS, browsing, look_over
+from tests.rig.servers.served import Served, served
+from tests.rig.worlds.nights import made_up_night
 from tests.visiting import expect, visiting
 
 LIVE = "<img src=x onerror=\"document.title='xss'\">\"'><script>document.title='xss'</script>"

@@ -13,27 +13,26 @@ import pytest
 from sqlalchemy import Engine
 from sqlmodel import Session, col, select
 
-from api import asking
-from api.credentials import FAILURES_PER_ACCOUNT, note_failure, set_password_hash
-from api.jobs import Claimed, JobKind, LeaseLostError, ask_for, begin_part, claim, is_waiting
-from api.passwords import hashed
+from api.access.credentials import FAILURES_PER_ACCOUNT, note_failure, set_password_hash
+from api.access.passwords import hash_password
+from api.jobs.job_queue import Claimed, JobKind, LeaseLostError, ask_for, begin_part, claim, is_waiting
+from api.requests import permitted_request
 from indexer import instants
-from indexer.changes import Change, changes_since
 from indexer.database import open_engine, reading, writing
+from indexer.records.record_tables import Change, changes_since
 from indexer.settings import Settings
 from indexer.vocabulary import Kind
-from matcher.cases import Case, CaseStep
-from matcher.decisions import Decision
-from matcher.intake import NeedStep
-from matcher.ledger.entries import ACCEPTANCE_PREFIX, Entry
-from matcher.ledger.steps import Step
-from matcher.ledger.verification import verify
-from matcher.people import add_account
-from tests.figures import figure
-from tests.live_home import until
-from tests.load_decisions import Pair, pairs_in
-from tests.near_serving import Near, near
-from tests.serving import fill
+from matcher.ledger.rows.entries import ACCEPTANCE_PREFIX, Entry
+from matcher.ledger.rows.proof import verify
+from matcher.ledger.rows.steps import Step
+from matcher.review.cases import Case, CaseStep
+from matcher.review.decisions import Decision
+from matcher.review.intake import NeedStep
+from matcher.review.people import add_account
+from tests.rig.figures import figure
+from tests.rig.load.decisions import Pair, pairs_in
+from tests.rig.servers.served import fill
+from tests.rig.servers.served_here import Near, near, until
 
 DAY = timedelta(days=1)
 PASSWORD = "long enough for everybody"
@@ -80,7 +79,7 @@ def place(settings: Settings, slice_of_world: Path, clock: type[Clock]) -> Itera
     pairs = pairs_in(settings, accounts["expert"], 27 * 12)
     engine = open_engine(settings)
     with writing(engine) as session:
-        set_password_hash(session, account_id=accounts["expert"], stored=hashed(PASSWORD), now=datetime.now(UTC))
+        set_password_hash(session, account_id=accounts["expert"], stored=hash_password(PASSWORD), now=datetime.now(UTC))
     engine.dispose()
     with near(settings, keys, matching=False) as server:
         yield Place(server, pairs)
@@ -198,10 +197,12 @@ def test_nobody_is_locked_out_by_a_clock_that_was_ahead(place: Place, clock: typ
 def test_a_session_is_kept_and_a_verdict_undone_when_the_clock_is_put_right(place: Place, clock: type[Clock]) -> None:
     given = {"email": "expert@example.org", "password": PASSWORD}
     (pairing_id, proposal_id), path = place.pairs[0], f"/api/pairings/{place.pairs[0][0]}/decision"
-    token = place.server.ask(None, "POST", "/api/session", json=given).cookies[asking.COOKIE]
+    token = place.server.ask(None, "POST", "/api/session", json=given).cookies[permitted_request.COOKIE]
 
     def signed_in() -> int:
-        return place.server.ask(None, "GET", "/api/me", headers={"Cookie": f"{asking.COOKIE}={token}"}).status_code
+        return place.server.ask(
+            None, "GET", "/api/me", headers={"Cookie": f"{permitted_request.COOKIE}={token}"}
+        ).status_code
 
     assert signed_in() == 200
     clock.ahead = DAY

@@ -13,20 +13,17 @@ from sqlmodel import Session, select
 from indexer.database import open_engine, reading
 from indexer.settings import Settings
 from indexer.wording import Text
-from matcher.cases import Case
-from matcher.ledger.alliance_report import alliance_report
-from matcher.ledger.b003_report import b003_report
-from matcher.ledger.closing import PeriodClose
-from matcher.ledger.document import Cell, ReportDocument, Table
-from matcher.ledger.entries import Entry, EntryKind, LedgerError
-from matcher.ledger.figures import end_of, figures
-from matcher.ledger.forecast import Measure, forecast
-from matcher.ledger.kpi_report import kpi_report
-from matcher.ledger.kpis import Kpi
-from matcher.ledger.report_request import ReportRequest
-from matcher.ledger.steps import steps_of
+from matcher.ledger.figures.folds import end_of, figures
+from matcher.ledger.figures.forecast import Measure, forecast
+from matcher.ledger.reports.document import ReportCell, ReportDocument, ReportRequest, ReportTable
+from matcher.ledger.reports.kpi_reports import alliance_report, b003_report, kpi_report
+from matcher.ledger.rows.entries import Entry, EntryKind, LedgerError
+from matcher.ledger.rows.kpis import Kpi
+from matcher.ledger.rows.periods import PeriodClose
+from matcher.ledger.rows.proof import verify
+from matcher.ledger.rows.steps import steps_of
 from matcher.ledger.story import LAST_DAY, load_story
-from matcher.ledger.verification import verify
+from matcher.review.cases import Case
 from tests.conftest import Databases
 
 NOW = datetime(2026, 11, 24, 4, 0, tzinfo=UTC)
@@ -156,7 +153,7 @@ def _zh(value: Any) -> Any:
     return value.zh if isinstance(value, Text) else value
 
 
-def _values(table: Table, *columns: int) -> list[list[Any]]:
+def _values(table: ReportTable, *columns: int) -> list[list[Any]]:
     return [[_zh(row[place].value) for place in columns or range(len(row))] for row in table.rows]
 
 
@@ -261,7 +258,7 @@ def test_every_figure_is_the_sum_of_the_entries_that_it_names(story: tuple[Engin
             entry_id: -amount if kind == EntryKind.REVERSAL else amount
             for entry_id, kind, amount in session.execute(select(Entry.id, Entry.kind, Entry.amount)).all()
         }
-    cells: list[Cell] = [cell for table in tables for row in table.rows for cell in row if cell.entries]
+    cells: list[ReportCell] = [cell for table in tables for row in table.rows for cell in row if cell.entries]
     assert [cell for cell in cells if sum(signed[entry] for entry in cell.entries) != cell.value] == []
     # The control: most figures have entries, and money of 108 names the reversal.
     assert len(cells) > 80

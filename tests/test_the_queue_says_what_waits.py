@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from sqlmodel import update
 
-import api.index_age
+import api.documents.answers
 from indexer.database import writing
 from indexer.instants import day_in_taipei
 from indexer.settings import Settings
-from matcher.proposals import StoredPairing
-from tests.asking import Asked, asked
+from matcher.review.proposals import StoredPairing
+from tests.rig.worlds.small_world import Asked, asked
 
 CONTACT = {"kind": "call", "held_on": "2026-11-20", "note": "internal"}
 
@@ -155,7 +155,7 @@ def test_an_old_index_is_said_on_the_desk(own_home: Path, monkeypatch: pytest.Mo
         here.client.app.state.live.current()
         old = "請向系統管理人員確認夜間作業是否失敗"
         assert old not in here.ask("expert", "GET", "/desk").text
-        monkeypatch.setattr(api.index_age, "OLD_AFTER", timedelta(0))
+        monkeypatch.setattr(api.documents.answers, "OLD_AFTER", timedelta(0))
         assert old in here.ask("expert", "GET", "/desk").text
 
 

@@ -18,20 +18,19 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-import api.index_age
-from api.credentials import set_password_hash
-from api.pages.finding_lang import LANG_COOKIE
-from api.passwords import hashed
+import api.documents.answers
+from api.access.credentials import set_password_hash
+from api.access.passwords import hash_password
+from api.pages.shell.wording import LANG_COOKIE
 from indexer.database import open_engine, writing
-from indexer.generation import POINTER, current_generation
-from indexer.reindex import reindex
+from indexer.index.building import reindex
+from indexer.index.generations import POINTER, current_generation
 from indexer.settings import Settings
 from tests.conftest import Databases
-from tests.live_home import until
-from tests.load_decisions import Pair, pairs_in
-from tests.near_serving import Near, near
-from tests.serving import REPOSITORY, fill, settled
-from tests.small_disk import SmallDisk, small_disk
+from tests.rig.faults.full_disk import SmallDisk, small_disk
+from tests.rig.load.decisions import Pair, pairs_in
+from tests.rig.servers.served import REPOSITORY, fill, settled
+from tests.rig.servers.served_here import Near, near, until
 
 HEADING = "## When something breaks"
 PASSWORD = "long enough for everybody"
@@ -182,7 +181,7 @@ def _serving(settings: Settings, indexed_home: Path, records: Path) -> Iterator[
     pairs = pairs_in(settings, accounts["expert"], 27 * 5)
     engine = open_engine(settings)
     with writing(engine) as session:
-        now, stored = datetime.now(UTC), hashed(PASSWORD)
+        now, stored = datetime.now(UTC), hash_password(PASSWORD)
         set_password_hash(session, account_id=accounts["expert"], stored=stored, now=now)
     engine.dispose()
     with near(settings, keys) as server:
@@ -272,7 +271,7 @@ def test_the_page_for_operators_says_what_is_tested_here() -> None:
 def test_an_old_index_is_flagged(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     fresh = place.server.ask("expert", "GET", "/api/needs/need-1-01/matches?top=20").json()
     assert (fresh["index_is_old"], _ready(place)[1]["index"]["is_old"]) == (False, False)
-    monkeypatch.setattr(api.index_age, "OLD_AFTER", timedelta(0))
+    monkeypatch.setattr(api.documents.answers, "OLD_AFTER", timedelta(0))
     assert _holds(place, "the index is older than 48 hours") == []
     assert place.seen["matching"][0].json()["index_is_old"] is True  # type: ignore[union-attr]
     assert place.server.ask("expert", "GET", "/api/labs/lab-1-02/matches").json()["index_is_old"] is True

@@ -9,9 +9,8 @@ from random import Random
 
 import pytest
 
-from tests.replayed_calls import Disk, UnknownCallError
-from tests.simulated_disk import State, states
-from tests.system_calls import Call
+from tests.rig.faults.power_cuts import Disk, State, UnknownCallError, states
+from tests.rig.faults.recorded_work import Call
 
 NEW, FULL = b"new" * 2_000, 6_000
 

@@ -17,10 +17,10 @@ from starlette.testclient import TestClient
 
 from api.app import create_app
 from api.pages.guide.chapters import CHAPTERS, Chapter, read_chapter
-from api.pages.wording import Lang
+from api.pages.shell.wording import Lang
 from indexer.database import open_engine, writing
 from indexer.settings import Settings
-from matcher.intake import adopt
+from matcher.review.intake import adopt
 from tests.conftest import REPOSITORY, Gloria
 
 WRITTEN = sorted(

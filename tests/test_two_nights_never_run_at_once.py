@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from api.night_runs import LOCK, nights_path, read_nights, who_is_at_it
-from indexer.file_lock import HeldError, exclusive_now, holder
+from api.trail.nights import LOCK, nights_path, read_nights, who_is_at_it
+from indexer.disk import HeldError, exclusive_now, holder
 from tests.conftest import Gloria
-from tests.nights import carried_out, commanded, only, settings_of
+from tests.rig.worlds.nights import carried_out, commanded, only, settings_of
 
 
 def _contents(home: Path) -> dict[str, tuple[int, bytes]]:

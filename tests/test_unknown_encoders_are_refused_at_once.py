@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from indexer.bundled_e5 import installed_file
-from indexer.encoder import MINILM_PACKAGE, EncoderError, load_encoder
+from indexer.encoders.bundled_encoders import installed_file
+from indexer.encoders.encoder import MINILM_PACKAGE, load_encoder
+from indexer.encoders.encoding import EncoderError
 from indexer.settings import Settings
 
 

@@ -13,12 +13,12 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from api.guard import MAX_BODY_BYTES
-from api.uploads import MAX_FILE_BYTES
+from api.requests.capacity import MAX_FILE_BYTES
+from api.requests.middleware import MAX_BODY_BYTES
 from indexer.settings import Settings
 from tests.conftest import POSTGRESQL_AT_LENGTH
-from tests.job_watching import companies, job_of, listening, result_of, until, upload
-from tests.serving import Served, served
+from tests.rig.servers.served import Served, served
+from tests.rig.servers.served_work import companies, job_of, listening, result_of, until, upload
 
 LISTENERS = 60
 """More than there are request threads (40) or database connections (45)."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from indexer.encoding import FloatArray
-from indexer.vectors import LANGUAGE_MINIMUM, VectorIndex, VectorIndexError, centred, language_means
+from indexer.arrays import FloatArray
+from indexer.index.vectors import LANGUAGE_MINIMUM, VectorIndex, VectorIndexError, centred, language_means
 
 CHANCE = np.random.default_rng(106)
 

@@ -11,10 +11,10 @@ from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session, select
 
 from indexer.database import reading, writing
-from matcher.cases import Case, CaseError, Stage, move_case
-from matcher.decisions import Decision, DecisionError, Reason, Verdict, decide, undo
-from matcher.proposals import StoredPairing
-from tests.deciding import MORNING, World, build_world
+from matcher.review.cases import Case, CaseError, Stage, move_case
+from matcher.review.decisions import Decision, DecisionError, Reason, Verdict, decide, undo
+from matcher.review.proposals import StoredPairing
+from tests.rig.worlds.small_world import MORNING, World, build_world
 
 
 @pytest.fixture

@@ -9,11 +9,10 @@ import pytest
 from sqlmodel import select
 
 from indexer.database import writing
-from indexer.importing import import_rows
+from indexer.records.importing import import_rows
 from indexer.settings import Settings
-from matcher.cases import Case
-from tests.asking import Asked, asked
-from tests.deciding import accept
+from matcher.review.cases import Case
+from tests.rig.worlds.small_world import Asked, accept, asked
 
 LINK = [{"url": "https://example.org/contract", "name": "合約"}]
 ALL = ["value_added", "evidence", "school_total"]

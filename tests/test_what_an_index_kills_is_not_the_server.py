@@ -9,18 +9,17 @@ from pathlib import Path
 import pytest
 from sqlmodel import Session
 
-from indexer import first_opening
 from indexer.database import open_engine
-from indexer.generation import current_generation
-from indexer.manifest import SnapshotError
-from indexer.reindex import reindex
+from indexer.index import opening
+from indexer.index.building import reindex
+from indexer.index.generations import SnapshotError, current_generation
+from indexer.index.opening import open_newest_usable, open_snapshot, publish
 from indexer.settings import Settings
-from indexer.snapshot import open_newest_usable, open_snapshot, publish
 from indexer.vocabulary import Kind
-from matcher.live import LiveMatcher
-from tests.damaging import make_fit
-from tests.live_home import Home, build_home, until, until_used
-from tests.small_generations import TEXTS, small_contents
+from matcher.ranking.live import LiveMatcher
+from tests.rig.faults.damaged_indexes import make_fit
+from tests.rig.faults.small_generations import TEXTS, small_contents
+from tests.rig.servers.served_here import Home, build_home, until, until_used
 
 KILLED = r"can't be opened: a process ended of it \(-11\)"
 
@@ -43,8 +42,8 @@ def index(tmp_path: Path) -> Path:
 @pytest.fixture
 def dying(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """From now on nothing has been opened before, and the process that opens first dies as `DYING` says."""
-    monkeypatch.setattr(first_opening, "_opened", set())
-    monkeypatch.setattr(first_opening, "PROGRAM", "tests.dying_readers")
+    monkeypatch.setattr(opening, "_opened", set())
+    monkeypatch.setattr(opening, "PROGRAM", "tests.rig.faults.dying_reader")
     return monkeypatch
 
 
@@ -64,7 +63,7 @@ def test_a_crash_is_a_stated_refusal(index: Path, dying: pytest.MonkeyPatch) -> 
 
 def test_one_that_takes_too_long_is_given_up(index: Path, dying: pytest.MonkeyPatch) -> None:
     dying.setenv("DYING", "hang")
-    dying.setattr(first_opening, "BASE_S", 0.5)
+    dying.setattr(opening, "BASE_S", 0.5)
     with pytest.raises(SnapshotError, match="can't be opened within"):
         open_snapshot(index, first_elsewhere=True)
 
@@ -86,15 +85,15 @@ def test_one_that_takes_too_much_memory_is_refused(index: Path, dying: pytest.Mo
 
 
 def test_it_is_asked_once_for_each_generation(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(first_opening, "_opened", set())
+    monkeypatch.setattr(opening, "_opened", set())
     name = open_snapshot(index, first_elsewhere=True).generation
-    monkeypatch.setattr(first_opening, "PROGRAM", "tests.dying_readers")
+    monkeypatch.setattr(opening, "PROGRAM", "tests.rig.faults.dying_reader")
     monkeypatch.setenv("DYING", "crash")
     assert open_snapshot(index, first_elsewhere=True).generation == name
     found, problem = open_newest_usable(index, first_elsewhere=True)
     assert (found.generation, problem) == (name, None)
     # The control: in a process that has not seen it open, the child would be asked, and die.
-    monkeypatch.setattr(first_opening, "_opened", set())
+    monkeypatch.setattr(opening, "_opened", set())
     with pytest.raises(SnapshotError, match="ended of it"):
         open_snapshot(index, first_elsewhere=True)
 
@@ -106,8 +105,8 @@ def test_a_server_goes_on_with_what_it_has(home: Home, monkeypatch: pytest.Monke
     made = home.reindex()
     with monkeypatch.context() as dying:
         # As if another program had published it.
-        dying.setattr(first_opening, "_opened", set())
-        dying.setattr(first_opening, "PROGRAM", "tests.dying_readers")
+        dying.setattr(opening, "_opened", set())
+        dying.setattr(opening, "PROGRAM", "tests.rig.faults.dying_reader")
         dying.setenv("DYING", "crash")
         until(lambda: live.current() is not None and live.state().newest_problem is not None)
         assert live.current().snapshot.generation == first

@@ -9,16 +9,17 @@ from pathlib import Path
 import pytest
 from sqlmodel import Session, SQLModel, select
 
-import api.nightly.expired_rows
-from api import idempotency, jobs
-from api.credentials import IDLE, LONGEST, WINDOW, LoginFailure, LoginSession, open_session
-from api.idempotency import IdempotentReply
-from api.jobs import Job, JobKind, JobState, ask_for
-from api.night_runs import KEPT_NIGHTS, night_ids
+import api.nightly.night_steps
+from api.access.credentials import IDLE, LONGEST, WINDOW, LoginFailure, LoginSession, open_session
+from api.jobs import job_queue
+from api.jobs.job_queue import Job, JobKind, JobState, ask_for
+from api.requests import idempotency
+from api.requests.idempotency import IdempotentReply
+from api.trail.nights import KEPT_NIGHTS, night_ids
 from indexer.database import reading, writing
 from indexer.settings import Settings
-from tests.asking import Asked, asked
-from tests.nights import carried_out, made_up_night, only
+from tests.rig.worlds.nights import carried_out, made_up_night, only
+from tests.rig.worlds.small_world import Asked, asked
 
 NOW = datetime.now(UTC)
 HOUR = timedelta(hours=1)
@@ -58,7 +59,7 @@ def _count(here: Asked, model: type[SQLModel]) -> int:
 
 
 def test_each_is_kept_for_its_time(here: Asked, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api.nightly.expired_rows, "PORTION", 2)
+    monkeypatch.setattr(api.nightly.night_steps, "PORTION", 2)
     account = here.accounts["expert"]
     with writing(here.engine) as session:
         for n in range(5):
@@ -71,7 +72,7 @@ def test_each_is_kept_for_its_time(here: Asked, settings: Settings, monkeypatch:
         session.add_all(
             [LoginFailure(subject="s", at=NOW - WINDOW - HOUR), LoginFailure(subject="s", at=datetime.now(UTC))]
         )
-        for finished in (NOW - jobs.KEPT - HOUR, NOW - jobs.KEPT + HOUR, None):
+        for finished in (NOW - job_queue.KEPT - HOUR, NOW - job_queue.KEPT + HOUR, None):
             _job(session, account, finished)
     night = carried_out(settings, only("expired"))
     figures = {"replies": 5, "sessions": 3, "failed_sign_ins": 1, "jobs": 1, "nights": 0}

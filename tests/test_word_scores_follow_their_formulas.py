@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from indexer.lexical import K1, LAB_B, LAB_K1, B, LexicalIndex, LexicalIndexError
-from indexer.tfidf import TfIdfError, TfIdfIndex
+from indexer.index.words import K1, LAB_B, LAB_K1, B, LexicalIndex, LexicalIndexError, TfIdfError, TfIdfIndex
 
 DOCUMENTS = [
     ["perovskite", "cell", "cell", "lead"],

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer.lexical import LexicalIndex, located_terms, terms
-from indexer.tfidf import word_parts
+from indexer.index.words import LexicalIndex, located_terms, terms, word_parts
 
 
 def test_chinese_gives_characters_and_pairs_in_order() -> None:

@@ -13,9 +13,8 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlmodel import Session
 
-from indexer.database import POOL_SIZE, BusyError, DatabaseGoneError, open_engine, reading, writing
+from indexer.database import POOL_SIZE, BusyError, DatabaseGoneError, Turns, open_engine, reading, writing
 from indexer.settings import Settings
-from indexer.turns import Turns
 
 COUNT_UP = "UPDATE change_counter SET n = n + 1 WHERE kind = 'labs'"
 

@@ -20,8 +20,7 @@ from urllib.parse import quote, urlencode, urljoin, urlsplit
 import httpx
 from playwright import sync_api
 
-from api.asking import COOKIE
-from tests.browsing import session_token
+from api.requests.permitted_request import COOKIE
 from tests.markup import (
     Element,
     Words,
@@ -38,7 +37,8 @@ from tests.markup import (
     with_role,
     with_text,
 )
-from tests.serving import Served
+from tests.rig.servers.browsers import session_token
+from tests.rig.servers.served import Served
 
 CONTENT_POLICY = {
     "default-src": "'none'",

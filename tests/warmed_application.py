@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 
+from indexer.encoders.bundled_encoders import UniversalSentenceEncoder
 from indexer.settings import Settings
-from indexer.universal_encoder import UniversalSentenceEncoder
 
 
 @cache

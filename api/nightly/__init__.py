@@ -1,0 +1,1 @@
+"""What is done every night: the steps and their table, the runner that carries them out, the report, the command."""

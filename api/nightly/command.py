@@ -17,15 +17,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from api.opening import read_settings
-from api.screen import STAGES, Screen, finish, write_document
+from api.commands.screen import STAGES, Screen, finish, write_document
+from api.home import read_settings
 from indexer.wording import T_, either
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-    from api.night_runs import Night, StepRecord
-    from indexer.file_lock import Holder
+    from api.trail.nights import Night, StepRecord
+    from indexer.disk import Holder
     from indexer.settings import Settings
 
 HANGS_AFTER = timedelta(hours=12)
@@ -37,7 +37,7 @@ def nightly(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
     """Back up, import drop folders, re-index, draw the map, take down figures, prove the ledger, report."""
-    from indexer.file_lock import HeldError
+    from indexer.disk import HeldError
 
     screen, settings = Screen.of(context), read_settings()
     try:
@@ -50,11 +50,11 @@ def nightly(
 
 
 def _carried_out(screen: Screen, settings: Settings, fresh: bool, *, quiet: bool) -> tuple[Night, bool]:
-    from api.nightly import table
-    from api.nightly.running import run_night
+    from api.nightly import night_steps
+    from api.nightly.runner import run_night
 
     with _lines(screen, shown=screen.err.is_terminal and not quiet) as lines:
-        return run_night(settings, lines, fresh=fresh, steps=table.STEPS)
+        return run_night(settings, lines, fresh=fresh, steps=night_steps.STEPS)
 
 
 def _say_held(screen: Screen, holder: Holder, as_json: bool) -> None:
@@ -73,9 +73,8 @@ def _say_held(screen: Screen, holder: Holder, as_json: bool) -> None:
 
 
 def _say_outcome(screen: Screen, settings: Settings, night: Night, as_json: bool) -> None:
-    from api.night_runs import REPORT_PAGE, StepState, night_path
-    from api.night_words import NIGHT_STATES, STEP_STATES
-    from api.nightly.report_page import report_document
+    from api.nightly.report import report_document
+    from api.trail.nights import NIGHT_STATES, REPORT_PAGE, STEP_STATES, StepState, night_path
 
     if as_json:
         write_document(report_document(night))
@@ -106,7 +105,7 @@ def _is_routine(step: StepRecord) -> bool:
     return step.name == "import" and not step.figures.get("folders")
 
 
-class _Lines:
+class _StepLines:
     """A line for each step in the terminal, with its time; or nothing but faults."""
 
     def __init__(self, screen: Screen, bars: Progress | None) -> None:
@@ -120,7 +119,7 @@ class _Lines:
 
     def changed(self, record: StepRecord) -> None:
         """Bring the step's line up to date."""
-        from api.night_words import STEP_STATES
+        from api.trail.nights import STEP_STATES
 
         if self._bars is None:
             return
@@ -144,9 +143,9 @@ class _Lines:
 
 
 @contextmanager
-def _lines(screen: Screen, *, shown: bool) -> Iterator[_Lines]:
+def _lines(screen: Screen, *, shown: bool) -> Iterator[_StepLines]:
     if not shown:
-        yield _Lines(screen, None)
+        yield _StepLines(screen, None)
         return
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -157,4 +156,4 @@ def _lines(screen: Screen, *, shown: bool) -> Iterator[_Lines]:
         TextColumn("{task.fields[said]}", markup=False),
     )
     with Progress(*columns, console=screen.err) as bars:
-        yield _Lines(screen, bars)
+        yield _StepLines(screen, bars)

@@ -1,27 +1,116 @@
-"""Everybody's own page: roles held, password, keys for programs, declared interests.
+"""The front door and everybody's own page: signing in and out, language, roles held, password, keys, interests.
 
-In: what people change about themselves. Out: the same as the API's `/api/me`, in
-a page. A new key is shown on the page that answers the form, once.
+In: a browser without or with a session, and what people change about themselves. Out: a session, the first page of
+each role, and the same as the API's `/api/me` in a form.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
+from pydantic import ValidationError
+from starlette.datastructures import FormData
 
-from api.bodies import KeyBody, PasswordBody, StakeBody
-from api.pages.visiting import Visit, visiting
-from api.pages.wording import N_
-from api.policy import Action, Resource
-from api.problems import Refusal
-from api.request_threads import SIGNING_IN, ThreadedRoute, takes
-from api.routes.me import add_key, change_password, declare_interest, end_key, list_keys, read_me
+from api.access.policy import Action, Resource
+from api.documents.bodies import KeyBody, PasswordBody, SignInBody, StakeBody
+from api.pages.shell.templating import rendered
+from api.pages.shell.visiting import Visit, first_place, visiting, what_to_do
+from api.pages.shell.wording import LANG_COOKIE, N_, Lang, lang_of
+from api.requests.capacity import SIGNING_IN, ThreadedRoute, takes
+from api.requests.problems import ProblemError, Refusal, forbidden
+from api.routes.accounts import add_key, change_password, declare_interest, end_key, list_keys, read_me
+from api.routes.sessions import sign_in as open_session
+from api.routes.sessions import sign_out as close_session
+from indexer.wording import T_
 
-router = APIRouter(prefix="/account", include_in_schema=False, route_class=ThreadedRoute)
+router = APIRouter(include_in_schema=False, route_class=ThreadedRoute)
+
+# On this host only: two slashes, or one of them backwards, would lead to another.
+_LOCAL = re.compile(r"/(?![/\\])[!-~]{0,500}")
+_A_YEAR_S = 365 * 24 * 3600
+Then = Annotated[str, Query(max_length=600)]
 
 
-@router.get("")
+async def _form(request: Request) -> FormData:
+    return await request.form(max_files=0, max_fields=10)
+
+
+@router.get("/")
+def open_first_page(
+    visit: Annotated[Visit, Depends(visiting(Resource.PROFILE, Action.READ))],
+) -> Response:
+    """Send somebody to where their work begins."""
+    return visit.go(visit.look(lambda _, who: first_place(who)))
+
+
+@router.get("/sign-in")
+def show_sign_in(request: Request, then: Then = "/") -> Response:
+    """Show the way in: address and password, or the sign-on provider."""
+    return _sign_in_page(request, then)
+
+
+def _sign_in_page(
+    request: Request, then: str, email: str = "", refused: str | None = None, status: int = 200
+) -> Response:
+    provider = request.app.state.provider
+    context = {
+        "then": then if _LOCAL.fullmatch(then) else "/",
+        "email": email,
+        "refused": None if refused is None else what_to_do(refused),
+        "provider": None if provider is None else provider.name,
+        "here": "/sign-in",
+    }
+    content = rendered("account/sign_in.html", lang_of(request), context)
+    return Response(content, status, {"Cache-Control": "no-store"}, "text/html; charset=utf-8")
+
+
+@router.post("/sign-in")
+@takes(SIGNING_IN)
+def sign_in(request: Request, form: Annotated[FormData, Depends(_form)]) -> Response:
+    """Sign in with a password and go on to the page that was wanted."""
+    given = {name: str(form.get(name, "")) for name in ("email", "password", "then")}
+    # A form on another site must not sign somebody in as somebody else.
+    if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
+        raise forbidden(T_("sign in on this site's own page"))
+    try:
+        body = SignInBody(email=given["email"], password=given["password"])
+        opened = open_session(request, body)
+    except (ValidationError, ProblemError) as error:
+        name, status = (error.name, error.status) if isinstance(error, ProblemError) else ("sign-in", 401)
+        return _sign_in_page(request, given["then"], given["email"], name, status)
+    response = _sent_to(given["then"])
+    for value in opened.headers.getlist("set-cookie"):
+        response.headers.append("set-cookie", value)
+    return response
+
+
+@router.post("/sign-out")
+def sign_out(visit: Annotated[Visit, Depends(visiting(Resource.PROFILE, Action.READ))]) -> Response:
+    """Sign this browser out."""
+    visit.who()
+    closed = close_session(visit.request)
+    response = _sent_to("/sign-in")
+    for value in closed.headers.getlist("set-cookie"):
+        response.headers.append("set-cookie", value)
+    return response
+
+
+@router.get("/language/{lang}")
+def choose_language(lang: Lang, then: Then = "/") -> Response:
+    """Keep the language in which this browser reads, and go back to where it was."""
+    response = _sent_to(then)
+    response.set_cookie(LANG_COOKIE, lang.value, max_age=_A_YEAR_S, path="/", httponly=True, samesite="lax")
+    return response
+
+
+def _sent_to(place: str) -> Response:
+    safe = place if _LOCAL.fullmatch(place) else "/"
+    return Response(b"", 303, {"Location": safe, "Cache-Control": "no-store"})
+
+
+@router.get("/account")
 def show_account(visit: Annotated[Visit, Depends(visiting(Resource.PROFILE, Action.READ))]) -> Response:
     """Show the page."""
     return _page(visit)
@@ -35,10 +124,10 @@ def _page(visit: Visit, refused: Refusal | None = None, form: str = "", new_key:
         "form": form,
         "made_key": new_key,
     }
-    return visit.show("account.html", refused.status if refused else 200, **context)
+    return visit.show("account/own.html", refused.status if refused else 200, **context)
 
 
-@router.post("/password")
+@router.post("/account/password")
 @takes(SIGNING_IN)
 def set_password(visit: Annotated[Visit, Depends(visiting(Resource.PROFILE, Action.EDIT))]) -> Response:
     """Change the password."""
@@ -53,7 +142,7 @@ def set_password(visit: Annotated[Visit, Depends(visiting(Resource.PROFILE, Acti
     return visit.go("/account", N_("Your password is changed. Your other browsers are signed out."))
 
 
-@router.post("/keys")
+@router.post("/account/keys")
 def make_key(visit: Annotated[Visit, Depends(visiting(Resource.KEY, Action.CREATE))]) -> Response:
     """Make a key and show it, this once."""
 
@@ -68,14 +157,14 @@ def make_key(visit: Annotated[Visit, Depends(visiting(Resource.KEY, Action.CREAT
     return _page(visit, new_key=made)
 
 
-@router.post("/keys/{prefix}/end")
+@router.post("/account/keys/{prefix}/end")
 def stop_key(prefix: str, visit: Annotated[Visit, Depends(visiting(Resource.KEY, Action.END))]) -> Response:
     """End a key."""
     visit.reply(end_key, prefix=prefix)
     return visit.go("/account", N_("The key no longer works."))
 
 
-@router.post("/stakes")
+@router.post("/account/stakes")
 def declare(visit: Annotated[Visit, Depends(visiting(Resource.STAKE, Action.CREATE))]) -> Response:
     """Declare an interest in a company or a lab."""
     refused = visit.attempt(

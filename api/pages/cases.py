@@ -15,21 +15,21 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Depends, Query, Response
 from sqlmodel import col, func, select
 
-from api.bodies import ContactBody, TransitionBody
-from api.case_documents import CaseFilter, case_etag
-from api.pages.case_names import CaseNames, names_in
-from api.pages.visiting import Visit, visiting
-from api.pages.wording import N_
-from api.policy import Action, Resource
-from api.problems import Refusal
-from api.request_threads import ThreadedRoute
+from api.access.policy import Action, Resource
+from api.documents.bodies import ContactBody, TransitionBody
+from api.documents.cases import CaseFilter, case_etag
+from api.pages.shell.record_names import CaseNames, case_names
+from api.pages.shell.visiting import Visit, visiting
+from api.pages.shell.wording import N_
+from api.requests.capacity import ThreadedRoute
+from api.requests.problems import Refusal
 from api.routes.cases import CaseId, contact_in_case, list_cases, list_cases_by_stage, move_case_on, read_case
-from api.routes.entries import list_entries
+from api.routes.ledger.entries import list_entries
 from api.routes.pairings import read_pairing
 from indexer.instants import day_in_taipei, now
-from matcher.cases import NEXT_STAGES, OPEN_STAGES, Case, ContactKind, LostReason, Stage
-from matcher.ledger.kpis import KPI_FACTS
-from matcher.ledger.steps import STATE_LABELS
+from matcher.ledger.rows.kpis import KPI_FACTS
+from matcher.ledger.rows.steps import STATE_LABELS
+from matcher.review.cases import NEXT_STAGES, OPEN_STAGES, Case, ContactKind, LostReason, Stage
 
 router = APIRouter(prefix="/cases", include_in_schema=False, route_class=ThreadedRoute)
 
@@ -74,7 +74,7 @@ def _board(
     else:
         found = visit.document(list_cases, stage=stage, cursor=cursor, **asked)
     every, further = found["items"], found["next"]
-    names = visit.look(lambda session, who: names_in(session, who, every))
+    names = visit.look(lambda session, who: case_names(session, who, every))
     kept = {name: "true" for name, is_on in (("mine", mine), ("overdue", overdue)) if is_on}
     return visit.show(
         "cases/board.html",
@@ -142,7 +142,7 @@ def show_case(case_id: CaseId, visit: Annotated[Visit, Depends(visiting(Resource
 def _case_page(visit: Visit, case_id: int, refused: Refusal | None = None, form: str = "") -> Response:
     answered = visit.reply(read_case, case_id=case_id)
     case = answered.document
-    names: CaseNames = visit.look(lambda session, who: names_in(session, who, [case]))
+    names: CaseNames = visit.look(lambda session, who: case_names(session, who, [case]))
     results = visit.attempt(lambda: _results(visit, case_id))
     return visit.show(
         "cases/case.html",

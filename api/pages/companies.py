@@ -1,30 +1,164 @@
-"""Companies: the portfolio, and one company with those who look after it.
+"""Companies as experts see them: the portfolio, and one company with those who look after it and were in touch.
 
-In: who asks, what they noted. Out: facts, contacts, needs and cases of a
-company as the API lets this person see them; forms to note a contact, to take a
-company on, to hand it over and to let it go.
+In: who asks, and what they noted of a contact, for a case or for a company alone. Out: facts, contacts, needs and
+cases of a company they look after, and the form that notes a contact, which the desk shows too.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Response
+from sqlmodel import Session, col, select
 
-from api.bodies import ClientBody
-from api.pages.company_page import company_context
-from api.pages.contact_form import store_contact
-from api.pages.record_names import names
-from api.pages.visiting import Visit, visiting
-from api.pages.wording import N_
-from api.paging import Cursor
-from api.policy import Action, Resource, admits
-from api.problems import Refusal
-from api.request_threads import ThreadedRoute
-from api.routes.companies import list_companies, look_after, read_company, stop_looking_after
-from api.routes.directory import find_company_names
-from indexer.records import Alliance
-from matcher.roles import Role
+from api.access.policy import Action, Resource, admits
+from api.access.visibility import cases as visible_cases
+from api.access.visibility import needs as visible_needs
+from api.documents.bodies import ClientBody, ContactBody
+from api.documents.cases import case_documents
+from api.pages.shell.record_names import all_of, country, names, people, titles
+from api.pages.shell.visiting import Visit, visiting
+from api.pages.shell.wording import N_
+from api.requests.capacity import ThreadedRoute
+from api.requests.problems import Refusal
+from api.requests.query_parameters import Cursor
+from api.routes.cases import contact_company, contact_in_case
+from api.routes.companies import (
+    find_company_names,
+    list_companies,
+    list_contacts,
+    list_experts,
+    look_after,
+    read_company,
+    stop_looking_after,
+)
+from api.routes.needs import need_documents
+from indexer.instants import day_in_taipei, now
+from indexer.records.exchange import CompanyIn
+from indexer.records.field_notes import declared
+from indexer.records.record_tables import Alliance, Lab, Need
+from matcher.review.cases import Case, ContactKind
+from matcher.review.people import Principal
+from matcher.review.roles import Role
+
+FIELDS = ("kind", "held_on", "note", "next_step", "next_on")
+
+
+@dataclass(frozen=True)
+class ContactForm:
+    """The form as it is shown; `place` makes its ids differ from those of another form in the same page."""
+
+    action: str
+    place: str
+    values: dict[str, str]
+    refused: Refusal | None
+    company_id: str
+    case_id: str
+    kinds: tuple[str, ...] = tuple(kind.value for kind in ContactKind)
+
+
+def contact_form(
+    visit: Visit,
+    action: str,
+    place: str,
+    refused: Refusal | None = None,
+    *,
+    company_id: str = "",
+    case_id: str = "",
+) -> ContactForm:
+    """Return the form with what was typed, else for a call today.
+
+    Args:
+        visit: the request; its form is shown again if it was refused.
+        action: where the form is sent.
+        place: what its ids begin with.
+        refused: why it was not stored.
+        company_id: the company, as a hidden field of the desk's form.
+        case_id: the case, the same.
+    """
+    today = {"kind": ContactKind.CALL.value, "held_on": day_in_taipei(now()).isoformat()}
+    values = {name: str(visit.form.get(name, "")) for name in FIELDS} if refused else today
+    return ContactForm(action, place, dict.fromkeys(FIELDS, "") | values, refused, company_id, case_id)
+
+
+def store_contact(visit: Visit, *, company_id: str, case_id: int | None = None) -> Any:
+    """Store what the form says; a contact within a case is the case's.
+
+    Raises:
+        Exception: whatever the API refuses.
+    """
+    body = visit.body(ContactBody, visit.values(*FIELDS))
+    if case_id is not None:
+        return visit.document(contact_in_case, case_id=case_id, body=body)
+    return visit.document(contact_company, company_id=company_id, body=body)
+
+
+_SHOWN_APART = ("id", "name", "name_en", "country", "city", "size", "description")
+_FACTS = tuple(one for one in declared(CompanyIn) if one.name not in _SHOWN_APART)
+"""What the page lists of a company as it is declared; the rest has a place or a form of its own there."""
+SHOWN = 50
+"""Contacts, needs and cases of a company on its page."""
+
+
+def company_context(visit: Visit, company_id: str, refused: Refusal | None = None, form: str = "") -> dict[str, Any]:
+    """Return what the page shows; `form` is the one that was `refused`.
+
+    Raises:
+        Exception: the API does not let this person see the company.
+    """
+    company = visit.document(read_company, company_id=company_id)
+    contacts = visit.attempt(lambda: visit.document(list_contacts, company_id=company_id, limit=SHOWN))
+    experts = visit.attempt(lambda: visit.document(list_experts))
+    shown = {"items": [], "next": None} if isinstance(contacts, Refusal) else contacts
+    shown["items"].sort(key=lambda contact: (contact["held_on"], contact["id"]), reverse=True)
+    who = visit.who()
+    own = sorted(who.scopes(Role.EXPERT, Role.LEAD))
+    alliances = [client["alliance"] for client in company["clients"]]
+    return {
+        "company": company,
+        "facts": _FACTS,
+        "country": country(company["country"]),
+        "contacts": shown,
+        "sees_contacts": not isinstance(contacts, Refusal),
+        "experts": [] if isinstance(experts, Refusal) else experts["items"],
+        "own_alliances": own,
+        "has_stake": who.has_stake(company_id=company_id, lab_id=None),
+        "inside": admits(who, Resource.CONTACT, Action.LIST),
+        "may_contact": admits(who, Resource.COMPANY, Action.CONTACT) and bool(set(alliances) & set(own)),
+        "contact": contact_form(
+            visit, f"/companies/{company_id}/contacts", "note", refused if form == "contact" else None
+        ),
+        "refused_client": refused if form == "client" else None,
+        **visit.look(lambda session, who: _hanging_on(session, who, company_id)),
+        **visit.look(lambda session, _: _called(session, shown["items"], [*alliances, *own])),
+    }
+
+
+def _hanging_on(session: Session, who: Principal, company_id: str) -> dict[str, Any]:
+    """Return the company's needs and cases that the person may see, the newest first."""
+    mine = (visible_needs(who, Action.LIST), Need.company == company_id)
+    ids = session.exec(select(Need.id).where(*mine).order_by(col(Need.id).desc()).limit(SHOWN)).all()
+    needs = need_documents(session, who, ids)
+    if not admits(who, Resource.CASE, Action.LIST):
+        return {"needs": needs, "cases": [], "labs": {}, "titles": {}}
+    query = select(Case).where(visible_cases(who, Action.LIST), Case.company_id == company_id)
+    rows = session.exec(query.order_by(col(Case.id).desc()).limit(SHOWN)).all()
+    cases = case_documents(session, who, rows)
+    return {
+        "needs": needs,
+        "cases": cases,
+        "labs": names(session, Lab, all_of(cases, "lab_id")),
+        "titles": titles(session, who, all_of(cases, "need_id")),
+    }
+
+
+def _called(session: Session, contacts: list[dict[str, Any]], alliances: list[str]) -> dict[str, Any]:
+    return {
+        "people": people(session, all_of(contacts, "by")),
+        "alliances": names(session, Alliance, [*alliances, *all_of(contacts, "alliance_id")]),
+    }
+
 
 router = APIRouter(prefix="/companies", include_in_schema=False, route_class=ThreadedRoute)
 
@@ -62,7 +196,7 @@ def show_companies(
         "alliances": alliances,
         "alliance_names": visit.look(lambda session, _: names(session, Alliance, alliances)),
     }
-    return visit.show("companies.html", **context)
+    return visit.show("companies/list.html", **context)
 
 
 def _found(visit: Visit, words: str) -> list[dict[str, Any]]:
@@ -77,7 +211,7 @@ def show_company(
     company_id: str, visit: Annotated[Visit, Depends(visiting(Resource.COMPANY, Action.READ))]
 ) -> Response:
     """Show one company."""
-    return visit.show("company.html", **company_context(visit, company_id))
+    return visit.show("companies/company.html", **company_context(visit, company_id))
 
 
 @router.post("/{company_id}/contacts")
@@ -89,7 +223,9 @@ def note_contact(
     if isinstance(refused, Refusal):
         if refused.status == 404:
             return visit.go(f"/companies/{company_id}")
-        return visit.show("company.html", refused.status, **company_context(visit, company_id, refused, "contact"))
+        return visit.show(
+            "companies/company.html", refused.status, **company_context(visit, company_id, refused, "contact")
+        )
     return visit.go(f"/companies/{company_id}", N_("The contact is noted."))
 
 
@@ -107,7 +243,9 @@ def hand_over(
     held = not isinstance(visit.attempt(lambda: visit.document(read_company, company_id=company_id)), Refusal)
     refused = visit.attempt(work) if held else work()
     if isinstance(refused, Refusal):
-        return visit.show("company.html", refused.status, **company_context(visit, company_id, refused, "client"))
+        return visit.show(
+            "companies/company.html", refused.status, **company_context(visit, company_id, refused, "client")
+        )
     return visit.go(f"/companies/{company_id}", N_("Who looks after the company is changed."))
 
 

@@ -1,34 +1,147 @@
-"""The expert's desk: what waits today and why, the one next step of each, and the portfolio.
+"""The expert's desk: what waits today and why, what is wrong with the system, and one box that searches everything.
 
-In: the queue as the API gives it. Out: a page on which a need is taken up and a
-contact noted where it stands, and what is done is gone. Without JavaScript the
-same forms lead back to the same page.
+In: the queue as the API gives it, the state of the index and the person's own jobs; words in Chinese or English.
+Out: a page on which a day begins, each line with its one next step, and groups of hits with the way to each.
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Response
+from sqlmodel import Session, col, func, select
 
-from api.pages.contact_form import contact_form, store_contact
-from api.pages.record_names import all_of, names
-from api.pages.system_state import system_state
-from api.pages.visiting import Visit, visiting
-from api.pages.wording import N_
-from api.paging import MAX_PAGE
-from api.policy import Action, Resource
-from api.problems import Refusal, not_found
-from api.request_threads import ThreadedRoute
+from api.access.policy import Action, Resource, admits
+from api.access.visibility import companies as visible_companies
+from api.access.visibility import needs as visible_needs
+from api.documents.answers import index_is_old
+from api.jobs.job_queue import JobState
+from api.pages.companies import contact_form, store_contact
+from api.pages.labs import found_labs
+from api.pages.shell.record_names import all_of, names
+from api.pages.shell.templating import marked
+from api.pages.shell.visiting import Visit, visiting
+from api.pages.shell.wording import N_
+from api.requests.capacity import MATCHING, ThreadedRoute, takes
+from api.requests.problems import Refusal, not_found
+from api.requests.query_parameters import MAX_PAGE
 from api.routes.companies import list_companies
-from api.routes.needs import take_up_need
+from api.routes.companies import says as company_says
+from api.routes.jobs import list_jobs
+from api.routes.needs import list_needs, take_up_need
+from api.routes.needs import says as need_says
 from api.routes.queue import read_queue
 from indexer.instants import day_in_taipei, now
-from indexer.records import Company
-from matcher.reminders import SILENT_DAYS
+from indexer.records.record_tables import Company, Need
+from matcher.review.people import Principal
+from matcher.review.reminders import SILENT_DAYS
+from matcher.review.roles import Role
 
-router = APIRouter(prefix="/desk", include_in_schema=False, route_class=ThreadedRoute)
+TOLD_FOR = timedelta(days=3)
+"""How long a failed job is spoken of."""
+_MOST_JOBS = 5
+
+
+@dataclass(frozen=True)
+class SystemState:
+    """What is to be known.
+
+    `no_index`: nothing can be matched; `starting`: not yet; `earlier_of`: when the
+    index was built that stands in for a newer one, `problem` what is wrong with
+    that; `old_since`: when an index too old was built.
+    """
+
+    no_index: bool
+    starting: bool
+    earlier_of: str | None
+    problem: str | None
+    old_since: str | None
+    not_indexed: int
+    failed: tuple[dict[str, Any], ...]
+
+
+def system_state(visit: Visit) -> SystemState:
+    """Return how the system stands for this person."""
+    live = visit.request.app.state.live
+    state = live.state()
+    if state.generation is None and state.models_ready:
+        # Nobody may have asked since an index was built; where there is none, this says so at once.
+        visit.attempt(live.current)
+        state = live.state()
+    missing = state.generation is None
+    return SystemState(
+        no_index=missing and state.models_ready,
+        starting=missing and not state.models_ready,
+        earlier_of=None if state.newest_problem is None else state.created_at,
+        problem=state.newest_problem,
+        old_since=state.created_at if state.created_at is not None and index_is_old(state.created_at) else None,
+        not_indexed=state.not_indexed,
+        failed=_failed(visit),
+    )
+
+
+def _failed(visit: Visit) -> tuple[dict[str, Any], ...]:
+    found = visit.attempt(lambda: visit.document(list_jobs, state=JobState.FAILED, limit=_MOST_JOBS))
+    if isinstance(found, Refusal):
+        return ()
+    return tuple(
+        job
+        for job in found["items"]
+        if job["finished_at"] and now() - datetime.fromisoformat(job["finished_at"]) < TOLD_FOR
+    )
+
+
+router = APIRouter(include_in_schema=False, route_class=ThreadedRoute)
+
+SHOWN = 5
+"""Hits of each group on the page of all groups."""
+MAX_CHARS = 200
+
+
+@router.get("/search")
+@takes(MATCHING)
+def show_search(
+    visit: Annotated[Visit, Depends(visiting(Resource.PROFILE, Action.READ))],
+    q: Annotated[str, Query(max_length=MAX_CHARS)] = "",
+) -> Response:
+    """Show what is found under each heading."""
+    words = q.strip()
+    context: dict[str, Any] = dict.fromkeys(("labs", "needs", "companies"))
+    if words:
+        who = visit.who()
+        # A researcher's own lab is the only one for them: that is no search.
+        if who.holds(Role.EXPERT, Role.LEAD, Role.OFFICE):
+            context["labs"] = found_labs(visit, words, top=SHOWN)
+        if admits(who, Resource.NEED, Action.LIST):
+            context["needs"] = _needs(visit, words)
+        if admits(who, Resource.COMPANY, Action.LIST):
+            context["companies"] = _companies(visit, words)
+    return visit.show("desk/search.html", q=words, marked=marked, **context)
+
+
+def _needs(visit: Visit, words: str) -> dict[str, Any]:
+    items = visit.document(list_needs, state=None, q=words, limit=SHOWN)["items"]
+
+    def count(session: Session, who: Principal) -> int:
+        query = select(func.count()).select_from(Need)
+        return session.exec(query.where(visible_needs(who, Action.LIST), need_says(who, words))).one()
+
+    called = visit.look(lambda session, _: names(session, Company, all_of(items, "company")))
+    return {"items": items, "total": visit.look(count), "names": called}
+
+
+def _companies(visit: Visit, words: str) -> dict[str, Any]:
+    items = visit.document(list_companies, q=words, mine=False, limit=SHOWN)["items"]
+
+    def count(session: Session, who: Principal) -> int:
+        query = select(func.count(col(Company.id)))
+        return session.exec(query.where(visible_companies(who, Action.LIST), company_says(words))).one()
+
+    return {"items": items, "total": visit.look(count)}
+
 
 _NUMBER = re.compile(r"[1-9][0-9]{0,8}")
 _PLACE = re.compile(r"[a-z0-9-]{1,40}")
@@ -36,10 +149,10 @@ _NOTED = N_("The contact is noted.")
 _TAKEN_UP = N_("The need is yours now. Look for labs next.")
 
 
-@router.get("")
+@router.get("/desk")
 def show_desk(visit: Annotated[Visit, Depends(visiting(Resource.QUEUE, Action.READ))]) -> Response:
     """Show what waits, and the portfolio."""
-    return visit.show("desk.html", state=system_state(visit), done=None, done_need=None, **_work(visit))
+    return visit.show("desk/desk.html", state=system_state(visit), done=None, done_need=None, **_work(visit))
 
 
 def _work(visit: Visit) -> dict[str, Any]:
@@ -68,17 +181,17 @@ def _after(visit: Visit, done: str, need_id: str | None = None) -> Response:
     """Answer with the desk as it is now: the part that changes, or the whole page again."""
     if not visit.by_htmx:
         return visit.go("/desk", done)
-    return visit.show("desk_work.html", done=done, done_need=need_id, **_work(visit))
+    return visit.show("desk/work.html", done=done, done_need=need_id, **_work(visit))
 
 
-@router.post("/needs/{need_id}/take-up")
+@router.post("/desk/needs/{need_id}/take-up")
 def take_up(need_id: str, visit: Annotated[Visit, Depends(visiting(Resource.NEED, Action.TAKE_UP))]) -> Response:
     """Take a need up from where it waits."""
     visit.reply(take_up_need, need_id=need_id)
     return _after(visit, _TAKEN_UP, need_id)
 
 
-@router.get("/contact")
+@router.get("/desk/contact")
 def show_contact_form(
     visit: Annotated[Visit, Depends(visiting(Resource.COMPANY, Action.CONTACT))],
     place: Annotated[str, Query(max_length=40)] = "",
@@ -88,10 +201,10 @@ def show_contact_form(
     """Show the form for a contact beside the item that asks for one."""
     where = place if _PLACE.fullmatch(place) else "contact"
     form = contact_form(visit, "/desk/contacts", where, company_id=company, case_id=case)
-    return visit.show("desk_contact.html", form=form)
+    return visit.show("desk/contact.html", form=form)
 
 
-@router.post("/contacts")
+@router.post("/desk/contacts")
 def note_contact(visit: Annotated[Visit, Depends(visiting(Resource.COMPANY, Action.CONTACT))]) -> Response:
     """Note a contact from the desk; what waited for it is gone."""
     # Before anything of the form is looked at: may they, and is the form this session's own?
@@ -106,7 +219,7 @@ def note_contact(visit: Annotated[Visit, Depends(visiting(Resource.COMPANY, Acti
         return _after(visit, _NOTED)
     form = contact_form(visit, "/desk/contacts", place, refused, company_id=company_id, case_id=case_id)
     # htmx logs whatever is no success as an error of the page.
-    response = visit.show("desk_contact.html", 200 if visit.by_htmx else refused.status, form=form)
+    response = visit.show("desk/contact.html", 200 if visit.by_htmx else refused.status, form=form)
     # The form belongs beside its item, not in place of the whole desk.
     response.headers["HX-Retarget"], response.headers["HX-Reswap"] = f"#slot-{place}", "innerHTML"
     return response

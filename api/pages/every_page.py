@@ -6,81 +6,35 @@ one list, so that a new page is entered in one place.
 
 from __future__ import annotations
 
-from api.pages import (
-    account,
-    administration,
-    assets,
-    audit_trail,
-    cases,
-    companies,
-    company,
-    desk,
-    exposure,
-    field_map,
-    front,
-    kpi,
-    kpi_entries,
-    lab_claims,
-    labs,
-    my_lab,
-    need,
-    need_drafts,
-    need_list,
-    nights,
-    people_admin,
-    ranked,
-    reporting,
-    result_list,
-    results,
-    review,
-    review_motions,
-    review_quarters,
-    rules,
-    search,
-    self_sufficiency,
-    verdicts,
-    warning_steps,
-)
+from api.pages import account, admin, audit, cases, companies, desk, field_map, labs, my_company, my_lab, review
+from api.pages.figures import alliances, kpi
 from api.pages.guide import chapters
-from api.pages.receiving import MAX_FORM_BYTES
-from api.pages.result_parts import PATHS_WITH_FILES
+from api.pages.needs import candidates, need
+from api.pages.results import entries, reporting
+from api.pages.results.forms import MAX_FORM_BYTES, PATHS_WITH_FILES
+from api.pages.shell import assets
 
 PAGES = (
     assets,
-    front,
-    chapters,
     account,
-    administration,
-    nights,
-    people_admin,
-    rules,
-    audit_trail,
+    admin,
+    audit,
     my_lab,
-    lab_claims,
-    company,
-    need_drafts,
+    my_company,
     desk,
-    search,
     labs,
     companies,
     kpi,
-    kpi_entries,
-    self_sufficiency,
-    warning_steps,
+    alliances,
     # An address of its own comes before the ids that would take it for one of theirs.
-    exposure,
+    candidates,
     field_map,
-    need_list,
     need,
-    ranked,
-    verdicts,
     cases,
     reporting,
-    result_list,
-    results,
-    review_motions,
-    review_quarters,
+    entries,
     review,
+    chapters,
 )
 BODY_LIMITS = dict.fromkeys((("POST", path) for path in PATHS_WITH_FILES), MAX_FORM_BYTES)
 """The forms that take more than others: each is received only after it is known who sends it."""

@@ -15,20 +15,18 @@ import numpy as np
 from fastapi import APIRouter, Depends, Query, Response
 from markupsafe import Markup
 
-from api.map_chart import MapPoint, PointKind, field_map_chart
-from api.pages.drawing import drawn
-from api.pages.finding_lang import lang_of
-from api.pages.record_names import Names, all_of, names
-from api.pages.terms import term
-from api.pages.visiting import Visit, visiting
-from api.pages.wording import N_, Wording
-from api.policy import Action, Resource
-from api.request_threads import ThreadedRoute
+from api.access.policy import Action, Resource
+from api.documents.charts import MapPoint, PointKind, field_map_chart
+from api.pages.shell.drawing import drawn
+from api.pages.shell.record_names import Names, all_of, names
+from api.pages.shell.visiting import Visit, visiting
+from api.pages.shell.wording import N_, Wording, lang_of, term
+from api.requests.capacity import ThreadedRoute
 from api.routes.field_map import read_field_map
-from indexer.records import Company, School
+from indexer.records.record_tables import Company, School
 from indexer.vocabulary import ResearchField
-from matcher.intake import OPEN_STATES
-from matcher.ranker import Band
+from matcher.ranking.ranker import Band
+from matcher.review.intake import OPEN_STATES
 
 router = APIRouter(include_in_schema=False, route_class=ThreadedRoute)
 
@@ -77,7 +75,7 @@ def show_map(
         "only_unmet": only_unmet,
         "fields": [code.value for code in ResearchField],
     }
-    return visit.show("map.html", **context)
+    return visit.show("field_map/map.html", **context)
 
 
 def _kind(need: _Document) -> PointKind:

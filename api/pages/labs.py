@@ -1,37 +1,88 @@
 """Labs: found by words and filters, and one lab as an expert sees it.
 
-In: words, filters, a lab. Out: a list with counts to narrow it by; a lab's
-profile with its evidence, how busy it is, the needs that it should hear of and
-why, and the own alliance's cases with it.
+In: words, filters, which page, a lab. Out: a list with counts to narrow it by, from the matcher or, where it can't
+serve, by names alone; a lab's profile, its evidence and the needs it suits.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Response
-from sqlmodel import Session, col, select
+from sqlalchemy import ColumnElement
+from sqlmodel import Session, col, func, or_, select
 
-from api.case_documents import case_documents
-from api.filtering import Chosen
-from api.pages.facet_choices import Group, choices_of, query_of, schools_of
-from api.pages.found_labs import found_labs
-from api.pages.marking import marked
-from api.pages.record_names import all_of, names, titles
-from api.pages.visiting import Visit, visiting
-from api.pages.world_names import language
-from api.policy import Action, Resource, admits
-from api.problems import Refusal
-from api.request_threads import MATCHING, ThreadedRoute, takes
-from api.routes.labs import match_lab, read_lab
-from api.visibility import cases as visible_cases
-from indexer.exchange import LabIn
-from indexer.field_notes import declared
-from indexer.records import Company, School
-from matcher.cases import Case
-from matcher.lab_loads import loads_of
-from matcher.people import Principal
-from matcher.roles import Role
+from api.access.policy import Action, Resource, admits
+from api.access.visibility import cases as visible_cases
+from api.access.visibility import labs as visible
+from api.documents.cases import case_documents
+from api.pages.shell.facets import FacetGroup, choices_of, query_of, schools_of
+from api.pages.shell.record_names import Names, all_of, language, names, titles
+from api.pages.shell.templating import marked
+from api.pages.shell.visiting import Visit, visiting
+from api.requests.capacity import MATCHING, ThreadedRoute, takes
+from api.requests.problems import Refusal, refusal_of
+from api.requests.query_parameters import ChosenFilters
+from api.routes.labs import match_lab, read_lab, search_labs
+from indexer.encoders.encoding import EncoderError
+from indexer.encoders.query_vectors import EncodingBusyError
+from indexer.index.generations import SnapshotError
+from indexer.records.exchange import LabIn
+from indexer.records.field_notes import declared
+from indexer.records.record_tables import Company, Lab, School
+from matcher.ranking.lab_table import Filters
+from matcher.review.cases import Case, loads_of
+from matcher.review.people import Principal
+from matcher.review.roles import Role
+
+_NO_MATCHER = (SnapshotError, EncoderError, EncodingBusyError)
+NO_FILTERS = Filters()
+
+
+@dataclass(frozen=True)
+class FoundLabs:
+    """A page of labs; `only_names` says why the words were looked for in names alone. `facets` is None then."""
+
+    items: list[dict[str, Any]]
+    total: int
+    facets: dict[str, dict[str, int]] | None
+    schools: Names
+    only_names: Refusal | None
+
+
+def found_labs(visit: Visit, words: str, *, top: int, offset: int = 0, filters: Filters = NO_FILTERS) -> FoundLabs:
+    """Return a page of the labs for some words; for none, all by name.
+
+    Raises:
+        Exception: the API refuses the words themselves.
+    """
+    why: Refusal | None = None
+    try:
+        found = visit.document(search_labs, filters=filters, q=words, top=top, offset=offset)
+        items, total, facets = found["items"], found["total"], found["facets"]
+    except _NO_MATCHER as error:
+        why, facets = refusal_of(error), None
+        items, total = visit.look(lambda session, who: _by_name(session, who, words, top, offset))
+    called = visit.look(lambda session, _: names(session, School, all_of(items, "school")))
+    return FoundLabs(items, total, facets, called, why)
+
+
+def _by_name(session: Session, who: Principal, words: str, top: int, offset: int) -> tuple[list[dict[str, Any]], int]:
+    texts = (Lab.name, Lab.name_en, Lab.pi, Lab.id)
+    called: ColumnElement[bool] = or_(*(col(text).icontains(words, autoescape=True) for text in texts))
+    here = (visible(who, Action.LIST), called)
+    total = session.exec(select(func.count(col(Lab.id))).where(*here)).one()
+    query = select(Lab).where(*here).order_by(col(Lab.name), col(Lab.id)).offset(offset).limit(top)
+    nothing = {"score": None, "band": None, "speaking": None, "changed_since_index": False}
+    items = [
+        {"lab_id": lab.id, "name": lab.name, "name_en": lab.name_en, "school": lab.school, "rank": rank}
+        | {"by_name": bool(words)}
+        | nothing
+        for rank, lab in enumerate(session.exec(query).all(), start=offset + 1)
+    ]
+    return items, total
+
 
 router = APIRouter(prefix="/labs", include_in_schema=False, route_class=ThreadedRoute)
 
@@ -50,7 +101,7 @@ _FACTS = tuple(one for one in declared(LabIn) if one.name not in _SHOWN_APART)
 @router.get("")
 @takes(MATCHING)
 def show_labs(
-    filters: Chosen,
+    filters: ChosenFilters,
     visit: Annotated[Visit, Depends(visiting(Resource.LAB, Action.LIST))],
     q: Annotated[str, Query(max_length=2_000)] = "",
     offset: Annotated[int, Query(ge=0, le=_MOST)] = 0,
@@ -61,7 +112,7 @@ def show_labs(
     words = q.strip()
     found = found_labs(visit, words, top=PER_PAGE, offset=offset, filters=filters)
     chosen = {name: list(getattr(filters, name)) for name in ("field", "school", "offers", "language")}
-    groups: list[Group] = []
+    groups: list[FacetGroup] = []
     if found.facets is not None:
         ids = schools_of(found.facets, chosen)
         groups = choices_of(found.facets, chosen, visit.look(lambda session, _: names(session, School, ids)))
@@ -75,7 +126,7 @@ def show_labs(
         "per_page": PER_PAGE,
         "most": _MOST,
     }
-    return visit.show("labs.html", marked=marked, **context)
+    return visit.show("labs/list.html", marked=marked, **context)
 
 
 @router.get("/{lab_id}")
@@ -100,7 +151,7 @@ def show_lab(lab_id: str, visit: Annotated[Visit, Depends(visiting(Resource.LAB,
         "has_stake": who.has_stake(company_id=None, lab_id=lab_id),
         "cases": visit.look(lambda session, who: _cases(session, who, lab_id)),
     }
-    return visit.show("lab.html", marked=marked, **context)
+    return visit.show("labs/lab.html", marked=marked, **context)
 
 
 def _cases(session: Session, who: Principal, lab_id: str) -> dict[str, Any] | None:

@@ -1,30 +1,114 @@
-"""A researcher's own lab: its profile, what represents it, how an expert sees it, and how much it is asked for.
+"""A researcher's own lab: claimed, its profile, what represents it, how an expert sees it, how much it is asked for.
 
-In: the researcher's changes. Out: the profile as the API keeps it. Everything
-works as plain forms: evidence is moved by a button that sends the whole form's
-one wish, so that a list can be ordered without a script and by keyboard alone.
+In: a part of a lab's name and what shows whose it is; the researcher's changes; from somebody who knows, yes or no
+to a claim. Out: the same as the API's `/api/labs` and `/api/claims` in pages, with a preview that no expert sees.
 """
 
 from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Query, Response
 
-from api.bodies import LabBody
-from api.pages.form_fields import as_body, asked_fields, shown, typed
-from api.pages.scopes import names_of
-from api.pages.visiting import Visit, visiting
-from api.pages.wording import N_
-from api.policy import Action, Resource
-from api.problems import Refusal
-from api.request_threads import ThreadedRoute
-from api.routes.labs import edit_lab, read_demand, read_lab
+from api.access.policy import Action, Resource
+from api.documents.bodies import ClaimBody, ClaimVerdictBody, LabBody
+from api.pages.shell.form_fields import as_body, asked_fields, shown, typed
+from api.pages.shell.record_names import scope_names
+from api.pages.shell.visiting import Visit, visiting
+from api.pages.shell.wording import N_
+from api.requests.capacity import ThreadedRoute
+from api.requests.problems import Refusal
+from api.routes.labs import (
+    claim_lab,
+    decide_on_claim,
+    edit_lab,
+    find_lab_names,
+    list_own_claims,
+    list_waiting_claims,
+    read_demand,
+    read_lab,
+)
 from api.routes.needs import list_needs
-from indexer.exchange import LabIn
-from matcher.roles import Role
+from indexer.records.exchange import LabIn
+from matcher.review.roles import Role
 
-router = APIRouter(prefix="/my-lab", include_in_schema=False, route_class=ThreadedRoute)
+router = APIRouter(include_in_schema=False, route_class=ThreadedRoute)
+
+_FEWEST_LETTERS = 2
+
+
+@router.get("/claims/new")
+def show_claim_form(
+    visit: Annotated[Visit, Depends(visiting(Resource.CLAIM, Action.LIST))],
+    q: Annotated[str, Query(max_length=100)] = "",
+) -> Response:
+    """Show the search for a lab, and the own claims with what became of them."""
+    return _new_page(visit, q)
+
+
+def _new_page(visit: Visit, q: str, refused: Refusal | None = None) -> Response:
+    long_enough = len(q.strip()) >= _FEWEST_LETTERS
+    found = visit.document(find_lab_names, q=q.strip(), limit=20)["items"] if long_enough else []
+    claims = visit.document(list_own_claims)["items"]
+    ids = [one["lab_id"] for one in claims]
+    return visit.show(
+        "my_lab/claim.html",
+        refused.status if refused else 200,
+        q=q,
+        found=found,
+        searched=long_enough,
+        claims=claims,
+        names=visit.look(lambda session, _: scope_names(session, ids)),
+        refused=refused,
+        chosen=str(visit.form.get("lab_id", "")),
+        statement=str(visit.form.get("statement", "")),
+    )
+
+
+@router.post("/claims")
+def ask_for_lab(visit: Annotated[Visit, Depends(visiting(Resource.CLAIM, Action.CREATE))]) -> Response:
+    """Claim a lab."""
+    lab_id = str(visit.form.get("lab_id", ""))
+
+    def work() -> Any:
+        body = visit.body(ClaimBody, {"statement": visit.form.get("statement", "")})
+        return visit.document(claim_lab, lab_id=lab_id, body=body)
+
+    refused = visit.attempt(work)
+    if isinstance(refused, Refusal):
+        return _new_page(visit, str(visit.form.get("q", "")), refused)
+    return visit.go("/claims/new", N_("Your claim is sent. The alliance on the spot or the programme office decides."))
+
+
+@router.get("/claims")
+def show_waiting(visit: Annotated[Visit, Depends(visiting(Resource.CLAIM, Action.DECIDE))]) -> Response:
+    """Show the claims that wait for a word."""
+    return _waiting_page(visit)
+
+
+def _waiting_page(visit: Visit, refused: Refusal | None = None, blamed: int = 0) -> Response:
+    return visit.show(
+        "my_lab/claims_waiting.html",
+        refused.status if refused else 200,
+        claims=visit.document(list_waiting_claims)["items"],
+        refused=refused,
+        blamed=blamed,
+    )
+
+
+@router.post("/claims/{claim_id}/verdict")
+def decide(claim_id: int, visit: Annotated[Visit, Depends(visiting(Resource.CLAIM, Action.DECIDE))]) -> Response:
+    """Approve or refuse a claim."""
+
+    def work() -> Any:
+        given = {"verdict": visit.form.get("verdict", ""), "reason": visit.form.get("reason", "")}
+        return visit.document(decide_on_claim, claim_id=claim_id, body=visit.body(ClaimVerdictBody, given))
+
+    refused = visit.attempt(work)
+    if isinstance(refused, Refusal):
+        return _waiting_page(visit, refused, claim_id)
+    return visit.go("/claims", N_("The claim is decided, and who made it can see so."))
+
 
 Edit = Annotated[Visit, Depends(visiting(Resource.LAB, Action.EDIT))]
 _FIELDS = asked_fields(LabIn)
@@ -35,16 +119,16 @@ RETIRED, REPRESENTS = 0.0, 1.0
 """Weights of evidence that is kept but no longer speaks for the lab, and of evidence that does."""
 
 
-@router.get("")
+@router.get("/my-lab")
 def show_labs(visit: Edit) -> Response:
     """Show the only lab, or the labs to choose from."""
     ids = visit.look(lambda _, who: sorted(who.scopes(Role.RESEARCHER)))
     if len(ids) == 1:
         return visit.go(f"/my-lab/{ids[0]}")
-    return visit.show("my_lab/choose.html", names=visit.look(lambda session, _: names_of(session, ids)))
+    return visit.show("my_lab/choose.html", names=visit.look(lambda session, _: scope_names(session, ids)))
 
 
-@router.get("/{lab_id}")
+@router.get("/my-lab/{lab_id}")
 def show_lab(lab_id: str, visit: Edit) -> Response:
     """Show the page of a lab."""
     return _page(visit, lab_id)
@@ -72,7 +156,7 @@ def _changes(visit: Visit) -> dict[str, Any]:
     return as_body(_FIELDS, typed(visit.form, _FIELDS))
 
 
-@router.post("/{lab_id}")
+@router.post("/my-lab/{lab_id}")
 def save_profile(lab_id: str, visit: Edit) -> Response:
     """Store the profile as the form says."""
     refused = visit.attempt(lambda: visit.document(edit_lab, lab_id=lab_id, body=visit.body(LabBody, _changes(visit))))
@@ -81,7 +165,7 @@ def save_profile(lab_id: str, visit: Edit) -> Response:
     return visit.go(f"/my-lab/{lab_id}", N_("Your profile is stored. Rankings follow it with the next index."))
 
 
-@router.post("/{lab_id}/preview")
+@router.post("/my-lab/{lab_id}/preview")
 def preview(lab_id: str, visit: Edit) -> Response:
     """Show what an expert would see of the profile as it is typed, without storing it."""
     lab = visit.document(read_lab, lab_id=lab_id)
@@ -92,7 +176,7 @@ def preview(lab_id: str, visit: Edit) -> Response:
     return _preview(visit, as_typed, stored=False)
 
 
-@router.get("/{lab_id}/preview")
+@router.get("/my-lab/{lab_id}/preview")
 def preview_stored(lab_id: str, visit: Edit) -> Response:
     """Show what an expert sees of the profile as it is stored."""
     return _preview(visit, visit.document(read_lab, lab_id=lab_id), stored=True)
@@ -103,7 +187,7 @@ def _preview(visit: Visit, lab: dict[str, Any], *, stored: bool) -> Response:
     return visit.show("my_lab/preview.html", lab=lab, facts=_FACTS, speaks=speaks, stored=stored)
 
 
-@router.post("/{lab_id}/evidence")
+@router.post("/my-lab/{lab_id}/evidence")
 def arrange_evidence(lab_id: str, visit: Edit) -> Response:
     """Move a piece of evidence up or down, retire it, or bring it back; `wish` is what, a colon, and its id."""
     lab = visit.document(read_lab, lab_id=lab_id)

@@ -1,48 +1,270 @@
-"""The committee's review: the queue of results that wait, and one result with everything that decides about it.
+"""The committee's review: the queue of results that wait, one result with everything that decides about it, motions.
 
-In: filters, and a person's word on a result. Out: the queue, the evidence beside
-the claim with the rules of recognition met or not met, and after a verdict the
-next result of the same queue. Which words are offered is what the API says that
-this person may say; why none is, is said.
+In: filters, a person's word on a result or on a motion of somebody else, and what the programme office supplies for
+a quarter. Out: the queue, the entry, motions that wait for a second person, quarters with what keeps one open,
+schools' totals and what other programmes claim.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Path, Response
 from pydantic import BaseModel
-from sqlmodel import Session
+from sqlmodel import Session, col, select
 
-from api.ledger_bodies import NoteBody, ReasonBody
-from api.ledger_visibility import reached_alliances
-from api.pages.mentioned_names import alliances_of, names_in
-from api.pages.refused import what_to_do
-from api.pages.result_view import LABELS, entry_view
-from api.pages.visiting import Visit, visiting
-from api.pages.wording import N_
-from api.policy import Action, Resource
-from api.problems import Refusal
-from api.request_threads import ThreadedRoute
-from api.routes.entries import EntryId
-from api.routes.ledger import read_heads
-from api.routes.recognition import (
+from api.access.policy import Action, Resource
+from api.access.visibility import reached_alliances
+from api.documents.ledger_bodies import ExternalClaimBody, NoteBody, ReasonBody, SchoolTotalBody
+from api.pages.results.entries import LABELS, entry_view
+from api.pages.shell.record_names import MentionedNames, alliances_of, mentioned_names
+from api.pages.shell.visiting import Visit, visiting, what_to_do
+from api.pages.shell.wording import N_
+from api.requests.capacity import ThreadedRoute
+from api.requests.problems import Refusal
+from api.routes.ledger.entries import EntryId, read_entry
+from api.routes.ledger.programme import (
+    ClaimId,
+    close_period,
+    end_external_claim,
+    list_external_claims,
+    list_periods,
+    list_school_totals,
+    note_external_claim,
+    read_heads,
+    supply_school_total,
+)
+from api.routes.ledger.review import (
+    WAITING,
+    MotionId,
     check_entry,
+    drop_motion,
+    list_motions,
+    list_waiting,
+    read_review,
     recognise_entry,
     refuse_entry,
     return_entry,
     reverse_entry,
+    second_motion,
     tell_entry_apart,
 )
-from api.routes.review import WAITING, list_waiting, read_review
-from matcher.ledger.kpis import RECOGNISED_KPIS, Kpi
-from matcher.ledger.steps import State
-from matcher.people import Principal
+from indexer.instants import day_in_taipei, now
+from indexer.records.record_tables import School
+from matcher.ledger.rows.kpis import RECOGNISED_KPIS, Kpi
+from matcher.ledger.rows.motions import MotionKind
+from matcher.ledger.rows.periods import last_day
+from matcher.ledger.rows.steps import State
+from matcher.review.people import Principal
 
 router = APIRouter(prefix="/review", include_in_schema=False, route_class=ThreadedRoute)
+
+
+@router.get("/motions")
+def show_motions(visit: Annotated[Visit, Depends(visiting(Resource.MOTION, Action.LIST))]) -> Response:
+    """Show what waits for a second person."""
+    return _motions_page(visit)
+
+
+def _motions_page(visit: Visit, refused: Refusal | None = None, motion_id: int = 0) -> Response:
+    ended_too = visit.request.query_params.get("all") == "yes"
+    cursor = visit.request.query_params.get("cursor") or None
+    page = visit.document(list_motions, waiting=not ended_too, cursor=cursor)
+    found = [{"motion": motion, **_about(visit, motion)} for motion in page["items"]]
+
+    def named(session: Session, who: Principal) -> MentionedNames:
+        return mentioned_names(session, found)
+
+    context = {
+        "found": found,
+        "next": page["next"],
+        "ended_too": ended_too,
+        "labels": LABELS,
+        "names": visit.look(named),
+        "refused": refused,
+        "blamed": motion_id,
+        "what_to_do": None if refused is None else what_to_do(refused.name),
+        "typed": visit.form.get(f"drop-{motion_id}", "") if refused else "",
+        "heads": visit.document(read_heads)["items"],
+    }
+    return visit.show("review/motions.html", refused.status if refused else 200, **context)
+
+
+def _about(visit: Visit, motion: dict[str, Any]) -> dict[str, Any]:
+    """Return the entry that a motion is on and why this person has no word on it; nothing for a quarter."""
+    if motion["kind"] == MotionKind.CLOSE:
+        return {"entry": None, "barred": None}
+    entry = visit.attempt(lambda: visit.document(read_entry, entry_id=motion["subject"]))
+    review = visit.attempt(lambda: visit.document(read_review, entry_id=motion["subject"]))
+    if isinstance(entry, Refusal) or isinstance(review, Refusal):
+        return {"entry": None, "barred": None}
+    return {"entry": entry, "barred": review["barred"]}
+
+
+@router.post("/motions/{motion_id}/second")
+def second(motion_id: MotionId, visit: Annotated[Visit, Depends(visiting(Resource.MOTION, Action.SECOND))]) -> Response:
+    """Agree as the second person."""
+    done = visit.attempt(lambda: visit.document(second_motion, motion_id=motion_id))
+    if isinstance(done, Refusal):
+        return _motions_page(visit, replace(done, field=None), motion_id)
+    return visit.go(_back(visit, done), N_("Agreed: it is carried out."))
+
+
+@router.post("/motions/{motion_id}/drop")
+def drop(motion_id: MotionId, visit: Annotated[Visit, Depends(visiting(Resource.MOTION, Action.DROP))]) -> Response:
+    """Drop a motion, for a reason."""
+    name = f"drop-{motion_id}"
+    body = {"reason": str(visit.form.get(name, ""))}
+    done = visit.attempt(lambda: visit.document(drop_motion, motion_id=motion_id, body=visit.body(ReasonBody, body)))
+    if isinstance(done, Refusal):
+        return _motions_page(visit, replace(done, field=name if done.field == "reason" else None), motion_id)
+    return visit.go(_back(visit, done), N_("Dropped: nothing is carried out."))
+
+
+def _back(visit: Visit, motion: dict[str, Any]) -> str:
+    """Return where the form stood: beside the entry, or in the list."""
+    beside = visit.form.get("beside") == "entry" and motion["kind"] != MotionKind.CLOSE
+    return f"/review/{motion['subject']}" if beside else "/review/motions"
+
+
+_CLAIM_FIELDS = ("programme", "kpi", "claimant", "reference", "party", "amount", "occurred_on")
+_TOTAL_FIELDS = ("school_id", "year", "amount_ntd", "source")
+
+
+def _shown(visit: Visit, template: str, refused: Refusal | None, **context: Any) -> Response:
+    """Show a page of the programme's side, with what was typed if a form was refused."""
+
+    def named(session: Session, who: Principal) -> dict[str, Any]:
+        schools = session.exec(select(School.id, School.name, School.name_en).order_by(col(School.id))).all()
+        return {"names": mentioned_names(session, context), "schools": [tuple(row) for row in schools]}
+
+    typed = {name: value for name, value in visit.form.items() if isinstance(value, str)} if refused else {}
+    more = {
+        "labels": LABELS,
+        "kpis": [kpi.value for kpi in RECOGNISED_KPIS],
+        "refused": refused,
+        "what_to_do": None if refused is None else what_to_do(refused.name),
+        "typed": typed,
+        "heads": visit.document(read_heads)["items"],
+    }
+    return visit.show(template, refused.status if refused else 200, **context, **more, **visit.look(named))
+
+
+@router.get("/periods")
+def show_quarters(visit: Annotated[Visit, Depends(visiting(Resource.PERIOD, Action.LIST))]) -> Response:
+    """Show the quarters, newest first."""
+    return _quarters(visit)
+
+
+def _quarters(visit: Visit, refused: Refusal | None = None) -> Response:
+    document = visit.document(list_periods)
+    quarters = document["items"]
+    closed = [one for one in quarters if one["closed"]]
+    following = closed[-1]["after"] if closed else quarters[0]["period"]
+    over = last_day(following) < day_in_taipei(now())
+    return _shown(
+        visit,
+        "review/periods.html",
+        refused,
+        quarters=quarters[::-1],
+        open_period=document["open"],
+        following=following if over else None,
+    )
+
+
+@router.post("/periods/{period}/close")
+def close(
+    period: Annotated[str, Path(max_length=20)],
+    visit: Annotated[Visit, Depends(visiting(Resource.PERIOD, Action.CLOSE))],
+) -> Response:
+    """Move that a quarter be closed."""
+    body = {"reason": str(visit.form.get("reason", ""))}
+    done = visit.attempt(lambda: visit.document(close_period, period=period, body=visit.body(ReasonBody, body)))
+    if isinstance(done, Refusal):
+        return _quarters(visit, done if done.field == "reason" else replace(done, field=None))
+    return visit.go("/review/periods", N_("Moved. It takes effect once a second person agrees."))
+
+
+@router.get("/totals")
+def show_totals(visit: Annotated[Visit, Depends(visiting(Resource.SCHOOL_TOTAL, Action.LIST))]) -> Response:
+    """Show what schools cooperate in as a whole."""
+    return _totals(visit)
+
+
+def _totals(visit: Visit, refused: Refusal | None = None) -> Response:
+    given = visit.request.query_params
+    chosen = {"school": given.get("school") or "", "year": given.get("year") or ""}
+    year = int(chosen["year"]) if chosen["year"].isascii() and chosen["year"].isdigit() else None
+    page = visit.document(
+        list_school_totals,
+        school=chosen["school"][:200] or None,
+        year=year if year and year <= 3_000 else None,
+        cursor=given.get("cursor") or None,
+    )
+    wanted = {name: given.get(name, "") for name in ("school_id", "for_year")}
+    return _shown(visit, "review/totals.html", refused, page=page, chosen=chosen, wanted=wanted)
+
+
+@router.post("/totals")
+def supply(visit: Annotated[Visit, Depends(visiting(Resource.SCHOOL_TOTAL, Action.CREATE))]) -> Response:
+    """Supply a school's total of a year."""
+    done = visit.attempt(
+        lambda: visit.document(supply_school_total, body=visit.body(SchoolTotalBody, visit.values(*_TOTAL_FIELDS)))
+    )
+    if isinstance(done, Refusal):
+        return _totals(visit, done)
+    return visit.go("/review/totals", N_("The total is stored. Results of this school and year can be recognised."))
+
+
+@router.get("/claims")
+def show_claims(visit: Annotated[Visit, Depends(visiting(Resource.EXTERNAL_CLAIM, Action.LIST))]) -> Response:
+    """Show what other programmes claim."""
+    return _claims(visit)
+
+
+def _claims(visit: Visit, refused: Refusal | None = None) -> Response:
+    given = visit.request.query_params
+    ended_too = given.get("all") == "yes"
+    page = visit.document(list_external_claims, active=not ended_too, cursor=given.get("cursor") or None)
+    entry_id = given.get("entry") or str(visit.form.get("entry", ""))
+    entry = visit.document(read_entry, entry_id=entry_id) if entry_id else None
+    return _shown(visit, "review/claims.html", refused, page=page, ended_too=ended_too, entry=entry)
+
+
+@router.post("/claims")
+def note(visit: Annotated[Visit, Depends(visiting(Resource.EXTERNAL_CLAIM, Action.CREATE))]) -> Response:
+    """Note a claim of another programme, to a result of ours or to something that one may resemble."""
+
+    def work() -> Any:
+        given: dict[str, Any] = visit.values(*_CLAIM_FIELDS)
+        entry_id = str(visit.form.get("entry", ""))
+        if entry_id:
+            given |= _same_as(visit.document(read_entry, entry_id=entry_id))
+        return visit.document(note_external_claim, body=visit.body(ExternalClaimBody, given))
+
+    done = visit.attempt(work)
+    if isinstance(done, Refusal):
+        return _claims(visit, done)
+    if done["entries"]:
+        return visit.go("/review/claims", N_("Noted. A result here claims the same: it can't be recognised any more."))
+    return visit.go("/review/claims", N_("Noted. What resembles it will be held until a person has looked."))
+
+
+def _same_as(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what makes a claim one to exactly the same result as an entry."""
+    details = {name: value for name, value in entry["details"].items() if name != "kpi"}
+    return {"kpi": entry["kpi"], "details": details}
+
+
+@router.post("/claims/{claim_id}/end")
+def end(claim_id: ClaimId, visit: Annotated[Visit, Depends(visiting(Resource.EXTERNAL_CLAIM, Action.END))]) -> Response:
+    """Note that a claim was withdrawn."""
+    visit.document(end_external_claim, claim_id=claim_id)
+    return visit.go("/review/claims", N_("The claim is ended."))
+
 
 AGES_DAYS = (0, 30, 60, 90)
 """The ages that the queue can be filtered by."""
@@ -86,7 +308,7 @@ def show_queue(visit: Annotated[Visit, Depends(visiting(Resource.ENTRY, Action.C
 
     def named(session: Session, who: Principal) -> dict[str, Any]:
         reached = reached_alliances(who, Resource.ENTRY, Action.CHECK)
-        return {"names": names_in(session, page["items"]), "alliances": alliances_of(session, reached)}
+        return {"names": mentioned_names(session, page["items"]), "alliances": alliances_of(session, reached)}
 
     context = {
         "page": page,
@@ -98,7 +320,7 @@ def show_queue(visit: Annotated[Visit, Depends(visiting(Resource.ENTRY, Action.C
         "after": None if page["next"] is None else urlencode({**_given(filters), "cursor": page["next"]}),
         "heads": visit.document(read_heads)["items"],
     }
-    return visit.show("review_queue.html", **context, **visit.look(named))
+    return visit.show("review/queue.html", **context, **visit.look(named))
 
 
 def _given(filters: QueueFilters) -> dict[str, Any]:
@@ -127,7 +349,7 @@ def _page(visit: Visit, entry_id: str, refused: Refusal | None = None, form: str
         "what_to_do": None if refused is None else what_to_do(refused.name),
     }
     context["school_names"] = context["names"].of("school", (review["school"] or {}).get("school_id"))
-    return visit.show("review_entry.html", refused.status if refused else 200, **context)
+    return visit.show("review/entry.html", refused.status if refused else 200, **context)
 
 
 _TYPED = {

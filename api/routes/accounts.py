@@ -1,54 +1,216 @@
-"""Accounts, for the programme office: who is let in, in which role, with which keys.
+"""Accounts: who is let in, in which role, with which keys; and what everybody sets for themselves.
 
-In: what the office decides. Out: accounts with their roles and dates. Somebody
-is always left in the office, and nobody there shuts out themselves.
+In: what the programme office decides on others; a person's own password, keys and declared interests. Out: accounts
+with their roles and dates, and keys, shown once. It exists because an account is one thing, whether its owner or
+the office holds it.
 """
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Response
 from sqlmodel import Session, col, or_, select
 
-from api.answers import Page
-from api.asking import Asking, asking, etag_of
-from api.bodies import MAX_ID, AccountBody, KeyBody, NewAccountBody, RoleBody, StakeEndBody
-from api.credentials import Password, end_sessions
-from api.idempotency import Reply
-from api.identities import AccountIdentity
-from api.paging import Cursor, Limit, decoded, page
-from api.people_answers import AccountAnswer, ListedAccountAnswer, NewKeyAnswer
-from api.policy import Action, Resource
-from api.problems import ProblemError, not_found
-from api.request_threads import ThreadedRoute
-from api.routes.me import key_documents, key_ended, key_made
+from api.access.credentials import ApiKey, Password, end_sessions, make_key, note_failure, revoke_key, set_password_hash
+from api.access.identities import AccountIdentity
+from api.access.passwords import PasswordError, hash_password, password_fits
+from api.access.policy import Action, Resource
+from api.documents.answers import MeAnswer, Page, StakeAnswer
+from api.documents.bodies import (
+    MAX_ROW_NUMBER,
+    AccountBody,
+    KeyBody,
+    NewAccountBody,
+    PasswordBody,
+    RoleBody,
+    StakeBody,
+    StakeEndBody,
+)
+from api.documents.people import AccountAnswer, KeysAnswer, ListedAccountAnswer, NewKeyAnswer
+from api.requests.capacity import SIGNING_IN, ThreadedRoute, takes
+from api.requests.idempotency import Reply
+from api.requests.permitted_request import COOKIE, PermittedRequest, etag_of, requires
+from api.requests.problems import ProblemError, not_found
+from api.requests.query_parameters import Cursor, Limit, decoded, page
+from api.routes.sessions import must_not_be_throttled
+from indexer.database import reading, writing
 from indexer.wording import T_
-from matcher.last_office import leave_an_office
-from matcher.people import (
+from matcher.review.people import (
     Account,
     Grant,
     Principal,
     Stake,
     active_grants,
     add_account,
+    declare_stake,
     end_stake,
     grant,
+    leave_an_office,
     rename,
     revoke,
     set_disabled,
 )
-from matcher.roles import Role
+from matcher.review.roles import Role
 
-router = APIRouter(prefix="/api/accounts", tags=["accounts"], route_class=ThreadedRoute)
-
-Edit = Annotated[Asking, Depends(asking(Resource.ACCOUNT, Action.EDIT))]
-RowId = Annotated[int, Path(ge=1, le=MAX_ID)]
+router = APIRouter(prefix="/api", route_class=ThreadedRoute)
 
 
-@router.get("", response_model=Page[ListedAccountAnswer])
+@router.get("/me", tags=["me"], response_model=MeAnswer)
+def read_me(ask: Annotated[PermittedRequest, Depends(requires(Resource.PROFILE, Action.READ))]) -> Response:
+    """Read who you are here: your roles and the interests that you declared.
+
+    In a browser's session also the CSRF token that changing requests send as X-CSRF-Token.
+    """
+
+    def work(session: Session, who: Principal) -> Reply:
+        query = select(Stake).where(Stake.account_id == who.id, col(Stake.ended_at).is_(None)).order_by(col(Stake.id))
+        stakes = session.exec(query).all()
+        document: dict[str, Any] = {
+            "id": who.id,
+            "name": who.name,
+            "roles": [{"role": role.value, "scope": scope} for role, scope in sorted(who.grants)],
+            "stakes": [{"id": stake.id, "party": stake.party, "party_id": stake.party_id} for stake in stakes],
+        }
+        if ask.request.state.csrf_token is not None:
+            document["csrf_token"] = ask.request.state.csrf_token
+        return Reply(200, document, {})
+
+    return ask.read(work)
+
+
+@router.post("/me/stakes", tags=["me"], status_code=201, response_model=StakeAnswer)
+def declare_interest(
+    body: StakeBody, ask: Annotated[PermittedRequest, Depends(requires(Resource.STAKE, Action.CREATE))]
+) -> Response:
+    """Declare an interest in a company or a lab: you no longer see or decide that party's pairings.
+
+    Only the programme office ends it.
+    """
+
+    def work(session: Session, who: Principal) -> Reply:
+        stake = declare_stake(session, account_id=who.id, party=body.party, party_id=body.party_id, now=ask.at)
+        return Reply(201, {"id": stake.id, "party": stake.party, "party_id": stake.party_id}, {})
+
+    return ask.write(work, body)
+
+
+@router.get("/me/keys", tags=["me"], response_model=KeysAnswer)
+def list_keys(ask: Annotated[PermittedRequest, Depends(requires(Resource.KEY, Action.LIST))]) -> Response:
+    """List your keys by their prefixes; the keys themselves are stored nowhere."""
+
+    def work(session: Session, who: Principal) -> Reply:
+        return Reply(200, {"items": key_documents(session, who.id)}, {})
+
+    return ask.read(work)
+
+
+@router.post("/me/keys", tags=["me"], status_code=201, response_model=NewKeyAnswer)
+def add_key(
+    body: KeyBody, ask: Annotated[PermittedRequest, Depends(requires(Resource.KEY, Action.CREATE))]
+) -> Response:
+    """Make a key, which may do what you may. `key` is shown in this answer only.
+
+    Sent again with the same Idempotency-Key the answer names the same key by its prefix, and `key` is null.
+    """
+
+    def work(session: Session, who: Principal) -> Reply:
+        return key_made(session, who.id, body, ask)
+
+    return ask.write(work, body)
+
+
+@router.delete("/me/keys/{prefix}", tags=["me"], status_code=204)
+def end_key(prefix: str, ask: Annotated[PermittedRequest, Depends(requires(Resource.KEY, Action.END))]) -> Response:
+    """End one of your keys; it stops at once."""
+
+    def work(session: Session, who: Principal) -> Reply:
+        return key_ended(session, who.id, prefix, ask)
+
+    return ask.write(work)
+
+
+@router.put("/me/password", tags=["me"], status_code=204)
+@takes(SIGNING_IN)
+def change_password(
+    body: PasswordBody, ask: Annotated[PermittedRequest, Depends(requires(Resource.PROFILE, Action.EDIT))]
+) -> Response:
+    """Set your password, with the old one if there is one; your other browsers are signed out.
+
+    Takes no Idempotency-Key: of a password not even a fast hash may be stored, and setting it again changes nothing.
+    """
+    request = ask.request
+    address = request.client.host if request.client else ""
+    with reading(ask.engine) as session:
+        who = ask.admitted(session)
+        email = session.exec(select(Account.email).where(Account.id == who.id)).one()
+        must_not_be_throttled(session, email=email, address=address, now=ask.at)
+        before = session.exec(select(Password.hash).where(Password.account_id == who.id)).first()
+    if before is None and request.state.csrf_token is None:
+        # A key ends some day; it must not be turned into a way in that does not.
+        raise PasswordError(T_("the first password is set from a signed-in browser, or by whoever runs the machine"))
+    # Hashed outside of any transaction: it takes a tenth of a second on purpose.
+    if before is not None and not password_fits(body.old or "", before):
+        with writing(ask.engine) as session:
+            note_failure(session, email=email, address=address, now=ask.at)
+        raise ProblemError(422, "password", T_("the old password is wrong"), "old")
+    stored = hash_password(body.new)
+
+    def work(session: Session, who: Principal) -> Reply:
+        held = session.exec(select(Password.hash).where(Password.account_id == who.id)).first()
+        if held != before:
+            raise ProblemError(412, "stale", T_("the password was changed in the meantime"))
+        keep = None if request.state.csrf_token is None else request.cookies.get(COOKIE)
+        set_password_hash(session, account_id=who.id, stored=stored, now=ask.at, keep=keep)
+        return Reply(204, None, {})
+
+    return ask.write(work, once=False)
+
+
+def key_documents(session: Session, account_id: str) -> list[dict[str, Any]]:
+    """Return an account's keys with their dates, oldest first; never their hashes."""
+    query = select(ApiKey).where(ApiKey.account_id == account_id).order_by(col(ApiKey.id))
+    return [_key_document(key) for key in session.exec(query).all()]
+
+
+def _key_document(key: ApiKey) -> dict[str, Any]:
+    return key.model_dump(
+        mode="json", include={"prefix", "name", "may_write", "created_at", "expires_at", "revoked_at"}
+    )
+
+
+def key_made(session: Session, account_id: str, body: KeyBody, ask: PermittedRequest) -> Reply:
+    """Make a key of an account; its secret is a part of the answer that is not stored."""
+    made, secret = make_key(
+        session,
+        account_id=account_id,
+        name=body.name,
+        may_write=body.may_write,
+        valid=timedelta(days=body.days),
+        now=ask.at,
+    )
+    return Reply(201, {**_key_document(made), "key": None}, {}, {"key": secret})
+
+
+def key_ended(session: Session, account_id: str, prefix: str, ask: PermittedRequest) -> Reply:
+    """End a key of an account.
+
+    Raises:
+        ProblemError: 404, the account has no such key that still holds.
+    """
+    if not revoke_key(session, prefix=prefix, account_id=account_id, now=ask.at):
+        raise not_found("key")
+    return Reply(204, None, {})
+
+
+Edit = Annotated[PermittedRequest, Depends(requires(Resource.ACCOUNT, Action.EDIT))]
+RowId = Annotated[int, Path(ge=1, le=MAX_ROW_NUMBER)]
+
+
+@router.get("/accounts", tags=["accounts"], response_model=Page[ListedAccountAnswer])
 def list_accounts(
-    ask: Annotated[Asking, Depends(asking(Resource.ACCOUNT, Action.LIST))],
+    ask: Annotated[PermittedRequest, Depends(requires(Resource.ACCOUNT, Action.LIST))],
     role: Annotated[Role | None, Query(description="Only those who hold this role.")] = None,
     scope: Annotated[str | None, Query(max_length=200, description="Only those with a role in this.")] = None,
     text: Annotated[str, Query(max_length=200, description="Only those with this in name or address.")] = "",
@@ -82,9 +244,9 @@ def list_accounts(
     return ask.read(work)
 
 
-@router.post("", status_code=201, response_model=AccountAnswer)
+@router.post("/accounts", tags=["accounts"], status_code=201, response_model=AccountAnswer)
 def create_account(
-    body: NewAccountBody, ask: Annotated[Asking, Depends(asking(Resource.ACCOUNT, Action.CREATE))]
+    body: NewAccountBody, ask: Annotated[PermittedRequest, Depends(requires(Resource.ACCOUNT, Action.CREATE))]
 ) -> Response:
     """Make an account, with roles. Who has it signs in through the sign-on provider by the same address.
 
@@ -101,8 +263,10 @@ def create_account(
     return ask.write(work, body)
 
 
-@router.get("/{account_id}", response_model=AccountAnswer)
-def read_account(account_id: str, ask: Annotated[Asking, Depends(asking(Resource.ACCOUNT, Action.READ))]) -> Response:
+@router.get("/accounts/{account_id}", tags=["accounts"], response_model=AccountAnswer)
+def read_account(
+    account_id: str, ask: Annotated[PermittedRequest, Depends(requires(Resource.ACCOUNT, Action.READ))]
+) -> Response:
     """Read an account: roles and stakes with their dates, keys by prefix, linked identities."""
 
     def work(session: Session, _who: Principal) -> Reply:
@@ -112,7 +276,7 @@ def read_account(account_id: str, ask: Annotated[Asking, Depends(asking(Resource
     return ask.read(work)
 
 
-@router.patch("/{account_id}", response_model=AccountAnswer)
+@router.patch("/accounts/{account_id}", tags=["accounts"], response_model=AccountAnswer)
 def edit_account(account_id: str, body: AccountBody, ask: Edit) -> Response:
     """Rename an account, shut it out (its sessions end and its keys stop at once), or let it in again.
 
@@ -137,7 +301,7 @@ def edit_account(account_id: str, body: AccountBody, ask: Edit) -> Response:
     return ask.write(work, body)
 
 
-@router.post("/{account_id}/roles", status_code=201, response_model=AccountAnswer)
+@router.post("/accounts/{account_id}/roles", tags=["accounts"], status_code=201, response_model=AccountAnswer)
 def give_role(account_id: str, body: RoleBody, ask: Edit) -> Response:
     """Give an account a role; giving it twice changes nothing."""
 
@@ -149,7 +313,7 @@ def give_role(account_id: str, body: RoleBody, ask: Edit) -> Response:
     return ask.write(work, body)
 
 
-@router.delete("/{account_id}/roles/{grant_id}", response_model=AccountAnswer)
+@router.delete("/accounts/{account_id}/roles/{grant_id}", tags=["accounts"], response_model=AccountAnswer)
 def take_role(account_id: str, grant_id: RowId, ask: Edit) -> Response:
     """Take a role back; it bites at the next request, and stays on record with its dates."""
 
@@ -166,7 +330,7 @@ def take_role(account_id: str, grant_id: RowId, ask: Edit) -> Response:
     return ask.write(work)
 
 
-@router.post("/{account_id}/keys", status_code=201, response_model=NewKeyAnswer)
+@router.post("/accounts/{account_id}/keys", tags=["accounts"], status_code=201, response_model=NewKeyAnswer)
 def add_program_key(account_id: str, body: KeyBody, ask: Edit) -> Response:
     """Make a key for a program, an account with the role job and no other; `key` is shown in this answer only.
 
@@ -184,7 +348,7 @@ def add_program_key(account_id: str, body: KeyBody, ask: Edit) -> Response:
     return ask.write(work, body)
 
 
-@router.delete("/{account_id}/keys/{key_prefix}", status_code=204)
+@router.delete("/accounts/{account_id}/keys/{key_prefix}", tags=["accounts"], status_code=204)
 def end_account_key(account_id: str, key_prefix: str, ask: Edit) -> Response:
     """End a key of anybody; it stops at once."""
 
@@ -194,12 +358,12 @@ def end_account_key(account_id: str, key_prefix: str, ask: Edit) -> Response:
     return ask.write(work)
 
 
-@router.post("/{account_id}/stakes/{stake_id}/end", response_model=AccountAnswer)
+@router.post("/accounts/{account_id}/stakes/{stake_id}/end", tags=["accounts"], response_model=AccountAnswer)
 def end_account_stake(
     account_id: str,
     stake_id: RowId,
     body: StakeEndBody,
-    ask: Annotated[Asking, Depends(asking(Resource.STAKE, Action.END))],
+    ask: Annotated[PermittedRequest, Depends(requires(Resource.STAKE, Action.END))],
 ) -> Response:
     """End a declared interest, for a reason that stays on record. Nobody ends the own one."""
 

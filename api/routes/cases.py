@@ -11,33 +11,32 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query, Response
 from sqlmodel import Session, col, or_, select
 
-from api.answers import Page
-from api.asking import Asking, asking
-from api.bodies import MAX_ID, ContactBody, TransitionBody
-from api.case_answers import CaseAnswer, ContactAnswer
-from api.case_documents import CaseFilter, case_document, case_documents, case_etag
-from api.idempotency import Reply
-from api.paging import Cursor, Limit, decoded, page
-from api.policy import Action, Resource
-from api.problems import not_found
-from api.request_threads import ThreadedRoute
-from api.visibility import cases as visible
-from api.visibility import companies as visible_companies
+from api.access.policy import Action, Resource
+from api.access.visibility import cases as visible
+from api.access.visibility import companies as visible_companies
+from api.documents.answers import Page
+from api.documents.bodies import MAX_ROW_NUMBER, ContactBody, TransitionBody
+from api.documents.cases import CaseAnswer, CaseFilter, ContactAnswer, case_document, case_documents, case_etag
+from api.requests.capacity import ThreadedRoute
+from api.requests.idempotency import Reply
+from api.requests.permitted_request import PermittedRequest, requires
+from api.requests.problems import not_found
+from api.requests.query_parameters import Cursor, Limit, decoded, page
 from indexer.instants import day_in_taipei
-from indexer.records import Company
-from matcher.cases import Case, Stage, add_contact, move_case
-from matcher.people import Principal
-from matcher.roles import Role
+from indexer.records.record_tables import Company
+from matcher.review.cases import Case, Stage, add_contact, move_case
+from matcher.review.people import Principal
+from matcher.review.roles import Role
 
 router = APIRouter(prefix="/api", tags=["cases"], route_class=ThreadedRoute)
 
-CaseId = Annotated[int, Path(ge=1, le=MAX_ID)]
+CaseId = Annotated[int, Path(ge=1, le=MAX_ROW_NUMBER)]
 _STAFF = (Role.EXPERT, Role.LEAD)
 
 
 @router.get("/cases", response_model=Page[CaseAnswer])
 def list_cases(
-    ask: Annotated[Asking, Depends(asking(Resource.CASE, Action.LIST))],
+    ask: Annotated[PermittedRequest, Depends(requires(Resource.CASE, Action.LIST))],
     stage: Annotated[Stage | None, Query(description="Only those at this stage.")] = None,
     mine: Annotated[bool, Query(description="Only those that you own.")] = False,
     overdue: Annotated[bool, Query(description="Only open ones whose next step was due before today.")] = False,
@@ -58,7 +57,7 @@ def list_cases(
 
 
 def list_cases_by_stage(
-    ask: Annotated[Asking, Depends(asking(Resource.CASE, Action.LIST))],
+    ask: Annotated[PermittedRequest, Depends(requires(Resource.CASE, Action.LIST))],
     *,
     stages: Sequence[Stage],
     mine: bool,
@@ -87,7 +86,9 @@ def list_cases_by_stage(
 
 
 @router.get("/cases/{case_id}", response_model=CaseAnswer)
-def read_case(case_id: CaseId, ask: Annotated[Asking, Depends(asking(Resource.CASE, Action.READ))]) -> Response:
+def read_case(
+    case_id: CaseId, ask: Annotated[PermittedRequest, Depends(requires(Resource.CASE, Action.READ))]
+) -> Response:
     """Read a case with its steps and contacts; its ETag is what a transition sends as If-Match."""
 
     def work(session: Session, who: Principal) -> Reply:
@@ -99,7 +100,9 @@ def read_case(case_id: CaseId, ask: Annotated[Asking, Depends(asking(Resource.CA
 
 @router.post("/cases/{case_id}/transition", response_model=CaseAnswer)
 def move_case_on(
-    case_id: CaseId, body: TransitionBody, ask: Annotated[Asking, Depends(asking(Resource.CASE, Action.MOVE))]
+    case_id: CaseId,
+    body: TransitionBody,
+    ask: Annotated[PermittedRequest, Depends(requires(Resource.CASE, Action.MOVE))],
 ) -> Response:
     """Move a case on. With If-Match, only if nobody else moved it since you read it."""
 
@@ -117,7 +120,9 @@ def move_case_on(
 
 @router.post("/cases/{case_id}/contacts", status_code=201, response_model=ContactAnswer)
 def contact_in_case(
-    case_id: CaseId, body: ContactBody, ask: Annotated[Asking, Depends(asking(Resource.CASE, Action.CONTACT))]
+    case_id: CaseId,
+    body: ContactBody,
+    ask: Annotated[PermittedRequest, Depends(requires(Resource.CASE, Action.CONTACT))],
 ) -> Response:
     """Record an introduction, a meeting or another contact within a case."""
 
@@ -139,7 +144,9 @@ def contact_in_case(
 
 @router.post("/companies/{company_id}/contacts", status_code=201, response_model=ContactAnswer)
 def contact_company(
-    company_id: str, body: ContactBody, ask: Annotated[Asking, Depends(asking(Resource.COMPANY, Action.CONTACT))]
+    company_id: str,
+    body: ContactBody,
+    ask: Annotated[PermittedRequest, Depends(requires(Resource.COMPANY, Action.CONTACT))],
 ) -> Response:
     """Record a contact with a company of your portfolio, without a case."""
 

@@ -1,6 +1,7 @@
-"""Companies and who looks after them.
+"""Companies and who looks after them, and the names that one can choose from.
 
-In: what experts take on and hand over. Out: the portfolio, with what is open and who was in touch when.
+In: what experts take on and hand over; a part of a name. Out: the portfolio, with what is open and who was in touch
+when; names of companies that can be taken on and of colleagues, and nothing that the names belong to.
 """
 
 from __future__ import annotations
@@ -12,37 +13,37 @@ from fastapi import APIRouter, Depends, Query, Response
 from sqlalchemy import exists
 from sqlmodel import Session, col, func, or_, select
 
-from api.answers import Page
-from api.asking import Asking, asking
-from api.bodies import ClientBody
-from api.case_answers import ContactAnswer
-from api.idempotency import Reply
-from api.paging import Cursor, Limit, decoded, page
-from api.people_answers import CompanyAnswer, ListedCompanyAnswer
-from api.policy import Action, Resource
-from api.problems import ProblemError, not_found
-from api.request_threads import ThreadedRoute
-from api.visibility import Condition
-from api.visibility import cases as visible_cases
-from api.visibility import companies as visible
-from api.visibility import needs as visible_needs
-from indexer.records import Company, Need
+from api.access.policy import Action, Resource
+from api.access.visibility import Condition
+from api.access.visibility import cases as visible_cases
+from api.access.visibility import companies as visible
+from api.access.visibility import needs as visible_needs
+from api.documents.answers import Page
+from api.documents.bodies import ClientBody
+from api.documents.cases import ContactAnswer
+from api.documents.people import ColleagueAnswer, CompanyAnswer, CompanyNameAnswer, ListedCompanyAnswer
+from api.requests.capacity import ThreadedRoute
+from api.requests.idempotency import Reply
+from api.requests.permitted_request import PermittedRequest, requires
+from api.requests.problems import ProblemError, not_found
+from api.requests.query_parameters import Cursor, Limit, decoded, page
+from indexer.records.record_tables import Company, Need
 from indexer.wording import T_
-from matcher.cases import OPEN_STAGES, Case, Contact
-from matcher.clients import Client, let_go, take_on
-from matcher.intake import NeedIntake, NeedState
-from matcher.people import Account, Grant, Principal
-from matcher.roles import Role
+from matcher.review.cases import OPEN_STAGES, Case, Contact
+from matcher.review.clients import Client, let_go, take_on
+from matcher.review.intake import NeedIntake, NeedState
+from matcher.review.people import Account, Grant, Principal
+from matcher.review.roles import Role
 
-router = APIRouter(prefix="/api/companies", tags=["companies"], route_class=ThreadedRoute)
+router = APIRouter(prefix="/api", tags=["companies"], route_class=ThreadedRoute)
 
 _STAFF = (Role.EXPERT, Role.LEAD)
 _OPEN_NEEDS = (NeedState.SUBMITTED.value, NeedState.TAKEN_UP.value)
 
 
-@router.get("", response_model=Page[ListedCompanyAnswer])
+@router.get("/companies", response_model=Page[ListedCompanyAnswer])
 def list_companies(
-    ask: Annotated[Asking, Depends(asking(Resource.COMPANY, Action.LIST))],
+    ask: Annotated[PermittedRequest, Depends(requires(Resource.COMPANY, Action.LIST))],
     q: Annotated[str, Query(max_length=200, description="Only those whose name, text, id or tax id has this.")] = "",
     mine: Annotated[bool, Query(description="Only those that you look after yourself.")] = False,
     limit: Limit = 50,
@@ -75,8 +76,10 @@ def _looked_after_by(who: Principal) -> Condition:
     return exists(select(1).where(*own, col(Client.alliance_id).in_(who.scopes(*_STAFF))).correlate(Company))
 
 
-@router.get("/{company_id}", response_model=CompanyAnswer)
-def read_company(company_id: str, ask: Annotated[Asking, Depends(asking(Resource.COMPANY, Action.READ))]) -> Response:
+@router.get("/companies/{company_id}", response_model=CompanyAnswer)
+def read_company(
+    company_id: str, ask: Annotated[PermittedRequest, Depends(requires(Resource.COMPANY, Action.READ))]
+) -> Response:
     """Read a company; its alliance and the office also see its contact persons."""
 
     def work(session: Session, who: Principal) -> Reply:
@@ -86,10 +89,10 @@ def read_company(company_id: str, ask: Annotated[Asking, Depends(asking(Resource
     return ask.read(work)
 
 
-@router.get("/{company_id}/contacts", response_model=Page[ContactAnswer])
+@router.get("/companies/{company_id}/contacts", response_model=Page[ContactAnswer])
 def list_contacts(
     company_id: str,
-    ask: Annotated[Asking, Depends(asking(Resource.CONTACT, Action.LIST))],
+    ask: Annotated[PermittedRequest, Depends(requires(Resource.CONTACT, Action.LIST))],
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response:
@@ -125,9 +128,11 @@ def list_contacts(
     return ask.read(work)
 
 
-@router.put("/{company_id}/client", response_model=CompanyAnswer)
+@router.put("/companies/{company_id}/client", response_model=CompanyAnswer)
 def look_after(
-    company_id: str, body: ClientBody, ask: Annotated[Asking, Depends(asking(Resource.COMPANY, Action.TAKE_UP))]
+    company_id: str,
+    body: ClientBody,
+    ask: Annotated[PermittedRequest, Depends(requires(Resource.COMPANY, Action.TAKE_UP))],
 ) -> Response:
     """Take a company into your alliance's portfolio, or hand it to another expert of the alliance."""
 
@@ -146,10 +151,10 @@ def look_after(
     return ask.write(work, body)
 
 
-@router.delete("/{company_id}/client", status_code=204)
+@router.delete("/companies/{company_id}/client", status_code=204)
 def stop_looking_after(
     company_id: str,
-    ask: Annotated[Asking, Depends(asking(Resource.COMPANY, Action.END))],
+    ask: Annotated[PermittedRequest, Depends(requires(Resource.COMPANY, Action.END))],
     alliance: Annotated[str | None, Query(max_length=200, description="Needed with several alliances.")] = None,
 ) -> Response:
     """Take a company out of your alliance's portfolio; its needs and cases stay where they are."""
@@ -262,3 +267,67 @@ def _last_contacts(session: Session, who: Principal, ids: list[str]) -> dict[str
     if not who.holds(Role.OFFICE):
         query = query.where(col(Contact.alliance_id).in_(who.scopes(*_STAFF)))
     return {str(row[0]): row[1].isoformat() for row in session.execute(query.group_by(col(Contact.company_id))).all()}
+
+
+@router.get("/company-names", response_model=Page[CompanyNameAnswer])
+def find_company_names(
+    q: Annotated[str, Query(min_length=2, max_length=100, description="Part of the name, or the whole tax id.")],
+    ask: Annotated[PermittedRequest, Depends(requires(Resource.COMPANY_NAME, Action.LIST))],
+    limit: Limit = 20,
+    cursor: Cursor = None,
+) -> Response:
+    """Find a company by a part of its name or by its tax id (統一編號), to take it on."""
+
+    def work(session: Session, who: Principal) -> Reply:
+        query = (
+            select(Company)
+            .where(
+                or_(
+                    col(Company.name).icontains(q, autoescape=True),
+                    col(Company.name_en).icontains(q, autoescape=True),
+                    Company.tax_id == q,
+                )
+            )
+            .order_by(col(Company.id))
+            .limit(limit + 1)
+        )
+        after = decoded(cursor, str)
+        if after is not None:
+            query = query.where(col(Company.id) > after)
+        found = session.exec(query).all()
+        held = session.exec(
+            select(Client.company_id).where(
+                col(Client.company_id).in_([company.id for company in found]),
+                col(Client.alliance_id).in_(who.scopes(*_STAFF)),
+                col(Client.until).is_(None),
+            )
+        ).all()
+        items = [
+            {"id": one.id, "name": one.name, "name_en": one.name_en, "in_portfolio": one.id in held} for one in found
+        ]
+        return Reply(200, page(items, limit, "id"), {})
+
+    return ask.read(work)
+
+
+@router.get("/experts", response_model=Page[ColleagueAnswer])
+def list_experts(ask: Annotated[PermittedRequest, Depends(requires(Resource.EXPERT, Action.LIST))]) -> Response:
+    """List who works in your alliances' liaison centers: to whom a company can be handed."""
+
+    def work(session: Session, who: Principal) -> Reply:
+        rows = session.exec(
+            select(Account.id, Account.name, Grant.scope_id)
+            .join(Grant, col(Grant.account_id) == col(Account.id))
+            .where(
+                col(Grant.role).in_([role.value for role in _STAFF]),
+                col(Grant.scope_id).in_(who.scopes(*_STAFF)),
+                col(Grant.revoked_at).is_(None),
+                col(Account.disabled_at).is_(None),
+            )
+            .distinct()
+            .order_by(col(Grant.scope_id), col(Account.name), col(Account.id))
+        ).all()
+        items = [{"id": account_id, "name": name, "alliance": alliance} for account_id, name, alliance in rows]
+        return Reply(200, {"items": items, "next": None}, {})
+
+    return ask.read(work)

@@ -19,25 +19,23 @@ from fastapi.responses import StreamingResponse
 from sqlalchemy import ColumnElement, true
 from sqlmodel import Session, col, select
 
-from api.asking import Asking, asking
-from api.audit_trail import Subject
-from api.case_documents import case_documents
-from api.file_answers import file_of
-from api.policy import Action, Resource
-from api.problems import ProblemError
-from api.request_threads import ThreadedRoute
+from api.access.policy import Action, Resource
+from api.access.visibility import cases as visible_cases
+from api.access.visibility import companies as visible_companies
+from api.access.visibility import labs as visible_labs
+from api.access.visibility import needs as visible_needs
+from api.access.visibility import unconflicted
+from api.documents.answers import file_of
+from api.documents.cases import case_documents
+from api.requests.capacity import ThreadedRoute
+from api.requests.permitted_request import PermittedRequest, requires
+from api.requests.problems import ProblemError
 from api.routes.needs import need_documents
 from api.routes.pairings import pairing_document
-from api.visibility import cases as visible_cases
-from api.visibility import companies as visible_companies
-from api.visibility import labs as visible_labs
-from api.visibility import needs as visible_needs
-from api.visibility import unconflicted
+from api.trail.audit_trail import Subject
 from indexer.database import reading
-from indexer.records import Company, Lab, Need
-from indexer.vocabulary import Kind
-from indexer.wording import T_
-from indexer.writers import (
+from indexer.records.record_tables import Company, Lab, Need
+from indexer.records.writers import (
     MEDIA_TYPES,
     Document,
     Format,
@@ -51,10 +49,12 @@ from indexer.writers import (
     sheets_of,
     write_xlsx,
 )
-from matcher.cases import Case
-from matcher.people import Principal
-from matcher.profile_edits import profile_document
-from matcher.proposals import StoredPairing
+from indexer.vocabulary import Kind
+from indexer.wording import T_
+from matcher.review.cases import Case
+from matcher.review.people import Principal
+from matcher.review.proposals import StoredPairing
+from matcher.review.researchers import profile_document
 
 router = APIRouter(prefix="/api/exports", tags=["exports"], route_class=ThreadedRoute)
 
@@ -195,7 +195,8 @@ SOURCES: dict[str, Source] = {
 
 @router.get("/labs", response_class=Response, responses=_FILE)
 def export_labs(
-    ask: Annotated[Asking, Depends(asking(Resource.LAB, Action.LIST))], file_format: FileFormat = Format.JSONL
+    ask: Annotated[PermittedRequest, Depends(requires(Resource.LAB, Action.LIST))],
+    file_format: FileFormat = Format.JSONL,
 ) -> Response:
     """Export the labs that you may see; XLSX has their evidence on a second sheet, CSV leaves it out."""
     return exported(ask, "labs", SOURCES["labs"], file_format)
@@ -203,7 +204,8 @@ def export_labs(
 
 @router.get("/needs", response_class=Response, responses=_FILE)
 def export_needs(
-    ask: Annotated[Asking, Depends(asking(Resource.NEED, Action.LIST))], file_format: FileFormat = Format.JSONL
+    ask: Annotated[PermittedRequest, Depends(requires(Resource.NEED, Action.LIST))],
+    file_format: FileFormat = Format.JSONL,
 ) -> Response:
     """Export the needs that you may see, what they say as far as you may read it."""
     return exported(ask, "needs", SOURCES["needs"], file_format)
@@ -211,7 +213,8 @@ def export_needs(
 
 @router.get("/companies", response_class=Response, responses=_FILE)
 def export_companies(
-    ask: Annotated[Asking, Depends(asking(Resource.COMPANY, Action.LIST))], file_format: FileFormat = Format.JSONL
+    ask: Annotated[PermittedRequest, Depends(requires(Resource.COMPANY, Action.LIST))],
+    file_format: FileFormat = Format.JSONL,
 ) -> Response:
     """Export your portfolio."""
     return exported(ask, "companies", SOURCES["companies"], file_format)
@@ -219,7 +222,8 @@ def export_companies(
 
 @router.get("/pairings", response_class=Response, responses=_FILE)
 def export_pairings(
-    ask: Annotated[Asking, Depends(asking(Resource.PAIRING, Action.READ))], file_format: FileFormat = Format.JSONL
+    ask: Annotated[PermittedRequest, Depends(requires(Resource.PAIRING, Action.READ))],
+    file_format: FileFormat = Format.JSONL,
 ) -> Response:
     """Export the pairings that were shown, with every verdict on them."""
     return exported(ask, "pairings", SOURCES["pairings"], file_format)
@@ -227,13 +231,14 @@ def export_pairings(
 
 @router.get("/cases", response_class=Response, responses=_FILE)
 def export_cases(
-    ask: Annotated[Asking, Depends(asking(Resource.CASE, Action.LIST))], file_format: FileFormat = Format.JSONL
+    ask: Annotated[PermittedRequest, Depends(requires(Resource.CASE, Action.LIST))],
+    file_format: FileFormat = Format.JSONL,
 ) -> Response:
     """Export your alliance's cases with their steps and contacts."""
     return exported(ask, "cases", SOURCES["cases"], file_format)
 
 
-def exported(ask: Asking, name: str, source: Source, file_format: Format) -> Response:
+def exported(ask: PermittedRequest, name: str, source: Source, file_format: Format) -> Response:
     """Return the answer that streams a source's rows as a file."""
     headers = {
         "Cache-Control": "no-store",
@@ -253,7 +258,7 @@ KEPT_KINDS = {"needs": "need", "companies": "company", "pairings": "pairing", "c
 """The kinds of records whose export is kept in the audit trail; profiles of labs are public."""
 
 
-def _noted(ask: Asking, name: str, pages: Iterator[list[Document]]) -> Iterator[list[Document]]:
+def _noted(ask: PermittedRequest, name: str, pages: Iterator[list[Document]]) -> Iterator[list[Document]]:
     """Put every page into the audit trail as it is read: the answer may take long."""
     kind = KEPT_KINDS.get(name)
     for page in pages:
@@ -265,7 +270,7 @@ def _noted(ask: Asking, name: str, pages: Iterator[list[Document]]) -> Iterator[
         yield page
 
 
-def _reader(ask: Asking) -> Callable[[Callable[[Session, Principal], Any]], Any]:
+def _reader(ask: PermittedRequest) -> Callable[[Callable[[Session, Principal], Any]], Any]:
     counted = False
 
     def read(work: Callable[[Session, Principal], Any]) -> Any:

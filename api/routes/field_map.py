@@ -14,27 +14,27 @@ from sqlalchemy import func
 from sqlalchemy import select as select_columns
 from sqlmodel import Session, col, select
 
-from api.asking import Asking, asking
-from api.idempotency import Reply
-from api.map_answers import FieldMapAnswer
-from api.policy import Action, Resource
-from api.request_threads import ThreadedRoute
-from api.visibility import labs as visible_labs
-from api.visibility import needs as visible_needs
-from api.visibility import readable
-from indexer.records import Lab, Need
+from api.access.policy import Action, Resource
+from api.access.visibility import labs as visible_labs
+from api.access.visibility import needs as visible_needs
+from api.access.visibility import readable
+from api.documents.matches import FieldMapAnswer
+from api.requests.capacity import ThreadedRoute
+from api.requests.idempotency import Reply
+from api.requests.permitted_request import PermittedRequest, requires
+from indexer.records.record_tables import Lab, Need
 from indexer.vocabulary import ResearchField
-from matcher.field_map import FieldMap, MappedLab, MappedNeed, Standing, last_map
-from matcher.intake import OPEN_STATES, NeedIntake, NeedState
-from matcher.people import Principal
-from matcher.ranker import Band
+from matcher.ranking.ranker import Band
+from matcher.review.field_map import FieldMap, MappedLab, MappedNeed, NeedStanding, last_map
+from matcher.review.intake import OPEN_STATES, NeedIntake, NeedState
+from matcher.review.people import Principal
 
 router = APIRouter(prefix="/api", tags=["map"], route_class=ThreadedRoute)
 
 
 @router.get("/field-map", response_model=FieldMapAnswer)
 def read_field_map(
-    ask: Annotated[Asking, Depends(asking(Resource.FIELD_MAP, Action.READ))],
+    ask: Annotated[PermittedRequest, Depends(requires(Resource.FIELD_MAP, Action.READ))],
     field: Annotated[ResearchField | None, Query(description="Only labs and needs of this field.")] = None,
     unmet: Annotated[bool, Query(description="Of the needs only those that no lab is good for.")] = False,
 ) -> Response:
@@ -95,7 +95,7 @@ def _need(who: Principal, need: Need, place: MappedNeed, state: str | None, is_r
     is_unmet = (
         state in OPEN_STATES
         and allowed is not None
-        and Standing(allowed, None if band is None else Band(band)).is_unmet
+        and NeedStanding(allowed, None if band is None else Band(band)).is_unmet
     )
     return {
         "need_id": need.id,

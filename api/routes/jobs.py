@@ -1,40 +1,45 @@
 """Long work: imports and batches of matches asked for, followed, stopped, and what came of them.
 
-In: a file, or needs to rank. Out: a job with its progress and, once it is done, its result.
+In: a file, or needs to rank; a job, and what its listener saw last. Out: a job with its progress, its result, and
+server-sent events for every change until it ends. It exists because nobody holds a request open for an hour.
 """
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Response
+import anyio
+from anyio import to_thread
+from fastapi import APIRouter, Depends, Header, Query, Response
 from fastapi.concurrency import run_in_threadpool
+from fastapi.sse import EventSourceResponse, ServerSentEvent
 from sqlmodel import Session, col, select
 
-from api.answers import Page
-from api.asking import Asking, asking
-from api.bodies import MatchBatchBody
-from api.idempotency import Reply
-from api.import_job import import_result, may_import
-from api.job_answers import BatchResultAnswer, ImportResultAnswer, JobAnswer
-from api.jobs import Job, JobKind, JobState, ask_for, cancel, visible_jobs
-from api.match_job import match_batch_result
-from api.paging import Cursor, Limit, decoded, page
-from api.policy import Action, Reach, Resource, reaches
-from api.problems import ProblemError, forbidden, not_found
-from api.request_threads import ThreadedRoute
-from api.visibility import needs as visible_needs
-from api.visibility import own_needs
-from indexer.database import reading
+from api.access.policy import Action, Reach, Resource, reaches
+from api.access.visibility import needs as visible_needs
+from api.access.visibility import own_needs
+from api.documents.answers import Page
+from api.documents.bodies import MatchBatchBody
+from api.documents.jobs import BatchResultAnswer, ImportResultAnswer, JobAnswer
+from api.jobs.job_queue import Job, JobKind, JobState, ask_for, cancel, visible_jobs
+from api.jobs.worker import import_result, match_batch_result, may_import
+from api.requests.capacity import ThreadedRoute
+from api.requests.idempotency import Reply
+from api.requests.permitted_request import PermittedRequest, requires
+from api.requests.problems import ProblemError, forbidden, not_found
+from api.requests.query_parameters import Cursor, Limit, decoded, page
+from indexer.database import BusyError, DatabaseGoneError, reading
 from indexer.plain_text import TextError, clean
-from indexer.readers import kind_in_name
-from indexer.records import Alliance, Need
+from indexer.records.readers import kind_in_name
+from indexer.records.record_tables import Alliance, Need
 from indexer.vocabulary import Kind
 from indexer.wording import T_
-from matcher.intake import NeedIntake, NeedState
-from matcher.people import Principal
-from matcher.roles import Role
+from matcher.review.intake import NeedIntake, NeedState
+from matcher.review.people import Principal
+from matcher.review.roles import Role
 
 router = APIRouter(prefix="/api", tags=["jobs"], route_class=ThreadedRoute)
 
@@ -56,7 +61,7 @@ _FileName = Annotated[
 
 @router.post("/imports", status_code=202, openapi_extra=_RAW, response_model=JobAnswer)
 async def ask_for_import(
-    ask: Annotated[Asking, Depends(asking(Resource.IMPORT, Action.CREATE))],
+    ask: Annotated[PermittedRequest, Depends(requires(Resource.IMPORT, Action.CREATE))],
     name: _FileName,
     kind: Annotated[Kind | None, Query(description="What its rows are; otherwise told from the file.")] = None,
     alliance: Annotated[str | None, Query(max_length=200, description="To whom what is new goes.")] = None,
@@ -124,7 +129,7 @@ def _alliance_of(session: Session, who: Principal, kind: Kind | None, alliance: 
 
 @router.post("/match-batches", status_code=202, response_model=JobAnswer)
 def ask_for_matches(
-    body: MatchBatchBody, ask: Annotated[Asking, Depends(asking(Resource.MATCH, Action.READ))]
+    body: MatchBatchBody, ask: Annotated[PermittedRequest, Depends(requires(Resource.MATCH, Action.READ))]
 ) -> Response:
     """Rank many needs in the background: those named, or all open ones of your own alliance."""
 
@@ -174,7 +179,7 @@ def _needs_of(session: Session, who: Principal, body: MatchBatchBody) -> list[st
 
 @router.get("/jobs", response_model=Page[JobAnswer])
 def list_jobs(
-    ask: Annotated[Asking, Depends(asking(Resource.JOB, Action.LIST))],
+    ask: Annotated[PermittedRequest, Depends(requires(Resource.JOB, Action.LIST))],
     state: Annotated[JobState | None, Query(description="Only those in this state.")] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
@@ -194,7 +199,7 @@ def list_jobs(
 
 
 @router.get("/jobs/{job_id}", response_model=JobAnswer)
-def read_job(job_id: str, ask: Annotated[Asking, Depends(asking(Resource.JOB, Action.READ))]) -> Response:
+def read_job(job_id: str, ask: Annotated[PermittedRequest, Depends(requires(Resource.JOB, Action.READ))]) -> Response:
     """Read how far a job is."""
 
     def work(session: Session, who: Principal) -> Reply:
@@ -204,7 +209,9 @@ def read_job(job_id: str, ask: Annotated[Asking, Depends(asking(Resource.JOB, Ac
 
 
 @router.post("/jobs/{job_id}/cancel", response_model=JobAnswer)
-def cancel_job(job_id: str, ask: Annotated[Asking, Depends(asking(Resource.JOB, Action.CANCEL))]) -> Response:
+def cancel_job(
+    job_id: str, ask: Annotated[PermittedRequest, Depends(requires(Resource.JOB, Action.CANCEL))]
+) -> Response:
     """Stop a job after the portion at hand; what is stored stays. `state` says when it has stopped."""
 
     def work(session: Session, who: Principal) -> Reply:
@@ -216,7 +223,9 @@ def cancel_job(job_id: str, ask: Annotated[Asking, Depends(asking(Resource.JOB, 
 
 
 @router.get("/jobs/{job_id}/result", response_model=ImportResultAnswer | BatchResultAnswer)
-def read_result(job_id: str, ask: Annotated[Asking, Depends(asking(Resource.JOB_RESULT, Action.READ))]) -> Response:
+def read_result(
+    job_id: str, ask: Annotated[PermittedRequest, Depends(requires(Resource.JOB_RESULT, Action.READ))]
+) -> Response:
     """Read what a job came to, once it is done. What is wrong with an imported file, only who sent it reads."""
 
     def work(session: Session, who: Principal) -> Reply:
@@ -277,3 +286,74 @@ def progress(job: Job) -> dict[str, Any]:
         "total": job.total,
         "cancelling": job.cancel_asked_at is not None and job.finished_at is None,
     }
+
+
+events_router = APIRouter()
+
+LOOK_EVERY_S = 0.5
+_NAP_S = 0.1
+LOOKING_THREADS = 4
+
+_ask = requires(Resource.JOB, Action.READ)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """How far a job was at a look; `version` counts its changes."""
+
+    version: int
+    document: dict[str, Any]
+    ended: bool
+
+
+def _look(ask: PermittedRequest, job_id: str, *, first: bool = False) -> _Seen:
+    with reading(ask.engine) as session:
+        who = ask.admitted(session) if first else ask.still_admitted(session)
+        job = find_job(session, who, job_id, Action.READ)
+        return _Seen(job.version, progress(job), job.finished_at is not None)
+
+
+def _first_look(job_id: str, ask: Annotated[PermittedRequest, Depends(_ask)]) -> _Seen:
+    """Refuse before the stream begins what is to be refused."""
+    return _look(ask, job_id, first=True)
+
+
+@events_router.get("/jobs/{job_id}/events", response_class=EventSourceResponse)
+async def follow_job(
+    job_id: str,
+    ask: Annotated[PermittedRequest, Depends(_ask)],
+    seen: Annotated[_Seen, Depends(_first_look)],
+    last_event_id: Annotated[str | None, Header(max_length=40, description="The id of the last event seen.")] = None,
+) -> AsyncIterator[ServerSentEvent]:
+    """Follow a job: an event `progress` for its changes, at last one `end`. Ends early if you may no longer see it."""
+    known = int(last_event_id) if last_event_id and last_event_id.isascii() and last_event_id.isdigit() else -1
+    while True:
+        if seen.ended:
+            yield ServerSentEvent(event="end", id=str(seen.version), data=seen.document)
+            return
+        if seen.version != known:
+            known = seen.version
+            yield ServerSentEvent(event="progress", id=str(known), data=seen.document, retry=2_000)
+        if not await _waited(ask):
+            return
+        try:
+            seen = await to_thread.run_sync(_look, ask, job_id, limiter=ask.request.app.state.looking)
+        except ProblemError:
+            # Signed out, shut out, or the role is gone; a new request is told which.
+            return
+        except (BusyError, DatabaseGoneError):
+            continue
+
+
+async def _waited(ask: PermittedRequest) -> bool:
+    """Wait until it is time to look again; False if the server stops."""
+    stopping = ask.request.app.state.stopping
+    for _ in range(round(LOOK_EVERY_S / _NAP_S)):
+        if stopping.is_set():
+            return False
+        await anyio.sleep(_NAP_S)
+    return not stopping.is_set()
+
+
+# A stream of events holds no thread of requests, so its route is a plain one.
+router.include_router(events_router)

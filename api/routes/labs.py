@@ -1,6 +1,8 @@
-"""Labs: found and read by experts, kept true by their researchers.
+"""Labs: found and read by experts, kept true by their researchers, claimed by who leads them.
 
-In: a search, or a researcher's changes. Out: profiles; and for a lab the needs it should hear of.
+In: a search, a researcher's changes, a claim with its statement, and a verdict on one. Out: profiles; for a lab the
+needs it suits and how much it is asked for; claims. It exists because a lab's profile is worth what its researcher
+answers for.
 """
 
 from __future__ import annotations
@@ -8,38 +10,48 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Response
-from sqlmodel import Session, col, select
+from fastapi import APIRouter, Depends, Path, Query, Response
+from sqlmodel import Session, col, or_, select
 
-from api.asking import Asking, asking, etag_of
-from api.bodies import LabBody
-from api.documents import lab_document
-from api.filtering import Chosen
-from api.idempotency import Reply
-from api.match_answers import DemandAnswer, LabAnswer, LabMatchAnswer, LabSearchAnswer
-from api.policy import Action, Resource
-from api.problems import not_found
-from api.request_threads import MATCHING, ThreadedRoute, takes
-from api.visibility import labs as visible
-from api.visibility import needs as visible_needs
-from indexer.loading import load_needs
-from indexer.records import Lab, Need
-from matcher.demand import FEWEST_TOLD, demand_by_field, demand_by_kind
-from matcher.intake import OPEN_STATES, NeedIntake
-from matcher.lab_search import FoundLab
-from matcher.people import Principal
-from matcher.profile_edits import edit_profile, profile_document
+from api.access.policy import Action, Resource
+from api.access.visibility import claims as visible_claims
+from api.access.visibility import labs as visible
+from api.access.visibility import needs as visible_needs
+from api.documents.answers import Page
+from api.documents.bodies import MAX_ROW_NUMBER, ClaimBody, ClaimVerdictBody, LabBody
+from api.documents.matches import DemandAnswer, LabAnswer, LabMatchAnswer, LabSearchAnswer, lab_document
+from api.documents.people import ClaimAnswer, LabNameAnswer, WaitingClaimAnswer
+from api.requests.capacity import MATCHING, ThreadedRoute, takes
+from api.requests.idempotency import Reply
+from api.requests.permitted_request import PermittedRequest, etag_of, requires
+from api.requests.problems import not_found
+from api.requests.query_parameters import ChosenFilters, Cursor, Limit, decoded, page
+from indexer.instants import day_in_taipei
+from indexer.records.record_tables import Lab, Need, School, load_needs
+from matcher.ranking.lab_search import FoundLab
+from matcher.review.intake import OPEN_STATES, NeedIntake
+from matcher.review.people import Account, Principal
+from matcher.review.researchers import (
+    FEWEST_TOLD,
+    LabClaim,
+    claim,
+    decide_claim,
+    demand_by_field,
+    demand_by_kind,
+    edit_profile,
+    profile_document,
+)
 
-router = APIRouter(prefix="/api", tags=["labs"], route_class=ThreadedRoute)
+router = APIRouter(prefix="/api", route_class=ThreadedRoute)
 
 _OPEN = [state.value for state in OPEN_STATES]
 
 
-@router.get("/labs", response_model=LabSearchAnswer)
+@router.get("/labs", tags=["labs"], response_model=LabSearchAnswer)
 @takes(MATCHING)
 def search_labs(
-    filters: Chosen,
-    ask: Annotated[Asking, Depends(asking(Resource.LAB, Action.LIST))],
+    filters: ChosenFilters,
+    ask: Annotated[PermittedRequest, Depends(requires(Resource.LAB, Action.LIST))],
     q: Annotated[str, Query(max_length=2_000, description="Words in Chinese or English; empty lists all.")] = "",
     top: Annotated[int, Query(ge=1, le=100)] = 20,
     offset: Annotated[int, Query(ge=0, le=100_000)] = 0,
@@ -73,8 +85,8 @@ def _found(item: FoundLab) -> dict[str, Any]:
     }
 
 
-@router.get("/labs/{lab_id}", response_model=LabAnswer)
-def read_lab(lab_id: str, ask: Annotated[Asking, Depends(asking(Resource.LAB, Action.READ))]) -> Response:
+@router.get("/labs/{lab_id}", tags=["labs"], response_model=LabAnswer)
+def read_lab(lab_id: str, ask: Annotated[PermittedRequest, Depends(requires(Resource.LAB, Action.READ))]) -> Response:
     """Read a lab's profile with its evidence."""
 
     def work(session: Session, who: Principal) -> Reply:
@@ -84,9 +96,9 @@ def read_lab(lab_id: str, ask: Annotated[Asking, Depends(asking(Resource.LAB, Ac
     return ask.read(work)
 
 
-@router.patch("/labs/{lab_id}", response_model=LabAnswer)
+@router.patch("/labs/{lab_id}", tags=["labs"], response_model=LabAnswer)
 def edit_lab(
-    lab_id: str, body: LabBody, ask: Annotated[Asking, Depends(asking(Resource.LAB, Action.EDIT))]
+    lab_id: str, body: LabBody, ask: Annotated[PermittedRequest, Depends(requires(Resource.LAB, Action.EDIT))]
 ) -> Response:
     """Change your own lab's profile; the next re-index ranks by it. Send the ETag that you read as If-Match."""
 
@@ -100,8 +112,10 @@ def edit_lab(
     return ask.write(work, body)
 
 
-@router.get("/labs/{lab_id}/demand", response_model=DemandAnswer)
-def read_demand(lab_id: str, ask: Annotated[Asking, Depends(asking(Resource.DEMAND, Action.READ))]) -> Response:
+@router.get("/labs/{lab_id}/demand", tags=["labs"], response_model=DemandAnswer)
+def read_demand(
+    lab_id: str, ask: Annotated[PermittedRequest, Depends(requires(Resource.DEMAND, Action.READ))]
+) -> Response:
     """Read how many open needs ask for your lab's fields and offers: counts only, none of the needs."""
 
     def work(session: Session, who: Principal) -> Reply:
@@ -116,11 +130,11 @@ def read_demand(lab_id: str, ask: Annotated[Asking, Depends(asking(Resource.DEMA
     return ask.read(work)
 
 
-@router.get("/labs/{lab_id}/matches", response_model=LabMatchAnswer)
+@router.get("/labs/{lab_id}/matches", tags=["labs"], response_model=LabMatchAnswer)
 @takes(MATCHING)
 def match_lab(
     lab_id: str,
-    ask: Annotated[Asking, Depends(asking(Resource.MATCH, Action.READ))],
+    ask: Annotated[PermittedRequest, Depends(requires(Resource.MATCH, Action.READ))],
     top: Annotated[int, Query(ge=1, le=100)] = 20,
 ) -> Response:
     """The other direction: which of the open needs that you may match should this lab hear of."""
@@ -150,3 +164,131 @@ def _find(session: Session, who: Principal, lab_id: str, action: Action, *, lock
     if session.exec(query.with_for_update() if lock else query).first() is None:
         raise not_found("lab")
     return profile_document(session, lab_id) or {}
+
+
+ClaimId = Annotated[int, Path(ge=1, le=MAX_ROW_NUMBER)]
+
+
+@router.get("/lab-names", tags=["claims"], response_model=Page[LabNameAnswer])
+def find_lab_names(
+    q: Annotated[str, Query(min_length=2, max_length=100, description="Part of the lab's name, at least two letters.")],
+    ask: Annotated[PermittedRequest, Depends(requires(Resource.LAB_NAME, Action.LIST))],
+    limit: Limit = 20,
+    cursor: Cursor = None,
+) -> Response:
+    """Find a lab by a part of its name, to claim it: its id, name and school, nothing else."""
+
+    def work(session: Session, _who: Principal) -> Reply:
+        alike = or_(col(Lab.name).icontains(q, autoescape=True), col(Lab.name_en).icontains(q, autoescape=True))
+        query = (
+            select(Lab, School.name)
+            .join(School, col(School.id) == col(Lab.school), isouter=True)
+            .where(alike)
+            .order_by(col(Lab.id))
+            .limit(limit + 1)
+        )
+        after = decoded(cursor, str)
+        if after is not None:
+            query = query.where(col(Lab.id) > after)
+        items = [
+            {"id": lab.id, "name": lab.name, "name_en": lab.name_en, "school": school or lab.school}
+            for lab, school in session.exec(query).all()
+        ]
+        return Reply(200, page(items, limit, "id"), {})
+
+    return ask.read(work)
+
+
+@router.post("/labs/{lab_id}/claims", tags=["claims"], status_code=201, response_model=ClaimAnswer)
+def claim_lab(
+    lab_id: str, body: ClaimBody, ask: Annotated[PermittedRequest, Depends(requires(Resource.CLAIM, Action.CREATE))]
+) -> Response:
+    """Ask for a lab that is yours; say what shows it."""
+
+    def work(session: Session, who: Principal) -> Reply:
+        if session.exec(select(Lab.id).where(Lab.id == lab_id)).first() is None:
+            raise not_found("lab")
+        asked = claim(session, account_id=who.id, lab_id=lab_id, statement=body.statement, now=ask.at)
+        return Reply(201, _document(asked), {})
+
+    return ask.write(work, body)
+
+
+@router.get("/me/claims", tags=["claims"], response_model=Page[ClaimAnswer])
+def list_own_claims(
+    ask: Annotated[PermittedRequest, Depends(requires(Resource.CLAIM, Action.LIST))],
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Response:
+    """List your claims with what became of them, oldest first."""
+
+    def work(session: Session, who: Principal) -> Reply:
+        query = select(LabClaim).where(LabClaim.account_id == who.id).order_by(col(LabClaim.id)).limit(limit + 1)
+        after = decoded(cursor, int)
+        if after is not None:
+            query = query.where(col(LabClaim.id) > after)
+        return Reply(200, page([_document(asked) for asked in session.exec(query).all()], limit, "id"), {})
+
+    return ask.read(work)
+
+
+@router.get("/claims", tags=["claims"], response_model=Page[WaitingClaimAnswer])
+def list_waiting_claims(
+    ask: Annotated[PermittedRequest, Depends(requires(Resource.CLAIM, Action.DECIDE))],
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Response:
+    """List the claims that wait for you, oldest first: of labs at your alliance's schools, or all for the office."""
+
+    def work(session: Session, who: Principal) -> Reply:
+        query = (
+            select(LabClaim, Lab, Account)
+            .join(Lab, col(Lab.id) == col(LabClaim.lab_id))
+            .join(Account, col(Account.id) == col(LabClaim.account_id))
+            .where(visible_claims(who, Action.DECIDE, _today(ask)), col(LabClaim.verdict).is_(None))
+            .order_by(col(LabClaim.id))
+            .limit(limit + 1)
+        )
+        after = decoded(cursor, int)
+        if after is not None:
+            query = query.where(col(LabClaim.id) > after)
+        items = [
+            {
+                **_document(asked),
+                "lab_name": lab.name,
+                "school": lab.school,
+                "claimant": {"name": claimant.name, "email": claimant.email},
+            }
+            for asked, lab, claimant in session.exec(query).all()
+        ]
+        return Reply(200, page(items, limit, "id"), {})
+
+    return ask.read(work)
+
+
+@router.post("/claims/{claim_id}/verdict", tags=["claims"], response_model=ClaimAnswer)
+def decide_on_claim(
+    claim_id: ClaimId,
+    body: ClaimVerdictBody,
+    ask: Annotated[PermittedRequest, Depends(requires(Resource.CLAIM, Action.DECIDE))],
+) -> Response:
+    """Approve a claim, which makes the claimant a researcher of the lab at once, or refuse it with a reason."""
+
+    def work(session: Session, who: Principal) -> Reply:
+        query = select(LabClaim.id).where(LabClaim.id == claim_id, visible_claims(who, Action.DECIDE, _today(ask)))
+        if session.exec(query).first() is None:
+            raise not_found("claim")
+        decided = decide_claim(
+            session, claim_id=claim_id, verdict=body.verdict, reason=body.reason, by=who.id, now=ask.at
+        )
+        return Reply(200, _document(decided), {})
+
+    return ask.write(work, body)
+
+
+def _today(ask: PermittedRequest) -> Any:
+    return day_in_taipei(ask.at)
+
+
+def _document(asked: LabClaim) -> dict[str, Any]:
+    return asked.model_dump(mode="json", exclude={"decided_by"}) | {"state": asked.verdict or "waiting"}

@@ -13,25 +13,24 @@ from fastapi import APIRouter, Depends, Query, Response
 from sqlalchemy import ColumnElement, and_, exists, or_
 from sqlmodel import Session, col, select
 
-from api.answers import NeedAnswer, Page, SharedAnswer
-from api.asking import Asking, asking, etag_of
-from api.bodies import AssignBody, NeedBody, NeedMoveBody, NewNeedBody, ShareBody
-from api.break_glass import note_read
-from api.idempotency import Reply
-from api.paging import Cursor, Limit, decoded, page
-from api.policy import Action, Resource
-from api.problems import ProblemError, forbidden, not_found
-from api.request_threads import ThreadedRoute
-from api.visibility import needs as visible
-from api.visibility import own_needs, readable
-from indexer.checking import check
-from indexer.exchange import NeedIn
-from indexer.field_notes import Audience, declared
-from indexer.records import Ask, Company, Need
+from api.access.policy import Action, Resource
+from api.access.visibility import needs as visible
+from api.access.visibility import own_needs, readable
+from api.documents.answers import NeedAnswer, Page, SharedAnswer
+from api.documents.bodies import AssignBody, NeedBody, NeedMoveBody, NewNeedBody, ShareBody
+from api.requests.capacity import ThreadedRoute
+from api.requests.idempotency import Reply
+from api.requests.permitted_request import PermittedRequest, etag_of, requires
+from api.requests.problems import ProblemError, forbidden, not_found
+from api.requests.query_parameters import Cursor, Limit, decoded, page
+from api.trail.audit_trail import note_emergency_read
+from indexer.records.exchange import NeedIn, check
+from indexer.records.field_notes import Audience, declared
+from indexer.records.record_tables import Ask, Company, Need
 from indexer.vocabulary import Kind
 from indexer.wording import T_
-from matcher.clients import alliances_of
-from matcher.intake import (
+from matcher.review.clients import alliances_of
+from matcher.review.intake import (
     NeedIntake,
     NeedShare,
     NeedState,
@@ -44,8 +43,8 @@ from matcher.intake import (
     share,
     submit,
 )
-from matcher.people import Principal
-from matcher.roles import Role
+from matcher.review.people import Principal
+from matcher.review.roles import Role
 
 router = APIRouter(prefix="/api", tags=["needs"], route_class=ThreadedRoute)
 
@@ -53,7 +52,9 @@ _STAFF = (Role.EXPERT, Role.LEAD)
 
 
 @router.post("/needs", status_code=201, response_model=NeedAnswer)
-def submit_need(body: NewNeedBody, ask: Annotated[Asking, Depends(asking(Resource.NEED, Action.CREATE))]) -> Response:
+def submit_need(
+    body: NewNeedBody, ask: Annotated[PermittedRequest, Depends(requires(Resource.NEED, Action.CREATE))]
+) -> Response:
     """Submit a need. A company contact does so for the own company, an expert on behalf of one."""
 
     def work(session: Session, who: Principal) -> Reply:
@@ -105,7 +106,7 @@ def _checked(given: dict[str, Any]) -> NeedIn:
 
 @router.get("/needs", response_model=Page[NeedAnswer])
 def list_needs(
-    ask: Annotated[Asking, Depends(asking(Resource.NEED, Action.LIST))],
+    ask: Annotated[PermittedRequest, Depends(requires(Resource.NEED, Action.LIST))],
     state: Annotated[NeedState | None, Query(description="Only those in this state.")] = None,
     q: Annotated[
         str, Query(max_length=200, description="Only those whose text, id or company has this; not in withheld texts.")
@@ -148,7 +149,9 @@ def says(who: Principal, words: str) -> ColumnElement[bool]:
 
 
 @router.get("/needs/{need_id}", response_model=NeedAnswer)
-def read_need(need_id: str, ask: Annotated[Asking, Depends(asking(Resource.NEED, Action.READ))]) -> Response:
+def read_need(
+    need_id: str, ask: Annotated[PermittedRequest, Depends(requires(Resource.NEED, Action.READ))]
+) -> Response:
     """Read a need. The programme office sees the text of a confidential need only by breaking the glass."""
 
     def work(session: Session, who: Principal) -> Reply:
@@ -162,13 +165,13 @@ def read_need(need_id: str, ask: Annotated[Asking, Depends(asking(Resource.NEED,
 def break_glass(
     need_id: str,
     reason: Annotated[str, Query(min_length=10, max_length=500, description="Why; it is kept for ever.")],
-    ask: Annotated[Asking, Depends(asking(Resource.NEED, Action.BREAK_GLASS))],
+    ask: Annotated[PermittedRequest, Depends(requires(Resource.NEED, Action.BREAK_GLASS))],
 ) -> Response:
     """Read the text of a confidential need for a stated reason; who did so and why is on record."""
 
     def work(session: Session, who: Principal) -> Reply:
         find_need(session, who, need_id, Action.BREAK_GLASS)
-        note_read(session, need_id=need_id, account_id=who.id, reason=reason, now=ask.at)
+        note_emergency_read(session, need_id=need_id, account_id=who.id, reason=reason, now=ask.at)
         return Reply(200, need_document(session, who, need_id, unlocked=True), {})
 
     return ask.write(work)
@@ -176,7 +179,7 @@ def break_glass(
 
 @router.patch("/needs/{need_id}", response_model=NeedAnswer)
 def edit_need(
-    need_id: str, body: NeedBody, ask: Annotated[Asking, Depends(asking(Resource.NEED, Action.EDIT))]
+    need_id: str, body: NeedBody, ask: Annotated[PermittedRequest, Depends(requires(Resource.NEED, Action.EDIT))]
 ) -> Response:
     """Edit a need until it is taken up; send the ETag that you read as If-Match."""
 
@@ -193,7 +196,9 @@ def edit_need(
 
 
 @router.post("/needs/{need_id}/take-up", response_model=NeedAnswer)
-def take_up_need(need_id: str, ask: Annotated[Asking, Depends(asking(Resource.NEED, Action.TAKE_UP))]) -> Response:
+def take_up_need(
+    need_id: str, ask: Annotated[PermittedRequest, Depends(requires(Resource.NEED, Action.TAKE_UP))]
+) -> Response:
     """Take a need up as its expert; from then on it is no longer edited."""
 
     def work(session: Session, who: Principal) -> Reply:
@@ -207,7 +212,9 @@ def take_up_need(need_id: str, ask: Annotated[Asking, Depends(asking(Resource.NE
 
 @router.post("/needs/{need_id}/state", response_model=NeedAnswer)
 def move_need(
-    need_id: str, body: NeedMoveBody, ask: Annotated[Asking, Depends(asking(Resource.NEED, Action.WITHDRAW))]
+    need_id: str,
+    body: NeedMoveBody,
+    ask: Annotated[PermittedRequest, Depends(requires(Resource.NEED, Action.WITHDRAW))],
 ) -> Response:
     """Withdraw a need, or close it (experts)."""
 
@@ -226,7 +233,7 @@ def move_need(
 
 @router.post("/needs/{need_id}/shares", status_code=201, response_model=SharedAnswer)
 def share_need(
-    need_id: str, body: ShareBody, ask: Annotated[Asking, Depends(asking(Resource.NEED, Action.SHARE))]
+    need_id: str, body: ShareBody, ask: Annotated[PermittedRequest, Depends(requires(Resource.NEED, Action.SHARE))]
 ) -> Response:
     """Share a need with another alliance; unless it is public, say what the company agreed to."""
 
@@ -242,7 +249,7 @@ def share_need(
 
 @router.delete("/needs/{need_id}/shares/{alliance_id}", status_code=204)
 def end_need_share(
-    need_id: str, alliance_id: str, ask: Annotated[Asking, Depends(asking(Resource.NEED, Action.SHARE))]
+    need_id: str, alliance_id: str, ask: Annotated[PermittedRequest, Depends(requires(Resource.NEED, Action.SHARE))]
 ) -> Response:
     """Stop sharing a need with an alliance: it no longer sees the need. What it decided stays on record."""
 
@@ -258,7 +265,7 @@ def end_need_share(
 
 @router.post("/needs/{need_id}/alliance", response_model=NeedAnswer)
 def assign_need(
-    need_id: str, body: AssignBody, ask: Annotated[Asking, Depends(asking(Resource.NEED, Action.ASSIGN))]
+    need_id: str, body: AssignBody, ask: Annotated[PermittedRequest, Depends(requires(Resource.NEED, Action.ASSIGN))]
 ) -> Response:
     """Give a need that nobody has taken up to an alliance."""
 

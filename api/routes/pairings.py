@@ -1,13 +1,14 @@
-"""Ranked labs for a need, verdicts on them, and what the company gets to see.
+"""Ranked labs for a need, verdicts on them, what the company gets to see, and how often each school is shown.
 
-In: an expert's question, then the expert's word. Out: what was shown, stored as
-it was shown, and what the word led to.
+In: an expert's question, then the expert's word; a number of days. Out: what was shown, stored as proposals;
+verdicts; releases; counts per school of what was proposed and accepted.
 """
 
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
+from datetime import timedelta
 from functools import lru_cache
 from typing import Annotated, Any
 
@@ -16,37 +17,44 @@ from sqlalchemy import bindparam
 from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
-from api.answers import Page
-from api.asking import Asking, asking
-from api.bodies import MAX_ID, DecisionBody
-from api.documents import match_document
-from api.filtering import Chosen
-from api.idempotency import Reply
-from api.match_answers import MatchAnswer, NewDecisionAnswer, PairingAnswer, ReleaseAnswer, ReleasedLabAnswer
-from api.policy import Action, Resource
-from api.problems import ProblemError, not_found
-from api.request_threads import MATCHING, ThreadedRoute, takes
+from api.access.policy import Action, Resource
+from api.access.visibility import needs as visible
+from api.access.visibility import needs as visible_needs
+from api.access.visibility import unconflicted
+from api.documents.answers import Page
+from api.documents.bodies import MAX_ROW_NUMBER, DecisionBody
+from api.documents.matches import (
+    ExposuresAnswer,
+    MatchAnswer,
+    NewDecisionAnswer,
+    PairingAnswer,
+    ReleaseAnswer,
+    ReleasedLabAnswer,
+    match_document,
+)
+from api.requests.capacity import MATCHING, ThreadedRoute, takes
+from api.requests.idempotency import Reply
+from api.requests.permitted_request import PermittedRequest, requires
+from api.requests.problems import ProblemError, not_found
+from api.requests.query_parameters import ChosenFilters
 from api.routes.needs import find_need
-from api.visibility import needs as visible_needs
-from api.visibility import unconflicted
 from indexer.database import OvertakenError
-from indexer.loading import load_need
-from indexer.records import Lab, Need
+from indexer.instants import day_in_taipei
+from indexer.records.record_tables import Lab, Need, load_need
 from indexer.wording import T_
-from matcher.cases import Case
-from matcher.decisions import Decision, Verdict, decide, undo
-from matcher.facets import Filters
-from matcher.intake import NeedIntake, NeedShare
-from matcher.ledger.acceptances import AcceptanceLedger
-from matcher.pairings import MatchResult
-from matcher.people import Principal
-from matcher.proposals import Proposal, StoredPairing, record
-from matcher.releases import Release, end_release, release
-from matcher.roles import Role
+from matcher.ledger.rules.reporting import AcceptanceLedger
+from matcher.ranking.lab_table import Filters
+from matcher.ranking.pairings import MatchResult
+from matcher.review.cases import Case
+from matcher.review.decisions import Decision, Verdict, decide, undo
+from matcher.review.intake import NeedIntake, NeedShare
+from matcher.review.people import Principal
+from matcher.review.proposals import Proposal, Release, StoredPairing, end_release, exposures, record, release, shares
+from matcher.review.roles import Role
 
 router = APIRouter(prefix="/api", tags=["pairings"], route_class=ThreadedRoute)
 
-PairingId = Annotated[int, Path(ge=1, le=MAX_ID)]
+PairingId = Annotated[int, Path(ge=1, le=MAX_ROW_NUMBER)]
 _STAFF = (Role.EXPERT, Role.LEAD)
 MAX_TOP = 100
 _TRIES = 3
@@ -75,8 +83,8 @@ _ALLIANCE = select(NeedIntake.alliance_id).where(NeedIntake.need_id == bindparam
 @takes(MATCHING)
 def match_need(
     need_id: str,
-    filters: Chosen,
-    ask: Annotated[Asking, Depends(asking(Resource.MATCH, Action.READ))],
+    filters: ChosenFilters,
+    ask: Annotated[PermittedRequest, Depends(requires(Resource.MATCH, Action.READ))],
     top: Annotated[int, Query(ge=1, le=MAX_TOP)] = 20,
     offset: Annotated[int, Query(ge=0, le=100_000)] = 0,
 ) -> Response:
@@ -91,7 +99,7 @@ def match_need(
     return ask.answered(_matched(ask, need_id, filters, top, offset))
 
 
-def _matched(ask: Asking, need_id: str, filters: Filters, top: int, offset: int) -> Reply:
+def _matched(ask: PermittedRequest, need_id: str, filters: Filters, top: int, offset: int) -> Reply:
     """Rank, and store what is shown.
 
     Raises:
@@ -122,7 +130,7 @@ def _matched(ask: Asking, need_id: str, filters: Filters, top: int, offset: int)
 
 @router.get("/pairings/{pairing_id}", response_model=PairingAnswer)
 def read_pairing(
-    pairing_id: PairingId, ask: Annotated[Asking, Depends(asking(Resource.PAIRING, Action.READ))]
+    pairing_id: PairingId, ask: Annotated[PermittedRequest, Depends(requires(Resource.PAIRING, Action.READ))]
 ) -> Response:
     """Read a pairing: how it was shown, and every verdict on it. Notes are those of your own alliance only."""
 
@@ -142,7 +150,7 @@ def read_pairing(
 def decide_pairing(
     pairing_id: PairingId,
     body: DecisionBody,
-    ask: Annotated[Asking, Depends(asking(Resource.PAIRING, Action.DECIDE))],
+    ask: Annotated[PermittedRequest, Depends(requires(Resource.PAIRING, Action.DECIDE))],
 ) -> Response:
     """Accept, defer until a date or reject a pairing with a coded reason, or undo your last verdict of today.
 
@@ -191,7 +199,7 @@ def _alliance_for(session: Session, who: Principal, pairing: StoredPairing) -> s
 
 @router.put("/pairings/{pairing_id}/release", response_model=ReleaseAnswer)
 def release_pairing(
-    pairing_id: PairingId, ask: Annotated[Asking, Depends(asking(Resource.PAIRING, Action.RELEASE))]
+    pairing_id: PairingId, ask: Annotated[PermittedRequest, Depends(requires(Resource.PAIRING, Action.RELEASE))]
 ) -> Response:
     """Let the need's company see this candidate."""
 
@@ -206,7 +214,7 @@ def release_pairing(
 
 @router.delete("/pairings/{pairing_id}/release", response_model=ReleaseAnswer)
 def end_pairing_release(
-    pairing_id: PairingId, ask: Annotated[Asking, Depends(asking(Resource.PAIRING, Action.RELEASE))]
+    pairing_id: PairingId, ask: Annotated[PermittedRequest, Depends(requires(Resource.PAIRING, Action.RELEASE))]
 ) -> Response:
     """Take a candidate out of the company's sight."""
 
@@ -221,7 +229,7 @@ def end_pairing_release(
 
 @router.get("/needs/{need_id}/released-labs", response_model=Page[ReleasedLabAnswer])
 def list_released_labs(
-    need_id: str, ask: Annotated[Asking, Depends(asking(Resource.RELEASED_LAB, Action.LIST))]
+    need_id: str, ask: Annotated[PermittedRequest, Depends(requires(Resource.RELEASED_LAB, Action.LIST))]
 ) -> Response:
     """List the labs released to the need's company: their public profile and why they fit, nothing of the ranking."""
 
@@ -307,3 +315,24 @@ def _decision(decision: Decision, who: Principal) -> dict[str, Any]:
     if decision.alliance_id not in who.scopes(*_STAFF):
         document["note"] = None
     return document
+
+
+@router.get("/exposure", response_model=ExposuresAnswer)
+def read_exposure(
+    ask: Annotated[PermittedRequest, Depends(requires(Resource.EXPOSURE, Action.READ))],
+    days: Annotated[int, Query(ge=1, le=3_650, description="What was shown within so many days.")] = 90,
+) -> Response:
+    """Count how often each school's labs were shown and accepted, over the pairings of all needs that you may see."""
+
+    def work(session: Session, who: Principal) -> Reply:
+        since = ask.at - timedelta(days=days)
+        needs = visible(who, Action.READ, Resource.EXPOSURE)
+        found = exposures(session, needs=needs, since=since, today=day_in_taipei(ask.at))
+        document = {
+            "since": since.isoformat(),
+            "schools": [asdict(one) for one in found],
+            "by_prominence": [asdict(share) for share in shares(found)],
+        }
+        return Reply(200, document, {})
+
+    return ask.read(work)

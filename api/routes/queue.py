@@ -14,24 +14,24 @@ from fastapi import APIRouter, Depends, Query, Response
 from sqlalchemy import exists, select
 from sqlmodel import Session, col, func
 
-from api.asking import Asking, asking
-from api.idempotency import Reply
-from api.paging import Limit
-from api.policy import Action, Resource
-from api.queue_answers import QueueAnswer
-from api.request_threads import ThreadedRoute
-from api.visibility import Condition, own_needs, unconflicted
-from api.visibility import companies as visible_companies
-from api.visibility import needs as visible_needs
+from api.access.policy import Action, Resource
+from api.access.visibility import Condition, own_needs, unconflicted
+from api.access.visibility import companies as visible_companies
+from api.access.visibility import needs as visible_needs
+from api.documents.cases import QueueAnswer
+from api.requests.capacity import ThreadedRoute
+from api.requests.idempotency import Reply
+from api.requests.permitted_request import PermittedRequest, requires
+from api.requests.query_parameters import Limit
 from indexer.instants import day_in_taipei
-from indexer.records import Company, Lab, Need
-from matcher.cases import OPEN_STAGES, Case, Contact
-from matcher.clients import Client
-from matcher.intake import OPEN_STATES, NeedIntake, NeedState
-from matcher.people import Account, Principal
-from matcher.proposals import PairingState, Proposal, StoredPairing
-from matcher.reminders import SILENT_DAYS
-from matcher.roles import Role
+from indexer.records.record_tables import Company, Lab, Need
+from matcher.review.cases import OPEN_STAGES, Case, Contact
+from matcher.review.clients import Client
+from matcher.review.intake import OPEN_STATES, NeedIntake, NeedState
+from matcher.review.people import Account, Principal
+from matcher.review.proposals import PairingState, Proposal, StoredPairing
+from matcher.review.reminders import SILENT_DAYS
+from matcher.review.roles import Role
 
 router = APIRouter(prefix="/api", tags=["queue"], route_class=ThreadedRoute)
 
@@ -41,7 +41,7 @@ _OPEN = [state.value for state in OPEN_STATES]
 
 @router.get("/queue", response_model=QueueAnswer)
 def read_queue(
-    ask: Annotated[Asking, Depends(asking(Resource.QUEUE, Action.READ))],
+    ask: Annotated[PermittedRequest, Depends(requires(Resource.QUEUE, Action.READ))],
     silent_days: Annotated[
         int, Query(ge=1, le=3_650, description="A company is silent after so many days.")
     ] = SILENT_DAYS,

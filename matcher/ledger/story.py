@@ -1,15 +1,15 @@
 """The programme's story: the invented years 106 to 109, replayed through the ledger's own verbs.
 
-In: an empty database and the events of `fixtures/programme`. Out: a ledger with
-four years of results, closed quarters, a late fact, a reversal, look-alikes, a
-claim of another programme and a contract that outlives the programme. It exists
-so that tests, the notebook and `gloria ledger demo` show the same figures, and
-obeys every rule because it has no other way in than a person has.
+In: an empty database and the events of `fixtures/programme`, with the demo world's needs and labs. Out: a ledger
+with four years of results, closed quarters, a late fact, a reversal, look-alikes, a claim of another programme and
+a contract that outlives the programme; and cases, from which a forecast learns (no result of the story refers to
+one). It exists so that tests, the notebook and `gloria ledger demo` show the same figures, and obeys every rule
+because it has no other way in than a person has.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import groupby
@@ -22,31 +22,113 @@ from sqlmodel import Session, col, select
 
 from fixtures import programme_path, world_path
 from indexer.database import writing
-from indexer.importing import import_rows
-from indexer.records import Alliance
-from indexer.wording import T_
-from matcher.ledger.claims import ClaimedElsewhereError, ExternalClaim, note_external
-from matcher.ledger.closing import move_close, second_close
-from matcher.ledger.entries import Entry, LedgerError
-from matcher.ledger.kpis import Kpi
-from matcher.ledger.periods import quarter_of
-from matcher.ledger.persons import read_key, register
-from matcher.ledger.recognition import (
+from indexer.records.importing import import_rows
+from indexer.records.profiles import Need
+from indexer.records.record_tables import Alliance
+from indexer.wording import T_, Bilingual
+from matcher.ledger.rows.entries import Entry, LedgerError
+from matcher.ledger.rows.kpis import Kpi
+from matcher.ledger.rows.periods import move_close, quarter_of, second_close
+from matcher.ledger.rows.pseudonyms import read_key, register
+from matcher.ledger.rows.result_claims import ClaimedElsewhereError, ExternalClaim, note_external
+from matcher.ledger.rows.school_totals import supply
+from matcher.ledger.rules.recognition import (
     check,
     give_back,
+    move_reversal,
     recognise,
     refuse,
     second_recognition,
+    second_reversal,
     supplement,
     tell_apart,
     withdraw,
 )
-from matcher.ledger.reporting import Report, checked_details, report
-from matcher.ledger.reversals import move_reversal, second_reversal
-from matcher.ledger.school_totals import supply
-from matcher.ledger.story_cases import case_actions, import_parties
-from matcher.people import add_account, grant
-from matcher.roles import Role
+from matcher.ledger.rules.reporting import AcceptanceLedger, NewResult, checked_details, report
+from matcher.ranking.explanation import Explanation
+from matcher.ranking.lab_table import Facets
+from matcher.ranking.pairings import MatchResult, Pairing
+from matcher.ranking.ranker import Band
+from matcher.review.cases import LostReason, Stage, move_case
+from matcher.review.decisions import Verdict, decide
+from matcher.review.intake import adopt
+from matcher.review.people import add_account, grant
+from matcher.review.proposals import record
+from matcher.review.roles import Role
+
+_Verb = Callable[[Session, datetime], object]
+_WHY = Bilingual.of(T_("Its evidence fits the need."))
+
+
+def _case_rows() -> list[dict[str, Any]]:
+    """Return the story's cases: need, lab, alliance, day of acceptance, steps."""
+    return [orjson.loads(line) for line in (programme_path() / "cases.jsonl").read_bytes().splitlines()]
+
+
+def _import_parties(session: Session) -> None:
+    """Import those labs and needs of the demo world that the story's cases are about."""
+    for kind, name in (("labs", "lab"), ("needs", "need")):
+        wanted = {row[name] for row in _case_rows()}
+        rows = (orjson.loads(line) for line in (world_path() / f"{kind}.jsonl").read_bytes().splitlines())
+        import_rows(session, kind, [row for row in rows if row["id"] in wanted])
+
+
+def _case_actions(experts: Mapping[str, str]) -> Iterator[tuple[date, _Verb]]:
+    """Yield what experts do with cases, each with its day; `experts` are account ids by alliance."""
+    for row in _case_rows():
+        opened: list[int] = []
+        yield date.fromisoformat(row["accepted"]), _accepting(row, experts[row["alliance"]], opened)
+        for step in row["steps"]:
+            yield date.fromisoformat(step["on"]), _moving(step, experts[row["alliance"]], opened)
+
+
+def _accepting(row: dict[str, Any], by: str, opened: list[int]) -> _Verb:
+    def accept(session: Session, now: datetime) -> None:
+        adopt(session, need_ids=[row["need"]], alliance_id=row["alliance"], by=by, now=now)
+        shown = record(session, result=_shown(row, now), shown_to=by, now=now)[row["lab"]]
+        _, case = decide(
+            session,
+            pairing_id=shown.pairing_id,
+            proposal_id=shown.proposal_id,
+            verdict=Verdict.ACCEPT,
+            by=by,
+            alliance_id=row["alliance"],
+            now=now,
+            ledger=AcceptanceLedger(),
+        )
+        if case is not None:
+            opened.append(case.id or 0)
+
+    return accept
+
+
+def _moving(step: dict[str, Any], by: str, opened: list[int]) -> _Verb:
+    def move(session: Session, now: datetime) -> None:
+        reason = None if "reason" not in step else LostReason(step["reason"])
+        move_case(session, case_id=opened[0], stage=Stage(step["stage"]), by=by, now=now, reason=reason)
+
+    return move
+
+
+def _shown(row: dict[str, Any], now: datetime) -> MatchResult:
+    """Return what the expert saw: the one lab, as a match would have shown it."""
+    need = Need(row["need"], None, None, "", "", (), (), None, None, "alliance", None, (), (), None)
+    explanation = Explanation(asks=(), missing=(), for_company=_WHY, for_lab=_WHY)
+    pairing = Pairing(need.id, row["lab"], 1, 1.0, Band.STRONG, {"story": 1.0}, explanation, False)
+    return MatchResult(
+        need=need,
+        pairings=(pairing,),
+        total=1,
+        allowed=1,
+        facets=Facets({}, {}, {}, {}, {}),
+        set_aside={},
+        n_labs=1,
+        generation="story",
+        created_at=now.isoformat(),
+        ranker_version="story",
+        warnings=(),
+    )
+
 
 FIRST_DAY = date(2017, 9, 4)
 LAST_DAY = date(2020, 12, 31)
@@ -88,22 +170,22 @@ def load_story(engine: Engine, *, home: Path) -> Cast:
         if session.exec(select(Entry.seq).limit(1)).first() is not None:
             raise LedgerError(T_("the story is loaded into a ledger without entries; this one has some"))
         _import(session)
-        cast = _cast(session, noon(FIRST_DAY))
+        cast = _cast(session, _noon(FIRST_DAY))
         centers = {one.id: one.center or "" for one in session.exec(select(Alliance)).all()}
     replay = _Replay(cast, centers, read_key(home))
     events = _rows(programme_path() / "events.jsonl")
     told = [action for event in events for action in replay.actions(event)]
-    told += [_Action(day, verb) for day, verb in case_actions(cast.experts)]
+    told += [_Action(day, verb) for day, verb in _case_actions(cast.experts)]
     # Stable, so that what happens on one day happens in the order in which it is told.
     actions = sorted(told, key=lambda action: action.day)
     for _, of_quarter in groupby(actions, key=lambda action: quarter_of(action.day)):
         with writing(engine) as session:
             for action in of_quarter:
-                action.do(session, noon(action.day))
+                action.do(session, _noon(action.day))
     return cast
 
 
-def noon(day: date) -> datetime:
+def _noon(day: date) -> datetime:
     """Return noon of a day in Taipei."""
     return datetime.combine(day, time(4), UTC)
 
@@ -116,7 +198,7 @@ def _import(session: Session) -> None:
     files = [(kind, world_path() / f"{kind}.jsonl") for kind in ("schools", "alliances", "companies")]
     for kind, path in (*files, ("companies", programme_path() / "companies.jsonl")):
         import_rows(session, kind, _rows(path))
-    import_parties(session)
+    _import_parties(session)
 
 
 def _cast(session: Session, now: datetime) -> Cast:
@@ -202,7 +284,7 @@ class _Replay:
         if "person" in event:
             details["person"] = register(session, key=self._key, contact=None, by=by, now=now, **event["person"])
         counts_on = event.get("counts_on")
-        given = Report(
+        given = NewResult(
             id=event["id"],
             kpi=Kpi(event["kpi"]),
             amount=event["amount"],

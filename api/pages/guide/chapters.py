@@ -19,12 +19,11 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from markupsafe import Markup
 
-from api.pages.finding_lang import lang_of
-from api.pages.visiting import Visit, visiting
-from api.pages.wording import N_, Lang
-from api.policy import Action, Resource
-from api.problems import not_found
-from api.request_threads import ThreadedRoute
+from api.access.policy import Action, Resource
+from api.pages.shell.visiting import Visit, visiting
+from api.pages.shell.wording import N_, Lang, lang_of
+from api.requests.capacity import ThreadedRoute
+from api.requests.problems import not_found
 
 REPOSITORY = Path(__file__).parents[3]
 router = APIRouter(include_in_schema=False, route_class=ThreadedRoute)

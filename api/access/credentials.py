@@ -1,0 +1,262 @@
+"""Proof of who somebody is: sessions of people who signed in, and keys of programs.
+
+In: a token or a key as a client sends it. Out: the account it belongs to. It
+exists so that nothing in the database opens a door: of tokens and keys only
+the SHA-256 is stored (they are 256 bits of chance, so a fast hash is enough),
+of passwords the argon2id hash.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hashlib import sha256
+
+from sqlalchemy import CheckConstraint, bindparam, delete, func, or_, update
+from sqlmodel import Field, Session, SQLModel, col, select
+
+from indexer.instants import Instant
+from indexer.wording import T_
+from matcher.review.people import Account
+
+IDLE = timedelta(hours=12)
+LONGEST = timedelta(days=14)
+SEEN_EVERY = timedelta(minutes=5)
+WINDOW = timedelta(minutes=15)
+FAILURES_PER_ACCOUNT, FAILURES_PER_ADDRESS = 10, 50
+KEY_MARK = "glm"
+
+
+class ThrottledError(RuntimeError):
+    """Too many failed sign-ins; the client is told when to come back."""
+
+    def __init__(self) -> None:
+        minutes = int(WINDOW.total_seconds() // 60)
+        super().__init__(T_("too many failed sign-ins; try again in %(minutes)s minutes", minutes=minutes))
+
+
+class Password(SQLModel, table=True):
+    """The hash of an account's password; accounts that only use keys have none."""
+
+    __tablename__ = "password"
+
+    account_id: str = Field(primary_key=True, foreign_key="account.id")
+    hash: str
+    changed_at: datetime = Field(sa_type=Instant)
+
+
+class LoginSession(SQLModel, table=True):
+    """One signed-in browser."""
+
+    __tablename__ = "login_session"
+
+    token_hash: str = Field(primary_key=True)
+    account_id: str = Field(foreign_key="account.id", index=True)
+    csrf_token: str
+    created_at: datetime = Field(sa_type=Instant)
+    seen_at: datetime = Field(sa_type=Instant)
+    ended_at: datetime | None = Field(default=None, sa_type=Instant)
+
+
+class ApiKey(SQLModel, table=True):
+    """A program's way in; `may_write` is its scope. The key itself is shown once and never stored."""
+
+    __tablename__ = "api_key"
+    __table_args__ = (CheckConstraint("length(key_hash) = 64", name="hash_only"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    account_id: str = Field(foreign_key="account.id", index=True)
+    name: str
+    prefix: str = Field(unique=True)
+    key_hash: str = Field(unique=True)
+    may_write: bool
+    created_at: datetime = Field(sa_type=Instant)
+    expires_at: datetime = Field(sa_type=Instant)
+    revoked_at: datetime | None = Field(default=None, sa_type=Instant)
+
+
+class LoginFailure(SQLModel, table=True):
+    """One failed sign-in, by the hash of the account's address or the client's."""
+
+    __tablename__ = "login_failure"
+
+    id: int | None = Field(default=None, primary_key=True)
+    subject: str = Field(index=True)
+    at: datetime = Field(sa_type=Instant, index=True)
+
+
+# Built once, since every request asks it.
+_KEY = select(ApiKey.account_id, ApiKey.may_write, ApiKey.expires_at, ApiKey.id).where(
+    ApiKey.key_hash == bindparam("key_hash"), col(ApiKey.revoked_at).is_(None)
+)
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What a token or a key proves: the account, whether it may write, a browser's CSRF token, the key's number."""
+
+    account_id: str
+    may_write: bool
+    csrf_token: str | None = None
+    key_id: int | None = None
+
+
+def digest(secret: str) -> str:
+    """Return the form in which a secret is stored."""
+    return sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def set_password_hash(
+    session: Session, *, account_id: str, stored: str, now: datetime, keep: str | None = None
+) -> None:
+    """Store the hash of a new password and end the account's sessions, except the one whose token is `keep`."""
+    password = session.get(Password, account_id) or Password(account_id=account_id, hash="", changed_at=now)
+    password.hash, password.changed_at = stored, now
+    session.add(password)
+    end_sessions(session, account_id=account_id, now=now, keep=keep)
+    session.flush()
+
+
+def password_hash(session: Session, email: str) -> tuple[str, str] | None:
+    """Return account id and password hash of an address that may sign in, None if there is none."""
+    query = (
+        select(Account.id, Password.hash)
+        .join(Password, col(Password.account_id) == col(Account.id))
+        .where(Account.email == email.strip().lower(), col(Account.disabled_at).is_(None))
+    )
+    found = session.execute(query).first()
+    return None if found is None else (str(found[0]), str(found[1]))
+
+
+def open_session(session: Session, *, account_id: str, now: datetime) -> tuple[str, str]:
+    """Sign an account in; return the session's token, which is not stored, and its CSRF token."""
+    token, csrf_token = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
+    session.add(
+        LoginSession(
+            token_hash=digest(token), account_id=account_id, csrf_token=csrf_token, created_at=now, seen_at=now
+        )
+    )
+    session.flush()
+    return token, csrf_token
+
+
+def session_proof(session: Session, token: str, now: datetime) -> Proof | None:
+    """Return what a session's token proves, None if it is unknown, ended or too old."""
+    found = session.get(LoginSession, digest(token))
+    if found is None or found.ended_at is not None:
+        return None
+    if now - found.seen_at > IDLE or now - found.created_at > LONGEST:
+        return None
+    return Proof(found.account_id, may_write=True, csrf_token=found.csrf_token)
+
+
+def note_seen(session: Session, token: str, now: datetime) -> None:
+    """Keep a session that is in use from going idle; written only now and then."""
+    session.connection().execute(
+        update(LoginSession)
+        .where(col(LoginSession.token_hash) == digest(token), col(LoginSession.seen_at) < now - SEEN_EVERY)
+        .values(seen_at=now)
+    )
+
+
+def end_session(session: Session, *, token: str, now: datetime) -> None:
+    """Sign one browser out."""
+    these = (col(LoginSession.token_hash) == digest(token), col(LoginSession.ended_at).is_(None))
+    session.connection().execute(update(LoginSession).where(*these).values(ended_at=now))
+
+
+def end_sessions(session: Session, *, account_id: str, now: datetime, keep: str | None = None) -> None:
+    """Sign all browsers of an account out, except the one whose token is `keep`."""
+    kept = "" if keep is None else digest(keep)
+    these = (
+        col(LoginSession.account_id) == account_id,
+        col(LoginSession.ended_at).is_(None),
+        col(LoginSession.token_hash) != kept,
+    )
+    session.connection().execute(update(LoginSession).where(*these).values(ended_at=now))
+
+
+def forget_sessions(session: Session, *, now: datetime, most: int) -> int:
+    """Delete at most so many of the sessions that open nothing any more; return how many."""
+    over = or_(
+        col(LoginSession.ended_at).is_not(None),
+        col(LoginSession.seen_at) < now - IDLE,
+        col(LoginSession.created_at) < now - LONGEST,
+    )
+    old = select(LoginSession.token_hash).where(over).limit(most)
+    gone = delete(LoginSession).where(col(LoginSession.token_hash).in_(old))
+    return session.connection().execute(gone).rowcount
+
+
+def end_all_sessions(session: Session, *, now: datetime) -> None:
+    """Sign everybody out: after a restore, who was signed in at the time of the backup may no longer be."""
+    session.connection().execute(update(LoginSession).where(col(LoginSession.ended_at).is_(None)).values(ended_at=now))
+
+
+def make_key(
+    session: Session, *, account_id: str, name: str, may_write: bool, valid: timedelta, now: datetime
+) -> tuple[ApiKey, str]:
+    """Make a key; return its row and the key itself, which is shown once."""
+    prefix = secrets.token_hex(4)
+    secret = f"{KEY_MARK}_{prefix}_{secrets.token_urlsafe(32)}"
+    key = ApiKey(
+        account_id=account_id,
+        name=name,
+        prefix=prefix,
+        key_hash=digest(secret),
+        may_write=may_write,
+        created_at=now,
+        expires_at=now + valid,
+    )
+    session.add(key)
+    session.flush()
+    return key, secret
+
+
+def key_proof(session: Session, secret: str, now: datetime) -> Proof | None:
+    """Return what a key proves, None if it is unknown, revoked or expired."""
+    found = session.connection().execute(_KEY, {"key_hash": digest(secret)}).first()
+    if found is None or found[2] <= now:
+        return None
+    return Proof(str(found[0]), bool(found[1]), key_id=int(found[3]))
+
+
+def revoke_key(session: Session, *, prefix: str, account_id: str, now: datetime) -> bool:
+    """End a key of an account; return whether there was one to end."""
+    these = (col(ApiKey.prefix) == prefix, col(ApiKey.account_id) == account_id, col(ApiKey.revoked_at).is_(None))
+    return session.connection().execute(update(ApiKey).where(*these).values(revoked_at=now)).rowcount == 1
+
+
+def check_throttle(session: Session, *, email: str | None, address: str, now: datetime) -> None:
+    """Let a sign-in be tried only if not too many failed before; without an e-mail address, by the client's alone.
+
+    Raises:
+        ThrottledError: too many failed for this account, or from this address, in the last minutes.
+    """
+    for subject, most in _subjects(email, address):
+        # Those of a clock that was ahead by more don't count, or nobody could sign in until that moment has come.
+        recent = (LoginFailure.at > now - WINDOW, LoginFailure.at < now + WINDOW)
+        query = select(func.count()).where(LoginFailure.subject == subject, *recent)
+        if session.execute(query).scalar_one() >= most:
+            raise ThrottledError
+
+
+def note_failure(session: Session, *, email: str | None, address: str, now: datetime) -> None:
+    """Count a failed sign-in, and forget those that no longer count."""
+    session.connection().execute(delete(LoginFailure).where(col(LoginFailure.at) < now - WINDOW))
+    session.add_all([LoginFailure(subject=subject, at=now) for subject, _ in _subjects(email, address)])
+    session.flush()
+
+
+def forget_failures(session: Session, *, now: datetime, most: int) -> int:
+    """Delete at most so many of the failed sign-ins that no longer count; return how many."""
+    old = select(LoginFailure.id).where(LoginFailure.at < now - WINDOW).limit(most)
+    return session.connection().execute(delete(LoginFailure).where(col(LoginFailure.id).in_(old))).rowcount
+
+
+def _subjects(email: str | None, address: str) -> list[tuple[str, int]]:
+    subjects = [(digest("address " + address), FAILURES_PER_ADDRESS)]
+    if email is not None:
+        subjects.append((digest("account " + email.strip().lower()), FAILURES_PER_ACCOUNT))
+    return subjects

@@ -1,0 +1,270 @@
+"""Who may do what: one table of role × resource × action, and how far it reaches.
+
+In: roles. Out: for each resource and action the reach of each role, and of
+everybody who is signed in, with or without a role. It exists as the only place
+where a permission is written down: routes name a resource and an action, and an
+application with a route that names none does not start.
+
+Reach: `OWN` is the person, what the person asked for, and what the person's own
+company or lab has, `ALLIANCE` what the own alliance has or what was shared with
+it, `RELEASED` what was made known to the person's company or lab, `ALL` everything.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from matcher.review.people import Principal
+from matcher.review.roles import Role
+
+
+class Reach(StrEnum):
+    """How far a permission goes."""
+
+    OWN = "own"
+    ALLIANCE = "alliance"
+    RELEASED = "released"
+    ALL = "all"
+
+
+class Everybody(StrEnum):
+    """Who needs no role: it stands in the table beside the roles."""
+
+    SIGNED_IN = "signed_in"
+
+
+class Resource(StrEnum):
+    """What is protected."""
+
+    NEED = "need"
+    MATCH = "match"
+    PAIRING = "pairing"
+    EXPOSURE = "exposure"
+    CASE = "case"
+    LAB = "lab"
+    COMPANY = "company"
+    COMPANY_NAME = "company_name"
+    CONTACT = "contact"
+    EXPERT = "expert"
+    QUEUE = "queue"
+    RELEASED_LAB = "released_lab"
+    STAKE = "stake"
+    ACCOUNT = "account"
+    IMPORT = "import"
+    JOB = "job"
+    JOB_RESULT = "job_result"
+    GENERATION = "generation"
+    NIGHT = "night"
+    PROFILE = "profile"
+    KEY = "key"
+    CLAIM = "claim"
+    DEMAND = "demand"
+    LAB_NAME = "lab_name"
+    FIELD_MAP = "field_map"
+    ENTRY = "entry"
+    EVIDENCE = "evidence"
+    PERSON = "person"
+    MOTION = "motion"
+    SCHOOL_TOTAL = "school_total"
+    EXTERNAL_CLAIM = "external_claim"
+    PERIOD = "period"
+    LEDGER_HEAD = "ledger_head"
+    FIGURE = "figure"
+    REPORT = "report"
+    STANDING = "standing"
+    LADDER = "ladder"
+    MONEY_ROW = "money_row"
+    SUFFICIENCY = "sufficiency"
+    POINT = "point"
+    GENDER_FIGURE = "gender_figure"
+    PROGRAMME_GENDER = "programme_gender"
+    CONFIGURATION = "configuration"
+    AUDIT = "audit"
+
+
+class Action(StrEnum):
+    """What is done with it."""
+
+    READ = "read"
+    LIST = "list"
+    CREATE = "create"
+    EDIT = "edit"
+    TAKE_UP = "take_up"
+    SHARE = "share"
+    ASSIGN = "assign"
+    WITHDRAW = "withdraw"
+    DECIDE = "decide"
+    RELEASE = "release"
+    MOVE = "move"
+    CONTACT = "contact"
+    BREAK_GLASS = "break_glass"
+    REGISTER = "register"
+    CANCEL = "cancel"
+    CHECK = "check"
+    RETURN = "return"
+    REFUSE = "refuse"
+    TELL_APART = "tell_apart"
+    SUPPLEMENT = "supplement"
+    RECOGNISE = "recognise"
+    REVERSE = "reverse"
+    SECOND = "second"
+    DROP = "drop"
+    END = "end"
+    CLOSE = "close"
+
+
+_STAFF = (Role.EXPERT, Role.LEAD)
+Holder = Role | Everybody
+
+
+def _staff(reach: Reach) -> dict[Holder, Reach]:
+    return dict.fromkeys(_STAFF, reach)
+
+
+def _everybody(reach: Reach) -> dict[Holder, Reach]:
+    return dict.fromkeys((Everybody.SIGNED_IN, *Role), reach)
+
+
+_OFFICE: dict[Holder, Reach] = {Role.OFFICE: Reach.ALL}
+_COMMITTEE: dict[Holder, Reach] = {Role.COMMITTEE: Reach.ALLIANCE}
+_LEAD: dict[Holder, Reach] = {Role.LEAD: Reach.ALLIANCE}
+_JOB: dict[Holder, Reach] = {Role.JOB: Reach.ALL}
+_READERS = _staff(Reach.ALLIANCE) | _COMMITTEE | _OFFICE
+"""Who reads the ledger: alliances and committees what they have a share in, the office all of it."""
+
+POLICY: dict[tuple[Resource, Action], dict[Holder, Reach]] = {
+    (Resource.NEED, Action.CREATE): _staff(Reach.ALLIANCE) | {Role.COMPANY: Reach.OWN},
+    (Resource.NEED, Action.READ): _staff(Reach.ALLIANCE)
+    | _OFFICE
+    | {Role.COMPANY: Reach.OWN, Role.RESEARCHER: Reach.RELEASED},
+    (Resource.NEED, Action.LIST): _staff(Reach.ALLIANCE)
+    | _OFFICE
+    | {Role.COMPANY: Reach.OWN, Role.RESEARCHER: Reach.RELEASED},
+    (Resource.NEED, Action.EDIT): _staff(Reach.ALLIANCE) | {Role.COMPANY: Reach.OWN},
+    (Resource.NEED, Action.WITHDRAW): _staff(Reach.ALLIANCE) | {Role.COMPANY: Reach.OWN},
+    (Resource.NEED, Action.TAKE_UP): _staff(Reach.ALLIANCE),
+    (Resource.NEED, Action.SHARE): _staff(Reach.ALLIANCE) | _OFFICE,
+    (Resource.NEED, Action.ASSIGN): _OFFICE,
+    (Resource.NEED, Action.BREAK_GLASS): _OFFICE,
+    (Resource.MATCH, Action.READ): _staff(Reach.ALLIANCE),
+    (Resource.PAIRING, Action.READ): _staff(Reach.ALLIANCE) | _OFFICE,
+    (Resource.PAIRING, Action.DECIDE): _staff(Reach.ALLIANCE),
+    (Resource.PAIRING, Action.RELEASE): _staff(Reach.ALLIANCE),
+    (Resource.EXPOSURE, Action.READ): _staff(Reach.ALLIANCE) | _OFFICE,
+    (Resource.RELEASED_LAB, Action.LIST): _staff(Reach.ALLIANCE) | _OFFICE | {Role.COMPANY: Reach.OWN},
+    (Resource.CASE, Action.READ): _staff(Reach.ALLIANCE) | _OFFICE,
+    (Resource.CASE, Action.LIST): _staff(Reach.ALLIANCE) | _OFFICE,
+    (Resource.CASE, Action.MOVE): _staff(Reach.ALLIANCE),
+    (Resource.CASE, Action.CONTACT): _staff(Reach.ALLIANCE),
+    (Resource.LAB, Action.READ): _staff(Reach.ALL) | _OFFICE | {Role.RESEARCHER: Reach.OWN},
+    (Resource.LAB, Action.LIST): _staff(Reach.ALL) | _OFFICE | {Role.RESEARCHER: Reach.OWN},
+    (Resource.LAB, Action.EDIT): {Role.RESEARCHER: Reach.OWN},
+    (Resource.DEMAND, Action.READ): {Role.RESEARCHER: Reach.OWN},
+    (Resource.FIELD_MAP, Action.READ): _staff(Reach.ALLIANCE) | _OFFICE,
+    (Resource.COMPANY, Action.LIST): _staff(Reach.ALLIANCE) | _OFFICE | {Role.COMPANY: Reach.OWN},
+    (Resource.COMPANY, Action.READ): _staff(Reach.ALLIANCE) | _OFFICE | {Role.COMPANY: Reach.OWN},
+    (Resource.COMPANY, Action.CONTACT): _staff(Reach.ALLIANCE),
+    (Resource.COMPANY, Action.TAKE_UP): _staff(Reach.ALL),
+    (Resource.COMPANY, Action.END): _staff(Reach.ALLIANCE),
+    # Whoever may take a company on must be able to find it, by its name and nothing else.
+    (Resource.COMPANY_NAME, Action.LIST): _staff(Reach.ALL),
+    (Resource.CONTACT, Action.LIST): _staff(Reach.ALLIANCE) | _OFFICE,
+    (Resource.EXPERT, Action.LIST): _staff(Reach.ALLIANCE),
+    (Resource.QUEUE, Action.READ): _staff(Reach.ALLIANCE),
+    # An alliance brings in needs and companies. To register labs, their evidence, schools and alliances is the
+    # office's: a lab's profile is its researcher's to change, the rest is the programme's.
+    (Resource.IMPORT, Action.CREATE): _staff(Reach.ALLIANCE) | _OFFICE,
+    (Resource.IMPORT, Action.REGISTER): _OFFICE,
+    (Resource.JOB, Action.LIST): _staff(Reach.OWN) | _OFFICE,
+    (Resource.JOB, Action.READ): _staff(Reach.OWN) | _OFFICE,
+    (Resource.JOB, Action.CANCEL): _staff(Reach.OWN) | _OFFICE,
+    # The office reads results that hold ids only; what an import says of a file, only who sent it.
+    (Resource.JOB_RESULT, Action.READ): _staff(Reach.OWN) | _OFFICE,
+    (Resource.GENERATION, Action.LIST): _staff(Reach.ALL) | _OFFICE | _JOB,
+    # What the nightly job reports names ids of all alliances.
+    (Resource.NIGHT, Action.LIST): _OFFICE | _JOB,
+    (Resource.NIGHT, Action.READ): _OFFICE | _JOB,
+    (Resource.PROFILE, Action.READ): _everybody(Reach.OWN),
+    (Resource.PROFILE, Action.EDIT): _everybody(Reach.OWN),
+    (Resource.STAKE, Action.CREATE): _everybody(Reach.OWN),
+    (Resource.STAKE, Action.END): _OFFICE,
+    (Resource.KEY, Action.LIST): _everybody(Reach.OWN),
+    (Resource.KEY, Action.CREATE): _everybody(Reach.OWN),
+    (Resource.KEY, Action.END): _everybody(Reach.OWN),
+    (Resource.LAB_NAME, Action.LIST): _everybody(Reach.ALL),
+    (Resource.CLAIM, Action.CREATE): _everybody(Reach.ALL),
+    (Resource.CLAIM, Action.LIST): _everybody(Reach.OWN),
+    (Resource.CLAIM, Action.DECIDE): _OFFICE | {Role.LEAD: Reach.ALLIANCE},
+    (Resource.ACCOUNT, Action.LIST): _OFFICE,
+    (Resource.ACCOUNT, Action.READ): _OFFICE,
+    (Resource.ACCOUNT, Action.CREATE): _OFFICE,
+    (Resource.ACCOUNT, Action.EDIT): _OFFICE,
+    (Resource.EVIDENCE, Action.CREATE): _staff(Reach.ALLIANCE),
+    (Resource.EVIDENCE, Action.READ): _READERS,
+    (Resource.PERSON, Action.CREATE): _staff(Reach.ALLIANCE),
+    (Resource.ENTRY, Action.CREATE): _staff(Reach.ALLIANCE),
+    (Resource.ENTRY, Action.READ): _READERS,
+    (Resource.ENTRY, Action.LIST): _READERS,
+    (Resource.ENTRY, Action.SUPPLEMENT): _staff(Reach.ALLIANCE),
+    (Resource.ENTRY, Action.WITHDRAW): _staff(Reach.ALLIANCE),
+    (Resource.ENTRY, Action.CHECK): _COMMITTEE | _OFFICE,
+    (Resource.ENTRY, Action.RETURN): _COMMITTEE | _OFFICE,
+    (Resource.ENTRY, Action.REFUSE): _COMMITTEE | _OFFICE,
+    (Resource.ENTRY, Action.RECOGNISE): _COMMITTEE | _OFFICE,
+    (Resource.ENTRY, Action.TELL_APART): _OFFICE,
+    (Resource.ENTRY, Action.REVERSE): _OFFICE,
+    (Resource.MOTION, Action.LIST): _COMMITTEE | _OFFICE,
+    (Resource.MOTION, Action.SECOND): _COMMITTEE | _OFFICE,
+    (Resource.MOTION, Action.DROP): _COMMITTEE | _OFFICE,
+    (Resource.SCHOOL_TOTAL, Action.LIST): _staff(Reach.ALL) | {Role.COMMITTEE: Reach.ALL} | _OFFICE,
+    (Resource.SCHOOL_TOTAL, Action.CREATE): _OFFICE,
+    (Resource.EXTERNAL_CLAIM, Action.LIST): _OFFICE,
+    (Resource.EXTERNAL_CLAIM, Action.CREATE): _OFFICE,
+    (Resource.EXTERNAL_CLAIM, Action.END): _OFFICE,
+    (Resource.PERIOD, Action.LIST): _staff(Reach.ALL) | {Role.COMMITTEE: Reach.ALL} | _OFFICE,
+    (Resource.PERIOD, Action.CLOSE): _OFFICE,
+    (Resource.LEDGER_HEAD, Action.READ): _staff(Reach.ALL) | {Role.COMMITTEE: Reach.ALL} | _OFFICE | _JOB,
+    (Resource.FIGURE, Action.READ): _READERS | _JOB,
+    (Resource.REPORT, Action.READ): _READERS,
+    (Resource.REPORT, Action.LIST): _READERS,
+    (Resource.STANDING, Action.READ): _READERS,
+    (Resource.LADDER, Action.CREATE): _OFFICE,
+    (Resource.MONEY_ROW, Action.CREATE): _LEAD | _OFFICE,
+    (Resource.MONEY_ROW, Action.REVERSE): _LEAD | _OFFICE,
+    (Resource.SUFFICIENCY, Action.READ): _READERS,
+    (Resource.POINT, Action.READ): _READERS,
+    (Resource.POINT, Action.CREATE): _staff(Reach.ALLIANCE),
+    (Resource.POINT, Action.REVERSE): _staff(Reach.ALLIANCE),
+    # Exact numbers never leave their alliance. Who knows one alliance's exactly may compute another's from what is
+    # printed of all, so alliances do not read the programme's.
+    (Resource.GENDER_FIGURE, Action.CREATE): _staff(Reach.ALLIANCE),
+    (Resource.GENDER_FIGURE, Action.READ): _staff(Reach.ALLIANCE),
+    (Resource.PROGRAMME_GENDER, Action.READ): _OFFICE | {Role.COMMITTEE: Reach.ALL},
+    (Resource.CONFIGURATION, Action.LIST): _staff(Reach.ALL) | {Role.COMMITTEE: Reach.ALL} | _OFFICE,
+    (Resource.CONFIGURATION, Action.READ): _staff(Reach.ALL) | {Role.COMMITTEE: Reach.ALL} | _OFFICE,
+    (Resource.CONFIGURATION, Action.EDIT): _OFFICE,
+    # The whole trail is the office's; a lead sees what was seen and done of the own alliance's needs.
+    (Resource.AUDIT, Action.LIST): _LEAD | _OFFICE,
+    # "In confidence" is a promise that a company can look after: who met its need, day by day.
+    (Resource.AUDIT, Action.READ): _staff(Reach.ALLIANCE) | _OFFICE | {Role.COMPANY: Reach.OWN},
+}
+"""For each resource and action: which role reaches how far. What is not here, nobody may do."""
+
+
+def admits(principal: Principal, resource: Resource, action: Action) -> bool:
+    """Whether a person may do this to anything at all, by a role or as everybody who is signed in."""
+    allowed = POLICY.get((resource, action), {})
+    return Everybody.SIGNED_IN in allowed or bool(reaches(principal, resource, action))
+
+
+def reaches(principal: Principal, resource: Resource, action: Action) -> dict[Role, Reach]:
+    """Return how far each role that a person holds reaches; empty if none may do it."""
+    allowed = POLICY.get((resource, action), {})
+    return {role: reach for role, reach in allowed.items() if isinstance(role, Role) and principal.holds(role)}
+
+
+def rights_of(principal: Principal, resource: Resource, action: Action) -> str:
+    """Return the roles with their scopes by which a person may do this, such as `expert al-a, lead al-a`."""
+    roles = reaches(principal, resource, action)
+    held = sorted(f"{role.value} {scope}".strip() for role, scope in principal.grants if role in roles)
+    return ", ".join(held) or Everybody.SIGNED_IN.value

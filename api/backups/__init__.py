@@ -1,0 +1,1 @@
+"""Backups, their restore and its rehearsal, and the people who stay erased after one."""

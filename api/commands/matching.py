@@ -1,0 +1,382 @@
+"""`gloria reindex`, `map`, `match`, `run` and `evaluate`: what is derived from the records, asked, and measured.
+
+In: the records and the index of the home, or a collection in the exchange format; judgements. Out: a new index
+generation, the next map of the field, matches to read or as JSON, a TREC run in a file, a table of systems by
+measures with the intervals of their differences. It exists as one module because these commands build on each
+other: whoever matches needs an index, and whoever draws the map or measures a ranking needs matches. Progress is
+said on stderr.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
+from unicodedata import normalize
+
+import typer
+
+from api.commands.refusals import RefusedError
+from api.commands.screen import Screen, finish, write_document
+from api.home import open_reading, open_session, read_settings
+from indexer.wording import P_, T_, either
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from indexer.index.building import ReindexReport
+    from indexer.settings import Settings
+    from matcher.judging.evaluation import Evaluation
+    from matcher.ranking.pairings import Matcher
+    from matcher.review.field_map import Drawing
+
+
+def rebuild(
+    context: typer.Context,
+    full: Annotated[
+        bool, typer.Option("--full", help="Publish anew even if nothing changed or the index was held back.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+) -> None:
+    """Bring the index up to date with the records; only what changed is encoded."""
+    screen = Screen.of(context)
+    report = reindexed(screen, read_settings(), full=full)
+    if as_json:
+        write_document(report.as_dict())
+    else:
+        say_report(screen, report)
+
+
+def reindexed(screen: Screen, settings: Settings, *, full: bool = False) -> ReindexReport:
+    """Run the job with a progress bar."""
+    from indexer.index.building import reindex
+
+    with open_session(settings) as session, screen.progress() as tell:
+        return reindex(session, settings, full=full, progress=tell)
+
+
+def say_report(screen: Screen, report: ReindexReport) -> None:
+    """Print what a re-index did."""
+    rate = report.as_dict()["encoded_per_s"]
+    state = screen.text(T_("published")) if report.changed else screen.text(T_("nothing changed"))
+    if report.held_back is not None:
+        state = screen.text(T_("held back"))
+    screen.say(
+        T_(
+            "index %(generation)s (%(state)s): %(labs)s labs, %(needs)s needs, %(passages)s passages",
+            generation=report.generation,
+            state=state,
+            labs=report.labs,
+            needs=report.needs,
+            passages=report.passages,
+        ),
+    )
+    screen.say(
+        T_(
+            "vectors: %(reused)s reused, %(encoded)s encoded (%(rate)s per second); %(dropped)s passages dropped",
+            reused=report.reused,
+            encoded=report.encoded,
+            rate=rate,
+            dropped=report.dropped,
+        ),
+    )
+    screen.say(
+        T_(
+            "took %(total_s)s s, peak memory %(peak_memory_mb)s MB",
+            total_s=f"{report.total_s:.1f}",
+            peak_memory_mb=f"{report.peak_memory_mb:.0f}",
+        ),
+    )
+    if report.held_back is not None:
+        screen.say(
+            T_(
+                "this index is held back, the one before stays in use: %(held_back)s\nto use it all the same, "
+                "run: gloria reindex --full",
+                held_back=report.held_back,
+            ),
+        )
+
+
+SHOWN_UNMET = 10
+
+
+def redraw(
+    context: typer.Context,
+    afresh: Annotated[bool, typer.Option("--afresh", help="Forget where everything was on the map.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+) -> None:
+    """Draw the map of labs and needs, each near where it was before."""
+    report = redrawn(read_settings(), afresh=afresh)
+    if as_json:
+        write_document(report.as_dict())
+    else:
+        say_map(Screen.of(context), report)
+
+
+@dataclass(frozen=True)
+class MapReport:
+    """What is on the map now, and how long it took to get there."""
+
+    drawing: Drawing
+    total_s: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the report as plain values."""
+        drawing = self.drawing
+        return {
+            "generation": drawing.generation,
+            "changed": drawing.changed,
+            "labs": len(drawing.labs),
+            "needs": len(drawing.needs),
+            "new": drawing.new,
+            "without_place": drawing.without_place,
+            "open_needs": len(drawing.standings),
+            "unmet": drawing.unmet,
+            "total_s": self.total_s,
+        }
+
+
+def redrawn(settings: Settings, *, afresh: bool = False) -> MapReport:
+    """Draw the map and store it, if it is another than the one before."""
+    from datetime import UTC, datetime
+
+    from matcher.ranking.pairings import Matcher
+    from matcher.review.field_map import publish
+    from matcher.review.map_drawing import draw
+
+    started = time.perf_counter()
+    with open_reading(settings) as session:
+        drawing = draw(session, Matcher.load(session, settings), afresh=afresh)
+    if drawing.changed:
+        with open_session(settings, writes=True) as session:
+            publish(session, drawing, now=datetime.now(UTC))
+            session.commit()
+    return MapReport(drawing, round(time.perf_counter() - started, 3))
+
+
+def say_map(screen: Screen, report: MapReport) -> None:
+    """Print what is on a map and what is new of it."""
+    drawing = report.drawing
+    state = screen.text(T_("drawn")) if drawing.changed else screen.text(T_("nothing changed"))
+    labs, needs, new = len(drawing.labs), len(drawing.needs), drawing.new
+    screen.say(
+        T_(
+            "map of the field (%(state)s): %(labs)s labs, %(needs)s needs; %(new)s places are new, "
+            "%(without_place)s could not be placed",
+            state=state,
+            labs=labs,
+            needs=needs,
+            new=new,
+            without_place=drawing.without_place,
+        ),
+    )
+    unmet = drawing.unmet
+    named = ", ".join(unmet[:SHOWN_UNMET]) + ("…" if len(unmet) > SHOWN_UNMET else "")
+    counts = T_(
+        "%(needs)s open needs, %(unmet)s of them without a strong or plausible lab",
+        needs=len(drawing.standings),
+        unmet=len(unmet),
+    )
+    screen.say(T_("%(counts)s: %(named)s", counts=counts, named=named) if unmet else counts)
+    screen.say(T_("took %(total_s)s s", total_s=f"{report.total_s:.1f}"))
+
+
+_PROMINENCE = {"high": T_("high"), "medium": P_("matching", "medium"), "low": T_("low"), "": T_("not stated")}
+
+
+def match(
+    context: typer.Context,
+    need_id: Annotated[str | None, typer.Argument(help="The id of a need.")] = None,
+    lab: Annotated[str | None, typer.Option(help="The other direction: needs that this lab should hear of.")] = None,
+    top: Annotated[str, typer.Option(help="How many to show: a number or all.")] = "5",
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+) -> None:
+    """Show the best labs for a need, with reasons."""
+    if (need_id is None) == (lab is None):
+        raise typer.BadParameter(T_("give the id of a need, or --lab with the id of a lab"), param_hint="NEED_ID")
+    from api.commands.printing import print_lab_matches, print_match
+    from api.documents.matches import lab_document, match_document
+    from matcher.ranking.pairings import Matcher
+
+    screen, depth = Screen.of(context), number_or_all(top)
+    matcher = Matcher.open(read_settings())
+    if lab is not None:
+        lab_id = _stored(lab)
+        matches = matcher.match_lab(lab_id, list(matcher.needs.values()), top=depth or len(matcher.needs))
+        if as_json:
+            write_document(lab_document(matcher, lab_id, matches))
+        else:
+            print_lab_matches(screen, matcher, lab_id, matches)
+        return
+    result = matcher.match(matcher.need(_stored(need_id or "")), top=depth or len(matcher.labs))
+    if as_json:
+        write_document(match_document(matcher, result))
+    else:
+        print_match(screen, matcher, result)
+
+
+def _stored(written: str) -> str:
+    """Return an id as the import stores it: full-width letters become plain ones."""
+    return normalize("NFKC", written).strip()
+
+
+def number_or_all(value: str) -> int | None:
+    """Read `--top`: a number from 1 on, or `all` (None)."""
+    if value == "all":
+        return None
+    if not value.isascii() or not value.isdigit() or not 0 < int(value) < 2**31:
+        raise typer.BadParameter(T_("%(value)r is neither a number from 1 on nor all", value=value), param_hint="--top")
+    return int(value)
+
+
+def run(
+    context: typer.Context,
+    top: Annotated[str, typer.Option(help="How many labs per need: a number or all.")],
+    out: Annotated[Path, typer.Option(help="File to write; an existing one is replaced when all is done.")],
+) -> None:
+    """Rank the labs for every need; lines of `need Q0 lab rank score tag`."""
+    depth = number_or_all(top)
+    from matcher.judging.measures import write_run
+    from matcher.ranking.pairings import Matcher
+
+    screen = Screen.of(context)
+    matcher = Matcher.open(read_settings())
+    if not matcher.needs:
+        raise RefusedError(T_("no needs are stored; import some first: gloria import needs.jsonl"))
+    for warning in matcher.warnings:
+        screen.warn(either(warning.zh, warning.en))
+    with replaced(out) as file, screen.progress() as tell:
+        shown = write_run(matcher, depth, file, progress=lambda done, total: tell("match", done, total))
+    _say_exposure(screen, matcher, shown)
+
+
+@contextmanager
+def replaced(path: Path) -> Iterator[TextIO]:
+    """Open a file for writing that takes the place of `path` only once it is complete."""
+    if path.exists() and not path.is_file():
+        with path.open("w", encoding="utf-8", newline="\n") as file:
+            yield file
+        return
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        with partial.open("w", encoding="utf-8", newline="\n") as file:
+            yield file
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _say_exposure(screen: Screen, matcher: Matcher, shown: Counter[str]) -> None:
+    """Say how often schools of each prominence are shown, beside their share of all labs."""
+    lines, labs = shown.total(), _labs_by_prominence(matcher)
+    parts = [
+        f"{screen.text(names)} {shown[key] / lines:.0%} ({labs[key] / labs.total():.0%})"
+        for key, names in _PROMINENCE.items()
+        if lines and labs[key]
+    ]
+    listed = ", ".join(parts)
+    screen.note(
+        T_(
+            "%(lines)s lines; shown by prominence of the school (in brackets: share of all labs): %(listed)s",
+            lines=lines,
+            listed=listed,
+        ),
+    )
+
+
+def _labs_by_prominence(matcher: Matcher) -> Counter[str]:
+    """Return how many labs belong to schools of each prominence ("" if not known)."""
+    schools = (matcher.schools.get(lab.school or "") for lab in matcher.labs.values())
+    return Counter((school.prominence if school else None) or "" for school in schools)
+
+
+DEFAULT_MEASURES = "nDCG@10,RR,R@10,R@100,P@5"
+
+
+def evaluate(
+    context: typer.Context,
+    *,
+    qrels: Annotated[Path, typer.Option(help="Judgements: lines of `need 0 lab grade`.")],
+    run: Annotated[Path | None, typer.Option(help="Evaluate this run file instead of ranking.")] = None,
+    labs: Annotated[Path | None, typer.Option(help="Evaluate another collection: its labs.")] = None,
+    needs: Annotated[Path | None, typer.Option(help="Its needs.")] = None,
+    run_out: Annotated[Path | None, typer.Option(help="With --labs: write the run to this file too.")] = None,
+    top: Annotated[str | None, typer.Option(help="Labs per need that are ranked: a number or all [1000].")] = None,
+    measures: Annotated[str, typer.Option(help="Comma separated, as ir-measures names them.")] = DEFAULT_MEASURES,
+    baselines: Annotated[bool, typer.Option("--baselines", help="Compare with TF-IDF, BM25 and dense.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+) -> None:
+    """Measure a ranking against judgements."""
+    if (labs is None) != (needs is None):
+        raise typer.BadParameter(T_("--labs and --needs come together"), param_hint="--labs")
+    if labs is not None and run is not None:
+        raise typer.BadParameter(T_("a run file needs no collection; give one of --run and --labs"), param_hint="--run")
+    if run_out is not None and labs is None:
+        raise typer.BadParameter(
+            T_("comes with --labs and --needs; for the home use: gloria run"), param_hint="--run-out"
+        )
+    from matcher.judging.evaluation import DEPTH, evaluate_collection, evaluate_home
+
+    depth = DEPTH if top is None else number_or_all(top)
+    names = tuple(name.strip() for name in measures.split(",") if name.strip())
+    screen = Screen.of(context)
+    settings = read_settings()
+    with screen.progress() as tell:
+        if labs is not None and needs is not None:
+            evaluation = evaluate_collection(
+                settings, labs, needs, qrels,
+                run_out=run_out, top=depth, measures=names, baselines=baselines, progress=tell,
+            )  # fmt: skip
+        else:
+            evaluation = evaluate_home(
+                settings, qrels, run=run, top=depth, measures=names, baselines=baselines, progress=tell
+            )
+    for problem in evaluation.problems:
+        screen.complain(problem)
+    if as_json:
+        write_document(evaluation.as_dict())
+    else:
+        _print(screen, evaluation)
+    finish(evaluation.problems)
+
+
+def _print(screen: Screen, evaluation: Evaluation) -> None:
+    screen.say(T_("%(n_needs)s judged needs", n_needs=evaluation.n_needs))
+    screen.out.print(_means(screen, evaluation))
+    if evaluation.differences:
+        screen.say(
+            T_("differences: ours minus baseline, 95 % interval of a paired bootstrap"),
+        )
+        screen.out.print(_differences(screen, evaluation))
+
+
+def _means(screen: Screen, evaluation: Evaluation) -> Table:
+    names = list(next(iter(evaluation.systems.values())))
+    table = _table(screen, names)
+    for system, values in evaluation.systems.items():
+        table.add_row(system, *(f"{values[name]:.3f}" for name in names))
+    return table
+
+
+def _differences(screen: Screen, evaluation: Evaluation) -> Table:
+    columns = screen.text(T_("measure difference low high")).split()
+    table = _table(screen, columns)
+    for system, row in evaluation.differences.items():
+        for name, interval in row.items():
+            table.add_row(system, name, *(f"{x:+.3f}" for x in (interval.mean, interval.low, interval.high)))
+    return table
+
+
+def _table(screen: Screen, names: list[str]) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE)
+    table.add_column(screen.text(T_("system")))
+    for name in names:
+        table.add_column(name, justify="right")
+    return table

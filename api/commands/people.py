@@ -1,0 +1,351 @@
+"""`gloria user` and `gloria erase`: accounts, roles, secrets and forgetting, for whoever runs the machine.
+
+In: an e-mail address and what it is to become, a password on stdin; whom to erase and why. Out: the account as it
+stands, a key that is shown once, or what there is, without any secret; what was erased. Secrets are handled with
+care: they are never arguments, which other users of the machine can read. Erasing exists because somebody who asks
+to be forgotten must be: in the tables, in the database's files, in the index.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from api.commands.matching import reindexed
+from api.commands.refusals import RefusedError
+from api.commands.screen import Screen, write_document
+from api.home import note_command, read_settings
+from indexer.wording import P_, T_
+from matcher.review.roles import Role
+
+if TYPE_CHECKING:
+    from sqlmodel import Session
+
+    from matcher.review.people import Account
+
+
+user = typer.Typer(no_args_is_help=True, help="Accounts, roles and keys.")
+
+Email = Annotated[str, typer.Argument(help="The account's e-mail address.")]
+Scope = Annotated[str, typer.Option(help="Id of the alliance, company or lab that the role is held in.")]
+
+
+@user.command("add")
+def add(
+    context: typer.Context,
+    email: Email,
+    *,
+    role: Annotated[Role, typer.Option(help="What the person is in the programme.")],
+    scope: Scope = "",
+    name: Annotated[str, typer.Option(help="The person's name.")] = "",
+    password_stdin: Annotated[bool, typer.Option("--password-stdin", help="Read a password from stdin.")] = False,
+) -> None:
+    """Make an account with a role."""
+    from api.access.credentials import set_password_hash
+    from api.access.passwords import hash_password
+    from matcher.review.people import add_account, grant
+
+    now = datetime.now(UTC)
+    stored = hash_password(line_of_stdin()) if password_stdin else None
+    with opened(writes=True) as session:
+        account = add_account(session, email=email, name=name or email, now=now)
+        grant(session, account_id=account.id, role=role, scope_id=scope, by=None, now=now)
+        if stored is not None:
+            set_password_hash(session, account_id=account.id, stored=stored, now=now)
+        account_id = account.id
+        note_command(session, "account", "create", "user add", [("account", account_id)])
+    Screen.of(context).say(T_("made account %(email)s (%(account_id)s)", email=email, account_id=account_id))
+
+
+def line_of_stdin() -> str:
+    """Read one line as UTF-8, whatever the terminal's encoding is; a byte that is none becomes half a character."""
+    return sys.stdin.buffer.readline().decode("utf-8", "surrogateescape").rstrip("\r\n")
+
+
+@user.command("grant")
+def give(context: typer.Context, email: Email, role: Annotated[Role, typer.Option()], scope: Scope = "") -> None:
+    """Give an account one more role."""
+    from matcher.review.people import grant
+
+    with opened(writes=True) as session:
+        account = account_named(session, email)
+        grant(session, account_id=account.id, role=role, scope_id=scope, by=None, now=datetime.now(UTC))
+        note_command(session, "account", "edit", "user grant", [("account", account.id)])
+    Screen.of(context).say(T_("%(email)s is now %(role)s", email=email, role=role))
+
+
+@user.command("revoke")
+def take_back(context: typer.Context, email: Email, role: Annotated[Role, typer.Option()], scope: Scope = "") -> None:
+    """Take a role back; it bites at the next request."""
+    from matcher.review.people import active_grants, revoke
+
+    with opened(writes=True) as session:
+        account_id = account_named(session, email).id
+        held = [one for one in active_grants(session, account_id) if (one.role, one.scope_id) == (role, scope)]
+        if not held:
+            raise RefusedError(
+                T_(
+                    "%(email)s does not hold the role %(role)s in %(scope)s",
+                    email=email,
+                    role=role,
+                    scope=scope or T_("the programme"),
+                )
+            )
+        revoke(session, grant_id=held[0].id or 0, by="command line", now=datetime.now(UTC))
+        note_command(session, "account", "edit", "user revoke", [("account", account_id), ("grant", held[0].id)])
+    Screen.of(context).say(T_("%(email)s is no longer %(role)s", email=email, role=role))
+
+
+@user.command("list")
+def listing(
+    context: typer.Context,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+) -> None:
+    """List accounts with their roles."""
+    from sqlmodel import col, select
+
+    from matcher.review.people import Account, active_grants
+
+    documents = []
+    with opened(writes=False) as session:
+        for account in session.exec(select(Account).order_by(col(Account.email))).all():
+            roles = [{"role": held.role, "scope": held.scope_id} for held in active_grants(session, account.id)]
+            documents.append(
+                {
+                    "email": account.email,
+                    "name": account.name,
+                    "disabled": account.disabled_at is not None,
+                    "roles": roles,
+                }
+            )
+    if as_json:
+        write_document({"accounts": documents})
+        return
+    screen = Screen.of(context)
+    for document in documents:
+        roles_text = ", ".join(f"{held['role']} {held['scope']}".strip() for held in document["roles"])  # type: ignore[attr-defined]
+        state = screen.text(T_(" (disabled)")) if document["disabled"] else ""
+        screen.out.print(f"{document['email']}{state}  {roles_text}", markup=False, soft_wrap=True)
+
+
+@user.command("disable")
+def disable(context: typer.Context, email: Email) -> None:
+    """Shut an account out: its sessions end and its keys stop at once."""
+    _set(email, disabled=True)
+    Screen.of(context).say(T_("%(email)s is disabled", email=email))
+
+
+@user.command("enable")
+def enable(context: typer.Context, email: Email) -> None:
+    """Let a disabled account in again."""
+    _set(email, disabled=False)
+    Screen.of(context).say(T_("%(email)s is enabled", email=email))
+
+
+def _set(email: str, *, disabled: bool) -> None:
+    from api.access.credentials import end_sessions
+    from matcher.review.people import set_disabled
+
+    now = datetime.now(UTC)
+    with opened(writes=True) as session:
+        account = account_named(session, email)
+        set_disabled(session, account_id=account.id, disabled=disabled, now=now)
+        if disabled:
+            end_sessions(session, account_id=account.id, now=now)
+        command = "user disable" if disabled else "user enable"
+        note_command(session, "account", "edit", command, [("account", account.id)])
+
+
+@contextmanager
+def opened(*, writes: bool) -> Iterator[Session]:
+    """Open the database for one transaction, and leave no connection behind."""
+    from indexer.database import open_engine, reading, writing
+
+    engine = open_engine(read_settings())
+    try:
+        with writing(engine) if writes else reading(engine) as session:
+            yield session
+    finally:
+        engine.dispose()
+
+
+def account_named(session: Session, email: str) -> Account:
+    """Return the account of an address.
+
+    Raises:
+        RefusedError: there is none.
+    """
+    from sqlmodel import select
+
+    from matcher.review.people import Account
+
+    account = session.exec(select(Account).where(Account.email == email.strip().lower())).first()
+    if account is None:
+        raise RefusedError(
+            T_("there is no account %(email)s; make one: gloria user add %(email)s --role ...", email=email)
+        )
+    return account
+
+
+MAX_KEY_NAME = 100
+
+
+def key(
+    context: typer.Context,
+    email: Email,
+    *,
+    name: Annotated[str | None, typer.Option(help="What a new key is for.")] = None,
+    revoke: Annotated[str | None, typer.Option(help="Prefix of a key to end instead.")] = None,
+    read_only: Annotated[bool, typer.Option("--read-only", help="The key may only read.")] = False,
+    days: Annotated[int, typer.Option(min=1, max=3_650, help="How long it is valid.")] = 365,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+) -> None:
+    """Make an API key and show it once, or end one."""
+    if (name is None) == (revoke is None):
+        raise typer.BadParameter(T_("give either --name, for a new key, or --revoke, to end one"))
+    screen = Screen.of(context)
+    if revoke is not None:
+        _end_key(email, revoke)
+        if as_json:
+            write_document({"prefix": revoke, "revoked": True})
+        else:
+            screen.say(T_("key %(revoke)s has ended", revoke=revoke))
+        return
+    made = _made_key(email, name or "", read_only=read_only, days=days)
+    if as_json:
+        write_document(made)
+        return
+    screen.out.print(made["key"], soft_wrap=True, highlight=False)
+    screen.note(T_("This key is shown only once."))
+
+
+def _made_key(email: str, name: str, *, read_only: bool, days: int) -> dict[str, str]:
+    from api.access.credentials import make_key
+    from indexer.plain_text import TextError, clean
+
+    try:
+        label = clean(name, max_chars=MAX_KEY_NAME, multiline=False)
+    except TextError as error:
+        raise RefusedError(T_("--name: %(error)s", error=error)) from error
+    if not label:
+        raise RefusedError(T_("--name: say what the key is for"))
+    with opened(writes=True) as session:
+        made, secret = make_key(
+            session,
+            account_id=account_named(session, email).id,
+            name=label,
+            may_write=not read_only,
+            valid=timedelta(days=days),
+            now=datetime.now(UTC),
+        )
+        note_command(session, "key", "create", "user key", [("account", made.account_id), ("key", made.prefix)])
+        return {"key": secret, "prefix": made.prefix, "expires_at": made.expires_at.isoformat()}
+
+
+def _end_key(email: str, prefix: str) -> None:
+    from api.access.credentials import revoke_key
+
+    with opened(writes=True) as session:
+        account_id = account_named(session, email).id
+        if not revoke_key(session, prefix=prefix, account_id=account_id, now=datetime.now(UTC)):
+            raise RefusedError(
+                T_(
+                    "%(email)s has no key %(prefix)s to end; see: gloria user show %(email)s",
+                    email=email,
+                    prefix=prefix,
+                )
+            )
+        note_command(session, "key", "end", "user key --revoke", [("account", account_id), ("key", prefix)])
+
+
+def password(context: typer.Context, email: Email) -> None:
+    """Set a password, read from stdin; the account's browsers are signed out."""
+    from api.access.credentials import set_password_hash
+    from api.access.passwords import hash_password
+
+    stored = hash_password(line_of_stdin())
+    with opened(writes=True) as session:
+        account_id = account_named(session, email).id
+        set_password_hash(session, account_id=account_id, stored=stored, now=datetime.now(UTC))
+        note_command(session, "profile", "edit", "user password", [("account", account_id)])
+    Screen.of(context).say(T_("the password of %(email)s is set", email=email))
+
+
+def show(
+    context: typer.Context,
+    email: Email,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+) -> None:
+    """Show an account: its roles, its keys by prefix, and the sign-on providers that know it."""
+    with opened(writes=False) as session:
+        document = _document(session, email)
+    if as_json:
+        write_document(document)
+        return
+    screen = Screen.of(context)
+    rows = [f"{document['email']}  {document['name']}"]
+    role, key, until = screen.text(T_("role")), screen.text(P_("user secrets", "key")), screen.text(T_("until"))
+    rows += [f"{role} {held['role']} {held['scope']}".rstrip() for held in document["roles"]]
+    rows += [f"{key} {one['prefix']}  {one['name']}  {until} {one['expires_at'][:10]}" for one in document["keys"]]
+    rows += [f"{screen.text(T_('sign-on'))} {issuer}" for issuer in document["issuers"]]
+    for row in rows:
+        screen.out.print(row, markup=False, soft_wrap=True)
+
+
+def _document(session: Session, email: str) -> dict[str, Any]:
+    from sqlmodel import col, select
+
+    from api.access.credentials import ApiKey
+    from api.access.identities import AccountIdentity
+    from matcher.review.people import active_grants
+
+    account = account_named(session, email)
+    held = (ApiKey.account_id == account.id, col(ApiKey.revoked_at).is_(None))
+    keys = session.exec(select(ApiKey).where(*held).order_by(col(ApiKey.id))).all()
+    issuers = session.exec(select(AccountIdentity.issuer).where(AccountIdentity.account_id == account.id)).all()
+    return {
+        "email": account.email,
+        "name": account.name,
+        "disabled": account.disabled_at is not None,
+        "roles": [{"role": one.role, "scope": one.scope_id} for one in active_grants(session, account.id)],
+        "keys": [one.model_dump(mode="json", include={"prefix", "name", "may_write", "expires_at"}) for one in keys],
+        "issuers": sorted(issuers),
+    }
+
+
+_KINDS = ("person", "account", "researcher")
+
+
+def forget(
+    context: typer.Context,
+    kind: Annotated[str, typer.Argument(help="person (by pseudonym), account or researcher (by the lab's id).")] = "",
+    subject: Annotated[str, typer.Argument(help="Pseudonym, id of the account, or id of the lab.")] = "",
+    *,
+    reason: Annotated[str, typer.Option(help="Why, without the name.")] = "",
+    again: Annotated[bool, typer.Option("--again", help="Repeat all erasures, after a restore.")] = False,
+) -> None:
+    """Erase a person's name and contact for good; every total stays."""
+    from api.backups.erased_people import erase_for_good, forget_index_texts, repeat_erasures
+    from matcher.erasure import ErasedKind, ErasureError
+
+    screen, settings = Screen.of(context), read_settings()
+    if again:
+        done = repeat_erasures(settings)
+        screen.say(T_("repeated %(done)s erasures", done=done))
+    elif kind not in _KINDS:
+        raise RefusedError(T_("%(kind)r can't be erased; give one of: %(kinds)s", kind=kind, kinds=", ".join(_KINDS)))
+    else:
+        try:
+            erase_for_good(settings, kind=ErasedKind(kind), subject=subject, reason=reason, by="command line")
+        except ErasureError as error:
+            raise RefusedError(T_("%(field)s: %(error)s", field=error.field, error=error)) from error
+        screen.say(T_("erased name and contact of %(kind)s %(subject)s", kind=kind, subject=subject))
+    if (again or kind == "researcher") and settings.index_path.exists():
+        # In full, so that an index that was held back can't leave the one in use that names the person.
+        reindexed(screen, settings, full=True)
+        forget_index_texts(settings)

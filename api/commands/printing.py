@@ -1,0 +1,208 @@
+"""Matches on a terminal, to be read by an expert who has to decide.
+
+In: what the matcher returns. Out: rich renderables. It shows everything that
+the score rests on: each contribution as a number and a bar, the passages that
+speak for each ask with the shared words marked, what is missing, and how many
+labs each hard rule set aside.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from rich.cells import cell_len
+from rich.console import RenderableType
+from rich.rule import Rule as Line
+from rich.text import Text
+
+from api.commands.screen import Paragraph, Screen
+from indexer.records.passages import PROFILE
+from indexer.records.profiles import Lab, Need
+from indexer.vocabulary import AskKind, EvidenceKind, label
+from indexer.wording import P_, T_, Bilingual, either
+from matcher.ranking.explanation import AskEvidence, Explanation, Speaking
+from matcher.ranking.lab_table import RULE_TEXTS
+from matcher.ranking.pairings import LabMatch, Matcher, MatchResult, Pairing
+from matcher.ranking.ranker import BAND_LABELS, FEATURE_LABELS, Band
+
+BAR_CELLS = 24
+SMALL_AMOUNT = 0.05
+"""Contributions below this are added up in one line."""
+NAMES_SHOWN = 6
+_BAND_STYLES = {Band.STRONG: "bold green", Band.PLAUSIBLE: "yellow", Band.WEAK: "dim"}
+_COVERED = {
+    "yes": (T_("supported"), "green"),
+    "partly": (T_("partly supported"), "yellow"),
+    "no": (T_("not supported"), "red"),
+}
+
+
+def print_match(screen: Screen, matcher: Matcher, result: MatchResult) -> None:
+    """Print the answer for one need."""
+    for warning in result.warnings:
+        screen.warn(either(warning.zh, warning.en))
+    for part in _need(screen, matcher, result.need):
+        screen.out.print(part)
+    longest = max((abs(x) for p in result.pairings for x in p.contributions.values()), default=0.0)
+    for pairing in result.pairings:
+        for part in _pairing(screen, matcher, pairing, longest):
+            screen.out.print(part)
+    if not result.pairings:
+        screen.say(T_("No lab can be proposed."), "bold")
+    for part in _set_aside(screen, matcher, result):
+        screen.out.print(part)
+
+
+def print_lab_matches(screen: Screen, matcher: Matcher, lab_id: str, matches: Sequence[LabMatch]) -> None:
+    """Print the needs that a lab should hear of."""
+    for warning in matcher.warnings:
+        screen.warn(either(warning.zh, warning.en))
+    lab = matcher.labs[lab_id]
+    screen.out.print(Paragraph(Text(f"{lab_id}  {_lab_name(screen, lab)}  {_school(screen, matcher, lab)}", "bold")))
+    for rank, match in enumerate(matches, start=1):
+        for part in _lab_match(screen, match, rank):
+            screen.out.print(part)
+    if not matches:
+        screen.say(T_("There is no need that this lab should hear of."), "bold")
+
+
+def _need(screen: Screen, matcher: Matcher, need: Need) -> Iterator[RenderableType]:
+    yield Paragraph(Text(need.title or need.description, "bold"), lead=Text(f"{need.id}  ", "bold cyan"))
+    company = matcher.companies.get(need.company or "")
+    if company is not None:
+        name = screen.text(either(company.name, company.name_en or company.name))
+        yield Paragraph(f"{name} ({company.id})")
+    elif need.company or need.school:
+        yield Paragraph(need.company or need.school or "")
+    for ask in need.asks:
+        yield Paragraph(ask.text, indent=2, lead=Text(f"{_ask_kind(screen, ask.kind)}  ", "cyan"))
+
+
+def _pairing(screen: Screen, matcher: Matcher, pairing: Pairing, longest: float) -> Iterator[RenderableType]:
+    lab = matcher.labs[pairing.lab_id]
+    yield Line(style="dim")
+    title = Text(_lab_name(screen, lab), "bold")
+    lead = Text(f"{pairing.rank:>2}. ", "bold cyan")
+    yield Paragraph(title, lead=lead)
+    state = Text(f"{_band(screen, pairing.band)} {pairing.score:.2f}", _BAND_STYLES[pairing.band])
+    yield Paragraph(state + Text(f"  {_school(screen, matcher, lab)}  {pairing.lab_id}", "dim"), indent=4)
+    yield Paragraph(_said(screen, pairing.explanation.for_company), indent=4)
+    yield from _reasons(screen, pairing.explanation)
+    yield Text("    " + screen.text(T_("what the score is made of")), "bold")
+    yield from _contributions(screen, pairing.contributions, longest)
+
+
+def _lab_match(screen: Screen, match: LabMatch, rank: int) -> Iterator[RenderableType]:
+    need = match.need
+    yield Line(style="dim")
+    yield Paragraph(Text(need.title or need.description, "bold"), lead=Text(f"{rank:>2}. ", "bold cyan"))
+    company = (
+        screen.text(either(match.company.name, match.company.name_en)) if match.company else need.company or need.school
+    )
+    state = Text(f"{_band(screen, match.band)} {match.score:.2f}", _BAND_STYLES[match.band])
+    place = screen.text(T_("the lab's rank is %(rank_of_lab)s", rank_of_lab=match.rank_of_lab))
+    yield Paragraph(state + Text(f"  {need.id}  {company or ''}  {place}", "dim"), indent=4)
+    yield Paragraph(_said(screen, match.explanation.for_lab), indent=4)
+    yield from _reasons(screen, match.explanation)
+
+
+def _reasons(screen: Screen, explanation: Explanation) -> Iterator[RenderableType]:
+    for ask in explanation.asks:
+        yield from _ask(screen, ask)
+    if explanation.missing:
+        yield Text("    " + screen.text(T_("missing or to be checked")), "bold")
+    for sentence in explanation.missing:
+        yield Paragraph(_said(screen, sentence), indent=6, lead="- ")
+
+
+def _ask(screen: Screen, ask: AskEvidence) -> Iterator[RenderableType]:
+    covered, style = _COVERED[ask.covered]
+    kind = _ask_kind(screen, ask.kind) if ask.kind else screen.text(T_("the whole need"))
+    yield Text(f"    {kind}", "bold") + Text(screen.text(T_(": ")), "bold") + Text(screen.text(covered), style)
+    for passage in ask.passages:
+        yield Paragraph(_source(screen, passage), indent=6, lead="- ")
+        if passage.excerpt != passage.title:
+            yield Paragraph(_marked(screen, passage.excerpt, passage.words), indent=8)
+
+
+def _source(screen: Screen, passage: Speaking) -> Text:
+    kind = screen.text(_evidence_kind(passage.kind))
+    about = f"{kind} {passage.year}" if passage.year else kind
+    return _marked(screen, passage.title, passage.words) + Text(f"  [{about}]", "dim")
+
+
+def _evidence_kind(kind: str) -> str:
+    return P_("evidence", "profile") if kind == PROFILE else either(label(EvidenceKind(kind)), kind)
+
+
+def _marked(screen: Screen, text: str, words: Sequence[str]) -> Text:
+    """Mark the shared words: bold where the terminal has styles, in asterisks where not."""
+    if not words:
+        return Text(text)
+    pattern = re.compile("|".join(re.escape(word) for word in sorted(words, key=len, reverse=True)), re.IGNORECASE)
+    if not screen.out.is_terminal:
+        return Text(pattern.sub(lambda found: f"*{found.group()}*", text))
+    marked = Text(text)
+    marked.highlight_regex(pattern, "bold magenta")
+    return marked
+
+
+def _contributions(screen: Screen, amounts: dict[str, float], longest: float) -> Iterator[RenderableType]:
+    labels = {name: screen.text(FEATURE_LABELS[name]) for name in amounts}
+    small = [name for name in amounts if abs(amounts[name]) < SMALL_AMOUNT]
+    rest = screen.text(T_("others"))
+    column = max(map(cell_len, [*labels.values(), rest]))
+    shown = sorted((name for name in amounts if name not in small), key=lambda name: (-amounts[name], name))
+    for name in shown:
+        yield _bar(labels[name], column, amounts[name], longest)
+    remainder = sum((amounts[name] for name in small), 0.0)
+    if round(remainder, 2):
+        yield _bar(rest, column, remainder, longest)
+
+
+def _bar(name: str, column: int, amount: float, longest: float) -> Text:
+    cells = min(BAR_CELLS, round(BAR_CELLS * abs(amount) / longest)) if longest else 0
+    text = Text(f"      {name}{' ' * (column - cell_len(name))} {amount:>7.2f} ")
+    return text + Text(("▒" if amount < 0 else "█") * cells, "red" if amount < 0 else "blue")
+
+
+def _set_aside(screen: Screen, matcher: Matcher, result: MatchResult) -> Iterator[RenderableType]:
+    yield Line(style="dim")
+    total = sum(map(len, result.set_aside.values()))
+    yield Text(
+        screen.text(
+            T_("%(n_labs)s labs in all, %(total)s set aside by a rule", n_labs=result.n_labs, total=total),
+        ),
+        "bold",
+    )
+    for rule, ids in result.set_aside.items():
+        names = [_lab_name(screen, matcher.labs[i]) if i in matcher.labs else i for i in ids[:NAMES_SHOWN]]
+        more = "" if len(ids) <= NAMES_SHOWN else screen.text(T_(" ..."))
+        between, colon = screen.text(T_("; ")), screen.text(T_(": "))
+        listed = f" ({between.join(names)}{more})" if ids else ""
+        yield Paragraph(f"{screen.text(RULE_TEXTS[rule])}{colon}{len(ids)}{listed}", indent=4)
+    based = f"{result.generation} {result.created_at}"
+    version = result.ranker_version
+    yield Text(screen.text(T_("index %(based)s, weights %(version)s", based=based, version=version)), "dim")
+
+
+def _said(screen: Screen, sentence: Bilingual) -> str:
+    return screen.text(either(sentence.zh, sentence.en))
+
+
+def _ask_kind(screen: Screen, kind: str) -> str:
+    return screen.text(either(label(AskKind(kind)), kind))
+
+
+def _band(screen: Screen, band: Band) -> str:
+    return screen.text(BAND_LABELS[band])
+
+
+def _lab_name(screen: Screen, lab: Lab) -> str:
+    return screen.text(either(lab.name or lab.name_en, lab.name_en or lab.name))
+
+
+def _school(screen: Screen, matcher: Matcher, lab: Lab) -> str:
+    school = matcher.schools.get(lab.school or "")
+    return screen.text(either(school.name, school.name_en or school.name)) if school else lab.school or ""

@@ -1,0 +1,253 @@
+"""What clients may send: one model per request, unknown fields refused.
+
+In: JSON bodies. Out: checked values. It exists because a misspelt field that is
+silently ignored is a lost instruction. What a need or a lab may say is checked
+by the exchange format, the same as for files; which of its fields a route takes
+is declared there too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import copy
+from datetime import date
+from enum import StrEnum
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+
+from indexer.plain_text import clean
+from indexer.records.exchange import LabIn, NeedIn
+from indexer.records.field_notes import DeclaredField, declared, with_fields
+from indexer.vocabulary import AskKind
+from matcher.review.cases import ContactKind, LostReason, Stage
+from matcher.review.decisions import Reason, Verdict
+from matcher.review.intake import NeedState
+from matcher.review.researchers import ClaimVerdict
+from matcher.review.roles import Role
+
+MAX_NOTE = 5_000
+MAX_KEY_DAYS = 365
+MAX_ROW_NUMBER = 2**31 - 1
+"""The largest number of a row: PostgreSQL refuses to compare its INTEGER columns with more."""
+
+
+def _cleaned(value: Any) -> Any:
+    return clean(value, max_chars=MAX_NOTE, multiline=True) if isinstance(value, str) else value
+
+
+def _short(value: Any) -> Any:
+    return clean(value, max_chars=200, multiline=False) if isinstance(value, str) else value
+
+
+Note = Annotated[str, BeforeValidator(_cleaned)]
+Word = Annotated[str, BeforeValidator(_short)]
+
+
+def _described(terms: type[StrEnum]) -> WithJsonSchema:
+    """Name the terms in the description; which are accepted, their Chinese names too, is the exchange format's."""
+    return WithJsonSchema({"type": "string", "enum": [term.value for term in terms]})
+
+
+AskKindWord = Annotated[Word, _described(AskKind)]
+Number = Annotated[int, Field(ge=1, le=MAX_ROW_NUMBER)]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+Body = TypeVar("Body", bound=_Body)
+
+
+def body_of(record: type[BaseModel], **items: Any) -> Callable[[type[Body]], type[Body]]:
+    """Return the decorator that gives a body the fields that a record's declaration lets it take, all optional.
+
+    Args:
+        record: the declaration.
+        items: the types of fields that hold records themselves.
+    """
+    return with_fields(
+        {
+            one.name: (items.get(one.name, _word_for(one)) | None, copy(one.note.body))
+            for one in declared(record)
+            if one.note.body is not None
+        }
+    )
+
+
+def _word_for(one: DeclaredField) -> Any:
+    """Return the type that a body has for a field; what it may say is then checked by the exchange format."""
+    if one.plain not in (str, str | None) and not one.is_list:
+        return one.plain
+    word: Any = Note if one.shape.wide else Word
+    if one.shape.terms is not None:
+        word = Annotated[Word, _described(one.shape.terms)]
+    return list[word] if one.is_list else word
+
+
+class AskBody(_Body):
+    """One thing that a need asks for."""
+
+    kind: AskKindWord = Field(examples=["technology"])
+    text: Note = Field(examples=["提高移除率又不留刮傷的拋光液配方"])
+
+
+@body_of(NeedIn, asks=list[AskBody])
+class NeedBody(_Body):
+    """A need; every field is optional except that title or description says something."""
+
+
+class NewNeedBody(NeedBody):
+    """A need with whose it is. A contact of one company may leave both out."""
+
+    company: Word | None = Field(default=None, examples=["co-1-1"])
+    alliance: Word | None = Field(default=None, examples=["al-02"])
+
+
+class NeedMoveBody(_Body):
+    """Where a need is to go."""
+
+    state: NeedState = Field(examples=["taken_up"])
+    note: Note = ""
+
+
+class ShareBody(_Body):
+    """Which alliance a need is shared with, and what the company agreed to."""
+
+    alliance: Word = Field(examples=["al-03"])
+    consent: Note = Field(default="", examples=["同意分享給南區聯盟,2026-11-20 電話確認"])
+
+
+class AssignBody(_Body):
+    """Which alliance gets a need."""
+
+    alliance: Word = Field(examples=["al-03"])
+
+
+class DecisionBody(_Body):
+    """A verdict on a pairing as it was shown, or `undo`."""
+
+    verdict: Verdict = Field(examples=["accept"])
+    proposal_id: Number | None = Field(default=None, examples=[12], description="Needed except with undo.")
+    reason: Reason | None = Field(default=None, examples=[None])
+    note: Note = ""
+    defer_until: date | None = Field(default=None, examples=[None])
+
+
+class TransitionBody(_Body):
+    """Where a case is to go."""
+
+    stage: Stage = Field(examples=["introduced"])
+    reason: LostReason | None = Field(default=None, examples=[None])
+    note: Note = ""
+
+
+class ContactBody(_Body):
+    """That an expert was in touch, and what is to follow."""
+
+    kind: ContactKind = Field(examples=["meeting"])
+    held_on: date = Field(examples=["2026-11-20"])
+    note: Note = ""
+    next_step: Note = Field(default="", examples=["寄送報價"])
+    next_on: date | None = Field(default=None, examples=["2026-12-01"])
+
+
+class MatchBatchBody(_Body):
+    """Which needs to rank; without them all open ones of the own alliance."""
+
+    needs: list[Word] | None = Field(default=None, min_length=1, max_length=5_000, examples=[["need-1-01"]])
+    top: int = Field(default=10, ge=1, le=100, description="How many labs for each.")
+
+
+class StakeBody(_Body):
+    """A declared interest."""
+
+    party: Annotated[Word, WithJsonSchema({"type": "string", "enum": ["company", "lab"]})] = Field(examples=["company"])
+    party_id: Word = Field(examples=["co-1-1"])
+
+
+class StakeEndBody(_Body):
+    """Why a declared interest no longer exists."""
+
+    reason: Note = Field(examples=["持股已於 2026-10 全數出售,附交易紀錄"])
+
+
+class RoleBody(_Body):
+    """A role, and the alliance, company or lab that it is held in."""
+
+    role: Role = Field(examples=["expert"])
+    scope: Word = Field(default="", examples=["al-02"])
+
+
+class NewAccountBody(_Body):
+    """A person or a program that is to be let in."""
+
+    email: Word = Field(examples=["name@example.org"])
+    name: Word = Field(default="", examples=["林小姐"])
+    roles: list[RoleBody] = Field(default_factory=list, max_length=20)
+
+
+class AccountBody(_Body):
+    """What may be changed of an account; what is left out stays."""
+
+    name: Word | None = Field(default=None, examples=["林小姐"])
+    disabled: bool | None = Field(default=None, examples=[True])
+
+
+class KeyBody(_Body):
+    """What a key is for, whether it may change anything, and for how many days it is valid."""
+
+    name: Annotated[Word, Field(min_length=1)] = Field(examples=["nightly report"])
+    may_write: bool = Field(default=False, description="By default a key only reads.")
+    days: int = Field(default=MAX_KEY_DAYS, ge=1, le=MAX_KEY_DAYS)
+
+
+class PasswordBody(_Body):
+    """A new password, and the old one if there is one."""
+
+    old: str | None = Field(default=None, max_length=1_000)
+    new: str = Field(max_length=1_000)
+
+
+class ClaimBody(_Body):
+    """What makes a person a lab's researcher."""
+
+    statement: Note = Field(examples=["我是本實驗室主持人,聘書字號見系網頁"])
+
+
+class ClaimVerdictBody(_Body):
+    """Yes or no to a claim; a no says why."""
+
+    verdict: ClaimVerdict = Field(examples=["approved"])
+    reason: Note = ""
+
+
+class ClientBody(_Body):
+    """Who is to look after a company; without `expert` the person who asks."""
+
+    alliance: Word | None = Field(default=None, examples=["al-02"], description="Needed with several alliances.")
+    expert: Word | None = Field(default=None, examples=["u-0123456789abcdef"])
+
+
+class EvidenceWeightBody(_Body):
+    """How much a piece of evidence stands for the lab: 0 takes it out, 1 is usual, up to 10."""
+
+    id: Word
+    weight: float = Field(ge=0, le=10, allow_inf_nan=False)
+
+
+@body_of(LabIn)
+class LabBody(_Body):
+    """What a researcher may change of the own profile; what is left out stays."""
+
+    evidence: list[EvidenceWeightBody] | None = Field(
+        default=None, max_length=5_000, description="Those named come first, in this order, with these weights."
+    )
+
+
+class SignInBody(_Body):
+    """An address and a password."""
+
+    email: Word = Field(examples=["name@example.org"])
+    password: str = Field(max_length=1_000, examples=["correct horse battery"])

@@ -1,0 +1,218 @@
+"""What the server says of cases, contacts and the queue of what waits for an expert.
+
+In: rows, who asks, and what is looked for. Out: JSON documents and the SQL conditions of a list; models for the
+description of the API. It exists apart from the routes because lists, single cases, exports and pages show the same
+case.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from pydantic import Field
+from sqlalchemy import ColumnElement, and_
+from sqlmodel import Session, col, func, select
+
+from api.access.policy import Action
+from api.access.visibility import cases as visible
+from api.documents.answers import Answer
+from matcher.review.cases import OPEN_STAGES, Case, CaseStep, Contact, ContactKind, LostReason, Stage
+from matcher.review.people import Principal
+from matcher.review.roles import Role
+
+
+class CaseStepAnswer(Answer):
+    """One move of a case; the note is missing outside of its alliance."""
+
+    id: int
+    case_id: int
+    version: int
+    old: Stage
+    new: Stage
+    reason: LostReason | None
+    note: str = ""
+    by: str
+    at: datetime
+
+
+class ContactAnswer(Answer):
+    """One time that an expert was in touch; note and next step are missing outside of the alliance."""
+
+    id: int
+    case_id: int | None
+    company_id: str | None
+    alliance_id: str
+    kind: ContactKind
+    held_on: date
+    note: str = ""
+    next_step: str = ""
+    next_on: date | None
+    by: str
+    at: datetime
+
+
+class CaseFileAnswer(Answer):
+    """A case without its history."""
+
+    id: int
+    pairing_id: int
+    decision_id: int
+    need_id: str
+    lab_id: str
+    company_id: str | None
+    alliance_id: str
+    owner_id: str
+    stage: Stage
+    version: int
+    opened_at: datetime
+
+
+class CaseAnswer(CaseFileAnswer):
+    """A case with its steps and contacts."""
+
+    steps: list[CaseStepAnswer]
+    contacts: list[ContactAnswer]
+
+
+class WaitingNeedAnswer(Answer):
+    """A need that nobody has taken up."""
+
+    id: str
+    title: str
+    company: str | None
+    company_name: str | None
+    submitted_at: datetime
+    shared: bool = Field(description="It is another alliance's, which takes it up; you may match it.")
+
+
+class UnmatchedNeedAnswer(Answer):
+    """A need of yours that was taken up and for which no lab was looked for yet."""
+
+    id: str
+    title: str
+    company: str | None
+    company_name: str | None
+    taken_up_at: datetime
+    expert: str | None
+
+
+class NeedToReviewAnswer(Answer):
+    """A need for which labs were proposed that nobody has said a word on; `since` is when the first was shown."""
+
+    need_id: str
+    title: str
+    company: str | None
+    company_name: str | None
+    waiting: int
+    since: datetime
+
+
+class WaitingPairingAnswer(Answer):
+    """A pairing that waits for a verdict."""
+
+    id: int
+    need_id: str
+    need_title: str
+    lab_id: str
+    lab_name: str
+    lab_name_en: str
+    deferred_until: date | None
+
+
+class FollowUpAnswer(Answer):
+    """A next step whose day has come; `held_on` is when somebody was last in touch."""
+
+    contact_id: int
+    case_id: int | None
+    company_id: str | None
+    company_name: str | None
+    need_title: str | None
+    held_on: date
+    next_step: str
+    next_on: date | None
+
+
+class SilentCompanyAnswer(Answer):
+    """A company of the portfolio, looked after since a moment, that was not contacted for long."""
+
+    company_id: str
+    name: str
+    name_en: str
+    last_contact: date | None
+    since: datetime
+    expert: str | None
+
+
+class QueueAnswer(Answer):
+    """What waits for you."""
+
+    new_needs: list[WaitingNeedAnswer]
+    needs_to_match: list[UnmatchedNeedAnswer]
+    needs_to_review: list[NeedToReviewAnswer]
+    pairings_to_review: list[WaitingPairingAnswer]
+    follow_ups_due: list[FollowUpAnswer]
+    silent_companies: list[SilentCompanyAnswer]
+
+
+_STAFF = (Role.EXPERT, Role.LEAD)
+
+
+@dataclass(frozen=True)
+class CaseFilter:
+    """Which cases are looked for: at a stage, one's own, those whose next step is overdue on a day."""
+
+    stage: Stage | None = None
+    mine: bool = False
+    overdue_on: date | None = None
+
+    def condition(self, who: Principal) -> ColumnElement[bool]:
+        """Return the condition on `Case`, of those that the person sees."""
+        found = [visible(who, Action.LIST)]
+        if self.stage is not None:
+            found.append(col(Case.stage) == self.stage.value)
+        if self.mine:
+            found.append(col(Case.owner_id) == who.id)
+        if self.overdue_on is not None:
+            newest = (
+                select(func.max(Contact.id)).where(col(Contact.case_id).is_not(None)).group_by(col(Contact.case_id))
+            )
+            late = select(Contact.case_id).where(col(Contact.id).in_(newest), col(Contact.next_on) < self.overdue_on)
+            found.append(col(Case.stage).in_([stage.value for stage in OPEN_STAGES]))
+            found.append(col(Case.id).in_(late))
+        return and_(*found)
+
+
+def case_etag(case_id: int | None, version: int) -> str:
+    """Return the ETag of a case, which a transition sends as If-Match."""
+    return f'"{case_id}-{version}"'
+
+
+def case_documents(session: Session, who: Principal, cases: Sequence[Case]) -> list[dict[str, Any]]:
+    """Return cases with their steps and contacts as a person may see them; notes stay in their alliance."""
+    ids = [case.id for case in cases]
+    steps: dict[int | None, list[CaseStep]] = defaultdict(list)
+    contacts: dict[int | None, list[Contact]] = defaultdict(list)
+    for step in session.exec(select(CaseStep).where(col(CaseStep.case_id).in_(ids)).order_by(col(CaseStep.version))):
+        steps[step.case_id].append(step)
+    for contact in session.exec(select(Contact).where(col(Contact.case_id).in_(ids)).order_by(col(Contact.id))):
+        contacts[contact.case_id].append(contact)
+    inside = who.scopes(*_STAFF)
+    hidden = {case.id: set() if case.alliance_id in inside else {"note", "next_step"} for case in cases}
+    return [
+        {
+            **case.model_dump(mode="json"),
+            "steps": [step.model_dump(mode="json", exclude=hidden[case.id]) for step in steps[case.id]],
+            "contacts": [one.model_dump(mode="json", exclude=hidden[case.id]) for one in contacts[case.id]],
+        }
+        for case in cases
+    ]
+
+
+def case_document(session: Session, who: Principal, case: Case) -> dict[str, Any]:
+    """Return one case; see `case_documents`."""
+    (document,) = case_documents(session, who, [case])
+    return document

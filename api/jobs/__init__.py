@@ -1,0 +1,1 @@
+"""Long work: jobs as rows with leases, and the worker that carries them out."""

@@ -1,0 +1,471 @@
+"""The worker of a server process: takes up one job after another, in a thread of its own, and does what its kind asks.
+
+In: jobs that wait, of any process; the file of an import and for whom it is imported, or ids of needs and how many
+labs each. Out: the same jobs, ended with what came of them: for each portion of a file what was created, updated,
+left alone and refused; for each need its pairings by id, rank, score and band, the proposals stored as a single
+match stores them. It exists as one thread per process, so that long work never takes more than its share of the
+machine, and so that a job whose process died is found and taken up by whichever process looks next. Who imports
+over HTTP is not an operator: an alliance's expert brings in what is new or its own, and can't reach what is
+others'. A result of matches holds ids only, so that it can be read by whoever may know of a need without reading
+it.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import threading
+import time
+import traceback
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+import structlog
+from sqlalchemy import Engine
+from sqlmodel import Session, col, select
+
+from api.access.policy import Action, Reach, Resource, reaches
+from api.access.visibility import needs as visible_needs
+from api.jobs.job_queue import (
+    Claimed,
+    JobCancelledError,
+    JobFile,
+    JobInterruptedError,
+    JobKind,
+    JobRefusedError,
+    JobState,
+    LeaseLostError,
+    PartWork,
+    RunningJob,
+    claim,
+    end,
+    forget,
+    give_back,
+    is_waiting,
+    results,
+)
+from api.trail.audit_trail import Subject, subjects_imported
+from indexer.database import BusyError, DatabaseGoneError, reading, writing
+from indexer.encoders.encoding import EncoderError
+from indexer.encoders.query_vectors import EncodingBusyError
+from indexer.index.generations import SnapshotError
+from indexer.instants import now
+from indexer.plain_text import printable, shown
+from indexer.records.exchange import Fault
+from indexer.records.importing import ImportReport, import_reading
+from indexer.records.profiles import Need
+from indexer.records.readers import Reading, read_bytes
+from indexer.records.record_tables import Company, load_needs
+from indexer.records.record_tables import Need as StoredNeed
+from indexer.vocabulary import Kind
+from indexer.wording import T_, joined
+from matcher.ranking.live import LiveMatcher
+from matcher.ranking.pairings import MatchResult
+from matcher.review.clients import Client
+from matcher.review.intake import NeedIntake, NeedState, hand_over
+from matcher.review.people import Principal
+from matcher.review.proposals import record
+from matcher.review.roles import Role
+
+RECORDS_PER_PART = 200
+PROBLEMS_PER_PART = 2_000
+MAX_PROBLEMS = 50_000
+"""Problems that a result lists; it counts all."""
+ALLIANCES_KINDS = (Kind.NEEDS, Kind.COMPANIES)
+"""What an alliance brings in itself. Labs' profiles are their researchers', schools and alliances the programme's."""
+_STAFF = (Role.EXPERT, Role.LEAD)
+_COUNTS = ("created", "updated", "unchanged", "refused", "errors")
+
+
+def may_import(who: Principal, kind: Kind | None, alliance_id: str | None) -> bool:
+    """Whether a person may import such rows for an alliance (None: for nobody); a kind not known yet passes."""
+    action = Action.CREATE if kind is None or kind in ALLIANCES_KINDS else Action.REGISTER
+    reach = reaches(who, Resource.IMPORT, action)
+    return Reach.ALL in reach.values() or (bool(reach) and alliance_id in who.scopes(*_STAFF))
+
+
+def run_import(running: RunningJob) -> None:
+    """Carry out an import.
+
+    Raises:
+        JobRefusedError: who asked may not import this; whatever `RunningJob.step` raises.
+    """
+    job = running.job
+    with reading(running.engine) as session:
+        file = session.get(JobFile, job.id)
+        if file is None:
+            raise JobRefusedError(T_("its file is gone"))
+        name, content = file.name, file.content
+        _must_reach(running.who(session), running, None)
+    kind = job.parameters["kind"]
+    found = read_bytes(content, name, None if kind is None else Kind(kind))
+    del file, content
+    with reading(running.engine) as session:
+        _must_reach(running.who(session), running, found.kind)
+    _carry_out(running, found, printable(name))
+
+
+def _must_reach(who: Principal, running: RunningJob, kind: Kind | None) -> None:
+    if not may_import(who, kind, running.job.alliance_id):
+        if kind is None:
+            raise JobRefusedError(T_("none of your roles may import this"))
+        refused = T_("none of your roles may import %(kind)s", kind=kind.value)
+        raise JobRefusedError(joined("", [refused, _HINTS.get(kind.value, "")]))
+
+
+_HINTS = {
+    **dict.fromkeys(("labs", "evidence"), T_(": a lab's profile is its researcher's; ask the programme office")),
+    **dict.fromkeys(("schools", "alliances"), T_(": ask the programme office")),
+}
+
+
+def _carry_out(running: RunningJob, found: Reading, name: str) -> None:
+    done_before = running.done_before()
+    total = len(found.records.keys() | found.evidence.keys())
+    problems, refused = list(found.problems), found.refused
+    n = done = 0
+    # What the reading found comes first, in parts of its own: it can be more than one row of a table should hold.
+    for start in range(0, max(1, len(problems)), PROBLEMS_PER_PART):
+        listed = problems[start : start + PROBLEMS_PER_PART]
+        result = _result(ImportReport(found.kind, refused=0 if start else refused, problems=listed))
+        if n not in done_before:
+            running.step(n, done=0, total=total, work=_reporting(result))
+        n += 1
+    for portion in found.portions(RECORDS_PER_PART):
+        done += len(portion.records.keys() | portion.evidence.keys())
+        if n not in done_before:
+            running.step(n, done=done, total=total, work=_importing(running, portion, name))
+        n += 1
+
+
+def _reporting(result: dict[str, Any]) -> PartWork:
+    return lambda _session, _who: result
+
+
+def _importing(running: RunningJob, portion: Reading, name: str) -> PartWork:
+    def work(session: Session, who: Principal) -> dict[str, Any]:
+        _must_reach(who, running, portion.kind)
+        tried = Reading(portion.kind, dict(portion.records), dict(portion.evidence), first_rows=portion.first_rows)
+        alliance_id, dry_run = running.job.alliance_id, bool(running.job.parameters["dry_run"])
+        if Reach.ALL not in reaches(who, Resource.IMPORT, Action.CREATE).values():
+            _keep_to_own(session, tried, alliance_id or "", name)
+        report = import_reading(session, tried, dry_run)
+        if alliance_id is not None and not dry_run:
+            expert_id = who.id if alliance_id in who.scopes(*_STAFF) else None
+            hand_over(session, report, alliance_id=alliance_id, by=who.id, expert_id=expert_id, now=now())
+        if not dry_run:
+            running.subjects.update(subjects_imported(report))
+        return _result(report)
+
+    return work
+
+
+def _keep_to_own(session: Session, portion: Reading, alliance_id: str, name: str) -> None:
+    """Refuse the records whose id somebody else's record has, and own needs that can no longer be edited."""
+    ids = list(portion.records)
+    taken, settled = (
+        _needs_of_others(session, ids, alliance_id)
+        if portion.kind is Kind.NEEDS
+        else (_companies_of_others(session, ids, alliance_id), set[str]())
+    )
+    for key in taken:
+        portion.refuse_record(name, key, Fault("id", T_("%(key)s is taken", key=shown(key)), T_("give another id")))
+    changed = Reading(portion.kind, {key: portion.records[key] for key in sorted(settled)})
+    for key in import_reading(session, changed, dry_run=True).updated_ids:
+        wrong = T_("%(key)s is past editing: a need can be changed only until it is taken up", key=shown(key))
+        portion.refuse_record(name, key, Fault("id", wrong, T_("leave the row as it was, or leave it out")))
+
+
+def _needs_of_others(session: Session, ids: Sequence[str], alliance_id: str) -> tuple[list[str], set[str]]:
+    """Return those of the ids that needs of others have, and those of own needs that are past editing."""
+    query = (
+        select(StoredNeed.id, NeedIntake.alliance_id, NeedIntake.state)
+        .join(NeedIntake, col(NeedIntake.need_id) == StoredNeed.id, isouter=True)
+        .where(col(StoredNeed.id).in_(ids))
+        .order_by(col(StoredNeed.id))
+    )
+    rows = session.exec(query).all()
+    own = {need_id: state for need_id, whose, state in rows if whose == alliance_id}
+    taken = [need_id for need_id, _, _ in rows if need_id not in own]
+    return taken, {need_id for need_id, state in own.items() if state != NeedState.SUBMITTED.value}
+
+
+def _companies_of_others(session: Session, ids: Sequence[str], alliance_id: str) -> list[str]:
+    portfolio = select(Client.company_id).where(Client.alliance_id == alliance_id, col(Client.until).is_(None))
+    query = select(Company.id).where(col(Company.id).in_(ids), col(Company.id).not_in(portfolio))
+    return sorted(session.exec(query).all())
+
+
+def _result(report: ImportReport) -> dict[str, Any]:
+    return {
+        "kind": report.kind,
+        "created": report.created,
+        "updated": report.updated,
+        "unchanged": report.unchanged,
+        "refused": report.refused,
+        "errors": len(report.errors),
+        "problems": [asdict(problem) for problem in report.problems],
+    }
+
+
+def import_result(session: Session, job_id: str, parameters: dict[str, Any]) -> dict[str, Any]:
+    """Return what an import came to, as `gloria import --json` reports a file."""
+    parts = results(session, job_id)
+    problems = sorted(
+        (problem for part in parts for problem in part["problems"]), key=lambda item: (item["file"], item["row"])
+    )
+    return {
+        "dry_run": parameters["dry_run"],
+        "file": parameters["name"],
+        "kind": next((part["kind"] for part in parts), None),
+        **{name: sum(part[name] for part in parts) for name in _COUNTS},
+        "problems": problems[:MAX_PROBLEMS],
+        "problems_left_out": max(0, len(problems) - MAX_PROBLEMS),
+    }
+
+
+NEEDS_PER_PART = 8
+"""Needs whose texts are encoded together: few enough that nobody who asks for one match waits long behind them."""
+_ENCODING_TRIES = 10
+_PAUSE_S = 2.0
+
+
+def run_match_batch(running: RunningJob, live: LiveMatcher) -> None:
+    """Carry out a batch of matches.
+
+    Raises:
+        SnapshotError, EncoderError: nothing can be matched; whatever `RunningJob.step` raises.
+    """
+    ids, top = list(running.job.parameters["needs"]), int(running.job.parameters["top"])
+    done_before = running.done_before()
+    for n, start in enumerate(range(0, len(ids), NEEDS_PER_PART)):
+        part = ids[start : start + NEEDS_PER_PART]
+        if n in done_before:
+            continue
+        running.check()
+        with reading(running.engine) as session:
+            who = running.who(session)
+            allowed = _allowed(session, who, part)
+            needs = [
+                need for need in load_needs(session, allowed) if not who.has_stake(company_id=need.company, lab_id=None)
+            ]
+        ranked = _ranked(running, live, needs, top)
+        withheld = [need_id for need_id in part if need_id not in {need.id for need in needs}]
+
+        def work(
+            session: Session,
+            who: Principal,
+            ranked: list[MatchResult] = ranked,
+            withheld: list[str] = withheld,
+        ) -> dict[str, Any]:
+            running.subjects.update(Subject("need", result.need.id) for result in ranked)
+            return {"needs": [_stored(session, who, result) for result in ranked], "left_out": withheld}
+
+        running.step(n, done=start + len(part), total=len(ids), work=work)
+
+
+def _allowed(session: Session, who: Principal, ids: list[str]) -> list[str]:
+    may = visible_needs(who, Action.READ, Resource.MATCH)
+    return list(session.exec(select(StoredNeed.id).where(col(StoredNeed.id).in_(ids), may)).all())
+
+
+def _ranked(running: RunningJob, live: LiveMatcher, needs: list[Need], top: int) -> list[MatchResult]:
+    for _ in range(_ENCODING_TRIES):
+        running.check()
+        try:
+            return list(live.current().match_all(needs, top=top)) if needs else []
+        except EncodingBusyError:
+            # Those who wait for an answer come first.
+            running.stopping.wait(_PAUSE_S)
+    return list(live.current().match_all(needs, top=top))
+
+
+def _stored(session: Session, who: Principal, result: MatchResult) -> dict[str, Any]:
+    """Store the proposals of one need and return them by their ids."""
+    need = result.need
+    kept = tuple(p for p in result.pairings if not who.has_stake(company_id=need.company, lab_id=p.lab_id))
+    numbers = record(session, result=replace(result, pairings=kept), shown_to=who.id, now=now())
+    return {
+        "need_id": need.id,
+        "generation": result.generation,
+        "total": result.total,
+        "withheld": len(result.pairings) - len(kept),
+        "pairings": [
+            {
+                "rank": pairing.rank,
+                "lab_id": pairing.lab_id,
+                "score": pairing.score,
+                "band": pairing.band.value,
+                "pairing_id": numbers[pairing.lab_id].pairing_id,
+                "proposal_id": numbers[pairing.lab_id].proposal_id,
+            }
+            for pairing in kept
+        ],
+    }
+
+
+def match_batch_result(session: Session, who: Principal, job_id: str) -> dict[str, Any]:
+    """Return what a batch of matches came to, as far as the person may see its needs and pairings now."""
+    parts = results(session, job_id)
+    items = [item for part in parts for item in part["needs"]]
+    ids = [item["need_id"] for item in items]
+    may = visible_needs(who, Action.READ, Resource.PAIRING)
+    companies: dict[str, str | None] = {}
+    for start in range(0, len(ids), 500):
+        some = col(StoredNeed.id).in_(ids[start : start + 500])
+        companies.update(session.execute(select(StoredNeed.id, StoredNeed.company).where(some, may)).tuples().all())
+    shown = []
+    for item in items:
+        if item["need_id"] not in companies:
+            continue
+        company_id = companies[item["need_id"]]
+        free = [p for p in item["pairings"] if not who.has_stake(company_id=company_id, lab_id=p["lab_id"])]
+        withheld = item["withheld"] + len(item["pairings"]) - len(free)
+        shown.append({**item, "pairings": free, "withheld": withheld})
+    left_out = sum(len(part["left_out"]) for part in parts) + len(items) - len(shown)
+    return {"needs": shown, "left_out": left_out}
+
+
+LOOK_EVERY_S = 1.0
+"""How often a process looks for jobs of others; its own start at once."""
+FORGET_EVERY_S = 3_600.0
+STOP_WITHIN_S = 15.0
+_REFUSALS: dict[type[Exception], str] = {
+    SnapshotError: T_("matching is not available: there is no usable index; ask again later"),
+    EncoderError: T_("matching is not available: an encoder can't be loaded; ask again later"),
+    EncodingBusyError: T_("too many needs were waiting to be encoded; ask again later"),
+}
+
+
+class JobRunner:
+    """Carries out jobs until it is told to stop."""
+
+    def __init__(self, engine: Engine, live: LiveMatcher, stopping: threading.Event, lease_s: float) -> None:
+        """Start nothing yet.
+
+        Args:
+            engine: the database.
+            live: ranks needs.
+            stopping: once set, the job at hand goes back into the queue at its next step, and no other is begun.
+            lease_s: for how long a job is held without being renewed.
+        """
+        self._engine = engine
+        self._live = live
+        self._stopping = stopping
+        self._lease_s = lease_s
+        self._woken = threading.Event()
+        self._forget_from = 0.0
+        self._log = structlog.get_logger("gloria")
+        self._thread = threading.Thread(target=self._loop, name="jobs", daemon=True)
+
+    def start(self) -> None:
+        """Begin to look for jobs."""
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Look now: a job was asked for."""
+        self._woken.set()
+
+    def stop(self) -> None:
+        """Let go of the job at hand and wait until that is stored."""
+        self._stopping.set()
+        self._woken.set()
+        self._thread.join(STOP_WITHIN_S)
+
+    def _loop(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                job = self._next()
+            except Exception as error:
+                # The database may be away for a while: this thread has to outlive that.
+                self._log.warning("jobs not read", error=type(error).__name__)
+                job = None
+            if job is not None:
+                self._run(job)
+            else:
+                self._wait()
+
+    def _wait(self) -> None:
+        # In short steps, since stopping must be noticed too.
+        until = time.monotonic() + LOOK_EVERY_S
+        while time.monotonic() < until and not self._stopping.is_set() and not self._woken.wait(0.1):
+            pass
+        self._woken.clear()
+
+    def _next(self) -> Claimed | None:
+        if time.monotonic() >= self._forget_from:
+            with writing(self._engine) as session:
+                forget(session, now=now())
+            self._forget_from = time.monotonic() + FORGET_EVERY_S
+        with reading(self._engine) as session:
+            if not is_waiting(session, lease_s=self._lease_s, now=now()):
+                return None
+        with writing(self._engine) as session:
+            return claim(session, worker=f"{os.getpid()}-{secrets.token_hex(8)}", lease_s=self._lease_s, now=now())
+
+    def _run(self, job: Claimed) -> None:
+        begun = time.perf_counter()
+        running = RunningJob(self._engine, job, self._lease_s, self._stopping)
+        self._log.info("job begun", job=job.id, kind=job.kind.value, account=job.account_id, worker=job.worker)
+        try:
+            with running.kept():
+                state, refusal = self._outcome(running)
+            outcome = self._told(job, state, refusal)
+        except LeaseLostError:
+            outcome = "lost"
+        except (BusyError, DatabaseGoneError) as error:
+            # Its lease runs out, and then it is taken up again.
+            outcome = type(error).__name__
+        self._log.info(
+            "job ended",
+            job=job.id,
+            kind=job.kind.value,
+            account=job.account_id,
+            outcome=outcome,
+            duration_ms=round((time.perf_counter() - begun) * 1000, 1),
+        )
+
+    def _outcome(self, running: RunningJob) -> tuple[JobState, str | None]:
+        """Do the work and return how the job ends; queued means that it is not finished."""
+        try:
+            if running.job.kind is JobKind.IMPORT:
+                run_import(running)
+            else:
+                run_match_batch(running, self._live)
+        except (LeaseLostError, BusyError, DatabaseGoneError):
+            raise
+        except JobInterruptedError:
+            return JobState.QUEUED, None
+        except JobCancelledError:
+            return JobState.CANCELLED, None
+        except JobRefusedError as error:
+            return JobState.FAILED, str(error)
+        except Exception as error:
+            return JobState.FAILED, self._refusal(running.job, error)
+        return JobState.DONE, None
+
+    def _refusal(self, job: Claimed, error: Exception) -> str:
+        for kind, refusal in _REFUSALS.items():
+            if isinstance(error, kind):
+                return refusal
+        # Places in the code only: a message may quote what was sent.
+        frames = traceback.extract_tb(error.__traceback__)[-6:]
+        places = [f"{frame.filename}:{frame.lineno}" for frame in frames]
+        self._log.error("job fault", job=job.id, error=type(error).__name__, at=places)
+        return T_("a fault of ours; it was logged")
+
+    def _told(self, job: Claimed, state: JobState, refusal: str | None) -> str:
+        until = time.monotonic() + STOP_WITHIN_S / 2
+        while True:
+            try:
+                with writing(self._engine) as session:
+                    if state is JobState.QUEUED:
+                        give_back(session, job=job)
+                    else:
+                        end(session, job=job, state=state, refusal=refusal, now=now())
+            except BusyError:
+                if time.monotonic() > until:
+                    raise
+            else:
+                return state.value

@@ -1,0 +1,1 @@
+"""Figures in pages: the dashboard with its entries, and how alliances stand."""

@@ -1,0 +1,290 @@
+"""A company's own needs: submitted step by step, edited until one is taken up, and what became of each.
+
+In: what somebody of a company types, step by step or in one form. Out: drafts, the need as it is sent, pages of the
+company's own needs with the labs that were released to it. It exists because the fields of a need are the same in
+every form, and nothing typed may be lost on the way.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Response
+from sqlmodel import Session, col, func, select
+
+from api.access.policy import Action, Resource
+from api.access.visibility import needs as visible_needs
+from api.documents.bodies import NeedBody, NeedMoveBody, NewNeedBody
+from api.pages.shell.form_fields import KINDS, NEED_FACTS, NEED_FIELDS, as_body, asked_fields, asks_wished, shown, typed
+from api.pages.shell.record_names import scope_names
+from api.pages.shell.visiting import Visit, visiting
+from api.pages.shell.wording import N_
+from api.requests.capacity import ThreadedRoute
+from api.requests.problems import Refusal, not_found
+from api.routes.companies import read_company
+from api.routes.needs import edit_need, list_needs, move_need, read_need, submit_need
+from api.routes.pairings import list_released_labs
+from indexer.instants import now
+from indexer.records.exchange import NeedIn
+from indexer.records.field_notes import DeclaredField
+from indexer.records.record_tables import Need
+from matcher.review.intake import NeedDraft, begin_draft, delete_draft, draft_of, drafts_of, keep_draft
+from matcher.review.people import Principal
+from matcher.review.proposals import Release
+from matcher.review.roles import Role
+
+router = APIRouter(prefix="/company", include_in_schema=False, route_class=ThreadedRoute)
+
+Create = Annotated[Visit, Depends(visiting(Resource.NEED, Action.CREATE))]
+
+
+@dataclass(frozen=True)
+class DraftStep:
+    """One step: its name in the address, and what people call it; which fields it asks for is declared with them."""
+
+    name: str
+    label: str
+
+    @property
+    def fields(self) -> tuple[DeclaredField, ...]:
+        """The fields of the need that it asks for."""
+        return asked_fields(NeedIn, self.name)
+
+
+STEPS = (
+    DraftStep("about", N_("What it is about")),
+    DraftStep("asks", N_("What you ask for")),
+    DraftStep("limits", N_("Limits")),
+    DraftStep("readers", N_("Who will read it")),
+    DraftStep("check", N_("Check and send")),
+)
+_NAMES = [step.name for step in STEPS]
+
+
+@router.post("/drafts")
+def begin(visit: Create) -> Response:
+    """Begin a draft for the own company, or for the one that was chosen among several."""
+
+    def work(session: Session, who: Principal) -> str:
+        own = sorted(who.scopes(Role.COMPANY))
+        chosen = str(visit.form.get("company") or (own[0] if len(own) == 1 else ""))
+        if chosen not in own:
+            raise not_found("company")
+        return begin_draft(session, company_id=chosen, by=who.id, now=now()).id
+
+    return visit.go(f"/company/drafts/{visit.change(work)}/about")
+
+
+def _find(session: Session, who: Principal, draft_id: str) -> NeedDraft:
+    draft = draft_of(session, draft_id, who.scopes(Role.COMPANY))
+    if draft is None:
+        raise not_found("draft")
+    return draft
+
+
+@router.get("/drafts/{draft_id}/{step}")
+def show_step(draft_id: str, step: str, visit: Create) -> Response:
+    """Show one step of a draft."""
+    return _step_page(visit, draft_id, step)
+
+
+def _step_page(visit: Visit, draft_id: str, name: str, refused: Refusal | None = None) -> Response:
+    visit.who()
+    if name not in _NAMES:
+        raise not_found("step")
+    number = _NAMES.index(name)
+    draft = visit.look(lambda session, who: _find(session, who, draft_id))
+    # With a script only the part with the asks is put in again, when one is added or taken away.
+    template = "my_company/_asks.html" if visit.by_htmx and name == "asks" else "my_company/step.html"
+    return visit.show(
+        template,
+        refused.status if refused else 200,
+        draft=draft,
+        asked=STEPS[number].fields,
+        form=shown(NEED_FIELDS, draft.content),
+        need=as_body(NEED_FIELDS, draft.content),
+        facts=NEED_FACTS,
+        step=STEPS[number],
+        number=number + 1,
+        steps=STEPS,
+        kinds=KINDS,
+        names=visit.look(lambda session, _: scope_names(session, [draft.company_id])),
+        before=STEPS[number - 1].name if number else None,
+        wrong_step=_step_of(refused),
+        refused=refused,
+    )
+
+
+def _step_of(refused: Refusal | None) -> DraftStep | None:
+    """Return the step that asks for the field to blame."""
+    blamed = (refused.field or "").partition("[")[0].partition(".")[0] if refused else ""
+    return next((step for step in STEPS if any(one.name == blamed for one in step.fields)), None)
+
+
+@router.post("/drafts/{draft_id}/{step}")
+def save_step(draft_id: str, step: str, visit: Create) -> Response:
+    """Keep what was typed; then go on, back, leave, or stay to add or take away an ask."""
+    visit.who()
+    if step not in _NAMES:
+        raise not_found("step")
+    wish = str(visit.form.get("do", ""))
+    do = wish.partition(":")[0]
+    if do == "delete":
+        visit.change(lambda session, who: delete_draft(session, _find(session, who, draft_id)))
+        return visit.go("/company", N_("The draft is deleted."))
+    changes = typed(visit.form, STEPS[_NAMES.index(step)].fields)
+    asks = asks_wished(wish, changes.get("asks", []))
+    if asks is not None:
+        changes["asks"] = asks
+    visit.change(lambda session, who: keep_draft(session, _find(session, who, draft_id), changes=changes, now=now()))
+    if do == "keep":
+        return visit.nothing()
+    if do in ("add", "remove"):
+        return _step_page(visit, draft_id, step) if visit.by_htmx else visit.go(f"/company/drafts/{draft_id}/{step}")
+    if do == "leave":
+        return visit.go("/company", N_("Your draft is kept. Only your company can see it."))
+    place = _NAMES.index(step) + (-1 if do == "back" else 1)
+    return visit.go(f"/company/drafts/{draft_id}/{_NAMES[max(0, min(place, len(_NAMES) - 1))]}")
+
+
+@router.post("/drafts/{draft_id}")
+def send(draft_id: str, visit: Create) -> Response:
+    """Submit the need and delete its draft; sent twice, it is one need."""
+
+    def work() -> Any:
+        draft = visit.look(lambda session, who: _find(session, who, draft_id))
+        body = visit.body(NewNeedBody, {**_said(draft), "company": draft.company_id})
+        return visit.document(submit_need, body=body)
+
+    need = visit.attempt(work)
+    if isinstance(need, Refusal):
+        return _step_page(visit, draft_id, "check", need)
+    visit.change(lambda session, who: delete_draft(session, _find(session, who, draft_id)))
+    return visit.go(f"/company/needs/{need['id']}", N_("Your need is submitted. An expert will take it up."))
+
+
+def _said(draft: NeedDraft) -> dict[str, Any]:
+    given = as_body(NEED_FIELDS, draft.content)
+    return {name: value for name, value in given.items() if value not in (None, "", [])}
+
+
+NEXT = {
+    "submitted": N_("An expert of your alliance will read it and take it up. Until then you can still change it."),
+    "taken_up": N_("An expert looks for labs. The ones that fit appear here once the expert releases them to you."),
+    "closed": N_("The work on this need is done."),
+    "withdrawn": N_("You withdrew it. Nobody works on it any more."),
+}
+"""What a company is told about what happens next, by the state of its need."""
+
+
+@router.get("")
+def show_needs(visit: Annotated[Visit, Depends(visiting(Resource.NEED, Action.CREATE))]) -> Response:
+    """Show the own needs and drafts."""
+    companies = visit.look(lambda _, who: sorted(who.scopes(Role.COMPANY)))
+    needs = [need for need in visit.document(list_needs, limit=200)["items"] if need["company"] in companies]
+    released = visit.look(lambda session, who: _released(session, who, [need["id"] for need in needs]))
+    for need in needs:
+        need["released"] = released.get(need["id"], 0)
+    return visit.show(
+        "my_company/needs.html",
+        companies=[visit.document(read_company, company_id=one) for one in companies],
+        alliances=visit.look(lambda session, _: scope_names(session, [need["alliance"] or "" for need in needs])),
+        needs=sorted(needs, key=lambda need: str(need["submitted_at"]), reverse=True),
+        drafts=visit.look(lambda session, _: drafts_of(session, companies)),
+        what_next=NEXT,
+    )
+
+
+def _released(session: Session, who: Principal, need_ids: list[str]) -> dict[str, int]:
+    """Count the labs that were released for each need, as `list_released_labs` lists them."""
+    query = (
+        select(Release.need_id, func.count())
+        .join(Need, col(Need.id) == Release.need_id)
+        .where(
+            col(Release.need_id).in_(need_ids),
+            col(Release.ended_at).is_(None),
+            visible_needs(who, Action.LIST, Resource.RELEASED_LAB),
+        )
+        .group_by(col(Release.need_id))
+    )
+    return dict(session.exec(query).all())
+
+
+@router.get("/needs/new")
+def show_begin(visit: Annotated[Visit, Depends(visiting(Resource.NEED, Action.CREATE))]) -> Response:
+    """Show what submitting a need takes, and the button that begins."""
+    companies = visit.look(lambda session, who: scope_names(session, who.scopes(Role.COMPANY)))
+    return visit.show("my_company/begin.html", companies=companies)
+
+
+@router.get("/needs/{need_id}")
+def show_need(need_id: str, visit: Annotated[Visit, Depends(visiting(Resource.NEED, Action.READ))]) -> Response:
+    """Show a need, how far it has come, and the labs that were released."""
+    return _need_page(visit, need_id)
+
+
+def _need_page(visit: Visit, need_id: str, refused: Refusal | None = None) -> Response:
+    need = _own(visit, visit.document(read_need, need_id=need_id))
+    return visit.show(
+        "my_company/need.html",
+        refused.status if refused else 200,
+        need=need,
+        facts=NEED_FACTS,
+        labs=visit.document(list_released_labs, need_id=need_id)["items"],
+        names=visit.look(lambda session, _: scope_names(session, [need["alliance"] or ""])),
+        what_next=NEXT,
+        refused=refused,
+    )
+
+
+def _own(visit: Visit, need: dict[str, Any]) -> dict[str, Any]:
+    """Return a need of the person's own company: for everybody else there are the pages of needs."""
+    if need["company"] not in visit.who().scopes(Role.COMPANY):
+        raise not_found("need")
+    return need
+
+
+@router.get("/needs/{need_id}/edit")
+def show_edit(need_id: str, visit: Annotated[Visit, Depends(visiting(Resource.NEED, Action.EDIT))]) -> Response:
+    """Show the form that changes a need."""
+    return _edit_page(visit, need_id)
+
+
+def _edit_page(visit: Visit, need_id: str, refused: Refusal | None = None, given: Any = None) -> Response:
+    reply = visit.reply(read_need, need_id=need_id)
+    _own(visit, reply.document)
+    return visit.show(
+        "my_company/edit.html",
+        refused.status if refused else 200,
+        need=reply.document,
+        asked=NEED_FIELDS,
+        form=shown(NEED_FIELDS, reply.document if given is None else given),
+        etag=reply.headers["ETag"],
+        kinds=KINDS,
+        refused=refused,
+    )
+
+
+@router.post("/needs/{need_id}/edit")
+def change_need(need_id: str, visit: Annotated[Visit, Depends(visiting(Resource.NEED, Action.EDIT))]) -> Response:
+    """Change a need that nobody has taken up."""
+    given = typed(visit.form, NEED_FIELDS)
+    asks = asks_wished(str(visit.form.get("do", "")), given["asks"])
+    if asks is not None:
+        return _edit_page(visit, need_id, given={**given, "asks": asks})
+    body = as_body(NEED_FIELDS, given)
+    refused = visit.attempt(lambda: visit.document(edit_need, need_id=need_id, body=visit.body(NeedBody, body)))
+    if isinstance(refused, Refusal):
+        return _edit_page(visit, need_id, refused, given)
+    return visit.go(f"/company/needs/{need_id}", N_("Your need is changed."))
+
+
+@router.post("/needs/{need_id}/withdraw")
+def withdraw(need_id: str, visit: Annotated[Visit, Depends(visiting(Resource.NEED, Action.WITHDRAW))]) -> Response:
+    """Withdraw a need."""
+    given = {"state": "withdrawn", **visit.values("note")}
+    refused = visit.attempt(lambda: visit.document(move_need, need_id=need_id, body=visit.body(NeedMoveBody, given)))
+    if isinstance(refused, Refusal):
+        return _need_page(visit, need_id, refused)
+    return visit.go(f"/company/needs/{need_id}", N_("Your need is withdrawn."))

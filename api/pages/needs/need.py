@@ -1,0 +1,254 @@
+"""Needs: the list of what waits, for whom, since when; and one need, who has it, and what is done with it.
+
+In: filters by state and text; a need's id and who asks; forms to take it up, withdraw or close it, share it, give
+it to an alliance or, for an urgent reason, read what is withheld. Out: the needs that this person may see, a page
+at a time, and a need's page with what this person can do now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Depends, Query, Response
+from sqlmodel import Session, col, func, select
+
+from api.access.policy import Action, Resource
+from api.access.visibility import unconflicted
+from api.documents.bodies import AssignBody, NeedMoveBody, ShareBody
+from api.pages.needs.cards import company_contacts
+from api.pages.shell.form_fields import NEED_FACTS
+from api.pages.shell.record_names import NeedNames, need_names
+from api.pages.shell.visiting import Visit, first_place, visiting
+from api.pages.shell.wording import N_
+from api.requests.capacity import ThreadedRoute
+from api.requests.problems import ProblemError, Refusal
+from api.routes.needs import (
+    assign_need,
+    break_glass,
+    end_need_share,
+    list_needs,
+    move_need,
+    read_need,
+    share_need,
+    take_up_need,
+)
+from indexer.instants import day_in_taipei, now
+from indexer.records.record_tables import Alliance, Need
+from indexer.wording import T_
+from matcher.review.intake import NeedState
+from matcher.review.people import Principal
+from matcher.review.proposals import PairingState, StoredPairing
+from matcher.review.roles import Role
+
+STAFF = (Role.EXPERT, Role.LEAD)
+_FACTS = tuple(one for one in NEED_FACTS if one.name != "confidentiality")
+
+
+def need_context(
+    visit: Visit,
+    need_id: str,
+    *,
+    need: dict[str, Any] | None = None,
+    refused: Refusal | None = None,
+    form: str = "",
+) -> dict[str, Any]:
+    """Return what `need.html` shows.
+
+    Args:
+        visit: who asks.
+        need_id: the need.
+        need: its document if it was read already, such as with its text unlocked.
+        refused: why a form of the page was refused.
+        form: which one.
+
+    Raises:
+        ProblemError: 404, there is no such need, or it is not for this person.
+    """
+    need = need or visit.document(read_need, need_id=need_id)
+
+    def read(session: Session, who: Principal) -> tuple[NeedNames, list[Alliance], tuple[int, Any], Principal]:
+        alliances = list(session.exec(select(Alliance).order_by(col(Alliance.id))).all())
+        return need_names(session, [need]), alliances, company_contacts(session, who, need["company"]), who
+
+    names, alliances, contacts, who = visit.look(read)
+    ours = who.scopes(*STAFF)
+    is_ours = need["alliance"] in ours
+    state, office = need["state"], who.holds(Role.OFFICE)
+    held = {need["alliance"], *need["shared_with"]}
+    return {
+        "need": need,
+        "facts": _FACTS,
+        "names": names,
+        "other_alliances": [alliance for alliance in alliances if alliance.id not in held],
+        "contacts": contacts,
+        "days": days_waiting(need),
+        "can_match": is_ours or bool(ours & set(need["shared_with"])),
+        "can_take_up": is_ours and state in (NeedState.SUBMITTED, NeedState.CLOSED),
+        "can_close": is_ours and state == NeedState.TAKEN_UP,
+        "can_withdraw": is_ours and state in (NeedState.SUBMITTED, NeedState.TAKEN_UP),
+        "can_share": is_ours or office,
+        "can_assign": office and state == NeedState.SUBMITTED,
+        "refused": refused,
+        "form": form,
+    }
+
+
+def days_waiting(need: dict[str, Any]) -> int | None:
+    """Return for how many days a need that is not settled has been waiting; None if it is settled."""
+    if need["submitted_at"] is None or need["state"] not in (NeedState.SUBMITTED, NeedState.TAKEN_UP):
+        return None
+    return max((now() - datetime.fromisoformat(need["submitted_at"])).days, 0)
+
+
+router = APIRouter(prefix="/needs", include_in_schema=False, route_class=ThreadedRoute)
+
+PER_PAGE = 25
+
+
+@router.get("")
+def show_needs(
+    visit: Annotated[Visit, Depends(visiting(Resource.NEED, Action.LIST))],
+    state: Annotated[str, Query(max_length=20)] = "",
+    q: Annotated[str, Query(max_length=200)] = "",
+    cursor: Annotated[str | None, Query(max_length=500)] = None,
+) -> Response:
+    """Show the page."""
+    who = visit.who()
+    if not who.holds(*STAFF, Role.OFFICE):
+        return visit.go(first_place(who))
+    chosen = next((one for one in NeedState if one == state), None)
+    found = visit.document(list_needs, state=chosen, q=q, limit=PER_PAGE, cursor=cursor or None)
+    items: list[dict[str, Any]] = found["items"]
+
+    def read(session: Session, who: Principal) -> tuple[NeedNames, dict[str, int]]:
+        return need_names(session, items), _open_pairings(session, who, [item["id"] for item in items])
+
+    names, waiting = visit.look(read)
+    kept = {name: value for name, value in (("state", chosen), ("q", q)) if value}
+    return visit.show(
+        "needs/list.html",
+        needs=items,
+        names=names,
+        days={item["id"]: days_waiting(item) for item in items},
+        waiting=waiting,
+        states=list(NeedState),
+        state=chosen or "",
+        q=q,
+        is_first=cursor is None,
+        first="/needs?" + urlencode(kept),
+        further=None if found["next"] is None else "/needs?" + urlencode({**kept, "cursor": found["next"]}),
+    )
+
+
+def _open_pairings(session: Session, who: Principal, need_ids: list[str]) -> dict[str, int]:
+    """Count the pairings that wait for a verdict now: never decided, or deferred until a day that has come."""
+    state, until = col(StoredPairing.state), col(StoredPairing.deferred_until)
+    due = (state == PairingState.DEFERRED.value) & (until <= day_in_taipei(now()))
+    query = (
+        select(StoredPairing.need_id, func.count())
+        .join(Need, col(Need.id) == StoredPairing.need_id)
+        .where(
+            col(StoredPairing.need_id).in_(need_ids), unconflicted(who), (state == PairingState.PROPOSED.value) | due
+        )
+        .group_by(col(StoredPairing.need_id))
+    )
+    return dict(session.exec(query).all())
+
+
+_MIN_REASON, _MAX_REASON = 10, 500
+_MOVED = {
+    "withdrawn": N_("The need is withdrawn."),
+    "closed": N_("The need is closed."),
+}
+
+
+@router.get("/{need_id}")
+def show_need(need_id: str, visit: Annotated[Visit, Depends(visiting(Resource.NEED, Action.READ))]) -> Response:
+    """Show the need; the browser then asks for its labs."""
+    who = visit.who()
+    if not who.holds(*STAFF, Role.OFFICE):
+        return visit.go(f"/company/needs/{need_id}" if who.holds(Role.COMPANY) else first_place(who))
+    return visit.show("needs/need.html", **need_context(visit, need_id))
+
+
+def _done(visit: Visit, need_id: str, form: str, work: Callable[[], Any], said: str) -> Response:
+    refused = visit.attempt(work)
+    if isinstance(refused, Refusal):
+        if refused.status == 404:
+            raise ProblemError(404, refused.name, refused.detail)
+        return visit.show("needs/need.html", refused.status, **need_context(visit, need_id, refused=refused, form=form))
+    return visit.go(f"/needs/{need_id}", said)
+
+
+@router.post("/{need_id}/take-up")
+def take_up(need_id: str, visit: Annotated[Visit, Depends(visiting(Resource.NEED, Action.TAKE_UP))]) -> Response:
+    """Take the need up."""
+    said = N_("You have taken up this need.")
+    return _done(visit, need_id, "take-up", lambda: visit.document(take_up_need, need_id=need_id), said)
+
+
+@router.post("/{need_id}/state")
+def move_on(need_id: str, visit: Annotated[Visit, Depends(visiting(Resource.NEED, Action.WITHDRAW))]) -> Response:
+    """Withdraw or close the need."""
+    given = visit.values("state", "note")
+
+    def work() -> None:
+        visit.document(move_need, need_id=need_id, body=visit.body(NeedMoveBody, given))
+
+    said = _MOVED.get(given.get("state", ""), _MOVED["closed"])
+    return _done(visit, need_id, given.get("state", ""), work, said)
+
+
+@router.post("/{need_id}/shares")
+def share_it(need_id: str, visit: Annotated[Visit, Depends(visiting(Resource.NEED, Action.SHARE))]) -> Response:
+    """Share the need with another alliance."""
+
+    def work() -> None:
+        visit.document(share_need, need_id=need_id, body=visit.body(ShareBody, visit.values("alliance", "consent")))
+
+    return _done(visit, need_id, "share", work, N_("The need is shared."))
+
+
+@router.post("/{need_id}/shares/{alliance_id}/end")
+def end_sharing(
+    need_id: str, alliance_id: str, visit: Annotated[Visit, Depends(visiting(Resource.NEED, Action.SHARE))]
+) -> Response:
+    """Stop sharing it."""
+
+    def work() -> None:
+        visit.reply(end_need_share, need_id=need_id, alliance_id=alliance_id)
+
+    return _done(visit, need_id, "share", work, N_("The need is no longer shared with that alliance."))
+
+
+@router.post("/{need_id}/alliance")
+def give_to_alliance(
+    need_id: str, visit: Annotated[Visit, Depends(visiting(Resource.NEED, Action.ASSIGN))]
+) -> Response:
+    """Give the need to an alliance."""
+
+    def work() -> None:
+        visit.document(assign_need, need_id=need_id, body=visit.body(AssignBody, visit.values("alliance")))
+
+    return _done(visit, need_id, "assign", work, N_("The alliance has the need now."))
+
+
+@router.post("/{need_id}/break-glass")
+def read_withheld(
+    need_id: str, visit: Annotated[Visit, Depends(visiting(Resource.NEED, Action.BREAK_GLASS))]
+) -> Response:
+    """Show the withheld text on this one page, for a reason that is kept."""
+    reason = str(visit.form.get("reason", "")).strip()
+    if not _MIN_REASON <= len(reason) <= _MAX_REASON:
+        wrong = Refusal(
+            422,
+            "invalid",
+            T_("give a reason of %(least)s to %(most)s characters", least=_MIN_REASON, most=_MAX_REASON),
+            "reason",
+        )
+        return visit.show("needs/need.html", 422, **need_context(visit, need_id, refused=wrong, form="break-glass"))
+    need = visit.document(break_glass, need_id=need_id, reason=reason)
+    return visit.show("needs/need.html", **need_context(visit, need_id, need=need), unlocked=True)

@@ -1,0 +1,71 @@
+"""Style sheet, scripts and icon, all from this server and named by what they hold.
+
+In: the files of `api/static`. Out: their addresses for the templates, and a
+route that serves them. An address carries the hash of the file's content, so a
+browser may keep it for ever and a new release is never mixed with an old file.
+"""
+
+from __future__ import annotations
+
+import gzip
+import mimetypes
+from dataclasses import dataclass
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+
+from fastapi import APIRouter, Request, Response
+
+from api.requests.problems import not_found
+
+STATIC_FOLDER = Path(__file__).parents[2] / "static"
+_FOR_EVER = "public, max-age=31536000, immutable"
+
+router = APIRouter(include_in_schema=False)
+
+
+@dataclass(frozen=True)
+class Asset:
+    """One file, as it is and packed."""
+
+    content: bytes
+    packed: bytes
+    media_type: str
+    version: str
+
+
+@cache
+def assets() -> dict[str, Asset]:
+    """Return every file of `api/static` by its name."""
+    found = {}
+    for path in sorted(STATIC_FOLDER.iterdir()):
+        content = path.read_bytes()
+        kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+        media_type = f"{kind}; charset=utf-8" if kind.startswith("text/") else kind
+        packed = gzip.compress(content, mtime=0)
+        found[path.name] = Asset(content, packed, media_type, sha256(content).hexdigest()[:12])
+    return found
+
+
+def asset_url(name: str) -> str:
+    """Return the address of a file.
+
+    Raises:
+        KeyError: there is no such file.
+    """
+    return f"/static/{name}?v={assets()[name].version}"
+
+
+@router.get("/static/{name}")
+async def read_asset(request: Request, name: str) -> Response:
+    """Serve a file; for ever where the address names the very content."""
+    found = assets().get(name)
+    if found is None:
+        raise not_found("file")
+    packs = "gzip" in request.headers.get("Accept-Encoding", "")
+    headers = {
+        "Cache-Control": _FOR_EVER if request.query_params.get("v") == found.version else "no-cache",
+        "Vary": "Accept-Encoding",
+        **({"Content-Encoding": "gzip"} if packs else {}),
+    }
+    return Response(found.packed if packs else found.content, 200, headers, found.media_type)

@@ -1,0 +1,238 @@
+"""What the ids and codes in documents are called: companies, labs, needs, schools, alliances, people, countries.
+
+In: documents of the API with their ids, wherever in them they stand, and who asks. Out: names by id, in both
+languages where there are two. It exists because people know names, and a document holds ids; a title of a need goes
+only to who may read the need.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from babel import Locale, UnknownLocaleError
+from sqlalchemy import Select, literal, union_all
+from sqlalchemy import select as select_columns
+from sqlmodel import Session, col, select
+
+from api.access.policy import Action
+from api.access.visibility import needs as visible_needs
+from api.access.visibility import readable
+from indexer.records.record_tables import Alliance, Company, Lab, Need, School
+from matcher.review.people import Account, Principal
+
+Named = type[Company] | type[Lab] | type[School] | type[Alliance]
+NamedOrPerson = Named | type[Account]
+Names = Mapping[str, tuple[str, str]]
+
+
+def names(session: Session, table: Named, ids: Iterable[str | None]) -> Names:
+    """Return name and English name, which may be empty, by id."""
+    return called(session, {table: ids})[table]
+
+
+def called(session: Session, ids: Mapping[NamedOrPerson, Iterable[str | None]]) -> Mapping[NamedOrPerson, Names]:
+    """Return name and English name, which may be empty, by id, of records of several kinds in one query."""
+    wanted = {table: sorted({one for one in some if one}) for table, some in ids.items()}
+    found: dict[NamedOrPerson, dict[str, tuple[str, str]]] = {table: {} for table in ids}
+    queries = [_called(table, some) for table, some in wanted.items() if some]
+    if queries:
+        tables = {table.__name__: table for table in ids}
+        for kind, key, name, name_en in session.connection().execute(union_all(*queries)):
+            found[tables[kind]][str(key)] = (name, name_en or "")
+    return found
+
+
+def _called(table: NamedOrPerson, ids: list[str]) -> Select[Any]:
+    name_en = literal("") if table is Account else cast(Named, table).name_en
+    columns: tuple[Any, ...] = (literal(table.__name__).label("kind"), table.id, table.name, name_en)
+    return select_columns(*columns).where(col(table.id).in_(ids))
+
+
+def every(session: Session, table: Named) -> Names:
+    """Return name and English name of all records of a kind by id, in the order of their names."""
+    columns: tuple[Any, ...] = (table.id, table.name, table.name_en)
+    rows = session.execute(select_columns(*columns).order_by(col(table.name)))
+    return {str(key): (name, name_en or "") for key, name, name_en in rows}
+
+
+def titles(session: Session, who: Principal, ids: Iterable[str | None]) -> Mapping[str, str]:
+    """Return the titles of needs by id, of those that the person reads: a seal is not broken in passing."""
+    wanted = sorted({one for one in ids if one})
+    if not wanted:
+        return {}
+    query = select_columns(col(Need.id), col(Need.title)).where(
+        col(Need.id).in_(wanted), visible_needs(who, Action.READ), readable(who)
+    )
+    return {str(need_id): str(title) for need_id, title in session.execute(query)}
+
+
+def people(session: Session, ids: Iterable[str | None]) -> Mapping[str, str]:
+    """Return the names of accounts by id."""
+    return without_english(called(session, {Account: ids})[Account])
+
+
+def without_english(found: Names) -> Mapping[str, str]:
+    """Return the names alone, for those who have no English one."""
+    return {key: name for key, (name, _) in found.items()}
+
+
+def all_of(documents: Iterable[Mapping[str, Any]], name: str) -> list[str | None]:
+    """Return the ids that documents hold under a name."""
+    return [document[name] for document in documents]
+
+
+ScopeNames = dict[str, tuple[str, str]]
+
+
+def scope_names(session: Session, ids: Iterable[str]) -> ScopeNames:
+    """Return the Chinese and English names of those that exist; an id of two kinds of records is the first's."""
+    wanted = list(ids)
+    found: ScopeNames = {}
+    for model in (Lab, Company, Alliance):
+        found |= names(session, model, wanted)
+    return found
+
+
+def alliance_names(session: Session) -> list[tuple[str, str, str]]:
+    """Return id, Chinese and English name of every alliance, for choosing one."""
+    rows = session.execute(select(Alliance.id, Alliance.name, Alliance.name_en).order_by(col(Alliance.id))).all()
+    return [(one, name, name_en) for one, name, name_en in rows]
+
+
+_READERS = (Locale("zh", script="Hant"), Locale("en"))
+BothNames = tuple[str, str]
+
+
+def language(code: str) -> BothNames:
+    """Return a language's names in Chinese and English; of one that is not known, its code."""
+    try:
+        spoken = Locale.parse(code)
+    except (UnknownLocaleError, ValueError):
+        return code, code
+    zh, en = (spoken.get_display_name(reader) or code for reader in _READERS)
+    return zh, en
+
+
+def country(code: str) -> BothNames:
+    """Return a country's names in Chinese and English; of one that is not known, its code."""
+    zh, en = (reader.territories.get(code, code) for reader in _READERS)
+    return zh, en
+
+
+_KINDS = {
+    "reporter": "account",
+    "by": "account",
+    "moved_by": "account",
+    "seconded_by": "account",
+    "noted_by": "account",
+    "ended_by": "account",
+    "shown_to": "account",
+    "school_id": "school",
+    "alliance_id": "alliance",
+    "company_id": "company",
+    "lab_id": "lab",
+}
+"""Which fields of documents hold ids, and of what."""
+_TABLES: dict[str, Named] = {"school": School, "alliance": Alliance, "lab": Lab, "company": Company}
+
+
+@dataclass(frozen=True)
+class MentionedNames:
+    """Names in Chinese and English by kind and id."""
+
+    known: Mapping[tuple[str, str], tuple[str, str]]
+
+    def of(self, kind: str, one: str | None) -> tuple[str, str]:
+        """Return the names of an account, school, alliance, company or lab; the id twice if there is none."""
+        return self.known.get((kind, one or ""), (one or "", one or ""))
+
+
+def mentioned_names(session: Session, *documents: Any) -> MentionedNames:
+    """Return the names of everybody and everything that some documents mention."""
+    ids: defaultdict[str, set[str]] = defaultdict(set)
+    for document in documents:
+        for kind, one in _mentioned(document):
+            ids[kind].add(one)
+    known = {("account", one): (name or one,) * 2 for one, name in people(session, ids["account"]).items()}
+    for kind, table in _TABLES.items():
+        known |= {(kind, one): both for one, both in names(session, table, ids[kind]).items()}
+    return MentionedNames(known)
+
+
+def alliances_of(session: Session, reached: frozenset[str] | None) -> list[tuple[str, str, str]]:
+    """Return id and names of the alliances that somebody reaches, None for all of them, by id."""
+    query = select(Alliance.id, Alliance.name, Alliance.name_en).order_by(col(Alliance.id))
+    if reached is not None:
+        query = query.where(col(Alliance.id).in_(reached))
+    return [(one, zh, en) for one, zh, en in session.exec(query).all()]
+
+
+def _mentioned(document: Any) -> Iterator[tuple[str, str]]:
+    if isinstance(document, Mapping):
+        for key, value in document.items():
+            if key in _KINDS and isinstance(value, str):
+                yield _KINDS[key], value
+            elif key == "shares" and isinstance(value, Mapping):
+                yield from (("alliance", one) for one in value)
+            elif key == "alliances" and isinstance(value, list):
+                yield from (("alliance", one) for one in value if isinstance(one, str))
+            elif key not in ("details", "explanation"):
+                yield from _mentioned(value)
+    elif isinstance(document, list):
+        for one in document:
+            yield from _mentioned(one)
+
+
+@dataclass(frozen=True)
+class NeedNames:
+    """Names by id; a party has its name and its English name, which may be empty."""
+
+    companies: Mapping[str, tuple[str, str]]
+    schools: Mapping[str, tuple[str, str]]
+    alliances: Mapping[str, tuple[str, str]]
+    accounts: Mapping[str, str]
+
+
+def need_names(session: Session, needs: Iterable[Mapping[str, Any]]) -> NeedNames:
+    """Return the names of everybody whom the needs mention."""
+    documents = list(needs)
+
+    allied = {*all_of(documents, "alliance"), *(one for document in documents for one in document["shared_with"])}
+    ids = {name: all_of(documents, name) for name in ("company", "school", "expert")}
+    found = called(session, {Company: ids["company"], School: ids["school"], Alliance: allied, Account: ids["expert"]})
+    return NeedNames(found[Company], found[School], found[Alliance], without_english(found[Account]))
+
+
+@dataclass(frozen=True)
+class CaseNames:
+    """Names by id; what is missing is not for this person to read, or does not exist."""
+
+    needs: Mapping[str, str]
+    labs: Names
+    schools: Mapping[str, str | None]
+    companies: Names
+    alliances: Names
+    people: Mapping[str, str]
+
+
+def case_names(session: Session, who: Principal, cases: Iterable[Mapping[str, Any]]) -> CaseNames:
+    """Return the names of what cases name."""
+    found = list(cases)
+    owners = {one["owner_id"] for one in found}
+    owners |= {row["by"] for one in found for row in (*one["steps"], *one["contacts"])}
+    companies, alliances = all_of(found, "company_id"), all_of(found, "alliance_id")
+    others = called(session, {Company: companies, Alliance: alliances, Account: owners})
+    labs = session.exec(
+        select(Lab.id, Lab.name, Lab.name_en, Lab.school).where(col(Lab.id).in_({one["lab_id"] for one in found}))
+    ).all()
+    return CaseNames(
+        needs=titles(session, who, all_of(found, "need_id")),
+        labs={lab_id: (name, name_en or "") for lab_id, name, name_en, _ in labs},
+        schools={lab_id: school for lab_id, _, _, school in labs},
+        companies=others[Company],
+        alliances=others[Alliance],
+        people=without_english(others[Account]),
+    )

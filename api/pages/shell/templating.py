@@ -1,0 +1,94 @@
+"""Templates with the words of one language around them.
+
+In: a template's name, a language and values; a text and the words in it to mark. Out: HTML, every value escaped. It
+exists so that templates of all pages have the same filters, and so that a name that a template misspells is an
+error and not an empty place.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from api.pages.shell.assets import asset_url
+from api.pages.shell.wording import Lang, Wording, term
+from indexer.instants import now
+
+TEMPLATE_FOLDER = Path(__file__).parents[2] / "templates"
+EXTENSIONS = ("jinja2.ext.i18n", "jinja2.ext.loopcontrols")
+
+
+@cache
+def environment(lang: Lang) -> Environment:
+    """Return the environment of a language.
+
+    Filters: `day`, `moment`, `number`, `percent`, `money`, `ago` write values as the language does, `term` a code
+    of a closed list, `told` what a refusal says. Functions: `asset(name)`, `new_key()` for a form that must be
+    carried out once, `either(zh, en)`.
+    """
+    wording = Wording(lang)
+    found = Environment(
+        loader=FileSystemLoader(TEMPLATE_FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=EXTENSIONS,
+    )
+    found.install_gettext_callables(wording.text, wording.counted, newstyle=True)  # type: ignore[attr-defined]
+    found.filters |= {
+        "day": wording.day,
+        "moment": wording.moment,
+        "number": wording.number,
+        "percent": wording.percent,
+        "money": wording.money,
+        "told": wording.told,
+        "ago": lambda moment: wording.ago(moment, now()),
+        "term": lambda code: wording.text(term(code)),
+    }
+    found.globals |= {
+        "asset": asset_url,
+        "new_key": lambda: uuid4().hex,
+        "either": wording.either,
+        "lang": lang,
+        "Lang": Lang,
+    }
+    return found
+
+
+def rendered(template: str, lang: Lang, context: dict[str, Any]) -> str:
+    """Return a template with its values as HTML.
+
+    Raises:
+        jinja2.UndefinedError: the template names a value that was not given.
+    """
+    return environment(lang).get_template(template).render(context)
+
+
+_LATIN = r"[0-9A-Za-zÀ-ɏ]"
+
+
+def marked(text: str, words: Sequence[str]) -> Markup:
+    """Return the text with each of the words marked; Latin words only where they are whole words."""
+    wanted = sorted({word for word in words if word}, key=lambda word: (-len(word), word))
+    if not wanted:
+        return escape(text)
+    pattern = re.compile("|".join(_whole(word) for word in wanted), re.IGNORECASE)
+    parts, end = [], 0
+    for found in pattern.finditer(text):
+        parts += [escape(text[end : found.start()]), Markup("<mark>{}</mark>").format(found[0])]
+        end = found.end()
+    return Markup("").join([*parts, escape(text[end:])])
+
+
+def _whole(word: str) -> str:
+    before = rf"(?<!{_LATIN})" if re.match(_LATIN, word) else ""
+    after = rf"(?!{_LATIN})" if re.match(_LATIN, word[-1]) else ""
+    return f"{before}{re.escape(word)}{after}"

@@ -1,0 +1,101 @@
+"""What a request's address asks of a list: which page of it, which labs, which alliance.
+
+In: a cursor as a client sends it back; `?field=&school=&offers=&language=`, each as often as wanted; `?alliance=`.
+Out: the key of the last row seen; the matcher's filters; the alliances that were asked about. It exists so that
+every list is asked in the same way: a page names the place after which the next one begins, because pages counted
+by offset skip or repeat rows while others write; matches and lab search take the same filters; and every figure
+refuses an alliance that is not the person's alike.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Annotated, Any
+
+import orjson
+from fastapi import Depends, Query
+from sqlmodel import Session
+
+from api.access.policy import Action, Resource
+from api.access.visibility import reached_alliances
+from api.requests.problems import ProblemError, not_found
+from indexer.records.record_tables import Alliance
+from indexer.vocabulary import AskKind, ResearchField
+from indexer.wording import T_
+from matcher.ranking.lab_table import Filters
+from matcher.review.people import Principal
+
+MAX_PAGE = 100
+Limit = Annotated[int, Query(ge=1, le=MAX_PAGE, description="How many at most.")]
+Cursor = Annotated[str | None, Query(max_length=500, description="`next` of the page before.")]
+
+
+def encoded(key: str | int) -> str:
+    """Return the cursor that stands for a row's key."""
+    return base64.urlsafe_b64encode(orjson.dumps([key])).decode().rstrip("=")
+
+
+def decoded(cursor: str | None, kind: type[str] | type[int]) -> Any:
+    """Return the key that a cursor stands for; None at the beginning.
+
+    Raises:
+        ProblemError: 422, the cursor was not made here.
+    """
+    if cursor is None:
+        return None
+    try:
+        (key,) = orjson.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
+    except (ValueError, TypeError, binascii.Error):
+        key = None
+    too_large = isinstance(key, int) and not 0 <= key < 2**31
+    if not isinstance(key, kind) or too_large or (isinstance(key, str) and "\0" in key):
+        raise ProblemError(422, "invalid", T_("give the cursor that came as next"), "cursor")
+    return key
+
+
+def page(items: list[Any], limit: int, key: str) -> dict[str, Any]:
+    """Return a page of at most `limit` of the items, which hold one more if there is a next page."""
+    more = len(items) > limit
+    shown = items[:limit]
+    return {"items": shown, "next": encoded(shown[-1][key]) if more else None}
+
+
+MAX_VALUES = 100
+
+
+async def _filters(
+    field: Annotated[list[ResearchField] | None, Query(description="Any of these fields.")] = None,
+    school: Annotated[list[str] | None, Query(max_length=MAX_VALUES, description="Any of these, by id.")] = None,
+    offers: Annotated[list[AskKind] | None, Query(description="Any of these kinds of cooperation.")] = None,
+    language: Annotated[
+        list[str] | None, Query(max_length=MAX_VALUES, description="Any of these working languages.")
+    ] = None,
+) -> Filters:
+    return Filters(
+        field=tuple(term.value for term in field or ()),
+        school=tuple(school or ()),
+        offers=tuple(term.value for term in offers or ()),
+        language=tuple(language or ()),
+    )
+
+
+ChosenFilters = Annotated[Filters, Depends(_filters)]
+"""The filters of a request."""
+
+
+def chosen_alliances(
+    session: Session, who: Principal, resource: Resource, action: Action, alliance: str | None
+) -> frozenset[str] | None:
+    """Return the alliances that a request is about: the one that it names, or all that the person reaches.
+
+    Raises:
+        ProblemError: 404, the named alliance does not exist or is not the person's.
+    """
+    reached = reached_alliances(who, resource, action)
+    if alliance is None:
+        return reached
+    known = session.get(Alliance, alliance) is not None if reached is None else alliance in reached
+    if not known:
+        raise not_found("alliance")
+    return frozenset({alliance})

@@ -1,0 +1,402 @@
+"""The committee's review: which results wait for a word, what to know of each, and every word that moves one.
+
+In: filters, an entry, or a person's word on an entry or a motion. Out: the queue, oldest first; the entry with its
+neighbours and what it would count; the entry as it is after the word. It exists because what is read before a word
+and the word itself are one piece of work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Path, Query, Response
+from pydantic import BaseModel
+from sqlmodel import Session, col, func, select
+
+from api.access.policy import Action, Resource
+from api.access.visibility import entries as visible
+from api.access.visibility import motions as visible_motions
+from api.access.visibility import shared_by
+from api.documents.answers import Page
+from api.documents.bodies import MAX_ROW_NUMBER
+from api.documents.ledger import (
+    Bar,
+    EntryDocumentAnswer,
+    MotionAnswer,
+    ReviewAnswer,
+    SaidOnEntryAnswer,
+    Verb,
+    WaitingPageAnswer,
+    entry_document,
+    entry_rows,
+    motion_document,
+)
+from api.documents.ledger_bodies import NoteBody, ReasonBody, SupplementBody
+from api.requests.capacity import ThreadedRoute
+from api.requests.idempotency import Reply
+from api.requests.permitted_request import PermittedRequest, requires
+from api.requests.problems import not_found
+from api.requests.query_parameters import Cursor, Limit, chosen_alliances, decoded, page
+from api.routes.ledger.entries import AllianceId, EntryId, find_entry, standing_so, usable_evidence
+from matcher.ledger.figures.school_shares import recognised_of
+from matcher.ledger.rows.entries import Entry, EntryKind
+from matcher.ledger.rows.kpis import Kpi
+from matcher.ledger.rows.motions import Motion, MotionEnd, MotionKind, end, open_motion, pending
+from matcher.ledger.rows.periods import roc_year, second_close
+from matcher.ledger.rows.school_totals import successor, total_of
+from matcher.ledger.rows.steps import NEXT_STATES, State
+from matcher.ledger.rules.configuration import current
+from matcher.ledger.rules.recognition import (
+    ConflictError,
+    RecognitionRules,
+    check,
+    give_back,
+    move_reversal,
+    recognise,
+    refuse,
+    refuse_conflicted,
+    second_recognition,
+    second_reversal,
+    supplement,
+    tell_apart,
+    withdraw,
+)
+from matcher.ledger.rules.requirements import unmet
+from matcher.review.people import Principal
+
+router = APIRouter(prefix="/api/ledger", tags=["ledger"], route_class=ThreadedRoute)
+
+WAITING = (State.HELD, State.REPORTED, State.CHECKED)
+"""The states in which the committee or the office has the next word."""
+_LEADS_TO = {
+    Verb.CHECK: State.CHECKED,
+    Verb.RECOGNISE: State.RECOGNISED,
+    Verb.RETURN: State.RETURNED,
+    Verb.REFUSE: State.REFUSED,
+    Verb.REVERSE: State.REVERSED,
+}
+OfKpi = Annotated[Kpi | None, Query(description="Only of this figure.")]
+Waits = Annotated[State | None, Query(description="Only those that stand so now.")]
+OlderThan = Annotated[int, Query(ge=0, le=3_660, description="Only those reported at least so many days ago.")]
+
+
+@router.get("/review", response_model=WaitingPageAnswer)
+def list_waiting(
+    ask: Annotated[PermittedRequest, Depends(requires(Resource.ENTRY, Action.CHECK))],
+    alliance: AllianceId = None,
+    kpi: OfKpi = None,
+    state: Waits = None,
+    older_than_days: OlderThan = 0,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Response:
+    """List the results that wait for your committee's word, oldest report first, and what stands in the way of each."""
+
+    def work(session: Session, who: Principal) -> Reply:
+        these = _filtered(session, who, alliance, kpi, ask.at - timedelta(days=older_than_days))
+        states = WAITING if state is None else (state,)
+        query = select(Entry).where(*these, col(Entry.id).in_(standing_so(states)))
+        after = decoded(cursor, int)
+        if after is not None:
+            query = query.where(col(Entry.seq) > after)
+        entries = session.exec(query.order_by(col(Entry.seq)).limit(limit + 1)).all()
+        counts = {
+            one.value: session.exec(
+                select(func.count()).select_from(Entry).where(*these, col(Entry.id).in_(standing_so([one])))
+            ).one()
+            for one in WAITING
+        }
+        return Reply(200, {**page(_waiting(session, who, entries, ask.at), limit, "seq"), "by_state": counts}, {})
+
+    return ask.read(work)
+
+
+def _filtered(session: Session, who: Principal, alliance: str | None, kpi: Kpi | None, before: datetime) -> list[Any]:
+    """Return the conditions on `Entry` of a queue, but that it waits."""
+    alliances = chosen_alliances(session, who, Resource.ENTRY, Action.CHECK, alliance)
+    these = [shared_by(alliances), Entry.kind == EntryKind.FACT.value, col(Entry.reported_at) <= before]
+    return these if kpi is None else [*these, Entry.kpi == kpi.value]
+
+
+def _waiting(session: Session, who: Principal, entries: Sequence[Entry], at: datetime) -> list[dict[str, Any]]:
+    limit_ntd = current(session, RecognitionRules).two_people_from_ntd
+    found = []
+    for entry, row in zip(entries, entry_rows(session, entries), strict=True):
+        motion = pending(session, MotionKind.RECOGNISE, entry.id)
+        found.append(
+            {
+                **row,
+                "age_days": (at - entry.reported_at).days,
+                "missing": [one.requirement.value for one in unmet(session, entry)],
+                "barred": _bar(session, who, entry),
+                "takes_two": _takes_two(entry, limit_ntd),
+                "motion": None if motion is None else motion_document(session, motion),
+            }
+        )
+    return found
+
+
+def _takes_two(entry: Entry, limit_ntd: int) -> bool:
+    return entry.kpi == Kpi.MONEY and entry.amount > limit_ntd
+
+
+def _bar(session: Session, who: Principal, entry: Entry) -> Bar | None:
+    """Return why a person has no word on an entry; None if they have."""
+    try:
+        refuse_conflicted(session, entry, who.id)
+    except ConflictError:
+        return Bar.REPORTER if entry.reporter == who.id else Bar.STAKE
+    return None
+
+
+@router.get("/entries/{entry_id}/review", response_model=ReviewAnswer)
+def read_review(
+    entry_id: EntryId,
+    ask: Annotated[PermittedRequest, Depends(requires(Resource.ENTRY, Action.CHECK))],
+    alliance: AllianceId = None,
+    kpi: OfKpi = None,
+    state: Waits = None,
+    older_than_days: OlderThan = 0,
+) -> Response:
+    """Read what to know of a result before you say a word on it; the filters are those of the queue that you are in."""
+
+    def work(session: Session, who: Principal) -> Reply:
+        entry = find_entry(session, who, entry_id, Action.CHECK)
+        barred = _bar(session, who, entry)
+        before = ask.at - timedelta(days=older_than_days)
+        these = _filtered(session, who, alliance, kpi, before)
+        states = WAITING if state is None else (state,)
+        document = {
+            "entry_id": entry.id,
+            "unmet": [
+                {"requirement": one.requirement.value, "detail": str(one.error)} for one in unmet(session, entry)
+            ],
+            "barred": barred,
+            "takes_two": _takes_two(entry, current(session, RecognitionRules).two_people_from_ntd),
+            "verbs": [] if barred else _verbs(session, who, entry),
+            "school": _school(session, entry, ask.at),
+            "queue": _place(session, [*these, col(Entry.id).in_(standing_so(states))], entry),
+        }
+        return Reply(200, document, {})
+
+    return ask.read(work)
+
+
+def _verbs(session: Session, who: Principal, entry: Entry) -> list[Verb]:
+    """Return what a person may say of an entry as it stands, if nothing else forbids it."""
+    (row,) = entry_rows(session, [entry])
+    if row["state"] is None or entry.kind != EntryKind.FACT:
+        return []
+    now = State(row["state"])
+    said = [verb for verb, state in _LEADS_TO.items() if state in NEXT_STATES[now]]
+    if now is State.HELD:
+        said.append(Verb.TELL_APART)
+    moved = {
+        Verb.RECOGNISE: pending(session, MotionKind.RECOGNISE, entry.id),
+        Verb.REVERSE: pending(session, MotionKind.REVERSE, entry.id),
+    }
+    return [verb for verb in said if moved.get(verb) is None and _may(session, who, entry, verb)]
+
+
+def _may(session: Session, who: Principal, entry: Entry, verb: Verb) -> bool:
+    query = select(Entry.id).where(Entry.id == entry.id, visible(who, Action(verb.value)))
+    return session.exec(query).first() is not None
+
+
+def _school(session: Session, entry: Entry, at: datetime) -> dict[str, Any] | None:
+    if entry.school_id is None:
+        return None
+    school_id, year = successor(session, entry.school_id), entry.occurred_on.year
+    total = total_of(session, school_id, year)
+    return {
+        "school_id": school_id,
+        "year": year,
+        "total": None
+        if total is None
+        else {**total.model_dump(mode="json"), "roc_year": roc_year(total.year), "holds": True},
+        "recognised_ntd": recognised_of(session, school_id, year, as_of=at),
+    }
+
+
+def _place(session: Session, waits: Sequence[Any], entry: Entry) -> dict[str, Any]:
+    """Return where an entry stands among those that wait, and which come before and after it."""
+
+    def count(*more: Any) -> int:
+        return session.exec(select(func.count()).select_from(Entry).where(*waits, *more)).one()
+
+    def neighbour(condition: Any, order: Any) -> str | None:
+        return session.exec(select(Entry.id).where(*waits, condition).order_by(order).limit(1)).first()
+
+    here = count(Entry.id == entry.id)
+    return {
+        "place": count(col(Entry.seq) <= entry.seq) if here else None,
+        "of": count(),
+        "previous": neighbour(col(Entry.seq) < entry.seq, col(Entry.seq).desc()),
+        "next": neighbour(col(Entry.seq) > entry.seq, col(Entry.seq)),
+    }
+
+
+MotionId = Annotated[int, Path(ge=1, le=MAX_ROW_NUMBER)]
+
+
+@router.post("/entries/{entry_id}/check", response_model=SaidOnEntryAnswer)
+def check_entry(
+    entry_id: EntryId, body: NoteBody, ask: Annotated[PermittedRequest, Depends(requires(Resource.ENTRY, Action.CHECK))]
+) -> Response:
+    """Say as the committee that the evidence bears the claim out."""
+    return _said(ask, entry_id, body, check)
+
+
+@router.post("/entries/{entry_id}/return", response_model=SaidOnEntryAnswer)
+def return_entry(
+    entry_id: EntryId,
+    body: ReasonBody,
+    ask: Annotated[PermittedRequest, Depends(requires(Resource.ENTRY, Action.RETURN))],
+) -> Response:
+    """Return an entry to its alliance for more."""
+    return _said(ask, entry_id, body, give_back)
+
+
+@router.post("/entries/{entry_id}/refuse", response_model=SaidOnEntryAnswer)
+def refuse_entry(
+    entry_id: EntryId,
+    body: ReasonBody,
+    ask: Annotated[PermittedRequest, Depends(requires(Resource.ENTRY, Action.REFUSE))],
+) -> Response:
+    """Refuse an entry for good; the result may be reported anew."""
+    return _said(ask, entry_id, body, refuse)
+
+
+@router.post("/entries/{entry_id}/tell-apart", response_model=SaidOnEntryAnswer)
+def tell_entry_apart(
+    entry_id: EntryId,
+    body: ReasonBody,
+    ask: Annotated[PermittedRequest, Depends(requires(Resource.ENTRY, Action.TELL_APART))],
+) -> Response:
+    """Say of a held entry that it is not the claim it resembles; it is reported then."""
+    return _said(ask, entry_id, body, tell_apart)
+
+
+@router.post("/entries/{entry_id}/supplement", response_model=EntryDocumentAnswer)
+def supplement_entry(
+    entry_id: EntryId,
+    body: SupplementBody,
+    ask: Annotated[PermittedRequest, Depends(requires(Resource.ENTRY, Action.SUPPLEMENT))],
+) -> Response:
+    """Answer a returned entry with a statement and more evidence."""
+
+    def work(session: Session, who: Principal) -> Reply:
+        entry = find_entry(session, who, entry_id, Action.SUPPLEMENT)
+        evidence = usable_evidence(session, who, ask, body.evidence)
+        supplement(session, entry_id=entry_id, text=body.text, evidence=evidence, by=who.id, now=ask.at)
+        return Reply(200, entry_document(session, who, entry), {})
+
+    return ask.write(work, body)
+
+
+@router.post("/entries/{entry_id}/withdraw", response_model=SaidOnEntryAnswer)
+def withdraw_entry(
+    entry_id: EntryId,
+    body: ReasonBody,
+    ask: Annotated[PermittedRequest, Depends(requires(Resource.ENTRY, Action.WITHDRAW))],
+) -> Response:
+    """Take a report of your alliance back before it is checked."""
+    return _said(ask, entry_id, body, withdraw)
+
+
+@router.post("/entries/{entry_id}/recognise", response_model=SaidOnEntryAnswer)
+def recognise_entry(
+    entry_id: EntryId,
+    body: NoteBody,
+    ask: Annotated[PermittedRequest, Depends(requires(Resource.ENTRY, Action.RECOGNISE))],
+) -> Response:
+    """Recognise a checked entry: from now on it counts. Large money waits for a second person: see `motion`."""
+    return _said(ask, entry_id, body, recognise)
+
+
+@router.post("/entries/{entry_id}/reverse", response_model=SaidOnEntryAnswer)
+def reverse_entry(
+    entry_id: EntryId,
+    body: ReasonBody,
+    ask: Annotated[PermittedRequest, Depends(requires(Resource.ENTRY, Action.REVERSE))],
+) -> Response:
+    """Move that a recognised entry be reversed; it is once a second person agrees: see `motion`."""
+    return _said(ask, entry_id, body, move_reversal)
+
+
+def _said(ask: PermittedRequest, entry_id: str, body: BaseModel, verb: Callable[..., Motion | None]) -> Response:
+    """Carry out what somebody says on an entry, and answer with the entry and the motion that this made, if any."""
+
+    def work(session: Session, who: Principal) -> Reply:
+        entry = find_entry(session, who, entry_id, ask.action)
+        motion = verb(session, entry_id=entry_id, by=who.id, now=ask.at, **body.model_dump())
+        document = entry_document(session, who, entry)
+        return Reply(200, {**document, "motion": None if motion is None else motion_document(session, motion)}, {})
+
+    return ask.write(work, body)
+
+
+@router.get("/motions", response_model=Page[MotionAnswer])
+def list_motions(
+    ask: Annotated[PermittedRequest, Depends(requires(Resource.MOTION, Action.LIST))],
+    waiting: Annotated[bool, Query(description="Only those that wait for a second person.")] = True,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Response:
+    """List what was moved and takes a second person."""
+
+    def work(session: Session, who: Principal) -> Reply:
+        query = select(Motion).where(visible_motions(who, Action.LIST)).order_by(col(Motion.id)).limit(limit + 1)
+        after = decoded(cursor, int)
+        if after is not None:
+            query = query.where(col(Motion.id) > after)
+        if waiting:
+            query = query.where(col(Motion.id).not_in(select(MotionEnd.motion_id)))
+        items = [motion_document(session, motion) for motion in session.exec(query).all()]
+        return Reply(200, page(items, limit, "id"), {})
+
+    return ask.read(work)
+
+
+@router.post("/motions/{motion_id}/second", response_model=MotionAnswer)
+def second_motion(
+    motion_id: MotionId, ask: Annotated[PermittedRequest, Depends(requires(Resource.MOTION, Action.SECOND))]
+) -> Response:
+    """Agree to what another person moved: it is carried out now."""
+
+    def work(session: Session, who: Principal) -> Reply:
+        motion = _find_motion(session, who, motion_id, Action.SECOND)
+        if motion.kind == MotionKind.RECOGNISE:
+            second_recognition(session, motion_id=motion_id, by=who.id, now=ask.at)
+        elif motion.kind == MotionKind.REVERSE:
+            second_reversal(session, motion_id=motion_id, by=who.id, now=ask.at)
+        else:
+            second_close(session, motion_id=motion_id, by=who.id, now=ask.at)
+        return Reply(200, motion_document(session, motion), {})
+
+    return ask.write(work)
+
+
+@router.post("/motions/{motion_id}/drop", response_model=MotionAnswer)
+def drop_motion(
+    motion_id: MotionId,
+    body: ReasonBody,
+    ask: Annotated[PermittedRequest, Depends(requires(Resource.MOTION, Action.DROP))],
+) -> Response:
+    """Drop a motion: nothing is carried out, and the same may be moved anew."""
+
+    def work(session: Session, who: Principal) -> Reply:
+        motion = _find_motion(session, who, motion_id, Action.DROP)
+        end(session, open_motion(session, motion_id), seconded=False, by=who.id, now=ask.at, reason=body.reason)
+        return Reply(200, motion_document(session, motion), {})
+
+    return ask.write(work, body)
+
+
+def _find_motion(session: Session, who: Principal, motion_id: int, action: Action) -> Motion:
+    motion = session.exec(select(Motion).where(Motion.id == motion_id, visible_motions(who, action))).first()
+    if motion is None:
+        raise not_found("motion")
+    return motion

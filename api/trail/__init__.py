@@ -1,0 +1,1 @@
+"""What is written down of what happens: the audit trail, views on their way into it, the nights as files."""

@@ -1,0 +1,429 @@
+"""From records to a generation of the index: by the nightly job, or by a server that takes in what changed since.
+
+In: the labs and needs, the configured encoders with the embedding cache, and if there is one an index over passages
+of which most are the same. Out: from the job (`reindex`) a published generation and a report of what was reused,
+encoded and dropped, with times; from a server's taking in (`overlaid`) a snapshot that answers as if the index had
+just been built, named after the generation that it rests on. It exists as one module so that a lab that was edited
+this morning is found this morning, and found no other way: what a server composes in memory is the very generation
+that the next night would build of the same records, byte for byte.
+
+What depends on all passages is computed anew from all (frequencies, means, lengths); finding terms and encoding is
+done for new texts only. Needs are encoded here too, so that asking for matches does not have to load a model; only
+the mean of their vectors enters the index, never a need's text.
+"""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+
+import numpy as np
+import orjson
+from sqlmodel import Session
+
+from indexer.arrays import FloatArray
+from indexer.encoders.embeddings import EmbeddingCache
+from indexer.encoders.encoder import Encoder, load_encoders
+from indexer.encoders.encoding import Progress, covered
+from indexer.index.generations import FORMAT, UNFINISHED, HeldBackError, Listed, SnapshotError, kept_generations
+from indexer.index.opening import Judge, open_snapshot, publish
+from indexer.index.snapshot import Contents, Snapshot, VectorField, in_memory
+from indexer.index.vectors import LANGUAGE_MINIMUM, VectorIndex, centred, language_means
+from indexer.index.words import LAB_B, LAB_K1, LexicalIndex, TermCounts, TfIdfIndex, terms, word_parts
+from indexer.records.passages import Passage, fingerprint, lab_passages, language_of, need_text
+from indexer.records.profiles import Lab, Need
+from indexer.records.record_tables import last_changes, load_labs, load_needs
+from indexer.settings import Settings
+from indexer.wording import T_
+
+EncoderProgress = Callable[[str, int, int], None]
+"""Called with an encoder's name, how many of its texts are done, and how many there are."""
+
+
+@dataclass
+class EncodingCounts:
+    """How many vectors were encoded, how many were known, and how long encoding took."""
+
+    encoded: int = 0
+    reused: int = 0
+    encoding_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a generation is made of, in the order of the index: passages, grouped by lab, and the needs' texts."""
+
+    fingerprints: Mapping[str, str]
+    passages: Sequence[Passage]
+    queries: Sequence[str]
+    asked: Mapping[str, str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "asked", {text: language_of(text) for text in self.queries})
+
+    def inputs(self, encoders: Sequence[Encoder]) -> str:
+        """Hash everything that decides what a generation holds, with these encoders."""
+        weights, identities = [one.weights for one in encoders], [one.identity for one in encoders]
+        facts = [FORMAT, list(self.fingerprints.items()), weights, identities, list(self.queries)]
+        return sha256(orjson.dumps(facts)).hexdigest()
+
+
+def need_queries(needs: Sequence[Need]) -> list[str]:
+    """Return every text by which needs are searched: each whole need, then each of its asks."""
+    return [text for need in needs for text in (need_text(need), *(ask.text for ask in need.asks))]
+
+
+def composed(
+    material: Material,
+    fields: Sequence[VectorField],
+    *,
+    inputs: str,
+    watermark: Mapping[str, int],
+    known: Snapshot | None = None,
+) -> Contents:
+    """Return the contents of a generation.
+
+    Args:
+        material: what it is made of.
+        fields: the view of each encoder, see `EncodedMaterial.field`.
+        inputs: see `Material.inputs`.
+        watermark: see `Snapshot`.
+        known: an index some of whose passages are the same, so that they are not read again.
+    """
+    words, parts = _counted(material.passages, known)
+    lab_rows = {lab_id: row for row, lab_id in enumerate(material.fingerprints)}
+    lab_of_passage = np.array([lab_rows[passage.lab_id] for passage in material.passages], dtype=np.int64)
+    return Contents(
+        inputs=inputs,
+        lab_fingerprints=dict(material.fingerprints),
+        passages=material.passages,
+        fields=fields,
+        words=TfIdfIndex.of(words),
+        word_parts=TfIdfIndex.of(parts),
+        lab_words=LexicalIndex.of(words.summed(lab_of_passage, len(lab_rows)), k1=LAB_K1, b=LAB_B),
+        watermark=watermark,
+    )
+
+
+def _counted(passages: Sequence[Passage], known: Snapshot | None) -> tuple[TermCounts, TermCounts]:
+    """Return the counts of each passage's words and parts of words."""
+    rows = {passage.text: row for row, passage in enumerate(known.passages)} if known else {}
+    found = [rows.get(passage.text) for passage in passages]
+    texts = [passage.text for passage, row in zip(passages, found, strict=True) if row is None]
+    read = [terms(text) for text in texts]
+    words = TermCounts.of(read)
+    parts = TermCounts.of([word_parts(text, known_terms) for text, known_terms in zip(texts, read, strict=True)])
+    if known is None:
+        return words, parts
+    return known.words.counts().with_fresh(found, words), known.word_parts.counts().with_fresh(found, parts)
+
+
+@dataclass(frozen=True)
+class EncodedMaterial:
+    """What one encoder made of the passages it covers (`rows` are their numbers) and of the needs' texts."""
+
+    encoder: Encoder
+    rows: list[int]
+    vectors: FloatArray
+    languages: list[str]
+    query_vectors: FloatArray
+    query_languages: list[str]
+
+    def field(self) -> VectorField:
+        """Return the encoder's view of the passages, ready to be searched."""
+        means = language_means(self.vectors, self.languages)
+        return VectorField(
+            name=self.encoder.name,
+            identity=self.encoder.identity,
+            weights=self.encoder.weights,
+            languages=None if self.encoder.languages is None else tuple(sorted(self.encoder.languages)),
+            index=VectorIndex.build(centred(self.vectors, self.languages, means)),
+            rows=np.array(self.rows, dtype=np.int64),
+            passage_means=means,
+            query_means=_query_means(self.query_vectors, self.query_languages, means),
+        )
+
+
+def embedded(
+    encoder: Encoder,
+    material: Material,
+    cache: EmbeddingCache,
+    counted: EncodingCounts,
+    *,
+    tell: EncoderProgress | None = None,
+) -> EncodedMaterial:
+    """Return the vectors of all texts that an encoder covers, encoding what is not in the cache.
+
+    Args:
+        encoder: covers all languages or some.
+        material: the passages and the needs' texts.
+        cache: where vectors are kept.
+        counted: is added to.
+        tell: follows the encoding.
+
+    Raises:
+        EncoderError: it can't be loaded.
+        CacheError: the embedding cache can't be used.
+    """
+    passages, asked = material.passages, material.asked
+    rows = [i for i, passage in enumerate(passages) if covered(passage.language, encoder.languages)]
+    texts = [passages[i].text for i in rows]
+    queries = [text for text in material.queries if covered(asked[text], encoder.languages)]
+    progress = _progress(encoder.name, len(set(texts)) + len(set(queries)), tell)
+    started = time.perf_counter()
+    labs_side = cache.embed(texts, role="passage", encoder=encoder, progress=progress)
+    needs_side = cache.embed(queries, role="query", encoder=encoder, progress=progress)
+    encoded = labs_side.encoded + needs_side.encoded
+    counted.encoding_s += time.perf_counter() - started if encoded else 0.0
+    counted.encoded += encoded
+    counted.reused += labs_side.reused + needs_side.reused
+    return EncodedMaterial(
+        encoder=encoder,
+        rows=rows,
+        vectors=labs_side.vectors,
+        languages=[passages[i].language for i in rows],
+        query_vectors=needs_side.vectors,
+        query_languages=[asked[text] for text in queries],
+    )
+
+
+def _progress(name: str, total: int, tell: EncoderProgress | None) -> Progress | None:
+    if tell is None:
+        return None
+    done = 0
+
+    def count(n: int) -> None:
+        nonlocal done
+        done += n
+        tell(name, done, total)
+
+    return count
+
+
+def _query_means(
+    vectors: FloatArray, languages: Sequence[str], passage_means: dict[str, FloatArray]
+) -> dict[str, FloatArray]:
+    """Means of the needs' side; where needs are too few to have one, the passages' mean stands in."""
+    own = language_means(vectors, languages)
+    if len(vectors) < LANGUAGE_MINIMUM:
+        return passage_means
+    return {**passage_means, **own}
+
+
+_MARK = "+"
+_HASH_LENGTH = 8
+
+
+def overlaid(
+    base: Snapshot,
+    *,
+    known: Snapshot,
+    labs: Mapping[str, Lab],
+    fingerprints: Mapping[str, str],
+    needs: Sequence[Need],
+    encoders: Sequence[Encoder],
+    cache: EmbeddingCache,
+    watermark: Mapping[str, int],
+) -> Snapshot:
+    """Return what the index would be if it were built now: the base itself if nothing it holds has changed.
+
+    Args:
+        base: the generation on disk; it lends its name and its date.
+        known: the base, or what was returned for it before: passages that it has are not read again.
+        labs: all labs by id, in the order of their ids. Where there is none, the base stays.
+        fingerprints: see `indexer.records.passages.fingerprint`, of each lab.
+        needs: all needs, in the order of their ids.
+        encoders: those of the base.
+        cache: gives the vectors; those of new texts are kept there, so that the night finds them.
+        watermark: see `Snapshot`, of these records.
+
+    Raises:
+        EncoderError: an encoder can't be loaded.
+        CacheError: the embedding cache can't be used.
+    """
+    if not labs:
+        return base
+    material = Material(
+        fingerprints={lab_id: fingerprints[lab_id] for lab_id in labs},
+        passages=_passages(known, labs, fingerprints),
+        queries=need_queries(needs),
+    )
+    inputs = material.inputs(encoders)
+    for same in (base, known):
+        if same.inputs == inputs:
+            return same
+    fields = [embedded(encoder, material, cache, EncodingCounts()).field() for encoder in encoders]
+    contents = composed(material, fields, inputs=inputs, watermark=watermark, known=known)
+    generation = f"{base.generation}{_MARK}{inputs[:_HASH_LENGTH]}"
+    return in_memory(contents, generation=generation, created_at=base.created_at)
+
+
+def on_disk(generation: str) -> str:
+    """Return the name of the generation that a snapshot rests on: its own if it was opened as it is."""
+    return generation.partition(_MARK)[0]
+
+
+def taken_in(base: Snapshot, snapshot: Snapshot) -> int:
+    """Return how many labs a snapshot has taken in over its base: new ones and changed ones."""
+    before = base.lab_fingerprints
+    return sum(before.get(lab_id) != found for lab_id, found in snapshot.lab_fingerprints.items())
+
+
+def _passages(known: Snapshot, labs: Mapping[str, Lab], fingerprints: Mapping[str, str]) -> list[Passage]:
+    """Return the passages of all labs; those of a lab that did not change are taken from where it is known."""
+    ends = np.searchsorted(known.lab_of_passage, np.arange(len(known.lab_ids) + 1)).tolist()
+    places = {lab_id: slice(ends[row], ends[row + 1]) for row, lab_id in enumerate(known.lab_ids)}
+    found: list[Passage] = []
+    for lab_id, lab in labs.items():
+        same = known.lab_fingerprints.get(lab_id) == fingerprints[lab_id]
+        found += known.passages[places[lab_id]] if same else lab_passages(lab)
+    return found
+
+
+StageProgress = Callable[[str, int, int], None]
+"""Called with a stage's name, how much of it is done, and how much there is."""
+RENEWED_AFTER = timedelta(hours=12)
+"""How old an index may be whose records have not changed before it is published again."""
+
+
+class ReindexError(RuntimeError):
+    """There is nothing to index, or the encoders can't cover it."""
+
+
+@dataclass
+class ReindexReport:
+    """What a re-index did.
+
+    `reused` and `encoded` count vectors: distinct texts of labs and needs, once
+    for each encoder. `dropped` counts distinct passages that the generation
+    before had and this one has not. `held_back` says why the generation is kept
+    but not used; then the index in use is the one before. Times are in seconds, memory in megabytes.
+    """
+
+    generation: str = ""
+    changed: bool = True
+    held_back: str | None = None
+    labs: int = 0
+    needs: int = 0
+    passages: int = 0
+    reused: int = 0
+    encoded: int = 0
+    dropped: int = 0
+    encoding_s: float = 0.0
+    total_s: float = 0.0
+    peak_memory_mb: float = 0.0
+    encoders: list[str] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, object]:
+        """Return the report as plain values, with the encoding rate in vectors per second."""
+        rate = self.encoded / self.encoding_s if self.encoded and self.encoding_s else 0.0
+        return {**asdict(self), "encoded_per_s": round(rate, 1)}
+
+
+def reindex(
+    session: Session,
+    settings: Settings,
+    *,
+    full: bool = False,
+    progress: StageProgress | None = None,
+    judge: Judge | None = None,
+) -> ReindexReport:
+    """Bring the index up to date with the database.
+
+    Args:
+        session: read only.
+        settings: where the index lives and which encoders it has.
+        full: build and publish anew even if nothing changed, or if what is built was held back before; vectors in the
+            cache are still reused.
+        progress: see `StageProgress`.
+        judge: says whether the new generation is to be held back, see `indexer.index.opening.Judge`.
+
+    Raises:
+        ReindexError: there are no labs.
+        EncoderError: an encoder can't be loaded.
+        CacheError: the embedding cache can't be used.
+        OSError: the disk is full or not writable; the current generation stays.
+    """
+    started = time.perf_counter()
+    tell = progress or (lambda stage, done, total: None)
+    # Before the records: what is written in between is then seen as newer than the index, never missed.
+    watermark = last_changes(session)
+    labs, needs = load_labs(session), load_needs(session)
+    if not labs:
+        raise ReindexError(T_("there are no labs to index; import some first: gloria import labs.jsonl"))
+    material = _material(labs, needs)
+    encoders = load_encoders(settings, lambda done, total: tell("model", done, total))
+    if not encoders:
+        raise ReindexError(T_("GLORIA_ENCODERS is empty; name at least one encoder, such as bundled"))
+    previous = _previous(settings)
+    report = ReindexReport(labs=len(labs), needs=len(needs), passages=len(material.passages))
+    report.encoders = [encoder.identity for encoder in encoders]
+    report.dropped = _dropped(previous, material.passages)
+    cache, counted = EmbeddingCache(settings.embeddings_path), EncodingCounts()
+    views = [embedded(encoder, material, cache, counted, tell=tell) for encoder in encoders]
+    report.reused, report.encoded = counted.reused, counted.encoded
+    inputs = material.inputs(encoders)
+    held = None if full or judge is not None else _held_back(settings, inputs)
+    is_same = previous is not None and previous.inputs == inputs
+    if previous is not None and is_same and not full and not _is_aging(previous):
+        report.generation, report.changed = previous.generation, False
+    elif held is not None:
+        report.generation, report.held_back, report.changed = held.name, held.held, False
+    else:
+        tell("index", 0, 1)
+        # Whatever the night builds is read from the records alone: it rests on no index before it.
+        contents = composed(material, [view.field() for view in views], inputs=inputs, watermark=watermark)
+        _publish(settings, contents, judge, report)
+        report.changed &= full or not is_same
+        tell("index", 1, 1)
+    report.total_s, report.encoding_s = round(time.perf_counter() - started, 3), round(counted.encoding_s, 3)
+    report.peak_memory_mb = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
+    return report
+
+
+def _material(labs: Sequence[Lab], needs: Sequence[Need]) -> Material:
+    by_lab = {lab.id: lab_passages(lab) for lab in labs}
+    return Material(
+        fingerprints={lab_id: fingerprint(items) for lab_id, items in by_lab.items()},
+        passages=[passage for items in by_lab.values() for passage in items],
+        queries=need_queries(needs),
+    )
+
+
+def _is_aging(snapshot: Snapshot) -> bool:
+    """Whether what has not changed is to be published again, so that its date says when it was last compared."""
+    return datetime.now(UTC) - datetime.fromisoformat(snapshot.created_at) > RENEWED_AFTER
+
+
+def _publish(settings: Settings, contents: Contents, judge: Judge | None, report: ReindexReport) -> None:
+    try:
+        report.generation = publish(settings.index_path, contents, judge=judge).generation
+    except HeldBackError as held:
+        report.generation, report.held_back, report.changed = held.generation, held.reason, False
+
+
+def _held_back(settings: Settings, inputs: str) -> Listed | None:
+    """Return the generation made of these inputs that was judged and held back, if there is one."""
+    return next(
+        (
+            one
+            for one in kept_generations(settings.index_path)
+            if one.held not in (None, UNFINISHED) and one.manifest is not None and one.manifest["inputs"] == inputs
+        ),
+        None,
+    )
+
+
+def _previous(settings: Settings) -> Snapshot | None:
+    try:
+        return open_snapshot(settings.index_path)
+    except SnapshotError:
+        return None
+
+
+def _dropped(previous: Snapshot | None, passages: Sequence[Passage]) -> int:
+    return len({p.text for p in previous.passages} - {p.text for p in passages}) if previous else 0

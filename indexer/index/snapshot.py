@@ -1,0 +1,317 @@
+"""A snapshot: one generation of the index in memory, with its files and the answers that it must still give.
+
+In: passages, their vectors and terms. Out: files in a folder, and the immutable `Snapshot` read from them; the
+known answers of a generation, plain values that stand in its manifest: a few queries with their tops and scores,
+and a hash of each part; and a refusal where an opened generation answers otherwise. It exists because a right file
+is not yet a right answer: between the bytes and a score stand FAISS, two term indexes and the rule that finds
+terms, each of which a new release may change. The queries are made of what the generation itself holds, never of a
+need's text.
+
+Nothing is checked here beyond what reading needs: `opening` does that, before and after.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+
+from indexer.arrays import FloatArray, digest_of, read_arrays
+from indexer.index.vectors import VectorIndex
+from indexer.index.words import LexicalIndex, TfIdfIndex, terms, word_parts
+from indexer.records.passages import Passage
+from indexer.wording import T_
+
+
+@dataclass(frozen=True)
+class VectorField:
+    """One encoder's view of the passages.
+
+    `rows` are the numbers of the passages it covers, in the order of the index;
+    `passage_means` and `query_means` are what was or must be subtracted per language.
+    `weights` is the hash of the model that encoded them, "" where it is not known.
+    """
+
+    name: str
+    identity: str
+    languages: tuple[str, ...] | None
+    index: VectorIndex
+    rows: npt.NDArray[np.int64]
+    passage_means: dict[str, FloatArray]
+    query_means: dict[str, FloatArray]
+    weights: str = ""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Everything a search needs, of one generation. Passages are grouped by lab, in the order of `lab_ids`.
+
+    `inputs` is a hash of what the generation was made from; `watermark` has for
+    each kind of record the number of the last change that surely is in it.
+    """
+
+    generation: str
+    created_at: str
+    inputs: str
+    lab_ids: tuple[str, ...]
+    passages: tuple[Passage, ...]
+    lab_of_passage: npt.NDArray[np.int64]
+    lab_fingerprints: dict[str, str]
+    fields: tuple[VectorField, ...]
+    words: TfIdfIndex
+    word_parts: TfIdfIndex
+    lab_words: LexicalIndex
+    watermark: Mapping[str, int] = field(default_factory=dict)
+
+    def field(self, name: str) -> VectorField | None:
+        """Return the vector field of an encoder, None if this generation has none."""
+        return next((field for field in self.fields if field.name == name), None)
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What is published; the same values as in `Snapshot`, before they have a generation.
+
+    `inputs` is a hash of everything the values were made from: equal inputs, equal contents.
+    """
+
+    inputs: str
+    lab_fingerprints: dict[str, str]
+    passages: Sequence[Passage]
+    fields: Sequence[VectorField]
+    words: TfIdfIndex
+    word_parts: TfIdfIndex
+    lab_words: LexicalIndex
+    watermark: Mapping[str, int] = field(default_factory=dict)
+
+
+def in_memory(contents: Contents, *, generation: str, created_at: str) -> Snapshot:
+    """Return contents as a snapshot that answers as the published one would."""
+    rows = {lab_id: row for row, lab_id in enumerate(contents.lab_fingerprints)}
+    return Snapshot(
+        generation=generation,
+        created_at=created_at,
+        inputs=contents.inputs,
+        lab_ids=tuple(contents.lab_fingerprints),
+        passages=tuple(contents.passages),
+        lab_of_passage=np.array([rows[passage.lab_id] for passage in contents.passages], dtype=np.int64),
+        lab_fingerprints=contents.lab_fingerprints,
+        fields=tuple(contents.fields),
+        words=contents.words,
+        word_parts=contents.word_parts,
+        lab_words=contents.lab_words,
+        watermark=contents.watermark,
+    )
+
+
+def passage_rows(passages: Sequence[Passage]) -> bytes:
+    """Return passages as they stand in their file."""
+    return orjson.dumps([[p.lab_id, p.source, p.kind, p.text, p.language, p.year, p.weight] for p in passages])
+
+
+def facts_of(contents: Contents) -> dict[str, Any]:
+    """Return what the manifest says of the contents."""
+    return {
+        "inputs": contents.inputs,
+        "watermark": dict(contents.watermark),
+        "counts": {"labs": len(contents.lab_fingerprints), "passages": len(contents.passages)},
+        "encoders": [
+            {
+                "name": one.name,
+                "identity": one.identity,
+                "weights": one.weights,
+                "languages": one.languages,
+                "dims": one.index.dims,
+                "vectors": one.index.size,
+            }
+            for one in contents.fields
+        ],
+    }
+
+
+def write_files(folder: Path, contents: Contents) -> None:
+    """Write the contents into an empty folder, without a manifest."""
+    (folder / "passages.json").write_bytes(passage_rows(contents.passages))
+    (folder / "labs.json").write_bytes(orjson.dumps(contents.lab_fingerprints))
+    contents.words.save(folder / "words.npz")
+    contents.word_parts.save(folder / "word_parts.npz")
+    contents.lab_words.save(folder / "lab_words")
+    for i, one in enumerate(contents.fields):
+        (folder / f"vectors-{i}.faiss").write_bytes(one.index.to_bytes())
+        arrays: dict[str, Any] = {"rows": one.rows}
+        arrays |= {f"passage:{key}": value for key, value in one.passage_means.items()}
+        arrays |= {f"query:{key}": value for key, value in one.query_means.items()}
+        np.savez(folder / f"vectors-{i}.npz", **arrays)
+
+
+def read_files(folder: Path, manifest: dict[str, Any]) -> Snapshot:
+    """Read what `write_files` wrote.
+
+    Raises:
+        Exception: of any kind, if a file is not what it should be.
+    """
+    fingerprints: dict[str, str] = orjson.loads((folder / "labs.json").read_bytes())
+    passages = tuple(Passage(*row) for row in orjson.loads((folder / "passages.json").read_bytes()))
+    lab_rows = {lab_id: i for i, lab_id in enumerate(fingerprints)}
+    return Snapshot(
+        generation=folder.name,
+        created_at=manifest["created_at"],
+        inputs=manifest["inputs"],
+        lab_ids=tuple(fingerprints),
+        passages=passages,
+        lab_of_passage=np.array([lab_rows[p.lab_id] for p in passages], dtype=np.int64),
+        lab_fingerprints=fingerprints,
+        fields=tuple(_read_field(folder, i, entry) for i, entry in enumerate(manifest["encoders"])),
+        words=TfIdfIndex.load(folder / "words.npz", len(passages)),
+        word_parts=TfIdfIndex.load(folder / "word_parts.npz", len(passages)),
+        lab_words=LexicalIndex.load(folder / "lab_words", len(fingerprints)),
+        watermark={str(kind): int(n) for kind, n in manifest["watermark"].items()},
+    )
+
+
+def _read_field(folder: Path, number: int, entry: dict[str, Any]) -> VectorField:
+    path = folder / f"vectors-{number}.faiss"
+    index = VectorIndex.from_bytes(path.read_bytes(), size=entry["vectors"], dims=entry["dims"])
+    stored = read_arrays(folder / f"vectors-{number}.npz")
+    means: dict[str, dict[str, FloatArray]] = {"passage": {}, "query": {}}
+    for key, value in stored.items():
+        side, _, language = key.partition(":")
+        if side in means:
+            means[side][language] = value
+    return VectorField(
+        name=entry["name"],
+        identity=entry["identity"],
+        weights=entry["weights"],
+        languages=None if entry["languages"] is None else tuple(entry["languages"]),
+        index=index,
+        rows=stored["rows"],
+        passage_means=means["passage"],
+        query_means=means["query"],
+    )
+
+
+QUERIES = 3
+"""Queries for each part, made of passages spread over the generation."""
+TOP = 5
+TOLERANCE = 1e-4
+"""How far a score may lie from what it was: processors add up in another order."""
+
+
+class KnownAnswersError(ValueError):
+    """A generation does not answer as it did when it was made; the message says what."""
+
+
+class Searchable(Protocol):
+    """What answers rest on, written or not."""
+
+    @property
+    def lab_fingerprints(self) -> Mapping[str, str]:
+        """The labs, in order."""
+
+    @property
+    def passages(self) -> Sequence[Passage]:
+        """The passages, by lab."""
+
+    @property
+    def fields(self) -> Sequence[VectorField]:
+        """The vector fields."""
+
+    @property
+    def words(self) -> TfIdfIndex:
+        """The words of the passages."""
+
+    @property
+    def word_parts(self) -> TfIdfIndex:
+        """The parts of words of the passages."""
+
+    @property
+    def lab_words(self) -> LexicalIndex:
+        """The words of the labs."""
+
+
+def known_answers(index: Searchable) -> dict[str, Any]:
+    """Return a hash of each part and, for a few queries, the best rows with their scores; plain JSON values."""
+    return {"digests": _digests(index), "tops": {name: _top(scores) for name, scores in _asked(index).items()}}
+
+
+def check_known_answers(index: Searchable, expected: Mapping[str, Any]) -> None:
+    """Ask an opened generation again.
+
+    Args:
+        index: the opened one.
+        expected: what `known_answers` returned before it was written.
+
+    Raises:
+        CanaryError: a part or an answer differs.
+    """
+    # First the parts, since a search over a damaged one may read where nothing is.
+    for name, digest in _digests(index).items():
+        if expected["digests"].get(name) != digest:
+            raise KnownAnswersError(T_("its %(name)s are not those that were put in", name=name))
+    asked = _asked(index)
+    if asked.keys() != expected["tops"].keys():
+        raise KnownAnswersError(T_("its known answers are those of another index"))
+    for name, scores in asked.items():
+        _check_top(name, scores, expected["tops"][name])
+
+
+def _digests(index: Searchable) -> dict[str, str]:
+    labs = "\n".join(f"{lab_id} {digest}" for lab_id, digest in index.lab_fingerprints.items())
+    found = {
+        "passages": digest_of(passage_rows(index.passages), labs.encode()),
+        "words": index.words.digest(),
+        "word parts": index.word_parts.digest(),
+        "words of labs": index.lab_words.digest(),
+    }
+    for number, one in enumerate(index.fields):
+        named = {f"passage {key}": mean for key, mean in one.passage_means.items()}
+        named |= {f"query {key}": mean for key, mean in one.query_means.items()}
+        languages = ",".join(one.languages or ["all"])
+        said = "\n".join([one.name, one.identity, one.weights, languages, *sorted(named)]).encode()
+        found[f"vectors {number}"] = one.index.digest()
+        found[f"means of vectors {number}"] = digest_of(said, one.rows, *(named[key] for key in sorted(named)))
+    return found
+
+
+def _asked(index: Searchable) -> dict[str, FloatArray]:
+    """Return the scores of all rows for each query, by the query's name."""
+    found: dict[str, FloatArray] = {}
+    for row in _spread(len(index.passages)):
+        text = index.passages[row].text
+        words = terms(text)
+        found[f"words of passage {row}"] = index.words.scores(words)
+        found[f"word parts of passage {row}"] = index.word_parts.scores(word_parts(text, words))
+        found[f"labs for passage {row}"] = index.lab_words.scores(words)
+    for number, one in enumerate(index.fields):
+        rows = _spread(one.index.size)
+        if rows:
+            scores = one.index.scores(one.index.some_rows(rows))
+            found |= {f"vector {row} of {number}": of_row for row, of_row in zip(rows, scores, strict=True)}
+    return found
+
+
+def _spread(size: int) -> list[int]:
+    return sorted({(2 * i + 1) * size // (2 * QUERIES) for i in range(QUERIES)}) if size else []
+
+
+def _top(scores: FloatArray) -> list[list[float]]:
+    best = np.argsort(-scores, kind="stable")[:TOP]
+    return [[int(row), round(float(scores[row]), 6)] for row in best]
+
+
+def _check_top(name: str, scores: FloatArray, expected: Sequence[Sequence[float]]) -> None:
+    rows = [int(row) for row, _ in expected]
+    wanted = np.array([score for _, score in expected])
+    if len(set(rows)) != min(TOP, len(scores)) or not all(0 <= row < len(scores) for row in rows):
+        raise KnownAnswersError(T_("the best for the %(name)s are other rows", name=name))
+    allowed = TOLERANCE * np.maximum(1, np.abs(wanted))
+    rest = np.delete(scores, rows)
+    # Equal scores may change places, so it is not the order that is compared.
+    as_high = bool(rest.size) and rest.max() > wanted.min() + allowed.max()
+    if as_high or not np.all(np.abs(scores[rows] - wanted) <= allowed):
+        raise KnownAnswersError(T_("the best for the %(name)s have other scores", name=name))

@@ -1,0 +1,263 @@
+"""One value of a file into one typed value: numbers, dates, money, codes, links.
+
+In: whatever JSON, CSV or a spreadsheet cell holds (text, number, date). Out:
+the typed value, or a `FieldError` that says what is wrong and what would be
+right. It exists so that every kind of record reads the same thing the same
+way. ROC years (民國, 1 = 1912) are accepted where they are unmistakable.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from datetime import date, datetime
+from decimal import Decimal
+from enum import StrEnum
+from urllib.parse import urlsplit
+
+from indexer.plain_text import TextError, clean, shown
+from indexer.vocabulary import (
+    COUNTRIES,
+    COUNTRY_WORDS,
+    FIRST_YEAR,
+    ID_LENGTH_MAX,
+    LANGUAGE_WORDS,
+    LANGUAGES,
+    LAST_YEAR,
+    MAX_NTD,
+    MAX_WEIGHT,
+    choices,
+    find,
+    folded,
+)
+from indexer.wording import T_
+
+ROC_OFFSET = 1911
+_ROC_YEAR = re.compile(r"(?:民國|中華民國)\s*(\d{1,3})\s*年?|(\d{2,3})\s*年")
+_COMMON_DATE = re.compile(
+    r"(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})(?:[T ]00:00(?::00(?:\.0+)?)?)?"
+    r"|(\d{4})\s*年\s*(\d{1,2})\s*月\s*(\d{1,2})\s*日"
+)
+_ROC_DATE = re.compile(
+    r"(?:民國|中華民國)\s*(\d{1,3})\s*[-/.年]\s*(\d{1,2})\s*[-/.月]\s*(\d{1,2})\s*日?"
+    r"|(\d{2,3})\s*年\s*(\d{1,2})\s*月\s*(\d{1,2})\s*日"
+    r"|(\d{3})[-/.](\d{1,2})[-/.](\d{1,2})"
+)
+_MONEY = re.compile(r"(?:NT\$|NTD|TWD|新[臺台]幣)?\s*(\d[\d,]*(?:\.\d+)?)\s*([萬億]?)\s*元?", re.IGNORECASE)
+_UNITS = {"": 1, "萬": 10**4, "億": 10**8}
+_MAX_LIST = 1_000
+
+
+class FieldError(TextError):
+    """A value is not what its field takes; `field` names it when the rule spans several fields."""
+
+    def __init__(self, wrong: str, right: str, field: str = "") -> None:
+        super().__init__(wrong, right)
+        self.field = field
+
+
+def as_text(value: object) -> str:
+    """Return a text or a number as text; a spreadsheet gives 17 as 17.0.
+
+    Raises:
+        FieldError: it is neither.
+    """
+    if isinstance(value, str):
+        return value
+    if isinstance(value, float) and math.isfinite(value):
+        return str(int(value)) if value.is_integer() else str(value)
+    if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() <= 200:
+        return str(value)
+    if isinstance(value, date):
+        return value.isoformat()
+    raise FieldError(T_("%(value)s is not a text", value=shown(value)), T_("give a text"))
+
+
+def text(max_chars: int, *, multiline: bool = False) -> Callable[[object], str]:
+    """Return the reader of a text field of at most `max_chars` characters."""
+
+    def read(value: object) -> str:
+        return clean(as_text(value), max_chars=max_chars, multiline=multiline)
+
+    return read
+
+
+def identifier(value: object, max_chars: int = ID_LENGTH_MAX) -> str:
+    """Return an id: no blanks inside, because ids stand in run files whose columns blanks separate."""
+    word = clean(as_text(value), max_chars=max_chars, multiline=False)
+    if not word:
+        raise FieldError(T_("is empty"), T_("give an id of 1 to %(max_chars)s characters", max_chars=max_chars))
+    if any(c.isspace() for c in word):
+        raise FieldError(
+            T_("%(word)s has a blank in it", word=shown(word)), T_('give an id without blanks, such as "lab-17"')
+        )
+    return word
+
+
+def number(value: object) -> float | None:
+    """Return a finite number, read from a number or from digits in a text, else None."""
+    if isinstance(value, str):
+        try:
+            value = float(value.strip().replace(",", "")) if len(value) <= 40 else math.nan
+        except ValueError:
+            return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    if isinstance(value, int) and value.bit_length() > 200:
+        return None
+    return float(value) if math.isfinite(value) else None
+
+
+def capacity(value: object) -> int:
+    """Return a number of projects, 0 or more."""
+    found = number(value)
+    if found is None or not found.is_integer() or not 0 <= found <= 10_000:
+        raise FieldError(
+            T_("%(value)s is not a number of projects", value=shown(value)), T_("give 0, 1, 2 … or leave it empty")
+        )
+    return int(found)
+
+
+def weight(value: object) -> float:
+    """Return an owner's weight, 0 to 10."""
+    found = number(value)
+    if found is None or not 0 <= found <= MAX_WEIGHT:
+        raise FieldError(
+            T_("%(value)s is not a weight", value=shown(value)),
+            T_("give a number from 0 to %(max_weight)s; 1 is usual", max_weight=MAX_WEIGHT),
+        )
+    return found
+
+
+def year(value: object) -> int:
+    """Return a year of the common era; ROC years are read only with 民國 or 年."""
+    if isinstance(value, str) and (roc := _ROC_YEAR.fullmatch(value.strip())):
+        return int(roc[1] or roc[2]) + ROC_OFFSET
+    plain = value.strip().removesuffix("年") if isinstance(value, str) else value
+    found = number(plain)
+    if found is None or not found.is_integer() or not FIRST_YEAR <= found <= LAST_YEAR:
+        raise FieldError(T_("%(value)s is not a year", value=shown(value)), T_("give four digits such as 2018"))
+    return int(found)
+
+
+def day(value: object) -> date:
+    """Return a date from ISO (2019-08-31), 2019/8/31, 108/08/31, 民國108年8月31日 or a spreadsheet's date."""
+    if isinstance(value, datetime):
+        return value.date()
+    if isinstance(value, date):
+        return value
+    wrong = FieldError(
+        T_("%(value)s is not a date", value=shown(value)), T_("give one such as 2019-08-31 or 民國108年8月31日")
+    )
+    if not isinstance(value, str) or len(value) > 60:
+        raise wrong
+    word = value.strip()
+    if common := _COMMON_DATE.fullmatch(word):
+        groups, offset = common.groups(), 0
+    elif roc := _ROC_DATE.fullmatch(word):
+        groups, offset = roc.groups(), ROC_OFFSET
+    else:
+        raise wrong
+    y, m, d = (int(part) for part in groups if part is not None)
+    try:
+        return date(y + offset, m, d)
+    except ValueError:
+        raise wrong from None
+
+
+def money(value: object) -> int:
+    """Return whole New Taiwan dollars from 2400000, "2,400,000", "NT$2,400,000" or "240萬"."""
+    wrong = FieldError(
+        T_("%(value)s is not an amount in NTD", value=shown(value)), T_("give whole dollars such as 2400000")
+    )
+    if isinstance(value, str):
+        match = _MONEY.fullmatch(value.strip()) if len(value) <= 60 else None
+        if match is None:
+            raise wrong
+        amount = Decimal(match[1].replace(",", "")) * _UNITS[match[2]]
+    else:
+        found = number(value)
+        if found is None:
+            raise wrong
+        amount = Decimal(found)
+    if amount != int(amount) or not 0 <= amount <= MAX_NTD:
+        raise wrong
+    return int(amount)
+
+
+def term(terms: type[StrEnum], what: str) -> Callable[[object], str]:
+    """Return the reader of a closed list: codes and Chinese or English words become the code."""
+
+    def read(value: object) -> str:
+        found = find(terms, value) if isinstance(value, str) and len(value) <= 60 else None
+        if found is None:
+            raise FieldError(
+                T_("%(value)s is not %(what)s", value=shown(value), what=what),
+                T_("use one of %(terms)s", terms=choices(terms)),
+            )
+        return found.value
+
+    return read
+
+
+def language(value: object) -> str:
+    """Return an ISO 639-1 code from a code, a tag such as zh-TW, or a word such as 中文."""
+    word = value.strip() if isinstance(value, str) else ""
+    code = LANGUAGE_WORDS.get(folded(word[:60]), word.replace("_", "-").split("-")[0].lower())
+    if code not in LANGUAGES:
+        raise FieldError(
+            T_("%(value)s is not a language", value=shown(value)), T_("give a two-letter code such as zh, en or ja")
+        )
+    return code
+
+
+def country(value: object) -> str:
+    """Return an ISO 3166 alpha-2 code from a code or a word such as 臺灣."""
+    word = value.strip() if isinstance(value, str) else ""
+    code = COUNTRY_WORDS.get(folded(word[:60]), word.upper())
+    if code not in COUNTRIES:
+        raise FieldError(
+            T_("%(value)s is not a country", value=shown(value)), T_("give a two-letter code such as TW, JP or DE")
+        )
+    return code
+
+
+def link(value: object) -> str:
+    """Return an http or https address; others could run code when clicked."""
+    address = clean(as_text(value), max_chars=2_000, multiline=False)
+    wrong = FieldError(
+        T_("%(address)s is not a web address", address=shown(address)),
+        T_("give one that starts with https:// or http://"),
+    )
+    if any(c.isspace() for c in address):
+        raise wrong
+    try:
+        parts = urlsplit(address)
+        named = parts.hostname
+    except ValueError:
+        raise wrong from None
+    if parts.scheme not in ("http", "https") or not named:
+        raise wrong
+    return address
+
+
+def items(value: object) -> list[object]:
+    """Return a list without its empty elements.
+
+    Raises:
+        FieldError: it is not a list, or an unreasonably long one.
+    """
+    if not isinstance(value, list | tuple):
+        raise FieldError(T_("%(value)s is not a list", value=shown(value)), T_('give a list such as ["a", "b"]'))
+    if len(value) > _MAX_LIST:
+        raise FieldError(
+            T_("has %(elements)s elements", elements=f"{len(value):,}"),
+            T_("give at most %(max_list)s", max_list=f"{_MAX_LIST:,}"),
+        )
+    return [element for element in value if not is_blank(element)]
+
+
+def is_blank(value: object) -> bool:
+    """Say whether a value means "not given": null or a text of blanks."""
+    return value is None or (isinstance(value, str) and not value.strip())

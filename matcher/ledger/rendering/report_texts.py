@@ -1,0 +1,153 @@
+"""The words of a report in the language that was chosen: labels, amounts, days, heads.
+
+In: values of a report and a language. Out: texts that people read and that every file can hold. It exists so that
+all formats say the same (NTD with separators, years of the Republic (民國) beside those of the common era, Chinese
+first where both languages are wanted), and so that none has to think of characters that XML or UTF-8 can't hold:
+one control character in a company's name must not keep a report from being written.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import replace
+from datetime import date
+from enum import StrEnum
+
+from indexer.wording import P_, T_, Text, either
+from matcher.ledger.reports.document import CellKind, ReportCell, ReportDocument, ReportTable, Value
+from matcher.ledger.rows.periods import roc_year
+from matcher.ledger.rows.proof import ExportedHead
+
+
+class ReportLanguage(StrEnum):
+    """The language of a report."""
+
+    ZH = "zh"
+    EN = "en"
+    BOTH = "both"
+
+
+LANG_TAGS = {ReportLanguage.ZH: "zh-Hant-TW", ReportLanguage.EN: "en", ReportLanguage.BOTH: "zh-Hant-TW"}
+"""The language of a whole file, as BCP 47 names it."""
+
+AS_OF = T_("as of")
+ENTRIES = T_("Entries")
+ENTRY = T_("Entry")
+FIGURE = P_("wording", "Figure")
+ABOUT = P_("wording", "About")
+HEADS = P_("wording", "Heads of the ledger's chains")
+NOTES = T_("Notes")
+PAGE = P_("wording", "page")
+PLACE = T_("Place")
+REMARKS = T_("Remarks")
+TABLE = T_("Table")
+HEADS_SAY = T_("gloria ledger verify tells whether the ledger still contains these heads.")
+CHAINS = {"entries": T_("entries"), "steps": T_("steps")}
+
+
+def said(text: Text, language: ReportLanguage, between: str = " ") -> str:
+    """Return a text in the chosen language; in both, one after the other."""
+    if language is ReportLanguage.ZH:
+        return text.zh
+    if language is ReportLanguage.EN or text.zh == text.en:
+        return text.en
+    return f"{text.zh}{between}{text.en}"
+
+
+def day(value: date, language: ReportLanguage) -> str:
+    """Return a day with its year of the Republic."""
+    text = T_("%(day)s (ROC %(year)s)", day=value.isoformat(), year=roc_year(value.year))
+    return text.en if language is ReportLanguage.EN else text.zh
+
+
+def shown(value: Value, kind: CellKind, language: ReportLanguage) -> str:
+    """Return a value as people read it; nothing is an empty text."""
+    if isinstance(value, Text):
+        return said(value, language)
+    if isinstance(value, date):
+        return day(value, language)
+    if value is None or isinstance(value, str):
+        return value or ""
+    return _number(value, kind)
+
+
+def _number(value: float, kind: CellKind) -> str:
+    if kind is CellKind.NTD:
+        return f"NT$ {value:,}" if isinstance(value, int) else f"NT$ {value:,.2f}"
+    if kind is CellKind.PERCENT:
+        return f"{value:.1%}"
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.2f}"
+
+
+def plain(value: Value, language: ReportLanguage) -> str | int | float | date | None:
+    """Return a value for a cell that a program computes with: numbers and days stay what they are."""
+    if isinstance(value, Text):
+        return said(value, language)
+    return value
+
+
+def display_width(text: str) -> int:
+    """Return how wide a text's longest line is, in characters of the Latin script; Chinese ones count twice."""
+    lines = text.splitlines()
+    return max((sum(2 if unicodedata.east_asian_width(c) in "WFA" else 1 for c in line) for line in lines), default=0)
+
+
+def as_of_line(document: ReportDocument, language: ReportLanguage) -> str:
+    """Return the line that says of which day a report is."""
+    return f"{said(AS_OF, language)} {day(document.as_of, language)}"
+
+
+def head_line(one: ExportedHead, language: ReportLanguage) -> str:
+    """Return a head of a chain as it is printed: number, hash and moment."""
+    chain = CHAINS.get(one.chain, either(one.chain, one.chain))
+    return f"{said(chain, language)} {one.n}: {one.hash} ({one.at})"
+
+
+def place_of(table: ReportTable, row: tuple[ReportCell, ...], column: int, language: ReportLanguage) -> str:
+    """Return what a reader calls a cell: its row's first value and its column's title."""
+    label = shown(row[0].value, table.columns[0].kind, language)
+    title = said(table.columns[column].title, language)
+    return title if column == 0 or not label else f"{label} / {title}"
+
+
+# What XML can't hold, and halves of characters that no encoding can.
+_UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+
+
+def writable(text: str) -> str:
+    """Return a text with each character that no file can hold replaced by U+FFFD."""
+    return _UNWRITABLE.sub("\ufffd", text)
+
+
+def writable_report(document: ReportDocument) -> ReportDocument:
+    """Return a report with all of its texts writable."""
+    return replace(
+        document,
+        title=_writable_text(document.title),
+        tables=tuple(_writable_table(table) for table in document.tables),
+        notes=tuple(map(_writable_text, document.notes)),
+    )
+
+
+def _writable_text(text: Text) -> Text:
+    return either(writable(text.zh), writable(text.en))
+
+
+def _writable_table(table: ReportTable) -> ReportTable:
+    return ReportTable(
+        title=_writable_text(table.title),
+        columns=tuple(replace(column, title=_writable_text(column.title)) for column in table.columns),
+        rows=tuple(tuple(map(_writable_cell, row)) for row in table.rows),
+        notes=tuple(map(_writable_text, table.notes)),
+    )
+
+
+def _writable_cell(cell: ReportCell) -> ReportCell:
+    value = cell.value
+    if isinstance(value, Text):
+        value = _writable_text(value)
+    elif isinstance(value, str):
+        value = writable(value)
+    remark = None if cell.remark is None else _writable_text(cell.remark)
+    return ReportCell(value, tuple(map(writable, cell.entries)), remark)

@@ -1,0 +1,123 @@
+"""The report `entries`: the ledger's rows with where each stood on a day.
+
+In: a day, perhaps a year and alliances. Out: a document with one row for each
+entry. It exists for drilling down on paper, and for handing the ledger over.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import extract
+from sqlmodel import Session, col, select
+
+from indexer.wording import P_, T_, Text
+from matcher.ledger.figures.folds import end_of
+from matcher.ledger.reports.document import (
+    CellKind,
+    ReportCell,
+    ReportColumn,
+    ReportDocument,
+    ReportRequest,
+    ReportTable,
+)
+from matcher.ledger.rows.entries import WHOLE_BP, Entry, EntryKind
+from matcher.ledger.rows.kpis import KPI_FACTS, Kpi, Unit
+from matcher.ledger.rows.proof import heads_of
+from matcher.ledger.rows.steps import STATE_LABELS, State, Step
+
+_COLUMNS = (
+    ReportColumn(T_("Entry")),
+    ReportColumn(P_("entries report", "Figure")),
+    ReportColumn(T_("State")),
+    ReportColumn(P_("entries report", "Amount"), CellKind.COUNT),
+    ReportColumn(P_("entries report", "NTD"), CellKind.NTD),
+    ReportColumn(T_("Alliances' shares")),
+    ReportColumn(P_("entries report", "Occurred on"), CellKind.DATE),
+    ReportColumn(P_("entries report", "Counts on"), CellKind.DATE),
+    ReportColumn(P_("entries report", "Counted in")),
+    ReportColumn(T_("School")),
+    ReportColumn(T_("Case")),
+    ReportColumn(P_("entries report", "Evidence"), CellKind.COUNT),
+    ReportColumn(T_("What GLORIA added")),
+)
+_BOOKED = P_("entries report", "booked")
+_NOTES = (
+    T_("Amounts of reversing entries are negative."),
+    T_("What was counted in no quarter is part of no figure; accepted pairings are booked by the product itself."),
+)
+
+
+def entries_report(session: Session, request: ReportRequest) -> ReportDocument:
+    """Return all entries of the asked year and alliances, oldest first, as they stood at the end of the day."""
+    end = end_of(request.as_of)
+    query = select(Entry).where(col(Entry.reported_at) <= end).order_by(col(Entry.seq))
+    if request.year is not None:
+        query = query.where(extract("year", col(Entry.counts_on)) == request.year)
+    entries = [entry for entry in session.exec(query).all() if _wanted(entry, request)]
+    last, counted = _steps(session, end)
+    rows = tuple(_row(entry, last.get(entry.id), counted.get(entry.id)) for entry in entries)
+    title = T_("Entries of the ledger")
+    return ReportDocument(
+        name="entries",
+        title=title,
+        as_of=request.as_of,
+        tables=(ReportTable(title, _COLUMNS, rows, _NOTES),),
+        heads=tuple(heads_of(session, request.now)),
+        notes=_scope(request),
+    )
+
+
+def _wanted(entry: Entry, request: ReportRequest) -> bool:
+    return request.alliances is None or not request.alliances.isdisjoint(entry.shares)
+
+
+def _steps(session: Session, end: datetime) -> tuple[dict[str, State], dict[str, str]]:
+    """Return for each entry its last state at a moment, and the quarter in which it was counted."""
+    query = select(Step.entry_id, Step.state, Step.period).where(col(Step.at) <= end).order_by(col(Step.seq))
+    last: dict[str, State] = {}
+    counted: dict[str, str] = {}
+    for entry_id, state, period in session.execute(query).all():
+        last[entry_id] = State(state)
+        if period is not None:
+            counted[entry_id] = period
+    return last, counted
+
+
+def _row(entry: Entry, state: State | None, counted: str | None) -> tuple[ReportCell, ...]:
+    facts = KPI_FACTS[Kpi(entry.kpi)]
+    is_money = facts.unit is Unit.NTD
+    signed = -entry.amount if entry.kind == EntryKind.REVERSAL else entry.amount
+    late = None
+    if entry.late_for is not None:
+        late = T_("came late for %(late_for)s", late_for=entry.late_for)
+    return (
+        ReportCell(entry.id, remark=_reversal(entry)),
+        ReportCell(facts.label),
+        ReportCell(_BOOKED if state is None else STATE_LABELS[state]),
+        ReportCell(None if is_money else signed),
+        ReportCell(signed if is_money else None),
+        ReportCell(", ".join(f"{name} {share * 100 / WHOLE_BP:g} %" for name, share in sorted(entry.shares.items()))),
+        ReportCell(entry.occurred_on),
+        ReportCell(entry.counts_on),
+        ReportCell(counted, remark=late),
+        ReportCell(entry.school_id),
+        ReportCell(None if entry.case_id is None else str(entry.case_id)),
+        ReportCell(len(entry.evidence)),
+        ReportCell(entry.value_added),
+    )
+
+
+def _reversal(entry: Entry) -> Text | None:
+    if entry.reverses is not None:
+        return T_("reverses %(reverses)s", reverses=entry.reverses)
+    if entry.restates is not None:
+        return T_("restates %(restates)s", restates=entry.restates)
+    return None
+
+
+def _scope(request: ReportRequest) -> tuple[Text, ...]:
+    if request.alliances is None:
+        return ()
+    names = ", ".join(sorted(request.alliances))
+    return (T_("only entries in which these have a share: %(names)s", names=names),)

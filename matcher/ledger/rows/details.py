@@ -1,0 +1,298 @@
+"""What has to be said of a result, figure by figure, and by which key it counts once.
+
+In: the details of a reported result. Out: checked values and a natural key.
+It exists because "counted twice" is only defined by a key: money by contract and
+instalment, a job by employer, post and start, a trained person by pseudonym,
+programme and year, a startup by its tax id (統一編號), a membership by company.
+
+No personal name is part of any details: people appear by pseudonym
+(`matcher.ledger.rows.pseudonyms`), so that a person can be erased and every total stays.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+import orjson
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, field_validator
+from stdnum.tw import ubn
+
+from indexer.plain_text import clean
+from indexer.vocabulary import COUNTRIES, ID_LENGTH_MAX, folded
+from indexer.wording import T_
+from matcher.ledger.rows.kpis import Kpi
+
+
+class PayerType(StrEnum):
+    """Who pays."""
+
+    COMPANY = "company"
+    INDUSTRY_BODY = "industry_body"
+    PUBLIC_BODY = "public_body"
+    OTHER = "other"
+
+
+class Purpose(StrEnum):
+    """What money is paid for."""
+
+    RESEARCH = "research"
+    LICENSING = "licensing"
+    FACILITY = "facility"
+    TRAINING = "training"
+    MEMBERSHIP = "membership"
+    DONATION = "donation"
+    OTHER = "other"
+
+
+class Gender(StrEnum):
+    """As the person says; nobody has to say."""
+
+    FEMALE = "female"
+    MALE = "male"
+    SELF_DESCRIBED = "self_described"
+    UNDISCLOSED = "undisclosed"
+
+
+class InternationalBasis(StrEnum):
+    """Why a case is called international; the plan can be read both ways, so both are kept."""
+
+    FOREIGN_PARTNER = "foreign_partner"
+    DOMESTIC_AT_INTERNATIONAL_EVENT = "domestic_at_international_event"
+
+
+class Aspect(StrEnum):
+    """The six aspects by which model cases are judged."""
+
+    COMMERCIAL_USE = "commercial_use"
+    INTERNATIONAL = "international"
+    CAPACITY = "capacity"
+    SELF_OPERATION = "self_operation"
+    INDUSTRY_LEAD = "industry_lead"
+    INTEGRATION = "integration"
+
+
+def _line(value: Any) -> Any:
+    return clean(value, max_chars=ID_LENGTH_MAX, multiline=False) if isinstance(value, str) else value
+
+
+Line = Annotated[str, BeforeValidator(_line), Field(min_length=1)]
+Pseudonym = Annotated[str, Field(pattern=r"^p-[0-9a-f]{16}$")]
+
+
+class Details(BaseModel):
+    """What every kind of result says in its own way."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    def natural_key(self) -> str:
+        """Return the key by which this result counts once."""
+        raise NotImplementedError
+
+    def party(self) -> str:
+        """Return the name of the other party, by which two claims may look alike; empty if there is none."""
+        return ""
+
+
+def _key(*parts: str | int) -> str:
+    """A list, so that no blank or mark within a part can make two keys one."""
+    return orjson.dumps([folded(part) if isinstance(part, str) else part for part in parts]).decode()
+
+
+def _country(value: str) -> str:
+    if value not in COUNTRIES:
+        raise ValueError(T_("give the ISO code of a country, such as TW or DE"))
+    return value
+
+
+Country = Annotated[str, BeforeValidator(_country)]
+
+
+class AllianceDetails(Details):
+    """An alliance was founded."""
+
+    kpi: Literal[Kpi.ALLIANCES] = Kpi.ALLIANCES
+    alliance: Line
+
+    def natural_key(self) -> str:
+        """An alliance is founded once."""
+        return self.alliance
+
+
+class MemberDetails(Details):
+    """A representative company became a member of the programme."""
+
+    kpi: Literal[Kpi.MEMBERS] = Kpi.MEMBERS
+    company: Line
+    company_name: Line
+    country: Country
+    tier: Line
+
+    def natural_key(self) -> str:
+        """A company counts once, whichever alliances it joins."""
+        return self.company
+
+    def party(self) -> str:
+        """The company."""
+        return self.company_name
+
+
+class CaseDetails(Details):
+    """An international cooperation case came about."""
+
+    kpi: Literal[Kpi.INTERNATIONAL_CASES] = Kpi.INTERNATIONAL_CASES
+    reference: Line
+    partner: Line
+    partner_country: Country
+    basis: InternationalBasis
+
+    def natural_key(self) -> str:
+        """A case counts once, by its reference."""
+        return _key(self.reference)
+
+    def party(self) -> str:
+        """The partner."""
+        return self.partner
+
+
+class MoneyDetails(Details):
+    """Industry pays an instalment of a contract to a school."""
+
+    kpi: Literal[Kpi.MONEY] = Kpi.MONEY
+    contract: Line
+    instalment: int = Field(ge=1, le=1_000)
+    payer: Line
+    payer_country: Country
+    payer_type: PayerType
+    purpose: Purpose
+
+    def natural_key(self) -> str:
+        """Contract and instalment."""
+        return _key(self.contract, self.instalment)
+
+    def party(self) -> str:
+        """Who pays."""
+        return self.payer
+
+
+class TalentDetails(Details):
+    """A person was trained."""
+
+    kpi: Literal[Kpi.TALENT] = Kpi.TALENT
+    person: Pseudonym
+    programme: Line
+    year: int = Field(ge=2000, le=2200)
+    gender: Gender = Gender.UNDISCLOSED
+
+    def natural_key(self) -> str:
+        """Person, programme and year."""
+        return _key(self.person, self.programme, self.year)
+
+    def party(self) -> str:
+        """The programme."""
+        return self.programme
+
+
+class JobDetails(Details):
+    """A post was filled."""
+
+    kpi: Literal[Kpi.JOBS] = Kpi.JOBS
+    employer: Line
+    post: Line
+    start_on: date
+    person: Pseudonym | None = None
+    gender: Gender = Gender.UNDISCLOSED
+
+    def natural_key(self) -> str:
+        """Employer, post and start."""
+        return _key(self.employer, self.post, self.start_on.isoformat())
+
+    def party(self) -> str:
+        """The employer."""
+        return self.employer
+
+
+class StartupDetails(Details):
+    """A startup was founded."""
+
+    kpi: Literal[Kpi.STARTUPS] = Kpi.STARTUPS
+    tax_id: str
+    startup_name: Line
+
+    @field_validator("tax_id")
+    @classmethod
+    def _valid(cls, value: str) -> str:
+        if not ubn.is_valid(value):
+            raise ValueError(T_("is no 統一編號: give its eight digits"))
+        return str(ubn.compact(value))
+
+    def natural_key(self) -> str:
+        """The tax id (統一編號)."""
+        return self.tax_id
+
+    def party(self) -> str:
+        """The startup."""
+        return self.startup_name
+
+
+class ModelCaseDetails(Details):
+    """A case became a model for others."""
+
+    kpi: Literal[Kpi.MODEL_CASES] = Kpi.MODEL_CASES
+    reference: Line
+    title: Line
+    aspects: dict[Aspect, Line] = Field(description="For each of the six aspects, what speaks for it.")
+
+    @field_validator("aspects")
+    @classmethod
+    def _all_six(cls, value: dict[Aspect, str]) -> dict[Aspect, str]:
+        missing = [aspect.value for aspect in Aspect if aspect not in value]
+        if missing:
+            raise ValueError(T_("say something of every aspect; missing: %(missing)s", missing=", ".join(missing)))
+        return value
+
+    def natural_key(self) -> str:
+        """Its reference."""
+        return _key(self.reference)
+
+    def party(self) -> str:
+        """Its title."""
+        return self.title
+
+
+class AcceptanceDetails(Details):
+    """An expert accepted a pairing; booked by the decision itself."""
+
+    kpi: Literal[Kpi.ACCEPTANCES] = Kpi.ACCEPTANCES
+    case: int
+    pairing: int
+
+    def natural_key(self) -> str:
+        """The case that it opened."""
+        return str(self.case)
+
+
+AnyDetails = Annotated[
+    AllianceDetails
+    | MemberDetails
+    | CaseDetails
+    | MoneyDetails
+    | TalentDetails
+    | JobDetails
+    | StartupDetails
+    | ModelCaseDetails
+    | AcceptanceDetails,
+    Field(discriminator="kpi"),
+]
+_ADAPTER: TypeAdapter[Any] = TypeAdapter(AnyDetails)
+
+
+def read_details(kpi: Kpi, given: dict[str, Any]) -> Details:
+    """Return checked details of a figure.
+
+    Raises:
+        pydantic.ValidationError: something is missing, misspelt or impossible.
+    """
+    checked: Details = _ADAPTER.validate_python({**given, "kpi": kpi})
+    return checked

@@ -1,0 +1,208 @@
+"""What proves a result: files kept by their SHA-256, and links; who brought a file, and what it is.
+
+In: the bytes of a file and who sent them, or an address. Out: an item of evidence that an entry names, a row that
+says who sent the file, and its kind as its own first bytes tell. It exists so that a proof can't be exchanged after
+the fact: an entry names the hash, and the file lies under it.
+
+Who knows a hash does not thereby know the file: an entry may name a file only if its reporter sent it or sees it
+already, so that nobody reads another alliance's contract by naming its hash. Neither the name nor the sender says
+truly what a file is; nothing here interprets one, and what is shown of it is plain text.
+"""
+
+from __future__ import annotations
+
+import codecs
+import os
+import secrets
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from sqlalchemy import BigInteger, CheckConstraint
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlmodel import Field, Session, SQLModel, col, select
+
+from indexer.database import storing_file
+from indexer.disk import sync
+from indexer.instants import Instant
+from indexer.plain_text import clean
+from indexer.vocabulary import ID_LENGTH_MAX
+from indexer.wording import T_
+from matcher.ledger.rows.entries import LedgerError
+from matcher.review import people  # noqa: F401 (its table is referred to)
+
+FOLDER = "evidence"
+MAX_BYTES = 32 * 2**20
+_MAX_ITEMS = 50
+_MAX_URL = 2_000
+
+
+def keep(home: Path, content: bytes) -> str:
+    """Store a file durably and return its SHA-256; a file that is there already is left alone.
+
+    Raises:
+        LedgerError: it is empty or too large.
+        StorageFullError: the disk is full; nothing of it is left.
+    """
+    if not 0 < len(content) <= MAX_BYTES:
+        raise LedgerError(T_("a file of evidence has 1 to %(max_bytes)s bytes", max_bytes=f"{MAX_BYTES:,}"), "evidence")
+    digest = sha256(content).hexdigest()
+    path = path_of(home, digest)
+    with storing_file():
+        if not path.exists():
+            _write(path, content)
+        # Every folder on the way may be new; and whoever stored a file that is there may have ended before this.
+        for folder in (path.parent, path.parent.parent, home):
+            sync(folder)
+    return digest
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}.partial")
+    try:
+        with partial.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def path_of(home: Path, digest: str) -> Path:
+    """Return where the file of a SHA-256 lies."""
+    return home / FOLDER / digest[:2] / digest
+
+
+def is_intact(home: Path, digest: str) -> bool:
+    """Whether the file is there and is still the one that was stored."""
+    path = path_of(home, digest)
+    return path.is_file() and sha256(path.read_bytes()).hexdigest() == digest
+
+
+def checked_items(home: Path, items: Sequence[dict[str, str]]) -> list[dict[str, str]]:
+    """Return evidence as an entry may name it: `{"sha256", "name"}` of stored files, `{"url", "name"}` of links.
+
+    Raises:
+        LedgerError: an item is neither, its file was never stored, or there are too many.
+    """
+    if len(items) > _MAX_ITEMS:
+        raise LedgerError(T_("name at most %(max_items)s pieces of evidence", max_items=_MAX_ITEMS), "evidence")
+    return [_checked_item(home, item) for item in items]
+
+
+def _checked_item(home: Path, item: dict[str, str]) -> dict[str, str]:
+    name = clean(item.get("name", ""), max_chars=ID_LENGTH_MAX, multiline=False)
+    digest, url = item.get("sha256"), item.get("url")
+    if (digest is None) == (url is None) or not set(item) <= {"sha256", "url", "name"}:
+        raise LedgerError(T_("a piece of evidence is a stored file (sha256) or a link (url), with a name"), "evidence")
+    if digest is not None:
+        if len(digest) != 64 or not set(digest) <= set("0123456789abcdef") or not path_of(home, digest).is_file():
+            raise LedgerError(T_("no file with this sha256 was stored; send the file first"), "evidence")
+        return {"sha256": digest, "name": name}
+    link = clean(str(url), max_chars=_MAX_URL, multiline=False)
+    try:
+        parts = urlsplit(link)
+    except ValueError as error:
+        raise LedgerError(T_("a link is an address such as https://example.org/contract"), "evidence") from error
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        raise LedgerError(T_("a link begins with https:// or http://"), "evidence")
+    return {"url": link, "name": name}
+
+
+class EvidenceFile(SQLModel, table=True):
+    """That somebody sent a file: never updated, never deleted."""
+
+    __tablename__ = "evidence_file"
+    __table_args__ = (
+        CheckConstraint("length(sha256) = 64", name="sha256_is_one"),
+        CheckConstraint("size_bytes > 0", name="not_empty"),
+    )
+
+    sha256: str = Field(primary_key=True)
+    sent_by: str = Field(primary_key=True, foreign_key="account.id")
+    size_bytes: int = Field(sa_type=BigInteger)
+    sent_at: datetime = Field(sa_type=Instant)
+
+
+def note_file(session: Session, *, sha256: str, size_bytes: int, by: str, now: datetime) -> None:
+    """Note that somebody sent a file; sending it again changes nothing. The caller commits."""
+    dialect: Any = sqlite if session.get_bind().dialect.name == "sqlite" else postgresql
+    statement: Any = dialect.insert(EvidenceFile).on_conflict_do_nothing()
+    session.connection().execute(statement, {"sha256": sha256, "sent_by": by, "size_bytes": size_bytes, "sent_at": now})
+
+
+def files_sent(session: Session, by: str, digests: Iterable[str]) -> set[str]:
+    """Return which of some files a person has sent."""
+    query = select(EvidenceFile.sha256).where(EvidenceFile.sent_by == by, col(EvidenceFile.sha256).in_(list(digests)))
+    return set(session.exec(query).all())
+
+
+_EXCERPT_BYTES = 16_384
+"""So much of a text is shown; the rest is in the file."""
+
+
+class FileKind(StrEnum):
+    """What a file is, as far as its first bytes tell."""
+
+    PDF = "pdf"
+    PNG = "png"
+    JPEG = "jpeg"
+    GIF = "gif"
+    WEBP = "webp"
+    ZIP = "zip"
+    TEXT = "text"
+    OTHER = "other"
+    MISSING = "missing"
+
+
+_BEGINNINGS = (
+    (b"%PDF-", FileKind.PDF),
+    (b"\x89PNG\r\n\x1a\n", FileKind.PNG),
+    (b"\xff\xd8\xff", FileKind.JPEG),
+    (b"GIF8", FileKind.GIF),
+    (b"PK\x03\x04", FileKind.ZIP),
+)
+
+
+@dataclass(frozen=True)
+class FileFacts:
+    """A stored file: what it is, how large, and, of a text, how it begins. `whole` says that nothing was cut off."""
+
+    kind: FileKind
+    size_bytes: int
+    excerpt: str | None = None
+    whole: bool = True
+
+
+def facts_of(home: Path, digest: str) -> FileFacts:
+    """Return what is known of a stored file; its kind is `missing` if it is not there."""
+    path = path_of(home, digest)
+    try:
+        with path.open("rb") as file:
+            first = file.read(_EXCERPT_BYTES)
+            size_bytes = path.stat().st_size
+    except FileNotFoundError:
+        return FileFacts(FileKind.MISSING, 0)
+    kind = next((kind for beginning, kind in _BEGINNINGS if first.startswith(beginning)), None)
+    if kind is None and first.startswith(b"RIFF") and first[8:12] == b"WEBP":
+        kind = FileKind.WEBP
+    text = None if kind is not None else _text(first)
+    if text is None:
+        return FileFacts(kind or FileKind.OTHER, size_bytes)
+    return FileFacts(FileKind.TEXT, size_bytes, text, whole=size_bytes <= _EXCERPT_BYTES)
+
+
+def _text(first: bytes) -> str | None:
+    """Return the beginning of a file as text, None if it is none; the last character may be cut off in its middle."""
+    try:
+        text = codecs.getincrementaldecoder("utf-8-sig")().decode(first)
+    except UnicodeDecodeError:
+        return None
+    return None if any(ord(c) < 32 and c not in "\t\r\n\f" for c in text) else text

@@ -1,0 +1,460 @@
+"""Proving the ledger: every row is what was written, nothing is missing, every total is what its rows add up to.
+
+In: the database, the folder of evidence, and heads of the chains that were written down outside of it; or the lines
+of an export. Out: a list of findings, empty if all is well; heads for a file that is only ever added to; the whole
+ledger as lines that an outsider can recompute. It exists because trust in the figures must not rest on trust in
+whoever holds the database: a changed cell, a removed row, a dropped tail, an exchanged file of evidence are each
+found by a check of their own. A chain whose last rows were dropped still fits together, so only who has kept its
+head elsewhere can tell; reports print the heads too.
+
+An export has one JSON line for each row of both chains, in its canonical form, and one for each head. What checks
+one (`check_export`) needs no database and uses nothing of what writes the chains: were that wrong, it would see it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import orjson
+from sqlalchemy import Table
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import aliased
+from sqlmodel import Session, SQLModel, col, select
+
+from indexer.database import once
+from indexer.disk import exclusive
+from indexer.wording import T_
+from matcher.ledger.rows.chain import GENESIS, Chain, hash_of, head
+from matcher.ledger.rows.details import read_details
+from matcher.ledger.rows.entries import WHOLE_BP, Entry, EntryKind, LedgerError
+from matcher.ledger.rows.evidence import is_intact
+from matcher.ledger.rows.kpis import KPI_FACTS, RECOGNISED_KPIS, Kpi
+from matcher.ledger.rows.periods import PeriodClose, totals_of
+from matcher.ledger.rows.result_claims import LiveFact
+from matcher.ledger.rows.steps import ENDED, NEXT_STATES, State, Step
+
+HEADS_FILE = "ledger-heads.jsonl"
+
+
+@dataclass(frozen=True)
+class ExportedHead:
+    """The number and hash of a chain's last row at a moment."""
+
+    chain: str
+    n: int
+    hash: str
+    at: str
+
+
+def heads_of(session: Session, now: datetime) -> list[ExportedHead]:
+    """Return the heads of both chains."""
+    heads = once(session, heads_of, lambda: [(chain.value, *head(session, chain)) for chain in Chain])
+    return [ExportedHead(*one, now.isoformat()) for one in heads]
+
+
+def export_heads(session: Session, path: Path, now: datetime) -> list[ExportedHead]:
+    """Add the heads to a file durably and return them; heads that it ends with already are not repeated."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with exclusive(path.with_name(path.name + ".lock")):
+        known = {(one.chain, one.n, one.hash) for one in read_heads(path)}
+        heads = heads_of(session, now)
+        new = [one for one in heads if (one.chain, one.n, one.hash) not in known]
+        with path.open("ab") as file:
+            file.writelines(orjson.dumps(one) + b"\n" for one in new)
+            file.flush()
+            os.fsync(file.fileno())
+    return heads
+
+
+def read_heads(path: Path) -> list[ExportedHead]:
+    """Return the heads that a file holds; none if there is no file.
+
+    Raises:
+        LedgerError: a line is not a head, so somebody changed the file.
+    """
+    if not path.exists():
+        return []
+    heads = []
+    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
+        try:
+            heads.append(_checked_head(ExportedHead(**orjson.loads(line))))
+        except (ValueError, TypeError) as error:
+            raise LedgerError(
+                T_("%(name)s:%(number)s is not an exported head", name=path.name, number=number)
+            ) from error
+    return heads
+
+
+def _checked_head(given: ExportedHead) -> ExportedHead:
+    """Refuse what no export writes: a chain of another name would be compared with nothing, and so hide a change."""
+    Chain(given.chain)
+    if type(given.n) is not int or given.n < 0 or len(given.hash) != len(GENESIS):
+        raise ValueError(given)
+    return given
+
+
+_ROWS_AT_ONCE = 5_000
+_CHAINS: dict[Chain, type[SQLModel]] = {Chain.ENTRIES: Entry, Chain.STEPS: Step}
+
+
+@dataclass(frozen=True)
+class ProofFinding:
+    """One thing that is not as it must be: where, and what."""
+
+    check: str
+    place: str
+    message: str
+
+
+@dataclass(frozen=True)
+class LedgerProof:
+    """What was looked at, and what was found."""
+
+    entries: int
+    steps: int
+    heads: Mapping[str, str]
+    findings: Sequence[ProofFinding]
+
+
+def verify(session: Session, *, home: Path | None = None, exported: Sequence[ExportedHead] = ()) -> LedgerProof:
+    """Look at every row of the ledger; nothing is written.
+
+    Args:
+        session: one state of the database.
+        home: where evidence lies; None leaves the files out.
+        exported: heads that were exported before, which the chains must still contain.
+    """
+    walked = {chain: _Walk(chain, exported) for chain in Chain}
+    findings = [finding for walk in walked.values() for finding in walk.run(session)]
+    checks = {"steps": _check_steps(session), "key": _check_keys(session), "total": _check_closes(session)}
+    if home is not None:
+        checks["evidence"] = _check_files(session, home)
+    for name, check in checks.items():
+        findings += _carried_out(name, check)
+    heads = {chain.value: f"{walk.n} {walk.hash}" for chain, walk in walked.items()}
+    return LedgerProof(walked[Chain.ENTRIES].n, walked[Chain.STEPS].n, heads, findings)
+
+
+def _carried_out(name: str, check: Iterator[ProofFinding]) -> Iterator[ProofFinding]:
+    """Yield what a check finds; values that no writer of ours leaves are a finding too, not a fault of the check."""
+    try:
+        yield from check
+    except Exception as error:
+        if not _is_unreadable(error):
+            raise
+        yield ProofFinding(
+            name, "ledger", T_("can't be checked: a row holds what can't be read (%(error)s)", error=error)
+        )
+
+
+def _is_unreadable(error: Exception) -> bool:
+    """Whether it was raised by a value that no writer of ours left, while it was read or added up."""
+    if isinstance(error, OperationalError):
+        # SQLite keeps bytes that are no text in a column of texts.
+        return "decode" in str(error)
+    return isinstance(error, (ValueError, TypeError, AttributeError, KeyError))
+
+
+class _Walk:
+    """One pass over a chain, row by row in its order."""
+
+    def __init__(self, chain: Chain, exported: Sequence[ExportedHead]) -> None:
+        self.chain = chain
+        self.n, self.hash = 0, GENESIS
+        # All that were exported for a number: a rewritten chain is exported again and must not hide what it replaced.
+        self._exported: defaultdict[int, set[str]] = defaultdict(set)
+        for one in exported:
+            if one.chain == chain.value and one.n > 0:
+                self._exported[one.n].add(one.hash)
+
+    def run(self, session: Session) -> Iterator[ProofFinding]:
+        """Yield what is wrong with the chain and, row by row, with what its rows say."""
+        for row in _chain_rows(session, _CHAINS[self.chain]):
+            place = f"{self.chain.value} {row['seq']}"
+            if "hash" not in row:
+                yield ProofFinding("chain", place, T_("holds what can't be read"))
+                self.n, self.hash = row["seq"], ""
+                continue
+            if row["seq"] != self.n + 1:
+                yield ProofFinding(
+                    "chain", place, T_("follows number %(n)s: a row is missing or was inserted", n=self.n)
+                )
+            if row["prev_hash"] != self.hash:
+                yield ProofFinding("chain", place, T_("does not name the hash of the row before it"))
+            if not _hash_fits(row):
+                yield ProofFinding("chain", place, T_("is not what was written: its hash does not fit its content"))
+            if self._exported.pop(row["seq"], set()) - {row["hash"]}:
+                yield ProofFinding("head", place, T_("has another hash than the head that was exported"))
+            if self.chain is Chain.ENTRIES:
+                yield from _carried_out("chain", _check_entry(row, place))
+            self.n, self.hash = row["seq"], row["hash"]
+        if head(session, self.chain) != (self.n, self.hash):
+            yield ProofFinding("head", self.chain.value, T_("does not end where the stored head says"))
+        for n in sorted(self._exported):
+            yield ProofFinding("head", f"{self.chain.value} {n}", T_("was exported and is gone: the tail was dropped"))
+
+
+def _hash_fits(row: Mapping[str, Any]) -> bool:
+    try:
+        return bool(hash_of(row) == row["hash"])
+    except TypeError:
+        # It holds what has no canonical form, so it was never hashed.
+        return False
+
+
+def _chain_rows(session: Session, model: type[SQLModel]) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a chain in their order; of one that can't be read its number only."""
+    table: Table = model.__table__  # type: ignore[attr-defined]
+    last = -(2**62)
+    while True:
+        numbers = select(table.c.seq).where(table.c.seq > last).order_by(table.c.seq).limit(_ROWS_AT_ONCE)
+        found = session.connection().execute(numbers).scalars().all()
+        if not found:
+            return
+        first, last = found[0], found[-1]
+        try:
+            yield from _rows_between(session, table, first, last)
+        except Exception as error:
+            if not _is_unreadable(error):
+                raise
+            for number in found:
+                yield from _row_alone(session, table, number)
+
+
+def _rows_between(session: Session, table: Table, first: int, last: int) -> list[dict[str, Any]]:
+    query = table.select().where(table.c.seq.between(first, last)).order_by(table.c.seq)
+    return [dict(row) for row in session.connection().execute(query).mappings()]
+
+
+def _row_alone(session: Session, table: Table, number: int) -> list[dict[str, Any]]:
+    try:
+        return _rows_between(session, table, number, number)
+    except Exception as error:
+        if not _is_unreadable(error):
+            raise
+        return [{"seq": number}]
+
+
+def _check_entry(row: Mapping[str, Any], place: str) -> Iterator[ProofFinding]:
+    if sum(row["shares"].values()) != WHOLE_BP or min(row["shares"].values()) < 1:
+        yield ProofFinding(
+            "shares", place, T_("shares do not sum to %(whole_bp)s basis points", whole_bp=f"{WHOLE_BP:,}")
+        )
+    kpi = Kpi(row["kpi"])
+    if row["unit"] != KPI_FACTS[kpi].unit or row["amount"] <= 0:
+        yield ProofFinding("amount", place, T_("amount or unit is not one of its figure"))
+    if read_details(kpi, row["details"]).natural_key() != row["natural_key"]:
+        yield ProofFinding("key", place, T_("its key is not that of its details"))
+
+
+def _check_steps(session: Session) -> Iterator[ProofFinding]:
+    """Every entry's steps follow each other, and a reversal equals what it reverses."""
+    query = select(Step.entry_id, Step.version, Step.state).order_by(col(Step.entry_id), col(Step.version))
+    reversals = set(session.exec(select(Entry.id).where(Entry.kind == EntryKind.REVERSAL.value)).all())
+    unstepped = set(session.exec(select(Entry.id).where(col(Entry.kpi).in_(RECOGNISED_KPIS))).all())
+    last: tuple[str, int, State | None] = ("", 0, None)
+    for entry_id, version, name in session.execute(query).all():
+        before = last if last[0] == entry_id else (entry_id, 0, None)
+        state = State(name)
+        follows = state in NEXT_STATES[before[2]] or (entry_id in reversals and state is State.RECOGNISED)
+        if version != before[1] + 1 or not follows:
+            yield ProofFinding(
+                "steps",
+                f"entry {entry_id}",
+                T_(
+                    "step %(version)s (%(state)s) can't follow %(before)s",
+                    version=version,
+                    state=state,
+                    before=before[2],
+                ),
+            )
+        last = (entry_id, version, state)
+        unstepped.discard(entry_id)
+    for entry_id in sorted(unstepped):
+        yield ProofFinding("steps", f"entry {entry_id}", T_("has no step: nothing says where it stands"))
+    yield from _check_reversals(session)
+
+
+def _check_reversals(session: Session) -> Iterator[ProofFinding]:
+    fact = aliased(Entry)
+    same = (col(Entry.amount) == col(fact.amount)) & (col(Entry.kpi) == col(fact.kpi))
+    query = select(Entry.reverses, same, Entry.shares, fact.shares).join(fact, col(Entry.reverses) == col(fact.id))
+    for entry_id, is_same, shares, reversed_shares in session.execute(query).all():
+        if not is_same or shares != reversed_shares:
+            yield ProofFinding("reversal", f"entry {entry_id}", T_("was reversed by another amount, figure or shares"))
+
+
+def _check_keys(session: Session) -> Iterator[ProofFinding]:
+    """Exactly the facts that have not ended have a live key, each its own."""
+    ended = set(session.exec(select(Step.entry_id).where(col(Step.state).in_([s.value for s in ENDED]))).all())
+    ended |= {one for one in session.exec(select(Entry.reverses)).all() if one is not None}
+    facts = session.execute(select(Entry.id, Entry.kpi, Entry.natural_key).where(Entry.kind == EntryKind.FACT.value))
+    wanted = {entry_id: (kpi, key) for entry_id, kpi, key in facts.all() if entry_id not in ended}
+    live = {row.entry_id: (row.kpi, row.natural_key) for row in session.exec(select(LiveFact)).all()}
+    for entry_id in sorted({*wanted, *live}):
+        if wanted.get(entry_id) != live.get(entry_id):
+            yield ProofFinding(
+                "key", f"entry {entry_id}", T_("its key is not held, or is held though the entry has ended")
+            )
+
+
+def _check_closes(session: Session) -> Iterator[ProofFinding]:
+    for close in session.exec(select(PeriodClose).order_by(col(PeriodClose.period))).all():
+        if totals_of(session, close.period) != close.totals:
+            yield ProofFinding("total", close.period, T_("the closed quarter's totals are not what its rows add up to"))
+        for model, n, said in ((Entry, close.entries_n, close.entries_hash), (Step, close.steps_n, close.steps_hash)):
+            stored = session.exec(select(model.hash).where(model.seq == n)).first()
+            if n and stored != said:
+                yield ProofFinding("head", close.period, T_("the chain is not the one that was closed"))
+
+
+def _check_files(session: Session, home: Path) -> Iterator[ProofFinding]:
+    seen: dict[str, bool] = {}
+    for model in (Entry, Step):
+        for items in session.exec(select(model.evidence)).all():
+            for digest in (item["sha256"] for item in items if "sha256" in item):
+                if digest not in seen:
+                    seen[digest] = is_intact(home, digest)
+    for digest in sorted(digest for digest, intact in seen.items() if not intact):
+        yield ProofFinding("evidence", digest, T_("the file is missing or is not the one that was stored"))
+
+
+_EXPORTED_AT_ONCE = 2_000
+
+
+def export_lines(session: Session, now: datetime) -> Iterator[bytes]:
+    """Yield the lines of an export: `{"chain", "row"}` for each row, then `{"head"}` for each chain.
+
+    A row's `hash` is the SHA-256 over the row without `hash`, as JSON with sorted keys, no blanks, in UTF-8.
+    """
+    for chain in Chain:
+        for row in _exported_rows(session, _CHAINS[chain]):
+            plain = {name: _as_hashed(value) for name, value in sorted(row.items())}
+            yield orjson.dumps({"chain": chain.value, "row": plain}) + b"\n"
+    for one in heads_of(session, now):
+        yield orjson.dumps({"head": one}) + b"\n"
+
+
+def _exported_rows(session: Session, model: type[SQLModel]) -> Iterator[dict[str, Any]]:
+    table: Table = model.__table__  # type: ignore[attr-defined]
+    last = 0
+    while True:
+        query = table.select().where(table.c.seq > last).order_by(table.c.seq).limit(_EXPORTED_AT_ONCE)
+        found = session.connection().execute(query).mappings().all()
+        yield from (dict(row) for row in found)
+        if len(found) < _EXPORTED_AT_ONCE:
+            return
+        last = found[-1]["seq"]
+
+
+def _as_hashed(value: Any) -> Any:
+    """Moments in UTC with microseconds, as they were hashed."""
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return value.isoformat() if isinstance(value, date) else value
+
+
+_FIRST_HASH = "0" * 64
+_ALL_SHARES_BP = 10_000
+_EXPORTED_CHAINS = ("entries", "steps")
+
+
+@dataclass(frozen=True)
+class ExportFinding:
+    """One thing that is not as it must be: in which line (from 1, 0 for the whole file), and what."""
+
+    line: int
+    message: str
+
+
+@dataclass
+class CheckedExport:
+    """How many rows each chain has, its head, and what was found."""
+
+    rows: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_EXPORTED_CHAINS, 0))
+    heads: dict[str, str] = field(default_factory=lambda: dict.fromkeys(_EXPORTED_CHAINS, _FIRST_HASH))
+    findings: list[ExportFinding] = field(default_factory=list)
+
+
+def check_export(lines: Iterable[bytes], *, kept: Iterable[Mapping[str, Any]] = ()) -> CheckedExport:
+    """Recompute both chains of an export.
+
+    Args:
+        lines: the lines of the file.
+        kept: heads that were kept elsewhere (`chain`, `n`, `hash`), which the export must contain.
+    """
+    checked = CheckedExport()
+    wanted = {(str(head["chain"]), int(head["n"])): str(head["hash"]) for head in kept if head["n"]}
+    said_heads: dict[str, tuple[int, int, str]] = {}
+    ids: set[str] = set()
+    for number, line in enumerate(lines, start=1):
+        try:
+            document = orjson.loads(line)
+            if "head" in document:
+                head = document["head"]
+                said_heads[head["chain"]] = (number, head["n"], head["hash"])
+            else:
+                _check_exported_row(checked, number, document["chain"], document["row"], wanted, ids)
+        except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
+            checked.findings.append(ExportFinding(number, T_("is not a line of an export")))
+    _check_exported_ends(checked, said_heads, wanted)
+    return checked
+
+
+def _check_exported_row(
+    checked: CheckedExport,
+    number: int,
+    chain: str,
+    row: dict[str, Any],
+    wanted: dict[tuple[str, int], str],
+    ids: set[str],
+) -> None:
+    def found(message: str) -> None:
+        checked.findings.append(
+            ExportFinding(number, T_("%(chain)s %(seq)s %(message)s", chain=chain, seq=row["seq"], message=message))
+        )
+
+    said = {name: value for name, value in row.items() if name != "hash"}
+    computed = sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS)).hexdigest()
+    if row["seq"] != checked.rows[chain] + 1:
+        found(T_("follows number %(rows)s: a row is missing or was inserted", rows=checked.rows[chain]))
+    if row["prev_hash"] != checked.heads[chain]:
+        found(T_("does not name the hash of the row before it"))
+    if row["hash"] != computed:
+        found(T_("is not what was written: its hash does not fit its content"))
+    if wanted.pop((chain, row["seq"]), computed) != computed:
+        found(T_("has another hash than the head that was kept"))
+    if chain == "entries":
+        ids.add(row["id"])
+        if sum(row["shares"].values()) != _ALL_SHARES_BP:
+            found(T_("has shares that do not sum to %(whole_bp)s basis points", whole_bp=f"{_ALL_SHARES_BP:,}"))
+    elif row["entry_id"] not in ids:
+        found(T_("is a step of an entry that the file does not have"))
+    checked.rows[chain], checked.heads[chain] = row["seq"], row["hash"]
+
+
+def _check_exported_ends(
+    checked: CheckedExport, said: dict[str, tuple[int, int, str]], wanted: dict[tuple[str, int], str]
+) -> None:
+    for chain in _EXPORTED_CHAINS:
+        if chain not in said:
+            checked.findings.append(
+                ExportFinding(0, T_("the head of %(chain)s is missing: the file was cut off", chain=chain))
+            )
+        elif said[chain][1:] != (checked.rows[chain], checked.heads[chain]):
+            checked.findings.append(
+                ExportFinding(said[chain][0], T_("%(chain)s does not end where its head says", chain=chain))
+            )
+    for chain, n in sorted(wanted):
+        checked.findings.append(
+            ExportFinding(
+                0, T_("%(chain)s %(n)s was kept as a head and is gone: the tail was dropped", chain=chain, n=n)
+            )
+        )

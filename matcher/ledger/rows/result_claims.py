@@ -1,0 +1,210 @@
+"""Who claims which result: every key counts once, here and across programmes.
+
+In: natural keys of results, and what other programmes (價創, 萌芽, 專利, 技轉 and
+others) say that they claim. Out: a claim that stands alone, or a refusal that
+says who has it. It exists because reviewers fear one thing: the same result
+counted twice (一魚多吃). The table of live facts makes a second claim impossible
+in the database itself, however many report at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from enum import StrEnum
+
+from sqlalchemy import BigInteger, CheckConstraint, Index, Table, bindparam, delete, insert, text
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import Field, Session, SQLModel, col, select
+
+from indexer.database import is_duplicate
+from indexer.instants import Instant
+from indexer.wording import T_
+from matcher.ledger.rows.chain import lock_heads
+from matcher.ledger.rows.entries import AlreadyReportedError, Entry, LedgerError
+from matcher.ledger.rows.kpis import Kpi
+
+
+class OtherProgramme(StrEnum):
+    """Another programme that may claim a result."""
+
+    VALUE_CREATION = "value_creation"
+    GERMINATION = "germination"
+    PATENT = "patent"
+    TECH_TRANSFER = "tech_transfer"
+    OTHER = "other"
+
+
+OTHER_PROGRAMME_LABELS = {
+    OtherProgramme.VALUE_CREATION: T_("value creation"),
+    OtherProgramme.GERMINATION: T_("germination"),
+    OtherProgramme.PATENT: T_("patent subsidy"),
+    OtherProgramme.TECH_TRANSFER: T_("technology transfer"),
+    OtherProgramme.OTHER: T_("another programme"),
+}
+"""Each programme in Chinese and English."""
+
+_PROGRAMMES = ", ".join(f"'{programme.value}'" for programme in OtherProgramme)
+
+
+class ClaimedElsewhereError(LedgerError):
+    """Another programme claims the same result; the message says which."""
+
+
+class LiveFact(SQLModel, table=True):
+    """The one entry that a key belongs to; the row goes when the entry ends, and only then."""
+
+    __tablename__ = "ledger_live_fact"
+
+    kpi: str = Field(primary_key=True)
+    natural_key: str = Field(primary_key=True)
+    entry_id: str = Field(foreign_key="ledger_entry.id", unique=True)
+
+
+class ExternalClaim(SQLModel, table=True):
+    """That another programme claims a result, until it withdraws the claim."""
+
+    __tablename__ = "external_claim"
+    __table_args__ = (
+        CheckConstraint(f"programme IN ({_PROGRAMMES})", name="programme_known"),
+        CheckConstraint("amount IS NULL OR amount > 0", name="amount_positive"),
+        Index(
+            "ix_external_claim_active",
+            "programme",
+            "kpi",
+            "natural_key",
+            unique=True,
+            sqlite_where=text("ended_at IS NULL"),
+            postgresql_where=text("ended_at IS NULL"),
+        ),
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    programme: str
+    kpi: str
+    natural_key: str
+    claimant: str
+    reference: str
+    party: str
+    amount: int | None = Field(sa_type=BigInteger)
+    occurred_on: date | None
+    noted_by: str = Field(foreign_key="account.id")
+    noted_at: datetime = Field(sa_type=Instant)
+    ended_at: datetime | None = Field(default=None, sa_type=Instant)
+    ended_by: str | None = None
+
+
+# Built once: every acceptance asks them.
+_LIVE: Table = LiveFact.__table__  # type: ignore[attr-defined]
+_INSERTION = insert(_LIVE)
+_WHO_HAS = (
+    select(Entry.id, Entry.shares)
+    .join(LiveFact, col(LiveFact.entry_id) == col(Entry.id))
+    .where(LiveFact.kpi == bindparam("of_kpi"), LiveFact.natural_key == bindparam("of_key"))
+)
+
+
+def take_key(session: Session, *, kpi: Kpi, natural_key: str, entry_id: str) -> None:
+    """Let an entry have a key, alone.
+
+    Raises:
+        AlreadyReportedError: another entry has it; the message names the entry and its alliances.
+    """
+    refuse_second(session, kpi, natural_key)
+    try:
+        row = {"kpi": kpi.value, "natural_key": natural_key, "entry_id": entry_id}
+        session.connection().execute(_INSERTION, row)
+    except IntegrityError as error:
+        if not is_duplicate(error):
+            raise
+        raise AlreadyReportedError(T_("the same result was reported a moment ago; read the ledger again")) from error
+
+
+def refuse_second(session: Session, kpi: Kpi, natural_key: str) -> None:
+    """Refuse a key that an entry has already.
+
+    Raises:
+        AlreadyReportedError: the message names the entry and its alliances.
+    """
+    found = session.connection().execute(_WHO_HAS, {"of_kpi": kpi.value, "of_key": natural_key}).first()
+    if found is not None:
+        alliances = ", ".join(sorted(found[1]))
+        raise AlreadyReportedError(
+            T_(
+                "this result is counted already: entry %(found)s of %(alliances)s; a result that several "
+                "alliances brought about is one entry with shares",
+                found=found[0],
+                alliances=alliances,
+            ),
+            "natural_key",
+        )
+
+
+def free_key(session: Session, entry_id: str) -> None:
+    """Set the key of an entry free that has ended; the database refuses it for one that has not."""
+    session.connection().execute(delete(LiveFact).where(col(LiveFact.entry_id) == entry_id))
+
+
+def refuse_claimed_elsewhere(session: Session, kpi: Kpi, natural_key: str) -> None:
+    """Refuse a key that another programme claims.
+
+    Raises:
+        ClaimedElsewhereError: the message says which programme, who and under which reference.
+    """
+    found = session.exec(
+        select(ExternalClaim).where(
+            ExternalClaim.kpi == kpi.value,
+            ExternalClaim.natural_key == natural_key,
+            col(ExternalClaim.ended_at).is_(None),
+        )
+    ).first()
+    if found is not None:
+        programme = OTHER_PROGRAMME_LABELS[OtherProgramme(found.programme)]
+        raise ClaimedElsewhereError(
+            T_(
+                "%(zh)s (%(en)s) claims this result already: %(claimant)s, %(reference)s",
+                zh=programme.zh,
+                en=programme.en,
+                claimant=found.claimant,
+                reference=found.reference,
+            ),
+            "natural_key",
+        )
+
+
+def note_external(session: Session, claim: ExternalClaim) -> Sequence[str]:
+    """Note that another programme claims a result; the caller commits.
+
+    Returns:
+        The ids of live entries with the same key: each must now be looked at by a person.
+
+    Raises:
+        AlreadyReportedError: the programme's claim is noted already.
+    """
+    lock_heads(session)
+    session.add(claim)
+    try:
+        session.flush()
+    except IntegrityError as error:
+        if not is_duplicate(error):
+            raise
+        raise AlreadyReportedError(
+            T_("this programme's claim to this result is noted already"), "natural_key"
+        ) from error
+    query = select(LiveFact.entry_id).where(LiveFact.kpi == claim.kpi, LiveFact.natural_key == claim.natural_key)
+    return session.exec(query).all()
+
+
+def end_external(session: Session, *, claim_id: int, by: str, now: datetime) -> ExternalClaim:
+    """Note that another programme withdrew its claim.
+
+    Raises:
+        LedgerError: there is no such claim, or it has ended.
+    """
+    claim = session.get(ExternalClaim, claim_id, with_for_update=True)
+    if claim is None or claim.ended_at is not None:
+        raise LedgerError(T_("there is no active claim %(claim_id)s", claim_id=claim_id), "claim")
+    claim.ended_at, claim.ended_by = now, by
+    session.add(claim)
+    session.flush()
+    return claim

@@ -1,0 +1,118 @@
+"""Rules and values that the programme may change: kept as versions, never overwritten.
+
+In: a document of a kind that some part of the ledger defines. Out: the document
+that holds now, or held at a moment. It exists because the plan leaves many
+values open: such a value is data with a date, a reason and an author, not a
+constant in code. Until somebody changes one, the file of its name in
+`defaults/` holds; its `note` says what in it is the plan's and what is an
+example.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, TypeVar
+
+import orjson
+from pydantic import BaseModel, ConfigDict
+from pydantic import Field as Bounded
+from sqlalchemy import JSON, CheckConstraint, Column, UniqueConstraint
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import Field, Session, SQLModel, col, select
+
+from indexer.database import is_duplicate, once
+from indexer.instants import Instant
+from indexer.wording import T_
+from matcher.review import people  # noqa: F401 (its table is referred to)
+
+DEFAULTS = Path(__file__).parent / "defaults"
+
+ShareBp = Annotated[int, Bounded(ge=0, le=10_000)]
+"""A share in basis points: the whole is 10,000."""
+
+
+class StaleConfigurationError(Exception):
+    """Somebody else stored a version of the same document at the same time."""
+
+
+class Configured(BaseModel):
+    """A document of rules. A subclass gives it a name, under which it is stored, and its fields."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    name: ClassVar[str]
+
+    note: str
+
+
+Document = TypeVar("Document", bound=Configured)
+
+
+class ConfigurationVersion(SQLModel, table=True):
+    """One version of a document: never updated, never deleted."""
+
+    __tablename__ = "configuration_version"
+    __table_args__ = (
+        UniqueConstraint("name", "version", name="one_document_per_version"),
+        CheckConstraint("version > 0", name="versions_count_from_1"),
+        CheckConstraint("length(reason) > 0", name="changed_for_a_reason"),
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    name: str
+    version: int
+    document: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
+    reason: str
+    by: str = Field(foreign_key="account.id")
+    at: datetime = Field(sa_type=Instant)
+
+
+def current(session: Session, kind: type[Document], *, at: datetime | None = None) -> Document:
+    """Return the document that holds now, or held at a moment."""
+    return once(session, (current, kind, at), lambda: _read(session, kind, at))
+
+
+def _read(session: Session, kind: type[Document], at: datetime | None) -> Document:
+    query = select(ConfigurationVersion.document).where(ConfigurationVersion.name == kind.name)
+    if at is not None:
+        query = query.where(ConfigurationVersion.at <= at)
+    stored = session.exec(query.order_by(col(ConfigurationVersion.version).desc()).limit(1)).first()
+    return default(kind) if stored is None else kind.model_validate(stored)
+
+
+@cache
+def default(kind: type[Document]) -> Document:
+    """Return the document that holds as long as nobody changed it."""
+    return kind.model_validate_json((DEFAULTS / f"{kind.name}.json").read_bytes())
+
+
+def change(session: Session, document: Configured, *, reason: str, by: str, now: datetime) -> int:
+    """Store a new version of a document and return its number; the caller commits.
+
+    Raises:
+        StaleConfigurationError: somebody else stored one at the same time.
+    """
+    newest = latest(session, document.name)
+    last = 0 if newest is None else newest.version
+    content = orjson.loads(document.model_dump_json())
+    session.add(
+        ConfigurationVersion(
+            name=document.name, version=last + 1, document=content, reason=reason.strip(), by=by, at=now
+        )
+    )
+    try:
+        session.flush()
+    except IntegrityError as error:
+        if not is_duplicate(error):
+            raise
+        raise StaleConfigurationError(
+            T_("%(name)s was changed in the meantime; read it again", name=document.name)
+        ) from error
+    return last + 1
+
+
+def latest(session: Session, name: str) -> ConfigurationVersion | None:
+    """Return the newest version of a document, None if nobody changed it yet."""
+    query = select(ConfigurationVersion).where(ConfigurationVersion.name == name)
+    return session.exec(query.order_by(col(ConfigurationVersion.version).desc()).limit(1)).first()

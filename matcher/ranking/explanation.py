@@ -1,0 +1,472 @@
+"""Why this lab: what speaks for it, what is missing, and what to know before trusting the answer.
+
+In: a need, a lab, the scores of the lab's passages for the need and its asks; records and an index. Out: an
+`Explanation` in Chinese and English, made of what the lab itself wrote, with the words that its passages share with
+the need; and warnings, empty if there is nothing to warn of. It exists because experts accept a ranking only if
+they can check it, and because a ranking always looks sure: a stale index, a mistyped exclusion or a need of three
+words must be said, not guessed from the result. The sentence for the lab says nothing of the need's text or of who
+asks: a need is confidential until it is released. Pure: no database, no model.
+
+A search may use single characters and common words; an explanation that marks them convinces nobody, so shared
+words are chosen as a person would mark them. Finding terms is most of what explaining costs, while the same
+passages speak for many needs: each is read once and kept while it is in use, by whichever index holds it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from indexer.arrays import DoubleArray
+from indexer.index.snapshot import Snapshot
+from indexer.index.words import Term, located_terms, terms
+from indexer.records.passages import PROFILE, need_text, sentences
+from indexer.records.profiles import Ask, Lab, Need
+from indexer.vocabulary import AskKind, ResearchField, label
+from indexer.wording import T_, Bilingual, Text, either, listed
+from matcher.ranking.lab_table import unknown_exclusions
+from matcher.ranking.signals import NeedQuery, Query
+
+WORDS_SHOWN = 6
+RARE_IDF = 1.7
+"""Terms in more than about half of all passages explain nothing (idf as in `indexer.index.words`)."""
+_FUNCTION_CHARACTERS = "的之了與和及或而並且在於由為以能可將被把也都就到從對讓使等每各其此該這那是來去中時"
+"""Characters that begin or end a shared run without belonging to the word."""
+_COMMON_ENGLISH = frozenset(
+    terms(
+        """about above across after again against all almost also although always among another any around because
+        been before being below best better between beyond both bring call came cannot change come could day did do
+        does done down during each early either end enough even ever every far few find first fit five found four
+        from full further gave get give given go good got had half hand has have having he help her here high his
+        hold hour how however if inside instead into its itself just keep kept kind know large last late least left
+        less let like little long look low made main make many may might month more most move much must near need
+        never new next no none nor nothing now number off often old once one only open or other our out outside over
+        own part per place point possible problem put ran rather read ready real right run said same say second see
+        seen set several shall she short should show side since six small so some something soon still such sure take
+        taken tell ten than their them then there these they thing think third those though three through time today
+        together too took top toward try turn two under until up upon us use used usual very want was way we week
+        well went were what when where whether which while who whole whose why will within without work would year
+        yet you your"""
+    )
+)
+"""English words too common to explain a match; stop words of the search itself are left out there already."""
+
+
+def showable(found: Iterable[Term]) -> Iterator[Term]:
+    """Yield those terms of a text that could mark a shared word: not a common word, not a single character."""
+    for term in found:
+        if term.end - term.start >= 2 and term.term not in _COMMON_ENGLISH:
+            yield term
+
+
+def shared_words(
+    text: str,
+    words: Iterable[Term],
+    asked: Collection[str],
+    rarity: Callable[[str], float],
+    from_idf: float = RARE_IDF,
+) -> tuple[str, ...]:
+    """Return up to `WORDS_SHOWN` words of a text that an ask shares, rarest first.
+
+    Args:
+        text: the passage.
+        words: what `showable` gives for it.
+        asked: the terms of the ask.
+        rarity: the idf of a term in the index, 0 for one that it lacks.
+        from_idf: commoner terms are left out.
+
+    Neighbouring Chinese pairs are joined to the phrase they come from; a single
+    character is no word, nor is a number.
+    """
+    spans: list[tuple[int, int, float]] = []
+    for term, start, end in words:
+        if term not in asked or (rare := rarity(term)) < from_idf:
+            continue
+        if spans and start < spans[-1][1]:
+            spans[-1] = (spans[-1][0], end, max(spans[-1][2], rare))
+        else:
+            spans.append((start, end, rare))
+    found: dict[str, float] = {}
+    for start, end, rare in spans:
+        word = text[start:end].strip(_FUNCTION_CHARACTERS)
+        if len(word) >= 2 and not word.isdecimal():
+            # Of equally rare words the longer one says more.
+            found[word] = max(found.get(word, 0.0), rare + 0.1 * min(len(word), 10))
+    distinct: dict[str, str] = {}
+    for word in sorted(found, key=lambda word: (-found[word], word)):
+        distinct.setdefault(word.casefold(), word)
+    return tuple(distinct.values())[:WORDS_SHOWN]
+
+
+KEPT_PASSAGES = 8192
+"""Passages kept as read, about 10 KB each."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadPassage:
+    """A passage's title, its body, its sentences (or the title, if there are none) with their terms, and `words`."""
+
+    title: str
+    body: str
+    parts: tuple[str, ...]
+    part_terms: tuple[frozenset[str], ...]
+    words: tuple[Term, ...]
+
+
+class PassageWords:
+    """The passages of an index as `ReadPassage`. Any number of threads may use it."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
+
+    def of(self, row: int) -> ReadPassage:
+        """Return a passage as read."""
+        return _read(self.snapshot.passages[row].text)
+
+    def rarity(self, term: str) -> float:
+        """Return the idf of a term in this index, 0 for one that it lacks."""
+        return self.snapshot.words.inverse_frequency(term)
+
+    def read_all(self) -> None:
+        """Read as many passages as are kept, so that the first needs find them read."""
+        for row in range(min(KEPT_PASSAGES, len(self.snapshot.passages))):
+            self.of(row)
+
+
+@lru_cache(maxsize=KEPT_PASSAGES)
+def _read(text: str) -> ReadPassage:
+    title, _, body = text.partition("\n")
+    parts = tuple(sentences(body) or [title])
+    return ReadPassage(
+        title=title,
+        body=body,
+        parts=parts,
+        part_terms=tuple(frozenset(terms(part)) for part in parts),
+        words=tuple(showable(located_terms(text))),
+    )
+
+
+PASSAGES_PER_ASK = 2
+EXCERPT_CHARS = 160
+SECOND_PASSAGE_WITHIN = 1.0
+"""A second passage is shown if its standard score is at most this much lower."""
+COVERED_FROM = 2.0
+PARTLY_FROM = 1.0
+"""Standard scores from which an ask counts as covered, or covered in part."""
+OLD_YEARS = 8
+FEW_LABS = 20
+"""Among fewer labs a standard score says little about one of them; there shared words decide."""
+
+
+@dataclass(frozen=True)
+class Speaking:
+    """A passage that speaks for the lab: where it is from, an excerpt, and the words it shares with the ask."""
+
+    source: str
+    kind: str
+    year: int | None
+    language: str
+    title: str
+    excerpt: str
+    words: tuple[str, ...]
+    score: float
+
+
+@dataclass(frozen=True)
+class AskEvidence:
+    """What speaks for the lab on one ask; `covered` is yes, partly or no. Without asks, the whole need is one."""
+
+    kind: str | None
+    text: str
+    covered: str
+    passages: tuple[Speaking, ...]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why a lab is proposed for a need."""
+
+    asks: tuple[AskEvidence, ...]
+    missing: tuple[Bilingual, ...]
+    for_company: Bilingual
+    for_lab: Bilingual
+
+
+def explain(
+    *,
+    query: NeedQuery,
+    lab: Lab,
+    school_names: tuple[str, str],
+    passages: PassageWords,
+    rows: range,
+    answers: DoubleArray,
+    ask_scores: DoubleArray,
+) -> Explanation:
+    """Explain one pairing.
+
+    Args:
+        query: the need and its texts.
+        lab: the lab.
+        school_names: the lab's school in Chinese and English; empty if not stated.
+        passages: those of the index.
+        rows: numbers of the lab's passages.
+        answers: scores of all passages, row 0 for the whole need, then one row per ask.
+        ask_scores: the lab's standard score for each ask.
+    """
+    need = query.need
+    if need.asks:
+        asks = tuple(
+            _ask_evidence(ask, said, float(score), lab=lab, passages=passages, rows=rows, answer=answers[i + 1])
+            for i, (ask, said, score) in enumerate(zip(need.asks, query.asks, ask_scores, strict=True))
+        )
+    else:
+        whole = answers[0]
+        best_answer = float(whole[rows].max())
+        asks = (_ask_evidence(None, query.whole, best_answer, lab=lab, passages=passages, rows=rows, answer=whole),)
+    best = _best_passage(asks)
+    return Explanation(
+        asks=asks,
+        missing=tuple(_missing(query, lab, asks, passages.snapshot, rows)),
+        for_company=_for_company(lab, school_names, asks, best),
+        for_lab=_for_lab(need, asks, best),
+    )
+
+
+def _ask_evidence(
+    ask: Ask | None,
+    query: Query,
+    ask_score: float,
+    *,
+    lab: Lab,
+    passages: PassageWords,
+    rows: range,
+    answer: DoubleArray,
+) -> AskEvidence:
+    scores = dict(zip(rows, answer[rows.start : rows.stop].tolist(), strict=True))
+    order = sorted(rows, key=lambda row: (-scores[row], row))[:PASSAGES_PER_ASK]
+    chosen = [row for row in order if scores[row] >= scores[order[0]] - SECOND_PASSAGE_WITHIN]
+    found = tuple(speaking(passages, row, query.term_set, scores[row]) for row in chosen)
+    covered = _covered(ask_score, found, len(passages.snapshot.lab_ids))
+    if covered == "yes" and ask is not None and lab.offers and ask.kind not in lab.offers:
+        covered = "partly"
+    return AskEvidence(ask.kind if ask else None, query.text, covered, found)
+
+
+def _covered(ask_score: float, speaking: Sequence[Speaking], n_labs: int) -> str:
+    if n_labs < FEW_LABS:
+        return "partly" if any(passage.words for passage in speaking) else "no"
+    return "yes" if ask_score >= COVERED_FROM else "partly" if ask_score >= PARTLY_FROM else "no"
+
+
+def speaking(passages: PassageWords, row: int, asked: frozenset[str], score: float) -> Speaking:
+    """Show one passage: the sentence that says most of what was asked, and the words shared with it.
+
+    Args:
+        passages: those of the index.
+        row: which one.
+        asked: the terms of what was asked.
+        score: how well the passage answers.
+    """
+    snapshot = passages.snapshot
+    passage, read = snapshot.passages[row], passages.of(row)
+    shared = [sum(passages.rarity(t) for t in part & asked) for part in read.part_terms]
+    # Where no word is shared, as between languages, the beginning says best what the passage is about.
+    excerpt = read.parts[int(np.argmax(shared))] if max(shared) > 0 else read.body or read.title
+    from_idf = RARE_IDF if len(snapshot.lab_ids) >= FEW_LABS else 0
+    return Speaking(
+        source=passage.source,
+        kind=passage.kind,
+        year=passage.year,
+        language=passage.language,
+        title=_shortened(read.title),
+        excerpt=_shortened(excerpt),
+        words=shared_words(passage.text, read.words, asked, passages.rarity, from_idf),
+        score=score,
+    )
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= EXCERPT_CHARS else text[: EXCERPT_CHARS - 1].rstrip() + "…"
+
+
+def _best_passage(asks: Sequence[AskEvidence]) -> Speaking:
+    """A piece of evidence convinces more than the lab's own summary, if one of them speaks at all."""
+    return max((p for ask in asks for p in ask.passages), key=lambda p: (p.kind != PROFILE, p.score, p.source))
+
+
+def _missing(
+    query: NeedQuery, lab: Lab, asks: Sequence[AskEvidence], snapshot: Snapshot, rows: range
+) -> list[Bilingual]:
+    need = query.need
+    found: list[Text] = []
+    for ask in asks:
+        if ask.covered == "no":
+            what = _shortened(ask.text)
+            found.append(T_("nothing speaks directly for: %(what)s", what=what))
+        if ask.kind and lab.offers and ask.kind not in lab.offers:
+            found.append(T_("the lab does not list %(kind)s among what it offers", kind=_kind_name(ask.kind)))
+    if query.whole.terms and query.whole.languages.isdisjoint(snapshot.passages[row].language for row in rows):
+        found.append(T_("need and lab are written in different languages: meaning stands in for words"))
+    if lab.capacity is None:
+        found.append(T_("capacity is not stated"))
+    newest = max((snapshot.passages[row].year or 0 for row in rows), default=0)
+    if need.year and newest and need.year - newest >= OLD_YEARS:
+        found.append(T_("the newest evidence is of %(newest)s", newest=newest))
+    if need.languages and lab.languages and not set(need.languages) & set(lab.languages):
+        spoken = ", ".join(lab.languages)
+        found.append(T_("the lab works in %(spoken)s", spoken=spoken))
+    found += [T_("the lab states: %(text)s", text=text) for text in lab.will_not_do]
+    return [Bilingual.of(text) for text in dict.fromkeys(found)]
+
+
+def _kind_name(kind: str) -> Text:
+    return either(label(AskKind(kind)), kind)
+
+
+def _for_company(lab: Lab, school_names: tuple[str, str], asks: Sequence[AskEvidence], best: Speaking) -> Bilingual:
+    name = either(lab.name, lab.name_en or lab.name)
+    if school_names[0]:
+        name = T_("%(name)s (%(school)s)", name=name, school=either(*school_names))
+    covered = sum(ask.covered != "no" for ask in asks)
+    if covered == 0 and not best.words and best.score < PARTLY_FROM:
+        return Bilingual.of(T_("Nothing that %(name)s shows speaks to this need.", name=name))
+    part = T_("speaks to this need")
+    if covered == 0:
+        part = T_("works in a neighbouring subject")
+    elif len(asks) > 1:
+        part = T_("speaks to %(covered)s of %(asks)s asks", covered=covered, asks=len(asks))
+    kinds = dict.fromkeys(ask.kind for ask in asks if ask.kind and ask.covered != "no")
+    if kinds:
+        part = T_("%(part)s (%(kinds)s)", part=part, kinds=listed(map(_kind_name, kinds)))
+    title = T_("“%(title)s”", title=best.title)
+    if best.year:
+        title = T_("“%(title)s” (%(year)s)", title=best.title, year=best.year)
+    words = T_("is close in meaning")
+    if best.words:
+        shared = best.words[:3]
+        words = T_("shares %(words)s with the need", words=either("」「".join(shared), ", ".join(shared)))
+    return Bilingual.of(
+        T_("%(name)s %(part)s: %(title)s, which %(words)s.", name=name, part=part, title=title, words=words)
+    )
+
+
+def _for_lab(need: Need, asks: Sequence[AskEvidence], best: Speaking) -> Bilingual:
+    """Say why the lab is asked without repeating the need: only kinds, fields and the lab's own work."""
+    kinds = listed(_kind_name(kind) for kind in dict.fromkeys(ask.kind for ask in need.asks) or [AskKind.TECHNOLOGY])
+    if not need.fields:
+        return Bilingual.of(
+            T_(
+                "A need for %(kinds)s relates to your “%(title)s”; would you like to hear more?",
+                kinds=kinds,
+                title=best.title,
+            )
+        )
+    fields = listed(either(name, ResearchField(name).name.lower().replace("_", " ")) for name in need.fields)
+    return Bilingual.of(
+        T_(
+            "A need for %(kinds)s in %(fields)s relates to your “%(title)s”; would you like to hear more?",
+            kinds=kinds,
+            fields=fields,
+            title=best.title,
+        )
+    )
+
+
+def changed_labs(now: Mapping[str, str], snapshot: Snapshot) -> frozenset[str]:
+    """Return the indexed labs whose texts are no longer those of the index; `now` has a fingerprint per stored lab."""
+    indexed = snapshot.lab_fingerprints
+    return frozenset(lab_id for lab_id in now.keys() & indexed.keys() if now[lab_id] != indexed[lab_id])
+
+
+def stale_warnings(now: Mapping[str, str], snapshot: Snapshot, *, taken_in: bool = False) -> tuple[Bilingual, ...]:
+    """Say how many labs are new, changed or gone since the index was built.
+
+    Args:
+        now: as in `changed_labs`.
+        snapshot: the index.
+        taken_in: whether they are being taken in, so that nobody has to do anything.
+    """
+    indexed = snapshot.lab_fingerprints
+    new, changed, removed = now.keys() - indexed.keys(), changed_labs(now, snapshot), indexed.keys() - now.keys()
+    counts = [
+        *([T_("%(n)s new", n=len(new))] if new else ()),
+        *([T_("%(n)s changed", n=len(changed))] if changed else ()),
+        *([T_("%(n)s removed", n=len(removed))] if removed else ()),
+    ]
+    if not counts:
+        return ()
+    labs = listed(counts)
+    if taken_in:
+        return (
+            Bilingual.of(
+                T_(
+                    "the index is just taking in what changed in the records (%(labs)s labs); ask again in a moment",
+                    labs=labs,
+                )
+            ),
+        )
+    return (
+        Bilingual.of(
+            T_(
+                "the index of %(created_at)s is older than the records (%(labs)s labs); run: gloria reindex",
+                created_at=snapshot.created_at,
+                labs=labs,
+            )
+        ),
+    )
+
+
+def earlier_index_warnings(problem: str | None, snapshot: Snapshot) -> tuple[Bilingual, ...]:
+    """Say that an earlier index answers, since the newest can't be used; `problem` says why, None if it can."""
+    if problem is None:
+        return ()
+    return (
+        Bilingual.of(
+            T_(
+                "the newest index can't be used (%(problem)s); the index of %(created_at)s answers instead",
+                problem=problem,
+                created_at=snapshot.created_at,
+            )
+        ),
+    )
+
+
+def few_labs_warnings(snapshot: Snapshot) -> tuple[Bilingual, ...]:
+    """Say that scores mean little where there is hardly anybody to compare with."""
+    if len(snapshot.lab_ids) >= FEW_LABS:
+        return ()
+    return (
+        Bilingual.of(
+            T_(
+                "there are fewer than %(few_labs)s labs: scores and bands compare labs with each other and say "
+                "little here",
+                few_labs=FEW_LABS,
+            )
+        ),
+    )
+
+
+def exclusion_warnings(need: Need, labs: Collection[Lab]) -> tuple[Bilingual, ...]:
+    """Name what a need excludes that is nobody: the lab that was meant would be shown."""
+    unknown = ", ".join(unknown_exclusions(need, labs))
+    if not unknown:
+        return ()
+    return (
+        Bilingual.of(
+            T_(
+                "%(id)s excludes labs that are not stored: %(unknown)s; correct the id or name",
+                id=need.id,
+                unknown=unknown,
+            )
+        ),
+    )
+
+
+def too_little_warnings(need: Need) -> tuple[Bilingual, ...]:
+    """Say that a need has no word to search with."""
+    if terms(need_text(need)):
+        return ()
+    return (Bilingual.of(T_("%(id)s says too little to be matched", id=need.id)),)

@@ -1,0 +1,424 @@
+"""The main job: for a need its ranked, explained labs; for a lab the needs it should hear of.
+
+In: an opened index, the records of one moment, a way to encode queries. Out: pairings with rank, score, band and
+explanation, the labs set aside by each hard rule, and warnings if the index is older than the records, all frozen
+values; under them the ranking of all labs for each need, kept for a while for those who ask again. It exists as one
+class that never changes, so that a command, a notebook and the many threads of a server ask the same way and each
+answer rests on one state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from heapq import nsmallest
+
+import numpy as np
+from sqlmodel import Session
+
+from indexer.database import open_engine
+from indexer.encoders.query_vectors import DirectQueries, QueryVectors
+from indexer.index.snapshot import Snapshot
+from indexer.records.passages import need_text
+from indexer.records.profiles import Company, Lab, Need, School
+from indexer.records.record_tables import load_needs
+from indexer.settings import Settings
+from indexer.wording import T_, Bilingual
+from matcher.ranking import explanation
+from matcher.ranking.catalogue import Catalogue
+from matcher.ranking.explanation import Explanation, explain
+from matcher.ranking.lab_search import LabList, LabSearch, alphabetical, answer, found_by_text, plain_need, searched
+from matcher.ranking.lab_table import ALL, Facets, Filters, LabTable, Rule
+from matcher.ranking.opened_index import OpenedIndex, check_encoders, open_index
+from matcher.ranking.ranker import Band, Ranker, Ranking, RecentRankings, load_ranker, ordered_rows
+from matcher.ranking.signals import FEATURES, NeedQuery, Searcher, features, need_query
+
+
+class UnknownRecordError(LookupError):
+    """There is no need or lab of that id."""
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """One lab proposed for one need; contributions sum to `score`.
+
+    `rank` counts from 1 among all labs that may be proposed, whatever filters hide.
+    `changed_since_index`: the lab's texts are newer than those that were ranked.
+    """
+
+    need_id: str
+    lab_id: str
+    rank: int
+    score: float
+    band: Band
+    contributions: dict[str, float]
+    explanation: Explanation
+    changed_since_index: bool
+
+
+@dataclass(frozen=True)
+class MatchResult:
+    """The answer for one need: a page of pairings best first, labs set aside by rule, and what it rests on.
+
+    `total` labs pass the filters, on all pages together; `allowed` may be proposed
+    at all, and `facets` counts those.
+    """
+
+    need: Need
+    pairings: tuple[Pairing, ...]
+    total: int
+    allowed: int
+    facets: Facets
+    set_aside: dict[Rule, list[str]]
+    n_labs: int
+    generation: str
+    created_at: str
+    ranker_version: str
+    warnings: tuple[Bilingual, ...]
+
+
+@dataclass(frozen=True)
+class LabMatch:
+    """One need that a lab should hear of, with the lab's rank among all labs for that need."""
+
+    need: Need
+    company: Company | None
+    score: float
+    band: Band
+    rank_of_lab: int
+    explanation: Explanation
+    changed_since_index: bool
+
+
+_NEEDS_AT_ONCE = 64
+"""Needs whose texts are encoded together where many are ranked."""
+
+
+class NeedRankings:
+    """An opened index with the records of one moment. It never changes, and any number of threads may use it."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        index: OpenedIndex,
+        catalogue: Catalogue,
+        queries: QueryVectors,
+        needs: Mapping[str, Need] | None = None,
+        ranker: Ranker | None = None,
+        revision: str = "",
+        taken_in: bool = False,
+    ) -> None:
+        """Put together what was opened.
+
+        Args:
+            settings: those of the index.
+            index: the generation to search.
+            catalogue: labs, schools and companies.
+            queries: encodes the texts of needs.
+            needs: stored needs by id, for those who ask by id; a server passes needs in instead.
+            ranker: the weights; default those of this release.
+            taken_in: whether what changed in the records is being taken into the index.
+            revision: names the state of the records; with the generation it makes `Matcher.revision`.
+        """
+        self.settings = settings
+        self.index = index
+        self.catalogue = catalogue
+        self.queries = queries
+        self.needs: Mapping[str, Need] = needs or {}
+        self.ranker = ranker or load_ranker()
+        self.taken_in = taken_in
+        self.revision = f"{self.snapshot.generation}.{revision}"
+        self._recent = RecentRankings()
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The index generation."""
+        return self.index.snapshot
+
+    @property
+    def searcher(self) -> Searcher:
+        """The generation's searcher."""
+        return self.index.searcher
+
+    @property
+    def labs(self) -> Mapping[str, Lab]:
+        """The labs by id."""
+        return self.catalogue.labs
+
+    @property
+    def schools(self) -> Mapping[str, School]:
+        """The schools by id."""
+        return self.catalogue.schools
+
+    @property
+    def companies(self) -> Mapping[str, Company]:
+        """The companies by id."""
+        return self.catalogue.companies
+
+    @cached_property
+    def table(self) -> LabTable:
+        """What the indexed labs state, in the order of the index."""
+        return LabTable.of(self.snapshot.lab_ids, self.labs, self.schools)
+
+    @cached_property
+    def stale(self) -> tuple[Bilingual, ...]:
+        """What the index does not know of the records yet; empty if it is up to date."""
+        return explanation.stale_warnings(self.catalogue.fingerprints, self.snapshot, taken_in=self.taken_in)
+
+    @cached_property
+    def changed_labs(self) -> frozenset[str]:
+        """Indexed labs whose texts have changed since."""
+        return explanation.changed_labs(self.catalogue.fingerprints, self.snapshot)
+
+    @cached_property
+    def not_indexed(self) -> frozenset[str]:
+        """Stored labs that the index does not have yet and that therefore can't be proposed."""
+        return frozenset(self.labs.keys() - self.snapshot.lab_fingerprints.keys())
+
+    def prepare(self) -> None:
+        """Compute what every answer needs, before the first request asks for it."""
+        _ = self.table, self.stale, self.changed_labs, self.not_indexed
+
+    def ranking(self, need: Need, company: Company | None = None) -> Ranking:
+        """Return the ranking of all labs for a need, from memory if it was asked for before."""
+        company = company or self.company_of(need)
+        key: Hashable = (need, company)
+        found = self._recent.get(key)
+        if found is None:
+            found = self._ranked(next(self._queries([need])), company)
+            self._recent.put(key, found)
+        return found
+
+    def kept_rankings(self, needs: Sequence[Need]) -> Iterator[Ranking]:
+        """Do as `ranking` for each need, encoding the texts of many together."""
+        for start in range(0, len(needs), _NEEDS_AT_ONCE):
+            part = [(need, self.company_of(need)) for need in needs[start : start + _NEEDS_AT_ONCE]]
+            kept = [self._recent.get(key) for key in part]
+            queries = self._queries([need for (need, _), known in zip(part, kept, strict=True) if known is None])
+            for key, known in zip(part, kept, strict=True):
+                found = known or self._ranked(next(queries), key[1])
+                self._recent.put(key, found)
+                yield found
+
+    def company_of(self, need: Need) -> Company | None:
+        """Return the company of a need if it is among the records."""
+        return self.companies.get(need.company or "")
+
+    def rankings(self, needs: Sequence[Need]) -> Iterator[Ranking]:
+        """Rank all labs for each need, in the order given, encoding all their texts together and keeping nothing."""
+        for query in self._queries(needs):
+            yield self._ranked(query, self.company_of(query.need))
+
+    def _ranked(self, query: NeedQuery, company: Company | None) -> Ranking:
+        table = features(query, self.searcher, self.table)
+        scores = self.ranker.scores(table.values)
+        left_out = self.table.set_aside(query.need, company)
+        allowed = self.table.known.copy()
+        allowed[[self.searcher.lab_rows[lab_id] for ids in left_out.values() for lab_id in ids]] = False
+        order = ordered_rows(scores, self.searcher.id_rank, allowed)
+        return Ranking(query, order, scores, table, left_out, self.table, self.ranker)
+
+    def _queries(self, needs: Sequence[Need]) -> Iterator[NeedQuery]:
+        texts = [_texts(need) for need in needs]
+        wanted = list(dict.fromkeys(text for items in texts for text in items))
+        check_encoders(self.snapshot, self.queries)
+        vectors = dict(zip(wanted, self.queries.vectors(wanted), strict=True))
+        for need, items in zip(needs, texts, strict=True):
+            yield need_query(need, items, [vectors[text] for text in items])
+
+
+def _texts(need: Need) -> list[str]:
+    """Return the texts that a need is searched by: the whole, then each ask."""
+    return [need_text(need), *(ask.text for ask in need.asks)]
+
+
+class Matcher(NeedRankings):
+    """Answers from an opened index with the records of one moment; any number of threads may use it."""
+
+    @classmethod
+    def load(cls, session: Session, settings: Settings, ranker: Ranker | None = None) -> Matcher:
+        """Read all records, needs too, and open the index.
+
+        Raises:
+            SnapshotError: there is no index, or it is damaged, or other encoders are configured.
+        """
+        return cls(
+            settings=settings,
+            index=open_index(settings),
+            catalogue=Catalogue.load(session),
+            queries=DirectQueries(settings),
+            needs={need.id: need for need in load_needs(session)},
+            ranker=ranker,
+        )
+
+    @classmethod
+    def open(cls, settings: Settings | None = None) -> Matcher:
+        """Open the database and the index that the settings name."""
+        settings = settings or Settings()
+        engine = open_engine(settings)
+        try:
+            with Session(engine) as session:
+                return cls.load(session, settings)
+        finally:
+            engine.dispose()
+
+    @cached_property
+    def lab_list(self) -> LabList:
+        """All stored labs, in the index or not."""
+        return LabList.of(self.catalogue, self.searcher.lab_rows)
+
+    @cached_property
+    def warnings(self) -> tuple[Bilingual, ...]:
+        """What an expert must know before trusting any answer: a stale index, few labs, exclusions of nobody."""
+        return (*self._general, *(w for need in self.needs.values() for w in self._exclusions(need)))
+
+    @property
+    def _general(self) -> tuple[Bilingual, ...]:
+        earlier = explanation.earlier_index_warnings(self.index.problem, self.snapshot)
+        return (*earlier, *self.stale, *explanation.few_labs_warnings(self.snapshot))
+
+    def _exclusions(self, need: Need) -> tuple[Bilingual, ...]:
+        return explanation.exclusion_warnings(need, self.labs.values())
+
+    def need(self, need_id: str) -> Need:
+        """Return a stored need.
+
+        Raises:
+            UnknownRecordError: there is no such need.
+        """
+        found = self.needs.get(need_id)
+        if found is None:
+            hint = T_("that is a lab, use --lab") if need_id in self.labs else _some_ids("needs", self.needs)
+            raise UnknownRecordError(T_("there is no need %(need_id)r; %(hint)s", need_id=need_id, hint=hint))
+        return found
+
+    def match(
+        self, need: Need, company: Company | None = None, *, top: int = 10, offset: int = 0, filters: Filters = ALL
+    ) -> MatchResult:
+        """Return a page of the labs for a need, explained.
+
+        Args:
+            need: any need, stored or not.
+            company: the need's company if it is not among the matcher's.
+            top: how many labs at most.
+            offset: how many of those that pass the filters to leave out first.
+            filters: hide labs; ranks and facets are those without filters.
+        """
+        return self._result(self.ranking(need, company), top, offset, filters)
+
+    def match_all(self, needs: Sequence[Need], *, top: int = 10) -> Iterator[MatchResult]:
+        """Yield for each need what `match` gives, encoding all their texts together and keeping nothing."""
+        for ranking in self.rankings(needs):
+            yield self._result(ranking, top, 0, ALL)
+
+    def _result(self, ranking: Ranking, top: int, offset: int, filters: Filters) -> MatchResult:
+        rows, need = ranking.passing(filters), ranking.query.need
+        return MatchResult(
+            need=need,
+            pairings=tuple(self._pairing(ranking, row) for row in rows[offset : offset + top]),
+            total=len(rows),
+            allowed=len(ranking.order),
+            facets=ranking.facets,
+            set_aside=ranking.set_aside,
+            n_labs=len(self.snapshot.lab_ids),
+            generation=self.snapshot.generation,
+            created_at=self.snapshot.created_at,
+            ranker_version=self.ranker.version,
+            warnings=(*self._general, *self._exclusions(need), *explanation.too_little_warnings(need)),
+        )
+
+    def match_lab(self, lab_id: str, needs: Sequence[Need], *, top: int = 10, offset: int = 0) -> list[LabMatch]:
+        """Return those of `needs` that a lab should hear of, best score first; needs that set it aside are left out.
+
+        Raises:
+            UnknownRecordError: there is no such lab, or it is not in the index yet.
+        """
+        if lab_id not in self.labs:
+            raise UnknownRecordError(
+                T_("there is no lab %(lab_id)r; %(hint)s", lab_id=lab_id, hint=_some_ids("labs", self.labs))
+            )
+        if lab_id in self.not_indexed:
+            remedy = T_("ask again in a moment") if self.taken_in else T_("run: gloria reindex")
+            raise UnknownRecordError(
+                T_("lab %(lab_id)r is not in the index yet; %(remedy)s", lab_id=lab_id, remedy=remedy)
+            )
+        row = self.searcher.lab_rows[lab_id]
+        # Of many needs only the best are held: a ranking is large.
+        best = nsmallest(
+            offset + top,
+            (ranking for ranking in self.kept_rankings(needs) if ranking.ranks[row]),
+            key=lambda ranking: (-ranking.scores[row], ranking.query.need.id),
+        )
+        return [self._lab_match(ranking, row) for ranking in best[offset:]]
+
+    def search_labs(self, text: str, *, top: int = 10, offset: int = 0, filters: Filters = ALL) -> LabSearch:
+        """Return a page of the labs for a free text, those whose name it is first; for no text all labs by name.
+
+        Args:
+            text: words in any language, an id, or the name of a lab or of its head.
+            top: how many labs at most.
+            offset: how many of those that pass the filters to leave out first.
+            filters: hide labs; a band hides nothing where no text was given.
+        """
+        wanted = searched(text)
+        ranking = self.ranking(plain_need(wanted)) if wanted else None
+        found = found_by_text(wanted, self.lab_list, ranking) if ranking else alphabetical(self.lab_list)
+        return answer(
+            wanted,
+            found,
+            listed=self.lab_list,
+            catalogue=self.catalogue,
+            index=self.index,
+            ranking=ranking,
+            changed=self.changed_labs | self.not_indexed,
+            filters=filters,
+            page=slice(offset, offset + top),
+            warnings=self._general,
+        )
+
+    def _pairing(self, ranking: Ranking, row: int) -> Pairing:
+        amounts = self.ranker.contributions(ranking.table.values[row])
+        score, lab_id = float(ranking.scores[row]), self.snapshot.lab_ids[row]
+        return Pairing(
+            need_id=ranking.query.need.id,
+            lab_id=lab_id,
+            rank=int(ranking.ranks[row]),
+            score=score,
+            band=self.ranker.band(score),
+            contributions=dict(zip(FEATURES, np.asarray(amounts).tolist(), strict=True)),
+            explanation=self._explanation(ranking, row),
+            changed_since_index=lab_id in self.changed_labs,
+        )
+
+    def _lab_match(self, ranking: Ranking, row: int) -> LabMatch:
+        score = float(ranking.scores[row])
+        return LabMatch(
+            need=ranking.query.need,
+            company=self.company_of(ranking.query.need),
+            score=score,
+            band=self.ranker.band(score),
+            rank_of_lab=int(ranking.ranks[row]),
+            explanation=self._explanation(ranking, row),
+            changed_since_index=self.snapshot.lab_ids[row] in self.changed_labs,
+        )
+
+    def _explanation(self, ranking: Ranking, row: int) -> Explanation:
+        lab = self.labs[self.snapshot.lab_ids[row]]
+        school = self.schools.get(lab.school or "")
+        return explain(
+            query=ranking.query,
+            lab=lab,
+            school_names=(school.name, school.name_en or school.name) if school else (lab.school or "",) * 2,
+            passages=self.index.passages,
+            rows=self.searcher.passages_of(row),
+            answers=ranking.table.answers,
+            ask_scores=ranking.table.ask_scores[:, row],
+        )
+
+
+def _some_ids(what: str, records: Mapping[str, object]) -> str:
+    if not records:
+        return T_("no %(what)s are stored; import some first: gloria import %(what)s.jsonl", what=what)
+    return T_("%(n)s %(what)s are stored, such as %(first)s", n=len(records), what=what, first=min(records))

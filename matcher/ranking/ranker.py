@@ -1,0 +1,235 @@
+"""Features in, all labs for one need in order out: by a sum of named contributions and nothing else.
+
+In: the feature table of a need and a weights file. Out: for every lab a score, the contributions that add up to it,
+and a confidence band; and a `Ranking`, from which any page, filter and facet can be answered without ranking again.
+It exists as a plain weighted sum so that the explanation is the arithmetic of the score, and because an expert
+pages and narrows, and each click must cost microseconds, not an encoding. The weights are a versioned JSON file
+that `matcher.judging.learning` writes. Pure.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+
+from indexer.arrays import BoolArray, DoubleArray
+from indexer.wording import P_, T_, Text
+from matcher.ranking.lab_table import (
+    Columns,
+    Facets,
+    Filters,
+    LabTable,
+    Rule,
+    facets,
+    passing,
+)
+from matcher.ranking.signals import FEATURES, FeatureTable, NeedQuery
+
+DEFAULT_WEIGHTS = Path(__file__).with_name("weights.json")
+
+FEATURE_LABELS: dict[str, Text] = {
+    "words_lab": T_("words, whole lab"),
+    "words": T_("words, its evidence"),
+    "word_parts": T_("parts of words"),
+    "meaning": T_("meaning"),
+    "meaning_english": T_("meaning, second model"),
+    "ask_best": T_("best covered ask"),
+    "ask_mean": T_("all asks together"),
+    "field": T_("same field"),
+    "offer": T_("offers what is asked"),
+    "recency": T_("recent evidence"),
+    "language": T_("working language"),
+    "region": T_("region"),
+}
+"""What each feature is called on screen, in Chinese and English."""
+
+
+class Band(StrEnum):
+    """How likely an expert is to introduce the lab; calibrated on judged pairs, never a percentage."""
+
+    STRONG = "strong"
+    PLAUSIBLE = "plausible"
+    WEAK = "weak"
+
+
+BAND_LABELS = {
+    Band.STRONG: T_("strong"),
+    Band.PLAUSIBLE: P_("ranker", "plausible"),
+    Band.WEAK: P_("ranker", "weak"),
+}
+"""What the bands are called on screen, in Chinese and English."""
+
+
+class WeightsError(ValueError):
+    """A weights file that can't be used; the message says why."""
+
+
+@dataclass(frozen=True)
+class Ranker:
+    """Weights per feature and the lowest scores of the upper two bands."""
+
+    version: str
+    weights: tuple[float, ...]
+    strong_from: float
+    plausible_from: float
+
+    def contributions(self, values: DoubleArray) -> DoubleArray:
+        """Return weight × value of each feature, shape as `values`: (n labs, n features)."""
+        return np.asarray(values * np.asarray(self.weights))
+
+    def scores(self, values: DoubleArray) -> DoubleArray:
+        """Return the sum of each lab's contributions, shape (n labs,)."""
+        return np.asarray(self.contributions(values).sum(axis=1))
+
+    def band(self, score: float) -> Band:
+        """Return the band of a score."""
+        if score >= self.strong_from:
+            return Band.STRONG
+        return Band.PLAUSIBLE if score >= self.plausible_from else Band.WEAK
+
+
+@lru_cache(maxsize=8)
+def load_ranker(path: Path = DEFAULT_WEIGHTS) -> Ranker:
+    """Read a weights file.
+
+    Raises:
+        WeightsError: the file is missing, not JSON, or does not name exactly the known features.
+    """
+    try:
+        content = orjson.loads(path.read_bytes())
+        weights = {name: float(weight) for name, weight in content["weights"].items()}
+        bands = content["bands"]
+        ranker = Ranker(
+            version=str(content["version"]),
+            weights=tuple(weights[name] for name in FEATURES),
+            strong_from=float(bands["strong_from"]),
+            plausible_from=float(bands["plausible_from"]),
+        )
+    except (OSError, orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise WeightsError(
+            T_(
+                "%(path)s: %(name)s: %(error)s; expected version, weights and bands",
+                path=path,
+                name=type(error).__name__,
+                error=error,
+            )
+        ) from error
+    unknown = sorted(set(weights) - set(FEATURES))
+    if unknown:
+        raise WeightsError(
+            T_(
+                "%(path)s: unknown feature %(unknown)s; known are %(features)s",
+                path=path,
+                unknown=unknown[0],
+                features=", ".join(FEATURES),
+            )
+        )
+    return ranker
+
+
+def ordered_by_id(scores: DoubleArray, ids: tuple[str, ...], allowed: npt.NDArray[np.bool_]) -> list[int]:
+    """Return the row numbers of the allowed labs, best first; equal scores in the order of their ids."""
+    return sorted(np.flatnonzero(allowed).tolist(), key=lambda row: (-scores[row], ids[row]))
+
+
+KEPT_BYTES = 128 * 2**20
+"""Memory for recent rankings."""
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """All labs that may be proposed for one need, best first: row numbers into the index, with scores and features."""
+
+    query: NeedQuery
+    order: list[int]
+    scores: DoubleArray
+    table: FeatureTable
+    set_aside: dict[Rule, list[str]]
+    labs: LabTable
+    ranker: Ranker
+
+    @cached_property
+    def ranks(self) -> npt.NDArray[np.int64]:
+        """Each lab's rank from 1, shape (n labs,); 0 for one that may not be proposed."""
+        ranks = np.zeros(len(self.scores), dtype=np.int64)
+        ranks[self.order] = np.arange(1, len(self.order) + 1)
+        return ranks
+
+    @cached_property
+    def columns(self) -> Mapping[str, Columns]:
+        """What the labs state, and the band that each is in."""
+        return {**self.labs.columns, "band": band_columns(self.scores, self.ranker)}
+
+    @cached_property
+    def facets(self) -> Facets:
+        """How many of the labs that may be proposed have each value."""
+        return facets(self.columns, self.ranks > 0)
+
+    def passing(self, filters: Filters) -> list[int]:
+        """Return the rows that pass the filters, best first."""
+        kept: BoolArray = passing(filters, self.columns, len(self.scores))
+        return [row for row in self.order if kept[row]]
+
+    @property
+    def size(self) -> int:
+        """About how many bytes it holds."""
+        arrays = (self.scores, self.table.values, self.table.answers, self.table.ask_scores)
+        return sum(array.nbytes for array in arrays) + 40 * len(self.order)
+
+
+class RecentRankings:
+    """The rankings asked for last, as many as fit into `KEPT_BYTES`. Any number of threads may use it."""
+
+    def __init__(self, limit: int = KEPT_BYTES) -> None:
+        self._limit = limit
+        self._held = 0
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[Hashable, Ranking] = OrderedDict()
+
+    def get(self, key: Hashable) -> Ranking | None:
+        """Return what was kept under a key."""
+        with self._lock:
+            found = self._kept.get(key)
+            if found is not None:
+                self._kept.move_to_end(key)
+            return found
+
+    def put(self, key: Hashable, ranking: Ranking) -> None:
+        """Keep a ranking; the ones not asked for longest make room. One too large for the memory is not kept."""
+        with self._lock:
+            if ranking.size > self._limit or key in self._kept:
+                return
+            self._kept[key] = ranking
+            self._held += ranking.size
+            while self._held > self._limit:
+                _, oldest = self._kept.popitem(last=False)
+                self._held -= oldest.size
+
+
+def band_columns(scores: DoubleArray, ranker: Ranker) -> Columns:
+    """Return under each band the labs that are in it; a score that is not a number is in none."""
+    strong = scores >= ranker.strong_from
+    plausible = (scores >= ranker.plausible_from) & ~strong
+    weak = scores < ranker.plausible_from
+    return {Band.STRONG.value: strong, Band.PLAUSIBLE.value: plausible, Band.WEAK.value: weak & ~strong}
+
+
+def ordered_rows(scores: DoubleArray, id_rank: npt.NDArray[np.int64], allowed: BoolArray) -> list[int]:
+    """Return the rows of the allowed labs, best score first; equal scores in the order of their ids.
+
+    Args:
+        scores: shape (n labs,).
+        id_rank: each lab's place in the order of ids.
+        allowed: which labs may be proposed.
+    """
+    rows = np.flatnonzero(allowed)
+    return [int(row) for row in rows[np.lexsort((id_rank[rows], -scores[rows]))]]

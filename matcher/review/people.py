@@ -1,0 +1,363 @@
+"""Who works with the product, in which role, and what they have a stake in.
+
+In: what the programme office and the people themselves state. Out: accounts, grants (a role within one alliance,
+company or lab) and declared stakes; and a refusal where a change would leave nobody in the programme office,
+whatever happens at the same time. It exists below decisions and cases because each of those names who did it. Only
+the office gives roles: were its last account gone, nobody could let anybody in over HTTP any more. Passwords and
+keys are not here: how a person proves to be one is a matter of the server. Roles are those of the Ministry's plan.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import CheckConstraint, CompoundSelect, Index, bindparam, literal_column, text, union_all
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import Field, Session, SQLModel, col, select
+from sqlmodel.sql.expression import SelectOfScalar
+
+from indexer.instants import Instant
+from indexer.plain_text import TextError, clean
+from indexer.records.record_tables import Alliance, Company, Lab
+from indexer.vocabulary import ID_LENGTH_MAX
+from indexer.wording import T_
+from matcher.review.roles import Role
+
+MAX_EMAIL = 254
+
+
+SCOPE_OF: dict[Role, type[SQLModel] | None] = {
+    Role.EXPERT: Alliance,
+    Role.LEAD: Alliance,
+    Role.COMMITTEE: Alliance,
+    Role.COMPANY: Company,
+    Role.RESEARCHER: Lab,
+    Role.OFFICE: None,
+    Role.JOB: None,
+}
+"""What a role is held in; None for roles that are held in the programme as a whole."""
+
+_SCOPED = ", ".join(f"'{role.value}'" for role, scope in SCOPE_OF.items() if scope is not None)
+_ALL = ", ".join(f"'{role.value}'" for role in Role)
+
+
+class PeopleError(ValueError):
+    """An account, a grant or a stake can't be made as asked; `field` is to blame."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class Account(SQLModel, table=True):
+    """A person or a program that may sign in. Never deleted: what it decided names it."""
+
+    __tablename__ = "account"
+    __table_args__ = (CheckConstraint("length(email) > 0 AND email = lower(email)", name="email_lower"),)
+
+    id: str = Field(primary_key=True)
+    email: str = Field(unique=True)
+    name: str
+    created_at: datetime = Field(sa_type=Instant)
+    disabled_at: datetime | None = Field(default=None, sa_type=Instant)
+
+
+class Grant(SQLModel, table=True):
+    """A role that an account holds in one alliance, company or lab (`scope_id`), or in the whole programme ("")."""
+
+    __tablename__ = "role_grant"
+    __table_args__ = (
+        CheckConstraint(f"role IN ({_ALL})", name="role_known"),
+        CheckConstraint(f"(role IN ({_SCOPED})) = (scope_id <> '')", name="scope_fits_role"),
+        Index(
+            "ix_role_grant_active",
+            "account_id",
+            "role",
+            "scope_id",
+            unique=True,
+            sqlite_where=text("revoked_at IS NULL"),
+            postgresql_where=text("revoked_at IS NULL"),
+        ),
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    account_id: str = Field(foreign_key="account.id")
+    role: str
+    scope_id: str = ""
+    granted_at: datetime = Field(sa_type=Instant)
+    granted_by: str | None
+    revoked_at: datetime | None = Field(default=None, sa_type=Instant)
+    revoked_by: str | None = None
+
+
+class Stake(SQLModel, table=True):
+    """A declared interest in a company or a lab: its owner may neither see nor decide that party's pairings."""
+
+    __tablename__ = "stake"
+    __table_args__ = (
+        CheckConstraint("party IN ('company', 'lab')", name="party_known"),
+        CheckConstraint("(ended_at IS NULL) = (end_reason IS NULL)", name="ended_for_a_reason"),
+        Index(
+            "ix_stake_active",
+            "account_id",
+            "party",
+            "party_id",
+            unique=True,
+            sqlite_where=text("ended_at IS NULL"),
+            postgresql_where=text("ended_at IS NULL"),
+        ),
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    account_id: str = Field(foreign_key="account.id")
+    party: str
+    party_id: str
+    declared_at: datetime = Field(sa_type=Instant)
+    ended_at: datetime | None = Field(default=None, sa_type=Instant)
+    ended_by: str | None = None
+    end_reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Principal:
+    """Who asks: an account with the grants and stakes that hold at this moment."""
+
+    id: str
+    name: str
+    grants: frozenset[tuple[Role, str]]
+    stakes: frozenset[tuple[str, str]]
+
+    def scopes(self, *roles: Role) -> frozenset[str]:
+        """Return the ids of the alliances, companies or labs in which any of the roles is held."""
+        return frozenset(scope for role, scope in self.grants if role in roles)
+
+    def holds(self, *roles: Role) -> bool:
+        """Whether any of the roles is held anywhere."""
+        return any(role in roles for role, _ in self.grants)
+
+    def has_stake(self, *, company_id: str | None, lab_id: str | None) -> bool:
+        """Whether a declared interest bars this person from a pairing of the company and the lab."""
+        return ("company", company_id) in self.stakes or ("lab", lab_id) in self.stakes
+
+
+_IN_USE = (Account.id == bindparam("account_id"), col(Account.disabled_at).is_(None))
+# Built once and asked in one go, since every request asks it. An account without any grant gives one row.
+_STANDING: CompoundSelect[Any] = union_all(
+    select(
+        col(Account.name).label("name"),
+        literal_column("'grant'").label("what"),
+        col(Grant.role).label("kind"),
+        col(Grant.scope_id).label("scope"),
+    )
+    .join(Grant, (col(Grant.account_id) == col(Account.id)) & col(Grant.revoked_at).is_(None), isouter=True)
+    .where(*_IN_USE),
+    select(col(Account.name), literal_column("'stake'"), col(Stake.party), col(Stake.party_id))
+    .join(Stake, (col(Stake.account_id) == col(Account.id)) & col(Stake.ended_at).is_(None))
+    .where(*_IN_USE),
+)
+
+
+def principal(session: Session, account_id: str) -> Principal | None:
+    """Return the account as it stands now; None if it does not exist or is disabled."""
+    rows = session.connection().execute(_STANDING, {"account_id": account_id}).all()
+    if not rows:
+        return None
+    return Principal(
+        id=account_id,
+        name=rows[0].name,
+        grants=frozenset((Role(row.kind), row.scope) for row in rows if row.what == "grant" and row.kind is not None),
+        stakes=frozenset((row.kind, row.scope) for row in rows if row.what == "stake"),
+    )
+
+
+def add_account(session: Session, *, email: str, name: str, now: datetime) -> Account:
+    """Make an account without any role.
+
+    Raises:
+        PeopleError: the address is not one, or is taken.
+    """
+    address = _email(email)
+    account = Account(id=f"u-{secrets.token_hex(8)}", email=address, name=_name(name) or address, created_at=now)
+    try:
+        with session.begin_nested():
+            session.add(account)
+    except IntegrityError as error:
+        raise PeopleError("email", T_("%(address)s has an account already", address=address)) from error
+    return account
+
+
+def rename(session: Session, *, account_id: str, name: str) -> Account:
+    """Give an account another name; an empty one makes it go by its address.
+
+    Raises:
+        PeopleError: there is no such account, or the name is not text.
+    """
+    account = _held(session, account_id)
+    account.name = _name(name) or account.email
+    session.add(account)
+    session.flush()
+    return account
+
+
+def _name(given: str) -> str:
+    try:
+        return clean(given, max_chars=ID_LENGTH_MAX, multiline=False)
+    except TextError as error:
+        raise PeopleError("name", str(error)) from error
+
+
+def _email(given: str) -> str:
+    try:
+        address = clean(given, max_chars=MAX_EMAIL, multiline=False).lower()
+    except TextError as error:
+        raise PeopleError("email", str(error)) from error
+    name, at, host = address.partition("@")
+    if not (name and at and "." in host) or any(c.isspace() for c in address) or "@" in host:
+        raise PeopleError(
+            "email", T_("%(address)r is not an e-mail address; give one such as name@example.org", address=address)
+        )
+    return address
+
+
+def grant(session: Session, *, account_id: str, role: Role, scope_id: str = "", by: str | None, now: datetime) -> Grant:
+    """Give an account a role; giving it twice changes nothing.
+
+    Raises:
+        PeopleError: there is no such account, alliance, company or lab, or the role takes none.
+    """
+    _held(session, account_id)
+    model = SCOPE_OF[role]
+    if model is None and scope_id:
+        raise PeopleError(
+            "scope", T_("the role %(role)s is held in the whole programme; leave the scope empty", role=role)
+        )
+    if model is not None and session.get(model, scope_id) is None:
+        kind = model.__name__.lower()
+        raise PeopleError(
+            "scope",
+            T_(
+                "there is no %(kind)s %(scope_id)r; the role %(role)s is held in one %(kind)s",
+                kind=kind,
+                scope_id=scope_id,
+                role=role,
+            ),
+        )
+    held = session.exec(_active(account_id).where(Grant.role == role.value, Grant.scope_id == scope_id)).first()
+    if held is not None:
+        return held
+    given = Grant(account_id=account_id, role=role.value, scope_id=scope_id, granted_at=now, granted_by=by)
+    session.add(given)
+    session.flush()
+    return given
+
+
+def _held(session: Session, account_id: str) -> Account:
+    """Return an account, held until the transaction ends: what is added to it is added by one writer at a time."""
+    # Not against references: whoever names the account in another row need not wait.
+    account = session.get(Account, account_id, with_for_update={"key_share": True})
+    if account is None:
+        raise PeopleError("account", T_("there is no account %(account_id)r", account_id=account_id))
+    return account
+
+
+def revoke(session: Session, *, grant_id: int, by: str, now: datetime) -> None:
+    """Take a role back; it stays on record with its dates.
+
+    Raises:
+        PeopleError: there is no such grant, or it was taken back before.
+    """
+    held = session.get(Grant, grant_id, with_for_update=True)
+    if held is None or held.revoked_at is not None:
+        raise PeopleError("grant", T_("there is no active grant %(grant_id)s", grant_id=grant_id))
+    held.revoked_at, held.revoked_by = now, by
+    session.add(held)
+    session.flush()
+
+
+def active_grants(session: Session, account_id: str) -> Sequence[Grant]:
+    """Return the grants that an account holds now, oldest first."""
+    return session.exec(_active(account_id).order_by(col(Grant.id))).all()
+
+
+def _active(account_id: str) -> SelectOfScalar[Grant]:
+    return select(Grant).where(Grant.account_id == account_id, col(Grant.revoked_at).is_(None))
+
+
+def set_disabled(session: Session, *, account_id: str, disabled: bool, now: datetime) -> Account:
+    """Shut an account out, or let it in again.
+
+    Raises:
+        PeopleError: there is no such account.
+    """
+    account = _held(session, account_id)
+    if disabled != (account.disabled_at is not None):
+        account.disabled_at = now if disabled else None
+        session.add(account)
+        session.flush()
+    return account
+
+
+def declare_stake(session: Session, *, account_id: str, party: str, party_id: str, now: datetime) -> Stake:
+    """Declare an interest in a company or a lab; declaring it twice changes nothing.
+
+    Raises:
+        PeopleError: there is no such company or lab.
+    """
+    models: dict[str, type[SQLModel]] = {"company": Company, "lab": Lab}
+    if party not in models:
+        raise PeopleError("party", T_("name a company or a lab"))
+    if session.get(models[party], party_id) is None:
+        raise PeopleError("party_id", T_("there is no such %(party)s", party=party))
+    _held(session, account_id)
+    same = (Stake.account_id == account_id, Stake.party == party, Stake.party_id == party_id)
+    held = session.exec(select(Stake).where(*same, col(Stake.ended_at).is_(None))).first()
+    if held is not None:
+        return held
+    stake = Stake(account_id=account_id, party=party, party_id=party_id, declared_at=now)
+    session.add(stake)
+    session.flush()
+    return stake
+
+
+def end_stake(session: Session, *, stake_id: int, by: str, reason: str, now: datetime) -> Stake:
+    """End a declared interest for a reason, which stays on record; who may do so is decided by the caller.
+
+    Raises:
+        PeopleError: there is no such stake, it has ended, or no reason is given.
+    """
+    if not reason.strip():
+        raise PeopleError("reason", T_("say why the interest no longer exists; it stays on record"))
+    stake = session.get(Stake, stake_id, with_for_update=True)
+    if stake is None or stake.ended_at is not None:
+        raise PeopleError("stake", T_("there is no active stake %(stake_id)s", stake_id=stake_id))
+    stake.ended_at, stake.ended_by, stake.end_reason = now, by, reason
+    session.add(stake)
+    session.flush()
+    return stake
+
+
+class LastOfficeError(PeopleError):
+    """The programme office would be left without anybody."""
+
+    def __init__(self) -> None:
+        super().__init__("account", "nobody would be left in the programme office; give somebody else the role first")
+
+
+def leave_an_office(session: Session, *, without: str) -> None:
+    """Let a change go on only if the office has an enabled account beside `without`.
+
+    All the office's rows are held until the transaction ends, in one order: of two that would shut each other out,
+    the second waits for the first and then finds itself alone. Call it before anything else is held.
+
+    Raises:
+        LastOfficeError: there is no other.
+    """
+    held = (Grant.role == Role.OFFICE.value, col(Grant.revoked_at).is_(None), col(Account.disabled_at).is_(None))
+    query = select(Account.id).join(Grant, col(Grant.account_id) == col(Account.id)).where(*held)
+    found = session.exec(query.order_by(col(Account.id), col(Grant.id)).with_for_update(key_share=True)).all()
+    if not set(found) - {without}:
+        raise LastOfficeError

@@ -1,0 +1,165 @@
+"""What waits for somebody, counted for each alliance: the desk's lists as the night sees them.
+
+In: the records and a day. Out: counts for each alliance, and for needs that
+belong to none. It exists because a desk shows what waits only to whoever opens
+it: the night's report says where nobody does. Ids and numbers alone, no texts.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import exists, or_, select
+from sqlmodel import Session, col, func
+
+from indexer.instants import day_in_taipei
+from indexer.wording import T_
+from matcher.review.cases import OPEN_STAGES, Case, Contact
+from matcher.review.clients import Client
+from matcher.review.intake import OPEN_STATES, NeedIntake, NeedState
+from matcher.review.proposals import PairingState, StoredPairing
+
+SILENT_DAYS = 60
+"""After so many days without a contact a case or a company counts as silent, unless somebody asks otherwise."""
+UNASSIGNED = ""
+"""Stands for no alliance."""
+
+
+class Reminder(StrEnum):
+    """Something that waits."""
+
+    NEW_NEEDS = "new_needs"
+    NEEDS_TO_MATCH = "needs_to_match"
+    NEEDS_TO_REVIEW = "needs_to_review"
+    DEFERRED_DUE = "deferred_due"
+    FOLLOW_UPS_DUE = "follow_ups_due"
+    CASES_WITHOUT_CONTACT = "cases_without_contact"
+    SILENT_COMPANIES = "silent_companies"
+
+
+REMINDER_LABELS = {
+    Reminder.NEW_NEEDS: T_("needs that nobody took up"),
+    Reminder.NEEDS_TO_MATCH: T_("needs taken up, not matched yet"),
+    Reminder.NEEDS_TO_REVIEW: T_("needs whose pairings wait for a word"),
+    Reminder.DEFERRED_DUE: T_("deferred pairings that are due again"),
+    Reminder.FOLLOW_UPS_DUE: T_("next steps that are due"),
+    Reminder.CASES_WITHOUT_CONTACT: T_("open cases without contact for long"),
+    Reminder.SILENT_COMPANIES: T_("companies without contact for long"),
+}
+"""Each reminder in Chinese and English."""
+
+Counts = dict[str, dict[Reminder, int]]
+_OPEN = [state.value for state in OPEN_STATES]
+_OPEN_CASES = [stage.value for stage in OPEN_STAGES]
+
+
+def reminders(session: Session, *, now: datetime, silent_days: int = SILENT_DAYS) -> Counts:
+    """Return for each alliance (`UNASSIGNED`: for none) how much waits; what does not wait is left out.
+
+    Args:
+        session: one state of the database.
+        now: the moment; days are those of Taipei.
+        silent_days: after so many days without a contact a case or a company counts as silent.
+    """
+    today = day_in_taipei(now)
+    before = today - timedelta(days=silent_days)
+    queries = {
+        Reminder.NEW_NEEDS: _needs(NeedState.SUBMITTED),
+        Reminder.NEEDS_TO_MATCH: _needs(NeedState.TAKEN_UP, ~_is_shown()),
+        Reminder.NEEDS_TO_REVIEW: _pairings(
+            func.count(col(StoredPairing.need_id).distinct()), col(StoredPairing.state) == PairingState.PROPOSED.value
+        ),
+        Reminder.DEFERRED_DUE: _pairings(
+            func.count(),
+            col(StoredPairing.state) == PairingState.DEFERRED.value,
+            col(StoredPairing.deferred_until) <= today,
+        ),
+        Reminder.FOLLOW_UPS_DUE: _follow_ups(today),
+        Reminder.CASES_WITHOUT_CONTACT: _cases(before, now - timedelta(days=silent_days)),
+        Reminder.SILENT_COMPANIES: _companies(before, now - timedelta(days=silent_days)),
+    }
+    found: defaultdict[str, dict[Reminder, int]] = defaultdict(dict)
+    for reminder, query in queries.items():
+        for alliance_id, n in session.execute(query).all():
+            if n:
+                found[alliance_id or UNASSIGNED][reminder] = int(n)
+    return dict(sorted(found.items()))
+
+
+def totals(counts: Counts) -> dict[str, int]:
+    """Return each reminder's sum over all alliances, 0 included."""
+    return {one.value: sum(counts_of.get(one, 0) for counts_of in counts.values()) for one in Reminder}
+
+
+def _needs(state: NeedState, *conditions: Any) -> Any:
+    return (
+        select(col(NeedIntake.alliance_id), func.count())
+        .where(col(NeedIntake.state) == state.value, *conditions)
+        .group_by(col(NeedIntake.alliance_id))
+    )
+
+
+def _is_shown() -> Any:
+    return exists(select(1).where(col(StoredPairing.need_id) == col(NeedIntake.need_id)).correlate(NeedIntake))
+
+
+def _pairings(counted: Any, *conditions: Any) -> Any:
+    return (
+        select(col(NeedIntake.alliance_id), counted)
+        .select_from(StoredPairing)
+        .join(NeedIntake, col(NeedIntake.need_id) == col(StoredPairing.need_id))
+        .where(col(NeedIntake.state).in_(_OPEN), *conditions)
+        .group_by(col(NeedIntake.alliance_id))
+    )
+
+
+def _newest(columns: Iterable[Any]) -> Any:
+    """Return the query of the last contact of each alliance about each thing."""
+    return select(func.max(col(Contact.id))).group_by(col(Contact.alliance_id), *columns)
+
+
+def _follow_ups(today: date) -> Any:
+    """Count the next steps whose day has come, each until the case or the company had a later contact."""
+    newest = _newest((col(Contact.case_id), col(Contact.company_id)))
+    return (
+        select(col(Contact.alliance_id), func.count())
+        .join(Case, col(Case.id) == col(Contact.case_id), isouter=True)
+        .where(
+            col(Contact.id).in_(newest),
+            col(Contact.next_on) <= today,
+            or_(col(Contact.case_id).is_(None), col(Case.stage).in_(_OPEN_CASES)),
+        )
+        .group_by(col(Contact.alliance_id))
+    )
+
+
+def _cases(before: date, opened_before: datetime) -> Any:
+    touched = exists(
+        select(1).where(col(Contact.case_id) == col(Case.id), col(Contact.held_on) >= before).correlate(Case)
+    )
+    return (
+        select(col(Case.alliance_id), func.count())
+        .where(col(Case.stage).in_(_OPEN_CASES), col(Case.opened_at) < opened_before, ~touched)
+        .group_by(col(Case.alliance_id))
+    )
+
+
+def _companies(before: date, since: datetime) -> Any:
+    touched = exists(
+        select(1)
+        .where(
+            col(Contact.company_id) == col(Client.company_id),
+            col(Contact.alliance_id) == col(Client.alliance_id),
+            col(Contact.held_on) >= before,
+        )
+        .correlate(Client)
+    )
+    return (
+        select(col(Client.alliance_id), func.count())
+        .where(col(Client.until).is_(None), col(Client.since) < since, ~touched)
+        .group_by(col(Client.alliance_id))
+    )

@@ -1,0 +1,483 @@
+"""Commands and servers begun without waiting for their imports: children of a process that has them already.
+
+In: the arguments of a command line, its environment and its three streams. Out: a real process that runs `gloria` with
+them, to be waited for, signalled or killed. It exists because the imports take two seconds of processor time, and the
+tests begin hundreds of commands and dozens of servers. What a start itself must keep to (how quick it is, which
+modules it loads, how it ends when a reader goes away) is shown by starts without it.
+"""
+
+from __future__ import annotations
+
+import array
+import atexit
+import gc
+import io
+import json
+import locale
+import os
+import runpy
+import select
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from pkgutil import walk_packages
+from typing import Any
+
+from sqlalchemy import Connection
+
+from indexer import database, schema
+from indexer.encoders.encoder import load_encoder
+from indexer.index import opening
+from indexer.settings import Settings
+from tests.warmed_application import application, share_the_encoder
+
+REPOSITORY = Path(__file__).parents[2]
+Alive = Callable[[], bool]
+_COMMAND_LINE = "api.cli"
+_PACKAGES = ("indexer", "fixtures", "matcher", "api")
+_IMPORTED_LATE = (
+    "alembic.command",
+    "bm25s",
+    "faiss",
+    "ir_measures",
+    "openTSNE",
+    "openpyxl",
+    "rich.progress",
+    "rich.table",
+    "sentencepiece",
+    "uvicorn",
+    "uvicorn.protocols.http.httptools_impl",
+    "uvloop",
+)
+"""What takes long of what the product imports only once a command needs it; not torch, which few tests need."""
+_ERROR = ("error", None, Warning, None, 0)
+"""What `PYTHONWARNINGS=error` puts among the filters."""
+
+
+class Forked:
+    """A process that was begun, with what `subprocess.Popen` offers of one."""
+
+    def __init__(self, pid: int, ended: socket.socket) -> None:
+        self.pid = pid
+        self.returncode: int | None = None
+        self._ended = ended
+
+    def poll(self) -> int | None:
+        """Return how it ended: an exit status, or minus a signal's number; None while it runs."""
+        return self._heard(0.0)
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end and return how it ended."""
+        code = self._heard(timeout)
+        if code is None:
+            raise subprocess.TimeoutExpired(str(self.pid), timeout or 0.0)
+        return code
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal, if it still runs."""
+        if self.poll() is None:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it."""
+        self.send_signal(signal.SIGKILL)
+
+    def _heard(self, timeout: float | None) -> int | None:
+        if self.returncode is None:
+            ready, _, _ = select.select([self._ended], [], [], timeout)
+            if ready:
+                said = self._ended.recv(64)
+                assert said, "the process that forks is gone"
+                self.returncode = int(said)
+                self._ended.close()
+        return self.returncode
+
+
+class Forker:
+    """Begins processes; may be used by several threads."""
+
+    def __init__(self, asking: socket.socket) -> None:
+        self._asking = asking
+        self._turn = threading.Lock()
+
+    def begun(
+        self,
+        arguments: Sequence[str],
+        environment: Mapping[str, str],
+        *,
+        streams: Sequence[int],
+        program: str = _COMMAND_LINE,
+        own_group: bool = False,
+    ) -> Forked:
+        """Begin `python -m PROGRAM ARGUMENTS...` with that whole environment.
+
+        `streams` are the descriptors of its stdin, stdout and stderr.
+        """
+        ended, ending = socket.socketpair()
+        asked = {
+            "program": program,
+            "arguments": [os.fsencode(argument).hex() for argument in arguments],
+            "environment": {os.fsencode(name).hex(): os.fsencode(value).hex() for name, value in environment.items()},
+            "own_group": own_group,
+        }
+        content = json.dumps(asked).encode()
+        passed = array.array("i", [*streams, ending.fileno()])
+        with self._turn, ending:
+            self._asking.sendmsg(
+                [len(content).to_bytes(8, "big")], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, passed.tobytes())]
+            )
+            self._asking.sendall(content)
+            pid = int.from_bytes(_exactly(self._asking, 8), "big")
+        return Forked(pid, ended)
+
+    def remember(self, generation: str) -> None:
+        """Let children know that a process has opened this index without harm, as a server that ran before them."""
+        content = json.dumps({"opened": generation}).encode()
+        with self._turn:
+            self._asking.sendall(len(content).to_bytes(8, "big") + content)
+
+    def run(
+        self,
+        arguments: Sequence[str],
+        environment: Mapping[str, str],
+        *,
+        given: bytes = b"",
+        timeout_s: float = 300,
+        program: str = _COMMAND_LINE,
+    ) -> tuple[int, bytes, bytes]:
+        """Run a command with these bytes on stdin; return how it ended and what it wrote to stdout and stderr."""
+        # Files, since a pipe would have to be read from while the command runs.
+        with _in_memory("in", given) as stdin, _in_memory("out") as stdout, _in_memory("err") as stderr:
+            process = self.begun(arguments, environment, streams=[stdin, stdout, stderr], program=program)
+            try:
+                code = process.wait(timeout_s)
+            finally:
+                process.kill()
+            return code, _content(stdout), _content(stderr)
+
+    @contextmanager
+    def server(self, settings: Settings, port: int, program: str) -> Iterator[Alive]:
+        """Run a server until the block ends, then kill it."""
+        from tests.rig.servers.served import environment_of
+
+        log = os.open(settings.home / "server.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        process = self.begun(
+            ["serve", "--port", str(port)], environment_of(settings), streams=[nothing, log, log], program=program
+        )
+        os.close(nothing)
+        os.close(log)
+        try:
+            yield lambda: process.poll() is None
+        finally:
+            process.kill()
+            process.wait()
+
+
+@contextmanager
+def forking() -> Iterator[Forker]:
+    """Start the process that forks, and end it."""
+    asking, answering = socket.socketpair()
+    # As for commands in a process of their own: no part of the environment that is read when a module is imported
+    # may differ between them.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GLORIA_")}
+    environment |= {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    environment["PYTHONWARNINGS"] = "error"
+    with answering:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.rig.servers.forked_programs", str(answering.fileno())],
+            cwd=REPOSITORY,
+            env=environment,
+            pass_fds=[answering.fileno()],
+            stdin=subprocess.DEVNULL,
+        )
+    try:
+        assert asking.recv(1) == b"r"
+        yield Forker(asking)
+    finally:
+        # It ends by itself once nobody can ask any more; so do its children when they are killed with it.
+        asking.close()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+@cache
+def forker() -> Forker:
+    """Return the one of this process, started at the first call and ended with it."""
+    began = forking()
+    started = began.__enter__()
+    atexit.register(began.__exit__, None, None, None)
+    return started
+
+
+class _Subprocess:
+    """Stands for the module `subprocess` where an index is opened for the first time, in a process that may die."""
+
+    DEVNULL, TimeoutExpired = subprocess.DEVNULL, subprocess.TimeoutExpired
+
+    @staticmethod
+    def run(command: list[str], *, check: bool, **more: Any) -> subprocess.CompletedProcess[bytes]:
+        """Run the product's own program in a child of the warm process, any other as it is."""
+        _, _, program, *arguments = command
+        if program != opening.__name__:
+            return subprocess.run(command, check=check, **more)
+        done = forker().run(arguments, more["env"], program=program, timeout_s=more["timeout"])
+        return subprocess.CompletedProcess(command, *done)
+
+
+def open_in_children_of_the_warm_process() -> None:
+    """Let this process open new indexes first in children that have the imports already."""
+    opening.subprocess = _Subprocess  # type: ignore[assignment]
+
+
+@contextmanager
+def _in_memory(name: str, content: bytes = b"") -> Iterator[int]:
+    descriptor = os.memfd_create(name)
+    try:
+        os.write(descriptor, content)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _content(descriptor: int) -> bytes:
+    return os.pread(descriptor, os.fstat(descriptor).st_size, 0)
+
+
+def _exactly(connection: socket.socket, n: int) -> bytes:
+    found = b""
+    while len(found) < n:
+        piece = connection.recv(n - len(found))
+        if not piece:
+            raise EOFError
+        found += piece
+    return found
+
+
+class _Children:
+    """The processes that were begun here and have not ended."""
+
+    def __init__(self, asked: socket.socket) -> None:
+        self._asked = asked
+        self._ending: dict[int, tuple[int, socket.socket]] = {}
+        """By the descriptor that tells of a process's end its number and who waits for it."""
+        self._polled = select.poll()
+        self._polled.register(asked, select.POLLIN)
+
+    def is_asked(self) -> bool:
+        """Tell of ends until somebody asks for another process."""
+        while True:
+            for descriptor, _ in self._polled.poll():
+                if descriptor == self._asked.fileno():
+                    return True
+                self._tell(descriptor)
+
+    def add(self, pid: int, waiting: socket.socket) -> None:
+        """Watch over a process."""
+        descriptor = os.pidfd_open(pid)
+        self._ending[descriptor] = pid, waiting
+        self._polled.register(descriptor, select.POLLIN)
+
+    def forget(self) -> None:
+        """Leave a child nothing of all this."""
+        for descriptor, (_, waiting) in self._ending.items():
+            os.close(descriptor)
+            waiting.close()
+        self._asked.close()
+
+    def end(self) -> None:
+        """End them all."""
+        for pid, _ in self._ending.values():
+            os.kill(pid, signal.SIGKILL)
+        for descriptor in list(self._ending):
+            self._tell(descriptor)
+
+    def _tell(self, descriptor: int) -> None:
+        pid, waiting = self._ending.pop(descriptor)
+        self._polled.unregister(descriptor)
+        os.close(descriptor)
+        _, status = os.waitpid(pid, 0)
+        # Who asked may have gone meanwhile.
+        with waiting, suppress(OSError):
+            waiting.sendall(str(os.waitstatus_to_exitcode(status)).encode())
+
+
+def main() -> None:
+    """Fork a process for every request, until nobody can ask any more."""
+    # The descriptor of the other end is not for children of children.
+    asked = socket.socket(fileno=int(sys.argv[1]))
+    asked.set_inheritable(False)
+    _warm_up()
+    children = _Children(asked)
+    asked.sendall(b"r")
+    while children.is_asked():
+        wanted, descriptors = _request(asked)
+        if wanted is None:
+            break
+        if "opened" in wanted:
+            opening._opened.add(wanted["opened"])
+            continue
+        pid = os.fork()
+        if pid == 0:
+            children.forget()
+            os.close(descriptors.pop())
+            os._exit(_ended(wanted, descriptors))
+        *streams, ending = descriptors
+        for descriptor in streams:
+            os.close(descriptor)
+        children.add(pid, socket.socket(fileno=ending))
+        asked.sendall(pid.to_bytes(8, "big"))
+    children.end()
+    asked.close()
+
+
+def _request(asked: socket.socket) -> tuple[dict[str, Any] | None, list[int]]:
+    length, passed, _, _ = socket.recv_fds(asked, 8, 4)
+    if not length:
+        return None, []
+    return json.loads(_exactly(asked, int.from_bytes(length, "big"))), list(passed)
+
+
+def _warm_up() -> None:
+    """Import all of the product and what it imports only when needed, and load the quick encoder."""
+    for package in _PACKAGES:
+        places = import_module(package).__path__
+        for found in walk_packages(places, f"{package}."):
+            # Migrations are programs, run by Alembic one by one.
+            if ".migrations." not in found.name:
+                import_module(found.name)
+    for name in _IMPORTED_LATE:
+        import_module(name)
+    share_the_encoder()
+    load_encoder("bundled-use", Settings(threads=1)).encode(["暖"], role="query")
+    _share_the_schema()
+    _share_the_application()
+    assert threading.active_count() == 1
+    # What is there by now stays: going over it at every collection would copy its pages into every child.
+    gc.collect()
+    gc.freeze()
+
+
+def _share_the_schema() -> None:
+    """Let children make a new SQLite database of what the migrations made of one here."""
+    with tempfile.TemporaryDirectory() as folder:
+        database.open_engine(Settings(home=Path(folder))).dispose()
+        with closing(sqlite3.connect(Settings(home=Path(folder)).database_path)) as made:
+            statements = [line for line in made.iterdump() if line not in ("BEGIN TRANSACTION;", "COMMIT;")]
+    migrate = schema._migrate
+
+    def shared(connection: Connection, version: str | None) -> None:
+        if version is not None or connection.dialect.name != "sqlite":
+            migrate(connection, version)
+            return
+        for statement in statements:
+            connection.exec_driver_sql(statement)
+
+    schema._migrate = shared
+
+
+def _share_the_application() -> None:
+    """Let children take the routes of the application as they were built here."""
+    import structlog
+
+    import api.app
+
+    with tempfile.TemporaryDirectory() as folder:
+        application(Settings(home=Path(folder))).state.engine.dispose()
+    structlog.reset_defaults()
+    api.app.create_app = application
+
+
+def _open_streams() -> None:
+    """Open stdin, stdout and stderr as an interpreter does at its start."""
+    encoding, _, errors = os.environ.get("PYTHONIOENCODING", "").partition(":")
+    encoding = encoding or locale.getpreferredencoding(do_setlocale=False)
+    for name, descriptor in (("stdin", 0), ("stdout", 1), ("stderr", 2)):
+        opened = io.TextIOWrapper(
+            io.BufferedWriter(io.FileIO(descriptor, "wb")) if descriptor else io.BufferedReader(io.FileIO(0, "rb")),
+            encoding=encoding,
+            errors="backslashreplace" if name == "stderr" else errors or "strict",
+            line_buffering=name == "stderr",
+        )
+        setattr(sys, name, opened)
+        setattr(sys, f"__{name}__", opened)
+
+
+def _ended(wanted: dict[str, Any], streams: list[int]) -> int:
+    """Be the process that is wanted, and return the status that an interpreter would end with.
+
+    All that an interpreter does at its end is done but for taking its modules apart, which would copy every page of
+    what came from the parent: a fifth of a second for each process.
+    """
+    try:
+        _become(wanted, streams)
+        code: object = None
+    except SystemExit as end:
+        code = end.code
+    except BaseException as error:
+        sys.excepthook(type(error), error, error.__traceback__)
+        code = 1
+    if not isinstance(code, int | None):
+        print(code, file=sys.stderr)
+        code = 1
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    # What nobody holds any more, as a file that was left open, is told of on stderr.
+    gc.collect()
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        print(f"Exception ignored while flushing stdout: {error}", file=sys.stderr)
+        code = 120
+    sys.stderr.flush()
+    return (code or 0) & 0xFF
+
+
+def _become(wanted: dict[str, Any], streams: list[int]) -> None:
+    """Become the process that is wanted, and return when its program has."""
+    for place, descriptor in enumerate(streams):
+        os.dup2(descriptor, place)
+        os.close(descriptor)
+    if wanted["own_group"]:
+        os.setpgid(0, 0)
+    environment = {bytes.fromhex(name): bytes.fromhex(value) for name, value in wanted["environment"].items()}
+    os.environb.clear()
+    os.environb.update(environment)
+    time.tzset()
+    if environment.get(b"PYTHONWARNINGS") != b"error":
+        warnings.filters.remove(_ERROR)  # type: ignore[attr-defined]
+        warnings._filters_mutated()  # type: ignore[attr-defined]
+    _open_streams()
+    arguments = [os.fsdecode(bytes.fromhex(argument)) for argument in wanted["arguments"]]
+    program = wanted["program"]
+    module = sys.modules.get(program)
+    if module is not None:
+        sys.argv = [str(module.__file__), *arguments]
+        sys.modules["__main__"] = module
+        sys.exit(module.main())
+    sys.argv = [program, *arguments]
+    runpy.run_module(program, run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    main()
