@@ -42,7 +42,7 @@ from indexer.index import opening
 from indexer.settings import Settings
 from tests.warmed_application import application, share_the_encoder
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[3]
 Alive = Callable[[], bool]
 _COMMAND_LINE = "api.cli"
 _PACKAGES = ("indexer", "fixtures", "matcher", "api")
