@@ -69,9 +69,9 @@ def test_every_field_is_declared_with_its_words(kind: Kind) -> None:
     assert _without_note(MODELS[kind]) == ({"evidence"} if kind is Kind.LABS else set())
     for one in declared(MODELS[kind]):
         words = [one.note.label, *([one.asked.label] if one.note.question else [])]
-        assert [CJK.search(text.zh) is not None and text != "" and CJK.search(text) is None for text in words] == [True] * len(
-            words
-        ), one.name
+        assert [CJK.search(text.zh) is not None and text != "" and CJK.search(text) is None for text in words] == [
+            True
+        ] * len(words), one.name
 
 
 @pytest.mark.parametrize("kind", [kind for kind in Kind if kind is not Kind.EVIDENCE])
