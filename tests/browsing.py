@@ -1,7 +1,9 @@
-"""What tests of the pages share: a real browser, signed-in people, and what every page must be.
+"""What tests of pages in a real browser share: the browser, signed-in people, and what every page must be.
 
-The browser is Debian's Chromium, driven by Playwright. Where there is none the tests are skipped with a line that says
-so; with `GLORIA_BROWSER_REQUIRED=1`, as in `.ci/run`, they fail instead.
+A browser is for what only it can show: the keyboard, what htmx and our scripts do, and how a page looks to axe and on
+a small screen, once for each template and language. What a page says, its forms and who may see it, `tests.visiting`
+reads without one. The browser is Debian's Chromium, driven by Playwright. Where there is none the tests are skipped
+with a line that says so; with `GLORIA_BROWSER_REQUIRED=1`, as in `.ci/run`, they fail instead.
 """
 
 from __future__ import annotations
