@@ -19,7 +19,7 @@ from typing import Any
 
 import orjson
 
-REPOSITORY = Path(__file__).parents[1]
+REPOSITORY = Path(__file__).parents[2]
 OPEN_DATA = REPOSITORY.parent / "shared" / "data"
 MEASURES = ("nDCG@10", "RR", "R@10")
 SPEED = (

@@ -123,7 +123,7 @@ def _hex(path: Path | str) -> str:
     return "".join(f"\\x{byte:02x}" for byte in os.fsencode(path))
 
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[3]
 PATIENCE_S = 60.0
 _PR_SET_PTRACER = 0x59616D61
 _GO = "go"

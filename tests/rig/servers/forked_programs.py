@@ -40,9 +40,9 @@ from indexer import database, schema
 from indexer.encoders.encoder import load_encoder
 from indexer.index import opening
 from indexer.settings import Settings
-from tests.warmed_application import application, share_the_encoder
+from tests.rig.servers.warmed_application import application, share_the_encoder
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[3]
 Alive = Callable[[], bool]
 _COMMAND_LINE = "api.cli"
 _PACKAGES = ("indexer", "fixtures", "matcher", "api")

@@ -38,7 +38,7 @@ from matcher.review.roles import Role
 from tests.rig.servers.forked_programs import Forked, forker
 from tests.rig.worlds.nights import made_up_night
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[3]
 Process = subprocess.Popen[str] | Forked
 PEOPLE: dict[str, tuple[Role | None, str]] = {
     "expert": (Role.EXPERT, "al-a"),
