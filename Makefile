@@ -44,7 +44,7 @@ test: $(INSTALLED)  ## all tests and notebooks
 # The notebooks take the vectors that the tests left behind, so that they do not encode the demo world again.
 	GLORIA_CACHE=$(CURDIR)/.test-home $(ON_ALL_CORES) --nbmake --nbmake-timeout=600 notebooks
 
-test-long: $(INSTALLED)  ## the whole of the proofs by crash, damage and power cut; their figures
+test-long: $(INSTALLED)  ## the whole of what is tested in part each time: crash, damage, power cut, chance, PostgreSQL; figures
 	rm -f .test-home/figures.jsonl
 	$(ON_ALL_CORES) -m long tests
 	$(BIN)/python -m tests.rig.figures

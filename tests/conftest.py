@@ -26,37 +26,37 @@ from fixtures import world_path
 from indexer.database import open_engine
 from indexer.settings import Settings
 from tests.rig.servers.forked_programs import forker, open_in_children_of_the_warm_process
-from tests.warmed_application import share_the_encoder
+from tests.rig.servers.warmed_application import share_the_encoder
 
 REPOSITORY = Path(__file__).parent.parent
 LONGEST = (
     "ranking_reaches_its_targets",
-    "made_up_requests_break_nothing",
-    "ledger_histories_keep_their_invariants",
     "secrets_stay_where_they_belong",
-    "tampering_is_found",
+    "imports_run_as_jobs",
+    "ledger_histories_keep_their_invariants",
+    "made_up_requests_break_nothing",
     "everybody_may_do_what_the_policy_says",
-    "every_report_is_made_in_every_format",
     "figures_lead_to_their_entries_in_pages",
     "a_result_comes_into_the_ledger_in_pages",
     "the_committee_reviews_results",
+    "a_company_submits_and_follows_its_need",
     "needs_show_their_labs",
-    "cli_bad_input",
-    "cli_ledger",
-    "exports_show_what_may_be_seen",
-    "imports_run_as_jobs",
-    "people_sign_in_and_out",
-    "operators_see_what_the_server_does",
-    "the_map_is_published_whole",
+    "the_audit_trail_is_read_in_pages",
     "a_case_goes_to_signature_on_the_board",
     "the_office_administers_in_pages",
-    "the_night_runs_by_itself",
-    "the_night_judges_a_new_index",
     "the_office_watches_the_night",
     "experts_begin_their_day_at_the_desk",
-    "a_company_submits_and_follows_its_need",
-    "ledger_mutants_are_killed",
-    "the_programmes_story_adds_up",
+    "tampering_is_found",
+    "reindex_encodes_only_what_changed",
+    "new_labs_are_matchable_within_seconds",
+    "pages_keep_secrets_too",
+    "every_report_is_made_in_every_format",
+    "operators_see_what_the_server_does",
+    "bundled_model_gives_its_vectors",
+    "an_older_database_is_brought_up",
+    "an_erased_person_is_gone_and_totals_stay",
+    "cli_bad_input",
+    "the_service_degrades_as_promised",
 )
 """Files that take longest, longest first: one of them begun last would keep one core while the others wait."""
 

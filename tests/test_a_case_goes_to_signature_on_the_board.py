@@ -16,7 +16,7 @@ from tests.conftest import Databases
 from tests.rig.servers.browsers import LANGS, Somebody, browsing, look_over
 from tests.rig.servers.served import Served, served
 from tests.rig.servers.served_work import LIVE, open_cases
-from tests.visiting import Visitor, expect, visiting
+from tests.rig.servers.visits import Visitor, expect, visiting
 
 TODAY = day_in_taipei(now())
 WORDS = {

@@ -14,7 +14,7 @@ from indexer.settings import Settings
 from tests.conftest import Databases
 from tests.rig.servers.browsers import LANGS, Somebody, browsing, look_over
 from tests.rig.servers.served import Served, served
-from tests.visiting import Visitor, expect, visiting
+from tests.rig.servers.visits import Visitor, expect, visiting
 
 LIVE = "<img src=x onerror=\"document.title='xss'\">\"'><script>document.title='xss'</script>"
 SAID = {

@@ -22,7 +22,7 @@ from tests.conftest import Databases
 from tests.rig.servers.browsers import LANGS, accessibility_faults, browsing, keep_screenshot, look_over, session_token
 from tests.rig.servers.served import Served, served
 from tests.rig.servers.served_work import LIVE, open_cases
-from tests.visiting import expect, visiting
+from tests.rig.servers.visits import expect, visiting
 
 SCHOOL = "yltu"
 FILES: list[FilePayload] = [
@@ -255,10 +255,10 @@ def test_the_pages_of_results_are_accessible(browser: Browser, server: Served, l
 
 def test_a_result_is_reported_with_a_file_in_a_browser(browser: Browser, server: Served) -> None:
     """What stands around the form changes with it: the receipt, and the sides of what looks alike."""
-    reported(server, "colleague", "B-1", "辛科技股份有限公司", "al-a", "2016-10-02")
+    reported(server, "colleague", "B-1", "辛科技股份有限公司", "al-a", "2018-10-02")
     with browsing(browser, server, "expert") as somebody:
         page = somebody.open("/results/new?kpi=L")
-        money(page, "B-2", f"辛科技有限公司 {LIVE}", amount="1,000,000", day="2016-10-03")
+        money(page, "B-2", f"辛科技有限公司 {LIVE}", amount="1,000,000", day="2018-10-03")
         page.locator("#f-files").set_input_files(FILES)
         page.get_by_role("button", name=WORDS["zh-Hant"][0], exact=True).click()
         receipt = page.locator(".receipt")
@@ -267,7 +267,7 @@ def test_a_result_is_reported_with_a_file_in_a_browser(browser: Browser, server:
         assert accessibility_faults(page) == []
         keep_screenshot(page, "receipt-zh-Hant")
         page = somebody.open("/results/new?kpi=L")
-        money(page, "B-3", "辛科技有限公司", amount="1,000,000", day="2016-10-03")
+        money(page, "B-3", "辛科技有限公司", amount="1,000,000", day="2018-10-03")
         page.get_by_role("button", name=WORDS["zh-Hant"][0], exact=True).click()
         expect(page.locator(".receipt .side .card")).not_to_have_count(0)
         assert accessibility_faults(page) == []

@@ -8,9 +8,9 @@ import httpx
 import pytest
 
 from indexer.settings import Settings
-from tests.markup import Element, faults_of, html_of, parsed, selected, with_role, with_text
+from tests.rig.markup import Element, faults_of, html_of, parsed, selected, with_role, with_text
 from tests.rig.servers.served import REPOSITORY, Served
-from tests.visiting import CONTENT_POLICY, VisitedPage, expect
+from tests.rig.servers.visits import CONTENT_POLICY, VisitedPage, expect
 
 POLICY = "; ".join(f"{name} {said}" for name, said in CONTENT_POLICY.items())
 FORM = """<!DOCTYPE html><html><head><title>t</title></head><body><form method="post" action="/sent" {kind}>

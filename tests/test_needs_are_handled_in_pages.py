@@ -24,7 +24,7 @@ from tests.rig.servers.browsers import (
     scrolls_sideways,
 )
 from tests.rig.servers.served import Served, served
-from tests.visiting import expect, visiting
+from tests.rig.servers.visits import expect, visiting
 
 
 @pytest.fixture(scope="module")

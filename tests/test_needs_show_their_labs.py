@@ -33,7 +33,7 @@ from tests.rig.servers.browsers import (
     verdicts,
 )
 from tests.rig.servers.served import Served, served
-from tests.visiting import expect, visiting
+from tests.rig.servers.visits import expect, visiting
 
 NEED = "/needs/need-1-01"
 RANKED = "/ranked"

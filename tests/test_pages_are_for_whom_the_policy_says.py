@@ -15,7 +15,7 @@ from indexer.settings import Settings
 from tests.conftest import Databases
 from tests.rig.servers.browsers import session_token
 from tests.rig.servers.served import PEOPLE, Served, holder, page_routes_of, served
-from tests.visiting import CONTENT_POLICY, policy_of
+from tests.rig.servers.visits import CONTENT_POLICY, policy_of
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def test_every_page_admits_whom_the_policy_admits(server: Served) -> None:
 
 def test_nobody_is_led_to_the_door_and_back(server: Served) -> None:
     for path, _ in pages(server, "GET"):
-        answer = httpx.get(server.url + path)
+        answer = server.client.get(server.url + path)
         assert (answer.status_code, answer.headers["location"]) == (
             303,
             "/sign-in" if path == "/" else f"/sign-in?then={path}",

@@ -21,7 +21,7 @@ from indexer.settings import Settings
 from tests.conftest import Databases
 from tests.rig.servers.browsers import LANGS, Somebody, accessibility_faults, browsing, look_over
 from tests.rig.servers.served import Served, served
-from tests.visiting import Visitor, expect, visiting
+from tests.rig.servers.visits import Visitor, expect, visiting
 
 PASSWORD = "correct horse battery"
 

@@ -1,7 +1,7 @@
 """The product's figures, on the demo world and on real open data where it is there.
 
-The vectors of the slow encoders come with the tests (`tests/kept_vectors.py`), since encoding takes minutes; some are
-encoded again here. What encodes quickly is kept in `.test-home`, so that a second run takes seconds.
+The vectors of the slow encoders come with the tests (`tests/rig/kept_vectors.py`), since encoding takes minutes; some
+are encoded again here. What encodes quickly is kept in `.test-home`, so that a second run takes seconds.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from indexer.settings import Settings
 from matcher.judging.evaluation import baseline_runs, collection_home
 from matcher.judging.measures import Qrels, Run, measure, ranked, read_qrels
 from matcher.ranking.pairings import Matcher
-from tests.kept_vectors import kept, seed
+from tests.rig.kept_vectors import kept, seed
 
 REPOSITORY = Path(__file__).parent.parent
 SHARED_DATA = REPOSITORY.parent / "shared" / "data"

@@ -18,7 +18,7 @@ def test_printed_parts_add_up(amounts: list[float]) -> None:
     score = sum(amounts)
     parts = parts_of(contributions, score)
     assert round(sum(part.amount for part in parts), 2) == round(round(score * 100) / 100, 2)
-    exact = {FEATURE_LABELS[name]: amount for name, amount in contributions.items()}
+    exact = {FEATURE_LABELS[name].both: amount for name, amount in contributions.items()}
     assert all(abs(part.amount - exact[(part.zh, part.en)]) < 0.02 for part in parts)
     assert all(part.left >= 0 and part.left + part.width <= WIDTH + 0.5 for part in parts)
     assert all((part.left < ZERO) == (part.amount < 0) for part in parts if abs(part.amount) > 0.05)

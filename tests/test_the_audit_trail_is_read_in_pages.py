@@ -18,7 +18,7 @@ from indexer.settings import Settings
 from tests.conftest import Databases
 from tests.rig.servers.browsers import LANGS, browsing, look_over, session_token
 from tests.rig.servers.served import Served, served
-from tests.visiting import visiting
+from tests.rig.servers.visits import visiting
 
 NEED = "need-1-01"
 TITLES = {"zh-Hant": ("稽核軌跡", "誰看過這件需求"), "en": ("Audit trail", "Who saw this need")}
@@ -69,7 +69,7 @@ def test_pages_of_the_trail_are_accessible(browser: Browser, server: Served, lan
     with browsing(browser, server, "office", lang) as office:
         look_over(office, lang, places)
     with browsing(browser, server, "company", lang) as company:
-        look_over(company, lang, {"seen": f"/company/needs/{NEED}/seen"})
+        look_over(company, lang, {"seen": f"/needs/{NEED}/seen"})
 
 
 def test_a_lead_finds_what_concerns_the_own_alliance_only(server: Served) -> None:

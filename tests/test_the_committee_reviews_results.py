@@ -15,7 +15,7 @@ from tests.conftest import Databases
 from tests.rig.servers.browsers import LANGS, browsing, look_over
 from tests.rig.servers.served import Served, served
 from tests.rig.servers.served_work import ENTRIES, add_reviewers, counted, ok, report, send
-from tests.visiting import expect, visiting
+from tests.rig.servers.visits import expect, visiting
 
 ATTACK = "<img src=x onerror=document.title='xss'>\"'><script>document.title='xss'</script>"
 BUTTONS = {

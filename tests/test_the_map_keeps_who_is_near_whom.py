@@ -16,7 +16,7 @@ from indexer.records.passages import language_of, need_text
 from indexer.settings import Settings
 from matcher.judging.evaluation import collection_home
 from matcher.review.map_drawing import laid_out, points_of
-from tests.kept_vectors import seed
+from tests.rig.kept_vectors import seed
 from tests.rig.servers.served import REPOSITORY
 
 NEAREST = 10

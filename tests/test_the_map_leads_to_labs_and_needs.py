@@ -18,8 +18,8 @@ from matcher.review.intake import adopt
 from tests.conftest import Databases
 from tests.rig.servers.browsers import LANGS, browsing, look_over
 from tests.rig.servers.served import Served, served
+from tests.rig.servers.visits import expect, visiting
 from tests.rig.worlds.small_world import draw_everything
-from tests.visiting import expect, visiting
 
 ATTACK = "<img src=x onerror=document.title='xss'>\"'><script>document.title='xss'</script>"
 STANDINGS = {"need-1-01": NeedStanding(3, Band.WEAK), "need-secret": NeedStanding(5, Band.PLAUSIBLE)}

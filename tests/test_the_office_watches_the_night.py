@@ -16,8 +16,8 @@ from indexer.settings import Settings
 from tests.conftest import Databases
 from tests.rig.servers.browsers import LANGS, browsing, look_over
 from tests.rig.servers.served import Served, served
+from tests.rig.servers.visits import expect, visiting
 from tests.rig.worlds.nights import made_up_night
-from tests.visiting import expect, visiting
 
 LIVE = "<img src=x onerror=\"document.title='xss'\">\"'><script>document.title='xss'</script>"
 NOW = datetime.now(UTC)

@@ -40,7 +40,7 @@ from indexer import database, schema
 from indexer.encoders.encoder import load_encoder
 from indexer.index import opening
 from indexer.settings import Settings
-from tests.warmed_application import application, share_the_encoder
+from tests.rig.servers.warmed_application import application, share_the_encoder
 
 REPOSITORY = Path(__file__).parents[3]
 Alive = Callable[[], bool]

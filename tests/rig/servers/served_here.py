@@ -29,7 +29,7 @@ from indexer.records.record_tables import load_needs
 from indexer.settings import Settings
 from indexer.vocabulary import Kind
 from matcher.ranking.live import LiveMatcher
-from tests.warmed_application import application
+from tests.rig.servers.warmed_application import application
 
 PATIENCE_S = 30.0
 

@@ -29,7 +29,7 @@ from matcher.review.intake import submit
 from matcher.review.people import add_account, grant
 from matcher.review.proposals import Proposal, StoredPairing
 from matcher.review.roles import Role
-from tests.warmed_application import application
+from tests.rig.servers.warmed_application import application
 
 MORNING = datetime(2026, 11, 24, 1, 0, tzinfo=UTC)
 

@@ -21,7 +21,7 @@ import httpx
 from playwright import sync_api
 
 from api.requests.permitted_request import COOKIE
-from tests.markup import (
+from tests.rig.markup import (
     Element,
     Words,
     chosen_options,

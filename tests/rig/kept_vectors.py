@@ -4,7 +4,7 @@ In: `kept_vectors.npz`, which holds for each slow encoder the hashes of texts, a
 their vectors at a byte a number; no text. Out: an embedding cache that has them. It exists because the figures of the
 ranking are wanted at every run, while the encoders change hardly ever; that they still give these vectors is tested by
 encoding some again (`test_ranking_reaches_its_targets`). An encoder of another release has another identity, finds
-nothing here and encodes all anew; `python -m tests.kept_vectors` then writes the file from what that left.
+nothing here and encodes all anew; `python -m tests.rig.kept_vectors` then writes the file from what that left.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from indexer.encoders.embeddings import EmbeddingCache
 
 FILE = Path(__file__).with_name("kept_vectors.npz")
-HOME = Path(__file__).parent.parent / ".test-home"
+HOME = Path(__file__).parents[2] / ".test-home"
 ENCODERS = ("bundled:", "bundled-minilm:")
 """The slow ones, by the beginning of their identities; the third encodes all of it in seconds."""
 _HASH_BYTES = 32
