@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from api.pages.needs.cards import WIDTH, ZERO, differences, parts_of
 from api.pages.shell.templating import marked
-from matcher.ranking.ranker import FEATURE_LABELS
+from matcher.ranking.signals import FEATURE_LABELS
 
 AMOUNTS = st.lists(st.floats(-6, 9), min_size=len(FEATURE_LABELS), max_size=len(FEATURE_LABELS))
 

@@ -11,7 +11,7 @@ import pytest
 from sqlmodel import select
 
 from api.nightly.night_steps import STEPS
-from api.trail.nights import FIGURES, read_nights
+from api.trail.nights import STEP_FIGURE_LABELS, read_nights
 from indexer.database import open_engine, reading
 from indexer.index.generations import current_generation
 from indexer.records.record_tables import Company, Lab, Need
@@ -43,7 +43,7 @@ def test_every_step_is_done_and_told_of(own_home: Path, night: Answer) -> None:
         by_name["backup"]["details"]["name"]
     ]
     assert {one.chain for one in read_heads(own_home / HEADS_FILE)} == {"entries", "steps"}
-    unnamed = {name for step in document["steps"] for name in step["figures"]} - FIGURES.keys()
+    unnamed = {name for step in document["steps"] for name in step["figures"]} - STEP_FIGURE_LABELS.keys()
     assert unnamed == set()
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from matcher.review.people import Principal
-from matcher.review.roles import Role
+from matcher.review.roles import STAFF, Role
 
 
 class Reach(StrEnum):
@@ -113,12 +113,11 @@ class Action(StrEnum):
     CLOSE = "close"
 
 
-_STAFF = (Role.EXPERT, Role.LEAD)
 Holder = Role | Everybody
 
 
 def _staff(reach: Reach) -> dict[Holder, Reach]:
-    return dict.fromkeys(_STAFF, reach)
+    return dict.fromkeys(STAFF, reach)
 
 
 def _everybody(reach: Reach) -> dict[Holder, Reach]:

@@ -42,7 +42,7 @@ from matcher.review.intake import NeedIntake, NeedShare
 from matcher.review.people import Principal
 from matcher.review.proposals import StoredPairing
 from matcher.review.researchers import LabClaim
-from matcher.review.roles import Role
+from matcher.review.roles import STAFF, Role
 
 Condition = ColumnElement[bool]
 # A condition depends on nothing but what a person holds, and building one takes as long as asking it.
@@ -74,7 +74,7 @@ def _need_of(who: Principal, role: Role, reach: Reach) -> Condition:
 @_remembered
 def own_needs(who: Principal) -> Condition:
     """Return the condition on `Need` for those that belong to the person's own alliance or company, not shared ones."""
-    alliances = who.scopes(Role.EXPERT, Role.LEAD)
+    alliances = who.scopes(*STAFF)
     return or_(
         _has(Need, NeedIntake.need_id == Need.id, col(NeedIntake.alliance_id).in_(alliances)),
         col(Need.company).in_(who.scopes(Role.COMPANY)),

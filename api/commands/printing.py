@@ -24,7 +24,8 @@ from indexer.wording import P_, T_, Bilingual, either
 from matcher.ranking.explanation import AskEvidence, Explanation, Speaking
 from matcher.ranking.lab_table import RULE_TEXTS
 from matcher.ranking.pairings import LabMatch, Matcher, MatchResult, Pairing
-from matcher.ranking.ranker import BAND_LABELS, FEATURE_LABELS, Band
+from matcher.ranking.ranker import BAND_LABELS, Band
+from matcher.ranking.signals import FEATURE_LABELS
 
 BAR_CELLS = 24
 SMALL_AMOUNT = 0.05

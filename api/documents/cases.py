@@ -22,7 +22,7 @@ from api.access.visibility import cases as visible
 from api.documents.answers import Answer
 from matcher.review.cases import OPEN_STAGES, Case, CaseStep, Contact, ContactKind, LostReason, Stage
 from matcher.review.people import Principal
-from matcher.review.roles import Role
+from matcher.review.roles import STAFF
 
 
 class CaseStepAnswer(Answer):
@@ -158,9 +158,6 @@ class QueueAnswer(Answer):
     silent_companies: list[SilentCompanyAnswer]
 
 
-_STAFF = (Role.EXPERT, Role.LEAD)
-
-
 @dataclass(frozen=True)
 class CaseFilter:
     """Which cases are looked for: at a stage, one's own, those whose next step is overdue on a day."""
@@ -200,7 +197,7 @@ def case_documents(session: Session, who: Principal, cases: Sequence[Case]) -> l
         steps[step.case_id].append(step)
     for contact in session.exec(select(Contact).where(col(Contact.case_id).in_(ids)).order_by(col(Contact.id))):
         contacts[contact.case_id].append(contact)
-    inside = who.scopes(*_STAFF)
+    inside = who.scopes(*STAFF)
     hidden = {case.id: set() if case.alliance_id in inside else {"note", "next_step"} for case in cases}
     return [
         {

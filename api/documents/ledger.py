@@ -38,7 +38,7 @@ from matcher.review.cases import Case
 from matcher.review.decisions import Decision
 from matcher.review.people import Principal
 from matcher.review.proposals import Proposal, StoredPairing
-from matcher.review.roles import Role
+from matcher.review.roles import STAFF
 
 
 class StoredFileAnswer(Answer):
@@ -363,9 +363,6 @@ class ReviewAnswer(Answer):
     queue: PlaceAnswer
 
 
-_STAFF = (Role.EXPERT, Role.LEAD)
-
-
 def entry_rows(session: Session, entries: Sequence[Entry]) -> list[dict[str, Any]]:
     """Return entries as lists show them: the row, where it stands, and where it was counted."""
     ids = [entry.id for entry in entries]
@@ -475,7 +472,7 @@ def _origin(session: Session, who: Principal, entry: Entry) -> dict[str, Any] | 
     shown: dict[str, Any] | None = None
     if decision is not None:
         shown = decision.model_dump(mode="json")
-        if decision.alliance_id not in who.scopes(*_STAFF):
+        if decision.alliance_id not in who.scopes(*STAFF):
             shown["note"] = None
     return {
         "case": {**case.model_dump(mode="json"), "href": f"/api/cases/{case.id}"},
@@ -487,7 +484,7 @@ def _origin(session: Session, who: Principal, entry: Entry) -> dict[str, Any] | 
 
 def _proposal(session: Session, who: Principal, case: Case, decision: Decision | None) -> dict[str, Any] | None:
     """What the expert saw. It quotes the need, so only those see it who see the need's text without breaking a seal."""
-    if decision is None or not who.holds(*_STAFF):
+    if decision is None or not who.holds(*STAFF):
         return None
     query = (
         select(StoredPairing.id)

@@ -46,7 +46,7 @@ from indexer.database import BusyError, DatabaseGoneError, StorageFullError, rea
 from indexer.instants import Instant, now
 from indexer.wording import T_
 from matcher.review.people import Principal, principal
-from matcher.review.roles import Role
+from matcher.review.roles import STAFF
 
 MAX_ATTEMPTS = 3
 """How often a job is begun whose workers die, before it is given up."""
@@ -345,7 +345,7 @@ def cancel(session: Session, *, job_id: str, now: datetime) -> None:
 
 def visible_jobs(who: Principal, action: Action, resource: Resource = Resource.JOB) -> ColumnElement[bool]:
     """Return the condition on `Job`: what the person asked for, as long as they are of the alliance it is for."""
-    alliances = who.scopes(Role.EXPERT, Role.LEAD)
+    alliances = who.scopes(*STAFF)
     mine = and_(col(Job.account_id) == who.id, or_(col(Job.alliance_id).is_(None), col(Job.alliance_id).in_(alliances)))
     return or_(false(), *(true() if far is Reach.ALL else mine for far in reaches(who, resource, action).values()))
 

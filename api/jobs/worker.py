@@ -66,7 +66,7 @@ from matcher.review.clients import Client
 from matcher.review.intake import NeedIntake, NeedState, hand_over
 from matcher.review.people import Principal
 from matcher.review.proposals import record
-from matcher.review.roles import Role
+from matcher.review.roles import STAFF
 
 RECORDS_PER_PART = 200
 PROBLEMS_PER_PART = 2_000
@@ -74,7 +74,6 @@ MAX_PROBLEMS = 50_000
 """Problems that a result lists; it counts all."""
 ALLIANCES_KINDS = (Kind.NEEDS, Kind.COMPANIES)
 """What an alliance brings in itself. Labs' profiles are their researchers', schools and alliances the programme's."""
-_STAFF = (Role.EXPERT, Role.LEAD)
 _COUNTS = ("created", "updated", "unchanged", "refused", "errors")
 
 
@@ -82,7 +81,7 @@ def may_import(who: Principal, kind: Kind | None, alliance_id: str | None) -> bo
     """Whether a person may import such rows for an alliance (None: for nobody); a kind not known yet passes."""
     action = Action.CREATE if kind is None or kind in ALLIANCES_KINDS else Action.REGISTER
     reach = reaches(who, Resource.IMPORT, action)
-    return Reach.ALL in reach.values() or (bool(reach) and alliance_id in who.scopes(*_STAFF))
+    return Reach.ALL in reach.values() or (bool(reach) and alliance_id in who.scopes(*STAFF))
 
 
 def run_import(running: RunningJob) -> None:
@@ -152,7 +151,7 @@ def _importing(running: RunningJob, portion: Reading, name: str) -> PartWork:
             _keep_to_own(session, tried, alliance_id or "", name)
         report = import_reading(session, tried, dry_run)
         if alliance_id is not None and not dry_run:
-            expert_id = who.id if alliance_id in who.scopes(*_STAFF) else None
+            expert_id = who.id if alliance_id in who.scopes(*STAFF) else None
             hand_over(session, report, alliance_id=alliance_id, by=who.id, expert_id=expert_id, now=now())
         if not dry_run:
             running.subjects.update(subjects_imported(report))

@@ -511,6 +511,7 @@ def _step(name: str, title: Text, run: Run, *needs: str) -> NightStep:
     return NightStep(name, Said.of(title), run, needs)
 
 
+# A figure that a new step counts gets its words in `api.trail.nights.STEP_FIGURE_LABELS`.
 STEPS: tuple[NightStep, ...] = (
     _step("backup", T_("Backup"), make_backup),
     _step("rehearsal", T_("Rehearsal of a restore"), rehearse_restore, "backup"),

@@ -24,10 +24,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from api.nightly.step import StepOutcome, StepWork
 from api.trail.nights import (
-    FIGURES,
     NIGHT_STATES,
     REPORT_DOCUMENT,
     REPORT_PAGE,
+    STEP_FIGURE_LABELS,
     STEP_STATES,
     Night,
     Said,
@@ -55,7 +55,7 @@ def report_page(night: Night) -> str:
         document=report_document(night),
         said=NIGHT_STATES[night.outcome].both,
         states={state: words.both for state, words in STEP_STATES.items()},
-        names={name: words.both for name, words in FIGURES.items()},
+        names={name: words.both for name, words in STEP_FIGURE_LABELS.items()},
         attention=[step for step in night.steps if step.state in (StepState.FAILED, StepState.HELD, StepState.SKIPPED)],
         of=lambda name: next((step.details for step in night.steps if step.name == name), {}),
         clock=lambda moment: "—" if moment is None else f"{moment.astimezone(TAIPEI):%Y-%m-%d %H:%M:%S}",

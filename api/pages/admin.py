@@ -36,7 +36,7 @@ from api.routes.accounts import (
 from api.routes.jobs import ask_for_matches, cancel_job, list_jobs, read_job, read_result
 from api.routes.ledger.programme import list_configuration, read_configuration, set_configuration
 from api.routes.operations import follow_night, list_generations, list_nights
-from api.trail.nights import FIGURES, NIGHT_STATES, STEP_STATES, NightState, StepState
+from api.trail.nights import NIGHT_STATES, STEP_FIGURE_LABELS, STEP_STATES, NightState, StepState
 from indexer.instants import now
 from indexer.vocabulary import Kind
 from indexer.wording import T_
@@ -143,7 +143,7 @@ OLD_AFTER = timedelta(hours=48)
 WORDS = {
     "night_states": {state: words.both for state, words in NIGHT_STATES.items()},
     "step_states": {state: words.both for state, words in STEP_STATES.items()},
-    "figure_names": {name: words.both for name, words in FIGURES.items()},
+    "figure_names": {name: words.both for name, words in STEP_FIGURE_LABELS.items()},
 }
 
 

@@ -40,7 +40,7 @@ from indexer.records.field_notes import declared
 from indexer.records.record_tables import Alliance, Lab, Need
 from matcher.review.cases import Case, ContactKind
 from matcher.review.people import Principal
-from matcher.review.roles import Role
+from matcher.review.roles import STAFF
 
 FIELDS = ("kind", "held_on", "note", "next_step", "next_on")
 
@@ -113,7 +113,7 @@ def company_context(visit: Visit, company_id: str, refused: Refusal | None = Non
     shown = {"items": [], "next": None} if isinstance(contacts, Refusal) else contacts
     shown["items"].sort(key=lambda contact: (contact["held_on"], contact["id"]), reverse=True)
     who = visit.who()
-    own = sorted(who.scopes(Role.EXPERT, Role.LEAD))
+    own = sorted(who.scopes(*STAFF))
     alliances = [client["alliance"] for client in company["clients"]]
     return {
         "company": company,
@@ -177,7 +177,7 @@ def show_companies(
     """List the portfolio; with `find`, companies of that name that could be taken on."""
     who = visit.who()
     page = visit.document(list_companies, q=q, mine=mine, limit=PER_PAGE, cursor=cursor)
-    alliances = sorted(who.scopes(Role.EXPERT, Role.LEAD))
+    alliances = sorted(who.scopes(*STAFF))
     may_take = admits(who, Resource.COMPANY, Action.TAKE_UP)
     found, refused = None, None
     if may_take and find.strip():

@@ -1,7 +1,7 @@
 """Every page of the workbench, in the order in which their addresses are looked through.
 
 In: nothing. Out: the modules whose routers make up the pages. It exists as the
-one list, so that a new page is entered in one place.
+one list, so that a new page is entered in one place; in the menu it stands in `PLACES` of `api.pages.shell.visiting`.
 """
 
 from __future__ import annotations

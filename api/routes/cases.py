@@ -26,12 +26,11 @@ from indexer.instants import day_in_taipei
 from indexer.records.record_tables import Company
 from matcher.review.cases import Case, Stage, add_contact, move_case
 from matcher.review.people import Principal
-from matcher.review.roles import Role
+from matcher.review.roles import STAFF
 
 router = APIRouter(prefix="/api", tags=["cases"], route_class=ThreadedRoute)
 
 CaseId = Annotated[int, Path(ge=1, le=MAX_ROW_NUMBER)]
-_STAFF = (Role.EXPERT, Role.LEAD)
 
 
 @router.get("/cases", response_model=Page[CaseAnswer])
@@ -156,7 +155,7 @@ def contact_company(
             raise not_found("company")
         contact = add_contact(
             session,
-            alliance_id=min(who.scopes(*_STAFF)),
+            alliance_id=min(who.scopes(*STAFF)),
             case=None,
             company_id=company_id,
             by=who.id,

@@ -33,11 +33,10 @@ from matcher.review.cases import OPEN_STAGES, Case, Contact
 from matcher.review.clients import Client, let_go, take_on
 from matcher.review.intake import NeedIntake, NeedState
 from matcher.review.people import Account, Grant, Principal
-from matcher.review.roles import Role
+from matcher.review.roles import STAFF, Role
 
 router = APIRouter(prefix="/api", tags=["companies"], route_class=ThreadedRoute)
 
-_STAFF = (Role.EXPERT, Role.LEAD)
 _OPEN_NEEDS = (NeedState.SUBMITTED.value, NeedState.TAKEN_UP.value)
 
 
@@ -73,7 +72,7 @@ def says(words: str) -> Condition:
 
 def _looked_after_by(who: Principal) -> Condition:
     own = (Client.company_id == Company.id, Client.expert_id == who.id, col(Client.until).is_(None))
-    return exists(select(1).where(*own, col(Client.alliance_id).in_(who.scopes(*_STAFF))).correlate(Company))
+    return exists(select(1).where(*own, col(Client.alliance_id).in_(who.scopes(*STAFF))).correlate(Company))
 
 
 @router.get("/companies/{company_id}", response_model=CompanyAnswer)
@@ -105,7 +104,7 @@ def list_contacts(
         _find(session, who, company_id, Action.READ)
         if ("company", company_id) in who.stakes:
             raise not_found("company")
-        own = who.scopes(*_STAFF)
+        own = who.scopes(*STAFF)
         query = (
             select(Contact)
             .join(Case, col(Case.id) == Contact.case_id, isouter=True)
@@ -169,7 +168,7 @@ def stop_looking_after(
 
 
 def _alliance(who: Principal, named: str | None) -> str:
-    own = sorted(who.scopes(*_STAFF))
+    own = sorted(who.scopes(*STAFF))
     chosen = named or (own[0] if len(own) == 1 else None)
     if chosen not in own:
         raise ProblemError(422, "invalid", T_("choose one of your own: %(own)s", own=", ".join(own)), "alliance")
@@ -207,7 +206,7 @@ def _documents(session: Session, who: Principal, companies: Sequence[Company]) -
     ids = [company.id for company in companies]
     needs, cases = _open_needs(session, who, ids), _open_cases(session, who, ids)
     clients, contacts = _clients(session, who, ids), _last_contacts(session, who, ids)
-    inside = who.holds(*_STAFF, Role.OFFICE)
+    inside = who.holds(*STAFF, Role.OFFICE)
     documents = []
     for company in companies:
         document: dict[str, Any] = {
@@ -253,7 +252,7 @@ def _clients(session: Session, who: Principal, ids: list[str]) -> dict[str, list
         .order_by(col(Client.alliance_id))
     )
     if not who.holds(Role.OFFICE):
-        query = query.where(col(Client.alliance_id).in_(who.scopes(*_STAFF)))
+        query = query.where(col(Client.alliance_id).in_(who.scopes(*STAFF)))
     found: dict[str, list[dict[str, Any]]] = {}
     for client, name in session.execute(query).all():
         expert = None if client.expert_id is None else {"id": client.expert_id, "name": name}
@@ -265,7 +264,7 @@ def _clients(session: Session, who: Principal, ids: list[str]) -> dict[str, list
 def _last_contacts(session: Session, who: Principal, ids: list[str]) -> dict[str, str]:
     query = select(Contact.company_id, func.max(Contact.held_on)).where(col(Contact.company_id).in_(ids))
     if not who.holds(Role.OFFICE):
-        query = query.where(col(Contact.alliance_id).in_(who.scopes(*_STAFF)))
+        query = query.where(col(Contact.alliance_id).in_(who.scopes(*STAFF)))
     return {str(row[0]): row[1].isoformat() for row in session.execute(query.group_by(col(Contact.company_id))).all()}
 
 
@@ -298,7 +297,7 @@ def find_company_names(
         held = session.exec(
             select(Client.company_id).where(
                 col(Client.company_id).in_([company.id for company in found]),
-                col(Client.alliance_id).in_(who.scopes(*_STAFF)),
+                col(Client.alliance_id).in_(who.scopes(*STAFF)),
                 col(Client.until).is_(None),
             )
         ).all()
@@ -319,8 +318,8 @@ def list_experts(ask: Annotated[PermittedRequest, Depends(requires(Resource.EXPE
             select(Account.id, Account.name, Grant.scope_id)
             .join(Grant, col(Grant.account_id) == col(Account.id))
             .where(
-                col(Grant.role).in_([role.value for role in _STAFF]),
-                col(Grant.scope_id).in_(who.scopes(*_STAFF)),
+                col(Grant.role).in_([role.value for role in STAFF]),
+                col(Grant.scope_id).in_(who.scopes(*STAFF)),
                 col(Grant.revoked_at).is_(None),
                 col(Account.disabled_at).is_(None),
             )

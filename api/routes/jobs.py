@@ -39,12 +39,11 @@ from indexer.vocabulary import Kind
 from indexer.wording import T_
 from matcher.review.intake import NeedIntake, NeedState
 from matcher.review.people import Principal
-from matcher.review.roles import Role
+from matcher.review.roles import STAFF
 
 router = APIRouter(prefix="/api", tags=["jobs"], route_class=ThreadedRoute)
 
 MAX_NEEDS = 5_000
-_STAFF = (Role.EXPERT, Role.LEAD)
 _OPEN = (NeedState.SUBMITTED.value, NeedState.TAKEN_UP.value)
 _RAW = {
     "requestBody": {
@@ -116,7 +115,7 @@ def _alliance_of(session: Session, who: Principal, kind: Kind | None, alliance: 
         if alliance is not None and session.get(Alliance, alliance) is None:
             raise ProblemError(422, "invalid", T_("there is no such alliance"), "alliance")
         return alliance
-    own = sorted(who.scopes(*_STAFF))
+    own = sorted(who.scopes(*STAFF))
     chosen = alliance or (own[0] if len(own) == 1 else None)
     if chosen not in own:
         raise ProblemError(422, "invalid", T_("choose one of your own: %(own)s", own=", ".join(own)), "alliance")

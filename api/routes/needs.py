@@ -44,11 +44,9 @@ from matcher.review.intake import (
     submit,
 )
 from matcher.review.people import Principal
-from matcher.review.roles import Role
+from matcher.review.roles import STAFF, Role
 
 router = APIRouter(prefix="/api", tags=["needs"], route_class=ThreadedRoute)
-
-_STAFF = (Role.EXPERT, Role.LEAD)
 
 
 @router.post("/needs", status_code=201, response_model=NeedAnswer)
@@ -70,7 +68,7 @@ def submit_need(
 
 def _whose(session: Session, who: Principal, body: NewNeedBody) -> tuple[str, str | None]:
     """Return the company that a new need is of and the alliance that it goes to."""
-    own, alliances = sorted(who.scopes(Role.COMPANY)), sorted(who.scopes(*_STAFF))
+    own, alliances = sorted(who.scopes(Role.COMPANY)), sorted(who.scopes(*STAFF))
     company = body.company or (own[0] if len(own) == 1 else None)
     if company is None:
         raise ProblemError(422, "invalid", T_("say which company needs it"), "company")
@@ -223,7 +221,7 @@ def move_need(
         _must_own(session, who, need_id)
         if body.state not in (NeedState.WITHDRAWN, NeedState.CLOSED):
             raise ProblemError(422, "invalid", T_("a need is moved to withdrawn or closed here"), "state")
-        if body.state is NeedState.CLOSED and not who.holds(*_STAFF):
+        if body.state is NeedState.CLOSED and not who.holds(*STAFF):
             raise forbidden(T_("only the alliance closes a need; you can withdraw it"))
         move(session, need_id=need_id, state=body.state, by=who.id, note=body.note, now=ask.at)
         return Reply(200, need_document(session, who, need_id), {})
@@ -376,7 +374,7 @@ def _seen(
     unlocked: bool,
 ) -> dict[str, Any]:
     """Return of what a need says and where it stands as much as a person may read."""
-    with_us = inside or bool(set(shared) & who.scopes(*_STAFF))
+    with_us = inside or bool(set(shared) & who.scopes(*STAFF))
     document["redacted"] = False
     if not with_us and who.holds(Role.OFFICE) and not unlocked:
         if document["confidentiality"] != "public" and not shared:

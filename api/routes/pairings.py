@@ -50,12 +50,11 @@ from matcher.review.decisions import Decision, Verdict, decide, undo
 from matcher.review.intake import NeedIntake, NeedShare
 from matcher.review.people import Principal
 from matcher.review.proposals import Proposal, Release, StoredPairing, end_release, exposures, record, release, shares
-from matcher.review.roles import Role
+from matcher.review.roles import STAFF, Role
 
 router = APIRouter(prefix="/api", tags=["pairings"], route_class=ThreadedRoute)
 
 PairingId = Annotated[int, Path(ge=1, le=MAX_ROW_NUMBER)]
-_STAFF = (Role.EXPERT, Role.LEAD)
 MAX_TOP = 100
 _TRIES = 3
 """How often a need is ranked, if it is changed meanwhile or others look at it at the same moment."""
@@ -187,7 +186,7 @@ def decide_pairing(
 
 def _alliance_for(session: Session, who: Principal, pairing: StoredPairing) -> str:
     """Return for which alliance a person decides: the need's own, or one that it was shared with."""
-    alliances = who.scopes(*_STAFF)
+    alliances = who.scopes(*STAFF)
     own = session.connection().execute(_ALLIANCE, {"need_id": pairing.need_id}).scalar()
     if own in alliances:
         return str(own)
@@ -292,7 +291,7 @@ def pairing_document(session: Session, who: Principal, pairing: StoredPairing) -
     ).all()
     decisions = session.exec(select(Decision).where(Decision.pairing_id == pairing.id).order_by(col(Decision.id))).all()
     case = session.exec(select(Case.id).where(Case.pairing_id == pairing.id, Case.stage != "undone")).first()
-    office = who.holds(Role.OFFICE) and not who.holds(*_STAFF)
+    office = who.holds(Role.OFFICE) and not who.holds(*STAFF)
     return {
         "id": pairing.id,
         "need_id": pairing.need_id,
@@ -312,7 +311,7 @@ def pairing_document(session: Session, who: Principal, pairing: StoredPairing) -
 def _decision(decision: Decision, who: Principal) -> dict[str, Any]:
     """Return a verdict; its note stays in the alliance that wrote it."""
     document = decision.model_dump(mode="json")
-    if decision.alliance_id not in who.scopes(*_STAFF):
+    if decision.alliance_id not in who.scopes(*STAFF):
         document["note"] = None
     return document
 

@@ -31,11 +31,10 @@ from matcher.review.intake import OPEN_STATES, NeedIntake, NeedState
 from matcher.review.people import Account, Principal
 from matcher.review.proposals import PairingState, Proposal, StoredPairing
 from matcher.review.reminders import SILENT_DAYS
-from matcher.review.roles import Role
+from matcher.review.roles import STAFF
 
 router = APIRouter(prefix="/api", tags=["queue"], route_class=ThreadedRoute)
 
-_STAFF = (Role.EXPERT, Role.LEAD)
 _OPEN = [state.value for state in OPEN_STATES]
 
 
@@ -191,7 +190,7 @@ def _due(session: Session, who: Principal, today: date, limit: int) -> list[dict
     """The next steps whose day has come, each until the case or the company had a later contact."""
     newest = (
         select(func.max(col(Contact.id)))
-        .where(col(Contact.alliance_id).in_(who.scopes(*_STAFF)))
+        .where(col(Contact.alliance_id).in_(who.scopes(*STAFF)))
         .group_by(col(Contact.case_id), col(Contact.company_id))
     )
     rows = session.execute(
@@ -221,7 +220,7 @@ def _due(session: Session, who: Principal, today: date, limit: int) -> list[dict
 
 
 def _silent(session: Session, who: Principal, before: date, limit: int) -> list[dict[str, Any]]:
-    own = who.scopes(*_STAFF)
+    own = who.scopes(*STAFF)
     last = (
         select(col(Contact.company_id), func.max(col(Contact.held_on)).label("last"))
         .where(col(Contact.alliance_id).in_(own))

@@ -235,7 +235,7 @@ NIGHT_STATES = {
     NightState.HELD: T_("done, the new index is held back"),
     NightState.FAILED: T_("steps failed"),
 }
-FIGURES = {
+STEP_FIGURE_LABELS = {
     "acceptances": T_("acceptances"),
     "alliances": T_("alliances"),
     "bytes": T_("bytes"),

@@ -22,7 +22,7 @@ import numpy.typing as npt
 import orjson
 
 from indexer.arrays import BoolArray, DoubleArray
-from indexer.wording import P_, T_, Text
+from indexer.wording import P_, T_
 from matcher.ranking.lab_table import (
     Columns,
     Facets,
@@ -35,22 +35,6 @@ from matcher.ranking.lab_table import (
 from matcher.ranking.signals import FEATURES, FeatureTable, NeedQuery
 
 DEFAULT_WEIGHTS = Path(__file__).with_name("weights.json")
-
-FEATURE_LABELS: dict[str, Text] = {
-    "words_lab": T_("words, whole lab"),
-    "words": T_("words, its evidence"),
-    "word_parts": T_("parts of words"),
-    "meaning": T_("meaning"),
-    "meaning_english": T_("meaning, second model"),
-    "ask_best": T_("best covered ask"),
-    "ask_mean": T_("all asks together"),
-    "field": T_("same field"),
-    "offer": T_("offers what is asked"),
-    "recency": T_("recent evidence"),
-    "language": T_("working language"),
-    "region": T_("region"),
-}
-"""What each feature is called on screen, in Chinese and English."""
 
 
 class Band(StrEnum):

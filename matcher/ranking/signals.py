@@ -28,6 +28,7 @@ from indexer.index.vectors import centred
 from indexer.index.words import terms, word_parts
 from indexer.records.passages import language_of, languages_in
 from indexer.records.profiles import Need
+from indexer.wording import T_, Text
 from matcher.ranking.lab_table import LabTable
 
 ACROSS_FIELD = "bundled-use"
@@ -237,20 +238,22 @@ def _standardised_or(values: DoubleArray, valid: BoolArray, instead: DoubleArray
     return out
 
 
-FEATURES = (
-    "words_lab",
-    "words",
-    "word_parts",
-    "meaning",
-    "meaning_english",
-    "ask_best",
-    "ask_mean",
-    "field",
-    "offer",
-    "recency",
-    "language",
-    "region",
-)
+FEATURE_LABELS: dict[str, Text] = {
+    "words_lab": T_("words, whole lab"),
+    "words": T_("words, its evidence"),
+    "word_parts": T_("parts of words"),
+    "meaning": T_("meaning"),
+    "meaning_english": T_("meaning, second model"),
+    "ask_best": T_("best covered ask"),
+    "ask_mean": T_("all asks together"),
+    "field": T_("same field"),
+    "offer": T_("offers what is asked"),
+    "recency": T_("recent evidence"),
+    "language": T_("working language"),
+    "region": T_("region"),
+}
+"""What each feature is called on screen."""
+FEATURES = tuple(FEATURE_LABELS)
 """All features, in the order of the table's columns."""
 
 RECENCY_YEARS = 10.0

@@ -16,7 +16,7 @@ from indexer.instants import Instant
 from indexer.records.record_tables import Company
 from indexer.wording import T_
 from matcher.review.people import principal
-from matcher.review.roles import Role
+from matcher.review.roles import STAFF
 
 
 class ClientError(ValueError):
@@ -113,7 +113,7 @@ def _held(session: Session, company_id: str, alliance_id: str) -> Client | None:
 
 def _check_expert(session: Session, company_id: str, alliance_id: str, expert_id: str) -> None:
     expert = principal(session, expert_id)
-    if expert is None or alliance_id not in expert.scopes(Role.EXPERT, Role.LEAD):
+    if expert is None or alliance_id not in expert.scopes(*STAFF):
         raise ClientError(T_("there is no such expert in alliance %(alliance_id)s", alliance_id=alliance_id), "expert")
     if expert.has_stake(company_id=company_id, lab_id=None):
         raise ClientError(T_("the expert has declared an interest in this company; choose another"), "expert")

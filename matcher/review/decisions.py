@@ -21,7 +21,7 @@ from sqlmodel import Field, Session, SQLModel, col, select
 from indexer.database import insert_fact
 from indexer.instants import Instant, day_in_taipei
 from indexer.records.record_tables import Need
-from indexer.wording import P_, T_
+from indexer.wording import T_
 from matcher.review.cases import Case, undo_case
 from matcher.review.proposals import PairingState, Proposal, StoredPairing
 
@@ -58,19 +58,6 @@ class Reason(StrEnum):
     ALREADY_COOPERATING = "already_cooperating"
     OTHER = "other"
 
-
-REASON_LABELS = {
-    Reason.TOO_EARLY: T_("too early"),
-    Reason.NO_CAPACITY: P_("decisions", "no capacity"),
-    Reason.WRONG_FIELD: T_("wrong field"),
-    Reason.CONFLICT: T_("conflict of interest"),
-    Reason.BUDGET: P_("decisions", "budget"),
-    Reason.COMPANY_DECLINED: T_("company declined"),
-    Reason.LAB_DECLINED: T_("lab declined"),
-    Reason.ALREADY_COOPERATING: T_("already cooperating"),
-    Reason.OTHER: T_("other"),
-}
-"""Each reason in Chinese and English."""
 
 _STATE_AFTER = {
     Verdict.ACCEPT: PairingState.ACCEPTED,

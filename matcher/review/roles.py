@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from indexer.wording import T_
-
 
 class Role(StrEnum):
     """What a person (or the nightly job) is in the programme, by the Ministry's plan."""
@@ -23,13 +21,5 @@ class Role(StrEnum):
     JOB = "job"
 
 
-ROLE_LABELS = {
-    Role.EXPERT: T_("liaison expert"),
-    Role.LEAD: T_("alliance lead"),
-    Role.COMPANY: T_("company contact"),
-    Role.RESEARCHER: T_("researcher"),
-    Role.OFFICE: T_("programme office"),
-    Role.COMMITTEE: T_("committee member"),
-    Role.JOB: T_("nightly job"),
-}
-"""Each role in Chinese and English."""
+STAFF = (Role.EXPERT, Role.LEAD)
+"""Who works in an alliance: reads its needs, decides on pairings, reports results."""

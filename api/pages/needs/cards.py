@@ -26,14 +26,12 @@ from api.routes.pairings import read_pairing
 from indexer.instants import day_in_taipei, now
 from indexer.records.record_tables import Lab, School
 from indexer.vocabulary import AskKind
-from matcher.ranking.ranker import FEATURE_LABELS
+from matcher.ranking.signals import FEATURE_LABELS
 from matcher.review.cases import Case, Contact, LabLoad, Stage, loads_of
 from matcher.review.decisions import Decision, Reason
 from matcher.review.people import Account, Principal
 from matcher.review.proposals import Release, StoredPairing
-from matcher.review.roles import Role
-
-_STAFF = (Role.EXPERT, Role.LEAD)
+from matcher.review.roles import STAFF
 
 
 @dataclass(frozen=True)
@@ -143,7 +141,7 @@ def _contacts(session: Session, who: Principal, lab_of: Mapping[int, str]) -> di
         return {}
     query = (
         select(Contact.case_id, func.count(), func.max(Contact.held_on))
-        .where(col(Contact.case_id).in_(list(lab_of)), col(Contact.alliance_id).in_(who.scopes(*_STAFF)))
+        .where(col(Contact.case_id).in_(list(lab_of)), col(Contact.alliance_id).in_(who.scopes(*STAFF)))
         .group_by(col(Contact.case_id))
     )
     found: dict[str, tuple[int, date | None]] = {}
@@ -159,7 +157,7 @@ def company_contacts(session: Session, who: Principal, company_id: str | None) -
     if company_id is None or ("company", company_id) in who.stakes:
         return 0, None
     query = select(func.count(), func.max(Contact.held_on)).where(
-        Contact.company_id == company_id, col(Contact.alliance_id).in_(who.scopes(*_STAFF))
+        Contact.company_id == company_id, col(Contact.alliance_id).in_(who.scopes(*STAFF))
     )
     count, last = session.exec(query).one()
     return int(count), last
@@ -199,7 +197,7 @@ def _last_words(session: Session, who: Principal, pairing_ids: list[int], now: d
             found[decision.pairing_id] = LastWord(
                 verdict=decision.verdict,
                 reason=decision.reason,
-                note=decision.note if decision.alliance_id in who.scopes(*_STAFF) else "",
+                note=decision.note if decision.alliance_id in who.scopes(*STAFF) else "",
                 by=name,
                 at=decision.at,
                 may_undo=mine and day_in_taipei(decision.at) >= day_in_taipei(now),

@@ -41,9 +41,8 @@ from indexer.wording import T_
 from matcher.review.intake import NeedState
 from matcher.review.people import Principal
 from matcher.review.proposals import PairingState, StoredPairing
-from matcher.review.roles import Role
+from matcher.review.roles import STAFF, Role
 
-STAFF = (Role.EXPERT, Role.LEAD)
 _FACTS = tuple(one for one in NEED_FACTS if one.name != "confidentiality")
 
 

@@ -48,7 +48,7 @@ from matcher.ledger.rows.kpis import KPI_FACTS, RECOGNISED_KPIS, Kpi
 from matcher.ledger.rows.steps import State
 from matcher.ledger.rules.reporting import checked_details
 from matcher.ledger.rules.requirements import Requirement
-from matcher.review.roles import Role
+from matcher.review.roles import STAFF, Role
 
 router = APIRouter(prefix="/results", include_in_schema=False, route_class=ThreadedRoute)
 
@@ -74,7 +74,7 @@ def show_new(visit: Reporting, case: CaseOrNone = None, kpi: str = "") -> Respon
 def _defaults(visit: Visit, kpi: Kpi, case_id: int | None) -> dict[str, str]:
     """What a form begins with: the alliance alone, and what the case says already."""
     found = {"id": f"r-{uuid4().hex}", "percent-1": "100"}
-    own = visit.look(lambda _, who: sorted(who.scopes(Role.EXPERT, Role.LEAD)))
+    own = visit.look(lambda _, who: sorted(who.scopes(*STAFF)))
     found |= {"alliance-1": own[0]} if len(own) == 1 else {}
     found |= {f"details_{asked.name}": asked.default for asked in FIELDS[kpi] if asked.default}
     if case_id is None:

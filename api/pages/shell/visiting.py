@@ -33,7 +33,7 @@ from api.trail.audit_trail import Subject
 from api.trail.request_trail import subjects_named
 from indexer.database import RETRY_AFTER_S, storing_file
 from matcher.review.people import Principal
-from matcher.review.roles import Role
+from matcher.review.roles import STAFF, Role
 
 
 @dataclass(frozen=True)
@@ -47,14 +47,13 @@ class Place:
     only: tuple[Role, ...] = ()
 
 
-_STAFF = (Role.EXPERT, Role.LEAD)
 PLACES: tuple[Place, ...] = (
     Place("/desk", N_("Desk"), Resource.QUEUE, Action.READ),
     Place("/company", N_("My needs"), Resource.NEED, Action.CREATE, (Role.COMPANY,)),
     Place("/my-lab", N_("My lab"), Resource.LAB, Action.EDIT),
-    Place("/needs", N_("Needs"), Resource.NEED, Action.LIST, (*_STAFF, Role.OFFICE)),
-    Place("/labs", N_("Labs"), Resource.LAB, Action.LIST, (*_STAFF, Role.OFFICE)),
-    Place("/companies", N_("Companies"), Resource.COMPANY, Action.LIST, (*_STAFF, Role.OFFICE)),
+    Place("/needs", N_("Needs"), Resource.NEED, Action.LIST, (*STAFF, Role.OFFICE)),
+    Place("/labs", N_("Labs"), Resource.LAB, Action.LIST, (*STAFF, Role.OFFICE)),
+    Place("/companies", N_("Companies"), Resource.COMPANY, Action.LIST, (*STAFF, Role.OFFICE)),
     Place("/map", N_("Map"), Resource.FIELD_MAP, Action.READ),
     Place("/cases", N_("Cases"), Resource.CASE, Action.LIST),
     Place("/results", N_("Results"), Resource.ENTRY, Action.LIST),
@@ -62,7 +61,7 @@ PLACES: tuple[Place, ...] = (
     Place("/kpi", N_("KPI"), Resource.REPORT, Action.READ),
     Place("/sufficiency", N_("Self-sufficiency"), Resource.SUFFICIENCY, Action.READ),
     Place("/warnings", N_("Warnings"), Resource.STANDING, Action.READ),
-    Place("/admin/jobs", N_("Jobs"), Resource.JOB, Action.LIST, _STAFF),
+    Place("/admin/jobs", N_("Jobs"), Resource.JOB, Action.LIST, STAFF),
     Place("/admin", N_("Administration"), Resource.ACCOUNT, Action.LIST),
 )
 """Every place of the menu."""

@@ -50,7 +50,7 @@ from matcher.ledger.rows.steps import State, Step
 from matcher.ledger.rules.reporting import Instalment, NewResult, instalments_of, report
 from matcher.review.cases import Case
 from matcher.review.people import Principal
-from matcher.review.roles import Role
+from matcher.review.roles import STAFF
 
 router = APIRouter(prefix="/api", tags=["ledger"], route_class=ThreadedRoute)
 
@@ -145,7 +145,6 @@ def _attachment(name: str) -> str:
 EntryId = Annotated[str, Path(max_length=200)]
 KpiYear = Annotated[int | None, Query(ge=1, le=3_000, description="A KPI year in either count: 108 or 2019.")]
 AllianceId = Annotated[str | None, Query(max_length=200, description="Only what this alliance has a share in.")]
-_STAFF = (Role.EXPERT, Role.LEAD)
 
 
 @router.post("/ledger/persons", status_code=201, response_model=PseudonymAnswer)
@@ -189,7 +188,7 @@ def report_result(
 
 
 def _check_own(session: Session, who: Principal, body: EntryBody) -> None:
-    own = who.scopes(*_STAFF)
+    own = who.scopes(*STAFF)
     if own.isdisjoint(body.shares):
         raise ProblemError(
             422, "invalid", T_("give one of your own a share: %(own)s", own=", ".join(sorted(own))), "shares"

@@ -44,7 +44,7 @@ from matcher.ledger.rows.periods import common_year, roc_year
 from matcher.ledger.rows.proof import heads_of
 from matcher.ledger.rules.targets import BASIS_LABELS, STANDING_LABELS
 from matcher.review.people import Principal
-from matcher.review.roles import Role
+from matcher.review.roles import STAFF
 
 router = APIRouter(prefix="/api", tags=["figures"], route_class=ThreadedRoute)
 
@@ -310,7 +310,7 @@ def read_report(
             now=ask.at,
             year=None if year is None else common_year(year),
             alliances=about,
-            stays_inside=about is not None and about <= who.scopes(Role.EXPERT, Role.LEAD),
+            stays_inside=about is not None and about <= who.scopes(*STAFF),
         )
         document = make_report(session, name, request)
     # Typesetting takes longer than reading: no transaction waits for it.
