@@ -133,7 +133,7 @@ def _killed_restores(settings: Settings, kills: int, folder: Path) -> tuple[int,
     made = back_up(settings).path
     before = settings.database_path.read_bytes()
 
-    def restore() -> None:
+    def restore_over() -> None:
         restore.bring_back(settings, made, into=home, over=True)
 
     def fresh(number: int) -> Path:
@@ -143,15 +143,15 @@ def _killed_restores(settings: Settings, kills: int, folder: Path) -> tuple[int,
         return made_home
 
     home = fresh(0)
-    operations = forked(restore)
+    operations = forked(restore_over)
     points = sorted({1 + (operations - 1) * n // min(kills, operations) for n in range(min(kills, operations))})
     lost = 0
     for point in points:
         home = fresh(point)
-        forked(restore, kill_at=point)
+        forked(restore_over, kill_at=point)
         kept = [path for path in home.rglob("gloria.db") if ".restoring" not in path.parts]
         lost += not any(_is_whole(path) for path in kept)
-        restore()
+        restore_over()
         assert _is_whole(home / "gloria.db")
         assert sqlite_problems(home / "gloria.db") == []
         assert not (home / ".restoring").exists()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -53,14 +54,22 @@ def forked(work: Callable[[], None], *, kill_at: int | None = None) -> int:
                     os.kill(os.getpid(), signal.SIGKILL)
 
         sys.addaudithook(count)
-        work()
-        os.write(writing_end, str(begun).encode())
-        os._exit(0)
+        # Whatever happens, the child ends here: an error that left this function would go on with the tests as a second
+        # pytest.
+        try:
+            work()
+            os.write(writing_end, str(begun).encode())
+            os._exit(0)
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(1)
     os.close(writing_end)
     _, status = os.waitpid(child, 0)
     said = os.read(reading_end, 20)
     os.close(reading_end)
-    assert os.WIFSIGNALED(status) == (kill_at is not None)
+    assert os.WIFSIGNALED(status) == (kill_at is not None), status
+    assert kill_at is not None or os.waitstatus_to_exitcode(status) == 0
     return int(said or b"0")
 
 
