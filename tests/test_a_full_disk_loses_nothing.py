@@ -261,7 +261,7 @@ def test_commands_on_a_full_disk_leave_what_there_was(
     # Room for the database's own files, none for a generation or for a hundred labs.
     place.disk.fill(leaving=100_000)
     for arguments in (["reindex", "--full"], ["import", files]):
-        answer = gloria(*arguments, home=place.home, lang="en", **environment)
+        answer = gloria(*arguments, home=place.home, **environment)
         assert (answer.code, "Traceback" in answer.err) == (1, False), answer.out + answer.err
         assert "disk is full" in answer.err or "No space left on device" in answer.err, answer.err
     assert (place.home / "index" / "CURRENT").read_bytes() == pointer

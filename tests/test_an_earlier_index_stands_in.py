@@ -63,9 +63,9 @@ def test_the_newest_that_is_whole_is_opened(home: Home) -> None:
 def test_a_command_says_that_it_answers_from_the_earlier_one(home: Home, gloria: Gloria, indexed_home: Path) -> None:
     _, second = _second(home)
     said = _damage(home, second)
-    answer = gloria("match", "need-1-04", home=home.settings.home, cache=str(indexed_home), columns=800)
+    answer = gloria("match", "need-1-04", home=home.settings.home, cache=str(indexed_home), columns=800, lang="en")
     assert answer.code == 0
-    assert f"最新的索引無法使用（{said}" in answer.err
+    assert f"the newest index can't be used ({said}" in answer.err
     doctor = gloria("doctor", "--json", home=home.settings.home, cache=str(indexed_home))
     assert doctor.code == 1
     problems = [one["name"] for one in doctor.document["findings"] if one["level"] == "problem"]

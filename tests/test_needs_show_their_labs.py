@@ -225,7 +225,7 @@ def test_labs_are_decided_without_javascript(server: Served, lang: str) -> None:
         details.locator("summary").click()
         details.locator("select").select_option("other")
         details.get_by_role("button", name=reject, exact=True).click()
-        expect(page.locator(".notice.bad")).to_contain_text("needs a note")
+        expect(page.locator(".notice.bad")).to_contain_text("請以備註說明" if lang == "zh-Hant" else "needs a note")
         form = page.locator("details[data-key=r]")
         assert form.locator("select").input_value() == "other"
         form.locator("input[name=note]").fill("不符 unfit")

@@ -260,7 +260,7 @@ class Rehearsal:
         checks = [
             {
                 "name": check.name,
-                "label": dict(zip(("zh", "en"), check.label, strict=True)),
+                "label": dict(zip(("zh", "en"), check.label.both, strict=True)),
                 "passed": check.passed,
                 "detail": check.detail,
                 "seconds": round(check.seconds, 3),

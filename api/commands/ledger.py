@@ -88,7 +88,7 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """Recompute an exported ledger; needs no database. Ends with exit code 1 if it does not fit together."""
-    from matcher.ledger.rows.proof import check_export
+    from matcher.ledger.export_check import check_export
 
     kept = [] if heads is None else _read_kept(heads)
     with path.open("rb") as file:

@@ -1,24 +1,23 @@
 """Proving the ledger: every row is what was written, nothing is missing, every total is what its rows add up to.
 
-In: the database, the folder of evidence, and heads of the chains that were written down outside of it; or the lines
-of an export. Out: a list of findings, empty if all is well; heads for a file that is only ever added to; the whole
+In: the database, the folder of evidence, and heads of the chains that were written down outside of it.
+Out: a list of findings, empty if all is well; heads for a file that is only ever added to; the whole
 ledger as lines that an outsider can recompute. It exists because trust in the figures must not rest on trust in
 whoever holds the database: a changed cell, a removed row, a dropped tail, an exchanged file of evidence are each
 found by a check of their own. A chain whose last rows were dropped still fits together, so only who has kept its
 head elsewhere can tell; reports print the heads too.
 
-An export has one JSON line for each row of both chains, in its canonical form, and one for each head. What checks
-one (`check_export`) needs no database and uses nothing of what writes the chains: were that wrong, it would see it.
+An export has one JSON line for each row of both chains, in its canonical form, and one for each head; what checks one
+lies apart (`matcher.ledger.export_check`).
 """
 
 from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -359,102 +358,3 @@ def _as_hashed(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     return value.isoformat() if isinstance(value, date) else value
-
-
-_FIRST_HASH = "0" * 64
-_ALL_SHARES_BP = 10_000
-_EXPORTED_CHAINS = ("entries", "steps")
-
-
-@dataclass(frozen=True)
-class ExportFinding:
-    """One thing that is not as it must be: in which line (from 1, 0 for the whole file), and what."""
-
-    line: int
-    message: str
-
-
-@dataclass
-class CheckedExport:
-    """How many rows each chain has, its head, and what was found."""
-
-    rows: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_EXPORTED_CHAINS, 0))
-    heads: dict[str, str] = field(default_factory=lambda: dict.fromkeys(_EXPORTED_CHAINS, _FIRST_HASH))
-    findings: list[ExportFinding] = field(default_factory=list)
-
-
-def check_export(lines: Iterable[bytes], *, kept: Iterable[Mapping[str, Any]] = ()) -> CheckedExport:
-    """Recompute both chains of an export.
-
-    Args:
-        lines: the lines of the file.
-        kept: heads that were kept elsewhere (`chain`, `n`, `hash`), which the export must contain.
-    """
-    checked = CheckedExport()
-    wanted = {(str(head["chain"]), int(head["n"])): str(head["hash"]) for head in kept if head["n"]}
-    said_heads: dict[str, tuple[int, int, str]] = {}
-    ids: set[str] = set()
-    for number, line in enumerate(lines, start=1):
-        try:
-            document = orjson.loads(line)
-            if "head" in document:
-                head = document["head"]
-                said_heads[head["chain"]] = (number, head["n"], head["hash"])
-            else:
-                _check_exported_row(checked, number, document["chain"], document["row"], wanted, ids)
-        except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
-            checked.findings.append(ExportFinding(number, T_("is not a line of an export")))
-    _check_exported_ends(checked, said_heads, wanted)
-    return checked
-
-
-def _check_exported_row(
-    checked: CheckedExport,
-    number: int,
-    chain: str,
-    row: dict[str, Any],
-    wanted: dict[tuple[str, int], str],
-    ids: set[str],
-) -> None:
-    def found(message: str) -> None:
-        checked.findings.append(
-            ExportFinding(number, T_("%(chain)s %(seq)s %(message)s", chain=chain, seq=row["seq"], message=message))
-        )
-
-    said = {name: value for name, value in row.items() if name != "hash"}
-    computed = sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS)).hexdigest()
-    if row["seq"] != checked.rows[chain] + 1:
-        found(T_("follows number %(rows)s: a row is missing or was inserted", rows=checked.rows[chain]))
-    if row["prev_hash"] != checked.heads[chain]:
-        found(T_("does not name the hash of the row before it"))
-    if row["hash"] != computed:
-        found(T_("is not what was written: its hash does not fit its content"))
-    if wanted.pop((chain, row["seq"]), computed) != computed:
-        found(T_("has another hash than the head that was kept"))
-    if chain == "entries":
-        ids.add(row["id"])
-        if sum(row["shares"].values()) != _ALL_SHARES_BP:
-            found(T_("has shares that do not sum to %(whole_bp)s basis points", whole_bp=f"{_ALL_SHARES_BP:,}"))
-    elif row["entry_id"] not in ids:
-        found(T_("is a step of an entry that the file does not have"))
-    checked.rows[chain], checked.heads[chain] = row["seq"], row["hash"]
-
-
-def _check_exported_ends(
-    checked: CheckedExport, said: dict[str, tuple[int, int, str]], wanted: dict[tuple[str, int], str]
-) -> None:
-    for chain in _EXPORTED_CHAINS:
-        if chain not in said:
-            checked.findings.append(
-                ExportFinding(0, T_("the head of %(chain)s is missing: the file was cut off", chain=chain))
-            )
-        elif said[chain][1:] != (checked.rows[chain], checked.heads[chain]):
-            checked.findings.append(
-                ExportFinding(said[chain][0], T_("%(chain)s does not end where its head says", chain=chain))
-            )
-    for chain, n in sorted(wanted):
-        checked.findings.append(
-            ExportFinding(
-                0, T_("%(chain)s %(n)s was kept as a head and is gone: the tail was dropped", chain=chain, n=n)
-            )
-        )
