@@ -18,7 +18,7 @@ from jinja2.ext import babel_extract
 from api.commands.refusals import TABLE as COMMANDS
 from api.pages.shell.wording import Lang, Wording, all_terms
 from api.requests.problems import TABLE as PROBLEMS
-from indexer.wording import T_, Text, catalogues, recognised
+from indexer.wording import T_, Text, catalogues, read_catalogues, recognised
 from tests.rig.servers.served import REPOSITORY
 
 PACKAGES = ("indexer", "matcher", "api")
@@ -85,6 +85,15 @@ def test_every_text_has_a_translation() -> None:
 
 def test_no_translation_is_left_over() -> None:
     assert sorted(set(catalogues()) - texts_in_use()) == []
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_package_finds_its_texts_without_those_above(package: str) -> None:
+    """Else it would say in English what the same process says in Chinese once more of it was imported."""
+    below = PACKAGES[: PACKAGES.index(package) + 1]
+    known = {text for one in below for text in read_catalogues(REPOSITORY / one / "locale")}
+    said = {message_of(call, name) for place, call, name in calls() if place.startswith(f"{package}/")} - {None}
+    assert sorted(str(text) for text in said - known) == []
 
 
 def test_every_text_is_a_literal() -> None:

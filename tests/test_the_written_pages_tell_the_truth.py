@@ -41,7 +41,8 @@ def _blocks(path: str) -> list[list[str]]:
     return [block.strip().splitlines() for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL)]
 
 
-WITH_COMMANDS = [path for path in WRITTEN if _blocks(path)]
+BLOCKS = {"\n".join(block): f"{path}-{n}" for path in reversed(WRITTEN) for n, block in enumerate(_blocks(path), 1)}
+"""Each block of commands once, however many pages have it, with the first page that does."""
 
 
 def _free_port() -> int:
@@ -50,10 +51,10 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _script(blocks: list[list[str]], port: int) -> str:
+def _script(block: str, port: int) -> str:
     """Return the commands as one script, in which servers run behind and answer at a port of ours."""
     lines = ["set -euo pipefail", "trap 'kill $(jobs -p) 2>/dev/null || true' EXIT"]
-    for line in (line for block in blocks for line in block):
+    for line in block.splitlines():
         command = line.split("  #", maxsplit=1)[0].strip().replace("curl ", "curl -sSf ")
         if command in _NOT_RUN:
             continue
@@ -87,8 +88,8 @@ def shell(gloria: Gloria, indexed_home: Path, slice_of_world: Path, tmp_path_fac
     return folder
 
 
-@pytest.mark.parametrize("path", WITH_COMMANDS)
-def test_the_commands_of_a_page_run_as_they_stand(shell: Path, tmp_path: Path, path: str) -> None:
+@pytest.mark.parametrize("block", BLOCKS, ids=BLOCKS.values())
+def test_the_commands_of_a_page_run_as_they_stand(shell: Path, tmp_path: Path, block: str) -> None:
     files = shutil.copytree(shell / "files", tmp_path / "files", symlinks=True)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GLORIA_")}
     environment |= {
@@ -99,7 +100,7 @@ def test_the_commands_of_a_page_run_as_they_stand(shell: Path, tmp_path: Path, p
         "GLORIA_THREADS": "1",
         "GLORIA_CACHE": str(REPOSITORY / ".test-home"),
     }
-    script = _script(_blocks(path), _free_port())
+    script = _script(block, _free_port())
     done = subprocess.run(
         ["bash", "-c", script], cwd=files, env=environment, capture_output=True, text=True, timeout=240, check=False
     )
@@ -108,13 +109,13 @@ def test_the_commands_of_a_page_run_as_they_stand(shell: Path, tmp_path: Path, p
 
 def test_what_is_not_run_is_named() -> None:
     """Control: every line that is left out is one of the list, and the rest is not empty."""
-    lines = [line.split("  #", maxsplit=1)[0].strip() for path in WITH_COMMANDS for b in _blocks(path) for line in b]
+    lines = [line.split("  #", maxsplit=1)[0].strip() for block in BLOCKS for line in block.splitlines()]
     assert set(_NOT_RUN) <= set(lines)
     assert len(set(lines) - set(_NOT_RUN)) >= 15
 
 
 def test_a_command_that_fails_is_seen(shell: Path) -> None:
-    script = _script([["gloria match need-that-is-not-there"]], _free_port())
+    script = _script("gloria match need-that-is-not-there", _free_port())
     environment = {**os.environ, "PATH": f"{shell / 'bin'}:{os.environ['PATH']}", "PYTHONPATH": str(REPOSITORY)}
     environment |= {"GLORIA_HOME": str(shell / "gloria-data"), "GLORIA_ENCODERS": "bundled-use"}
     done = subprocess.run(["bash", "-c", script], cwd=shell, env=environment, capture_output=True, check=False)

@@ -207,14 +207,16 @@ def _listed(night: Night, *, running: bool) -> dict[str, Any]:
     }
 
 
-_MAX_ID = 200
+_MAX_ID_CHARS = 200
 _FIRST, _LAST = date(1990, 1, 1), date(2200, 1, 1)
 
 
 async def _filter(
-    subject: Annotated[str | None, Query(max_length=_MAX_ID, description="Only rows about this record, by id.")] = None,
+    subject: Annotated[
+        str | None, Query(max_length=_MAX_ID_CHARS, description="Only rows about this record, by id.")
+    ] = None,
     kind: Annotated[str | None, Query(max_length=40, description="Of which kind it is, such as need.")] = None,
-    account: Annotated[str | None, Query(max_length=_MAX_ID, description="Only this account's, by id.")] = None,
+    account: Annotated[str | None, Query(max_length=_MAX_ID_CHARS, description="Only this account's, by id.")] = None,
     resource: Annotated[Resource | None, Query(description="Only views and changes of this.")] = None,
     action: Annotated[Action | None, Query(description="Only this.")] = None,
     outcome: Annotated[Outcome | None, Query(description="Only what ended like this.")] = None,
