@@ -298,19 +298,21 @@ def test_a_database_file_that_is_gone(place: Place) -> None:
     assert _holds(place, "nothing is broken") == []
 
 
-def test_a_damaged_newest_index(place: Place, slice_of_world: Path) -> None:
+def test_a_damaged_newest_index(place: Place, slice_of_world: Path, tmp_path: Path) -> None:
     settings, index = place.server.settings, place.server.settings.index_path
     before = current_generation(index)
+    # Made out of the server's sight, which else opens it while it is still whole.
+    shutil.copytree(index, tmp_path / "elsewhere" / "index")
+    elsewhere = settings.model_copy(update={"home": tmp_path / "elsewhere"})
     engine = open_engine(settings)
     with writing(engine) as session:
         session.connection().execute(text("UPDATE lab SET summary = summary || '。' WHERE id = 'lab-1-09'"))
-        kept = (index / POINTER).read_bytes()
-        newest = reindex(session, settings).generation
+        newest = reindex(session, elsewhere).generation
     engine.dispose()
-    newer = (index / POINTER).read_bytes()
-    (index / POINTER).write_bytes(kept)
-    (index / newest / "vectors-0.faiss").write_bytes(b"")
-    (index / POINTER).write_bytes(newer)
+    assert newest != before
+    (elsewhere.index_path / newest / "vectors-0.faiss").write_bytes(b"")
+    shutil.copytree(elsewhere.index_path / newest, index / newest)
+    shutil.copy(elsewhere.index_path / POINTER, index / POINTER)
     until(lambda: _ready(place)[1]["index"]["newest_problem"] is not None)
     assert _holds(place, "the newest index is damaged") == []
     made_at = _ready(place)[1]["index"]["created_at"]
