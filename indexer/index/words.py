@@ -122,6 +122,8 @@ _CJK = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u3005\u3007"
 _RUNS = re.compile(rf"[{_CJK}]+|[^\W_{_CJK}]+(?:[.\-'’][^\W_{_CJK}]+)*")
 _CJK_RUN = re.compile(rf"[{_CJK}]")
 _PARTS = re.compile(r"[^\W_]+")
+CJK_RUNS = re.compile(rf"[{_CJK}]+")
+"""Stretches of Chinese characters."""
 
 
 _stemming = threading.Lock()
@@ -147,6 +149,13 @@ def _simplifier() -> Any:
 
 
 @lru_cache(maxsize=1)
+def _phrase_simplifier() -> Any:
+    import opencc
+
+    return opencc.OpenCC("tw2sp")
+
+
+@lru_cache(maxsize=1)
 def _stemmer() -> Any:
     import Stemmer
 
@@ -169,6 +178,16 @@ def _fold(text: str) -> str:
     if len(simplified) == len(lowered):
         return simplified
     return "".join(str(_simplifier().convert(c))[:1] or c for c in lowered)
+
+
+def simplified(text: str) -> str:
+    """Return a text in lower case and Simplified characters, each character where it was."""
+    return _fold(text)
+
+
+def simplified_phrases(text: str) -> str:
+    """Return a text in Simplified characters and mainland words (軟體 becomes 软件); positions may move."""
+    return str(_phrase_simplifier().convert(text.lower()))
 
 
 def located_terms(text: str) -> list[Term]:
