@@ -31,13 +31,12 @@ import numpy as np
 import scipy.sparse as sp
 
 from indexer.arrays import FloatArray, IntArray
+from indexer.folding import simplified, simplified_phrases
 from indexer.index.words import (
     CJK_RUNS,
     Term,
     TermCounts,
     located_terms,
-    simplified,
-    simplified_phrases,
     terms,
 )
 
@@ -191,7 +190,7 @@ class _Aligned:
 
 
 def _aligned(run: str) -> _Aligned:
-    plain, phrased = simplified(run), simplified_phrases(run)
+    plain, phrased = simplified(run), simplified_phrases(run.lower())
     if len(plain) == len(phrased) and 2 * sum(map(eq, plain, phrased)) >= len(plain):
         # Words were put in for others of the same length, or for none.
         same = range(len(plain) + 1)

@@ -23,7 +23,7 @@ import orjson
 
 from indexer.arrays import FloatArray, digest_of, read_arrays
 from indexer.index.vectors import VectorIndex
-from indexer.index.words import LexicalIndex, TfIdfIndex, terms, word_parts
+from indexer.index.words import TermCounts, WordIndex, terms
 from indexer.records.passages import Passage
 from indexer.wording import T_
 
@@ -63,9 +63,8 @@ class Snapshot:
     lab_of_passage: npt.NDArray[np.int64]
     lab_fingerprints: dict[str, str]
     fields: tuple[VectorField, ...]
-    words: TfIdfIndex
-    word_parts: TfIdfIndex
-    lab_words: LexicalIndex
+    words: WordIndex
+    senses: TermCounts
     watermark: Mapping[str, int] = field(default_factory=dict)
 
     def field(self, name: str) -> VectorField | None:
@@ -84,9 +83,8 @@ class Contents:
     lab_fingerprints: dict[str, str]
     passages: Sequence[Passage]
     fields: Sequence[VectorField]
-    words: TfIdfIndex
-    word_parts: TfIdfIndex
-    lab_words: LexicalIndex
+    words: WordIndex
+    senses: TermCounts
     watermark: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -103,8 +101,7 @@ def in_memory(contents: Contents, *, generation: str, created_at: str) -> Snapsh
         lab_fingerprints=contents.lab_fingerprints,
         fields=tuple(contents.fields),
         words=contents.words,
-        word_parts=contents.word_parts,
-        lab_words=contents.lab_words,
+        senses=contents.senses,
         watermark=contents.watermark,
     )
 
@@ -138,9 +135,8 @@ def write_files(folder: Path, contents: Contents) -> None:
     """Write the contents into an empty folder, without a manifest."""
     (folder / "passages.json").write_bytes(passage_rows(contents.passages))
     (folder / "labs.json").write_bytes(orjson.dumps(contents.lab_fingerprints))
-    contents.words.save(folder / "words.npz")
-    contents.word_parts.save(folder / "word_parts.npz")
-    contents.lab_words.save(folder / "lab_words")
+    contents.words.counts.save(folder / "words.npz")
+    contents.senses.save(folder / "senses.npz")
     for i, one in enumerate(contents.fields):
         (folder / f"vectors-{i}.faiss").write_bytes(one.index.to_bytes())
         arrays: dict[str, Any] = {"rows": one.rows}
@@ -167,9 +163,8 @@ def read_files(folder: Path, manifest: dict[str, Any]) -> Snapshot:
         lab_of_passage=np.array([lab_rows[p.lab_id] for p in passages], dtype=np.int64),
         lab_fingerprints=fingerprints,
         fields=tuple(_read_field(folder, i, entry) for i, entry in enumerate(manifest["encoders"])),
-        words=TfIdfIndex.load(folder / "words.npz", len(passages)),
-        word_parts=TfIdfIndex.load(folder / "word_parts.npz", len(passages)),
-        lab_words=LexicalIndex.load(folder / "lab_words", len(fingerprints)),
+        words=WordIndex(TermCounts.load(folder / "words.npz", len(passages))),
+        senses=TermCounts.load(folder / "senses.npz", len(passages)),
         watermark={str(kind): int(n) for kind, n in manifest["watermark"].items()},
     )
 
@@ -222,16 +217,12 @@ class Searchable(Protocol):
         """The vector fields."""
 
     @property
-    def words(self) -> TfIdfIndex:
+    def words(self) -> WordIndex:
         """The words of the passages."""
 
     @property
-    def word_parts(self) -> TfIdfIndex:
-        """The parts of words of the passages."""
-
-    @property
-    def lab_words(self) -> LexicalIndex:
-        """The words of the labs."""
+    def senses(self) -> TermCounts:
+        """What the Chinese words of the passages may mean in English."""
 
 
 def known_answers(index: Searchable) -> dict[str, Any]:
@@ -264,9 +255,8 @@ def _digests(index: Searchable) -> dict[str, str]:
     labs = "\n".join(f"{lab_id} {digest}" for lab_id, digest in index.lab_fingerprints.items())
     found = {
         "passages": digest_of(passage_rows(index.passages), labs.encode()),
-        "words": index.words.digest(),
-        "word parts": index.word_parts.digest(),
-        "words of labs": index.lab_words.digest(),
+        "words": index.words.counts.digest(),
+        "senses of words": index.senses.digest(),
     }
     for number, one in enumerate(index.fields):
         named = {f"passage {key}": mean for key, mean in one.passage_means.items()}
@@ -284,9 +274,8 @@ def _asked(index: Searchable) -> dict[str, FloatArray]:
     for row in _spread(len(index.passages)):
         text = index.passages[row].text
         words = terms(text)
-        found[f"words of passage {row}"] = index.words.scores(words)
-        found[f"word parts of passage {row}"] = index.word_parts.scores(word_parts(text, words))
-        found[f"labs for passage {row}"] = index.lab_words.scores(words)
+        cosine, covered = index.words.answers(words)
+        found |= {f"words of passage {row}": cosine, f"words covered of passage {row}": covered}
     for number, one in enumerate(index.fields):
         rows = _spread(one.index.size)
         if rows:
