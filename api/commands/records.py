@@ -164,6 +164,7 @@ class Exported(StrEnum):
     COMPANIES = "companies"
     PAIRINGS = "pairings"
     CASES = "cases"
+    TERMS = "terms"
 
 
 class FileFormat(StrEnum):
@@ -206,6 +207,7 @@ _LABELS = {
     Exported.COMPANIES: P_("export", "companies"),
     Exported.PAIRINGS: P_("export", "pairings"),
     Exported.CASES: P_("export", "cases"),
+    Exported.TERMS: P_("export", "terms"),
 }
 
 

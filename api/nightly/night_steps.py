@@ -100,7 +100,7 @@ QUIET_S = 60.0
 RECORDS_PER_PART = 200
 """So many records are one transaction, so that a live service waits for its turn to write only shortly."""
 WAIT_S = 60.0
-_ORDER = [Kind.SCHOOLS, Kind.ALLIANCES, Kind.COMPANIES, Kind.LABS, Kind.EVIDENCE, Kind.NEEDS]
+_ORDER = [Kind.SCHOOLS, Kind.ALLIANCES, Kind.COMPANIES, Kind.LABS, Kind.EVIDENCE, Kind.NEEDS, Kind.TERMS]
 _COUNTS = ("created", "updated", "unchanged", "refused")
 
 

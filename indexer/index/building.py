@@ -36,7 +36,7 @@ from indexer.index.vectors import LANGUAGE_MINIMUM, VectorIndex, centred, langua
 from indexer.index.words import LAB_B, LAB_K1, LexicalIndex, TermCounts, TfIdfIndex, terms, word_parts
 from indexer.records.passages import Passage, fingerprint, lab_passages, language_of, need_text
 from indexer.records.profiles import Lab, Need
-from indexer.records.record_tables import last_changes, load_labs, load_needs
+from indexer.records.record_tables import last_changes, load_labs, load_needs, load_terms
 from indexer.settings import Settings
 from indexer.wording import T_
 
@@ -55,11 +55,15 @@ class EncodingCounts:
 
 @dataclass(frozen=True)
 class Material:
-    """What a generation is made of, in the order of the index: passages, grouped by lab, and the needs' texts."""
+    """What a generation is made of, in the order of the index: passages, grouped by lab, and the needs' texts.
+
+    `own_terms` has for each Chinese word of an office's own terms the English ones.
+    """
 
     fingerprints: Mapping[str, str]
     passages: Sequence[Passage]
     queries: Sequence[str]
+    own_terms: Mapping[str, Sequence[str]] = field(default_factory=dict)
     asked: Mapping[str, str] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -69,6 +73,8 @@ class Material:
         """Hash everything that decides what a generation holds, with these encoders."""
         weights, identities = [one.weights for one in encoders], [one.identity for one in encoders]
         facts = [FORMAT, list(self.fingerprints.items()), weights, identities, list(self.queries)]
+        if self.own_terms:
+            facts.append([[word, list(english)] for word, english in self.own_terms.items()])
         return sha256(orjson.dumps(facts)).hexdigest()
 
 
@@ -106,6 +112,7 @@ def composed(
         word_parts=TfIdfIndex.of(parts),
         lab_words=LexicalIndex.of(words.summed(lab_of_passage, len(lab_rows)), k1=LAB_K1, b=LAB_B),
         watermark=watermark,
+        own_terms={word: tuple(english) for word, english in material.own_terms.items()},
     )
 
 
@@ -228,6 +235,7 @@ def overlaid(
     encoders: Sequence[Encoder],
     cache: EmbeddingCache,
     watermark: Mapping[str, int],
+    own_terms: Mapping[str, Sequence[str]] | None = None,
 ) -> Snapshot:
     """Return what the index would be if it were built now: the base itself if nothing it holds has changed.
 
@@ -240,6 +248,7 @@ def overlaid(
         encoders: those of the base.
         cache: gives the vectors; those of new texts are kept there, so that the night finds them.
         watermark: see `Snapshot`, of these records.
+        own_terms: see `indexer.records.record_tables.load_terms`; None leaves those of `known`.
 
     Raises:
         EncoderError: an encoder can't be loaded.
@@ -251,6 +260,7 @@ def overlaid(
         fingerprints={lab_id: fingerprints[lab_id] for lab_id in labs},
         passages=_passages(known, labs, fingerprints),
         queries=need_queries(needs),
+        own_terms=known.own_terms if own_terms is None else own_terms,
     )
     inputs = material.inputs(encoders)
     for same in (base, known):
@@ -355,7 +365,7 @@ def reindex(
     labs, needs = load_labs(session), load_needs(session)
     if not labs:
         raise ReindexError(T_("there are no labs to index; import some first: gloria import labs.jsonl"))
-    material = _material(labs, needs)
+    material = _material(labs, needs, load_terms(session))
     encoders = load_encoders(settings, lambda done, total: tell("model", done, total))
     if not encoders:
         raise ReindexError(T_("GLORIA_ENCODERS is empty; name at least one encoder, such as bundled"))
@@ -385,12 +395,13 @@ def reindex(
     return report
 
 
-def _material(labs: Sequence[Lab], needs: Sequence[Need]) -> Material:
+def _material(labs: Sequence[Lab], needs: Sequence[Need], own_terms: Mapping[str, Sequence[str]]) -> Material:
     by_lab = {lab.id: lab_passages(lab) for lab in labs}
     return Material(
         fingerprints={lab_id: fingerprint(items) for lab_id, items in by_lab.items()},
         passages=[passage for items in by_lab.values() for passage in items],
         queries=need_queries(needs),
+        own_terms=own_terms,
     )
 
 

@@ -56,6 +56,7 @@ LEAST_SHARE = 0.5
 MAX_PAIRS = 6
 _PLANS_KEPT = 4_096
 _WEIGHTS_KEPT = 400_000
+_WORDS_KEPT = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,8 @@ _loading = threading.Lock()
 _HAN = re.compile("[\u3400-\u9fff]")
 _ELEMENT = re.compile(r"/[a-z]+ \(chemistry\)/")
 _BRACKETS = re.compile(r"\([^()]*\)|\[[^\]]*\]")
+_ASIDES = re.compile(r"[(\[（［〔【][^)\]）］〕】]*[)\]）］〕】]")
+"""What official sets put into brackets behind a word is no part of it."""
 _REFERENCE = re.compile(r"[\u3400-\u9fff|·,，○]*[\u3400-\u9fff](?:\[[^\]]*\])?")
 _NO_SENSE = re.compile(
     r"(?:CL:|surname |see |used in |same as |also written|also called|classifier for|"
@@ -172,7 +175,7 @@ def _cedict() -> _Cedict:
         return _read_cedict()
 
 
-@lru_cache(maxsize=100_000)
+@lru_cache(maxsize=_WORDS_KEPT)
 def _cedict_senses(word: str) -> tuple[Sense, ...]:
     return senses_of(_cedict().glosses[word].split("/"))
 
@@ -220,14 +223,19 @@ class Dictionary:
 
     def __init__(self, own: Mapping[str, Sequence[str]] | None = None) -> None:
         """Take the own terms, each Chinese word with its English ones; a word has these senses and no others."""
-        self._own: dict[str, tuple[Sense, ...]] = {}
-        for word, english in (own or {}).items():
-            senses = tuple(dict.fromkeys(stems for one in english if (stems := _stems(_BRACKETS.sub(" ", one)))))
-            if word and senses:
-                key = simplified(word)
-                self._own[key] = tuple(dict.fromkeys((*self._own.get(key, ()), *senses)))
+        given = own or {}
+        self._own: dict[str, list[str]] = {}
+        # One call for all: official sets have a hundred thousand words.
+        keys = simplified("\n".join(word.replace("\n", " ") for word in given)).split("\n")
+        for key, english in zip(keys, given.values(), strict=False):
+            if key := _ASIDES.sub("", key).strip():
+                self._own.setdefault(key, []).extend(english)
         self._own_entries = _Entries(self._own)
+        self._own_senses = lru_cache(maxsize=_WORDS_KEPT)(self._senses_of_own)
         self._planned = lru_cache(maxsize=_PLANS_KEPT)(self._plan)
+
+    def _senses_of_own(self, key: str) -> tuple[Sense, ...]:
+        return tuple(dict.fromkeys(stems for one in self._own[key] if (stems := _stems(_BRACKETS.sub(" ", one)))))
 
     def plan(self, text: str) -> tuple[Translation, ...]:
         """Return the Chinese words of a text that have an English sense, each once, where it first stands."""
@@ -274,7 +282,7 @@ class Dictionary:
         if end == start:
             return None
         if own == end:
-            return _Match(start, end, key, self._own[key])
+            return _Match(start, end, key, self._own_senses(key))
         if phrased < end or spelling == key:
             return _Match(start, end, key, _cedict_senses(key))
         senses = (*_cedict_senses(spelling), *(_cedict_senses(key) if plain == end else ()))

@@ -302,6 +302,9 @@ def _add_record(reading: Reading, kind: Kind, row: int, given: object, name: str
         return
     key = checked.record.id
     first = reading.first_rows.setdefault(key, row)
+    if kind is Kind.TERMS and reading.records.get(key) == checked.record:
+        # Sets of terms repeat themselves; the same row again says nothing that would have to be corrected.
+        return
     if key in reading.records:
         wrong = T_("%(key)s is already the id of row %(first)s", key=shown(key), first=first)
         reading.refuse(name, row, [Fault("id", wrong, T_("give each its own id"))])
