@@ -29,7 +29,6 @@ from indexer.index.words import LexicalIndex, TfIdfIndex, terms, word_parts
 from indexer.records.passages import Passage
 from indexer.wording import T_
 
-
 OWN_TERMS = "own_terms.json"
 
 
@@ -289,11 +288,12 @@ def _digests(index: Searchable) -> dict[str, str]:
     labs = "\n".join(f"{lab_id} {digest}" for lab_id, digest in index.lab_fingerprints.items())
     found = {
         "passages": digest_of(passage_rows(index.passages), labs.encode()),
-        "own terms": digest_of(orjson.dumps(list(index.own_terms.items()))),
         "words": index.words.digest(),
         "word parts": index.word_parts.digest(),
         "words of labs": index.lab_words.digest(),
     }
+    if index.own_terms:
+        found["own terms"] = digest_of(orjson.dumps(list(index.own_terms.items())))
     for number, one in enumerate(index.fields):
         named = {f"passage {key}": mean for key, mean in one.passage_means.items()}
         named |= {f"query {key}": mean for key, mean in one.query_means.items()}
