@@ -94,7 +94,7 @@ def prune_backups(work: StepWork) -> StepOutcome:
 
 
 IMPORTED = "imported.json"
-SUFFIXES = frozenset({".jsonl", ".json", ".ndjson", ".csv", ".xlsx"})
+SUFFIXES = frozenset({".jsonl", ".json", ".ndjson", ".csv", ".xlsx", ".ods"})
 QUIET_S = 60.0
 """A file must not have been written to for so long."""
 RECORDS_PER_PART = 200
