@@ -165,6 +165,7 @@ class Exported(StrEnum):
     PAIRINGS = "pairings"
     CASES = "cases"
     TERMS = "terms"
+    MINED_TERMS = "mined-terms"
 
 
 class FileFormat(StrEnum):
@@ -208,6 +209,7 @@ _LABELS = {
     Exported.PAIRINGS: P_("export", "pairings"),
     Exported.CASES: P_("export", "cases"),
     Exported.TERMS: P_("export", "terms"),
+    Exported.MINED_TERMS: P_("export", "terms found in labs' records"),
 }
 
 
