@@ -137,14 +137,15 @@ class _Entries:
         self._words = words
         self._lengths = {first: tuple(sorted(found, reverse=True)) for first, found in lengths.items()}
 
-    def ends(self, text: str, start: int) -> Iterator[int]:
-        """Yield where the words end that begin there, the longest first."""
-        for length in self._lengths.get(text[start : start + 2], ()):
-            if start + length <= len(text) and text[start : start + length] in self._words:
-                yield start + length
-        # At the end of a text its last character alone was looked up above.
-        if start + 1 < len(text) and text[start] in self._words:
-            yield start + 1
+    def ends(self, text: str, start: int) -> list[int]:
+        """Return where the words end that begin there, the longest first."""
+        first, left = text[start : start + 2], len(text) - start
+        lengths = [n for n in self._lengths.get(first, ()) if n <= left]
+        found = [start + n for n in lengths if text[start : start + n] in self._words]
+        # A word of one character is known by that alone; at the end of a text it was looked up above.
+        if len(first) == 2 and first[0] in self._words:
+            found.append(start + 1)
+        return found
 
 
 @dataclass(frozen=True)
@@ -184,21 +185,22 @@ def _cedict_senses(word: str) -> tuple[Sense, ...]:
 class _Aligned:
     """A stretch of Chinese characters, and the same in the mainland's words.
 
-    `starts` gives for a place in `plain` that in `phrased`, None where there is none; `ends` the way back.
+    `entries` are those to look for; `starts` gives for a place in `plain` that in `phrased`, None where there is none; `ends` the way back.
     """
 
     plain: str
     phrased: str
     starts: Sequence[int | None]
     ends: Sequence[int | None]
+    entries: _Entries
 
 
 def _aligned(run: str) -> _Aligned:
-    plain, phrased = simplified(run), simplified_phrases(run)
+    plain, phrased, entries = simplified(run), simplified_phrases(run), _cedict().entries
     if len(plain) == len(phrased) and 2 * sum(map(eq, plain, phrased)) >= len(plain):
         # Words were put in for others of the same length, or for none.
         same = range(len(plain) + 1)
-        return _Aligned(plain, phrased, same, same)
+        return _Aligned(plain, phrased, same, same, entries)
     starts: list[int | None] = [None] * (len(plain) + 1)
     ends: list[int | None] = [None] * (len(phrased) + 1)
     for _, i, i_end, j, j_end in SequenceMatcher(None, plain, phrased, autojunk=False).get_opcodes():
@@ -207,7 +209,7 @@ def _aligned(run: str) -> _Aligned:
             starts[i + step] = j + step
             ends[j + step + 1] = i + step + 1
         ends[j_end] = i_end
-    return _Aligned(plain, phrased, starts, ends)
+    return _Aligned(plain, phrased, starts, ends, entries)
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,15 +270,15 @@ class Dictionary:
 
     def _longest(self, run: _Aligned, start: int) -> _Match | None:
         """Return the longest word that begins there; of equals the own term, else the senses of both spellings."""
-        entries, place = _cedict().entries, run.starts[start]
-        own = next(self._own_entries.ends(run.plain, start), start)
-        plain = next(entries.ends(run.plain, start), start)
+        entries, place = run.entries, run.starts[start]
+        own = next(iter(self._own_entries.ends(run.plain, start)), start) if self._own else start
+        plain = next(iter(entries.ends(run.plain, start)), start)
         phrased, spelling = start, ""
-        for there in entries.ends(run.phrased, place) if place is not None else ():
-            end = run.ends[there]
-            if end is not None:
-                phrased, spelling = end, run.phrased[place:there]
-                break
+        if place is not None and run.phrased != run.plain:
+            for there in entries.ends(run.phrased, place):
+                if (end := run.ends[there]) is not None:
+                    phrased, spelling = end, run.phrased[place:there]
+                    break
         end = max(own, plain, phrased)
         key = run.plain[start:end]
         if end == start:
