@@ -164,6 +164,8 @@ class Exported(StrEnum):
     COMPANIES = "companies"
     PAIRINGS = "pairings"
     CASES = "cases"
+    TERMS = "terms"
+    MINED_TERMS = "mined-terms"
 
 
 class FileFormat(StrEnum):
@@ -206,6 +208,8 @@ _LABELS = {
     Exported.COMPANIES: P_("export", "companies"),
     Exported.PAIRINGS: P_("export", "pairings"),
     Exported.CASES: P_("export", "cases"),
+    Exported.TERMS: P_("export", "terms"),
+    Exported.MINED_TERMS: P_("export", "terms found in labs' records"),
 }
 
 

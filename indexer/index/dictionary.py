@@ -55,6 +55,7 @@ LEAST_SHARE = 0.5
 MAX_PAIRS = 6
 _PLANS_KEPT = 4_096
 _WEIGHTS_KEPT = 400_000
+_WORDS_KEPT = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,8 @@ _loading = threading.Lock()
 _HAN = re.compile("[\u3400-\u9fff]")
 _ELEMENT = re.compile(r"/[a-z]+ \(chemistry\)/")
 _BRACKETS = re.compile(r"\([^()]*\)|\[[^\]]*\]")
+_ASIDES = re.compile(r"[(\[（［〔【][^)\]）］〕】]*[)\]）］〕】]")
+"""What official sets put into brackets behind a word is no part of it."""
 _REFERENCE = re.compile(r"[\u3400-\u9fff|·,，○]*[\u3400-\u9fff](?:\[[^\]]*\])?")
 _NO_SENSE = re.compile(
     r"(?:CL:|surname |see |used in |same as |also written|also called|classifier for|"
@@ -133,14 +136,15 @@ class _Entries:
         self._words = words
         self._lengths = {first: tuple(sorted(found, reverse=True)) for first, found in lengths.items()}
 
-    def ends(self, text: str, start: int) -> Iterator[int]:
-        """Yield where the words end that begin there, the longest first."""
-        for length in self._lengths.get(text[start : start + 2], ()):
-            if start + length <= len(text) and text[start : start + length] in self._words:
-                yield start + length
-        # At the end of a text its last character alone was looked up above.
-        if start + 1 < len(text) and text[start] in self._words:
-            yield start + 1
+    def ends(self, text: str, start: int) -> list[int]:
+        """Return where the words end that begin there, the longest first."""
+        first, left = text[start : start + 2], len(text) - start
+        lengths = [n for n in self._lengths.get(first, ()) if n <= left]
+        found = [start + n for n in lengths if text[start : start + n] in self._words]
+        # A word of one character is known by that alone; at the end of a text it was looked up above.
+        if len(first) == 2 and first[0] in self._words:
+            found.append(start + 1)
+        return found
 
 
 @dataclass(frozen=True)
@@ -171,7 +175,7 @@ def _cedict() -> _Cedict:
         return _read_cedict()
 
 
-@lru_cache(maxsize=100_000)
+@lru_cache(maxsize=_WORDS_KEPT)
 def _cedict_senses(word: str) -> tuple[Sense, ...]:
     return senses_of(_cedict().glosses[word].split("/"))
 
@@ -180,21 +184,23 @@ def _cedict_senses(word: str) -> tuple[Sense, ...]:
 class _Aligned:
     """A stretch of Chinese characters, and the same in the mainland's words.
 
-    `starts` gives for a place in `plain` that in `phrased`, None where there is none; `ends` the way back.
+    `entries` are those to look for; `starts` gives for a place in `plain` that in `phrased`, None where there is none;
+    `ends` the way back.
     """
 
     plain: str
     phrased: str
     starts: Sequence[int | None]
     ends: Sequence[int | None]
+    entries: _Entries
 
 
 def _aligned(run: str) -> _Aligned:
-    plain, phrased = simplified(run), simplified_phrases(run.lower())
+    plain, phrased, entries = simplified(run), simplified_phrases(run.lower()), _cedict().entries
     if len(plain) == len(phrased) and 2 * sum(map(eq, plain, phrased)) >= len(plain):
         # Words were put in for others of the same length, or for none.
         same = range(len(plain) + 1)
-        return _Aligned(plain, phrased, same, same)
+        return _Aligned(plain, phrased, same, same, entries)
     starts: list[int | None] = [None] * (len(plain) + 1)
     ends: list[int | None] = [None] * (len(phrased) + 1)
     for _, i, i_end, j, j_end in SequenceMatcher(None, plain, phrased, autojunk=False).get_opcodes():
@@ -203,7 +209,7 @@ def _aligned(run: str) -> _Aligned:
             starts[i + step] = j + step
             ends[j + step + 1] = i + step + 1
         ends[j_end] = i_end
-    return _Aligned(plain, phrased, starts, ends)
+    return _Aligned(plain, phrased, starts, ends, entries)
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,14 +225,19 @@ class Dictionary:
 
     def __init__(self, own: Mapping[str, Sequence[str]] | None = None) -> None:
         """Take the own terms, each Chinese word with its English ones; a word has these senses and no others."""
-        self._own: dict[str, tuple[Sense, ...]] = {}
-        for word, english in (own or {}).items():
-            senses = tuple(dict.fromkeys(stems for one in english if (stems := _stems(_BRACKETS.sub(" ", one)))))
-            if word and senses:
-                key = simplified(word)
-                self._own[key] = tuple(dict.fromkeys((*self._own.get(key, ()), *senses)))
+        given = own or {}
+        self._own: dict[str, list[str]] = {}
+        # One call for all: official sets have a hundred thousand words.
+        keys = simplified("\n".join(word.replace("\n", " ") for word in given)).split("\n")
+        for key, english in zip(keys, given.values(), strict=False):
+            if key := _ASIDES.sub("", key).strip():
+                self._own.setdefault(key, []).extend(english)
         self._own_entries = _Entries(self._own)
+        self._own_senses = lru_cache(maxsize=_WORDS_KEPT)(self._senses_of_own)
         self._planned = lru_cache(maxsize=_PLANS_KEPT)(self._plan)
+
+    def _senses_of_own(self, key: str) -> tuple[Sense, ...]:
+        return tuple(dict.fromkeys(stems for one in self._own[key] if (stems := _stems(_BRACKETS.sub(" ", one)))))
 
     def plan(self, text: str) -> tuple[Translation, ...]:
         """Return the Chinese words of a text that have an English sense, each once, where it first stands."""
@@ -259,21 +270,21 @@ class Dictionary:
 
     def _longest(self, run: _Aligned, start: int) -> _Match | None:
         """Return the longest word that begins there; of equals the own term, else the senses of both spellings."""
-        entries, place = _cedict().entries, run.starts[start]
-        own = next(self._own_entries.ends(run.plain, start), start)
-        plain = next(entries.ends(run.plain, start), start)
+        entries, place = run.entries, run.starts[start]
+        own = next(iter(self._own_entries.ends(run.plain, start)), start) if self._own else start
+        plain = next(iter(entries.ends(run.plain, start)), start)
         phrased, spelling = start, ""
-        for there in entries.ends(run.phrased, place) if place is not None else ():
-            end = run.ends[there]
-            if end is not None:
-                phrased, spelling = end, run.phrased[place:there]
-                break
+        if place is not None and run.phrased != run.plain:
+            for there in entries.ends(run.phrased, place):
+                if (end := run.ends[there]) is not None:
+                    phrased, spelling = end, run.phrased[place:there]
+                    break
         end = max(own, plain, phrased)
         key = run.plain[start:end]
         if end == start:
             return None
         if own == end:
-            return _Match(start, end, key, self._own[key])
+            return _Match(start, end, key, self._own_senses(key))
         if phrased < end or spelling == key:
             return _Match(start, end, key, _cedict_senses(key))
         senses = (*_cedict_senses(spelling), *(_cedict_senses(key) if plain == end else ()))

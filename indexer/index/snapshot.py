@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,10 +23,13 @@ import numpy.typing as npt
 import orjson
 
 from indexer.arrays import FloatArray, digest_of, read_arrays
+from indexer.index.dictionary import Dictionary
 from indexer.index.vectors import VectorIndex
 from indexer.index.words import TermCounts, WordIndex, terms
 from indexer.records.passages import Passage
 from indexer.wording import T_
+
+OWN_TERMS = "own_terms.json"
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,8 @@ class Snapshot:
     """Everything a search needs, of one generation. Passages are grouped by lab, in the order of `lab_ids`.
 
     `inputs` is a hash of what the generation was made from; `watermark` has for
-    each kind of record the number of the last change that surely is in it.
+    each kind of record the number of the last change that surely is in it;
+    `own_terms` has for each Chinese word of an office's own terms the English ones.
     """
 
     generation: str
@@ -66,6 +71,12 @@ class Snapshot:
     words: WordIndex
     senses: TermCounts
     watermark: Mapping[str, int] = field(default_factory=dict)
+    own_terms: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @cached_property
+    def dictionary(self) -> Dictionary:
+        """The words that cross languages, an office's own terms before all others."""
+        return Dictionary(self.own_terms)
 
     def field(self, name: str) -> VectorField | None:
         """Return the vector field of an encoder, None if this generation has none."""
@@ -86,6 +97,7 @@ class Contents:
     words: WordIndex
     senses: TermCounts
     watermark: Mapping[str, int] = field(default_factory=dict)
+    own_terms: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def in_memory(contents: Contents, *, generation: str, created_at: str) -> Snapshot:
@@ -103,6 +115,7 @@ def in_memory(contents: Contents, *, generation: str, created_at: str) -> Snapsh
         words=contents.words,
         senses=contents.senses,
         watermark=contents.watermark,
+        own_terms=contents.own_terms,
     )
 
 
@@ -135,6 +148,8 @@ def write_files(folder: Path, contents: Contents) -> None:
     """Write the contents into an empty folder, without a manifest."""
     (folder / "passages.json").write_bytes(passage_rows(contents.passages))
     (folder / "labs.json").write_bytes(orjson.dumps(contents.lab_fingerprints))
+    if contents.own_terms:
+        (folder / OWN_TERMS).write_bytes(orjson.dumps(contents.own_terms))
     contents.words.counts.save(folder / "words.npz")
     contents.senses.save(folder / "senses.npz")
     for i, one in enumerate(contents.fields):
@@ -152,6 +167,10 @@ def read_files(folder: Path, manifest: dict[str, Any]) -> Snapshot:
         Exception: of any kind, if a file is not what it should be.
     """
     fingerprints: dict[str, str] = orjson.loads((folder / "labs.json").read_bytes())
+    # The manifest lists it where there are any, so that it can't be lost unseen.
+    own_terms: dict[str, list[str]] = (
+        orjson.loads((folder / OWN_TERMS).read_bytes()) if OWN_TERMS in manifest["files"] else {}
+    )
     passages = tuple(Passage(*row) for row in orjson.loads((folder / "passages.json").read_bytes()))
     lab_rows = {lab_id: i for i, lab_id in enumerate(fingerprints)}
     return Snapshot(
@@ -166,6 +185,7 @@ def read_files(folder: Path, manifest: dict[str, Any]) -> Snapshot:
         words=WordIndex(TermCounts.load(folder / "words.npz", len(passages))),
         senses=TermCounts.load(folder / "senses.npz", len(passages)),
         watermark={str(kind): int(n) for kind, n in manifest["watermark"].items()},
+        own_terms={word: tuple(english) for word, english in own_terms.items()},
     )
 
 
@@ -213,6 +233,10 @@ class Searchable(Protocol):
         """The passages, by lab."""
 
     @property
+    def own_terms(self) -> Mapping[str, tuple[str, ...]]:
+        """An office's own terms."""
+
+    @property
     def fields(self) -> Sequence[VectorField]:
         """The vector fields."""
 
@@ -258,6 +282,8 @@ def _digests(index: Searchable) -> dict[str, str]:
         "words": index.words.counts.digest(),
         "senses of words": index.senses.digest(),
     }
+    if index.own_terms:
+        found["own terms"] = digest_of(orjson.dumps(list(index.own_terms.items())))
     for number, one in enumerate(index.fields):
         named = {f"passage {key}": mean for key, mean in one.passage_means.items()}
         named |= {f"query {key}": mean for key, mean in one.query_means.items()}

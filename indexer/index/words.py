@@ -92,7 +92,6 @@ class TermCounts:
         """For each term in how many texts it occurs."""
         return np.bincount(self.matrix.indices, minlength=len(self.vocabulary))
 
-
     def digest(self) -> str:
         """Return a hash of the counts."""
         matrix = self.matrix

@@ -68,6 +68,7 @@ _TABLES: dict[Kind, tuple[type[SQLModel], _Children | None]] = {
     Kind.COMPANIES: (record_tables.Company, None),
     Kind.SCHOOLS: (record_tables.School, None),
     Kind.ALLIANCES: (record_tables.Alliance, _Children(record_tables.AlliancePartner, "partners", "alliance_id")),
+    Kind.TERMS: (record_tables.Term, None),
 }
 
 
