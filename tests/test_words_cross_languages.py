@@ -125,13 +125,15 @@ def test_a_need_covers_the_passage_of_the_other_language_that_speaks_of_it(n: in
     assert all(0 <= one <= 1 for one in (*there, *back))
 
 
-def test_coverage_is_the_share_of_the_words_weight_each_by_its_best_sense() -> None:
+def test_coverage_is_the_share_of_the_words_weight_each_by_its_best_sense_and_the_less_the_more_it_has() -> None:
     worth = {"autism": 0.9, "therapi": 0.1, "treat": 0.3, "medic": 0.4, "treatment": 0.2}
     postings = Postings(
         TermCounts.of([["autism"], ["treat", "treat"], ["treatment", "x"], ["x"]]), lambda stem: worth[stem]
     )
     once, twice = 1 / 1.6, 2 / 2.6
-    expected = np.array([0.9 * once, 0.3 * twice, 0.4 * 0.2 / 0.6 * once, 0]) / (0.9 + 0.4)
+    sure = 1 / math.sqrt(3)
+    covered = np.array([0.9 * once, sure * 0.3 * twice, sure * 0.4 * 0.2 / 0.6 * once, 0])
+    expected = covered / (0.9 + sure * 0.4)
     assert coverage(DICTIONARY.plan("治療自閉症"), postings) == pytest.approx(expected, abs=1e-6)
 
 

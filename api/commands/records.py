@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 def import_records(
     context: typer.Context,
-    files: Annotated[list[Path] | None, typer.Argument(help="JSONL, CSV or XLSX files.")] = None,
+    files: Annotated[list[Path] | None, typer.Argument(help="JSONL, CSV, XLSX or ODS files.")] = None,
     *,
     kind: Annotated[Kind | None, typer.Option(help="What the rows are; otherwise told from the file.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would happen; write nothing.")] = False,

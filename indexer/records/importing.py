@@ -73,7 +73,7 @@ _TABLES: dict[Kind, tuple[type[SQLModel], _Children | None]] = {
 
 
 def import_file(session: Session, path: Path, kind: Kind | str | None = None, dry_run: bool = False) -> ImportReport:
-    """Import a JSONL, CSV or XLSX file; the caller commits.
+    """Import a JSONL, CSV, XLSX or ODS file; the caller commits.
 
     Args:
         session: all writes happen in its transaction; nothing is committed here.

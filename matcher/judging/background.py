@@ -65,7 +65,9 @@ def _texts() -> _Texts:
         found = [passage for lab in labs for passage in lab_passages(lab)]
         for language in LANGUAGES:
             of_language = [passage.text for passage in found if passage.language == language]
-            size = min(len(of_language), PASSAGES_A_LANGUAGE // len(chosen) if language == ENGLISH else len(of_language))
+            size = min(
+                len(of_language), PASSAGES_A_LANGUAGE // len(chosen) if language == ENGLISH else len(of_language)
+            )
             passages[language] += [of_language[i] for i in sorted(generator.permutation(len(of_language))[:size])]
         for text in dict.fromkeys(need_queries(asked)):
             queries[language_of(text)].append(text)

@@ -41,7 +41,7 @@ FOLDS = 5
 PULLS = (0.003, 0.01, 0.03, 0.1, 0.3)
 FREE = ("evidence", *FEATURES[N_EVIDENCE:])
 """The weights that are learned."""
-START = {"evidence": 6.0, "depth": 0.6}
+START = {"evidence": 6.0, "depth": 0.9, "field": 0.9}
 """Weights before anything is learned; what is not named starts at its floor."""
 FLOOR = 0.05
 """What a company wishes and a lab states must at least break ties, even where no judgement tells its worth."""

@@ -54,7 +54,7 @@ FIT_FROM, FIT_BEND = 0.7, 4.0
 BEST_PIECES = 3
 NEXT_PIECE = 0.3
 """A next piece adds so much of what those before leave open."""
-DEPTH_FROM, DEPTH_WHOLE = 0.2, 0.5
+DEPTH_FROM, DEPTH_WHOLE = 0.2, 0.4
 """A passage begins to count for depth at the first fit, and counts whole from the second."""
 MOST_DEPTH = float(np.log1p(20))
 """More than twenty pieces that speak to a need say no more."""
@@ -63,7 +63,7 @@ FOREIGN, OWN = 1.3, 2.3
 FOREIGN_LOSS = 0.3
 COPY_FROM = 0.985
 """Cosine of the vectors of two passages of a lab from which the later one is a copy."""
-OWNER_STEP = 0.05
+OWNER_STEP = 0.02
 """What an owner's weight of e instead of 1 adds to a passage's fit."""
 
 
@@ -322,9 +322,7 @@ def _belonging(snapshot: Snapshot) -> DoubleArray:
     return np.clip((kinship - FOREIGN) / (OWN - FOREIGN), 0, 1)
 
 
-def _kinship(
-    snapshot: Snapshot, other: npt.NDArray[np.int64], languages: npt.NDArray[np.str_]
-) -> DoubleArray:
+def _kinship(snapshot: Snapshot, other: npt.NDArray[np.int64], languages: npt.NDArray[np.str_]) -> DoubleArray:
     """Return the standard score of each passage's likeness to another, -inf where `other` is -1.
 
     The mean of what the multilingual encoders say; a text that no such encoder
