@@ -70,7 +70,7 @@ class Background:
     def damping(self, terms: Sequence[str]) -> npt.NDArray[np.float64]:
         """Return what is left of each term's weight: 1 for one that needs do not share, little for 產業化."""
         asked = np.maximum(1, self._looked_up(self.asked, terms))
-        return np.maximum(LEAST_DAMPING, 1 - np.log(asked) / np.log(1 + max(1, self.needs)))
+        return np.asarray(np.maximum(LEAST_DAMPING, 1 - np.log(asked) / np.log(1 + max(1, self.needs))))
 
     def _looked_up(self, values: npt.NDArray[np.int64], terms: Sequence[str]) -> npt.NDArray[np.int64]:
         if not len(self.hashes):
@@ -141,7 +141,7 @@ def write(path: Path, made: Background) -> None:
             arrays |= {f"{kind}:{name}:{language}": v.astype(np.float16) for language, v in vectors.items()}
     arrays["facts"] = np.frombuffer(json.dumps(facts, sort_keys=True).encode(), dtype=np.uint8)
     with path.open("wb") as file:
-        np.savez_compressed(file, **{name: arrays[name] for name in sorted(arrays)})
+        np.savez_compressed(file, allow_pickle=False, **{name: arrays[name] for name in sorted(arrays)})  # type: ignore[arg-type]
 
 
 def _vectors(arrays: Mapping[str, npt.NDArray[np.generic]], prefix: str) -> dict[str, FloatArray]:

@@ -10,6 +10,7 @@ the same labs and needs; they know no hard rules, no asks, no profile.
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,13 +18,14 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import scipy.sparse as sp
 from sqlmodel import Session
 
 from indexer.database import open_engine
 from indexer.encoders.embeddings import EmbeddingCache
 from indexer.encoders.encoder import load_encoder
 from indexer.index.building import ReindexError, reindex
-from indexer.index.words import LexicalIndex, terms
+from indexer.index.words import LexicalIndex, TermCounts, terms
 from indexer.records.importing import import_file
 from indexer.records.passages import need_text
 from indexer.settings import Settings
@@ -69,10 +71,28 @@ def _scorers(matcher: Matcher) -> dict[str, Scorer]:
         return np.asarray(passages @ query)
 
     return {
-        "tfidf": lambda text: snapshot.words.scores(terms(text)),
+        "tfidf": _tfidf(snapshot.words.counts),
         "bm25": lambda text: bm25.scores(terms(text)),
         "dense": dense,
     }
+
+
+def _tfidf(counts: TermCounts) -> Scorer:
+    """Return the cosine of a text with passages: tf = 1 + ln(count), idf = 1 + ln((1 + n) / (1 + df))."""
+    idf = 1 + np.log((1 + counts.matrix.shape[0]) / (1 + counts.document_frequencies))
+    weighted = sp.csr_matrix(counts.matrix, dtype=np.float32)
+    weighted.data = (1 + np.log(weighted.data)) * idf[weighted.indices]
+    lengths = np.sqrt(np.add.reduceat(np.append(weighted.data**2, 0), weighted.indptr[:-1]))
+
+    def scores(text: str) -> npt.NDArray[np.float32]:
+        query = np.zeros(len(idf), dtype=np.float32)
+        for term, n in Counter(terms(text)).items():
+            if term in counts.vocabulary:
+                query[counts.vocabulary[term]] = (1 + np.log(n)) * idf[counts.vocabulary[term]]
+        found = weighted @ query / np.maximum(lengths * max(float(np.linalg.norm(query)), 1e-9), 1e-9)
+        return np.asarray(found, dtype=np.float32)
+
+    return scores
 
 
 def _run(matcher: Matcher, scorer: Scorer, top: int | None) -> Run:

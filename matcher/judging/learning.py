@@ -50,14 +50,16 @@ MOST_FOR_DEPTH = 0.15
 SCORE_OF_ONE = 10.0
 """What a fit of 1 adds to a score: the unit in which scores are shown."""
 SHARED_DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
-STRONG_CHANCE, PLAUSIBLE_CHANCE = 0.6, 0.1
+STRONG_CHANCE, PLAUSIBLE_CHANCE = 0.65, 0.1
 """Chances of being introduced from which a pair is called strong, or plausible."""
 
 
 @dataclass(frozen=True)
 class Example:
-    """One judged need: features of the labs that may be proposed, shape (n labs, n features), their grades,
-    and what their evidence adds up to for each ask, shape (n asks, n labs).
+    """One judged need: features and grades of the labs that may be proposed.
+
+    `values` has shape (n labs, n features), `grades` (n labs,); `asks`, shape
+    (n asks, n labs), what their evidence adds up to for each ask.
     """
 
     collection: str

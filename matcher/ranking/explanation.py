@@ -227,7 +227,9 @@ def explain(
         chances: that the lab answers each ask, or the whole need if it has no asks.
     """
     need = query.need
-    asked = [(ask, said, i + 1) for i, (ask, said) in enumerate(zip(need.asks, query.asks, strict=True))]
+    asked: list[tuple[Ask | None, Query, int]] = [
+        (ask, said, row) for row, (ask, said) in enumerate(zip(need.asks, query.asks, strict=True), start=1)
+    ]
     asks = tuple(
         _ask_evidence(ask, said, float(chance), lab=lab, passages=passages, rows=rows, answer=answers[row])
         for (ask, said, row), chance in zip(asked or [(None, query.whole, 0)], chances, strict=True)
@@ -454,7 +456,7 @@ def exclusion_warnings(need: Need, labs: Collection[Lab]) -> tuple[Bilingual, ..
 
 
 CLEAR_FROM = 0.5
-"""What a need must say at least (`matcher.ranking.signals.Searcher.clarity`) for a lab to be shown as more than weak."""
+"""What a need must say at least, see `Searcher.clarity`, for a lab to be shown as more than weak."""
 
 
 def too_little_warnings(need: Need, clarity: float) -> tuple[Bilingual, ...]:

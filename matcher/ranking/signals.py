@@ -41,7 +41,7 @@ from matcher.ranking.lab_table import LabTable
 SCALE_FILE = Path(__file__).with_name("scale.json")
 COSINE_SHARE = 0.6
 """How words within a language are weighed: so much TF-IDF cosine, the rest coverage."""
-WORDS_ACROSS = 0.4
+WORDS_ACROSS = 0.45
 """What words weigh beside meaning where a dictionary translates them; within a language 1."""
 SECOND_ENGLISH = {"bundled-use": 0.5}
 """Encoders that count less for an English need and an English passage, since better ones are there."""
