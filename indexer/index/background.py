@@ -141,7 +141,7 @@ def write(path: Path, made: Background) -> None:
             arrays |= {f"{kind}:{name}:{language}": v.astype(np.float16) for language, v in vectors.items()}
     arrays["facts"] = np.frombuffer(json.dumps(facts, sort_keys=True).encode(), dtype=np.uint8)
     with path.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **{name: arrays[name] for name in sorted(arrays)})  # type: ignore[arg-type]
+        np.savez_compressed(file, allow_pickle=False, **{name: arrays[name] for name in sorted(arrays)})
 
 
 def _vectors(arrays: Mapping[str, npt.NDArray[np.generic]], prefix: str) -> dict[str, FloatArray]:
