@@ -142,7 +142,7 @@ def _of_need(
 ) -> dict[str, DoubleArray]:
     """Return every column for one need and some of the indexed labs."""
     whole, asks = ranking.query.whole, ranking.query.asks
-    found = {name: ranking.table.values[labs, column] for column, name in enumerate(FEATURES)}
+    found = {f"matching: {name}": ranking.table.values[labs, column] for column, name in enumerate(FEATURES)}
     found["score"] = ranking.scores[labs]
     found["share of labs below"] = np.array([(ranking.scores < ranking.scores[lab]).mean() for lab in labs])
     for name, queries in (("title", [title]), ("whole", [whole]), ("asks", list(asks) or [whole])):
