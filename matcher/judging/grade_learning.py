@@ -388,13 +388,13 @@ def _drawn(sums: DoubleArray) -> DoubleArray:
 def _by_trees(seen: DoubleArray, reached: DoubleArray, asked: DoubleArray) -> DoubleArray:
     """Return the sum of two estimates: of a forest for all levels at once, and of boosted trees for each."""
     forest = ExtraTreesRegressor(
-        n_estimators=100, min_samples_leaf=3, max_features=0.4, n_jobs=-1, random_state=SEED
+        n_estimators=100, min_samples_leaf=6, max_features=0.7, n_jobs=-1, random_state=SEED
     ).fit(seen, reached if reached.shape[1] > 1 else reached[:, 0])
     found = np.asarray(forest.predict(asked), dtype=np.float64).reshape(len(asked), -1)
     for level in range(reached.shape[1]):
         boosted = HistGradientBoostingRegressor(
-            max_iter=120, learning_rate=0.06, max_leaf_nodes=8, min_samples_leaf=20, l2_regularization=5,
-            early_stopping=False, random_state=SEED,
+            max_iter=200, learning_rate=0.04, max_leaf_nodes=8, min_samples_leaf=20, l2_regularization=5,
+            max_features=0.3, early_stopping=False, random_state=SEED,
         )  # fmt: skip
         found[:, level] += boosted.fit(seen, reached[:, level]).predict(asked)
     return found
