@@ -1,10 +1,12 @@
-"""Rankings and judgements in, measures out, beside those of three plain systems to beat.
+"""Rankings and judgements in, measures out, beside those of four plain systems to beat.
 
 In: a run (ours, a baseline's or a file's) and TREC qrels. Out: the mean of each measure per system, and for each
-baseline the difference to ours with a 95 % interval from a paired bootstrap over needs. It exists so that nobody
+baseline the difference to ours with a 95 % interval from a paired bootstrap over needs; with judgements to learn
+from, also how well they foretell the others (`grades`). It exists so that nobody
 has to believe a ranking: measures are computed by `ir-measures`, and any collection in the exchange format can be
-evaluated with one command. The baselines are TF-IDF, BM25 and dense retrieval, each by a lab's best passage, over
-the same labs and needs; they know no hard rules, no asks, no profile.
+evaluated with one command. The baselines are TF-IDF, BM25 and dense retrieval, each by a lab's best passage, and the
+number of a lab's passages (`size`), over the same labs and needs; they know no hard rules, no asks, no profile. What
+`size` reaches is how much of a figure is volume.
 """
 
 from __future__ import annotations
@@ -13,8 +15,9 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -49,12 +52,15 @@ from matcher.judging.measures import (
 from matcher.ranking.pairings import Matcher
 from matcher.ranking.ranker import ordered_by_id
 
+if TYPE_CHECKING:
+    from matcher.judging.grades import ForetoldGrades
+
 Scorer = Callable[[str], npt.NDArray[np.float32]]
 """Scores every passage for a need's text."""
 
 
 def baseline_runs(matcher: Matcher, top: int | None) -> dict[str, Run]:
-    """Return the runs of `tfidf`, `bm25` and `dense` for every need."""
+    """Return the runs of `tfidf`, `bm25`, `dense` and `size` for every need."""
     return {name: _run(matcher, scorer, top) for name, scorer in _scorers(matcher).items()}
 
 
@@ -66,6 +72,8 @@ def _scorers(matcher: Matcher) -> dict[str, Scorer]:
     texts = [snapshot.passages[row].text for row in snapshot.fields[0].rows]
     passages = cache.embed(texts, role="passage", encoder=encoder).vectors
 
+    sizes = np.bincount(snapshot.lab_of_passage)[snapshot.lab_of_passage].astype(np.float32)
+
     def dense(text: str) -> npt.NDArray[np.float32]:
         query = cache.embed([text], role="query", encoder=encoder).vectors[0]
         return np.asarray(passages @ query)
@@ -74,6 +82,7 @@ def _scorers(matcher: Matcher) -> dict[str, Scorer]:
         "tfidf": _tfidf(snapshot.words.counts),
         "bm25": lambda text: bm25.scores(terms(text)),
         "dense": dense,
+        "size": lambda text: sizes,
     }
 
 
@@ -118,13 +127,17 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Means per system and measure over `n_needs` judged needs; `problems` says what was left out."""
+    """Means per system and measure over `n_needs` judged needs; `problems` says what was left out.
+
+    `grades` says how well the grades of the judged pairs were foretold, where there were others to learn from.
+    """
 
     n_needs: int
     systems: dict[str, dict[str, float]]
     differences: dict[str, dict[str, Interval]] = field(default_factory=dict)
     per_need: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
+    grades: ForetoldGrades | None = None
 
     def as_dict(self) -> dict[str, object]:
         """Return what `--json` prints."""
@@ -134,6 +147,8 @@ class Evaluation:
                 system: {name: [i.mean, i.low, i.high] for name, i in row.items()}
                 for system, row in self.differences.items()
             }
+        if self.grades is not None:
+            content["grades"] = self.grades.figures
         return content
 
 
@@ -141,6 +156,7 @@ def evaluate_home(
     settings: Settings,
     qrels: Path,
     *,
+    train: Path | None = None,
     run: Path | None = None,
     measures: Sequence[str] = MEASURES,
     baselines: bool = False,
@@ -148,6 +164,8 @@ def evaluate_home(
     progress: Progress | None = None,
 ) -> Evaluation:
     """Evaluate the records and index of a home, or a run file, against judgements.
+
+    With `train`, judgements to learn from, the grades of `qrels` are also foretold.
 
     Raises:
         EvaluationError: a file has no usable line, or a measure is unknown.
@@ -166,7 +184,7 @@ def evaluate_home(
     else:
         ours = _ranked(matcher, top, progress)
     systems = {TAG: ours} | (baseline_runs(matcher, top) if baselines else {})
-    return _evaluation(judged, systems, checked, problems)
+    return _with_grades(_evaluation(judged, systems, checked, problems), matcher, train, qrels, progress)
 
 
 def evaluate_collection(
@@ -175,13 +193,14 @@ def evaluate_collection(
     needs: Path,
     qrels: Path,
     *,
+    train: Path | None = None,
     run_out: Path | None = None,
     top: int | None = DEPTH,
     measures: Sequence[str] = MEASURES,
     baselines: bool = False,
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Import a collection into a throwaway home, index it, rank every need and evaluate.
+    """Import a collection into a throwaway home, index it, rank every need and evaluate; `train` as in `evaluate_home`.
 
     Raises:
         EvaluationError: a file has no usable row.
@@ -197,7 +216,22 @@ def evaluate_collection(
                 for need_id, scores in ours.items():
                     write_lines(out, need_id, scores)
         systems = {TAG: ours} | (baseline_runs(matcher, top) if baselines else {})
-    return _evaluation(judged, systems, checked, problems)
+        return _with_grades(_evaluation(judged, systems, checked, problems), matcher, train, qrels, progress)
+
+
+def _with_grades(
+    evaluation: Evaluation, matcher: Matcher, train: Path | None, test: Path, progress: Progress | None
+) -> Evaluation:
+    if train is None:
+        return evaluation
+    # Only here, since scikit-learn takes a second to load.
+    from matcher.judging.grades import foretold_grades
+
+    tell = progress or (lambda stage, done, total: None)
+    found = foretold_grades(matcher, train, test, lambda done, total: tell("match", done, total))
+    # What is wrong with the file asked about was said when it was read for the ranking.
+    problems = list(dict.fromkeys([*evaluation.problems, *found.problems]))
+    return replace(evaluation, problems=problems, grades=found)
 
 
 @contextmanager
