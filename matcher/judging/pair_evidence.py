@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import scipy.sparse as sp
 
 from indexer.arrays import DoubleArray, FloatArray
 from indexer.index.snapshot import VectorField
@@ -127,9 +128,9 @@ class _Closeness:
                 if field.name in query.vectors and field.index.size:
                     scores[row, field.rows] = field.index.scores(_centred(query, field)[None])[0]
             yield field.name, scores
-        yield "words", np.stack([self._snapshot.words.scores(query.terms) for query in queries]).astype(np.float64)
-        parts = [self._snapshot.word_parts.scores(query.word_parts) for query in queries]
-        yield "parts of words", np.stack(parts).astype(np.float64)
+        answered = [self._snapshot.words.answers(query.terms) for query in queries]
+        for name, values in zip(("words", "words covered"), zip(*answered, strict=True), strict=True):
+            yield name, np.stack(values).astype(np.float64)
 
 
 def _centred(query: Query, field: VectorField) -> FloatArray:
@@ -147,7 +148,6 @@ def _of_need(
     found["share of labs below"] = np.array([(ranking.scores < ranking.scores[lab]).mean() for lab in labs])
     for name, queries in (("title", [title]), ("whole", [whole]), ("asks", list(asks) or [whole])):
         found |= {f"{name}: {view}": values for view, values in closeness.of(queries, labs).items()}
-    found["words of labs"] = matcher.snapshot.lab_words.scores(whole.terms)[labs].astype(np.float64)
     spoken = [matcher.searcher.passages_of(int(lab)) for lab in labs]
     passages = matcher.snapshot.passages
     found["same language"] = np.array(
@@ -186,8 +186,10 @@ def _lab_likeness(matcher: Matcher, labs: IntArray) -> FloatArray:
         np.add.at(rows, place[wanted], field.index.some_rows(wanted.tolist()))
         lengths = np.sqrt(np.square(rows).sum(axis=1, keepdims=True))
         parts.append(rows / np.maximum(lengths, np.float32(1e-9)))
-    whole = snapshot.words.counts().summed(snapshot.lab_of_passage, len(snapshot.lab_ids))
-    return _likeness(parts, TermCounts(whole.vocabulary, whole.matrix[labs]))
+    counts, size = snapshot.words.counts, (len(snapshot.lab_ids), len(snapshot.passages))
+    ones = np.ones(size[1], dtype=np.int64)
+    members = sp.csr_matrix((ones, (snapshot.lab_of_passage, np.arange(size[1]))), shape=size)
+    return _likeness(parts, TermCounts(counts.vocabulary, (members @ counts.matrix.astype(np.int64))[labs]))
 
 
 def _likeness(parts: Sequence[FloatArray], words: TermCounts) -> FloatArray:

@@ -127,7 +127,7 @@ class NeedRankings:
         self.catalogue = catalogue
         self.queries = queries
         self.needs: Mapping[str, Need] = needs or {}
-        self.ranker = ranker or load_ranker()
+        self.ranker = ranker or load_ranker().with_depth(settings.depth)
         self.taken_in = taken_in
         self.revision = f"{self.snapshot.generation}.{revision}"
         self._recent = RecentRankings()

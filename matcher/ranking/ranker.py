@@ -12,7 +12,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -70,6 +70,14 @@ class Ranker:
     strong_from: float
     plausible_from: float
     coverage: tuple[float, float, float]
+
+    def with_depth(self, factor: float) -> Ranker:
+        """Return a ranker to which depth counts so much more or less; its version says so."""
+        if factor == 1:
+            return self
+        place = FEATURES.index("depth")
+        weights = tuple(weight * factor if i == place else weight for i, weight in enumerate(self.weights))
+        return replace(self, version=f"{self.version}, depth {factor:g}", weights=weights)
 
     def contributions(self, values: DoubleArray) -> DoubleArray:
         """Return weight × value of each feature, shape as `values`: (n labs, n features)."""
