@@ -30,7 +30,7 @@ def _counted(server: Served, route: str) -> float:
 
 
 def test_two_workers_add_up_their_figures(tmp_path: Path, indexed_home: Path, slice_of_world: Path) -> None:
-    with served(_sqlite(tmp_path), indexed_home, slice_of_world, workers=2) as server:
+    with served(_sqlite(tmp_path), indexed_home, slice_of_world, workers=2, afresh=True) as server:
         before = _counted(server, "/api/me")
         for _ in range(40):
             # A connection of its own each time, so that both workers get some.

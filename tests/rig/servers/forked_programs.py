@@ -14,6 +14,7 @@ import gc
 import io
 import json
 import locale
+import multiprocessing
 import os
 import runpy
 import select
@@ -34,6 +35,7 @@ from pathlib import Path
 from pkgutil import walk_packages
 from typing import Any
 
+import uvicorn._subprocess
 from sqlalchemy import Connection
 
 from indexer import database, schema
@@ -372,6 +374,8 @@ def _warm_up() -> None:
     load_encoder("bundled-use", Settings(threads=1)).encode(["暖"], role="query")
     _share_the_schema()
     _share_the_application()
+    # The workers of a server of several are forked from it, where its users get new interpreters.
+    uvicorn._subprocess.spawn = multiprocessing.get_context("fork")
     assert threading.active_count() == 1
     # What is there by now stays: going over it at every collection would copy its pages into every child.
     gc.collect()

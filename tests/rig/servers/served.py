@@ -156,12 +156,17 @@ def served(
     workers: int = 1,
     more: Mapping[str, str] | None = None,
     program: str = "api.cli",
+    *,
+    afresh: bool = False,
 ) -> Iterator[Served]:
-    """Serve, with `more` settings, a database with a slice of the demo world and everybody of `PEOPLE`."""
+    """Serve, with `more` settings, a database with a slice of the demo world and everybody of `PEOPLE`.
+
+    With `afresh` all its processes are new interpreters, as its users start it.
+    """
     shutil.copytree(indexed_home, settings.home, dirs_exist_ok=True, ignore=shutil.ignore_patterns("gloria.db*"))
     keys, accounts = fill(settings, records)
     made_up_night(settings.home)
-    with started(settings, workers, more, program) as (process, log):
+    with started(settings, workers, more, program, afresh=afresh) as (process, log):
         server = Served(address_of(process, log), keys, accounts, settings, process, log)
         with server.client:
             yield server
@@ -175,10 +180,12 @@ def started(
     program: str = "api.cli",
     port: int = 0,
     log: Path | None = None,
+    *,
+    afresh: bool = False,
 ) -> Iterator[tuple[Process, Path]]:
     """Start a server, of the product or of another program, with `more` settings on a database as it is."""
     log = log or settings.home / "server.log"
-    process = launched(settings, workers, more, program, port, log)
+    process = launched(settings, workers, more, program, port, log, afresh=afresh)
     try:
         yield process, log
     finally:
@@ -187,16 +194,20 @@ def started(
 
 
 def launched(
-    settings: Settings, workers: int, more: Mapping[str, str] | None, program: str, port: int, log: Path
+    settings: Settings,
+    workers: int,
+    more: Mapping[str, str] | None,
+    program: str,
+    port: int,
+    log: Path,
+    *,
+    afresh: bool = False,
 ) -> Process:
-    """Start a server in a process group of its own; whoever starts it ends it.
-
-    One of several workers is started as its users do: its workers are begun by new interpreters anyhow.
-    """
+    """Start a server in a process group of its own; whoever starts it ends it."""
     arguments = ["serve", "--port", str(port), "--workers", str(workers)]
     environment = environment_of(settings, more)
     with log.open("w") as file, Path(os.devnull).open("r+") as nothing:
-        if workers == 1:
+        if not afresh:
             streams = [nothing.fileno(), nothing.fileno(), file.fileno()]
             return forker().begun(arguments, environment, streams=streams, program=program, own_group=True)
         return subprocess.Popen(
