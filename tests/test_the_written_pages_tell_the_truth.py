@@ -7,7 +7,6 @@ import re
 import shutil
 import socket
 import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +21,7 @@ from indexer.database import open_engine, writing
 from indexer.settings import Settings
 from matcher.review.intake import adopt
 from tests.conftest import REPOSITORY, Gloria
+from tests.rig.servers.forked_programs import command_for_shells
 
 WRITTEN = sorted(
     {"README.md", "CHANGELOG.md", "fixtures/README.md"}
@@ -67,14 +67,13 @@ def _script(block: str, port: int) -> str:
 
 
 @pytest.fixture(scope="module")
-def shell(gloria: Gloria, indexed_home: Path, slice_of_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def shell(
+    gloria: Gloria, indexed_home: Path, slice_of_world: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Path]:
     """A folder in which the pages' commands find what they name: a home with the demo world's first part, and files."""
     folder = tmp_path_factory.mktemp("shell")
     shutil.copytree(indexed_home, folder / "gloria-data")
     (folder / "bin").mkdir()
-    command = folder / "bin" / "gloria"
-    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m api.cli "$@"\n', encoding="utf-8")
-    command.chmod(0o755)
     (folder / "files").mkdir()
     (folder / "files" / "fixtures").symlink_to(REPOSITORY / "fixtures")
     shutil.copy(slice_of_world / "needs.jsonl", folder / "files")
@@ -85,7 +84,8 @@ def shell(gloria: Gloria, indexed_home: Path, slice_of_world: Path, tmp_path_fac
     with writing(engine) as session:
         adopt(session, need_ids=["need-1-01"], alliance_id="al-02", by=None, now=datetime.now(UTC))
     engine.dispose()
-    return folder
+    with command_for_shells(folder / "bin" / "gloria"):
+        yield folder
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=BLOCKS.values())
