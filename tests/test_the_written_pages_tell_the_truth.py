@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from api.app import create_app
 from api.pages.guide.chapters import CHAPTERS, Chapter, read_chapter
 from api.pages.shell.wording import Lang
 from indexer.database import open_engine, writing
@@ -22,6 +21,7 @@ from indexer.settings import Settings
 from matcher.review.intake import adopt
 from tests.conftest import REPOSITORY, Gloria
 from tests.rig.servers.forked_programs import command_for_shells
+from tests.rig.servers.warmed_application import application
 
 WRITTEN = sorted(
     {"README.md", "CHANGELOG.md", "fixtures/README.md"}
@@ -160,7 +160,7 @@ def test_users_chapters_are_written_in_both_languages() -> None:
 
 @pytest.fixture(scope="module")
 def stranger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
-    app = create_app(Settings(home=tmp_path_factory.mktemp("guide"), encoders="bundled-use"))
+    app = application(Settings(home=tmp_path_factory.mktemp("guide"), encoders="bundled-use"))
     with TestClient(app, base_url="https://testserver", follow_redirects=False) as client:
         yield client
 

@@ -12,7 +12,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.error import URLError
 from urllib.request import urlopen
@@ -23,7 +25,7 @@ from sqlmodel import SQLModel
 
 from api.access.credentials import make_key
 from api.access.policy import Everybody
-from api.app import create_app, permissions
+from api.app import permissions
 from api.trail.nights import night_ids
 from indexer.database import open_engine, reading, writing
 from indexer.records.importing import import_file, import_rows
@@ -36,6 +38,7 @@ from matcher.review.intake import adopt
 from matcher.review.people import add_account, grant
 from matcher.review.roles import Role
 from tests.rig.servers.forked_programs import Forked, forker
+from tests.rig.servers.warmed_application import application
 from tests.rig.worlds.nights import made_up_night
 
 REPOSITORY = Path(__file__).parents[3]
@@ -82,24 +85,27 @@ class Served:
         return self.client.request(method, self.url + path, headers=headers, timeout=60, **more)
 
 
-def routes_of(settings: Settings) -> list[tuple[str, str, Any]]:
+def routes_of() -> list[tuple[str, str, Any]]:
     """Return method, path and permission of every route that programs use."""
-    return [route for route in _all_routes(settings) if not _is_page(route[1])]
+    return [route for route in _all_routes() if not _is_page(route[1])]
 
 
-def page_routes_of(settings: Settings) -> list[tuple[str, str, Any]]:
+def page_routes_of() -> list[tuple[str, str, Any]]:
     """Return method, path and permission of every route that people use."""
-    return [route for route in _all_routes(settings) if _is_page(route[1])]
+    return [route for route in _all_routes() if _is_page(route[1])]
 
 
 def _is_page(path: str) -> bool:
     return not path.startswith(("/api/", "/healthz", "/readyz", "/metrics"))
 
 
-def _all_routes(settings: Settings) -> list[tuple[str, str, Any]]:
-    app = create_app(settings)
-    app.state.engine.dispose()
-    return list(permissions(app))
+@cache
+def _all_routes() -> tuple[tuple[str, str, Any], ...]:
+    """Return them as they are whatever the settings."""
+    with TemporaryDirectory() as home:
+        app = application(Settings(home=Path(home)))
+        app.state.engine.dispose()
+    return tuple(permissions(app))
 
 
 _COLUMNS = {
