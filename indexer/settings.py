@@ -37,7 +37,7 @@ class Settings(BaseSettings):
         default=1.0,
         ge=0,
         le=10,
-        description="How much several pieces of evidence count, beside the usual: 0 is not at all, 3 favours large labs.",
+        description="What several pieces of evidence count, beside the usual: 0 is nothing, 3 favours large labs.",
     )
     precision: str = Field(
         default="auto",

@@ -21,7 +21,6 @@ from pydantic import BaseModel, Field
 from sqlmodel import SQLModel
 from starlette.testclient import TestClient
 
-from api.app import create_app
 from api.documents.answers import Answer, AskAnswer, NeedAnswer, answer_of
 from api.documents.bodies import LabBody, NeedBody, body_of
 from api.documents.matches import LabAnswer
@@ -37,6 +36,7 @@ from indexer.settings import Settings
 from indexer.vocabulary import Kind
 from tests.conftest import Databases
 from tests.rig.servers.served import fill
+from tests.rig.servers.warmed_application import application
 
 ENGLISH = {LANG_COOKIE: Lang.EN.value}
 """In which days are written as they are sent."""
@@ -168,7 +168,7 @@ def site(databases: Databases, slice_of_world: Path, tmp_path_factory: pytest.Te
     home.mkdir()
     settings = Settings(home=home, database_url=databases.at_head("sqlite", home), encoders="bundled-use")
     keys, _ = fill(settings, slice_of_world)
-    app = create_app(settings)
+    app = application(settings)
     # Not entered: nothing is to be warmed up in the background.
     client = TestClient(app, cookies=ENGLISH)
     said = {one.name: _example(one) for one in asked_fields(NeedIn)}

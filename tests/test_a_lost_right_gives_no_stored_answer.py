@@ -10,11 +10,11 @@ from sqlmodel import Session
 from starlette.testclient import TestClient
 
 from api.access.credentials import make_key
-from api.app import create_app
 from indexer.database import writing
 from indexer.settings import Settings
 from matcher.review.people import active_grants, declare_stake, grant, revoke
 from matcher.review.roles import Role
+from tests.rig.servers.warmed_application import application
 from tests.rig.worlds.small_world import World, build_world
 
 NOTE = "only for our own alliance"
@@ -29,7 +29,7 @@ def _asked(settings: Settings, engine: Engine, world: World) -> tuple[Any, Any]:
     """Return what the expert sends, each time the same, and what it was answered."""
     with writing(engine) as session:
         key = _key(session, world.people["expert"])
-    app = create_app(settings)
+    app = application(settings)
     client = TestClient(app, headers={"Authorization": f"Bearer {key}", "Idempotency-Key": "once"})
     word = {"verdict": "accept", "proposal_id": world.proposal_id, "note": NOTE}
 
@@ -71,7 +71,7 @@ def test_an_interest_declared_twice_with_one_key_is_declared_once(settings: Sett
     world = build_world(engine)
     with writing(engine) as session:
         key = _key(session, world.people["lead"])
-    app = create_app(settings)
+    app = application(settings)
     client = TestClient(app, headers={"Authorization": f"Bearer {key}", "Idempotency-Key": "once"})
     interest = {"party": "lab", "party_id": "lab-1"}
     answers = [client.post("/api/me/stakes", json=interest) for _ in range(2)]

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import subprocess
-import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -22,7 +20,7 @@ from indexer.index.generations import current_generation
 from indexer.settings import Settings
 from matcher.ledger.rows.proof import HEADS_FILE, read_heads
 from tests.rig.figures import figure
-from tests.rig.servers.served import REPOSITORY
+from tests.rig.servers.forked_programs import forker
 from tests.rig.worlds.nights import QUICK, Watched, carried_out, settings_of, states
 
 NAMES = [step.name for step in QUICK]
@@ -52,9 +50,9 @@ def _killed(settings: Settings, name: str, where: str) -> None:
     environment = {key: value for key, value in os.environ.items() if not key.startswith("GLORIA_")}
     environment |= {"GLORIA_HOME": str(settings.home), "GLORIA_ENCODERS": settings.encoders, "GLORIA_THREADS": "1"}
     environment |= {"GLORIA_DROP_FOLDERS": settings.drop_folders, "HF_HUB_OFFLINE": "1"}
-    command = [sys.executable, "-m", "tests.rig.servers.killed_night", name, where]
-    done = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, timeout=200, check=False)
-    assert done.returncode == -signal.SIGKILL, done.stderr.decode()[-2_000:]
+    program = "tests.rig.servers.killed_night"
+    code, _, err = forker().run([name, where], environment, program=program, timeout_s=200)
+    assert code == -signal.SIGKILL, err.decode()[-2_000:]
 
 
 def _kept(home: Path) -> dict[str, Any]:

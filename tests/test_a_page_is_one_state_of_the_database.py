@@ -19,7 +19,6 @@ import pytest
 from sqlalchemy import Connection, Engine, event, text
 from starlette.testclient import TestClient
 
-from api.app import create_app
 from api.trail.view_buffer import ViewBuffer
 from indexer.database import open_engine, writing
 from indexer.records.importing import import_rows
@@ -29,6 +28,7 @@ from matcher.ranking.pairings import Matcher
 from matcher.review.intake import adopt
 from tests.conftest import Databases
 from tests.rig.servers.served import existing, fill, page_routes_of
+from tests.rig.servers.warmed_application import application
 from tests.rig.worlds.audit_rows import rows_of
 
 NEED, COMPANY = "need-1-01", "co-1-1"
@@ -112,7 +112,7 @@ def pages(
         requests_per_minute=1_000_000,
     )
     keys, _ = fill(settings, slice_of_world)
-    app = create_app(settings)
+    app = application(settings)
     engine, other = app.state.engine, open_engine(settings)
     # Looking for news of the index is no page's work, and comes in between at times of its own.
     app.state.live = LiveMatcher(settings, engine, check_every_s=NEVER_S, takes_in=False)
@@ -208,7 +208,7 @@ def test_what_ranks_reads_the_need_and_then_stores_and_reads_in_one_transaction(
 
 def test_every_page_is_at_most_one_transaction_of_each_kind(pages: Pages) -> None:
     """Whoever sees it: every page that can be opened without a form, with the first record that its address fits."""
-    paths = [path for method, path, permission in page_routes_of(pages.settings) if method == "GET" and permission]
+    paths = [path for method, path, permission in page_routes_of() if method == "GET" and permission]
     ids = existing(pages.settings, paths)
     opened: set[str] = set()
     for path in paths:

@@ -254,7 +254,7 @@ def _asked(server: Served, things: Things, who: str | None, method: str, path: s
 def test_every_cell(
     settings: Settings, indexed_home: Path, slice_of_world: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    routes = [(m, p, permission) for m, p, permission in routes_of(settings) if permission is not None]
+    routes = [(m, p, permission) for m, p, permission in routes_of() if permission is not None]
     assert len(routes) > 20
     wrong, cells = [], 0
     with served(settings, indexed_home, slice_of_world) as server:
@@ -291,7 +291,7 @@ def test_a_route_without_permission_is_not_built(tmp_path: Path, monkeypatch: py
         create_app(Settings(home=tmp_path / "home", database_url=""))
     monkeypatch.undo()
     # The control: as it is, the same application is built.
-    assert len(routes_of(Settings(home=tmp_path / "home", database_url=""))) > 20
+    assert len(routes_of()) > 20
 
 
 @POSTGRESQL_AT_LENGTH
@@ -326,7 +326,7 @@ def test_what_is_taken_away_bites_at_the_next_request(
 
 @POSTGRESQL_AT_LENGTH
 def test_a_key_for_reading_changes_nothing(settings: Settings, indexed_home: Path, slice_of_world: Path) -> None:
-    routes = [(m, p, permission) for m, p, permission in routes_of(settings) if permission is not None and m != "GET"]
+    routes = [(m, p, permission) for m, p, permission in routes_of() if permission is not None and m != "GET"]
     with served(settings, indexed_home, slice_of_world) as server:
         things, now = _fill(server), datetime.now(UTC)
         engine = open_engine(settings)

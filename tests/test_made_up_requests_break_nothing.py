@@ -19,7 +19,6 @@ from sqlalchemy import select
 from api.access.credentials import open_session, set_password_hash
 from api.access.passwords import hash_password
 from api.access.policy import POLICY
-from api.app import create_app
 from api.documents.answers import AliveAnswer
 from api.requests.permitted_request import COOKIE
 from indexer.database import open_engine, reading, writing
@@ -27,6 +26,7 @@ from indexer.settings import Settings
 from matcher.review.proposals import Proposal
 from matcher.review.roles import Role
 from tests.rig.servers.served import PEOPLE, Served, existing, holder, routes_of, served
+from tests.rig.servers.warmed_application import application
 from tests.rig.worlds.audit_rows import stored_rows, wrongly_kept
 from tests.rig.worlds.made_up_requests import EACH, LEASE_S, Run, Sent, Things, loaded, names_of, store_things
 
@@ -178,7 +178,7 @@ def _behind(sent: Sent) -> set[str]:
 )
 def test_made_up_requests(settings: Settings, of: int, indexed_home: Path, slice_of_world: Path) -> None:
     kind = "sqlite" if settings.database_url.startswith("sqlite") else "postgresql"
-    allowed, begun = _allowed(routes_of(settings)), time.monotonic()
+    allowed, begun = _allowed(routes_of()), time.monotonic()
     with served(settings.model_copy(update={"job_lease_s": LEASE_S}), indexed_home, slice_of_world) as server:
         things = _prepared(server)
         browser = Browser(server)
@@ -220,7 +220,7 @@ def test_made_up_requests(settings: Settings, of: int, indexed_home: Path, slice
     print(f"by status {dict(sorted(sent.statuses.items()))}; successes {dict(sent.succeeded)}")
     assert (sent.wrong, faults) == ([], [])
     # Of whatever was seen or done there is one row in the audit trail, by whichever route.
-    assert wrongly_kept(kept, sent.answered, routes_of(settings)) == []
+    assert wrongly_kept(kept, sent.answered, routes_of()) == []
     assert sent.by_role.total() * 2 * of >= WANTED_OF_BOTH_DATABASES
     assert sent.by_role.keys() == {*PEOPLE, "nobody", "browser"}
     assert _behind(sent) == set()
@@ -244,7 +244,7 @@ def _in_a_thread(app: Any) -> Iterator[str]:
 
 def _planted(settings: Settings) -> Any:
     """Return the application with three faults: it breaks on some numbers, says too much, refuses in another shape."""
-    app = create_app(settings)
+    app = application(settings)
 
     @app.get("/planted/breaks")
     def breaks(number: int) -> AliveAnswer:

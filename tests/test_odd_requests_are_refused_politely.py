@@ -12,10 +12,10 @@ from urllib.parse import urlsplit
 
 from starlette.testclient import TestClient
 
-from api.app import create_app
 from indexer.settings import Settings
 from tests.conftest import POSTGRESQL_AT_LENGTH
 from tests.rig.servers.served import Served, served
+from tests.rig.servers.warmed_application import application
 
 JSON = {"Content-Type": "application/json"}
 PROBLEM = ["detail", "field", "title", "type"]
@@ -247,7 +247,7 @@ def test_odd_requests(settings: Settings, indexed_home: Path, slice_of_world: Pa
 
 
 def test_the_control_sees_a_route_that_breaks(tmp_path: Path) -> None:
-    app = create_app(Settings(home=tmp_path))
+    app = application(Settings(home=tmp_path))
 
     @app.get("/api/broken")
     async def broken() -> None:

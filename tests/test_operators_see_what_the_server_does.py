@@ -30,7 +30,7 @@ def _counted(server: Served, route: str) -> float:
 
 
 def test_two_workers_add_up_their_figures(tmp_path: Path, indexed_home: Path, slice_of_world: Path) -> None:
-    with served(_sqlite(tmp_path), indexed_home, slice_of_world, workers=2) as server:
+    with served(_sqlite(tmp_path), indexed_home, slice_of_world, workers=2, afresh=True) as server:
         before = _counted(server, "/api/me")
         for _ in range(40):
             # A connection of its own each time, so that both workers get some.
@@ -99,7 +99,7 @@ def test_a_database_of_a_newer_release_is_refused(tmp_path: Path, gloria: Gloria
 
 
 def test_every_route_is_open_on_purpose_or_names_a_permission(tmp_path: Path) -> None:
-    routes = routes_of(_sqlite(tmp_path))
+    routes = routes_of()
     assert len(routes) > 25
-    routes += page_routes_of(_sqlite(tmp_path))
+    routes += page_routes_of()
     assert {(method, path) for method, path, permission in routes if permission is None} == OPEN_ROUTES

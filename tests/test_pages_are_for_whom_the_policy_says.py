@@ -31,7 +31,7 @@ def server(
 def pages(server: Served, method: str) -> list[tuple[str, tuple[Resource, Action]]]:
     """Return address and permission of every page that needs one; what the address names does not exist."""
     found = []
-    for one, template, permission in page_routes_of(server.settings):
+    for one, template, permission in page_routes_of():
         if one == method and (method, template) not in OPEN_ROUTES:
             path = re.sub(r"\{(\w*_id|n|prefix|key_prefix)\}", "999", template)
             found.append((re.sub(r"\{\w+\}", "none", path), permission))

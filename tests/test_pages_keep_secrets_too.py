@@ -42,8 +42,7 @@ def _looked_at(plant: Planted, who: str | None, routes: list[Route], ids: dict[s
 
 
 def test_pages_show_everybody_what_is_theirs_and_nothing_else(plant: Planted) -> None:
-    settings = plant.server.settings
-    routes = [route for route in page_routes_of(settings) if route[0] == "GET" and route[2] is not None]
+    routes = [route for route in page_routes_of() if route[0] == "GET" and route[2] is not None]
     known = plant.ids(routes)
     # What the history made, and what is not there: the rest of the slice holds no secrets.
     ids = {name: [*plant.history.ids.get(name, values[:1]), values[-1]] for name, values in known.items()}

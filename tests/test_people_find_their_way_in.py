@@ -15,13 +15,13 @@ from starlette.testclient import TestClient
 
 from api.access.credentials import set_password_hash
 from api.access.passwords import hash_password
-from api.app import create_app
 from indexer.database import open_engine, writing
 from indexer.settings import Settings
 from tests.conftest import Databases
 from tests.rig.servers.browsers import LANGS, Somebody, accessibility_faults, browsing, look_over
 from tests.rig.servers.served import Served, served
 from tests.rig.servers.visits import Visitor, expect, visiting
+from tests.rig.servers.warmed_application import application
 
 PASSWORD = "correct horse battery"
 
@@ -136,7 +136,7 @@ def test_no_address_leads_away_from_this_host(server: Served, place: str) -> Non
 
 
 def test_a_fault_of_ours_is_a_page_too(tmp_path: Path) -> None:
-    app = create_app(Settings(home=tmp_path))
+    app = application(Settings(home=tmp_path))
 
     @app.get("/broken")
     def broken() -> None:

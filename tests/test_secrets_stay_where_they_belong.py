@@ -16,12 +16,12 @@ from sqlalchemy import select
 from sqlmodel import SQLModel
 from starlette.testclient import TestClient
 
-from api.app import create_app
 from indexer.database import open_engine, reading
 from indexer.records.record_tables import Need
 from indexer.settings import Settings
 from tests.conftest import POSTGRESQL_AT_LENGTH, Gloria
 from tests.rig.servers.served import PEOPLE, Served, existing, routes_of, served
+from tests.rig.servers.warmed_application import application
 from tests.rig.worlds.ledger_world import MISSING
 from tests.rig.worlds.planted_secrets import (
     CREDENTIALS,
@@ -234,7 +234,7 @@ def test_everybody_finds_what_is_theirs_and_nothing_else(plant: Planted, setting
     # Every secret is really there to be found, but for what proves who somebody is.
     stored = plant.search.found(_stored(settings))
     assert stored == set(SECRETS) - {*CREDENTIALS, "wrongpassword", "evidencefile"}
-    routes = routes_of(settings)
+    routes = routes_of()
     assert {method for method, _, _ in routes} == {"GET", "POST", "PUT", "PATCH", "DELETE"}
     ids, tours = plant.ids(routes), {}
     for who in (*PEOPLE, None):
@@ -273,7 +273,7 @@ def test_everybody_finds_what_is_theirs_and_nothing_else(plant: Planted, setting
 def test_the_same_search_finds_planted_leaks(
     plant: Planted, settings: Settings, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    app = create_app(settings)
+    app = application(settings)
 
     @app.get("/planted/titles")
     def titles() -> list[str]:

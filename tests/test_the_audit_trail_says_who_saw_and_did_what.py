@@ -112,10 +112,10 @@ def test_who_saw_and_did_what_with_a_need(
         assert rows[ask.ids[5]].withheld == {f"need {one['id']}" for one in items if one["redacted"]}
         assert {row.of.account_id for row in rows.values() if row.of.rights == "office"} == {server.accounts["office"]}
         assert all(row.of.key_id for row in rows.values())
-        assert wrongly_kept(rows.values(), [("GET /api/me", ask.ids[-1])], routes_of(settings)) == []
+        assert wrongly_kept(rows.values(), [("GET /api/me", ask.ids[-1])], routes_of()) == []
         # Controls: the comparison sees a row too few and one too many.
-        assert len(wrongly_kept(rows.values(), [("GET /api/needs", "r-none")], routes_of(settings))) == 1
-        assert len(wrongly_kept(rows.values(), [("GET /api/me", ask.ids[0])], routes_of(settings))) == 1
+        assert len(wrongly_kept(rows.values(), [("GET /api/needs", "r-none")], routes_of())) == 1
+        assert len(wrongly_kept(rows.values(), [("GET /api/me", ask.ids[0])], routes_of())) == 1
         _read_by_whom_it_concerns(ask, engine)
         _seen_in_pages(server, engine)
         _done_by_jobs(ask, engine)
@@ -234,9 +234,8 @@ def test_commands_are_written_down(settings: Settings, gloria: Gloria) -> None:
     assert (proof.code, proof.document) == (0, {"rows": 4, "head": rows[-1].of.hash, "findings": []})
 
 
-def test_every_name_in_an_address_has_its_meaning(tmp_path: Path) -> None:
-    settings = Settings(home=tmp_path, database_url="")
-    routes = [*routes_of(settings), *page_routes_of(settings)]
+def test_every_name_in_an_address_has_its_meaning() -> None:
+    routes = [*routes_of(), *page_routes_of()]
     names = {name for _, path, permission in routes if permission for name in re.findall(r"\{(\w+)\}", path)}
     assert names == NAMED.keys()
     assert POLICY.keys() > NOT_WATCHED

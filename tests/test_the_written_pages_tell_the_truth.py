@@ -7,7 +7,6 @@ import re
 import shutil
 import socket
 import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,13 +14,14 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from api.app import create_app
 from api.pages.guide.chapters import CHAPTERS, Chapter, read_chapter
 from api.pages.shell.wording import Lang
 from indexer.database import open_engine, writing
 from indexer.settings import Settings
 from matcher.review.intake import adopt
 from tests.conftest import REPOSITORY, Gloria
+from tests.rig.servers.forked_programs import command_for_shells
+from tests.rig.servers.warmed_application import application
 
 WRITTEN = sorted(
     {"README.md", "CHANGELOG.md", "fixtures/README.md"}
@@ -67,14 +67,13 @@ def _script(block: str, port: int) -> str:
 
 
 @pytest.fixture(scope="module")
-def shell(gloria: Gloria, indexed_home: Path, slice_of_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def shell(
+    gloria: Gloria, indexed_home: Path, slice_of_world: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Path]:
     """A folder in which the pages' commands find what they name: a home with the demo world's first part, and files."""
     folder = tmp_path_factory.mktemp("shell")
     shutil.copytree(indexed_home, folder / "gloria-data")
     (folder / "bin").mkdir()
-    command = folder / "bin" / "gloria"
-    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m api.cli "$@"\n', encoding="utf-8")
-    command.chmod(0o755)
     (folder / "files").mkdir()
     (folder / "files" / "fixtures").symlink_to(REPOSITORY / "fixtures")
     shutil.copy(slice_of_world / "needs.jsonl", folder / "files")
@@ -85,7 +84,8 @@ def shell(gloria: Gloria, indexed_home: Path, slice_of_world: Path, tmp_path_fac
     with writing(engine) as session:
         adopt(session, need_ids=["need-1-01"], alliance_id="al-02", by=None, now=datetime.now(UTC))
     engine.dispose()
-    return folder
+    with command_for_shells(folder / "bin" / "gloria"):
+        yield folder
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=BLOCKS.values())
@@ -160,7 +160,7 @@ def test_users_chapters_are_written_in_both_languages() -> None:
 
 @pytest.fixture(scope="module")
 def stranger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
-    app = create_app(Settings(home=tmp_path_factory.mktemp("guide"), encoders="bundled-use"))
+    app = application(Settings(home=tmp_path_factory.mktemp("guide"), encoders="bundled-use"))
     with TestClient(app, base_url="https://testserver", follow_redirects=False) as client:
         yield client
 

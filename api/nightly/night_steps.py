@@ -51,7 +51,7 @@ from indexer.index.building import reindex
 from indexer.plain_text import printable
 from indexer.records.exchange import RowProblem
 from indexer.records.importing import ImportReport, import_reading
-from indexer.records.readers import MAX_FILE_BYTES, Reading, kind_in_name, read_bytes
+from indexer.records.readers import MAX_FILE_BYTES, SUFFIXES, Reading, kind_in_name, read_bytes
 from indexer.records.record_tables import Alliance
 from indexer.vocabulary import Kind
 from indexer.wording import P_, T_, Text, joined, listed
@@ -94,7 +94,6 @@ def prune_backups(work: StepWork) -> StepOutcome:
 
 
 IMPORTED = "imported.json"
-SUFFIXES = frozenset({".jsonl", ".json", ".ndjson", ".csv", ".xlsx", ".ods"})
 QUIET_S = 60.0
 """A file must not have been written to for so long."""
 RECORDS_PER_PART = 200

@@ -38,6 +38,7 @@ from api.routes.ledger.programme import list_configuration, read_configuration, 
 from api.routes.operations import follow_night, list_generations, list_nights
 from api.trail.nights import NIGHT_STATES, STEP_FIGURE_LABELS, STEP_STATES, NightState, StepState
 from indexer.instants import now
+from indexer.records.readers import SUFFIXES
 from indexer.vocabulary import Kind
 from indexer.wording import T_
 from matcher.review.people import SCOPE_OF
@@ -92,6 +93,7 @@ def _jobs_page(
         jobs=visit.document(list_jobs, state=state, limit=25, cursor=cursor),
         state=state,
         states=list(JobState),
+        suffixes=SUFFIXES,
         alliances=visit.look(lambda session, _: alliance_names(session)),
         kinds=list(Kind),
         refused=refused,

@@ -8,8 +8,9 @@ alliance, by rules that are read in the answer.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Depends, Path, Query, Response
 from sqlmodel import Session, col, select
@@ -279,13 +280,27 @@ def reverse_money_row(
     ask: Annotated[PermittedRequest, Depends(requires(Resource.MONEY_ROW, Action.REVERSE))],
 ) -> Response:
     """Take a row back, once; the right amount is booked as a new row."""
+    return _taken_back(ask, body, SufficiencyRow, money_row_id, take_back)
+
+
+_Row = TypeVar("_Row", SufficiencyRow, PointRow)
+
+
+def _taken_back(
+    ask: PermittedRequest,
+    body: TakeBackBody,
+    rows: type[_Row],
+    row_id: int,
+    verb: Callable[..., _Row],
+) -> Response:
+    """Take a row of an alliance that is reached back, and answer with what takes it back."""
 
     def work(session: Session, who: Principal) -> Reply:
-        row = session.get(SufficiencyRow, money_row_id)
+        row = session.get(rows, row_id)
         reached = reached_alliances(who, ask.resource, ask.action)
         if row is None or (reached is not None and row.alliance_id not in reached):
             raise not_found("row")
-        reversal = take_back(session, row_id=money_row_id, reason=body.reason, by=who.id, now=ask.at)
+        reversal = verb(session, row_id=row_id, reason=body.reason, by=who.id, now=ask.at)
         return Reply(201, reversal.model_dump(mode="json"), {})
 
     return ask.write(work, body)
@@ -506,16 +521,7 @@ def reverse_point_row(
     ask: Annotated[PermittedRequest, Depends(requires(Resource.POINT, Action.REVERSE))],
 ) -> Response:
     """Take points back, once."""
-
-    def work(session: Session, who: Principal) -> Reply:
-        row = session.get(PointRow, point_row_id)
-        reached = reached_alliances(who, ask.resource, ask.action)
-        if row is None or (reached is not None and row.alliance_id not in reached):
-            raise not_found("row")
-        reversal = take_points_back(session, row_id=point_row_id, reason=body.reason, by=who.id, now=ask.at)
-        return Reply(201, reversal.model_dump(mode="json"), {})
-
-    return ask.write(work, body)
+    return _taken_back(ask, body, PointRow, point_row_id, take_points_back)
 
 
 @router.post("/alliances/{alliance_id}/gender-counts", status_code=201, response_model=GenderCountsAnswer)

@@ -18,15 +18,31 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from enum import StrEnum
+from functools import cache
 from itertools import chain
 from typing import Any
 
 import orjson
-from sqlalchemy import ColumnElement, Integer, Select, String, and_, case, cast, extract, func, literal, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Date,
+    Integer,
+    Select,
+    String,
+    and_,
+    bindparam,
+    case,
+    cast,
+    extract,
+    func,
+    literal,
+    or_,
+    select,
+)
 from sqlmodel import Session, col
 
 from indexer.database import once
-from indexer.instants import TAIPEI, day_in_taipei
+from indexer.instants import TAIPEI, Instant, day_in_taipei
 from matcher.ledger.rows.entries import WHOLE_BP, Entry, EntryKind
 from matcher.ledger.rows.kpis import KPI_FACTS, Kpi
 from matcher.ledger.rows.steps import State, Step
@@ -117,12 +133,8 @@ def figures(session: Session, *, as_of: datetime, basis: YearBasis = YearBasis.C
 
 
 def _folded(session: Session, as_of: datetime, basis: YearBasis) -> Figures:
-    rows = [
-        *session.connection().execute(_recognised_rows(session, as_of, basis)),
-        *session.connection().execute(_in_review_rows(as_of)),
-        *session.connection().execute(_unreviewed_rows(as_of)),
-    ]
-    return Figures(_amounts(rows), as_of)
+    queries, moment = (_recognised_rows(basis), _in_review_rows(), _unreviewed_rows()), _moment(session, as_of)
+    return Figures(_amounts(row for query in queries for row in session.connection().execute(query, moment)), as_of)
 
 
 def entries_behind(
@@ -137,15 +149,16 @@ def entries_behind(
 ) -> list[str]:
     """Return the ids of the entries that a figure adds up, reversals among them, in the order they were written."""
     if status is Status.IN_REVIEW:
-        query = _in_review_rows(as_of)
+        query = _in_review_rows()
     elif KPI_FACTS[kpi].needs_recognition:
-        query = _recognised_rows(session, as_of, basis)
+        query = _recognised_rows(basis)
     else:
-        query = _unreviewed_rows(as_of)
+        query = _unreviewed_rows()
     wanted = None if years is None else set(years)
     columns = [*query.selected_columns][:5]
     ungrouped = query.with_only_columns(*columns, col(Entry.id), col(Entry.seq)).group_by(None)
-    found = session.connection().execute(ungrouped.where(col(Entry.kpi) == kpi.value).order_by(col(Entry.seq)))
+    of_kpi = ungrouped.where(col(Entry.kpi) == kpi.value).order_by(col(Entry.seq))
+    found = session.connection().execute(of_kpi, _moment(session, as_of))
     return [
         str(row[5])
         for row in found
@@ -167,24 +180,35 @@ def _grouped(status: ColumnElement[str], year: Any) -> Select[Any]:
     return select(*keys, func.sum(col(Entry.amount))).group_by(*keys)
 
 
-def _recognised_rows(session: Session, as_of: datetime, basis: YearBasis) -> Select[Any]:
-    """Return the query of what was recognised by a moment: figure, kind, status, year and shares with their sum."""
+_AS_OF = bindparam("as_of", type_=Instant)
+
+
+def _moment(session: Session, as_of: datetime) -> dict[str, Any]:
+    """Return what the queries hang on: the moment, its day, and the programme's end as the rules said it then."""
     end = current(session, RecognitionRules, at=as_of).programme_end
+    return {"as_of": as_of, "day": day_in_taipei(as_of), "programme_end": end}
+
+
+# Queries are built once: of a short ledger that takes longer than asking them.
+@cache
+def _recognised_rows(basis: YearBasis) -> Select[Any]:
+    """Return the query of what was recognised by a moment: figure, kind, status, year and shares with their sum."""
     status = case(
-        (col(Entry.counts_on) > end, literal(Status.AFTER_PROGRAMME.value)),
-        (col(Entry.counts_on) > day_in_taipei(as_of), literal(Status.COMMITTED.value)),
+        (col(Entry.counts_on) > bindparam("programme_end", type_=Date), literal(Status.AFTER_PROGRAMME.value)),
+        (col(Entry.counts_on) > bindparam("day", type_=Date), literal(Status.COMMITTED.value)),
         else_=literal(Status.ACTUAL.value),
     )
     year = col(Step.kpi_year) if basis is YearBasis.COUNTED else _year_of_day()
     joined = and_(col(Step.entry_id) == col(Entry.id), col(Step.state) == State.RECOGNISED.value)
-    return _grouped(status, year).select_from(Entry).join(Step, joined).where(col(Step.at) <= as_of)
+    return _grouped(status, year).select_from(Entry).join(Step, joined).where(col(Step.at) <= _AS_OF)
 
 
-def _in_review_rows(as_of: datetime) -> Select[Any]:
+@cache
+def _in_review_rows() -> Select[Any]:
     """Return the query of what was in review at a moment, in the same columns."""
     last = (
         select(col(Step.entry_id).label("entry_id"), func.max(col(Step.version)).label("version"))
-        .where(col(Step.at) <= as_of)
+        .where(col(Step.at) <= _AS_OF)
         .group_by(col(Step.entry_id))
         .subquery()
     )
@@ -199,13 +223,14 @@ def _in_review_rows(as_of: datetime) -> Select[Any]:
     )
 
 
-def _unreviewed_rows(as_of: datetime) -> Select[Any]:
+@cache
+def _unreviewed_rows() -> Select[Any]:
     """Return the query of what needs no recognition and counts once it is booked, in the same columns."""
     kpis = [kpi.value for kpi, facts in KPI_FACTS.items() if not facts.needs_recognition]
     return (
         _grouped(literal(Status.ACTUAL.value), _year_of_day())
         .select_from(Entry)
-        .where(or_(*(col(Entry.kpi) == kpi for kpi in kpis)), col(Entry.reported_at) <= as_of)
+        .where(or_(*(col(Entry.kpi) == kpi for kpi in kpis)), col(Entry.reported_at) <= _AS_OF)
     )
 
 
@@ -329,12 +354,9 @@ def share_slices(session: Session, *, as_of: datetime) -> list[ShareSlice]:
 
 
 def _rows(session: Session, as_of: datetime, cuts: list[Any]) -> list[Any]:
-    queries = (
-        _recognised_rows(session, as_of, YearBasis.COUNTED),
-        _in_review_rows(as_of),
-        _unreviewed_rows(as_of),
-    )
-    return [row for query in queries for row in session.connection().execute(_cut(query, cuts))]
+    queries = (_recognised_rows(YearBasis.COUNTED), _in_review_rows(), _unreviewed_rows())
+    moment = _moment(session, as_of)
+    return [row for query in queries for row in session.connection().execute(_cut(query, cuts), moment)]
 
 
 def _cut(query: Select[Any], cuts: list[Any]) -> Select[Any]:

@@ -48,10 +48,11 @@ class ChainHead(SQLModel, table=True):
     hash: str
 
 
-# Built once: every entry and every step asks them.
+# Built once: every entry and every step asks them, and every proof.
 _HEAD: Table = ChainHead.__table__  # type: ignore[attr-defined]
 _OF_CHAIN = _HEAD.c.chain == bindparam("of_chain")
 _NEXT = update(_HEAD).where(_OF_CHAIN).values(n=_HEAD.c.n + 1).returning(_HEAD.c.n, _HEAD.c.hash)
+_LAST = select(ChainHead.n, ChainHead.hash).where(_OF_CHAIN)
 _SET = update(_HEAD).where(_OF_CHAIN).values(hash=bindparam("content_hash"))
 
 
@@ -68,8 +69,8 @@ def set_head(session: Session, chain: Chain, content_hash: str) -> None:
 
 def head(session: Session, chain: Chain) -> tuple[int, str]:
     """Return the number and hash of a chain's last row."""
-    found = session.execute(select(ChainHead.n, ChainHead.hash).where(ChainHead.chain == chain.value)).one()
-    return int(found[0]), str(found[1])
+    n, content_hash = session.execute(_LAST, {"of_chain": chain.value}).one()
+    return int(n), str(content_hash)
 
 
 def lock_heads(session: Session) -> None:

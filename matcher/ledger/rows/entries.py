@@ -132,10 +132,11 @@ class NewEntry:
     evidence: list[dict[str, str]] = field(default_factory=list)
 
 
-# Built once: every acceptance asks them.
+# Built once: every acceptance and every step asks them.
 _ENTRY: Table = Entry.__table__  # type: ignore[attr-defined]
 _WITH_ID = select(Entry.seq).where(Entry.id == bindparam("entry_id"))
 _INSERTION = insert(_ENTRY)
+_WHOLE = select(Entry).where(Entry.id == bindparam("entry_id"))
 
 
 def append(session: Session, new: NewEntry) -> dict[str, Any]:
@@ -190,7 +191,7 @@ def entry_of(session: Session, entry_id: str) -> Entry:
     Raises:
         LedgerError: there is none with this id.
     """
-    found = session.exec(select(Entry).where(Entry.id == entry_id)).first()
+    found: Entry | None = session.execute(_WHOLE, {"entry_id": entry_id}).scalars().first()
     if found is None:
         raise LedgerError(T_("there is no entry %(entry_id)r", entry_id=entry_id), "id")
     return found

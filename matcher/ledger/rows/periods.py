@@ -15,7 +15,7 @@ from collections import defaultdict
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, CheckConstraint, Column
+from sqlalchemy import JSON, BigInteger, CheckConstraint, Column, bindparam
 from sqlmodel import Field, Session, SQLModel, col, func, select
 
 from indexer.instants import Instant, day_in_taipei
@@ -141,15 +141,18 @@ def counting_year(session: Session, entry: Entry) -> tuple[str, int]:
     return period, max(entry.counts_on.year, year_of(period))
 
 
+# Built once: every proof of the ledger asks for all closed quarters.
+_RECOGNISED_IN = (
+    select(Entry.kpi, Entry.kind, Entry.amount, Entry.shares)
+    .join(Step, col(Step.entry_id) == col(Entry.id))
+    .where(col(Step.period) == bindparam("period"), Step.state == State.RECOGNISED.value)
+)
+
+
 def totals_of(session: Session, period: str) -> Totals:
     """Return what a quarter's recognised entries add up to, folded over its rows."""
-    query = (
-        select(Entry.kpi, Entry.kind, Entry.amount, Entry.shares)
-        .join(Step, col(Step.entry_id) == col(Entry.id))
-        .where(Step.period == period, Step.state == State.RECOGNISED.value)
-    )
     sums: defaultdict[str, defaultdict[str, int]] = defaultdict(lambda: defaultdict(int))
-    for kpi, kind, amount, shares in session.execute(query).all():
+    for kpi, kind, amount, shares in session.execute(_RECOGNISED_IN, {"period": period}).all():
         signed = -amount if kind == EntryKind.REVERSAL else amount
         sums[kpi]["all"] += signed
         for alliance, share in shares.items():

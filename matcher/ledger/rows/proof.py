@@ -18,11 +18,13 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import orjson
-from sqlalchemy import Table
+from sqlalchemy import BigInteger, Select, Table, bindparam
+from sqlalchemy import select as select_columns
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, SQLModel, col, select
@@ -101,6 +103,23 @@ def _checked_head(given: ExportedHead) -> ExportedHead:
 
 _ROWS_AT_ONCE = 5_000
 _CHAINS: dict[Chain, type[SQLModel]] = {Chain.ENTRIES: Entry, Chain.STEPS: Step}
+
+# Queries are built once: of a short ledger that takes longer than asking them.
+_STEPS = select(Step.entry_id, Step.version, Step.state).order_by(col(Step.entry_id), col(Step.version))
+_REVERSALS = select(Entry.id).where(Entry.kind == EntryKind.REVERSAL.value)
+_RECOGNISABLE = select(Entry.id).where(col(Entry.kpi).in_(RECOGNISED_KPIS))
+_REVERSED = aliased(Entry)
+_REVERSALS_BESIDE_FACTS = select(
+    Entry.reverses,
+    (col(Entry.amount) == col(_REVERSED.amount)) & (col(Entry.kpi) == col(_REVERSED.kpi)),
+    Entry.shares,
+    _REVERSED.shares,
+).join(_REVERSED, col(Entry.reverses) == col(_REVERSED.id))
+_ENDED = select(Step.entry_id).where(col(Step.state).in_([state.value for state in ENDED]))
+_REVERSED_IDS = select(Entry.reverses)
+_FACTS = select(Entry.id, Entry.kpi, Entry.natural_key).where(Entry.kind == EntryKind.FACT.value)
+_LIVE = select(LiveFact.entry_id, LiveFact.kpi, LiveFact.natural_key)
+_CLOSES = select(PeriodClose).order_by(col(PeriodClose.period))
 
 
 @dataclass(frozen=True)
@@ -210,31 +229,38 @@ def _hash_fits(row: Mapping[str, Any]) -> bool:
 
 def _chain_rows(session: Session, model: type[SQLModel]) -> Iterator[dict[str, Any]]:
     """Yield the rows of a chain in their order; of one that can't be read its number only."""
-    table: Table = model.__table__  # type: ignore[attr-defined]
+    numbers, rows = _queries_of(model)
     last = -(2**62)
     while True:
-        numbers = select(table.c.seq).where(table.c.seq > last).order_by(table.c.seq).limit(_ROWS_AT_ONCE)
-        found = session.connection().execute(numbers).scalars().all()
+        found = session.connection().execute(numbers, {"last": last}).scalars().all()
         if not found:
             return
         first, last = found[0], found[-1]
         try:
-            yield from _rows_between(session, table, first, last)
+            yield from _rows_between(session, rows, first, last)
         except Exception as error:
             if not _is_unreadable(error):
                 raise
             for number in found:
-                yield from _row_alone(session, table, number)
+                yield from _row_alone(session, rows, number)
 
 
-def _rows_between(session: Session, table: Table, first: int, last: int) -> list[dict[str, Any]]:
-    query = table.select().where(table.c.seq.between(first, last)).order_by(table.c.seq)
-    return [dict(row) for row in session.connection().execute(query).mappings()]
+@cache
+def _queries_of(model: type[SQLModel]) -> tuple[Select[Any], Select[Any]]:
+    """Return the query of the next numbers of a chain, after `last`, and of its rows from `first` to `last`."""
+    table: Table = model.__table__  # type: ignore[attr-defined]
+    number, last = table.c.seq, bindparam("last", type_=BigInteger)
+    numbers = select_columns(number).where(number > last).order_by(number).limit(_ROWS_AT_ONCE)
+    return numbers, table.select().where(number.between(bindparam("first", type_=BigInteger), last)).order_by(number)
 
 
-def _row_alone(session: Session, table: Table, number: int) -> list[dict[str, Any]]:
+def _rows_between(session: Session, rows: Select[Any], first: int, last: int) -> list[dict[str, Any]]:
+    return [dict(row) for row in session.connection().execute(rows, {"first": first, "last": last}).mappings()]
+
+
+def _row_alone(session: Session, rows: Select[Any], number: int) -> list[dict[str, Any]]:
     try:
-        return _rows_between(session, table, number, number)
+        return _rows_between(session, rows, number, number)
     except Exception as error:
         if not _is_unreadable(error):
             raise
@@ -255,11 +281,10 @@ def _check_entry(row: Mapping[str, Any], place: str) -> Iterator[ProofFinding]:
 
 def _check_steps(session: Session) -> Iterator[ProofFinding]:
     """Every entry's steps follow each other, and a reversal equals what it reverses."""
-    query = select(Step.entry_id, Step.version, Step.state).order_by(col(Step.entry_id), col(Step.version))
-    reversals = set(session.exec(select(Entry.id).where(Entry.kind == EntryKind.REVERSAL.value)).all())
-    unstepped = set(session.exec(select(Entry.id).where(col(Entry.kpi).in_(RECOGNISED_KPIS))).all())
+    reversals = set(session.exec(_REVERSALS).all())
+    unstepped = set(session.exec(_RECOGNISABLE).all())
     last: tuple[str, int, State | None] = ("", 0, None)
-    for entry_id, version, name in session.execute(query).all():
+    for entry_id, version, name in session.execute(_STEPS).all():
         before = last if last[0] == entry_id else (entry_id, 0, None)
         state = State(name)
         follows = state in NEXT_STATES[before[2]] or (entry_id in reversals and state is State.RECOGNISED)
@@ -282,21 +307,18 @@ def _check_steps(session: Session) -> Iterator[ProofFinding]:
 
 
 def _check_reversals(session: Session) -> Iterator[ProofFinding]:
-    fact = aliased(Entry)
-    same = (col(Entry.amount) == col(fact.amount)) & (col(Entry.kpi) == col(fact.kpi))
-    query = select(Entry.reverses, same, Entry.shares, fact.shares).join(fact, col(Entry.reverses) == col(fact.id))
-    for entry_id, is_same, shares, reversed_shares in session.execute(query).all():
+    for entry_id, is_same, shares, reversed_shares in session.execute(_REVERSALS_BESIDE_FACTS).all():
         if not is_same or shares != reversed_shares:
             yield ProofFinding("reversal", f"entry {entry_id}", T_("was reversed by another amount, figure or shares"))
 
 
 def _check_keys(session: Session) -> Iterator[ProofFinding]:
     """Exactly the facts that have not ended have a live key, each its own."""
-    ended = set(session.exec(select(Step.entry_id).where(col(Step.state).in_([s.value for s in ENDED]))).all())
-    ended |= {one for one in session.exec(select(Entry.reverses)).all() if one is not None}
-    facts = session.execute(select(Entry.id, Entry.kpi, Entry.natural_key).where(Entry.kind == EntryKind.FACT.value))
-    wanted = {entry_id: (kpi, key) for entry_id, kpi, key in facts.all() if entry_id not in ended}
-    live = {row.entry_id: (row.kpi, row.natural_key) for row in session.exec(select(LiveFact)).all()}
+    ended = set(session.exec(_ENDED).all())
+    ended |= {one for one in session.exec(_REVERSED_IDS).all() if one is not None}
+    facts = session.execute(_FACTS).all()
+    wanted = {entry_id: (kpi, key) for entry_id, kpi, key in facts if entry_id not in ended}
+    live = {entry_id: (kpi, key) for entry_id, kpi, key in session.execute(_LIVE).all()}
     for entry_id in sorted({*wanted, *live}):
         if wanted.get(entry_id) != live.get(entry_id):
             yield ProofFinding(
@@ -305,7 +327,7 @@ def _check_keys(session: Session) -> Iterator[ProofFinding]:
 
 
 def _check_closes(session: Session) -> Iterator[ProofFinding]:
-    for close in session.exec(select(PeriodClose).order_by(col(PeriodClose.period))).all():
+    for close in session.exec(_CLOSES).all():
         if totals_of(session, close.period) != close.totals:
             yield ProofFinding("total", close.period, T_("the closed quarter's totals are not what its rows add up to"))
         for model, n, said in ((Entry, close.entries_n, close.entries_hash), (Step, close.steps_n, close.steps_hash)):

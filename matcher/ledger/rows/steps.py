@@ -14,7 +14,18 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, CheckConstraint, Column, Index, Integer, UniqueConstraint, insert, text
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Index,
+    Integer,
+    UniqueConstraint,
+    bindparam,
+    insert,
+    text,
+)
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Field, Session, SQLModel, col, select
 
@@ -121,6 +132,11 @@ class NewStep:
     kpi_year: int | None = None
 
 
+# Built once: every decision on an entry asks them.
+_INSERTION = insert(Step)
+_LAST_FIRST = select(Step).where(col(Step.entry_id) == bindparam("of")).order_by(col(Step.version).desc()).limit(1)
+
+
 def take(session: Session, new: NewStep) -> None:
     """Write a step at the end of the chain; the caller commits.
 
@@ -143,7 +159,7 @@ def take(session: Session, new: NewStep) -> None:
     }
     row["hash"] = hash_of(row)
     try:
-        session.connection().execute(insert(Step), row)
+        session.connection().execute(_INSERTION, row)
     except IntegrityError as error:
         if not is_duplicate(error):
             raise
@@ -164,7 +180,7 @@ def standing(session: Session, entry_id: str, *, wanted: State | None = None) ->
     Raises:
         LedgerError: there is no such entry, or the state does not allow that.
     """
-    last = session.exec(select(Step).where(Step.entry_id == entry_id).order_by(col(Step.version).desc())).first()
+    last: Step | None = session.execute(_LAST_FIRST, {"of": entry_id}).scalars().first()
     if last is None:
         raise LedgerError(T_("there is no entry %(entry_id)r", entry_id=entry_id), "id")
     possible = NEXT_STATES[State(last.state)]

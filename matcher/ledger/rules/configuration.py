@@ -18,7 +18,7 @@ from typing import Annotated, Any, ClassVar, TypeVar
 import orjson
 from pydantic import BaseModel, ConfigDict
 from pydantic import Field as Bounded
-from sqlalchemy import JSON, CheckConstraint, Column, UniqueConstraint
+from sqlalchemy import JSON, CheckConstraint, Column, UniqueConstraint, bindparam
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Field, Session, SQLModel, col, select
 
@@ -73,11 +73,19 @@ def current(session: Session, kind: type[Document], *, at: datetime | None = Non
     return once(session, (current, kind, at), lambda: _read(session, kind, at))
 
 
+# Built once: nearly everything that the ledger is asked or told asks them.
+_NEWEST = (
+    select(ConfigurationVersion.document)
+    .where(col(ConfigurationVersion.name) == bindparam("of"))
+    .order_by(col(ConfigurationVersion.version).desc())
+    .limit(1)
+)
+_NEWEST_BY = _NEWEST.where(col(ConfigurationVersion.at) <= bindparam("by"))
+
+
 def _read(session: Session, kind: type[Document], at: datetime | None) -> Document:
-    query = select(ConfigurationVersion.document).where(ConfigurationVersion.name == kind.name)
-    if at is not None:
-        query = query.where(ConfigurationVersion.at <= at)
-    stored = session.exec(query.order_by(col(ConfigurationVersion.version).desc()).limit(1)).first()
+    query, of = (_NEWEST, {"of": kind.name}) if at is None else (_NEWEST_BY, {"of": kind.name, "by": at})
+    stored = session.execute(query, of).scalars().first()
     return default(kind) if stored is None else kind.model_validate(stored)
 
 

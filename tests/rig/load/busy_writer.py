@@ -6,7 +6,7 @@ came back. It exists as a process of its own, since a copy that is taken while a
 
 from __future__ import annotations
 
-import subprocess
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ from matcher.review.decisions import Verdict, decide
 from matcher.review.intake import NeedIntake
 from matcher.review.people import Account
 from matcher.review.proposals import StoredPairing
-from tests.conftest import REPOSITORY
+from tests.rig.servers.forked_programs import Forked, forker
 from tests.rig.worlds.small_world import proposal_of
 
 ENTRIES_FOR_EACH_DECISION = 4
@@ -39,7 +39,7 @@ PATIENCE_S = 60.0
 class Writer:
     """What the process has done so far."""
 
-    def __init__(self, said: Path, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, said: Path, process: Forked) -> None:
         self._said, self._process = said, process
 
     def acknowledged(self) -> set[str]:
@@ -62,8 +62,13 @@ def busy_writer(settings: Settings, folder: Path) -> Iterator[Writer]:
     """Let a process write to a home from the first commit on, until the block ends."""
     said = folder / f"acknowledged-{time.monotonic_ns()}"
     said.touch()
-    command = [sys.executable, "-m", "tests.rig.load.busy_writer", str(settings.home), settings.database_url, str(said)]
-    process = subprocess.Popen(command, cwd=REPOSITORY)
+    with Path(os.devnull).open("r+") as nothing:
+        process = forker().begun(
+            [str(settings.home), settings.database_url, str(said)],
+            os.environ,
+            streams=[nothing.fileno(), nothing.fileno(), sys.stderr.fileno()],
+            program="tests.rig.load.busy_writer",
+        )
     writer = Writer(said, process)
     try:
         writer.wait_for(10)

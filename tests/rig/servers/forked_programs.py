@@ -14,6 +14,7 @@ import gc
 import io
 import json
 import locale
+import multiprocessing
 import os
 import runpy
 import select
@@ -34,6 +35,7 @@ from pathlib import Path
 from pkgutil import walk_packages
 from typing import Any
 
+import uvicorn._subprocess
 from sqlalchemy import Connection
 
 from indexer import database, schema
@@ -84,6 +86,11 @@ class Forked:
             raise subprocess.TimeoutExpired(str(self.pid), timeout or 0.0)
         return code
 
+    def ends_before(self, other: socket.socket) -> bool:
+        """Wait for its end, or for that of a connection, and return whether it ended first."""
+        ready, _, _ = select.select([self._ended, other], [], [])
+        return self._ended in ready
+
     def send_signal(self, number: int) -> None:
         """Send a signal, if it still runs."""
         if self.poll() is None:
@@ -124,8 +131,9 @@ class Forker:
         streams: Sequence[int],
         program: str = _COMMAND_LINE,
         own_group: bool = False,
+        folder: str = str(REPOSITORY),
     ) -> Forked:
-        """Begin `python -m PROGRAM ARGUMENTS...` with that whole environment.
+        """Begin `python -m PROGRAM ARGUMENTS...` in a folder, with that whole environment.
 
         `streams` are the descriptors of its stdin, stdout and stderr.
         """
@@ -135,6 +143,7 @@ class Forker:
             "arguments": [os.fsencode(argument).hex() for argument in arguments],
             "environment": {os.fsencode(name).hex(): os.fsencode(value).hex() for name, value in environment.items()},
             "own_group": own_group,
+            "folder": folder,
         }
         content = json.dumps(asked).encode()
         passed = array.array("i", [*streams, ending.fileno()])
@@ -227,6 +236,64 @@ def forker() -> Forker:
     started = began.__enter__()
     atexit.register(began.__exit__, None, None, None)
     return started
+
+
+_COMMAND = """
+import json, os, signal, socket, sys
+asking = socket.socket(socket.AF_UNIX)
+asking.connect({path!r})
+asked = json.dumps([sys.argv[1:], dict(os.environ), os.getcwd()]).encode()
+socket.send_fds(asking, [len(asked).to_bytes(8, "big")], [0, 1, 2])
+asking.sendall(asked)
+code = int(asking.recv(64))
+if code < 0:
+    signal.signal(-code, signal.SIG_DFL)
+    os.kill(os.getpid(), -code)
+sys.exit(code)
+"""
+"""What a shell runs: it only asks for the real command, hands it its streams and ends as it does."""
+
+
+@contextmanager
+def command_for_shells(path: Path) -> Iterator[None]:
+    """Let a shell begin `gloria` in children of the warm process by running `path`, until the block ends.
+
+    Whoever ends what the shell runs ends the real command too.
+    """
+    # In a folder of its own: the path of a socket may have no more than 107 bytes.
+    with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as door:
+        door.bind(f"{folder}/door")
+        door.listen()
+        path.write_text(f"#!{sys.executable} -IS\n{_COMMAND.format(path=f'{folder}/door')}", encoding="utf-8")
+        path.chmod(0o755)
+        opened = threading.Thread(target=_admit, args=(door,))
+        opened.start()
+        yield
+        door.shutdown(socket.SHUT_RDWR)
+        opened.join()
+
+
+def _admit(door: socket.socket) -> None:
+    while True:
+        try:
+            asked, _ = door.accept()
+        except OSError:
+            return
+        threading.Thread(target=_carry_out, args=(asked,)).start()
+
+
+def _carry_out(asked: socket.socket) -> None:
+    with asked:
+        length, streams, _, _ = socket.recv_fds(asked, 8, 3)
+        arguments, environment, folder = json.loads(_exactly(asked, int.from_bytes(length, "big")))
+        process = forker().begun(arguments, environment, streams=streams, folder=folder)
+        for descriptor in streams:
+            os.close(descriptor)
+        if process.ends_before(asked):
+            asked.sendall(str(process.wait()).encode())
+        else:
+            process.terminate()
+            process.wait(60)
 
 
 class _Subprocess:
@@ -372,6 +439,8 @@ def _warm_up() -> None:
     load_encoder("bundled-use", Settings(threads=1)).encode(["暖"], role="query")
     _share_the_schema()
     _share_the_application()
+    # The workers of a server of several are forked from it, where its users get new interpreters.
+    uvicorn._subprocess.spawn = multiprocessing.get_context("fork")
     assert threading.active_count() == 1
     # What is there by now stays: going over it at every collection would copy its pages into every child.
     gc.collect()
@@ -463,6 +532,7 @@ def _become(wanted: dict[str, Any], streams: list[int]) -> None:
     environment = {bytes.fromhex(name): bytes.fromhex(value) for name, value in wanted["environment"].items()}
     os.environb.clear()
     os.environb.update(environment)
+    os.chdir(wanted["folder"])
     time.tzset()
     if environment.get(b"PYTHONWARNINGS") != b"error":
         warnings.filters.remove(_ERROR)  # type: ignore[attr-defined]

@@ -32,7 +32,7 @@ from matcher.ledger.rows.proof import verify
 from matcher.review.cases import Case
 from matcher.review.decisions import Decision
 from tests.rig.load.decisions import Pair
-from tests.rig.servers.forked_programs import Alive, Forker, forking
+from tests.rig.servers.forked_programs import Alive, forker
 from tests.rig.servers.served import launched
 
 PATIENCE_S = 60.0
@@ -157,10 +157,10 @@ def killed_again_and_again(
     port, work = free_port(), Work(pairs)
     # At random moments of the work: each after so many answers and a little while.
     places = sorted(chance.sample(range(len(pairs) // 20, len(pairs) * 19 // 20), kills))
-    with ThreadPoolExecutor(clients) as threads, forking() as forker:
+    with ThreadPoolExecutor(clients) as threads:
         running = [threads.submit(Client(port, key, careless).run, work) for _ in range(clients)]
         for place in [*places, None]:
-            with _server(forker, settings, port, workers, program) as is_alive:
+            with _server(settings, port, workers, program) as is_alive:
                 while any(not one.done() for one in running) and (place is None or work.answered < place):
                     time.sleep(0.001)
                     if not is_alive():
@@ -173,10 +173,10 @@ def killed_again_and_again(
 
 
 @contextmanager
-def _server(forker: Forker, settings: Settings, port: int, workers: int, program: str) -> Iterator[Alive]:
+def _server(settings: Settings, port: int, workers: int, program: str) -> Iterator[Alive]:
     """Run a server until the block ends, then kill it with all its workers."""
     if workers == 1:
-        with forker.server(settings, port, program) as is_alive:
+        with forker().server(settings, port, program) as is_alive:
             yield is_alive
         return
     process = launched(settings, workers, None, program, port, settings.home / "server.log")

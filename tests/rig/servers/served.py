@@ -12,7 +12,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.error import URLError
 from urllib.request import urlopen
@@ -23,7 +25,7 @@ from sqlmodel import SQLModel
 
 from api.access.credentials import make_key
 from api.access.policy import Everybody
-from api.app import create_app, permissions
+from api.app import permissions
 from api.trail.nights import night_ids
 from indexer.database import open_engine, reading, writing
 from indexer.records.importing import import_file, import_rows
@@ -36,6 +38,7 @@ from matcher.review.intake import adopt
 from matcher.review.people import add_account, grant
 from matcher.review.roles import Role
 from tests.rig.servers.forked_programs import Forked, forker
+from tests.rig.servers.warmed_application import application
 from tests.rig.worlds.nights import made_up_night
 
 REPOSITORY = Path(__file__).parents[3]
@@ -82,24 +85,27 @@ class Served:
         return self.client.request(method, self.url + path, headers=headers, timeout=60, **more)
 
 
-def routes_of(settings: Settings) -> list[tuple[str, str, Any]]:
+def routes_of() -> list[tuple[str, str, Any]]:
     """Return method, path and permission of every route that programs use."""
-    return [route for route in _all_routes(settings) if not _is_page(route[1])]
+    return [route for route in _all_routes() if not _is_page(route[1])]
 
 
-def page_routes_of(settings: Settings) -> list[tuple[str, str, Any]]:
+def page_routes_of() -> list[tuple[str, str, Any]]:
     """Return method, path and permission of every route that people use."""
-    return [route for route in _all_routes(settings) if _is_page(route[1])]
+    return [route for route in _all_routes() if _is_page(route[1])]
 
 
 def _is_page(path: str) -> bool:
     return not path.startswith(("/api/", "/healthz", "/readyz", "/metrics"))
 
 
-def _all_routes(settings: Settings) -> list[tuple[str, str, Any]]:
-    app = create_app(settings)
-    app.state.engine.dispose()
-    return list(permissions(app))
+@cache
+def _all_routes() -> tuple[tuple[str, str, Any], ...]:
+    """Return them as they are whatever the settings."""
+    with TemporaryDirectory() as home:
+        app = application(Settings(home=Path(home)))
+        app.state.engine.dispose()
+    return tuple(permissions(app))
 
 
 _COLUMNS = {
@@ -156,12 +162,17 @@ def served(
     workers: int = 1,
     more: Mapping[str, str] | None = None,
     program: str = "api.cli",
+    *,
+    afresh: bool = False,
 ) -> Iterator[Served]:
-    """Serve, with `more` settings, a database with a slice of the demo world and everybody of `PEOPLE`."""
+    """Serve, with `more` settings, a database with a slice of the demo world and everybody of `PEOPLE`.
+
+    With `afresh` all its processes are new interpreters, as its users start it.
+    """
     shutil.copytree(indexed_home, settings.home, dirs_exist_ok=True, ignore=shutil.ignore_patterns("gloria.db*"))
     keys, accounts = fill(settings, records)
     made_up_night(settings.home)
-    with started(settings, workers, more, program) as (process, log):
+    with started(settings, workers, more, program, afresh=afresh) as (process, log):
         server = Served(address_of(process, log), keys, accounts, settings, process, log)
         with server.client:
             yield server
@@ -175,10 +186,12 @@ def started(
     program: str = "api.cli",
     port: int = 0,
     log: Path | None = None,
+    *,
+    afresh: bool = False,
 ) -> Iterator[tuple[Process, Path]]:
     """Start a server, of the product or of another program, with `more` settings on a database as it is."""
     log = log or settings.home / "server.log"
-    process = launched(settings, workers, more, program, port, log)
+    process = launched(settings, workers, more, program, port, log, afresh=afresh)
     try:
         yield process, log
     finally:
@@ -187,16 +200,20 @@ def started(
 
 
 def launched(
-    settings: Settings, workers: int, more: Mapping[str, str] | None, program: str, port: int, log: Path
+    settings: Settings,
+    workers: int,
+    more: Mapping[str, str] | None,
+    program: str,
+    port: int,
+    log: Path,
+    *,
+    afresh: bool = False,
 ) -> Process:
-    """Start a server in a process group of its own; whoever starts it ends it.
-
-    One of several workers is started as its users do: its workers are begun by new interpreters anyhow.
-    """
+    """Start a server in a process group of its own; whoever starts it ends it."""
     arguments = ["serve", "--port", str(port), "--workers", str(workers)]
     environment = environment_of(settings, more)
     with log.open("w") as file, Path(os.devnull).open("r+") as nothing:
-        if workers == 1:
+        if not afresh:
             streams = [nothing.fileno(), nothing.fileno(), file.fileno()]
             return forker().begun(arguments, environment, streams=streams, program=program, own_group=True)
         return subprocess.Popen(

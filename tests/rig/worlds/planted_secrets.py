@@ -11,7 +11,7 @@ import base64
 import io
 import json
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -32,7 +32,7 @@ from tests.rig.worlds.small_world import draw_everything
 STEM, STEM_ZH = "zqxj", "祕封"
 """What every telltale begins with, so that most bytes can be passed over after few looks."""
 _BEGINNING = 5
-"""So many bytes of each form are looked for first. As all words begin alike, a few dozen beginnings stand for all."""
+"""So many bytes of each form are looked for before the form is. As all words begin alike, there are few beginnings."""
 _SUFFIXES = (
     "甲乙丙丁戊己庚辛壬癸子丑寅卯辰巳午未申酉戌亥天地玄黃宇宙洪荒日月盈昃列張寒來暑往秋收冬藏閏餘成歲律呂調陽"
     "雲騰致雨露結為霜金生麗水玉出崑岡"
@@ -74,22 +74,38 @@ def forms(word: str) -> Iterator[bytes]:
         yield coded[first:whole].translate(bytes.maketrans(b"+/", b"-_"))
 
 
+def _common_beginning(several: Sequence[bytes]) -> bytes:
+    first, last = min(several), max(several)
+    return first[: next((n for n, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), len(first))]
+
+
 class Search:
     """Finds planted words in bytes."""
 
     def __init__(self, words: dict[str, Iterable[str]]) -> None:
         """Take for every name the words that give it away."""
-        self._forms: dict[bytes, dict[bytes, str]] = {}
+        stems: dict[str, list[tuple[str, str]]] = {}
         for name, several in words.items():
-            for form in (form for word in several for form in forms(word)):
-                self._forms.setdefault(form[:_BEGINNING], {})[form] = name
+            for word in several:
+                stem = next((stem for stem in (STEM, STEM_ZH) if word.startswith(stem)), word)
+                stems.setdefault(stem, []).append((name, word))
+        self._forms: list[tuple[bytes, dict[bytes, dict[bytes, str]]]] = []
+        """By what all words of a stem have in common in a form their beginnings, by each of which the forms."""
+        for planted in stems.values():
+            for same in zip(*(forms(word) for _, word in planted), strict=True):
+                beginnings: dict[bytes, dict[bytes, str]] = {}
+                for (name, _), form in zip(planted, same, strict=True):
+                    beginnings.setdefault(form[:_BEGINNING], {})[form] = name
+                self._forms.append((_common_beginning(same), beginnings))
 
     def found(self, content: bytes) -> set[str]:
         """Return the names of the words that lie in some bytes."""
         met: set[str] = set()
-        for beginning, several in self._forms.items():
-            if beginning in content:
-                met |= {name for form, name in several.items() if form in content}
+        for stem, beginnings in self._forms:
+            if stem in content:
+                for beginning, several in beginnings.items():
+                    if beginning in content:
+                        met |= {name for form, name in several.items() if form in content}
         return met
 
     def in_files(self, folder: Path, but_not: str) -> dict[str, set[str]]:
