@@ -130,7 +130,7 @@ _UNKNOWN_TOLD = 200
 ITEMS_LIKE_A_RECORD = 10
 """So many pieces of evidence are as much to write as a record of its own."""
 _JSON_SUFFIXES = (".jsonl", ".json", ".ndjson")
-SUFFIXES = (*_JSON_SUFFIXES, ".csv", ".xlsx")
+SUFFIXES = (*_JSON_SUFFIXES, ".csv", ".xlsx", ".ods")
 """How the names of files that can be read end."""
 
 NumberedRows = Sequence[tuple[int, object]]

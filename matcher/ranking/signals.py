@@ -10,8 +10,8 @@ different needs can be compared. Pure: no database.
 How passages add up to a lab decides quality:
 
 - The best three count, each next one for what the ones before leave open. A long list is not a better one.
-- A passage that has nothing to do with the lab's own profile counts for little (*belonging*): without this the best
-  of sixty foreign pieces beats the best of five own ones. Copies count once.
+- A passage that has nothing to do with the lab's own profile has to be that much better (*belonging*): without this
+  the best of sixty foreign pieces beats the best of five own ones. Copies count once.
 - *Depth*, how many pieces speak to the need, is a feature of its own, capped, which an office may weigh up.
 - A need of two words fits everything: what is asked with few telling words is shrunk towards 0 (*clarity*).
 """
@@ -58,9 +58,10 @@ DEPTH_FROM, DEPTH_WHOLE = 0.2, 0.4
 """A passage begins to count for depth at the first fit, and counts whole from the second."""
 MOST_DEPTH = float(np.log1p(20))
 """More than twenty pieces that speak to a need say no more."""
-FOREIGN, OWN = 1.3, 2.3
+FOREIGN, OWN = 1.2, 2.2
 """Standard scores of kinship with the lab's own profile, below which a passage is foreign and from which it is own."""
-FOREIGN_LOSS = 0.3
+FOREIGN_LOSS = 0.4
+"""How much better a foreign passage has to be: what is close to a need counts wherever it stands."""
 COPY_FROM = 0.985
 """Cosine of the vectors of two passages of a lab from which the later one is a copy."""
 OWNER_STEP = 0.02
@@ -173,7 +174,7 @@ class Searcher:
             weight = np.where(self._language == query.language, 1.0, WORDS_ACROSS)
             words, meaning = weight * self._words(query), self._meaning(query, scores)
             fit = self.clarity(query) * (meaning + words) / (1 + weight) + self._lift
-            fit = np.where(fit > 0, fit * self._belonging, fit) - FOREIGN_LOSS * (1 - self._belonging)
+            fit -= FOREIGN_LOSS * (1 - self._belonging)
             fit[self._copies] = -np.inf
             spoken, meant = np.maximum(words, 0), np.maximum(meaning, 0)
             both = spoken + meant
