@@ -35,7 +35,7 @@ def test_every_ask_has_one_or_two_passages_of_that_lab(matcher: Matcher, results
 
 
 def test_matching_words_stand_in_the_passage_and_in_the_ask(matcher: Matcher, results: list[MatchResult]) -> None:
-    seen = 0
+    seen = translated = 0
     for result in results:
         for pairing in result.pairings:
             texts: dict[str, str] = {}
@@ -44,11 +44,15 @@ def test_matching_words_stand_in_the_passage_and_in_the_ask(matcher: Matcher, re
             for ask in pairing.explanation.asks:
                 asked = set(terms(ask.text))
                 for speaking in ask.passages:
+                    there = {word for _, word in speaking.translated}
+                    assert all(here in ask.text for here, _ in speaking.translated)
                     for word in speaking.words:
                         assert word in texts[speaking.source]
-                        assert set(terms(word)) & asked
+                        assert word in there or set(terms(word)) & asked
                         seen += 1
+                    translated += len(there)
     assert seen > 100
+    assert translated > 10
 
 
 def _secrets(matcher: Matcher, result: MatchResult) -> list[str]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.pages.needs.cards import WIDTH, ZERO, differences, parts_of
+from api.pages.needs.cards import WIDTH, ZERO, differences, groups_of, parts_of
 from api.pages.shell.templating import marked
-from matcher.ranking.signals import FEATURE_LABELS
+from matcher.ranking.signals import FEATURE_LABELS, GROUPS, RETIRED_LABELS
 
 AMOUNTS = st.lists(st.floats(-6, 9), min_size=len(FEATURE_LABELS), max_size=len(FEATURE_LABELS))
 
@@ -22,6 +22,25 @@ def test_printed_parts_add_up(amounts: list[float]) -> None:
     assert all(abs(part.amount - exact[(part.zh, part.en)]) < 0.02 for part in parts)
     assert all(part.left >= 0 and part.left + part.width <= WIDTH + 0.5 for part in parts)
     assert all((part.left < ZERO) == (part.amount < 0) for part in parts if abs(part.amount) > 0.05)
+
+
+@given(AMOUNTS)
+def test_three_sums_open_into_all_parts_and_still_add_up(amounts: list[float]) -> None:
+    contributions = dict(zip(FEATURE_LABELS, amounts, strict=True))
+    groups = groups_of(contributions, sum(amounts))
+    assert len(groups) <= len(GROUPS)
+    assert round(sum(group.sum.amount for group in groups), 2) == round(round(sum(amounts) * 100) / 100, 2)
+    for group in groups:
+        assert not group.parts or round(sum(part.amount for part in group.parts), 2) == round(group.sum.amount, 2)
+    opened = [part for group in groups for part in group.parts or [group.sum]]
+    assert sorted(part.amount for part in opened) == sorted(part.amount for part in parts_of(contributions, sum(amounts)))
+
+
+def test_what_an_earlier_release_added_up_is_still_named() -> None:
+    groups = groups_of({"words_lab": 1.5, "meaning_english": 2.25, "field": 0.5}, 4.25)
+    assert [(group.sum.en, group.sum.amount) for group in groups] == [("words", 1.5), ("meaning", 2.25), ("profile", 0.5)]
+    named = {label.both[1] for label in RETIRED_LABELS.values()}
+    assert {part.en for part in parts_of({"words_lab": 1.5, "ask_best": 1.0}, 2.5)} <= named
 
 
 @given(AMOUNTS, AMOUNTS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import orjson
@@ -32,7 +33,7 @@ def test_another_weight_changes_its_contribution_and_nothing_else(matcher: Match
     need = next(iter(matcher.needs.values()))
     ranking = next(matcher.rankings([need]))
     before = matcher.ranker
-    doubled = Ranker(before.version, (2 * before.weights[0], *before.weights[1:]), 0, 0)
+    doubled = replace(before, weights=(2 * before.weights[0], *before.weights[1:]))
     change = doubled.contributions(ranking.table.values) - before.contributions(ranking.table.values)
     assert change[:, 0] == pytest.approx(before.contributions(ranking.table.values)[:, 0])
     assert not change[:, 1:].any()
@@ -53,10 +54,11 @@ def test_no_weight_counts_evidence_against_a_lab() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"weights": {}}, "KeyError: 'words_lab'"),
+        ({"weights": {}}, "KeyError: 'words'"),
         ({"weights": dict.fromkeys(FEATURES, 1) | {"fame": 1}}, "unknown feature fame"),
         ({"weights": dict.fromkeys(FEATURES, "much")}, "could not convert string to float"),
         ({"bands": {"strong_from": 3}}, "KeyError: 'plausible_from'"),
+        ({"asks": {"evidence": 1, "score": 1}}, "KeyError: 'offset'"),
     ],
 )
 def test_a_weights_file_that_names_other_features_is_refused(

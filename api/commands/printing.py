@@ -125,6 +125,9 @@ def _ask(screen: Screen, ask: AskEvidence) -> Iterator[RenderableType]:
         yield Paragraph(_source(screen, passage), indent=6, lead="- ")
         if passage.excerpt != passage.title:
             yield Paragraph(_marked(screen, passage.excerpt, passage.words), indent=8)
+        if passage.translated:
+            pairs = screen.text(T_("; ")).join(f"{here} → {there}" for here, there in passage.translated)
+            yield Paragraph(Text(pairs, "dim"), indent=8)
 
 
 def _source(screen: Screen, passage: Speaking) -> Text:

@@ -381,6 +381,14 @@ FEATURE_LABELS: dict[str, Text] = {
     "region": T_("region"),
 }
 """What each feature is called on screen."""
+RETIRED_LABELS: dict[str, Text] = {
+    "words_lab": T_("words, whole lab"),
+    "word_parts": T_("parts of words"),
+    "meaning_english": T_("meaning, second model"),
+    "ask_best": T_("best covered ask"),
+    "ask_mean": T_("all asks together"),
+}
+"""What earlier releases added up: proposals that were shown then keep their contributions."""
 FEATURES = tuple(FEATURE_LABELS)
 """All features, in the order of the table's columns."""
 N_EVIDENCE = 2

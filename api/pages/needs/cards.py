@@ -9,7 +9,7 @@ beside another.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from math import floor
 from typing import Any
@@ -26,7 +26,7 @@ from api.routes.pairings import read_pairing
 from indexer.instants import day_in_taipei, now
 from indexer.records.record_tables import Lab, School
 from indexer.vocabulary import AskKind
-from matcher.ranking.signals import FEATURE_LABELS
+from matcher.ranking.signals import FEATURE_LABELS, GROUPS, RETIRED_LABELS
 from matcher.review.cases import Case, Contact, LabLoad, Stage, loads_of
 from matcher.review.decisions import Decision, Reason
 from matcher.review.people import Account, Principal
@@ -205,8 +205,8 @@ def _last_words(session: Session, who: Principal, pairing_ids: list[int], now: d
     return found
 
 
-_LEAST, _MOST = -3.0, 6.0
-"""What a bar's line reaches from and to: standard scores beyond are rare, their bars end at the edge."""
+_LEAST, _MOST = -4.0, 8.0
+"""What a bar's line reaches from and to: sums beyond are rare, their bars end at the edge."""
 WIDTH = 90.0
 ZERO = WIDTH * -_LEAST / (_MOST - _LEAST)
 """Where on the line nothing is added."""
@@ -223,17 +223,49 @@ class Part:
     width: float
 
 
+@dataclass(frozen=True)
+class Group:
+    """Contributions of one kind: their sum as a row, and they themselves where there are several."""
+
+    sum: Part
+    parts: list[Part]
+
+
+_LABELS = {**FEATURE_LABELS, **RETIRED_LABELS}
+
+
+def _printed(contributions: Mapping[str, float], score: float) -> dict[str, int]:
+    printed = _apportioned([contributions[name] for name in contributions], round(score * 100))
+    return dict(zip(contributions, printed, strict=True))
+
+
 def parts_of(contributions: Mapping[str, float], score: float) -> list[Part]:
     """Return the contributions that are not nothing, in the order of the features, adding up to the score's print."""
-    printed = _apportioned([contributions[name] for name in contributions], round(score * 100))
-    rows = dict(zip(contributions, printed, strict=True))
-    ordered = sorted(rows, key=lambda name: list(FEATURE_LABELS).index(name) if name in FEATURE_LABELS else 99)
+    rows = _printed(contributions, score)
+    ordered = sorted(rows, key=lambda name: list(_LABELS).index(name) if name in _LABELS else len(_LABELS))
     return [part(name, rows[name] / 100) for name in ordered if rows[name]]
+
+
+def groups_of(contributions: Mapping[str, float], score: float) -> list[Group]:
+    """Return the sums of words, meaning and profile that are not nothing, each with what is in it."""
+    rows = _printed(contributions, score)
+    grouped = {name: group for group, (_, names) in GROUPS.items() for name in names}
+    found = []
+    for group, (label, _) in GROUPS.items():
+        # What an earlier release added up is a kind of meaning if it says so, else of words.
+        of_group = [n for n in rows if rows[n] and grouped.get(n, "meaning" if "meaning" in n else "words") == group]
+        if of_group:
+            zh, en = label.both
+            total = sum(rows[name] for name in of_group) / 100
+            members = [part(name, rows[name] / 100) for name in of_group]
+            opens = group == "profile" or len(members) > 1
+            found.append(Group(replace(part("", total), zh=zh, en=en), members if opens else []))
+    return found
 
 
 def part(name: str, amount: float) -> Part:
     """Return one row."""
-    zh, en = FEATURE_LABELS[name].both if name in FEATURE_LABELS else (name, name)
+    zh, en = _LABELS[name].both if name in _LABELS else (name, name)
     reach = min(max(amount, _LEAST), _MOST) / (_MOST - _LEAST) * WIDTH
     return Part(zh, en, amount, round(ZERO + min(reach, 0.0), 1), round(max(abs(reach), 0.5), 1))
 
@@ -265,7 +297,7 @@ def differences(
     """Return the contributions of two labs, each given with its score, row by row."""
     sides = [{(one.zh, one.en): one for one in parts_of(*side)} for side in (first, second)]
     found = []
-    for name, label in FEATURE_LABELS.items():
+    for name, label in _LABELS.items():
         zh, en = label.both
         one, other = (side.get((zh, en)) or part(name, 0.0) for side in sides)
         if one.amount or other.amount:
@@ -321,7 +353,7 @@ def _card(item: Mapping[str, Any], lab: LabFacts, stand: PairingFacts) -> dict[s
         "score": item["score"],
         "band": item["band"],
         "contributions": item["contributions"],
-        "parts": parts_of(item["contributions"], item["score"]),
+        "groups": groups_of(item["contributions"], item["score"]),
         "asks": [_ask(ask) for ask in explanation.get("asks", [])],
         "missing": explanation.get("missing", []),
         "changed": item["changed_since_index"],
@@ -353,4 +385,5 @@ def _passage(passage: Mapping[str, Any]) -> dict[str, Any]:
         "title": title,
         "excerpt": marked(passage["excerpt"], passage["words"]) if passage["excerpt"] != passage["title"] else "",
         "words": passage["words"],
+        "translated": passage.get("translated", ()),
     }
