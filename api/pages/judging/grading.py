@@ -64,7 +64,7 @@ _LAB_APART = (
     *("offers", "capacity", "languages", "links"),
 )
 _LAB_FACTS = tuple(one for one in declared(LabIn) if one.name not in _LAB_APART)
-_NEED_FACTS = tuple(one for one in NEED_FACTS if one.name != "confidentiality")
+_NEED_FACTS = tuple(one for one in NEED_FACTS if one.name not in ("confidentiality", "languages"))
 
 
 @router.get("/next")
@@ -108,6 +108,7 @@ def _pair_page(visit: Visit, judging_id: int, judged_pair_id: int, refused: Refu
         lab=lab,
         lab_facts=_LAB_FACTS,
         languages=[language(code) for code in lab["languages"]],
+        need_languages=[language(code) for code in need["languages"] or ()],
         can_undo=yours is not None and yours["last_said"] is not None and pair["part"] == Part.JUDGE,
         grades=[(grade, GRADE_WORDS[grade]) for grade in GRADES],
         meanings=list(MEANINGS.items()),
