@@ -388,6 +388,7 @@ class JudgedPairAnswer(Answer):
     previous: int | None
     next: int | None
     next_open: int | None
+    last_said: int | None = Field(description="The pair of which you spoke last; what undoing is about.")
     part: Part
     own: WordAnswer | None
     words: list[WordAnswer] | None = Field(description="What the judges say; null until both have finished.")

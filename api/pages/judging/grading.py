@@ -27,7 +27,7 @@ from indexer.records.exchange import LabIn
 from indexer.records.field_notes import declared
 from indexer.records.record_tables import Company, School
 from matcher.judging.panel.agreement import GRADES
-from matcher.judging.panel.grades import Part, Said
+from matcher.judging.panel.grades import Said
 from matcher.review.people import Account, Principal
 
 router = APIRouter(prefix="/judging/{judging_id}", include_in_schema=False, route_class=ThreadedRoute)
@@ -92,7 +92,6 @@ def _pair_page(visit: Visit, judging_id: int, judged_pair_id: int, refused: Refu
     pair = visit.document(read_judged_pair, judging_id=judging_id, judged_pair_id=judged_pair_id)
     need = visit.document(read_need, need_id=pair["need_id"])
     lab = visit.document(read_lab, lab_id=pair["lab_id"])
-    yours = visit.document(read_judging, judging_id=judging_id)["yours"]
 
     def named(session: Session, who: Principal) -> dict[str, Any]:
         speakers = [one["by"] for one in (*(pair["words"] or ()), pair["settled"]) if one is not None]
@@ -109,7 +108,7 @@ def _pair_page(visit: Visit, judging_id: int, judged_pair_id: int, refused: Refu
         lab_facts=_LAB_FACTS,
         languages=[language(code) for code in lab["languages"]],
         need_languages=[language(code) for code in need["languages"] or ()],
-        can_undo=yours is not None and yours["last_said"] is not None and pair["part"] == Part.JUDGE,
+        can_undo=pair["last_said"] is not None,
         grades=[(grade, GRADE_WORDS[grade]) for grade in GRADES],
         meanings=list(MEANINGS.items()),
         typed=visit.form.get("note") if refused else None,

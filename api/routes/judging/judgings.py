@@ -223,14 +223,20 @@ def _yours(standing: Standing, who: Principal, seen: Sequence[PairStanding]) -> 
     own = next((one for one in standing.members if one.account_id == who.id), None)
     if own is None:
         return None
-    left, last = open_pairs(standing, who, seen), last_said(standing, who.id)
+    left = open_pairs(standing, who, seen)
     return {
         "part": own.part,
         "done": standing.done(who.id),
         "first_open": left[0].pair.id if left else None,
-        "last_said": None if last is None or last not in seen else last.pair.id,
+        "last_said": spoken_last(standing, who, seen),
         "not_visible": len(standing.pairs) - len(seen),
     }
+
+
+def spoken_last(standing: Standing, who: Principal, seen: Sequence[PairStanding]) -> int | None:
+    """Return the number of the pair of which a judge spoke last, if they may still see it."""
+    last = last_said(standing, who.id)
+    return None if last is None or last not in seen else last.pair.id
 
 
 def _far_apart(one: PairStanding) -> dict[str, Any]:

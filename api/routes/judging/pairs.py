@@ -20,7 +20,7 @@ from api.requests.capacity import ThreadedRoute
 from api.requests.idempotency import Reply
 from api.requests.permitted_request import PermittedRequest, requires
 from api.requests.problems import not_found
-from api.routes.judging.judgings import JudgingId, find_judging, open_pairs, visible_pairs
+from api.routes.judging.judgings import JudgingId, find_judging, open_pairs, spoken_last, visible_pairs
 from indexer.wording import T_
 from matcher.judging.panel.grades import JudgedWord, JudgingError, PairStanding, Part, Standing, say, settle
 from matcher.review.people import Principal
@@ -120,6 +120,7 @@ def _document(session: Session, who: Principal, judging_id: int, judged_pair_id:
         "previous": _number(pairs[:at][-1:]),
         "next": _number(pairs[at + 1 :]),
         "next_open": _next_open(standing, who, pairs, at),
+        "last_said": spoken_last(standing, who, pairs),
         "part": Part.JUDGE if judges else Part.SETTLER,
         "own": _word(own),
         "words": [_word(here.words[judge]) for judge in standing.judges if judge in here.words] if told else None,

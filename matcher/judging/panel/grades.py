@@ -9,6 +9,7 @@ a grade afterwards adds a row; agreement is always that of the grades as they st
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -298,8 +299,9 @@ def _standing_word(session: Session, judged_pair_id: int, by: str, *, settles: b
 def _finish(session: Session, judging_id: int, word: JudgedWord) -> None:
     if _step(session, judging_id, Step.FINISHED) is not None:
         return
-    stands = standing_of(session, judging_id)
-    if stands is not None and all(stands.done(judge) == len(stands.pairs) for judge in stands.judges):
+    judges = [one.account_id for one in members_of(session, [judging_id]) if one.part == Part.JUDGE]
+    far = progress_of(session, [judging_id])[judging_id]
+    if all(far.done.get(judge) == far.pairs for judge in judges):
         step = Step.FINISHED.value
         insert_fact(session, JudgingStep(judging_id=judging_id, step=step, last_word=word.id, at=word.at, by=word.by))
 
@@ -503,26 +505,22 @@ class Progress:
 
 def progress_of(session: Session, judging_ids: Sequence[int]) -> dict[int, Progress]:
     """Return how far some sessions are, by number, without reading what was said."""
-    pairs = select_columns(
-        col(JudgedPair.judging_id), func.count(), func.count(func.distinct(col(JudgedPair.need_id)))
-    ).where(col(JudgedPair.judging_id).in_(judging_ids))
-    last = (
-        select_columns(func.max(col(JudgedWord.id)))
-        .where(col(JudgedWord.settles).is_(False))
-        .group_by(col(JudgedWord.judged_pair_id), col(JudgedWord.by))
-    )
-    spoken = (
-        select_columns(col(JudgedPair.judging_id), col(JudgedWord.by), func.count())
+    chosen = col(JudgedPair.judging_id).in_(judging_ids)
+    number = col(JudgedPair.judging_id)
+    counts = select_columns(number, func.count(), func.count(func.distinct(col(JudgedPair.need_id)))).where(chosen)
+    # Folded here: a database takes longer to find each pair's last word than to list all of them.
+    words = (
+        select_columns(number, col(JudgedWord.by), col(JudgedPair.id), col(JudgedWord.said))
         .join(JudgedPair, col(JudgedPair.id) == col(JudgedWord.judged_pair_id))
-        .where(col(JudgedPair.judging_id).in_(judging_ids), col(JudgedWord.id).in_(last))
-        .where(col(JudgedWord.said) != Said.TAKEN_BACK.value)
-        .group_by(col(JudgedPair.judging_id), col(JudgedWord.by))
+        .where(chosen, col(JudgedWord.settles).is_(False))
+        .order_by(col(JudgedWord.id))
     )
-    done: dict[int, dict[str, int]] = {number: {} for number in judging_ids}
-    for number, account_id, count in session.execute(spoken):
-        done[number][account_id] = count
-    steps: dict[int, dict[Step, datetime]] = {number: {} for number in judging_ids}
-    for one in session.exec(select(JudgingStep).where(col(JudgingStep.judging_id).in_(judging_ids))).all():
-        steps[one.judging_id][Step(one.step)] = one.at
-    rows = session.execute(pairs.group_by(col(JudgedPair.judging_id))).all()
-    return {number: Progress(count, needs, done[number], steps[number]) for number, count, needs in rows}
+    stands = {(one, by, pair): said != Said.TAKEN_BACK for one, by, pair, said in session.execute(words)}
+    done: dict[int, Counter[str]] = {one: Counter() for one in judging_ids}
+    for (one, by, _), holds in stands.items():
+        done[one][by] += holds
+    steps: dict[int, dict[Step, datetime]] = {one: {} for one in judging_ids}
+    for step in session.exec(select(JudgingStep).where(col(JudgingStep.judging_id).in_(judging_ids))).all():
+        steps[step.judging_id][Step(step.step)] = step.at
+    rows = session.execute(counts.group_by(number)).all()
+    return {one: Progress(pairs, needs, done[one], steps[one]) for one, pairs, needs in rows}

@@ -105,7 +105,7 @@ def pooled(
 
 def _not_stored(name: str, need_id: str, unknown: Sequence[str]) -> str:
     return T_(
-        "%(name)s: %(count)s labs for %(need_id)s are not stored, such as %(lab_id)s; they are left out",
+        "%(name)s: labs for %(need_id)s that are not stored are left out, such as %(lab_id)s (%(count)s in all)",
         name=name,
         count=len(unknown),
         need_id=need_id,
