@@ -241,3 +241,35 @@ def test_the_trail_says_who_saw_which_need_and_who_graded(server: Served) -> Non
     (row,) = [row for row in stored_rows(server.settings) if row.of.request_id == answer.headers["x-request-id"]]
     assert (row.of.operation, row.of.outcome, row.of.rights) == ("grade_pair", "done", "expert al-a")
     assert row.subjects == {f"judging {number}", f"need {first['need_id']}"}
+
+
+def test_a_command_begins_a_session_with_rankings_of_others_and_closes_it(
+    server: Served, gloria: Gloria, tmp_path: Path
+) -> None:
+    run = tmp_path / "rival.txt"
+    run.write_text("need-1-01 Q0 lab-1-12 1 2.0 x\nneed-1-01 Q0 none 2 1.0 x\nneed-1-01 Q0 lab-1-11\n", "utf-8")
+    people = ["--judges", "Expert@example.org", "colleague@example.org"]
+    home = {"home": server.settings.home}
+    begun_by = ["judge", "start", "--needs", "need-1-01", "--depth", 2, "--ranker", "bm25", "--run", run, *people]
+    answer = gloria("--lang", "en", *begun_by, "--json", **home)
+    # Good lines are kept, and each bad one is told.
+    assert (answer.code, answer.err.splitlines()) == (
+        1,
+        [
+            "rival.txt:3 expected `need Q0 lab rank score tag` with a number as score",
+            "rival: labs for need-1-01 that are not stored are left out, such as none (1 in all)",
+        ],
+    )
+    found = answer.document
+    assert (found["needs"], sorted(found["pooled"]), found["pooled"]["bm25"]["found"]) == (1, ["bm25", "rival"], 2)
+    assert len(pairs(server, "expert", found["judging"])) == found["pairs"]
+    unfinished = gloria("--lang", "en", "judge", "qrels", found["judging"], "--out", tmp_path / "none", **home)
+    assert (unfinished.code, (tmp_path / "none").exists()) == (1, False)
+    assert "both judges have to finish first" in unfinished.err
+    assert gloria("judge", "close", found["judging"], **home).code == 0
+    assert gloria("judge", "close", found["judging"], **home).code == 1
+    assert gloria("judge", "status", 999, **home).code == 1
+    missing = gloria("judge", "start", "--needs", "1", "--judges", "nobody@example.org", "expert@example.org", **home)
+    assert missing.code == 1
+    rows = [row.of.operation for row in stored_rows(server.settings) if row.of.how == "command"]
+    assert {"judge start", "judge close"} <= set(rows)
