@@ -307,6 +307,9 @@ class Things:
 
 def store_things(server: Served) -> Things:
     """Store them."""
+    judged = server.ask("company", "POST", "/api/needs", json={"title": "拋光"}).json()["id"]
+    # Taken up, so that no alliance loses it.
+    assert server.ask("expert", "POST", f"/api/needs/{judged}/take-up").is_success
     engine, now = open_engine(server.settings), datetime.now(UTC)
     with writing(engine) as session:
         there = _results(session, server, now) | _jobs(session, server, now)
@@ -316,7 +319,7 @@ def store_things(server: Served) -> Things:
         for who, account_id in server.accounts.items():
             own[who] = {"prefix": _key(session, account_id, now)}
         there |= _people(session, programs, guest, now) | _standing(session, server, now)
-        there |= _judgings(session, server, now)
+        there |= _judgings(session, server, judged, now)
     engine.dispose()
     instead = there["DELETE /api/accounts/{account_id}/keys/{key_prefix}"]["key_prefix"][0]
     shielded: dict[str, dict[Any, Any]] = {
@@ -458,20 +461,20 @@ def _standing(session: Session, server: Served, now: datetime) -> dict[str, dict
     }
 
 
-def _judgings(session: Session, server: Served, now: datetime) -> dict[str, dict[str, list[Any]]]:
+def _judgings(session: Session, server: Served, need_id: str, now: datetime) -> dict[str, dict[str, list[Any]]]:
     """Sessions of judging that are finished, with judges far apart, and others that nobody has begun to grade."""
     judges = [server.accounts["expert"], server.accounts["colleague"]]
-    finished, graded = _judging(session, judges, now)
+    finished, graded = _judging(session, judges, need_id, now)
     for judge, value in zip(judges, (3, 0), strict=True):
         say(session, pair=graded, by=judge, said=Said.GRADE, grade=value, now=now)
     name_settler(session, judging_id=finished, account_id=server.accounts["lead"], by=None, now=now)
-    fresh = [_judging(session, judges, now)[0] for _ in range(2 * EACH)]
+    fresh = [_judging(session, judges, need_id, now)[0] for _ in range(2 * EACH)]
     # Of its own, since a word on the other would leave nothing to settle.
-    number, pair = _judging(session, judges, now)
+    number, pair = _judging(session, judges, need_id, now)
     path = "/api/judgings/{judging_id}"
     one = {"judging_id": [finished], "judged_pair_id": [graded.id]}
     return {
-        "POST /api/judgings": {"judges": [judges], "needs": [["need-1-01"]], "count": [None], "depth": [2]},
+        "POST /api/judgings": {"judges": [judges], "needs": [[need_id]], "count": [None], "depth": [2]},
         f"GET {path}/pairs/{{judged_pair_id}}": one,
         f"POST {path}/pairs/{{judged_pair_id}}/grade": {
             "judging_id": [number],
@@ -479,16 +482,16 @@ def _judgings(session: Session, server: Served, now: datetime) -> dict[str, dict
             "said": ["cannot_say"],
             "grade": [None],
         },
-        f"POST {path}/pairs/{{judged_pair_id}}/settlement": {**one, "grade": [1]},
+        f"POST {path}/pairs/{{judged_pair_id}}/settlement": {**one, "grade": [1], "note": ["談過了"]},
         f"POST {path}/settlers": {"judging_id": fresh[:EACH], "account": [server.accounts["lead"]]},
         f"POST {path}/close": {"judging_id": fresh[EACH:]},
         f"GET {path}/qrels": {"judging_id": [finished], "judge": judges},
     }
 
 
-def _judging(session: Session, judges: list[str], now: datetime) -> tuple[int, Any]:
+def _judging(session: Session, judges: list[str], need_id: str, now: datetime) -> tuple[int, Any]:
     rest: dict[str, Any] = {"depth": 1, "seed": 1, "rankers": ["gloria"], "generation": "g", "ranker_version": "1"}
-    pair = PooledPair("need-1-01", "lab-1-05", {"gloria": 1})
+    pair = PooledPair(need_id, "lab-1-05", {"gloria": 1})
     judging = start(session, name="", pairs=[pair], judges=judges, by=None, now=now, **rest)
     standing = standing_of(session, judging.id or 0)
     assert standing is not None
