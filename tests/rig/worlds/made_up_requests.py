@@ -464,13 +464,16 @@ def _standing(session: Session, server: Served, now: datetime) -> dict[str, dict
 def _judgings(session: Session, server: Served, need_id: str, now: datetime) -> dict[str, dict[str, list[Any]]]:
     """Sessions of judging that are finished, with judges far apart, and others that nobody has begun to grade."""
     judges = [server.accounts["expert"], server.accounts["colleague"]]
+    # The first and the last of all are those that anybody may meet: what is needed stands between them.
+    fresh = [_judging(session, judges, need_id, now)[0] for _ in range(2 * EACH)]
     finished, graded = _judging(session, judges, need_id, now)
     for judge, value in zip(judges, (3, 0), strict=True):
         say(session, pair=graded, by=judge, said=Said.GRADE, grade=value, now=now)
     name_settler(session, judging_id=finished, account_id=server.accounts["lead"], by=None, now=now)
-    fresh = [_judging(session, judges, need_id, now)[0] for _ in range(2 * EACH)]
     # Of its own, since a word on the other would leave nothing to settle.
     number, pair = _judging(session, judges, need_id, now)
+    for _ in range(EACH):
+        _judging(session, judges, need_id, now)
     path = "/api/judgings/{judging_id}"
     one = {"judging_id": [finished], "judged_pair_id": [graded.id]}
     return {
