@@ -21,7 +21,7 @@ __all__ = ["build_index", "import_files", "open_index"]
 
 
 def import_files(paths: Iterable[Path | str], settings: Settings) -> list[ImportReport]:
-    """Import JSONL, CSV or XLSX files in the order given, in one transaction, and return a report per file.
+    """Import JSONL, CSV, XLSX or ODS files in the order given, in one transaction, and return a report per file.
 
     Bad rows are in the reports; good rows are kept.
 

@@ -33,6 +33,12 @@ class Settings(BaseSettings):
         description="Vector fields, comma separated: bundled, bundled-minilm, bundled-use, "
         "or any name or folder that SentenceTransformer takes. The first one must cover every language.",
     )
+    depth: float = Field(
+        default=1.0,
+        ge=0,
+        le=10,
+        description="How much several pieces of evidence count, beside the usual: 0 is not at all, 3 favours large labs.",
+    )
     precision: str = Field(
         default="auto",
         pattern="^(auto|float32|bfloat16)$",

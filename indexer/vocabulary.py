@@ -31,6 +31,7 @@ class Kind(StrEnum):
     COMPANIES = "companies"
     SCHOOLS = "schools"
     ALLIANCES = "alliances"
+    TERMS = "terms"
 
 
 class AskKind(StrEnum):
@@ -126,6 +127,7 @@ _WORDS: dict[type[StrEnum], dict[StrEnum, str]] = {
         Kind.COMPANIES: "企業 公司 廠商 company",
         Kind.SCHOOLS: "學校 school",
         Kind.ALLIANCES: "聯盟 alliance",
+        Kind.TERMS: "術語 詞彙 名詞 學術名詞 詞彙表 對照表 term glossary",
     },
     AskKind: {
         AskKind.TECHNOLOGY: "研發 技術 技術研發 research r&d",

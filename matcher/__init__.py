@@ -42,8 +42,16 @@ def match_lab(lab_id: str, settings: Settings, *, top: int = 10) -> list[LabMatc
     return matcher.match_lab(lab_id, list(matcher.needs.values()), top=top)
 
 
-def evaluate(qrels: Path | str, settings: Settings, *, baselines: bool = True) -> Evaluation:
+def evaluate(
+    qrels: Path | str, settings: Settings, *, train: Path | str | None = None, baselines: bool = True
+) -> Evaluation:
     """Measure the ranking of every need in the home against TREC judgements.
+
+    Args:
+        qrels: the judgements.
+        settings: name the home.
+        train: other judgements to learn from; then `Evaluation.grades` says how well those of `qrels` are foretold.
+        baselines: whether to measure the plain systems too.
 
     Raises:
         EvaluationError: the file has no usable line.
@@ -51,4 +59,4 @@ def evaluate(qrels: Path | str, settings: Settings, *, baselines: bool = True) -
     """
     from matcher.judging.evaluation import evaluate_home
 
-    return evaluate_home(settings, Path(qrels), baselines=baselines)
+    return evaluate_home(settings, Path(qrels), train=None if train is None else Path(train), baselines=baselines)

@@ -83,6 +83,7 @@ def test_files_and_tables_have_every_field(kind: Kind) -> None:
         Kind.COMPANIES: record_tables.Company,
         Kind.SCHOOLS: record_tables.School,
         Kind.ALLIANCES: record_tables.Alliance,
+        Kind.TERMS: record_tables.Term,
     }[kind]
     apart = {one.name for one in declared(MODELS[kind]) if one.shape.cell in (Cell.ASKS, Cell.PARTNERS)}
     assert set(table.model_fields) == set(names) - apart

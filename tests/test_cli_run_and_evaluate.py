@@ -82,7 +82,7 @@ def test_a_collection_measures_as_it_does_at_home(
     more = ["--run-out", tmp_path / "run.txt", "--top", "all", "--measures", "nDCG@10,P@5", "--baselines"]
     answer = gloria("evaluate", *files, "--qrels", qrels, *more, "--json", home=indexed_home)
     assert answer.code == 0, answer.err
-    assert list(answer.document["systems"]) == ["gloria", "tfidf", "bm25", "dense"]
+    assert list(answer.document["systems"]) == ["gloria", "tfidf", "bm25", "dense", "size"]
     assert list(answer.document["differences"]["bm25"]) == ["nDCG@10", "P@5"]
     run = gloria("evaluate", "--qrels", qrels, "--run", tmp_path / "run.txt", "--measures", "nDCG@10,P@5", "--json")
     assert run.document["systems"]["run"] == answer.document["systems"]["gloria"]
@@ -91,8 +91,8 @@ def test_a_collection_measures_as_it_does_at_home(
 def test_the_table_shows_every_system(gloria: Any, indexed_home: Path, qrels: Path) -> None:
     answer = gloria("evaluate", "--qrels", qrels, "--baselines", "--lang", "en", home=indexed_home)
     first_words = [line.split()[0] for line in answer.out.splitlines() if line.split()]
-    assert [word for word in first_words if word in ("gloria", "tfidf", "bm25", "dense")][:4] == [
-        "gloria", "tfidf", "bm25", "dense",
+    assert [word for word in first_words if word in ("gloria", "tfidf", "bm25", "dense", "size")][:5] == [
+        "gloria", "tfidf", "bm25", "dense", "size",
     ]  # fmt: skip
 
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from indexer.index.building import ReindexReport
     from indexer.settings import Settings
     from matcher.judging.evaluation import Evaluation
+    from matcher.judging.grades import ForetoldGrades
     from matcher.ranking.pairings import Matcher
     from matcher.review.field_map import Drawing
 
@@ -300,17 +301,22 @@ DEFAULT_MEASURES = "nDCG@10,RR,R@10,R@100,P@5"
 def evaluate(
     context: typer.Context,
     *,
-    qrels: Annotated[Path, typer.Option(help="Judgements: lines of `need 0 lab grade`.")],
+    qrels: Annotated[Path | None, typer.Option(help="Judgements: lines of `need 0 lab grade`.")] = None,
+    train: Annotated[Path | None, typer.Option(help="Judgements to learn from, in place of --qrels.")] = None,
+    test: Annotated[Path | None, typer.Option(help="With --train: judgements that are foretold.")] = None,
     run: Annotated[Path | None, typer.Option(help="Evaluate this run file instead of ranking.")] = None,
     labs: Annotated[Path | None, typer.Option(help="Evaluate another collection: its labs.")] = None,
     needs: Annotated[Path | None, typer.Option(help="Its needs.")] = None,
     run_out: Annotated[Path | None, typer.Option(help="With --labs: write the run to this file too.")] = None,
     top: Annotated[str | None, typer.Option(help="Labs per need that are ranked: a number or all [1000].")] = None,
     measures: Annotated[str, typer.Option(help="Comma separated, as ir-measures names them.")] = DEFAULT_MEASURES,
-    baselines: Annotated[bool, typer.Option("--baselines", help="Compare with TF-IDF, BM25 and dense.")] = False,
+    baselines: Annotated[
+        bool, typer.Option("--baselines", help="Compare with TF-IDF, BM25, dense and size only.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
-    """Measure a ranking against judgements."""
+    """Measure a ranking against judgements, and how well some foretell the others."""
+    judged = _judged(qrels, train, test, run)
     if (labs is None) != (needs is None):
         raise typer.BadParameter(T_("--labs and --needs come together"), param_hint="--labs")
     if labs is not None and run is not None:
@@ -328,13 +334,14 @@ def evaluate(
     with screen.progress() as tell:
         if labs is not None and needs is not None:
             evaluation = evaluate_collection(
-                settings, labs, needs, qrels,
-                run_out=run_out, top=depth, measures=names, baselines=baselines, progress=tell,
+                settings, labs, needs, judged,
+                train=train, run_out=run_out, top=depth, measures=names, baselines=baselines, progress=tell,
             )  # fmt: skip
         else:
             evaluation = evaluate_home(
-                settings, qrels, run=run, top=depth, measures=names, baselines=baselines, progress=tell
-            )
+                settings, judged,
+                train=train, run=run, top=depth, measures=names, baselines=baselines, progress=tell,
+            )  # fmt: skip
     for problem in evaluation.problems:
         screen.complain(problem)
     if as_json:
@@ -342,6 +349,18 @@ def evaluate(
     else:
         _print(screen, evaluation)
     finish(evaluation.problems)
+
+
+def _judged(qrels: Path | None, train: Path | None, test: Path | None, run: Path | None) -> Path:
+    """Return the judgements that are measured against."""
+    if (train is None) != (test is None):
+        raise typer.BadParameter(T_("--train and --test come together"), param_hint="--train")
+    if train is not None and run is not None:
+        raise typer.BadParameter(T_("a run file has nothing to learn from; leave out --run"), param_hint="--run")
+    found = qrels or test
+    if found is None or (qrels is not None and test is not None):
+        raise typer.BadParameter(T_("give either --qrels or --train and --test"), param_hint="--qrels")
+    return found
 
 
 def _print(screen: Screen, evaluation: Evaluation) -> None:
@@ -352,6 +371,21 @@ def _print(screen: Screen, evaluation: Evaluation) -> None:
             T_("differences: ours minus baseline, 95 % interval of a paired bootstrap"),
         )
         screen.out.print(_differences(screen, evaluation))
+    if evaluation.grades is not None:
+        _say_grades(screen, evaluation.grades)
+
+
+def _say_grades(screen: Screen, found: ForetoldGrades) -> None:
+    screen.say(
+        T_(
+            "grades: learned from %(learned)s pairs, %(asked)s foretold; a foretold grade is off by %(error)s on "
+            "average; %(figures)s",
+            learned=found.learned_from,
+            asked=found.asked,
+            error=f"{found.mean_error:.3f}",
+            figures=", ".join(f"{name} {value:.3f}" for name, value in found.figures.items()),
+        ),
+    )
 
 
 def _means(screen: Screen, evaluation: Evaluation) -> Table:

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 def import_records(
     context: typer.Context,
-    files: Annotated[list[Path] | None, typer.Argument(help="JSONL, CSV or XLSX files.")] = None,
+    files: Annotated[list[Path] | None, typer.Argument(help="JSONL, CSV, XLSX or ODS files.")] = None,
     *,
     kind: Annotated[Kind | None, typer.Option(help="What the rows are; otherwise told from the file.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would happen; write nothing.")] = False,
@@ -164,6 +164,8 @@ class Exported(StrEnum):
     COMPANIES = "companies"
     PAIRINGS = "pairings"
     CASES = "cases"
+    TERMS = "terms"
+    MINED_TERMS = "mined-terms"
 
 
 class FileFormat(StrEnum):
@@ -206,6 +208,8 @@ _LABELS = {
     Exported.COMPANIES: P_("export", "companies"),
     Exported.PAIRINGS: P_("export", "pairings"),
     Exported.CASES: P_("export", "cases"),
+    Exported.TERMS: P_("export", "terms"),
+    Exported.MINED_TERMS: P_("export", "terms found in labs' records"),
 }
 
 

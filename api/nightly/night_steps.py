@@ -94,13 +94,13 @@ def prune_backups(work: StepWork) -> StepOutcome:
 
 
 IMPORTED = "imported.json"
-SUFFIXES = frozenset({".jsonl", ".json", ".ndjson", ".csv", ".xlsx"})
+SUFFIXES = frozenset({".jsonl", ".json", ".ndjson", ".csv", ".xlsx", ".ods"})
 QUIET_S = 60.0
 """A file must not have been written to for so long."""
 RECORDS_PER_PART = 200
 """So many records are one transaction, so that a live service waits for its turn to write only shortly."""
 WAIT_S = 60.0
-_ORDER = [Kind.SCHOOLS, Kind.ALLIANCES, Kind.COMPANIES, Kind.LABS, Kind.EVIDENCE, Kind.NEEDS]
+_ORDER = [Kind.SCHOOLS, Kind.ALLIANCES, Kind.COMPANIES, Kind.LABS, Kind.EVIDENCE, Kind.NEEDS, Kind.TERMS]
 _COUNTS = ("created", "updated", "unchanged", "refused")
 
 

@@ -16,7 +16,7 @@ from typing import IO, Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Response
 from fastapi.responses import StreamingResponse
-from sqlalchemy import ColumnElement, true
+from sqlalchemy import ColumnElement, false, true
 from sqlmodel import Session, col, select
 
 from api.access.policy import Action, Resource
@@ -34,7 +34,9 @@ from api.routes.needs import need_documents
 from api.routes.pairings import pairing_document
 from api.trail.audit_trail import Subject
 from indexer.database import reading
-from indexer.records.record_tables import Company, Lab, Need
+from indexer.index.dictionary import Dictionary
+from indexer.index.mined_terms import mined_terms
+from indexer.records.record_tables import Company, Lab, Need, Term, load_labs, load_terms
 from indexer.records.writers import (
     MEDIA_TYPES,
     Document,
@@ -117,6 +119,23 @@ def _companies(session: Session, who: Principal, after: Any, all_rows: bool) -> 
     return [(company.id, company.model_dump(mode="json")) for company in session.exec(query).all()]
 
 
+def _terms(session: Session, who: Principal, after: Any, all_rows: bool) -> list[tuple[Any, Document]]:
+    may = _allowed(false(), all_rows)
+    query = select(Term).where(may, _after(Term.id, after)).order_by(col(Term.id)).limit(ROWS_PER_PAGE)
+    return [(term.id, term.model_dump(mode="json")) for term in session.exec(query).all()]
+
+
+def _mined_terms(session: Session, who: Principal, after: Any, all_rows: bool) -> list[tuple[Any, Document]]:
+    """Return the pairs that labs' own texts hold, for an office to look through and import."""
+    if after is not None or not all_rows:
+        return []
+    labs, dictionary = load_labs(session), Dictionary(load_terms(session))
+    return [
+        (one.id, {"id": one.id, "en": [one.en], "zh": [one.zh], "abbreviation": "", "subject": ", ".join(one.labs[:5])})
+        for one in mined_terms(labs, dictionary)
+    ]
+
+
 def _pairings(session: Session, who: Principal, after: Any, all_rows: bool) -> list[tuple[Any, Document]]:
     may = _allowed(visible_needs(who, Action.READ, Resource.PAIRING), all_rows)
     query = (
@@ -189,6 +208,8 @@ SOURCES: dict[str, Source] = {
     "cases": Source(
         (Sheet("cases 案件", _headings(_CASE, {"steps": "進度", "contacts": "接觸紀錄"}), _case_rows),), _cases
     ),
+    "terms": Source(sheets_of(Kind.TERMS), _terms),
+    "mined-terms": Source(sheets_of(Kind.TERMS), _mined_terms),
 }
 """What can be exported."""
 

@@ -48,7 +48,7 @@ _OPEN = (NeedState.SUBMITTED.value, NeedState.TAKEN_UP.value)
 _RAW = {
     "requestBody": {
         "required": True,
-        "description": "The file itself: JSONL, CSV or XLSX, up to 64 MiB.",
+        "description": "The file itself: JSONL, CSV, XLSX or ODS, up to 64 MiB.",
         "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
     }
 }

@@ -41,6 +41,7 @@ _IMPORTED = {
     Kind.EVIDENCE: "lab",
     Kind.SCHOOLS: "school",
     Kind.ALLIANCES: "alliance",
+    Kind.TERMS: "term",
 }
 _SEQ = BigInteger().with_variant(Integer, "sqlite")
 

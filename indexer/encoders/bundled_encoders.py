@@ -37,6 +37,7 @@ from indexer.encoders.encoding import (
     joined_windows,
     windows,
 )
+from indexer.folding import for_encoders
 from indexer.wording import T_
 
 if TYPE_CHECKING:
@@ -460,7 +461,7 @@ class UniversalSentenceEncoder:
         owners: list[int] = []
         pieces: list[list[int]] = []
         for i, text in enumerate(texts):
-            for piece in windows(self._tokenizer.encode(text), self.max_tokens):
+            for piece in windows(self._tokenizer.encode(for_encoders(text)), self.max_tokens):
                 owners.append(i)
                 pieces.append([self._tokenizer.bos_id(), *piece, self._tokenizer.eos_id()])
         parts = [

@@ -23,6 +23,7 @@ import numpy as np
 from indexer.arrays import FloatArray
 from indexer.encoders.encoder import Encoder
 from indexer.encoders.encoding import Progress, Role
+from indexer.folding import for_encoders
 from indexer.wording import T_
 
 CHUNK = 256
@@ -46,8 +47,8 @@ class CacheError(RuntimeError):
 
 
 def content_hash(text: str, role: Role) -> str:
-    """Return the hash that names a text in its role; equal texts share one vector."""
-    return hashlib.sha256(f"{role}\0{text}".encode()).hexdigest()
+    """Return the hash that names a text in its role; texts that encoders read alike share one vector."""
+    return hashlib.sha256(f"{role}\0{for_encoders(text)}".encode()).hexdigest()
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ from indexer.encoders.encoding import (
     joined_windows,
     windows,
 )
+from indexer.folding import for_encoders
 from indexer.settings import Settings
 from indexer.wording import T_
 
@@ -157,7 +158,7 @@ class TransformerEncoder:
         """See `Encoder.encode`."""
         if not texts:
             return np.zeros((0, self.dims), dtype=np.float32)
-        pieces, owners = self.token_windows(texts, role)
+        pieces, owners = self.token_windows([for_encoders(text) for text in texts], role)
         vectors = self._encode_pieces(pieces, owners, progress)
         return joined_windows(vectors, owners, [len(piece) for piece in pieces])
 

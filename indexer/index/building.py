@@ -7,9 +7,9 @@ just been built, named after the generation that it rests on. It exists as one m
 this morning is found this morning, and found no other way: what a server composes in memory is the very generation
 that the next night would build of the same records, byte for byte.
 
-What depends on all passages is computed anew from all (frequencies, means, lengths); finding terms and encoding is
-done for new texts only. Needs are encoded here too, so that asking for matches does not have to load a model; only
-the mean of their vectors enters the index, never a need's text.
+What depends on all passages is computed anew from all (frequencies, lengths); finding terms and encoding is done for
+new texts only. Needs are encoded here too, so that asking for matches does not have to load a model; nothing of them
+enters the index.
 """
 
 from __future__ import annotations
@@ -29,14 +29,16 @@ from indexer.arrays import FloatArray
 from indexer.encoders.embeddings import EmbeddingCache
 from indexer.encoders.encoder import Encoder, load_encoders
 from indexer.encoders.encoding import Progress, covered
+from indexer.index.background import background
+from indexer.index.dictionary import Dictionary
 from indexer.index.generations import FORMAT, UNFINISHED, HeldBackError, Listed, SnapshotError, kept_generations
 from indexer.index.opening import Judge, open_snapshot, publish
 from indexer.index.snapshot import Contents, Snapshot, VectorField, in_memory
-from indexer.index.vectors import LANGUAGE_MINIMUM, VectorIndex, centred, language_means
-from indexer.index.words import LAB_B, LAB_K1, LexicalIndex, TermCounts, TfIdfIndex, terms, word_parts
-from indexer.records.passages import Passage, fingerprint, lab_passages, language_of, need_text
+from indexer.index.vectors import VectorIndex, centred, language_means
+from indexer.index.words import TermCounts, WordIndex, terms
+from indexer.records.passages import CHINESE, Passage, fingerprint, lab_passages, language_of, need_text
 from indexer.records.profiles import Lab, Need
-from indexer.records.record_tables import last_changes, load_labs, load_needs
+from indexer.records.record_tables import last_changes, load_labs, load_needs, load_terms
 from indexer.settings import Settings
 from indexer.wording import T_
 
@@ -55,20 +57,21 @@ class EncodingCounts:
 
 @dataclass(frozen=True)
 class Material:
-    """What a generation is made of, in the order of the index: passages, grouped by lab, and the needs' texts."""
+    """What a generation is made of: passages in the order of the index, grouped by lab. No need is among it.
+
+    `own_terms` has for each Chinese word of an office's own terms the English ones.
+    """
 
     fingerprints: Mapping[str, str]
     passages: Sequence[Passage]
-    queries: Sequence[str]
-    asked: Mapping[str, str] = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "asked", {text: language_of(text) for text in self.queries})
+    own_terms: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def inputs(self, encoders: Sequence[Encoder]) -> str:
         """Hash everything that decides what a generation holds, with these encoders."""
         weights, identities = [one.weights for one in encoders], [one.identity for one in encoders]
-        facts = [FORMAT, list(self.fingerprints.items()), weights, identities, list(self.queries)]
+        facts = [FORMAT, background().version, list(self.fingerprints.items()), weights, identities]
+        if self.own_terms:
+            facts.append([[word, list(english)] for word, english in self.own_terms.items()])
         return sha256(orjson.dumps(facts)).hexdigest()
 
 
@@ -94,48 +97,55 @@ def composed(
         watermark: see `Snapshot`.
         known: an index some of whose passages are the same, so that they are not read again.
     """
-    words, parts = _counted(material.passages, known)
-    lab_rows = {lab_id: row for row, lab_id in enumerate(material.fingerprints)}
-    lab_of_passage = np.array([lab_rows[passage.lab_id] for passage in material.passages], dtype=np.int64)
+    own_terms = {word: tuple(english) for word, english in material.own_terms.items()}
+    dictionary = Dictionary(own_terms)
+    same_senses = known is not None and known.own_terms == own_terms
     return Contents(
         inputs=inputs,
         lab_fingerprints=dict(material.fingerprints),
         passages=material.passages,
         fields=fields,
-        words=TfIdfIndex.of(words),
-        word_parts=TfIdfIndex.of(parts),
-        lab_words=LexicalIndex.of(words.summed(lab_of_passage, len(lab_rows)), k1=LAB_K1, b=LAB_B),
+        words=WordIndex(_counted(material.passages, terms, known, known.words.counts if known else None)),
+        senses=_counted(
+            material.passages,
+            lambda text: dictionary.english_terms(text) if language_of(text) == CHINESE else [],
+            known if same_senses else None,
+            known.senses if known else None,
+        ),
         watermark=watermark,
+        own_terms=own_terms,
     )
 
 
-def _counted(passages: Sequence[Passage], known: Snapshot | None) -> tuple[TermCounts, TermCounts]:
-    """Return the counts of each passage's words and parts of words."""
-    rows = {passage.text: row for row, passage in enumerate(known.passages)} if known else {}
+def _counted(
+    passages: Sequence[Passage], read: Callable[[str], list[str]], known: Snapshot | None, counted: TermCounts | None
+) -> TermCounts:
+    """Return the counts of what `read` finds in each passage; those of a known index are taken from there."""
+    if known is None or counted is None:
+        return TermCounts.of([read(passage.text) for passage in passages])
+    rows = {passage.text: row for row, passage in enumerate(known.passages)}
     found = [rows.get(passage.text) for passage in passages]
     texts = [passage.text for passage, row in zip(passages, found, strict=True) if row is None]
-    read = [terms(text) for text in texts]
-    words = TermCounts.of(read)
-    parts = TermCounts.of([word_parts(text, known_terms) for text, known_terms in zip(texts, read, strict=True)])
-    if known is None:
-        return words, parts
-    return known.words.counts().with_fresh(found, words), known.word_parts.counts().with_fresh(found, parts)
+    return counted.with_fresh(found, TermCounts.of([read(text) for text in texts]))
 
 
 @dataclass(frozen=True)
 class EncodedMaterial:
-    """What one encoder made of the passages it covers (`rows` are their numbers) and of the needs' texts."""
+    """What one encoder made of the passages it covers; `rows` are their numbers."""
 
     encoder: Encoder
     rows: list[int]
     vectors: FloatArray
     languages: list[str]
-    query_vectors: FloatArray
-    query_languages: list[str]
 
     def field(self) -> VectorField:
-        """Return the encoder's view of the passages, ready to be searched."""
-        means = language_means(self.vectors, self.languages)
+        """Return the encoder's view of the passages, ready to be searched.
+
+        Vectors are centred by what is frozen: nobody else's lab and no need moves them. Only an encoder that the
+        background does not know is centred by the passages themselves.
+        """
+        known = background().encoders.get(self.encoder.name)
+        means = dict(known.passage_means) if known else language_means(self.vectors, self.languages)
         return VectorField(
             name=self.encoder.name,
             identity=self.encoder.identity,
@@ -144,7 +154,7 @@ class EncodedMaterial:
             index=VectorIndex.build(centred(self.vectors, self.languages, means)),
             rows=np.array(self.rows, dtype=np.int64),
             passage_means=means,
-            query_means=_query_means(self.query_vectors, self.query_languages, means),
+            query_means=dict(known.query_means) if known else means,
         )
 
 
@@ -154,41 +164,36 @@ def embedded(
     cache: EmbeddingCache,
     counted: EncodingCounts,
     *,
+    queries: Sequence[str] = (),
     tell: EncoderProgress | None = None,
 ) -> EncodedMaterial:
-    """Return the vectors of all texts that an encoder covers, encoding what is not in the cache.
+    """Return the vectors of all passages that an encoder covers, encoding what is not in the cache.
 
     Args:
         encoder: covers all languages or some.
-        material: the passages and the needs' texts.
+        material: the passages.
         cache: where vectors are kept.
         counted: is added to.
+        queries: texts of needs whose vectors are to be in the cache too.
         tell: follows the encoding.
 
     Raises:
         EncoderError: it can't be loaded.
         CacheError: the embedding cache can't be used.
     """
-    passages, asked = material.passages, material.asked
+    passages = material.passages
     rows = [i for i, passage in enumerate(passages) if covered(passage.language, encoder.languages)]
     texts = [passages[i].text for i in rows]
-    queries = [text for text in material.queries if covered(asked[text], encoder.languages)]
-    progress = _progress(encoder.name, len(set(texts)) + len(set(queries)), tell)
+    asked = [text for text in dict.fromkeys(queries) if covered(language_of(text), encoder.languages)]
+    progress = _progress(encoder.name, len(set(texts)) + len(asked), tell)
     started = time.perf_counter()
     labs_side = cache.embed(texts, role="passage", encoder=encoder, progress=progress)
-    needs_side = cache.embed(queries, role="query", encoder=encoder, progress=progress)
+    needs_side = cache.embed(asked, role="query", encoder=encoder, progress=progress)
     encoded = labs_side.encoded + needs_side.encoded
     counted.encoding_s += time.perf_counter() - started if encoded else 0.0
     counted.encoded += encoded
     counted.reused += labs_side.reused + needs_side.reused
-    return EncodedMaterial(
-        encoder=encoder,
-        rows=rows,
-        vectors=labs_side.vectors,
-        languages=[passages[i].language for i in rows],
-        query_vectors=needs_side.vectors,
-        query_languages=[asked[text] for text in queries],
-    )
+    return EncodedMaterial(encoder, rows, labs_side.vectors, [passages[i].language for i in rows])
 
 
 def _progress(name: str, total: int, tell: EncoderProgress | None) -> Progress | None:
@@ -204,16 +209,6 @@ def _progress(name: str, total: int, tell: EncoderProgress | None) -> Progress |
     return count
 
 
-def _query_means(
-    vectors: FloatArray, languages: Sequence[str], passage_means: dict[str, FloatArray]
-) -> dict[str, FloatArray]:
-    """Means of the needs' side; where needs are too few to have one, the passages' mean stands in."""
-    own = language_means(vectors, languages)
-    if len(vectors) < LANGUAGE_MINIMUM:
-        return passage_means
-    return {**passage_means, **own}
-
-
 _MARK = "+"
 _HASH_LENGTH = 8
 
@@ -224,10 +219,10 @@ def overlaid(
     known: Snapshot,
     labs: Mapping[str, Lab],
     fingerprints: Mapping[str, str],
-    needs: Sequence[Need],
     encoders: Sequence[Encoder],
     cache: EmbeddingCache,
     watermark: Mapping[str, int],
+    own_terms: Mapping[str, Sequence[str]] | None = None,
 ) -> Snapshot:
     """Return what the index would be if it were built now: the base itself if nothing it holds has changed.
 
@@ -236,10 +231,10 @@ def overlaid(
         known: the base, or what was returned for it before: passages that it has are not read again.
         labs: all labs by id, in the order of their ids. Where there is none, the base stays.
         fingerprints: see `indexer.records.passages.fingerprint`, of each lab.
-        needs: all needs, in the order of their ids.
         encoders: those of the base.
         cache: gives the vectors; those of new texts are kept there, so that the night finds them.
         watermark: see `Snapshot`, of these records.
+        own_terms: see `indexer.records.record_tables.load_terms`; None leaves those of `known`.
 
     Raises:
         EncoderError: an encoder can't be loaded.
@@ -250,7 +245,7 @@ def overlaid(
     material = Material(
         fingerprints={lab_id: fingerprints[lab_id] for lab_id in labs},
         passages=_passages(known, labs, fingerprints),
-        queries=need_queries(needs),
+        own_terms=known.own_terms if own_terms is None else own_terms,
     )
     inputs = material.inputs(encoders)
     for same in (base, known):
@@ -355,7 +350,7 @@ def reindex(
     labs, needs = load_labs(session), load_needs(session)
     if not labs:
         raise ReindexError(T_("there are no labs to index; import some first: gloria import labs.jsonl"))
-    material = _material(labs, needs)
+    material = _material(labs, load_terms(session))
     encoders = load_encoders(settings, lambda done, total: tell("model", done, total))
     if not encoders:
         raise ReindexError(T_("GLORIA_ENCODERS is empty; name at least one encoder, such as bundled"))
@@ -364,7 +359,8 @@ def reindex(
     report.encoders = [encoder.identity for encoder in encoders]
     report.dropped = _dropped(previous, material.passages)
     cache, counted = EmbeddingCache(settings.embeddings_path), EncodingCounts()
-    views = [embedded(encoder, material, cache, counted, tell=tell) for encoder in encoders]
+    queries = need_queries(needs)
+    views = [embedded(encoder, material, cache, counted, queries=queries, tell=tell) for encoder in encoders]
     report.reused, report.encoded = counted.reused, counted.encoded
     inputs = material.inputs(encoders)
     held = None if full or judge is not None else _held_back(settings, inputs)
@@ -385,12 +381,12 @@ def reindex(
     return report
 
 
-def _material(labs: Sequence[Lab], needs: Sequence[Need]) -> Material:
+def _material(labs: Sequence[Lab], own_terms: Mapping[str, Sequence[str]]) -> Material:
     by_lab = {lab.id: lab_passages(lab) for lab in labs}
     return Material(
         fingerprints={lab_id: fingerprint(items) for lab_id, items in by_lab.items()},
         passages=[passage for items in by_lab.values() for passage in items],
-        queries=need_queries(needs),
+        own_terms=own_terms,
     )
 
 

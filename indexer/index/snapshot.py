@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,10 +23,13 @@ import numpy.typing as npt
 import orjson
 
 from indexer.arrays import FloatArray, digest_of, read_arrays
+from indexer.index.dictionary import Dictionary
 from indexer.index.vectors import VectorIndex
-from indexer.index.words import LexicalIndex, TfIdfIndex, terms, word_parts
+from indexer.index.words import TermCounts, WordIndex, terms
 from indexer.records.passages import Passage
 from indexer.wording import T_
+
+OWN_TERMS = "own_terms.json"
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,8 @@ class Snapshot:
     """Everything a search needs, of one generation. Passages are grouped by lab, in the order of `lab_ids`.
 
     `inputs` is a hash of what the generation was made from; `watermark` has for
-    each kind of record the number of the last change that surely is in it.
+    each kind of record the number of the last change that surely is in it;
+    `own_terms` has for each Chinese word of an office's own terms the English ones.
     """
 
     generation: str
@@ -63,10 +68,15 @@ class Snapshot:
     lab_of_passage: npt.NDArray[np.int64]
     lab_fingerprints: dict[str, str]
     fields: tuple[VectorField, ...]
-    words: TfIdfIndex
-    word_parts: TfIdfIndex
-    lab_words: LexicalIndex
+    words: WordIndex
+    senses: TermCounts
     watermark: Mapping[str, int] = field(default_factory=dict)
+    own_terms: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @cached_property
+    def dictionary(self) -> Dictionary:
+        """The words that cross languages, an office's own terms before all others."""
+        return Dictionary(self.own_terms)
 
     def field(self, name: str) -> VectorField | None:
         """Return the vector field of an encoder, None if this generation has none."""
@@ -84,10 +94,10 @@ class Contents:
     lab_fingerprints: dict[str, str]
     passages: Sequence[Passage]
     fields: Sequence[VectorField]
-    words: TfIdfIndex
-    word_parts: TfIdfIndex
-    lab_words: LexicalIndex
+    words: WordIndex
+    senses: TermCounts
     watermark: Mapping[str, int] = field(default_factory=dict)
+    own_terms: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def in_memory(contents: Contents, *, generation: str, created_at: str) -> Snapshot:
@@ -103,9 +113,9 @@ def in_memory(contents: Contents, *, generation: str, created_at: str) -> Snapsh
         lab_fingerprints=contents.lab_fingerprints,
         fields=tuple(contents.fields),
         words=contents.words,
-        word_parts=contents.word_parts,
-        lab_words=contents.lab_words,
+        senses=contents.senses,
         watermark=contents.watermark,
+        own_terms=contents.own_terms,
     )
 
 
@@ -138,9 +148,10 @@ def write_files(folder: Path, contents: Contents) -> None:
     """Write the contents into an empty folder, without a manifest."""
     (folder / "passages.json").write_bytes(passage_rows(contents.passages))
     (folder / "labs.json").write_bytes(orjson.dumps(contents.lab_fingerprints))
-    contents.words.save(folder / "words.npz")
-    contents.word_parts.save(folder / "word_parts.npz")
-    contents.lab_words.save(folder / "lab_words")
+    if contents.own_terms:
+        (folder / OWN_TERMS).write_bytes(orjson.dumps(contents.own_terms))
+    contents.words.counts.save(folder / "words.npz")
+    contents.senses.save(folder / "senses.npz")
     for i, one in enumerate(contents.fields):
         (folder / f"vectors-{i}.faiss").write_bytes(one.index.to_bytes())
         arrays: dict[str, Any] = {"rows": one.rows}
@@ -156,6 +167,10 @@ def read_files(folder: Path, manifest: dict[str, Any]) -> Snapshot:
         Exception: of any kind, if a file is not what it should be.
     """
     fingerprints: dict[str, str] = orjson.loads((folder / "labs.json").read_bytes())
+    # The manifest lists it where there are any, so that it can't be lost unseen.
+    own_terms: dict[str, list[str]] = (
+        orjson.loads((folder / OWN_TERMS).read_bytes()) if OWN_TERMS in manifest["files"] else {}
+    )
     passages = tuple(Passage(*row) for row in orjson.loads((folder / "passages.json").read_bytes()))
     lab_rows = {lab_id: i for i, lab_id in enumerate(fingerprints)}
     return Snapshot(
@@ -167,10 +182,10 @@ def read_files(folder: Path, manifest: dict[str, Any]) -> Snapshot:
         lab_of_passage=np.array([lab_rows[p.lab_id] for p in passages], dtype=np.int64),
         lab_fingerprints=fingerprints,
         fields=tuple(_read_field(folder, i, entry) for i, entry in enumerate(manifest["encoders"])),
-        words=TfIdfIndex.load(folder / "words.npz", len(passages)),
-        word_parts=TfIdfIndex.load(folder / "word_parts.npz", len(passages)),
-        lab_words=LexicalIndex.load(folder / "lab_words", len(fingerprints)),
+        words=WordIndex(TermCounts.load(folder / "words.npz", len(passages))),
+        senses=TermCounts.load(folder / "senses.npz", len(passages)),
         watermark={str(kind): int(n) for kind, n in manifest["watermark"].items()},
+        own_terms={word: tuple(english) for word, english in own_terms.items()},
     )
 
 
@@ -218,20 +233,20 @@ class Searchable(Protocol):
         """The passages, by lab."""
 
     @property
+    def own_terms(self) -> Mapping[str, tuple[str, ...]]:
+        """An office's own terms."""
+
+    @property
     def fields(self) -> Sequence[VectorField]:
         """The vector fields."""
 
     @property
-    def words(self) -> TfIdfIndex:
+    def words(self) -> WordIndex:
         """The words of the passages."""
 
     @property
-    def word_parts(self) -> TfIdfIndex:
-        """The parts of words of the passages."""
-
-    @property
-    def lab_words(self) -> LexicalIndex:
-        """The words of the labs."""
+    def senses(self) -> TermCounts:
+        """What the Chinese words of the passages may mean in English."""
 
 
 def known_answers(index: Searchable) -> dict[str, Any]:
@@ -264,10 +279,11 @@ def _digests(index: Searchable) -> dict[str, str]:
     labs = "\n".join(f"{lab_id} {digest}" for lab_id, digest in index.lab_fingerprints.items())
     found = {
         "passages": digest_of(passage_rows(index.passages), labs.encode()),
-        "words": index.words.digest(),
-        "word parts": index.word_parts.digest(),
-        "words of labs": index.lab_words.digest(),
+        "words": index.words.counts.digest(),
+        "senses of words": index.senses.digest(),
     }
+    if index.own_terms:
+        found["own terms"] = digest_of(orjson.dumps(list(index.own_terms.items())))
     for number, one in enumerate(index.fields):
         named = {f"passage {key}": mean for key, mean in one.passage_means.items()}
         named |= {f"query {key}": mean for key, mean in one.query_means.items()}
@@ -284,9 +300,8 @@ def _asked(index: Searchable) -> dict[str, FloatArray]:
     for row in _spread(len(index.passages)):
         text = index.passages[row].text
         words = terms(text)
-        found[f"words of passage {row}"] = index.words.scores(words)
-        found[f"word parts of passage {row}"] = index.word_parts.scores(word_parts(text, words))
-        found[f"labs for passage {row}"] = index.lab_words.scores(words)
+        cosine, covered = index.words.answers(words)
+        found |= {f"words of passage {row}": cosine, f"words covered of passage {row}": covered}
     for number, one in enumerate(index.fields):
         rows = _spread(one.index.size)
         if rows:

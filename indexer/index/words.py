@@ -1,10 +1,11 @@
-"""Words in, BM25 and TF-IDF scores out: the only place that knows bm25s, OpenCC and the stemmer.
+"""Words in, how far passages answer them out: the only place that knows bm25s and the stemmer.
 
-In: texts in Chinese, English or both, as lists of terms or of parts of words; or the counts of texts that stay and
-of those that are new. Out: for a query one score per text. It exists because inside a narrow field words separate
-labs better than vectors do. TF-IDF stands beside BM25 because needs are long: damping how often a term occurs on
-both sides ranks passages better for them (on `cordis_cleantech` nDCG@10 0.253 against 0.240 when summed over a
-lab), and because parts of words find what a stemmer keeps apart (photovoltaic, photovoltaics, agrivoltaic).
+In: texts in Chinese, English or both, as lists of terms; or the counts of texts that stay and of those that are new.
+Out: for a query two numbers per passage, its TF-IDF cosine and how much of the query it covers. It exists because
+inside a narrow field words separate labs better than vectors do. Cosine and coverage stand beside each other because
+a long passage that has every word and a short one about nothing else are both good answers. How much a term weighs
+comes from the passages together with the frozen background (`indexer.index.background`): in a home of twelve labs a
+common word is still a common word, and what every need asks for (產業化, solution) tells no lab from another.
 
 There is no word segmenter: Traditional characters are folded to Simplified, then every CJK character and every pair
 of neighbours is a term (0.634 nDCG@10 against 0.583 for a segmenter on graded Chinese needs); Latin words are
@@ -19,22 +20,26 @@ import itertools
 import re
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
-import orjson
 import scipy.sparse as sp
 
-from indexer.arrays import FloatArray, IntArray, check_array, digest_of, read_arrays
+from indexer.arrays import FloatArray, IntArray, digest_of, read_arrays
+from indexer.folding import simplified
+from indexer.index.background import background
 from indexer.wording import T_
 
 if TYPE_CHECKING:
     import bm25s
+
+
+class TermCountsError(RuntimeError):
+    """Counts of terms on disk can't be read."""
 
 
 @dataclass(frozen=True)
@@ -82,19 +87,56 @@ class TermCounts:
         matrix = _matrix(chosen.data, places[chosen.indices], chosen.indptr, shape)
         return TermCounts({word: i for i, word in enumerate(kept)}, matrix)
 
-    def summed(self, groups: IntArray, size: int) -> TermCounts:
-        """Return the counts of groups of texts put together; `groups` has each text's number below `size`."""
-        members = np.argsort(groups, kind="stable")
-        ends = np.searchsorted(groups[members], np.arange(size + 1))
-        ones = np.ones(len(groups), dtype=np.int64)
-        gathered = sp.csr_matrix((ones, members, ends), shape=(size, len(groups))) @ self.matrix.astype(np.int64)
-        gathered.sort_indices()
-        return TermCounts(self.vocabulary, _matrix(gathered.data, gathered.indices, gathered.indptr, gathered.shape))
-
     @property
     def document_frequencies(self) -> IntArray:
         """For each term in how many texts it occurs."""
         return np.bincount(self.matrix.indices, minlength=len(self.vocabulary))
+
+    def digest(self) -> str:
+        """Return a hash of the counts."""
+        matrix = self.matrix
+        return digest_of("\n".join(self.vocabulary).encode(), matrix.data, matrix.indices, matrix.indptr)
+
+    def save(self, path: Path) -> None:
+        """Write the counts to one `.npz` file, the same bytes for the same counts."""
+        words = "\n".join(self.vocabulary).encode()
+        with path.open("wb") as file:
+            np.savez(
+                file,
+                words=np.frombuffer(words, dtype=np.uint8),
+                data=self.matrix.data,
+                indices=self.matrix.indices,
+                indptr=self.matrix.indptr,
+            )
+
+    @classmethod
+    def load(cls, path: Path, size: int) -> TermCounts:
+        """Read counts that `save` wrote of `size` texts.
+
+        Raises:
+            TermCountsError: the file is missing, damaged or of another size.
+        """
+        try:
+            stored = read_arrays(path)
+            words = bytes(stored["words"]).decode()
+            vocabulary = {word: i for i, word in enumerate(words.split("\n") if words else [])}
+            shape = (len(stored["indptr"]) - 1, len(vocabulary))
+            matrix = sp.csr_matrix((stored["data"], stored["indices"], stored["indptr"]), shape=shape)
+            matrix.check_format()
+        except Exception as error:
+            raise TermCountsError(
+                T_("%(path)s: %(name)s: %(error)s", path=path, name=type(error).__name__, error=error)
+            ) from error
+        if shape[0] != size:
+            raise TermCountsError(
+                T_(
+                    "%(path)s: an index of %(documents)s texts, expected %(size)s",
+                    path=path,
+                    documents=shape[0],
+                    size=size,
+                )
+            )
+        return cls(vocabulary, matrix)
 
 
 def _moved(counts: TermCounts, columns: dict[str, int]) -> sp.csr_matrix:
@@ -115,20 +157,16 @@ def _matrix(
 
 
 K1, B = 1.5, 0.75
-"""BM25's usual parameters, for passages."""
-LAB_K1, LAB_B = 2.0, 0.4
-"""For a whole lab: a long list of evidence is an achievement more than verbosity, so length is damped less."""
+"""BM25's usual parameters."""
 _CJK = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u3005\u3007"
 _RUNS = re.compile(rf"[{_CJK}]+|[^\W_{_CJK}]+(?:[.\-'’][^\W_{_CJK}]+)*")
 _CJK_RUN = re.compile(rf"[{_CJK}]")
 _PARTS = re.compile(r"[^\W_]+")
+CJK_RUNS = re.compile(rf"[{_CJK}]+")
+"""Stretches of Chinese characters."""
 
 
 _stemming = threading.Lock()
-
-
-class LexicalIndexError(RuntimeError):
-    """A lexical index on disk can't be read."""
 
 
 class Term(NamedTuple):
@@ -137,13 +175,6 @@ class Term(NamedTuple):
     term: str
     start: int
     end: int
-
-
-@lru_cache(maxsize=1)
-def _simplifier() -> Any:
-    import opencc
-
-    return opencc.OpenCC("t2s")
 
 
 @lru_cache(maxsize=1)
@@ -160,17 +191,6 @@ def _stopwords() -> frozenset[str]:
     return frozenset(STOPWORDS_EN)
 
 
-def _fold(text: str) -> str:
-    """Lower-case and simplify without moving a character: positions must keep their meaning."""
-    lowered = text.lower()
-    if len(lowered) != len(text):
-        lowered = "".join(c.lower() if len(c.lower()) == 1 else c for c in text)
-    simplified = str(_simplifier().convert(lowered))
-    if len(simplified) == len(lowered):
-        return simplified
-    return "".join(str(_simplifier().convert(c))[:1] or c for c in lowered)
-
-
 def located_terms(text: str) -> list[Term]:
     """Return the terms of a text with their positions, in reading order.
 
@@ -178,7 +198,7 @@ def located_terms(text: str) -> list[Term]:
     their stem, hyphenated ones the stems of their parts. The text is taken as
     it is: normalising would move positions, and records were normalised at import.
     """
-    folded = _fold(text)
+    folded = simplified(text)
     found: list[Term] = []
     for run in _RUNS.finditer(folded):
         start, word = run.start(), run.group()
@@ -209,7 +229,7 @@ def _stem(word: str) -> str:
 
 
 class LexicalIndex:
-    """BM25 over a fixed list of texts."""
+    """BM25 over a fixed list of texts: what rankings are compared with."""
 
     def __init__(self, model: bm25s.BM25, size: int) -> None:
         self._model = model
@@ -218,14 +238,10 @@ class LexicalIndex:
     @classmethod
     def build(cls, documents: Sequence[Sequence[str]], *, k1: float = K1, b: float = B) -> LexicalIndex:
         """Return an index over documents given as their terms; the order of terms in the vocabulary is sorted."""
-        return cls.of(TermCounts.of(documents), k1=k1, b=b)
-
-    @classmethod
-    def of(cls, counts: TermCounts, *, k1: float = K1, b: float = B) -> LexicalIndex:
-        """Return an index over documents given as their counts of terms; the order of terms makes no difference."""
         import bm25s
         from bm25s.tokenization import Tokenized
 
+        counts = TermCounts.of(documents)
         # A copy, since bm25s adds a term of its own.
         vocabulary, matrix = dict(counts.vocabulary), counts.matrix
         repeated = np.repeat(matrix.indices, matrix.data)
@@ -250,195 +266,102 @@ class LexicalIndex:
             return np.zeros(self.size, dtype=np.float32)
         return np.asarray(self._model.get_scores_from_ids(ids), dtype=np.float32)
 
-    def document_frequency(self, term: str) -> int:
-        """Return in how many documents a term occurs."""
-        position = self._model.vocab_dict.get(term)
-        if position is None:
-            return 0
-        pointers = self._model.scores["indptr"]
-        return int(pointers[position + 1] - pointers[position])
 
-    def digest(self) -> str:
-        """Return a hash of everything that scores are computed from."""
-        scores = self._model.scores
-        words = orjson.dumps(list(self._model.vocab_dict.items()))
-        return digest_of(words, scores["data"], scores["indices"], scores["indptr"])
-
-    def save(self, folder: Path) -> None:
-        """Write the index into `folder`, which is created."""
-        folder.mkdir(parents=True, exist_ok=True)
-        self._model.save(str(folder), show_progress=False)
-
-    @classmethod
-    def load(cls, folder: Path, size: int) -> LexicalIndex:
-        """Read an index that `save` wrote over `size` documents.
-
-        Raises:
-            LexicalIndexError: a file is missing, damaged or of another size.
-        """
-        import bm25s
-
-        try:
-            for path in folder.glob("*.npy"):
-                check_array(path)
-            model = bm25s.BM25.load(str(folder), load_corpus=False)
-            documents = int(model.scores["num_docs"])
-        except Exception as error:
-            raise LexicalIndexError(
-                T_("%(folder)s: %(name)s: %(error)s", folder=folder, name=type(error).__name__, error=error)
-            ) from error
-        if documents != size:
-            raise LexicalIndexError(
-                T_(
-                    "%(folder)s: an index of %(documents)s texts, expected %(size)s",
-                    folder=folder,
-                    documents=documents,
-                    size=size,
-                )
-            )
-        return cls(model, size)
+LONE_CHARACTER = 0.3
+"""What a single Chinese character weighs beside a pair: it is in many words."""
+SATURATION = 0.6
+"""A term that occurs n times covers n / (n + 0.6) of itself."""
 
 
-CountsArray = npt.NDArray[Any]
-Analyzer = Callable[[str], list[str]]
-
-PART_LENGTHS = (4, 5)
-_LATIN_WORD = re.compile(r"[a-z0-9]+")
+def _is_lone(term: str) -> bool:
+    return len(term) == 1 and _CJK_RUN.match(term) is not None
 
 
-class TfIdfError(RuntimeError):
-    """A TF-IDF index on disk can't be read."""
+class WordIndex:
+    """The words of a fixed list of passages.
 
-
-def word_parts(text: str, known_terms: Sequence[str] | None = None) -> list[str]:
-    """Return the four- and five-letter pieces of each Latin word, its edges marked, and all Chinese terms.
-
-    `known_terms` are the text's terms, where they were computed before.
+    A term weighs idf × what it tells: idf = ln((N + 1) / (df + 0.5)) / ln((N + 1) / 0.5), over the passages and the
+    background together, so 1 for a term that occurs nowhere; less for a lone Chinese character, and for what needs
+    share (`Background.damping`).
     """
-    found: list[str] = []
-    for term in terms(text) if known_terms is None else known_terms:
-        if not _LATIN_WORD.fullmatch(term):
-            found.append(term)
-    for word in _LATIN_WORD.findall(text.lower()):
-        framed = f" {word} "
-        for size in PART_LENGTHS:
-            found += [framed[i : i + size] for i in range(max(1, len(framed) - size + 1))]
-    return found
 
-
-class TfIdfIndex:
-    """TF-IDF over a fixed list of passages: tf = 1 + ln(count), idf = 1 + ln((1 + n) / (1 + df)), rows of length 1."""
-
-    def __init__(
-        self, vocabulary: dict[str, int], idf: FloatArray, by_term: sp.csr_matrix, counts: CountsArray
-    ) -> None:
-        self._vocabulary = vocabulary
-        self._idf = idf
-        # One row per term, so that a query reads only the rows of its own terms.
-        self._by_term = by_term
-        # How often the term occurs, in the order of the matrix's values: what an index of other passages starts from.
+    def __init__(self, counts: TermCounts) -> None:
         self._counts = counts
+        vocabulary = list(counts.vocabulary)
+        self._total = counts.matrix.shape[0] + background().passages
+        self._df = counts.document_frequencies + background().frequency(vocabulary)
+        self._weights = self._weighed(vocabulary, self._df)
+        by_passage = sp.csr_matrix(counts.matrix, dtype=np.float32)
+        by_passage.data = 1 + np.log(by_passage.data)
+        weighted = _unit_rows(by_passage @ sp.diags_array(self._weights))
+        # One row per term, so that a query reads only the rows of its own terms.
+        self._by_term = sp.csr_matrix(weighted.T.tocsr())
+        times = counts.matrix.T.tocsr().data.astype(np.float32)
+        self._covered = times / (times + np.float32(SATURATION))
 
     @classmethod
-    def build(cls, documents: Sequence[Sequence[str]]) -> TfIdfIndex:
+    def build(cls, documents: Sequence[Sequence[str]]) -> WordIndex:
         """Return an index over documents given as their terms."""
-        return cls.of(TermCounts.of(documents))
+        return cls(TermCounts.of(documents))
 
-    @classmethod
-    def of(cls, counts: TermCounts) -> TfIdfIndex:
-        """Return an index over documents given as their counts of terms."""
-        df = counts.document_frequencies.astype(np.float64)
-        idf = (1 + np.log((1 + counts.matrix.shape[0]) / (1 + df))).astype(np.float32)
-        weighted = _weighted(counts.matrix, idf)
-        return cls(counts.vocabulary, idf, weighted.T.tocsr(), counts.matrix.T.tocsr().data)
-
+    @property
     def counts(self) -> TermCounts:
-        """Return the counts that the index was made of."""
-        by_term = sp.csr_matrix((self._counts, self._by_term.indices, self._by_term.indptr), self._by_term.shape)
-        return TermCounts(self._vocabulary, by_term.T.tocsr())
+        """The counts that the index is made of."""
+        return self._counts
 
     @property
     def size(self) -> int:
         """Number of documents."""
-        return int(self._by_term.shape[1])
+        return int(self._counts.matrix.shape[0])
 
-    def scores(self, query: Sequence[str]) -> FloatArray:
-        """Return the cosine similarity of a query to every document, shape (size,)."""
-        known = sorted((self._vocabulary[term], n) for term, n in Counter(query).items() if term in self._vocabulary)
-        if not known:
-            return np.zeros(self.size, dtype=np.float32)
+    def _weighed(self, terms: Sequence[str], df: IntArray) -> FloatArray:
+        idf = np.log((self._total + 1) / (df + 0.5)) / np.log((self._total + 1) / 0.5)
+        lone = np.array([LONE_CHARACTER if _is_lone(term) else 1.0 for term in terms])
+        return np.asarray(np.maximum(0, idf) * lone * background().damping(terms), dtype=np.float32)
+
+    def weights(self, terms: Sequence[str]) -> FloatArray:
+        """Return what each term weighs, whether a passage has it or not, shape (n terms,)."""
+        own = np.array([self._counts.vocabulary.get(term, -1) for term in terms], dtype=np.int64)
+        unknown = [term for term, row in zip(terms, own, strict=True) if row < 0]
+        found = np.empty(len(own), dtype=np.float32)
+        found[own >= 0] = self._weights[own[own >= 0]]
+        found[own < 0] = self._weighed(unknown, background().frequency(unknown))
+        return found
+
+    def answers(self, query: Sequence[str]) -> tuple[FloatArray, FloatArray]:
+        """Return the cosine similarity of a query to every document, and how much of the query each covers.
+
+        Both are of shape (size,) and between 0 and 1. Words that no passage has count in what was asked.
+        """
+        asked = sorted(Counter(query).items())
+        if not asked:
+            return np.zeros(self.size, dtype=np.float32), np.zeros(self.size, dtype=np.float32)
+        terms, times = [term for term, _ in asked], np.array([n for _, n in asked], dtype=np.float32)
+        weights = (1 + np.log(times)) * self.weights(terms)
+        known = [(self._counts.vocabulary[t], w) for t, w in zip(terms, weights, strict=True) if self._has(t)]
+        length, total = float(np.sqrt((weights * weights).sum())), float(weights.sum())
+        if not known or not total:
+            return np.zeros(self.size, dtype=np.float32), np.zeros(self.size, dtype=np.float32)
+        rows, held = np.array([row for row, _ in known]), np.array([weight for _, weight in known])
         # By hand, since for one short query scipy's sparse product spends its time on checking its arguments.
-        rows, counts = (np.array(values) for values in zip(*known, strict=True))
-        weights = (1 + np.log(counts.astype(np.float32))) * self._idf[rows]
-        weights /= np.sqrt((weights * weights).sum())
-        starts, ends = self._by_term.indptr[rows], self._by_term.indptr[rows + 1]
-        lengths = ends - starts
+        starts, lengths = self._by_term.indptr[rows], np.diff(self._by_term.indptr)[rows]
         places = np.arange(lengths.sum()) + np.repeat(starts - (np.cumsum(lengths) - lengths), lengths)
-        amounts = self._by_term.data[places] * np.repeat(weights, lengths)
-        found = np.bincount(self._by_term.indices[places], weights=amounts, minlength=self.size)
-        return np.asarray(found, dtype=np.float32)
+        spread, passages = np.repeat(held, lengths), self._by_term.indices[places]
+        cosine = np.bincount(passages, weights=self._by_term.data[places] * spread, minlength=self.size) / length
+        covered = np.bincount(passages, weights=self._covered[places] * spread, minlength=self.size) / total
+        return cosine.astype(np.float32), covered.astype(np.float32)
+
+    def _has(self, term: str) -> bool:
+        return term in self._counts.vocabulary
 
     def inverse_frequency(self, term: str) -> float:
-        """Return the idf of a term, 0 for a term that occurs nowhere."""
-        position = self._vocabulary.get(term)
-        return 0.0 if position is None else float(self._idf[position])
-
-    def digest(self) -> str:
-        """Return a hash of everything that scores are computed from, here or in an index that starts from this one."""
-        matrix = self._by_term
-        arrays = (self._idf, matrix.data, matrix.indices, matrix.indptr, self._counts)
-        return digest_of("\n".join(self._vocabulary).encode(), *arrays)
-
-    def save(self, path: Path) -> None:
-        """Write the index to one `.npz` file, the same bytes for the same index."""
-        words = "\n".join(self._vocabulary).encode()
-        matrix = self._by_term
-        with path.open("wb") as file:
-            np.savez(
-                file,
-                words=np.frombuffer(words, dtype=np.uint8),
-                idf=self._idf,
-                data=matrix.data,
-                counts=self._counts,
-                indices=matrix.indices,
-                indptr=matrix.indptr,
-                shape=np.array(matrix.shape),
-            )
-
-    @classmethod
-    def load(cls, path: Path, size: int) -> TfIdfIndex:
-        """Read an index that `save` wrote over `size` documents.
-
-        Raises:
-            TfIdfError: the file is missing, damaged or of another size.
-        """
-        try:
-            stored = read_arrays(path)
-            words = bytes(stored["words"]).decode()
-            shape = tuple(int(n) for n in stored["shape"])
-            matrix = sp.csr_matrix((stored["data"], stored["indices"], stored["indptr"]), shape=shape)
-            idf, counts = stored["idf"], stored["counts"]
-        except Exception as error:
-            raise TfIdfError(
-                T_("%(path)s: %(name)s: %(error)s", path=path, name=type(error).__name__, error=error)
-            ) from error
-        vocabulary = {word: i for i, word in enumerate(words.split("\n") if words else [])}
-        if shape != (len(vocabulary), size) or len(idf) != len(vocabulary) or counts.shape != matrix.data.shape:
-            raise TfIdfError(
-                T_(
-                    "%(path)s: %(shape)s does not fit %(terms)s terms and %(size)s documents",
-                    path=path,
-                    shape=shape,
-                    terms=len(vocabulary),
-                    size=size,
-                )
-            )
-        return cls(vocabulary, idf, matrix, counts)
+        """Return 1 + ln((1 + N) / (1 + df)) of a term, 0 for a term that no passage has."""
+        row = self._counts.vocabulary.get(term)
+        return 0.0 if row is None else float(1 + np.log((1 + self._total) / (1 + self._df[row])))
 
 
-def _weighted(counts: sp.csr_matrix, idf: FloatArray) -> sp.csr_matrix:
-    data = (1 + np.log(counts.data.astype(np.float32))) * idf[counts.indices]
-    matrix = sp.csr_matrix((data.astype(np.float32), counts.indices, counts.indptr), shape=counts.shape)
+def _unit_rows(matrix: sp.csr_matrix) -> sp.csr_matrix:
     lengths = np.sqrt(np.asarray(matrix.multiply(matrix).sum(axis=1)).ravel())
-    lengths[lengths == 0] = 1
-    return sp.csr_matrix(sp.diags((1 / lengths).astype(np.float32)) @ matrix)
+    scaled = sp.csr_matrix(matrix)
+    scaled.data = scaled.data / np.repeat(np.maximum(lengths, 1e-9), np.diff(scaled.indptr))
+    return scaled

@@ -74,6 +74,19 @@ COLUMNS: dict[Kind, tuple[Column, ...]] = {
 }
 
 
+_ALSO: dict[tuple[Kind, str], str] = {
+    (Kind.TERMS, folded(word)): name
+    for name, words in {
+        "en": "英文 英文詞 英文詞彙 外文名稱 原文 english",
+        "zh": "中文 中文詞 中文詞彙 中文譯名 譯名 chinese",
+        "abbreviation": "縮寫 英文縮寫 簡稱",
+        "subject": "學術領域 領域 名詞類別 類別 出處 詞彙名稱 來源",
+    }.items()
+    for word in words.split()
+}
+"""What others call a column: official sets of terms come with headings of their own."""
+
+
 def field_of(kind: Kind, heading: str) -> str | None:
     """Return the field that a heading names, in English, in Chinese or in both, else None."""
     if len(heading) > _MAX_HEADING_CHARS:
@@ -85,6 +98,8 @@ def field_of(kind: Kind, heading: str) -> str | None:
     for column in COLUMNS[kind]:
         if whole == folded(column.field) or whole == folded(column.label) or whole == folded(column.heading):
             return column.field
+    if (known := _ALSO.get((kind, whole))) is not None:
+        return known
     for column in COLUMNS[kind]:
         if english == folded(column.field) or (not english and chinese == folded(column.label)):
             return column.field

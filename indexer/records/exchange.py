@@ -11,10 +11,12 @@ that item; any other bad field costs the row.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
+from hashlib import sha256
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
@@ -632,7 +634,72 @@ class AllianceIn(_Named):
         return self
 
 
-Record: TypeAlias = LabIn | EvidenceIn | NeedIn | CompanyIn | SchoolIn | AllianceIn
+def _chinese(word: str) -> str:
+    if not _HAN.search(word):
+        raise FieldError(
+            T_("%(word)s has no Chinese character", word=shown(word)), T_("give the Chinese words, such as 斷詞")
+        )
+    return word
+
+
+def _english(word: str) -> str:
+    if not _LATIN.search(word) or _HAN.search(word):
+        raise FieldError(
+            T_("%(word)s is not English", word=shown(word)),
+            T_("give the English words, such as word segmentation"),
+        )
+    return word
+
+
+_HAN, _LATIN = re.compile("[\u3400-\u9fff]"), re.compile("[A-Za-z]{2}")
+_TERM_ID_LENGTH = 180
+
+
+class TermIn(_Record):
+    """Words that mean the same in both languages; without an id it is known by its first words and its subject."""
+
+    id: Annotated[
+        Id,
+        FieldNote(T_("Id"), T_("Empty: made of the words. Keep it to correct a term."), "term-example-1", _EVERYBODY),
+    ]
+    en: Annotated[
+        list[Annotated[Name, AfterValidator(_english)]],
+        _list,
+        _once,
+        _texts,
+        FieldNote(T_("English term"), _separated(T_("Required.")), "icing detection；ice detection"),
+    ]
+    zh: Annotated[
+        list[Annotated[Name, AfterValidator(_chinese)]],
+        _list,
+        _once,
+        _words,
+        FieldNote(T_("Chinese term"), _separated(T_("Required, in Taiwan's words.")), "結冰偵測；結冰檢知"),
+    ]
+    abbreviation: Annotated[Short, FieldNote(T_("Abbreviation"), T_("Of the English term."), "IDS")] = ""
+    subject: Annotated[
+        Name, FieldNote(T_("Subject"), T_("Which field or which set of terms it is from."), "機械工程")
+    ] = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_id(cls, given: Any) -> Any:
+        # Sets of terms come without ids; a row's first words say best which term it is when it comes again.
+        if not isinstance(given, Mapping) or not v.is_blank(given.get("id")):
+            return given
+        first = [_first(given.get("zh")), _first(given.get("en")), _first(given.get("subject"))]
+        said = "=".join("_".join(word.split()) for word in first if word)
+        if len(said) > _TERM_ID_LENGTH:
+            said = said[: _TERM_ID_LENGTH - 16] + sha256(said.encode()).hexdigest()[:16]
+        return {**given, "id": said} if said else given
+
+
+def _first(words: object) -> str:
+    one = next((word for word in words if not is_blank(word)), "") if isinstance(words, list | tuple) else words
+    return printable(one) if isinstance(one, str) else ""
+
+
+Record: TypeAlias = LabIn | EvidenceIn | NeedIn | CompanyIn | SchoolIn | AllianceIn | TermIn
 
 MODELS: dict[Kind, type[_Record]] = {
     Kind.LABS: LabIn,
@@ -641,6 +708,7 @@ MODELS: dict[Kind, type[_Record]] = {
     Kind.COMPANIES: CompanyIn,
     Kind.SCHOOLS: SchoolIn,
     Kind.ALLIANCES: AllianceIn,
+    Kind.TERMS: TermIn,
 }
 
 

@@ -204,6 +204,10 @@ def _delimiter(text: str) -> str:
     return max(_DELIMITERS, key=known)
 
 
+_NEEDED = {Kind.EVIDENCE: ("lab",), Kind.TERMS: ("en", "zh")}
+"""The columns without which no row of a kind can be read, where that is not the id."""
+
+
 def grid_rows(kind: Kind, grid: Grid, name: str) -> tuple[list[tuple[int, object]], list[RowProblem]]:
     """Return the rows below the header as (row number, values by field), and what was wrong.
 
@@ -228,8 +232,9 @@ def grid_rows(kind: Kind, grid: Grid, name: str) -> tuple[list[tuple[int, object
         )
         return [], problems
     columns = _columns(kind, row, cells, name, problems)
-    needed = "lab" if kind is Kind.EVIDENCE else "id"
-    if not any(column is not None and column.field == needed for column in columns):
+    given = {column.field for column in columns if column is not None}
+    needed = next((one for one in _NEEDED.get(kind, ("id",)) if one not in given), None)
+    if needed is not None:
         heading = next(column.heading for column in COLUMNS[kind] if column.field == needed)
         wrong = T_("the first row has no such column")
         problems.append(

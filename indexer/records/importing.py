@@ -68,11 +68,12 @@ _TABLES: dict[Kind, tuple[type[SQLModel], _Children | None]] = {
     Kind.COMPANIES: (record_tables.Company, None),
     Kind.SCHOOLS: (record_tables.School, None),
     Kind.ALLIANCES: (record_tables.Alliance, _Children(record_tables.AlliancePartner, "partners", "alliance_id")),
+    Kind.TERMS: (record_tables.Term, None),
 }
 
 
 def import_file(session: Session, path: Path, kind: Kind | str | None = None, dry_run: bool = False) -> ImportReport:
-    """Import a JSONL, CSV or XLSX file; the caller commits.
+    """Import a JSONL, CSV, XLSX or ODS file; the caller commits.
 
     Args:
         session: all writes happen in its transaction; nothing is committed here.

@@ -1,6 +1,6 @@
 """Files of records, in whatever shape they come, into checked records.
 
-In: the path of a JSONL (or JSON array), CSV or XLSX file. Out: a `Reading`: the good records by id and everything
+In: the path of a JSONL (or JSON array), CSV, XLSX or ODS file. Out: a `Reading`: the good records by id and everything
 that was wrong, as values. It exists so that no content of a file, however broken, ends in a traceback or stops the
 rows beside it. Of JSON it takes what is JSON: Python's parser accepts more (NaN, Infinity) and raises on what a
 user should be told about (deep nesting, digits without end, half a line).
@@ -200,7 +200,7 @@ def read(path: Path, kind: Kind | None = None) -> Reading:
     """Read a file of records.
 
     Args:
-        path: JSONL, JSON array, CSV or XLSX; told apart by content, not by suffix.
+        path: JSONL, JSON array, CSV, XLSX or ODS; told apart by content, not by suffix.
         kind: what the rows are; None infers it from the file's or sheet's name, else from the fields.
 
     Raises:
@@ -302,6 +302,9 @@ def _add_record(reading: Reading, kind: Kind, row: int, given: object, name: str
         return
     key = checked.record.id
     first = reading.first_rows.setdefault(key, row)
+    if kind is Kind.TERMS and reading.records.get(key) == checked.record:
+        # Sets of terms repeat themselves; the same row again says nothing that would have to be corrected.
+        return
     if key in reading.records:
         wrong = T_("%(key)s is already the id of row %(first)s", key=shown(key), first=first)
         reading.refuse(name, row, [Fault("id", wrong, T_("give each its own id"))])
@@ -368,9 +371,9 @@ def _best(scores: Mapping[Kind, int]) -> Kind | None:
 
 def _read_workbook(data: bytes, name: str, kind: Kind | None) -> Reading:
     # Imported only for workbooks: openpyxl's knowledge of dates takes long to load.
-    from indexer.records.xlsx import read_xlsx
+    from indexer.records.xlsx import is_ods, read_ods, read_xlsx
 
-    grids, problems = read_xlsx(data, name)
+    grids, problems = read_ods(data, name) if is_ods(data) else read_xlsx(data, name)
     if problems:
         return _unread(kind, problems)
     named = [(kind_in_name(grid.title), grid) for grid in grids if grid.rows]

@@ -244,6 +244,19 @@ class Ask(SQLModel, table=True):
     text: str
 
 
+class Term(SQLModel, table=True):
+    """Words that mean the same in Chinese and English, from an office's glossary or an official set."""
+
+    __tablename__ = "term"
+    __table_args__ = (_id_bounded(),)
+
+    id: str = Field(primary_key=True)
+    en: list[str] = Field(sa_column=_words())
+    zh: list[str] = Field(sa_column=_words())
+    abbreviation: str
+    subject: str
+
+
 class ChangeCounter(SQLModel, table=True):
     """The number of the last change of one kind of record."""
 
@@ -358,6 +371,16 @@ def load_schools(session: Session, ids: Collection[str] | None = None) -> list[p
     """Return schools by id; `ids` as in `load_labs`."""
     rows = _by_id(_rows(session, School, of=("id", ids)))
     return [profiles.School(**_picked(profiles.School, row)) for row in rows]
+
+
+def load_terms(session: Session) -> dict[str, tuple[str, ...]]:
+    """Return an office's own terms: of each Chinese word all its English ones, both in the order of the terms' ids."""
+    found: dict[str, dict[str, None]] = {}
+    for row in _by_id(_rows(session, Term, of=("id", None))):
+        english = dict.fromkeys([*row["en"], *filter(None, [row["abbreviation"]])])
+        for word in row["zh"]:
+            found.setdefault(word, {}).update(english)
+    return {word: tuple(english) for word, english in found.items()}
 
 
 def _rows(

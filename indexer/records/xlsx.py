@@ -1,4 +1,4 @@
-"""XLSX workbooks into grids of cells.
+"""XLSX and ODS workbooks into grids of cells.
 
 In: the bytes of a file, which is a ZIP archive of XML files. Out: a grid for each worksheet, of formulas the values
 that the spreadsheet program stored, in place of what can't be read an `Unreadable`, or why the file can't be read.
@@ -8,7 +8,7 @@ type, where entities are defined, is refused before anything of it is read. And 
 must cost its row and not the file.
 
 First come the archive's parts, then the texts that cells hold or share, then cells with their date formats, then
-the sheets.
+the sheets; last ODS, which has all sheets in one part and says with each cell what it holds.
 """
 
 from __future__ import annotations
@@ -466,3 +466,125 @@ def _related(parts: Parts, of: str) -> dict[str, tuple[str, str]]:
 
 def _target(of: str, target: str) -> str:
     return normpath(join("/", dirname(of), target)).lstrip("/")
+
+
+def is_ods(data: bytes) -> bool:
+    """Say whether an archive is an ODS spreadsheet, whose first part says so in plain."""
+    return b"mimetypeapplication/vnd.oasis.opendocument.spreadsheet" in data[:200]
+
+
+def read_ods(data: bytes, name: str) -> tuple[list[Grid], list[RowProblem]]:
+    """Return the sheets of an ODS spreadsheet, or what keeps it from being read."""
+    try:
+        with Parts(data) as parts:
+            tables = _Tables()
+            parts.parse("content.xml", tables.start, tables.end, tables.text)
+            return tables.grids, []
+    except TooMuchError as error:
+        return [], [RowProblem(name, 0, "", error.wrong, error.right)]
+    except _BROKEN as error:
+        known = "" if isinstance(error, zipfile.BadZipFile) else f" ({printable(type(error).__name__)})"
+        return [], [
+            RowProblem(
+                name, 0, "", T_("is not a readable ODS spreadsheet%(known)s", known=known), T_("save it again as .ods")
+            )
+        ]
+
+
+class _Tables:
+    """The sheets of an ODS spreadsheet on their way into grids."""
+
+    def __init__(self) -> None:
+        self.grids: list[Grid] = []
+        self._room = Room()
+        self._row, self._rows_alike = 0, 1
+        self._cells: list[tuple[int, object]] = []
+        self._column = 0
+        self._cell: dict[str, str] | None = None
+        self._pieces: list[str] = []
+        self._chars = 0
+        self._aside = 0
+        self._in_text = 0
+
+    def start(self, name: str, attributes: Attributes) -> None:
+        """Note that an element begins."""
+        given = {key.rpartition(" ")[2]: value for key, value in attributes.items()}
+        if name == "table":
+            if len(self.grids) >= MAX_SHEETS:
+                raise TooMuchError(
+                    T_("has more than %(max_sheets)s sheets", max_sheets=MAX_SHEETS),
+                    T_("split it into smaller workbooks"),
+                )
+            self.grids.append(Grid(title=given.get("name", "")))
+            self._row = 0
+        elif name == "table-row":
+            self._cells, self._column = [], 0
+            self._rows_alike = _times(given.get("number-rows-repeated"))
+        elif name in ("table-cell", "covered-table-cell"):
+            self._cell, self._pieces, self._chars = given, [], 0
+        elif name == "annotation":
+            # What somebody remarked on a cell is not in it.
+            self._aside += 1
+        elif name in ("p", "h"):
+            if self._pieces and not self._aside:
+                self._pieces.append("\n")
+            self._in_text += 1
+        elif name in _BLANKS:
+            self.text(_BLANKS[name] * min(_times(given.get("c")), MAX_CELL_CHARS))
+
+    def end(self, name: str) -> None:
+        """Note that an element ends."""
+        if name == "table-row":
+            self._take_row()
+        elif name in ("table-cell", "covered-table-cell") and self._cell is not None:
+            times = _times(self._cell.get("number-columns-repeated"))
+            value = self._value(self._cell)
+            if value is not None and value != "":
+                if self._column + times > MAX_SHEET_COLUMNS:
+                    raise MarkupError(T_("a cell is beyond the last column"))
+                self._cells += [(self._column + n, value) for n in range(times)]
+            self._column += times
+            self._cell = None
+        elif name == "annotation":
+            self._aside -= 1
+        elif name in ("p", "h"):
+            self._in_text -= 1
+
+    def text(self, piece: str) -> None:
+        """Take a piece of text."""
+        if self._cell is not None and self._in_text and not self._aside:
+            self._chars += len(piece)
+            if self._chars <= MAX_CELL_CHARS:
+                self._pieces.append(piece)
+
+    def _take_row(self) -> None:
+        if self._cells and self.grids:
+            width = self._cells[-1][0] + 1
+            cells: list[object] = [None] * width
+            for column, value in self._cells:
+                cells[column] = value
+            for n in range(1, self._rows_alike + 1):
+                self._room.add(self.grids[-1], self._row + n, cells)
+        self._row += self._rows_alike
+
+    def _value(self, cell: Mapping[str, str]) -> object:
+        if self._chars > MAX_CELL_CHARS:
+            return Unreadable(
+                T_("a text of more than %(max_cell_chars)s characters", max_cell_chars=f"{MAX_CELL_CHARS:,}")
+            )
+        kind, said = cell.get("value-type"), "".join(self._pieces)
+        if kind in ("float", "currency", "percentage"):
+            word = cell.get("value", "")
+            return _number(word, None, Styles(since_1904=False)) if word else Unreadable(said)
+        if kind == "date":
+            return _moment(cell.get("date-value", said))
+        if kind == "boolean":
+            return cell.get("boolean-value") == "true"
+        return cell.get("string-value", said)
+
+
+_BLANKS = {"s": " ", "tab": "\t", "line-break": "\n"}
+
+
+def _times(word: str | None) -> int:
+    return int(word) if word is not None and word.isdecimal() and 0 < len(word) < 9 and int(word) else 1

@@ -1,29 +1,34 @@
-"""Rankings and judgements in, measures out, beside those of three plain systems to beat.
+"""Rankings and judgements in, measures out, beside those of four plain systems to beat.
 
 In: a run (ours, a baseline's or a file's) and TREC qrels. Out: the mean of each measure per system, and for each
-baseline the difference to ours with a 95 % interval from a paired bootstrap over needs. It exists so that nobody
+baseline the difference to ours with a 95 % interval from a paired bootstrap over needs; with judgements to learn
+from, also how well they foretell the others (`grades`). It exists so that nobody
 has to believe a ranking: measures are computed by `ir-measures`, and any collection in the exchange format can be
-evaluated with one command. The baselines are TF-IDF, BM25 and dense retrieval, each by a lab's best passage, over
-the same labs and needs; they know no hard rules, no asks, no profile.
+evaluated with one command. The baselines are TF-IDF, BM25 and dense retrieval, each by a lab's best passage, and the
+number of a lab's passages (`size`), over the same labs and needs; they know no hard rules, no asks, no profile. What
+`size` reaches is how much of a figure is volume.
 """
 
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+import scipy.sparse as sp
 from sqlmodel import Session
 
 from indexer.database import open_engine
 from indexer.encoders.embeddings import EmbeddingCache
 from indexer.encoders.encoder import load_encoder
 from indexer.index.building import ReindexError, reindex
-from indexer.index.words import LexicalIndex, terms
+from indexer.index.words import LexicalIndex, TermCounts, terms
 from indexer.records.importing import import_file
 from indexer.records.passages import need_text
 from indexer.settings import Settings
@@ -47,12 +52,15 @@ from matcher.judging.measures import (
 from matcher.ranking.pairings import Matcher
 from matcher.ranking.ranker import ordered_by_id
 
+if TYPE_CHECKING:
+    from matcher.judging.grades import ForetoldGrades
+
 Scorer = Callable[[str], npt.NDArray[np.float32]]
 """Scores every passage for a need's text."""
 
 
 def baseline_runs(matcher: Matcher, top: int | None) -> dict[str, Run]:
-    """Return the runs of `tfidf`, `bm25` and `dense` for every need."""
+    """Return the runs of `tfidf`, `bm25`, `dense` and `size` for every need."""
     return {name: _run(matcher, scorer, top) for name, scorer in _scorers(matcher).items()}
 
 
@@ -64,15 +72,36 @@ def _scorers(matcher: Matcher) -> dict[str, Scorer]:
     texts = [snapshot.passages[row].text for row in snapshot.fields[0].rows]
     passages = cache.embed(texts, role="passage", encoder=encoder).vectors
 
+    sizes = np.bincount(snapshot.lab_of_passage)[snapshot.lab_of_passage].astype(np.float32)
+
     def dense(text: str) -> npt.NDArray[np.float32]:
         query = cache.embed([text], role="query", encoder=encoder).vectors[0]
         return np.asarray(passages @ query)
 
     return {
-        "tfidf": lambda text: snapshot.words.scores(terms(text)),
+        "tfidf": _tfidf(snapshot.words.counts),
         "bm25": lambda text: bm25.scores(terms(text)),
         "dense": dense,
+        "size": lambda text: sizes,
     }
+
+
+def _tfidf(counts: TermCounts) -> Scorer:
+    """Return the cosine of a text with passages: tf = 1 + ln(count), idf = 1 + ln((1 + n) / (1 + df))."""
+    idf = 1 + np.log((1 + counts.matrix.shape[0]) / (1 + counts.document_frequencies))
+    weighted = sp.csr_matrix(counts.matrix, dtype=np.float32)
+    weighted.data = (1 + np.log(weighted.data)) * idf[weighted.indices]
+    lengths = np.sqrt(np.add.reduceat(np.append(weighted.data**2, 0), weighted.indptr[:-1]))
+
+    def scores(text: str) -> npt.NDArray[np.float32]:
+        query = np.zeros(len(idf), dtype=np.float32)
+        for term, n in Counter(terms(text)).items():
+            if term in counts.vocabulary:
+                query[counts.vocabulary[term]] = (1 + np.log(n)) * idf[counts.vocabulary[term]]
+        found = weighted @ query / np.maximum(lengths * max(float(np.linalg.norm(query)), 1e-9), 1e-9)
+        return np.asarray(found, dtype=np.float32)
+
+    return scores
 
 
 def _run(matcher: Matcher, scorer: Scorer, top: int | None) -> Run:
@@ -98,13 +127,17 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Means per system and measure over `n_needs` judged needs; `problems` says what was left out."""
+    """Means per system and measure over `n_needs` judged needs; `problems` says what was left out.
+
+    `grades` says how well the grades of the judged pairs were foretold, where there were others to learn from.
+    """
 
     n_needs: int
     systems: dict[str, dict[str, float]]
     differences: dict[str, dict[str, Interval]] = field(default_factory=dict)
     per_need: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
+    grades: ForetoldGrades | None = None
 
     def as_dict(self) -> dict[str, object]:
         """Return what `--json` prints."""
@@ -114,6 +147,8 @@ class Evaluation:
                 system: {name: [i.mean, i.low, i.high] for name, i in row.items()}
                 for system, row in self.differences.items()
             }
+        if self.grades is not None:
+            content["grades"] = self.grades.figures
         return content
 
 
@@ -121,6 +156,7 @@ def evaluate_home(
     settings: Settings,
     qrels: Path,
     *,
+    train: Path | None = None,
     run: Path | None = None,
     measures: Sequence[str] = MEASURES,
     baselines: bool = False,
@@ -128,6 +164,8 @@ def evaluate_home(
     progress: Progress | None = None,
 ) -> Evaluation:
     """Evaluate the records and index of a home, or a run file, against judgements.
+
+    With `train`, judgements to learn from, the grades of `qrels` are also foretold.
 
     Raises:
         EvaluationError: a file has no usable line, or a measure is unknown.
@@ -146,7 +184,7 @@ def evaluate_home(
     else:
         ours = _ranked(matcher, top, progress)
     systems = {TAG: ours} | (baseline_runs(matcher, top) if baselines else {})
-    return _evaluation(judged, systems, checked, problems)
+    return _with_grades(_evaluation(judged, systems, checked, problems), matcher, train, qrels, progress)
 
 
 def evaluate_collection(
@@ -155,13 +193,14 @@ def evaluate_collection(
     needs: Path,
     qrels: Path,
     *,
+    train: Path | None = None,
     run_out: Path | None = None,
     top: int | None = DEPTH,
     measures: Sequence[str] = MEASURES,
     baselines: bool = False,
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Import a collection into a throwaway home, index it, rank every need and evaluate.
+    """Import a collection into a throwaway home, index it, rank every need and evaluate; `train` as in `evaluate_home`.
 
     Raises:
         EvaluationError: a file has no usable row.
@@ -177,7 +216,22 @@ def evaluate_collection(
                 for need_id, scores in ours.items():
                     write_lines(out, need_id, scores)
         systems = {TAG: ours} | (baseline_runs(matcher, top) if baselines else {})
-    return _evaluation(judged, systems, checked, problems)
+        return _with_grades(_evaluation(judged, systems, checked, problems), matcher, train, qrels, progress)
+
+
+def _with_grades(
+    evaluation: Evaluation, matcher: Matcher, train: Path | None, test: Path, progress: Progress | None
+) -> Evaluation:
+    if train is None:
+        return evaluation
+    # Only here, since scikit-learn takes a second to load.
+    from matcher.judging.grades import foretold_grades
+
+    tell = progress or (lambda stage, done, total: None)
+    found = foretold_grades(matcher, train, test, lambda done, total: tell("match", done, total))
+    # What is wrong with the file asked about was said when it was read for the ranking.
+    problems = list(dict.fromkeys([*evaluation.problems, *found.problems]))
+    return replace(evaluation, problems=problems, grades=found)
 
 
 @contextmanager

@@ -1,20 +1,16 @@
-"""Judged collections in, the ranker's weights file out.
+"""Judged collections in, the ranker's scale and weights out.
 
-In: collections in the exchange format with qrels: the demo world, and the open
-data beside the repository where it is there. Out: `weights.json`. It exists so
-that the default weights are nobody's opinion and can be fitted again: `make
-weights` does so and prints how well they hold on needs that were left out.
+In: collections in the exchange format with qrels: the demo world, and the open data beside the repository where it is
+there. Out: `scale.json`, which says where 0 and 1 of each signal lie (`matcher.judging.scaling`), and `weights.json`.
+It exists so that the defaults are nobody's opinion and can be fitted again: `make weights` does so and prints how well
+they hold on needs that were left out.
 
-The five views of `signals` share one weight. Fitting them apart with the loss
-below was tried and held worse on needs left out (`cordis_cleantech`, nDCG@10
-0.251 to 0.264 where equal weights had 0.270): with a hundred needs, equal
-weights are the better estimate (Dawes 1979). What remains is how much the asks and the profile's
-statements weigh against the views. These weights minimise the cross-entropy
-between each need's grades and the softmax of its scores (ListNet, Cao et al.
-2007), averaged over needs and then over collections, with a quadratic pull
-towards the start values; how strong the pull is, is chosen by five-fold
-cross-validation over needs. No weight may be negative: no evidence may count
-against a lab.
+Words and meaning share one weight, since a fit is their sum (`matcher.ranking.signals`); what is learned is how much
+depth and the profile's statements weigh beside it. These weights minimise the cross-entropy between each need's grades
+and the softmax of its scores (ListNet, Cao et al. 2007), averaged over needs and then over collections, with a
+quadratic pull towards the start values; how strong the pull is, is chosen by five-fold cross-validation over needs.
+No weight may be negative: no evidence may count against a lab. Depth may not weigh more than `MOST_FOR_DEPTH`, however
+well it does where relevance goes with size: a long list must not beat a good one by default.
 """
 
 from __future__ import annotations
@@ -22,7 +18,7 @@ from __future__ import annotations
 import argparse
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -36,33 +32,40 @@ from indexer.arrays import DoubleArray
 from indexer.settings import Settings
 from matcher.judging.evaluation import collection_home
 from matcher.judging.measures import SEED, Qrels, read_qrels
+from matcher.judging.scaling import INTRODUCED_FROM, measured_scale
 from matcher.ranking.pairings import Matcher
 from matcher.ranking.ranker import DEFAULT_WEIGHTS
-from matcher.ranking.signals import FEATURES
+from matcher.ranking.signals import FEATURES, N_EVIDENCE, SCALE_FILE, scale
 
 FOLDS = 5
 PULLS = (0.003, 0.01, 0.03, 0.1, 0.3)
-VIEWS = ("words_lab", "words", "word_parts", "meaning", "meaning_english")
-START = {"views": 0.3, "ask_best": 0.15, "ask_mean": 0.15}
-"""Weights before anything is learned; what is not named starts at its floor."""
-FLOOR = 0.02
-"""What a company wishes and a lab states must at least break ties, even where no judgement tells its worth."""
-FREE = ("views", *(name for name in FEATURES if name not in VIEWS))
+FREE = ("evidence", *FEATURES[N_EVIDENCE:])
 """The weights that are learned."""
+START = {"evidence": 6.0, "depth": 0.9, "field": 0.9}
+"""Weights before anything is learned; what is not named starts at its floor."""
+FLOOR = 0.05
+"""What a company wishes and a lab states must at least break ties, even where no judgement tells its worth."""
+MOST_FOR_DEPTH = 0.15
+"""Beside a weight of 1 for evidence."""
+SCORE_OF_ONE = 10.0
+"""What a fit of 1 adds to a score: the unit in which scores are shown."""
 SHARED_DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
-STRONG_CHANCE, PLAUSIBLE_CHANCE = 0.5, 0.1
+STRONG_CHANCE, PLAUSIBLE_CHANCE = 0.65, 0.1
 """Chances of being introduced from which a pair is called strong, or plausible."""
-INTRODUCED_FROM = 2
-"""The grade from which an expert would introduce a lab."""
 
 
 @dataclass(frozen=True)
 class Example:
-    """One judged need: features of the labs that may be proposed, shape (n labs, n features), and their grades."""
+    """One judged need: features and grades of the labs that may be proposed.
+
+    `values` has shape (n labs, n features), `grades` (n labs,); `asks`, shape
+    (n asks, n labs), what their evidence adds up to for each ask.
+    """
 
     collection: str
     values: DoubleArray
     grades: DoubleArray
+    asks: DoubleArray
 
 
 def examples(name: str, matcher: Matcher, judged: Qrels) -> Iterator[Example]:
@@ -73,13 +76,13 @@ def examples(name: str, matcher: Matcher, judged: Qrels) -> Iterator[Example]:
         rows = sorted(ranking.order)
         row_grades = np.array([max(0, grades.get(matcher.snapshot.lab_ids[row], 0)) for row in rows], dtype=np.float64)
         if row_grades.any():
-            yield Example(name, ranking.table.values[rows], row_grades)
+            yield Example(name, ranking.table.values[rows], row_grades, ranking.table.ask_scores[:, rows])
 
 
 def spread(free: DoubleArray) -> DoubleArray:
     """Return the weight of each feature, shape (n features,), from the learned weights in the order of `FREE`."""
     by_name = dict(zip(FREE, free, strict=True))
-    return np.array([by_name["views" if name in VIEWS else name] for name in FEATURES])
+    return np.array([by_name["evidence" if place < N_EVIDENCE else name] for place, name in enumerate(FEATURES)])
 
 
 def start() -> DoubleArray:
@@ -108,9 +111,10 @@ def fit(train: Sequence[Example], pull: float) -> DoubleArray:
         return total + pull * float(off @ off), tied @ slope + 2 * pull * off
 
     result = minimize(loss, begin, jac=True, method="L-BFGS-B", bounds=[(FLOOR, None)] * len(FREE))
-    free = np.asarray(result.x)
-    # Only the proportions matter for a ranking; a view weighs 1, so that the others can be read against it.
-    return spread(free / free[0])
+    # Only the proportions matter for a ranking.
+    free = np.asarray(result.x) / result.x[0]
+    free[1] = min(free[1], MOST_FOR_DEPTH)
+    return spread(SCORE_OF_ONE * free)
 
 
 def ndcg(example: Example, weights: DoubleArray, depth: int = 10) -> float:
@@ -191,6 +195,31 @@ def bands(found: Sequence[Example], weights: DoubleArray) -> dict[str, object]:
     }
 
 
+def coverage(found: Sequence[Example], weights: DoubleArray) -> dict[str, float]:
+    """Return the logistic curve that gives the chance that a lab answers an ask, see `Ranker.covers`.
+
+    Asks were not judged one by one: a lab that is introduced is taken to answer the asks, which is a lower bound of
+    what "covered" claims.
+    """
+    rows = [
+        (ask[lab], score, grade >= INTRODUCED_FROM)
+        for e in found
+        for ask in e.asks
+        for lab, (score, grade) in enumerate(zip(e.values @ weights, e.grades, strict=True))
+    ]
+    asked, scores, good = (np.array(column, dtype=np.float64) for column in zip(*rows, strict=True))
+    inputs = np.stack([asked, scores, np.ones(len(asked))], axis=1)
+
+    def loss(factors: DoubleArray) -> tuple[float, DoubleArray]:
+        logits = inputs @ factors
+        wrong = 1 / (1 + np.exp(-logits)) - good
+        return float(np.mean(np.logaddexp(0, logits) - good * logits)), inputs.T @ wrong / len(good)
+
+    bounds = [(0.0, None), (0.0, None), (None, None)]
+    found_at = minimize(loss, np.array([2.0, 0.3, -6.0]), jac=True, method="L-BFGS-B", bounds=bounds).x
+    return dict(zip(("evidence", "score", "offset"), (round(float(x), 4) for x in found_at), strict=True))
+
+
 def collections() -> dict[str, tuple[Path, Path, Path]]:
     """Return labs, needs and qrels of every collection to learn from, by name."""
     world = fixtures.world_path()
@@ -200,6 +229,9 @@ def collections() -> dict[str, tuple[Path, Path, Path]]:
         if folder.is_dir():
             found[name] = (folder / "labs.jsonl", folder / "needs.jsonl", folder / "qrels.txt")
     return found
+
+
+_READABLE = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE | orjson.OPT_SORT_KEYS
 
 
 def _print_row(title: str, cells: Iterable[str | float]) -> None:
@@ -212,6 +244,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Fit the ranker's default weights.")
     parser.add_argument("--out", type=Path, default=DEFAULT_WEIGHTS)
     arguments = parser.parse_args()
+    demo_labs, demo_needs, demo_qrels = collections()["demo_world"]
+    with collection_home(Settings(), demo_labs, demo_needs) as (matcher, _):
+        measured = measured_scale(matcher, read_qrels(demo_qrels)[0])
+        SCALE_FILE.write_bytes(orjson.dumps(asdict(measured), option=_READABLE))
+        scale.cache_clear()
     found: list[Example] = []
     for name, (labs, needs, qrels) in collections().items():
         with collection_home(Settings(), labs, needs) as (matcher, _):
@@ -234,8 +271,9 @@ def main() -> None:
         "held_out_ndcg_at_10": {name: round(value, 4) for name, value in tried[pull].items()},
         "weights": {name: round(float(weight), 4) for name, weight in zip(FEATURES, weights, strict=True)},
         "bands": bands(demo, weights),
+        "asks": coverage(demo, weights),
     }
-    arguments.out.write_bytes(orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    arguments.out.write_bytes(orjson.dumps(content, option=_READABLE))
     print(orjson.dumps(content, option=orjson.OPT_INDENT_2).decode())
 
 

@@ -88,14 +88,10 @@ def read_qrels(path: Path) -> tuple[Qrels, list[str]]:
     Raises:
         EvaluationError: no line can be used, or no lab is graded above 0.
     """
+    grades, problems = _read_grades(path)
     judged: Qrels = {}
-    problems = []
-    for number, parts in _lines(path):
-        try:
-            need_id, _, lab_id, grade = parts
-            judged.setdefault(need_id, {})[lab_id] = int(grade)
-        except ValueError:
-            problems.append(f"{path.name}:{number} expected `need 0 lab grade` with a whole number as grade")
+    for (need_id, lab_id), (_, grade) in grades.items():
+        judged.setdefault(need_id, {})[lab_id] = grade
     if not any(grade > 0 for grades in judged.values() for grade in grades.values()):
         detail = "".join(f"\n{problem}" for problem in problems[:3])
         raise EvaluationError(
@@ -106,6 +102,49 @@ def read_qrels(path: Path) -> tuple[Qrels, list[str]]:
             )
         )
     return judged, problems
+
+
+Grades = dict[tuple[str, str], tuple[int, int]]
+"""For each need and lab the number of the line that grades it, and the grade."""
+
+
+def read_grades(path: Path) -> tuple[Grades, list[str]]:
+    """Read TREC judgements as `read_qrels` does, but for grades of any height, each with the line it stands in.
+
+    Raises:
+        EvaluationError: no line can be used.
+    """
+    grades, problems = _read_grades(path)
+    if not grades:
+        detail = "".join(f"\n{problem}" for problem in problems[:3])
+        raise EvaluationError(
+            T_(
+                "%(path)s: no pair is graded; expected lines such as `need-1 0 lab-1 2`%(detail)s",
+                path=path,
+                detail=detail,
+            )
+        )
+    return grades, problems
+
+
+def _read_grades(path: Path) -> tuple[Grades, list[str]]:
+    grades: Grades = {}
+    problems = []
+    for number, parts in _lines(path):
+        try:
+            need_id, _, lab_id, written = parts
+            grade = int(written)
+        except ValueError:
+            problems.append(f"{path.name}:{number} expected `need 0 lab grade` with a whole number as grade")
+            continue
+        before, other = grades.get((need_id, lab_id), (number, grade))
+        if other != grade:
+            problems.append(
+                f"{path.name}:{number} grades {need_id} with {lab_id} again, {grade} after {other} in line {before}; "
+                "the last one counts"
+            )
+        grades[need_id, lab_id] = (number, grade)
+    return grades, problems
 
 
 def read_run(path: Path) -> tuple[Run, list[str]]:

@@ -130,6 +130,12 @@ class PassageWords:
         """Return the idf of a term in this index, 0 for one that it lacks."""
         return self.snapshot.words.inverse_frequency(term)
 
+    def pairs(self, asked: str, passage: str) -> list[tuple[str, str]]:
+        """Return which words of what was asked stand for which of a passage in the other language, rarest first."""
+        weigh = self.snapshot.words.weights
+        found = self.snapshot.dictionary.pairs(asked, passage, lambda stem: float(weigh([stem])[0]))
+        return [(pair.need.word, pair.passage.word) for pair in found]
+
     def read_all(self) -> None:
         """Read as many passages as are kept, so that the first needs find them read."""
         for row in range(min(KEPT_PASSAGES, len(self.snapshot.passages))):
@@ -151,19 +157,22 @@ def _read(text: str) -> ReadPassage:
 
 PASSAGES_PER_ASK = 2
 EXCERPT_CHARS = 160
-SECOND_PASSAGE_WITHIN = 1.0
-"""A second passage is shown if its standard score is at most this much lower."""
-COVERED_FROM = 2.0
-PARTLY_FROM = 1.0
-"""Standard scores from which an ask counts as covered, or covered in part."""
+SECOND_PASSAGE_WITHIN = 0.3
+"""A second passage is shown if its fit is at most this much lower."""
+COVERED_FROM = 0.5
+PARTLY_FROM = 0.2
+"""Chances that a lab answers an ask from which it counts as covered, or covered in part."""
+NEIGHBOUR_FROM = 0.4
+"""A fit from which a passage is of a neighbouring subject."""
 OLD_YEARS = 8
-FEW_LABS = 20
-"""Among fewer labs a standard score says little about one of them; there shared words decide."""
 
 
 @dataclass(frozen=True)
 class Speaking:
-    """A passage that speaks for the lab: where it is from, an excerpt, and the words it shares with the ask."""
+    """A passage that speaks for the lab: where it is from, an excerpt, and the words it shares with the ask.
+
+    `translated` has of those that cross languages the word of the ask with that of the passage (自閉症, autism).
+    """
 
     source: str
     kind: str
@@ -173,6 +182,7 @@ class Speaking:
     excerpt: str
     words: tuple[str, ...]
     score: float
+    translated: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -203,7 +213,7 @@ def explain(
     passages: PassageWords,
     rows: range,
     answers: DoubleArray,
-    ask_scores: DoubleArray,
+    chances: DoubleArray,
 ) -> Explanation:
     """Explain one pairing.
 
@@ -214,18 +224,16 @@ def explain(
         passages: those of the index.
         rows: numbers of the lab's passages.
         answers: scores of all passages, row 0 for the whole need, then one row per ask.
-        ask_scores: the lab's standard score for each ask.
+        chances: that the lab answers each ask, or the whole need if it has no asks.
     """
     need = query.need
-    if need.asks:
-        asks = tuple(
-            _ask_evidence(ask, said, float(score), lab=lab, passages=passages, rows=rows, answer=answers[i + 1])
-            for i, (ask, said, score) in enumerate(zip(need.asks, query.asks, ask_scores, strict=True))
-        )
-    else:
-        whole = answers[0]
-        best_answer = float(whole[rows].max())
-        asks = (_ask_evidence(None, query.whole, best_answer, lab=lab, passages=passages, rows=rows, answer=whole),)
+    asked: list[tuple[Ask | None, Query, int]] = [
+        (ask, said, row) for row, (ask, said) in enumerate(zip(need.asks, query.asks, strict=True), start=1)
+    ]
+    asks = tuple(
+        _ask_evidence(ask, said, float(chance), lab=lab, passages=passages, rows=rows, answer=answers[row])
+        for (ask, said, row), chance in zip(asked or [(None, query.whole, 0)], chances, strict=True)
+    )
     best = _best_passage(asks)
     return Explanation(
         asks=asks,
@@ -238,7 +246,7 @@ def explain(
 def _ask_evidence(
     ask: Ask | None,
     query: Query,
-    ask_score: float,
+    chance: float,
     *,
     lab: Lab,
     passages: PassageWords,
@@ -248,34 +256,30 @@ def _ask_evidence(
     scores = dict(zip(rows, answer[rows.start : rows.stop].tolist(), strict=True))
     order = sorted(rows, key=lambda row: (-scores[row], row))[:PASSAGES_PER_ASK]
     chosen = [row for row in order if scores[row] >= scores[order[0]] - SECOND_PASSAGE_WITHIN]
-    found = tuple(speaking(passages, row, query.term_set, scores[row]) for row in chosen)
-    covered = _covered(ask_score, found, len(passages.snapshot.lab_ids))
+    found = tuple(speaking(passages, row, query, scores[row]) for row in chosen)
+    covered = "yes" if chance >= COVERED_FROM else "partly" if chance >= PARTLY_FROM else "no"
     if covered == "yes" and ask is not None and lab.offers and ask.kind not in lab.offers:
         covered = "partly"
     return AskEvidence(ask.kind if ask else None, query.text, covered, found)
 
 
-def _covered(ask_score: float, speaking: Sequence[Speaking], n_labs: int) -> str:
-    if n_labs < FEW_LABS:
-        return "partly" if any(passage.words for passage in speaking) else "no"
-    return "yes" if ask_score >= COVERED_FROM else "partly" if ask_score >= PARTLY_FROM else "no"
-
-
-def speaking(passages: PassageWords, row: int, asked: frozenset[str], score: float) -> Speaking:
+def speaking(passages: PassageWords, row: int, query: Query, score: float) -> Speaking:
     """Show one passage: the sentence that says most of what was asked, and the words shared with it.
 
     Args:
         passages: those of the index.
         row: which one.
-        asked: the terms of what was asked.
+        query: what was asked.
         score: how well the passage answers.
     """
-    snapshot = passages.snapshot
-    passage, read = snapshot.passages[row], passages.of(row)
+    passage, read, asked = passages.snapshot.passages[row], passages.of(row), query.term_set
+    words = shared_words(passage.text, read.words, asked, passages.rarity)
+    pairs = () if passage.language == query.language else passages.pairs(query.text, passage.text)
     shared = [sum(passages.rarity(t) for t in part & asked) for part in read.part_terms]
-    # Where no word is shared, as between languages, the beginning says best what the passage is about.
+    if pairs and not any(shared):
+        shared = [sum(there in part for _, there in pairs) for part in read.parts]
+    # Where no word is shared at all, the beginning says best what the passage is about.
     excerpt = read.parts[int(np.argmax(shared))] if max(shared) > 0 else read.body or read.title
-    from_idf = RARE_IDF if len(snapshot.lab_ids) >= FEW_LABS else 0
     return Speaking(
         source=passage.source,
         kind=passage.kind,
@@ -283,7 +287,8 @@ def speaking(passages: PassageWords, row: int, asked: frozenset[str], score: flo
         language=passage.language,
         title=_shortened(read.title),
         excerpt=_shortened(excerpt),
-        words=shared_words(passage.text, read.words, asked, passages.rarity, from_idf),
+        words=tuple(dict.fromkeys((*words, *(there for _, there in pairs))))[:WORDS_SHOWN],
+        translated=tuple(pairs),
         score=score,
     )
 
@@ -309,7 +314,7 @@ def _missing(
         if ask.kind and lab.offers and ask.kind not in lab.offers:
             found.append(T_("the lab does not list %(kind)s among what it offers", kind=_kind_name(ask.kind)))
     if query.whole.terms and query.whole.languages.isdisjoint(snapshot.passages[row].language for row in rows):
-        found.append(T_("need and lab are written in different languages: meaning stands in for words"))
+        found.append(T_("need and lab are written in different languages: words are translated, and meaning says more"))
     if lab.capacity is None:
         found.append(T_("capacity is not stated"))
     newest = max((snapshot.passages[row].year or 0 for row in rows), default=0)
@@ -331,7 +336,7 @@ def _for_company(lab: Lab, school_names: tuple[str, str], asks: Sequence[AskEvid
     if school_names[0]:
         name = T_("%(name)s (%(school)s)", name=name, school=either(*school_names))
     covered = sum(ask.covered != "no" for ask in asks)
-    if covered == 0 and not best.words and best.score < PARTLY_FROM:
+    if covered == 0 and not best.words and best.score < NEIGHBOUR_FROM:
         return Bilingual.of(T_("Nothing that %(name)s shows speaks to this need.", name=name))
     part = T_("speaks to this need")
     if covered == 0:
@@ -434,21 +439,6 @@ def earlier_index_warnings(problem: str | None, snapshot: Snapshot) -> tuple[Bil
     )
 
 
-def few_labs_warnings(snapshot: Snapshot) -> tuple[Bilingual, ...]:
-    """Say that scores mean little where there is hardly anybody to compare with."""
-    if len(snapshot.lab_ids) >= FEW_LABS:
-        return ()
-    return (
-        Bilingual.of(
-            T_(
-                "there are fewer than %(few_labs)s labs: scores and bands compare labs with each other and say "
-                "little here",
-                few_labs=FEW_LABS,
-            )
-        ),
-    )
-
-
 def exclusion_warnings(need: Need, labs: Collection[Lab]) -> tuple[Bilingual, ...]:
     """Name what a need excludes that is nobody: the lab that was meant would be shown."""
     unknown = ", ".join(unknown_exclusions(need, labs))
@@ -465,8 +455,22 @@ def exclusion_warnings(need: Need, labs: Collection[Lab]) -> tuple[Bilingual, ..
     )
 
 
-def too_little_warnings(need: Need) -> tuple[Bilingual, ...]:
-    """Say that a need has no word to search with."""
-    if terms(need_text(need)):
+CLEAR_FROM = 0.5
+"""What a need must say at least, see `Searcher.clarity`, for a lab to be shown as more than weak."""
+
+
+def too_little_warnings(need: Need, clarity: float) -> tuple[Bilingual, ...]:
+    """Say that a need has no word to search with, or so few that no lab can be called fitting."""
+    if not terms(need_text(need)):
+        return (Bilingual.of(T_("%(id)s says too little to be matched", id=need.id)),)
+    if clarity >= CLEAR_FROM:
         return ()
-    return (Bilingual.of(T_("%(id)s says too little to be matched", id=need.id)),)
+    return (
+        Bilingual.of(
+            T_(
+                "%(id)s says little: ask the company what it is about, by which method, for what use and with which "
+                "figures; until then no lab is shown as strong",
+                id=need.id,
+            )
+        ),
+    )

@@ -189,4 +189,4 @@ def _best(ranking: Ranking, index: OpenedIndex, row: int) -> Speaking:
     """Return the passage of an indexed lab that answers the text best."""
     passages, answers = index.searcher.passages_of(row), ranking.table.answers[0]
     best = max(passages, key=lambda i: (answers[i], -i))
-    return speaking(index.passages, best, ranking.query.whole.term_set, float(answers[best]))
+    return speaking(index.passages, best, ranking.query.whole, float(answers[best]))

@@ -240,7 +240,7 @@ class LiveMatcher:
             self._renewing.start()
 
     def _wanted(self) -> Wanted:
-        return self._seen.get(Kind.LABS, 0), self._seen.get(Kind.NEEDS, 0)
+        return self._seen.get(Kind.LABS, 0), self._seen.get(Kind.TERMS, 0)
 
     def _renew(self) -> None:
         """Open a new generation if there is one, take in what changed since it was built, swap the outcome in whole."""
@@ -286,4 +286,4 @@ def numbers_of(session: Session) -> Numbers:
     """Return the number of the last change of each kind that is followed, and of needs, which the index knows."""
     rows = session.exec(select(ChangeCounter.kind, ChangeCounter.n)).all()
     known = {kind: int(n) for kind, n in rows}
-    return {kind: known.get(kind.value, 0) for kind in (*_FOLLOWED, Kind.NEEDS)}
+    return {kind: known.get(kind.value, 0) for kind in (*_FOLLOWED, Kind.TERMS)}

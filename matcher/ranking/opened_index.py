@@ -28,7 +28,7 @@ from indexer.index.building import overlaid, taken_in
 from indexer.index.generations import POINTER, SnapshotError, holds, judged_worse
 from indexer.index.opening import open_newest_usable, open_snapshot
 from indexer.index.snapshot import Snapshot
-from indexer.records.record_tables import last_changes, load_needs
+from indexer.records.record_tables import last_changes, load_terms
 from indexer.settings import Settings
 from indexer.vocabulary import Kind
 from indexer.wording import T_, replaced
@@ -201,7 +201,7 @@ class IndexRenewal:
         Args:
             current: the generation opened last, or what was returned here before.
             catalogue: the labs.
-            wanted: the numbers of their last change and of the last known of needs.
+            wanted: the numbers of the last change of labs and of own terms.
         """
         base, started = self._base, time.thread_time()
         self._holds = holds(self._settings.index_path)
@@ -238,18 +238,18 @@ class IndexRenewal:
     ) -> tuple[Snapshot, Wanted]:
         with reading(self._engine) as session:
             watermark = {**last_changes(session), Kind.LABS.value: wanted[0]}
-            needs = load_needs(session)
+            own_terms = load_terms(session)
         snapshot = overlaid(
             base,
             known=known,
             labs=catalogue.labs,
             fingerprints=catalogue.fingerprints,
-            needs=needs,
             encoders=self._queries().in_background(),
             cache=EmbeddingCache(self._settings.embeddings_path),
             watermark=watermark,
+            own_terms=own_terms,
         )
-        return snapshot, (wanted[0], watermark.get(Kind.NEEDS.value, 0))
+        return snapshot, (wanted[0], watermark.get(Kind.TERMS.value, 0))
 
     def _opened(self, *, fall_back: bool) -> OpenedIndex:
         # A server must outlive what it opens, so another process opens it first.

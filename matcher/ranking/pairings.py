@@ -127,7 +127,7 @@ class NeedRankings:
         self.catalogue = catalogue
         self.queries = queries
         self.needs: Mapping[str, Need] = needs or {}
-        self.ranker = ranker or load_ranker()
+        self.ranker = ranker or load_ranker().with_depth(settings.depth)
         self.taken_in = taken_in
         self.revision = f"{self.snapshot.generation}.{revision}"
         self._recent = RecentRankings()
@@ -271,16 +271,19 @@ class Matcher(NeedRankings):
 
     @cached_property
     def warnings(self) -> tuple[Bilingual, ...]:
-        """What an expert must know before trusting any answer: a stale index, few labs, exclusions of nobody."""
+        """What an expert must know before trusting any answer: a stale index, exclusions of nobody."""
         return (*self._general, *(w for need in self.needs.values() for w in self._exclusions(need)))
 
     @property
     def _general(self) -> tuple[Bilingual, ...]:
         earlier = explanation.earlier_index_warnings(self.index.problem, self.snapshot)
-        return (*earlier, *self.stale, *explanation.few_labs_warnings(self.snapshot))
+        return (*earlier, *self.stale)
 
     def _exclusions(self, need: Need) -> tuple[Bilingual, ...]:
         return explanation.exclusion_warnings(need, self.labs.values())
+
+    def _too_little(self, ranking: Ranking) -> tuple[Bilingual, ...]:
+        return explanation.too_little_warnings(ranking.query.need, self.searcher.clarity(ranking.query.whole))
 
     def need(self, need_id: str) -> Need:
         """Return a stored need.
@@ -326,7 +329,7 @@ class Matcher(NeedRankings):
             generation=self.snapshot.generation,
             created_at=self.snapshot.created_at,
             ranker_version=self.ranker.version,
-            warnings=(*self._general, *self._exclusions(need), *explanation.too_little_warnings(need)),
+            warnings=(*self._general, *self._exclusions(need), *self._too_little(ranking)),
         )
 
     def match_lab(self, lab_id: str, needs: Sequence[Need], *, top: int = 10, offset: int = 0) -> list[LabMatch]:
@@ -414,7 +417,7 @@ class Matcher(NeedRankings):
             passages=self.index.passages,
             rows=self.searcher.passages_of(row),
             answers=ranking.table.answers,
-            ask_scores=ranking.table.ask_scores[:, row],
+            chances=ranking.chances(row),
         )
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -32,7 +32,7 @@ from matcher.ranking.lab_table import (
     facets,
     passing,
 )
-from matcher.ranking.signals import FEATURES, FeatureTable, NeedQuery
+from matcher.ranking.signals import FEATURES, N_EVIDENCE, FeatureTable, NeedQuery
 
 DEFAULT_WEIGHTS = Path(__file__).with_name("weights.json")
 
@@ -59,12 +59,25 @@ class WeightsError(ValueError):
 
 @dataclass(frozen=True)
 class Ranker:
-    """Weights per feature and the lowest scores of the upper two bands."""
+    """Weights per feature, the lowest scores of the upper two bands, and when an ask counts as covered.
+
+    `coverage` are the factors of an ask's evidence and of the pair's score, and an offset: with them a logistic
+    curve gives the chance that the lab answers the ask.
+    """
 
     version: str
     weights: tuple[float, ...]
     strong_from: float
     plausible_from: float
+    coverage: tuple[float, float, float]
+
+    def with_depth(self, factor: float) -> Ranker:
+        """Return a ranker to which depth counts so much more or less; its version says so."""
+        if factor == 1:
+            return self
+        place = FEATURES.index("depth")
+        weights = tuple(weight * factor if i == place else weight for i, weight in enumerate(self.weights))
+        return replace(self, version=f"{self.version}, depth {factor:g}", weights=weights)
 
     def contributions(self, values: DoubleArray) -> DoubleArray:
         """Return weight × value of each feature, shape as `values`: (n labs, n features)."""
@@ -73,6 +86,16 @@ class Ranker:
     def scores(self, values: DoubleArray) -> DoubleArray:
         """Return the sum of each lab's contributions, shape (n labs,)."""
         return np.asarray(self.contributions(values).sum(axis=1))
+
+    def covers(self, ask_scores: DoubleArray, score: float) -> DoubleArray:
+        """Return the chance that a lab answers each ask, of the shape of `ask_scores`.
+
+        Args:
+            ask_scores: what its evidence adds up to for each ask, see `FeatureTable`.
+            score: of the pair: who is far from the need as a whole answers no part of it.
+        """
+        of_ask, of_pair, offset = self.coverage
+        return np.asarray(1 / (1 + np.exp(-(of_ask * ask_scores + of_pair * score + offset))))
 
     def band(self, score: float) -> Band:
         """Return the band of a score."""
@@ -91,17 +114,18 @@ def load_ranker(path: Path = DEFAULT_WEIGHTS) -> Ranker:
     try:
         content = orjson.loads(path.read_bytes())
         weights = {name: float(weight) for name, weight in content["weights"].items()}
-        bands = content["bands"]
+        bands, asks = content["bands"], content["asks"]
         ranker = Ranker(
             version=str(content["version"]),
             weights=tuple(weights[name] for name in FEATURES),
             strong_from=float(bands["strong_from"]),
             plausible_from=float(bands["plausible_from"]),
+            coverage=(float(asks["evidence"]), float(asks["score"]), float(asks["offset"])),
         )
     except (OSError, orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise WeightsError(
             T_(
-                "%(path)s: %(name)s: %(error)s; expected version, weights and bands",
+                "%(path)s: %(name)s: %(error)s; expected version, weights, bands and asks",
                 path=path,
                 name=type(error).__name__,
                 error=error,
@@ -147,6 +171,13 @@ class Ranking:
         ranks = np.zeros(len(self.scores), dtype=np.int64)
         ranks[self.order] = np.arange(1, len(self.order) + 1)
         return ranks
+
+    def chances(self, row: int) -> DoubleArray:
+        """Return the chance that a lab answers each ask, or without asks the whole need, shape (n asks or 1,)."""
+        asked = self.table.ask_scores[:, row]
+        if not len(asked):
+            asked = self.table.values[row, :N_EVIDENCE].sum(keepdims=True)
+        return self.ranker.covers(asked, float(self.scores[row]))
 
     @cached_property
     def columns(self) -> Mapping[str, Columns]:

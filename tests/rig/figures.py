@@ -36,11 +36,12 @@ Written by `make figures`; nothing here is typed by hand. Measured on {day}, {ma
 
 ## Ranking quality
 
-`gloria evaluate --labs L --needs N --qrels Q --baselines`. A baseline scores a lab by its best passage; in brackets
-stands the 95 % interval of our difference to it (paired bootstrap over needs). `demo_world` is in the repository; the
-others are open data (CORDIS, European Union, CC BY 4.0; ACL Anthology, CC BY 4.0), measured where they lie beside it.
-The demo world and its grades come from one team (`fixtures/README.md`), so its absolute figures are high; CORDIS's
-are low, since only a project's own consortium counts as relevant. Compare systems.
+`gloria evaluate --labs L --needs N --qrels Q --baselines`. A baseline scores a lab by its best passage, `size` by how
+many it has, which shows how much of a figure is volume; in brackets stands the 95 % interval of our difference to it
+(paired bootstrap over needs). `demo_world` is in the repository; the others are open data (CORDIS, European Union,
+CC BY 4.0; ACL Anthology, CC BY 4.0), measured where they lie beside it. The demo world and its grades come from one
+team (`fixtures/README.md`), so its absolute figures are high; CORDIS's are low, since only a project's own consortium
+counts as relevant. Compare systems.
 
 {quality}
 

@@ -109,9 +109,11 @@ def good(kind: Kind, file_format: str) -> Good:
 def damaged(number: int) -> Damaged:
     """Return the case of a number."""
     chance = random.Random(number)
-    kinds = [kind for kind in Kind if kind is not Kind.EVIDENCE]
+    # A term may come without an id, so one whose id was damaged is a good term all the same.
+    flat = [kind for kind in Kind if kind is not Kind.TERMS]
+    kinds = [kind for kind in flat if kind is not Kind.EVIDENCE]
     file_format = FORMATS[number % len(FORMATS)]
-    kind = chance.choice(kinds if file_format == "jsonl" else list(Kind))
+    kind = chance.choice(kinds if file_format == "jsonl" else flat)
     whole = good(kind, file_format)
     if file_format == "xlsx":
         name, damage = chance.choice(list(_OF_BOOKS.items()))

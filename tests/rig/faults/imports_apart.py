@@ -41,7 +41,7 @@ _ROWS_COUNTED = 10_000
 _OF_MANY = re.compile("not read|^the first row|^is neither")
 _ADDRESS_SPACE = 4 * 2**30
 _TABLES = {Kind.LABS: "lab", Kind.NEEDS: "need", Kind.COMPANIES: "company", Kind.SCHOOLS: "school",
-           Kind.ALLIANCES: "alliance", Kind.EVIDENCE: "evidence"}  # fmt: skip
+           Kind.ALLIANCES: "alliance", Kind.TERMS: "term", Kind.EVIDENCE: "evidence"}  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from alembic import op
 
 from indexer.migrations.append_only import refuse_changes, refuse_when
 
-revision = "0013"
-down_revision = "0012"
+revision = "0014"
+down_revision = "0013"
 branch_labels = None
 depends_on = None
 
