@@ -52,6 +52,7 @@ from api.routes import (
     queue,
     sessions,
 )
+from api.routes.judging import judgings, pairs
 from api.routes.ledger import alliances, entries, figures, programme, review
 from api.trail.view_buffer import ViewBuffer
 from indexer.database import BusyError, DatabaseGoneError, open_engine
@@ -121,6 +122,8 @@ _EXAMPLES: dict[str, Any] = {
     "case_id": 1,
     "alliance_id": "al-01",
     "configuration_name": "points",
+    "judging_id": 1,
+    "judged_pair_id": 1,
 }
 """What a path may name, from the demo world."""
 
@@ -207,6 +210,8 @@ _PARTS = (
     alliances,
     operations,
     field_map,
+    judgings,
+    pairs,
 )
 
 

@@ -18,7 +18,7 @@ import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
-from api.commands import doctor, ledger, matching, people, records, service
+from api.commands import doctor, judging, ledger, matching, people, records, service
 from api.commands.refusals import refusal
 from api.commands.screen import Screen, write_document
 from api.nightly import command as nightly_command
@@ -129,6 +129,7 @@ app.command("erase")(people.forget)
 app.command("report")(ledger.report)
 ledger.ledger.command("configure")(ledger.configure)
 ledger.ledger.command("demo")(ledger.load_demo)
+app.add_typer(judging.judge, name="judge")
 app.add_typer(ledger.ledger, name="ledger")
 app.add_typer(people.user, name="user")
 app.add_typer(ledger.audit, name="audit")

@@ -6,6 +6,7 @@ with a database, opening a server.
 """
 
 from matcher import erasure
+from matcher.judging.panel import grades
 from matcher.ledger.figures import gender, ladder, sufficiency
 from matcher.ledger.rows import (
     chain,
@@ -32,6 +33,7 @@ __all__ = [
     "evidence",
     "field_map",
     "gender",
+    "grades",
     "intake",
     "ladder",
     "motions",

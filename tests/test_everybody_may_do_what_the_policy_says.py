@@ -20,6 +20,7 @@ from api.jobs.job_queue import JobKind, JobState, ask_for
 from api.trail.nights import night_ids
 from indexer.database import open_engine, writing
 from indexer.settings import Settings
+from matcher.judging.panel.grades import PooledPair, Said, name_settler, say, standing_of, start
 from matcher.review.decisions import Verdict, decide
 from matcher.review.people import active_grants, add_account, declare_stake, grant, revoke, set_disabled
 from matcher.review.proposals import Proposal, pairing_of
@@ -93,7 +94,9 @@ def _fill(server: Served) -> Things:
             assert case is not None
             ids = {"need_id": need_id, "pairing_id": str(pairing.id), "case_id": str(case.id), "lab_id": lab_id}
             job_id = _done_job(session, server.accounts[by], need_id)
-            found.append({**ids, "job_id": job_id, **_people(session, server, lab_id, alliance_id, now)})
+            people = _people(session, server, lab_id, alliance_id, now)
+            judged = _judging(session, server, alliance_id, people["account_id"], PooledPair(need_id, lab_id, {}), now)
+            found.append({**ids, "job_id": job_id, **people, **judged})
         reporters = {"al-a": server.accounts["expert"], "al-b": server.accounts["stranger"]}
         ledger = store_ledger_things(
             session, server.settings.home, school_id="ysu", accounts=server.accounts, reporters=reporters, now=now
@@ -114,7 +117,7 @@ def _fill(server: Served) -> Things:
         "prefix",
         "key_prefix",
     )
-    numbers = ("pairing_id", "case_id", "claim_id", "grant_id", "stake_id")
+    numbers = ("pairing_id", "case_id", "claim_id", "grant_id", "stake_id", "judging_id", "judged_pair_id")
     return Things(
         own={**found[0], **ledger[0], "company_id": OWN_COMPANY, "alliance_id": "none", "night_id": night_id},
         foreign={**found[1], **ledger[1], "company_id": "co-1-3", "alliance_id": "none", "night_id": night_id},
@@ -135,6 +138,25 @@ def _done_job(session: Session, account_id: str, need_id: str) -> str:
     job.state, job.finished_at = JobState.DONE.value, job.created_at
     session.flush()
     return job.id
+
+
+def _judging(
+    session: Session, server: Served, alliance_id: str, spare: str, pair: PooledPair, now: datetime
+) -> dict[str, str]:
+    """Store a session of judging: in the own alliance all take part, and the two judges are far apart."""
+    own = alliance_id == OWN_ALLIANCE
+    judges = (server.accounts["expert"], server.accounts["colleague"]) if own else (server.accounts["stranger"], spare)
+    rest: dict[str, Any] = {"depth": 1, "seed": 1, "rankers": ["gloria"], "generation": "g", "ranker_version": "1"}
+    judging = start(session, name="", pairs=[pair], judges=judges, by=None, now=now, **rest)
+    number = judging.id or 0
+    standing = standing_of(session, number)
+    assert standing is not None
+    (judged,) = (one.pair for one in standing.pairs)
+    if own:
+        name_settler(session, judging_id=number, account_id=server.accounts["lead"], by=None, now=now)
+        for judge, grade in zip(judges, (3, 0), strict=True):
+            say(session, pair=judged, by=judge, said=Said.GRADE, grade=grade, now=now)
+    return {"judging_id": str(number), "judged_pair_id": str(judged.id)}
 
 
 def _people(session: Session, server: Served, lab_id: str, alliance_id: str, now: datetime) -> dict[str, str]:
@@ -235,6 +257,10 @@ def _asked(server: Served, things: Things, who: str | None, method: str, path: s
         "/keys": {"name": "n"},
         "/roles": {"role": "expert"},
         "/end": {"reason": " "},
+        "/grade": {"said": "grade"},
+        "/settlement": {"grade": 1},
+        "/settlers": {"account": "none"},
+        "/judgings": {"judges": ["none", "nobody"], "needs": ["none"]},
         "/password": {"new": "short"},
     }
     body = next((value for end, value in bodies.items() if path.endswith(end)), {})

@@ -80,6 +80,7 @@ class Resource(StrEnum):
     PROGRAMME_GENDER = "programme_gender"
     CONFIGURATION = "configuration"
     AUDIT = "audit"
+    JUDGING = "judging"
 
 
 class Action(StrEnum):
@@ -111,6 +112,8 @@ class Action(StrEnum):
     DROP = "drop"
     END = "end"
     CLOSE = "close"
+    GRADE = "grade"
+    SETTLE = "settle"
 
 
 Holder = Role | Everybody
@@ -242,6 +245,14 @@ POLICY: dict[tuple[Resource, Action], dict[Holder, Reach]] = {
     (Resource.CONFIGURATION, Action.LIST): _staff(Reach.ALL) | {Role.COMMITTEE: Reach.ALL} | _OFFICE,
     (Resource.CONFIGURATION, Action.READ): _staff(Reach.ALL) | {Role.COMMITTEE: Reach.ALL} | _OFFICE,
     (Resource.CONFIGURATION, Action.EDIT): _OFFICE,
+    # Judges grade what they may read anyway; the office learns how far they agree, and none of the texts.
+    (Resource.JUDGING, Action.CREATE): _OFFICE,
+    (Resource.JUDGING, Action.LIST): _staff(Reach.OWN) | _OFFICE,
+    (Resource.JUDGING, Action.READ): _staff(Reach.OWN) | _OFFICE,
+    (Resource.JUDGING, Action.GRADE): _staff(Reach.OWN),
+    (Resource.JUDGING, Action.SETTLE): _staff(Reach.OWN),
+    (Resource.JUDGING, Action.ASSIGN): _OFFICE,
+    (Resource.JUDGING, Action.CLOSE): _OFFICE,
     # The whole trail is the office's; a lead sees what was seen and done of the own alliance's needs.
     (Resource.AUDIT, Action.LIST): _LEAD | _OFFICE,
     # "In confidence" is a promise that a company can look after: who met its need, day by day.

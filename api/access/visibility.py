@@ -91,6 +91,14 @@ def readable(who: Principal) -> Condition:
 
 
 @_remembered
+def gradable(who: Principal) -> Condition:
+    """Return the condition on `Need` that a person may judge labs for it: they read it, and have no interest in it."""
+    companies = [party_id for party, party_id in who.stakes if party == "company"]
+    clear = or_(col(Need.company).is_(None), col(Need.company).not_in(companies))
+    return and_(needs(who, Action.READ), readable(who), clear)
+
+
+@_remembered
 def unconflicted(who: Principal) -> Condition:
     """Return the condition on `StoredPairing` joined with `Need`: no declared interest in either party."""
     companies = [party_id for party, party_id in who.stakes if party == "company"]

@@ -20,6 +20,8 @@ from indexer.plain_text import clean
 from indexer.records.exchange import LabIn, NeedIn
 from indexer.records.field_notes import DeclaredField, declared, with_fields
 from indexer.vocabulary import AskKind
+from matcher.judging.panel.grades import MAX_DEPTH, Said
+from matcher.judging.panel.pool import RANKERS
 from matcher.review.cases import ContactKind, LostReason, Stage
 from matcher.review.decisions import Reason, Verdict
 from matcher.review.intake import NeedState
@@ -158,6 +160,52 @@ class MatchBatchBody(_Body):
 
     needs: list[Word] | None = Field(default=None, min_length=1, max_length=5_000, examples=[["need-1-01"]])
     top: int = Field(default=10, ge=1, le=100, description="How many labs for each.")
+
+
+MAX_JUDGED_NEEDS = 500
+_Ids = Annotated[list[Word], Field(min_length=1, max_length=MAX_JUDGED_NEEDS)]
+
+
+class JudgingBody(_Body):
+    """What two people are to grade: needs, named or drawn, and the first labs of several rankings for each."""
+
+    judges: Annotated[list[Word], Field(min_length=2, max_length=2)] = Field(
+        examples=[["u-0123456789abcdef", "u-fedcba9876543210"]], description="Accounts of two experts or leads."
+    )
+    needs: _Ids | None = Field(default=None, examples=[["need-1-01"]], description="Those that both judges may read.")
+    count: int | None = Field(
+        default=None, ge=1, le=MAX_JUDGED_NEEDS, examples=[None], description="Draw so many instead of naming them."
+    )
+    depth: int = Field(default=10, ge=1, le=MAX_DEPTH, description="How many labs of each ranking.")
+    rankers: Annotated[list[Word], Field(max_length=10)] = Field(
+        default=list(RANKERS), description=f"Which of our own: {', '.join(RANKERS)}."
+    )
+    runs: dict[Word, dict[Word, list[Word]]] = Field(
+        default={}, max_length=20, description="Other rankings by name: for each need its labs by id, best first."
+    )
+    seed: int = Field(default=106, ge=0, le=MAX_ROW_NUMBER, description="Draws the needs and the order of grading.")
+    name: Word = Field(default="", examples=["109 年度抽查"])
+
+
+class GradeBody(_Body):
+    """What a judge says of a pair: a grade, that the texts don't suffice, or that the word before is taken back."""
+
+    said: Said = Field(default=Said.GRADE, examples=["grade"])
+    grade: int | None = Field(default=None, ge=0, le=3, examples=[2], description="Given exactly with `grade`.")
+    note: Note = ""
+
+
+class SettlementBody(_Body):
+    """The grade by which a third person settles a pair."""
+
+    grade: int = Field(ge=0, le=3, examples=[2])
+    note: Note = ""
+
+
+class SettlerBody(_Body):
+    """Who is to settle what the judges see far apart."""
+
+    account: Word = Field(examples=["u-0123456789abcdef"])
 
 
 class StakeBody(_Body):

@@ -1,4 +1,4 @@
-"""What the server and the command line say of matches, verdicts and labs, and of the map of the field.
+"""What the server and the command line say of matches, verdicts, labs and judging, and of the map of the field.
 
 In: what the matcher returns. Out: dictionaries of texts, numbers and lists; models for the description of the API.
 It exists apart from the printing because programs read it: `gloria match --json` and the API say the same.
@@ -17,6 +17,7 @@ from pydantic import Field
 from api.documents.answers import Answer, answer_of, index_is_old
 from indexer.records.exchange import EvidenceIn, LabIn
 from indexer.wording import Bilingual
+from matcher.judging.panel.grades import Part, Said, Standing
 from matcher.ranking.explanation import Explanation, Speaking
 from matcher.ranking.lab_table import Facets, Rule
 from matcher.ranking.pairings import LabMatch, Matcher, MatchResult
@@ -284,6 +285,129 @@ class FieldMapAnswer(Answer):
     labs_without_place: int = Field(description="Labs that you may see and that came after the map was drawn.")
     needs_without_place: int
     withheld: int = Field(description="Of how many needs the standing is withheld, because of interests you declared.")
+
+
+class MemberAnswer(Answer):
+    """Somebody who takes part in a judging."""
+
+    account_id: str
+    part: Part
+    done: int | None = Field(description="Of how many pairs a judge has spoken; another's only when you may know.")
+
+
+class JudgingAnswer(Answer):
+    """A session of judging, and how far it is. What was pooled, and from where, only the programme office reads."""
+
+    id: int
+    name: str
+    started_at: datetime
+    started_by: str | None = Field(description="Null if a command began it.")
+    depth: int
+    pairs: int
+    needs: int
+    finished_at: datetime | None = Field(description="When the second judge finished; from then on both see all.")
+    closed_at: datetime | None
+    members: list[MemberAnswer]
+
+
+class AgreementAnswer(Answer):
+    """How far the judges agree, over the pairs that both graded, as they stood before either knew of the other."""
+
+    pairs: int
+    equal: float | None
+    within_one: float | None
+    kappa: float | None = Field(description="Cohen's, without weights; null where no two grades differ.")
+    weighted_kappa: float | None = Field(description="With quadratic weights.")
+    table: list[list[int]] = Field(description="Rows: grades 0 to 3 of the first judge; columns: of the second.")
+
+
+class FarApartAnswer(Answer):
+    """A pair whose two blind grades lie far apart; grades stand in the order of the judges."""
+
+    judged_pair_id: int
+    need_id: str
+    lab_id: str
+    blind_grades: list[int | None]
+    grades: list[int | None]
+    settled: int | None
+    final: int | None
+
+
+class PooledAnswer(Answer):
+    """What one ranking brought into the pool."""
+
+    name: str
+    found: int
+    alone: int = Field(description="Pairs that no other ranking had among its first.")
+
+
+class YourPartAnswer(Answer):
+    """What you do in a judging and where you go on; pairs by number, null if there is none."""
+
+    part: Part
+    done: int
+    first_open: int | None
+    last_said: int | None
+    not_visible: int = Field(description="Pairs of needs or labs that are no longer for you to see.")
+
+
+class JudgingDetailAnswer(JudgingAnswer):
+    """A session with what it has come to; agreement and pairs far apart once both judges have finished."""
+
+    yours: YourPartAnswer | None
+    agreement: AgreementAnswer | None
+    cannot_say: list[int] | None = Field(description="How often each judge could not say, before either knew.")
+    far_apart: list[FarApartAnswer]
+    judged: int | None = Field(description="Pairs that have a grade in the end.")
+    pooled: list[PooledAnswer] | None = Field(description="For the programme office only.")
+    seed: int | None
+    generation: str | None
+    ranker_version: str | None
+
+
+class WordAnswer(Answer):
+    """What somebody said of a pair."""
+
+    by: str
+    said: Said
+    grade: int | None
+    note: str
+    at: datetime
+
+
+class JudgedPairAnswer(Answer):
+    """A need and a lab to grade; their texts are read by their own routes. Nothing says who ranked the lab, or how."""
+
+    judging_id: int
+    judged_pair_id: int
+    place: int
+    pairs: int
+    done: int
+    need_id: str
+    lab_id: str
+    previous: int | None
+    next: int | None
+    next_open: int | None
+    last_said: int | None = Field(description="The pair of which you spoke last; what undoing is about.")
+    part: Part
+    own: WordAnswer | None
+    words: list[WordAnswer] | None = Field(description="What the judges say; null until both have finished.")
+    settled: WordAnswer | None
+    is_open: bool = Field(description="Whether you may still say something of it.")
+
+
+def standing_figures(standing: Standing) -> dict[str, Any]:
+    """Return what a session of judging has come to, for the API and the command line alike; null until it is known."""
+    found = standing.agreement
+    if found is None:
+        return {"agreement": None, "cannot_say": None, "judged": None}
+    silent = [sum(judge in one.blind and one.blind[judge].grade is None for one in standing.pairs)
+              for judge in standing.judges]  # fmt: skip
+    return {
+        "agreement": {**asdict(found), "table": [list(row) for row in found.table]},
+        "cannot_say": silent,
+        "judged": len(standing.qrels()),
+    }
 
 
 def match_document(matcher: Matcher, result: MatchResult) -> dict[str, object]:

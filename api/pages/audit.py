@@ -67,6 +67,7 @@ RESOURCES: dict[str, str] = {
     "configuration": N_("Rules and values"),
     "audit": N_("Audit trail"),
     "night": N_("Night"),
+    "judging": N_("Judging"),
 }
 """What the policy protects, as people call it."""
 ACTIONS: dict[str, str] = {
@@ -95,7 +96,9 @@ ACTIONS: dict[str, str] = {
     "second": N_("seconded"),
     "drop": N_("dropped"),
     "end": N_("ended"),
-    "close": N_("quarter closed"),
+    "close": N_("closed for good"),
+    "grade": N_("graded"),
+    "settle": N_("settled"),
 }
 """What was done with it."""
 OUTCOMES: dict[str, str] = {

@@ -9,6 +9,7 @@ from __future__ import annotations
 from api.pages import account, admin, audit, cases, companies, desk, field_map, labs, my_company, my_lab, review
 from api.pages.figures import alliances, kpi
 from api.pages.guide import chapters
+from api.pages.judging import grading, sessions
 from api.pages.needs import candidates, need
 from api.pages.results import entries, reporting
 from api.pages.results.forms import MAX_FORM_BYTES, PATHS_WITH_FILES
@@ -34,6 +35,8 @@ PAGES = (
     reporting,
     entries,
     review,
+    sessions,
+    grading,
     chapters,
 )
 BODY_LIMITS = dict.fromkeys((("POST", path) for path in PATHS_WITH_FILES), MAX_FORM_BYTES)

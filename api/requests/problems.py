@@ -29,6 +29,7 @@ from indexer.index.generations import SnapshotError
 from indexer.plain_text import TextError, printable
 from indexer.records.values import number
 from indexer.wording import T_, Language, recognised, said
+from matcher.judging.panel.grades import JudgingError, PoolError
 from matcher.ledger.rows.entries import AlreadyReportedError, LedgerError
 from matcher.ledger.rows.result_claims import ClaimedElsewhereError
 from matcher.ledger.rules.configuration import StaleConfigurationError
@@ -127,6 +128,8 @@ TABLE: tuple[tuple[type[Exception], int, str], ...] = (
     (JobError, 409, "job"),
     (ReleaseError, 409, "release"),
     (ClaimError, 409, "claim"),
+    (PoolError, 422, "invalid"),
+    (JudgingError, 409, "judging"),
     (ClientError, 409, "client"),
     (LastOfficeError, 409, "last-office"),
     (PeopleError, 422, "people"),

@@ -29,6 +29,8 @@ NAMED: dict[str, str | None] = {
     "entry_id": "entry",
     "grant_id": "grant",
     "job_id": "job",
+    "judged_pair_id": None,
+    "judging_id": "judging",
     "key_prefix": "key",
     "kpi": "kpi",
     "lab_id": "lab",
@@ -64,6 +66,7 @@ _IDS: dict[Resource, tuple[str, tuple[Action, ...]]] = {
     Resource.POINT: ("point_row", (Action.CREATE, Action.REVERSE)),
     Resource.IMPORT: ("job", ()),
     Resource.MATCH: ("job", ()),
+    Resource.JUDGING: ("judging", ()),
 }
 """The kind of record whose `id` an answer under a permission gives, and for which actions if not for all."""
 _LISTS = {"new_needs": "need", "needs_to_match": "need", "needs": "need", "pairings_to_review": "pairing"}

@@ -58,6 +58,7 @@ PLACES: tuple[Place, ...] = (
     Place("/cases", N_("Cases"), Resource.CASE, Action.LIST),
     Place("/results", N_("Results"), Resource.ENTRY, Action.LIST),
     Place("/review", N_("Review"), Resource.ENTRY, Action.CHECK),
+    Place("/judging", N_("Judging"), Resource.JUDGING, Action.LIST, STAFF),
     Place("/kpi", N_("KPI"), Resource.REPORT, Action.READ),
     Place("/sufficiency", N_("Self-sufficiency"), Resource.SUFFICIENCY, Action.READ),
     Place("/warnings", N_("Warnings"), Resource.STANDING, Action.READ),

@@ -37,6 +37,7 @@ from api.access.credentials import ApiKey, make_key
 from api.jobs.job_queue import Job, JobKind, JobState, ask_for
 from indexer.database import open_engine, writing
 from indexer.records.importing import import_rows
+from matcher.judging.panel.grades import PooledPair, Said, name_settler, say, standing_of, start
 from matcher.ledger.figures.sufficiency import PointRules
 from matcher.ledger.rows.evidence import keep, note_file
 from matcher.ledger.rows.kpis import Kpi
@@ -306,6 +307,9 @@ class Things:
 
 def store_things(server: Served) -> Things:
     """Store them."""
+    judged = server.ask("company", "POST", "/api/needs", json={"title": "拋光"}).json()["id"]
+    # Taken up, so that no alliance loses it.
+    assert server.ask("expert", "POST", f"/api/needs/{judged}/take-up").is_success
     engine, now = open_engine(server.settings), datetime.now(UTC)
     with writing(engine) as session:
         there = _results(session, server, now) | _jobs(session, server, now)
@@ -315,6 +319,7 @@ def store_things(server: Served) -> Things:
         for who, account_id in server.accounts.items():
             own[who] = {"prefix": _key(session, account_id, now)}
         there |= _people(session, programs, guest, now) | _standing(session, server, now)
+        there |= _judgings(session, server, judged, now)
     engine.dispose()
     instead = there["DELETE /api/accounts/{account_id}/keys/{key_prefix}"]["key_prefix"][0]
     shielded: dict[str, dict[Any, Any]] = {
@@ -454,6 +459,46 @@ def _standing(session: Session, server: Served, now: datetime) -> dict[str, dict
             "document": [default(PointRules).model_dump(mode="json")],
         },
     }
+
+
+def _judgings(session: Session, server: Served, need_id: str, now: datetime) -> dict[str, dict[str, list[Any]]]:
+    """Sessions of judging that are finished, with judges far apart, and others that nobody has begun to grade."""
+    judges = [server.accounts["expert"], server.accounts["colleague"]]
+    # The first and the last of all are those that anybody may meet: what is needed stands between them.
+    fresh = [_judging(session, judges, need_id, now)[0] for _ in range(2 * EACH)]
+    finished, graded = _judging(session, judges, need_id, now)
+    for judge, value in zip(judges, (3, 0), strict=True):
+        say(session, pair=graded, by=judge, said=Said.GRADE, grade=value, now=now)
+    name_settler(session, judging_id=finished, account_id=server.accounts["lead"], by=None, now=now)
+    # Of its own, since a word on the other would leave nothing to settle.
+    number, pair = _judging(session, judges, need_id, now)
+    for _ in range(EACH):
+        _judging(session, judges, need_id, now)
+    path = "/api/judgings/{judging_id}"
+    one = {"judging_id": [finished], "judged_pair_id": [graded.id]}
+    return {
+        "POST /api/judgings": {"judges": [judges], "needs": [[need_id]], "count": [None], "depth": [2]},
+        f"GET {path}/pairs/{{judged_pair_id}}": one,
+        f"POST {path}/pairs/{{judged_pair_id}}/grade": {
+            "judging_id": [number],
+            "judged_pair_id": [pair.id],
+            "said": ["cannot_say"],
+            "grade": [None],
+        },
+        f"POST {path}/pairs/{{judged_pair_id}}/settlement": {**one, "grade": [1], "note": ["談過了"]},
+        f"POST {path}/settlers": {"judging_id": fresh[:EACH], "account": [server.accounts["lead"]]},
+        f"POST {path}/close": {"judging_id": fresh[EACH:]},
+        f"GET {path}/qrels": {"judging_id": [finished], "judge": judges},
+    }
+
+
+def _judging(session: Session, judges: list[str], need_id: str, now: datetime) -> tuple[int, Any]:
+    rest: dict[str, Any] = {"depth": 1, "seed": 1, "rankers": ["gloria"], "generation": "g", "ranker_version": "1"}
+    pair = PooledPair(need_id, "lab-1-05", {"gloria": 1})
+    judging = start(session, name="", pairs=[pair], judges=judges, by=None, now=now, **rest)
+    standing = standing_of(session, judging.id or 0)
+    assert standing is not None
+    return judging.id or 0, standing.pairs[0].pair
 
 
 def _spare(session: Session, now: datetime) -> tuple[list[str], str]:

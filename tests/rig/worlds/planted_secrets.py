@@ -308,6 +308,8 @@ SECRETS = {
     "lostnote": Secret(OWN),
     "meetingnote": Secret(OWN),
     "nextstep": Secret(OWN),
+    # What a judge notes, nobody else learns before both have finished.
+    "judgenote": Secret(frozenset({"expert"})),
     "callnote": Secret(may=OWN),
     "callstep": Secret(OWN),
     "consent": Secret(may=OWN | {"company", "office"}),
@@ -382,6 +384,7 @@ def told(server: Served) -> History:
         ids[name] = several
     # A map with a point for every need and lab.
     draw_everything(server.settings)
+    ids |= _judged(server, need_id)
     ids["need_id"] += [shared_id]
     ids["pairing_id"] += [own_id]
     return History(words, ids)
@@ -437,6 +440,17 @@ def _worked_on(server: Served, need_id: str) -> dict[str, list[str]]:
     pairings = [str(shown[f"lab-1-0{number}"]["pairing_id"]) for number in (1, 2, 3, 4)]
     cases = [str(case_id), str(lost_id)]
     return {"need_id": [need_id], "pairing_id": pairings, "case_id": cases}
+
+
+def _judged(server: Served, need_id: str) -> dict[str, list[str]]:
+    """Let two people be asked to judge the need, of whom one has begun."""
+    judges = [server.accounts[who] for who in ("expert", "colleague")]
+    body = {"judges": judges, "needs": [need_id], "depth": 2, "name": "抽查"}
+    path = f"/api/judgings/{_done(server, 'office', 'POST', '/api/judgings', json=body)['id']}"
+    first = _done(server, "expert", "GET", path)["yours"]["first_open"]
+    word = {"grade": 2, "note": _PLANTED["judgenote"]}
+    _done(server, "expert", "POST", f"{path}/pairs/{first}/grade", json=word)
+    return {"judging_id": [path.rpartition("/")[2]], "judged_pair_id": [str(first), str(first + 1)]}
 
 
 def _shared(server: Served) -> tuple[str, str]:

@@ -1,0 +1,1 @@
+"""Judging by two people: sessions are begun and read, pairs are graded and settled."""
