@@ -33,12 +33,18 @@ def test_three_sums_open_into_all_parts_and_still_add_up(amounts: list[float]) -
     for group in groups:
         assert not group.parts or round(sum(part.amount for part in group.parts), 2) == round(group.sum.amount, 2)
     opened = [part for group in groups for part in group.parts or [group.sum]]
-    assert sorted(part.amount for part in opened) == sorted(part.amount for part in parts_of(contributions, sum(amounts)))
+    assert sorted(part.amount for part in opened) == sorted(
+        part.amount for part in parts_of(contributions, sum(amounts))
+    )
 
 
 def test_what_an_earlier_release_added_up_is_still_named() -> None:
     groups = groups_of({"words_lab": 1.5, "meaning_english": 2.25, "field": 0.5}, 4.25)
-    assert [(group.sum.en, group.sum.amount) for group in groups] == [("words", 1.5), ("meaning", 2.25), ("profile", 0.5)]
+    assert [(group.sum.en, group.sum.amount) for group in groups] == [
+        ("words", 1.5),
+        ("meaning", 2.25),
+        ("profile", 0.5),
+    ]
     named = {label.both[1] for label in RETIRED_LABELS.values()}
     assert {part.en for part in parts_of({"words_lab": 1.5, "ask_best": 1.0}, 2.5)} <= named
 

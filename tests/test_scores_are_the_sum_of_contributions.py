@@ -10,7 +10,7 @@ import pytest
 
 from indexer.settings import Settings
 from matcher.ranking.pairings import Matcher
-from matcher.ranking.ranker import DEFAULT_WEIGHTS, Band, Ranker, WeightsError, load_ranker
+from matcher.ranking.ranker import DEFAULT_WEIGHTS, Band, WeightsError, load_ranker
 from matcher.ranking.signals import FEATURES
 
 
