@@ -149,8 +149,8 @@ def test_a_lab_that_really_works_on_it_does_rise(world: Matcher, among: Among, c
     for need, lab, _ in cases:
         good = [world.labs[lab_id] for lab_id, grade in qrels[need.id].items() if grade >= GOOD and lab_id != lab.id]
         pieces = [replace(piece, id=f"{lab.id}-g{i}") for i, piece in enumerate(p for x in good for p in x.evidence)]
-        said = {"summary": good[0].summary, "summary_en": good[0].summary_en}
-        better = _instead(among, world, replace(lab, evidence=lab.evidence + tuple(pieces), **said))
+        same = replace(lab, summary=good[0].summary, summary_en=good[0].summary_en)
+        better = _instead(among, world, replace(same, evidence=lab.evidence + tuple(pieces)))
         rises.append(_rank(world, need, lab.id) - _rank(better, need, lab.id))
     assert np.median(rises) >= 15
 

@@ -41,8 +41,8 @@ from matcher.ranking.lab_table import LabTable
 SCALE_FILE = Path(__file__).with_name("scale.json")
 COSINE_SHARE = 0.6
 """How words within a language are weighed: so much TF-IDF cosine, the rest coverage."""
-WORDS_ACROSS = 0.45
-"""What words weigh beside meaning where a dictionary translates them; within a language 1."""
+WORDS_WITHIN, WORDS_ACROSS = 1.0, 0.45
+"""What words weigh beside meaning within a language, and where a dictionary translates them."""
 SECOND_ENGLISH = {"bundled-use": 0.5}
 """Encoders that count less for an English need and an English passage, since better ones are there."""
 USUAL_TYPICAL = 3.5
@@ -171,7 +171,7 @@ class Searcher:
         """Return how well every passage answers each query."""
         found = []
         for query, scores in zip(queries, self.standard_scores(queries), strict=True):
-            weight = np.where(self._language == query.language, 1.0, WORDS_ACROSS)
+            weight = np.where(self._language == query.language, WORDS_WITHIN, WORDS_ACROSS)
             words, meaning = weight * self._words(query), self._meaning(query, scores)
             fit = self.clarity(query) * (meaning + words) / (1 + weight) + self._lift
             fit -= FOREIGN_LOSS * (1 - self._belonging)
