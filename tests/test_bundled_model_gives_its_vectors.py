@@ -1,4 +1,7 @@
-"""The model rebuilt from the wheel is multilingual-e5-small, and our encoding of short texts is the library's own."""
+"""The model rebuilt from the wheel is multilingual-e5-small, and our encoding of short texts is the library's own.
+
+Texts are brought into one script and width before they are encoded; the library is given them so.
+"""
 
 from __future__ import annotations
 
@@ -40,6 +43,20 @@ SHORT_TEXTS = [
     "😀 !!! …",
     "x",
 ]
+FOLDED = [
+    "Few-shot learning",
+    " 前面有空白的题目",
+    "无铅钙钛矿 perovskite 太阳能电池, 25% efficiency",
+    "ABC 全角与半角 half-width",
+    "😀 !!! ...",
+    "x",
+]
+"""The same as the model is to see them."""
+IN_BOTH_SCRIPTS = [
+    (CHINESE, "钙钛矿太阳能电池的无铅吸光层"),
+    (OTHER, "水产养殖池的溶氧监测"),
+    ("軟體工程與資訊安全", "软件工程与信息安全"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -65,15 +82,35 @@ def test_same_meaning_is_nearer_across_languages(encoder: TransformerEncoder) ->
 
 @pytest.mark.parametrize("role", ["passage", "query"])
 def test_short_texts_get_the_librarys_own_vectors(encoder: TransformerEncoder, role: str) -> None:
-    expected = encoder.model.encode(SHORT_TEXTS, prompt_name=role)
+    expected = encoder.model.encode(FOLDED, prompt_name=role)
     vectors = encoder.encode(SHORT_TEXTS, role="query" if role == "query" else "passage")
     assert ((vectors * expected).sum(axis=1) > 0.9999).all()
 
 
 def test_short_texts_get_the_librarys_own_tokens(encoder: TransformerEncoder) -> None:
-    windows, owners = encoder.token_windows(SHORT_TEXTS, "passage")
-    expected = encoder.model.tokenizer([f"passage: {text}" for text in SHORT_TEXTS], add_special_tokens=False)
-    assert (windows, owners) == (expected["input_ids"], list(range(len(SHORT_TEXTS))))
+    for texts in (SHORT_TEXTS, FOLDED):
+        windows, owners = encoder.token_windows(texts, "passage")
+        expected = encoder.model.tokenizer([f"passage: {text}" for text in texts], add_special_tokens=False)
+        assert (windows, owners) == (expected["input_ids"], list(range(len(texts))))
+
+
+@pytest.mark.parametrize("name", ["bundled", "bundled-use"])
+@pytest.mark.parametrize(("traditional", "simplified"), IN_BOTH_SCRIPTS)
+def test_both_scripts_give_the_same_vector(
+    encoder: TransformerEncoder, traditional: str, simplified: str, name: str
+) -> None:
+    used = encoder if name == "bundled" else load_encoder(name, encoder.settings)
+    # One by one, since a text in other company is rounded otherwise.
+    one, same, other = (used.encode([text], role="passage") for text in (traditional, simplified, "水電工程"))
+    np.testing.assert_array_equal(one, same)
+    # The control.
+    assert (one @ other.T).item() < 0.99
+
+
+def test_without_folding_the_scripts_differ(encoder: TransformerEncoder) -> None:
+    """The control: to the model itself they are two texts."""
+    traditional, simplified = encoder.model.encode(IN_BOTH_SCRIPTS[0], prompt_name="passage")
+    assert traditional @ simplified < 0.99
 
 
 def test_a_text_that_says_nothing_still_has_a_direction(encoder: TransformerEncoder) -> None:
