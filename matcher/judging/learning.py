@@ -41,7 +41,7 @@ FOLDS = 5
 PULLS = (0.003, 0.01, 0.03, 0.1, 0.3)
 FREE = ("evidence", *FEATURES[N_EVIDENCE:])
 """The weights that are learned."""
-START = {"evidence": 6.0, "depth": 0.9, "field": 0.9}
+START = {"evidence": 6.0, "ask_best": 0.9, "depth": 0.9, "field": 0.9}
 """Weights before anything is learned; what is not named starts at its floor."""
 FLOOR = 0.05
 """What a company wishes and a lab states must at least break ties, even where no judgement tells its worth."""
@@ -113,7 +113,8 @@ def fit(train: Sequence[Example], pull: float) -> DoubleArray:
     result = minimize(loss, begin, jac=True, method="L-BFGS-B", bounds=[(FLOOR, None)] * len(FREE))
     # Only the proportions matter for a ranking.
     free = np.asarray(result.x) / result.x[0]
-    free[1] = min(free[1], MOST_FOR_DEPTH)
+    depth = FREE.index("depth")
+    free[depth] = min(free[depth], MOST_FOR_DEPTH)
     return spread(SCORE_OF_ONE * free)
 
 

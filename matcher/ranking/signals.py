@@ -12,6 +12,7 @@ How passages add up to a lab decides quality:
 - The best three count, each next one for what the ones before leave open. A long list is not a better one.
 - A passage that has nothing to do with the lab's own profile has to be that much better (*belonging*): without this
   the best of sixty foreign pieces beats the best of five own ones. Copies count once.
+- Of the asks the best covered one counts by itself: a lab may be asked for one part.
 - *Depth*, how many pieces speak to the need, is a feature of its own, capped, which an office may weigh up.
 - A need of two words fits everything: what is asked with few telling words is shrunk towards 0 (*clarity*).
 """
@@ -373,6 +374,7 @@ def _copies(snapshot: Snapshot) -> BoolArray:
 FEATURE_LABELS: dict[str, Text] = {
     "words": T_("shared words"),
     "meaning": T_("meaning"),
+    "ask_best": T_("best covered ask"),
     "depth": T_("several pieces of evidence"),
     "field": T_("same field"),
     "offer": T_("offers what is asked"),
@@ -385,7 +387,6 @@ RETIRED_LABELS: dict[str, Text] = {
     "words_lab": T_("words, whole lab"),
     "word_parts": T_("parts of words"),
     "meaning_english": T_("meaning, second model"),
-    "ask_best": T_("best covered ask"),
     "ask_mean": T_("all asks together"),
 }
 """What earlier releases added up: proposals that were shown then keep their contributions."""
@@ -393,10 +394,11 @@ FEATURES = tuple(FEATURE_LABELS)
 """All features, in the order of the table's columns."""
 N_EVIDENCE = 2
 """The first columns, words and meaning, together are what the evidence adds up to."""
+_EVIDENCE = ("meaning", "ask_best", "depth")
 GROUPS: dict[str, tuple[Text, tuple[str, ...]]] = {
     "words": (T_("words"), ("words",)),
-    "meaning": (T_("meaning"), ("meaning",)),
-    "profile": (T_("profile"), tuple(name for name in FEATURES if name not in ("words", "meaning"))),
+    "meaning": (T_("meaning"), _EVIDENCE),
+    "profile": (T_("profile"), tuple(name for name in FEATURES if name not in ("words", *_EVIDENCE))),
 }
 """The three sums that people are shown first, with the features in each."""
 
@@ -443,10 +445,12 @@ def features(query: NeedQuery, searcher: Searcher, labs: LabTable) -> FeatureTab
     columns |= _stated(query.need, labs)
     asked = [searcher.evidence(one) for one in ask_fits]
     ask_scores = [one.words + one.meaning for one in asked]
+    by_ask = np.stack(ask_scores) if ask_scores else np.zeros((0, len(searcher.snapshot.lab_ids)))
+    columns["ask_best"] = by_ask.max(axis=0, initial=0)
     return FeatureTable(
         np.stack([columns[name] for name in FEATURES], axis=1),
         np.stack([one.fit for one in (fits, *ask_fits)]),
-        np.stack(ask_scores) if ask_scores else np.zeros((0, len(searcher.snapshot.lab_ids))),
+        by_ask,
     )
 
 
