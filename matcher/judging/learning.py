@@ -54,7 +54,7 @@ it up. `field` is learned: a field is part of the topic, which judges see.
 """
 FREE = ("evidence", *(name for name in FEATURES[N_EVIDENCE:] if name not in GIVEN))
 """The weights that are learned."""
-START = {"evidence": 6.0, "depth": 0.9, "field": 0.9}
+START = {"evidence": 6.0, "ask_best": 0.9, "depth": 0.9, "field": 0.9}
 """Weights before anything is learned; what is not named starts at its floor."""
 FLOOR = 0.05
 """What is learned must at least break ties, even where no judgement tells its worth."""
@@ -125,7 +125,8 @@ def fit(train: Sequence[Example], pull: float) -> DoubleArray:
     result = minimize(loss, begin, jac=True, method="L-BFGS-B", bounds=[(FLOOR, None)] * len(FREE))
     # Only the proportions matter for a ranking.
     free = np.asarray(result.x) / result.x[0]
-    free[1] = min(free[1], MOST_FOR_DEPTH)
+    depth = FREE.index("depth")
+    free[depth] = min(free[depth], MOST_FOR_DEPTH)
     return spread(SCORE_OF_ONE * free)
 
 

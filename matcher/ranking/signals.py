@@ -12,6 +12,7 @@ How passages add up to a lab decides quality:
 - The best three count, each next one for what the ones before leave open. A long list is not a better one.
 - A passage that has nothing to do with the lab's own profile has to be that much better (*belonging*): without this
   the best of sixty foreign pieces beats the best of five own ones. Copies count once.
+- Of the asks the best covered one counts by itself: a lab may be asked for one part.
 - *Depth*, how many pieces speak to the need, is a feature of its own, capped, which an office may weigh up.
 - A need of two words fits everything: what is asked with few telling words is shrunk towards 0 (*clarity*).
 """
@@ -42,8 +43,8 @@ from matcher.ranking.wishes import WISH_LABELS, Wish, stated
 SCALE_FILE = Path(__file__).with_name("scale.json")
 COSINE_SHARE = 0.6
 """How words within a language are weighed: so much TF-IDF cosine, the rest coverage."""
-WORDS_ACROSS = 0.45
-"""What words weigh beside meaning where a dictionary translates them; within a language 1."""
+WORDS_WITHIN, WORDS_ACROSS = 1.0, 0.45
+"""What words weigh beside meaning within a language, and where a dictionary translates them."""
 SECOND_ENGLISH = {"bundled-use": 0.5}
 """Encoders that count less for an English need and an English passage, since better ones are there."""
 USUAL_TYPICAL = 3.5
@@ -172,7 +173,7 @@ class Searcher:
         """Return how well every passage answers each query."""
         found = []
         for query, scores in zip(queries, self.standard_scores(queries), strict=True):
-            weight = np.where(self._language == query.language, 1.0, WORDS_ACROSS)
+            weight = np.where(self._language == query.language, WORDS_WITHIN, WORDS_ACROSS)
             words, meaning = weight * self._words(query), self._meaning(query, scores)
             fit = self.clarity(query) * (meaning + words) / (1 + weight) + self._lift
             fit -= FOREIGN_LOSS * (1 - self._belonging)
@@ -374,6 +375,7 @@ def _copies(snapshot: Snapshot) -> BoolArray:
 FEATURE_LABELS: dict[str, Text] = {
     "words": T_("shared words"),
     "meaning": T_("meaning"),
+    "ask_best": T_("best covered ask"),
     "depth": T_("several pieces of evidence"),
     "field": WISH_LABELS[Wish.FIELD],
     "offer": T_("offers what is asked"),
@@ -387,7 +389,6 @@ RETIRED_LABELS: dict[str, Text] = {
     "words_lab": T_("words, whole lab"),
     "word_parts": T_("parts of words"),
     "meaning_english": T_("meaning, second model"),
-    "ask_best": T_("best covered ask"),
     "ask_mean": T_("all asks together"),
 }
 """What earlier releases added up: proposals that were shown then keep their contributions."""
@@ -395,10 +396,11 @@ FEATURES = tuple(FEATURE_LABELS)
 """All features, in the order of the table's columns."""
 N_EVIDENCE = 2
 """The first columns, words and meaning, together are what the evidence adds up to."""
+_EVIDENCE = ("meaning", "ask_best", "depth")
 GROUPS: dict[str, tuple[Text, tuple[str, ...]]] = {
     "words": (T_("words"), ("words",)),
-    "meaning": (T_("meaning"), ("meaning",)),
-    "profile": (T_("profile"), tuple(name for name in FEATURES if name not in ("words", "meaning"))),
+    "meaning": (T_("meaning"), _EVIDENCE),
+    "profile": (T_("profile"), tuple(name for name in FEATURES if name not in ("words", *_EVIDENCE))),
 }
 """The three sums that people are shown first, with the features in each."""
 
@@ -445,10 +447,12 @@ def features(query: NeedQuery, searcher: Searcher, labs: LabTable, company: Comp
     columns |= stated(query.need, company, labs)
     asked = [searcher.evidence(one) for one in ask_fits]
     ask_scores = [one.words + one.meaning for one in asked]
+    by_ask = np.stack(ask_scores) if ask_scores else np.zeros((0, len(searcher.snapshot.lab_ids)))
+    columns["ask_best"] = by_ask.max(axis=0, initial=0)
     return FeatureTable(
         np.stack([columns[name] for name in FEATURES], axis=1),
         np.stack([one.fit for one in (fits, *ask_fits)]),
-        np.stack(ask_scores) if ask_scores else np.zeros((0, len(searcher.snapshot.lab_ids))),
+        by_ask,
     )
 
 
