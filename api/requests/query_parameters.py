@@ -86,7 +86,7 @@ ChosenFilters = Annotated[Filters, Depends(_filters)]
 """The filters of a request."""
 
 
-_A_WISH = rf"^({'|'.join(Wish)})\\.({'|'.join(Stress)})$"
+_A_WISH = rf"^({'|'.join(Wish)})[.]({'|'.join(Stress)})$"
 
 
 async def _steering(
