@@ -22,6 +22,7 @@ from matcher.ranking.explanation import Explanation, Speaking
 from matcher.ranking.lab_table import Facets, Rule
 from matcher.ranking.pairings import LabMatch, Matcher, MatchResult
 from matcher.ranking.ranker import Band
+from matcher.ranking.wishes import StatedWish, Wish
 from matcher.review.decisions import Reason, Verdict
 from matcher.review.intake import NeedState
 from matcher.review.proposals import PairingState
@@ -59,6 +60,7 @@ class MatchAnswer(Answer):
     facets: Facets
     warnings: list[Bilingual]
     set_aside: dict[Rule, list[str]]
+    wishes: dict[Wish, StatedWish]
     pairings: list[RankedAnswer]
     withheld: int = Field(description="How many were left out because of interests that you declared.")
 
@@ -424,6 +426,7 @@ def match_document(matcher: Matcher, result: MatchResult) -> dict[str, object]:
         "facets": asdict(result.facets),
         "warnings": [asdict(warning) for warning in result.warnings],
         "set_aside": {rule.value: ids for rule, ids in result.set_aside.items()},
+        "wishes": {wish.value: asdict(stated) for wish, stated in result.wishes.items()},
         "pairings": [
             {
                 "rank": pairing.rank,

@@ -126,6 +126,7 @@ def _shown(row: dict[str, Any], now: datetime) -> MatchResult:
         generation="story",
         created_at=now.isoformat(),
         ranker_version="story",
+        wishes={},
         warnings=(),
     )
 

@@ -33,6 +33,7 @@ from matcher.ranking.lab_table import ALL, Facets, Filters, LabTable, Rule
 from matcher.ranking.opened_index import OpenedIndex, check_encoders, open_index
 from matcher.ranking.ranker import Band, Ranker, Ranking, RecentRankings, load_ranker, ordered_rows
 from matcher.ranking.signals import FEATURES, NeedQuery, Searcher, features, need_query
+from matcher.ranking.wishes import UNSTEERED, StatedWish, Steering, Wish, wishes_of
 
 
 class UnknownRecordError(LookupError):
@@ -75,6 +76,7 @@ class MatchResult:
     generation: str
     created_at: str
     ranker_version: str
+    wishes: dict[Wish, StatedWish]
     warnings: tuple[Bilingual, ...]
 
 
@@ -181,15 +183,15 @@ class NeedRankings:
         """Compute what every answer needs, before the first request asks for it."""
         _ = self.table, self.stale, self.changed_labs, self.not_indexed
 
-    def ranking(self, need: Need, company: Company | None = None) -> Ranking:
-        """Return the ranking of all labs for a need, from memory if it was asked for before."""
+    def ranking(self, need: Need, company: Company | None = None, steering: Steering = UNSTEERED) -> Ranking:
+        """Return the ranking of all labs for a need, from memory if it was asked for before, in whatever steering."""
         company = company or self.company_of(need)
         key: Hashable = (need, company)
         found = self._recent.get(key)
         if found is None:
             found = self._ranked(next(self._queries([need])), company)
             self._recent.put(key, found)
-        return found
+        return found.steered(steering, self.searcher.id_rank)
 
     def kept_rankings(self, needs: Sequence[Need]) -> Iterator[Ranking]:
         """Do as `ranking` for each need, encoding the texts of many together."""
@@ -212,13 +214,14 @@ class NeedRankings:
             yield self._ranked(query, self.company_of(query.need))
 
     def _ranked(self, query: NeedQuery, company: Company | None) -> Ranking:
-        table = features(query, self.searcher, self.table)
+        table = features(query, self.searcher, self.table, company)
         scores = self.ranker.scores(table.values)
         left_out = self.table.set_aside(query.need, company)
         allowed = self.table.known.copy()
         allowed[[self.searcher.lab_rows[lab_id] for ids in left_out.values() for lab_id in ids]] = False
         order = ordered_rows(scores, self.searcher.id_rank, allowed)
-        return Ranking(query, order, scores, table, left_out, self.table, self.ranker)
+        wished = wishes_of(query.need, company)
+        return Ranking(query, order, scores, table, left_out, self.table, self.ranker, scores, wished)
 
     def _queries(self, needs: Sequence[Need]) -> Iterator[NeedQuery]:
         texts = [_texts(need) for need in needs]
@@ -298,7 +301,14 @@ class Matcher(NeedRankings):
         return found
 
     def match(
-        self, need: Need, company: Company | None = None, *, top: int = 10, offset: int = 0, filters: Filters = ALL
+        self,
+        need: Need,
+        company: Company | None = None,
+        *,
+        top: int = 10,
+        offset: int = 0,
+        filters: Filters = ALL,
+        steering: Steering = UNSTEERED,
     ) -> MatchResult:
         """Return a page of the labs for a need, explained.
 
@@ -308,8 +318,9 @@ class Matcher(NeedRankings):
             top: how many labs at most.
             offset: how many of those that pass the filters to leave out first.
             filters: hide labs; ranks and facets are those without filters.
+            steering: how much the need's wishes count in this answer; what is a must hides labs as a filter does.
         """
-        return self._result(self.ranking(need, company), top, offset, filters)
+        return self._result(self.ranking(need, company, steering), top, offset, filters)
 
     def match_all(self, needs: Sequence[Need], *, top: int = 10) -> Iterator[MatchResult]:
         """Yield for each need what `match` gives, encoding all their texts together and keeping nothing."""
@@ -328,7 +339,8 @@ class Matcher(NeedRankings):
             n_labs=len(self.snapshot.lab_ids),
             generation=self.snapshot.generation,
             created_at=self.snapshot.created_at,
-            ranker_version=self.ranker.version,
+            ranker_version=ranking.ranker.version,
+            wishes=ranking.wishes,
             warnings=(*self._general, *self._exclusions(need), *self._too_little(ranking)),
         )
 
@@ -382,14 +394,14 @@ class Matcher(NeedRankings):
         )
 
     def _pairing(self, ranking: Ranking, row: int) -> Pairing:
-        amounts = self.ranker.contributions(ranking.table.values[row])
+        amounts = ranking.ranker.contributions(ranking.table.values[row])
         score, lab_id = float(ranking.scores[row]), self.snapshot.lab_ids[row]
         return Pairing(
             need_id=ranking.query.need.id,
             lab_id=lab_id,
             rank=int(ranking.ranks[row]),
             score=score,
-            band=self.ranker.band(score),
+            band=ranking.band(row),
             contributions=dict(zip(FEATURES, np.asarray(amounts).tolist(), strict=True)),
             explanation=self._explanation(ranking, row),
             changed_since_index=lab_id in self.changed_labs,

@@ -35,9 +35,10 @@ from indexer.index.snapshot import Snapshot, VectorField
 from indexer.index.vectors import centred
 from indexer.index.words import terms
 from indexer.records.passages import CHINESE, ENGLISH, PROFILE, language_of, languages_in
-from indexer.records.profiles import Need
+from indexer.records.profiles import Company, Need
 from indexer.wording import T_, Text
 from matcher.ranking.lab_table import LabTable
+from matcher.ranking.wishes import WISH_LABELS, Wish, stated
 
 SCALE_FILE = Path(__file__).with_name("scale.json")
 COSINE_SHARE = 0.6
@@ -376,11 +377,12 @@ FEATURE_LABELS: dict[str, Text] = {
     "meaning": T_("meaning"),
     "ask_best": T_("best covered ask"),
     "depth": T_("several pieces of evidence"),
-    "field": T_("same field"),
+    "field": WISH_LABELS[Wish.FIELD],
     "offer": T_("offers what is asked"),
     "recency": T_("recent evidence"),
-    "language": T_("working language"),
-    "region": T_("region"),
+    "language": WISH_LABELS[Wish.LANGUAGE],
+    "region": WISH_LABELS[Wish.REGION],
+    "company": WISH_LABELS[Wish.COMPANY],
 }
 """What each feature is called on screen."""
 RETIRED_LABELS: dict[str, Text] = {
@@ -404,7 +406,6 @@ GROUPS: dict[str, tuple[Text, tuple[str, ...]]] = {
 
 RECENCY_YEARS = 10.0
 """Evidence of this age counts 1/e as much as this year's for recency."""
-UNSTATED_OFFER = 0.5
 UNKNOWN_AGE = 0.5
 
 
@@ -431,18 +432,19 @@ class FeatureTable:
     ask_scores: DoubleArray
 
 
-def features(query: NeedQuery, searcher: Searcher, labs: LabTable) -> FeatureTable:
+def features(query: NeedQuery, searcher: Searcher, labs: LabTable, company: Company | None = None) -> FeatureTable:
     """Compute the features of all labs in the index for one need.
 
     Args:
         query: the need and its queries.
         searcher: the index.
         labs: what the indexed labs state, in the order of the index.
+        company: the need's, whose fields count where the need has none.
     """
     fits, *ask_fits = searcher.fits([query.whole, *query.asks])
     shown = searcher.evidence(fits, query.need.year)
     columns = {"words": shown.words, "meaning": shown.meaning, "depth": shown.depth, "recency": shown.recency}
-    columns |= _stated(query.need, labs)
+    columns |= stated(query.need, company, labs)
     asked = [searcher.evidence(one) for one in ask_fits]
     ask_scores = [one.words + one.meaning for one in asked]
     by_ask = np.stack(ask_scores) if ask_scores else np.zeros((0, len(searcher.snapshot.lab_ids)))
@@ -452,22 +454,6 @@ def features(query: NeedQuery, searcher: Searcher, labs: LabTable) -> FeatureTab
         np.stack([one.fit for one in (fits, *ask_fits)]),
         by_ask,
     )
-
-
-def _stated(need: Need, labs: LabTable) -> dict[str, DoubleArray]:
-    return {
-        "field": labs.any_of("field", need.fields).astype(np.float64),
-        "offer": _offered([ask.kind for ask in need.asks], labs),
-        "language": labs.any_of("language", need.languages).astype(np.float64),
-        "region": labs.in_region(need.region).astype(np.float64),
-    }
-
-
-def _offered(kinds: Sequence[str], labs: LabTable) -> DoubleArray:
-    """Return the share of the asked kinds that each lab offers."""
-    if not kinds:
-        return np.full(len(labs.ids), UNSTATED_OFFER)
-    return np.where(labs.any_of("offers", ("",)), UNSTATED_OFFER, labs.count_of("offers", kinds) / len(kinds))
 
 
 def need_query(need: Need, texts: Sequence[str], vectors: Sequence[Mapping[str, npt.NDArray[np.float32]]]) -> NeedQuery:
