@@ -45,6 +45,7 @@ from matcher.ledger.rules.recognition import (
     withdraw,
 )
 from matcher.ledger.rules.reporting import AcceptanceLedger, NewResult, checked_details, report
+from matcher.ranking.elements import NeedElements
 from matcher.ranking.explanation import Explanation
 from matcher.ranking.lab_table import Facets
 from matcher.ranking.pairings import MatchResult, Pairing
@@ -127,6 +128,8 @@ def _shown(row: dict[str, Any], now: datetime) -> MatchResult:
         created_at=now.isoformat(),
         ranker_version="story",
         warnings=(),
+        elements=NeedElements((), ()),
+        is_clear=True,
     )
 
 

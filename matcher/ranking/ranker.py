@@ -9,6 +9,7 @@ that `matcher.judging.learning` writes. Pure.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import OrderedDict
 from collections.abc import Hashable, Mapping
@@ -78,6 +79,10 @@ class Ranker:
         place = FEATURES.index("depth")
         weights = tuple(weight * factor if i == place else weight for i, weight in enumerate(self.weights))
         return replace(self, version=f"{self.version}, depth {factor:g}", weights=weights)
+
+    def without_upper_bands(self) -> Ranker:
+        """Return a ranker to which every lab is weak: that of a need which says too little to call a lab fitting."""
+        return replace(self, strong_from=math.inf, plausible_from=math.inf)
 
     def contributions(self, values: DoubleArray) -> DoubleArray:
         """Return weight × value of each feature, shape as `values`: (n labs, n features)."""
@@ -155,7 +160,10 @@ KEPT_BYTES = 128 * 2**20
 
 @dataclass(frozen=True)
 class Ranking:
-    """All labs that may be proposed for one need, best first: row numbers into the index, with scores and features."""
+    """All labs that may be proposed for one need, best first: row numbers into the index, with scores and features.
+
+    `ranker` is that of this need: bands are read from it, never from that of all needs.
+    """
 
     query: NeedQuery
     order: list[int]
