@@ -21,6 +21,7 @@ from indexer.records.passages import PROFILE
 from indexer.records.profiles import Lab, Need
 from indexer.vocabulary import AskKind, EvidenceKind, label
 from indexer.wording import P_, T_, Bilingual, either
+from matcher.ranking.elements import ELEMENT_LABELS
 from matcher.ranking.explanation import AskEvidence, Explanation, Speaking
 from matcher.ranking.lab_table import RULE_TEXTS
 from matcher.ranking.pairings import LabMatch, Matcher, MatchResult, Pairing
@@ -44,7 +45,7 @@ def print_match(screen: Screen, matcher: Matcher, result: MatchResult) -> None:
     """Print the answer for one need."""
     for warning in result.warnings:
         screen.warn(either(warning.zh, warning.en))
-    for part in _need(screen, matcher, result.need):
+    for part in (*_need(screen, matcher, result.need), *_questions(screen, result)):
         screen.out.print(part)
     longest = max((abs(x) for p in result.pairings for x in p.contributions.values()), default=0.0)
     for pairing in result.pairings:
@@ -79,6 +80,16 @@ def _need(screen: Screen, matcher: Matcher, need: Need) -> Iterator[RenderableTy
         yield Paragraph(need.company or need.school or "")
     for ask in need.asks:
         yield Paragraph(ask.text, indent=2, lead=Text(f"{_ask_kind(screen, ask.kind)}  ", "cyan"))
+
+
+def _questions(screen: Screen, result: MatchResult) -> Iterator[RenderableType]:
+    if not result.elements.questions:
+        return
+    first = T_("ask the company before anything else") if not result.is_clear else T_("not stated; ask the company")
+    yield Text("  " + screen.text(first), "bold")
+    for question in result.elements.questions:
+        label = screen.text(ELEMENT_LABELS[question.element])
+        yield Paragraph(_said(screen, question.ask), indent=4, lead=Text(f"{label}  ", "cyan"))
 
 
 def _pairing(screen: Screen, matcher: Matcher, pairing: Pairing, longest: float) -> Iterator[RenderableType]:

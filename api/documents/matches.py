@@ -18,6 +18,7 @@ from api.documents.answers import Answer, answer_of, index_is_old
 from indexer.records.exchange import EvidenceIn, LabIn
 from indexer.wording import Bilingual
 from matcher.judging.panel.grades import Part, Said, Standing
+from matcher.ranking.elements import Element
 from matcher.ranking.explanation import Explanation, Speaking
 from matcher.ranking.lab_table import Facets, Rule
 from matcher.ranking.pairings import LabMatch, Matcher, MatchResult
@@ -46,6 +47,29 @@ class RankedAnswer(Answer):
     state: PairingState
 
 
+class StatedAnswer(Answer):
+    """A piece of the need's text that states an element."""
+
+    element: Element
+    text: str
+
+
+class QuestionAnswer(Answer):
+    """What to ask the company, since nothing in the need's text states an element."""
+
+    element: Element
+    zh: str
+    en: str
+
+
+class ElementsAnswer(Answer):
+    """What the need states: object, method, property, application, constraint; and what to ask about the rest."""
+
+    is_clear: bool = Field(description="Whether the need says enough for a lab to be more than weak.")
+    stated: list[StatedAnswer]
+    questions: list[QuestionAnswer]
+
+
 class MatchAnswer(Answer):
     """The labs for a need, best first, and what the ranking rests on."""
 
@@ -59,6 +83,7 @@ class MatchAnswer(Answer):
     allowed: int
     facets: Facets
     warnings: list[Bilingual]
+    elements: ElementsAnswer
     set_aside: dict[Rule, list[str]]
     wishes: dict[Wish, StatedWish]
     pairings: list[RankedAnswer]
@@ -425,6 +450,11 @@ def match_document(matcher: Matcher, result: MatchResult) -> dict[str, object]:
         "allowed": result.allowed,
         "facets": asdict(result.facets),
         "warnings": [asdict(warning) for warning in result.warnings],
+        "elements": {
+            "is_clear": result.is_clear,
+            "stated": [{"element": one.element.value, "text": one.text} for one in result.elements.stated],
+            "questions": [{"element": one.element.value, **asdict(one.ask)} for one in result.elements.questions],
+        },
         "set_aside": {rule.value: ids for rule, ids in result.set_aside.items()},
         "wishes": {wish.value: asdict(stated) for wish, stated in result.wishes.items()},
         "pairings": [

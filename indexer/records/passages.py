@@ -66,7 +66,8 @@ def languages_in(text: str) -> frozenset[str]:
     return frozenset({main, ENGLISH} if second else {main})
 
 
-def _joined(*parts: str) -> str:
+def joined(*parts: str) -> str:
+    """Return the parts of a text that say something, a line each or more."""
     return "\n".join(part.strip() for part in parts if part.strip())
 
 
@@ -90,18 +91,18 @@ def lab_passages(lab: Lab) -> list[Passage]:
     """
     passages = []
     if lab.summary or lab.keywords:
-        passages.append(_passage(lab, _joined(lab.name, lab.summary, ", ".join(lab.keywords))))
+        passages.append(_passage(lab, joined(lab.name, lab.summary, ", ".join(lab.keywords))))
     if lab.summary_en:
-        passages.append(_passage(lab, _joined(lab.name_en, lab.summary_en)))
+        passages.append(_passage(lab, joined(lab.name_en, lab.summary_en)))
     for evidence in lab.evidence:
         if evidence.weight > 0:
-            passages.append(_passage(lab, _joined(evidence.title, evidence.abstract), evidence))
-    return passages or [_passage(lab, _joined(lab.name, lab.name_en))]
+            passages.append(_passage(lab, joined(evidence.title, evidence.abstract), evidence))
+    return passages or [_passage(lab, joined(lab.name, lab.name_en))]
 
 
 def need_text(need: Need) -> str:
     """Return everything that a need says: title, description, asks."""
-    return _joined(need.title, need.description, *(ask.text for ask in need.asks))
+    return joined(need.title, need.description, *(ask.text for ask in need.asks))
 
 
 def sentences(text: str) -> list[str]:

@@ -45,6 +45,7 @@ from matcher.ledger.rules.recognition import (
     withdraw,
 )
 from matcher.ledger.rules.reporting import AcceptanceLedger, NewResult, checked_details, report
+from matcher.ranking.elements import NeedElements
 from matcher.ranking.explanation import Explanation
 from matcher.ranking.lab_table import Facets
 from matcher.ranking.pairings import MatchResult, Pairing
@@ -128,6 +129,8 @@ def _shown(row: dict[str, Any], now: datetime) -> MatchResult:
         ranker_version="story",
         wishes={},
         warnings=(),
+        elements=NeedElements((), ()),
+        is_clear=True,
     )
 
 

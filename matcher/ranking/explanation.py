@@ -455,21 +455,17 @@ def exclusion_warnings(need: Need, labs: Collection[Lab]) -> tuple[Bilingual, ..
     )
 
 
-CLEAR_FROM = 0.5
-"""What a need must say at least, see `Searcher.clarity`, for a lab to be shown as more than weak."""
-
-
-def too_little_warnings(need: Need, clarity: float) -> tuple[Bilingual, ...]:
+def too_little_warnings(need: Need, *, is_clear: bool) -> tuple[Bilingual, ...]:
     """Say that a need has no word to search with, or so few that no lab can be called fitting."""
     if not terms(need_text(need)):
         return (Bilingual.of(T_("%(id)s says too little to be matched", id=need.id)),)
-    if clarity >= CLEAR_FROM:
+    if is_clear:
         return ()
     return (
         Bilingual.of(
             T_(
                 "%(id)s says little: ask the company what it is about, by which method, for what use and with which "
-                "figures; until then no lab is shown as strong",
+                "figures; until then every lab is shown as weak",
                 id=need.id,
             )
         ),

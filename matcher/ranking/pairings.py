@@ -27,6 +27,7 @@ from indexer.settings import Settings
 from indexer.wording import T_, Bilingual
 from matcher.ranking import explanation
 from matcher.ranking.catalogue import Catalogue
+from matcher.ranking.elements import NeedElements, elements_of
 from matcher.ranking.explanation import Explanation, explain
 from matcher.ranking.lab_search import LabList, LabSearch, alphabetical, answer, found_by_text, plain_need, searched
 from matcher.ranking.lab_table import ALL, Facets, Filters, LabTable, Rule
@@ -63,7 +64,8 @@ class MatchResult:
     """The answer for one need: a page of pairings best first, labs set aside by rule, and what it rests on.
 
     `total` labs pass the filters, on all pages together; `allowed` may be proposed
-    at all, and `facets` counts those.
+    at all, and `facets` counts those. `elements` are what the need states and what to
+    ask the company; if it is not `is_clear`, that comes before any lab.
     """
 
     need: Need
@@ -78,6 +80,8 @@ class MatchResult:
     ranker_version: str
     wishes: dict[Wish, StatedWish]
     warnings: tuple[Bilingual, ...]
+    elements: NeedElements
+    is_clear: bool
 
 
 @dataclass(frozen=True)
@@ -221,7 +225,8 @@ class NeedRankings:
         allowed[[self.searcher.lab_rows[lab_id] for ids in left_out.values() for lab_id in ids]] = False
         order = ordered_rows(scores, self.searcher.id_rank, allowed)
         wished = wishes_of(query.need, company)
-        return Ranking(query, order, scores, table, left_out, self.table, self.ranker, scores, wished)
+        ranker = self.ranker if self.searcher.is_clear(query.whole) else self.ranker.without_upper_bands()
+        return Ranking(query, order, scores, table, left_out, self.table, ranker, scores, wished)
 
     def _queries(self, needs: Sequence[Need]) -> Iterator[NeedQuery]:
         texts = [_texts(need) for need in needs]
@@ -286,7 +291,7 @@ class Matcher(NeedRankings):
         return explanation.exclusion_warnings(need, self.labs.values())
 
     def _too_little(self, ranking: Ranking) -> tuple[Bilingual, ...]:
-        return explanation.too_little_warnings(ranking.query.need, self.searcher.clarity(ranking.query.whole))
+        return explanation.too_little_warnings(ranking.query.need, is_clear=self.searcher.is_clear(ranking.query.whole))
 
     def need(self, need_id: str) -> Need:
         """Return a stored need.
@@ -342,6 +347,8 @@ class Matcher(NeedRankings):
             ranker_version=ranking.ranker.version,
             wishes=ranking.wishes,
             warnings=(*self._general, *self._exclusions(need), *self._too_little(ranking)),
+            elements=elements_of(need_text(need), has_limits=bool(need.budget_ntd or need.deadline)),
+            is_clear=self.searcher.is_clear(ranking.query.whole),
         )
 
     def match_lab(self, lab_id: str, needs: Sequence[Need], *, top: int = 10, offset: int = 0) -> list[LabMatch]:
@@ -413,7 +420,7 @@ class Matcher(NeedRankings):
             need=ranking.query.need,
             company=self.company_of(ranking.query.need),
             score=score,
-            band=self.ranker.band(score),
+            band=ranking.ranker.band(score),
             rank_of_lab=int(ranking.ranks[row]),
             explanation=self._explanation(ranking, row),
             changed_since_index=self.snapshot.lab_ids[row] in self.changed_labs,

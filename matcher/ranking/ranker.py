@@ -9,6 +9,7 @@ that `matcher.judging.learning` writes. Pure.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import OrderedDict
 from collections.abc import Hashable, Mapping
@@ -87,6 +88,10 @@ class Ranker:
         factors = {wish.value: FACTORS[stress] for wish, stress in steering.chosen.items()}
         weights = tuple(w * factors.get(name, 1.0) for name, w in zip(FEATURES, self.weights, strict=True))
         return replace(self, version=self.version + steering.note, weights=weights)
+
+    def without_upper_bands(self) -> Ranker:
+        """Return a ranker to which every lab is weak: that of a need which says too little to call a lab fitting."""
+        return replace(self, strong_from=math.inf, plausible_from=math.inf)
 
     def contributions(self, values: DoubleArray) -> DoubleArray:
         """Return weight × value of each feature, shape as `values`: (n labs, n features)."""
@@ -168,6 +173,8 @@ class Ranking:
 
     `usual` are the scores without steering: bands and chances are calibrated on
     those, and no lab answers better because somebody weighs its region up.
+
+    `ranker` is that of this need: bands are read from it, never from that of all needs.
     """
 
     query: NeedQuery

@@ -51,6 +51,8 @@ USUAL_TYPICAL = 3.5
 """Standard score of the best passage of a lab that is introduced, by an encoder that was not measured."""
 UNCLEAR = {CHINESE: 8.0, ENGLISH: 3.0}
 """Weight of telling terms at which a fit is halved; Chinese has characters and pairs as terms, so more of them."""
+CLEAR_FROM = 0.5
+"""What a need must say at least, see `Searcher.clarity`, for a lab to be shown as more than weak."""
 FIT_FROM, FIT_BEND = 0.7, 4.0
 """Where a fit begins to count, and how sharply: y = ln(1 + e^(bend × (fit − from))) / bend."""
 BEST_PIECES = 3
@@ -187,6 +189,10 @@ class Searcher:
         """Return how much a query says, 0 to 1: by the weight of its different terms."""
         said = float(self.snapshot.words.weights(sorted(query.term_set)).sum())
         return said / (said + UNCLEAR[query.language])
+
+    def is_clear(self, query: Query) -> bool:
+        """Whether a query says enough for a lab to be shown as more than weak."""
+        return self.clarity(query) >= CLEAR_FROM
 
     def word_signals(self, query: Query) -> dict[str, DoubleArray]:
         """Return the square root of TF-IDF cosine, of coverage and of translated coverage for every passage.

@@ -36,8 +36,10 @@ from api.routes.needs import (
     take_up_need,
 )
 from indexer.instants import day_in_taipei, now
+from indexer.records.passages import joined
 from indexer.records.record_tables import Alliance, Need
 from indexer.wording import T_
+from matcher.ranking.elements import ELEMENT_LABELS, NeedElements, elements_of
 from matcher.review.intake import NeedState
 from matcher.review.people import Principal
 from matcher.review.proposals import PairingState, StoredPairing
@@ -83,6 +85,8 @@ def need_context(
         "names": names,
         "other_alliances": [alliance for alliance in alliances if alliance.id not in held],
         "contacts": contacts,
+        "elements": _elements(need),
+        "element_labels": ELEMENT_LABELS,
         "days": days_waiting(need),
         "can_match": is_ours or bool(ours & set(need["shared_with"])),
         "can_take_up": is_ours and state in (NeedState.SUBMITTED, NeedState.CLOSED),
@@ -93,6 +97,15 @@ def need_context(
         "refused": refused,
         "form": form,
     }
+
+
+def _elements(need: dict[str, Any]) -> NeedElements | None:
+    """Return what a need states; None if its text is withheld."""
+    if need["redacted"]:
+        return None
+    asks = (ask["text"] for ask in need["asks"] or ())
+    text = joined(need["title"] or "", need["description"] or "", *asks)
+    return elements_of(text, has_limits=bool(need["budget_ntd"] or need["deadline"]))
 
 
 def days_waiting(need: dict[str, Any]) -> int | None:
