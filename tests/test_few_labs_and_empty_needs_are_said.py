@@ -27,7 +27,7 @@ def _home(gloria: Any, folder: Path) -> Path:
 
 LITTLE = (
     "%s says little: ask the company what it is about, by which method, for what use and with which figures; "
-    "until then no lab is shown as strong"
+    "until then every lab is shown as weak"
 )
 
 

@@ -66,8 +66,8 @@ FOREIGN, OWN = 1.2, 2.2
 """Standard scores of kinship with the lab's own profile, below which a passage is foreign and from which it is own."""
 FOREIGN_LOSS = 0.4
 """How much better a foreign passage has to be: what is close to a need counts wherever it stands."""
-COPY_FROM = 0.985
-"""Cosine of the vectors of two passages of a lab from which the later one is a copy."""
+COPY_FROM = 0.9
+"""Cosine of two passages of a lab from which the later one is a copy: changed in a few words 0.93 and more, else below 0.65."""
 OWNER_STEP = 0.02
 """What an owner's weight of e instead of 1 adds to a passage's fit."""
 
