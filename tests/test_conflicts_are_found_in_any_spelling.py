@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given
@@ -10,8 +11,10 @@ from hypothesis import strategies as st
 
 from indexer.folding import for_names, tax_ids_in
 from indexer.records.profiles import Company, Lab, Need
+from indexer.settings import Settings
 from matcher.ranking.lab_search import plain_need
 from matcher.ranking.lab_table import LabTable, Rule, set_aside, unknown_exclusions
+from matcher.ranking.pairings import Matcher
 
 COMPANY = Company(
     "co-7", "臺晶鍍膜股份有限公司", "Taijing Coating Co., Ltd.", "04595257", "TW", None, "none", (), "", ""
@@ -93,6 +96,30 @@ def test_an_exclusion_of_a_similar_name_is_named(excluded: str) -> None:
     need = replace(NEED, excluded_labs=(excluded,))
     assert _aside(need, LAB) == []
     assert unknown_exclusions(need, [LAB]) == [excluded]
+
+
+def test_a_company_that_a_need_names_is_found_by_what_a_conflict_calls_it(indexed_home: Path) -> None:
+    matcher = Matcher.open(Settings(home=indexed_home, encoders="bundled-use"))
+    need = next(iter(matcher.needs.values()))
+    company = matcher.companies[need.company or ""]
+    lab = next(lab for lab in matcher.labs.values() if not lab.conflicts and lab.capacity)
+    catalogue = replace(matcher.catalogue, labs=matcher.labs | {lab.id: replace(lab, conflicts=(company.id,))})
+
+    def conflicts(said: str, companies: dict[str, Company]) -> bool:
+        asked = Matcher(
+            settings=matcher.settings,
+            index=matcher.index,
+            catalogue=replace(catalogue, companies=companies),
+            queries=matcher.queries,
+        )
+        result = asked.match(replace(need, company=said, excluded_labs=()))
+        return lab.id in result.set_aside[Rule.CONFLICT]
+
+    known = dict(matcher.companies)
+    assert [conflicts(said, known) for said in (company.id, f" {company.name}", company.tax_id or "")] == [True] * 3
+    # The controls: another company, and a name that two companies have.
+    assert not conflicts(f"{company.name}二廠", known)
+    assert not conflicts(company.name, known | {"co-twin": replace(company, id="co-twin")})
 
 
 FORMS = [

@@ -19,6 +19,7 @@ from sqlmodel import Session
 
 from indexer.database import open_engine
 from indexer.encoders.query_vectors import DirectQueries, QueryVectors
+from indexer.folding import for_names
 from indexer.index.snapshot import Snapshot
 from indexer.records.passages import need_text
 from indexer.records.profiles import Company, Lab, Need, School
@@ -185,11 +186,11 @@ class NeedRankings:
 
     def prepare(self) -> None:
         """Compute what every answer needs, before the first request asks for it."""
-        _ = self.table, self.stale, self.changed_labs, self.not_indexed
+        _ = self.table, self.stale, self.changed_labs, self.not_indexed, self._companies_by_name
 
     def ranking(self, need: Need, company: Company | None = None, steering: Steering = UNSTEERED) -> Ranking:
         """Return the ranking of all labs for a need, from memory if it was asked for before, in whatever steering."""
-        company = company or self.company_of(need)
+        company = company or self._asking(need)
         key: Hashable = (need, company)
         found = self._recent.get(key)
         if found is None:
@@ -200,7 +201,7 @@ class NeedRankings:
     def kept_rankings(self, needs: Sequence[Need]) -> Iterator[Ranking]:
         """Do as `ranking` for each need, encoding the texts of many together."""
         for start in range(0, len(needs), _NEEDS_AT_ONCE):
-            part = [(need, self.company_of(need)) for need in needs[start : start + _NEEDS_AT_ONCE]]
+            part = [(need, self._asking(need)) for need in needs[start : start + _NEEDS_AT_ONCE]]
             kept = [self._recent.get(key) for key in part]
             queries = self._queries([need for (need, _), known in zip(part, kept, strict=True) if known is None])
             for key, known in zip(part, kept, strict=True):
@@ -212,10 +213,23 @@ class NeedRankings:
         """Return the company of a need if it is among the records."""
         return self.companies.get(need.company or "")
 
+    @cached_property
+    def _companies_by_name(self) -> Mapping[str, Company]:
+        """The companies by each name that only one of them has."""
+        found: dict[str, dict[str, Company]] = {}
+        for company in self.companies.values():
+            for name in {for_names(name) for name in (company.name, company.name_en, company.tax_id) if name}:
+                found.setdefault(name, {})[company.id] = company
+        return {name: next(iter(named.values())) for name, named in found.items() if len(named) == 1}
+
+    def _asking(self, need: Need) -> Company | None:
+        """Return the company of a need, also one that the need calls by its name: a conflict may state its id."""
+        return self.company_of(need) or self._companies_by_name.get(for_names(need.company or ""))
+
     def rankings(self, needs: Sequence[Need]) -> Iterator[Ranking]:
         """Rank all labs for each need, in the order given, encoding all their texts together and keeping nothing."""
         for query in self._queries(needs):
-            yield self._ranked(query, self.company_of(query.need))
+            yield self._ranked(query, self._asking(query.need))
 
     def _ranked(self, query: NeedQuery, company: Company | None) -> Ranking:
         table = features(query, self.searcher, self.table, company)
