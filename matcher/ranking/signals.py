@@ -67,7 +67,7 @@ FOREIGN, OWN = 1.2, 2.2
 FOREIGN_LOSS = 0.4
 """How much better a foreign passage has to be: what is close to a need counts wherever it stands."""
 COPY_FROM = 0.9
-"""Cosine of two passages of a lab from which the later is a copy: a few words apart they have 0.93, else at most 0.6."""
+"""Cosine of two passages of a lab from which the later is a copy: a few words apart they have 0.93, others 0.6."""
 OWNER_STEP = 0.02
 """What an owner's weight of e instead of 1 adds to a passage's fit."""
 
