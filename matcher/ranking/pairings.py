@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from heapq import nsmallest
 
-import numpy as np
 from sqlmodel import Session
 
 from indexer.database import open_engine
@@ -33,7 +32,8 @@ from matcher.ranking.lab_search import LabList, LabSearch, alphabetical, answer,
 from matcher.ranking.lab_table import ALL, Facets, Filters, LabTable, Rule
 from matcher.ranking.opened_index import OpenedIndex, check_encoders, open_index
 from matcher.ranking.ranker import Band, Ranker, Ranking, RecentRankings, load_ranker, ordered_rows
-from matcher.ranking.signals import FEATURES, NeedQuery, Searcher, features, need_query
+from matcher.ranking.reranker import load_reranker
+from matcher.ranking.signals import NeedQuery, Searcher, features, need_query
 
 
 class UnknownRecordError(LookupError):
@@ -132,6 +132,7 @@ class NeedRankings:
         self.queries = queries
         self.needs: Mapping[str, Need] = needs or {}
         self.ranker = ranker or load_ranker().with_depth(settings.depth)
+        self.reranker = load_reranker(settings)
         self.taken_in = taken_in
         self.revision = f"{self.snapshot.generation}.{revision}"
         self._recent = RecentRankings()
@@ -185,10 +186,23 @@ class NeedRankings:
         """Compute what every answer needs, before the first request asks for it."""
         _ = self.table, self.stale, self.changed_labs, self.not_indexed
 
-    def ranking(self, need: Need, company: Company | None = None) -> Ranking:
-        """Return the ranking of all labs for a need, from memory if it was asked for before."""
+    def ranking(self, need: Need, company: Company | None = None, *, second_look: bool = False) -> Ranking:
+        """Return the ranking of all labs for a need, from memory if it was asked for before.
+
+        Args:
+            need: any need.
+            company: the need's company if it is not among the records.
+            second_look: whether the first labs are read again, where a reranker is configured.
+        """
         company = company or self.company_of(need)
         key: Hashable = (need, company)
+        if second_look and self.reranker is not None:
+            again: Hashable = (key, self.reranker.scorer.name)
+            found = self._recent.get(again)
+            if found is None:
+                found = self.reranker.looked_again(self.ranking(need, company), self.searcher)
+                self._recent.put(again, found)
+            return found
         found = self._recent.get(key)
         if found is None:
             found = self._ranked(next(self._queries([need])), company)
@@ -210,10 +224,17 @@ class NeedRankings:
         """Return the company of a need if it is among the records."""
         return self.companies.get(need.company or "")
 
-    def rankings(self, needs: Sequence[Need]) -> Iterator[Ranking]:
-        """Rank all labs for each need, in the order given, encoding all their texts together and keeping nothing."""
+    def rankings(self, needs: Sequence[Need], *, second_look: bool = False) -> Iterator[Ranking]:
+        """Rank all labs for each need, in the order given, encoding all their texts together and keeping nothing.
+
+        Args:
+            needs: any needs.
+            second_look: see `ranking`.
+        """
         for query in self._queries(needs):
-            yield self._ranked(query, self.company_of(query.need))
+            found = self._ranked(query, self.company_of(query.need))
+            again = self.reranker if second_look else None
+            yield again.looked_again(found, self.searcher) if again else found
 
     def _ranked(self, query: NeedQuery, company: Company | None) -> Ranking:
         table = features(query, self.searcher, self.table)
@@ -314,11 +335,11 @@ class Matcher(NeedRankings):
             offset: how many of those that pass the filters to leave out first.
             filters: hide labs; ranks and facets are those without filters.
         """
-        return self._result(self.ranking(need, company), top, offset, filters)
+        return self._result(self.ranking(need, company, second_look=True), top, offset, filters)
 
     def match_all(self, needs: Sequence[Need], *, top: int = 10) -> Iterator[MatchResult]:
         """Yield for each need what `match` gives, encoding all their texts together and keeping nothing."""
-        for ranking in self.rankings(needs):
+        for ranking in self.rankings(needs, second_look=True):
             yield self._result(ranking, top, 0, ALL)
 
     def _result(self, ranking: Ranking, top: int, offset: int, filters: Filters) -> MatchResult:
@@ -333,8 +354,8 @@ class Matcher(NeedRankings):
             n_labs=len(self.snapshot.lab_ids),
             generation=self.snapshot.generation,
             created_at=self.snapshot.created_at,
-            ranker_version=self.ranker.version,
-            warnings=(*self._general, *self._exclusions(need), *self._too_little(ranking)),
+            ranker_version=self.ranker.version + (f", reranker {ranking.reread_by}" if ranking.reread_by else ""),
+            warnings=(*self._general, *self._exclusions(need), *self._too_little(ranking), *ranking.warnings),
             elements=elements_of(need_text(need), has_limits=bool(need.budget_ntd or need.deadline)),
             is_clear=self.searcher.is_clear(ranking.query.whole),
         )
@@ -389,26 +410,24 @@ class Matcher(NeedRankings):
         )
 
     def _pairing(self, ranking: Ranking, row: int) -> Pairing:
-        amounts = self.ranker.contributions(ranking.table.values[row])
-        score, lab_id = float(ranking.scores[row]), self.snapshot.lab_ids[row]
+        lab_id = self.snapshot.lab_ids[row]
         return Pairing(
             need_id=ranking.query.need.id,
             lab_id=lab_id,
             rank=int(ranking.ranks[row]),
-            score=score,
-            band=ranking.ranker.band(score),
-            contributions=dict(zip(FEATURES, np.asarray(amounts).tolist(), strict=True)),
+            score=float(ranking.scores[row]),
+            band=ranking.band(row),
+            contributions=ranking.contributions(row),
             explanation=self._explanation(ranking, row),
             changed_since_index=lab_id in self.changed_labs,
         )
 
     def _lab_match(self, ranking: Ranking, row: int) -> LabMatch:
-        score = float(ranking.scores[row])
         return LabMatch(
             need=ranking.query.need,
             company=self.company_of(ranking.query.need),
-            score=score,
-            band=ranking.ranker.band(score),
+            score=float(ranking.scores[row]),
+            band=ranking.band(row),
             rank_of_lab=int(ranking.ranks[row]),
             explanation=self._explanation(ranking, row),
             changed_since_index=self.snapshot.lab_ids[row] in self.changed_labs,

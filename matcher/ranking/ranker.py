@@ -13,7 +13,7 @@ import math
 import threading
 from collections import OrderedDict
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -23,7 +23,7 @@ import numpy.typing as npt
 import orjson
 
 from indexer.arrays import BoolArray, DoubleArray
-from indexer.wording import P_, T_
+from indexer.wording import P_, T_, Bilingual
 from matcher.ranking.lab_table import (
     Columns,
     Facets,
@@ -163,6 +163,8 @@ class Ranking:
     """All labs that may be proposed for one need, best first: row numbers into the index, with scores and features.
 
     `ranker` is that of this need: bands are read from it, never from that of all needs.
+    `added` are contributions beside the features, each of shape (n labs,), part of the
+    scores; `reread_by` names the model that gave them, and `warnings` what to know of it.
     """
 
     query: NeedQuery
@@ -172,6 +174,23 @@ class Ranking:
     set_aside: dict[Rule, list[str]]
     labs: LabTable
     ranker: Ranker
+    added: Mapping[str, DoubleArray] = field(default_factory=dict)
+    reread_by: str = ""
+    warnings: tuple[Bilingual, ...] = ()
+
+    @cached_property
+    def calibrated(self) -> DoubleArray:
+        """The scores without what was added, since bands and coverage are calibrated on those."""
+        return self.scores - np.sum(list(self.added.values()), axis=0) if self.added else self.scores
+
+    def band(self, row: int) -> Band:
+        """Return the band of a lab."""
+        return self.ranker.band(float(self.calibrated[row]))
+
+    def contributions(self, row: int) -> dict[str, float]:
+        """Return what adds up to a lab's score, by name."""
+        amounts = np.asarray(self.ranker.contributions(self.table.values[row])).tolist()
+        return dict(zip(FEATURES, amounts, strict=True)) | {name: float(all_[row]) for name, all_ in self.added.items()}
 
     @cached_property
     def ranks(self) -> npt.NDArray[np.int64]:
@@ -185,12 +204,12 @@ class Ranking:
         asked = self.table.ask_scores[:, row]
         if not len(asked):
             asked = self.table.values[row, :N_EVIDENCE].sum(keepdims=True)
-        return self.ranker.covers(asked, float(self.scores[row]))
+        return self.ranker.covers(asked, float(self.calibrated[row]))
 
     @cached_property
     def columns(self) -> Mapping[str, Columns]:
         """What the labs state, and the band that each is in."""
-        return {**self.labs.columns, "band": band_columns(self.scores, self.ranker)}
+        return {**self.labs.columns, "band": band_columns(self.calibrated, self.ranker)}
 
     @cached_property
     def facets(self) -> Facets:
@@ -205,7 +224,7 @@ class Ranking:
     @property
     def size(self) -> int:
         """About how many bytes it holds."""
-        arrays = (self.scores, self.table.values, self.table.answers, self.table.ask_scores)
+        arrays = (self.scores, *self.added.values(), self.table.values, self.table.answers, self.table.ask_scores)
         return sum(array.nbytes for array in arrays) + 40 * len(self.order)
 
 
