@@ -29,6 +29,8 @@ from indexer.records.record_tables import Term, changes_since, load_labs, load_t
 from indexer.records.writers import csv_header, csv_rows, sheets_of
 from indexer.settings import Settings
 from indexer.vocabulary import Kind
+from matcher.ranking.live import LiveMatcher
+from tests.rig.servers.served_here import until, until_used
 
 OFFICIAL = [
     ["系統編號", "英文名稱", "中文名稱", "縮寫", "學術領域"],
@@ -179,7 +181,6 @@ def _take_in(engine: Engine, settings: Settings, base: Snapshot) -> Snapshot:
         known=base,
         labs=labs,
         fingerprints={lab_id: fingerprint(lab_passages(lab)) for lab_id, lab in labs.items()},
-        needs=[],
         encoders=load_encoders(settings),
         cache=EmbeddingCache(settings.embeddings_path),
         watermark={},
@@ -204,6 +205,25 @@ def test_a_changed_glossary_makes_a_new_index_at_night_and_at_once_in_a_server(e
     for snapshot in (served, after, replace(after, generation="")):
         assert snapshot.dictionary.plan("斷詞")[0].senses == (("word", "segment"),)
     assert [one.word for one in before.dictionary.plan("斷詞")] == []
+
+
+def test_a_server_that_runs_follows_the_glossary(engine: Engine, tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path, encoders="bundled-use")
+    _give(engine, Kind.LABS, {"id": "lab-1", "name": "斷詞實驗室"})
+    before = _rebuilt(engine, settings)
+    live = LiveMatcher(settings, engine, check_every_s=0)
+    live.warm()
+    # The control: without the term nothing is taken in.
+    until(lambda: live.current().snapshot.dictionary.plan("斷詞") == () and live._renewal.knows(live._wanted()))
+    assert live.current().snapshot.generation == before.generation
+    _give(engine, Kind.TERMS, {"zh": ["斷詞"], "en": ["word segmentation"]})
+    until(lambda: live.current().snapshot.own_terms == {"斷詞": ("word segmentation",)})
+    served = live.current().snapshot
+    assert "word segment" in served.senses.vocabulary
+    assert "word segment" not in before.senses.vocabulary
+    until_used(live, _rebuilt(engine, settings).generation)
+    assert served.inputs == live.current().snapshot.inputs != before.inputs
+    live.close()
 
 
 def _lab(lab_id: str, **texts: object) -> Lab:

@@ -11,15 +11,18 @@ import numpy as np
 import pytest
 from sqlalchemy import Engine
 
+from indexer.arrays import FloatArray
 from indexer.database import open_engine, reading, writing
 from indexer.encoders.embeddings import EmbeddingCache
 from indexer.encoders.encoder import Encoder, load_encoders
 from indexer.encoders.query_vectors import DirectQueries
-from indexer.index.building import overlaid, reindex
+from indexer.index.background import background
+from indexer.index.building import need_queries, overlaid, reindex
 from indexer.index.opening import open_snapshot
 from indexer.index.snapshot import Snapshot, VectorField, write_files
-from indexer.index.vectors import VectorIndex, centred
-from indexer.index.words import TermCounts, TfIdfIndex
+from indexer.index.vectors import VectorIndex, centred, language_means
+from indexer.index.words import TermCounts, WordIndex
+from indexer.records.passages import language_of
 from indexer.records.profiles import Need
 from indexer.records.record_tables import load_needs
 from indexer.settings import Settings
@@ -64,7 +67,6 @@ class Day:
             known=self.taken_in,
             labs=now.labs,
             fingerprints=now.fingerprints,
-            needs=self.needs(),
             encoders=self.encoders,
             cache=EmbeddingCache(self.settings.embeddings_path),
             watermark={},
@@ -164,56 +166,83 @@ Breaking = Callable[[Day, Snapshot], Snapshot]
 
 
 def _old_frequencies(day: Day, snapshot: Snapshot) -> Snapshot:
-    counts = snapshot.words.counts()
-    old = [day.morning.words.inverse_frequency(term) or 1.0 for term in counts.vocabulary]
-    now = [snapshot.words.inverse_frequency(term) for term in counts.vocabulary]
-    ratio = (np.array(old) / np.array(now)).astype(np.float32)
-    broken = TfIdfIndex.of(counts)
-    by_term = broken._by_term.multiply(ratio[:, None]).tocsr()
-    return replace(snapshot, words=TfIdfIndex(counts.vocabulary, broken._idf * ratio, by_term, broken._counts))
+    words = WordIndex(snapshot.words.counts)
+    words._weights = day.morning.words.weights(list(words.counts.vocabulary))
+    return replace(snapshot, words=words)
 
 
-def _old_lab_words(day: Day, snapshot: Snapshot) -> Snapshot:
-    """BM25 of the morning for the labs of the morning: lengths and frequencies of then."""
-    rows = {lab_id: row for row, lab_id in enumerate(day.morning.lab_ids)}
+def _without_what_is_new(day: Day, snapshot: Snapshot, counts: TermCounts) -> TermCounts:
+    """Return counts as if nobody had read the texts that came since the morning."""
+    known = {passage.text for passage in day.morning.passages}
+    rows = [row if passage.text in known else None for row, passage in enumerate(snapshot.passages)]
+    assert None in rows
+    return counts.with_fresh(rows, TermCounts.of([[] for row in rows if row is None]))
 
-    class Stale:
-        size = len(snapshot.lab_ids)
 
-        def scores(self, query: list[str]) -> np.ndarray:
-            old, new = day.morning.lab_words.scores(query), snapshot.lab_words.scores(query)
-            return np.array([old[rows[i]] if i in rows else new[n] for n, i in enumerate(snapshot.lab_ids)])
+def _words_of_the_morning(day: Day, snapshot: Snapshot) -> Snapshot:
+    return replace(snapshot, words=WordIndex(_without_what_is_new(day, snapshot, snapshot.words.counts)))
 
-    return replace(snapshot, lab_words=Stale())
+
+def _senses_of_the_morning(day: Day, snapshot: Snapshot) -> Snapshot:
+    return replace(snapshot, senses=_without_what_is_new(day, snapshot, snapshot.senses))
 
 
 def _with_field(snapshot: Snapshot, changed: Callable[[VectorField], VectorField]) -> Snapshot:
     return replace(snapshot, fields=tuple(changed(field) for field in snapshot.fields))
 
 
-def _old_passage_means(day: Day, snapshot: Snapshot) -> Snapshot:
+def _raw(day: Day, snapshot: Snapshot, field: VectorField) -> tuple[FloatArray, list[str]]:
+    """Return the vectors of a field's passages as they were encoded, and their languages."""
+    passages = [snapshot.passages[row] for row in field.rows]
+    cache = EmbeddingCache(day.settings.embeddings_path)
+    encoded = cache.embed([one.text for one in passages], role="passage", encoder=day.encoders[0])
+    return encoded.vectors, [one.language for one in passages]
+
+
+def _means_of_the_passages(day: Day, snapshot: Snapshot) -> Snapshot:
     def changed(field: VectorField) -> VectorField:
-        before = day.morning.field(field.name)
-        assert before is not None
-        passages = [snapshot.passages[row] for row in field.rows]
-        cache = EmbeddingCache(day.settings.embeddings_path)
-        raw = cache.embed([one.text for one in passages], role="passage", encoder=day.encoders[0]).vectors
-        return replace(
-            field, index=VectorIndex.build(centred(raw, [one.language for one in passages], before.passage_means))
-        )
+        vectors, languages = _raw(day, snapshot, field)
+        return replace(field, index=VectorIndex.build(centred(vectors, languages, language_means(vectors, languages))))
 
     return _with_field(snapshot, changed)
 
 
-def _old_query_means(day: Day, snapshot: Snapshot) -> Snapshot:
-    return _with_field(snapshot, lambda f: replace(f, query_means=day.morning.field(f.name).query_means))
+def _means_of_the_needs(day: Day, snapshot: Snapshot) -> Snapshot:
+    def changed(field: VectorField) -> VectorField:
+        queries = need_queries(day.needs())
+        cache = EmbeddingCache(day.settings.embeddings_path)
+        encoded = cache.embed(queries, role="query", encoder=day.encoders[0])
+        return replace(field, query_means=language_means(encoded.vectors, [language_of(text) for text in queries]))
+
+    return _with_field(snapshot, changed)
 
 
-def test_a_statistic_of_the_morning_would_be_noticed(day: Day) -> None:
+def test_no_edit_moves_what_vectors_are_compared_with(day: Day) -> None:
+    day.office.edit(12)
+    for field in day.compose().fields:
+        frozen, before = background().encoders[field.name], day.morning.field(field.name)
+        assert before is not None
+        for found, same, expected in (
+            (field.passage_means, before.passage_means, frozen.passage_means),
+            (field.query_means, before.query_means, frozen.query_means),
+        ):
+            assert found.keys() == same.keys() == expected.keys()
+            for language, mean in expected.items():
+                np.testing.assert_array_equal(found[language], mean)
+                np.testing.assert_array_equal(same[language], mean)
+
+
+def test_another_statistic_would_be_noticed(day: Day) -> None:
     day.office.edit(12)
     taken_in = day.compose()
     right = day.answers(taken_in)
-    broken: list[Breaking] = [_old_frequencies, _old_lab_words, _old_passage_means, _old_query_means]
+    broken: list[Breaking] = [
+        _old_frequencies,
+        _words_of_the_morning,
+        _senses_of_the_morning,
+        _means_of_the_passages,
+        _means_of_the_needs,
+    ]
     assert [one.__name__ for one in broken if day.answers(one(day, taken_in)) == right] == []
     assert day.answers(replace(taken_in)) == right
 
@@ -226,5 +255,3 @@ def test_counts_are_the_same_however_they_were_put_together() -> None:
     # No text says "b" any more.
     assert list(again.vocabulary) == list(anew.vocabulary) == ["a", "c", "d", "水"]
     np.testing.assert_array_equal(again.matrix.toarray(), anew.matrix.toarray())
-    summed = anew.summed(np.array([1, 0, 1, 2]), 4)
-    np.testing.assert_array_equal(summed.matrix.toarray(), [[1, 0, 1, 0], [2, 1, 0, 2], [0, 0, 0, 0], [0, 0, 0, 0]])

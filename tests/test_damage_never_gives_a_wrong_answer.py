@@ -8,10 +8,11 @@ import numpy as np
 import orjson
 import pytest
 
+from indexer.index.dictionary import Dictionary
 from indexer.index.opening import publish
 from indexer.index.snapshot import Contents, VectorField
 from indexer.index.vectors import VectorIndex
-from indexer.index.words import LexicalIndex, TfIdfIndex, terms, word_parts
+from indexer.index.words import TermCounts, WordIndex, terms
 from indexer.records.passages import Passage, fingerprint, language_of
 from tests.rig.faults.damaged_indexes import opened_damaged
 from tests.rig.figures import figure
@@ -34,7 +35,6 @@ def _passages(records: Path) -> dict[str, list[Passage]]:
 
 def _contents(by_lab: dict[str, list[Passage]]) -> Contents:
     passages = [passage for found in by_lab.values() for passage in found]
-    found = [terms(passage.text) for passage in passages]
     chance = np.random.default_rng(len(passages))
     fields = []
     for name, rows in (("any", np.arange(len(passages))), ("english", np.arange(0, len(passages), 2))):
@@ -42,15 +42,13 @@ def _contents(by_lab: dict[str, list[Passage]]) -> Contents:
         mean = {"": vectors.mean(axis=0), "zh": vectors[:9].mean(axis=0)}
         index = VectorIndex.build(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
         fields.append(VectorField(name, f"{name}-1", None, index, rows, mean, mean))
-    lab_terms = {lab_id: [term for p in found for term in terms(p.text)] for lab_id, found in by_lab.items()}
     return Contents(
         inputs=passages[0].text,
         lab_fingerprints={lab_id: fingerprint(found) for lab_id, found in by_lab.items()},
         passages=passages,
         fields=fields,
-        words=TfIdfIndex.build(found),
-        word_parts=TfIdfIndex.build([word_parts(passage.text) for passage in passages]),
-        lab_words=LexicalIndex.build(list(lab_terms.values())),
+        words=WordIndex.build([terms(passage.text) for passage in passages]),
+        senses=TermCounts.of([Dictionary().english_terms(passage.text) for passage in passages]),
         watermark={"labs": 1},
     )
 

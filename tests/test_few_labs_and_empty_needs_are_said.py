@@ -1,4 +1,4 @@
-"""Scores compare labs with each other: where that means little, the answer says so instead of looking sure."""
+"""Two labs are enough to say which one fits; a need that says little is told so instead of looking sure."""
 
 from __future__ import annotations
 
@@ -25,21 +25,27 @@ def _home(gloria: Any, folder: Path) -> Path:
     return folder / "home"
 
 
+LITTLE = (
+    "%s says little: ask the company what it is about, by which method, for what use and with which figures; "
+    "until then every lab is shown as weak"
+)
+
+
 def test_the_answer_says_how_much_it_is_worth(gloria: Any, tmp_path: Path) -> None:
     home = _home(gloria, tmp_path)
-    few = "there are fewer than 20 labs: scores and bands compare labs with each other and say little here"
 
     match = gloria("match", "n1", "--json", home=home).document
-    assert [warning["en"] for warning in match["warnings"]] == [few]
+    assert [warning["en"] for warning in match["warnings"]] == [LITTLE % "n1"]
     first = match["pairings"][0]
-    assert (first["lab_id"], first["explanation"]["asks"][0]["covered"]) == ("solo", "partly")
+    assert (first["lab_id"], first["explanation"]["asks"][0]["covered"]) == ("solo", "yes")
     assert first["explanation"]["asks"][0]["passages"][0]["words"] == ["鋰電池熱失控"]
     assert match["pairings"][1]["explanation"]["for_company"]["en"] == (
         "Nothing that 農業無人機 shows speaks to this need."
     )
 
     empty = gloria("match", "n2", "--json", home=home).document
-    assert [warning["en"] for warning in empty["warnings"]] == [few, "n2 says too little to be matched"]
+    assert [warning["en"] for warning in empty["warnings"]] == ["n2 says too little to be matched"]
+    assert {pairing["band"] for pairing in empty["pairings"]} == {"weak"}
 
 
 def test_an_excluded_lab_is_not_shown_however_its_id_is_written(gloria: Any, tmp_path: Path) -> None:
@@ -50,7 +56,7 @@ def test_an_excluded_lab_is_not_shown_however_its_id_is_written(gloria: Any, tmp
     # The control: the same words without the exclusion show it first.
     assert gloria("match", "n1", "--json", home=home).document["pairings"][0]["lab_id"] == "solo"
     unknown = "n3 excludes labs that are not stored: nobody; correct the id or name"
-    assert excluded["warnings"][-1]["en"] == unknown
+    assert [warning["en"] for warning in excluded["warnings"]] == [unknown, LITTLE % "n3"]
     assert (
         unknown in gloria("run", "--top", 2, "--out", tmp_path / "run.txt", "--lang", "en", home=home, columns=400).err
     )

@@ -16,14 +16,16 @@ import pytest
 from sqlmodel import Session
 
 from indexer.arrays import FloatArray
-from indexer.database import open_engine
+from indexer.database import open_engine, reading
 from indexer.encoders.embeddings import EmbeddingCache
 from indexer.encoders.encoder import load_encoder
 from indexer.encoders.encoding import Progress, Role
 from indexer.index.building import ReindexError, ReindexReport, reindex
 from indexer.index.opening import open_snapshot
 from indexer.records.importing import import_file
+from indexer.records.record_tables import load_needs
 from indexer.settings import Settings
+from matcher.ranking.pairings import Matcher, MatchResult
 
 PONDS = {
     "id": "lab-ponds",
@@ -45,11 +47,11 @@ class Home:
     def __init__(self, path: Path) -> None:
         self.settings = Settings(home=path, encoders="bundled-use")
         self._path = path
-        self._engine = open_engine(self.settings)
+        self.engine = open_engine(self.settings)
 
     def give(self, **records: list[Mapping[str, Any]]) -> None:
         """Import labs and needs."""
-        with Session(self._engine) as session:
+        with Session(self.engine) as session:
             for kind, rows in records.items():
                 file = self._path / f"{kind}.jsonl"
                 file.write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -57,7 +59,7 @@ class Home:
             session.commit()
 
     def reindex(self, *, full: bool = False) -> ReindexReport:
-        with Session(self._engine) as session:
+        with Session(self.engine) as session:
             return reindex(session, self.settings, full=full)
 
     def execute(self, statement: str) -> None:
@@ -67,7 +69,7 @@ class Home:
         connection.close()
 
     def close(self) -> None:
-        self._engine.dispose()
+        self.engine.dispose()
 
 
 @pytest.fixture
@@ -124,17 +126,38 @@ def test_what_was_known_before_is_not_encoded_when_it_returns(home: Home) -> Non
     assert back.generation == first.generation
 
 
-def test_needs_that_change_the_index_make_a_new_one(home: Home) -> None:
-    home.give(labs=[PONDS], needs=[NEED])
+def _bytes(home: Home) -> dict[str, bytes]:
+    files = (path for path in home.settings.index_path.rglob("*") if path.is_file())
+    return {path.relative_to(home.settings.index_path).as_posix(): path.read_bytes() for path in files}
+
+
+def _ranked(home: Home, need_id: str) -> MatchResult:
+    with reading(home.engine) as session:
+        (need,) = [need for need in load_needs(session) if need.id == need_id]
+    return Matcher.open(home.settings).match(need)
+
+
+def test_a_need_changes_nothing_of_the_index(home: Home) -> None:
+    home.give(labs=[PONDS, CELLS], needs=[NEED])
     first = home.reindex()
+    files, ranked = _bytes(home), _ranked(home, "need-1")
     home.give(needs=[BARE_NEED])
     second = home.reindex()
-    assert second.encoded == 1
-    assert second.generation != first.generation
-    # Nothing is encoded for a need that left, and yet the index must be that of the first time.
+    # Its vector is at hand for whoever asks for matches, and that is all.
+    assert (second.encoded, second.changed, second.generation) == (1, False, first.generation)
+    assert (_bytes(home), _ranked(home, "need-1")) == (files, ranked)
     home.execute("DELETE FROM need WHERE id = 'need-2'")
     third = home.reindex()
-    assert (third.encoded, third.changed, third.generation) == (0, True, first.generation)
+    assert (third.encoded, third.changed, third.generation) == (0, False, first.generation)
+    # Built anew beside the other need it is, byte for byte, the same again, but for its date.
+    home.give(needs=[BARE_NEED])
+    assert home.reindex(full=True).generation == first.generation
+    again = _bytes(home)
+    manifest = f"{first.generation}/manifest.json"
+    assert {**again, manifest: b""} == {**files, manifest: b""}
+    # The control: a lab does change it.
+    home.give(labs=[CELLS | {"summary_en": "Something else."}])
+    assert home.reindex().generation != first.generation
 
 
 def test_full_builds_anew_from_the_cache(home: Home) -> None:
@@ -180,12 +203,20 @@ def test_other_encoders_make_another_index(home: Home) -> None:
     assert second.generation != first.generation
 
 
-@pytest.mark.parametrize("text", ["x", "😀😀", "!!!"])
+@pytest.mark.parametrize("text", ["x", "😀😀", "!!!", "the of and"])
 def test_one_lab_with_almost_no_text_can_be_indexed(home: Home, text: str) -> None:
-    home.give(labs=[{"id": "lab-1", "name": text}])
+    home.give(labs=[{"id": "lab-1", "name": text}], needs=[NEED])
     assert home.reindex().passages == 1
     opened = open_snapshot(home.settings.index_path)
-    np.testing.assert_array_equal(opened.lab_words.scores(["nothing"]), [0])
+    for found in opened.words.answers(["nothing"]):
+        np.testing.assert_array_equal(found, [0])
+    assert [pairing.lab_id for pairing in _ranked(home, "need-1").pairings] == ["lab-1"]
+
+
+def test_texts_without_a_word_stand_beside_others(home: Home) -> None:
+    home.give(labs=[PONDS, {"id": "lab-1", "name": "😀😀"}, {"id": "lab-2", "name": "!!!"}], needs=[NEED])
+    assert home.reindex().passages == 5
+    assert _ranked(home, "need-1").pairings[0].lab_id == "lab-ponds"
 
 
 def test_no_labs_or_no_encoders_are_an_error(home: Home) -> None:

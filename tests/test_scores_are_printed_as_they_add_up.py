@@ -46,7 +46,7 @@ def test_what_an_earlier_release_added_up_is_still_named() -> None:
         ("profile", 0.5),
     ]
     named = {label.both[1] for label in RETIRED_LABELS.values()}
-    assert {part.en for part in parts_of({"words_lab": 1.5, "ask_best": 1.0}, 2.5)} <= named
+    assert {part.en for part in parts_of({"words_lab": 1.5, "ask_mean": 1.0}, 2.5)} <= named
 
 
 @given(AMOUNTS, AMOUNTS)

@@ -60,13 +60,19 @@ def _one_more_lab(session: Session) -> None:
 
 
 def _exchanged_texts(session: Session) -> None:
-    """Give every lab the texts of the next one: a source whose columns slipped."""
+    """Give every lab the texts of another, profile and evidence: a source whose columns slipped."""
     rows = session.execute(text("SELECT id, lab_id, title, abstract FROM evidence ORDER BY lab_id, id")).all()
     shifted = rows[len(rows) // 2 :] + rows[: len(rows) // 2]
     for one, other in zip(rows, shifted, strict=True):
         session.execute(
             text("UPDATE evidence SET title = :title, abstract = :abstract WHERE id = :id AND lab_id = :lab"),
             {"title": other[2], "abstract": other[3], "id": one[0], "lab": one[1]},
+        )
+    profiles = session.execute(text("SELECT id, summary, summary_en, keywords FROM lab ORDER BY id")).all()
+    for one, other in zip(profiles, profiles[len(profiles) // 2 :] + profiles[: len(profiles) // 2], strict=True):
+        session.execute(
+            text("UPDATE lab SET summary = :summary, summary_en = :english, keywords = :keywords WHERE id = :id"),
+            {"summary": other[1], "english": other[2], "keywords": other[3], "id": one[0]},
         )
 
 

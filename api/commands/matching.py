@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from matcher.judging.evaluation import Evaluation
     from matcher.judging.grades import ForetoldGrades
     from matcher.ranking.pairings import Matcher
+    from matcher.ranking.wishes import Steering, Stress, Wish
     from matcher.review.field_map import Drawing
 
 
@@ -189,11 +190,17 @@ def say_map(screen: Screen, report: MapReport) -> None:
 _PROMINENCE = {"high": T_("high"), "medium": P_("matching", "medium"), "low": T_("low"), "": T_("not stated")}
 
 
+_WISHES = "field, company, language or region."
+
+
 def match(
     context: typer.Context,
     need_id: Annotated[str | None, typer.Argument(help="The id of a need.")] = None,
     lab: Annotated[str | None, typer.Option(help="The other direction: needs that this lab should hear of.")] = None,
     top: Annotated[str, typer.Option(help="How many to show: a number or all.")] = "5",
+    less: Annotated[list[str] | None, typer.Option(help="A wish that counts 0.3 times: " + _WISHES)] = None,
+    more: Annotated[list[str] | None, typer.Option(help="A wish that counts 3 times: " + _WISHES)] = None,
+    must: Annotated[list[str] | None, typer.Option(help="A wish; labs that do not meet it are hidden.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
     """Show the best labs for a need, with reasons."""
@@ -202,7 +209,11 @@ def match(
     from api.commands.printing import print_lab_matches, print_match
     from api.documents.matches import lab_document, match_document
     from matcher.ranking.pairings import Matcher
+    from matcher.ranking.wishes import WISH_LABELS
 
+    steering = _steering({"less": less, "more": more, "must": must})
+    if lab is not None and steering.chosen:
+        raise typer.BadParameter(T_("wishes are those of a need: give its id"), param_hint="--lab")
     screen, depth = Screen.of(context), number_or_all(top)
     matcher = Matcher.open(read_settings())
     if lab is not None:
@@ -213,11 +224,36 @@ def match(
         else:
             print_lab_matches(screen, matcher, lab_id, matches)
         return
-    result = matcher.match(matcher.need(_stored(need_id or "")), top=depth or len(matcher.labs))
+    result = matcher.match(matcher.need(_stored(need_id or "")), top=depth or len(matcher.labs), steering=steering)
+    for wish in (wish for wish in steering.chosen if wish not in result.wishes):
+        screen.warn(T_("the need does not state this wish, so it changes nothing: %(wish)s", wish=WISH_LABELS[wish]))
     if as_json:
         write_document(match_document(matcher, result))
     else:
         print_match(screen, matcher, result)
+
+
+def _steering(chosen: Mapping[str, Sequence[str] | None]) -> Steering:
+    """Return what the options choose.
+
+    Args:
+        chosen: the wishes under the name of the option, which is that of the stress.
+
+    Raises:
+        typer.BadParameter: there is no such wish, or two things are chosen for one.
+    """
+    from matcher.ranking.wishes import Steering, Stress, Wish
+
+    found: dict[Wish, Stress] = {}
+    for option, words in chosen.items():
+        for word in words or ():
+            if word not in set(Wish):
+                problem = T_("%(word)r is no wish; wishes are %(known)s", word=word, known=", ".join(Wish))
+                raise typer.BadParameter(problem, param_hint=f"--{option}")
+            if found.setdefault(Wish(word), Stress(option)).value != option:
+                problem = T_("%(word)s is chosen twice; one of --less, --more and --must is enough", word=word)
+                raise typer.BadParameter(problem, param_hint=f"--{option}")
+    return Steering.of(found)
 
 
 def _stored(written: str) -> str:

@@ -27,6 +27,7 @@ from matcher.ranking.lab_table import RULE_TEXTS
 from matcher.ranking.pairings import LabMatch, Matcher, MatchResult, Pairing
 from matcher.ranking.ranker import BAND_LABELS, Band
 from matcher.ranking.signals import CONTRIBUTION_LABELS
+from matcher.ranking.wishes import WISH_LABELS
 
 BAR_CELLS = 24
 SMALL_AMOUNT = 0.05
@@ -197,6 +198,10 @@ def _set_aside(screen: Screen, matcher: Matcher, result: MatchResult) -> Iterato
         between, colon = screen.text(T_("; ")), screen.text(T_(": "))
         listed = f" ({between.join(names)}{more})" if ids else ""
         yield Paragraph(f"{screen.text(RULE_TEXTS[rule])}{colon}{len(ids)}{listed}", indent=4)
+    for wish, stated in result.wishes.items():
+        if stated.hidden:
+            hides = T_("%(wish)s: %(hidden)s hidden that do not meet it", wish=WISH_LABELS[wish], hidden=stated.hidden)
+            yield Paragraph(screen.text(hides), indent=4)
     based = f"{result.generation} {result.created_at}"
     version = result.ranker_version
     yield Text(screen.text(T_("index %(based)s, weights %(version)s", based=based, version=version)), "dim")

@@ -23,6 +23,7 @@ from matcher.ranking.explanation import Explanation, Speaking
 from matcher.ranking.lab_table import Facets, Rule
 from matcher.ranking.pairings import LabMatch, Matcher, MatchResult
 from matcher.ranking.ranker import Band
+from matcher.ranking.wishes import StatedWish, Wish
 from matcher.review.decisions import Reason, Verdict
 from matcher.review.intake import NeedState
 from matcher.review.proposals import PairingState
@@ -84,6 +85,7 @@ class MatchAnswer(Answer):
     warnings: list[Bilingual]
     elements: ElementsAnswer
     set_aside: dict[Rule, list[str]]
+    wishes: dict[Wish, StatedWish]
     pairings: list[RankedAnswer]
     withheld: int = Field(description="How many were left out because of interests that you declared.")
 
@@ -454,6 +456,7 @@ def match_document(matcher: Matcher, result: MatchResult) -> dict[str, object]:
             "questions": [{"element": one.element.value, **asdict(one.ask)} for one in result.elements.questions],
         },
         "set_aside": {rule.value: ids for rule, ids in result.set_aside.items()},
+        "wishes": {wish.value: asdict(stated) for wish, stated in result.wishes.items()},
         "pairings": [
             {
                 "rank": pairing.rank,

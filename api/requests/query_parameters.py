@@ -15,6 +15,7 @@ from typing import Annotated, Any
 
 import orjson
 from fastapi import Depends, Query
+from pydantic import StringConstraints
 from sqlmodel import Session
 
 from api.access.policy import Action, Resource
@@ -24,6 +25,7 @@ from indexer.records.record_tables import Alliance
 from indexer.vocabulary import AskKind, ResearchField
 from indexer.wording import T_
 from matcher.ranking.lab_table import Filters
+from matcher.ranking.wishes import Steering, Stress, Wish
 from matcher.review.people import Principal
 
 MAX_PAGE = 100
@@ -82,6 +84,28 @@ async def _filters(
 
 ChosenFilters = Annotated[Filters, Depends(_filters)]
 """The filters of a request."""
+
+
+_A_WISH = rf"^({'|'.join(Wish)})[.]({'|'.join(Stress)})$"
+
+
+async def _steering(
+    wish: Annotated[
+        list[Annotated[str, StringConstraints(pattern=_A_WISH)]] | None,
+        Query(
+            max_length=20,
+            description="How much a wish of the need counts in this answer, as wish.stress, such as region.more or "
+            "language.must: less is 0.3 times its weight, more 3 times; must hides the labs that do not meet it. "
+            "Of several for one wish the last counts; a wish that the need does not state changes nothing.",
+            examples=[["region.more"]],
+        ),
+    ] = None,
+) -> Steering:
+    return Steering.read(wish or ())
+
+
+ChosenSteering = Annotated[Steering, Depends(_steering)]
+"""How much the wishes of a need count in a request."""
 
 
 def chosen_alliances(

@@ -7,7 +7,7 @@ verdicts; releases; counts per school of what was proposed and accepted.
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from functools import lru_cache
 from typing import Annotated, Any
@@ -36,7 +36,7 @@ from api.requests.capacity import MATCHING, ThreadedRoute, takes
 from api.requests.idempotency import Reply
 from api.requests.permitted_request import PermittedRequest, requires
 from api.requests.problems import ProblemError, not_found
-from api.requests.query_parameters import ChosenFilters
+from api.requests.query_parameters import ChosenFilters, ChosenSteering
 from api.routes.needs import find_need
 from indexer.database import OvertakenError
 from indexer.instants import day_in_taipei
@@ -45,6 +45,7 @@ from indexer.wording import T_
 from matcher.ledger.rules.reporting import AcceptanceLedger
 from matcher.ranking.lab_table import Filters
 from matcher.ranking.pairings import MatchResult
+from matcher.ranking.wishes import Steering
 from matcher.review.cases import Case
 from matcher.review.decisions import Decision, Verdict, decide, undo
 from matcher.review.intake import NeedIntake, NeedShare
@@ -83,22 +84,35 @@ _ALLIANCE = select(NeedIntake.alliance_id).where(NeedIntake.need_id == bindparam
 def match_need(
     need_id: str,
     filters: ChosenFilters,
+    steering: ChosenSteering,
     ask: Annotated[PermittedRequest, Depends(requires(Resource.MATCH, Action.READ))],
     top: Annotated[int, Query(ge=1, le=MAX_TOP)] = 20,
     offset: Annotated[int, Query(ge=0, le=100_000)] = 0,
 ) -> Response:
     """Rank the labs for a need, explained; what is shown is stored, so that a verdict refers to it.
 
-    Ranks are those among all labs, also under a filter. Labs or companies in which you have declared
-    an interest are left out and counted in `withheld`.
+    Ranks are those among all labs, also under a filter. `wishes` has what the need wishes beside its topic, how much
+    each counts in this answer, and how many labs meet it or are hidden by it; bands stay as without steering. Labs
+    or companies in which you have declared an interest are left out and counted in `withheld`.
     """
+    asked = _Asked(filters, steering, top, offset)
     for _ in range(_TRIES - 1):
         with suppress(OvertakenError):
-            return ask.answered(_matched(ask, need_id, filters, top, offset))
-    return ask.answered(_matched(ask, need_id, filters, top, offset))
+            return ask.answered(_matched(ask, need_id, asked))
+    return ask.answered(_matched(ask, need_id, asked))
 
 
-def _matched(ask: PermittedRequest, need_id: str, filters: Filters, top: int, offset: int) -> Reply:
+@dataclass(frozen=True)
+class _Asked:
+    """Which labs of a ranking are asked for, and under which steering."""
+
+    filters: Filters
+    steering: Steering
+    top: int
+    offset: int
+
+
+def _matched(ask: PermittedRequest, need_id: str, asked: _Asked) -> Reply:
     """Rank, and store what is shown.
 
     Raises:
@@ -112,7 +126,9 @@ def _matched(ask: PermittedRequest, need_id: str, filters: Filters, top: int, of
         raise not_found("need")
     ask.let_go()
     matcher = ask.request.app.state.live.current()
-    result: MatchResult = matcher.match(need, top=top, offset=offset, filters=filters)
+    result: MatchResult = matcher.match(
+        need, top=asked.top, offset=asked.offset, filters=asked.filters, steering=asked.steering
+    )
     kept = tuple(p for p in result.pairings if not who.has_stake(company_id=need.company, lab_id=p.lab_id))
     shown = replace(result, pairings=kept)
     with ask.writing() as session:

@@ -34,6 +34,7 @@ from indexer.database import open_engine
 from indexer.encoders.embeddings import EmbeddingCache
 from indexer.encoders.encoder import load_encoder
 from indexer.encoders.transformer_encoder import TransformerEncoder
+from indexer.folding import for_encoders
 from indexer.records.importing import import_file
 from indexer.records.passages import lab_passages
 from indexer.records.record_tables import load_labs
@@ -92,24 +93,26 @@ def measure(texts: Sequence[str], settings: Settings, rounds: int = 1) -> Encodi
     ours = _bundled(settings)
     library = ours if ours.precision == "float32" else _bundled(settings.model_copy(update={"precision": "float32"}))
     plain, prompt = library.model, library.prompt("passage")
+    # The library is given what our encoder gives its model, so that the vectors can be compared.
+    folded = [for_encoders(text) for text in texts]
     # The first batch of a process pays for memory and for choosing kernels.
-    plain.encode(list(texts[:8]), prompt=prompt)
+    plain.encode(folded[:8], prompt=prompt)
     ours.encode(texts[:8], role="passage")
     library_s, ours_s = [], []
     for _ in range(rounds):
-        seconds, expected = _timed(lambda: plain.encode(list(texts), prompt=prompt))
+        seconds, expected = _timed(lambda: plain.encode(folded, prompt=prompt))
         library_s.append(seconds)
         with tempfile.TemporaryDirectory() as folder:
             cache = EmbeddingCache(Path(folder) / "embeddings.db")
             seconds, vectors = _timed(lambda: cache.embed(texts, role="passage", encoder=ours).vectors)  # noqa: B023
         ours_s.append(seconds)
-    windows, owners = ours.token_windows(texts, "passage")
+    windows, owners = ours.token_windows(folded, "passage")
     whole = np.bincount(owners) == 1
     return EncodingThroughput(
         passages=len(texts),
-        distinct=len(set(texts)),
+        distinct=len(set(folded)),
         tokens=sum(map(len, windows)),
-        distinct_tokens=sum(map(len, ours.token_windows(sorted(set(texts)), "passage")[0])),
+        distinct_tokens=sum(map(len, ours.token_windows(sorted(set(folded)), "passage")[0])),
         precision=ours.precision,
         library_s=min(library_s),
         ours_s=min(ours_s),

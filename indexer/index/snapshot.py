@@ -3,7 +3,7 @@
 In: passages, their vectors and terms. Out: files in a folder, and the immutable `Snapshot` read from them; the
 known answers of a generation, plain values that stand in its manifest: a few queries with their tops and scores,
 and a hash of each part; and a refusal where an opened generation answers otherwise. It exists because a right file
-is not yet a right answer: between the bytes and a score stand FAISS, two term indexes and the rule that finds
+is not yet a right answer: between the bytes and a score stand FAISS, statistics of terms and the rule that finds
 terms, each of which a new release may change. The queries are made of what the generation itself holds, never of a
 need's text.
 
@@ -262,7 +262,7 @@ def check_known_answers(index: Searchable, expected: Mapping[str, Any]) -> None:
         expected: what `known_answers` returned before it was written.
 
     Raises:
-        CanaryError: a part or an answer differs.
+        KnownAnswersError: a part or an answer differs.
     """
     # First the parts, since a search over a damaged one may read where nothing is.
     for name, digest in _digests(index).items():

@@ -3,7 +3,7 @@
 In: collections in the exchange format with qrels: the demo world, and the open data beside the repository where it is
 there. Out: `scale.json`, which says where 0 and 1 of each signal lie (`matcher.judging.scaling`), and `weights.json`.
 It exists so that the defaults are nobody's opinion and can be fitted again: `make weights` does so and prints how well
-they hold on needs that were left out.
+they hold on needs that were left out. Only what wishes weigh is given (`GIVEN`), since no judgement tells it.
 
 Words and meaning share one weight, since a fit is their sum (`matcher.ranking.signals`); what is learned is how much
 depth and the profile's statements weigh beside it. These weights minimise the cross-entropy between each need's grades
@@ -36,19 +36,29 @@ from matcher.judging.scaling import INTRODUCED_FROM, measured_scale
 from matcher.ranking.pairings import Matcher
 from matcher.ranking.ranker import DEFAULT_WEIGHTS
 from matcher.ranking.signals import FEATURES, N_EVIDENCE, SCALE_FILE, scale
+from matcher.ranking.wishes import Wish
 
 FOLDS = 5
 PULLS = (0.003, 0.01, 0.03, 0.1, 0.3)
-FREE = ("evidence", *FEATURES[N_EVIDENCE:])
-"""The weights that are learned."""
-START = {"evidence": 6.0, "depth": 0.9, "field": 0.9}
-"""Weights before anything is learned; what is not named starts at its floor."""
-FLOOR = 0.05
-"""What a company wishes and a lab states must at least break ties, even where no judgement tells its worth."""
-MOST_FOR_DEPTH = 0.15
-"""Beside a weight of 1 for evidence."""
 SCORE_OF_ONE = 10.0
 """What a fit of 1 adds to a score: the unit in which scores are shown."""
+GIVEN: dict[str, float] = {Wish.REGION: 0.5, Wish.COMPANY: 0.5, Wish.LANGUAGE: 0.5}
+"""Weights that are not learned, in the unit of scores.
+
+Whoever judged did not know what the company wishes, so a fit to judgements
+would only find that wishes are worth nothing. Each decides between labs that
+answer a need about equally well, and all together outweigh no real difference
+in fit. By judgements blind to wishes the demo world loses 0.0015 nDCG@10 for
+it. `field` is learned: a field is part of the topic, which judges see.
+"""
+FREE = ("evidence", *(name for name in FEATURES[N_EVIDENCE:] if name not in GIVEN))
+"""The weights that are learned."""
+START = {"evidence": 6.0, "ask_best": 0.9, "depth": 0.9, "field": 0.9}
+"""Weights before anything is learned; what is not named starts at its floor."""
+FLOOR = 0.05
+"""What is learned must at least break ties, even where no judgement tells its worth."""
+MOST_FOR_DEPTH = 0.15
+"""Beside a weight of 1 for evidence."""
 SHARED_DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 STRONG_CHANCE, PLAUSIBLE_CHANCE = 0.65, 0.1
 """Chances of being introduced from which a pair is called strong, or plausible."""
@@ -82,6 +92,7 @@ def examples(name: str, matcher: Matcher, judged: Qrels) -> Iterator[Example]:
 def spread(free: DoubleArray) -> DoubleArray:
     """Return the weight of each feature, shape (n features,), from the learned weights in the order of `FREE`."""
     by_name = dict(zip(FREE, free, strict=True))
+    by_name |= {name: weight / SCORE_OF_ONE * free[0] for name, weight in GIVEN.items()}
     return np.array([by_name["evidence" if place < N_EVIDENCE else name] for place, name in enumerate(FEATURES)])
 
 
@@ -113,7 +124,8 @@ def fit(train: Sequence[Example], pull: float) -> DoubleArray:
     result = minimize(loss, begin, jac=True, method="L-BFGS-B", bounds=[(FLOOR, None)] * len(FREE))
     # Only the proportions matter for a ranking.
     free = np.asarray(result.x) / result.x[0]
-    free[1] = min(free[1], MOST_FOR_DEPTH)
+    depth = FREE.index("depth")
+    free[depth] = min(free[depth], MOST_FOR_DEPTH)
     return spread(SCORE_OF_ONE * free)
 
 

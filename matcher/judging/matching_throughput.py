@@ -49,7 +49,7 @@ from matcher.ranking.live import LiveMatcher
 
 SHOWN = 20
 KNOWN_NEEDS = 200
-"""Needs that the index knows, so that the means of the needs' side are those of a real index."""
+"""Needs that are stored and encoded before, as in a real home."""
 NEEDS_PER_S = 150
 """New needs made for each second measured; a machine that answers more would run out of them."""
 

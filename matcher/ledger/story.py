@@ -127,6 +127,7 @@ def _shown(row: dict[str, Any], now: datetime) -> MatchResult:
         generation="story",
         created_at=now.isoformat(),
         ranker_version="story",
+        wishes={},
         warnings=(),
         elements=NeedElements((), ()),
         is_clear=True,

@@ -17,6 +17,7 @@ from enum import StrEnum
 import numpy as np
 
 from indexer.arrays import BoolArray, DoubleArray
+from indexer.folding import for_names, tax_ids_in
 from indexer.records.profiles import Company, Lab, Need, School
 from indexer.wording import T_
 
@@ -107,8 +108,8 @@ RULE_TEXTS = {
 
 
 def excluded_by(need: Need, lab: Lab) -> bool:
-    """Whether a need excludes a lab: by its id or one of its names, in any case of letters."""
-    excluded = {name.casefold() for name in need.excluded_labs}
+    """Whether a need excludes a lab: by its id or one of its names, as `for_names` compares them."""
+    excluded = {for_names(name) for name in need.excluded_labs}
     return not excluded.isdisjoint(names_of(lab))
 
 
@@ -117,12 +118,12 @@ def unknown_exclusions(need: Need, labs: Iterable[Lab]) -> list[str]:
     if not need.excluded_labs:
         return []
     known = {name for lab in labs for name in names_of(lab)}
-    return [name for name in need.excluded_labs if name.casefold() not in known]
+    return [name for name in need.excluded_labs if for_names(name) not in known]
 
 
 def names_of(lab: Lab) -> set[str]:
-    """Return a lab's id and names in lower case."""
-    return {name.casefold() for name in (lab.id, lab.name, lab.name_en) if name}
+    """Return a lab's id and names as they are compared."""
+    return {for_names(name) for name in (lab.id, lab.name, lab.name_en) if name}
 
 
 def set_aside(need: Need, labs: Iterable[Lab], company: Company | None = None) -> dict[Rule, list[str]]:
@@ -146,17 +147,23 @@ def set_aside(need: Need, labs: Iterable[Lab], company: Company | None = None) -
 
 
 def company_names(need: Need, company: Company | None) -> set[str]:
-    """Return everything that a lab's conflicts may call the company of a need, in lower case."""
+    """Return everything that a lab's conflicts may call the company of a need, as it is compared."""
     names = {need.company or ""}
     if company is not None:
         names |= {company.id, company.name, company.name_en, company.tax_id or ""}
-    return {name.casefold() for name in names if name}
+    return {for_names(name) for name in names if name}
+
+
+def conflicting_names(lab: Lab) -> set[str]:
+    """Return what a lab's conflicts call companies, as it is compared: names, ids, and the tax ids among them."""
+    named = {for_names(name) for name in lab.conflicts if name}
+    return named.union(*(tax_ids_in(name) for name in lab.conflicts))
 
 
 def _rule(need: Need, lab: Lab, company_names: set[str], kinds: set[str]) -> Rule | None:
     if need.excluded_labs and excluded_by(need, lab):
         return Rule.EXCLUDED
-    if company_names & {name.casefold() for name in lab.conflicts}:
+    if lab.conflicts and company_names & conflicting_names(lab):
         return Rule.CONFLICT
     if lab.capacity == 0:
         return Rule.NO_CAPACITY
@@ -169,7 +176,8 @@ def _rule(need: Need, lab: Lab, company_names: set[str], kinds: set[str]) -> Rul
 class LabTable:
     """The labs of `ids`, in that order; `columns` has field, school, offers and language.
 
-    `known` are the labs that are still in the records; `names` and `conflicts` hold rows by name in lower case.
+    `known` are the labs that are still in the records; `names` and `conflicts` hold rows by name as it is
+    compared.
     """
 
     ids: tuple[str, ...]
@@ -199,7 +207,7 @@ class LabTable:
             regions=_columns([(region.get(lab.school or "") or "",) for lab in profiles]),
             full=np.array([lab.capacity == 0 for lab in profiles], dtype=bool),
             names=_rows_by_name(names_of(lab) for lab in profiles),
-            conflicts=_rows_by_name({name.casefold() for name in lab.conflicts} for lab in profiles),
+            conflicts=_rows_by_name(conflicting_names(lab) for lab in profiles),
         )
 
     def any_of(self, name: str, values: Iterable[str]) -> BoolArray:
@@ -228,7 +236,7 @@ class LabTable:
         """Return what `set_aside` returns for all labs of the table, having looked only at the likely ones."""
         concerned = self.full.copy()
         for name in need.excluded_labs:
-            concerned[list(self.names.get(name.casefold(), ()))] = True
+            concerned[list(self.names.get(for_names(name), ()))] = True
         for name in company_names(need, company):
             concerned[list(self.conflicts.get(name, ()))] = True
         if need.asks:

@@ -90,7 +90,7 @@ class LiveMatcher:
             engine: the database; the caller disposes of it after `close`.
             check_every_s: see `CHECK_EVERY_S`.
             encoding_deadline_s: how long a request waits for its need to be encoded.
-            takes_in: whether labs and needs are taken in that changed since the index was built.
+            takes_in: whether labs and own terms are taken in that changed since the index was built.
         """
         self._settings = settings
         self._engine = engine
@@ -283,7 +283,7 @@ class LiveMatcher:
 
 
 def numbers_of(session: Session) -> Numbers:
-    """Return the number of the last change of each kind that is followed, and of needs, which the index knows."""
+    """Return the number of the last change of each kind that is followed, and of own terms, which the index knows."""
     rows = session.exec(select(ChangeCounter.kind, ChangeCounter.n)).all()
     known = {kind: int(n) for kind, n in rows}
     return {kind: known.get(kind.value, 0) for kind in (*_FOLLOWED, Kind.TERMS)}

@@ -6,7 +6,7 @@ with a newer one. It exists apart from the matcher because it is the expensive p
 day, the index once a night; and apart from `live`, which answers requests meanwhile and swaps in what comes out
 here.
 
-A lab or need that changed is taken in by composing in memory what the next generation will hold
+A lab or a glossary that changed is taken in by composing in memory what the next generation will hold
 (`indexer.index.building.overlaid`); once that generation is there, nothing is left to take in and it is used as it
 is. While one is held back, nothing is taken in either: it would be the same in memory.
 """
@@ -110,7 +110,7 @@ AGAIN_AFTER_S = 10.0
 _log = logging.getLogger(__name__)
 
 Wanted = tuple[int, int]
-"""The numbers of the last changes of labs and of needs."""
+"""The numbers of the last changes of labs and of own terms."""
 
 
 class IndexRenewal:
@@ -127,7 +127,7 @@ class IndexRenewal:
 
         Args:
             settings: where the index is and which encoders it has.
-            engine: where the needs are, whose texts have a part in how needs are compared with labs.
+            engine: where an office's own terms are, which are part of the index.
             queries: gives the server's encoders.
             takes_in: whether what changed since a generation was built is taken in.
         """

@@ -18,6 +18,7 @@ from sqlmodel import Session
 
 from indexer.database import open_engine
 from indexer.encoders.query_vectors import DirectQueries, QueryVectors
+from indexer.folding import for_names
 from indexer.index.snapshot import Snapshot
 from indexer.records.passages import need_text
 from indexer.records.profiles import Company, Lab, Need, School
@@ -34,6 +35,7 @@ from matcher.ranking.opened_index import OpenedIndex, check_encoders, open_index
 from matcher.ranking.ranker import Band, Ranker, Ranking, RecentRankings, load_ranker, ordered_rows
 from matcher.ranking.reranker import load_reranker
 from matcher.ranking.signals import NeedQuery, Searcher, features, need_query
+from matcher.ranking.wishes import UNSTEERED, StatedWish, Steering, Wish, wishes_of
 
 
 class UnknownRecordError(LookupError):
@@ -77,6 +79,7 @@ class MatchResult:
     generation: str
     created_at: str
     ranker_version: str
+    wishes: dict[Wish, StatedWish]
     warnings: tuple[Bilingual, ...]
     elements: NeedElements
     is_clear: bool
@@ -184,17 +187,25 @@ class NeedRankings:
 
     def prepare(self) -> None:
         """Compute what every answer needs, before the first request asks for it."""
-        _ = self.table, self.stale, self.changed_labs, self.not_indexed
+        _ = self.table, self.stale, self.changed_labs, self.not_indexed, self._companies_by_name
 
-    def ranking(self, need: Need, company: Company | None = None, *, second_look: bool = False) -> Ranking:
-        """Return the ranking of all labs for a need, from memory if it was asked for before.
+    def ranking(
+        self,
+        need: Need,
+        company: Company | None = None,
+        steering: Steering = UNSTEERED,
+        *,
+        second_look: bool = False,
+    ) -> Ranking:
+        """Return the ranking of all labs for a need, from memory if it was asked for before, in whatever steering.
 
         Args:
             need: any need.
             company: the need's company if it is not among the records.
+            steering: how much the need's wishes count.
             second_look: whether the first labs are read again, where a reranker is configured.
         """
-        company = company or self.company_of(need)
+        company = company or self._asking(need)
         key: Hashable = (need, company)
         if second_look and self.reranker is not None:
             again: Hashable = (key, self.reranker.scorer.name)
@@ -202,17 +213,17 @@ class NeedRankings:
             if found is None:
                 found = self.reranker.looked_again(self.ranking(need, company), self.searcher)
                 self._recent.put(again, found)
-            return found
+            return found.steered(steering, self.searcher.id_rank)
         found = self._recent.get(key)
         if found is None:
             found = self._ranked(next(self._queries([need])), company)
             self._recent.put(key, found)
-        return found
+        return found.steered(steering, self.searcher.id_rank)
 
     def kept_rankings(self, needs: Sequence[Need]) -> Iterator[Ranking]:
         """Do as `ranking` for each need, encoding the texts of many together."""
         for start in range(0, len(needs), _NEEDS_AT_ONCE):
-            part = [(need, self.company_of(need)) for need in needs[start : start + _NEEDS_AT_ONCE]]
+            part = [(need, self._asking(need)) for need in needs[start : start + _NEEDS_AT_ONCE]]
             kept = [self._recent.get(key) for key in part]
             queries = self._queries([need for (need, _), known in zip(part, kept, strict=True) if known is None])
             for key, known in zip(part, kept, strict=True):
@@ -224,6 +235,19 @@ class NeedRankings:
         """Return the company of a need if it is among the records."""
         return self.companies.get(need.company or "")
 
+    @cached_property
+    def _companies_by_name(self) -> Mapping[str, Company]:
+        """The companies by each name that only one of them has."""
+        found: dict[str, dict[str, Company]] = {}
+        for company in self.companies.values():
+            for name in {for_names(name) for name in (company.name, company.name_en, company.tax_id) if name}:
+                found.setdefault(name, {})[company.id] = company
+        return {name: next(iter(named.values())) for name, named in found.items() if len(named) == 1}
+
+    def _asking(self, need: Need) -> Company | None:
+        """Return the company of a need, also one that the need calls by its name: a conflict may state its id."""
+        return self.company_of(need) or self._companies_by_name.get(for_names(need.company or ""))
+
     def rankings(self, needs: Sequence[Need], *, second_look: bool = False) -> Iterator[Ranking]:
         """Rank all labs for each need, in the order given, encoding all their texts together and keeping nothing.
 
@@ -232,19 +256,20 @@ class NeedRankings:
             second_look: see `ranking`.
         """
         for query in self._queries(needs):
-            found = self._ranked(query, self.company_of(query.need))
+            found = self._ranked(query, self._asking(query.need))
             again = self.reranker if second_look else None
             yield again.looked_again(found, self.searcher) if again else found
 
     def _ranked(self, query: NeedQuery, company: Company | None) -> Ranking:
-        table = features(query, self.searcher, self.table)
+        table = features(query, self.searcher, self.table, company)
         scores = self.ranker.scores(table.values)
         left_out = self.table.set_aside(query.need, company)
         allowed = self.table.known.copy()
         allowed[[self.searcher.lab_rows[lab_id] for ids in left_out.values() for lab_id in ids]] = False
         order = ordered_rows(scores, self.searcher.id_rank, allowed)
+        wished = wishes_of(query.need, company)
         ranker = self.ranker if self.searcher.is_clear(query.whole) else self.ranker.without_upper_bands()
-        return Ranking(query, order, scores, table, left_out, self.table, ranker)
+        return Ranking(query, order, scores, table, left_out, self.table, ranker, scores, wished)
 
     def _queries(self, needs: Sequence[Need]) -> Iterator[NeedQuery]:
         texts = [_texts(need) for need in needs]
@@ -324,7 +349,14 @@ class Matcher(NeedRankings):
         return found
 
     def match(
-        self, need: Need, company: Company | None = None, *, top: int = 10, offset: int = 0, filters: Filters = ALL
+        self,
+        need: Need,
+        company: Company | None = None,
+        *,
+        top: int = 10,
+        offset: int = 0,
+        filters: Filters = ALL,
+        steering: Steering = UNSTEERED,
     ) -> MatchResult:
         """Return a page of the labs for a need, explained.
 
@@ -334,8 +366,9 @@ class Matcher(NeedRankings):
             top: how many labs at most.
             offset: how many of those that pass the filters to leave out first.
             filters: hide labs; ranks and facets are those without filters.
+            steering: how much the need's wishes count in this answer; what is a must hides labs as a filter does.
         """
-        return self._result(self.ranking(need, company, second_look=True), top, offset, filters)
+        return self._result(self.ranking(need, company, steering, second_look=True), top, offset, filters)
 
     def match_all(self, needs: Sequence[Need], *, top: int = 10) -> Iterator[MatchResult]:
         """Yield for each need what `match` gives, encoding all their texts together and keeping nothing."""
@@ -354,7 +387,8 @@ class Matcher(NeedRankings):
             n_labs=len(self.snapshot.lab_ids),
             generation=self.snapshot.generation,
             created_at=self.snapshot.created_at,
-            ranker_version=self.ranker.version + (f", reranker {ranking.reread_by}" if ranking.reread_by else ""),
+            ranker_version=ranking.version,
+            wishes=ranking.wishes,
             warnings=(*self._general, *self._exclusions(need), *self._too_little(ranking), *ranking.warnings),
             elements=elements_of(need_text(need), has_limits=bool(need.budget_ntd or need.deadline)),
             is_clear=self.searcher.is_clear(ranking.query.whole),

@@ -34,6 +34,7 @@ from matcher.ranking.lab_table import (
     passing,
 )
 from matcher.ranking.signals import FEATURES, N_EVIDENCE, FeatureTable, NeedQuery
+from matcher.ranking.wishes import FACTORS, UNSTEERED, StatedWish, Steering, Stress, Wish
 
 DEFAULT_WEIGHTS = Path(__file__).with_name("weights.json")
 
@@ -79,6 +80,14 @@ class Ranker:
         place = FEATURES.index("depth")
         weights = tuple(weight * factor if i == place else weight for i, weight in enumerate(self.weights))
         return replace(self, version=f"{self.version}, depth {factor:g}", weights=weights)
+
+    def steered(self, steering: Steering) -> Ranker:
+        """Return a ranker to which wishes count as an expert chose; its version says so."""
+        if steering == UNSTEERED:
+            return self
+        factors = {wish.value: FACTORS[stress] for wish, stress in steering.chosen.items()}
+        weights = tuple(w * factors.get(name, 1.0) for name, w in zip(FEATURES, self.weights, strict=True))
+        return replace(self, version=self.version + steering.note, weights=weights)
 
     def without_upper_bands(self) -> Ranker:
         """Return a ranker to which every lab is weak: that of a need which says too little to call a lab fitting."""
@@ -162,6 +171,9 @@ KEPT_BYTES = 128 * 2**20
 class Ranking:
     """All labs that may be proposed for one need, best first: row numbers into the index, with scores and features.
 
+    `usual` are the scores without steering and without what is added: bands and chances are calibrated on
+    those, and no lab answers better because somebody weighs its region up.
+
     `ranker` is that of this need: bands are read from it, never from that of all needs.
     `added` are contributions beside the features, each of shape (n labs,), part of the
     scores; `reread_by` names the model that gave them, and `warnings` what to know of it.
@@ -174,23 +186,39 @@ class Ranking:
     set_aside: dict[Rule, list[str]]
     labs: LabTable
     ranker: Ranker
+    usual: DoubleArray
+    wished: Mapping[Wish, tuple[str, ...]]
+    steering: Steering = UNSTEERED
     added: Mapping[str, DoubleArray] = field(default_factory=dict)
     reread_by: str = ""
     warnings: tuple[Bilingual, ...] = ()
 
-    @cached_property
-    def calibrated(self) -> DoubleArray:
-        """The scores without what was added, since bands and coverage are calibrated on those."""
-        return self.scores - np.sum(list(self.added.values()), axis=0) if self.added else self.scores
-
-    def band(self, row: int) -> Band:
-        """Return the band of a lab."""
-        return self.ranker.band(float(self.calibrated[row]))
+    @property
+    def version(self) -> str:
+        """What it was ranked by: the weights, and the model of a second look if there was one."""
+        return self.ranker.version + (f", reranker {self.reread_by}" if self.reread_by else "")
 
     def contributions(self, row: int) -> dict[str, float]:
         """Return what adds up to a lab's score, by name."""
         amounts = np.asarray(self.ranker.contributions(self.table.values[row])).tolist()
         return dict(zip(FEATURES, amounts, strict=True)) | {name: float(all_[row]) for name, all_ in self.added.items()}
+
+    def steered(self, steering: Steering, id_rank: npt.NDArray[np.int64]) -> Ranking:
+        """Return this ranking with the wishes that the need states counting as an expert chose.
+
+        Args:
+            steering: the choice; what it says of other wishes is left out.
+            id_rank: each lab's place in the order of ids.
+        """
+        steering = steering.only(self.wished)
+        if steering == self.steering:
+            return self
+        ranker = self.ranker.steered(steering)
+        scores = ranker.scores(self.table.values)
+        for amounts in self.added.values():
+            scores = scores + amounts
+        order = ordered_rows(scores, id_rank, self.ranks > 0)
+        return replace(self, order=order, scores=scores, ranker=ranker, steering=steering)
 
     @cached_property
     def ranks(self) -> npt.NDArray[np.int64]:
@@ -204,12 +232,28 @@ class Ranking:
         asked = self.table.ask_scores[:, row]
         if not len(asked):
             asked = self.table.values[row, :N_EVIDENCE].sum(keepdims=True)
-        return self.ranker.covers(asked, float(self.calibrated[row]))
+        return self.ranker.covers(asked, float(self.usual[row]))
 
     @cached_property
     def columns(self) -> Mapping[str, Columns]:
         """What the labs state, and the band that each is in."""
-        return {**self.labs.columns, "band": band_columns(self.calibrated, self.ranker)}
+        return {**self.labs.columns, "band": band_columns(self.usual, self.ranker)}
+
+    def band(self, row: int) -> Band:
+        """Return the band of a lab."""
+        return self.ranker.band(float(self.usual[row]))
+
+    @cached_property
+    def wishes(self) -> dict[Wish, StatedWish]:
+        """The wishes that the need states, how each counts, and how many labs meet it or are hidden by it."""
+        found, allowed = {}, self.ranks > 0
+        for wish, wanted in self.wished.items():
+            met, stress = int((self._met(wish) & allowed).sum()), getattr(self.steering, wish.value)
+            found[wish] = StatedWish(wanted, stress, met, len(self.order) - met if stress is Stress.MUST else 0)
+        return found
+
+    def _met(self, wish: Wish) -> BoolArray:
+        return np.asarray(self.table.values[:, FEATURES.index(wish.value)] > 0)
 
     @cached_property
     def facets(self) -> Facets:
@@ -217,15 +261,19 @@ class Ranking:
         return facets(self.columns, self.ranks > 0)
 
     def passing(self, filters: Filters) -> list[int]:
-        """Return the rows that pass the filters, best first."""
+        """Return the rows that pass the filters and meet what is a must, best first."""
         kept: BoolArray = passing(filters, self.columns, len(self.scores))
+        for wish, stress in self.steering.chosen.items():
+            if stress is Stress.MUST:
+                kept &= self._met(wish)
         return [row for row in self.order if kept[row]]
 
     @property
     def size(self) -> int:
         """About how many bytes it holds."""
-        arrays = (self.scores, *self.added.values(), self.table.values, self.table.answers, self.table.ask_scores)
-        return sum(array.nbytes for array in arrays) + 40 * len(self.order)
+        arrays = (self.scores, self.usual, *self.added.values(), self.table.values, self.table.answers)
+        held = sum(array.nbytes for array in (*arrays, self.table.ask_scores))
+        return held + 40 * len(self.order)
 
 
 class RecentRankings:

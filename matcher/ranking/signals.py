@@ -12,6 +12,7 @@ How passages add up to a lab decides quality:
 - The best three count, each next one for what the ones before leave open. A long list is not a better one.
 - A passage that has nothing to do with the lab's own profile has to be that much better (*belonging*): without this
   the best of sixty foreign pieces beats the best of five own ones. Copies count once.
+- Of the asks the best covered one counts by itself: a lab may be asked for one part.
 - *Depth*, how many pieces speak to the need, is a feature of its own, capped, which an office may weigh up.
 - A need of two words fits everything: what is asked with few telling words is shrunk towards 0 (*clarity*).
 """
@@ -34,15 +35,16 @@ from indexer.index.snapshot import Snapshot, VectorField
 from indexer.index.vectors import centred
 from indexer.index.words import terms
 from indexer.records.passages import CHINESE, ENGLISH, PROFILE, language_of, languages_in
-from indexer.records.profiles import Need
+from indexer.records.profiles import Company, Need
 from indexer.wording import T_, Text
 from matcher.ranking.lab_table import LabTable
+from matcher.ranking.wishes import WISH_LABELS, Wish, stated
 
 SCALE_FILE = Path(__file__).with_name("scale.json")
 COSINE_SHARE = 0.6
 """How words within a language are weighed: so much TF-IDF cosine, the rest coverage."""
-WORDS_ACROSS = 0.45
-"""What words weigh beside meaning where a dictionary translates them; within a language 1."""
+WORDS_WITHIN, WORDS_ACROSS = 1.0, 0.45
+"""What words weigh beside meaning within a language, and where a dictionary translates them."""
 SECOND_ENGLISH = {"bundled-use": 0.5}
 """Encoders that count less for an English need and an English passage, since better ones are there."""
 USUAL_TYPICAL = 3.5
@@ -64,8 +66,8 @@ FOREIGN, OWN = 1.2, 2.2
 """Standard scores of kinship with the lab's own profile, below which a passage is foreign and from which it is own."""
 FOREIGN_LOSS = 0.4
 """How much better a foreign passage has to be: what is close to a need counts wherever it stands."""
-COPY_FROM = 0.985
-"""Cosine of the vectors of two passages of a lab from which the later one is a copy."""
+COPY_FROM = 0.9
+"""Cosine of two passages of a lab from which the later is a copy: those of which a few words differ have 0.93, others 0.6."""
 OWNER_STEP = 0.02
 """What an owner's weight of e instead of 1 adds to a passage's fit."""
 
@@ -173,7 +175,7 @@ class Searcher:
         """Return how well every passage answers each query."""
         found = []
         for query, scores in zip(queries, self.standard_scores(queries), strict=True):
-            weight = np.where(self._language == query.language, 1.0, WORDS_ACROSS)
+            weight = np.where(self._language == query.language, WORDS_WITHIN, WORDS_ACROSS)
             words, meaning = weight * self._words(query), self._meaning(query, scores)
             fit = self.clarity(query) * (meaning + words) / (1 + weight) + self._lift
             fit -= FOREIGN_LOSS * (1 - self._belonging)
@@ -379,19 +381,20 @@ def _copies(snapshot: Snapshot) -> BoolArray:
 FEATURE_LABELS: dict[str, Text] = {
     "words": T_("shared words"),
     "meaning": T_("meaning"),
+    "ask_best": T_("best covered ask"),
     "depth": T_("several pieces of evidence"),
-    "field": T_("same field"),
+    "field": WISH_LABELS[Wish.FIELD],
     "offer": T_("offers what is asked"),
     "recency": T_("recent evidence"),
-    "language": T_("working language"),
-    "region": T_("region"),
+    "language": WISH_LABELS[Wish.LANGUAGE],
+    "region": WISH_LABELS[Wish.REGION],
+    "company": WISH_LABELS[Wish.COMPANY],
 }
 """What each feature is called on screen."""
 RETIRED_LABELS: dict[str, Text] = {
     "words_lab": T_("words, whole lab"),
     "word_parts": T_("parts of words"),
     "meaning_english": T_("meaning, second model"),
-    "ask_best": T_("best covered ask"),
     "ask_mean": T_("all asks together"),
 }
 """What earlier releases added up: proposals that were shown then keep their contributions."""
@@ -403,17 +406,17 @@ CONTRIBUTION_LABELS = {**FEATURE_LABELS, RERANKER: T_("read together")}
 """What each contribution is called on screen."""
 N_EVIDENCE = 2
 """The first columns, words and meaning, together are what the evidence adds up to."""
+_EVIDENCE = ("meaning", "ask_best", "depth")
 GROUPS: dict[str, tuple[Text, tuple[str, ...]]] = {
     "words": (T_("words"), ("words",)),
-    "meaning": (T_("meaning"), ("meaning",)),
-    "profile": (T_("profile"), tuple(name for name in FEATURES if name not in ("words", "meaning"))),
+    "meaning": (T_("meaning"), _EVIDENCE),
+    "profile": (T_("profile"), tuple(name for name in FEATURES if name not in ("words", *_EVIDENCE))),
     RERANKER: (T_("second look"), (RERANKER,)),
 }
 """The sums that people are shown first, with the contributions in each; the last only where it is switched on."""
 
 RECENCY_YEARS = 10.0
 """Evidence of this age counts 1/e as much as this year's for recency."""
-UNSTATED_OFFER = 0.5
 UNKNOWN_AGE = 0.5
 
 
@@ -440,41 +443,28 @@ class FeatureTable:
     ask_scores: DoubleArray
 
 
-def features(query: NeedQuery, searcher: Searcher, labs: LabTable) -> FeatureTable:
+def features(query: NeedQuery, searcher: Searcher, labs: LabTable, company: Company | None = None) -> FeatureTable:
     """Compute the features of all labs in the index for one need.
 
     Args:
         query: the need and its queries.
         searcher: the index.
         labs: what the indexed labs state, in the order of the index.
+        company: the need's, whose fields count where the need has none.
     """
     fits, *ask_fits = searcher.fits([query.whole, *query.asks])
     shown = searcher.evidence(fits, query.need.year)
     columns = {"words": shown.words, "meaning": shown.meaning, "depth": shown.depth, "recency": shown.recency}
-    columns |= _stated(query.need, labs)
+    columns |= stated(query.need, company, labs)
     asked = [searcher.evidence(one) for one in ask_fits]
     ask_scores = [one.words + one.meaning for one in asked]
+    by_ask = np.stack(ask_scores) if ask_scores else np.zeros((0, len(searcher.snapshot.lab_ids)))
+    columns["ask_best"] = by_ask.max(axis=0, initial=0)
     return FeatureTable(
         np.stack([columns[name] for name in FEATURES], axis=1),
         np.stack([one.fit for one in (fits, *ask_fits)]),
-        np.stack(ask_scores) if ask_scores else np.zeros((0, len(searcher.snapshot.lab_ids))),
+        by_ask,
     )
-
-
-def _stated(need: Need, labs: LabTable) -> dict[str, DoubleArray]:
-    return {
-        "field": labs.any_of("field", need.fields).astype(np.float64),
-        "offer": _offered([ask.kind for ask in need.asks], labs),
-        "language": labs.any_of("language", need.languages).astype(np.float64),
-        "region": labs.in_region(need.region).astype(np.float64),
-    }
-
-
-def _offered(kinds: Sequence[str], labs: LabTable) -> DoubleArray:
-    """Return the share of the asked kinds that each lab offers."""
-    if not kinds:
-        return np.full(len(labs.ids), UNSTATED_OFFER)
-    return np.where(labs.any_of("offers", ("",)), UNSTATED_OFFER, labs.count_of("offers", kinds) / len(kinds))
 
 
 def need_query(need: Need, texts: Sequence[str], vectors: Sequence[Mapping[str, npt.NDArray[np.float32]]]) -> NeedQuery:

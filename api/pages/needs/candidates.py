@@ -1,8 +1,8 @@
 """The labs for a need, ranked, compared and judged: a page of cards, verdicts on them, and who gets shown.
 
-In: a need and filters; a card's forms to accept, defer, reject, undo, or release a lab to the company; a number of
-days. Out: cards with the arithmetic of their scores and what the ranking rests on; for htmx the card as it is now;
-a table of schools, how often their labs were proposed and accepted.
+In: a need, filters, how much its wishes count; a card's forms to accept, defer, reject, undo, or release a lab to the
+company; a number of days. Out: cards with the arithmetic of their scores and what the ranking rests on; for htmx the
+card as it is now; a table of schools, how often their labs were proposed and accepted.
 """
 
 from __future__ import annotations
@@ -23,19 +23,20 @@ from api.documents.answers import index_is_old
 from api.documents.bodies import MAX_ROW_NUMBER, DecisionBody
 from api.pages.needs.cards import card_of, cards_of, differences
 from api.pages.needs.need import need_context
-from api.pages.shell.facets import choices_of, query_of, schools_of
+from api.pages.shell.facets import choices_of, query_of, schools_of, wishes_of
 from api.pages.shell.record_names import NamedOrPerson, Names, called
 from api.pages.shell.visiting import Visit, visiting, what_to_do
 from api.pages.shell.wording import N_
 from api.requests.capacity import MATCHING, ThreadedRoute, takes
 from api.requests.problems import REFUSED, ProblemError, Refusal, not_found, refusal_of
-from api.requests.query_parameters import ChosenFilters
+from api.requests.query_parameters import ChosenFilters, ChosenSteering
 from api.routes.needs import read_need
 from api.routes.pairings import decide_pairing, end_pairing_release, match_need, read_exposure, release_pairing
 from indexer.database import RETRY_AFTER_S
 from indexer.records.record_tables import Lab, Need, School
 from indexer.wording import T_
 from matcher.ranking.lab_table import RULE_TEXTS, STATED, Filters, Rule
+from matcher.ranking.wishes import Steering
 from matcher.review.people import Principal
 from matcher.review.proposals import StoredPairing
 
@@ -101,24 +102,27 @@ LabId = Annotated[str | None, Query(max_length=200)]
 def show_ranked(
     need_id: str,
     filters: ChosenFilters,
+    steering: ChosenSteering,
     visit: Annotated[Visit, Depends(visiting(Resource.MATCH, Action.READ))],
     offset: Offset = 0,
     narrowing: Annotated[bool, Query(description="The filter form was used: it stays open.")] = False,
+    weighing: Annotated[bool, Query(description="The form of wishes was used: it stays open.")] = False,
 ) -> Response:
     """Show the cards: all of the ranking's part, only further cards after an offset, or the whole page."""
     visit.look(_admitted)
     try:
         # What is shown is stored, and belongs to the state that storing it leaves.
         with visit.storing():
-            found = visit.document(match_need, need_id=need_id, filters=filters, top=PER_PAGE, offset=offset)
+            asked = {"filters": filters, "steering": steering, "top": PER_PAGE, "offset": offset}
+            found = visit.document(match_need, need_id=need_id, **asked)
             context = _need(visit, need_id)
-            context |= _ranked(visit, context["need"], found, filters, offset)
+            context |= _ranked(visit, context["need"], found, filters, steering, offset)
     except REFUSED as error:
         refused = refusal_of(error)
         if refused.status not in (503, 507):
             raise
         context = _need(visit, need_id) | _unavailable(refused)
-    context["narrowing"] = narrowing
+    context |= {"narrowing": narrowing, "weighing": weighing}
     available = context["unavailable"] is None
     part = "needs/candidates.html" if offset and available else "needs/ranked.html"
     response = visit.show(part if visit.by_htmx else "needs/need.html", context["status"], **context)
@@ -145,8 +149,10 @@ def _unavailable(refused: Refusal) -> dict[str, Any]:
     }
 
 
-def _ranked(visit: Visit, need: dict[str, Any], found: dict[str, Any], filters: Filters, offset: int) -> dict[str, Any]:
-    query, chosen = query_of(filters), asdict(filters)
+def _ranked(
+    visit: Visit, need: dict[str, Any], found: dict[str, Any], filters: Filters, steering: Steering, offset: int
+) -> dict[str, Any]:
+    chosen, wishes = asdict(filters), wishes_of(found["wishes"])
     after = offset + PER_PAGE
     ids: dict[NamedOrPerson, list[str]] = {School: schools_of(found["facets"], chosen), Lab: labs_named(found)}
     known = visit.look(lambda session, _: called(session, ids))
@@ -156,11 +162,15 @@ def _ranked(visit: Visit, need: dict[str, Any], found: dict[str, Any], filters: 
         "status": 200,
         "cards": cards_of(visit, need, found["pairings"]),
         "choices": choices_of(found["facets"], chosen, known[School]),
-        "is_filtered": bool(query),
+        "wishes": wishes,
+        "chosen_filters": parse_qsl(query_of(filters)),
+        "chosen_wishes": [wish.word for wish in wishes if wish.is_steered],
+        "is_filtered": bool(query_of(filters)),
+        "hides": bool(query_of(filters)) or any(wish.hidden for wish in wishes),
         "notes": notes_of(found, known[Lab]),
         "offset": offset,
-        "further": query_of(filters, after) if after < found["total"] else None,
-        "query": query_of(filters, offset),
+        "further": query_of(filters, after, steering) if after < found["total"] else None,
+        "query": query_of(filters, offset, steering),
     }
 
 
@@ -292,5 +302,5 @@ def _answered(visit: Visit, need_id: str, pairing_id: int, what: str, done: Any)
 def _kept_query(written: str) -> str:
     """Return the filters that a page was narrowed by, as they stand in an address, and nothing else."""
     pairs = parse_qsl(written[:_MAX_QUERY])
-    kept = [(name, value) for name, value in pairs if name in (*STATED, "offset")]
+    kept = [(name, value) for name, value in pairs if name in (*STATED, "wish", "offset")]
     return "?" + urlencode(kept) if kept else ""

@@ -29,7 +29,8 @@ from indexer.index.generations import MANIFEST, POINTER, SnapshotError, current_
 from indexer.index.opening import BASE_BYTES, open_generation, open_newest_usable
 from indexer.index.snapshot import Snapshot
 from indexer.index.vectors import VectorIndex, VectorIndexError
-from indexer.index.words import terms, word_parts
+from indexer.index.words import terms
+from tests.rig.faults.small_generations import translated
 
 _HEADER_BYTES = 45
 _FORGED = (0, 1, 2**16, 2**24, 2**28, 600 * 2**20, 2**31 - 1, 2**32, 2**40, 2**63 - 1)
@@ -215,11 +216,7 @@ def answers(opened: Snapshot) -> bytes:
     """Return what a snapshot says of itself and answers to fixed questions, with all scores."""
     found: list[Any] = [opened.lab_ids, opened.lab_of_passage.tolist(), _rows(opened)]
     for text in ASKED:
-        for scores in (
-            opened.words.scores(terms(text)),
-            opened.word_parts.scores(word_parts(text)),
-            opened.lab_words.scores(terms(text)),
-        ):
+        for scores in (*opened.words.answers(terms(text)), translated(opened, text)):
             found.append([(int(i), float(scores[i])) for i in np.argsort(-scores, kind="stable")[:_TOP]])
     chance = np.random.default_rng(7)
     for one in opened.fields:

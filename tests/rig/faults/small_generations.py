@@ -12,14 +12,18 @@ from typing import Any
 
 import numpy as np
 
+from indexer.arrays import FloatArray
+from indexer.index.dictionary import Dictionary, Postings, coverage, english_words
 from indexer.index.generations import POINTER, SnapshotError, generation_folders, is_intact
 from indexer.index.opening import open_snapshot
 from indexer.index.snapshot import Contents, Snapshot, VectorField
 from indexer.index.vectors import VectorIndex
-from indexer.index.words import LexicalIndex, TfIdfIndex, terms, word_parts
+from indexer.index.words import TermCounts, WordIndex, terms
 from indexer.records.passages import Passage
 
 TEXTS = ("鈣鈦礦太陽能電池", "dissolved oxygen in ponds", "兒童語言發展")
+IN_ENGLISH = "solar cells and the language of children"
+"""A question that the Chinese texts answer by what their words mean."""
 
 
 def small_contents(inputs: str = "first", texts: tuple[str, ...] = TEXTS) -> Contents:
@@ -28,16 +32,19 @@ def small_contents(inputs: str = "first", texts: tuple[str, ...] = TEXTS) -> Con
     vectors = np.random.default_rng(len(texts)).normal(size=(len(texts), 6)).astype(np.float32)
     mean = {"": vectors.mean(axis=0)}
     field = VectorField("any", "any-1", None, VectorIndex.build(vectors), np.arange(len(texts)), mean, mean)
-    found = [terms(text) for text in texts]
     return Contents(
         inputs=inputs,
         lab_fingerprints={passage.lab_id: passage.text for passage in passages},
         passages=passages,
         fields=[field],
-        words=TfIdfIndex.build(found),
-        word_parts=TfIdfIndex.build([word_parts(text) for text in texts]),
-        lab_words=LexicalIndex.build(found),
+        words=WordIndex.build([terms(text) for text in texts]),
+        senses=TermCounts.of([Dictionary().english_terms(text) for text in texts]),
     )
+
+
+def translated(opened: Snapshot, text: str) -> FloatArray:
+    """Return how much of an English text's words each passage of a snapshot covers by what it means in English."""
+    return coverage(english_words(text), Postings(opened.senses, lambda stem: 1.0))
 
 
 def left_over(index: Path) -> list[str]:
@@ -57,15 +64,8 @@ def opened_as(index: Path, known: Mapping[str, Any]) -> str:
 
 def answers(opened: Snapshot) -> tuple[Any, ...]:
     """Return all that a snapshot holds and answers to the texts as questions."""
-    scores = [
-        index.scores(asked).tobytes()
-        for text in TEXTS
-        for index, asked in (
-            (opened.words, terms(text)),
-            (opened.word_parts, word_parts(text)),
-            (opened.lab_words, terms(text)),
-        )
-    ]
+    scores = [found.tobytes() for text in TEXTS for found in opened.words.answers(terms(text))]
+    scores.append(translated(opened, IN_ENGLISH).tobytes())
     vectors = [(field.name, field.index.rows().tobytes(), field.rows.tobytes()) for field in opened.fields]
     means = [(key, mean.tobytes()) for field in opened.fields for key, mean in field.query_means.items()]
     return opened.inputs, opened.passages, tuple(opened.lab_fingerprints.items()), (*vectors, *means), tuple(scores)
