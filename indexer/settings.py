@@ -39,6 +39,13 @@ class Settings(BaseSettings):
         le=10,
         description="What several pieces of evidence count, beside the usual: 0 is nothing, 3 favours large labs.",
     )
+    reranker: str = Field(
+        default="",
+        description="A CrossEncoder, by name or folder, that reads the need with the first 50 labs; empty: none.",
+    )
+    reranker_budget_ms: float = Field(
+        default=500, ge=1, le=60_000, description="How long that may take for one need; loading is not counted."
+    )
     precision: str = Field(
         default="auto",
         pattern="^(auto|float32|bfloat16)$",

@@ -26,7 +26,7 @@ from matcher.ranking.explanation import AskEvidence, Explanation, Speaking
 from matcher.ranking.lab_table import RULE_TEXTS
 from matcher.ranking.pairings import LabMatch, Matcher, MatchResult, Pairing
 from matcher.ranking.ranker import BAND_LABELS, Band
-from matcher.ranking.signals import FEATURE_LABELS
+from matcher.ranking.signals import CONTRIBUTION_LABELS
 from matcher.ranking.wishes import WISH_LABELS
 
 BAR_CELLS = 24
@@ -165,7 +165,7 @@ def _marked(screen: Screen, text: str, words: Sequence[str]) -> Text:
 
 
 def _contributions(screen: Screen, amounts: dict[str, float], longest: float) -> Iterator[RenderableType]:
-    labels = {name: screen.text(FEATURE_LABELS[name]) for name in amounts}
+    labels = {name: screen.text(CONTRIBUTION_LABELS[name]) for name in amounts}
     small = [name for name in amounts if abs(amounts[name]) < SMALL_AMOUNT]
     rest = screen.text(T_("others"))
     column = max(map(cell_len, [*labels.values(), rest]))

@@ -44,7 +44,7 @@ def ranked(
     The scores of a need fall strictly, so that every tool reads the same order.
     """
     needs = [matcher.needs[need_id] for need_id in sorted(matcher.needs)]
-    for done, ranking in enumerate(matcher.rankings(needs), start=1):
+    for done, ranking in enumerate(matcher.rankings(needs, second_look=True), start=1):
         scores: dict[str, float] = {}
         last = float("inf")
         for row in ranking.order[:top]:

@@ -18,12 +18,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 
-from indexer.records.passages import CHINESE, language_of
+from indexer.records.passages import CHINESE, ENGLISH, language_of
 from indexer.wording import P_, T_, Bilingual, Text
 
 SPANS_SHOWN = 4
 """Pieces of a text that are kept for each element."""
-LONGEST_CLAUSE, LONGEST_CLAUSE_EN = 48, 144
+LONGEST_CLAUSE = {CHINESE: 48, ENGLISH: 144}
 """Characters of a clause that is shown; a longer one is no statement but a story."""
 
 
@@ -225,18 +225,19 @@ def _listed_en(words: str) -> str:
     return rf"(?<![\w-])(?:{'|'.join(sorted(found, key=len, reverse=True))})(?:e?s)?(?![\w-])"
 
 
-def _all(*patterns: str) -> re.Pattern[str]:
-    return re.compile("|".join(patterns), re.IGNORECASE)
+def _each(chinese: str, english: str) -> tuple[re.Pattern[str], ...]:
+    # Apart, since letters of either case are sought much more slowly than Chinese characters.
+    return re.compile(chinese), re.compile(english, re.IGNORECASE)
 
 
 _WORDS = {
-    Element.OBJECT: _all(_listed_zh(_OBJECTS_ZH), _listed_en(_OBJECTS_EN)),
-    Element.METHOD: _all(_listed_zh(_METHODS_ZH), _listed_en(_METHODS_EN)),
-    Element.PROPERTY: _all(_listed_zh(_PROPERTIES_ZH), _listed_en(_PROPERTIES_EN)),
-    Element.APPLICATION: _all(_listed_zh(_USES_ZH), _listed_en(_USES_EN)),
+    Element.OBJECT: _each(_listed_zh(_OBJECTS_ZH), _listed_en(_OBJECTS_EN)),
+    Element.METHOD: _each(_listed_zh(_METHODS_ZH), _listed_en(_METHODS_EN)),
+    Element.PROPERTY: _each(_listed_zh(_PROPERTIES_ZH), _listed_en(_PROPERTIES_EN)),
+    Element.APPLICATION: _each(_listed_zh(_USES_ZH), _listed_en(_USES_EN)),
 }
-_PHRASES = {Element.PROPERTY: re.compile("|".join(_FIGURES)), Element.APPLICATION: _all(*_USES_SAID)}
-_LIMIT = _all(*_LIMITS_ZH, *_LIMITS_EN)
+_PHRASES = {Element.PROPERTY: (re.compile("|".join(_FIGURES)),), Element.APPLICATION: _each(*_USES_SAID)}
+_LIMITS = dict(zip((CHINESE, ENGLISH), _each("|".join(_LIMITS_ZH), "|".join(_LIMITS_EN)), strict=True))
 _CLAUSE = re.compile(r"(?:[^，,。;；、!！?？\n.]|[.,](?=\d)|(?<=\d)、(?=\d))+")
 
 
@@ -245,7 +246,8 @@ def _worded(text: str) -> list[Stated]:
     found = [
         Stated(element, match.group(), *match.span())
         for element, words in _WORDS.items()
-        for match in words.finditer(text)
+        for pattern in words
+        for match in pattern.finditer(text)
     ]
     kept: list[Stated] = []
     end = 0
@@ -258,13 +260,14 @@ def _worded(text: str) -> list[Stated]:
 
 def _phrased(text: str) -> Iterator[Stated]:
     """Yield what whole turns of phrase state: figures with units, what something is used for, limits."""
-    for element, pattern in _PHRASES.items():
-        for match in pattern.finditer(text):
-            yield Stated(element, match.group().strip(), *match.span())
+    for element, patterns in _PHRASES.items():
+        for pattern in patterns:
+            for match in pattern.finditer(text):
+                yield Stated(element, match.group().strip(), *match.span())
     for clause in _CLAUSE.finditer(text):
         said = clause.group().strip()
-        longest = LONGEST_CLAUSE if language_of(said) == CHINESE else LONGEST_CLAUSE_EN
-        if len(said) <= longest and _LIMIT.search(said):
+        language = language_of(said)
+        if len(said) <= LONGEST_CLAUSE[language] and _LIMITS[language].search(said):
             start = text.index(said, clause.start())
             yield Stated(Element.CONSTRAINT, said, start, start + len(said))
 

@@ -174,7 +174,7 @@ def answer(
                 school=catalogue.schools.get(lab.school or ""),
                 rank=rank,
                 score=float(found.scores[row]) if scored else None,
-                band=ranking.ranker.band(float(found.scores[row])) if ranking and scored else None,
+                band=ranking.band(int(listed.index_rows[row])) if ranking and scored else None,
                 by_name=bool(found.named[row]),
                 speaking=_best(ranking, index, int(listed.index_rows[row])) if ranking and scored else None,
                 changed_since_index=lab.id in changed,

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from heapq import nsmallest
 
-import numpy as np
 from sqlmodel import Session
 
 from indexer.database import open_engine
@@ -34,7 +33,8 @@ from matcher.ranking.lab_search import LabList, LabSearch, alphabetical, answer,
 from matcher.ranking.lab_table import ALL, Facets, Filters, LabTable, Rule
 from matcher.ranking.opened_index import OpenedIndex, check_encoders, open_index
 from matcher.ranking.ranker import Band, Ranker, Ranking, RecentRankings, load_ranker, ordered_rows
-from matcher.ranking.signals import FEATURES, NeedQuery, Searcher, features, need_query
+from matcher.ranking.reranker import load_reranker
+from matcher.ranking.signals import NeedQuery, Searcher, features, need_query
 from matcher.ranking.wishes import UNSTEERED, StatedWish, Steering, Wish, wishes_of
 
 
@@ -135,6 +135,7 @@ class NeedRankings:
         self.queries = queries
         self.needs: Mapping[str, Need] = needs or {}
         self.ranker = ranker or load_ranker().with_depth(settings.depth)
+        self.reranker = load_reranker(settings)
         self.taken_in = taken_in
         self.revision = f"{self.snapshot.generation}.{revision}"
         self._recent = RecentRankings()
@@ -188,10 +189,31 @@ class NeedRankings:
         """Compute what every answer needs, before the first request asks for it."""
         _ = self.table, self.stale, self.changed_labs, self.not_indexed, self._companies_by_name
 
-    def ranking(self, need: Need, company: Company | None = None, steering: Steering = UNSTEERED) -> Ranking:
-        """Return the ranking of all labs for a need, from memory if it was asked for before, in whatever steering."""
+    def ranking(
+        self,
+        need: Need,
+        company: Company | None = None,
+        steering: Steering = UNSTEERED,
+        *,
+        second_look: bool = False,
+    ) -> Ranking:
+        """Return the ranking of all labs for a need, from memory if it was asked for before, in whatever steering.
+
+        Args:
+            need: any need.
+            company: the need's company if it is not among the records.
+            steering: how much the need's wishes count.
+            second_look: whether the first labs are read again, where a reranker is configured.
+        """
         company = company or self._asking(need)
         key: Hashable = (need, company)
+        if second_look and self.reranker is not None:
+            again: Hashable = (key, self.reranker.scorer.name)
+            found = self._recent.get(again)
+            if found is None:
+                found = self.reranker.looked_again(self.ranking(need, company), self.searcher)
+                self._recent.put(again, found)
+            return found.steered(steering, self.searcher.id_rank)
         found = self._recent.get(key)
         if found is None:
             found = self._ranked(next(self._queries([need])), company)
@@ -226,10 +248,17 @@ class NeedRankings:
         """Return the company of a need, also one that the need calls by its name: a conflict may state its id."""
         return self.company_of(need) or self._companies_by_name.get(for_names(need.company or ""))
 
-    def rankings(self, needs: Sequence[Need]) -> Iterator[Ranking]:
-        """Rank all labs for each need, in the order given, encoding all their texts together and keeping nothing."""
+    def rankings(self, needs: Sequence[Need], *, second_look: bool = False) -> Iterator[Ranking]:
+        """Rank all labs for each need, in the order given, encoding all their texts together and keeping nothing.
+
+        Args:
+            needs: any needs.
+            second_look: see `ranking`.
+        """
         for query in self._queries(needs):
-            yield self._ranked(query, self._asking(query.need))
+            found = self._ranked(query, self._asking(query.need))
+            again = self.reranker if second_look else None
+            yield again.looked_again(found, self.searcher) if again else found
 
     def _ranked(self, query: NeedQuery, company: Company | None) -> Ranking:
         table = features(query, self.searcher, self.table, company)
@@ -339,11 +368,11 @@ class Matcher(NeedRankings):
             filters: hide labs; ranks and facets are those without filters.
             steering: how much the need's wishes count in this answer; what is a must hides labs as a filter does.
         """
-        return self._result(self.ranking(need, company, steering), top, offset, filters)
+        return self._result(self.ranking(need, company, steering, second_look=True), top, offset, filters)
 
     def match_all(self, needs: Sequence[Need], *, top: int = 10) -> Iterator[MatchResult]:
         """Yield for each need what `match` gives, encoding all their texts together and keeping nothing."""
-        for ranking in self.rankings(needs):
+        for ranking in self.rankings(needs, second_look=True):
             yield self._result(ranking, top, 0, ALL)
 
     def _result(self, ranking: Ranking, top: int, offset: int, filters: Filters) -> MatchResult:
@@ -358,9 +387,9 @@ class Matcher(NeedRankings):
             n_labs=len(self.snapshot.lab_ids),
             generation=self.snapshot.generation,
             created_at=self.snapshot.created_at,
-            ranker_version=ranking.ranker.version,
+            ranker_version=ranking.version,
             wishes=ranking.wishes,
-            warnings=(*self._general, *self._exclusions(need), *self._too_little(ranking)),
+            warnings=(*self._general, *self._exclusions(need), *self._too_little(ranking), *ranking.warnings),
             elements=elements_of(need_text(need), has_limits=bool(need.budget_ntd or need.deadline)),
             is_clear=self.searcher.is_clear(ranking.query.whole),
         )
@@ -415,26 +444,24 @@ class Matcher(NeedRankings):
         )
 
     def _pairing(self, ranking: Ranking, row: int) -> Pairing:
-        amounts = ranking.ranker.contributions(ranking.table.values[row])
-        score, lab_id = float(ranking.scores[row]), self.snapshot.lab_ids[row]
+        lab_id = self.snapshot.lab_ids[row]
         return Pairing(
             need_id=ranking.query.need.id,
             lab_id=lab_id,
             rank=int(ranking.ranks[row]),
-            score=score,
+            score=float(ranking.scores[row]),
             band=ranking.band(row),
-            contributions=dict(zip(FEATURES, np.asarray(amounts).tolist(), strict=True)),
+            contributions=ranking.contributions(row),
             explanation=self._explanation(ranking, row),
             changed_since_index=lab_id in self.changed_labs,
         )
 
     def _lab_match(self, ranking: Ranking, row: int) -> LabMatch:
-        score = float(ranking.scores[row])
         return LabMatch(
             need=ranking.query.need,
             company=self.company_of(ranking.query.need),
-            score=score,
-            band=ranking.ranker.band(score),
+            score=float(ranking.scores[row]),
+            band=ranking.band(row),
             rank_of_lab=int(ranking.ranks[row]),
             explanation=self._explanation(ranking, row),
             changed_since_index=self.snapshot.lab_ids[row] in self.changed_labs,

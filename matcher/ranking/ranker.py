@@ -13,7 +13,7 @@ import math
 import threading
 from collections import OrderedDict
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -23,7 +23,7 @@ import numpy.typing as npt
 import orjson
 
 from indexer.arrays import BoolArray, DoubleArray
-from indexer.wording import P_, T_
+from indexer.wording import P_, T_, Bilingual
 from matcher.ranking.lab_table import (
     Columns,
     Facets,
@@ -171,10 +171,12 @@ KEPT_BYTES = 128 * 2**20
 class Ranking:
     """All labs that may be proposed for one need, best first: row numbers into the index, with scores and features.
 
-    `usual` are the scores without steering: bands and chances are calibrated on
+    `usual` are the scores without steering and without what is added: bands and chances are calibrated on
     those, and no lab answers better because somebody weighs its region up.
 
     `ranker` is that of this need: bands are read from it, never from that of all needs.
+    `added` are contributions beside the features, each of shape (n labs,), part of the
+    scores; `reread_by` names the model that gave them, and `warnings` what to know of it.
     """
 
     query: NeedQuery
@@ -187,6 +189,19 @@ class Ranking:
     usual: DoubleArray
     wished: Mapping[Wish, tuple[str, ...]]
     steering: Steering = UNSTEERED
+    added: Mapping[str, DoubleArray] = field(default_factory=dict)
+    reread_by: str = ""
+    warnings: tuple[Bilingual, ...] = ()
+
+    @property
+    def version(self) -> str:
+        """What it was ranked by: the weights, and the model of a second look if there was one."""
+        return self.ranker.version + (f", reranker {self.reread_by}" if self.reread_by else "")
+
+    def contributions(self, row: int) -> dict[str, float]:
+        """Return what adds up to a lab's score, by name."""
+        amounts = np.asarray(self.ranker.contributions(self.table.values[row])).tolist()
+        return dict(zip(FEATURES, amounts, strict=True)) | {name: float(all_[row]) for name, all_ in self.added.items()}
 
     def steered(self, steering: Steering, id_rank: npt.NDArray[np.int64]) -> Ranking:
         """Return this ranking with the wishes that the need states counting as an expert chose.
@@ -200,6 +215,8 @@ class Ranking:
             return self
         ranker = self.ranker.steered(steering)
         scores = ranker.scores(self.table.values)
+        for amounts in self.added.values():
+            scores = scores + amounts
         order = ordered_rows(scores, id_rank, self.ranks > 0)
         return replace(self, order=order, scores=scores, ranker=ranker, steering=steering)
 
@@ -254,8 +271,9 @@ class Ranking:
     @property
     def size(self) -> int:
         """About how many bytes it holds."""
-        arrays = (self.scores, self.usual, self.table.values, self.table.answers, self.table.ask_scores)
-        return sum(array.nbytes for array in arrays) + 40 * len(self.order)
+        arrays = (self.scores, self.usual, *self.added.values(), self.table.values, self.table.answers)
+        held = sum(array.nbytes for array in (*arrays, self.table.ask_scores))
+        return held + 40 * len(self.order)
 
 
 class RecentRankings:

@@ -400,6 +400,10 @@ RETIRED_LABELS: dict[str, Text] = {
 """What earlier releases added up: proposals that were shown then keep their contributions."""
 FEATURES = tuple(FEATURE_LABELS)
 """All features, in the order of the table's columns."""
+RERANKER = "reranker"
+"""A contribution that is there only where a second stage is switched on; it is no feature and has no learnt weight."""
+CONTRIBUTION_LABELS = {**FEATURE_LABELS, RERANKER: T_("read together")}
+"""What each contribution is called on screen."""
 N_EVIDENCE = 2
 """The first columns, words and meaning, together are what the evidence adds up to."""
 _EVIDENCE = ("meaning", "ask_best", "depth")
@@ -407,8 +411,9 @@ GROUPS: dict[str, tuple[Text, tuple[str, ...]]] = {
     "words": (T_("words"), ("words",)),
     "meaning": (T_("meaning"), _EVIDENCE),
     "profile": (T_("profile"), tuple(name for name in FEATURES if name not in ("words", *_EVIDENCE))),
+    RERANKER: (T_("second look"), (RERANKER,)),
 }
-"""The three sums that people are shown first, with the features in each."""
+"""The sums that people are shown first, with the contributions in each; the last only where it is switched on."""
 
 RECENCY_YEARS = 10.0
 """Evidence of this age counts 1/e as much as this year's for recency."""

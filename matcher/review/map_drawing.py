@@ -226,7 +226,7 @@ def need_standings(matcher: Matcher, needs: Sequence[Need]) -> dict[str, NeedSta
     """Return how each need stands, ranking all labs for every one of them."""
     found = {}
     for ranking in matcher.rankings(needs):
-        best = ranking.ranker.band(float(ranking.scores[ranking.order[0]])) if ranking.order else None
+        best = ranking.band(ranking.order[0]) if ranking.order else None
         found[ranking.query.need.id] = NeedStanding(len(ranking.order), best)
     return found
 

@@ -26,7 +26,7 @@ from api.routes.pairings import read_pairing
 from indexer.instants import day_in_taipei, now
 from indexer.records.record_tables import Lab, School
 from indexer.vocabulary import AskKind
-from matcher.ranking.signals import FEATURE_LABELS, GROUPS, RETIRED_LABELS
+from matcher.ranking.signals import CONTRIBUTION_LABELS, GROUPS, RETIRED_LABELS
 from matcher.review.cases import Case, Contact, LabLoad, Stage, loads_of
 from matcher.review.decisions import Decision, Reason
 from matcher.review.people import Account, Principal
@@ -231,7 +231,7 @@ class Group:
     parts: list[Part]
 
 
-_LABELS = {**FEATURE_LABELS, **RETIRED_LABELS}
+_LABELS = {**CONTRIBUTION_LABELS, **RETIRED_LABELS}
 
 
 def _printed(contributions: Mapping[str, float], score: float) -> dict[str, int]:
