@@ -171,7 +171,5 @@ def _content(settings: Settings, version: str) -> Mapping[str, Any]:
     except (OSError, orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
         whole = False
     if not whole:
-        raise WeightsError(
-            T_("%(path)s was changed or damaged since it was learned; it is not used", path=path)
-        )
+        raise WeightsError(T_("%(path)s was changed or damaged since it was learned; it is not used", path=path))
     return content
