@@ -5,7 +5,7 @@ compares with one by the champion's on needs that were not learned from. It exis
 that the gate can be tried with hundreds of poisoned and random challengers in seconds.
 
 **Learning.** The loss is ListNet's, as for the weights of the release (`matcher.judging.learning`), over the labs of
-which something is known. Each counts inversely to how often a lab at its rank is looked at, above and below the
+which something was said. Each counts inversely to how often a lab at its rank is looked at, above and below the
 line, so that the list as shown stands for the list as it is. No weight may be negative, and depth may not weigh more
 than in the release: no evidence may count against a lab, and a long list must not beat a good one because it was
 clicked. Then w = default + n / (n + K) × (learned − default): with no decisions exactly the default's. The scale stays
@@ -16,7 +16,8 @@ scores of both rankers on what was shown.
 measured on the later. Two measures, each as the difference to the champion with a 95 % interval from a bootstrap over
 companies, since the needs of one company are decided on by the same few people:
 
-- nDCG@10 over the labs of which something is known, gains weighed inversely to their being looked at.
+- nDCG@10 over the labs of which something was said. Gains are not weighed by rank: the rarer verdicts from below would
+  count more, and any order that differs from the one shown would seem better.
 - The share of acceptances among the first 5 (off-policy): each verdict on a lab that a ranker has among its first 5
   counts by how much more often it would be looked at there than where it was shown, clipped; divided by the sum of
   these weights (self-normalised inverse propensity, Swaminathan and Joachims 2015). Only labs that were shown can
@@ -66,8 +67,8 @@ FLOOR_OF_GAIN = 0.002
 def learned_weights(lessons: Sequence[Lesson], default: Ranker, fading: float) -> DoubleArray:
     """Return the weights that lessons ask for, drawn towards the default's, shape (n features,)."""
     begin = np.array(default.weights)
-    known = [lesson.kept(lesson.known) for lesson in lessons]
-    known = [one for one in known if ((one.gains > 0).any() and (one.gains == 0).any()) or len(set(one.gains)) > 1]
+    known = [lesson.kept(lesson.told) for lesson in lessons]
+    known = [one for one in known if len(set(one.gains.tolist())) > 1]
     n = sum(int(one.told.sum()) for one in known)
     if not n:
         return begin
@@ -210,10 +211,10 @@ class _Row:
 
     @classmethod
     def of(cls, lesson: Lesson, champion: DoubleArray, challenger: DoubleArray, fading: float) -> _Row:
-        known = lesson.kept(lesson.known)
-        gains = known.gains / examined(known.ranks, fading)
+        known = lesson.kept(lesson.told)
+        gains = known.gains
         ndcg = None
-        if (gains > 0).any() and len(set(gains.tolist())) > 1:
+        if len(set(gains.tolist())) > 1:
             ndcg = (_ndcg(known.values @ champion, gains), _ndcg(known.values @ challenger, gains))
         sums = [_off_policy(lesson, weights, fading) for weights in (champion, challenger)]
         gained, weighed = zip(*sums, strict=True)

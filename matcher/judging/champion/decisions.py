@@ -7,8 +7,8 @@ learning because what a decision teaches is a question of the programme, not of 
 - An acceptance says that the lab fits. A rejection says that it does not only for the reason `wrong_field`; no
   capacity, a conflict, a budget or a partner who declines say nothing of the topic, nor does a deferral, and a note
   is not read. A verdict that was taken back was never given.
-- A lab that stood above an accepted one in the same list and got no verdict was passed over, which counts as a no. One
-  that stood below may not have been looked at, and teaches nothing.
+- A lab without a verdict teaches nothing, wherever it stood: it may not have been looked at. (Counted as a no where it
+  stood above an accepted one, it made every other order seem better than the one that was shown, even by chance.)
 - Features are those of the proposal, its contributions divided by the weights of the ranker that showed it: what has
   been learned about a lab since, perhaps from the very cooperation, must not seem to have foretold it. What was shown
   by a ranker that is not known any more teaches nothing.
@@ -58,8 +58,8 @@ class Lesson:
     """One need with the labs that were shown for it, or graded; row i of each array is lab i.
 
     `values` has shape (n labs, n features); `gains` is what each lab is worth, 0 for one that does not fit; `told`
-    says of which labs somebody said so, `passed` which were passed over. `ranks` are those shown, 0 for a grade.
-    `people` said it. `at` is the moment of the first word, None where a file of grades states none.
+    says of which labs somebody said so. `ranks` are those shown, 0 for a grade. `people` gave a verdict of any kind,
+    "" where nobody did. `at` is the moment of the first word, None where a file of grades states none.
     """
 
     need: str
@@ -70,13 +70,7 @@ class Lesson:
     values: DoubleArray
     gains: DoubleArray
     told: BoolArray
-    passed: BoolArray
     ranks: IntArray
-
-    @property
-    def known(self) -> BoolArray:
-        """The labs of which something is known."""
-        return self.told | self.passed
 
     def kept(self, rows: BoolArray) -> Lesson:
         """Return the lesson with some of its labs only."""
@@ -88,7 +82,6 @@ class Lesson:
             values=self.values[rows],
             gains=self.gains[rows],
             told=self.told[rows],
-            passed=self.passed[rows],
             ranks=self.ranks[rows],
         )
 
@@ -235,13 +228,6 @@ def _lesson(need: str, rows: list[_Row]) -> Lesson | None:
     told = np.array([meaning in ("accepted", "rejected") for meaning in meanings], dtype=bool)
     if not told.any():
         return None
-    last = {
-        (row.proposal.generation, row.proposal.ranker_version): row.proposal.rank
-        for row, meaning in zip(rows, meanings, strict=True)
-        if meaning == "accepted"
-    }
-    above = [row.proposal.rank < last.get((row.proposal.generation, row.proposal.ranker_version), 0) for row in rows]
-    undecided = np.array([meaning == "undecided" for meaning in meanings], dtype=bool)
     teaching = [row.decision for row, one in zip(rows, told, strict=True) if one and row.decision is not None]
     return Lesson(
         need=need,
@@ -252,7 +238,6 @@ def _lesson(need: str, rows: list[_Row]) -> Lesson | None:
         values=np.stack([row.values for row in rows if row.values is not None]),
         gains=np.array([float(meaning == "accepted") for meaning in meanings]),
         told=told,
-        passed=undecided & np.array(above, dtype=bool),
         ranks=np.array([row.proposal.rank for row in rows], dtype=np.int64),
     )
 
@@ -301,7 +286,6 @@ def graded_lessons(
                 values=ranking.table.values[[rows[lab] for lab in grades]],
                 gains=np.maximum(np.array(list(grades.values()), dtype=np.float64), 0),
                 told=np.ones(n, dtype=bool),
-                passed=np.zeros(n, dtype=bool),
                 ranks=np.zeros(n, dtype=np.int64),
             )
         )

@@ -5,8 +5,8 @@ them, and a table: nDCG@10 on unseen needs by the default and by what was learne
 It exists because an office wants to know before it decides a thousand times what that may bring. Experts here look at
 the list from the top and ever more rarely further down, err in a share of their verdicts, and reject for reasons that
 teach nothing as well. Two kinds: *plain* ones want what the judgements of the demo world say, which the default
-weights were fitted on; *particular* ones find a lab that fits worth more if its evidence is recent and if it offers
-what is asked, which the default hardly weighs. Needs are split into those that are decided on and those that are
+weights were fitted on; to *particular* ones a lab that fits is worth something only if its evidence is recent, or it
+offers all that is asked, or it fits perfectly, and most if all is true: what the default hardly weighs. Needs are split into those that are decided on and those that are
 measured, for several seeds. With few needs and many decisions the same need is decided on again, by another expert.
 
 `python -m matcher.judging.champion.simulated_experts` prints the table.
@@ -63,8 +63,8 @@ def plain(example: Example) -> DoubleArray:
 def particular(example: Example) -> DoubleArray:
     """Return what labs are worth to one who cares for recent evidence and what is offered, beside the topic."""
     recency, offer = (example.values[:, FEATURES.index(name)] for name in ("recency", "offer"))
-    liked = (recency >= np.median(recency[example.grades > 0])).astype(float) + (offer >= 1)
-    return np.where(example.grades > 0, np.clip(example.grades + liked - 1, 0, 3), 0.0)
+    recent = recency >= np.median(recency[example.grades > 0])
+    return np.where(example.grades > 0, np.clip(example.grades - 2, 0, 1) + recent + (offer >= 1), 0.0)
 
 
 def decided(wanted: Sequence[Wanted], weights: DoubleArray, decisions: int, seed: int, people: int = 8) -> list[Lesson]:
@@ -90,7 +90,6 @@ def _session(one: Wanted, weights: DoubleArray, number: int, who: str, chance: n
     likely = np.interp(one.worth[rows], range(len(ACCEPTS)), ACCEPTS)
     accepted = looked & (chance.random(len(rows)) < likely)
     told = accepted | (looked & (chance.random(len(rows)) >= SILENT))
-    last = int(ranks[accepted].max(initial=0))
     return Lesson(
         need=f"{one.need}, {number}",
         company=one.company,
@@ -100,7 +99,6 @@ def _session(one: Wanted, weights: DoubleArray, number: int, who: str, chance: n
         values=one.values[rows],
         gains=accepted.astype(np.float64),
         told=told,
-        passed=~looked & (ranks < last),
         ranks=ranks.astype(np.int64),
     )
 
