@@ -117,15 +117,31 @@ def version_in_use(settings: Settings) -> str | None:
     Raises:
         WeightsError: the note of it can't be read.
     """
+    used = _uses(settings)
+    return str(used[-1]["version"]) if used else None
+
+
+def versions_once_used(settings: Settings) -> frozenset[str]:
+    """Return all versions that were in use at some time, beside the release's.
+
+    Raises:
+        WeightsError: the note of them can't be read.
+    """
+    return frozenset(str(one["version"]) for one in _uses(settings))
+
+
+def _uses(settings: Settings) -> list[Mapping[str, Any]]:
     path = rankers_path(settings) / IN_USE
     try:
-        return str(orjson.loads(path.read_bytes())["version"])
+        used: list[Mapping[str, Any]] = orjson.loads(path.read_bytes())["used"]
+        _ = [one["version"] for one in used]
     except FileNotFoundError:
-        return None
+        return []
     except (OSError, orjson.JSONDecodeError, KeyError, TypeError) as error:
         raise WeightsError(
-            T_("%(path)s can't be read; choose a ranker again: gloria learn --restore VERSION", path=path)
+            T_("%(path)s can't be read; bring it back from a backup, or remove it to rank as released", path=path)
         ) from error
+    return used
 
 
 def ranker_in_use(settings: Settings) -> Ranker:
@@ -149,7 +165,8 @@ def put_in_use(settings: Settings, version: str, *, by: str, now: datetime) -> N
     ranker_named(settings, version)
     folder = rankers_path(settings)
     folder.mkdir(parents=True, exist_ok=True)
-    write_whole(folder / IN_USE, orjson.dumps({"version": version, "by": by, "at": now}))
+    used = [*_uses(settings), {"version": version, "by": by, "at": now}]
+    write_whole(folder / IN_USE, orjson.dumps({"used": used}, option=orjson.OPT_INDENT_2))
 
 
 def _path(settings: Settings, version: str) -> Path:

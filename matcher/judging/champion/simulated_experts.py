@@ -6,8 +6,9 @@ It exists because an office wants to know before it decides a thousand times wha
 the list from the top and ever more rarely further down, err in a share of their verdicts, and reject for reasons that
 teach nothing as well. Two kinds: *plain* ones want what the judgements of the demo world say, which the default
 weights were fitted on; to *particular* ones a lab that fits is worth something only if its evidence is recent, or it
-offers all that is asked, or it fits perfectly, and most if all is true: what the default hardly weighs. Needs are split into those that are decided on and those that are
-measured, for several seeds. With few needs and many decisions the same need is decided on again, by another expert.
+offers all that is asked, or it fits perfectly, and most if all is true: what the default hardly weighs. Needs are
+split into those that are decided on and those that are measured, for several seeds. With few needs and many decisions
+the same need is decided on again, by another expert.
 
 `python -m matcher.judging.champion.simulated_experts` prints the table.
 """
