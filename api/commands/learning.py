@@ -108,7 +108,7 @@ def _say(screen: Screen, found: Learned) -> None:
         screen.say(T_("nothing is learned of it; %(champion)s stays in use", champion=found.champion))
         return
     screen.say(T_("challenger %(version)s; in use is %(champion)s", version=found.version, champion=found.champion))
-    for label, one in ((T_("nDCG@10"), verdict.ndcg), (T_("accepted among the first 5"), verdict.accepted)):
+    for label, one in (("nDCG@10", verdict.ndcg), (T_("accepted among the first 5"), verdict.accepted)):
         if one is not None:
             screen.say(
                 T_(

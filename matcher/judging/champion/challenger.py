@@ -151,7 +151,7 @@ def parted(lessons: Sequence[Lesson], limit: datetime | None) -> tuple[list[Less
 
 
 @dataclass(frozen=True)
-class Verdict:
+class GateOutcome:
     """How a challenger compares with the champion; `reasons` say why it may not be promoted, none if it may."""
 
     needs: int
@@ -176,7 +176,7 @@ class Verdict:
 
 def compared(
     champion: DoubleArray, challenger: DoubleArray, later: Sequence[Lesson], fading: float, seed: int = SEED
-) -> Verdict:
+) -> GateOutcome:
     """Compare two rankers by their weights on needs that neither was learned from, and say whether the gate opens."""
     rows = [_Row.of(lesson, champion, challenger, fading) for lesson in later]
     rows = [row for row in rows if row.told]
@@ -189,7 +189,7 @@ def compared(
             least=FEWEST_NEEDS,
             of=FEWEST_COMPANIES,
         )
-        return Verdict(len(rows), len(companies), None, None, (few,))
+        return GateOutcome(len(rows), len(companies), None, None, (few,))
     (ndcg, surely), (accepted, surely_accepted) = _intervals(rows, companies, seed)
     reasons = []
     if surely <= 0:
@@ -204,7 +204,7 @@ def compared(
         )
     if not reasons:
         reasons += _hanging(champion, challenger, later, fading)
-    return Verdict(len(rows), len(companies), ndcg, accepted, tuple(reasons))
+    return GateOutcome(len(rows), len(companies), ndcg, accepted, tuple(reasons))
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from indexer.arrays import DoubleArray
 from indexer.instants import day_in_taipei
 from indexer.settings import Settings
 from indexer.wording import T_, joined
-from matcher.judging.champion.challenger import Verdict, carried_over, compared, learned_weights, limit_of, parted
+from matcher.judging.champion.challenger import GateOutcome, carried_over, compared, learned_weights, limit_of, parted
 from matcher.judging.champion.decisions import (
     Lesson,
     Taught,
@@ -64,7 +64,7 @@ class Learned:
     version: str | None
     champion: str
     learned_from: Mapping[str, Any]
-    verdict: Verdict
+    verdict: GateOutcome
     problems: tuple[str, ...] = ()
 
 
@@ -144,7 +144,7 @@ def is_worth_learning(session: Session, settings: Settings) -> bool:
     return taught(session, settings).decisions >= max(known, default=0) + NEW_DECISIONS
 
 
-def check_promotion(session: Session, settings: Settings, version: str) -> Verdict:
+def check_promotion(session: Session, settings: Settings, version: str) -> GateOutcome:
     """Return how a challenger compares, if it may take the place of the ranker in use (`rankers.put_in_use`).
 
     Args:
