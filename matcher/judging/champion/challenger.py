@@ -23,7 +23,7 @@ companies, since the needs of one company are decided on by the same few people:
   these weights (self-normalised inverse propensity, Swaminathan and Joachims 2015). Only labs that were shown can
   count: what a challenger would bring up from below is not known.
 
-**The gate.** Both lower ends have to lie above 0, those of the 99 % interval too: a challenger is computed again and
+**The gate.** Both lower ends have to lie above 0, those of a 99.8 % interval too: a challenger is computed again and
 again, and one in forty without any worth would otherwise seem better. And what was gained must not hang on one
 company, one person or one lab: without each one that gave or got a twentieth of the verdicts, both differences have to
 stay above 0 by a floor. One who rules many verdicts could otherwise promote a ranker of their own.
@@ -39,6 +39,7 @@ from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize
+from scipy.stats import t as student
 
 from indexer.arrays import DoubleArray
 from indexer.wording import T_, Text
@@ -60,6 +61,8 @@ FIRST_SHOWN = 5
 MOST_WEIGHT = 10.0
 """No verdict counts for more than so many in the off-policy estimate."""
 SAMPLES = 2_000
+SURE = 0.999
+"""How sure the gate has to be that either measure rises: the lower end of a two-sided interval of 99.8 %."""
 FEWEST_COMPANIES, FEWEST_NEEDS = 8, 20
 """Later needs, and companies, below which nothing can be compared."""
 WEIGHTY_SHARE = 0.05
@@ -193,12 +196,12 @@ def compared(
     (ndcg, surely), (accepted, surely_accepted) = _intervals(rows, companies, seed)
     reasons = []
     if surely <= 0:
-        reasons.append(T_("nDCG@10 is not surely better: the 99 %% interval begins at %(low)s", low=f"{surely:+.4f}"))
+        reasons.append(T_("nDCG@10 is not surely better: the 99.8 %% interval begins at %(low)s", low=f"{surely:+.4f}"))
     if surely_accepted <= 0:
         low = f"{surely_accepted:+.4f}"
         reasons.append(
             T_(
-                "the share accepted among the first 5 is not surely better: the 99 %% interval begins at %(low)s",
+                "the share accepted among the first 5 is not surely better: the 99.8 %% interval begins at %(low)s",
                 low=low,
             )
         )
@@ -268,18 +271,21 @@ def _differences(sums: DoubleArray) -> tuple[DoubleArray, DoubleArray]:
 def _intervals(
     rows: Sequence[_Row], companies: Sequence[str], seed: int
 ) -> tuple[tuple[Interval, float], tuple[Interval, float]]:
-    """Return for both measures the 95 % interval, and the lower end of the 99 % interval."""
+    """Return for both measures the 95 % interval, and the lower end of the wider one that the gate asks for.
+
+    That one is Student's, from the spread of the same samples: where there are few companies a bootstrap's tails are
+    too short.
+    """
     of_company = np.stack([_sums(row for row in rows if row.company == company) for company in companies])
     n = len(companies)
     picks = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=SAMPLES)
     drawn, whole = _differences(picks @ of_company), _differences(of_company.sum(axis=0))
-    first, second = (
-        (Interval(float(mean), low, high), surely)
-        for mean, (surely, low, high) in zip(
-            whole, (np.percentile(one, [0.5, 2.5, 97.5]).tolist() for one in drawn), strict=True
-        )
-    )
-    return first, second
+    reach = float(student.ppf(SURE, n - 1)) * np.sqrt(n / (n - 1))
+    found = []
+    for mean, samples in zip(whole, drawn, strict=True):
+        low, high = np.percentile(samples, [2.5, 97.5]).tolist()
+        found.append((Interval(float(mean), low, high), float(mean - reach * samples.std())))
+    return found[0], found[1]
 
 
 def _hanging(champion: DoubleArray, challenger: DoubleArray, later: Sequence[Lesson], fading: float) -> Iterator[Text]:
