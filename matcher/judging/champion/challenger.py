@@ -23,7 +23,7 @@ companies, since the needs of one company are decided on by the same few people:
   these weights (self-normalised inverse propensity, Swaminathan and Joachims 2015). Only labs that were shown can
   count: what a challenger would bring up from below is not known.
 
-**The gate.** Both lower ends have to lie above 0, those of a 99.8 % interval too: a challenger is computed again and
+**The gate.** Both lower ends have to lie above 0, those of a 99 % interval too: a challenger is computed again and
 again, and one in forty without any worth would otherwise seem better. And what was gained must not hang on one
 company, one person or one lab: without each one that gave or got a twentieth of the verdicts, both differences have to
 stay above 0 by a floor. One who rules many verdicts could otherwise promote a ranker of their own.
@@ -61,8 +61,8 @@ FIRST_SHOWN = 5
 MOST_WEIGHT = 10.0
 """No verdict counts for more than so many in the off-policy estimate."""
 SAMPLES = 2_000
-SURE = 0.999
-"""How sure the gate has to be that either measure rises: the lower end of a two-sided interval of 99.8 %."""
+SURE = 0.995
+"""How sure the gate has to be that either measure rises: the lower end of a two-sided interval of 99 %."""
 FEWEST_COMPANIES, FEWEST_NEEDS = 8, 20
 """Later needs, and companies, below which nothing can be compared."""
 WEIGHTY_SHARE = 0.05
@@ -196,12 +196,12 @@ def compared(
     (ndcg, surely), (accepted, surely_accepted) = _intervals(rows, companies, seed)
     reasons = []
     if surely <= 0:
-        reasons.append(T_("nDCG@10 is not surely better: the 99.8 %% interval begins at %(low)s", low=f"{surely:+.4f}"))
+        reasons.append(T_("nDCG@10 is not surely better: the 99 %% interval begins at %(low)s", low=f"{surely:+.4f}"))
     if surely_accepted <= 0:
         low = f"{surely_accepted:+.4f}"
         reasons.append(
             T_(
-                "the share accepted among the first 5 is not surely better: the 99.8 %% interval begins at %(low)s",
+                "the share accepted among the first 5 is not surely better: the 99 %% interval begins at %(low)s",
                 low=low,
             )
         )
