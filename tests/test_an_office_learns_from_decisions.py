@@ -14,6 +14,8 @@ import pytest
 from sqlalchemy import Engine
 from sqlmodel import Session, col, select
 
+from api.backups.backup import back_up
+from api.backups.restore import bring_back
 from api.trail.audit_trail import AuditRow, AuditSubject
 from indexer.database import reading, writing
 from indexer.records.importing import import_rows
@@ -295,3 +297,13 @@ def test_a_server_takes_up_a_promoted_ranker_and_keeps_it_if_the_file_breaks(hom
     (rankers_path(home.settings) / "in-use.json").write_bytes(put_back)
     assert live.current().match(home.need) == before
     assert live.state().problem is None
+
+
+def test_a_restored_home_ranks_as_before(own_home: Path, tmp_path: Path) -> None:
+    settings = Settings(home=own_home, encoders="bundled-use")
+    version = _kept(settings)
+    put_in_use(settings, version, by="u-1", now=MORNING)
+    made = back_up(settings)
+    into = tmp_path / "restored"
+    bring_back(settings, made.path, into=into)
+    assert ranker_in_use(Settings(home=into)) == ranker_in_use(settings)
