@@ -18,7 +18,7 @@ import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
-from api.commands import doctor, judging, ledger, matching, people, records, service
+from api.commands import doctor, judging, learning, ledger, matching, people, records, service
 from api.commands.refusals import refusal
 from api.commands.screen import Screen, write_document
 from api.nightly import command as nightly_command
@@ -116,6 +116,7 @@ app.command("map")(matching.redraw)
 app.command("match")(matching.match)
 app.command("run")(matching.run)
 app.command("evaluate")(matching.evaluate)
+app.command("learn")(learning.learn)
 app.command("synth")(records.synthesise)
 app.command("doctor")(doctor.examine)
 app.command("nightly")(nightly_command.nightly)

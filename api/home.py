@@ -36,6 +36,7 @@ def note_command(
     subjects: Iterable[tuple[str, object]],
     *,
     seen: bool = False,
+    by: str | None = None,
 ) -> None:
     """Write into the audit trail what a command changes or hands out, as the last thing before it is committed.
 
@@ -46,6 +47,7 @@ def note_command(
         command: what was called, without its arguments, which may be names.
         subjects: kind and id of each record.
         seen: whether it hands them out and changes nothing.
+        by: the account of who says so, where a command is told; None: whoever runs the machine.
     """
     from datetime import UTC, datetime
 
@@ -57,6 +59,7 @@ def note_command(
         action=action,
         how=How.COMMAND,
         operation=command,
+        account_id=by,
         outcome=Outcome.SEEN if seen else Outcome.DONE,
         subjects=tuple(Subject(kind, str(one)) for kind, one in subjects),
     )

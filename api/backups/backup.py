@@ -7,12 +7,12 @@ because a backup is needed on the day on which nothing else can be trusted: a ha
 must be told from a good one by itself.
 
 In a backup are: the database (one state of it), the files of evidence, the key of the pseudonyms (`persons.key`:
-without it the same person would get another pseudonym), the ledger's exported heads, the list of erasures, and the
-current index generation with its pointer. The index could be built again from the database, but only after hours of
-encoding and with the encoders at hand, and a restored server should match at once; where the index is damaged, the
-backup is made without it and says so. Not in it: models and embeddings (`GLORIA_CACHE`), which come with the
-packages and are computed again, reports of the nightly job, older index generations, and settings, which are the
-environment's.
+without it the same person would get another pseudonym), the ledger's exported heads, the list of erasures, the learned
+rankers with the note of which is in use, and the current index generation with its pointer. The index could be built
+again from the database, but only after hours of encoding and with the encoders at hand, and a restored server should
+match at once; where the index is damaged, the backup is made without it and says so. Not in it: models and embeddings
+(`GLORIA_CACHE`), which come with the packages and are computed again, reports of the nightly job, older index
+generations, and settings, which are the environment's.
 
 The order is such that whatever the database names is there: heads and index are read before it, for they may only
 speak of what it holds, and evidence, key and erasures after it, for each is written before the row that needs it,
@@ -54,6 +54,7 @@ from matcher.ledger.rows.evidence import FOLDER as EVIDENCE
 from matcher.ledger.rows.proof import HEADS_FILE as HEADS
 from matcher.ledger.rows.proof import heads_of
 from matcher.ledger.rows.pseudonyms import KEY_FILE
+from matcher.ranking.rankers import FOLDER as RANKERS
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -343,6 +344,7 @@ def _fill(folder: Path, settings: Settings, earlier: dict[tuple[str, str], Path]
     _copy_evidence(settings.home / EVIDENCE, folder / EVIDENCE, earlier)
     for name in (KEY_FILE, ERASURES):
         _copy_if_there(settings.home / name, folder / name)
+    _copy_rankers(settings.home / RANKERS, folder / RANKERS)
     return {
         "release": version("gloria-match"),
         "schema": schema.head(),
@@ -358,6 +360,13 @@ def _copy_if_there(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
     except FileNotFoundError:
         target.unlink(missing_ok=True)
+
+
+def _copy_rankers(source: Path, target: Path) -> None:
+    """Copy the rankers; which one is in use before the rankers themselves, which are never removed."""
+    for path in sorted(source.glob("*.json"), key=lambda path: (path.name.startswith("learned-"), path.name)):
+        target.mkdir(exist_ok=True)
+        shutil.copyfile(path, target / path.name)
 
 
 def _copy_index(index: Path, target: Path, earlier: dict[tuple[str, str], Path]) -> str | None:

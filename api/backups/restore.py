@@ -42,10 +42,11 @@ from matcher.ledger.rows.evidence import FOLDER as EVIDENCE
 from matcher.ledger.rows.proof import HEADS_FILE as HEADS
 from matcher.ledger.rows.proof import ExportedHead, heads_of, read_heads
 from matcher.ledger.rows.pseudonyms import KEY_FILE
+from matcher.ranking.rankers import FOLDER as RANKERS
 
 _STAGING = ".restoring"
 _DATABASE_FILES = ("gloria.db-wal", "gloria.db-shm", "gloria.db")
-_PARTS = (HEADS, ERASURES, KEY_FILE, EVIDENCE, INDEX)
+_PARTS = (HEADS, ERASURES, KEY_FILE, EVIDENCE, RANKERS, INDEX)
 """What a backup brings into a home beside the database."""
 
 

@@ -55,6 +55,7 @@ from indexer.records.readers import MAX_FILE_BYTES, SUFFIXES, Reading, kind_in_n
 from indexer.records.record_tables import Alliance
 from indexer.vocabulary import Kind
 from indexer.wording import P_, T_, Text, joined, listed
+from matcher.judging.champion.promotion import is_worth_learning, learn
 from matcher.judging.quality_check import Comparison, QualityCheck
 from matcher.ledger.figures.folds import Figures, Status, end_of, figures
 from matcher.ledger.figures.ladder import FINDING_LABELS, FindingKind, findings, readings_on, standings
@@ -300,6 +301,20 @@ def draw_map(work: StepWork) -> StepOutcome:
     return StepOutcome(figures, details={"generation": said["generation"]})
 
 
+def learn_from_decisions(work: StepWork) -> StepOutcome:
+    """Compute a challenger to the ranker in use, once there are enough new decisions; nobody's ranking changes."""
+    with open_reading(work.settings) as session:
+        if not is_worth_learning(session, work.settings):
+            return StepOutcome({"challengers": 0})
+        found = learn(session, work.settings)
+    version, verdict = found.version, found.verdict
+    decisions, details = found.learned_from["decisions"], {"version": version, "comparison": verdict.as_dict()}
+    better = int(version is not None and verdict.passed)
+    figures = {"challengers": int(version is not None), "decisions": decisions, "better_challengers": better}
+    said = Said.of(T_("%(version)s is better and may be promoted: gloria learn --promote", version=version))
+    return StepOutcome(figures, said if better else None, details)
+
+
 FIGURES_FILE = "figures.json"
 SHOWN = (Status.ACTUAL, Status.IN_REVIEW)
 
@@ -517,6 +532,7 @@ STEPS: tuple[NightStep, ...] = (
     _step("import", T_("Import of the drop folders"), import_dropped, "backup"),
     _step("index", T_("Index, with its quality check"), update_index),
     _step("map", T_("Map of the field"), draw_map, "index"),
+    _step("learning", T_("Learning from decisions"), learn_from_decisions),
     _step("figures", T_("Figures"), take_down_figures),
     _step("warnings", T_("Warnings"), propose_warnings),
     _step("reminders", T_("Reminders"), count_reminders),

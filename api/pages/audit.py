@@ -125,6 +125,7 @@ _OTHER_KINDS: dict[str, str] = {
     "point_row": N_("Points"),
     "school": N_("School"),
     "alliance": N_("Alliance"),
+    "ranker": N_("Ranker"),
 }
 
 KINDS = RESOURCES | _OTHER_KINDS

@@ -33,6 +33,8 @@ from indexer.wording import T_
 from matcher.ranking.catalogue import Catalogue
 from matcher.ranking.opened_index import IndexRenewal, OpenedIndex, Wanted
 from matcher.ranking.pairings import Matcher
+from matcher.ranking.ranker import WeightsError
+from matcher.ranking.rankers import default_ranker, ranker_in_use, version_in_use
 
 CHECK_EVERY_S = 0.5
 """How often, at most, the database and the index are asked whether something is new."""
@@ -106,6 +108,9 @@ class LiveMatcher:
         self._renewing: threading.Thread | None = None
         self._closing = False
         self._records_problem: str | None = None
+        self._ranker_problem: str | None = None
+        self._promoted: str | None = None
+        self._ranker = default_ranker().with_depth(settings.depth)
 
     def current(self) -> Matcher:
         """Return the matcher of this moment; it stays as it is however long it is used.
@@ -153,7 +158,7 @@ class LiveMatcher:
     def state(self) -> LiveState:
         """Return what can be served, without looking for news."""
         matcher, queries, renewal = self._matcher, self._queries, self._renewal
-        problem = renewal.problem or renewal.overlay_problem or self._records_problem
+        problem = renewal.problem or renewal.overlay_problem or self._records_problem or self._ranker_problem
         ready = queries is not None and queries.ready
         if matcher is None:
             problem = problem or T_("nothing has been opened yet")
@@ -203,6 +208,7 @@ class LiveMatcher:
             with reading(self._engine) as session:
                 numbers = numbers_of(session)
                 catalogue = Catalogue.load(session)
+            self._choose_ranker()
             matcher = self._put(index, catalogue, numbers)
             self._renew_if_due()
             return matcher
@@ -214,6 +220,7 @@ class LiveMatcher:
             index=index,
             catalogue=catalogue,
             queries=self._encoding(),
+            ranker=self._ranker,
             taken_in=self._takes_in and not self._renewal.is_holding,
             revision="-".join(str(numbers.get(kind, 0)) for kind in _FOLLOWED),
         )
@@ -231,7 +238,31 @@ class LiveMatcher:
             _log.warning("%s", self._records_problem)
         else:
             self._records_problem = None
+        self._follow_ranker()
         self._renew_if_due()
+
+    def _follow_ranker(self) -> None:
+        matcher = self._matcher
+        if matcher is not None and self._choose_ranker():
+            self._put(matcher.index, matcher.catalogue, self._seen)
+
+    def _choose_ranker(self) -> bool:
+        """Take up the ranker that was promoted or restored; whether it is another one than before.
+
+        Where it can't be read, requests go on with the one before.
+        """
+        before = self._ranker
+        try:
+            version = version_in_use(self._settings)
+            if version != self._promoted or self._ranker_problem is not None:
+                self._ranker = ranker_in_use(self._settings)
+                self._promoted = version
+            self._ranker_problem = None
+        except WeightsError as error:
+            if self._ranker_problem is None:
+                _log.warning("the ranker in use can't be read: %s", error)
+            self._ranker_problem = T_("the promoted ranker can't be read; the one before is used")
+        return self._ranker != before
 
     def _renew_if_due(self) -> None:
         idle = self._renewing is None or not self._renewing.is_alive()

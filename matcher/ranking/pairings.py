@@ -32,7 +32,8 @@ from matcher.ranking.explanation import Explanation, explain
 from matcher.ranking.lab_search import LabList, LabSearch, alphabetical, answer, found_by_text, plain_need, searched
 from matcher.ranking.lab_table import ALL, Facets, Filters, LabTable, Rule
 from matcher.ranking.opened_index import OpenedIndex, check_encoders, open_index
-from matcher.ranking.ranker import Band, Ranker, Ranking, RecentRankings, load_ranker, ordered_rows
+from matcher.ranking.ranker import Band, Ranker, Ranking, RecentRankings, ordered_rows
+from matcher.ranking.rankers import ranker_in_use
 from matcher.ranking.reranker import load_reranker
 from matcher.ranking.signals import NeedQuery, Searcher, features, need_query
 from matcher.ranking.wishes import UNSTEERED, StatedWish, Steering, Wish, wishes_of
@@ -125,7 +126,7 @@ class NeedRankings:
             catalogue: labs, schools and companies.
             queries: encodes the texts of needs.
             needs: stored needs by id, for those who ask by id; a server passes needs in instead.
-            ranker: the weights; default those of this release.
+            ranker: the weights; default those that the home has in use.
             taken_in: whether what changed in the records is being taken into the index.
             revision: names the state of the records; with the generation it makes `Matcher.revision`.
         """
@@ -134,7 +135,7 @@ class NeedRankings:
         self.catalogue = catalogue
         self.queries = queries
         self.needs: Mapping[str, Need] = needs or {}
-        self.ranker = ranker or load_ranker().with_depth(settings.depth)
+        self.ranker = ranker or ranker_in_use(settings)
         self.reranker = load_reranker(settings)
         self.taken_in = taken_in
         self.revision = f"{self.snapshot.generation}.{revision}"
@@ -294,6 +295,7 @@ class Matcher(NeedRankings):
 
         Raises:
             SnapshotError: there is no index, or it is damaged, or other encoders are configured.
+            WeightsError: the ranker in use is missing or damaged.
         """
         return cls(
             settings=settings,
