@@ -35,10 +35,12 @@ def _world(seed: int, preferred: DoubleArray) -> list[Wanted]:
         columns = {
             "words": evidence * words,
             "meaning": evidence * (1 - words),
+            "ask_best": evidence * chance.uniform(0.6, 1.4, LABS),
             "depth": np.clip(chance.gamma(1, 0.4, LABS) + 2 * evidence, 0, 3),
             "field": chance.random(LABS) < 0.3 + evidence,
             "offer": chance.choice([0, 0.5, 1], LABS),
             "recency": chance.random(LABS),
+            "company": np.zeros(LABS),
             "language": chance.random(LABS) < 0.8,
             "region": chance.random(LABS) < 0.3,
         }

@@ -156,7 +156,7 @@ def test_a_file_that_does_not_show_its_kind_asks_for_it(session: Session, tmp_pa
     assert [str(problem) for problem in import_file(session, path).problems] == [
         (
             "list.csv: does not show what its rows are; "
-            "name the kind: one of labs, needs, companies, schools, alliances, evidence"
+            "name the kind: one of labs, needs, companies, schools, alliances, terms, evidence"
         )
     ]
     assert import_file(session, path, kind="schools").created == 1

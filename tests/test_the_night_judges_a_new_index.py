@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -14,7 +15,7 @@ from sqlmodel import Session
 
 import indexer.index.building
 from api.trail.nights import Night, NightState
-from fixtures import world_qrels
+from fixtures import world_path, world_qrels
 from indexer.database import open_engine, writing
 from indexer.index.building import reindex
 from indexer.index.generations import current_generation, kept_generations
@@ -148,9 +149,12 @@ def test_a_lab_that_left_is_no_loss(own_home: Path) -> None:
     assert current_generation(settings.index_path) != before
 
 
-def _empty(lab_id: str) -> Callable[[Session], None]:
+def _empty(lab_id: str, *, stated: bool = True) -> Callable[[Session], None]:
     def change(session: Session) -> None:
-        import_rows(session, "labs", [{"id": lab_id, "name": "空", "summary": "花藝", "evidence": []}])
+        lines = (world_path() / "labs.jsonl").read_text(encoding="utf-8").splitlines()
+        lab = next(row for row in map(json.loads, lines) if row["id"] == lab_id)
+        kept = lab if stated else {"id": lab_id}
+        import_rows(session, "labs", [{**kept, "name": "空", "summary": "花藝", "keywords": [], "evidence": []}])
 
     return change
 
@@ -193,7 +197,7 @@ def test_without_judgements_what_experts_accepted_stands_in(own_home: Path, acce
     settings = settings_of(own_home)
     if accepted:
         _changed(own_home, _accepted("need-1-01", "lab-1-01"))
-    _changed(own_home, _empty("lab-1-01"))
+    _changed(own_home, _empty("lab-1-01", stated=False))
     # The slice has needs of the demo world, which would be judged: here they have other names.
     qrels = own_home / "none.txt"
     qrels.write_text("need-elsewhere 0 lab-elsewhere 1\n")

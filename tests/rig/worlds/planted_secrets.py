@@ -84,11 +84,12 @@ class Search:
 
     def __init__(self, words: dict[str, Iterable[str]]) -> None:
         """Take for every name the words that give it away."""
-        stems: dict[str, list[tuple[str, str]]] = {}
+        stems: dict[tuple[str, bool], list[tuple[str, str]]] = {}
         for name, several in words.items():
             for word in several:
                 stem = next((stem for stem in (STEM, STEM_ZH) if word.startswith(stem)), word)
-                stems.setdefault(stem, []).append((name, word))
+                # Words with Chinese in them have more forms.
+                stems.setdefault((stem, word.isascii()), []).append((name, word))
         self._forms: list[tuple[bytes, dict[bytes, dict[bytes, str]]]] = []
         """By what all words of a stem have in common in a form their beginnings, by each of which the forms."""
         for planted in stems.values():
