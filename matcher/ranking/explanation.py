@@ -14,6 +14,7 @@ passages speak for many needs: each is read once and kept while it is in use, by
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -53,6 +54,19 @@ _COMMON_ENGLISH = frozenset(
     )
 )
 """English words too common to explain a match; stop words of the search itself are left out there already."""
+
+
+_COMMON_CHINESE = frozenset(
+    re.findall(
+        r"\S+",
+        """一個 一起 不同 之前 之後 什麼 什麼樣 他們 以前 以後 但是 使用 使用者 你們 其他 兩個 分別 可以 可能 同時 告訴 因為 如何
+        如果 完成 實際 導入 希望 怎麼 情況 我們 我方 所以 提供 提出 提高 方式 方法 時間 最後 每次 現在 現有 理由 留用 目前 相同
+        第一次 結果 能夠 自己 自行 處理 表現 要求 變成 這些 進行 還是 那些 部分 開始 需要 已經 問題""",
+    )
+)
+"""Chinese words that explain nothing where a dictionary finds them."""
+TELLING_FROM = 0.25
+"""What a stem must weigh (`WordIndex.weights`) for a pair of words to be a reason."""
 
 
 def showable(found: Iterable[Term]) -> Iterator[Term]:
@@ -101,6 +115,10 @@ def shared_words(
     return tuple(distinct.values())[:WORDS_SHOWN]
 
 
+def _is_common(word: str) -> bool:
+    return word.isascii() and all(stem in _COMMON_ENGLISH for stem in terms(word))
+
+
 KEPT_PASSAGES = 8192
 """Passages kept as read, about 10 KB each."""
 
@@ -134,7 +152,13 @@ class PassageWords:
         """Return which words of what was asked stand for which of a passage in the other language, rarest first."""
         weigh = self.snapshot.words.weights
         found = self.snapshot.dictionary.pairs(asked, passage, lambda stem: float(weigh([stem])[0]))
-        return [(pair.need.word, pair.passage.word) for pair in found]
+        return [
+            (pair.need.word, pair.passage.word)
+            for pair in found
+            if pair.weight >= TELLING_FROM
+            and not {pair.need.word, pair.passage.word} & _COMMON_CHINESE
+            and not any(_is_common(side.word) for side in (pair.need, pair.passage))
+        ]
 
     def read_all(self) -> None:
         """Read as many passages as are kept, so that the first needs find them read."""
