@@ -36,7 +36,7 @@ from indexer.index.vectors import centred
 from indexer.index.words import terms
 from indexer.records.passages import CHINESE, ENGLISH, PROFILE, language_of, languages_in
 from indexer.records.profiles import Company, Need
-from indexer.wording import T_, Text
+from indexer.wording import P_, T_, Text
 from matcher.ranking.lab_table import LabTable
 from matcher.ranking.wishes import WISH_LABELS, Wish, stated
 
@@ -410,7 +410,7 @@ _EVIDENCE = ("meaning", "ask_best", "depth")
 GROUPS: dict[str, tuple[Text, tuple[str, ...]]] = {
     "words": (T_("words"), ("words",)),
     "meaning": (T_("meaning"), _EVIDENCE),
-    "profile": (T_("profile"), tuple(name for name in FEATURES if name not in ("words", *_EVIDENCE))),
+    "profile": (P_("score", "profile"), tuple(name for name in FEATURES if name not in ("words", *_EVIDENCE))),
     RERANKER: (T_("second look"), (RERANKER,)),
 }
 """The sums that people are shown first, with the contributions in each; the last only where it is switched on."""
