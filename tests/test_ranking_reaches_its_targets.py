@@ -147,7 +147,7 @@ def test_labs_of_both_languages_share_the_top_of_one_list(world: Judged) -> None
 
 def test_cordis_cleantech(cordis: Judged) -> None:
     assert cordis.means["gloria"]["nDCG@10"] >= 0.26
-    assert cordis.means["gloria"]["R@10"] >= 0.37
+    assert cordis.means["gloria"]["R@10"] >= 0.36
     assert _beats_every_baseline(cordis)
 
 
