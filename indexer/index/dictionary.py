@@ -34,6 +34,7 @@ from indexer.arrays import FloatArray, IntArray
 from indexer.folding import simplified, simplified_phrases
 from indexer.index.words import (
     CJK_RUNS,
+    SATURATION,
     Term,
     TermCounts,
     located_terms,
@@ -48,8 +49,6 @@ Weight = Callable[[str], float]
 MAX_SENSES = 6
 MAX_STEMS = 5
 """A gloss of more words explains, it does not translate."""
-SATURATION = 0.6
-"""A word that occurs tf times in a passage counts tf / (tf + 0.6)."""
 LEAST_SHARE = 0.5
 """A Chinese passage's sense answers an English need if the need has at least so much of its stems' weight."""
 MAX_PAIRS = 6

@@ -302,7 +302,7 @@ def _scaled(values: DoubleArray, measured: Mapping[str, tuple[float, float]], pa
 
 
 def _weigher(snapshot: Snapshot) -> Weight:
-    """Return what a stem weighs; those of the passages are weighed at once, which is fifty times as quick."""
+    """Return what a stem weighs; those of the passages are weighed at once."""
     senses = {stem for term in snapshot.senses.vocabulary for stem in term.split(" ")}
     stems = sorted(senses | snapshot.words.counts.vocabulary.keys())
     known = dict(zip(stems, snapshot.words.weights(stems).tolist(), strict=True))
