@@ -205,14 +205,18 @@ def entries(who: Principal, action: Action, resource: Resource = Resource.ENTRY)
 
 
 def motions(who: Principal, action: Action) -> Condition:
-    """Return the condition on `Motion`: a committee member has a word on recognising what its alliances reported."""
+    """Return the condition on `Motion`.
+
+    A committee member has a word on recognising what its alliances reported, and on who decides by which rules.
+    """
     reached = reached_alliances(who, Resource.MOTION, action)
     if reached is None:
         return true()
     if not reached:
         return false()
     theirs = select(col(Entry.id)).where(shared_by(reached))
-    return and_(col(Motion.kind) == MotionKind.RECOGNISE.value, col(Motion.subject).in_(theirs))
+    of_entries = and_(col(Motion.kind) == MotionKind.RECOGNISE.value, col(Motion.subject).in_(theirs))
+    return or_(of_entries, col(Motion.kind).in_([MotionKind.CONFIGURE.value, MotionKind.GRANT.value]))
 
 
 def naming_file(digest: str) -> Condition:

@@ -129,6 +129,8 @@ _KINDS = {
     "seconded_by": "account",
     "noted_by": "account",
     "ended_by": "account",
+    "account": "account",
+    "scope": "alliance",
     "shown_to": "account",
     "school_id": "school",
     "alliance_id": "alliance",
