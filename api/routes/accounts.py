@@ -43,7 +43,7 @@ from api.documents.people import AccountAnswer, KeysAnswer, ListedAccountAnswer,
 from api.requests.capacity import SIGNING_IN, ThreadedRoute, takes
 from api.requests.idempotency import Reply
 from api.requests.permitted_request import COOKIE, PermittedRequest, etag_of, requires
-from api.requests.problems import ProblemError, forbidden, not_found
+from api.requests.problems import ProblemError, not_found
 from api.requests.query_parameters import Cursor, Limit, decoded, page
 from api.routes.sessions import must_not_be_throttled
 from indexer.database import reading, writing
@@ -193,7 +193,7 @@ def confirm(
         who = ask.admitted(session)
         email = session.exec(select(Account.email).where(Account.id == who.id)).one()
         if ask.request.state.csrf_token is None:
-            raise forbidden(T_("a key never does this: a person has to, signed in"))
+            raise ProblemError(422, "invalid", T_("a key has nobody to confirm: a person has to, signed in"))
         must_not_be_throttled(session, email=email, address=_address(ask), now=ask.at)
         stored = session.exec(select(Password.hash).where(Password.account_id == who.id)).first()
     # Hashed outside of any transaction: it takes a tenth of a second on purpose.
