@@ -60,15 +60,16 @@ def _need_of(who: Principal, role: Role, reach: Reach) -> Condition:
     if reach is Reach.ALL:
         return true()
     if role is Role.COMPANY:
-        return col(Need.company).in_(scopes)
+        return and_(col(Need.company).in_(scopes), readable(who))
     if role is Role.RESEARCHER:
         stages = [stage.value for stage in INTRODUCED_STAGES]
-        return _has(Need, Case.need_id == Need.id, col(Case.lab_id).in_(scopes), col(Case.stage).in_(stages))
+        introduced = _has(Need, Case.need_id == Need.id, col(Case.lab_id).in_(scopes), col(Case.stage).in_(stages))
+        return and_(introduced, readable(who))
     own = _has(Need, NeedIntake.need_id == Need.id, col(NeedIntake.alliance_id).in_(scopes))
     shared = _has(
         Need, NeedShare.need_id == Need.id, col(NeedShare.alliance_id).in_(scopes), col(NeedShare.ended_at).is_(None)
     )
-    return or_(own, shared)
+    return and_(or_(own, shared), readable(who))
 
 
 @_remembered
@@ -83,11 +84,12 @@ def own_needs(who: Principal) -> Condition:
 
 @_remembered
 def readable(who: Principal) -> Condition:
-    """Return the condition on `Need`, one of those that the person sees, that its text is not withheld from them."""
-    if not who.holds(Role.OFFICE):
-        return true()
-    shared = _has(Need, NeedShare.need_id == Need.id, col(NeedShare.ended_at).is_(None))
-    return or_(own_needs(who), col(Need.confidentiality) == Confidentiality.PUBLIC.value, shared)
+    """Return the condition on `Need`, one of those that the person sees, that its text is not withheld from them.
+
+    Whoever is of the office reads what is public, and the rest by breaking the glass alone: the office gives roles and
+    shares needs, so none of its other ways may lead there.
+    """
+    return col(Need.confidentiality) == Confidentiality.PUBLIC.value if who.holds(Role.OFFICE) else true()
 
 
 @_remembered
