@@ -261,6 +261,26 @@ POLICY: dict[tuple[Resource, Action], dict[Holder, Reach]] = {
 """For each resource and action: which role reaches how far. What is not here, nobody may do."""
 
 
+PERSON_ONLY: frozenset[tuple[Resource, Action]] = frozenset(
+    {
+        (Resource.ENTRY, Action.CHECK),
+        (Resource.ENTRY, Action.RETURN),
+        (Resource.ENTRY, Action.REFUSE),
+        (Resource.ENTRY, Action.TELL_APART),
+        (Resource.ENTRY, Action.RECOGNISE),
+        (Resource.MOTION, Action.SECOND),
+        (Resource.ACCOUNT, Action.CREATE),
+        (Resource.ACCOUNT, Action.EDIT),
+        (Resource.CLAIM, Action.DECIDE),
+        (Resource.STAKE, Action.END),
+    }
+)
+"""What no key does, only a person who proved to be there a moment ago: deciding on results, seconding, granting.
+
+Who else must have acted before, and who is no second person, is written in `matcher.ledger.rules.duties`.
+"""
+
+
 def admits(principal: Principal, resource: Resource, action: Action) -> bool:
     """Whether a person may do this to anything at all, by a role or as everybody who is signed in."""
     allowed = POLICY.get((resource, action), {})

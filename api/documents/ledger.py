@@ -32,6 +32,7 @@ from matcher.ledger.rows.kpis import KPI_FACTS, Kpi, Unit
 from matcher.ledger.rows.motions import Motion, MotionEnd, MotionKind
 from matcher.ledger.rows.result_claims import ExternalClaim, LiveFact, OtherProgramme
 from matcher.ledger.rows.steps import State, Step, steps_of
+from matcher.ledger.rules.duties import Bar, bar_on_motion
 from matcher.ledger.rules.requirements import Requirement, missing_requirements
 from matcher.ledger.rules.similarity import Similarity
 from matcher.review.cases import Case
@@ -140,6 +141,7 @@ class MotionAnswer(Answer):
     moved_by: str
     moved_at: datetime
     ended: MotionEndAnswer | None
+    barred: Bar | None = Field(default=None, description="Why you can't second it; null if you may, or it has ended.")
 
 
 class OtherEntryAnswer(Answer):
@@ -292,13 +294,6 @@ class DatedHeadAnswer(HeadAnswer):
     at: datetime
 
 
-class Bar(StrEnum):
-    """Why somebody has no word on a result."""
-
-    REPORTER = "reporter"
-    STAKE = "stake"
-
-
 class Verb(StrEnum):
     """What may be said of a result."""
 
@@ -398,17 +393,21 @@ def entry_document(session: Session, who: Principal, entry: Entry) -> dict[str, 
         "kpi_label": {"zh": facts.label.zh, "en": facts.label.en},
         "steps": [step.model_dump(mode="json") for step in steps_of(session, entry.id)],
         "reversed_by": reversal,
-        "motions": [motion_document(session, motion) for motion in _motions(session, entry.id)],
+        "motions": [motion_document(session, motion, who) for motion in _motions(session, entry.id)],
         "similar": _similar(session, who, entry),
         "came_from": _origin(session, who, entry),
     }
 
 
-def motion_document(session: Session, motion: Motion) -> dict[str, Any]:
-    """Return a motion and how it ended; `ended` is null as long as it waits for a second person."""
+def motion_document(session: Session, motion: Motion, who: Principal | None = None) -> dict[str, Any]:
+    """Return a motion and how it ended; `ended` is null as long as it waits for a second person.
+
+    For somebody (`who`) it says too why that person can't be the second one.
+    """
     end = session.get(MotionEnd, motion.id)
+    barred = bar_on_motion(session, motion, who.id) if who is not None and end is None else None
     ended = None if end is None else end.model_dump(mode="json", include={"seconded", "reason", "by", "at"})
-    return {**motion.model_dump(mode="json"), "ended": ended}
+    return {**motion.model_dump(mode="json"), "ended": ended, "barred": barred}
 
 
 def _motions(session: Session, subject: str) -> Sequence[Motion]:

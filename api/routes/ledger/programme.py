@@ -54,7 +54,7 @@ from matcher.ledger.rows.proof import heads_of
 from matcher.ledger.rows.result_claims import ExternalClaim, end_external, note_external
 from matcher.ledger.rows.school_totals import SchoolTotal, supply
 from matcher.ledger.rows.steps import State
-from matcher.ledger.rule_documents import DOCUMENTS, checked_document
+from matcher.ledger.rule_documents import DOCUMENTS, checked_document, move_document
 from matcher.ledger.rules.configuration import Configured, change, default, latest
 from matcher.ledger.rules.reporting import checked_details
 from matcher.review.people import Principal
@@ -83,8 +83,8 @@ def read_configuration(
 ) -> Response:
     """Read a document, who set it, when and why; its ETag is what a change sends as If-Match."""
 
-    def work(session: Session, _who: Principal) -> Reply:
-        return _answer(session, _kind(configuration_name))
+    def work(session: Session, who: Principal) -> Reply:
+        return _answer(session, who, _kind(configuration_name))
 
     return ask.read(work)
 
@@ -97,14 +97,19 @@ def set_configuration(
 ) -> Response:
     """Set a document as a whole; it holds from now on, and what held before stays on record.
 
-    Send the ETag that you read as If-Match.
+    Rules that bind two people (recognition, target books, definitions of money) are only moved: the answer is 202 with
+    what still holds and the `motion`, and they hold once somebody else agrees. Send the ETag that you read as If-Match.
     """
 
     def work(session: Session, who: Principal) -> Reply:
         kind = _kind(configuration_name)
         ask.must_match(_etag(session, kind.name))
-        change(session, checked_document(kind, body.document), reason=body.reason, by=who.id, now=ask.at)
-        return _answer(session, kind)
+        document = checked_document(kind, body.document)
+        if kind.takes_two:
+            move_document(session, document, reason=body.reason, by=who.id, now=ask.at)
+            return _answer(session, who, kind, 202)
+        change(session, document, reason=body.reason, by=who.id, now=ask.at)
+        return _answer(session, who, kind)
 
     return ask.write(work, body)
 
@@ -127,10 +132,16 @@ def _etag(session: Session, name: str) -> str:
     return etag_of(_head(session, name))
 
 
-def _answer(session: Session, kind: type[Configured]) -> Reply:
+def _answer(session: Session, who: Principal, kind: type[Configured], status: int = 200) -> Reply:
     stored = latest(session, kind.name)
     document = orjson.loads(default(kind).model_dump_json()) if stored is None else stored.document
-    return Reply(200, {**_head(session, kind.name), "document": document}, {"ETag": _etag(session, kind.name)})
+    moved = pending(session, MotionKind.CONFIGURE, kind.name) if kind.takes_two else None
+    more = {
+        "document": document,
+        "takes_two": kind.takes_two,
+        "motion": None if moved is None else motion_document(session, moved, who),
+    }
+    return Reply(status, {**_head(session, kind.name), **more}, {"ETag": _etag(session, kind.name)})
 
 
 ClaimId = Annotated[int, Path(ge=1, le=MAX_ROW_NUMBER)]
@@ -290,7 +301,7 @@ def _period(session: Session, who: Principal, name: str, entries: int, closed: P
         "after": quarter_after(name),
         "entries": entries,
         "closed": None if closed is None else {**closed.model_dump(mode="json"), "totals": _totals(who, closed)},
-        "motion": None if waiting is None else motion_document(session, waiting),
+        "motion": None if waiting is None else motion_document(session, waiting, who),
     }
 
 
