@@ -31,6 +31,7 @@ from indexer.records.values import number
 from indexer.wording import T_, Language, recognised, said
 from matcher.judging.panel.grades import JudgingError, PoolError
 from matcher.ledger.rows.entries import AlreadyReportedError, LedgerError
+from matcher.ledger.rows.pseudonyms import PersonsKeyError
 from matcher.ledger.rows.result_claims import ClaimedElsewhereError
 from matcher.ledger.rules.configuration import StaleConfigurationError
 from matcher.ledger.rules.recognition import ConflictError
@@ -143,6 +144,7 @@ TABLE: tuple[tuple[type[Exception], int, str], ...] = (
     (AlreadyReportedError, 409, "already-reported"),
     (ClaimedElsewhereError, 409, "claimed-elsewhere"),
     (ConflictError, 403, "conflict-of-interest"),
+    (PersonsKeyError, 503, "persons-key"),
     (LedgerError, 422, "ledger"),
     (UnknownRecordError, 404, "not-found"),
     (SnapshotError, 503, "no-index"),

@@ -60,6 +60,7 @@ from matcher.ledger.rules.recognition import (
     second_recognition,
     second_reversal,
     supplement,
+    takes_two,
     tell_apart,
     withdraw,
 )
@@ -121,7 +122,7 @@ def _filtered(session: Session, who: Principal, alliance: str | None, kpi: Kpi |
 
 
 def _waiting(session: Session, who: Principal, entries: Sequence[Entry], at: datetime) -> list[dict[str, Any]]:
-    limit_ntd = current(session, RecognitionRules).two_people_from_ntd
+    rules = current(session, RecognitionRules)
     found = []
     for entry, row in zip(entries, entry_rows(session, entries), strict=True):
         motion = pending(session, MotionKind.RECOGNISE, entry.id)
@@ -131,15 +132,11 @@ def _waiting(session: Session, who: Principal, entries: Sequence[Entry], at: dat
                 "age_days": (at - entry.reported_at).days,
                 "missing": [one.requirement.value for one in unmet(session, entry)],
                 "barred": _bar(session, who, entry),
-                "takes_two": _takes_two(entry, limit_ntd),
+                "takes_two": takes_two(session, entry, rules),
                 "motion": None if motion is None else motion_document(session, motion),
             }
         )
     return found
-
-
-def _takes_two(entry: Entry, limit_ntd: int) -> bool:
-    return entry.kpi == Kpi.MONEY and entry.amount > limit_ntd
 
 
 def _bar(session: Session, who: Principal, entry: Entry) -> Bar | None:
@@ -174,7 +171,7 @@ def read_review(
                 {"requirement": one.requirement.value, "detail": str(one.error)} for one in unmet(session, entry)
             ],
             "barred": barred,
-            "takes_two": _takes_two(entry, current(session, RecognitionRules).two_people_from_ntd),
+            "takes_two": takes_two(session, entry, current(session, RecognitionRules)),
             "verbs": [] if barred else _verbs(session, who, entry),
             "school": _school(session, entry, ask.at),
             "queue": _place(session, [*these, col(Entry.id).in_(standing_so(states))], entry),

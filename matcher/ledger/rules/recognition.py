@@ -20,6 +20,7 @@ from sqlmodel import Session, col, select
 
 from indexer.wording import T_
 from matcher.ledger.rows.chain import lock_heads
+from matcher.ledger.rows.details import read_details
 from matcher.ledger.rows.entries import (
     REVERSAL_SUFFIX,
     AlreadyReportedError,
@@ -33,7 +34,7 @@ from matcher.ledger.rows.entries import (
 from matcher.ledger.rows.kpis import Kpi
 from matcher.ledger.rows.motions import Motion, MotionKind, end, move, open_motion
 from matcher.ledger.rows.periods import booking_period, counting_year
-from matcher.ledger.rows.result_claims import free_key
+from matcher.ledger.rows.result_claims import LiveFact, free_key
 from matcher.ledger.rows.steps import NewStep, State, Step, standing, take
 from matcher.ledger.rules.configuration import Configured, current
 from matcher.ledger.rules.requirements import unmet
@@ -48,7 +49,9 @@ class RecognitionRules(Configured):
 
     programme_start: date
     programme_end: date = Field(description="What falls after it is shown apart.")
-    two_people_from_ntd: int = Field(ge=0, description="Recognising more money than this takes two people.")
+    two_people_from_ntd: int = Field(
+        ge=0, description="More money than this, in a contract, takes two people."
+    )
     similar_name_score: float = Field(ge=0, le=100, description="Names at least so alike (0 to 100) may be the same.")
     similar_amount_share: float = Field(ge=0, le=1, description="Amounts that differ by at most this share are alike.")
     similar_days: int = Field(ge=0, le=3_660, description="Dates at most so many days apart are alike.")
@@ -145,11 +148,27 @@ def recognise(session: Session, *, entry_id: str, by: str, now: datetime, note: 
     """
     lock_heads(session)
     entry = _recognisable(session, entry_id, by)
-    if entry.kpi == Kpi.MONEY and entry.amount > current(session, RecognitionRules).two_people_from_ntd:
+    if takes_two(session, entry, current(session, RecognitionRules)):
         reason = note.strip() or "recognise"
         return move(session, kind=MotionKind.RECOGNISE, subject=entry_id, payload={}, reason=reason, by=by, now=now)
     _count(session, entry, by=by, now=now, note=note)
     return None
+
+
+def takes_two(session: Session, entry: Entry, rules: RecognitionRules) -> bool:
+    """Whether recognising an entry takes two people: money above the rule's amount, counted over its whole contract.
+
+    Instalments are counted together, and so are contracts of one school whose numbers only look alike: large money in
+    small parts is large money.
+    """
+    if entry.kpi != Kpi.MONEY:
+        return False
+    if entry.amount > rules.two_people_from_ntd:
+        return True
+    series = read_details(Kpi.MONEY, entry.details).series()
+    of_contract = (LiveFact.kpi == Kpi.MONEY.value, LiveFact.series == series, Entry.school_id == entry.school_id)
+    query = select(Entry.amount).join(LiveFact, col(LiveFact.entry_id) == col(Entry.id)).where(*of_contract)
+    return sum(session.exec(query).all()) > rules.two_people_from_ntd
 
 
 def second_recognition(session: Session, *, motion_id: int, by: str, now: datetime) -> None:
