@@ -186,7 +186,7 @@ def test_heads_and_keys_go_one_way_only(full: Engine) -> None:
         "a head removed": "DELETE FROM ledger_head",
         "a key set free before its end": "DELETE FROM ledger_live_fact WHERE entry_id = 'money-0003'",
         "a key handed on": "UPDATE ledger_live_fact SET entry_id = 'money-0002' WHERE entry_id = 'money-0003'",
-        "a key of another entry": "INSERT INTO ledger_live_fact VALUES ('L', 'other', 'money-0002')",
+        "a key of another entry": "INSERT INTO ledger_live_fact VALUES ('L', 'other', 'money-0002', 'other', '')",
         "a second entry with a key": copied(full, "ledger_live_fact", "entry_id = 'money-0003'", entry_id="money-0004"),
     }
     if full.dialect.name == "sqlite":

@@ -32,6 +32,7 @@ from indexer.wording import T_, Language, recognised, said
 from matcher.judging.panel.grades import JudgingError, PoolError
 from matcher.ledger.rows.entries import AlreadyReportedError, LedgerError
 from matcher.ledger.rows.motions import TiedError
+from matcher.ledger.rows.pseudonyms import PersonsKeyError
 from matcher.ledger.rows.result_claims import ClaimedElsewhereError
 from matcher.ledger.rules.configuration import StaleConfigurationError, TakesTwoError
 from matcher.ledger.rules.recognition import ConflictError
@@ -154,6 +155,7 @@ TABLE: tuple[tuple[type[Exception], int, str], ...] = (
     (ConflictError, 403, "conflict-of-interest"),
     (TiedError, 403, "conflict-of-interest"),
     (TakesTwoError, 409, "two-people"),
+    (PersonsKeyError, 503, "persons-key"),
     (LedgerError, 422, "ledger"),
     (UnknownRecordError, 404, "not-found"),
     (SnapshotError, 503, "no-index"),

@@ -343,7 +343,7 @@ class Visit:
             RequestValidationError: a value is not right.
         """
         try:
-            return model.model_validate(dict(values))
+            return model.model_validate(dict(values), context={"form": True})
         except ValidationError as error:
             raise RequestValidationError(error.errors()) from error
 
