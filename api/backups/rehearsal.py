@@ -45,8 +45,10 @@ from indexer.records.record_tables import Alliance, Need
 from indexer.settings import Settings
 from indexer.vocabulary import Kind
 from indexer.wording import T_, Text, joined
-from matcher.ledger.rows.proof import HEADS_FILE as HEADS
-from matcher.ledger.rows.proof import ExportedHead, LedgerProof, read_heads, verify
+from matcher.ledger.proving.heads import HEADS_FILE as HEADS
+from matcher.ledger.proving.heads import read_heads
+from matcher.ledger.proving.verification import LedgerProof, verify
+from matcher.ledger.rows.chain import ExportedHead
 from matcher.review.intake import OPEN_STATES, NeedIntake, adopt
 from matcher.review.people import add_account, grant
 from matcher.review.roles import Role

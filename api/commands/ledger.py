@@ -38,8 +38,8 @@ def verify(context: typer.Context, *, as_json: AsJson = False) -> None:
 
     Ends with exit code 1 if anything is not as it must be.
     """
-    from matcher.ledger.rows.proof import HEADS_FILE, read_heads
-    from matcher.ledger.rows.proof import verify as verify_ledger
+    from matcher.ledger.proving.heads import HEADS_FILE, read_heads
+    from matcher.ledger.proving.verification import verify as verify_ledger
 
     settings = read_settings()
     exported = read_heads(settings.home / HEADS_FILE)
@@ -67,7 +67,7 @@ def export(
     Moments are in UTC with microseconds, shares in basis points, amounts in whole units. Names of people are not part
     of it. Check it with: gloria ledger check FILE
     """
-    from matcher.ledger.rows.proof import export_lines
+    from matcher.ledger.proving.verification import export_lines
 
     rows = 0
     with open_reading(read_settings()) as session, out.open("wb") as file:
@@ -110,7 +110,7 @@ def export_the_heads(context: typer.Context, *, as_json: AsJson = False) -> None
     """
     from dataclasses import asdict
 
-    from matcher.ledger.rows.proof import HEADS_FILE, export_heads
+    from matcher.ledger.proving.heads import HEADS_FILE, export_heads
 
     settings = read_settings()
     with open_reading(settings) as session:

@@ -59,9 +59,10 @@ from matcher.judging.champion.promotion import is_worth_learning, learn
 from matcher.judging.quality_check import Comparison, QualityCheck
 from matcher.ledger.figures.folds import Figures, Status, end_of, figures
 from matcher.ledger.figures.ladder import FINDING_LABELS, FindingKind, findings, readings_on, standings
+from matcher.ledger.proving.heads import HEADS_FILE, export_heads, read_heads
+from matcher.ledger.proving.verification import verify
 from matcher.ledger.rows.entries import WHOLE_BP
 from matcher.ledger.rows.kpis import KPI_FACTS, Kpi
-from matcher.ledger.rows.proof import HEADS_FILE, export_heads, read_heads, verify
 from matcher.review.intake import hand_over
 from matcher.review.reminders import REMINDER_LABELS, reminders, totals
 

@@ -20,7 +20,7 @@ from sqlalchemy import Engine, insert, update
 from sqlmodel import Session, col
 from stdnum.tw import ubn
 
-from indexer.database import open_engine, reading, writing
+from indexer.database import note_written, open_engine, reading, writing
 from indexer.records.importing import import_rows
 from indexer.settings import Settings
 from matcher.ledger.reports.document import ReportRequest
@@ -137,7 +137,9 @@ def _write(session: Session, world: LedgerWorld, facts: list[dict[str, Any]], ch
     n, last = head(session, Chain.ENTRIES)
     for seq, row in enumerate(facts, start=n + 1):
         last = _chained(row, seq, last)
-    connection.execute(insert(Person), _persons(world, facts))
+    persons = _persons(world, facts)
+    connection.execute(insert(Person), persons)
+    note_written(session, "ledger_person", *(one["pseudonym"] for one in persons))
     connection.execute(insert(Entry), facts)
     keys = [{"kpi": row["kpi"], "natural_key": row["natural_key"], "entry_id": row["id"]} for row in facts]
     connection.execute(insert(LiveFact), keys)
