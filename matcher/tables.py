@@ -20,7 +20,7 @@ from matcher.ledger.rows import (
     school_totals,
     steps,
 )
-from matcher.ledger.rules import configuration, similarity
+from matcher.ledger.rules import configuration, duties, similarity
 from matcher.review import cases, clients, decisions, field_map, intake, people, proposals, researchers
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "clients",
     "configuration",
     "decisions",
+    "duties",
     "entries",
     "erasure",
     "evidence",

@@ -110,7 +110,7 @@ class Histories(RuleBasedStateMachine):
         super().__init__()
         self.beginning.again()
         self.people = self.beginning.world.people
-        self.model = Model()
+        self.model = Model({self.people["reporter"]: "al-a", self.people["other_reporter"]: "al-b"})
         self.now = BEGIN
         self.given: dict[str, tuple[Any, Fact]] = {}
         self.number = 0

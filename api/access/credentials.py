@@ -57,6 +57,8 @@ class LoginSession(SQLModel, table=True):
     created_at: datetime = Field(sa_type=Instant)
     seen_at: datetime = Field(sa_type=Instant)
     ended_at: datetime | None = Field(default=None, sa_type=Instant)
+    confirmed_at: datetime | None = Field(default=None, sa_type=Instant)
+    """When the person last proved to be there: by signing in, or by the password once more."""
 
 
 class ApiKey(SQLModel, table=True):

@@ -109,7 +109,9 @@ def key_text(given: NewResult) -> str:
 
 def again(given: NewResult, fact: Fact, number: int) -> tuple[NewResult, Fact]:
     """Return the same result under another id."""
-    return replace(given, id=f"result-{number:04}"), replace(fact, id=f"result-{number:04}", states=[])
+    return replace(given, id=f"result-{number:04}"), replace(
+        fact, id=f"result-{number:04}", states=[], checked_by=set(), moved_by=set()
+    )
 
 
 class Beginning:

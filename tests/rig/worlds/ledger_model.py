@@ -55,6 +55,8 @@ class Fact:
     booked: int = 0
     late_for: int | None = None
     states: list[tuple[datetime, str]] = field(default_factory=list)
+    checked_by: set[str] = field(default_factory=set)
+    moved_by: set[str] = field(default_factory=set)
 
     @property
     def state(self) -> str:
@@ -104,7 +106,9 @@ class Motion:
 class Model:
     """Predicts, for each verb, how it ends: ok, held, motion, or why it is refused."""
 
-    def __init__(self) -> None:
+    def __init__(self, alliance_of: dict[str, str]) -> None:
+        """Begin with nothing but the alliances whose experts report."""
+        self.alliance_of = alliance_of
         self.facts: list[Fact] = []
         self.rows: list[tuple[str, int, int | None]] = []
         self.steps = 0
@@ -152,8 +156,10 @@ class Model:
         ]
         return bool(near or claims)
 
-    def _conflicted(self, fact: Fact, by: str) -> bool:
-        return fact.reporter == by or (fact.company is not None and (by, fact.company) in self.stakes)
+    def _conflicted(self, fact: Fact, by: str, apart: frozenset[str] | set[str] = frozenset()) -> bool:
+        if fact.reporter == by or by in apart or self.alliance_of.get(by) in fact.shares:
+            return True
+        return fact.company is not None and (by, fact.company) in self.stakes
 
     def pending(self, kind: str, subject: Any) -> bool:
         return any(one.open and (one.kind, one.subject) == (kind, subject) for one in self.motions)
@@ -192,8 +198,10 @@ class Model:
         }[verb]
         if fact.state not in allowed:
             return "refused"
-        if self._conflicted(fact, by):
+        if self._conflicted(fact, by, fact.moved_by if verb == "check" else frozenset()):
             return "conflict"
+        if verb == "check":
+            fact.checked_by.add(by)
         self._step(fact, then, now)
         return "ok"
 
@@ -213,7 +221,7 @@ class Model:
     def _unrecognisable(self, fact: Fact, by: str) -> str | None:
         if fact.state != "checked":
             return "refused"
-        if self._conflicted(fact, by):
+        if self._conflicted(fact, by, fact.checked_by):
             return "conflict"
         if not fact.says_added or not fact.proven:
             return "refused"
@@ -235,7 +243,10 @@ class Model:
         if refusal:
             return refusal
         if fact.kpi == "L" and fact.amount > LARGE_NTD:
-            return self._move("recognise", fact.id, by)
+            moved = self._move("recognise", fact.id, by)
+            if moved == "motion":
+                fact.moved_by.add(by)
+            return moved
         self._count(fact, 1, now)
         self._step(fact, "recognised", now)
         return "ok"

@@ -140,9 +140,11 @@ def _tried(engine: Engine, verb: Callable[[Session], object]) -> None:
         pass
 
 
-def _reported(engine: Engine, world: LedgerWorld, given: NewResult, *, checked: bool = False) -> str:
+def _reported(
+    engine: Engine, world: LedgerWorld, given: NewResult, *, checked: bool = False, by: str = "reporter"
+) -> str:
     with writing(engine) as session:
-        entry, _ = report(session, given, by=world.people["reporter"], now=NOON)
+        entry, _ = report(session, given, by=world.people[by], now=NOON)
         if checked:
             check(session, entry_id=entry.id, by=world.people["committee"], now=NOON)
         return entry.id
@@ -167,21 +169,26 @@ def _closed(session: Session, world: LedgerWorld, period: str, now: datetime) ->
 # Who may decide
 
 
+def _own(engine: Engine, world: LedgerWorld, name: str) -> tuple[str, str]:
+    """Report as somebody who has no other part in a result than that."""
+    return _reported(engine, world, _result(name), by="second_office"), world.people["second_office"]
+
+
 @promise("who reported is told so")
 def _(engine: Engine, world: LedgerWorld) -> bool:
-    entry_id, by = _reported(engine, world, _result("own")), world.people["reporter"]
+    entry_id, by = _own(engine, world, "own")
     return _refused(engine, ConflictError, lambda s: check(s, entry_id=entry_id, by=by, now=NOON))
 
 
 @promise("database: no step by who reported")
 def _(engine: Engine, world: LedgerWorld) -> bool:
-    entry_id, by = _reported(engine, world, _result("ownraw")), world.people["reporter"]
+    entry_id, by = _own(engine, world, "ownraw")
     return _refused(engine, IntegrityError, lambda s: take(s, NewStep(entry_id, 1, State.CHECKED, by, NOON)))
 
 
 @promise("in the end: nobody decides on an own report")
 def _(engine: Engine, world: LedgerWorld) -> bool:
-    entry_id, by = _reported(engine, world, _result("ownend")), world.people["reporter"]
+    entry_id, by = _own(engine, world, "ownend")
     _tried(engine, lambda s: check(s, entry_id=entry_id, by=by, now=NOON))
     with reading(engine) as session:
         return standing(session, entry_id).state == "reported"
