@@ -463,8 +463,9 @@ def insert_fact(session: Session, fact: Fact) -> Fact:
         IntegrityError: the row breaks a rule of its table.
     """
     values = fact.model_dump(exclude={"id"})
-    fact.id = session.connection().execute(_insertion(type(fact)), values).scalar_one()
-    note_written(session, str(fact.__tablename__), fact.id)
+    key = session.connection().execute(_insertion(type(fact)), values).scalar_one()
+    fact.id = key
+    note_written(session, str(fact.__tablename__), key)
     return fact
 
 

@@ -24,7 +24,7 @@ from sqlmodel import Field, Session, SQLModel, col, select
 
 from indexer.instants import Instant
 from indexer.vocabulary import Kind
-from indexer.wording import T_
+from indexer.wording import T_, Text
 from matcher.ledger.rows.chain import GENESIS, Chain, hash_of, head, next_place, set_head
 from matcher.ledger.rows.links import Link
 
@@ -262,7 +262,7 @@ def _linked_heads(session: Session) -> dict[int, str]:
     return {int(n): str(content) for n, content in heads if n}
 
 
-def _ends_otherwise(session: Session, n: int, last: str, linked: dict[int, str]) -> Iterator[str]:
+def _ends_otherwise(session: Session, n: int, last: str, linked: dict[int, str]) -> Iterator[Text]:
     stored_n, stored = head(session, Chain.AUDIT)
     if stored_n > n:
         yield T_("the last rows are gone: it ends with row %(n)s and had %(stored)s", n=n, stored=stored_n)

@@ -14,7 +14,7 @@ from alembic import op
 from indexer.migrations.append_only import refuse_changes, refuse_when
 
 revision = "0017"
-down_revision = "0014"
+down_revision = "0015"
 branch_labels = None
 depends_on = None
 
@@ -24,6 +24,7 @@ _KEYS = {"ledger_motion_end": "motion_id", "ledger_period_close": "period", "led
 _WITHOUT = {"account": ("email", "name"), "ledger_person": ("name", "contact")}
 _TABLES = (
     "account",
+    "account_tie",
     "break_glass_read",
     "case_step",
     "configuration_version",
@@ -34,6 +35,7 @@ _TABLES = (
     "gender_count",
     "lab_claim",
     "ladder_step",
+    "ledger_duties_start",
     "ledger_motion",
     "ledger_motion_end",
     "ledger_period_close",

@@ -97,8 +97,24 @@ def _rules_of(connection: Connection) -> _Rules:
 
 
 def _plain(sql: str) -> str:
-    """Return a rule without what no database reads: quotes of names and how it was wrapped."""
-    return re.sub(r"\s*([(),])\s*", r"\1", re.sub(r"\s+", " ", sql.replace('"', ""))).strip()
+    """Return a rule without what no database reads: quotes of names, how it was wrapped, a table's order of clauses."""
+    said = re.sub(r"\s*([(),])\s*", r"\1", re.sub(r"\s+", " ", sql.replace('"', ""))).strip()
+    if not said.startswith("CREATE TABLE"):
+        return said
+    name, _, rest = said.partition("(")
+    clauses, _, options = rest.rpartition(")")
+    return f"{name}({','.join(sorted(_split(clauses)))}){options}"
+
+
+def _split(clauses: str) -> list[str]:
+    """Split at the commas that stand in no brackets."""
+    parts, depth, begun = [], 0, 0
+    for place, sign in enumerate(clauses):
+        depth += (sign == "(") - (sign == ")")
+        if sign == "," and depth == 0:
+            parts.append(clauses[begun:place])
+            begun = place + 1
+    return [*parts, clauses[begun:]]
 
 
 @cache

@@ -28,10 +28,11 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, SQLModel, col, select
 
+from indexer.database import WRITTEN
 from indexer.wording import T_
 from matcher.ledger.proving.database_rules import broken_rules
 from matcher.ledger.proving.finding import ProofFinding
-from matcher.ledger.proving.replay import replay
+from matcher.ledger.proving.replay import Replay
 from matcher.ledger.rows.chain import GENESIS, LEDGER_CHAINS, Chain, ExportedHead, hash_of, head, heads_of
 from matcher.ledger.rows.details import read_details
 from matcher.ledger.rows.entries import WHOLE_BP, Entry, EntryKind
@@ -88,16 +89,17 @@ def verify(
         exported: heads that were exported before, which the chains must still contain.
         with_database: whether the database's own rules are compared with those of this release too.
     """
-    links = _Links(exported)
+    replay = Replay()
+    links = _Links(replay, exported)
     findings = list(links.run(session))
-    walked = {chain: _Walk(chain, exported, links.heads[chain.value]) for chain in LEDGER_CHAINS}
+    walked = {chain: _Walk(chain, replay, exported, links.heads[chain.value]) for chain in LEDGER_CHAINS}
     findings += [finding for walk in walked.values() for finding in walk.run(session)]
     checks = {
         "link": links.compare(session),
         "steps": _check_steps(session),
         "key": _check_keys(session),
         "total": _check_closes(session),
-        "rule": replay(session),
+        "rule": replay.findings(session),
     }
     if home is not None:
         checks["evidence"] = _check_files(session, home)
@@ -133,9 +135,13 @@ class _Walk:
     """One pass over a chain, row by row in its order."""
 
     def __init__(
-        self, chain: Chain, exported: Sequence[ExportedHead], linked: Mapping[int, set[str]] | None = None
+        self,
+        chain: Chain,
+        replay: Replay,
+        exported: Sequence[ExportedHead],
+        linked: Mapping[int, set[str]] | None = None,
     ) -> None:
-        self.chain = chain
+        self.chain, self.replay = chain, replay
         self._linked = dict(linked or {})
         self.n, self.hash = 0, GENESIS
         # All that were exported for a number: a rewritten chain is exported again and must not hide what it replaced.
@@ -178,18 +184,22 @@ class _Walk:
     def _look(self, row: Mapping[str, Any], place: str) -> Iterator[ProofFinding]:
         """Yield what is wrong with what a row says."""
         if self.chain is Chain.ENTRIES:
+            yield from self.replay.entry(row, place)
             yield from _check_entry(row, place)
+        else:
+            yield from self.replay.step(row, place)
 
 
 class _Links(_Walk):
     """The pass over the links, which gathers what they say of other rows and chains."""
 
-    def __init__(self, exported: Sequence[ExportedHead]) -> None:
-        super().__init__(Chain.LINKS, exported)
+    def __init__(self, replay: Replay, exported: Sequence[ExportedHead]) -> None:
+        super().__init__(Chain.LINKS, replay, exported)
         self.heads: defaultdict[str, dict[int, set[str]]] = defaultdict(dict)
         self._rows: defaultdict[str, dict[str, str]] = defaultdict(dict)
 
     def _look(self, row: Mapping[str, Any], place: str) -> Iterator[ProofFinding]:
+        yield from self.replay.moment("links", row["at"], place)
         for chain, (n, content) in row["heads"].items():
             if n:
                 self.heads[chain].setdefault(n, set()).add(content)
@@ -200,10 +210,14 @@ class _Links(_Walk):
 
     def compare(self, session: Session) -> Iterator[ProofFinding]:
         """Yield the rows that are not as the last link to them says."""
+        # What this very transaction wrote gets its link with its commit.
+        waiting: dict[str, set[Any]] = session.info.get(WRITTEN, {})
         for table, linked in LINKED.items():
-            said = self._rows[table]
+            said, new = self._rows[table], {str(key) for key in waiting.get(table, ())}
             for key, content in linked_rows(session, table, None if linked.every else said):
                 known = said.pop(key, None)
+                if key in new:
+                    continue
                 if known is None:
                     yield ProofFinding("link", f"{table} {key}", T_("has no link: the product did not write it"))
                 elif known != content:

@@ -75,6 +75,7 @@ class Linked:
 
 LINKED: dict[str, Linked] = {
     "account": Linked(without=frozenset({"email", "name"})),
+    "account_tie": Linked(),
     "break_glass_read": Linked(),
     "case_step": Linked(),
     "configuration_version": Linked(),
@@ -85,6 +86,7 @@ LINKED: dict[str, Linked] = {
     "gender_count": Linked(),
     "lab_claim": Linked(),
     "ladder_step": Linked(),
+    "ledger_duties_start": Linked(),
     "ledger_motion": Linked(),
     "ledger_motion_end": Linked(key="motion_id"),
     "ledger_period_close": Linked(key="period"),
@@ -109,7 +111,7 @@ _HEADS = select_columns(_HEAD.c.chain, _HEAD.c.n, _HEAD.c.hash).where(_HEAD.c.ch
 def row_hash(table: str, row: Mapping[str, Any]) -> str:
     """Return the hash of a row of a linked table: over what is not empty and not left out."""
     without = LINKED[table].without
-    return hash_of({str(name): value for name, value in row.items() if value is not None and name not in without})
+    return hash_of({name: value for name, value in row.items() if value is not None and name not in without})
 
 
 def linked_rows(session: AnySession, table: str, keys: Iterable[Any] | None = None) -> Iterator[tuple[str, str]]:
@@ -118,12 +120,12 @@ def linked_rows(session: AnySession, table: str, keys: Iterable[Any] | None = No
     whole = _table(connection, table)
     if keys is None:
         for row in connection.execute(_columns(whole)).mappings():
-            yield str(row[of]), row_hash(table, row)
+            yield str(row[of]), row_hash(table, dict(row))
         return
     said = int if isinstance(whole.c[of].type, Integer) else str
     for part in _parts(said(key) for key in keys):
         for row in connection.execute(_of_keys(whole), {"keys": part}).mappings():
-            yield str(row[of]), row_hash(table, row)
+            yield str(row[of]), row_hash(table, dict(row))
 
 
 def _table(connection: Connection, name: str) -> Table:
