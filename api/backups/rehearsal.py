@@ -359,13 +359,13 @@ class _Rehearsal:
         kept = [ExportedHead(**one) for one in self._manifest["heads"]]
         # Of what was exported since, only what the backup must have too; by number, for clocks are put right.
         last = {one.chain: one.n for one in kept}
-        kept += [one for one in read_heads(self._settings.home / HEADS) if one.n <= last[one.chain]]
+        kept += [one for one in read_heads(self._settings.home / HEADS) if one.n <= last.get(one.chain, 0)]
         kept += read_heads(self._restored.home / HEADS)
         with open_reading(self._restored.settings) as session:
             self._verdict = verify(session, home=self._restored.home, exported=kept)
         self._refuse([one for one in self._verdict.findings if one.check != "head"])
         return T_(
-            "%(entries)s entries and %(steps)s steps fit together",
+            "%(entries)s entries and %(steps)s steps fit together; only heads kept elsewhere would prove them",
             entries=f"{self._verdict.entries:,}",
             steps=f"{self._verdict.steps:,}",
         )
