@@ -24,11 +24,11 @@ from sqlmodel import Session
 from indexer.database import reading, writing
 from indexer.settings import Settings
 from matcher.ledger.figures.folds import Status, figures
+from matcher.ledger.proving.verification import verify
 from matcher.ledger.rows import motions
 from matcher.ledger.rows.entries import AlreadyReportedError, LedgerError
 from matcher.ledger.rows.kpis import RECOGNISED_KPIS
 from matcher.ledger.rows.periods import move_close, second_close, totals_of
-from matcher.ledger.rows.proof import verify
 from matcher.ledger.rows.result_claims import ClaimedElsewhereError, ExternalClaim, end_external, note_external
 from matcher.ledger.rules.recognition import (
     ConflictError,

@@ -18,7 +18,7 @@ from typing import Protocol
 from sqlalchemy import CheckConstraint, bindparam, update
 from sqlmodel import Field, Session, SQLModel, col, select
 
-from indexer.database import insert_fact
+from indexer.database import insert_fact, note_written
 from indexer.instants import Instant, day_in_taipei
 from indexer.records.record_tables import Need
 from indexer.wording import T_
@@ -172,6 +172,7 @@ def decide(
         at=now,
     )
     insert_fact(session, decision)
+    note_written(session, "proposal", proposal_id)
     if verdict is not Verdict.ACCEPT:
         return decision, None
     case = _opened(session, decision, need_id, lab_id)

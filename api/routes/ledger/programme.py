@@ -40,6 +40,7 @@ from api.requests.query_parameters import Cursor, Limit, decoded, page
 from api.routes.ledger.entries import KpiYear, standing_so
 from indexer.instants import day_in_taipei
 from indexer.wording import T_
+from matcher.ledger.rows.chain import heads_of
 from matcher.ledger.rows.entries import Entry, EntryKind
 from matcher.ledger.rows.kpis import KPI_FACTS, Kpi
 from matcher.ledger.rows.motions import MotionKind, pending
@@ -52,7 +53,6 @@ from matcher.ledger.rows.periods import (
     roc_year,
     year_of,
 )
-from matcher.ledger.rows.proof import heads_of
 from matcher.ledger.rows.result_claims import ExternalClaim, end_external, note_external
 from matcher.ledger.rows.school_totals import SchoolTotal, supply
 from matcher.ledger.rows.steps import State

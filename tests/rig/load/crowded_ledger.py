@@ -20,7 +20,7 @@ from sqlalchemy import Engine, insert, update
 from sqlmodel import Session, col
 from stdnum.tw import ubn
 
-from indexer.database import open_engine, reading, writing
+from indexer.database import note_written, open_engine, reading, writing
 from indexer.records.importing import import_rows
 from indexer.settings import Settings
 from matcher.ledger.reports.document import ReportRequest
@@ -33,7 +33,9 @@ from matcher.ledger.rows.periods import quarter_of
 from matcher.ledger.rows.pseudonyms import Person
 from matcher.ledger.rows.result_claims import LiveFact, live_row
 from matcher.ledger.rows.steps import State, Step
-from tests.rig.worlds.ledger_world import PROOF, LedgerWorld, build_ledger_world
+from matcher.review.people import grant
+from matcher.review.roles import Role
+from tests.rig.worlds.ledger_world import FOUNDED, PROOF, LedgerWorld, build_ledger_world
 
 FIRST_DAY = date(2017, 9, 1)
 DAYS = 1_200
@@ -55,7 +57,11 @@ def fill_ledger(engine: Engine, world: LedgerWorld, entries: int = 100_000, seed
     with writing(engine) as session:
         rows = [{"id": f"al-{n:02}", "name": f"聯盟 {n}"} for n in range(ALLIANCES)]
         import_rows(session, "alliances", rows)
-    facts = _facts(world, chance, entries)
+        for name, role in (("reporter", Role.EXPERT), ("committee", Role.COMMITTEE)):
+            for row in rows:
+                who = world.people[name]
+                grant(session, account_id=who, role=role, scope_id=row["id"], by=None, now=FOUNDED)
+    facts = iter(sorted(_facts(world, chance, entries), key=lambda fact: fact["reported_at"]))
     for _ in range(0, entries, AT_ONCE):
         with writing(engine) as session:
             _write(session, world, [fact for _, fact in zip(range(AT_ONCE), facts, strict=False)], chance)
@@ -137,7 +143,9 @@ def _write(session: Session, world: LedgerWorld, facts: list[dict[str, Any]], ch
     n, last = head(session, Chain.ENTRIES)
     for seq, row in enumerate(facts, start=n + 1):
         last = _chained(row, seq, last)
-    connection.execute(insert(Person), _persons(world, facts))
+    persons = _persons(world, facts)
+    connection.execute(insert(Person), persons)
+    note_written(session, "ledger_person", *(one["pseudonym"] for one in persons))
     connection.execute(insert(Entry), facts)
     keys = [_key_of(row) for row in facts]
     connection.execute(insert(LiveFact), keys)
@@ -197,7 +205,7 @@ def _steps(row: dict[str, Any], world: LedgerWorld, path: tuple[State, ...]) -> 
             "period": row["period"] if counted else None,
             "kpi_year": row["counts_on"].year if counted else None,
             "by": world.people[by[state]],
-            "at": row["reported_at"] + timedelta(hours=version),
+            "at": row["reported_at"] + timedelta(hours=version - 1),
         }
 
 

@@ -23,11 +23,11 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlmodel import Session, select
 
 from indexer.database import reading, writing
+from matcher.ledger.proving.verification import verify
 from matcher.ledger.rows.entries import AlreadyReportedError, Entry, EntryKind, LedgerError, NewEntry, append, entry_of
 from matcher.ledger.rows.kpis import Kpi
 from matcher.ledger.rows.motions import Motion, MotionEnd
 from matcher.ledger.rows.periods import last_closed, move_close, second_close, totals_of
-from matcher.ledger.rows.proof import verify
 from matcher.ledger.rows.result_claims import ClaimedElsewhereError, ExternalClaim, LiveFact, note_external
 from matcher.ledger.rows.steps import NewStep, State, standing, take
 from matcher.ledger.rules.recognition import (
