@@ -25,6 +25,8 @@ from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 
 from api import tables  # noqa: F401 (all models must be known before the first query)
+from api.access.known_browsers import KnownBrowsers
+from api.access.pacing import Pace
 from api.access.policy import POLICY, Action, Resource
 from api.access.sign_on import Provider
 from api.jobs.worker import JobRunner
@@ -257,6 +259,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.stopping = threading.Event()
     app.state.jobs = JobRunner(engine, app.state.live, app.state.stopping, settings.job_lease_s)
     app.state.uploads = Uploads()
+    app.state.browsers = KnownBrowsers(settings.home)
+    app.state.pace = Pace()
     app.state.views = ViewBuffer(engine, count_lost=count_lost_views)
     app.state.provider = Provider(settings) if settings.oidc_issuer else None
     app.state.oidc_domains = settings.oidc_domains()

@@ -235,6 +235,7 @@ class PermittedRequest(AuditedRequest):
         proof, who = self._recognised(session)
         self.request.state.principal_id = who.id
         self.request.state.csrf_token = proof.csrf_token
+        self.request.app.state.threads.callers.note(self.request, who.id)
         self._count(who)
         trail_of(self.request).admits(who, proof.key_id, self.resource, self.action)
         self._check(proof, who)
@@ -279,11 +280,7 @@ class PermittedRequest(AuditedRequest):
             )
 
     def _proof(self, session: Session) -> Proof | None:
-        scheme, _, secret = self.request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and secret:
-            return key_proof(session, secret.strip(), self.at)
-        token = self.request.cookies.get(COOKIE)
-        return session_proof(session, token, self.at) if token else None
+        return proof_of(session, self.request, self.at)
 
     def _check_token(self, proof: Proof) -> None:
         given = self.sent("X-CSRF-Token") or ""
@@ -327,6 +324,15 @@ class PermittedRequest(AuditedRequest):
             raise ProblemError(428, "precondition", T_("send the ETag that you read as If-Match"), "If-Match")
         if given.strip() not in ("*", etag):
             raise ProblemError(412, "stale", T_("it was changed in the meantime; read it again"), "If-Match")
+
+
+def proof_of(session: Session, request: Request, at: datetime) -> Proof | None:
+    """Return what a request's key or session proves, None if it has none that is good."""
+    scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and secret:
+        return key_proof(session, secret.strip(), at)
+    token = request.cookies.get(COOKIE)
+    return session_proof(session, token, at) if token else None
 
 
 def _rights(who: Principal) -> list[list[str]]:

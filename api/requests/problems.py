@@ -103,6 +103,7 @@ _TITLES = {
     422: T_("Not valid"),
     428: T_("A precondition is required"),
     429: T_("Too many requests"),
+    431: T_("Too large"),
     503: T_("Not available now"),
     507: T_("No room to store it"),
 }
@@ -115,8 +116,10 @@ _NAMES = {
     403: "forbidden",
     404: "not-found",
     405: "method-not-allowed",
+    408: "too-slow",
     413: "too-large",
     415: "unsupported-media-type",
+    503: "busy",
 }
 
 TABLE: tuple[tuple[type[Exception], int, str], ...] = (
