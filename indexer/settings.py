@@ -61,6 +61,19 @@ class Settings(BaseSettings):
     requests_per_minute: int = Field(
         default=1_200, ge=1, description="What one account may ask of one server process in a minute."
     )
+    disk_reserve_mb: int = Field(
+        default=512,
+        ge=0,
+        description="MB of the home's disk, at most a tenth of it, that only signing in and the ledger may use.",
+    )
+    evidence_waiting_mb: int = Field(
+        default=256,
+        ge=1,
+        description="MB of evidence that no result names yet: of one account; of all together eight times that.",
+    )
+    evidence_waiting_days: int = Field(
+        default=7, ge=1, description="After how many days a file of evidence that no result names is deleted."
+    )
     trusted_proxies: str = Field(
         default="",
         description="Addresses or networks of your reverse proxies, comma separated: whom to believe X-Forwarded-For.",

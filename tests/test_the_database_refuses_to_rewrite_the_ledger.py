@@ -95,7 +95,11 @@ def full(engine: Engine) -> Engine:
         motion = move_close(session, period="2019Q1", reason="季結", by=people["office"], now=APRIL)
         second_close(session, motion_id=motion.id or 0, by=people["second"], now=APRIL)
         report(session, money("money-0003", details={"contract": "C-2"}), by=people["expert"], now=MORNING)
-        report(session, money("money-0004", details={"contract": "C-3"}), by=people["expert"], now=MORNING)
+        # A file that no entry names may go; this one is named.
+        proof = [{"sha256": "0" * 64, "name": "契約"}]
+        report(
+            session, money("money-0004", details={"contract": "C-3"}, evidence=proof), by=people["expert"], now=MORNING
+        )
         _more_facts(session, people["office"])
         erase(session, kind=ErasedKind.ACCOUNT, subject=people["job"], reason="本人要求", by="office", now=MORNING)
         seen = (Subject("need", "need-1-01"),)

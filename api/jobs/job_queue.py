@@ -44,7 +44,8 @@ from sqlmodel import Field, Session, SQLModel, col, delete, select
 
 from api.access.policy import Action, Reach, Resource, reaches, rights_of
 from api.trail.audit_trail import Act, How, Outcome, Subject, write_down
-from indexer.database import BusyError, DatabaseGoneError, StorageFullError, reading, writing
+from indexer.database import BusyError, DatabaseGoneError, LowRoomError, StorageFullError, reading, writing
+from indexer.disk import DiskReserve
 from indexer.instants import Instant, now
 from indexer.wording import T_
 from matcher.review.people import Principal, principal
@@ -446,6 +447,7 @@ class RunningJob:
     lease_s: float
     stopping: threading.Event
     lost: threading.Event = field(default_factory=threading.Event)
+    reserve: DiskReserve | None = None
     subjects: set[Subject] = field(default_factory=set)
     """What the part at hand is about, as its work found out: with any, the part leaves a row in the audit trail."""
 
@@ -494,6 +496,8 @@ class RunningJob:
         while True:
             self.check()
             try:
+                if self.reserve is not None and not self.reserve.holds():
+                    raise LowRoomError(T_("the disk is almost full"))
                 with writing(self.engine) as session:
                     begin_part(session, job=self.job, done=done, total=total, lease_s=self.lease_s, now=now())
                     self.subjects.clear()

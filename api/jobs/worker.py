@@ -49,6 +49,7 @@ from api.jobs.job_queue import (
 from api.jobs.reading_apart import ReadApart, read_apart
 from api.trail.audit_trail import Subject, subjects_imported
 from indexer.database import BusyError, DatabaseGoneError, reading, writing
+from indexer.disk import DiskReserve
 from indexer.encoders.encoding import EncoderError
 from indexer.encoders.query_vectors import EncodingBusyError
 from indexer.index.generations import SnapshotError
@@ -339,7 +340,14 @@ _REFUSALS: dict[type[Exception], str] = {
 class JobRunner:
     """Carries out jobs until it is told to stop."""
 
-    def __init__(self, engine: Engine, live: LiveMatcher, stopping: threading.Event, lease_s: float) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        live: LiveMatcher,
+        stopping: threading.Event,
+        lease_s: float,
+        reserve: DiskReserve | None = None,
+    ) -> None:
         """Start nothing yet.
 
         Args:
@@ -347,11 +355,13 @@ class JobRunner:
             live: ranks needs.
             stopping: once set, the job at hand goes back into the queue at its next step, and no other is begun.
             lease_s: for how long a job is held without being renewed.
+            reserve: without it, work waits until there is room again.
         """
         self._engine = engine
         self._live = live
         self._stopping = stopping
         self._lease_s = lease_s
+        self._reserve = reserve
         self._woken = threading.Event()
         self._forget_from = 0.0
         self._log = structlog.get_logger("gloria")
@@ -410,7 +420,7 @@ class JobRunner:
 
     def _run(self, job: Claimed) -> None:
         begun = time.perf_counter()
-        running = RunningJob(self._engine, job, self._lease_s, self._stopping)
+        running = RunningJob(self._engine, job, self._lease_s, self._stopping, reserve=self._reserve)
         self._log.info("job begun", job=job.id, kind=job.kind.value, account=job.account_id, worker=job.worker)
         try:
             with running.kept():

@@ -24,7 +24,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -60,6 +60,7 @@ from matcher.judging.quality_check import Comparison, QualityCheck
 from matcher.ledger.figures.folds import Figures, Status, end_of, figures
 from matcher.ledger.figures.ladder import FINDING_LABELS, FindingKind, findings, readings_on, standings
 from matcher.ledger.rows.entries import WHOLE_BP
+from matcher.ledger.rows.evidence import forget_waiting
 from matcher.ledger.rows.kpis import KPI_FACTS, Kpi
 from matcher.ledger.rows.proof import HEADS_FILE, export_heads, read_heads, verify
 from matcher.review.intake import hand_over
@@ -494,6 +495,9 @@ def delete_expired(work: StepWork) -> StepOutcome:
     }
     with open_database(work.settings) as engine:
         gone = {name: _all(engine, forget, work.now) for name, forget in tables.items()}
+        with writing(engine, deadline_s=WAIT_S) as session:
+            before = work.now - timedelta(days=work.settings.evidence_waiting_days)
+            gone["evidence"] = forget_waiting(session, work.settings.home, before=before)
     return StepOutcome({**gone, "nights": len(forget_old_nights(work.settings.home))})
 
 

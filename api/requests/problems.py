@@ -22,7 +22,7 @@ from api.access.identities import IdentityRefusedError
 from api.access.passwords import PasswordError
 from api.access.sign_on import SignOnError, SignOnUnavailableError
 from api.jobs.job_queue import JobError
-from indexer.database import RETRY_AFTER_S, BusyError, DatabaseGoneError, StorageFullError
+from indexer.database import RETRY_AFTER_S, BusyError, DatabaseGoneError, LowRoomError, StorageFullError
 from indexer.encoders.encoding import EncoderError
 from indexer.encoders.query_vectors import EncodingBusyError
 from indexer.index.generations import SnapshotError
@@ -153,6 +153,7 @@ TABLE: tuple[tuple[type[Exception], int, str], ...] = (
     (EncodingBusyError, 503, "busy"),
     (TextError, 422, "invalid"),
     (BusyError, 503, "busy"),
+    (LowRoomError, 507, "storage-low"),
     (StorageFullError, 507, "storage-full"),
     (DatabaseGoneError, 503, "database"),
 )
