@@ -22,7 +22,7 @@ from api.access.identities import IdentityRefusedError
 from api.access.passwords import PasswordError
 from api.access.sign_on import SignOnError, SignOnUnavailableError
 from api.jobs.job_queue import JobError
-from indexer.database import RETRY_AFTER_S, BusyError, DatabaseGoneError, StorageFullError
+from indexer.database import RETRY_AFTER_S, BusyError, DatabaseGoneError, LowRoomError, StorageFullError
 from indexer.encoders.encoding import EncoderError
 from indexer.encoders.query_vectors import EncodingBusyError
 from indexer.index.generations import SnapshotError
@@ -112,6 +112,7 @@ _TITLES = {
     422: T_("Not valid"),
     428: T_("A precondition is required"),
     429: T_("Too many requests"),
+    431: T_("Too large"),
     503: T_("Not available now"),
     507: T_("No room to store it"),
 }
@@ -124,8 +125,10 @@ _NAMES = {
     403: "forbidden",
     404: "not-found",
     405: "method-not-allowed",
+    408: "too-slow",
     413: "too-large",
     415: "unsupported-media-type",
+    503: "busy",
 }
 
 TABLE: tuple[tuple[type[Exception], int, str], ...] = (
@@ -163,6 +166,7 @@ TABLE: tuple[tuple[type[Exception], int, str], ...] = (
     (EncodingBusyError, 503, "busy"),
     (TextError, 422, "invalid"),
     (BusyError, 503, "busy"),
+    (LowRoomError, 507, "storage-low"),
     (StorageFullError, 507, "storage-full"),
     (DatabaseGoneError, 503, "database"),
 )
