@@ -66,8 +66,6 @@ FOREIGN, OWN = 1.2, 2.2
 """Standard scores of kinship with the lab's own profile, below which a passage is foreign and from which it is own."""
 FOREIGN_LOSS = 0.4
 """How much better a foreign passage has to be: what is close to a need counts wherever it stands."""
-COPY_FROM = 0.9
-"""Cosine of two passages of a lab from which the later is a copy: a few words apart they have 0.93, others 0.6."""
 OWNER_STEP = 0.02
 """What an owner's weight of e instead of 1 adds to a passage's fit."""
 
@@ -155,7 +153,6 @@ class Searcher:
         self._starts = np.searchsorted(snapshot.lab_of_passage, np.arange(len(snapshot.lab_ids)))
         self._lift = OWNER_STEP * np.log([passage.weight for passage in snapshot.passages])
         self._belonging = _belonging(snapshot)
-        self._copies = _copies(snapshot)
         weigh = _weigher(snapshot)
         self._translated = {
             CHINESE: Postings(snapshot.words.counts, weigh),
@@ -179,7 +176,7 @@ class Searcher:
             words, meaning = weight * self._words(query), self._meaning(query, scores)
             fit = self.clarity(query) * (meaning + words) / (1 + weight) + self._lift
             fit -= FOREIGN_LOSS * (1 - self._belonging)
-            fit[self._copies] = -np.inf
+            fit[self.snapshot.words.copies] = -np.inf
             spoken, meant = np.maximum(words, 0), np.maximum(meaning, 0)
             both = spoken + meant
             found.append(PassageFits(fit, np.where(both > 0, spoken / np.where(both > 0, both, 1), 0.5)))
@@ -267,7 +264,7 @@ class Searcher:
 
         Args:
             fits: of the passages.
-            year: that of the need, from which the age of evidence counts; default that of the newest passage.
+            year: that of the need, from which the age of evidence counts; without it all evidence is of one age.
         """
         value = np.logaddexp(0, FIT_BEND * (fits.fit - FIT_FROM)) / FIT_BEND
         fresh = self._freshness(year)
@@ -291,9 +288,11 @@ class Searcher:
         return numbers[np.searchsorted(self.snapshot.lab_of_passage[numbers], np.arange(len(self._starts)))]
 
     def _freshness(self, year: int | None) -> DoubleArray:
-        # The reference is never today's date: the same input must give the same ranking tomorrow.
-        now = year or (self.years.max() if self.years.size else 0)
-        return np.where(self.years > 0, np.exp(-np.maximum(now - self.years, 0) / RECENCY_YEARS), UNKNOWN_AGE)
+        # Counted from nothing else than the need: neither today's date nor another lab's newer paper may move a score.
+        if year is None:
+            return np.full(len(self.years), UNKNOWN_AGE)
+        fresh = np.maximum(LEAST_FRESH, np.exp(-np.maximum(year - self.years, 0) / RECENCY_YEARS))
+        return np.where(self.years > 0, fresh, UNKNOWN_AGE)
 
 
 def _scaled(values: DoubleArray, measured: Mapping[str, tuple[float, float]], pair: str) -> DoubleArray:
@@ -361,23 +360,6 @@ JOINT_SPREAD = 1.6
 """Deviation of the sum of two encoders' standard scores over passages that have nothing to do with each other."""
 
 
-def _copies(snapshot: Snapshot) -> BoolArray:
-    """Return which passages say again what an earlier one of their lab says."""
-    copies = np.zeros(len(snapshot.passages), dtype=bool)
-    if not snapshot.fields:
-        return copies
-    field = snapshot.fields[0]
-    vectors, labs = field.index.rows(), snapshot.lab_of_passage[field.rows]
-    ends = np.flatnonzero(np.diff(labs, append=-1)) + 1
-    start = 0
-    for end in ends.tolist():
-        if end - start > 1:
-            like = np.tril(vectors[start:end] @ vectors[start:end].T, -1)
-            copies[field.rows[start:end]] = (like >= COPY_FROM).any(axis=1)
-        start = end
-    return copies
-
-
 FEATURE_LABELS: dict[str, Text] = {
     "words": T_("shared words"),
     "meaning": T_("meaning"),
@@ -417,6 +399,8 @@ GROUPS: dict[str, tuple[Text, tuple[str, ...]]] = {
 
 RECENCY_YEARS = 10.0
 """Evidence of this age counts 1/e as much as this year's for recency."""
+LEAST_FRESH = 0.3
+"""What old evidence is worth at least: what was done once is known."""
 UNKNOWN_AGE = 0.5
 
 
