@@ -156,7 +156,8 @@ def test_sixty_foreign_pieces_hardly_help(world: Matcher, among: Among, cases: l
         padded = _instead(among, world, replace(lab, evidence=lab.evidence + tuple(foreign)))
         rises.append(_rank(world, need, lab.id) - _rank(padded, need, lab.id))
     print("places gained by sixty foreign pieces", rises)
-    assert np.median(rises) <= 5
+    assert np.median(rises) <= 2
+    assert max(rises) <= 12
 
 
 def test_a_lab_that_really_works_on_it_does_rise(world: Matcher, among: Among, cases: list[Case], qrels: Qrels) -> None:

@@ -364,6 +364,11 @@ class WordIndex:
         covered = np.bincount(passages, weights=self._covered[places] * spread, minlength=self.size) / total
         return cosine.astype(np.float32), covered.astype(np.float32)
 
+    def likeness(self, rows: IntArray, others: IntArray) -> FloatArray:
+        """Return the TF-IDF cosine of each passage of `rows` with that of `others` in the same place."""
+        by_passage = self._by_term.T.tocsr()
+        return np.asarray(by_passage[rows].multiply(by_passage[others]).sum(axis=1), dtype=np.float32).ravel()
+
     def _has(self, term: str) -> bool:
         return term in self._counts.vocabulary
 

@@ -51,7 +51,7 @@ IDEAS: Mapping[str, Mapping[str, Any]] = {
     "depth half as much again": {"depth": 1.5},
     "without the field": {"field": 0.0},
 }
-"""What is changed for each row: constants of `matcher.ranking.signals`, the index and its background, or a weight's factor."""
+"""What is changed for each row: constants of `matcher.ranking.signals` and of the index, or a weight's factor."""
 
 
 def main() -> None:
