@@ -217,7 +217,10 @@ def test_rebuilding_a_table_keeps_the_rows_below_it(tmp_path: Path, guarded: boo
 
 def test_an_upgrade_that_would_leave_references_to_nothing_is_undone(tmp_path: Path) -> None:
     engine = open_engine(Settings(home=tmp_path))
-    orphan = f"INSERT INTO evidence ({_FIRST_COLUMNS['evidence']}) VALUES ('nobody', 'e', 1, 'paper', '', '', NULL, 1)"
+    orphan = (
+        "INSERT INTO evidence (lab_id, id, position, kind, title, abstract, year, weight) "
+        "VALUES ('nobody', 'e', 1, 'paper', '', '', NULL, 1)"
+    )
     with pytest.raises(SchemaError, match="references to nothing, in evidence"), _alone(engine) as connection:
         connection.exec_driver_sql(orphan)
     with engine.begin() as connection:
