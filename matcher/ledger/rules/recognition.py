@@ -49,9 +49,7 @@ class RecognitionRules(Configured):
 
     programme_start: date
     programme_end: date = Field(description="What falls after it is shown apart.")
-    two_people_from_ntd: int = Field(
-        ge=0, description="More money than this, in a contract, takes two people."
-    )
+    two_people_from_ntd: int = Field(ge=0, description="More money than this, in a contract, takes two people.")
     similar_name_score: float = Field(ge=0, le=100, description="Names at least so alike (0 to 100) may be the same.")
     similar_amount_share: float = Field(ge=0, le=1, description="Amounts that differ by at most this share are alike.")
     similar_days: int = Field(ge=0, le=3_660, description="Dates at most so many days apart are alike.")
