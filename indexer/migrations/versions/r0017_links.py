@@ -93,7 +93,8 @@ def upgrade() -> None:
 def _links(connection: sa.Connection) -> Iterator[dict[str, Any]]:
     """Yield the starting links: every row as it is now."""
     found = connection.execute(sa.text("SELECT chain, n, hash FROM ledger_head")).all()
-    heads = {chain: [n, content] for chain, n, content in found}
+    # What stands in such a link was there before anything was linked, and is asked no more than that.
+    heads = {"start": [0, _GENESIS], **{chain: [n, content] for chain, n, content in found}}
     rows, previous, now = list(_rows(connection)), _GENESIS, datetime.now(UTC)
     for start in range(0, len(rows), _AT_ONCE):
         part = rows[start : start + _AT_ONCE]

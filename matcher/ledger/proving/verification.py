@@ -38,7 +38,7 @@ from matcher.ledger.rows.details import read_details
 from matcher.ledger.rows.entries import WHOLE_BP, Entry, EntryKind
 from matcher.ledger.rows.evidence import is_intact
 from matcher.ledger.rows.kpis import KPI_FACTS, RECOGNISED_KPIS, Kpi
-from matcher.ledger.rows.links import LINKED, Link, linked_rows
+from matcher.ledger.rows.links import LINKED, START, Link, linked_rows
 from matcher.ledger.rows.periods import PeriodClose, totals_of
 from matcher.ledger.rows.result_claims import LiveFact
 from matcher.ledger.rows.steps import ENDED, NEXT_STATES, State, Step
@@ -204,6 +204,8 @@ class _Links(_Walk):
             if n:
                 self.heads[chain].setdefault(n, set()).add(content)
         for table, key, content in row["rows"]:
+            if START in row["heads"]:
+                self.replay.was_there(table, key)
             if table not in LINKED:
                 yield ProofFinding("link", place, T_("names a table that is not linked"))
             self._rows[table][key] = content

@@ -102,6 +102,8 @@ LINKED: dict[str, Linked] = {
 }
 """The tables whose rows are linked."""
 
+START = "start"
+"""Among the heads of a link that a migration wrote: its rows were there before anything was linked."""
 _INSERTION = insert(Link)
 _OTHERS = [chain.value for chain in Chain if chain is not Chain.LINKS]
 _HEAD: Table = ChainHead.__table__  # type: ignore[attr-defined]
