@@ -67,6 +67,10 @@ class StorageFullError(DatabaseGoneError):
     """There is no room for what was to be stored, and nothing of it was; what is stored can still be read."""
 
 
+class LowRoomError(StorageFullError):
+    """There is room, but what is left is kept for what must go on."""
+
+
 @contextmanager
 def told(engine: Engine | None = None) -> Iterator[None]:
     """Say which errors of the driver mean "come back later", "no room" and "gone"; others are faults of ours.

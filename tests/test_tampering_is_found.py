@@ -79,10 +79,10 @@ def ledger(kept: tuple[Engine, Path]) -> Engine:
 def _fill(engine: Engine, home: Path) -> None:
     world: LedgerWorld = build_ledger_world(engine)
     people = world.people
-    proof = [{"sha256": keep(home, b"contract"), "name": "合約"}]
+    proofs = [[{"sha256": keep(home, f"contract {number}".encode()), "name": "合約"}] for number in range(10)]
     with writing(engine) as session:
         for number in range(10):
-            recognised(session, world, replace(_given(number, date(2019, 2, 3)), evidence=proof), APRIL)
+            recognised(session, world, replace(_given(number, date(2019, 2, 3)), evidence=proofs[number]), APRIL)
         motion = move_close(session, period="2019Q1", reason="季結", by=people["office"], now=APRIL)
         second_close(session, motion_id=motion.id or 0, by=people["second_office"], now=APRIL)
         for number in range(10, 15):
@@ -261,7 +261,7 @@ def test_an_exchanged_or_missing_file_of_evidence_is_found(kept: tuple[Engine, P
         "UPDATE ledger_period_close SET totals = '{}'",
         "UPDATE ledger_period_close SET entries_hash = replace(entries_hash, substr(entries_hash, 1, 1), 'z')",
         "DELETE FROM ledger_live_fact WHERE entry_id = 'money-0001'",
-        "INSERT INTO ledger_live_fact VALUES ('L', 'free', 'money-0020')",
+        "INSERT INTO ledger_live_fact VALUES ('L', 'free', 'money-0020', 'free', '')",
         "UPDATE ledger_head SET n = n + 1 WHERE chain = 'steps'",
         "DELETE FROM ledger_step WHERE entry_id = 'money-0061'",
     ],

@@ -254,6 +254,8 @@ def configure(
 ) -> None:
     """Show the rules and values of the programme as JSON, or set them; what held before stays on record.
 
+    Rules that bind two people are only moved; another person agrees in the pages, or by: gloria ledger second
+
     To change one: gloria ledger configure points > points.json, edit the file, then
     gloria ledger configure points --set points.json --reason "..."
     """
@@ -273,8 +275,13 @@ def configure(
         )
     screen = Screen.of(context)
     if new is not None:
-        version = _set(name, _read(new), reason, by)
-        screen.say(T_("%(name)s is set, version %(version)s", name=name, version=version))
+        number = _set(name, _read(new), reason, by)
+        if kind.takes_two:
+            screen.say(
+                T_("moved: motion %(number)s waits for a second person, see gloria ledger motions", number=number)
+            )
+        else:
+            screen.say(T_("%(name)s is set, version %(version)s", name=name, version=number))
         return
     with open_reading(read_settings()) as session:
         document, stored = current(session, kind), latest(session, name)
@@ -328,9 +335,10 @@ def _read(path: Path) -> Any:
 
 
 def _set(name: str, content: Any, reason: str, by: str) -> int:
+    """Set a document, or move that it be; return the number of the version, or of the motion."""
     from indexer.plain_text import clean
     from matcher.ledger.rows.entries import MAX_TEXT
-    from matcher.ledger.rule_documents import DOCUMENTS, checked_document
+    from matcher.ledger.rule_documents import DOCUMENTS, checked_document, move_document
     from matcher.ledger.rules.configuration import change
 
     said = clean(reason, max_chars=MAX_TEXT, multiline=True)
@@ -338,10 +346,80 @@ def _set(name: str, content: Any, reason: str, by: str) -> int:
         raise RefusedError(T_("--reason: say why it is set"))
     document = checked_document(DOCUMENTS[name], content)
     with open_session(read_settings(), writes=True) as session:
-        version = change(session, document, reason=said, by=_author(session, by), now=datetime.now(UTC))
+        author, now = _author(session, by), datetime.now(UTC)
+        if document.takes_two:
+            number = move_document(session, document, reason=said, by=author, now=now).id or 0
+        else:
+            number = change(session, document, reason=said, by=author, now=now)
         note_command(session, "configuration", "edit", "ledger configure", [("configuration", name)])
         session.commit()
-    return version
+    return number
+
+
+@ledger.command("motions")
+def motions(context: typer.Context, *, as_json: AsJson = False) -> None:
+    """List what was moved and waits for a second person."""
+    from sqlmodel import col, select
+
+    from matcher.ledger.rows.motions import Motion, MotionEnd
+    from matcher.review.people import Account
+
+    with open_reading(read_settings()) as session:
+        waits = select(Motion, Account.email).join(Account, col(Account.id) == col(Motion.moved_by))
+        rows = session.exec(waits.where(col(Motion.id).not_in(select(MotionEnd.motion_id))).order_by(col(Motion.id)))
+        found = [{**motion.model_dump(mode="json"), "by": email} for motion, email in rows.all()]
+    if as_json:
+        write_document({"motions": found})
+        return
+    screen = Screen.of(context)
+    for one in found:
+        row = (str(one["id"]), one["kind"], one["subject"].strip(), one["by"], one["moved_at"][:10], one["reason"])
+        screen.out.print("  ".join(row), markup=False, soft_wrap=True)
+    if not found:
+        screen.say(T_("nothing waits for a second person"))
+
+
+@ledger.command("second")
+def second(
+    context: typer.Context,
+    motion: Annotated[int, typer.Argument(min=1, help="The number of the motion.")],
+    *,
+    by: Annotated[str, typer.Option(metavar="EMAIL", help="Who agrees, an account of the programme office.")],
+) -> None:
+    """Agree as the second person to a change of rules or a role; the password of who agrees is read from stdin."""
+    from api.commands.people import line_of_stdin
+    from matcher.ledger.rows.motions import MotionKind, open_motion
+    from matcher.ledger.rule_documents import second_document
+    from matcher.ledger.rules.granting import second_grant
+
+    given = line_of_stdin()
+    with open_session(read_settings(), writes=True) as session:
+        who = _proven(session, by, given)
+        kind = open_motion(session, motion).kind
+        if kind == MotionKind.CONFIGURE:
+            second_document(session, motion_id=motion, by=who, now=datetime.now(UTC))
+        elif kind == MotionKind.GRANT:
+            second_grant(session, motion_id=motion, by=who, now=datetime.now(UTC))
+        else:
+            raise RefusedError(T_("results and quarters are decided in the pages: sign in and open Review"))
+        note_command(session, "motion", "second", "ledger second", [("motion", motion)], by=who)
+        session.commit()
+    Screen.of(context).say(T_("agreed: it is carried out"))
+
+
+def _proven(session: Session, email: str, password: str) -> str:
+    """Return the id of an account of the programme office whose password was given.
+
+    Raises:
+        RefusedError: it is none, or the password is wrong.
+    """
+    from api.access.credentials import password_hash
+    from api.access.passwords import password_fits
+
+    who, stored = _author(session, email), password_hash(session, email)
+    if not password_fits(password, None if stored is None else stored[1]):
+        raise RefusedError(T_("--by %(email)s: the password is wrong", email=email))
+    return who
 
 
 def _author(session: Session, email: str) -> str:

@@ -24,7 +24,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -71,6 +71,7 @@ from matcher.ledger.proving.heads import (
 from matcher.ledger.proving.stamps import StampError, stamped
 from matcher.ledger.proving.verification import verify
 from matcher.ledger.rows.entries import WHOLE_BP
+from matcher.ledger.rows.evidence import forget_waiting
 from matcher.ledger.rows.kpis import KPI_FACTS, Kpi
 from matcher.review.intake import hand_over
 from matcher.review.reminders import REMINDER_LABELS, reminders, totals
@@ -514,6 +515,9 @@ def delete_expired(work: StepWork) -> StepOutcome:
     }
     with open_database(work.settings) as engine:
         gone = {name: _all(engine, forget, work.now) for name, forget in tables.items()}
+        with writing(engine, deadline_s=WAIT_S) as session:
+            before = work.now - timedelta(days=work.settings.evidence_waiting_days)
+            gone["evidence"] = forget_waiting(session, work.settings.home, before=before)
     return StepOutcome({**gone, "nights": len(forget_old_nights(work.settings.home))})
 
 

@@ -464,6 +464,16 @@ def end_stake(session: Session, *, stake_id: int, by: str, reason: str, now: dat
     return stake
 
 
+def may_be_first(session: Session, role: Role) -> bool:
+    """Whether whoever runs the machine may give a role of `FOR_TWO`: fewer than two people in use hold it.
+
+    From then on there are two to agree, and nobody outside of the programme lets anybody in who decides.
+    """
+    held = (Grant.role == role.value, col(Grant.revoked_at).is_(None), col(Account.disabled_at).is_(None))
+    query = select(Account.id).join(Grant, col(Grant.account_id) == col(Account.id)).where(*held)
+    return len(set(session.exec(query).all())) < 2
+
+
 class LastOfficeError(PeopleError):
     """The programme office would be left without anybody."""
 

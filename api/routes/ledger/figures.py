@@ -21,7 +21,7 @@ from api.documents.answers import Page, file_of
 from api.documents.figures import FiguresAnswer, ReportsAnswer, TargetsAnswer
 from api.documents.ledger import EntryAnswer, entry_rows
 from api.documents.standing import label, units
-from api.requests.capacity import ThreadedRoute
+from api.requests.capacity import REPORTING, ThreadedRoute, takes
 from api.requests.idempotency import Reply
 from api.requests.permitted_request import PermittedRequest, requires
 from api.requests.problems import ProblemError, not_found
@@ -288,6 +288,7 @@ def list_reports(ask: Annotated[PermittedRequest, Depends(requires(Resource.REPO
 
 
 @router.get("/reports/{name}", response_class=Response, responses=file_of(MEDIA_TYPES.values()))
+@takes(REPORTING)
 def read_report(
     name: Annotated[str, Path(max_length=100)],
     ask: Annotated[PermittedRequest, Depends(requires(Resource.REPORT, Action.READ))],

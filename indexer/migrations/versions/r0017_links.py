@@ -14,7 +14,7 @@ from alembic import op
 from indexer.migrations.append_only import refuse_changes, refuse_when
 
 revision = "0017"
-down_revision = "0015"
+down_revision = "0016"
 branch_labels = None
 depends_on = None
 

@@ -21,7 +21,7 @@ from sqlmodel import Field, Session, SQLModel, col, select
 
 from indexer.instants import Instant
 from indexer.wording import T_
-from matcher.ledger.rows.entries import Entry
+from matcher.ledger.rows.entries import Entry, entry_of
 from matcher.ledger.rows.motions import Motion, MotionKind
 from matcher.ledger.rows.steps import State, Step, steps_of
 from matcher.review.cases import Case
@@ -73,6 +73,7 @@ class Bar(StrEnum):
     ALLIANCE = "alliance"
     PARTY = "party"
     CLAIMANT = "claimant"
+    GRANTEE = "grantee"
 
 
 BARRED: dict[Bar, str] = {
@@ -85,6 +86,7 @@ BARRED: dict[Bar, str] = {
     Bar.ALLIANCE: T_("who is or was expert or lead of an alliance with a share can't decide on a result"),
     Bar.PARTY: T_("who acts for a company or a lab of a result can't decide on it"),
     Bar.CLAIMANT: T_("who claims a lab of a result can't decide on it"),
+    Bar.GRANTEE: T_("nobody gives a role to the own account; ask a colleague"),
 }
 """What is said of each."""
 _BAR_OF = {
@@ -141,11 +143,30 @@ def barred(act: Act, by: str, facts: Facts) -> Bar | None:
     return None
 
 
-def barred_second(moved_by: str, by: str, tied_to: Iterable[str]) -> Bar | None:
-    """Return why a person may not second what another one moved, whatever it is about. Reads nothing."""
+def barred_second(moved_by: str, by: str, tied: Iterable[str], *, gets: str | None = None) -> Bar | None:
+    """Return why a person may not second what another one moved, whatever it is about. Reads nothing.
+
+    Args:
+        moved_by: who moved it.
+        by: who would second it.
+        tied: the accounts that made, granted or keyed that of `by`, or the other way round.
+        gets: the account that would get a role, if it is about one.
+    """
     if by == moved_by:
         return Bar.MOVER
-    return Bar.TIED if moved_by in set(tied_to) else None
+    if by == gets:
+        return Bar.GRANTEE
+    return Bar.TIED if moved_by in set(tied) else None
+
+
+def bar_on_motion(session: Session, motion: Motion, by: str) -> Bar | None:
+    """Return why a person may not second a motion now, None if they may."""
+    gets = motion.payload["account"] if motion.kind == MotionKind.GRANT else None
+    bar = barred_second(motion.moved_by, by, tied_to(session, by), gets=gets)
+    acts = {MotionKind.RECOGNISE.value: Act.SECOND, MotionKind.REVERSE.value: Act.AGREE}
+    if bar is not None or motion.kind not in acts:
+        return bar
+    return bar_on(session, entry_of(session, motion.subject), by, acts[motion.kind])
 
 
 def strictest(limits: Iterable[tuple[datetime, int]], since: datetime, *, otherwise: int) -> int:

@@ -26,12 +26,12 @@ from indexer.settings import Settings
 from matcher.ledger.reports.document import ReportRequest
 from matcher.ledger.reports.kpi_reports import alliance_report, b003_report, kpi_report
 from matcher.ledger.rows.chain import Chain, ChainHead, hash_of, head, set_head
-from matcher.ledger.rows.details import Details, read_details
+from matcher.ledger.rows.details import Circumstances, Details, read_details
 from matcher.ledger.rows.entries import WHOLE_BP, Entry
 from matcher.ledger.rows.kpis import KPI_FACTS, Kpi
 from matcher.ledger.rows.periods import quarter_of
 from matcher.ledger.rows.pseudonyms import Person
-from matcher.ledger.rows.result_claims import LiveFact
+from matcher.ledger.rows.result_claims import LiveFact, live_row
 from matcher.ledger.rows.steps import State, Step
 from matcher.review.people import grant
 from matcher.review.roles import Role
@@ -147,7 +147,7 @@ def _write(session: Session, world: LedgerWorld, facts: list[dict[str, Any]], ch
     connection.execute(insert(Person), persons)
     note_written(session, "ledger_person", *(one["pseudonym"] for one in persons))
     connection.execute(insert(Entry), facts)
-    keys = [{"kpi": row["kpi"], "natural_key": row["natural_key"], "entry_id": row["id"]} for row in facts]
+    keys = [_key_of(row) for row in facts]
     connection.execute(insert(LiveFact), keys)
     _set(session, Chain.ENTRIES, n + len(facts), last)
     steps = [step for row in facts for step in _steps(row, world, _PATHS[chance.randrange(len(_PATHS))])]
@@ -156,6 +156,12 @@ def _write(session: Session, world: LedgerWorld, facts: list[dict[str, Any]], ch
         last = _chained(row, seq, last)
     connection.execute(insert(Step), steps)
     _set(session, Chain.STEPS, n + len(steps), last)
+
+
+def _key_of(row: dict[str, Any]) -> dict[str, str]:
+    kpi = Kpi(row["kpi"])
+    about = Circumstances(row["id"], row["school_id"])
+    return live_row(kpi, read_details(kpi, row["details"]), about)
 
 
 def _chained(row: dict[str, Any], seq: int, previous: str) -> str:

@@ -293,7 +293,8 @@ def _(engine: Engine, world: LedgerWorld) -> bool:
     with writing(engine) as session:
         entry = entry_of(session, entry_id)
         append(session, _fact(entry, id="keyraw-0002"))
-        row = {"kpi": "L", "natural_key": entry.natural_key, "entry_id": "keyraw-0002"}
+        row = session.exec(select(LiveFact).where(LiveFact.entry_id == entry_id)).one().model_dump()
+        row["entry_id"] = "keyraw-0002"
         try:
             session.connection().execute(insert(LiveFact), row)
         except DBAPIError:
@@ -309,7 +310,7 @@ def _(engine: Engine, world: LedgerWorld) -> bool:
     second, by = replace(_result("once"), id="once-0002"), world.people["reporter"]
     _tried(engine, lambda s: report(s, second, by=by, now=NOON))
     with reading(engine) as session:
-        keys = session.exec(select(LiveFact.natural_key)).all()
+        keys = session.exec(select(LiveFact.skeleton)).all()
         return len(keys) == len(set(keys))
 
 

@@ -20,7 +20,7 @@ from matcher.ledger.figures.sufficiency import SufficiencyItem, book, earn
 from matcher.ledger.rows.entries import Entry
 from matcher.ledger.rows.evidence import keep
 from matcher.ledger.rows.kpis import Kpi
-from matcher.ledger.rows.pseudonyms import read_key, register
+from matcher.ledger.rows.pseudonyms import make_key, register
 from matcher.ledger.rows.result_claims import ExternalClaim, note_external
 from matcher.ledger.rows.school_totals import supply
 from matcher.ledger.rules.recognition import check, recognise
@@ -198,7 +198,7 @@ def report_of(entry_id: str, alliance: str, school_id: str, digest: str, amount:
 
 def _rows_of(session: Session, alliance: str, home: Path, by: str, now: datetime) -> dict[str, Any]:
     """Book money of an alliance, and points of a person."""
-    person = register(session, key=read_key(home), name="王小明", identifier=alliance, contact=None, by=by, now=now)
+    person = register(session, key=make_key(home), name="王小明", identifier=alliance, contact=None, by=by, now=now)
     given: dict[str, Any] = {
         "alliance_id": alliance,
         "occurred_on": date(2019, 5, 2),

@@ -7,14 +7,15 @@ person to others: were one person enough to give it, that person would be two.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
-from sqlmodel import Session
+from sqlmodel import Session, col, select
 
 from indexer.wording import T_
 from matcher.ledger.rows.chain import lock_heads
 from matcher.ledger.rows.entries import LedgerError
-from matcher.ledger.rows.motions import Motion, MotionKind, end, move, open_motion
+from matcher.ledger.rows.motions import Motion, MotionEnd, MotionKind, end, move, open_motion
 from matcher.review.people import FOR_TWO, Grant, PeopleError, SamePersonError, active_grants, grant, must_be_grantable
 from matcher.review.roles import Role
 
@@ -50,6 +51,14 @@ def move_grant(
         by=by,
         now=now,
     )
+
+
+def motions_on(session: Session, account_id: str) -> Sequence[Motion]:
+    """Return the motions on an account's roles that wait for a second person, oldest first."""
+    ended = select(MotionEnd.motion_id)
+    waits = (Motion.kind == MotionKind.GRANT.value, col(Motion.id).not_in(ended))
+    of_account = col(Motion.subject).startswith(f"{account_id} ", autoescape=True)
+    return session.exec(select(Motion).where(*waits, of_account).order_by(col(Motion.id))).all()
 
 
 def second_grant(session: Session, *, motion_id: int, by: str, now: datetime) -> Grant:
