@@ -116,7 +116,7 @@ def _split(clauses: str) -> list[str]:
     return [*parts, clauses[begun:]]
 
 
-_made: dict[tuple[str, tuple[int, ...] | None], _Rules] = {}
+_made: dict[tuple[str, object], _Rules] = {}
 # Two that begin at once make the same.
 
 

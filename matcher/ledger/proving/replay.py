@@ -35,6 +35,7 @@ from matcher.ledger.rows.school_totals import SchoolTotal
 from matcher.ledger.rows.steps import State
 from matcher.ledger.rules.configuration import ConfigurationVersion, default, versions
 from matcher.ledger.rules.duties import (
+    BARRED,
     Act,
     Deed,
     DutiesStart,
@@ -400,7 +401,7 @@ def _step_rules(known: _Known, entry: Reported, before: Sequence[Taken], step: T
     if step.seq > known.duties_n:
         bar = barred(act, step.by, known.facts(entry, step.by, before, step.at))
         if bar is not None:
-            yield T_("step %(said)s was taken by who may not: %(bar)s", said=said, bar=bar.value)
+            yield T_("step %(said)s was taken by who may not: %(bar)s", said=said, bar=BARRED[bar])
     elif state in _BEFORE_DUTIES and step.by == entry.reporter:
         yield T_("step %(said)s was taken by its reporter", said=said)
     if not known.holds(step.by, _DECIDERS, entry.shares, step.at):

@@ -26,7 +26,6 @@ from matcher.erasure import ErasedKind, erase
 from matcher.ledger.figures.gender import Gender, GenderGroup, analyse, supply_counts
 from matcher.ledger.figures.ladder import LadderStep, Rung, graduate
 from matcher.ledger.figures.sufficiency import SufficiencyItem, book, earn, take_back
-from matcher.ledger.granting import move_grant, second_grant
 from matcher.ledger.rows.chain import GENESIS, Chain, hash_of
 from matcher.ledger.rows.entries import Entry
 from matcher.ledger.rows.links import Link
@@ -36,6 +35,7 @@ from matcher.ledger.rows.result_claims import ExternalClaim, end_external, note_
 from matcher.ledger.rows.steps import Step
 from matcher.ledger.rule_documents import move_document, second_document
 from matcher.ledger.rules.configuration import default
+from matcher.ledger.rules.granting import move_grant, second_grant
 from matcher.ledger.rules.recognition import (
     RecognitionRules,
     check,
