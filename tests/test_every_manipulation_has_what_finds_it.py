@@ -23,7 +23,7 @@ from indexer.settings import Settings
 from matcher.ledger.proving.heads import export_heads, read_heads
 from matcher.ledger.proving.verification import verify
 from matcher.ledger.rows.chain import Chain, ExportedHead
-from matcher.ledger.rows.details import read_details
+from matcher.ledger.rows.details import Circumstances, read_details
 from matcher.ledger.rows.entries import EntryKind, NewEntry, append
 from matcher.ledger.rows.kpis import Kpi
 from matcher.ledger.rows.result_claims import ExternalClaim, free_key, take_key
@@ -158,7 +158,7 @@ def forged(
         }  # fmt: skip
         new = NewEntry(**{**given, **more})
         append(session, new)
-        take_key(session, kpi=kpi, natural_key=new.natural_key, entry_id=new.id)
+        take_key(session, kpi=kpi, details=checked, about=Circumstances(new.id, new.school_id))
         who = {State.CHECKED: checks, State.RECOGNISED: recognises}
         for n, state in enumerate(states):
             at, period = new.reported_at + timedelta(hours=n), counted if state is State.RECOGNISED else (None, None)
@@ -305,6 +305,9 @@ TABLE: dict[str, tuple[Work, str]] = {
     "a step is changed, its chain made anew": (anew((S,), f"UPDATE {STEP} SET reason = 'y' WHERE seq = 2"), "head"),
     "both chains made anew": (anew((E, S), f"UPDATE {ENTRY} SET value_added = 'y' WHERE seq = 2"), "head"),
     "the key of a result is free again": (sql("DELETE FROM ledger_live_fact WHERE entry_id = 'money-0003'"), "key"),
+    "a key is compared by another skeleton": (
+        sql("UPDATE ledger_live_fact SET skeleton = '[\"x\"]' WHERE entry_id = 'money-0003'"), "key"
+    ),
     # Forged by the product's own functions: every hash, head, link, key is right.
     "forged: recognised by its own reporter": (forged(checks="reporter", recognises="reporter"), "rule"),
     "forged: checked by its reporter": (forged(checks="reporter"), "rule"),
@@ -357,7 +360,8 @@ TABLE: dict[str, tuple[Work, str]] = {
         for table in (
             "account_tie", "break_glass_read", "case_step", "configuration_version", "decision", "erasure",
             "external_claim", "gender_analysis", "gender_count", "lab_claim", "ladder_step", "ledger_duties_start",
-            "ledger_motion", "ledger_motion_end", "ledger_period_close", "ledger_person", "ledger_similarity",
+            "ledger_motion", "ledger_motion_end", "ledger_period_close", "ledger_person", "ledger_person_key",
+            "ledger_similarity",
             "point_row", "proposal", "role_grant", "school_total", "stake", "sufficiency_row",
         )
     },
@@ -410,7 +414,7 @@ TABLE: dict[str, tuple[Work, str]] = {
     "audit: the views since the last link are gone, and the head with them": (
         sql("DELETE FROM audit_subject WHERE seq > 6", *_cut("audit", "audit", "6")), HEAD
     ),
-    "a total of a school, its link and all chains made anew": (lambda owned: _relinked(owned), HEAD),
+    "a total of a school, its link and all chains made anew": (lambda owned: _relinked(owned), HEAD),  # noqa: PLW0108
     "an older copy is put in its place": (older, HEAD),
     # What no chain holds: names and texts that an erasure may take, and records that are not the ledger's.
     "a name of an account is changed": (sql("UPDATE account SET name = 'z'"), NOTHING),

@@ -20,7 +20,7 @@ depends_on = None
 
 _GENESIS = "0" * 64
 _AT_ONCE = 500
-_KEYS = {"ledger_motion_end": "motion_id", "ledger_period_close": "period", "ledger_person": "pseudonym"}
+_KEYS = {"ledger_motion_end": "motion_id", "ledger_period_close": "period", "ledger_person": "pseudonym", "ledger_person_key": "fingerprint"}
 _WITHOUT = {"account": ("email", "name"), "ledger_person": ("name", "contact")}
 _TABLES = (
     "account",
@@ -40,6 +40,7 @@ _TABLES = (
     "ledger_motion_end",
     "ledger_period_close",
     "ledger_person",
+    "ledger_person_key",
     "ledger_similarity",
     "point_row",
     "proposal",

@@ -91,6 +91,7 @@ LINKED: dict[str, Linked] = {
     "ledger_motion_end": Linked(key="motion_id"),
     "ledger_period_close": Linked(key="period"),
     "ledger_person": Linked(key="pseudonym", without=frozenset({"name", "contact"})),
+    "ledger_person_key": Linked(key="fingerprint"),
     "ledger_similarity": Linked(),
     "point_row": Linked(),
     # Only what somebody decided on is evidence of anything.

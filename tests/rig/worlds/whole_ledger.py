@@ -135,9 +135,11 @@ def _around(engine: Engine, world: LedgerWorld, home: Path) -> None:
         declare_stake(session, account_id=people["second_committee"], party="company", party_id="co-2", now=NOON)
     with writing(engine) as session:
         person = register(
-            session, key=read_key(home), name="王小明", identifier="A1", contact=None, by=office, now=NOON
+            session, key=read_key(session, home), name="王小明", identifier="A1", contact=None, by=office, now=NOON
         )
-        gone = register(session, key=read_key(home), name="陳大文", identifier="A2", contact=None, by=office, now=NOON)
+        gone = register(
+            session, key=read_key(session, home), name="陳大文", identifier="A2", contact=None, by=office, now=NOON
+        )
         erase(session, kind=ErasedKind.PERSON, subject=gone, reason="本人請求", by=office, now=NOON)
         said: dict[str, Any] = {"alliance_id": "al-a", "source": "傳票", "by": office, "now": NOON}
         day = date(2019, 5, 2)
