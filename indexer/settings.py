@@ -82,6 +82,16 @@ class Settings(BaseSettings):
         default=30, ge=1, le=3_600, description="After how long another process takes up a job whose process died."
     )
 
+    head_key: Path | None = Field(
+        default=None,
+        description="The key that signs the ledger's heads; default: heads.key in the home. Kept elsewhere, who copies "
+        "the home can't sign.",
+    )
+    stamp_url: str = Field(default="", description="A time-stamping authority (RFC 3161) for those heads; empty: none.")
+    stamp_certificates: Path | None = Field(
+        default=None, description="PEM file with the certificates of that authority, to check its stamps with."
+    )
+
     drop_folders: str = Field(
         default="",
         description="Folders whose files are imported at night, comma separated: a path, or ALLIANCE_ID=path.",

@@ -26,9 +26,9 @@ from indexer.index.building import reindex
 from indexer.records.importing import import_file
 from indexer.records.record_tables import Need
 from indexer.settings import Settings
+from matcher.ledger.proving.verification import verify
 from matcher.ledger.rows.entries import Entry
 from matcher.ledger.rows.kpis import Kpi
-from matcher.ledger.rows.proof import verify
 from matcher.review.decisions import Decision
 from tests.conftest import Gloria
 from tests.rig.faults.full_disk import SmallDisk, small_disk

@@ -22,8 +22,8 @@ from indexer.database import open_engine, reading, writing
 from indexer.records.record_tables import Change, changes_since
 from indexer.settings import Settings
 from indexer.vocabulary import Kind
+from matcher.ledger.proving.verification import verify
 from matcher.ledger.rows.entries import ACCEPTANCE_PREFIX, Entry
-from matcher.ledger.rows.proof import verify
 from matcher.ledger.rows.steps import Step
 from matcher.review.cases import Case, CaseStep
 from matcher.review.decisions import Decision

@@ -98,6 +98,26 @@ def sign_out(visit: Annotated[Visit, Depends(visiting(Resource.PROFILE, Action.R
     return response
 
 
+@router.get("/confirm")
+def show_confirmation(
+    visit: Annotated[Visit, Depends(visiting(Resource.PROFILE, Action.READ))], then: Then = "/"
+) -> Response:
+    """Ask for the password once more, for what only a person does who is there."""
+    place = then if _LOCAL.fullmatch(then) else "/"
+    provider = getattr(visit.request.app.state.provider, "name", None)
+    return visit.show(
+        "account/confirm.html", action="/confirm", kept=[("then", place)], was_wrong=False, provider=provider
+    )
+
+
+@router.post("/confirm")
+@takes(SIGNING_IN)
+def take_confirmation(visit: Annotated[Visit, Depends(visiting(Resource.PROFILE, Action.EDIT))]) -> Response:
+    """Go on to where it was needed: the password that came with the form is known to be right."""
+    visit.who()
+    return _sent_to(str(visit.form.get("then", "/")))
+
+
 @router.get("/language/{lang}")
 def choose_language(lang: Lang, then: Then = "/") -> Response:
     """Keep the language in which this browser reads, and go back to where it was."""

@@ -27,11 +27,11 @@ from pydantic import BaseModel
 from sqlalchemy import Engine
 from sqlmodel import Session
 
-from api.access.credentials import Proof, key_proof, note_seen, session_proof
-from api.access.policy import Action, Resource, admits, rights_of
+from api.access.credentials import Proof, is_confirmed, key_proof, note_seen, session_proof
+from api.access.policy import PERSON_ONLY, Action, Resource, admits, rights_of
 from api.requests.idempotency import MAX_KEY, KeyReusedError, Reply, earlier_reply, keep_reply, request_hash
 from api.requests.one_state import state_of
-from api.requests.problems import REFUSED, ProblemError, forbidden, refusal_of, unauthenticated
+from api.requests.problems import REFUSED, ProblemError, UnconfirmedError, forbidden, refusal_of, unauthenticated
 from api.trail.audit_trail import Act, Outcome, Subject, write_down
 from api.trail.request_trail import REFUSALS, operation_of, subjects_named, subjects_shown, trail_of
 from indexer.database import LowRoomError, reading, writing
@@ -88,6 +88,9 @@ class AuditedRequest:
 
     def note_refused(self, error: Exception) -> None:
         """Keep a change that was refused to somebody who is known; it is stored beside the views."""
+        if isinstance(error, UnconfirmedError):
+            # Asked for the password, nobody was refused anything.
+            return
         trail, status = trail_of(self.request), refusal_of(error).status
         if trail.who is not None and status in REFUSALS:
             trail.refused.append(self._act(trail.who, Outcome.REFUSED, status, self.named() | self.related))
@@ -265,6 +268,7 @@ class PermittedRequest(AuditedRequest):
 
         Raises:
             ProblemError: 401 not signed in, 403 never allowed to this role or key, 429 too many requests.
+        UnconfirmedError: 403, the person has to prove to be there first.
         """
         proof, who = self._recognised(session)
         self.request.state.principal_id = who.id
@@ -312,6 +316,12 @@ class PermittedRequest(AuditedRequest):
                     resource=self.resource.replace("_", " "),
                 )
             )
+
+        if self.request.method not in SAFE_METHODS and (self.resource, self.action) in PERSON_ONLY:
+            if proof.csrf_token is None:
+                raise forbidden(T_("a key never does this: a person has to, signed in"))
+            if not is_confirmed(proof, self.at):
+                raise UnconfirmedError(T_("confirm that it is you: give your password once more"))
 
     def _proof(self, session: Session) -> Proof | None:
         return proof_of(session, self.request, self.at)

@@ -31,15 +31,17 @@ from indexer.records.values import number
 from indexer.wording import T_, Language, recognised, said
 from matcher.judging.panel.grades import JudgingError, PoolError
 from matcher.ledger.rows.entries import AlreadyReportedError, LedgerError
+from matcher.ledger.rows.motions import TiedError
+from matcher.ledger.rows.pseudonyms import PersonsKeyError
 from matcher.ledger.rows.result_claims import ClaimedElsewhereError
-from matcher.ledger.rules.configuration import StaleConfigurationError
+from matcher.ledger.rules.configuration import StaleConfigurationError, TakesTwoError
 from matcher.ledger.rules.recognition import ConflictError
 from matcher.ranking.pairings import UnknownRecordError
 from matcher.review.cases import CaseError, StaleCaseError
 from matcher.review.clients import ClientError
 from matcher.review.decisions import AlreadyDecidedError, DecisionError
 from matcher.review.intake import DraftError, IntakeError
-from matcher.review.people import LastOfficeError, PeopleError
+from matcher.review.people import LastOfficeError, PeopleError, SamePersonError
 from matcher.review.proposals import ReleaseError
 from matcher.review.researchers import ClaimError, ProfileError
 
@@ -70,6 +72,13 @@ class ProblemError(Exception):
     ) -> None:
         super().__init__(detail)
         self.status, self.name, self.detail, self.field, self.headers = status, name, detail, field, headers
+
+
+class UnconfirmedError(ProblemError):
+    """It is done only by a person who proved to be there a moment ago: see `POST /api/session/confirm`."""
+
+    def __init__(self, detail: str, name: str = "confirm") -> None:
+        super().__init__(403, name, detail)
 
 
 def not_found(what: str = "record") -> ProblemError:
@@ -135,6 +144,7 @@ TABLE: tuple[tuple[type[Exception], int, str], ...] = (
     (JudgingError, 409, "judging"),
     (ClientError, 409, "client"),
     (LastOfficeError, 409, "last-office"),
+    (SamePersonError, 409, "two-people"),
     (PeopleError, 422, "people"),
     (PasswordError, 422, "password"),
     (IdentityRefusedError, 403, "sign-on"),
@@ -146,6 +156,9 @@ TABLE: tuple[tuple[type[Exception], int, str], ...] = (
     (AlreadyReportedError, 409, "already-reported"),
     (ClaimedElsewhereError, 409, "claimed-elsewhere"),
     (ConflictError, 403, "conflict-of-interest"),
+    (TiedError, 403, "conflict-of-interest"),
+    (TakesTwoError, 409, "two-people"),
+    (PersonsKeyError, 503, "persons-key"),
     (LedgerError, 422, "ledger"),
     (UnknownRecordError, 404, "not-found"),
     (SnapshotError, 503, "no-index"),

@@ -70,7 +70,7 @@ def sign_in(request: Request, body: SignInBody) -> Response:
     engine, at = request.app.state.engine, now()
     account_id = _checked(request, body.email, body.password, at)
     with writing(engine) as session:
-        token, csrf_token = open_session(session, account_id=account_id, now=at)
+        token, csrf_token = open_session(session, account_id=account_id, now=at, confirmed_at=at)
     response = answer_json(201, {"csrf_token": csrf_token})
     hand_over(response, token)
     remember(request, response, account_id, at)
@@ -196,6 +196,7 @@ def describe_sign_on(request: Request) -> Response:
 def begin_sign_on(
     request: Request,
     then: Annotated[str, Query(max_length=200, description="Where to go afterwards, on this host.")] = AFTERWARDS,
+    anew: Annotated[bool, Query(description="Let the provider ask once more who it is.")] = False,
 ) -> Response:
     """Send the browser to the provider. What belongs to this sign-in is kept in a cookie for ten minutes.
 
@@ -206,7 +207,7 @@ def begin_sign_on(
     if not _LOCAL.fullmatch(then):
         raise ProblemError(422, "invalid", T_("give a path on this host, such as /api/me"), "then")
     attempt = Attempt.new()
-    response = _sent_to(provider.address(attempt), 302)
+    response = _sent_to(provider.address(attempt, anew=anew), 302)
     place = base64.urlsafe_b64encode(then.encode()).decode().rstrip("=")
     kept = f"{attempt.state}.{attempt.nonce}.{attempt.verifier}.{place}"
     response.set_cookie(
@@ -285,8 +286,13 @@ def _finished(
 def _signed_in(session: Session, request: Request, identity: Identity, at: datetime) -> tuple[str, str]:
     domains = request.app.state.oidc_domains
     account_id = account_of(session, identity=identity, domains=domains, now=at)
-    token, _ = open_session(session, account_id=account_id, now=at)
+    token, _ = open_session(session, account_id=account_id, now=at, confirmed_at=_there_at(identity, at))
     return account_id, token
+
+
+def _there_at(identity: Identity, at: datetime) -> datetime | None:
+    """Return when the provider last asked who it is; without its word a sign-in confirms nobody."""
+    return None if identity.authenticated_at is None else min(identity.authenticated_at, at)
 
 
 def _begun(request: Request, state: str | None) -> tuple[Attempt, str]:

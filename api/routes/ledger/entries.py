@@ -56,7 +56,7 @@ from matcher.ledger.rows.evidence import (
 )
 from matcher.ledger.rows.kpis import Kpi
 from matcher.ledger.rows.periods import common_year
-from matcher.ledger.rows.pseudonyms import read_key, register
+from matcher.ledger.rows.pseudonyms import read_key, register, same_number
 from matcher.ledger.rows.steps import State, Step
 from matcher.ledger.rules.reporting import Instalment, NewResult, instalments_of, report
 from matcher.review.cases import Case
@@ -198,12 +198,15 @@ def register_person(
     """Register somebody who was trained or found a job. The pseudonym that comes back stands in entries instead.
 
     The same person gets the same pseudonym again. The name is kept apart from the entries and is never answered.
+    `same_number` says that the number is known under another name: what is reported of either is held then.
     """
-    key = read_key(ask.request.app.state.home)
+    with reading(ask.engine) as session:
+        ask.admitted(session)
+        key = read_key(session, ask.request.app.state.home)
 
     def work(session: Session, who: Principal) -> Reply:
         pseudonym = register(session, key=key, by=who.id, now=ask.at, **body.model_dump())
-        return Reply(201, {"pseudonym": pseudonym}, {})
+        return Reply(201, {"pseudonym": pseudonym, "same_number": bool(same_number(session, pseudonym))}, {})
 
     # What is kept to know the request again must not tell who was registered.
     return ask.write(work, hmac.new(key, body.model_dump_json().encode(), sha256).hexdigest().encode())

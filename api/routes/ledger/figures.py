@@ -38,10 +38,10 @@ from matcher.ledger.rendering.workbooks import ReportTooLargeError
 from matcher.ledger.reports.document import ReportRequest
 from matcher.ledger.reports.registry import REPORTS, make_report
 from matcher.ledger.reports.target_standings import BookStanding, TargetStandings, YearStanding, target_standings
+from matcher.ledger.rows.chain import heads_of
 from matcher.ledger.rows.entries import WHOLE_BP, Entry
 from matcher.ledger.rows.kpis import KPI_FACTS, RECOGNISED_KPIS, Kpi
 from matcher.ledger.rows.periods import common_year, roc_year
-from matcher.ledger.rows.proof import heads_of
 from matcher.ledger.rules.targets import BASIS_LABELS, STANDING_LABELS
 from matcher.review.people import Principal
 from matcher.review.roles import STAFF

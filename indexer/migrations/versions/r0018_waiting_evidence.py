@@ -7,7 +7,7 @@ from alembic import op
 from indexer.migrations.append_only import is_sqlite, refuse_when
 
 revision = "0018"
-down_revision = "0014"
+down_revision = "0017"
 branch_labels = None
 depends_on = None
 
