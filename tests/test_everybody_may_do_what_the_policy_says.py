@@ -129,7 +129,6 @@ def _fill(server: Served) -> Things:
         "judging_id",
         "judged_pair_id",
     )
-    plain = {"alliance_id": "none", "night_id": night_id}
     return Things(
         own={
             **found[0],
