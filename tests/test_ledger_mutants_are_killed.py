@@ -49,7 +49,7 @@ def _append_only(engine: Engine) -> None:
     drop_trigger(engine, "ledger_entry", f"ledger_entry_{name}")
 
 
-LIVE_KEY = _constraint("ledger_live_fact", "ledger_live_fact_pkey", r"PRIMARY KEY \(kpi, natural_key\)")
+LIVE_KEY = _constraint("ledger_live_fact", "ledger_live_fact_pkey", r"PRIMARY KEY \(kpi, skeleton\)")
 REVERSES = _constraint("ledger_entry", "ledger_entry_reverses_key", r"UNIQUE \(reverses\)")
 VERSIONS = _constraint("ledger_step", "one_step_per_entry_version", r"CONSTRAINT one_step_\w+ UNIQUE \([^)]*\)")
 SECONDED = _constraint("ledger_motion_end", "seconded_by_another", r"CONSTRAINT seconded_by_another CHECK \([^)]*\)")

@@ -12,11 +12,11 @@ from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session, select
 
 from indexer.database import reading, writing
+from matcher.ledger.proving.verification import verify
 from matcher.ledger.rows.details import read_details
 from matcher.ledger.rows.entries import AlreadyReportedError, Entry, LedgerError
 from matcher.ledger.rows.kpis import Kpi
 from matcher.ledger.rows.periods import PeriodClose, move_close, second_close, totals_of
-from matcher.ledger.rows.proof import verify
 from matcher.ledger.rows.result_claims import (
     ClaimedElsewhereError,
     ExternalClaim,

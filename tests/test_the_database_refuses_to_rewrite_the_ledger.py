@@ -101,7 +101,11 @@ def full(engine: Engine) -> Engine:
         second_close(session, motion_id=motion.id or 0, by=people["second"], now=APRIL)
         # By somebody who has no other part in it: whatever keeps the word from them is that they reported it.
         report(session, money("money-0003", details={"contract": "C-2"}), by=people["second"], now=MORNING)
-        report(session, money("money-0004", details={"contract": "C-3"}), by=people["expert"], now=MORNING)
+        # A file that no entry names may go; this one is named.
+        proof = [{"sha256": "0" * 64, "name": "契約"}]
+        report(
+            session, money("money-0004", details={"contract": "C-3"}, evidence=proof), by=people["expert"], now=MORNING
+        )
         _more_facts(session, people["office"])
         erase(session, kind=ErasedKind.ACCOUNT, subject=people["job"], reason="本人要求", by="office", now=MORNING)
         seen = (Subject("need", "need-1-01"),)
@@ -186,7 +190,7 @@ def test_heads_and_keys_go_one_way_only(full: Engine) -> None:
         "a head removed": "DELETE FROM ledger_head",
         "a key set free before its end": "DELETE FROM ledger_live_fact WHERE entry_id = 'money-0003'",
         "a key handed on": "UPDATE ledger_live_fact SET entry_id = 'money-0002' WHERE entry_id = 'money-0003'",
-        "a key of another entry": "INSERT INTO ledger_live_fact VALUES ('L', 'other', 'money-0002')",
+        "a key of another entry": "INSERT INTO ledger_live_fact VALUES ('L', 'other', 'money-0002', 'other', '')",
         "a second entry with a key": copied(full, "ledger_live_fact", "entry_id = 'money-0003'", entry_id="money-0004"),
     }
     if full.dialect.name == "sqlite":

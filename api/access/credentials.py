@@ -27,6 +27,9 @@ CONFIRMED_FOR = timedelta(minutes=10)
 """How long the person at a browser counts as confirmed after proving to be there."""
 WINDOW = timedelta(minutes=15)
 FAILURES_PER_ACCOUNT, FAILURES_PER_ADDRESS = 10, 50
+"""So many failures are checked at once; each further attempt has to wait."""
+REFUSED_FROM = 10
+"""So many times as many, and none is checked any more, except from a browser that the account is known in."""
 KEY_MARK = "glm"
 
 
@@ -274,24 +277,40 @@ def revoke_key(session: Session, *, prefix: str, account_id: str, now: datetime)
     return session.connection().execute(update(ApiKey).where(*these).values(revoked_at=now)).rowcount == 1
 
 
-def check_throttle(session: Session, *, email: str | None, address: str, now: datetime) -> None:
-    """Let a sign-in be tried only if not too many failed before; without an e-mail address, by the client's alone.
+def check_throttle(
+    session: Session, *, email: str | None, address: str, now: datetime, browser: str | None = None
+) -> bool:
+    """Return whether so many sign-ins failed that this one has to wait.
+
+    Args:
+        session: reads.
+        email: the account's address; None where it is not known yet, so that only the client's counts.
+        address: the client's address.
+        now: the moment.
+        browser: a browser that is known to the account: only its own failures count.
 
     Raises:
-        ThrottledError: too many failed for this account, or from this address, in the last minutes.
+        ThrottledError: far too many failed for this account, or from this address, in the last minutes.
     """
-    for subject, most in _subjects(email, address):
+    is_slow = False
+    for subject, most in _subjects(email, address) if browser is None else _subjects_of(browser):
         # Those of a clock that was ahead by more don't count, or nobody could sign in until that moment has come.
         recent = (LoginFailure.at > now - WINDOW, LoginFailure.at < now + WINDOW)
         query = select(func.count()).where(LoginFailure.subject == subject, *recent)
-        if session.execute(query).scalar_one() >= most:
+        failed = session.execute(query).scalar_one()
+        if failed >= most * REFUSED_FROM:
             raise ThrottledError
+        is_slow = is_slow or failed >= most
+    return is_slow
 
 
-def note_failure(session: Session, *, email: str | None, address: str, now: datetime) -> None:
+def note_failure(
+    session: Session, *, email: str | None, address: str, now: datetime, browser: str | None = None
+) -> None:
     """Count a failed sign-in, and forget those that no longer count."""
     session.connection().execute(delete(LoginFailure).where(col(LoginFailure.at) < now - WINDOW))
-    session.add_all([LoginFailure(subject=subject, at=now) for subject, _ in _subjects(email, address)])
+    subjects = _subjects(email, address) if browser is None else _subjects_of(browser)
+    session.add_all([LoginFailure(subject=subject, at=now) for subject, _ in subjects])
     session.flush()
 
 
@@ -306,3 +325,7 @@ def _subjects(email: str | None, address: str) -> list[tuple[str, int]]:
     if email is not None:
         subjects.append((digest("account " + email.strip().lower()), FAILURES_PER_ACCOUNT))
     return subjects
+
+
+def _subjects_of(browser: str) -> list[tuple[str, int]]:
+    return [(digest("browser " + browser), FAILURES_PER_ACCOUNT)]

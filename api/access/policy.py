@@ -67,6 +67,7 @@ class Resource(StrEnum):
     MOTION = "motion"
     SCHOOL_TOTAL = "school_total"
     EXTERNAL_CLAIM = "external_claim"
+    PROBE = "probe"
     PERIOD = "period"
     LEDGER_HEAD = "ledger_head"
     FIGURE = "figure"
@@ -223,6 +224,8 @@ POLICY: dict[tuple[Resource, Action], dict[Holder, Reach]] = {
     (Resource.EXTERNAL_CLAIM, Action.LIST): _OFFICE,
     (Resource.EXTERNAL_CLAIM, Action.CREATE): _OFFICE,
     (Resource.EXTERNAL_CLAIM, Action.END): _OFFICE,
+    # Who reports look-alikes of others' entries again and again may be asking what they say.
+    (Resource.PROBE, Action.LIST): _OFFICE,
     (Resource.PERIOD, Action.LIST): _staff(Reach.ALL) | {Role.COMMITTEE: Reach.ALL} | _OFFICE,
     (Resource.PERIOD, Action.CLOSE): _OFFICE,
     (Resource.LEDGER_HEAD, Action.READ): _staff(Reach.ALL) | {Role.COMMITTEE: Reach.ALL} | _OFFICE | _JOB,

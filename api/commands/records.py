@@ -24,6 +24,7 @@ import typer
 
 from api.commands.matching import redrawn, reindexed, say_map, say_report
 from api.commands.refusals import RefusedError, refusal
+from api.commands.registers import bring_in_files
 from api.commands.screen import Screen, finish, write_document
 from api.home import note_command, open_session, read_settings
 from indexer.vocabulary import Kind
@@ -48,6 +49,15 @@ def import_records(
     alliance: Annotated[
         str | None, typer.Option(help="Id of an alliance: new needs come in to it, new companies join its portfolio.")
     ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            help="A register or format: orcid, openalex-authors, openalex-institutions, openalex-works, ror, crossref, "
+            "datacite, bibtex, ris, cordis, nsf, sbir, cerif, vivo, schema-org.",
+        ),
+    ] = None,
+    lab: Annotated[str | None, typer.Option(help="With --from: whose evidence the works are.")] = None,
     template: Annotated[Path | None, typer.Option(help="Write a template (.xlsx or .csv) to fill in instead.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
@@ -57,6 +67,9 @@ def import_records(
         raise typer.BadParameter(T_("give files to import, or --template with a file to write"), param_hint="FILE")
     if template is not None:
         _write_template(screen, template, kind, as_json)
+        return
+    if source is not None:
+        bring_in_files(screen, source, files or [], lab_id=lab, dry_run=dry_run, as_json=as_json)
         return
     documents = []
     with open_session(read_settings(), writes=not dry_run) as session:

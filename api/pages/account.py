@@ -23,6 +23,7 @@ from api.requests.problems import ProblemError, Refusal, forbidden
 from api.routes.accounts import add_key, change_password, declare_interest, end_key, list_keys, read_me
 from api.routes.sessions import sign_in as open_session
 from api.routes.sessions import sign_out as close_session
+from api.routes.sessions import signing_in_share
 from indexer.wording import T_
 
 router = APIRouter(include_in_schema=False, route_class=ThreadedRoute)
@@ -67,7 +68,7 @@ def _sign_in_page(
 
 
 @router.post("/sign-in")
-@takes(SIGNING_IN)
+@takes(signing_in_share)
 def sign_in(request: Request, form: Annotated[FormData, Depends(_form)]) -> Response:
     """Sign in with a password and go on to the page that was wanted."""
     given = {name: str(form.get(name, "")) for name in ("email", "password", "then")}

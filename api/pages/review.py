@@ -33,6 +33,7 @@ from api.routes.ledger.programme import (
     end_external_claim,
     list_external_claims,
     list_periods,
+    list_probes,
     list_school_totals,
     note_external_claim,
     read_configuration,
@@ -250,7 +251,8 @@ def _claims(visit: Visit, refused: Refusal | None = None) -> Response:
     page = visit.document(list_external_claims, active=not ended_too, cursor=given.get("cursor") or None)
     entry_id = given.get("entry") or str(visit.form.get("entry", ""))
     entry = visit.document(read_entry, entry_id=entry_id) if entry_id else None
-    return _shown(visit, "review/claims.html", refused, page=page, ended_too=ended_too, entry=entry)
+    asked = visit.document(list_probes)["items"]
+    return _shown(visit, "review/claims.html", refused, page=page, ended_too=ended_too, entry=entry, probes=asked)
 
 
 @router.post("/claims")

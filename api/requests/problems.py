@@ -22,7 +22,7 @@ from api.access.identities import IdentityRefusedError
 from api.access.passwords import PasswordError
 from api.access.sign_on import SignOnError, SignOnUnavailableError
 from api.jobs.job_queue import JobError
-from indexer.database import RETRY_AFTER_S, BusyError, DatabaseGoneError, StorageFullError
+from indexer.database import RETRY_AFTER_S, BusyError, DatabaseGoneError, LowRoomError, StorageFullError
 from indexer.encoders.encoding import EncoderError
 from indexer.encoders.query_vectors import EncodingBusyError
 from indexer.index.generations import SnapshotError
@@ -32,6 +32,7 @@ from indexer.wording import T_, Language, recognised, said
 from matcher.judging.panel.grades import JudgingError, PoolError
 from matcher.ledger.rows.entries import AlreadyReportedError, LedgerError
 from matcher.ledger.rows.motions import TiedError
+from matcher.ledger.rows.pseudonyms import PersonsKeyError
 from matcher.ledger.rows.result_claims import ClaimedElsewhereError
 from matcher.ledger.rules.configuration import StaleConfigurationError, TakesTwoError
 from matcher.ledger.rules.recognition import ConflictError
@@ -111,6 +112,7 @@ _TITLES = {
     422: T_("Not valid"),
     428: T_("A precondition is required"),
     429: T_("Too many requests"),
+    431: T_("Too large"),
     503: T_("Not available now"),
     507: T_("No room to store it"),
 }
@@ -123,8 +125,10 @@ _NAMES = {
     403: "forbidden",
     404: "not-found",
     405: "method-not-allowed",
+    408: "too-slow",
     413: "too-large",
     415: "unsupported-media-type",
+    503: "busy",
 }
 
 TABLE: tuple[tuple[type[Exception], int, str], ...] = (
@@ -154,6 +158,7 @@ TABLE: tuple[tuple[type[Exception], int, str], ...] = (
     (ConflictError, 403, "conflict-of-interest"),
     (TiedError, 403, "conflict-of-interest"),
     (TakesTwoError, 409, "two-people"),
+    (PersonsKeyError, 503, "persons-key"),
     (LedgerError, 422, "ledger"),
     (UnknownRecordError, 404, "not-found"),
     (SnapshotError, 503, "no-index"),
@@ -161,6 +166,7 @@ TABLE: tuple[tuple[type[Exception], int, str], ...] = (
     (EncodingBusyError, 503, "busy"),
     (TextError, 422, "invalid"),
     (BusyError, 503, "busy"),
+    (LowRoomError, 507, "storage-low"),
     (StorageFullError, 507, "storage-full"),
     (DatabaseGoneError, 503, "database"),
 )

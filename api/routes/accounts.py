@@ -16,6 +16,7 @@ from sqlmodel import Session, col, or_, select
 from api.access.credentials import (
     ApiKey,
     Password,
+    ThrottledError,
     confirm_session,
     end_sessions,
     make_key,
@@ -156,8 +157,10 @@ def change_password(
     request, address = ask.request, _address(ask)
     with reading(ask.engine) as session:
         who = ask.admitted(session)
-        email = session.exec(select(Account.email).where(Account.id == who.id)).one()
-        must_not_be_throttled(session, email=email, address=address, now=ask.at)
+        # Counted apart from sign-ins, at which anybody can fail in anybody's name.
+        own = f"of {who.id}"
+        if must_not_be_throttled(session, email=None, address=address, now=ask.at, browser=own):
+            raise ProblemError(429, "throttled", str(ThrottledError()), None, {"Retry-After": "900"})
         before = session.exec(select(Password.hash).where(Password.account_id == who.id)).first()
     if before is None and request.state.csrf_token is None:
         # A key ends some day; it must not be turned into a way in that does not.
@@ -165,7 +168,7 @@ def change_password(
     # Hashed outside of any transaction: it takes a tenth of a second on purpose.
     if before is not None and not password_fits(body.old or "", before):
         with writing(ask.engine) as session:
-            note_failure(session, email=email, address=address, now=ask.at)
+            note_failure(session, email=None, address=address, now=ask.at, browser=own)
         raise ProblemError(422, "password", T_("the old password is wrong"), "old")
     stored = hash_password(body.new)
 

@@ -123,6 +123,14 @@ _WHAT_TO_DO = {
     "storage-full": N_(
         "The disk is full: nothing of this was stored. What is stored can still be read. Tell whoever runs this server."
     ),
+    "storage-low": N_(
+        "The disk is almost full: nothing of this was stored. Signing in and the ledger go on. Tell whoever runs this "
+        "server."
+    ),
+    "evidence-waiting": N_(
+        "Too many of the files that were sent stand in no result yet. Report results with them, or wait until they are "
+        "deleted."
+    ),
     "conflict-of-interest": N_("You may not decide this: somebody else has to, for the reason named below."),
     "two-people": N_("This takes a second person."),
     "confirm": N_("Confirm that it is you"),
@@ -343,7 +351,7 @@ class Visit:
             RequestValidationError: a value is not right.
         """
         try:
-            return model.model_validate(dict(values))
+            return model.model_validate(dict(values), context={"form": True})
         except ValidationError as error:
             raise RequestValidationError(error.errors()) from error
 

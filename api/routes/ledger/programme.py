@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import orjson
@@ -25,6 +26,7 @@ from api.documents.ledger import (
     MotionAnswer,
     NewExternalClaimAnswer,
     PeriodsAnswer,
+    ProbesAnswer,
     SchoolTotalAnswer,
     motion_document,
 )
@@ -38,6 +40,7 @@ from api.requests.query_parameters import Cursor, Limit, decoded, page
 from api.routes.ledger.entries import KpiYear, standing_so
 from indexer.instants import day_in_taipei
 from indexer.wording import T_
+from matcher.ledger.rows.chain import heads_of
 from matcher.ledger.rows.entries import Entry, EntryKind
 from matcher.ledger.rows.kpis import KPI_FACTS, Kpi
 from matcher.ledger.rows.motions import MotionKind, pending
@@ -50,14 +53,14 @@ from matcher.ledger.rows.periods import (
     roc_year,
     year_of,
 )
-from matcher.ledger.rows.proof import heads_of
 from matcher.ledger.rows.result_claims import ExternalClaim, end_external, note_external
 from matcher.ledger.rows.school_totals import SchoolTotal, supply
 from matcher.ledger.rows.steps import State
 from matcher.ledger.rule_documents import DOCUMENTS, checked_document, move_document
 from matcher.ledger.rules.configuration import Configured, change, default, latest
 from matcher.ledger.rules.reporting import checked_details
-from matcher.review.people import Principal
+from matcher.ledger.rules.similarity import probes
+from matcher.review.people import Account, Principal
 
 router = APIRouter(prefix="/api", route_class=ThreadedRoute)
 
@@ -214,6 +217,25 @@ def _key(body: ExternalClaimBody) -> str:
         return checked_details(body.kpi, body.details).natural_key()
     # Only resemblance can find it: no result has such a key.
     return orjson.dumps(["claim", body.programme.value, body.reference]).decode()
+
+
+@router.get("/ledger/probes", tags=["ledger"], response_model=Page[ProbesAnswer])
+def list_probes(ask: Annotated[PermittedRequest, Depends(requires(Resource.PROBE, Action.LIST))]) -> Response:
+    """List whose reports were held for resembling entries of alliances in which they have no share, most first.
+
+    Anybody may be mistaken once; reporting and withdrawing again and again asks what others have.
+    """
+
+    def work(session: Session, who: Principal) -> Reply:
+        found = probes(session)
+        ids = [one.account_id for one in found]
+        names = dict(session.exec(select(Account.id, Account.name).where(col(Account.id).in_(ids))).all())
+        items = [
+            {**asdict(one), "name": names.get(one.account_id), "last_at": one.last_at.isoformat()} for one in found
+        ]
+        return Reply(200, {"items": items, "next": None}, {})
+
+    return ask.read(work)
 
 
 @router.get("/ledger/external-claims", tags=["ledger"], response_model=Page[ExternalClaimAnswer])

@@ -17,10 +17,11 @@ from datetime import date, datetime
 from typing import ClassVar
 
 from pydantic import Field
-from sqlmodel import Session, select
+from sqlmodel import Session, col, select
 
 from indexer.wording import T_
 from matcher.ledger.rows.chain import lock_heads
+from matcher.ledger.rows.details import read_details
 from matcher.ledger.rows.entries import (
     REVERSAL_SUFFIX,
     AlreadyReportedError,
@@ -34,7 +35,7 @@ from matcher.ledger.rows.entries import (
 from matcher.ledger.rows.kpis import Kpi
 from matcher.ledger.rows.motions import Motion, MotionKind, end, move, open_motion
 from matcher.ledger.rows.periods import booking_period, counting_year
-from matcher.ledger.rows.result_claims import free_key
+from matcher.ledger.rows.result_claims import LiveFact, free_key
 from matcher.ledger.rows.steps import NewStep, State, Step, standing, take
 from matcher.ledger.rules.configuration import Configured, default, versions
 from matcher.ledger.rules.duties import BARRED, Act, Bar, bar_on, strictest
@@ -49,7 +50,7 @@ class RecognitionRules(Configured):
 
     programme_start: date
     programme_end: date = Field(description="What falls after it is shown apart.")
-    two_people_from_ntd: int = Field(ge=0, description="Recognising more money than this takes two people.")
+    two_people_from_ntd: int = Field(ge=0, description="More money than this, in a contract, takes two people.")
     similar_name_score: float = Field(ge=0, le=100, description="Names at least so alike (0 to 100) may be the same.")
     similar_amount_share: float = Field(ge=0, le=1, description="Amounts that differ by at most this share are alike.")
     similar_days: int = Field(ge=0, le=3_660, description="Dates at most so many days apart are alike.")
@@ -158,11 +159,21 @@ def recognise(session: Session, *, entry_id: str, by: str, now: datetime, note: 
 
 
 def takes_two(session: Session, entry: Entry) -> bool:
-    """Whether recognising an entry takes two people: by the strictest limit that held at any time since its report."""
+    """Whether recognising an entry takes two people: money above a limit, counted over its whole contract.
+
+    The limit is the strictest that held at any time since its report. Instalments are counted together, and so are
+    contracts of one school whose numbers only look alike: large money in small parts is large money.
+    """
     if entry.kpi != Kpi.MONEY:
         return False
     limits = [(at, rules.two_people_from_ntd) for at, rules in versions(session, RecognitionRules)]
-    return entry.amount > strictest(limits, entry.reported_at, otherwise=default(RecognitionRules).two_people_from_ntd)
+    limit = strictest(limits, entry.reported_at, otherwise=default(RecognitionRules).two_people_from_ntd)
+    if entry.amount > limit:
+        return True
+    series = read_details(Kpi.MONEY, entry.details).series()
+    of_contract = (LiveFact.kpi == Kpi.MONEY.value, LiveFact.series == series, Entry.school_id == entry.school_id)
+    query = select(Entry.amount).join(LiveFact, col(LiveFact.entry_id) == col(Entry.id)).where(*of_contract)
+    return sum(session.exec(query).all()) > limit
 
 
 def second_recognition(session: Session, *, motion_id: int, by: str, now: datetime) -> None:

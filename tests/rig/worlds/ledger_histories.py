@@ -61,7 +61,7 @@ def result(number: int, chance: Random, day: date, reporter: str, people: list[s
     if kpi == "L":
         amount, instalment = chance.choice(MONEY), chance.choice((1, 1, 2))
         counts = day + timedelta(days=chance.choice((0, 0, 0, 200, 800)))
-        series, company = f"c-{which}", "co-1"
+        series, company = f"c-{which} of {school}", "co-1"
         key: tuple[Any, ...] = (which, instalment)
         details: dict[str, Any] = {"contract": f"C-{which}", "instalment": instalment, "payer": name}
         details |= {"payer_country": "TW", "payer_type": "company", "purpose": "research"}

@@ -59,6 +59,11 @@ class Fact:
     moved_by: set[str] = field(default_factory=set)
 
     @property
+    def skeleton(self) -> tuple[Any, ...]:
+        """By what it counts once: numbers are those of a school, and nobody knows who has a post that names nobody."""
+        return (*self.key, {"L": self.school, "T": self.school, "jobs": self.id}.get(self.kpi))
+
+    @property
     def state(self) -> str:
         return self.states[-1][1]
 
@@ -135,6 +140,8 @@ class Model:
         return any(one.active and one.kpi == kpi and one.key == key for one in self.claims)
 
     def alike(self, new: Fact) -> bool:
+        if any(one.live and one.kpi == new.kpi and self._may_be_one(one, new) for one in self.facts):
+            return True
         if new.group is None:
             return False
         entries = [one for one in self.facts if one.live and one.kpi == new.kpi and one.group == new.group]
@@ -156,6 +163,15 @@ class Model:
         ]
         return bool(near or claims)
 
+    def _may_be_one(self, one: Fact, new: Fact) -> bool:
+        if new.kpi == "C":
+            return (one.key[0], one.key[2]) == (new.key[0], new.key[2])
+        if new.kpi == "jobs":
+            return one.key == new.key
+        if new.kpi == "L" and one.key[0] == new.key[0] and one.school != new.school:
+            return one.group == new.group or _near_amount(new.kpi, new.amount, one.amount)
+        return new.kpi == "T" and one.key == new.key and one.group == new.group
+
     def _conflicted(self, fact: Fact, by: str, apart: frozenset[str] | set[str] = frozenset()) -> bool:
         if fact.reporter == by or by in apart or self.alliance_of.get(by) in fact.shares:
             return True
@@ -175,7 +191,7 @@ class Model:
             return "refused"
         if any(row[0] == new.id for row in self.rows):
             return "twice"
-        if any(one.live and (one.kpi, one.key) == (new.kpi, new.key) for one in self.facts):
+        if any(one.live and (one.kpi, one.skeleton) == (new.kpi, new.skeleton) for one in self.facts):
             return "twice"
         held = self.alike(new)
         new.booked, new.late_for = self._booking(new.day)

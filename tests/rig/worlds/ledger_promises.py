@@ -23,11 +23,11 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlmodel import Session, select
 
 from indexer.database import reading, writing
+from matcher.ledger.proving.verification import verify
 from matcher.ledger.rows.entries import AlreadyReportedError, Entry, EntryKind, LedgerError, NewEntry, append, entry_of
 from matcher.ledger.rows.kpis import Kpi
 from matcher.ledger.rows.motions import Motion, MotionEnd
 from matcher.ledger.rows.periods import last_closed, move_close, second_close, totals_of
-from matcher.ledger.rows.proof import verify
 from matcher.ledger.rows.result_claims import ClaimedElsewhereError, ExternalClaim, LiveFact, note_external
 from matcher.ledger.rows.steps import NewStep, State, standing, take
 from matcher.ledger.rules.recognition import (
@@ -293,7 +293,8 @@ def _(engine: Engine, world: LedgerWorld) -> bool:
     with writing(engine) as session:
         entry = entry_of(session, entry_id)
         append(session, _fact(entry, id="keyraw-0002"))
-        row = {"kpi": "L", "natural_key": entry.natural_key, "entry_id": "keyraw-0002"}
+        row = session.exec(select(LiveFact).where(LiveFact.entry_id == entry_id)).one().model_dump()
+        row["entry_id"] = "keyraw-0002"
         try:
             session.connection().execute(insert(LiveFact), row)
         except DBAPIError:
@@ -309,7 +310,7 @@ def _(engine: Engine, world: LedgerWorld) -> bool:
     second, by = replace(_result("once"), id="once-0002"), world.people["reporter"]
     _tried(engine, lambda s: report(s, second, by=by, now=NOON))
     with reading(engine) as session:
-        keys = session.exec(select(LiveFact.natural_key)).all()
+        keys = session.exec(select(LiveFact.skeleton)).all()
         return len(keys) == len(set(keys))
 
 
