@@ -255,6 +255,7 @@ STEP_FIGURE_LABELS = {
     "failed_sign_ins": T_("failed sign-ins"),
     "files": T_("files"),
     "files_failed": T_("files not imported"),
+    "not_own": T_("rows not the folder's own"),
     "files_imported": T_("files imported"),
     "files_same": T_("files imported before"),
     "files_waiting": T_("files still being written"),
