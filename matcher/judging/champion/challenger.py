@@ -44,6 +44,7 @@ from scipy.stats import t as student
 from indexer.arrays import DoubleArray
 from indexer.wording import T_, Text
 from matcher.judging.champion.decisions import Lesson, examined
+from matcher.judging.champion.remembering import Scores, by_weights
 from matcher.judging.learning import FLOOR, MOST_FOR_DEPTH
 from matcher.judging.measures import SEED, Interval
 from matcher.ranking.ranker import Ranker
@@ -111,15 +112,24 @@ def _fit(known: Sequence[Lesson], begin: DoubleArray, fading: float) -> DoubleAr
     return np.asarray(minimize(loss, begin, jac=True, method="L-BFGS-B", bounds=bounds).x)
 
 
-def carried_over(default: Ranker, weights: DoubleArray, lessons: Sequence[Lesson]) -> Mapping[str, Any]:
+def carried_over(
+    default: Ranker, weights: DoubleArray, lessons: Sequence[Lesson], scores: Scores | None = None
+) -> Mapping[str, Any]:
     """Return weights, bands and coverage as a ranker's file has them.
 
     A band begins where the line through both rankers' scores of what was shown puts the default's limit.
+
+    Args:
+        default: the release's ranker.
+        weights: the learned ones.
+        lessons: what was learned from.
+        scores: of the challenger; default those by its weights alone.
     """
     slope, offset = 1.0, 0.0
-    if lessons and not np.array_equal(weights, default.weights):
-        values = np.concatenate([lesson.values for lesson in lessons])
-        before, after = values @ np.array(default.weights), values @ weights
+    if lessons and (scores is not None or not np.array_equal(weights, default.weights)):
+        told = scores or by_weights(weights)
+        before = np.concatenate([lesson.values @ np.array(default.weights) for lesson in lessons])
+        after = np.concatenate([told(lesson) for lesson in lessons])
         if np.ptp(before) > 0:
             slope, offset = np.polyfit(before, after, 1).tolist()
     # Rankers that disagree altogether leave no line to follow.
@@ -178,9 +188,9 @@ class GateOutcome:
 
 
 def compared(
-    champion: DoubleArray, challenger: DoubleArray, later: Sequence[Lesson], fading: float, seed: int = SEED
+    champion: Scores, challenger: Scores, later: Sequence[Lesson], fading: float, seed: int = SEED
 ) -> GateOutcome:
-    """Compare two rankers by their weights on needs that neither was learned from, and say whether the gate opens."""
+    """Compare two rankers by their scores on needs that neither was learned from, and say whether the gate opens."""
     rows = [_Row.of(lesson, champion, challenger, fading) for lesson in later]
     rows = [row for row in rows if row.told]
     companies = sorted({row.company for row in rows})
@@ -221,13 +231,13 @@ class _Row:
     weighed: tuple[float, float]
 
     @classmethod
-    def of(cls, lesson: Lesson, champion: DoubleArray, challenger: DoubleArray, fading: float) -> _Row:
+    def of(cls, lesson: Lesson, champion: Scores, challenger: Scores, fading: float) -> _Row:
         known = lesson.kept(lesson.told)
         gains = known.gains
         ndcg = None
         if len(set(gains.tolist())) > 1:
-            ndcg = (_ndcg(known.values @ champion, gains), _ndcg(known.values @ challenger, gains))
-        sums = [_off_policy(lesson, weights, fading) for weights in (champion, challenger)]
+            ndcg = (_ndcg(champion(known), gains), _ndcg(challenger(known), gains))
+        sums = [_off_policy(lesson, scores, fading) for scores in (champion, challenger)]
         gained, weighed = zip(*sums, strict=True)
         return cls(lesson.company, int(lesson.told.sum()), ndcg, gained, weighed)
 
@@ -239,12 +249,12 @@ def _ndcg(scores: DoubleArray, gains: DoubleArray) -> float:
     return float(gains[order] @ discount[: len(order)] / (best @ discount[: len(best)]))
 
 
-def _off_policy(lesson: Lesson, weights: DoubleArray, fading: float) -> tuple[float, float]:
+def _off_policy(lesson: Lesson, scores: Scores, fading: float) -> tuple[float, float]:
     """Return the weighed acceptances, and weights, of the verdicts on labs that a ranker has among its first."""
     if not lesson.ranks.any():
         return 0.0, 0.0
     places = np.empty(len(lesson.ranks), dtype=np.int64)
-    places[np.argsort(-(lesson.values @ weights), kind="stable")] = np.arange(1, len(places) + 1)
+    places[np.argsort(-scores(lesson), kind="stable")] = np.arange(1, len(places) + 1)
     counted = lesson.told & (places <= FIRST_SHOWN)
     weight = np.minimum(examined(places, fading) / examined(lesson.ranks, fading), MOST_WEIGHT) * counted
     return float(weight @ (lesson.gains > 0)), float(weight.sum())
@@ -288,7 +298,7 @@ def _intervals(
     return found[0], found[1]
 
 
-def _hanging(champion: DoubleArray, challenger: DoubleArray, later: Sequence[Lesson], fading: float) -> Iterator[Text]:
+def _hanging(champion: Scores, challenger: Scores, later: Sequence[Lesson], fading: float) -> Iterator[Text]:
     """Yield a sentence for each kind of one whose verdicts alone make the difference."""
     kinds: dict[str, tuple[Text, Callable[[Lesson], Sequence[str]]]] = {
         "company": (T_("one company"), lambda lesson: (lesson.company,) * len(lesson.labs)),

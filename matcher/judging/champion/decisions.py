@@ -37,7 +37,7 @@ from matcher.judging.panel.grades import Judging, standing_of
 from matcher.ranking.pairings import Matcher
 from matcher.ranking.ranker import Ranker
 from matcher.ranking.rankers import shown_by
-from matcher.ranking.signals import FEATURES
+from matcher.ranking.signals import FEATURES, HISTORY
 from matcher.review.decisions import Decision, Reason, Verdict
 from matcher.review.proposals import Proposal, StoredPairing
 
@@ -206,7 +206,7 @@ def _shown(session: Session, decided: set[int]) -> list[tuple[Proposal, str, str
 
 def _values(proposal: Proposal, ranker: Ranker | None) -> DoubleArray | None:
     """Return the features as they were shown; one of weight 0 can't be told, and counts as 0."""
-    if ranker is None or set(proposal.contributions) != set(FEATURES):
+    if ranker is None or set(proposal.contributions) - {HISTORY} != set(FEATURES):
         return None
     amounts = np.array([proposal.contributions[name] for name in FEATURES])
     weights = np.array(ranker.weights)
