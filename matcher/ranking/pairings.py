@@ -396,7 +396,9 @@ class Matcher(NeedRankings):
             filters: hide labs; ranks and facets are those without filters.
             steering: how much the need's wishes count in this answer; what is a must hides labs as a filter does.
         """
-        return self._result(self.ranking(need, company, steering, second_look=True), top, offset, filters)
+        ranking = self.ranking(need, company, steering, second_look=True)
+        shown = ranking.with_near_ties_drawn(self.settings.near_ties, self.snapshot.generation)
+        return self._result(shown, top, offset, filters)
 
     def match_all(self, needs: Sequence[Need], *, top: int = 10) -> Iterator[MatchResult]:
         """Yield for each need what `match` gives, encoding all their texts together and keeping nothing."""
@@ -508,6 +510,7 @@ class Matcher(NeedRankings):
             answers=ranking.table.answers,
             chances=ranking.chances(row),
             decided=ranking.remembered.sentence(row) if with_decisions and ranking.remembered else None,
+            drawn=ranking.drawn.get(row),
         )
 
 

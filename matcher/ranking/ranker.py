@@ -34,6 +34,7 @@ from matcher.ranking.lab_table import (
     facets,
     passing,
 )
+from matcher.ranking.near_ties import Drawn, drawn_order
 from matcher.ranking.signals import FEATURES, N_EVIDENCE, FeatureTable, NeedQuery
 from matcher.ranking.wishes import FACTORS, UNSTEERED, StatedWish, Steering, Stress, Wish
 
@@ -182,6 +183,7 @@ class Ranking:
     `added` are contributions beside the features, each of shape (n labs,), part of the
     scores: those of earlier decisions, which `remembered` tells in counts, and of a second
     look, whose model `reread_by` names; `warnings` say what to know of that one.
+    `drawn` says of rows whose place was drawn how (`matcher.ranking.near_ties`).
     """
 
     query: NeedQuery
@@ -196,6 +198,7 @@ class Ranking:
     steering: Steering = UNSTEERED
     added: Mapping[str, DoubleArray] = field(default_factory=dict)
     remembered: Remembered | None = None
+    drawn: Mapping[int, Drawn] = field(default_factory=dict)
     reread_by: str = ""
     warnings: tuple[Bilingual, ...] = ()
 
@@ -225,6 +228,14 @@ class Ranking:
             scores = scores + amounts
         order = ordered_rows(scores, id_rank, self.ranks > 0)
         return replace(self, order=order, scores=scores, ranker=ranker, steering=steering)
+
+    def with_near_ties_drawn(self, margin: float, generation: str) -> Ranking:
+        """Return this ranking with the order of near ties drawn; itself where `margin` is 0."""
+        if not margin:
+            return self
+        key = f"{self.query.need.id}\n{self.version}\n{generation}"
+        order, drawn = drawn_order(self.order, self.scores, margin, key)
+        return replace(self, order=order, drawn=drawn)
 
     @cached_property
     def ranks(self) -> npt.NDArray[np.int64]:

@@ -24,9 +24,11 @@ companies, since the needs of one company are decided on by the same few people:
   count: what a challenger would bring up from below is not known.
 
 **The gate.** Both lower ends have to lie above 0, those of a 99 % interval too: a challenger is computed again and
-again, and one in forty without any worth would otherwise seem better. And what was gained must not hang on one
-company, one person or one lab: without each one that gave or got a twentieth of the verdicts, both differences have to
-stay above 0 by a floor. One who rules many verdicts could otherwise promote a ranker of their own.
+again, and one in forty without any worth would otherwise seem better. Where near ties were drawn by lot, those pairs
+must not say that it is surely worse. And what was gained must not hang on one company, one person, one lab, nor on the
+three labs that the rankers differ most about: without each one that gave or got a twentieth of the verdicts, and
+without those three together, both differences have to stay above 0 by a floor. One who rules many verdicts could
+otherwise promote a ranker of their own.
 """
 
 from __future__ import annotations
@@ -44,6 +46,7 @@ from scipy.stats import t as student
 from indexer.arrays import DoubleArray
 from indexer.wording import T_, Text
 from matcher.judging.champion.decisions import Lesson, examined
+from matcher.judging.champion.near_ties import DrawnComparison, drawn_difference
 from matcher.judging.champion.remembering import Scores, by_weights
 from matcher.judging.learning import FLOOR, MOST_FOR_DEPTH
 from matcher.judging.measures import SEED, Interval
@@ -68,6 +71,8 @@ FEWEST_COMPANIES, FEWEST_NEEDS = 8, 20
 """Later needs, and companies, below which nothing can be compared."""
 WEIGHTY_SHARE = 0.05
 """Who gave or got such a share of the later verdicts is left out once."""
+DISPUTED = 3
+"""So many labs of which champion and challenger think most differently are left out together."""
 FLOOR_OF_GAIN = 0.005
 """Without anyone of those so much of each gain has to be left."""
 
@@ -165,13 +170,17 @@ def parted(lessons: Sequence[Lesson], limit: datetime | None) -> tuple[list[Less
 
 @dataclass(frozen=True)
 class GateOutcome:
-    """How a challenger compares with the champion; `reasons` say why it may not be promoted, none if it may."""
+    """How a challenger compares with the champion; `reasons` say why it may not be promoted, none if it may.
+
+    `drawn` is what pairs say whose order a coin chose, None where there are too few.
+    """
 
     needs: int
     companies: int
     ndcg: Interval | None
     accepted: Interval | None
     reasons: tuple[Text, ...]
+    drawn: DrawnComparison | None = None
 
     @property
     def passed(self) -> bool:
@@ -184,6 +193,9 @@ class GateOutcome:
             name: None if one is None else {"difference": one.mean, "low": one.low, "high": one.high}
             for name, one in (("ndcg_at_10", self.ndcg), ("accepted_among_first_5", self.accepted))
         }
+        if self.drawn is not None:
+            one = self.drawn.difference
+            told["near_ties"] = {"difference": one.mean, "low": one.low, "high": one.high, "pairs": self.drawn.pairs}
         return {"needs": self.needs, "companies": self.companies, **told, "better": self.passed}
 
 
@@ -215,9 +227,17 @@ def compared(
                 low=low,
             )
         )
+    drawn = drawn_difference(champion, challenger, later, seed)
+    if drawn is not None and drawn.difference.high < 0:
+        reasons.append(
+            T_(
+                "where a coin chose the order it is surely worse: the 95 %% interval ends at %(high)s",
+                high=f"{drawn.difference.high:+.4f}",
+            )
+        )
     if not reasons:
         reasons += _hanging(champion, challenger, later, fading)
-    return GateOutcome(len(rows), len(companies), ndcg, accepted, tuple(reasons))
+    return GateOutcome(len(rows), len(companies), ndcg, accepted, tuple(reasons), drawn)
 
 
 @dataclass(frozen=True)
@@ -313,3 +333,21 @@ def _hanging(champion: Scores, challenger: Scores, later: Sequence[Lesson], fadi
             if min(map(float, _differences(_sums(rows)))) < FLOOR_OF_GAIN:
                 yield T_("what was gained hangs on the verdicts of %(name)s", name=name)
                 break
+    disputed = _most_disputed(champion, challenger, later)
+    rest = [lesson.kept(np.array([lab not in disputed for lab in lesson.labs])) for lesson in later]
+    rows = [_Row.of(lesson, champion, challenger, fading) for lesson in rest if lesson.told.any()]
+    if min(map(float, _differences(_sums(rows)))) < FLOOR_OF_GAIN:
+        yield T_("what was gained hangs on %(n)s labs: %(labs)s", n=len(disputed), labs=", ".join(sorted(disputed)))
+
+
+def _most_disputed(champion: Scores, challenger: Scores, later: Sequence[Lesson]) -> frozenset[str]:
+    """Return the labs that verdicts were given on and of which two rankers think most differently, beside the others.
+
+    A ranker that remembers can be taught by false verdicts on few labs, each too rare to be weighty.
+    """
+    apart: Counter[str] = Counter()
+    for lesson in later:
+        moved = challenger(lesson) - champion(lesson)
+        moved = np.abs(moved - np.median(moved))
+        apart.update({lab: float(by) for lab, by, told in zip(lesson.labs, moved, lesson.told, strict=True) if told})
+    return frozenset(lab for lab, _ in apart.most_common(DISPUTED))

@@ -151,9 +151,9 @@ class _Pairs:
             return np.asarray(self.weights * (np.logaddexp(0, logits) - self.shares * logits))
 
         found = minimize_scalar(lambda amount: missed(amount).sum(), bounds=(0, MOST_SURPRISE), method="bounded")
-        better = np.bincount(
-            history.needs, missed(0) - missed(found.x), minlength=len(history.traces)
-        ).astype(np.float64)
+        better = np.bincount(history.needs, missed(0) - missed(found.x), minlength=len(history.traces)).astype(
+            np.float64
+        )
         return float(missed(found.x).sum()), float(found.x) * _sure(better), strength
 
 
