@@ -47,7 +47,7 @@ from indexer.arrays import DoubleArray
 from indexer.wording import T_, Text
 from matcher.judging.champion.decisions import Lesson, examined
 from matcher.judging.champion.near_ties import DrawnComparison, drawn_difference
-from matcher.judging.champion.remembering import Scores, by_weights
+from matcher.judging.champion.remembering import Scores, by_weights, sure_share
 from matcher.judging.learning import FLOOR, MOST_FOR_DEPTH
 from matcher.judging.measures import SEED, Interval
 from matcher.ranking.ranker import Ranker
@@ -86,10 +86,35 @@ def learned_weights(lessons: Sequence[Lesson], default: Ranker, fading: float) -
     if not n:
         return begin
     learned = _fit(known, begin, fading)
+    trust = _trust(known, begin, fading)
     learned *= begin[:N_EVIDENCE].sum() / max(float(learned[:N_EVIDENCE].sum()), FLOOR)
     depth = FEATURES.index("depth")
     learned[depth] = min(learned[depth], max(begin[depth], MOST_FOR_DEPTH * begin[:N_EVIDENCE].mean()))
-    return np.asarray(np.round(begin + n / (n + HALF_WAY) * (learned - begin), 4))
+    return np.asarray(np.round(begin + trust * n / (n + HALF_WAY) * (learned - begin), 4))
+
+
+def _trust(known: Sequence[Lesson], begin: DoubleArray, fading: float) -> float:
+    """Return how far to follow weights, 0 to 1, from how those learned on half of the companies do for the others."""
+    companies = sorted({lesson.company for lesson in known})
+    half = frozenset(companies[::2])
+    parts = [[one for one in known if (one.company in half) is side] for side in (True, False)]
+    if not all(parts):
+        return 1.0
+    better: dict[str, float] = {}
+    for mine, others in (parts, parts[::-1]):
+        learned = _fit(mine, begin, fading)
+        for lesson in others:
+            by = _missed(lesson, begin, fading) - _missed(lesson, learned, fading)
+            better[lesson.company] = better.get(lesson.company, 0.0) + float(lesson.told.sum()) * by
+    return sure_share(np.array(list(better.values())))
+
+
+def _missed(lesson: Lesson, weights: DoubleArray, fading: float) -> float:
+    """Return the loss of one lesson, without the pull."""
+    scores, weight = lesson.values @ weights, 1 / examined(lesson.ranks, fading)
+    wanted = lesson.gains * weight
+    highest = float(scores.max())
+    return highest + float(np.log(weight @ np.exp(scores - highest))) - float(wanted @ scores / wanted.sum())
 
 
 def _fit(known: Sequence[Lesson], begin: DoubleArray, fading: float) -> DoubleArray:

@@ -154,11 +154,11 @@ class _Pairs:
         better = np.bincount(history.needs, missed(0) - missed(found.x), minlength=len(history.traces)).astype(
             np.float64
         )
-        return float(missed(found.x).sum()), float(found.x) * _sure(better), strength
+        return float(missed(found.x).sum()), float(found.x) * sure_share(better), strength
 
 
-def _sure(better: DoubleArray) -> float:
-    """Return how much of an amount to take, 0 to 1, from what it betters for each need that was left out."""
+def sure_share(better: DoubleArray) -> float:
+    """Return how much of a change to take, 0 to 1, from what it betters for each need or company that was left out."""
     n, spread = len(better), float(better.std())
     if n < 2 or better.sum() <= 0:
         return 0.0
