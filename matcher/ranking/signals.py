@@ -78,19 +78,21 @@ class Scale:
 
     `words` has both for each of `Searcher.word_signals`; `meaning` for each encoder
     the standard score that is 1. `kinship` has by language mean and deviation of the
-    square root of the TF-IDF cosine of two passages of different labs.
+    square root of the TF-IDF cosine of two passages of different labs; `needs` by pair of
+    languages the fit of two needs that no lab answers both, and of two that one does.
     """
 
     words: Mapping[str, Mapping[str, tuple[float, float]]]
     meaning: Mapping[str, Mapping[str, float]]
     kinship: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    needs: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 @lru_cache(maxsize=1)
 def scale() -> Scale:
     """Return the scale of this release, which `make weights` measures on the demo world."""
     content = orjson.loads(SCALE_FILE.read_bytes())
-    return Scale(content["words"], content["meaning"], content["kinship"])
+    return Scale(content["words"], content["meaning"], content["kinship"], content["needs"])
 
 
 _UNSCALED = (0.0, 1.0)
