@@ -46,6 +46,7 @@ from api.commands.matching import redrawn
 from api.commands.refusals import refusal
 from api.home import open_database, open_reading, open_session
 from api.jobs import job_queue
+from api.nightly import openings
 from api.nightly.report import report_the_night
 from api.nightly.step import MOST_LISTED, Run, StepOutcome, StepWork
 from api.requests import idempotency
@@ -593,6 +594,7 @@ STEPS: tuple[NightStep, ...] = (
     _step("figures", T_("Figures"), take_down_figures),
     _step("warnings", T_("Warnings"), propose_warnings),
     _step("reminders", T_("Reminders"), count_reminders),
+    _step(openings.STEP, T_("Telling who was let in to needs"), openings.tell_of_openings),
     _step("verify", T_("Proof of the ledger"), prove_ledger),
     _step("heads", T_("Heads of the ledger"), write_heads, "verify"),
     _step(AUDIT_STEP, T_("Proof of the audit trail"), prove_audit_trail),
