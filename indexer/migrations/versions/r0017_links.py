@@ -20,7 +20,12 @@ depends_on = None
 
 _GENESIS = "0" * 64
 _AT_ONCE = 500
-_KEYS = {"ledger_motion_end": "motion_id", "ledger_period_close": "period", "ledger_person": "pseudonym", "ledger_person_key": "fingerprint"}
+_KEYS = {
+    "ledger_motion_end": "motion_id",
+    "ledger_period_close": "period",
+    "ledger_person": "pseudonym",
+    "ledger_person_key": "fingerprint",
+}
 _WITHOUT = {"account": ("email", "name"), "ledger_person": ("name", "contact")}
 _TABLES = (
     "account",
