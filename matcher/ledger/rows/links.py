@@ -99,7 +99,7 @@ LINKED: dict[str, Linked] = {
     "proposal": Linked(every=False),
     "role_grant": Linked(),
     "school_total": Linked(),
-    "stake": Linked(),
+    "stake": Linked(without=frozenset({"end_reason"})),
     "sufficiency_row": Linked(),
 }
 """The tables whose rows are linked."""
