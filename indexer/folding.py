@@ -35,9 +35,19 @@ def _converter(name: str) -> Any:
     return opencc.OpenCC(name)
 
 
+def one_width(text: str) -> str:
+    """Return a text with each character in its usual width and form (Ａ is A, ² is 2), each where it was.
+
+    A character that stands for several, such as ㎡, stays: those are for forms whose positions may move.
+    """
+    if text.isascii():
+        return text
+    return "".join(c if c.isascii() or len(plain := unicodedata.normalize("NFKC", c)) != 1 else plain for c in text)
+
+
 def simplified(text: str) -> str:
-    """Return a text in lower case and Simplified characters, each character where it was."""
-    lowered = text.lower()
+    """Return a text in lower case, one width and Simplified characters, each character where it was."""
+    lowered = one_width(text).lower()
     if len(lowered) != len(text):
         lowered = "".join(c.lower() if len(c.lower()) == 1 else c for c in text)
     found = str(_converter("t2s").convert(lowered))

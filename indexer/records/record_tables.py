@@ -76,6 +76,11 @@ def _words() -> Column[list[str]]:
     return Column(JSON, nullable=False)
 
 
+def _other() -> Any:
+    """A column for what a file said of a record beside our fields, by its headings."""
+    return Field(default_factory=dict, sa_column=Column(JSON, nullable=False, server_default="{}"))
+
+
 def _parent(table: str) -> Column[str]:
     return Column(String, ForeignKey(f"{table}.id", ondelete="CASCADE"), primary_key=True)
 
@@ -101,6 +106,7 @@ class School(SQLModel, table=True):
     founded: int | None
     merged_into: str | None
     merged_on: date | None
+    other: dict[str, str] = _other()
 
 
 class Alliance(SQLModel, table=True):
@@ -121,6 +127,7 @@ class Alliance(SQLModel, table=True):
     center: str | None
     since: date | None
     until: date | None
+    other: dict[str, str] = _other()
 
 
 class AlliancePartner(SQLModel, table=True):
@@ -157,6 +164,7 @@ class Lab(SQLModel, table=True):
     languages: list[str] = Field(sa_column=_words())
     conflicts: list[str] = Field(sa_column=_words())
     links: list[str] = Field(sa_column=_words())
+    other: dict[str, str] = _other()
 
 
 class Evidence(SQLModel, table=True):
@@ -201,6 +209,7 @@ class Company(SQLModel, table=True):
     fields: list[str] = Field(sa_column=_words())
     city: str
     description: str
+    other: dict[str, str] = _other()
 
 
 class Need(SQLModel, table=True):
@@ -230,6 +239,7 @@ class Need(SQLModel, table=True):
     languages: list[str] = Field(sa_column=_words())
     excluded_labs: list[str] = Field(sa_column=_words())
     year: int | None
+    other: dict[str, str] = _other()
 
 
 class Ask(SQLModel, table=True):
