@@ -262,6 +262,7 @@ def _asked(server: Served, things: Things, who: str | None, method: str, path: s
         "/settlers": {"account": "none"},
         "/judgings": {"judges": ["none", "nobody"], "needs": ["none"]},
         "/password": {"new": "short"},
+        "/confirm": {"password": "none"},
     }
     body = next((value for end, value in bodies.items() if path.endswith(end)), {})
     queries = {

@@ -204,8 +204,12 @@ def test_a_killed_server_goes_on_where_it_was(settings: Settings, indexed_home: 
 @pytest.mark.parametrize("database_url", [pytest.param("sqlite", marks=pytest.mark.long), "postgresql"], indirect=True)
 def test_two_workers_never_do_the_same(settings: Settings, indexed_home: Path, slice_of_world: Path) -> None:
     with served(settings, indexed_home, slice_of_world, workers=2) as server:
-        jobs = [job_of(upload(server, "expert", "companies.jsonl", companies(1_000, f"w{n}"))) for n in range(8)]
-        results = [result_of(server, "expert", job_id) for job_id in jobs]
+        # Of several people: those of one are done one after the other.
+        people = ("expert", "colleague", "lead", "stranger") * 2
+        jobs = [
+            job_of(upload(server, who, "companies.jsonl", companies(1_000, f"w{n}"))) for n, who in enumerate(people)
+        ]
+        results = [result_of(server, who, job_id) for who, job_id in zip(people, jobs, strict=True)]
         lines = [json.loads(line) for line in server.log.read_text().splitlines() if line.startswith("{")]
     assert [result["created"] for result in results] == [1_000] * 8
     begun = [line for line in lines if line["event"] == "job begun"]

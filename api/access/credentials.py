@@ -18,13 +18,18 @@ from sqlmodel import Field, Session, SQLModel, col, select
 
 from indexer.instants import Instant
 from indexer.wording import T_
-from matcher.review.people import Account
+from matcher.review.people import Account, Hand, tie
 
 IDLE = timedelta(hours=12)
 LONGEST = timedelta(days=14)
 SEEN_EVERY = timedelta(minutes=5)
+CONFIRMED_FOR = timedelta(minutes=10)
+"""How long the person at a browser counts as confirmed after proving to be there."""
 WINDOW = timedelta(minutes=15)
 FAILURES_PER_ACCOUNT, FAILURES_PER_ADDRESS = 10, 50
+"""So many failures are checked at once; each further attempt has to wait."""
+REFUSED_FROM = 10
+"""So many times as many, and none is checked any more, except from a browser that the account is known in."""
 KEY_MARK = "glm"
 
 
@@ -57,6 +62,8 @@ class LoginSession(SQLModel, table=True):
     created_at: datetime = Field(sa_type=Instant)
     seen_at: datetime = Field(sa_type=Instant)
     ended_at: datetime | None = Field(default=None, sa_type=Instant)
+    confirmed_at: datetime | None = Field(default=None, sa_type=Instant)
+    """When the person last proved to be there: by signing in, or by the password once more."""
 
 
 class ApiKey(SQLModel, table=True):
@@ -94,12 +101,22 @@ _KEY = select(ApiKey.account_id, ApiKey.may_write, ApiKey.expires_at, ApiKey.id)
 
 @dataclass(frozen=True)
 class Proof:
-    """What a token or a key proves: the account, whether it may write, a browser's CSRF token, the key's number."""
+    """What a token or a key proves: the account, whether it may write, a browser's CSRF token, the key's number.
+
+    `confirmed_at` is when the person at the browser last proved to be there; a key proves no person.
+    """
 
     account_id: str
     may_write: bool
     csrf_token: str | None = None
     key_id: int | None = None
+    confirmed_at: datetime | None = None
+
+
+def is_confirmed(proof: Proof, now: datetime) -> bool:
+    """Whether a proof is a session whose person proved to be there within `CONFIRMED_FOR`: asked by every such act."""
+    at = proof.confirmed_at
+    return proof.key_id is None and at is not None and abs(now - at) <= CONFIRMED_FOR
 
 
 def digest(secret: str) -> str:
@@ -129,12 +146,22 @@ def password_hash(session: Session, email: str) -> tuple[str, str] | None:
     return None if found is None else (str(found[0]), str(found[1]))
 
 
-def open_session(session: Session, *, account_id: str, now: datetime) -> tuple[str, str]:
-    """Sign an account in; return the session's token, which is not stored, and its CSRF token."""
+def open_session(
+    session: Session, *, account_id: str, now: datetime, confirmed_at: datetime | None = None
+) -> tuple[str, str]:
+    """Sign an account in; return the session's token, which is not stored, and its CSRF token.
+
+    `confirmed_at` is when the person proved to be there, None if nobody knows.
+    """
     token, csrf_token = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
     session.add(
         LoginSession(
-            token_hash=digest(token), account_id=account_id, csrf_token=csrf_token, created_at=now, seen_at=now
+            token_hash=digest(token),
+            account_id=account_id,
+            csrf_token=csrf_token,
+            created_at=now,
+            seen_at=now,
+            confirmed_at=confirmed_at,
         )
     )
     session.flush()
@@ -148,7 +175,14 @@ def session_proof(session: Session, token: str, now: datetime) -> Proof | None:
         return None
     if now - found.seen_at > IDLE or now - found.created_at > LONGEST:
         return None
-    return Proof(found.account_id, may_write=True, csrf_token=found.csrf_token)
+    return Proof(found.account_id, may_write=True, csrf_token=found.csrf_token, confirmed_at=found.confirmed_at)
+
+
+def confirm_session(session: Session, *, token: str, now: datetime) -> None:
+    """Note that the person at a browser proved to be there."""
+    session.connection().execute(
+        update(LoginSession).where(col(LoginSession.token_hash) == digest(token)).values(confirmed_at=now)
+    )
 
 
 def note_seen(session: Session, token: str, now: datetime) -> None:
@@ -195,9 +229,24 @@ def end_all_sessions(session: Session, *, now: datetime) -> None:
 
 
 def make_key(
-    session: Session, *, account_id: str, name: str, may_write: bool, valid: timedelta, now: datetime
+    session: Session,
+    *,
+    account_id: str,
+    name: str,
+    may_write: bool,
+    valid: timedelta,
+    now: datetime,
+    by: str | None = None,
 ) -> tuple[ApiKey, str]:
-    """Make a key; return its row and the key itself, which is shown once."""
+    """Make a key; return its row and the key itself, which is shown once.
+
+    `by` is the account that makes it, None for whoever runs the machine. Made for another one's account it ties the
+    two, and makes that account a program's for good.
+
+    Raises:
+        SamePersonError: it is for another one's account that ever held a role for people.
+    """
+    tie(session, account_id=account_id, by=by, how=Hand.KEYED, now=now)
     prefix = secrets.token_hex(4)
     secret = f"{KEY_MARK}_{prefix}_{secrets.token_urlsafe(32)}"
     key = ApiKey(
@@ -228,24 +277,40 @@ def revoke_key(session: Session, *, prefix: str, account_id: str, now: datetime)
     return session.connection().execute(update(ApiKey).where(*these).values(revoked_at=now)).rowcount == 1
 
 
-def check_throttle(session: Session, *, email: str | None, address: str, now: datetime) -> None:
-    """Let a sign-in be tried only if not too many failed before; without an e-mail address, by the client's alone.
+def check_throttle(
+    session: Session, *, email: str | None, address: str, now: datetime, browser: str | None = None
+) -> bool:
+    """Return whether so many sign-ins failed that this one has to wait.
+
+    Args:
+        session: reads.
+        email: the account's address; None where it is not known yet, so that only the client's counts.
+        address: the client's address.
+        now: the moment.
+        browser: a browser that is known to the account: only its own failures count.
 
     Raises:
-        ThrottledError: too many failed for this account, or from this address, in the last minutes.
+        ThrottledError: far too many failed for this account, or from this address, in the last minutes.
     """
-    for subject, most in _subjects(email, address):
+    is_slow = False
+    for subject, most in _subjects(email, address) if browser is None else _subjects_of(browser):
         # Those of a clock that was ahead by more don't count, or nobody could sign in until that moment has come.
         recent = (LoginFailure.at > now - WINDOW, LoginFailure.at < now + WINDOW)
         query = select(func.count()).where(LoginFailure.subject == subject, *recent)
-        if session.execute(query).scalar_one() >= most:
+        failed = session.execute(query).scalar_one()
+        if failed >= most * REFUSED_FROM:
             raise ThrottledError
+        is_slow = is_slow or failed >= most
+    return is_slow
 
 
-def note_failure(session: Session, *, email: str | None, address: str, now: datetime) -> None:
+def note_failure(
+    session: Session, *, email: str | None, address: str, now: datetime, browser: str | None = None
+) -> None:
     """Count a failed sign-in, and forget those that no longer count."""
     session.connection().execute(delete(LoginFailure).where(col(LoginFailure.at) < now - WINDOW))
-    session.add_all([LoginFailure(subject=subject, at=now) for subject, _ in _subjects(email, address)])
+    subjects = _subjects(email, address) if browser is None else _subjects_of(browser)
+    session.add_all([LoginFailure(subject=subject, at=now) for subject, _ in subjects])
     session.flush()
 
 
@@ -260,3 +325,7 @@ def _subjects(email: str | None, address: str) -> list[tuple[str, int]]:
     if email is not None:
         subjects.append((digest("account " + email.strip().lower()), FAILURES_PER_ACCOUNT))
     return subjects
+
+
+def _subjects_of(browser: str) -> list[tuple[str, int]]:
+    return [(digest("browser " + browser), FAILURES_PER_ACCOUNT)]

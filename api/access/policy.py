@@ -67,6 +67,7 @@ class Resource(StrEnum):
     MOTION = "motion"
     SCHOOL_TOTAL = "school_total"
     EXTERNAL_CLAIM = "external_claim"
+    PROBE = "probe"
     PERIOD = "period"
     LEDGER_HEAD = "ledger_head"
     FIGURE = "figure"
@@ -223,6 +224,8 @@ POLICY: dict[tuple[Resource, Action], dict[Holder, Reach]] = {
     (Resource.EXTERNAL_CLAIM, Action.LIST): _OFFICE,
     (Resource.EXTERNAL_CLAIM, Action.CREATE): _OFFICE,
     (Resource.EXTERNAL_CLAIM, Action.END): _OFFICE,
+    # Who reports look-alikes of others' entries again and again may be asking what they say.
+    (Resource.PROBE, Action.LIST): _OFFICE,
     (Resource.PERIOD, Action.LIST): _staff(Reach.ALL) | {Role.COMMITTEE: Reach.ALL} | _OFFICE,
     (Resource.PERIOD, Action.CLOSE): _OFFICE,
     (Resource.LEDGER_HEAD, Action.READ): _staff(Reach.ALL) | {Role.COMMITTEE: Reach.ALL} | _OFFICE | _JOB,
@@ -259,6 +262,26 @@ POLICY: dict[tuple[Resource, Action], dict[Holder, Reach]] = {
     (Resource.AUDIT, Action.READ): _staff(Reach.ALLIANCE) | _OFFICE | {Role.COMPANY: Reach.OWN},
 }
 """For each resource and action: which role reaches how far. What is not here, nobody may do."""
+
+
+PERSON_ONLY: frozenset[tuple[Resource, Action]] = frozenset(
+    {
+        (Resource.ENTRY, Action.CHECK),
+        (Resource.ENTRY, Action.RETURN),
+        (Resource.ENTRY, Action.REFUSE),
+        (Resource.ENTRY, Action.TELL_APART),
+        (Resource.ENTRY, Action.RECOGNISE),
+        (Resource.MOTION, Action.SECOND),
+        (Resource.ACCOUNT, Action.CREATE),
+        (Resource.ACCOUNT, Action.EDIT),
+        (Resource.CLAIM, Action.DECIDE),
+        (Resource.STAKE, Action.END),
+    }
+)
+"""What no key does, only a person who proved to be there a moment ago: deciding on results, seconding, granting.
+
+Who else must have acted before, and who is no second person, is written in `matcher.ledger.rules.duties`.
+"""
 
 
 def admits(principal: Principal, resource: Resource, action: Action) -> bool:

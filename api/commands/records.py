@@ -22,9 +22,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from api.commands.importing import Way, import_one, read_as, take_back
+from api.commands.imports.one_file import Way, import_one, read_as, take_back
 from api.commands.matching import redrawn, reindexed, say_map, say_report
 from api.commands.refusals import RefusedError
+from api.commands.imports.registers import bring_in_files
 from api.commands.screen import Screen, finish, write_document
 from api.home import note_command, open_session, read_settings
 from indexer.vocabulary import Kind
@@ -59,6 +60,15 @@ def import_records(
     alliance: Annotated[
         str | None, typer.Option(help="Id of an alliance: new needs come in to it, new companies join its portfolio.")
     ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            help="A register or format: orcid, openalex-authors, openalex-institutions, openalex-works, ror, crossref, "
+            "datacite, bibtex, ris, cordis, nsf, sbir, cerif, vivo, schema-org.",
+        ),
+    ] = None,
+    lab: Annotated[str | None, typer.Option(help="With --from: whose evidence the works are.")] = None,
     template: Annotated[Path | None, typer.Option(help="Write a template (.xlsx or .csv) to fill in instead.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
@@ -71,6 +81,9 @@ def import_records(
         return
     if undo_job is not None:
         take_back(screen, undo_job, as_json=as_json)
+        return
+    if source is not None:
+        bring_in_files(screen, source, files or [], lab_id=lab, dry_run=dry_run, as_json=as_json)
         return
     documents: list[dict[str, object]] = []
     with open_session(read_settings(), writes=not dry_run) as session:

@@ -226,6 +226,9 @@ class RoleBody(_Body):
 
     role: Role = Field(examples=["expert"])
     scope: Word = Field(default="", examples=["al-02"])
+    reason: str = Field(
+        default="", max_length=1_000, description="Why; needed for office and committee, by two people."
+    )
 
 
 class NewAccountBody(_Body):
@@ -292,6 +295,12 @@ class LabBody(_Body):
     evidence: list[EvidenceWeightBody] | None = Field(
         default=None, max_length=5_000, description="Those named come first, in this order, with these weights."
     )
+
+
+class ConfirmBody(_Body):
+    """The own password once more."""
+
+    password: str = Field(max_length=1_000, examples=["correct horse battery"])
 
 
 class SignInBody(_Body):

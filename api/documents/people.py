@@ -12,6 +12,7 @@ from enum import StrEnum
 from pydantic import Field
 
 from api.documents.answers import Answer, answer_of
+from api.documents.ledger import MotionAnswer
 from indexer.records.exchange import CompanyIn
 from matcher.review.researchers import ClaimVerdict
 from matcher.review.roles import Role
@@ -53,6 +54,7 @@ class GrantAnswer(HeldRoleAnswer):
 
     granted_at: datetime
     granted_by: str | None
+    motion_id: int | None = Field(description="The motion of two people by which it was given, where it took one.")
     revoked_at: datetime | None
     revoked_by: str | None
 
@@ -99,6 +101,7 @@ class AccountAnswer(Answer):
     roles: list[GrantAnswer]
     stakes: list[DatedStakeAnswer]
     keys: list[KeyAnswer]
+    motions: list[MotionAnswer] = Field(description="Roles that are moved and wait for a second person.")
     has_password: bool
     identities: list[IdentityAnswer]
 

@@ -24,7 +24,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -59,9 +60,19 @@ from matcher.judging.champion.promotion import is_worth_learning, learn
 from matcher.judging.quality_check import Comparison, QualityCheck
 from matcher.ledger.figures.folds import Figures, Status, end_of, figures
 from matcher.ledger.figures.ladder import FINDING_LABELS, FindingKind, findings, readings_on, standings
+from matcher.ledger.proving.heads import (
+    HEADS_FILE,
+    KEY_FILE,
+    export_heads,
+    read_heads,
+    signed_heads,
+    signing_key,
+)
+from matcher.ledger.proving.stamps import StampError, stamped
+from matcher.ledger.proving.verification import verify
 from matcher.ledger.rows.entries import WHOLE_BP
+from matcher.ledger.rows.evidence import forget_waiting
 from matcher.ledger.rows.kpis import KPI_FACTS, Kpi
-from matcher.ledger.rows.proof import HEADS_FILE, export_heads, read_heads, verify
 from matcher.review.intake import hand_over
 from matcher.review.reminders import REMINDER_LABELS, reminders, totals
 
@@ -443,10 +454,20 @@ def _short(message: str) -> str:
 
 
 def write_heads(work: StepWork) -> StepOutcome:
-    """Write the heads of both chains down beside the database."""
-    with open_reading(work.settings) as session:
-        heads = export_heads(session, work.settings.home / HEADS_FILE, work.now)
-    return StepOutcome({one.chain: one.n for one in heads}, details={"heads": [asdict(one) for one in heads]})
+    """Write the heads of all chains down beside the database, and sign them for the mail: those prove something."""
+    settings = work.settings
+    key = signing_key(settings.head_key or settings.home / KEY_FILE)
+    with open_reading(settings) as session:
+        heads = export_heads(session, settings.home / HEADS_FILE, work.now)
+        stamp = partial(stamped, url=settings.stamp_url) if settings.stamp_url else None
+        problem = None
+        try:
+            signed = signed_heads(session, key, work.now, stamp)
+        except StampError as error:
+            signed = signed_heads(session, key, work.now)
+            problem = Said.of(T_("the heads are signed, not stamped: %(error)s", error=error))
+    details = {"heads": [asdict(one) for one in heads], "signed": signed}
+    return StepOutcome({one.chain: one.n for one in heads}, problem, details)
 
 
 AUDIT_STEP = "audit"
@@ -494,6 +515,9 @@ def delete_expired(work: StepWork) -> StepOutcome:
     }
     with open_database(work.settings) as engine:
         gone = {name: _all(engine, forget, work.now) for name, forget in tables.items()}
+        with writing(engine, deadline_s=WAIT_S) as session:
+            before = work.now - timedelta(days=work.settings.evidence_waiting_days)
+            gone["evidence"] = forget_waiting(session, work.settings.home, before=before)
     return StepOutcome({**gone, "nights": len(forget_old_nights(work.settings.home))})
 
 

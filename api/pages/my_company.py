@@ -226,13 +226,14 @@ def show_need(need_id: str, visit: Annotated[Visit, Depends(visiting(Resource.NE
 
 def _need_page(visit: Visit, need_id: str, refused: Refusal | None = None) -> Response:
     need = _own(visit, visit.document(read_need, need_id=need_id))
+    ids = [need["alliance"] or "", *(one["alliance"] or "" for one in need.get("openings", ()))]
     return visit.show(
         "my_company/need.html",
         refused.status if refused else 200,
         need=need,
         facts=NEED_FACTS,
         labs=visit.document(list_released_labs, need_id=need_id)["items"],
-        names=visit.look(lambda session, _: scope_names(session, [need["alliance"] or ""])),
+        names=visit.look(lambda session, _: scope_names(session, ids)),
         what_next=NEXT,
         refused=refused,
     )

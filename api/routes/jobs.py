@@ -76,7 +76,9 @@ async def ask_for_import(
 
     def admit() -> str | None:
         with reading(ask.engine) as session:
-            return _alliance_of(session, ask.admitted(session), named, alliance)
+            found = _alliance_of(session, ask.admitted(session), named, alliance)
+        ask.must_leave_room()
+        return found
 
     # Who asks is known before a byte of the file is taken.
     await run_in_threadpool(admit)

@@ -280,6 +280,7 @@ STEP_FIGURE_LABELS = {
     "plan_overdue": T_("plans overdue"),
     "refused": P_("night words", "refused"),
     "removed": T_("removed"),
+    "evidence": T_("files that no result names"),
     "replies": T_("stored replies"),
     "reused": T_("vectors reused"),
     "rows": T_("rows"),

@@ -104,6 +104,7 @@ class School(SQLModel, table=True):
     prominence: str | None
     kind: str
     founded: int | None
+    ror: str | None
     merged_into: str | None
     merged_on: date | None
     other: dict[str, str] = _other()
@@ -153,6 +154,7 @@ class Lab(SQLModel, table=True):
     name: str
     name_en: str
     pi: str
+    orcid: str | None = Field(index=True)
     school: str | None = Field(index=True)
     fields: list[str] = Field(sa_column=_words())
     summary: str
@@ -185,6 +187,7 @@ class Evidence(SQLModel, table=True):
     title: str
     abstract: str
     year: int | None
+    doi: str | None
     weight: float
 
 
