@@ -83,6 +83,16 @@ def simplified_phrases(text: str) -> str:
     return str(_converter("tw2sp").convert(text))
 
 
+def for_reading(text: str) -> str:
+    """Return a text as the rules that look for figures, units and turns of phrase read it: NFKC, so ℃ is °C."""
+    return unicodedata.normalize("NFKC", text)
+
+
+def for_logins(text: str) -> str:
+    """Return the form in which addresses that people sign in with are compared and kept: one width, no case."""
+    return unicodedata.normalize("NFKC", text).strip().lower()
+
+
 def for_encoders(text: str) -> str:
     """Return a text as encoders read it: one width (NFKC), and if it has Chinese, Simplified with mainland words."""
     plain = unicodedata.normalize("NFKC", text)

@@ -23,9 +23,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from api.commands.imports.one_file import Way, import_one, read_as, take_back
+from api.commands.imports.registers import bring_in_files
 from api.commands.matching import redrawn, reindexed, say_map, say_report
 from api.commands.refusals import RefusedError
-from api.commands.imports.registers import bring_in_files
 from api.commands.screen import Screen, finish, write_document
 from api.home import note_command, open_session, read_settings
 from indexer.vocabulary import Kind

@@ -56,6 +56,7 @@ from indexer.index.generations import SnapshotError
 from indexer.instants import now
 from indexer.plain_text import printable, shown
 from indexer.records.exchange import Fault
+from indexer.records.import_log import begin_batch
 from indexer.records.importing import ImportReport, import_reading
 from indexer.records.profiles import Need
 from indexer.records.readers import Reading
@@ -75,7 +76,7 @@ MAX_PROBLEMS = 50_000
 """Problems that a result lists; it counts all."""
 ALLIANCES_KINDS = (Kind.NEEDS, Kind.COMPANIES)
 """What an alliance brings in itself. Labs' profiles are their researchers', schools and alliances the programme's."""
-_COUNTS = ("created", "updated", "unchanged", "refused", "errors")
+_COUNTS = ("created", "updated", "unchanged", "refused", "errors", "values_changed", "values_emptied")
 
 
 def may_import(who: Principal, kind: Kind | None, alliance_id: str | None) -> bool:
@@ -102,7 +103,8 @@ def run_import(running: RunningJob) -> None:
     with read_apart(content, name, None if kind is None else Kind(kind), running.check) as found:
         del file, content
         with reading(running.engine) as session:
-            _must_reach(running.who(session), running, found.kind)
+            for one in found.kinds:
+                _must_reach(running.who(session), running, one)
         _carry_out(running, found, printable(name))
 
 
@@ -143,11 +145,14 @@ def _reporting(result: dict[str, Any]) -> PartWork:
 def _importing(running: RunningJob, portion: Reading, name: str) -> PartWork:
     def work(session: Session, who: Principal) -> dict[str, Any]:
         _must_reach(who, running, portion.kind)
-        tried = Reading(portion.kind, dict(portion.records), dict(portion.evidence), first_rows=portion.first_rows)
+        # Taken anew at each try, since what may not be stored is taken out of it.
+        tried = replace(portion, records=dict(portion.records), evidence=dict(portion.evidence), problems=[], refused=0)
         alliance_id, dry_run = running.job.alliance_id, bool(running.job.parameters["dry_run"])
         if Reach.ALL not in reaches(who, Resource.IMPORT, Action.CREATE).values():
             _keep_to_own(session, tried, alliance_id or "", name)
-        report = import_reading(session, tried, dry_run)
+        if not dry_run:
+            begin_batch(session, running.job.id, name, now())
+        report = import_reading(session, tried, dry_run, None if dry_run else running.job.id)
         if alliance_id is not None and not dry_run:
             expert_id = who.id if alliance_id in who.scopes(*STAFF) else None
             hand_over(session, report, alliance_id=alliance_id, by=who.id, expert_id=expert_id, now=now())
@@ -168,7 +173,8 @@ def _keep_to_own(session: Session, portion: Reading, alliance_id: str, name: str
     )
     for key in taken:
         portion.refuse_record(name, key, Fault("id", T_("%(key)s is taken", key=shown(key)), T_("give another id")))
-    changed = Reading(portion.kind, {key: portion.records[key] for key in sorted(settled)})
+    records = {key: portion.records[key] for key in sorted(settled)}
+    changed = replace(portion, records=records, evidence={}, problems=[], refused=0)
     for key in import_reading(session, changed, dry_run=True).updated_ids:
         wrong = T_("%(key)s is past editing: a need can be changed only until it is taken up", key=shown(key))
         portion.refuse_record(name, key, Fault("id", wrong, T_("leave the row as it was, or leave it out")))
@@ -202,6 +208,8 @@ def _result(report: ImportReport) -> dict[str, Any]:
         "unchanged": report.unchanged,
         "refused": report.refused,
         "errors": len(report.errors),
+        "values_changed": sum(not change.empties for change in report.changes),
+        "values_emptied": sum(change.empties for change in report.changes),
         "problems": [asdict(problem) for problem in report.problems],
     }
 
@@ -216,7 +224,7 @@ def import_result(session: Session, job_id: str, parameters: dict[str, Any]) -> 
         "dry_run": parameters["dry_run"],
         "file": parameters["name"],
         "kind": next((part["kind"] for part in parts), None),
-        **{name: sum(part[name] for part in parts) for name in _COUNTS},
+        **{name: sum(part.get(name, 0) for part in parts) for name in _COUNTS},
         "problems": problems[:MAX_PROBLEMS],
         "problems_left_out": max(0, len(problems) - MAX_PROBLEMS),
     }

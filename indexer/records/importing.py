@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
+from rapidfuzz import fuzz, process
 from sqlalchemy import Table, bindparam, delete, insert, select, update
 from sqlmodel import Session, SQLModel
 
@@ -136,6 +137,7 @@ def import_reading(
     session.flush()
     kind = Kind.LABS if reading.kind is Kind.EVIDENCE else reading.kind
     model, children = _TABLES[kind]
+    reading = _with_labs_named(session, reading)
     stored = _stored(session, model, "id", [*reading.records, *reading.evidence])
     merged = _Merged(kind, reading, stored, children)
     wanted, families = merged.wanted, merged.families
@@ -150,6 +152,7 @@ def import_reading(
         changes.append(_changes(children.model, before, rows))
         families = {**families, **{lab: group.items for lab, group in groups.items()}}
     created = {key for (key,) in wanted if (key,) not in stored}
+    proposed = _likely_same(session, kind, reading, {key: wanted[key,] for key in created & reading.made_ids})
     touched = {key[0] for change in changes for key in change.touched()} - created
     planned = tuple(one for change in changes for one in change.values())
     if not dry_run:
@@ -169,7 +172,7 @@ def import_reading(
         unchanged=unchanged,
         refused=reading.refused + len(merged.refused) + sum(group.rows for group in orphans),
         problems=sorted(
-            [*reading.problems, *merged.problems, *map(_orphaned, orphans)],
+            [*reading.problems, *merged.problems, *proposed, *map(_orphaned, orphans)],
             key=lambda problem: (problem.file, problem.row),
         ),
         changes=planned,
@@ -262,6 +265,95 @@ def _free_id(lab: str, position: int, taken: Collection[str]) -> str:
     while (key := f"{lab}#{n}") in taken:
         n += 1
     return key
+
+
+def _with_labs_named(session: Session, reading: Reading) -> Reading:
+    """Return a reading whose evidence is under the ids of labs that its rows name by name, where only one has it."""
+    if not reading.evidence:
+        return reading
+    table = _table(record_tables.Lab)
+    known = set(_stored(session, record_tables.Lab, "id", list(reading.evidence)))
+    unknown = [lab for lab in reading.evidence if (lab,) not in known and lab not in reading.records]
+    if not unknown:
+        return reading
+    by_name: dict[str, set[str]] = {}
+    rows = session.connection().execute(select(table.c.id, table.c.name, table.c.name_en)).all()
+    own = [(key, one.name, one.name_en) for key, one in reading.records.items() if reading.kind is Kind.LABS]
+    for key, name, name_en in [*rows, *own]:
+        for said in {for_names(name), for_names(name_en)} - {""}:
+            by_name.setdefault(said, set()).add(str(key))
+    evidence: dict[str, EvidenceGroup] = {}
+    for lab, group in reading.evidence.items():
+        ids = by_name.get(for_names(lab), set()) if lab in unknown else set()
+        key = next(iter(ids)) if len(ids) == 1 else lab
+        evidence[key] = group
+    return replace(reading, evidence=evidence)
+
+
+_NAMES = {
+    Kind.LABS: ("name", "name_en", "pi"),
+    Kind.NEEDS: ("title",),
+    Kind.COMPANIES: ("name", "name_en", "tax_id"),
+    Kind.SCHOOLS: ("name", "name_en"),
+    Kind.ALLIANCES: ("name", "name_en"),
+}
+_BESIDE = {Kind.LABS: "school", Kind.NEEDS: "company"}
+"""Whose name has to be the same too, where both say it."""
+_ALIKE = 92.0
+_MOST_COMPARED = 4_000_000
+"""Pairs of names that are compared letter by letter; of more only the same names are found."""
+
+
+def _likely_same(
+    session: Session, kind: Kind, reading: Reading, created: Mapping[str, Mapping[str, Any]]
+) -> list[RowProblem]:
+    """Say which records with made ids look like one that is stored under another id; nothing is overwritten."""
+    if not created or kind not in _NAMES:
+        return []
+    table = _table(_TABLES[kind][0])
+    beside = _BESIDE.get(kind)
+    columns = [table.c.id, *(table.c[name] for name in _NAMES[kind]), *([table.c[beside]] if beside else [])]
+    stored = [dict(row) for row in session.connection().execute(select(*columns)).mappings()]
+    by_name: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for row in stored:
+        for name in _NAMES[kind]:
+            if row[name]:
+                by_name.setdefault((name, for_names(str(row[name]))), []).append(row)
+    fuzzy = len(created) * len(stored) <= _MOST_COMPARED
+    found = []
+    for key, row in created.items():
+        same = _same_as(row, by_name, _NAMES[kind], beside, fuzzy=fuzzy)
+        if same is not None:
+            wrong = T_(
+                "looks like %(id)s, which is stored (%(name)s)", id=same["id"], name=shown(same[_NAMES[kind][0]])
+            )
+            right = T_("if it is the same, give the row that id; nothing was overwritten")
+            place = (reading.file_of(key), reading.first_rows.get(key, 0))
+            found.append(RowProblem(*place, "id", wrong, right, "warning"))
+    return found
+
+
+def _same_as(
+    row: Mapping[str, Any],
+    by_name: Mapping[tuple[str, str], Sequence[dict[str, Any]]],
+    names: Sequence[str],
+    beside: str | None,
+    *,
+    fuzzy: bool,
+) -> dict[str, Any] | None:
+    for name in names:
+        said = for_names(str(row[name])) if row.get(name) else ""
+        if not said:
+            continue
+        close = by_name.get((name, said), ())
+        if not close and fuzzy and name != "tax_id":
+            choices = [known for field_name, known in by_name if field_name == name]
+            best = process.extractOne(said, choices, scorer=fuzz.ratio, score_cutoff=_ALIKE)
+            close = by_name[name, best[0]] if best else ()
+        for one in close:
+            if not beside or not one[beside] or not row.get(beside) or for_names(one[beside]) == for_names(row[beside]):
+                return one
+    return None
 
 
 def _orphaned(group: EvidenceGroup) -> RowProblem:

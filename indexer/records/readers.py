@@ -26,7 +26,7 @@ from indexer.records.lists.rows import TableRows, table_rows
 from indexer.records.lists.sheets import is_workbook, read_sheets
 from indexer.records.lists.tables import Table, find_tables
 from indexer.records.repairs import DECODED, UNMARKED, repaired
-from indexer.records.values import identifier, is_blank
+from indexer.records.values import identifier, is_blank, text
 from indexer.vocabulary import Kind, find
 from indexer.wording import T_
 
@@ -506,7 +506,10 @@ def _only_id(kind: Kind, understood: frozenset[str], given: object) -> Fault | N
 def _add_evidence(reading: Reading, row: int, given: object, name: str) -> None:
     values = dict(given) if isinstance(given, Mapping) else {}
     try:
-        lab = identifier("" if is_blank(values.get("lab")) else values["lab"])
+        said = values.get("lab")
+        # A name with blanks may be the lab's, which is looked up once it is known which labs there are.
+        is_name = isinstance(said, str) and any(c.isspace() for c in said.strip())
+        lab = _lab_name(said) if is_name else identifier("" if is_blank(said) else said)
     except TextError as error:
         reading.refuse(name, row, [Fault("lab", error.wrong, T_("give the id of the lab"))])
         return
@@ -529,6 +532,9 @@ def _add_evidence(reading: Reading, row: int, given: object, name: str) -> None:
     group.items.append(checked.record)
     group.given = checked.given
     reading.note(name, row, checked.faults)
+
+
+_lab_name = text(200)
 
 
 def _items_in(given: object) -> int:

@@ -247,6 +247,7 @@ def take_back(screen: Screen, job: str, *, as_json: bool) -> None:
     Raises:
         RefusedError: it can't be undone.
     """
+    from api.trail.audit_trail import subject_kind
     from indexer.records.import_log import UndoError, undo
 
     with open_session(read_settings(), writes=True) as session:
@@ -255,7 +256,7 @@ def take_back(screen: Screen, job: str, *, as_json: bool) -> None:
         except UndoError as error:
             session.rollback()
             raise RefusedError(str(error)) from error
-        note_command(session, "import", "create", "import", [(kind.value, one) for kind, one in done.ids])
+        note_command(session, "import", "create", "import", [(subject_kind(kind), one) for kind, one in done.ids])
         session.commit()
     if as_json:
         write_document({"job": job, "file": done.file, "removed": done.removed, "restored": done.restored})

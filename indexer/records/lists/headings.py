@@ -243,7 +243,7 @@ def heading_of(kind: Kind, text: str, *, guess: bool = False) -> Heading | None:
 def _heading_of(kind: Kind, text: str, guess: bool) -> Heading | None:
     whole = unicodedata.normalize("NFKC", text).strip().strip("*:：＊ \n")
     unit = unit_in(whole)
-    outside = re.sub(r"[(\[【〔][^)\]】〕]*[)\]】〕]", "", whole).strip() or whole
+    outside = re.sub(r"[(\[【〔][^)\]】〕]*[)\]】〕]|單位\s*[::]?\s*\S+", "", whole).strip() or whole
     spelled = dict.fromkeys([whole, outside, *_halves(outside)])
     for one in spelled:
         if (found := field_of(kind, one)) is not None or (found := _known(kind).get(_key(one))) is not None:
@@ -329,6 +329,11 @@ def currency_in(text: str) -> str | None:
 def is_person_heading(text: str) -> bool:
     """Whether a heading only says that persons' names stand below it; a heading above it says whose."""
     return _key(text) in _PERSONS
+
+
+def is_beside(text: str) -> bool:
+    """Whether a heading speaks of what stands beside a thing of ours, such as somebody to call."""
+    return _BESIDE.search(text.casefold()) is not None
 
 
 def known_fields(kind: Kind, texts: Sequence[str]) -> set[str]:

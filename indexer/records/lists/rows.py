@@ -30,6 +30,8 @@ OTHER = "other"
 """Where the columns that are not ours go."""
 IGNORED = "-"
 """What a mapping gives for a column that is to be left out."""
+_SILENT = frozenset({ROW_NUMBER, IGNORED})
+"""Columns of which nothing is kept."""
 _SAMPLES = 3
 _NEEDED = {Kind.EVIDENCE: ("lab",), Kind.TERMS: ("en", "zh")}
 """The columns without which no row of a kind can be read, where that is not the id."""
@@ -102,7 +104,7 @@ def _headings(kind: Kind, table: Table, mapping: Mapping[str, str]) -> list[Head
     for name, sure, guess in zip(table.names, exact, likely, strict=True):
         if name in mapping:
             unit = (sure or guess or Heading("")).unit
-            found.append(None if mapping[name] == IGNORED else Heading(mapping[name], unit))
+            found.append(Heading(mapping[name], unit))
         elif sure is not None or guess is None:
             found.append(sure)
         else:
@@ -150,7 +152,7 @@ class _Chosen:
                     RowProblem(name, table.header_row, told, wrong, T_("keep one of them"), "warning")
                 )
                 column, heading = None, None
-            elif column is None and text and not (heading is not None and heading.field == ROW_NUMBER):
+            elif column is None and text and not (heading is not None and heading.field in _SILENT):
                 found.problems.append(RowProblem(name, table.header_row, told, *self._not_ours(), "warning"))
             elif heading is not None and heading.guessed and column is not None:
                 wrong = T_("was taken for %(field)s, which it is like", field=column.heading)
@@ -209,9 +211,7 @@ def _mapped(table: Table, n: int, text: str, column: Column | None, heading: Hea
             break
         if n < len(cells) and not is_blank(cells[n]):
             samples.append(printable(str(cells[n])[:60]))
-    field_ = (
-        heading.field if heading is not None and heading.field == ROW_NUMBER else (column.field if column else None)
-    )
+    field_ = heading.field if heading is not None and heading.field in _SILENT else (column.field if column else None)
     return MappedColumn(
         text, field_, bool(heading and heading.guessed), heading.unit if heading else "", tuple(samples)
     )
@@ -226,7 +226,7 @@ def _values(
     for n, (column, heading) in enumerate(chosen.columns):
         cell = cells[n] if n < len(cells) else None
         if column is None or heading is None:
-            is_number = heading is not None and heading.field == ROW_NUMBER
+            is_number = heading is not None and heading.field in _SILENT
             if chosen.keeps_other and not is_number and chosen.names[n] and not is_blank(cell):
                 other[chosen.names[n]] = _other_text(cell)
             continue

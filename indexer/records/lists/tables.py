@@ -15,7 +15,15 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from indexer.records.lists.grids import Grid
-from indexer.records.lists.headings import Heading, heading_of, is_person_heading, known_fields, telling_score, unit_in
+from indexer.records.lists.headings import (
+    Heading,
+    heading_of,
+    is_beside,
+    is_person_heading,
+    known_fields,
+    telling_score,
+    unit_in,
+)
 from indexer.records.values import as_text, is_blank
 from indexer.vocabulary import Kind
 
@@ -196,16 +204,21 @@ def _named(tops: Sequence[str], subs: Sequence[str], above: Sequence[str]) -> tu
             group = over[n] if n < len(over) else ""
             person = is_person_heading(top) and group
             names.append(top)
-            candidates.append(([f"{group}{top}", group] if person else [top]) if top else [])
+            candidates.append((_of_person(group, top) if person else [top]) if top else [])
         elif not (top or parent) or top == sub:
             names.append(sub)
             candidates.append([sub])
         else:
             names.append(f"{top or parent}/{sub}")
             candidates.append(
-                [f"{top or parent}{sub}", top or parent] if is_person_heading(sub) else [sub, f"{top or parent}{sub}"]
+                _of_person(top or parent, sub) if is_person_heading(sub) else [sub, f"{top or parent}{sub}"]
             )
     return names, candidates
+
+
+def _of_person(group: str, heading: str) -> list[str]:
+    """Return what a heading such as 姓名 may be looked up as under the heading of its group."""
+    return [f"{group}{heading}", group, *([] if is_beside(group) else [heading])]
 
 
 def _spread(texts: Sequence[str]) -> list[str]:
