@@ -197,7 +197,7 @@ class _Merged:
                 if "name" in kept or ("name" in row and "name" not in given):
                     row.pop("name", None)
                 # What other files said beside our fields stays beside what this one says.
-                other = {"other": {**before["other"], **row["other"]}} if row.get("other") else {}
+                other = {"other": {**before["other"], **row["other"]}} if "other" in row else {}
                 row = {**row, **kept, **other, "id": key}
             checked = self._whole(kind, reading, record, row, aside)
             if checked is None:
@@ -315,10 +315,10 @@ def _likely_same(
     columns = [table.c.id, *(table.c[name] for name in _NAMES[kind]), *([table.c[beside]] if beside else [])]
     stored = [dict(row) for row in session.connection().execute(select(*columns)).mappings()]
     by_name: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for row in stored:
+    for known in stored:
         for name in _NAMES[kind]:
-            if row[name]:
-                by_name.setdefault((name, for_names(str(row[name]))), []).append(row)
+            if known[name]:
+                by_name.setdefault((name, for_names(str(known[name]))), []).append(known)
     fuzzy = len(created) * len(stored) <= _MOST_COMPARED
     found = []
     for key, row in created.items():

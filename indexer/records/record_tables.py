@@ -77,8 +77,14 @@ def _words() -> Column[list[str]]:
 
 
 def _other() -> Any:
-    """A column for what a file said of a record beside our fields, by its headings."""
-    return Field(default_factory=dict, sa_column=Column(JSON, nullable=False, server_default="{}"))
+    """A column for what a file said of a record beside our fields, by its headings; who may read it is asked apart."""
+    return Field(default_factory=dict, exclude=True, sa_column=Column(JSON, nullable=False, server_default="{}"))
+
+
+def other_of(session: Session, model: type[School | Alliance | Lab | Company | Need], record_id: str) -> dict[str, str]:
+    """Return what files said of a record beside our fields, by their headings."""
+    record = session.get(model, record_id)
+    return {} if record is None else dict(record.other)
 
 
 def _parent(table: str) -> Column[str]:
