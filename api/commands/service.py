@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 
 GRACE_S = 20
+SWITCH_S = 0.001
 
 
 def serve(
@@ -48,6 +50,8 @@ def serve(
     with open_session(settings):
         pass
     allow_many_files()
+    # Whoever waits for a moment of the interpreter waits less behind those who need much of it.
+    sys.setswitchinterval(SWITCH_S)
     proxies = settings.proxies()
     config = uvicorn.Config(
         "api.app:create_app",

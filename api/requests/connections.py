@@ -13,9 +13,10 @@ import asyncio
 import resource
 from collections.abc import Iterable
 from ipaddress import ip_address, ip_network
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 from weakref import WeakKeyDictionary
 
+import httptools
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
@@ -134,7 +135,17 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         # Whatever the parser makes something of sets it back: only what it keeps for itself adds up.
         self._unread_bytes += len(data)
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserError:
+            # Not logged, as uvicorn does: whoever sends such things could fill a disk with lines.
+            if not self._refused:
+                self._refused = True
+                self.send_400_response("Invalid HTTP request received.")
+        except httptools.HttpParserUpgrade:
+            # There is nothing here to upgrade to; the request is answered as it is.
+            pass
         if self._unread_bytes > MAX_HEAD_BYTES:
             self.refuse(431, "too-large", _TOO_LARGE)
 
@@ -146,45 +157,43 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_url(self, url: bytes) -> None:
         """Take a piece of the address."""
         self._take(len(url))
-        if not self._refused:
-            super().on_url(url)
+        super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header, or a trailer."""
         self._take(len(name) + len(value))
         if len(self.headers) >= MAX_HEADERS:
-            self.refuse(431, "too-large", _TOO_MANY)
-        if not self._refused:
-            super().on_header(name, value)
+            self._stop(_TOO_MANY)
+        super().on_header(name, value)
 
     def _take(self, size: int) -> None:
         self._unread_bytes = 0
         self._head_bytes += size
         if self._head_bytes > MAX_HEAD_BYTES:
-            self.refuse(431, "too-large", _TOO_LARGE)
+            self._stop(_TOO_LARGE)
+
+    def _stop(self, detail: str) -> NoReturn:
+        """Refuse, and let the parser go no further in what it was given."""
+        self.refuse(431, "too-large", detail)
+        raise ValueError(detail)
 
     def on_headers_complete(self) -> None:
         """Begin the request."""
         self._unread_bytes = 0
-        if self._refused:
-            return
         self._waiting.remove(self)
         super().on_headers_complete()
         if len(self.pipeline) > MAX_PIPELINED:
-            self._refused = True
-            self.transport.close()
+            self._stop(_TOO_MANY)
 
     def on_body(self, body: bytes) -> None:
         """Take a piece of a body."""
         self._unread_bytes = 0
-        if not self._refused:
-            super().on_body(body)
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         """End the request."""
         self._unread_bytes = 0
-        if not self._refused:
-            super().on_message_complete()
+        super().on_message_complete()
 
     def on_response_complete(self) -> None:
         """Wait for the next head."""
