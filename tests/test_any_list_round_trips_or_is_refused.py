@@ -1,4 +1,4 @@
-"""Tables drawn by chance, under any heading row, encoding, separator and unit: as they were, or refused; never altered."""
+"""Tables drawn by chance, under any headings, encoding, separator and unit: as they were, or refused; never altered."""
 
 from __future__ import annotations
 

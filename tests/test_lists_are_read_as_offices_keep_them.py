@@ -147,7 +147,8 @@ def test_totals_and_remarks_are_no_labs(tmp_path: Path, footer: str) -> None:
 
 @pytest.mark.parametrize("word", ["無", "N/A", "none", "－", "NULL", "nan", "—", "沒有", "從缺", "n.a."])
 def test_words_for_nothing_are_empty_but_prose_is_not(tmp_path: Path, word: str) -> None:
-    text = f"id,name,conflicts,will_not_do,keywords,links,capacity,summary\nw1,甲,{word},{word},{word},{word},{word},{word}\n"
+    cells = ",".join([word] * 6)
+    text = f"id,name,conflicts,will_not_do,keywords,links,capacity,summary\nw1,甲,{cells}\n"
     (lab,) = read(csv(tmp_path, text)).records.values()
     assert (lab.conflicts, lab.will_not_do, lab.keywords, lab.links, lab.capacity) == ([], [], [], [], None)
     assert lab.summary == word
@@ -156,11 +157,16 @@ def test_words_for_nothing_are_empty_but_prose_is_not(tmp_path: Path, word: str)
 @pytest.mark.parametrize(
     ("heading", "cell", "budget"),
     [
-        ("預算", "$2,400,000", 2_400_000), ("預算", "2400000元整", 2_400_000), ("預算", "兩百四十萬元", 2_400_000),
-        ("預算(千元)", "2,400", 2_400_000), ("預算（萬元）", "240", 2_400_000), ("經費 單位：億元", "0.024", 2_400_000),
-        ("預算(千元)", "240萬", 2_400_000), ("預算", "240萬元以內", 2_400_000), ("Budget (NT$ thousand)", "2400", 2_400_000),
-        ("預算", "２，４００，０００", 2_400_000), ("預算", "1,5萬", None), ("預算", "2,400,00", None), ("預算", "2.400.000", None),
-        ("預算", "US$ 80,000", None), ("預算(美元)", "80000", None), ("預算", "80,000 EUR", None), ("預算", "¥80000", None),
+        ("預算", "$2,400,000", 2_400_000), ("預算", "2400000元整", 2_400_000),
+        ("預算", "兩百四十萬元", 2_400_000),
+        ("預算(千元)", "2,400", 2_400_000), ("預算（萬元）", "240", 2_400_000),
+        ("經費 單位：億元", "0.024", 2_400_000),
+        ("預算(千元)", "240萬", 2_400_000), ("預算", "240萬元以內", 2_400_000),
+        ("Budget (NT$ thousand)", "2400", 2_400_000),
+        ("預算", "２，４００，０００", 2_400_000), ("預算", "1,5萬", None),
+        ("預算", "2,400,00", None), ("預算", "2.400.000", None),
+        ("預算", "US$ 80,000", None), ("預算(美元)", "80000", None),
+        ("預算", "80,000 EUR", None), ("預算", "¥80000", None),
         ("預算", "約三百萬", None), ("預算", "200~300萬", None), ("預算", "面議", None),
     ],
 )  # fmt: skip
@@ -175,8 +181,10 @@ def test_amounts_are_read_in_their_unit_or_not_at_all(
 @pytest.mark.parametrize(
     "written",
     [
-        "2027-06-30 23:59", "2027-06-30T00:00:00Z", "2027/6/30", "20270630", "116/06/30", "116.6.30", "1160630", "46568",
-        "民國116年6月30日", "中華民國一百一十六年六月三十日", "一一六年六月三十日", "116年6月30日（三）", "30 June 2027", "June 30, 2027",
+        "2027-06-30 23:59", "2027-06-30T00:00:00Z", "2027/6/30", "20270630", "116/06/30", "116.6.30", "1160630",
+        "46568",
+        "民國116年6月30日", "中華民國一百一十六年六月三十日", "一一六年六月三十日", "116年6月30日（三）",
+        "30 June 2027", "June 30, 2027",
         "30-Jun-2027", "民國 116 / 6 / 30", "R.O.C. 116/06/30", "１１６／０６／３０",
     ],
 )  # fmt: skip

@@ -1,7 +1,7 @@
 """Lists as three offices would send them: a school office's workbook, a research office's CSV, an association's sheet.
 
-In: a folder. Out: files with title rows, merged cells, headings over two lines, 民國 years, two heads in a cell, words for
-nothing, totals and remarks. They exist to be imported at the first try. People, schools and companies are invented.
+In: a folder. Out: files with title rows, merged cells, headings over two lines, 民國 years, two heads in a cell, words
+for nothing, totals and remarks. They exist to be imported at the first try. People, schools and companies are invented.
 """
 
 from __future__ import annotations
