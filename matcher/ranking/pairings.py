@@ -18,7 +18,7 @@ from sqlmodel import Session
 
 from indexer.database import open_engine
 from indexer.encoders.query_vectors import DirectQueries, QueryVectors
-from indexer.folding import for_names
+from indexer.folding import for_names, for_reading
 from indexer.index.snapshot import Snapshot
 from indexer.records.passages import need_text
 from indexer.records.profiles import Company, Lab, Need, School
@@ -420,7 +420,7 @@ class Matcher(NeedRankings):
             ranker_version=ranking.version,
             wishes=ranking.wishes,
             warnings=(*self._general, *self._exclusions(need), *self._too_little(ranking), *ranking.warnings),
-            elements=elements_of(need_text(need), has_limits=bool(need.budget_ntd or need.deadline)),
+            elements=elements_of(for_reading(need_text(need)), has_limits=bool(need.budget_ntd or need.deadline)),
             is_clear=self.searcher.is_clear(ranking.query.whole),
         )
 
