@@ -28,9 +28,10 @@ from sqlalchemy import (
     true,
     union,
 )
-from sqlmodel import SQLModel, col
+from sqlmodel import Session, SQLModel, col
 
 from api.access.policy import Action, Reach, Resource, reaches
+from indexer.folding import for_search
 from indexer.records.record_tables import Alliance, AlliancePartner, Company, Lab, Need, School
 from indexer.vocabulary import Confidentiality
 from matcher.ledger.rows.entries import Entry
@@ -229,3 +230,18 @@ def naming_file(digest: str) -> Condition:
     """
     steps = select(col(Step.entry_id)).where(cast(col(Step.evidence), String).contains(digest))
     return or_(cast(col(Entry.evidence), String).contains(digest), col(Entry.id).in_(steps))
+
+
+def companies_saying(session: Session, words: str, *, names_only: bool = False) -> Condition:
+    """Return the condition on `Company` that what it is called, its text, id or tax id has these words.
+
+    Words and texts are folded as the index folds them, which no database does: so the texts are read.
+    """
+    wanted = for_search(words)
+    texts = [Company.name, Company.name_en, *([] if names_only else [Company.description, Company.id, Company.tax_id])]
+    found = [
+        row[0]
+        for row in session.connection().execute(select(col(Company.id), *map(col, texts)))
+        if any(wanted in for_search(text) for text in row[1:] if text)
+    ]
+    return col(Company.id).in_(found)

@@ -16,6 +16,7 @@ from sqlmodel import Session, col, func, select
 
 from api.access.policy import Action, Resource, admits
 from api.access.visibility import companies as visible_companies
+from api.access.visibility import companies_saying
 from api.access.visibility import needs as visible_needs
 from api.documents.answers import index_is_old
 from api.jobs.job_queue import JobState
@@ -29,7 +30,6 @@ from api.requests.capacity import MATCHING, ThreadedRoute, takes
 from api.requests.problems import Refusal, not_found
 from api.requests.query_parameters import MAX_PAGE
 from api.routes.companies import list_companies
-from api.routes.companies import says as company_says
 from api.routes.jobs import list_jobs
 from api.routes.needs import list_needs, take_up_need
 from api.routes.needs import says as need_says
@@ -138,7 +138,7 @@ def _companies(visit: Visit, words: str) -> dict[str, Any]:
 
     def count(session: Session, who: Principal) -> int:
         query = select(func.count(col(Company.id)))
-        return session.exec(query.where(visible_companies(who, Action.LIST), company_says(session, words))).one()
+        return session.exec(query.where(visible_companies(who, Action.LIST), companies_saying(session, words))).one()
 
     return {"items": items, "total": visit.look(count)}
 

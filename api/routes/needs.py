@@ -15,8 +15,8 @@ from sqlalchemy import select as select_columns
 from sqlmodel import Session, col, select
 
 from api.access.policy import Action, Resource
+from api.access.visibility import companies_saying, own_needs, readable
 from api.access.visibility import needs as visible
-from api.access.visibility import own_needs, readable
 from api.documents.answers import NeedAnswer, Opening, Page, SharedAnswer
 from api.documents.bodies import AssignBody, NeedBody, NeedMoveBody, NewNeedBody, ShareBody
 from api.requests.capacity import ThreadedRoute
@@ -24,7 +24,6 @@ from api.requests.idempotency import Reply
 from api.requests.permitted_request import PermittedRequest, etag_of, requires
 from api.requests.problems import ProblemError, forbidden, not_found
 from api.requests.query_parameters import Cursor, Limit, decoded, page
-from api.routes.companies import says as company_says
 from api.trail.audit_trail import BreakGlassRead, note_emergency_read
 from indexer.folding import for_search
 from indexer.records.exchange import NeedIn, check
@@ -143,7 +142,7 @@ def says(session: Session, who: Principal, words: str) -> ColumnElement[bool]:
         select_columns(col(Ask.need_id), col(Ask.text)).join(Need, col(Need.id) == Ask.need_id).where(readable(who))
     )
     found = {row[0] for row in (*texts, *asks) if any(wanted in for_search(text) for text in row[1:] if text)}
-    of_company = col(Need.company).in_(select(Company.id).where(company_says(session, words, names_only=True)))
+    of_company = col(Need.company).in_(select(Company.id).where(companies_saying(session, words, names_only=True)))
     # An id is no secret of the need's: whoever may list it sees it.
     named = col(Need.id).icontains(words.strip(), autoescape=True)
     return or_(named, of_company, col(Need.id).in_(found))
