@@ -40,6 +40,7 @@ from matcher.ledger.rows.evidence import is_intact
 from matcher.ledger.rows.kpis import KPI_FACTS, RECOGNISED_KPIS, Kpi
 from matcher.ledger.rows.links import LINKED, START, Link, linked_rows
 from matcher.ledger.rows.periods import PeriodClose, totals_of
+from matcher.ledger.rows.pseudonyms import KEY_FILE, key_problem
 from matcher.ledger.rows.result_claims import LiveFact
 from matcher.ledger.rows.steps import ENDED, NEXT_STATES, State, Step
 
@@ -104,6 +105,7 @@ def verify(
     }
     if home is not None:
         checks["evidence"] = _check_files(session, home)
+        checks["persons"] = _check_persons_key(session, home)
     if with_database:
         checks["database"] = broken_rules(session)
     for name, check in checks.items():
@@ -368,6 +370,13 @@ def _check_files(session: Session, home: Path) -> Iterator[ProofFinding]:
                     seen[digest] = is_intact(home, digest)
     for digest in sorted(digest for digest, intact in seen.items() if not intact):
         yield ProofFinding("evidence", digest, T_("the file is missing or is not the one that was stored"))
+
+
+def _check_persons_key(session: Session, home: Path) -> Iterator[ProofFinding]:
+    """With another key the same person is somebody else and counts again."""
+    problem = key_problem(session, home)
+    if problem is not None:
+        yield ProofFinding("persons", KEY_FILE, str(problem))
 
 
 _EXPORTED_AT_ONCE = 2_000
