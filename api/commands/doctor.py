@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shlex
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ import typer
 from api.commands.refusals import refusal
 from api.commands.screen import Screen, finish, write_document
 from api.home import open_session, read_settings
-from indexer.wording import T_, Language, Text, either, said
+from indexer.wording import P_, T_, Language, Text, either, said
 
 if TYPE_CHECKING:
     from sqlmodel import Session
@@ -71,6 +72,7 @@ def check_machine(settings: Settings) -> Iterator[DoctorFinding]:
         yield DoctorFinding("encoder", T_("no encoder is named"), FindingLevel.PROBLEM, remedy)
     yield _sqlite()
     yield _disk(settings)
+    yield from _open_folders(settings)
 
 
 def _python() -> DoctorFinding:
@@ -141,10 +143,15 @@ def _encoder(name: str, settings: Settings) -> DoctorFinding:
         return DoctorFinding(
             "encoder", T_("%(name)s: its weights are missing", name=name), FindingLevel.PROBLEM, remedy, facts
         )
-    if name == "bundled" and not (settings.models_path / "multilingual-e5-small" / "modules.json").exists():
+    try:
+        encoder.check_weights(name, settings)
+    except encoder.EncoderError as error:
+        remedy = T_("see what it says; then: gloria reindex --full")
+        return DoctorFinding("encoder", str(error), FindingLevel.PROBLEM, remedy, facts)
+    if name == "bundled" and not (settings.models_path / encoder.E5_FOLDER / "modules.json").exists():
         found = T_("%(name)s: weights are here, prepared at the first re-index", name=name)
         return DoctorFinding("encoder", found, facts=facts)
-    return DoctorFinding("encoder", T_("%(name)s: weights are here", name=name), facts=facts)
+    return DoctorFinding("encoder", T_("%(name)s: weights are here, every byte verified", name=name), facts=facts)
 
 
 def _sqlite() -> DoctorFinding:
@@ -177,6 +184,18 @@ def _disk(settings: Settings) -> DoctorFinding:
         disk_needed_gb=f"{DISK_NEEDED_GB:.0f}",
     )
     return DoctorFinding("disk", found, FindingLevel.PROBLEM, remedy, facts)
+
+
+def _open_folders(settings: Settings) -> Iterator[DoctorFinding]:
+    """Yield a finding for each folder of records that other users of the machine may enter, or one that none is."""
+    there = [folder for folder in (settings.home, settings.backups_path) if folder.is_dir()]
+    opened = [folder for folder in there if folder.stat().st_mode & 0o077]
+    for folder in opened:
+        facts: dict[str, object] = {"folder": str(folder), "mode": f"{folder.stat().st_mode & 0o777:o}"}
+        found = T_("other users of this machine can read what is in %(folder)s", folder=folder)
+        yield DoctorFinding("rights", found, FindingLevel.PROBLEM, f"chmod -R go= {shlex.quote(str(folder))}", facts)
+    if there and not opened:
+        yield DoctorFinding("rights", T_("only their owner can enter the folders of records"))
 
 
 _SHOWN = 5
@@ -344,6 +363,7 @@ _LABELS = {
     "encoder": T_("encoder"),
     "sqlite": "SQLite",
     "disk": T_("disk"),
+    "rights": P_("doctor", "rights"),
     "database": T_("database"),
     "index": T_("index"),
     "stale": T_("stale index"),
