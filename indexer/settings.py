@@ -64,6 +64,14 @@ class Settings(BaseSettings):
         default=30, ge=1, le=3_600, description="After how long another process takes up a job whose process died."
     )
 
+    second_factor: str = Field(
+        default="auto",
+        pattern="^(auto|off|(expert|lead|committee|company|researcher|office)"
+        "(,(expert|lead|committee|company|researcher|office))*)$",
+        description="Roles that need a second factor at sign-in, comma separated; off: none. auto is "
+        "office,committee, but none in a home that `gloria demo` filled.",
+    )
+
     drop_folders: str = Field(
         default="",
         description="Folders whose files are imported at night, comma separated: a path, or ALLIANCE_ID=path.",

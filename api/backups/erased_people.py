@@ -28,6 +28,7 @@ from sqlalchemy import Engine, delete, select, update
 from sqlmodel import Session, col
 
 from api.access.credentials import ApiKey, Password, end_sessions
+from api.access.second_factor import forget_factor
 from api.home import note_command
 from api.requests.idempotency import IdempotentReply
 from indexer.database import DEADLINE_S, BusyError, open_engine, writing
@@ -200,6 +201,7 @@ def _end_ways_in(session: Session, kind: ErasedKind, subject: str, now: datetime
     # What a key is for is written by its owner, and may name one.
     run(keys.values(name=TOMBSTONE))
     run(delete(IdempotentReply).where(col(IdempotentReply.account_id) == subject))
+    forget_factor(session, account_id=subject)
 
 
 def _forget_answers(session: Session, said: list[str]) -> None:

@@ -73,6 +73,7 @@ def check_machine(settings: Settings) -> Iterator[DoctorFinding]:
     yield _sqlite()
     yield _disk(settings)
     yield from _open_folders(settings)
+    yield _second_factor(settings)
 
 
 def _python() -> DoctorFinding:
@@ -196,6 +197,21 @@ def _open_folders(settings: Settings) -> Iterator[DoctorFinding]:
         yield DoctorFinding("rights", found, FindingLevel.PROBLEM, f"chmod -R go= {shlex.quote(str(folder))}", facts)
     if there and not opened:
         yield DoctorFinding("rights", T_("only their owner can enter the folders of records"))
+
+
+def _second_factor(settings: Settings) -> DoctorFinding:
+    from api.access.second_factor import DEMO_FILE, roles_bound
+
+    roles = sorted(role.value for role in roles_bound(settings.second_factor, settings.home))
+    if roles:
+        found = T_("asked of %(roles)s at sign-in", roles=", ".join(roles))
+        return DoctorFinding("second factor", found, facts={"roles": roles})
+    demo = settings.home / DEMO_FILE
+    remedy = T_("unset GLORIA_SECOND_FACTOR")
+    if settings.second_factor == "auto":
+        remedy = T_("delete %(path)s before real people work here", path=demo)
+    found = T_("nobody is asked for one: a password alone signs the programme office in")
+    return DoctorFinding("second factor", found, FindingLevel.NOTE, remedy, {"roles": roles})
 
 
 _SHOWN = 5
@@ -364,6 +380,7 @@ _LABELS = {
     "sqlite": "SQLite",
     "disk": T_("disk"),
     "rights": P_("doctor", "rights"),
+    "second factor": T_("second factor"),
     "database": T_("database"),
     "index": T_("index"),
     "stale": T_("stale index"),

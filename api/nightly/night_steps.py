@@ -518,6 +518,7 @@ def delete_expired(work: StepWork) -> StepOutcome:
         "replies": idempotency.forget,
         "sessions": credentials.forget_sessions,
         "failed_sign_ins": credentials.forget_failures,
+        "keys_never_woken": credentials.forget_sleepers,
         "jobs": job_queue.forget,
     }
     with open_database(work.settings) as engine:

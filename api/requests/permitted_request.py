@@ -28,7 +28,8 @@ from sqlalchemy import Engine
 from sqlmodel import Session
 
 from api.access.credentials import Proof, key_proof, note_seen, session_proof
-from api.access.policy import Action, Resource, admits, rights_of
+from api.access.policy import BEFORE_SECOND_FACTOR, Action, Resource, admits, rights_of
+from api.access.second_factor import is_bound
 from api.requests.idempotency import MAX_KEY, KeyReusedError, Reply, earlier_reply, keep_reply, request_hash
 from api.requests.one_state import state_of
 from api.requests.problems import REFUSED, ProblemError, forbidden, refusal_of, unauthenticated
@@ -106,6 +107,10 @@ class AuditedRequest:
 
 
 COOKIE = "__Host-gloria"
+_AWAITED = {
+    "code": T_("give a code of your second factor first: POST /api/session/second-factor"),
+    "enrol": T_("your role needs a second factor here; set it up first: POST /api/me/second-factor"),
+}
 SAFE_METHODS = ("GET", "HEAD")
 _MINUTE_S = 60.0
 _KNOWN = "gloria_known"
@@ -267,6 +272,9 @@ class PermittedRequest(AuditedRequest):
         return known
 
     def _check(self, proof: Proof, who: Principal) -> None:
+        awaited = self._awaited(proof, who)
+        if awaited is not None and (self.resource, self.action) not in BEFORE_SECOND_FACTOR:
+            raise ProblemError(403, "second-factor", _AWAITED[awaited])
         if self.request.method not in SAFE_METHODS and not proof.may_write:
             raise forbidden(T_("this key may only read"))
         if not admits(who, self.resource, self.action):
@@ -277,6 +285,18 @@ class PermittedRequest(AuditedRequest):
                     resource=self.resource.replace("_", " "),
                 )
             )
+
+    def awaits(self, session: Session) -> str | None:
+        """Return what the session that asks has to show before it opens anything: `code`, `enrol` or nothing."""
+        return self._awaited(*self._recognised(session))
+
+    def _awaited(self, proof: Proof, who: Principal) -> str | None:
+        # A key was made by whoever had shown it.
+        if proof.csrf_token is None or proof.two_factors:
+            return None
+        if proof.awaits_code:
+            return "code"
+        return "enrol" if is_bound(who, self.request.app.state.bound_roles) else None
 
     def _proof(self, session: Session) -> Proof | None:
         scheme, _, secret = self.request.headers.get("Authorization", "").partition(" ")

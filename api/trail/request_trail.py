@@ -43,6 +43,7 @@ NAMED: dict[str, str | None] = {
     "period": "period",
     "point_row_id": "point_row",
     "prefix": "key",
+    "session_id": None,
     "sha256": "evidence",
     "stake_id": "stake",
     "step": None,
@@ -86,6 +87,8 @@ NOT_WATCHED = frozenset(
         (Resource.JOB, Action.LIST),
         (Resource.PROFILE, Action.READ),
         (Resource.KEY, Action.LIST),
+        (Resource.SESSION, Action.LIST),
+        (Resource.SECOND_FACTOR, Action.READ),
     }
 )
 """Views that are not kept: public profiles, names to choose from, open rules, states of work, and one's own account."""

@@ -116,6 +116,9 @@ _WHAT_TO_DO = {
     "conflict-of-interest": N_("You may not decide this: you reported it, or declared an interest in a party."),
     "claimed-elsewhere": N_("Another report claims this result already."),
     "already-reported": N_("This result was reported already."),
+    "second-factor": N_("Show your second factor first."),
+    "code": N_("The code is not right, or can't be used now."),
+    "keys": N_("Your keys can't be changed that way."),
     "sign-in": N_("The address or the password is wrong."),
     "fault": N_("Something went wrong on our side. It was noted, and nothing of yours was lost. Try again."),
     "method-not-allowed": N_("This page can't be used that way."),
@@ -134,10 +137,11 @@ def tell(request: Request, refusal: Refusal) -> Response:
     if path.startswith(_FOR_PROGRAMS):
         return as_problem(request, refusal)
     by_htmx = request.headers.get("HX-Request") == "true"
-    if refusal.status == 401:
+    if refusal.status == 401 or refusal.name == "second-factor":
         back = path if request.method in SAFE_METHODS and not by_htmx else "/"
         query = f"?{request.url.query}" if request.url.query and back == path else ""
-        place = "/sign-in" if back == "/" else f"/sign-in?then={quote(back + query, safe='/')}"
+        place = "/sign-in" if refusal.status == 401 else "/second-factor"
+        place += "" if back == "/" else f"?then={quote(back + query, safe='/')}"
         headers = {"HX-Redirect": place} if by_htmx else {"Location": place}
         return Response(b"", 200 if by_htmx else 303, {"Cache-Control": "no-store", **headers})
     headers = {"Cache-Control": "no-store", "Vary": "Cookie, HX-Request", **refusal.headers}
