@@ -208,6 +208,7 @@ def match(
         raise typer.BadParameter(T_("give the id of a need, or --lab with the id of a lab"), param_hint="NEED_ID")
     from api.commands.printing import print_lab_matches, print_match
     from api.documents.matches import lab_document, match_document
+    from api.trail.request_trail import MACHINE
     from matcher.ranking.pairings import Matcher
     from matcher.ranking.wishes import WISH_LABELS
 
@@ -220,7 +221,7 @@ def match(
         lab_id = _stored(lab)
         matches = matcher.match_lab(lab_id, list(matcher.needs.values()), top=depth or len(matcher.needs))
         if as_json:
-            write_document(lab_document(matcher, lab_id, matches))
+            write_document(lab_document(matcher, lab_id, matches, to=MACHINE))
         else:
             print_lab_matches(screen, matcher, lab_id, matches)
         return
@@ -228,7 +229,7 @@ def match(
     for wish in (wish for wish in steering.chosen if wish not in result.wishes):
         screen.warn(T_("the need does not state this wish, so it changes nothing: %(wish)s", wish=WISH_LABELS[wish]))
     if as_json:
-        write_document(match_document(matcher, result))
+        write_document(match_document(matcher, result, to=MACHINE))
     else:
         print_match(screen, matcher, result)
 

@@ -55,6 +55,15 @@ class AuditedRequest:
         """Say which records this is about, beside those that the address names and the answer shows."""
         self.related.update(Subject(kind, str(one)) for one in ids)
 
+    def reads(self, need_id: str, *, withheld: bool = False) -> None:
+        """Note that a need is shown to whoever asks; see `NeedReader`."""
+        self.related.add(Subject("need", need_id, withheld))
+        trail = trail_of(self.request)
+        # Whatever the permission is for: where a need is shown, it is kept that it was.
+        trail.watched = True
+        if self.request.method in SAFE_METHODS:
+            trail.subjects.add(Subject("need", need_id, withheld))
+
     def shown(self, subjects: Iterable[Subject]) -> None:
         """Put a part of a long answer into the trail now, before the rest of it is read."""
         trail = trail_of(self.request)

@@ -38,6 +38,7 @@ from api.requests.permitted_request import PermittedRequest, requires
 from api.requests.problems import ProblemError, not_found
 from api.requests.query_parameters import ChosenFilters, ChosenSteering
 from api.routes.needs import find_need
+from api.trail.request_trail import NeedReader
 from indexer.database import OvertakenError
 from indexer.instants import day_in_taipei
 from indexer.records.record_tables import Lab, Need, load_need
@@ -135,7 +136,7 @@ def _matched(ask: PermittedRequest, need_id: str, asked: _Asked) -> Reply:
         if load_need(session, need_id) != need:
             raise OvertakenError("the need was changed while it was ranked")
         numbers = record(session, result=shown, shown_to=who.id, now=ask.at)
-    document = match_document(matcher, shown)
+    document = match_document(matcher, shown, to=ask)
     document["withheld"] = len(result.pairings) - len(kept)
     pairings: Any = document["pairings"]
     for item in pairings:
@@ -151,7 +152,7 @@ def read_pairing(
 
     def work(session: Session, who: Principal) -> Reply:
         pairing = _find(session, who, pairing_id, Action.READ)
-        return Reply(200, pairing_document(session, who, pairing), {})
+        return Reply(200, pairing_document(session, who, pairing, to=ask), {})
 
     return ask.read(work)
 
@@ -300,7 +301,7 @@ def _one_pairing(who: Principal, action: Action) -> SelectOfScalar[StoredPairing
     )
 
 
-def pairing_document(session: Session, who: Principal, pairing: StoredPairing) -> dict[str, Any]:
+def pairing_document(session: Session, who: Principal, pairing: StoredPairing, *, to: NeedReader) -> dict[str, Any]:
     """Return a pairing as a person may see it: how it was shown, and the verdicts on it."""
     proposals = session.exec(
         select(Proposal).where(Proposal.pairing_id == pairing.id).order_by(col(Proposal.id).desc()).limit(20)
@@ -308,6 +309,8 @@ def pairing_document(session: Session, who: Principal, pairing: StoredPairing) -
     decisions = session.exec(select(Decision).where(Decision.pairing_id == pairing.id).order_by(col(Decision.id))).all()
     case = session.exec(select(Case.id).where(Case.pairing_id == pairing.id, Case.stage != "undone")).first()
     office = who.holds(Role.OFFICE) and not who.holds(*STAFF)
+    # An explanation quotes the need.
+    to.reads(pairing.need_id, withheld=office)
     return {
         "id": pairing.id,
         "need_id": pairing.need_id,

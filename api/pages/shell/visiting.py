@@ -30,7 +30,7 @@ from api.requests.one_state import seeing_one_state, state_of
 from api.requests.permitted_request import COOKIE, SAFE_METHODS, PermittedRequest
 from api.requests.problems import REFUSED, Refusal, as_problem, refusal_of, unauthenticated
 from api.trail.audit_trail import Subject
-from api.trail.request_trail import subjects_named
+from api.trail.request_trail import subjects_named, trail_of
 from indexer.database import RETRY_AFTER_S, storing_file
 from matcher.review.people import Principal
 from matcher.review.roles import STAFF, Role
@@ -286,6 +286,12 @@ class Visit:
             return work()
         except REFUSED as error:
             return refusal_of(error)
+
+    def reads(self, need_id: str, *, withheld: bool = False) -> None:
+        """Note that the page shows a need by itself, beside what the routes that it asks show; see `NeedReader`."""
+        trail = trail_of(self.request)
+        trail.watched = True
+        trail.subjects.add(Subject("need", need_id, withheld))
 
     def body(self, model: type[Body], values: Mapping[str, Any]) -> Body:
         """Return the body that a route takes, made of values of a form.
