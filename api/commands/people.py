@@ -382,10 +382,14 @@ def forget(
         raise RefusedError(T_("%(kind)r can't be erased; give one of: %(kinds)s", kind=kind, kinds=", ".join(_KINDS)))
     else:
         try:
-            erase_for_good(settings, kind=ErasedKind(kind), subject=subject, reason=reason, by="command line")
+            done_now = erase_for_good(
+                settings, kind=ErasedKind(kind), subject=subject, reason=reason, by="command line"
+            )
         except ErasureError as error:
             raise RefusedError(T_("%(field)s: %(error)s", field=error.field, error=error)) from error
         screen.say(T_("erased name and contact of %(kind)s %(subject)s", kind=kind, subject=subject))
+        for place in done_now.standing:
+            screen.warn(T_("the name still stands in %(place)s", place=place.said))
     if (again or kind == "researcher") and settings.index_path.exists():
         # In full, so that an index that was held back can't leave the one in use that names the person.
         reindexed(screen, settings, full=True)
