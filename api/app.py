@@ -25,6 +25,8 @@ from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 
 from api import tables  # noqa: F401 (all models must be known before the first query)
+from api.access.known_browsers import KnownBrowsers
+from api.access.pacing import Pace
 from api.access.policy import POLICY, Action, Resource
 from api.access.second_factor import roles_bound
 from api.access.sign_on import Provider
@@ -57,11 +59,13 @@ from api.routes.judging import judgings, pairs
 from api.routes.ledger import alliances, entries, figures, programme, review
 from api.trail.view_buffer import ViewBuffer
 from indexer.database import BusyError, DatabaseGoneError, open_engine
+from indexer.disk import DiskReserve
 from indexer.encoders.encoding import EncoderError
 from indexer.encoders.query_vectors import EncodingBusyError
 from indexer.index.generations import SnapshotError
 from indexer.settings import Settings
 from matcher.ledger.rows.evidence import MAX_BYTES as MAX_EVIDENCE_BYTES
+from matcher.ledger.rows.evidence import WaitingMost
 from matcher.ranking.live import LiveMatcher
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -256,8 +260,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.limiter = RateLimiter(settings.requests_per_minute)
     app.state.home = settings.home
     app.state.stopping = threading.Event()
-    app.state.jobs = JobRunner(engine, app.state.live, app.state.stopping, settings.job_lease_s)
+    app.state.reserve = DiskReserve(settings.home, settings.disk_reserve_mb)
+    app.state.jobs = JobRunner(engine, app.state.live, app.state.stopping, settings.job_lease_s, app.state.reserve)
     app.state.uploads = Uploads()
+    app.state.evidence_waiting = WaitingMost.of(settings)
+    app.state.browsers = KnownBrowsers(settings.home)
+    app.state.pace = Pace()
     app.state.views = ViewBuffer(engine, count_lost=count_lost_views)
     app.state.provider = Provider(settings) if settings.oidc_issuer else None
     app.state.bound_roles = roles_bound(settings.second_factor, settings.home)

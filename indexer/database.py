@@ -29,6 +29,7 @@ from pysqlite3 import dbapi2 as sqlite
 from sqlalchemy import URL, Connection, Engine, Insert, Table, create_engine, event, insert, make_url
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.orm import Session as AnySession
 from sqlmodel import Session, SQLModel
 
 from indexer.schema import bring_up
@@ -64,6 +65,10 @@ class DatabaseGoneError(RuntimeError):
 
 class StorageFullError(DatabaseGoneError):
     """There is no room for what was to be stored, and nothing of it was; what is stored can still be read."""
+
+
+class LowRoomError(StorageFullError):
+    """There is room, but what is left is kept for what must go on."""
 
 
 @contextmanager
@@ -462,8 +467,19 @@ def insert_fact(session: Session, fact: Fact) -> Fact:
         IntegrityError: the row breaks a rule of its table.
     """
     values = fact.model_dump(exclude={"id"})
-    fact.id = session.connection().execute(_insertion(type(fact)), values).scalar_one()
+    key = session.connection().execute(_insertion(type(fact)), values).scalar_one()
+    fact.id = key
+    note_written(session, str(fact.__tablename__), key)
     return fact
+
+
+WRITTEN = "gloria_written"
+"""Where a session keeps which rows its transaction wrote, by table, for whoever has to know at the commit."""
+
+
+def note_written(session: AnySession, table: str, *keys: Hashable) -> None:
+    """Note that a transaction writes rows of a table: needed only where no flush of the session does it."""
+    session.info.setdefault(WRITTEN, {}).setdefault(table, set()).update(keys)
 
 
 @cache

@@ -21,6 +21,44 @@ from pathlib import Path
 from indexer.wording import T_
 
 
+class DiskReserve:
+    """How much of a disk is kept free of all that can wait: so many MB, of a small disk a tenth."""
+
+    def __init__(self, folder: Path, reserve_mb: int) -> None:
+        self._folder, self._bytes = folder, reserve_mb * 1_000_000
+        self._looked_at, self._free, self._kept = float("-inf"), 0, 0
+
+    def holds(self, more: int = 0, part: float = 1.0) -> bool:
+        """Whether the reserve is whole, also with so many bytes more; with `part` whether that much of it is.
+
+        The disk is looked at once a second; one that can't be looked at is taken for good.
+        """
+        if not self._bytes:
+            return True
+        at = time.monotonic()
+        if at - self._looked_at > _LOOK_EVERY_S:
+            try:
+                disk = os.statvfs(self._folder)
+            except OSError:
+                return True
+            self._free = disk.f_bavail * disk.f_frsize
+            self._kept = min(self._bytes, disk.f_blocks * disk.f_frsize // 10)
+            self._looked_at = at
+        if self._free - more < self._kept * part:
+            return False
+        # What is written until then is not seen before the next look.
+        self._free -= more
+        return True
+
+    @property
+    def kept_mb(self) -> int:
+        """How many MB are kept, as of the last look."""
+        return round(self._kept / 1e6)
+
+
+_LOOK_EVERY_S = 1.0
+
+
 def sync(path: Path) -> None:
     """Wait until the disk has a file's bytes, or a folder's list of files.
 

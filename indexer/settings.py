@@ -7,6 +7,7 @@ builds its own.
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
@@ -60,6 +61,23 @@ class Settings(BaseSettings):
     requests_per_minute: int = Field(
         default=1_200, ge=1, description="What one account may ask of one server process in a minute."
     )
+    disk_reserve_mb: int = Field(
+        default=512,
+        ge=0,
+        description="MB of the home's disk, at most a tenth of it, that only signing in and the ledger may use.",
+    )
+    evidence_waiting_mb: int = Field(
+        default=256,
+        ge=1,
+        description="MB of evidence that no result names yet: of one account; of all together eight times that.",
+    )
+    evidence_waiting_days: int = Field(
+        default=7, ge=1, description="After how many days a file of evidence that no result names is deleted."
+    )
+    trusted_proxies: str = Field(
+        default="",
+        description="Addresses or networks of your reverse proxies, comma separated: whom to believe X-Forwarded-For.",
+    )
     job_lease_s: float = Field(
         default=30, ge=1, le=3_600, description="After how long another process takes up a job whose process died."
     )
@@ -70,6 +88,15 @@ class Settings(BaseSettings):
         "(,(expert|lead|committee|company|researcher|office))*)$",
         description="Roles that need a second factor at sign-in, comma separated; off: none. auto is "
         "office,committee, but none in a home that `gloria demo` filled.",
+    )
+    head_key: Path | None = Field(
+        default=None,
+        description="The key that signs the ledger's heads; default: heads.key in the home. Kept elsewhere, who copies "
+        "the home can't sign.",
+    )
+    stamp_url: str = Field(default="", description="A time-stamping authority (RFC 3161) for those heads; empty: none.")
+    stamp_certificates: Path | None = Field(
+        default=None, description="PEM file with the certificates of that authority, to check its stamps with."
     )
 
     drop_folders: str = Field(
@@ -101,6 +128,20 @@ class Settings(BaseSettings):
     oidc_allowed_domains: str = Field(
         default="", description="Parts of addresses after the @, comma separated, for which accounts are made."
     )
+
+    @model_validator(mode="after")
+    def _proxies_are_addresses(self) -> Self:
+        for one in self.proxies():
+            try:
+                network = ip_network(one)
+            except ValueError as error:
+                raise ValueError(
+                    T_("GLORIA_TRUSTED_PROXIES: give addresses or networks such as 127.0.0.1,10.0.0.0/24")
+                ) from error
+            if network.prefixlen == 0:
+                # Whoever connects would then choose the address under which failed sign-ins are counted.
+                raise ValueError(T_("GLORIA_TRUSTED_PROXIES: name your proxies, not everybody"))
+        return self
 
     @model_validator(mode="after")
     def _sign_on_is_complete(self) -> Self:
@@ -141,6 +182,10 @@ class Settings(BaseSettings):
             else:
                 found.append((None, Path(one)))
         return found
+
+    def proxies(self) -> list[str]:
+        """The addresses and networks of trusted proxies."""
+        return [one.strip() for one in self.trusted_proxies.split(",") if one.strip()]
 
     def oidc_domains(self) -> frozenset[str]:
         """The domains for whose addresses accounts are made, in lower case."""

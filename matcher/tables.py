@@ -12,6 +12,7 @@ from matcher.ledger.rows import (
     chain,
     entries,
     evidence,
+    links,
     motions,
     periods,
     pseudonyms,
@@ -19,7 +20,7 @@ from matcher.ledger.rows import (
     school_totals,
     steps,
 )
-from matcher.ledger.rules import configuration, similarity
+from matcher.ledger.rules import configuration, duties, similarity
 from matcher.review import cases, clients, decisions, field_map, intake, people, proposals, researchers
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "clients",
     "configuration",
     "decisions",
+    "duties",
     "entries",
     "erasure",
     "evidence",
@@ -36,6 +38,7 @@ __all__ = [
     "grades",
     "intake",
     "ladder",
+    "links",
     "motions",
     "people",
     "periods",

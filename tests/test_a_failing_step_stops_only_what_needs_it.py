@@ -14,7 +14,7 @@ from api.nightly.runner import run_night
 from api.trail.nights import Night, NightState
 from indexer.database import open_engine, writing
 from indexer.settings import Settings
-from matcher.ledger.rows.proof import HEADS_FILE
+from matcher.ledger.proving.heads import HEADS_FILE
 from tests.conftest import Gloria
 from tests.rig.faults.raw_database import triggers_of
 from tests.rig.worlds.nights import QUICK, Watched, carried_out, commanded, settings_of, states

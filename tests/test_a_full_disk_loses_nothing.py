@@ -26,9 +26,9 @@ from indexer.index.building import reindex
 from indexer.records.importing import import_file
 from indexer.records.record_tables import Need
 from indexer.settings import Settings
+from matcher.ledger.proving.verification import verify
 from matcher.ledger.rows.entries import Entry
 from matcher.ledger.rows.kpis import Kpi
-from matcher.ledger.rows.proof import verify
 from matcher.review.decisions import Decision
 from tests.conftest import Gloria
 from tests.rig.faults.full_disk import SmallDisk, small_disk
@@ -99,7 +99,8 @@ def place(indexed_home: Path, slice_of_world: Path) -> Iterator[Place]:
     """One for all tests of this file: each leaves it with room again."""
     with small_disk(96) as disk:
         settings = Settings(home=disk.place / "home", database_url="", encoders="bundled-use")
-        with served(settings, indexed_home, slice_of_world) as server:
+        # What happens once the reserve is used up too.
+        with served(settings, indexed_home, slice_of_world, more={"GLORIA_DISK_RESERVE_MB": "0"}) as server:
             pairs = stored_pairs(server, 27 * 12)
             for who, path in READS:
                 assert server.ask(who, "GET", path).status_code == 200, path

@@ -65,12 +65,40 @@ def _one(engine: Engine, query: str) -> Any:
         return session.connection().execute(text(query)).scalar()
 
 
-def test_many_workers_get_each_job_once(engine: Engine, asked: list[str]) -> None:
+def test_many_workers_get_each_job_once(engine: Engine) -> None:
+    with writing(engine) as session:
+        people = [add_account(session, email=f"p{n}@example.org", name="p", now=NOW).id for n in range(10)]
+        asked = [_asked(session, account_id, account_id) for account_id in people]
     with ThreadPoolExecutor(16) as pool:
         got = [job for job in pool.map(lambda n: _claimed(engine, f"w{n}"), range(40)) if job is not None]
     assert sorted(job.id for job in got) == sorted(asked)
     assert _one(engine, "SELECT count(DISTINCT worker) FROM job") == len(asked)
     assert _one(engine, "SELECT max(attempts) FROM job") == 1
+
+
+def test_accounts_take_turns(engine: Engine, asked: list[str]) -> None:
+    first = _claimed(engine, "w0")
+    assert first is not None
+    # The other nine of the same account wait for it; whoever asks later does not wait behind them.
+    assert _claimed(engine, "w1") is None
+    with writing(engine) as session:
+        late = {name: add_account(session, email=f"{name}@example.org", name=name, now=NOW).id for name in "bc"}
+        of_b, of_c = (_asked(session, late[name], name) for name in "bc")
+    claimed = [_claimed(engine, f"w{n}", NOW + timedelta(seconds=n)) for n in (2, 3, 4)]
+    assert [None if job is None else job.id for job in claimed] == [*sorted([of_b, of_c]), None]
+    # Once all are done, it is the turn of who had his last one the longest ago.
+    with writing(engine) as session:
+        more_of_b = _asked(session, late["b"], "b")
+        for job in (first, *claimed):
+            if job is not None:
+                end(session, job=job, state=JobState.DONE, now=NOW + timedelta(seconds=5))
+    nexts = [_claimed(engine, f"w{n}", NOW + timedelta(seconds=n)) for n in (6, 7, 8)]
+    left = sorted(set(asked) - {first.id})
+    assert [None if job is None else job.id for job in nexts] == [left[0], more_of_b, None]
+    # One whose worker died is taken up again, and holds nobody up meanwhile.
+    again = _claimed(engine, "w9", NOW + timedelta(seconds=60))
+    assert again is not None
+    assert again.id in (left[0], more_of_b)
 
 
 def _nothing(_session: Session, _who: Principal) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from api.trail.nights import Night, NightState, StepState, read_nights, write_ni
 from indexer.database import open_engine, reading
 from indexer.index.generations import current_generation
 from indexer.settings import Settings
-from matcher.ledger.rows.proof import HEADS_FILE, read_heads
+from matcher.ledger.proving.heads import HEADS_FILE, read_heads
 from tests.rig.figures import figure
 from tests.rig.servers.forked_programs import forker
 from tests.rig.worlds.nights import QUICK, Watched, carried_out, settings_of, states

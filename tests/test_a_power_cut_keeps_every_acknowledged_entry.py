@@ -16,8 +16,8 @@ from sqlmodel import col, select
 
 from indexer.database import DatabaseGoneError, open_engine, reading
 from indexer.settings import Settings
+from matcher.ledger.proving.verification import verify
 from matcher.ledger.rows.entries import Entry
-from matcher.ledger.rows.proof import verify
 from tests.rig.faults.power_cuts import Cut, outcomes
 from tests.rig.faults.recorded_work import WarmProcess
 from tests.rig.faults.reported_results import RESULTS, build

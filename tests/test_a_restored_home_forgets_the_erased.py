@@ -16,8 +16,9 @@ from api.backups.restore import Restored, bring_back
 from indexer.database import BusyError, open_engine, reading, writing
 from indexer.settings import Settings
 from matcher.erasure import ErasedKind, erasures
-from matcher.ledger.rows.proof import HEADS_FILE as HEADS
-from matcher.ledger.rows.proof import export_heads, verify
+from matcher.ledger.proving.heads import HEADS_FILE as HEADS
+from matcher.ledger.proving.heads import export_heads
+from matcher.ledger.proving.verification import verify
 from tests.conftest import Databases
 from tests.rig.worlds.erased_people import EVERY, RESEARCHER, erase_all, files, hold, met
 from tests.rig.worlds.ledger_world import NOON, LedgerWorld, money, recognised

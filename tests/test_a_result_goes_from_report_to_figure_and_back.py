@@ -15,8 +15,8 @@ from api.access.credentials import make_key
 from indexer.database import open_engine, reading, writing
 from indexer.instants import day_in_taipei
 from indexer.settings import Settings
+from matcher.ledger.proving.verification import verify
 from matcher.ledger.rendering.formats import MEDIA_TYPES, ReportFormat
-from matcher.ledger.rows.proof import verify
 from matcher.review.people import add_account, grant
 from matcher.review.roles import Role
 from tests.conftest import POSTGRESQL_AT_LENGTH

@@ -117,6 +117,22 @@ def test_another_need_moves_nobody(world: Matcher) -> None:
     assert _scores(world, moved) != before
 
 
+def test_a_newer_lab_moves_nobody(world: Matcher, among: Among) -> None:
+    """The age of evidence counts from the need's own year, and without one not at all."""
+    stated = next(need for need in world.needs.values() if need.year)
+    other = next(lab for lab in world.labs.values() if not set(lab.fields) & set(stated.fields))
+    ahead = replace(other, id="lab-ahead", evidence=tuple(replace(one, year=2040) for one in other.evidence))
+    newer = among([*world.labs.values(), ahead])
+    # The same lab with its own years: what it adds by its words, which the new years must not add to.
+    as_old = among([*world.labs.values(), replace(other, id="lab-ahead")])
+    assert newer.searcher.years.max() == 2040 > as_old.searcher.years.max()
+    for need in (stated, replace(stated, year=None)):
+        before, after = _scores(as_old, need), _scores(newer, need)
+        assert {lab: after[lab] for lab in world.labs} == {lab: before[lab] for lab in world.labs}
+    # The control: the year of the need itself does move scores, and of evidence that is new to it none is better.
+    assert _scores(world, stated) != _scores(world, replace(stated, year=None))
+
+
 @pytest.fixture(scope="module")
 def cases(world: Matcher, qrels: Qrels) -> list[Case]:
     """Six needs, each with a lab from the middle of its list, and sixty pieces of evidence of labs far below it."""
@@ -140,7 +156,8 @@ def test_sixty_foreign_pieces_hardly_help(world: Matcher, among: Among, cases: l
         padded = _instead(among, world, replace(lab, evidence=lab.evidence + tuple(foreign)))
         rises.append(_rank(world, need, lab.id) - _rank(padded, need, lab.id))
     print("places gained by sixty foreign pieces", rises)
-    assert np.median(rises) <= 5
+    assert np.median(rises) <= 2
+    assert max(rises) <= 12
 
 
 def test_a_lab_that_really_works_on_it_does_rise(world: Matcher, among: Among, cases: list[Case], qrels: Qrels) -> None:
@@ -164,9 +181,8 @@ def test_copies_and_near_copies_change_nothing(world: Matcher, among: Among, cas
         ranks = _rank(world, need, lab.id), _rank(copied, need, lab.id)
         scores = _scores(world, need)[lab.id], _scores(copied, need)[lab.id]
         print("with twenty copies", ranks, scores)
-        # Copies make their words a little more common, which moves a lab by a place or two where labs lie close.
-        assert abs(ranks[0] - ranks[1]) <= 2
-        assert scores[1] == pytest.approx(scores[0], abs=0.15)
+        assert ranks[1] == ranks[0]
+        assert scores[1] == pytest.approx(scores[0], abs=1e-9)
 
 
 @pytest.mark.parametrize("foreign", [1, 3, 35])

@@ -17,6 +17,7 @@ from api.access.passwords import hash_password
 from api.access.second_factor import DEMO_FILE, KEY_FILE, STEP_S, factor_key, roles_bound
 from indexer.database import writing
 from indexer.settings import Settings
+from matcher.review.people import grant
 from matcher.review.roles import Role
 from tests.conftest import Databases, Gloria
 from tests.rig.worlds.small_world import Asked, asked
@@ -139,6 +140,18 @@ def test_a_recovery_code_opens_once_and_the_next_can_be_renewed(here: Asked) -> 
     )  # fmt: skip
 
 
+def test_confirming_that_it_is_you_takes_both_factors(here: Asked) -> None:
+    office = Signed(here, "office")
+    totp, codes = office.enrolled()
+    path = "/api/session/confirm"
+    assert office.status("POST", path, {"password": PASSWORD}) == 422
+    assert office.status("POST", path, {"password": PASSWORD, "code": "000000"}) == 422
+    assert office.status("POST", path, {"password": "wrong", "code": codes[0]}) == 422
+    assert office.status("POST", path, {"password": PASSWORD, "code": totp.at(time.time())}) == 204
+    # The password alone does for whoever has no second factor.
+    assert Signed(here, "expert").status("POST", path, {"password": PASSWORD}) == 204
+
+
 def test_others_may_have_one_and_are_then_asked(here: Asked) -> None:
     expert = Signed(here, "expert")
     assert ("second_factor" in expert.document, expert.status("GET", "/api/me")) == (False, 200)
@@ -165,8 +178,9 @@ def test_guessing_codes_is_slowed_down(here: Asked) -> None:
 def test_a_role_that_is_given_later_asks_at_once(here: Asked) -> None:
     expert = Signed(here, "expert")
     assert expert.status("GET", "/api/me") == 200
-    path = f"/api/accounts/{here.accounts['expert']}/roles"
-    here.done("office", "POST", path, json={"role": "committee", "scope": "al-b"})
+    with writing(here.engine) as session:
+        account_id, now = here.accounts["expert"], datetime.now(UTC)
+        grant(session, account_id=account_id, role=Role.COMMITTEE, scope_id="al-b", by=None, now=now)
     assert (expert.status("GET", "/api/me"), expert.ask("GET", "/api/me/second-factor").json()["awaits"]) == (
         403, "enrol",
     )  # fmt: skip

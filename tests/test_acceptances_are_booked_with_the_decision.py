@@ -7,8 +7,8 @@ from sqlalchemy import Engine
 from sqlmodel import Session, select
 
 from indexer.database import reading, writing
+from matcher.ledger.proving.verification import verify
 from matcher.ledger.rows.entries import Entry
-from matcher.ledger.rows.proof import verify
 from matcher.ledger.rows.result_claims import LiveFact
 from matcher.ledger.rules.reporting import AcceptanceLedger
 from matcher.review.cases import Case

@@ -110,7 +110,11 @@ def refusals() -> dict[str, tuple[int, ...]]:
     told -= {"ValidationError", "ArgumentError", "DBAPIError", "OperationalError", "DatabaseError", "OSError"}
     told -= {"ModuleNotFoundError"}
     faults = {"TextError": (0, 1), "FieldError": (0, 1), "TooMuchError": (0, 1), "Fault": (1, 2), "RowProblem": (3, 4)}
-    return dict.fromkeys(told, (0,)) | {"PeopleError": (1,), "ProblemError": (2,), "Refusal": (2,)} | faults
+    return (
+        dict.fromkeys(told, (0,))
+        | {"PeopleError": (1,), "SamePersonError": (1,), "ProblemError": (2,), "Refusal": (2,)}
+        | faults
+    )
 
 
 def in_one_language(said: ast.expr) -> bool:

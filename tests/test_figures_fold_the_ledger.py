@@ -19,10 +19,10 @@ from matcher.ledger.figures.folds import (
     share_slices,
     slices,
 )
+from matcher.ledger.proving.verification import verify
 from matcher.ledger.rows.entries import WHOLE_BP
 from matcher.ledger.rows.kpis import Kpi
 from matcher.ledger.rows.periods import move_close, second_close
-from matcher.ledger.rows.proof import verify
 from matcher.ledger.rules.recognition import move_reversal, second_reversal
 from matcher.ledger.rules.reporting import report
 from tests.rig.load.crowded_ledger import fill_ledger

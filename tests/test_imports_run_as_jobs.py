@@ -109,12 +109,19 @@ def _foreign_ids_are_taken(server: Served) -> None:
     told = [(item["row"], item["field"], item["wrong"]) for item in result["problems"]]
     assert told == [(1, "id", '"need-1-03" is taken'), (2, "id", '"need-1-02" is taken')]
     assert server.ask("stranger", "GET", "/api/needs/need-1-03").json() == theirs
-    rows = [{"id": key, "name": "overwritten"} for key in ("co-1-1", "co-1-2")]
+    known = server.ask("expert", "GET", "/api/companies/co-1-1").json()
+    same = {name: known[name] for name in ("id", "name", "name_en", "tax_id")}
+    rows = [{**same, "description": "overwritten"}, {"id": "co-1-2", "name": "overwritten"}]
     result = result_of(server, "expert", job_of(upload(server, "expert", "companies.jsonl", _jsonl(*rows))))
     # co-1-1 is in the portfolio: the control.
     assert (result["updated"], result["refused"]) == (1, 1)
-    names = _scalars(server.settings, "SELECT name FROM company WHERE id IN ('co-1-1', 'co-1-2') ORDER BY id")
-    assert (names[0], names[1] == "overwritten") == ("overwritten", False)
+    stored = _scalars(server.settings, "SELECT description FROM company WHERE id IN ('co-1-1', 'co-1-2') ORDER BY id")
+    assert (stored[0], stored[1] == "overwritten") == ("overwritten", False)
+    # By what everybody knows it, a company is changed by the office only.
+    for field, value in (("name", "改名"), ("name_en", "Renamed Ltd"), ("tax_id", "04595257")):
+        row = _jsonl({**same, "description": "again", field: value})
+        result = result_of(server, "expert", job_of(upload(server, "expert", "companies.jsonl", row)))
+        assert (result["refused"], result["problems"][0]["field"]) == (1, field)
 
 
 def _what_is_taken_up_stays(server: Served) -> None:
@@ -204,8 +211,12 @@ def test_a_killed_server_goes_on_where_it_was(settings: Settings, indexed_home: 
 @pytest.mark.parametrize("database_url", [pytest.param("sqlite", marks=pytest.mark.long), "postgresql"], indirect=True)
 def test_two_workers_never_do_the_same(settings: Settings, indexed_home: Path, slice_of_world: Path) -> None:
     with served(settings, indexed_home, slice_of_world, workers=2) as server:
-        jobs = [job_of(upload(server, "expert", "companies.jsonl", companies(1_000, f"w{n}"))) for n in range(8)]
-        results = [result_of(server, "expert", job_id) for job_id in jobs]
+        # Of several people: those of one are done one after the other.
+        people = ("expert", "colleague", "lead", "stranger") * 2
+        jobs = [
+            job_of(upload(server, who, "companies.jsonl", companies(1_000, f"w{n}"))) for n, who in enumerate(people)
+        ]
+        results = [result_of(server, who, job_id) for who, job_id in zip(people, jobs, strict=True)]
         lines = [json.loads(line) for line in server.log.read_text().splitlines() if line.startswith("{")]
     assert [result["created"] for result in results] == [1_000] * 8
     begun = [line for line in lines if line["event"] == "job begun"]

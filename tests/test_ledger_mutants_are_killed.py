@@ -16,7 +16,7 @@ from sqlalchemy import Engine
 from indexer.database import open_engine
 from indexer.settings import Settings
 from matcher.ledger.rows import chain, entries, motions, periods, result_claims
-from matcher.ledger.rules import recognition, reporting, requirements
+from matcher.ledger.rules import duties, recognition, reporting, requirements
 from tests.conftest import Databases
 from tests.rig.worlds.ledger_promises import PROMISES, change_code, drop_constraint, drop_index, drop_trigger
 from tests.rig.worlds.ledger_world import build_ledger_world
@@ -49,17 +49,17 @@ def _append_only(engine: Engine) -> None:
     drop_trigger(engine, "ledger_entry", f"ledger_entry_{name}")
 
 
-LIVE_KEY = _constraint("ledger_live_fact", "ledger_live_fact_pkey", r"PRIMARY KEY \(kpi, natural_key\)")
+LIVE_KEY = _constraint("ledger_live_fact", "ledger_live_fact_pkey", r"PRIMARY KEY \(kpi, skeleton\)")
 REVERSES = _constraint("ledger_entry", "ledger_entry_reverses_key", r"UNIQUE \(reverses\)")
 VERSIONS = _constraint("ledger_step", "one_step_per_entry_version", r"CONSTRAINT one_step_\w+ UNIQUE \([^)]*\)")
 SECONDED = _constraint("ledger_motion_end", "seconded_by_another", r"CONSTRAINT seconded_by_another CHECK \([^)]*\)")
-REPORTER = _trigger("ledger_step", "not_by_reporter")
+REPORTER = _trigger("ledger_step", "by_another")
 QUARTER = _trigger("ledger_entry", "quarter_open")
 STEP_QUARTER = _trigger("ledger_step", "quarter_open")
 UNTIL_END = _trigger("ledger_live_fact", "until_it_ends")
 
-OWN: Code = (recognition.refuse_conflicted, "if entry.reporter == by:", "if False:")
-STAKE: Code = (recognition.refuse_conflicted, "if parties &", "if False and parties &")
+OWN: Code = (duties.barred, "if deed.by == by:", "if False:")
+STAKE: Code = (duties.parts_of, "if _holds(stake, at) and", "if False and _holds(stake, at) and")
 SECOND: Code = (motions.end, "if seconded and by == motion.moved_by:", "if False:")
 AGAIN: Code = (result_claims.refuse_second, "if found is not None:", "if False:")
 TWICE_REVERSED: Code = (recognition.write_reversal, ".first() is not None:", ".first() is Ellipsis:")
@@ -141,8 +141,9 @@ MUTANTS = {
     "both: who moved may second": Mutant(
         code=(SECOND,), schema=(SECONDED,), broken=("in the end: nobody recognises large money alone",)
     ),
-    "code: large money takes one": Mutant(
-        code=((recognition.recognise, "entry.kpi == Kpi.MONEY and", "False and"),),
+    "both: large money takes one": Mutant(
+        code=((recognition.takes_two, "if entry.kpi != Kpi.MONEY:", "if True:"),),
+        schema=(_trigger("ledger_step", "large_by_two"),),
         broken=("in the end: nobody recognises large money alone",),
     ),
     "code: nothing needs to be said": Mutant(

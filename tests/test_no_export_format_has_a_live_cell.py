@@ -115,7 +115,7 @@ _CLOSED = (
         "until",
         "partners",
     ),
-    *("links", "excluded_labs", "tax_id"),
+    *("links", "excluded_labs", "tax_id", "orcid", "ror", "doi"),
 )
 """Fields that take words of a list, numbers, dates, ids or addresses only; alliances' kind too."""
 

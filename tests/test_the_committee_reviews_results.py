@@ -105,8 +105,12 @@ def _reviewed(page: Any, server: Served, lang: str, let_it_be_empty: Callable[[]
     expect(page.get_by_role("link", name="收據")).to_have_attribute("href", "https://example.org/receipt")
     _press(page, words["check"])
     assert counted(server) == before
-    _press(page, words["recognise"])
-    assert page.url != f"{server.url}/review/{entry_id}"
+    # Who checked does not recognise.
+    expect(page.get_by_role("button", name=words["recognise"], exact=True)).to_have_count(0)
+    expect(page.locator(".verdicts")).to_contain_text({"en": "You checked this", "zh-Hant": "由您查核"}[lang])
+    with visiting(server, "office", lang) as office:
+        _press(office.open(f"/review/{entry_id}"), words["recognise"])
+        assert office.page.url != f"{server.url}/review/{entry_id}"
     assert counted(server) == before + 1_000_000
     page.goto(f"{server.url}/results/{entry_id}")
     states = page.locator(".timeline .what strong").all_inner_texts()
@@ -204,7 +208,9 @@ def test_what_is_missing_is_said_in_queue_and_checklist(server: Served) -> None:
         row.locator("a.opens").click()
         expect(somebody.page.locator("li.unmet")).to_have_count(3)
         _press(somebody.page, BUTTONS["en"]["check"])
-        expect(somebody.page.get_by_role("button", name="Recognise", exact=True)).to_be_disabled()
+        with visiting(server, "office", "en") as office:
+            page = office.open("/review/bare-0001")
+            expect(page.get_by_role("button", name="Recognise", exact=True)).to_be_disabled()
         somebody.page.goto(server.url + "/review?kpi=C")
         expect(somebody.page.locator(".empty")).to_contain_text("Nothing waits under these filters.")
 

@@ -15,7 +15,7 @@ from api.trail.nights import STEP_FIGURE_LABELS, read_nights
 from indexer.database import open_engine, reading
 from indexer.index.generations import current_generation
 from indexer.records.record_tables import Company, Lab, Need
-from matcher.ledger.rows.proof import HEADS_FILE, read_heads
+from matcher.ledger.proving.heads import HEADS_FILE, read_heads
 from tests.conftest import Answer, Gloria
 from tests.rig.worlds.nights import QUICK, commanded, settings_of
 

@@ -12,7 +12,7 @@ from sqlmodel import col, select
 
 from indexer.database import reading, writing
 from indexer.settings import Settings
-from matcher.review.people import Account, Grant, set_disabled
+from matcher.review.people import Account, Grant, add_account, grant, set_disabled
 from matcher.review.roles import Role
 from tests.rig.worlds.small_world import Asked, asked
 
@@ -36,9 +36,12 @@ def _shut_out(here: Asked, who: str, by: str = "office", *, disabled: bool = Tru
 
 
 def _second_office(here: Asked) -> None:
-    body = {"email": "second@example.org", "name": "第二位", "roles": [{"role": "office"}]}
-    made = here.done("office", "POST", "/api/accounts", json=body)
-    here.add_key("second", made["id"])
+    """As whoever runs the machine lets in the first two."""
+    with writing(here.engine) as session:
+        made = add_account(session, email="second@example.org", name="第二位", now=datetime.now(UTC))
+        grant(session, account_id=made.id, role=Role.OFFICE, by=None, now=datetime.now(UTC))
+        account_id = made.id
+    here.add_key("second", account_id)
 
 
 def test_an_account_from_the_first_role_to_the_last(here: Asked) -> None:
@@ -167,9 +170,9 @@ def test_two_who_shut_each_other_out_leave_one(here: Asked, way: str) -> None:
         if way == "disable":
             assert _shut_out(here, out, left[0], disabled=False) == 200
         else:
-            path = f"/api/accounts/{here.accounts[out]}/roles"
-            document = here.done(left[0], "POST", path, json={"role": "office"})
-            grants[out] = document["roles"][-1]["id"]
+            with writing(here.engine) as session:
+                given = grant(session, account_id=here.accounts[out], role=Role.OFFICE, by=None, now=datetime.now(UTC))
+                grants[out] = given.id
 
 
 def test_only_programs_get_keys_from_the_office(here: Asked) -> None:

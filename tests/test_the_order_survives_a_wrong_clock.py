@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import Engine
 from sqlmodel import Session, col, select
 
-from api.access.credentials import FAILURES_PER_ACCOUNT, note_failure, set_password_hash
+from api.access.credentials import FAILURES_PER_ACCOUNT, REFUSED_FROM, note_failure, set_password_hash
 from api.access.passwords import hash_password
 from api.jobs.job_queue import Claimed, JobKind, LeaseLostError, ask_for, begin_part, claim, is_waiting
 from api.requests import permitted_request
@@ -22,8 +22,8 @@ from indexer.database import open_engine, reading, writing
 from indexer.records.record_tables import Change, changes_since
 from indexer.settings import Settings
 from indexer.vocabulary import Kind
+from matcher.ledger.proving.verification import verify
 from matcher.ledger.rows.entries import ACCEPTANCE_PREFIX, Entry
-from matcher.ledger.rows.proof import verify
 from matcher.ledger.rows.steps import Step
 from matcher.review.cases import Case, CaseStep
 from matcher.review.decisions import Decision
@@ -178,9 +178,9 @@ def test_nobody_is_locked_out_by_a_clock_that_was_ahead(place: Place, clock: typ
         return place.server.ask(None, "POST", "/api/session", json=given).status_code
 
     def failed_often() -> None:
-        # As ten wrong passwords would, each of which takes a tenth of a second to look at.
+        # As so many wrong passwords would, each of which takes a tenth of a second to look at.
         with writing(place.server.app.state.engine) as session:
-            for _ in range(FAILURES_PER_ACCOUNT):
+            for _ in range(FAILURES_PER_ACCOUNT * REFUSED_FROM):
                 note_failure(session, email="expert@example.org", address="192.0.2.1", now=instants.now())
 
     clock.ahead = DAY

@@ -15,12 +15,12 @@ from indexer.settings import Settings
 from indexer.wording import Text
 from matcher.ledger.figures.folds import end_of, figures
 from matcher.ledger.figures.forecast import Measure, forecast
+from matcher.ledger.proving.verification import verify
 from matcher.ledger.reports.document import ReportCell, ReportDocument, ReportRequest, ReportTable
 from matcher.ledger.reports.kpi_reports import alliance_report, b003_report, kpi_report
 from matcher.ledger.rows.entries import Entry, EntryKind, LedgerError
 from matcher.ledger.rows.kpis import Kpi
 from matcher.ledger.rows.periods import PeriodClose
-from matcher.ledger.rows.proof import verify
 from matcher.ledger.rows.steps import steps_of
 from matcher.ledger.story import LAST_DAY, load_story
 from matcher.review.cases import Case

@@ -75,7 +75,7 @@ def test_each_is_kept_for_its_time(here: Asked, settings: Settings, monkeypatch:
         for finished in (NOW - job_queue.KEPT - HOUR, NOW - job_queue.KEPT + HOUR, None):
             _job(session, account, finished)
     night = carried_out(settings, only("expired"))
-    figures = {"replies": 5, "sessions": 3, "failed_sign_ins": 1, "jobs": 1, "nights": 0}
+    figures = {"replies": 5, "sessions": 3, "failed_sign_ins": 1, "jobs": 1, "evidence": 0, "nights": 0}
     assert night.step("expired").figures == figures
     assert [_count(here, model) for model in (IdempotentReply, LoginSession, LoginFailure, Job)] == [1, 1, 1, 2]
     # The session that is left still opens what it did.

@@ -20,13 +20,18 @@ from sqlmodel import Field, Session, SQLModel, col, select
 from indexer.instants import Instant
 from indexer.plain_text import printable
 from indexer.wording import T_
-from matcher.review.people import Account, set_disabled
+from matcher.review.people import Account, Hand, set_disabled, tie
 
 IDLE = timedelta(hours=12)
 LONGEST = timedelta(days=14)
 SEEN_EVERY = timedelta(minutes=5)
+CONFIRMED_FOR = timedelta(minutes=10)
+"""How long the person at a browser counts as confirmed after proving to be there."""
 WINDOW = timedelta(minutes=15)
 FAILURES_PER_ACCOUNT, FAILURES_PER_ADDRESS = 10, 50
+"""So many failures are checked at once; each further attempt has to wait."""
+REFUSED_FROM = 10
+"""So many times as many, and none is checked any more, except from a browser that the account is known in."""
 KEY_MARK = "glm"
 MAX_KEYS, MAX_KEY_DAYS = 10, 365
 """How many keys of an account hold at once, and for how long one does at most."""
@@ -69,6 +74,8 @@ class LoginSession(SQLModel, table=True):
     created_at: datetime = Field(sa_type=Instant)
     seen_at: datetime = Field(sa_type=Instant)
     ended_at: datetime | None = Field(default=None, sa_type=Instant)
+    confirmed_at: datetime | None = Field(default=None, sa_type=Instant)
+    """When the person last proved to be there: by signing in, or by the password once more."""
     agent: str | None = None
     """What the browser calls itself, so that its owner knows it again."""
     code_asked_at: datetime | None = Field(default=None, sa_type=Instant)
@@ -125,6 +132,7 @@ class Proof:
 
     `awaits_code` is a session of an account with a second factor that was not shown yet, `two_factors` one in which
     it was.
+    `confirmed_at` is when the person at the browser last proved to be there; a key proves no person.
     """
 
     account_id: str
@@ -133,6 +141,13 @@ class Proof:
     key_id: int | None = None
     awaits_code: bool = False
     two_factors: bool = False
+    confirmed_at: datetime | None = None
+
+
+def is_confirmed(proof: Proof, now: datetime) -> bool:
+    """Whether a proof is a session whose person proved to be there within `CONFIRMED_FOR`: asked by every such act."""
+    at = proof.confirmed_at
+    return proof.key_id is None and at is not None and abs(now - at) <= CONFIRMED_FOR
 
 
 def digest(secret: str) -> str:
@@ -167,6 +182,7 @@ def open_session(
     *,
     account_id: str,
     now: datetime,
+    confirmed_at: datetime | None = None,
     agent: str = "",
     awaits_code: bool = False,
     two_factors: bool = False,
@@ -177,6 +193,7 @@ def open_session(
         session: the transaction.
         account_id: whose.
         now: the moment.
+        confirmed_at: when the person proved to be there, None if nobody knows.
         agent: what the browser calls itself.
         awaits_code: whether a second factor has still to be shown.
         two_factors: whether it was shown.
@@ -192,6 +209,7 @@ def open_session(
             agent=printable(agent)[:MAX_AGENT] or None,
             code_asked_at=now if awaits_code else None,
             second_factor_at=now if two_factors else None,
+            confirmed_at=confirmed_at,
         )
     )
     session.flush()
@@ -209,6 +227,7 @@ def session_proof(session: Session, token: str, now: datetime) -> Proof | None:
         found.account_id,
         may_write=True,
         csrf_token=found.csrf_token,
+        confirmed_at=found.confirmed_at,
         awaits_code=found.code_asked_at is not None and found.second_factor_at is None,
         two_factors=found.second_factor_at is not None,
     )
@@ -234,6 +253,13 @@ def end_one_session(session: Session, *, account_id: str, handle: str, now: date
     session.add(found)
     session.flush()
     return True
+
+
+def confirm_session(session: Session, *, token: str, now: datetime) -> None:
+    """Note that the person at a browser proved to be there."""
+    session.connection().execute(
+        update(LoginSession).where(col(LoginSession.token_hash) == digest(token)).values(confirmed_at=now)
+    )
 
 
 def note_seen(session: Session, token: str, now: datetime) -> None:
@@ -287,6 +313,7 @@ def make_key(
     may_write: bool,
     valid: timedelta,
     now: datetime,
+    by: str | None = None,
     sleeps: bool = False,
 ) -> tuple[ApiKey, str]:
     """Make a key; return its row and the key itself, which is shown once.
@@ -298,10 +325,13 @@ def make_key(
         may_write: whether it may change anything.
         valid: for how long.
         now: the moment.
+        by: the account that makes it, None for whoever runs the machine. Made for another one's account it ties the
+            two, and makes that account a program's for good.
         sleeps: whether it opens nothing until `wake_key`.
 
     Raises:
         KeyLimitError: it would be one too many, or hold for too long.
+        SamePersonError: it is for another one's account that ever held a role for people.
     """
     if valid > timedelta(days=MAX_KEY_DAYS):
         raise KeyLimitError(T_("a key holds for at most %(days)s days", days=MAX_KEY_DAYS))
@@ -311,6 +341,7 @@ def make_key(
     waits = or_(col(ApiKey.awake_at).is_not(None), col(ApiKey.created_at) > now - WAKE_WITHIN)
     if session.execute(select(func.count()).where(*held, waits)).scalar_one() >= MAX_KEYS:
         raise KeyLimitError(T_("an account has at most %(n)s keys at a time; end one first", n=MAX_KEYS))
+    tie(session, account_id=account_id, by=by, how=Hand.KEYED, now=now)
     prefix = secrets.token_hex(4)
     secret = f"{KEY_MARK}_{prefix}_{secrets.token_urlsafe(32)}"
     key = ApiKey(
@@ -374,24 +405,40 @@ def revoke_key(session: Session, *, prefix: str, account_id: str, now: datetime)
     return session.connection().execute(update(ApiKey).where(*these).values(revoked_at=now)).rowcount == 1
 
 
-def check_throttle(session: Session, *, email: str | None, address: str, now: datetime) -> None:
-    """Let a sign-in be tried only if not too many failed before; without an e-mail address, by the client's alone.
+def check_throttle(
+    session: Session, *, email: str | None, address: str, now: datetime, browser: str | None = None
+) -> bool:
+    """Return whether so many sign-ins failed that this one has to wait.
+
+    Args:
+        session: reads.
+        email: the account's address; None where it is not known yet, so that only the client's counts.
+        address: the client's address.
+        now: the moment.
+        browser: a browser that is known to the account: only its own failures count.
 
     Raises:
-        ThrottledError: too many failed for this account, or from this address, in the last minutes.
+        ThrottledError: far too many failed for this account, or from this address, in the last minutes.
     """
-    for subject, most in _subjects(email, address):
+    is_slow = False
+    for subject, most in _subjects(email, address) if browser is None else _subjects_of(browser):
         # Those of a clock that was ahead by more don't count, or nobody could sign in until that moment has come.
         recent = (LoginFailure.at > now - WINDOW, LoginFailure.at < now + WINDOW)
         query = select(func.count()).where(LoginFailure.subject == subject, *recent)
-        if session.execute(query).scalar_one() >= most:
+        failed = session.execute(query).scalar_one()
+        if failed >= most * REFUSED_FROM:
             raise ThrottledError
+        is_slow = is_slow or failed >= most
+    return is_slow
 
 
-def note_failure(session: Session, *, email: str | None, address: str, now: datetime) -> None:
+def note_failure(
+    session: Session, *, email: str | None, address: str, now: datetime, browser: str | None = None
+) -> None:
     """Count a failed sign-in, and forget those that no longer count."""
     session.connection().execute(delete(LoginFailure).where(col(LoginFailure.at) < now - WINDOW))
-    session.add_all([LoginFailure(subject=subject, at=now) for subject, _ in _subjects(email, address)])
+    subjects = _subjects(email, address) if browser is None else _subjects_of(browser)
+    session.add_all([LoginFailure(subject=subject, at=now) for subject, _ in subjects])
     session.flush()
 
 
@@ -413,3 +460,7 @@ def _subjects(email: str | None, address: str) -> list[tuple[str, int]]:
     if email is not None:
         subjects.append((digest("account " + email.strip().lower()), FAILURES_PER_ACCOUNT))
     return subjects
+
+
+def _subjects_of(browser: str) -> list[tuple[str, int]]:
+    return [(digest("browser " + browser), FAILURES_PER_ACCOUNT)]

@@ -51,6 +51,8 @@ class Identity:
     email: str
     email_verified: bool
     name: str
+    authenticated_at: datetime | None = None
+    """When the provider last asked the person to prove who they are; None if it does not say."""
 
 
 def account_of(session: Session, *, identity: Identity, domains: Collection[str], now: datetime) -> str:

@@ -20,7 +20,7 @@ from indexer.database import BusyError
 from indexer.wording import T_
 
 AT_ONCE = 2
-DEADLINE_S = 5.0
+DEADLINE_S = 10.0
 MIN_CHARS, MAX_CHARS = 12, 1_000
 
 _hasher = PasswordHasher.from_parameters(RFC_9106_LOW_MEMORY)

@@ -44,6 +44,7 @@ class Resource(StrEnum):
     LAB = "lab"
     COMPANY = "company"
     COMPANY_NAME = "company_name"
+    CLIENT_REQUEST = "client_request"
     CONTACT = "contact"
     EXPERT = "expert"
     QUEUE = "queue"
@@ -69,6 +70,7 @@ class Resource(StrEnum):
     MOTION = "motion"
     SCHOOL_TOTAL = "school_total"
     EXTERNAL_CLAIM = "external_claim"
+    PROBE = "probe"
     PERIOD = "period"
     LEDGER_HEAD = "ledger_head"
     FIGURE = "figure"
@@ -170,6 +172,10 @@ POLICY: dict[tuple[Resource, Action], dict[Holder, Reach]] = {
     (Resource.COMPANY, Action.CONTACT): _staff(Reach.ALLIANCE),
     (Resource.COMPANY, Action.TAKE_UP): _staff(Reach.ALL),
     (Resource.COMPANY, Action.END): _staff(Reach.ALLIANCE),
+    # Taking on another alliance's company asks that alliance or the company; who asks never answers.
+    (Resource.CLIENT_REQUEST, Action.LIST): _staff(Reach.ALLIANCE) | _OFFICE | {Role.COMPANY: Reach.OWN},
+    (Resource.CLIENT_REQUEST, Action.DECIDE): _staff(Reach.ALLIANCE) | {Role.COMPANY: Reach.OWN},
+    (Resource.CLIENT_REQUEST, Action.END): _staff(Reach.ALLIANCE),
     # Whoever may take a company on must be able to find it, by its name and nothing else.
     (Resource.COMPANY_NAME, Action.LIST): _staff(Reach.ALL),
     (Resource.CONTACT, Action.LIST): _staff(Reach.ALLIANCE) | _OFFICE,
@@ -233,6 +239,8 @@ POLICY: dict[tuple[Resource, Action], dict[Holder, Reach]] = {
     (Resource.EXTERNAL_CLAIM, Action.LIST): _OFFICE,
     (Resource.EXTERNAL_CLAIM, Action.CREATE): _OFFICE,
     (Resource.EXTERNAL_CLAIM, Action.END): _OFFICE,
+    # Who reports look-alikes of others' entries again and again may be asking what they say.
+    (Resource.PROBE, Action.LIST): _OFFICE,
     (Resource.PERIOD, Action.LIST): _staff(Reach.ALL) | {Role.COMMITTEE: Reach.ALL} | _OFFICE,
     (Resource.PERIOD, Action.CLOSE): _OFFICE,
     (Resource.LEDGER_HEAD, Action.READ): _staff(Reach.ALL) | {Role.COMMITTEE: Reach.ALL} | _OFFICE | _JOB,
@@ -270,6 +278,25 @@ POLICY: dict[tuple[Resource, Action], dict[Holder, Reach]] = {
 }
 """For each resource and action: which role reaches how far. What is not here, nobody may do."""
 
+
+PERSON_ONLY: frozenset[tuple[Resource, Action]] = frozenset(
+    {
+        (Resource.ENTRY, Action.CHECK),
+        (Resource.ENTRY, Action.RETURN),
+        (Resource.ENTRY, Action.REFUSE),
+        (Resource.ENTRY, Action.TELL_APART),
+        (Resource.ENTRY, Action.RECOGNISE),
+        (Resource.MOTION, Action.SECOND),
+        (Resource.ACCOUNT, Action.CREATE),
+        (Resource.ACCOUNT, Action.EDIT),
+        (Resource.CLAIM, Action.DECIDE),
+        (Resource.STAKE, Action.END),
+    }
+)
+"""What no key does, only a person who proved to be there a moment ago: deciding on results, seconding, granting.
+
+Who else must have acted before, and who is no second person, is written in `matcher.ledger.rules.duties`.
+"""
 
 BEFORE_SECOND_FACTOR = frozenset(
     {

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -150,8 +151,8 @@ class Provider:
         self._lock = threading.Lock()
         self._kept: dict[str, tuple[float, dict[str, Any]]] = {}
 
-    def address(self, attempt: Attempt) -> str:
-        """Return where a browser goes to sign in.
+    def address(self, attempt: Attempt, *, anew: bool = False) -> str:
+        """Return where a browser goes to sign in; with `anew` the provider asks even whom it knows already.
 
         Raises:
             SignOnUnavailableError: the provider can't be reached.
@@ -166,6 +167,8 @@ class Provider:
             "code_challenge": create_s256_code_challenge(attempt.verifier),
             "code_challenge_method": "S256",
         }
+        if anew:
+            asked |= {"prompt": "login", "max_age": "0"}
         return str(add_params_to_uri(self._endpoint("authorization_endpoint"), list(asked.items())))
 
     def check_issuer(self, given: str | None) -> None:
@@ -305,4 +308,13 @@ def _identity(issuer: str, claims: Mapping[str, Any]) -> Identity:
         # Only a real true: some say "false".
         email_verified=claims.get("email_verified") is True,
         name=name if isinstance(name, str) else "",
+        authenticated_at=_moment(claims.get("auth_time")),
     )
+
+
+def _moment(given: Any) -> datetime | None:
+    """Return a moment that the provider gives in seconds, None for what is none."""
+    try:
+        return datetime.fromtimestamp(given, UTC) if type(given) in (int, float) else None
+    except (ValueError, OverflowError, OSError):
+        return None

@@ -60,15 +60,16 @@ def _need_of(who: Principal, role: Role, reach: Reach) -> Condition:
     if reach is Reach.ALL:
         return true()
     if role is Role.COMPANY:
-        return col(Need.company).in_(scopes)
+        return and_(col(Need.company).in_(scopes), readable(who))
     if role is Role.RESEARCHER:
         stages = [stage.value for stage in INTRODUCED_STAGES]
-        return _has(Need, Case.need_id == Need.id, col(Case.lab_id).in_(scopes), col(Case.stage).in_(stages))
+        introduced = _has(Need, Case.need_id == Need.id, col(Case.lab_id).in_(scopes), col(Case.stage).in_(stages))
+        return and_(introduced, readable(who))
     own = _has(Need, NeedIntake.need_id == Need.id, col(NeedIntake.alliance_id).in_(scopes))
     shared = _has(
         Need, NeedShare.need_id == Need.id, col(NeedShare.alliance_id).in_(scopes), col(NeedShare.ended_at).is_(None)
     )
-    return or_(own, shared)
+    return and_(or_(own, shared), readable(who))
 
 
 @_remembered
@@ -83,11 +84,12 @@ def own_needs(who: Principal) -> Condition:
 
 @_remembered
 def readable(who: Principal) -> Condition:
-    """Return the condition on `Need`, one of those that the person sees, that its text is not withheld from them."""
-    if not who.holds(Role.OFFICE):
-        return true()
-    shared = _has(Need, NeedShare.need_id == Need.id, col(NeedShare.ended_at).is_(None))
-    return or_(own_needs(who), col(Need.confidentiality) == Confidentiality.PUBLIC.value, shared)
+    """Return the condition on `Need`, one of those that the person sees, that its text is not withheld from them.
+
+    Whoever is of the office reads what is public, and the rest by breaking the glass alone: the office gives roles and
+    shares needs, so none of its other ways may lead there.
+    """
+    return col(Need.confidentiality) == Confidentiality.PUBLIC.value if who.holds(Role.OFFICE) else true()
 
 
 @_remembered
@@ -205,14 +207,18 @@ def entries(who: Principal, action: Action, resource: Resource = Resource.ENTRY)
 
 
 def motions(who: Principal, action: Action) -> Condition:
-    """Return the condition on `Motion`: a committee member has a word on recognising what its alliances reported."""
+    """Return the condition on `Motion`.
+
+    A committee member has a word on recognising what its alliances reported, and on who decides by which rules.
+    """
     reached = reached_alliances(who, Resource.MOTION, action)
     if reached is None:
         return true()
     if not reached:
         return false()
     theirs = select(col(Entry.id)).where(shared_by(reached))
-    return and_(col(Motion.kind) == MotionKind.RECOGNISE.value, col(Motion.subject).in_(theirs))
+    of_entries = and_(col(Motion.kind) == MotionKind.RECOGNISE.value, col(Motion.subject).in_(theirs))
+    return or_(of_entries, col(Motion.kind).in_([MotionKind.CONFIGURE.value, MotionKind.GRANT.value]))
 
 
 def naming_file(digest: str) -> Condition:

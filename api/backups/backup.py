@@ -52,9 +52,9 @@ from indexer.index import generations
 from indexer.index import generations as index_manifest
 from indexer.settings import Settings
 from indexer.wording import T_
+from matcher.ledger.proving.heads import HEADS_FILE as HEADS
+from matcher.ledger.rows.chain import heads_of
 from matcher.ledger.rows.evidence import FOLDER as EVIDENCE
-from matcher.ledger.rows.proof import HEADS_FILE as HEADS
-from matcher.ledger.rows.proof import heads_of
 from matcher.ledger.rows.pseudonyms import KEY_FILE
 from matcher.ranking.rankers import FOLDER as RANKERS
 

@@ -45,8 +45,10 @@ from indexer.records.record_tables import Alliance, Need
 from indexer.settings import Settings
 from indexer.vocabulary import Kind
 from indexer.wording import T_, Text, joined
-from matcher.ledger.rows.proof import HEADS_FILE as HEADS
-from matcher.ledger.rows.proof import ExportedHead, LedgerProof, read_heads, verify
+from matcher.ledger.proving.heads import HEADS_FILE as HEADS
+from matcher.ledger.proving.heads import read_heads
+from matcher.ledger.proving.verification import LedgerProof, verify
+from matcher.ledger.rows.chain import ExportedHead
 from matcher.review.intake import OPEN_STATES, NeedIntake, adopt
 from matcher.review.people import add_account, grant
 from matcher.review.roles import Role
@@ -357,13 +359,13 @@ class _Rehearsal:
         kept = [ExportedHead(**one) for one in self._manifest["heads"]]
         # Of what was exported since, only what the backup must have too; by number, for clocks are put right.
         last = {one.chain: one.n for one in kept}
-        kept += [one for one in read_heads(self._settings.home / HEADS) if one.n <= last[one.chain]]
+        kept += [one for one in read_heads(self._settings.home / HEADS) if one.n <= last.get(one.chain, 0)]
         kept += read_heads(self._restored.home / HEADS)
         with open_reading(self._restored.settings) as session:
             self._verdict = verify(session, home=self._restored.home, exported=kept)
         self._refuse([one for one in self._verdict.findings if one.check != "head"])
         return T_(
-            "%(entries)s entries and %(steps)s steps fit together",
+            "%(entries)s entries and %(steps)s steps fit together; only heads kept elsewhere would prove them",
             entries=f"{self._verdict.entries:,}",
             steps=f"{self._verdict.steps:,}",
         )

@@ -39,9 +39,10 @@ from indexer.records.record_tables import load_labs
 from indexer.settings import Settings
 from indexer.wording import T_
 from matcher.erasure import ErasedKind, Erasure, ErasureError
+from matcher.ledger.proving.heads import HEADS_FILE as HEADS
+from matcher.ledger.proving.heads import read_heads
+from matcher.ledger.rows.chain import ExportedHead, heads_of
 from matcher.ledger.rows.evidence import FOLDER as EVIDENCE
-from matcher.ledger.rows.proof import HEADS_FILE as HEADS
-from matcher.ledger.rows.proof import ExportedHead, heads_of, read_heads
 from matcher.ledger.rows.pseudonyms import KEY_FILE
 from matcher.ranking.rankers import FOLDER as RANKERS
 

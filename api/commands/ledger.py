@@ -24,7 +24,9 @@ from indexer.wording import T_
 if TYPE_CHECKING:
     from sqlmodel import Session
 
+    from indexer.settings import Settings
     from matcher.ledger.rendering.formats import ReportFormat
+    from matcher.ledger.rows.chain import ExportedHead
 
 
 ledger = typer.Typer(no_args_is_help=True, help="The ledger of results: prove it, export it, keep its heads.")
@@ -33,26 +35,72 @@ AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdou
 
 
 @ledger.command("verify")
-def verify(context: typer.Context, *, as_json: AsJson = False) -> None:
-    """Look at every row: chains, shares, keys, steps, totals of closed quarters, exported heads, files of evidence.
+def verify(
+    context: typer.Context,
+    *,
+    head: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="Heads kept elsewhere: of a night's mail, or of gloria ledger heads --out."),
+    ] = None,
+    public_key: Annotated[str, typer.Option(help="Whose signature they must carry; see gloria ledger key.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Look at every row, replay every rule, compare the database's own rules with this release's.
 
-    Ends with exit code 1 if anything is not as it must be.
+    Without heads that were kept outside of the home it can say that all fits together, but not that nobody rewrote it
+    as a whole: it says "not proven" then. Ends with exit code 1 if anything is not as it must be, or is not proven.
     """
-    from matcher.ledger.rows.proof import HEADS_FILE, read_heads
-    from matcher.ledger.rows.proof import verify as verify_ledger
+    from matcher.ledger.proving.heads import HEADS_FILE, read_heads
+    from matcher.ledger.proving.verification import verify as verify_ledger
 
     settings = read_settings()
-    exported = read_heads(settings.home / HEADS_FILE)
+    exported, outside = read_heads(settings.home / HEADS_FILE), _outside(settings, head or [], public_key)
     with open_reading(settings) as session:
-        verdict = verify_ledger(session, home=settings.home, exported=exported)
+        verdict = verify_ledger(session, home=settings.home, exported=[*exported, *outside])
     findings = [{"check": one.check, "place": one.place, "message": one.message} for one in verdict.findings]
+    proven = bool(outside) and not findings
     if as_json:
         said = {"entries": verdict.entries, "steps": verdict.steps, "heads": dict(verdict.heads), "findings": findings}
-        write_document({**said, "exported_heads": len(exported)})
+        write_document({**said, "exported_heads": len(exported), "outside_heads": len(outside), "proven": proven})
     else:
-        _tell(context, {"entries": verdict.entries, "steps": verdict.steps}, dict(verdict.heads), len(exported))
+        compared = len(exported) + len(outside)
+        _tell(context, {"entries": verdict.entries, "steps": verdict.steps}, dict(verdict.heads), compared)
         _complain(context, [_finding(f"{one['check']}: {one['place']}", one["message"]) for one in findings])
-    finish(findings)
+        if not findings and not outside:
+            Screen.of(context).complain(NOT_PROVEN, "yellow")
+    finish(findings or not proven)
+
+
+NOT_PROVEN = T_(
+    "not proven: nothing from outside this home was compared; give --head FILE, such as the head of a night's mail"
+)
+
+
+def _outside(settings: Settings, files: list[Path], public_key: str) -> list[ExportedHead]:
+    """Return the heads of files that lie outside of the home."""
+    from functools import partial
+
+    from matcher.ledger.proving.heads import read_kept
+    from matcher.ledger.proving.stamps import check_stamp
+
+    certificates = settings.stamp_certificates
+    check = None if certificates is None else partial(check_stamp, certificates=certificates)
+    for path in files:
+        if path.resolve().is_relative_to(settings.home.resolve()):
+            raise RefusedError(
+                T_("--head %(path)s: lies in the home, beside what it is to prove; keep it elsewhere", path=path)
+            )
+    return [one for path in files for one in read_kept(path, public_key, check)]
+
+
+@ledger.command("key")
+def print_key(context: typer.Context) -> None:
+    """Print the public key with which others check the signatures of heads."""
+    from matcher.ledger.proving.heads import KEY_FILE, public_key_of, signing_key
+
+    settings = read_settings()
+    key = signing_key(settings.head_key or settings.home / KEY_FILE)
+    Screen.of(context).out.print(public_key_of(key), soft_wrap=True)
 
 
 @ledger.command("export")
@@ -67,7 +115,7 @@ def export(
     Moments are in UTC with microseconds, shares in basis points, amounts in whole units. Names of people are not part
     of it. Check it with: gloria ledger check FILE
     """
-    from matcher.ledger.rows.proof import export_lines
+    from matcher.ledger.proving.verification import export_lines
 
     rows = 0
     with open_reading(read_settings()) as session, out.open("wb") as file:
@@ -103,25 +151,50 @@ def check(
 
 
 @ledger.command("heads")
-def export_the_heads(context: typer.Context, *, as_json: AsJson = False) -> None:
-    """Write the heads of both chains down in GLORIA_HOME/ledger-heads.jsonl; keep copies of it elsewhere.
+def export_the_heads(
+    context: typer.Context,
+    *,
+    out: Annotated[
+        Path | None, typer.Option(help="Add them, signed, to this file too; on another disk, say. For verify --head.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write the heads of all chains down in GLORIA_HOME/ledger-heads.jsonl; keep them elsewhere too.
 
     A ledger that was cut off or rewritten no longer contains them: gloria ledger verify says so.
     """
     from dataclasses import asdict
 
-    from matcher.ledger.rows.proof import HEADS_FILE, export_heads
+    from matcher.ledger.proving.heads import HEADS_FILE, export_heads
 
-    settings = read_settings()
+    settings, now = read_settings(), datetime.now(UTC)
     with open_reading(settings) as session:
-        heads = export_heads(session, settings.home / HEADS_FILE, datetime.now(UTC))
+        signed = None if out is None else _signed_line(session, settings, now)
+        heads = export_heads(session, settings.home / HEADS_FILE, now)
+    if out is not None and signed is not None:
+        with out.open("ab") as file:
+            file.write(signed)
     if as_json:
         write_document({"file": str(settings.home / HEADS_FILE), "heads": [asdict(head) for head in heads]})
         return
     screen = Screen.of(context)
     for head in heads:
         screen.out.print(f"{head.chain} {head.n} {head.hash}", soft_wrap=True)
-    screen.note(T_("written down in %(home)s", home=settings.home / HEADS_FILE))
+    screen.note(T_("written down in %(home)s", home=out or settings.home / HEADS_FILE))
+
+
+def _signed_line(session: Session, settings: Settings, now: datetime) -> bytes:
+    import orjson
+
+    from matcher.ledger.proving.heads import KEY_FILE, signed_heads, signing_key
+    from matcher.ledger.proving.stamps import StampError, stamped
+
+    key = signing_key(settings.head_key or settings.home / KEY_FILE)
+    stamp = (lambda message: stamped(message, settings.stamp_url)) if settings.stamp_url else None
+    try:
+        return orjson.dumps(signed_heads(session, key, now, stamp)) + b"\n"
+    except StampError as error:
+        raise RefusedError(str(error)) from error
 
 
 def _read_kept(path: Path) -> list[dict[str, Any]]:
@@ -181,6 +254,8 @@ def configure(
 ) -> None:
     """Show the rules and values of the programme as JSON, or set them; what held before stays on record.
 
+    Rules that bind two people are only moved; another person agrees in the pages, or by: gloria ledger second
+
     To change one: gloria ledger configure points > points.json, edit the file, then
     gloria ledger configure points --set points.json --reason "..."
     """
@@ -200,8 +275,13 @@ def configure(
         )
     screen = Screen.of(context)
     if new is not None:
-        version = _set(name, _read(new), reason, by)
-        screen.say(T_("%(name)s is set, version %(version)s", name=name, version=version))
+        number = _set(name, _read(new), reason, by)
+        if kind.takes_two:
+            screen.say(
+                T_("moved: motion %(number)s waits for a second person, see gloria ledger motions", number=number)
+            )
+        else:
+            screen.say(T_("%(name)s is set, version %(version)s", name=name, version=number))
         return
     with open_reading(read_settings()) as session:
         document, stored = current(session, kind), latest(session, name)
@@ -255,9 +335,10 @@ def _read(path: Path) -> Any:
 
 
 def _set(name: str, content: Any, reason: str, by: str) -> int:
+    """Set a document, or move that it be; return the number of the version, or of the motion."""
     from indexer.plain_text import clean
     from matcher.ledger.rows.entries import MAX_TEXT
-    from matcher.ledger.rule_documents import DOCUMENTS, checked_document
+    from matcher.ledger.rule_documents import DOCUMENTS, checked_document, move_document
     from matcher.ledger.rules.configuration import change
 
     said = clean(reason, max_chars=MAX_TEXT, multiline=True)
@@ -265,10 +346,80 @@ def _set(name: str, content: Any, reason: str, by: str) -> int:
         raise RefusedError(T_("--reason: say why it is set"))
     document = checked_document(DOCUMENTS[name], content)
     with open_session(read_settings(), writes=True) as session:
-        version = change(session, document, reason=said, by=_author(session, by), now=datetime.now(UTC))
+        author, now = _author(session, by), datetime.now(UTC)
+        if document.takes_two:
+            number = move_document(session, document, reason=said, by=author, now=now).id or 0
+        else:
+            number = change(session, document, reason=said, by=author, now=now)
         note_command(session, "configuration", "edit", "ledger configure", [("configuration", name)])
         session.commit()
-    return version
+    return number
+
+
+@ledger.command("motions")
+def motions(context: typer.Context, *, as_json: AsJson = False) -> None:
+    """List what was moved and waits for a second person."""
+    from sqlmodel import col, select
+
+    from matcher.ledger.rows.motions import Motion, MotionEnd
+    from matcher.review.people import Account
+
+    with open_reading(read_settings()) as session:
+        waits = select(Motion, Account.email).join(Account, col(Account.id) == col(Motion.moved_by))
+        rows = session.exec(waits.where(col(Motion.id).not_in(select(MotionEnd.motion_id))).order_by(col(Motion.id)))
+        found = [{**motion.model_dump(mode="json"), "by": email} for motion, email in rows.all()]
+    if as_json:
+        write_document({"motions": found})
+        return
+    screen = Screen.of(context)
+    for one in found:
+        row = (str(one["id"]), one["kind"], one["subject"].strip(), one["by"], one["moved_at"][:10], one["reason"])
+        screen.out.print("  ".join(row), markup=False, soft_wrap=True)
+    if not found:
+        screen.say(T_("nothing waits for a second person"))
+
+
+@ledger.command("second")
+def second(
+    context: typer.Context,
+    motion: Annotated[int, typer.Argument(min=1, help="The number of the motion.")],
+    *,
+    by: Annotated[str, typer.Option(metavar="EMAIL", help="Who agrees, an account of the programme office.")],
+) -> None:
+    """Agree as the second person to a change of rules or a role; the password of who agrees is read from stdin."""
+    from api.commands.people import line_of_stdin
+    from matcher.ledger.rows.motions import MotionKind, open_motion
+    from matcher.ledger.rule_documents import second_document
+    from matcher.ledger.rules.granting import second_grant
+
+    given = line_of_stdin()
+    with open_session(read_settings(), writes=True) as session:
+        who = _proven(session, by, given)
+        kind = open_motion(session, motion).kind
+        if kind == MotionKind.CONFIGURE:
+            second_document(session, motion_id=motion, by=who, now=datetime.now(UTC))
+        elif kind == MotionKind.GRANT:
+            second_grant(session, motion_id=motion, by=who, now=datetime.now(UTC))
+        else:
+            raise RefusedError(T_("results and quarters are decided in the pages: sign in and open Review"))
+        note_command(session, "motion", "second", "ledger second", [("motion", motion)], by=who)
+        session.commit()
+    Screen.of(context).say(T_("agreed: it is carried out"))
+
+
+def _proven(session: Session, email: str, password: str) -> str:
+    """Return the id of an account of the programme office whose password was given.
+
+    Raises:
+        RefusedError: it is none, or the password is wrong.
+    """
+    from api.access.credentials import password_hash
+    from api.access.passwords import password_fits
+
+    who, stored = _author(session, email), password_hash(session, email)
+    if not password_fits(password, None if stored is None else stored[1]):
+        raise RefusedError(T_("--by %(email)s: the password is wrong", email=email))
+    return who
 
 
 def _author(session: Session, email: str) -> str:
@@ -386,13 +537,21 @@ def audit_group() -> None:
 def verify_audit(
     context: typer.Context,
     *,
+    head: Annotated[list[Path] | None, typer.Option(metavar="FILE", help="Heads kept elsewhere.")] = None,
+    public_key: Annotated[str, typer.Option(help="Whose signature they must carry.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
-    """Recompute every row of the audit trail: numbers without a gap, hashes, subjects. Exit code 1 if one is wrong."""
-    from api.trail.audit_trail import verify_trail
+    """Recompute every row of the audit trail: numbers without a gap, hashes, subjects, its end.
 
-    with open_reading(read_settings()) as session:
-        verdict = verify_trail(session)
+    Ends with exit code 1 if one is wrong.
+    """
+    from api.trail.audit_trail import verify_trail
+    from matcher.ledger.proving.heads import HEADS_FILE, read_heads
+
+    settings = read_settings()
+    kept = [*read_heads(settings.home / HEADS_FILE), *_outside(settings, head or [], public_key)]
+    with open_reading(settings) as session:
+        verdict = verify_trail(session, kept)
     if as_json:
         write_document({"rows": verdict.rows, "head": verdict.head, "findings": list(verdict.findings)})
     else:

@@ -45,13 +45,14 @@ def add(
     name: Annotated[str, typer.Option(help="The person's name.")] = "",
     password_stdin: Annotated[bool, typer.Option("--password-stdin", help="Read a password from stdin.")] = False,
 ) -> None:
-    """Make an account with a role."""
+    """Make an account with a role; of office and committee the first two, the others are let in by two of them."""
     from api.access.credentials import set_password_hash
     from matcher.review.people import add_account, grant
 
     now = datetime.now(UTC)
     stored = _hash_of_stdin(name, email) if password_stdin else None
     with opened(writes=True) as session:
+        _must_be_first(session, role)
         account = add_account(session, email=email, name=name or email, now=now)
         grant(session, account_id=account.id, role=role, scope_id=scope, by=None, now=now)
         if stored is not None:
@@ -83,14 +84,33 @@ def _hash_of_stdin(name: str, email: str) -> str:
 
 @user.command("grant")
 def give(context: typer.Context, email: Email, role: Annotated[Role, typer.Option()], scope: Scope = "") -> None:
-    """Give an account one more role."""
+    """Give an account one more role; of office and committee to the first two, the others are let in by two of them."""
     from matcher.review.people import grant
 
     with opened(writes=True) as session:
+        _must_be_first(session, role)
         account = account_named(session, email)
         grant(session, account_id=account.id, role=role, scope_id=scope, by=None, now=datetime.now(UTC))
         note_command(session, "account", "edit", "user grant", [("account", account.id)])
     Screen.of(context).say(T_("%(email)s is now %(role)s", email=email, role=role))
+
+
+def _must_be_first(session: Session, role: Role) -> None:
+    """Let the roles of those who decide be given here only until there are two to agree.
+
+    Raises:
+        RefusedError: there are.
+    """
+    from matcher.review.people import FOR_TWO, may_be_first
+
+    if role in FOR_TWO and not may_be_first(session, role):
+        raise RefusedError(
+            T_(
+                "two people hold the role %(role)s already: one of the office moves it in the pages (Administration, "
+                "Accounts), and another person agrees under Review, Second person",
+                role=role,
+            )
+        )
 
 
 @user.command("revoke")

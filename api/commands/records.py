@@ -24,6 +24,7 @@ import typer
 
 from api.commands.matching import redrawn, reindexed, say_map, say_report
 from api.commands.refusals import RefusedError, refusal
+from api.commands.registers import bring_in_files
 from api.commands.screen import Screen, finish, write_document
 from api.home import note_command, open_session, read_settings
 from indexer.vocabulary import Kind
@@ -48,6 +49,15 @@ def import_records(
     alliance: Annotated[
         str | None, typer.Option(help="Id of an alliance: new needs come in to it, new companies join its portfolio.")
     ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            help="A register or format: orcid, openalex-authors, openalex-institutions, openalex-works, ror, crossref, "
+            "datacite, bibtex, ris, cordis, nsf, sbir, cerif, vivo, schema-org.",
+        ),
+    ] = None,
+    lab: Annotated[str | None, typer.Option(help="With --from: whose evidence the works are.")] = None,
     template: Annotated[Path | None, typer.Option(help="Write a template (.xlsx or .csv) to fill in instead.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
@@ -57,6 +67,9 @@ def import_records(
         raise typer.BadParameter(T_("give files to import, or --template with a file to write"), param_hint="FILE")
     if template is not None:
         _write_template(screen, template, kind, as_json)
+        return
+    if source is not None:
+        bring_in_files(screen, source, files or [], lab_id=lab, dry_run=dry_run, as_json=as_json)
         return
     documents = []
     with open_session(read_settings(), writes=not dry_run) as session:
@@ -72,18 +85,19 @@ def _import_one(
 ) -> dict[str, object]:
     from datetime import UTC, datetime
 
+    from api.access.ownership import Sender, import_portion
     from api.trail.audit_trail import subjects_imported
-    from indexer.records.importing import import_file
-    from matcher.review.intake import hand_over
+    from indexer.records.readers import read
 
     try:
-        report = import_file(session, path, kind, dry_run)
+        found = read(path, kind)
     except OSError as error:
         told = refusal(error)
         screen.complain(told.message if told else str(error))
         return {"file": str(path), "error": told.message if told else str(error), "refused": 0, "errors": 1}
-    if alliance is not None and not dry_run:
-        hand_over(session, report, alliance_id=alliance, by=None, expert_id=None, now=datetime.now(UTC))
+    # Who works at the command line has the database itself: what an alliance may not change is theirs to change.
+    sender = Sender(alliance, anything=True)
+    report, _ = import_portion(session, found, sender, name=path.name, now=datetime.now(UTC), dry_run=dry_run)
     subjects = [] if dry_run else subjects_imported(report)
     if subjects:
         note_command(session, "import", "create", "import", [(one.kind, one.id) for one in subjects])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 
 GRACE_S = 20
+SWITCH_S = 0.001
 
 
 def serve(
@@ -39,18 +41,28 @@ def serve(
     import uvicorn
     from uvicorn.supervisors import Multiprocess
 
+    from api.requests.connections import BoundedProtocol, allow_many_files
     from api.requests.metrics import SHARED_FOLDER
 
     screen = Screen.of(context)
+    settings = read_settings()
     # Opened once here, so that a database that can't be used is told before anything starts.
-    with open_session(read_settings()):
+    with open_session(settings):
         pass
+    allow_many_files()
+    # Whoever waits for a moment of the interpreter waits less behind those who need much of it.
+    sys.setswitchinterval(SWITCH_S)
+    proxies = settings.proxies()
     config = uvicorn.Config(
         "api.app:create_app",
         factory=True,
         host=host,
         port=port,
         workers=workers,
+        http=BoundedProtocol,
+        # Nobody else is believed who the client is, whatever FORWARDED_ALLOW_IPS says.
+        proxy_headers=bool(proxies),
+        forwarded_allow_ips=proxies,
         access_log=False,
         log_level="warning",
         server_header=False,

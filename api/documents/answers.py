@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -72,6 +73,23 @@ class NeedStepAnswer(Answer):
     at: datetime
 
 
+class Opening(StrEnum):
+    """How a need came to be read by others than its own company and alliance, or no longer is."""
+
+    SHARED = "shared"
+    SHARE_ENDED = "share_ended"
+    BREAK_GLASS = "break_glass"
+
+
+class OpeningAnswer(Answer):
+    """That a need was shared, no longer is, or was read by the programme office, which broke the glass."""
+
+    what: Opening
+    at: datetime
+    alliance: str | None = Field(description="The alliance that it was shared with.")
+    reason: str = Field(description="What the company agreed to, or why the office read it.")
+
+
 @answer_of(NeedIn, withheld=True, asks=list[AskAnswer])
 class NeedAnswer(Answer):
     """A need as you may see it; what you may not see is null, empty or missing."""
@@ -83,6 +101,7 @@ class NeedAnswer(Answer):
     submitted_at: datetime | None = None
     steps: list[NeedStepAnswer] = Field(default=[])
     shared_with: list[str] = Field(default=[])
+    openings: list[OpeningAnswer] = Field(default=[], description="For its company and its alliance: who was let in.")
 
 
 class SharedAnswer(Answer):

@@ -226,6 +226,9 @@ class RoleBody(_Body):
 
     role: Role = Field(examples=["expert"])
     scope: Word = Field(default="", examples=["al-02"])
+    reason: str = Field(
+        default="", max_length=1_000, description="Why; needed for office and committee, by two people."
+    )
 
 
 class NewAccountBody(_Body):
@@ -295,6 +298,14 @@ class ClientBody(_Body):
 
     alliance: Word | None = Field(default=None, examples=["al-02"], description="Needed with several alliances.")
     expert: Word | None = Field(default=None, examples=["u-0123456789abcdef"])
+    reason: Note = Field(default="", description="For whoever is asked, if another alliance looks after it already.")
+
+
+class ClientAnswerBody(_Body):
+    """Whether another alliance may look after a company too."""
+
+    agreed: bool
+    note: Note = ""
 
 
 class EvidenceWeightBody(_Body):
@@ -311,6 +322,13 @@ class LabBody(_Body):
     evidence: list[EvidenceWeightBody] | None = Field(
         default=None, max_length=5_000, description="Those named come first, in this order, with these weights."
     )
+
+
+class ConfirmBody(_Body):
+    """The own password once more, and a code of the second factor where there is one."""
+
+    password: str = Field(max_length=1_000, examples=["correct horse battery"])
+    code: str | None = Field(default=None, max_length=60)
 
 
 class SignInBody(_Body):

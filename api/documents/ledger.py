@@ -32,8 +32,9 @@ from matcher.ledger.rows.kpis import KPI_FACTS, Kpi, Unit
 from matcher.ledger.rows.motions import Motion, MotionEnd, MotionKind
 from matcher.ledger.rows.result_claims import ExternalClaim, LiveFact, OtherProgramme
 from matcher.ledger.rows.steps import State, Step, steps_of
+from matcher.ledger.rules.duties import Bar, bar_on_motion
 from matcher.ledger.rules.requirements import Requirement, missing_requirements
-from matcher.ledger.rules.similarity import Similarity
+from matcher.ledger.rules.similarity import Similarity, told_of
 from matcher.review.cases import Case
 from matcher.review.decisions import Decision
 from matcher.review.people import Principal
@@ -49,9 +50,10 @@ class StoredFileAnswer(Answer):
 
 
 class PseudonymAnswer(Answer):
-    """What stands in entries instead of a person."""
+    """What stands in entries instead of a person, and whether the number is known under another name too."""
 
     pseudonym: str
+    same_number: bool
 
 
 class CountedAnswer(Answer):
@@ -140,12 +142,12 @@ class MotionAnswer(Answer):
     moved_by: str
     moved_at: datetime
     ended: MotionEndAnswer | None
+    barred: Bar | None = Field(default=None, description="Why you can't second it; null if you may, or it has ended.")
 
 
 class OtherEntryAnswer(Answer):
     """Another alliance's entry: whose it is only."""
 
-    id: str
     alliances: list[str]
 
 
@@ -178,10 +180,24 @@ class NewExternalClaimAnswer(ExternalClaimAnswer):
     entries: list[str]
 
 
-class LikenessAnswer(Answer):
-    """What an entry resembles: another entry, or another programme's claim."""
+class ProbesAnswer(Answer):
+    """How often an account's reports were held for resembling entries in which its alliances have no share."""
 
-    score: float
+    account_id: str
+    name: str | None
+    held: int
+    withdrawn: int
+    alliances: list[str]
+    last_at: datetime
+
+
+class LikenessAnswer(Answer):
+    """What an entry resembles: another entry, or another programme's claim.
+
+    Score and grounds quote both, so they are for who may read both, for the committee and for the office.
+    """
+
+    score: float | None
     grounds: list[str]
     entry: EntryAnswer | OtherEntryAnswer | None
     claim: ExternalClaimAnswer | ShownClaimAnswer | None
@@ -292,13 +308,6 @@ class DatedHeadAnswer(HeadAnswer):
     at: datetime
 
 
-class Bar(StrEnum):
-    """Why somebody has no word on a result."""
-
-    REPORTER = "reporter"
-    STAKE = "stake"
-
-
 class Verb(StrEnum):
     """What may be said of a result."""
 
@@ -396,19 +405,31 @@ def entry_document(session: Session, who: Principal, entry: Entry) -> dict[str, 
     return {
         **row,
         "kpi_label": {"zh": facts.label.zh, "en": facts.label.en},
-        "steps": [step.model_dump(mode="json") for step in steps_of(session, entry.id)],
+        "steps": [_step_document(session, step) for step in steps_of(session, entry.id)],
         "reversed_by": reversal,
-        "motions": [motion_document(session, motion) for motion in _motions(session, entry.id)],
+        "motions": [motion_document(session, motion, who) for motion in _motions(session, entry.id)],
         "similar": _similar(session, who, entry),
         "came_from": _origin(session, who, entry),
     }
 
 
-def motion_document(session: Session, motion: Motion) -> dict[str, Any]:
-    """Return a motion and how it ended; `ended` is null as long as it waits for a second person."""
+def _step_document(session: Session, step: Step) -> dict[str, Any]:
+    document = step.model_dump(mode="json")
+    if step.state == State.HELD:
+        # Earlier releases wrote down there what the other entry says.
+        document["reason"] = told_of(session, step.entry_id)
+    return document
+
+
+def motion_document(session: Session, motion: Motion, who: Principal | None = None) -> dict[str, Any]:
+    """Return a motion and how it ended; `ended` is null as long as it waits for a second person.
+
+    For somebody (`who`) it says too why that person can't be the second one.
+    """
     end = session.get(MotionEnd, motion.id)
+    barred = bar_on_motion(session, motion, who.id) if who is not None and end is None else None
     ended = None if end is None else end.model_dump(mode="json", include={"seconded", "reason", "by", "at"})
-    return {**motion.model_dump(mode="json"), "ended": ended}
+    return {**motion.model_dump(mode="json"), "ended": ended, "barred": barred}
 
 
 def _motions(session: Session, subject: str) -> Sequence[Motion]:
@@ -416,27 +437,39 @@ def _motions(session: Session, subject: str) -> Sequence[Motion]:
 
 
 def _similar(session: Session, who: Principal, entry: Entry) -> list[dict[str, Any]]:
-    """The claims that an entry resembles, side by side; of another alliance's only whose it is and on which grounds."""
+    """The claims that an entry resembles, side by side; of another alliance's only whose it is.
+
+    Whoever may report may report a thousand look-alikes: any word of why they resemble it would tell, in the end, what
+    the other alliance's entry says.
+    """
+    weighs = (
+        session.exec(select(Entry.id).where(Entry.id == entry.id, visible_entries(who, Action.CHECK))).first()
+        is not None
+    )
     query = select(Similarity).where(or_(Similarity.entry_id == entry.id, Similarity.other_entry == entry.id))
     found = []
     for likeness in session.exec(query.order_by(col(Similarity.id))).all():
         document: dict[str, Any] = {"score": likeness.score, "grounds": likeness.grounds, "entry": None, "claim": None}
         if likeness.external_claim is not None:
             document["claim"] = _claim(session, who, likeness.external_claim)
+            told = weighs or "party" in document["claim"]
         else:
             other = likeness.other_entry if likeness.entry_id == entry.id else likeness.entry_id
             document["entry"] = _other(session, who, str(other))
+            told = weighs or "details" in document["entry"]
+        if not told:
+            document |= {"score": None, "grounds": []}
         found.append(document)
     return found
 
 
-def claims_on(session: Session, who: Principal, kpi: Kpi, natural_key: str) -> dict[str, Any]:
+def claims_on(session: Session, who: Principal, kpi: Kpi, natural_key: str, skeleton: str) -> dict[str, Any]:
     """Return who has a key already, as far as a person may see them: an `entry` here, a `claim` of another programme.
 
     Nobody is told more than the refusal of the same result tells them.
     """
     holder = session.exec(
-        select(LiveFact.entry_id).where(LiveFact.kpi == kpi.value, LiveFact.natural_key == natural_key)
+        select(LiveFact.entry_id).where(LiveFact.kpi == kpi.value, LiveFact.skeleton == skeleton)
     ).first()
     theirs = (col(ExternalClaim.ended_at).is_(None), ExternalClaim.natural_key == natural_key)
     claim = session.exec(select(ExternalClaim.id).where(ExternalClaim.kpi == kpi.value, *theirs)).first()
@@ -458,7 +491,7 @@ def _other(session: Session, who: Principal, entry_id: str) -> dict[str, Any]:
     if seen is not None:
         return entry_rows(session, [seen])[0]
     shares = session.exec(select(Entry.shares).where(Entry.id == entry_id)).one()
-    return {"id": entry_id, "alliances": sorted(shares)}
+    return {"alliances": sorted(shares)}
 
 
 def _origin(session: Session, who: Principal, entry: Entry) -> dict[str, Any] | None:

@@ -11,10 +11,11 @@ from datetime import date
 from typing import Annotated, Any
 
 import orjson
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
 from api.documents.bodies import Note, Word
 from indexer.vocabulary import MAX_NTD, Tier
+from indexer.wording import T_
 from matcher.ledger.figures.gender import MAX_COUNT, GenderGroup
 from matcher.ledger.figures.ladder import Rung
 from matcher.ledger.figures.sufficiency import PointRules, SufficiencyItem
@@ -31,7 +32,20 @@ MAX_PARTS = 100
 _ID = r"^[A-Za-z0-9][A-Za-z0-9._:-]{7,79}$"
 
 Reason = Annotated[Note, Field(min_length=1, examples=["兩份合約,金額相同"])]
-Year = Annotated[int, Field(ge=1, le=3_000, description="In either count: 108 and 2019 are the same.")]
+
+
+def _whole(value: Any, info: ValidationInfo) -> Any:
+    # A form has nothing but texts; JSON has numbers, and true, which Python takes for 1.
+    if isinstance(value, str) and (info.context or {}).get("form"):
+        return value
+    if value is not None and type(value) is not int:
+        raise ValueError(T_("give a whole number without quotation marks"))
+    return value
+
+
+Whole = Annotated[int, BeforeValidator(_whole)]
+"""A number that neither a text nor true nor 1.5 can stand for."""
+Year = Annotated[Whole, Field(ge=1, le=3_000, description="In either count: 108 and 2019 are the same.")]
 
 
 class _LedgerBody(BaseModel):
@@ -57,7 +71,7 @@ class InstalmentBody(_LedgerBody):
     """What of a contract falls due on a day."""
 
     due_on: date = Field(examples=["2020-05-02"])
-    amount_ntd: int = Field(ge=1, le=MAX_AMOUNT, examples=[500_000])
+    amount_ntd: Whole = Field(ge=1, le=MAX_AMOUNT, examples=[500_000])
 
 
 class EntryBody(_LedgerBody):
@@ -65,8 +79,8 @@ class EntryBody(_LedgerBody):
 
     id: str = Field(pattern=_ID, description="Made by the client, such as a UUID.", examples=["money-2019-0001"])
     kpi: Kpi = Field(examples=["L"])
-    amount: int = Field(ge=1, le=MAX_AMOUNT, description="NTD for money, otherwise a count.", examples=[1_000_000])
-    shares: dict[Word, Annotated[int, Field(ge=1, le=WHOLE_BP)]] = Field(
+    amount: Whole = Field(ge=1, le=MAX_AMOUNT, description="NTD for money, otherwise a count.", examples=[1_000_000])
+    shares: dict[Word, Annotated[Whole, Field(ge=1, le=WHOLE_BP)]] = Field(
         min_length=1, max_length=MAX_PARTS, description="Basis points by alliance.", examples=[{"al-a": 10_000}]
     )
     details: dict[Word, Any] = Field(
@@ -86,7 +100,7 @@ class EntryBody(_LedgerBody):
     school_id: Word = Field(examples=["sc-1"])
     counts_on: date | None = Field(default=None, examples=[None])
     company_id: Word | None = Field(default=None, examples=["co-1-1"])
-    case_id: Annotated[int, Field(ge=1, le=2**31 - 1)] | None = Field(default=None, examples=[None])
+    case_id: Annotated[Whole, Field(ge=1, le=2**31 - 1)] | None = Field(default=None, examples=[None])
     restates: Word | None = Field(default=None, examples=[None])
     value_added: Note = Field(default="", examples=["聯盟專家促成合約"])
     evidence: Evidence = Field(default=[])
@@ -98,7 +112,9 @@ class PersonBody(_LedgerBody):
 
     name: Word = Field(min_length=1, examples=["王小明"])
     identifier: Word = Field(
-        min_length=1, description="What tells people of one name apart; it is not stored.", examples=["學號 B0612345"]
+        min_length=1,
+        description="The number that tells people of one name apart, such as a student number; it is not stored.",
+        examples=["B0612345"],
     )
     contact: Word | None = Field(default=None, examples=[None])
 
@@ -127,7 +143,7 @@ class SchoolTotalBody(_LedgerBody):
 
     school_id: Word = Field(examples=["sc-1"])
     year: Year = Field(examples=[108])
-    amount_ntd: int = Field(ge=0, le=MAX_NTD, examples=[900_000_000])
+    amount_ntd: Whole = Field(ge=0, le=MAX_NTD, examples=[900_000_000])
     source: Reason = Field(examples=["校務公開資訊"])
 
     @field_validator("year")
@@ -148,7 +164,7 @@ class ExternalClaimBody(_LedgerBody):
     reference: Word = Field(min_length=1, examples=["價創-107-12"])
     party: Word = Field(min_length=1, examples=["甲公司"])
     details: dict[Word, Any] | None = Field(default=None, max_length=MAX_PARTS, examples=[None])
-    amount: int | None = Field(default=None, ge=1, le=MAX_AMOUNT, examples=[1_000_000])
+    amount: Annotated[Whole, Field(ge=1, le=MAX_AMOUNT)] | None = Field(default=None, examples=[1_000_000])
     occurred_on: date | None = Field(default=None, examples=["2019-05-02"])
 
 
@@ -179,7 +195,7 @@ class MoneyRowBody(_LedgerBody):
     item: SufficiencyItem = Field(examples=["overhead"])
     tier: Tier | None = Field(default=None, description="Of the member, for fees only.", examples=[None])
     occurred_on: date = Field(examples=["2019-05-02"])
-    amount_ntd: int = Field(ge=1, le=MAX_NTD, examples=[1_200_000])
+    amount_ntd: Whole = Field(ge=1, le=MAX_NTD, examples=[1_200_000])
     source: Source = Field(examples=["傳票 108-0512"])
 
 

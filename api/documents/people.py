@@ -13,6 +13,7 @@ from typing import Literal
 from pydantic import Field
 
 from api.documents.answers import Answer, answer_of
+from api.documents.ledger import MotionAnswer
 from indexer.records.exchange import CompanyIn
 from matcher.review.researchers import ClaimVerdict
 from matcher.review.roles import Role
@@ -102,6 +103,7 @@ class GrantAnswer(HeldRoleAnswer):
 
     granted_at: datetime
     granted_by: str | None
+    motion_id: int | None = Field(description="The motion of two people by which it was given, where it took one.")
     revoked_at: datetime | None
     revoked_by: str | None
 
@@ -148,6 +150,7 @@ class AccountAnswer(Answer):
     roles: list[GrantAnswer]
     stakes: list[DatedStakeAnswer]
     keys: list[KeyAnswer]
+    motions: list[MotionAnswer] = Field(description="Roles that are moved and wait for a second person.")
     has_password: bool
     identities: list[IdentityAnswer]
 
@@ -196,6 +199,25 @@ class LabNameAnswer(Answer):
     name: str
     name_en: str
     school: str | None
+
+
+class ClientRequestAnswer(Answer):
+    """That an alliance asks to look after a company too; `may_answer` and `may_take_back` say what you can do."""
+
+    id: int
+    company: str
+    company_name: str
+    company_name_en: str
+    alliance: str
+    asked_by: str
+    asked_by_name: str
+    reason: str
+    asked_at: datetime
+    answer: str | None
+    note: str
+    answered_at: datetime | None
+    may_answer: bool
+    may_take_back: bool
 
 
 class CompanyNameAnswer(Answer):

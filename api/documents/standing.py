@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import Field
 
 from api.documents.answers import Answer
+from api.documents.ledger import MotionAnswer
 from indexer.vocabulary import Tier
 from indexer.wording import Text
 from matcher.ledger.figures.ladder import FINDING_LABELS, RUNG_LABELS, FindingKind, LadderFinding, LadderStanding, Rung
@@ -286,6 +287,8 @@ class ConfigurationAnswer(ConfigurationNameAnswer):
     """A document as it holds now."""
 
     document: dict[str, Any]
+    takes_two: bool = Field(description="Whether one person only moves a change, for another to agree.")
+    motion: MotionAnswer | None = Field(description="The change that waits for a second person.")
 
 
 def label(text: Text) -> dict[str, str]:

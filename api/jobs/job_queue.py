@@ -31,8 +31,10 @@ from sqlalchemy import (
     String,
     Table,
     and_,
+    exists,
     false,
     func,
+    not_,
     or_,
     true,
     update,
@@ -42,7 +44,8 @@ from sqlmodel import Field, Session, SQLModel, col, delete, select
 
 from api.access.policy import Action, Reach, Resource, reaches, rights_of
 from api.trail.audit_trail import Act, How, Outcome, Subject, write_down
-from indexer.database import BusyError, DatabaseGoneError, StorageFullError, reading, writing
+from indexer.database import BusyError, DatabaseGoneError, LowRoomError, StorageFullError, reading, writing
+from indexer.disk import DiskReserve
 from indexer.instants import Instant, now
 from indexer.wording import T_
 from matcher.review.people import Principal, principal
@@ -223,12 +226,13 @@ def is_waiting(session: Session, *, lease_s: float, now: datetime) -> bool:
 
 
 def claim(session: Session, *, worker: str, lease_s: float, now: datetime) -> Claimed | None:
-    """Take up the oldest job that waits, or whose worker's lease is over; None if there is none.
+    """Take up a job that waits, or whose worker's lease is over; None if there is none.
 
-    One whose workers died too often fails here; one that was to be cancelled is.
+    Accounts take turns: of one whose job is being worked on none is taken up, of the others it is that of whose turn
+    came last the longest ago. One whose workers died too often fails here; one that was to be cancelled is.
     """
     while True:
-        job = session.exec(select(Job).where(_free(now, lease_s)).order_by(col(Job.id)).limit(1)).first()
+        job = session.exec(select(Job).where(_free(now, lease_s)).order_by(*_in_turn()).limit(1)).first()
         if job is None:
             return None
         same = (_job.c.id == job.id, _job.c.state == job.state, _job.c.version == job.version)
@@ -259,7 +263,21 @@ def _free(now: datetime, lease_s: float) -> Any:
     # A lease that ends later than any given now was given by a clock that was ahead: nobody must wait for that.
     ahead = now + 2 * timedelta(seconds=lease_s)
     over = or_(col(Job.lease_until) < now, col(Job.lease_until) > ahead)
-    return or_(col(Job.state) == JobState.QUEUED.value, and_(col(Job.state) == JobState.RUNNING.value, over))
+    other = _job.alias("other")
+    is_served = exists().where(
+        other.c.account_id == _job.c.account_id,
+        other.c.state == JobState.RUNNING.value,
+        other.c.lease_until.between(now, ahead),
+    )
+    waits = and_(col(Job.state) == JobState.QUEUED.value, not_(is_served))
+    return or_(waits, and_(col(Job.state) == JobState.RUNNING.value, over))
+
+
+def _in_turn() -> tuple[Any, ...]:
+    """Return what jobs are ordered by: first those of accounts without a turn, then by when they had their last one."""
+    other = _job.alias("earlier")
+    last = select(func.max(other.c.started_at)).where(other.c.account_id == _job.c.account_id).scalar_subquery()
+    return last.is_not(None), last, col(Job.id)
 
 
 def renew(session: Session, *, job: Claimed, lease_s: float, now: datetime) -> None:
@@ -429,6 +447,7 @@ class RunningJob:
     lease_s: float
     stopping: threading.Event
     lost: threading.Event = field(default_factory=threading.Event)
+    reserve: DiskReserve | None = None
     subjects: set[Subject] = field(default_factory=set)
     """What the part at hand is about, as its work found out: with any, the part leaves a row in the audit trail."""
 
@@ -477,6 +496,8 @@ class RunningJob:
         while True:
             self.check()
             try:
+                if self.reserve is not None and not self.reserve.holds():
+                    raise LowRoomError(T_("the disk is almost full"))
                 with writing(self.engine) as session:
                     begin_part(session, job=self.job, done=done, total=total, lease_s=self.lease_s, now=now())
                     self.subjects.clear()

@@ -1,10 +1,11 @@
-"""The worker of a server process: takes up one job after another, in a thread of its own, and does what its kind asks.
+"""The workers of a server process: each takes up one job after another, in a thread of its own, and does what it asks.
 
 In: jobs that wait, of any process; the file of an import and for whom it is imported, or ids of needs and how many
 labs each. Out: the same jobs, ended with what came of them: for each portion of a file what was created, updated,
 left alone and refused; for each need its pairings by id, rank, score and band, the proposals stored as a single
-match stores them. It exists as one thread per process, so that long work never takes more than its share of the
-machine, and so that a job whose process died is found and taken up by whichever process looks next. Who imports
+match stores them. It exists as a few threads per process, so that long work never takes more than its share of the
+machine and nobody's long job stands before another's short one, and so that a job whose process died is found and
+taken up by whichever process looks next. Who imports
 over HTTP is not an operator: an alliance's expert brings in what is new or its own, and can't reach what is
 others'. A result of matches holds ids only, so that it can be read by whoever may know of a need without reading
 it.
@@ -17,7 +18,6 @@ import secrets
 import threading
 import time
 import traceback
-from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -25,7 +25,8 @@ import structlog
 from sqlalchemy import Engine
 from sqlmodel import Session, col, select
 
-from api.access.policy import Action, Reach, Resource, reaches
+from api.access.ownership import import_portion, may_import, sender_of
+from api.access.policy import Action, Resource
 from api.access.visibility import needs as visible_needs
 from api.jobs.job_queue import (
     Claimed,
@@ -45,43 +46,30 @@ from api.jobs.job_queue import (
     is_waiting,
     results,
 )
+from api.jobs.reading_apart import ReadApart, read_apart
 from api.trail.audit_trail import Subject, subjects_imported
 from indexer.database import BusyError, DatabaseGoneError, reading, writing
+from indexer.disk import DiskReserve
 from indexer.encoders.encoding import EncoderError
 from indexer.encoders.query_vectors import EncodingBusyError
 from indexer.index.generations import SnapshotError
 from indexer.instants import now
-from indexer.plain_text import printable, shown
-from indexer.records.exchange import Fault
-from indexer.records.importing import ImportReport, import_reading
+from indexer.plain_text import printable
+from indexer.records.importing import ImportReport
 from indexer.records.profiles import Need
-from indexer.records.readers import Reading, read_bytes
-from indexer.records.record_tables import Company, load_needs
+from indexer.records.readers import Reading
 from indexer.records.record_tables import Need as StoredNeed
+from indexer.records.record_tables import load_needs
 from indexer.vocabulary import Kind
 from indexer.wording import T_, joined
 from matcher.ranking.live import LiveMatcher
 from matcher.ranking.pairings import MatchResult
-from matcher.review.clients import Client
-from matcher.review.intake import NeedIntake, NeedState, hand_over
 from matcher.review.people import Principal
 from matcher.review.proposals import record
-from matcher.review.roles import STAFF
 
-RECORDS_PER_PART = 200
-PROBLEMS_PER_PART = 2_000
 MAX_PROBLEMS = 50_000
 """Problems that a result lists; it counts all."""
-ALLIANCES_KINDS = (Kind.NEEDS, Kind.COMPANIES)
-"""What an alliance brings in itself. Labs' profiles are their researchers', schools and alliances the programme's."""
 _COUNTS = ("created", "updated", "unchanged", "refused", "errors")
-
-
-def may_import(who: Principal, kind: Kind | None, alliance_id: str | None) -> bool:
-    """Whether a person may import such rows for an alliance (None: for nobody); a kind not known yet passes."""
-    action = Action.CREATE if kind is None or kind in ALLIANCES_KINDS else Action.REGISTER
-    reach = reaches(who, Resource.IMPORT, action)
-    return Reach.ALL in reach.values() or (bool(reach) and alliance_id in who.scopes(*STAFF))
 
 
 def run_import(running: RunningJob) -> None:
@@ -98,11 +86,11 @@ def run_import(running: RunningJob) -> None:
         name, content = file.name, file.content
         _must_reach(running.who(session), running, None)
     kind = job.parameters["kind"]
-    found = read_bytes(content, name, None if kind is None else Kind(kind))
-    del file, content
-    with reading(running.engine) as session:
-        _must_reach(running.who(session), running, found.kind)
-    _carry_out(running, found, printable(name))
+    with read_apart(content, name, None if kind is None else Kind(kind), running.check) as found:
+        del file, content
+        with reading(running.engine) as session:
+            _must_reach(running.who(session), running, found.kind)
+        _carry_out(running, found, printable(name))
 
 
 def _must_reach(who: Principal, running: RunningJob, kind: Kind | None) -> None:
@@ -119,22 +107,19 @@ _HINTS = {
 }
 
 
-def _carry_out(running: RunningJob, found: Reading, name: str) -> None:
+def _carry_out(running: RunningJob, found: ReadApart, name: str) -> None:
     done_before = running.done_before()
-    total = len(found.records.keys() | found.evidence.keys())
-    problems, refused = list(found.problems), found.refused
     n = done = 0
     # What the reading found comes first, in parts of its own: it can be more than one row of a table should hold.
-    for start in range(0, max(1, len(problems)), PROBLEMS_PER_PART):
-        listed = problems[start : start + PROBLEMS_PER_PART]
-        result = _result(ImportReport(found.kind, refused=0 if start else refused, problems=listed))
+    for listed in found.problems():
+        result = _result(ImportReport(found.kind, refused=0 if n else found.refused, problems=listed))
         if n not in done_before:
-            running.step(n, done=0, total=total, work=_reporting(result))
+            running.step(n, done=0, total=found.total, work=_reporting(result))
         n += 1
-    for portion in found.portions(RECORDS_PER_PART):
+    for portion in found.portions():
         done += len(portion.records.keys() | portion.evidence.keys())
         if n not in done_before:
-            running.step(n, done=done, total=total, work=_importing(running, portion, name))
+            running.step(n, done=done, total=found.total, work=_importing(running, portion, name))
         n += 1
 
 
@@ -145,55 +130,13 @@ def _reporting(result: dict[str, Any]) -> PartWork:
 def _importing(running: RunningJob, portion: Reading, name: str) -> PartWork:
     def work(session: Session, who: Principal) -> dict[str, Any]:
         _must_reach(who, running, portion.kind)
-        tried = Reading(portion.kind, dict(portion.records), dict(portion.evidence), first_rows=portion.first_rows)
         alliance_id, dry_run = running.job.alliance_id, bool(running.job.parameters["dry_run"])
-        if Reach.ALL not in reaches(who, Resource.IMPORT, Action.CREATE).values():
-            _keep_to_own(session, tried, alliance_id or "", name)
-        report = import_reading(session, tried, dry_run)
-        if alliance_id is not None and not dry_run:
-            expert_id = who.id if alliance_id in who.scopes(*STAFF) else None
-            hand_over(session, report, alliance_id=alliance_id, by=who.id, expert_id=expert_id, now=now())
+        report, _ = import_portion(session, portion, sender_of(who, alliance_id), name=name, now=now(), dry_run=dry_run)
         if not dry_run:
             running.subjects.update(subjects_imported(report))
         return _result(report)
 
     return work
-
-
-def _keep_to_own(session: Session, portion: Reading, alliance_id: str, name: str) -> None:
-    """Refuse the records whose id somebody else's record has, and own needs that can no longer be edited."""
-    ids = list(portion.records)
-    taken, settled = (
-        _needs_of_others(session, ids, alliance_id)
-        if portion.kind is Kind.NEEDS
-        else (_companies_of_others(session, ids, alliance_id), set[str]())
-    )
-    for key in taken:
-        portion.refuse_record(name, key, Fault("id", T_("%(key)s is taken", key=shown(key)), T_("give another id")))
-    changed = Reading(portion.kind, {key: portion.records[key] for key in sorted(settled)})
-    for key in import_reading(session, changed, dry_run=True).updated_ids:
-        wrong = T_("%(key)s is past editing: a need can be changed only until it is taken up", key=shown(key))
-        portion.refuse_record(name, key, Fault("id", wrong, T_("leave the row as it was, or leave it out")))
-
-
-def _needs_of_others(session: Session, ids: Sequence[str], alliance_id: str) -> tuple[list[str], set[str]]:
-    """Return those of the ids that needs of others have, and those of own needs that are past editing."""
-    query = (
-        select(StoredNeed.id, NeedIntake.alliance_id, NeedIntake.state)
-        .join(NeedIntake, col(NeedIntake.need_id) == StoredNeed.id, isouter=True)
-        .where(col(StoredNeed.id).in_(ids))
-        .order_by(col(StoredNeed.id))
-    )
-    rows = session.exec(query).all()
-    own = {need_id: state for need_id, whose, state in rows if whose == alliance_id}
-    taken = [need_id for need_id, _, _ in rows if need_id not in own]
-    return taken, {need_id for need_id, state in own.items() if state != NeedState.SUBMITTED.value}
-
-
-def _companies_of_others(session: Session, ids: Sequence[str], alliance_id: str) -> list[str]:
-    portfolio = select(Client.company_id).where(Client.alliance_id == alliance_id, col(Client.until).is_(None))
-    query = select(Company.id).where(col(Company.id).in_(ids), col(Company.id).not_in(portfolio))
-    return sorted(session.exec(query).all())
 
 
 def _result(report: ImportReport) -> dict[str, Any]:
@@ -326,6 +269,8 @@ def match_batch_result(session: Session, who: Principal, job_id: str) -> dict[st
     return {"needs": shown, "left_out": left_out}
 
 
+AT_ONCE = 3
+"""Jobs that a process works on at a time, each of another account."""
 LOOK_EVERY_S = 1.0
 """How often a process looks for jobs of others; its own start at once."""
 FORGET_EVERY_S = 3_600.0
@@ -340,7 +285,14 @@ _REFUSALS: dict[type[Exception], str] = {
 class JobRunner:
     """Carries out jobs until it is told to stop."""
 
-    def __init__(self, engine: Engine, live: LiveMatcher, stopping: threading.Event, lease_s: float) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        live: LiveMatcher,
+        stopping: threading.Event,
+        lease_s: float,
+        reserve: DiskReserve | None = None,
+    ) -> None:
         """Start nothing yet.
 
         Args:
@@ -348,19 +300,23 @@ class JobRunner:
             live: ranks needs.
             stopping: once set, the job at hand goes back into the queue at its next step, and no other is begun.
             lease_s: for how long a job is held without being renewed.
+            reserve: without it, work waits until there is room again.
         """
         self._engine = engine
         self._live = live
         self._stopping = stopping
         self._lease_s = lease_s
+        self._reserve = reserve
         self._woken = threading.Event()
         self._forget_from = 0.0
         self._log = structlog.get_logger("gloria")
-        self._thread = threading.Thread(target=self._loop, name="jobs", daemon=True)
+        self._claiming = threading.Lock()
+        self._threads = [threading.Thread(target=self._loop, name=f"jobs-{n}", daemon=True) for n in range(AT_ONCE)]
 
     def start(self) -> None:
         """Begin to look for jobs."""
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def wake(self) -> None:
         """Look now: a job was asked for."""
@@ -370,12 +326,16 @@ class JobRunner:
         """Let go of the job at hand and wait until that is stored."""
         self._stopping.set()
         self._woken.set()
-        self._thread.join(STOP_WITHIN_S)
+        until = time.monotonic() + STOP_WITHIN_S
+        for thread in self._threads:
+            thread.join(max(0.0, until - time.monotonic()))
 
     def _loop(self) -> None:
         while not self._stopping.is_set():
             try:
-                job = self._next()
+                # One after the other: two that look at once would both take up a job of the same account.
+                with self._claiming:
+                    job = self._next()
             except Exception as error:
                 # The database may be away for a while: this thread has to outlive that.
                 self._log.warning("jobs not read", error=type(error).__name__)
@@ -405,7 +365,7 @@ class JobRunner:
 
     def _run(self, job: Claimed) -> None:
         begun = time.perf_counter()
-        running = RunningJob(self._engine, job, self._lease_s, self._stopping)
+        running = RunningJob(self._engine, job, self._lease_s, self._stopping, reserve=self._reserve)
         self._log.info("job begun", job=job.id, kind=job.kind.value, account=job.account_id, worker=job.worker)
         try:
             with running.kept():

@@ -37,7 +37,7 @@ from api.trail.nights import (
 from indexer.disk import write_whole
 from indexer.instants import TAIPEI
 from indexer.settings import Settings
-from indexer.wording import T_
+from indexer.wording import T_, Bilingual
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
 
@@ -120,7 +120,22 @@ def message_of(settings: Settings, night: Night) -> EmailMessage:
     message["Auto-Submitted"] = "auto-generated"
     message.set_content(_text(night))
     message.add_alternative(report_page(night), subtype="html")
+    signed = _signed_head(night)
+    if signed:
+        # A file and no text, so that no mail program wraps or quotes what was signed.
+        message.add_attachment(
+            orjson.dumps(signed) + b"\n",
+            maintype="application",
+            subtype="json",
+            filename=f"ledger-head-{night.id}.json",
+        )
     return message
+
+
+def _signed_head(night: Night) -> dict[str, Any]:
+    """Return the signed heads that a night wrote, empty if it wrote none."""
+    details = next((step.details for step in night.steps if step.name == "heads"), {})
+    return dict(details.get("signed") or {})
 
 
 def send(settings: Settings, night: Night) -> int:
@@ -179,6 +194,14 @@ def _why(error: Exception) -> str:
     return getattr(error, "strerror", None) or type(error).__name__
 
 
+_KEEP_IT = Bilingual.of(
+    T_(
+        "The ledger's rows fit together; that nobody rewrote it as a whole, only what lies elsewhere proves. Keep the "
+        "signed head of this mail, and prove with: gloria ledger verify --head FILE"
+    )
+)
+
+
 def _text(night: Night) -> str:
     lines = []
     for step in night.steps:
@@ -186,6 +209,8 @@ def _text(night: Night) -> str:
         lines.append(f"{step.title.zh} {step.title.en}: {zh} {en}")
         if step.message is not None and step.state is not StepState.DONE:
             lines += [f"    {step.message.zh}", f"    {step.message.en}"]
+    if _signed_head(night):
+        lines += ["", _KEEP_IT.zh, _KEEP_IT.en]
     return "\n".join(lines) + "\n"
 
 

@@ -43,6 +43,7 @@ from api.routes.sessions import (
     read_second_factor,
     renew_codes,
     show_second_factor,
+    signing_in_share,
 )
 from api.routes.sessions import sign_in as open_session
 from api.routes.sessions import sign_out as close_session
@@ -90,7 +91,7 @@ def _sign_in_page(
 
 
 @router.post("/sign-in")
-@takes(SIGNING_IN)
+@takes(signing_in_share)
 def sign_in(request: Request, form: Annotated[FormData, Depends(_form)]) -> Response:
     """Sign in with a password and go on to the page that was wanted."""
     given = {name: str(form.get(name, "")) for name in ("email", "password", "then")}
@@ -120,6 +121,26 @@ def sign_out(visit: Annotated[Visit, Depends(visiting(Resource.SECOND_FACTOR, Ac
     for value in closed.headers.getlist("set-cookie"):
         response.headers.append("set-cookie", value)
     return response
+
+
+@router.get("/confirm")
+def show_confirmation(
+    visit: Annotated[Visit, Depends(visiting(Resource.PROFILE, Action.READ))], then: Then = "/"
+) -> Response:
+    """Ask for the password once more, for what only a person does who is there."""
+    place = then if _LOCAL.fullmatch(then) else "/"
+    provider = getattr(visit.request.app.state.provider, "name", None)
+    return visit.show(
+        "account/confirm.html", action="/confirm", kept=[("then", place)], was_wrong=False, provider=provider
+    )
+
+
+@router.post("/confirm")
+@takes(SIGNING_IN)
+def take_confirmation(visit: Annotated[Visit, Depends(visiting(Resource.PROFILE, Action.EDIT))]) -> Response:
+    """Go on to where it was needed: the password that came with the form is known to be right."""
+    visit.who()
+    return _sent_to(str(visit.form.get("then", "/")))
 
 
 @router.get("/language/{lang}")

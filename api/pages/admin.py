@@ -232,7 +232,8 @@ def make_account(visit: Annotated[Visit, Depends(visiting(Resource.ACCOUNT, Acti
     def work() -> Any:
         given: dict[str, Any] = visit.values("email", "name")
         if visit.values("role"):
-            given["roles"] = [{"role": visit.form.get("role"), "scope": visit.form.get("scope") or ""}]
+            more = {name: visit.form.get(name) or "" for name in ("scope", "reason")}
+            given["roles"] = [{"role": visit.form.get("role"), **more}]
         return visit.document(create_account, body=visit.body(NewAccountBody, given))
 
     made = visit.attempt(work)
@@ -292,12 +293,13 @@ def change_account(account_id: str, visit: Edit) -> Response:
 @router.post("/accounts/{account_id}/roles")
 def add_role(account_id: str, visit: Edit) -> Response:
     """Give a role."""
-
-    def work() -> Any:
-        body = visit.body(RoleBody, {"role": visit.form.get("role"), "scope": visit.form.get("scope") or ""})
-        return visit.document(give_role, account_id=account_id, body=body)
-
-    return _changed(visit, account_id, work, N_("The role is given."))
+    given = {"role": visit.form.get("role"), **{name: visit.form.get(name) or "" for name in ("scope", "reason")}}
+    done = visit.attempt(lambda: visit.reply(give_role, account_id=account_id, body=visit.body(RoleBody, given)))
+    if isinstance(done, Refusal):
+        return _account_page(visit, account_id, done)
+    moved = done.status == 202
+    said = N_("Moved. It takes effect once a second person agrees.") if moved else N_("The role is given.")
+    return visit.go(f"/admin/accounts/{account_id}", said)
 
 
 @router.post("/accounts/{account_id}/roles/{grant_id}/end")
@@ -397,12 +399,18 @@ def change_document(
 
     def work() -> Any:
         body = visit.body(ConfigurationBody, {"document": _parsed(text), "reason": reason})
-        return visit.document(set_configuration, configuration_name=configuration_name, body=body)
+        return visit.reply(set_configuration, configuration_name=configuration_name, body=body)
 
-    refused = visit.attempt(work)
-    if isinstance(refused, Refusal):
-        return _page(visit, configuration_name, refused, reason, text)
-    return visit.go(f"/admin/configuration/{configuration_name}", N_("The document is in force from now on."))
+    done = visit.attempt(work)
+    if isinstance(done, Refusal):
+        return _page(visit, configuration_name, done, reason, text)
+    moved = done.status == 202
+    said = (
+        N_("Moved. It takes effect once a second person agrees.")
+        if moved
+        else N_("The document is in force from now on.")
+    )
+    return visit.go(f"/admin/configuration/{configuration_name}", said)
 
 
 def _parsed(text: str) -> Any:

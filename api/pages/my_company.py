@@ -16,6 +16,7 @@ from sqlmodel import Session, col, func, select
 from api.access.policy import Action, Resource
 from api.access.visibility import needs as visible_needs
 from api.documents.bodies import NeedBody, NeedMoveBody, NewNeedBody
+from api.pages.companies import answered, asked_for
 from api.pages.shell.form_fields import KINDS, NEED_FACTS, NEED_FIELDS, as_body, asked_fields, asks_wished, shown, typed
 from api.pages.shell.record_names import scope_names
 from api.pages.shell.visiting import Visit, visiting
@@ -193,7 +194,16 @@ def show_needs(visit: Annotated[Visit, Depends(visiting(Resource.NEED, Action.CR
         needs=sorted(needs, key=lambda need: str(need["submitted_at"]), reverse=True),
         drafts=visit.look(lambda session, _: drafts_of(session, companies)),
         what_next=NEXT,
+        **asked_for(visit),
     )
+
+
+@router.post("/requests/{request_id}/answer")
+def answer_request(
+    request_id: int, visit: Annotated[Visit, Depends(visiting(Resource.CLIENT_REQUEST, Action.DECIDE))]
+) -> Response:
+    """Say as the company whether another alliance may look after it too."""
+    return answered(visit, request_id, "/company")
 
 
 def _released(session: Session, who: Principal, need_ids: list[str]) -> dict[str, int]:
@@ -226,13 +236,14 @@ def show_need(need_id: str, visit: Annotated[Visit, Depends(visiting(Resource.NE
 
 def _need_page(visit: Visit, need_id: str, refused: Refusal | None = None) -> Response:
     need = _own(visit, visit.document(read_need, need_id=need_id))
+    ids = [need["alliance"] or "", *(one["alliance"] or "" for one in need.get("openings", ()))]
     return visit.show(
         "my_company/need.html",
         refused.status if refused else 200,
         need=need,
         facts=NEED_FACTS,
         labs=visit.document(list_released_labs, need_id=need_id)["items"],
-        names=visit.look(lambda session, _: scope_names(session, [need["alliance"] or ""])),
+        names=visit.look(lambda session, _: scope_names(session, ids)),
         what_next=NEXT,
         refused=refused,
     )

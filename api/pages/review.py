@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
+import orjson
 from fastapi import APIRouter, Depends, Path, Response
 from pydantic import BaseModel
 from sqlmodel import Session, col, select
@@ -32,8 +33,10 @@ from api.routes.ledger.programme import (
     end_external_claim,
     list_external_claims,
     list_periods,
+    list_probes,
     list_school_totals,
     note_external_claim,
+    read_configuration,
     read_heads,
     supply_school_total,
 )
@@ -95,13 +98,26 @@ def _motions_page(visit: Visit, refused: Refusal | None = None, motion_id: int =
 
 def _about(visit: Visit, motion: dict[str, Any]) -> dict[str, Any]:
     """Return the entry that a motion is on and why this person has no word on it; nothing for a quarter."""
-    if motion["kind"] == MotionKind.CLOSE:
-        return {"entry": None, "barred": None}
+    if motion["kind"] == MotionKind.CONFIGURE:
+        now = visit.document(read_configuration, configuration_name=motion["subject"])["document"]
+        return {"entry": None, "changes": _changes(now, motion["payload"]["document"])}
+    if motion["kind"] not in _ON_ENTRIES:
+        return {"entry": None}
     entry = visit.attempt(lambda: visit.document(read_entry, entry_id=motion["subject"]))
-    review = visit.attempt(lambda: visit.document(read_review, entry_id=motion["subject"]))
-    if isinstance(entry, Refusal) or isinstance(review, Refusal):
-        return {"entry": None, "barred": None}
-    return {"entry": entry, "barred": review["barred"]}
+    return {"entry": None if isinstance(entry, Refusal) else entry}
+
+
+_ON_ENTRIES = (MotionKind.RECOGNISE, MotionKind.REVERSE)
+_LONGEST_SHOWN = 300
+
+
+def _changes(now: Mapping[str, Any], then: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Return each part in which two documents differ, as it is and as it would be."""
+    return [
+        (name, _shortened(now.get(name)), _shortened(then.get(name)))
+        for name in sorted({*now, *then})
+        if now.get(name) != then.get(name)
+    ]
 
 
 @router.post("/motions/{motion_id}/second")
@@ -126,8 +142,12 @@ def drop(motion_id: MotionId, visit: Annotated[Visit, Depends(visiting(Resource.
 
 def _back(visit: Visit, motion: dict[str, Any]) -> str:
     """Return where the form stood: beside the entry, or in the list."""
-    beside = visit.form.get("beside") == "entry" and motion["kind"] != MotionKind.CLOSE
+    beside = visit.form.get("beside") == "entry" and motion["kind"] in _ON_ENTRIES
     return f"/review/{motion['subject']}" if beside else "/review/motions"
+
+
+def _shortened(value: Any) -> str:
+    return orjson.dumps(value).decode()[:_LONGEST_SHOWN]
 
 
 _CLAIM_FIELDS = ("programme", "kpi", "claimant", "reference", "party", "amount", "occurred_on")
@@ -231,7 +251,8 @@ def _claims(visit: Visit, refused: Refusal | None = None) -> Response:
     page = visit.document(list_external_claims, active=not ended_too, cursor=given.get("cursor") or None)
     entry_id = given.get("entry") or str(visit.form.get("entry", ""))
     entry = visit.document(read_entry, entry_id=entry_id) if entry_id else None
-    return _shown(visit, "review/claims.html", refused, page=page, ended_too=ended_too, entry=entry)
+    asked = visit.document(list_probes)["items"]
+    return _shown(visit, "review/claims.html", refused, page=page, ended_too=ended_too, entry=entry, probes=asked)
 
 
 @router.post("/claims")

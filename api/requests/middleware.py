@@ -27,6 +27,7 @@ import structlog
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.requests.bodies import OPEN_BYTES, Bodies, shows_a_credential
 from api.requests.metrics import count_request
 from api.requests.problems import Refusal, Teller, as_problem
 from api.trail.audit_trail import Outcome
@@ -35,6 +36,7 @@ from api.trail.view_buffer import ViewBuffer
 from indexer.wording import T_
 
 MAX_BODY_BYTES = 4 * 2**20
+_NO_MORE = {"Connection": "close"}
 _PAGE_POLICY = (
     b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
     b"base-uri 'none'; frame-ancestors 'none'"
@@ -51,7 +53,7 @@ _HEADERS = (
 
 
 class Guard:
-    """Adds the security headers to every answer; refuses NUL in the address and bodies that are too large.
+    """Adds the security headers to every answer; refuses NUL in the address, and bodies too large, too slow, too many.
 
     Args:
         app: what answers.
@@ -63,6 +65,7 @@ class Guard:
         self, app: ASGIApp, tell: Teller = as_problem, limits: Mapping[tuple[str, str], int] | None = None
     ) -> None:
         self.app, self.tell, self.limits = app, tell, limits or {}
+        self.bodies = Bodies()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on."""
@@ -77,10 +80,15 @@ class Guard:
         announced = dict(scope["headers"]).get(b"content-length", b"0")
         most = self.limits.get((scope["method"], scope["path"]), MAX_BODY_BYTES)
         if not announced.isdigit() or int(announced) > most:
-            large = Refusal(413, "too-large", T_("at most %(most)s bytes", most=most))
+            large = Refusal(413, "too-large", T_("at most %(most)s bytes", most=most), None, _NO_MORE)
             await self.tell(Request(scope), large)(scope, receive, _guarded(send))
             return
-        await self.app(scope, _counted(receive, most), _guarded(send))
+        if int(announced) > OPEN_BYTES and not shows_a_credential(scope):
+            unknown = Refusal(401, "unauthenticated", T_("sign in, or send a valid key"), None, _NO_MORE)
+            await as_problem(Request(scope), unknown)(scope, receive, _guarded(send))
+            return
+        with self.bodies.coming(scope, receive, most) as bounded:
+            await self.app(scope, bounded, _guarded(send))
 
 
 def _guarded(send: Send) -> Send:
@@ -93,21 +101,6 @@ def _guarded(send: Send) -> Send:
         await send(message)
 
     return guarded
-
-
-def _counted(receive: Receive, most: int) -> Receive:
-    taken = 0
-
-    async def counted() -> Message:
-        nonlocal taken
-        message = await receive()
-        taken += len(message.get("body", b""))
-        if taken > most:
-            # An announced length was checked before; this one sent more than it said, or said nothing.
-            return {"type": "http.disconnect"}
-        return message
-
-    return counted
 
 
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")

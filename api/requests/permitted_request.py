@@ -27,15 +27,16 @@ from pydantic import BaseModel
 from sqlalchemy import Engine
 from sqlmodel import Session
 
-from api.access.credentials import Proof, key_proof, note_seen, session_proof
-from api.access.policy import BEFORE_SECOND_FACTOR, Action, Resource, admits, rights_of
+from api.access.credentials import Proof, is_confirmed, key_proof, note_seen, session_proof
+from api.access.policy import BEFORE_SECOND_FACTOR, PERSON_ONLY, Action, Resource, admits, rights_of
 from api.access.second_factor import is_bound
 from api.requests.idempotency import MAX_KEY, KeyReusedError, Reply, earlier_reply, keep_reply, request_hash
 from api.requests.one_state import state_of
-from api.requests.problems import REFUSED, ProblemError, forbidden, refusal_of, unauthenticated
+from api.requests.problems import REFUSED, ProblemError, UnconfirmedError, forbidden, refusal_of, unauthenticated
 from api.trail.audit_trail import Act, Outcome, Subject, write_down
 from api.trail.request_trail import REFUSALS, operation_of, subjects_named, subjects_shown, trail_of
-from indexer.database import reading, writing
+from indexer.database import LowRoomError, reading, writing
+from indexer.disk import DiskReserve
 from indexer.instants import now
 from indexer.wording import T_
 from matcher.review.people import Principal, principal
@@ -97,6 +98,9 @@ class AuditedRequest:
 
     def note_refused(self, error: Exception) -> None:
         """Keep a change that was refused to somebody who is known; it is stored beside the views."""
+        if isinstance(error, UnconfirmedError):
+            # Asked for the password, nobody was refused anything.
+            return
         trail, status = trail_of(self.request), refusal_of(error).status
         if trail.who is not None and status in REFUSALS:
             trail.refused.append(self._act(trail.who, Outcome.REFUSED, status, self.named() | self.related))
@@ -113,6 +117,21 @@ class AuditedRequest:
             rights=rights_of(who, self.resource, self.action),
             operation=self.operation(),
         )
+
+
+_RESERVED = frozenset(
+    {
+        *(Resource.ENTRY, Resource.MOTION, Resource.PERSON, Resource.SCHOOL_TOTAL, Resource.EXTERNAL_CLAIM),
+        *(Resource.PERIOD, Resource.LEDGER_HEAD, Resource.LADDER, Resource.MONEY_ROW, Resource.POINT),
+        *(Resource.GENDER_FIGURE, Resource.PROGRAMME_GENDER, Resource.CONFIGURATION),
+        *(Resource.ACCOUNT, Resource.PROFILE, Resource.KEY, Resource.STAKE, Resource.SESSION, Resource.SECOND_FACTOR),
+    }
+)
+"""What may be stored on an almost full disk: the ledger, and who may do what, of which the end must always bite."""
+
+
+def _may_use_the_reserve(resource: Resource, action: Action) -> bool:
+    return resource in _RESERVED or action in (Action.CANCEL, Action.BREAK_GLASS)
 
 
 COOKIE = "__Host-gloria"
@@ -207,6 +226,8 @@ class PermittedRequest(AuditedRequest):
         Raises:
             ProblemError: whatever the steps refuse.
         """
+        if not _may_use_the_reserve(self.resource, self.action):
+            self.must_leave_room()
         key = self._idempotency_key() if once else None
         try:
             with self.writing() as session:
@@ -221,6 +242,22 @@ class PermittedRequest(AuditedRequest):
             raise
         self.note_stored(done)
         return self.answered(reply)
+
+    def must_leave_room(self, more: int = 0, part: float = 1.0) -> None:
+        """Let something be stored only if the disk's reserve, or a part of it, is left afterwards.
+
+        Raises:
+            LowRoomError: it isn't.
+        """
+        reserve: DiskReserve = self.request.app.state.reserve
+        if not reserve.holds(more, part):
+            raise LowRoomError(
+                T_(
+                    "the disk has less than %(kept_mb)s MB left, which are kept for signing in and the ledger: nothing "
+                    "of this was stored",
+                    kept_mb=reserve.kept_mb,
+                )
+            )
 
     def _once(self, session: Session, who: Principal, key: str, work: Work, body: BaseModel | bytes | None) -> Reply:
         content = body if isinstance(body, bytes) else b"" if body is None else body.model_dump_json().encode()
@@ -245,10 +282,12 @@ class PermittedRequest(AuditedRequest):
 
         Raises:
             ProblemError: 401 not signed in, 403 never allowed to this role or key, 429 too many requests.
+        UnconfirmedError: 403, the person has to prove to be there first.
         """
         proof, who = self._recognised(session)
         self.request.state.principal_id = who.id
         self.request.state.csrf_token = proof.csrf_token
+        self.request.app.state.threads.callers.note(self.request, who.id)
         self._count(who)
         trail_of(self.request).admits(who, proof.key_id, self.resource, self.action)
         self._check(proof, who)
@@ -295,6 +334,12 @@ class PermittedRequest(AuditedRequest):
                 )
             )
 
+        if self.request.method not in SAFE_METHODS and (self.resource, self.action) in PERSON_ONLY:
+            if proof.csrf_token is None:
+                raise forbidden(T_("a key never does this: a person has to, signed in"))
+            if not is_confirmed(proof, self.at):
+                raise UnconfirmedError(T_("confirm that it is you: give your password once more"))
+
     def awaits(self, session: Session) -> str | None:
         """Return what the session that asks has to show before it opens anything: `code`, `enrol` or nothing."""
         return self._awaited(*self._recognised(session))
@@ -308,11 +353,7 @@ class PermittedRequest(AuditedRequest):
         return "enrol" if is_bound(who, self.request.app.state.bound_roles) else None
 
     def _proof(self, session: Session) -> Proof | None:
-        scheme, _, secret = self.request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and secret:
-            return key_proof(session, secret.strip(), self.at)
-        token = self.request.cookies.get(COOKIE)
-        return session_proof(session, token, self.at) if token else None
+        return proof_of(session, self.request, self.at)
 
     def _check_token(self, proof: Proof) -> None:
         given = self.sent("X-CSRF-Token") or ""
@@ -356,6 +397,15 @@ class PermittedRequest(AuditedRequest):
             raise ProblemError(428, "precondition", T_("send the ETag that you read as If-Match"), "If-Match")
         if given.strip() not in ("*", etag):
             raise ProblemError(412, "stale", T_("it was changed in the meantime; read it again"), "If-Match")
+
+
+def proof_of(session: Session, request: Request, at: datetime) -> Proof | None:
+    """Return what a request's key or session proves, None if it has none that is good."""
+    scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and secret:
+        return key_proof(session, secret.strip(), at)
+    token = request.cookies.get(COOKIE)
+    return session_proof(session, token, at) if token else None
 
 
 def _rights(who: Principal) -> list[list[str]]:

@@ -24,7 +24,7 @@ from api.access.passwords import PasswordError
 from api.access.second_factor import SecondFactorError
 from api.access.sign_on import SignOnError, SignOnUnavailableError
 from api.jobs.job_queue import JobError
-from indexer.database import RETRY_AFTER_S, BusyError, DatabaseGoneError, StorageFullError
+from indexer.database import RETRY_AFTER_S, BusyError, DatabaseGoneError, LowRoomError, StorageFullError
 from indexer.encoders.encoding import EncoderError
 from indexer.encoders.query_vectors import EncodingBusyError
 from indexer.index.generations import SnapshotError
@@ -33,15 +33,17 @@ from indexer.records.values import number
 from indexer.wording import T_, Language, recognised, said
 from matcher.judging.panel.grades import JudgingError, PoolError
 from matcher.ledger.rows.entries import AlreadyReportedError, LedgerError
+from matcher.ledger.rows.motions import TiedError
+from matcher.ledger.rows.pseudonyms import PersonsKeyError
 from matcher.ledger.rows.result_claims import ClaimedElsewhereError
-from matcher.ledger.rules.configuration import StaleConfigurationError
+from matcher.ledger.rules.configuration import StaleConfigurationError, TakesTwoError
 from matcher.ledger.rules.recognition import ConflictError
 from matcher.ranking.pairings import UnknownRecordError
 from matcher.review.cases import CaseError, StaleCaseError
 from matcher.review.clients import ClientError
 from matcher.review.decisions import AlreadyDecidedError, DecisionError
 from matcher.review.intake import DraftError, IntakeError
-from matcher.review.people import LastOfficeError, PeopleError
+from matcher.review.people import LastOfficeError, PeopleError, SamePersonError
 from matcher.review.proposals import ReleaseError
 from matcher.review.researchers import ClaimError, ProfileError
 
@@ -72,6 +74,13 @@ class ProblemError(Exception):
     ) -> None:
         super().__init__(detail)
         self.status, self.name, self.detail, self.field, self.headers = status, name, detail, field, headers
+
+
+class UnconfirmedError(ProblemError):
+    """It is done only by a person who proved to be there a moment ago: see `POST /api/session/confirm`."""
+
+    def __init__(self, detail: str, name: str = "confirm") -> None:
+        super().__init__(403, name, detail)
 
 
 def not_found(what: str = "record") -> ProblemError:
@@ -105,6 +114,7 @@ _TITLES = {
     422: T_("Not valid"),
     428: T_("A precondition is required"),
     429: T_("Too many requests"),
+    431: T_("Too large"),
     503: T_("Not available now"),
     507: T_("No room to store it"),
 }
@@ -117,8 +127,10 @@ _NAMES = {
     403: "forbidden",
     404: "not-found",
     405: "method-not-allowed",
+    408: "too-slow",
     413: "too-large",
     415: "unsupported-media-type",
+    503: "busy",
 }
 
 TABLE: tuple[tuple[type[Exception], int, str], ...] = (
@@ -134,6 +146,7 @@ TABLE: tuple[tuple[type[Exception], int, str], ...] = (
     (JudgingError, 409, "judging"),
     (ClientError, 409, "client"),
     (LastOfficeError, 409, "last-office"),
+    (SamePersonError, 409, "two-people"),
     (PeopleError, 422, "people"),
     (PasswordError, 422, "password"),
     (KeyLimitError, 409, "keys"),
@@ -147,6 +160,9 @@ TABLE: tuple[tuple[type[Exception], int, str], ...] = (
     (AlreadyReportedError, 409, "already-reported"),
     (ClaimedElsewhereError, 409, "claimed-elsewhere"),
     (ConflictError, 403, "conflict-of-interest"),
+    (TiedError, 403, "conflict-of-interest"),
+    (TakesTwoError, 409, "two-people"),
+    (PersonsKeyError, 503, "persons-key"),
     (LedgerError, 422, "ledger"),
     (UnknownRecordError, 404, "not-found"),
     (SnapshotError, 503, "no-index"),
@@ -154,6 +170,7 @@ TABLE: tuple[tuple[type[Exception], int, str], ...] = (
     (EncodingBusyError, 503, "busy"),
     (TextError, 422, "invalid"),
     (BusyError, 503, "busy"),
+    (LowRoomError, 507, "storage-low"),
     (StorageFullError, 507, "storage-full"),
     (DatabaseGoneError, 503, "database"),
 )

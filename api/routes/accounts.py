@@ -16,6 +16,8 @@ from sqlmodel import Session, col, or_, select
 from api.access.credentials import (
     ApiKey,
     Password,
+    ThrottledError,
+    confirm_session,
     end_keys,
     let_in_or_shut_out,
     make_key,
@@ -28,10 +30,12 @@ from api.access.guessable import must_not_be_guessable
 from api.access.identities import AccountIdentity
 from api.access.passwords import PasswordError, hash_password, password_fits
 from api.access.policy import Action, Resource
+from api.access.second_factor import SecondFactorError, factor_key, is_enrolled, shows, wrong_code
 from api.documents.answers import MeAnswer, Page, StakeAnswer
 from api.documents.bodies import (
     MAX_ROW_NUMBER,
     AccountBody,
+    ConfirmBody,
     KeyBody,
     NewAccountBody,
     OwnKeyBody,
@@ -41,16 +45,25 @@ from api.documents.bodies import (
     StakeBody,
     StakeEndBody,
 )
+from api.documents.ledger import motion_document
 from api.documents.people import AccountAnswer, KeyAnswer, KeysAnswer, ListedAccountAnswer, NewKeyAnswer
 from api.requests.capacity import SIGNING_IN, ThreadedRoute, takes
 from api.requests.idempotency import Reply
 from api.requests.permitted_request import COOKIE, PermittedRequest, etag_of, requires
 from api.requests.problems import ProblemError, not_found
 from api.requests.query_parameters import Cursor, Limit, decoded, page
-from api.routes.sessions import in_a_browser, must_not_be_throttled, proven_by_password
+from api.routes.sessions import (
+    in_a_browser,
+    must_not_be_guessing,
+    must_not_be_throttled,
+    note_guess,
+    proven_by_password,
+)
 from indexer.database import reading, writing
 from indexer.wording import T_
+from matcher.ledger.rules.granting import motions_on, move_grant
 from matcher.review.people import (
+    FOR_TWO,
     Account,
     Grant,
     Principal,
@@ -135,7 +148,7 @@ def add_key(
         proven_by_password(ask, body.password)
 
     def work(session: Session, who: Principal) -> Reply:
-        return key_made(session, who.id, body, ask, sleeps=body.password is None)
+        return key_made(session, who, who.id, body, ask, sleeps=body.password is None)
 
     # Of a password not even a fast hash may be stored.
     return ask.write(work, body.model_copy(update={"password": None}))
@@ -184,12 +197,14 @@ def change_password(
 
     Takes no Idempotency-Key: of a password not even a fast hash may be stored, and setting it again changes nothing.
     """
-    request = ask.request
-    address = request.client.host if request.client else ""
+    request, address = ask.request, _address(ask)
     with reading(ask.engine) as session:
         who = ask.admitted(session)
         name, email = session.execute(select(Account.name, Account.email).where(Account.id == who.id)).one()
-        must_not_be_throttled(session, email=email, address=address, now=ask.at)
+        # Counted apart from sign-ins, at which anybody can fail in anybody's name.
+        own = f"of {who.id}"
+        if must_not_be_throttled(session, email=None, address=address, now=ask.at, browser=own):
+            raise ProblemError(429, "throttled", str(ThrottledError()), None, {"Retry-After": "900"})
         before = session.exec(select(Password.hash).where(Password.account_id == who.id)).first()
     if before is None and request.state.csrf_token is None:
         # A key ends some day; it must not be turned into a way in that does not.
@@ -197,7 +212,7 @@ def change_password(
     # Hashed outside of any transaction: it takes a tenth of a second on purpose.
     if before is not None and not password_fits(body.old or "", before):
         with writing(ask.engine) as session:
-            note_failure(session, email=email, address=address, now=ask.at)
+            note_failure(session, email=None, address=address, now=ask.at, browser=own)
         raise ProblemError(422, "password", T_("the old password is wrong"), "old")
     must_not_be_guessable(body.new, own=(name, email))
     stored = hash_password(body.new)
@@ -215,6 +230,46 @@ def change_password(
     return ask.write(work, once=False)
 
 
+@router.post("/session/confirm", tags=["people"], status_code=204)
+@takes(SIGNING_IN)
+def confirm(
+    body: ConfirmBody, ask: Annotated[PermittedRequest, Depends(requires(Resource.PROFILE, Action.EDIT))]
+) -> Response:
+    """Prove that you are there: for ten minutes this session may check, recognise, second, grant.
+
+    By your password; where you have a second factor, by a code of it too. Takes no Idempotency-Key: of a password not
+    even a fast hash may be stored.
+    """
+    with reading(ask.engine) as session:
+        who = ask.admitted(session)
+        if ask.request.state.csrf_token is None:
+            raise ProblemError(422, "invalid", T_("a key has nobody to confirm: a person has to, signed in"))
+        must_not_be_guessing(session, ask, who)
+        stored = session.exec(select(Password.hash).where(Password.account_id == who.id)).first()
+    # Hashed outside of any transaction: it takes a tenth of a second on purpose.
+    if not password_fits(body.password, stored):
+        note_guess(ask, who)
+        raise ProblemError(422, "password", T_("the password is wrong"), "password")
+
+    def work(session: Session, who: Principal) -> Reply:
+        if is_enrolled(session, who.id):
+            key = factor_key(ask.request.app.state.home)
+            if not shows(session, key=key, account_id=who.id, code=body.code or "", now=ask.at):
+                raise wrong_code()
+        confirm_session(session, token=ask.request.cookies[COOKIE], now=ask.at)
+        return Reply(204, None, {})
+
+    try:
+        return ask.write(work, once=False)
+    except SecondFactorError:
+        note_guess(ask, who)
+        raise
+
+
+def _address(ask: PermittedRequest) -> str:
+    return ask.request.client.host if ask.request.client else ""
+
+
 def key_documents(session: Session, account_id: str) -> list[dict[str, Any]]:
     """Return an account's keys with their dates, oldest first; never their hashes."""
     query = select(ApiKey).where(ApiKey.account_id == account_id).order_by(col(ApiKey.id))
@@ -227,7 +282,9 @@ def _key_document(key: ApiKey) -> dict[str, Any]:
     )
 
 
-def key_made(session: Session, account_id: str, body: KeyBody, ask: PermittedRequest, *, sleeps: bool = False) -> Reply:
+def key_made(
+    session: Session, who: Principal, account_id: str, body: KeyBody, ask: PermittedRequest, *, sleeps: bool = False
+) -> Reply:
     """Make a key of an account; its secret is a part of the answer that is not stored."""
     made, secret = make_key(
         session,
@@ -236,6 +293,7 @@ def key_made(session: Session, account_id: str, body: KeyBody, ask: PermittedReq
         may_write=body.may_write,
         valid=timedelta(days=body.days),
         now=ask.at,
+        by=who.id,
         sleeps=sleeps,
     )
     return Reply(201, {**_key_document(made), "key": None}, {}, {"key": secret})
@@ -302,9 +360,9 @@ def create_account(
     """
 
     def work(session: Session, who: Principal) -> Reply:
-        account = add_account(session, email=body.email, name=body.name, now=ask.at)
+        account = add_account(session, email=body.email, name=body.name, now=ask.at, by=who.id)
         for given in body.roles:
-            grant(session, account_id=account.id, role=given.role, scope_id=given.scope, by=who.id, now=ask.at)
+            _give(session, account.id, given, who, ask)
         reply = _answer(session, account.id, 201)
         return Reply(201, reply.document, {**reply.headers, "Location": f"/api/accounts/{account.id}"})
 
@@ -349,14 +407,34 @@ def edit_account(account_id: str, body: AccountBody, ask: Edit) -> Response:
 
 @router.post("/accounts/{account_id}/roles", tags=["accounts"], status_code=201, response_model=AccountAnswer)
 def give_role(account_id: str, body: RoleBody, ask: Edit) -> Response:
-    """Give an account a role; giving it twice changes nothing."""
+    """Give an account a role; giving it twice changes nothing.
+
+    Office and committee are given by two people: the answer is 202, and the role holds once somebody else agrees; see
+    `motions`. Nobody gives a role to the own account.
+    """
 
     def work(session: Session, who: Principal) -> Reply:
         _find(session, account_id)
-        grant(session, account_id=account_id, role=body.role, scope_id=body.scope, by=who.id, now=ask.at)
-        return _answer(session, account_id, 201)
+        return _answer(session, account_id, 202 if _give(session, account_id, body, who, ask) else 201)
 
     return ask.write(work, body)
+
+
+def _give(session: Session, account_id: str, given: RoleBody, who: Principal, ask: PermittedRequest) -> bool:
+    """Give a role, or move that it be given; return whether it is only moved."""
+    if given.role in FOR_TWO:
+        move_grant(
+            session,
+            account_id=account_id,
+            role=given.role,
+            scope_id=given.scope,
+            reason=given.reason,
+            by=who.id,
+            now=ask.at,
+        )
+        return True
+    grant(session, account_id=account_id, role=given.role, scope_id=given.scope, by=who.id, now=ask.at)
+    return False
 
 
 @router.delete("/accounts/{account_id}/roles/{grant_id}", tags=["accounts"], response_model=AccountAnswer)
@@ -383,13 +461,13 @@ def add_program_key(account_id: str, body: KeyBody, ask: Edit) -> Response:
     People make their own keys: with one made here somebody else could act as them.
     """
 
-    def work(session: Session, _who: Principal) -> Reply:
+    def work(session: Session, who: Principal) -> Reply:
         _find(session, account_id, lock=True)
         if {held.role for held in active_grants(session, account_id)} != {Role.JOB.value}:
             raise ProblemError(
                 409, "people", T_("only a program gets a key from you: an account with the role job alone")
             )
-        return key_made(session, account_id, body, ask)
+        return key_made(session, who, account_id, body, ask)
 
     return ask.write(work, body)
 
@@ -463,6 +541,7 @@ def _document(session: Session, account_id: str) -> dict[str, Any]:
         "roles": [_dated(one.model_dump(mode="json", exclude={"account_id"})) for one in grants],
         "stakes": [one.model_dump(mode="json", exclude={"account_id"}) for one in stakes],
         "keys": key_documents(session, account_id),
+        "motions": [motion_document(session, one) for one in motions_on(session, account_id)],
         "has_password": password is not None,
         "identities": sorted((one.model_dump(mode="json", exclude={"account_id"}) for one in links), key=str),
     }

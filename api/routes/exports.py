@@ -27,7 +27,7 @@ from api.access.visibility import needs as visible_needs
 from api.access.visibility import unconflicted
 from api.documents.answers import file_of
 from api.documents.cases import case_documents
-from api.requests.capacity import ThreadedRoute
+from api.requests.capacity import REPORTING, ThreadedRoute, takes
 from api.requests.permitted_request import PermittedRequest, requires
 from api.requests.problems import ProblemError
 from api.routes.needs import need_documents
@@ -216,6 +216,7 @@ SOURCES: dict[str, Source] = {
 
 
 @router.get("/labs", response_class=Response, responses=_FILE)
+@takes(REPORTING)
 def export_labs(
     ask: Annotated[PermittedRequest, Depends(requires(Resource.LAB, Action.LIST))],
     file_format: FileFormat = Format.JSONL,
@@ -225,6 +226,7 @@ def export_labs(
 
 
 @router.get("/needs", response_class=Response, responses=_FILE)
+@takes(REPORTING)
 def export_needs(
     ask: Annotated[PermittedRequest, Depends(requires(Resource.NEED, Action.LIST))],
     file_format: FileFormat = Format.JSONL,
@@ -234,6 +236,7 @@ def export_needs(
 
 
 @router.get("/companies", response_class=Response, responses=_FILE)
+@takes(REPORTING)
 def export_companies(
     ask: Annotated[PermittedRequest, Depends(requires(Resource.COMPANY, Action.LIST))],
     file_format: FileFormat = Format.JSONL,
@@ -243,6 +246,7 @@ def export_companies(
 
 
 @router.get("/pairings", response_class=Response, responses=_FILE)
+@takes(REPORTING)
 def export_pairings(
     ask: Annotated[PermittedRequest, Depends(requires(Resource.PAIRING, Action.READ))],
     file_format: FileFormat = Format.JSONL,
@@ -252,6 +256,7 @@ def export_pairings(
 
 
 @router.get("/cases", response_class=Response, responses=_FILE)
+@takes(REPORTING)
 def export_cases(
     ask: Annotated[PermittedRequest, Depends(requires(Resource.CASE, Action.LIST))],
     file_format: FileFormat = Format.JSONL,

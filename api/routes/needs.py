@@ -6,7 +6,7 @@ In: what companies and experts say. Out: the need as the person may see it.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Response
@@ -16,19 +16,19 @@ from sqlmodel import Session, col, select
 from api.access.policy import Action, Resource
 from api.access.visibility import needs as visible
 from api.access.visibility import own_needs, readable
-from api.documents.answers import NeedAnswer, Page, SharedAnswer
+from api.documents.answers import NeedAnswer, Opening, Page, SharedAnswer
 from api.documents.bodies import AssignBody, NeedBody, NeedMoveBody, NewNeedBody, ShareBody
 from api.requests.capacity import ThreadedRoute
 from api.requests.idempotency import Reply
 from api.requests.permitted_request import PermittedRequest, etag_of, requires
 from api.requests.problems import ProblemError, forbidden, not_found
 from api.requests.query_parameters import Cursor, Limit, decoded, page
-from api.trail.audit_trail import note_emergency_read
+from api.trail.audit_trail import BreakGlassRead, note_emergency_read
 from api.trail.request_trail import APART, NeedReader
 from indexer.records.exchange import NeedIn, check
 from indexer.records.field_notes import Audience, declared
 from indexer.records.record_tables import Ask, Company, Need
-from indexer.vocabulary import Kind
+from indexer.vocabulary import Confidentiality, Kind
 from indexer.wording import T_
 from matcher.review.clients import alliances_of
 from matcher.review.intake import (
@@ -75,7 +75,8 @@ def _whose(session: Session, who: Principal, body: NewNeedBody) -> tuple[str, st
         raise ProblemError(422, "invalid", T_("say which company needs it"), "company")
     if company in own:
         known = alliances_of(session, company)
-        alliance = body.alliance or (known[0] if len(known) == 1 else None)
+        # Where several look after it, the one that did so first: a need goes to somebody.
+        alliance = body.alliance or next(iter(known), None)
         if alliance is not None and alliance not in known:
             raise ProblemError(
                 422, "invalid", T_("choose one of: %(known)s", known=", ".join(known) or T_("(none yet)")), "alliance"
@@ -314,8 +315,8 @@ def need_document(
     """Return a need as a person may see it.
 
     Who reads which field is declared with it. A researcher sees what the need says but not its money, whom it
-    excludes or how it is handled. The programme office sees the text of needs that are public or were shared between
-    alliances; of others only after breaking the glass (`unlocked`).
+    excludes or how it is handled. The programme office sees the text of needs that are public; of others only after
+    breaking the glass (`unlocked`), whatever other roles somebody of the office holds.
 
     Raises:
         ProblemError: 404, there is none that fulfils the conditions.
@@ -345,6 +346,7 @@ def need_documents(
     shared_now = (col(NeedShare.need_id).in_(wanted), col(NeedShare.ended_at).is_(None))
     for one in session.exec(select(NeedShare).where(*shared_now)):
         shares[one.need_id].append(one.alliance_id)
+    openings = _openings(session, wanted)
     steps = defaultdict(list)
     for step in session.exec(select(NeedStep).where(col(NeedStep.need_id).in_(wanted)).order_by(col(NeedStep.id))):
         steps[step.need_id].append({"state": step.new, "at": step.at.isoformat()})
@@ -354,6 +356,7 @@ def need_documents(
             {**need.model_dump(mode="json"), "asks": asks[need.id]},
             {**_standing(intake), "steps": steps[need.id]},
             shared=shares[need.id],
+            openings=openings[need.id],
             inside=bool(inside),
             unlocked=unlocked,
         )
@@ -363,6 +366,23 @@ def need_documents(
     for document in shown:
         to.reads(document["id"], withheld=document["redacted"])
     return shown
+
+
+def _openings(session: Session, need_ids: Sequence[str]) -> defaultdict[str, list[dict[str, Any]]]:
+    """Return by need whom it was shared with and when the office read it, oldest first: its own people are told."""
+    found: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+    for share_ in session.exec(select(NeedShare).where(col(NeedShare.need_id).in_(need_ids))):
+        told: dict[str, Any] = {"alliance": share_.alliance_id, "reason": share_.consent}
+        found[share_.need_id].append({"what": Opening.SHARED.value, "at": share_.shared_at.isoformat(), **told})
+        if share_.ended_at is not None:
+            ended = {"what": Opening.SHARE_ENDED.value, "at": share_.ended_at.isoformat(), **told, "reason": ""}
+            found[share_.need_id].append(ended)
+    for read in session.exec(select(BreakGlassRead).where(col(BreakGlassRead.need_id).in_(need_ids))):
+        told = {"what": Opening.BREAK_GLASS.value, "at": read.at.isoformat(), "alliance": None, "reason": read.reason}
+        found[read.need_id].append(told)
+    for openings in found.values():
+        openings.sort(key=lambda one: str(one["at"]))
+    return found
 
 
 def _standing(intake: NeedIntake | None) -> dict[str, Any]:
@@ -380,20 +400,23 @@ def _seen(
     standing: dict[str, Any],
     *,
     shared: list[str],
+    openings: list[dict[str, Any]],
     inside: bool,
     unlocked: bool,
 ) -> dict[str, Any]:
     """Return of what a need says and where it stands as much as a person may read."""
-    with_us = inside or bool(set(shared) & who.scopes(*STAFF))
+    is_office = who.holds(Role.OFFICE)
+    with_us = not is_office and (inside or bool(set(shared) & who.scopes(*STAFF)))
     document["redacted"] = False
-    if not with_us and who.holds(Role.OFFICE) and not unlocked:
-        if document["confidentiality"] != "public" and not shared:
+    if is_office and not unlocked:
+        if document["confidentiality"] != Confidentiality.PUBLIC:
             document |= dict.fromkeys(_names(Audience.INTRODUCED, Audience.INSIDE)) | {"redacted": True}
     elif not with_us and not unlocked:
         return document | {name: [] if isinstance(document[name], list) else None for name in _names(Audience.INSIDE)}
     document |= standing
-    if with_us or who.holds(Role.OFFICE):
+    if with_us or is_office:
         document["shared_with"] = sorted(shared)
+        document["openings"] = openings if inside and not is_office else []
     return document
 
 
@@ -413,4 +436,5 @@ def _stored(session: Session, need_id: str) -> dict[str, Any]:
 
 
 def _etag(document: dict[str, Any]) -> str:
-    return etag_of(document)
+    # Who was let in changes nothing that is edited.
+    return etag_of({name: value for name, value in document.items() if name != "openings"})

@@ -132,6 +132,8 @@ def _matched(ask: PermittedRequest, need_id: str, asked: _Asked) -> Reply:
     )
     kept = tuple(p for p in result.pairings if not who.has_stake(company_id=need.company, lab_id=p.lab_id))
     shown = replace(result, pairings=kept)
+    # Most of what is shown was shown before and is stored.
+    ask.must_leave_room(part=0.5)
     with ask.writing() as session:
         if load_need(session, need_id) != need:
             raise OvertakenError("the need was changed while it was ranked")

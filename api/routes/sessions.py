@@ -36,6 +36,8 @@ from api.access.credentials import (
     password_hash,
 )
 from api.access.identities import Identity, IdentityRefusedError, account_of
+from api.access.known_browsers import KNOWN_COOKIE, KNOWN_FOR, KnownBrowser, KnownBrowsers
+from api.access.pacing import CrowdedError
 from api.access.passwords import PasswordError, password_fits
 from api.access.policy import Action, Resource
 from api.access.second_factor import (
@@ -64,7 +66,15 @@ from api.documents.people import (
     SecondFactorAnswer,
     SignOnAnswer,
 )
-from api.requests.capacity import SIGNING_IN, SIGNING_ON, ThreadedRoute, takes
+from api.requests.capacity import (
+    SIGNING_IN,
+    SIGNING_IN_AGAIN,
+    SIGNING_ON,
+    NotYetError,
+    ThreadedRoute,
+    ThreadShare,
+    takes,
+)
 from api.requests.idempotency import Reply
 from api.requests.permitted_request import COOKIE, PermittedRequest, requires
 from api.requests.problems import ProblemError, answer, language_asked, not_found
@@ -78,32 +88,36 @@ JUST_SIGNED_ON = timedelta(minutes=10)
 """For so long a sign-in at the provider stands for a password, for who has none here."""
 
 
+def signing_in_share(request: Request) -> ThreadShare:
+    """Return the threads that a sign-in takes: those who signed in here before do not stand behind strangers."""
+    return SIGNING_IN if _browser(request, now()) is None else SIGNING_IN_AGAIN
+
+
+def _browser(request: Request, at: datetime) -> KnownBrowser | None:
+    browsers: KnownBrowsers = request.app.state.browsers
+    return browsers.read(request.cookies.get(KNOWN_COOKIE), at)
+
+
 @router.post("/session", status_code=201, response_model=SessionAnswer)
-@takes(SIGNING_IN)
+@takes(signing_in_share)
 def sign_in(request: Request, body: SignInBody) -> Response:
     """Sign in. The answer has the CSRF token that changing requests send as X-CSRF-Token.
 
     Takes no Idempotency-Key: what it answers is a secret and must not be stored.
     """
     engine, at = request.app.state.engine, now()
-    address = request.client.host if request.client else ""
-    with reading(engine) as session:
-        must_not_be_throttled(session, email=body.email, address=address, now=at)
-        found = password_hash(session, body.email)
-    # Hashed outside of any transaction: it takes a tenth of a second on purpose.
-    if not password_fits(body.password, None if found is None else found[1]) or found is None:
-        with writing(engine) as session:
-            note_failure(session, email=body.email, address=address, now=at)
-        raise ProblemError(401, "sign-in", T_("the address or the password is wrong"))
+    account_id = _checked(request, body.email, body.password, at)
     with writing(engine) as session:
-        opened = _opened(session, request, found[0], at, code=body.code)
+        opened = _opened(session, request, account_id, at, there_at=at, code=body.code)
         if opened is None:
+            address = request.client.host if request.client else ""
             note_failure(session, email=body.email, address=address, now=at)
     if opened is None:
         raise ProblemError(401, "sign-in", str(wrong_code()), "code")
     asked = {} if opened.awaits is None else {"second_factor": opened.awaits}
     response = answer_json(201, {"csrf_token": opened.csrf_token, **asked})
     hand_over(response, opened.token)
+    remember(request, response, account_id, at)
     return response
 
 
@@ -117,7 +131,13 @@ class _Opened:
 
 
 def _opened(
-    session: Session, request: Request, account_id: str, at: datetime, *, code: str | None = None
+    session: Session,
+    request: Request,
+    account_id: str,
+    at: datetime,
+    *,
+    there_at: datetime | None,
+    code: str | None = None,
 ) -> _Opened | None:
     """Sign an account in, once its first factor is proven; None if a code was given and is wrong."""
     asks = is_enrolled(session, account_id)
@@ -131,6 +151,7 @@ def _opened(
         session,
         account_id=account_id,
         now=at,
+        confirmed_at=there_at,
         agent=request.headers.get("User-Agent", ""),
         awaits_code=asks and not shown,
         two_factors=shown,
@@ -140,17 +161,79 @@ def _opened(
     return _Opened(token, csrf_token, None if shown else "code" if asks else "enrol" if bound else None)
 
 
-def must_not_be_throttled(session: Session, *, email: str | None, address: str, now: datetime) -> None:
-    """Let a password or a code be tried only if not too many failed before.
+def _checked(request: Request, email: str, password: str, at: datetime) -> str:
+    """Return the account whose address and password these are.
+
+    Raises:
+        NotYetError: ask again after a while.
+        ProblemError: 401 they are not, 429 too many tried.
+    """
+    engine, pace = request.app.state.engine, request.app.state.pace
+    address = request.client.host if request.client else ""
+    browser = _browser(request, at)
+    with reading(engine) as session:
+        found = password_hash(session, email)
+        known = browser.id if browser is not None and found is not None and found[0] in browser.accounts else None
+        is_slow = must_not_be_throttled(session, email=email, address=address, now=at, browser=known)
+    subject = known or email.strip().lower()
+    try:
+        if is_slow and _is_first_time(request, "slow"):
+            raise NotYetError(pace.wait_s(subject))
+        if found is None and _is_first_time(request, "late"):
+            # An address that no account has is not hashed, but answered as late as if it were.
+            late_s = pace.pretended(subject)
+            if late_s is not None:
+                raise NotYetError(late_s)
+            password_fits(password, None)
+        fits = False
+        if found is not None:
+            with pace.trying(subject):
+                # Hashed outside of any transaction: it takes a tenth of a second on purpose.
+                fits = password_fits(password, found[1])
+    except CrowdedError as error:
+        raise ProblemError(429, "throttled", str(error), None, {"Retry-After": "5"}) from error
+    if fits and found is not None:
+        return found[0]
+    with writing(engine) as session:
+        note_failure(session, email=email, address=address, now=at, browser=known)
+    raise ProblemError(401, "sign-in", T_("the address or the password is wrong"))
+
+
+def _is_first_time(request: Request, what: str) -> bool:
+    """Whether this request did not wait for the same before."""
+    waited: set[str] = request.scope.setdefault("gloria_waited", set())
+    is_first = what not in waited
+    waited.add(what)
+    return is_first
+
+
+def must_not_be_throttled(
+    session: Session, *, email: str | None, address: str, now: datetime, browser: str | None = None
+) -> bool:
+    """Let a password or a code be tried only if not far too many failed before; return whether it has to wait.
 
     Raises:
         ProblemError: 429, with the seconds to wait.
     """
     try:
-        check_throttle(session, email=email, address=address, now=now)
+        return check_throttle(session, email=email, address=address, now=now, browser=browser)
     except ThrottledError as error:
         wait_s = int(WINDOW.total_seconds())
         raise ProblemError(429, "throttled", str(error), None, {"Retry-After": str(wait_s)}) from error
+
+
+def remember(request: Request, response: Response, account_id: str, at: datetime) -> None:
+    """Let the browser show the next time that this account was signed in here before."""
+    browsers: KnownBrowsers = request.app.state.browsers
+    response.set_cookie(
+        KNOWN_COOKIE,
+        browsers.signed(_browser(request, at), account_id, at),
+        max_age=int(KNOWN_FOR.total_seconds()),
+        path="/",
+        secure=True,
+        httponly=True,
+        samesite="lax",
+    )
 
 
 def hand_over(response: Response, token: str) -> None:
@@ -197,6 +280,7 @@ def describe_sign_on(request: Request) -> Response:
 def begin_sign_on(
     request: Request,
     then: Annotated[str, Query(max_length=200, description="Where to go afterwards, on this host.")] = AFTERWARDS,
+    anew: Annotated[bool, Query(description="Let the provider ask once more who it is.")] = False,
 ) -> Response:
     """Send the browser to the provider. What belongs to this sign-in is kept in a cookie for ten minutes.
 
@@ -207,7 +291,7 @@ def begin_sign_on(
     if not _LOCAL.fullmatch(then):
         raise ProblemError(422, "invalid", T_("give a path on this host, such as /api/me"), "then")
     attempt = Attempt.new()
-    response = _sent_to(provider.address(attempt), 302)
+    response = _sent_to(provider.address(attempt, anew=anew), 302)
     place = base64.urlsafe_b64encode(then.encode()).decode().rstrip("=")
     kept = f"{attempt.state}.{attempt.nonce}.{attempt.verifier}.{place}"
     response.set_cookie(
@@ -279,15 +363,21 @@ def _finished(
     request.state.principal_id = account_id
     response = _sent_to(then, 303)
     hand_over(response, token)
+    remember(request, response, account_id, at)
     return response
 
 
 def _signed_in(session: Session, request: Request, identity: Identity, at: datetime) -> tuple[str, str]:
     domains = request.app.state.oidc_domains
     account_id = account_of(session, identity=identity, domains=domains, now=at)
-    opened = _opened(session, request, account_id, at)
+    opened = _opened(session, request, account_id, at, there_at=_there_at(identity, at))
     # Without a code it is always opened.
     return account_id, "" if opened is None else opened.token
+
+
+def _there_at(identity: Identity, at: datetime) -> datetime | None:
+    """Return when the provider last asked who it is; without its word a sign-in confirms nobody."""
+    return None if identity.authenticated_at is None else min(identity.authenticated_at, at)
 
 
 def _begun(request: Request, state: str | None) -> tuple[Attempt, str]:
@@ -330,11 +420,9 @@ def proven_by_password(ask: PermittedRequest, given: str | None, field: str = "p
         ProblemError: 422 the password is wrong or missing, 429 too many wrong ones were tried.
     """
     request = ask.request
-    address = request.client.host if request.client else ""
     with reading(ask.engine) as session:
         who = ask.admitted(session)
-        email = session.exec(select(Account.email).where(Account.id == who.id)).one()
-        must_not_be_throttled(session, email=email, address=address, now=ask.at)
+        must_not_be_guessing(session, ask, who)
         stored = session.exec(select(Password.hash).where(Password.account_id == who.id)).first()
         opened = session.get(LoginSession, digest(request.cookies.get(COOKIE, "")))
     if stored is None:
@@ -343,9 +431,29 @@ def proven_by_password(ask: PermittedRequest, given: str | None, field: str = "p
         return
     # Hashed outside of any transaction: it takes a tenth of a second on purpose.
     if not password_fits(given or "", stored):
-        with writing(ask.engine) as session:
-            note_failure(session, email=email, address=address, now=ask.at)
+        note_guess(ask, who)
         raise ProblemError(422, "password", T_("the password is wrong"), field)
+
+
+def must_not_be_guessing(session: Session, ask: PermittedRequest, who: Principal) -> None:
+    """Let somebody who is signed in prove something only if not too many proofs failed before.
+
+    Counted apart from sign-ins, at which anybody can fail in anybody's name.
+
+    Raises:
+        ProblemError: 429, with the seconds to wait.
+    """
+    address = ask.request.client.host if ask.request.client else ""
+    if must_not_be_throttled(session, email=None, address=address, now=ask.at, browser=f"of {who.id}"):
+        wait_s = int(WINDOW.total_seconds())
+        raise ProblemError(429, "throttled", str(ThrottledError()), None, {"Retry-After": str(wait_s)})
+
+
+def note_guess(ask: PermittedRequest, who: Principal) -> None:
+    """Count a proof that failed."""
+    address = ask.request.client.host if ask.request.client else ""
+    with writing(ask.engine) as session:
+        note_failure(session, email=None, address=address, now=ask.at, browser=f"of {who.id}")
 
 
 def in_a_browser(ask: PermittedRequest, who: Principal) -> str:
@@ -531,27 +639,25 @@ def _key(ask: PermittedRequest) -> bytes:
 
 def _with_code(ask: PermittedRequest, work: Callable[[Session, Principal], Reply]) -> Response:
     """Do work that a code of the second factor opens; wrong ones count as failed sign-ins do."""
-    request = ask.request
-    address = request.client.host if request.client else ""
     with reading(ask.engine) as session:
         who = ask.admitted(session)
         in_a_browser(ask, who)
-        email = session.exec(select(Account.email).where(Account.id == who.id)).one()
-        must_not_be_throttled(session, email=email, address=address, now=ask.at)
+        must_not_be_guessing(session, ask, who)
     try:
         # Without a stored answer: it is a secret, or spends one.
         return ask.write(work, once=False)
     except SecondFactorError as error:
         if error.field == "code":
-            with writing(ask.engine) as session:
-                note_failure(session, email=email, address=address, now=ask.at)
+            note_guess(ask, who)
         raise
 
 
 def _anew(session: Session, ask: PermittedRequest, who: Principal) -> tuple[str, dict[str, Any]]:
     """Open the session that takes the place of the one that asks; return its CSRF token, and its token as a header."""
     agent = ask.request.headers.get("User-Agent", "")
-    token, csrf_token = open_session(session, account_id=who.id, now=ask.at, agent=agent, two_factors=True)
+    token, csrf_token = open_session(
+        session, account_id=who.id, now=ask.at, confirmed_at=ask.at, agent=agent, two_factors=True
+    )
     response = Response()
     hand_over(response, token)
     return csrf_token, {"Set-Cookie": response.headers["set-cookie"]}

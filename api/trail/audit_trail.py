@@ -19,13 +19,14 @@ from enum import StrEnum
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import BigInteger, CheckConstraint, Index, Integer, Table, insert, text
+from sqlalchemy import BigInteger, CheckConstraint, Index, Integer, Table, insert
 from sqlmodel import Field, Session, SQLModel, col, select
 
 from indexer.instants import Instant
 from indexer.vocabulary import Kind
-from indexer.wording import T_
-from matcher.ledger.rows.chain import GENESIS, hash_of
+from indexer.wording import T_, Text
+from matcher.ledger.rows.chain import GENESIS, Chain, ExportedHead, hash_of, head, next_place, set_head
+from matcher.ledger.rows.links import Link
 
 if TYPE_CHECKING:
     from indexer.records.importing import ImportReport
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 
 MAX_SUBJECTS = 500
 """How many subjects one row names; an act with more is several rows of the same request."""
-_LOCK_KEY = 106_111
 _IMPORTED = {
     Kind.NEEDS: "need",
     Kind.COMPANIES: "company",
@@ -143,9 +143,7 @@ class AuditSubject(SQLModel, table=True):
 
 _AUDIT: Table = AuditRow.__table__  # type: ignore[attr-defined]
 _SUBJECT: Table = AuditSubject.__table__  # type: ignore[attr-defined]
-# Built once: every change asks it.
-_LAST = select(_AUDIT.c.seq, _AUDIT.c.hash).order_by(_AUDIT.c.seq.desc()).limit(1)
-_LOCK = text(f"SELECT pg_advisory_xact_lock({_LOCK_KEY})")
+# Built once: every change asks them.
 _ADD, _ADD_SUBJECT = insert(_AUDIT), insert(_SUBJECT)
 
 
@@ -155,13 +153,12 @@ def write_down(session: Session, acts: Sequence[Act]) -> None:
     Whatever else the transaction does has to be done before: on PostgreSQL other writers wait from here to its end.
     """
     session.flush()
-    connection = session.connection()
-    if connection.dialect.name != "sqlite":
-        connection.execute(_LOCK)
-    last = connection.execute(_LAST).first()
-    seq, previous = (0, GENESIS) if last is None else (int(last[0]), str(last[1]))
-    rows, subjects = [], []
-    for act in (part for one in acts for part in _parts(one)):
+    parts = [part for one in acts for part in _parts(one)]
+    if not parts:
+        return
+    last, previous = next_place(session, Chain.AUDIT, len(parts))
+    rows, subjects, seq = [], [], last - len(parts)
+    for act in parts:
         seq += 1
         row = _row(act, seq, previous)
         previous = row["hash"]
@@ -169,10 +166,10 @@ def write_down(session: Session, acts: Sequence[Act]) -> None:
         subjects += [
             {"seq": seq, "kind": one.kind, "subject_id": one.id, "withheld": one.withheld} for one in act.subjects
         ]
-    if rows:
-        connection.execute(_ADD, rows)
+    session.connection().execute(_ADD, rows)
     if subjects:
-        connection.execute(_ADD_SUBJECT, subjects)
+        session.connection().execute(_ADD_SUBJECT, subjects)
+    set_head(session, Chain.AUDIT, previous)
 
 
 def _parts(act: Act) -> Iterator[Act]:
@@ -225,11 +222,18 @@ class TrailProof:
     findings: tuple[str, ...]
 
 
-def verify_trail(session: Session) -> TrailProof:
-    """Recompute the whole chain: numbers without a gap, each hash over its row, its subjects and the hash before."""
+def verify_trail(session: Session, exported: Sequence[ExportedHead] = ()) -> TrailProof:
+    """Recompute the whole chain: numbers without a gap, each hash over its row, its subjects and the hash before.
+
+    Heads that were `exported` before must be among its rows. Its end is held against the head that every writing
+    notes, and every row against the links that name one: a trail that was emptied or lost its last rows fits together
+    by itself.
+    """
     query = select(AuditSubject).order_by(col(AuditSubject.seq), col(AuditSubject.kind), col(AuditSubject.subject_id))
     found = groupby(session.exec(query.execution_options(yield_per=1_000)), key=lambda one: one.seq)
     named = next(found, None)
+    linked = _linked_heads(session)
+    kept = {one.n: one.hash for one in exported if one.chain == Chain.AUDIT and one.n}
     findings, seq, previous = [], 0, GENESIS
     for row in session.exec(select(AuditRow).order_by(col(AuditRow.seq)).execution_options(yield_per=1_000)):
         if row.seq != seq + 1:
@@ -245,8 +249,32 @@ def verify_trail(session: Session) -> TrailProof:
             findings.append(T_("row %(seq)s does not follow the one before", seq=row.seq))
         if row.hash != _hash(row.model_dump(exclude={"hash"}), sorted(subjects)):
             findings.append(T_("row %(seq)s is not what was written", seq=row.seq))
+        if linked.pop(row.seq, row.hash) != row.hash:
+            findings.append(T_("row %(seq)s is not the one that the ledger's links name", seq=row.seq))
+        if kept.pop(row.seq, row.hash) != row.hash:
+            findings.append(T_("row %(seq)s is not the one of a head that was kept", seq=row.seq))
         seq, previous = row.seq, row.hash
+    findings += [T_("row %(n)s, of which the head was kept, is gone", n=n) for n in sorted(kept)]
+    if named is not None:
+        findings.append(T_("subjects are named of row %(named)s, which is missing", named=named[0]))
+    findings += _ends_otherwise(session, seq, previous, linked)
     return TrailProof(seq, previous, tuple(findings))
+
+
+def _linked_heads(session: Session) -> dict[int, str]:
+    """Return the heads of the trail that the ledger's links name, by number."""
+    heads = (head.get(Chain.AUDIT.value, [0, ""]) for head in session.exec(select(Link.heads)).all())
+    return {int(n): str(content) for n, content in heads if n}
+
+
+def _ends_otherwise(session: Session, n: int, last: str, linked: dict[int, str]) -> Iterator[Text]:
+    stored_n, stored = head(session, Chain.AUDIT)
+    if stored_n > n:
+        yield T_("the last rows are gone: it ends with row %(n)s and had %(stored)s", n=n, stored=stored_n)
+    elif (stored_n, stored) != (n, last):
+        yield T_("it does not end where the stored head says")
+    if linked:
+        yield T_("row %(n)s, which the ledger's links name, is gone", n=max(linked))
 
 
 class BreakGlassRead(SQLModel, table=True):

@@ -33,7 +33,7 @@ from indexer.index.background import background
 from indexer.index.dictionary import Dictionary
 from indexer.index.generations import FORMAT, UNFINISHED, HeldBackError, Listed, SnapshotError, kept_generations
 from indexer.index.opening import Judge, open_snapshot, publish
-from indexer.index.snapshot import Contents, Snapshot, VectorField, in_memory
+from indexer.index.snapshot import Contents, Snapshot, VectorField, copies, in_memory
 from indexer.index.vectors import VectorIndex, centred, language_means
 from indexer.index.words import TermCounts, WordIndex, terms
 from indexer.records.passages import CHINESE, Passage, fingerprint, lab_passages, language_of, need_text
@@ -100,12 +100,15 @@ def composed(
     own_terms = {word: tuple(english) for word, english in material.own_terms.items()}
     dictionary = Dictionary(own_terms)
     same_senses = known is not None and known.own_terms == own_terms
+    numbers = {lab_id: number for number, lab_id in enumerate(material.fingerprints)}
+    labs = np.array([numbers[passage.lab_id] for passage in material.passages], dtype=np.int64)
+    counts = _counted(material.passages, terms, known, known.words.counts if known else None)
     return Contents(
         inputs=inputs,
         lab_fingerprints=dict(material.fingerprints),
         passages=material.passages,
         fields=fields,
-        words=WordIndex(_counted(material.passages, terms, known, known.words.counts if known else None)),
+        words=WordIndex(counts, copies(fields, labs)),
         senses=_counted(
             material.passages,
             lambda text: dictionary.english_terms(text) if language_of(text) == CHINESE else [],

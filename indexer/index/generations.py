@@ -30,7 +30,7 @@ import orjson
 from indexer.disk import exclusive, sync, write_synced
 from indexer.wording import T_
 
-FORMAT = 5
+FORMAT = 6
 """Raise it whenever a release would write other files for the same records: other terms, passages or layouts."""
 MANIFEST = "manifest.json"
 MAX_MANIFEST_BYTES = 16 * 2**20

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
-from indexer.arrays import FloatArray, digest_of, read_arrays
+from indexer.arrays import BoolArray, FloatArray, digest_of, read_arrays
 from indexer.index.dictionary import Dictionary
 from indexer.index.vectors import VectorIndex
 from indexer.index.words import TermCounts, WordIndex, terms
@@ -30,6 +30,8 @@ from indexer.records.passages import Passage
 from indexer.wording import T_
 
 OWN_TERMS = "own_terms.json"
+COPY_FROM = 0.9
+"""Cosine of two passages of a lab from which the later is a copy: a few words apart they have 0.93, others 0.6."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,27 @@ class Snapshot:
     def field(self, name: str) -> VectorField | None:
         """Return the vector field of an encoder, None if this generation has none."""
         return next((field for field in self.fields if field.name == name), None)
+
+
+def copies(fields: Sequence[VectorField], labs: npt.NDArray[np.int64]) -> BoolArray:
+    """Return which passages say again what an earlier one of their lab says, shape (n passages,).
+
+    Args:
+        fields: the first tells; without any there are no copies.
+        labs: the number of each passage's lab, in order.
+    """
+    found = np.zeros(len(labs), dtype=bool)
+    if not fields:
+        return found
+    told = fields[0]
+    vectors, owners = told.index.rows(), labs[told.rows]
+    start = 0
+    for end in (np.flatnonzero(np.diff(owners, append=-1)) + 1).tolist():
+        if end - start > 1:
+            like = np.tril(vectors[start:end] @ vectors[start:end].T, -1)
+            found[told.rows[start:end]] = (like >= COPY_FROM).any(axis=1)
+        start = end
+    return found
 
 
 @dataclass(frozen=True)
@@ -173,16 +196,18 @@ def read_files(folder: Path, manifest: dict[str, Any]) -> Snapshot:
     )
     passages = tuple(Passage(*row) for row in orjson.loads((folder / "passages.json").read_bytes()))
     lab_rows = {lab_id: i for i, lab_id in enumerate(fingerprints)}
+    labs = np.array([lab_rows[p.lab_id] for p in passages], dtype=np.int64)
+    fields = tuple(_read_field(folder, i, entry) for i, entry in enumerate(manifest["encoders"]))
     return Snapshot(
         generation=folder.name,
         created_at=manifest["created_at"],
         inputs=manifest["inputs"],
         lab_ids=tuple(fingerprints),
         passages=passages,
-        lab_of_passage=np.array([lab_rows[p.lab_id] for p in passages], dtype=np.int64),
+        lab_of_passage=labs,
         lab_fingerprints=fingerprints,
-        fields=tuple(_read_field(folder, i, entry) for i, entry in enumerate(manifest["encoders"])),
-        words=WordIndex(TermCounts.load(folder / "words.npz", len(passages))),
+        fields=fields,
+        words=WordIndex(TermCounts.load(folder / "words.npz", len(passages)), copies(fields, labs)),
         senses=TermCounts.load(folder / "senses.npz", len(passages)),
         watermark={str(kind): int(n) for kind, n in manifest["watermark"].items()},
         own_terms={word: tuple(english) for word, english in own_terms.items()},

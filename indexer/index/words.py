@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
-from indexer.arrays import FloatArray, IntArray, digest_of, read_arrays
+from indexer.arrays import BoolArray, FloatArray, IntArray, digest_of, read_arrays
 from indexer.folding import simplified
 from indexer.index.background import background
 from indexer.wording import T_
@@ -90,7 +90,12 @@ class TermCounts:
     @property
     def document_frequencies(self) -> IntArray:
         """For each term in how many texts it occurs."""
-        return np.bincount(self.matrix.indices, minlength=len(self.vocabulary))
+        return self.frequencies(np.ones(self.matrix.shape[0], dtype=bool))
+
+    def frequencies(self, counted: BoolArray) -> IntArray:
+        """Return for each term in how many of the texts that are counted, shape (n texts,), it occurs."""
+        held = np.repeat(counted, np.diff(self.matrix.indptr))
+        return np.bincount(self.matrix.indices[held], minlength=len(self.vocabulary))
 
     def digest(self) -> str:
         """Return a hash of the counts."""
@@ -282,14 +287,22 @@ class WordIndex:
 
     A term weighs idf × what it tells: idf = ln((N + 1) / (df + 0.5)) / ln((N + 1) / 0.5), over the passages and the
     background together, so 1 for a term that occurs nowhere; less for a lone Chinese character, and for what needs
-    share (`Background.damping`).
+    share (`Background.damping`). Copies are no passages to N and df: who says a thing twenty times makes its words
+    no commoner.
     """
 
-    def __init__(self, counts: TermCounts) -> None:
+    def __init__(self, counts: TermCounts, copies: BoolArray | None = None) -> None:
+        """Weigh the terms.
+
+        Args:
+            counts: of the passages.
+            copies: which of them say again what another says, shape (n passages,); default none.
+        """
         self._counts = counts
+        self.copies = np.zeros(counts.matrix.shape[0], dtype=bool) if copies is None else copies
         vocabulary = list(counts.vocabulary)
-        self._total = counts.matrix.shape[0] + background().passages
-        self._df = counts.document_frequencies + background().frequency(vocabulary)
+        self._total = int((~self.copies).sum()) + background().passages
+        self._df = counts.frequencies(~self.copies) + background().frequency(vocabulary)
         self._weights = self._weighed(vocabulary, self._df)
         by_passage = sp.csr_matrix(counts.matrix, dtype=np.float32)
         by_passage.data = 1 + np.log(by_passage.data)
@@ -350,6 +363,11 @@ class WordIndex:
         cosine = np.bincount(passages, weights=self._by_term.data[places] * spread, minlength=self.size) / length
         covered = np.bincount(passages, weights=self._covered[places] * spread, minlength=self.size) / total
         return cosine.astype(np.float32), covered.astype(np.float32)
+
+    def likeness(self, rows: IntArray, others: IntArray) -> FloatArray:
+        """Return the TF-IDF cosine of each passage of `rows` with that of `others` in the same place."""
+        by_passage = self._by_term.T.tocsr()
+        return np.asarray(by_passage[rows].multiply(by_passage[others]).sum(axis=1), dtype=np.float32).ravel()
 
     def _has(self, term: str) -> bool:
         return term in self._counts.vocabulary

@@ -202,6 +202,10 @@ class EvidenceIn(_Record):
             2023,
         ),
     ] = None
+    doi: Annotated[
+        Annotated[str, BeforeValidator(v.doi)] | None,
+        FieldNote(T_("DOI"), T_("Such as 10.1000/182: whether two are one work."), "10.5555/rime.2023.14"),
+    ] = None
     weight: Annotated[
         Weight,
         FieldNote(
@@ -239,6 +243,10 @@ class LabIn(_Named):
         ),
     ] = ""
     pi: Annotated[Short, FieldNote(T_("Head"), T_("Principal investigator."), "藺若川")] = ""
+    orcid: Annotated[
+        Annotated[str, BeforeValidator(v.orcid)] | None,
+        FieldNote(T_("ORCID iD"), T_("Of the head; its check digit is checked."), "0000-0001-2345-6789"),
+    ] = None
     school: Annotated[
         Name | None,
         FieldNote(T_("School"), T_("School id or name."), "school-example-1"),
@@ -577,6 +585,10 @@ class SchoolIn(_Named):
     founded: Annotated[
         Year | None,
         FieldNote(T_("Founded"), T_("Four digits, or 民國58年."), 1969),
+    ] = None
+    ror: Annotated[
+        Annotated[str, BeforeValidator(v.ror)] | None,
+        FieldNote(T_("ROR id"), T_("The school's id in the Research Organization Registry."), "03yrm5c26"),
     ] = None
     merged_into: Annotated[
         Id | None,

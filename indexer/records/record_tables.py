@@ -99,6 +99,7 @@ class School(SQLModel, table=True):
     prominence: str | None
     kind: str
     founded: int | None
+    ror: str | None
     merged_into: str | None
     merged_on: date | None
 
@@ -146,6 +147,7 @@ class Lab(SQLModel, table=True):
     name: str
     name_en: str
     pi: str
+    orcid: str | None = Field(index=True)
     school: str | None = Field(index=True)
     fields: list[str] = Field(sa_column=_words())
     summary: str
@@ -177,6 +179,7 @@ class Evidence(SQLModel, table=True):
     title: str
     abstract: str
     year: int | None
+    doi: str | None
     weight: float
 
 

@@ -14,7 +14,9 @@ from collections.abc import Callable
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
+
+from stdnum.iso7064 import mod_11_2
 
 from indexer.plain_text import TextError, clean, shown
 from indexer.vocabulary import (
@@ -47,6 +49,12 @@ _ROC_DATE = re.compile(
 _MONEY = re.compile(r"(?:NT\$|NTD|TWD|新[臺台]幣)?\s*(\d[\d,]*(?:\.\d+)?)\s*([萬億]?)\s*元?", re.IGNORECASE)
 _UNITS = {"": 1, "萬": 10**4, "億": 10**8}
 _MAX_LIST = 1_000
+_ORCID = re.compile(r"(?:https?://(?:www\.)?orcid\.org/)?(\d{4})-?(\d{4})-?(\d{4})-?(\d{3}[\dXx])/?")
+_CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz"
+_ROR = re.compile(rf"(?:(?:https?://)?ror\.org/)?0([{_CROCKFORD}]{{6}})(\d\d)/?")
+_DOI = re.compile(
+    r"(?:(?:https?://)?(?:dx\.)?doi\.org/|doi:\s*)?(10\.\d{4,9}(?:\.\d+)*/[^\s\x00-\x1f]{1,300})", re.IGNORECASE
+)
 
 
 class FieldError(TextError):
@@ -240,6 +248,46 @@ def link(value: object) -> str:
     if parts.scheme not in ("http", "https") or not named:
         raise wrong
     return address
+
+
+def orcid(value: object) -> str:
+    """Return a person's ORCID iD as 0000-0000-0000-000X, from the number or its address.
+
+    Its last character is a check digit (ISO 7064 MOD 11-2), so that one mistyped digit is seen.
+    """
+    word = as_text(value).strip()
+    found = _ORCID.fullmatch(word)
+    if found is None or not mod_11_2.is_valid("".join(found.groups()).upper()):
+        raise FieldError(
+            T_("%(value)s is not an ORCID iD", value=shown(value)),
+            T_("give one such as 0000-0002-1825-0097, with its check digit"),
+        )
+    return "-".join(found.groups()).upper()
+
+
+def ror(value: object) -> str:
+    """Return an organisation's ROR id, nine characters such as 03yrm5c26, from the id or its address.
+
+    Two check digits over the six characters before them, as ROR's documentation gives them.
+    """
+    found = _ROR.fullmatch(as_text(value).strip().lower())
+    number = 0
+    for letter in found[1] if found else "":
+        number = number * len(_CROCKFORD) + _CROCKFORD.index(letter)
+    if found is None or 98 - number * 100 % 97 != int(found[2]):
+        raise FieldError(
+            T_("%(value)s is not a ROR id", value=shown(value)), T_("give one such as https://ror.org/03yrm5c26")
+        )
+    return f"0{found[1]}{found[2]}"
+
+
+def doi(value: object) -> str:
+    """Return a DOI in small letters without doi: or an address before it; DOIs differ not by case."""
+    word = as_text(value).strip()
+    found = _DOI.fullmatch(unquote(word) if "://" in word else word)
+    if found is None:
+        raise FieldError(T_("%(value)s is not a DOI", value=shown(value)), T_("give one such as 10.1000/182"))
+    return found[1].lower()
 
 
 def items(value: object) -> list[object]:

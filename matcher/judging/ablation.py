@@ -18,6 +18,8 @@ import numpy as np
 
 from indexer.encoders.encoder import load_encoder
 from indexer.index import background
+from indexer.index import snapshot as snapshots
+from indexer.index.snapshot import copies
 from indexer.index.words import WordIndex
 from indexer.settings import Settings
 from matcher.judging.evaluation import collection_home, evaluate_collection
@@ -49,7 +51,7 @@ IDEAS: Mapping[str, Mapping[str, Any]] = {
     "depth half as much again": {"depth": 1.5},
     "without the field": {"field": 0.0},
 }
-"""What is changed for each row: constants of `matcher.ranking.signals` and of the background, or a weight's factor."""
+"""What is changed for each row: constants of `matcher.ranking.signals` and of the index, or a weight's factor."""
 
 
 def main() -> None:
@@ -82,11 +84,13 @@ def _changed(matcher: Matcher, changes: Mapping[str, Any]) -> Iterator[Matcher]:
     """Give a matcher over the same index to which some constants and weights are other ones."""
     with ExitStack() as stack:
         for name, value in changes.items():
-            for module in (signals, background):
+            for module in (signals, background, snapshots):
                 if hasattr(module, name):
                     stack.callback(setattr, module, name, getattr(module, name))
                     setattr(module, name, value)
-        snapshot = replace(matcher.snapshot, words=WordIndex(matcher.snapshot.words.counts))
+        known = matcher.snapshot
+        repeated = copies(known.fields, known.lab_of_passage)
+        snapshot = replace(known, words=WordIndex(known.words.counts, repeated))
         yield Matcher(
             settings=matcher.settings,
             index=OpenedIndex.of(snapshot, None),

@@ -176,7 +176,8 @@ def load_story(engine: Engine, *, home: Path) -> Cast:
         _import(session)
         cast = _cast(session, _noon(FIRST_DAY))
         centers = {one.id: one.center or "" for one in session.exec(select(Alliance)).all()}
-    replay = _Replay(cast, centers, read_key(home))
+        key = read_key(session, home)
+    replay = _Replay(cast, centers, key)
     events = _rows(programme_path() / "events.jsonl")
     told = [action for event in events for action in replay.actions(event)]
     told += [_Action(day, verb) for day, verb in _case_actions(cast.experts)]

@@ -20,7 +20,7 @@ How passages add up to a lab decides quality:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
 
@@ -62,12 +62,12 @@ DEPTH_FROM, DEPTH_WHOLE = 0.2, 0.4
 """A passage begins to count for depth at the first fit, and counts whole from the second."""
 MOST_DEPTH = float(np.log1p(20))
 """More than twenty pieces that speak to a need say no more."""
-FOREIGN, OWN = 1.2, 2.2
+FOREIGN, OWN = 1.5, 2.5
 """Standard scores of kinship with the lab's own profile, below which a passage is foreign and from which it is own."""
+WORDED = 0.5
+"""So much higher do both lie where words of one language have a say too."""
 FOREIGN_LOSS = 0.4
 """How much better a foreign passage has to be: what is close to a need counts wherever it stands."""
-COPY_FROM = 0.9
-"""Cosine of two passages of a lab from which the later is a copy: a few words apart they have 0.93, others 0.6."""
 OWNER_STEP = 0.02
 """What an owner's weight of e instead of 1 adds to a passage's fit."""
 
@@ -77,18 +77,20 @@ class Scale:
     """Where 0 and 1 of each signal lie, by the languages of need and passage, as `zh-en`.
 
     `words` has both for each of `Searcher.word_signals`; `meaning` for each encoder
-    the standard score that is 1.
+    the standard score that is 1. `kinship` has by language mean and deviation of the
+    square root of the TF-IDF cosine of two passages of different labs.
     """
 
     words: Mapping[str, Mapping[str, tuple[float, float]]]
     meaning: Mapping[str, Mapping[str, float]]
+    kinship: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 @lru_cache(maxsize=1)
 def scale() -> Scale:
     """Return the scale of this release, which `make weights` measures on the demo world."""
     content = orjson.loads(SCALE_FILE.read_bytes())
-    return Scale(content["words"], content["meaning"])
+    return Scale(content["words"], content["meaning"], content["kinship"])
 
 
 _UNSCALED = (0.0, 1.0)
@@ -155,7 +157,6 @@ class Searcher:
         self._starts = np.searchsorted(snapshot.lab_of_passage, np.arange(len(snapshot.lab_ids)))
         self._lift = OWNER_STEP * np.log([passage.weight for passage in snapshot.passages])
         self._belonging = _belonging(snapshot)
-        self._copies = _copies(snapshot)
         weigh = _weigher(snapshot)
         self._translated = {
             CHINESE: Postings(snapshot.words.counts, weigh),
@@ -179,7 +180,7 @@ class Searcher:
             words, meaning = weight * self._words(query), self._meaning(query, scores)
             fit = self.clarity(query) * (meaning + words) / (1 + weight) + self._lift
             fit -= FOREIGN_LOSS * (1 - self._belonging)
-            fit[self._copies] = -np.inf
+            fit[self.snapshot.words.copies] = -np.inf
             spoken, meant = np.maximum(words, 0), np.maximum(meaning, 0)
             both = spoken + meant
             found.append(PassageFits(fit, np.where(both > 0, spoken / np.where(both > 0, both, 1), 0.5)))
@@ -229,15 +230,15 @@ class Searcher:
         How many deviations the cosine lies above what the query has with a passage of the background.
         """
         found: list[dict[str, DoubleArray]] = [{} for _ in queries]
-        for field in self.snapshot.fields:
-            asked = [i for i, query in enumerate(queries) if field.name in query.vectors]
-            if not asked or not field.index.size:
+        for view in self.snapshot.fields:
+            asked = [i for i, query in enumerate(queries) if view.name in query.vectors]
+            if not asked or not view.index.size:
                 continue
-            vectors = np.stack([queries[i].vectors[field.name] for i in asked])
-            centre = centred(vectors, [queries[i].language for i in asked], field.query_means)
+            vectors = np.stack([queries[i].vectors[view.name] for i in asked])
+            centre = centred(vectors, [queries[i].language for i in asked], view.query_means)
             # All at once: the index is read from memory once instead of once for each ask.
-            for i, vector, cosines in zip(asked, centre, field.index.scores(centre), strict=True):
-                found[i][field.name] = self._standard(field, queries[i].language, vector, cosines)
+            for i, vector, cosines in zip(asked, centre, view.index.scores(centre), strict=True):
+                found[i][view.name] = self._standard(view, queries[i].language, vector, cosines)
         return found
 
     def _standard(self, field: VectorField, asked: str, vector: FloatArray, cosines: FloatArray) -> DoubleArray:
@@ -267,7 +268,7 @@ class Searcher:
 
         Args:
             fits: of the passages.
-            year: that of the need, from which the age of evidence counts; default that of the newest passage.
+            year: that of the need, from which the age of evidence counts; without it all evidence is of one age.
         """
         value = np.logaddexp(0, FIT_BEND * (fits.fit - FIT_FROM)) / FIT_BEND
         fresh = self._freshness(year)
@@ -291,9 +292,11 @@ class Searcher:
         return numbers[np.searchsorted(self.snapshot.lab_of_passage[numbers], np.arange(len(self._starts)))]
 
     def _freshness(self, year: int | None) -> DoubleArray:
-        # The reference is never today's date: the same input must give the same ranking tomorrow.
-        now = year or (self.years.max() if self.years.size else 0)
-        return np.where(self.years > 0, np.exp(-np.maximum(now - self.years, 0) / RECENCY_YEARS), UNKNOWN_AGE)
+        # Counted from nothing else than the need: neither today's date nor another lab's newer paper may move a score.
+        if year is None:
+            return np.full(len(self.years), UNKNOWN_AGE)
+        fresh = np.maximum(LEAST_FRESH, np.exp(-np.maximum(year - self.years, 0) / RECENCY_YEARS))
+        return np.where(self.years > 0, fresh, UNKNOWN_AGE)
 
 
 def _scaled(values: DoubleArray, measured: Mapping[str, tuple[float, float]], pair: str) -> DoubleArray:
@@ -316,7 +319,7 @@ def _weigher(snapshot: Snapshot) -> Weight:
 
 def _belonging(snapshot: Snapshot) -> DoubleArray:
     """Return how much each passage belongs to what its lab says of itself, 0 to 1; 1 where the lab says nothing."""
-    kinship = np.full(len(snapshot.passages), -np.inf)
+    belongs = np.zeros(len(snapshot.passages))
     profiles: dict[int, list[int]] = {}
     for row, passage in enumerate(snapshot.passages):
         if passage.source == PROFILE:
@@ -325,57 +328,50 @@ def _belonging(snapshot: Snapshot) -> DoubleArray:
     for place in range(max(map(len, profiles.values()), default=0)):
         beside = {lab: rows[place] for lab, rows in profiles.items() if place < len(rows)}
         of_passage = np.array([beside.get(int(lab), -1) for lab in snapshot.lab_of_passage])
-        kinship = np.maximum(kinship, _kinship(snapshot, of_passage, languages))
-    kinship[[row for rows in profiles.values() for row in rows]] = np.inf
-    kinship[~np.isin(snapshot.lab_of_passage, list(profiles))] = np.inf
-    return np.clip((kinship - FOREIGN) / (OWN - FOREIGN), 0, 1)
+        rows = np.flatnonzero(of_passage >= 0)
+        belongs[rows] = np.maximum(belongs[rows], _kinship(snapshot, rows, of_passage[rows], languages))
+    belongs[[row for rows in profiles.values() for row in rows]] = 1
+    belongs[~np.isin(snapshot.lab_of_passage, list(profiles))] = 1
+    return belongs
 
 
-def _kinship(snapshot: Snapshot, other: npt.NDArray[np.int64], languages: npt.NDArray[np.str_]) -> DoubleArray:
-    """Return the standard score of each passage's likeness to another, -inf where `other` is -1.
+def _kinship(
+    snapshot: Snapshot, rows: npt.NDArray[np.int64], others: npt.NDArray[np.int64], languages: npt.NDArray[np.str_]
+) -> DoubleArray:
+    """Return for passages how far each is of one subject with another one, 0 to 1.
 
-    The mean of what the multilingual encoders say; a text that no such encoder
-    was measured on is taken to belong.
+    By the standard scores of their likeness: what the multilingual encoders say, and within a language their
+    words, which tell far better what is foreign. A text that no such encoder was measured on is taken to belong.
     """
-    total, count = np.zeros(len(other)), np.zeros(len(other))
-    for field in snapshot.fields:
-        known = background().encoders.get(field.name)
-        if known is None or field.languages is not None:
+    total, count = np.zeros(len(rows)), np.zeros(len(rows))
+    for view in snapshot.fields:
+        known = background().encoders.get(view.name)
+        if known is None or view.languages is not None:
             continue
-        place = np.full(len(other), -1)
-        place[field.rows] = np.arange(len(field.rows))
-        rows = np.flatnonzero(other >= 0)
-        first, second = place[rows], place[other[rows]]
-        vectors = field.index.rows()
-        cosines = np.einsum("ij,ij->i", vectors[first], vectors[second])
-        usual = [known.kinship[a, b] for a, b in zip(languages[rows], languages[other[rows]], strict=True)]
+        place = np.full(len(snapshot.passages), -1)
+        place[view.rows] = np.arange(len(view.rows))
+        vectors = view.index.rows()
+        cosines = np.einsum("ij,ij->i", vectors[place[rows]], vectors[place[others]])
+        usual = [known.kinship[a, b] for a, b in zip(languages[rows], languages[others], strict=True)]
         mean, deviation = np.array(usual).reshape(-1, 2).T
-        total[rows] += (cosines - mean) / deviation
-        count[rows] += 1
+        total += (cosines - mean) / deviation
+        count += 1
     # Two encoders agree only in part: the sum of their standard scores spreads by less than twice as much.
     spread = np.where(count > 1, JOINT_SPREAD, np.maximum(count, 1))
-    return np.where(other < 0, -np.inf, np.where(count > 0, total / spread, np.inf))
+    spoken = np.sqrt(np.maximum(snapshot.words.likeness(rows, others), 0))
+    worded = np.zeros(len(rows), dtype=bool)
+    for language, (by_chance, spreads) in scale().kinship.items():
+        there = (languages[rows] == language) & (languages[others] == language)
+        total[there] += KINSHIP_OF_WORDS * (spoken[there] - by_chance) / spreads
+        worded |= there
+    kin = total / np.where(worded, np.hypot(spread, KINSHIP_OF_WORDS), spread) - np.where(worded, WORDED, 0)
+    return np.where(count > 0, np.clip((kin - FOREIGN) / (OWN - FOREIGN), 0, 1), 1.0)
 
 
 JOINT_SPREAD = 1.6
 """Deviation of the sum of two encoders' standard scores over passages that have nothing to do with each other."""
-
-
-def _copies(snapshot: Snapshot) -> BoolArray:
-    """Return which passages say again what an earlier one of their lab says."""
-    copies = np.zeros(len(snapshot.passages), dtype=bool)
-    if not snapshot.fields:
-        return copies
-    field = snapshot.fields[0]
-    vectors, labs = field.index.rows(), snapshot.lab_of_passage[field.rows]
-    ends = np.flatnonzero(np.diff(labs, append=-1)) + 1
-    start = 0
-    for end in ends.tolist():
-        if end - start > 1:
-            like = np.tril(vectors[start:end] @ vectors[start:end].T, -1)
-            copies[field.rows[start:end]] = (like >= COPY_FROM).any(axis=1)
-        start = end
-    return copies
+KINSHIP_OF_WORDS = 0.5
+"""What the standard score of shared words weighs beside that of an encoder."""
 
 
 FEATURE_LABELS: dict[str, Text] = {
@@ -417,6 +413,8 @@ GROUPS: dict[str, tuple[Text, tuple[str, ...]]] = {
 
 RECENCY_YEARS = 10.0
 """Evidence of this age counts 1/e as much as this year's for recency."""
+LEAST_FRESH = 0.3
+"""What old evidence is worth at least: what was done once is known."""
 UNKNOWN_AGE = 0.5
 
 

@@ -184,10 +184,20 @@ def move_case(
     case = session.get(Case, case_id)
     if case is None:
         raise CaseError(T_("there is no case %(case_id)s", case_id=case_id))
+    _check_move(case, stage, version)
+    if (stage is Stage.LOST) != (reason is not None):
+        raise CaseError(T_("a reason is given exactly when a case is lost"), "reason")
+    if reason is LostReason.OTHER and not note.strip():
+        raise CaseError(T_("the reason other needs a note that says what it was"), "note")
+    _step(session, case, stage, by=by, now=now, reason=reason, note=note)
+    return case
+
+
+def _check_move(case: Case, stage: Stage, version: int | None) -> None:
     old = Stage(case.stage)
     if version is not None and version != case.version:
         raise StaleCaseError(
-            T_("case %(case_id)s was moved to %(old)s in the meantime; read it again", case_id=case_id, old=old),
+            T_("case %(case_id)s was moved to %(old)s in the meantime; read it again", case_id=case.id, old=old),
             "version",
         )
     if stage not in NEXT_STAGES[old]:
@@ -195,18 +205,12 @@ def move_case(
         raise CaseError(
             T_(
                 "case %(case_id)s is %(old)s; from there it can become %(possible)s",
-                case_id=case_id,
+                case_id=case.id,
                 old=old,
                 possible=possible,
             ),
             "stage",
         )
-    if (stage is Stage.LOST) != (reason is not None):
-        raise CaseError(T_("a reason is given exactly when a case is lost"), "reason")
-    if reason is LostReason.OTHER and not note.strip():
-        raise CaseError(T_("the reason other needs a note that says what it was"), "note")
-    _step(session, case, stage, by=by, now=now, reason=reason, note=note)
-    return case
 
 
 def undo_case(session: Session, *, decision_id: int, by: str, now: datetime) -> Case:

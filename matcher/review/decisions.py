@@ -18,7 +18,7 @@ from typing import Protocol
 from sqlalchemy import CheckConstraint, bindparam, update
 from sqlmodel import Field, Session, SQLModel, col, select
 
-from indexer.database import insert_fact
+from indexer.database import insert_fact, note_written
 from indexer.instants import Instant, day_in_taipei
 from indexer.records.record_tables import Need
 from indexer.wording import T_
@@ -158,18 +158,8 @@ def decide(
         AlreadyDecidedError: somebody accepted or rejected it before.
     """
     _check(verdict, reason, note, defer_until, now)
-    shown = session.connection().execute(_SHOWN, {"proposal_id": proposal_id}).scalar()
-    if shown != pairing_id:
-        raise DecisionError(
-            T_(
-                "proposal %(proposal_id)s is not one of pairing %(pairing_id)s",
-                proposal_id=proposal_id,
-                pairing_id=pairing_id,
-            ),
-            "proposal_id",
-        )
-    after = _STATE_AFTER[verdict]
-    need_id, lab_id = _turn(session, pairing_id, _DECIDABLE, after, defer_until)
+    _check_shown(session, pairing_id, proposal_id)
+    need_id, lab_id = _turn(session, pairing_id, _DECIDABLE, _STATE_AFTER[verdict], defer_until)
     decision = Decision(
         pairing_id=pairing_id,
         proposal_id=proposal_id,
@@ -182,12 +172,26 @@ def decide(
         at=now,
     )
     insert_fact(session, decision)
+    note_written(session, "proposal", proposal_id)
     if verdict is not Verdict.ACCEPT:
         return decision, None
     case = _opened(session, decision, need_id, lab_id)
     if ledger is not None:
         ledger.accepted(session, case)
     return decision, case
+
+
+def _check_shown(session: Session, pairing_id: int, proposal_id: int) -> None:
+    shown = session.connection().execute(_SHOWN, {"proposal_id": proposal_id}).scalar()
+    if shown != pairing_id:
+        raise DecisionError(
+            T_(
+                "proposal %(proposal_id)s is not one of pairing %(pairing_id)s",
+                proposal_id=proposal_id,
+                pairing_id=pairing_id,
+            ),
+            "proposal_id",
+        )
 
 
 def _check(verdict: Verdict, reason: Reason | None, note: str, defer_until: date | None, now: datetime) -> None:

@@ -186,9 +186,15 @@ def new_need_id(now: datetime) -> str:
 
 
 def submit(session: Session, *, need: NeedIn, alliance_id: str | None, by: str, now: datetime) -> NeedIntake:
-    """Store a new need and open its way in."""
-    import_rows(session, Kind.NEEDS, [need.model_dump(mode="json")], "need")
+    """Store a new need and open its way in; one that states no year is of the year in which it comes."""
+    _store(session, need, received=now)
     return adopt(session, need_ids=[need.id], alliance_id=alliance_id, by=by, now=now)[0]
+
+
+def _store(session: Session, need: NeedIn, *, received: datetime) -> None:
+    # The age of evidence is counted from the need's year, see `matcher.ranking.signals`.
+    row = need.model_dump(mode="json")
+    import_rows(session, Kind.NEEDS, [row | {"year": need.year or received.year}], "need")
 
 
 def adopt(
@@ -228,7 +234,7 @@ def edit(session: Session, *, need: NeedIn, now: datetime) -> NeedIntake:
         raise IntakeError(
             T_("need %(id)s is %(state)s: it can be edited only until it is taken up", id=need.id, state=intake.state)
         )
-    import_rows(session, Kind.NEEDS, [need.model_dump(mode="json")], "need")
+    _store(session, need, received=intake.submitted_at)
     intake.changed_at = now
     session.add(intake)
     session.flush()

@@ -1,10 +1,12 @@
 """Who works with the product, in which role, and what they have a stake in.
 
 In: what the programme office and the people themselves state. Out: accounts, grants (a role within one alliance,
-company or lab) and declared stakes; and a refusal where a change would leave nobody in the programme office,
-whatever happens at the same time. It exists below decisions and cases because each of those names who did it. Only
-the office gives roles: were its last account gone, nobody could let anybody in over HTTP any more. Passwords and
-keys are not here: how a person proves to be one is a matter of the server. Roles are those of the Ministry's plan.
+company or lab), declared stakes and ties (who made, granted or keyed whose account); and a refusal where a change
+would leave nobody in the programme office, whatever happens at the same time. It exists below decisions and cases
+because each of those names who did it. Only the office gives roles: were its last account gone, nobody could let
+anybody in over HTTP any more. Nobody gives a role to the own account, and an account is a person's or a program's for
+good: one that ever had a key from somebody else is no person. Passwords and keys are not here: how a person proves to
+be one is a matter of the server. Roles are those of the Ministry's plan.
 """
 
 from __future__ import annotations
@@ -13,9 +15,20 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import CheckConstraint, CompoundSelect, Index, bindparam, literal_column, text, union_all
+from sqlalchemy import (
+    CheckConstraint,
+    CompoundSelect,
+    Index,
+    UniqueConstraint,
+    bindparam,
+    literal_column,
+    or_,
+    text,
+    union_all,
+)
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Field, Session, SQLModel, col, select
 from sqlmodel.sql.expression import SelectOfScalar
@@ -45,12 +58,20 @@ _SCOPED = ", ".join(f"'{role.value}'" for role, scope in SCOPE_OF.items() if sco
 _ALL = ", ".join(f"'{role.value}'" for role in Role)
 
 
+FOR_TWO = (Role.OFFICE, Role.COMMITTEE)
+"""Roles that one person alone gives to nobody: who holds them decides what counts."""
+
+
 class PeopleError(ValueError):
     """An account, a grant or a stake can't be made as asked; `field` is to blame."""
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(message)
         self.field = field
+
+
+class SamePersonError(PeopleError):
+    """It takes somebody else, or an account that is a person's; the message says which."""
 
 
 class Account(SQLModel, table=True):
@@ -92,6 +113,36 @@ class Grant(SQLModel, table=True):
     granted_by: str | None
     revoked_at: datetime | None = Field(default=None, sa_type=Instant)
     revoked_by: str | None = None
+    motion_id: int | None = None
+    """The motion of two people by which it was given, where it took one."""
+
+
+class Hand(StrEnum):
+    """What somebody had a hand in, on another one's account."""
+
+    MADE = "made"
+    GRANTED = "granted"
+    KEYED = "keyed"
+
+
+class AccountTie(SQLModel, table=True):
+    """That somebody made, granted or keyed another one's account: never updated, never deleted.
+
+    Two accounts that are tied may be one human's, so neither is a second person to the other.
+    """
+
+    __tablename__ = "account_tie"
+    __table_args__ = (
+        CheckConstraint("how IN ('made', 'granted', 'keyed')", name="how_known"),
+        CheckConstraint("by <> account_id", name="of_two_accounts"),
+        UniqueConstraint("account_id", "by", "how", name="one_of_a_kind"),
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    account_id: str = Field(foreign_key="account.id")
+    by: str = Field(foreign_key="account.id", index=True)
+    how: str
+    at: datetime = Field(sa_type=Instant)
 
 
 class Stake(SQLModel, table=True):
@@ -174,8 +225,8 @@ def principal(session: Session, account_id: str) -> Principal | None:
     )
 
 
-def add_account(session: Session, *, email: str, name: str, now: datetime) -> Account:
-    """Make an account without any role.
+def add_account(session: Session, *, email: str, name: str, now: datetime, by: str | None = None) -> Account:
+    """Make an account without any role; `by` is the account that makes it, None for whoever runs the machine.
 
     Raises:
         PeopleError: the address is not one, or is taken.
@@ -187,7 +238,27 @@ def add_account(session: Session, *, email: str, name: str, now: datetime) -> Ac
             session.add(account)
     except IntegrityError as error:
         raise PeopleError("email", T_("%(address)s has an account already", address=address)) from error
+    tie(session, account_id=account.id, by=by, how=Hand.MADE, now=now)
     return account
+
+
+def tie(session: Session, *, account_id: str, by: str | None, how: Hand, now: datetime) -> None:
+    """Write down that somebody had a hand in another one's account; the own and the operator's hand leave no tie.
+
+    Raises:
+        SamePersonError: a key for an account that ever held a role for people.
+    """
+    if by is None or by == account_id:
+        return
+    people = (Grant.account_id == account_id, Grant.role != Role.JOB.value)
+    if how is Hand.KEYED and session.exec(select(Grant.id).where(*people)).first() is not None:
+        raise SamePersonError(
+            "account", T_("this account held a role for people; a key from somebody else is for programs only")
+        )
+    same = (AccountTie.account_id == account_id, AccountTie.by == by, AccountTie.how == how.value)
+    if session.exec(select(AccountTie.id).where(*same)).first() is None:
+        session.add(AccountTie(account_id=account_id, by=by, how=how.value, at=now))
+        session.flush()
 
 
 def rename(session: Session, *, account_id: str, name: str) -> Account:
@@ -223,13 +294,73 @@ def _email(given: str) -> str:
     return address
 
 
-def grant(session: Session, *, account_id: str, role: Role, scope_id: str = "", by: str | None, now: datetime) -> Grant:
+# Built once: every decision on an entry asks it.
+_TIES = select(AccountTie.account_id, AccountTie.by).where(
+    or_(col(AccountTie.account_id) == bindparam("who"), col(AccountTie.by) == bindparam("who"))
+)
+
+
+def tied_to(session: Session, account_id: str) -> frozenset[str]:
+    """Return the accounts that somebody made, granted or keyed, and those that did so to theirs."""
+    rows = session.execute(_TIES, {"who": account_id}).all()
+    return frozenset(one for row in rows for one in row) - {account_id}
+
+
+def grant(
+    session: Session,
+    *,
+    account_id: str,
+    role: Role,
+    scope_id: str = "",
+    by: str | None,
+    now: datetime,
+    motion_id: int | None = None,
+) -> Grant:
     """Give an account a role; giving it twice changes nothing.
+
+    Args:
+        session: its transaction holds the account.
+        account_id: who gets it.
+        role: the role.
+        scope_id: the alliance, company or lab, where the role is held in one.
+        by: the account that gives it, None for whoever runs the machine.
+        now: the moment.
+        motion_id: the motion that two people agreed to; one of `FOR_TWO` is not given by one person without.
 
     Raises:
         PeopleError: there is no such account, alliance, company or lab, or the role takes none.
+        SamePersonError: it is the own account, a program's, or it takes a second person.
+    """
+    must_be_grantable(session, account_id=account_id, role=role, scope_id=scope_id, by=by)
+    if role in FOR_TWO and by is not None and motion_id is None:
+        raise SamePersonError("role", T_("two people give the role %(role)s: one moves it, another agrees", role=role))
+    held = session.exec(_active(account_id).where(Grant.role == role.value, Grant.scope_id == scope_id)).first()
+    if held is not None:
+        return held
+    given = Grant(
+        account_id=account_id, role=role.value, scope_id=scope_id, granted_at=now, granted_by=by, motion_id=motion_id
+    )
+    session.add(given)
+    session.flush()
+    tie(session, account_id=account_id, by=by, how=Hand.GRANTED, now=now)
+    return given
+
+
+def must_be_grantable(session: Session, *, account_id: str, role: Role, scope_id: str, by: str | None) -> None:
+    """Let a role be given only if the account may have it from somebody; the account is held.
+
+    Raises:
+        PeopleError: there is no such account, alliance, company or lab, or the role takes none.
+        SamePersonError: it is the own account, or one that had a key from somebody else and so is a program's.
     """
     _held(session, account_id)
+    if by == account_id:
+        raise SamePersonError("account", T_("nobody gives a role to the own account; ask a colleague"))
+    keyed = (AccountTie.account_id == account_id, AccountTie.how == Hand.KEYED.value)
+    if role is not Role.JOB and session.exec(select(AccountTie.id).where(*keyed)).first() is not None:
+        raise SamePersonError(
+            "account", T_("this account had a key from somebody else; it is a program's and gets no role for people")
+        )
     model = SCOPE_OF[role]
     if model is None and scope_id:
         raise PeopleError(
@@ -246,13 +377,6 @@ def grant(session: Session, *, account_id: str, role: Role, scope_id: str = "", 
                 role=role,
             ),
         )
-    held = session.exec(_active(account_id).where(Grant.role == role.value, Grant.scope_id == scope_id)).first()
-    if held is not None:
-        return held
-    given = Grant(account_id=account_id, role=role.value, scope_id=scope_id, granted_at=now, granted_by=by)
-    session.add(given)
-    session.flush()
-    return given
 
 
 def _held(session: Session, account_id: str) -> Account:
@@ -338,6 +462,16 @@ def end_stake(session: Session, *, stake_id: int, by: str, reason: str, now: dat
     session.add(stake)
     session.flush()
     return stake
+
+
+def may_be_first(session: Session, role: Role) -> bool:
+    """Whether whoever runs the machine may give a role of `FOR_TWO`: fewer than two people in use hold it.
+
+    From then on there are two to agree, and nobody outside of the programme lets anybody in who decides.
+    """
+    held = (Grant.role == role.value, col(Grant.revoked_at).is_(None), col(Account.disabled_at).is_(None))
+    query = select(Account.id).join(Grant, col(Grant.account_id) == col(Account.id)).where(*held)
+    return len(set(session.exec(query).all())) < 2
 
 
 class LastOfficeError(PeopleError):

@@ -22,6 +22,7 @@ from sqlalchemy import JSON, CheckConstraint, Column, Index, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Field, Session, SQLModel, col, select
 
+from indexer.database import note_written
 from indexer.instants import Instant
 from indexer.records.exchange import LabIn, check
 from indexer.records.importing import import_rows
@@ -133,6 +134,7 @@ def decide_claim(
         .where(col(LabClaim.id) == claim_id, col(LabClaim.verdict).is_(None))
         .values(verdict=verdict.value, reason=reason, decided_by=by, decided_at=now)
     )
+    note_written(session, "lab_claim", claim_id)
     session.refresh(asked)
     if turned.rowcount != 1:
         raise ClaimError(T_("claim %(claim_id)s is %(verdict)s already", claim_id=claim_id, verdict=asked.verdict))

@@ -12,6 +12,7 @@ from uuid import uuid4
 
 from babel import Locale
 from fastapi import APIRouter, Depends, Query, Response
+from sqlmodel import Session
 from starlette.datastructures import FormData
 
 from api.access.policy import Action, Resource
@@ -44,10 +45,13 @@ from api.routes.ledger.entries import EntryId, list_entries, read_entry, report_
 from api.routes.ledger.review import supplement_entry, withdraw_entry
 from indexer.vocabulary import COUNTRIES
 from indexer.wording import T_
+from matcher.ledger.rows.details import Circumstances, MemberDetails
 from matcher.ledger.rows.kpis import KPI_FACTS, RECOGNISED_KPIS, Kpi
+from matcher.ledger.rows.result_claims import tax_id_of
 from matcher.ledger.rows.steps import State
 from matcher.ledger.rules.reporting import checked_details
 from matcher.ledger.rules.requirements import Requirement
+from matcher.review.people import Principal
 from matcher.review.roles import STAFF, Role
 
 router = APIRouter(prefix="/results", include_in_schema=False, route_class=ThreadedRoute)
@@ -180,8 +184,15 @@ def _taken(visit: Visit, kpi: Kpi, given: Mapping[str, str]) -> dict[str, Any] |
     """Who has the result already, to be shown beside what was typed."""
 
     def work() -> dict[str, Any]:
-        details = checked_details(kpi, body_of(_with(visit, given), kpi, []).details)
-        return visit.look(lambda session, who: claims_on(session, who, kpi, details.natural_key()))
+        body = body_of(_with(visit, given), kpi, [])
+        details = checked_details(kpi, body.details)
+
+        def held(session: Session, who: Principal) -> dict[str, Any]:
+            company = details.company if isinstance(details, MemberDetails) else None
+            about = Circumstances(body.id, body.school_id, tax_id_of(session, company))
+            return claims_on(session, who, kpi, details.natural_key(), details.skeleton(about))
+
+        return visit.look(held)
 
     found = visit.attempt(work)
     return None if isinstance(found, Refusal) else found

@@ -133,6 +133,8 @@ _KINDS = {
     "seconded_by": "account",
     "noted_by": "account",
     "ended_by": "account",
+    "account": "account",
+    "scope": "alliance",
     "shown_to": "account",
     "school_id": "school",
     "alliance_id": "alliance",
@@ -205,6 +207,7 @@ def need_names(session: Session, needs: Iterable[Mapping[str, Any]]) -> NeedName
     documents = list(needs)
 
     allied = {*all_of(documents, "alliance"), *(one for document in documents for one in document["shared_with"])}
+    allied |= {one["alliance"] for document in documents for one in document["openings"]}
     ids = {name: all_of(documents, name) for name in ("company", "school", "expert")}
     found = called(session, {Company: ids["company"], School: ids["school"], Alliance: allied, Account: ids["expert"]})
     return NeedNames(found[Company], found[School], found[Alliance], without_english(found[Account]))

@@ -23,12 +23,23 @@ from starlette.datastructures import FormData
 
 from api.access.credentials import Proof
 from api.access.policy import Action, Resource, admits
+from api.access.second_factor import SecondFactorError
+from api.documents.bodies import ConfirmBody
 from api.pages.shell.templating import rendered
 from api.pages.shell.wording import N_, lang_of, said_before
 from api.requests.idempotency import Reply
 from api.requests.one_state import seeing_one_state, state_of
 from api.requests.permitted_request import COOKIE, SAFE_METHODS, PermittedRequest
-from api.requests.problems import REFUSED, Refusal, as_problem, refusal_of, unauthenticated
+from api.requests.problems import (
+    REFUSED,
+    ProblemError,
+    Refusal,
+    UnconfirmedError,
+    as_problem,
+    refusal_of,
+    unauthenticated,
+)
+from api.routes.accounts import confirm
 from api.trail.audit_trail import Subject
 from api.trail.request_trail import subjects_named, trail_of
 from indexer.database import RETRY_AFTER_S, storing_file
@@ -113,7 +124,17 @@ _WHAT_TO_DO = {
     "storage-full": N_(
         "The disk is full: nothing of this was stored. What is stored can still be read. Tell whoever runs this server."
     ),
-    "conflict-of-interest": N_("You may not decide this: you reported it, or declared an interest in a party."),
+    "storage-low": N_(
+        "The disk is almost full: nothing of this was stored. Signing in and the ledger go on. Tell whoever runs this "
+        "server."
+    ),
+    "evidence-waiting": N_(
+        "Too many of the files that were sent stand in no result yet. Report results with them, or wait until they are "
+        "deleted."
+    ),
+    "conflict-of-interest": N_("You may not decide this: somebody else has to, for the reason named below."),
+    "two-people": N_("This takes a second person."),
+    "confirm": N_("Confirm that it is you"),
     "claimed-elsewhere": N_("Another report claims this result already."),
     "already-reported": N_("This result was reported already."),
     "second-factor": N_("Show your second factor first."),
@@ -145,6 +166,8 @@ def tell(request: Request, refusal: Refusal) -> Response:
         headers = {"HX-Redirect": place} if by_htmx else {"Location": place}
         return Response(b"", 200 if by_htmx else 303, {"Cache-Control": "no-store", **headers})
     headers = {"Cache-Control": "no-store", "Vary": "Cookie, HX-Request", **refusal.headers}
+    if refusal.name == "confirm":
+        return _ask_to_confirm(request, refusal, headers, by_htmx=by_htmx)
     if refusal.status == 503:
         headers.setdefault("Retry-After", str(RETRY_AFTER_S))
     if by_htmx:
@@ -159,6 +182,30 @@ def tell(request: Request, refusal: Refusal) -> Response:
     }
     template = "shell/refusal_notice.html" if by_htmx else "shell/refusal.html"
     content = rendered(template, lang_of(request), context)
+    return Response(content, refusal.status, headers, "text/html; charset=utf-8")
+
+
+CONFIRMING = "confirm_password"
+"""The field of a form that carries the password with it."""
+CONFIRMING_CODE = "confirm_code"
+_NOT_KEPT = (CONFIRMING, CONFIRMING_CODE, "csrf_token")
+
+
+def _ask_to_confirm(request: Request, refusal: Refusal, headers: dict[str, str], *, by_htmx: bool) -> Response:
+    """Ask for the password, with what was sent kept in the form: once it is given, the act is carried out."""
+    if by_htmx:
+        return Response(b"", 200, {"Cache-Control": "no-store", "HX-Redirect": "/confirm"})
+    sent: FormData | None = getattr(request.state, "form", None)
+    kept = [] if sent is None else sent.multi_items()
+    context = {
+        "action": request.url.path + (f"?{request.url.query}" if request.url.query else ""),
+        "kept": [(name, one) for name, one in kept if isinstance(one, str) and name not in _NOT_KEPT],
+        "was_wrong": sent is not None and CONFIRMING in sent,
+        "provider": getattr(request.app.state.provider, "name", None),
+        "csrf_token": getattr(request.state, "csrf_token", None) or "",
+        "here": "/",
+    }
+    content = rendered("account/confirm.html", lang_of(request), context)
     return Response(content, refusal.status, headers, "text/html; charset=utf-8")
 
 
@@ -248,7 +295,24 @@ class Visit:
     def __enter__(self) -> Self:
         """Begin to see one state of the database; a route's endpoint runs within this."""
         self._state.enter_context(seeing_one_state(self.request))
+        if CONFIRMING in self.form:
+            self._confirm()
         return self
+
+    def _confirm(self) -> None:
+        """Take the password that came with a form which waited for it."""
+        resource, action = _permission(confirm)
+        # Whoever proves to be there has not entered the page yet.
+        asking = replace(self._asking(resource, action, confirm.__name__), page=None)
+        given = {"password": self.form[CONFIRMING], "code": self.form.get(CONFIRMING_CODE) or None}
+        try:
+            confirm(body=self.body(ConfirmBody, given), ask=asking)
+        except ProblemError as error:
+            if error.name != "password":
+                raise
+            raise UnconfirmedError(error.detail) from error
+        except SecondFactorError as error:
+            raise UnconfirmedError(str(error)) from error
 
     def __exit__(self, *error: object) -> None:
         """Let go of it."""
@@ -284,6 +348,9 @@ class Visit:
         """Do something that may be refused, and return the refusal, for a form that is to be shown again with it."""
         try:
             return work()
+        except UnconfirmedError:
+            # Not for the form to tell: it is sent again once the person has proved to be there.
+            raise
         except REFUSED as error:
             return refusal_of(error)
 
@@ -300,7 +367,7 @@ class Visit:
             RequestValidationError: a value is not right.
         """
         try:
-            return model.model_validate(dict(values))
+            return model.model_validate(dict(values), context={"form": True})
         except ValidationError as error:
             raise RequestValidationError(error.errors()) from error
 
@@ -396,6 +463,7 @@ def visiting(resource: Resource, action: Action) -> Callable[[Request], Awaitabl
         # Larger files are put onto the disk as they come.
         with storing_file():
             form = await request.form(max_files=20, max_fields=2_000)
+        request.state.form = form
         return Visit(request, resource, action, form)
 
     visit.permission = (resource, action)  # type: ignore[attr-defined]

@@ -384,18 +384,7 @@ def read_needed_income(
     def work(session: Session, who: Principal) -> Reply:
         chosen_alliances(session, who, ask.resource, ask.action, alliance_id)
         running = subsidy_year(day_in_taipei(ask.at))
-        begin = running + 1 if first_year is None else common_year(first_year)
-        if not _FIRST_YEAR < begin <= running + MAX_YEARS:
-            raise ProblemError(
-                422,
-                "invalid",
-                T_(
-                    "give a year from %(first_year)s to %(running)s",
-                    first_year=_FIRST_YEAR + 1,
-                    running=running + MAX_YEARS,
-                ),
-                "year",
-            )
+        begin = _first_planned_year(first_year, running)
         booked = statements(session, alliance_id=alliance_id, until=min(begin - 1, running), as_of=ask.at)
         own = booked[-1].own_income_ntd if own_income_ntd is None else own_income_ntd
         needed = needed_income(
@@ -417,6 +406,22 @@ def read_needed_income(
         return Reply(200, document, {})
 
     return ask.read(work)
+
+
+def _first_planned_year(asked: int | None, running: int) -> int:
+    begin = running + 1 if asked is None else common_year(asked)
+    if not _FIRST_YEAR < begin <= running + MAX_YEARS:
+        raise ProblemError(
+            422,
+            "invalid",
+            T_(
+                "give a year from %(first_year)s to %(running)s",
+                first_year=_FIRST_YEAR + 1,
+                running=running + MAX_YEARS,
+            ),
+            "year",
+        )
+    return begin
 
 
 Growth = Annotated[int, Query(ge=-WHOLE_BP, le=MAX_GROWTH_BP, description="Of one year, in basis points.")]

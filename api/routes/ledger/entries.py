@@ -44,10 +44,21 @@ from indexer.database import reading
 from indexer.folding import HAN
 from indexer.wording import T_
 from matcher.ledger.rows.entries import Entry
-from matcher.ledger.rows.evidence import MAX_BYTES, checked_items, files_sent, is_intact, keep, note_file, path_of
+from matcher.ledger.rows.evidence import (
+    ALL_TOGETHER,
+    MAX_BYTES,
+    WaitingMost,
+    checked_items,
+    files_sent,
+    is_intact,
+    keep,
+    note_file,
+    path_of,
+    waiting_files,
+)
 from matcher.ledger.rows.kpis import Kpi
 from matcher.ledger.rows.periods import common_year
-from matcher.ledger.rows.pseudonyms import read_key, register
+from matcher.ledger.rows.pseudonyms import read_key, register, same_number
 from matcher.ledger.rows.steps import State, Step
 from matcher.ledger.rules.reporting import Instalment, NewResult, instalments_of, report
 from matcher.review.cases import Case
@@ -75,7 +86,7 @@ async def send_evidence(
 
     def admit() -> None:
         with reading(ask.engine) as session:
-            ask.admitted(session)
+            must_have_a_place(session, ask, ask.admitted(session), 0)
 
     # Who asks is known before a byte of the file is taken.
     await run_in_threadpool(admit)
@@ -90,14 +101,47 @@ def store_file(
     once: bool = True,
 ) -> Response:
     """Store a file that was received; with `once` false no `Idempotency-Key` is looked at: the file itself is one."""
+    with ask.reading() as session:
+        must_have_a_place(session, ask, ask.admitted(session), len(content))
     # Stored before the row that says so: a file without a row proves nothing, a row without a file would be a lie.
     digest = keep(ask.request.app.state.home, content)
 
     def work(session: Session, who: Principal) -> Reply:
         note_file(session, sha256=digest, size_bytes=len(content), by=who.id, now=ask.at)
+        # It may have lain there already, and been deleted since as one that nobody names.
+        keep(ask.request.app.state.home, content)
         return Reply(201, {"sha256": digest, "size_bytes": len(content)}, {"Location": f"/api/evidence/{digest}"})
 
     return ask.write(work, digest.encode(), once=once)
+
+
+def must_have_a_place(session: Session, ask: PermittedRequest, who: Principal, size_bytes: int) -> None:
+    """Let a file be sent only if not too many wait for a result that names them, and the disk has room.
+
+    Raises:
+        ProblemError: 409, so many wait.
+        LowRoomError: the disk has not.
+    """
+    ask.must_leave_room(size_bytes)
+    most: WaitingMost = ask.request.app.state.evidence_waiting
+    waiting = waiting_files(session)
+    of_one, of_all = waiting.of(who.id), waiting.of(None)
+    if of_one.files >= most.files or of_one.size_bytes + size_bytes > most.size_bytes:
+        detail = T_(
+            "%(files)s of your files (%(mb)s MB) stand in no result yet: report with them, or wait %(days)s days until "
+            "they are deleted",
+            files=of_one.files,
+            mb=round(of_one.size_bytes / 1e6),
+            days=most.days,
+        )
+        raise ProblemError(409, "evidence-waiting", detail)
+    if of_all.size_bytes + size_bytes > ALL_TOGETHER * most.size_bytes:
+        detail = T_(
+            "files of all (%(mb)s MB) stand in no result yet; they are deleted after %(days)s days",
+            mb=round(of_all.size_bytes / 1e6),
+            days=most.days,
+        )
+        raise ProblemError(409, "evidence-waiting", detail)
 
 
 @router.get("/evidence/{sha256}", response_class=Response, responses=_FILE)
@@ -158,12 +202,15 @@ def register_person(
     """Register somebody who was trained or found a job. The pseudonym that comes back stands in entries instead.
 
     The same person gets the same pseudonym again. The name is kept apart from the entries and is never answered.
+    `same_number` says that the number is known under another name: what is reported of either is held then.
     """
-    key = read_key(ask.request.app.state.home)
+    with reading(ask.engine) as session:
+        ask.admitted(session)
+        key = read_key(session, ask.request.app.state.home)
 
     def work(session: Session, who: Principal) -> Reply:
         pseudonym = register(session, key=key, by=who.id, now=ask.at, **body.model_dump())
-        return Reply(201, {"pseudonym": pseudonym}, {})
+        return Reply(201, {"pseudonym": pseudonym, "same_number": bool(same_number(session, pseudonym))}, {})
 
     # What is kept to know the request again must not tell who was registered.
     return ask.write(work, hmac.new(key, body.model_dump_json().encode(), sha256).hexdigest().encode())

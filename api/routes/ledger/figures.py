@@ -21,7 +21,7 @@ from api.documents.answers import Page, file_of
 from api.documents.figures import FiguresAnswer, ReportsAnswer, TargetsAnswer
 from api.documents.ledger import EntryAnswer, entry_rows
 from api.documents.standing import label, units
-from api.requests.capacity import ThreadedRoute
+from api.requests.capacity import REPORTING, ThreadedRoute, takes
 from api.requests.idempotency import Reply
 from api.requests.permitted_request import PermittedRequest, requires
 from api.requests.problems import ProblemError, not_found
@@ -38,10 +38,10 @@ from matcher.ledger.rendering.workbooks import ReportTooLargeError
 from matcher.ledger.reports.document import ReportRequest
 from matcher.ledger.reports.registry import REPORTS, make_report
 from matcher.ledger.reports.target_standings import BookStanding, TargetStandings, YearStanding, target_standings
+from matcher.ledger.rows.chain import heads_of
 from matcher.ledger.rows.entries import WHOLE_BP, Entry
 from matcher.ledger.rows.kpis import KPI_FACTS, RECOGNISED_KPIS, Kpi
 from matcher.ledger.rows.periods import common_year, roc_year
-from matcher.ledger.rows.proof import heads_of
 from matcher.ledger.rules.targets import BASIS_LABELS, STANDING_LABELS
 from matcher.review.people import Principal
 from matcher.review.roles import STAFF
@@ -288,6 +288,7 @@ def list_reports(ask: Annotated[PermittedRequest, Depends(requires(Resource.REPO
 
 
 @router.get("/reports/{name}", response_class=Response, responses=file_of(MEDIA_TYPES.values()))
+@takes(REPORTING)
 def read_report(
     name: Annotated[str, Path(max_length=100)],
     ask: Annotated[PermittedRequest, Depends(requires(Resource.REPORT, Action.READ))],

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import orjson
@@ -25,6 +26,7 @@ from api.documents.ledger import (
     MotionAnswer,
     NewExternalClaimAnswer,
     PeriodsAnswer,
+    ProbesAnswer,
     SchoolTotalAnswer,
     motion_document,
 )
@@ -38,6 +40,7 @@ from api.requests.query_parameters import Cursor, Limit, decoded, page
 from api.routes.ledger.entries import KpiYear, standing_so
 from indexer.instants import day_in_taipei
 from indexer.wording import T_
+from matcher.ledger.rows.chain import heads_of
 from matcher.ledger.rows.entries import Entry, EntryKind
 from matcher.ledger.rows.kpis import KPI_FACTS, Kpi
 from matcher.ledger.rows.motions import MotionKind, pending
@@ -50,14 +53,14 @@ from matcher.ledger.rows.periods import (
     roc_year,
     year_of,
 )
-from matcher.ledger.rows.proof import heads_of
 from matcher.ledger.rows.result_claims import ExternalClaim, end_external, note_external
 from matcher.ledger.rows.school_totals import SchoolTotal, supply
 from matcher.ledger.rows.steps import State
-from matcher.ledger.rule_documents import DOCUMENTS, checked_document
+from matcher.ledger.rule_documents import DOCUMENTS, checked_document, move_document
 from matcher.ledger.rules.configuration import Configured, change, default, latest
 from matcher.ledger.rules.reporting import checked_details
-from matcher.review.people import Principal
+from matcher.ledger.rules.similarity import probes
+from matcher.review.people import Account, Principal
 
 router = APIRouter(prefix="/api", route_class=ThreadedRoute)
 
@@ -83,8 +86,8 @@ def read_configuration(
 ) -> Response:
     """Read a document, who set it, when and why; its ETag is what a change sends as If-Match."""
 
-    def work(session: Session, _who: Principal) -> Reply:
-        return _answer(session, _kind(configuration_name))
+    def work(session: Session, who: Principal) -> Reply:
+        return _answer(session, who, _kind(configuration_name))
 
     return ask.read(work)
 
@@ -97,14 +100,19 @@ def set_configuration(
 ) -> Response:
     """Set a document as a whole; it holds from now on, and what held before stays on record.
 
-    Send the ETag that you read as If-Match.
+    Rules that bind two people (recognition, target books, definitions of money) are only moved: the answer is 202 with
+    what still holds and the `motion`, and they hold once somebody else agrees. Send the ETag that you read as If-Match.
     """
 
     def work(session: Session, who: Principal) -> Reply:
         kind = _kind(configuration_name)
         ask.must_match(_etag(session, kind.name))
-        change(session, checked_document(kind, body.document), reason=body.reason, by=who.id, now=ask.at)
-        return _answer(session, kind)
+        document = checked_document(kind, body.document)
+        if kind.takes_two:
+            move_document(session, document, reason=body.reason, by=who.id, now=ask.at)
+            return _answer(session, who, kind, 202)
+        change(session, document, reason=body.reason, by=who.id, now=ask.at)
+        return _answer(session, who, kind)
 
     return ask.write(work, body)
 
@@ -127,10 +135,16 @@ def _etag(session: Session, name: str) -> str:
     return etag_of(_head(session, name))
 
 
-def _answer(session: Session, kind: type[Configured]) -> Reply:
+def _answer(session: Session, who: Principal, kind: type[Configured], status: int = 200) -> Reply:
     stored = latest(session, kind.name)
     document = orjson.loads(default(kind).model_dump_json()) if stored is None else stored.document
-    return Reply(200, {**_head(session, kind.name), "document": document}, {"ETag": _etag(session, kind.name)})
+    moved = pending(session, MotionKind.CONFIGURE, kind.name) if kind.takes_two else None
+    more = {
+        "document": document,
+        "takes_two": kind.takes_two,
+        "motion": None if moved is None else motion_document(session, moved, who),
+    }
+    return Reply(status, {**_head(session, kind.name), **more}, {"ETag": _etag(session, kind.name)})
 
 
 ClaimId = Annotated[int, Path(ge=1, le=MAX_ROW_NUMBER)]
@@ -203,6 +217,25 @@ def _key(body: ExternalClaimBody) -> str:
         return checked_details(body.kpi, body.details).natural_key()
     # Only resemblance can find it: no result has such a key.
     return orjson.dumps(["claim", body.programme.value, body.reference]).decode()
+
+
+@router.get("/ledger/probes", tags=["ledger"], response_model=Page[ProbesAnswer])
+def list_probes(ask: Annotated[PermittedRequest, Depends(requires(Resource.PROBE, Action.LIST))]) -> Response:
+    """List whose reports were held for resembling entries of alliances in which they have no share, most first.
+
+    Anybody may be mistaken once; reporting and withdrawing again and again asks what others have.
+    """
+
+    def work(session: Session, who: Principal) -> Reply:
+        found = probes(session)
+        ids = [one.account_id for one in found]
+        names = dict(session.exec(select(Account.id, Account.name).where(col(Account.id).in_(ids))).all())
+        items = [
+            {**asdict(one), "name": names.get(one.account_id), "last_at": one.last_at.isoformat()} for one in found
+        ]
+        return Reply(200, {"items": items, "next": None}, {})
+
+    return ask.read(work)
 
 
 @router.get("/ledger/external-claims", tags=["ledger"], response_model=Page[ExternalClaimAnswer])
@@ -290,7 +323,7 @@ def _period(session: Session, who: Principal, name: str, entries: int, closed: P
         "after": quarter_after(name),
         "entries": entries,
         "closed": None if closed is None else {**closed.model_dump(mode="json"), "totals": _totals(who, closed)},
-        "motion": None if waiting is None else motion_document(session, waiting),
+        "motion": None if waiting is None else motion_document(session, waiting, who),
     }
 
 

@@ -22,7 +22,6 @@ from api.access.visibility import shared_by
 from api.documents.answers import Page
 from api.documents.bodies import MAX_ROW_NUMBER
 from api.documents.ledger import (
-    Bar,
     EntryDocumentAnswer,
     MotionAnswer,
     ReviewAnswer,
@@ -54,19 +53,19 @@ from matcher.ledger.rows.motions import Motion, MotionEnd, MotionKind, end, open
 from matcher.ledger.rows.periods import roc_year, second_close
 from matcher.ledger.rows.school_totals import successor, total_of
 from matcher.ledger.rows.steps import NEXT_STATES, State
-from matcher.ledger.rules.configuration import current
+from matcher.ledger.rule_documents import second_document
+from matcher.ledger.rules.duties import Act, Bar, bar_on
+from matcher.ledger.rules.granting import second_grant
 from matcher.ledger.rules.recognition import (
-    ConflictError,
-    RecognitionRules,
     check,
     give_back,
     move_reversal,
     recognise,
     refuse,
-    refuse_conflicted,
     second_recognition,
     second_reversal,
     supplement,
+    takes_two,
     tell_apart,
     withdraw,
 )
@@ -84,6 +83,7 @@ _LEADS_TO = {
     Verb.REFUSE: State.REFUSED,
     Verb.REVERSE: State.REVERSED,
 }
+_ACTS = {Verb.CHECK: Act.CHECK, Verb.RECOGNISE: Act.RECOGNISE, Verb.REVERSE: Act.REVERSE}
 OfKpi = Annotated[Kpi | None, Query(description="Only of this figure.")]
 Waits = Annotated[State | None, Query(description="Only those that stand so now.")]
 OlderThan = Annotated[int, Query(ge=0, le=3_660, description="Only those reported at least so many days ago.")]
@@ -128,7 +128,6 @@ def _filtered(session: Session, who: Principal, alliance: str | None, kpi: Kpi |
 
 
 def _waiting(session: Session, who: Principal, entries: Sequence[Entry], at: datetime) -> list[dict[str, Any]]:
-    limit_ntd = current(session, RecognitionRules).two_people_from_ntd
     found = []
     for entry, row in zip(entries, entry_rows(session, entries), strict=True):
         motion = pending(session, MotionKind.RECOGNISE, entry.id)
@@ -137,25 +136,18 @@ def _waiting(session: Session, who: Principal, entries: Sequence[Entry], at: dat
                 **row,
                 "age_days": (at - entry.reported_at).days,
                 "missing": [one.requirement.value for one in unmet(session, entry)],
-                "barred": _bar(session, who, entry),
-                "takes_two": _takes_two(entry, limit_ntd),
+                "barred": _bar(session, who, entry, row["state"]),
+                "takes_two": takes_two(session, entry),
                 "motion": None if motion is None else motion_document(session, motion),
             }
         )
     return found
 
 
-def _takes_two(entry: Entry, limit_ntd: int) -> bool:
-    return entry.kpi == Kpi.MONEY and entry.amount > limit_ntd
-
-
-def _bar(session: Session, who: Principal, entry: Entry) -> Bar | None:
-    """Return why a person has no word on an entry; None if they have."""
-    try:
-        refuse_conflicted(session, entry, who.id)
-    except ConflictError:
-        return Bar.REPORTER if entry.reporter == who.id else Bar.STAKE
-    return None
+def _bar(session: Session, who: Principal, entry: Entry, state: str | None) -> Bar | None:
+    """Return why a person has no word that takes an entry onward from where it stands; None if they have."""
+    act = {State.REPORTED.value: Act.CHECK, State.CHECKED.value: Act.RECOGNISE}.get(state or "", Act.DECIDE)
+    return bar_on(session, entry, who.id, act)
 
 
 @router.get("/entries/{entry_id}/review", response_model=ReviewAnswer)
@@ -171,7 +163,8 @@ def read_review(
 
     def work(session: Session, who: Principal) -> Reply:
         entry = find_entry(session, who, entry_id, Action.CHECK)
-        barred = _bar(session, who, entry)
+        (row,) = entry_rows(session, [entry])
+        barred = _bar(session, who, entry, row["state"])
         before = ask.at - timedelta(days=older_than_days)
         these = _filtered(session, who, alliance, kpi, before)
         states = WAITING if state is None else (state,)
@@ -181,8 +174,8 @@ def read_review(
                 {"requirement": one.requirement.value, "detail": str(one.error)} for one in unmet(session, entry)
             ],
             "barred": barred,
-            "takes_two": _takes_two(entry, current(session, RecognitionRules).two_people_from_ntd),
-            "verbs": [] if barred else _verbs(session, who, entry),
+            "takes_two": takes_two(session, entry),
+            "verbs": _verbs(session, who, entry),
             "school": _school(session, entry, ask.at),
             "queue": _place(session, [*these, col(Entry.id).in_(standing_so(states))], entry),
         }
@@ -200,6 +193,7 @@ def _verbs(session: Session, who: Principal, entry: Entry) -> list[Verb]:
     said = [verb for verb, state in _LEADS_TO.items() if state in NEXT_STATES[now]]
     if now is State.HELD:
         said.append(Verb.TELL_APART)
+    said = [verb for verb in said if bar_on(session, entry, who.id, _ACTS.get(verb, Act.DECIDE)) is None]
     moved = {
         Verb.RECOGNISE: pending(session, MotionKind.RECOGNISE, entry.id),
         Verb.REVERSE: pending(session, MotionKind.REVERSE, entry.id),
@@ -362,7 +356,7 @@ def list_motions(
             query = query.where(col(Motion.id) > after)
         if waiting:
             query = query.where(col(Motion.id).not_in(select(MotionEnd.motion_id)))
-        items = [motion_document(session, motion) for motion in session.exec(query).all()]
+        items = [motion_document(session, motion, who) for motion in session.exec(query).all()]
         return Reply(200, page(items, limit, "id"), {})
 
     return ask.read(work)
@@ -380,6 +374,11 @@ def second_motion(
             second_recognition(session, motion_id=motion_id, by=who.id, now=ask.at)
         elif motion.kind == MotionKind.REVERSE:
             second_reversal(session, motion_id=motion_id, by=who.id, now=ask.at)
+        elif motion.kind == MotionKind.CONFIGURE:
+            second_document(session, motion_id=motion_id, by=who.id, now=ask.at)
+        elif motion.kind == MotionKind.GRANT:
+            second_grant(session, motion_id=motion_id, by=who.id, now=ask.at)
+            ask.about("account", motion.payload["account"])
         else:
             second_close(session, motion_id=motion_id, by=who.id, now=ask.at)
         return Reply(200, motion_document(session, motion), {})

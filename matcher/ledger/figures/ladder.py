@@ -218,12 +218,7 @@ def _take(
             ),
             "kpi",
         )
-    speaker = principal(session, by)
-    if speaker is None or not speaker.holds(Role.OFFICE):
-        raise LedgerError(T_("a step is confirmed by a person of the programme office"), "by")
-    # One step of an alliance at a time, whichever figure it is about: an end closes them all.
-    if session.get(Alliance, alliance_id, with_for_update={"key_share": True}) is None:
-        raise LedgerError(T_("there is no alliance %(alliance_id)r", alliance_id=alliance_id), "alliance_id")
+    _lock_for_step(session, alliance_id, by)
     version = _version_after(session, alliance_id, ladder, rung)
     taken = LadderStep(
         alliance_id=alliance_id,
@@ -247,6 +242,15 @@ def _take(
             T_("%(alliance_id)s went on in the meantime; read it again", alliance_id=alliance_id)
         ) from error
     return taken
+
+
+def _lock_for_step(session: Session, alliance_id: str, by: str) -> None:
+    speaker = principal(session, by)
+    if speaker is None or not speaker.holds(Role.OFFICE):
+        raise LedgerError(T_("a step is confirmed by a person of the programme office"), "by")
+    # One step of an alliance at a time, whichever figure it is about: an end closes them all.
+    if session.get(Alliance, alliance_id, with_for_update={"key_share": True}) is None:
+        raise LedgerError(T_("there is no alliance %(alliance_id)r", alliance_id=alliance_id), "alliance_id")
 
 
 def _version_after(session: Session, alliance_id: str, ladder: str, rung: Rung) -> int:

@@ -16,8 +16,8 @@ from enum import StrEnum
 
 from indexer.wording import P_, T_, Text, either
 from matcher.ledger.reports.document import CellKind, ReportCell, ReportDocument, ReportTable, Value
+from matcher.ledger.rows.chain import ExportedHead
 from matcher.ledger.rows.periods import roc_year
-from matcher.ledger.rows.proof import ExportedHead
 
 
 class ReportLanguage(StrEnum):

@@ -13,7 +13,7 @@ from datetime import date, datetime
 from enum import StrEnum
 
 from indexer.wording import Text
-from matcher.ledger.rows.proof import ExportedHead
+from matcher.ledger.rows.chain import ExportedHead
 
 
 class CellKind(StrEnum):

@@ -21,9 +21,9 @@ from matcher.ledger.reports.document import (
     ReportRequest,
     ReportTable,
 )
+from matcher.ledger.rows.chain import heads_of
 from matcher.ledger.rows.entries import WHOLE_BP, Entry, EntryKind
 from matcher.ledger.rows.kpis import KPI_FACTS, Kpi, Unit
-from matcher.ledger.rows.proof import heads_of
 from matcher.ledger.rows.steps import STATE_LABELS, State, Step
 
 _COLUMNS = (

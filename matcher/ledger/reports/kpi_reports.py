@@ -34,10 +34,10 @@ from matcher.ledger.reports.document import (
     ReportTable,
 )
 from matcher.ledger.reports.target_standings import UNIT_LABELS, Programme, programme, programme_year, year_label
+from matcher.ledger.rows.chain import heads_of
 from matcher.ledger.rows.entries import LedgerError
 from matcher.ledger.rows.kpis import KPI_FACTS, RECOGNISED_KPIS, Kpi, Unit
 from matcher.ledger.rows.periods import roc_year
-from matcher.ledger.rows.proof import heads_of
 from matcher.ledger.rules.configuration import current
 from matcher.ledger.rules.recognition import RecognitionRules
 from matcher.ledger.rules.targets import (

@@ -21,9 +21,9 @@ from matcher.ledger.reports.entries_report import entries_report
 from matcher.ledger.reports.kpi_reports import alliance_report, b003_report, kpi_report
 from matcher.ledger.reports.review_pack import review_pack
 from matcher.ledger.reports.subsidy_year_reports import alliance_gender_report, gender_report, sufficiency_report
+from matcher.ledger.rows.chain import heads_of
 from matcher.ledger.rows.entries import LedgerError
 from matcher.ledger.rows.periods import subsidy_year
-from matcher.ledger.rows.proof import heads_of
 from matcher.ledger.rules.configuration import current
 from matcher.ledger.rules.targets import TargetBasis, TargetBook, TargetBooks
 

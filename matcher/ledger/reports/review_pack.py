@@ -41,12 +41,12 @@ from matcher.ledger.figures.warnings import (
     targets_of,
 )
 from matcher.ledger.reports.document import CellKind, ReportCell, ReportColumn, ReportDocument, ReportTable
+from matcher.ledger.rows.chain import heads_of
 from matcher.ledger.rows.details import read_details
 from matcher.ledger.rows.entries import WHOLE_BP, Entry, EntryKind, LedgerError
 from matcher.ledger.rows.kpis import KPI_FACTS, RECOGNISED_KPIS, Kpi
 from matcher.ledger.rows.motions import Motion, MotionEnd, MotionKind
 from matcher.ledger.rows.periods import first_day, last_quarter_over, roc_year, year_of
-from matcher.ledger.rows.proof import heads_of
 from matcher.ledger.rows.result_claims import OTHER_PROGRAMME_LABELS, ExternalClaim, OtherProgramme
 from matcher.ledger.rows.steps import STATE_LABELS, State, Step
 from matcher.ledger.rules.configuration import current

@@ -48,10 +48,10 @@ from matcher.ledger.figures.sufficiency import (
     statements,
 )
 from matcher.ledger.reports.document import CellKind, ReportCell, ReportColumn, ReportDocument, ReportTable, Value
+from matcher.ledger.rows.chain import heads_of
 from matcher.ledger.rows.details import Gender
 from matcher.ledger.rows.entries import LedgerError
 from matcher.ledger.rows.periods import roc_year, subsidy_days
-from matcher.ledger.rows.proof import heads_of
 from matcher.ledger.rules.configuration import current
 
 _BASES = {

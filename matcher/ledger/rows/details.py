@@ -1,9 +1,13 @@
 """What has to be said of a result, figure by figure, and by which key it counts once.
 
-In: the details of a reported result. Out: checked values and a natural key.
-It exists because "counted twice" is only defined by a key: money by contract and
-instalment, a job by employer, post and start, a trained person by pseudonym,
-programme and year, a startup by its tax id (統一編號), a membership by company.
+In: the details of a reported result. Out: checked values, a natural key that is written down with the entry, and the
+skeleton of that key, by which results are the same. It exists because "counted twice" is only defined by a key: money
+by contract and instalment, a job by employer, post, start and person, a trained person by pseudonym, programme and
+year, a startup by its tax id (統一編號), a membership by the company's.
+
+The key says what was written, the skeleton what it is: K1-001 with a longer dash or with a letter of another alphabet
+is one contract, and contracts 108-001 of two schools are two, since each school numbers its own. Keys stay as they were
+hashed; skeletons lie beside the entries (`matcher.ledger.rows.result_claims`) and may be computed anew.
 
 No personal name is part of any details: people appear by pseudonym
 (`matcher.ledger.rows.pseudonyms`), so that a person can be erased and every total stays.
@@ -11,6 +15,7 @@ No personal name is part of any details: people appear by pseudonym
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 from typing import Annotated, Any, Literal
@@ -19,6 +24,7 @@ import orjson
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, field_validator
 from stdnum.tw import ubn
 
+from indexer.folding import for_keys, for_looks
 from indexer.plain_text import clean
 from indexer.vocabulary import COUNTRIES, ID_LENGTH_MAX, folded
 from indexer.wording import T_
@@ -77,8 +83,25 @@ def _line(value: Any) -> Any:
     return clean(value, max_chars=ID_LENGTH_MAX, multiline=False) if isinstance(value, str) else value
 
 
+def _number(value: Any) -> Any:
+    # Python takes true for 1.
+    if isinstance(value, bool):
+        raise ValueError(T_("give a number"))
+    return value
+
+
+Number = Annotated[int, BeforeValidator(_number)]
 Line = Annotated[str, BeforeValidator(_line), Field(min_length=1)]
 Pseudonym = Annotated[str, Field(pattern=r"^p-[0-9a-f]{16}$")]
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """What tells results apart beside their details: whose number it is, the member's 統一編號, the entry itself."""
+
+    entry_id: str
+    school_id: str | None = None
+    tax_id: str | None = None
 
 
 class Details(BaseModel):
@@ -87,12 +110,24 @@ class Details(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     def natural_key(self) -> str:
-        """Return the key by which this result counts once."""
+        """Return the key by which this result counts once, as it is written down."""
         raise NotImplementedError
+
+    def skeleton(self, about: Circumstances) -> str:
+        """Return the key by which results are compared: those with the same one are the same."""
+        return _skeleton(self.natural_key())
+
+    def series(self) -> str:
+        """Return what results may share and yet be two, such as the look of a contract's number; empty if nothing."""
+        return ""
 
     def party(self) -> str:
         """Return the name of the other party, by which two claims may look alike; empty if there is none."""
         return ""
+
+
+def _skeleton(*parts: str | int) -> str:
+    return orjson.dumps(list(parts)).decode()
 
 
 def _key(*parts: str | int) -> str:
@@ -133,6 +168,10 @@ class MemberDetails(Details):
         """A company counts once, whichever alliances it joins."""
         return self.company
 
+    def skeleton(self, about: Circumstances) -> str:
+        """By its 統一編號: a company that was brought in twice is one member."""
+        return _skeleton("company", self.company) if about.tax_id is None else _skeleton("tax", about.tax_id)
+
     def party(self) -> str:
         """The company."""
         return self.company_name
@@ -151,6 +190,14 @@ class CaseDetails(Details):
         """A case counts once, by its reference."""
         return _key(self.reference)
 
+    def skeleton(self, about: Circumstances) -> str:
+        """The reference, which is one of its school."""
+        return _skeleton(for_keys(self.reference), about.school_id or "")
+
+    def series(self) -> str:
+        """The reference."""
+        return for_looks(self.reference)
+
     def party(self) -> str:
         """The partner."""
         return self.partner
@@ -161,7 +208,7 @@ class MoneyDetails(Details):
 
     kpi: Literal[Kpi.MONEY] = Kpi.MONEY
     contract: Line
-    instalment: int = Field(ge=1, le=1_000)
+    instalment: Number = Field(ge=1, le=1_000)
     payer: Line
     payer_country: Country
     payer_type: PayerType
@@ -170,6 +217,14 @@ class MoneyDetails(Details):
     def natural_key(self) -> str:
         """Contract and instalment."""
         return _key(self.contract, self.instalment)
+
+    def skeleton(self, about: Circumstances) -> str:
+        """Contract and instalment, of the school that numbered the contract."""
+        return _skeleton(for_keys(self.contract), self.instalment, about.school_id or "")
+
+    def series(self) -> str:
+        """The contract."""
+        return for_looks(self.contract)
 
     def party(self) -> str:
         """Who pays."""
@@ -182,12 +237,20 @@ class TalentDetails(Details):
     kpi: Literal[Kpi.TALENT] = Kpi.TALENT
     person: Pseudonym
     programme: Line
-    year: int = Field(ge=2000, le=2200)
+    year: Number = Field(ge=2000, le=2200)
     gender: Gender = Gender.UNDISCLOSED
 
     def natural_key(self) -> str:
         """Person, programme and year."""
         return _key(self.person, self.programme, self.year)
+
+    def skeleton(self, about: Circumstances) -> str:
+        """Person, programme and year."""
+        return _skeleton(self.person, for_keys(self.programme), self.year)
+
+    def series(self) -> str:
+        """Person and year."""
+        return _skeleton(self.person, self.year)
 
     def party(self) -> str:
         """The programme."""
@@ -207,6 +270,15 @@ class JobDetails(Details):
     def natural_key(self) -> str:
         """Employer, post and start."""
         return _key(self.employer, self.post, self.start_on.isoformat())
+
+    def skeleton(self, about: Circumstances) -> str:
+        """Employer, post, start and who found it; without a person nobody knows, so each is held against the others."""
+        post = (for_keys(self.employer), for_keys(self.post), self.start_on.isoformat())
+        return _skeleton(*post, self.person or f"entry {about.entry_id}")
+
+    def series(self) -> str:
+        """Employer, post and start."""
+        return _skeleton(for_looks(self.employer), for_looks(self.post), self.start_on.isoformat())
 
     def party(self) -> str:
         """The employer."""
@@ -255,6 +327,14 @@ class ModelCaseDetails(Details):
     def natural_key(self) -> str:
         """Its reference."""
         return _key(self.reference)
+
+    def skeleton(self, about: Circumstances) -> str:
+        """The reference, which is one of its school."""
+        return _skeleton(for_keys(self.reference), about.school_id or "")
+
+    def series(self) -> str:
+        """The reference."""
+        return for_looks(self.reference)
 
     def party(self) -> str:
         """Its title."""

@@ -21,6 +21,7 @@ from sqlmodel import Field, Session, SQLModel, select
 
 from indexer.instants import Instant
 from indexer.wording import T_
+from matcher.ledger.rows import links  # noqa: F401 (links whatever a transaction writes)
 from matcher.ledger.rows.chain import Chain, hash_of, next_place, set_head
 from matcher.ledger.rows.kpis import KPI_FACTS, Kpi, Unit
 from matcher.review import decisions  # noqa: F401 (its tables, and those below, are referred to)

@@ -14,7 +14,8 @@ from __future__ import annotations
 import codecs
 import os
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -23,7 +24,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from sqlalchemy import BigInteger, CheckConstraint
+from sqlalchemy import BigInteger, CheckConstraint, delete
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Field, Session, SQLModel, col, select
 
@@ -31,9 +32,11 @@ from indexer.database import storing_file
 from indexer.disk import sync
 from indexer.instants import Instant
 from indexer.plain_text import clean
+from indexer.settings import Settings
 from indexer.vocabulary import ID_LENGTH_MAX
 from indexer.wording import T_
-from matcher.ledger.rows.entries import LedgerError
+from matcher.ledger.rows.entries import Entry, LedgerError
+from matcher.ledger.rows.steps import Step
 from matcher.review import people  # noqa: F401 (its table is referred to)
 
 FOLDER = "evidence"
@@ -117,7 +120,7 @@ def _checked_item(home: Path, item: dict[str, str]) -> dict[str, str]:
 
 
 class EvidenceFile(SQLModel, table=True):
-    """That somebody sent a file: never updated, never deleted."""
+    """That somebody sent a file: never updated; deleted only if no entry names the file, and with it."""
 
     __tablename__ = "evidence_file"
     __table_args__ = (
@@ -142,6 +145,93 @@ def files_sent(session: Session, by: str, digests: Iterable[str]) -> set[str]:
     """Return which of some files a person has sent."""
     query = select(EvidenceFile.sha256).where(EvidenceFile.sent_by == by, col(EvidenceFile.sha256).in_(list(digests)))
     return set(session.exec(query).all())
+
+
+ALL_TOGETHER = 8
+"""All accounts together may have so many times as much waiting as one."""
+
+
+@dataclass(frozen=True)
+class WaitingMost:
+    """How much one account may have sent that no result names yet, and for how many days it stays."""
+
+    files: int
+    size_bytes: int
+    days: int
+
+    @classmethod
+    def of(cls, settings: Settings) -> WaitingMost:
+        """Return it as the settings say."""
+        return cls(_MOST_WAITING_FILES, settings.evidence_waiting_mb * 1_000_000, settings.evidence_waiting_days)
+
+
+_MOST_WAITING_FILES = 500
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """So many files of so many bytes."""
+
+    files: int
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class WaitingFiles:
+    """The files that no entry names: who sent them, how large, when, by their SHA-256."""
+
+    rows: list[tuple[str, str, int, datetime]]
+
+    def of(self, account_id: str | None) -> Waiting:
+        """Return how much one account has waiting; None: all, a file that several sent counting once."""
+        sizes = {digest: size for digest, by, size, _ in self.rows if account_id in (None, by)}
+        return Waiting(len(sizes), sum(sizes.values()))
+
+
+def waiting_files(session: Session) -> WaitingFiles:
+    """Return the files that no entry names."""
+    sent = select(EvidenceFile.sha256, EvidenceFile.sent_by, EvidenceFile.size_bytes, EvidenceFile.sent_at)
+    rows = session.exec(sent).all()
+    named = _named(session) if rows else set()
+    return WaitingFiles([(digest, by, size, at) for digest, by, size, at in rows if digest not in named])
+
+
+def _named(session: Session) -> set[str]:
+    found: set[str] = set()
+    for model in (Entry, Step):
+        for items in session.exec(select(model.evidence)).all():
+            found.update(item["sha256"] for item in items if "sha256" in item)
+    return found
+
+
+def forget_waiting(session: Session, home: Path, *, before: datetime) -> int:
+    """Delete the files that were sent before a moment and that no entry names, with their rows; return how many.
+
+    Args:
+        session: its transaction holds the rows' end; nobody sends or names a file meanwhile. The caller commits.
+        home: where the files lie.
+        before: the moment. Files that lie there without a row, of somebody who was cut off, go as well.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        session.connection().exec_driver_sql("LOCK TABLE evidence_file, ledger_entry, ledger_step IN EXCLUSIVE MODE")
+    waiting = waiting_files(session).rows
+    late = {digest for digest, _, _, at in waiting if at < before} - {
+        digest for digest, _, _, at in waiting if at >= before
+    }
+    for digest in sorted(late):
+        session.connection().execute(delete(EvidenceFile).where(col(EvidenceFile.sha256) == digest))
+    known = set(session.exec(select(EvidenceFile.sha256)).all()) | _named(session)
+    strays = {path.name for path in _older(home, before)} - known
+    for digest in late | strays:
+        path_of(home, digest).unlink(missing_ok=True)
+    return len(late | strays)
+
+
+def _older(home: Path, before: datetime) -> Iterator[Path]:
+    for path in (home / FOLDER).glob("??/*"):
+        with suppress(FileNotFoundError):
+            if path.is_file() and path.stat().st_mtime < before.timestamp():
+                yield path
 
 
 _EXCERPT_BYTES = 16_384

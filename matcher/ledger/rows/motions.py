@@ -2,8 +2,8 @@
 
 In: a motion with its reason, then a second person's word. Out: rows that nobody
 can change, and the right to carry the motion out. It exists because no single
-person may recognise large money, reverse what was recognised or close a
-quarter; the database itself refuses a second by the same person.
+person may recognise large money, reverse what was recognised, close a quarter,
+change a rule that binds two, or let somebody in who decides; the database itself refuses a second by the same person.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from indexer.database import is_duplicate
 from indexer.instants import Instant
 from indexer.wording import T_
 from matcher.ledger.rows.entries import AlreadyReportedError, LedgerError
+from matcher.review.people import tied_to
 
 
 class MotionKind(StrEnum):
@@ -28,13 +29,19 @@ class MotionKind(StrEnum):
     RECOGNISE = "recognise"
     REVERSE = "reverse"
     CLOSE = "close"
+    CONFIGURE = "configure"
+    GRANT = "grant"
 
 
 _KINDS = ", ".join(f"'{kind.value}'" for kind in MotionKind)
 
 
+class TiedError(LedgerError):
+    """A second person made, granted or keyed the account of the first, or the other way round."""
+
+
 class Motion(SQLModel, table=True):
-    """What one person moved, on an entry or a quarter (`subject`): never updated, never deleted."""
+    """What one person moved, on an entry, a quarter, rules or an account (`subject`): never updated, never deleted."""
 
     __tablename__ = "ledger_motion"
     __table_args__ = (
@@ -118,10 +125,14 @@ def end(session: Session, motion: Motion, *, seconded: bool, by: str, now: datet
 
     Raises:
         LedgerError: it is seconded by who moved it, or dropped without a reason.
+        TiedError: it is seconded by who made, granted or keyed the mover's account, or the other way round.
         AlreadyReportedError: it ended a moment ago.
     """
     if seconded and by == motion.moved_by:
         raise LedgerError(T_("who moved it can't second it; another person has to"), "by")
+    if seconded and motion.moved_by in tied_to(session, by):
+        said = T_("who made, granted or keyed the mover's account, or was so by the mover, is no second person")
+        raise TiedError(said, "by")
     if not seconded and not reason.strip():
         raise LedgerError(T_("say why it is dropped"), "reason")
     session.add(

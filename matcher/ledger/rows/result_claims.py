@@ -12,15 +12,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date, datetime
 from enum import StrEnum
+from functools import lru_cache
 
+import orjson
 from sqlalchemy import BigInteger, CheckConstraint, Index, Table, bindparam, delete, insert, text
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Field, Session, SQLModel, col, select
 
 from indexer.database import is_duplicate
+from indexer.folding import for_keys
 from indexer.instants import Instant
+from indexer.records.record_tables import Company
 from indexer.wording import T_
 from matcher.ledger.rows.chain import lock_heads
+from matcher.ledger.rows.details import Circumstances, Details
 from matcher.ledger.rows.entries import AlreadyReportedError, Entry, LedgerError
 from matcher.ledger.rows.kpis import Kpi
 
@@ -52,13 +57,20 @@ class ClaimedElsewhereError(LedgerError):
 
 
 class LiveFact(SQLModel, table=True):
-    """The one entry that a key belongs to; the row goes when the entry ends, and only then."""
+    """The one entry that a key belongs to; the row goes when the entry ends, and only then.
+
+    What counts once is the skeleton (`matcher.ledger.rows.details`); the natural key is that of the entry, as written.
+    Facts of one series may be the same and are compared.
+    """
 
     __tablename__ = "ledger_live_fact"
+    __table_args__ = (Index("ix_ledger_live_fact_series", "kpi", "series"),)
 
     kpi: str = Field(primary_key=True)
-    natural_key: str = Field(primary_key=True)
+    natural_key: str
     entry_id: str = Field(foreign_key="ledger_entry.id", unique=True)
+    skeleton: str = Field(primary_key=True)
+    series: str
 
 
 class ExternalClaim(SQLModel, table=True):
@@ -100,33 +112,48 @@ _INSERTION = insert(_LIVE)
 _WHO_HAS = (
     select(Entry.id, Entry.shares)
     .join(LiveFact, col(LiveFact.entry_id) == col(Entry.id))
-    .where(LiveFact.kpi == bindparam("of_kpi"), LiveFact.natural_key == bindparam("of_key"))
+    .where(LiveFact.kpi == bindparam("of_kpi"), LiveFact.skeleton == bindparam("of_skeleton"))
 )
 
 
-def take_key(session: Session, *, kpi: Kpi, natural_key: str, entry_id: str) -> None:
-    """Let an entry have a key, alone.
+def take_key(session: Session, *, kpi: Kpi, details: Details, about: Circumstances) -> None:
+    """Let an entry have its key, alone.
 
     Raises:
         AlreadyReportedError: another entry has it; the message names the entry and its alliances.
     """
-    refuse_second(session, kpi, natural_key)
+    refuse_second(session, kpi, details.skeleton(about))
     try:
-        row = {"kpi": kpi.value, "natural_key": natural_key, "entry_id": entry_id}
-        session.connection().execute(_INSERTION, row)
+        session.connection().execute(_INSERTION, live_row(kpi, details, about))
     except IntegrityError as error:
         if not is_duplicate(error):
             raise
         raise AlreadyReportedError(T_("the same result was reported a moment ago; read the ledger again")) from error
 
 
-def refuse_second(session: Session, kpi: Kpi, natural_key: str) -> None:
-    """Refuse a key that an entry has already.
+def live_row(kpi: Kpi, details: Details, about: Circumstances) -> dict[str, str]:
+    """Return the row that says which entry a key belongs to."""
+    return {
+        "kpi": kpi.value,
+        "natural_key": details.natural_key(),
+        "entry_id": about.entry_id,
+        "skeleton": details.skeleton(about),
+        "series": details.series(),
+    }
+
+
+def tax_id_of(session: Session, company_id: str | None) -> str | None:
+    """Return the 統一編號 of a company, None if it is not known."""
+    return None if company_id is None else session.exec(select(Company.tax_id).where(Company.id == company_id)).first()
+
+
+def refuse_second(session: Session, kpi: Kpi, skeleton: str) -> None:
+    """Refuse a key, by its skeleton, that an entry has already.
 
     Raises:
         AlreadyReportedError: the message names the entry and its alliances.
     """
-    found = session.connection().execute(_WHO_HAS, {"of_kpi": kpi.value, "of_key": natural_key}).first()
+    found = session.connection().execute(_WHO_HAS, {"of_kpi": kpi.value, "of_skeleton": skeleton}).first()
     if found is not None:
         alliances = ", ".join(sorted(found[1]))
         raise AlreadyReportedError(
@@ -151,13 +178,9 @@ def refuse_claimed_elsewhere(session: Session, kpi: Kpi, natural_key: str) -> No
     Raises:
         ClaimedElsewhereError: the message says which programme, who and under which reference.
     """
-    found = session.exec(
-        select(ExternalClaim).where(
-            ExternalClaim.kpi == kpi.value,
-            ExternalClaim.natural_key == natural_key,
-            col(ExternalClaim.ended_at).is_(None),
-        )
-    ).first()
+    these = select(ExternalClaim).where(ExternalClaim.kpi == kpi.value, col(ExternalClaim.ended_at).is_(None))
+    mine = _plainly(natural_key)
+    found = next((claim for claim in session.exec(these).all() if _plainly(claim.natural_key) == mine), None)
     if found is not None:
         programme = OTHER_PROGRAMME_LABELS[OtherProgramme(found.programme)]
         raise ClaimedElsewhereError(
@@ -170,6 +193,16 @@ def refuse_claimed_elsewhere(session: Session, kpi: Kpi, natural_key: str) -> No
             ),
             "natural_key",
         )
+
+
+@lru_cache(maxsize=2**16)
+def _plainly(natural_key: str) -> tuple[str, ...]:
+    """Return the parts of a key without what `for_keys` puts aside and without dashes, which older keys never had."""
+    try:
+        parts = orjson.loads(natural_key)
+    except orjson.JSONDecodeError:
+        parts = natural_key
+    return tuple(for_keys(str(part)).replace("-", "") for part in (parts if isinstance(parts, list) else [parts]))
 
 
 def note_external(session: Session, claim: ExternalClaim) -> Sequence[str]:
@@ -191,8 +224,11 @@ def note_external(session: Session, claim: ExternalClaim) -> Sequence[str]:
         raise AlreadyReportedError(
             T_("this programme's claim to this result is noted already"), "natural_key"
         ) from error
-    query = select(LiveFact.entry_id).where(LiveFact.kpi == claim.kpi, LiveFact.natural_key == claim.natural_key)
-    return session.exec(query).all()
+    query = select(LiveFact.entry_id, LiveFact.natural_key).where(LiveFact.kpi == claim.kpi)
+    mine = _plainly(claim.natural_key)
+    return [
+        entry_id for entry_id, key in session.exec(query).all() if key == claim.natural_key or _plainly(key) == mine
+    ]
 
 
 def end_external(session: Session, *, claim_id: int, by: str, now: datetime) -> ExternalClaim:

@@ -25,6 +25,7 @@ from sqlmodel import Field, Session, SQLModel, col, select
 from indexer.database import is_duplicate, once
 from indexer.instants import Instant
 from indexer.wording import T_
+from matcher.ledger.rows.entries import LedgerError
 from matcher.review import people  # noqa: F401 (its table is referred to)
 
 DEFAULTS = Path(__file__).parent / "defaults"
@@ -42,6 +43,8 @@ class Configured(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     name: ClassVar[str]
+    takes_two: ClassVar[bool] = False
+    """Whether one person may only move a change, for another one to agree: rules that bind two people do."""
 
     note: str
 
@@ -55,6 +58,7 @@ class ConfigurationVersion(SQLModel, table=True):
     __tablename__ = "configuration_version"
     __table_args__ = (
         UniqueConstraint("name", "version", name="one_document_per_version"),
+        UniqueConstraint("motion_id", name="one_version_per_motion"),
         CheckConstraint("version > 0", name="versions_count_from_1"),
         CheckConstraint("length(reason) > 0", name="changed_for_a_reason"),
     )
@@ -66,6 +70,8 @@ class ConfigurationVersion(SQLModel, table=True):
     reason: str
     by: str = Field(foreign_key="account.id")
     at: datetime = Field(sa_type=Instant)
+    motion_id: int | None = None
+    """The motion of two people by which it came, where it took one; `by` moved it."""
 
 
 def current(session: Session, kind: type[Document], *, at: datetime | None = None) -> Document:
@@ -79,6 +85,11 @@ _NEWEST = (
     .where(col(ConfigurationVersion.name) == bindparam("of"))
     .order_by(col(ConfigurationVersion.version).desc())
     .limit(1)
+)
+_ALL = (
+    select(ConfigurationVersion.at, ConfigurationVersion.document)
+    .where(col(ConfigurationVersion.name) == bindparam("of"))
+    .order_by(col(ConfigurationVersion.version))
 )
 _NEWEST_BY = _NEWEST.where(col(ConfigurationVersion.at) <= bindparam("by"))
 
@@ -95,18 +106,51 @@ def default(kind: type[Document]) -> Document:
     return kind.model_validate_json((DEFAULTS / f"{kind.name}.json").read_bytes())
 
 
-def change(session: Session, document: Configured, *, reason: str, by: str, now: datetime) -> int:
+def versions(session: Session, kind: type[Document]) -> list[tuple[datetime, Document]]:
+    """Return every version of a document with the moment from which it held, oldest first."""
+
+    def read() -> list[tuple[datetime, Document]]:
+        stored = session.execute(_ALL, {"of": kind.name}).all()
+        return [(at, kind.model_validate(document)) for at, document in stored]
+
+    return once(session, (versions, kind), read)
+
+
+class TakesTwoError(LedgerError):
+    """One person can't change it alone."""
+
+
+def change(
+    session: Session, document: Configured, *, reason: str, by: str, now: datetime, motion_id: int | None = None
+) -> int:
     """Store a new version of a document and return its number; the caller commits.
 
+    Args:
+        session: its transaction.
+        document: what holds from now on.
+        reason: why.
+        by: who changes it, or moved that it be.
+        now: the moment.
+        motion_id: the motion that two people agreed to, for a document that takes two.
+
     Raises:
+        TakesTwoError: the document takes two people and there is no motion.
         StaleConfigurationError: somebody else stored one at the same time.
     """
+    if document.takes_two and motion_id is None:
+        raise TakesTwoError(T_("%(name)s binds two people: one moves a change, another agrees", name=document.name))
     newest = latest(session, document.name)
     last = 0 if newest is None else newest.version
     content = orjson.loads(document.model_dump_json())
     session.add(
         ConfigurationVersion(
-            name=document.name, version=last + 1, document=content, reason=reason.strip(), by=by, at=now
+            name=document.name,
+            version=last + 1,
+            document=content,
+            reason=reason.strip(),
+            by=by,
+            at=now,
+            motion_id=motion_id,
         )
     )
     try:

@@ -3,8 +3,9 @@
 In: a person's word on an entry, and the document `recognition` (the programme's dates, from which amount on two
 people have to agree, when two claims look alike). Out: its next step; for what is taken back a reversing entry,
 booked in the quarter that is open. It exists as the one place that knows the rules: nothing counts without a
-statement of what GLORIA added, evidence and the school's own total; who reported does not recognise; who has a
-stake in a party says nothing; large money takes two people. Nothing recognised is ever edited or deleted: a
+statement of what GLORIA added, evidence and the school's own total; who reported, supplied or checked does not
+recognise, and who has a part in a result says nothing (`matcher.ledger.rules.duties`); large money takes two people,
+by the strictest limit that held since it was reported. Nothing recognised is ever edited or deleted: a
 correction is a reversal, by two people, and, where there is a right figure, a new fact that says which entry it
 restates.
 """
@@ -20,6 +21,7 @@ from sqlmodel import Session, col, select
 
 from indexer.wording import T_
 from matcher.ledger.rows.chain import lock_heads
+from matcher.ledger.rows.details import read_details
 from matcher.ledger.rows.entries import (
     REVERSAL_SUFFIX,
     AlreadyReportedError,
@@ -33,29 +35,33 @@ from matcher.ledger.rows.entries import (
 from matcher.ledger.rows.kpis import Kpi
 from matcher.ledger.rows.motions import Motion, MotionKind, end, move, open_motion
 from matcher.ledger.rows.periods import booking_period, counting_year
-from matcher.ledger.rows.result_claims import free_key
+from matcher.ledger.rows.result_claims import LiveFact, free_key
 from matcher.ledger.rows.steps import NewStep, State, Step, standing, take
-from matcher.ledger.rules.configuration import Configured, current
+from matcher.ledger.rules.configuration import Configured, default, versions
+from matcher.ledger.rules.duties import BARRED, Act, Bar, bar_on, strictest
 from matcher.ledger.rules.requirements import unmet
-from matcher.review.cases import Case
-from matcher.review.people import Stake
 
 
 class RecognitionRules(Configured):
     """How results come to count."""
 
     name: ClassVar[str] = "recognition"
+    takes_two: ClassVar[bool] = True
 
     programme_start: date
     programme_end: date = Field(description="What falls after it is shown apart.")
-    two_people_from_ntd: int = Field(ge=0, description="Recognising more money than this takes two people.")
+    two_people_from_ntd: int = Field(ge=0, description="More money than this, in a contract, takes two people.")
     similar_name_score: float = Field(ge=0, le=100, description="Names at least so alike (0 to 100) may be the same.")
     similar_amount_share: float = Field(ge=0, le=1, description="Amounts that differ by at most this share are alike.")
     similar_days: int = Field(ge=0, le=3_660, description="Dates at most so many days apart are alike.")
 
 
 class ConflictError(LedgerError):
-    """Who says it may not: the reporter, or somebody with a stake in a party."""
+    """Who says it may not; `bar` is why: see `matcher.ledger.rules.duties`."""
+
+    def __init__(self, bar: Bar) -> None:
+        super().__init__(BARRED[bar], "by")
+        self.bar = bar
 
 
 def check(session: Session, *, entry_id: str, by: str, now: datetime, note: str = "") -> None:
@@ -65,7 +71,7 @@ def check(session: Session, *, entry_id: str, by: str, now: datetime, note: str 
         LedgerError: the entry does not stand to be checked.
         ConflictError: the caller reported it or has a stake in it.
     """
-    _go(session, entry_id, State.CHECKED, by=by, now=now, reason=note)
+    _go(session, entry_id, State.CHECKED, by=by, now=now, reason=note, act=Act.CHECK)
 
 
 def give_back(session: Session, *, entry_id: str, reason: str, by: str, now: datetime) -> None:
@@ -144,12 +150,30 @@ def recognise(session: Session, *, entry_id: str, by: str, now: datetime, note: 
         ClaimedElsewhereError: another programme claims it by now.
     """
     lock_heads(session)
-    entry = _recognisable(session, entry_id, by)
-    if entry.kpi == Kpi.MONEY and entry.amount > current(session, RecognitionRules).two_people_from_ntd:
+    entry = _recognisable(session, entry_id, by, Act.RECOGNISE)
+    if takes_two(session, entry):
         reason = note.strip() or "recognise"
         return move(session, kind=MotionKind.RECOGNISE, subject=entry_id, payload={}, reason=reason, by=by, now=now)
     _count(session, entry, by=by, now=now, note=note)
     return None
+
+
+def takes_two(session: Session, entry: Entry) -> bool:
+    """Whether recognising an entry takes two people: money above a limit, counted over its whole contract.
+
+    The limit is the strictest that held at any time since its report. Instalments are counted together, and so are
+    contracts of one school whose numbers only look alike: large money in small parts is large money.
+    """
+    if entry.kpi != Kpi.MONEY:
+        return False
+    limits = [(at, rules.two_people_from_ntd) for at, rules in versions(session, RecognitionRules)]
+    limit = strictest(limits, entry.reported_at, otherwise=default(RecognitionRules).two_people_from_ntd)
+    if entry.amount > limit:
+        return True
+    series = read_details(Kpi.MONEY, entry.details).series()
+    of_contract = (LiveFact.kpi == Kpi.MONEY.value, LiveFact.series == series, Entry.school_id == entry.school_id)
+    query = select(Entry.amount).join(LiveFact, col(LiveFact.entry_id) == col(Entry.id)).where(*of_contract)
+    return sum(session.exec(query).all()) > limit
 
 
 def second_recognition(session: Session, *, motion_id: int, by: str, now: datetime) -> None:
@@ -163,41 +187,35 @@ def second_recognition(session: Session, *, motion_id: int, by: str, now: dateti
     motion = open_motion(session, motion_id)
     if motion.kind != MotionKind.RECOGNISE:
         raise LedgerError(T_("motion %(motion_id)s is not on recognising an entry", motion_id=motion_id), "motion")
-    entry = _recognisable(session, motion.subject, by)
+    entry = _recognisable(session, motion.subject, by, Act.SECOND)
     end(session, motion, seconded=True, by=by, now=now)
     _count(session, entry, by=by, now=now, note=motion.reason)
 
 
-def refuse_conflicted(session: Session, entry: Entry, by: str) -> None:
-    """Refuse the word of who reported an entry or has a stake in one of its parties.
+def refuse_conflicted(session: Session, entry: Entry, by: str, act: Act = Act.DECIDE) -> None:
+    """Refuse the word of who did what somebody else has to have done, or has a part in an entry.
 
     Raises:
         ConflictError: this person.
     """
-    if entry.reporter == by:
-        raise ConflictError(T_("who reported a result can't decide on it"), "by")
-    parties = {("company", entry.company_id)}
-    if entry.case_id is not None:
-        case = session.exec(select(Case.company_id, Case.lab_id).where(Case.id == entry.case_id)).one()
-        parties |= {("company", case[0]), ("lab", case[1])}
-    held = session.exec(
-        select(Stake.party, Stake.party_id).where(Stake.account_id == by, col(Stake.ended_at).is_(None))
-    ).all()
-    if parties & {(party, party_id) for party, party_id in held}:
-        raise ConflictError(T_("who has a stake in a party of a result can't decide on it"), "by")
+    bar = bar_on(session, entry, by, act)
+    if bar is not None:
+        raise ConflictError(bar)
 
 
-def _go(session: Session, entry_id: str, state: State, *, by: str, now: datetime, reason: str) -> None:
+def _go(
+    session: Session, entry_id: str, state: State, *, by: str, now: datetime, reason: str, act: Act = Act.DECIDE
+) -> None:
     lock_heads(session)
     last = standing(session, entry_id, wanted=state)
-    refuse_conflicted(session, entry_of(session, entry_id), by)
+    refuse_conflicted(session, entry_of(session, entry_id), by, act)
     take(session, NewStep(entry_id, last.version, state, by, now, reason=reason))
 
 
-def _recognisable(session: Session, entry_id: str, by: str) -> Entry:
+def _recognisable(session: Session, entry_id: str, by: str, act: Act) -> Entry:
     standing(session, entry_id, wanted=State.RECOGNISED)
     entry = entry_of(session, entry_id)
-    refuse_conflicted(session, entry, by)
+    refuse_conflicted(session, entry, by, act)
     missing = next(unmet(session, entry), None)
     if missing is not None:
         raise missing.error
@@ -230,7 +248,7 @@ def move_reversal(session: Session, *, entry_id: str, reason: str, by: str, now:
         ConflictError: the caller reported it or has a stake in it.
     """
     lock_heads(session)
-    _reversible(session, entry_id, by)
+    _reversible(session, entry_id, by, Act.REVERSE)
     return move(session, kind=MotionKind.REVERSE, subject=entry_id, payload={}, reason=reason, by=by, now=now)
 
 
@@ -245,7 +263,7 @@ def second_reversal(session: Session, *, motion_id: int, by: str, now: datetime)
     motion = open_motion(session, motion_id)
     if motion.kind != MotionKind.REVERSE:
         raise LedgerError(T_("motion %(motion_id)s is not on reversing an entry", motion_id=motion_id), "motion")
-    entry = _reversible(session, motion.subject, by)
+    entry = _reversible(session, motion.subject, by, Act.AGREE)
     end(session, motion, seconded=True, by=by, now=now)
     reversal = write_reversal(session, entry, reason=motion.reason, by=by, now=now)
     last = standing(session, entry.id, wanted=State.REVERSED)
@@ -293,10 +311,10 @@ def write_reversal(session: Session, entry: Entry, *, reason: str, by: str, now:
     return entry_of(session, row["id"])
 
 
-def _reversible(session: Session, entry_id: str, by: str) -> Entry:
+def _reversible(session: Session, entry_id: str, by: str, act: Act) -> Entry:
     standing(session, entry_id, wanted=State.REVERSED)
     entry = entry_of(session, entry_id)
     if entry.kind != EntryKind.FACT:
         raise LedgerError(T_("a reversal can't be reversed; report the right figure as a new fact"), "id")
-    refuse_conflicted(session, entry, by)
+    refuse_conflicted(session, entry, by, act)
     return entry

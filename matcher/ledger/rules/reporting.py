@@ -28,6 +28,7 @@ from indexer.wording import T_, recognised
 from matcher.ledger.rows.chain import lock_heads
 from matcher.ledger.rows.details import (
     AcceptanceDetails,
+    Circumstances,
     Details,
     MemberDetails,
     MoneyDetails,
@@ -50,11 +51,11 @@ from matcher.ledger.rows.entries import (
 from matcher.ledger.rows.kpis import KPI_FACTS, Kpi, Unit
 from matcher.ledger.rows.periods import booking_period
 from matcher.ledger.rows.pseudonyms import Person
-from matcher.ledger.rows.result_claims import free_key, refuse_claimed_elsewhere, take_key
+from matcher.ledger.rows.result_claims import free_key, refuse_claimed_elsewhere, take_key, tax_id_of
 from matcher.ledger.rows.steps import NewStep, State, take
 from matcher.ledger.rules.configuration import current
 from matcher.ledger.rules.recognition import RecognitionRules, write_reversal
-from matcher.ledger.rules.similarity import Likeness, Similarity, likenesses
+from matcher.ledger.rules.similarity import Claim, Likeness, Similarity, likenesses, told_of
 from matcher.review.cases import Case
 
 _SINGLE = (Unit.ALLIANCES, Unit.COMPANIES, Unit.CASES)
@@ -104,7 +105,17 @@ def report(session: Session, given: NewResult, *, by: str, now: datetime) -> tup
     key = details.natural_key()
     refuse_claimed_elsewhere(session, given.kpi, key)
     counts_on = given.counts_on or given.occurred_on
-    alike = likenesses(session, kpi=given.kpi, details=details, amount=given.amount, day=counts_on, rules=rules)
+    claim = Claim(
+        kpi=given.kpi,
+        details=details,
+        amount=given.amount,
+        day=counts_on,
+        school_id=given.school_id,
+        company_id=_company(given, details),
+        evidence=given.evidence,
+    )
+    about = Circumstances(given.id, given.school_id, tax_id_of(session, claim.company_id))
+    alike = likenesses(session, claim, rules=rules)
     period, late_for = booking_period(session, given.occurred_on)
     decision_id = None if given.case_id is None else _case(session, given).decision_id
     row = append(
@@ -122,7 +133,7 @@ def report(session: Session, given: NewResult, *, by: str, now: datetime) -> tup
             period=period,
             late_for=late_for,
             school_id=given.school_id,
-            company_id=_company(given, details),
+            company_id=claim.company_id,
             case_id=given.case_id,
             decision_id=decision_id,
             restates=given.restates,
@@ -132,11 +143,11 @@ def report(session: Session, given: NewResult, *, by: str, now: datetime) -> tup
             reported_at=now,
         ),
     )
-    take_key(session, kpi=given.kpi, natural_key=key, entry_id=row["id"])
+    take_key(session, kpi=given.kpi, details=details, about=about)
     state = State.HELD if alike else State.REPORTED
-    take(session, NewStep(row["id"], 0, state, by, now, reason=_grounds(alike)))
     session.add_all([_similarity(row["id"], likeness) for likeness in alike])
     session.flush()
+    take(session, NewStep(row["id"], 0, state, by, now, reason=told_of(session, row["id"])))
     return entry_of(session, row["id"]), state
 
 
@@ -219,10 +230,6 @@ def _case(session: Session, given: NewResult) -> Case:
     return case
 
 
-def _grounds(alike: list[Likeness]) -> str:
-    return "; ".join(f"{one.other_entry or f'claim {one.external_claim}'}: {', '.join(one.grounds)}" for one in alike)
-
-
 def _similarity(entry_id: str, likeness: Likeness) -> Similarity:
     return Similarity(
         entry_id=entry_id,
@@ -297,7 +304,7 @@ class AcceptanceLedger:
                 reported_at=case.opened_at,
             ),
         )
-        take_key(session, kpi=Kpi.ACCEPTANCES, natural_key=key, entry_id=entry_id)
+        take_key(session, kpi=Kpi.ACCEPTANCES, details=details, about=Circumstances(entry_id))
 
     def undone(self, session: Session, case: Case, *, by: str, now: datetime) -> None:
         """Reverse what was booked for a case; nothing is done for one that an older release opened."""

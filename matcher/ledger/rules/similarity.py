@@ -1,33 +1,55 @@
-"""Claims that look alike though their keys differ: held until a person has looked.
+"""Claims that may be the same though their keys differ: held until a person has looked.
 
-In: a result about to be reported. Out: the entries and other programmes' claims
-that it resembles, with the grounds. It exists because one exhibition or one
-contract can be written down in two ways; whether they are the same is for a
-person to say, with both rows side by side.
+In: a result about to be reported. Out: the entries and other programmes' claims that it resembles, with the grounds;
+what the reporter is told. It exists because one exhibition or one contract can be written down in two ways; whether
+they are the same is for a person to say, with both rows side by side.
 
-Two claims of the same figure are alike if their parties' names are and their
-days are near; money must be of nearly the same amount too. Names are compared
-without legal forms (股份有限公司, Ltd.), by rapidfuzz's ratio of the texts or of
-their sets of words, whichever is higher.
+Two claims of the same figure resemble each other, whatever they are called,
+
+- if their parties' names are alike and their days near; money must be of nearly the same amount too. Names are compared
+  without legal forms (股份有限公司, Ltd.), by rapidfuzz's ratio of the texts or of their sets of words, whichever is
+  higher;
+- if both name the same file of evidence, unless they are of one contract, or of two people on one list;
+- if one company (by its 統一編號) pays nearly the same amount by two contracts, in one year or within the
+  days of the rule;
+- if their contracts' or references' numbers only look alike (0 and O, K1001 and K1-001), or are those of two schools
+  while payer or amount are alike;
+- if the same person is counted twice in a year, or two people share a student number;
+- if the same post at the same employer begins on the same day and one of them names nobody.
+
+Grounds quote the other claim, so they are for the committee and the office. The reporter's alliance is told only whose
+entry it resembles, since whoever may ask a thousand times learns what every answer says.
 """
 
 from __future__ import annotations
 
 import re
-import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
+from typing import Any
 
 from rapidfuzz import fuzz
-from sqlalchemy import JSON, CheckConstraint, Column
-from sqlmodel import Field, Session, SQLModel, col, select
+from sqlalchemy import JSON, CheckConstraint, Column, String, cast
+from sqlalchemy import select as select_columns
+from sqlalchemy.orm import aliased
+from sqlmodel import Field, Session, SQLModel, col, or_, select
 
-from indexer.vocabulary import folded
-from matcher.ledger.rows.details import Details, read_details
+from indexer.folding import for_keys, for_looks, tax_ids_in
+from matcher.ledger.rows.details import (
+    CaseDetails,
+    Details,
+    JobDetails,
+    ModelCaseDetails,
+    MoneyDetails,
+    TalentDetails,
+    read_details,
+)
 from matcher.ledger.rows.entries import Entry
 from matcher.ledger.rows.kpis import Kpi
-from matcher.ledger.rows.result_claims import ExternalClaim, LiveFact
+from matcher.ledger.rows.pseudonyms import same_number
+from matcher.ledger.rows.result_claims import ExternalClaim, LiveFact, tax_id_of
+from matcher.ledger.rows.steps import State, Step
 from matcher.ledger.rules.recognition import RecognitionRules
 
 _LEGAL_FORMS = re.compile(
@@ -35,6 +57,8 @@ _LEGAL_FORMS = re.compile(
 )
 _NAMELESS = (Kpi.ALLIANCES, Kpi.TALENT, Kpi.ACCEPTANCES)
 """Figures whose parties say nothing: many people share a programme, an alliance is known by its id."""
+_SURE = 100.0
+"""The score of a resemblance that is no matter of degree."""
 
 
 class Similarity(SQLModel, table=True):
@@ -65,86 +89,284 @@ class Likeness:
 
 
 @dataclass(frozen=True)
-class _Claimed:
-    party: str
+class Claim:
+    """A result as it is compared: what is said of it, of which school and company, and what proves it."""
+
+    kpi: Kpi
+    details: Details
     amount: int | None
     day: date | None
+    school_id: str | None = None
+    company_id: str | None = None
+    evidence: Sequence[Mapping[str, str]] = ()
+
+    @property
+    def files(self) -> set[str]:
+        """The hashes of the files that prove it."""
+        return {item["sha256"] for item in self.evidence if "sha256" in item}
+
+    @property
+    def person(self) -> str | None:
+        """The pseudonym of whom it is about, if it is about somebody."""
+        return self.details.person if isinstance(self.details, TalentDetails | JobDetails) else None
 
 
-def likenesses(
-    session: Session, *, kpi: Kpi, details: Details, amount: int, day: date, rules: RecognitionRules
-) -> list[Likeness]:
+_Found = dict[str, tuple[float, list[str]]]
+"""The best score and all grounds, by entry."""
+
+
+def likenesses(session: Session, claim: Claim, *, rules: RecognitionRules) -> list[Likeness]:
     """Return what a result resembles, most alike first."""
-    if kpi in _NAMELESS or not details.party():
-        return []
-    mine = _Claimed(details.party(), amount, day)
-    found = [*_among_entries(session, kpi, details, mine, rules), *_among_external(session, kpi, details, mine, rules)]
+    others: _Found = {}
+    for entry_id, score, grounds in _among_entries(session, claim, rules):
+        best, said = others.get(entry_id, (0.0, []))
+        others[entry_id] = (max(best, score), [*said, *(one for one in grounds if one not in said)])
+    found = [Likeness(score, tuple(said), other_entry=entry_id) for entry_id, (score, said) in others.items()]
+    found += _among_external(session, claim, rules)
     return sorted(found, key=lambda likeness: -likeness.score)
 
 
-def _among_entries(
-    session: Session, kpi: Kpi, details: Details, mine: _Claimed, rules: RecognitionRules
-) -> Iterator[Likeness]:
-    near = timedelta(days=rules.similar_days)
-    day = mine.day or date.min
+def told_of(session: Session, entry_id: str) -> str:
+    """Return what everybody may read of why an entry was held, in both languages: whose claims it resembles."""
+    alike = session.exec(select(Similarity).where(Similarity.entry_id == entry_id)).all()
+    others = [one.other_entry for one in alike if one.other_entry is not None]
+    shares = session.exec(select(Entry.shares).where(col(Entry.id).in_(others))).all() if others else []
+    names = ", ".join(sorted({alliance for one in shares for alliance in one}))
+    told = [f"與 {names} 的成果相似 · resembles an entry of {names}"] if names else []
+    if any(one.external_claim is not None for one in alike):
+        told.append("與其他計畫的主張相似 · resembles a claim of another programme")
+    return "; ".join(told)
+
+
+@dataclass(frozen=True)
+class Probes:
+    """How often what an account reported resembled entries in which its alliances have no share.
+
+    Anybody may be mistaken once; who reports and withdraws again and again asks what others have.
+    """
+
+    account_id: str
+    held: int
+    withdrawn: int
+    alliances: tuple[str, ...]
+    last_at: datetime
+
+
+def probes(session: Session) -> list[Probes]:
+    """Return the accounts whose reports resembled others' entries, those with the most first."""
+    other = aliased(Entry)
     query = (
-        select(col(Entry.id), col(Entry.details), col(Entry.amount), col(Entry.counts_on))
-        .join(LiveFact, col(LiveFact.entry_id) == col(Entry.id))
-        .where(Entry.kpi == kpi.value, col(Entry.counts_on).between(day - near, day + near))
+        select_columns(col(Entry.id), col(Entry.reporter), col(Entry.reported_at), col(Entry.shares), col(other.shares))
+        .join(Similarity, col(Similarity.entry_id) == col(Entry.id))
+        .join(other, col(other.id) == col(Similarity.other_entry))
+        .order_by(col(Entry.seq))
     )
-    if kpi is Kpi.MONEY and mine.amount is not None:
-        query = query.where(col(Entry.amount).between(*_amounts_near(mine.amount, rules.similar_amount_share)))
-    for entry_id, said, amount, counts_on in session.execute(query).all():
-        other = read_details(kpi, said)
-        if _same_series(details, other):
+    found: dict[str, dict[str, tuple[datetime, set[str]]]] = {}
+    for entry_id, reporter, at, mine, theirs in session.execute(query).all():
+        if set(mine).isdisjoint(theirs):
+            _, alliances = found.setdefault(reporter, {}).setdefault(entry_id, (at, set()))
+            alliances |= set(theirs)
+    ended = set(session.exec(select(Step.entry_id).where(Step.state == State.WITHDRAWN.value)).all())
+    listed = [
+        Probes(
+            account_id=account_id,
+            held=len(entries),
+            withdrawn=len(ended & set(entries)),
+            alliances=tuple(sorted({name for _, names in entries.values() for name in names})),
+            last_at=max(at for at, _ in entries.values()),
+        )
+        for account_id, entries in found.items()
+    ]
+    return sorted(listed, key=lambda one: (-one.held, one.account_id))
+
+
+_Grounds = tuple[str, float, list[str]]
+
+
+def _among_entries(session: Session, claim: Claim, rules: RecognitionRules) -> Iterator[_Grounds]:
+    yield from _by_name(session, claim, rules)
+    yield from _by_series(session, claim, rules)
+    yield from _by_file(session, claim)
+    yield from _by_company(session, claim, rules)
+    yield from _by_person(session, claim)
+
+
+def _live(kpi: Kpi) -> Any:
+    return select(Entry).join(LiveFact, col(LiveFact.entry_id) == col(Entry.id)).where(Entry.kpi == kpi.value)
+
+
+def _claimed(entry: Entry) -> Claim:
+    kpi = Kpi(entry.kpi)
+    said = read_details(kpi, entry.details)
+    return Claim(kpi, said, entry.amount, entry.counts_on, entry.school_id, entry.company_id, entry.evidence)
+
+
+def _by_name(session: Session, claim: Claim, rules: RecognitionRules) -> Iterator[_Grounds]:
+    """Parties' names that are alike, days that are near, and of money nearly the same amount."""
+    if claim.kpi in _NAMELESS or not claim.details.party() or claim.day is None:
+        return
+    near = timedelta(days=rules.similar_days)
+    query = _live(claim.kpi).where(col(Entry.counts_on).between(claim.day - near, claim.day + near))
+    if claim.kpi is Kpi.MONEY and claim.amount is not None:
+        query = query.where(col(Entry.amount).between(*_amounts_near(claim.amount, rules.similar_amount_share)))
+    for entry in session.exec(query).all():
+        other = _claimed(entry)
+        if _same_contract(claim, other) or _told_apart_by_people(claim, other):
             continue
-        alike = _alike(kpi, mine, _Claimed(other.party(), amount, counts_on), rules)
+        alike = _alike(claim, other.details.party(), other.amount, other.day, rules)
         if alike is not None:
-            yield Likeness(*alike, other_entry=entry_id)
+            yield entry.id, *alike
+
+
+def _by_series(session: Session, claim: Claim, rules: RecognitionRules) -> Iterator[_Grounds]:
+    """Numbers that look alike, or are the same at two schools; posts that may be one."""
+    series = claim.details.series()
+    if not series or isinstance(claim.details, TalentDetails):
+        return
+    for entry in session.exec(_live(claim.kpi).where(LiveFact.series == series)).all():
+        other = _claimed(entry)
+        if isinstance(claim.details, JobDetails):
+            if claim.person is None or other.person is None:
+                yield entry.id, _SURE, [f"{other.details.party()}: {claim.details.post}, {claim.details.start_on}"]
+            continue
+        if _same_contract(claim, other):
+            continue
+        alike = _name_score(claim, other.details.party()) >= rules.similar_name_score
+        near = claim.kpi is Kpi.MONEY and _near(claim.amount, other.amount, rules)
+        if alike or near or claim.school_id == other.school_id:
+            yield entry.id, _SURE, [f"{_number(claim.details)} / {_number(other.details)}"]
+
+
+def _by_file(session: Session, claim: Claim) -> Iterator[_Grounds]:
+    """The same file of evidence."""
+    if not claim.files:
+        return
+    within = [cast(col(Entry.evidence), String).contains(digest) for digest in sorted(claim.files)]
+    later = [cast(col(Step.evidence), String).contains(digest) for digest in sorted(claim.files)]
+    steps = select(Step.entry_id).where(or_(*later))
+    for entry in session.exec(_live(claim.kpi).where(or_(*within, col(Entry.id).in_(steps)))).all():
+        other = _claimed(entry)
+        if _same_contract(claim, other) or _told_apart_by_people(claim, other):
+            continue
+        more = session.exec(select(Step.evidence).where(Step.entry_id == entry.id)).all()
+        named = other.files | {item["sha256"] for items in more for item in items if "sha256" in item}
+        for digest in sorted(claim.files & named):
+            yield entry.id, _SURE, [f"SHA-256 {digest[:16]}"]
+
+
+def _by_company(session: Session, claim: Claim, rules: RecognitionRules) -> Iterator[_Grounds]:
+    """Nearly the same money of one company in one year, or within the rule's days."""
+    if claim.kpi is not Kpi.MONEY or claim.amount is None or claim.day is None:
+        return
+    mine = _payers(session, claim)
+    if not mine:
+        return
+    near = timedelta(days=rules.similar_days)
+    first = min(claim.day - near, date(claim.day.year, 1, 1))
+    last = max(claim.day + near, date(claim.day.year, 12, 31))
+    query = _live(claim.kpi).where(
+        col(Entry.amount).between(*_amounts_near(claim.amount, rules.similar_amount_share)),
+        col(Entry.counts_on).between(first, last),
+    )
+    for entry in session.exec(query).all():
+        other = _claimed(entry)
+        same = mine & _payers(session, other)
+        if same and not _same_contract(claim, other) and _near(claim.amount, other.amount, rules):
+            yield entry.id, _SURE, [min(same), f"NT$ {claim.amount:,} / {other.amount:,}"]
+
+
+def _payers(session: Session, claim: Claim) -> set[str]:
+    """Return by what the company that pays is known: the 統一編號 of its record, and one that stands in its name."""
+    tax_id = tax_id_of(session, claim.company_id)
+    return {f"統一編號 {one}" for one in (tax_id, *tax_ids_in(claim.details.party())) if one is not None}
+
+
+def _by_person(session: Session, claim: Claim) -> Iterator[_Grounds]:
+    """The same person in the same year, or two people with one student number."""
+    if claim.person is None:
+        return
+    year = _year(claim.details)
+    people = {claim.person, *same_number(session, claim.person)}
+    among = col(Entry.details)["person"].as_string().in_(sorted(people))
+    for entry in session.exec(_live(claim.kpi).where(among)).all():
+        other = _claimed(entry)
+        if _year(other.details) == year:
+            yield entry.id, _SURE, [f"{claim.person} / {other.person}: {year}"]
+
+
+def _year(details: Details) -> int | None:
+    if isinstance(details, TalentDetails):
+        return details.year
+    return details.start_on.year if isinstance(details, JobDetails) else None
+
+
+def _told_apart_by_people(one: Claim, other: Claim) -> bool:
+    """Whether two results are about two people: many share an employer, and one list proves them all."""
+    return one.person is not None and other.person is not None and one.person != other.person
+
+
+def _same_contract(one: Claim, other: Claim) -> bool:
+    """Whether two results are told apart by what they say of themselves: instalments of one contract, one employer."""
+    if isinstance(one.details, JobDetails) and isinstance(other.details, JobDetails):
+        return for_looks(one.details.employer) == for_looks(other.details.employer)
+    if isinstance(one.details, MoneyDetails) and isinstance(other.details, MoneyDetails):
+        same = for_keys(one.details.contract) == for_keys(other.details.contract)
+        return same and one.school_id == other.school_id
+    return False
+
+
+def _number(details: Details) -> str:
+    if isinstance(details, MoneyDetails):
+        return details.contract
+    return details.reference if isinstance(details, CaseDetails | ModelCaseDetails) else ""
 
 
 def _amounts_near(amount: int, share: float) -> tuple[int, int]:
-    """Return bounds that hold every amount which `_alike` may call near, so that the others need not be read."""
+    """Return bounds that hold every amount which `_near` may call near, so that the others need not be read."""
     return int(amount * (1 - share)) - 1, 2**62 if share >= 1 else int(amount / (1 - share)) + 1
 
 
-def _among_external(
-    session: Session, kpi: Kpi, details: Details, mine: _Claimed, rules: RecognitionRules
-) -> Iterator[Likeness]:
-    query = select(ExternalClaim).where(ExternalClaim.kpi == kpi.value, col(ExternalClaim.ended_at).is_(None))
-    for claim in session.exec(query).all():
-        if claim.natural_key == details.natural_key():
+def _near(one: int | None, other: int | None, rules: RecognitionRules) -> bool:
+    return one is not None and other is not None and abs(one - other) <= rules.similar_amount_share * max(one, other)
+
+
+def _among_external(session: Session, claim: Claim, rules: RecognitionRules) -> Iterator[Likeness]:
+    if claim.kpi in _NAMELESS or not claim.details.party():
+        return
+    query = select(ExternalClaim).where(ExternalClaim.kpi == claim.kpi.value, col(ExternalClaim.ended_at).is_(None))
+    for other in session.exec(query).all():
+        if other.natural_key == claim.details.natural_key():
             continue
-        alike = _alike(kpi, mine, _Claimed(claim.party, claim.amount, claim.occurred_on), rules)
+        alike = _alike(claim, other.party, other.amount, other.occurred_on, rules)
         if alike is not None:
-            yield Likeness(*alike, external_claim=claim.id)
-
-
-def _same_series(one: Details, other: Details) -> bool:
-    """Whether two results are told apart by what they say of themselves, such as instalments of one contract."""
-    same = {"contract", "employer"} & set(type(one).model_fields)
-    return any(folded(getattr(one, name)) == folded(getattr(other, name)) for name in same)
+            yield Likeness(alike[0], tuple(alike[1]), external_claim=other.id)
 
 
 def _core(name: str) -> str:
-    """Return a name without case, marks and legal forms; 台 is written 臺."""
-    plain = unicodedata.normalize("NFKC", name).casefold().replace("台", "臺")
+    """Return a name without case, marks and legal forms, in one script and alphabet."""
+    plain = " ".join(for_keys(word) for word in name.split())
     return " ".join(_LEGAL_FORMS.sub(" ", plain).split()) or plain
 
 
-def _alike(kpi: Kpi, mine: _Claimed, other: _Claimed, rules: RecognitionRules) -> tuple[float, tuple[str, ...]] | None:
-    names = _core(mine.party), _core(other.party)
-    score = max(fuzz.ratio(*names), fuzz.token_set_ratio(*names))
+def _name_score(claim: Claim, party: str) -> float:
+    names = _core(claim.details.party()), _core(party)
+    return float(max(fuzz.ratio(*names), fuzz.token_set_ratio(*names)))
+
+
+def _alike(
+    claim: Claim, party: str, amount: int | None, day: date | None, rules: RecognitionRules
+) -> tuple[float, list[str]] | None:
+    score = _name_score(claim, party)
     if score < rules.similar_name_score:
         return None
-    grounds = [f"{mine.party} / {other.party}: {score:.0f}"]
-    if mine.day is not None and other.day is not None:
-        apart = abs((mine.day - other.day).days)
+    grounds = [f"{claim.details.party()} / {party}: {score:.0f}"]
+    if claim.day is not None and day is not None:
+        apart = abs((claim.day - day).days)
         if apart > rules.similar_days:
             return None
-        grounds.append(f"{mine.day} / {other.day}: {apart} d")
-    if kpi is Kpi.MONEY and mine.amount is not None and other.amount is not None:
-        if abs(mine.amount - other.amount) > rules.similar_amount_share * max(mine.amount, other.amount):
+        grounds.append(f"{claim.day} / {day}: {apart} d")
+    if claim.kpi is Kpi.MONEY and claim.amount is not None and amount is not None:
+        if not _near(claim.amount, amount, rules):
             return None
-        grounds.append(f"NT$ {mine.amount:,} / {other.amount:,}")
-    return float(score), tuple(grounds)
+        grounds.append(f"NT$ {claim.amount:,} / {amount:,}")
+    return score, grounds

@@ -164,6 +164,7 @@ class TargetBooks(Configured):
     """All target books, what the plan says was reached, its deadlines, and where it disagrees with itself."""
 
     name: ClassVar[str] = "target_books"
+    takes_two: ClassVar[bool] = True
 
     books: tuple[TargetBook, ...] = Field(min_length=1)
     given_actuals: tuple[GivenActual, ...]
@@ -278,6 +279,7 @@ class MoneyDefinitions(Configured):
     """All definitions, in the order in which they are printed."""
 
     name: ClassVar[str] = "money_definitions"
+    takes_two: ClassVar[bool] = True
 
     definitions: tuple[MoneyDefinition, ...] = Field(min_length=1)
     international_cases: tuple[CaseDefinition, ...] = Field(min_length=1)

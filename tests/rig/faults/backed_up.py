@@ -18,7 +18,7 @@ from sqlalchemy import Engine
 from api.backups.backup import BackupError, backups_in, verified_manifest
 from indexer.settings import Settings
 from matcher.ledger.rows.evidence import keep
-from matcher.ledger.rows.pseudonyms import read_key
+from matcher.ledger.rows.pseudonyms import make_key
 from tests.rig.worlds.ledger_world import build_ledger_world
 
 EVIDENCE_FILES = 6
@@ -28,7 +28,7 @@ def fill_home(engine: Engine, settings: Settings) -> Settings:
     """Store people, a key and files of evidence; the engine is closed, so that a child may open its own."""
     build_ledger_world(engine)
     settings.home.mkdir(exist_ok=True)
-    read_key(settings.home)
+    make_key(settings.home)
     for number in range(EVIDENCE_FILES):
         keep(settings.home, f"evidence {number}".encode() * 100)
     engine.dispose()

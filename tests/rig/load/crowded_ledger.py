@@ -20,20 +20,22 @@ from sqlalchemy import Engine, insert, update
 from sqlmodel import Session, col
 from stdnum.tw import ubn
 
-from indexer.database import open_engine, reading, writing
+from indexer.database import note_written, open_engine, reading, writing
 from indexer.records.importing import import_rows
 from indexer.settings import Settings
 from matcher.ledger.reports.document import ReportRequest
 from matcher.ledger.reports.kpi_reports import alliance_report, b003_report, kpi_report
 from matcher.ledger.rows.chain import Chain, ChainHead, hash_of, head, set_head
-from matcher.ledger.rows.details import Details, read_details
+from matcher.ledger.rows.details import Circumstances, Details, read_details
 from matcher.ledger.rows.entries import WHOLE_BP, Entry
 from matcher.ledger.rows.kpis import KPI_FACTS, Kpi
 from matcher.ledger.rows.periods import quarter_of
 from matcher.ledger.rows.pseudonyms import Person
-from matcher.ledger.rows.result_claims import LiveFact
+from matcher.ledger.rows.result_claims import LiveFact, live_row
 from matcher.ledger.rows.steps import State, Step
-from tests.rig.worlds.ledger_world import PROOF, LedgerWorld, build_ledger_world
+from matcher.review.people import grant
+from matcher.review.roles import Role
+from tests.rig.worlds.ledger_world import FOUNDED, PROOF, LedgerWorld, build_ledger_world
 
 FIRST_DAY = date(2017, 9, 1)
 DAYS = 1_200
@@ -55,7 +57,11 @@ def fill_ledger(engine: Engine, world: LedgerWorld, entries: int = 100_000, seed
     with writing(engine) as session:
         rows = [{"id": f"al-{n:02}", "name": f"聯盟 {n}"} for n in range(ALLIANCES)]
         import_rows(session, "alliances", rows)
-    facts = _facts(world, chance, entries)
+        for name, role in (("reporter", Role.EXPERT), ("committee", Role.COMMITTEE)):
+            for row in rows:
+                who = world.people[name]
+                grant(session, account_id=who, role=role, scope_id=row["id"], by=None, now=FOUNDED)
+    facts = iter(sorted(_facts(world, chance, entries), key=lambda fact: fact["reported_at"]))
     for _ in range(0, entries, AT_ONCE):
         with writing(engine) as session:
             _write(session, world, [fact for _, fact in zip(range(AT_ONCE), facts, strict=False)], chance)
@@ -137,9 +143,11 @@ def _write(session: Session, world: LedgerWorld, facts: list[dict[str, Any]], ch
     n, last = head(session, Chain.ENTRIES)
     for seq, row in enumerate(facts, start=n + 1):
         last = _chained(row, seq, last)
-    connection.execute(insert(Person), _persons(world, facts))
+    persons = _persons(world, facts)
+    connection.execute(insert(Person), persons)
+    note_written(session, "ledger_person", *(one["pseudonym"] for one in persons))
     connection.execute(insert(Entry), facts)
-    keys = [{"kpi": row["kpi"], "natural_key": row["natural_key"], "entry_id": row["id"]} for row in facts]
+    keys = [_key_of(row) for row in facts]
     connection.execute(insert(LiveFact), keys)
     _set(session, Chain.ENTRIES, n + len(facts), last)
     steps = [step for row in facts for step in _steps(row, world, _PATHS[chance.randrange(len(_PATHS))])]
@@ -148,6 +156,12 @@ def _write(session: Session, world: LedgerWorld, facts: list[dict[str, Any]], ch
         last = _chained(row, seq, last)
     connection.execute(insert(Step), steps)
     _set(session, Chain.STEPS, n + len(steps), last)
+
+
+def _key_of(row: dict[str, Any]) -> dict[str, str]:
+    kpi = Kpi(row["kpi"])
+    about = Circumstances(row["id"], row["school_id"])
+    return live_row(kpi, read_details(kpi, row["details"]), about)
 
 
 def _chained(row: dict[str, Any], seq: int, previous: str) -> str:
@@ -191,7 +205,7 @@ def _steps(row: dict[str, Any], world: LedgerWorld, path: tuple[State, ...]) -> 
             "period": row["period"] if counted else None,
             "kpi_year": row["counts_on"].year if counted else None,
             "by": world.people[by[state]],
-            "at": row["reported_at"] + timedelta(hours=version),
+            "at": row["reported_at"] + timedelta(hours=version - 1),
         }
 
 

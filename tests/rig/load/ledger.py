@@ -22,9 +22,9 @@ from indexer.database import open_engine, reading, writing
 from indexer.instants import day_in_taipei
 from indexer.settings import Settings
 from matcher.ledger.figures.folds import figures
+from matcher.ledger.proving.verification import verify
 from matcher.ledger.rows.details import read_details
 from matcher.ledger.rows.kpis import RECOGNISED_KPIS, Kpi
-from matcher.ledger.rows.proof import verify
 from matcher.ledger.rules.configuration import current
 from matcher.ledger.rules.recognition import RecognitionRules
 from matcher.ledger.rules.reporting import report

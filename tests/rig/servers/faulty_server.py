@@ -15,12 +15,12 @@ from api import cli
 from api.requests.capacity import MATCHING, READING, WRITING, RequestThreads, ThreadShare
 
 
-async def _run(threads: RequestThreads, share: ThreadShare, work: Callable[[], Response]) -> Response:
+async def _run(threads: RequestThreads, share: ThreadShare, work: Callable[[], Response], by: str) -> Response:
     if share is WRITING:
         await asyncio.sleep(3_600)
     if share is MATCHING:
         raise RuntimeError("planted")
-    return await _as_it_is(threads, READING, work)
+    return await _as_it_is(threads, READING, work, by)
 
 
 _as_it_is = RequestThreads.run

@@ -26,9 +26,9 @@ from sqlmodel import col, func, select
 
 from indexer.database import open_engine, reading
 from indexer.settings import Settings
+from matcher.ledger.proving.verification import verify
 from matcher.ledger.rows.entries import Entry
 from matcher.ledger.rows.kpis import Kpi
-from matcher.ledger.rows.proof import verify
 from matcher.review.cases import Case
 from matcher.review.decisions import Decision
 from tests.rig.load.decisions import Pair

@@ -38,6 +38,7 @@ from matcher.review.intake import adopt
 from matcher.review.people import add_account, grant
 from matcher.review.roles import Role
 from tests.rig.servers.forked_programs import Forked, forker
+from tests.rig.servers.signed_in import headers_of, takes_a_person
 from tests.rig.servers.warmed_application import application
 from tests.rig.worlds.nights import made_up_night
 
@@ -81,8 +82,17 @@ class Served:
         """Send one request as somebody of `PEOPLE`, or as nobody."""
         headers = dict(more.pop("headers", {}))
         if who is not None:
-            headers["Authorization"] = f"Bearer {self.keys[who]}"
+            headers = self._headers(who, method, path) | headers
         return self.client.request(method, self.url + path, headers=headers, timeout=60, **more)
+
+    def _headers(self, who: str, method: str, path: str) -> dict[str, str]:
+        if not takes_a_person(method, path):
+            return {"Authorization": f"Bearer {self.keys[who]}"}
+        engine = open_engine(self.settings)
+        try:
+            return headers_of(engine, self.keys[who], method, path)
+        finally:
+            engine.dispose()
 
 
 def routes_of() -> list[tuple[str, str, Any]]:

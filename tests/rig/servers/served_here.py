@@ -29,6 +29,7 @@ from indexer.records.record_tables import load_needs
 from indexer.settings import Settings
 from indexer.vocabulary import Kind
 from matcher.ranking.live import LiveMatcher
+from tests.rig.servers.signed_in import headers_of
 from tests.rig.servers.warmed_application import application
 
 PATIENCE_S = 30.0
@@ -104,7 +105,7 @@ class Near:
         """Send one request as somebody, or as nobody."""
         headers = dict(more.pop("headers", {}))
         if who is not None:
-            headers["Authorization"] = f"Bearer {self.keys[who]}"
+            headers = headers_of(self.app.state.engine, self.keys[who], method, path) | headers
         return self.client.request(method, path, headers=headers, **more)
 
 

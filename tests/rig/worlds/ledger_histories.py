@@ -61,7 +61,7 @@ def result(number: int, chance: Random, day: date, reporter: str, people: list[s
     if kpi == "L":
         amount, instalment = chance.choice(MONEY), chance.choice((1, 1, 2))
         counts = day + timedelta(days=chance.choice((0, 0, 0, 200, 800)))
-        series, company = f"c-{which}", "co-1"
+        series, company = f"c-{which} of {school}", "co-1"
         key: tuple[Any, ...] = (which, instalment)
         details: dict[str, Any] = {"contract": f"C-{which}", "instalment": instalment, "payer": name}
         details |= {"payer_country": "TW", "payer_type": "company", "purpose": "research"}
@@ -109,7 +109,9 @@ def key_text(given: NewResult) -> str:
 
 def again(given: NewResult, fact: Fact, number: int) -> tuple[NewResult, Fact]:
     """Return the same result under another id."""
-    return replace(given, id=f"result-{number:04}"), replace(fact, id=f"result-{number:04}", states=[])
+    return replace(given, id=f"result-{number:04}"), replace(
+        fact, id=f"result-{number:04}", states=[], checked_by=set(), moved_by=set()
+    )
 
 
 class Beginning:

@@ -55,6 +55,13 @@ class Fact:
     booked: int = 0
     late_for: int | None = None
     states: list[tuple[datetime, str]] = field(default_factory=list)
+    checked_by: set[str] = field(default_factory=set)
+    moved_by: set[str] = field(default_factory=set)
+
+    @property
+    def skeleton(self) -> tuple[Any, ...]:
+        """By what it counts once: numbers are those of a school, and nobody knows who has a post that names nobody."""
+        return (*self.key, {"L": self.school, "T": self.school, "jobs": self.id}.get(self.kpi))
 
     @property
     def state(self) -> str:
@@ -104,7 +111,9 @@ class Motion:
 class Model:
     """Predicts, for each verb, how it ends: ok, held, motion, or why it is refused."""
 
-    def __init__(self) -> None:
+    def __init__(self, alliance_of: dict[str, str]) -> None:
+        """Begin with nothing but the alliances whose experts report."""
+        self.alliance_of = alliance_of
         self.facts: list[Fact] = []
         self.rows: list[tuple[str, int, int | None]] = []
         self.steps = 0
@@ -131,6 +140,8 @@ class Model:
         return any(one.active and one.kpi == kpi and one.key == key for one in self.claims)
 
     def alike(self, new: Fact) -> bool:
+        if any(one.live and one.kpi == new.kpi and self._may_be_one(one, new) for one in self.facts):
+            return True
         if new.group is None:
             return False
         entries = [one for one in self.facts if one.live and one.kpi == new.kpi and one.group == new.group]
@@ -152,8 +163,19 @@ class Model:
         ]
         return bool(near or claims)
 
-    def _conflicted(self, fact: Fact, by: str) -> bool:
-        return fact.reporter == by or (fact.company is not None and (by, fact.company) in self.stakes)
+    def _may_be_one(self, one: Fact, new: Fact) -> bool:
+        if new.kpi == "C":
+            return (one.key[0], one.key[2]) == (new.key[0], new.key[2])
+        if new.kpi == "jobs":
+            return one.key == new.key
+        if new.kpi == "L" and one.key[0] == new.key[0] and one.school != new.school:
+            return one.group == new.group or _near_amount(new.kpi, new.amount, one.amount)
+        return new.kpi == "T" and one.key == new.key and one.group == new.group
+
+    def _conflicted(self, fact: Fact, by: str, apart: frozenset[str] | set[str] = frozenset()) -> bool:
+        if fact.reporter == by or by in apart or self.alliance_of.get(by) in fact.shares:
+            return True
+        return fact.company is not None and (by, fact.company) in self.stakes
 
     def pending(self, kind: str, subject: Any) -> bool:
         return any(one.open and (one.kind, one.subject) == (kind, subject) for one in self.motions)
@@ -169,7 +191,7 @@ class Model:
             return "refused"
         if any(row[0] == new.id for row in self.rows):
             return "twice"
-        if any(one.live and (one.kpi, one.key) == (new.kpi, new.key) for one in self.facts):
+        if any(one.live and (one.kpi, one.skeleton) == (new.kpi, new.skeleton) for one in self.facts):
             return "twice"
         held = self.alike(new)
         new.booked, new.late_for = self._booking(new.day)
@@ -192,8 +214,10 @@ class Model:
         }[verb]
         if fact.state not in allowed:
             return "refused"
-        if self._conflicted(fact, by):
+        if self._conflicted(fact, by, fact.moved_by if verb == "check" else frozenset()):
             return "conflict"
+        if verb == "check":
+            fact.checked_by.add(by)
         self._step(fact, then, now)
         return "ok"
 
@@ -213,7 +237,7 @@ class Model:
     def _unrecognisable(self, fact: Fact, by: str) -> str | None:
         if fact.state != "checked":
             return "refused"
-        if self._conflicted(fact, by):
+        if self._conflicted(fact, by, fact.checked_by):
             return "conflict"
         if not fact.says_added or not fact.proven:
             return "refused"
@@ -235,7 +259,10 @@ class Model:
         if refusal:
             return refusal
         if fact.kpi == "L" and fact.amount > LARGE_NTD:
-            return self._move("recognise", fact.id, by)
+            moved = self._move("recognise", fact.id, by)
+            if moved == "motion":
+                fact.moved_by.add(by)
+            return moved
         self._count(fact, 1, now)
         self._step(fact, "recognised", now)
         return "ok"

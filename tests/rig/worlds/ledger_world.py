@@ -20,7 +20,7 @@ from matcher.ledger.figures.sufficiency import SufficiencyItem, book, earn
 from matcher.ledger.rows.entries import Entry
 from matcher.ledger.rows.evidence import keep
 from matcher.ledger.rows.kpis import Kpi
-from matcher.ledger.rows.pseudonyms import read_key, register
+from matcher.ledger.rows.pseudonyms import make_key, register
 from matcher.ledger.rows.result_claims import ExternalClaim, note_external
 from matcher.ledger.rows.school_totals import supply
 from matcher.ledger.rules.recognition import check, recognise
@@ -30,6 +30,8 @@ from matcher.review.roles import Role
 
 NOON = datetime(2019, 5, 15, 4, 0, tzinfo=UTC)
 """Noon in Taipei on a day in the second quarter of 108."""
+FOUNDED = datetime(2017, 9, 1, 1, 0, tzinfo=UTC)
+"""When its people got their roles and its schools gave their totals."""
 PEOPLE = {
     "reporter": (Role.EXPERT, "al-a"),
     "other_reporter": (Role.EXPERT, "al-b"),
@@ -65,8 +67,8 @@ def build_ledger_world(engine: Engine) -> LedgerWorld:
         import_rows(session, "companies", companies)
         people = {}
         for name, (role, scope) in PEOPLE.items():
-            account = add_account(session, email=f"{name}@example.org", name=name, now=NOON)
-            grant(session, account_id=account.id, role=role, scope_id=scope, by=None, now=NOON)
+            account = add_account(session, email=f"{name}@example.org", name=name, now=FOUNDED)
+            grant(session, account_id=account.id, role=role, scope_id=scope, by=None, now=FOUNDED)
             people[name] = account.id
         for school_id in ("sc-1", "sc-2"):
             for year in (2017, 2018, 2019, 2020):
@@ -77,7 +79,7 @@ def build_ledger_world(engine: Engine) -> LedgerWorld:
                     amount_ntd=900_000_000,
                     source="校務公開資訊",
                     by=people["office"],
-                    now=NOON,
+                    now=FOUNDED,
                 )
     return LedgerWorld(people)
 
@@ -196,7 +198,7 @@ def report_of(entry_id: str, alliance: str, school_id: str, digest: str, amount:
 
 def _rows_of(session: Session, alliance: str, home: Path, by: str, now: datetime) -> dict[str, Any]:
     """Book money of an alliance, and points of a person."""
-    person = register(session, key=read_key(home), name="王小明", identifier=alliance, contact=None, by=by, now=now)
+    person = register(session, key=make_key(home), name="王小明", identifier=alliance, contact=None, by=by, now=now)
     given: dict[str, Any] = {
         "alliance_id": alliance,
         "occurred_on": date(2019, 5, 2),

@@ -41,7 +41,8 @@ from matcher.judging.panel.grades import PooledPair, Said, name_settler, say, st
 from matcher.ledger.figures.sufficiency import PointRules
 from matcher.ledger.rows.evidence import keep, note_file
 from matcher.ledger.rows.kpis import Kpi
-from matcher.ledger.rows.pseudonyms import read_key, register
+from matcher.ledger.rows.pseudonyms import make_key as make_persons_key
+from matcher.ledger.rows.pseudonyms import register
 from matcher.ledger.rows.result_claims import ExternalClaim, note_external
 from matcher.ledger.rules.configuration import default
 from matcher.ledger.rules.recognition import check, give_back, recognise
@@ -437,7 +438,7 @@ def _standing(session: Session, server: Served, now: datetime) -> dict[str, dict
     """A person who earns points, alliances that may graduate, and rules as they could be set."""
     by = server.accounts["office"]
     person = register(
-        session, key=read_key(server.settings.home), name="王大明", identifier="1", contact=None, by=by, now=now
+        session, key=make_persons_key(server.settings.home), name="王大明", identifier="1", contact=None, by=by, now=now
     )
     alliances = [f"al-spare-{number}" for number in range(EACH)]
     import_rows(session, "alliances", [{"id": alliance, "name": alliance} for alliance in alliances])

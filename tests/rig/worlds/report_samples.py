@@ -8,7 +8,7 @@ from datetime import date
 
 from indexer.wording import Text, either
 from matcher.ledger.reports.document import CellKind, ReportCell, ReportColumn, ReportDocument, ReportTable
-from matcher.ledger.rows.proof import ExportedHead
+from matcher.ledger.rows.chain import ExportedHead
 
 HEADS = (
     ExportedHead("entries", 12, "3f" * 32, "2019-05-15T04:00:00+00:00"),

@@ -29,6 +29,7 @@ from matcher.review.intake import submit
 from matcher.review.people import add_account, grant
 from matcher.review.proposals import Proposal, StoredPairing
 from matcher.review.roles import Role
+from tests.rig.servers.signed_in import headers_of
 from tests.rig.servers.warmed_application import application
 
 MORNING = datetime(2026, 11, 24, 1, 0, tzinfo=UTC)
@@ -142,7 +143,7 @@ class Asked:
         """Send one request as somebody, or as nobody."""
         headers = dict(more.pop("headers", {}))
         if who is not None:
-            headers["Authorization"] = f"Bearer {self.keys[who]}"
+            headers = headers_of(self.engine, self.keys[who], method, path) | headers
         return self.client.request(method, path, headers=headers, **more)
 
     def done(self, who: str, method: str, path: str, **more: Any) -> Any:

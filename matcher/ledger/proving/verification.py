@@ -1,11 +1,11 @@
-"""Proving the ledger: every row is what was written, nothing is missing, every total is what its rows add up to.
+"""Proving the ledger: every row is what was written, nothing is missing, every rule was kept, every total adds up.
 
 In: the database, the folder of evidence, and heads of the chains that were written down outside of it.
-Out: a list of findings, empty if all is well; heads for a file that is only ever added to; the whole
-ledger as lines that an outsider can recompute. It exists because trust in the figures must not rest on trust in
-whoever holds the database: a changed cell, a removed row, a dropped tail, an exchanged file of evidence are each
-found by a check of their own. A chain whose last rows were dropped still fits together, so only who has kept its
-head elsewhere can tell; reports print the heads too.
+Out: a list of findings, empty if all is well; the whole ledger as lines that an outsider can recompute. It exists
+because trust in the figures must not rest on trust in whoever holds the database: a changed cell, a removed row, a
+dropped tail, an exchanged file of evidence, a trigger that was taken away, a result that was recognised against the
+rules are each found by a check of their own. A database that was rewritten as a whole still fits together, so only
+who has kept a head elsewhere can tell; reports print the heads too.
 
 An export has one JSON line for each row of both chains, in its canonical form, and one for each head; what checks one
 lies apart (`matcher.ledger.export_check`).
@@ -13,7 +13,6 @@ lies apart (`matcher.ledger.export_check`).
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,80 +28,23 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, SQLModel, col, select
 
-from indexer.database import once
-from indexer.disk import exclusive
+from indexer.database import WRITTEN
 from indexer.wording import T_
-from matcher.ledger.rows.chain import GENESIS, Chain, hash_of, head
-from matcher.ledger.rows.details import read_details
-from matcher.ledger.rows.entries import WHOLE_BP, Entry, EntryKind, LedgerError
+from matcher.ledger.proving.database_rules import broken_rules
+from matcher.ledger.proving.finding import ProofFinding
+from matcher.ledger.proving.replay import Replay
+from matcher.ledger.rows.chain import GENESIS, LEDGER_CHAINS, Chain, ExportedHead, hash_of, head, heads_of
+from matcher.ledger.rows.details import Circumstances, read_details
+from matcher.ledger.rows.entries import WHOLE_BP, Entry, EntryKind
 from matcher.ledger.rows.evidence import is_intact
 from matcher.ledger.rows.kpis import KPI_FACTS, RECOGNISED_KPIS, Kpi
+from matcher.ledger.rows.links import LINKED, START, Link, linked_rows
 from matcher.ledger.rows.periods import PeriodClose, totals_of
 from matcher.ledger.rows.result_claims import LiveFact
 from matcher.ledger.rows.steps import ENDED, NEXT_STATES, State, Step
 
-HEADS_FILE = "ledger-heads.jsonl"
-
-
-@dataclass(frozen=True)
-class ExportedHead:
-    """The number and hash of a chain's last row at a moment."""
-
-    chain: str
-    n: int
-    hash: str
-    at: str
-
-
-def heads_of(session: Session, now: datetime) -> list[ExportedHead]:
-    """Return the heads of both chains."""
-    heads = once(session, heads_of, lambda: [(chain.value, *head(session, chain)) for chain in Chain])
-    return [ExportedHead(*one, now.isoformat()) for one in heads]
-
-
-def export_heads(session: Session, path: Path, now: datetime) -> list[ExportedHead]:
-    """Add the heads to a file durably and return them; heads that it ends with already are not repeated."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with exclusive(path.with_name(path.name + ".lock")):
-        known = {(one.chain, one.n, one.hash) for one in read_heads(path)}
-        heads = heads_of(session, now)
-        new = [one for one in heads if (one.chain, one.n, one.hash) not in known]
-        with path.open("ab") as file:
-            file.writelines(orjson.dumps(one) + b"\n" for one in new)
-            file.flush()
-            os.fsync(file.fileno())
-    return heads
-
-
-def read_heads(path: Path) -> list[ExportedHead]:
-    """Return the heads that a file holds; none if there is no file.
-
-    Raises:
-        LedgerError: a line is not a head, so somebody changed the file.
-    """
-    if not path.exists():
-        return []
-    heads = []
-    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
-        try:
-            heads.append(_checked_head(ExportedHead(**orjson.loads(line))))
-        except (ValueError, TypeError) as error:
-            raise LedgerError(
-                T_("%(name)s:%(number)s is not an exported head", name=path.name, number=number)
-            ) from error
-    return heads
-
-
-def _checked_head(given: ExportedHead) -> ExportedHead:
-    """Refuse what no export writes: a chain of another name would be compared with nothing, and so hide a change."""
-    Chain(given.chain)
-    if type(given.n) is not int or given.n < 0 or len(given.hash) != len(GENESIS):
-        raise ValueError(given)
-    return given
-
-
 _ROWS_AT_ONCE = 5_000
-_CHAINS: dict[Chain, type[SQLModel]] = {Chain.ENTRIES: Entry, Chain.STEPS: Step}
+_CHAINS: dict[Chain, type[SQLModel]] = {Chain.ENTRIES: Entry, Chain.STEPS: Step, Chain.LINKS: Link}
 
 # Queries are built once: of a short ledger that takes longer than asking them.
 _STEPS = select(Step.entry_id, Step.version, Step.state).order_by(col(Step.entry_id), col(Step.version))
@@ -118,17 +60,14 @@ _REVERSALS_BESIDE_FACTS = select(
 _ENDED = select(Step.entry_id).where(col(Step.state).in_([state.value for state in ENDED]))
 _REVERSED_IDS = select(Entry.reverses)
 _FACTS = select(Entry.id, Entry.kpi, Entry.natural_key).where(Entry.kind == EntryKind.FACT.value)
-_LIVE = select(LiveFact.entry_id, LiveFact.kpi, LiveFact.natural_key)
+_LIVE = select_columns(
+    col(LiveFact.entry_id),
+    col(LiveFact.kpi),
+    col(LiveFact.natural_key),
+    col(LiveFact.skeleton),
+    col(LiveFact.series),
+)
 _CLOSES = select(PeriodClose).order_by(col(PeriodClose.period))
-
-
-@dataclass(frozen=True)
-class ProofFinding:
-    """One thing that is not as it must be: where, and what."""
-
-    check: str
-    place: str
-    message: str
 
 
 @dataclass(frozen=True)
@@ -141,22 +80,40 @@ class LedgerProof:
     findings: Sequence[ProofFinding]
 
 
-def verify(session: Session, *, home: Path | None = None, exported: Sequence[ExportedHead] = ()) -> LedgerProof:
-    """Look at every row of the ledger; nothing is written.
+def verify(
+    session: Session,
+    *,
+    home: Path | None = None,
+    exported: Sequence[ExportedHead] = (),
+    with_database: bool = True,
+) -> LedgerProof:
+    """Look at every row of the ledger and of what it rests on; nothing is written.
 
     Args:
         session: one state of the database.
         home: where evidence lies; None leaves the files out.
         exported: heads that were exported before, which the chains must still contain.
+        with_database: whether the database's own rules are compared with those of this release too.
     """
-    walked = {chain: _Walk(chain, exported) for chain in Chain}
-    findings = [finding for walk in walked.values() for finding in walk.run(session)]
-    checks = {"steps": _check_steps(session), "key": _check_keys(session), "total": _check_closes(session)}
+    replay = Replay()
+    links = _Links(replay, exported)
+    findings = list(links.run(session))
+    walked = {chain: _Walk(chain, replay, exported, links.heads[chain.value]) for chain in LEDGER_CHAINS}
+    findings += [finding for walk in walked.values() for finding in walk.run(session)]
+    checks = {
+        "link": links.compare(session),
+        "steps": _check_steps(session),
+        "key": _check_keys(session, walked[Chain.ENTRIES].keys),
+        "total": _check_closes(session),
+        "rule": replay.findings(session),
+    }
     if home is not None:
         checks["evidence"] = _check_files(session, home)
+    if with_database:
+        checks["database"] = broken_rules(session)
     for name, check in checks.items():
         findings += _carried_out(name, check)
-    heads = {chain.value: f"{walk.n} {walk.hash}" for chain, walk in walked.items()}
+    heads = {chain.value: f"{walk.n} {walk.hash}" for chain, walk in {**walked, Chain.LINKS: links}.items()}
     return LedgerProof(walked[Chain.ENTRIES].n, walked[Chain.STEPS].n, heads, findings)
 
 
@@ -183,8 +140,16 @@ def _is_unreadable(error: Exception) -> bool:
 class _Walk:
     """One pass over a chain, row by row in its order."""
 
-    def __init__(self, chain: Chain, exported: Sequence[ExportedHead]) -> None:
-        self.chain = chain
+    def __init__(
+        self,
+        chain: Chain,
+        replay: Replay,
+        exported: Sequence[ExportedHead],
+        linked: Mapping[int, set[str]] | None = None,
+    ) -> None:
+        self.chain, self.replay = chain, replay
+        self.keys: dict[str, tuple[str, str]] = {}
+        self._linked = dict(linked or {})
         self.n, self.hash = 0, GENESIS
         # All that were exported for a number: a rewritten chain is exported again and must not hide what it replaced.
         self._exported: defaultdict[int, set[str]] = defaultdict(set)
@@ -200,23 +165,74 @@ class _Walk:
                 yield ProofFinding("chain", place, T_("holds what can't be read"))
                 self.n, self.hash = row["seq"], ""
                 continue
-            if row["seq"] != self.n + 1:
-                yield ProofFinding(
-                    "chain", place, T_("follows number %(n)s: a row is missing or was inserted", n=self.n)
-                )
-            if row["prev_hash"] != self.hash:
-                yield ProofFinding("chain", place, T_("does not name the hash of the row before it"))
-            if not _hash_fits(row):
-                yield ProofFinding("chain", place, T_("is not what was written: its hash does not fit its content"))
-            if self._exported.pop(row["seq"], set()) - {row["hash"]}:
-                yield ProofFinding("head", place, T_("has another hash than the head that was exported"))
-            if self.chain is Chain.ENTRIES:
-                yield from _carried_out("chain", _check_entry(row, place))
+            yield from self._in_place(row, place)
+            yield from _carried_out("chain", self._look(row, place))
             self.n, self.hash = row["seq"], row["hash"]
         if head(session, self.chain) != (self.n, self.hash):
             yield ProofFinding("head", self.chain.value, T_("does not end where the stored head says"))
         for n in sorted(self._exported):
             yield ProofFinding("head", f"{self.chain.value} {n}", T_("was exported and is gone: the tail was dropped"))
+        for n in sorted(self._linked):
+            yield ProofFinding("head", f"{self.chain.value} {n}", T_("is named by a link and is gone"))
+
+    def _in_place(self, row: Mapping[str, Any], place: str) -> Iterator[ProofFinding]:
+        """Yield what is wrong with a row's number, hashes, and what others say of it."""
+        if row["seq"] != self.n + 1:
+            yield ProofFinding("chain", place, T_("follows number %(n)s: a row is missing or was inserted", n=self.n))
+        if row["prev_hash"] != self.hash:
+            yield ProofFinding("chain", place, T_("does not name the hash of the row before it"))
+        if not _hash_fits(row):
+            yield ProofFinding("chain", place, T_("is not what was written: its hash does not fit its content"))
+        if self._exported.pop(row["seq"], set()) - {row["hash"]}:
+            yield ProofFinding("head", place, T_("has another hash than the head that was exported"))
+        if self._linked.pop(row["seq"], set()) - {row["hash"]}:
+            yield ProofFinding("head", place, T_("has another hash than a link says that was written after it"))
+
+    def _look(self, row: Mapping[str, Any], place: str) -> Iterator[ProofFinding]:
+        """Yield what is wrong with what a row says."""
+        if self.chain is Chain.ENTRIES:
+            yield from self.replay.entry(row, place)
+            yield from _check_entry(row, place, self.keys)
+        else:
+            yield from self.replay.step(row, place)
+
+
+class _Links(_Walk):
+    """The pass over the links, which gathers what they say of other rows and chains."""
+
+    def __init__(self, replay: Replay, exported: Sequence[ExportedHead]) -> None:
+        super().__init__(Chain.LINKS, replay, exported)
+        self.heads: defaultdict[str, dict[int, set[str]]] = defaultdict(dict)
+        self._rows: defaultdict[str, dict[str, str]] = defaultdict(dict)
+
+    def _look(self, row: Mapping[str, Any], place: str) -> Iterator[ProofFinding]:
+        yield from self.replay.moment("links", row["at"], place)
+        for chain, (n, content) in row["heads"].items():
+            if n:
+                self.heads[chain].setdefault(n, set()).add(content)
+        for table, key, content in row["rows"]:
+            if START in row["heads"]:
+                self.replay.was_there(table, key)
+            if table not in LINKED:
+                yield ProofFinding("link", place, T_("names a table that is not linked"))
+            self._rows[table][key] = content
+
+    def compare(self, session: Session) -> Iterator[ProofFinding]:
+        """Yield the rows that are not as the last link to them says."""
+        # What this very transaction wrote gets its link with its commit.
+        waiting: dict[str, set[Any]] = session.info.get(WRITTEN, {})
+        for table, linked in LINKED.items():
+            said, new = self._rows[table], {str(key) for key in waiting.get(table, ())}
+            for key, content in linked_rows(session, table, None if linked.every else said):
+                known = said.pop(key, None)
+                if key in new:
+                    continue
+                if known is None:
+                    yield ProofFinding("link", f"{table} {key}", T_("has no link: the product did not write it"))
+                elif known != content:
+                    yield ProofFinding("link", f"{table} {key}", T_("is not what was written: its link says otherwise"))
+            for key in sorted(said):
+                yield ProofFinding("link", f"{table} {key}", T_("is linked and is gone"))
 
 
 def _hash_fits(row: Mapping[str, Any]) -> bool:
@@ -267,7 +283,8 @@ def _row_alone(session: Session, rows: Select[Any], number: int) -> list[dict[st
         return [{"seq": number}]
 
 
-def _check_entry(row: Mapping[str, Any], place: str) -> Iterator[ProofFinding]:
+def _check_entry(row: Mapping[str, Any], place: str, keys: dict[str, tuple[str, str]]) -> Iterator[ProofFinding]:
+    """Yield what is wrong with what an entry says, and note by which skeleton and series it counts once."""
     if sum(row["shares"].values()) != WHOLE_BP or min(row["shares"].values()) < 1:
         yield ProofFinding(
             "shares", place, T_("shares do not sum to %(whole_bp)s basis points", whole_bp=f"{WHOLE_BP:,}")
@@ -275,7 +292,11 @@ def _check_entry(row: Mapping[str, Any], place: str) -> Iterator[ProofFinding]:
     kpi = Kpi(row["kpi"])
     if row["unit"] != KPI_FACTS[kpi].unit or row["amount"] <= 0:
         yield ProofFinding("amount", place, T_("amount or unit is not one of its figure"))
-    if read_details(kpi, row["details"]).natural_key() != row["natural_key"]:
+    details = read_details(kpi, row["details"])
+    if kpi is not Kpi.MEMBERS:
+        # A member's is by its 統一編號, which may become known later.
+        keys[row["id"]] = details.skeleton(Circumstances(row["id"], row["school_id"])), details.series()
+    if details.natural_key() != row["natural_key"]:
         yield ProofFinding("key", place, T_("its key is not that of its details"))
 
 
@@ -312,13 +333,20 @@ def _check_reversals(session: Session) -> Iterator[ProofFinding]:
             yield ProofFinding("reversal", f"entry {entry_id}", T_("was reversed by another amount, figure or shares"))
 
 
-def _check_keys(session: Session) -> Iterator[ProofFinding]:
-    """Exactly the facts that have not ended have a live key, each its own."""
+def _check_keys(session: Session, keys: Mapping[str, tuple[str, str]]) -> Iterator[ProofFinding]:
+    """Exactly the facts that have not ended have a live key, each its own, compared by its own skeleton."""
     ended = set(session.exec(_ENDED).all())
     ended |= {one for one in session.exec(_REVERSED_IDS).all() if one is not None}
     facts = session.execute(_FACTS).all()
     wanted = {entry_id: (kpi, key) for entry_id, kpi, key in facts if entry_id not in ended}
-    live = {entry_id: (kpi, key) for entry_id, kpi, key in session.execute(_LIVE).all()}
+    held = session.execute(_LIVE).all()
+    live = {entry_id: (kpi, key) for entry_id, kpi, key, *_ in held}
+    for entry_id, _, _, skeleton, series in held:
+        wanted_skeleton, wanted_series = keys.get(entry_id, (skeleton, series))
+        # Two that were counted before they were known to look like one were left apart by their entry.
+        apart = f'{wanted_skeleton[:-1]},"entry {entry_id}"]'
+        if skeleton not in (wanted_skeleton, apart) or series != wanted_series:
+            yield ProofFinding("key", f"entry {entry_id}", T_("its key is compared by another skeleton than its own"))
     for entry_id in sorted({*wanted, *live}):
         if wanted.get(entry_id) != live.get(entry_id):
             yield ProofFinding(
@@ -355,7 +383,7 @@ def export_lines(session: Session, now: datetime) -> Iterator[bytes]:
 
     A row's `hash` is the SHA-256 over the row without `hash`, as JSON with sorted keys, no blanks, in UTF-8.
     """
-    for chain in Chain:
+    for chain in LEDGER_CHAINS:
         for row in _exported_rows(session, _CHAINS[chain]):
             plain = {name: _as_hashed(value) for name, value in sorted(row.items())}
             yield orjson.dumps({"chain": chain.value, "row": plain}) + b"\n"

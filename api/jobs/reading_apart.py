@@ -1,0 +1,170 @@
+"""Reading an uploaded file in a process of its own, so that whatever it holds takes nothing from those who wait.
+
+In: the bytes of a file, its name and what its rows are. Out: the same as `read_bytes` finds, in portions: what kind it
+is and how much, then its problems, then its records. It exists because a small workbook can hold work for a minute, in
+which a thread beside the requests would take the interpreter from all of them: a process has its own, goes behind the
+server where processors are few, has bounds of memory and time, and can be ended. Run as a program it is that process:
+the file comes on its standard input, and what it found goes out as pickles, since both ends are ours and the same.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import resource
+import selectors
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import IO, Any
+
+from api.jobs.job_queue import JobRefusedError
+from indexer.records.exchange import RowProblem
+from indexer.records.readers import Reading, read_bytes
+from indexer.vocabulary import Kind
+from indexer.wording import T_
+
+RECORDS_PER_PART = 200
+PROBLEMS_PER_PART = 2_000
+SMALL_BYTES = 256 * 2**10
+"""A file of lines or rows of text that is no larger is read here: that takes less than a process's start."""
+WITHIN_S = 180.0
+MOST_BYTES = 3 * 2**30
+"""Address space of the process."""
+_BEHIND = 10
+_LOOK_EVERY_S = 0.2
+_PICKLES = pickle.HIGHEST_PROTOCOL
+
+
+@dataclass(frozen=True)
+class ReadApart:
+    """What a file holds; its problems are to be gone through before its records."""
+
+    kind: Kind | None
+    refused: int
+    total: int
+    problems: Callable[[], Iterator[list[RowProblem]]]
+    portions: Callable[[], Iterator[Reading]]
+
+
+@contextmanager
+def read_apart(content: bytes, name: str, kind: Kind | None, check: Callable[[], None]) -> Iterator[ReadApart]:
+    """Read the content of a file, as long as the block runs.
+
+    Args:
+        content: the file.
+        name: what it is called.
+        kind: what its rows are; None infers it.
+        check: called now and then; what it raises ends the reading.
+
+    Raises:
+        JobRefusedError: it takes too long, or too much memory.
+    """
+    if len(content) <= SMALL_BYTES and not content.startswith(b"PK"):
+        found = read_bytes(content, name, kind)
+        head, *frames = _frames(found)
+        yield _told(head, iter(frames))
+        return
+    # A group of its own: what a terminal sends to the server's is not for it, which ends when its input does.
+    arguments = [sys.executable, "-m", "api.jobs.reading_apart", name, "" if kind is None else kind.value]
+    process = subprocess.Popen(  # noqa: S603 (our own program)
+        arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0
+    )
+    try:
+        threading.Thread(target=_send, args=(process, content), name="reading-apart", daemon=True).start()
+        del content
+        frames_of = _received(process, check)
+        head = next(frames_of)
+        yield _told(head, frames_of)
+    finally:
+        process.kill()
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+def _told(head: dict[str, Any], frames: Iterator[Any]) -> ReadApart:
+    def taken(n: int) -> Iterator[Any]:
+        for _ in range(n):
+            yield next(frames)
+
+    return ReadApart(
+        head["kind"],
+        head["refused"],
+        head["total"],
+        lambda: taken(head["lists_of_problems"]),
+        lambda: taken(head["portions"]),
+    )
+
+
+def _frames(found: Reading) -> list[Any]:
+    """Return what is told of a reading: its head, lists of problems, portions."""
+    problems = found.problems
+    lists = [problems[at : at + PROBLEMS_PER_PART] for at in range(0, max(1, len(problems)), PROBLEMS_PER_PART)]
+    portions = list(found.portions(RECORDS_PER_PART))
+    for portion in portions:
+        # Each carries the rows of its own records only, or all would be sent with every one.
+        keys = portion.records.keys() | portion.evidence.keys()
+        portion.first_rows = {key: row for key, row in found.first_rows.items() if key in keys}
+    head = {
+        "kind": found.kind,
+        "refused": found.refused,
+        "total": len(found.records.keys() | found.evidence.keys()),
+        "lists_of_problems": len(lists),
+        "portions": len(portions),
+    }
+    return [head, *lists, *portions]
+
+
+def _send(process: subprocess.Popen[bytes], content: bytes) -> None:
+    # One that ended before it had read all is told of by its end.
+    with suppress(OSError), _open(process.stdin) as stream:
+        stream.write(content)
+
+
+def _open(stream: IO[bytes] | None) -> IO[bytes]:
+    if stream is None:
+        raise OSError("no pipe")
+    return stream
+
+
+def _received(process: subprocess.Popen[bytes], check: Callable[[], None]) -> Iterator[Any]:
+    until = time.monotonic() + WITHIN_S
+    stream = _open(process.stdout)
+    with selectors.DefaultSelector() as selector:
+        selector.register(stream, selectors.EVENT_READ)
+        while not selector.select(_LOOK_EVERY_S):
+            check()
+            if time.monotonic() > until:
+                raise JobRefusedError(
+                    T_("reading the file takes more than %(seconds)s s; split it", seconds=f"{WITHIN_S:.0f}")
+                )
+    while True:
+        try:
+            yield pickle.load(stream)  # noqa: S301 (our own process wrote it)
+        except EOFError as error:
+            raise JobRefusedError(T_("reading the file takes too much memory; split it")) from error
+
+
+def _bound() -> None:
+    """Go behind the server, and end rather than take all memory or all time."""
+    os.nice(_BEHIND)
+    for what, most in ((resource.RLIMIT_AS, MOST_BYTES), (resource.RLIMIT_CPU, int(WITHIN_S))):
+        hard = resource.getrlimit(what)[1]
+        resource.setrlimit(what, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
+
+
+def _main(name: str, kind: str) -> None:
+    _bound()
+    found = read_bytes(sys.stdin.buffer.read(), name, Kind(kind) if kind else None)
+    for frame in _frames(found):
+        pickle.dump(frame, sys.stdout.buffer, _PICKLES)
+        sys.stdout.buffer.flush()
+
+
+if __name__ == "__main__":
+    _main(*sys.argv[1:])

@@ -1,0 +1,1 @@
+"""Registers and files that exist elsewhere, read into the exchange format."""

@@ -1,0 +1,212 @@
+"""What ORCID, OpenAlex, ROR, Crossref, funders and research systems write comes in by itself, and overwrites nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+from sqlmodel import Session
+
+from indexer.records.exchange import RowProblem
+from indexer.records.importing import import_rows
+from indexer.records.record_tables import load_companies, load_labs, load_needs, load_schools
+from indexer.records.values import FieldError, doi, orcid, ror
+from indexer.sources.bringing_in import SOURCES, SourceReport, bring_in
+
+FILES = Path(__file__).parent / "register_files"
+"""A folder for each source: invented content in the shape in which it is downloaded."""
+LIN: dict[str, Any] = {
+    "id": "lab-rime",
+    "name": "霧凇感測實驗室",
+    "pi": "藺若川",
+    "orcid": "0000-0002-1825-0097",
+    "summary": "研究葉片結冰。",
+    "conflicts": ["嶺風電力"],
+    "evidence": [{"id": "own-1", "title": "Finding ice on blades", "year": 2021}],
+}
+
+
+@pytest.fixture
+def session(engine: Engine) -> Iterator[Session]:
+    with Session(engine) as session:
+        yield session
+
+
+@pytest.fixture
+def bring(session: Session) -> Any:
+    def bring(source: str, **options: Any) -> SourceReport:
+        return bring_in(session, source, sorted((FILES / source).iterdir(), reverse=True), **options)
+
+    return bring
+
+
+def errors(report: SourceReport) -> list[RowProblem]:
+    return [problem for problem in report.problems if problem.severity == "error"]
+
+
+TAKEN: dict[str, tuple[int, dict[str, int], int]] = {
+    "orcid": (2, {"labs": 2}, 4),
+    "openalex-authors": (1, {"labs": 1}, 0),
+    "openalex-institutions": (2, {"schools": 1}, 0),
+    "ror": (3, {"schools": 2}, 0),
+    "cordis": (3, {"companies": 1, "labs": 1}, 1),
+    "nsf": (2, {"labs": 1}, 2),
+    "sbir": (3, {"companies": 1, "needs": 1}, 0),
+    "cerif": (5, {"schools": 1, "labs": 1}, 2),
+    "vivo": (2, {"schools": 1, "labs": 1}, 1),
+    "schema-org": (3, {"schools": 1, "labs": 1}, 1),
+}
+"""Entries of the sample files, records created in an empty home, works that became evidence."""
+
+
+@pytest.mark.parametrize("source", TAKEN)
+def test_a_source_fills_an_empty_home_once(bring: Any, source: str) -> None:
+    report = bring(source)
+    assert (
+        report.entries,
+        {str(one.kind): one.created for one in report.imports if one.created},
+        report.works,
+        errors(report),
+    ) == (*TAKEN[source], [])
+    again = bring(source)
+    assert [(one.created, one.updated) for one in again.imports] == [(0, 0)] * len(again.imports)
+    assert (again.works, again.known) == (0, report.works)
+
+
+@pytest.mark.parametrize("source", ["openalex-works", "crossref", "datacite"])
+def test_works_go_to_the_lab_whose_heads_orcid_id_they_name(bring: Any, session: Session, source: str) -> None:
+    import_rows(session, "labs", [LIN])
+    report = bring(source)
+    assert (report.works, errors(report)) == (1, [])
+    (lab,) = load_labs(session)
+    added = lab.evidence[-1]
+    assert [one.id for one in lab.evidence] == ["own-1", added.id]
+    assert {
+        "openalex-works": ("Ice thickness by sound", "Sound tells thickness", 2022, "paper"),
+        "crossref": ("Ice & sound", "Abstract\nIce is heard.\nTwice.", 2020, "paper"),
+        "datacite": ("Spectra of iced blades", "Code that hears ice.", 2023, "technology"),
+    }[source] == (added.title, added.abstract, added.year, added.kind)
+
+
+def test_a_name_alone_gives_a_work_to_nobody(bring: Any, session: Session) -> None:
+    import_rows(session, "labs", [LIN])
+    report = bring("openalex-works")
+    assert report.nobodys == 1
+    (told,) = report.problems
+    assert (told.severity, told.row, "lab-rime" in told.right) == ("warning", 2, True)
+
+
+@pytest.mark.parametrize(("source", "titles"), [
+    ("bibtex", ["Anti-icing coatings", "Finding ice on Blades by Müller's method"]),
+    ("ris", ["Blade heater", "Heat in blades"]),
+])  # fmt: skip
+def test_a_bibliography_is_the_lab_s_that_one_names(
+    bring: Any, session: Session, source: str, titles: list[str]
+) -> None:
+    import_rows(session, "labs", [LIN])
+    report = bring(source, lab_id="lab-rime")
+    assert (errors(report), report.works) == ([], 2)
+    (lab,) = load_labs(session)
+    assert sorted(one.title for one in lab.evidence if one.id != "own-1") == titles
+
+
+def test_what_people_wrote_stays_and_the_same_work_is_one(bring: Any, session: Session) -> None:
+    import_rows(session, "labs", [LIN])
+    report = bring("orcid")
+    lab = next(one for one in load_labs(session) if one.id == "lab-rime")
+    assert (lab.name, lab.pi, lab.summary, lab.conflicts) == (
+        "霧凇感測實驗室",
+        "藺若川",
+        "研究葉片結冰。",
+        ("嶺風電力",),
+    )
+    assert (lab.school, lab.keywords) == (
+        "Hehuan University of Technology",
+        ("icing", "acoustic emission", "de-icing"),
+    )
+    # Its own paper came back with a DOI under another id: the title and the year say that it is the same.
+    assert [one.title for one in lab.evidence] == ["Finding ice on blades", "De-icing sheet", "Cold wind"]
+    assert (report.known, report.kept) == (1, 3)
+
+
+def test_a_dry_run_writes_nothing(bring: Any, session: Session) -> None:
+    assert bring("orcid", dry_run=True).works == 4
+    assert load_labs(session) == []
+
+
+def test_names_and_places_arrive_whole(bring: Any, session: Session) -> None:
+    for source in ("ror", "cordis", "sbir"):
+        bring(source)
+    schools = {one.id: one for one in load_schools(session)}
+    assert (schools["ror:03yrm5c26"].name, schools["ror:03yrm5c26"].founded) == ("合歡科技大學", 1969)
+    assert (schools["ror:00f54p054"].name, schools["ror:00f54p054"].city) == ("Kiln College", "Yilan")
+    companies = {one.id: one for one in load_companies(session)}
+    assert (companies["cordis:502"].country, companies["cordis:502"].city) == ("ES", "Soria")
+    assert companies["sbir:HOAR00000001"].size == "small"
+    assert companies["sbir:HOAR00000001"].description == ("Ice radar\nA radar for ice.\n\nIce sonar\nA sonar for ice.")
+    assert [(one.id, one.title) for one in load_needs(session)] == [("sbir:N_1", "De-icing of drones")]
+    (lab,) = load_labs(session)
+    assert [(one.id, one.year, one.abstract) for one in lab.evidence] == [
+        ("cordis:777", 2018, "Rotors ice; we hear it.\nTwo lines.")
+    ]
+
+
+BROKEN = [
+    "",
+    "null",
+    "[1]",
+    '{"a": ',
+    "<a",
+    "TY  - ",
+    "@article{",
+    "id;x\n1;2",
+    "\x00\x01",
+    '{"results": {"id": 3}}',
+    "<r/>",
+]
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_no_content_ends_in_a_crash_and_each_refusal_names_the_file(
+    session: Session, tmp_path: Path, source: str
+) -> None:
+    for number, content in enumerate(BROKEN):
+        file = tmp_path / f"broken-{number}"
+        file.write_text(content, encoding="utf-8")
+        report = bring_in(session, source, [file])
+        assert [one.created for one in report.imports if one.created] == []
+        assert {problem.file for problem in report.problems} <= {file.name}
+    latin = tmp_path / "latin"
+    latin.write_bytes("@article{a, title={Müller}}".encode("latin-1"))
+    assert errors(bring_in(session, source, [latin])) != []
+
+
+def test_an_xml_bomb_is_refused(session: Session, tmp_path: Path) -> None:
+    bomb = tmp_path / "bomb.xml"
+    bomb.write_text('<!DOCTYPE r [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;&a;">]><r>&b;</r>', encoding="utf-8")
+    for source in ("orcid", "nsf", "cerif", "vivo"):
+        assert len(errors(bring_in(session, source, [bomb]))) == 1
+
+
+@pytest.mark.parametrize(
+    ("read", "given", "right"),
+    [
+        (orcid, "https://orcid.org/0000-0002-1825-0097", "0000-0002-1825-0097"),
+        (orcid, "000000021694233x", "0000-0002-1694-233X"),
+        (orcid, "0000-0002-1825-0098", None),
+        (ror, "https://ror.org/03yrm5c26", "03yrm5c26"),
+        (ror, "03yrm5c27", None),
+        (doi, "https://doi.org/10.5555%2FAbC", "10.5555/abc"),
+        (doi, "doi: 10.5555/x", "10.5555/x"),
+        (doi, "10.5/x", None),
+    ],
+)
+def test_an_identifier_is_checked(read: Any, given: str, right: str | None) -> None:
+    if right is not None:
+        assert read(given) == right
+    else:
+        with pytest.raises(FieldError):
+            read(given)
