@@ -259,6 +259,7 @@ def _asked(server: Served, things: Things, who: str | None, method: str, path: s
         "/client": {"alliance": "none"},
         "/keys": {"name": "n"},
         "/roles": {"role": "expert"},
+        "/second-factor/end": {"code": "1"},
         "/end": {"reason": " "},
         "/grade": {"said": "grade"},
         "/settlement": {"grade": 1},
@@ -266,9 +267,9 @@ def _asked(server: Served, things: Things, who: str | None, method: str, path: s
         "/judgings": {"judges": ["none", "nobody"], "needs": ["none"]},
         "/password": {"new": "short"},
         "/awakening": {"password": "wrong"},
-        **dict.fromkeys(
-            ("/enrolment", "/recovery-codes", "/second-factor/end", "/session/second-factor"), {"code": "1"}
-        ),
+        "/enrolment": {"code": "1"},
+        "/recovery-codes": {"code": "1"},
+        "/session/second-factor": {"code": "1"},
         "/confirm": {"password": "none"},
     }
     body = next((value for end, value in bodies.items() if path.endswith(end)), {})
