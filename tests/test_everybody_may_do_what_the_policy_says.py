@@ -290,6 +290,8 @@ def test_every_cell(
     settings: Settings, indexed_home: Path, slice_of_world: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     routes = [(m, p, permission) for m, p, permission in routes_of() if permission is not None]
+    # To end all of one's sessions would leave none to end by itself.
+    routes.sort(key=lambda route: route[:2] == ("DELETE", "/api/me/sessions"))
     assert len(routes) > 20
     wrong, cells = [], 0
     with served(settings, indexed_home, slice_of_world) as server:
