@@ -42,7 +42,7 @@ def _named_everywhere(here: Asked, *, claims: bool = True) -> None:
     """Write the expert's name and address wherever people write something."""
     who, elses = here.accounts["expert"], here.accounts["newcomer"]
     with writing(here.engine) as session:
-        rename(session, account_id=who, name=NAME)
+        rename(session, account_id=who, name=NAME).email = ADDRESS
         session.add(
             Contact(
                 company_id="co-1", alliance_id="al-a", kind="call", held_on=NOW.date(), by=who, at=NOW,
