@@ -57,9 +57,19 @@ def _converter(name: str) -> Any:
     return opencc.OpenCC(name)
 
 
+def one_width(text: str) -> str:
+    """Return a text with each character in its usual width and form (Ａ is A, ² is 2), each where it was.
+
+    A character that stands for several, such as ㎡, stays: those are for forms whose positions may move.
+    """
+    if text.isascii():
+        return text
+    return "".join(c if c.isascii() or len(plain := unicodedata.normalize("NFKC", c)) != 1 else plain for c in text)
+
+
 def simplified(text: str) -> str:
-    """Return a text in lower case and Simplified characters, each character where it was."""
-    lowered = text.lower()
+    """Return a text in lower case, one width and Simplified characters, each character where it was."""
+    lowered = one_width(text).lower()
     if len(lowered) != len(text):
         lowered = "".join(c.lower() if len(c.lower()) == 1 else c for c in text)
     found = str(_converter("t2s").convert(lowered))
@@ -71,6 +81,16 @@ def simplified(text: str) -> str:
 def simplified_phrases(text: str) -> str:
     """Return a text in Simplified characters and mainland words (軟體 becomes 软件); positions may move."""
     return str(_converter("tw2sp").convert(text))
+
+
+def for_reading(text: str) -> str:
+    """Return a text as the rules that look for figures, units and turns of phrase read it: NFKC, so ℃ is °C."""
+    return unicodedata.normalize("NFKC", text)
+
+
+def for_logins(text: str) -> str:
+    """Return the form in which addresses that people sign in with are compared and kept: one width, no case."""
+    return unicodedata.normalize("NFKC", text).strip().lower()
 
 
 def for_encoders(text: str) -> str:

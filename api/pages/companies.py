@@ -17,11 +17,12 @@ from api.access.visibility import cases as visible_cases
 from api.access.visibility import needs as visible_needs
 from api.documents.bodies import ClientAnswerBody, ClientBody, ContactBody
 from api.documents.cases import case_documents
+from api.pages.needs.candidates import SIMILAR_SHOWN, similar_context
 from api.pages.shell.record_names import all_of, country, names, people, titles
 from api.pages.shell.visiting import Visit, visiting
 from api.pages.shell.wording import N_
-from api.requests.capacity import ThreadedRoute
-from api.requests.problems import Refusal
+from api.requests.capacity import MATCHING, ThreadedRoute, takes
+from api.requests.problems import Refusal, not_found
 from api.requests.query_parameters import Cursor
 from api.routes.cases import contact_company, contact_in_case
 from api.routes.companies import (
@@ -33,6 +34,7 @@ from api.routes.companies import (
     list_experts,
     look_after,
     read_company,
+    similar_to_company,
     stop_looking_after,
     take_back_client_request,
 )
@@ -41,7 +43,7 @@ from api.trail.request_trail import NeedReader
 from indexer.instants import day_in_taipei, now
 from indexer.records.exchange import CompanyIn
 from indexer.records.field_notes import declared
-from indexer.records.record_tables import Alliance, Lab, Need
+from indexer.records.record_tables import Alliance, Company, Lab, Need, other_of
 from matcher.review.cases import Case, ContactKind
 from matcher.review.people import Principal
 from matcher.review.roles import STAFF
@@ -122,6 +124,9 @@ def company_context(visit: Visit, company_id: str, refused: Refusal | None = Non
     return {
         "company": company,
         "facts": _FACTS,
+        "other": visit.look(lambda session, _: other_of(session, Company, company["id"]))
+        if set(alliances) & set(own)
+        else {},
         "country": country(company["country"]),
         "contacts": shown,
         "sees_contacts": not isinstance(contacts, Refusal),
@@ -252,6 +257,19 @@ def show_company(
 ) -> Response:
     """Show one company."""
     return visit.show("companies/company.html", **company_context(visit, company_id))
+
+
+@router.get("/{company_id}/similar")
+@takes(MATCHING)
+def show_similar_to_company(
+    company_id: str, visit: Annotated[Visit, Depends(visiting(Resource.MATCH, Action.READ))]
+) -> Response:
+    """Show companies and needs that are about what a company does: as a part of its page, or as one of its own."""
+    found = visit.attempt(lambda: visit.document(similar_to_company, company_id=company_id, top=SIMILAR_SHOWN))
+    if isinstance(found, Refusal) and found.status == 404:
+        raise not_found("company")
+    heading, back = N_("Alike"), f"/companies/{company_id}"
+    return visit.show_part("companies/similar.html", heading, back, **similar_context(visit, found))
 
 
 @router.post("/{company_id}/contacts")

@@ -201,10 +201,7 @@ def change_password(
     with reading(ask.engine) as session:
         who = ask.admitted(session)
         name, email = session.execute(select(Account.name, Account.email).where(Account.id == who.id)).one()
-        # Counted apart from sign-ins, at which anybody can fail in anybody's name.
-        own = f"of {who.id}"
-        if must_not_be_throttled(session, email=None, address=address, now=ask.at, browser=own):
-            raise ProblemError(429, "throttled", str(ThrottledError()), None, {"Retry-After": "900"})
+        own = _guesses_of(session, ask, who)
         before = session.exec(select(Password.hash).where(Password.account_id == who.id)).first()
     if before is None and request.state.csrf_token is None:
         # A key ends some day; it must not be turned into a way in that does not.
@@ -264,6 +261,20 @@ def confirm(
     except SecondFactorError:
         note_guess(ask, who)
         raise
+
+
+def _guesses_of(session: Session, ask: PermittedRequest, who: Principal) -> str:
+    """Return under what somebody's guesses at the own password are counted, if not too many failed.
+
+    They are counted apart from sign-ins, at which anybody can fail in anybody's name.
+
+    Raises:
+        ProblemError: 429.
+    """
+    own = f"of {who.id}"
+    if must_not_be_throttled(session, email=None, address=_address(ask), now=ask.at, browser=own):
+        raise ProblemError(429, "throttled", str(ThrottledError()), None, {"Retry-After": "900"})
+    return own
 
 
 def _address(ask: PermittedRequest) -> str:

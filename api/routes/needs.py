@@ -353,7 +353,7 @@ def need_documents(
     found = {
         need.id: _seen(
             who,
-            {**need.model_dump(mode="json"), "asks": asks[need.id]},
+            {**need.model_dump(mode="json"), "asks": asks[need.id], "other": need.other},
             {**_standing(intake), "steps": steps[need.id]},
             shared=shares[need.id],
             openings=openings[need.id],
@@ -405,6 +405,8 @@ def _seen(
     unlocked: bool,
 ) -> dict[str, Any]:
     """Return of what a need says and where it stands as much as a person may read."""
+    # What a file said beside our fields is for those who work on the need.
+    other = document.pop("other", None)
     is_office = who.holds(Role.OFFICE)
     with_us = not is_office and (inside or bool(set(shared) & who.scopes(*STAFF)))
     document["redacted"] = False
@@ -414,6 +416,8 @@ def _seen(
     elif not with_us and not unlocked:
         return document | {name: [] if isinstance(document[name], list) else None for name in _names(Audience.INSIDE)}
     document |= standing
+    if with_us and other:
+        document["other"] = other
     if with_us or is_office:
         document["shared_with"] = sorted(shared)
         document["openings"] = openings if inside and not is_office else []

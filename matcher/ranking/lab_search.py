@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from indexer.arrays import BoolArray
+from indexer.folding import for_search
 from indexer.plain_text import clean
 from indexer.records.profiles import Lab, Need, School
 from indexer.vocabulary import Confidentiality
@@ -85,7 +86,7 @@ class LabList:
         return cls(
             table=LabTable.of(tuple(catalogue.labs), catalogue.labs, catalogue.schools),
             index_rows=np.array([lab_rows.get(lab.id, -1) for lab in labs], dtype=np.int64),
-            said=tuple(f"{lab.id}\n{lab.name}\n{lab.name_en}\n{lab.pi}".casefold() for lab in labs),
+            said=tuple("\n".join(map(for_search, (lab.id, lab.name, lab.name_en, lab.pi))) for lab in labs),
             by_name=order,
         )
 
@@ -123,7 +124,7 @@ def alphabetical(listed: LabList) -> FoundRows:
 
 def found_by_text(text: str, listed: LabList, ranking: Ranking) -> FoundRows:
     """Return the indexed labs as ranked, after all those whose name the text is."""
-    wanted = text.casefold()
+    wanted = for_search(text)
     named = np.array([wanted in said for said in listed.said], dtype=bool)
     indexed = listed.index_rows >= 0
     scores = np.where(indexed, ranking.scores[listed.index_rows], np.nan)

@@ -60,13 +60,8 @@ _REVERSALS_BESIDE_FACTS = select(
 _ENDED = select(Step.entry_id).where(col(Step.state).in_([state.value for state in ENDED]))
 _REVERSED_IDS = select(Entry.reverses)
 _FACTS = select(Entry.id, Entry.kpi, Entry.natural_key).where(Entry.kind == EntryKind.FACT.value)
-_LIVE = select_columns(
-    col(LiveFact.entry_id),
-    col(LiveFact.kpi),
-    col(LiveFact.natural_key),
-    col(LiveFact.skeleton),
-    col(LiveFact.series),
-)
+_LIVE_FACT: Table = LiveFact.__table__  # type: ignore[attr-defined]
+_LIVE = select_columns(*(_LIVE_FACT.c[name] for name in ("entry_id", "kpi", "natural_key", "skeleton", "series")))
 _CLOSES = select(PeriodClose).order_by(col(PeriodClose.period))
 
 
@@ -220,7 +215,7 @@ class _Links(_Walk):
     def compare(self, session: Session) -> Iterator[ProofFinding]:
         """Yield the rows that are not as the last link to them says."""
         # What this very transaction wrote gets its link with its commit.
-        waiting: dict[str, set[Any]] = session.info.get(WRITTEN, {})
+        waiting: dict[str, dict[Any, Any]] = session.info.get(WRITTEN, {})
         for table, linked in LINKED.items():
             said, new = self._rows[table], {str(key) for key in waiting.get(table, ())}
             for key, content in linked_rows(session, table, None if linked.every else said):
