@@ -30,6 +30,7 @@ from api import tables  # noqa: F401 (all models must be known before the first 
 from api.access.known_browsers import KnownBrowsers
 from api.access.pacing import Pace
 from api.access.policy import POLICY, Action, Resource
+from api.access.second_factor import roles_bound
 from api.access.sign_on import Provider
 from api.jobs.worker import JobRunner
 from api.pages.every_page import BODY_LIMITS as PAGE_BODY_LIMITS
@@ -271,6 +272,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.pace = Pace()
     app.state.views = ViewBuffer(engine, count_lost=count_lost_views)
     app.state.provider = Provider(settings) if settings.oidc_issuer else None
+    app.state.bound_roles = roles_bound(settings.second_factor, settings.home)
     app.state.oidc_domains = settings.oidc_domains()
     for part in (*_PARTS, *PAGES):
         app.include_router(part.router)

@@ -24,6 +24,9 @@ from api.commands.screen import Screen, write_document
 from api.nightly import command as nightly_command
 from indexer.wording import Language, Text, recognised, said
 
+OWNERS_ONLY = 0o077
+"""What is taken from the rights of every file and folder that a command makes: all that is not its owner's."""
+
 
 class _LanguageAnywhere(TyperGroup):
     """Takes `--lang` behind the command's name too, where people write it."""
@@ -124,6 +127,7 @@ app.command("serve")(service.serve)
 people.user.command("show")(people.show)
 people.user.command("key")(people.key)
 people.user.command("password")(people.password)
+people.user.command("reset")(people.reset)
 app.command("backup")(service.backup)
 app.command("restore")(service.restore)
 app.command("erase")(people.forget)
@@ -138,6 +142,8 @@ app.add_typer(ledger.audit, name="audit")
 
 def main() -> None:
     """Run the command line; a refused input is one line on stderr, never a traceback."""
+    # Records, names and needs in confidence lie in what any command writes: nobody else of the machine reads them.
+    os.umask(OWNERS_ONLY)
     for stream in (sys.stdout, sys.stderr):
         _never_fail_on_a_character(stream)
     try:

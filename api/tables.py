@@ -5,10 +5,10 @@ exists for whoever must know all of them: drafting a migration, comparing models
 with a database.
 """
 
-from api.access import credentials, identities
+from api.access import credentials, identities, second_factor
 from api.jobs import job_queue
 from api.requests import idempotency
 from api.trail import audit_trail
 from matcher import tables
 
-__all__ = ["audit_trail", "credentials", "idempotency", "identities", "job_queue", "tables"]
+__all__ = ["audit_trail", "credentials", "idempotency", "identities", "job_queue", "second_factor", "tables"]

@@ -264,7 +264,7 @@ def open_engine(settings: Settings) -> Engine:
     if settings.database_url:
         url = _with_driver(make_url(settings.database_url))
     else:
-        settings.home.mkdir(parents=True, exist_ok=True)
+        settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
         url = make_url(f"sqlite:///{settings.database_path}")
     engine = _connected(url)
     try:

@@ -89,6 +89,13 @@ class Settings(BaseSettings):
         default=30, ge=1, le=3_600, description="After how long another process takes up a job whose process died."
     )
 
+    second_factor: str = Field(
+        default="auto",
+        pattern="^(auto|off|(expert|lead|committee|company|researcher|office)"
+        "(,(expert|lead|committee|company|researcher|office))*)$",
+        description="Roles that need a second factor at sign-in, comma separated; off: none. auto is "
+        "office,committee, but none in a home that `gloria demo` filled.",
+    )
     head_key: Path | None = Field(
         default=None,
         description="The key that signs the ledger's heads; default: heads.key in the home. Kept elsewhere, who copies "

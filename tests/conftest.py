@@ -29,6 +29,8 @@ from tests.rig.servers.forked_programs import forker, open_in_children_of_the_wa
 from tests.rig.servers.warmed_application import share_the_encoder
 
 REPOSITORY = Path(__file__).parent.parent
+# Most tests are about something else; those of the second factor switch it on.
+os.environ["GLORIA_SECOND_FACTOR"] = "off"
 LONGEST = (
     "made_up_requests_break_nothing",
     "secrets_stay_where_they_belong",
@@ -124,7 +126,7 @@ def _environment(home: Path | None, columns: int, settings: dict[str, str]) -> d
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GLORIA_")}
     # USE needs no torch, so that a command takes seconds; one thread, since other tests run beside it.
     environment |= {"GLORIA_ENCODERS": "bundled-use", "GLORIA_THREADS": "1"}
-    environment |= {"PYTHONWARNINGS": "error", "HF_HUB_OFFLINE": "1"}
+    environment |= {"PYTHONWARNINGS": "error", "HF_HUB_OFFLINE": "1", "GLORIA_SECOND_FACTOR": "off"}
     environment["COLUMNS"] = str(columns)
     environment |= {f"GLORIA_{name.upper()}": value for name, value in settings.items()}
     return environment if home is None else environment | {"GLORIA_HOME": str(home)}

@@ -14,6 +14,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from api.documents.matches import match_document
+from api.trail.request_trail import MACHINE
 from fixtures import world_path
 from indexer.database import open_engine, writing
 from indexer.records.importing import import_rows
@@ -136,7 +137,7 @@ def matcher(indexed_home: Path) -> Matcher:
 
 @pytest.mark.parametrize("text", PLACEHOLDERS)
 def test_a_placeholder_has_no_lab_above_weak(matcher: Matcher, text: str) -> None:
-    answer: Any = match_document(matcher, matcher.match(plain_need(text)))
+    answer: Any = match_document(matcher, matcher.match(plain_need(text)), to=MACHINE)
     assert {pairing["band"] for pairing in answer["pairings"]} == {"weak"}
     assert answer["facets"]["band"] == {"strong": 0, "plausible": 0, "weak": answer["allowed"]}
     assert (answer["elements"]["is_clear"], answer["elements"]["stated"]) == (False, [])
@@ -144,7 +145,7 @@ def test_a_placeholder_has_no_lab_above_weak(matcher: Matcher, text: str) -> Non
 
 
 def test_a_need_that_says_what_it_wants_keeps_its_bands(matcher: Matcher) -> None:
-    answer: Any = match_document(matcher, matcher.match(matcher.need("need-1-01")))
+    answer: Any = match_document(matcher, matcher.match(matcher.need("need-1-01")), to=MACHINE)
     assert answer["pairings"][0]["band"] == "strong"
     assert answer["facets"]["band"]["strong"] > 0
     assert (answer["elements"]["is_clear"], answer["warnings"]) == (True, [])

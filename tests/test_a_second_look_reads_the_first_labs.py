@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from api.documents.matches import match_document
+from api.trail.request_trail import MACHINE
 from indexer.encoders.encoding import EncoderError
 from indexer.encoders.pair_scorer import PairScorer
 from indexer.settings import Settings
@@ -64,7 +65,7 @@ def reading(indexed_home: Path, model: Path) -> Matcher:
 
 def match(matcher: Matcher, top: int = 1000) -> Any:
     """Return the answer for one need."""
-    return match_document(matcher, matcher.match(matcher.need(NEED), top=top))
+    return match_document(matcher, matcher.match(matcher.need(NEED), top=top), to=MACHINE)
 
 
 def test_what_is_read_is_one_more_contribution_and_the_score_their_sum(plain: Matcher, reading: Matcher) -> None:

@@ -95,9 +95,10 @@ def test_axe_sees_a_fault_where_there_is_one(browser: Browser, server: Served) -
 
 
 def test_a_key_is_shown_once_and_can_be_ended(server: Served) -> None:
-    with visiting(server, "colleague", "en") as somebody:
+    with visiting(server, "newcomer", "en") as somebody:
         page = somebody.open("/account")
         page.get_by_label("What it is for").fill("laptop")
+        page.get_by_label("Your password").fill(PASSWORD)
         page.get_by_role("button", name="Make a key").click()
         key = page.locator(".notice.good code").inner_text()
         assert httpx.get(server.url + "/api/me", headers={"Authorization": f"Bearer {key}"}).status_code == 200

@@ -9,6 +9,7 @@ of passwords the argon2id hash.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -17,8 +18,9 @@ from sqlalchemy import CheckConstraint, bindparam, delete, func, or_, update
 from sqlmodel import Field, Session, SQLModel, col, select
 
 from indexer.instants import Instant
+from indexer.plain_text import printable
 from indexer.wording import T_
-from matcher.review.people import Account, Hand, tie
+from matcher.review.people import Account, Hand, set_disabled, tie
 
 IDLE = timedelta(hours=12)
 LONGEST = timedelta(days=14)
@@ -31,6 +33,12 @@ FAILURES_PER_ACCOUNT, FAILURES_PER_ADDRESS = 10, 50
 REFUSED_FROM = 10
 """So many times as many, and none is checked any more, except from a browser that the account is known in."""
 KEY_MARK = "glm"
+MAX_KEYS, MAX_KEY_DAYS = 10, 365
+"""How many keys of an account hold at once, and for how long one does at most."""
+WAKE_WITHIN = timedelta(minutes=15)
+"""For how long a key that was asked for without the password waits for it."""
+MAX_AGENT = 200
+HANDLE_LENGTH = 16
 
 
 class ThrottledError(RuntimeError):
@@ -39,6 +47,10 @@ class ThrottledError(RuntimeError):
     def __init__(self) -> None:
         minutes = int(WINDOW.total_seconds() // 60)
         super().__init__(T_("too many failed sign-ins; try again in %(minutes)s minutes", minutes=minutes))
+
+
+class KeyLimitError(ValueError):
+    """An account has as many keys as it may, or one is to hold for too long."""
 
 
 class Password(SQLModel, table=True):
@@ -64,10 +76,24 @@ class LoginSession(SQLModel, table=True):
     ended_at: datetime | None = Field(default=None, sa_type=Instant)
     confirmed_at: datetime | None = Field(default=None, sa_type=Instant)
     """When the person last proved to be there: by signing in, or by the password once more."""
+    agent: str | None = None
+    """What the browser calls itself, so that its owner knows it again."""
+    code_asked_at: datetime | None = Field(default=None, sa_type=Instant)
+    """The account has a second factor: until that is shown, the session opens nothing but the place for it."""
+    second_factor_at: datetime | None = Field(default=None, sa_type=Instant)
+
+    @property
+    def handle(self) -> str:
+        """A name for it that opens nothing: the beginning of the hash of its token."""
+        return self.token_hash[:HANDLE_LENGTH]
 
 
 class ApiKey(SQLModel, table=True):
-    """A program's way in; `may_write` is its scope. The key itself is shown once and never stored."""
+    """A program's way in; `may_write` is its scope. The key itself is shown once and never stored.
+
+    A key that was asked for without its owner's password sleeps (`awake_at` is None): it opens nothing until the owner
+    gives the password, and is gone if that does not happen soon.
+    """
 
     __tablename__ = "api_key"
     __table_args__ = (CheckConstraint("length(key_hash) = 64", name="hash_only"),)
@@ -81,6 +107,7 @@ class ApiKey(SQLModel, table=True):
     created_at: datetime = Field(sa_type=Instant)
     expires_at: datetime = Field(sa_type=Instant)
     revoked_at: datetime | None = Field(default=None, sa_type=Instant)
+    awake_at: datetime | None = Field(default=None, sa_type=Instant)
 
 
 class LoginFailure(SQLModel, table=True):
@@ -95,7 +122,7 @@ class LoginFailure(SQLModel, table=True):
 
 # Built once, since every request asks it.
 _KEY = select(ApiKey.account_id, ApiKey.may_write, ApiKey.expires_at, ApiKey.id).where(
-    ApiKey.key_hash == bindparam("key_hash"), col(ApiKey.revoked_at).is_(None)
+    ApiKey.key_hash == bindparam("key_hash"), col(ApiKey.revoked_at).is_(None), col(ApiKey.awake_at).is_not(None)
 )
 
 
@@ -103,6 +130,8 @@ _KEY = select(ApiKey.account_id, ApiKey.may_write, ApiKey.expires_at, ApiKey.id)
 class Proof:
     """What a token or a key proves: the account, whether it may write, a browser's CSRF token, the key's number.
 
+    `awaits_code` is a session of an account with a second factor that was not shown yet, `two_factors` one in which
+    it was.
     `confirmed_at` is when the person at the browser last proved to be there; a key proves no person.
     """
 
@@ -110,6 +139,8 @@ class Proof:
     may_write: bool
     csrf_token: str | None = None
     key_id: int | None = None
+    awaits_code: bool = False
+    two_factors: bool = False
     confirmed_at: datetime | None = None
 
 
@@ -147,11 +178,25 @@ def password_hash(session: Session, email: str) -> tuple[str, str] | None:
 
 
 def open_session(
-    session: Session, *, account_id: str, now: datetime, confirmed_at: datetime | None = None
+    session: Session,
+    *,
+    account_id: str,
+    now: datetime,
+    confirmed_at: datetime | None = None,
+    agent: str = "",
+    awaits_code: bool = False,
+    two_factors: bool = False,
 ) -> tuple[str, str]:
     """Sign an account in; return the session's token, which is not stored, and its CSRF token.
 
-    `confirmed_at` is when the person proved to be there, None if nobody knows.
+    Args:
+        session: the transaction.
+        account_id: whose.
+        now: the moment.
+        confirmed_at: when the person proved to be there, None if nobody knows.
+        agent: what the browser calls itself.
+        awaits_code: whether a second factor has still to be shown.
+        two_factors: whether it was shown.
     """
     token, csrf_token = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
     session.add(
@@ -161,6 +206,9 @@ def open_session(
             csrf_token=csrf_token,
             created_at=now,
             seen_at=now,
+            agent=printable(agent)[:MAX_AGENT] or None,
+            code_asked_at=now if awaits_code else None,
+            second_factor_at=now if two_factors else None,
             confirmed_at=confirmed_at,
         )
     )
@@ -175,7 +223,36 @@ def session_proof(session: Session, token: str, now: datetime) -> Proof | None:
         return None
     if now - found.seen_at > IDLE or now - found.created_at > LONGEST:
         return None
-    return Proof(found.account_id, may_write=True, csrf_token=found.csrf_token, confirmed_at=found.confirmed_at)
+    return Proof(
+        found.account_id,
+        may_write=True,
+        csrf_token=found.csrf_token,
+        confirmed_at=found.confirmed_at,
+        awaits_code=found.code_asked_at is not None and found.second_factor_at is None,
+        two_factors=found.second_factor_at is not None,
+    )
+
+
+def open_sessions(session: Session, *, account_id: str, now: datetime) -> Sequence[LoginSession]:
+    """Return the sessions of an account that still open something, the one seen last first."""
+    query = select(LoginSession).where(
+        LoginSession.account_id == account_id,
+        col(LoginSession.ended_at).is_(None),
+        col(LoginSession.seen_at) >= now - IDLE,
+        col(LoginSession.created_at) >= now - LONGEST,
+    )
+    return session.exec(query.order_by(col(LoginSession.seen_at).desc(), col(LoginSession.token_hash))).all()
+
+
+def end_one_session(session: Session, *, account_id: str, handle: str, now: datetime) -> bool:
+    """Sign one browser of an account out, by the session's handle; return whether there was one to sign out."""
+    found = next((one for one in open_sessions(session, account_id=account_id, now=now) if one.handle == handle), None)
+    if found is None:
+        return False
+    found.ended_at = now
+    session.add(found)
+    session.flush()
+    return True
 
 
 def confirm_session(session: Session, *, token: str, now: datetime) -> None:
@@ -237,15 +314,33 @@ def make_key(
     valid: timedelta,
     now: datetime,
     by: str | None = None,
+    sleeps: bool = False,
 ) -> tuple[ApiKey, str]:
     """Make a key; return its row and the key itself, which is shown once.
 
-    `by` is the account that makes it, None for whoever runs the machine. Made for another one's account it ties the
-    two, and makes that account a program's for good.
+    Args:
+        session: the transaction.
+        account_id: whose; its row is held, so that two requests can't both make the last one.
+        name: what it is for.
+        may_write: whether it may change anything.
+        valid: for how long.
+        now: the moment.
+        by: the account that makes it, None for whoever runs the machine. Made for another one's account it ties the
+            two, and makes that account a program's for good.
+        sleeps: whether it opens nothing until `wake_key`.
 
     Raises:
+        KeyLimitError: it would be one too many, or hold for too long.
         SamePersonError: it is for another one's account that ever held a role for people.
     """
+    if valid > timedelta(days=MAX_KEY_DAYS):
+        raise KeyLimitError(T_("a key holds for at most %(days)s days", days=MAX_KEY_DAYS))
+    session.get(Account, account_id, with_for_update={"key_share": True})
+    held = (ApiKey.account_id == account_id, col(ApiKey.revoked_at).is_(None), ApiKey.expires_at > now)
+    # Those that sleep too: a crowd of them would be as many rows.
+    waits = or_(col(ApiKey.awake_at).is_not(None), col(ApiKey.created_at) > now - WAKE_WITHIN)
+    if session.execute(select(func.count()).where(*held, waits)).scalar_one() >= MAX_KEYS:
+        raise KeyLimitError(T_("an account has at most %(n)s keys at a time; end one first", n=MAX_KEYS))
     tie(session, account_id=account_id, by=by, how=Hand.KEYED, now=now)
     prefix = secrets.token_hex(4)
     secret = f"{KEY_MARK}_{prefix}_{secrets.token_urlsafe(32)}"
@@ -257,6 +352,7 @@ def make_key(
         may_write=may_write,
         created_at=now,
         expires_at=now + valid,
+        awake_at=None if sleeps else now,
     )
     session.add(key)
     session.flush()
@@ -269,6 +365,38 @@ def key_proof(session: Session, secret: str, now: datetime) -> Proof | None:
     if found is None or found[2] <= now:
         return None
     return Proof(str(found[0]), bool(found[1]), key_id=int(found[3]))
+
+
+def wake_key(session: Session, *, prefix: str, account_id: str, now: datetime) -> ApiKey | None:
+    """Let a sleeping key of an account open what it may; return it, None if there is none that still can be woken."""
+    query = select(ApiKey).where(ApiKey.prefix == prefix, ApiKey.account_id == account_id).with_for_update()
+    key = session.exec(query).first()
+    if key is None or key.revoked_at is not None or key.awake_at is not None or key.created_at <= now - WAKE_WITHIN:
+        return None
+    key.awake_at = now
+    session.add(key)
+    session.flush()
+    return key
+
+
+def end_keys(session: Session, *, account_id: str, now: datetime) -> int:
+    """End all keys of an account; return how many held."""
+    these = (col(ApiKey.account_id) == account_id, col(ApiKey.revoked_at).is_(None))
+    return session.connection().execute(update(ApiKey).where(*these).values(revoked_at=now)).rowcount
+
+
+def let_in_or_shut_out(session: Session, *, account_id: str, disabled: bool, now: datetime) -> None:
+    """Disable or enable an account: either ends all its sessions and keys, so that enabling revives nothing.
+
+    Raises:
+        PeopleError: there is no such account.
+    """
+    account = session.get(Account, account_id)
+    was_disabled = account is not None and account.disabled_at is not None
+    set_disabled(session, account_id=account_id, disabled=disabled, now=now)
+    if disabled or was_disabled:
+        end_sessions(session, account_id=account_id, now=now)
+        end_keys(session, account_id=account_id, now=now)
 
 
 def revoke_key(session: Session, *, prefix: str, account_id: str, now: datetime) -> bool:
@@ -312,6 +440,13 @@ def note_failure(
     subjects = _subjects(email, address) if browser is None else _subjects_of(browser)
     session.add_all([LoginFailure(subject=subject, at=now) for subject, _ in subjects])
     session.flush()
+
+
+def forget_sleepers(session: Session, *, now: datetime, most: int) -> int:
+    """Delete at most so many of the keys that nobody woke in time; return how many."""
+    these = (col(ApiKey.awake_at).is_(None), col(ApiKey.created_at) <= now - WAKE_WITHIN)
+    old = select(ApiKey.id).where(*these).limit(most)
+    return session.connection().execute(delete(ApiKey).where(col(ApiKey.id).in_(old))).rowcount
 
 
 def forget_failures(session: Session, *, now: datetime, most: int) -> int:

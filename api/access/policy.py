@@ -58,6 +58,8 @@ class Resource(StrEnum):
     NIGHT = "night"
     PROFILE = "profile"
     KEY = "key"
+    SESSION = "session"
+    SECOND_FACTOR = "second_factor"
     CLAIM = "claim"
     DEMAND = "demand"
     LAB_NAME = "lab_name"
@@ -198,7 +200,15 @@ POLICY: dict[tuple[Resource, Action], dict[Holder, Reach]] = {
     (Resource.STAKE, Action.END): _OFFICE,
     (Resource.KEY, Action.LIST): _everybody(Reach.OWN),
     (Resource.KEY, Action.CREATE): _everybody(Reach.OWN),
+    (Resource.KEY, Action.EDIT): _everybody(Reach.OWN),
     (Resource.KEY, Action.END): _everybody(Reach.OWN),
+    (Resource.SESSION, Action.LIST): _everybody(Reach.OWN),
+    (Resource.SESSION, Action.END): _everybody(Reach.OWN),
+    (Resource.SECOND_FACTOR, Action.READ): _everybody(Reach.OWN),
+    (Resource.SECOND_FACTOR, Action.CREATE): _everybody(Reach.OWN),
+    (Resource.SECOND_FACTOR, Action.CHECK): _everybody(Reach.OWN),
+    (Resource.SECOND_FACTOR, Action.EDIT): _everybody(Reach.OWN),
+    (Resource.SECOND_FACTOR, Action.END): _everybody(Reach.OWN),
     (Resource.LAB_NAME, Action.LIST): _everybody(Reach.ALL),
     (Resource.CLAIM, Action.CREATE): _everybody(Reach.ALL),
     (Resource.CLAIM, Action.LIST): _everybody(Reach.OWN),
@@ -287,6 +297,15 @@ PERSON_ONLY: frozenset[tuple[Resource, Action]] = frozenset(
 
 Who else must have acted before, and who is no second person, is written in `matcher.ledger.rules.duties`.
 """
+
+BEFORE_SECOND_FACTOR = frozenset(
+    {
+        (Resource.SECOND_FACTOR, Action.READ),
+        (Resource.SECOND_FACTOR, Action.CREATE),
+        (Resource.SECOND_FACTOR, Action.CHECK),
+    }
+)
+"""All that a session opens whose second factor was not shown yet, or is still to be set up."""
 
 
 def admits(principal: Principal, resource: Resource, action: Action) -> bool:

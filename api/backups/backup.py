@@ -7,12 +7,13 @@ because a backup is needed on the day on which nothing else can be trusted: a ha
 must be told from a good one by itself.
 
 In a backup are: the database (one state of it), the files of evidence, the key of the pseudonyms (`persons.key`:
-without it the same person would get another pseudonym), the ledger's exported heads, the list of erasures, the learned
-rankers with the note of which is in use, and the current index generation with its pointer. The index could be built
-again from the database, but only after hours of encoding and with the encoders at hand, and a restored server should
-match at once; where the index is damaged, the backup is made without it and says so. Not in it: models and embeddings
-(`GLORIA_CACHE`), which come with the packages and are computed again, reports of the nightly job, older index
-generations, and settings, which are the environment's.
+without it the same person would get another pseudonym) and that of the second factor, without which every authenticator
+would have to be set up again, the ledger's exported heads, the list of erasures, the learned rankers with the note of
+which is in use, and the current index generation with its pointer. The index could be built again from the database,
+but only after hours of encoding and with the encoders at hand, and a restored server should match at once; where the
+index is damaged, the backup is made without it and says so. Not in it: models and embeddings (`GLORIA_CACHE`), which
+come with the packages and are computed again, reports of the nightly job, older index generations, and settings, which
+are the environment's.
 
 The order is such that whatever the database names is there: heads and index are read before it, for they may only
 speak of what it holds, and evidence, key and erasures after it, for each is written before the row that needs it,
@@ -41,6 +42,7 @@ import orjson
 from pysqlite3 import dbapi2 as sqlite
 from sqlalchemy import make_url
 
+from api.access.second_factor import KEY_FILE as FACTOR_KEY
 from api.backups.erased_people import FILE as ERASURES
 from api.home import open_reading
 from indexer import database_copies, schema
@@ -342,7 +344,7 @@ def _fill(folder: Path, settings: Settings, earlier: dict[tuple[str, str], Path]
     else:
         copy_sqlite(source, folder / DATABASE)
     _copy_evidence(settings.home / EVIDENCE, folder / EVIDENCE, earlier)
-    for name in (KEY_FILE, ERASURES):
+    for name in (KEY_FILE, FACTOR_KEY, ERASURES):
         _copy_if_there(settings.home / name, folder / name)
     _copy_rankers(settings.home / RANKERS, folder / RANKERS)
     return {

@@ -1,7 +1,7 @@
 """Erasing a person for good: rows, ways in, stored answers, and the bytes that a database leaves lying about.
 
 In: whom to erase and why. Out: an erasure on record, in the database and in a
-file beside it, and files in which the name is no more. It exists because a
+file beside it, files in which the name is no more, and where it still stands. It exists because a
 changed row is not yet a forgotten one: the old text stays in SQLite's log and
 free pages, in PostgreSQL's dead rows and statistics, in older generations of
 the index. The file, which holds ids only, is what is repeated after an older
@@ -19,6 +19,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,8 @@ from sqlalchemy import Engine, delete, select, update
 from sqlmodel import Session, col
 
 from api.access.credentials import ApiKey, Password, end_sessions
+from api.access.second_factor import forget_factor
+from api.backups.named_texts import FREED, StandingName, free_texts
 from api.home import note_command
 from api.requests.idempotency import IdempotentReply
 from indexer.database import DEADLINE_S, BusyError, open_engine, writing
@@ -48,11 +51,25 @@ _ERASING = {
 }
 """What an erasure is in the words of the policy, for the audit trail, which has ids and never had the name."""
 _SUBJECT = {ErasedKind.PERSON: "person", ErasedKind.ACCOUNT: "account", ErasedKind.RESEARCHER: "lab"}
-_REWRITTEN = ("account", "api_key", "evidence", "idempotent_reply", "lab", "ledger_person", "password", "pg_statistic")
+_REWRITTEN = (
+    *("account", "api_key", "evidence", "idempotent_reply", "lab", "ledger_person", "password"),
+    *sorted(FREED),
+    "pg_statistic",
+)
 
 
-def erase_for_good(settings: Settings, *, kind: ErasedKind, subject: str, reason: str, by: str) -> Erasure:
-    """Erase somebody: rows and ways in, then the files. A researcher is gone from the index after the next re-index.
+@dataclass(frozen=True)
+class Erased:
+    """An erasure on record, and the places where the name still stands, for a person to decide."""
+
+    erasure: Erasure
+    standing: tuple[StandingName, ...]
+
+
+def erase_for_good(settings: Settings, *, kind: ErasedKind, subject: str, reason: str, by: str) -> Erased:
+    """Erase somebody: rows, ways in and what others wrote of them, then the files.
+
+    A researcher is gone from the index after the next re-index.
 
     Raises:
         ErasureError: no reason is given, or there is nobody of this id.
@@ -65,12 +82,13 @@ def erase_for_good(settings: Settings, *, kind: ErasedKind, subject: str, reason
             erasure = erase(session, kind=kind, subject=subject, reason=reason, by=by, now=now)
             _end_ways_in(session, kind, subject, now)
             _forget_answers(session, said)
+            standing = free_texts(session, said)
             note_command(session, *_ERASING[kind], "erase", [(_SUBJECT[kind], subject)])
             session.refresh(erasure)
             session.expunge(erasure)
         _note(settings.home / FILE, erasure)
         clean(engine)
-    return erasure
+    return Erased(erasure, tuple(standing))
 
 
 def repeat_erasures(settings: Settings) -> int:
@@ -88,6 +106,7 @@ def repeat_erasures(settings: Settings) -> int:
             for one in listed:
                 _end_ways_in(session, ErasedKind(one.kind), one.subject, now)
             _forget_answers(session, said)
+            free_texts(session, said)
             for one in listed:
                 kind = ErasedKind(one.kind)
                 note_command(session, *_ERASING[kind], "erase --again", [(_SUBJECT[kind], one.subject)])
@@ -200,6 +219,7 @@ def _end_ways_in(session: Session, kind: ErasedKind, subject: str, now: datetime
     # What a key is for is written by its owner, and may name one.
     run(keys.values(name=TOMBSTONE))
     run(delete(IdempotentReply).where(col(IdempotentReply.account_id) == subject))
+    forget_factor(session, account_id=subject)
 
 
 def _forget_answers(session: Session, said: list[str]) -> None:

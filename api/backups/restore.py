@@ -25,6 +25,7 @@ import orjson
 from pysqlite3 import dbapi2 as sqlite
 
 from api.access.credentials import end_all_sessions
+from api.access.second_factor import KEY_FILE as FACTOR_KEY
 from api.backups.backup import ARCHIVE, DATABASE, INDEX, BackupError, database_file, verified_manifest
 from api.backups.erased_people import FILE as ERASURES
 from api.backups.erased_people import read_erasures, repeat_erasures, write_erasures
@@ -47,7 +48,7 @@ from matcher.ranking.rankers import FOLDER as RANKERS
 
 _STAGING = ".restoring"
 _DATABASE_FILES = ("gloria.db-wal", "gloria.db-shm", "gloria.db")
-_PARTS = (HEADS, ERASURES, KEY_FILE, EVIDENCE, RANKERS, INDEX)
+_PARTS = (HEADS, ERASURES, KEY_FILE, FACTOR_KEY, EVIDENCE, RANKERS, INDEX)
 """What a backup brings into a home beside the database."""
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shlex
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ import typer
 from api.commands.refusals import refusal
 from api.commands.screen import Screen, finish, write_document
 from api.home import open_session, read_settings
-from indexer.wording import T_, Language, Text, either, said
+from indexer.wording import P_, T_, Language, Text, either, said
 
 if TYPE_CHECKING:
     from sqlmodel import Session
@@ -71,6 +72,8 @@ def check_machine(settings: Settings) -> Iterator[DoctorFinding]:
         yield DoctorFinding("encoder", T_("no encoder is named"), FindingLevel.PROBLEM, remedy)
     yield _sqlite()
     yield _disk(settings)
+    yield from _open_folders(settings)
+    yield _second_factor(settings)
 
 
 def _python() -> DoctorFinding:
@@ -141,10 +144,15 @@ def _encoder(name: str, settings: Settings) -> DoctorFinding:
         return DoctorFinding(
             "encoder", T_("%(name)s: its weights are missing", name=name), FindingLevel.PROBLEM, remedy, facts
         )
-    if name == "bundled" and not (settings.models_path / "multilingual-e5-small" / "modules.json").exists():
+    try:
+        encoder.check_weights(name, settings)
+    except encoder.EncoderError as error:
+        remedy = T_("see what it says; then: gloria reindex --full")
+        return DoctorFinding("encoder", str(error), FindingLevel.PROBLEM, remedy, facts)
+    if name == "bundled" and not (settings.models_path / encoder.E5_FOLDER / "modules.json").exists():
         found = T_("%(name)s: weights are here, prepared at the first re-index", name=name)
         return DoctorFinding("encoder", found, facts=facts)
-    return DoctorFinding("encoder", T_("%(name)s: weights are here", name=name), facts=facts)
+    return DoctorFinding("encoder", T_("%(name)s: weights are here, every byte verified", name=name), facts=facts)
 
 
 def _sqlite() -> DoctorFinding:
@@ -177,6 +185,33 @@ def _disk(settings: Settings) -> DoctorFinding:
         disk_needed_gb=f"{DISK_NEEDED_GB:.0f}",
     )
     return DoctorFinding("disk", found, FindingLevel.PROBLEM, remedy, facts)
+
+
+def _open_folders(settings: Settings) -> Iterator[DoctorFinding]:
+    """Yield a finding for each folder of records that other users of the machine may enter, or one that none is."""
+    there = [folder for folder in (settings.home, settings.backups_path) if folder.is_dir()]
+    opened = [folder for folder in there if folder.stat().st_mode & 0o077]
+    for folder in opened:
+        facts: dict[str, object] = {"folder": str(folder), "mode": f"{folder.stat().st_mode & 0o777:o}"}
+        found = T_("other users of this machine can read what is in %(folder)s", folder=folder)
+        yield DoctorFinding("rights", found, FindingLevel.PROBLEM, f"chmod -R go= {shlex.quote(str(folder))}", facts)
+    if there and not opened:
+        yield DoctorFinding("rights", T_("only their owner can enter the folders of records"))
+
+
+def _second_factor(settings: Settings) -> DoctorFinding:
+    from api.access.second_factor import DEMO_FILE, roles_bound
+
+    roles = sorted(role.value for role in roles_bound(settings.second_factor, settings.home))
+    if roles:
+        found = T_("asked of %(roles)s at sign-in", roles=", ".join(roles))
+        return DoctorFinding("second factor", found, facts={"roles": roles})
+    demo = settings.home / DEMO_FILE
+    remedy = T_("unset GLORIA_SECOND_FACTOR")
+    if settings.second_factor == "auto":
+        remedy = T_("delete %(path)s before real people work here", path=demo)
+    found = T_("nobody is asked for one: a password alone signs the programme office in")
+    return DoctorFinding("second factor", found, FindingLevel.NOTE, remedy, {"roles": roles})
 
 
 _SHOWN = 5
@@ -357,6 +392,8 @@ _LABELS = {
     "encoder": T_("encoder"),
     "sqlite": "SQLite",
     "disk": T_("disk"),
+    "rights": P_("doctor", "rights"),
+    "second factor": T_("second factor"),
     "database": T_("database"),
     "index": T_("index"),
     "stale": T_("stale index"),

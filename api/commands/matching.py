@@ -216,6 +216,7 @@ def match(
         raise typer.BadParameter(T_("--similar is for a need, --companies for a lab"), param_hint="--similar")
     from api.commands.printing import print_lab_matches, print_match
     from api.documents.matches import lab_document, match_document
+    from api.trail.request_trail import MACHINE
     from matcher.ranking.pairings import Matcher
     from matcher.ranking.wishes import WISH_LABELS
 
@@ -231,7 +232,7 @@ def match(
         lab_id = _stored(lab)
         matches = matcher.match_lab(lab_id, list(matcher.needs.values()), top=depth or len(matcher.needs))
         if as_json:
-            write_document(lab_document(matcher, lab_id, matches))
+            write_document(lab_document(matcher, lab_id, matches, to=MACHINE))
         else:
             print_lab_matches(screen, matcher, lab_id, matches)
         return
@@ -239,7 +240,7 @@ def match(
     for wish in (wish for wish in steering.chosen if wish not in result.wishes):
         screen.warn(T_("the need does not state this wish, so it changes nothing: %(wish)s", wish=WISH_LABELS[wish]))
     if as_json:
-        write_document(match_document(matcher, result))
+        write_document(match_document(matcher, result, to=MACHINE))
     else:
         print_match(screen, matcher, result)
 

@@ -47,11 +47,10 @@ def add(
 ) -> None:
     """Make an account with a role; of office and committee the first two, the others are let in by two of them."""
     from api.access.credentials import set_password_hash
-    from api.access.passwords import hash_password
     from matcher.review.people import add_account, grant
 
     now = datetime.now(UTC)
-    stored = hash_password(line_of_stdin()) if password_stdin else None
+    stored = _hash_of_stdin(name, email) if password_stdin else None
     with opened(writes=True) as session:
         _must_be_first(session, role)
         account = add_account(session, email=email, name=name or email, now=now)
@@ -66,6 +65,21 @@ def add(
 def line_of_stdin() -> str:
     """Read one line as UTF-8, whatever the terminal's encoding is; a byte that is none becomes half a character."""
     return sys.stdin.buffer.readline().decode("utf-8", "surrogateescape").rstrip("\r\n")
+
+
+def _hash_of_stdin(name: str, email: str) -> str:
+    """Read a new password from stdin and return its hash.
+
+    Raises:
+        PasswordError: it is too short, no text, or would soon be guessed.
+    """
+    from api.access.guessable import must_not_be_guessable
+    from api.access.passwords import hash_password
+
+    given = line_of_stdin()
+    stored = hash_password(given)
+    must_not_be_guessable(given, own=(name, email))
+    return stored
 
 
 @user.command("grant")
@@ -155,28 +169,25 @@ def listing(
 
 @user.command("disable")
 def disable(context: typer.Context, email: Email) -> None:
-    """Shut an account out: its sessions end and its keys stop at once."""
+    """Shut an account out: its sessions and keys end at once."""
     _set(email, disabled=True)
     Screen.of(context).say(T_("%(email)s is disabled", email=email))
 
 
 @user.command("enable")
 def enable(context: typer.Context, email: Email) -> None:
-    """Let a disabled account in again."""
+    """Let a disabled account in again; its keys stay ended."""
     _set(email, disabled=False)
     Screen.of(context).say(T_("%(email)s is enabled", email=email))
 
 
 def _set(email: str, *, disabled: bool) -> None:
-    from api.access.credentials import end_sessions
-    from matcher.review.people import set_disabled
+    from api.access.credentials import let_in_or_shut_out
 
     now = datetime.now(UTC)
     with opened(writes=True) as session:
         account = account_named(session, email)
-        set_disabled(session, account_id=account.id, disabled=disabled, now=now)
-        if disabled:
-            end_sessions(session, account_id=account.id, now=now)
+        let_in_or_shut_out(session, account_id=account.id, disabled=disabled, now=now)
         command = "user disable" if disabled else "user enable"
         note_command(session, "account", "edit", command, [("account", account.id)])
 
@@ -222,7 +233,7 @@ def key(
     name: Annotated[str | None, typer.Option(help="What a new key is for.")] = None,
     revoke: Annotated[str | None, typer.Option(help="Prefix of a key to end instead.")] = None,
     read_only: Annotated[bool, typer.Option("--read-only", help="The key may only read.")] = False,
-    days: Annotated[int, typer.Option(min=1, max=3_650, help="How long it is valid.")] = 365,
+    days: Annotated[int, typer.Option(min=1, max=365, help="How long it is valid.")] = 365,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
     """Make an API key and show it once, or end one."""
@@ -283,17 +294,44 @@ def _end_key(email: str, prefix: str) -> None:
         note_command(session, "key", "end", "user key --revoke", [("account", account_id), ("key", prefix)])
 
 
-def password(context: typer.Context, email: Email) -> None:
-    """Set a password, read from stdin; the account's browsers are signed out."""
-    from api.access.credentials import set_password_hash
-    from api.access.passwords import hash_password
+def password(
+    context: typer.Context,
+    email: Email,
+    *,
+    ending_keys: Annotated[bool, typer.Option("--end-keys", help="End the account's keys too.")] = False,
+) -> None:
+    """Set a password, read from stdin; the account's browsers are signed out, its keys stay unless --end-keys."""
+    from api.access.credentials import end_keys, set_password_hash
 
-    stored = hash_password(line_of_stdin())
+    with opened(writes=False) as session:
+        name = account_named(session, email).name
+    stored = _hash_of_stdin(name, email)
+    now = datetime.now(UTC)
     with opened(writes=True) as session:
         account_id = account_named(session, email).id
-        set_password_hash(session, account_id=account_id, stored=stored, now=datetime.now(UTC))
+        set_password_hash(session, account_id=account_id, stored=stored, now=now)
+        if ending_keys:
+            end_keys(session, account_id=account_id, now=now)
         note_command(session, "profile", "edit", "user password", [("account", account_id)])
     Screen.of(context).say(T_("the password of %(email)s is set", email=email))
+
+
+def reset(context: typer.Context, email: Email) -> None:
+    """Take an account's second factor away, for somebody who lost authenticator and recovery codes.
+
+    Make sure first that it is them. Their browsers are signed out; where a role of theirs needs a second factor, they
+    are led to set one up at the next sign-in.
+    """
+    from api.access.credentials import end_sessions
+    from api.access.second_factor import forget_factor
+
+    with opened(writes=True) as session:
+        account_id = account_named(session, email).id
+        had = forget_factor(session, account_id=account_id)
+        end_sessions(session, account_id=account_id, now=datetime.now(UTC))
+        note_command(session, "second_factor", "end", "user reset", [("account", account_id)])
+    told = T_("%(email)s has no second factor any more", email=email)
+    Screen.of(context).say(told if had else T_("%(email)s had no second factor", email=email))
 
 
 def show(
@@ -313,6 +351,7 @@ def show(
     rows += [f"{role} {held['role']} {held['scope']}".rstrip() for held in document["roles"]]
     rows += [f"{key} {one['prefix']}  {one['name']}  {until} {one['expires_at'][:10]}" for one in document["keys"]]
     rows += [f"{screen.text(T_('sign-on'))} {issuer}" for issuer in document["issuers"]]
+    rows += [screen.text(T_("second factor"))] if document["second_factor"] else []
     for row in rows:
         screen.out.print(row, markup=False, soft_wrap=True)
 
@@ -322,6 +361,7 @@ def _document(session: Session, email: str) -> dict[str, Any]:
 
     from api.access.credentials import ApiKey
     from api.access.identities import AccountIdentity
+    from api.access.second_factor import is_enrolled
     from matcher.review.people import active_grants
 
     account = account_named(session, email)
@@ -335,6 +375,7 @@ def _document(session: Session, email: str) -> dict[str, Any]:
         "roles": [{"role": one.role, "scope": one.scope_id} for one in active_grants(session, account.id)],
         "keys": [one.model_dump(mode="json", include={"prefix", "name", "may_write", "expires_at"}) for one in keys],
         "issuers": sorted(issuers),
+        "second_factor": is_enrolled(session, account.id),
     }
 
 
@@ -361,10 +402,14 @@ def forget(
         raise RefusedError(T_("%(kind)r can't be erased; give one of: %(kinds)s", kind=kind, kinds=", ".join(_KINDS)))
     else:
         try:
-            erase_for_good(settings, kind=ErasedKind(kind), subject=subject, reason=reason, by="command line")
+            done_now = erase_for_good(
+                settings, kind=ErasedKind(kind), subject=subject, reason=reason, by="command line"
+            )
         except ErasureError as error:
             raise RefusedError(T_("%(field)s: %(error)s", field=error.field, error=error)) from error
         screen.say(T_("erased name and contact of %(kind)s %(subject)s", kind=kind, subject=subject))
+        for place in done_now.standing:
+            screen.warn(T_("the name still stands in %(place)s", place=place.said))
     if (again or kind == "researcher") and settings.index_path.exists():
         # In full, so that an index that was held back can't leave the one in use that names the person.
         reindexed(screen, settings, full=True)

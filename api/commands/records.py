@@ -290,6 +290,19 @@ def let_people_in(session: Session, now: datetime) -> tuple[list[DemoPerson], st
     return people, password
 
 
+def mark_as_demo(session: Session, settings: Settings) -> None:
+    """Note that a home is for trying things out, unless somebody has an account there who is not of the demo."""
+    from sqlmodel import col, select
+
+    from api.access.second_factor import DEMO_FILE
+    from matcher.review.people import Account
+
+    others = select(Account.id).where(col(Account.email).not_like("%@gloria.example")).limit(1)
+    if session.exec(others).first() is None:
+        said = "Filled by gloria demo: no second factor is asked for. Delete this file before real people work here.\n"
+        (settings.home / DEMO_FILE).write_text(said, encoding="utf-8")
+
+
 SHOWN_NEEDS = ("need-2-01", "need-1-10", "need-4-06")
 """One that several schools answer together, one in English, one in Chinese with three asks."""
 SHOWN_LABS = 3
@@ -311,6 +324,7 @@ def show_demo(
     with open_session(settings, writes=True) as session:
         _assign(session)
         people, password = let_people_in(session, datetime.now(UTC))
+        mark_as_demo(session, settings)
         session.commit()
     say_report(screen, reindexed(screen, settings))
     say_map(screen, redrawn(settings))

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -113,9 +113,13 @@ class SharedAnswer(Answer):
 
 
 class SessionAnswer(Answer):
-    """What changing requests of a browser send as X-CSRF-Token."""
+    """What changing requests of a browser send as X-CSRF-Token, and whether more is asked before anything opens."""
 
     csrf_token: str
+    second_factor: Literal["code", "enrol"] | None = Field(
+        default=None,
+        description="Only if more is asked: give its `code` next, or `enrol`, since your role needs one.",
+    )
 
 
 class RoleAnswer(Answer):

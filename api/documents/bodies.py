@@ -16,6 +16,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
+from api.access.credentials import MAX_KEY_DAYS
 from indexer.plain_text import clean
 from indexer.records.exchange import LabIn, NeedIn
 from indexer.records.field_notes import DeclaredField, declared, with_fields
@@ -29,7 +30,6 @@ from matcher.review.researchers import ClaimVerdict
 from matcher.review.roles import Role
 
 MAX_NOTE = 5_000
-MAX_KEY_DAYS = 365
 MAX_ROW_NUMBER = 2**31 - 1
 """The largest number of a row: PostgreSQL refuses to compare its INTEGER columns with more."""
 
@@ -254,11 +254,30 @@ class KeyBody(_Body):
     days: int = Field(default=MAX_KEY_DAYS, ge=1, le=MAX_KEY_DAYS)
 
 
+class OwnKeyBody(KeyBody):
+    """A key for oneself. With the password it works at once; without, it sleeps until it is woken with it."""
+
+    password: str | None = Field(default=None, max_length=1_000)
+
+
+class OwnPasswordBody(_Body):
+    """The own password, to prove that it is still you."""
+
+    password: str | None = Field(default=None, max_length=1_000)
+
+
 class PasswordBody(_Body):
     """A new password, and the old one if there is one."""
 
     old: str | None = Field(default=None, max_length=1_000)
     new: str = Field(max_length=1_000)
+    end_keys: bool = Field(default=False, description="End all your keys too, which otherwise go on working.")
+
+
+class CodeBody(_Body):
+    """A code of the second factor: six digits of the authenticator, or a recovery code."""
+
+    code: str = Field(min_length=1, max_length=60, examples=["123456"])
 
 
 class ClaimBody(_Body):
@@ -306,9 +325,10 @@ class LabBody(_Body):
 
 
 class ConfirmBody(_Body):
-    """The own password once more."""
+    """The own password once more, and a code of the second factor where there is one."""
 
     password: str = Field(max_length=1_000, examples=["correct horse battery"])
+    code: str | None = Field(default=None, max_length=60)
 
 
 class SignInBody(_Body):
@@ -316,3 +336,6 @@ class SignInBody(_Body):
 
     email: Word = Field(examples=["name@example.org"])
     password: str = Field(max_length=1_000, examples=["correct horse battery"])
+    code: str | None = Field(
+        default=None, max_length=60, description="Of your second factor, if you have one; it can be given afterwards."
+    )

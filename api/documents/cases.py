@@ -130,6 +130,7 @@ class FollowUpAnswer(Answer):
     case_id: int | None
     company_id: str | None
     company_name: str | None
+    need_id: str | None
     need_title: str | None
     held_on: date
     next_step: str

@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import Field
 
 from api.documents.answers import Answer, answer_of, index_is_old
+from api.trail.request_trail import NeedReader
 from indexer.records.exchange import EvidenceIn, LabIn
 from indexer.records.profiles import Need
 from indexer.wording import Bilingual
@@ -511,8 +512,9 @@ def standing_figures(standing: Standing) -> dict[str, Any]:
     }
 
 
-def match_document(matcher: Matcher, result: MatchResult) -> dict[str, object]:
+def match_document(matcher: Matcher, result: MatchResult, *, to: NeedReader) -> dict[str, object]:
     """Return the answer for one need: what it rests on, who was set aside, and the pairings, best first."""
+    to.reads(result.need.id)
     return {
         "need_id": result.need.id,
         "generation": result.generation,
@@ -549,8 +551,10 @@ def match_document(matcher: Matcher, result: MatchResult) -> dict[str, object]:
     }
 
 
-def lab_document(matcher: Matcher, lab_id: str, matches: Sequence[LabMatch]) -> dict[str, object]:
+def lab_document(matcher: Matcher, lab_id: str, matches: Sequence[LabMatch], *, to: NeedReader) -> dict[str, object]:
     """Return the answer for one lab: the needs that it should hear of, best score first."""
+    for match in matches:
+        to.reads(match.need.id)
     return {
         "lab_id": lab_id,
         "generation": matcher.snapshot.generation,

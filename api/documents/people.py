@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from enum import StrEnum
+from typing import Literal
 
 from pydantic import Field
 
@@ -27,6 +28,9 @@ class KeyAnswer(Answer):
     created_at: datetime
     expires_at: datetime
     revoked_at: datetime | None
+    awake_at: datetime | None = Field(
+        description="Null while it sleeps: it opens nothing before the password is given."
+    )
 
 
 class NewKeyAnswer(KeyAnswer):
@@ -39,6 +43,51 @@ class KeysAnswer(Answer):
     """All keys of an account, oldest first."""
 
     items: list[KeyAnswer]
+
+
+class OwnSessionAnswer(Answer):
+    """A browser in which you are signed in."""
+
+    id: str
+    agent: str | None = Field(description="What the browser calls itself.")
+    created_at: datetime
+    seen_at: datetime
+    is_this: bool
+    two_factors: bool
+
+
+class OwnSessionsAnswer(Answer):
+    """All of them, the one seen last first."""
+
+    items: list[OwnSessionAnswer]
+
+
+class SecondFactorAnswer(Answer):
+    """Your second factor."""
+
+    enrolled_at: datetime | None
+    is_required: bool = Field(description="A role of yours needs one here.")
+    recovery_codes_left: int
+    awaits: Literal["code", "enrol"] | None = Field(description="What this session has to show before it opens more.")
+
+
+class BegunFactorAnswer(Answer):
+    """What an authenticator takes in, shown this once; nothing is set up before a first code is right."""
+
+    secret: str
+    address: str
+
+
+class RecoveryCodesAnswer(Answer):
+    """Each stands in for the authenticator once; shown this once."""
+
+    recovery_codes: list[str]
+
+
+class EnrolledFactorAnswer(RecoveryCodesAnswer):
+    """The recovery codes, and the token of the session that takes this one's place."""
+
+    csrf_token: str
 
 
 class HeldRoleAnswer(Answer):

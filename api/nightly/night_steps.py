@@ -54,7 +54,9 @@ from api.trail.audit_trail import AuditRow, verify_trail
 from api.trail.nights import Said, StepState, forget_old_nights, night_ids, night_path, nights_path, read_nights
 from indexer.database import writing
 from indexer.disk import write_whole
+from indexer.encoders.encoder import EncoderError, check_weights
 from indexer.index.building import reindex
+from indexer.index.generations import SnapshotError, kept_generations, verified_manifest
 from indexer.plain_text import printable
 from indexer.records.exchange import RowProblem
 from indexer.records.importing import ImportReport
@@ -534,6 +536,32 @@ def _noted_heads(work: StepWork) -> dict[int, str]:
     return {head["n"]: head["hash"] for head in heads if head["n"]}
 
 
+def compare_files(work: StepWork) -> StepOutcome:
+    """Compare the encoders' weights and the kept generations of the index with what they were when they were made."""
+    wrong = [*_changed_weights(work), *_changed_generations(work)]
+    figures = {"generations": len(kept_generations(work.settings.index_path)), "findings": len(wrong)}
+    if not wrong:
+        return StepOutcome(figures)
+    said = Said.of(T_("files are not what was written: %(n)s; run: gloria doctor", n=len(wrong)))
+    return StepOutcome(figures, said, {"findings": wrong[:MOST_LISTED]}, StepState.FAILED)
+
+
+def _changed_weights(work: StepWork) -> Iterator[str]:
+    for name in work.settings.encoder_names():
+        try:
+            check_weights(name, work.settings)
+        except EncoderError as error:
+            yield str(error)
+
+
+def _changed_generations(work: StepWork) -> Iterator[str]:
+    for one in kept_generations(work.settings.index_path):
+        try:
+            verified_manifest(work.settings.index_path / one.name)
+        except SnapshotError as error:
+            yield str(error)
+
+
 PORTION = 2_000
 """So many rows are deleted in one transaction, so that nobody waits long for a turn to write."""
 
@@ -546,6 +574,7 @@ def delete_expired(work: StepWork) -> StepOutcome:
         "replies": idempotency.forget,
         "sessions": credentials.forget_sessions,
         "failed_sign_ins": credentials.forget_failures,
+        "keys_never_woken": credentials.forget_sleepers,
         "jobs": job_queue.forget,
     }
     with open_database(work.settings) as engine:
@@ -599,6 +628,7 @@ STEPS: tuple[NightStep, ...] = (
     _step("verify", T_("Proof of the ledger"), prove_ledger),
     _step("heads", T_("Heads of the ledger"), write_heads, "verify"),
     _step(AUDIT_STEP, T_("Proof of the audit trail"), prove_audit_trail),
+    _step("files", T_("Comparison of weights and index with what was written"), compare_files),
     _step("expired", T_("Deletion of what is past its time"), delete_expired),
     _step("prune", T_("Removal of old backups"), prune_backups, "rehearsal"),
     _step(REPORT, P_("night words", "Report"), report_the_night),

@@ -1,4 +1,4 @@
-"""The front door and everybody's own page: signing in and out, language, roles held, password, keys, interests.
+"""The front door and everybody's own page: signing in and out, second factor, language, password, keys, interests.
 
 In: a browser without or with a session, and what people change about themselves. Out: a session, the first page of
 each role, and the same as the API's `/api/me` in a form.
@@ -8,22 +8,45 @@ from __future__ import annotations
 
 import re
 from typing import Annotated, Any
+from urllib.parse import quote
 
+import orjson
+import segno
 from fastapi import APIRouter, Depends, Query, Request, Response
+from markupsafe import Markup
 from pydantic import ValidationError
 from starlette.datastructures import FormData
 
 from api.access.policy import Action, Resource
-from api.documents.bodies import KeyBody, PasswordBody, SignInBody, StakeBody
+from api.documents.bodies import CodeBody, OwnKeyBody, OwnPasswordBody, PasswordBody, SignInBody, StakeBody
 from api.pages.shell.templating import rendered
 from api.pages.shell.visiting import Visit, first_place, visiting, what_to_do
 from api.pages.shell.wording import LANG_COOKIE, N_, Lang, lang_of
 from api.requests.capacity import SIGNING_IN, ThreadedRoute, takes
 from api.requests.problems import ProblemError, Refusal, forbidden
-from api.routes.accounts import add_key, change_password, declare_interest, end_key, list_keys, read_me
+from api.routes.accounts import (
+    add_key,
+    change_password,
+    declare_interest,
+    end_key,
+    list_keys,
+    read_me,
+    wake_own_key,
+)
+from api.routes.sessions import (
+    begin_second_factor,
+    end_other_sessions,
+    end_own_session,
+    end_second_factor,
+    enrol_second_factor,
+    list_sessions,
+    read_second_factor,
+    renew_codes,
+    show_second_factor,
+    signing_in_share,
+)
 from api.routes.sessions import sign_in as open_session
 from api.routes.sessions import sign_out as close_session
-from api.routes.sessions import signing_in_share
 from indexer.wording import T_
 
 router = APIRouter(include_in_schema=False, route_class=ThreadedRoute)
@@ -81,14 +104,16 @@ def sign_in(request: Request, form: Annotated[FormData, Depends(_form)]) -> Resp
     except (ValidationError, ProblemError) as error:
         name, status = (error.name, error.status) if isinstance(error, ProblemError) else ("sign-in", 401)
         return _sign_in_page(request, given["then"], given["email"], name, status)
-    response = _sent_to(given["then"])
+    awaits = orjson.loads(opened.body).get("second_factor")
+    response = _sent_to(given["then"] if awaits is None else _factor_place(given["then"]))
     for value in opened.headers.getlist("set-cookie"):
         response.headers.append("set-cookie", value)
     return response
 
 
+# Under the permission that a session has before its second factor: whoever can't show it must be able to leave.
 @router.post("/sign-out")
-def sign_out(visit: Annotated[Visit, Depends(visiting(Resource.PROFILE, Action.READ))]) -> Response:
+def sign_out(visit: Annotated[Visit, Depends(visiting(Resource.SECOND_FACTOR, Action.READ))]) -> Response:
     """Sign this browser out."""
     visit.who()
     closed = close_session(visit.request)
@@ -141,6 +166,8 @@ def _page(visit: Visit, refused: Refusal | None = None, form: str = "", new_key:
     context: dict[str, Any] = {
         "account": visit.document(read_me),
         "keys": visit.document(list_keys)["items"],
+        "sessions": visit.document(list_sessions)["items"],
+        "factor": visit.document(read_second_factor),
         "refused": refused,
         "form": form,
         "made_key": new_key,
@@ -154,8 +181,9 @@ def set_password(visit: Annotated[Visit, Depends(visiting(Resource.PROFILE, Acti
     """Change the password."""
 
     def work() -> None:
-        body = visit.body(PasswordBody, visit.values("old", "new"))
-        visit.reply(change_password, body=body)
+        given: dict[str, Any] = visit.values("old", "new")
+        given["end_keys"] = visit.form.get("end_keys") == "yes"
+        visit.reply(change_password, body=visit.body(PasswordBody, given))
 
     refused = visit.attempt(work)
     if refused is not None:
@@ -164,13 +192,14 @@ def set_password(visit: Annotated[Visit, Depends(visiting(Resource.PROFILE, Acti
 
 
 @router.post("/account/keys")
+@takes(SIGNING_IN)
 def make_key(visit: Annotated[Visit, Depends(visiting(Resource.KEY, Action.CREATE))]) -> Response:
     """Make a key and show it, this once."""
 
     def work() -> str:
-        given: dict[str, Any] = visit.values("name", "days")
+        given: dict[str, Any] = visit.values("name", "days", "password")
         given["may_write"] = visit.form.get("may_write") == "yes"
-        return visit.reply(add_key, body=visit.body(KeyBody, given)).secret.get("key", "")
+        return str(visit.reply(add_key, body=visit.body(OwnKeyBody, given)).secret.get("key", ""))
 
     made = visit.attempt(work)
     if isinstance(made, Refusal):
@@ -183,6 +212,132 @@ def stop_key(prefix: str, visit: Annotated[Visit, Depends(visiting(Resource.KEY,
     """End a key."""
     visit.reply(end_key, prefix=prefix)
     return visit.go("/account", N_("The key no longer works."))
+
+
+@router.post("/account/keys/{prefix}/wake")
+@takes(SIGNING_IN)
+def wake_key(prefix: str, visit: Annotated[Visit, Depends(visiting(Resource.KEY, Action.EDIT))]) -> Response:
+    """Let a key that sleeps work."""
+    refused = visit.attempt(
+        lambda: visit.reply(wake_own_key, prefix=prefix, body=visit.body(OwnPasswordBody, visit.values("password")))
+    )
+    if isinstance(refused, Refusal):
+        return _page(visit, refused, f"wake-{prefix}")
+    return visit.go("/account", N_("The key works now."))
+
+
+@router.post("/account/sessions/end")
+def sign_others_out(visit: Annotated[Visit, Depends(visiting(Resource.SESSION, Action.END))]) -> Response:
+    """Sign all other browsers out."""
+    visit.reply(end_other_sessions)
+    return visit.go("/account", N_("Your other browsers are signed out."))
+
+
+@router.post("/account/sessions/{session_id}/end")
+def sign_one_out(session_id: str, visit: Annotated[Visit, Depends(visiting(Resource.SESSION, Action.END))]) -> Response:
+    """Sign one browser out."""
+    visit.reply(end_own_session, session_id=session_id)
+    return visit.go("/account", N_("That browser is signed out."))
+
+
+def _factor_place(then: str) -> str:
+    return f"/second-factor?then={quote(_local(then), safe='/')}"
+
+
+@router.get("/second-factor")
+def show_factor(
+    visit: Annotated[Visit, Depends(visiting(Resource.SECOND_FACTOR, Action.READ))], then: Then = "/"
+) -> Response:
+    """Ask for a code, or lead to setting a second factor up, or show what there is of it."""
+    return _factor_page(visit, then)
+
+
+def _factor_page(visit: Visit, then: str, refused: Refusal | None = None, **more: Any) -> Response:
+    context: dict[str, Any] = {
+        "factor": visit.document(read_second_factor),
+        "then": _local(then),
+        "refused": refused,
+        "secret": None,
+        "picture": None,
+        "codes": None,
+        **more,
+    }
+    return visit.show("account/second_factor.html", refused.status if refused else 200, **context)
+
+
+def _then_of(visit: Visit) -> str:
+    return visit.values("then").get("then", "/")
+
+
+@router.post("/second-factor")
+@takes(SIGNING_IN)
+def begin_factor(visit: Annotated[Visit, Depends(visiting(Resource.SECOND_FACTOR, Action.CREATE))]) -> Response:
+    """Begin to set up a second factor: show the secret, as a picture for the authenticator and as letters."""
+    begun = visit.attempt(
+        lambda: visit.reply(begin_second_factor, body=visit.body(OwnPasswordBody, visit.values("password"))).secret
+    )
+    if isinstance(begun, Refusal):
+        return _factor_page(visit, _then_of(visit), begun)
+    return _factor_page(visit, _then_of(visit), **_for_authenticator(begun["secret"], begun["address"]))
+
+
+def _for_authenticator(secret: str, address: str) -> dict[str, Any]:
+    """Return what hands a secret to an authenticator: letters in groups of four, and a QR code as SVG."""
+    groups = " ".join(secret[at : at + 4] for at in range(0, len(secret), 4))
+    drawn = segno.make(address, micro=False).svg_inline(scale=5, border=4, light="#fff", omitsize=False)
+    # Drawn here, of nothing but rectangles.
+    return {"secret": groups, "address": address, "picture": Markup(drawn)}  # noqa: S704
+
+
+@router.post("/second-factor/enrolment")
+def enrol_factor(visit: Annotated[Visit, Depends(visiting(Resource.SECOND_FACTOR, Action.CREATE))]) -> Response:
+    """Have the second factor from now on; show the recovery codes, this once."""
+    asked = visit.attempt(lambda: visit.reply(enrol_second_factor, body=visit.body(CodeBody, visit.values("code"))))
+    if isinstance(asked, Refusal):
+        # What the page showed comes back with its form, so that a mistyped digit does not begin everything anew.
+        given = visit.values("secret", "address")
+        shown = given if given.keys() == {"secret", "address"} and given["address"].startswith("otpauth://") else None
+        again = {} if shown is None else _for_authenticator(shown["secret"].replace(" ", ""), shown["address"])
+        return _factor_page(visit, _then_of(visit), asked, **again)
+    visit.request.state.csrf_token = asked.secret["csrf_token"]
+    response = visit.show(
+        "account/recovery_codes.html", 200, codes=asked.secret["recovery_codes"], then=_local(_then_of(visit))
+    )
+    response.headers.append("Set-Cookie", asked.headers["Set-Cookie"])
+    return response
+
+
+@router.post("/second-factor/code")
+def give_code(visit: Annotated[Visit, Depends(visiting(Resource.SECOND_FACTOR, Action.CHECK))]) -> Response:
+    """Show the second factor, and go on to the page that was wanted."""
+    asked = visit.attempt(lambda: visit.reply(show_second_factor, body=visit.body(CodeBody, visit.values("code"))))
+    if isinstance(asked, Refusal):
+        return _factor_page(visit, _then_of(visit), asked)
+    response = visit.go(_local(_then_of(visit)))
+    response.headers.append("Set-Cookie", asked.headers["Set-Cookie"])
+    return response
+
+
+@router.post("/second-factor/recovery-codes")
+def renew_recovery(visit: Annotated[Visit, Depends(visiting(Resource.SECOND_FACTOR, Action.EDIT))]) -> Response:
+    """Make new recovery codes and show them, this once."""
+    asked = visit.attempt(lambda: visit.reply(renew_codes, body=visit.body(CodeBody, visit.values("code"))))
+    if isinstance(asked, Refusal):
+        return _factor_page(visit, "/account", asked)
+    return visit.show("account/recovery_codes.html", 200, codes=asked.secret["recovery_codes"], then="/account")
+
+
+@router.post("/second-factor/end")
+def end_factor(visit: Annotated[Visit, Depends(visiting(Resource.SECOND_FACTOR, Action.END))]) -> Response:
+    """End the second factor."""
+    asked = visit.attempt(lambda: visit.reply(end_second_factor, body=visit.body(CodeBody, visit.values("code"))))
+    if isinstance(asked, Refusal):
+        return _factor_page(visit, "/account", asked)
+    return visit.go("/second-factor", N_("Your second factor is ended."))
+
+
+def _local(place: str) -> str:
+    return place if _LOCAL.fullmatch(place) else "/"
 
 
 @router.post("/account/stakes")

@@ -317,7 +317,7 @@ def add_key(account_id: str, visit: Edit) -> Response:
         given: dict[str, Any] = visit.values("name", "days")
         given["may_write"] = visit.form.get("may_write") == "yes"
         reply = visit.reply(add_program_key, account_id=account_id, body=visit.body(KeyBody, given))
-        return reply.secret.get("key", "")
+        return str(reply.secret.get("key", ""))
 
     made = visit.attempt(work)
     if isinstance(made, Refusal):

@@ -74,7 +74,7 @@ def _board(
     else:
         found = visit.document(list_cases, stage=stage, cursor=cursor, **asked)
     every, further = found["items"], found["next"]
-    names = visit.look(lambda session, who: case_names(session, who, every))
+    names = visit.look(lambda session, who: case_names(session, who, every, to=visit))
     kept = {name: "true" for name, is_on in (("mine", mine), ("overdue", overdue)) if is_on}
     return visit.show(
         "cases/board.html",
@@ -142,7 +142,7 @@ def show_case(case_id: CaseId, visit: Annotated[Visit, Depends(visiting(Resource
 def _case_page(visit: Visit, case_id: int, refused: Refusal | None = None, form: str = "") -> Response:
     answered = visit.reply(read_case, case_id=case_id)
     case = answered.document
-    names: CaseNames = visit.look(lambda session, who: case_names(session, who, [case]))
+    names: CaseNames = visit.look(lambda session, who: case_names(session, who, [case], to=visit))
     results = visit.attempt(lambda: _results(visit, case_id))
     return visit.show(
         "cases/case.html",

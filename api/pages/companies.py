@@ -39,6 +39,7 @@ from api.routes.companies import (
     take_back_client_request,
 )
 from api.routes.needs import need_documents
+from api.trail.request_trail import NeedReader
 from indexer.instants import day_in_taipei, now
 from indexer.records.exchange import CompanyIn
 from indexer.records.field_notes import declared
@@ -138,16 +139,16 @@ def company_context(visit: Visit, company_id: str, refused: Refusal | None = Non
             visit, f"/companies/{company_id}/contacts", "note", refused if form == "contact" else None
         ),
         "refused_client": refused if form == "client" else None,
-        **visit.look(lambda session, who: _hanging_on(session, who, company_id)),
+        **visit.look(lambda session, who: _hanging_on(session, who, company_id, to=visit)),
         **visit.look(lambda session, _: _called(session, shown["items"], [*alliances, *own])),
     }
 
 
-def _hanging_on(session: Session, who: Principal, company_id: str) -> dict[str, Any]:
+def _hanging_on(session: Session, who: Principal, company_id: str, *, to: NeedReader) -> dict[str, Any]:
     """Return the company's needs and cases that the person may see, the newest first."""
     mine = (visible_needs(who, Action.LIST), Need.company == company_id)
     ids = session.exec(select(Need.id).where(*mine).order_by(col(Need.id).desc()).limit(SHOWN)).all()
-    needs = need_documents(session, who, ids)
+    needs = need_documents(session, who, ids, to=to)
     if not admits(who, Resource.CASE, Action.LIST):
         return {"needs": needs, "cases": [], "labs": {}, "titles": {}}
     query = select(Case).where(visible_cases(who, Action.LIST), Case.company_id == company_id)
@@ -157,7 +158,7 @@ def _hanging_on(session: Session, who: Principal, company_id: str) -> dict[str, 
         "needs": needs,
         "cases": cases,
         "labs": names(session, Lab, all_of(cases, "lab_id")),
-        "titles": titles(session, who, all_of(cases, "need_id")),
+        "titles": titles(session, who, all_of(cases, "need_id"), to=to),
     }
 
 

@@ -26,6 +26,7 @@ from api.requests.capacity import MATCHING, ThreadedRoute, takes
 from api.requests.problems import Refusal, refusal_of
 from api.requests.query_parameters import ChosenFilters
 from api.routes.labs import match_lab, match_lab_with_companies, read_lab, search_labs
+from api.trail.request_trail import NeedReader
 from indexer.encoders.encoding import EncoderError
 from indexer.encoders.query_vectors import EncodingBusyError
 from indexer.index.generations import SnapshotError
@@ -151,7 +152,7 @@ def show_lab(lab_id: str, visit: Annotated[Visit, Depends(visiting(Resource.LAB,
         "matches": None if refused else matches,
         "refused": refused,
         "has_stake": who.has_stake(company_id=None, lab_id=lab_id),
-        "cases": visit.look(lambda session, who: _cases(session, who, lab_id)),
+        "cases": visit.look(lambda session, who: _cases(session, who, lab_id, to=visit)),
     }
     return visit.show("labs/lab.html", marked=marked, **context)
 
@@ -168,7 +169,7 @@ def show_companies_for_lab(
     return visit.show_part("labs/companies.html", heading, f"/labs/{lab_id}", refused=refused, found=found)
 
 
-def _cases(session: Session, who: Principal, lab_id: str) -> dict[str, Any] | None:
+def _cases(session: Session, who: Principal, lab_id: str, *, to: NeedReader) -> dict[str, Any] | None:
     """Return the cases with a lab that the person may see, the newest first; None for who sees no cases at all."""
     if not admits(who, Resource.CASE, Action.LIST):
         return None
@@ -177,6 +178,6 @@ def _cases(session: Session, who: Principal, lab_id: str) -> dict[str, Any] | No
     items = case_documents(session, who, rows)
     return {
         "items": items,
-        "needs": titles(session, who, all_of(items, "need_id")),
+        "needs": titles(session, who, all_of(items, "need_id"), to=to),
         "companies": names(session, Company, all_of(items, "company_id")),
     }

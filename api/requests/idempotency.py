@@ -40,7 +40,7 @@ class Reply:
     status: int
     document: Any
     headers: dict[str, str]
-    secret: dict[str, str] = field(default_factory=dict)
+    secret: dict[str, Any] = field(default_factory=dict)
 
 
 class IdempotentReply(SQLModel, table=True):

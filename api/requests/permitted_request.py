@@ -28,7 +28,8 @@ from sqlalchemy import Engine
 from sqlmodel import Session
 
 from api.access.credentials import Proof, is_confirmed, key_proof, note_seen, session_proof
-from api.access.policy import PERSON_ONLY, Action, Resource, admits, rights_of
+from api.access.policy import BEFORE_SECOND_FACTOR, PERSON_ONLY, Action, Resource, admits, rights_of
+from api.access.second_factor import is_bound
 from api.requests.idempotency import MAX_KEY, KeyReusedError, Reply, earlier_reply, keep_reply, request_hash
 from api.requests.one_state import state_of
 from api.requests.problems import REFUSED, ProblemError, UnconfirmedError, forbidden, refusal_of, unauthenticated
@@ -54,6 +55,15 @@ class AuditedRequest:
     def about(self, kind: str, *ids: object) -> None:
         """Say which records this is about, beside those that the address names and the answer shows."""
         self.related.update(Subject(kind, str(one)) for one in ids)
+
+    def reads(self, need_id: str, *, withheld: bool = False) -> None:
+        """Note that a need is shown to whoever asks; see `NeedReader`."""
+        self.related.add(Subject("need", need_id, withheld))
+        trail = trail_of(self.request)
+        # Whatever the permission is for: where a need is shown, it is kept that it was.
+        trail.watched = True
+        if self.request.method in SAFE_METHODS:
+            trail.subjects.add(Subject("need", need_id, withheld))
 
     def shown(self, subjects: Iterable[Subject]) -> None:
         """Put a part of a long answer into the trail now, before the rest of it is read."""
@@ -114,7 +124,7 @@ _RESERVED = frozenset(
         *(Resource.ENTRY, Resource.MOTION, Resource.PERSON, Resource.SCHOOL_TOTAL, Resource.EXTERNAL_CLAIM),
         *(Resource.PERIOD, Resource.LEDGER_HEAD, Resource.LADDER, Resource.MONEY_ROW, Resource.POINT),
         *(Resource.GENDER_FIGURE, Resource.PROGRAMME_GENDER, Resource.CONFIGURATION),
-        *(Resource.ACCOUNT, Resource.PROFILE, Resource.KEY, Resource.STAKE),
+        *(Resource.ACCOUNT, Resource.PROFILE, Resource.KEY, Resource.STAKE, Resource.SESSION, Resource.SECOND_FACTOR),
     }
 )
 """What may be stored on an almost full disk: the ledger, and who may do what, of which the end must always bite."""
@@ -125,6 +135,10 @@ def _may_use_the_reserve(resource: Resource, action: Action) -> bool:
 
 
 COOKIE = "__Host-gloria"
+_AWAITED = {
+    "code": T_("give a code of your second factor first: POST /api/session/second-factor"),
+    "enrol": T_("your role needs a second factor here; set it up first: POST /api/me/second-factor"),
+}
 SAFE_METHODS = ("GET", "HEAD")
 _MINUTE_S = 60.0
 _KNOWN = "gloria_known"
@@ -306,6 +320,9 @@ class PermittedRequest(AuditedRequest):
         return known
 
     def _check(self, proof: Proof, who: Principal) -> None:
+        awaited = self._awaited(proof, who)
+        if awaited is not None and (self.resource, self.action) not in BEFORE_SECOND_FACTOR:
+            raise ProblemError(403, "second-factor", _AWAITED[awaited])
         if self.request.method not in SAFE_METHODS and not proof.may_write:
             raise forbidden(T_("this key may only read"))
         if not admits(who, self.resource, self.action):
@@ -322,6 +339,18 @@ class PermittedRequest(AuditedRequest):
                 raise forbidden(T_("a key never does this: a person has to, signed in"))
             if not is_confirmed(proof, self.at):
                 raise UnconfirmedError(T_("confirm that it is you: give your password once more"))
+
+    def awaits(self, session: Session) -> str | None:
+        """Return what the session that asks has to show before it opens anything: `code`, `enrol` or nothing."""
+        return self._awaited(*self._recognised(session))
+
+    def _awaited(self, proof: Proof, who: Principal) -> str | None:
+        # A key was made by whoever had shown it.
+        if proof.csrf_token is None or proof.two_factors:
+            return None
+        if proof.awaits_code:
+            return "code"
+        return "enrol" if is_bound(who, self.request.app.state.bound_roles) else None
 
     def _proof(self, session: Session) -> Proof | None:
         return proof_of(session, self.request, self.at)

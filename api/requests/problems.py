@@ -18,8 +18,10 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
+from api.access.credentials import KeyLimitError
 from api.access.identities import IdentityRefusedError
 from api.access.passwords import PasswordError
+from api.access.second_factor import SecondFactorError
 from api.access.sign_on import SignOnError, SignOnUnavailableError
 from api.jobs.job_queue import JobError
 from indexer.database import RETRY_AFTER_S, BusyError, DatabaseGoneError, LowRoomError, StorageFullError
@@ -147,6 +149,8 @@ TABLE: tuple[tuple[type[Exception], int, str], ...] = (
     (SamePersonError, 409, "two-people"),
     (PeopleError, 422, "people"),
     (PasswordError, 422, "password"),
+    (KeyLimitError, 409, "keys"),
+    (SecondFactorError, 422, "code"),
     (IdentityRefusedError, 403, "sign-on"),
     (SignOnError, 400, "sign-on"),
     (SignOnUnavailableError, 503, "sign-on"),

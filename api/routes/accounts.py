@@ -18,15 +18,19 @@ from api.access.credentials import (
     Password,
     ThrottledError,
     confirm_session,
-    end_sessions,
+    end_keys,
+    let_in_or_shut_out,
     make_key,
     note_failure,
     revoke_key,
     set_password_hash,
+    wake_key,
 )
+from api.access.guessable import must_not_be_guessable
 from api.access.identities import AccountIdentity
 from api.access.passwords import PasswordError, hash_password, password_fits
 from api.access.policy import Action, Resource
+from api.access.second_factor import SecondFactorError, factor_key, is_enrolled, shows, wrong_code
 from api.documents.answers import MeAnswer, Page, StakeAnswer
 from api.documents.bodies import (
     MAX_ROW_NUMBER,
@@ -34,19 +38,27 @@ from api.documents.bodies import (
     ConfirmBody,
     KeyBody,
     NewAccountBody,
+    OwnKeyBody,
+    OwnPasswordBody,
     PasswordBody,
     RoleBody,
     StakeBody,
     StakeEndBody,
 )
 from api.documents.ledger import motion_document
-from api.documents.people import AccountAnswer, KeysAnswer, ListedAccountAnswer, NewKeyAnswer
+from api.documents.people import AccountAnswer, KeyAnswer, KeysAnswer, ListedAccountAnswer, NewKeyAnswer
 from api.requests.capacity import SIGNING_IN, ThreadedRoute, takes
 from api.requests.idempotency import Reply
 from api.requests.permitted_request import COOKIE, PermittedRequest, etag_of, requires
 from api.requests.problems import ProblemError, not_found
 from api.requests.query_parameters import Cursor, Limit, decoded, page
-from api.routes.sessions import must_not_be_throttled
+from api.routes.sessions import (
+    in_a_browser,
+    must_not_be_guessing,
+    must_not_be_throttled,
+    note_guess,
+    proven_by_password,
+)
 from indexer.database import reading, writing
 from indexer.wording import T_
 from matcher.ledger.rules.granting import motions_on, move_grant
@@ -64,7 +76,6 @@ from matcher.review.people import (
     leave_an_office,
     rename,
     revoke,
-    set_disabled,
 )
 from matcher.review.roles import Role
 
@@ -121,18 +132,50 @@ def list_keys(ask: Annotated[PermittedRequest, Depends(requires(Resource.KEY, Ac
 
 
 @router.post("/me/keys", tags=["me"], status_code=201, response_model=NewKeyAnswer)
+@takes(SIGNING_IN)
 def add_key(
-    body: KeyBody, ask: Annotated[PermittedRequest, Depends(requires(Resource.KEY, Action.CREATE))]
+    body: OwnKeyBody, ask: Annotated[PermittedRequest, Depends(requires(Resource.KEY, Action.CREATE))]
 ) -> Response:
     """Make a key, which may do what you may. `key` is shown in this answer only.
 
+    With your password, in a browser, it works at once. Without, it sleeps until you wake it with the password, within
+    15 minutes: whoever finds a browser signed in, or a key, gets no way in that lasts longer.
     Sent again with the same Idempotency-Key the answer names the same key by its prefix, and `key` is null.
     """
+    if body.password is not None:
+        with reading(ask.engine) as session:
+            in_a_browser(ask, ask.admitted(session))
+        proven_by_password(ask, body.password)
 
     def work(session: Session, who: Principal) -> Reply:
-        return key_made(session, who, who.id, body, ask)
+        return key_made(session, who, who.id, body, ask, sleeps=body.password is None)
 
-    return ask.write(work, body)
+    # Of a password not even a fast hash may be stored.
+    return ask.write(work, body.model_copy(update={"password": None}))
+
+
+@router.post("/me/keys/{prefix}/awakening", tags=["me"], response_model=KeyAnswer)
+@takes(SIGNING_IN)
+def wake_own_key(
+    prefix: str,
+    body: OwnPasswordBody,
+    ask: Annotated[PermittedRequest, Depends(requires(Resource.KEY, Action.EDIT))],
+) -> Response:
+    """Let a key that sleeps open what you may, with your password."""
+    with reading(ask.engine) as session:
+        who = ask.admitted(session)
+        if session.exec(select(ApiKey.id).where(ApiKey.prefix == prefix, ApiKey.account_id == who.id)).first() is None:
+            raise not_found("key")
+        in_a_browser(ask, who)
+    proven_by_password(ask, body.password)
+
+    def work(session: Session, who: Principal) -> Reply:
+        woken = wake_key(session, prefix=prefix, account_id=who.id, now=ask.at)
+        if woken is None:
+            raise ProblemError(409, "keys", T_("this key does not sleep, or slept too long; make another"))
+        return Reply(200, _key_document(woken), {})
+
+    return ask.write(work, once=False)
 
 
 @router.delete("/me/keys/{prefix}", tags=["me"], status_code=204)
@@ -150,13 +193,14 @@ def end_key(prefix: str, ask: Annotated[PermittedRequest, Depends(requires(Resou
 def change_password(
     body: PasswordBody, ask: Annotated[PermittedRequest, Depends(requires(Resource.PROFILE, Action.EDIT))]
 ) -> Response:
-    """Set your password, with the old one if there is one; your other browsers are signed out.
+    """Set your password, with the old one if there is one; your other browsers are signed out, your keys if you say so.
 
     Takes no Idempotency-Key: of a password not even a fast hash may be stored, and setting it again changes nothing.
     """
     request, address = ask.request, _address(ask)
     with reading(ask.engine) as session:
         who = ask.admitted(session)
+        name, email = session.execute(select(Account.name, Account.email).where(Account.id == who.id)).one()
         own = _guesses_of(session, ask, who)
         before = session.exec(select(Password.hash).where(Password.account_id == who.id)).first()
     if before is None and request.state.csrf_token is None:
@@ -167,6 +211,7 @@ def change_password(
         with writing(ask.engine) as session:
             note_failure(session, email=None, address=address, now=ask.at, browser=own)
         raise ProblemError(422, "password", T_("the old password is wrong"), "old")
+    must_not_be_guessable(body.new, own=(name, email))
     stored = hash_password(body.new)
 
     def work(session: Session, who: Principal) -> Reply:
@@ -175,6 +220,8 @@ def change_password(
             raise ProblemError(412, "stale", T_("the password was changed in the meantime"))
         keep = None if request.state.csrf_token is None else request.cookies.get(COOKIE)
         set_password_hash(session, account_id=who.id, stored=stored, now=ask.at, keep=keep)
+        if body.end_keys:
+            end_keys(session, account_id=who.id, now=ask.at)
         return Reply(204, None, {})
 
     return ask.write(work, once=False)
@@ -185,27 +232,35 @@ def change_password(
 def confirm(
     body: ConfirmBody, ask: Annotated[PermittedRequest, Depends(requires(Resource.PROFILE, Action.EDIT))]
 ) -> Response:
-    """Prove that you are there, by your password: for ten minutes this session may check, recognise, second, grant.
+    """Prove that you are there: for ten minutes this session may check, recognise, second, grant.
 
-    Takes no Idempotency-Key: of a password not even a fast hash may be stored.
+    By your password; where you have a second factor, by a code of it too. Takes no Idempotency-Key: of a password not
+    even a fast hash may be stored.
     """
     with reading(ask.engine) as session:
         who = ask.admitted(session)
         if ask.request.state.csrf_token is None:
             raise ProblemError(422, "invalid", T_("a key has nobody to confirm: a person has to, signed in"))
-        own = _guesses_of(session, ask, who)
+        must_not_be_guessing(session, ask, who)
         stored = session.exec(select(Password.hash).where(Password.account_id == who.id)).first()
     # Hashed outside of any transaction: it takes a tenth of a second on purpose.
     if not password_fits(body.password, stored):
-        with writing(ask.engine) as session:
-            note_failure(session, email=None, address=_address(ask), now=ask.at, browser=own)
+        note_guess(ask, who)
         raise ProblemError(422, "password", T_("the password is wrong"), "password")
 
-    def work(session: Session, _who: Principal) -> Reply:
+    def work(session: Session, who: Principal) -> Reply:
+        if is_enrolled(session, who.id):
+            key = factor_key(ask.request.app.state.home)
+            if not shows(session, key=key, account_id=who.id, code=body.code or "", now=ask.at):
+                raise wrong_code()
         confirm_session(session, token=ask.request.cookies[COOKIE], now=ask.at)
         return Reply(204, None, {})
 
-    return ask.write(work, once=False)
+    try:
+        return ask.write(work, once=False)
+    except SecondFactorError:
+        note_guess(ask, who)
+        raise
 
 
 def _guesses_of(session: Session, ask: PermittedRequest, who: Principal) -> str:
@@ -234,11 +289,13 @@ def key_documents(session: Session, account_id: str) -> list[dict[str, Any]]:
 
 def _key_document(key: ApiKey) -> dict[str, Any]:
     return key.model_dump(
-        mode="json", include={"prefix", "name", "may_write", "created_at", "expires_at", "revoked_at"}
+        mode="json", include={"prefix", "name", "may_write", "created_at", "expires_at", "revoked_at", "awake_at"}
     )
 
 
-def key_made(session: Session, who: Principal, account_id: str, body: KeyBody, ask: PermittedRequest) -> Reply:
+def key_made(
+    session: Session, who: Principal, account_id: str, body: KeyBody, ask: PermittedRequest, *, sleeps: bool = False
+) -> Reply:
     """Make a key of an account; its secret is a part of the answer that is not stored."""
     made, secret = make_key(
         session,
@@ -248,6 +305,7 @@ def key_made(session: Session, who: Principal, account_id: str, body: KeyBody, a
         valid=timedelta(days=body.days),
         now=ask.at,
         by=who.id,
+        sleeps=sleeps,
     )
     return Reply(201, {**_key_document(made), "key": None}, {}, {"key": secret})
 
@@ -337,7 +395,7 @@ def read_account(
 
 @router.patch("/accounts/{account_id}", tags=["accounts"], response_model=AccountAnswer)
 def edit_account(account_id: str, body: AccountBody, ask: Edit) -> Response:
-    """Rename an account, shut it out (its sessions end and its keys stop at once), or let it in again.
+    """Rename an account, shut it out (its sessions and keys end), or let it in again, which revives none of them.
 
     Send the ETag that you read as If-Match.
     """
@@ -352,9 +410,7 @@ def edit_account(account_id: str, body: AccountBody, ask: Edit) -> Response:
         if body.name is not None:
             rename(session, account_id=account_id, name=body.name)
         if body.disabled is not None:
-            set_disabled(session, account_id=account_id, disabled=body.disabled, now=ask.at)
-            if body.disabled:
-                end_sessions(session, account_id=account_id, now=ask.at)
+            let_in_or_shut_out(session, account_id=account_id, disabled=body.disabled, now=ask.at)
         return _answer(session, account_id)
 
     return ask.write(work, body)

@@ -33,6 +33,7 @@ from api.requests.problems import ProblemError
 from api.routes.needs import need_documents
 from api.routes.pairings import pairing_document
 from api.trail.audit_trail import Subject
+from api.trail.request_trail import APART
 from indexer.database import reading
 from indexer.index.dictionary import Dictionary
 from indexer.index.mined_terms import mined_terms
@@ -109,7 +110,7 @@ def _labs(session: Session, who: Principal, after: Any, all_rows: bool) -> list[
 def _needs(session: Session, who: Principal, after: Any, all_rows: bool) -> list[tuple[Any, Document]]:
     may = _allowed(visible_needs(who, Action.LIST), all_rows)
     ids = session.exec(select(Need.id).where(may, _after(Need.id, after)).order_by(col(Need.id)).limit(ROWS_PER_PAGE))
-    documents = need_documents(session, who, ids.all(), unlocked=all_rows)
+    documents = need_documents(session, who, ids.all(), to=APART, unlocked=all_rows)
     return [(document["id"], in_exchange_format(Kind.NEEDS, document)) for document in documents]
 
 
@@ -145,7 +146,7 @@ def _pairings(session: Session, who: Principal, after: Any, all_rows: bool) -> l
         .order_by(col(StoredPairing.id))
         .limit(ROWS_PER_PAGE)
     )
-    return [(pairing.id, pairing_document(session, who, pairing)) for pairing in session.exec(query).all()]
+    return [(pairing.id, pairing_document(session, who, pairing, to=APART)) for pairing in session.exec(query).all()]
 
 
 def _cases(session: Session, who: Principal, after: Any, all_rows: bool) -> list[tuple[Any, Document]]:

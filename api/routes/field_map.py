@@ -22,6 +22,7 @@ from api.documents.matches import FieldMapAnswer
 from api.requests.capacity import ThreadedRoute
 from api.requests.idempotency import Reply
 from api.requests.permitted_request import PermittedRequest, requires
+from api.trail.request_trail import NeedReader
 from indexer.records.record_tables import Lab, Need
 from indexer.vocabulary import ResearchField
 from matcher.ranking.ranker import Band
@@ -48,9 +49,7 @@ def read_field_map(
             "generation": None if drawn is None else drawn.generation,
             "ranker_version": None if drawn is None else drawn.ranker_version,
             "labs": [lab for lab in labs if field is None or field in lab["fields"]],
-            "needs": [
-                need for need in needs if (field is None or field in need["fields"]) and (need["is_unmet"] or not unmet)
-            ],
+            "needs": _asked_for(needs, field, unmet, to=ask),
             "labs_without_place": _count(session, Lab, visible_labs(who, Action.LIST)) - len(labs),
             "needs_without_place": _count(session, Need, visible_needs(who, Action.LIST)) - len(needs),
             "withheld": sum(who.has_stake(company_id=need["company"], lab_id=None) for need in needs),
@@ -86,6 +85,14 @@ def _needs(session: Session, who: Principal, drawn: FieldMap) -> list[dict[str, 
         .order_by(col(Need.id))
     )
     return [_need(who, *row) for row in session.exec(query)]
+
+
+def _asked_for(needs: list[dict[str, Any]], field: str | None, unmet: bool, *, to: NeedReader) -> list[dict[str, Any]]:
+    """Return those of the needs that are shown."""
+    found = [need for need in needs if (field is None or field in need["fields"]) and (need["is_unmet"] or not unmet)]
+    for one in found:
+        to.reads(one["need_id"], withheld=one["title"] is None)
+    return found
 
 
 def _need(who: Principal, need: Need, place: MappedNeed, state: str | None, is_readable: bool) -> dict[str, Any]:

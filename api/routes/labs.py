@@ -159,7 +159,7 @@ def match_lab(
     matcher = ask.request.app.state.live.current()
     free = [need for need in needs if not who.has_stake(company_id=need.company, lab_id=None)]
     matches = matcher.match_lab(lab_id, free, top=top)
-    document = lab_document(matcher, lab_id, matches)
+    document = lab_document(matcher, lab_id, matches, to=ask)
     document["withheld"] = len(needs) - len(free)
     return ask.answered(Reply(200, document, {}))
 

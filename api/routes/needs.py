@@ -25,6 +25,7 @@ from api.requests.permitted_request import PermittedRequest, etag_of, requires
 from api.requests.problems import ProblemError, forbidden, not_found
 from api.requests.query_parameters import Cursor, Limit, decoded, page
 from api.trail.audit_trail import BreakGlassRead, note_emergency_read
+from api.trail.request_trail import APART, NeedReader
 from indexer.folding import for_search
 from indexer.records.exchange import NeedIn, check
 from indexer.records.field_notes import Audience, declared
@@ -62,7 +63,7 @@ def submit_need(
         given = body.model_dump(exclude={"company", "alliance"}, exclude_none=True, mode="json")
         need = _checked({**given, "id": new_need_id(ask.at), "company": company})
         submit(session, need=need, alliance_id=alliance, by=who.id, now=ask.at)
-        document = need_document(session, who, need.id)
+        document = need_document(session, who, need.id, to=ask)
         return Reply(201, document, {"ETag": _etag(document), "Location": f"/api/needs/{need.id}"})
 
     return ask.write(work, body)
@@ -127,7 +128,7 @@ def list_needs(
             query = query.where(NeedIntake.state == state.value)
         if q.strip():
             query = query.where(says(session, who, q))
-        items = need_documents(session, who, session.exec(query).all())
+        items = need_documents(session, who, session.exec(query).all(), to=ask)
         return Reply(200, page(items, limit, "id"), {})
 
     return ask.read(work)
@@ -155,7 +156,7 @@ def read_need(
     """Read a need. The programme office sees the text of a confidential need only by breaking the glass."""
 
     def work(session: Session, who: Principal) -> Reply:
-        document = need_document(session, who, need_id, visible(who, Action.READ))
+        document = need_document(session, who, need_id, visible(who, Action.READ), to=ask)
         return Reply(200, document, {"ETag": _etag(document)})
 
     return ask.read(work)
@@ -172,7 +173,7 @@ def break_glass(
     def work(session: Session, who: Principal) -> Reply:
         find_need(session, who, need_id, Action.BREAK_GLASS)
         note_emergency_read(session, need_id=need_id, account_id=who.id, reason=reason, now=ask.at)
-        return Reply(200, need_document(session, who, need_id, unlocked=True), {})
+        return Reply(200, need_document(session, who, need_id, to=ask, unlocked=True), {})
 
     return ask.write(work)
 
@@ -186,10 +187,10 @@ def edit_need(
     def work(session: Session, who: Principal) -> Reply:
         find_need(session, who, need_id, Action.EDIT, lock=True)
         _must_own(session, who, need_id)
-        ask.must_match(_etag(need_document(session, who, need_id)))
+        ask.must_match(_etag(need_document(session, who, need_id, to=APART)))
         changed = body.model_dump(exclude_unset=True, mode="json")
         edit(session, need=_checked({**_stored(session, need_id), **changed, "id": need_id}), now=ask.at)
-        document = need_document(session, who, need_id)
+        document = need_document(session, who, need_id, to=ask)
         return Reply(200, document, {"ETag": _etag(document)})
 
     return ask.write(work, body)
@@ -205,7 +206,7 @@ def take_up_need(
         find_need(session, who, need_id, Action.TAKE_UP, lock=True)
         _must_own(session, who, need_id)
         move(session, need_id=need_id, state=NeedState.TAKEN_UP, by=who.id, expert_id=who.id, now=ask.at)
-        return Reply(200, need_document(session, who, need_id), {})
+        return Reply(200, need_document(session, who, need_id, to=ask), {})
 
     return ask.write(work)
 
@@ -226,7 +227,7 @@ def move_need(
         if body.state is NeedState.CLOSED and not who.holds(*STAFF):
             raise forbidden(T_("only the alliance closes a need; you can withdraw it"))
         move(session, need_id=need_id, state=body.state, by=who.id, note=body.note, now=ask.at)
-        return Reply(200, need_document(session, who, need_id), {})
+        return Reply(200, need_document(session, who, need_id, to=ask), {})
 
     return ask.write(work, body)
 
@@ -272,7 +273,7 @@ def assign_need(
     def work(session: Session, who: Principal) -> Reply:
         find_need(session, who, need_id, Action.ASSIGN, lock=True)
         assign(session, need_id=need_id, alliance_id=body.alliance, now=ask.at)
-        return Reply(200, need_document(session, who, need_id), {})
+        return Reply(200, need_document(session, who, need_id, to=ask), {})
 
     return ask.write(work, body)
 
@@ -305,7 +306,12 @@ def _must_own(session: Session, who: Principal, need_id: str) -> None:
 
 
 def need_document(
-    session: Session, who: Principal, need_id: str, *conditions: ColumnElement[bool], unlocked: bool = False
+    session: Session,
+    who: Principal,
+    need_id: str,
+    *conditions: ColumnElement[bool],
+    to: NeedReader,
+    unlocked: bool = False,
 ) -> dict[str, Any]:
     """Return a need as a person may see it.
 
@@ -316,7 +322,7 @@ def need_document(
     Raises:
         ProblemError: 404, there is none that fulfils the conditions.
     """
-    for document in need_documents(session, who, [need_id], *conditions, unlocked=unlocked):
+    for document in need_documents(session, who, [need_id], *conditions, to=to, unlocked=unlocked):
         return document
     raise not_found("need")
 
@@ -326,6 +332,7 @@ def need_documents(
     who: Principal,
     need_ids: Iterable[str],
     *conditions: ColumnElement[bool],
+    to: NeedReader,
     unlocked: bool = False,
 ) -> list[dict[str, Any]]:
     """Return needs in the order of their ids as given; see `need_document`. An id without a need gives none."""
@@ -356,7 +363,10 @@ def need_documents(
         )
         for need, intake, inside in rows
     }
-    return [found[need_id] for need_id in wanted if need_id in found]
+    shown = [found[need_id] for need_id in wanted if need_id in found]
+    for document in shown:
+        to.reads(document["id"], withheld=document["redacted"])
+    return shown
 
 
 def _openings(session: Session, need_ids: Sequence[str]) -> defaultdict[str, list[dict[str, Any]]]:

@@ -41,6 +41,7 @@ from api.requests.permitted_request import PermittedRequest, requires
 from api.requests.problems import ProblemError, not_found
 from api.requests.query_parameters import ChosenFilters, ChosenSteering
 from api.routes.needs import find_need
+from api.trail.request_trail import NeedReader
 from indexer.database import OvertakenError
 from indexer.instants import day_in_taipei
 from indexer.records.record_tables import Lab, Need, load_need, load_needs
@@ -180,7 +181,7 @@ def _matched(ask: PermittedRequest, need_id: str, asked: _Asked) -> Reply:
         if load_need(session, need_id) != need:
             raise OvertakenError("the need was changed while it was ranked")
         numbers = record(session, result=shown, shown_to=who.id, now=ask.at)
-    document = match_document(matcher, shown)
+    document = match_document(matcher, shown, to=ask)
     document["withheld"] = len(result.pairings) - len(kept)
     pairings: Any = document["pairings"]
     for item in pairings:
@@ -196,7 +197,7 @@ def read_pairing(
 
     def work(session: Session, who: Principal) -> Reply:
         pairing = _find(session, who, pairing_id, Action.READ)
-        return Reply(200, pairing_document(session, who, pairing), {})
+        return Reply(200, pairing_document(session, who, pairing, to=ask), {})
 
     return ask.read(work)
 
@@ -345,7 +346,7 @@ def _one_pairing(who: Principal, action: Action) -> SelectOfScalar[StoredPairing
     )
 
 
-def pairing_document(session: Session, who: Principal, pairing: StoredPairing) -> dict[str, Any]:
+def pairing_document(session: Session, who: Principal, pairing: StoredPairing, *, to: NeedReader) -> dict[str, Any]:
     """Return a pairing as a person may see it: how it was shown, and the verdicts on it."""
     proposals = session.exec(
         select(Proposal).where(Proposal.pairing_id == pairing.id).order_by(col(Proposal.id).desc()).limit(20)
@@ -356,6 +357,7 @@ def pairing_document(session: Session, who: Principal, pairing: StoredPairing) -
     is_open = select(Need.id).where(Need.id == pairing.need_id, readable(who))
     quotes = not who.holds(Role.OFFICE) or (who.holds(*STAFF) and session.exec(is_open).first() is not None)
     left_out = {"digest"} if quotes else {"digest", "explanation"}
+    to.reads(pairing.need_id, withheld=not quotes)
     return {
         "id": pairing.id,
         "need_id": pairing.need_id,

@@ -23,6 +23,7 @@ from api.requests.capacity import ThreadedRoute
 from api.requests.idempotency import Reply
 from api.requests.permitted_request import PermittedRequest, requires
 from api.requests.query_parameters import Limit
+from api.trail.request_trail import NeedReader
 from indexer.instants import day_in_taipei
 from indexer.records.record_tables import Company, Lab, Need
 from matcher.review.cases import OPEN_STAGES, Case, Contact
@@ -51,11 +52,11 @@ def read_queue(
     def work(session: Session, who: Principal) -> Reply:
         today = day_in_taipei(ask.at)
         document = {
-            "new_needs": _new_needs(session, who, limit),
-            "needs_to_match": _needs_to_match(session, who, limit),
-            "needs_to_review": _needs_to_review(session, who, limit),
-            "pairings_to_review": _pairings(session, who, today, limit),
-            "follow_ups_due": _due(session, who, today, limit),
+            "new_needs": _new_needs(session, who, limit, to=ask),
+            "needs_to_match": _needs_to_match(session, who, limit, to=ask),
+            "needs_to_review": _needs_to_review(session, who, limit, to=ask),
+            "pairings_to_review": _pairings(session, who, today, limit, to=ask),
+            "follow_ups_due": _due(session, who, today, limit, to=ask),
             "silent_companies": _silent(session, who, today - timedelta(days=silent_days), limit),
         }
         return Reply(200, document, {})
@@ -63,7 +64,7 @@ def read_queue(
     return ask.read(work)
 
 
-def _new_needs(session: Session, who: Principal, limit: int) -> list[dict[str, Any]]:
+def _new_needs(session: Session, who: Principal, limit: int, *, to: NeedReader) -> list[dict[str, Any]]:
     rows = session.execute(
         select(
             col(Need.id),
@@ -79,7 +80,7 @@ def _new_needs(session: Session, who: Principal, limit: int) -> list[dict[str, A
         .order_by(col(NeedIntake.submitted_at), col(Need.id))
         .limit(limit)
     ).all()
-    return [
+    found = [
         {
             "id": need_id,
             "title": title,
@@ -90,9 +91,12 @@ def _new_needs(session: Session, who: Principal, limit: int) -> list[dict[str, A
         }
         for need_id, title, company, name, at, own in rows
     ]
+    for one in found:
+        to.reads(one["id"])
+    return found
 
 
-def _needs_to_match(session: Session, who: Principal, limit: int) -> list[dict[str, Any]]:
+def _needs_to_match(session: Session, who: Principal, limit: int, *, to: NeedReader) -> list[dict[str, Any]]:
     """The own needs that were taken up and that nobody has been shown a lab for; each waits for whoever took it up."""
     shown = exists(select(1).where(col(StoredPairing.need_id) == col(Need.id)).correlate(Need))
     rows = session.execute(
@@ -111,7 +115,7 @@ def _needs_to_match(session: Session, who: Principal, limit: int) -> list[dict[s
         .order_by(col(NeedIntake.changed_at), col(Need.id))
         .limit(limit)
     ).all()
-    return [
+    found = [
         {
             "id": need_id,
             "title": title,
@@ -123,6 +127,9 @@ def _needs_to_match(session: Session, who: Principal, limit: int) -> list[dict[s
         for need_id, title, company, name, at, expert in rows
         if not who.has_stake(company_id=company, lab_id=None)
     ]
+    for one in found:
+        to.reads(one["id"])
+    return found
 
 
 def _waiting(who: Principal) -> tuple[Condition, ...]:
@@ -130,7 +137,7 @@ def _waiting(who: Principal) -> tuple[Condition, ...]:
     return (visible_needs(who, Action.READ), readable(who), unconflicted(who), col(NeedIntake.state).in_(_OPEN))
 
 
-def _needs_to_review(session: Session, who: Principal, limit: int) -> list[dict[str, Any]]:
+def _needs_to_review(session: Session, who: Principal, limit: int, *, to: NeedReader) -> list[dict[str, Any]]:
     since = func.min(Proposal.shown_at).label("since")
     rows = session.execute(
         select(
@@ -150,7 +157,7 @@ def _needs_to_review(session: Session, who: Principal, limit: int) -> list[dict[
         .order_by(since, col(Need.id))
         .limit(limit)
     ).all()
-    return [
+    found = [
         {
             "need_id": need_id,
             "title": title,
@@ -161,9 +168,12 @@ def _needs_to_review(session: Session, who: Principal, limit: int) -> list[dict[
         }
         for need_id, title, company, name, waiting, at in rows
     ]
+    for one in found:
+        to.reads(one["need_id"])
+    return found
 
 
-def _pairings(session: Session, who: Principal, today: date, limit: int) -> list[dict[str, Any]]:
+def _pairings(session: Session, who: Principal, today: date, limit: int, *, to: NeedReader) -> list[dict[str, Any]]:
     """Those that were deferred until a day that has come go first."""
     due = (col(StoredPairing.state) == PairingState.DEFERRED.value) & (col(StoredPairing.deferred_until) <= today)
     rows = session.execute(
@@ -175,7 +185,7 @@ def _pairings(session: Session, who: Principal, today: date, limit: int) -> list
         .order_by(col(StoredPairing.deferred_until).is_(None), col(StoredPairing.deferred_until), col(StoredPairing.id))
         .limit(limit)
     ).all()
-    return [
+    found = [
         {
             **pairing.model_dump(mode="json", include={"id", "need_id", "lab_id", "deferred_until"}),
             "need_title": title,
@@ -184,9 +194,12 @@ def _pairings(session: Session, who: Principal, today: date, limit: int) -> list
         }
         for pairing, title, name, name_en in rows
     ]
+    for one in found:
+        to.reads(one["need_id"])
+    return found
 
 
-def _due(session: Session, who: Principal, today: date, limit: int) -> list[dict[str, Any]]:
+def _due(session: Session, who: Principal, today: date, limit: int, *, to: NeedReader) -> list[dict[str, Any]]:
     """The next steps whose day has come, each until the case or the company had a later contact."""
     newest = (
         select(func.max(col(Contact.id)))
@@ -194,7 +207,7 @@ def _due(session: Session, who: Principal, today: date, limit: int) -> list[dict
         .group_by(col(Contact.case_id), col(Contact.company_id))
     )
     rows = session.execute(
-        select(Contact, col(Case.stage), col(Case.lab_id), col(Company.name), col(Need.title))
+        select(Contact, col(Case.stage), col(Case.lab_id), col(Company.name), col(Need.id), col(Need.title))
         .join(Case, col(Case.id) == Contact.case_id, isouter=True)
         .join(Company, col(Company.id) == Contact.company_id, isouter=True)
         .join(Need, and_(col(Need.id) == Case.need_id, readable(who)), isouter=True)
@@ -202,21 +215,26 @@ def _due(session: Session, who: Principal, today: date, limit: int) -> list[dict
         .order_by(col(Contact.next_on), col(Contact.id))
         .limit(limit)
     ).all()
-    return [
+    found = [
         {
             "contact_id": contact.id,
             "case_id": contact.case_id,
             "company_id": contact.company_id,
             "company_name": name,
+            "need_id": need_id,
             "need_title": title,
             "held_on": contact.held_on.isoformat(),
             "next_step": contact.next_step,
             "next_on": contact.next_on.isoformat() if contact.next_on else None,
         }
-        for contact, stage, lab_id, name, title in rows
+        for contact, stage, lab_id, name, need_id, title in rows
         if (contact.case_id is None or stage in OPEN_STAGES)
         and not who.has_stake(company_id=contact.company_id, lab_id=lab_id)
     ]
+    for one in found:
+        if one["need_id"] is not None:
+            to.reads(one["need_id"])
+    return found
 
 
 def _silent(session: Session, who: Principal, before: date, limit: int) -> list[dict[str, Any]]:

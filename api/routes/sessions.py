@@ -1,37 +1,71 @@
-"""Signing in, with a password or through the sign-on provider of one's organisation, and signing out.
+"""Signing in, with a password or through the sign-on provider of one's organisation, the second factor, signing out.
 
-In: an address with its password, or a browser on its way to the provider and back. Out: a session in a cookie that
-no script can read. It exists because both ways end in the same session, under the same limits.
+In: an address with its password, or a browser on its way to the provider and back; codes of an authenticator. Out: a
+session in a cookie that no script can read, and which of one's browsers are signed in. It exists because both ways
+end in the same session, under the same limits. Where somebody has a second factor, the session opens nothing but the
+place for its code until that was given, and is then another one; where a role needs one that is not set up yet, it
+opens nothing but the place to set it up: nobody is locked out by a rule that came after the account.
 """
 
 from __future__ import annotations
 
 import base64
 import re
-from datetime import datetime
-from typing import Annotated
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Annotated, Any
 
 import orjson
-from fastapi import APIRouter, Query, Request, Response
-from sqlmodel import Session
+from fastapi import APIRouter, Depends, Query, Request, Response
+from sqlmodel import Session, select
 
 from api.access.credentials import (
     WINDOW,
+    LoginSession,
+    Password,
     ThrottledError,
     check_throttle,
+    digest,
+    end_one_session,
     end_session,
+    end_sessions,
     note_failure,
     open_session,
+    open_sessions,
     password_hash,
 )
 from api.access.identities import Identity, IdentityRefusedError, account_of
 from api.access.known_browsers import KNOWN_COOKIE, KNOWN_FOR, KnownBrowser, KnownBrowsers
 from api.access.pacing import CrowdedError
-from api.access.passwords import password_fits
+from api.access.passwords import PasswordError, password_fits
+from api.access.policy import Action, Resource
+from api.access.second_factor import (
+    SecondFactor,
+    SecondFactorError,
+    address_of,
+    begin,
+    enrol,
+    factor_key,
+    forget_factor,
+    is_bound,
+    is_enrolled,
+    recovery_codes_left,
+    renew_recovery_codes,
+    shows,
+    wrong_code,
+)
 from api.access.sign_on import Attempt, Provider, SignOnError, SignOnUnavailableError
 from api.documents.answers import SessionAnswer
-from api.documents.bodies import SignInBody
-from api.documents.people import SignOnAnswer
+from api.documents.bodies import CodeBody, OwnPasswordBody, SignInBody
+from api.documents.people import (
+    BegunFactorAnswer,
+    EnrolledFactorAnswer,
+    OwnSessionsAnswer,
+    RecoveryCodesAnswer,
+    SecondFactorAnswer,
+    SignOnAnswer,
+)
 from api.requests.capacity import (
     SIGNING_IN,
     SIGNING_IN_AGAIN,
@@ -41,13 +75,17 @@ from api.requests.capacity import (
     ThreadShare,
     takes,
 )
-from api.requests.permitted_request import COOKIE
+from api.requests.idempotency import Reply
+from api.requests.permitted_request import COOKIE, PermittedRequest, requires
 from api.requests.problems import ProblemError, answer, language_asked, not_found
 from indexer.database import reading, writing
 from indexer.instants import now
 from indexer.wording import T_
+from matcher.review.people import Account, Principal, principal
 
 router = APIRouter(prefix="/api", tags=["people"], route_class=ThreadedRoute)
+JUST_SIGNED_ON = timedelta(minutes=10)
+"""For so long a sign-in at the provider stands for a password, for who has none here."""
 
 
 def signing_in_share(request: Request) -> ThreadShare:
@@ -70,11 +108,57 @@ def sign_in(request: Request, body: SignInBody) -> Response:
     engine, at = request.app.state.engine, now()
     account_id = _checked(request, body.email, body.password, at)
     with writing(engine) as session:
-        token, csrf_token = open_session(session, account_id=account_id, now=at, confirmed_at=at)
-    response = answer_json(201, {"csrf_token": csrf_token})
-    hand_over(response, token)
+        opened = _opened(session, request, account_id, at, there_at=at, code=body.code)
+        if opened is None:
+            address = request.client.host if request.client else ""
+            note_failure(session, email=body.email, address=address, now=at)
+    if opened is None:
+        raise ProblemError(401, "sign-in", str(wrong_code()), "code")
+    asked = {} if opened.awaits is None else {"second_factor": opened.awaits}
+    response = answer_json(201, {"csrf_token": opened.csrf_token, **asked})
+    hand_over(response, opened.token)
     remember(request, response, account_id, at)
     return response
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """A session just opened, and what it has to show before it opens anything: `code`, `enrol` or nothing."""
+
+    token: str
+    csrf_token: str
+    awaits: str | None
+
+
+def _opened(
+    session: Session,
+    request: Request,
+    account_id: str,
+    at: datetime,
+    *,
+    there_at: datetime | None,
+    code: str | None = None,
+) -> _Opened | None:
+    """Sign an account in, once its first factor is proven; None if a code was given and is wrong."""
+    asks = is_enrolled(session, account_id)
+    shown = False
+    if asks and code is not None:
+        key = factor_key(request.app.state.home)
+        shown = shows(session, key=key, account_id=account_id, code=code, now=at)
+        if not shown:
+            return None
+    token, csrf_token = open_session(
+        session,
+        account_id=account_id,
+        now=at,
+        confirmed_at=there_at,
+        agent=request.headers.get("User-Agent", ""),
+        awaits_code=asks and not shown,
+        two_factors=shown,
+    )
+    who = principal(session, account_id)
+    bound = who is not None and is_bound(who, request.app.state.bound_roles)
+    return _Opened(token, csrf_token, None if shown else "code" if asks else "enrol" if bound else None)
 
 
 def _checked(request: Request, email: str, password: str, at: datetime) -> str:
@@ -286,8 +370,9 @@ def _finished(
 def _signed_in(session: Session, request: Request, identity: Identity, at: datetime) -> tuple[str, str]:
     domains = request.app.state.oidc_domains
     account_id = account_of(session, identity=identity, domains=domains, now=at)
-    token, _ = open_session(session, account_id=account_id, now=at, confirmed_at=_there_at(identity, at))
-    return account_id, token
+    opened = _opened(session, request, account_id, at, there_at=_there_at(identity, at))
+    # Without a code it is always opened.
+    return account_id, "" if opened is None else opened.token
 
 
 def _there_at(identity: Identity, at: datetime) -> datetime | None:
@@ -324,3 +409,255 @@ def _provider(request: Request) -> Provider:
     if provider is None:
         raise not_found("sign-on provider")
     return provider
+
+
+def proven_by_password(ask: PermittedRequest, given: str | None, field: str = "password") -> None:
+    """Let a request go on only if the own password proves that it is still its owner who sits there.
+
+    Who has none here, and signs in at the provider, proves it by having done so a moment ago.
+
+    Raises:
+        ProblemError: 422 the password is wrong or missing, 429 too many wrong ones were tried.
+    """
+    request = ask.request
+    with reading(ask.engine) as session:
+        who = ask.admitted(session)
+        must_not_be_guessing(session, ask, who)
+        stored = session.exec(select(Password.hash).where(Password.account_id == who.id)).first()
+        opened = session.get(LoginSession, digest(request.cookies.get(COOKIE, "")))
+    if stored is None:
+        if opened is None or ask.at - opened.created_at > JUST_SIGNED_ON:
+            raise ProblemError(422, "password", T_("sign in at your provider again, then repeat this"), field)
+        return
+    # Hashed outside of any transaction: it takes a tenth of a second on purpose.
+    if not password_fits(given or "", stored):
+        note_guess(ask, who)
+        raise ProblemError(422, "password", T_("the password is wrong"), field)
+
+
+def must_not_be_guessing(session: Session, ask: PermittedRequest, who: Principal) -> None:
+    """Let somebody who is signed in prove something only if not too many proofs failed before.
+
+    Counted apart from sign-ins, at which anybody can fail in anybody's name.
+
+    Raises:
+        ProblemError: 429, with the seconds to wait.
+    """
+    address = ask.request.client.host if ask.request.client else ""
+    if must_not_be_throttled(session, email=None, address=address, now=ask.at, browser=f"of {who.id}"):
+        wait_s = int(WINDOW.total_seconds())
+        raise ProblemError(429, "throttled", str(ThrottledError()), None, {"Retry-After": str(wait_s)})
+
+
+def note_guess(ask: PermittedRequest, who: Principal) -> None:
+    """Count a proof that failed."""
+    address = ask.request.client.host if ask.request.client else ""
+    with writing(ask.engine) as session:
+        note_failure(session, email=None, address=address, now=ask.at, browser=f"of {who.id}")
+
+
+def in_a_browser(ask: PermittedRequest, who: Principal) -> str:
+    """Return the token of the session that asks; a key neither sets up nor ends what keys come from.
+
+    Raises:
+        PasswordError: a key asks.
+    """
+    token = ask.request.cookies.get(COOKIE)
+    if token is None or ask.request.state.csrf_token is None:
+        raise PasswordError(T_("this is done in a signed-in browser, not with a key"))
+    del who
+    return token
+
+
+@router.get("/me/sessions", tags=["me"], response_model=OwnSessionsAnswer)
+def list_sessions(ask: Annotated[PermittedRequest, Depends(requires(Resource.SESSION, Action.LIST))]) -> Response:
+    """List the browsers in which you are signed in, the one seen last first."""
+
+    def work(session: Session, who: Principal) -> Reply:
+        this = digest(ask.request.cookies.get(COOKIE, ""))
+        items = [
+            {
+                "id": one.handle,
+                "agent": one.agent,
+                "created_at": one.created_at.isoformat(),
+                "seen_at": one.seen_at.isoformat(),
+                "is_this": one.token_hash == this,
+                "two_factors": one.second_factor_at is not None,
+            }
+            for one in open_sessions(session, account_id=who.id, now=ask.at)
+        ]
+        return Reply(200, {"items": items}, {})
+
+    return ask.read(work)
+
+
+@router.delete("/me/sessions", tags=["me"], status_code=204)
+def end_other_sessions(ask: Annotated[PermittedRequest, Depends(requires(Resource.SESSION, Action.END))]) -> Response:
+    """Sign all your browsers out, except the one that asks."""
+
+    def work(session: Session, who: Principal) -> Reply:
+        keep = None if ask.request.state.csrf_token is None else ask.request.cookies.get(COOKIE)
+        end_sessions(session, account_id=who.id, now=ask.at, keep=keep)
+        return Reply(204, None, {})
+
+    return ask.write(work)
+
+
+@router.delete("/me/sessions/{session_id}", tags=["me"], status_code=204)
+def end_own_session(
+    session_id: str, ask: Annotated[PermittedRequest, Depends(requires(Resource.SESSION, Action.END))]
+) -> Response:
+    """Sign one of your browsers out."""
+
+    def work(session: Session, who: Principal) -> Reply:
+        if not end_one_session(session, account_id=who.id, handle=session_id, now=ask.at):
+            raise not_found("session")
+        return Reply(204, None, {})
+
+    return ask.write(work)
+
+
+@router.get("/me/second-factor", tags=["me"], response_model=SecondFactorAnswer)
+def read_second_factor(
+    ask: Annotated[PermittedRequest, Depends(requires(Resource.SECOND_FACTOR, Action.READ))],
+) -> Response:
+    """Read whether you have a second factor, whether a role of yours needs one, and what this session has to show."""
+
+    def work(session: Session, who: Principal) -> Reply:
+        factor = session.get(SecondFactor, who.id)
+        enrolled = None if factor is None else factor.enrolled_at
+        awaits = ask.awaits(session)
+        document = {
+            "enrolled_at": None if enrolled is None else enrolled.isoformat(),
+            "is_required": is_bound(who, ask.request.app.state.bound_roles),
+            "recovery_codes_left": recovery_codes_left(session, who.id),
+            "awaits": "code" if awaits == "enrol" and enrolled is not None else awaits,
+        }
+        return Reply(200, document, {})
+
+    return ask.read(work)
+
+
+@router.post("/me/second-factor", tags=["me"], status_code=201, response_model=BegunFactorAnswer)
+@takes(SIGNING_IN)
+def begin_second_factor(
+    body: OwnPasswordBody, ask: Annotated[PermittedRequest, Depends(requires(Resource.SECOND_FACTOR, Action.CREATE))]
+) -> Response:
+    """Begin to set up a second factor, with your password: the secret is shown in this answer only."""
+    with reading(ask.engine) as session:
+        in_a_browser(ask, ask.admitted(session))
+    proven_by_password(ask, body.password)
+    key = factor_key(ask.request.app.state.home)
+
+    def work(session: Session, who: Principal) -> Reply:
+        secret = begin(session, key=key, account_id=who.id, now=ask.at)
+        email = session.exec(select(Account.email).where(Account.id == who.id)).one()
+        return Reply(201, {}, {}, {"secret": secret, "address": address_of(secret, email)})
+
+    return ask.write(work, once=False)
+
+
+@router.post("/me/second-factor/enrolment", tags=["me"], status_code=201, response_model=EnrolledFactorAnswer)
+def enrol_second_factor(
+    body: CodeBody, ask: Annotated[PermittedRequest, Depends(requires(Resource.SECOND_FACTOR, Action.CREATE))]
+) -> Response:
+    """Have the second factor from now on: give the first code that your authenticator shows.
+
+    Your other browsers are signed out, and this one's session is replaced. The recovery codes are shown this once.
+    """
+
+    def work(session: Session, who: Principal) -> Reply:
+        codes = enrol(session, key=_key(ask), account_id=who.id, code=body.code, now=ask.at)
+        end_sessions(session, account_id=who.id, now=ask.at)
+        csrf_token, headers = _anew(session, ask, who)
+        return Reply(201, {}, headers, {"recovery_codes": codes, "csrf_token": csrf_token})
+
+    return _with_code(ask, work)
+
+
+@router.post("/session/second-factor", status_code=201, response_model=SessionAnswer)
+def show_second_factor(
+    body: CodeBody, ask: Annotated[PermittedRequest, Depends(requires(Resource.SECOND_FACTOR, Action.CHECK))]
+) -> Response:
+    """Give a code of your second factor; the session that signing in began is replaced by one that opens what you may.
+
+    A recovery code stands in for the authenticator once.
+    """
+
+    def work(session: Session, who: Principal) -> Reply:
+        token = in_a_browser(ask, who)
+        if not shows(session, key=_key(ask), account_id=who.id, code=body.code, now=ask.at):
+            raise wrong_code()
+        end_session(session, token=token, now=ask.at)
+        csrf_token, headers = _anew(session, ask, who)
+        return Reply(201, {}, headers, {"csrf_token": csrf_token})
+
+    return _with_code(ask, work)
+
+
+@router.post("/me/second-factor/recovery-codes", tags=["me"], status_code=201, response_model=RecoveryCodesAnswer)
+def renew_codes(
+    body: CodeBody, ask: Annotated[PermittedRequest, Depends(requires(Resource.SECOND_FACTOR, Action.EDIT))]
+) -> Response:
+    """Get new recovery codes, with a code of your second factor; all earlier ones end. They are shown this once."""
+
+    def work(session: Session, who: Principal) -> Reply:
+        if not shows(session, key=_key(ask), account_id=who.id, code=body.code, now=ask.at):
+            raise wrong_code()
+        codes = renew_recovery_codes(session, account_id=who.id, now=ask.at)
+        return Reply(201, {}, {}, {"recovery_codes": codes})
+
+    return _with_code(ask, work)
+
+
+@router.post("/me/second-factor/end", tags=["me"], status_code=204)
+def end_second_factor(
+    body: CodeBody, ask: Annotated[PermittedRequest, Depends(requires(Resource.SECOND_FACTOR, Action.END))]
+) -> Response:
+    """End your second factor, with a code of it, to set up another authenticator or to go without.
+
+    Where your role needs one, you are led to set it up again at once.
+    """
+
+    def work(session: Session, who: Principal) -> Reply:
+        if not shows(session, key=_key(ask), account_id=who.id, code=body.code, now=ask.at):
+            raise wrong_code()
+        forget_factor(session, account_id=who.id)
+        end_sessions(session, account_id=who.id, now=ask.at, keep=in_a_browser(ask, who))
+        kept = session.get(LoginSession, digest(in_a_browser(ask, who)))
+        if kept is not None:
+            kept.second_factor_at = None
+            session.add(kept)
+        return Reply(204, None, {})
+
+    return _with_code(ask, work)
+
+
+def _key(ask: PermittedRequest) -> bytes:
+    return factor_key(ask.request.app.state.home)
+
+
+def _with_code(ask: PermittedRequest, work: Callable[[Session, Principal], Reply]) -> Response:
+    """Do work that a code of the second factor opens; wrong ones count as failed sign-ins do."""
+    with reading(ask.engine) as session:
+        who = ask.admitted(session)
+        in_a_browser(ask, who)
+        must_not_be_guessing(session, ask, who)
+    try:
+        # Without a stored answer: it is a secret, or spends one.
+        return ask.write(work, once=False)
+    except SecondFactorError as error:
+        if error.field == "code":
+            note_guess(ask, who)
+        raise
+
+
+def _anew(session: Session, ask: PermittedRequest, who: Principal) -> tuple[str, dict[str, Any]]:
+    """Open the session that takes the place of the one that asks; return its CSRF token, and its token as a header."""
+    agent = ask.request.headers.get("User-Agent", "")
+    token, csrf_token = open_session(
+        session, account_id=who.id, now=ask.at, confirmed_at=ask.at, agent=agent, two_factors=True
+    )
+    response = Response()
+    hand_over(response, token)
+    return csrf_token, {"Set-Cookie": response.headers["set-cookie"]}

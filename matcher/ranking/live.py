@@ -25,7 +25,7 @@ from indexer.encoders.embeddings import CacheError, EmbeddingCache
 from indexer.encoders.encoder import load_encoders
 from indexer.encoders.query_vectors import DEADLINE_S, BatchedQueries
 from indexer.index.building import on_disk
-from indexer.index.generations import SnapshotError
+from indexer.index.generations import SnapshotError, verified_manifest
 from indexer.records.record_tables import ChangeCounter, changes_since
 from indexer.settings import Settings
 from indexer.vocabulary import Kind
@@ -40,6 +40,8 @@ CHECK_EVERY_S = 0.5
 """How often, at most, the database and the index are asked whether something is new."""
 WATCH_EVERY_S = 1.0
 """How often a process looks by itself."""
+FILES_EVERY_S = 24 * 3600.0
+"""How often a process compares the files of the generation that it answers from with what they were."""
 CLOSING_S = 5.0
 """How long closing waits for what goes on in the background, which would not hinder the process from ending."""
 _FOLLOWED = {Kind.LABS: "labs", Kind.SCHOOLS: "schools", Kind.COMPANIES: "companies"}
@@ -84,6 +86,7 @@ class LiveMatcher:
         check_every_s: float = CHECK_EVERY_S,
         encoding_deadline_s: float = DEADLINE_S,
         takes_in: bool = True,
+        files_every_s: float = FILES_EVERY_S,
     ) -> None:
         """Open nothing yet: the first `current` or `warm` does.
 
@@ -93,6 +96,7 @@ class LiveMatcher:
             check_every_s: see `CHECK_EVERY_S`.
             encoding_deadline_s: how long a request waits for its need to be encoded.
             takes_in: whether labs and own terms are taken in that changed since the index was built.
+            files_every_s: see `FILES_EVERY_S`.
         """
         self._settings = settings
         self._engine = engine
@@ -107,6 +111,8 @@ class LiveMatcher:
         self._renewal = IndexRenewal(settings, engine, self._encoding, takes_in=takes_in)
         self._renewing: threading.Thread | None = None
         self._closing = False
+        self._files_every_s = files_every_s
+        self._files_problem: str | None = None
         self._records_problem: str | None = None
         self._ranker_problem: str | None = None
         self._promoted: str | None = None
@@ -148,17 +154,38 @@ class LiveMatcher:
 
     def watch(self, stopping: threading.Event) -> None:
         """Look for news until `stopping` is set, so that a process that nobody asks does not fall behind."""
-        while not stopping.wait(WATCH_EVERY_S):
+        files_due = time.monotonic() + self._files_every_s
+        while not stopping.wait(min(WATCH_EVERY_S, self._files_every_s)):
+            if time.monotonic() >= files_due:
+                self.check_files()
+                files_due = time.monotonic() + self._files_every_s
             try:
                 self.current()
             except Exception as error:
                 # Whoever asks is told; here there is nobody to tell.
                 _log.debug("nothing to serve yet: %s", error)
 
+    def check_files(self) -> None:
+        """Compare every byte of the generation that answers rest on with its manifest; `state` tells what is wrong.
+
+        Requests go on: what was opened was whole. But the next start would not find it, and who changed it may go on.
+        """
+        matcher = self._matcher
+        if matcher is None:
+            return
+        try:
+            verified_manifest(self._settings.index_path / on_disk(matcher.snapshot.generation))
+        except SnapshotError as error:
+            _log.warning("the generation in use was changed on the disk: %s", error)
+            self._files_problem = T_("the files of the index in use are no longer what they were; run: gloria doctor")
+        else:
+            self._files_problem = None
+
     def state(self) -> LiveState:
         """Return what can be served, without looking for news."""
         matcher, queries, renewal = self._matcher, self._queries, self._renewal
         problem = renewal.problem or renewal.overlay_problem or self._records_problem or self._ranker_problem
+        problem = problem or self._files_problem
         ready = queries is not None and queries.ready
         if matcher is None:
             problem = problem or T_("nothing has been opened yet")

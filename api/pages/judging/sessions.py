@@ -135,7 +135,7 @@ def _session_page(visit: Visit, judging_id: int, refused: Refusal | None = None)
         inside = [one["account_id"] for one in judging["members"]]
         return {
             "people": _people(session, [judging]),
-            "titles": titles(session, who, [one["need_id"] for one in far]),
+            "titles": titles(session, who, [one["need_id"] for one in far], to=visit),
             "labs": called(session, {Lab: [one["lab_id"] for one in far]})[Lab],
             "experts": _experts(session, inside),
         }

@@ -35,7 +35,7 @@ from api.pages.results.forms import (
     stored,
     words,
 )
-from api.pages.shell.record_names import case_names
+from api.pages.shell.record_names import CaseNames, case_names
 from api.pages.shell.visiting import Visit, visiting
 from api.pages.shell.wording import N_, Lang, lang_of
 from api.requests.capacity import ThreadedRoute
@@ -69,7 +69,7 @@ def show_new(visit: Reporting, case: CaseOrNone = None, kpi: str = "") -> Respon
         return visit.show(
             "results/choose.html",
             case=about,
-            names=None if about is None else visit.look(lambda session, who: case_names(session, who, [about])),
+            names=None if about is None else _names_of(visit, about),
             kpis=[(one, KPI_FACTS[one], MEANINGS[one]) for one in RECOGNISED_KPIS],
         )
     return _form(visit, Kpi(kpi), _defaults(visit, Kpi(kpi), case), [])
@@ -84,7 +84,7 @@ def _defaults(visit: Visit, kpi: Kpi, case_id: int | None) -> dict[str, str]:
     if case_id is None:
         return found
     case = visit.document(read_case, case_id=case_id)
-    names = visit.look(lambda session, who: case_names(session, who, [case]))
+    names = _names_of(visit, case)
     found |= {"case_id": str(case_id), "alliance-1": case["alliance_id"]}
     found["school_id"] = names.schools.get(case["lab_id"]) or ""
     if case["company_id"]:
@@ -120,7 +120,7 @@ def _form(
         given=given,
         kept=kept,
         case=case,
-        names=None if case is None else visit.look(lambda session, who: case_names(session, who, [case])),
+        names=None if case is None else _names_of(visit, case),
         countries=_countries(lang_of(visit.request)),
         share_rows=range(1, SHARE_ROWS + 1),
         part_rows=range(1, rows + 1),
@@ -312,3 +312,7 @@ def _about(
         lacks=_LACKS,
         **words(visit),
     )
+
+
+def _names_of(visit: Visit, case: dict[str, Any]) -> CaseNames:
+    return visit.look(lambda session, who: case_names(session, who, [case], to=visit))

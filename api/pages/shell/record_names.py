@@ -20,6 +20,7 @@ from sqlmodel import Session, col, select
 from api.access.policy import Action
 from api.access.visibility import needs as visible_needs
 from api.access.visibility import readable
+from api.trail.request_trail import NeedReader
 from indexer.records.record_tables import Alliance, Company, Lab, Need, School
 from matcher.review.people import Account, Principal
 
@@ -58,7 +59,7 @@ def every(session: Session, table: Named) -> Names:
     return {str(key): (name, name_en or "") for key, name, name_en in rows}
 
 
-def titles(session: Session, who: Principal, ids: Iterable[str | None]) -> Mapping[str, str]:
+def titles(session: Session, who: Principal, ids: Iterable[str | None], *, to: NeedReader) -> Mapping[str, str]:
     """Return the titles of needs by id, of those that the person reads: a seal is not broken in passing."""
     wanted = sorted({one for one in ids if one})
     if not wanted:
@@ -66,7 +67,10 @@ def titles(session: Session, who: Principal, ids: Iterable[str | None]) -> Mappi
     query = select_columns(col(Need.id), col(Need.title)).where(
         col(Need.id).in_(wanted), visible_needs(who, Action.READ), readable(who)
     )
-    return {str(need_id): str(title) for need_id, title in session.execute(query)}
+    found = {str(need_id): str(title) for need_id, title in session.execute(query)}
+    for need_id in found:
+        to.reads(need_id)
+    return found
 
 
 def people(session: Session, ids: Iterable[str | None]) -> Mapping[str, str]:
@@ -221,7 +225,7 @@ class CaseNames:
     people: Mapping[str, str]
 
 
-def case_names(session: Session, who: Principal, cases: Iterable[Mapping[str, Any]]) -> CaseNames:
+def case_names(session: Session, who: Principal, cases: Iterable[Mapping[str, Any]], *, to: NeedReader) -> CaseNames:
     """Return the names of what cases name."""
     found = list(cases)
     owners = {one["owner_id"] for one in found}
@@ -232,7 +236,7 @@ def case_names(session: Session, who: Principal, cases: Iterable[Mapping[str, An
         select(Lab.id, Lab.name, Lab.name_en, Lab.school).where(col(Lab.id).in_({one["lab_id"] for one in found}))
     ).all()
     return CaseNames(
-        needs=titles(session, who, all_of(found, "need_id")),
+        needs=titles(session, who, all_of(found, "need_id"), to=to),
         labs={lab_id: (name, name_en or "") for lab_id, name, name_en, _ in labs},
         schools={lab_id: school for lab_id, _, _, school in labs},
         companies=others[Company],

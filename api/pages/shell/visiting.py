@@ -23,6 +23,7 @@ from starlette.datastructures import FormData
 
 from api.access.credentials import Proof
 from api.access.policy import Action, Resource, admits
+from api.access.second_factor import SecondFactorError
 from api.documents.bodies import ConfirmBody
 from api.pages.shell.templating import rendered
 from api.pages.shell.wording import N_, lang_of, said_before
@@ -40,7 +41,7 @@ from api.requests.problems import (
 )
 from api.routes.accounts import confirm
 from api.trail.audit_trail import Subject
-from api.trail.request_trail import subjects_named
+from api.trail.request_trail import subjects_named, trail_of
 from indexer.database import RETRY_AFTER_S, storing_file
 from matcher.review.people import Principal
 from matcher.review.roles import STAFF, Role
@@ -136,6 +137,9 @@ _WHAT_TO_DO = {
     "confirm": N_("Confirm that it is you"),
     "claimed-elsewhere": N_("Another report claims this result already."),
     "already-reported": N_("This result was reported already."),
+    "second-factor": N_("Show your second factor first."),
+    "code": N_("The code is not right, or can't be used now."),
+    "keys": N_("Your keys can't be changed that way."),
     "sign-in": N_("The address or the password is wrong."),
     "fault": N_("Something went wrong on our side. It was noted, and nothing of yours was lost. Try again."),
     "method-not-allowed": N_("This page can't be used that way."),
@@ -154,10 +158,11 @@ def tell(request: Request, refusal: Refusal) -> Response:
     if path.startswith(_FOR_PROGRAMS):
         return as_problem(request, refusal)
     by_htmx = request.headers.get("HX-Request") == "true"
-    if refusal.status == 401:
+    if refusal.status == 401 or refusal.name == "second-factor":
         back = path if request.method in SAFE_METHODS and not by_htmx else "/"
         query = f"?{request.url.query}" if request.url.query and back == path else ""
-        place = "/sign-in" if back == "/" else f"/sign-in?then={quote(back + query, safe='/')}"
+        place = "/sign-in" if refusal.status == 401 else "/second-factor"
+        place += "" if back == "/" else f"?then={quote(back + query, safe='/')}"
         headers = {"HX-Redirect": place} if by_htmx else {"Location": place}
         return Response(b"", 200 if by_htmx else 303, {"Cache-Control": "no-store", **headers})
     headers = {"Cache-Control": "no-store", "Vary": "Cookie, HX-Request", **refusal.headers}
@@ -182,6 +187,8 @@ def tell(request: Request, refusal: Refusal) -> Response:
 
 CONFIRMING = "confirm_password"
 """The field of a form that carries the password with it."""
+CONFIRMING_CODE = "confirm_code"
+_NOT_KEPT = (CONFIRMING, CONFIRMING_CODE, "csrf_token")
 
 
 def _ask_to_confirm(request: Request, refusal: Refusal, headers: dict[str, str], *, by_htmx: bool) -> Response:
@@ -192,7 +199,7 @@ def _ask_to_confirm(request: Request, refusal: Refusal, headers: dict[str, str],
     kept = [] if sent is None else sent.multi_items()
     context = {
         "action": request.url.path + (f"?{request.url.query}" if request.url.query else ""),
-        "kept": [(name, one) for name, one in kept if isinstance(one, str) and name not in (CONFIRMING, "csrf_token")],
+        "kept": [(name, one) for name, one in kept if isinstance(one, str) and name not in _NOT_KEPT],
         "was_wrong": sent is not None and CONFIRMING in sent,
         "provider": getattr(request.app.state.provider, "name", None),
         "csrf_token": getattr(request.state, "csrf_token", None) or "",
@@ -297,12 +304,15 @@ class Visit:
         resource, action = _permission(confirm)
         # Whoever proves to be there has not entered the page yet.
         asking = replace(self._asking(resource, action, confirm.__name__), page=None)
+        given = {"password": self.form[CONFIRMING], "code": self.form.get(CONFIRMING_CODE) or None}
         try:
-            confirm(body=self.body(ConfirmBody, {"password": self.form[CONFIRMING]}), ask=asking)
+            confirm(body=self.body(ConfirmBody, given), ask=asking)
         except ProblemError as error:
             if error.name != "password":
                 raise
             raise UnconfirmedError(error.detail) from error
+        except SecondFactorError as error:
+            raise UnconfirmedError(str(error)) from error
 
     def __exit__(self, *error: object) -> None:
         """Let go of it."""
@@ -343,6 +353,12 @@ class Visit:
             raise
         except REFUSED as error:
             return refusal_of(error)
+
+    def reads(self, need_id: str, *, withheld: bool = False) -> None:
+        """Note that the page shows a need by itself, beside what the routes that it asks show; see `NeedReader`."""
+        trail = trail_of(self.request)
+        trail.watched = True
+        trail.subjects.add(Subject("need", need_id, withheld))
 
     def body(self, model: type[Body], values: Mapping[str, Any]) -> Body:
         """Return the body that a route takes, made of values of a form.

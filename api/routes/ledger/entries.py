@@ -7,13 +7,14 @@ SHA-256 under which an entry names a file, and later the file for who may see an
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from hashlib import sha256
 from pathlib import Path as FilePath
 from typing import Annotated, Any
 from urllib.parse import quote
 
+import orjson
 from fastapi import APIRouter, Depends, Path, Query, Response
 from fastapi.concurrency import run_in_threadpool
 from sqlmodel import Session, col, func, select
@@ -40,6 +41,7 @@ from api.requests.permitted_request import PermittedRequest, requires
 from api.requests.problems import ProblemError, not_found
 from api.requests.query_parameters import Cursor, Limit, chosen_alliances, decoded, page
 from indexer.database import reading
+from indexer.folding import HAN
 from indexer.wording import T_
 from matcher.ledger.rows.entries import Entry
 from matcher.ledger.rows.evidence import (
@@ -60,7 +62,7 @@ from matcher.ledger.rows.pseudonyms import read_key, register, same_number
 from matcher.ledger.rows.steps import State, Step
 from matcher.ledger.rules.reporting import Instalment, NewResult, instalments_of, report
 from matcher.review.cases import Case
-from matcher.review.people import Principal
+from matcher.review.people import Account, Principal
 from matcher.review.roles import STAFF
 
 router = APIRouter(prefix="/api", tags=["ledger"], route_class=ThreadedRoute)
@@ -187,6 +189,8 @@ def _attachment(name: str) -> str:
 
 
 EntryId = Annotated[str, Path(max_length=200)]
+_LATIN_NAME = 4
+"""Letters; a shorter one is part of too many words."""
 KpiYear = Annotated[int | None, Query(ge=1, le=3_000, description="A KPI year in either count: 108 or 2019.")]
 AllianceId = Annotated[str | None, Query(max_length=200, description="Only what this alliance has a share in.")]
 
@@ -223,6 +227,7 @@ def report_result(
 
     def work(session: Session, who: Principal) -> Reply:
         _check_own(session, who, body)
+        must_not_name_oneself(session, who, [body.details, body.value_added, *(one.item() for one in body.evidence)])
         given = _report(body, usable_evidence(session, who, ask, body.evidence))
         parts = [given]
         if body.instalments is not None:
@@ -232,6 +237,26 @@ def report_result(
         return Reply(201, {"items": entry_rows(session, entries)}, location)
 
     return ask.write(work, body)
+
+
+def must_not_name_oneself(session: Session, who: Principal, texts: Iterable[Any]) -> None:
+    """Keep a reporter's own name and address out of what the ledger keeps: it could never be taken out again.
+
+    Who reported is on record by id. Those who were trained are registered, and stand in entries by pseudonym.
+
+    Raises:
+        ProblemError: 422, a text has the name or the address.
+    """
+    email = session.exec(select(Account.email).where(Account.id == who.id)).one()
+    own = [word.casefold() for word in (who.name, email) if len(word) >= (2 if HAN.search(word) else _LATIN_NAME)]
+    said = orjson.dumps(list(texts), default=str).decode().casefold()
+    if any(word in said for word in own):
+        raise ProblemError(
+            422,
+            "ledger",
+            T_("leave your own name and address out: the ledger keeps every word for ever, and knows who reported"),
+            "evidence",
+        )
 
 
 def _check_own(session: Session, who: Principal, body: EntryBody) -> None:

@@ -38,7 +38,14 @@ from api.requests.idempotency import Reply
 from api.requests.permitted_request import PermittedRequest, requires
 from api.requests.problems import not_found
 from api.requests.query_parameters import Cursor, Limit, chosen_alliances, decoded, page
-from api.routes.ledger.entries import AllianceId, EntryId, find_entry, standing_so, usable_evidence
+from api.routes.ledger.entries import (
+    AllianceId,
+    EntryId,
+    find_entry,
+    must_not_name_oneself,
+    standing_so,
+    usable_evidence,
+)
 from matcher.ledger.figures.school_shares import recognised_of
 from matcher.ledger.rows.entries import Entry, EntryKind
 from matcher.ledger.rows.kpis import Kpi
@@ -283,6 +290,7 @@ def supplement_entry(
 
     def work(session: Session, who: Principal) -> Reply:
         entry = find_entry(session, who, entry_id, Action.SUPPLEMENT)
+        must_not_name_oneself(session, who, [body.text, *(one.item() for one in body.evidence)])
         evidence = usable_evidence(session, who, ask, body.evidence)
         supplement(session, entry_id=entry_id, text=body.text, evidence=evidence, by=who.id, now=ask.at)
         return Reply(200, entry_document(session, who, entry), {})

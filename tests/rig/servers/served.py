@@ -247,6 +247,7 @@ def environment_of(settings: Settings, more: Mapping[str, str] | None = None) ->
         "GLORIA_REQUESTS_PER_MINUTE": "1000000",
         "GLORIA_LANG": "en",
         "GLORIA_JOB_LEASE_S": str(settings.job_lease_s),
+        "GLORIA_SECOND_FACTOR": settings.second_factor,
         **(more or {}),
     }
 

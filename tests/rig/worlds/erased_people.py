@@ -48,7 +48,7 @@ def hold(engine: Engine, settings: Settings) -> dict[str, str]:
         account_id = account.id
         grant(session, account_id=account.id, role=Role.EXPERT, scope_id="al-a", by=None, now=NOON)
         set_password_hash(session, account_id=account.id, stored="argon2", now=NOON)
-        day = timedelta(days=9_999)
+        day = timedelta(days=365)
         _, key = make_key(session, account_id=account.id, name=SIGNED_IN["name"], may_write=True, valid=day, now=NOON)
         token, _ = open_session(session, account_id=account.id, now=NOON)
         lab = {
