@@ -29,9 +29,8 @@ from api.requests.capacity import MATCHING, ThreadedRoute, takes
 from api.requests.problems import Refusal, not_found
 from api.requests.query_parameters import MAX_PAGE
 from api.routes.companies import list_companies
-from api.routes.companies import says as company_says
 from api.routes.jobs import list_jobs
-from api.routes.needs import list_needs, take_up_need
+from api.routes.needs import company_says, list_needs, take_up_need
 from api.routes.needs import says as need_says
 from api.routes.queue import read_queue
 from indexer.instants import day_in_taipei, now

@@ -11,7 +11,6 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Response
 from sqlalchemy import and_, exists, true
-from sqlalchemy import select as select_columns
 from sqlmodel import Session, col, func, or_, select
 
 from api.access.policy import Action, Resource
@@ -35,6 +34,7 @@ from api.requests.idempotency import Reply
 from api.requests.permitted_request import PermittedRequest, requires
 from api.requests.problems import ProblemError, not_found
 from api.requests.query_parameters import Cursor, Limit, decoded, page
+from api.routes.needs import company_says
 from api.routes.pairings import like_needs
 from indexer.folding import for_search
 from indexer.records.record_tables import Company, Need, load_companies
@@ -75,27 +75,12 @@ def list_companies(
         if after is not None:
             query = query.where(col(Company.id) > after)
         if q.strip():
-            query = query.where(says(session, q))
+            query = query.where(company_says(session, q))
         if mine:
             query = query.where(_looked_after_by(who))
         return Reply(200, page(_documents(session, who, session.exec(query).all()), limit, "id"), {})
 
     return ask.read(work)
-
-
-def says(session: Session, words: str, *, names_only: bool = False) -> Condition:
-    """Return the condition on `Company` that what it is called, its text, id or tax id has these words.
-
-    Words and texts are folded as the index folds them, which no database does: so the texts are read.
-    """
-    wanted = for_search(words)
-    texts = [Company.name, Company.name_en, *([] if names_only else [Company.description, Company.id, Company.tax_id])]
-    found = [
-        row[0]
-        for row in session.connection().execute(select_columns(col(Company.id), *map(col, texts)))
-        if any(wanted in for_search(text) for text in row[1:] if text)
-    ]
-    return col(Company.id).in_(found)
 
 
 def _looked_after_by(who: Principal) -> Condition:
@@ -451,7 +436,7 @@ def find_company_names(
     def work(session: Session, who: Principal) -> Reply:
         query = (
             select(Company)
-            .where(or_(says(session, q, names_only=True), Company.tax_id == for_search(q)))
+            .where(or_(company_says(session, q, names_only=True), Company.tax_id == for_search(q)))
             .order_by(col(Company.id))
             .limit(limit + 1)
         )

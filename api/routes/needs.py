@@ -24,7 +24,6 @@ from api.requests.idempotency import Reply
 from api.requests.permitted_request import PermittedRequest, etag_of, requires
 from api.requests.problems import ProblemError, forbidden, not_found
 from api.requests.query_parameters import Cursor, Limit, decoded, page
-from api.routes.companies import says as company_says
 from api.trail.audit_trail import BreakGlassRead, note_emergency_read
 from indexer.folding import for_search
 from indexer.records.exchange import NeedIn, check
@@ -132,6 +131,21 @@ def list_needs(
         return Reply(200, page(items, limit, "id"), {})
 
     return ask.read(work)
+
+
+def company_says(session: Session, words: str, *, names_only: bool = False) -> ColumnElement[bool]:
+    """Return the condition on `Company` that what it is called, its text, id or tax id has these words.
+
+    Words and texts are folded as the index folds them, which no database does: so the texts are read.
+    """
+    wanted = for_search(words)
+    texts = [Company.name, Company.name_en, *([] if names_only else [Company.description, Company.id, Company.tax_id])]
+    found = [
+        row[0]
+        for row in session.connection().execute(select_columns(col(Company.id), *map(col, texts)))
+        if any(wanted in for_search(text) for text in row[1:] if text)
+    ]
+    return col(Company.id).in_(found)
 
 
 def says(session: Session, who: Principal, words: str) -> ColumnElement[bool]:
