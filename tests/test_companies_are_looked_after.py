@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 from sqlmodel import col, select
 
-from indexer.database import reading
+from indexer.database import reading, writing
 from indexer.settings import Settings
 from matcher.review.clients import Client
-from tests.rig.worlds.small_world import Asked, asked
+from matcher.review.people import grant
+from matcher.review.roles import Role
+from tests.rig.worlds.small_world import MORNING, Asked, asked
 
 
 @pytest.fixture
@@ -71,8 +73,14 @@ def test_a_company_goes_from_hand_to_hand(here: Asked) -> None:
     assert _hand(here, "lead", alliance="al-b").json()["field"] == "alliance"
     assert _hand(here, "lead", "none").status_code == 404
     assert _hand(here, "office").status_code == 403
-    # Two alliances may look after one company; each sees its own.
-    assert [one["alliance"] for one in _hand(here, "stranger").json()["clients"]] == ["al-b"]
+    # Two alliances may look after one company, if the first or the company agrees; each sees its own.
+    asked = _hand(here, "stranger")
+    assert (asked.status_code, [one["alliance"] for one in _listed(here, "office")["co-1"]["clients"]]) == (
+        202,
+        ["al-a"],
+    )
+    here.done("lead", "POST", f"/api/company-requests/{asked.json()['id']}/answer", json={"agreed": True})
+    assert [one["alliance"] for one in _listed(here, "stranger")["co-1"]["clients"]] == ["al-b"]
     assert [one["alliance"] for one in _listed(here, "office")["co-1"]["clients"]] == ["al-a", "al-b"]
     assert here.ask("colleague", "DELETE", "/api/companies/co-1/client").status_code == 204
     assert here.ask("colleague", "DELETE", "/api/companies/co-1/client").status_code == 404
@@ -82,6 +90,70 @@ def test_a_company_goes_from_hand_to_hand(here: Asked) -> None:
     names = {account_id: name for name, account_id in here.accounts.items()}
     told = [(row.alliance_id, names[row.expert_id or ""], names.get(row.ended_by or "")) for row in rows]
     assert told == [("al-a", "expert", "lead"), ("al-a", "colleague", "colleague"), ("al-b", "stranger", None)]
+
+
+def _requests(here: Asked, who: str, **params: Any) -> list[tuple[str, str, bool, bool]]:
+    found = here.done(who, "GET", "/api/company-requests", params=params)["items"]
+    return [(one["company"], one["alliance"], one["may_answer"], one["may_take_back"]) for one in found]
+
+
+def test_another_alliances_company_is_asked_for(here: Asked) -> None:
+    asked = _hand(here, "stranger", reason="共同輔導").json()
+    again = _hand(here, "stranger").json()
+    assert (again["id"], again["reason"]) == (asked["id"], "共同輔導")
+    path = f"/api/company-requests/{asked['id']}"
+    # Until somebody agrees there is nothing to see, to bring in or to write to.
+    assert here.ask("stranger", "GET", "/api/companies/co-1").status_code == 404
+    assert here.ask("stranger", "DELETE", "/api/companies/co-1/client").status_code == 404
+    seen = {who: _requests(here, who) for who in ("stranger", "expert", "lead", "company", "office", "rival")}
+    row = ("co-1", "al-b")
+    asker, answerer = [(*row, False, True)], [(*row, True, False)]
+    assert seen == {
+        "stranger": asker, "expert": answerer, "lead": answerer, "company": answerer, "office": [(*row, False, False)],
+        "rival": [],
+    }  # fmt: skip
+    yes = {"json": {"agreed": True}}
+    refused = {
+        who: here.ask(who, "POST", f"{path}/answer", **yes).status_code for who in ("stranger", "rival", "office")
+    }
+    assert refused == {"stranger": 404, "rival": 404, "office": 403}
+    assert here.ask("expert", "DELETE", path).status_code == 404
+    # It can be taken back until it is answered, and asked again.
+    assert here.ask("stranger", "DELETE", path).status_code == 204
+    assert here.ask("company", "POST", f"{path}/answer", **yes).status_code == 409
+    second = _hand(here, "stranger").json()["id"]
+    said = here.done(
+        "expert", "POST", f"/api/company-requests/{second}/answer", json={"agreed": False, "note": "已有專人"}
+    )
+    assert (said["answer"], said["note"], _requests(here, "stranger")) == ("refused", "已有專人", [])
+    third = _hand(here, "stranger").json()["id"]
+    here.done("company", "POST", f"/api/company-requests/{third}/answer", **yes)
+    assert here.ask("stranger", "DELETE", f"/api/company-requests/{third}").status_code == 409
+    assert here.ask("stranger", "GET", "/api/companies/co-1").status_code == 200
+    assert len(_requests(here, "stranger", waiting=False)) == 3
+
+
+def test_whoever_works_for_both_does_not_agree_with_themselves(here: Asked) -> None:
+    with writing(here.engine) as session:
+        grant(session, account_id=here.accounts["expert"], role=Role.EXPERT, scope_id="al-b", by=None, now=MORNING)
+    made = _hand(here, "expert", alliance="al-b")
+    assert made.status_code == 202
+    path = f"/api/company-requests/{made.json()['id']}/answer"
+    assert here.ask("expert", "POST", path, json={"agreed": True}).status_code == 404
+    # The control: a colleague of the alliance that is asked may.
+    assert here.ask("lead", "POST", path, json={"agreed": True}).status_code == 200
+
+
+def test_a_need_goes_to_the_alliance_that_was_there_first(here: Asked) -> None:
+    asked = _hand(here, "stranger").json()["id"]
+    here.done("lead", "POST", f"/api/company-requests/{asked}/answer", json={"agreed": True})
+    assert here.done("company", "POST", "/api/needs", json={"title": "新需求"})["alliance"] == "al-a"
+    # Handing the company to a colleague makes nobody later.
+    _hand(here, "lead", expert=here.accounts["colleague"])
+    assert here.done("company", "POST", "/api/needs", json={"title": "新需求二"})["alliance"] == "al-a"
+    assert here.done("company", "POST", "/api/needs", json={"title": "三", "alliance": "al-b"})["alliance"] == "al-b"
+    assert here.ask("lead", "DELETE", "/api/companies/co-1/client").status_code == 204
+    assert here.done("company", "POST", "/api/needs", json={"title": "新需求四"})["alliance"] == "al-b"
 
 
 def test_who_has_an_interest_does_not_look_after_it(here: Asked) -> None:

@@ -109,12 +109,19 @@ def _foreign_ids_are_taken(server: Served) -> None:
     told = [(item["row"], item["field"], item["wrong"]) for item in result["problems"]]
     assert told == [(1, "id", '"need-1-03" is taken'), (2, "id", '"need-1-02" is taken')]
     assert server.ask("stranger", "GET", "/api/needs/need-1-03").json() == theirs
-    rows = [{"id": key, "name": "overwritten"} for key in ("co-1-1", "co-1-2")]
+    known = server.ask("expert", "GET", "/api/companies/co-1-1").json()
+    same = {name: known[name] for name in ("id", "name", "name_en", "tax_id")}
+    rows = [{**same, "description": "overwritten"}, {"id": "co-1-2", "name": "overwritten"}]
     result = result_of(server, "expert", job_of(upload(server, "expert", "companies.jsonl", _jsonl(*rows))))
     # co-1-1 is in the portfolio: the control.
     assert (result["updated"], result["refused"]) == (1, 1)
-    names = _scalars(server.settings, "SELECT name FROM company WHERE id IN ('co-1-1', 'co-1-2') ORDER BY id")
-    assert (names[0], names[1] == "overwritten") == ("overwritten", False)
+    stored = _scalars(server.settings, "SELECT description FROM company WHERE id IN ('co-1-1', 'co-1-2') ORDER BY id")
+    assert (stored[0], stored[1] == "overwritten") == ("overwritten", False)
+    # By what everybody knows it, a company is changed by the office only.
+    for field, value in (("name", "改名"), ("name_en", "Renamed Ltd"), ("tax_id", "04595257")):
+        row = _jsonl({**same, "description": "again", field: value})
+        result = result_of(server, "expert", job_of(upload(server, "expert", "companies.jsonl", row)))
+        assert (result["refused"], result["problems"][0]["field"]) == (1, field)
 
 
 def _what_is_taken_up_stays(server: Served) -> None:

@@ -10,14 +10,16 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Engine
-from sqlmodel import select
+from sqlmodel import Session, select
 
 from api.trail.nights import Night
 from indexer.database import reading, writing
 from indexer.records.importing import import_rows
-from indexer.records.record_tables import Company, Lab
+from indexer.records.record_tables import Company, Lab, Need
 from indexer.settings import Settings
-from matcher.review.clients import Client
+from matcher.review.clients import Client, take_on
+from matcher.review.intake import adopt
+from tests.rig.worlds.ledger_world import NOON as MORNING
 from tests.rig.worlds.nights import carried_out, only
 
 STEPS = only("backup", "import", "reminders")
@@ -61,6 +63,76 @@ def test_files_are_imported_in_order_for_their_alliance(settings: Settings, engi
     # The need waits in its alliance, and the night already says so.
     assert night.step("reminders").details["rows"][0]["alliance"] == "al-a"
     assert night.step("reminders").figures["new_needs"] == 1
+
+
+def _world_of_two(session: Session) -> None:
+    import_rows(session, "alliances", [{"id": "al-a", "name": "甲聯盟"}, {"id": "al-b", "name": "乙聯盟"}])
+    import_rows(
+        session, "companies", [{"id": "co-a", "name": "甲"}, {"id": "co-b", "name": "乙", "tax_id": "04595257"}]
+    )
+    import_rows(session, "labs", [{"id": "lab-1", "name": "實驗室"}])
+    import_rows(session, "needs", [{"id": "n-a", "title": "甲的"}, {"id": "n-b", "title": "乙的"}])
+    for name in ("a", "b"):
+        take_on(session, company_id=f"co-{name}", alliance_id=f"al-{name}", expert_id=None, now=MORNING)
+        adopt(session, need_ids=[f"n-{name}"], alliance_id=f"al-{name}", by=None, now=MORNING)
+
+
+def test_an_alliances_folder_has_its_experts_rights(settings: Settings, engine: Engine, dropped: Path) -> None:
+    with writing(engine) as session:
+        _world_of_two(session)
+    taken = {"id": "n-b", "title": "搶來的", "confidentiality": "public"}
+    needs = [taken, {"id": "n-a", "title": "改過"}, {"id": "n-new", "title": "新的"}]
+    companies = [{"id": "co-b", "name": "搶來的"}, {"id": "co-a", "name": "改名"}, {"id": "co-new", "name": "新的"}]
+    _put(dropped, "needs.jsonl", *needs)
+    _put(dropped, "companies.jsonl", *companies)
+    _put(dropped, "labs.jsonl", {"id": "lab-1", "name": "搶來的實驗室"}, {"id": "lab-2", "name": "新的實驗室"})
+    _put(dropped, "alliances.jsonl", {"id": "al-b", "name": "改名聯盟"})
+    _put(dropped, "evidence.jsonl", {"lab": "lab-1", "id": "e-1", "title": "論文", "kind": "paper"})
+    night = _night(settings, f"al-a={dropped}")
+    named = {file: [(row["row"], row["id"]) for row in one["not_own"]] for file, one in _files(night).items()}
+    assert named == {
+        "alliances.jsonl": [(1, "al-b")],
+        "companies.jsonl": [(1, "co-b"), (2, "co-a")],
+        "labs.jsonl": [(1, "lab-1"), (2, "lab-2")],
+        "evidence.jsonl": [(1, "lab-1")],
+        "needs.jsonl": [(1, "n-b")],
+    }
+    assert (night.step("import").figures["not_own"], night.step("import").figures["refused"]) == (7, 7)
+    assert "needs.jsonl:1 n-b" in str(night.step("import").message)
+    with reading(engine) as session:
+        titles = dict(session.exec(select(Need.id, Need.title)).all())
+        assert titles == {"n-a": "改過", "n-b": "乙的", "n-new": "新的"}
+        assert dict(session.exec(select(Company.id, Company.name)).all()) == {
+            "co-a": "甲",
+            "co-b": "乙",
+            "co-new": "新的",
+        }
+        assert session.exec(select(Lab.id, Lab.name)).all() == [("lab-1", "實驗室")]
+    # The control: the programme's own folder brings in anything.
+    _put(dropped, "more-labs.jsonl", {"id": "lab-1", "name": "改名的實驗室"})
+    assert _night(settings, dropped).step("import").figures["not_own"] == 0
+    with reading(engine) as session:
+        assert session.get_one(Lab, "lab-1").name == "改名的實驗室"
+
+
+@pytest.mark.parametrize("kind", ["symbolic", "hard", "pipe"])
+def test_nothing_but_a_file_is_opened(
+    settings: Settings, engine: Engine, dropped: Path, tmp_path: Path, kind: str
+) -> None:
+    with writing(engine) as session:
+        import_rows(session, "alliances", [{"id": "al-a", "name": "甲聯盟"}])
+    elsewhere = _put(tmp_path, "elsewhere.jsonl", {"id": "n-elsewhere", "title": "別人的"})
+    link = dropped / "needs-link.jsonl"
+    {"symbolic": lambda: link.symlink_to(elsewhere), "hard": lambda: link.hardlink_to(elsewhere),
+     "pipe": lambda: os.mkfifo(link)}[kind]()  # fmt: skip
+    _put(dropped, "needs.jsonl", {"id": "n-own", "title": "自己的"})
+    told = _files(_night(settings, f"al-a={dropped}"))
+    assert {file: one["state"] for file, one in told.items()} == {
+        "needs-link.jsonl": "failed",
+        "needs.jsonl": "imported",
+    }
+    with reading(engine) as session:
+        assert session.exec(select(Need.id)).all() == ["n-own"]
 
 
 def test_what_is_wrong_is_named_by_place_and_not_quoted(settings: Settings, engine: Engine, dropped: Path) -> None:

@@ -44,6 +44,7 @@ class Resource(StrEnum):
     LAB = "lab"
     COMPANY = "company"
     COMPANY_NAME = "company_name"
+    CLIENT_REQUEST = "client_request"
     CONTACT = "contact"
     EXPERT = "expert"
     QUEUE = "queue"
@@ -169,6 +170,10 @@ POLICY: dict[tuple[Resource, Action], dict[Holder, Reach]] = {
     (Resource.COMPANY, Action.CONTACT): _staff(Reach.ALLIANCE),
     (Resource.COMPANY, Action.TAKE_UP): _staff(Reach.ALL),
     (Resource.COMPANY, Action.END): _staff(Reach.ALLIANCE),
+    # Taking on another alliance's company asks that alliance or the company; who asks never answers.
+    (Resource.CLIENT_REQUEST, Action.LIST): _staff(Reach.ALLIANCE) | _OFFICE | {Role.COMPANY: Reach.OWN},
+    (Resource.CLIENT_REQUEST, Action.DECIDE): _staff(Reach.ALLIANCE) | {Role.COMPANY: Reach.OWN},
+    (Resource.CLIENT_REQUEST, Action.END): _staff(Reach.ALLIANCE),
     # Whoever may take a company on must be able to find it, by its name and nothing else.
     (Resource.COMPANY_NAME, Action.LIST): _staff(Reach.ALL),
     (Resource.CONTACT, Action.LIST): _staff(Reach.ALLIANCE) | _OFFICE,

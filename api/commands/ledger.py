@@ -553,13 +553,21 @@ def audit_group() -> None:
 def verify_audit(
     context: typer.Context,
     *,
+    head: Annotated[list[Path] | None, typer.Option(metavar="FILE", help="Heads kept elsewhere.")] = None,
+    public_key: Annotated[str, typer.Option(help="Whose signature they must carry.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
-    """Recompute every row of the audit trail: numbers without a gap, hashes, subjects. Exit code 1 if one is wrong."""
-    from api.trail.audit_trail import verify_trail
+    """Recompute every row of the audit trail: numbers without a gap, hashes, subjects, its end.
 
-    with open_reading(read_settings()) as session:
-        verdict = verify_trail(session)
+    Ends with exit code 1 if one is wrong.
+    """
+    from api.trail.audit_trail import verify_trail
+    from matcher.ledger.proving.heads import HEADS_FILE, read_heads
+
+    settings = read_settings()
+    kept = [*read_heads(settings.home / HEADS_FILE), *_outside(settings, head or [], public_key)]
+    with open_reading(settings) as session:
+        verdict = verify_trail(session, kept)
     if as_json:
         write_document({"rows": verdict.rows, "head": verdict.head, "findings": list(verdict.findings)})
     else:

@@ -197,6 +197,9 @@ def match(
     context: typer.Context,
     need_id: Annotated[str | None, typer.Argument(help="The id of a need.")] = None,
     lab: Annotated[str | None, typer.Option(help="The other direction: needs that this lab should hear of.")] = None,
+    company: Annotated[str | None, typer.Option(help="Companies and needs that are about what this one does.")] = None,
+    similar: Annotated[bool, typer.Option("--similar", help="Needs like this one, and what came of them.")] = False,
+    companies: Annotated[bool, typer.Option("--companies", help="With --lab: companies to tell of it.")] = False,
     top: Annotated[str, typer.Option(help="How many to show: a number or all.")] = "5",
     less: Annotated[list[str] | None, typer.Option(help="A wish that counts 0.3 times: " + _WISHES)] = None,
     more: Annotated[list[str] | None, typer.Option(help="A wish that counts 3 times: " + _WISHES)] = None,
@@ -204,17 +207,25 @@ def match(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
     """Show the best labs for a need, with reasons."""
-    if (need_id is None) == (lab is None):
-        raise typer.BadParameter(T_("give the id of a need, or --lab with the id of a lab"), param_hint="NEED_ID")
+    if [need_id, lab, company].count(None) != 2:
+        raise typer.BadParameter(
+            T_("give the id of a need, or --lab with the id of a lab, or --company with the id of a company"),
+            param_hint="NEED_ID",
+        )
+    if (similar and need_id is None) or (companies and lab is None):
+        raise typer.BadParameter(T_("--similar is for a need, --companies for a lab"), param_hint="--similar")
     from api.commands.printing import print_lab_matches, print_match
     from api.documents.matches import lab_document, match_document
     from matcher.ranking.pairings import Matcher
     from matcher.ranking.wishes import WISH_LABELS
 
     steering = _steering({"less": less, "more": more, "must": must})
-    if lab is not None and steering.chosen:
+    if (lab is not None or company is not None) and steering.chosen:
         raise typer.BadParameter(T_("wishes are those of a need: give its id"), param_hint="--lab")
     screen, depth = Screen.of(context), number_or_all(top)
+    if similar or companies or company is not None:
+        _alike(screen, need_id=need_id, lab_id=lab, company_id=company, depth=depth, as_json=as_json)
+        return
     matcher = Matcher.open(read_settings())
     if lab is not None:
         lab_id = _stored(lab)
@@ -231,6 +242,47 @@ def match(
         write_document(match_document(matcher, result))
     else:
         print_match(screen, matcher, result)
+
+
+def _alike(
+    screen: Screen, *, need_id: str | None, lab_id: str | None, company_id: str | None, depth: int | None, as_json: bool
+) -> None:
+    """Print what is like a need or a company, or the companies for a lab; whoever has the home may see all of it."""
+    from sqlalchemy import true
+    from sqlmodel import select
+
+    from api.commands.printing import print_lab_companies, print_like
+    from api.documents.matches import lab_companies_document, like_companies, like_needs_document
+    from matcher.ranking.pairings import Matcher, UnknownRecordError
+    from matcher.review.intake import NeedIntake
+    from matcher.review.likeness import alike, cases_of, lab_companies, of_company, of_need
+
+    settings = read_settings()
+    with open_reading(settings) as session:
+        matcher = Matcher.load(session, settings)
+        needs, firms = matcher.needs, matcher.companies
+        top = depth or len(needs) + len(firms)
+        if lab_id is not None:
+            found = lab_companies(matcher, _stored(lab_id), list(firms.values()), list(needs.values()), top=top)
+            if as_json:
+                write_document(lab_companies_document(matcher, _stored(lab_id), found))
+            else:
+                print_lab_companies(screen, matcher, _stored(lab_id), found)
+            return
+        if company_id is not None and _stored(company_id) not in firms:
+            raise UnknownRecordError(T_("there is no company %(company_id)r", company_id=company_id))
+        asked = of_need(matcher.need(_stored(need_id))) if need_id else of_company(firms[_stored(company_id or "")])
+        like = alike(matcher, asked, map(of_need, needs.values()), top=top)
+        cases = cases_of(session, [one.id for one in like], true())
+        states = dict(session.exec(select(NeedIntake.need_id, NeedIntake.state)).all())
+        firms_like = alike(matcher, asked, map(of_company, firms.values()), top=top) if company_id else []
+    document = like_needs_document(matcher, like, needs=needs, states=states, cases=cases)
+    if company_id is not None:
+        document["companies"] = like_companies(matcher, firms_like)
+    if as_json:
+        write_document(document)
+    else:
+        print_like(screen, matcher, like, cases, firms_like if company_id is not None else None)
 
 
 def _steering(chosen: Mapping[str, Sequence[str] | None]) -> Steering:

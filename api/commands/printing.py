@@ -9,7 +9,7 @@ labs each hard rule set aside.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from rich.cells import cell_len
 from rich.console import RenderableType
@@ -18,7 +18,7 @@ from rich.text import Text
 
 from api.commands.screen import Paragraph, Screen
 from indexer.records.passages import PROFILE
-from indexer.records.profiles import Lab, Need
+from indexer.records.profiles import Company, Lab, Need
 from indexer.vocabulary import AskKind, EvidenceKind, label
 from indexer.wording import P_, T_, Bilingual, either
 from matcher.ranking.elements import ELEMENT_LABELS
@@ -28,6 +28,8 @@ from matcher.ranking.pairings import LabMatch, Matcher, MatchResult, Pairing
 from matcher.ranking.ranker import BAND_LABELS, Band
 from matcher.ranking.signals import CONTRIBUTION_LABELS
 from matcher.ranking.wishes import WISH_LABELS
+from matcher.review.cases import Case, Stage
+from matcher.review.likeness import LabCompany, Like
 
 BAR_CELLS = 24
 SMALL_AMOUNT = 0.05
@@ -38,6 +40,16 @@ _COVERED = {
     "yes": (T_("supported"), "green"),
     "partly": (T_("partly supported"), "yellow"),
     "no": (T_("not supported"), "red"),
+}
+
+_STAGES = {
+    Stage.ACCEPTED: T_("accepted"),
+    Stage.INTRODUCED: T_("introduced"),
+    Stage.MEETING: T_("meeting"),
+    Stage.NEGOTIATING: T_("negotiating"),
+    Stage.SIGNED: T_("signed"),
+    Stage.LOST: T_("lost"),
+    Stage.UNDONE: T_("undone"),
 }
 
 
@@ -68,6 +80,62 @@ def print_lab_matches(screen: Screen, matcher: Matcher, lab_id: str, matches: Se
             screen.out.print(part)
     if not matches:
         screen.say(T_("There is no need that this lab should hear of."), "bold")
+
+
+def print_lab_companies(screen: Screen, matcher: Matcher, lab_id: str, found: Sequence[LabCompany]) -> None:
+    """Print the companies that a lab should hear of."""
+    lab = matcher.labs[lab_id]
+    screen.out.print(Paragraph(Text(f"{lab_id}  {_lab_name(screen, lab)}  {_school(screen, matcher, lab)}", "bold")))
+    for rank, one in enumerate(found, start=1):
+        screen.out.print(Line(style="dim"))
+        screen.out.print(Paragraph(Text(_company_name(screen, one.company), "bold"), lead=_place(rank)))
+        state = Text(f"{_band(screen, one.match.band)} {one.match.score:.2f}", _BAND_STYLES[one.match.band])
+        screen.out.print(Paragraph(state + Text(f"  {one.company.id}", "dim"), indent=4))
+        need = one.match.need
+        said = T_("by its need: %(title)s", title=need.title or need.id) if one.by_need else T_("by what it does")
+        screen.out.print(Paragraph(screen.text(said), indent=4))
+    if not found:
+        screen.say(T_("There is no company that should hear of this lab."), "bold")
+
+
+def print_like(
+    screen: Screen,
+    matcher: Matcher,
+    needs: Sequence[Like],
+    cases: Mapping[str, Sequence[Case]],
+    companies: Sequence[Like] | None,
+) -> None:
+    """Print needs that are alike with what came of them, and where a company was asked for companies before them."""
+    for one in companies or ():
+        for part in _like(screen, one, _company_name(screen, matcher.companies[one.id])):
+            screen.out.print(part)
+    if companies is not None and not companies:
+        screen.say(T_("No company is much alike."), "bold")
+    for one in needs:
+        for part in _like(screen, one, matcher.needs[one.id].title):
+            screen.out.print(part)
+        for case in cases.get(one.id, ()):
+            lab = matcher.labs.get(case.lab_id)
+            name = _lab_name(screen, lab) if lab else case.lab_id
+            screen.out.print(Paragraph(f"{name}: {screen.text(_STAGES[Stage(case.stage)])}", indent=6, lead="- "))
+    if not needs:
+        screen.say(T_("No need is much alike."), "bold")
+
+
+def _like(screen: Screen, one: Like, title: str) -> Iterator[RenderableType]:
+    yield Line(style="dim")
+    yield Paragraph(Text(title or one.id, "bold"), lead=Text(f"{one.score:.1f}  ", "bold cyan"))
+    yield Paragraph(Text(one.id, "dim"), indent=4)
+    if one.speaking.excerpt != title:
+        yield Paragraph(_marked(screen, one.speaking.excerpt, one.speaking.words), indent=4)
+
+
+def _company_name(screen: Screen, company: Company) -> str:
+    return screen.text(either(company.name, company.name_en or company.name))
+
+
+def _place(rank: int) -> Text:
+    return Text(f"{rank:>2}. ", "bold cyan")
 
 
 def _need(screen: Screen, matcher: Matcher, need: Need) -> Iterator[RenderableType]:
@@ -102,6 +170,8 @@ def _pairing(screen: Screen, matcher: Matcher, pairing: Pairing, longest: float)
     yield Paragraph(state + Text(f"  {_school(screen, matcher, lab)}  {pairing.lab_id}", "dim"), indent=4)
     yield Paragraph(_said(screen, pairing.explanation.for_company), indent=4)
     yield from _reasons(screen, pairing.explanation)
+    if pairing.explanation.history is not None:
+        yield Paragraph(_said(screen, pairing.explanation.history), indent=4)
     yield Text("    " + screen.text(T_("what the score is made of")), "bold")
     yield from _contributions(screen, pairing.contributions, longest)
 

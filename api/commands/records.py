@@ -85,18 +85,19 @@ def _import_one(
 ) -> dict[str, object]:
     from datetime import UTC, datetime
 
+    from api.access.ownership import Sender, import_portion
     from api.trail.audit_trail import subjects_imported
-    from indexer.records.importing import import_file
-    from matcher.review.intake import hand_over
+    from indexer.records.readers import read
 
     try:
-        report = import_file(session, path, kind, dry_run)
+        found = read(path, kind)
     except OSError as error:
         told = refusal(error)
         screen.complain(told.message if told else str(error))
         return {"file": str(path), "error": told.message if told else str(error), "refused": 0, "errors": 1}
-    if alliance is not None and not dry_run:
-        hand_over(session, report, alliance_id=alliance, by=None, expert_id=None, now=datetime.now(UTC))
+    # Who works at the command line has the database itself: what an alliance may not change is theirs to change.
+    sender = Sender(alliance, anything=True)
+    report, _ = import_portion(session, found, sender, name=path.name, now=datetime.now(UTC), dry_run=dry_run)
     subjects = [] if dry_run else subjects_imported(report)
     if subjects:
         note_command(session, "import", "create", "import", [(one.kind, one.id) for one in subjects])

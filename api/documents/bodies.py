@@ -279,6 +279,14 @@ class ClientBody(_Body):
 
     alliance: Word | None = Field(default=None, examples=["al-02"], description="Needed with several alliances.")
     expert: Word | None = Field(default=None, examples=["u-0123456789abcdef"])
+    reason: Note = Field(default="", description="For whoever is asked, if another alliance looks after it already.")
+
+
+class ClientAnswerBody(_Body):
+    """Whether another alliance may look after a company too."""
+
+    agreed: bool
+    note: Note = ""
 
 
 class EvidenceWeightBody(_Body):

@@ -6,16 +6,16 @@ It exists apart from the printing because programs read it: `gloria match --json
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import date, datetime
 from typing import Any
 
-import orjson
 from pydantic import Field
 
 from api.documents.answers import Answer, answer_of, index_is_old
 from indexer.records.exchange import EvidenceIn, LabIn
+from indexer.records.profiles import Need
 from indexer.wording import Bilingual
 from matcher.judging.panel.grades import Part, Said, Standing
 from matcher.ranking.elements import Element
@@ -24,8 +24,10 @@ from matcher.ranking.lab_table import Facets, Rule
 from matcher.ranking.pairings import LabMatch, Matcher, MatchResult
 from matcher.ranking.ranker import Band
 from matcher.ranking.wishes import StatedWish, Wish
+from matcher.review.cases import Case, Stage
 from matcher.review.decisions import Reason, Verdict
 from matcher.review.intake import NeedState
+from matcher.review.likeness import LabCompany, Like
 from matcher.review.proposals import PairingState
 
 
@@ -272,6 +274,78 @@ class LabMatchAnswer(Answer):
     withheld: int
 
 
+class LikeNeedAnswer(Answer):
+    """A need that is about the same, with the sentence that says most of it."""
+
+    need_id: str
+    title: str
+    company: str | None
+    company_name: str | None
+    state: NeedState
+    year: int | None
+    score: float = Field(description="0: about something else; 10: one that the same lab answers.")
+    speaking: Speaking
+
+
+class CameOfAnswer(Answer):
+    """A case that came of one of the needs."""
+
+    case_id: int
+    need_id: str
+    lab_id: str
+    lab_name: str
+    lab_name_en: str
+    stage: Stage
+
+
+class LikeNeedsAnswer(Answer):
+    """Needs that are about the same, best first, and what came of them as far as you may see it."""
+
+    generation: str
+    needs: list[LikeNeedAnswer]
+    cases: list[CameOfAnswer]
+    withheld: int = Field(description="How many needs were left out because of interests you declared.")
+
+
+class LikeCompanyAnswer(Answer):
+    """A company that says about the same of itself."""
+
+    company_id: str
+    name: str
+    name_en: str
+    score: float = Field(description="On the scale of needs that are alike.")
+    speaking: Speaking
+
+
+class LikeCompaniesAnswer(LikeNeedsAnswer):
+    """Companies and needs that are about what a company says of itself, best first."""
+
+    companies: list[LikeCompanyAnswer]
+
+
+class CompanyForLabAnswer(Answer):
+    """A company that a lab should hear of, by its need, or if it is null by what the company says of itself."""
+
+    rank: int
+    company_id: str
+    name: str
+    name_en: str
+    need_id: str | None
+    title: str | None
+    score: float
+    band: Band
+    for_lab: Bilingual
+
+
+class LabCompaniesAnswer(Answer):
+    """The companies that a lab should hear of, best first."""
+
+    lab_id: str
+    generation: str
+    companies: list[CompanyForLabAnswer]
+    withheld: int = Field(description="How many companies were left out because of interests you declared.")
+
+
 class MappedLabAnswer(Answer):
     """A lab on the map."""
 
@@ -468,7 +542,7 @@ def match_document(matcher: Matcher, result: MatchResult) -> dict[str, object]:
                 "band": pairing.band.value,
                 "contributions": pairing.contributions,
                 "changed_since_index": pairing.changed_since_index,
-                "explanation": _explanation(pairing.explanation),
+                "explanation": pairing.explanation.as_plain(),
             }
             for pairing in result.pairings
         ],
@@ -495,14 +569,93 @@ def lab_document(matcher: Matcher, lab_id: str, matches: Sequence[LabMatch]) -> 
                 "band": match.band.value,
                 "rank_of_lab": match.rank_of_lab,
                 "changed_since_index": match.changed_since_index,
-                "explanation": _explanation(match.explanation),
+                "explanation": match.explanation.as_plain(),
             }
             for rank, match in enumerate(matches, start=1)
         ],
     }
 
 
-def _explanation(explanation: Explanation) -> dict[str, object]:
-    # Eight times as quick as `asdict`, for each of a page's pairings.
-    plain: dict[str, object] = orjson.loads(orjson.dumps(explanation))
-    return plain
+def like_needs_document(
+    matcher: Matcher,
+    found: Sequence[Like],
+    *,
+    needs: Mapping[str, Need],
+    states: Mapping[str, str],
+    cases: Mapping[str, Sequence[Case]],
+) -> dict[str, object]:
+    """Return the answer for needs that are about the same, and what came of them.
+
+    Args:
+        matcher: knows labs and companies.
+        found: the needs, best first.
+        needs: at least those.
+        states: where each stands; one that has none was only submitted.
+        cases: those of each that the reader may see.
+    """
+    return {
+        "generation": matcher.snapshot.generation,
+        "needs": [_like_need(matcher, one, needs[one.id], states.get(one.id)) for one in found],
+        "cases": [
+            {
+                "case_id": case.id,
+                "need_id": case.need_id,
+                "lab_id": case.lab_id,
+                "lab_name": matcher.labs[case.lab_id].name if case.lab_id in matcher.labs else case.lab_id,
+                "lab_name_en": matcher.labs[case.lab_id].name_en if case.lab_id in matcher.labs else case.lab_id,
+                "stage": case.stage,
+            }
+            for one in found
+            for case in cases.get(one.id, ())
+        ],
+    }
+
+
+def _like_need(matcher: Matcher, one: Like, need: Need, state: str | None) -> dict[str, object]:
+    company = matcher.companies.get(need.company or "")
+    return {
+        "need_id": need.id,
+        "title": need.title,
+        "company": need.company,
+        "company_name": company.name if company else None,
+        "state": state or NeedState.SUBMITTED.value,
+        "year": need.year,
+        "score": one.score,
+        "speaking": asdict(one.speaking),
+    }
+
+
+def like_companies(matcher: Matcher, found: Sequence[Like]) -> list[dict[str, object]]:
+    """Return companies that say about the same of themselves, best first."""
+    return [
+        {
+            "company_id": one.id,
+            "name": matcher.companies[one.id].name,
+            "name_en": matcher.companies[one.id].name_en,
+            "score": one.score,
+            "speaking": asdict(one.speaking),
+        }
+        for one in found
+    ]
+
+
+def lab_companies_document(matcher: Matcher, lab_id: str, found: Sequence[LabCompany]) -> dict[str, object]:
+    """Return the answer for one lab: the companies that it should hear of, best first."""
+    return {
+        "lab_id": lab_id,
+        "generation": matcher.snapshot.generation,
+        "companies": [
+            {
+                "rank": rank,
+                "company_id": one.company.id,
+                "name": one.company.name,
+                "name_en": one.company.name_en,
+                "need_id": one.match.need.id if one.by_need else None,
+                "title": one.match.need.title if one.by_need else None,
+                "score": one.match.score,
+                "band": one.match.band.value,
+                "for_lab": asdict(one.match.explanation.for_lab),
+            }
+            for rank, one in enumerate(found, start=1)
+        ],
+    }

@@ -152,6 +152,25 @@ class LabNameAnswer(Answer):
     school: str | None
 
 
+class ClientRequestAnswer(Answer):
+    """That an alliance asks to look after a company too; `may_answer` and `may_take_back` say what you can do."""
+
+    id: int
+    company: str
+    company_name: str
+    company_name_en: str
+    alliance: str
+    asked_by: str
+    asked_by_name: str
+    reason: str
+    asked_at: datetime
+    answer: str | None
+    note: str
+    answered_at: datetime | None
+    may_answer: bool
+    may_take_back: bool
+
+
 class CompanyNameAnswer(Answer):
     """A company by its name only, and whether one of your alliances looks after it."""
 

@@ -18,7 +18,6 @@ import secrets
 import threading
 import time
 import traceback
-from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -26,7 +25,8 @@ import structlog
 from sqlalchemy import Engine
 from sqlmodel import Session, col, select
 
-from api.access.policy import Action, Reach, Resource, reaches
+from api.access.ownership import import_portion, may_import, sender_of
+from api.access.policy import Action, Resource
 from api.access.visibility import needs as visible_needs
 from api.jobs.job_queue import (
     Claimed,
@@ -54,35 +54,22 @@ from indexer.encoders.encoding import EncoderError
 from indexer.encoders.query_vectors import EncodingBusyError
 from indexer.index.generations import SnapshotError
 from indexer.instants import now
-from indexer.plain_text import printable, shown
-from indexer.records.exchange import Fault
-from indexer.records.importing import ImportReport, import_reading
+from indexer.plain_text import printable
+from indexer.records.importing import ImportReport
 from indexer.records.profiles import Need
 from indexer.records.readers import Reading
-from indexer.records.record_tables import Company, load_needs
 from indexer.records.record_tables import Need as StoredNeed
+from indexer.records.record_tables import load_needs
 from indexer.vocabulary import Kind
 from indexer.wording import T_, joined
 from matcher.ranking.live import LiveMatcher
 from matcher.ranking.pairings import MatchResult
-from matcher.review.clients import Client
-from matcher.review.intake import NeedIntake, NeedState, hand_over
 from matcher.review.people import Principal
 from matcher.review.proposals import record
-from matcher.review.roles import STAFF
 
 MAX_PROBLEMS = 50_000
 """Problems that a result lists; it counts all."""
-ALLIANCES_KINDS = (Kind.NEEDS, Kind.COMPANIES)
-"""What an alliance brings in itself. Labs' profiles are their researchers', schools and alliances the programme's."""
 _COUNTS = ("created", "updated", "unchanged", "refused", "errors")
-
-
-def may_import(who: Principal, kind: Kind | None, alliance_id: str | None) -> bool:
-    """Whether a person may import such rows for an alliance (None: for nobody); a kind not known yet passes."""
-    action = Action.CREATE if kind is None or kind in ALLIANCES_KINDS else Action.REGISTER
-    reach = reaches(who, Resource.IMPORT, action)
-    return Reach.ALL in reach.values() or (bool(reach) and alliance_id in who.scopes(*STAFF))
 
 
 def run_import(running: RunningJob) -> None:
@@ -143,55 +130,13 @@ def _reporting(result: dict[str, Any]) -> PartWork:
 def _importing(running: RunningJob, portion: Reading, name: str) -> PartWork:
     def work(session: Session, who: Principal) -> dict[str, Any]:
         _must_reach(who, running, portion.kind)
-        tried = Reading(portion.kind, dict(portion.records), dict(portion.evidence), first_rows=portion.first_rows)
         alliance_id, dry_run = running.job.alliance_id, bool(running.job.parameters["dry_run"])
-        if Reach.ALL not in reaches(who, Resource.IMPORT, Action.CREATE).values():
-            _keep_to_own(session, tried, alliance_id or "", name)
-        report = import_reading(session, tried, dry_run)
-        if alliance_id is not None and not dry_run:
-            expert_id = who.id if alliance_id in who.scopes(*STAFF) else None
-            hand_over(session, report, alliance_id=alliance_id, by=who.id, expert_id=expert_id, now=now())
+        report, _ = import_portion(session, portion, sender_of(who, alliance_id), name=name, now=now(), dry_run=dry_run)
         if not dry_run:
             running.subjects.update(subjects_imported(report))
         return _result(report)
 
     return work
-
-
-def _keep_to_own(session: Session, portion: Reading, alliance_id: str, name: str) -> None:
-    """Refuse the records whose id somebody else's record has, and own needs that can no longer be edited."""
-    ids = list(portion.records)
-    taken, settled = (
-        _needs_of_others(session, ids, alliance_id)
-        if portion.kind is Kind.NEEDS
-        else (_companies_of_others(session, ids, alliance_id), set[str]())
-    )
-    for key in taken:
-        portion.refuse_record(name, key, Fault("id", T_("%(key)s is taken", key=shown(key)), T_("give another id")))
-    changed = Reading(portion.kind, {key: portion.records[key] for key in sorted(settled)})
-    for key in import_reading(session, changed, dry_run=True).updated_ids:
-        wrong = T_("%(key)s is past editing: a need can be changed only until it is taken up", key=shown(key))
-        portion.refuse_record(name, key, Fault("id", wrong, T_("leave the row as it was, or leave it out")))
-
-
-def _needs_of_others(session: Session, ids: Sequence[str], alliance_id: str) -> tuple[list[str], set[str]]:
-    """Return those of the ids that needs of others have, and those of own needs that are past editing."""
-    query = (
-        select(StoredNeed.id, NeedIntake.alliance_id, NeedIntake.state)
-        .join(NeedIntake, col(NeedIntake.need_id) == StoredNeed.id, isouter=True)
-        .where(col(StoredNeed.id).in_(ids))
-        .order_by(col(StoredNeed.id))
-    )
-    rows = session.exec(query).all()
-    own = {need_id: state for need_id, whose, state in rows if whose == alliance_id}
-    taken = [need_id for need_id, _, _ in rows if need_id not in own]
-    return taken, {need_id for need_id, state in own.items() if state != NeedState.SUBMITTED.value}
-
-
-def _companies_of_others(session: Session, ids: Sequence[str], alliance_id: str) -> list[str]:
-    portfolio = select(Client.company_id).where(Client.alliance_id == alliance_id, col(Client.until).is_(None))
-    query = select(Company.id).where(col(Company.id).in_(ids), col(Company.id).not_in(portfolio))
-    return sorted(session.exec(query).all())
 
 
 def _result(report: ImportReport) -> dict[str, Any]:

@@ -8,8 +8,9 @@ shown to work; the heads of a ledger are vouched for only if it was proved. Ever
 the drop folders stay where they are, since schools and alliances hand them over by putting them somewhere: one
 whose very bytes were imported before is passed over, since it would undo what was changed since, as a row is the
 whole record; one that was written to in the last minute may not be complete and waits for the next night; one that
-can't be read is an error of its own and stops no other. After an older backup was restored, remove
-`nightly/imported.json` so that all files are imported again.
+can't be read is an error of its own and stops no other. An alliance's folder has the rights of its expert
+(`api.access.ownership`): each row that was not its own is named, and a link in it is never followed. After an older
+backup was restored, remove `nightly/imported.json` so that all files are imported again.
 
 A new index is held against the current one before it takes its place, because nobody looks at what the night
 publishes; one that was held back stops nothing, and the map is drawn from the one in use, from where it was.
@@ -21,6 +22,9 @@ is of use for days only; facts are never deleted.
 
 from __future__ import annotations
 
+import errno
+import os
+import stat
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -35,12 +39,14 @@ from sqlalchemy import Engine
 from sqlmodel import col, select
 
 from api.access import credentials
+from api.access.ownership import NotOwn, folder_of, import_portion
 from api.backups.backup import back_up, prune
 from api.backups.rehearsal import rehearse
 from api.commands.matching import redrawn
 from api.commands.refusals import refusal
 from api.home import open_database, open_reading, open_session
 from api.jobs import job_queue
+from api.nightly import openings
 from api.nightly.report import report_the_night
 from api.nightly.step import MOST_LISTED, Run, StepOutcome, StepWork
 from api.requests import idempotency
@@ -51,7 +57,7 @@ from indexer.disk import write_whole
 from indexer.index.building import reindex
 from indexer.plain_text import printable
 from indexer.records.exchange import RowProblem
-from indexer.records.importing import ImportReport, import_reading
+from indexer.records.importing import ImportReport
 from indexer.records.readers import MAX_FILE_BYTES, SUFFIXES, Reading, kind_in_name, read_bytes
 from indexer.records.record_tables import Alliance
 from indexer.vocabulary import Kind
@@ -73,7 +79,6 @@ from matcher.ledger.proving.verification import verify
 from matcher.ledger.rows.entries import WHOLE_BP
 from matcher.ledger.rows.evidence import forget_waiting
 from matcher.ledger.rows.kpis import KPI_FACTS, Kpi
-from matcher.review.intake import hand_over
 from matcher.review.reminders import REMINDER_LABELS, reminders, totals
 
 
@@ -108,6 +113,8 @@ def prune_backups(work: StepWork) -> StepOutcome:
 IMPORTED = "imported.json"
 QUIET_S = 60.0
 """A file must not have been written to for so long."""
+MOST_ROWS = 1_000
+"""So many rows of a file that were not its folder's own are named; all are counted."""
 RECORDS_PER_PART = 200
 """So many records are one transaction, so that a live service waits for its turn to write only shortly."""
 WAIT_S = 60.0
@@ -144,17 +151,18 @@ def import_dropped(work: StepWork) -> StepOutcome:
             files.append({"file": printable(one.path.name), "alliance": one.alliance_id, **found})
     work.tell("import", len(dropped), len(dropped))
     unreadable = [one["file"] for one in files if one["state"] == "failed"]
+    not_own = sum(int(one.get("not_own_rows", 0)) for one in files)
     counts = {name: sum(int(one.get(name, 0)) for one in files if one["state"] == "imported") for name in _COUNTS}
     states = {
         f"files_{state}": sum(one["state"] == state for one in files) for state in ("imported", "same", "waiting")
     }
-    figures = {"folders": len(folders), **states, "files_failed": len(unreadable), **counts}
-    said = _said(len(unreadable), len(problems), counts["refused"])
+    figures = {"folders": len(folders), **states, "files_failed": len(unreadable), **counts, "not_own": not_own}
+    said = _said(len(unreadable), len(problems), counts["refused"], files)
     state = StepState.FAILED if unreadable or problems else StepState.DONE
     return StepOutcome(figures, said, {"files": files, "folders": problems}, state)
 
 
-def _said(unreadable: int, folders: int, refused: int) -> Said | None:
+def _said(unreadable: int, folders: int, refused: int, files: list[dict[str, Any]]) -> Said | None:
     told = []
     if folders:
         told.append(T_("folders that can't be read: %(n)s", n=folders))
@@ -162,6 +170,10 @@ def _said(unreadable: int, folders: int, refused: int) -> Said | None:
         told.append(T_("files that can't be imported: %(n)s", n=unreadable))
     if refused:
         told.append(T_("rows refused: %(n)s", n=refused))
+    rows = [f"{one['file']}:{row['row']} {row['id']}" for one in files for row in one.get("not_own", ())]
+    if rows:
+        named = ", ".join(rows[:MOST_LISTED]) + (" …" if len(rows) > MOST_LISTED else "")
+        told.append(T_("rows that were not the folder's own: %(rows)s", rows=named))
     return Said.of(listed(told)) if told else None
 
 
@@ -170,7 +182,7 @@ def _listed(folders: list[tuple[str | None, Path]]) -> tuple[list[str], list[Dro
     problems, found = [], []
     for alliance_id, folder in folders:
         try:
-            paths = [path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file()]
+            paths = [path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and not path.is_dir()]
         except OSError as error:
             problems.append(f"{folder}: {error.strerror}")
             continue
@@ -191,7 +203,10 @@ def _imported(engine: Engine, one: Dropped, known: dict[str, Any], work: StepWor
         found = read_bytes(content, one.path.name)
         if _is_unreadable(found):
             return {"state": "failed", "why": _places(found.problems)}
-        reports = list(_stored(engine, found, one.alliance_id, work))
+        reports, not_own = [], []
+        for report, left_out in _stored(engine, found, one, work):
+            reports.append(report)
+            not_own += left_out
     except Exception as error:
         # Whatever a file does to us, it is that file's; a message that nobody foresaw may quote it.
         told = refusal(error)
@@ -203,7 +218,9 @@ def _imported(engine: Engine, one: Dropped, known: dict[str, Any], work: StepWor
     _keep(work, known, digest, {"file": one.path.name, "at": work.now.isoformat(), "refused": refused})
     errors = [problem for problem in problems if problem.severity == "error"]
     listed = {"problems": _places(errors[:MOST_LISTED]), "problems_left_out": max(0, len(errors) - MOST_LISTED)}
-    return {"state": "imported", "kind": str(found.kind), **counts, "refused": refused, **listed}
+    rows = [{"row": row.row, "id": printable(row.id)} for row in not_own[:MOST_ROWS]]
+    others = {"not_own": rows, "not_own_rows": len(not_own)}
+    return {"state": "imported", "kind": str(found.kind), **counts, "refused": refused, **others, **listed}
 
 
 def _is_unreadable(found: Reading) -> bool:
@@ -215,27 +232,44 @@ def _is_unreadable(found: Reading) -> bool:
 def _content(path: Path) -> bytes | None:
     """Return the bytes of a file, None if somebody may still be writing it.
 
+    Whoever may put a file into a folder may put a link there to a file that is not theirs to read, and a pipe that
+    never ends; so nothing but a file that lies there itself, under one name, is opened.
+
     Raises:
-        OSError: it can't be read, or is too large.
+        OSError: it can't be read, is no file of this folder's own, or is too large.
     """
-    before = path.stat()
-    if time.time() - before.st_mtime < QUIET_S:
-        return None
-    if before.st_size > MAX_FILE_BYTES:
-        raise OSError(27, f"larger than {MAX_FILE_BYTES:,} bytes; split it", str(path))
-    content = path.read_bytes()
-    after = path.stat()
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise _is_a_link(path) from error
+        raise
+    with os.fdopen(descriptor, "rb") as file:
+        before = os.fstat(descriptor)
+        if not stat.S_ISREG(before.st_mode) or before.st_nlink != 1:
+            raise _is_a_link(path)
+        if time.time() - before.st_mtime < QUIET_S:
+            return None
+        if before.st_size > MAX_FILE_BYTES:
+            raise OSError(27, f"larger than {MAX_FILE_BYTES:,} bytes; split it", str(path))
+        content = file.read(MAX_FILE_BYTES + 1)
+        after = os.fstat(descriptor)
     return content if (after.st_mtime_ns, after.st_size) == (before.st_mtime_ns, len(content)) else None
 
 
-def _stored(engine: Engine, found: Reading, alliance_id: str | None, work: StepWork) -> Iterator[ImportReport]:
+def _is_a_link(path: Path) -> OSError:
+    said = "a link, a pipe or a file of two names is not opened; put the file itself there"
+    return OSError(errno.ELOOP, said, str(path))
+
+
+def _stored(
+    engine: Engine, found: Reading, one: Dropped, work: StepWork
+) -> Iterator[tuple[ImportReport, list[NotOwn]]]:
     for portion in found.portions(RECORDS_PER_PART):
         # Its problems and refused rows are counted once, with the file.
         with writing(engine, deadline_s=WAIT_S) as session:
-            report = import_reading(session, portion)
-            if alliance_id is not None:
-                hand_over(session, report, alliance_id=alliance_id, by=None, expert_id=None, now=work.now)
-        yield report
+            done = import_portion(session, portion, folder_of(one.alliance_id), name=one.path.name, now=work.now)
+        yield done
 
 
 def _places(problems: list[RowProblem]) -> list[str]:
@@ -560,6 +594,7 @@ STEPS: tuple[NightStep, ...] = (
     _step("figures", T_("Figures"), take_down_figures),
     _step("warnings", T_("Warnings"), propose_warnings),
     _step("reminders", T_("Reminders"), count_reminders),
+    _step(openings.STEP, T_("Telling who was let in to needs"), openings.tell_of_openings),
     _step("verify", T_("Proof of the ledger"), prove_ledger),
     _step("heads", T_("Heads of the ledger"), write_heads, "verify"),
     _step(AUDIT_STEP, T_("Proof of the audit trail"), prove_audit_trail),

@@ -15,23 +15,28 @@ from sqlmodel import Session, col, select
 from api.access.policy import Action, Resource, admits
 from api.access.visibility import cases as visible_cases
 from api.access.visibility import needs as visible_needs
-from api.documents.bodies import ClientBody, ContactBody
+from api.documents.bodies import ClientAnswerBody, ClientBody, ContactBody
 from api.documents.cases import case_documents
+from api.pages.needs.candidates import SIMILAR_SHOWN, similar_context
 from api.pages.shell.record_names import all_of, country, names, people, titles
 from api.pages.shell.visiting import Visit, visiting
 from api.pages.shell.wording import N_
-from api.requests.capacity import ThreadedRoute
-from api.requests.problems import Refusal
+from api.requests.capacity import MATCHING, ThreadedRoute, takes
+from api.requests.problems import Refusal, not_found
 from api.requests.query_parameters import Cursor
 from api.routes.cases import contact_company, contact_in_case
 from api.routes.companies import (
+    answer_client_request,
     find_company_names,
+    list_client_requests,
     list_companies,
     list_contacts,
     list_experts,
     look_after,
     read_company,
+    similar_to_company,
     stop_looking_after,
+    take_back_client_request,
 )
 from api.routes.needs import need_documents
 from indexer.instants import day_in_taipei, now
@@ -195,8 +200,44 @@ def show_companies(
         "refused": refused,
         "alliances": alliances,
         "alliance_names": visit.look(lambda session, _: names(session, Alliance, alliances)),
+        **asked_for(visit),
     }
     return visit.show("companies/list.html", **context)
+
+
+def asked_for(visit: Visit) -> dict[str, Any]:
+    """Return the requests to look after a company that wait, as far as a person asks or is asked."""
+    found = visit.attempt(lambda: visit.document(list_client_requests, waiting=True, limit=200)["items"])
+    requests = [] if isinstance(found, Refusal) else [one for one in found if one["may_answer"] or one["may_take_back"]]
+    ids = sorted({one["alliance"] for one in requests})
+    return {
+        "requests": requests,
+        "request_alliances": visit.look(lambda session, _: names(session, Alliance, ids)) if ids else {},
+    }
+
+
+@router.post("/requests/{request_id}/answer")
+def answer(
+    request_id: int, visit: Annotated[Visit, Depends(visiting(Resource.CLIENT_REQUEST, Action.DECIDE))]
+) -> Response:
+    """Say whether another alliance may look after a company too."""
+    return answered(visit, request_id, "/companies")
+
+
+def answered(visit: Visit, request_id: int, back: str) -> Response:
+    """Carry out what a form says of a request, and go back."""
+    agreed = visit.values("agreed").get("agreed") == "yes"
+    visit.reply(answer_client_request, request_id=request_id, body=ClientAnswerBody(agreed=agreed))
+    return visit.go(back, N_("Agreed: both look after the company now.") if agreed else N_("The request is refused."))
+
+
+@router.post("/requests/{request_id}/take-back")
+def take_back(
+    request_id: int, visit: Annotated[Visit, Depends(visiting(Resource.CLIENT_REQUEST, Action.END))]
+) -> Response:
+    """Take a request back."""
+    visit.reply(take_back_client_request, request_id=request_id)
+    return visit.go("/companies", N_("The request is taken back."))
 
 
 def _found(visit: Visit, words: str) -> list[dict[str, Any]]:
@@ -212,6 +253,19 @@ def show_company(
 ) -> Response:
     """Show one company."""
     return visit.show("companies/company.html", **company_context(visit, company_id))
+
+
+@router.get("/{company_id}/similar")
+@takes(MATCHING)
+def show_similar_to_company(
+    company_id: str, visit: Annotated[Visit, Depends(visiting(Resource.MATCH, Action.READ))]
+) -> Response:
+    """Show companies and needs that are about what a company does: as a part of its page, or as one of its own."""
+    found = visit.attempt(lambda: visit.document(similar_to_company, company_id=company_id, top=SIMILAR_SHOWN))
+    if isinstance(found, Refusal) and found.status == 404:
+        raise not_found("company")
+    heading, back = N_("Alike"), f"/companies/{company_id}"
+    return visit.show_part("companies/similar.html", heading, back, **similar_context(visit, found))
 
 
 @router.post("/{company_id}/contacts")
@@ -246,6 +300,11 @@ def hand_over(
         return visit.show(
             "companies/company.html", refused.status, **company_context(visit, company_id, refused, "client")
         )
+    if not held and "may_answer" in refused:
+        said = N_(
+            "Another alliance looks after this company: it and the company are asked. You can take it back below."
+        )
+        return visit.go("/companies", said)
     return visit.go(f"/companies/{company_id}", N_("Who looks after the company is changed."))
 
 

@@ -21,10 +21,11 @@ from api.pages.shell.facets import FacetGroup, choices_of, query_of, schools_of
 from api.pages.shell.record_names import Names, all_of, language, names, titles
 from api.pages.shell.templating import marked
 from api.pages.shell.visiting import Visit, visiting
+from api.pages.shell.wording import N_
 from api.requests.capacity import MATCHING, ThreadedRoute, takes
 from api.requests.problems import Refusal, refusal_of
 from api.requests.query_parameters import ChosenFilters
-from api.routes.labs import match_lab, read_lab, search_labs
+from api.routes.labs import match_lab, match_lab_with_companies, read_lab, search_labs
 from indexer.encoders.encoding import EncoderError
 from indexer.encoders.query_vectors import EncodingBusyError
 from indexer.index.generations import SnapshotError
@@ -152,6 +153,18 @@ def show_lab(lab_id: str, visit: Annotated[Visit, Depends(visiting(Resource.LAB,
         "cases": visit.look(lambda session, who: _cases(session, who, lab_id)),
     }
     return visit.show("labs/lab.html", marked=marked, **context)
+
+
+@router.get("/{lab_id}/companies")
+@takes(MATCHING)
+def show_companies_for_lab(
+    lab_id: str, visit: Annotated[Visit, Depends(visiting(Resource.MATCH, Action.READ))]
+) -> Response:
+    """Show which companies should hear of a lab: as a part of its page, or as one of its own."""
+    found = visit.attempt(lambda: visit.document(match_lab_with_companies, lab_id=lab_id, top=NEEDS_SHOWN))
+    refused = found if isinstance(found, Refusal) else None
+    heading = N_("Companies that should hear of this lab")
+    return visit.show_part("labs/companies.html", heading, f"/labs/{lab_id}", refused=refused, found=found)
 
 
 def _cases(session: Session, who: Principal, lab_id: str) -> dict[str, Any] | None:

@@ -16,6 +16,7 @@ from sqlmodel import Session, col, func, select
 from api.access.policy import Action, Resource
 from api.access.visibility import needs as visible_needs
 from api.documents.bodies import NeedBody, NeedMoveBody, NewNeedBody
+from api.pages.companies import answered, asked_for
 from api.pages.shell.form_fields import KINDS, NEED_FACTS, NEED_FIELDS, as_body, asked_fields, asks_wished, shown, typed
 from api.pages.shell.record_names import scope_names
 from api.pages.shell.visiting import Visit, visiting
@@ -193,7 +194,16 @@ def show_needs(visit: Annotated[Visit, Depends(visiting(Resource.NEED, Action.CR
         needs=sorted(needs, key=lambda need: str(need["submitted_at"]), reverse=True),
         drafts=visit.look(lambda session, _: drafts_of(session, companies)),
         what_next=NEXT,
+        **asked_for(visit),
     )
+
+
+@router.post("/requests/{request_id}/answer")
+def answer_request(
+    request_id: int, visit: Annotated[Visit, Depends(visiting(Resource.CLIENT_REQUEST, Action.DECIDE))]
+) -> Response:
+    """Say as the company whether another alliance may look after it too."""
+    return answered(visit, request_id, "/company")
 
 
 def _released(session: Session, who: Principal, need_ids: list[str]) -> dict[str, int]:

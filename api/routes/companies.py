@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Response
-from sqlalchemy import exists
+from fastapi import APIRouter, Depends, Path, Query, Response
+from sqlalchemy import and_, exists, true
 from sqlmodel import Session, col, func, or_, select
 
 from api.access.policy import Action, Resource
@@ -19,24 +19,41 @@ from api.access.visibility import cases as visible_cases
 from api.access.visibility import companies as visible
 from api.access.visibility import needs as visible_needs
 from api.documents.answers import Page
-from api.documents.bodies import ClientBody
+from api.documents.bodies import MAX_ROW_NUMBER, ClientAnswerBody, ClientBody
 from api.documents.cases import ContactAnswer
-from api.documents.people import ColleagueAnswer, CompanyAnswer, CompanyNameAnswer, ListedCompanyAnswer
-from api.requests.capacity import ThreadedRoute
+from api.documents.matches import LikeCompaniesAnswer, like_companies
+from api.documents.people import (
+    ClientRequestAnswer,
+    ColleagueAnswer,
+    CompanyAnswer,
+    CompanyNameAnswer,
+    ListedCompanyAnswer,
+)
+from api.requests.capacity import MATCHING, ThreadedRoute, takes
 from api.requests.idempotency import Reply
 from api.requests.permitted_request import PermittedRequest, requires
 from api.requests.problems import ProblemError, not_found
 from api.requests.query_parameters import Cursor, Limit, decoded, page
-from indexer.records.record_tables import Company, Need
+from api.routes.pairings import like_needs
+from indexer.records.record_tables import Company, Need, load_companies
 from indexer.wording import T_
 from matcher.review.cases import OPEN_STAGES, Case, Contact
-from matcher.review.clients import Client, let_go, take_on
+from matcher.review.clients import (
+    Client,
+    ClientRequest,
+    answer_request,
+    let_go,
+    take_back_request,
+    take_on_or_ask,
+)
 from matcher.review.intake import NeedIntake, NeedState
+from matcher.review.likeness import alike, of_company
 from matcher.review.people import Account, Grant, Principal
 from matcher.review.roles import STAFF, Role
 
 router = APIRouter(prefix="/api", tags=["companies"], route_class=ThreadedRoute)
 
+RequestId = Annotated[int, Path(ge=1, le=MAX_ROW_NUMBER)]
 _OPEN_NEEDS = (NeedState.SUBMITTED.value, NeedState.TAKEN_UP.value)
 
 
@@ -127,24 +144,61 @@ def list_contacts(
     return ask.read(work)
 
 
-@router.put("/companies/{company_id}/client", response_model=CompanyAnswer)
+@router.get("/companies/{company_id}/similar", response_model=LikeCompaniesAnswer)
+@takes(MATCHING)
+def similar_to_company(
+    company_id: str,
+    ask: Annotated[PermittedRequest, Depends(requires(Resource.MATCH, Action.READ))],
+    top: Annotated[int, Query(ge=1, le=50)] = 5,
+) -> Response:
+    """Which companies of your portfolio say about the same of themselves, and which needs that you may match are of it.
+
+    What came of those needs is told as far as you may see it.
+    """
+    with ask.reading() as session:
+        who = ask.admitted(session)
+        _find(session, who, company_id, Action.READ)
+        if ("company", company_id) in who.stakes:
+            raise not_found("company")
+        ours = select(Company.id).where(visible(who, Action.READ))
+        companies = {one.id: one for one in load_companies(session, session.exec(ours).all())}
+    matcher = ask.request.app.state.live.current()
+    said = of_company(companies[company_id])
+    others = [one for one in companies.values() if not who.has_stake(company_id=one.id, lab_id=None)]
+    document = like_needs(ask, said, top)
+    document["companies"] = like_companies(matcher, alike(matcher, said, map(of_company, others), top=top))
+    return ask.answered(Reply(200, document, {}))
+
+
+@router.put(
+    "/companies/{company_id}/client",
+    response_model=CompanyAnswer,
+    responses={202: {"model": ClientRequestAnswer, "description": "Another alliance looks after it: they are asked."}},
+)
 def look_after(
     company_id: str,
     body: ClientBody,
     ask: Annotated[PermittedRequest, Depends(requires(Resource.COMPANY, Action.TAKE_UP))],
 ) -> Response:
-    """Take a company into your alliance's portfolio, or hand it to another expert of the alliance."""
+    """Take a company into your alliance's portfolio, or hand it to another expert of the alliance.
+
+    If another alliance looks after it, that alliance or the company is asked first: 202 and the request.
+    """
 
     def work(session: Session, who: Principal) -> Reply:
         company = _find(session, who, company_id, Action.TAKE_UP)
-        take_on(
+        done = take_on_or_ask(
             session,
             company_id=company_id,
             alliance_id=_alliance(who, body.alliance),
             expert_id=body.expert or who.id,
+            reason=body.reason,
             by=who.id,
             now=ask.at,
         )
+        if isinstance(done, ClientRequest):
+            (document,) = _request_documents(session, who, [done])
+            return Reply(202, document, {"Location": f"/api/company-requests/{done.id}"})
         return Reply(200, _full(session, who, company), {})
 
     return ask.write(work, body)
@@ -165,6 +219,112 @@ def stop_looking_after(
         return Reply(204, None, {})
 
     return ask.write(work)
+
+
+@router.get("/company-requests", response_model=Page[ClientRequestAnswer])
+def list_client_requests(
+    ask: Annotated[PermittedRequest, Depends(requires(Resource.CLIENT_REQUEST, Action.LIST))],
+    waiting: Annotated[bool, Query(description="Only those that nobody has answered.")] = True,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Response:
+    """List who asks to look after your companies too, and what your alliance asked for; the latest first."""
+
+    def work(session: Session, who: Principal) -> Reply:
+        query = select(ClientRequest).where(requests_seen(who)).order_by(col(ClientRequest.id).desc()).limit(limit + 1)
+        after = decoded(cursor, int)
+        if after is not None:
+            query = query.where(col(ClientRequest.id) < after)
+        if waiting:
+            query = query.where(col(ClientRequest.answer).is_(None))
+        return Reply(200, page(_request_documents(session, who, session.exec(query).all()), limit, "id"), {})
+
+    return ask.read(work)
+
+
+@router.post("/company-requests/{request_id}/answer", response_model=ClientRequestAnswer)
+def answer_client_request(
+    request_id: RequestId,
+    body: ClientAnswerBody,
+    ask: Annotated[PermittedRequest, Depends(requires(Resource.CLIENT_REQUEST, Action.DECIDE))],
+) -> Response:
+    """Agree that another alliance looks after a company too, or refuse: as who looks after it, or as the company."""
+
+    def work(session: Session, who: Principal) -> Reply:
+        _find_request(session, who, request_id, requests_answered_by(who))
+        done = answer_request(session, request_id=request_id, agreed=body.agreed, note=body.note, by=who.id, now=ask.at)
+        return Reply(200, _request_documents(session, who, [done])[0], {})
+
+    return ask.write(work, body)
+
+
+@router.delete("/company-requests/{request_id}", status_code=204)
+def take_back_client_request(
+    request_id: RequestId, ask: Annotated[PermittedRequest, Depends(requires(Resource.CLIENT_REQUEST, Action.END))]
+) -> Response:
+    """Take back a request of your alliance that nobody has answered."""
+
+    def work(session: Session, who: Principal) -> Reply:
+        _find_request(session, who, request_id, col(ClientRequest.alliance_id).in_(who.scopes(*STAFF)))
+        take_back_request(session, request_id=request_id, by=who.id, now=ask.at)
+        return Reply(204, None, {})
+
+    return ask.write(work)
+
+
+def requests_answered_by(who: Principal) -> Condition:
+    """Return the condition on `ClientRequest` that a person is one of those who are asked."""
+    looks_after = exists(
+        select(1)
+        .where(
+            Client.company_id == ClientRequest.company_id,
+            col(Client.until).is_(None),
+            col(Client.alliance_id).in_(who.scopes(*STAFF)),
+        )
+        .correlate(ClientRequest)
+    )
+    asked = or_(looks_after, col(ClientRequest.company_id).in_(who.scopes(Role.COMPANY)))
+    return and_(asked, col(ClientRequest.alliance_id).not_in(who.scopes(*STAFF)))
+
+
+def requests_seen(who: Principal) -> Condition:
+    """Return the condition on `ClientRequest` that a person asked, is asked, or is of the office."""
+    if who.holds(Role.OFFICE):
+        return true()
+    return or_(requests_answered_by(who), col(ClientRequest.alliance_id).in_(who.scopes(*STAFF)))
+
+
+def _find_request(session: Session, who: Principal, request_id: int, these: Condition) -> ClientRequest:
+    request = session.exec(select(ClientRequest).where(ClientRequest.id == request_id, these)).first()
+    if request is None:
+        raise not_found("request")
+    return request
+
+
+def _request_documents(session: Session, who: Principal, found: Sequence[ClientRequest]) -> list[dict[str, Any]]:
+    ids = [one.id for one in found]
+    asked = set(session.exec(select(ClientRequest.id).where(col(ClientRequest.id).in_(ids), requests_answered_by(who))))
+    companies = {
+        one.id: one
+        for one in session.exec(select(Company).where(col(Company.id).in_([one.company_id for one in found]))).all()
+    }
+    people = dict(
+        session.exec(select(Account.id, Account.name).where(col(Account.id).in_([one.asked_by for one in found]))).all()
+    )
+    plain = {"id", "asked_by", "reason", "asked_at", "answer", "note", "answered_at"}
+    return [
+        {
+            **one.model_dump(mode="json", include=plain),
+            "company": one.company_id,
+            "company_name": companies[one.company_id].name,
+            "company_name_en": companies[one.company_id].name_en,
+            "alliance": one.alliance_id,
+            "asked_by_name": people.get(one.asked_by, ""),
+            "may_answer": one.answer is None and one.id in asked,
+            "may_take_back": one.answer is None and one.alliance_id in who.scopes(*STAFF),
+        }
+        for one in found
+    ]
 
 
 def _alliance(who: Principal, named: str | None) -> str:

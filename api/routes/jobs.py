@@ -18,6 +18,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from sqlmodel import Session, col, select
 
+from api.access.ownership import may_import
 from api.access.policy import Action, Reach, Resource, reaches
 from api.access.visibility import needs as visible_needs
 from api.access.visibility import own_needs
@@ -25,7 +26,7 @@ from api.documents.answers import Page
 from api.documents.bodies import MatchBatchBody
 from api.documents.jobs import BatchResultAnswer, ImportResultAnswer, JobAnswer
 from api.jobs.job_queue import Job, JobKind, JobState, ask_for, cancel, visible_jobs
-from api.jobs.worker import import_result, match_batch_result, may_import
+from api.jobs.worker import import_result, match_batch_result
 from api.requests.capacity import ThreadedRoute
 from api.requests.idempotency import Reply
 from api.requests.permitted_request import PermittedRequest, requires

@@ -12,14 +12,24 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Response
 from sqlmodel import Session, col, or_, select
+from sqlmodel.sql.expression import SelectOfScalar
 
 from api.access.policy import Action, Resource
 from api.access.visibility import claims as visible_claims
+from api.access.visibility import companies as visible_companies
 from api.access.visibility import labs as visible
 from api.access.visibility import needs as visible_needs
 from api.documents.answers import Page
 from api.documents.bodies import MAX_ROW_NUMBER, ClaimBody, ClaimVerdictBody, LabBody
-from api.documents.matches import DemandAnswer, LabAnswer, LabMatchAnswer, LabSearchAnswer, lab_document
+from api.documents.matches import (
+    DemandAnswer,
+    LabAnswer,
+    LabCompaniesAnswer,
+    LabMatchAnswer,
+    LabSearchAnswer,
+    lab_companies_document,
+    lab_document,
+)
 from api.documents.people import ClaimAnswer, LabNameAnswer, WaitingClaimAnswer
 from api.requests.capacity import MATCHING, ThreadedRoute, takes
 from api.requests.idempotency import Reply
@@ -27,9 +37,10 @@ from api.requests.permitted_request import PermittedRequest, etag_of, requires
 from api.requests.problems import not_found
 from api.requests.query_parameters import ChosenFilters, Cursor, Limit, decoded, page
 from indexer.instants import day_in_taipei
-from indexer.records.record_tables import Lab, Need, School, load_needs
+from indexer.records.record_tables import Company, Lab, Need, School, load_companies, load_needs
 from matcher.ranking.lab_search import FoundLab
 from matcher.review.intake import OPEN_STATES, NeedIntake
+from matcher.review.likeness import lab_companies
 from matcher.review.people import Account, Principal
 from matcher.review.researchers import (
     FEWEST_TOLD,
@@ -142,21 +153,48 @@ def match_lab(
         who = ask.admitted(session)
         if session.get(Lab, lab_id) is None or ("lab", lab_id) in who.stakes:
             raise not_found("lab")
-        query = (
-            select(Need.id)
-            .join(NeedIntake, col(NeedIntake.need_id) == Need.id)
-            .where(
-                visible_needs(who, Action.READ, Resource.MATCH),
-                col(NeedIntake.state).in_([state.value for state in OPEN_STATES]),
-            )
-        )
-        needs = load_needs(session, session.exec(query).all())
+        needs = load_needs(session, session.exec(_open_needs(who)).all())
     matcher = ask.request.app.state.live.current()
     free = [need for need in needs if not who.has_stake(company_id=need.company, lab_id=None)]
     matches = matcher.match_lab(lab_id, free, top=top)
     document = lab_document(matcher, lab_id, matches)
     document["withheld"] = len(needs) - len(free)
     return ask.answered(Reply(200, document, {}))
+
+
+@router.get("/labs/{lab_id}/companies", tags=["labs"], response_model=LabCompaniesAnswer)
+@takes(MATCHING)
+def match_lab_with_companies(
+    lab_id: str,
+    ask: Annotated[PermittedRequest, Depends(requires(Resource.MATCH, Action.READ))],
+    top: Annotated[int, Query(ge=1, le=100)] = 10,
+) -> Response:
+    """Which companies of your portfolio should hear of this lab: by an open need that you may match, or by their work.
+
+    Scores and bands are those of labs for a need.
+    """
+    with ask.reading() as session:
+        who = ask.admitted(session)
+        if session.get(Lab, lab_id) is None or ("lab", lab_id) in who.stakes:
+            raise not_found("lab")
+        needs = load_needs(session, session.exec(_open_needs(who)).all())
+        ours = select(Company.id).where(visible_companies(who, Action.READ))
+        companies = load_companies(session, session.exec(ours).all())
+    matcher = ask.request.app.state.live.current()
+    free = [one for one in companies if not who.has_stake(company_id=one.id, lab_id=None)]
+    found = lab_companies(matcher, lab_id, free, needs, top=top)
+    document = lab_companies_document(matcher, lab_id, found)
+    document["withheld"] = len(companies) - len(free)
+    return ask.answered(Reply(200, document, {}))
+
+
+def _open_needs(who: Principal) -> SelectOfScalar[str]:
+    """Select the open needs that a person may match."""
+    return (
+        select(Need.id)
+        .join(NeedIntake, col(NeedIntake.need_id) == Need.id)
+        .where(visible_needs(who, Action.READ, Resource.MATCH), col(NeedIntake.state).in_(_OPEN))
+    )
 
 
 def _find(session: Session, who: Principal, lab_id: str, action: Action, *, lock: bool = False) -> dict[str, Any]:

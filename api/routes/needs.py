@@ -74,7 +74,8 @@ def _whose(session: Session, who: Principal, body: NewNeedBody) -> tuple[str, st
         raise ProblemError(422, "invalid", T_("say which company needs it"), "company")
     if company in own:
         known = alliances_of(session, company)
-        alliance = body.alliance or (known[0] if len(known) == 1 else None)
+        # Where several look after it, the one that did so first: a need goes to somebody.
+        alliance = body.alliance or next(iter(known), None)
         if alliance is not None and alliance not in known:
             raise ProblemError(
                 422, "invalid", T_("choose one of: %(known)s", known=", ".join(known) or T_("(none yet)")), "alliance"

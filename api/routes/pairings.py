@@ -18,18 +18,21 @@ from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from api.access.policy import Action, Resource
+from api.access.visibility import cases as visible_cases
 from api.access.visibility import needs as visible
 from api.access.visibility import needs as visible_needs
-from api.access.visibility import unconflicted
+from api.access.visibility import readable, unconflicted
 from api.documents.answers import Page
 from api.documents.bodies import MAX_ROW_NUMBER, DecisionBody
 from api.documents.matches import (
     ExposuresAnswer,
+    LikeNeedsAnswer,
     MatchAnswer,
     NewDecisionAnswer,
     PairingAnswer,
     ReleaseAnswer,
     ReleasedLabAnswer,
+    like_needs_document,
     match_document,
 )
 from api.requests.capacity import MATCHING, ThreadedRoute, takes
@@ -40,7 +43,7 @@ from api.requests.query_parameters import ChosenFilters, ChosenSteering
 from api.routes.needs import find_need
 from indexer.database import OvertakenError
 from indexer.instants import day_in_taipei
-from indexer.records.record_tables import Lab, Need, load_need
+from indexer.records.record_tables import Lab, Need, load_need, load_needs
 from indexer.wording import T_
 from matcher.ledger.rules.reporting import AcceptanceLedger
 from matcher.ranking.lab_table import Filters
@@ -49,6 +52,7 @@ from matcher.ranking.wishes import Steering
 from matcher.review.cases import Case
 from matcher.review.decisions import Decision, Verdict, decide, undo
 from matcher.review.intake import NeedIntake, NeedShare
+from matcher.review.likeness import Said, alike, cases_of, of_need
 from matcher.review.people import Principal
 from matcher.review.proposals import Proposal, Release, StoredPairing, end_release, exposures, record, release, shares
 from matcher.review.roles import STAFF, Role
@@ -100,6 +104,45 @@ def match_need(
         with suppress(OvertakenError):
             return ask.answered(_matched(ask, need_id, asked))
     return ask.answered(_matched(ask, need_id, asked))
+
+
+@router.get("/needs/{need_id}/similar", response_model=LikeNeedsAnswer)
+@takes(MATCHING)
+def similar_needs(
+    need_id: str,
+    ask: Annotated[PermittedRequest, Depends(requires(Resource.MATCH, Action.READ))],
+    top: Annotated[int, Query(ge=1, le=50)] = 5,
+) -> Response:
+    """Which needs were about the same, and what came of them: only of needs that you may match, cases that you may see.
+
+    Needs of companies in which you have declared an interest are left out and counted in `withheld`.
+    """
+    with ask.reading() as session:
+        who = ask.admitted(session)
+        need = load_need(session, need_id, visible_needs(who, Action.READ, Resource.MATCH))
+    if need is None:
+        raise not_found("need")
+    document = like_needs(ask, of_need(need), top)
+    return ask.answered(Reply(200, document, {}))
+
+
+def like_needs(ask: PermittedRequest, said: Said, top: int) -> dict[str, Any]:
+    """Return the needs that are about what is said, of those that the person may match, and what came of them."""
+    with ask.reading() as session:
+        who = ask.admitted(session)
+        mine = select(Need.id).where(visible_needs(who, Action.READ, Resource.MATCH))
+        needs = {need.id: need for need in load_needs(session, session.exec(mine).all())}
+    free = [need for need in needs.values() if not who.has_stake(company_id=need.company, lab_id=None)]
+    matcher = ask.request.app.state.live.current()
+    found = alike(matcher, said, map(of_need, free), top=top)
+    ids = [one.id for one in found]
+    with ask.reading() as session:
+        rows = session.exec(select(NeedIntake).where(col(NeedIntake.need_id).in_(ids))).all()
+        states = {intake.need_id: intake.state for intake in rows}
+        cases = cases_of(session, ids, visible_cases(who, Action.LIST))
+        document = like_needs_document(matcher, found, needs=needs, states=states, cases=cases)
+    document["withheld"] = len(needs) - len(free)
+    return document
 
 
 @dataclass(frozen=True)
@@ -309,7 +352,10 @@ def pairing_document(session: Session, who: Principal, pairing: StoredPairing) -
     ).all()
     decisions = session.exec(select(Decision).where(Decision.pairing_id == pairing.id).order_by(col(Decision.id))).all()
     case = session.exec(select(Case.id).where(Case.pairing_id == pairing.id, Case.stage != "undone")).first()
-    office = who.holds(Role.OFFICE) and not who.holds(*STAFF)
+    # An explanation quotes the need, which the programme office reads only by breaking the glass.
+    is_open = select(Need.id).where(Need.id == pairing.need_id, readable(who))
+    quotes = not who.holds(Role.OFFICE) or (who.holds(*STAFF) and session.exec(is_open).first() is not None)
+    left_out = {"digest"} if quotes else {"digest", "explanation"}
     return {
         "id": pairing.id,
         "need_id": pairing.need_id,
@@ -317,11 +363,7 @@ def pairing_document(session: Session, who: Principal, pairing: StoredPairing) -
         "state": pairing.state,
         "deferred_until": None if pairing.deferred_until is None else pairing.deferred_until.isoformat(),
         "case_id": case,
-        # An explanation quotes the need, which the programme office reads only by breaking the glass.
-        "proposals": [
-            item.model_dump(mode="json", exclude={"digest"} | ({"explanation"} if office else set()))
-            for item in proposals
-        ],
+        "proposals": [item.model_dump(mode="json", exclude=left_out) for item in proposals],
         "decisions": [_decision(item, who) for item in decisions],
     }
 

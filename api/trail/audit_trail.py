@@ -25,7 +25,7 @@ from sqlmodel import Field, Session, SQLModel, col, select
 from indexer.instants import Instant
 from indexer.vocabulary import Kind
 from indexer.wording import T_, Text
-from matcher.ledger.rows.chain import GENESIS, Chain, hash_of, head, next_place, set_head
+from matcher.ledger.rows.chain import GENESIS, Chain, ExportedHead, hash_of, head, next_place, set_head
 from matcher.ledger.rows.links import Link
 
 if TYPE_CHECKING:
@@ -222,16 +222,18 @@ class TrailProof:
     findings: tuple[str, ...]
 
 
-def verify_trail(session: Session) -> TrailProof:
+def verify_trail(session: Session, exported: Sequence[ExportedHead] = ()) -> TrailProof:
     """Recompute the whole chain: numbers without a gap, each hash over its row, its subjects and the hash before.
 
-    Its end is held against the head that every writing notes, and every row against the links that name one: a trail
-    that was emptied or lost its last rows fits together by itself.
+    Heads that were `exported` before must be among its rows. Its end is held against the head that every writing
+    notes, and every row against the links that name one: a trail that was emptied or lost its last rows fits together
+    by itself.
     """
     query = select(AuditSubject).order_by(col(AuditSubject.seq), col(AuditSubject.kind), col(AuditSubject.subject_id))
     found = groupby(session.exec(query.execution_options(yield_per=1_000)), key=lambda one: one.seq)
     named = next(found, None)
     linked = _linked_heads(session)
+    kept = {one.n: one.hash for one in exported if one.chain == Chain.AUDIT and one.n}
     findings, seq, previous = [], 0, GENESIS
     for row in session.exec(select(AuditRow).order_by(col(AuditRow.seq)).execution_options(yield_per=1_000)):
         if row.seq != seq + 1:
@@ -249,7 +251,10 @@ def verify_trail(session: Session) -> TrailProof:
             findings.append(T_("row %(seq)s is not what was written", seq=row.seq))
         if linked.pop(row.seq, row.hash) != row.hash:
             findings.append(T_("row %(seq)s is not the one that the ledger's links name", seq=row.seq))
+        if kept.pop(row.seq, row.hash) != row.hash:
+            findings.append(T_("row %(seq)s is not the one of a head that was kept", seq=row.seq))
         seq, previous = row.seq, row.hash
+    findings += [T_("row %(n)s, of which the head was kept, is gone", n=n) for n in sorted(kept)]
     if named is not None:
         findings.append(T_("subjects are named of row %(named)s, which is missing", named=named[0]))
     findings += _ends_otherwise(session, seq, previous, linked)

@@ -291,19 +291,23 @@ class WordIndex:
     no commoner.
     """
 
-    def __init__(self, counts: TermCounts, copies: BoolArray | None = None) -> None:
+    def __init__(
+        self, counts: TermCounts, copies: BoolArray | None = None, *, weighed_by: WordIndex | None = None
+    ) -> None:
         """Weigh the terms.
 
         Args:
             counts: of the passages.
             copies: which of them say again what another says, shape (n passages,); default none.
+            weighed_by: an index whose weights terms have here too, so that scores of both can be compared.
         """
         self._counts = counts
+        self._weighed_by = weighed_by
         self.copies = np.zeros(counts.matrix.shape[0], dtype=bool) if copies is None else copies
         vocabulary = list(counts.vocabulary)
         self._total = int((~self.copies).sum()) + background().passages
         self._df = counts.frequencies(~self.copies) + background().frequency(vocabulary)
-        self._weights = self._weighed(vocabulary, self._df)
+        self._weights = self._weighed(vocabulary, self._df) if weighed_by is None else weighed_by.weights(vocabulary)
         by_passage = sp.csr_matrix(counts.matrix, dtype=np.float32)
         by_passage.data = 1 + np.log(by_passage.data)
         weighted = _unit_rows(by_passage @ sp.diags_array(self._weights))
@@ -334,6 +338,8 @@ class WordIndex:
 
     def weights(self, terms: Sequence[str]) -> FloatArray:
         """Return what each term weighs, whether a passage has it or not, shape (n terms,)."""
+        if self._weighed_by is not None:
+            return self._weighed_by.weights(terms)
         own = np.array([self._counts.vocabulary.get(term, -1) for term in terms], dtype=np.int64)
         unknown = [term for term, row in zip(terms, own, strict=True) if row < 0]
         found = np.empty(len(own), dtype=np.float32)

@@ -78,19 +78,21 @@ class Scale:
 
     `words` has both for each of `Searcher.word_signals`; `meaning` for each encoder
     the standard score that is 1. `kinship` has by language mean and deviation of the
-    square root of the TF-IDF cosine of two passages of different labs.
+    square root of the TF-IDF cosine of two passages of different labs; `needs` by pair of
+    languages the fit of two needs that no lab answers both, and of two that one does.
     """
 
     words: Mapping[str, Mapping[str, tuple[float, float]]]
     meaning: Mapping[str, Mapping[str, float]]
     kinship: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    needs: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 @lru_cache(maxsize=1)
 def scale() -> Scale:
     """Return the scale of this release, which `make weights` measures on the demo world."""
     content = orjson.loads(SCALE_FILE.read_bytes())
-    return Scale(content["words"], content["meaning"], content["kinship"])
+    return Scale(content["words"], content["meaning"], content["kinship"], content["needs"])
 
 
 _UNSCALED = (0.0, 1.0)
@@ -398,7 +400,13 @@ FEATURES = tuple(FEATURE_LABELS)
 """All features, in the order of the table's columns."""
 RERANKER = "reranker"
 """A contribution that is there only where a second stage is switched on; it is no feature and has no learnt weight."""
-CONTRIBUTION_LABELS = {**FEATURE_LABELS, RERANKER: T_("read together")}
+HISTORY = "history"
+"""A contribution that is there only where the ranker in use learned from decisions (`matcher.ranking.history`)."""
+CONTRIBUTION_LABELS = {
+    **FEATURE_LABELS,
+    HISTORY: T_("what experts decided on like needs"),
+    RERANKER: T_("read together"),
+}
 """What each contribution is called on screen."""
 N_EVIDENCE = 2
 """The first columns, words and meaning, together are what the evidence adds up to."""
@@ -407,9 +415,10 @@ GROUPS: dict[str, tuple[Text, tuple[str, ...]]] = {
     "words": (T_("words"), ("words",)),
     "meaning": (T_("meaning"), _EVIDENCE),
     "profile": (P_("score", "profile"), tuple(name for name in FEATURES if name not in ("words", *_EVIDENCE))),
+    HISTORY: (T_("earlier decisions"), (HISTORY,)),
     RERANKER: (T_("second look"), (RERANKER,)),
 }
-"""The sums that people are shown first, with the contributions in each; the last only where it is switched on."""
+"""The sums that people are shown first, with the contributions in each; the last two only where there are any."""
 
 RECENCY_YEARS = 10.0
 """Evidence of this age counts 1/e as much as this year's for recency."""

@@ -1,15 +1,20 @@
 """Which alliance, and which of its experts, looks after which company.
 
-In: what experts take on. Out: the portfolio of an alliance. It exists because
-a need must reach somebody: a company's need goes to the alliance that looks
-after the company.
+In: what experts take on, and what others say to that. Out: the portfolio of an alliance. It exists because a need must
+reach somebody: a company's need goes to the alliance that looks after the company, and to the one that did so first
+where several do.
+
+Whoever looks after a company reads of its contact persons and brings in what its record says. So a company that an
+alliance looks after already is taken on by another one only if that alliance or the company says yes: until then there
+is a request, which whoever asked can take back, and nothing else.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
+from enum import StrEnum
 
-from sqlalchemy import Index, text
+from sqlalchemy import CheckConstraint, Index, func, text
 from sqlmodel import Field, Session, SQLModel, col, select
 
 from indexer.instants import Instant
@@ -50,6 +55,135 @@ class Client(SQLModel, table=True):
     given_by: str | None = None
     until: datetime | None = Field(default=None, sa_type=Instant)
     ended_by: str | None = None
+
+
+class Answered(StrEnum):
+    """How a request ended."""
+
+    AGREED = "agreed"
+    REFUSED = "refused"
+    TAKEN_BACK = "taken_back"
+
+
+_ANSWERS = ", ".join(f"'{answer.value}'" for answer in Answered)
+
+
+class ClientRequest(SQLModel, table=True):
+    """That an alliance asks to look after a company too, and what it was told."""
+
+    __tablename__ = "client_request"
+    __table_args__ = (
+        CheckConstraint(f"answer IN ({_ANSWERS})", name="answer_known"),
+        CheckConstraint("(answer IS NULL) = (answered_at IS NULL)", name="answered_at_a_moment"),
+        CheckConstraint("(answer IS NULL) = (answered_by IS NULL)", name="answered_by_somebody"),
+        Index(
+            "ix_client_request_waiting",
+            "company_id",
+            "alliance_id",
+            unique=True,
+            sqlite_where=text("answer IS NULL"),
+            postgresql_where=text("answer IS NULL"),
+        ),
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    company_id: str = Field(foreign_key="company.id")
+    alliance_id: str = Field(foreign_key="alliance.id")
+    expert_id: str = Field(foreign_key="account.id")
+    reason: str
+    asked_by: str = Field(foreign_key="account.id")
+    asked_at: datetime = Field(sa_type=Instant)
+    answer: str | None = None
+    note: str = ""
+    answered_by: str | None = Field(default=None, foreign_key="account.id")
+    answered_at: datetime | None = Field(default=None, sa_type=Instant)
+
+
+def take_on_or_ask(
+    session: Session, *, company_id: str, alliance_id: str, expert_id: str, reason: str, by: str, now: datetime
+) -> Client | ClientRequest:
+    """Take a company on that is nobody's or one's own already; for another's, ask. Asking twice asks once.
+
+    Raises:
+        ClientError: the expert works for another alliance, or has declared an interest in the company.
+    """
+    held = _held(session, company_id, alliance_id)
+    waiting = _waiting(session, company_id, alliance_id)
+    if held is not None or not set(alliances_of(session, company_id)) - {alliance_id}:
+        if waiting is not None:
+            _end_request(session, waiting, Answered.TAKEN_BACK, by, now)
+        return take_on(session, company_id=company_id, alliance_id=alliance_id, expert_id=expert_id, by=by, now=now)
+    _check_expert(session, company_id, alliance_id, expert_id)
+    if waiting is None:
+        waiting = ClientRequest(
+            company_id=company_id,
+            alliance_id=alliance_id,
+            expert_id=expert_id,
+            reason=reason.strip(),
+            asked_by=by,
+            asked_at=now,
+        )
+        session.add(waiting)
+        session.flush()
+    return waiting
+
+
+def answer_request(
+    session: Session, *, request_id: int, agreed: bool, note: str, by: str, now: datetime
+) -> ClientRequest:
+    """Agree to a request, so that the company is looked after by both, or refuse it. Who may is decided by the caller.
+
+    Raises:
+        ClientError: it has ended, whoever answers asked or works for who asks, or the expert can't have it by now.
+    """
+    request = _open_request(session, request_id)
+    answerer = principal(session, by)
+    if by in (request.asked_by, request.expert_id) or (
+        answerer is not None and request.alliance_id in answerer.scopes(*STAFF)
+    ):
+        raise ClientError(T_("who asks does not answer; another alliance's people or the company's do"), "by")
+    if agreed:
+        take_on(
+            session,
+            company_id=request.company_id,
+            alliance_id=request.alliance_id,
+            expert_id=request.expert_id,
+            by=by,
+            now=now,
+        )
+    _end_request(session, request, Answered.AGREED if agreed else Answered.REFUSED, by, now, note.strip())
+    return request
+
+
+def take_back_request(session: Session, *, request_id: int, by: str, now: datetime) -> ClientRequest:
+    """Take a request back as long as nobody has answered it.
+
+    Raises:
+        ClientError: it has ended.
+    """
+    request = _open_request(session, request_id)
+    _end_request(session, request, Answered.TAKEN_BACK, by, now)
+    return request
+
+
+def _waiting(session: Session, company_id: str, alliance_id: str) -> ClientRequest | None:
+    these = (ClientRequest.company_id == company_id, ClientRequest.alliance_id == alliance_id)
+    return session.exec(select(ClientRequest).where(*these, col(ClientRequest.answer).is_(None))).first()
+
+
+def _open_request(session: Session, request_id: int) -> ClientRequest:
+    request = session.get(ClientRequest, request_id, with_for_update=True)
+    if request is None or request.answer is not None:
+        raise ClientError(T_("this request has been answered or taken back"), "request")
+    return request
+
+
+def _end_request(
+    session: Session, request: ClientRequest, answer: Answered, by: str, now: datetime, note: str = ""
+) -> None:
+    request.answer, request.answered_by, request.answered_at, request.note = answer.value, by, now, note
+    session.add(request)
+    session.flush()
 
 
 def take_on(
@@ -120,6 +254,9 @@ def _check_expert(session: Session, company_id: str, alliance_id: str, expert_id
 
 
 def alliances_of(session: Session, company_id: str) -> list[str]:
-    """Return the alliances that look after a company now."""
+    """Return the alliances that look after a company now, the one that did so first before the others."""
     query = select(Client.alliance_id).where(Client.company_id == company_id, col(Client.until).is_(None))
-    return sorted(session.exec(query).all())
+    now = set(session.exec(query).all())
+    since = select(Client.alliance_id, func.min(Client.since)).where(Client.company_id == company_id)
+    found = session.exec(since.group_by(col(Client.alliance_id))).all()
+    return [alliance_id for alliance_id, _ in sorted(found, key=lambda one: (one[1], one[0])) if alliance_id in now]

@@ -24,16 +24,24 @@ from api.documents.bodies import MAX_ROW_NUMBER, DecisionBody
 from api.pages.needs.cards import card_of, cards_of, differences
 from api.pages.needs.need import need_context
 from api.pages.shell.facets import choices_of, query_of, schools_of, wishes_of
-from api.pages.shell.record_names import NamedOrPerson, Names, called
+from api.pages.shell.record_names import NamedOrPerson, Names, all_of, called, names
+from api.pages.shell.templating import marked
 from api.pages.shell.visiting import Visit, visiting, what_to_do
 from api.pages.shell.wording import N_
 from api.requests.capacity import MATCHING, ThreadedRoute, takes
 from api.requests.problems import REFUSED, ProblemError, Refusal, not_found, refusal_of
 from api.requests.query_parameters import ChosenFilters, ChosenSteering
 from api.routes.needs import read_need
-from api.routes.pairings import decide_pairing, end_pairing_release, match_need, read_exposure, release_pairing
+from api.routes.pairings import (
+    decide_pairing,
+    end_pairing_release,
+    match_need,
+    read_exposure,
+    release_pairing,
+    similar_needs,
+)
 from indexer.database import RETRY_AFTER_S
-from indexer.records.record_tables import Lab, Need, School
+from indexer.records.record_tables import Company, Lab, Need, School
 from indexer.wording import T_
 from matcher.ranking.lab_table import RULE_TEXTS, STATED, Filters, Rule
 from matcher.ranking.wishes import Steering
@@ -95,6 +103,29 @@ def show_exposure(
 PER_PAGE = 20
 Offset = Annotated[int, Query(ge=0, le=100_000)]
 LabId = Annotated[str | None, Query(max_length=200)]
+
+
+@router.get("/{need_id}/similar")
+@takes(MATCHING)
+def show_similar(need_id: str, visit: Annotated[Visit, Depends(visiting(Resource.MATCH, Action.READ))]) -> Response:
+    """Show which needs were about the same and what came of them: as a part of the page, or as one of its own."""
+    found = visit.attempt(lambda: visit.document(similar_needs, need_id=need_id, top=SIMILAR_SHOWN))
+    if isinstance(found, Refusal) and found.status == 404:
+        raise not_found("need")
+    heading = N_("Similar needs and what came of them")
+    return visit.show_part("needs/similar.html", heading, f"/needs/{need_id}", **similar_context(visit, found))
+
+
+def similar_context(visit: Visit, found: dict[str, Any] | Refusal) -> dict[str, Any]:
+    """Return what `needs/similar.html` shows of an answer of the API."""
+    if isinstance(found, Refusal):
+        return {"refused": found, "similar": None, "companies": {}, "marked": marked}
+    ids = all_of(found["needs"], "company")
+    companies = visit.look(lambda session, _: names(session, Company, ids))
+    return {"refused": None, "similar": found, "companies": companies, "marked": marked}
+
+
+SIMILAR_SHOWN = 5
 
 
 @router.get("/{need_id}/ranked")

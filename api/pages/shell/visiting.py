@@ -395,6 +395,19 @@ class Visit:
         with nullcontext() if state is None else state.storing():
             yield
 
+    def show_part(self, template: str, heading: str, back: str, /, **context: Any) -> Response:
+        """Return what htmx puts into a page; without it a page of its own that holds nothing else.
+
+        Args:
+            template: the part.
+            heading: of its own page, a text to be translated.
+            back: the page that the part belongs to.
+            context: see `show`.
+        """
+        if self.by_htmx:
+            return self.show(template, **context)
+        return self.show("shell/section_page.html", part=template, heading=heading, back=back, **context)
+
     def show(self, template: str, status: int = 200, /, **context: Any) -> Response:
         """Return a page, or a part of one, in the reader's language.
 

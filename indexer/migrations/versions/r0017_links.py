@@ -20,7 +20,12 @@ depends_on = None
 
 _GENESIS = "0" * 64
 _AT_ONCE = 500
-_KEYS = {"ledger_motion_end": "motion_id", "ledger_period_close": "period", "ledger_person": "pseudonym"}
+_KEYS = {
+    "ledger_motion_end": "motion_id",
+    "ledger_period_close": "period",
+    "ledger_person": "pseudonym",
+    "ledger_person_key": "fingerprint",
+}
 _WITHOUT = {"account": ("email", "name"), "ledger_person": ("name", "contact")}
 _TABLES = (
     "account",
@@ -40,6 +45,7 @@ _TABLES = (
     "ledger_motion_end",
     "ledger_period_close",
     "ledger_person",
+    "ledger_person_key",
     "ledger_similarity",
     "point_row",
     "proposal",
@@ -93,7 +99,8 @@ def upgrade() -> None:
 def _links(connection: sa.Connection) -> Iterator[dict[str, Any]]:
     """Yield the starting links: every row as it is now."""
     found = connection.execute(sa.text("SELECT chain, n, hash FROM ledger_head")).all()
-    heads = {chain: [n, content] for chain, n, content in found}
+    # What stands in such a link was there before anything was linked, and is asked no more than that.
+    heads = {"start": [0, _GENESIS], **{chain: [n, content] for chain, n, content in found}}
     rows, previous, now = list(_rows(connection)), _GENESIS, datetime.now(UTC)
     for start in range(0, len(rows), _AT_ONCE):
         part = rows[start : start + _AT_ONCE]

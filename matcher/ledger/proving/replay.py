@@ -21,7 +21,7 @@ from sqlalchemy import Row, Table
 from sqlmodel import Session, SQLModel, select
 
 from indexer.instants import day_in_taipei
-from indexer.records.record_tables import School
+from indexer.records.record_tables import Alliance, School
 from indexer.wording import T_
 from matcher.ledger.figures.ladder import NEXT_RUNGS, LadderStep, Rung
 from matcher.ledger.figures.sufficiency import PointRow, SufficiencyRow
@@ -35,6 +35,7 @@ from matcher.ledger.rows.school_totals import SchoolTotal
 from matcher.ledger.rows.steps import State
 from matcher.ledger.rules.configuration import ConfigurationVersion, default, versions
 from matcher.ledger.rules.duties import (
+    BARRED,
     Act,
     Deed,
     DutiesStart,
@@ -119,6 +120,11 @@ class Replay:
         self._entries: dict[str, Reported] = {}
         self._steps: defaultdict[str, list[Taken]] = defaultdict(list)
         self._latest: dict[str, datetime] = {}
+        self._there = set[tuple[str, str]]()
+
+    def was_there(self, table: str, key: str) -> None:
+        """Take note of a row from before anything was linked: two people were not asked of it then."""
+        self._there.add((table, key))
 
     def entry(self, row: Mapping[str, Any], place: str) -> Iterator[ProofFinding]:
         """Take an entry in, as the walk passes it."""
@@ -148,7 +154,12 @@ class Replay:
             told = _entry_rules(known, entry, steps, self._entries)
             yield from (ProofFinding("rule", f"entry {entry.id}", one) for one in told)
         yield from self._motions(known)
-        for place, one in (*_closings(known), *_roles(known), *_documents(known), *_standings(known)):
+        for place, one in (
+            *_closings(known),
+            *_roles(known, self._there),
+            *_documents(known, self._there),
+            *_standings(known),
+        ):
             yield ProofFinding("rule", place, one)
 
     def _motions(self, known: _Known) -> Iterator[ProofFinding]:
@@ -203,6 +214,7 @@ class _Known:
         ways = [*self.documents, *self.grants]
         self.by_motion = {one.motion_id for one in ways} - {None}
         self.rules = [(at, one) for at, one in versions(session, RecognitionRules)]
+        self.alliances = set(session.execute(select(Alliance.id)).scalars().all())
         self.merged = dict(session.execute(select(School.id, School.merged_into)).all())
         self.totals = self._first_totals(_all(session, SchoolTotal))
         self.elsewhere = _grouped(_all(session, ExternalClaim), "natural_key")
@@ -215,7 +227,6 @@ class _Known:
         self.points: list[Any] = _all(session, PointRow)
         start = session.exec(select(DutiesStart)).first()
         self.duties_n = 0 if start is None else start.steps_n
-        self.duties_at: datetime | None = None if start is None else start.at
 
     def _first_totals(self, rows: Iterable[Any]) -> dict[tuple[str, int], datetime]:
         found: dict[tuple[str, int], datetime] = {}
@@ -326,6 +337,8 @@ def _report(known: _Known, entry: Reported, steps: Sequence[Taken]) -> Iterator[
     start, today = known.rules_at(entry.reported_at).programme_start, day_in_taipei(entry.reported_at)
     if not start <= entry.occurred_on <= today:
         yield T_("happened outside of the programme, or after it was reported")
+    if not known.alliances.issuperset(entry.shares):
+        yield T_("has a share of an alliance that there is not")
     if entry.counts_on < entry.occurred_on or (entry.counts_on != entry.occurred_on and kpi is not Kpi.MONEY):
         yield T_("counts on a day on which it can't")
     if not known.holds(entry.reporter, STAFF, entry.shares, entry.reported_at):
@@ -388,7 +401,7 @@ def _step_rules(known: _Known, entry: Reported, before: Sequence[Taken], step: T
     if step.seq > known.duties_n:
         bar = barred(act, step.by, known.facts(entry, step.by, before, step.at))
         if bar is not None:
-            yield T_("step %(said)s was taken by who may not: %(bar)s", said=said, bar=bar.value)
+            yield T_("step %(said)s was taken by who may not: %(bar)s", said=said, bar=BARRED[bar])
     elif state in _BEFORE_DUTIES and step.by == entry.reporter:
         yield T_("step %(said)s was taken by its reporter", said=said)
     if not known.holds(step.by, _DECIDERS, entry.shares, step.at):
@@ -459,12 +472,12 @@ def _closings(known: _Known) -> _Told:
         last = close
 
 
-def _roles(known: _Known) -> _Told:
+def _roles(known: _Known, there: set[tuple[str, str]]) -> _Told:
     for one in known.grants:
         place = f"grant {one.id}"
         if one.granted_by == one.account_id:
             yield place, T_("was given by its own holder")
-        late = known.duties_at is not None and one.granted_at > known.duties_at
+        late = ("role_grant", str(one.id)) not in there
         if late and one.role in FOR_TWO and one.granted_by is not None:
             motion = next((m for m in known.motions if m.id == one.motion_id), None)
             subject = f"{one.account_id} {one.role} {one.scope_id}"
@@ -472,14 +485,14 @@ def _roles(known: _Known) -> _Told:
                 yield place, T_("was given without a motion that a second person agreed to")
 
 
-def _documents(known: _Known) -> _Told:
+def _documents(known: _Known, there: set[tuple[str, str]]) -> _Told:
     last: defaultdict[str, int] = defaultdict(int)
     for one in sorted(known.documents, key=lambda row: (row.name, row.version)):
         place = f"rules {one.name} {one.version}"
         if one.version != last[one.name] + 1:
             yield place, T_("does not follow the version before it")
         last[one.name] = one.version
-        late = known.duties_at is not None and one.at > known.duties_at
+        late = ("configuration_version", str(one.id)) not in there
         if late and one.name in _FOR_TWO:
             motion = next((m for m in known.motions if m.id == one.motion_id), None)
             if motion is None or (motion.kind, motion.subject) != (MotionKind.CONFIGURE, one.name):
@@ -490,7 +503,8 @@ def _standings(known: _Known) -> _Told:
     stands: dict[tuple[str, str], Any] = {}
     for one in sorted(known.ladders, key=lambda row: (row.alliance_id, row.ladder, row.version)):
         last = stands.get((one.alliance_id, one.ladder))
-        follows = Rung(one.rung) in NEXT_RUNGS[None if last is None else Rung(last.rung)]
+        alone = last is None and one.rung == Rung.GRADUATED
+        follows = alone or Rung(one.rung) in NEXT_RUNGS[None if last is None else Rung(last.rung)]
         if not follows or one.version != (0 if last is None else last.version) + 1:
             yield f"ladder step {one.id}", T_("does not follow the step before it")
         stands[one.alliance_id, one.ladder] = one

@@ -34,11 +34,11 @@ from matcher.ledger.proving.database_rules import broken_rules
 from matcher.ledger.proving.finding import ProofFinding
 from matcher.ledger.proving.replay import Replay
 from matcher.ledger.rows.chain import GENESIS, LEDGER_CHAINS, Chain, ExportedHead, hash_of, head, heads_of
-from matcher.ledger.rows.details import read_details
+from matcher.ledger.rows.details import Circumstances, read_details
 from matcher.ledger.rows.entries import WHOLE_BP, Entry, EntryKind
 from matcher.ledger.rows.evidence import is_intact
 from matcher.ledger.rows.kpis import KPI_FACTS, RECOGNISED_KPIS, Kpi
-from matcher.ledger.rows.links import LINKED, Link, linked_rows
+from matcher.ledger.rows.links import LINKED, START, Link, linked_rows
 from matcher.ledger.rows.periods import PeriodClose, totals_of
 from matcher.ledger.rows.result_claims import LiveFact
 from matcher.ledger.rows.steps import ENDED, NEXT_STATES, State, Step
@@ -60,7 +60,13 @@ _REVERSALS_BESIDE_FACTS = select(
 _ENDED = select(Step.entry_id).where(col(Step.state).in_([state.value for state in ENDED]))
 _REVERSED_IDS = select(Entry.reverses)
 _FACTS = select(Entry.id, Entry.kpi, Entry.natural_key).where(Entry.kind == EntryKind.FACT.value)
-_LIVE = select(LiveFact.entry_id, LiveFact.kpi, LiveFact.natural_key)
+_LIVE = select_columns(
+    col(LiveFact.entry_id),
+    col(LiveFact.kpi),
+    col(LiveFact.natural_key),
+    col(LiveFact.skeleton),
+    col(LiveFact.series),
+)
 _CLOSES = select(PeriodClose).order_by(col(PeriodClose.period))
 
 
@@ -97,7 +103,7 @@ def verify(
     checks = {
         "link": links.compare(session),
         "steps": _check_steps(session),
-        "key": _check_keys(session),
+        "key": _check_keys(session, walked[Chain.ENTRIES].keys),
         "total": _check_closes(session),
         "rule": replay.findings(session),
     }
@@ -142,6 +148,7 @@ class _Walk:
         linked: Mapping[int, set[str]] | None = None,
     ) -> None:
         self.chain, self.replay = chain, replay
+        self.keys: dict[str, tuple[str, str]] = {}
         self._linked = dict(linked or {})
         self.n, self.hash = 0, GENESIS
         # All that were exported for a number: a rewritten chain is exported again and must not hide what it replaced.
@@ -185,7 +192,7 @@ class _Walk:
         """Yield what is wrong with what a row says."""
         if self.chain is Chain.ENTRIES:
             yield from self.replay.entry(row, place)
-            yield from _check_entry(row, place)
+            yield from _check_entry(row, place, self.keys)
         else:
             yield from self.replay.step(row, place)
 
@@ -204,6 +211,8 @@ class _Links(_Walk):
             if n:
                 self.heads[chain].setdefault(n, set()).add(content)
         for table, key, content in row["rows"]:
+            if START in row["heads"]:
+                self.replay.was_there(table, key)
             if table not in LINKED:
                 yield ProofFinding("link", place, T_("names a table that is not linked"))
             self._rows[table][key] = content
@@ -274,7 +283,8 @@ def _row_alone(session: Session, rows: Select[Any], number: int) -> list[dict[st
         return [{"seq": number}]
 
 
-def _check_entry(row: Mapping[str, Any], place: str) -> Iterator[ProofFinding]:
+def _check_entry(row: Mapping[str, Any], place: str, keys: dict[str, tuple[str, str]]) -> Iterator[ProofFinding]:
+    """Yield what is wrong with what an entry says, and note by which skeleton and series it counts once."""
     if sum(row["shares"].values()) != WHOLE_BP or min(row["shares"].values()) < 1:
         yield ProofFinding(
             "shares", place, T_("shares do not sum to %(whole_bp)s basis points", whole_bp=f"{WHOLE_BP:,}")
@@ -282,7 +292,11 @@ def _check_entry(row: Mapping[str, Any], place: str) -> Iterator[ProofFinding]:
     kpi = Kpi(row["kpi"])
     if row["unit"] != KPI_FACTS[kpi].unit or row["amount"] <= 0:
         yield ProofFinding("amount", place, T_("amount or unit is not one of its figure"))
-    if read_details(kpi, row["details"]).natural_key() != row["natural_key"]:
+    details = read_details(kpi, row["details"])
+    if kpi is not Kpi.MEMBERS:
+        # A member's is by its 統一編號, which may become known later.
+        keys[row["id"]] = details.skeleton(Circumstances(row["id"], row["school_id"])), details.series()
+    if details.natural_key() != row["natural_key"]:
         yield ProofFinding("key", place, T_("its key is not that of its details"))
 
 
@@ -319,13 +333,20 @@ def _check_reversals(session: Session) -> Iterator[ProofFinding]:
             yield ProofFinding("reversal", f"entry {entry_id}", T_("was reversed by another amount, figure or shares"))
 
 
-def _check_keys(session: Session) -> Iterator[ProofFinding]:
-    """Exactly the facts that have not ended have a live key, each its own."""
+def _check_keys(session: Session, keys: Mapping[str, tuple[str, str]]) -> Iterator[ProofFinding]:
+    """Exactly the facts that have not ended have a live key, each its own, compared by its own skeleton."""
     ended = set(session.exec(_ENDED).all())
     ended |= {one for one in session.exec(_REVERSED_IDS).all() if one is not None}
     facts = session.execute(_FACTS).all()
     wanted = {entry_id: (kpi, key) for entry_id, kpi, key in facts if entry_id not in ended}
-    live = {entry_id: (kpi, key) for entry_id, kpi, key in session.execute(_LIVE).all()}
+    held = session.execute(_LIVE).all()
+    live = {entry_id: (kpi, key) for entry_id, kpi, key, *_ in held}
+    for entry_id, _, _, skeleton, series in held:
+        wanted_skeleton, wanted_series = keys.get(entry_id, (skeleton, series))
+        # Two that were counted before they were known to look like one were left apart by their entry.
+        apart = f'{wanted_skeleton[:-1]},"entry {entry_id}"]'
+        if skeleton not in (wanted_skeleton, apart) or series != wanted_series:
+            yield ProofFinding("key", f"entry {entry_id}", T_("its key is compared by another skeleton than its own"))
     for entry_id in sorted({*wanted, *live}):
         if wanted.get(entry_id) != live.get(entry_id):
             yield ProofFinding(

@@ -91,6 +91,7 @@ LINKED: dict[str, Linked] = {
     "ledger_motion_end": Linked(key="motion_id"),
     "ledger_period_close": Linked(key="period"),
     "ledger_person": Linked(key="pseudonym", without=frozenset({"name", "contact"})),
+    "ledger_person_key": Linked(key="fingerprint"),
     "ledger_similarity": Linked(),
     "point_row": Linked(),
     # Only what somebody decided on is evidence of anything.
@@ -102,6 +103,8 @@ LINKED: dict[str, Linked] = {
 }
 """The tables whose rows are linked."""
 
+START = "start"
+"""Among the heads of a link that a migration wrote: its rows were there before anything was linked."""
 _INSERTION = insert(Link)
 _OTHERS = [chain.value for chain in Chain if chain is not Chain.LINKS]
 _HEAD: Table = ChainHead.__table__  # type: ignore[attr-defined]

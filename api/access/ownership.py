@@ -1,0 +1,172 @@
+"""Whose rows an import may bring: one rule for every way in, the command, HTTP, the page and the drop folder.
+
+In: a portion of a file that was read, and on whose behalf it comes. Out: what is stored of it, what the import did, and
+each row that was not the sender's own, with its place and id. It exists because a row whose id somebody else's record
+has replaces that record: a way in that asks nobody is a way to rewrite everybody's.
+
+The programme office, and an operator at the command line, bring in anything. An alliance brings in needs and companies:
+new ones, which are its own from then on, and its own again; a need only until it is taken up, a company without its
+names and 統一編號, by which everybody knows it. A drop folder of an alliance has the rights of its expert.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlmodel import Session, col, select
+
+from api.access.policy import Action, Reach, Resource, reaches
+from indexer.plain_text import shown
+from indexer.records.exchange import CompanyIn, Fault
+from indexer.records.importing import ImportReport, import_reading
+from indexer.records.readers import Reading
+from indexer.records.record_tables import Company, Need
+from indexer.vocabulary import Kind
+from indexer.wording import T_
+from matcher.review.clients import Client
+from matcher.review.intake import NeedIntake, NeedState, hand_over
+from matcher.review.people import Principal
+from matcher.review.roles import STAFF
+
+ALLIANCES_KINDS = (Kind.NEEDS, Kind.COMPANIES)
+"""What an alliance brings in itself. Labs' profiles are their researchers', schools and alliances the programme's."""
+
+
+@dataclass(frozen=True)
+class Sender:
+    """On whose behalf rows come: `alliance_id` gets what is new; `anything` is for the office and for operators.
+
+    `by` is the account, None for a folder or a command; `expert_id` looks after the companies that are new.
+    """
+
+    alliance_id: str | None
+    anything: bool
+    by: str | None = None
+    expert_id: str | None = None
+
+
+OPERATOR = Sender(None, anything=True)
+
+
+def sender_of(who: Principal, alliance_id: str | None) -> Sender:
+    """Return on whose behalf a person imports for an alliance."""
+    anything = Reach.ALL in reaches(who, Resource.IMPORT, Action.CREATE).values()
+    return Sender(alliance_id, anything, who.id, who.id if alliance_id in who.scopes(*STAFF) else None)
+
+
+def folder_of(alliance_id: str | None) -> Sender:
+    """Return on whose behalf a drop folder's files come: those of the programme, or an alliance's expert."""
+    return Sender(alliance_id, anything=alliance_id is None)
+
+
+def may_import(who: Principal, kind: Kind | None, alliance_id: str | None) -> bool:
+    """Whether a person may import such rows for an alliance (None: for nobody); a kind not known yet passes."""
+    action = Action.CREATE if kind is None or kind in ALLIANCES_KINDS else Action.REGISTER
+    reach = reaches(who, Resource.IMPORT, action)
+    return Reach.ALL in reach.values() or (bool(reach) and alliance_id in who.scopes(*STAFF))
+
+
+@dataclass(frozen=True)
+class NotOwn:
+    """A row that was left out because the record is not the sender's to change."""
+
+    row: int
+    id: str
+
+
+def import_portion(
+    session: Session, portion: Reading, sender: Sender, *, name: str, now: datetime, dry_run: bool = False
+) -> tuple[ImportReport, list[NotOwn]]:
+    """Import what of a portion is the sender's, and hand over what is new; the caller commits.
+
+    Args:
+        session: all writes happen in its transaction.
+        portion: what was read; it stays as it is.
+        sender: on whose behalf.
+        name: the file's name for the problems.
+        now: the moment.
+        dry_run: report what would happen and write nothing.
+    """
+    tried = Reading(
+        portion.kind,
+        dict(portion.records),
+        dict(portion.evidence),
+        problems=list(portion.problems),
+        refused=portion.refused,
+        first_rows=portion.first_rows,
+    )
+    left_out = [] if sender.anything else list(_kept_to_own(session, tried, sender.alliance_id or "", name))
+    report = import_reading(session, tried, dry_run)
+    if sender.alliance_id is not None and not dry_run:
+        hand_over(session, report, alliance_id=sender.alliance_id, by=sender.by, expert_id=sender.expert_id, now=now)
+    return report, left_out
+
+
+def _kept_to_own(session: Session, portion: Reading, alliance_id: str, name: str) -> Iterator[NotOwn]:
+    """Refuse the records that are not an alliance's, and own ones where they can no longer be changed."""
+    if portion.kind not in ALLIANCES_KINDS:
+        yield from _programmes_own(portion, name)
+        return
+    ids = list(portion.records)
+    is_need = portion.kind is Kind.NEEDS
+    taken = _needs_of_others(session, ids, alliance_id) if is_need else _companies_of_others(session, ids, alliance_id)
+    for key in taken:
+        wrong = T_("%(key)s is taken", key=shown(key))
+        yield _refused(portion, name, key, Fault("id", wrong, T_("give another id")))
+    if is_need:
+        _refuse_settled(session, portion, name)
+        return
+    for key, field in _renamed(session, portion):
+        wrong = T_("%(key)s has another: names and 統一編號 are changed by the programme office", key=shown(key))
+        yield _refused(portion, name, key, Fault(field, wrong, T_("leave it as it was, or ask the programme office")))
+
+
+def _refused(portion: Reading, name: str, key: str, fault: Fault) -> NotOwn:
+    portion.refuse_record(name, key, fault)
+    return NotOwn(portion.first_rows.get(key, 0), key)
+
+
+def _programmes_own(portion: Reading, name: str) -> Iterator[NotOwn]:
+    kind = "" if portion.kind is None else portion.kind.value
+    fault = Fault("", T_("%(kind)s are not an alliance's to bring in", kind=kind), T_("ask the programme office"))
+    for key in list(portion.records):
+        yield _refused(portion, name, key, fault)
+    for key, group in list(portion.evidence.items()):
+        del portion.evidence[key]
+        portion.refuse(name, group.row, [fault])
+        yield NotOwn(group.row, key)
+
+
+def _refuse_settled(session: Session, portion: Reading, name: str) -> None:
+    query = select(NeedIntake.need_id).where(
+        col(NeedIntake.need_id).in_(list(portion.records)), NeedIntake.state != NeedState.SUBMITTED.value
+    )
+    settled = sorted(session.exec(query).all())
+    changed = Reading(portion.kind, {key: portion.records[key] for key in settled})
+    for key in import_reading(session, changed, dry_run=True).updated_ids:
+        wrong = T_("%(key)s is past editing: a need can be changed only until it is taken up", key=shown(key))
+        portion.refuse_record(name, key, Fault("id", wrong, T_("leave the row as it was, or leave it out")))
+
+
+def _needs_of_others(session: Session, ids: Sequence[str], alliance_id: str) -> list[str]:
+    own = select(NeedIntake.need_id).where(NeedIntake.alliance_id == alliance_id)
+    return sorted(session.exec(select(Need.id).where(col(Need.id).in_(ids), col(Need.id).not_in(own))).all())
+
+
+def _companies_of_others(session: Session, ids: Sequence[str], alliance_id: str) -> list[str]:
+    portfolio = select(Client.company_id).where(Client.alliance_id == alliance_id, col(Client.until).is_(None))
+    query = select(Company.id).where(col(Company.id).in_(ids), col(Company.id).not_in(portfolio))
+    return sorted(session.exec(query).all())
+
+
+def _renamed(session: Session, portion: Reading) -> Iterator[tuple[str, str]]:
+    """Yield the companies whose name or 統一編號 a row would change, each with the first such field."""
+    for stored in session.exec(select(Company).where(col(Company.id).in_(list(portion.records)))).all():
+        given = portion.records[stored.id]
+        if isinstance(given, CompanyIn):
+            fields = ("name", "name_en", "tax_id")
+            changed = next((field for field in fields if getattr(given, field) != getattr(stored, field)), None)
+            if changed is not None:
+                yield stored.id, changed
