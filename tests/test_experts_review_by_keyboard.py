@@ -257,3 +257,43 @@ def test_a_review_of_twenty_loads_no_page_and_no_verdict_takes_long(browser: Bro
     print(f"20 verdicts: median {statistics.median(took):.0f} ms, p95 {p95:.0f} ms, limit {LIMIT_MS} ms")
     assert p95 <= LIMIT_MS
     assert len(verdicts(server, "need-1-07")) == 20
+
+
+def test_keys_work_whatever_keyboard_is_on(browser: Browser, server: Served) -> None:
+    """Keys are taken where they lie: with the Zhuyin keyboard on, with Caps Lock, with a Latin one of other places."""
+    pressed = """([key, code, shiftKey]) => document.activeElement.dispatchEvent(
+        new KeyboardEvent("keydown", { key, code, shiftKey, bubbles: true, cancelable: true }))"""
+    with browsing(browser, server, "expert") as somebody:
+        page = somebody.open("/needs/need-1-05")
+        ranked(page)
+        cards = numbers(page)
+        page.keyboard.press("j")
+        moved_to(page, cards[0])
+        for place, key in enumerate((["ㄨ", "KeyJ"], ["Process", "KeyJ"], ["J", "KeyJ"], ["j", "KeyC"]), start=1):
+            page.evaluate(pressed, [*key, False])
+            moved_to(page, cards[place])
+        page.evaluate(pressed, ["ㄜ", "KeyK", False])
+        moved_to(page, cards[3])
+        # A Latin letter is what it says, wherever it lies; a sign that no key here has does nothing.
+        for key in (["x", "KeyJ"], ["ArrowDown", "ArrowDown"], ["ㄅ", "Digit1"]):
+            page.evaluate(pressed, [*key, False])
+            moved_to(page, cards[3])
+        page.evaluate(pressed, ["Process", "Slash", True])
+        expect(page.locator("#shortcuts")).to_have_attribute("open", "")
+
+
+def test_fields_are_large_enough_on_a_phone(browser: Browser, server: Served) -> None:
+    small = """[...document.querySelectorAll("input, select, textarea")]
+        .filter((one) => !["hidden", "checkbox", "radio"].includes(one.type))
+        .filter((one) => parseFloat(getComputedStyle(one).fontSize) < 16).map((one) => one.name)"""
+    found = {}
+    for width in (390, 1280):
+        with browsing(browser, server, "expert", width=width) as somebody:
+            for path in ("/needs/need-1-05", "/account", "/companies", "/results/new?kpi=L", "/search"):
+                page = somebody.open(path)
+                if path.startswith("/needs"):
+                    ranked(page)
+                found[width, path] = page.evaluate(small)
+    assert {path: names for (width, path), names in found.items() if width == 390 and names} == {}
+    # The control: where there is room, those of a verdict are small.
+    assert "reason" in found[1280, "/needs/need-1-05"]

@@ -207,7 +207,8 @@ def place(
 ) -> Iterator[Place]:
     """A server on SQLite that all is well with, for all tests: each puts right again what it breaks."""
     home = (tmp_path_factory.mktemp("degrading") if disk is None else disk.place) / "home"
-    settings = Settings(home=home, database_url="", encoders="bundled-use", cache=indexed_home)
+    # What happens once the reserve is used up too.
+    settings = Settings(home=home, database_url="", encoders="bundled-use", cache=indexed_home, disk_reserve_mb=0)
     with _serving(settings, indexed_home, slice_of_world) as place:
         assert _holds(place, "nothing is broken") == []
         yield place

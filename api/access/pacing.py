@@ -37,7 +37,8 @@ class CrowdedError(RuntimeError):
 class Pace:
     """The attempts of one server process; any thread may use it."""
 
-    def __init__(self) -> None:
+    def __init__(self, slow_s: float = SLOW_S) -> None:
+        self._slow_s = slow_s
         self._lock = threading.Lock()
         self._next: dict[str, float] = {}
         # Of each account, until when its attempts count.
@@ -54,7 +55,7 @@ class Pace:
         with self._lock:
             if len(self._next) > _MAX_KEPT:
                 self._next = {name: when for name, when in self._next.items() if when > at}
-            due = max(at, self._next.get(subject, at)) + SLOW_S
+            due = max(at, self._next.get(subject, at)) + self._slow_s
             if due - at > PATIENCE_S:
                 raise CrowdedError
             self._next[subject] = due

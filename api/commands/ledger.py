@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from indexer.settings import Settings
     from matcher.ledger.rendering.formats import ReportFormat
+    from matcher.ledger.rendering.report_texts import ReportLanguage
+    from matcher.ledger.reports.document import ReportDocument
     from matcher.ledger.rows.chain import ExportedHead
 
 
@@ -457,7 +459,7 @@ def report(
 ) -> None:
     """Write a report of the ledger as XLSX, ODS, CSV, PDF, HTML or JSON."""
     from indexer.instants import day_in_taipei
-    from matcher.ledger.rendering.formats import render
+    from matcher.ledger.rendering.formats import ReportFormat, render
     from matcher.ledger.rendering.report_texts import ReportLanguage
     from matcher.ledger.reports.document import ReportRequest
     from matcher.ledger.reports.registry import make_report
@@ -479,6 +481,20 @@ def report(
     content = render(document, form, language)
     _write(out, content)
     screen.say(T_("wrote %(out)s (%(n_content)s bytes)", out=out, n_content=f"{len(content):,}"))
+    if form is ReportFormat.PDF:
+        _warn_of_missing(screen, document, language)
+
+
+def _warn_of_missing(screen: Screen, document: ReportDocument, language: ReportLanguage) -> None:
+    from matcher.ledger.rendering.printed_pages import not_in_the_font
+
+    missing = [f"{one} (U+{ord(one):04X})" for one in not_in_the_font(document, language)]
+    if missing:
+        told = T_(
+            "the font of the PDF does not have %(characters)s: their numbers stand instead; HTML and XLSX have them",
+            characters=", ".join(missing),
+        )
+        screen.warn(told)
 
 
 def _format(out: Path) -> ReportFormat:

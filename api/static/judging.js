@@ -15,7 +15,7 @@
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || !isOn() || help.open) return;
     if (event.target.matches("input:not([type=checkbox]), select, textarea, [contenteditable]")) return;
-    const key = { ArrowRight: "n", ArrowLeft: "b" }[event.key] ?? event.key;
+    const key = { ArrowRight: "n", ArrowLeft: "b" }[event.key] ?? gloriaKey(event);
     const meant = key === "h" ? () => help.showModal() : key === "e" ? unfold : null;
     const named = [...document.querySelectorAll("[data-key]")].find((one) => one.dataset.key === key);
     if (!meant && !named) return;

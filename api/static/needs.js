@@ -83,8 +83,9 @@
       event.target.form.requestSubmit();
       return;
     }
-    const meant = KEYS[event.key];
-    if (!meant || event.ctrlKey || event.altKey || event.metaKey || event.repeat && !"jk".includes(event.key)) return;
+    const key = gloriaKey(event);
+    const meant = KEYS[key];
+    if (!meant || event.ctrlKey || event.altKey || event.metaKey || event.repeat && !"jk".includes(key)) return;
     if (!isOn() || isTyping(event.target) || document.querySelector("dialog[open]")) return;
     event.preventDefault();
     meant();

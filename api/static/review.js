@@ -2,9 +2,10 @@
 "use strict";
 
 document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || (event.key !== "j" && event.key !== "k")) return;
+  const key = gloriaKey(event);
+  if (event.ctrlKey || event.metaKey || event.altKey || (key !== "j" && key !== "k")) return;
   if (event.target.closest("input, textarea, select, [contenteditable]")) return;
-  const link = document.querySelector(`a[data-key="${event.key}"]`);
+  const link = document.querySelector(`a[data-key="${key}"]`);
   if (link) {
     link.click();
     return;
@@ -12,6 +13,6 @@ document.addEventListener("keydown", (event) => {
   const rows = [...document.querySelectorAll(".queue a.opens")];
   if (rows.length === 0) return;
   const at = rows.indexOf(document.activeElement);
-  const to = event.key === "j" ? at + 1 : at < 0 ? 0 : at - 1;
+  const to = key === "j" ? at + 1 : at < 0 ? 0 : at - 1;
   rows[Math.max(0, Math.min(rows.length - 1, to))].focus();
 });

@@ -1,6 +1,16 @@
 // What every page shares: a form that was sent waits instead of being sent twice, and a dialog is opened and closed.
 "use strict";
 
+// Which key was meant. With a Chinese keyboard on, event.key is a sign of that keyboard, or only says that the input
+// method has it: then the place of the key tells the letter. Caps Lock makes no other key of it.
+window.gloriaKey = (event) => {
+  if (/^[A-Za-z]$/.test(event.key)) return event.key.toLowerCase();
+  if (/^[ -~]$/.test(event.key) || (event.key.length > 1 && !["Process", "Unidentified"].includes(event.key))) return event.key;
+  const place = /^(?:Key([A-Z])|(?:Digit|Numpad)([0-9]))$/.exec(event.code ?? "");
+  if (place) return (place[1] ?? place[2]).toLowerCase();
+  return event.code === "Slash" && event.shiftKey ? "?" : event.key;
+};
+
 document.addEventListener("submit", (event) => {
   const form = event.target;
   if (form.matches("[data-sent]")) {

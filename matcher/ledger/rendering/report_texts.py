@@ -43,6 +43,7 @@ PLACE = T_("Place")
 REMARKS = T_("Remarks")
 TABLE = T_("Table")
 HEADS_SAY = T_("gloria ledger verify tells whether the ledger still contains these heads.")
+NOT_IN_THE_FONT = T_("The font of this file does not have these characters; their Unicode numbers stand instead: ")
 CHAINS = {"entries": T_("entries"), "steps": T_("steps")}
 
 

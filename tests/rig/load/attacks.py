@@ -18,7 +18,7 @@ import threading
 import time
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -364,27 +364,28 @@ def nothing(target: Target, size: int) -> Iterator[None]:
     yield
 
 
-OF_NOBODY = {
-    silent_connections: (60, 600),
-    slow_heads: (60, 600),
-    endless_heads: (10, 200),
-    many_headers: (10, 200),
-    endless_trailers: (10, 200),
-    slow_bodies: (60, 400),
-    forged_bodies: (20, 200),
-    pipelined: (10, 100),
-    unknown_addresses: (10, 40),
-    wrong_passwords: (6, 40),
-    forged_sessions: (6, 40),
+Attack = Callable[[Target, int], AbstractContextManager[None]]
+OF_NOBODY: dict[Attack, tuple[int, int]] = {
+    silent_connections: (40, 600),
+    slow_heads: (40, 600),
+    endless_heads: (3, 200),
+    many_headers: (3, 200),
+    endless_trailers: (3, 200),
+    slow_bodies: (40, 400),
+    forged_bodies: (5, 200),
+    pipelined: (3, 100),
+    unknown_addresses: (4, 40),
+    wrong_passwords: (2, 40),
+    forged_sessions: (1, 40),
 }
 """What needs no account: with how many at a time it is tried, quickly and at length."""
-OF_ONE_ACCOUNT = {
+OF_ONE_ACCOUNT: dict[Attack, tuple[int, int]] = {
+    workbooks: (1, 8),
+    reports: (2, 16),
+    exports: (2, 16),
+    matches: (2, 32),
+    batches: (10, 20),
     endless_uploads: (6, 40),
-    workbooks: (2, 8),
-    reports: (4, 16),
-    exports: (4, 16),
-    matches: (4, 32),
-    batches: (20, 20),
 }
 """What one account does."""
 
