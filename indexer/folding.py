@@ -57,9 +57,19 @@ def _converter(name: str) -> Any:
     return opencc.OpenCC(name)
 
 
+def one_width(text: str) -> str:
+    """Return a text with each character in its usual width and form (Ａ is A, ² is 2), each where it was.
+
+    A character that stands for several, such as ㎡, stays: those are for forms whose positions may move.
+    """
+    if text.isascii():
+        return text
+    return "".join(c if c.isascii() or len(plain := unicodedata.normalize("NFKC", c)) != 1 else plain for c in text)
+
+
 def simplified(text: str) -> str:
-    """Return a text in lower case and Simplified characters, each character where it was."""
-    lowered = text.lower()
+    """Return a text in lower case, one width and Simplified characters, each character where it was."""
+    lowered = one_width(text).lower()
     if len(lowered) != len(text):
         lowered = "".join(c.lower() if len(c.lower()) == 1 else c for c in text)
     found = str(_converter("t2s").convert(lowered))
@@ -71,6 +81,16 @@ def simplified(text: str) -> str:
 def simplified_phrases(text: str) -> str:
     """Return a text in Simplified characters and mainland words (軟體 becomes 软件); positions may move."""
     return str(_converter("tw2sp").convert(text))
+
+
+def for_reading(text: str) -> str:
+    """Return a text as the rules that look for figures, units and turns of phrase read it: NFKC, so ℃ is °C."""
+    return unicodedata.normalize("NFKC", text)
+
+
+def for_logins(text: str) -> str:
+    """Return the form in which addresses that people sign in with are compared and kept: one width, no case."""
+    return unicodedata.normalize("NFKC", text).strip().lower()
 
 
 def for_encoders(text: str) -> str:
@@ -109,9 +129,26 @@ def tax_ids_in(text: str) -> list[str]:
 
 
 def for_search(text: str) -> str:
-    """Return the form in which words are looked for in a text: one width, no case, Simplified, single blanks."""
+    """Return the form in which words are looked for in a text: one width, no case, Simplified, single blanks.
+
+    Each character is folded by itself, so that a part of a text is found as it stands in the whole, and thousands of
+    texts in a moment.
+    """
     plain = " ".join(_visible(text).casefold().split())
-    return simplified(plain) if HAN.search(plain) else plain
+    return plain.translate(_simple_characters()) if HAN.search(plain) else plain
+
+
+@cache
+def _simple_characters() -> dict[int, str]:
+    characters = [chr(code) for first, last in ((0x3400, 0x4DBF), (0x4E00, 0x9FFF)) for code in range(first, last + 1)]
+    pairs = zip(characters, (simplified(character) for character in characters), strict=True)
+    return {ord(one): simple for one, simple in pairs if one != simple}
+
+
+def whole_names(text: str) -> frozenset[str]:
+    """Return a person's whole name with its parts in every order that keeps neighbours: the same name shares one."""
+    parts = name_parts(text)
+    return frozenset("".join(parts[n:] + parts[:n]) for n in range(len(parts)))
 
 
 @lru_cache(maxsize=2**16)

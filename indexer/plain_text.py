@@ -1,10 +1,11 @@
 """The one rule that every text goes through before it is stored, and the one before it enters a spreadsheet.
 
-In: a text of a file, a form or a request, or one for a cell. Out: the same text in Unicode form NFKC, trimmed and
-bounded, or a `TextError` that says what is wrong and what would be right; for a cell with an apostrophe before what
-a spreadsheet program would compute, and back. It exists so that search, display and export never meet control
-characters, reversed writing directions or half characters, and because what one person writes into a profile or a
-need another one opens in a spreadsheet.
+In: a text of a file, a form or a request, or one for a cell. Out: the same text with its characters as they were typed,
+trimmed and bounded, or a `TextError` that says what is wrong and what would be right; for a cell with an apostrophe
+before what a spreadsheet program would compute, and back. It exists so that search, display and export never meet
+control characters, reversed writing directions or half characters, and because what one person writes into a profile or
+a need another one opens in a spreadsheet. Exponents, units, width and rare characters stay: what is compared is folded
+where it is compared (`indexer.folding`).
 """
 
 from __future__ import annotations
@@ -20,8 +21,11 @@ _MARKS_PER_LETTER = 30
 _MARK_STACK = re.compile(rb"[^\x00]{%d}" % (_MARKS_PER_LETTER + 1))
 # Three Tibetan vowels count as letters but fall apart into marks.
 _MARKS_IN_DISGUISE = dict.fromkeys((0x0F73, 0x0F75, 0x0F81), "\u0f71")
-_REFUSED = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-_LINE_END = re.compile("\r\n|[\r\u2028\u2029]")
+_REFUSED = re.compile("[\x00-\x08\x0e-\x1f\x7f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_LINE_END = re.compile("\r\n|[\r\x0b\x0c\u2028\u2029]")
+# What programs put around a text to say which way it runs: nothing inside is reordered by it.
+_DIRECTIONS_AROUND = "\u200e\u200f\u202a-\u202e\u2066-\u2069"
+_AROUND = re.compile(f"^[\\s{_DIRECTIONS_AROUND}]+|[\\s{_DIRECTIONS_AROUND}]+$")
 # The look-behind keeps a long run of blanks without a break from being tried at each of its blanks.
 _BREAK_IN_LINE = re.compile("(?<![ \u3000])[ \u3000]*[\t\n][\t\n \u3000]*")
 _SHOWN_CHARS = 60
@@ -55,13 +59,14 @@ def clean(text: str, *, max_chars: int, multiline: bool) -> str:
 
     Args:
         text: any string.
-        max_chars: the most code points, counted as given and again after normalisation.
+        max_chars: the most code points.
         multiline: keep line breaks and tabs; otherwise each run of them becomes one space.
 
     Returns:
-        NFKC, without blanks at either end, line ends as newline. Characters U+0080 to U+009F are
-        read as the Windows-1252 characters that they were before a wrong decoding; the five
-        without a meaning become spaces. U+FEFF is dropped.
+        As typed, without blanks and marks of direction at either end, line ends (those of Word and
+        PowerPoint, U+000B, too) as newline. Characters U+0080 to U+009F are read as the
+        Windows-1252 characters that they were before a wrong decoding; the five without a meaning
+        become spaces. U+FEFF is dropped.
 
     Raises:
         TextError: a control or writing-direction character, a lone surrogate, or too long.
@@ -72,26 +77,19 @@ def clean(text: str, *, max_chars: int, multiline: bool) -> str:
             T_("give at most %(max_chars)s", max_chars=f"{max_chars:,}"),
         )
     if not text.isascii():
-        text = text.translate(_REPAIRS)
+        text = _AROUND.sub("", text.translate(_REPAIRS))
         _refuse_hostile(text)
         if _MARK_STACK.search(bytes(map(unicodedata.combining, text.translate(_MARKS_IN_DISGUISE)))):
             raise TextError(
                 T_("has more than %(most)s accents on one letter", most=_MARKS_PER_LETTER),
                 T_("remove them"),
             )
-        text = unicodedata.normalize("NFKC", text)
     else:
         _refuse_hostile(text)
     text = _LINE_END.sub("\n", text)
     if not multiline:
         text = _BREAK_IN_LINE.sub(" ", text)
-    text = text.strip()
-    if len(text) > max_chars:
-        raise TextError(
-            T_("has %(characters)s characters once normalised", characters=f"{len(text):,}"),
-            T_("give at most %(max_chars)s", max_chars=f"{max_chars:,}"),
-        )
-    return text
+    return text.strip()
 
 
 def _refuse_hostile(text: str) -> None:

@@ -40,6 +40,13 @@ class Settings(BaseSettings):
         le=10,
         description="What several pieces of evidence count, beside the usual: 0 is nothing, 3 favours large labs.",
     )
+    near_ties: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="Of two neighbours among the first 20 labs whose scores differ by no more, a coin chooses who "
+        "stands first, so that rankers can be compared fairly; 0: never.",
+    )
     reranker: str = Field(
         default="",
         description="A CrossEncoder, by name or folder, that reads the need with the first 50 labs; empty: none.",

@@ -16,6 +16,7 @@ import pytest
 from indexer.arrays import BoolArray, DoubleArray
 from matcher.judging.champion.challenger import GateOutcome, compared, learned_weights, limit_of, parted
 from matcher.judging.champion.decisions import USUAL_FADING, Lesson, fading_of
+from matcher.judging.champion.remembering import by_weights
 from matcher.judging.champion.simulated_experts import FADING, Wanted, decided
 from matcher.ranking.rankers import default_ranker
 from matcher.ranking.signals import FEATURES
@@ -59,7 +60,8 @@ def _honest(seed: int) -> tuple[Lesson, ...]:
 def _gate(lessons: Sequence[Lesson]) -> GateOutcome:
     earlier, later = parted(lessons, limit_of(lessons))
     fading = fading_of(earlier)
-    return compared(CHAMPION, learned_weights(earlier, default_ranker(), fading), later, fading)
+    weights = learned_weights(earlier, default_ranker(), fading)
+    return compared(by_weights(CHAMPION), by_weights(weights), later, fading)
 
 
 def _flipped(lesson: Lesson, rows: BoolArray) -> Lesson:
@@ -93,7 +95,7 @@ def test_random_weights_are_refused_every_time() -> None:
     for seed in range(SEEDS):
         _, later = parted(_honest(seed), limit_of(_honest(seed)))
         weights = CHAMPION * np.random.default_rng(seed).lognormal(0, 1, len(CHAMPION))
-        if compared(CHAMPION, weights, later, FADING).passed:
+        if compared(by_weights(CHAMPION), by_weights(weights), later, FADING).passed:
             passed.append(seed)
     assert passed == []
 
@@ -110,7 +112,7 @@ def test_one_that_learned_what_the_champion_does_not_know_is_promoted() -> None:
 
 def test_the_champion_itself_is_no_better() -> None:
     _, later = parted(_honest(0), limit_of(_honest(0)))
-    outcome = compared(CHAMPION, CHAMPION, later, FADING)
+    outcome = compared(by_weights(CHAMPION), by_weights(CHAMPION), later, FADING)
     assert outcome.ndcg is not None
     assert (outcome.ndcg.mean, outcome.ndcg.low, outcome.ndcg.high, outcome.passed) == (0, 0, 0, False)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,13 @@ def write_lines(path: Path, *rows: object) -> Path:
 
 def test_counts_are_said_in_both_languages(gloria: Any, slice_of_world: Path, tmp_path: Path) -> None:
     labs = slice_of_world / "labs.jsonl"
-    assert gloria("import", labs, home=tmp_path / "zh").out == "labs.jsonl labs：新增 27、更新 0、不變 0、拒收 0\n"
+    counted, undo = gloria("import", labs, home=tmp_path / "zh").out.splitlines()
+    assert counted == "labs.jsonl labs：新增 27、更新 0、不變 0、拒收 0"
+    assert re.fullmatch(r"要撤回：gloria import --undo \d{8}-[0-9a-f]{8}", undo)
     english = gloria("--lang", "en", "import", labs, home=tmp_path / "en")
-    assert english.out == "labs.jsonl labs: 27 created, 0 updated, 0 unchanged, 0 refused\n"
+    counted, undo = english.out.splitlines()
+    assert counted == "labs.jsonl labs: 27 created, 0 updated, 0 unchanged, 0 refused"
+    assert re.fullmatch(r"to take it back: gloria import --undo \d{8}-[0-9a-f]{8}", undo)
     assert (english.code, english.err) == (0, "")
 
 
@@ -40,23 +45,24 @@ def test_a_dry_run_writes_nothing(gloria: Any, slice_of_world: Path, tmp_path: P
     assert counts(gloria("import", slice_of_world / "labs.jsonl", "--json", home=tmp_path).document) == [(27, 0, 0, 0)]
 
 
-def test_a_bad_row_is_named_and_the_good_one_is_kept(gloria: Any, tmp_path: Path) -> None:
+def test_a_bad_cell_is_named_and_costs_itself_a_bad_row_costs_the_row(gloria: Any, tmp_path: Path) -> None:
     path = write_lines(
-        tmp_path / "labs.jsonl", {"id": "lab-a", "name": "甲"}, {"id": "lab-b", "name": "乙", "capacity": -1}
+        tmp_path / "labs.jsonl", {"id": "lab-a", "name": "甲", "capacity": -1}, {"id": "lab b", "name": "乙"}
     )
     answer = gloria("import", path, home=tmp_path / "home")
     assert answer.code == 1
-    assert answer.out == "labs.jsonl labs：新增 1、更新 0、不變 0、拒收 1\n"
-    assert answer.err.startswith("labs.jsonl:2 capacity: ")
+    assert answer.out.splitlines()[0] == "labs.jsonl labs：新增 1、更新 0、不變 0、拒收 1"
+    assert [line.partition(": ")[0] for line in answer.err.splitlines()] == ["labs.jsonl:1 capacity", "labs.jsonl:2 id"]
     good = write_lines(tmp_path / "good_labs.jsonl", {"id": "lab-b", "name": "乙", "capacity": 1})
     assert gloria("import", good, home=tmp_path / "home").code == 0
 
 
 def test_json_lists_every_problem(gloria: Any, tmp_path: Path) -> None:
-    path = write_lines(tmp_path / "labs.jsonl", {"id": "lab-b", "name": "乙", "capacity": -1})
+    path = write_lines(tmp_path / "labs.jsonl", {"id": "lab-b", "name": "乙", "capacity": -1}, {"id": "", "name": "丙"})
     document = gloria("import", path, "--json", home=tmp_path / "home").document
     assert [(p["file"], p["row"], p["field"], p["severity"]) for p in document["files"][0]["problems"]] == [
-        ("labs.jsonl", 1, "capacity", "error")
+        ("labs.jsonl", 1, "capacity", "warning"),
+        ("labs.jsonl", 2, "id", "error"),
     ]
 
 
@@ -64,7 +70,7 @@ def test_a_missing_file_does_not_stop_the_others(gloria: Any, slice_of_world: Pa
     answer = gloria("import", tmp_path / "none.jsonl", slice_of_world / "labs.jsonl", home=tmp_path / "home")
     assert answer.code == 1
     assert answer.err == f"{tmp_path}/none.jsonl: 沒有這個檔案或資料夾\n"
-    assert answer.out == "labs.jsonl labs：新增 27、更新 0、不變 0、拒收 0\n"
+    assert answer.out.splitlines()[0] == "labs.jsonl labs：新增 27、更新 0、不變 0、拒收 0"
 
 
 @pytest.mark.parametrize(

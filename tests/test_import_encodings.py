@@ -73,9 +73,11 @@ def test_a_stray_quote_costs_one_row(tmp_path: Path) -> None:
 def test_a_simplified_chinese_file_is_not_read_as_big5(tmp_path: Path) -> None:
     path = tmp_path / "labs.csv"
     path.write_bytes("id,名称\ngb,电池实验室研究\n".encode("gbk"))
-    assert [str(problem) for problem in read(path).problems] == [
-        "labs.csv:1: is neither UTF-8 nor UTF-16 nor Big5; save the file as CSV UTF-8"
+    reading = read(path)
+    assert [str(problem) for problem in reading.problems] == [
+        "labs.csv: was read as GB18030 (GBK); check its words; CSV UTF-8 needs no guess"
     ]
+    assert [lab.name for lab in reading.records.values()] == ["电池实验室研究"]
     # The control: the same in Traditional characters is Big5, and the demo world's texts are never taken for another.
     path.write_bytes("id,名稱\nb5,電池實驗室研究\n".encode("cp950"))
     assert [lab.name for lab in read(path).records.values()] == ["電池實驗室研究"]

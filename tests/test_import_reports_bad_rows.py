@@ -42,7 +42,10 @@ def test_a_table_with_every_kind_of_fault(session: Session, tmp_path: Path) -> N
     report = import_file(session, path)
     kinds = "technology 研發, talent 人才, facility 設備, licensing 授權, training 訓練, investment 投資"
     assert [str(problem) for problem in report.problems] == [
-        "labs.csv:1 mood: is not a known column and was ignored; see the template for the columns there are",
+        (
+            "labs.csv:1 mood: is not a known column; its cells are kept as other information; "
+            "see the template for the columns there are"
+        ),
         'labs.csv:3 id: "lab 2" has a blank in it; give an id without blanks, such as "lab-17"',
         "labs.csv:4 id: is missing; give one",
         (
@@ -63,8 +66,13 @@ def test_a_table_with_every_kind_of_fault(session: Session, tmp_path: Path) -> N
         'labs.csv:11 offers[1]: "wizardry" is not an ask kind; use one of ' + kinds,
         'labs.csv:11 capacity: "1.5" is not a number of projects; give 0, 1, 2 … or leave it empty',
     ]
-    assert (report.created, report.refused, len(report.errors)) == (2, 9, 10)
-    assert [(lab.id, lab.capacity) for lab in load_labs(session)] == [("lab-1", 2), ("lab-9", 0)]
+    # An optional cell that can't be read costs itself; a row that is none, or says who it is, costs the row.
+    assert (report.created, report.refused, len(report.errors)) == (7, 4, 4)
+    assert [(lab.id, lab.capacity, lab.links) for lab in load_labs(session)] == [
+        ("lab-1", 2, ("https://a.example",)),
+        *[(f"lab-{n}", None, ()) for n in (3, 4, 5, 6, 8)],
+        ("lab-9", 0, ()),
+    ]
 
 
 def test_a_bad_item_costs_only_that_item(session: Session, tmp_path: Path) -> None:
@@ -85,7 +93,9 @@ def test_a_bad_item_costs_only_that_item(session: Session, tmp_path: Path) -> No
         "labs.jsonl:2 evidence: an object is not a list; give a list of objects",
     ]
     assert (report.created, report.refused) == (1, 1)
-    assert [[item.id for item in lab.evidence] for lab in load_labs(session)] == [["lab-1#1", "e"]]
+    assert [[(item.id, item.year) for item in lab.evidence] for lab in load_labs(session)] == [
+        [("lab-1#1", 2018), ("lab-1#2", None), ("e", None)]
+    ]
 
 
 def test_a_bad_ask_costs_only_that_ask_but_a_bad_exclusion_costs_the_need(session: Session, tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ import openpyxl
 import pytest
 from openpyxl.utils.datetime import CALENDAR_MAC_1904
 
-from indexer.records import xlsx
 from indexer.records.columns import COLUMNS, field_of
+from indexer.records.lists import xlsx
 from indexer.records.readers import read
 from indexer.vocabulary import Kind
 
@@ -94,10 +94,10 @@ def test_rows_are_numbered_as_the_sheet_shows_them(tmp_path: Path) -> None:
     assert [str(problem) for problem in reading.problems] == [
         "labs.xlsx:4 capacity: -1 is not a number of projects; give 0, 1, 2 … or leave it empty",
         'labs.xlsx[evidence]:2 year: "20x8" is not a year; give four digits such as 2018',
-        "labs.xlsx[needs]: was not read with labs; import the file again as needs",
     ]
     assert list(reading.records) == ["lab-2"]
-    assert [item.id for item in reading.evidence["lab-2"].items] == ["lab-2#2"]
+    assert [(item.id, item.year) for item in reading.evidence["lab-2"].items] == [("lab-2#1", None), ("lab-2#2", 2018)]
+    assert [(one.kind, list(one.records)) for one in reading.others] == [(Kind.NEEDS, ["n"])]
 
 
 def test_a_repeated_or_missing_column_is_reported(tmp_path: Path) -> None:
@@ -108,15 +108,23 @@ def test_a_repeated_or_missing_column_is_reported(tmp_path: Path) -> None:
     ]
     assert reading.records["lab-1"].name == "first"
     path = workbook(tmp_path / "labs.xlsx", {"Sheet1": [["name"], ["first"]]})
-    assert [str(problem) for problem in read(path).problems] == [
-        'labs.xlsx:1 id: the first row has no such column; name it "id 代號", as the template does'
+    reading = read(path)
+    assert [str(problem) for problem in reading.problems] == [
+        (
+            "labs.xlsx:1 id: is in no column; ids were made from name; "
+            "they stay the same however the list is sorted; give ids to choose your own"
+        )
     ]
+    assert [lab.name for lab in reading.records.values()] == ["first"]
 
 
-def test_the_value_of_a_formula_is_read_not_the_formula(tmp_path: Path) -> None:
+def test_a_formula_without_a_value_is_told_and_costs_the_lab_whose_name_it_is(tmp_path: Path) -> None:
     path = workbook(tmp_path / "labs.xlsx", {"labs": [["id", "name"], ["lab-1", '=HYPERLINK("https://x.example")']]})
     reading = read(path)
-    assert (reading.problems, reading.records["lab-1"].name) == ([], "lab-1")
+    assert [str(problem) for problem in reading.problems] == [
+        "labs.xlsx:2 name: a formula without a value (open the workbook and save it once) is not a text; give a text"
+    ]
+    assert reading.records == {}
 
 
 def test_a_cell_that_cannot_be_read_costs_its_row_only(tmp_path: Path) -> None:
@@ -159,7 +167,7 @@ def test_files_that_are_no_workbooks_are_reported(tmp_path: Path) -> None:
     faults = {
         good[: len(good) // 2]: "is not a readable XLSX workbook; save it again as .xlsx",
         (tmp_path / "other.zip").read_bytes(): "is not a readable XLSX workbook (KeyError); save it again as .xlsx",
-        b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": "is an old Excel file; save it as .xlsx",
+        b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": "is not a readable XLS workbook (CalamineError); save it again as .xlsx",
     }
     for data, message in faults.items():
         path.write_bytes(data)

@@ -76,7 +76,7 @@ def _a_big_one_is_followed(server: Served) -> None:
 def _bad_rows_are_reported(server: Served) -> None:
     content = _jsonl({"id": "own-1", "title": "good"}, {"id": "own-2"}, {"id": "own-3", "title": "x", "year": 1})
     result = result_of(server, "expert", job_of(upload(server, "expert", "needs.jsonl", content)))
-    assert (result["created"], result["refused"], result["file"]) == (1, 2, "needs.jsonl")
+    assert (result["created"], result["refused"], result["file"]) == (2, 1, "needs.jsonl")
     places = [(item["file"], item["row"], item["field"]) for item in result["problems"]]
     assert places == [("needs.jsonl", 2, "title"), ("needs.jsonl", 3, "year")]
     assert server.ask("colleague", "GET", "/api/needs/own-1").json()["alliance"] == "al-a"

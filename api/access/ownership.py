@@ -12,7 +12,7 @@ names and 統一編號, by which everybody knows it. A drop folder of an allianc
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlmodel import Session, col, select
@@ -20,6 +20,7 @@ from sqlmodel import Session, col, select
 from api.access.policy import Action, Reach, Resource, reaches
 from indexer.plain_text import shown
 from indexer.records.exchange import CompanyIn, Fault
+from indexer.records.import_log import begin_batch
 from indexer.records.importing import ImportReport, import_reading
 from indexer.records.readers import Reading
 from indexer.records.record_tables import Company, Need
@@ -77,7 +78,14 @@ class NotOwn:
 
 
 def import_portion(
-    session: Session, portion: Reading, sender: Sender, *, name: str, now: datetime, dry_run: bool = False
+    session: Session,
+    portion: Reading,
+    sender: Sender,
+    *,
+    name: str,
+    now: datetime,
+    dry_run: bool = False,
+    batch_id: str | None = None,
 ) -> tuple[ImportReport, list[NotOwn]]:
     """Import what of a portion is the sender's, and hand over what is new; the caller commits.
 
@@ -88,17 +96,15 @@ def import_portion(
         name: the file's name for the problems.
         now: the moment.
         dry_run: report what would happen and write nothing.
+        batch_id: under which number the import can be taken back, None if it can't.
     """
-    tried = Reading(
-        portion.kind,
-        dict(portion.records),
-        dict(portion.evidence),
-        problems=list(portion.problems),
-        refused=portion.refused,
-        first_rows=portion.first_rows,
+    tried = replace(
+        portion, records=dict(portion.records), evidence=dict(portion.evidence), problems=list(portion.problems)
     )
     left_out = [] if sender.anything else list(_kept_to_own(session, tried, sender.alliance_id or "", name))
-    report = import_reading(session, tried, dry_run)
+    if batch_id is not None:
+        begin_batch(session, batch_id, name, now)
+    report = import_reading(session, tried, dry_run, batch_id)
     if sender.alliance_id is not None and not dry_run:
         hand_over(session, report, alliance_id=sender.alliance_id, by=sender.by, expert_id=sender.expert_id, now=now)
     return report, left_out
@@ -144,7 +150,7 @@ def _refuse_settled(session: Session, portion: Reading, name: str) -> None:
         col(NeedIntake.need_id).in_(list(portion.records)), NeedIntake.state != NeedState.SUBMITTED.value
     )
     settled = sorted(session.exec(query).all())
-    changed = Reading(portion.kind, {key: portion.records[key] for key in settled})
+    changed = replace(portion, records={key: portion.records[key] for key in settled}, evidence={}, problems=[])
     for key in import_reading(session, changed, dry_run=True).updated_ids:
         wrong = T_("%(key)s is past editing: a need can be changed only until it is taken up", key=shown(key))
         portion.refuse_record(name, key, Fault("id", wrong, T_("leave the row as it was, or leave it out")))
@@ -166,7 +172,8 @@ def _renamed(session: Session, portion: Reading) -> Iterator[tuple[str, str]]:
     for stored in session.exec(select(Company).where(col(Company.id).in_(list(portion.records)))).all():
         given = portion.records[stored.id]
         if isinstance(given, CompanyIn):
-            fields = ("name", "name_en", "tax_id")
+            said = portion.given.get(stored.id, frozenset(CompanyIn.model_fields))
+            fields = [field for field in ("name", "name_en", "tax_id") if field in said]
             changed = next((field for field in fields if getattr(given, field) != getattr(stored, field)), None)
             if changed is not None:
                 yield stored.id, changed

@@ -120,6 +120,16 @@ def _say(screen: Screen, found: Learned) -> None:
                     high=f"{one.high:+.4f}",
                 )
             )
+    if verdict.drawn is not None:
+        screen.say(
+            T_(
+                "near ties drawn by lot, %(pairs)s pairs: %(mean)s (95 %% interval %(low)s to %(high)s)",
+                pairs=verdict.drawn.pairs,
+                mean=f"{verdict.drawn.difference.mean:+.4f}",
+                low=f"{verdict.drawn.difference.low:+.4f}",
+                high=f"{verdict.drawn.difference.high:+.4f}",
+            )
+        )
     if verdict.passed:
         screen.say(T_("it may be promoted: gloria learn --promote %(version)s --by EMAIL", version=found.version))
     for reason in verdict.reasons:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from itertools import chain
@@ -22,9 +22,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from api.commands.imports.one_file import Way, import_one, read_as, take_back
+from api.commands.imports.registers import bring_in_files
 from api.commands.matching import redrawn, reindexed, say_map, say_report
-from api.commands.refusals import RefusedError, refusal
-from api.commands.registers import bring_in_files
+from api.commands.refusals import RefusedError
 from api.commands.screen import Screen, finish, write_document
 from api.home import note_command, open_session, read_settings
 from indexer.vocabulary import Kind
@@ -35,17 +36,27 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
     from sqlmodel import Session
 
-    from indexer.records.importing import ImportReport
     from indexer.settings import Settings
     from matcher.review.people import Principal
 
 
 def import_records(
     context: typer.Context,
-    files: Annotated[list[Path] | None, typer.Argument(help="JSONL, CSV, XLSX or ODS files.")] = None,
+    files: Annotated[list[Path] | None, typer.Argument(help="JSON, CSV, XLSX, XLS or ODS files.")] = None,
     *,
     kind: Annotated[Kind | None, typer.Option(help="What the rows are; otherwise told from the file.")] = None,
+    sheet: Annotated[str | None, typer.Option(help="Only this sheet of a workbook.")] = None,
+    columns: Annotated[
+        list[str] | None,
+        typer.Option("--map", help="What a column is, as HEADING=FIELD; HEADING=- leaves it out. May be repeated."),
+    ] = None,
+    mapping: Annotated[
+        str | None, typer.Option(help="Use the columns saved under this name; with --map, save them under it.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would happen; write nothing.")] = False,
+    undo_job: Annotated[
+        str | None, typer.Option("--undo", help="Take back what the import of this number changed.")
+    ] = None,
     alliance: Annotated[
         str | None, typer.Option(help="Id of an alliance: new needs come in to it, new companies join its portfolio.")
     ] = None,
@@ -63,73 +74,25 @@ def import_records(
 ) -> None:
     """Import records; a second import of the same file changes nothing."""
     screen = Screen.of(context)
-    if bool(files) == bool(template):
+    if sum(map(bool, (files, template, undo_job))) != 1:
         raise typer.BadParameter(T_("give files to import, or --template with a file to write"), param_hint="FILE")
     if template is not None:
         _write_template(screen, template, kind, as_json)
         return
+    if undo_job is not None:
+        take_back(screen, undo_job, as_json=as_json)
+        return
     if source is not None:
         bring_in_files(screen, source, files or [], lab_id=lab, dry_run=dry_run, as_json=as_json)
         return
-    documents = []
+    documents: list[dict[str, object]] = []
     with open_session(read_settings(), writes=not dry_run) as session:
+        said = read_as(session, kind=kind, sheet=sheet, columns=columns or [], mapping=mapping, keeps=not dry_run)
         for path in files or []:
-            documents.append(_import_one(screen, session, path, kind, dry_run, alliance, quiet=as_json))
+            documents += import_one(screen, session, path, said, Way(dry_run, alliance, quiet=as_json))
     if as_json:
         write_document({"dry_run": dry_run, "files": documents})
     finish(any(document["refused"] or document["errors"] for document in documents))
-
-
-def _import_one(
-    screen: Screen, session: Session, path: Path, kind: Kind | None, dry_run: bool, alliance: str | None, *, quiet: bool
-) -> dict[str, object]:
-    from datetime import UTC, datetime
-
-    from api.access.ownership import Sender, import_portion
-    from api.trail.audit_trail import subjects_imported
-    from indexer.records.readers import read
-
-    try:
-        found = read(path, kind)
-    except OSError as error:
-        told = refusal(error)
-        screen.complain(told.message if told else str(error))
-        return {"file": str(path), "error": told.message if told else str(error), "refused": 0, "errors": 1}
-    # Who works at the command line has the database itself: what an alliance may not change is theirs to change.
-    sender = Sender(alliance, anything=True)
-    report, _ = import_portion(session, found, sender, name=path.name, now=datetime.now(UTC), dry_run=dry_run)
-    subjects = [] if dry_run else subjects_imported(report)
-    if subjects:
-        note_command(session, "import", "create", "import", [(one.kind, one.id) for one in subjects])
-    session.commit()
-    return _reported(screen, path, report, dry_run, quiet=quiet)
-
-
-def _reported(screen: Screen, path: Path, report: ImportReport, dry_run: bool, *, quiet: bool) -> dict[str, object]:
-    for problem in report.problems:
-        screen.complain(str(problem), "yellow" if problem.severity == "warning" else "red")
-    if not quiet and report.kind is not None:
-        counts = T_(
-            "%(created)s created, %(updated)s updated, %(unchanged)s unchanged, %(refused)s refused",
-            created=report.created,
-            updated=report.updated,
-            unchanged=report.unchanged,
-            refused=report.refused,
-        )
-        tried = T_(" (dry run, nothing written)") if dry_run else ""
-        screen.say(
-            T_("%(name)s %(kind)s: %(counts)s%(tried)s", name=path.name, kind=report.kind, counts=counts, tried=tried)
-        )
-    return {
-        "file": str(path),
-        "kind": report.kind,
-        "created": report.created,
-        "updated": report.updated,
-        "unchanged": report.unchanged,
-        "refused": report.refused,
-        "errors": len(report.errors),
-        "problems": [asdict(problem) for problem in report.problems],
-    }
 
 
 def _write_template(screen: Screen, path: Path, kind: Kind | None, as_json: bool) -> None:

@@ -95,6 +95,7 @@ class NeedAnswer(Answer):
     """A need as you may see it; what you may not see is null, empty or missing."""
 
     redacted: bool = Field(description="The text is withheld from the programme office.")
+    other: dict[str, str] = Field(default={}, description="What a file said of it beside these fields.")
     state: NeedState | None = None
     alliance: str | None = None
     expert: str | None = None

@@ -72,8 +72,18 @@ class ImportResultAnswer(Answer):
     unchanged: int
     refused: int
     errors: int
+    values_changed: int
+    values_emptied: int
     problems: list[RowProblemAnswer]
     problems_left_out: int
+
+
+class UndoneAnswer(Answer):
+    """What taking an import back came to."""
+
+    job: str
+    removed: int
+    restored: int
 
 
 class BatchPairingAnswer(Answer):

@@ -20,7 +20,7 @@ from api.access.policy import Action, Resource, reaches
 from api.access.visibility import cases as visible_cases
 from api.access.visibility import entries as visible_entries
 from api.access.visibility import needs as visible_needs
-from api.access.visibility import unconflicted
+from api.access.visibility import readable, unconflicted
 from api.documents.answers import Answer, Page
 from api.documents.cases import CaseFileAnswer
 from api.documents.matches import DecisionAnswer, ProposalAnswer
@@ -525,6 +525,7 @@ def _proposal(session: Session, who: Principal, case: Case, decision: Decision |
         .where(
             StoredPairing.id == case.pairing_id,
             visible_needs(who, Action.READ, Resource.PAIRING),
+            readable(who),
             unconflicted(who),
         )
     )

@@ -11,7 +11,6 @@ from dataclasses import asdict
 from datetime import date, datetime
 from typing import Any
 
-import orjson
 from pydantic import Field
 
 from api.documents.answers import Answer, answer_of, index_is_old
@@ -543,7 +542,7 @@ def match_document(matcher: Matcher, result: MatchResult) -> dict[str, object]:
                 "band": pairing.band.value,
                 "contributions": pairing.contributions,
                 "changed_since_index": pairing.changed_since_index,
-                "explanation": _explanation(pairing.explanation),
+                "explanation": pairing.explanation.as_plain(),
             }
             for pairing in result.pairings
         ],
@@ -570,7 +569,7 @@ def lab_document(matcher: Matcher, lab_id: str, matches: Sequence[LabMatch]) -> 
                 "band": match.band.value,
                 "rank_of_lab": match.rank_of_lab,
                 "changed_since_index": match.changed_since_index,
-                "explanation": _explanation(match.explanation),
+                "explanation": match.explanation.as_plain(),
             }
             for rank, match in enumerate(matches, start=1)
         ],
@@ -660,9 +659,3 @@ def lab_companies_document(matcher: Matcher, lab_id: str, found: Sequence[LabCom
             for rank, one in enumerate(found, start=1)
         ],
     }
-
-
-def _explanation(explanation: Explanation) -> dict[str, object]:
-    # Eight times as quick as `asdict`, for each of a page's pairings.
-    plain: dict[str, object] = orjson.loads(orjson.dumps(explanation))
-    return plain

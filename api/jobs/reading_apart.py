@@ -24,6 +24,7 @@ from typing import IO, Any
 
 from api.jobs.job_queue import JobRefusedError
 from indexer.records.exchange import RowProblem
+from indexer.records.lists.sheets import is_workbook
 from indexer.records.readers import Reading, read_bytes
 from indexer.vocabulary import Kind
 from indexer.wording import T_
@@ -45,6 +46,7 @@ class ReadApart:
     """What a file holds; its problems are to be gone through before its records."""
 
     kind: Kind | None
+    kinds: tuple[Kind | None, ...]
     refused: int
     total: int
     problems: Callable[[], Iterator[list[RowProblem]]]
@@ -64,7 +66,7 @@ def read_apart(content: bytes, name: str, kind: Kind | None, check: Callable[[],
     Raises:
         JobRefusedError: it takes too long, or too much memory.
     """
-    if len(content) <= SMALL_BYTES and not content.startswith(b"PK"):
+    if len(content) <= SMALL_BYTES and not is_workbook(content):
         found = read_bytes(content, name, kind)
         head, *frames = _frames(found)
         yield _told(head, iter(frames))
@@ -94,6 +96,7 @@ def _told(head: dict[str, Any], frames: Iterator[Any]) -> ReadApart:
 
     return ReadApart(
         head["kind"],
+        head["kinds"],
         head["refused"],
         head["total"],
         lambda: taken(head["lists_of_problems"]),
@@ -103,17 +106,22 @@ def _told(head: dict[str, Any], frames: Iterator[Any]) -> ReadApart:
 
 def _frames(found: Reading) -> list[Any]:
     """Return what is told of a reading: its head, lists of problems, portions."""
-    problems = found.problems
+    readings = found.all()
+    problems = [problem for one in readings for problem in one.problems]
     lists = [problems[at : at + PROBLEMS_PER_PART] for at in range(0, max(1, len(problems)), PROBLEMS_PER_PART)]
-    portions = list(found.portions(RECORDS_PER_PART))
+    portions = [portion for one in readings for portion in one.portions(RECORDS_PER_PART)]
     for portion in portions:
-        # Each carries the rows of its own records only, or all would be sent with every one.
+        # Each carries what is said of its own records only, or all would be sent with every one.
         keys = portion.records.keys() | portion.evidence.keys()
-        portion.first_rows = {key: row for key, row in found.first_rows.items() if key in keys}
+        portion.first_rows = {key: portion.first_rows[key] for key in keys if key in portion.first_rows}
+        portion.files = {key: portion.files[key] for key in keys if key in portion.files}
+        portion.given = {key: portion.given[key] for key in keys if key in portion.given}
+        portion.made_ids = portion.made_ids & keys
     head = {
         "kind": found.kind,
-        "refused": found.refused,
-        "total": len(found.records.keys() | found.evidence.keys()),
+        "kinds": tuple(one.kind for one in readings),
+        "refused": sum(one.refused for one in readings),
+        "total": sum(len(one.records.keys() | one.evidence.keys()) for one in readings),
         "lists_of_problems": len(lists),
         "portions": len(portions),
     }

@@ -69,7 +69,7 @@ from matcher.review.proposals import record
 
 MAX_PROBLEMS = 50_000
 """Problems that a result lists; it counts all."""
-_COUNTS = ("created", "updated", "unchanged", "refused", "errors")
+_COUNTS = ("created", "updated", "unchanged", "refused", "errors", "values_changed", "values_emptied")
 
 
 def run_import(running: RunningJob) -> None:
@@ -89,7 +89,8 @@ def run_import(running: RunningJob) -> None:
     with read_apart(content, name, None if kind is None else Kind(kind), running.check) as found:
         del file, content
         with reading(running.engine) as session:
-            _must_reach(running.who(session), running, found.kind)
+            for one in found.kinds:
+                _must_reach(running.who(session), running, one)
         _carry_out(running, found, printable(name))
 
 
@@ -131,7 +132,10 @@ def _importing(running: RunningJob, portion: Reading, name: str) -> PartWork:
     def work(session: Session, who: Principal) -> dict[str, Any]:
         _must_reach(who, running, portion.kind)
         alliance_id, dry_run = running.job.alliance_id, bool(running.job.parameters["dry_run"])
-        report, _ = import_portion(session, portion, sender_of(who, alliance_id), name=name, now=now(), dry_run=dry_run)
+        sender, job_id = sender_of(who, alliance_id), running.job.id
+        report, _ = import_portion(
+            session, portion, sender, name=name, now=now(), dry_run=dry_run, batch_id=None if dry_run else job_id
+        )
         if not dry_run:
             running.subjects.update(subjects_imported(report))
         return _result(report)
@@ -147,6 +151,8 @@ def _result(report: ImportReport) -> dict[str, Any]:
         "unchanged": report.unchanged,
         "refused": report.refused,
         "errors": len(report.errors),
+        "values_changed": sum(not change.empties for change in report.changes),
+        "values_emptied": sum(change.empties for change in report.changes),
         "problems": [asdict(problem) for problem in report.problems],
     }
 
@@ -161,7 +167,7 @@ def import_result(session: Session, job_id: str, parameters: dict[str, Any]) -> 
         "dry_run": parameters["dry_run"],
         "file": parameters["name"],
         "kind": next((part["kind"] for part in parts), None),
-        **{name: sum(part[name] for part in parts) for name in _COUNTS},
+        **{name: sum(part.get(name, 0) for part in parts) for name in _COUNTS},
         "problems": problems[:MAX_PROBLEMS],
         "problems_left_out": max(0, len(problems) - MAX_PROBLEMS),
     }

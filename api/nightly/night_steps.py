@@ -46,6 +46,7 @@ from api.commands.matching import redrawn
 from api.commands.refusals import refusal
 from api.home import open_database, open_reading, open_session
 from api.jobs import job_queue
+from api.nightly import openings
 from api.nightly.report import report_the_night
 from api.nightly.step import MOST_LISTED, Run, StepOutcome, StepWork
 from api.requests import idempotency
@@ -211,9 +212,10 @@ def _imported(engine: Engine, one: Dropped, known: dict[str, Any], work: StepWor
         told = refusal(error)
         why = f"a fault of ours ({type(error).__name__})" if told is None else told.message
         return {"state": "failed", "why": [why]}
-    problems = [*found.problems, *(problem for report in reports for problem in report.problems)]
+    problems = [problem for part in found.all() for problem in part.problems]
+    problems += [problem for report in reports for problem in report.problems]
     counts = {name: sum(getattr(report, name) for report in reports) for name in _COUNTS[:3]}
-    refused = found.refused + sum(report.refused for report in reports)
+    refused = sum(part.refused for part in found.all()) + sum(report.refused for report in reports)
     _keep(work, known, digest, {"file": one.path.name, "at": work.now.isoformat(), "refused": refused})
     errors = [problem for problem in problems if problem.severity == "error"]
     listed = {"problems": _places(errors[:MOST_LISTED]), "problems_left_out": max(0, len(errors) - MOST_LISTED)}
@@ -264,7 +266,7 @@ def _is_a_link(path: Path) -> OSError:
 def _stored(
     engine: Engine, found: Reading, one: Dropped, work: StepWork
 ) -> Iterator[tuple[ImportReport, list[NotOwn]]]:
-    for portion in found.portions(RECORDS_PER_PART):
+    for portion in (part for each in found.all() for part in each.portions(RECORDS_PER_PART)):
         # Its problems and refused rows are counted once, with the file.
         with writing(engine, deadline_s=WAIT_S) as session:
             done = import_portion(session, portion, folder_of(one.alliance_id), name=one.path.name, now=work.now)
@@ -593,6 +595,7 @@ STEPS: tuple[NightStep, ...] = (
     _step("figures", T_("Figures"), take_down_figures),
     _step("warnings", T_("Warnings"), propose_warnings),
     _step("reminders", T_("Reminders"), count_reminders),
+    _step(openings.STEP, T_("Telling who was let in to needs"), openings.tell_of_openings),
     _step("verify", T_("Proof of the ledger"), prove_ledger),
     _step("heads", T_("Heads of the ledger"), write_heads, "verify"),
     _step(AUDIT_STEP, T_("Proof of the audit trail"), prove_audit_trail),

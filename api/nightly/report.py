@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import smtplib
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
 from functools import cache
@@ -147,9 +149,7 @@ def send(settings: Settings, night: Night) -> int:
     parts = urlsplit(settings.smtp_url.get_secret_value())
     host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme]
     try:
-        with _connected(parts.scheme, host, port) as server:
-            if parts.username:
-                server.login(unquote(parts.username), unquote(parts.password or ""))
+        with connected_to(settings) as server:
             refused = server.send_message(message_of(settings, night))
     except (smtplib.SMTPException, OSError, ValueError) as error:
         raise MailError(T_("%(host)s:%(port)s: %(error)s", host=host, port=port, error=_why(error))) from error
@@ -163,6 +163,21 @@ def send(settings: Settings, night: Night) -> int:
             )
         )
     return len(recipients(settings))
+
+
+@contextmanager
+def connected_to(settings: Settings) -> Iterator[smtplib.SMTP]:
+    """Connect to the mail server of the settings, signed in where it asks for that.
+
+    Raises:
+        MailError: it would be in the open.
+        SMTPException, OSError: it can't be reached or does not let in.
+    """
+    parts = urlsplit(settings.smtp_url.get_secret_value())
+    with _connected(parts.scheme, parts.hostname or "", parts.port or _PORTS[parts.scheme]) as server:
+        if parts.username:
+            server.login(unquote(parts.username), unquote(parts.password or ""))
+        yield server
 
 
 def _connected(scheme: str, host: str, port: int) -> smtplib.SMTP:

@@ -42,7 +42,7 @@ from api.routes.needs import need_documents
 from indexer.instants import day_in_taipei, now
 from indexer.records.exchange import CompanyIn
 from indexer.records.field_notes import declared
-from indexer.records.record_tables import Alliance, Lab, Need
+from indexer.records.record_tables import Alliance, Company, Lab, Need, other_of
 from matcher.review.cases import Case, ContactKind
 from matcher.review.people import Principal
 from matcher.review.roles import STAFF
@@ -123,6 +123,9 @@ def company_context(visit: Visit, company_id: str, refused: Refusal | None = Non
     return {
         "company": company,
         "facts": _FACTS,
+        "other": visit.look(lambda session, _: other_of(session, Company, company["id"]))
+        if set(alliances) & set(own)
+        else {},
         "country": country(company["country"]),
         "contacts": shown,
         "sees_contacts": not isinstance(contacts, Refusal),

@@ -31,7 +31,7 @@ from indexer.encoders.query_vectors import EncodingBusyError
 from indexer.index.generations import SnapshotError
 from indexer.records.exchange import LabIn
 from indexer.records.field_notes import declared
-from indexer.records.record_tables import Company, Lab, School
+from indexer.records.record_tables import Company, Lab, School, other_of
 from matcher.ranking.lab_table import Filters
 from matcher.review.cases import Case, loads_of
 from matcher.review.people import Principal
@@ -144,6 +144,7 @@ def show_lab(lab_id: str, visit: Annotated[Visit, Depends(visiting(Resource.LAB,
     context: dict[str, Any] = {
         "lab": lab,
         "facts": _FACTS,
+        "other": visit.look(lambda session, _: other_of(session, Lab, lab_id)),
         "languages": [language(code) for code in lab["languages"]],
         "school": None if school is None else school.model_dump(),
         "load": visit.look(lambda session, _: loads_of(session, [lab_id])[lab_id]),

@@ -157,10 +157,7 @@ def change_password(
     request, address = ask.request, _address(ask)
     with reading(ask.engine) as session:
         who = ask.admitted(session)
-        # Counted apart from sign-ins, at which anybody can fail in anybody's name.
-        own = f"of {who.id}"
-        if must_not_be_throttled(session, email=None, address=address, now=ask.at, browser=own):
-            raise ProblemError(429, "throttled", str(ThrottledError()), None, {"Retry-After": "900"})
+        own = _guesses_of(session, ask, who)
         before = session.exec(select(Password.hash).where(Password.account_id == who.id)).first()
     if before is None and request.state.csrf_token is None:
         # A key ends some day; it must not be turned into a way in that does not.
@@ -194,15 +191,14 @@ def confirm(
     """
     with reading(ask.engine) as session:
         who = ask.admitted(session)
-        email = session.exec(select(Account.email).where(Account.id == who.id)).one()
         if ask.request.state.csrf_token is None:
             raise ProblemError(422, "invalid", T_("a key has nobody to confirm: a person has to, signed in"))
-        must_not_be_throttled(session, email=email, address=_address(ask), now=ask.at)
+        own = _guesses_of(session, ask, who)
         stored = session.exec(select(Password.hash).where(Password.account_id == who.id)).first()
     # Hashed outside of any transaction: it takes a tenth of a second on purpose.
     if not password_fits(body.password, stored):
         with writing(ask.engine) as session:
-            note_failure(session, email=email, address=_address(ask), now=ask.at)
+            note_failure(session, email=None, address=_address(ask), now=ask.at, browser=own)
         raise ProblemError(422, "password", T_("the password is wrong"), "password")
 
     def work(session: Session, _who: Principal) -> Reply:
@@ -210,6 +206,20 @@ def confirm(
         return Reply(204, None, {})
 
     return ask.write(work, once=False)
+
+
+def _guesses_of(session: Session, ask: PermittedRequest, who: Principal) -> str:
+    """Return under what somebody's guesses at the own password are counted, if not too many failed.
+
+    They are counted apart from sign-ins, at which anybody can fail in anybody's name.
+
+    Raises:
+        ProblemError: 429.
+    """
+    own = f"of {who.id}"
+    if must_not_be_throttled(session, email=None, address=_address(ask), now=ask.at, browser=own):
+        raise ProblemError(429, "throttled", str(ThrottledError()), None, {"Retry-After": "900"})
+    return own
 
 
 def _address(ask: PermittedRequest) -> str:

@@ -24,7 +24,7 @@ from api.access.visibility import needs as visible_needs
 from api.access.visibility import own_needs
 from api.documents.answers import Page
 from api.documents.bodies import MatchBatchBody
-from api.documents.jobs import BatchResultAnswer, ImportResultAnswer, JobAnswer
+from api.documents.jobs import BatchResultAnswer, ImportResultAnswer, JobAnswer, UndoneAnswer
 from api.jobs.job_queue import Job, JobKind, JobState, ask_for, cancel, visible_jobs
 from api.jobs.worker import import_result, match_batch_result
 from api.requests.capacity import ThreadedRoute
@@ -32,8 +32,10 @@ from api.requests.idempotency import Reply
 from api.requests.permitted_request import PermittedRequest, requires
 from api.requests.problems import ProblemError, forbidden, not_found
 from api.requests.query_parameters import Cursor, Limit, decoded, page
+from api.trail.audit_trail import subject_kind
 from indexer.database import BusyError, DatabaseGoneError, reading
 from indexer.plain_text import TextError, clean
+from indexer.records.import_log import UndoError, undo
 from indexer.records.readers import kind_in_name
 from indexer.records.record_tables import Alliance, Need
 from indexer.vocabulary import Kind
@@ -220,6 +222,30 @@ def cancel_job(
         find_job(session, who, job_id, Action.CANCEL)
         cancel(session, job_id=job_id, now=ask.at)
         return Reply(200, job_document(find_job(session, who, job_id, Action.CANCEL), who), {})
+
+    return ask.write(work)
+
+
+@router.post("/jobs/{job_id}/undo", response_model=UndoneAnswer)
+def undo_import(
+    job_id: str, ask: Annotated[PermittedRequest, Depends(requires(Resource.JOB, Action.CANCEL))]
+) -> Response:
+    """Take back all that an import changed: what it created is gone, what it changed is as it was before.
+
+    Refused, and nothing is changed, once a record was changed again or something rests on one that would be gone.
+    """
+
+    def work(session: Session, who: Principal) -> Reply:
+        job = find_job(session, who, job_id, Action.CANCEL)
+        if job.kind != JobKind.IMPORT or job.finished_at is None:
+            raise ProblemError(409, "job", T_("only an import that has ended can be taken back"))
+        try:
+            done = undo(session, job.id, ask.at)
+        except UndoError as error:
+            raise ProblemError(409, "job", str(error)) from error
+        for kind, record_id in done.ids:
+            ask.about(subject_kind(kind), record_id)
+        return Reply(200, {"job": job.id, "removed": done.removed, "restored": done.restored}, {})
 
     return ask.write(work)
 

@@ -21,7 +21,7 @@ from api.access.policy import Action, Resource
 from api.access.visibility import cases as visible_cases
 from api.access.visibility import needs as visible
 from api.access.visibility import needs as visible_needs
-from api.access.visibility import unconflicted
+from api.access.visibility import readable, unconflicted
 from api.documents.answers import Page
 from api.documents.bodies import MAX_ROW_NUMBER, DecisionBody
 from api.documents.matches import (
@@ -352,7 +352,10 @@ def pairing_document(session: Session, who: Principal, pairing: StoredPairing) -
     ).all()
     decisions = session.exec(select(Decision).where(Decision.pairing_id == pairing.id).order_by(col(Decision.id))).all()
     case = session.exec(select(Case.id).where(Case.pairing_id == pairing.id, Case.stage != "undone")).first()
-    office = who.holds(Role.OFFICE) and not who.holds(*STAFF)
+    # An explanation quotes the need, which the programme office reads only by breaking the glass.
+    is_open = select(Need.id).where(Need.id == pairing.need_id, readable(who))
+    quotes = not who.holds(Role.OFFICE) or (who.holds(*STAFF) and session.exec(is_open).first() is not None)
+    left_out = {"digest"} if quotes else {"digest", "explanation"}
     return {
         "id": pairing.id,
         "need_id": pairing.need_id,
@@ -360,11 +363,7 @@ def pairing_document(session: Session, who: Principal, pairing: StoredPairing) -
         "state": pairing.state,
         "deferred_until": None if pairing.deferred_until is None else pairing.deferred_until.isoformat(),
         "case_id": case,
-        # An explanation quotes the need, which the programme office reads only by breaking the glass.
-        "proposals": [
-            item.model_dump(mode="json", exclude={"digest"} | ({"explanation"} if office else set()))
-            for item in proposals
-        ],
+        "proposals": [item.model_dump(mode="json", exclude=left_out) for item in proposals],
         "decisions": [_decision(item, who) for item in decisions],
     }
 

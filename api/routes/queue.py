@@ -11,11 +11,11 @@ from datetime import date, timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Response
-from sqlalchemy import exists, select
+from sqlalchemy import and_, exists, select
 from sqlmodel import Session, col, func
 
 from api.access.policy import Action, Resource
-from api.access.visibility import Condition, own_needs, unconflicted
+from api.access.visibility import Condition, own_needs, readable, unconflicted
 from api.access.visibility import companies as visible_companies
 from api.access.visibility import needs as visible_needs
 from api.documents.cases import QueueAnswer
@@ -75,7 +75,7 @@ def _new_needs(session: Session, who: Principal, limit: int) -> list[dict[str, A
         )
         .join(NeedIntake, col(NeedIntake.need_id) == Need.id)
         .join(Company, col(Company.id) == Need.company, isouter=True)
-        .where(visible_needs(who, Action.READ), col(NeedIntake.state) == NeedState.SUBMITTED.value)
+        .where(visible_needs(who, Action.READ), readable(who), col(NeedIntake.state) == NeedState.SUBMITTED.value)
         .order_by(col(NeedIntake.submitted_at), col(Need.id))
         .limit(limit)
     ).all()
@@ -107,7 +107,7 @@ def _needs_to_match(session: Session, who: Principal, limit: int) -> list[dict[s
         .join(NeedIntake, col(NeedIntake.need_id) == Need.id)
         .join(Company, col(Company.id) == Need.company, isouter=True)
         .join(Account, col(Account.id) == NeedIntake.expert_id, isouter=True)
-        .where(own_needs(who), col(NeedIntake.state) == NeedState.TAKEN_UP.value, ~shown)
+        .where(own_needs(who), readable(who), col(NeedIntake.state) == NeedState.TAKEN_UP.value, ~shown)
         .order_by(col(NeedIntake.changed_at), col(Need.id))
         .limit(limit)
     ).all()
@@ -127,7 +127,7 @@ def _needs_to_match(session: Session, who: Principal, limit: int) -> list[dict[s
 
 def _waiting(who: Principal) -> tuple[Condition, ...]:
     """Conditions on a pairing joined with its need and the need's way in: one that a word may still be said on."""
-    return (visible_needs(who, Action.READ), unconflicted(who), col(NeedIntake.state).in_(_OPEN))
+    return (visible_needs(who, Action.READ), readable(who), unconflicted(who), col(NeedIntake.state).in_(_OPEN))
 
 
 def _needs_to_review(session: Session, who: Principal, limit: int) -> list[dict[str, Any]]:
@@ -197,7 +197,7 @@ def _due(session: Session, who: Principal, today: date, limit: int) -> list[dict
         select(Contact, col(Case.stage), col(Case.lab_id), col(Company.name), col(Need.title))
         .join(Case, col(Case.id) == Contact.case_id, isouter=True)
         .join(Company, col(Company.id) == Contact.company_id, isouter=True)
-        .join(Need, col(Need.id) == Case.need_id, isouter=True)
+        .join(Need, and_(col(Need.id) == Case.need_id, readable(who)), isouter=True)
         .where(col(Contact.id).in_(newest), col(Contact.next_on) <= today)
         .order_by(col(Contact.next_on), col(Contact.id))
         .limit(limit)

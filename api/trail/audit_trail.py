@@ -205,11 +205,16 @@ def _hash(row: dict[str, Any], subjects: Sequence[Subject]) -> str:
     return hash_of({**row, "subjects": [[one.kind, one.id, one.withheld] for one in subjects]})
 
 
+def subject_kind(kind: Kind) -> str:
+    """Return what a record of a kind is called in the trail."""
+    return _IMPORTED.get(kind, kind.value)
+
+
 def subjects_imported(report: ImportReport) -> list[Subject]:
     """Return the records that an import made or changed."""
     if report.kind is None:
         return []
-    kind = _IMPORTED.get(report.kind, report.kind.value)
+    kind = subject_kind(report.kind)
     return [Subject(kind, one) for one in sorted({*report.created_ids, *report.updated_ids})]
 
 

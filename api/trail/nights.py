@@ -275,6 +275,7 @@ STEP_FIGURE_LABELS = {
     "new_needs": T_("new needs"),
     "nights": T_("old nights"),
     "open_needs": T_("open needs"),
+    "openings": T_("shares and broken seals"),
     "passages": T_("passages"),
     "peak_memory_mb": T_("peak memory, MB"),
     "plan_missing": T_("plans missing"),

@@ -200,8 +200,8 @@ def located_terms(text: str) -> list[Term]:
     """Return the terms of a text with their positions, in reading order.
 
     CJK runs give each character and each pair of neighbours; Latin words give
-    their stem, hyphenated ones the stems of their parts. The text is taken as
-    it is: normalising would move positions, and records were normalised at import.
+    their stem, hyphenated ones the stems of their parts. Of forms of
+    a character only those are folded that leave every other where it is.
     """
     folded = simplified(text)
     found: list[Term] = []

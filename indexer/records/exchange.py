@@ -5,21 +5,32 @@ faults, as values. It exists so that JSON Lines, CSV, XLSX and the web all accep
 the same words, and because a file with one bad row must neither stop the import nor lose its good rows: a fault is
 something to report, not an exception.
 
-Only `id` is required. Null, an empty text and a missing field are the same. A bad evidence item or ask costs only
-that item; any other bad field costs the row.
+Only `id` is required. Null and an empty text are the same; a missing field is one that the record says nothing of. A
+bad evidence item or ask costs only that item. Of a form or a body every other bad field costs the whole; of a file
+(`lenient`) it costs itself, as a warning, unless the record would be another one, or less protected, without it.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from enum import StrEnum
 from hashlib import sha256
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
 from pydantic.fields import FieldInfo
 from stdnum.tw import ubn
 
@@ -90,6 +101,8 @@ Names: TypeAlias = Annotated[list[Name], _list, _once, _texts]
 Keywords: TypeAlias = Annotated[list[Short], _list, _once, _words]
 Ids: TypeAlias = Annotated[list[Id], _list, _once, _words]
 Links: TypeAlias = Annotated[list[Annotated[str, BeforeValidator(v.link)]], _list, _once, _texts]
+Other: TypeAlias = Annotated[dict[str, str], BeforeValidator(v.other)]
+"""What a file says of a record beside our fields, by its own headings."""
 Languages: TypeAlias = Annotated[list[Annotated[str, BeforeValidator(v.language)]], _list, _once, _words]
 Offers: TypeAlias = Annotated[list[AskKindTerm], _list, _once, Shape(Cell.WORDS, AskKind)]
 Fields: TypeAlias = Annotated[list[FieldTerm], _list, _once, Shape(Cell.WORDS, ResearchField)]
@@ -137,6 +150,12 @@ def _languages(example: str, body: FieldInfo, question: Question) -> FieldNote:
 
 def _region(body: FieldInfo | None = None, question: Question | None = None) -> FieldNote:
     return FieldNote(T_("Region"), _one_of(Region), "central", _EVERYBODY, body, question)
+
+
+def _waits(info: ValidationInfo, *names: str) -> bool:
+    """Whether a rule over several fields waits: not all of these are given, and something may be stored."""
+    given = info.context.get("given") if info.context else None
+    return given is not None and not all(name in given for name in names)
 
 
 class _Record(BaseModel):
@@ -354,6 +373,7 @@ class LabIn(_Named):
         FieldNote(P_("field", "Links"), _separated(T_("https:// addresses.")), "https://rime.example.edu.tw"),
     ] = Field(default_factory=list)
     evidence: list[EvidenceIn] | None = None
+    other: Other = Field(default_factory=dict)
 
 
 class AskIn(_Record):
@@ -526,10 +546,11 @@ class NeedIn(_Record):
         ),
     ] = Field(default_factory=list)
     year: Annotated[Year | None, FieldNote(P_("field", "Year"), T_("Year of the need."), 2026, _EVERYBODY)] = None
+    other: Other = Field(default_factory=dict)
 
     @model_validator(mode="after")
-    def _says_something(self) -> NeedIn:
-        if not self.title and not self.description:
+    def _says_something(self, info: ValidationInfo) -> NeedIn:
+        if not self.title and not self.description and not _waits(info, "title", "description"):
             raise FieldError(T_("neither title nor description is given"), T_("give at least one"), "title")
         return self
 
@@ -553,10 +574,11 @@ class CompanyIn(_Named):
     fields: Annotated[Fields, _research_fields("綠能科技")] = Field(default_factory=list)
     city: Annotated[Short, FieldNote(T_("City"), T_("City or county."), "南投縣")] = ""
     description: Annotated[Prose, FieldNote(T_("Description"), T_("What the firm does."), "經營三座高山風場。")] = ""
+    other: Other = Field(default_factory=dict)
 
     @model_validator(mode="after")
-    def _tax_id_checked(self) -> CompanyIn:
-        if self.tax_id is None or self.country != "TW":
+    def _tax_id_checked(self, info: ValidationInfo) -> CompanyIn:
+        if self.tax_id is None or self.country != "TW" or _waits(info, "country"):
             return self
         digits = self.tax_id.zfill(8)
         if not ubn.is_valid(digits):
@@ -595,6 +617,7 @@ class SchoolIn(_Named):
         FieldNote(T_("Merged into"), T_("Id of the school that took it in.")),
     ] = None
     merged_on: Annotated[Day | None, FieldNote(T_("Merged on"), _DATE)] = None
+    other: Other = Field(default_factory=dict)
 
 
 class PartnerIn(_Record):
@@ -639,6 +662,7 @@ class AllianceIn(_Named):
             "school-example-1 2017-08-01",
         ),
     ] = Field(default_factory=list)
+    other: Other = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _in_order(self) -> AllianceIn:
@@ -764,27 +788,49 @@ class Fault:
     field: str
     wrong: str
     right: str
+    severity: Severity = "error"
 
     def at(self, file: str, row: int) -> RowProblem:
         """Return the fault as a problem of one row of a file."""
-        return RowProblem(file, row, self.field, self.wrong, self.right)
+        return RowProblem(file, row, self.field, self.wrong, self.right, self.severity)
 
 
 @dataclass(slots=True)
 class Checked:
-    """A record, or None if the row is refused; its faults; and the names of fields nobody knows."""
+    """A record, or None if the row is refused; its faults; the names of fields nobody knows.
+
+    `given` are the fields that the record says something of, if only that they are empty.
+    """
 
     record: Record | None = None
     faults: list[Fault] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
+    given: frozenset[str] = frozenset()
 
 
-def check(kind: Kind, given: object) -> Checked:
+_NEEDED_WHOLE = frozenset({"id", "name", "conflicts", "excluded_labs", "will_not_do", "en", "zh"})
+"""Fields whose bad value costs the record: it would be another one without it, or would protect somebody less."""
+
+
+def costs_record(name: str) -> bool:
+    """Whether a bad value of a field costs the whole record."""
+    return name in _NEEDED_WHOLE or name == "lab"
+
+
+_NARROWEST = {"confidentiality": Confidentiality.CONFIDENTIAL.value}
+"""What stands in for a bad value that says who may read."""
+_MOST_MENDED = 60
+"""Bad values of one record that are put aside one by one; who has more has another list in mind."""
+
+
+def check(kind: Kind, given: object, *, lenient: bool = False, whole: bool = True) -> Checked:
     """Check one record of the exchange format.
 
     Args:
         kind: what the row is; evidence rows have their `lab` taken off before.
         given: the row's values, as JSON or a flat row gave them.
+        lenient: a bad value of an optional field is put aside with a warning.
+        whole: otherwise rules over several fields wait until what is stored of the record is known.
 
     Returns:
         The record without its bad evidence items or asks, if the rest is right.
@@ -797,23 +843,62 @@ def check(kind: Kind, given: object) -> Checked:
         return result
     values: dict[str, Any] = dict(given)
     _note_unknown(MODELS[kind], values, "", result.unknown)
+    if lenient and result.unknown and "other" in MODELS[kind].model_fields:
+        _keep_unknown(MODELS[kind], values)
     if kind in _ITEMS:
-        _check_items(kind, values, result)
-    try:
-        record = MODELS[kind].model_validate(values)
-    except ValidationError as error:
-        result.faults.extend(_faults(error))
-    else:
-        if not any(fault.field == _item_field(kind) for fault in result.faults):
-            result.record = record  # type: ignore[assignment]
+        _check_items(kind, values, result, lenient=lenient)
+    given_names = None if whole else frozenset(values)
+    record, faults = _validated(MODELS[kind], values, "", lenient=lenient, given=given_names)
+    result.faults.extend(faults)
+    if record is not None and not any(fault.field == _item_field(kind) for fault in result.faults):
+        result.record = record  # type: ignore[assignment]
+    result.given = frozenset(values.keys() & MODELS[kind].model_fields.keys())
     return result
+
+
+def _validated(
+    model: type[_Record], values: Any, prefix: str, *, lenient: bool, given: frozenset[str] | None = None
+) -> tuple[_Record | None, list[Fault]]:
+    """Return the record and its faults; bad values that may be put aside leave `values`."""
+    warned: list[Fault] = []
+    for _ in range(_MOST_MENDED):
+        try:
+            return model.model_validate(values, context={"given": given}), warned
+        except ValidationError as error:
+            faults = list(_faults(error, prefix))
+            details = error.errors(include_url=False, include_input=False)
+        if not lenient or not isinstance(values, dict):
+            return None, [*warned, *faults]
+        # From the last one on, so that the places of elements before it stay.
+        aside = [_put_aside(values, detail) for detail in reversed(details)][::-1]
+        if not all(aside):
+            return None, [*warned, *(fault for fault, done in zip(faults, aside, strict=True) if not done)]
+        warned += [replace(fault, severity="warning") for fault in faults]
+    return None, [*warned, *faults]
+
+
+def _put_aside(values: dict[str, Any], detail: Mapping[str, Any]) -> bool:
+    """Take a bad value, or a bad element of a list, out of the values; say whether that may be done."""
+    loc = tuple(detail["loc"]) or (getattr(detail.get("ctx", {}).get("error"), "field", ""),)
+    name = str(loc[0])
+    if name in _NEEDED_WHOLE or is_blank(values.get(name)):
+        return False
+    if name in _NARROWEST:
+        values[name] = _NARROWEST[name]
+        return True
+    if len(loc) > 1 and isinstance(loc[1], int) and isinstance(values[name], list | tuple):
+        kept = [element for element in values[name] if not is_blank(element)]
+        values[name] = kept[: loc[1]] + kept[loc[1] + 1 :]
+        return True
+    del values[name]
+    return True
 
 
 def _item_field(kind: Kind) -> str | None:
     return _ITEMS[kind][0] if kind in _ITEMS else None
 
 
-def _check_items(kind: Kind, values: dict[str, Any], result: Checked) -> None:
+def _check_items(kind: Kind, values: dict[str, Any], result: Checked, *, lenient: bool) -> None:
     """Replace the raw evidence or asks in `values` by the good ones among them."""
     name, model, most = _ITEMS[kind]
     given = values.get(name)
@@ -839,10 +924,11 @@ def _check_items(kind: Kind, values: dict[str, Any], result: Checked) -> None:
         place = f"{name}[{n}]"
         if isinstance(item, Mapping):
             _note_unknown(model, item, f"{name}.", result.unknown)
-        try:
-            good = model.model_validate(_with_id(item, values.get("id"), n) if model is EvidenceIn else item)
-        except ValidationError as error:
-            result.faults.extend(_faults(error, place))
+        raw = _with_id(item, values.get("id"), n) if model is EvidenceIn else item
+        raw = dict(raw) if isinstance(raw, Mapping) else raw
+        good, faults = _validated(model, raw, place, lenient=lenient and model is EvidenceIn)
+        result.faults.extend(faults)
+        if good is None:
             continue
         if isinstance(good, EvidenceIn) and (first := seen.setdefault(good.id, n)) != n:
             wrong = T_("%(id)s is already the id of %(name)s[%(first)s]", id=shown(good.id), name=name, first=first)
@@ -871,6 +957,24 @@ def _note_unknown(model: type[BaseModel], given: Mapping[Any, Any], prefix: str,
             name = prefix + printable(str(key)[:60])
             if name not in unknown:
                 unknown.append(name)
+
+
+def _keep_unknown(model: type[BaseModel], values: dict[str, Any]) -> None:
+    """Move what is not ours under `other`, so that it is shown and not lost."""
+    foreign = {str(key): values.pop(key) for key in list(values) if key not in model.model_fields}
+    kept = {key: _as_other(value) for key, value in foreign.items() if not is_blank(value) and value not in ([], {})}
+    if kept:
+        before = values.get("other")
+        values["other"] = {**(before if isinstance(before, dict) else {}), **kept}
+
+
+def _as_other(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    try:
+        return json.dumps(value, ensure_ascii=False, default=str)
+    except (ValueError, RecursionError):
+        return printable(str(type(value).__name__))
 
 
 def _faults(error: ValidationError, prefix: str = "") -> Iterator[Fault]:

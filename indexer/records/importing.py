@@ -1,26 +1,29 @@
 """Bringing checked records into the database.
 
-In: a file, or rows that code already holds. Out: rows in the tables and a
-report of what was created, updated, left alone and refused. It exists so that
-the same file can be imported any number of times: a record is found by its id,
-compared, and written only if it differs.
+In: a file, or rows that code already holds. Out: rows in the tables and a report of what was created, updated, left
+alone and refused, with every stored value that becomes another. It exists so that the same file can be imported any
+number of times: a record is found by its id, compared, and written only if it differs; and so that a list with two
+columns changes these two: what a file doesn't speak of stays as it is stored.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
+from rapidfuzz import fuzz, process
 from sqlalchemy import Table, bindparam, delete, insert, select, update
 from sqlmodel import Session, SQLModel
 
+from indexer.folding import for_names
 from indexer.plain_text import shown
 from indexer.records import record_tables
-from indexer.records.exchange import RowProblem
-from indexer.records.readers import EvidenceGroup, Reading, check_rows, read
+from indexer.records.exchange import EvidenceIn, RowProblem, check
+from indexer.records.import_log import WrittenRow, note_written
+from indexer.records.readers import EvidenceGroup, ReadAs, Reading, check_rows, read
 from indexer.records.record_tables import note_changes
 from indexer.vocabulary import Kind
 from indexer.wording import T_
@@ -31,11 +34,27 @@ Key = tuple[Any, ...]
 Rows = dict[Key, dict[str, Any]]
 
 
+@dataclass(frozen=True, slots=True)
+class ValueChange:
+    """One stored value that an import changes, or empties, or a stored piece of evidence that it takes away."""
+
+    record_id: str
+    field: str
+    before: object
+    after: object
+
+    @property
+    def empties(self) -> bool:
+        """Whether nothing is left of what was stored."""
+        return self.after in (None, "", [], {})
+
+
 @dataclass(frozen=True)
 class ImportReport:
     """What an import did. Counts are records; a lab counts once, with its evidence.
 
-    `refused` counts rows of the file, items inside a record not included; `problems` has them all.
+    `refused` counts rows of the file, items inside a record not included; `problems` has them all. `changes` are the
+    stored values that became others, `others` the reports of further kinds in the same file.
     """
 
     kind: Kind | None
@@ -46,6 +65,12 @@ class ImportReport:
     problems: list[RowProblem] = field(default_factory=list)
     created_ids: tuple[str, ...] = ()
     updated_ids: tuple[str, ...] = ()
+    changes: tuple[ValueChange, ...] = ()
+    others: tuple[ImportReport, ...] = ()
+
+    def all(self) -> tuple[ImportReport, ...]:
+        """Return this report and those of further kinds."""
+        return (self, *self.others)
 
     @property
     def errors(self) -> list[RowProblem]:
@@ -72,20 +97,25 @@ _TABLES: dict[Kind, tuple[type[SQLModel], _Children | None]] = {
 }
 
 
-def import_file(session: Session, path: Path, kind: Kind | str | None = None, dry_run: bool = False) -> ImportReport:
-    """Import a JSONL, CSV, XLSX or ODS file; the caller commits.
+def import_file(
+    session: Session, path: Path, kind: Kind | str | None = None, dry_run: bool = False, said: ReadAs | None = None
+) -> ImportReport:
+    """Import a JSON, CSV, XLSX, XLS or ODS file; the caller commits.
 
     Args:
         session: all writes happen in its transaction; nothing is committed here.
         path: the file.
-        kind: what its rows are; None infers it from the file's name, its sheets or its fields.
+        kind: what its rows are; None infers it from the columns and from the names of the file and its sheets.
         dry_run: report what would happen and write nothing.
+        said: what else somebody has said of the file.
 
     Raises:
         OSError: the file cannot be read. Bad content is reported, never raised.
         ValueError: the kind does not exist.
     """
-    return import_reading(session, read(path, None if kind is None else Kind(kind)), dry_run)
+    first, *others = read(path, None if kind is None else Kind(kind), said).all()
+    report = import_reading(session, first, dry_run)
+    return replace(report, others=tuple(import_reading(session, one, dry_run) for one in others))
 
 
 def import_rows(
@@ -95,33 +125,42 @@ def import_rows(
     return import_reading(session, check_rows(Kind(kind), list(enumerate(rows, start=1)), name), dry_run)
 
 
-def import_reading(session: Session, reading: Reading, dry_run: bool = False) -> ImportReport:
-    """Import what a file was read into, or a portion of it, as `import_file` does."""
+def import_reading(
+    session: Session, reading: Reading, dry_run: bool = False, batch_id: str | None = None
+) -> ImportReport:
+    """Import what a file was read into, or a portion of it, as `import_file` does.
+
+    With the id of a batch (`import_log.begin_batch`), what is written is noted, so that it can be taken back.
+    """
     if reading.kind is None:
         return ImportReport(None, refused=reading.refused, problems=reading.problems)
     session.flush()
-    model, children = _TABLES[Kind.LABS if reading.kind is Kind.EVIDENCE else reading.kind]
+    kind = Kind.LABS if reading.kind is Kind.EVIDENCE else reading.kind
+    model, children = _TABLES[kind]
+    reading = _with_labs_named(session, reading)
     stored = _stored(session, model, "id", [*reading.records, *reading.evidence])
-    families: dict[str, Sequence[BaseModel]] = {}
-    wanted: Rows = {}
-    for key, record in reading.records.items():
-        wanted[key,] = record.model_dump(exclude={children.attribute} if children else None)
-        items = getattr(record, children.attribute) if children else None
-        if items is not None:
-            families[key] = items
+    merged = _Merged(kind, reading, stored, children)
+    wanted, families = merged.wanted, merged.families
     known = {key for (key,) in [*stored, *wanted]}
     orphans = [group for lab, group in reading.evidence.items() if lab not in known]
-    families.update({lab: group.items for lab, group in reading.evidence.items() if lab in known})
     changes = [_changes(model, {key: row for key, row in stored.items() if key in wanted}, wanted)]
     if children:
-        before = _stored(session, children.model, children.parent, list(families))
-        changes.append(_changes(children.model, before, _child_rows(children, families)))
+        groups = {lab: group for lab, group in reading.evidence.items() if lab in known}
+        before = _stored(session, children.model, children.parent, [*families, *groups])
+        rows = _child_rows(children, families)
+        rows.update(_evidence_rows(groups, before))
+        changes.append(_changes(children.model, before, rows))
+        families = {**families, **{lab: group.items for lab, group in groups.items()}}
     created = {key for (key,) in wanted if (key,) not in stored}
+    proposed = _likely_same(session, kind, reading, {key: wanted[key,] for key in created & reading.made_ids})
     touched = {key[0] for change in changes for key in change.touched()} - created
+    planned = tuple(one for change in changes for one in change.values())
     if not dry_run:
         for change in changes:
             change.apply(session)
-        note_changes(session, Kind.LABS if reading.kind is Kind.EVIDENCE else reading.kind, created | touched)
+        if batch_id is not None:
+            note_written(session, batch_id, [row for change in changes for row in change.written()])
+        note_changes(session, kind, created | touched)
         session.expire_all()
     unchanged = len(({key for (key,) in wanted} | set(families)) - created - touched)
     return ImportReport(
@@ -131,9 +170,190 @@ def import_reading(session: Session, reading: Reading, dry_run: bool = False) ->
         updated=len(touched),
         updated_ids=tuple(sorted(touched)),
         unchanged=unchanged,
-        refused=reading.refused + sum(group.rows for group in orphans),
-        problems=sorted([*reading.problems, *map(_orphaned, orphans)], key=lambda problem: (problem.file, problem.row)),
+        refused=reading.refused + len(merged.refused) + sum(group.rows for group in orphans),
+        problems=sorted(
+            [*reading.problems, *merged.problems, *proposed, *map(_orphaned, orphans)],
+            key=lambda problem: (problem.file, problem.row),
+        ),
+        changes=planned,
     )
+
+
+class _Merged:
+    """What a file says of records over what is stored of them: a field that it doesn't speak of stays."""
+
+    def __init__(self, kind: Kind, reading: Reading, stored: Rows, children: _Children | None) -> None:
+        self.wanted: Rows = {}
+        self.families: dict[str, Sequence[BaseModel]] = {}
+        self.problems: list[RowProblem] = []
+        self.refused: set[str] = set()
+        aside = {children.attribute} if children else set()
+        for key, record in reading.records.items():
+            given = reading.given.get(key)
+            before = stored.get((key,))
+            row = record.model_dump(exclude=aside)
+            if before is not None and given is not None:
+                kept = {name: value for name, value in before.items() if name not in given}
+                if "name" in kept or ("name" in row and "name" not in given):
+                    row.pop("name", None)
+                # What other files said beside our fields stays beside what this one says.
+                other = {"other": {**before["other"], **row["other"]}} if "other" in row else {}
+                row = {**row, **kept, **other, "id": key}
+            checked = self._whole(kind, reading, record, row, aside)
+            if checked is None:
+                self.refused.add(key)
+                continue
+            self.wanted[key,] = checked
+            items = getattr(record, children.attribute) if children else None
+            if items is not None and (
+                given is None or before is None or children is None or children.attribute in given
+            ):
+                self.families[key] = items
+
+    def _whole(
+        self, kind: Kind, reading: Reading, record: BaseModel, row: dict[str, Any], aside: set[str]
+    ) -> dict[str, Any] | None:
+        """Return a row that keeps the rules over several fields, None if it breaks one that costs it."""
+        if kind not in _RULED:
+            return row
+        checked = check(kind, row, lenient=True)
+        key = str(row["id"])
+        place = (reading.file_of(key), reading.first_rows.get(key, 0))
+        self.problems += [fault.at(*place) for fault in checked.faults]
+        if checked.record is None:
+            return None
+        return checked.record.model_dump(exclude=aside) if row.keys() <= type(record).model_fields.keys() else row
+
+
+_RULED = (Kind.NEEDS, Kind.COMPANIES, Kind.ALLIANCES)
+"""Kinds with rules over several fields."""
+
+
+def _evidence_rows(groups: Mapping[str, EvidenceGroup], before: Rows) -> Rows:
+    """Return what is wanted of labs whose evidence stands in rows of its own.
+
+    A row without an id is the stored one of the same title; what its file has no column for stays as it is stored.
+    """
+    by_lab: dict[str, list[dict[str, Any]]] = {}
+    for (lab, _), row in before.items():
+        by_lab.setdefault(lab, []).append(row)
+    rows: Rows = {}
+    for lab, group in groups.items():
+        own = {row["id"]: row for row in by_lab.get(lab, [])}
+        titled = {for_names(row["title"]): row["id"] for row in own.values() if row["title"]}
+        taken: set[str] = set()
+        for position, item in enumerate(group.items, start=1):
+            key = item.id
+            if not group.has_ids:
+                same = titled.get(for_names(item.title)) if item.title else None
+                key = same if same is not None and same not in taken else _free_id(lab, position, {*own, *taken})
+                taken.add(key)
+            row = {"lab_id": lab, "position": position, **item.model_dump(), "id": key}
+            if key in own and group.given:
+                row.update({name: value for name, value in own[key].items() if name in item_fields() - group.given})
+            rows[lab, key] = row
+    return rows
+
+
+def item_fields() -> frozenset[str]:
+    """Return the fields of a piece of evidence beside its id."""
+    return frozenset(EvidenceIn.model_fields) - {"id"}
+
+
+def _free_id(lab: str, position: int, taken: Collection[str]) -> str:
+    n = position
+    while (key := f"{lab}#{n}") in taken:
+        n += 1
+    return key
+
+
+def _with_labs_named(session: Session, reading: Reading) -> Reading:
+    """Return a reading whose evidence is under the ids of labs that its rows name by name, where only one has it."""
+    if not reading.evidence:
+        return reading
+    table = _table(record_tables.Lab)
+    known = set(_stored(session, record_tables.Lab, "id", list(reading.evidence)))
+    unknown = [lab for lab in reading.evidence if (lab,) not in known and lab not in reading.records]
+    if not unknown:
+        return reading
+    by_name: dict[str, set[str]] = {}
+    rows = session.connection().execute(select(table.c.id, table.c.name, table.c.name_en)).all()
+    own = [(key, one.name, one.name_en) for key, one in reading.records.items() if reading.kind is Kind.LABS]
+    for key, name, name_en in [*rows, *own]:
+        for said in {for_names(name), for_names(name_en)} - {""}:
+            by_name.setdefault(said, set()).add(str(key))
+    evidence: dict[str, EvidenceGroup] = {}
+    for lab, group in reading.evidence.items():
+        ids = by_name.get(for_names(lab), set()) if lab in unknown else set()
+        key = next(iter(ids)) if len(ids) == 1 else lab
+        evidence[key] = group
+    return replace(reading, evidence=evidence)
+
+
+_NAMES = {
+    Kind.LABS: ("name", "name_en", "pi"),
+    Kind.NEEDS: ("title",),
+    Kind.COMPANIES: ("name", "name_en", "tax_id"),
+    Kind.SCHOOLS: ("name", "name_en"),
+    Kind.ALLIANCES: ("name", "name_en"),
+}
+_BESIDE = {Kind.LABS: "school", Kind.NEEDS: "company"}
+"""Whose name has to be the same too, where both say it."""
+_ALIKE = 92.0
+_MOST_COMPARED = 4_000_000
+"""Pairs of names that are compared letter by letter; of more only the same names are found."""
+
+
+def _likely_same(
+    session: Session, kind: Kind, reading: Reading, created: Mapping[str, Mapping[str, Any]]
+) -> list[RowProblem]:
+    """Say which records with made ids look like one that is stored under another id; nothing is overwritten."""
+    if not created or kind not in _NAMES:
+        return []
+    table = _table(_TABLES[kind][0])
+    beside = _BESIDE.get(kind)
+    columns = [table.c.id, *(table.c[name] for name in _NAMES[kind]), *([table.c[beside]] if beside else [])]
+    stored = [dict(row) for row in session.connection().execute(select(*columns)).mappings()]
+    by_name: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for known in stored:
+        for name in _NAMES[kind]:
+            if known[name]:
+                by_name.setdefault((name, for_names(str(known[name]))), []).append(known)
+    fuzzy = len(created) * len(stored) <= _MOST_COMPARED
+    found = []
+    for key, row in created.items():
+        same = _same_as(row, by_name, _NAMES[kind], beside, fuzzy=fuzzy)
+        if same is not None:
+            wrong = T_(
+                "looks like %(id)s, which is stored (%(name)s)", id=same["id"], name=shown(same[_NAMES[kind][0]])
+            )
+            right = T_("if it is the same, give the row that id; nothing was overwritten")
+            place = (reading.file_of(key), reading.first_rows.get(key, 0))
+            found.append(RowProblem(*place, "id", wrong, right, "warning"))
+    return found
+
+
+def _same_as(
+    row: Mapping[str, Any],
+    by_name: Mapping[tuple[str, str], Sequence[dict[str, Any]]],
+    names: Sequence[str],
+    beside: str | None,
+    *,
+    fuzzy: bool,
+) -> dict[str, Any] | None:
+    for name in names:
+        said = for_names(str(row[name])) if row.get(name) else ""
+        if not said:
+            continue
+        close = by_name.get((name, said), ())
+        if not close and fuzzy and name != "tax_id":
+            choices = [known for field_name, known in by_name if field_name == name]
+            best = process.extractOne(said, choices, scorer=fuzz.ratio, score_cutoff=_ALIKE)
+            close = by_name[name, best[0]] if best else ()
+        for one in close:
+            if not beside or not one[beside] or not row.get(beside) or for_names(one[beside]) == for_names(row[beside]):
+                return one
+    return None
 
 
 def _orphaned(group: EvidenceGroup) -> RowProblem:
@@ -159,6 +379,28 @@ class _Changes:
     inserted: Rows
     updated: Rows
     deleted: list[Key]
+    before: Rows
+
+    def values(self) -> Iterator[ValueChange]:
+        """Yield the stored values that change, of records that were there before."""
+        for key, row in self.updated.items():
+            for name, value in row.items():
+                if name != "position" and self.before[key].get(name) != value:
+                    yield ValueChange(str(key[0]), _named(key, name), self.before[key].get(name), value)
+        for key in self.deleted:
+            row = self.before[key]
+            said = next((row[name] for name in ("title", "text", "school") if row.get(name)), str(key[-1]))
+            yield ValueChange(str(key[0]), str(self.table.name), said, None)
+
+    def written(self) -> Iterator[WrittenRow]:
+        """Yield each row that is written, as it was and as it becomes; what was left out of a row is as it was."""
+        name = str(self.table.name)
+        for key in self.deleted:
+            yield WrittenRow(name, key, self.before[key], None)
+        for key, row in self.updated.items():
+            yield WrittenRow(name, key, self.before[key], {**self.before[key], **row})
+        for key, row in self.inserted.items():
+            yield WrittenRow(name, key, None, row)
 
     def touched(self) -> list[Key]:
         """The primary keys of all rows to be written."""
@@ -188,7 +430,12 @@ def _changes(model: type[SQLModel], stored: Rows, wanted: Rows) -> _Changes:
         inserted={key: row for key, row in wanted.items() if key not in stored},
         updated={key: row for key, row in wanted.items() if key in stored and stored[key] != row},
         deleted=[key for key in stored if key not in wanted],
+        before=stored,
     )
+
+
+def _named(key: Key, name: str) -> str:
+    return name if len(key) == 1 else f"{key[-1]}.{name}"
 
 
 def _stored(session: Session, model: type[SQLModel], column: str, ids: Sequence[str]) -> Rows:

@@ -1,125 +1,34 @@
 """Files of records, in whatever shape they come, into checked records.
 
-In: the path of a JSONL (or JSON array), CSV, XLSX or ODS file. Out: a `Reading`: the good records by id and everything
-that was wrong, as values. It exists so that no content of a file, however broken, ends in a traceback or stops the
-rows beside it. Of JSON it takes what is JSON: Python's parser accepts more (NaN, Infinity) and raises on what a
-user should be told about (deep nesting, digits without end, half a line).
+In: the path or the bytes of a JSON, CSV, XLSX, XLS or ODS file. Out: a `Reading`: the good records by id, which fields
+each of them speaks of, and everything that was wrong, guessed or left out, as values; further kinds in the same file as
+further readings. It exists so that no content of a file, however broken, ends in a traceback or stops the rows beside
+it, and so that a page can show what was understood before anything is stored.
 """
 
 from __future__ import annotations
 
 import codecs
-import json
 import re
 import stat
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from indexer.plain_text import TextError, printable, shown
-from indexer.records import grids
-from indexer.records.columns import known_headings
-from indexer.records.exchange import MODELS, EvidenceIn, Fault, RowProblem, check, fallback_id
-from indexer.records.grids import Grid, grid_rows
-from indexer.records.values import identifier, is_blank
+from indexer.records.exchange import MODELS, EvidenceIn, Fault, RowProblem, check, costs_record, fallback_id
+from indexer.records.lists.grids import Grid
+from indexer.records.lists.json_text import json_lists
+from indexer.records.lists.made_ids import NAMED_BY, made_id
+from indexer.records.lists.rows import TableRows, table_rows
+from indexer.records.lists.sheets import is_workbook, read_sheets
+from indexer.records.lists.tables import Table, find_tables
+from indexer.records.repairs import DECODED, UNMARKED, repaired
+from indexer.records.values import identifier, is_blank, text
 from indexer.vocabulary import Kind, find
-from indexer.wording import T_, recognised
-
-MAX_VALUES = 2_000_000
-"""Counted before anything is parsed, by the marks that stand around values: a value takes many times its text."""
-_MARKS = (b",", b":", b"[", b"{", b"\n")
-_EXAMPLE = T_('give one object a line, such as {"id": "lab-1"}')
-
-
-class _NotJsonError(ValueError):
-    """A value that is not JSON; the message says what it is."""
-
-
-def json_rows(data: bytes, name: str) -> tuple[list[tuple[int, object]], list[RowProblem]]:
-    """Return the objects of a file with their line (or, in an array, their position), and the bad rows.
-
-    Args:
-        data: UTF-8 (a byte order mark is skipped), or UTF-16 with a byte order mark.
-        name: the file's name for the problems.
-    """
-    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        try:
-            data = data.decode("utf-16").encode()
-        except UnicodeError:
-            return [], [RowProblem(name, 0, "", T_("is not valid UTF-16"), T_("save it as UTF-8"))]
-    data = data.removeprefix(codecs.BOM_UTF8)
-    if sum(map(data.count, _MARKS)) > MAX_VALUES:
-        return [], [
-            RowProblem(
-                name,
-                0,
-                "",
-                T_("holds more than %(max_values)s values", max_values=f"{MAX_VALUES:,}"),
-                T_("split it into smaller files"),
-            )
-        ]
-    if data.lstrip()[:1] == b"[" and not _is_line_of_many(data):
-        return _array(data, name)
-    rows: list[tuple[int, object]] = []
-    problems: list[RowProblem] = []
-    for number, line in enumerate(data.split(b"\n"), start=1):
-        if not line.strip():
-            continue
-        value, problem = _value(line, name, number)
-        if problem is None:
-            rows.append((number, value))
-        else:
-            problems.append(problem)
-    return rows, problems
-
-
-def _is_line_of_many(data: bytes) -> bool:
-    """Whether an array is but a line, by mistake, of a file of lines; not when what follows it is no object."""
-    first, _, rest = data.lstrip().partition(b"\n")
-    return rest.lstrip()[:1] == b"{" and _value(first, "", 1)[1] is None
-
-
-def _array(data: bytes, name: str) -> tuple[list[tuple[int, object]], list[RowProblem]]:
-    value, problem = _value(data, name, 0)
-    if problem is not None:
-        return [], [problem]
-    if not isinstance(value, list):
-        return [], [RowProblem(name, 0, "", T_("is not an array of objects"), _EXAMPLE)]
-    return list(enumerate(value, start=1)), []
-
-
-def _value(data: bytes, name: str, row: int) -> tuple[object, RowProblem | None]:
-    try:
-        return json.loads(data.decode("utf-8"), parse_constant=_refuse_constant), None
-    except UnicodeDecodeError as error:
-        return None, RowProblem(
-            name, row, "", T_("is not UTF-8 at byte %(start)s", start=error.start + 1), T_("save it as UTF-8")
-        )
-    except json.JSONDecodeError as error:
-        place = T_("character %(column)s", column=error.colno)
-        if not row:
-            place = T_("line %(line)s, character %(column)s", line=error.lineno, column=error.colno)
-        return None, RowProblem(
-            name,
-            row,
-            "",
-            T_("is not JSON (%(msg)s at %(place)s)", msg=recognised(printable(error.msg)), place=place),
-            _EXAMPLE,
-        )
-    except _NotJsonError as error:
-        return None, RowProblem(name, row, "", str(error), T_("give a number or null"))
-    except RecursionError:
-        return None, RowProblem(name, row, "", T_("is nested too deeply"), _EXAMPLE)
-    except ValueError:
-        return None, RowProblem(
-            name, row, "", T_("holds a number with thousands of digits"), T_("give a shorter number")
-        )
-
-
-def _refuse_constant(word: str) -> NoReturn:
-    raise _NotJsonError(T_("%(word)s is not a JSON number", word=word))
-
+from indexer.wording import T_
 
 MAX_FILE_BYTES = 64 * 2**20
 MAX_RECORDS = 200_000
@@ -130,7 +39,7 @@ _UNKNOWN_TOLD = 200
 ITEMS_LIKE_A_RECORD = 10
 """So many pieces of evidence are as much to write as a record of its own."""
 _JSON_SUFFIXES = (".jsonl", ".json", ".ndjson")
-SUFFIXES = (*_JSON_SUFFIXES, ".csv", ".xlsx", ".ods")
+SUFFIXES = (*_JSON_SUFFIXES, ".csv", ".tsv", ".txt", ".xlsx", ".xls", ".ods")
 """How the names of files that can be read end."""
 
 NumberedRows = Sequence[tuple[int, object]]
@@ -144,6 +53,8 @@ class EvidenceGroup:
     file: str
     row: int
     rows: int = 0
+    given: frozenset[str] = frozenset()
+    has_ids: bool = True
     items: list[EvidenceIn] = field(default_factory=list)
     first: dict[str, int] = field(default_factory=dict)
 
@@ -152,7 +63,9 @@ class EvidenceGroup:
 class Reading:
     """What a file holds: records by id in file order, evidence of flat rows by lab, and all problems.
 
-    `kind` is None if it could not be told; `refused` counts refused rows.
+    `kind` is None if it could not be told; `refused` counts refused rows; `given` are the fields that each record
+    speaks of, all of them where it has no entry; `made_ids` are ids that the file does not have; `tables` what the
+    tables of the file were taken for; `others` the records of other kinds in the same file.
     """
 
     kind: Kind | None
@@ -161,7 +74,13 @@ class Reading:
     problems: list[RowProblem] = field(default_factory=list)
     refused: int = 0
     first_rows: dict[str, int] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
     unknown: set[tuple[str, str]] = field(default_factory=set)
+    given: dict[str, frozenset[str]] = field(default_factory=dict)
+    made_ids: set[str] = field(default_factory=set)
+    repairs: Counter[str] = field(default_factory=Counter)
+    tables: list[TableRows] = field(default_factory=list)
+    others: list[Reading] = field(default_factory=list)
 
     def refuse(self, file: str, row: int, faults: Sequence[Fault]) -> None:
         """Count a row as refused and say why."""
@@ -177,12 +96,16 @@ class Reading:
         del self.records[key]
         self.refuse(file, self.first_rows.get(key, 0), [fault])
 
+    def file_of(self, key: str) -> str:
+        """Return the file, or the sheet, that a record stands in."""
+        return self.files.get(key, "")
+
     def portions(self, records: int) -> Iterator[Reading]:
         """Yield the records in portions of at most so many, a lab with its evidence; problems stay here.
 
         Many pieces of evidence count like further records, so that what one transaction writes stays small.
         """
-        portion, weight = Reading(self.kind, first_rows=self.first_rows), 0
+        portion, weight = self._empty(), 0
         for key in dict.fromkeys([*self.records, *self.evidence]):
             if key in self.records:
                 record = portion.records[key] = self.records[key]
@@ -193,17 +116,42 @@ class Reading:
             weight += 1
             if weight >= records:
                 yield portion
-                portion, weight = Reading(self.kind, first_rows=self.first_rows), 0
+                portion, weight = self._empty(), 0
         if weight:
             yield portion
 
+    def _empty(self) -> Reading:
+        return Reading(
+            self.kind, first_rows=self.first_rows, files=self.files, given=self.given, made_ids=self.made_ids
+        )
 
-def read(path: Path, kind: Kind | None = None) -> Reading:
+    def all(self) -> list[Reading]:
+        """Return this reading and those of other kinds, in the order in which they have to be stored."""
+        return sorted([self, *self.others], key=lambda one: _ORDER.index(one.kind) if one.kind else -1)
+
+
+_ORDER = (
+    Kind.SCHOOLS, Kind.ALLIANCES, Kind.COMPANIES, Kind.LABS, Kind.EVIDENCE, Kind.NEEDS, Kind.TERMS,
+)  # fmt: skip
+"""What is referred to comes before what refers to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadAs:
+    """What somebody has said of a file: the kind of its rows, the sheet to read, the field of a heading (`-`: none)."""
+
+    kind: Kind | None = None
+    sheet: str | None = None
+    mapping: Mapping[str, str] = field(default_factory=dict)
+
+
+def read(path: Path, kind: Kind | None = None, said: ReadAs | None = None) -> Reading:
     """Read a file of records.
 
     Args:
-        path: JSONL, JSON array, CSV, XLSX or ODS; told apart by content, not by suffix.
-        kind: what the rows are; None infers it from the file's or sheet's name, else from the fields.
+        path: JSONL, JSON, CSV, TSV, XLSX, XLS or ODS; told apart by content, not by suffix.
+        kind: what the rows are; None infers it from the columns and the name of the file or sheet.
+        said: what else somebody has said of the file.
 
     Raises:
         OSError: the file cannot be opened. Bad content becomes problems.
@@ -220,28 +168,187 @@ def read(path: Path, kind: Kind | None = None) -> Reading:
         size = max(found.st_size, len(data))
         right = T_("split it into files under %(max_file_bytes)s MB", max_file_bytes=f"{MAX_FILE_BYTES / 1e6:,.0f}")
         return _unread(kind, [RowProblem(name, 0, "", T_("has %(size)s MB", size=f"{size / 1e6:,.0f}"), right)])
-    return read_bytes(data, path.name, kind)
+    return read_bytes(data, path.name, kind, said)
 
 
-def read_bytes(data: bytes, given_name: str, kind: Kind | None = None) -> Reading:
+def read_bytes(data: bytes, given_name: str, kind: Kind | None = None, said: ReadAs | None = None) -> Reading:
     """Read the content of a file of records, as `read` does; its name tells the kind and stands in the problems."""
     path, name = Path(given_name), printable(given_name)
-    kind = kind or kind_in_name(path.stem)
-    if data.startswith(b"PK"):
-        return _read_workbook(data, name, kind)
-    if data.startswith(b"\xd0\xcf\x11\xe0"):
-        return _unread(kind, [RowProblem(name, 0, "", T_("is an old Excel file"), T_("save it as .xlsx"))])
-    if path.suffix.lower() in _JSON_SUFFIXES or data.removeprefix(codecs.BOM_UTF8).lstrip().startswith((b"{", b"[")):
-        rows, problems = json_rows(data, name)
-        kind = kind or _kind_of_objects(rows)
-        return _unread(None, [*problems, _kindless(name)]) if kind is None else check_rows(kind, rows, name, problems)
-    grid = grids.read_csv(data, name)
-    kind = kind or _kind_of_grid(grid)
-    return _unread(None, [*grid.problems, _kindless(name)]) if kind is None else _checked_grid(kind, grid, name)
+    said = said or ReadAs()
+    said = ReadAs(kind or said.kind, said.sheet, said.mapping)
+    named = kind_in_name(path.stem)
+    starts = data.removeprefix(codecs.BOM_UTF8).lstrip()[:1]
+    if not is_workbook(data) and (path.suffix.lower() in _JSON_SUFFIXES or starts in (b"{", b"[")):
+        return _read_json(data, name, said.kind, named)
+    sheets, problems = read_sheets(data, name, tuple(said.mapping))
+    if problems:
+        return _unread(said.kind or named, problems)
+    if said.sheet is not None:
+        titles = ", ".join(printable(grid.title) for grid in sheets)
+        sheets = [grid for grid in sheets if grid.title.strip() == said.sheet.strip()]
+        if not sheets:
+            wrong = T_("has no sheet %(sheet)s", sheet=shown(said.sheet))
+            return _unread(
+                said.kind or named, [RowProblem(name, 0, "", wrong, T_("its sheets are: %(titles)s", titles=titles))]
+            )
+    return _read_grids(sheets, name, said, named)
+
+
+def _read_json(data: bytes, name: str, kind: Kind | None, named: Kind | None) -> Reading:
+    lists, problems = json_lists(data, name)
+    readings: list[Reading] = []
+    for holder, rows in lists:
+        own = kind if len(lists) == 1 else None
+        found = own or (kind_in_name(holder) if holder else None) or (named if len(lists) == 1 else None)
+        found = found or _kind_of_objects(rows) or kind
+        if found is None:
+            problems.append(_kindless(name if not holder else f"{name}[{printable(holder)}]"))
+            continue
+        readings.append(check_rows(found, rows, name, problems, makes_ids=True))
+        problems = []
+    if not readings:
+        return _unread(kind or named, problems)
+    return _together(readings, problems)
+
+
+def _together(readings: Sequence[Reading], problems: Sequence[RowProblem] = ()) -> Reading:
+    """Return the first reading with all others beside it."""
+    main = readings[0]
+    main.others = list(readings[1:])
+    main.problems.extend(problems)
+    main.refused += sum(problem.severity == "error" for problem in problems)
+    return main
+
+
+def _read_grids(grids: Sequence[Grid], name: str, said: ReadAs, named: Kind | None) -> Reading:
+    """Read the tables of all sheets, each as what its columns, its sheet or its file say that it is."""
+    problems = [problem for grid in grids for problem in grid.problems]
+    filled = [grid for grid in grids if grid.rows]
+    if not filled:
+        if not problems:
+            problems.append(RowProblem(name, 0, "", T_("has no rows"), T_("give a header row and rows below it")))
+        return _unread(said.kind or named, problems)
+    kinds = list(Kind) if said.kind is None else [said.kind, *(kind for kind in Kind if kind is not said.kind)]
+    placed = [(grid, table) for grid in filled for table in find_tables(grid, kinds, tuple(said.mapping))]
+    readings: dict[Kind, Reading] = {}
+    asked: list[RowProblem] = []
+    for grid, table in placed:
+        label = name if grid is placed[0][0] else f"{name}[{printable(grid.title)}]"
+        if len(filled) > 1 and said.sheet is None and not _holds_list(grid, table, said):
+            if not _GUIDE.search(grid.title):
+                asked.append(_no_list(label))
+            continue
+        kind, problem = _kind_of(table, grid, said, named, alone=len(placed) == 1)
+        if kind is None:
+            asked.append(problem.at(label, table.header_row) if problem else _kindless(label))
+            continue
+        _read_table(readings, kind, table, grid, label, said)
+    if not readings:
+        return _unread(said.kind or named, [*problems, *(_as_error(one) for one in asked)] or [_kindless(name)])
+    return _together(list(readings.values()), [*problems, *asked])
+
+
+def _as_error(problem: RowProblem) -> RowProblem:
+    return RowProblem(problem.file, problem.row, problem.field, problem.wrong, problem.right)
+
+
+def _holds_list(grid: Grid, table: Table, said: ReadAs) -> bool:
+    """Whether what stands in a sheet beside others is a list of records, and no page of remarks."""
+    if any(name in said.mapping for name in table.names):
+        return True
+    if _GUIDE.search(grid.title):
+        return False
+    if not table.rows and kind_in_name(grid.title) is None:
+        return False
+    return max(table.score(kind) for kind in Kind) >= _SCORE_OF_A_LIST or kind_in_name(grid.title) is not None
+
+
+_GUIDE = re.compile("說明|目錄|封面|範例|read ?me|guide|instruction|legend|cover|notes?$", re.IGNORECASE)
+"""What sheets are called that explain a workbook."""
+_SCORE_OF_A_LIST = 2
+_CONTRADICTED_BY = 3
+"""Points by which the columns have to speak for another kind before a name is doubted."""
+
+
+def _no_list(label: str) -> RowProblem:
+    wrong = T_("holds no list that is known and was not read")
+    return RowProblem(label, 0, "", wrong, T_("name its columns as the template does if it is one"), "warning")
+
+
+def _kind_of(
+    table: Table, grid: Grid, said: ReadAs, named: Kind | None, *, alone: bool
+) -> tuple[Kind | None, Fault | None]:
+    """Return what the rows of a table are; None if it can't be told, with why if its name and columns disagree."""
+    scores = {kind: table.score(kind) for kind in Kind}
+    best = max(scores, key=lambda kind: scores[kind])
+    by_title = kind_in_name(grid.title) if grid.title else None
+    if (
+        said.kind is not None
+        and (alone or by_title in (None, said.kind))
+        and not (not alone and scores[best] >= scores[said.kind] + _CONTRADICTED_BY)
+    ):
+        return said.kind, None
+    told = by_title or named
+    if told is not None:
+        if scores[best] >= scores[told] + _CONTRADICTED_BY and best is not told and not _is_part_of(best, told):
+            wrong = T_("is called %(told)s, but its columns are those of %(best)s", told=told.value, best=best.value)
+            right = T_(
+                "name the kind of its rows: --kind %(best)s or --kind %(told)s", best=best.value, told=told.value
+            )
+            return None, Fault("", wrong, right)
+        if by_title is not None or scores[best] <= scores[told] or not _is_part_of(best, told):
+            if by_title is None and not alone and scores[best] > scores[told]:
+                return best, None
+            return told, None
+    found = _best(scores)
+    return found or (kind_in_name(table.title) if table.title else None) or _kind_said(table.title), None
+
+
+def _is_part_of(part: Kind, whole: Kind) -> bool:
+    return part is Kind.EVIDENCE and whole is Kind.LABS
+
+
+def _kind_said(title: str) -> Kind | None:
+    """Return the kind that a line above a table speaks of, such as 某某大學研究室一覽表."""
+    words = {
+        Kind.LABS: "實驗室 研究室 師資 研究團隊 研究中心", Kind.NEEDS: "需求",
+        Kind.COMPANIES: "會員名單 廠商名單 企業名單 會員名冊 廠商名冊",
+        Kind.SCHOOLS: "學校名單 學校一覽 學校名冊", Kind.EVIDENCE: "論文 專利 成果",
+    }  # fmt: skip
+    found = {kind for kind, listed in words.items() for word in listed.split() if word in title}
+    return found.pop() if len(found) == 1 else None
+
+
+def _read_table(readings: dict[Kind, Reading], kind: Kind, table: Table, grid: Grid, label: str, said: ReadAs) -> None:
+    rows = table_rows(kind, table, label, said.mapping)
+    # Evidence beside labs is told together with them.
+    home = Kind.LABS if kind is Kind.EVIDENCE and Kind.LABS in readings else kind
+    into = readings.setdefault(home, Reading(home))
+    into.tables.append(rows)
+    hidden = sorted(grid.hidden_rows & {row for row, _ in rows.rows})
+    if hidden or grid.is_hidden:
+        where = ", ".join(map(str, hidden[:_HIDDEN_TOLD])) + (" …" if len(hidden) > _HIDDEN_TOLD else "")
+        wrong = T_("has hidden rows that were read too: %(where)s", where=where)
+        if not hidden:
+            wrong = T_("is a hidden sheet and was read too")
+        right = T_("delete what must not be imported; hiding and filters do not keep it out")
+        rows.problems.append(RowProblem(label, hidden[0] if hidden else 0, "", wrong, right, "warning"))
+    if rows.makes_ids:
+        into.made_ids.update(str(values["id"]) for _, values in rows.rows if isinstance(values, dict))
+    check_rows(kind, rows.rows, label, rows.problems, into)
+
+
+_HIDDEN_TOLD = 12
 
 
 def check_rows(
-    kind: Kind, rows: NumberedRows, name: str, problems: Sequence[RowProblem] = (), into: Reading | None = None
+    kind: Kind,
+    rows: NumberedRows,
+    name: str,
+    problems: Sequence[RowProblem] = (),
+    into: Reading | None = None,
+    *,
+    makes_ids: bool = False,
 ) -> Reading:
     """Check numbered raw rows.
 
@@ -251,31 +358,90 @@ def check_rows(
         name: the file's name for the problems.
         problems: rows that were refused before they could be checked.
         into: a reading to add to; by default a new one.
+        makes_ids: give a row without an id one that is made of its names.
     """
     reading = into or Reading(kind)
     reading.problems.extend(problems)
     reading.refused += sum(problem.severity == "error" for problem in problems)
     held = 0
-    for done, (row, given) in enumerate(rows):
-        held += 1 + _items_in(given)
+    for done, (row, raw) in enumerate(rows):
+        held += 1 + _items_in(raw)
         told = len(reading.problems)
         if held > MAX_RECORDS or told > MAX_PROBLEMS:
-            what = T_("%(n)s records", n=f"{MAX_RECORDS:,}")
-            if held <= MAX_RECORDS:
-                what = T_("%(n)s problems", n=f"{MAX_PROBLEMS:,}")
-            left = len(rows) - done
-            wrong = T_(
-                "%(left)s rows from here on were not read: the file has more than %(what)s", left=f"{left:,}", what=what
-            )
-            reading.refuse(name, row, [Fault("", wrong, T_("split it into smaller files, or correct what was named"))])
-            reading.refused += left - 1
+            _refuse_rest(reading, row, name, left=len(rows) - done, records=held > MAX_RECORDS)
             break
+        given = _mended(reading, kind, row, raw, name)
+        if given is None:
+            continue
         if kind is Kind.EVIDENCE:
             _add_evidence(reading, row, given, name)
         else:
-            _add_record(reading, kind, row, given, name)
+            _add_record(reading, kind, row, _with_made_id(reading, kind, given) if makes_ids else given, name)
+    _tell_repairs(reading, name)
     reading.problems.sort(key=lambda problem: (problem.file, problem.row))
     return reading
+
+
+def _refuse_rest(reading: Reading, row: int, name: str, *, left: int, records: bool) -> None:
+    what = T_("%(n)s records", n=f"{MAX_RECORDS:,}") if records else T_("%(n)s problems", n=f"{MAX_PROBLEMS:,}")
+    wrong = T_("%(left)s rows from here on were not read: the file has more than %(what)s", left=f"{left:,}", what=what)
+    reading.refuse(name, row, [Fault("", wrong, T_("split it into smaller files, or correct what was named"))])
+    reading.refused += left - 1
+
+
+def _with_made_id(reading: Reading, kind: Kind, given: object) -> object:
+    if kind not in NAMED_BY or not isinstance(given, dict) or not is_blank(given.get("id")):
+        return given
+    key = made_id(kind, given) if "id" not in given else None
+    if key is None:
+        return given
+    reading.made_ids.add(key)
+    return {**given, "id": key}
+
+
+def _mended(reading: Reading, kind: Kind, row: int, given: object, name: str) -> object | None:
+    """Return the values with texts as they were meant; None if one that costs the record is garbled."""
+    if not isinstance(given, Mapping):
+        return given
+    found: dict[Any, Any] = {}
+    for key, value in given.items():
+        try:
+            found[key] = _mended_value(reading, value)
+        except TextError as error:
+            field_name = printable(str(key)[:60])
+            severe = costs_record(field_name) or field_name == "title"
+            problem = RowProblem(name, row, field_name, error.wrong, error.right, "error" if severe else "warning")
+            reading.problems.append(problem)
+            if severe:
+                reading.refused += 1
+                return None
+    return found
+
+
+def _mended_value(reading: Reading, value: object) -> object:
+    if isinstance(value, str):
+        if value.isascii() and "<" not in value and "&" not in value:
+            return value
+        text, done = repaired(value)
+        reading.repairs.update(done)
+        return text
+    if isinstance(value, list):
+        return [_mended_value(reading, one) for one in value]
+    if isinstance(value, dict):
+        return {key: _mended_value(reading, one) for key, one in value.items()}
+    return value
+
+
+def _tell_repairs(reading: Reading, name: str) -> None:
+    told = {
+        DECODED: T_("texts that were once read in a wrong encoding were repaired"),
+        UNMARKED: T_("entities and inline markup became plain text"),
+    }
+    for done, wrong in told.items():
+        if reading.repairs[done]:
+            right = T_("%(n)s texts; check them", n=reading.repairs[done])
+            reading.problems.append(RowProblem(name, 0, "", wrong, right, "warning"))
+    reading.repairs.clear()
 
 
 def kind_in_name(name: str) -> Kind | None:
@@ -297,10 +463,15 @@ def _kindless(name: str) -> RowProblem:
 
 
 def _add_record(reading: Reading, kind: Kind, row: int, given: object, name: str) -> None:
-    checked = check(kind, given)
+    checked = check(kind, given, lenient=True, whole=False)
     _warn_of_unknown(reading, checked.unknown, row, name)
     if checked.record is None:
         reading.refuse(name, row, checked.faults)
+        return
+    if (missing := _only_id(kind, checked.given, given)) is not None:
+        # What could not be read says it better, where it is all there was.
+        faults = [replace(fault, severity="error") for fault in checked.faults]
+        reading.refuse(name, row, faults or [missing])
         return
     key = checked.record.id
     first = reading.first_rows.setdefault(key, row)
@@ -309,16 +480,36 @@ def _add_record(reading: Reading, kind: Kind, row: int, given: object, name: str
         return
     if key in reading.records:
         wrong = T_("%(key)s is already the id of row %(first)s", key=shown(key), first=first)
-        reading.refuse(name, row, [Fault("id", wrong, T_("give each its own id"))])
+        right = T_("give each its own id")
+        if key in reading.made_ids:
+            wrong = T_("has the names of row %(first)s", first=first)
+            right = T_("leave one of them out, or give each its own id")
+        reading.refuse(name, row, [Fault("id", wrong, right)])
         return
     reading.records[key] = checked.record
+    reading.given[key] = checked.given
+    reading.files[key] = name
     reading.note(name, row, checked.faults)
+
+
+def _only_id(kind: Kind, understood: frozenset[str], given: object) -> Fault | None:
+    """Say so if a row says something, and nothing of it but the id was understood."""
+    if not isinstance(given, Mapping) or len(given) <= 1 or kind is Kind.TERMS:
+        return None
+    if any(not is_blank(given[name]) and given[name] != [] for name in understood - {"id", "other"}):
+        return None
+    return Fault(
+        "", T_("nothing but the id was understood"), T_("name the columns as the template does, or give --map")
+    )
 
 
 def _add_evidence(reading: Reading, row: int, given: object, name: str) -> None:
     values = dict(given) if isinstance(given, Mapping) else {}
     try:
-        lab = identifier("" if is_blank(values.get("lab")) else values["lab"])
+        said = values.get("lab")
+        # A name with blanks may be the lab's, which is looked up once it is known which labs there are.
+        is_name = isinstance(said, str) and any(c.isspace() for c in said.strip())
+        lab = _lab_name(said) if is_name else identifier("" if is_blank(said) else said)
     except TextError as error:
         reading.refuse(name, row, [Fault("lab", error.wrong, T_("give the id of the lab"))])
         return
@@ -326,8 +517,9 @@ def _add_evidence(reading: Reading, row: int, given: object, name: str) -> None:
     group = reading.evidence.setdefault(lab, EvidenceGroup(lab, name, row))
     group.rows += 1
     if is_blank(values.get("id")):
+        group.has_ids = False
         values["id"] = fallback_id(lab, group.rows)
-    checked = check(Kind.EVIDENCE, values)
+    checked = check(Kind.EVIDENCE, values, lenient=True)
     _warn_of_unknown(reading, checked.unknown, row, name)
     if not isinstance(checked.record, EvidenceIn):
         reading.refuse(name, row, checked.faults)
@@ -338,6 +530,11 @@ def _add_evidence(reading: Reading, row: int, given: object, name: str) -> None:
         reading.refuse(name, row, [Fault("id", wrong, T_("give each its own id"))])
         return
     group.items.append(checked.record)
+    group.given = checked.given
+    reading.note(name, row, checked.faults)
+
+
+_lab_name = text(200)
 
 
 def _items_in(given: object) -> int:
@@ -358,10 +555,6 @@ def _kind_of_objects(rows: NumberedRows) -> Kind | None:
     return _best({kind: len(keys & _field_names(kind)) for kind in Kind})
 
 
-def _kind_of_grid(grid: Grid) -> Kind | None:
-    return _best({kind: known_headings(kind, grid.rows[0][1]) for kind in Kind}) if grid.rows else None
-
-
 def _field_names(kind: Kind) -> set[str]:
     return set(MODELS[kind].model_fields) | ({"lab"} if kind is Kind.EVIDENCE else set())
 
@@ -369,38 +562,3 @@ def _field_names(kind: Kind) -> set[str]:
 def _best(scores: Mapping[Kind, int]) -> Kind | None:
     first, second = sorted(scores, key=lambda kind: scores[kind], reverse=True)[:2]
     return first if scores[first] > scores[second] else None
-
-
-def _read_workbook(data: bytes, name: str, kind: Kind | None) -> Reading:
-    # Imported only for workbooks: openpyxl's knowledge of dates takes long to load.
-    from indexer.records.xlsx import is_ods, read_ods, read_xlsx
-
-    grids, problems = read_ods(data, name) if is_ods(data) else read_xlsx(data, name)
-    if problems:
-        return _unread(kind, problems)
-    named = [(kind_in_name(grid.title), grid) for grid in grids if grid.rows]
-    if not named:
-        return _unread(kind, [RowProblem(name, 0, "", T_("has no rows"), T_("fill in a template"))])
-    kinds = [found for found, _ in named if found]
-    kind = kind or (kinds[0] if kinds else _kind_of_grid(named[0][1]))
-    if kind is None:
-        return _unread(None, [_kindless(name)])
-    main = next((grid for found, grid in named if found is kind), named[0][1])
-    reading = _checked_grid(kind, main, name)
-    for found, grid in named:
-        if grid is main or found is None:
-            continue
-        label = f"{name}[{printable(grid.title)}]"
-        if kind is Kind.LABS and found is Kind.EVIDENCE:
-            _checked_grid(Kind.EVIDENCE, grid, label, into=reading)
-        else:
-            right = T_("import the file again as %(found)s", found=found)
-            reading.problems.append(
-                RowProblem(label, 0, "", T_("was not read with %(kind)s", kind=kind), right, "warning")
-            )
-    return reading
-
-
-def _checked_grid(kind: Kind, grid: Grid, name: str, into: Reading | None = None) -> Reading:
-    rows, problems = grid_rows(kind, grid, name)
-    return check_rows(kind, rows, name, problems, into)

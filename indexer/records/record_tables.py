@@ -76,6 +76,17 @@ def _words() -> Column[list[str]]:
     return Column(JSON, nullable=False)
 
 
+def _other() -> Any:
+    """A column for what a file said of a record beside our fields, by its headings; who may read it is asked apart."""
+    return Field(default_factory=dict, exclude=True, sa_column=Column(JSON, nullable=False, server_default="{}"))
+
+
+def other_of(session: Session, model: type[School | Alliance | Lab | Company | Need], record_id: str) -> dict[str, str]:
+    """Return what files said of a record beside our fields, by their headings."""
+    record = session.get(model, record_id)
+    return {} if record is None else dict(getattr(record, "other"))  # noqa: B009 - mypy joins the classes to their base
+
+
 def _parent(table: str) -> Column[str]:
     return Column(String, ForeignKey(f"{table}.id", ondelete="CASCADE"), primary_key=True)
 
@@ -102,6 +113,7 @@ class School(SQLModel, table=True):
     ror: str | None
     merged_into: str | None
     merged_on: date | None
+    other: dict[str, str] = _other()
 
 
 class Alliance(SQLModel, table=True):
@@ -122,6 +134,7 @@ class Alliance(SQLModel, table=True):
     center: str | None
     since: date | None
     until: date | None
+    other: dict[str, str] = _other()
 
 
 class AlliancePartner(SQLModel, table=True):
@@ -159,6 +172,7 @@ class Lab(SQLModel, table=True):
     languages: list[str] = Field(sa_column=_words())
     conflicts: list[str] = Field(sa_column=_words())
     links: list[str] = Field(sa_column=_words())
+    other: dict[str, str] = _other()
 
 
 class Evidence(SQLModel, table=True):
@@ -204,6 +218,7 @@ class Company(SQLModel, table=True):
     fields: list[str] = Field(sa_column=_words())
     city: str
     description: str
+    other: dict[str, str] = _other()
 
 
 class Need(SQLModel, table=True):
@@ -233,6 +248,7 @@ class Need(SQLModel, table=True):
     languages: list[str] = Field(sa_column=_words())
     excluded_labs: list[str] = Field(sa_column=_words())
     year: int | None
+    other: dict[str, str] = _other()
 
 
 class Ask(SQLModel, table=True):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from collections.abc import Callable
 from datetime import date, datetime
 from decimal import Decimal
@@ -37,17 +38,34 @@ from indexer.wording import T_
 
 ROC_OFFSET = 1911
 _ROC_YEAR = re.compile(r"(?:民國|中華民國)\s*(\d{1,3})\s*年?|(\d{2,3})\s*年")
+_TIME = r"(?:[T ]\s*(?:[上下]午\s*)?\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?\s*(?:Z|[+-]\d{2}:?\d{2}|[AaPp][Mm])?)?"
+_WEEKDAY = r"(?:\s*\(?(?:星期|週|周|禮拜)?[一二三四五六日天]\)?)?"
 _COMMON_DATE = re.compile(
-    r"(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})(?:[T ]00:00(?::00(?:\.0+)?)?)?"
-    r"|(\d{4})\s*年\s*(\d{1,2})\s*月\s*(\d{1,2})\s*日"
+    rf"(\d{{4}})\s*[-/.]\s*(\d{{1,2}})\s*[-/.]\s*(\d{{1,2}}){_WEEKDAY}{_TIME}"
+    rf"|(\d{{4}})\s*年\s*(\d{{1,2}})\s*月\s*(\d{{1,2}})\s*[日號]?{_WEEKDAY}{_TIME}"
+    r"|((?:19|20|21)\d{2})(\d{2})(\d{2})"
 )
 _ROC_DATE = re.compile(
-    r"(?:民國|中華民國)\s*(\d{1,3})\s*[-/.年]\s*(\d{1,2})\s*[-/.月]\s*(\d{1,2})\s*日?"
-    r"|(\d{2,3})\s*年\s*(\d{1,2})\s*月\s*(\d{1,2})\s*日"
-    r"|(\d{3})[-/.](\d{1,2})[-/.](\d{1,2})"
+    rf"(?:中華民國|民國|民|R\.?O\.?C\.?)\s*(\d{{1,3}})\s*[-/.年]\s*(\d{{1,2}})\s*[-/.月]\s*(\d{{1,2}})\s*[日號]?{_WEEKDAY}{_TIME}"
+    rf"|(\d{{2,3}})\s*年\s*(\d{{1,2}})\s*月\s*(\d{{1,2}})\s*[日號]?{_WEEKDAY}{_TIME}"
+    rf"|(\d{{3}})\s*[-/.]\s*(\d{{1,2}})\s*[-/.]\s*(\d{{1,2}}){_WEEKDAY}{_TIME}"
+    r"|(1\d{2})(\d{2})(\d{2})"
 )
-_MONEY = re.compile(r"(?:NT\$|NTD|TWD|新[臺台]幣)?\s*(\d[\d,]*(?:\.\d+)?)\s*([萬億]?)\s*元?", re.IGNORECASE)
-_UNITS = {"": 1, "萬": 10**4, "億": 10**8}
+_ENGLISH_DATE = re.compile(
+    r"(?:(\d{1,2})(?:st|nd|rd|th)?[ -]+([A-Za-z]{3,9})\.?,?[ -]+(\d{4}))"
+    r"|(?:([A-Za-z]{3,9})\.?\s+(\d{1,2})(?:st|nd|rd|th)?,?\s+(\d{4}))"
+)
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_AMOUNT = re.compile(
+    r"(?:(?:新[臺台]幣|NTD?\$?|NT\$|TWD|\$)\s*)?"
+    r"(\d[\d,  ]*(?:\.\d+)?|[零〇一二兩三四五六七八九十百千]+)\s*(百萬|千萬|[千仟萬億])?\s*"
+    r"(?:元整|圓整|元|圓|NTD?|TWD)?\s*(?:以內|以下|內|整|\(上限\)|上限)?",
+    re.IGNORECASE,
+)
+_UNITS = {"": 1, "千": 10**3, "仟": 10**3, "萬": 10**4, "百萬": 10**6, "千萬": 10**7, "億": 10**8}
+_GROUPED = re.compile(r"[+-]?(?:\d+|\d{1,3}(?:,\d{3})+|\d{1,3}(?: \d{3})+)(?:\.\d+)?(?:[eE][+-]?\d{1,3})?")
+_NUMERALS = {c: n for n, c in enumerate("〇一二三四五六七八九")} | {"零": 0, "兩": 2}
+_TENS = {"十": 10, "百": 100, "千": 1000}
 _MAX_LIST = 1_000
 _ORCID = re.compile(r"(?:https?://(?:www\.)?orcid\.org/)?(\d{4})-?(\d{4})-?(\d{4})-?(\d{3}[\dXx])/?")
 _CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz"
@@ -93,7 +111,13 @@ def text(max_chars: int, *, multiline: bool = False) -> Callable[[object], str]:
 
 def identifier(value: object, max_chars: int = ID_LENGTH_MAX) -> str:
     """Return an id: no blanks inside, because ids stand in run files whose columns blanks separate."""
-    word = clean(as_text(value), max_chars=max_chars, multiline=False)
+    # An id is compared, never read as prose: one width, so that the same id is the same key.
+    word = unicodedata.normalize("NFKC", clean(as_text(value), max_chars=max_chars, multiline=False)).strip()
+    if len(word) > max_chars:
+        raise FieldError(
+            T_("has %(characters)s characters", characters=len(word)),
+            T_("give at most %(max_chars)s", max_chars=max_chars),
+        )
     if not word:
         raise FieldError(T_("is empty"), T_("give an id of 1 to %(max_chars)s characters", max_chars=max_chars))
     if any(c.isspace() for c in word):
@@ -104,10 +128,14 @@ def identifier(value: object, max_chars: int = ID_LENGTH_MAX) -> str:
 
 
 def number(value: object) -> float | None:
-    """Return a finite number, read from a number or from digits in a text, else None."""
+    """Return a finite number, read from a number or from digits in a text, else None.
+
+    A comma separates thousands only where three digits follow it each time; one that could be a decimal mark is none.
+    """
     if isinstance(value, str):
+        plain = unicodedata.normalize("NFKC", value).strip()
         try:
-            value = float(value.strip().replace(",", "")) if len(value) <= 40 else math.nan
+            value = float(plain.replace(",", "").replace(" ", "")) if _is_grouped(plain) else math.nan
         except ValueError:
             return None
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -115,6 +143,26 @@ def number(value: object) -> float | None:
     if isinstance(value, int) and value.bit_length() > 200:
         return None
     return float(value) if math.isfinite(value) else None
+
+
+def _is_grouped(digits: str) -> bool:
+    return len(digits) <= 40 and _GROUPED.fullmatch(digits) is not None
+
+
+def numeral(text: str) -> int | None:
+    """Return the number that Chinese numerals below ten thousand write, such as 兩百 or 一一二, else None."""
+    if not text or any(c not in _NUMERALS and c not in _TENS for c in text):
+        return None
+    if not any(c in _TENS for c in text):
+        return int("".join(str(_NUMERALS[c]) for c in text))
+    total, digit = 0, 0
+    for c in text:
+        if c in _TENS:
+            total += (digit or 1) * _TENS[c]
+            digit = 0
+        else:
+            digit = _NUMERALS[c]
+    return total + digit
 
 
 def capacity(value: object) -> int:
@@ -140,9 +188,12 @@ def weight(value: object) -> float:
 
 def year(value: object) -> int:
     """Return a year of the common era; ROC years are read only with 民國 or 年."""
-    if isinstance(value, str) and (roc := _ROC_YEAR.fullmatch(value.strip())):
-        return int(roc[1] or roc[2]) + ROC_OFFSET
-    plain = value.strip().removesuffix("年") if isinstance(value, str) else value
+    plain: object = value
+    if isinstance(value, str) and len(value) <= 40:
+        word = _with_digits(unicodedata.normalize("NFKC", value).strip())
+        if roc := _ROC_YEAR.fullmatch(word):
+            return int(roc[1] or roc[2]) + ROC_OFFSET
+        plain = word.removesuffix("年").removesuffix("年度")
     found = number(plain)
     if found is None or not found.is_integer() or not FIRST_YEAR <= found <= LAST_YEAR:
         raise FieldError(T_("%(value)s is not a year", value=shown(value)), T_("give four digits such as 2018"))
@@ -160,30 +211,59 @@ def day(value: object) -> date:
     )
     if not isinstance(value, str) or len(value) > 60:
         raise wrong
-    word = value.strip()
+    word = _with_digits(unicodedata.normalize("NFKC", value).strip())
+    if english := _ENGLISH_DATE.fullmatch(word):
+        named = [part for part in english.groups() if part is not None]
+        d, month, y = named if named[0].isdigit() else (named[1], named[0], named[2])
+        if month[:3].lower() not in _MONTHS:
+            raise wrong
+        return _date(int(y), _MONTHS.index(month[:3].lower()) + 1, int(d), wrong)
     if common := _COMMON_DATE.fullmatch(word):
         groups, offset = common.groups(), 0
     elif roc := _ROC_DATE.fullmatch(word):
         groups, offset = roc.groups(), ROC_OFFSET
     else:
         raise wrong
-    y, m, d = (int(part) for part in groups if part is not None)
+    year_, month_, day_ = (int(part) for part in groups if part is not None)
+    return _date(year_ + offset, month_, day_, wrong)
+
+
+def _date(y: int, m: int, d: int, wrong: FieldError) -> date:
     try:
-        return date(y + offset, m, d)
+        return date(y, m, d)
     except ValueError:
         raise wrong from None
 
 
+def _with_digits(word: str) -> str:
+    """Return a date with digits where its year, month and day are written in Chinese numerals."""
+    return re.sub(r"[〇零一二三四五六七八九十百]+(?=\s*[年月日號])", lambda found: str(numeral(found[0])), word)
+
+
+def amount_in(text: str) -> tuple[Decimal, int] | None:
+    """Return the number that a text writes as an amount, and the factor of the unit it names (0 if none), else None."""
+    found = _AMOUNT.fullmatch(unicodedata.normalize("NFKC", text).strip()) if len(text) <= 60 else None
+    if found is None:
+        return None
+    digits = found[1].strip()
+    written = numeral(digits)
+    if written is None and not _is_grouped(digits):
+        return None
+    plain = Decimal(written) if written is not None else Decimal(digits.replace(",", "").replace(" ", ""))
+    return plain, _UNITS[found[2]] if found[2] else 0
+
+
 def money(value: object) -> int:
-    """Return whole New Taiwan dollars from 2400000, "2,400,000", "NT$2,400,000" or "240萬"."""
+    """Return whole New Taiwan dollars from 2400000, "2,400,000", "NT$2,400,000", "240萬" or "兩百萬元"."""
     wrong = FieldError(
-        T_("%(value)s is not an amount in NTD", value=shown(value)), T_("give whole dollars such as 2400000")
+        T_("%(value)s is not an amount in NTD", value=shown(value)),
+        T_("give whole dollars such as 2400000, or leave it empty"),
     )
     if isinstance(value, str):
-        match = _MONEY.fullmatch(value.strip()) if len(value) <= 60 else None
-        if match is None:
+        read = amount_in(value)
+        if read is None:
             raise wrong
-        amount = Decimal(match[1].replace(",", "")) * _UNITS[match[2]]
+        amount = read[0] * (read[1] or 1)
     else:
         found = number(value)
         if found is None:
@@ -248,6 +328,21 @@ def link(value: object) -> str:
     if parts.scheme not in ("http", "https") or not named:
         raise wrong
     return address
+
+
+_MOST_OTHER, _OTHER_CHARS = 100, 2_000
+
+
+def other(value: object) -> dict[str, str]:
+    """Return what a file says beside our fields, by heading, shortened to what a page can show."""
+    if not isinstance(value, dict):
+        raise FieldError(T_("%(value)s is not an object", value=shown(value)), T_('give one such as {"id": …}'))
+    found = {}
+    for key, said in list(value.items())[:_MOST_OTHER]:
+        if not is_blank(said):
+            heading = clean(as_text(key)[:200], max_chars=200, multiline=False)
+            found[heading] = clean(as_text(said)[:_OTHER_CHARS], max_chars=_OTHER_CHARS, multiline=True)
+    return found
 
 
 def orcid(value: object) -> str:

@@ -130,11 +130,16 @@ def fit(train: Sequence[Example], pull: float) -> DoubleArray:
 
 
 def ndcg(example: Example, weights: DoubleArray, depth: int = 10) -> float:
+    """Return nDCG@depth of one need by a weighted sum of its features."""
+    return ndcg_of(example.values @ weights, example.grades, depth)
+
+
+def ndcg_of(scores: DoubleArray, grades: DoubleArray, depth: int = 10) -> float:
     """Return nDCG@depth of one need with linear gains, as `ir-measures` computes it."""
     discount = 1 / np.log2(np.arange(2, depth + 2))
-    order = np.argsort(-(example.values @ weights), kind="stable")[:depth]
-    best = np.sort(example.grades)[::-1][:depth]
-    return float(example.grades[order] @ discount[: len(order)] / (best @ discount[: len(best)]))
+    order = np.argsort(-scores, kind="stable")[:depth]
+    best = np.sort(grades)[::-1][:depth]
+    return float(grades[order] @ discount[: len(order)] / (best @ discount[: len(best)]))
 
 
 def means(found: Sequence[Example], values: Sequence[float]) -> dict[str, float]:

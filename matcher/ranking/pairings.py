@@ -18,7 +18,7 @@ from sqlmodel import Session
 
 from indexer.database import open_engine
 from indexer.encoders.query_vectors import DirectQueries, QueryVectors
-from indexer.folding import for_names
+from indexer.folding import for_names, for_reading
 from indexer.index.snapshot import Snapshot
 from indexer.records.passages import need_text
 from indexer.records.profiles import Company, Lab, Need, School
@@ -29,13 +29,14 @@ from matcher.ranking import explanation
 from matcher.ranking.catalogue import Catalogue
 from matcher.ranking.elements import NeedElements, elements_of
 from matcher.ranking.explanation import Explanation, explain
+from matcher.ranking.history import Trace, schools_of, trace_of
 from matcher.ranking.lab_search import LabList, LabSearch, alphabetical, answer, found_by_text, plain_need, searched
 from matcher.ranking.lab_table import ALL, Facets, Filters, LabTable, Rule
 from matcher.ranking.opened_index import OpenedIndex, check_encoders, open_index
 from matcher.ranking.ranker import Band, Ranker, Ranking, RecentRankings, ordered_rows
 from matcher.ranking.rankers import ranker_in_use
 from matcher.ranking.reranker import load_reranker
-from matcher.ranking.signals import NeedQuery, Searcher, features, need_query
+from matcher.ranking.signals import HISTORY, NeedQuery, Searcher, features, need_query
 from matcher.ranking.wishes import UNSTEERED, StatedWish, Steering, Wish, wishes_of
 
 
@@ -261,16 +262,41 @@ class NeedRankings:
             again = self.reranker if second_look else None
             yield again.looked_again(found, self.searcher) if again else found
 
+    def traces(self, needs: Sequence[Need]) -> Iterator[Trace]:
+        """Yield what a ranker that learns keeps of each need, encoding all their texts together."""
+        for query in self._queries(needs):
+            yield trace_of(query, self.snapshot)
+
     def _ranked(self, query: NeedQuery, company: Company | None) -> Ranking:
         table = features(query, self.searcher, self.table, company)
-        scores = self.ranker.scores(table.values)
+        scores, added, remembered = self.ranker.scores(table.values), {}, None
+        if self.ranker.history is not None:
+            remembered = self.ranker.history.of(trace_of(query, self.snapshot), self.snapshot.lab_ids, self._schools)
+            added = {HISTORY: remembered.amounts}
+            scores = scores + remembered.amounts
         left_out = self.table.set_aside(query.need, company)
         allowed = self.table.known.copy()
         allowed[[self.searcher.lab_rows[lab_id] for ids in left_out.values() for lab_id in ids]] = False
         order = ordered_rows(scores, self.searcher.id_rank, allowed)
         wished = wishes_of(query.need, company)
         ranker = self.ranker if self.searcher.is_clear(query.whole) else self.ranker.without_upper_bands()
-        return Ranking(query, order, scores, table, left_out, self.table, ranker, scores, wished)
+        return Ranking(
+            query,
+            order,
+            scores,
+            table,
+            left_out,
+            self.table,
+            ranker,
+            scores,
+            wished,
+            added=added,
+            remembered=remembered,
+        )
+
+    @cached_property
+    def _schools(self) -> tuple[str, ...]:
+        return schools_of(self.table)
 
     def _queries(self, needs: Sequence[Need]) -> Iterator[NeedQuery]:
         texts = [_texts(need) for need in needs]
@@ -370,7 +396,9 @@ class Matcher(NeedRankings):
             filters: hide labs; ranks and facets are those without filters.
             steering: how much the need's wishes count in this answer; what is a must hides labs as a filter does.
         """
-        return self._result(self.ranking(need, company, steering, second_look=True), top, offset, filters)
+        ranking = self.ranking(need, company, steering, second_look=True)
+        shown = ranking.with_near_ties_drawn(self.settings.near_ties, self.snapshot.generation)
+        return self._result(shown, top, offset, filters)
 
     def match_all(self, needs: Sequence[Need], *, top: int = 10) -> Iterator[MatchResult]:
         """Yield for each need what `match` gives, encoding all their texts together and keeping nothing."""
@@ -392,7 +420,7 @@ class Matcher(NeedRankings):
             ranker_version=ranking.version,
             wishes=ranking.wishes,
             warnings=(*self._general, *self._exclusions(need), *self._too_little(ranking), *ranking.warnings),
-            elements=elements_of(need_text(need), has_limits=bool(need.budget_ntd or need.deadline)),
+            elements=elements_of(for_reading(need_text(need)), has_limits=bool(need.budget_ntd or need.deadline)),
             is_clear=self.searcher.is_clear(ranking.query.whole),
         )
 
@@ -454,7 +482,8 @@ class Matcher(NeedRankings):
             score=float(ranking.scores[row]),
             band=ranking.band(row),
             contributions=ranking.contributions(row),
-            explanation=self._explanation(ranking, row),
+            # Of what was decided on it a lab that asks for its needs is told nothing.
+            explanation=self._explanation(ranking, row, with_decisions=True),
             changed_since_index=lab_id in self.changed_labs,
         )
 
@@ -469,7 +498,7 @@ class Matcher(NeedRankings):
             changed_since_index=self.snapshot.lab_ids[row] in self.changed_labs,
         )
 
-    def _explanation(self, ranking: Ranking, row: int) -> Explanation:
+    def _explanation(self, ranking: Ranking, row: int, *, with_decisions: bool = False) -> Explanation:
         lab = self.labs[self.snapshot.lab_ids[row]]
         school = self.schools.get(lab.school or "")
         return explain(
@@ -480,6 +509,8 @@ class Matcher(NeedRankings):
             rows=self.searcher.passages_of(row),
             answers=ranking.table.answers,
             chances=ranking.chances(row),
+            decided=ranking.remembered.sentence(row) if with_decisions and ranking.remembered else None,
+            drawn=ranking.drawn.get(row),
         )
 
 

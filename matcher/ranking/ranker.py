@@ -24,6 +24,7 @@ import orjson
 
 from indexer.arrays import BoolArray, DoubleArray
 from indexer.wording import P_, T_, Bilingual
+from matcher.ranking.history import History, Remembered, read_history
 from matcher.ranking.lab_table import (
     Columns,
     Facets,
@@ -33,6 +34,7 @@ from matcher.ranking.lab_table import (
     facets,
     passing,
 )
+from matcher.ranking.near_ties import Drawn, drawn_order
 from matcher.ranking.signals import FEATURES, N_EVIDENCE, FeatureTable, NeedQuery
 from matcher.ranking.wishes import FACTORS, UNSTEERED, StatedWish, Steering, Stress, Wish
 
@@ -64,7 +66,8 @@ class Ranker:
     """Weights per feature, the lowest scores of the upper two bands, and when an ask counts as covered.
 
     `coverage` are the factors of an ask's evidence and of the pair's score, and an offset: with them a logistic
-    curve gives the chance that the lab answers the ask.
+    curve gives the chance that the lab answers the ask. `history` is what it remembers of decisions; the version,
+    which holds a hash of the whole file, tells rankers apart by it.
     """
 
     version: str
@@ -72,6 +75,7 @@ class Ranker:
     strong_from: float
     plausible_from: float
     coverage: tuple[float, float, float]
+    history: History | None = field(default=None, compare=False)
 
     def with_depth(self, factor: float) -> Ranker:
         """Return a ranker to which depth counts so much more or less; its version says so."""
@@ -135,6 +139,7 @@ def load_ranker(path: Path = DEFAULT_WEIGHTS) -> Ranker:
             strong_from=float(bands["strong_from"]),
             plausible_from=float(bands["plausible_from"]),
             coverage=(float(asks["evidence"]), float(asks["score"]), float(asks["offset"])),
+            history=read_history(content["history"]) if content.get("history") else None,
         )
     except (OSError, orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise WeightsError(
@@ -171,12 +176,14 @@ KEPT_BYTES = 128 * 2**20
 class Ranking:
     """All labs that may be proposed for one need, best first: row numbers into the index, with scores and features.
 
-    `usual` are the scores without steering and without what is added: bands and chances are calibrated on
-    those, and no lab answers better because somebody weighs its region up.
+    `usual` are the scores without steering and a second look: bands and chances are calibrated on those, and no lab
+    answers better because somebody weighs its region up.
 
     `ranker` is that of this need: bands are read from it, never from that of all needs.
     `added` are contributions beside the features, each of shape (n labs,), part of the
-    scores; `reread_by` names the model that gave them, and `warnings` what to know of it.
+    scores: those of earlier decisions, which `remembered` tells in counts, and of a second
+    look, whose model `reread_by` names; `warnings` say what to know of that one.
+    `drawn` says of rows whose place was drawn how (`matcher.ranking.near_ties`).
     """
 
     query: NeedQuery
@@ -190,6 +197,8 @@ class Ranking:
     wished: Mapping[Wish, tuple[str, ...]]
     steering: Steering = UNSTEERED
     added: Mapping[str, DoubleArray] = field(default_factory=dict)
+    remembered: Remembered | None = None
+    drawn: Mapping[int, Drawn] = field(default_factory=dict)
     reread_by: str = ""
     warnings: tuple[Bilingual, ...] = ()
 
@@ -219,6 +228,14 @@ class Ranking:
             scores = scores + amounts
         order = ordered_rows(scores, id_rank, self.ranks > 0)
         return replace(self, order=order, scores=scores, ranker=ranker, steering=steering)
+
+    def with_near_ties_drawn(self, margin: float, generation: str) -> Ranking:
+        """Return this ranking with the order of near ties drawn; itself where `margin` is 0."""
+        if not margin:
+            return self
+        key = f"{self.query.need.id}\n{self.version}\n{generation}"
+        order, drawn = drawn_order(self.order, self.scores, margin, key)
+        return replace(self, order=order, drawn=drawn)
 
     @cached_property
     def ranks(self) -> npt.NDArray[np.int64]:

@@ -69,7 +69,7 @@ class Reranker:
             ranking,
             scores=scores,
             order=ordered_rows(scores, searcher.id_rank, ranking.ranks > 0),
-            added={RERANKER: added},
+            added={**ranking.added, RERANKER: added},
             reread_by=self.scorer.name,
             warnings=() if read == len(rows) else (self._not_all(read, len(rows)),),
         )

@@ -400,7 +400,13 @@ FEATURES = tuple(FEATURE_LABELS)
 """All features, in the order of the table's columns."""
 RERANKER = "reranker"
 """A contribution that is there only where a second stage is switched on; it is no feature and has no learnt weight."""
-CONTRIBUTION_LABELS = {**FEATURE_LABELS, RERANKER: T_("read together")}
+HISTORY = "history"
+"""A contribution that is there only where the ranker in use learned from decisions (`matcher.ranking.history`)."""
+CONTRIBUTION_LABELS = {
+    **FEATURE_LABELS,
+    HISTORY: T_("what experts decided on like needs"),
+    RERANKER: T_("read together"),
+}
 """What each contribution is called on screen."""
 N_EVIDENCE = 2
 """The first columns, words and meaning, together are what the evidence adds up to."""
@@ -409,9 +415,10 @@ GROUPS: dict[str, tuple[Text, tuple[str, ...]]] = {
     "words": (T_("words"), ("words",)),
     "meaning": (T_("meaning"), _EVIDENCE),
     "profile": (P_("score", "profile"), tuple(name for name in FEATURES if name not in ("words", *_EVIDENCE))),
+    HISTORY: (T_("earlier decisions"), (HISTORY,)),
     RERANKER: (T_("second look"), (RERANKER,)),
 }
-"""The sums that people are shown first, with the contributions in each; the last only where it is switched on."""
+"""The sums that people are shown first, with the contributions in each; the last two only where there are any."""
 
 RECENCY_YEARS = 10.0
 """Evidence of this age counts 1/e as much as this year's for recency."""

@@ -33,6 +33,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import Field, Session, SQLModel, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
+from indexer.folding import for_logins
 from indexer.instants import Instant
 from indexer.plain_text import TextError, clean
 from indexer.records.record_tables import Alliance, Company, Lab
@@ -283,7 +284,7 @@ def _name(given: str) -> str:
 
 def _email(given: str) -> str:
     try:
-        address = clean(given, max_chars=MAX_EMAIL, multiline=False).lower()
+        address = for_logins(clean(given, max_chars=MAX_EMAIL, multiline=False))
     except TextError as error:
         raise PeopleError("email", str(error)) from error
     name, at, host = address.partition("@")

@@ -129,8 +129,7 @@ def _proposal_row(pairing: Pairing, number: int, result: MatchResult, shown_to: 
         "score": pairing.score,
         "band": pairing.band.value,
         "contributions": pairing.contributions,
-        # Eight times as quick as `asdict`, while the only writer waits.
-        "explanation": orjson.loads(orjson.dumps(pairing.explanation)),
+        "explanation": pairing.explanation.as_plain(),
         "generation": result.generation,
         "ranker_version": result.ranker_version,
     }

@@ -356,6 +356,7 @@ def _card(item: Mapping[str, Any], lab: LabFacts, stand: PairingFacts) -> dict[s
         "groups": groups_of(item["contributions"], item["score"]),
         "asks": [_ask(ask) for ask in explanation.get("asks", [])],
         "missing": explanation.get("missing", []),
+        "history": explanation.get("history"),
         "changed": item["changed_since_index"],
         "generation": item.get("generation"),
         "facts": lab,

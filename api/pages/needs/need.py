@@ -35,6 +35,7 @@ from api.routes.needs import (
     share_need,
     take_up_need,
 )
+from indexer.folding import for_reading
 from indexer.instants import day_in_taipei, now
 from indexer.records.passages import joined
 from indexer.records.record_tables import Alliance, Need
@@ -105,7 +106,7 @@ def _elements(need: dict[str, Any]) -> NeedElements | None:
         return None
     asks = (ask["text"] for ask in need["asks"] or ())
     text = joined(need["title"] or "", need["description"] or "", *asks)
-    return elements_of(text, has_limits=bool(need["budget_ntd"] or need["deadline"]))
+    return elements_of(for_reading(text), has_limits=bool(need["budget_ntd"] or need["deadline"]))
 
 
 def days_waiting(need: dict[str, Any]) -> int | None:

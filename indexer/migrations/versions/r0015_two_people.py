@@ -162,11 +162,17 @@ def _keep_people_apart() -> None:
         "INSERT",
         "by_no_party",
         f"{_DECIDES} AND EXISTS (SELECT 1 FROM ledger_entry e LEFT JOIN case_file c ON c.id = e.case_id "
-        'JOIN role_grant g ON g.account_id = NEW."by" AND (g.revoked_at IS NULL OR g.revoked_at > e.reported_at) '
         "WHERE e.id = NEW.entry_id AND e.kind = 'fact' AND ("
+        'EXISTS (SELECT 1 FROM role_grant g WHERE g.account_id = NEW."by" '
+        "AND (g.revoked_at IS NULL OR g.revoked_at > e.reported_at) AND ("
         f"(g.role IN ('expert', 'lead') AND g.scope_id IN (SELECT k.key FROM {each}(e.shares) k)) "
         "OR (g.role = 'company' AND g.scope_id IN (e.company_id, c.company_id)) "
-        "OR (g.role = 'researcher' AND g.scope_id = c.lab_id)))",
+        "OR (g.role = 'researcher' AND g.scope_id = c.lab_id))) "
+        'OR EXISTS (SELECT 1 FROM stake s WHERE s.account_id = NEW."by" AND s.ended_at IS NULL AND ('
+        "(s.party = 'company' AND s.party_id IN (e.company_id, c.company_id)) "
+        "OR (s.party = 'lab' AND s.party_id = c.lab_id))) "
+        'OR EXISTS (SELECT 1 FROM lab_claim l WHERE l.account_id = NEW."by" AND l.lab_id = c.lab_id '
+        "AND COALESCE(l.verdict, '') <> 'refused')))",
         "who has a part in a result does not decide on it",
     )
     stored = (

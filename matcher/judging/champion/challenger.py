@@ -24,9 +24,11 @@ companies, since the needs of one company are decided on by the same few people:
   count: what a challenger would bring up from below is not known.
 
 **The gate.** Both lower ends have to lie above 0, those of a 99 % interval too: a challenger is computed again and
-again, and one in forty without any worth would otherwise seem better. And what was gained must not hang on one
-company, one person or one lab: without each one that gave or got a twentieth of the verdicts, both differences have to
-stay above 0 by a floor. One who rules many verdicts could otherwise promote a ranker of their own.
+again, and one in forty without any worth would otherwise seem better. Where near ties were drawn by lot, those pairs
+must not say that it is surely worse. And what was gained must not hang on one company, one person, one lab, nor on the
+three labs that the rankers differ most about: without each one that gave or got a twentieth of the verdicts, and
+without those three together, both differences have to stay above 0 by a floor. One who rules many verdicts could
+otherwise promote a ranker of their own.
 """
 
 from __future__ import annotations
@@ -44,6 +46,8 @@ from scipy.stats import t as student
 from indexer.arrays import DoubleArray
 from indexer.wording import T_, Text
 from matcher.judging.champion.decisions import Lesson, examined
+from matcher.judging.champion.near_ties import DrawnComparison, drawn_difference
+from matcher.judging.champion.remembering import Scores, by_weights, sure_share
 from matcher.judging.learning import FLOOR, MOST_FOR_DEPTH
 from matcher.judging.measures import SEED, Interval
 from matcher.ranking.ranker import Ranker
@@ -67,6 +71,8 @@ FEWEST_COMPANIES, FEWEST_NEEDS = 8, 20
 """Later needs, and companies, below which nothing can be compared."""
 WEIGHTY_SHARE = 0.05
 """Who gave or got such a share of the later verdicts is left out once."""
+DISPUTED = 3
+"""So many labs of which champion and challenger think most differently are left out together."""
 FLOOR_OF_GAIN = 0.005
 """Without anyone of those so much of each gain has to be left."""
 
@@ -80,10 +86,35 @@ def learned_weights(lessons: Sequence[Lesson], default: Ranker, fading: float) -
     if not n:
         return begin
     learned = _fit(known, begin, fading)
+    trust = _trust(known, begin, fading)
     learned *= begin[:N_EVIDENCE].sum() / max(float(learned[:N_EVIDENCE].sum()), FLOOR)
     depth = FEATURES.index("depth")
     learned[depth] = min(learned[depth], max(begin[depth], MOST_FOR_DEPTH * begin[:N_EVIDENCE].mean()))
-    return np.asarray(np.round(begin + n / (n + HALF_WAY) * (learned - begin), 4))
+    return np.asarray(np.round(begin + trust * n / (n + HALF_WAY) * (learned - begin), 4))
+
+
+def _trust(known: Sequence[Lesson], begin: DoubleArray, fading: float) -> float:
+    """Return how far to follow weights, 0 to 1, from how those learned on half of the companies do for the others."""
+    companies = sorted({lesson.company for lesson in known})
+    half = frozenset(companies[::2])
+    parts = [[one for one in known if (one.company in half) is side] for side in (True, False)]
+    if not all(parts):
+        return 1.0
+    better: dict[str, float] = {}
+    for mine, others in (parts, parts[::-1]):
+        learned = _fit(mine, begin, fading)
+        for lesson in others:
+            by = _missed(lesson, begin, fading) - _missed(lesson, learned, fading)
+            better[lesson.company] = better.get(lesson.company, 0.0) + float(lesson.told.sum()) * by
+    return sure_share(np.array(list(better.values())))
+
+
+def _missed(lesson: Lesson, weights: DoubleArray, fading: float) -> float:
+    """Return the loss of one lesson, without the pull."""
+    scores, weight = lesson.values @ weights, 1 / examined(lesson.ranks, fading)
+    wanted = lesson.gains * weight
+    highest = float(scores.max())
+    return highest + float(np.log(weight @ np.exp(scores - highest))) - float(wanted @ scores / wanted.sum())
 
 
 def _fit(known: Sequence[Lesson], begin: DoubleArray, fading: float) -> DoubleArray:
@@ -111,15 +142,24 @@ def _fit(known: Sequence[Lesson], begin: DoubleArray, fading: float) -> DoubleAr
     return np.asarray(minimize(loss, begin, jac=True, method="L-BFGS-B", bounds=bounds).x)
 
 
-def carried_over(default: Ranker, weights: DoubleArray, lessons: Sequence[Lesson]) -> Mapping[str, Any]:
+def carried_over(
+    default: Ranker, weights: DoubleArray, lessons: Sequence[Lesson], scores: Scores | None = None
+) -> Mapping[str, Any]:
     """Return weights, bands and coverage as a ranker's file has them.
 
     A band begins where the line through both rankers' scores of what was shown puts the default's limit.
+
+    Args:
+        default: the release's ranker.
+        weights: the learned ones.
+        lessons: what was learned from.
+        scores: of the challenger; default those by its weights alone.
     """
     slope, offset = 1.0, 0.0
-    if lessons and not np.array_equal(weights, default.weights):
-        values = np.concatenate([lesson.values for lesson in lessons])
-        before, after = values @ np.array(default.weights), values @ weights
+    if lessons and (scores is not None or not np.array_equal(weights, default.weights)):
+        told = scores or by_weights(weights)
+        before = np.concatenate([lesson.values @ np.array(default.weights) for lesson in lessons])
+        after = np.concatenate([told(lesson) for lesson in lessons])
         if np.ptp(before) > 0:
             slope, offset = np.polyfit(before, after, 1).tolist()
     # Rankers that disagree altogether leave no line to follow.
@@ -155,13 +195,17 @@ def parted(lessons: Sequence[Lesson], limit: datetime | None) -> tuple[list[Less
 
 @dataclass(frozen=True)
 class GateOutcome:
-    """How a challenger compares with the champion; `reasons` say why it may not be promoted, none if it may."""
+    """How a challenger compares with the champion; `reasons` say why it may not be promoted, none if it may.
+
+    `drawn` is what pairs say whose order a coin chose, None where there are too few.
+    """
 
     needs: int
     companies: int
     ndcg: Interval | None
     accepted: Interval | None
     reasons: tuple[Text, ...]
+    drawn: DrawnComparison | None = None
 
     @property
     def passed(self) -> bool:
@@ -174,13 +218,16 @@ class GateOutcome:
             name: None if one is None else {"difference": one.mean, "low": one.low, "high": one.high}
             for name, one in (("ndcg_at_10", self.ndcg), ("accepted_among_first_5", self.accepted))
         }
+        if self.drawn is not None:
+            one = self.drawn.difference
+            told["near_ties"] = {"difference": one.mean, "low": one.low, "high": one.high, "pairs": self.drawn.pairs}
         return {"needs": self.needs, "companies": self.companies, **told, "better": self.passed}
 
 
 def compared(
-    champion: DoubleArray, challenger: DoubleArray, later: Sequence[Lesson], fading: float, seed: int = SEED
+    champion: Scores, challenger: Scores, later: Sequence[Lesson], fading: float, seed: int = SEED
 ) -> GateOutcome:
-    """Compare two rankers by their weights on needs that neither was learned from, and say whether the gate opens."""
+    """Compare two rankers by their scores on needs that neither was learned from, and say whether the gate opens."""
     rows = [_Row.of(lesson, champion, challenger, fading) for lesson in later]
     rows = [row for row in rows if row.told]
     companies = sorted({row.company for row in rows})
@@ -205,9 +252,17 @@ def compared(
                 low=low,
             )
         )
+    drawn = drawn_difference(champion, challenger, later, seed)
+    if drawn is not None and drawn.difference.high < 0:
+        reasons.append(
+            T_(
+                "where a coin chose the order it is surely worse: the 95 %% interval ends at %(high)s",
+                high=f"{drawn.difference.high:+.4f}",
+            )
+        )
     if not reasons:
         reasons += _hanging(champion, challenger, later, fading)
-    return GateOutcome(len(rows), len(companies), ndcg, accepted, tuple(reasons))
+    return GateOutcome(len(rows), len(companies), ndcg, accepted, tuple(reasons), drawn)
 
 
 @dataclass(frozen=True)
@@ -221,13 +276,13 @@ class _Row:
     weighed: tuple[float, float]
 
     @classmethod
-    def of(cls, lesson: Lesson, champion: DoubleArray, challenger: DoubleArray, fading: float) -> _Row:
+    def of(cls, lesson: Lesson, champion: Scores, challenger: Scores, fading: float) -> _Row:
         known = lesson.kept(lesson.told)
         gains = known.gains
         ndcg = None
         if len(set(gains.tolist())) > 1:
-            ndcg = (_ndcg(known.values @ champion, gains), _ndcg(known.values @ challenger, gains))
-        sums = [_off_policy(lesson, weights, fading) for weights in (champion, challenger)]
+            ndcg = (_ndcg(champion(known), gains), _ndcg(challenger(known), gains))
+        sums = [_off_policy(lesson, scores, fading) for scores in (champion, challenger)]
         gained, weighed = zip(*sums, strict=True)
         return cls(lesson.company, int(lesson.told.sum()), ndcg, gained, weighed)
 
@@ -239,12 +294,12 @@ def _ndcg(scores: DoubleArray, gains: DoubleArray) -> float:
     return float(gains[order] @ discount[: len(order)] / (best @ discount[: len(best)]))
 
 
-def _off_policy(lesson: Lesson, weights: DoubleArray, fading: float) -> tuple[float, float]:
+def _off_policy(lesson: Lesson, scores: Scores, fading: float) -> tuple[float, float]:
     """Return the weighed acceptances, and weights, of the verdicts on labs that a ranker has among its first."""
     if not lesson.ranks.any():
         return 0.0, 0.0
     places = np.empty(len(lesson.ranks), dtype=np.int64)
-    places[np.argsort(-(lesson.values @ weights), kind="stable")] = np.arange(1, len(places) + 1)
+    places[np.argsort(-scores(lesson), kind="stable")] = np.arange(1, len(places) + 1)
     counted = lesson.told & (places <= FIRST_SHOWN)
     weight = np.minimum(examined(places, fading) / examined(lesson.ranks, fading), MOST_WEIGHT) * counted
     return float(weight @ (lesson.gains > 0)), float(weight.sum())
@@ -288,7 +343,7 @@ def _intervals(
     return found[0], found[1]
 
 
-def _hanging(champion: DoubleArray, challenger: DoubleArray, later: Sequence[Lesson], fading: float) -> Iterator[Text]:
+def _hanging(champion: Scores, challenger: Scores, later: Sequence[Lesson], fading: float) -> Iterator[Text]:
     """Yield a sentence for each kind of one whose verdicts alone make the difference."""
     kinds: dict[str, tuple[Text, Callable[[Lesson], Sequence[str]]]] = {
         "company": (T_("one company"), lambda lesson: (lesson.company,) * len(lesson.labs)),
@@ -303,3 +358,21 @@ def _hanging(champion: DoubleArray, challenger: DoubleArray, later: Sequence[Les
             if min(map(float, _differences(_sums(rows)))) < FLOOR_OF_GAIN:
                 yield T_("what was gained hangs on the verdicts of %(name)s", name=name)
                 break
+    disputed = _most_disputed(champion, challenger, later)
+    rest = [lesson.kept(np.array([lab not in disputed for lab in lesson.labs])) for lesson in later]
+    rows = [_Row.of(lesson, champion, challenger, fading) for lesson in rest if lesson.told.any()]
+    if min(map(float, _differences(_sums(rows)))) < FLOOR_OF_GAIN:
+        yield T_("what was gained hangs on %(n)s labs: %(labs)s", n=len(disputed), labs=", ".join(sorted(disputed)))
+
+
+def _most_disputed(champion: Scores, challenger: Scores, later: Sequence[Lesson]) -> frozenset[str]:
+    """Return the labs that verdicts were given on and of which two rankers think most differently, beside the others.
+
+    A ranker that remembers can be taught by false verdicts on few labs, each too rare to be weighty.
+    """
+    apart: Counter[str] = Counter()
+    for lesson in later:
+        moved = challenger(lesson) - champion(lesson)
+        moved = np.abs(moved - np.median(moved))
+        apart.update({lab: float(by) for lab, by, told in zip(lesson.labs, moved, lesson.told, strict=True) if told})
+    return frozenset(lab for lab, _ in apart.most_common(DISPUTED))

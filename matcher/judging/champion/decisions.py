@@ -37,7 +37,7 @@ from matcher.judging.panel.grades import Judging, standing_of
 from matcher.ranking.pairings import Matcher
 from matcher.ranking.ranker import Ranker
 from matcher.ranking.rankers import shown_by
-from matcher.ranking.signals import FEATURES
+from matcher.ranking.signals import FEATURES, HISTORY
 from matcher.review.decisions import Decision, Reason, Verdict
 from matcher.review.proposals import Proposal, StoredPairing
 
@@ -59,7 +59,9 @@ class Lesson:
 
     `values` has shape (n labs, n features); `gains` is what each lab is worth, 0 for one that does not fit; `told`
     says of which labs somebody said so. `ranks` are those shown, 0 for a grade. `people` gave a verdict of any kind,
-    "" where nobody did. `at` is the moment of the first word, None where a file of grades states none.
+    "" where nobody did. `drawn` are the ranks of those with
+    whom a coin chose the order, 0 for others, and `chances` those of the order shown; None where no coin was used.
+    `at` is the moment of the first word, None where a file of grades states none.
     """
 
     need: str
@@ -71,6 +73,8 @@ class Lesson:
     gains: DoubleArray
     told: BoolArray
     ranks: IntArray
+    drawn: IntArray | None = None
+    chances: DoubleArray | None = None
 
     def kept(self, rows: BoolArray) -> Lesson:
         """Return the lesson with some of its labs only."""
@@ -83,6 +87,8 @@ class Lesson:
             gains=self.gains[rows],
             told=self.told[rows],
             ranks=self.ranks[rows],
+            drawn=None if self.drawn is None else self.drawn[rows],
+            chances=None if self.chances is None else self.chances[rows],
         )
 
 
@@ -206,7 +212,7 @@ def _shown(session: Session, decided: set[int]) -> list[tuple[Proposal, str, str
 
 def _values(proposal: Proposal, ranker: Ranker | None) -> DoubleArray | None:
     """Return the features as they were shown; one of weight 0 can't be told, and counts as 0."""
-    if ranker is None or set(proposal.contributions) != set(FEATURES):
+    if ranker is None or set(proposal.contributions) - {HISTORY} != set(FEATURES):
         return None
     amounts = np.array([proposal.contributions[name] for name in FEATURES])
     weights = np.array(ranker.weights)
@@ -228,6 +234,7 @@ def _lesson(need: str, rows: list[_Row]) -> Lesson | None:
     told = np.array([meaning in ("accepted", "rejected") for meaning in meanings], dtype=bool)
     if not told.any():
         return None
+    coins: list[Mapping[str, Any]] = [row.proposal.explanation.get("drawn", {}) for row in rows]
     teaching = [row.decision for row, one in zip(rows, told, strict=True) if one and row.decision is not None]
     return Lesson(
         need=need,
@@ -239,6 +246,8 @@ def _lesson(need: str, rows: list[_Row]) -> Lesson | None:
         gains=np.array([float(meaning == "accepted") for meaning in meanings]),
         told=told,
         ranks=np.array([row.proposal.rank for row in rows], dtype=np.int64),
+        drawn=np.array([one.get("other_rank", 0) for one in coins], dtype=np.int64) if any(coins) else None,
+        chances=np.array([one.get("chance", 1.0) for one in coins]) if any(coins) else None,
     )
 
 

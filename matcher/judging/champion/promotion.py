@@ -12,7 +12,7 @@ since the moment up to which it learned.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from sqlmodel import Session
 
-from indexer.arrays import DoubleArray
+from indexer.index.generations import SnapshotError
 from indexer.instants import day_in_taipei
 from indexer.settings import Settings
 from indexer.wording import T_, joined
@@ -35,6 +35,14 @@ from matcher.judging.champion.decisions import (
     summary,
     taught,
     with_grades,
+)
+from matcher.judging.champion.remembering import (
+    NOTHING_KNOWN,
+    Known,
+    Scores,
+    by_weights,
+    learned_history,
+    with_history,
 )
 from matcher.judging.measures import SEED, read_qrels
 from matcher.ranking.pairings import Matcher
@@ -113,8 +121,11 @@ def learn(
     earlier, later = parted(found.lessons, limit)
     default, champion = default_ranker(), champion_version(settings)
     fading = fading_of(earlier)
+    known = _known(session, settings, found.lessons)
     weights = learned_weights(earlier, default, fading)
-    verdict = compared(_weights(settings, champion), weights, later, fading, seed)
+    history = learned_history(earlier, known, by_weights(weights))
+    scores = with_history(by_weights(weights), history, known)
+    verdict = compared(_scores(settings, champion, known), scores, later, fading, seed)
     learned_from = {
         **summary(found),
         "learned_until": None if limit is None else limit.isoformat(),
@@ -124,10 +135,11 @@ def learn(
         "by": by,
         "blended_with": default.version,
     }
-    if np.array_equal(weights, default.weights):
+    if history is None and np.array_equal(weights, default.weights):
         return Learned(None, champion, learned_from, verdict, problems)
     content = {
-        **carried_over(default, weights, earlier),
+        **carried_over(default, weights, earlier, scores),
+        **({} if history is None else {"history": history.as_dict()}),
         "fitted_by": "gloria learn",
         "learned_from": learned_from,
         "compared_with": champion,
@@ -165,7 +177,9 @@ def check_promotion(session: Session, settings: Settings, version: str) -> GateO
     found = _with_judged(session, settings, taught(session, settings))
     limit = None if until is None else datetime.fromisoformat(until)
     earlier, later = parted(found.lessons, limit)
-    verdict = compared(_weights(settings, champion), _weights(settings, version), later, fading_of(earlier))
+    known = _known(session, settings, later)
+    mine, theirs = (_scores(settings, one, known) for one in (champion, version))
+    verdict = compared(mine, theirs, later, fading_of(earlier))
     if not verdict.passed:
         raise PromotionError(
             T_("%(version)s is not promoted: %(reasons)s", version=version, reasons=joined("; ", verdict.reasons))
@@ -211,9 +225,22 @@ def listing(settings: Settings) -> list[Listed]:
     return rows
 
 
-def _weights(settings: Settings, version: str) -> DoubleArray:
-    """Return a ranker's weights as the home uses them."""
-    return np.array(ranker_named(settings, version).with_depth(settings.depth).weights)
+def _scores(settings: Settings, version: str, known: Known) -> Scores:
+    """Return a ranker's scores as the home uses them."""
+    ranker = ranker_named(settings, version).with_depth(settings.depth)
+    return with_history(by_weights(np.array(ranker.weights)), ranker.history, known)
+
+
+def _known(session: Session, settings: Settings, lessons: Sequence[Lesson]) -> Known:
+    """Return what is known of the needs and labs of lessons; nothing where there is no index to ask."""
+    try:
+        matcher = Matcher.load(session, settings)
+    except SnapshotError:
+        return NOTHING_KNOWN
+    wanted = {lesson.need for lesson in lessons} & matcher.needs.keys()
+    traces = matcher.traces([matcher.needs[need] for need in sorted(wanted)])
+    schools = {lab: matcher.labs[lab].school or "" for lab in matcher.snapshot.lab_ids if lab in matcher.labs}
+    return Known({trace.need: trace for trace in traces}, schools)
 
 
 def _read(session: Session, settings: Settings, qrels: Path | None) -> tuple[Taught, tuple[str, ...]]:

@@ -30,7 +30,7 @@ from openpyxl.utils.datetime import CALENDAR_MAC_1904, CALENDAR_WINDOWS_1900, fr
 
 from indexer.plain_text import printable
 from indexer.records.exchange import RowProblem
-from indexer.records.grids import MAX_CELL_CHARS, MAX_CHARS, Grid, Room, TooMuchError, Unreadable
+from indexer.records.lists.grids import MAX_CELL_CHARS, MAX_CHARS, Grid, Room, TooMuchError, Unreadable
 from indexer.wording import T_
 
 MAX_UNZIPPED_BYTES = 200_000_000
@@ -229,6 +229,17 @@ MAX_SHEET_COLUMNS = 16_384
 _MAX_FORMAT_CHARS = 255
 _PLACE = re.compile(r"\$?([A-Z]{1,3})\$?[0-9]{1,7}")
 _WHOLE = re.compile(r"[+-]?[0-9]{1,300}")
+_RANGE = re.compile(r"\$?([A-Z]{1,3})\$?([0-9]{1,7}):\$?([A-Z]{1,3})\$?([0-9]{1,7})")
+_MAX_MERGED, _MAX_MERGED_ROWS = 20_000, 5_000
+_LEADING_ZEROS = re.compile("0{2,20}")
+"""The format of numbers that are shown with zeros before them, such as 00012345."""
+
+
+def _column_number(letters: str) -> int:
+    column = 0
+    for letter in letters:
+        column = column * 26 + ord(letter) - 64
+    return column
 
 
 def is_true(word: str) -> bool:
@@ -265,6 +276,8 @@ class Styles:
             return number
         key = self._shown[int(style)]
         code = self._formats.get(key) or (BUILTIN_FORMATS.get(int(key)) if key.isdecimal() and len(key) < 9 else None)
+        if code is not None and _LEADING_ZEROS.fullmatch(code) and number == int(number) and number >= 0:
+            return str(int(number)).zfill(len(code))
         if code is None or not is_date_format(code):
             return number
         try:
@@ -288,12 +301,14 @@ class SheetCells:
         self._cells: dict[int, object] = {}
         self._cell: Attributes = {}
         self._wanted = "v"
+        self._has_formula = False
         self._collected = Collected()
         self.text = self._collected.text
 
     def start(self, name: str, attributes: Attributes) -> None:
         """Note that an element begins."""
         if name == "c":
+            self._has_formula = False
             self._cell = attributes
             self._column = self._place(attributes.get("r"))
             self._wanted = "t" if attributes.get("t") == "inlineStr" else "v"
@@ -302,8 +317,23 @@ class SheetCells:
             self._row = _row_number(attributes.get("r"), self._row + 1)
             self._column = 0
             self._cells = {}
+            if is_true(attributes.get("hidden", "0")):
+                self.grid.hidden_rows.add(self._row)
+        elif name == "f":
+            self._has_formula = True
+        elif name == "mergeCell":
+            self._merge(attributes.get("ref", ""))
+        elif name == "filterColumn":
+            self.grid.is_filtered = True
         else:
             self._collected.open(name, self._wanted)
+
+    def _merge(self, reference: str) -> None:
+        if (found := _RANGE.fullmatch(reference)) is None or len(self.grid.merged) >= _MAX_MERGED:
+            return
+        left, first, right, last = found.groups()
+        if int(last) - int(first) < _MAX_MERGED_ROWS:
+            self.grid.merged.append((int(first), _column_number(left), int(last), _column_number(right)))
 
     def end(self, name: str) -> None:
         """Note that an element ends."""
@@ -324,9 +354,7 @@ class SheetCells:
         if reference is None:
             column = self._column + 1
         elif match := _PLACE.fullmatch(reference):
-            column = 0
-            for letter in match[1]:
-                column = column * 26 + ord(letter) - 64
+            column = _column_number(match[1])
         else:
             raise MarkupError(T_("a cell has no place"))
         if column > MAX_SHEET_COLUMNS:
@@ -335,6 +363,8 @@ class SheetCells:
 
     def _value(self) -> object:
         found = self._collected.value()
+        if self._has_formula and not found and self._cell.get("t") != "str":
+            return Unreadable(T_("a formula without a value (open the workbook and save it once)"))
         if found is None or isinstance(found, Unreadable):
             return found
         kind, word = self._cell.get("t", "n"), found.strip()
@@ -414,6 +444,7 @@ class _Book:
     """What the workbook's own part says: its sheets as (title, relationship), and where its dates begin."""
 
     sheets: list[tuple[str, str]] = field(default_factory=list)
+    hidden: set[str] = field(default_factory=set)
     since_1904: bool = False
 
     def start(self, name: str, attributes: Attributes) -> None:
@@ -425,6 +456,8 @@ class _Book:
                 )
             related = next((value for key, value in attributes.items() if key.endswith(" id")), "")
             self.sheets.append((attributes.get("name", ""), related))
+            if attributes.get("state", "visible") != "visible":
+                self.hidden.add(attributes.get("name", ""))
         elif name == "workbookPr":
             self.since_1904 = is_true(attributes.get("date1904", "0"))
 
@@ -445,7 +478,7 @@ def _grids(parts: Parts) -> list[Grid]:
     for title, relation in book.sheets:
         kind, target = related[relation]
         if kind == "worksheet":
-            cells = SheetCells(Grid(title=title), room, styles, shared.texts)
+            cells = SheetCells(Grid(title=title, is_hidden=title in book.hidden), room, styles, shared.texts)
             parts.parse(target, cells.start, cells.end, cells.text)
             grids.append(cells.grid)
     return grids
@@ -520,8 +553,10 @@ class _Tables:
         elif name == "table-row":
             self._cells, self._column = [], 0
             self._rows_alike = _times(given.get("number-rows-repeated"))
+            self._note_hidden(given)
         elif name in ("table-cell", "covered-table-cell"):
             self._cell, self._pieces, self._chars = given, [], 0
+            self._note_merged(given)
         elif name == "annotation":
             # What somebody remarked on a cell is not in it.
             self._aside += 1
@@ -556,6 +591,16 @@ class _Tables:
             self._chars += len(piece)
             if self._chars <= MAX_CELL_CHARS:
                 self._pieces.append(piece)
+
+    def _note_hidden(self, row: Mapping[str, str]) -> None:
+        if row.get("visibility") in ("collapse", "filter") and self.grids:
+            self.grids[-1].hidden_rows.add(self._row + 1)
+
+    def _note_merged(self, cell: Mapping[str, str]) -> None:
+        down, right = _times(cell.get("number-rows-spanned")), _times(cell.get("number-columns-spanned"))
+        if 1 < down < _MAX_MERGED_ROWS and self.grids and len(self.grids[-1].merged) < _MAX_MERGED:
+            top, left = self._row + 1, self._column + 1
+            self.grids[-1].merged.append((top, left, top + down - 1, left + right - 1))
 
     def _take_row(self) -> None:
         if self._cells and self.grids:

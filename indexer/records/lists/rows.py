@@ -1,0 +1,310 @@
+"""The rows of a table as values by field: the last step before the rules for records.
+
+In: a table found in a sheet and what its rows are. Out: numbered values as the exchange format would hold them, the
+columns with what they were taken for and some of their cells, and everything that was guessed, put aside or can't be
+read, with row and column. It exists apart from finding tables because a person may correct what was guessed, and apart
+from the rules for records because a cell that can't be read is no fault of its record.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from indexer.plain_text import TextError, printable
+from indexer.records.columns import COLUMNS, Column, refusal_of
+from indexer.records.exchange import RowProblem, costs_record
+from indexer.records.field_notes import Cell
+from indexer.records.lists.cells import CellReader
+from indexer.records.lists.grids import MAX_COLUMNS, Unreadable
+from indexer.records.lists.headings import ROW_NUMBER, Heading
+from indexer.records.lists.made_ids import NAMED_BY, made_id
+from indexer.records.lists.tables import Table, sections
+from indexer.records.values import as_text, is_blank
+from indexer.vocabulary import Kind
+from indexer.wording import T_
+
+OTHER = "other"
+"""Where the columns that are not ours go."""
+IGNORED = "-"
+"""What a mapping gives for a column that is to be left out."""
+_SILENT = frozenset({ROW_NUMBER, IGNORED})
+"""Columns of which nothing is kept."""
+_SAMPLES = 3
+_NEEDED = {Kind.EVIDENCE: ("lab",), Kind.TERMS: ("en", "zh")}
+"""The columns without which no row of a kind can be read, where that is not the id."""
+_MAX_OTHER_CHARS = 2_000
+_ROWS_NAMED = 12
+
+
+@dataclass(frozen=True, slots=True)
+class MappedColumn:
+    """One column of a table: its heading, the field it was taken for (None: not ours), and some of its cells."""
+
+    heading: str
+    field: str | None
+    guessed: bool = False
+    unit: str = ""
+    samples: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class TableRows:
+    """The rows of one table."""
+
+    kind: Kind
+    rows: list[tuple[int, object]] = field(default_factory=list)
+    problems: list[RowProblem] = field(default_factory=list)
+    columns: list[MappedColumn] = field(default_factory=list)
+    header_row: int = 0
+    makes_ids: bool = False
+
+
+def table_rows(kind: Kind, table: Table, name: str, mapping: Mapping[str, str]) -> TableRows:
+    """Return the rows of a table by field.
+
+    Args:
+        kind: what the rows are.
+        table: the table as it was found.
+        name: the file's name for the problems.
+        mapping: the field for each heading that somebody has said; `-` leaves a column out.
+    """
+    found = TableRows(kind, header_row=table.header_row)
+    if len(table.names) > MAX_COLUMNS:
+        wrong = T_("the first row has %(columns)s columns", columns=f"{len(table.names):,}")
+        right = T_("give at most %(max_columns)s, named as in the template", max_columns=f"{MAX_COLUMNS:,}")
+        found.problems.append(RowProblem(name, table.header_row, "", wrong, right))
+        return found
+    headings = _headings(kind, table, mapping)
+    _tell_aside(found, table, headings, name)
+    chosen = _Chosen(found, kind, table, headings, name)
+    if not chosen.is_readable(name):
+        return found
+    reader = CellReader(table.unit)
+    for row, cells in table.rows:
+        wrong_shape = refusal_of(cells, len(headings))
+        if wrong_shape:
+            right = T_("put a text that holds the delimiter in double quotes")
+            found.problems.append(RowProblem(name, row, "", wrong_shape, right))
+            continue
+        values = _values(chosen, reader, row, cells, found.problems, name)
+        if values is not None:
+            found.rows.append((row, values))
+    _tell_counts(found, reader.counts, name)
+    return found
+
+
+def _headings(kind: Kind, table: Table, mapping: Mapping[str, str]) -> list[Heading | None]:
+    exact = table.headings(kind)
+    taken = {heading.field for heading in exact if heading is not None}
+    likely = table.headings(kind, guess=True)
+    found: list[Heading | None] = []
+    for name, sure, guess in zip(table.names, exact, likely, strict=True):
+        if name in mapping:
+            unit = (sure or guess or Heading("")).unit
+            found.append(Heading(mapping[name], unit))
+        elif sure is not None or guess is None:
+            found.append(sure)
+        else:
+            # A guess never takes a field that another column names.
+            found.append(None if guess.field in taken else guess)
+            taken.add(guess.field)
+    return _without_row_numbers(table, found)
+
+
+def _without_row_numbers(table: Table, headings: list[Heading | None]) -> list[Heading | None]:
+    """Take a column of ids that only counts the rows for what it is."""
+    for n, heading in enumerate(headings):
+        if heading is None or heading.field != "id" or heading.unit != ROW_NUMBER:
+            continue
+        said = [
+            str(as_text(cells[n])).strip()
+            for _, cells in table.rows
+            if n < len(cells) and isinstance(cells[n], str | int | float)
+        ]
+        counts = [text.removesuffix(".") for text in said] == [str(k) for k in range(1, len(said) + 1)]
+        others = sum(one is not None and one.field == "id" for one in headings) > 1
+        headings[n] = Heading(ROW_NUMBER) if counts or others or not said else Heading("id")
+    return headings
+
+
+class _Chosen:
+    """The columns of a table, each with the field that it fills."""
+
+    def __init__(
+        self, found: TableRows, kind: Kind, table: Table, headings: Sequence[Heading | None], name: str
+    ) -> None:
+        self.kind = kind
+        by_field = {column.field: column for column in COLUMNS[kind]}
+        self.columns: list[tuple[Column | None, Heading | None]] = []
+        self.names = table.names
+        self.found = found
+        seen: set[str] = set()
+        for n, (found_heading, text) in enumerate(zip(headings, table.names, strict=True)):
+            heading = found_heading
+            column = by_field.get(heading.field) if heading is not None else None
+            told = printable(text[:60])
+            if column is not None and column.field in seen and not _adds_up(column):
+                wrong = T_("is a second column for %(found)s and was ignored", found=column.field)
+                found.problems.append(
+                    RowProblem(name, table.header_row, told, wrong, T_("keep one of them"), "warning")
+                )
+                column, heading = None, None
+            elif column is None and text and not (heading is not None and heading.field in _SILENT):
+                found.problems.append(RowProblem(name, table.header_row, told, *self._not_ours(), "warning"))
+            elif heading is not None and heading.guessed and column is not None:
+                wrong = T_("was taken for %(field)s, which it is like", field=column.heading)
+                right = T_("say otherwise with --map, or name the column as the template does")
+                found.problems.append(RowProblem(name, table.header_row, told, wrong, right, "warning"))
+            seen.add(column.field if column is not None else "")
+            self.columns.append((column, heading))
+            found.columns.append(_mapped(table, n, text, column, heading))
+        self.fields = seen - {""}
+        self.keeps_other = kind not in _NEEDED
+        found.makes_ids = kind in NAMED_BY and "id" not in self.fields
+        self._header = table.header_row
+
+    def _not_ours(self) -> tuple[str, str]:
+        if self.kind in _NEEDED:
+            return T_("is not a known column and was ignored"), T_("see the template for the columns there are")
+        return (
+            T_("is not a known column; its cells are kept as other information"),
+            T_("see the template for the columns there are"),
+        )
+
+    def is_readable(self, name: str) -> bool:
+        """Say whether rows can be read with these columns; if not, note why."""
+        problems = self.found.problems
+        for needed in _NEEDED.get(self.kind, ()):
+            if needed not in self.fields:
+                heading = next(column.heading for column in COLUMNS[self.kind] if column.field == needed)
+                right = T_('name it "%(heading)s", as the template does', heading=heading)
+                problems.append(RowProblem(name, self._header, needed, T_("the first row has no such column"), right))
+                return False
+        if not self.found.makes_ids:
+            return True
+        needed_one, parts = NAMED_BY[self.kind]
+        if not self.fields.intersection(needed_one):
+            heading = next(column.heading for column in COLUMNS[self.kind] if column.field == "id")
+            wrong = T_("no row of the file names the columns of %(kind)s", kind=self.kind)
+            right = T_('give a row of headings such as "%(heading)s", as the template does', heading=heading)
+            problems.append(RowProblem(name, self._header, "id", wrong, right))
+            return False
+        used = ", ".join(part for part in parts if part in self.fields)
+        wrong = T_("is in no column; ids were made from %(used)s", used=used)
+        right = T_("they stay the same however the list is sorted; give ids to choose your own")
+        problems.append(RowProblem(name, self._header, "id", wrong, right, "warning"))
+        return True
+
+
+def _adds_up(column: Column) -> bool:
+    """Whether what two columns say can stand in one field."""
+    return column.cell in (Cell.WORDS, Cell.TEXTS, Cell.ASKS) or (column.wide and column.field != "title")
+
+
+def _mapped(table: Table, n: int, text: str, column: Column | None, heading: Heading | None) -> MappedColumn:
+    samples: list[str] = []
+    for _, cells in table.rows:
+        if len(samples) == _SAMPLES:
+            break
+        if n < len(cells) and not is_blank(cells[n]):
+            samples.append(printable(str(cells[n])[:60]))
+    field_ = heading.field if heading is not None and heading.field in _SILENT else (column.field if column else None)
+    return MappedColumn(
+        text, field_, bool(heading and heading.guessed), heading.unit if heading else "", tuple(samples)
+    )
+
+
+def _values(
+    chosen: _Chosen, reader: CellReader, row: int, cells: Sequence[object], problems: list[RowProblem], name: str
+) -> dict[str, Any] | None:
+    """Return a row's values; None if a cell that its record can't do without can't be read."""
+    values: dict[str, Any] = {}
+    other: dict[str, str] = {}
+    for n, (column, heading) in enumerate(chosen.columns):
+        cell = cells[n] if n < len(cells) else None
+        if column is None or heading is None:
+            is_number = heading is not None and heading.field in _SILENT
+            if chosen.keeps_other and not is_number and chosen.names[n] and not is_blank(cell):
+                other[chosen.names[n]] = _other_text(cell)
+            continue
+        try:
+            found = _readable(reader, column, heading, cell)
+        except TextError as error:
+            severity = "error" if costs_record(column.field) else "warning"
+            problems.append(RowProblem(name, row, column.field, error.wrong, error.right, severity))  # type: ignore[arg-type]
+            if severity == "error":
+                return None
+            continue
+        _add(values, column, found)
+    if chosen.found.makes_ids:
+        if (key := made_id(chosen.kind, values)) is None:
+            wrong, right = T_("nothing in the row names it"), T_("give a name or leave the row out")
+            problems.append(RowProblem(name, row, "", wrong, right))
+            return None
+        values["id"] = key
+    if other:
+        values[OTHER] = other
+    return values
+
+
+def _readable(reader: CellReader, column: Column, heading: Heading, cell: object) -> object:
+    if isinstance(cell, Unreadable):
+        as_text(cell)
+    return reader.value(column, heading, cell)
+
+
+def _other_text(cell: object) -> str:
+    try:
+        return as_text(cell).strip()[:_MAX_OTHER_CHARS]
+    except TextError:
+        return printable(str(cell))[:_MAX_OTHER_CHARS]
+
+
+def _add(values: dict[str, Any], column: Column, found: object) -> None:
+    """Put a value into its field, behind what another column of the same field said."""
+    before = values.get(column.field)
+    if is_blank(before):
+        values[column.field] = found
+    elif is_blank(found):
+        return
+    elif isinstance(before, list) and isinstance(found, list):
+        values[column.field] = [*before, *(one for one in found if one not in before)]
+    elif isinstance(before, str):
+        added = as_text(found)
+        values[column.field] = before if added in before else f"{before}\n{added}"
+
+
+def _tell_aside(found: TableRows, table: Table, headings: Sequence[Heading | None], name: str) -> None:
+    # Where there are ids, a row without one is a mistake to be told, and no heading.
+    if found.kind is not Kind.TERMS and all(heading is None or heading.field != "id" for heading in headings):
+        table.aside += [(row, "section") for row, _ in sections(table, headings)]
+    told = {
+        "total": T_("totals were left out"),
+        "remark": T_("remarks below the table were left out"),
+        "section": T_("rows with one cell only, such as headings of sections, were left out"),
+        "header": T_("headings that stand there again were left out"),
+    }
+    for reason, wrong in told.items():
+        rows = [row for row, why in table.aside if why == reason]
+        if rows:
+            more = "" if len(rows) <= _ROWS_NAMED else " …"
+            listed = ", ".join(map(str, rows[:_ROWS_NAMED])) + more
+            right = T_("see rows %(rows)s if one of them is a record", rows=listed)
+            found.problems.append(RowProblem(name, rows[0], "", wrong, right, "warning"))
+
+
+def _tell_counts(found: TableRows, counts: Counter[str], name: str) -> None:
+    told = {
+        "nothing": T_("words such as 無, N/A or - were read as empty"),
+        "ditto": T_("marks such as 同上 were read as what stands above them"),
+        "roc": T_("years below 151 were read as 民國"),
+        "ask": T_("asks without a kind were read as technology"),
+        "people": T_("several heads in one cell were read as several people"),
+    }
+    for reason, wrong in told.items():
+        if counts[reason]:
+            right = T_("%(n)s cells; write them out if that is wrong", n=counts[reason])
+            found.problems.append(RowProblem(name, 0, "", wrong, right, "warning"))
