@@ -17,13 +17,14 @@ from fixtures import world_path
 from indexer.database import open_engine, writing
 from indexer.records.importing import import_rows
 from indexer.records.passages import language_of
+from indexer.records.profiles import Company
 from indexer.settings import Settings
 from matcher.judging.evaluation import collection_home
 from matcher.judging.measures import read_qrels
 from matcher.ranking.pairings import Matcher
 from matcher.ranking.signals import Query, Searcher
 from matcher.review.intake import adopt
-from matcher.review.likeness import alike, as_snapshot, likeness, of_need
+from matcher.review.likeness import alike, as_snapshot, lab_companies, likeness, of_need
 from matcher.review.people import declare_stake
 from tests.conftest import Databases, Gloria
 from tests.rig.kept_vectors import seed
@@ -77,6 +78,18 @@ def test_no_other_need_moves_how_much_two_are_alike(world: Matcher) -> None:
     # The control: another text under the same name does move it.
     other = replace(of_need(others[0]), id=first.id)
     assert {one.id: one.score for one in alike(world, other, map(of_need, others), top=60)} != many
+
+
+def test_a_company_without_a_need_is_told_by_its_description_however_often(world: Matcher) -> None:
+    need = next(need for need in world.needs.values() if need.company and need.asks)
+    firm = Company("co-made-up", "測試公司", "", None, "TW", None, "none", need.fields, "", need.asks[0].text)
+    lab_id = world.snapshot.lab_ids[world.ranking(need).order[0]]
+    for _ in range(2):
+        (found,) = lab_companies(world, lab_id, [firm], [need])
+        assert (found.company, found.by_need) == (firm, False)
+    own = replace(need, company=firm.id)
+    (found,) = lab_companies(world, lab_id, [firm], [own])
+    assert (found.by_need, found.match.need) == (True, own)
 
 
 @pytest.fixture(scope="module")

@@ -34,11 +34,11 @@ from api.routes.companies import (
     list_experts,
     look_after,
     read_company,
-    similar_to_company,
     stop_looking_after,
     take_back_client_request,
 )
 from api.routes.needs import need_documents
+from api.routes.pairings import similar_to_company
 from api.trail.request_trail import NeedReader
 from indexer.instants import day_in_taipei, now
 from indexer.records.exchange import CompanyIn

@@ -21,7 +21,6 @@ from api.access.visibility import needs as visible_needs
 from api.documents.answers import Page
 from api.documents.bodies import MAX_ROW_NUMBER, ClientAnswerBody, ClientBody
 from api.documents.cases import ContactAnswer
-from api.documents.matches import LikeCompaniesAnswer, like_companies
 from api.documents.people import (
     ClientRequestAnswer,
     ColleagueAnswer,
@@ -29,14 +28,13 @@ from api.documents.people import (
     CompanyNameAnswer,
     ListedCompanyAnswer,
 )
-from api.requests.capacity import MATCHING, ThreadedRoute, takes
+from api.requests.capacity import ThreadedRoute
 from api.requests.idempotency import Reply
 from api.requests.permitted_request import PermittedRequest, requires
 from api.requests.problems import ProblemError, not_found
 from api.requests.query_parameters import Cursor, Limit, decoded, page
-from api.routes.pairings import like_needs
 from indexer.folding import for_search
-from indexer.records.record_tables import Company, Need, load_companies
+from indexer.records.record_tables import Company, Need
 from indexer.wording import T_
 from matcher.review.cases import OPEN_STAGES, Case, Contact
 from matcher.review.clients import (
@@ -48,7 +46,6 @@ from matcher.review.clients import (
     take_on_or_ask,
 )
 from matcher.review.intake import NeedIntake, NeedState
-from matcher.review.likeness import alike, of_company
 from matcher.review.people import Account, Grant, Principal
 from matcher.review.roles import STAFF, Role
 
@@ -137,32 +134,6 @@ def list_contacts(
         return Reply(200, page(items, limit, "id"), {})
 
     return ask.read(work)
-
-
-@router.get("/companies/{company_id}/similar", response_model=LikeCompaniesAnswer)
-@takes(MATCHING)
-def similar_to_company(
-    company_id: str,
-    ask: Annotated[PermittedRequest, Depends(requires(Resource.MATCH, Action.READ))],
-    top: Annotated[int, Query(ge=1, le=50)] = 5,
-) -> Response:
-    """Which companies of your portfolio say about the same of themselves, and which needs that you may match are of it.
-
-    What came of those needs is told as far as you may see it.
-    """
-    with ask.reading() as session:
-        who = ask.admitted(session)
-        _find(session, who, company_id, Action.READ)
-        if ("company", company_id) in who.stakes:
-            raise not_found("company")
-        ours = select(Company.id).where(visible(who, Action.READ))
-        companies = {one.id: one for one in load_companies(session, session.exec(ours).all())}
-    matcher = ask.request.app.state.live.current()
-    said = of_company(companies[company_id])
-    others = [one for one in companies.values() if not who.has_stake(company_id=one.id, lab_id=None)]
-    document = like_needs(ask, said, top)
-    document["companies"] = like_companies(matcher, alike(matcher, said, map(of_company, others), top=top))
-    return ask.answered(Reply(200, document, {}))
 
 
 @router.put(

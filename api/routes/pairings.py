@@ -19,6 +19,7 @@ from sqlmodel.sql.expression import SelectOfScalar
 
 from api.access.policy import Action, Resource
 from api.access.visibility import cases as visible_cases
+from api.access.visibility import companies as visible_companies
 from api.access.visibility import needs as visible
 from api.access.visibility import needs as visible_needs
 from api.access.visibility import readable, unconflicted
@@ -26,12 +27,14 @@ from api.documents.answers import Page
 from api.documents.bodies import MAX_ROW_NUMBER, DecisionBody
 from api.documents.matches import (
     ExposuresAnswer,
+    LikeCompaniesAnswer,
     LikeNeedsAnswer,
     MatchAnswer,
     NewDecisionAnswer,
     PairingAnswer,
     ReleaseAnswer,
     ReleasedLabAnswer,
+    like_companies,
     like_needs_document,
     match_document,
 )
@@ -44,7 +47,7 @@ from api.routes.needs import find_need
 from api.trail.request_trail import NeedReader
 from indexer.database import OvertakenError
 from indexer.instants import day_in_taipei
-from indexer.records.record_tables import Lab, Need, load_need, load_needs
+from indexer.records.record_tables import Company, Lab, Need, load_companies, load_need, load_needs
 from indexer.wording import T_
 from matcher.ledger.rules.reporting import AcceptanceLedger
 from matcher.ranking.lab_table import Filters
@@ -53,7 +56,7 @@ from matcher.ranking.wishes import Steering
 from matcher.review.cases import Case
 from matcher.review.decisions import Decision, Verdict, decide, undo
 from matcher.review.intake import NeedIntake, NeedShare
-from matcher.review.likeness import Said, alike, cases_of, of_need
+from matcher.review.likeness import Said, alike, cases_of, of_company, of_need
 from matcher.review.people import Principal
 from matcher.review.proposals import Proposal, Release, StoredPairing, end_release, exposures, record, release, shares
 from matcher.review.roles import STAFF, Role
@@ -144,6 +147,31 @@ def like_needs(ask: PermittedRequest, said: Said, top: int) -> dict[str, Any]:
         document = like_needs_document(matcher, found, needs=needs, states=states, cases=cases)
     document["withheld"] = len(needs) - len(free)
     return document
+
+
+@router.get("/companies/{company_id}/similar", response_model=LikeCompaniesAnswer)
+@takes(MATCHING)
+def similar_to_company(
+    company_id: str,
+    ask: Annotated[PermittedRequest, Depends(requires(Resource.MATCH, Action.READ))],
+    top: Annotated[int, Query(ge=1, le=50)] = 5,
+) -> Response:
+    """Which companies of your portfolio say about the same of themselves, and which needs that you may match are of it.
+
+    What came of those needs is told as far as you may see it.
+    """
+    with ask.reading() as session:
+        who = ask.admitted(session)
+        ours = select(Company.id).where(visible_companies(who, Action.READ))
+        companies = {one.id: one for one in load_companies(session, session.exec(ours).all())}
+    if company_id not in companies or ("company", company_id) in who.stakes:
+        raise not_found("company")
+    matcher = ask.request.app.state.live.current()
+    said = of_company(companies[company_id])
+    others = [one for one in companies.values() if not who.has_stake(company_id=one.id, lab_id=None)]
+    document = like_needs(ask, said, top)
+    document["companies"] = like_companies(matcher, alike(matcher, said, map(of_company, others), top=top))
+    return ask.answered(Reply(200, document, {}))
 
 
 @dataclass(frozen=True)

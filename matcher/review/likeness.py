@@ -142,8 +142,8 @@ def lab_companies(
             best[need.company or ""] = (score, need)
     chosen = sorted(best.values(), key=lambda one: (-one[0], one[1].company or ""))[:top]
     matches = matcher.match_lab(lab_id, [need for _, need in chosen], top=top)
-    described = set(map(id, asking))
-    return [LabCompany(by_id[one.need.company or ""], one, id(one.need) not in described) for one in matches]
+    described = set(asking)
+    return [LabCompany(by_id[one.need.company or ""], one, one.need not in described) for one in matches]
 
 
 def cases_of(session: Session, need_ids: Collection[str], visible: ColumnElement[bool]) -> dict[str, list[Case]]:
