@@ -14,7 +14,8 @@ import asyncio
 import signal
 import threading
 from collections.abc import AsyncIterator, Iterable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
 from importlib.metadata import version
 from types import FrameType
 from typing import Any
@@ -23,6 +24,7 @@ import structlog
 from anyio import CapacityLimiter
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
+from sqlalchemy import Engine
 
 from api import tables  # noqa: F401 (all models must be known before the first query)
 from api.access.known_browsers import KnownBrowsers
@@ -57,7 +59,7 @@ from api.routes import (
 from api.routes.judging import judgings, pairs
 from api.routes.ledger import alliances, entries, figures, programme, review
 from api.trail.view_buffer import ViewBuffer
-from indexer.database import BusyError, DatabaseGoneError, open_engine
+from indexer.database import BusyError, DatabaseGoneError, open_engine, reading, writing
 from indexer.disk import DiskReserve
 from indexer.encoders.encoding import EncoderError
 from indexer.encoders.query_vectors import EncodingBusyError
@@ -65,6 +67,7 @@ from indexer.index.generations import SnapshotError
 from indexer.settings import Settings
 from matcher.ledger.rows.evidence import MAX_BYTES as MAX_EVIDENCE_BYTES
 from matcher.ledger.rows.evidence import WaitingMost
+from matcher.ledger.rows.pseudonyms import is_unnoted, key_problem, make_key, note_key
 from matcher.ranking.live import LiveMatcher
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -241,6 +244,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     settings = settings or Settings()
     configure_log()
     engine = open_engine(settings)
+    _look_at_persons_key(engine, settings)
     app = _Application(
         title="GLORIA Match",
         version=version("gloria-match"),
@@ -280,6 +284,18 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(ViewLog, views=app.state.views)
     app.add_middleware(RequestLog, tell=tell)
     return app
+
+
+def _look_at_persons_key(engine: Engine, settings: Settings) -> None:
+    """Note the fingerprint of a key that an earlier release made; say so if the key is not the one of this home."""
+    with reading(engine) as session:
+        problem, unnoted = key_problem(session, settings.home), is_unnoted(session, settings.home)
+    if problem is not None:
+        structlog.get_logger("gloria").error("nobody can be registered", reason=str(problem))
+    elif unnoted:
+        # Whoever registers the next person notes it otherwise.
+        with suppress(BusyError), writing(engine) as session:
+            note_key(session, make_key(settings.home), datetime.now(UTC))
 
 
 def _check_policy(app: FastAPI) -> None:

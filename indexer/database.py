@@ -469,17 +469,24 @@ def insert_fact(session: Session, fact: Fact) -> Fact:
     values = fact.model_dump(exclude={"id"})
     key = session.connection().execute(_insertion(type(fact)), values).scalar_one()
     fact.id = key
-    note_written(session, str(fact.__tablename__), key)
+    note_written(session, str(fact.__tablename__), key, row={**values, "id": key})
     return fact
 
 
 WRITTEN = "gloria_written"
-"""Where a session keeps which rows its transaction wrote, by table, for whoever has to know at the commit."""
+"""Where a session keeps which rows its transaction wrote, by table and key, for whoever has to know at the commit."""
 
 
-def note_written(session: AnySession, table: str, *keys: Hashable) -> None:
-    """Note that a transaction writes rows of a table: needed only where no flush of the session does it."""
-    session.info.setdefault(WRITTEN, {}).setdefault(table, set()).update(keys)
+def note_written(session: AnySession, table: str, *keys: Hashable, row: dict[str, Any] | None = None) -> None:
+    """Note that a transaction writes rows of a table: needed only where no flush of the session does it.
+
+    Args:
+        session: whose transaction it is.
+        table: the table's name.
+        keys: of the rows.
+        row: the row as it was written, where it is known; else it is read before the commit.
+    """
+    session.info.setdefault(WRITTEN, {}).setdefault(table, {}).update(dict.fromkeys(keys, row))
 
 
 @cache

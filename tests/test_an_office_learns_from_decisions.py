@@ -23,12 +23,13 @@ from indexer.settings import Settings
 from matcher.judging.champion.decisions import taught
 from matcher.judging.champion.promotion import NEW_DECISIONS, is_worth_learning, learn
 from matcher.ranking.live import LiveMatcher
+from matcher.ranking.pairings import Matcher
 from matcher.ranking.ranker import WeightsError
-from matcher.ranking.rankers import default_ranker, put_in_use, ranker_in_use, rankers_path, store
-from matcher.ranking.signals import FEATURES
+from matcher.ranking.rankers import content_of, default_ranker, put_in_use, ranker_in_use, rankers_path, store
+from matcher.ranking.signals import FEATURES, HISTORY
 from matcher.review.decisions import Decision, Reason, Verdict, decide, undo
 from matcher.review.people import add_account, grant
-from matcher.review.proposals import Proposal, StoredPairing
+from matcher.review.proposals import Proposal, StoredPairing, record
 from matcher.review.roles import Role
 from tests.conftest import Gloria
 from tests.rig.servers.served_here import Home, build_home
@@ -297,6 +298,49 @@ def test_a_server_takes_up_a_promoted_ranker_and_keeps_it_if_the_file_breaks(hom
     (rankers_path(home.settings) / "in-use.json").write_bytes(put_back)
     assert live.current().match(home.need) == before
     assert live.state().problem is None
+
+
+def test_what_was_decided_in_an_indexed_home_is_remembered_without_any_text(home: Home) -> None:
+    """Decide on real proposals as one who likes labs of odd number, if they rank well: that is remembered."""
+    matcher = Matcher.open(home.settings)
+    with writing(home.engine) as session:
+        import_rows(session, "alliances", [{"id": "al-a", "name": "甲聯盟"}])
+        expert = add_account(session, email=EXPERT, name="專家", now=MORNING).id
+        for n, need in enumerate(matcher.needs.values()):
+            result = matcher.match(need, top=20)
+            ranks = {one.lab_id: one.rank for one in result.pairings}
+            for lab, shown in record(session, result=result, shown_to=expert, now=MORNING).items():
+                good = int(lab[-2:]) % 2 == 1 and ranks[lab] <= 12
+                session.add(
+                    Decision(
+                        pairing_id=shown.pairing_id,
+                        proposal_id=shown.proposal_id,
+                        verdict=(Verdict.ACCEPT if good else Verdict.REJECT).value,
+                        reason=None if good else Reason.WRONG_FIELD.value,
+                        defer_until=None,
+                        alliance_id="al-a",
+                        by=expert,
+                        at=MORNING + timedelta(hours=n),
+                    )
+                )
+    with reading(home.engine) as session:
+        found = learn(session, home.settings)
+    assert found.version is not None
+    content = content_of(home.settings, found.version)
+    kept = content["history"]
+    assert kept["amount"] > 0
+    assert {one["need"] for one in kept["needs"]} <= matcher.needs.keys()
+    # The later needs are measured on, and not remembered.
+    assert 0 < len(kept["needs"]) < len(matcher.needs)
+    written = orjson.dumps(content).decode()
+    texts = {text for need in matcher.needs.values() for text in (need.title, need.company, need.description) if text}
+    assert [text for text in texts if text in written] == []
+    put_in_use(home.settings, found.version, by="u-1", now=MORNING)
+    after = Matcher.open(home.settings)
+    need = next(need for need in after.needs.values() if need.id not in {one["need"] for one in kept["needs"]})
+    amounts = {one.lab_id: one.contributions[HISTORY] for one in after.match(need, top=99).pairings}
+    liked, others = ([by for lab, by in amounts.items() if int(lab[-2:]) % 2 == odd] for odd in (1, 0))
+    assert np.mean(liked) > 0 > np.mean(others)
 
 
 def test_a_restored_home_ranks_as_before(own_home: Path, tmp_path: Path) -> None:

@@ -110,19 +110,40 @@ def test_a_report_that_cannot_be_made_is_refused(
     assert message in answer.err
 
 
-def test_what_is_whole_is_verified(gloria: Gloria, home: dict[str, Any]) -> None:
-    heads = gloria("ledger", "heads", "--json", **home).document["heads"]
-    answer = gloria("ledger", "verify", "--json", **home)
+def test_what_is_whole_is_proven_by_a_head_from_elsewhere(
+    gloria: Gloria, home: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "heads.jsonl"
+    heads = gloria("ledger", "heads", "--json", "--out", elsewhere, **home).document["heads"]
+    key = gloria("ledger", "key", **home).out.strip()
+    answer = gloria("ledger", "verify", "--json", "--head", elsewhere, "--public-key", key, **home)
     assert (answer.code, answer.err) == (0, "")
     assert answer.document == {
         "entries": 2,
         "steps": 5,
-        "heads": {head["chain"]: f"{head['n']} {head['hash']}" for head in heads},
+        "heads": {head["chain"]: f"{head['n']} {head['hash']}" for head in heads if head["chain"] != "audit"},
         "findings": [],
-        "exported_heads": 2,
+        "exported_heads": 3,
+        "outside_heads": 4,
+        "proven": True,
     }
-    said = gloria("ledger", "verify", **home, lang="zh")
+    said = gloria("ledger", "verify", "--head", elsewhere, **home, lang="zh")
     assert (said.code, "全部相符" in said.out) == (0, True)
+
+
+def test_without_a_head_from_elsewhere_nothing_is_proven(
+    gloria: Gloria, home: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    said = gloria("ledger", "verify", **home, lang="zh")
+    assert (said.code, "全部相符" in said.out, "未獲證明" in said.err) == (1, True, True)
+    gloria("ledger", "heads", **home)
+    inside = gloria("ledger", "verify", "--head", home["home"] / "ledger-heads.jsonl", **home, lang="en")
+    assert (inside.code, "lies in the home, beside what it is to prove" in inside.err) == (1, True)
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "heads.jsonl"
+    gloria("ledger", "heads", "--out", elsewhere, **home)
+    another = gloria("ledger", "key", home=tmp_path_factory.mktemp("another")).out.strip()
+    strange = gloria("ledger", "verify", "--head", elsewhere, "--public-key", another, **home, lang="en")
+    assert (strange.code, "heads.jsonl:1 is not signed by this key" in strange.err) == (1, True)
 
 
 @pytest.mark.parametrize(

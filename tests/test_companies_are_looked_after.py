@@ -10,6 +10,7 @@ import pytest
 from sqlmodel import col, select
 
 from indexer.database import reading, writing
+from indexer.records.importing import import_rows
 from indexer.settings import Settings
 from matcher.review.clients import Client
 from matcher.review.people import grant
@@ -90,6 +91,22 @@ def test_a_company_goes_from_hand_to_hand(here: Asked) -> None:
     names = {account_id: name for name, account_id in here.accounts.items()}
     told = [(row.alliance_id, names[row.expert_id or ""], names.get(row.ended_by or "")) for row in rows]
     assert told == [("al-a", "expert", "lead"), ("al-a", "colleague", "colleague"), ("al-b", "stranger", None)]
+
+
+@pytest.mark.parametrize(
+    "words", ["鋐泽", "台灣鋐澤", "臺湾鋐泽", "Ｈｏｎｇｚｅ", "hongze  automation", "自动化", "岭風"]
+)
+def test_words_are_folded_as_the_index_folds_them(here: Asked, words: str) -> None:
+    said = {"name": "臺灣鋐澤自動化股份有限公司", "name_en": "Hongze Automation", "description": "嶺風電力的供應商"}
+    with writing(here.engine) as session:
+        import_rows(session, "companies", [{"id": "co-x", **said}])
+        import_rows(session, "needs", [{"id": "n-x", "title": said["name"], "company": "co-1"}])
+    found = here.done("office", "GET", "/api/companies", params={"q": words})["items"]
+    assert [one["id"] for one in found] == ["co-x"]
+    names = here.done("stranger", "GET", "/api/company-names", params={"q": words})["items"]
+    assert [one["id"] for one in names] == ([] if words == "岭風" else ["co-x"])
+    # The control.
+    assert here.done("office", "GET", "/api/companies", params={"q": f"{words}甲"})["items"] == []
 
 
 def _requests(here: Asked, who: str, **params: Any) -> list[tuple[str, str, bool, bool]]:

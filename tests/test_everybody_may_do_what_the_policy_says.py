@@ -21,6 +21,7 @@ from api.trail.nights import night_ids
 from indexer.database import open_engine, writing
 from indexer.settings import Settings
 from matcher.judging.panel.grades import PooledPair, Said, name_settler, say, standing_of, start
+from matcher.review.clients import ClientRequest, take_on, take_on_or_ask
 from matcher.review.decisions import Verdict, decide
 from matcher.review.people import active_grants, add_account, declare_stake, grant, revoke, set_disabled
 from matcher.review.proposals import Proposal, pairing_of
@@ -101,6 +102,7 @@ def _fill(server: Served) -> Things:
         ledger = store_ledger_things(
             session, server.settings.home, school_id="ysu", accounts=server.accounts, reporters=reporters, now=now
         )
+        asked_for = _requests(session, server, now)
     engine.dispose()
     introduced = {"stage": "introduced"}
     path = f"/api/cases/{found[0]['case_id']}/transition"
@@ -117,12 +119,50 @@ def _fill(server: Served) -> Things:
         "prefix",
         "key_prefix",
     )
-    numbers = ("pairing_id", "case_id", "claim_id", "grant_id", "stake_id", "judging_id", "judged_pair_id")
+    numbers = (
+        "request_id",
+        "pairing_id",
+        "case_id",
+        "claim_id",
+        "grant_id",
+        "stake_id",
+        "judging_id",
+        "judged_pair_id",
+    )
     return Things(
-        own={**found[0], **ledger[0], "company_id": OWN_COMPANY, "alliance_id": "none", "night_id": night_id},
-        foreign={**found[1], **ledger[1], "company_id": "co-1-3", "alliance_id": "none", "night_id": night_id},
+        own={
+            **found[0],
+            **ledger[0],
+            **asked_for[0],
+            "company_id": OWN_COMPANY,
+            "alliance_id": "none",
+            "night_id": night_id,
+        },
+        foreign={
+            **found[1],
+            **ledger[1],
+            **asked_for[1],
+            "company_id": "co-1-3",
+            "alliance_id": "none",
+            "night_id": night_id,
+        },
         missing=dict.fromkeys(none, "none") | dict.fromkeys(numbers, "999") | MISSING,
     )
+
+
+def _requests(session: Session, server: Served, now: datetime) -> list[dict[str, str]]:
+    """One alliance asks for the other's company, and the other way round."""
+    asking = {OWN_COMPANY: ("al-b", "stranger"), "co-1-4": (OWN_ALLIANCE, "expert")}
+    take_on(session, company_id="co-1-4", alliance_id="al-b", expert_id=None, now=now)
+    found = []
+    for company_id, (alliance_id, name) in asking.items():
+        by = server.accounts[name]
+        made = take_on_or_ask(
+            session, company_id=company_id, alliance_id=alliance_id, expert_id=by, reason="", by=by, now=now
+        )
+        assert isinstance(made, ClientRequest)
+        found.append({"request_id": str(made.id)})
+    return found
 
 
 def _done_job(session: Session, account_id: str, need_id: str) -> str:
@@ -188,6 +228,9 @@ def _reached(who: str, permission: Permission, parameter: str, thing: str) -> bo
     any_lab = parameter == "lab_id" and permission == (Resource.MATCH, Action.READ)
     if reach is Reach.ALL or any_lab or parameter in ("kpi", "name", "configuration_name"):
         return True
+    if permission == (Resource.CLIENT_REQUEST, Action.END):
+        # Who asked takes it back, not who is asked.
+        thing = "foreign" if thing == "own" else "own"
     if role in (Role.EXPERT, Role.LEAD, Role.COMMITTEE):
         return scope == (OWN_ALLIANCE if thing == "own" else "al-b") and not (
             (parameter == "company_id" and thing == "foreign")
@@ -263,6 +306,7 @@ def _asked(server: Served, things: Things, who: str | None, method: str, path: s
         "/judgings": {"judges": ["none", "nobody"], "needs": ["none"]},
         "/password": {"new": "short"},
         "/confirm": {"password": "none"},
+        "/answer": {"agreed": False},
     }
     body = next((value for end, value in bodies.items() if path.endswith(end)), {})
     queries = {

@@ -79,6 +79,26 @@ def test_a_name_finds_its_lab_first(matcher: Matcher, what: str) -> None:
         assert found.total == len(matcher.labs)
 
 
+@pytest.mark.parametrize(
+    "written", ["Tsou Hsiang-Yun", "TSOU, Hsiang-Yun", "Hsiang Yun Tsou", "Tsou Hsiang Yun", "tsou hsiangyun"]
+)
+def test_a_heads_name_finds_the_lab_in_any_order(matcher: Matcher, written: str) -> None:
+    assert "Hsiang-Yun Tsou" in matcher.labs["lab-1-02"].pi
+    found = matcher.search_labs(written, top=2).labs
+    assert [(one.lab.id == "lab-1-02", one.by_name) for one in found] == [(True, True), (False, False)]
+
+
+def test_a_schools_name_finds_its_labs_first(matcher: Matcher) -> None:
+    taken = {lab.school for lab in matcher.labs.values()}
+    school = next(one for one in matcher.catalogue.schools.values() if one.name and one.id in taken)
+    theirs = {lab.id for lab in matcher.labs.values() if lab.school == school.id}
+    assert theirs
+    for written in (school.name, school.name.replace("臺", "台"), f" {school.name} "):
+        found = matcher.search_labs(written, top=1000).labs
+        assert {one.lab.id for one in found if one.by_name} == theirs
+        assert {one.lab.id for one in found[: len(theirs)]} == theirs
+
+
 def test_a_lab_that_is_not_in_the_index_is_found_by_its_name_only(matcher: Matcher) -> None:
     some = next(iter(matcher.labs.values()))
     late = replace(some, id="lab-late", name="遲來實驗室", name_en="", pi="", evidence=())

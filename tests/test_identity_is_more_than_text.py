@@ -14,6 +14,7 @@ from sqlmodel import Session, select
 from indexer.database import reading, writing
 from indexer.folding import for_keys, for_looks, for_people, for_search, for_serials
 from indexer.records.importing import import_rows
+from matcher.ledger.proving.verification import verify
 from matcher.ledger.rows.entries import AlreadyReportedError, LedgerError
 from matcher.ledger.rows.kpis import Kpi
 from matcher.ledger.rows.pseudonyms import (
@@ -253,12 +254,14 @@ def test_another_key_is_refused_with_what_to_do(engine: Engine, world: LedgerWor
         _person(session, tmp_path, world, "王小明", "B0612345")
     with reading(engine) as session:
         assert isinstance(key_problem(session, tmp_path), PersonsKeyError)
+        assert [one.check for one in verify(session, home=tmp_path).findings] == ["persons"]
     assert path.exists() is (done != "lost")
     # The control: with the right key it is the same person again.
     path.write_bytes(right)
     with writing(engine) as session:
         assert _person(session, tmp_path, world, "王小明", "B0612345") == known
         assert key_problem(session, tmp_path) is None
+        assert verify(session, home=tmp_path).findings == []
 
 
 def test_true_is_no_number_within_details() -> None:

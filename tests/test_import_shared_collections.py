@@ -35,9 +35,7 @@ def test_collections_import_clean_and_fast(tmp_path: Path) -> None:
                 # Some texts of these registers were once read in a wrong encoding; that they were repaired is told.
                 told = {problem.wrong for problem in report.problems}
                 assert told - {"texts that were once read in a wrong encoding were repaired"} == set()
-                assert (report.created, report.unchanged, report.errors) == (
-                    (0, size, []) if again else (size, 0, [])
-                )
+                assert (report.created, report.unchanged, report.errors) == ((0, size, []) if again else (size, 0, []))
         labs = load_labs(session)
     engine.dispose()
     assert (len(labs), sum(len(lab.evidence) for lab in labs)) == (5_450, 6_368)

@@ -7,7 +7,7 @@ are encoded again here. What encodes quickly is kept in `.test-home`, so that a 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,9 @@ from indexer.encoders.embeddings import content_hash
 from indexer.encoders.encoder import load_encoders
 from indexer.records.passages import languages_in, need_text
 from indexer.settings import Settings
+from matcher.judging.calibration import calibration, recalibrated
 from matcher.judging.evaluation import baseline_runs, collection_home
+from matcher.judging.learning import examples
 from matcher.judging.measures import Qrels, Run, measure, ranked, read_qrels
 from matcher.ranking.pairings import Matcher
 from matcher.ranking.ranker import load_ranker
@@ -149,6 +151,24 @@ def test_cordis_cleantech(cordis: Judged) -> None:
     assert cordis.means["gloria"]["nDCG@10"] >= 0.26
     assert cordis.means["gloria"]["R@10"] >= 0.36
     assert _beats_every_baseline(cordis)
+
+
+def test_chances_hold_on_needs_that_they_were_not_taken_from(world: Judged, cordis: Judged) -> None:
+    ranker = load_ranker()
+    judged = {"demo_world": world, "cordis_cleantech": cordis}
+    found = {name: list(examples(name, one.matcher, one.qrels)) for name, one in judged.items()}
+    told = {name: calibration(some, ranker) for name, some in found.items()}
+    own = {name: recalibrated(some, ranker) for name, some in found.items()}
+    print(told, own)
+    # Chances are the demo world's: on cordis nothing of it was seen.
+    assert told["cordis_cleantech"].error <= 0.05
+    assert max(one.error for one in own.values()) <= 0.05
+    assert own["demo_world"].likely_error <= 0.08
+    assert own["cordis_cleantech"].likely_error <= 0.05
+    # The control: a ranker that calls half of all labs strong is found out.
+    scores = np.concatenate([ranker.scores(one.values) for one in found["cordis_cleantech"]])
+    bold = replace(ranker, strong_from=float(np.median(scores)), plausible_from=float(np.median(scores)) - 1)
+    assert calibration(found["cordis_cleantech"], bold).error > 0.2
 
 
 def test_depth_may_be_weighed_up_or_left_out(cordis: Judged) -> None:

@@ -179,7 +179,9 @@ def test_large_money_and_reversals_take_two_people(server: Served, lang: str) ->
 @pytest.mark.parametrize("lang", LANGS)
 def test_who_reported_or_has_a_stake_is_told_why_no_form_is_there(server: Served, lang: str) -> None:
     report(server, f"own-{lang}-0001", f"自報{lang}公司", who="both")
-    report(server, f"stake-{lang}-01", f"持股{lang}公司", company_id="co-1-1")
+    # Not the same amount twice from one company, which would hold the second one.
+    amount = {"en": 3_000_000, "zh-Hant": 4_000_000}[lang]
+    report(server, f"stake-{lang}-01", f"持股{lang}公司", company_id="co-1-1", amount=amount)
     said = {
         "en": ("You reported this result", "You declared a stake"),
         "zh-Hant": ("這項成果由您填報", "有利益申報"),

@@ -53,7 +53,7 @@ from indexer.wording import T_
 from matcher.ledger.proving.heads import HEADS_FILE as HEADS
 from matcher.ledger.rows.chain import heads_of
 from matcher.ledger.rows.evidence import FOLDER as EVIDENCE
-from matcher.ledger.rows.pseudonyms import KEY_FILE
+from matcher.ledger.rows.pseudonyms import KEY_FILE, fingerprint_of
 from matcher.ranking.rankers import FOLDER as RANKERS
 
 FORMAT = 1
@@ -351,8 +351,17 @@ def _fill(folder: Path, settings: Settings, earlier: dict[tuple[str, str], Path]
         "database": "postgresql" if source is None else "sqlite",
         "begun_at": begun_at.isoformat(),
         "heads": heads,
+        "persons_key": _fingerprint(folder / KEY_FILE),
         "index_problem": problem,
     }
+
+
+def _fingerprint(key: Path) -> str | None:
+    """Return what tells the key of the pseudonyms from others; a key that is none is not backed up as one."""
+    try:
+        return fingerprint_of(key.read_bytes())
+    except FileNotFoundError:
+        return None
 
 
 def _copy_if_there(source: Path, target: Path) -> None:

@@ -203,6 +203,7 @@ def check_records(settings: Settings) -> Iterator[DoctorFinding]:
 
 def _opened(session: Session, settings: Settings) -> Iterator[DoctorFinding]:
     yield _counts(session)
+    yield from _persons_key(session, settings)
     yield from _cache(settings)
     from matcher.ranking.pairings import Matcher
 
@@ -221,6 +222,18 @@ def _opened(session: Session, settings: Settings) -> Iterator[DoctorFinding]:
     yield from _stale(matcher)
     yield from _other_weights(matcher)
     yield _exclusions(matcher)
+
+
+def _persons_key(session: Session, settings: Settings) -> Iterator[DoctorFinding]:
+    """With a key that is lost or another home's, the same person is somebody else and counts again."""
+    from matcher.ledger.rows.pseudonyms import KEY_FILE, key_problem
+
+    problem = key_problem(session, settings.home)
+    if problem is not None:
+        remedy = T_("put %(file)s back from a backup: gloria restore BACKUP --into FOLDER", file=KEY_FILE)
+        yield DoctorFinding("persons", str(problem), FindingLevel.PROBLEM, remedy)
+    elif (settings.home / KEY_FILE).exists():
+        yield DoctorFinding("persons", T_("%(file)s is the key by which people are known here", file=KEY_FILE))
 
 
 def _cache(settings: Settings) -> Iterator[DoctorFinding]:

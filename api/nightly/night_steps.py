@@ -212,9 +212,10 @@ def _imported(engine: Engine, one: Dropped, known: dict[str, Any], work: StepWor
         told = refusal(error)
         why = f"a fault of ours ({type(error).__name__})" if told is None else told.message
         return {"state": "failed", "why": [why]}
-    problems = [problem for one in (*found.all(), *reports) for problem in one.problems]
+    problems = [problem for part in found.all() for problem in part.problems]
+    problems += [problem for report in reports for problem in report.problems]
     counts = {name: sum(getattr(report, name) for report in reports) for name in _COUNTS[:3]}
-    refused = sum(one.refused for one in (*found.all(), *reports))
+    refused = sum(part.refused for part in found.all()) + sum(report.refused for report in reports)
     _keep(work, known, digest, {"file": one.path.name, "at": work.now.isoformat(), "refused": refused})
     errors = [problem for problem in problems if problem.severity == "error"]
     listed = {"problems": _places(errors[:MOST_LISTED]), "problems_left_out": max(0, len(errors) - MOST_LISTED)}

@@ -127,7 +127,7 @@ def _needs(visit: Visit, words: str) -> dict[str, Any]:
 
     def count(session: Session, who: Principal) -> int:
         query = select(func.count()).select_from(Need)
-        return session.exec(query.where(visible_needs(who, Action.LIST), need_says(who, words))).one()
+        return session.exec(query.where(visible_needs(who, Action.LIST), need_says(session, who, words))).one()
 
     called = visit.look(lambda session, _: names(session, Company, all_of(items, "company")))
     return {"items": items, "total": visit.look(count), "names": called}
@@ -138,7 +138,7 @@ def _companies(visit: Visit, words: str) -> dict[str, Any]:
 
     def count(session: Session, who: Principal) -> int:
         query = select(func.count(col(Company.id)))
-        return session.exec(query.where(visible_companies(who, Action.LIST), company_says(words))).one()
+        return session.exec(query.where(visible_companies(who, Action.LIST), company_says(session, words))).one()
 
     return {"items": items, "total": visit.look(count)}
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Response
 from sqlalchemy import and_, exists, true
+from sqlalchemy import select as select_columns
 from sqlmodel import Session, col, func, or_, select
 
 from api.access.policy import Action, Resource
@@ -35,6 +36,7 @@ from api.requests.permitted_request import PermittedRequest, requires
 from api.requests.problems import ProblemError, not_found
 from api.requests.query_parameters import Cursor, Limit, decoded, page
 from api.routes.pairings import like_needs
+from indexer.folding import for_search
 from indexer.records.record_tables import Company, Need, load_companies
 from indexer.wording import T_
 from matcher.review.cases import OPEN_STAGES, Case, Contact
@@ -73,7 +75,7 @@ def list_companies(
         if after is not None:
             query = query.where(col(Company.id) > after)
         if q.strip():
-            query = query.where(says(q.strip()))
+            query = query.where(says(session, q))
         if mine:
             query = query.where(_looked_after_by(who))
         return Reply(200, page(_documents(session, who, session.exec(query).all()), limit, "id"), {})
@@ -81,10 +83,19 @@ def list_companies(
     return ask.read(work)
 
 
-def says(words: str) -> Condition:
-    """Return the condition on `Company` that what it is called, its text, id or tax id has these words."""
-    texts = (Company.name, Company.name_en, Company.description, Company.id, Company.tax_id)
-    return or_(*(col(text).icontains(words, autoescape=True) for text in texts))
+def says(session: Session, words: str, *, names_only: bool = False) -> Condition:
+    """Return the condition on `Company` that what it is called, its text, id or tax id has these words.
+
+    Words and texts are folded as the index folds them, which no database does: so the texts are read.
+    """
+    wanted = for_search(words)
+    texts = [Company.name, Company.name_en, *([] if names_only else [Company.description, Company.id, Company.tax_id])]
+    found = [
+        row[0]
+        for row in session.connection().execute(select_columns(col(Company.id), *map(col, texts)))
+        if any(wanted in for_search(text) for text in row[1:] if text)
+    ]
+    return col(Company.id).in_(found)
 
 
 def _looked_after_by(who: Principal) -> Condition:
@@ -440,13 +451,7 @@ def find_company_names(
     def work(session: Session, who: Principal) -> Reply:
         query = (
             select(Company)
-            .where(
-                or_(
-                    col(Company.name).icontains(q, autoescape=True),
-                    col(Company.name_en).icontains(q, autoescape=True),
-                    Company.tax_id == q,
-                )
-            )
+            .where(or_(says(session, q, names_only=True), Company.tax_id == for_search(q)))
             .order_by(col(Company.id))
             .limit(limit + 1)
         )

@@ -11,7 +11,8 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Response
-from sqlmodel import Session, col, or_, select
+from sqlalchemy import select as select_columns
+from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from api.access.policy import Action, Resource
@@ -36,6 +37,7 @@ from api.requests.idempotency import Reply
 from api.requests.permitted_request import PermittedRequest, etag_of, requires
 from api.requests.problems import not_found
 from api.requests.query_parameters import ChosenFilters, Cursor, Limit, decoded, page
+from indexer.folding import for_search
 from indexer.instants import day_in_taipei
 from indexer.records.record_tables import Company, Lab, Need, School, load_companies, load_needs
 from matcher.ranking.lab_search import FoundLab
@@ -217,7 +219,11 @@ def find_lab_names(
     """Find a lab by a part of its name, to claim it: its id, name and school, nothing else."""
 
     def work(session: Session, _who: Principal) -> Reply:
-        alike = or_(col(Lab.name).icontains(q, autoescape=True), col(Lab.name_en).icontains(q, autoescape=True))
+        wanted = for_search(q)
+        names = session.connection().execute(select_columns(col(Lab.id), col(Lab.name), col(Lab.name_en)))
+        alike = col(Lab.id).in_(
+            [row[0] for row in names if any(wanted in for_search(name) for name in row[1:] if name)]
+        )
         query = (
             select(Lab, School.name)
             .join(School, col(School.id) == col(Lab.school), isouter=True)

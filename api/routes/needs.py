@@ -10,7 +10,8 @@ from collections.abc import Iterable, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Response
-from sqlalchemy import ColumnElement, and_, exists, or_
+from sqlalchemy import ColumnElement, or_
+from sqlalchemy import select as select_columns
 from sqlmodel import Session, col, select
 
 from api.access.policy import Action, Resource
@@ -23,7 +24,9 @@ from api.requests.idempotency import Reply
 from api.requests.permitted_request import PermittedRequest, etag_of, requires
 from api.requests.problems import ProblemError, forbidden, not_found
 from api.requests.query_parameters import Cursor, Limit, decoded, page
+from api.routes.companies import says as company_says
 from api.trail.audit_trail import BreakGlassRead, note_emergency_read
+from indexer.folding import for_search
 from indexer.records.exchange import NeedIn, check
 from indexer.records.field_notes import Audience, declared
 from indexer.records.record_tables import Ask, Company, Need
@@ -124,27 +127,26 @@ def list_needs(
         if state is not None:
             query = query.where(NeedIntake.state == state.value)
         if q.strip():
-            query = query.where(says(who, q.strip()))
+            query = query.where(says(session, who, q))
         items = need_documents(session, who, session.exec(query).all())
         return Reply(200, page(items, limit, "id"), {})
 
     return ask.read(work)
 
 
-def says(who: Principal, words: str) -> ColumnElement[bool]:
+def says(session: Session, who: Principal, words: str) -> ColumnElement[bool]:
     """Return the condition on `Need` that it has these words where the person may read: not in withheld text."""
-    columns = (col(Need.title), col(Need.description))
-    asked = exists(
-        select(1).where(Ask.need_id == Need.id, col(Ask.text).icontains(words, autoescape=True)).correlate(Need)
+    wanted = for_search(words)
+    run = session.connection().execute
+    texts = run(select_columns(col(Need.id), col(Need.title), col(Need.description)).where(readable(who))).all()
+    asks = run(
+        select_columns(col(Ask.need_id), col(Ask.text)).join(Need, col(Need.id) == Ask.need_id).where(readable(who))
     )
-    text = or_(*(column.icontains(words, autoescape=True) for column in columns), asked)
-    names = (col(Company.name), col(Company.name_en))
-    company = exists(
-        select(1)
-        .where(Company.id == Need.company, or_(*(name.icontains(words, autoescape=True) for name in names)))
-        .correlate(Need)
-    )
-    return or_(col(Need.id).icontains(words, autoescape=True), company, and_(readable(who), text))
+    found = {row[0] for row in (*texts, *asks) if any(wanted in for_search(text) for text in row[1:] if text)}
+    of_company = col(Need.company).in_(select(Company.id).where(company_says(session, words, names_only=True)))
+    # An id is no secret of the need's: whoever may list it sees it.
+    named = col(Need.id).icontains(words.strip(), autoescape=True)
+    return or_(named, of_company, col(Need.id).in_(found))
 
 
 @router.get("/needs/{need_id}", response_model=NeedAnswer)

@@ -83,8 +83,8 @@ def _other() -> Any:
 
 def other_of(session: Session, model: type[School | Alliance | Lab | Company | Need], record_id: str) -> dict[str, str]:
     """Return what files said of a record beside our fields, by their headings."""
-    found = session.connection().execute(select(_table(model).c.other).where(_table(model).c.id == record_id)).scalar()
-    return dict(found or {})
+    record = session.get(model, record_id)
+    return {} if record is None else dict(getattr(record, "other"))  # noqa: B009 - mypy joins the classes to their base
 
 
 def _parent(table: str) -> Column[str]:

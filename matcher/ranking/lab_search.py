@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from indexer.arrays import BoolArray
-from indexer.folding import for_search
+from indexer.folding import for_names, for_search, whole_names
 from indexer.plain_text import clean
 from indexer.records.profiles import Lab, Need, School
 from indexer.vocabulary import Confidentiality
@@ -42,7 +42,8 @@ MAX_CHARS = 2000
 class FoundLab:
     """One lab of a search.
 
-    `rank` counts from 1 whatever filters hide. `by_name`: the text stands in its id, its names or its head's name.
+    `rank` counts from 1 whatever filters hide. `by_name`: the text stands in its id, its names or
+    its head's name in any order, or is its school's name.
     `score`, `band` and `speaking` are None in a list without a text and for a lab that is not in the index yet.
     """
 
@@ -71,11 +72,16 @@ class LabSearch:
 
 @dataclass(frozen=True)
 class LabList:
-    """All stored labs by id, with their rows in the index (-1: not there), and the order of their names."""
+    """All stored labs by id, with their rows in the index (-1: not there), and the order of their names.
+
+    `said` is what each is called, folded; `heads` and `schools` are the names of its head and its school, to be equal.
+    """
 
     table: LabTable
     index_rows: npt.NDArray[np.int64]
     said: tuple[str, ...]
+    heads: tuple[frozenset[str], ...]
+    schools: tuple[frozenset[str], ...]
     by_name: list[int]
 
     @classmethod
@@ -87,6 +93,8 @@ class LabList:
             table=LabTable.of(tuple(catalogue.labs), catalogue.labs, catalogue.schools),
             index_rows=np.array([lab_rows.get(lab.id, -1) for lab in labs], dtype=np.int64),
             said=tuple("\n".join(map(for_search, (lab.id, lab.name, lab.name_en, lab.pi))) for lab in labs),
+            heads=tuple(whole_names(lab.pi) for lab in labs),
+            schools=tuple(_names_of(catalogue.schools.get(lab.school or "")) for lab in labs),
             by_name=order,
         )
 
@@ -99,6 +107,10 @@ class FoundRows:
     columns: Mapping[str, Columns]
     scores: npt.NDArray[np.float64]
     named: BoolArray
+
+
+def _names_of(school: School | None) -> frozenset[str]:
+    return frozenset() if school is None else frozenset(for_names(one) for one in (school.name, school.name_en) if one)
 
 
 def searched(text: str) -> str:
@@ -123,9 +135,12 @@ def alphabetical(listed: LabList) -> FoundRows:
 
 
 def found_by_text(text: str, listed: LabList, ranking: Ranking) -> FoundRows:
-    """Return the indexed labs as ranked, after all those whose name the text is."""
-    wanted = for_search(text)
-    named = np.array([wanted in said for said in listed.said], dtype=bool)
+    """Return the indexed labs as ranked, after all those whose name, head or school the text is."""
+    wanted, person, school = for_search(text), whole_names(text), for_names(text)
+    called = zip(listed.said, listed.heads, listed.schools, strict=True)
+    named = np.array(
+        [wanted in said or bool(person & head) or school in schools for said, head, schools in called], dtype=bool
+    )
     indexed = listed.index_rows >= 0
     scores = np.where(indexed, ranking.scores[listed.index_rows], np.nan)
     members = np.flatnonzero(indexed | named)

@@ -13,9 +13,9 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
-from sqlalchemy import CheckConstraint, bindparam, update
+from sqlalchemy import CheckConstraint, Table, bindparam, update
 from sqlmodel import Field, Session, SQLModel, col, select
 
 from indexer.database import insert_fact, note_written
@@ -108,7 +108,8 @@ class Decision(SQLModel, table=True):
 
 
 # Built once: deciding is what the database does most.
-_SHOWN = select(Proposal.pairing_id).where(Proposal.id == bindparam("proposal_id"))
+_PROPOSAL: Table = Proposal.__table__  # type: ignore[attr-defined]
+_SHOWN = _PROPOSAL.select().where(_PROPOSAL.c.id == bindparam("proposal_id"))
 _COMPANY = select(Need.company).where(Need.id == bindparam("need_id"))
 _TURN = (
     update(StoredPairing)
@@ -158,7 +159,7 @@ def decide(
         AlreadyDecidedError: somebody accepted or rejected it before.
     """
     _check(verdict, reason, note, defer_until, now)
-    _check_shown(session, pairing_id, proposal_id)
+    shown = _checked_shown(session, pairing_id, proposal_id)
     need_id, lab_id = _turn(session, pairing_id, _DECIDABLE, _STATE_AFTER[verdict], defer_until)
     decision = Decision(
         pairing_id=pairing_id,
@@ -172,7 +173,7 @@ def decide(
         at=now,
     )
     insert_fact(session, decision)
-    note_written(session, "proposal", proposal_id)
+    note_written(session, "proposal", proposal_id, row=shown)
     if verdict is not Verdict.ACCEPT:
         return decision, None
     case = _opened(session, decision, need_id, lab_id)
@@ -181,9 +182,10 @@ def decide(
     return decision, case
 
 
-def _check_shown(session: Session, pairing_id: int, proposal_id: int) -> None:
-    shown = session.connection().execute(_SHOWN, {"proposal_id": proposal_id}).scalar()
-    if shown != pairing_id:
+def _checked_shown(session: Session, pairing_id: int, proposal_id: int) -> dict[str, Any]:
+    """Return the proposal as it is stored: what was decided on is linked with the decision."""
+    shown = session.connection().execute(_SHOWN, {"proposal_id": proposal_id}).mappings().first()
+    if shown is None or shown["pairing_id"] != pairing_id:
         raise DecisionError(
             T_(
                 "proposal %(proposal_id)s is not one of pairing %(pairing_id)s",
@@ -192,6 +194,7 @@ def _check_shown(session: Session, pairing_id: int, proposal_id: int) -> None:
             ),
             "proposal_id",
         )
+    return {str(name): value for name, value in shown.items()}
 
 
 def _check(verdict: Verdict, reason: Reason | None, note: str, defer_until: date | None, now: datetime) -> None:

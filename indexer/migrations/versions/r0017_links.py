@@ -26,7 +26,7 @@ _KEYS = {
     "ledger_person": "pseudonym",
     "ledger_person_key": "fingerprint",
 }
-_WITHOUT = {"account": ("email", "name"), "ledger_person": ("name", "contact")}
+_WITHOUT = {"account": ("email", "name"), "ledger_person": ("name", "contact"), "stake": ("end_reason",)}
 _TABLES = (
     "account",
     "account_tie",

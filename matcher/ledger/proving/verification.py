@@ -40,6 +40,7 @@ from matcher.ledger.rows.evidence import is_intact
 from matcher.ledger.rows.kpis import KPI_FACTS, RECOGNISED_KPIS, Kpi
 from matcher.ledger.rows.links import LINKED, START, Link, linked_rows
 from matcher.ledger.rows.periods import PeriodClose, totals_of
+from matcher.ledger.rows.pseudonyms import KEY_FILE, key_problem
 from matcher.ledger.rows.result_claims import LiveFact
 from matcher.ledger.rows.steps import ENDED, NEXT_STATES, State, Step
 
@@ -60,13 +61,8 @@ _REVERSALS_BESIDE_FACTS = select(
 _ENDED = select(Step.entry_id).where(col(Step.state).in_([state.value for state in ENDED]))
 _REVERSED_IDS = select(Entry.reverses)
 _FACTS = select(Entry.id, Entry.kpi, Entry.natural_key).where(Entry.kind == EntryKind.FACT.value)
-_LIVE = select_columns(
-    col(LiveFact.entry_id),
-    col(LiveFact.kpi),
-    col(LiveFact.natural_key),
-    col(LiveFact.skeleton),
-    col(LiveFact.series),
-)
+_LIVE_FACT: Table = LiveFact.__table__  # type: ignore[attr-defined]
+_LIVE = select_columns(*(_LIVE_FACT.c[name] for name in ("entry_id", "kpi", "natural_key", "skeleton", "series")))
 _CLOSES = select(PeriodClose).order_by(col(PeriodClose.period))
 
 
@@ -109,6 +105,7 @@ def verify(
     }
     if home is not None:
         checks["evidence"] = _check_files(session, home)
+        checks["persons"] = _check_persons_key(session, home)
     if with_database:
         checks["database"] = broken_rules(session)
     for name, check in checks.items():
@@ -220,7 +217,7 @@ class _Links(_Walk):
     def compare(self, session: Session) -> Iterator[ProofFinding]:
         """Yield the rows that are not as the last link to them says."""
         # What this very transaction wrote gets its link with its commit.
-        waiting: dict[str, set[Any]] = session.info.get(WRITTEN, {})
+        waiting: dict[str, dict[Any, Any]] = session.info.get(WRITTEN, {})
         for table, linked in LINKED.items():
             said, new = self._rows[table], {str(key) for key in waiting.get(table, ())}
             for key, content in linked_rows(session, table, None if linked.every else said):
@@ -373,6 +370,13 @@ def _check_files(session: Session, home: Path) -> Iterator[ProofFinding]:
                     seen[digest] = is_intact(home, digest)
     for digest in sorted(digest for digest, intact in seen.items() if not intact):
         yield ProofFinding("evidence", digest, T_("the file is missing or is not the one that was stored"))
+
+
+def _check_persons_key(session: Session, home: Path) -> Iterator[ProofFinding]:
+    """With another key the same person is somebody else and counts again."""
+    problem = key_problem(session, home)
+    if problem is not None:
+        yield ProofFinding("persons", KEY_FILE, str(problem))
 
 
 _EXPORTED_AT_ONCE = 2_000

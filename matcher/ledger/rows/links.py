@@ -32,6 +32,7 @@ from sqlalchemy import (
     bindparam,
     event,
     insert,
+    update,
 )
 from sqlalchemy import select as select_columns
 from sqlalchemy.orm import Session as AnySession
@@ -40,7 +41,7 @@ from sqlmodel import Field, SQLModel
 from indexer import instants
 from indexer.database import WRITTEN, note_written
 from indexer.instants import Instant
-from matcher.ledger.rows.chain import LEDGER_CHAINS, Chain, ChainHead, hash_of, next_place, set_head
+from matcher.ledger.rows.chain import LEDGER_CHAINS, Chain, ChainHead, hash_of
 
 ROWS_AT_MOST = 500
 """How many rows one link holds; a transaction with more writes several."""
@@ -98,7 +99,7 @@ LINKED: dict[str, Linked] = {
     "proposal": Linked(every=False),
     "role_grant": Linked(),
     "school_total": Linked(),
-    "stake": Linked(),
+    "stake": Linked(without=frozenset({"end_reason"})),
     "sufficiency_row": Linked(),
 }
 """The tables whose rows are linked."""
@@ -106,9 +107,11 @@ LINKED: dict[str, Linked] = {
 START = "start"
 """Among the heads of a link that a migration wrote: its rows were there before anything was linked."""
 _INSERTION = insert(Link)
-_OTHERS = [chain.value for chain in Chain if chain is not Chain.LINKS]
 _HEAD: Table = ChainHead.__table__  # type: ignore[attr-defined]
-_HEADS = select_columns(_HEAD.c.chain, _HEAD.c.n, _HEAD.c.hash).where(_HEAD.c.chain.in_(_OTHERS))
+_MINE = _HEAD.c.chain == Chain.LINKS.value
+_HEADS = select_columns(_HEAD.c.chain, _HEAD.c.n, _HEAD.c.hash)
+_LOCK = select_columns(_HEAD.c.n).where(_MINE).with_for_update()
+_SET = update(_HEAD).where(_MINE).values(n=bindparam("linked"), hash=bindparam("content"))
 
 
 def row_hash(table: str, row: Mapping[str, Any]) -> str:
@@ -162,13 +165,15 @@ def _link(session: AnySession) -> None:
     if session.in_nested_transaction() or not (session.info.get(WRITTEN) or session.new or session.dirty):
         return
     session.flush()
-    noted: dict[str, set[Any]] = session.info.pop(WRITTEN, {})
+    noted: dict[str, dict[Any, dict[str, Any] | None]] = session.info.pop(WRITTEN, {})
     tables = sorted(noted.keys() & LINKED.keys())
     if not tables and not any(chain.value in noted for chain in LEDGER_CHAINS):
         return
-    rows = [
-        [table, *one] for table in tables for part in _parts(noted[table]) for one in linked_rows(session, table, part)
-    ]
+    rows: list[list[str]] = []
+    for table in tables:
+        rows += [[table, str(key), row_hash(table, row)] for key, row in noted[table].items() if row is not None]
+        unread = [key for key, row in noted[table].items() if row is None]
+        rows += [[table, *one] for part in _parts(unread) for one in linked_rows(session, table, part)]
     for part in _parts(rows) or [[]]:
         append_link(session, part)
 
@@ -185,9 +190,12 @@ def _parts(items: Iterable[Any]) -> list[list[Any]]:
 
 def append_link(session: AnySession, rows: list[list[str]]) -> None:
     """Write a link over rows and over the other chains as they stand now, as the last thing before a commit."""
-    seq, previous = next_place(session, Chain.LINKS)
-    heads = {str(chain): [int(n), str(content)] for chain, n, content in session.connection().execute(_HEADS)}
-    link: dict[str, Any] = {"seq": seq, "at": instants.now(), "rows": rows, "heads": heads, "prev_hash": previous}
+    connection = session.connection()
+    if connection.dialect.name != "sqlite":
+        connection.execute(_LOCK)
+    heads: dict[str, list[Any]] = {chain: [n, content] for chain, n, content in connection.execute(_HEADS)}
+    n, previous = heads.pop(Chain.LINKS.value)
+    link: dict[str, Any] = {"seq": n + 1, "at": instants.now(), "rows": rows, "heads": heads, "prev_hash": previous}
     link["hash"] = hash_of(link)
-    session.connection().execute(_INSERTION, link)
-    set_head(session, Chain.LINKS, link["hash"])
+    connection.execute(_INSERTION, link)
+    connection.execute(_SET, {"linked": n + 1, "content": link["hash"]})

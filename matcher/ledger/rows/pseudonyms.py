@@ -127,6 +127,11 @@ def key_problem(session: Session, home: Path) -> PersonsKeyError | None:
     return None if noted in (None, fingerprint_of(key)) else _foreign()
 
 
+def is_unnoted(session: Session, home: Path) -> bool:
+    """Whether there is a key whose fingerprint nobody has noted, as earlier releases left it."""
+    return (home / KEY_FILE).exists() and session.exec(select(PersonKey.fingerprint)).first() is None
+
+
 def note_key(session: Session, key: bytes, now: datetime) -> None:
     """Note the key's fingerprint the first time; the caller commits.
 

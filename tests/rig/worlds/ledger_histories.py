@@ -11,14 +11,15 @@ from typing import Any
 
 from pysqlite3 import dbapi2 as sqlite
 from sqlalchemy import delete, event, update
-from sqlmodel import SQLModel
+from sqlmodel import SQLModel, col
 
-from indexer.database import open_engine, writing
+from indexer.database import open_engine, reading, writing
 from indexer.records.importing import import_rows
 from indexer.settings import Settings
-from matcher.ledger.rows.chain import GENESIS, ChainHead
+from matcher.ledger.rows.chain import GENESIS, Chain, ChainHead, head
 from matcher.ledger.rows.details import read_details
 from matcher.ledger.rows.kpis import Kpi
+from matcher.ledger.rows.links import Link
 from matcher.ledger.rows.pseudonyms import register
 from matcher.ledger.rules.reporting import NewResult
 from tests.rig.worlds.ledger_model import Fact
@@ -132,6 +133,8 @@ class Beginning:
                 register(session, key=b"k", name=name, identifier="1", contact=None, by=by, now=NOON)
                 for name in ("林一", "林二")
             ]
+        with reading(self.engine) as session:
+            self._links = head(session, Chain.LINKS)
         self.again: Callable[[], None] = self._restored if self.engine.dialect.name == "sqlite" else self._emptied
         self._template = settings.home / "template.db"
         if self.engine.dialect.name == "sqlite":
@@ -149,7 +152,10 @@ class Beginning:
             connection.exec_driver_sql("SET LOCAL session_replication_role = replica")
             for table in _WRITTEN:
                 connection.execute(delete(SQLModel.metadata.tables[table]))
+            connection.execute(delete(Link).where(col(Link.seq) > self._links[0]))
             connection.execute(update(ChainHead).values(n=0, hash=GENESIS))
+            n, last = self._links
+            connection.execute(update(ChainHead).where(col(ChainHead.chain) == Chain.LINKS).values(n=n, hash=last))
 
 
 def _hasty(connection: Any, _record: Any) -> None:

@@ -123,6 +123,7 @@ MISSING = {
     "motion_id": "999",
     "sha256": "0" * 64,
     "claim_id": "999",
+    "request_id": "999",
     "kpi": "none",
     "name": "none",
     "period": "none",
