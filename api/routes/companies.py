@@ -35,7 +35,6 @@ from api.requests.idempotency import Reply
 from api.requests.permitted_request import PermittedRequest, requires
 from api.requests.problems import ProblemError, not_found
 from api.requests.query_parameters import Cursor, Limit, decoded, page
-from api.routes.pairings import like_needs
 from indexer.folding import for_search
 from indexer.records.record_tables import Company, Need, load_companies
 from indexer.wording import T_
@@ -176,6 +175,9 @@ def similar_to_company(
     matcher = ask.request.app.state.live.current()
     said = of_company(companies[company_id])
     others = [one for one in companies.values() if not who.has_stake(company_id=one.id, lab_id=None)]
+    # Imported here, since pairings find needs, and needs find companies.
+    from api.routes.pairings import like_needs
+
     document = like_needs(ask, said, top)
     document["companies"] = like_companies(matcher, alike(matcher, said, map(of_company, others), top=top))
     return ask.answered(Reply(200, document, {}))
