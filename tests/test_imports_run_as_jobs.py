@@ -36,6 +36,7 @@ def test_imports_of_an_alliance(settings: Settings, indexed_home: Path, slice_of
     with served(settings, indexed_home, slice_of_world) as server:
         _a_big_one_is_followed(server)
         _bad_rows_are_reported(server)
+        _a_whole_import_is_taken_back(server)
         _a_dry_run_writes_nothing(server)
         _foreign_ids_are_taken(server)
         _what_is_taken_up_stays(server)
@@ -71,6 +72,17 @@ def _a_big_one_is_followed(server: Served) -> None:
     assert _scalars(server.settings, "SELECT count(*) FROM job_file") == [0]
     again = result_of(server, "expert", job_of(upload(server, "expert", "companies.jsonl", companies(2_000))))
     assert (again["created"], again["updated"], again["unchanged"]) == (0, 0, 2_000)
+
+
+def _a_whole_import_is_taken_back(server: Served) -> None:
+    content = _jsonl({"id": "back-1", "name": "甲"}, {"id": "back-2", "name": "乙"})
+    job_id = job_of(upload(server, "expert", "companies.jsonl", content))
+    assert result_of(server, "expert", job_id)["created"] == 2
+    assert server.ask("colleague", "POST", f"/api/jobs/{job_id}/undo").status_code == 404
+    undone = server.ask("expert", "POST", f"/api/jobs/{job_id}/undo")
+    assert (undone.status_code, undone.json()) == (200, {"job": job_id, "removed": 2, "restored": 0})
+    assert _scalars(server.settings, "SELECT count(*) FROM company WHERE id LIKE 'back-%'") == [0]
+    assert server.ask("expert", "POST", f"/api/jobs/{job_id}/undo").status_code == 409
 
 
 def _bad_rows_are_reported(server: Served) -> None:

@@ -328,8 +328,8 @@ def _likely_same(
                 "looks like %(id)s, which is stored (%(name)s)", id=same["id"], name=shown(same[_NAMES[kind][0]])
             )
             right = T_("if it is the same, give the row that id; nothing was overwritten")
-            place = (reading.file_of(key), reading.first_rows.get(key, 0))
-            found.append(RowProblem(*place, "id", wrong, right, "warning"))
+            file, place = reading.file_of(key), reading.first_rows.get(key, 0)
+            found.append(RowProblem(file, place, "id", wrong, right, "warning"))
     return found
 
 

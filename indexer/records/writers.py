@@ -82,8 +82,9 @@ def sheets_of(kind: Kind) -> tuple[Sheet, ...]:
 
 
 def in_exchange_format(kind: Kind, document: Document) -> dict[str, Any]:
-    """Return what of a document the exchange format has."""
-    return {name: document.get(name) for name in MODELS[kind].model_fields}
+    """Return what of a document the exchange format has; what is not ours only where there is any."""
+    names = [name for name in MODELS[kind].model_fields if name != "other" or document.get(name)]
+    return {name: document.get(name) for name in names}
 
 
 def jsonl(documents: Iterable[Document]) -> bytes:

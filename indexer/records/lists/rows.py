@@ -153,7 +153,8 @@ class _Chosen:
                 )
                 column, heading = None, None
             elif column is None and text and not (heading is not None and heading.field in _SILENT):
-                found.problems.append(RowProblem(name, table.header_row, told, *self._not_ours(), "warning"))
+                wrong_one, right_one = self._not_ours()
+                found.problems.append(RowProblem(name, table.header_row, told, wrong_one, right_one, "warning"))
             elif heading is not None and heading.guessed and column is not None:
                 wrong = T_("was taken for %(field)s, which it is like", field=column.heading)
                 right = T_("say otherwise with --map, or name the column as the template does")
