@@ -55,6 +55,10 @@ def _killed(settings: Settings, name: str, where: str) -> None:
     assert code == -signal.SIGKILL, err.decode()[-2_000:]
 
 
+_OF_THE_LEDGER = ("entries", "steps")
+"""The chains without moments of the night itself."""
+
+
 def _kept(home: Path) -> dict[str, Any]:
     """Return what a night leaves behind, but for moments and chance."""
     engine = open_engine(settings_of(home))
@@ -62,10 +66,10 @@ def _kept(home: Path) -> dict[str, Any]:
         rows = {
             name: sorted(map(str, session.connection().execute(table.select()).all()))
             for name, table in SQLModel.metadata.tables.items()
-            if not name.startswith(("field_map", "change", "audit"))
+            if not name.startswith(("field_map", "change", "audit", "ledger_link", "ledger_head"))
         }
     engine.dispose()
-    heads = [(one.chain, one.n, one.hash) for one in read_heads(home / HEADS_FILE)]
+    heads = [(one.chain, one.n, one.hash) for one in read_heads(home / HEADS_FILE) if one.chain in _OF_THE_LEDGER]
     return {**rows, "generation": current_generation(home / "index"), "heads": heads}
 
 

@@ -123,7 +123,7 @@ def test_what_is_whole_is_proven_by_a_head_from_elsewhere(
         "steps": 5,
         "heads": {head["chain"]: f"{head['n']} {head['hash']}" for head in heads if head["chain"] != "audit"},
         "findings": [],
-        "exported_heads": 3,
+        "exported_heads": 4,
         "outside_heads": 4,
         "proven": True,
     }

@@ -215,7 +215,7 @@ def test_a_chain_rewritten_from_end_to_end_is_found_by_links_and_by_exported_hea
         # The next export writes the new heads beside the old ones; that hides nothing.
         export_heads(session, tmp_path / "heads.jsonl", NOON)
         both = read_heads(tmp_path / "heads.jsonl")
-        assert len(both) == 4
+        assert len(both) == 5
         more = [finding for finding in _found(session, exported=both) if finding not in linked]
         assert {finding.check for finding in more} == {"head"}
         # The control: who has the new heads only sees no more than the links say.
@@ -238,7 +238,7 @@ def test_a_changed_file_of_heads_is_found(ledger: Engine, exported: list[Exporte
         # What nothing can find is a line that is gone: what is left is true. Copies are kept elsewhere for that.
         path.write_bytes(whole.splitlines()[1] + b"\n")
         assert _found(session, exported=read_heads(path)) == []
-    assert [one.chain for one in exported] == ["entries", "steps", "links"]
+    assert [one.chain for one in exported] == ["entries", "steps", "audit", "links"]
 
 
 def test_an_exchanged_or_missing_file_of_evidence_is_found(kept: tuple[Engine, Path]) -> None:

@@ -78,6 +78,7 @@ from matcher.ledger.proving.heads import (
 )
 from matcher.ledger.proving.stamps import StampError, stamped
 from matcher.ledger.proving.verification import verify
+from matcher.ledger.rows.chain import LEDGER_CHAINS
 from matcher.ledger.rows.entries import WHOLE_BP
 from matcher.ledger.rows.evidence import forget_waiting
 from matcher.ledger.rows.kpis import KPI_FACTS, Kpi
@@ -504,7 +505,7 @@ def write_heads(work: StepWork) -> StepOutcome:
             signed = signed_heads(session, key, work.now)
             problem = Said.of(T_("the heads are signed, not stamped: %(error)s", error=error))
     details = {"heads": [asdict(one) for one in heads], "signed": signed}
-    return StepOutcome({one.chain: one.n for one in heads}, problem, details)
+    return StepOutcome({one.chain: one.n for one in heads if one.chain in LEDGER_CHAINS}, problem, details)
 
 
 AUDIT_STEP = "audit"

@@ -42,7 +42,7 @@ def export_heads(session: Session, path: Path, now: datetime) -> list[ExportedHe
     with exclusive(path.with_name(path.name + ".lock")):
         known = {(one.chain, one.n, one.hash) for one in read_heads(path)}
         heads = heads_of(session, now, tuple(Chain))
-        new = [one for one in heads if one.n and (one.chain, one.n, one.hash) not in known]
+        new = [one for one in heads if (one.chain, one.n, one.hash) not in known]
         with path.open("ab") as file:
             file.writelines(orjson.dumps(one) + b"\n" for one in new)
             file.flush()
