@@ -4,7 +4,8 @@ In: a running server and a size. Out: attacks, each going on as long as its bloc
 meanwhile, by `watched`; how much memory the server took. It exists so that the quick tests and the long ones measure
 the same, and the figures of a release can be compared with those of the one before.
 
-`python -m tests.rig.load.attacks URL KEY OTHER_KEY PASSWORD_EMAIL` measures a server that runs already.
+`python -m tests.rig.load.attacks URL KEY OTHER_KEY EMAIL` measures a server that runs already, with a high limit of
+requests per minute.
 """
 
 from __future__ import annotations
@@ -397,7 +398,7 @@ def main(url: str, attacker: str, worker: str, email: str, *names: str) -> None:
         if names and attack.__name__ not in names:
             continue
         with attack(target, size):
-            fared = watched(target, 10)
+            fared = watched(target, 4)
         told = f"p99 {fared.p99_s:6.3f} s of {len(fared.me_s)}, import {fared.import_s:5.2f} s"
         print(f"{attack.__name__:20} {told}, refused {len(fared.refused)}", flush=True)
 
