@@ -91,10 +91,10 @@ def test_every_backup_holds_what_was_acknowledged_and_serves(
 def test_a_need_that_no_alliance_has_is_asked_too(engine: Engine, settings: Settings) -> None:
     with writing(engine) as session:
         import_rows(session, "needs", [{"id": "n-1", "title": "拋光太慢"}])
-    key, need_ids = let_in(settings)
-    assert need_ids == ["n-1"]
+    known = let_in(settings)
+    assert known.need_ids == ["n-1"]
     with reading(engine) as session:
-        proof = key_proof(session, key, datetime.now(UTC))
+        proof = key_proof(session, known.expert_key, datetime.now(UTC))
         assert proof is not None
         who = principal(session, proof.account_id)
         assert who is not None

@@ -70,14 +70,27 @@ class RehearsalError(Exception):
     """The server did not start, or did not answer as it must; the message says what came instead."""
 
 
+@dataclass(frozen=True)
+class LetIn:
+    """The keys of two accounts of a scratch home, and needs that the second one may match.
+
+    Two, because whoever is of the office reads no sealed need: one is of the office, one an alliance's expert.
+    """
+
+    office_key: str
+    expert_key: str
+    need_ids: list[str]
+
+
 class RehearsalServer:
-    """A running server on a scratch home, and a key that it takes."""
+    """A running server on a scratch home, and the accounts that it lets in."""
 
-    def __init__(self, url: str, key: str) -> None:
-        self._client = httpx.Client(base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=ANSWER_S)
+    def __init__(self, url: str, known: LetIn) -> None:
+        self.known = known
+        self._client = httpx.Client(base_url=url, timeout=ANSWER_S)
 
-    def ask(self, path: str, **query: Any) -> Any:
-        """Return what the server answers, as plain values.
+    def ask(self, path: str, key: str, **query: Any) -> Any:
+        """Return what the server answers to whoever has the key, as plain values.
 
         Raises:
             RehearsalError: it does not answer, or refuses.
@@ -85,7 +98,7 @@ class RehearsalServer:
         until = time.monotonic() + ANSWER_S
         while True:
             try:
-                answer = self._client.get(path, params=query)
+                answer = self._client.get(path, params=query, headers={"Authorization": f"Bearer {key}"})
             except httpx.HTTPError as error:
                 raise RehearsalError(T_("GET %(path)s: %(error)r", path=path, error=error)) from error
             is_busy = answer.status_code == 503 and answer.json().get("type") == BUSY
@@ -110,7 +123,7 @@ class RehearsalServer:
 
 
 @contextmanager
-def started(settings: Settings, key: str) -> Iterator[RehearsalServer]:
+def started(settings: Settings, known: LetIn) -> Iterator[RehearsalServer]:
     """Start a server on a free port of this machine, and stop it at the end.
 
     Raises:
@@ -123,7 +136,7 @@ def started(settings: Settings, key: str) -> Iterator[RehearsalServer]:
             command, cwd=Path(__file__).parent.parent.parent, env=_environment(settings), stdout=file, stderr=file
         )
     try:
-        server = RehearsalServer(_address(process, log), key)
+        server = RehearsalServer(_address(process, log), known)
         try:
             yield server
         finally:
@@ -132,8 +145,8 @@ def started(settings: Settings, key: str) -> Iterator[RehearsalServer]:
         _stop(process)
 
 
-def let_in(settings: Settings) -> tuple[str, list[str]]:
-    """Make an account that may read everything, in a scratch database; return its key and needs that it may match."""
+def let_in(settings: Settings) -> LetIn:
+    """Make an account of the office and one of an alliance's expert in a scratch database."""
     now = datetime.now(UTC)
     engine = open_engine(settings)
     try:
@@ -141,16 +154,20 @@ def let_in(settings: Settings) -> tuple[str, list[str]]:
             for job_id in session.exec(select(Job.id).where(col(Job.state).in_(UNFINISHED))).all():
                 # What waits is the business of the home in use.
                 cancel(session, job_id=job_id, now=now)
-            account = add_account(session, email=f"{_WHO}@rehearsal.invalid", name=_WHO, now=now)
-            grant(session, account_id=account.id, role=Role.OFFICE, scope_id="", by=None, now=now)
             alliance_id, need_ids = _needs_of_an_alliance(session, now)
-            if alliance_id is not None:
-                grant(session, account_id=account.id, role=Role.EXPERT, scope_id=alliance_id, by=None, now=now)
-            valid = timedelta(hours=1)
-            _, key = make_key(session, account_id=account.id, name=_WHO, may_write=False, valid=valid, now=now)
+            office = _key_of(session, Role.OFFICE, "", now)
+            expert = office if alliance_id is None else _key_of(session, Role.EXPERT, alliance_id, now)
     finally:
         engine.dispose()
-    return key, need_ids
+    return LetIn(office, expert, need_ids)
+
+
+def _key_of(session: Session, role: Role, scope_id: str, now: datetime) -> str:
+    name = f"{_WHO} {role}"
+    account = add_account(session, email=f"{role}@{_WHO}.invalid", name=name, now=now)
+    grant(session, account_id=account.id, role=role, scope_id=scope_id, by=None, now=now)
+    valid = timedelta(hours=1)
+    return make_key(session, account_id=account.id, name=name, may_write=False, valid=valid, now=now)[1]
 
 
 def _needs_of_an_alliance(session: Session, now: datetime) -> tuple[str | None, list[str]]:
@@ -300,7 +317,6 @@ class _Rehearsal:
         self._restored: Restored
         self._verdict: LedgerProof
         self._server: RehearsalServer
-        self._need_ids: list[str] = []
 
     def run(self) -> Iterator[Check]:
         """Make one check after the other; the first without which the others mean nothing ends it."""
@@ -384,18 +400,18 @@ class _Rehearsal:
     def _serve(self, stack: ExitStack) -> str:
         cache = self._settings.cache or self._settings.home
         settings = self._restored.settings.model_copy(update={"cache": cache.absolute()})
-        key, self._need_ids = let_in(settings)
-        self._server = stack.enter_context(started(settings, key))
-        ready = self._server.ask("/readyz")
+        self._server = stack.enter_context(started(settings, let_in(settings)))
+        ready = self._server.ask("/readyz", self._server.known.office_key)
         return T_("ready: intake %(intake)s, review %(review)s", intake=ready["intake"], review=ready["review"])
 
     def _match(self, _stack: ExitStack) -> str:
         if self._restored.reindex:
             why = self._manifest["index_problem"] or T_("it named somebody erased")
             return T_("not asked: the backup has no index (%(why)s)", why=why)
-        for need_id in self._need_ids:
+        known = self._server.known
+        for need_id in known.need_ids:
             # Rules may set every lab aside for one need, but hardly for all.
-            found = self._server.ask(f"/api/needs/{need_id}/matches", top=5)["pairings"]
+            found = self._server.ask(f"/api/needs/{need_id}/matches", known.expert_key, top=5)["pairings"]
             if found:
                 return T_(
                     "need %(need_id)s: %(n_found)s labs, first %(lab_id)s",
@@ -403,19 +419,20 @@ class _Rehearsal:
                     n_found=len(found),
                     lab_id=found[0]["lab_id"],
                 )
-        if self._need_ids:
-            raise _FailedError(T_("needs %(need_ids)s were answered with no lab", need_ids=", ".join(self._need_ids)))
+        if known.need_ids:
+            raise _FailedError(T_("needs %(need_ids)s were answered with no lab", need_ids=", ".join(known.need_ids)))
         return T_("not asked: there is no need")
 
     def _entry(self, _stack: ExitStack) -> str:
-        listed = self._server.ask("/api/ledger/entries", limit=1)["items"]
+        key = self._server.known.office_key
+        listed = self._server.ask("/api/ledger/entries", key, limit=1)["items"]
         if not listed and self._verdict.entries:
             raise _FailedError(
                 T_("the ledger holds %(entries)s entries and none is listed", entries=f"{self._verdict.entries:,}")
             )
         if not listed:
             return T_("not asked: the ledger is empty")
-        entry = self._server.ask(f"/api/ledger/entries/{listed[0]['id']}")
+        entry = self._server.ask(f"/api/ledger/entries/{listed[0]['id']}", key)
         return T_("entry %(id)s", id=entry["id"])
 
 
