@@ -398,6 +398,7 @@ _LABELS = {
     "index": T_("index"),
     "stale": T_("stale index"),
     "embeddings": T_("embeddings"),
+    "persons": T_("key of persons"),
     "exclusions": T_("exclusions"),
 }
 _LEVELS = {"fine": (T_("ok"), "green"), "note": (T_("note"), "yellow"), "problem": (T_("problem"), "red")}
