@@ -92,7 +92,20 @@ def _rules_of(connection: Connection) -> _Rules:
         return {(str(kind), str(name)): _plain(str(sql)) for kind, name, sql in rows}
     schema = connection.exec_driver_sql("SELECT current_schema()").scalar_one()
     rows = connection.exec_driver_sql(_POSTGRESQL).all()
-    return {(str(kind), str(name)): _plain(str(sql)).replace(f"{schema}.", "") for kind, name, sql in rows}
+    return {(str(kind), str(name)): _uncast(_plain(str(sql)).replace(f"{schema}.", "")) for kind, name, sql in rows}
+
+
+_CAST = re.compile(r"::(?:character varying|text|double precision|integer|bigint|numeric)(?:\[\])?")
+_NUMBER = re.compile(r"'(-?\d+(?:\.\d+)?)'")
+_BRACKETED = re.compile(r"\(((?:'(?:[^']|'')*'|ARRAY\[[^\[\]]*\]|-?\d+(?:\.\d+)?))\)")
+
+
+def _uncast(said: str) -> str:
+    """Return a rule of PostgreSQL without casts among texts or numbers, which it writes elsewhere after a restore."""
+    said = _NUMBER.sub(r"\1", _CAST.sub("", said))
+    while (plain := _BRACKETED.sub(r"\1", said)) != said:
+        said = plain
+    return said
 
 
 def _plain(sql: str) -> str:
