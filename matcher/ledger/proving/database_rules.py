@@ -97,6 +97,7 @@ def _rules_of(connection: Connection) -> _Rules:
 
 _CAST = re.compile(r"::(?:character varying|text|double precision|integer|bigint|numeric)(?:\[\])?")
 _NUMBER = re.compile(r"'(-?\d+(?:\.\d+)?)'")
+_NOT_ONLY_AND = re.compile(r"\bOR\b|\bNOT\b|[+*/|]")
 _BRACKETED = re.compile(r"\(((?:'(?:[^']|'')*'|ARRAY\[[^\[\]]*\]|-?\d+(?:\.\d+)?))\)")
 
 
@@ -105,6 +106,9 @@ def _uncast(said: str) -> str:
     said = _NUMBER.sub(r"\1", _CAST.sub("", said))
     while (plain := _BRACKETED.sub(r"\1", said)) != said:
         said = plain
+    # A restore writes (a AND b) AND (c AND d) with fewer brackets; where nothing but AND joins, they say nothing.
+    if said.startswith("CHECK") and " AND" in said.replace(")AND", " AND") and not _NOT_ONLY_AND.search(said):
+        said = said.replace(")AND(", " AND ").replace("(", "").replace(")", "")
     return said
 
 
