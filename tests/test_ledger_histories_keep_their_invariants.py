@@ -473,6 +473,7 @@ class Histories(RuleBasedStateMachine):
     def _stake(self, chance: Random) -> None:
         by, company = self.people[chance.choice(("committee", "second_office"))], chance.choice(("co-1", "co-2"))
         held = (by, company) in self.model.stakes
+        self.now += timedelta(seconds=7)
         with writing(self.beginning.engine) as session:
             if held:
                 end_stake(session, stake_id=self.stake_ids[by, company], reason="出售", by=by, now=self.now)
