@@ -36,6 +36,7 @@ COLUMNS = {
     "account": "account.id",
     "alliance": "alliance.id",
     "case": "case_file.id",
+    "client_request": "client_request.id",
     "company": "company.id",
     "entry": "ledger_entry.id",
     "evidence": "evidence_file.sha256",

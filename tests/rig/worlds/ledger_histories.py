@@ -32,7 +32,8 @@ NAMES = (
 )
 TAX_IDS = ("24536828", "24536849", "24536926", "24536947")
 KPIS = ("L", "L", "C", "jobs", "P", "members", "T")
-SHARES = ({"al-a": 10_000}, {"al-a": 6_000, "al-b": 4_000}, {"al-a": 3_333, "al-b": 6_667})
+ALONE = 10_000
+TOGETHER = ({"al-a": 6_000, "al-b": 4_000}, {"al-a": 3_333, "al-b": 6_667})
 MONEY = (1_000_000, 1_005_000, 2_000_000, 6_000_000)
 SCHOOLS = ("sc-1", "sc-2", "sc-old", "sc-3")
 
@@ -50,10 +51,14 @@ _WRITTEN = (
 )
 
 
-def result(number: int, chance: Random, day: date, reporter: str, people: list[str]) -> tuple[NewResult, Fact]:
-    """Return a result as the product takes it and as the model does."""
+def result(number: int, chance: Random, day: date, by: tuple[str, str], people: list[str]) -> tuple[NewResult, Fact]:
+    """Return a result as the product takes it and as the model does; `by` are its reporter and their alliance.
+
+    Nobody reports what their alliance has no share in: routes refuse it, and a proof finds whoever got it in.
+    """
+    reporter, own = by
     kpi, which, form = chance.choice(KPIS), chance.randrange(4), chance.randrange(2)
-    shares = chance.choice(SHARES) if chance.random() < 0.9 else {"al-a": 9_999}
+    shares = chance.choice(({own: ALONE}, *TOGETHER)) if chance.random() < 0.9 else {own: ALONE - 1}
     school = chance.choice(SCHOOLS) if chance.random() < 0.3 else "sc-1"
     says_added, proven = chance.random() < 0.9, chance.random() < 0.8
     group = which // 2

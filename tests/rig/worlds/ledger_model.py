@@ -245,6 +245,11 @@ class Model:
             return "refused"
         return "elsewhere" if self._claimed_elsewhere(fact.kpi, fact.key) else None
 
+    def _of_contract(self, fact: Fact) -> int:
+        """Large money in small parts is large money: instalments of a school's contract are taken together."""
+        parts = [one for one in self.facts if one.live and one.kpi == fact.kpi and one.series == fact.series]
+        return sum(one.amount for one in parts)
+
     def _count(self, fact: Fact, sign: int, now: datetime) -> None:
         self.lines.append(Line(now, fact, sign * fact.amount, *self._counting(fact)))
 
@@ -258,7 +263,7 @@ class Model:
         refusal = self._unrecognisable(fact, by)
         if refusal:
             return refusal
-        if fact.kpi == "L" and fact.amount > LARGE_NTD:
+        if fact.kpi == "L" and self._of_contract(fact) > LARGE_NTD:
             moved = self._move("recognise", fact.id, by)
             if moved == "motion":
                 fact.moved_by.add(by)
