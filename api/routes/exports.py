@@ -135,7 +135,7 @@ def _companies(session: Session, who: Principal, after: Any, all_rows: bool) -> 
     ]
 
 
-def _other(session: Session, model: type[Lab | Company | Need], record_id: str, all_rows: bool) -> Document:
+def _other(session: Session, model: type[Lab | Company | Need], record_id: str, all_rows: bool) -> dict[str, Any]:
     """Return what files said beside our fields, for who takes everything out to bring it in elsewhere."""
     found = other_of(session, model, record_id) if all_rows else {}
     return {"other": found} if found else {}
