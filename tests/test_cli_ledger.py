@@ -193,6 +193,10 @@ def test_an_export_is_recomputed_by_an_outsider(gloria: Gloria, home: dict[str, 
     answer = gloria("ledger", "check", out, "--heads", kept, "--json")
     assert (answer.code, answer.document["findings"], answer.document["kept_heads"]) == (0, [], 2)
     assert (answer.document["entries"], answer.document["steps"]) == (2, 5)
+    signed = tmp_path / "signed.jsonl"
+    gloria("ledger", "heads", "--out", signed, **home)
+    again = gloria("ledger", "check", out, "--heads", signed, "--json")
+    assert (again.code, again.document["findings"], again.document["kept_heads"]) == (0, [], 2)
 
 
 def _changed(lines: list[str]) -> list[str]:
@@ -231,6 +235,9 @@ def test_a_rewritten_export_does_not_have_the_heads_that_were_kept(
     checked = gloria("ledger", "check", out, "--heads", kept, lang="en")
     assert "has another hash than the head that was kept" in checked.err
     kept.write_text(json.dumps({"chain": "entries", "n": 3, "hash": "f" * 64}) + "\n")
+    assert "was kept as a head and is gone" in gloria("ledger", "check", out, "--heads", kept, lang="en").err
+    # A chain that there is not would be compared with nothing, and so hide a change.
+    kept.write_text(json.dumps({"chain": "entriess", "n": 2, "hash": "f" * 64}) + "\n")
     assert "was kept as a head and is gone" in gloria("ledger", "check", out, "--heads", kept, lang="en").err
 
 

@@ -13,9 +13,9 @@ import openpyxl
 import pytest
 
 from indexer.database import open_engine, writing
-from indexer.records.exchange import MODELS
 from indexer.records.importing import import_file, import_rows
 from indexer.records.readers import read_bytes
+from indexer.records.writers import in_exchange_format
 from indexer.settings import Settings
 from indexer.vocabulary import Kind
 from tests.conftest import POSTGRESQL_AT_LENGTH, Gloria
@@ -61,7 +61,7 @@ def _single(client: httpx.Client, name: str, row: dict[str, Any]) -> dict[str, A
     answer = client.get(f"/api/{name}/{row['id']}")
     assert answer.status_code == 200, f"{name} {row['id']}: {answer.text}"
     document: dict[str, Any] = answer.json()
-    return {field: document[field] for field in MODELS[Kind.NEEDS].model_fields} if name == "needs" else document
+    return in_exchange_format(Kind.NEEDS, document) if name == "needs" else document
 
 
 def _listed(client: httpx.Client, name: str) -> set[Any]:
@@ -146,13 +146,36 @@ LABS: list[dict[str, Any]] = [
         "evidence": [{"id": "e", "title": "+1", "year": 2020, "weight": 2.5}, {"id": "f", "abstract": "-"}],
         **ODD,
     },
-    {"id": "lab-y", "keywords": ['["only']},
+    {
+        "id": "lab-y",
+        "name": "同上",
+        "name_en": "'n/a",
+        "pi": "王小明／林小華",
+        "orcid": "0000-0002-1825-0097",
+        "school": "無",
+        "keywords": ['["only', "無"],
+        "will_not_do": ["〃"],
+        "links": ["https://example.org/a;"],
+        "evidence": [{"id": "e", "title": "t", "doi": "10.5555/rime.2023.14"}],
+        "other": {"電話": "=1", "note": "無"},
+    },
 ]
 NEEDS = [
-    {"id": "n-x", "title": "=SUM(A1)", "description": "d\r\ne", "asks": ASKS, "budget_ntd": 2_400_000, "year": 2026},
+    {
+        "id": "n-x",
+        "title": "=SUM(A1)",
+        "description": "d\r\ne",
+        "asks": ASKS,
+        "budget_ntd": 2_400_000,
+        "year": 2026,
+        "other": {"x": "1"},
+    },
     {"id": "n-y", "title": "t", "deadline": "2027-06-30", "asks": [{"kind": "talent", "text": "one"}]},
 ]
-COMPANIES = [{"id": "c-x", "name": "@甲", "tax_id": "04595257", "description": "\t=1"}, {"id": "c-y", "country": "JP"}]
+COMPANIES = [
+    {"id": "c-x", "name": "@甲", "tax_id": "04595257", "description": "\t=1", "other": {"x": "1"}},
+    {"id": "c-y", "country": "JP"},
+]
 
 
 @pytest.mark.parametrize("file_format", ["jsonl", "csv", "xlsx"])
@@ -165,7 +188,7 @@ def test_what_was_exported_imports_again_unchanged(
         for kind, rows in given.items():
             report = import_rows(session, kind, rows)
             assert (report.created, report.problems) == (2, []), report.problems
-    for kind in given:
+    for kind, rows in given.items():
         path = tmp_path / f"{kind}.{file_format}"
         answer = gloria("export", kind, "--out", path, "--json", home=settings.home, database_url=settings.database_url)
         assert (answer.code, answer.document["rows"]) == (0, 2), answer.err
@@ -176,6 +199,9 @@ def test_what_was_exported_imports_again_unchanged(
         assert (report.unchanged, report.updated, report.created, report.problems) == (2, 0, 0, []), kind
         # The control: another value is seen.
         found = read_bytes(path.read_bytes(), path.name)
+        # What is not ours comes out too: an import adds to it, so that a lost one would not be seen above.
+        others = {key: getattr(record, "other") for key, record in found.records.items()}  # noqa: B009
+        assert others == {row["id"]: row.get("other", {}) for row in rows}
         key, record = next(iter(found.records.items()))
         found.records[key] = record.model_copy(update={"fields": ["新農業"]})
         with writing(engine) as session:

@@ -145,9 +145,9 @@ def check(
         checked = check_export(file, kept=kept)
     if as_json:
         findings = [{"line": one.line, "message": one.message} for one in checked.findings]
-        write_document({**checked.rows, "heads": checked.heads, "findings": findings, "kept_heads": len(kept)})
+        write_document({**checked.rows, "heads": checked.heads, "findings": findings, "kept_heads": checked.kept_heads})
     else:
-        _tell(context, checked.rows, checked.heads, len(kept))
+        _tell(context, checked.rows, checked.heads, checked.kept_heads)
         _complain(context, [_finding(f"{path.name}:{one.line}", one.message) for one in checked.findings])
     finish(checked.findings)
 
@@ -205,9 +205,11 @@ def _read_kept(path: Path) -> list[dict[str, Any]]:
     kept = []
     for number, line in enumerate(path.read_bytes().splitlines(), start=1):
         try:
-            head = orjson.loads(line)
-            kept.append({"chain": str(head["chain"]), "n": int(head["n"]), "hash": str(head["hash"])})
-        except (ValueError, TypeError, KeyError) as error:
+            said = orjson.loads(line)
+            # A signed line, such as a night mails, holds the heads of all chains.
+            for head in said.get("heads", [said]):
+                kept.append({"chain": str(head["chain"]), "n": int(head["n"]), "hash": str(head["hash"])})
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise RefusedError(
                 T_("%(name)s:%(number)s is not a head; give chain, n and hash", name=path.name, number=number)
             ) from error

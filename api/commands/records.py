@@ -196,7 +196,7 @@ def _write(kind: Exported, out: Path, chosen: FileFormat) -> int:
     from indexer.database import open_engine, writing
     from indexer.records.writers import Format, TooMuchForSheetError, write_xlsx
 
-    source, rows, part = SOURCES[kind], 0, out.with_name(f".{out.name}.part")
+    source, rows, part = SOURCES[kind].as_whole(), 0, out.with_name(f".{out.name}.part")
     ids: list[tuple[str, object]] = []
     engine = open_engine(read_settings())
     try:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import IO, Annotated, Any
 
@@ -37,7 +37,7 @@ from api.trail.request_trail import APART
 from indexer.database import reading
 from indexer.index.dictionary import Dictionary
 from indexer.index.mined_terms import mined_terms
-from indexer.records.record_tables import Company, Lab, Need, Term, load_labs, load_terms
+from indexer.records.record_tables import Company, Lab, Need, Term, load_labs, load_terms, other_of
 from indexer.records.writers import (
     MEDIA_TYPES,
     Document,
@@ -71,10 +71,18 @@ Page = Callable[[Session, Principal, Any, bool], list[tuple[Any, Document]]]
 
 @dataclass(frozen=True)
 class Source:
-    """Where the rows of an export come from, and the sheets that they fill in flat files."""
+    """Where the rows of an export come from, and the sheets that they fill in flat files.
+
+    `whole` are the sheets where all there is is written; None if those are the same.
+    """
 
     sheets: tuple[Sheet, ...]
     page: Page
+    whole: tuple[Sheet, ...] | None = None
+
+    def as_whole(self) -> Source:
+        """Return the same with the sheets where all there is is written."""
+        return self if self.whole is None else replace(self, sheets=self.whole)
 
     def pages(
         self, read: Callable[[Callable[[Session, Principal], Any]], Any], *, all_rows: bool
@@ -104,20 +112,33 @@ def _after(key: Any, after: Any) -> ColumnElement[bool]:
 def _labs(session: Session, who: Principal, after: Any, all_rows: bool) -> list[tuple[Any, Document]]:
     may = _allowed(visible_labs(who, Action.LIST), all_rows)
     ids = session.exec(select(Lab.id).where(may, _after(Lab.id, after)).order_by(col(Lab.id)).limit(ROWS_PER_PAGE))
-    return [(lab_id, profile_document(session, lab_id) or {}) for lab_id in ids.all()]
+    found = {lab_id: profile_document(session, lab_id) or {} for lab_id in ids.all()}
+    return [(lab_id, document | _other(session, Lab, lab_id, all_rows)) for lab_id, document in found.items()]
 
 
 def _needs(session: Session, who: Principal, after: Any, all_rows: bool) -> list[tuple[Any, Document]]:
     may = _allowed(visible_needs(who, Action.LIST), all_rows)
     ids = session.exec(select(Need.id).where(may, _after(Need.id, after)).order_by(col(Need.id)).limit(ROWS_PER_PAGE))
     documents = need_documents(session, who, ids.all(), to=APART, unlocked=all_rows)
-    return [(document["id"], in_exchange_format(Kind.NEEDS, document)) for document in documents]
+    return [
+        (document["id"], in_exchange_format(Kind.NEEDS, document) | _other(session, Need, document["id"], all_rows))
+        for document in documents
+    ]
 
 
 def _companies(session: Session, who: Principal, after: Any, all_rows: bool) -> list[tuple[Any, Document]]:
     may = _allowed(visible_companies(who, Action.LIST), all_rows)
     query = select(Company).where(may, _after(Company.id, after)).order_by(col(Company.id)).limit(ROWS_PER_PAGE)
-    return [(company.id, company.model_dump(mode="json")) for company in session.exec(query).all()]
+    return [
+        (company.id, company.model_dump(mode="json") | _other(session, Company, company.id, all_rows))
+        for company in session.exec(query).all()
+    ]
+
+
+def _other(session: Session, model: type[Lab | Company | Need], record_id: str, all_rows: bool) -> dict[str, Any]:
+    """Return what files said beside our fields, for who takes everything out to bring it in elsewhere."""
+    found = other_of(session, model, record_id) if all_rows else {}
+    return {"other": found} if found else {}
 
 
 def _terms(session: Session, who: Principal, after: Any, all_rows: bool) -> list[tuple[Any, Document]]:
@@ -200,9 +221,9 @@ def _lines(items: list[dict[str, Any]], *names: str) -> str:
 _FILE = file_of(MEDIA_TYPES.values())
 
 SOURCES: dict[str, Source] = {
-    "labs": Source(sheets_of(Kind.LABS), _labs),
-    "needs": Source(sheets_of(Kind.NEEDS), _needs),
-    "companies": Source(sheets_of(Kind.COMPANIES), _companies),
+    "labs": Source(sheets_of(Kind.LABS), _labs, sheets_of(Kind.LABS, with_other=True)),
+    "needs": Source(sheets_of(Kind.NEEDS), _needs, sheets_of(Kind.NEEDS, with_other=True)),
+    "companies": Source(sheets_of(Kind.COMPANIES), _companies, sheets_of(Kind.COMPANIES, with_other=True)),
     "pairings": Source(
         (Sheet("pairings 配對", _headings(_PAIRING, _SHOWN, {"verdicts": "裁決"}), _pairing_rows),), _pairings
     ),

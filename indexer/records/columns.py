@@ -74,6 +74,10 @@ COLUMNS: dict[Kind, tuple[Column, ...]] = {
 }
 
 
+OTHER_HEADING = "other 其他"
+"""What an export of everything writes above what is not ours, as a JSON object by heading."""
+
+
 _ALSO: dict[tuple[Kind, str], str] = {
     (Kind.TERMS, folded(word)): name
     for name, words in {
@@ -119,17 +123,29 @@ def json_value(column: Column, cell: object) -> Any:
     """
     if is_blank(cell):
         return None
+    if (listed := json_list(column, cell)) is not None:
+        return listed
     if isinstance(cell, str):
         cell = unguarded(cell)
     if column.cell is Cell.ONE:
         return cell
-    text = as_text(cell).replace("\r\n", "\n").replace("\r", "\n")
-    if text.startswith(_JSON_ARRAYS.get(column.cell, ())) and (listed := _json_array(text)) is not None:
-        return listed
+    text = _with_plain_breaks(as_text(cell))
     if column.cell in _SEPARATORS:
         return [part.strip() for part in _SEPARATORS[column.cell].split(text) if part.strip()]
     lines = [line.strip() for line in text.split("\n") if line.strip()]
     return [_ask(line) if column.cell is Cell.ASKS else _partner(line) for line in lines]
+
+
+def json_list(column: Column, cell: object) -> list[Any] | None:
+    """Return the values of a cell that an export wrote as a JSON array, else None."""
+    if not isinstance(cell, str):
+        return None
+    text = _with_plain_breaks(unguarded(cell))
+    return _json_array(text) if text.startswith(_JSON_ARRAYS.get(column.cell, ())) else None
+
+
+def _with_plain_breaks(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _json_array(text: str) -> list[Any] | None:

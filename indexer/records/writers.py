@@ -22,9 +22,10 @@ from typing import IO, TYPE_CHECKING, Any
 import orjson
 
 from indexer.plain_text import guarded
-from indexer.records.columns import COLUMNS, Column
+from indexer.records.columns import COLUMNS, OTHER_HEADING, Column
 from indexer.records.exchange import MODELS
 from indexer.records.field_notes import Cell
+from indexer.records.lists.cells import is_taken_otherwise, literal
 from indexer.vocabulary import Kind, label
 from indexer.wording import T_, Language, said
 
@@ -74,8 +75,25 @@ class Sheet:
     rows: Rows
 
 
-def sheets_of(kind: Kind) -> tuple[Sheet, ...]:
-    """Return the sheets of a kind of the exchange format, as the readers read them; labs have a second for evidence."""
+def sheets_of(kind: Kind, *, with_other: bool = False) -> tuple[Sheet, ...]:
+    """Return the sheets of a kind of the exchange format, as the readers read them; labs have a second for evidence.
+
+    With `with_other` the first has a column for what is not ours, where the kind keeps such.
+    """
+    first, *more = _own_sheets_of(kind)
+    return (_with_other(first) if with_other and "other" in MODELS[kind].model_fields else first, *more)
+
+
+def _with_other(sheet: Sheet) -> Sheet:
+    def rows(document: Document) -> Iterator[list[Value]]:
+        other = document.get("other")
+        for row in sheet.rows(document):
+            yield [*row, json.dumps(other, ensure_ascii=False) if other else ""]
+
+    return Sheet(sheet.title, (*sheet.headings, OTHER_HEADING), rows)
+
+
+def _own_sheets_of(kind: Kind) -> tuple[Sheet, ...]:
     if kind is Kind.LABS:
         return _sheet(Kind.LABS, lambda lab: [lab]), _sheet(Kind.EVIDENCE, _evidence)
     return (_sheet(kind, lambda record: [record]),)
@@ -187,11 +205,15 @@ def _evidence(lab: Document) -> list[Document]:
 
 
 def _value(column: Column, value: Any) -> Value:
-    """Return a field as the readers split it again; as a JSON array where a part holds a separator itself."""
+    """Return a field as the readers read it again; a list as a JSON array where they would take a part otherwise."""
     if not isinstance(value, list):
-        return value if isinstance(value, int | float) and not isinstance(value, bool) else str(value or "")
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return value
+        return literal(column.field, str(value)) if value else ""
     parts = [f"{item['kind']}: {item['text']}" if isinstance(item, Mapping) else str(item) for item in value]
-    if any(_SPLIT[column.cell].search(part) for part in parts) or (parts and parts[0].startswith("[")):
+    if any(_SPLIT[column.cell].search(part) or is_taken_otherwise(column.field, part) for part in parts) or (
+        parts and parts[0].startswith("[")
+    ):
         return json.dumps(value, ensure_ascii=False)
     return "\n".join(parts)
 

@@ -16,7 +16,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 
 from indexer.plain_text import shown, unguarded
-from indexer.records.columns import Column, json_value
+from indexer.records.columns import Column, json_list, json_value
 from indexer.records.field_notes import Cell
 from indexer.records.lists.headings import ROC_YEARS, Heading, currency_in
 from indexer.records.values import ROC_OFFSET, FieldError, amount_in, as_text, is_blank
@@ -93,6 +93,7 @@ _SERIAL_ZERO = date(1899, 12, 30)
 _DAYS = frozenset({"deadline", "since", "until", "merged_on"})
 _IDENTITIES = frozenset({"id", "lab", "tax_id", "merged_into"})
 _YEARS = frozenset({"year", "founded"})
+_HEADS = "pi"
 _MONEY_FIELDS = frozenset({"budget_ntd"})
 _FACTORS = {"千": 10**3, "萬": 10**4, "百萬": 10**6, "億": 10**8}
 _MOST_DIGITS = 15
@@ -102,6 +103,42 @@ _MOST_DIGITS = 15
 def is_nothing(text: str) -> bool:
     """Whether a cell holds a word or a mark that people write where there is nothing."""
     return _plain(text) in _NOTHING
+
+
+def is_taken_otherwise(field: str, text: str) -> bool:
+    """Whether a cell with this text would be read as something else: as nothing, as what stands above, as people.
+
+    A text that begins with an apostrophe before such a text is one too, so that `literal` gives every text back.
+    """
+    if _is_ditto(field, text) or _says_nothing(field, text):
+        return True
+    if (field == _HEADS and "、".join(people_in(text)) != text) or (field == "links" and _links(text) != [text]):
+        return True
+    if field in _IDENTITIES and (_SHORTENED.fullmatch(text) or text.startswith("'")):
+        return True
+    return text.startswith("'") and is_taken_otherwise(field, text[1:])
+
+
+def literal(field: str, text: str) -> str:
+    """Return what to write into a cell so that the text is read as it stands: an apostrophe more where needed."""
+    return f"'{text}" if is_taken_otherwise(field, text) else text
+
+
+def _is_literal(field: str, cell: str) -> bool:
+    return cell.startswith("'") and is_taken_otherwise(field, cell[1:])
+
+
+def _is_ditto(field: str, cell: str) -> bool:
+    return field != "id" and _plain(cell) in _DITTO
+
+
+def _says_nothing(field: str, cell: str) -> bool:
+    if field in _PROSE or is_blank(cell):
+        return False
+    plain = _plain(cell)
+    if plain in _NOTHING and plain not in _NOTHING_BUT.get(field, ()):
+        return True
+    return field in _ANY_FIELDS and plain in _ANY
 
 
 def _plain(text: str) -> str:
@@ -123,28 +160,26 @@ class CellReader:
         Raises:
             TextError: it can't be read, or could be read in two ways.
         """
+        if isinstance(cell, str) and column.cell is Cell.ONE and _is_literal(column.field, cell):
+            self._above[column.field] = said = unguarded(cell[1:])
+            return said
         if isinstance(cell, str):
-            if _plain(cell) in _DITTO and column.field != "id":
+            if _is_ditto(column.field, cell):
                 self.counts["ditto"] += 1
                 return self._above.get(column.field)
-            if self._says_nothing(column.field, cell):
+            if _says_nothing(column.field, cell):
                 self.counts["nothing"] += 1
                 cell = None
         found = self._read(column, heading, cell)
         self._above[column.field] = found
         return found
 
-    def _says_nothing(self, field: str, cell: str) -> bool:
-        if field in _PROSE or is_blank(cell):
-            return False
-        plain = _plain(cell)
-        if plain in _NOTHING and plain not in _NOTHING_BUT.get(field, ()):
-            return True
-        return field in _ANY_FIELDS and plain in _ANY
-
     def _read(self, column: Column, heading: Heading, cell: object) -> object:
         if is_blank(cell):
             return None
+        if (listed := json_list(column, cell)) is not None and column.cell in (Cell.WORDS, Cell.TEXTS):
+            # What an export wrote part by part holds no word for nothing.
+            return listed
         if (reader := self._reader_of(column.field, heading)) is not None:
             return reader(cell)
         found = json_value(column, cell)
@@ -166,7 +201,7 @@ class CellReader:
             **dict.fromkeys(_DAYS, _day),
             "weight": lambda cell: _share(cell, unit),
             "links": _links,
-            "pi": self._people,
+            _HEADS: self._people,
         }
         return readers.get(field)
 

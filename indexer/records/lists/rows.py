@@ -8,13 +8,14 @@ from the rules for records because a cell that can't be read is no fault of its 
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from indexer.plain_text import TextError, printable
-from indexer.records.columns import COLUMNS, Column, refusal_of
+from indexer.records.columns import COLUMNS, OTHER_HEADING, Column, refusal_of
 from indexer.records.exchange import RowProblem, costs_record
 from indexer.records.field_notes import Cell
 from indexer.records.lists.cells import CellReader
@@ -152,7 +153,11 @@ class _Chosen:
                     RowProblem(name, table.header_row, told, wrong, T_("keep one of them"), "warning")
                 )
                 column, heading = None, None
-            elif column is None and text and not (heading is not None and heading.field in _SILENT):
+            elif (
+                column is None
+                and text
+                and not ((heading is not None and heading.field in _SILENT) or text == OTHER_HEADING)
+            ):
                 wrong_one, right_one = self._not_ours()
                 found.problems.append(RowProblem(name, table.header_row, told, wrong_one, right_one, "warning"))
             elif heading is not None and heading.guessed and column is not None:
@@ -229,7 +234,7 @@ def _values(
         if column is None or heading is None:
             is_number = heading is not None and heading.field in _SILENT
             if chosen.keeps_other and not is_number and chosen.names[n] and not is_blank(cell):
-                other[chosen.names[n]] = _other_text(cell)
+                other |= _others(chosen.names[n], cell)
             continue
         try:
             found = _readable(reader, column, heading, cell)
@@ -255,6 +260,18 @@ def _readable(reader: CellReader, column: Column, heading: Heading, cell: object
     if isinstance(cell, Unreadable):
         as_text(cell)
     return reader.value(column, heading, cell)
+
+
+def _others(heading: str, cell: object) -> dict[str, str]:
+    """Return what a cell says that is not ours, by heading; an export has it all in one cell."""
+    if heading == OTHER_HEADING and isinstance(cell, str) and cell.startswith("{"):
+        try:
+            found = json.loads(cell)
+        except (ValueError, RecursionError):
+            found = None
+        if isinstance(found, dict):
+            return {str(key): _other_text(value) for key, value in found.items()}
+    return {heading: _other_text(cell)}
 
 
 def _other_text(cell: object) -> str:
