@@ -344,10 +344,11 @@ def need_documents(
     asks, shares = defaultdict(list), defaultdict(list)
     for item in session.exec(select(Ask).where(col(Ask.need_id).in_(wanted)).order_by(col(Ask.position))):
         asks[item.need_id].append({"kind": item.kind, "text": item.text})
-    shared_now = (col(NeedShare.need_id).in_(wanted), col(NeedShare.ended_at).is_(None))
-    for one in session.exec(select(NeedShare).where(*shared_now)):
-        shares[one.need_id].append(one.alliance_id)
-    openings = _openings(session, wanted)
+    ever_shared = session.exec(select(NeedShare).where(col(NeedShare.need_id).in_(wanted))).all()
+    for one in ever_shared:
+        if one.ended_at is None:
+            shares[one.need_id].append(one.alliance_id)
+    openings = _openings(session, wanted, ever_shared)
     steps = defaultdict(list)
     for step in session.exec(select(NeedStep).where(col(NeedStep.need_id).in_(wanted)).order_by(col(NeedStep.id))):
         steps[step.need_id].append({"state": step.new, "at": step.at.isoformat()})
@@ -369,10 +370,12 @@ def need_documents(
     return shown
 
 
-def _openings(session: Session, need_ids: Sequence[str]) -> defaultdict[str, list[dict[str, Any]]]:
+def _openings(
+    session: Session, need_ids: Sequence[str], ever_shared: Iterable[NeedShare]
+) -> defaultdict[str, list[dict[str, Any]]]:
     """Return by need whom it was shared with and when the office read it, oldest first: its own people are told."""
     found: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
-    for share_ in session.exec(select(NeedShare).where(col(NeedShare.need_id).in_(need_ids))):
+    for share_ in ever_shared:
         told: dict[str, Any] = {"alliance": share_.alliance_id, "reason": share_.consent}
         found[share_.need_id].append({"what": Opening.SHARED.value, "at": share_.shared_at.isoformat(), **told})
         if share_.ended_at is not None:

@@ -313,9 +313,10 @@ SECRETS = {
     "judgenote": Secret(frozenset({"expert"})),
     "callnote": Secret(may=OWN),
     "callstep": Secret(OWN),
-    "consent": Secret(may=OWN | {"company", "office"}),
     "closingnote": Secret(may=OWN),
-    "breakreason": Secret(may=frozenset({"office"})),
+    # Whoever was let in to a need, its company and its alliance are told, and why.
+    "consent": Secret(OWN | {"company"}, frozenset({"office"})),
+    "breakreason": Secret(OWN | {"company"}, frozenset({"office"})),
     # What a lab will not do is for those who match.
     "willnot": Secret(OWN | {"stranger", "office", "researcher"}),
     # Candidates that the company was not shown: one rejected, one only proposed.
