@@ -40,7 +40,7 @@ Route = tuple[str, str, Any]
 ECHO = telltale("echo", len(SECRETS))
 """What is sent in requests that are refused: no answer repeats it, nor does the log."""
 NOT_THERE = {"need_id": "none", "lab_id": "none", "company_id": "none", "pairing_id": "999999", "case_id": "999999"}
-NOT_THERE |= MISSING
+NOT_THERE |= MISSING | {"request_id": "999999"}
 # Bodies that pass the models but are refused by what is stored, so that refusals come from every depth.
 _REFUSED = {
     "/decision": {"verdict": "accept", "proposal_id": 1},
@@ -119,6 +119,7 @@ _PROBES: tuple[tuple[str, dict[str, Any]], ...] = (
     ("/api/openapi.json", {}),
     ("/api/labs", {"params": {"q": STEM}}),
     ("/api/needs", {"params": {"state": "taken_up"}}),
+    ("/api/company-requests", {"params": {"waiting": False}}),
     (f"/api/needs/{ECHO}", {}),
     (f"/{ECHO}", {}),
     ("/api/needs", {"params": {"cursor": ECHO}}),
@@ -205,8 +206,10 @@ class Planted:
         """Return the rows to ask for: those of the history, some others, one that is not there."""
         found = existing(self.server.settings, [path for _, path, _ in routes])
         return {
-            name: list(dict.fromkeys([*self.history.ids.get(name, []), *values, NOT_THERE.get(name, "none")]))
-            for name, values in found.items()
+            name: list(
+                dict.fromkeys([*self.history.ids.get(name, []), *found.get(name, []), NOT_THERE.get(name, "none")])
+            )
+            for name in (*found, *(name for name in self.history.ids if name not in found))
         }
 
     def client(self, who: str | None) -> httpx.Client:

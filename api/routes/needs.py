@@ -10,7 +10,8 @@ from collections.abc import Iterable, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Response
-from sqlalchemy import ColumnElement, or_
+from sqlalchemy import ColumnElement, or_, union_all
+from sqlalchemy import null as sql_null
 from sqlalchemy import select as select_columns
 from sqlmodel import Session, col, select
 
@@ -341,13 +342,10 @@ def need_documents(
         return []
     query = select(Need, NeedIntake, own_needs(who)).where(col(Need.id).in_(wanted), *conditions)
     rows = session.exec(query.join(NeedIntake, col(NeedIntake.need_id) == Need.id, isouter=True)).all()
-    asks, shares = defaultdict(list), defaultdict(list)
+    asks = defaultdict(list)
     for item in session.exec(select(Ask).where(col(Ask.need_id).in_(wanted)).order_by(col(Ask.position))):
         asks[item.need_id].append({"kind": item.kind, "text": item.text})
-    shared_now = (col(NeedShare.need_id).in_(wanted), col(NeedShare.ended_at).is_(None))
-    for one in session.exec(select(NeedShare).where(*shared_now)):
-        shares[one.need_id].append(one.alliance_id)
-    openings = _openings(session, wanted)
+    openings, shares = _openings(session, wanted)
     steps = defaultdict(list)
     for step in session.exec(select(NeedStep).where(col(NeedStep.need_id).in_(wanted)).order_by(col(NeedStep.id))):
         steps[step.need_id].append({"state": step.new, "at": step.at.isoformat()})
@@ -369,21 +367,38 @@ def need_documents(
     return shown
 
 
-def _openings(session: Session, need_ids: Sequence[str]) -> defaultdict[str, list[dict[str, Any]]]:
-    """Return by need whom it was shared with and when the office read it, oldest first: its own people are told."""
+def _openings(
+    session: Session, need_ids: Sequence[str]
+) -> tuple[defaultdict[str, list[dict[str, Any]]], defaultdict[str, list[str]]]:
+    """Return by need who was let in to it, oldest first, as its own people are told, and whom it is shared with now.
+
+    Shares and readings of the office are asked for in one statement: every page that shows a need asks this.
+    """
     found: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
-    for share_ in session.exec(select(NeedShare).where(col(NeedShare.need_id).in_(need_ids))):
-        told: dict[str, Any] = {"alliance": share_.alliance_id, "reason": share_.consent}
-        found[share_.need_id].append({"what": Opening.SHARED.value, "at": share_.shared_at.isoformat(), **told})
-        if share_.ended_at is not None:
-            ended = {"what": Opening.SHARE_ENDED.value, "at": share_.ended_at.isoformat(), **told, "reason": ""}
-            found[share_.need_id].append(ended)
-    for read in session.exec(select(BreakGlassRead).where(col(BreakGlassRead.need_id).in_(need_ids))):
-        told = {"what": Opening.BREAK_GLASS.value, "at": read.at.isoformat(), "alliance": None, "reason": read.reason}
-        found[read.need_id].append(told)
+    shares: defaultdict[str, list[str]] = defaultdict(list)
+    shared = select_columns(
+        col(NeedShare.need_id),
+        col(NeedShare.alliance_id),
+        col(NeedShare.consent),
+        col(NeedShare.shared_at),
+        col(NeedShare.ended_at),
+    ).where(col(NeedShare.need_id).in_(need_ids))
+    read = select_columns(
+        col(BreakGlassRead.need_id), sql_null(), col(BreakGlassRead.reason), col(BreakGlassRead.at), sql_null()
+    ).where(col(BreakGlassRead.need_id).in_(need_ids))
+    rows: Sequence[Any] = session.connection().execute(union_all(shared, read)).all()
+    for need_id, alliance_id, reason, at, ended_at in rows:
+        what = Opening.BREAK_GLASS if alliance_id is None else Opening.SHARED
+        told = {"what": what.value, "at": at.isoformat(), "alliance": alliance_id, "reason": reason}
+        found[need_id].append(told)
+        if ended_at is not None:
+            ended = {"what": Opening.SHARE_ENDED.value, "at": ended_at.isoformat(), "reason": ""}
+            found[need_id].append(told | ended)
+        elif alliance_id is not None:
+            shares[need_id].append(alliance_id)
     for openings in found.values():
         openings.sort(key=lambda one: str(one["at"]))
-    return found
+    return found, shares
 
 
 def _standing(intake: NeedIntake | None) -> dict[str, Any]:

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from api.access.credentials import digest, make_key, set_password_hash
+from api.access.credentials import digest, make_key, open_sessions, set_password_hash
 from api.access.passwords import hash_password
 from api.requests.permitted_request import COOKIE
-from indexer.database import open_engine, writing
+from indexer.database import open_engine, reading, writing
 from indexer.records.importing import import_rows
 from matcher.review.people import add_account, declare_stake, grant
 from matcher.review.roles import Role
@@ -149,6 +149,9 @@ RESULT_SECRETS = {
     "claimstatement": Secret(frozenset({"newcomer", "lead", "office"})),
     "claimreason": Secret(frozenset({"newcomer"})),
     "claimaddress": Secret(frozenset({"lead", "office"})),
+    # Why another alliance asks to look after the company too, and what it was told: both sides, and the office.
+    "clientreason": Secret(OWN | {"company", "stranger", "office"}),
+    "clientnote": Secret(OWN | {"company", "stranger", "office"}),
     "stakereason": Secret(frozenset({"office"})),
     "keyname": Secret(frozenset({"expert"}), frozenset({"office"})),
     # A result of al-a.
@@ -179,6 +182,7 @@ def results_told(server: Served, planted: dict[str, str], words: dict[str, list[
     """Let this part of the history happen; add the words that can't be chosen, return rows by parameter."""
     ids = _files_and_keys(server, planted, words)
     ids |= _people_told(server, planted, words)
+    ids |= _clients_told(server, planted)
     ids |= _entries_told(server, planted)
     return ids
 
@@ -221,6 +225,15 @@ def _people_told(server: Served, planted: dict[str, str], words: dict[str, list[
     _results_done(server, "newcomer", "POST", "/api/labs/lab-1-01/claims", json=statement)
     ids = {"account_id": [spare], "grant_id": [str(given.id)], "stake_id": [str(stakes[0])]}
     return {**ids, "claim_id": [str(refused["id"])], "prefix": keys, "key_prefix": keys}
+
+
+def _clients_told(server: Served, planted: dict[str, str]) -> dict[str, list[str]]:
+    """Another alliance asks to look after the company too, and is refused."""
+    asked = {"reason": planted["clientreason"]}
+    number = _results_done(server, "stranger", "PUT", "/api/companies/co-1-1/client", json=asked)["id"]
+    word = {"agreed": False, "note": planted["clientnote"]}
+    _results_done(server, "expert", "POST", f"/api/company-requests/{number}/answer", json=word)
+    return {"request_id": [str(number)]}
 
 
 def _entries_told(server: Served, planted: dict[str, str]) -> dict[str, list[str]]:
@@ -313,9 +326,10 @@ SECRETS = {
     "judgenote": Secret(frozenset({"expert"})),
     "callnote": Secret(may=OWN),
     "callstep": Secret(OWN),
-    "consent": Secret(may=OWN | {"company", "office"}),
     "closingnote": Secret(may=OWN),
-    "breakreason": Secret(may=frozenset({"office"})),
+    # Whoever was let in to a need, its company and its alliance are told, and why.
+    "consent": Secret(OWN | {"company"}, frozenset({"office"})),
+    "breakreason": Secret(OWN | {"company"}, frozenset({"office"})),
     # What a lab will not do is for those who match.
     "willnot": Secret(OWN | {"stranger", "office", "researcher"}),
     # Candidates that the company was not shown: one rejected, one only proposed.
@@ -380,6 +394,7 @@ def told(server: Served) -> History:
     # Who breaks the glass reads the need, and only in that answer.
     assert latin("title") in seen["title"]
     words["session"], words["csrf"] = _credentials(server)
+    ids["session_id"] = _handles(server)
     _lab_and_stake(server)
     for name, several in results_told(server, _PLANTED, words).items():
         ids[name] = several
@@ -482,6 +497,17 @@ def _credentials(server: Served) -> tuple[list[str], list[str]]:
     assert server.ask(None, "DELETE", "/api/session", headers=cookie).status_code == 204
     assert all(len(token) > 40 for token in (*tokens, *csrf_tokens))
     return tokens, csrf_tokens
+
+
+def _handles(server: Served) -> list[str]:
+    """Return what the expert's open sessions are called in addresses, where their tokens are not to be."""
+    engine = open_engine(server.settings)
+    with reading(engine) as session:
+        found = open_sessions(session, account_id=server.accounts["expert"], now=datetime.now(UTC))
+        handles = [one.handle for one in found]
+    engine.dispose()
+    assert handles
+    return handles
 
 
 def _lab_and_stake(server: Served) -> None:
