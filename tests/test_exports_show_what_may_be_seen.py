@@ -183,7 +183,7 @@ def test_what_was_exported_imports_again_unchanged(
     settings: Settings, file_format: str, gloria: Gloria, tmp_path: Path
 ) -> None:
     engine = open_engine(settings)
-    given = {"labs": LABS, "needs": NEEDS, "companies": COMPANIES}
+    given: dict[str, list[dict[str, Any]]] = {"labs": LABS, "needs": NEEDS, "companies": COMPANIES}
     with writing(engine) as session:
         for kind, rows in given.items():
             report = import_rows(session, kind, rows)
