@@ -160,7 +160,7 @@ LABS: list[dict[str, Any]] = [
         "other": {"電話": "=1", "note": "無"},
     },
 ]
-NEEDS = [
+NEEDS: list[dict[str, Any]] = [
     {
         "id": "n-x",
         "title": "=SUM(A1)",
@@ -172,7 +172,7 @@ NEEDS = [
     },
     {"id": "n-y", "title": "t", "deadline": "2027-06-30", "asks": [{"kind": "talent", "text": "one"}]},
 ]
-COMPANIES = [
+COMPANIES: list[dict[str, Any]] = [
     {"id": "c-x", "name": "@甲", "tax_id": "04595257", "description": "\t=1", "other": {"x": "1"}},
     {"id": "c-y", "country": "JP"},
 ]
