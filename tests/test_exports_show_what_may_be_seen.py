@@ -160,7 +160,7 @@ LABS: list[dict[str, Any]] = [
         "other": {"電話": "=1", "note": "無"},
     },
 ]
-NEEDS = [
+NEEDS: list[dict[str, Any]] = [
     {
         "id": "n-x",
         "title": "=SUM(A1)",
@@ -172,7 +172,7 @@ NEEDS = [
     },
     {"id": "n-y", "title": "t", "deadline": "2027-06-30", "asks": [{"kind": "talent", "text": "one"}]},
 ]
-COMPANIES = [
+COMPANIES: list[dict[str, Any]] = [
     {"id": "c-x", "name": "@甲", "tax_id": "04595257", "description": "\t=1", "other": {"x": "1"}},
     {"id": "c-y", "country": "JP"},
 ]
@@ -183,7 +183,7 @@ def test_what_was_exported_imports_again_unchanged(
     settings: Settings, file_format: str, gloria: Gloria, tmp_path: Path
 ) -> None:
     engine = open_engine(settings)
-    given = {"labs": LABS, "needs": NEEDS, "companies": COMPANIES}
+    given: dict[str, list[dict[str, Any]]] = {"labs": LABS, "needs": NEEDS, "companies": COMPANIES}
     with writing(engine) as session:
         for kind, rows in given.items():
             report = import_rows(session, kind, rows)

@@ -7,6 +7,7 @@ moment ago; whether the policy asks for such a one. It exists so that most tests
 from __future__ import annotations
 
 import re
+import threading
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -24,6 +25,9 @@ from indexer.database import reading, writing
 from indexer.settings import Settings
 from tests.rig.servers.warmed_application import application
 
+_BUILDING = threading.Lock()
+"""Threads that ask at once would each build the application, and bringing a database up is for one at a time."""
+
 
 @cache
 def _person_only() -> tuple[tuple[str, re.Pattern[str]], ...]:
@@ -40,7 +44,9 @@ def _person_only() -> tuple[tuple[str, re.Pattern[str]], ...]:
 def takes_a_person(method: str, path: str) -> bool:
     """Whether a request is refused to every key."""
     place = urlsplit(path).path
-    return any(method == one and pattern.match(place) for one, pattern in _person_only())
+    with _BUILDING:
+        known = _person_only()
+    return any(method == one and pattern.match(place) for one, pattern in known)
 
 
 def signed_in(engine: Engine, account_id: str) -> dict[str, str]:

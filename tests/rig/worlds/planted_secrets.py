@@ -309,11 +309,11 @@ SECRETS = {
     "reason": Secret(OWN | {"company"}),
     "budget": Secret(OWN | {"company"}),
     "excluded": Secret(OWN | {"company"}),
-    # Another one, which was shared with al-b for the company's consent.
-    "sharedtitle": Secret(OWN | {"company", "stranger", "office"}),
-    "sharedreason": Secret(OWN | {"company", "stranger", "office"}),
-    "sharedbudget": Secret(OWN | {"company", "stranger", "office"}),
-    "sharedexcluded": Secret(OWN | {"company", "stranger", "office"}),
+    # Another one, which was shared with al-b for the company's consent; to the office no share opens it.
+    "sharedtitle": Secret(OWN | {"company", "stranger"}),
+    "sharedreason": Secret(OWN | {"company", "stranger"}),
+    "sharedbudget": Secret(OWN | {"company", "stranger"}),
+    "sharedexcluded": Secret(OWN | {"company", "stranger"}),
     # What experts write stays in their alliance.
     "acceptnote": Secret(OWN),
     "rejectnote": Secret(OWN),
