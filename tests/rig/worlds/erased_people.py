@@ -22,6 +22,7 @@ from indexer.records.importing import import_rows
 from indexer.settings import Settings
 from matcher.erasure import ErasedKind
 from matcher.ledger.rows.kpis import Kpi
+from matcher.ledger.rows.pseudonyms import make_key as make_persons_key
 from matcher.ledger.rows.pseudonyms import register
 from matcher.review.people import add_account, grant
 from matcher.review.roles import Role
@@ -39,7 +40,9 @@ def hold(engine: Engine, settings: Settings) -> dict[str, str]:
     world = build_ledger_world(engine)
     office = world.people["office"]
     with writing(engine) as session:
-        pseudonym = register(session, key=b"k", identifier="A1", by=office, now=NOON, **TRAINED)
+        pseudonym = register(
+            session, key=make_persons_key(settings.home), identifier="A1", by=office, now=NOON, **TRAINED
+        )
         details = {"person": pseudonym, "programme": "暑期班", "year": 2019, "gender": "female"}
         given = money("talent-0001", kpi=Kpi.TALENT, amount=1, company_id=None)
         recognised(session, world, type(given)(**{**given.__dict__, "details": details}))
