@@ -129,6 +129,7 @@ _COLUMNS = {
     "motion": ["ledger_motion.id"],
     "period": ["ledger_entry.period"],
     "prefix": ["api_key.prefix"],
+    "request": ["client_request.id"],
     "sha256": ["evidence_file.sha256"],
 }
 """Columns that are not named as the parameters that name their rows are."""
