@@ -460,7 +460,8 @@ def _(engine: Engine, world: LedgerWorld) -> bool:
         else:
             session.connection().exec_driver_sql("ALTER TABLE ledger_entry DISABLE TRIGGER ALL")
         session.connection().execute(text("UPDATE ledger_entry SET amount = amount + 1 WHERE id = 'found-0001'"))
-        found = verify(session).findings
+        # The triggers that were taken off would be found too, and hide whether the amount is.
+        found = verify(session, with_database=False).findings
         session.rollback()
         return bool(found)
 
