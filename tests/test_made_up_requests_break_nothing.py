@@ -172,7 +172,8 @@ def _allowed(routes: list[tuple[str, str, Any]]) -> dict[str, list[str]]:
     # Only one person here has a password to change.
     found["PUT /api/me/password"] = ["browser", "expert"]
     # What is done in a browser with that password, and that browser itself.
-    for label in ("POST /api/me/second-factor", "POST /api/session/confirm", OTHER_BROWSER):
+    awakening = "POST /api/me/keys/{prefix}/awakening"
+    for label in ("POST /api/me/second-factor", "POST /api/session/confirm", awakening, OTHER_BROWSER):
         found[label] = ["browser"]
     return found
 

@@ -325,6 +325,8 @@ def store_things(server: Served) -> Things:
             own[who] = {"prefix": _key(session, account_id, now)}
         there |= _people(session, programs, guest, now) | _standing(session, server, now)
         there |= _judgings(session, server, judged, now)
+        keys = [_key(session, server.accounts["expert"], now) for _ in range(EACH)]
+        there["POST /api/me/keys/{prefix}/awakening"] = {"prefix": keys}
     engine.dispose()
     instead = there["DELETE /api/accounts/{account_id}/keys/{key_prefix}"]["key_prefix"][0]
     shielded: dict[str, dict[Any, Any]] = {
