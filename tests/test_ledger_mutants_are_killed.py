@@ -167,7 +167,7 @@ MUTANTS = {
         broken=("what looks alike is held",),
     ),
     "code: writers do not wait for each other": Mutant(
-        code=((chain.lock_heads, "    query = ", "    return\n    query = "),),
+        code=((chain.lock_heads, "    session.exec(_LOCKED", "    return\n    session.exec(_LOCKED"),),
         broken=("what looks alike and comes at once is held",),
         only="postgresql",
     ),

@@ -16,7 +16,7 @@ import uvicorn
 from fastapi.responses import JSONResponse
 from sqlalchemy import select
 
-from api.access.credentials import open_session, set_password_hash
+from api.access.credentials import open_session, open_sessions, set_password_hash
 from api.access.passwords import hash_password
 from api.access.policy import POLICY
 from api.documents.answers import AliveAnswer
@@ -26,6 +26,7 @@ from indexer.settings import Settings
 from matcher.review.proposals import Proposal
 from matcher.review.roles import Role
 from tests.rig.servers.served import PEOPLE, Served, existing, holder, routes_of, served
+from tests.rig.servers.signed_in import signed_in
 from tests.rig.servers.warmed_application import application
 from tests.rig.worlds.audit_rows import stored_rows, wrongly_kept
 from tests.rig.worlds.made_up_requests import EACH, LEASE_S, Run, Sent, Things, loaded, names_of, store_things
@@ -47,11 +48,17 @@ OWN = {
     if scope
 }
 """What is everybody's own, so that half of what they ask for is."""
+OTHER_BROWSER = "DELETE /api/me/sessions/{session_id}"
 NEVER_DONE = {
     # Without a sign-on provider they answer 404; with one they answer by leading there, which is tested by itself.
     "GET /api/oidc",
     "GET /api/oidc/callback",
     "GET /api/oidc/login",
+    # They take a code of an authenticator, which nobody can make up.
+    "POST /api/me/second-factor/end",
+    "POST /api/me/second-factor/enrolment",
+    "POST /api/me/second-factor/recovery-codes",
+    "POST /api/session/second-factor",
 }
 """Routes of which no made-up request succeeds, each with its reason."""
 
@@ -71,7 +78,8 @@ def _prepared(server: Served) -> Things:
         set_password_hash(session, account_id=server.accounts["expert"], stored=stored, now=now)
     engine.dispose()
     things = store_things(server)
-    of_need = "/api/needs/{need_id}"
+    of_need, clients = "/api/needs/{need_id}", _clients(server)
+    asked = _asked(server, clients)
     things.there.update(
         {
             f"PATCH {of_need}": {"need_id": _needs(server)},
@@ -82,7 +90,10 @@ def _prepared(server: Served) -> Things:
                 "need_id": _needs(server, "take-up", "shares"),
                 "alliance_id": ["al-b"],
             },
-            "DELETE /api/companies/{company_id}/client": {"company_id": _clients(server), "alliance": ["al-a"]},
+            "DELETE /api/companies/{company_id}/client": {"company_id": clients, "alliance": ["al-a"]},
+            "POST /api/company-requests/{request_id}/answer": {"request_id": asked[: EACH // 2]},
+            "DELETE /api/company-requests/{request_id}": {"request_id": asked[EACH // 2 :]},
+            OTHER_BROWSER: {"session_id": _browsers(server)},
         }
     )
     return things
@@ -107,7 +118,28 @@ def _clients(server: Served) -> list[str]:
     return found
 
 
-def _known(server: Served, names: set[str]) -> tuple[dict[str, list[Any]], dict[int, int]]:
+def _asked(server: Served, clients: list[str]) -> list[int]:
+    """Let another alliance ask for companies of al-a; return the requests."""
+    for company_id in clients:
+        body = {"reason": "同一集團"}
+        assert server.ask("stranger", "PUT", f"/api/companies/{company_id}/client", json=body).is_success
+    items = server.ask("stranger", "GET", "/api/company-requests").json()["items"]
+    return [item["id"] for item in items]
+
+
+def _browsers(server: Served) -> list[str]:
+    """Let somebody sign in elsewhere; return by what those browsers are named."""
+    engine = open_engine(server.settings)
+    for _ in range(EACH):
+        signed_in(engine, server.accounts["expert"])
+    with reading(engine) as session:
+        now = datetime.now(UTC)
+        found = [one.handle for one in open_sessions(session, account_id=server.accounts["expert"], now=now)]
+    engine.dispose()
+    return found
+
+
+def _known(server: Served, names: set[str], browsers: list[str]) -> tuple[dict[str, list[Any]], dict[int, int]]:
     """Return for every name that stands for rows of a table some that are there, and each pairing's last proposal."""
     known: dict[str, list[Any]] = {"email": ["expert@example.org"], "password": [PASSWORD], "party": ["lab"]}
     known |= existing(server.settings, names)
@@ -115,7 +147,7 @@ def _known(server: Served, names: set[str]) -> tuple[dict[str, list[Any]], dict[
     with reading(engine) as session:
         proposals = dict(session.execute(select(Proposal.pairing_id, Proposal.id).order_by(Proposal.id)).all())
     engine.dispose()
-    known["party_id"] = known["lab_id"]
+    known["party_id"], known["session_id"] = known["lab_id"], browsers
     return known, proposals
 
 
@@ -139,6 +171,10 @@ def _allowed(routes: list[tuple[str, str, Any]]) -> dict[str, list[str]]:
     found["DELETE /api/session"] = ["browser"]
     # Only one person here has a password to change.
     found["PUT /api/me/password"] = ["browser", "expert"]
+    # What is done in a browser with that password, and that browser itself.
+    awakening = "POST /api/me/keys/{prefix}/awakening"
+    for label in ("POST /api/me/second-factor", "POST /api/session/confirm", awakening, OTHER_BROWSER):
+        found[label] = ["browser"]
     return found
 
 
@@ -160,6 +196,14 @@ def _proofs(server: Served, browser: Browser) -> dict[str, Any]:
     keys = {name: {"Authorization": f"Bearer {key}"} for name, key in server.keys.items()}
     fixed = {name: (lambda headers=headers: headers) for name, headers in [*keys.items(), ("nobody", {})]}
     return {**fixed, "browser": browser.headers}
+
+
+def _persons(server: Served, browser: Browser) -> dict[str, Any]:
+    """Return the same people as they prove themselves where no key is taken."""
+    there = {
+        name: (lambda account_id=server.accounts[name]: signed_in(browser.engine, account_id)) for name in server.keys
+    }
+    return {**there, "nobody": dict, "browser": there["expert"]}
 
 
 def _behind(sent: Sent) -> set[str]:
@@ -186,7 +230,7 @@ def test_made_up_requests(settings: Settings, of: int, indexed_home: Path, slice
         operations = [found.ok() for found in schema.get_all_operations()]
         assert sorted(one.label for one in operations) == sorted(allowed)
         names = {name for operation in operations for name in names_of(operation)}
-        known, proposals = _known(server, names)
+        known, proposals = _known(server, names, things.there[OTHER_BROWSER]["session_id"])
         # A new kind of object in a path needs values that exist, or only "not found" would be tested.
         assert {one.name for operation in operations for one in operation.path_parameters} - known.keys() == set()
         # Another seed for each database, so that they do not get the same requests.
@@ -194,8 +238,11 @@ def test_made_up_requests(settings: Settings, of: int, indexed_home: Path, slice
         known |= things.known
         own = {who: {**OWN.get(who, {}), **things.own.get(who, {})} for who in PEOPLE}
         proofs, there = _proofs(server, browser), {**things.there, **_there()}
-        run = Run(server.url, proofs, allowed, known, seed, own, there, things.shielded, proposals)
-        # First the sequences, while there is something left to decide and to move.
+        persons = _persons(server, browser)
+        run = Run(server.url, proofs, persons, allowed, known, seed, own, there, things.shielded, proposals)
+        # While there are browsers to sign out: later everybody has signed out all others.
+        run.explore(next(one for one in operations if one.label == OTHER_BROWSER), LEAST_PER_ROUTE)
+        # Then the sequences, while there is something left to decide and to move.
         run.walk(schema, STEPS // of)
         walked = run.sent.by_role.total()
         cases = max(LEAST_PER_ROUTE, (WANTED_OF_BOTH_DATABASES // 2 - STEPS) // len(operations) + 3)
@@ -273,7 +320,7 @@ def test_the_same_run_finds_planted_faults(tmp_path: Path, capsys: pytest.Captur
     operations = [found.ok() for found in schema.get_all_operations()]
     allowed = {one.label: [] for one in operations}
     with _in_a_thread(app) as url:
-        run = Run(url, {"nobody": dict}, allowed, {}, SEED)
+        run = Run(url, {"nobody": dict}, {"nobody": dict}, allowed, {}, SEED)
         for operation in operations:
             run.explore(operation, 40)
     app.state.engine.dispose()

@@ -51,6 +51,7 @@ from matcher.review.people import active_grants, add_account, declare_stake, gra
 from matcher.review.researchers import claim
 from matcher.review.roles import Role
 from tests.rig.servers.served import Served
+from tests.rig.servers.signed_in import takes_a_person
 from tests.rig.worlds.ledger_world import report_of, store_ledger_things
 
 PROBLEM = ["detail", "field", "title", "type"]
@@ -86,6 +87,8 @@ class Run:
     url: str
     headers: dict[str, Callable[[], dict[str, str]]]
     """For everybody what proves who they are; made anew for each request, since a browser may sign out."""
+    persons: dict[str, Callable[[], dict[str, str]]]
+    """The same for what no key may do: a browser in which they have just signed in."""
     allowed: dict[str, list[str]]
     """By route the people whose roles may use it."""
     known: dict[str, list[Any]]
@@ -175,7 +178,8 @@ class Run:
             given = (case.path_parameters or {}).get(name)
             if given in instead:
                 case.path_parameters[name] = instead[given]
-        return case.call(base_url=self.url, session=self.session, headers=self.headers[who](), timeout=60)
+        proofs = self.persons if takes_a_person(case.method, case.formatted_path) else self.headers
+        return case.call(base_url=self.url, session=self.session, headers=proofs[who](), timeout=60)
 
     def note(self, case: Case, response: Any, who: str) -> None:
         """Count an answer, and keep what is wrong with it."""
@@ -321,6 +325,8 @@ def store_things(server: Served) -> Things:
             own[who] = {"prefix": _key(session, account_id, now)}
         there |= _people(session, programs, guest, now) | _standing(session, server, now)
         there |= _judgings(session, server, judged, now)
+        keys = [_key(session, server.accounts["expert"], now) for _ in range(EACH)]
+        there["POST /api/me/keys/{prefix}/awakening"] = {"prefix": keys}
     engine.dispose()
     instead = there["DELETE /api/accounts/{account_id}/keys/{key_prefix}"]["key_prefix"][0]
     shielded: dict[str, dict[Any, Any]] = {
@@ -337,9 +343,9 @@ def _results(session: Session, server: Served, now: datetime) -> dict[str, dict[
     store_ledger_things(
         session, server.settings.home, school_id=_SCHOOL, accounts=accounts, reporters=reporters, now=now
     )
-    content = b"evidence of all that is made up"
-    digest = keep(server.settings.home, content)
-    note_file(session, sha256=digest, size_bytes=len(content), by=accounts["expert"], now=now)
+    # Who checked does not second: somebody else checked what the committee's person here may second.
+    checker = add_account(session, email="checker@example.org", name="", now=now).id
+    grant(session, account_id=checker, role=Role.COMMITTEE, scope_id="al-a", by=None, now=now)
     steps: dict[str, list[str]] = {
         "check": [],
         "return": [],
@@ -360,22 +366,25 @@ def _results(session: Session, server: Served, now: datetime) -> dict[str, dict[
             # Amounts apart by more than what looks alike; large money takes a second person.
             amount = amount + amount // 25
             whole = amount * 100 if verb in ("second", "drop") else amount
-            given = report_of(f"for-{verb}-{number}", "al-a", _SCHOOL, digest, whole)
+            # Each with a file of its own: what has the same evidence is held.
+            own = _file(session, server, f"of {verb} {number}", now)
+            given = report_of(f"for-{verb}-{number}", "al-a", _SCHOOL, own, whole)
             report(session, given, by=accounts["expert"], now=now)
             if verb == "tell-apart":
-                given = report_of(f"for-{verb}-again-{number}", "al-a", _SCHOOL, digest, whole)
+                given = report_of(f"for-{verb}-again-{number}", "al-a", _SCHOOL, own, whole)
                 report(session, given, by=accounts["expert"], now=now)
             if "give_back" in before:
                 give_back(session, entry_id=given.id, reason="補件", by=accounts["committee"], now=now)
             if "check" in before:
-                check(session, entry_id=given.id, by=accounts["committee"], now=now)
+                by = checker if verb == "second" else accounts["committee"]
+                check(session, entry_id=given.id, by=by, now=now)
             motion = recognise(session, entry_id=given.id, by=accounts["office"], now=now) if len(before) > 1 else None
             ids.append(given.id if motion is None else motion.id)
         if verb in ("second", "drop"):
             there[f"POST /api/ledger/motions/{{motion_id}}/{verb}"] = {"motion_id": ids}
         else:
             there[f"POST {_ENTRIES}/{verb}"] = {"entry_id": ids}
-    there["GET /api/evidence/{sha256}"] = {"sha256": [digest]}
+    there["GET /api/evidence/{sha256}"] = {"sha256": [own]}
     there["GET " + _ENTRIES] = {"entry_id": ["for-check-0"]}
     there["POST /api/ledger/entries"] = {
         "kpi": ["L"],
@@ -404,6 +413,12 @@ def _results(session: Session, server: Served, now: datetime) -> dict[str, dict[
     there["POST /api/ledger/external-claims/{claim_id}/end"] = {"claim_id": claims}
     there["POST /api/ledger/periods/{period}/close"] = {"period": ["2017Q4"]}
     return there
+
+
+def _file(session: Session, server: Served, content: str, now: datetime) -> str:
+    digest = keep(server.settings.home, content.encode())
+    note_file(session, sha256=digest, size_bytes=len(content), by=server.accounts["expert"], now=now)
+    return digest
 
 
 def _jobs(session: Session, server: Served, now: datetime) -> dict[str, dict[str, list[Any]]]:
