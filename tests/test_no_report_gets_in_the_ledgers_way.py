@@ -14,7 +14,8 @@ from matcher.ledger.figures.folds import Status, figures
 from matcher.ledger.rows.entries import MAX_REPORTED_ID, AlreadyReportedError, Entry, LedgerError
 from matcher.ledger.rows.kpis import Kpi
 from matcher.ledger.rows.result_claims import ExternalClaim, note_external
-from matcher.ledger.rules.configuration import change, default
+from matcher.ledger.rule_documents import move_document, second_document
+from matcher.ledger.rules.configuration import default
 from matcher.ledger.rules.recognition import ConflictError, RecognitionRules, check, move_reversal, second_reversal
 from matcher.ledger.rules.reporting import NewResult, report
 from matcher.review.people import declare_stake
@@ -75,7 +76,8 @@ def test_a_figure_of_yesterday_keeps_yesterdays_rules(engine: Engine, world: Led
     with writing(engine) as session:
         recognised(session, world, money())
         shorter = rules.model_copy(update={"programme_end": date(2019, 4, 30)})
-        change(session, shorter, reason="提前結束", by=world.people["office"], now=later)
+        motion = move_document(session, shorter, reason="提前結束", by=world.people["office"], now=later)
+        second_document(session, motion_id=motion.id or 0, by=world.people["second_office"], now=later)
     with reading(engine) as session:
         shown = [
             (figures(session, as_of=moment).whole(Kpi.MONEY), figures(session, as_of=moment).whole(Kpi.MONEY, status=s))
