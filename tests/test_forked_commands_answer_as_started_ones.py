@@ -38,14 +38,17 @@ def test_what_is_given_on_stdin_is_read(gloria: Gloria, tmp_path: Path) -> None:
     assert gloria(*arguments, home=tmp_path, given="長而好記的通關密語一二三\n".encode()).code == 0
 
 
+MADE = r"20\d\d-\d\d-\d\d \d\d:\d\d:\d\d[.\d]*|[1-9a-f][0-9a-f]{63}"
+
+
 def test_a_new_database_is_as_the_migrations_make_it(gloria: Gloria, databases: Databases, tmp_path: Path) -> None:
     assert gloria("user", "list", home=tmp_path / "forked").code == 0
     databases.at_head("sqlite", tmp_path / "migrated")
     found = []
     for name in ("forked", "migrated"):
         with closing(sqlite3.connect(tmp_path / name / "gloria.db")) as opened:
-            # A table that a migration built anew has its clauses in any order, and when it ran is noted.
-            lines = (re.sub(r"20\d\d-\d\d-\d\d \d\d:\d\d:\d\d[.\d]*", "a moment", line) for line in opened.iterdump())
+            # A table that a migration built anew has its clauses in any order; when it ran is noted, and linked.
+            lines = (re.sub(MADE, "made", line) for line in opened.iterdump())
             found.append([sorted(re.split(r",\s*", line)) for line in lines])
     assert found[0] == found[1]
     assert len(found[0]) > 100

@@ -19,10 +19,10 @@ from typing import Any
 
 from indexer.plain_text import TextError, printable, shown
 from indexer.records.exchange import MODELS, EvidenceIn, Fault, RowProblem, check, costs_record, fallback_id
-from indexer.records.lists.grids import Grid
+from indexer.records.lists.grids import MAX_COLUMNS, Grid
 from indexer.records.lists.json_text import json_lists
 from indexer.records.lists.made_ids import NAMED_BY, made_id
-from indexer.records.lists.rows import TableRows, table_rows
+from indexer.records.lists.rows import TableRows, table_rows, too_wide
 from indexer.records.lists.sheets import is_workbook, read_sheets
 from indexer.records.lists.tables import Table, find_tables
 from indexer.records.repairs import DECODED, UNMARKED, repaired
@@ -220,6 +220,9 @@ def _together(readings: Sequence[Reading], problems: Sequence[RowProblem] = ()) 
     return main
 
 
+_ROWS_BEFORE_A_LIST = 50
+
+
 def _read_grids(grids: Sequence[Grid], name: str, said: ReadAs, named: Kind | None) -> Reading:
     """Read the tables of all sheets, each as what its columns, its sheet or its file say that it is."""
     problems = [problem for grid in grids for problem in grid.problems]
@@ -228,6 +231,10 @@ def _read_grids(grids: Sequence[Grid], name: str, said: ReadAs, named: Kind | No
         if not problems:
             problems.append(RowProblem(name, 0, "", T_("has no rows"), T_("give a header row and rows below it")))
         return _unread(said.kind or named, problems)
+    # Before anybody asks what each of a million headings could mean.
+    for row, cells in (one for grid in filled for one in grid.rows[:_ROWS_BEFORE_A_LIST]):
+        if (columns := sum(not is_blank(cell) for cell in cells)) > MAX_COLUMNS:
+            return _unread(said.kind or named, [*problems, too_wide(columns, name, row)])
     kinds = list(Kind) if said.kind is None else [said.kind, *(kind for kind in Kind if kind is not said.kind)]
     placed = [(grid, table) for grid in filled for table in find_tables(grid, kinds, tuple(said.mapping))]
     readings: dict[Kind, Reading] = {}

@@ -74,9 +74,7 @@ def table_rows(kind: Kind, table: Table, name: str, mapping: Mapping[str, str]) 
     """
     found = TableRows(kind, header_row=table.header_row)
     if len(table.names) > MAX_COLUMNS:
-        wrong = T_("the first row has %(columns)s columns", columns=f"{len(table.names):,}")
-        right = T_("give at most %(max_columns)s, named as in the template", max_columns=f"{MAX_COLUMNS:,}")
-        found.problems.append(RowProblem(name, table.header_row, "", wrong, right))
+        found.problems.append(too_wide(len(table.names), name, table.header_row))
         return found
     headings = _headings(kind, table, mapping)
     _tell_aside(found, table, headings, name)
@@ -95,6 +93,13 @@ def table_rows(kind: Kind, table: Table, name: str, mapping: Mapping[str, str]) 
             found.rows.append((row, values))
     _tell_counts(found, reader.counts, name)
     return found
+
+
+def too_wide(columns: int, name: str, row: int) -> RowProblem:
+    """Return what is said of a table with more columns than are read."""
+    wrong = T_("the first row has %(columns)s columns", columns=f"{columns:,}")
+    right = T_("give at most %(max_columns)s, named as in the template", max_columns=f"{MAX_COLUMNS:,}")
+    return RowProblem(name, row, "", wrong, right)
 
 
 def _headings(kind: Kind, table: Table, mapping: Mapping[str, str]) -> list[Heading | None]:
