@@ -34,9 +34,12 @@ from schemathesis.specs.openapi.checks import (
 from sqlmodel import Session, select
 
 from api.access.credentials import ApiKey, make_key
+from api.access.ownership import Sender, import_portion
 from api.jobs.job_queue import Job, JobKind, JobState, ask_for
 from indexer.database import open_engine, writing
 from indexer.records.importing import import_rows
+from indexer.records.readers import check_rows
+from indexer.vocabulary import Kind
 from matcher.judging.panel.grades import PooledPair, Said, name_settler, say, standing_of, start
 from matcher.ledger.figures.sufficiency import PointRules
 from matcher.ledger.rows.evidence import keep, note_file
@@ -325,7 +328,7 @@ def store_things(server: Served) -> Things:
             own[who] = {"prefix": _key(session, account_id, now)}
         there |= _people(session, programs, guest, now) | _standing(session, server, now)
         there |= _judgings(session, server, judged, now)
-        keys = [_key(session, server.accounts["expert"], now) for _ in range(EACH)]
+        keys = [_key(session, server.accounts["expert"], now, sleeps=True) for _ in range(EACH)]
         there["POST /api/me/keys/{prefix}/awakening"] = {"prefix": keys}
     engine.dispose()
     instead = there["DELETE /api/accounts/{account_id}/keys/{key_prefix}"]["key_prefix"][0]
@@ -422,7 +425,7 @@ def _file(session: Session, server: Served, content: str, now: datetime) -> str:
 
 
 def _jobs(session: Session, server: Served, now: datetime) -> dict[str, dict[str, list[Any]]]:
-    """A job that is done, and one that another machine is at, if the server's leases are as long as `LEASE_S`."""
+    """Jobs that are done, and one that another machine is at, if the server's leases are as long as `LEASE_S`."""
     done, elsewhere = (
         ask_for(
             session,
@@ -446,7 +449,27 @@ def _jobs(session: Session, server: Served, now: datetime) -> dict[str, dict[str
         "GET /api/jobs/{job_id}/result": {"job_id": [done.id]},
         "GET /api/jobs/{job_id}/events": {"job_id": [done.id]},
         "POST /api/jobs/{job_id}/cancel": {"job_id": [elsewhere.id]},
+        "POST /api/jobs/{job_id}/undo": {"job_id": [_import(session, server, n, now) for n in range(EACH)]},
     }
+
+
+def _import(session: Session, server: Served, number: int, now: datetime) -> str:
+    """Import a company of its own as a job of al-a's expert does, so that nothing rests on it; return the job."""
+    expert, name = server.accounts["expert"], f"companies-{number}.jsonl"
+    parameters = {"name": name, "kind": Kind.COMPANIES.value, "dry_run": False, "bytes": 0}
+    job = ask_for(
+        session, kind=JobKind.IMPORT, account_id=expert, alliance_id="al-a", parameters=parameters, now=now, total=1
+    )
+    # In the middle of all ids: the first and the last are those that anybody may meet.
+    row = {"id": f"co-1-5-of-import-{number}", "name": f"匯入公司{number}"}
+    portion = check_rows(Kind.COMPANIES, [(1, row)], name)
+    sender = Sender(anything=False, alliance_id="al-a", by=expert, expert_id=expert)
+    made, left_out = import_portion(session, portion, sender, name=name, now=now, batch_id=job.id)
+    assert (made.created, left_out) == (1, [])
+    job.state, job.finished_at, job.done = JobState.DONE.value, now, 1
+    session.add(job)
+    session.flush()
+    return job.id
 
 
 def _standing(session: Session, server: Served, now: datetime) -> dict[str, dict[str, list[Any]]]:
@@ -525,8 +548,9 @@ def _spare(session: Session, now: datetime) -> tuple[list[str], str]:
     return programs, add_account(session, email="guest@example.org", name="", now=now).id
 
 
-def _key(session: Session, account_id: str, now: datetime) -> str:
-    made, _ = make_key(session, account_id=account_id, name="n", may_write=False, valid=timedelta(days=1), now=now)
+def _key(session: Session, account_id: str, now: datetime, sleeps: bool = False) -> str:
+    day = timedelta(days=1)
+    made, _ = make_key(session, account_id=account_id, name="n", may_write=False, valid=day, now=now, sleeps=sleeps)
     return made.prefix
 
 
