@@ -79,6 +79,7 @@ def target(server: Served) -> Target:
 ALL = {**OF_NOBODY, **OF_ONE_ACCOUNT}
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("together", [OF_NOBODY, OF_ONE_ACCOUNT], ids=["nobody", "one account"])
 def test_others_are_answered_meanwhile(server: Served, target: Target, together: dict[Attack, tuple[int, int]]) -> None:
     before = memory_mb(server.process.pid)

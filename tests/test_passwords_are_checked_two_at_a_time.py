@@ -12,7 +12,7 @@ from argon2 import PasswordHasher, extract_parameters
 from argon2.profiles import RFC_9106_LOW_MEMORY
 
 from api.access import passwords
-from api.access.passwords import AT_ONCE, PasswordError, hash_password, password_fits
+from api.access.passwords import AT_ONCE, STRANGERS_AT_ONCE, PasswordError, hash_password, password_fits
 from indexer.database import BusyError
 
 pytestmark = pytest.mark.alone
@@ -56,9 +56,12 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> Watched:
     return made
 
 
-def _crowd(stored: str) -> list[bool]:
+def _crowd(stored: str, *, by_stranger: bool = False) -> list[bool]:
+    def fits(i: int) -> bool:
+        return password_fits(PASSWORD if i % 2 else "wrong", stored, by_stranger=by_stranger)
+
     with ThreadPoolExecutor(8) as crowd:
-        return list(crowd.map(lambda i: password_fits(PASSWORD if i % 2 else "wrong", stored), range(16)))
+        return list(crowd.map(fits, range(16)))
 
 
 def test_a_crowd_is_checked_two_at_a_time(watched: Watched) -> None:
@@ -66,6 +69,23 @@ def test_a_crowd_is_checked_two_at_a_time(watched: Watched) -> None:
     assert _crowd(stored) == [False, True] * 8
     assert (watched.most, watched.calls) == (AT_ONCE, 17)
     assert AT_ONCE == 2
+
+
+def test_a_crowd_of_strangers_is_checked_one_at_a_time(watched: Watched) -> None:
+    stored = hash_password(PASSWORD)
+    assert _crowd(stored, by_stranger=True) == [False, True] * 8
+    assert (watched.most, watched.calls) == (STRANGERS_AT_ONCE, 17)
+    assert STRANGERS_AT_ONCE == 1
+
+
+def test_strangers_who_wait_keep_nobody_else_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    stored = hash_password(PASSWORD)
+    monkeypatch.setattr(passwords, "DEADLINE_S", 0.01)
+    with passwords._turn(by_stranger=True):
+        with pytest.raises(BusyError):
+            password_fits(PASSWORD, stored, by_stranger=True)
+        assert password_fits(PASSWORD, stored)
+    assert password_fits(PASSWORD, stored, by_stranger=True)
 
 
 def test_without_the_cap_the_watch_sees_more(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:

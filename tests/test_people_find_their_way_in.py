@@ -73,11 +73,11 @@ def test_the_language_is_chinese_until_another_is_chosen(server: Served) -> None
     with visiting(server, "expert", "") as somebody:
         page = somebody.open("/account")
         assert page.locator("html").get_attribute("lang") == "zh-Hant"
-        expect(page.get_by_role("button", name="登出")).to_be_visible()
+        expect(page.get_by_role("button", name="登出", exact=True)).to_be_visible()
         page.get_by_role("link", name="English").click()
         expect(page).to_have_url(server.url + "/account")
         assert page.locator("html").get_attribute("lang") == "en"
-        expect(page.get_by_role("button", name="Sign out")).to_be_visible()
+        expect(page.get_by_role("button", name="Sign out", exact=True)).to_be_visible()
 
 
 @pytest.mark.parametrize("lang", LANGS)

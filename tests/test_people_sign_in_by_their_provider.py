@@ -15,7 +15,9 @@ from starlette.testclient import TestClient
 
 from api.access.credentials import LoginSession
 from api.access.identities import AccountIdentity
+from api.access.known_browsers import KNOWN_COOKIE, KNOWN_FOR
 from api.app import create_app
+from api.requests.permitted_request import COOKIE
 from indexer.database import reading, writing
 from indexer.settings import Settings
 from matcher.review.people import Account, set_disabled
@@ -61,6 +63,12 @@ def _refused(answer: httpx.Response, status: int) -> None:
     assert "__Host-gloria=" not in str(answer.headers)
 
 
+def _attributes(answer: httpx.Response, name: str) -> set[str]:
+    """Return what is said of the one cookie of a name, beside its value."""
+    (handed_over,) = (one for one in answer.headers.get_list("set-cookie") if one.startswith(f"{name}="))
+    return {part.strip() for part in handed_over.split(";")[1:]}
+
+
 @POSTGRESQL_AT_LENGTH
 def test_from_the_first_time_to_a_claim(server: Served, engine: Engine) -> None:
     accounts, *_ = _counts(engine)
@@ -68,14 +76,12 @@ def test_from_the_first_time_to_a_claim(server: Served, engine: Engine) -> None:
         assert browser.get("/api/oidc").json() == {"name": "甲大學", "login": "/api/oidc/login"}
         answer = browser.sign_in("lin")
         assert (answer.status_code, answer.headers["location"]) == (303, "/api/me")
-        handed_over = [one for one in answer.headers.get_list("set-cookie") if one.startswith("__Host-gloria=")]
-        assert {part.strip() for part in handed_over[0].split(";")[1:]} == {
-            "HttpOnly",
-            "Path=/",
-            "SameSite=lax",
-            "Secure",
-        }
-        assert browser.cookies() == {"__Host-gloria"}
+        closed = {"HttpOnly", "Path=/", "SameSite=lax", "Secure"}
+        assert _attributes(answer, COOKIE) == closed
+        # Whoever came by the provider is known to this browser as whoever came with a password is.
+        assert _attributes(answer, KNOWN_COOKIE) == {*closed, f"Max-Age={KNOWN_FOR.days * 24 * 3600}"}
+        # What belonged to this sign-in is used up.
+        assert browser.cookies() == {COOKIE, KNOWN_COOKIE}
         me = browser.get("/api/me").json()
         assert (me["name"], me["roles"]) == ("林小姐", [])
         assert browser.get("/api/needs").status_code == 403

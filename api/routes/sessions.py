@@ -184,12 +184,12 @@ def _checked(request: Request, email: str, password: str, at: datetime) -> str:
             late_s = pace.pretended(subject)
             if late_s is not None:
                 raise NotYetError(late_s)
-            password_fits(password, None)
+            password_fits(password, None, by_stranger=True)
         fits = False
         if found is not None:
             with pace.trying(subject):
                 # Hashed outside of any transaction: it takes a tenth of a second on purpose.
-                fits = password_fits(password, found[1])
+                fits = password_fits(password, found[1], by_stranger=known is None)
     except CrowdedError as error:
         raise ProblemError(429, "throttled", str(error), None, {"Retry-After": "5"}) from error
     if fits and found is not None:
