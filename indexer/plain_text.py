@@ -23,9 +23,11 @@ _MARK_STACK = re.compile(rb"[^\x00]{%d}" % (_MARKS_PER_LETTER + 1))
 _MARKS_IN_DISGUISE = dict.fromkeys((0x0F73, 0x0F75, 0x0F81), "\u0f71")
 _REFUSED = re.compile("[\x00-\x08\x0e-\x1f\x7f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _LINE_END = re.compile("\r\n|[\r\x0b\x0c\u2028\u2029]")
-# What programs put around a text to say which way it runs: nothing inside is reordered by it.
-_DIRECTIONS_AROUND = "\u200e\u200f\u202a-\u202e\u2066-\u2069"
-_AROUND = re.compile(f"^[\\s{_DIRECTIONS_AROUND}]+|[\\s{_DIRECTIONS_AROUND}]+$")
+# What programs put around a text to say which way it runs: nothing inside is reordered by it. With every blank, for
+# `str.strip`: a pattern tries a long run of blanks inside of a text at each of them.
+_AROUND = "\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069" + "".join(
+    character for character in map(chr, range(0x3001)) if character.isspace()
+)
 # The look-behind keeps a long run of blanks without a break from being tried at each of its blanks.
 _BREAK_IN_LINE = re.compile("(?<![ \u3000])[ \u3000]*[\t\n][\t\n \u3000]*")
 _SHOWN_CHARS = 60
@@ -77,7 +79,7 @@ def clean(text: str, *, max_chars: int, multiline: bool) -> str:
             T_("give at most %(max_chars)s", max_chars=f"{max_chars:,}"),
         )
     if not text.isascii():
-        text = _AROUND.sub("", text.translate(_REPAIRS))
+        text = text.translate(_REPAIRS).strip(_AROUND)
         _refuse_hostile(text)
         if _MARK_STACK.search(bytes(map(unicodedata.combining, text.translate(_MARKS_IN_DISGUISE)))):
             raise TextError(

@@ -11,7 +11,8 @@ from sqlalchemy import Engine
 
 from indexer.database import reading, writing
 from matcher.ledger.rows.kpis import Kpi
-from matcher.ledger.rules.configuration import change, current, default
+from matcher.ledger.rule_documents import move_document, second_document
+from matcher.ledger.rules.configuration import TakesTwoError, change, current, default
 from matcher.ledger.rules.targets import MoneyDefinitions, Standing, Target, TargetBook, TargetBooks, compare, standing
 from tests.rig.worlds.ledger_world import NOON, build_ledger_world
 
@@ -112,11 +113,17 @@ def test_a_book_has_one_target_for_a_figure_and_year() -> None:
         TargetBook.model_validate({"code": "b", "title_zh": "書", "title_en": "book", "targets": [_TARGET, _TARGET]})
 
 
-def test_the_office_may_change_the_books_and_the_old_ones_stay(engine: Engine) -> None:
-    world = build_ledger_world(engine)
+def test_two_of_the_office_may_change_the_books_and_the_old_ones_stay(engine: Engine) -> None:
+    people = build_ledger_world(engine).people
     fewer = BOOKS.model_copy(update={"books": BOOKS.books[:1]})
+    with pytest.raises(TakesTwoError), writing(engine) as session:
+        change(session, fewer, reason="段落作廢", by=people["office"], now=NOON)
     with writing(engine) as session:
-        change(session, fewer, reason="段落作廢", by=world.people["office"], now=NOON)
+        motion = move_document(session, fewer, reason="段落作廢", by=people["office"], now=NOON)
+    with reading(engine) as session:
+        assert current(session, TargetBooks) == BOOKS
+    with writing(engine) as session:
+        second_document(session, motion_id=motion.id or 0, by=people["second_office"], now=NOON)
     with reading(engine) as session:
         assert [book.code for book in current(session, TargetBooks).books] == ["schedule"]
         assert current(session, TargetBooks, at=NOON.replace(year=2018)) == BOOKS

@@ -101,7 +101,10 @@ def test_contacts_of_a_company_stay_in_their_alliance(here: Asked) -> None:
     assert [one["kind"] for one in here.done("lead", "GET", path + "?limit=1")["items"]] == ["visit"]
     seen = here.done("office", "GET", path)["items"]
     assert [set(one) & {"note", "next_step"} for one in seen] == [set(), set()]
-    here.done("stranger", "PUT", "/api/companies/co-1/client", json={})
+    # Another alliance looks after it too once this one agreed; until then the company is none of its business.
+    request = here.done("stranger", "PUT", "/api/companies/co-1/client", json={})
+    assert here.ask("stranger", "GET", path).status_code == 404
+    here.done("lead", "POST", f"/api/company-requests/{request['id']}/answer", json={"agreed": True})
     assert here.done("stranger", "GET", path)["items"] == []
     statuses = {who: here.ask(who, "GET", path).status_code for who in ("company", "rival", "committee", "researcher")}
     assert statuses == dict.fromkeys(statuses, 403)

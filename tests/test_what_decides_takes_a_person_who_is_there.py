@@ -165,7 +165,8 @@ def test_a_page_asks_for_the_password_and_then_does_what_was_asked(here: Asked) 
     assert asked_for.status_code == 403
     assert "請確認是您本人" in asked_for.text
     assert 'value="&lt;b&gt;佐證&lt;/b&gt;齊全"' in asked_for.text
-    assert "密碼不正確" in send(confirm_password="wrong password!").text
+    wrong = send(confirm_password="wrong password!")
+    assert ["密碼或驗證碼錯誤。" in one.text for one in (asked_for, wrong)] == [False, True]
     assert here.done("committee", "GET", f"/api/ledger/entries/{entry_id}")["state"] == "reported"
     # A form on another site has no token, so nobody is asked for a password by it.
     foreign = {"check_note": "x", "confirm_password": PASSWORD}
