@@ -35,7 +35,7 @@ def _seen(engine: Engine, times: int) -> None:
 def _tampered(engine: Engine, *statements: str) -> None:
     """Change what the triggers guard, as whoever has the database's file can."""
     with engine.begin() as connection:
-        for table in ("audit", "audit_subject"):
+        for table in ("audit", "audit_subject", "ledger_head"):
             for trigger in triggers_of(engine, table):
                 on = "" if engine.dialect.name == "sqlite" else f" ON {table}"
                 connection.exec_driver_sql(f"DROP TRIGGER {trigger}{on}")
@@ -55,7 +55,14 @@ def test_a_trail_that_only_grew_is_proved_and_its_head_noted(trail: Engine, sett
 
 def test_a_cut_off_end_is_found_by_what_a_night_noted(trail: Engine, settings: Settings) -> None:
     carried_out(settings, STEPS)
-    _tampered(trail, "DELETE FROM audit_subject WHERE seq > 3", "DELETE FROM audit WHERE seq > 3")
+    # Without the head, which every writing notes, the trail itself tells that its last rows are gone.
+    head = "SET n = 3, hash = (SELECT hash FROM audit WHERE seq = 3)"
+    _tampered(
+        trail,
+        "DELETE FROM audit_subject WHERE seq > 3",
+        "DELETE FROM audit WHERE seq > 3",
+        f"UPDATE ledger_head {head} WHERE chain = 'audit'",
+    )
     with reading(trail) as session:
         # The control: by itself the rest fits together.
         assert verify_trail(session).findings == ()
