@@ -11,8 +11,9 @@ from typing import Any
 import httpx
 import openpyxl
 import pytest
+from sqlalchemy import Engine
 
-from indexer.database import open_engine, writing
+from indexer.database import writing
 from indexer.records.importing import import_file, import_rows
 from indexer.records.readers import read_bytes
 from indexer.records.writers import in_exchange_format
@@ -180,9 +181,8 @@ COMPANIES: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("file_format", ["jsonl", "csv", "xlsx"])
 def test_what_was_exported_imports_again_unchanged(
-    settings: Settings, file_format: str, gloria: Gloria, tmp_path: Path
+    settings: Settings, engine: Engine, file_format: str, gloria: Gloria, tmp_path: Path
 ) -> None:
-    engine = open_engine(settings)
     given: dict[str, list[dict[str, Any]]] = {"labs": LABS, "needs": NEEDS, "companies": COMPANIES}
     with writing(engine) as session:
         for kind, rows in given.items():
@@ -206,7 +206,6 @@ def test_what_was_exported_imports_again_unchanged(
         found.records[key] = record.model_copy(update={"fields": ["新農業"]})
         with writing(engine) as session:
             assert import_rows(session, kind, [found.records[key].model_dump(mode="json")]).updated == 1
-    engine.dispose()
 
 
 @POSTGRESQL_AT_LENGTH
