@@ -140,18 +140,22 @@ def test_what_is_wrong_is_named_by_place_and_not_quoted(settings: Settings, engi
         {"id": "co-1", "name": "甲"},
         {"id": "co-2", "name": "乙", "tier": "祕密等級"},
         {"id": "co-3", "name": "丙"},
+        {"id": "co-4", "name": "祕密名稱" * 500},
     ]
     _put(dropped, "companies.jsonl", *rows)
     night = _night(settings, dropped)
     told = _files(night)["companies.jsonl"]
-    assert (told["state"], told["created"], told["refused"]) == ("imported", 2, 1)
-    (problem,) = told["problems"]
-    assert problem.startswith("companies.jsonl:2 tier: ")
-    assert "祕密等級" not in night.model_dump_json()
+    assert (told["state"], told["created"], told["refused"]) == ("imported", 3, 1)
+    # What costs a row comes before what costs a cell.
+    row, cell = told["problems"]
+    assert row.startswith("companies.jsonl:4 name: ")
+    assert cell.startswith("companies.jsonl:2 tier: ")
+    assert "祕密" not in night.model_dump_json()
     # Rows that are refused are no fault of the night.
     assert night.outcome == "done"
     with reading(engine) as session:
-        assert sorted(session.exec(select(Company.id)).all()) == ["co-1", "co-3"]
+        stored = dict(session.exec(select(Company.id, Company.tier)).all())
+    assert stored == {"co-1": "none", "co-2": "none", "co-3": "none"}
 
 
 def test_a_file_of_yesterday_does_not_undo_what_was_edited_since(
@@ -165,7 +169,7 @@ def test_a_file_of_yesterday_does_not_undo_what_was_edited_since(
     assert (again.step("import").figures["files_same"], again.step("import").figures["updated"]) == (1, 0)
     with reading(engine) as session:
         assert session.exec(select(Lab.name)).all() == ["今天的名字"]
-    # The control: the same file with one more byte is a new one, and a row is the whole record.
+    # The control: the same file with one more byte is a new one.
     _put(dropped, "labs.jsonl", content=path.read_bytes() + b"\n")
     assert _night(settings, dropped).step("import").figures["updated"] == 1
 

@@ -153,7 +153,8 @@ def _empty(lab_id: str, *, stated: bool = True) -> Callable[[Session], None]:
     def change(session: Session) -> None:
         lines = (world_path() / "labs.jsonl").read_text(encoding="utf-8").splitlines()
         lab = next(row for row in map(json.loads, lines) if row["id"] == lab_id)
-        kept = lab if stated else {"id": lab_id}
+        # What a row leaves out stays as it is stored, so what is to go is named.
+        kept = lab if stated else {**dict.fromkeys(lab), "id": lab_id}
         import_rows(session, "labs", [{**kept, "name": "空", "summary": "花藝", "keywords": [], "evidence": []}])
 
     return change

@@ -1,4 +1,4 @@
-"""The night deletes stored replies, ended sessions and finished jobs past their time, in portions, and nothing else."""
+"""The night deletes replies, ended sessions, sleeping keys and finished jobs past their time, and nothing else."""
 
 from __future__ import annotations
 
@@ -10,7 +10,17 @@ import pytest
 from sqlmodel import Session, SQLModel, select
 
 import api.nightly.night_steps
-from api.access.credentials import IDLE, LONGEST, WINDOW, LoginFailure, LoginSession, open_session
+from api.access.credentials import (
+    IDLE,
+    LONGEST,
+    WAKE_WITHIN,
+    WINDOW,
+    ApiKey,
+    LoginFailure,
+    LoginSession,
+    make_key,
+    open_session,
+)
 from api.jobs import job_queue
 from api.jobs.job_queue import Job, JobKind, JobState, ask_for
 from api.requests import idempotency
@@ -44,6 +54,11 @@ def _session(session: Session, account_id: str, *, created: datetime, seen: date
     row.ended_at = NOW if ended else None
 
 
+def _key(session: Session, account_id: str, name: str, created: datetime, *, sleeps: bool) -> None:
+    valid = timedelta(days=30)
+    make_key(session, account_id=account_id, name=name, may_write=False, valid=valid, now=created, sleeps=sleeps)
+
+
 def _job(session: Session, account_id: str, finished: datetime | None) -> None:
     parameters = {"needs": ["n-1"], "top": 1}
     job = ask_for(
@@ -74,10 +89,19 @@ def test_each_is_kept_for_its_time(here: Asked, settings: Settings, monkeypatch:
         )
         for finished in (NOW - job_queue.KEPT - HOUR, NOW - job_queue.KEPT + HOUR, None):
             _job(session, account, finished)
+        # Beside the keys of the world's own accounts, which are all awake and called "test".
+        for n in range(3):
+            _key(session, account, f"never woken {n}", NOW - WAKE_WITHIN - HOUR, sleeps=True)
+        _key(session, account, "sleeps still", datetime.now(UTC), sleeps=True)
+        _key(session, account, "awake", NOW - WAKE_WITHIN - HOUR, sleeps=False)
     night = carried_out(settings, only("expired"))
-    figures = {"replies": 5, "sessions": 3, "failed_sign_ins": 1, "jobs": 1, "evidence": 0, "nights": 0}
+    signing_in = {"sessions": 3, "failed_sign_ins": 1, "keys_never_woken": 3}
+    figures = {"replies": 5, **signing_in, "jobs": 1, "evidence": 0, "nights": 0}
     assert night.step("expired").figures == figures
     assert [_count(here, model) for model in (IdempotentReply, LoginSession, LoginFailure, Job)] == [1, 1, 1, 2]
+    with reading(here.engine) as session:
+        own = select(ApiKey.name).where(ApiKey.name != "test")
+        assert sorted(session.exec(own).all()) == ["awake", "sleeps still"]
     # The session that is left still opens what it did.
     again = carried_out(settings, only("expired"))
     assert set(again.step("expired").figures.values()) == {0}

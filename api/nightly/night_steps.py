@@ -4,13 +4,13 @@ In: the night as one step sees it. Out: what the step came to, and one table of 
 depends on what is data that can be read, tested and shown: a step that fails stops only those that need it.
 
 Records are changed only once there is a backup to go back to; old backups go only once tonight's was restored and
-shown to work; the heads of a ledger are vouched for only if it was proved. Everything else stands alone. Files in
-the drop folders stay where they are, since schools and alliances hand them over by putting them somewhere: one
-whose very bytes were imported before is passed over, since it would undo what was changed since, as a row is the
-whole record; one that was written to in the last minute may not be complete and waits for the next night; one that
-can't be read is an error of its own and stops no other. An alliance's folder has the rights of its expert
-(`api.access.ownership`): each row that was not its own is named, and a link in it is never followed. After an older
-backup was restored, remove `nightly/imported.json` so that all files are imported again.
+shown to work; the heads of a ledger are vouched for only if it was proved. Everything else stands alone. Files in the
+drop folders stay where they are, since schools and alliances hand them over by putting them somewhere: one whose very
+bytes were imported before is passed over, since it would undo what was changed since; one that was written to in the
+last minute may not be complete and waits for the next night; one that can't be read is an error of its own and stops
+no other; a value that was left out is named by its row and column, as a refused row is. An alliance's folder has the
+rights of its expert (`api.access.ownership`): each row that was not its own is named, and a link in it is never
+followed. After an older backup was restored, remove `nightly/imported.json` so that all files are imported again.
 
 A new index is held against the current one before it takes its place, because nobody looks at what the night
 publishes; one that was held back stops nothing, and the map is drawn from the one in use, from where it was.
@@ -58,7 +58,7 @@ from indexer.encoders.encoder import EncoderError, check_weights
 from indexer.index.building import reindex
 from indexer.index.generations import SnapshotError, kept_generations, verified_manifest
 from indexer.plain_text import printable
-from indexer.records.exchange import RowProblem
+from indexer.records.exchange import MODELS, RowProblem, costs_record
 from indexer.records.importing import ImportReport
 from indexer.records.readers import MAX_FILE_BYTES, SUFFIXES, Reading, kind_in_name, read_bytes
 from indexer.records.record_tables import Alliance
@@ -220,8 +220,10 @@ def _imported(engine: Engine, one: Dropped, known: dict[str, Any], work: StepWor
     counts = {name: sum(getattr(report, name) for report in reports) for name in _COUNTS[:3]}
     refused = sum(part.refused for part in found.all()) + sum(report.refused for report in reports)
     _keep(work, known, digest, {"file": one.path.name, "at": work.now.isoformat(), "refused": refused})
-    errors = [problem for problem in problems if problem.severity == "error"]
-    listed = {"problems": _places(errors[:MOST_LISTED]), "problems_left_out": max(0, len(errors) - MOST_LISTED)}
+    kinds = [part.kind for part in found.all() if part.kind is not None]
+    costly = [problem for problem in problems if problem.severity == "error"]
+    costly += [problem for problem in problems if _costs_a_cell(problem, kinds)]
+    listed = {"problems": _places(costly[:MOST_LISTED]), "problems_left_out": max(0, len(costly) - MOST_LISTED)}
     rows = [{"row": row.row, "id": printable(row.id)} for row in not_own[:MOST_ROWS]]
     others = {"not_own": rows, "not_own_rows": len(not_own)}
     return {"state": "imported", "kind": str(found.kind), **counts, "refused": refused, **others, **listed}
@@ -274,6 +276,13 @@ def _stored(
         with writing(engine, deadline_s=WAIT_S) as session:
             done = import_portion(session, portion, folder_of(one.alliance_id), name=one.path.name, now=work.now)
         yield done
+
+
+def _costs_a_cell(problem: RowProblem, kinds: list[Kind]) -> bool:
+    """Whether a warning is of a row's own value that was left out; others name headings, which are the file's words."""
+    name = problem.field.partition("[")[0]
+    is_a_value = problem.row > 0 and not costs_record(name)
+    return problem.severity == "warning" and is_a_value and any(name in MODELS[kind].model_fields for kind in kinds)
 
 
 def _places(problems: list[RowProblem]) -> list[str]:
