@@ -503,6 +503,10 @@ def _standing(session: Session, server: Served, now: datetime) -> dict[str, dict
 def _judgings(session: Session, server: Served, need_id: str, now: datetime) -> dict[str, dict[str, list[Any]]]:
     """Sessions of judging that are finished, with judges far apart, and others that nobody has begun to grade."""
     judges = [server.accounts["expert"], server.accounts["colleague"]]
+    # Nobody is signed in as these, so that neither declares a stake in a lab meanwhile.
+    others = [add_account(session, email=f"judge-{n}@example.org", name="", now=now).id for n in range(2)]
+    for judge in others:
+        grant(session, account_id=judge, role=Role.EXPERT, scope_id="al-a", by=None, now=now)
     # The first and the last of all are those that anybody may meet: what is needed stands between them.
     fresh = [_judging(session, judges, need_id, now)[0] for _ in range(2 * EACH)]
     finished, graded = _judging(session, judges, need_id, now)
@@ -516,7 +520,7 @@ def _judgings(session: Session, server: Served, need_id: str, now: datetime) -> 
     path = "/api/judgings/{judging_id}"
     one = {"judging_id": [finished], "judged_pair_id": [graded.id]}
     return {
-        "POST /api/judgings": {"judges": [judges], "needs": [[need_id]], "count": [None], "depth": [2]},
+        "POST /api/judgings": {"judges": [others], "needs": [[need_id]], "count": [None], "depth": [2]},
         f"GET {path}/pairs/{{judged_pair_id}}": one,
         f"POST {path}/pairs/{{judged_pair_id}}/grade": {
             "judging_id": [number],
