@@ -39,10 +39,10 @@ def hold(engine: Engine, settings: Settings) -> dict[str, str]:
     """Fill a database, an index and stored answers that name three people; return their ids."""
     world = build_ledger_world(engine)
     office = world.people["office"]
+    settings.home.mkdir(parents=True, exist_ok=True)
+    key = make_persons_key(settings.home)
     with writing(engine) as session:
-        pseudonym = register(
-            session, key=make_persons_key(settings.home), identifier="A1", by=office, now=NOON, **TRAINED
-        )
+        pseudonym = register(session, key=key, identifier="A1", by=office, now=NOON, **TRAINED)
         details = {"person": pseudonym, "programme": "暑期班", "year": 2019, "gender": "female"}
         given = money("talent-0001", kpi=Kpi.TALENT, amount=1, company_id=None)
         recognised(session, world, type(given)(**{**given.__dict__, "details": details}))
