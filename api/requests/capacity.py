@@ -183,7 +183,10 @@ class _Pool:
         for caller in list(self._waiting):
             if not self._may_begin(caller):
                 continue
-            turn = self._waiting[caller][0]
+            # One whose wait ended in this very moment is done already, and forgets itself when it comes to it.
+            turn = next((one for one in self._waiting[caller] if not one.done()), None)
+            if turn is None:
+                continue
             self._forget(caller, turn)
             if caller in self._waiting:
                 self._waiting.move_to_end(caller)

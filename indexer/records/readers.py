@@ -220,9 +220,6 @@ def _together(readings: Sequence[Reading], problems: Sequence[RowProblem] = ()) 
     return main
 
 
-_ROWS_BEFORE_A_LIST = 50
-
-
 def _read_grids(grids: Sequence[Grid], name: str, said: ReadAs, named: Kind | None) -> Reading:
     """Read the tables of all sheets, each as what its columns, its sheet or its file say that it is."""
     problems = [problem for grid in grids for problem in grid.problems]
@@ -232,7 +229,7 @@ def _read_grids(grids: Sequence[Grid], name: str, said: ReadAs, named: Kind | No
             problems.append(RowProblem(name, 0, "", T_("has no rows"), T_("give a header row and rows below it")))
         return _unread(said.kind or named, problems)
     # Before anybody asks what each of a million headings could mean.
-    for row, cells in (one for grid in filled for one in grid.rows[:_ROWS_BEFORE_A_LIST]):
+    for row, cells in (grid.rows[0] for grid in filled):
         if (columns := sum(not is_blank(cell) for cell in cells)) > MAX_COLUMNS:
             return _unread(said.kind or named, [*problems, too_wide(columns, name, row)])
     kinds = list(Kind) if said.kind is None else [said.kind, *(kind for kind in Kind if kind is not said.kind)]

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from indexer.records.lists.grids import Grid
+from indexer.records.lists.grids import MAX_COLUMNS, Grid
 from indexer.records.lists.headings import (
     Heading,
     heading_of,
@@ -131,7 +131,11 @@ def _known(cells: Sequence[object], kinds: Sequence[Kind], known: Sequence[str])
     texts = [text for text in _texts(cells) if text]
     if not texts or any(len(text) > _HEADING_CHARS for text in texts[:_LOOKED_AT]):
         texts = [text for text in texts if len(text) <= _HEADING_CHARS]
-    if not texts or sum(isinstance(cell, str) for cell in cells if not is_blank(cell)) * 2 < len(texts):
+    if (
+        not texts
+        or len(texts) > MAX_COLUMNS
+        or sum(isinstance(cell, str) for cell in cells if not is_blank(cell)) * 2 < len(texts)
+    ):
         return 0
     named = sum(text in known for text in texts)
     return max([named, *(len(known_fields(kind, texts)) for kind in kinds)])
