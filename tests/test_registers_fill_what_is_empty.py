@@ -184,6 +184,14 @@ def test_no_content_ends_in_a_crash_and_each_refusal_names_the_file(
     assert errors(bring_in(session, source, [latin])) != []
 
 
+def test_a_company_of_no_known_country_is_not_taken_for_taiwanese(session: Session, tmp_path: Path) -> None:
+    file = tmp_path / "organization.csv"
+    head = "projectID;organisationID;name;activityType;country\n"
+    file.write_text(head + "1;9;Helada SL;PRC;\n1;8;Escarcha SL;PRC;ES\n", encoding="utf-8")
+    assert [(one.row, one.field) for one in errors(bring_in(session, "cordis", [file]))] == [(2, "country")]
+    assert [(one.id, one.country) for one in load_companies(session)] == [("cordis:8", "ES")]
+
+
 def test_an_xml_bomb_is_refused(session: Session, tmp_path: Path) -> None:
     bomb = tmp_path / "bomb.xml"
     bomb.write_text('<!DOCTYPE r [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;&a;">]><r>&b;</r>', encoding="utf-8")

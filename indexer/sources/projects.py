@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from typing import Any
 
+from indexer.plain_text import shown
 from indexer.sources.findings import Author, Findings, SourceError, json_entries, plain, xml_root, year_of
 from indexer.sources.researchers import country_code
 from indexer.vocabulary import EvidenceKind, Kind, Size
@@ -61,6 +62,11 @@ def _participant(row: int, entry: Json, findings: Findings) -> None:
     key = f"cordis:{number}"
     if kind == _COMPANY:
         country = country_code(entry.get("country"))
+        if country is None:
+            # Without one it would count as Taiwanese.
+            wrong = T_("%(value)s is not a country", value=shown(entry.get("country")))
+            findings.refuse(row, "country", wrong, T_("give a two-letter code such as TW, JP or DE"))
+            return
         findings.record(
             row,
             Kind.COMPANIES,
