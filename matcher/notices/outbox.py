@@ -3,8 +3,8 @@
 In: what somebody is told of, as ids and codes, and a place in the product; never a text of a record. Out: one notice
 for each reader (what the bell counts), and where they want a mail at once, a letter in the outbox. It exists so that
 nothing is told that did not happen and nothing that happened goes untold: the rows are committed or undone with the
-act, and who delivers them does so later, as often as it takes. What a letter says is made when it is sent, of what the reader may
-see at that moment: it does not lie here.
+act, and who delivers them does so later, as often as it takes. What a letter says is made when it is sent, of what its
+reader may see at that moment: it does not lie here.
 """
 
 from __future__ import annotations
