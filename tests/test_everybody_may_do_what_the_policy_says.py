@@ -321,6 +321,8 @@ def _asked(server: Served, things: Things, who: str | None, method: str, path: s
         "/password": {"new": "short"},
         "/awakening": {"password": "wrong"},
         "/enrolment": {"code": "1"},
+        "/webhook-hosts": {"host": "hooks.example.org"},
+        "/me/webhooks": {"url": "https://nobody.example.org/"},
         "/recovery-codes": {"code": "1"},
         "/session/second-factor": {"code": "1"},
         "/confirm": {"password": "none"},
