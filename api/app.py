@@ -56,7 +56,7 @@ from api.routes import (
     queue,
     sessions,
 )
-from api.routes.files import exports, lab_files
+from api.routes.files import drafts, exports, lab_files
 from api.routes.judging import judgings, pairs
 from api.routes.ledger import alliances, entries, figures, programme, review
 from api.trail.view_buffer import ViewBuffer
@@ -219,6 +219,7 @@ _PARTS = (
     field_map,
     exports,
     lab_files,
+    drafts,
     judgings,
     pairs,
 )

@@ -52,6 +52,7 @@ class Resource(StrEnum):
     STAKE = "stake"
     ACCOUNT = "account"
     IMPORT = "import"
+    DRAFT = "draft"
     JOB = "job"
     JOB_RESULT = "job_result"
     GENERATION = "generation"
@@ -187,6 +188,9 @@ POLICY: dict[tuple[Resource, Action], dict[Holder, Reach]] = {
     # office's: a lab's profile is its researcher's to change, the rest is the programme's.
     (Resource.IMPORT, Action.CREATE): _staff(Reach.ALLIANCE) | _OFFICE,
     (Resource.IMPORT, Action.REGISTER): _OFFICE,
+    # Reading a document keeps nothing; what an alliance takes down for a company is a need of its own.
+    (Resource.DRAFT, Action.READ): _staff(Reach.ALLIANCE) | _OFFICE,
+    (Resource.DRAFT, Action.CREATE): _staff(Reach.ALLIANCE),
     (Resource.JOB, Action.LIST): _staff(Reach.OWN) | _OFFICE,
     (Resource.JOB, Action.READ): _staff(Reach.OWN) | _OFFICE,
     (Resource.JOB, Action.CANCEL): _staff(Reach.OWN) | _OFFICE,

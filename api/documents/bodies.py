@@ -107,6 +107,18 @@ class NewNeedBody(NeedBody):
     alliance: Word | None = Field(default=None, examples=["al-02"])
 
 
+class TakenDownBody(NewNeedBody):
+    """A need that an expert took down for a company: one that is known, by its id, or another by its name.
+
+    A company that is not known yet is registered and looked after by the alliance; `contact` is noted as a contact.
+    """
+
+    company_name: Word | None = Field(default=None, examples=["嶺風電力股份有限公司"])
+    tax_id: Word | None = Field(default=None, examples=["00000016"])
+    contact: Note = Field(default="", examples=["林經理 049-2345678"])
+    came_by: ContactKind = Field(default=ContactKind.CALL, description="How it came.")
+
+
 class NeedMoveBody(_Body):
     """Where a need is to go."""
 

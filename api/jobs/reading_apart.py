@@ -158,16 +158,16 @@ def _received(process: subprocess.Popen[bytes], check: Callable[[], None]) -> It
             raise JobRefusedError(T_("reading the file takes too much memory; split it")) from error
 
 
-def _bound() -> None:
+def bound(cpu_s: int, most_bytes: int) -> None:
     """Go behind the server, and end rather than take all memory or all time."""
     os.nice(_BEHIND)
-    for what, most in ((resource.RLIMIT_AS, MOST_BYTES), (resource.RLIMIT_CPU, int(WITHIN_S))):
+    for what, most in ((resource.RLIMIT_AS, most_bytes), (resource.RLIMIT_CPU, cpu_s)):
         hard = resource.getrlimit(what)[1]
         resource.setrlimit(what, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
 
 
 def _main(name: str, kind: str) -> None:
-    _bound()
+    bound(int(WITHIN_S), MOST_BYTES)
     found = read_bytes(sys.stdin.buffer.read(), name, Kind(kind) if kind else None)
     for frame in _frames(found):
         pickle.dump(frame, sys.stdout.buffer, _PICKLES)
