@@ -17,7 +17,7 @@ from typing import Any
 
 import orjson
 
-from api.jobs.reading_apart import bound
+from api.jobs.bounds import bound
 from indexer.sources.drafts.documents import DocumentError, text_of
 from indexer.sources.drafts.needs import draft_need
 from indexer.sources.drafts.passages import Draft

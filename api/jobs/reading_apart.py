@@ -9,9 +9,7 @@ the file comes on its standard input, and what it found goes out as pickles, sin
 
 from __future__ import annotations
 
-import os
 import pickle
-import resource
 import selectors
 import subprocess
 import sys
@@ -22,6 +20,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import IO, Any
 
+from api.jobs.bounds import bound
 from api.jobs.job_queue import JobRefusedError
 from indexer.records.exchange import RowProblem
 from indexer.records.lists.sheets import is_workbook
@@ -36,7 +35,6 @@ SMALL_BYTES = 256 * 2**10
 WITHIN_S = 180.0
 MOST_BYTES = 3 * 2**30
 """Address space of the process."""
-_BEHIND = 10
 _LOOK_EVERY_S = 0.2
 _PICKLES = pickle.HIGHEST_PROTOCOL
 
@@ -156,14 +154,6 @@ def _received(process: subprocess.Popen[bytes], check: Callable[[], None]) -> It
             yield pickle.load(stream)  # noqa: S301 (our own process wrote it)
         except EOFError as error:
             raise JobRefusedError(T_("reading the file takes too much memory; split it")) from error
-
-
-def bound(cpu_s: int, most_bytes: int) -> None:
-    """Go behind the server, and end rather than take all memory or all time."""
-    os.nice(_BEHIND)
-    for what, most in ((resource.RLIMIT_AS, most_bytes), (resource.RLIMIT_CPU, cpu_s)):
-        hard = resource.getrlimit(what)[1]
-        resource.setrlimit(what, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
 
 
 def _main(name: str, kind: str) -> None:
