@@ -85,7 +85,7 @@ def _value(widget: Widget, value: Any) -> Any:
 
 
 def _amount(words: str) -> int | str:
-    """Return an amount as people write it (50萬, 九十萬, ９００，０００) in dollars; what is none is refused by the API."""
+    """Return an amount as people write it (50萬, 九十萬) in dollars; what is none stays and is refused."""
     try:
         return money(words) if words.strip() else ""
     except FieldError:
