@@ -12,6 +12,7 @@ from api.pages.files import drafts, taking_out
 from api.pages.files.drafts import PATHS_WITH_FILES as DRAFTS_WITH_FILES
 from api.pages.guide import chapters
 from api.pages.judging import grading, sessions
+from api.pages.letters import notices, outside
 from api.pages.needs import candidates, need
 from api.pages.results import entries, reporting
 from api.pages.results.forms import PATHS_WITH_FILES
@@ -20,6 +21,9 @@ from api.pages.shell.receiving import MAX_FORM_BYTES
 
 PAGES = (
     assets,
+    # The own room of notices lies under the account, the office's mail under its administration.
+    notices,
+    outside,
     account,
     admin,
     audit,
