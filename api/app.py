@@ -57,6 +57,8 @@ from api.routes import (
     queue,
     sessions,
 )
+from api.routes.imports import drafts, templates
+from api.routes.imports.drafts import MAX_LIST_BYTES
 from api.routes.judging import judgings, pairs
 from api.routes.ledger import alliances, entries, figures, programme, review
 from api.trail.view_buffer import ViewBuffer
@@ -179,6 +181,7 @@ GIVE_UP_AFTER_S = 5.0
 """How long a closing server waits for its look at the index; opening one may take longer."""
 BODY_LIMITS = {
     ("POST", "/api/imports"): MAX_FILE_BYTES,
+    ("POST", "/api/import-drafts"): MAX_LIST_BYTES,
     ("POST", "/api/evidence"): MAX_EVIDENCE_BYTES,
     **PAGE_BODY_LIMITS,
 }
@@ -208,6 +211,8 @@ _PARTS = (
     companies,
     labs,
     jobs,
+    drafts,
+    templates,
     exports,
     sessions,
     accounts,

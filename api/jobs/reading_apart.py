@@ -1,10 +1,11 @@
 """Reading an uploaded file in a process of its own, so that whatever it holds takes nothing from those who wait.
 
 In: the bytes of a file, its name and what its rows are. Out: the same as `read_bytes` finds, in portions: what kind it
-is and how much, then its problems, then its records. It exists because a small workbook can hold work for a minute, in
-which a thread beside the requests would take the interpreter from all of them: a process has its own, goes behind the
-server where processors are few, has bounds of memory and time, and can be ended. Run as a program it is that process:
-the file comes on its standard input, and what it found goes out as pickles, since both ends are ours and the same.
+is and how much, then its problems, then its records; or its sheets alone, to be looked through before. It exists
+because a small workbook can hold work for a minute, in which a thread beside the requests would take the interpreter
+from all of them: a process has its own, goes behind the server where processors are few, has bounds of memory and time,
+and can be ended. Run as a program it is that process: the file comes on its standard input, and what it found goes out
+as pickles, since both ends are ours and the same.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from typing import IO, Any
 
 from api.jobs.job_queue import JobRefusedError
 from indexer.records.exchange import RowProblem
-from indexer.records.lists.sheets import is_workbook
+from indexer.records.lists.grids import Grid
+from indexer.records.lists.sheets import is_workbook, read_sheets
 from indexer.records.readers import Reading, read_bytes
 from indexer.vocabulary import Kind
 from indexer.wording import T_
@@ -38,6 +40,8 @@ MOST_BYTES = 3 * 2**30
 """Address space of the process."""
 _BEHIND = 10
 _LOOK_EVERY_S = 0.2
+_SHEETS = "sheets"
+"""What the process is asked for in place of a kind."""
 _PICKLES = pickle.HIGHEST_PROTOCOL
 
 
@@ -67,21 +71,42 @@ def read_apart(content: bytes, name: str, kind: Kind | None, check: Callable[[],
         JobRefusedError: it takes too long, or too much memory.
     """
     if len(content) <= SMALL_BYTES and not is_workbook(content):
-        found = read_bytes(content, name, kind)
-        head, *frames = _frames(found)
-        yield _told(head, iter(frames))
+        yield in_portions(read_bytes(content, name, kind))
         return
+    with _apart(content, name, "" if kind is None else kind.value, check) as frames:
+        yield _told(next(frames), frames)
+
+
+def in_portions(found: Reading) -> ReadApart:
+    """Return what was read here in the form of what was read apart."""
+    head, *frames = _frames(found)
+    return _told(head, iter(frames))
+
+
+def sheets_apart(content: bytes, name: str) -> tuple[list[Grid], list[RowProblem]]:
+    """Return the sheets of a file of tables, or what keeps it from being read.
+
+    Raises:
+        JobRefusedError: it takes too long, or too much memory.
+    """
+    if len(content) <= SMALL_BYTES and not is_workbook(content):
+        return read_sheets(content, name)
+    with _apart(content, name, _SHEETS, lambda: None) as frames:
+        found: tuple[list[Grid], list[RowProblem]] = next(frames)
+        return found
+
+
+@contextmanager
+def _apart(content: bytes, name: str, what: str, check: Callable[[], None]) -> Iterator[Iterator[Any]]:
     # A group of its own: what a terminal sends to the server's is not for it, which ends when its input does.
-    arguments = [sys.executable, "-m", "api.jobs.reading_apart", name, "" if kind is None else kind.value]
+    arguments = [sys.executable, "-m", "api.jobs.reading_apart", name, what]
     process = subprocess.Popen(  # noqa: S603 (our own program)
         arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0
     )
     try:
         threading.Thread(target=_send, args=(process, content), name="reading-apart", daemon=True).start()
         del content
-        frames_of = _received(process, check)
-        head = next(frames_of)
-        yield _told(head, frames_of)
+        yield _received(process, check)
     finally:
         process.kill()
         process.wait()
@@ -166,10 +191,15 @@ def _bound() -> None:
         resource.setrlimit(what, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
 
 
-def _main(name: str, kind: str) -> None:
+def _main(name: str, what: str) -> None:
     _bound()
-    found = read_bytes(sys.stdin.buffer.read(), name, Kind(kind) if kind else None)
-    for frame in _frames(found):
+    content = sys.stdin.buffer.read()
+    frames: list[Any]
+    if what == _SHEETS:
+        frames = [read_sheets(content, name)]
+    else:
+        frames = _frames(read_bytes(content, name, Kind(what) if what else None))
+    for frame in frames:
         pickle.dump(frame, sys.stdout.buffer, _PICKLES)
         sys.stdout.buffer.flush()
 

@@ -18,8 +18,9 @@ from datetime import date, datetime
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import JSON, Column, ForeignKey, String, Table, delete, insert, select, update
-from sqlmodel import Field, Session, SQLModel
+from sqlalchemy import JSON, Column, ForeignKey, String, Table, delete, insert, or_, select, update
+from sqlmodel import Field, Session, SQLModel, col
+from sqlmodel import select as sql_select
 
 from indexer.folding import for_names
 from indexer.instants import Instant
@@ -43,6 +44,14 @@ _TOLD = 5
 
 class UndoError(ValueError):
     """An import can't be taken back; the message says why."""
+
+
+class MappingError(ValueError):
+    """A mapping can't be kept; the message says why."""
+
+
+MAX_MAPPINGS = 50
+"""Mappings of one account."""
 
 
 class ImportBatch(SQLModel, table=True):
@@ -70,7 +79,10 @@ class ImportChange(SQLModel, table=True):
 
 
 class SavedMapping(SQLModel, table=True):
-    """What the files of one source call our fields: `fields` gives for each heading a field, or `-` for none."""
+    """What the files of one source call our fields: `fields` gives for each heading a field, or `-` for none.
+
+    `account_id` is whose it is; one that was kept by a command is everybody's to use, and nobody's to replace in pages.
+    """
 
     __tablename__ = "saved_mapping"
 
@@ -79,6 +91,7 @@ class SavedMapping(SQLModel, table=True):
     sheet: str | None
     fields: dict[str, str] = Field(sa_column=Column(JSON, nullable=False))
     saved_at: datetime = Field(sa_type=Instant)
+    account_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +129,61 @@ def save_mapping(
 def saved_mapping(session: Session, name: str) -> SavedMapping | None:
     """Return the mapping of a name, however it is spelled."""
     return session.get(SavedMapping, for_names(name))
+
+
+def keep_own_mapping(
+    session: Session, name: str, *, account_id: str, kind: Kind, fields: Mapping[str, str], now: datetime
+) -> None:
+    """Keep a mapping of an account's own under a name. The caller commits.
+
+    Raises:
+        MappingError: the name is another's, or the account has too many.
+    """
+    stored = saved_mapping(session, name)
+    if stored is not None and stored.account_id != account_id:
+        raise MappingError(T_("the name %(name)s is taken; choose another", name=name))
+    if stored is None and len(mappings_of(session, account_id)) >= MAX_MAPPINGS:
+        raise MappingError(T_("you keep %(most)s mappings already; delete one first", most=MAX_MAPPINGS))
+    save_mapping(session, name, kind=kind, sheet=None, fields=fields, now=now)
+    kept = saved_mapping(session, name)
+    if kept is not None:
+        kept.account_id = account_id
+        session.add(kept)
+        session.flush()
+
+
+def mappings_of(session: Session, account_id: str) -> list[SavedMapping]:
+    """Return the mappings that an account may use: its own, and those that are nobody's, by name."""
+    mine = or_(col(SavedMapping.account_id) == account_id, col(SavedMapping.account_id).is_(None))
+    return list(session.exec(sql_select(SavedMapping).where(mine).order_by(col(SavedMapping.name)).limit(500)).all())
+
+
+def drop_own_mapping(session: Session, name: str, *, account_id: str) -> bool:
+    """Delete a mapping of an account's own; False if there is none."""
+    stored = saved_mapping(session, name)
+    if stored is None or stored.account_id != account_id:
+        return False
+    session.delete(stored)
+    session.flush()
+    return True
+
+
+def batches(session: Session, ids: Sequence[str]) -> dict[str, ImportBatch]:
+    """Return imports by id, those that stored anything."""
+    found = session.exec(sql_select(ImportBatch).where(col(ImportBatch.id).in_(list(ids)))).all()
+    return {one.id: one for one in found}
+
+
+def created_in(session: Session, batch_id: str, kind: Kind, most: int) -> list[str]:
+    """Return the ids of records of a kind that an import created, in its order."""
+    table = next(name for name, one in _KINDS.items() if one is kind)
+    query = (
+        sql_select(ImportChange.row_key)
+        .where(ImportChange.batch_id == batch_id, ImportChange.table_name == table, col(ImportChange.before).is_(None))
+        .order_by(col(ImportChange.n))
+        .limit(most)
+    )
+    return [str(key[0]) for key in session.exec(query).all()]
 
 
 def begin_batch(session: Session, batch_id: str, file: str, now: datetime) -> None:

@@ -21,6 +21,7 @@ from api.documents.ledger_bodies import ReasonBody, SupplementBody
 from api.pages.results.forms import (
     FEWEST_PARTS,
     FIELDS,
+    MAX_FORM_BYTES,
     MEANINGS,
     MORE_PARTS,
     MOST_PARTS,
@@ -30,11 +31,11 @@ from api.pages.results.forms import (
     choices,
     kept_files,
     on_the_form,
-    receiving,
     registered,
     stored,
     words,
 )
+from api.pages.shell.received_files import receiving
 from api.pages.shell.record_names import CaseNames, case_names
 from api.pages.shell.visiting import Visit, visiting
 from api.pages.shell.wording import N_, Lang, lang_of
@@ -140,7 +141,7 @@ def _countries(lang: Lang) -> list[tuple[str, str]]:
 
 
 @router.post("/new")
-def report(visit: Annotated[Visit, Depends(receiving(Resource.ENTRY, Action.CREATE))]) -> Response:
+def report(visit: Annotated[Visit, Depends(receiving(Resource.ENTRY, Action.CREATE, MAX_FORM_BYTES))]) -> Response:
     """Store the files of the form, register the person it names, and report the result."""
     kpi = str(visit.form.get("kpi"))
     if kpi not in FIELDS:
@@ -253,7 +254,9 @@ def show_supplement(
 
 
 @router.post("/supplements")
-def supplement(visit: Annotated[Visit, Depends(receiving(Resource.ENTRY, Action.SUPPLEMENT))]) -> Response:
+def supplement(
+    visit: Annotated[Visit, Depends(receiving(Resource.ENTRY, Action.SUPPLEMENT, MAX_FORM_BYTES))],
+) -> Response:
     """Answer a returned entry with a statement and more evidence."""
     entry_id = str(visit.form.get("entry_id", ""))[:200]
     kept = kept_files(visit.form)

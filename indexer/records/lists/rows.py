@@ -63,7 +63,9 @@ class TableRows:
     makes_ids: bool = False
 
 
-def table_rows(kind: Kind, table: Table, name: str, mapping: Mapping[str, str]) -> TableRows:
+def table_rows(
+    kind: Kind, table: Table, name: str, mapping: Mapping[str, str], fixed: Mapping[str, str] | None = None
+) -> TableRows:
     """Return the rows of a table by field.
 
     Args:
@@ -71,6 +73,7 @@ def table_rows(kind: Kind, table: Table, name: str, mapping: Mapping[str, str]) 
         table: the table as it was found.
         name: the file's name for the problems.
         mapping: the field for each heading that somebody has said; `-` leaves a column out.
+        fixed: values by field for the rows that have none of their own.
     """
     found = TableRows(kind, header_row=table.header_row)
     if len(table.names) > MAX_COLUMNS:
@@ -79,6 +82,7 @@ def table_rows(kind: Kind, table: Table, name: str, mapping: Mapping[str, str]) 
     headings = _headings(kind, table, mapping)
     _tell_aside(found, table, headings, name)
     chosen = _Chosen(found, kind, table, headings, name)
+    chosen.fixed = {field: value for field, value in (fixed or {}).items() if value}
     if not chosen.is_readable(name):
         return found
     reader = CellReader(table.unit)
@@ -147,6 +151,7 @@ class _Chosen:
         self.columns: list[tuple[Column | None, Heading | None]] = []
         self.names = table.names
         self.found = found
+        self.fixed: Mapping[str, str] = {}
         seen: set[str] = set()
         for n, (found_heading, text) in enumerate(zip(headings, table.names, strict=True)):
             heading = found_heading
@@ -250,6 +255,7 @@ def _values(
                 return None
             continue
         _add(values, column, found)
+    values |= {name: said for name, said in chosen.fixed.items() if is_blank(values.get(name))}
     if chosen.found.makes_ids:
         if (key := made_id(chosen.kind, values)) is None:
             wrong, right = T_("nothing in the row names it"), T_("give a name or leave the row out")
