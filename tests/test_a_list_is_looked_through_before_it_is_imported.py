@@ -57,7 +57,7 @@ def test_an_offices_workbook_is_understood_and_imported(here: Asked, tmp_path: P
     assert tables == [("0-3", "115年師資一覽", "labs", 12, 3), ("1-4", "企業需求", "needs", 6, 4)]
     columns = {one["heading"]: one["field"] for one in found["tables"][0]["columns"]}
     assert columns == {
-        "序號": "#", "學校": "school", "實驗室名稱": "name", "計畫主持人/姓名": "pi", "計畫主持人/職稱": None,
+        "序號": "-", "學校": "school", "實驗室名稱": "name", "計畫主持人/姓名": "pi", "計畫主持人/職稱": None,
         "研究專長": "summary", "關鍵字": "keywords", "可承接件數": "capacity", "迴避廠商": "conflicts",
     }  # fmt: skip
     assert [(one["kind"], one["created"], one["refused"]) for one in found["plan"]] == [("labs", 12, 0), ("needs", 6, 0)]

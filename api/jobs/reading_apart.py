@@ -10,9 +10,7 @@ as pickles, since both ends are ours and the same.
 
 from __future__ import annotations
 
-import os
 import pickle
-import resource
 import selectors
 import subprocess
 import sys
@@ -26,6 +24,7 @@ from typing import IO, Any
 from api.jobs.job_queue import JobRefusedError
 from indexer.records.exchange import RowProblem
 from indexer.records.lists.grids import Grid
+from indexer.records.lists.opened_apart import WITHIN_S, bound
 from indexer.records.lists.sheets import is_workbook, read_sheets
 from indexer.records.readers import Reading, read_bytes
 from indexer.vocabulary import Kind
@@ -35,13 +34,7 @@ RECORDS_PER_PART = 200
 PROBLEMS_PER_PART = 2_000
 SMALL_BYTES = 256 * 2**10
 """A file of lines or rows of text that is no larger is read here: that takes less than a process's start."""
-WITHIN_S = 180.0
-MOST_BYTES = 3 * 2**30
-"""Address space of the process."""
-_BEHIND = 10
 _LOOK_EVERY_S = 0.2
-_SHEETS = "sheets"
-"""What the process is asked for in place of a kind."""
 _PICKLES = pickle.HIGHEST_PROTOCOL
 
 
@@ -73,7 +66,8 @@ def read_apart(content: bytes, name: str, kind: Kind | None, check: Callable[[],
     if len(content) <= SMALL_BYTES and not is_workbook(content):
         yield in_portions(read_bytes(content, name, kind))
         return
-    with _apart(content, name, "" if kind is None else kind.value, check) as frames:
+    program = ["api.jobs.reading_apart", name, "" if kind is None else kind.value]
+    with _apart(content, program, check) as frames:
         yield _told(next(frames), frames)
 
 
@@ -91,15 +85,15 @@ def sheets_apart(content: bytes, name: str) -> tuple[list[Grid], list[RowProblem
     """
     if len(content) <= SMALL_BYTES and not is_workbook(content):
         return read_sheets(content, name)
-    with _apart(content, name, _SHEETS, lambda: None) as frames:
+    with _apart(content, ["indexer.records.lists.opened_apart", name], lambda: None) as frames:
         found: tuple[list[Grid], list[RowProblem]] = next(frames)
         return found
 
 
 @contextmanager
-def _apart(content: bytes, name: str, what: str, check: Callable[[], None]) -> Iterator[Iterator[Any]]:
+def _apart(content: bytes, program: list[str], check: Callable[[], None]) -> Iterator[Iterator[Any]]:
     # A group of its own: what a terminal sends to the server's is not for it, which ends when its input does.
-    arguments = [sys.executable, "-m", "api.jobs.reading_apart", name, what]
+    arguments = [sys.executable, "-m", *program]
     process = subprocess.Popen(  # noqa: S603 (our own program)
         arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0
     )
@@ -183,23 +177,10 @@ def _received(process: subprocess.Popen[bytes], check: Callable[[], None]) -> It
             raise JobRefusedError(T_("reading the file takes too much memory; split it")) from error
 
 
-def _bound() -> None:
-    """Go behind the server, and end rather than take all memory or all time."""
-    os.nice(_BEHIND)
-    for what, most in ((resource.RLIMIT_AS, MOST_BYTES), (resource.RLIMIT_CPU, int(WITHIN_S))):
-        hard = resource.getrlimit(what)[1]
-        resource.setrlimit(what, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
-
-
-def _main(name: str, what: str) -> None:
-    _bound()
-    content = sys.stdin.buffer.read()
-    frames: list[Any]
-    if what == _SHEETS:
-        frames = [read_sheets(content, name)]
-    else:
-        frames = _frames(read_bytes(content, name, Kind(what) if what else None))
-    for frame in frames:
+def _main(name: str, kind: str) -> None:
+    bound()
+    found = read_bytes(sys.stdin.buffer.read(), name, Kind(kind) if kind else None)
+    for frame in _frames(found):
         pickle.dump(frame, sys.stdout.buffer, _PICKLES)
         sys.stdout.buffer.flush()
 

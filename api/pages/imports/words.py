@@ -26,10 +26,9 @@ def field_choices(kind: Kind) -> tuple[tuple[str, str], ...]:
 
 def field_words(kind: str | None, field: str) -> str:
     """Return what a field is called; a heading of the list itself stays as it is."""
-    if kind is None or not field:
-        return field
     parts = _PARTS.split(field)
-    for one in (Kind(kind), Kind.EVIDENCE):
+    # Where it is not known of what kind the row is, a field of any kind is called as the first has it.
+    for one in (*((Kind(kind), Kind.EVIDENCE) if kind is not None else ()), *(Kind if kind is None else ())):
         words = dict(field_choices(one))
         found = next((words[part] for part in reversed(parts) if part in words), None)
         if found is not None:

@@ -188,10 +188,10 @@ def correct_list(import_id: ImportId, body: ImportDraftBody, ask: _Edits) -> Res
             for key, said in body.tables.items():
                 tables[key] = _table_said(who, _table(found, key), corrections.of(key), said)
             corrections = corrections.model_copy(update={"tables": tables})
-        said = texts_in(read_draft(draft)) if body.cells else {}
+        written = texts_in(read_draft(draft)) if body.cells else {}
         for cell in body.cells:
             # A number or a date stays one where nobody has written something else.
-            if cell.value is None or said.get((cell.sheet, cell.row, cell.column), "") != cell.value:
+            if cell.value is None or written.get((cell.sheet, cell.row, cell.column), "") != cell.value:
                 corrections = with_cells(corrections, cell.sheet, [(cell.row, cell.column, cell.value)])
         for row in body.rows:
             corrections = with_rows_out(corrections, row.sheet, [(row.row, row.left_out)])

@@ -25,7 +25,7 @@ from indexer.records.lists.made_ids import NAMED_BY, made_id
 from indexer.records.lists.tables import Table, sections
 from indexer.records.values import as_text, is_blank
 from indexer.vocabulary import Kind
-from indexer.wording import T_
+from indexer.wording import T_, listed
 
 OTHER = "other"
 """Where the columns that are not ours go."""
@@ -208,7 +208,12 @@ class _Chosen:
             right = T_('give a row of headings such as "%(heading)s", as the template does', heading=heading)
             problems.append(RowProblem(name, self._header, "id", wrong, right))
             return False
-        used = ", ".join(part for part in parts if part in self.fields)
+        by_field = {
+            column.field: name
+            for (column, _), name in reversed([*zip(self.columns, self.names, strict=True)])
+            if column
+        }
+        used = listed(printable(by_field[part]) for part in parts if part in by_field)
         wrong = T_("is in no column; ids were made from %(used)s", used=used)
         right = T_("they stay the same however the list is sorted; give ids to choose your own")
         problems.append(RowProblem(name, self._header, "id", wrong, right, "warning"))
