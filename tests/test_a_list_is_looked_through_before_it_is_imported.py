@@ -60,7 +60,10 @@ def test_an_offices_workbook_is_understood_and_imported(here: Asked, tmp_path: P
         "序號": "-", "學校": "school", "實驗室名稱": "name", "計畫主持人/姓名": "pi", "計畫主持人/職稱": None,
         "研究專長": "summary", "關鍵字": "keywords", "可承接件數": "capacity", "迴避廠商": "conflicts",
     }  # fmt: skip
-    assert [(one["kind"], one["created"], one["refused"]) for one in found["plan"]] == [("labs", 12, 0), ("needs", 6, 0)]
+    assert [(one["kind"], one["created"], one["refused"]) for one in found["plan"]] == [
+        ("labs", 12, 0),
+        ("needs", 6, 0),
+    ]
     result = _imported(here, list_id)
     assert (result["created"], result["refused"]) == (18, 0)
     with reading(here.engine) as session:

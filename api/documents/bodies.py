@@ -392,7 +392,7 @@ class FillDownBody(_Body):
 
 
 class MappingBody(_Body):
-    """Of which table of which list the columns are kept."""
+    """Of which table the columns are kept, and under which name."""
 
-    import_id: Word
+    name: Annotated[str, Field(min_length=1, max_length=100)]
     table: Word

@@ -50,7 +50,6 @@ NAMED: dict[str, str | None] = {
     "sha256": "evidence",
     "stake_id": "stake",
     "step": None,
-    "template_kind": None,
 }
 """The kind of record that each name in an address stands for; None names no record."""
 _IDS: dict[Resource, tuple[str, tuple[Action, ...]]] = {

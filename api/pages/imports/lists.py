@@ -175,8 +175,8 @@ def _changed(visit: Visit, import_id: str) -> str:
         name = visit.values("mapping_name").get("mapping_name", "").strip()
         if not name:
             raise ProblemError(422, "invalid", T_("give a name"), "mapping_name")
-        body = visit.body(MappingBody, {"import_id": import_id, "table": key})
-        visit.document(keep_mapping, mapping_name=name[:100], body=body)
+        body = visit.body(MappingBody, {"name": name[:100], "table": key})
+        visit.document(keep_mapping, import_id=import_id, body=body)
         return N_("The columns are kept under this name, for the next list of the same source.")
     said: dict[str, Any] = {"left_out": visit.form.get("left_out") == "yes"}
     if visit.form.get("do") == "use":
@@ -321,9 +321,7 @@ def _mended(visit: Visit, import_id: str, key: str) -> str:
 
 
 @router.post("/{import_id}/import")
-def begin_import(
-    import_id: ImportId, visit: Annotated[Visit, Depends(visiting(Resource.IMPORT, Action.CREATE))]
-) -> Response:
+def begin_import(import_id: ImportId, visit: Edits) -> Response:
     """Begin the import of a list as it is now."""
     begun = visit.attempt(lambda: visit.document(import_list, import_id=import_id))
     if isinstance(begun, Refusal):

@@ -253,9 +253,7 @@ def _corrected(
 
 
 @router.post("/import-drafts/{import_id}/import", status_code=202, response_model=JobAnswer)
-def import_list(
-    import_id: ImportId, ask: Annotated[PermittedRequest, Depends(requires(Resource.IMPORT, Action.CREATE))]
-) -> Response:
+def import_list(import_id: ImportId, ask: _Edits) -> Response:
     """Import a list as it is corrected now, in the background. It is kept for what is still to be mended."""
 
     def work(session: Session, who: Principal) -> Reply:
@@ -263,6 +261,7 @@ def import_list(
         # Whoever has left an alliance since brings nothing into it.
         alliance_of(session, who, None, draft.alliance_id)
         job = start(session, draft, now=ask.at)
+        ask.about("job", job.id)
         return Reply(202, job_document(job, who), {"Location": f"/api/jobs/{job.id}"})
 
     response = ask.write(work)
@@ -283,26 +282,13 @@ def discard_list(
     return ask.write(work)
 
 
-@router.get("/import-mappings", response_model=Page[MappingAnswer])
-def list_mappings(
-    ask: Annotated[PermittedRequest, Depends(requires(Resource.IMPORT_DRAFT, Action.LIST))],
-) -> Response:
-    """List the mappings of columns that you may use: your own, and those that the operators keep for everybody."""
-
-    def work(session: Session, who: Principal) -> Reply:
-        found = [_mapping_document(one, who) for one in mappings_of(session, who.id)]
-        return Reply(200, {"items": found, "next": None}, {})
-
-    return ask.read(work)
-
-
-@router.put("/import-mappings/{mapping_name}", response_model=MappingAnswer)
-def keep_mapping(mapping_name: MappingName, body: MappingBody, ask: _Edits) -> Response:
+@router.post("/import-drafts/{import_id}/mappings", response_model=MappingAnswer)
+def keep_mapping(import_id: ImportId, body: MappingBody, ask: _Edits) -> Response:
     """Keep what the columns of a table are taken for under a name, for the next list of the same source."""
-    name = clean(mapping_name, max_chars=100, multiline=False)
+    name = clean(body.name, max_chars=100, multiline=False)
 
     def work(session: Session, who: Principal) -> Reply:
-        table = _table(read_draft(_draft(session, who, ask, body.import_id)), body.table)
+        table = _table(read_draft(_draft(session, who, ask, import_id)), body.table)
         if table.read is None or table.kind is None:
             raise ProblemError(422, "invalid", T_("say first what its rows are"), "table")
         fields = {
@@ -315,6 +301,19 @@ def keep_mapping(mapping_name: MappingName, body: MappingBody, ask: _Edits) -> R
         return Reply(200, None if kept is None else _mapping_document(kept, who), {})
 
     return ask.write(work, body)
+
+
+@router.get("/import-mappings", response_model=Page[MappingAnswer])
+def list_mappings(
+    ask: Annotated[PermittedRequest, Depends(requires(Resource.IMPORT_DRAFT, Action.LIST))],
+) -> Response:
+    """List the mappings of columns that you may use: your own, and those that the operators keep for everybody."""
+
+    def work(session: Session, who: Principal) -> Reply:
+        found = [_mapping_document(one, who) for one in mappings_of(session, who.id)]
+        return Reply(200, {"items": found, "next": None}, {})
+
+    return ask.read(work)
 
 
 @router.delete("/import-mappings/{mapping_name}", status_code=204)

@@ -34,16 +34,16 @@ class TemplateFormat(StrEnum):
 _FILES = file_of(MEDIA_TYPES[Format(one.value)] for one in TemplateFormat)
 
 
-@router.get("/import-templates/{template_kind}", response_class=Response, responses=_FILES)
+@router.get("/import-templates", response_class=Response, responses=_FILES)
 def read_template(
-    template_kind: Kind,
     ask: Annotated[PermittedRequest, Depends(requires(Resource.IMPORT_DRAFT, Action.LIST))],
+    kind: Annotated[Kind, Query(description="What its rows will be.")],
     format: Annotated[TemplateFormat, Query(description="A workbook, or one table of text.")] = TemplateFormat.XLSX,  # noqa: A002
 ) -> Response:
     """Read a template that imports as it is; that of labs has a second sheet for their evidence."""
     with reading(ask.engine) as session:
         ask.admitted(session)
-    return template_file(template_kind, format)
+    return template_file(kind, format)
 
 
 def template_file(kind: Kind, chosen: TemplateFormat) -> Response:
