@@ -7,6 +7,7 @@ with a database.
 
 from api.access import credentials, identities, second_factor
 from api.jobs import import_drafts, job_queue
+from api.letters import renewal
 from api.requests import idempotency
 from api.trail import audit_trail
 from matcher import tables
@@ -18,6 +19,7 @@ __all__ = [
     "identities",
     "import_drafts",
     "job_queue",
+    "renewal",
     "second_factor",
     "tables",
 ]

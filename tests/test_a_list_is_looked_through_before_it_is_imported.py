@@ -1,17 +1,14 @@
-"""A list is sent, looked through, corrected by table, cell and row, and imported as it is then: over HTTP, by its owner."""
+"""A list is sent, looked through, corrected by table, cell and row, and imported as it is then: by its owner alone."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 
-from api.jobs import import_drafts
 from api.jobs.job_queue import claim
 from api.jobs.worker import JobRunner
 from indexer.database import reading, writing

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from api.pages import account, admin, audit, cases, companies, desk, field_map, labs, my_company, my_lab, review
 from api.pages.figures import alliances, kpi
+from api.pages.files import taking_out
 from api.pages.guide import chapters
 from api.pages.imports import lists, past
 from api.pages.imports.lists import MAX_LIST_FORM_BYTES
@@ -42,6 +43,7 @@ PAGES = (
     # The imports that were begun, by their jobs, before the lists that would take them for one of theirs.
     past,
     lists,
+    taking_out,
     chapters,
 )
 BODY_LIMITS = {
