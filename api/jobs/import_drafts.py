@@ -275,21 +275,39 @@ def planned(session: Session, draft: ImportDraft, found: Reading, sender: Sender
             import_portion(session, portion, sender, name=draft.name, now=now, dry_run=True)[0]
             for portion in one.portions(RECORDS_PER_PART)
         ]
-        plans.append(_summed(one, reports))
+        plans.append(_summed(session, one, reports))
     return plans
 
 
-def _summed(found: Reading, reports: Sequence[ImportReport]) -> Planned:
+_NAMED: dict[Kind, Table] = {
+    kind: SQLModel.metadata.tables[name]
+    for kind, name in (
+        (Kind.LABS, "lab"),
+        (Kind.EVIDENCE, "lab"),
+        (Kind.COMPANIES, "company"),
+        (Kind.SCHOOLS, "school"),
+        (Kind.ALLIANCES, "alliance"),
+    )
+}
+"""What of a kind is called by a name that whoever may change it may read."""
+
+
+def _summed(session: Session, found: Reading, reports: Sequence[ImportReport]) -> Planned:
+    updated = [key for report in reports for key in report.updated_ids]
+    names = {key: _name_of(found.records.get(key)) for key in updated}
+    if (table := _NAMED.get(found.kind or Kind.NEEDS)) is not None:
+        stored = session.execute(table.select().where(table.c.id.in_(updated))).mappings()
+        names |= {row["id"]: row["name"] for row in stored if row["name"]}
     created = [key for report in reports for key in report.created_ids]
     return Planned(
         kind=found.kind or Kind.LABS,
         created=len(created),
-        updated=sum(report.updated for report in reports),
+        updated=len(updated),
         unchanged=sum(report.unchanged for report in reports),
         refused=found.refused + sum(report.refused for report in reports),
         new=tuple((key, _name_of(found.records.get(key))) for key in created),
         changes=tuple(change for report in reports for change in report.changes),
-        names={key: _name_of(found.records.get(key)) for report in reports for key in report.updated_ids},
+        names=names,
         problems=tuple(problem for report in reports for problem in report.problems),
     )
 

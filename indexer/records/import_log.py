@@ -33,6 +33,8 @@ _OWN = {"evidence": "lab_id", "ask": "need_id", "alliance_partner": "alliance_id
 """Tables whose rows are part of a record, and the column that says of which."""
 _GO_WITH = frozenset({"field_map_lab", "field_map_need", "client"})
 """Tables whose rows are made of a record, or hand it over, and go with it."""
+_OPENED = {"need_intake": None, "need_step": "old"}
+"""Tables whose first row says that a record came in, and the column that a later row has: the first goes with it."""
 _KINDS = {
     "lab": Kind.LABS, "need": Kind.NEEDS, "company": Kind.COMPANIES, "school": Kind.SCHOOLS,
     "alliance": Kind.ALLIANCES, "term": Kind.TERMS,
@@ -81,7 +83,8 @@ class ImportChange(SQLModel, table=True):
 class SavedMapping(SQLModel, table=True):
     """What the files of one source call our fields: `fields` gives for each heading a field, or `-` for none.
 
-    `account_id` is whose it is; one that was kept by a command is everybody's to use, and nobody's to replace in pages.
+    `name` is folded, `title` as it was typed. `account_id` is whose it is; one that a command kept is everybody's to
+    use, and nobody's to replace in pages.
     """
 
     __tablename__ = "saved_mapping"
@@ -92,6 +95,7 @@ class SavedMapping(SQLModel, table=True):
     fields: dict[str, str] = Field(sa_column=Column(JSON, nullable=False))
     saved_at: datetime = Field(sa_type=Instant)
     account_id: str | None = None
+    title: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +125,7 @@ def save_mapping(
     stored = session.get(SavedMapping, for_names(name)) or SavedMapping(
         name=for_names(name), kind=None, sheet=None, fields={}, saved_at=now
     )
+    stored.title = name
     stored.kind, stored.sheet, stored.fields, stored.saved_at = kind and kind.value, sheet, dict(fields), now
     session.add(stored)
     session.flush()
@@ -239,6 +244,10 @@ def undo(session: Session, batch_id: str, now: datetime) -> Undone:
         if row["before"] is None and row["table_name"] in _KINDS
     }
     _refuse_changed(session, changes)
+    # Said first: the database lets what goes with a record go only with an import that is taken back.
+    batch.undone_at = now
+    session.add(batch)
+    session.flush()
     _refuse_used(session, created)
     touched: dict[Kind, set[str]] = {}
     for row in changes:
@@ -248,8 +257,6 @@ def undo(session: Session, batch_id: str, now: datetime) -> Undone:
         touched.setdefault(kind, set()).add(str(row["row_key"][0]))
     for kind, ids in touched.items():
         note_changes(session, kind, ids)
-    batch.undone_at = now
-    session.add(batch)
     session.flush()
     session.expire_all()
     named = tuple((kind, one) for kind in touched for one in sorted(touched[kind]))
@@ -333,6 +340,14 @@ def _used(session: Session, table: Table, column: str, ids: Sequence[str], creat
         refers = table.c[column].in_(ids[start : start + _AT_ONCE])
         if table.name in _GO_WITH:
             session.connection().execute(delete(table).where(refers))
+            continue
+        if table.name in _OPENED:
+            later = _OPENED[table.name]
+            if later is not None:
+                moved = select(table.c[column]).where(refers, table.c[later].is_not(None))
+                count += len(session.connection().execute(moved).all())
+            if not count:
+                session.connection().execute(delete(table).where(refers))
             continue
         key = next(iter(table.primary_key)) if table.primary_key else table.c[column]
         rows = session.connection().execute(select(key).where(refers)).scalars()

@@ -338,7 +338,7 @@ def kinds_of(who: Principal) -> tuple[Kind, ...]:
 
 def _mapping_document(one: SavedMapping, who: Principal) -> dict[str, Any]:
     return {
-        "name": one.name,
+        "name": one.title or one.name,
         "kind": one.kind,
         "fields": one.fields,
         "own": one.account_id == who.id,
