@@ -150,10 +150,10 @@ def _what_is_taken_up_stays(server: Served) -> None:
 
 def _who_may_import_what(server: Served) -> None:
     lab = _jsonl({"id": "lab-1-01", "name": "overwritten"})
-    # Labs are an alliance's to bring in where they are of its schools; the others are named and left out.
+    # Labs are an alliance's to bring in where they are of its schools and no researcher keeps them; others are named.
     result = result_of(server, "expert", job_of(upload(server, "expert", "labs.jsonl", lab)))
     told = [(one["row"], one["field"], one["wrong"]) for one in result["problems"]]
-    assert (result["updated"], told) == (0, [(1, "id", '"lab-1-01" is a lab of another alliance\'s school')])
+    assert (result["updated"], told) == (0, [(1, "id", '"lab-1-01" is kept by its researcher')])
     school = _jsonl({"id": "ysu", "name": "overwritten"})
     assert upload(server, "expert", "schools.jsonl", school).status_code == 403
     # Named otherwise, it is found out once it is read.

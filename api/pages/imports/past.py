@@ -18,7 +18,7 @@ from api.pages.shell.record_names import titles
 from api.pages.shell.visiting import Visit, visiting
 from api.pages.shell.wording import N_
 from api.requests.capacity import ThreadedRoute
-from api.requests.problems import Refusal, not_found
+from api.requests.problems import ProblemError, Refusal, not_found, refusal_of
 from api.routes.imports.drafts import list_lists
 from api.routes.jobs import read_job, read_result, undo_import
 from indexer.records.import_log import batches, created_in
@@ -71,11 +71,12 @@ def _import_page(visit: Visit, job_id: str, refused: Refusal | None = None) -> R
 @router.post("/{job_id}/undo")
 def take_back(job_id: JobId, visit: Annotated[Visit, Depends(visiting(Resource.JOB, Action.CANCEL))]) -> Response:
     """Take back all that an import did."""
-    done = visit.attempt(lambda: visit.document(undo_import, job_id=job_id))
-    if isinstance(done, Refusal) and done.status == 409:
-        return _import_page(visit, job_id, done)
-    if isinstance(done, Refusal):
-        raise not_found("job")
+    try:
+        visit.document(undo_import, job_id=job_id)
+    except ProblemError as error:
+        if error.status != 409:
+            raise
+        return _import_page(visit, job_id, refusal_of(error))
     return visit.go(f"/imports/jobs/{job_id}", N_("The import is taken back: all is as it was before."))
 
 
