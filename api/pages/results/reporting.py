@@ -253,7 +253,9 @@ def show_supplement(
 
 
 @router.post("/supplements")
-def supplement(visit: Annotated[Visit, Depends(receiving(Resource.ENTRY, Action.SUPPLEMENT))]) -> Response:
+def supplement(
+    visit: Annotated[Visit, Depends(receiving(Resource.ENTRY, Action.SUPPLEMENT))],
+) -> Response:
     """Answer a returned entry with a statement and more evidence."""
     entry_id = str(visit.form.get("entry_id", ""))[:200]
     kept = kept_files(visit.form)

@@ -25,7 +25,9 @@ MAX_FORM_BYTES = MAX_BYTES + 2**20
 MAX_FILES = 20
 
 
-def receiving(resource: Resource, action: Action) -> Callable[[Request], Awaitable[Visit]]:
+def receiving(
+    resource: Resource, action: Action, most_bytes: int = MAX_FORM_BYTES
+) -> Callable[[Request], Awaitable[Visit]]:
     """Return the dependency of a page's route whose form has files."""
 
     async def receive(request: Request) -> Visit:
@@ -34,7 +36,7 @@ def receiving(resource: Resource, action: Action) -> Callable[[Request], Awaitab
         if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
             raise forbidden(T_("send this form from this site's own page"))
         await run_in_threadpool(_admit, AskingBeforeForm(request, resource, action))
-        content = await request.app.state.uploads.received(request, MAX_FORM_BYTES)
+        content = await request.app.state.uploads.received(request, most_bytes)
         with storing_file():
             form = await Request(request.scope, _again(content)).form(max_files=MAX_FILES, max_fields=2_000)
         visit = Visit(request, resource, action, form)
