@@ -57,6 +57,7 @@ from api.routes import (
     queue,
     sessions,
 )
+from api.routes.conversation import talks
 from api.routes.judging import judgings, pairs
 from api.routes.ledger import alliances, entries, figures, programme, review
 from api.trail.view_buffer import ViewBuffer
@@ -203,6 +204,7 @@ OPEN_ROUTES = frozenset(
 _PARTS = (
     needs,
     pairings,
+    talks,
     cases,
     queue,
     companies,

@@ -22,8 +22,10 @@ from matcher.ledger.rows import (
 )
 from matcher.ledger.rules import configuration, duties, similarity
 from matcher.review import cases, clients, decisions, field_map, intake, people, proposals, researchers
+from matcher.review.conversation import answers, thread
 
 __all__ = [
+    "answers",
     "cases",
     "chain",
     "clients",
@@ -50,4 +52,5 @@ __all__ = [
     "similarity",
     "steps",
     "sufficiency",
+    "thread",
 ]

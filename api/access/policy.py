@@ -41,6 +41,7 @@ class Resource(StrEnum):
     PAIRING = "pairing"
     EXPOSURE = "exposure"
     CASE = "case"
+    CONVERSATION = "conversation"
     LAB = "lab"
     COMPANY = "company"
     COMPANY_NAME = "company_name"
@@ -102,6 +103,7 @@ class Action(StrEnum):
     RELEASE = "release"
     MOVE = "move"
     CONTACT = "contact"
+    ANSWER = "answer"
     BREAK_GLASS = "break_glass"
     REGISTER = "register"
     CANCEL = "cancel"
@@ -133,6 +135,7 @@ def _everybody(reach: Reach) -> dict[Holder, Reach]:
 
 _OFFICE: dict[Holder, Reach] = {Role.OFFICE: Reach.ALL}
 _COMMITTEE: dict[Holder, Reach] = {Role.COMMITTEE: Reach.ALLIANCE}
+_BOTH_SIDES: dict[Holder, Reach] = {Role.COMPANY: Reach.RELEASED, Role.RESEARCHER: Reach.RELEASED}
 _LEAD: dict[Holder, Reach] = {Role.LEAD: Reach.ALLIANCE}
 _JOB: dict[Holder, Reach] = {Role.JOB: Reach.ALL}
 _READERS = _staff(Reach.ALLIANCE) | _COMMITTEE | _OFFICE
@@ -162,6 +165,10 @@ POLICY: dict[tuple[Resource, Action], dict[Holder, Reach]] = {
     (Resource.CASE, Action.LIST): _staff(Reach.ALLIANCE) | _OFFICE,
     (Resource.CASE, Action.MOVE): _staff(Reach.ALLIANCE),
     (Resource.CASE, Action.CONTACT): _staff(Reach.ALLIANCE),
+    # The office has no part in it: what the parties write to each other may say all that a need says.
+    (Resource.CONVERSATION, Action.READ): _staff(Reach.ALLIANCE) | _BOTH_SIDES,
+    (Resource.CONVERSATION, Action.CREATE): _staff(Reach.ALLIANCE) | _BOTH_SIDES,
+    (Resource.CONVERSATION, Action.ANSWER): _BOTH_SIDES,
     (Resource.LAB, Action.READ): _staff(Reach.ALL) | _OFFICE | {Role.RESEARCHER: Reach.OWN},
     (Resource.LAB, Action.LIST): _staff(Reach.ALL) | _OFFICE | {Role.RESEARCHER: Reach.OWN},
     (Resource.LAB, Action.EDIT): {Role.RESEARCHER: Reach.OWN},

@@ -35,7 +35,9 @@ FREED = {
     "need_draft": {"content"},
     "need_share": {"consent"},
     "need_step": {"note"},
+    "side_answer": {"note"},
     "stake": {"end_reason"},
+    "thread_message": {"text"},
 }
 """What is written beside the facts, by table: a name is taken out where the database lets it."""
 _KEPT = ("break_glass_read", "configuration_version", "lab_claim", "proposal")

@@ -41,6 +41,8 @@ from matcher.ledger.rules.recognition import ConflictError
 from matcher.ranking.pairings import UnknownRecordError
 from matcher.review.cases import CaseError, StaleCaseError
 from matcher.review.clients import ClientError
+from matcher.review.conversation.answers import AnswerError, AnswerLateError
+from matcher.review.conversation.thread import ThreadError
 from matcher.review.decisions import AlreadyDecidedError, DecisionError
 from matcher.review.intake import DraftError, IntakeError
 from matcher.review.people import LastOfficeError, PeopleError, SamePersonError
@@ -141,6 +143,9 @@ TABLE: tuple[tuple[type[Exception], int, str], ...] = (
     (IntakeError, 409, "intake"),
     (JobError, 409, "job"),
     (ReleaseError, 409, "release"),
+    (AnswerLateError, 409, "answer-late"),
+    (AnswerError, 422, "answer"),
+    (ThreadError, 422, "message"),
     (ClaimError, 409, "claim"),
     (PoolError, 422, "invalid"),
     (JudgingError, 409, "judging"),

@@ -1,0 +1,71 @@
+"""What company, lab and expert say to each other: answers of both sides, and one thread for each pairing."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0024"
+down_revision = "0021"
+branch_labels = None
+depends_on = None
+
+_MOMENT = sa.DateTime(timezone=True)
+_WORDS = "'interested', 'not_this_one', 'has_a_question', 'willing', 'not_now', 'declined', 'retracted'"
+_REASONS = "'wrong_field', 'already_cooperating', 'no_capacity', 'too_far', 'too_early', 'budget', 'terms', 'conflict', 'other'"
+
+
+def upgrade() -> None:
+    """Bring the tables up."""
+    _answers()
+    _thread()
+
+
+def _answers() -> None:
+    op.create_table(
+        "side_answer",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("pairing_id", sa.Integer(), nullable=False),
+        sa.Column("side", sa.String(), nullable=False),
+        sa.Column("word", sa.String(), nullable=False),
+        sa.Column("reason", sa.String(), nullable=True),
+        sa.Column("note", sa.String(), nullable=False),
+        sa.Column("by", sa.String(), nullable=True),
+        sa.Column("link_id", sa.Integer(), nullable=True),
+        sa.Column("at", _MOMENT, nullable=False),
+        sa.CheckConstraint("side IN ('company', 'lab', 'expert') AND side <> 'expert'", name="side_answers"),
+        sa.CheckConstraint(f"word IN ({_WORDS})", name="word_known"),
+        sa.CheckConstraint(f"reason IS NULL OR reason IN ({_REASONS})", name="reason_known"),
+        sa.CheckConstraint(
+            "(word IN ('not_this_one', 'declined')) = (reason IS NOT NULL)", name="refused_for_a_reason"
+        ),
+        sa.ForeignKeyConstraint(["pairing_id"], ["pairing.id"]),
+        sa.ForeignKeyConstraint(["by"], ["account.id"]),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index("ix_side_answer_pairing_id", "side_answer", ["pairing_id"])
+
+
+def _thread() -> None:
+    op.create_table(
+        "thread_message",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("pairing_id", sa.Integer(), nullable=False),
+        sa.Column("alliance_id", sa.String(), nullable=False),
+        sa.Column("side", sa.String(), nullable=False),
+        sa.Column("audience", sa.String(), nullable=False),
+        sa.Column("text", sa.String(), nullable=False),
+        sa.Column("mentioned", sa.JSON(), nullable=False),
+        sa.Column("by", sa.String(), nullable=True),
+        sa.Column("at", _MOMENT, nullable=False),
+        sa.CheckConstraint("side IN ('company', 'lab', 'expert')", name="side_known"),
+        sa.CheckConstraint("audience IN ('company', 'lab', 'both', 'internal')", name="audience_known"),
+        sa.CheckConstraint("side <> 'company' OR audience IN ('company', 'both')", name="company_to_itself"),
+        sa.CheckConstraint("side <> 'lab' OR audience IN ('lab', 'both')", name="lab_to_itself"),
+        sa.CheckConstraint("length(text) > 0", name="says_something"),
+        sa.ForeignKeyConstraint(["pairing_id"], ["pairing.id"]),
+        sa.ForeignKeyConstraint(["alliance_id"], ["alliance.id"]),
+        sa.ForeignKeyConstraint(["by"], ["account.id"]),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index("ix_thread_message_pairing_id", "thread_message", ["pairing_id"])
