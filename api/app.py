@@ -188,6 +188,9 @@ OPEN_ROUTES = frozenset(
     {
         ("POST", "/api/session"),
         ("DELETE", "/api/session"),
+        ("GET", "/answer/{token}"),
+        ("POST", "/answer/{token}"),
+        ("POST", "/answer/{token}/undo"),
         ("GET", "/api/oidc"),
         ("GET", "/api/oidc/callback"),
         ("GET", "/api/oidc/login"),
@@ -200,7 +203,7 @@ OPEN_ROUTES = frozenset(
         ("GET", "/static/{name}"),
     }
 )
-"""The routes that need no permission: signing in and out, health, and what holds nothing of anybody."""
+"""The routes that need no permission: signing in and out, health, what holds nothing of anybody, links of mails."""
 _PARTS = (
     needs,
     pairings,

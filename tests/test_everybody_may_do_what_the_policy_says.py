@@ -24,7 +24,7 @@ from matcher.judging.panel.grades import PooledPair, Said, name_settler, say, st
 from matcher.review.clients import ClientRequest, take_on, take_on_or_ask
 from matcher.review.decisions import Verdict, decide
 from matcher.review.people import active_grants, add_account, declare_stake, grant, revoke, set_disabled
-from matcher.review.proposals import Proposal, pairing_of
+from matcher.review.proposals import Proposal, pairing_of, release
 from matcher.review.researchers import claim
 from matcher.review.roles import Role
 from tests.conftest import POSTGRESQL_AT_LENGTH
@@ -93,6 +93,7 @@ def _fill(server: Served) -> Things:
                 now=now,
             )
             assert case is not None
+            release(session, pairing=pairing, by=server.accounts[by], now=now)
             ids = {"need_id": need_id, "pairing_id": str(pairing.id), "case_id": str(case.id), "lab_id": lab_id}
             job_id = _done_job(session, server.accounts[by], need_id)
             people = _people(session, server, lab_id, alliance_id, now)
@@ -314,6 +315,9 @@ def _asked(server: Served, things: Things, who: str | None, method: str, path: s
         "/recovery-codes": {"code": "1"},
         "/session/second-factor": {"code": "1"},
         "/confirm": {"password": "none"},
+        "{pairing_id}/answer": {"word": "interested"},
+        "/messages": {"text": " ", "audience": "company"},
+        "/invitations": {"side": "company", "address": "nobody"},
         "/answer": {"agreed": False},
     }
     body = next((value for end, value in bodies.items() if path.endswith(end)), {})

@@ -169,6 +169,7 @@ POLICY: dict[tuple[Resource, Action], dict[Holder, Reach]] = {
     (Resource.CONVERSATION, Action.READ): _staff(Reach.ALLIANCE) | _BOTH_SIDES,
     (Resource.CONVERSATION, Action.CREATE): _staff(Reach.ALLIANCE) | _BOTH_SIDES,
     (Resource.CONVERSATION, Action.ANSWER): _BOTH_SIDES,
+    (Resource.CONVERSATION, Action.RELEASE): _staff(Reach.ALLIANCE),
     (Resource.LAB, Action.READ): _staff(Reach.ALL) | _OFFICE | {Role.RESEARCHER: Reach.OWN},
     (Resource.LAB, Action.LIST): _staff(Reach.ALL) | _OFFICE | {Role.RESEARCHER: Reach.OWN},
     (Resource.LAB, Action.EDIT): {Role.RESEARCHER: Reach.OWN},

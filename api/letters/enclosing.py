@@ -13,6 +13,7 @@ from datetime import datetime
 
 from sqlmodel import Session
 
+from api.letters.answering import links_of
 from api.letters.renewal import HOLDS_FOR, PURPOSE
 from api.letters.signed_links import LinkSigner
 from indexer.wording import T_, Text
@@ -54,5 +55,13 @@ def _renewal(_session: Session, notice: Notice, signer: LinkSigner, now: datetim
     return Enclosed((OfferedLink(T_("Choose a new password"), f"/forgotten/{token}"),))
 
 
-ENCLOSURES: dict[NoticeKind, Enclosing] = {NoticeKind.PASSWORD_FORGOTTEN: _renewal}
+def _answers(_session: Session, notice: Notice, signer: LinkSigner, now: datetime) -> Enclosed:
+    return Enclosed(tuple(OfferedLink(label, path) for label, path in links_of(notice, signer, now)))
+
+
+ENCLOSURES: dict[NoticeKind, Enclosing] = {
+    NoticeKind.PASSWORD_FORGOTTEN: _renewal,
+    NoticeKind.LAB_RELEASED: _answers,
+    NoticeKind.CASE_INTRODUCED: _answers,
+}
 """By kind, what makes its links and files; a kind that is not here carries only the link to its page."""

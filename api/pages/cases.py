@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Query, Response
-from sqlmodel import col, func, select
+from sqlmodel import Session, col, func, select
 
 from api.access.policy import Action, Resource
 from api.documents.bodies import ContactBody, TransitionBody
@@ -30,6 +30,8 @@ from indexer.instants import day_in_taipei, now
 from matcher.ledger.rows.kpis import KPI_FACTS
 from matcher.ledger.rows.steps import STATE_LABELS
 from matcher.review.cases import NEXT_STAGES, OPEN_STAGES, Case, ContactKind, LostReason, Stage
+from matcher.review.conversation.standing import TOLD, Stand, stands_of
+from matcher.review.conversation.thread import Side
 
 router = APIRouter(prefix="/cases", include_in_schema=False, route_class=ThreadedRoute)
 
@@ -152,6 +154,8 @@ def _case_page(visit: Visit, case_id: int, refused: Refusal | None = None, form:
         names=names,
         timeline=_timeline(case),
         shown=_shown(visit, case),
+        stand=visit.look(lambda session, _: _stand(session, case)),
+        told_of=lambda one: TOLD[one.standing][Side.EXPERT],
         results=None if isinstance(results, Refusal) else results,
         states={state: label.both for state, label in STATE_LABELS.items()},
         kpis={kpi.value: facts.label.both for kpi, facts in KPI_FACTS.items()},
@@ -162,6 +166,11 @@ def _case_page(visit: Visit, case_id: int, refused: Refusal | None = None, form:
         form=form,
         given=visit.form if refused is not None else {},
     )
+
+
+def _stand(session: Session, case: Mapping[str, Any]) -> Stand | None:
+    stands = stands_of(session, [case["need_id"]])
+    return next((one for one in stands if one.pairing_id == case["pairing_id"]), None)
 
 
 def _results(visit: Visit, case_id: int) -> list[dict[str, Any]]:

@@ -22,6 +22,7 @@ from api.requests.idempotency import Reply
 from api.requests.permitted_request import PermittedRequest, requires
 from api.requests.problems import not_found
 from api.requests.query_parameters import Cursor, Limit, decoded, page
+from api.routes.conversation.telling import talk_of, tell_moved
 from indexer.instants import day_in_taipei
 from indexer.records.record_tables import Company
 from matcher.review.cases import Case, Stage, add_contact, move_case
@@ -112,6 +113,7 @@ def move_case_on(
         moved = move_case(
             session, case_id=case_id, stage=body.stage, reason=body.reason, note=body.note, by=who.id, now=ask.at
         )
+        tell_moved(session, talk_of(session, moved), moved, by=who.id, now=ask.at)
         return Reply(200, case_document(session, who, moved), {"ETag": case_etag(moved.id, moved.version)})
 
     return ask.write(work, body)

@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.documents.answers import Answer
-from api.documents.bodies import Note
+from api.documents.bodies import Note, Word
 from matcher.review.cases import Stage
 from matcher.review.conversation.answers import REASONS, WORDS, AnswerReason, SideAnswer, SideWord
 from matcher.review.conversation.standing import TOLD, Stand, TalkState, standing_of
@@ -38,6 +38,20 @@ class MessageBody(_Body):
 
     text: Note = Field(examples=["能否處理八吋晶圓？"])
     audience: Audience = Field(examples=["company"])
+
+
+class InvitationBody(_Body):
+    """Somebody without an account who is to answer for a side, by a link in a mail."""
+
+    side: Side = Field(examples=["company"])
+    address: Word = Field(examples=["contact@example.org"])
+
+
+class InvitationAnswer(Answer):
+    """Whom a link was sent to."""
+
+    side: Side
+    address: str
 
 
 class ToldAnswer(Answer):

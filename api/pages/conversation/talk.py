@@ -13,16 +13,17 @@ from fastapi import APIRouter, Depends, Path, Response
 
 from api.access.policy import Action, Resource
 from api.documents.bodies import MAX_ROW_NUMBER
-from api.documents.conversation.talks import AnswerBody, MessageBody
+from api.documents.conversation.talks import AnswerBody, InvitationBody, MessageBody
 from api.pages.shell.record_names import NamedOrPerson, called
 from api.pages.shell.visiting import Visit, visiting
 from api.pages.shell.wording import N_
 from api.requests.capacity import ThreadedRoute
 from api.requests.problems import Refusal
-from api.routes.conversation.talks import give_answer, read_conversation, take_answer_back, write_message
+from api.routes.conversation.talks import give_answer, read_conversation, send_link, take_answer_back, write_message
 from api.routes.needs import read_need
 from indexer.records.record_tables import Alliance, Company, Lab
 from matcher.review.conversation.answers import REFUSING, SideWord
+from matcher.review.conversation.standing import TalkState
 from matcher.review.conversation.thread import Audience, Side
 
 router = APIRouter(prefix="/conversations", include_in_schema=False, route_class=ThreadedRoute)
@@ -59,6 +60,13 @@ AUDIENCE_LABELS: dict[Side, dict[Audience, str]] = {
 SIDE_LABELS = {Side.COMPANY: N_("Company"), Side.LAB: N_("Lab"), Side.EXPERT: N_("Alliance")}
 
 
+_INVITED = {
+    **dict.fromkeys((TalkState.SHOWN, TalkState.ASKED, TalkState.WANTED, TalkState.NOT_WANTED), Side.COMPANY),
+    **dict.fromkeys((TalkState.INTRODUCED, TalkState.WILLING, TalkState.LATER, TalkState.DECLINED), Side.LAB),
+}
+"""For which side somebody without an account can be asked, by the state that waits for its answer."""
+
+
 @router.get("/{pairing_id}")
 def show_conversation(
     pairing_id: PairingId, visit: Annotated[Visit, Depends(visiting(Resource.CONVERSATION, Action.READ))]
@@ -88,6 +96,7 @@ def _page(visit: Visit, pairing_id: int, refused: Refusal | None = None, form: s
         back=_back(talk),
         labels=ANSWER_LABELS,
         refusing=REFUSING,
+        invited=_INVITED.get(TalkState(talk["standing"])) if side is Side.EXPERT else None,
         audiences=[(one, AUDIENCE_LABELS[side][Audience(one)]) for one in talk["audiences"]],
         audience_labels=AUDIENCE_LABELS[side],
         sides=SIDE_LABELS,
@@ -134,6 +143,22 @@ def retract(
     if isinstance(refused, Refusal):
         return _page(visit, pairing_id, refused, "take-back")
     return visit.go(f"/conversations/{pairing_id}", N_("Your answer is taken back."))
+
+
+@router.post("/{pairing_id}/invitations")
+def invite(
+    pairing_id: PairingId, visit: Annotated[Visit, Depends(visiting(Resource.CONVERSATION, Action.RELEASE))]
+) -> Response:
+    """Send a link to somebody without an account."""
+
+    def work() -> None:
+        body = visit.body(InvitationBody, visit.values("side", "address"))
+        visit.reply(send_link, pairing_id=pairing_id, body=body)
+
+    refused = visit.attempt(work)
+    if isinstance(refused, Refusal):
+        return _page(visit, pairing_id, refused, "invitation")
+    return visit.go(f"/conversations/{pairing_id}", N_("A mail with the links that answer is on its way."))
 
 
 @router.post("/{pairing_id}/messages")

@@ -28,6 +28,8 @@ from indexer.records.record_tables import Lab, School
 from indexer.vocabulary import AskKind
 from matcher.ranking.signals import CONTRIBUTION_LABELS, GROUPS, RETIRED_LABELS
 from matcher.review.cases import Case, Contact, LabLoad, Stage, loads_of
+from matcher.review.conversation.answers import SideAnswer, SideWord
+from matcher.review.conversation.thread import Side
 from matcher.review.decisions import Decision, Reason
 from matcher.review.people import Account, Principal
 from matcher.review.proposals import Release, StoredPairing
@@ -81,6 +83,8 @@ class PairingFacts:
     released_at: datetime | None
     word: LastWord | None
     case_id: int | None
+    company_word: str | None = None
+    """What the company answered to it, if that stands."""
 
 
 @dataclass(frozen=True)
@@ -167,17 +171,29 @@ def _pairings(
     session: Session, who: Principal, wanted: list[int], case_of: Mapping[int, int | None], now: datetime
 ) -> Mapping[int, PairingFacts]:
     stands_now = (col(Release.pairing_id) == col(StoredPairing.id)) & col(Release.ended_at).is_(None)
+    answered = (
+        select(SideAnswer.word)
+        .where(SideAnswer.pairing_id == StoredPairing.id, SideAnswer.side == Side.COMPANY.value)
+        .order_by(col(SideAnswer.id).desc())
+        .limit(1)
+        .scalar_subquery()
+    )
     rows = session.exec(
-        select(StoredPairing, Release.released_at)
+        select(StoredPairing, Release.released_at, answered)
         .join(Release, stands_now, isouter=True)
         .where(col(StoredPairing.id).in_(wanted))
     ).all()
     words = _last_words(session, who, wanted, now)
     return {
         row.id or 0: PairingFacts(
-            row.state, row.deferred_until, released_at, words.get(row.id or 0), case_of.get(row.id or 0)
+            row.state,
+            row.deferred_until,
+            released_at,
+            words.get(row.id or 0),
+            case_of.get(row.id or 0),
+            None if said == SideWord.RETRACTED else said,
         )
-        for row, released_at in rows
+        for row, released_at, said in rows
     }
 
 

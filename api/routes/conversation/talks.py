@@ -17,6 +17,8 @@ from api.documents.bodies import MAX_ROW_NUMBER
 from api.documents.conversation.talks import (
     AnswerBody,
     ConversationAnswer,
+    InvitationAnswer,
+    InvitationBody,
     MessageBody,
     Talk,
     conversation_document,
@@ -25,9 +27,10 @@ from api.requests.capacity import ThreadedRoute
 from api.requests.idempotency import Reply
 from api.requests.permitted_request import PermittedRequest, requires
 from api.requests.problems import not_found
+from api.routes.conversation.telling import tell_address, tell_answered, tell_said, tell_written
 from api.trail.request_trail import NeedReader
 from indexer.records.record_tables import Need
-from matcher.review.conversation.answers import answer, answers_of, is_open, take_back
+from matcher.review.conversation.answers import answer, answers_of, is_open, must_be_open, take_back
 from matcher.review.conversation.thread import (
     Audience,
     Conversation,
@@ -37,7 +40,7 @@ from matcher.review.conversation.thread import (
     messages_of,
     say,
 )
-from matcher.review.people import Account, Grant, Principal
+from matcher.review.people import Account, Grant, Principal, mail_address
 from matcher.review.proposals import Release, StoredPairing
 from matcher.review.roles import STAFF
 
@@ -73,7 +76,8 @@ def give_answer(
     def work(session: Session, who: Principal) -> Reply:
         side, about = find_conversation(session, who, pairing_id, Action.ANSWER)
         ask.about("need", about.need_id)
-        answer(session, about=about, side=side, by=who.id, now=ask.at, **body.model_dump())
+        said = answer(session, about=about, side=side, by=who.id, now=ask.at, **body.model_dump())
+        tell_said(session, about, said, now=ask.at)
         return Reply(200, talk_document(session, who, side, about, to=ask), {})
 
     return ask.write(work, body)
@@ -88,7 +92,8 @@ def take_answer_back(
     def work(session: Session, who: Principal) -> Reply:
         side, about = find_conversation(session, who, pairing_id, Action.ANSWER)
         ask.about("need", about.need_id)
-        take_back(session, about=about, side=side, by=who.id, now=ask.at)
+        said = take_back(session, about=about, side=side, by=who.id, now=ask.at)
+        tell_answered(session, about, said, now=ask.at)
         return Reply(200, talk_document(session, who, side, about, to=ask), {})
 
     return ask.write(work)
@@ -107,8 +112,28 @@ def write_message(
         ask.about("need", about.need_id)
         internal = body.audience is Audience.INTERNAL and side is Side.EXPERT
         called = called_upon(body.text, colleagues_of(session, who)) if internal else []
-        say(session, about=about, side=side, by=who.id, now=ask.at, mentioned=called, **body.model_dump())
+        said = say(session, about=about, side=side, by=who.id, now=ask.at, mentioned=called, **body.model_dump())
+        tell_written(session, about, said, now=ask.at)
         return Reply(201, talk_document(session, who, side, about, to=ask), {})
+
+    return ask.write(work, body)
+
+
+@router.post("/{pairing_id}/invitations", status_code=201, response_model=InvitationAnswer)
+def send_link(
+    pairing_id: PairingId,
+    body: InvitationBody,
+    ask: Annotated[PermittedRequest, Depends(requires(Resource.CONVERSATION, Action.RELEASE))],
+) -> Response:
+    """Send a link by which somebody without an account answers for the company, or for the lab once introduced."""
+
+    def work(session: Session, who: Principal) -> Reply:
+        _, about = find_conversation(session, who, pairing_id, Action.RELEASE)
+        ask.about("need", about.need_id)
+        address = mail_address(body.address)
+        must_be_open(session, about, body.side)
+        tell_address(session, about, body.side, address, by=who.id, now=ask.at)
+        return Reply(201, {"side": body.side.value, "address": address}, {})
 
     return ask.write(work, body)
 

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0024"
-down_revision = "0021"
+down_revision = "0023"
 branch_labels = None
 depends_on = None
 
@@ -31,7 +31,7 @@ def _answers() -> None:
         sa.Column("reason", sa.String(), nullable=True),
         sa.Column("note", sa.String(), nullable=False),
         sa.Column("by", sa.String(), nullable=True),
-        sa.Column("link_id", sa.Integer(), nullable=True),
+        sa.Column("link", sa.String(), nullable=True),
         sa.Column("at", _MOMENT, nullable=False),
         sa.CheckConstraint("side IN ('company', 'lab', 'expert') AND side <> 'expert'", name="side_answers"),
         sa.CheckConstraint(f"word IN ({_WORDS})", name="word_known"),
@@ -44,6 +44,7 @@ def _answers() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("ix_side_answer_pairing_id", "side_answer", ["pairing_id"])
+    op.create_index("ix_side_answer_link", "side_answer", ["link"])
 
 
 def _thread() -> None:

@@ -114,7 +114,8 @@ class SideAnswer(SQLModel, table=True):
     reason: str | None = None
     note: str = ""
     by: str | None = Field(default=None, foreign_key="account.id")
-    link_id: int | None = None
+    link: str | None = Field(default=None, index=True)
+    """The link of a mail by which it was said, as its letter names it."""
     at: datetime = Field(sa_type=Instant)
 
 
@@ -128,7 +129,7 @@ def answer(
     now: datetime,
     reason: AnswerReason | None = None,
     note: str = "",
-    link_id: int | None = None,
+    link: str | None = None,
 ) -> SideAnswer:
     """Say a side's word; a question is put into the thread as well, where it is answered.
 
@@ -141,7 +142,7 @@ def answer(
         now: the moment.
         reason: why it says no; only and always with a word of `REFUSING`.
         note: what it says besides; needed with a question, and with the reason other.
-        link_id: the link by which it was said, if it was.
+        link: the link by which it was said, if it was.
 
     Raises:
         AnswerError: the word is not this side's, or a reason is missing or too much.
@@ -158,7 +159,7 @@ def answer(
         reason=None if reason is None else reason.value,
         note="" if word is SideWord.QUESTION else note,
         by=by,
-        link_id=link_id,
+        link=link,
         at=now,
     )
     return insert_fact(session, row)
@@ -171,7 +172,7 @@ def _check(side: Side, word: SideWord, reason: AnswerReason | None, note: str) -
     if (word in REFUSING) != (reason is not None):
         raise AnswerError(T_("a reason is given exactly where the answer is no"), "reason")
     if reason is not None and reason not in REASONS[side]:
-        raise AnswerError(T_("choose one of: %(known)s", known=", ".join(REASONS[side])), "reason")
+        raise AnswerError(T_("give one of these reasons: %(known)s", known=", ".join(REASONS[side])), "reason")
     if word is SideWord.QUESTION and not note.strip():
         raise AnswerError(T_("write your question"), "note")
     if reason is AnswerReason.OTHER and not note.strip():
@@ -179,7 +180,7 @@ def _check(side: Side, word: SideWord, reason: AnswerReason | None, note: str) -
 
 
 def take_back(
-    session: Session, *, about: Conversation, side: Side, by: str | None, now: datetime, link_id: int | None = None
+    session: Session, *, about: Conversation, side: Side, by: str | None, now: datetime, link: str | None = None
 ) -> SideAnswer:
     """Take back what a side said last.
 
@@ -190,7 +191,7 @@ def take_back(
     if (about.pairing_id, side) not in standing_answers(session, [about.pairing_id]):
         raise AnswerLateError(T_("there is no answer to take back"))
     row = SideAnswer(
-        pairing_id=about.pairing_id, side=side.value, word=SideWord.RETRACTED.value, by=by, link_id=link_id, at=now
+        pairing_id=about.pairing_id, side=side.value, word=SideWord.RETRACTED.value, by=by, link=link, at=now
     )
     return insert_fact(session, row)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from sqlmodel import Session, col, select
@@ -16,7 +17,7 @@ from sqlmodel import Session, col, select
 from indexer.wording import T_, Text
 from matcher.review.cases import INTRODUCED_STAGES, Case, Stage
 from matcher.review.conversation.answers import SideWord, standing_answers
-from matcher.review.conversation.thread import Side
+from matcher.review.conversation.thread import Side, waiting_messages
 from matcher.review.proposals import Release
 
 
@@ -128,6 +129,7 @@ TOLD: dict[TalkState, dict[Side, Text | None]] = {
     },
 }
 """What each reader is told of each state; None where that side does not know of the pairing, and so is told nothing."""
+_EARLY = (None, Stage.ACCEPTED)
 _NEARER = (
     TalkState.SHOWN,
     TalkState.ASKED,
@@ -215,4 +217,38 @@ def stands_of(session: Session, need_ids: Collection[str]) -> list[Stand]:
         company, lab = (None if one is None else SideWord(one.word) for one in (said[Side.COMPANY], said[Side.LAB]))
         stage = None if case is None else Stage(case.stage)
         found.append(Stand(number, need_id, lab_id, number in released, case.id if case else None, stage, company, lab))
+    return found
+
+
+@dataclass(frozen=True)
+class WaitingWord:
+    """A side's answer, or its message (`word` is None), that waits for the alliance."""
+
+    pairing_id: int
+    side: Side
+    word: SideWord | None
+    case_id: int | None
+    at: datetime
+
+
+def waiting_words(session: Session, pairing_ids: Collection[int], stands: Iterable[Stand]) -> list[WaitingWord]:
+    """Return what the sides of some pairings said that the alliance has to act on.
+
+    An answer waits while its case has not gone on: the company's until the lab is introduced, or the pairing is
+    rejected, the lab's while the case stands at the introduction. A message waits until somebody of the alliance
+    writes, and stands for an answer that came with it.
+    """
+    stand_of = {one.pairing_id: one for one in stands if one.pairing_id in pairing_ids}
+    answers, messages = standing_answers(session, stand_of), waiting_messages(session, pairing_ids)
+    found = []
+    for (number, side), row in answers.items():
+        stand = stand_of[number]
+        waits = stand.stage is Stage.INTRODUCED if side is Side.LAB else stand.released and stand.stage in _EARLY
+        if waits and row.word != SideWord.QUESTION:
+            found.append(WaitingWord(number, side, SideWord(row.word), stand.case_id, row.at))
+    told = {(one.pairing_id, one.side) for one in found}
+    for number, message in messages.items():
+        if (number, Side(message.side)) not in told:
+            case_id = stand_of[number].case_id if number in stand_of else None
+            found.append(WaitingWord(number, Side(message.side), None, case_id, message.at))
     return found
