@@ -1,9 +1,9 @@
 """Links that a letter carries and that prove by themselves what they are for: signed, for a time, for one purpose.
 
 In: a purpose and a few claims, or a token as it comes back in an address. Out: the token, or its claims. It exists so
-that nothing in the database opens a door: the signature is made with a key that is computed from the home's key file.
-A token says what may be done, never that it was: whoever takes one checks in the database whether it is still to be
-done, and does nothing on a GET, since the scanners of mail servers open every link that they see.
+that nothing in the database opens a door: the signature is made with a key that is computed from the home's key file. A
+token says what may be done, never that it was: whoever takes one checks in the database whether it is still to be done,
+and does nothing on a GET, since the scanners of mail servers open every link that they see.
 """
 
 from __future__ import annotations
