@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import func, select
 from sqlmodel import SQLModel, col
 
-from api.letters.answering import PURPOSE, links_of
+from api.letters.conversation.answering import PURPOSE, links_of
 from api.letters.signed_links import LinkSigner
 from api.trail.audit_trail import AuditRow
 from indexer.database import open_engine, reading, writing

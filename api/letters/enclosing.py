@@ -13,7 +13,7 @@ from datetime import datetime
 
 from sqlmodel import Session
 
-from api.letters.answering import links_of
+from api.letters.conversation.answering import links_of
 from api.letters.renewal import HOLDS_FOR, PURPOSE
 from api.letters.signed_links import LinkSigner
 from indexer.wording import T_, Text

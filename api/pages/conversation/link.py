@@ -18,7 +18,7 @@ from sqlmodel import Session
 from starlette.datastructures import FormData
 
 from api.documents.conversation.talks import AnswerBody
-from api.letters.answering import AskedByLink
+from api.letters.conversation.answering import AskedByLink
 from api.letters.signed_links import LinkError, LinkSigner
 from api.pages.conversation.talk import ANSWER_LABELS
 from api.pages.shell.templating import rendered

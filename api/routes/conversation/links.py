@@ -17,7 +17,7 @@ from sqlmodel import Session, col, select
 
 from api.access.policy import Action, Resource
 from api.access.visibility import conversations as visible
-from api.letters.answering import AskedByLink, asked_of_company, asked_of_lab
+from api.letters.conversation.answering import AskedByLink, asked_of_company, asked_of_lab
 from api.routes.conversation.telling import tell_answered, tell_said
 from api.trail.audit_trail import Outcome, Subject, write_down
 from api.trail.request_trail import trail_of
