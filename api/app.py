@@ -58,7 +58,7 @@ from api.routes import (
     queue,
     sessions,
 )
-from api.routes.conversation import talks
+from api.routes.conversation import meetings, talks
 from api.routes.judging import judgings, pairs
 from api.routes.ledger import alliances, entries, figures, programme, review
 from api.trail.view_buffer import ViewBuffer
@@ -192,6 +192,10 @@ OPEN_ROUTES = frozenset(
         ("GET", "/answer/{token}"),
         ("POST", "/answer/{token}"),
         ("POST", "/answer/{token}/undo"),
+        ("GET", "/calendar/{token}.ics"),
+        ("GET", "/meeting/{token}"),
+        ("POST", "/meeting/{token}"),
+        ("POST", "/meeting/{token}/undo"),
         ("GET", "/api/oidc"),
         ("GET", "/api/oidc/callback"),
         ("GET", "/api/oidc/login"),
@@ -209,6 +213,7 @@ _PARTS = (
     needs,
     pairings,
     talks,
+    meetings,
     cases,
     queue,
     companies,

@@ -23,7 +23,7 @@ from matcher.ledger.rows import (
 from matcher.ledger.rules import configuration, duties, similarity
 from matcher.notices import outbox, readers
 from matcher.review import cases, clients, decisions, field_map, intake, people, proposals, researchers
-from matcher.review.conversation import answers, thread
+from matcher.review.conversation import answers, meetings, thread
 
 __all__ = [
     "answers",
@@ -42,6 +42,7 @@ __all__ = [
     "intake",
     "ladder",
     "links",
+    "meetings",
     "motions",
     "outbox",
     "people",

@@ -42,6 +42,8 @@ class Resource(StrEnum):
     EXPOSURE = "exposure"
     CASE = "case"
     CONVERSATION = "conversation"
+    MEETING = "meeting"
+    CALENDAR = "calendar"
     LAB = "lab"
     COMPANY = "company"
     COMPANY_NAME = "company_name"
@@ -170,6 +172,13 @@ POLICY: dict[tuple[Resource, Action], dict[Holder, Reach]] = {
     (Resource.CONVERSATION, Action.CREATE): _staff(Reach.ALLIANCE) | _BOTH_SIDES,
     (Resource.CONVERSATION, Action.ANSWER): _BOTH_SIDES,
     (Resource.CONVERSATION, Action.RELEASE): _staff(Reach.ALLIANCE),
+    **{
+        (Resource.MEETING, action): _staff(Reach.ALLIANCE) | _BOTH_SIDES
+        for action in (Action.LIST, Action.READ, Action.CREATE, Action.DECIDE, Action.EDIT, Action.END)
+    },
+    (Resource.CALENDAR, Action.READ): _everybody(Reach.OWN),
+    (Resource.CALENDAR, Action.CREATE): _everybody(Reach.OWN),
+    (Resource.CALENDAR, Action.END): _everybody(Reach.OWN),
     (Resource.LAB, Action.READ): _staff(Reach.ALL) | _OFFICE | {Role.RESEARCHER: Reach.OWN},
     (Resource.LAB, Action.LIST): _staff(Reach.ALL) | _OFFICE | {Role.RESEARCHER: Reach.OWN},
     (Resource.LAB, Action.EDIT): {Role.RESEARCHER: Reach.OWN},

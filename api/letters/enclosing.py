@@ -14,6 +14,8 @@ from datetime import datetime
 from sqlmodel import Session
 
 from api.letters.conversation.answering import links_of
+from api.letters.conversation.invitations import MEDIA_TYPE
+from api.letters.conversation.meeting_letters import meeting_file, meeting_links
 from api.letters.renewal import HOLDS_FOR, PURPOSE
 from api.letters.signed_links import LinkSigner
 from indexer.wording import T_, Text
@@ -59,9 +61,21 @@ def _answers(_session: Session, notice: Notice, signer: LinkSigner, now: datetim
     return Enclosed(tuple(OfferedLink(label, path) for label, path in links_of(notice, signer, now)))
 
 
+def _meeting(session: Session, notice: Notice, signer: LinkSigner, now: datetime) -> Enclosed:
+    if "meeting" not in notice.facts:
+        return Enclosed()
+    links = tuple(OfferedLink(label, path) for label, path in meeting_links(notice, signer, now))
+    found = meeting_file(session, notice, now)
+    if found is None:
+        return Enclosed(links)
+    method, content = found
+    return Enclosed(links, (Enclosure("meeting.ics", MEDIA_TYPE, content, method),))
+
+
 ENCLOSURES: dict[NoticeKind, Enclosing] = {
     NoticeKind.PASSWORD_FORGOTTEN: _renewal,
     NoticeKind.LAB_RELEASED: _answers,
     NoticeKind.CASE_INTRODUCED: _answers,
+    NoticeKind.MEETING: _meeting,
 }
 """By kind, what makes its links and files; a kind that is not here carries only the link to its page."""

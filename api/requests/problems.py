@@ -42,6 +42,7 @@ from matcher.ranking.pairings import UnknownRecordError
 from matcher.review.cases import CaseError, StaleCaseError
 from matcher.review.clients import ClientError
 from matcher.review.conversation.answers import AnswerError, AnswerLateError
+from matcher.review.conversation.meetings import MeetingError, MeetingLateError
 from matcher.review.conversation.thread import ThreadError
 from matcher.review.decisions import AlreadyDecidedError, DecisionError
 from matcher.review.intake import DraftError, IntakeError
@@ -146,6 +147,8 @@ TABLE: tuple[tuple[type[Exception], int, str], ...] = (
     (AnswerLateError, 409, "answer-late"),
     (AnswerError, 422, "answer"),
     (ThreadError, 422, "message"),
+    (MeetingLateError, 409, "meeting-late"),
+    (MeetingError, 422, "meeting"),
     (ClaimError, 409, "claim"),
     (PoolError, 422, "invalid"),
     (JudgingError, 409, "judging"),

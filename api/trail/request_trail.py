@@ -34,6 +34,7 @@ NAMED: dict[str, str | None] = {
     "key_prefix": "key",
     "kpi": "kpi",
     "lab_id": "lab",
+    "meeting_id": "meeting",
     "money_row_id": "money_row",
     "motion_id": "motion",
     "name": "report",
@@ -91,6 +92,7 @@ NOT_WATCHED = frozenset(
         (Resource.KEY, Action.LIST),
         (Resource.SESSION, Action.LIST),
         (Resource.SECOND_FACTOR, Action.READ),
+        (Resource.CALENDAR, Action.READ),
     }
 )
 """Views that are not kept: public profiles, names to choose from, open rules, states of work, and one's own account."""

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from sqlmodel import Session
 from starlette.datastructures import FormData
 
+from api.access.policy import Action, Resource
 from api.documents.conversation.talks import AnswerBody
 from api.letters.conversation.answering import AskedByLink
 from api.letters.signed_links import LinkError, LinkSigner
@@ -26,6 +27,7 @@ from api.pages.shell.wording import lang_of
 from api.requests.capacity import ThreadedRoute
 from api.requests.problems import Refusal, forbidden, refusal_of
 from api.routes.conversation.links import LinkState, answer_by_link, note_by_link, opened_link, undo_by_link
+from api.trail.audit_trail import Subject
 from indexer.database import LowRoomError, reading, writing
 from indexer.disk import DiskReserve
 from indexer.instants import now
@@ -35,15 +37,16 @@ from matcher.review.conversation.thread import ThreadError
 
 router = APIRouter(prefix="/answer", include_in_schema=False, route_class=ThreadedRoute)
 
-_HEADERS = {"Cache-Control": "no-store", "X-Robots-Tag": "noindex"}
-_GONE = 410
+HEADERS = {"Cache-Control": "no-store", "X-Robots-Tag": "noindex"}
+GONE = 410
 
 
-async def _form(request: Request) -> FormData:
+async def form_of(request: Request) -> FormData:
+    """Return the fields of a small form."""
     return await request.form(max_files=0, max_fields=10)
 
 
-Form = Annotated[FormData, Depends(_form)]
+Form = Annotated[FormData, Depends(form_of)]
 
 
 @router.get("/{token}")
@@ -78,26 +81,38 @@ def undo_link(request: Request, token: str, form: Form) -> Response:
 def _done(
     request: Request, token: str, work: Callable[[Session, AskedByLink, datetime], SideAnswer], word: str
 ) -> Response:
-    # No other site may press a button here, whatever link it got hold of.
+    at = now()
+    try:
+        must_press_here(request)
+        asked = AskedByLink.read(signer_of(request), token, now=at)
+        with writing(request.app.state.engine) as session:
+            said = work(session, asked, at)
+            subject = Subject("pairing", str(said.pairing_id))
+            note_by_link(session, request, subject, Resource.CONVERSATION, Action.ANSWER, by=said.by, at=at)
+    except LinkError:
+        return _page(request, token)
+    except (AnswerError, ThreadError, RequestValidationError) as error:
+        return _page(request, token, word=word, refused=refusal_of(error))
+    return Response(b"", 303, {**HEADERS, "Location": f"/answer/{token}"})
+
+
+def must_press_here(request: Request) -> None:
+    """Let a button be pressed only on this site's own page, and while there is room to store what it does.
+
+    Raises:
+        ProblemError: another site's page sent it.
+        LowRoomError: the disk is almost full.
+    """
+    # Whatever link another site got hold of.
     if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
         raise forbidden(T_("answer on this site's own page"))
     reserve: DiskReserve = request.app.state.reserve
     if not reserve.holds():
         raise LowRoomError(T_("the disk is almost full: nothing of this was stored"))
-    at = now()
-    try:
-        asked = AskedByLink.read(_signer(request), token, now=at)
-        with writing(request.app.state.engine) as session:
-            said = work(session, asked, at)
-            note_by_link(session, request, said, at=at)
-    except LinkError:
-        return _page(request, token)
-    except (AnswerError, ThreadError, RequestValidationError) as error:
-        return _page(request, token, word=word, refused=refusal_of(error))
-    return Response(b"", 303, {**_HEADERS, "Location": f"/answer/{token}"})
 
 
-def _signer(request: Request) -> LinkSigner:
+def signer_of(request: Request) -> LinkSigner:
+    """Return who signs the links of this home."""
     return LinkSigner(request.app.state.home)
 
 
@@ -105,10 +120,10 @@ def _page(request: Request, token: str, *, word: str = "", refused: Refusal | No
     context: dict[str, Any] = {"here": f"/answer/{token}", "token": token, "refused": refused, "expired": None}
     status = 200 if refused is None else refused.status
     try:
-        asked = AskedByLink.read(_signer(request), token, now=now())
+        asked = AskedByLink.read(signer_of(request), token, now=now())
     except LinkError as error:
         context["expired"] = error.expired
-        return _shown(request, context, _GONE if error.expired else 404)
+        return shown_link(request, "conversation/link.html", context, GONE if error.expired else 404)
     with reading(request.app.state.engine) as session:
         link = opened_link(session, asked)
     words = list(WORDS[link.side]) if link.state is LinkState.OPEN else []
@@ -121,9 +136,10 @@ def _page(request: Request, token: str, *, word: str = "", refused: Refusal | No
         "refusing": REFUSING,
         "reasons": REASONS[link.side],
     }
-    return _shown(request, context, _GONE if link.state is LinkState.CLOSED else status)
+    return shown_link(request, "conversation/link.html", context, GONE if link.state is LinkState.CLOSED else status)
 
 
-def _shown(request: Request, context: dict[str, Any], status: int) -> Response:
-    content = rendered("conversation/link.html", lang_of(request), context)
-    return Response(content, status, _HEADERS, "text/html; charset=utf-8")
+def shown_link(request: Request, template: str, context: dict[str, Any], status: int) -> Response:
+    """Return the page of a link, for somebody who is not signed in."""
+    content = rendered(template, lang_of(request), context)
+    return Response(content, status, HEADERS, "text/html; charset=utf-8")

@@ -19,10 +19,12 @@ from api.pages.shell.visiting import Visit, visiting
 from api.pages.shell.wording import N_
 from api.requests.capacity import ThreadedRoute
 from api.requests.problems import Refusal
+from api.routes.conversation.meetings import list_meetings
 from api.routes.conversation.talks import give_answer, read_conversation, send_link, take_answer_back, write_message
 from api.routes.needs import read_need
 from indexer.records.record_tables import Alliance, Company, Lab
 from matcher.review.conversation.answers import REFUSING, SideWord
+from matcher.review.conversation.meetings import MOST_TIMES
 from matcher.review.conversation.standing import TalkState
 from matcher.review.conversation.thread import Audience, Side
 
@@ -60,6 +62,8 @@ AUDIENCE_LABELS: dict[Side, dict[Audience, str]] = {
 SIDE_LABELS = {Side.COMPANY: N_("Company"), Side.LAB: N_("Lab"), Side.EXPERT: N_("Alliance")}
 
 
+_MEETING = (TalkState.INTRODUCED, TalkState.WILLING, TalkState.LATER, TalkState.MEETING, TalkState.NEGOTIATING)
+"""The states in which a meeting can be proposed."""
 _INVITED = {
     **dict.fromkeys((TalkState.SHOWN, TalkState.ASKED, TalkState.WANTED, TalkState.NOT_WANTED), Side.COMPANY),
     **dict.fromkeys((TalkState.INTRODUCED, TalkState.WILLING, TalkState.LATER, TalkState.DECLINED), Side.LAB),
@@ -72,10 +76,11 @@ def show_conversation(
     pairing_id: PairingId, visit: Annotated[Visit, Depends(visiting(Resource.CONVERSATION, Action.READ))]
 ) -> Response:
     """Show a conversation."""
-    return _page(visit, pairing_id)
+    return conversation_page(visit, pairing_id)
 
 
-def _page(visit: Visit, pairing_id: int, refused: Refusal | None = None, form: str = "") -> Response:
+def conversation_page(visit: Visit, pairing_id: int, refused: Refusal | None = None, form: str = "") -> Response:
+    """Return the page of a conversation, with why a form of it was refused."""
     talk = visit.document(read_conversation, pairing_id=pairing_id)
     need: Any = visit.attempt(lambda: visit.document(read_need, need_id=talk["need_id"]))
     ids: dict[NamedOrPerson, list[str | None]] = {
@@ -94,6 +99,9 @@ def _page(visit: Visit, pairing_id: int, refused: Refusal | None = None, form: s
         company=names[Company].get(talk["company_id"] or "", ("", "")),
         alliance=names[Alliance].get(talk["alliance_id"], ("", "")),
         back=_back(talk),
+        meetings=visit.document(list_meetings, pairing_id=pairing_id)["items"],
+        can_meet=talk["standing"] in _MEETING,
+        time_rows=range(1, MOST_TIMES + 1),
         labels=ANSWER_LABELS,
         refusing=REFUSING,
         invited=_INVITED.get(TalkState(talk["standing"])) if side is Side.EXPERT else None,
@@ -130,7 +138,7 @@ def send_answer(
 
     said = visit.attempt(work)
     if isinstance(said, Refusal):
-        return _page(visit, pairing_id, said, str(visit.form.get("word", "")))
+        return conversation_page(visit, pairing_id, said, str(visit.form.get("word", "")))
     return visit.go(f"/conversations/{pairing_id}", _ANSWERED[said])
 
 
@@ -141,7 +149,7 @@ def retract(
     """Take the answer back."""
     refused = visit.attempt(lambda: visit.document(take_answer_back, pairing_id=pairing_id))
     if isinstance(refused, Refusal):
-        return _page(visit, pairing_id, refused, "take-back")
+        return conversation_page(visit, pairing_id, refused, "take-back")
     return visit.go(f"/conversations/{pairing_id}", N_("Your answer is taken back."))
 
 
@@ -157,7 +165,7 @@ def invite(
 
     refused = visit.attempt(work)
     if isinstance(refused, Refusal):
-        return _page(visit, pairing_id, refused, "invitation")
+        return conversation_page(visit, pairing_id, refused, "invitation")
     return visit.go(f"/conversations/{pairing_id}", N_("A mail with the links that answer is on its way."))
 
 
@@ -174,6 +182,6 @@ def send_message(
 
     said = visit.attempt(work)
     if isinstance(said, Refusal):
-        return _page(visit, pairing_id, said, "message")
+        return conversation_page(visit, pairing_id, said, "message")
     done = N_("The note is kept; only your alliance reads it.") if said is Audience.INTERNAL else N_("It is sent.")
     return visit.go(f"/conversations/{pairing_id}#thread", done)

@@ -185,10 +185,18 @@ def _by(asked: AskedByLink) -> str | None:
     return None if "@" in asked.reader else asked.reader
 
 
-def note_by_link(session: Session, request: Request, said: SideAnswer, *, at: datetime) -> None:
+def note_by_link(
+    session: Session,
+    request: Request,
+    subject: Subject,
+    resource: Resource,
+    action: Action,
+    *,
+    by: str | None,
+    at: datetime,
+) -> None:
     """Write into the audit trail what was done by a link, as the last thing of its transaction."""
-    subjects = [Subject("pairing", str(said.pairing_id))]
-    act = trail_of(request).act(request, at, outcome=Outcome.DONE, status=200, subjects=subjects)
-    by_link = "link of a mail" if said.by is not None else "link of a mail to an address"
-    resource, action = Resource.CONVERSATION.value, Action.ANSWER.value
-    write_down(session, [replace(act, account_id=said.by, resource=resource, action=action, rights=by_link)])
+    act = trail_of(request).act(request, at, outcome=Outcome.DONE, status=200, subjects=[subject])
+    rights = "link of a mail" if by is not None else "link of a mail to an address"
+    act = replace(act, account_id=by, resource=resource.value, action=action.value, rights=rights)
+    write_down(session, [act])

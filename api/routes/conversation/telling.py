@@ -13,9 +13,10 @@ from datetime import datetime
 from sqlmodel import Session, col, select
 
 from matcher.notices.kinds import NoticeKind
-from matcher.notices.outbox import notify
+from matcher.notices.outbox import Notice, notify
 from matcher.review.cases import INTRODUCED_STAGES, Case, Stage
 from matcher.review.conversation.answers import SideAnswer, SideWord
+from matcher.review.conversation.meetings import Meeting
 from matcher.review.conversation.thread import Audience, Conversation, Message, Side, conversation_of
 from matcher.review.intake import NeedIntake
 from matcher.review.people import Account, Grant
@@ -188,3 +189,36 @@ def tell_moved(session: Session, about: Conversation, case: Case, *, by: str, no
             by=by,
             now=now,
         )
+
+
+def tell_meeting(
+    session: Session, about: Conversation, meeting: Meeting, how: str, *, by: str | None, now: datetime
+) -> None:
+    """Tell everybody who comes of a meeting that was proposed, agreed, moved or called off.
+
+    Whoever proposed or called off is told of nothing they did, but of what is agreed they get the file as well.
+    """
+    for side in Side:
+        to = [*readers_of(session, about, side), *addresses_of(session, about, side)]
+        if how == "proposed" and side == meeting.proposed_side:
+            continue
+        notify(
+            session,
+            kind=NoticeKind.MEETING,
+            to=to,
+            key=f"meeting {meeting.id} {meeting.version}",
+            place=place_of(about.pairing_id) + "#meetings",
+            facts=facts_of(about, meeting=meeting.id, side=side.value, how=how),
+            by=None if how in ("agreed", "moved") else by,
+            now=now,
+        )
+
+
+def addresses_of(session: Session, about: Conversation, side: Side) -> list[str]:
+    """Return the addresses of people without an account who answered for a side by a link."""
+    answered = select(SideAnswer.link).where(
+        SideAnswer.pairing_id == about.pairing_id, SideAnswer.side == side.value, col(SideAnswer.by).is_(None)
+    )
+    numbers = {int(link) for link in session.exec(answered).all() if link is not None}
+    query = select(Notice.reader).where(col(Notice.id).in_(numbers), col(Notice.account_id).is_(None))
+    return sorted(set(session.exec(query).all()))

@@ -19,6 +19,7 @@ def upgrade() -> None:
     """Bring the tables up."""
     _answers()
     _thread()
+    _meetings()
 
 
 def _answers() -> None:
@@ -70,3 +71,55 @@ def _thread() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("ix_thread_message_pairing_id", "thread_message", ["pairing_id"])
+
+
+def _meetings() -> None:
+    op.create_table(
+        "meeting",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("pairing_id", sa.Integer(), nullable=False),
+        sa.Column("case_id", sa.Integer(), nullable=False),
+        sa.Column("uid", sa.String(), nullable=False),
+        sa.Column("sequence", sa.Integer(), nullable=False),
+        sa.Column("state", sa.String(), nullable=False),
+        sa.Column("minutes", sa.Integer(), nullable=False),
+        sa.Column("place", sa.String(), nullable=False),
+        sa.Column("times", sa.JSON(), nullable=False),
+        sa.Column("starts_at", _MOMENT, nullable=True),
+        sa.Column("proposed_side", sa.String(), nullable=False),
+        sa.Column("proposed_by", sa.String(), nullable=True),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.CheckConstraint("proposed_side IN ('company', 'lab', 'expert')", name="side_known"),
+        sa.CheckConstraint("state IN ('proposed', 'agreed', 'called_off')", name="state_known"),
+        sa.CheckConstraint("state <> 'agreed' OR starts_at IS NOT NULL", name="agreed_on_a_time"),
+        sa.ForeignKeyConstraint(["pairing_id"], ["pairing.id"]),
+        sa.ForeignKeyConstraint(["case_id"], ["case_file.id"]),
+        sa.ForeignKeyConstraint(["proposed_by"], ["account.id"]),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("uid"),
+    )
+    op.create_index("ix_meeting_pairing_id", "meeting", ["pairing_id"])
+    op.create_table(
+        "meeting_step",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("meeting_id", sa.Integer(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("state", sa.String(), nullable=False),
+        sa.Column("side", sa.String(), nullable=False),
+        sa.Column("by", sa.String(), nullable=True),
+        sa.Column("link", sa.String(), nullable=True),
+        sa.Column("at", _MOMENT, nullable=False),
+        sa.ForeignKeyConstraint(["meeting_id"], ["meeting.id"]),
+        sa.ForeignKeyConstraint(["by"], ["account.id"]),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("meeting_id", "version", name="one_step_of_a_version"),
+    )
+    op.create_table(
+        "calendar_feed",
+        sa.Column("account_id", sa.String(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("made_at", _MOMENT, nullable=False),
+        sa.Column("ended_at", _MOMENT, nullable=True),
+        sa.ForeignKeyConstraint(["account_id"], ["account.id"]),
+        sa.PrimaryKeyConstraint("account_id"),
+    )

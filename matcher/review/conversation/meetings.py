@@ -86,7 +86,6 @@ class MeetingStep(SQLModel, table=True):
     side: str
     by: str | None = Field(default=None, foreign_key="account.id")
     link: str | None = None
-    note: str = ""
     at: datetime = Field(sa_type=Instant)
 
 
@@ -177,7 +176,6 @@ def call_off(
     side: Side,
     by: str | None,
     now: datetime,
-    note: str = "",
     link: str | None = None,
 ) -> Meeting:
     """Call a meeting, or what was proposed for one, off.
@@ -189,7 +187,7 @@ def call_off(
         raise MeetingLateError(T_("it was called off already"))
     if meeting.starts_at is not None and meeting.starts_at <= now:
         raise MeetingLateError(T_("it has begun; it can't be called off any more"))
-    _step(session, meeting, MeetingState.CALLED_OFF, side=side, by=by, now=now, note=note, link=link)
+    _step(session, meeting, MeetingState.CALLED_OFF, side=side, by=by, now=now, link=link)
     return meeting
 
 
@@ -215,7 +213,6 @@ def _step(
     now: datetime,
     starts_at: datetime | None = None,
     place: str | None = None,
-    note: str = "",
     link: str | None = None,
 ) -> None:
     """Change a meeting only if nobody else did since it was read; what stood in calendars counts its changes."""
@@ -233,7 +230,7 @@ def _step(
     if moved.rowcount != 1:
         raise MeetingLateError(T_("this proposal was answered or called off in the meantime; look again"))
     session.refresh(meeting)
-    _note(session, meeting, side=side, by=by, now=now, note=note, link=link)
+    _note(session, meeting, side=side, by=by, now=now, link=link)
 
 
 def _note(
@@ -243,7 +240,6 @@ def _note(
     side: Side,
     by: str | None,
     now: datetime,
-    note: str = "",
     link: str | None = None,
 ) -> None:
     step = MeetingStep(
@@ -253,7 +249,6 @@ def _note(
         side=side.value,
         by=by,
         link=link,
-        note=note,
         at=now,
     )
     insert_fact(session, step)
@@ -271,3 +266,33 @@ def was_agreed(session: Session, meeting: Meeting) -> bool:
         MeetingStep.meeting_id == meeting.id, MeetingStep.state == MeetingState.AGREED.value
     )
     return session.exec(query).first() is not None
+
+
+class CalendarFeed(SQLModel, table=True):
+    """That somebody's calendar may subscribe to their meetings; another `version` makes earlier addresses void."""
+
+    __tablename__ = "calendar_feed"
+
+    account_id: str = Field(primary_key=True, foreign_key="account.id")
+    version: int = 1
+    made_at: datetime = Field(sa_type=Instant)
+    ended_at: datetime | None = Field(default=None, sa_type=Instant)
+
+
+def renew_feed(session: Session, *, account_id: str, now: datetime) -> CalendarFeed:
+    """Give somebody an address for their calendar, another one if they had one."""
+    held = session.get(CalendarFeed, account_id, with_for_update=True)
+    feed = held or CalendarFeed(account_id=account_id, version=0, made_at=now)
+    feed.version, feed.made_at, feed.ended_at = feed.version + 1, now, None
+    session.add(feed)
+    session.flush()
+    return feed
+
+
+def end_feed(session: Session, *, account_id: str, now: datetime) -> None:
+    """Make the address of somebody's calendar void; nothing happens if there is none."""
+    held = session.get(CalendarFeed, account_id, with_for_update=True)
+    if held is not None and held.ended_at is None:
+        held.ended_at = now
+        session.add(held)
+        session.flush()
