@@ -61,6 +61,7 @@ from api.routes import (
 from api.routes.conversation import meetings, talks
 from api.routes.judging import judgings, pairs
 from api.routes.ledger import alliances, entries, figures, programme, review
+from api.routes.letters import notices, renewals, webhooks
 from api.trail.view_buffer import ViewBuffer
 from indexer.database import BusyError, DatabaseGoneError, open_engine, reading, writing
 from indexer.disk import DiskReserve
@@ -206,9 +207,22 @@ OPEN_ROUTES = frozenset(
         ("GET", "/sign-in"),
         ("POST", "/sign-in"),
         ("GET", "/static/{name}"),
+        ("POST", "/api/password-renewals"),
+        ("POST", "/api/password-renewals/{token}"),
+        ("POST", "/api/mail/unsubscribe/{token}"),
+        ("DELETE", "/api/mail/unsubscribe/{token}"),
+        ("GET", "/feed/{secret}.atom"),
+        ("GET", "/forgotten"),
+        ("POST", "/forgotten"),
+        ("GET", "/forgotten/{token}"),
+        ("POST", "/forgotten/{token}"),
+        ("GET", "/mail/unsubscribe/{token}"),
+        ("POST", "/mail/unsubscribe/{token}"),
+        ("POST", "/mail/unsubscribe/{token}/undo"),
     }
 )
-"""The routes that need no permission: signing in and out, health, what holds nothing of anybody, links of mails."""
+"""The routes that need no permission: signing in and out, health, what holds nothing of anybody, and what the secret in
+its address alone opens."""
 _PARTS = (
     needs,
     pairings,
@@ -231,6 +245,9 @@ _PARTS = (
     field_map,
     judgings,
     pairs,
+    notices,
+    webhooks,
+    renewals,
 )
 
 

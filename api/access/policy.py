@@ -88,6 +88,11 @@ class Resource(StrEnum):
     CONFIGURATION = "configuration"
     AUDIT = "audit"
     JUDGING = "judging"
+    NOTICE = "notice"
+    FEED = "feed"
+    WEBHOOK = "webhook"
+    WEBHOOK_HOST = "webhook_host"
+    MAIL = "mail"
 
 
 class Action(StrEnum):
@@ -226,6 +231,19 @@ POLICY: dict[tuple[Resource, Action], dict[Holder, Reach]] = {
     (Resource.SECOND_FACTOR, Action.CHECK): _everybody(Reach.OWN),
     (Resource.SECOND_FACTOR, Action.EDIT): _everybody(Reach.OWN),
     (Resource.SECOND_FACTOR, Action.END): _everybody(Reach.OWN),
+    # What somebody is told of, and how: their own alone. Whom the server may call is the office's to say.
+    (Resource.NOTICE, Action.LIST): _everybody(Reach.OWN),
+    (Resource.NOTICE, Action.EDIT): _everybody(Reach.OWN),
+    (Resource.FEED, Action.CREATE): _everybody(Reach.OWN),
+    (Resource.FEED, Action.END): _everybody(Reach.OWN),
+    (Resource.WEBHOOK, Action.LIST): _everybody(Reach.OWN),
+    (Resource.WEBHOOK, Action.CREATE): _everybody(Reach.OWN),
+    (Resource.WEBHOOK, Action.END): _everybody(Reach.OWN),
+    (Resource.WEBHOOK_HOST, Action.LIST): _everybody(Reach.ALL),
+    (Resource.WEBHOOK_HOST, Action.CREATE): _OFFICE,
+    (Resource.WEBHOOK_HOST, Action.END): _OFFICE,
+    (Resource.MAIL, Action.LIST): _OFFICE,
+    (Resource.MAIL, Action.EDIT): _OFFICE,
     (Resource.LAB_NAME, Action.LIST): _everybody(Reach.ALL),
     (Resource.CLAIM, Action.CREATE): _everybody(Reach.ALL),
     (Resource.CLAIM, Action.LIST): _everybody(Reach.OWN),

@@ -21,7 +21,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, sel
 from sqlmodel import Session
 
 from api.letters.enclosing import ENCLOSURES, Enclosed, Enclosure, OfferedLink
-from api.letters.knowing import may_know, title_of_need
+from api.letters.knowing import knowable, titles_of_needs
 from api.letters.sentences import sentence
 from api.letters.signed_links import LinkSigner
 from api.letters.smtp import sender_of
@@ -33,7 +33,7 @@ from matcher.notices.kinds import KINDS, Cadence, NoticeKind
 from matcher.notices.outbox import Notice, cadences
 from matcher.notices.readers import MailAddress, MailLanguage, NoticeReader, reader_of
 from matcher.notices.sending import Claim
-from matcher.review.people import Account, Principal, principal
+from matcher.review.people import Account, principal
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
 UNSUBSCRIBE = "unsubscribe"
@@ -87,13 +87,16 @@ def composed(
         return None
     who = None if account is None else principal(session, account.id)
     reader = NoticeReader(account_id="") if account is None else reader_of(session, account.id)
-    told = [one for one in claim.notices if may_know(session, who, one) and _still_wanted(session, one)]
+    # Somebody without an account has no standing that could change: what they are sent was decided when it was told.
+    known = claim.notices if account is None else () if who is None else knowable(session, who, claim.notices)
+    told = [one for one in known if _still_wanted(session, one)]
     if not told:
         return None
     made = Composed(address, EmailMessage())
+    titles = titles_of_needs(session, who, told, to=made) if who is not None and reader.names_needs else {}
     enclosed = [_enclosed(session, one, signer, now) for one in told]
     items = [
-        _Item(sentence(one), moment(one.at), _title(session, who, reader, one, made), _links(one, more))
+        _Item(sentence(one), moment(one.at), titles.get(one.facts.get("need", "")), _links(one, more))
         for one, more in zip(told, enclosed, strict=True)
     ]
     stop = _way_out(claim, told, signer, now)
@@ -117,10 +120,6 @@ def _still_wanted(session: Session, notice: Notice) -> bool:
     """Whether no choice was made meanwhile that ends mail of this kind."""
     kind = NoticeKind(notice.kind)
     return cadences(session, [notice.reader], kind)[notice.reader] is not Cadence.NEVER
-
-
-def _title(session: Session, who: Principal | None, reader: NoticeReader, notice: Notice, made: Composed) -> str | None:
-    return title_of_need(session, who, notice, to=made) if who is not None and reader.names_needs else None
 
 
 def _enclosed(session: Session, notice: Notice, signer: LinkSigner, now: datetime) -> Enclosed:

@@ -11,6 +11,7 @@ from api.pages.conversation import link, meetings, talk
 from api.pages.figures import alliances, kpi
 from api.pages.guide import chapters
 from api.pages.judging import grading, sessions
+from api.pages.letters import notices, outside
 from api.pages.needs import candidates, need
 from api.pages.results import entries, reporting
 from api.pages.results.forms import MAX_FORM_BYTES, PATHS_WITH_FILES
@@ -18,6 +19,9 @@ from api.pages.shell import assets
 
 PAGES = (
     assets,
+    # The own room of notices lies under the account, the office's mail under its administration.
+    notices,
+    outside,
     account,
     admin,
     audit,

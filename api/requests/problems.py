@@ -38,6 +38,7 @@ from matcher.ledger.rows.pseudonyms import PersonsKeyError
 from matcher.ledger.rows.result_claims import ClaimedElsewhereError
 from matcher.ledger.rules.configuration import StaleConfigurationError, TakesTwoError
 from matcher.ledger.rules.recognition import ConflictError
+from matcher.notices.readers import ReaderError
 from matcher.ranking.pairings import UnknownRecordError
 from matcher.review.cases import CaseError, StaleCaseError
 from matcher.review.clients import ClientError
@@ -171,6 +172,7 @@ TABLE: tuple[tuple[type[Exception], int, str], ...] = (
     (TiedError, 403, "conflict-of-interest"),
     (TakesTwoError, 409, "two-people"),
     (PersonsKeyError, 503, "persons-key"),
+    (ReaderError, 422, "notices"),
     (LedgerError, 422, "ledger"),
     (UnknownRecordError, 404, "not-found"),
     (SnapshotError, 503, "no-index"),

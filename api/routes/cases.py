@@ -17,12 +17,12 @@ from api.access.visibility import companies as visible_companies
 from api.documents.answers import Page
 from api.documents.bodies import MAX_ROW_NUMBER, ContactBody, TransitionBody
 from api.documents.cases import CaseAnswer, CaseFilter, ContactAnswer, case_document, case_documents, case_etag
+from api.letters.telling import tell_of_moved_case
 from api.requests.capacity import ThreadedRoute
 from api.requests.idempotency import Reply
 from api.requests.permitted_request import PermittedRequest, requires
 from api.requests.problems import not_found
 from api.requests.query_parameters import Cursor, Limit, decoded, page
-from api.routes.conversation.telling import talk_of, tell_moved
 from indexer.instants import day_in_taipei
 from indexer.records.record_tables import Company
 from matcher.review.cases import Case, Stage, add_contact, move_case
@@ -113,7 +113,7 @@ def move_case_on(
         moved = move_case(
             session, case_id=case_id, stage=body.stage, reason=body.reason, note=body.note, by=who.id, now=ask.at
         )
-        tell_moved(session, talk_of(session, moved), moved, by=who.id, now=ask.at)
+        tell_of_moved_case(session, moved, by=who.id, now=ask.at)
         return Reply(200, case_document(session, who, moved), {"ETag": case_etag(moved.id, moved.version)})
 
     return ask.write(work, body)

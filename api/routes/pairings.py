@@ -39,12 +39,12 @@ from api.documents.matches import (
     like_needs_document,
     match_document,
 )
+from api.letters.telling import tell_of_released_lab
 from api.requests.capacity import MATCHING, ThreadedRoute, takes
 from api.requests.idempotency import Reply
 from api.requests.permitted_request import PermittedRequest, requires
 from api.requests.problems import ProblemError, not_found
 from api.requests.query_parameters import ChosenFilters, ChosenSteering
-from api.routes.conversation.telling import tell_released
 from api.routes.needs import find_need
 from api.trail.request_trail import NeedReader
 from indexer.database import OvertakenError
@@ -57,7 +57,6 @@ from matcher.ranking.pairings import MatchResult
 from matcher.ranking.wishes import Steering
 from matcher.review.cases import Case
 from matcher.review.conversation.standing import stands_of
-from matcher.review.conversation.thread import conversation_of
 from matcher.review.decisions import Decision, Verdict, decide, undo
 from matcher.review.intake import NeedIntake, NeedShare
 from matcher.review.likeness import Said, alike, cases_of, of_company, of_need
@@ -299,8 +298,8 @@ def release_pairing(
     def work(session: Session, who: Principal) -> Reply:
         pairing = _find(session, who, pairing_id, Action.RELEASE)
         ask.about("need", pairing.need_id)
-        released = release(session, pairing=pairing, by=who.id, now=ask.at)
-        tell_released(session, conversation_of(session, pairing), released, by=who.id, now=ask.at)
+        release(session, pairing=pairing, by=who.id, now=ask.at)
+        tell_of_released_lab(session, pairing, by=who.id, now=ask.at)
         return Reply(200, {"pairing_id": pairing_id, "released": True}, {})
 
     return ask.write(work)

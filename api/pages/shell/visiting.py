@@ -43,6 +43,7 @@ from api.routes.accounts import confirm
 from api.trail.audit_trail import Subject
 from api.trail.request_trail import subjects_named, trail_of
 from indexer.database import RETRY_AFTER_S, storing_file
+from matcher.notices.outbox import unread
 from matcher.review.people import Principal
 from matcher.review.roles import STAFF, Role
 
@@ -431,6 +432,7 @@ class Visit:
         (path and query), `said` (what the last form led to) and `by_htmx`.
         """
         who = self.who()
+        count = {} if self.by_htmx else {"unread": self._unread()}
         # To make a page takes longer than to read for it.
         self._asking(self.resource, self.action).let_go()
         lang = lang_of(self.request)
@@ -444,11 +446,18 @@ class Visit:
             "here": url.path + (f"?{url.query}" if url.query else ""),
             "said": said,
             "by_htmx": self.by_htmx,
+            **count,
         }
         response = Response(rendered(template, lang, common | context), status, HEADERS, "text/html; charset=utf-8")
         if said is not None and not self.by_htmx:
             response.delete_cookie(SAID_COOKIE, path="/")
         return response
+
+    def _unread(self) -> int:
+        """Return how many notices the reader has not read; a session that opens nothing yet is told of none."""
+        asking = self._asking(self.resource, self.action)
+        with asking.reading() as session:
+            return unread(session, self.who().id)
 
     def nothing(self) -> Response:
         """Return the answer to what is stored without a word, such as a draft while it is being typed."""

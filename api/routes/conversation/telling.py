@@ -1,26 +1,25 @@
 """Who is told of what happens in a conversation: the readers of each event, and the notices that go to them.
 
-In: a release, an introduction, an answer, a message, a step of a case, in the transaction in which it happens. Out:
-notices with ids and codes alone. It exists as the one place that says whose business a conversation is: of the alliance
-those who look after it, of a side everybody who speaks for it, and nobody of the other side.
+In: an answer, a message, a meeting, in the transaction in which it happens. Out: notices with ids and codes alone; of
+releases and of a case's steps tells `api.letters.telling`. It exists as the one place that says whose business a
+conversation is: of the alliance those who look after it, of a side everybody who speaks for it, and nobody of the other
+side.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import datetime
 
 from sqlmodel import Session, col, select
 
+from api.letters.caring import holders
 from matcher.notices.kinds import NoticeKind
 from matcher.notices.outbox import Notice, notify
-from matcher.review.cases import INTRODUCED_STAGES, Case, Stage
 from matcher.review.conversation.answers import SideAnswer, SideWord
 from matcher.review.conversation.meetings import Meeting
-from matcher.review.conversation.thread import Audience, Conversation, Message, Side, conversation_of
+from matcher.review.conversation.thread import Audience, Conversation, Message, Side
 from matcher.review.intake import NeedIntake
-from matcher.review.people import Account, Grant
-from matcher.review.proposals import Release, StoredPairing
+from matcher.review.proposals import Release
 from matcher.review.roles import STAFF, Role
 
 _HEARS = {
@@ -49,51 +48,16 @@ def facts_of(about: Conversation, **more: object) -> dict[str, str]:
 def readers_of(session: Session, about: Conversation, side: Side) -> list[str]:
     """Return the accounts that speak for a side; of the alliance those who look after the case or the need."""
     if side is Side.COMPANY:
-        return _holders(session, [Role.COMPANY], about.company_id)
+        return holders(session, [Role.COMPANY], [about.company_id])
     if side is Side.LAB:
-        return _holders(session, [Role.RESEARCHER], about.lab_id)
-    theirs = _holders(session, STAFF, about.alliance_id)
+        return holders(session, [Role.RESEARCHER], [about.lab_id])
+    theirs = holders(session, STAFF, [about.alliance_id])
     own = about.case.owner_id if about.case is not None else None
     taken = session.exec(select(NeedIntake.expert_id).where(NeedIntake.need_id == about.need_id)).first()
     shown = select(Release.released_by).where(Release.pairing_id == about.pairing_id).order_by(col(Release.id).desc())
     wanted = [one for one in (own, taken, session.exec(shown).first()) if one in theirs]
     # Whoever looked after it may have left: then all colleagues hear of it rather than nobody.
     return sorted(set(wanted)) or theirs
-
-
-def _holders(session: Session, roles: Iterable[Role], scope: str | None) -> list[str]:
-    query = (
-        select(Grant.account_id)
-        .join(Account, col(Account.id) == Grant.account_id)
-        .where(
-            col(Grant.role).in_([role.value for role in roles]),
-            Grant.scope_id == (scope or "-"),
-            col(Grant.revoked_at).is_(None),
-            col(Account.disabled_at).is_(None),
-        )
-    )
-    return sorted(set(session.exec(query).all()))
-
-
-def talk_of(session: Session, case: Case) -> Conversation:
-    """Return the conversation that a case is part of."""
-    return conversation_of(session, session.get_one(StoredPairing, case.pairing_id))
-
-
-def tell_released(
-    session: Session, about: Conversation, released: Release, *, by: str, now: datetime, addresses: Iterable[str] = ()
-) -> None:
-    """Tell the company that a lab is suggested to it; people without an account at the addresses that are given."""
-    notify(
-        session,
-        kind=NoticeKind.LAB_RELEASED,
-        to=[*readers_of(session, about, Side.COMPANY), *addresses],
-        key=f"release {released.id}",
-        place=place_of(about.pairing_id),
-        facts=facts_of(about, release=released.id),
-        by=by,
-        now=now,
-    )
 
 
 def tell_address(session: Session, about: Conversation, side: Side, address: str, *, by: str, now: datetime) -> None:
@@ -158,37 +122,6 @@ def tell_written(session: Session, about: Conversation, message: Message, *, now
         by=message.by,
         now=now,
     )
-
-
-def tell_moved(session: Session, about: Conversation, case: Case, *, by: str, now: datetime) -> None:
-    """Tell the lab that it was introduced, and of each later step everybody who knows of the case."""
-    stage = Stage(case.stage)
-    key = f"case {case.id} step {case.version}"
-    facts = facts_of(about, case=case.id, stage=stage.value, step=case.version)
-    if stage is Stage.INTRODUCED:
-        notify(
-            session,
-            kind=NoticeKind.CASE_INTRODUCED,
-            to=readers_of(session, about, Side.LAB),
-            key=key,
-            place=place_of(about.pairing_id),
-            facts=facts,
-            by=by,
-            now=now,
-        )
-    told = [Side.COMPANY, Side.EXPERT]
-    told += [Side.LAB] if stage in INTRODUCED_STAGES[1:] else []
-    if stage in INTRODUCED_STAGES:
-        notify(
-            session,
-            kind=NoticeKind.CASE_MOVED,
-            to=[one for side in told for one in readers_of(session, about, side)],
-            key=key,
-            place=place_of(about.pairing_id),
-            facts=facts,
-            by=by,
-            now=now,
-        )
 
 
 def tell_meeting(
