@@ -331,6 +331,7 @@ SECRETS = {
     "labmessage": Secret(OWN | {"researcher"}),
     "bothmessage": Secret(OWN | {"company", "researcher"}),
     "internalnote": Secret(OWN),
+    "meetingplace": Secret(OWN | {"company", "researcher"}),
     "callnote": Secret(may=OWN),
     "callstep": Secret(OWN),
     "closingnote": Secret(may=OWN),
@@ -468,6 +469,9 @@ def _worked_on(server: Served, need_id: str) -> dict[str, list[str]]:
     ):
         said = {"audience": audience, "text": _PLANTED[name]}
         _done(server, who, "POST", f"{talk}/messages", json=said)
+    soon = (datetime.now(UTC) + timedelta(days=3)).isoformat()
+    meeting = {"times": [soon], "place": _PLANTED["meetingplace"]}
+    _done(server, "expert", "POST", f"{talk}/meetings", json=meeting)
     on = {"held_on": "2020-01-02", "next_on": "2020-01-03"}
     meeting = {"kind": "meeting", "note": _PLANTED["meetingnote"], "next_step": _PLANTED["nextstep"], **on}
     _done(server, "expert", "POST", f"/api/cases/{case_id}/contacts", json=meeting)
