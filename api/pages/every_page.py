@@ -7,7 +7,7 @@ one list, so that a new page is entered in one place; in the menu it stands in `
 from __future__ import annotations
 
 from api.pages import account, admin, audit, cases, companies, desk, field_map, labs, my_company, my_lab, review
-from api.pages.conversation import link, meetings, talk
+from api.pages.conversation import case_steps, link, meetings, talk
 from api.pages.figures import alliances, kpi
 from api.pages.guide import chapters
 from api.pages.judging import grading, sessions
@@ -39,6 +39,7 @@ PAGES = (
     candidates,
     field_map,
     need,
+    case_steps,
     cases,
     reporting,
     entries,

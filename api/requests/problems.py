@@ -44,6 +44,7 @@ from matcher.review.cases import CaseError, StaleCaseError
 from matcher.review.clients import ClientError
 from matcher.review.conversation.answers import AnswerError, AnswerLateError
 from matcher.review.conversation.meetings import MeetingError, MeetingLateError
+from matcher.review.conversation.signing import SigningError
 from matcher.review.conversation.thread import ThreadError
 from matcher.review.decisions import AlreadyDecidedError, DecisionError
 from matcher.review.intake import DraftError, IntakeError
@@ -148,6 +149,7 @@ TABLE: tuple[tuple[type[Exception], int, str], ...] = (
     (AnswerLateError, 409, "answer-late"),
     (AnswerError, 422, "answer"),
     (ThreadError, 422, "message"),
+    (SigningError, 422, "signing"),
     (MeetingLateError, 409, "meeting-late"),
     (MeetingError, 422, "meeting"),
     (ClaimError, 409, "claim"),

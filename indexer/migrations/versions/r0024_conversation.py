@@ -20,6 +20,7 @@ def upgrade() -> None:
     _answers()
     _thread()
     _meetings()
+    _signing()
 
 
 def _answers() -> None:
@@ -122,4 +123,26 @@ def _meetings() -> None:
         sa.Column("ended_at", _MOMENT, nullable=True),
         sa.ForeignKeyConstraint(["account_id"], ["account.id"]),
         sa.PrimaryKeyConstraint("account_id"),
+    )
+
+
+def _signing() -> None:
+    op.create_table(
+        "signing",
+        sa.Column("case_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("signed_on", sa.Date(), nullable=False),
+        sa.Column("ends_on", sa.Date(), nullable=True),
+        sa.Column("contract", sa.String(), nullable=False),
+        sa.Column("amount_ntd", sa.BigInteger(), nullable=True),
+        sa.Column("purpose", sa.String(), nullable=True),
+        sa.Column("instalments", sa.JSON(), nullable=False),
+        sa.Column("shares", sa.JSON(), nullable=False),
+        sa.Column("document", sa.JSON(), nullable=True),
+        sa.Column("by", sa.String(), nullable=False),
+        sa.Column("at", _MOMENT, nullable=False),
+        sa.CheckConstraint("amount_ntd IS NULL OR amount_ntd > 0", name="amount_positive"),
+        sa.CheckConstraint("ends_on IS NULL OR ends_on >= signed_on", name="ends_after_it_is_signed"),
+        sa.ForeignKeyConstraint(["case_id"], ["case_file.id"]),
+        sa.ForeignKeyConstraint(["by"], ["account.id"]),
+        sa.PrimaryKeyConstraint("case_id"),
     )
