@@ -48,7 +48,6 @@ from api.routes import (
     accounts,
     cases,
     companies,
-    exports,
     field_map,
     jobs,
     labs,
@@ -59,6 +58,7 @@ from api.routes import (
     sessions,
 )
 from api.routes.conversation import meetings, talks
+from api.routes.files import exports, lab_files
 from api.routes.judging import judgings, pairs
 from api.routes.ledger import alliances, entries, figures, programme, review
 from api.routes.letters import notices, renewals, webhooks
@@ -233,7 +233,6 @@ _PARTS = (
     companies,
     labs,
     jobs,
-    exports,
     sessions,
     accounts,
     entries,
@@ -243,6 +242,8 @@ _PARTS = (
     alliances,
     operations,
     field_map,
+    exports,
+    lab_files,
     judgings,
     pairs,
     notices,
