@@ -57,7 +57,7 @@ from api.routes import (
     queue,
     sessions,
 )
-from api.routes.conversation import meetings, talks
+from api.routes.conversation import corrections, meetings, talks
 from api.routes.files import exports, lab_files
 from api.routes.judging import judgings, pairs
 from api.routes.ledger import alliances, entries, figures, programme, review
@@ -194,6 +194,9 @@ OPEN_ROUTES = frozenset(
         ("POST", "/answer/{token}"),
         ("POST", "/answer/{token}/undo"),
         ("GET", "/calendar/{token}.ics"),
+        ("GET", "/confirm-need/{token}"),
+        ("POST", "/confirm-need/{token}"),
+        ("POST", "/confirm-need/{token}/word"),
         ("GET", "/meeting/{token}"),
         ("POST", "/meeting/{token}"),
         ("POST", "/meeting/{token}/undo"),
@@ -228,6 +231,7 @@ _PARTS = (
     pairings,
     talks,
     meetings,
+    corrections,
     cases,
     queue,
     companies,

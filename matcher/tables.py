@@ -23,7 +23,7 @@ from matcher.ledger.rows import (
 from matcher.ledger.rules import configuration, duties, similarity
 from matcher.notices import outbox, readers
 from matcher.review import cases, clients, decisions, field_map, intake, people, proposals, researchers
-from matcher.review.conversation import answers, meetings, signing, thread
+from matcher.review.conversation import answers, corrections, meetings, signing, thread
 
 __all__ = [
     "answers",
@@ -31,6 +31,7 @@ __all__ = [
     "chain",
     "clients",
     "configuration",
+    "corrections",
     "decisions",
     "duties",
     "entries",

@@ -160,6 +160,8 @@ POLICY: dict[tuple[Resource, Action], dict[Holder, Reach]] = {
     | {Role.COMPANY: Reach.OWN, Role.RESEARCHER: Reach.RELEASED},
     (Resource.NEED, Action.EDIT): _staff(Reach.ALLIANCE) | {Role.COMPANY: Reach.OWN},
     (Resource.NEED, Action.WITHDRAW): _staff(Reach.ALLIANCE) | {Role.COMPANY: Reach.OWN},
+    (Resource.NEED, Action.CHECK): _staff(Reach.ALLIANCE),
+    (Resource.NEED, Action.SETTLE): _staff(Reach.ALLIANCE),
     (Resource.NEED, Action.TAKE_UP): _staff(Reach.ALLIANCE),
     (Resource.NEED, Action.SHARE): _staff(Reach.ALLIANCE) | _OFFICE,
     (Resource.NEED, Action.ASSIGN): _OFFICE,

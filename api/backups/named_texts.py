@@ -34,6 +34,7 @@ FREED = {
     "job_part": {"result"},
     "judged_word": {"note"},
     "need_draft": {"content"},
+    "need_said": {"after", "before", "reader"},
     "need_share": {"consent"},
     "need_step": {"note"},
     "side_answer": {"note"},

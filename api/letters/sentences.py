@@ -94,6 +94,10 @@ _BY_FACT: Mapping[NoticeKind, tuple[str, Mapping[str, Text]]] = {
 _SENTENCES: Mapping[NoticeKind, Text] = {
     NoticeKind.NEED_NEW: T_("A need is new for your alliance."),
     NoticeKind.NEED_TAKEN_UP: T_("An expert took up your need."),
+    NoticeKind.NEED_TO_CONFIRM: T_(
+        "An expert wrote down what your company needs. Please look whether it is right; the link asks for your address."
+    ),
+    NoticeKind.NEED_ANSWERED: T_("A company says whether its need was understood."),
     NoticeKind.LAB_RELEASED: T_("A lab was suggested for your need."),
     NoticeKind.CASE_INTRODUCED: T_("Your lab was introduced to a company."),
     NoticeKind.CASE_ASKED: T_("There is a question or a word to you in a case."),

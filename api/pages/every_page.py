@@ -7,7 +7,7 @@ one list, so that a new page is entered in one place; in the menu it stands in `
 from __future__ import annotations
 
 from api.pages import account, admin, audit, cases, companies, desk, field_map, labs, my_company, my_lab, review
-from api.pages.conversation import case_steps, link, meetings, talk
+from api.pages.conversation import case_steps, corrections, link, meetings, talk
 from api.pages.figures import alliances, kpi
 from api.pages.files import taking_out
 from api.pages.guide import chapters
@@ -41,6 +41,7 @@ PAGES = (
     field_map,
     need,
     case_steps,
+    corrections,
     cases,
     reporting,
     entries,

@@ -46,6 +46,7 @@ NAMED: dict[str, str | None] = {
     "prefix": "key",
     "request_id": "client_request",
     "session_id": None,
+    "word_id": None,
     "sha256": "evidence",
     "stake_id": "stake",
     "step": None,

@@ -21,6 +21,7 @@ def upgrade() -> None:
     _thread()
     _meetings()
     _signing()
+    _corrections()
 
 
 def _answers() -> None:
@@ -146,3 +147,26 @@ def _signing() -> None:
         sa.ForeignKeyConstraint(["by"], ["account.id"]),
         sa.PrimaryKeyConstraint("case_id"),
     )
+
+
+def _corrections() -> None:
+    op.create_table(
+        "need_said",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("need_id", sa.String(), nullable=False),
+        sa.Column("word", sa.String(), nullable=False),
+        sa.Column("before", sa.JSON(), nullable=False),
+        sa.Column("after", sa.JSON(), nullable=True),
+        sa.Column("reader", sa.String(), nullable=False),
+        sa.Column("link", sa.String(), nullable=False),
+        sa.Column("at", _MOMENT, nullable=False),
+        sa.Column("taken", sa.Boolean(), nullable=True),
+        sa.Column("settled_by", sa.String(), nullable=True),
+        sa.Column("settled_at", _MOMENT, nullable=True),
+        sa.CheckConstraint("word IN ('confirmed', 'corrected', 'retracted')", name="word_known"),
+        sa.CheckConstraint("(settled_at IS NULL) = (taken IS NULL)", name="settled_one_way"),
+        sa.ForeignKeyConstraint(["need_id"], ["need.id"]),
+        sa.ForeignKeyConstraint(["settled_by"], ["account.id"]),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index("ix_need_said_need_id", "need_said", ["need_id"])
