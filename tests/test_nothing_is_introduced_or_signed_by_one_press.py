@@ -68,7 +68,7 @@ WORDS = {
         "signed": "已簽約",
         "sign": "案件已簽約",
         "sum": "總額（新臺幣）",
-        "contract": "契約編號",
+        "contract": "合約編號",
         "result": "回報成果",
     },
     "en": {
@@ -164,7 +164,7 @@ def test_what_is_signed_fills_in_the_result_and_keeps_the_lab_busy(server: Serve
         page: Any = somebody.open(f"/cases/{case_id}")
         page.get_by_role("button", name=words["signed"]).click()
         assert stage_of(server, case_id) == "negotiating"
-        page.get_by_label(words["sum"]).fill("９００，０００" if lang == "en" else "900,000")
+        page.get_by_label(words["sum"]).fill("９００，０００" if lang == "en" else "90萬")
         page.get_by_label(words["contract"]).fill("115-甲-001")
         page.locator("#f-due_on-1").fill("2027-01-31")
         page.locator("#f-part_ntd-1").fill("900000")

@@ -33,6 +33,7 @@ from api.routes.ledger.entries import register_person, store_file
 from indexer.database import reading, storing_file
 from indexer.plain_text import printable
 from indexer.records.record_tables import Alliance, Company, School
+from indexer.records.values import FieldError, money
 from indexer.vocabulary import Tier
 from indexer.wording import T_
 from matcher.ledger.rows.details import Aspect, Gender, InternationalBasis, PayerType, Purpose, read_details
@@ -315,8 +316,11 @@ def body_of(visit: Visit, kpi: Kpi, evidence: list[dict[str, str]]) -> EntryBody
 
 
 def plain_number(number: str) -> str:
-    """Return a number without the marks that people put between its thousands."""
-    return number.translate(dict.fromkeys(map(ord, ",， _"), None))
+    """Return a number as people write it (90萬, ９００，０００, NT$ 900,000) in digits; what is none stays as it is."""
+    try:
+        return str(money(number.replace("_", "")))
+    except FieldError:
+        return number
 
 
 def _lines(text: object) -> Iterable[str]:
