@@ -21,6 +21,7 @@ from api.trail.nights import night_ids
 from indexer.database import open_engine, writing
 from indexer.settings import Settings
 from matcher.judging.panel.grades import PooledPair, Said, name_settler, say, standing_of, start
+from matcher.notices.readers import MailAddress, Webhook, WebhookHost
 from matcher.review.clients import ClientRequest, take_on, take_on_or_ask
 from matcher.review.conversation.meetings import Meeting
 from matcher.review.decisions import Verdict, decide
@@ -127,6 +128,8 @@ def _fill(server: Served) -> Things:
         "prefix",
         "key_prefix",
         "session_id",
+        "mail_address",
+        "webhook_host",
     )
     numbers = (
         "request_id",
@@ -138,6 +141,7 @@ def _fill(server: Served) -> Things:
         "stake_id",
         "judging_id",
         "judged_pair_id",
+        "webhook_id",
     )
     return Things(
         own={
@@ -223,6 +227,12 @@ def _people(session: Session, server: Served, lab_id: str, alliance_id: str, now
     ]
     open_session(session, account_id=owner, now=now)
     handles = {"session_id": open_sessions(session, account_id=owner, now=now)[0].handle}
+    hook = Webhook(account_id=owner, url="https://hooks.example.org/", kinds=[], nonce="n", made_at=now)
+    host = WebhookHost(host=f"{alliance_id}.example.org", allowed_by=account.id, allowed_at=now)
+    address = MailAddress(address=account.email, refused_at=now)
+    session.add_all([hook, host, address])
+    session.flush()
+    handles |= {"webhook_id": str(hook.id), "webhook_host": host.host, "mail_address": address.address}
     numbers = {**handles, "grant_id": str(given.id), "stake_id": str(stake.id), "claim_id": str(asked.id)}
     return {"account_id": account.id, "prefix": prefixes[0], "key_prefix": prefixes[1], **numbers}
 
@@ -233,7 +243,7 @@ def _reached(who: str, permission: Permission, parameter: str, thing: str) -> bo
     reach = POLICY[permission].get(holder(who))
     if reach is None or thing == "missing":
         return False
-    if parameter in ("prefix", "session_id"):
+    if parameter in ("prefix", "session_id", "webhook_id"):
         return who == OWN_KEY_OF and thing == "own"
     # Sharing the labs' records is the product's purpose: an expert asks of any lab which needs it should hear of.
     # Figures and reports have one name for everybody, who sees in them what is theirs.
@@ -320,6 +330,8 @@ def _asked(server: Served, things: Things, who: str | None, method: str, path: s
         "/password": {"new": "short"},
         "/awakening": {"password": "wrong"},
         "/enrolment": {"code": "1"},
+        "/webhook-hosts": {"host": "hooks.example.org"},
+        "/me/webhooks": {"url": "https://nobody.example.org/"},
         "/recovery-codes": {"code": "1"},
         "/session/second-factor": {"code": "1"},
         "/confirm": {"password": "none"},

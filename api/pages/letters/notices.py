@@ -36,7 +36,7 @@ from api.routes.letters.webhooks import (
     list_webhooks,
     make_webhook,
 )
-from matcher.notices.kinds import CADENCE_LABELS, KINDS, Cadence, NoticeKind
+from matcher.notices.kinds import CADENCE_LABELS, KINDS, NoticeKind
 from matcher.notices.outbox import Notice
 from matcher.notices.readers import LANGUAGE_LABELS
 
@@ -119,17 +119,9 @@ def keep_choices(visit: Choosing) -> Response:
 @router.post("/account/notices/all")
 def choose_all(visit: Choosing) -> Response:
     """Let mail about everything come at one cadence."""
-
-    def work() -> None:
-        cadence = Cadence(str(visit.form.get("cadence", "")))
-        kinds = [one["kind"] for one in visit.document(read_notice_choices)["kinds"]]
-        given = {"cadences": dict.fromkeys(kinds, cadence.value)}
-        visit.document(choose_notices, body=visit.body(NoticeChoicesBody, given))
-
-    try:
-        refused = visit.attempt(work)
-    except ValueError:
-        raise not_found("choice") from None
+    kinds = [one["kind"] for one in visit.document(read_notice_choices)["kinds"]]
+    given = {"cadences": dict.fromkeys(kinds, visit.form.get("cadence"))}
+    refused = visit.attempt(lambda: visit.document(choose_notices, body=visit.body(NoticeChoicesBody, given)))
     if isinstance(refused, Refusal):
         return _choices(visit, refused, "choices")
     return visit.go("/account/notices", N_("Kept: from now on you are told this way."))
@@ -186,7 +178,7 @@ def _mail(visit: Visit, refused: Refusal | None = None) -> Response:
 @router.post("/admin/mail/clear")
 def mend_address(visit: Annotated[Visit, Depends(visiting(Resource.MAIL, Action.EDIT))]) -> Response:
     """Say that an address is in order."""
-    visit.reply(clear_address, address=str(visit.form.get("address", "")))
+    visit.reply(clear_address, mail_address=str(visit.form.get("address", "")))
     return visit.go("/admin/mail", N_("Mail goes to that address again."))
 
 

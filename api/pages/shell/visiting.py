@@ -238,7 +238,10 @@ class _PageAsking(PermittedRequest):
         if self.page is not None and getattr(self.request.state, "visitor", None) is None:
             resource, action = self.page
             entering = replace(self, resource=resource, action=action, page=None)
-            self.request.state.visitor = entering.admitted(session)
+            who = self.request.state.visitor = entering.admitted(session)
+            if self.request.method in SAFE_METHODS and self.request.headers.get("HX-Request") != "true":
+                # For the bell, in the transaction that the page begins with.
+                self.request.state.unread = unread(session, who.id)
         return super().admitted(session)
 
     def note_refused(self, error: Exception) -> None:
@@ -432,7 +435,6 @@ class Visit:
         (path and query), `said` (what the last form led to) and `by_htmx`.
         """
         who = self.who()
-        count = {} if self.by_htmx else {"unread": self._unread()}
         # To make a page takes longer than to read for it.
         self._asking(self.resource, self.action).let_go()
         lang = lang_of(self.request)
@@ -446,18 +448,12 @@ class Visit:
             "here": url.path + (f"?{url.query}" if url.query else ""),
             "said": said,
             "by_htmx": self.by_htmx,
-            **count,
+            "unread": getattr(self.request.state, "unread", 0),
         }
         response = Response(rendered(template, lang, common | context), status, HEADERS, "text/html; charset=utf-8")
         if said is not None and not self.by_htmx:
             response.delete_cookie(SAID_COOKIE, path="/")
         return response
-
-    def _unread(self) -> int:
-        """Return how many notices the reader has not read; a session that opens nothing yet is told of none."""
-        asking = self._asking(self.resource, self.action)
-        with asking.reading() as session:
-            return unread(session, self.who().id)
 
     def nothing(self) -> Response:
         """Return the answer to what is stored without a word, such as a draft while it is being typed."""

@@ -183,14 +183,14 @@ def read_mail(ask: Annotated[PermittedRequest, Depends(requires(Resource.MAIL, A
     return ask.read(work)
 
 
-@router.delete("/mail/addresses/{address}", tags=["mail"], status_code=204)
+@router.delete("/mail/addresses/{mail_address}", tags=["mail"], status_code=204)
 def clear_address(
-    address: str, ask: Annotated[PermittedRequest, Depends(requires(Resource.MAIL, Action.EDIT))]
+    mail_address: str, ask: Annotated[PermittedRequest, Depends(requires(Resource.MAIL, Action.EDIT))]
 ) -> Response:
     """Say that an address is in order: mail goes there again."""
 
     def work(session: Session, _who: Principal) -> Reply:
-        known = session.get(MailAddress, address)
+        known = session.get(MailAddress, mail_address)
         if known is None or known.refused_at is None:
             raise not_found("address")
         known.refused_at = known.said = None
