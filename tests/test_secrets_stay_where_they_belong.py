@@ -40,7 +40,7 @@ Route = tuple[str, str, Any]
 ECHO = telltale("echo", len(SECRETS))
 """What is sent in requests that are refused: no answer repeats it, nor does the log."""
 NOT_THERE = {"need_id": "none", "lab_id": "none", "company_id": "none", "pairing_id": "999999", "case_id": "999999"}
-NOT_THERE |= MISSING | {"request_id": "999999", "meeting_id": "999999"}
+NOT_THERE |= MISSING | {"request_id": "999999", "meeting_id": "999999", "word_id": "999999"}
 # Bodies that pass the models but are refused by what is stored, so that refusals come from every depth.
 _REFUSED = {
     "/decision": {"verdict": "accept", "proposal_id": 1},
