@@ -214,16 +214,20 @@ def test_every_page_of_it_can_be_used_by_everybody(browser: Browser, server: Ser
     shown = next(one for one in ranked["pairings"] if one["lab_id"] == LAB)
     pairing = f"/api/pairings/{shown['pairing_id']}"
     done(server.ask("expert", "PUT", f"{pairing}/release"))
-    link = mails.link("company@example.org", "suggested", "/answer/")
+    talk = f"/conversations/{shown['pairing_id']}"
     pages = {
-        "talk-company-asked": f"/conversations/{shown['pairing_id']}",
+        "talk-company-asked": talk,
         "my-need-asked": f"/company/needs/{need_id}",
     }
     with browsing(browser, server, "company", lang) as somebody:
         look_over(somebody, lang, pages)
     with browsing(browser, server, None, lang) as somebody:
         confirm = mails.link(CONTACT, "wrote down", "/confirm-need/")
-        look_over(somebody, lang, {"link-answer": link, "link-need": confirm})
+        look_over(
+            somebody,
+            lang,
+            {"link-answer": mails.link("company@example.org", "suggested", "/answer/"), "link-need": confirm},
+        )
         page = somebody.open(confirm)
         page.locator("#f-address").fill(CONTACT)
         page.locator("form button.main").click()
@@ -236,8 +240,8 @@ def test_every_page_of_it_can_be_used_by_everybody(browser: Browser, server: Ser
     noted = {"audience": "internal", "text": "@colleague 請確認設備檔期"}
     done(server.ask("expert", "POST", f"{pairing}/messages", json=noted), 201)
     done(server.ask("company", "PUT", f"{pairing}/answer", json={"word": "interested"}))
-    word = {"verdict": "accept", "proposal_id": shown["proposal_id"]}
-    case_id = done(server.ask("expert", "POST", f"{pairing}/decision", json=word), 201)["case_id"]
+    accepted = {"verdict": "accept", "proposal_id": shown["proposal_id"]}
+    case_id = done(server.ask("expert", "POST", f"{pairing}/decision", json=accepted), 201)["case_id"]
     with browsing(browser, server, "expert", lang) as somebody:
         page = somebody.open(f"/cases/{case_id}")
         page.locator("button[name='stage'][value='introduced']").click()
@@ -248,9 +252,7 @@ def test_every_page_of_it_can_be_used_by_everybody(browser: Browser, server: Ser
     body = {"times": times, "place": "工程一館 302 室"}
     done(server.ask("expert", "POST", f"{pairing}/meetings", json=body), 201)
     with browsing(browser, server, "researcher", lang) as somebody:
-        look_over(
-            somebody, lang, {"talk-lab": f"/conversations/{shown['pairing_id']}", "my-lab-asked": f"/my-lab/{LAB}"}
-        )
+        look_over(somebody, lang, {"talk-lab": talk, "my-lab-asked": f"/my-lab/{LAB}"})
     with browsing(browser, server, None, lang) as somebody:
         look_over(somebody, lang, {"link-meeting": mails.link("company@example.org", "Times for", "/meeting/")})
     meeting = done(server.ask("expert", "GET", f"{pairing}/meetings"))["items"][0]
@@ -258,11 +260,11 @@ def test_every_page_of_it_can_be_used_by_everybody(browser: Browser, server: Ser
     done(server.ask("company", "POST", f"/api/meetings/{meeting['id']}/acceptance", json=accepted))
     done(server.ask("company", "POST", "/api/me/calendar"))
     with browsing(browser, server, "company", lang) as somebody:
-        look_over(somebody, lang, {"calendar": "/calendar", "talk-company": f"/conversations/{shown['pairing_id']}"})
+        look_over(somebody, lang, {"calendar": "/calendar", "talk-company": talk})
     done(server.ask("expert", "POST", f"/api/cases/{case_id}/transition", json={"stage": "negotiating"}))
     with browsing(browser, server, "expert", lang) as somebody:
         places = {
-            "talk-expert": f"/conversations/{shown['pairing_id']}",
+            "talk-expert": talk,
             "need-words": f"/needs/{need_id}/words",
             "signature": f"/cases/{case_id}/signature",
             "desk-answers": "/desk",
