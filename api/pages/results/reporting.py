@@ -45,7 +45,7 @@ from api.routes.ledger.entries import EntryId, list_entries, read_entry, report_
 from api.routes.ledger.review import supplement_entry, withdraw_entry
 from indexer.vocabulary import COUNTRIES
 from indexer.wording import T_
-from matcher.ledger.rows.details import Circumstances, MemberDetails
+from matcher.ledger.rows.details import Circumstances, MemberDetails, PayerType
 from matcher.ledger.rows.kpis import KPI_FACTS, RECOGNISED_KPIS, Kpi
 from matcher.ledger.rows.result_claims import tax_id_of
 from matcher.ledger.rows.steps import State
@@ -112,6 +112,8 @@ def _of_signing(kpi: Kpi, signing: Signing) -> dict[str, str]:
         if signing.amount_ntd is not None:
             found["amount"] = str(signing.amount_ntd)
         found |= {"details_contract": signing.contract, "details_purpose": signing.purpose or ""}
+        # A need is a company's, and so is its contract; a form that says otherwise is changed.
+        found["details_payer_type"] = PayerType.COMPANY.value
         for row, part in enumerate(signing.instalments, start=1):
             found |= {f"due_on-{row}": str(part["due_on"]), f"part_ntd-{row}": str(part["amount_ntd"])}
     return found
