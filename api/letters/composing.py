@@ -22,10 +22,12 @@ from sqlmodel import Session
 
 from api.letters.enclosing import ENCLOSURES, Enclosed, Enclosure, OfferedLink
 from api.letters.knowing import knowable, titles_of_needs
+from api.letters.night_letter import night_message
 from api.letters.sentences import sentence
 from api.letters.signed_links import LinkSigner
 from api.letters.smtp import sender_of
 from api.trail.audit_trail import Subject
+from api.trail.nights import read_night
 from indexer.instants import TAIPEI
 from indexer.settings import Settings
 from indexer.wording import T_, Language, Text, either, said
@@ -83,6 +85,8 @@ def composed(
     """Return a letter as a mail, None if nothing is left that its reader may be told."""
     account = session.get(Account, claim.letter.reader)
     address = claim.letter.reader if account is None else account.email
+    if claim.notices and claim.notices[0].kind == NoticeKind.NIGHT_REPORT.value:
+        return _night_report(claim, settings)
     if "@" not in address or not _takes_mail(session, address, claim):
         return None
     who = None if account is None else principal(session, account.id)
@@ -105,6 +109,16 @@ def composed(
     for one in enclosed:
         for file in one.files:
             _attach(made.message, file)
+    return made
+
+
+def _night_report(claim: Claim, settings: Settings) -> Composed | None:
+    """Return the report of a night as it ended, to an address of the settings; None once the night is forgotten."""
+    night = read_night(settings.home, claim.notices[0].facts["night"])
+    if night is None:
+        return None
+    made = Composed(claim.letter.reader, night_message(night))
+    _envelope(made, claim, settings)
     return made
 
 
@@ -154,17 +168,23 @@ def _head(
     settings: Settings,
     stop: str | None,
 ) -> None:
-    message, sender = made.message, sender_of(settings)
+    message = made.message
     subject = items[0].said if len(items) == 1 else T_("%(n)s notices", n=len(items))
     message["Subject"] = "GLORIA Match: " + " / ".join(said(subject, one).rstrip("。.") for one in _languages(reader))
+    _envelope(made, claim, settings)
+    if stop is not None:
+        message["List-Unsubscribe"] = f"<{settings.address_of(stop)}>"
+        message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
+
+
+def _envelope(made: Composed, claim: Claim, settings: Settings) -> None:
+    """Add what every mail has."""
+    message, sender = made.message, sender_of(settings)
     message["From"], message["To"] = sender, made.to
     message["Date"] = format_datetime(claim.letter.made_at)
     message["Message-ID"] = f"<{claim.letter.uid}@{sender.rpartition('@')[2]}>"
     message["Auto-Submitted"] = "auto-generated"
     message["X-Auto-Response-Suppress"] = "All"
-    if stop is not None:
-        message["List-Unsubscribe"] = f"<{settings.address_of(stop)}>"
-        message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
 
 
 def _languages(reader: NoticeReader) -> tuple[Language, ...]:
