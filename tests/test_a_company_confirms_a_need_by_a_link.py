@@ -149,6 +149,8 @@ def test_a_correction_waits_for_the_expert_who_sees_both_versions(server: Served
     stored = done(server.ask("expert", "GET", f"/api/needs/{need_id}"), 200)
     assert (stored["description"], stored["state"]) == ("移除率太低，每片三十分鐘", "taken_up")
     assert [waits for _, _, waits in words(server, need_id)] == [False, False, False]
+    settled_page = press(server, path, address=ADDRESS)
+    assert ("Your correction is with your expert" in settled_page, "Undo it" in settled_page) == (True, False)
     number = done(server.ask("expert", "GET", f"/api/needs/{need_id}/words"), 200)["items"][0]["id"]
     settled = server.ask("expert", "POST", f"/api/needs/{need_id}/words/{number}/settlement", json={"taken": False})
     done(settled, 409)

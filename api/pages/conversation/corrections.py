@@ -138,13 +138,18 @@ def _page(
                 "asked": _ASKED,
                 "form": shown(_ASKED, need if given is None else given),
                 "kinds": KINDS,
-                "said": None if refused else standing_word_of(words_of(session, link.need_id)),
+                "said": None if refused else _standing(session, link.need_id),
                 "address": link.reader,
             }
     if context["need"] is not None:
         _note_shown(request, link)
     status = 403 if context["is_wrong"] else GONE if context["closed"] else refused.status if refused else 200
     return shown_link(request, "conversation/confirm_need.html", context, status)
+
+
+def _standing(session: Session, need_id: str) -> dict[str, Any] | None:
+    said = standing_word_of(words_of(session, need_id))
+    return None if said is None else said.model_dump(include={"word", "settled_at"})
 
 
 def _note_shown(request: Request, link: NeedByLink) -> None:
