@@ -58,7 +58,10 @@ from api.routes import (
     sessions,
 )
 from api.routes.conversation import corrections, meetings, talks
-from api.routes.files import exports, lab_files
+from api.routes.files import drafts, exports, lab_files
+from api.routes.imports import drafts as import_drafts
+from api.routes.imports import templates
+from api.routes.imports.drafts import MAX_LIST_BYTES
 from api.routes.judging import judgings, pairs
 from api.routes.ledger import alliances, entries, figures, programme, review
 from api.routes.letters import notices, renewals, webhooks
@@ -182,6 +185,7 @@ GIVE_UP_AFTER_S = 5.0
 """How long a closing server waits for its look at the index; opening one may take longer."""
 BODY_LIMITS = {
     ("POST", "/api/imports"): MAX_FILE_BYTES,
+    ("POST", "/api/import-drafts"): MAX_LIST_BYTES,
     ("POST", "/api/evidence"): MAX_EVIDENCE_BYTES,
     **PAGE_BODY_LIMITS,
 }
@@ -237,6 +241,8 @@ _PARTS = (
     companies,
     labs,
     jobs,
+    import_drafts,
+    templates,
     sessions,
     accounts,
     entries,
@@ -248,6 +254,7 @@ _PARTS = (
     field_map,
     exports,
     lab_files,
+    drafts,
     judgings,
     pairs,
     notices,

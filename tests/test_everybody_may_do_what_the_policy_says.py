@@ -16,10 +16,13 @@ import api.app
 from api.access.credentials import make_key, open_session, open_sessions
 from api.access.policy import POLICY, Action, Reach, Resource
 from api.app import RouteWithoutPolicyError, create_app
+from api.jobs.import_drafts import begin, opened
 from api.jobs.job_queue import JobKind, JobState, ask_for
 from api.trail.nights import night_ids
 from indexer.database import open_engine, writing
+from indexer.records.import_log import keep_own_mapping
 from indexer.settings import Settings
+from indexer.vocabulary import Kind
 from matcher.judging.panel.grades import PooledPair, Said, name_settler, say, standing_of, start
 from matcher.notices.readers import MailAddress, Webhook, WebhookHost
 from matcher.review.clients import ClientRequest, take_on, take_on_or_ask
@@ -111,7 +114,8 @@ def _fill(server: Served) -> Things:
             job_id = _done_job(session, server.accounts[by], need_id)
             people = _people(session, server, lab_id, alliance_id, now)
             judged = _judging(session, server, alliance_id, people["account_id"], PooledPair(need_id, lab_id, {}), now)
-            found.append({**ids, "job_id": job_id, **people, **judged})
+            listed = _list(session, server.accounts[by], alliance_id, now)
+            found.append({**ids, "job_id": job_id, **people, **judged, **listed})
         reporters = {"al-a": server.accounts["expert"], "al-b": server.accounts["stranger"]}
         ledger = store_ledger_things(
             session, server.settings.home, school_id="ysu", accounts=server.accounts, reporters=reporters, now=now
@@ -128,6 +132,8 @@ def _fill(server: Served) -> Things:
         "lab_id",
         "company_id",
         "job_id",
+        "import_id",
+        "mapping_name",
         "account_id",
         "alliance_id",
         "prefix",
@@ -200,6 +206,15 @@ def _done_job(session: Session, account_id: str, need_id: str) -> str:
     return job.id
 
 
+def _list(session: Session, account_id: str, alliance_id: str, now: datetime) -> dict[str, str]:
+    """A list that is looked through, and columns that were kept of one."""
+    file = opened("需求名稱,預算\n拋光,100\n".encode(), "needs.csv")
+    draft = begin(session, account_id=account_id, alliance_id=alliance_id, name="needs.csv", file=file, now=now)
+    name = f"source of {alliance_id}"
+    keep_own_mapping(session, name, account_id=account_id, kind=Kind.NEEDS, fields={"需求名稱": "title"}, now=now)
+    return {"import_id": draft.id, "mapping_name": name}
+
+
 def _judging(
     session: Session, server: Served, alliance_id: str, spare: str, pair: PooledPair, now: datetime
 ) -> dict[str, str]:
@@ -262,8 +277,8 @@ def _reached(who: str, permission: Permission, parameter: str, thing: str) -> bo
     if role in (Role.EXPERT, Role.LEAD, Role.COMMITTEE):
         return scope == (OWN_ALLIANCE if thing == "own" else "al-b") and not (
             (parameter == "company_id" and thing == "foreign")
-            # A job is its person's, not the alliance's.
-            or (parameter == "job_id" and who not in ("expert", "stranger"))
+            # A job, a list and what was kept of one are their person's, not the alliance's.
+            or (parameter in ("job_id", "import_id", "mapping_name") and who not in ("expert", "stranger"))
         )
     if role is Role.COMPANY or (role is Role.RESEARCHER and reach is Reach.OWN):
         own = (OWN_COMPANY, OWN_LAB)
@@ -350,6 +365,8 @@ def _asked(server: Served, things: Things, who: str | None, method: str, path: s
         "/messages": {"text": " ", "audience": "company"},
         "/invitations": {"side": "company", "address": "nobody"},
         "/answer": {"agreed": False},
+        "/fill-down": {"table": "none", "row": 1, "column": 1},
+        "/mappings": {"name": "n", "table": "none"},
     }
     body = next((value for end, value in bodies.items() if path.endswith(end)), {})
     queries = {
@@ -357,6 +374,9 @@ def _asked(server: Served, things: Things, who: str | None, method: str, path: s
         "/client": {"alliance": "none"},
         "-names": {"q": "實驗室"},
         "/imports": {"name": "needs.jsonl"},
+        "/import-drafts": {"name": "needs.csv"},
+        "/import-templates": {"kind": "needs"},
+        "/rows": {"table": "0-1"},
         "/needed": {"expenses_ntd": 1},
     }
     parameters = next((value for end, value in queries.items() if path.endswith(end)), None)
@@ -370,7 +390,7 @@ def test_every_cell(
 ) -> None:
     routes = [(m, p, permission) for m, p, permission in routes_of() if permission is not None]
     # To end all of one's sessions would leave none to end by itself.
-    routes.sort(key=lambda route: route[:2] == ("DELETE", "/api/me/sessions"))
+    routes.sort(key=lambda route: (route[1] == "/api/me/sessions" or "/import-" in route[1]) and route[0] == "DELETE")
     assert len(routes) > 20
     wrong, cells = [], 0
     with served(settings, indexed_home, slice_of_world) as server:

@@ -1,4 +1,4 @@
-"""The pages of notices in a real browser: bell, list, choices, feed, webhooks, the office's mail, forgotten passwords."""
+"""The pages of notices in a browser: bell, list, choices, feed, webhooks, the office's mail, forgotten passwords."""
 
 from __future__ import annotations
 

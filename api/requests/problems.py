@@ -23,12 +23,14 @@ from api.access.identities import IdentityRefusedError
 from api.access.passwords import PasswordError
 from api.access.second_factor import SecondFactorError
 from api.access.sign_on import SignOnError, SignOnUnavailableError
-from api.jobs.job_queue import JobError
+from api.jobs.import_drafts import ImportDraftError
+from api.jobs.job_queue import JobError, JobRefusedError
 from indexer.database import RETRY_AFTER_S, BusyError, DatabaseGoneError, LowRoomError, StorageFullError
 from indexer.encoders.encoding import EncoderError
 from indexer.encoders.query_vectors import EncodingBusyError
 from indexer.index.generations import SnapshotError
 from indexer.plain_text import TextError, printable
+from indexer.records.import_log import MappingError
 from indexer.records.values import number
 from indexer.wording import T_, Language, recognised, said
 from matcher.judging.panel.grades import JudgingError, PoolError
@@ -146,6 +148,9 @@ TABLE: tuple[tuple[type[Exception], int, str], ...] = (
     (DecisionError, 422, "decision"),
     (IntakeError, 409, "intake"),
     (JobError, 409, "job"),
+    (JobRefusedError, 422, "invalid"),
+    (ImportDraftError, 422, "invalid"),
+    (MappingError, 409, "mapping"),
     (ReleaseError, 409, "release"),
     (AnswerLateError, 409, "answer-late"),
     (AnswerError, 422, "answer"),

@@ -61,15 +61,24 @@ def submit_need(
     """Submit a need. A company contact does so for the own company, an expert on behalf of one."""
 
     def work(session: Session, who: Principal) -> Reply:
-        company, alliance = _whose(session, who, body)
-        given = body.model_dump(exclude={"company", "alliance"}, exclude_none=True, mode="json")
-        need = checked_need({**given, "id": new_need_id(ask.at), "company": company})
-        submit(session, need=need, alliance_id=alliance, by=who.id, now=ask.at)
-        tell_of_new_need(session, need.id, by=who.id, now=ask.at)
-        document = need_document(session, who, need.id, to=ask)
-        return Reply(201, document, {"ETag": _etag(document), "Location": f"/api/needs/{need.id}"})
+        return submitted(session, who, body, ask)
 
     return ask.write(work, body)
+
+
+def submitted(session: Session, who: Principal, body: NewNeedBody, ask: PermittedRequest) -> Reply:
+    """Store a new need and answer it; the transaction is the caller's.
+
+    Raises:
+        ProblemError: it is not said whose it is, or something in it is not right.
+    """
+    company, alliance = _whose(session, who, body)
+    given = body.model_dump(exclude={"company", "alliance"}, exclude_none=True, mode="json")
+    need = checked_need({**given, "id": new_need_id(ask.at), "company": company})
+    submit(session, need=need, alliance_id=alliance, by=who.id, now=ask.at)
+    tell_of_new_need(session, need.id, by=who.id, now=ask.at)
+    document = need_document(session, who, need.id, to=ask)
+    return Reply(201, document, {"ETag": _etag(document), "Location": f"/api/needs/{need.id}"})
 
 
 def _whose(session: Session, who: Principal, body: NewNeedBody) -> tuple[str, str | None]:

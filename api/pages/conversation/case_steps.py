@@ -16,8 +16,9 @@ from sqlmodel import Session
 from api.access.policy import Action, Resource
 from api.documents.bodies import TransitionBody
 from api.letters.caring import holders
-from api.pages.results.forms import FIELDS, MAX_FILES, instalments_of, plain_number, receiving, shares_of, store_files
+from api.pages.results.forms import FIELDS, instalments_of, plain_number, shares_of, store_files
 from api.pages.shell.form_fields import NEED_FACTS
+from api.pages.shell.receiving import MAX_FILES, receiving
 from api.pages.shell.record_names import every, people, scope_names
 from api.pages.shell.visiting import Visit, visiting
 from api.pages.shell.wording import N_

@@ -66,6 +66,7 @@ PLACES: tuple[Place, ...] = (
     Place("/needs", N_("Needs"), Resource.NEED, Action.LIST, (*STAFF, Role.OFFICE)),
     Place("/labs", N_("Labs"), Resource.LAB, Action.LIST, (*STAFF, Role.OFFICE)),
     Place("/companies", N_("Companies"), Resource.COMPANY, Action.LIST, (*STAFF, Role.OFFICE)),
+    Place("/imports", N_("Import"), Resource.IMPORT_DRAFT, Action.LIST),
     Place("/map", N_("Map"), Resource.FIELD_MAP, Action.READ),
     Place("/cases", N_("Cases"), Resource.CASE, Action.LIST),
     Place("/results", N_("Results"), Resource.ENTRY, Action.LIST),
