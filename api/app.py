@@ -57,6 +57,7 @@ from api.routes import (
     queue,
     sessions,
 )
+from api.routes.conversation import corrections, meetings, talks
 from api.routes.files import drafts, exports, lab_files
 from api.routes.imports import drafts as import_drafts
 from api.routes.imports import templates
@@ -193,6 +194,16 @@ OPEN_ROUTES = frozenset(
     {
         ("POST", "/api/session"),
         ("DELETE", "/api/session"),
+        ("GET", "/answer/{token}"),
+        ("POST", "/answer/{token}"),
+        ("POST", "/answer/{token}/undo"),
+        ("GET", "/calendar/{token}.ics"),
+        ("GET", "/confirm-need/{token}"),
+        ("POST", "/confirm-need/{token}"),
+        ("POST", "/confirm-need/{token}/word"),
+        ("GET", "/meeting/{token}"),
+        ("POST", "/meeting/{token}"),
+        ("POST", "/meeting/{token}/undo"),
         ("GET", "/api/oidc"),
         ("GET", "/api/oidc/callback"),
         ("GET", "/api/oidc/login"),
@@ -222,6 +233,9 @@ its address alone opens."""
 _PARTS = (
     needs,
     pairings,
+    talks,
+    meetings,
+    corrections,
     cases,
     queue,
     companies,

@@ -23,12 +23,15 @@ from matcher.ledger.rows import (
 from matcher.ledger.rules import configuration, duties, similarity
 from matcher.notices import outbox, readers
 from matcher.review import cases, clients, decisions, field_map, intake, people, proposals, researchers
+from matcher.review.conversation import answers, corrections, meetings, signing, thread
 
 __all__ = [
+    "answers",
     "cases",
     "chain",
     "clients",
     "configuration",
+    "corrections",
     "decisions",
     "duties",
     "entries",
@@ -40,6 +43,7 @@ __all__ = [
     "intake",
     "ladder",
     "links",
+    "meetings",
     "motions",
     "outbox",
     "people",
@@ -50,7 +54,9 @@ __all__ = [
     "researchers",
     "result_claims",
     "school_totals",
+    "signing",
     "similarity",
     "steps",
     "sufficiency",
+    "thread",
 ]

@@ -26,9 +26,11 @@ from indexer.vocabulary import Kind
 from matcher.judging.panel.grades import PooledPair, Said, name_settler, say, standing_of, start
 from matcher.notices.readers import MailAddress, Webhook, WebhookHost
 from matcher.review.clients import ClientRequest, take_on, take_on_or_ask
+from matcher.review.conversation.corrections import NeedSaid
+from matcher.review.conversation.meetings import Meeting
 from matcher.review.decisions import Verdict, decide
 from matcher.review.people import active_grants, add_account, declare_stake, grant, revoke, set_disabled
-from matcher.review.proposals import Proposal, pairing_of
+from matcher.review.proposals import Proposal, pairing_of, release
 from matcher.review.researchers import claim
 from matcher.review.roles import Role
 from tests.conftest import POSTGRESQL_AT_LENGTH
@@ -97,7 +99,18 @@ def _fill(server: Served) -> Things:
                 now=now,
             )
             assert case is not None
+            release(session, pairing=pairing, by=server.accounts[by], now=now)
+            times = [(now + timedelta(days=3)).isoformat()]
+            meeting = Meeting(pairing_id=pairing.id or 0, case_id=case.id or 0, uid=need_id, minutes=60, times=times)
+            meeting.proposed_side = "expert"
+            session.add(meeting)
+            session.flush()
             ids = {"need_id": need_id, "pairing_id": str(pairing.id), "case_id": str(case.id), "lab_id": lab_id}
+            version = {"title": "拋光"}
+            said = NeedSaid(need_id=need_id, word="corrected", before={}, after=version, reader="r", link="1", at=now)
+            session.add(said)
+            session.flush()
+            ids |= {"meeting_id": str(meeting.id), "word_id": str(said.id)}
             job_id = _done_job(session, server.accounts[by], need_id)
             people = _people(session, server, lab_id, alliance_id, now)
             judged = _judging(session, server, alliance_id, people["account_id"], PooledPair(need_id, lab_id, {}), now)
@@ -133,6 +146,8 @@ def _fill(server: Served) -> Things:
         "request_id",
         "pairing_id",
         "case_id",
+        "meeting_id",
+        "word_id",
         "claim_id",
         "grant_id",
         "stake_id",
@@ -341,6 +356,14 @@ def _asked(server: Served, things: Things, who: str | None, method: str, path: s
         "/recovery-codes": {"code": "1"},
         "/session/second-factor": {"code": "1"},
         "/confirm": {"password": "none"},
+        "{pairing_id}/answer": {"word": "interested"},
+        "/meetings": {"times": []},
+        "/acceptance": {"starts_at": "2020-01-02T03:04:05+08:00"},
+        "/place": {"place": ""},
+        "{word_id}/settlement": {"taken": False},
+        "/confirmations": {"address": "nobody"},
+        "/messages": {"text": " ", "audience": "company"},
+        "/invitations": {"side": "company", "address": "nobody"},
         "/answer": {"agreed": False},
         "/fill-down": {"table": "none", "row": 1, "column": 1},
         "/mappings": {"name": "n", "table": "none"},

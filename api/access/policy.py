@@ -41,6 +41,9 @@ class Resource(StrEnum):
     PAIRING = "pairing"
     EXPOSURE = "exposure"
     CASE = "case"
+    CONVERSATION = "conversation"
+    MEETING = "meeting"
+    CALENDAR = "calendar"
     LAB = "lab"
     COMPANY = "company"
     COMPANY_NAME = "company_name"
@@ -111,6 +114,7 @@ class Action(StrEnum):
     RELEASE = "release"
     MOVE = "move"
     CONTACT = "contact"
+    ANSWER = "answer"
     BREAK_GLASS = "break_glass"
     REGISTER = "register"
     CANCEL = "cancel"
@@ -143,6 +147,7 @@ def _everybody(reach: Reach) -> dict[Holder, Reach]:
 _OFFICE: dict[Holder, Reach] = {Role.OFFICE: Reach.ALL}
 _OWN_LISTS: dict[Holder, Reach] = _staff(Reach.OWN) | {Role.OFFICE: Reach.OWN}
 _COMMITTEE: dict[Holder, Reach] = {Role.COMMITTEE: Reach.ALLIANCE}
+_BOTH_SIDES: dict[Holder, Reach] = {Role.COMPANY: Reach.RELEASED, Role.RESEARCHER: Reach.RELEASED}
 _LEAD: dict[Holder, Reach] = {Role.LEAD: Reach.ALLIANCE}
 _JOB: dict[Holder, Reach] = {Role.JOB: Reach.ALL}
 _READERS = _staff(Reach.ALLIANCE) | _COMMITTEE | _OFFICE
@@ -158,6 +163,8 @@ POLICY: dict[tuple[Resource, Action], dict[Holder, Reach]] = {
     | {Role.COMPANY: Reach.OWN, Role.RESEARCHER: Reach.RELEASED},
     (Resource.NEED, Action.EDIT): _staff(Reach.ALLIANCE) | {Role.COMPANY: Reach.OWN},
     (Resource.NEED, Action.WITHDRAW): _staff(Reach.ALLIANCE) | {Role.COMPANY: Reach.OWN},
+    (Resource.NEED, Action.CHECK): _staff(Reach.ALLIANCE),
+    (Resource.NEED, Action.SETTLE): _staff(Reach.ALLIANCE),
     (Resource.NEED, Action.TAKE_UP): _staff(Reach.ALLIANCE),
     (Resource.NEED, Action.SHARE): _staff(Reach.ALLIANCE) | _OFFICE,
     (Resource.NEED, Action.ASSIGN): _OFFICE,
@@ -172,6 +179,18 @@ POLICY: dict[tuple[Resource, Action], dict[Holder, Reach]] = {
     (Resource.CASE, Action.LIST): _staff(Reach.ALLIANCE) | _OFFICE,
     (Resource.CASE, Action.MOVE): _staff(Reach.ALLIANCE),
     (Resource.CASE, Action.CONTACT): _staff(Reach.ALLIANCE),
+    # The office has no part in it: what the parties write to each other may say all that a need says.
+    (Resource.CONVERSATION, Action.READ): _staff(Reach.ALLIANCE) | _BOTH_SIDES,
+    (Resource.CONVERSATION, Action.CREATE): _staff(Reach.ALLIANCE) | _BOTH_SIDES,
+    (Resource.CONVERSATION, Action.ANSWER): _BOTH_SIDES,
+    (Resource.CONVERSATION, Action.RELEASE): _staff(Reach.ALLIANCE),
+    **{
+        (Resource.MEETING, action): _staff(Reach.ALLIANCE) | _BOTH_SIDES
+        for action in (Action.LIST, Action.READ, Action.CREATE, Action.DECIDE, Action.EDIT, Action.END)
+    },
+    (Resource.CALENDAR, Action.READ): _everybody(Reach.OWN),
+    (Resource.CALENDAR, Action.CREATE): _everybody(Reach.OWN),
+    (Resource.CALENDAR, Action.END): _everybody(Reach.OWN),
     (Resource.LAB, Action.READ): _staff(Reach.ALL) | _OFFICE | {Role.RESEARCHER: Reach.OWN},
     (Resource.LAB, Action.LIST): _staff(Reach.ALL) | _OFFICE | {Role.RESEARCHER: Reach.OWN},
     (Resource.LAB, Action.EDIT): {Role.RESEARCHER: Reach.OWN},

@@ -44,6 +44,11 @@ from matcher.notices.readers import ReaderError
 from matcher.ranking.pairings import UnknownRecordError
 from matcher.review.cases import CaseError, StaleCaseError
 from matcher.review.clients import ClientError
+from matcher.review.conversation.answers import AnswerError, AnswerLateError
+from matcher.review.conversation.corrections import CorrectionError
+from matcher.review.conversation.meetings import MeetingError, MeetingLateError
+from matcher.review.conversation.signing import SigningError
+from matcher.review.conversation.thread import ThreadError
 from matcher.review.decisions import AlreadyDecidedError, DecisionError
 from matcher.review.intake import DraftError, IntakeError
 from matcher.review.people import LastOfficeError, PeopleError, SamePersonError
@@ -147,6 +152,13 @@ TABLE: tuple[tuple[type[Exception], int, str], ...] = (
     (ImportDraftError, 422, "invalid"),
     (MappingError, 409, "mapping"),
     (ReleaseError, 409, "release"),
+    (AnswerLateError, 409, "answer-late"),
+    (AnswerError, 422, "answer"),
+    (ThreadError, 422, "message"),
+    (CorrectionError, 409, "correction"),
+    (SigningError, 422, "signing"),
+    (MeetingLateError, 409, "meeting-late"),
+    (MeetingError, 422, "meeting"),
     (ClaimError, 409, "claim"),
     (PoolError, 422, "invalid"),
     (JudgingError, 409, "judging"),

@@ -35,6 +35,7 @@ NAMED: dict[str, str | None] = {
     "key_prefix": "key",
     "kpi": "kpi",
     "lab_id": "lab",
+    "meeting_id": "meeting",
     "mapping_name": None,
     "money_row_id": "money_row",
     "motion_id": "motion",
@@ -47,6 +48,7 @@ NAMED: dict[str, str | None] = {
     "prefix": "key",
     "request_id": "client_request",
     "session_id": None,
+    "word_id": None,
     "sha256": "evidence",
     "stake_id": "stake",
     "step": None,
@@ -95,6 +97,7 @@ NOT_WATCHED = frozenset(
         (Resource.KEY, Action.LIST),
         (Resource.SESSION, Action.LIST),
         (Resource.SECOND_FACTOR, Action.READ),
+        (Resource.CALENDAR, Action.READ),
     }
 )
 """Views that are not kept: public profiles, names to choose from, open rules, states of work, what is one's own."""
