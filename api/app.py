@@ -59,6 +59,7 @@ from api.routes import (
 )
 from api.routes.judging import judgings, pairs
 from api.routes.ledger import alliances, entries, figures, programme, review
+from api.routes.shortlists import making, pictures
 from api.trail.view_buffer import ViewBuffer
 from indexer.database import BusyError, DatabaseGoneError, open_engine, reading, writing
 from indexer.disk import DiskReserve
@@ -175,6 +176,8 @@ def _complete(operation: dict[str, Any], method: str, permission: Any) -> None:
         operation["parameters"] = given
 
 
+STRANGERS_PER_MINUTE = 30
+"""How often one address, who is nobody here, may ask for what a link shows."""
 GIVE_UP_AFTER_S = 5.0
 """How long a closing server waits for its look at the index; opening one may take longer."""
 BODY_LIMITS = {
@@ -196,10 +199,14 @@ OPEN_ROUTES = frozenset(
         ("GET", "/language/{lang}"),
         ("GET", "/sign-in"),
         ("POST", "/sign-in"),
+        ("GET", "/shared/{secret}"),
+        ("GET", "/shared/{secret}/file"),
+        ("GET", "/shared/{secret}/logo"),
         ("GET", "/static/{name}"),
     }
 )
-"""The routes that need no permission: signing in and out, health, and what holds nothing of anybody."""
+"""The routes that need no permission: signing in and out, health, what holds nothing of anybody, and links to
+shortlists, which their secret opens."""
 _PARTS = (
     needs,
     pairings,
@@ -220,6 +227,8 @@ _PARTS = (
     field_map,
     judgings,
     pairs,
+    making,
+    pictures,
 )
 
 
@@ -262,6 +271,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.live = LiveMatcher(settings, engine)
     app.state.threads = RequestThreads()
     app.state.limiter = RateLimiter(settings.requests_per_minute)
+    app.state.strangers = RateLimiter(STRANGERS_PER_MINUTE)
     app.state.home = settings.home
     app.state.stopping = threading.Event()
     app.state.reserve = DiskReserve(settings.home, settings.disk_reserve_mb)

@@ -6,6 +6,7 @@ with a database, opening a server.
 """
 
 from matcher import erasure
+from matcher.handouts import pictures, shortlists
 from matcher.judging.panel import grades
 from matcher.ledger.figures import gender, ladder, sufficiency
 from matcher.ledger.rows import (
@@ -42,11 +43,13 @@ __all__ = [
     "motions",
     "people",
     "periods",
+    "pictures",
     "proposals",
     "pseudonyms",
     "researchers",
     "result_claims",
     "school_totals",
+    "shortlists",
     "similarity",
     "steps",
     "sufficiency",

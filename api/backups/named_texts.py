@@ -35,6 +35,7 @@ FREED = {
     "need_draft": {"content"},
     "need_share": {"consent"},
     "need_step": {"note"},
+    "shortlist": {"words"},
     "stake": {"end_reason"},
 }
 """What is written beside the facts, by table: a name is taken out where the database lets it."""

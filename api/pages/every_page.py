@@ -14,6 +14,7 @@ from api.pages.needs import candidates, need
 from api.pages.results import entries, reporting
 from api.pages.results.forms import MAX_FORM_BYTES, PATHS_WITH_FILES
 from api.pages.shell import assets
+from api.pages.shortlists import shared, shortlist
 
 PAGES = (
     assets,
@@ -28,6 +29,8 @@ PAGES = (
     kpi,
     alliances,
     # An address of its own comes before the ids that would take it for one of theirs.
+    shortlist,
+    shared,
     candidates,
     field_map,
     need,

@@ -31,6 +31,8 @@ from indexer.index.generations import SnapshotError
 from indexer.plain_text import TextError, printable
 from indexer.records.values import number
 from indexer.wording import T_, Language, recognised, said
+from matcher.handouts.pictures import PictureError
+from matcher.handouts.shortlists import ShortlistError
 from matcher.judging.panel.grades import JudgingError, PoolError
 from matcher.ledger.rows.entries import AlreadyReportedError, LedgerError
 from matcher.ledger.rows.motions import TiedError
@@ -141,6 +143,8 @@ TABLE: tuple[tuple[type[Exception], int, str], ...] = (
     (IntakeError, 409, "intake"),
     (JobError, 409, "job"),
     (ReleaseError, 409, "release"),
+    (ShortlistError, 422, "shortlist"),
+    (PictureError, 422, "picture"),
     (ClaimError, 409, "claim"),
     (PoolError, 422, "invalid"),
     (JudgingError, 409, "judging"),
