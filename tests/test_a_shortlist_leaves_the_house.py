@@ -72,7 +72,7 @@ class Left:
     def met(self, content: str) -> set[str]:
         """Return which secrets lie in a text, but the address of the liaison, which is there for the company."""
         assert "expert@example.org" in content
-        return self.search.found(content.encode()) - {"addresses"}
+        return self.search.found(content.encode()) - {"liaisonaddress"}
 
 
 def text_of(content: bytes, form: str) -> str:

@@ -20,7 +20,9 @@ from api.jobs.job_queue import JobKind, JobState, ask_for
 from api.trail.nights import night_ids
 from indexer.database import open_engine, writing
 from indexer.settings import Settings
+from matcher.handouts.shortlists import make_link, make_shortlist
 from matcher.judging.panel.grades import PooledPair, Said, name_settler, say, standing_of, start
+from matcher.ledger.rendering.report_texts import ReportLanguage
 from matcher.review.clients import ClientRequest, take_on, take_on_or_ask
 from matcher.review.decisions import Verdict, decide
 from matcher.review.people import active_grants, add_account, declare_stake, grant, revoke, set_disabled
@@ -97,7 +99,8 @@ def _fill(server: Served) -> Things:
             job_id = _done_job(session, server.accounts[by], need_id)
             people = _people(session, server, lab_id, alliance_id, now)
             judged = _judging(session, server, alliance_id, people["account_id"], PooledPair(need_id, lab_id, {}), now)
-            found.append({**ids, "job_id": job_id, **people, **judged})
+            listed = _shortlist(session, server.accounts[by], alliance_id, need_id, lab_id, now)
+            found.append({**ids, "job_id": job_id, **people, **judged, **listed})
         reporters = {"al-a": server.accounts["expert"], "al-b": server.accounts["stranger"]}
         ledger = store_ledger_things(
             session, server.settings.home, school_id="ysu", accounts=server.accounts, reporters=reporters, now=now
@@ -129,6 +132,8 @@ def _fill(server: Served) -> Things:
         "stake_id",
         "judging_id",
         "judged_pair_id",
+        "shortlist_id",
+        "link_id",
     )
     return Things(
         own={
@@ -149,6 +154,22 @@ def _fill(server: Served) -> Things:
         },
         missing=dict.fromkeys(none, "none") | dict.fromkeys(numbers, "999") | MISSING,
     )
+
+
+def _shortlist(session: Session, by: str, alliance_id: str, need_id: str, lab_id: str, now: datetime) -> dict[str, str]:
+    """Put the lab on a shortlist for the need, with a link to it."""
+    made = make_shortlist(
+        session,
+        need_id=need_id,
+        alliance_id=alliance_id,
+        labs=[lab_id],
+        words="",
+        names_need=False,
+        by=by,
+        now=now,
+    )
+    link = make_link(session, shortlist_id=made.id or 0, language=ReportLanguage.ZH, days=7, by=by, now=now).link
+    return {"shortlist_id": str(made.id), "link_id": str(link.id)}
 
 
 def _requests(session: Session, server: Served, now: datetime) -> list[dict[str, str]]:
@@ -315,6 +336,10 @@ def _asked(server: Served, things: Things, who: str | None, method: str, path: s
         "/session/second-factor": {"code": "1"},
         "/confirm": {"password": "none"},
         "/answer": {"agreed": False},
+        "/shortlists": {"labs": ["none"]},
+        "/links": {"days": 0},
+        "/logo": {"content": "AAAA"},
+        "/photo": {"content": "AAAA"},
     }
     body = next((value for end, value in bodies.items() if path.endswith(end)), {})
     queries = {

@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterator
 from datetime import datetime
 from enum import StrEnum
 from functools import cache
+from html import escape
 
 from lxml import etree
 from sqlalchemy import CheckConstraint, Column, LargeBinary
@@ -180,3 +181,13 @@ def pictures_of(session: Session, owner: Owner, ids: Collection[str]) -> dict[st
         Picture.owner == owner.value, col(Picture.owner_id).in_(list(ids))
     )
     return dict(session.exec(query).all())
+
+
+def letters(initials: str) -> bytes:
+    """Return what stands in the place of a picture, as SVG: the first letters of a name."""
+    return (
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 96 96" width="96" height="96">'
+        '<rect width="96" height="96" rx="8" fill="#0b4f6c"/>'
+        '<text x="48" y="49" fill="#fff" font-size="44" font-family="Noto Sans TC, Microsoft JhengHei, sans-serif" '
+        f'text-anchor="middle" dominant-baseline="central">{escape(initials)}</text></svg>'
+    ).encode()

@@ -21,12 +21,22 @@ from api.requests.idempotency import Reply
 from api.requests.permitted_request import PermittedRequest, requires
 from api.requests.problems import not_found
 from indexer.records.record_tables import Alliance, Lab
-from matcher.handouts.pictures import MAX_SENT_BYTES, Owner, drawn_from, picture_of, put_picture, remove_picture
+from indexer.wording import either
+from matcher.handouts.handout import initials_of
+from matcher.handouts.pictures import (
+    MAX_SENT_BYTES,
+    Owner,
+    drawn_from,
+    letters,
+    picture_of,
+    put_picture,
+    remove_picture,
+)
 from matcher.review.people import Principal
 
 router = APIRouter(prefix="/api", tags=["pictures"], route_class=ThreadedRoute)
-PNG = "image/png"
-_PICTURE = file_of([PNG])
+PNG, SVG = "image/png", "image/svg+xml"
+_PICTURE = file_of([PNG, SVG])
 
 
 class PictureBody(BaseModel):
@@ -63,7 +73,7 @@ def end_logo(
 def read_logo(
     alliance_id: str, ask: Annotated[PermittedRequest, Depends(requires(Resource.LOGO, Action.READ))]
 ) -> Response:
-    """Show an alliance's logo."""
+    """Show an alliance's logo, or the first letter of its name."""
     return _shown(ask, Owner.ALLIANCE, alliance_id, Action.READ)
 
 
@@ -83,7 +93,7 @@ def end_photo(lab_id: str, ask: Annotated[PermittedRequest, Depends(requires(Res
 
 @router.get("/labs/{lab_id}/photo", response_class=Response, responses=_PICTURE)
 def read_photo(lab_id: str, ask: Annotated[PermittedRequest, Depends(requires(Resource.LAB, Action.READ))]) -> Response:
-    """Show a lab's photo."""
+    """Show a lab's photo, or the first letter of its name."""
     return _shown(ask, Owner.LAB, lab_id, Action.READ)
 
 
@@ -106,12 +116,16 @@ def _put(ask: PermittedRequest, owner: Owner, owner_id: str, body: PictureBody |
 
 
 def _shown(ask: PermittedRequest, owner: Owner, owner_id: str, action: Action) -> Response:
+    """Return the picture, or the first letters of the name drawn as one: a page need not know which there is."""
     with ask.reading() as session:
         _find(session, ask.admitted(session), owner, owner_id, action)
         content = picture_of(session, owner, owner_id)
+        record = session.get_one(Alliance if owner is Owner.ALLIANCE else Lab, owner_id)
+        name = either(record.name, record.name_en or record.name)
+    headers = {"Cache-Control": "private, max-age=60"}
     if not content:
-        raise not_found("picture")
-    return Response(content, 200, {"Cache-Control": "private, max-age=60"}, PNG)
+        return Response(letters(initials_of(name)), 200, headers, SVG)
+    return Response(content, 200, headers, PNG)
 
 
 def _find(session: Session, who: Principal, owner: Owner, owner_id: str, action: Action) -> None:
