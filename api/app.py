@@ -59,6 +59,7 @@ from api.routes import (
 )
 from api.routes.judging import judgings, pairs
 from api.routes.ledger import alliances, entries, figures, programme, review
+from api.routes.own_lab import works
 from api.routes.shortlists import making, pictures
 from api.trail.view_buffer import ViewBuffer
 from indexer.database import BusyError, DatabaseGoneError, open_engine, reading, writing
@@ -229,6 +230,7 @@ _PARTS = (
     pairs,
     making,
     pictures,
+    works,
 )
 
 

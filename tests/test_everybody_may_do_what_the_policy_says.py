@@ -337,7 +337,8 @@ def _asked(server: Served, things: Things, who: str | None, method: str, path: s
         "/confirm": {"password": "none"},
         "/answer": {"agreed": False},
         "/shortlists": {"labs": ["none"]},
-        "/links": {"days": 0},
+        "/links": {"days": 1},
+        "/works": {"work": {"year": "x"}},
         "/logo": {"content": "AAAA"},
         "/photo": {"content": "AAAA"},
     }
@@ -346,6 +347,7 @@ def _asked(server: Served, things: Things, who: str | None, method: str, path: s
         "/break-glass": {"reason": "to see who may"},
         "/client": {"alliance": "none"},
         "-names": {"q": "實驗室"},
+        "/finding": {"q": "實驗室"},
         "/imports": {"name": "needs.jsonl"},
         "/needed": {"expenses_ntd": 1},
     }

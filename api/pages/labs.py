@@ -191,7 +191,7 @@ def show_similar_labs(lab_id: str, visit: Annotated[Visit, Depends(visiting(Reso
     refused = found if isinstance(found, Refusal) else None
     if refused is not None and refused.status == 404:
         raise ProblemError(404, refused.name, refused.detail)
-    items = [] if refused is not None else found
+    items: list[dict[str, Any]] = [] if isinstance(found, Refusal) else found
     schools = visit.look(lambda session, _: names(session, School, all_of(items, "school")))
     shown = FoundLabs(items, len(items), None, schools, None)
     heading = N_("Labs that do about the same")

@@ -47,6 +47,11 @@ class PictureBody(BaseModel):
     content: Annotated[Base64Bytes, Field(max_length=MAX_SENT_BYTES, description="PNG, JPEG or SVG, in base 64.")]
 
 
+def picture_body(content: bytes) -> PictureBody:
+    """Return the body for a file that came with a form."""
+    return PictureBody.model_construct(content=content)
+
+
 class PictureAnswer(Answer):
     """What is stored of a picture."""
 
@@ -120,7 +125,8 @@ def _shown(ask: PermittedRequest, owner: Owner, owner_id: str, action: Action) -
     with ask.reading() as session:
         _find(session, ask.admitted(session), owner, owner_id, action)
         content = picture_of(session, owner, owner_id)
-        record = session.get_one(Alliance if owner is Owner.ALLIANCE else Lab, owner_id)
+        model: type[Any] = Alliance if owner is Owner.ALLIANCE else Lab
+        record = session.get_one(model, owner_id)
         name = either(record.name, record.name_en or record.name)
     headers = {"Cache-Control": "private, max-age=60"}
     if not content:

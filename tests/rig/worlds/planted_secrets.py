@@ -347,7 +347,7 @@ SECRETS = {
     "addresses": Secret(may=frozenset({"office"})),
     # What an expert writes to a company, and the address that stands below it.
     "shortlistwords": Secret(OWN),
-    "liaisonaddress": Secret(OWN, frozenset({"office"})),
+    "liaisonaddress": Secret(may=OWN | {"office"}),
     # Who looks after a company reads whom to write to.
     "contactaddress": Secret(OWN | {"office"}),
     **RESULT_SECRETS,
