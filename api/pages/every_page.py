@@ -15,7 +15,7 @@ from api.pages.needs import candidates, need
 from api.pages.results import entries, reporting
 from api.pages.results.forms import MAX_FORM_BYTES, PATHS_WITH_FILES
 from api.pages.shell import assets
-from api.pages.shortlists import shared, shortlist
+from api.pages.shortlists import logo, shared, shortlist
 
 PAGES = (
     assets,
@@ -32,6 +32,7 @@ PAGES = (
     # An address of its own comes before the ids that would take it for one of theirs.
     shortlist,
     shared,
+    logo,
     candidates,
     field_map,
     need,

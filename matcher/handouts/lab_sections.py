@@ -20,9 +20,16 @@ from indexer.wording import P_, T_, Text, either, listed
 from matcher.handouts.handout import Fact, Part, Point, Quote, Section
 from matcher.ranking.explanation import OLD_YEARS
 
-MOST_QUOTES = 5
-_SUMMARY_CHARS = 420
+MOST_QUOTES = 4
+_MOST_ASKS = 4
+"""Of a need, in one lab's page."""
+_SUMMARY_CHARS = 360
 _WORKS = 3
+_MOST_WORKS = 4
+"""Of each kind in a dossier: the first, as the lab ordered them."""
+_MOST_CHARS, _MOST_TITLE = 60, 110
+_MOST_SAID, _MOST_LISTED = 600, 6
+"""Characters of a lab's summary in a dossier, and pieces of equipment, members and links: it has two pages."""
 _DOI = "https://doi.org/"
 _ORCID = "https://orcid.org/"
 _OF_KIND = {
@@ -55,7 +62,8 @@ def fitting_section(
         asks: of the need as it stands.
         names_need: whether the need's own words may be repeated; if not, an ask is told by its number and kind.
     """
-    explained = [_Explained.of(one, number, names_need) for number, one in enumerate(explanation.get("asks", ()), 1)]
+    given = explanation.get("asks", ())[:_MOST_ASKS]
+    explained = [_Explained.of(one, number, names_need) for number, one in enumerate(given, 1)]
     parts = (
         _about(shown),
         Part(T_("What fits"), points=tuple(_points(shown, explained))),
@@ -67,36 +75,40 @@ def fitting_section(
 
 def profile_section(shown: ShownLab) -> Section:
     """Return a lab's whole profile, as far as others than experts may read it."""
-    works = [
-        Part(title, points=tuple(Point(either("", ""), (_quote(one),)) for one in shown.evidence if one.kind == kind))
-        for kind, title in _OF_KIND.items()
-    ]
+    works = [_works(title, [one for one in shown.evidence if one.kind == kind]) for kind, title in _OF_KIND.items()]
     facts = (*_who(shown.lab), *_offers(shown.lab))
     return _section(shown, (_about(shown, whole=True), Part(T_("At a glance"), facts=facts), *works))
 
 
+def _works(title: Text, works: Sequence[Evidence]) -> Part:
+    points = [Point(either("", ""), (_quote(one),)) for one in works[:_MOST_WORKS]]
+    if len(works) > _MOST_WORKS:
+        points.append(Point(T_("and %(n)s more", n=len(works) - _MOST_WORKS)))
+    return Part(title, points=tuple(points))
+
+
 def _section(shown: ShownLab, parts: Sequence[Part]) -> Section:
     lab, school = shown.lab, shown.school
-    name = either(lab.name, lab.name_en or lab.name)
+    name = either(_shortened(lab.name, _MOST_CHARS), _shortened(lab.name_en or lab.name, _MOST_CHARS))
     at = either(lab.school or "", lab.school or "")
     if school is not None:
         at = either(school.name, school.name_en or school.name)
         if school.city:
             at = T_("%(school)s, %(city)s", school=at, city=school.city)
-    head = T_("Head: %(name)s", name=lab.pi) if lab.pi else either("", "")
+    head = T_("Head: %(name)s", name=_shortened(lab.pi, _MOST_CHARS)) if lab.pi else either("", "")
     return Section(name, at, head, tuple(part for part in parts if not part.is_empty), shown.portrait)
 
 
 def _about(shown: ShownLab, *, whole: bool = False) -> Part:
     lab = shown.lab
     zh, en = lab.summary or lab.summary_en, lab.summary_en or lab.summary
-    if not whole:
-        zh, en = _shortened(zh), _shortened(en)
+    most = _MOST_SAID if whole else _SUMMARY_CHARS
+    zh, en = _shortened(zh, most), _shortened(en, most)
     return Part(P_("handout", "What the lab does"), paragraphs=(either(zh, en),) if zh else ())
 
 
-def _shortened(text: str) -> str:
-    return text if len(text) <= _SUMMARY_CHARS else text[: _SUMMARY_CHARS - 1].rstrip() + "…"
+def _shortened(text: str, most: int = _SUMMARY_CHARS) -> str:
+    return text if len(text) <= most else text[: most - 1].rstrip() + "…"
 
 
 @dataclass(frozen=True)
@@ -113,7 +125,7 @@ class _Explained:
         kind = ask["kind"]
         called = T_("your request") if kind is None else T_("your request %(n)s (%(kind)s)", n=number, kind=_kind(kind))
         if names_need and kind is not None:
-            called = T_('"%(text)s"', text=_shortened(ask["text"]))
+            called = T_('"%(text)s"', text=_shortened(ask["text"], _MOST_CHARS))
         return _Explained(called, kind, ask["covered"], ask["passages"])
 
 
@@ -150,11 +162,15 @@ def _quoted(passage: Mapping[str, Any], work: Evidence | None) -> Quote:
     excerpt = passage["excerpt"] if passage["excerpt"] != passage["title"] else ""
     if work is None:
         return Quote("", excerpt or passage["title"], T_("from the lab's own description"))
-    return Quote(work.title or passage["title"], excerpt, _source(work), _address(work))
+    return Quote(_title(work) or passage["title"], excerpt, _source(work), _address(work))
 
 
 def _quote(work: Evidence) -> Quote:
-    return Quote(work.title or _shortened(work.abstract), "", _source(work), _address(work))
+    return Quote(_title(work), "", _source(work), _address(work))
+
+
+def _title(work: Evidence) -> str:
+    return _shortened(work.title or work.abstract, _MOST_TITLE)
 
 
 def _source(work: Evidence) -> Text:
@@ -198,14 +214,16 @@ def _who(lab: Lab) -> Iterator[Fact]:
     if lab.orcid:
         yield Fact(T_("ORCID iD"), (either(lab.orcid, lab.orcid),), (_ORCID + lab.orcid,))
     if lab.keywords:
-        words = lab.keywords
+        words = [_shortened(word, _MOST_CHARS) for word in lab.keywords[:_MOST_LISTED]]
         yield Fact(T_("Keywords"), (either("、".join(words), ", ".join(words)),))
     if lab.links:
-        yield Fact(P_("handout", "Links"), _as_written(lab.links), tuple(lab.links))
+        yield Fact(P_("handout", "Links"), _as_written(lab.links), tuple(lab.links[:_MOST_LISTED]))
 
 
 def _as_written(words: Sequence[str]) -> tuple[Text, ...]:
-    return tuple(either(word, word) for word in words)
+    listed_ones = [_shortened(word, _MOST_CHARS) for word in words[:_MOST_LISTED]]
+    said = [either(word, word) for word in listed_ones]
+    return (*said, T_("and %(n)s more", n=len(words) - _MOST_LISTED)) if len(words) > _MOST_LISTED else tuple(said)
 
 
 def _kind(kind: str) -> Text:

@@ -36,6 +36,8 @@ from matcher.review.people import Account, Principal
 from matcher.review.proposals import Proposal
 from matcher.review.roles import STAFF
 
+_MOST_TITLE = 120
+
 
 class HandoutFormat(StrEnum):
     """What kind of file; the value is the end of its name."""
@@ -200,7 +202,7 @@ def handout_of(session: Session, shortlist: Shortlist, *, names_need: bool, to: 
     ]
     title = T_("Labs for your request")
     if names_need and need.title:
-        title = T_("Labs for: %(title)s", title=need.title)
+        title = T_("Labs for: %(title)s", title=need.title[:_MOST_TITLE])
     alliance = session.get_one(Alliance, shortlist.alliance_id)
     author = session.get_one(Account, shortlist.made_by)
     company = session.get(Company, need.company) if need.company else None
