@@ -57,9 +57,13 @@ from api.routes import (
     queue,
     sessions,
 )
-from api.routes.files import exports, lab_files
+from api.routes.files import drafts, exports, lab_files
+from api.routes.imports import drafts as import_drafts
+from api.routes.imports import templates
+from api.routes.imports.drafts import MAX_LIST_BYTES
 from api.routes.judging import judgings, pairs
 from api.routes.ledger import alliances, entries, figures, programme, review
+from api.routes.letters import notices, renewals, webhooks
 from api.routes.own_lab import works
 from api.routes.shortlists import making, pictures
 from api.trail.view_buffer import ViewBuffer
@@ -184,6 +188,7 @@ GIVE_UP_AFTER_S = 5.0
 """How long a closing server waits for its look at the index; opening one may take longer."""
 BODY_LIMITS = {
     ("POST", "/api/imports"): MAX_FILE_BYTES,
+    ("POST", "/api/import-drafts"): MAX_LIST_BYTES,
     ("POST", "/api/evidence"): MAX_EVIDENCE_BYTES,
     **PAGE_BODY_LIMITS,
 }
@@ -205,10 +210,22 @@ OPEN_ROUTES = frozenset(
         ("GET", "/shared/{secret}/file"),
         ("GET", "/shared/{secret}/logo"),
         ("GET", "/static/{name}"),
+        ("POST", "/api/password-renewals"),
+        ("POST", "/api/password-renewals/{token}"),
+        ("POST", "/api/mail/unsubscribe/{token}"),
+        ("DELETE", "/api/mail/unsubscribe/{token}"),
+        ("GET", "/feed/{secret}.atom"),
+        ("GET", "/forgotten"),
+        ("POST", "/forgotten"),
+        ("GET", "/forgotten/{token}"),
+        ("POST", "/forgotten/{token}"),
+        ("GET", "/mail/unsubscribe/{token}"),
+        ("POST", "/mail/unsubscribe/{token}"),
+        ("POST", "/mail/unsubscribe/{token}/undo"),
     }
 )
-"""The routes that need no permission: signing in and out, health, what holds nothing of anybody, and links to
-shortlists, which their secret opens."""
+"""The routes that need no permission: signing in and out, health, what holds nothing of anybody, and what the secret in
+its address alone opens."""
 _PARTS = (
     needs,
     pairings,
@@ -217,6 +234,8 @@ _PARTS = (
     companies,
     labs,
     jobs,
+    import_drafts,
+    templates,
     sessions,
     accounts,
     entries,
@@ -228,11 +247,15 @@ _PARTS = (
     field_map,
     exports,
     lab_files,
+    drafts,
     judgings,
     pairs,
     making,
     pictures,
     works,
+    notices,
+    webhooks,
+    renewals,
 )
 
 

@@ -1,7 +1,7 @@
 """`gloria dossier`: what a lab says and shows of itself, on two pages.
 
-In: the id of a lab, a file's name. Out: the dossier as PDF or DOCX. It exists for whoever prepares a fair or a visit and
-wants thirty of them: a loop in a shell makes them.
+In: the id of a lab, a file's name. Out: the dossier as PDF or DOCX. It exists for whoever prepares a fair or a visit
+and wants thirty of them: a loop in a shell makes them.
 """
 
 from __future__ import annotations
