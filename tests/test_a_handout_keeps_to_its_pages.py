@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from matcher.handouts.paper import render_pdf
 from matcher.handouts.pictures import drawn_from
 from matcher.handouts.word_file import render_docx
 from matcher.ledger.rendering.report_texts import ReportLanguage
+from tests.conftest import Gloria
 
 SCHOOL = School(
     id="s",
@@ -138,3 +140,13 @@ def test_a_character_that_the_font_lacks_is_told_by_its_number() -> None:
 def test_initials_stand_for_who_has_no_picture() -> None:
     names = {("表面工程實驗室", "Surface Lab"): "表", ("Rime Sensing Lab", "Rime Sensing Lab"): "RS", ("", ""): "?"}
     assert {name: initials_of(either(*name)) for name in names} == names
+
+
+def test_a_dossier_is_written_by_command(gloria: Gloria, own_home: Path, tmp_path: Path) -> None:
+    for end, begins in (("pdf", b"%PDF"), ("docx", b"PK")):
+        out = tmp_path / f"dossier.{end}"
+        answer = gloria("dossier", "lab-1-01", "--out", out, "--both", home=own_home)
+        assert (answer.code, out.read_bytes()[: len(begins)]) == (0, begins)
+    wrong = {"lab-none": "d.pdf", "lab-1-01": "d.txt"}
+    refused = [gloria("dossier", lab, "--out", tmp_path / name, home=own_home) for lab, name in wrong.items()]
+    assert [(one.code, len(one.err.strip().splitlines())) for one in refused] == [(1, 1), (1, 1)]
