@@ -6,6 +6,7 @@ with a database, opening a server.
 """
 
 from matcher import erasure
+from matcher.handouts import pictures, shortlists
 from matcher.judging.panel import grades
 from matcher.ledger.figures import gender, ladder, sufficiency
 from matcher.ledger.rows import (
@@ -48,12 +49,14 @@ __all__ = [
     "outbox",
     "people",
     "periods",
+    "pictures",
     "proposals",
     "pseudonyms",
     "readers",
     "researchers",
     "result_claims",
     "school_totals",
+    "shortlists",
     "signing",
     "similarity",
     "steps",
