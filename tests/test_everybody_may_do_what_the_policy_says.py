@@ -23,11 +23,16 @@ from indexer.database import open_engine, writing
 from indexer.records.import_log import keep_own_mapping
 from indexer.settings import Settings
 from indexer.vocabulary import Kind
+from matcher.handouts.shortlists import make_link, make_shortlist
 from matcher.judging.panel.grades import PooledPair, Said, name_settler, say, standing_of, start
+from matcher.ledger.rendering.report_texts import ReportLanguage
+from matcher.notices.readers import MailAddress, Webhook, WebhookHost
 from matcher.review.clients import ClientRequest, take_on, take_on_or_ask
+from matcher.review.conversation.corrections import NeedSaid
+from matcher.review.conversation.meetings import Meeting
 from matcher.review.decisions import Verdict, decide
 from matcher.review.people import active_grants, add_account, declare_stake, grant, revoke, set_disabled
-from matcher.review.proposals import Proposal, pairing_of
+from matcher.review.proposals import Proposal, pairing_of, release
 from matcher.review.researchers import claim
 from matcher.review.roles import Role
 from tests.conftest import POSTGRESQL_AT_LENGTH
@@ -96,12 +101,24 @@ def _fill(server: Served) -> Things:
                 now=now,
             )
             assert case is not None
+            release(session, pairing=pairing, by=server.accounts[by], now=now)
+            times = [(now + timedelta(days=3)).isoformat()]
+            meeting = Meeting(pairing_id=pairing.id or 0, case_id=case.id or 0, uid=need_id, minutes=60, times=times)
+            meeting.proposed_side = "expert"
+            session.add(meeting)
+            session.flush()
             ids = {"need_id": need_id, "pairing_id": str(pairing.id), "case_id": str(case.id), "lab_id": lab_id}
+            version = {"title": "拋光"}
+            said = NeedSaid(need_id=need_id, word="corrected", before={}, after=version, reader="r", link="1", at=now)
+            session.add(said)
+            session.flush()
+            ids |= {"meeting_id": str(meeting.id), "word_id": str(said.id)}
             job_id = _done_job(session, server.accounts[by], need_id)
             people = _people(session, server, lab_id, alliance_id, now)
             judged = _judging(session, server, alliance_id, people["account_id"], PooledPair(need_id, lab_id, {}), now)
+            shortlisted = _shortlist(session, server.accounts[by], alliance_id, need_id, lab_id, now)
             listed = _list(session, server.accounts[by], alliance_id, now)
-            found.append({**ids, "job_id": job_id, **people, **judged, **listed})
+            found.append({**ids, "job_id": job_id, **people, **judged, **listed, **shortlisted})
         reporters = {"al-a": server.accounts["expert"], "al-b": server.accounts["stranger"]}
         ledger = store_ledger_things(
             session, server.settings.home, school_id="ysu", accounts=server.accounts, reporters=reporters, now=now
@@ -125,16 +142,23 @@ def _fill(server: Served) -> Things:
         "prefix",
         "key_prefix",
         "session_id",
+        "mail_address",
+        "webhook_host",
     )
     numbers = (
         "request_id",
         "pairing_id",
         "case_id",
+        "meeting_id",
+        "word_id",
         "claim_id",
         "grant_id",
         "stake_id",
         "judging_id",
         "judged_pair_id",
+        "shortlist_id",
+        "link_id",
+        "webhook_id",
     )
     return Things(
         own={
@@ -155,6 +179,22 @@ def _fill(server: Served) -> Things:
         },
         missing=dict.fromkeys(none, "none") | dict.fromkeys(numbers, "999") | MISSING,
     )
+
+
+def _shortlist(session: Session, by: str, alliance_id: str, need_id: str, lab_id: str, now: datetime) -> dict[str, str]:
+    """Put the lab on a shortlist for the need, with a link to it."""
+    made = make_shortlist(
+        session,
+        need_id=need_id,
+        alliance_id=alliance_id,
+        labs=[lab_id],
+        words="",
+        names_need=False,
+        by=by,
+        now=now,
+    )
+    link = make_link(session, shortlist_id=made.id or 0, language=ReportLanguage.ZH, days=7, by=by, now=now).link
+    return {"shortlist_id": str(made.id), "link_id": str(link.id)}
 
 
 def _requests(session: Session, server: Served, now: datetime) -> list[dict[str, str]]:
@@ -229,6 +269,12 @@ def _people(session: Session, server: Served, lab_id: str, alliance_id: str, now
     ]
     open_session(session, account_id=owner, now=now)
     handles = {"session_id": open_sessions(session, account_id=owner, now=now)[0].handle}
+    hook = Webhook(account_id=owner, url="https://hooks.example.org/", kinds=[], nonce="n", made_at=now)
+    host = WebhookHost(host=f"{alliance_id}.example.org", allowed_by=account.id, allowed_at=now)
+    address = MailAddress(address=account.email, refused_at=now)
+    session.add_all([hook, host, address])
+    session.flush()
+    handles |= {"webhook_id": str(hook.id), "webhook_host": host.host, "mail_address": address.address}
     numbers = {**handles, "grant_id": str(given.id), "stake_id": str(stake.id), "claim_id": str(asked.id)}
     return {"account_id": account.id, "prefix": prefixes[0], "key_prefix": prefixes[1], **numbers}
 
@@ -239,7 +285,7 @@ def _reached(who: str, permission: Permission, parameter: str, thing: str) -> bo
     reach = POLICY[permission].get(holder(who))
     if reach is None or thing == "missing":
         return False
-    if parameter in ("prefix", "session_id"):
+    if parameter in ("prefix", "session_id", "webhook_id"):
         return who == OWN_KEY_OF and thing == "own"
     # Sharing the labs' records is the product's purpose: an expert asks of any lab which needs it should hear of.
     # Figures and reports have one name for everybody, who sees in them what is theirs.
@@ -326,10 +372,25 @@ def _asked(server: Served, things: Things, who: str | None, method: str, path: s
         "/password": {"new": "short"},
         "/awakening": {"password": "wrong"},
         "/enrolment": {"code": "1"},
+        "/webhook-hosts": {"host": "hooks.example.org"},
+        "/me/webhooks": {"url": "https://nobody.example.org/"},
         "/recovery-codes": {"code": "1"},
         "/session/second-factor": {"code": "1"},
         "/confirm": {"password": "none"},
+        "{pairing_id}/answer": {"word": "interested"},
+        "/meetings": {"times": []},
+        "/acceptance": {"starts_at": "2020-01-02T03:04:05+08:00"},
+        "/place": {"place": ""},
+        "{word_id}/settlement": {"taken": False},
+        "/confirmations": {"address": "nobody"},
+        "/messages": {"text": " ", "audience": "company"},
+        "/invitations": {"side": "company", "address": "nobody"},
         "/answer": {"agreed": False},
+        "/shortlists": {"labs": ["none"]},
+        "/links": {"days": 1},
+        "/works": {"work": {"year": "x"}},
+        "/logo": {"content": "AAAA"},
+        "/photo": {"content": "AAAA"},
         "/fill-down": {"table": "none", "row": 1, "column": 1},
         "/mappings": {"name": "n", "table": "none"},
     }
@@ -338,6 +399,7 @@ def _asked(server: Served, things: Things, who: str | None, method: str, path: s
         "/break-glass": {"reason": "to see who may"},
         "/client": {"alliance": "none"},
         "-names": {"q": "實驗室"},
+        "/finding": {"q": "實驗室"},
         "/imports": {"name": "needs.jsonl"},
         "/import-drafts": {"name": "needs.csv"},
         "/import-templates": {"kind": "needs"},

@@ -23,6 +23,7 @@ from indexer.records.field_notes import DeclaredField, declared, with_fields
 from indexer.vocabulary import AskKind, Kind
 from matcher.judging.panel.grades import MAX_DEPTH, Said
 from matcher.judging.panel.pool import RANKERS
+from matcher.ledger.rows.details import Purpose
 from matcher.review.cases import ContactKind, LostReason, Stage
 from matcher.review.decisions import Reason, Verdict
 from matcher.review.intake import NeedState
@@ -107,6 +108,18 @@ class NewNeedBody(NeedBody):
     alliance: Word | None = Field(default=None, examples=["al-02"])
 
 
+class TakenDownBody(NewNeedBody):
+    """A need that an expert took down for a company: one that is known, by its id, or another by its name.
+
+    A company that is not known yet is registered and looked after by the alliance; `contact` is noted as a contact.
+    """
+
+    company_name: Word | None = Field(default=None, examples=["嶺風電力股份有限公司"])
+    tax_id: Word | None = Field(default=None, examples=["00000016"])
+    contact: Note = Field(default="", examples=["林經理 049-2345678"])
+    came_by: ContactKind = Field(default=ContactKind.CALL, description="How it came.")
+
+
 class NeedMoveBody(_Body):
     """Where a need is to go."""
 
@@ -137,12 +150,44 @@ class DecisionBody(_Body):
     defer_until: date | None = Field(default=None, examples=[None])
 
 
+class InstalmentBody(_Body):
+    """A part of a contract's sum and the day on which it falls due."""
+
+    due_on: date = Field(examples=["2027-06-30"])
+    amount_ntd: int = Field(ge=1, le=10**12, examples=[450_000])
+
+
+class DocumentBody(_Body):
+    """A file that you sent with `POST /api/evidence`, and what it is called."""
+
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    name: Word = ""
+
+
+class SigningBody(_Body):
+    """What was signed, as the ledger will need it."""
+
+    signed_on: date = Field(examples=["2026-11-20"])
+    ends_on: date | None = Field(default=None, examples=["2027-11-19"], description="Until when the lab is at work.")
+    contract: Word = Field(default="", examples=["115-甲-001"])
+    amount_ntd: int | None = Field(default=None, ge=1, le=10**12, examples=[900_000])
+    purpose: Purpose | None = Field(default=None, examples=["research"])
+    instalments: list[InstalmentBody] = Field(default=[], max_length=60, examples=[[]])
+    shares: dict[str, Annotated[int, Field(ge=1, le=10_000)]] = Field(
+        default={}, examples=[{}], description="Basis points by alliance; empty: your own alliance alone."
+    )
+    document: DocumentBody | None = Field(default=None, examples=[None])
+
+
 class TransitionBody(_Body):
     """Where a case is to go."""
 
     stage: Stage = Field(examples=["introduced"])
     reason: LostReason | None = Field(default=None, examples=[None])
     note: Note = ""
+    signing: SigningBody | None = Field(
+        default=None, examples=[None], description="With `signed`: what was signed; the result is pre-filled from it."
+    )
 
 
 class ContactBody(_Body):

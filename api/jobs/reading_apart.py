@@ -21,10 +21,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import IO, Any
 
+from api.jobs.bounds import bound
 from api.jobs.job_queue import JobRefusedError
+from api.jobs.opened_apart import MOST_BYTES, WITHIN_S
 from indexer.records.exchange import RowProblem
 from indexer.records.lists.grids import Grid
-from indexer.records.lists.opened_apart import WITHIN_S, bound
 from indexer.records.lists.sheets import is_workbook, read_sheets
 from indexer.records.readers import Reading, read_bytes
 from indexer.vocabulary import Kind
@@ -85,7 +86,7 @@ def sheets_apart(content: bytes, name: str) -> tuple[list[Grid], list[RowProblem
     """
     if len(content) <= SMALL_BYTES and not is_workbook(content):
         return read_sheets(content, name)
-    with _apart(content, ["indexer.records.lists.opened_apart", name], lambda: None) as frames:
+    with _apart(content, ["api.jobs.opened_apart", name], lambda: None) as frames:
         found: tuple[list[Grid], list[RowProblem]] = next(frames)
         return found
 
@@ -178,7 +179,7 @@ def _received(process: subprocess.Popen[bytes], check: Callable[[], None]) -> It
 
 
 def _main(name: str, kind: str) -> None:
-    bound()
+    bound(int(WITHIN_S), MOST_BYTES)
     found = read_bytes(sys.stdin.buffer.read(), name, Kind(kind) if kind else None)
     for frame in _frames(found):
         pickle.dump(frame, sys.stdout.buffer, _PICKLES)

@@ -19,7 +19,7 @@ from api.jobs.import_drafts import MAX_CELLS
 from api.jobs.job_queue import JobKind
 from api.pages.imports.past import past_imports
 from api.pages.imports.words import field_choices, field_words
-from api.pages.shell.received_files import receiving
+from api.pages.shell.receiving import receiving
 from api.pages.shell.record_names import alliance_names
 from api.pages.shell.visiting import Visit, visiting
 from api.pages.shell.wording import N_

@@ -7,29 +7,19 @@ little: whoever sends a list waits for it.
 
 from __future__ import annotations
 
-import os
 import pickle
-import resource
 import sys
 
+from api.jobs.bounds import bound
 from indexer.records.lists.sheets import read_sheets
 
 MOST_BYTES = 3 * 2**30
 """Address space of the process."""
 WITHIN_S = 180.0
-_BEHIND = 10
-
-
-def bound() -> None:
-    """Go behind the server, and end rather than take all memory or all time."""
-    os.nice(_BEHIND)
-    for what, most in ((resource.RLIMIT_AS, MOST_BYTES), (resource.RLIMIT_CPU, int(WITHIN_S))):
-        hard = resource.getrlimit(what)[1]
-        resource.setrlimit(what, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
 
 
 def _main(name: str) -> None:
-    bound()
+    bound(int(WITHIN_S), MOST_BYTES)
     pickle.dump(read_sheets(sys.stdin.buffer.read(), name), sys.stdout.buffer, pickle.HIGHEST_PROTOCOL)
 
 

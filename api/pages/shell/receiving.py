@@ -1,8 +1,7 @@
-"""Forms that carry files: received only from who may send one, and not before that is known.
+"""Forms with files: many times larger than other forms, and received only from who may send one.
 
-In: a browser's multipart request, many times larger than other forms. Out: a visit with the form. It exists because a
-body is read before its token is: who asks is found out from the session first, and the token that stands in the form is
-compared once it is there.
+In: a browser's multipart request. Out: the visit with its form. It exists because a form is otherwise read before it is
+known who sends it.
 """
 
 from __future__ import annotations
@@ -19,12 +18,16 @@ from api.requests.permitted_request import COOKIE
 from api.requests.problems import forbidden, unauthenticated
 from indexer.database import reading, storing_file
 from indexer.wording import T_
+from matcher.ledger.rows.evidence import MAX_BYTES
 
+MAX_FORM_BYTES = MAX_BYTES + 2**20
+"""The files together as large as one alone may be, and what is typed."""
 MAX_FILES = 20
-"""Files of one form."""
 
 
-def receiving(resource: Resource, action: Action, most_bytes: int) -> Callable[[Request], Awaitable[Visit]]:
+def receiving(
+    resource: Resource, action: Action, most_bytes: int = MAX_FORM_BYTES
+) -> Callable[[Request], Awaitable[Visit]]:
     """Return the dependency of a page's route whose form has files."""
 
     async def receive(request: Request) -> Visit:
