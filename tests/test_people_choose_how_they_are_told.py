@@ -67,7 +67,7 @@ def test_everybody_concerned_is_told_and_nobody_else(here: Asked, settings: Sett
         accept(session, here.world)
     assert said(here, "researcher") == []
     here.done("colleague", "POST", "/api/cases/1/transition", json={"stage": "introduced"})
-    assert said(here, "researcher") == [("Your lab was introduced to a company.", "/needs/n-1")]
+    assert said(here, "researcher") == [("Your lab was introduced to a company.", "/conversations/1")]
     assert said(here, "expert")[0] == ("A case goes on: both sides were introduced.", "/cases/1")
     assert said(here, "other_researcher") == said(here, "rival") == []
 
