@@ -59,6 +59,7 @@ from api.routes import (
 )
 from api.routes.judging import judgings, pairs
 from api.routes.ledger import alliances, entries, figures, programme, review
+from api.routes.mending import merging, retiring
 from api.trail.view_buffer import ViewBuffer
 from indexer.database import BusyError, DatabaseGoneError, open_engine, reading, writing
 from indexer.disk import DiskReserve
@@ -132,6 +133,7 @@ _EXAMPLES: dict[str, Any] = {
     "configuration_name": "points",
     "judging_id": 1,
     "judged_pair_id": 1,
+    "school_id": "ysu",
 }
 """What a path may name, from the demo world."""
 
@@ -213,6 +215,8 @@ _PARTS = (
     accounts,
     entries,
     review,
+    retiring,
+    merging,
     programme,
     figures,
     alliances,

@@ -18,7 +18,7 @@ import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
-from api.commands import doctor, judging, learning, ledger, matching, people, records, service
+from api.commands import doctor, judging, learning, ledger, matching, mending, people, records, service
 from api.commands.refusals import refusal
 from api.commands.screen import Screen, write_document
 from api.nightly import command as nightly_command
@@ -131,6 +131,8 @@ people.user.command("reset")(people.reset)
 app.command("backup")(service.backup)
 app.command("restore")(service.restore)
 app.command("erase")(people.forget)
+app.command("retire")(mending.retire_record)
+app.command("merge")(mending.merge_records)
 app.command("report")(ledger.report)
 ledger.ledger.command("configure")(ledger.configure)
 ledger.ledger.command("demo")(ledger.load_demo)

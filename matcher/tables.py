@@ -5,6 +5,7 @@ exists for whoever must know all of them: drafting a migration, comparing models
 with a database, opening a server.
 """
 
+from indexer.records.mended import merged, retired, schools
 from matcher import erasure
 from matcher.judging.panel import grades
 from matcher.ledger.figures import gender, ladder, sufficiency
@@ -39,6 +40,7 @@ __all__ = [
     "intake",
     "ladder",
     "links",
+    "merged",
     "motions",
     "people",
     "periods",
@@ -46,7 +48,9 @@ __all__ = [
     "pseudonyms",
     "researchers",
     "result_claims",
+    "retired",
     "school_totals",
+    "schools",
     "similarity",
     "steps",
     "sufficiency",

@@ -19,8 +19,11 @@ from api.app import RouteWithoutPolicyError, create_app
 from api.jobs.job_queue import JobKind, JobState, ask_for
 from api.trail.nights import night_ids
 from indexer.database import open_engine, writing
+from indexer.records.importing import import_rows
 from indexer.settings import Settings
+from indexer.vocabulary import Mendable
 from matcher.judging.panel.grades import PooledPair, Said, name_settler, say, standing_of, start
+from matcher.mending.merging import merge, undo_merge
 from matcher.review.clients import ClientRequest, take_on, take_on_or_ask
 from matcher.review.decisions import Verdict, decide
 from matcher.review.people import active_grants, add_account, declare_stake, grant, revoke, set_disabled
@@ -103,6 +106,7 @@ def _fill(server: Served) -> Things:
             session, server.settings.home, school_id="ysu", accounts=server.accounts, reporters=reporters, now=now
         )
         asked_for = _requests(session, server, now)
+        mended = {"school_id": "ysu", "merge_id": _undone_merge(session, now)}
     engine.dispose()
     introduced = {"stage": "introduced"}
     path = f"/api/cases/{found[0]['case_id']}/transition"
@@ -119,8 +123,10 @@ def _fill(server: Served) -> Things:
         "prefix",
         "key_prefix",
         "session_id",
+        "school_id",
     )
     numbers = (
+        "merge_id",
         "request_id",
         "pairing_id",
         "case_id",
@@ -135,6 +141,7 @@ def _fill(server: Served) -> Things:
             **found[0],
             **ledger[0],
             **asked_for[0],
+            **mended,
             "company_id": OWN_COMPANY,
             "alliance_id": "none",
             "night_id": night_id,
@@ -143,6 +150,7 @@ def _fill(server: Served) -> Things:
             **found[1],
             **ledger[1],
             **asked_for[1],
+            **mended,
             "company_id": "co-1-3",
             "alliance_id": "none",
             "night_id": night_id,
@@ -164,6 +172,13 @@ def _requests(session: Session, server: Served, now: datetime) -> list[dict[str,
         assert isinstance(made, ClientRequest)
         found.append({"request_id": str(made.id)})
     return found
+
+
+def _undone_merge(session: Session, now: datetime) -> str:
+    """Two schools that were one for a moment."""
+    import_rows(session, "schools", [{"id": "twice-1", "name": "重複大學"}, {"id": "twice-2", "name": "重複大學"}])
+    made = merge(session, kind=Mendable.SCHOOL, gone_id="twice-1", kept_id="twice-2", reason="r", by=None, now=now)
+    return str(undo_merge(session, merge_id=made.id or 0, by=None, now=now).id)
 
 
 def _done_job(session: Session, account_id: str, need_id: str) -> str:
@@ -297,6 +312,8 @@ def _asked(server: Served, things: Things, who: str | None, method: str, path: s
         "/{configuration_name}": {"document": {}, "reason": "r"},
         "/match-batches": {"needs": ["none"]},
         "/accounts": {"email": "none"},
+        "/retire": {"reason": "r", "since": "2199-01-01"},
+        "/merge": {"kept": "none", "reason": "r"},
         "/claims": {"statement": "mine"},
         "/verdict": {"verdict": "refused"},
         "/client": {"alliance": "none"},
@@ -323,6 +340,9 @@ def _asked(server: Served, things: Things, who: str | None, method: str, path: s
         "-names": {"q": "實驗室"},
         "/imports": {"name": "needs.jsonl"},
         "/needed": {"expenses_ntd": 1},
+        "/merge": {"kept": "none"},
+        "/evidence/retire": {"piece": "none"},
+        "/evidence/reinstate": {"piece": "none"},
     }
     parameters = next((value for end, value in queries.items() if path.endswith(end)), None)
     json = {"json": body} if method in ("POST", "PATCH", "PUT") and body is not None else {}

@@ -26,8 +26,10 @@ from api.nightly.step import StepOutcome, StepWork
 from api.trail.audit_trail import BreakGlassRead
 from api.trail.nights import Said, read_nights
 from indexer.instants import TAIPEI
+from indexer.records.mended.merged import same_ids
 from indexer.records.record_tables import Alliance, Need
 from indexer.settings import Settings
+from indexer.vocabulary import Mendable
 from indexer.wording import T_, Text, either
 from matcher.review.intake import NeedIntake, NeedShare
 from matcher.review.people import Account, Grant
@@ -93,9 +95,10 @@ def _openings(session: Session, since: datetime, until: datetime) -> Iterator[_O
 def _concerned(session: Session, need_id: str) -> list[str]:
     """Return the addresses of the company's people and of the experts and leads of its alliance."""
     company = session.exec(select(Need.company).where(Need.id == need_id)).first()
+    ours = same_ids(session, Mendable.COMPANY, company or "")
     alliance = session.exec(select(NeedIntake.alliance_id).where(NeedIntake.need_id == need_id)).first()
     theirs = or_(
-        and_(col(Grant.role) == Role.COMPANY.value, col(Grant.scope_id) == company),
+        and_(col(Grant.role) == Role.COMPANY.value, col(Grant.scope_id).in_(ours)),
         and_(col(Grant.role).in_([role.value for role in STAFF]), col(Grant.scope_id) == alliance),
     )
     query = select(Account.email).join(Grant, col(Grant.account_id) == col(Account.id)).where(theirs)

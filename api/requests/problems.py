@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 from fastapi import FastAPI, Request, Response
@@ -38,10 +39,11 @@ from matcher.ledger.rows.pseudonyms import PersonsKeyError
 from matcher.ledger.rows.result_claims import ClaimedElsewhereError
 from matcher.ledger.rules.configuration import StaleConfigurationError, TakesTwoError
 from matcher.ledger.rules.recognition import ConflictError
+from matcher.mending.retiring import MendingError, NoSuchRecordError
 from matcher.ranking.pairings import UnknownRecordError
 from matcher.review.cases import CaseError, StaleCaseError
 from matcher.review.clients import ClientError
-from matcher.review.decisions import AlreadyDecidedError, DecisionError
+from matcher.review.decisions import AlreadyDecidedError, DecisionError, RetiredError
 from matcher.review.intake import DraftError, IntakeError
 from matcher.review.people import LastOfficeError, PeopleError, SamePersonError
 from matcher.review.proposals import ReleaseError
@@ -88,6 +90,13 @@ def not_found(what: str = "record") -> ProblemError:
     return ProblemError(404, "not-found", T_(f"there is no such {what}"))
 
 
+def moved(path: str, old_id: str, kept_id: str) -> ProblemError:
+    """Return the refusal for the address of a record that was merged into another: the answer leads there."""
+    place = path.removesuffix(quote(old_id, safe="")).removesuffix(old_id) + quote(kept_id, safe="")
+    said = T_("this record was merged into another; its address is %(place)s", place=place)
+    return ProblemError(308, "moved", said, None, {"Location": place})
+
+
 def unauthenticated() -> ProblemError:
     """Return the refusal for who shows nothing that proves who they are."""
     challenge = {"WWW-Authenticate": "Bearer"}
@@ -100,6 +109,7 @@ def forbidden(detail: str) -> ProblemError:
 
 
 _TITLES = {
+    308: T_("Moved"),
     400: T_("Bad request"),
     401: T_("Sign in first"),
     403: T_("Not allowed"),
@@ -137,11 +147,14 @@ TABLE: tuple[tuple[type[Exception], int, str], ...] = (
     (StaleCaseError, 412, "stale"),
     (CaseError, 409, "case"),
     (AlreadyDecidedError, 409, "already-decided"),
+    (RetiredError, 409, "retired"),
     (DecisionError, 422, "decision"),
     (IntakeError, 409, "intake"),
     (JobError, 409, "job"),
     (ReleaseError, 409, "release"),
     (ClaimError, 409, "claim"),
+    (NoSuchRecordError, 404, "not-found"),
+    (MendingError, 422, "mending"),
     (PoolError, 422, "invalid"),
     (JudgingError, 409, "judging"),
     (ClientError, 409, "client"),

@@ -16,7 +16,7 @@ from typing import IO, Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Response
 from fastapi.responses import StreamingResponse
-from sqlalchemy import ColumnElement, false, true
+from sqlalchemy import ColumnElement, and_, false, true
 from sqlmodel import Session, col, select
 
 from api.access.policy import Action, Resource
@@ -37,6 +37,7 @@ from api.trail.request_trail import APART
 from indexer.database import reading
 from indexer.index.dictionary import Dictionary
 from indexer.index.mined_terms import mined_terms
+from indexer.records.mended.retired import in_use
 from indexer.records.record_tables import Company, Lab, Need, Term, load_labs, load_terms, other_of
 from indexer.records.writers import (
     MEDIA_TYPES,
@@ -52,7 +53,7 @@ from indexer.records.writers import (
     sheets_of,
     write_xlsx,
 )
-from indexer.vocabulary import Kind
+from indexer.vocabulary import Kind, Mendable
 from indexer.wording import T_
 from matcher.review.cases import Case
 from matcher.review.people import Principal
@@ -110,14 +111,14 @@ def _after(key: Any, after: Any) -> ColumnElement[bool]:
 
 
 def _labs(session: Session, who: Principal, after: Any, all_rows: bool) -> list[tuple[Any, Document]]:
-    may = _allowed(visible_labs(who, Action.LIST), all_rows)
+    may = and_(_allowed(visible_labs(who, Action.LIST), all_rows), in_use(Mendable.LAB, col(Lab.id)))
     ids = session.exec(select(Lab.id).where(may, _after(Lab.id, after)).order_by(col(Lab.id)).limit(ROWS_PER_PAGE))
-    found = {lab_id: profile_document(session, lab_id) or {} for lab_id in ids.all()}
+    found = {lab_id: profile_document(session, lab_id, in_use_only=True) or {} for lab_id in ids.all()}
     return [(lab_id, document | _other(session, Lab, lab_id, all_rows)) for lab_id, document in found.items()]
 
 
 def _needs(session: Session, who: Principal, after: Any, all_rows: bool) -> list[tuple[Any, Document]]:
-    may = _allowed(visible_needs(who, Action.LIST), all_rows)
+    may = and_(_allowed(visible_needs(who, Action.LIST), all_rows), in_use(Mendable.NEED, col(Need.id)))
     ids = session.exec(select(Need.id).where(may, _after(Need.id, after)).order_by(col(Need.id)).limit(ROWS_PER_PAGE))
     documents = need_documents(session, who, ids.all(), to=APART, unlocked=all_rows)
     return [
@@ -127,7 +128,7 @@ def _needs(session: Session, who: Principal, after: Any, all_rows: bool) -> list
 
 
 def _companies(session: Session, who: Principal, after: Any, all_rows: bool) -> list[tuple[Any, Document]]:
-    may = _allowed(visible_companies(who, Action.LIST), all_rows)
+    may = and_(_allowed(visible_companies(who, Action.LIST), all_rows), in_use(Mendable.COMPANY, col(Company.id)))
     query = select(Company).where(may, _after(Company.id, after)).order_by(col(Company.id)).limit(ROWS_PER_PAGE)
     return [
         (company.id, company.model_dump(mode="json") | _other(session, Company, company.id, all_rows))

@@ -18,7 +18,7 @@ from sqlmodel import Session, col, select
 from api.access.policy import Action, Resource
 from api.access.visibility import companies_saying, own_needs, readable
 from api.access.visibility import needs as visible
-from api.documents.answers import NeedAnswer, Opening, Page, SharedAnswer
+from api.documents.answers import NeedAnswer, Opening, Page, SharedAnswer, retired_said
 from api.documents.bodies import AssignBody, NeedBody, NeedMoveBody, NewNeedBody, ShareBody
 from api.requests.capacity import ThreadedRoute
 from api.requests.idempotency import Reply
@@ -30,8 +30,9 @@ from api.trail.request_trail import APART, NeedReader
 from indexer.folding import for_search
 from indexer.records.exchange import NeedIn, check
 from indexer.records.field_notes import Audience, declared
+from indexer.records.mended.retired import Retirement, is_retired
 from indexer.records.record_tables import Ask, Company, Need
-from indexer.vocabulary import Confidentiality, Kind
+from indexer.vocabulary import Confidentiality, Kind, Mendable
 from indexer.wording import T_
 from matcher.review.clients import alliances_of
 from matcher.review.intake import (
@@ -340,8 +341,9 @@ def need_documents(
     wanted = list(need_ids)
     if not wanted:
         return []
-    query = select(Need, NeedIntake, own_needs(who)).where(col(Need.id).in_(wanted), *conditions)
-    rows = session.exec(query.join(NeedIntake, col(NeedIntake.need_id) == Need.id, isouter=True)).all()
+    query = select(Need, NeedIntake, own_needs(who), Retirement).where(col(Need.id).in_(wanted), *conditions)
+    query = query.join(NeedIntake, col(NeedIntake.need_id) == Need.id, isouter=True)
+    rows = session.exec(query.join(Retirement, is_retired(Mendable.NEED, col(Need.id)), isouter=True)).all()
     asks = defaultdict(list)
     for item in session.exec(select(Ask).where(col(Ask.need_id).in_(wanted)).order_by(col(Ask.position))):
         asks[item.need_id].append({"kind": item.kind, "text": item.text})
@@ -359,7 +361,8 @@ def need_documents(
             inside=bool(inside),
             unlocked=unlocked,
         )
-        for need, intake, inside in rows
+        | retired_said(retired)
+        for need, intake, inside, retired in rows
     }
     shown = [found[need_id] for need_id in wanted if need_id in found]
     for document in shown:
