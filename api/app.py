@@ -59,7 +59,7 @@ from api.routes import (
 )
 from api.routes.judging import judgings, pairs
 from api.routes.ledger import alliances, entries, figures, programme, review
-from api.routes.mending import merging, retiring
+from api.routes.mending import duplicates, merging, retiring
 from api.trail.view_buffer import ViewBuffer
 from indexer.database import BusyError, DatabaseGoneError, open_engine, reading, writing
 from indexer.disk import DiskReserve
@@ -217,6 +217,7 @@ _PARTS = (
     review,
     retiring,
     merging,
+    duplicates,
     programme,
     figures,
     alliances,

@@ -16,7 +16,7 @@ from api.commands.refusals import RefusedError
 from api.commands.screen import Screen, write_document
 from api.home import note_command
 from indexer.vocabulary import Mendable
-from indexer.wording import T_
+from indexer.wording import T_, joined
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 
@@ -181,3 +181,40 @@ def _list_merges(screen: Screen, *, as_json: bool) -> None:
     for row in rows:
         named = {"id": row["id"], "gone": row["gone_id"], "kept": row["kept_id"], "reason": row["reason"]}
         screen.say(T_("%(id)s  %(gone)s into %(kept)s: %(reason)s", **named))
+
+
+def list_duplicates(
+    context: typer.Context,
+    kind: Annotated[Mendable, typer.Argument(help="lab, company, school or person.")] = Mendable.LAB,
+    first: Annotated[str | None, typer.Argument(metavar="ID", help="With --two: one of both.")] = None,
+    second: Annotated[str | None, typer.Argument(metavar="OTHER", help="With --two: the other one.")] = None,
+    *,
+    two: Annotated[bool, typer.Option("--two", help="Remember that these are two.")] = False,
+    limit: Annotated[int, typer.Option(min=1, help="How many pairs at most.")] = 50,
+    as_json: Json = False,
+) -> None:
+    """List records that are probably one, with the reasons; make one of two with `gloria merge`."""
+    from matcher.mending.duplicates import likely_duplicates, tell_apart
+
+    screen = Screen.of(context)
+    if two:
+        if not first or not second:
+            raise RefusedError(T_("give the ids of both records that are two"))
+        with opened(writes=True) as session:
+            tell_apart(session, kind=kind, first=first, second=second, by=None, now=datetime.now(UTC))
+            subject = "account" if kind is Mendable.PERSON else kind.value
+            note_command(session, "record", "edit", "duplicates", [(subject, first), (subject, second)])
+        if not as_json:
+            screen.say(T_("%(first)s and %(second)s are two; they are proposed no more", first=first, second=second))
+        return
+    with opened(writes=False) as session:
+        found = likely_duplicates(session, kind, limit=limit)
+    if as_json:
+        rows = [{"first": one.first, "second": one.second, "score": one.score, "reasons": one.reasons} for one in found]
+        write_document({"kind": kind, "items": rows})
+        return
+    if not found:
+        screen.say(T_("no two of them look like one"))
+    for one in found:
+        named = {"first": one.first, "second": one.second, "reasons": joined("; ", one.reasons)}
+        screen.say(T_("%(first)s  %(second)s  %(reasons)s", **named))

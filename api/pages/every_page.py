@@ -10,7 +10,7 @@ from api.pages import account, admin, audit, cases, companies, desk, field_map, 
 from api.pages.figures import alliances, kpi
 from api.pages.guide import chapters
 from api.pages.judging import grading, sessions
-from api.pages.mending import merging, records
+from api.pages.mending import duplicates, merging, records
 from api.pages.needs import candidates, need
 from api.pages.results import entries, reporting
 from api.pages.results.forms import MAX_FORM_BYTES, PATHS_WITH_FILES
@@ -19,6 +19,8 @@ from api.pages.shell import assets
 PAGES = (
     assets,
     account,
+    # An address of its own comes before the ids that would take it for one of theirs.
+    duplicates,
     merging,
     records,
     admin,
