@@ -313,7 +313,8 @@ def _asked(server: Served, things: Things, who: str | None, method: str, path: s
         "/match-batches": {"needs": ["none"]},
         "/accounts": {"email": "none"},
         "/retire": {"reason": "r", "since": "2199-01-01"},
-        "/merge": {"kept": "none", "reason": "r"},
+        "/merge": {"kept": "nobody", "reason": "r"},
+        "/apart": {"kind": "lab", "first": "none", "second": "nobody"},
         "/claims": {"statement": "mine"},
         "/verdict": {"verdict": "refused"},
         "/client": {"alliance": "none"},
@@ -340,7 +341,7 @@ def _asked(server: Served, things: Things, who: str | None, method: str, path: s
         "-names": {"q": "實驗室"},
         "/imports": {"name": "needs.jsonl"},
         "/needed": {"expenses_ntd": 1},
-        "/merge": {"kept": "none"},
+        "/merge": {"kept": "nobody"},
         "/evidence/retire": {"piece": "none"},
         "/evidence/reinstate": {"piece": "none"},
     }

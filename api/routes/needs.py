@@ -6,7 +6,7 @@ In: what companies and experts say. Out: the need as the person may see it.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Response
@@ -30,6 +30,7 @@ from api.trail.request_trail import APART, NeedReader
 from indexer.folding import for_search
 from indexer.records.exchange import NeedIn, check
 from indexer.records.field_notes import Audience, declared
+from indexer.records.mended.named_labs import ids_of, named_labs
 from indexer.records.mended.retired import Retirement, is_retired
 from indexer.records.record_tables import Ask, Company, Need
 from indexer.vocabulary import Confidentiality, Kind, Mendable
@@ -63,7 +64,7 @@ def submit_need(
     def work(session: Session, who: Principal) -> Reply:
         company, alliance = _whose(session, who, body)
         given = body.model_dump(exclude={"company", "alliance"}, exclude_none=True, mode="json")
-        need = _checked({**given, "id": new_need_id(ask.at), "company": company})
+        need = _checked({**given, **_excluded(session, given), "id": new_need_id(ask.at), "company": company})
         submit(session, need=need, alliance_id=alliance, by=who.id, now=ask.at)
         document = need_document(session, who, need.id, to=ask)
         return Reply(201, document, {"ETag": _etag(document), "Location": f"/api/needs/{need.id}"})
@@ -96,6 +97,28 @@ def _whose(session: Session, who: Principal, body: NewNeedBody) -> tuple[str, st
     if session.get(Company, company) is None:
         raise ProblemError(422, "invalid", T_("there is no such company; import it first"), "company")
     return company, alliance
+
+
+def _excluded(session: Session, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the ids of the labs that somebody wants kept out; a name that is nobody's would keep nobody out.
+
+    Raises:
+        ProblemError: 422, one of the names is no stored lab's; it says which ones may have been meant.
+    """
+    names = given.get("excluded_labs")
+    if not isinstance(names, list) or not all(isinstance(one, str) for one in names):
+        return {}
+    found = named_labs(session, names)
+    for n, one in enumerate(found, start=1):
+        if not one.ids:
+            raise ProblemError(422, "exclusion", _no_such_lab(n, one.meant), "excluded_labs")
+    return {"excluded_labs": ids_of(found)} if found else {}
+
+
+def _no_such_lab(place: int, meant: Sequence[str]) -> str:
+    if meant:
+        return T_("number %(n)s is no stored lab's name or id; perhaps: %(meant)s", n=place, meant=", ".join(meant))
+    return T_("number %(n)s is no stored lab's name or id; give one as the labs' list shows it", n=place)
 
 
 def _checked(given: dict[str, Any]) -> NeedIn:
@@ -191,7 +214,8 @@ def edit_need(
         _must_own(session, who, need_id)
         ask.must_match(_etag(need_document(session, who, need_id, to=APART)))
         changed = body.model_dump(exclude_unset=True, mode="json")
-        edit(session, need=_checked({**_stored(session, need_id), **changed, "id": need_id}), now=ask.at)
+        given = {**_stored(session, need_id), **changed, **_excluded(session, changed), "id": need_id}
+        edit(session, need=_checked(given), now=ask.at)
         document = need_document(session, who, need_id, to=ask)
         return Reply(200, document, {"ETag": _etag(document)})
 

@@ -28,7 +28,7 @@ from indexer.records.mended.retired import retired_ids
 from indexer.records.mended.same_work import work_keys
 from indexer.vocabulary import Mendable
 from indexer.wording import T_, Text
-from matcher.mending.retiring import MODELS, MendingError, NoSuchRecordError, no_such, record_name
+from matcher.mending.retiring import MODELS, MendingError, no_such, record_name
 
 KINDS = (Mendable.LAB, Mendable.COMPANY, Mendable.SCHOOL, Mendable.PERSON)
 _IDENTIFIERS: dict[Mendable, dict[str, Text]] = {
@@ -107,7 +107,7 @@ def tell_apart(
         raise MendingError(T_("these are one record already; name two"), "second")
     for field, one in (("first", first), ("second", second)):
         if kind not in KINDS or record_name(session, kind, one) is None:
-            raise NoSuchRecordError(no_such(kind, one), field)
+            raise MendingError(no_such(kind, one), field)
     pair = _in_order(first, second)
     known = session.get(DuplicateVerdict, (kind.value, *pair))
     if known is not None:

@@ -44,11 +44,11 @@ def show_merge(
     q: Annotated[str, Query(max_length=200)] = "",
 ) -> Response:
     """Show what merging a record into another one would move; without the other one look for it."""
-    return _page(visit, _kind(kind), record_id, kept, q)
+    return _page(visit, _kind(visit, kind), record_id, kept, q)
 
 
-def _kind(given: str) -> Mendable:
-    kind = mendable(given)
+def _kind(visit: Visit, given: str) -> Mendable:
+    kind = mendable(visit, given)
     if kind not in MERGEABLE:
         raise not_found("record")
     return kind
@@ -90,7 +90,7 @@ def _page(
 @router.post("/{kind}/{record_id}/merge")
 def merge_records(kind: str, record_id: str, visit: Editing) -> Response:
     """Merge a record into the other one."""
-    chosen, kept = _kind(kind), str(visit.form.get("kept") or "")
+    chosen, kept = _kind(visit, kind), str(visit.form.get("kept") or "")
     _, endpoint, name = _ROUTES[chosen]
 
     def work() -> Any:

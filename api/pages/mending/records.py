@@ -82,15 +82,16 @@ Ending = Annotated[Visit, Depends(visiting(Resource.RECORD, Action.END))]
 @router.get("/{kind}/{record_id}")
 def show_record(kind: str, record_id: str, visit: Reading) -> Response:
     """Show what hangs on a record, and how it can be mended."""
-    return _page(visit, mendable(kind), record_id)
+    return _page(visit, mendable(visit, kind), record_id)
 
 
-def mendable(given: str) -> Mendable:
+def mendable(visit: Visit, given: str) -> Mendable:
     """Return the kind of record that an address names.
 
     Raises:
-        ProblemError: 404, it names none that has a page here.
+        ProblemError: 404, it names none that has a page here; what the person may not enter comes first.
     """
+    visit.who()
     if given not in {one.value for one in KINDS}:
         raise not_found("record")
     return Mendable(given)
@@ -151,7 +152,7 @@ def _evidence(session: Session, lab_id: str, retired: dict[str, Retirement]) -> 
 @router.post("/{kind}/{record_id}/retire")
 def retire_record(kind: str, record_id: str, visit: Ending) -> Response:
     """Retire a record, or a piece of evidence of a lab that the form names."""
-    chosen, piece = mendable(kind), str(visit.form.get("piece") or "")
+    chosen, piece = mendable(visit, kind), str(visit.form.get("piece") or "")
     endpoint, _, name = _ROUTES[chosen]
 
     def work() -> Any:
@@ -170,7 +171,7 @@ def retire_record(kind: str, record_id: str, visit: Ending) -> Response:
 @router.post("/{kind}/{record_id}/reinstate")
 def reinstate_record(kind: str, record_id: str, visit: Ending) -> Response:
     """Take a record, or a piece of evidence, back into use."""
-    chosen, piece = mendable(kind), str(visit.form.get("piece") or "")
+    chosen, piece = mendable(visit, kind), str(visit.form.get("piece") or "")
     _, endpoint, name = _ROUTES[chosen]
     if piece:
         visit.reply(retiring.reinstate_evidence, lab_id=record_id, piece=piece)
