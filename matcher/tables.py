@@ -22,6 +22,7 @@ from matcher.ledger.rows import (
     steps,
 )
 from matcher.ledger.rules import configuration, duties, similarity
+from matcher.notices import outbox, readers
 from matcher.review import cases, clients, decisions, field_map, intake, people, proposals, researchers
 
 __all__ = [
@@ -42,10 +43,12 @@ __all__ = [
     "links",
     "merged",
     "motions",
+    "outbox",
     "people",
     "periods",
     "proposals",
     "pseudonyms",
+    "readers",
     "researchers",
     "result_claims",
     "retired",
