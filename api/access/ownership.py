@@ -22,6 +22,7 @@ from indexer.plain_text import shown
 from indexer.records.exchange import CompanyIn, Fault
 from indexer.records.import_log import begin_batch
 from indexer.records.importing import ImportReport, import_reading
+from indexer.records.mended.copies import with_copies_said
 from indexer.records.mended.named_labs import with_labs_found
 from indexer.records.readers import Reading
 from indexer.records.record_tables import Company, Need
@@ -102,7 +103,7 @@ def import_portion(
     tried = replace(
         portion, records=dict(portion.records), evidence=dict(portion.evidence), problems=list(portion.problems)
     )
-    tried = with_labs_found(session, tried, name)
+    tried = with_copies_said(with_labs_found(session, tried, name), name)
     left_out = [] if sender.anything else list(_kept_to_own(session, tried, sender.alliance_id or "", name))
     if batch_id is not None:
         begin_batch(session, batch_id, name, now)

@@ -7,6 +7,7 @@ answers for.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -41,6 +42,7 @@ from indexer.folding import for_search
 from indexer.instants import day_in_taipei
 from indexer.records.mended.merged import kept_id
 from indexer.records.mended.retired import Retirement, in_use
+from indexer.records.mended.same_work import each_once
 from indexer.records.record_tables import Company, Lab, Need, School, load_companies, load_needs
 from indexer.vocabulary import Mendable
 from matcher.ranking.lab_search import FoundLab
@@ -111,9 +113,16 @@ def read_lab(lab_id: str, ask: Annotated[PermittedRequest, Depends(requires(Reso
         kept = kept_id(session, Mendable.LAB, lab_id) if "retired" in retired else None
         if kept is not None and ask.request.path_params.get("lab_id") == lab_id:
             raise moved(ask.request.url.path, lab_id, kept)
-        return Reply(200, document | retired, {"ETag": etag_of(document)})
+        counted = _counted(document["evidence"], retired.get("retired_evidence", {}))
+        return Reply(200, document | {"evidence": counted} | retired, {"ETag": etag_of(document)})
 
     return ask.read(work)
+
+
+def _counted(evidence: list[dict[str, Any]], retired: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return each work once, of those in use; what is retired is there too, to be read."""
+    counted = {one["id"] for one in each_once(one for one in evidence if one["id"] not in retired)}
+    return [one for one in evidence if one["id"] in retired or one["id"] in counted]
 
 
 def _retired(session: Session, lab_id: str) -> dict[str, Any]:

@@ -42,6 +42,7 @@ from sqlmodel import Field, Session, SQLModel, col
 
 from indexer.records import profiles
 from indexer.records.mended.retired import in_use
+from indexer.records.mended.same_work import each_once
 from indexer.vocabulary import (
     EVIDENCE_ID_LENGTH_MAX,
     FIRST_YEAR,
@@ -339,20 +340,24 @@ _KEYS_AT_ONCE = 500
 
 
 def load_labs(session: Session, ids: Collection[str] | None = None) -> list[profiles.Lab]:
-    """Return labs by id, each with its evidence in the order given; what is retired is left out.
+    """Return labs by id, each with its evidence in the order given; what is retired is left out, a work is there once.
 
     Args:
         session: read only.
         ids: those to return, None for all; an id without a lab gives none.
     """
-    evidence = defaultdict(list)
+    evidence: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
     held = in_use(Mendable.EVIDENCE, col(Evidence.lab_id), col(Evidence.id))
     for row in _rows(session, Evidence, held, order="position", of=("lab_id", ids)):
-        evidence[row["lab_id"]].append(profiles.Evidence(**_picked(profiles.Evidence, row)))
+        evidence[row["lab_id"]].append(row)
     return [
-        profiles.Lab(**_picked(profiles.Lab, row), evidence=tuple(evidence[row["id"]]))
+        profiles.Lab(**_picked(profiles.Lab, row), evidence=_pieces(evidence[row["id"]]))
         for row in _by_id(_rows(session, Lab, in_use(Mendable.LAB, col(Lab.id)), of=("id", ids)))
     ]
+
+
+def _pieces(rows: list[dict[str, Any]]) -> tuple[profiles.Evidence, ...]:
+    return tuple(profiles.Evidence(**_picked(profiles.Evidence, row)) for row in each_once(rows))
 
 
 def load_needs(session: Session, ids: Collection[str] | None = None) -> list[profiles.Need]:

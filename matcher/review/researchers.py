@@ -27,6 +27,7 @@ from indexer.instants import Instant
 from indexer.records.exchange import LabIn, check
 from indexer.records.importing import import_rows
 from indexer.records.mended.retired import in_use, retirement_of
+from indexer.records.mended.same_work import each_once
 from indexer.records.record_tables import Ask, Evidence, Lab, Need
 from indexer.vocabulary import Kind, Mendable
 from indexer.wording import T_
@@ -169,7 +170,7 @@ class LabEdit(SQLModel, table=True):
 def profile_document(session: Session, lab_id: str, *, in_use_only: bool = False) -> dict[str, Any] | None:
     """Return a lab with its evidence in the exchange format, None if there is no such lab.
 
-    With `in_use_only` evidence that the programme office has retired is left out.
+    With `in_use_only` evidence that the programme office has retired is left out, and each work is there once.
     """
     lab = session.get(Lab, lab_id)
     if lab is None:
@@ -179,6 +180,7 @@ def profile_document(session: Session, lab_id: str, *, in_use_only: bool = False
         query = query.where(in_use(Mendable.EVIDENCE, col(Evidence.lab_id), col(Evidence.id)))
     rows = session.exec(query).all()
     evidence = [row.model_dump(mode="json", exclude={"lab_id", "position"}) for row in rows]
+    evidence = each_once(evidence) if in_use_only else evidence
     return {**lab.model_dump(mode="json"), "evidence": evidence}
 
 

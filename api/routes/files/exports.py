@@ -150,13 +150,22 @@ def _evidence(session: Session, who: Principal, after: Any, all_rows: bool) -> l
     query = query.order_by(lab, position).limit(ROWS_PER_PAGE)
     if after is not None:
         query = query.where(or_(lab > after[0], and_(lab == after[0], position > after[1])))
-    return [
+    rows = session.exec(query).all()
+    # A work that a lab has under several ids is exported once; the first of them may stand on an earlier page.
+    labs = sorted({one.lab_id for one in rows})
+    profiles = {lab_id: profile_document(session, lab_id, in_use_only=True) or {"evidence": []} for lab_id in labs}
+    once = {(lab_id, piece["id"]) for lab_id in labs for piece in profiles[lab_id]["evidence"]}
+    found = [
         (
             (one.lab_id, one.position),
             {"lab": one.lab_id} | one.model_dump(mode="json", exclude={"lab_id", "position"}),
         )
-        for one in session.exec(query).all()
+        for one in rows
+        if (one.lab_id, one.id) in once
     ]
+    if rows and not found:
+        return _evidence(session, who, (rows[-1].lab_id, rows[-1].position), all_rows)
+    return found
 
 
 def _schools(session: Session, who: Principal, after: Any, all_rows: bool) -> list[tuple[Any, Document]]:

@@ -30,7 +30,7 @@ _NAMES: dict[Kind, tuple[tuple[str, Mendable], ...]] = {
     Kind.LABS: (("school", Mendable.SCHOOL), ("conflicts", Mendable.COMPANY)),
     Kind.NEEDS: (("company", Mendable.COMPANY), ("school", Mendable.SCHOOL), ("excluded_labs", Mendable.LAB)),
     Kind.SCHOOLS: (("merged_into", Mendable.SCHOOL),),
-    Kind.ALLIANCES: (("center", Mendable.SCHOOL),),
+    Kind.ALLIANCES: (("center", Mendable.SCHOOL), ("partners", Mendable.SCHOOL)),
 }
 """Fields by which a record names others, by the kind of record."""
 
@@ -50,17 +50,26 @@ def with_kept_ids(session: Session, reading: Reading) -> Reading:
 
 
 def _with_names(reading: Reading, kind: Kind, kept: Mapping[Mendable, Mapping[str, str]]) -> Reading:
-    """Return it with what records name; partners of an alliance are read from its own items."""
+    """Return it with what records name."""
     records = {}
     for key, record in reading.records.items():
         changes: dict[str, Any] = {}
         for name, of in _NAMES.get(kind, ()):
             said = getattr(record, name)
-            led = [kept[of].get(one, one) for one in said] if isinstance(said, list) else kept[of].get(said, said)
-            if led != said:
-                changes[name] = list(dict.fromkeys(led)) if isinstance(led, list) else led
+            if name == "partners":
+                led: Any = [_partner(one, kept[of]) for one in said or ()]
+            elif isinstance(said, list):
+                led = list(dict.fromkeys(kept[of].get(one, one) for one in said))
+            else:
+                led = kept[of].get(said, said)
+            if led != said and said is not None:
+                changes[name] = led
         records[key] = record.model_copy(update=changes) if changes else record
     return replace(reading, records=records)
+
+
+def _partner(one: Any, kept: Mapping[str, str]) -> Any:
+    return one.model_copy(update={"school": kept.get(one.school, one.school)})
 
 
 def _with_own_ids(session: Session, reading: Reading, kept: Mapping[str, str]) -> Reading:
