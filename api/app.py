@@ -61,6 +61,7 @@ from api.routes.files import exports, lab_files
 from api.routes.judging import judgings, pairs
 from api.routes.ledger import alliances, entries, figures, programme, review
 from api.routes.mending import duplicates, merging, retiring
+from api.routes.mending import schools as schools_over_time
 from api.trail.view_buffer import ViewBuffer
 from indexer.database import BusyError, DatabaseGoneError, open_engine, reading, writing
 from indexer.disk import DiskReserve
@@ -218,6 +219,7 @@ _PARTS = (
     retiring,
     merging,
     duplicates,
+    schools_over_time,
     programme,
     figures,
     alliances,

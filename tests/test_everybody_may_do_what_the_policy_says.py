@@ -314,6 +314,8 @@ def _asked(server: Served, things: Things, who: str | None, method: str, path: s
         "/accounts": {"email": "none"},
         "/retire": {"reason": "r", "since": "2199-01-01"},
         "/merge": {"kept": "nobody", "reason": "r"},
+        "/rename": {"name": "n", "since": "2199-01-01"},
+        "/divide": {"to": "none", "labs": ["none"], "since": "2199-01-01"},
         "/apart": {"kind": "lab", "first": "none", "second": "nobody"},
         "/claims": {"statement": "mine"},
         "/verdict": {"verdict": "refused"},
@@ -342,6 +344,7 @@ def _asked(server: Served, things: Things, who: str | None, method: str, path: s
         "/imports": {"name": "needs.jsonl"},
         "/needed": {"expenses_ntd": 1},
         "/merge": {"kept": "nobody"},
+        "/on": {"day": "2020-01-01"},
         "/evidence/retire": {"piece": "none"},
         "/evidence/reinstate": {"piece": "none"},
     }

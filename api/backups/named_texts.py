@@ -33,9 +33,12 @@ FREED = {
     "job_file": {"name"},
     "job_part": {"result"},
     "judged_word": {"note"},
+    "merge_change": {"before"},
     "need_draft": {"content"},
     "need_share": {"consent"},
     "need_step": {"note"},
+    "record_merge": {"reason"},
+    "retirement": {"reason"},
     "stake": {"end_reason"},
 }
 """What is written beside the facts, by table: a name is taken out where the database lets it."""

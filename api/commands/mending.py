@@ -218,3 +218,47 @@ def list_duplicates(
     for one in found:
         named = {"first": one.first, "second": one.second, "reasons": joined("; ", one.reasons)}
         screen.say(T_("%(first)s  %(second)s  %(reasons)s", **named))
+
+
+school = typer.Typer(no_args_is_help=True, help="Schools over time: renamed from a day on, divided on one.")
+
+Since = Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="The first day; today or before.")]
+
+
+@school.command("rename")
+def rename(
+    context: typer.Context,
+    school_id: Annotated[str, typer.Argument(metavar="ID", help="The school.")],
+    name: Annotated[str, typer.Option(help="The new Chinese name.")],
+    since: Since,
+    name_en: Annotated[str, typer.Option(help="The new English name.")] = "",
+) -> None:
+    """Give a school another name from a day on; reports of the time before call it what it was called then."""
+    from matcher.mending.schools import rename_school
+
+    now, day = datetime.now(UTC), since.date()
+    with opened(writes=True) as session:
+        rename_school(session, school_id=school_id, name=name, name_en=name_en, since=day, now=now)
+        note_command(session, "record", "edit", "school rename", [("school", school_id)])
+    Screen.of(context).say(
+        T_("%(id)s is called %(name)s from %(day)s on", id=school_id, name=name, day=day.isoformat())
+    )
+
+
+@school.command("divide")
+def divide(
+    context: typer.Context,
+    school_id: Annotated[str, typer.Argument(metavar="ID", help="The school that labs leave.")],
+    to: Annotated[str, typer.Option(help="Id of the school that they go to.")],
+    lab: Annotated[list[str], typer.Option(help="Id of a lab that goes; give it for each.")],
+    since: Since,
+) -> None:
+    """Let labs of a school belong to another one from a day on."""
+    from matcher.mending.schools import move_labs
+
+    now, day = datetime.now(UTC), since.date()
+    with opened(writes=True) as session:
+        moved = move_labs(session, school_id=school_id, to=to, lab_ids=lab, since=day, now=now)
+        subjects = [("school", school_id), ("school", to), *(("lab", one) for one in moved)]
+        note_command(session, "record", "edit", "school divide", subjects)
+    Screen.of(context).say(T_("%(n)s labs belong to %(to)s from %(day)s on", n=len(moved), to=to, day=day.isoformat()))

@@ -11,7 +11,7 @@ from api.pages.figures import alliances, kpi
 from api.pages.files import taking_out
 from api.pages.guide import chapters
 from api.pages.judging import grading, sessions
-from api.pages.mending import duplicates, merging, records
+from api.pages.mending import duplicates, merging, records, schools
 from api.pages.needs import candidates, need
 from api.pages.results import entries, reporting
 from api.pages.results.forms import MAX_FORM_BYTES, PATHS_WITH_FILES
@@ -22,6 +22,7 @@ PAGES = (
     account,
     # An address of its own comes before the ids that would take it for one of theirs.
     duplicates,
+    schools,
     merging,
     records,
     admin,

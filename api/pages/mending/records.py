@@ -22,13 +22,14 @@ from api.requests.problems import Refusal, not_found
 from api.routes.mending import retiring
 from api.routes.mending.merging import list_merges
 from indexer.instants import day_in_taipei, now
-from indexer.records.mended.retired import Retirement
-from indexer.records.record_tables import Evidence, Lab
+from indexer.records.mended.retired import Retirement, in_use
+from indexer.records.record_tables import Evidence, Lab, School
 from indexer.vocabulary import Mendable
 from matcher.mending.finding import find_records
 from matcher.mending.merging import MERGEABLE, mergings
 from matcher.mending.references import Way, hanging_on
 from matcher.mending.retiring import RecordName, record_name
+from matcher.mending.schools import earlier_names, labs_of
 from matcher.review.people import Principal
 
 router = APIRouter(prefix="/admin/records", include_in_schema=False, route_class=ThreadedRoute)
@@ -82,7 +83,7 @@ Ending = Annotated[Visit, Depends(visiting(Resource.RECORD, Action.END))]
 @router.get("/{kind}/{record_id}")
 def show_record(kind: str, record_id: str, visit: Reading) -> Response:
     """Show what hangs on a record, and how it can be mended."""
-    return _page(visit, mendable(visit, kind), record_id)
+    return record_page(visit, mendable(visit, kind), record_id)
 
 
 def mendable(visit: Visit, given: str) -> Mendable:
@@ -97,7 +98,10 @@ def mendable(visit: Visit, given: str) -> Mendable:
     return Mendable(given)
 
 
-def _page(visit: Visit, kind: Mendable, record_id: str, refused: Refusal | None = None, form: str = "") -> Response:
+def record_page(
+    visit: Visit, kind: Mendable, record_id: str, refused: Refusal | None = None, form: str = ""
+) -> Response:
+    """Show a record, with the form that was refused."""
     context = visit.look(lambda session, who: record_context(session, who, kind, record_id, visit))
     if context is None:
         raise not_found(kind.value)
@@ -106,7 +110,8 @@ def _page(visit: Visit, kind: Mendable, record_id: str, refused: Refusal | None 
         "mending/record.html",
         refused.status if refused else 200,
         **context,
-        refused=refused if form == "retire" else None,
+        refused=refused,
+        form=form,
         typed=typed,
         today=day_in_taipei(now()).isoformat(),
     )
@@ -135,10 +140,20 @@ def record_context(
         "hanging": [one for one in hanging_on(session, kind, record_id) if one.reference.way is not Way.LISTED],
         "evidence": _evidence(session, record_id, pieces) if kind is Mendable.LAB else [],
         "people": people(session, [row.by for row in own] + [row.ended_by for row in own]),
+        "names": earlier_names(session, record_id) if kind is Mendable.SCHOOL else [],
+        "labs": labs_of(session, record_id) if kind is Mendable.SCHOOL else [],
+        "schools": _others(session, record_id) if kind is Mendable.SCHOOL else [],
         "merged": mergings(session, of=(kind, record_id)),
         "can_merge": kind in MERGEABLE,
         "head": getattr(session.get(Lab, record_id), "pi", "") if kind is Mendable.LAB else "",
     }
+
+
+def _others(session: Session, school_id: str) -> list[tuple[str, str, str]]:
+    """Return id and names of the other schools in use."""
+    usable = in_use(Mendable.SCHOOL, col(School.id))
+    query = select(School.id, School.name, School.name_en).where(usable, School.id != school_id)
+    return [(key, name, name_en) for key, name, name_en in session.exec(query.order_by(col(School.name))).all()]
 
 
 def _evidence(session: Session, lab_id: str, retired: dict[str, Retirement]) -> list[dict[str, Any]]:
@@ -163,7 +178,7 @@ def retire_record(kind: str, record_id: str, visit: Ending) -> Response:
 
     done = visit.attempt(work)
     if isinstance(done, Refusal):
-        return _page(visit, chosen, record_id, done, "retire")
+        return record_page(visit, chosen, record_id, done, "retire")
     said = N_("The piece of evidence is retired.") if piece else N_("The record is retired.")
     return visit.go(f"/admin/records/{chosen}/{record_id}", said)
 

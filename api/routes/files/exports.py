@@ -155,7 +155,7 @@ def _evidence(session: Session, who: Principal, after: Any, all_rows: bool) -> l
     labs = sorted({one.lab_id for one in rows})
     profiles = {lab_id: profile_document(session, lab_id, in_use_only=True) or {"evidence": []} for lab_id in labs}
     once = {(lab_id, piece["id"]) for lab_id in labs for piece in profiles[lab_id]["evidence"]}
-    found = [
+    found: list[tuple[Any, Document]] = [
         (
             (one.lab_id, one.position),
             {"lab": one.lab_id} | one.model_dump(mode="json", exclude={"lab_id", "position"}),
