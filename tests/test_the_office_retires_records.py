@@ -193,12 +193,12 @@ def _ranked(server: Served) -> list[str]:
 @pytest.mark.parametrize("lang", ["zh-Hant", "en"])
 def test_in_pages_and_rankings(server: Served, lang: str) -> None:
     words = {
-        "zh-Hant": ("名稱或編號", "尋找", "理由", "已確認左列相關資料", "停用", "恢復使用", "整理這筆資料"),
+        "zh-Hant": ("名稱或編號", "尋找", "理由", "已確認引用此筆的資料", "停用", "恢復使用", "整理這筆資料"),
         "en": (
             "Name or number",
             "Find",
             "Why",
-            "I have seen what hangs on it",
+            "I have seen what refers to it",
             "Retire it",
             "Take it back into use",
             "Mend this record",

@@ -9,19 +9,22 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Response
+from sqlmodel import Session
 
 from api.access.policy import Action, Resource
 from api.documents.mending.merges import MergeBody
 from api.pages.mending.records import mendable
+from api.pages.shell.record_names import names
 from api.pages.shell.visiting import Visit, visiting
 from api.pages.shell.wording import N_
 from api.requests.capacity import ThreadedRoute
 from api.requests.problems import Refusal, not_found
 from api.routes.mending import merging
+from indexer.records.record_tables import School
 from indexer.vocabulary import Mendable
 from matcher.mending.finding import find_records
 from matcher.mending.merging import MERGEABLE, plan
-from matcher.mending.retiring import record_name
+from matcher.mending.retiring import MODELS, record_name
 
 router = APIRouter(prefix="/admin/records", include_in_schema=False, route_class=ThreadedRoute)
 
@@ -69,6 +72,7 @@ def _page(
         else:
             context["planned"] = planned
             whole = visit.look(lambda session, _: plan(session, kind=kind, gone_id=record_id, kept_id=kept))
+            context["compared"] = visit.look(lambda session, _: _compared(session, kind, record_id, kept))
             context |= {"warnings": whole.warnings, "moved": whole.moved, "by_old_id": whole.found_by_old_id}
     elif q.strip():
         found = visit.look(lambda session, _: find_records(session, kind, q, limit=FOUND))
@@ -85,6 +89,27 @@ def _page(
         reason=str(visit.form.get("reason") or ""),
         **context,
     )
+
+
+_TOLD: dict[Mendable, tuple[tuple[str, str], ...]] = {
+    Mendable.LAB: (("pi", N_("Head")), ("school", N_("School")), ("orcid", N_("ORCID iD"))),
+    Mendable.COMPANY: (("tax_id", N_("Tax id (統一編號)")), ("city", N_("City")), ("description", N_("What it does"))),
+    Mendable.SCHOOL: (("city", N_("City")), ("ror", N_("ROR id"))),
+}
+
+
+def _compared(session: Session, kind: Mendable, gone_id: str, kept: str) -> list[tuple[str, str, str]]:
+    """Return what tells two records of a kind apart: in words, and what each says."""
+    model: Any = MODELS[kind]
+    gone, other = session.get(model, gone_id), session.get(model, kept)
+    schools = names(session, School, [getattr(one, "school", None) for one in (gone, other)])
+    found = []
+    for name, label in _TOLD[kind]:
+        said = [str(getattr(one, name) or "") for one in (gone, other)]
+        said = [schools[one][0] or schools[one][1] if name == "school" and one in schools else one for one in said]
+        if any(said):
+            found.append((label, said[0], said[1]))
+    return found
 
 
 @router.post("/{kind}/{record_id}/merge")

@@ -14,7 +14,7 @@ from sqlmodel import Session, col, select
 
 from api.access.policy import Action, Resource
 from api.documents.mending.records import RetireBody
-from api.pages.shell.record_names import people, titles
+from api.pages.shell.record_names import every, people, titles
 from api.pages.shell.visiting import Visit, visiting
 from api.pages.shell.wording import N_
 from api.requests.capacity import ThreadedRoute
@@ -54,15 +54,18 @@ def show_records(
 ) -> Response:
     """Find a record, and see what is retired."""
     chosen = Mendable(kind) if kind in {one.value for one in KINDS} else Mendable.LAB
+    merges = visit.document(list_merges)["items"]
+    gone = {(one["kind"], one["gone_id"]) for one in merges}
     return visit.show(
         "mending/records.html",
         q=q.strip(),
         kind=chosen.value,
         kinds=[one.value for one in KINDS if one is not Mendable.NEED],
         found=visit.look(lambda session, _: find_records(session, chosen, q, limit=FOUND)) if q.strip() else None,
+        schools=visit.look(lambda session, _: {key: name for key, (name, _) in every(session, School).items()}),
         most=FOUND,
-        retired=_retired(visit),
-        merges=visit.document(list_merges)["items"],
+        retired=[one for one in _retired(visit) if (one["kind"], one["record_id"]) not in gone],
+        merges=merges,
     )
 
 

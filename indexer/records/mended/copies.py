@@ -31,4 +31,4 @@ def _said(place: tuple[str, int], lab: str, items: Sequence[EvidenceIn]) -> Iter
         if first is not None:
             wrong = T_("%(copy)s of %(lab)s is the same work as %(first)s", copy=item["id"], lab=lab, first=first["id"])
             right = T_("both are stored and count once; leave one out if you like")
-            yield RowProblem(*place, "evidence", wrong, right, "warning")
+            yield RowProblem(place[0], place[1], "evidence", wrong, right, "warning")
