@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from indexer.database import reading, writing
+from indexer.database import open_engine, reading, writing
 from indexer.instants import day_in_taipei
 from indexer.records.importing import import_rows
 from indexer.records.record_tables import load_companies, load_labs, load_needs, load_schools
@@ -224,3 +224,50 @@ def test_in_pages_and_rankings(server: Served, lang: str) -> None:
         page.get_by_role("button", name=back, exact=True).click()
         expect(page.locator("h1 .chip")).to_have_count(0)
     until(lambda: _ranked(server) == before)
+
+
+def test_two_are_compared_merged_and_two_again_in_pages(server: Served) -> None:
+    twice = [{"id": "twice-1", "name": "先進薄膜研究室", "pi": "王大明"}, {"id": "twice-2", "name": "先進薄膜研究室"}]
+    engine = open_engine(server.settings)
+    with writing(engine) as session:
+        import_rows(session, "labs", twice)
+    engine.dispose()
+    with visiting(server, "office", "zh-Hant") as somebody:
+        page = somebody.open("/admin/records/duplicates")
+        pair = page.locator("li.card").filter(has_text="先進薄膜研究室")
+        pair.get_by_role("link", name="比對並合併").click()
+        expect(page.locator("table")).to_contain_text("王大明")
+        page.get_by_label("為何是同一筆").fill("重複匯入")
+        page.get_by_label("已比對兩筆資料").check()
+        page.get_by_role("button", name="合併", exact=True).click()
+        expect(page.locator("h1")).to_have_text("先進薄膜研究室")
+        assert (
+            server.ask("office", "GET", "/labs/twice-2", follow_redirects=False).headers["Location"] == "/labs/twice-1"
+        )
+        page = somebody.open("/admin/records")
+        page.locator("section").filter(has=page.locator("#h-merged")).get_by_role("button").click()
+        expect(page.locator("h1 .chip")).to_have_count(0)
+        page = somebody.open("/admin/records/duplicates")
+        pair = page.locator("li.card").filter(has_text="先進薄膜研究室")
+        pair.get_by_role("button", name="是不同的兩筆").click()
+        expect(page.locator("li.card").filter(has_text="先進薄膜研究室")).to_have_count(0)
+
+
+def test_a_school_is_renamed_and_divided_in_pages(server: Served) -> None:
+    engine = open_engine(server.settings)
+    with writing(engine) as session:
+        import_rows(session, "schools", [{"id": "s-1", "name": "東方學院"}, {"id": "s-2", "name": "西方大學"}])
+        import_rows(session, "labs", [{"id": "s-lab", "name": "分校實驗室", "school": "s-1"}])
+    engine.dispose()
+    with visiting(server, "office", "zh-Hant") as somebody:
+        page = somebody.open("/admin/records/school/s-1")
+        renaming = page.locator("section").filter(has=page.locator("#h-rename"))
+        renaming.get_by_label("新的中文名稱").fill("東方大學")
+        renaming.get_by_role("button", name="更名").click()
+        expect(page.locator("h1")).to_have_text("東方大學")
+        expect(page.locator("section").filter(has=page.locator("#h-rename"))).to_contain_text("東方學院")
+        dividing = page.locator("section").filter(has=page.locator("#h-divide"))
+        dividing.get_by_label("改隸何校").select_option("s-2")
+        dividing.get_by_label("分校實驗室").check()
+        dividing.get_by_role("button", name="改隸").click()
+        expect(page.locator("section").filter(has=page.locator("#h-divide"))).to_contain_text("目前沒有所屬實驗室")
