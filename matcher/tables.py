@@ -24,12 +24,15 @@ from matcher.ledger.rows import (
 from matcher.ledger.rules import configuration, duties, similarity
 from matcher.notices import outbox, readers
 from matcher.review import cases, clients, decisions, field_map, intake, people, proposals, researchers
+from matcher.review.conversation import answers, corrections, meetings, signing, thread
 
 __all__ = [
+    "answers",
     "cases",
     "chain",
     "clients",
     "configuration",
+    "corrections",
     "decisions",
     "duties",
     "entries",
@@ -41,6 +44,7 @@ __all__ = [
     "intake",
     "ladder",
     "links",
+    "meetings",
     "merged",
     "motions",
     "outbox",
@@ -54,7 +58,9 @@ __all__ = [
     "retired",
     "school_totals",
     "schools",
+    "signing",
     "similarity",
     "steps",
     "sufficiency",
+    "thread",
 ]

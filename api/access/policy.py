@@ -41,6 +41,9 @@ class Resource(StrEnum):
     PAIRING = "pairing"
     EXPOSURE = "exposure"
     CASE = "case"
+    CONVERSATION = "conversation"
+    MEETING = "meeting"
+    CALENDAR = "calendar"
     LAB = "lab"
     COMPANY = "company"
     COMPANY_NAME = "company_name"
@@ -52,6 +55,8 @@ class Resource(StrEnum):
     STAKE = "stake"
     ACCOUNT = "account"
     IMPORT = "import"
+    DRAFT = "draft"
+    IMPORT_DRAFT = "import_draft"
     JOB = "job"
     JOB_RESULT = "job_result"
     GENERATION = "generation"
@@ -88,6 +93,11 @@ class Resource(StrEnum):
     AUDIT = "audit"
     JUDGING = "judging"
     RECORD = "record"
+    NOTICE = "notice"
+    FEED = "feed"
+    WEBHOOK = "webhook"
+    WEBHOOK_HOST = "webhook_host"
+    MAIL = "mail"
 
 
 class Action(StrEnum):
@@ -105,6 +115,7 @@ class Action(StrEnum):
     RELEASE = "release"
     MOVE = "move"
     CONTACT = "contact"
+    ANSWER = "answer"
     BREAK_GLASS = "break_glass"
     REGISTER = "register"
     CANCEL = "cancel"
@@ -135,7 +146,9 @@ def _everybody(reach: Reach) -> dict[Holder, Reach]:
 
 
 _OFFICE: dict[Holder, Reach] = {Role.OFFICE: Reach.ALL}
+_OWN_LISTS: dict[Holder, Reach] = _staff(Reach.OWN) | {Role.OFFICE: Reach.OWN}
 _COMMITTEE: dict[Holder, Reach] = {Role.COMMITTEE: Reach.ALLIANCE}
+_BOTH_SIDES: dict[Holder, Reach] = {Role.COMPANY: Reach.RELEASED, Role.RESEARCHER: Reach.RELEASED}
 _LEAD: dict[Holder, Reach] = {Role.LEAD: Reach.ALLIANCE}
 _JOB: dict[Holder, Reach] = {Role.JOB: Reach.ALL}
 _READERS = _staff(Reach.ALLIANCE) | _COMMITTEE | _OFFICE
@@ -151,6 +164,8 @@ POLICY: dict[tuple[Resource, Action], dict[Holder, Reach]] = {
     | {Role.COMPANY: Reach.OWN, Role.RESEARCHER: Reach.RELEASED},
     (Resource.NEED, Action.EDIT): _staff(Reach.ALLIANCE) | {Role.COMPANY: Reach.OWN},
     (Resource.NEED, Action.WITHDRAW): _staff(Reach.ALLIANCE) | {Role.COMPANY: Reach.OWN},
+    (Resource.NEED, Action.CHECK): _staff(Reach.ALLIANCE),
+    (Resource.NEED, Action.SETTLE): _staff(Reach.ALLIANCE),
     (Resource.NEED, Action.TAKE_UP): _staff(Reach.ALLIANCE),
     (Resource.NEED, Action.SHARE): _staff(Reach.ALLIANCE) | _OFFICE,
     (Resource.NEED, Action.ASSIGN): _OFFICE,
@@ -165,6 +180,18 @@ POLICY: dict[tuple[Resource, Action], dict[Holder, Reach]] = {
     (Resource.CASE, Action.LIST): _staff(Reach.ALLIANCE) | _OFFICE,
     (Resource.CASE, Action.MOVE): _staff(Reach.ALLIANCE),
     (Resource.CASE, Action.CONTACT): _staff(Reach.ALLIANCE),
+    # The office has no part in it: what the parties write to each other may say all that a need says.
+    (Resource.CONVERSATION, Action.READ): _staff(Reach.ALLIANCE) | _BOTH_SIDES,
+    (Resource.CONVERSATION, Action.CREATE): _staff(Reach.ALLIANCE) | _BOTH_SIDES,
+    (Resource.CONVERSATION, Action.ANSWER): _BOTH_SIDES,
+    (Resource.CONVERSATION, Action.RELEASE): _staff(Reach.ALLIANCE),
+    **{
+        (Resource.MEETING, action): _staff(Reach.ALLIANCE) | _BOTH_SIDES
+        for action in (Action.LIST, Action.READ, Action.CREATE, Action.DECIDE, Action.EDIT, Action.END)
+    },
+    (Resource.CALENDAR, Action.READ): _everybody(Reach.OWN),
+    (Resource.CALENDAR, Action.CREATE): _everybody(Reach.OWN),
+    (Resource.CALENDAR, Action.END): _everybody(Reach.OWN),
     (Resource.LAB, Action.READ): _staff(Reach.ALL) | _OFFICE | {Role.RESEARCHER: Reach.OWN},
     (Resource.LAB, Action.LIST): _staff(Reach.ALL) | _OFFICE | {Role.RESEARCHER: Reach.OWN},
     (Resource.LAB, Action.EDIT): {Role.RESEARCHER: Reach.OWN},
@@ -184,10 +211,19 @@ POLICY: dict[tuple[Resource, Action], dict[Holder, Reach]] = {
     (Resource.CONTACT, Action.LIST): _staff(Reach.ALLIANCE) | _OFFICE,
     (Resource.EXPERT, Action.LIST): _staff(Reach.ALLIANCE),
     (Resource.QUEUE, Action.READ): _staff(Reach.ALLIANCE),
-    # An alliance brings in needs and companies. To register labs, their evidence, schools and alliances is the
-    # office's: a lab's profile is its researcher's to change, the rest is the programme's.
+    # An alliance brings in needs, companies, and labs of its schools as long as no researcher keeps them
+    # (`ownership`). To register schools, alliances and terms is the office's.
     (Resource.IMPORT, Action.CREATE): _staff(Reach.ALLIANCE) | _OFFICE,
     (Resource.IMPORT, Action.REGISTER): _OFFICE,
+    # Reading a document keeps nothing; what an alliance takes down for a company is a need of its own.
+    (Resource.DRAFT, Action.READ): _staff(Reach.ALLIANCE) | _OFFICE,
+    (Resource.DRAFT, Action.CREATE): _staff(Reach.ALLIANCE),
+    # A list that is being looked through is for who sent it, the office's own too: it may hold texts in confidence.
+    (Resource.IMPORT_DRAFT, Action.CREATE): _OWN_LISTS,
+    (Resource.IMPORT_DRAFT, Action.LIST): _OWN_LISTS,
+    (Resource.IMPORT_DRAFT, Action.READ): _OWN_LISTS,
+    (Resource.IMPORT_DRAFT, Action.EDIT): _OWN_LISTS,
+    (Resource.IMPORT_DRAFT, Action.END): _OWN_LISTS,
     (Resource.JOB, Action.LIST): _staff(Reach.OWN) | _OFFICE,
     (Resource.JOB, Action.READ): _staff(Reach.OWN) | _OFFICE,
     (Resource.JOB, Action.CANCEL): _staff(Reach.OWN) | _OFFICE,
@@ -212,6 +248,19 @@ POLICY: dict[tuple[Resource, Action], dict[Holder, Reach]] = {
     (Resource.SECOND_FACTOR, Action.CHECK): _everybody(Reach.OWN),
     (Resource.SECOND_FACTOR, Action.EDIT): _everybody(Reach.OWN),
     (Resource.SECOND_FACTOR, Action.END): _everybody(Reach.OWN),
+    # What somebody is told of, and how: their own alone. Whom the server may call is the office's to say.
+    (Resource.NOTICE, Action.LIST): _everybody(Reach.OWN),
+    (Resource.NOTICE, Action.EDIT): _everybody(Reach.OWN),
+    (Resource.FEED, Action.CREATE): _everybody(Reach.OWN),
+    (Resource.FEED, Action.END): _everybody(Reach.OWN),
+    (Resource.WEBHOOK, Action.LIST): _everybody(Reach.OWN),
+    (Resource.WEBHOOK, Action.CREATE): _everybody(Reach.OWN),
+    (Resource.WEBHOOK, Action.END): _everybody(Reach.OWN),
+    (Resource.WEBHOOK_HOST, Action.LIST): _everybody(Reach.ALL),
+    (Resource.WEBHOOK_HOST, Action.CREATE): _OFFICE,
+    (Resource.WEBHOOK_HOST, Action.END): _OFFICE,
+    (Resource.MAIL, Action.LIST): _OFFICE,
+    (Resource.MAIL, Action.EDIT): _OFFICE,
     (Resource.LAB_NAME, Action.LIST): _everybody(Reach.ALL),
     # Who the schools are, and which alliance they are in, is the programme's public list.
     (Resource.SCHOOL, Action.LIST): _staff(Reach.ALL) | {Role.COMMITTEE: Reach.ALL} | _OFFICE,

@@ -41,9 +41,10 @@ from matcher.ledger.rows.motions import Motion, MotionKind
 from matcher.ledger.rows.steps import Step
 from matcher.review.cases import INTRODUCED_STAGES, Case
 from matcher.review.clients import Client
+from matcher.review.conversation.thread import Side
 from matcher.review.intake import NeedIntake, NeedShare
 from matcher.review.people import Principal
-from matcher.review.proposals import StoredPairing
+from matcher.review.proposals import Release, StoredPairing
 from matcher.review.researchers import LabClaim
 from matcher.review.roles import STAFF, Role
 
@@ -125,6 +126,30 @@ def unconflicted(who: Principal) -> Condition:
 
 
 @_remembered
+def conversations(who: Principal, action: Action, side: Side, resource: Resource = Resource.CONVERSATION) -> Condition:
+    """Return the condition on `StoredPairing` joined with `Need`: those in which a person speaks for a side.
+
+    The alliance speaks where it may read the need; a company about the labs that were released to it, or that know of
+    its need; a lab about the needs that it was introduced to.
+    """
+    reach = reaches(who, resource, action)
+    knows = _has(
+        StoredPairing,
+        Case.pairing_id == StoredPairing.id,
+        col(Case.stage).in_([stage.value for stage in INTRODUCED_STAGES]),
+    )
+    if side is Side.EXPERT:
+        read = _any(_need_of(who, role, far) for role, far in reach.items() if role in STAFF)
+        return and_(read, unconflicted(who))
+    if side is Side.COMPANY:
+        own = who.scopes(*({Role.COMPANY} & reach.keys()))
+        shown = _has(StoredPairing, Release.pairing_id == StoredPairing.id, col(Release.ended_at).is_(None))
+        return and_(col(Need.company).in_(own), or_(shown, knows), readable(who))
+    own = who.scopes(*({Role.RESEARCHER} & reach.keys()))
+    return and_(col(StoredPairing.lab_id).in_(own), knows, readable(who))
+
+
+@_remembered
 def cases(who: Principal, action: Action) -> Condition:
     """Return the condition on `Case`: the own alliance's, without those in which the person has a stake."""
     reach = reaches(who, Resource.CASE, action)
@@ -165,7 +190,7 @@ def claims(who: Principal, action: Action, today: date) -> Condition:
     """Return the condition on `LabClaim` for those that a person decides: of labs at schools of the own alliance."""
     found: list[Condition] = []
     for role, far in reaches(who, Resource.CLAIM, action).items():
-        schools = _schools(who.scopes(role), today)
+        schools = schools_of(who.scopes(role), today)
         done = or_(col(School.merged_on).is_(None), col(School.merged_on) <= today)
         merged = select(col(School.id)).where(col(School.merged_into).in_(schools), done)
         here = or_(col(Lab.school).in_(schools), col(Lab.school).in_(merged))
@@ -173,7 +198,7 @@ def claims(who: Principal, action: Action, today: date) -> Condition:
     return _any(found)
 
 
-def _schools(alliances: frozenset[str], today: date) -> CompoundSelect[Any]:
+def schools_of(alliances: frozenset[str], today: date) -> CompoundSelect[Any]:
     """Select the schools that are center or partner of one of the alliances on a day; no date means no limit."""
 
     def holds(since: Any, until: Any) -> Condition:

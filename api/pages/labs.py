@@ -30,13 +30,15 @@ from api.trail.request_trail import NeedReader
 from indexer.encoders.encoding import EncoderError
 from indexer.encoders.query_vectors import EncodingBusyError
 from indexer.index.generations import SnapshotError
+from indexer.instants import day_in_taipei, now
 from indexer.records.exchange import LabIn
 from indexer.records.field_notes import declared
 from indexer.records.mended.merged import same_ids
 from indexer.records.record_tables import Company, Lab, School, other_of
 from indexer.vocabulary import Mendable
 from matcher.ranking.lab_table import Filters
-from matcher.review.cases import Case, loads_of
+from matcher.review.cases import Case
+from matcher.review.conversation.signing import loads_of_labs
 from matcher.review.people import Principal
 from matcher.review.roles import Role
 
@@ -150,7 +152,7 @@ def show_lab(lab_id: str, visit: Annotated[Visit, Depends(visiting(Resource.LAB,
         "other": visit.look(lambda session, _: other_of(session, Lab, lab_id)),
         "languages": [language(code) for code in lab["languages"]],
         "school": None if school is None else school.model_dump(),
-        "load": visit.look(lambda session, _: loads_of(session, [lab_id])[lab_id]),
+        "load": visit.look(lambda session, _: loads_of_labs(session, [lab_id], day_in_taipei(now()))[lab_id]),
         "matches": None if refused else matches,
         "refused": refused,
         "has_stake": who.has_stake(company_id=None, lab_id=lab_id),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Response
+from sqlmodel import Session, col, select
 
 from api.access.policy import Action, Resource
 from api.documents.bodies import ClaimBody, ClaimVerdictBody, LabBody
@@ -30,6 +31,9 @@ from api.routes.labs import (
 )
 from api.routes.needs import list_needs
 from indexer.records.exchange import LabIn
+from matcher.review.cases import INTRODUCED_STAGES, Case
+from matcher.review.conversation.standing import TOLD, Stand, stands_of
+from matcher.review.conversation.thread import Side
 from matcher.review.roles import Role
 
 router = APIRouter(include_in_schema=False, route_class=ThreadedRoute)
@@ -146,9 +150,20 @@ def _page(visit: Visit, lab_id: str, refused: Refusal | None = None) -> Response
         etag=reply.headers["ETag"],
         demand=visit.document(read_demand, lab_id=lab_id),
         needs=visit.document(list_needs, limit=20)["items"],
+        talks=visit.look(lambda session, _: _talks(session, lab_id)),
+        told_of=lambda one: TOLD[one.standing][Side.LAB],
         state=visit.request.app.state.live.state(),
         refused=refused,
     )
+
+
+def _talks(session: Session, lab_id: str) -> dict[str, Stand]:
+    """Return where the needs stand that a lab was introduced to, by need."""
+    known = select(Case.need_id).where(
+        Case.lab_id == lab_id, col(Case.stage).in_([stage.value for stage in INTRODUCED_STAGES])
+    )
+    stands = stands_of(session, session.exec(known).all())
+    return {one.need_id: one for one in stands if one.lab_id == lab_id and one.stage in INTRODUCED_STAGES}
 
 
 def _changes(visit: Visit) -> dict[str, Any]:

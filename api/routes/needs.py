@@ -20,6 +20,7 @@ from api.access.visibility import companies_saying, own_needs, readable
 from api.access.visibility import needs as visible
 from api.documents.answers import NeedAnswer, Opening, Page, SharedAnswer, retired_said
 from api.documents.bodies import AssignBody, NeedBody, NeedMoveBody, NewNeedBody, ShareBody
+from api.letters.telling import tell_of_moved_need, tell_of_new_need, tell_of_opened_need
 from api.requests.capacity import ThreadedRoute
 from api.requests.idempotency import Reply
 from api.requests.permitted_request import PermittedRequest, etag_of, requires
@@ -62,14 +63,24 @@ def submit_need(
     """Submit a need. A company contact does so for the own company, an expert on behalf of one."""
 
     def work(session: Session, who: Principal) -> Reply:
-        company, alliance = _whose(session, who, body)
-        given = body.model_dump(exclude={"company", "alliance"}, exclude_none=True, mode="json")
-        need = _checked({**given, **_excluded(session, given), "id": new_need_id(ask.at), "company": company})
-        submit(session, need=need, alliance_id=alliance, by=who.id, now=ask.at)
-        document = need_document(session, who, need.id, to=ask)
-        return Reply(201, document, {"ETag": _etag(document), "Location": f"/api/needs/{need.id}"})
+        return submitted(session, who, body, ask)
 
     return ask.write(work, body)
+
+
+def submitted(session: Session, who: Principal, body: NewNeedBody, ask: PermittedRequest) -> Reply:
+    """Store a new need and answer it; the transaction is the caller's.
+
+    Raises:
+        ProblemError: it is not said whose it is, or something in it is not right.
+    """
+    company, alliance = _whose(session, who, body)
+    given = body.model_dump(exclude={"company", "alliance"}, exclude_none=True, mode="json")
+    need = checked_need({**given, **_excluded(session, given), "id": new_need_id(ask.at), "company": company})
+    submit(session, need=need, alliance_id=alliance, by=who.id, now=ask.at)
+    tell_of_new_need(session, need.id, by=who.id, now=ask.at)
+    document = need_document(session, who, need.id, to=ask)
+    return Reply(201, document, {"ETag": _etag(document), "Location": f"/api/needs/{need.id}"})
 
 
 def _whose(session: Session, who: Principal, body: NewNeedBody) -> tuple[str, str | None]:
@@ -121,7 +132,7 @@ def _no_such_lab(place: int, meant: Sequence[str]) -> str:
     return T_("number %(n)s is no stored lab's name or id; give one as the labs' list shows it", n=place)
 
 
-def _checked(given: dict[str, Any]) -> NeedIn:
+def checked_need(given: dict[str, Any]) -> NeedIn:
     """Check a need by the exchange format, the same as for files."""
     found = check(Kind.NEEDS, given)
     if found.faults or not isinstance(found.record, NeedIn):
@@ -198,6 +209,7 @@ def break_glass(
     def work(session: Session, who: Principal) -> Reply:
         find_need(session, who, need_id, Action.BREAK_GLASS)
         note_emergency_read(session, need_id=need_id, account_id=who.id, reason=reason, now=ask.at)
+        tell_of_opened_need(session, need_id, "glass", by=who.id, now=ask.at)
         return Reply(200, need_document(session, who, need_id, to=ask, unlocked=True), {})
 
     return ask.write(work)
@@ -211,11 +223,11 @@ def edit_need(
 
     def work(session: Session, who: Principal) -> Reply:
         find_need(session, who, need_id, Action.EDIT, lock=True)
-        _must_own(session, who, need_id)
+        must_own(session, who, need_id)
         ask.must_match(_etag(need_document(session, who, need_id, to=APART)))
         changed = body.model_dump(exclude_unset=True, mode="json")
-        given = {**_stored(session, need_id), **changed, **_excluded(session, changed), "id": need_id}
-        edit(session, need=_checked(given), now=ask.at)
+        given = {**stored_need(session, need_id), **changed, **_excluded(session, changed), "id": need_id}
+        edit(session, need=checked_need(given), now=ask.at)
         document = need_document(session, who, need_id, to=ask)
         return Reply(200, document, {"ETag": _etag(document)})
 
@@ -230,8 +242,9 @@ def take_up_need(
 
     def work(session: Session, who: Principal) -> Reply:
         find_need(session, who, need_id, Action.TAKE_UP, lock=True)
-        _must_own(session, who, need_id)
+        must_own(session, who, need_id)
         move(session, need_id=need_id, state=NeedState.TAKEN_UP, by=who.id, expert_id=who.id, now=ask.at)
+        tell_of_moved_need(session, need_id, NeedState.TAKEN_UP, by=who.id, now=ask.at)
         return Reply(200, need_document(session, who, need_id, to=ask), {})
 
     return ask.write(work)
@@ -247,12 +260,13 @@ def move_need(
 
     def work(session: Session, who: Principal) -> Reply:
         find_need(session, who, need_id, Action.WITHDRAW, lock=True)
-        _must_own(session, who, need_id)
+        must_own(session, who, need_id)
         if body.state not in (NeedState.WITHDRAWN, NeedState.CLOSED):
             raise ProblemError(422, "invalid", T_("a need is moved to withdrawn or closed here"), "state")
         if body.state is NeedState.CLOSED and not who.holds(*STAFF):
             raise forbidden(T_("only the alliance closes a need; you can withdraw it"))
         move(session, need_id=need_id, state=body.state, by=who.id, note=body.note, now=ask.at)
+        tell_of_moved_need(session, need_id, body.state, by=who.id, now=ask.at)
         return Reply(200, need_document(session, who, need_id, to=ask), {})
 
     return ask.write(work, body)
@@ -267,8 +281,9 @@ def share_need(
     def work(session: Session, who: Principal) -> Reply:
         find_need(session, who, need_id, Action.SHARE, lock=True)
         if not who.holds(Role.OFFICE):
-            _must_own(session, who, need_id)
+            must_own(session, who, need_id)
         share(session, need_id=need_id, alliance_id=body.alliance, consent=body.consent, by=who.id, now=ask.at)
+        tell_of_opened_need(session, need_id, "shared", by=who.id, now=ask.at, alliance=body.alliance)
         return Reply(201, {"need_id": need_id, "alliance": body.alliance}, {})
 
     return ask.write(work, body)
@@ -283,8 +298,9 @@ def end_need_share(
     def work(session: Session, who: Principal) -> Reply:
         find_need(session, who, need_id, Action.SHARE, lock=True)
         if not who.holds(Role.OFFICE):
-            _must_own(session, who, need_id)
+            must_own(session, who, need_id)
         end_share(session, need_id=need_id, alliance_id=alliance_id, by=who.id, now=ask.at)
+        tell_of_opened_need(session, need_id, "share_ended", by=who.id, now=ask.at, alliance=alliance_id)
         return Reply(204, None, {})
 
     return ask.write(work)
@@ -299,6 +315,7 @@ def assign_need(
     def work(session: Session, who: Principal) -> Reply:
         find_need(session, who, need_id, Action.ASSIGN, lock=True)
         assign(session, need_id=need_id, alliance_id=body.alliance, now=ask.at)
+        tell_of_new_need(session, need_id, by=who.id, now=ask.at)
         return Reply(200, need_document(session, who, need_id, to=ask), {})
 
     return ask.write(work, body)
@@ -325,7 +342,7 @@ def find_need(
     return need
 
 
-def _must_own(session: Session, who: Principal, need_id: str) -> None:
+def must_own(session: Session, who: Principal, need_id: str) -> None:
     """Refuse what only the need's own alliance or company may do, not one that it was shared with."""
     if session.exec(select(Need.id).where(Need.id == need_id, own_needs(who))).first() is None:
         raise forbidden(T_("only the need's own alliance or company may do this"))
@@ -472,7 +489,12 @@ def _names(*audiences: Audience) -> list[str]:
     return [one.name for one in declared(NeedIn) if one.note.audience in audiences]
 
 
-def _stored(session: Session, need_id: str) -> dict[str, Any]:
+def stored_need(session: Session, need_id: str) -> dict[str, Any]:
+    """Return all that a need says, as the exchange format has it.
+
+    Raises:
+        ProblemError: 404, there is none.
+    """
     need = session.get(Need, need_id)
     if need is None:
         raise not_found("need")

@@ -115,6 +115,13 @@ def old_ids(kind: Mendable, ids: Iterable[str]) -> Any:
     return select(RecordMerge.gone_id).where(*held)
 
 
+def with_same(ids: Any) -> tuple[Any, Any, Any]:
+    """Return ids, or a query of them, with the queries of those that are kept for them and of their old ids."""
+    holds = col(RecordMerge.undone_at).is_(None)
+    kept = select(RecordMerge.kept_id).where(holds, col(RecordMerge.gone_id).in_(ids))
+    return ids, kept, select(RecordMerge.gone_id).where(holds, col(RecordMerge.kept_id).in_(ids))
+
+
 def kept_id(session: Session, kind: Mendable, old_id: str) -> str | None:
     """Return the id that an old one stands for, None if it is no old one."""
     return kept_ids(session, kind, [old_id]).get(old_id)

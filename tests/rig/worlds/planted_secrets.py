@@ -35,7 +35,7 @@ _BEGINNING = 5
 """So many bytes of each form are looked for before the form is. As all words begin alike, there are few beginnings."""
 _SUFFIXES = (
     "甲乙丙丁戊己庚辛壬癸子丑寅卯辰巳午未申酉戌亥天地玄黃宇宙洪荒日月盈昃列張寒來暑往秋收冬藏閏餘成歲律呂調陽"
-    "雲騰致雨露結為霜金生麗水玉出崑岡"
+    "雲騰致雨露結為霜金生麗水玉出崑岡劍號巨闕珠稱夜光"
 )
 
 
@@ -144,6 +144,7 @@ RESULT_SECRETS = {
     # What is wrong with a file, only who sent it reads, as what it is called.
     "jobfile": Secret(frozenset({"expert"})),
     "rowproblem": Secret(frozenset({"expert"})),
+    "listcell": Secret(frozenset({"expert"})),
     "madekey": Secret(),
     # A claim that waits is read by those who decide on it, the word on one by the claimant.
     "claimstatement": Secret(frozenset({"newcomer", "lead", "office"})),
@@ -201,7 +202,10 @@ def _files_and_keys(server: Served, planted: dict[str, str], words: dict[str, li
     ended(server, "expert", job_id)
     made = _results_done(server, "expert", "POST", "/api/me/keys", json={"name": planted["keyname"]})
     words["madekey"] = [made["key"]]
-    return {"job_id": [job_id]}
+    rows = f"需求名稱,預算\n{planted['listcell']},{planted['listcell']}\n".encode()
+    sent = {"params": {"name": "list.csv"}, "content": rows}
+    listed = _results_done(server, "expert", "POST", "/api/import-drafts", **sent)["id"]
+    return {"job_id": [job_id], "import_id": [listed]}
 
 
 def _people_told(server: Served, planted: dict[str, str], words: dict[str, list[str]]) -> dict[str, list[str]]:
@@ -324,6 +328,14 @@ SECRETS = {
     "nextstep": Secret(OWN),
     # What a judge notes, nobody else learns before both have finished.
     "judgenote": Secret(frozenset({"expert"})),
+    # What the sides answer and write to each other, each read by those it was written to.
+    "companyanswer": Secret(OWN | {"company"}),
+    "labanswer": Secret(OWN | {"researcher"}),
+    "companymessage": Secret(OWN | {"company"}),
+    "labmessage": Secret(OWN | {"researcher"}),
+    "bothmessage": Secret(OWN | {"company", "researcher"}),
+    "internalnote": Secret(OWN),
+    "meetingplace": Secret(OWN | {"company", "researcher"}),
     "callnote": Secret(may=OWN),
     "callstep": Secret(OWN),
     "closingnote": Secret(may=OWN),
@@ -443,11 +455,27 @@ def _worked_on(server: Served, need_id: str) -> dict[str, list[str]]:
     _decided(server, shown["lab-1-03"], "rejectnote", verdict="reject", reason="wrong_field")
     lost_id = _decided(server, shown["lab-1-02"], "")["case_id"]
     _done(server, "expert", "PUT", f"/api/pairings/{shown['lab-1-01']['pairing_id']}/release")
+    talk = f"/api/pairings/{shown['lab-1-01']['pairing_id']}"
+    not_wanted = {"word": "not_this_one", "reason": "other", "note": _PLANTED["companyanswer"]}
+    _done(server, "company", "PUT", f"{talk}/answer", json=not_wanted)
     for number, move in (
         (case_id, {"stage": "introduced", "note": _PLANTED["casenote"]}),
         (lost_id, {"stage": "lost", "reason": "terms", "note": _PLANTED["lostnote"]}),
     ):
         _done(server, "expert", "POST", f"/api/cases/{number}/transition", json=move)
+    declined = {"word": "declined", "reason": "other", "note": _PLANTED["labanswer"]}
+    _done(server, "researcher", "PUT", f"{talk}/answer", json=declined)
+    for who, audience, name in (
+        ("company", "company", "companymessage"),
+        ("expert", "lab", "labmessage"),
+        ("researcher", "both", "bothmessage"),
+        ("colleague", "internal", "internalnote"),
+    ):
+        said = {"audience": audience, "text": _PLANTED[name]}
+        _done(server, who, "POST", f"{talk}/messages", json=said)
+    soon = (datetime.now(UTC) + timedelta(days=3)).isoformat()
+    meeting = {"times": [soon], "place": _PLANTED["meetingplace"]}
+    _done(server, "expert", "POST", f"{talk}/meetings", json=meeting)
     on = {"held_on": "2020-01-02", "next_on": "2020-01-03"}
     meeting = {"kind": "meeting", "note": _PLANTED["meetingnote"], "next_step": _PLANTED["nextstep"], **on}
     _done(server, "expert", "POST", f"/api/cases/{case_id}/contacts", json=meeting)
