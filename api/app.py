@@ -65,6 +65,8 @@ from api.routes.imports.drafts import MAX_LIST_BYTES
 from api.routes.judging import judgings, pairs
 from api.routes.ledger import alliances, entries, figures, programme, review
 from api.routes.letters import notices, renewals, webhooks
+from api.routes.mending import duplicates, merging, retiring
+from api.routes.mending import schools as schools_over_time
 from api.routes.own_lab import works
 from api.routes.shortlists import making, pictures
 from api.trail.view_buffer import ViewBuffer
@@ -140,6 +142,7 @@ _EXAMPLES: dict[str, Any] = {
     "configuration_name": "points",
     "judging_id": 1,
     "judged_pair_id": 1,
+    "school_id": "ysu",
 }
 """What a path may name, from the demo world."""
 
@@ -254,6 +257,10 @@ _PARTS = (
     accounts,
     entries,
     review,
+    retiring,
+    merging,
+    duplicates,
+    schools_over_time,
     programme,
     figures,
     alliances,

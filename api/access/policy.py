@@ -94,6 +94,7 @@ class Resource(StrEnum):
     CONFIGURATION = "configuration"
     AUDIT = "audit"
     JUDGING = "judging"
+    RECORD = "record"
     NOTICE = "notice"
     FEED = "feed"
     WEBHOOK = "webhook"
@@ -336,6 +337,11 @@ POLICY: dict[tuple[Resource, Action], dict[Holder, Reach]] = {
     (Resource.JUDGING, Action.SETTLE): _staff(Reach.OWN),
     (Resource.JUDGING, Action.ASSIGN): _OFFICE,
     (Resource.JUDGING, Action.CLOSE): _OFFICE,
+    # What is retired or merged goes out of everybody's sight: the office's to do, for all alliances alike.
+    (Resource.RECORD, Action.LIST): _OFFICE,
+    (Resource.RECORD, Action.READ): _OFFICE,
+    (Resource.RECORD, Action.EDIT): _OFFICE,
+    (Resource.RECORD, Action.END): _OFFICE,
     # The whole trail is the office's; a lead sees what was seen and done of the own alliance's needs.
     (Resource.AUDIT, Action.LIST): _LEAD | _OFFICE,
     # "In confidence" is a promise that a company can look after: who met its need, day by day.

@@ -56,7 +56,9 @@ from api.routes.ledger.review import (
     tell_entry_apart,
 )
 from indexer.instants import day_in_taipei, now
+from indexer.records.mended.retired import in_use
 from indexer.records.record_tables import School
+from indexer.vocabulary import Mendable
 from matcher.ledger.rows.kpis import RECOGNISED_KPIS, Kpi
 from matcher.ledger.rows.motions import MotionKind
 from matcher.ledger.rows.periods import last_day
@@ -158,7 +160,10 @@ def _shown(visit: Visit, template: str, refused: Refusal | None, **context: Any)
     """Show a page of the programme's side, with what was typed if a form was refused."""
 
     def named(session: Session, who: Principal) -> dict[str, Any]:
-        schools = session.exec(select(School.id, School.name, School.name_en).order_by(col(School.id))).all()
+        usable = in_use(Mendable.SCHOOL, col(School.id))
+        schools = session.exec(
+            select(School.id, School.name, School.name_en).where(usable).order_by(col(School.id))
+        ).all()
         return {"names": mentioned_names(session, context), "schools": [tuple(row) for row in schools]}
 
     typed = {name: value for name, value in visit.form.items() if isinstance(value, str)} if refused else {}

@@ -20,24 +20,30 @@ from typing import Any
 
 from sqlalchemy import (
     CheckConstraint,
+    ColumnElement,
     CompoundSelect,
     Index,
     UniqueConstraint,
+    and_,
     bindparam,
+    func,
     literal_column,
     or_,
     text,
     union_all,
 )
+from sqlalchemy import select as select_columns
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import aliased
 from sqlmodel import Field, Session, SQLModel, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from indexer.folding import for_logins
 from indexer.instants import Instant
 from indexer.plain_text import TextError, clean
+from indexer.records.mended.merged import RecordMerge
 from indexer.records.record_tables import Alliance, Company, Lab
-from indexer.vocabulary import ID_LENGTH_MAX
+from indexer.vocabulary import ID_LENGTH_MAX, Mendable
 from indexer.wording import T_
 from matcher.review.roles import Role
 
@@ -196,19 +202,49 @@ class Principal:
         return ("company", company_id) in self.stakes or ("lab", lab_id) in self.stakes
 
 
-_IN_USE = (Account.id == bindparam("account_id"), col(Account.disabled_at).is_(None))
+_IN_USE = (col(Account.id) == bindparam("account_id"), col(Account.disabled_at).is_(None))
+# A role in a lab or company that was merged is one in the record that is kept; grants themselves never change.
+_SCOPE_KEPT = and_(
+    col(RecordMerge.gone_id) == col(Grant.scope_id),
+    col(RecordMerge.undone_at).is_(None),
+    or_(
+        and_(col(Grant.role) == Role.RESEARCHER.value, col(RecordMerge.kind) == Mendable.LAB.value),
+        and_(col(Grant.role) == Role.COMPANY.value, col(RecordMerge.kind) == Mendable.COMPANY.value),
+    ),
+)
+# An interest holds in every record that was made one with the party: what stands under an old id is the party's too.
+_Own, _Other = aliased(RecordMerge), aliased(RecordMerge)
+_HELD_STAKE = and_(col(Stake.account_id) == col(Account.id), col(Stake.ended_at).is_(None))
+_PARTY_KEPT = and_(
+    col(_Own.kind) == col(Stake.party), col(_Own.gone_id) == col(Stake.party_id), col(_Own.undone_at).is_(None)
+)
+_KEPT_PARTY = func.coalesce(col(_Own.kept_id), col(Stake.party_id))
+_PARTY_TOO = and_(
+    col(_Other.kind) == col(Stake.party), col(_Other.kept_id) == _KEPT_PARTY, col(_Other.undone_at).is_(None)
+)
+_STAKE: ColumnElement[str] = literal_column("'stake'")
 # Built once and asked in one go, since every request asks it. An account without any grant gives one row.
 _STANDING: CompoundSelect[Any] = union_all(
-    select(
+    select_columns(
         col(Account.name).label("name"),
         literal_column("'grant'").label("what"),
         col(Grant.role).label("kind"),
-        col(Grant.scope_id).label("scope"),
+        func.coalesce(col(RecordMerge.kept_id), col(Grant.scope_id)).label("scope"),
     )
     .join(Grant, (col(Grant.account_id) == col(Account.id)) & col(Grant.revoked_at).is_(None), isouter=True)
+    .join(RecordMerge, _SCOPE_KEPT, isouter=True)
     .where(*_IN_USE),
-    select(col(Account.name), literal_column("'stake'"), col(Stake.party), col(Stake.party_id))
-    .join(Stake, (col(Stake.account_id) == col(Account.id)) & col(Stake.ended_at).is_(None))
+    select_columns(col(Account.name), _STAKE, col(Stake.party), col(Stake.party_id))
+    .join(Stake, _HELD_STAKE)
+    .where(*_IN_USE),
+    select_columns(col(Account.name), _STAKE, col(Stake.party), _KEPT_PARTY)
+    .join(Stake, _HELD_STAKE)
+    .join(_Own, _PARTY_KEPT)
+    .where(*_IN_USE),
+    select_columns(col(Account.name), _STAKE, col(Stake.party), col(_Other.gone_id))
+    .join(Stake, _HELD_STAKE)
+    .join(_Own, _PARTY_KEPT, isouter=True)
+    .join(_Other, _PARTY_TOO)
     .where(*_IN_USE),
 )
 

@@ -17,6 +17,8 @@ from sqlalchemy import exists, or_, select
 from sqlmodel import Session, col, func
 
 from indexer.instants import day_in_taipei
+from indexer.records.mended.retired import in_use
+from indexer.vocabulary import Mendable
 from indexer.wording import T_
 from matcher.review.cases import OPEN_STAGES, Case, Contact
 from matcher.review.clients import Client
@@ -98,7 +100,7 @@ def totals(counts: Counts) -> dict[str, int]:
 def _needs(state: NeedState, *conditions: Any) -> Any:
     return (
         select(col(NeedIntake.alliance_id), func.count())
-        .where(col(NeedIntake.state) == state.value, *conditions)
+        .where(col(NeedIntake.state) == state.value, in_use(Mendable.NEED, col(NeedIntake.need_id)), *conditions)
         .group_by(col(NeedIntake.alliance_id))
     )
 
@@ -113,6 +115,7 @@ def _pairings(counted: Any, *conditions: Any) -> Any:
         .select_from(StoredPairing)
         .join(NeedIntake, col(NeedIntake.need_id) == col(StoredPairing.need_id))
         .where(col(NeedIntake.state).in_(_OPEN), *conditions)
+        .where(in_use(Mendable.NEED, col(StoredPairing.need_id)), in_use(Mendable.LAB, col(StoredPairing.lab_id)))
         .group_by(col(NeedIntake.alliance_id))
     )
 
@@ -161,5 +164,6 @@ def _companies(before: date, since: datetime) -> Any:
     return (
         select(col(Client.alliance_id), func.count())
         .where(col(Client.until).is_(None), col(Client.since) < since, ~touched)
+        .where(in_use(Mendable.COMPANY, col(Client.company_id)))
         .group_by(col(Client.alliance_id))
     )
