@@ -57,6 +57,7 @@ from api.routes import (
     queue,
     sessions,
 )
+from api.routes.desk import agenda
 from api.routes.files import exports, lab_files
 from api.routes.judging import judgings, pairs
 from api.routes.ledger import alliances, entries, figures, programme, review
@@ -206,6 +207,7 @@ _PARTS = (
     pairings,
     cases,
     queue,
+    agenda,
     companies,
     labs,
     jobs,

@@ -48,6 +48,7 @@ class Resource(StrEnum):
     CONTACT = "contact"
     EXPERT = "expert"
     QUEUE = "queue"
+    AGENDA = "agenda"
     RELEASED_LAB = "released_lab"
     STAKE = "stake"
     ACCOUNT = "account"
@@ -183,6 +184,8 @@ POLICY: dict[tuple[Resource, Action], dict[Holder, Reach]] = {
     (Resource.CONTACT, Action.LIST): _staff(Reach.ALLIANCE) | _OFFICE,
     (Resource.EXPERT, Action.LIST): _staff(Reach.ALLIANCE),
     (Resource.QUEUE, Action.READ): _staff(Reach.ALLIANCE),
+    # What waits for a role; each kind of it is shown to whom its own page is.
+    (Resource.AGENDA, Action.READ): _READERS,
     # An alliance brings in needs and companies. To register labs, their evidence, schools and alliances is the
     # office's: a lab's profile is its researcher's to change, the rest is the programme's.
     (Resource.IMPORT, Action.CREATE): _staff(Reach.ALLIANCE) | _OFFICE,
