@@ -58,9 +58,13 @@ from api.routes import (
     sessions,
 )
 from api.routes.desk import agenda
-from api.routes.files import exports, lab_files
+from api.routes.files import drafts, exports, lab_files
+from api.routes.imports import drafts as import_drafts
+from api.routes.imports import templates
+from api.routes.imports.drafts import MAX_LIST_BYTES
 from api.routes.judging import judgings, pairs
 from api.routes.ledger import alliances, entries, figures, programme, review
+from api.routes.letters import notices, renewals, webhooks
 from api.trail.view_buffer import ViewBuffer
 from indexer.database import BusyError, DatabaseGoneError, open_engine, reading, writing
 from indexer.disk import DiskReserve
@@ -181,6 +185,7 @@ GIVE_UP_AFTER_S = 5.0
 """How long a closing server waits for its look at the index; opening one may take longer."""
 BODY_LIMITS = {
     ("POST", "/api/imports"): MAX_FILE_BYTES,
+    ("POST", "/api/import-drafts"): MAX_LIST_BYTES,
     ("POST", "/api/evidence"): MAX_EVIDENCE_BYTES,
     **PAGE_BODY_LIMITS,
 }
@@ -199,9 +204,22 @@ OPEN_ROUTES = frozenset(
         ("GET", "/sign-in"),
         ("POST", "/sign-in"),
         ("GET", "/static/{name}"),
+        ("POST", "/api/password-renewals"),
+        ("POST", "/api/password-renewals/{token}"),
+        ("POST", "/api/mail/unsubscribe/{token}"),
+        ("DELETE", "/api/mail/unsubscribe/{token}"),
+        ("GET", "/feed/{secret}.atom"),
+        ("GET", "/forgotten"),
+        ("POST", "/forgotten"),
+        ("GET", "/forgotten/{token}"),
+        ("POST", "/forgotten/{token}"),
+        ("GET", "/mail/unsubscribe/{token}"),
+        ("POST", "/mail/unsubscribe/{token}"),
+        ("POST", "/mail/unsubscribe/{token}/undo"),
     }
 )
-"""The routes that need no permission: signing in and out, health, and what holds nothing of anybody."""
+"""The routes that need no permission: signing in and out, health, what holds nothing of anybody, and what the secret in
+its address alone opens."""
 _PARTS = (
     needs,
     pairings,
@@ -211,6 +229,8 @@ _PARTS = (
     companies,
     labs,
     jobs,
+    import_drafts,
+    templates,
     sessions,
     accounts,
     entries,
@@ -222,8 +242,12 @@ _PARTS = (
     field_map,
     exports,
     lab_files,
+    drafts,
     judgings,
     pairs,
+    notices,
+    webhooks,
+    renewals,
 )
 
 

@@ -19,6 +19,7 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from api.commands import doctor, judging, learning, ledger, mail, matching, people, records, service
+from api.commands.imports import drafting
 from api.commands.refusals import refusal
 from api.commands.screen import Screen, write_document
 from api.nightly import command as nightly_command
@@ -114,6 +115,7 @@ def gloria(
 app.command("demo")(records.show_demo)
 app.command("import")(records.import_records)
 app.command("export")(records.export)
+app.command("draft")(drafting.draft)
 app.command("reindex")(matching.rebuild)
 app.command("map")(matching.redraw)
 app.command("match")(matching.match)

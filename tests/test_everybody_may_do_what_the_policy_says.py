@@ -16,11 +16,15 @@ import api.app
 from api.access.credentials import make_key, open_session, open_sessions
 from api.access.policy import POLICY, Action, Reach, Resource
 from api.app import RouteWithoutPolicyError, create_app
+from api.jobs.import_drafts import begin, opened
 from api.jobs.job_queue import JobKind, JobState, ask_for
 from api.trail.nights import night_ids
 from indexer.database import open_engine, writing
+from indexer.records.import_log import keep_own_mapping
 from indexer.settings import Settings
+from indexer.vocabulary import Kind
 from matcher.judging.panel.grades import PooledPair, Said, name_settler, say, standing_of, start
+from matcher.notices.readers import MailAddress, Webhook, WebhookHost
 from matcher.review.clients import ClientRequest, take_on, take_on_or_ask
 from matcher.review.decisions import Verdict, decide
 from matcher.review.people import active_grants, add_account, declare_stake, grant, revoke, set_disabled
@@ -97,7 +101,8 @@ def _fill(server: Served) -> Things:
             job_id = _done_job(session, server.accounts[by], need_id)
             people = _people(session, server, lab_id, alliance_id, now)
             judged = _judging(session, server, alliance_id, people["account_id"], PooledPair(need_id, lab_id, {}), now)
-            found.append({**ids, "job_id": job_id, **people, **judged})
+            listed = _list(session, server.accounts[by], alliance_id, now)
+            found.append({**ids, "job_id": job_id, **people, **judged, **listed})
         reporters = {"al-a": server.accounts["expert"], "al-b": server.accounts["stranger"]}
         ledger = store_ledger_things(
             session, server.settings.home, school_id="ysu", accounts=server.accounts, reporters=reporters, now=now
@@ -114,11 +119,15 @@ def _fill(server: Served) -> Things:
         "lab_id",
         "company_id",
         "job_id",
+        "import_id",
+        "mapping_name",
         "account_id",
         "alliance_id",
         "prefix",
         "key_prefix",
         "session_id",
+        "mail_address",
+        "webhook_host",
     )
     numbers = (
         "request_id",
@@ -129,6 +138,7 @@ def _fill(server: Served) -> Things:
         "stake_id",
         "judging_id",
         "judged_pair_id",
+        "webhook_id",
     )
     return Things(
         own={
@@ -181,6 +191,15 @@ def _done_job(session: Session, account_id: str, need_id: str) -> str:
     return job.id
 
 
+def _list(session: Session, account_id: str, alliance_id: str, now: datetime) -> dict[str, str]:
+    """A list that is looked through, and columns that were kept of one."""
+    file = opened("需求名稱,預算\n拋光,100\n".encode(), "needs.csv")
+    draft = begin(session, account_id=account_id, alliance_id=alliance_id, name="needs.csv", file=file, now=now)
+    name = f"source of {alliance_id}"
+    keep_own_mapping(session, name, account_id=account_id, kind=Kind.NEEDS, fields={"需求名稱": "title"}, now=now)
+    return {"import_id": draft.id, "mapping_name": name}
+
+
 def _judging(
     session: Session, server: Served, alliance_id: str, spare: str, pair: PooledPair, now: datetime
 ) -> dict[str, str]:
@@ -214,6 +233,12 @@ def _people(session: Session, server: Served, lab_id: str, alliance_id: str, now
     ]
     open_session(session, account_id=owner, now=now)
     handles = {"session_id": open_sessions(session, account_id=owner, now=now)[0].handle}
+    hook = Webhook(account_id=owner, url="https://hooks.example.org/", kinds=[], nonce="n", made_at=now)
+    host = WebhookHost(host=f"{alliance_id}.example.org", allowed_by=account.id, allowed_at=now)
+    address = MailAddress(address=account.email, refused_at=now)
+    session.add_all([hook, host, address])
+    session.flush()
+    handles |= {"webhook_id": str(hook.id), "webhook_host": host.host, "mail_address": address.address}
     numbers = {**handles, "grant_id": str(given.id), "stake_id": str(stake.id), "claim_id": str(asked.id)}
     return {"account_id": account.id, "prefix": prefixes[0], "key_prefix": prefixes[1], **numbers}
 
@@ -224,7 +249,7 @@ def _reached(who: str, permission: Permission, parameter: str, thing: str) -> bo
     reach = POLICY[permission].get(holder(who))
     if reach is None or thing == "missing":
         return False
-    if parameter in ("prefix", "session_id"):
+    if parameter in ("prefix", "session_id", "webhook_id"):
         return who == OWN_KEY_OF and thing == "own"
     # Sharing the labs' records is the product's purpose: an expert asks of any lab which needs it should hear of.
     # Figures and reports have one name for everybody, who sees in them what is theirs.
@@ -237,8 +262,8 @@ def _reached(who: str, permission: Permission, parameter: str, thing: str) -> bo
     if role in (Role.EXPERT, Role.LEAD, Role.COMMITTEE):
         return scope == (OWN_ALLIANCE if thing == "own" else "al-b") and not (
             (parameter == "company_id" and thing == "foreign")
-            # A job is its person's, not the alliance's.
-            or (parameter == "job_id" and who not in ("expert", "stranger"))
+            # A job, a list and what was kept of one are their person's, not the alliance's.
+            or (parameter in ("job_id", "import_id", "mapping_name") and who not in ("expert", "stranger"))
         )
     if role is Role.COMPANY or (role is Role.RESEARCHER and reach is Reach.OWN):
         own = (OWN_COMPANY, OWN_LAB)
@@ -311,10 +336,14 @@ def _asked(server: Served, things: Things, who: str | None, method: str, path: s
         "/password": {"new": "short"},
         "/awakening": {"password": "wrong"},
         "/enrolment": {"code": "1"},
+        "/webhook-hosts": {"host": "hooks.example.org"},
+        "/me/webhooks": {"url": "https://nobody.example.org/"},
         "/recovery-codes": {"code": "1"},
         "/session/second-factor": {"code": "1"},
         "/confirm": {"password": "none"},
         "/answer": {"agreed": False},
+        "/fill-down": {"table": "none", "row": 1, "column": 1},
+        "/mappings": {"name": "n", "table": "none"},
     }
     body = next((value for end, value in bodies.items() if path.endswith(end)), {})
     queries = {
@@ -322,6 +351,9 @@ def _asked(server: Served, things: Things, who: str | None, method: str, path: s
         "/client": {"alliance": "none"},
         "-names": {"q": "實驗室"},
         "/imports": {"name": "needs.jsonl"},
+        "/import-drafts": {"name": "needs.csv"},
+        "/import-templates": {"kind": "needs"},
+        "/rows": {"table": "0-1"},
         "/needed": {"expenses_ntd": 1},
     }
     parameters = next((value for end, value in queries.items() if path.endswith(end)), None)
@@ -335,7 +367,7 @@ def test_every_cell(
 ) -> None:
     routes = [(m, p, permission) for m, p, permission in routes_of() if permission is not None]
     # To end all of one's sessions would leave none to end by itself.
-    routes.sort(key=lambda route: route[:2] == ("DELETE", "/api/me/sessions"))
+    routes.sort(key=lambda route: (route[1] == "/api/me/sessions" or "/import-" in route[1]) and route[0] == "DELETE")
     assert len(routes) > 20
     wrong, cells = [], 0
     with served(settings, indexed_home, slice_of_world) as server:

@@ -53,6 +53,8 @@ class Resource(StrEnum):
     STAKE = "stake"
     ACCOUNT = "account"
     IMPORT = "import"
+    DRAFT = "draft"
+    IMPORT_DRAFT = "import_draft"
     JOB = "job"
     JOB_RESULT = "job_result"
     GENERATION = "generation"
@@ -88,6 +90,11 @@ class Resource(StrEnum):
     CONFIGURATION = "configuration"
     AUDIT = "audit"
     JUDGING = "judging"
+    NOTICE = "notice"
+    FEED = "feed"
+    WEBHOOK = "webhook"
+    WEBHOOK_HOST = "webhook_host"
+    MAIL = "mail"
 
 
 class Action(StrEnum):
@@ -135,6 +142,7 @@ def _everybody(reach: Reach) -> dict[Holder, Reach]:
 
 
 _OFFICE: dict[Holder, Reach] = {Role.OFFICE: Reach.ALL}
+_OWN_LISTS: dict[Holder, Reach] = _staff(Reach.OWN) | {Role.OFFICE: Reach.OWN}
 _COMMITTEE: dict[Holder, Reach] = {Role.COMMITTEE: Reach.ALLIANCE}
 _LEAD: dict[Holder, Reach] = {Role.LEAD: Reach.ALLIANCE}
 _JOB: dict[Holder, Reach] = {Role.JOB: Reach.ALL}
@@ -186,10 +194,19 @@ POLICY: dict[tuple[Resource, Action], dict[Holder, Reach]] = {
     (Resource.QUEUE, Action.READ): _staff(Reach.ALLIANCE),
     # What waits for a role; each kind of it is shown to whom its own page is.
     (Resource.AGENDA, Action.READ): _READERS,
-    # An alliance brings in needs and companies. To register labs, their evidence, schools and alliances is the
-    # office's: a lab's profile is its researcher's to change, the rest is the programme's.
+    # An alliance brings in needs, companies, and labs of its schools as long as no researcher keeps them
+    # (`ownership`). To register schools, alliances and terms is the office's.
     (Resource.IMPORT, Action.CREATE): _staff(Reach.ALLIANCE) | _OFFICE,
     (Resource.IMPORT, Action.REGISTER): _OFFICE,
+    # Reading a document keeps nothing; what an alliance takes down for a company is a need of its own.
+    (Resource.DRAFT, Action.READ): _staff(Reach.ALLIANCE) | _OFFICE,
+    (Resource.DRAFT, Action.CREATE): _staff(Reach.ALLIANCE),
+    # A list that is being looked through is for who sent it, the office's own too: it may hold texts in confidence.
+    (Resource.IMPORT_DRAFT, Action.CREATE): _OWN_LISTS,
+    (Resource.IMPORT_DRAFT, Action.LIST): _OWN_LISTS,
+    (Resource.IMPORT_DRAFT, Action.READ): _OWN_LISTS,
+    (Resource.IMPORT_DRAFT, Action.EDIT): _OWN_LISTS,
+    (Resource.IMPORT_DRAFT, Action.END): _OWN_LISTS,
     (Resource.JOB, Action.LIST): _staff(Reach.OWN) | _OFFICE,
     (Resource.JOB, Action.READ): _staff(Reach.OWN) | _OFFICE,
     (Resource.JOB, Action.CANCEL): _staff(Reach.OWN) | _OFFICE,
@@ -214,6 +231,19 @@ POLICY: dict[tuple[Resource, Action], dict[Holder, Reach]] = {
     (Resource.SECOND_FACTOR, Action.CHECK): _everybody(Reach.OWN),
     (Resource.SECOND_FACTOR, Action.EDIT): _everybody(Reach.OWN),
     (Resource.SECOND_FACTOR, Action.END): _everybody(Reach.OWN),
+    # What somebody is told of, and how: their own alone. Whom the server may call is the office's to say.
+    (Resource.NOTICE, Action.LIST): _everybody(Reach.OWN),
+    (Resource.NOTICE, Action.EDIT): _everybody(Reach.OWN),
+    (Resource.FEED, Action.CREATE): _everybody(Reach.OWN),
+    (Resource.FEED, Action.END): _everybody(Reach.OWN),
+    (Resource.WEBHOOK, Action.LIST): _everybody(Reach.OWN),
+    (Resource.WEBHOOK, Action.CREATE): _everybody(Reach.OWN),
+    (Resource.WEBHOOK, Action.END): _everybody(Reach.OWN),
+    (Resource.WEBHOOK_HOST, Action.LIST): _everybody(Reach.ALL),
+    (Resource.WEBHOOK_HOST, Action.CREATE): _OFFICE,
+    (Resource.WEBHOOK_HOST, Action.END): _OFFICE,
+    (Resource.MAIL, Action.LIST): _OFFICE,
+    (Resource.MAIL, Action.EDIT): _OFFICE,
     (Resource.LAB_NAME, Action.LIST): _everybody(Reach.ALL),
     # Who the schools are, and which alliance they are in, is the programme's public list.
     (Resource.SCHOOL, Action.LIST): _staff(Reach.ALL) | {Role.COMMITTEE: Reach.ALL} | _OFFICE,

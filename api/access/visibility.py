@@ -153,7 +153,7 @@ def claims(who: Principal, action: Action, today: date) -> Condition:
     """Return the condition on `LabClaim` for those that a person decides: of labs at schools of the own alliance."""
     found: list[Condition] = []
     for role, far in reaches(who, Resource.CLAIM, action).items():
-        schools = _schools(who.scopes(role), today)
+        schools = schools_of(who.scopes(role), today)
         done = or_(col(School.merged_on).is_(None), col(School.merged_on) <= today)
         merged = select(col(School.id)).where(col(School.merged_into).in_(schools), done)
         here = or_(col(Lab.school).in_(schools), col(Lab.school).in_(merged))
@@ -161,7 +161,7 @@ def claims(who: Principal, action: Action, today: date) -> Condition:
     return _any(found)
 
 
-def _schools(alliances: frozenset[str], today: date) -> CompoundSelect[Any]:
+def schools_of(alliances: frozenset[str], today: date) -> CompoundSelect[Any]:
     """Select the schools that are center or partner of one of the alliances on a day; no date means no limit."""
 
     def holds(since: Any, until: Any) -> Condition:

@@ -29,6 +29,7 @@ FREED = {
     "case_step": {"note"},
     "contact": {"note", "next_step"},
     "decision": {"note"},
+    "import_draft": {"name", "said"},
     "job": {"parameters", "refusal"},
     "job_file": {"name"},
     "job_part": {"result"},

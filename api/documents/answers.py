@@ -52,6 +52,31 @@ def answer_of(
     return with_fields(fields)
 
 
+class DraftPassage(Answer):
+    """Where in the text a field was taken from: characters from 0, and the words."""
+
+    start: int
+    end: int
+    text: str
+
+
+class DraftFieldAnswer(Answer):
+    """One field that a document seems to state; the value as the exchange format has it."""
+
+    name: str
+    value: Any
+    passages: list[DraftPassage]
+
+
+class DraftAnswer(Answer):
+    """What a document seems to say, for somebody to confirm; nothing of it is stored."""
+
+    kind: Literal["need", "lab"]
+    text: str
+    fields: list[DraftFieldAnswer]
+    notes: list[str]
+
+
 class Page(Answer, Generic[Item]):
     """Part of a list; `next` is the cursor of the page after, null on the last."""
 

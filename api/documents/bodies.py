@@ -20,7 +20,7 @@ from api.access.credentials import MAX_KEY_DAYS
 from indexer.plain_text import clean
 from indexer.records.exchange import LabIn, NeedIn
 from indexer.records.field_notes import DeclaredField, declared, with_fields
-from indexer.vocabulary import AskKind
+from indexer.vocabulary import AskKind, Kind
 from matcher.judging.panel.grades import MAX_DEPTH, Said
 from matcher.judging.panel.pool import RANKERS
 from matcher.review.cases import ContactKind, LostReason, Stage
@@ -105,6 +105,18 @@ class NewNeedBody(NeedBody):
 
     company: Word | None = Field(default=None, examples=["co-1-1"])
     alliance: Word | None = Field(default=None, examples=["al-02"])
+
+
+class TakenDownBody(NewNeedBody):
+    """A need that an expert took down for a company: one that is known, by its id, or another by its name.
+
+    A company that is not known yet is registered and looked after by the alliance; `contact` is noted as a contact.
+    """
+
+    company_name: Word | None = Field(default=None, examples=["嶺風電力股份有限公司"])
+    tax_id: Word | None = Field(default=None, examples=["00000016"])
+    contact: Note = Field(default="", examples=["林經理 049-2345678"])
+    came_by: ContactKind = Field(default=ContactKind.CALL, description="How it came.")
 
 
 class NeedMoveBody(_Body):
@@ -339,3 +351,60 @@ class SignInBody(_Body):
     code: str | None = Field(
         default=None, max_length=60, description="Of your second factor, if you have one; it can be given afterwards."
     )
+
+
+class TableBody(_Body):
+    """What is said of one table of a list; what is left out stays, null puts it back to what was guessed."""
+
+    kind: Kind | None = None
+    left_out: bool = False
+    columns: dict[str, Word] | None = Field(
+        default=None,
+        description="The field of each heading: `-` leaves a column out, empty keeps it beside our fields.",
+    )
+    fixed: dict[str, Word] | None = Field(
+        default=None, description="Values by field for the rows that have none of their own."
+    )
+
+
+class CellBody(_Body):
+    """What stands in a cell; null is what the file says."""
+
+    sheet: int = Field(ge=0, le=1_000, description="The number of the sheet, counted from 0.")
+    row: Number
+    column: Number
+    value: Annotated[str, Field(max_length=20_000)] | None
+
+
+class RowBody(_Body):
+    """Whether a row is left out."""
+
+    sheet: int = Field(ge=0, le=1_000)
+    row: Number
+    left_out: bool
+
+
+class ImportDraftBody(_Body):
+    """Corrections of a list; each is added to those before."""
+
+    tables: dict[str, TableBody] = Field(default_factory=dict, max_length=200, description="By the table's key.")
+    headers: dict[int, Number | None] = Field(
+        default_factory=dict, max_length=200, description="By sheet, in which row its headings stand."
+    )
+    cells: list[CellBody] = Field(default_factory=list, max_length=5_000)
+    rows: list[RowBody] = Field(default_factory=list, max_length=5_000)
+
+
+class FillDownBody(_Body):
+    """A cell whose value goes into those below it, down to the next that holds something right."""
+
+    table: Word
+    row: Number
+    column: Number
+
+
+class MappingBody(_Body):
+    """Of which table the columns are kept, and under which name."""
+
+    name: Annotated[str, Field(min_length=1, max_length=100)]
+    table: Word

@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 import orjson
 from sqlmodel import Session
 
-from api.letters.knowing import may_know
+from api.letters.knowing import knowable
 from api.letters.sentences import sentence
 from api.letters.signed_links import LinkSigner
 from indexer.settings import Settings
@@ -155,7 +155,7 @@ def called(session: Session, claim: Claim, *, settings: Settings, signer: LinkSi
     if hook is None or hook.ended_at is not None:
         return None
     who = principal(session, hook.account_id)
-    told = [one for one in claim.notices if who is not None and may_know(session, who, one)]
+    told = [] if who is None else knowable(session, who, claim.notices)
     host = (urlsplit(hook.url).hostname or "").lower()
     if not told or host not in {one.host for one in allowed_hosts(session)}:
         return None

@@ -21,11 +21,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, sel
 from sqlmodel import Session
 
 from api.letters.enclosing import ENCLOSURES, Enclosed, Enclosure, OfferedLink
-from api.letters.knowing import may_know, title_of_need
+from api.letters.knowing import knowable, titles_of_needs
+from api.letters.night_letter import night_message
 from api.letters.sentences import sentence
 from api.letters.signed_links import LinkSigner
 from api.letters.smtp import sender_of
 from api.trail.audit_trail import Subject
+from api.trail.nights import read_night
 from indexer.instants import TAIPEI
 from indexer.settings import Settings
 from indexer.wording import T_, Language, Text, either, said
@@ -33,7 +35,7 @@ from matcher.notices.kinds import KINDS, Cadence, NoticeKind
 from matcher.notices.outbox import Notice, cadences
 from matcher.notices.readers import MailAddress, MailLanguage, NoticeReader, reader_of
 from matcher.notices.sending import Claim
-from matcher.review.people import Account, Principal, principal
+from matcher.review.people import Account, principal
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
 UNSUBSCRIBE = "unsubscribe"
@@ -83,17 +85,22 @@ def composed(
     """Return a letter as a mail, None if nothing is left that its reader may be told."""
     account = session.get(Account, claim.letter.reader)
     address = claim.letter.reader if account is None else account.email
+    if claim.notices and claim.notices[0].kind == NoticeKind.NIGHT_REPORT.value:
+        return _night_report(claim, settings)
     if "@" not in address or not _takes_mail(session, address, claim):
         return None
     who = None if account is None else principal(session, account.id)
     reader = NoticeReader(account_id="") if account is None else reader_of(session, account.id)
-    told = [one for one in claim.notices if may_know(session, who, one) and _still_wanted(session, one)]
+    # Somebody without an account has no standing that could change: what they are sent was decided when it was told.
+    known = claim.notices if account is None else () if who is None else knowable(session, who, claim.notices)
+    told = [one for one in known if _still_wanted(session, one)]
     if not told:
         return None
     made = Composed(address, EmailMessage())
+    titles = titles_of_needs(session, who, told, to=made) if who is not None and reader.names_needs else {}
     enclosed = [_enclosed(session, one, signer, now) for one in told]
     items = [
-        _Item(sentence(one), moment(one.at), _title(session, who, reader, one, made), _links(one, more))
+        _Item(sentence(one), moment(one.at), titles.get(one.facts.get("need", "")), _links(one, more))
         for one, more in zip(told, enclosed, strict=True)
     ]
     stop = _way_out(claim, told, signer, now)
@@ -102,6 +109,16 @@ def composed(
     for one in enclosed:
         for file in one.files:
             _attach(made.message, file)
+    return made
+
+
+def _night_report(claim: Claim, settings: Settings) -> Composed | None:
+    """Return the report of a night as it ended, to an address of the settings; None once the night is forgotten."""
+    night = read_night(settings.home, claim.notices[0].facts["night"])
+    if night is None:
+        return None
+    made = Composed(claim.letter.reader, night_message(night))
+    _envelope(made, claim, settings)
     return made
 
 
@@ -117,10 +134,6 @@ def _still_wanted(session: Session, notice: Notice) -> bool:
     """Whether no choice was made meanwhile that ends mail of this kind."""
     kind = NoticeKind(notice.kind)
     return cadences(session, [notice.reader], kind)[notice.reader] is not Cadence.NEVER
-
-
-def _title(session: Session, who: Principal | None, reader: NoticeReader, notice: Notice, made: Composed) -> str | None:
-    return title_of_need(session, who, notice, to=made) if who is not None and reader.names_needs else None
 
 
 def _enclosed(session: Session, notice: Notice, signer: LinkSigner, now: datetime) -> Enclosed:
@@ -155,17 +168,23 @@ def _head(
     settings: Settings,
     stop: str | None,
 ) -> None:
-    message, sender = made.message, sender_of(settings)
+    message = made.message
     subject = items[0].said if len(items) == 1 else T_("%(n)s notices", n=len(items))
     message["Subject"] = "GLORIA Match: " + " / ".join(said(subject, one).rstrip("。.") for one in _languages(reader))
+    _envelope(made, claim, settings)
+    if stop is not None:
+        message["List-Unsubscribe"] = f"<{settings.address_of(stop)}>"
+        message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
+
+
+def _envelope(made: Composed, claim: Claim, settings: Settings) -> None:
+    """Add what every mail has."""
+    message, sender = made.message, sender_of(settings)
     message["From"], message["To"] = sender, made.to
     message["Date"] = format_datetime(claim.letter.made_at)
     message["Message-ID"] = f"<{claim.letter.uid}@{sender.rpartition('@')[2]}>"
     message["Auto-Submitted"] = "auto-generated"
     message["X-Auto-Response-Suppress"] = "All"
-    if stop is not None:
-        message["List-Unsubscribe"] = f"<{settings.address_of(stop)}>"
-        message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
 
 
 def _languages(reader: NoticeReader) -> tuple[Language, ...]:

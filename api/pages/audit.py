@@ -39,6 +39,7 @@ RESOURCES: dict[str, str] = {
     "stake": N_("Declared interest"),
     "account": N_("Account"),
     "import": N_("Import"),
+    "draft": N_("Draft of a document"),
     "job": N_("Job"),
     "job_result": N_("Result of a job"),
     "generation": N_("Generation of the index"),

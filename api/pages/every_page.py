@@ -8,16 +8,24 @@ from __future__ import annotations
 
 from api.pages import account, admin, audit, cases, companies, desk, field_map, labs, my_company, my_lab, review
 from api.pages.figures import alliances, kpi
-from api.pages.files import taking_out
+from api.pages.files import drafts, taking_out
+from api.pages.files.drafts import PATHS_WITH_FILES as DRAFTS_WITH_FILES
 from api.pages.guide import chapters
+from api.pages.imports import lists, past
+from api.pages.imports.lists import MAX_LIST_FORM_BYTES
 from api.pages.judging import grading, sessions
+from api.pages.letters import notices, outside
 from api.pages.needs import candidates, need
 from api.pages.results import entries, reporting
-from api.pages.results.forms import MAX_FORM_BYTES, PATHS_WITH_FILES
+from api.pages.results.forms import PATHS_WITH_FILES
 from api.pages.shell import assets
+from api.pages.shell.receiving import MAX_FORM_BYTES
 
 PAGES = (
     assets,
+    # The own room of notices lies under the account, the office's mail under its administration.
+    notices,
+    outside,
     account,
     admin,
     audit,
@@ -38,8 +46,15 @@ PAGES = (
     review,
     sessions,
     grading,
+    # The imports that were begun, by their jobs, before the lists that would take them for one of theirs.
+    past,
+    lists,
+    drafts,
     taking_out,
     chapters,
 )
-BODY_LIMITS = dict.fromkeys((("POST", path) for path in PATHS_WITH_FILES), MAX_FORM_BYTES)
+BODY_LIMITS = {
+    **dict.fromkeys((("POST", path) for path in (*PATHS_WITH_FILES, *DRAFTS_WITH_FILES)), MAX_FORM_BYTES),
+    ("POST", "/imports"): MAX_LIST_FORM_BYTES,
+}
 """The forms that take more than others: each is received only after it is known who sends it."""

@@ -23,12 +23,14 @@ from api.access.identities import IdentityRefusedError
 from api.access.passwords import PasswordError
 from api.access.second_factor import SecondFactorError
 from api.access.sign_on import SignOnError, SignOnUnavailableError
-from api.jobs.job_queue import JobError
+from api.jobs.import_drafts import ImportDraftError
+from api.jobs.job_queue import JobError, JobRefusedError
 from indexer.database import RETRY_AFTER_S, BusyError, DatabaseGoneError, LowRoomError, StorageFullError
 from indexer.encoders.encoding import EncoderError
 from indexer.encoders.query_vectors import EncodingBusyError
 from indexer.index.generations import SnapshotError
 from indexer.plain_text import TextError, printable
+from indexer.records.import_log import MappingError
 from indexer.records.values import number
 from indexer.wording import T_, Language, recognised, said
 from matcher.judging.panel.grades import JudgingError, PoolError
@@ -38,6 +40,7 @@ from matcher.ledger.rows.pseudonyms import PersonsKeyError
 from matcher.ledger.rows.result_claims import ClaimedElsewhereError
 from matcher.ledger.rules.configuration import StaleConfigurationError, TakesTwoError
 from matcher.ledger.rules.recognition import ConflictError
+from matcher.notices.readers import ReaderError
 from matcher.ranking.pairings import UnknownRecordError
 from matcher.review.cases import CaseError, StaleCaseError
 from matcher.review.clients import ClientError
@@ -140,6 +143,9 @@ TABLE: tuple[tuple[type[Exception], int, str], ...] = (
     (DecisionError, 422, "decision"),
     (IntakeError, 409, "intake"),
     (JobError, 409, "job"),
+    (JobRefusedError, 422, "invalid"),
+    (ImportDraftError, 422, "invalid"),
+    (MappingError, 409, "mapping"),
     (ReleaseError, 409, "release"),
     (ClaimError, 409, "claim"),
     (PoolError, 422, "invalid"),
@@ -163,6 +169,7 @@ TABLE: tuple[tuple[type[Exception], int, str], ...] = (
     (TiedError, 403, "conflict-of-interest"),
     (TakesTwoError, 409, "two-people"),
     (PersonsKeyError, 503, "persons-key"),
+    (ReaderError, 422, "notices"),
     (LedgerError, 422, "ledger"),
     (UnknownRecordError, 404, "not-found"),
     (SnapshotError, 503, "no-index"),

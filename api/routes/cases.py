@@ -17,6 +17,7 @@ from api.access.visibility import companies as visible_companies
 from api.documents.answers import Page
 from api.documents.bodies import MAX_ROW_NUMBER, ContactBody, TransitionBody
 from api.documents.cases import CaseAnswer, CaseFilter, ContactAnswer, case_document, case_documents, case_etag
+from api.letters.telling import tell_of_moved_case
 from api.requests.capacity import ThreadedRoute
 from api.requests.idempotency import Reply
 from api.requests.permitted_request import PermittedRequest, requires
@@ -112,6 +113,7 @@ def move_case_on(
         moved = move_case(
             session, case_id=case_id, stage=body.stage, reason=body.reason, note=body.note, by=who.id, now=ask.at
         )
+        tell_of_moved_case(session, moved, by=who.id, now=ask.at)
         return Reply(200, case_document(session, who, moved), {"ETag": case_etag(moved.id, moved.version)})
 
     return ask.write(work, body)

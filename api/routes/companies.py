@@ -28,6 +28,7 @@ from api.documents.people import (
     CompanyNameAnswer,
     ListedCompanyAnswer,
 )
+from api.letters.telling import tell_of_answered_request, tell_of_client_request
 from api.requests.capacity import ThreadedRoute
 from api.requests.idempotency import Reply
 from api.requests.permitted_request import PermittedRequest, requires
@@ -163,6 +164,7 @@ def look_after(
             now=ask.at,
         )
         if isinstance(done, ClientRequest):
+            tell_of_client_request(session, done, now=ask.at)
             (document,) = _request_documents(session, who, [done])
             return Reply(202, document, {"Location": f"/api/company-requests/{done.id}"})
         return Reply(200, _full(session, who, company), {})
@@ -219,6 +221,7 @@ def answer_client_request(
     def work(session: Session, who: Principal) -> Reply:
         _find_request(session, who, request_id, requests_answered_by(who))
         done = answer_request(session, request_id=request_id, agreed=body.agreed, note=body.note, by=who.id, now=ask.at)
+        tell_of_answered_request(session, done, by=who.id, now=ask.at)
         return Reply(200, _request_documents(session, who, [done])[0], {})
 
     return ask.write(work, body)

@@ -32,6 +32,7 @@ from api.documents.matches import (
     lab_document,
 )
 from api.documents.people import ClaimAnswer, LabNameAnswer, WaitingClaimAnswer
+from api.letters.telling import tell_of_claim, tell_of_decided_claim
 from api.requests.capacity import MATCHING, ThreadedRoute, takes
 from api.requests.idempotency import Reply
 from api.requests.permitted_request import PermittedRequest, etag_of, requires
@@ -253,6 +254,7 @@ def claim_lab(
         if session.exec(select(Lab.id).where(Lab.id == lab_id)).first() is None:
             raise not_found("lab")
         asked = claim(session, account_id=who.id, lab_id=lab_id, statement=body.statement, now=ask.at)
+        tell_of_claim(session, asked, now=ask.at)
         return Reply(201, _document(asked), {})
 
     return ask.write(work, body)
@@ -325,6 +327,7 @@ def decide_on_claim(
         decided = decide_claim(
             session, claim_id=claim_id, verdict=body.verdict, reason=body.reason, by=who.id, now=ask.at
         )
+        tell_of_decided_claim(session, decided, now=ask.at)
         return Reply(200, _document(decided), {})
 
     return ask.write(work, body)

@@ -21,6 +21,7 @@ from api.access.visibility import companies_saying, own_needs, readable
 from api.access.visibility import needs as visible
 from api.documents.answers import NeedAnswer, Opening, Page, SharedAnswer
 from api.documents.bodies import AssignBody, NeedBody, NeedMoveBody, NewNeedBody, ShareBody
+from api.letters.telling import tell_of_moved_need, tell_of_new_need, tell_of_opened_need
 from api.requests.capacity import ThreadedRoute
 from api.requests.idempotency import Reply
 from api.requests.permitted_request import PermittedRequest, etag_of, requires
@@ -62,14 +63,24 @@ def submit_need(
     """Submit a need. A company contact does so for the own company, an expert on behalf of one."""
 
     def work(session: Session, who: Principal) -> Reply:
-        company, alliance = _whose(session, who, body)
-        given = body.model_dump(exclude={"company", "alliance"}, exclude_none=True, mode="json")
-        need = _checked({**given, "id": new_need_id(ask.at), "company": company})
-        submit(session, need=need, alliance_id=alliance, by=who.id, now=ask.at)
-        document = need_document(session, who, need.id, to=ask)
-        return Reply(201, document, {"ETag": _etag(document), "Location": f"/api/needs/{need.id}"})
+        return submitted(session, who, body, ask)
 
     return ask.write(work, body)
+
+
+def submitted(session: Session, who: Principal, body: NewNeedBody, ask: PermittedRequest) -> Reply:
+    """Store a new need and answer it; the transaction is the caller's.
+
+    Raises:
+        ProblemError: it is not said whose it is, or something in it is not right.
+    """
+    company, alliance = _whose(session, who, body)
+    given = body.model_dump(exclude={"company", "alliance"}, exclude_none=True, mode="json")
+    need = _checked({**given, "id": new_need_id(ask.at), "company": company})
+    submit(session, need=need, alliance_id=alliance, by=who.id, now=ask.at)
+    tell_of_new_need(session, need.id, by=who.id, now=ask.at)
+    document = need_document(session, who, need.id, to=ask)
+    return Reply(201, document, {"ETag": _etag(document), "Location": f"/api/needs/{need.id}"})
 
 
 def _whose(session: Session, who: Principal, body: NewNeedBody) -> tuple[str, str | None]:
@@ -186,6 +197,7 @@ def break_glass(
     def work(session: Session, who: Principal) -> Reply:
         find_need(session, who, need_id, Action.BREAK_GLASS)
         note_emergency_read(session, need_id=need_id, account_id=who.id, reason=reason, now=ask.at)
+        tell_of_opened_need(session, need_id, "glass", by=who.id, now=ask.at)
         return Reply(200, need_document(session, who, need_id, to=ask, unlocked=True), {})
 
     return ask.write(work)
@@ -219,6 +231,7 @@ def take_up_need(
         find_need(session, who, need_id, Action.TAKE_UP, lock=True)
         _must_own(session, who, need_id)
         move(session, need_id=need_id, state=NeedState.TAKEN_UP, by=who.id, expert_id=who.id, now=ask.at)
+        tell_of_moved_need(session, need_id, NeedState.TAKEN_UP, by=who.id, now=ask.at)
         return Reply(200, need_document(session, who, need_id, to=ask), {})
 
     return ask.write(work)
@@ -240,6 +253,7 @@ def move_need(
         if body.state is NeedState.CLOSED and not who.holds(*STAFF):
             raise forbidden(T_("only the alliance closes a need; you can withdraw it"))
         move(session, need_id=need_id, state=body.state, by=who.id, note=body.note, now=ask.at)
+        tell_of_moved_need(session, need_id, body.state, by=who.id, now=ask.at)
         return Reply(200, need_document(session, who, need_id, to=ask), {})
 
     return ask.write(work, body)
@@ -256,6 +270,7 @@ def share_need(
         if not who.holds(Role.OFFICE):
             _must_own(session, who, need_id)
         share(session, need_id=need_id, alliance_id=body.alliance, consent=body.consent, by=who.id, now=ask.at)
+        tell_of_opened_need(session, need_id, "shared", by=who.id, now=ask.at, alliance=body.alliance)
         return Reply(201, {"need_id": need_id, "alliance": body.alliance}, {})
 
     return ask.write(work, body)
@@ -272,6 +287,7 @@ def end_need_share(
         if not who.holds(Role.OFFICE):
             _must_own(session, who, need_id)
         end_share(session, need_id=need_id, alliance_id=alliance_id, by=who.id, now=ask.at)
+        tell_of_opened_need(session, need_id, "share_ended", by=who.id, now=ask.at, alliance=alliance_id)
         return Reply(204, None, {})
 
     return ask.write(work)
@@ -286,6 +302,7 @@ def assign_need(
     def work(session: Session, who: Principal) -> Reply:
         find_need(session, who, need_id, Action.ASSIGN, lock=True)
         assign(session, need_id=need_id, alliance_id=body.alliance, now=ask.at)
+        tell_of_new_need(session, need_id, by=who.id, now=ask.at)
         return Reply(200, need_document(session, who, need_id, to=ask), {})
 
     return ask.write(work, body)

@@ -38,6 +38,7 @@ from api.documents.matches import (
     like_needs_document,
     match_document,
 )
+from api.letters.telling import tell_of_released_lab
 from api.requests.capacity import MATCHING, ThreadedRoute, takes
 from api.requests.idempotency import Reply
 from api.requests.permitted_request import PermittedRequest, requires
@@ -296,6 +297,7 @@ def release_pairing(
         pairing = _find(session, who, pairing_id, Action.RELEASE)
         ask.about("need", pairing.need_id)
         release(session, pairing=pairing, by=who.id, now=ask.at)
+        tell_of_released_lab(session, pairing, by=who.id, now=ask.at)
         return Reply(200, {"pairing_id": pairing_id, "released": True}, {})
 
     return ask.write(work)

@@ -28,12 +28,14 @@ NAMED: dict[str, str | None] = {
     "draft_id": "draft",
     "entry_id": "entry",
     "grant_id": "grant",
+    "import_id": None,
     "job_id": "job",
     "judged_pair_id": None,
     "judging_id": "judging",
     "key_prefix": "key",
     "kpi": "kpi",
     "lab_id": "lab",
+    "mapping_name": None,
     "money_row_id": "money_row",
     "motion_id": "motion",
     "name": "report",
@@ -87,13 +89,15 @@ NOT_WATCHED = frozenset(
         (Resource.CONFIGURATION, Action.LIST),
         (Resource.JOB, Action.READ),
         (Resource.JOB, Action.LIST),
+        (Resource.IMPORT_DRAFT, Action.READ),
+        (Resource.IMPORT_DRAFT, Action.LIST),
         (Resource.PROFILE, Action.READ),
         (Resource.KEY, Action.LIST),
         (Resource.SESSION, Action.LIST),
         (Resource.SECOND_FACTOR, Action.READ),
     }
 )
-"""Views that are not kept: public profiles, names to choose from, open rules, states of work, and one's own account."""
+"""Views that are not kept: public profiles, names to choose from, open rules, states of work, what is one's own."""
 REFUSALS = frozenset({403, 404, 409, 412})
 """Refusals that are kept: no right, foreign or not there, in conflict. Mistakes in forms and busy moments are not."""
 _MAX_SUBJECT_ID = 200

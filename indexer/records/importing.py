@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import BaseModel
 from rapidfuzz import fuzz, process
-from sqlalchemy import Table, bindparam, delete, insert, select, update
+from sqlalchemy import ColumnElement, Table, bindparam, delete, insert, select, update
 from sqlmodel import Session, SQLModel
 
 from indexer.folding import for_names
@@ -126,11 +126,16 @@ def import_rows(
 
 
 def import_reading(
-    session: Session, reading: Reading, dry_run: bool = False, batch_id: str | None = None
+    session: Session,
+    reading: Reading,
+    dry_run: bool = False,
+    batch_id: str | None = None,
+    among: ColumnElement[bool] | None = None,
 ) -> ImportReport:
     """Import what a file was read into, or a portion of it, as `import_file` does.
 
-    With the id of a batch (`import_log.begin_batch`), what is written is noted, so that it can be taken back.
+    With the id of a batch (`import_log.begin_batch`), what is written is noted, so that it can be taken back. `among`
+    are the stored records that a new one may be told to look like; None: all of them.
     """
     if reading.kind is None:
         return ImportReport(None, refused=reading.refused, problems=reading.problems)
@@ -152,7 +157,8 @@ def import_reading(
         changes.append(_changes(children.model, before, rows))
         families = {**families, **{lab: group.items for lab, group in groups.items()}}
     created = {key for (key,) in wanted if (key,) not in stored}
-    proposed = _likely_same(session, kind, reading, {key: wanted[key,] for key in created & reading.made_ids})
+    new = {key: wanted[key,] for key in created & reading.made_ids}
+    proposed = _likely_same(session, kind, reading, new, among)
     touched = {key[0] for change in changes for key in change.touched()} - created
     planned = tuple(one for change in changes for one in change.values())
     if not dry_run:
@@ -305,7 +311,11 @@ _MOST_COMPARED = 4_000_000
 
 
 def _likely_same(
-    session: Session, kind: Kind, reading: Reading, created: Mapping[str, Mapping[str, Any]]
+    session: Session,
+    kind: Kind,
+    reading: Reading,
+    created: Mapping[str, Mapping[str, Any]],
+    among: ColumnElement[bool] | None = None,
 ) -> list[RowProblem]:
     """Say which records with made ids look like one that is stored under another id; nothing is overwritten."""
     if not created or kind not in _NAMES:
@@ -313,7 +323,8 @@ def _likely_same(
     table = _table(_TABLES[kind][0])
     beside = _BESIDE.get(kind)
     columns = [table.c.id, *(table.c[name] for name in _NAMES[kind]), *([table.c[beside]] if beside else [])]
-    stored = [dict(row) for row in session.connection().execute(select(*columns)).mappings()]
+    query = select(*columns) if among is None else select(*columns).where(among)
+    stored = [dict(row) for row in session.connection().execute(query).mappings()]
     by_name: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for known in stored:
         for name in _NAMES[kind]:

@@ -8,29 +8,25 @@ stored under their hashes. It exists apart from the pages because reporting and 
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import Any
 
-from fastapi import Request
-from fastapi.concurrency import run_in_threadpool
 from sqlmodel import Session, col, select
 from starlette.datastructures import FormData, UploadFile
-from starlette.types import Message, Receive
 
-from api.access.policy import Action, Resource
+from api.access.policy import Action
 from api.access.visibility import companies as visible_companies
 from api.documents.ledger_bodies import EntryBody, PersonBody
+from api.pages.shell.receiving import MAX_FILES
 from api.pages.shell.record_names import every
-from api.pages.shell.visiting import AskingBeforeForm, Visit
+from api.pages.shell.visiting import Visit
 from api.pages.shell.wording import N_
-from api.requests.permitted_request import COOKIE
-from api.requests.problems import ProblemError, Refusal, forbidden, unauthenticated
+from api.requests.problems import ProblemError, Refusal
 from api.routes.ledger.entries import register_person, store_file
-from indexer.database import reading, storing_file
 from indexer.plain_text import printable
 from indexer.records.record_tables import Alliance, Company, School
 from indexer.vocabulary import Tier
@@ -43,43 +39,7 @@ from matcher.ledger.rows.result_claims import OTHER_PROGRAMME_LABELS
 from matcher.ledger.rows.steps import STATE_LABELS
 from matcher.review.people import Principal
 
-MAX_FORM_BYTES = MAX_BYTES + 2**20
-"""The files together as large as one alone may be, and what is typed."""
-MAX_FILES = 20
 _MAX_NAME = 150
-
-
-def receiving(resource: Resource, action: Action) -> Callable[[Request], Awaitable[Visit]]:
-    """Return the dependency of a page's route whose form has files."""
-
-    async def receive(request: Request) -> Visit:
-        if "Authorization" not in request.headers and COOKIE not in request.cookies:
-            raise unauthenticated()
-        if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
-            raise forbidden(T_("send this form from this site's own page"))
-        await run_in_threadpool(_admit, AskingBeforeForm(request, resource, action))
-        content = await request.app.state.uploads.received(request, MAX_FORM_BYTES)
-        with storing_file():
-            form = await Request(request.scope, _again(content)).form(max_files=MAX_FILES, max_fields=2_000)
-        visit = Visit(request, resource, action, form)
-        # The form is here now, and its token with it.
-        await run_in_threadpool(visit.look, lambda _, who: who)
-        return visit
-
-    receive.permission = (resource, action)  # type: ignore[attr-defined]
-    return receive
-
-
-def _admit(asking: AskingBeforeForm) -> None:
-    with reading(asking.engine) as session:
-        asking.admitted(session)
-
-
-def _again(content: bytes) -> Receive:
-    async def receive() -> Message:
-        return {"type": "http.request", "body": content, "more_body": False}
-
-    return receive
 
 
 def store_files(visit: Visit) -> Iterator[dict[str, str]]:

@@ -30,11 +30,11 @@ from api.pages.results.forms import (
     choices,
     kept_files,
     on_the_form,
-    receiving,
     registered,
     stored,
     words,
 )
+from api.pages.shell.receiving import receiving
 from api.pages.shell.record_names import CaseNames, case_names
 from api.pages.shell.visiting import Visit, visiting
 from api.pages.shell.wording import N_, Lang, lang_of
@@ -253,7 +253,9 @@ def show_supplement(
 
 
 @router.post("/supplements")
-def supplement(visit: Annotated[Visit, Depends(receiving(Resource.ENTRY, Action.SUPPLEMENT))]) -> Response:
+def supplement(
+    visit: Annotated[Visit, Depends(receiving(Resource.ENTRY, Action.SUPPLEMENT))],
+) -> Response:
     """Answer a returned entry with a statement and more evidence."""
     entry_id = str(visit.form.get("entry_id", ""))[:200]
     kept = kept_files(visit.form)

@@ -43,6 +43,7 @@ from api.routes.accounts import confirm
 from api.trail.audit_trail import Subject
 from api.trail.request_trail import subjects_named, trail_of
 from indexer.database import RETRY_AFTER_S, storing_file
+from matcher.notices.outbox import unread
 from matcher.review.people import Principal
 from matcher.review.roles import STAFF, Role
 
@@ -65,6 +66,7 @@ PLACES: tuple[Place, ...] = (
     Place("/needs", N_("Needs"), Resource.NEED, Action.LIST, (*STAFF, Role.OFFICE)),
     Place("/labs", N_("Labs"), Resource.LAB, Action.LIST, (*STAFF, Role.OFFICE)),
     Place("/companies", N_("Companies"), Resource.COMPANY, Action.LIST, (*STAFF, Role.OFFICE)),
+    Place("/imports", N_("Import"), Resource.IMPORT_DRAFT, Action.LIST),
     Place("/map", N_("Map"), Resource.FIELD_MAP, Action.READ),
     Place("/cases", N_("Cases"), Resource.CASE, Action.LIST),
     Place("/results", N_("Results"), Resource.ENTRY, Action.LIST),
@@ -237,7 +239,10 @@ class _PageAsking(PermittedRequest):
         if self.page is not None and getattr(self.request.state, "visitor", None) is None:
             resource, action = self.page
             entering = replace(self, resource=resource, action=action, page=None)
-            self.request.state.visitor = entering.admitted(session)
+            who = self.request.state.visitor = entering.admitted(session)
+            if self.request.method in SAFE_METHODS and self.request.headers.get("HX-Request") != "true":
+                # For the bell, in the transaction that the page begins with.
+                self.request.state.unread = unread(session, who.id)
         return super().admitted(session)
 
     def note_refused(self, error: Exception) -> None:
@@ -444,6 +449,7 @@ class Visit:
             "here": url.path + (f"?{url.query}" if url.query else ""),
             "said": said,
             "by_htmx": self.by_htmx,
+            "unread": getattr(self.request.state, "unread", 0),
         }
         response = Response(rendered(template, lang, common | context), status, HEADERS, "text/html; charset=utf-8")
         if said is not None and not self.by_htmx:

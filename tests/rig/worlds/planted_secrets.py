@@ -144,6 +144,7 @@ RESULT_SECRETS = {
     # What is wrong with a file, only who sent it reads, as what it is called.
     "jobfile": Secret(frozenset({"expert"})),
     "rowproblem": Secret(frozenset({"expert"})),
+    "listcell": Secret(frozenset({"expert"})),
     "madekey": Secret(),
     # A claim that waits is read by those who decide on it, the word on one by the claimant.
     "claimstatement": Secret(frozenset({"newcomer", "lead", "office"})),
@@ -201,7 +202,10 @@ def _files_and_keys(server: Served, planted: dict[str, str], words: dict[str, li
     ended(server, "expert", job_id)
     made = _results_done(server, "expert", "POST", "/api/me/keys", json={"name": planted["keyname"]})
     words["madekey"] = [made["key"]]
-    return {"job_id": [job_id]}
+    rows = f"需求名稱,預算\n{planted['listcell']},{planted['listcell']}\n".encode()
+    sent = {"params": {"name": "list.csv"}, "content": rows}
+    listed = _results_done(server, "expert", "POST", "/api/import-drafts", **sent)["id"]
+    return {"job_id": [job_id], "import_id": [listed]}
 
 
 def _people_told(server: Served, planted: dict[str, str], words: dict[str, list[str]]) -> dict[str, list[str]]:
