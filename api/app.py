@@ -33,7 +33,7 @@ from api.access.policy import POLICY, Action, Resource
 from api.access.second_factor import roles_bound
 from api.access.sign_on import Provider
 from api.jobs.worker import JobRunner
-from api.letters.delivering import Postman
+from api.letters.sending.delivering import Postman
 from api.pages.every_page import BODY_LIMITS as PAGE_BODY_LIMITS
 from api.pages.every_page import PAGES
 from api.pages.shell import drawing

@@ -11,7 +11,7 @@ from email.message import EmailMessage
 import pytest
 from sqlmodel import select
 
-from api.letters.delivering import Delivered, Deliverer
+from api.letters.sending.delivering import Delivered, Deliverer
 from api.letters.signed_links import LinkSigner
 from indexer.database import reading, writing
 from indexer.settings import Settings

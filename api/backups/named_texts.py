@@ -34,10 +34,14 @@ FREED = {
     "job_file": {"name"},
     "job_part": {"result"},
     "judged_word": {"note"},
+    "letter": {"reader"},
     "need_draft": {"content"},
     "need_share": {"consent"},
     "need_step": {"note"},
+    "notice": {"reader"},
+    "password_renewal": {"address"},
     "stake": {"end_reason"},
+    "webhook": {"url"},
 }
 """What is written beside the facts, by table: a name is taken out where the database lets it."""
 _KEPT = ("break_glass_read", "configuration_version", "lab_claim", "proposal")

@@ -46,8 +46,8 @@ from api.commands.matching import redrawn
 from api.commands.refusals import refusal
 from api.home import open_database, open_reading, open_session
 from api.jobs import job_queue
-from api.letters.delivering import Deliverer
 from api.letters.renewal import forget_renewals
+from api.letters.sending.delivering import Deliverer
 from api.letters.telling import tell_of_due
 from api.nightly.report import report_the_night
 from api.nightly.step import MOST_LISTED, Run, StepOutcome, StepWork

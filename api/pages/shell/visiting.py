@@ -22,7 +22,7 @@ from sqlmodel import Session
 from starlette.datastructures import FormData
 
 from api.access.credentials import Proof
-from api.access.policy import Action, Resource, admits
+from api.access.policy import BEFORE_SECOND_FACTOR, Action, Resource, admits
 from api.access.second_factor import SecondFactorError
 from api.documents.bodies import ConfirmBody
 from api.pages.shell.templating import rendered
@@ -240,7 +240,8 @@ class _PageAsking(PermittedRequest):
             resource, action = self.page
             entering = replace(self, resource=resource, action=action, page=None)
             who = self.request.state.visitor = entering.admitted(session)
-            if self.request.method in SAFE_METHODS and self.request.headers.get("HX-Request") != "true":
+            is_whole = self.request.method in SAFE_METHODS and self.request.headers.get("HX-Request") != "true"
+            if is_whole and self.page not in BEFORE_SECOND_FACTOR:
                 # For the bell, in the transaction that the page begins with.
                 self.request.state.unread = unread(session, who.id)
         return super().admitted(session)

@@ -21,12 +21,12 @@ from sqlalchemy import Engine
 from sqlmodel import Session
 
 from api.access.second_factor import SecondFactorError
-from api.letters.calling import CallError, called
 from api.letters.caring import carers_of
-from api.letters.composing import Composed, composed
 from api.letters.renewal import is_waiting, look_up_renewals
+from api.letters.sending.calling import CallError, called
+from api.letters.sending.composing import Composed, composed
+from api.letters.sending.smtp import BrokenOffError, Mailer, MailError, RefusedMailError, open_mailer
 from api.letters.signed_links import LinkSigner
-from api.letters.smtp import BrokenOffError, Mailer, MailError, RefusedMailError, open_mailer
 from api.trail.audit_trail import Act, How, Outcome, write_down
 from indexer.database import BusyError, DatabaseGoneError, reading, writing
 from indexer.instants import now as this_moment
