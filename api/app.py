@@ -57,6 +57,7 @@ from api.routes import (
     queue,
     sessions,
 )
+from api.routes.conversation import corrections, meetings, talks
 from api.routes.desk import agenda
 from api.routes.files import drafts, exports, lab_files
 from api.routes.imports import drafts as import_drafts
@@ -65,6 +66,8 @@ from api.routes.imports.drafts import MAX_LIST_BYTES
 from api.routes.judging import judgings, pairs
 from api.routes.ledger import alliances, entries, figures, programme, review
 from api.routes.letters import notices, renewals, webhooks
+from api.routes.own_lab import works
+from api.routes.shortlists import making, pictures
 from api.trail.view_buffer import ViewBuffer
 from indexer.database import BusyError, DatabaseGoneError, open_engine, reading, writing
 from indexer.disk import DiskReserve
@@ -181,6 +184,8 @@ def _complete(operation: dict[str, Any], method: str, permission: Any) -> None:
         operation["parameters"] = given
 
 
+STRANGERS_PER_MINUTE = 30
+"""How often one address, who is nobody here, may ask for what a link shows."""
 GIVE_UP_AFTER_S = 5.0
 """How long a closing server waits for its look at the index; opening one may take longer."""
 BODY_LIMITS = {
@@ -194,6 +199,16 @@ OPEN_ROUTES = frozenset(
     {
         ("POST", "/api/session"),
         ("DELETE", "/api/session"),
+        ("GET", "/answer/{token}"),
+        ("POST", "/answer/{token}"),
+        ("POST", "/answer/{token}/undo"),
+        ("GET", "/calendar/{token}.ics"),
+        ("GET", "/confirm-need/{token}"),
+        ("POST", "/confirm-need/{token}"),
+        ("POST", "/confirm-need/{token}/word"),
+        ("GET", "/meeting/{token}"),
+        ("POST", "/meeting/{token}"),
+        ("POST", "/meeting/{token}/undo"),
         ("GET", "/api/oidc"),
         ("GET", "/api/oidc/callback"),
         ("GET", "/api/oidc/login"),
@@ -203,6 +218,9 @@ OPEN_ROUTES = frozenset(
         ("GET", "/language/{lang}"),
         ("GET", "/sign-in"),
         ("POST", "/sign-in"),
+        ("GET", "/shared/{secret}"),
+        ("GET", "/shared/{secret}/file"),
+        ("GET", "/shared/{secret}/logo"),
         ("GET", "/static/{name}"),
         ("POST", "/api/password-renewals"),
         ("POST", "/api/password-renewals/{token}"),
@@ -223,6 +241,9 @@ its address alone opens."""
 _PARTS = (
     needs,
     pairings,
+    talks,
+    meetings,
+    corrections,
     cases,
     queue,
     agenda,
@@ -245,6 +266,9 @@ _PARTS = (
     drafts,
     judgings,
     pairs,
+    making,
+    pictures,
+    works,
     notices,
     webhooks,
     renewals,
@@ -290,6 +314,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.live = LiveMatcher(settings, engine)
     app.state.threads = RequestThreads()
     app.state.limiter = RateLimiter(settings.requests_per_minute)
+    app.state.strangers = RateLimiter(STRANGERS_PER_MINUTE)
     app.state.home, app.state.settings = settings.home, settings
     app.state.stopping = threading.Event()
     app.state.reserve = DiskReserve(settings.home, settings.disk_reserve_mb)

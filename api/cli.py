@@ -19,6 +19,7 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from api.commands import doctor, judging, learning, ledger, mail, matching, people, records, service
+from api.commands.handouts import dossier
 from api.commands.imports import drafting
 from api.commands.refusals import refusal
 from api.commands.screen import Screen, write_document
@@ -134,6 +135,7 @@ app.command("backup")(service.backup)
 app.command("restore")(service.restore)
 app.command("erase")(people.forget)
 app.command("report")(ledger.report)
+app.command("dossier")(dossier.dossier)
 ledger.ledger.command("configure")(ledger.configure)
 ledger.ledger.command("demo")(ledger.load_demo)
 app.add_typer(judging.judge, name="judge")

@@ -23,12 +23,16 @@ from indexer.database import open_engine, writing
 from indexer.records.import_log import keep_own_mapping
 from indexer.settings import Settings
 from indexer.vocabulary import Kind
+from matcher.handouts.shortlists import make_link, make_shortlist
 from matcher.judging.panel.grades import PooledPair, Said, name_settler, say, standing_of, start
+from matcher.ledger.rendering.report_texts import ReportLanguage
 from matcher.notices.readers import MailAddress, Webhook, WebhookHost
 from matcher.review.clients import ClientRequest, take_on, take_on_or_ask
+from matcher.review.conversation.corrections import NeedSaid
+from matcher.review.conversation.meetings import Meeting
 from matcher.review.decisions import Verdict, decide
 from matcher.review.people import active_grants, add_account, declare_stake, grant, revoke, set_disabled
-from matcher.review.proposals import Proposal, pairing_of
+from matcher.review.proposals import Proposal, pairing_of, release
 from matcher.review.researchers import claim
 from matcher.review.roles import Role
 from tests.conftest import POSTGRESQL_AT_LENGTH
@@ -97,12 +101,24 @@ def _fill(server: Served) -> Things:
                 now=now,
             )
             assert case is not None
+            release(session, pairing=pairing, by=server.accounts[by], now=now)
+            times = [(now + timedelta(days=3)).isoformat()]
+            meeting = Meeting(pairing_id=pairing.id or 0, case_id=case.id or 0, uid=need_id, minutes=60, times=times)
+            meeting.proposed_side = "expert"
+            session.add(meeting)
+            session.flush()
             ids = {"need_id": need_id, "pairing_id": str(pairing.id), "case_id": str(case.id), "lab_id": lab_id}
+            version = {"title": "拋光"}
+            said = NeedSaid(need_id=need_id, word="corrected", before={}, after=version, reader="r", link="1", at=now)
+            session.add(said)
+            session.flush()
+            ids |= {"meeting_id": str(meeting.id), "word_id": str(said.id)}
             job_id = _done_job(session, server.accounts[by], need_id)
             people = _people(session, server, lab_id, alliance_id, now)
             judged = _judging(session, server, alliance_id, people["account_id"], PooledPair(need_id, lab_id, {}), now)
+            shortlisted = _shortlist(session, server.accounts[by], alliance_id, need_id, lab_id, now)
             listed = _list(session, server.accounts[by], alliance_id, now)
-            found.append({**ids, "job_id": job_id, **people, **judged, **listed})
+            found.append({**ids, "job_id": job_id, **people, **judged, **listed, **shortlisted})
         reporters = {"al-a": server.accounts["expert"], "al-b": server.accounts["stranger"]}
         ledger = store_ledger_things(
             session, server.settings.home, school_id="ysu", accounts=server.accounts, reporters=reporters, now=now
@@ -133,11 +149,15 @@ def _fill(server: Served) -> Things:
         "request_id",
         "pairing_id",
         "case_id",
+        "meeting_id",
+        "word_id",
         "claim_id",
         "grant_id",
         "stake_id",
         "judging_id",
         "judged_pair_id",
+        "shortlist_id",
+        "link_id",
         "webhook_id",
     )
     return Things(
@@ -159,6 +179,22 @@ def _fill(server: Served) -> Things:
         },
         missing=dict.fromkeys(none, "none") | dict.fromkeys(numbers, "999") | MISSING,
     )
+
+
+def _shortlist(session: Session, by: str, alliance_id: str, need_id: str, lab_id: str, now: datetime) -> dict[str, str]:
+    """Put the lab on a shortlist for the need, with a link to it."""
+    made = make_shortlist(
+        session,
+        need_id=need_id,
+        alliance_id=alliance_id,
+        labs=[lab_id],
+        words="",
+        names_need=False,
+        by=by,
+        now=now,
+    )
+    link = make_link(session, shortlist_id=made.id or 0, language=ReportLanguage.ZH, days=7, by=by, now=now).link
+    return {"shortlist_id": str(made.id), "link_id": str(link.id)}
 
 
 def _requests(session: Session, server: Served, now: datetime) -> list[dict[str, str]]:
@@ -341,7 +377,20 @@ def _asked(server: Served, things: Things, who: str | None, method: str, path: s
         "/recovery-codes": {"code": "1"},
         "/session/second-factor": {"code": "1"},
         "/confirm": {"password": "none"},
+        "{pairing_id}/answer": {"word": "interested"},
+        "/meetings": {"times": []},
+        "/acceptance": {"starts_at": "2020-01-02T03:04:05+08:00"},
+        "/place": {"place": ""},
+        "{word_id}/settlement": {"taken": False},
+        "/confirmations": {"address": "nobody"},
+        "/messages": {"text": " ", "audience": "company"},
+        "/invitations": {"side": "company", "address": "nobody"},
         "/answer": {"agreed": False},
+        "/shortlists": {"labs": ["none"]},
+        "/links": {"days": 1},
+        "/works": {"work": {"year": "x"}},
+        "/logo": {"content": "AAAA"},
+        "/photo": {"content": "AAAA"},
         "/fill-down": {"table": "none", "row": 1, "column": 1},
         "/mappings": {"name": "n", "table": "none"},
     }
@@ -350,6 +399,7 @@ def _asked(server: Served, things: Things, who: str | None, method: str, path: s
         "/break-glass": {"reason": "to see who may"},
         "/client": {"alliance": "none"},
         "-names": {"q": "實驗室"},
+        "/finding": {"q": "實驗室"},
         "/imports": {"name": "needs.jsonl"},
         "/import-drafts": {"name": "needs.csv"},
         "/import-templates": {"kind": "needs"},

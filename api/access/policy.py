@@ -41,6 +41,9 @@ class Resource(StrEnum):
     PAIRING = "pairing"
     EXPOSURE = "exposure"
     CASE = "case"
+    CONVERSATION = "conversation"
+    MEETING = "meeting"
+    CALENDAR = "calendar"
     LAB = "lab"
     COMPANY = "company"
     COMPANY_NAME = "company_name"
@@ -50,6 +53,8 @@ class Resource(StrEnum):
     QUEUE = "queue"
     AGENDA = "agenda"
     RELEASED_LAB = "released_lab"
+    SHORTLIST = "shortlist"
+    LOGO = "logo"
     STAKE = "stake"
     ACCOUNT = "account"
     IMPORT = "import"
@@ -112,6 +117,7 @@ class Action(StrEnum):
     RELEASE = "release"
     MOVE = "move"
     CONTACT = "contact"
+    ANSWER = "answer"
     BREAK_GLASS = "break_glass"
     REGISTER = "register"
     CANCEL = "cancel"
@@ -144,6 +150,7 @@ def _everybody(reach: Reach) -> dict[Holder, Reach]:
 _OFFICE: dict[Holder, Reach] = {Role.OFFICE: Reach.ALL}
 _OWN_LISTS: dict[Holder, Reach] = _staff(Reach.OWN) | {Role.OFFICE: Reach.OWN}
 _COMMITTEE: dict[Holder, Reach] = {Role.COMMITTEE: Reach.ALLIANCE}
+_BOTH_SIDES: dict[Holder, Reach] = {Role.COMPANY: Reach.RELEASED, Role.RESEARCHER: Reach.RELEASED}
 _LEAD: dict[Holder, Reach] = {Role.LEAD: Reach.ALLIANCE}
 _JOB: dict[Holder, Reach] = {Role.JOB: Reach.ALL}
 _READERS = _staff(Reach.ALLIANCE) | _COMMITTEE | _OFFICE
@@ -159,6 +166,8 @@ POLICY: dict[tuple[Resource, Action], dict[Holder, Reach]] = {
     | {Role.COMPANY: Reach.OWN, Role.RESEARCHER: Reach.RELEASED},
     (Resource.NEED, Action.EDIT): _staff(Reach.ALLIANCE) | {Role.COMPANY: Reach.OWN},
     (Resource.NEED, Action.WITHDRAW): _staff(Reach.ALLIANCE) | {Role.COMPANY: Reach.OWN},
+    (Resource.NEED, Action.CHECK): _staff(Reach.ALLIANCE),
+    (Resource.NEED, Action.SETTLE): _staff(Reach.ALLIANCE),
     (Resource.NEED, Action.TAKE_UP): _staff(Reach.ALLIANCE),
     (Resource.NEED, Action.SHARE): _staff(Reach.ALLIANCE) | _OFFICE,
     (Resource.NEED, Action.ASSIGN): _OFFICE,
@@ -169,10 +178,31 @@ POLICY: dict[tuple[Resource, Action], dict[Holder, Reach]] = {
     (Resource.PAIRING, Action.RELEASE): _staff(Reach.ALLIANCE),
     (Resource.EXPOSURE, Action.READ): _staff(Reach.ALLIANCE) | _OFFICE,
     (Resource.RELEASED_LAB, Action.LIST): _staff(Reach.ALLIANCE) | _OFFICE | {Role.COMPANY: Reach.OWN},
+    # What leaves the house is the alliance's that works on the need; whoever has a link to it needs no role.
+    (Resource.SHORTLIST, Action.CREATE): _staff(Reach.ALLIANCE),
+    (Resource.SHORTLIST, Action.READ): _staff(Reach.ALLIANCE),
+    (Resource.SHORTLIST, Action.LIST): _staff(Reach.ALLIANCE),
+    (Resource.SHORTLIST, Action.EDIT): _staff(Reach.ALLIANCE),
+    (Resource.SHORTLIST, Action.SHARE): _staff(Reach.ALLIANCE),
+    (Resource.SHORTLIST, Action.END): _staff(Reach.ALLIANCE),
+    (Resource.LOGO, Action.READ): _everybody(Reach.ALL),
+    (Resource.LOGO, Action.EDIT): _LEAD | _OFFICE,
     (Resource.CASE, Action.READ): _staff(Reach.ALLIANCE) | _OFFICE,
     (Resource.CASE, Action.LIST): _staff(Reach.ALLIANCE) | _OFFICE,
     (Resource.CASE, Action.MOVE): _staff(Reach.ALLIANCE),
     (Resource.CASE, Action.CONTACT): _staff(Reach.ALLIANCE),
+    # The office has no part in it: what the parties write to each other may say all that a need says.
+    (Resource.CONVERSATION, Action.READ): _staff(Reach.ALLIANCE) | _BOTH_SIDES,
+    (Resource.CONVERSATION, Action.CREATE): _staff(Reach.ALLIANCE) | _BOTH_SIDES,
+    (Resource.CONVERSATION, Action.ANSWER): _BOTH_SIDES,
+    (Resource.CONVERSATION, Action.RELEASE): _staff(Reach.ALLIANCE),
+    **{
+        (Resource.MEETING, action): _staff(Reach.ALLIANCE) | _BOTH_SIDES
+        for action in (Action.LIST, Action.READ, Action.CREATE, Action.DECIDE, Action.EDIT, Action.END)
+    },
+    (Resource.CALENDAR, Action.READ): _everybody(Reach.OWN),
+    (Resource.CALENDAR, Action.CREATE): _everybody(Reach.OWN),
+    (Resource.CALENDAR, Action.END): _everybody(Reach.OWN),
     (Resource.LAB, Action.READ): _staff(Reach.ALL) | _OFFICE | {Role.RESEARCHER: Reach.OWN},
     (Resource.LAB, Action.LIST): _staff(Reach.ALL) | _OFFICE | {Role.RESEARCHER: Reach.OWN},
     (Resource.LAB, Action.EDIT): {Role.RESEARCHER: Reach.OWN},

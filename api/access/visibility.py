@@ -39,9 +39,10 @@ from matcher.ledger.rows.motions import Motion, MotionKind
 from matcher.ledger.rows.steps import Step
 from matcher.review.cases import INTRODUCED_STAGES, Case
 from matcher.review.clients import Client
+from matcher.review.conversation.thread import Side
 from matcher.review.intake import NeedIntake, NeedShare
 from matcher.review.people import Principal
-from matcher.review.proposals import StoredPairing
+from matcher.review.proposals import Release, StoredPairing
 from matcher.review.researchers import LabClaim
 from matcher.review.roles import STAFF, Role
 
@@ -112,6 +113,30 @@ def unconflicted(who: Principal) -> Condition:
     if labs:
         clear.append(col(StoredPairing.lab_id).not_in(labs))
     return and_(true(), *clear)
+
+
+@_remembered
+def conversations(who: Principal, action: Action, side: Side, resource: Resource = Resource.CONVERSATION) -> Condition:
+    """Return the condition on `StoredPairing` joined with `Need`: those in which a person speaks for a side.
+
+    The alliance speaks where it may read the need; a company about the labs that were released to it, or that know of
+    its need; a lab about the needs that it was introduced to.
+    """
+    reach = reaches(who, resource, action)
+    knows = _has(
+        StoredPairing,
+        Case.pairing_id == StoredPairing.id,
+        col(Case.stage).in_([stage.value for stage in INTRODUCED_STAGES]),
+    )
+    if side is Side.EXPERT:
+        read = _any(_need_of(who, role, far) for role, far in reach.items() if role in STAFF)
+        return and_(read, unconflicted(who))
+    if side is Side.COMPANY:
+        own = who.scopes(*({Role.COMPANY} & reach.keys()))
+        shown = _has(StoredPairing, Release.pairing_id == StoredPairing.id, col(Release.ended_at).is_(None))
+        return and_(col(Need.company).in_(own), or_(shown, knows), readable(who))
+    own = who.scopes(*({Role.RESEARCHER} & reach.keys()))
+    return and_(col(StoredPairing.lab_id).in_(own), knows, readable(who))
 
 
 @_remembered

@@ -36,11 +36,15 @@ FREED = {
     "judged_word": {"note"},
     "letter": {"reader"},
     "need_draft": {"content"},
+    "need_said": {"after", "before", "reader"},
     "need_share": {"consent"},
     "need_step": {"note"},
     "notice": {"reader"},
     "password_renewal": {"address"},
+    "side_answer": {"note"},
+    "shortlist": {"words"},
     "stake": {"end_reason"},
+    "thread_message": {"text"},
     "webhook": {"url"},
 }
 """What is written beside the facts, by table: a name is taken out where the database lets it."""

@@ -23,6 +23,7 @@ from indexer.records.field_notes import DeclaredField, declared, with_fields
 from indexer.vocabulary import AskKind, Kind
 from matcher.judging.panel.grades import MAX_DEPTH, Said
 from matcher.judging.panel.pool import RANKERS
+from matcher.ledger.rows.details import Purpose
 from matcher.review.cases import ContactKind, LostReason, Stage
 from matcher.review.decisions import Reason, Verdict
 from matcher.review.intake import NeedState
@@ -149,12 +150,44 @@ class DecisionBody(_Body):
     defer_until: date | None = Field(default=None, examples=[None])
 
 
+class InstalmentBody(_Body):
+    """A part of a contract's sum and the day on which it falls due."""
+
+    due_on: date = Field(examples=["2027-06-30"])
+    amount_ntd: int = Field(ge=1, le=10**12, examples=[450_000])
+
+
+class DocumentBody(_Body):
+    """A file that you sent with `POST /api/evidence`, and what it is called."""
+
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    name: Word = ""
+
+
+class SigningBody(_Body):
+    """What was signed, as the ledger will need it."""
+
+    signed_on: date = Field(examples=["2026-11-20"])
+    ends_on: date | None = Field(default=None, examples=["2027-11-19"], description="Until when the lab is at work.")
+    contract: Word = Field(default="", examples=["115-甲-001"])
+    amount_ntd: int | None = Field(default=None, ge=1, le=10**12, examples=[900_000])
+    purpose: Purpose | None = Field(default=None, examples=["research"])
+    instalments: list[InstalmentBody] = Field(default=[], max_length=60, examples=[[]])
+    shares: dict[str, Annotated[int, Field(ge=1, le=10_000)]] = Field(
+        default={}, examples=[{}], description="Basis points by alliance; empty: your own alliance alone."
+    )
+    document: DocumentBody | None = Field(default=None, examples=[None])
+
+
 class TransitionBody(_Body):
     """Where a case is to go."""
 
     stage: Stage = Field(examples=["introduced"])
     reason: LostReason | None = Field(default=None, examples=[None])
     note: Note = ""
+    signing: SigningBody | None = Field(
+        default=None, examples=[None], description="With `signed`: what was signed; the result is pre-filled from it."
+    )
 
 
 class ContactBody(_Body):

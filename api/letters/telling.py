@@ -28,7 +28,7 @@ from matcher.review.clients import Client, ClientRequest
 from matcher.review.decisions import Decision
 from matcher.review.intake import NeedIntake, NeedState
 from matcher.review.people import Account, Grant, principal
-from matcher.review.proposals import PairingState, StoredPairing
+from matcher.review.proposals import PairingState, Release, StoredPairing
 from matcher.review.researchers import LabClaim
 from matcher.review.roles import STAFF, Role
 
@@ -112,14 +112,16 @@ def tell_of_opened_need(
 
 
 def tell_of_released_lab(session: Session, pairing: StoredPairing, *, by: str, now: datetime) -> None:
-    """Tell the company that a lab is suggested for its need."""
+    """Tell the company that a lab is suggested for its need; the letter asks whether it is interested."""
+    shown = (Release.pairing_id == pairing.id, col(Release.ended_at).is_(None))
+    release_id = session.exec(select(Release.id).where(*shown)).first()
     notify(
         session,
         kind=NoticeKind.LAB_RELEASED,
         to=_people_of(session, company_of(session, pairing.need_id)),
-        key=f"pairing {pairing.id} released",
+        key=f"release {release_id}",
         place=f"/company/needs/{pairing.need_id}",
-        facts={"need": pairing.need_id},
+        facts={"need": pairing.need_id, "pairing": str(pairing.id), "release": str(release_id)},
         by=by,
         now=now,
     )
@@ -138,9 +140,11 @@ def tell_of_moved_case(session: Session, case: Case, *, by: str, now: datetime) 
     notify(session, to=_people_of(session, case.company_id), place=f"/company/needs/{case.need_id}", **moved)
     researchers = holders(session, [Role.RESEARCHER], [case.lab_id])
     if stage is Stage.INTRODUCED:
-        facts = {"case": str(case.id), "need": case.need_id}
+        # What the lab is asked: the links of the letter answer this introduction and no other.
+        asked = {"pairing": str(case.pairing_id), "step": str(case.version)}
+        facts = {"case": str(case.id), "need": case.need_id, **asked}
         moved = {"kind": NoticeKind.CASE_INTRODUCED, "facts": facts, **said}
-    notify(session, to=researchers, place=f"/needs/{case.need_id}", **moved)
+    notify(session, to=researchers, place=f"/conversations/{case.pairing_id}", **moved)
 
 
 def _was_introduced(session: Session, case: Case) -> bool:

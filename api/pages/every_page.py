@@ -7,6 +7,7 @@ one list, so that a new page is entered in one place; in the menu it stands in `
 from __future__ import annotations
 
 from api.pages import account, admin, audit, cases, companies, desk, field_map, labs, my_company, my_lab, review
+from api.pages.conversation import case_steps, corrections, link, meetings, talk
 from api.pages.figures import alliances, kpi
 from api.pages.files import drafts, taking_out
 from api.pages.files.drafts import PATHS_WITH_FILES as DRAFTS_WITH_FILES
@@ -20,6 +21,7 @@ from api.pages.results import entries, reporting
 from api.pages.results.forms import PATHS_WITH_FILES
 from api.pages.shell import assets
 from api.pages.shell.receiving import MAX_FORM_BYTES
+from api.pages.shortlists import logo, shared, shortlist
 
 PAGES = (
     assets,
@@ -32,14 +34,22 @@ PAGES = (
     my_lab,
     my_company,
     desk,
+    talk,
+    link,
+    meetings,
     labs,
     companies,
     kpi,
     alliances,
     # An address of its own comes before the ids that would take it for one of theirs.
+    shortlist,
+    shared,
+    logo,
     candidates,
     field_map,
     need,
+    case_steps,
+    corrections,
     cases,
     reporting,
     entries,

@@ -33,6 +33,8 @@ from indexer.plain_text import TextError, printable
 from indexer.records.import_log import MappingError
 from indexer.records.values import number
 from indexer.wording import T_, Language, recognised, said
+from matcher.handouts.pictures import PictureError
+from matcher.handouts.shortlists import ShortlistError
 from matcher.judging.panel.grades import JudgingError, PoolError
 from matcher.ledger.rows.entries import AlreadyReportedError, LedgerError
 from matcher.ledger.rows.motions import TiedError
@@ -44,6 +46,11 @@ from matcher.notices.readers import ReaderError
 from matcher.ranking.pairings import UnknownRecordError
 from matcher.review.cases import CaseError, StaleCaseError
 from matcher.review.clients import ClientError
+from matcher.review.conversation.answers import AnswerError, AnswerLateError
+from matcher.review.conversation.corrections import CorrectionError
+from matcher.review.conversation.meetings import MeetingError, MeetingLateError
+from matcher.review.conversation.signing import SigningError
+from matcher.review.conversation.thread import ThreadError
 from matcher.review.decisions import AlreadyDecidedError, DecisionError
 from matcher.review.intake import DraftError, IntakeError
 from matcher.review.people import LastOfficeError, PeopleError, SamePersonError
@@ -147,6 +154,15 @@ TABLE: tuple[tuple[type[Exception], int, str], ...] = (
     (ImportDraftError, 422, "invalid"),
     (MappingError, 409, "mapping"),
     (ReleaseError, 409, "release"),
+    (AnswerLateError, 409, "answer-late"),
+    (AnswerError, 422, "answer"),
+    (ThreadError, 422, "message"),
+    (CorrectionError, 409, "correction"),
+    (SigningError, 422, "signing"),
+    (MeetingLateError, 409, "meeting-late"),
+    (MeetingError, 422, "meeting"),
+    (ShortlistError, 422, "shortlist"),
+    (PictureError, 422, "picture"),
     (ClaimError, 409, "claim"),
     (PoolError, 422, "invalid"),
     (JudgingError, 409, "judging"),

@@ -76,7 +76,7 @@ def submitted(session: Session, who: Principal, body: NewNeedBody, ask: Permitte
     """
     company, alliance = _whose(session, who, body)
     given = body.model_dump(exclude={"company", "alliance"}, exclude_none=True, mode="json")
-    need = _checked({**given, "id": new_need_id(ask.at), "company": company})
+    need = checked_need({**given, "id": new_need_id(ask.at), "company": company})
     submit(session, need=need, alliance_id=alliance, by=who.id, now=ask.at)
     tell_of_new_need(session, need.id, by=who.id, now=ask.at)
     document = need_document(session, who, need.id, to=ask)
@@ -110,7 +110,7 @@ def _whose(session: Session, who: Principal, body: NewNeedBody) -> tuple[str, st
     return company, alliance
 
 
-def _checked(given: dict[str, Any]) -> NeedIn:
+def checked_need(given: dict[str, Any]) -> NeedIn:
     """Check a need by the exchange format, the same as for files."""
     found = check(Kind.NEEDS, given)
     if found.faults or not isinstance(found.record, NeedIn):
@@ -211,10 +211,10 @@ def edit_need(
 
     def work(session: Session, who: Principal) -> Reply:
         find_need(session, who, need_id, Action.EDIT, lock=True)
-        _must_own(session, who, need_id)
+        must_own(session, who, need_id)
         ask.must_match(_etag(need_document(session, who, need_id, to=APART)))
         changed = body.model_dump(exclude_unset=True, mode="json")
-        edit(session, need=_checked({**_stored(session, need_id), **changed, "id": need_id}), now=ask.at)
+        edit(session, need=checked_need({**stored_need(session, need_id), **changed, "id": need_id}), now=ask.at)
         document = need_document(session, who, need_id, to=ask)
         return Reply(200, document, {"ETag": _etag(document)})
 
@@ -229,7 +229,7 @@ def take_up_need(
 
     def work(session: Session, who: Principal) -> Reply:
         find_need(session, who, need_id, Action.TAKE_UP, lock=True)
-        _must_own(session, who, need_id)
+        must_own(session, who, need_id)
         move(session, need_id=need_id, state=NeedState.TAKEN_UP, by=who.id, expert_id=who.id, now=ask.at)
         tell_of_moved_need(session, need_id, NeedState.TAKEN_UP, by=who.id, now=ask.at)
         return Reply(200, need_document(session, who, need_id, to=ask), {})
@@ -247,7 +247,7 @@ def move_need(
 
     def work(session: Session, who: Principal) -> Reply:
         find_need(session, who, need_id, Action.WITHDRAW, lock=True)
-        _must_own(session, who, need_id)
+        must_own(session, who, need_id)
         if body.state not in (NeedState.WITHDRAWN, NeedState.CLOSED):
             raise ProblemError(422, "invalid", T_("a need is moved to withdrawn or closed here"), "state")
         if body.state is NeedState.CLOSED and not who.holds(*STAFF):
@@ -268,7 +268,7 @@ def share_need(
     def work(session: Session, who: Principal) -> Reply:
         find_need(session, who, need_id, Action.SHARE, lock=True)
         if not who.holds(Role.OFFICE):
-            _must_own(session, who, need_id)
+            must_own(session, who, need_id)
         share(session, need_id=need_id, alliance_id=body.alliance, consent=body.consent, by=who.id, now=ask.at)
         tell_of_opened_need(session, need_id, "shared", by=who.id, now=ask.at, alliance=body.alliance)
         return Reply(201, {"need_id": need_id, "alliance": body.alliance}, {})
@@ -285,7 +285,7 @@ def end_need_share(
     def work(session: Session, who: Principal) -> Reply:
         find_need(session, who, need_id, Action.SHARE, lock=True)
         if not who.holds(Role.OFFICE):
-            _must_own(session, who, need_id)
+            must_own(session, who, need_id)
         end_share(session, need_id=need_id, alliance_id=alliance_id, by=who.id, now=ask.at)
         tell_of_opened_need(session, need_id, "share_ended", by=who.id, now=ask.at, alliance=alliance_id)
         return Reply(204, None, {})
@@ -329,7 +329,7 @@ def find_need(
     return need
 
 
-def _must_own(session: Session, who: Principal, need_id: str) -> None:
+def must_own(session: Session, who: Principal, need_id: str) -> None:
     """Refuse what only the need's own alliance or company may do, not one that it was shared with."""
     if session.exec(select(Need.id).where(Need.id == need_id, own_needs(who))).first() is None:
         raise forbidden(T_("only the need's own alliance or company may do this"))
@@ -474,7 +474,12 @@ def _names(*audiences: Audience) -> list[str]:
     return [one.name for one in declared(NeedIn) if one.note.audience in audiences]
 
 
-def _stored(session: Session, need_id: str) -> dict[str, Any]:
+def stored_need(session: Session, need_id: str) -> dict[str, Any]:
+    """Return all that a need says, as the exchange format has it.
+
+    Raises:
+        ProblemError: 404, there is none.
+    """
     need = session.get(Need, need_id)
     if need is None:
         raise not_found("need")

@@ -11,11 +11,11 @@ from datetime import date, timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Response
-from sqlalchemy import and_, exists, select
+from sqlalchemy import and_, exists, select, union
 from sqlmodel import Session, col, func
 
 from api.access.policy import Action, Resource
-from api.access.visibility import Condition, own_needs, readable, unconflicted
+from api.access.visibility import Condition, conversations, own_needs, readable, unconflicted
 from api.access.visibility import companies as visible_companies
 from api.access.visibility import needs as visible_needs
 from api.documents.cases import QueueAnswer
@@ -28,6 +28,9 @@ from indexer.instants import day_in_taipei
 from indexer.records.record_tables import Company, Lab, Need
 from matcher.review.cases import OPEN_STAGES, Case, Contact
 from matcher.review.clients import Client
+from matcher.review.conversation.answers import SideAnswer
+from matcher.review.conversation.standing import stands_of, waiting_words
+from matcher.review.conversation.thread import Message, Side
 from matcher.review.intake import OPEN_STATES, NeedIntake, NeedState
 from matcher.review.people import Account, Principal
 from matcher.review.proposals import PairingState, Proposal, StoredPairing
@@ -52,6 +55,7 @@ def read_queue(
     def work(session: Session, who: Principal) -> Reply:
         today = day_in_taipei(ask.at)
         document = {
+            "answers": _answers(session, who, limit, to=ask),
             "new_needs": _new_needs(session, who, limit, to=ask),
             "needs_to_match": _needs_to_match(session, who, limit, to=ask),
             "needs_to_review": _needs_to_review(session, who, limit, to=ask),
@@ -62,6 +66,45 @@ def read_queue(
         return Reply(200, document, {})
 
     return ask.read(work)
+
+
+def _answers(session: Session, who: Principal, limit: int, *, to: NeedReader) -> list[dict[str, Any]]:
+    """Answers and questions of both sides that wait for the alliance, the oldest first."""
+    heard = union(
+        select(col(SideAnswer.pairing_id)),
+        select(col(Message.pairing_id)).where(col(Message.alliance_id).in_(who.scopes(*STAFF))),
+    )
+    rows = session.execute(
+        select(col(StoredPairing.id), col(Need.id), col(Need.title), col(Lab.id), col(Lab.name), col(Lab.name_en))
+        .select_from(StoredPairing)
+        .join(Need, col(Need.id) == StoredPairing.need_id)
+        .join(Lab, col(Lab.id) == StoredPairing.lab_id)
+        .where(conversations(who, Action.READ, Side.EXPERT), col(StoredPairing.id).in_(heard))
+    ).all()
+    named = {number: rest for number, *rest in rows}
+    if not named:
+        return []
+    found = []
+    for one in waiting_words(session, named, stands_of(session, {rest[0] for rest in named.values()})):
+        need_id, title, lab_id, name, name_en = named[one.pairing_id]
+        found.append(
+            {
+                "pairing_id": one.pairing_id,
+                "need_id": need_id,
+                "need_title": title,
+                "lab_id": lab_id,
+                "lab_name": name,
+                "lab_name_en": name_en,
+                "side": one.side.value,
+                "word": one.word,
+                "case_id": one.case_id,
+                "at": one.at.isoformat(),
+            }
+        )
+    found = sorted(found, key=lambda one: (str(one["at"]), int(one["pairing_id"])))[:limit]
+    for row in found:
+        to.reads(row["need_id"])
+    return found
 
 
 def _new_needs(session: Session, who: Principal, limit: int, *, to: NeedReader) -> list[dict[str, Any]]:

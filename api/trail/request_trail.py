@@ -35,6 +35,8 @@ NAMED: dict[str, str | None] = {
     "key_prefix": "key",
     "kpi": "kpi",
     "lab_id": "lab",
+    "meeting_id": "meeting",
+    "link_id": "shortlist_link",
     "mapping_name": None,
     "money_row_id": "money_row",
     "motion_id": "motion",
@@ -46,8 +48,11 @@ NAMED: dict[str, str | None] = {
     "point_row_id": "point_row",
     "prefix": "key",
     "request_id": "client_request",
+    "secret": None,
     "session_id": None,
+    "word_id": None,
     "sha256": "evidence",
+    "shortlist_id": "shortlist",
     "stake_id": "stake",
     "step": None,
 }
@@ -55,6 +60,7 @@ NAMED: dict[str, str | None] = {
 _IDS: dict[Resource, tuple[str, tuple[Action, ...]]] = {
     Resource.NEED: ("need", ()),
     Resource.PAIRING: ("pairing", (Action.READ,)),
+    Resource.SHORTLIST: ("shortlist", (Action.CREATE, Action.READ, Action.LIST, Action.EDIT)),
     Resource.CASE: ("case", (Action.READ, Action.LIST, Action.MOVE)),
     Resource.COMPANY: ("company", (Action.READ, Action.LIST, Action.TAKE_UP)),
     Resource.CLIENT_REQUEST: ("client_request", ()),
@@ -82,6 +88,7 @@ NOT_WATCHED = frozenset(
         (Resource.LAB, Action.READ),
         (Resource.LAB, Action.LIST),
         (Resource.LAB_NAME, Action.LIST),
+        (Resource.LOGO, Action.READ),
         (Resource.COMPANY_NAME, Action.LIST),
         (Resource.EXPERT, Action.LIST),
         (Resource.GENERATION, Action.LIST),
@@ -95,6 +102,7 @@ NOT_WATCHED = frozenset(
         (Resource.KEY, Action.LIST),
         (Resource.SESSION, Action.LIST),
         (Resource.SECOND_FACTOR, Action.READ),
+        (Resource.CALENDAR, Action.READ),
     }
 )
 """Views that are not kept: public profiles, names to choose from, open rules, states of work, what is one's own."""

@@ -241,6 +241,19 @@ def edit(session: Session, *, need: NeedIn, now: datetime) -> NeedIntake:
     return intake
 
 
+def correct(session: Session, *, need: NeedIn, now: datetime) -> NeedIntake:
+    """Replace what a need says by what its company says of it, as long as somebody works on it.
+
+    Raises:
+        IntakeError: there is no such need, or nobody works on it any more.
+    """
+    intake = _locked(session, need.id)
+    if intake.state not in OPEN_STATES:
+        raise IntakeError(T_("need %(id)s is %(state)s: nobody works on it any more", id=need.id, state=intake.state))
+    _store(session, need, received=intake.submitted_at)
+    return intake
+
+
 def assign(session: Session, *, need_id: str, alliance_id: str, now: datetime) -> NeedIntake:
     """Give a need that nobody has taken up to an alliance.
 

@@ -282,6 +282,15 @@ def _name(given: str) -> str:
         raise PeopleError("name", str(error)) from error
 
 
+def mail_address(given: str) -> str:
+    """Return a mail address as accounts have it.
+
+    Raises:
+        PeopleError: it is none.
+    """
+    return _email(given)
+
+
 def _email(given: str) -> str:
     try:
         address = for_logins(clean(given, max_chars=MAX_EMAIL, multiline=False))

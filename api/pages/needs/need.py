@@ -90,6 +90,7 @@ def need_context(
         "elements": _elements(need),
         "element_labels": ELEMENT_LABELS,
         "days": days_waiting(need),
+        "is_own": is_ours and need["company"] is not None,
         "can_match": is_ours or bool(ours & set(need["shared_with"])),
         "can_take_up": is_ours and state in (NeedState.SUBMITTED, NeedState.CLOSED),
         "can_close": is_ours and state == NeedState.TAKEN_UP,

@@ -29,6 +29,7 @@ from api.requests.problems import ProblemError, Refusal
 from api.routes.ledger.entries import register_person, store_file
 from indexer.plain_text import printable
 from indexer.records.record_tables import Alliance, Company, School
+from indexer.records.values import FieldError, money
 from indexer.vocabulary import Tier
 from indexer.wording import T_
 from matcher.ledger.rows.details import Aspect, Gender, InternationalBasis, PayerType, Purpose, read_details
@@ -265,27 +266,35 @@ def body_of(visit: Visit, kpi: Kpi, evidence: list[dict[str, str]]) -> EntryBody
     given: dict[str, Any] = visit.values(
         "id", "amount", "occurred_on", "school_id", "counts_on", "company_id", "case_id", "restates", "value_added"
     )
-    given["amount"] = _plain(given.get("amount", "1"))
-    given |= {"kpi": kpi, "shares": _shares(visit), "details": _details(visit, kpi)}
+    given["amount"] = plain_number(given.get("amount", "1"))
+    given |= {"kpi": kpi, "shares": shares_of(visit), "details": _details(visit, kpi)}
     given["evidence"] = [*evidence, *({"url": line} for line in _lines(visit.form.get("links")))]
-    parts = _instalments(visit)
+    parts = instalments_of(visit)
     if parts:
         given["instalments"] = parts
     return visit.body(EntryBody, given)
 
 
-def _plain(number: str) -> str:
-    """Return a number without the marks that people put between its thousands."""
-    return number.translate(dict.fromkeys(map(ord, ",， _"), None))
+def plain_number(number: str) -> str:
+    """Return a number as people write it (90萬, ９００，０００, NT$ 900,000) in digits; what is none stays as it is."""
+    try:
+        return str(money(number.replace("_", "")))
+    except FieldError:
+        return number
 
 
 def _lines(text: object) -> Iterable[str]:
     return [line.strip() for line in str(text or "").splitlines() if line.strip()]
 
 
-def _shares(visit: Visit) -> dict[str, int]:
+def shares_of(visit: Visit, rows: int = SHARE_ROWS) -> dict[str, int]:
+    """Return the shares of a form, in basis points by alliance.
+
+    Raises:
+        ProblemError: a line is not whole, or no percentage.
+    """
     found: dict[str, int] = {}
-    for row in range(1, SHARE_ROWS + 1):
+    for row in range(1, rows + 1):
         given = visit.values(f"alliance-{row}", f"percent-{row}")
         alliance, percent = given.get(f"alliance-{row}"), given.get(f"percent-{row}")
         if alliance is None and percent is None:
@@ -306,15 +315,20 @@ def _basis_points(percent: str) -> int:
     return int(exact)
 
 
-def _instalments(visit: Visit) -> list[dict[str, Any]]:
+def instalments_of(visit: Visit, rows: int = MOST_PARTS) -> list[dict[str, Any]]:
+    """Return the instalments of a form.
+
+    Raises:
+        ProblemError: a line has a day or an amount alone.
+    """
     found = []
-    for row in range(1, MOST_PARTS + 1):
+    for row in range(1, rows + 1):
         given = visit.values(f"due_on-{row}", f"part_ntd-{row}")
         if not given:
             continue
         if len(given) < 2:
             raise ProblemError(422, "invalid", T_("give each instalment its day and its amount"), "instalments")
-        found.append({"due_on": given[f"due_on-{row}"], "amount_ntd": _plain(given[f"part_ntd-{row}"])})
+        found.append({"due_on": given[f"due_on-{row}"], "amount_ntd": plain_number(given[f"part_ntd-{row}"])})
     return found
 
 
@@ -369,7 +383,7 @@ def choices(session: Session, who: Principal) -> dict[str, Any]:
     }
 
 
-PATHS_WITH_FILES = ("/results/new", "/results/supplements")
+PATHS_WITH_FILES = ("/results/new", "/results/supplements", "/cases/signatures")
 """Their forms are received by `receiving`, only from who may send one."""
 _KEPT = re.compile(r"([0-9a-f]{64}) (.*)")
 
