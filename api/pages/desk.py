@@ -194,7 +194,7 @@ _ACTS: dict[Waiting, str] = {
     Waiting.REPORTED_ENTRIES: N_("Check it"),
     Waiting.CHECKED_ENTRIES: N_("Recognise it"),
     Waiting.RETURNED_ENTRIES: N_("Supply what is missing"),
-    Waiting.WARNINGS: N_("How it stands"),
+    Waiting.WARNINGS: N_("See how it stands"),
     Waiting.CLIENT_REQUESTS: N_("Answer it"),
 }
 """What is done with one of a kind."""
