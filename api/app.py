@@ -58,6 +58,7 @@ from api.routes import (
     sessions,
 )
 from api.routes.conversation import corrections, meetings, talks
+from api.routes.desk import agenda
 from api.routes.files import drafts, exports, lab_files
 from api.routes.imports import drafts as import_drafts
 from api.routes.imports import templates
@@ -248,6 +249,7 @@ _PARTS = (
     corrections,
     cases,
     queue,
+    agenda,
     companies,
     labs,
     jobs,

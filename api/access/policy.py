@@ -51,6 +51,7 @@ class Resource(StrEnum):
     CONTACT = "contact"
     EXPERT = "expert"
     QUEUE = "queue"
+    AGENDA = "agenda"
     RELEASED_LAB = "released_lab"
     SHORTLIST = "shortlist"
     LOGO = "logo"
@@ -222,6 +223,8 @@ POLICY: dict[tuple[Resource, Action], dict[Holder, Reach]] = {
     (Resource.CONTACT, Action.LIST): _staff(Reach.ALLIANCE) | _OFFICE,
     (Resource.EXPERT, Action.LIST): _staff(Reach.ALLIANCE),
     (Resource.QUEUE, Action.READ): _staff(Reach.ALLIANCE),
+    # What waits for a role; each kind of it is shown to whom its own page is.
+    (Resource.AGENDA, Action.READ): _READERS,
     # An alliance brings in needs, companies, and labs of its schools as long as no researcher keeps them
     # (`ownership`). To register schools, alliances and terms is the office's.
     (Resource.IMPORT, Action.CREATE): _staff(Reach.ALLIANCE) | _OFFICE,

@@ -17,7 +17,8 @@ from fastapi import APIRouter, Depends, Path, Response
 from pydantic import BaseModel
 from sqlmodel import Session, col, select
 
-from api.access.policy import Action, Resource
+from api.access.policy import Action, Resource, admits
+from api.access.visibility import motions as visible_motions
 from api.access.visibility import reached_alliances
 from api.documents.ledger_bodies import ExternalClaimBody, NoteBody, ReasonBody, SchoolTotalBody
 from api.pages.results.entries import LABELS, entry_view
@@ -59,6 +60,7 @@ from indexer.instants import day_in_taipei, now
 from indexer.records.mended.retired import in_use
 from indexer.records.record_tables import School
 from indexer.vocabulary import Mendable
+from matcher.ledger.figures.waiting import motions_waiting, totals_missing
 from matcher.ledger.rows.kpis import RECOGNISED_KPIS, Kpi
 from matcher.ledger.rows.motions import MotionKind
 from matcher.ledger.rows.periods import last_day
@@ -86,6 +88,9 @@ def _motions_page(visit: Visit, refused: Refusal | None = None, motion_id: int =
     context = {
         "found": found,
         "next": page["next"],
+        "waiting": visit.look(
+            lambda session, who: motions_waiting(session, visible_motions(who, Action.LIST), limit=1)[0]
+        ),
         "ended_too": ended_too,
         "labels": LABELS,
         "names": visit.look(named),
@@ -230,7 +235,10 @@ def _totals(visit: Visit, refused: Refusal | None = None) -> Response:
         cursor=given.get("cursor") or None,
     )
     wanted = {name: given.get(name, "") for name in ("school_id", "for_year")}
-    return _shown(visit, "review/totals.html", refused, page=page, chosen=chosen, wanted=wanted)
+    missing: list[dict[str, Any]] = []
+    if admits(visit.who(), Resource.SCHOOL_TOTAL, Action.CREATE):
+        missing = [asdict(one) for one in visit.look(lambda session, _: totals_missing(session))]
+    return _shown(visit, "review/totals.html", refused, page=page, chosen=chosen, wanted=wanted, missing=missing)
 
 
 @router.post("/totals")

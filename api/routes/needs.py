@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, or_, union_all
 from sqlalchemy import null as sql_null
 from sqlalchemy import select as select_columns
 from sqlmodel import Session, col, select
+from sqlmodel.sql.expression import SelectOfScalar
 
 from api.access.policy import Action, Resource
 from api.access.visibility import companies_saying, own_needs, readable
@@ -36,6 +37,7 @@ from indexer.records.mended.retired import Retirement, is_retired
 from indexer.records.record_tables import Ask, Company, Need
 from indexer.vocabulary import Confidentiality, Kind, Mendable
 from indexer.wording import T_
+from matcher.ledger.figures.waiting import without_alliance
 from matcher.review.clients import alliances_of
 from matcher.review.intake import (
     NeedIntake,
@@ -149,25 +151,35 @@ def list_needs(
     q: Annotated[
         str, Query(max_length=200, description="Only those whose text, id or company has this; not in withheld texts.")
     ] = "",
+    unassigned: Annotated[bool, Query(description="Only submitted ones that no alliance has.")] = False,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response:
     """List the needs that you may see, by id."""
 
     def work(session: Session, who: Principal) -> Reply:
-        query = select(Need.id).join(NeedIntake, col(NeedIntake.need_id) == Need.id, isouter=True)
-        query = query.where(visible(who, Action.LIST)).order_by(col(Need.id)).limit(limit + 1)
+        query = chosen_needs(session, who, state=state, words=q, unassigned=unassigned)
+        query = query.order_by(col(Need.id)).limit(limit + 1)
         after = decoded(cursor, str)
         if after is not None:
             query = query.where(Need.id > after)
-        if state is not None:
-            query = query.where(NeedIntake.state == state.value)
-        if q.strip():
-            query = query.where(says(session, who, q))
         items = need_documents(session, who, session.exec(query).all(), to=ask)
         return Reply(200, page(items, limit, "id"), {})
 
     return ask.read(work)
+
+
+def chosen_needs(
+    session: Session, who: Principal, *, state: NeedState | None = None, words: str = "", unassigned: bool = False
+) -> SelectOfScalar[str]:
+    """Select the ids of the needs that a person may list: in a state, with some words, without an alliance."""
+    query = select(Need.id).join(NeedIntake, col(NeedIntake.need_id) == Need.id, isouter=True)
+    query = query.where(visible(who, Action.LIST))
+    if state is not None:
+        query = query.where(NeedIntake.state == state.value)
+    if unassigned:
+        query = query.where(*without_alliance())
+    return query.where(says(session, who, words)) if words.strip() else query
 
 
 def says(session: Session, who: Principal, words: str) -> ColumnElement[bool]:

@@ -38,7 +38,7 @@ from sqlalchemy.orm import aliased
 from sqlmodel import Field, Session, SQLModel, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
-from indexer.folding import for_logins
+from indexer.folding import for_logins, for_names, tax_ids_in
 from indexer.instants import Instant
 from indexer.plain_text import TextError, clean
 from indexer.records.mended.merged import RecordMerge
@@ -474,14 +474,17 @@ def set_disabled(session: Session, *, account_id: str, disabled: bool, now: date
 def declare_stake(session: Session, *, account_id: str, party: str, party_id: str, now: datetime) -> Stake:
     """Declare an interest in a company or a lab; declaring it twice changes nothing.
 
+    Args:
+        session: the transaction.
+        account_id: whose interest it is.
+        party: `company` or `lab`.
+        party_id: its id, its whole name in either language and script, or a company's 統一編號: people know no ids.
+        now: the moment.
+
     Raises:
-        PeopleError: there is no such company or lab.
+        PeopleError: there is no such company or lab, or several are called that.
     """
-    models: dict[str, type[SQLModel]] = {"company": Company, "lab": Lab}
-    if party not in models:
-        raise PeopleError("party", T_("name a company or a lab"))
-    if session.get(models[party], party_id) is None:
-        raise PeopleError("party_id", T_("there is no such %(party)s", party=party))
+    party_id = _party_called(session, party, party_id)
     _held(session, account_id)
     same = (Stake.account_id == account_id, Stake.party == party, Stake.party_id == party_id)
     held = session.exec(select(Stake).where(*same, col(Stake.ended_at).is_(None))).first()
@@ -491,6 +494,31 @@ def declare_stake(session: Session, *, account_id: str, party: str, party_id: st
     session.add(stake)
     session.flush()
     return stake
+
+
+def _party_called(session: Session, party: str, said: str) -> str:
+    """Return the id of the company or lab that is meant.
+
+    Raises:
+        PeopleError: there is none, or there are several.
+    """
+    models: dict[str, type[Company] | type[Lab]] = {"company": Company, "lab": Lab}
+    if party not in models:
+        raise PeopleError("party", T_("name a company or a lab"))
+    model = models[party]
+    if session.get(model, said) is not None:
+        return said
+    wanted, numbers = for_names(said), tax_ids_in(said)
+    if party == "company" and numbers:
+        found = list(session.exec(select(Company.id).where(col(Company.tax_id).in_(numbers))).all())
+    else:
+        rows = session.exec(select(model.id, model.name, model.name_en)).all()
+        found = [row[0] for row in rows if any(for_names(name) == wanted for name in row[1:] if name)]
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise PeopleError("party_id", T_("nothing is called that; give its whole name, or a company's tax id"))
+    raise PeopleError("party_id", T_("%(n)s are called that; give the tax id or the id", n=len(found)))
 
 
 def end_stake(session: Session, *, stake_id: int, by: str, reason: str, now: datetime) -> Stake:

@@ -134,6 +134,7 @@ _KINDS = {
     "noted_by": "account",
     "ended_by": "account",
     "account": "account",
+    "account_id": "account",
     "scope": "alliance",
     "shown_to": "account",
     "school_id": "school",

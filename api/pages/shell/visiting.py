@@ -60,7 +60,7 @@ class Place:
 
 
 PLACES: tuple[Place, ...] = (
-    Place("/desk", N_("Desk"), Resource.QUEUE, Action.READ),
+    Place("/desk", N_("Desk"), Resource.AGENDA, Action.READ),
     Place("/company", N_("My needs"), Resource.NEED, Action.CREATE, (Role.COMPANY,)),
     Place("/my-lab", N_("My lab"), Resource.LAB, Action.EDIT),
     Place("/needs", N_("Needs"), Resource.NEED, Action.LIST, (*STAFF, Role.OFFICE)),
