@@ -67,6 +67,8 @@ from api.routes.ledger import alliances, entries, figures, programme, review
 from api.routes.letters import notices, renewals, webhooks
 from api.routes.mending import duplicates, merging, retiring
 from api.routes.mending import schools as schools_over_time
+from api.routes.own_lab import works
+from api.routes.shortlists import making, pictures
 from api.trail.view_buffer import ViewBuffer
 from indexer.database import BusyError, DatabaseGoneError, open_engine, reading, writing
 from indexer.disk import DiskReserve
@@ -184,6 +186,8 @@ def _complete(operation: dict[str, Any], method: str, permission: Any) -> None:
         operation["parameters"] = given
 
 
+STRANGERS_PER_MINUTE = 30
+"""How often one address, who is nobody here, may ask for what a link shows."""
 GIVE_UP_AFTER_S = 5.0
 """How long a closing server waits for its look at the index; opening one may take longer."""
 BODY_LIMITS = {
@@ -216,6 +220,9 @@ OPEN_ROUTES = frozenset(
         ("GET", "/language/{lang}"),
         ("GET", "/sign-in"),
         ("POST", "/sign-in"),
+        ("GET", "/shared/{secret}"),
+        ("GET", "/shared/{secret}/file"),
+        ("GET", "/shared/{secret}/logo"),
         ("GET", "/static/{name}"),
         ("POST", "/api/password-renewals"),
         ("POST", "/api/password-renewals/{token}"),
@@ -264,6 +271,9 @@ _PARTS = (
     drafts,
     judgings,
     pairs,
+    making,
+    pictures,
+    works,
     notices,
     webhooks,
     renewals,
@@ -309,6 +319,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.live = LiveMatcher(settings, engine)
     app.state.threads = RequestThreads()
     app.state.limiter = RateLimiter(settings.requests_per_minute)
+    app.state.strangers = RateLimiter(STRANGERS_PER_MINUTE)
     app.state.home, app.state.settings = settings.home, settings
     app.state.stopping = threading.Event()
     app.state.reserve = DiskReserve(settings.home, settings.disk_reserve_mb)

@@ -7,6 +7,7 @@ with a database, opening a server.
 
 from indexer.records.mended import merged, retired, schools
 from matcher import erasure
+from matcher.handouts import pictures, shortlists
 from matcher.judging.panel import grades
 from matcher.ledger.figures import gender, ladder, sufficiency
 from matcher.ledger.rows import (
@@ -50,6 +51,7 @@ __all__ = [
     "outbox",
     "people",
     "periods",
+    "pictures",
     "proposals",
     "pseudonyms",
     "readers",
@@ -58,6 +60,7 @@ __all__ = [
     "retired",
     "school_totals",
     "schools",
+    "shortlists",
     "signing",
     "similarity",
     "steps",

@@ -24,7 +24,9 @@ from indexer.records.import_log import keep_own_mapping
 from indexer.records.importing import import_rows
 from indexer.settings import Settings
 from indexer.vocabulary import Kind, Mendable
+from matcher.handouts.shortlists import make_link, make_shortlist
 from matcher.judging.panel.grades import PooledPair, Said, name_settler, say, standing_of, start
+from matcher.ledger.rendering.report_texts import ReportLanguage
 from matcher.mending.merging import merge, undo_merge
 from matcher.notices.readers import MailAddress, Webhook, WebhookHost
 from matcher.review.clients import ClientRequest, take_on, take_on_or_ask
@@ -116,8 +118,9 @@ def _fill(server: Served) -> Things:
             job_id = _done_job(session, server.accounts[by], need_id)
             people = _people(session, server, lab_id, alliance_id, now)
             judged = _judging(session, server, alliance_id, people["account_id"], PooledPair(need_id, lab_id, {}), now)
+            shortlisted = _shortlist(session, server.accounts[by], alliance_id, need_id, lab_id, now)
             listed = _list(session, server.accounts[by], alliance_id, now)
-            found.append({**ids, "job_id": job_id, **people, **judged, **listed})
+            found.append({**ids, "job_id": job_id, **people, **judged, **listed, **shortlisted})
         reporters = {"al-a": server.accounts["expert"], "al-b": server.accounts["stranger"]}
         ledger = store_ledger_things(
             session, server.settings.home, school_id="ysu", accounts=server.accounts, reporters=reporters, now=now
@@ -158,6 +161,8 @@ def _fill(server: Served) -> Things:
         "stake_id",
         "judging_id",
         "judged_pair_id",
+        "shortlist_id",
+        "link_id",
         "webhook_id",
     )
     return Things(
@@ -181,6 +186,22 @@ def _fill(server: Served) -> Things:
         },
         missing=dict.fromkeys(none, "none") | dict.fromkeys(numbers, "999") | MISSING,
     )
+
+
+def _shortlist(session: Session, by: str, alliance_id: str, need_id: str, lab_id: str, now: datetime) -> dict[str, str]:
+    """Put the lab on a shortlist for the need, with a link to it."""
+    made = make_shortlist(
+        session,
+        need_id=need_id,
+        alliance_id=alliance_id,
+        labs=[lab_id],
+        words="",
+        names_need=False,
+        by=by,
+        now=now,
+    )
+    link = make_link(session, shortlist_id=made.id or 0, language=ReportLanguage.ZH, days=7, by=by, now=now).link
+    return {"shortlist_id": str(made.id), "link_id": str(link.id)}
 
 
 def _requests(session: Session, server: Served, now: datetime) -> list[dict[str, str]]:
@@ -384,6 +405,11 @@ def _asked(server: Served, things: Things, who: str | None, method: str, path: s
         "/messages": {"text": " ", "audience": "company"},
         "/invitations": {"side": "company", "address": "nobody"},
         "/answer": {"agreed": False},
+        "/shortlists": {"labs": ["none"]},
+        "/links": {"days": 1},
+        "/works": {"work": {"year": "x"}},
+        "/logo": {"content": "AAAA"},
+        "/photo": {"content": "AAAA"},
         "/fill-down": {"table": "none", "row": 1, "column": 1},
         "/mappings": {"name": "n", "table": "none"},
     }
@@ -392,6 +418,7 @@ def _asked(server: Served, things: Things, who: str | None, method: str, path: s
         "/break-glass": {"reason": "to see who may"},
         "/client": {"alliance": "none"},
         "-names": {"q": "實驗室"},
+        "/finding": {"q": "實驗室"},
         "/imports": {"name": "needs.jsonl"},
         "/import-drafts": {"name": "needs.csv"},
         "/import-templates": {"kind": "needs"},

@@ -52,6 +52,8 @@ class Resource(StrEnum):
     EXPERT = "expert"
     QUEUE = "queue"
     RELEASED_LAB = "released_lab"
+    SHORTLIST = "shortlist"
+    LOGO = "logo"
     STAKE = "stake"
     ACCOUNT = "account"
     IMPORT = "import"
@@ -176,6 +178,15 @@ POLICY: dict[tuple[Resource, Action], dict[Holder, Reach]] = {
     (Resource.PAIRING, Action.RELEASE): _staff(Reach.ALLIANCE),
     (Resource.EXPOSURE, Action.READ): _staff(Reach.ALLIANCE) | _OFFICE,
     (Resource.RELEASED_LAB, Action.LIST): _staff(Reach.ALLIANCE) | _OFFICE | {Role.COMPANY: Reach.OWN},
+    # What leaves the house is the alliance's that works on the need; whoever has a link to it needs no role.
+    (Resource.SHORTLIST, Action.CREATE): _staff(Reach.ALLIANCE),
+    (Resource.SHORTLIST, Action.READ): _staff(Reach.ALLIANCE),
+    (Resource.SHORTLIST, Action.LIST): _staff(Reach.ALLIANCE),
+    (Resource.SHORTLIST, Action.EDIT): _staff(Reach.ALLIANCE),
+    (Resource.SHORTLIST, Action.SHARE): _staff(Reach.ALLIANCE),
+    (Resource.SHORTLIST, Action.END): _staff(Reach.ALLIANCE),
+    (Resource.LOGO, Action.READ): _everybody(Reach.ALL),
+    (Resource.LOGO, Action.EDIT): _LEAD | _OFFICE,
     (Resource.CASE, Action.READ): _staff(Reach.ALLIANCE) | _OFFICE,
     (Resource.CASE, Action.LIST): _staff(Reach.ALLIANCE) | _OFFICE,
     (Resource.CASE, Action.MOVE): _staff(Reach.ALLIANCE),

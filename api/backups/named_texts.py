@@ -45,6 +45,7 @@ FREED = {
     "notice": {"reader"},
     "password_renewal": {"address"},
     "side_answer": {"note"},
+    "shortlist": {"words"},
     "stake": {"end_reason"},
     "thread_message": {"text"},
     "webhook": {"url"},

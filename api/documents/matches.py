@@ -261,6 +261,12 @@ class LabSearchAnswer(Answer):
     generation: str
 
 
+class LikeLabsAnswer(Answer):
+    """Labs that do about the same, best first."""
+
+    items: list[FoundLabAnswer]
+
+
 class NeedForLabAnswer(Answer):
     """A need that a lab should hear of."""
 

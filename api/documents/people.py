@@ -193,11 +193,12 @@ class WaitingClaimAnswer(ClaimAnswer):
 
 
 class LabNameAnswer(Answer):
-    """A lab by its name and school only."""
+    """A lab by its name, head and school only."""
 
     id: str
     name: str
     name_en: str
+    head: str
     school: str | None
 
 

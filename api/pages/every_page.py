@@ -22,6 +22,7 @@ from api.pages.results import entries, reporting
 from api.pages.results.forms import PATHS_WITH_FILES
 from api.pages.shell import assets
 from api.pages.shell.receiving import MAX_FORM_BYTES
+from api.pages.shortlists import logo, shared, shortlist
 
 PAGES = (
     assets,
@@ -47,6 +48,9 @@ PAGES = (
     kpi,
     alliances,
     # An address of its own comes before the ids that would take it for one of theirs.
+    shortlist,
+    shared,
+    logo,
     candidates,
     field_map,
     need,

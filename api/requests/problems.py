@@ -34,6 +34,8 @@ from indexer.plain_text import TextError, printable
 from indexer.records.import_log import MappingError
 from indexer.records.values import number
 from indexer.wording import T_, Language, recognised, said
+from matcher.handouts.pictures import PictureError
+from matcher.handouts.shortlists import ShortlistError
 from matcher.judging.panel.grades import JudgingError, PoolError
 from matcher.ledger.rows.entries import AlreadyReportedError, LedgerError
 from matcher.ledger.rows.motions import TiedError
@@ -170,6 +172,8 @@ TABLE: tuple[tuple[type[Exception], int, str], ...] = (
     (SigningError, 422, "signing"),
     (MeetingLateError, 409, "meeting-late"),
     (MeetingError, 422, "meeting"),
+    (ShortlistError, 422, "shortlist"),
+    (PictureError, 422, "picture"),
     (ClaimError, 409, "claim"),
     (NoSuchRecordError, 404, "not-found"),
     (MendingError, 422, "mending"),

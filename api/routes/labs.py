@@ -29,6 +29,7 @@ from api.documents.matches import (
     LabCompaniesAnswer,
     LabMatchAnswer,
     LabSearchAnswer,
+    LikeLabsAnswer,
     lab_companies_document,
     lab_document,
 )
@@ -39,11 +40,12 @@ from api.requests.idempotency import Reply
 from api.requests.permitted_request import PermittedRequest, etag_of, requires
 from api.requests.problems import moved, not_found
 from api.requests.query_parameters import ChosenFilters, Cursor, Limit, decoded, page
-from indexer.folding import for_search
+from indexer.folding import for_search, name_parts
 from indexer.instants import day_in_taipei
 from indexer.records.mended.merged import kept_id
 from indexer.records.mended.retired import Retirement, in_use
 from indexer.records.mended.same_work import each_once
+from indexer.records.passages import joined
 from indexer.records.record_tables import Company, Lab, Need, School, load_companies, load_needs
 from indexer.vocabulary import Mendable
 from matcher.ranking.lab_search import FoundLab
@@ -64,6 +66,8 @@ from matcher.review.researchers import (
 router = APIRouter(prefix="/api", route_class=ThreadedRoute)
 
 _OPEN = [state.value for state in OPEN_STATES]
+_MOST_SAID, _TITLES = 2_000, 8
+"""Characters of a lab's own words that similar labs are looked for by, and titles where it has none."""
 
 
 @router.get("/labs", tags=["labs"], response_model=LabSearchAnswer)
@@ -169,6 +173,28 @@ def read_demand(
     return ask.read(work)
 
 
+@router.get("/labs/{lab_id}/similar", tags=["labs"], response_model=LikeLabsAnswer)
+@takes(MATCHING)
+def similar_labs(
+    lab_id: str,
+    ask: Annotated[PermittedRequest, Depends(requires(Resource.LAB, Action.READ))],
+    top: Annotated[int, Query(ge=1, le=20)] = 5,
+) -> Response:
+    """Which labs do about the same: those that a search for what the lab says of itself finds, of those you may see."""
+    with ask.reading() as session:
+        who = ask.admitted(session)
+        profile = _find(session, who, lab_id, Action.READ)
+        mine = set(session.exec(select(Lab.id).where(visible(who, Action.LIST))).all())
+    said = joined(profile["summary"], profile["summary_en"], " ".join(profile["keywords"]))[:_MOST_SAID]
+    if not said:
+        said = joined(*(one["title"] for one in profile["evidence"][:_TITLES]))[:_MOST_SAID]
+    items: list[dict[str, Any]] = []
+    if said:
+        found = ask.request.app.state.live.current().search_labs(said, top=top + 1)
+        items = [_found(item) for item in found.labs if item.lab.id in mine and item.lab.id != lab_id][:top]
+    return ask.answered(Reply(200, {"items": items}, {}))
+
+
 @router.get("/labs/{lab_id}/matches", tags=["labs"], response_model=LabMatchAnswer)
 @takes(MATCHING)
 def match_lab(
@@ -237,18 +263,22 @@ ClaimId = Annotated[int, Path(ge=1, le=MAX_ROW_NUMBER)]
 
 @router.get("/lab-names", tags=["claims"], response_model=Page[LabNameAnswer])
 def find_lab_names(
-    q: Annotated[str, Query(min_length=2, max_length=100, description="Part of the lab's name, at least two letters.")],
+    q: Annotated[str, Query(min_length=2, max_length=100, description="Part of the name of the lab or its head.")],
     ask: Annotated[PermittedRequest, Depends(requires(Resource.LAB_NAME, Action.LIST))],
     limit: Limit = 20,
     cursor: Cursor = None,
 ) -> Response:
-    """Find a lab by a part of its name, to claim it: its id, name and school, nothing else."""
+    """Find a lab by a part of its name or its head's, in any order and script, to claim it: name, head, school."""
 
     def work(session: Session, _who: Principal) -> Reply:
-        wanted = for_search(q)
-        names = session.connection().execute(select_columns(col(Lab.id), col(Lab.name), col(Lab.name_en)))
+        wanted, parts = for_search(q), name_parts(q)
+        names = session.connection().execute(select_columns(col(Lab.id), col(Lab.name), col(Lab.name_en), col(Lab.pi)))
         alike = col(Lab.id).in_(
-            [row[0] for row in names if any(wanted in for_search(name) for name in row[1:] if name)]
+            [
+                row[0]
+                for row in names
+                if any(wanted in for_search(name) for name in row[1:] if name) or _is_of(parts, row[3])
+            ]
         )
         query = (
             select(Lab, School.name)
@@ -261,12 +291,21 @@ def find_lab_names(
         if after is not None:
             query = query.where(col(Lab.id) > after)
         items = [
-            {"id": lab.id, "name": lab.name, "name_en": lab.name_en, "school": school or lab.school}
+            {"id": lab.id, "name": lab.name, "name_en": lab.name_en, "head": lab.pi, "school": school or lab.school}
             for lab, school in session.exec(query).all()
         ]
         return Reply(200, page(items, limit, "id"), {})
 
     return ask.read(work)
+
+
+def _is_of(parts: list[str], head: str) -> bool:
+    """Whether a person's name has all of some parts, each as it begins, in whatever order."""
+    whole = "".join(name_parts(head))
+    known = name_parts(head)
+    return bool(parts and head) and (
+        all(any(one.startswith(part) for one in known) for part in parts) or "".join(parts) in whole
+    )
 
 
 @router.post("/labs/{lab_id}/claims", tags=["claims"], status_code=201, response_model=ClaimAnswer)

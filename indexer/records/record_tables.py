@@ -79,6 +79,11 @@ def _words() -> Column[list[str]]:
     return Column(JSON, nullable=False)
 
 
+def _added_words() -> Column[list[str]]:
+    """A column of words that rows of earlier releases lack."""
+    return Column(JSON, nullable=False, server_default="[]")
+
+
 def _other() -> Any:
     """A column for what a file said of a record beside our fields, by its headings; who may read it is asked apart."""
     return Field(default_factory=dict, exclude=True, sa_column=Column(JSON, nullable=False, server_default="{}"))
@@ -164,12 +169,14 @@ class Lab(SQLModel, table=True):
     name_en: str
     pi: str
     orcid: str | None = Field(index=True)
+    members: list[str] = Field(default_factory=list, sa_column=_added_words())
     school: str | None = Field(index=True)
     fields: list[str] = Field(sa_column=_words())
     summary: str
     summary_en: str
     keywords: list[str] = Field(sa_column=_words())
     offers: list[str] = Field(sa_column=_words())
+    equipment: list[str] = Field(default_factory=list, sa_column=_added_words())
     will_not_do: list[str] = Field(sa_column=_words())
     capacity: int | None
     languages: list[str] = Field(sa_column=_words())

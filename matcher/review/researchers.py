@@ -24,7 +24,7 @@ from sqlmodel import Field, Session, SQLModel, col, select
 
 from indexer.database import note_written
 from indexer.instants import Instant
-from indexer.records.exchange import LabIn, check
+from indexer.records.exchange import LabIn, check, fallback_id
 from indexer.records.importing import import_rows
 from indexer.records.mended.retired import in_use, retirement_of
 from indexer.records.mended.same_work import each_once
@@ -231,6 +231,66 @@ def _arranged(evidence: Sequence[dict[str, Any]], wanted: Sequence[Mapping[str, 
             raise ProfileError(T_("there is no such piece of evidence in this lab"), "evidence")
         named[item["id"]] = {**known[item["id"]], "weight": item["weight"]}
     return [*named.values(), *(item for item in evidence if item["id"] not in named)]
+
+
+@dataclass(frozen=True)
+class AddedWorks:
+    """What came of works that were handed in: the profile as it is now, how many are new, how many were there."""
+
+    profile: dict[str, Any]
+    added: int
+    known: int
+
+
+def add_works(
+    session: Session, *, lab_id: str, works: Sequence[Mapping[str, Any]], by: str, now: datetime
+) -> AddedWorks:
+    """Add works to a lab's evidence, first those that were given last; what it has already stays as it is.
+
+    Args:
+        session: its transaction holds all writes.
+        lab_id: the lab, which exists.
+        works: evidence of the exchange format, with or without ids.
+        by: the researcher.
+        now: the moment.
+
+    Raises:
+        ProfileError: a work is not right, or the lab would have too many.
+    """
+    # What reads registers takes a while to load; who changes no evidence does without.
+    from indexer.sources.bringing_in import with_new_works
+
+    before = profile_document(session, lab_id) or {}
+    stored = before["evidence"]
+    every, known = with_new_works(stored, works)
+    added = every[len(stored) :]
+    if not added:
+        return AddedWorks(before, 0, known)
+    used = {str(one["id"]) for one in every if one.get("id")}
+    number = len(stored)
+    given = []
+    for one in added:
+        while not one.get("id") and fallback_id(lab_id, number + 1) in used:
+            number += 1
+        given.append(one if one.get("id") else {**one, "id": fallback_id(lab_id, number + 1)})
+        used.add(str(given[-1]["id"]))
+    after = {**before, "evidence": [*given, *stored]}
+    found = check(Kind.LABS, after)
+    if found.faults or not isinstance(found.record, LabIn):
+        fault = found.faults[0]
+        raise ProfileError(fault.right, fault.field)
+    import_rows(session, Kind.LABS, [after], "profile")
+    session.add(LabEdit(lab_id=lab_id, fields=["evidence"], by=by, at=now))
+    session.flush()
+    return AddedWorks(profile_document(session, lab_id) or {}, len(given), known)
+
+
+def known_work(session: Session, doi: str) -> dict[str, Any] | None:
+    """Return what is known of a work by its DOI, from any lab that has it; None if none has."""
+    row = session.exec(select(Evidence).where(Evidence.doi == doi).order_by(col(Evidence.lab_id))).first()
+    return (
+        None if row is None else row.model_dump(mode="json", include={"id", "kind", "title", "abstract", "year", "doi"})
+    )
 
 
 FEWEST_TOLD = 3
