@@ -19,6 +19,7 @@ from indexer.records.mended.schools import LabSchool, SchoolName
 from indexer.records.record_tables import load_labs
 from indexer.settings import Settings
 from indexer.vocabulary import Mendable
+from matcher.handouts.shortlists import Shortlist, ShortlistedLab
 from matcher.ledger.proving.verification import verify
 from matcher.mending.merging import merge, plan, undo_merge
 from matcher.mending.references import REFERENCES, Way
@@ -91,6 +92,12 @@ def _fill(session: Session, made: Asked) -> None:
     assert pairing is not None
     release(session, pairing=pairing, by=people["expert"], now=NOW)
     store_proposal(session, people["expert"], "lab-9")
+    put = {"alliance_id": "al-a", "words": "", "names_need": False, "made_by": people["expert"]}
+    shortlist = Shortlist(need_id="n-1", made_at=NOW, changed_at=NOW, **put)
+    session.add(shortlist)
+    session.flush()
+    chosen = {"shortlist_id": shortlist.id, "position": 1, "proposal_id": made.world.proposal_id}
+    session.add(ShortlistedLab(lab_id="lab-1", **chosen))
     claim(session, account_id=people["stranger"], lab_id="lab-1", statement="我是主持人", now=NOW)
     edit_profile(session, lab_id="lab-1", changes={"summary": "碳化矽"}, by=people["researcher"], now=NOW)
     for party, party_id in (("lab", "lab-1"), ("company", "co-1")):

@@ -68,6 +68,7 @@ REFERENCES: dict[Mendable, tuple[Reference, ...]] = {
         Reference("release", "lab_id", _MOVES, T_("releases to companies")),
         Reference("case_file", "lab_id", _ALIAS, T_("cases that came of it")),
         Reference("need", "excluded_labs", _LISTED, T_("needs that exclude it")),
+        Reference("shortlisted_lab", "lab_id", _MOVES, T_("shortlists that name it"), unique=("shortlist_id",)),
         Reference("lab_claim", "lab_id", _ALIAS, T_("claims by researchers")),
         Reference("role_grant", "scope_id", _ALIAS, T_("roles of researchers"), only=("role", "researcher")),
         Reference("stake", "party_id", _ALIAS, T_("declared interests"), only=("party", "lab")),
