@@ -48,6 +48,7 @@ from api.home import open_database, open_reading, open_session
 from api.jobs import job_queue
 from api.letters.renewal import forget_renewals
 from api.letters.sending.delivering import Deliverer
+from api.letters.sending.smtp import forget_files
 from api.letters.telling import tell_of_due
 from api.nightly.report import report_the_night
 from api.nightly.step import MOST_LISTED, Run, StepOutcome, StepWork
@@ -588,6 +589,8 @@ def _changed_generations(work: StepWork) -> Iterator[str]:
             yield str(error)
 
 
+MAIL_KEPT_FOR = timedelta(days=90)
+"""For so long a letter lies in the folder of mail, where no server is set that would take it."""
 PORTION = 2_000
 """So many rows are deleted in one transaction, so that nobody waits long for a turn to write."""
 
@@ -610,6 +613,7 @@ def delete_expired(work: StepWork) -> StepOutcome:
         with writing(engine, deadline_s=WAIT_S) as session:
             before = work.now - timedelta(days=work.settings.evidence_waiting_days)
             gone["evidence"] = forget_waiting(session, work.settings.home, before=before)
+    gone["mail_files"] = forget_files(work.settings, before=work.now - MAIL_KEPT_FOR)
     return StepOutcome({**gone, "nights": len(forget_old_nights(work.settings.home))})
 
 

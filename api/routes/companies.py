@@ -40,6 +40,7 @@ from indexer.records.mended.retired import in_use, retirement_of
 from indexer.records.record_tables import Company, Need
 from indexer.vocabulary import Mendable
 from indexer.wording import T_
+from matcher.notices.readers import MailAddress
 from matcher.review.cases import OPEN_STAGES, Case, Contact
 from matcher.review.clients import (
     Client,
@@ -340,12 +341,13 @@ def _contact_persons(session: Session, company_id: str) -> list[dict[str, Any]]:
     ours = same_ids(session, Mendable.COMPANY, company_id)
     held = (Grant.role == Role.COMPANY.value, col(Grant.scope_id).in_(ours), col(Grant.revoked_at).is_(None))
     rows = session.execute(
-        select(Account.id, Account.name, Account.email)
+        select(Account.id, Account.name, Account.email, MailAddress.refused_at)
+        .join(MailAddress, col(MailAddress.address) == col(Account.email), isouter=True)
         .join(Grant, col(Grant.account_id) == col(Account.id))
         .where(*held, col(Account.disabled_at).is_(None))
         .order_by(col(Account.id))
     ).all()
-    return [{"id": row[0], "name": row[1], "email": row[2]} for row in rows]
+    return [{"id": row[0], "name": row[1], "email": row[2], "mail_comes_back": row[3] is not None} for row in rows]
 
 
 def _documents(session: Session, who: Principal, companies: Sequence[Company]) -> list[dict[str, Any]]:
