@@ -173,7 +173,7 @@ class SigningBody(_Body):
     amount_ntd: int | None = Field(default=None, ge=1, le=10**12, examples=[900_000])
     purpose: Purpose | None = Field(default=None, examples=["research"])
     instalments: list[InstalmentBody] = Field(default=[], max_length=60, examples=[[]])
-    shares: dict[str, Annotated[int, Field(ge=1, le=10_000)]] = Field(
+    shares: dict[Word, Annotated[int, Field(ge=1, le=10_000)]] = Field(
         default={}, examples=[{}], description="Basis points by alliance; empty: your own alliance alone."
     )
     document: DocumentBody | None = Field(default=None, examples=[None])
