@@ -33,7 +33,7 @@ from api.access.policy import POLICY, Action, Resource
 from api.access.second_factor import roles_bound
 from api.access.sign_on import Provider
 from api.jobs.worker import JobRunner
-from api.letters.delivering import Postman
+from api.letters.sending.delivering import Postman
 from api.pages.every_page import BODY_LIMITS as PAGE_BODY_LIMITS
 from api.pages.every_page import PAGES
 from api.pages.shell import drawing
@@ -58,6 +58,7 @@ from api.routes import (
     sessions,
 )
 from api.routes.conversation import corrections, meetings, talks
+from api.routes.desk import agenda
 from api.routes.files import drafts, exports, lab_files
 from api.routes.imports import drafts as import_drafts
 from api.routes.imports import templates
@@ -65,6 +66,10 @@ from api.routes.imports.drafts import MAX_LIST_BYTES
 from api.routes.judging import judgings, pairs
 from api.routes.ledger import alliances, entries, figures, programme, review
 from api.routes.letters import notices, renewals, webhooks
+from api.routes.mending import duplicates, merging, retiring
+from api.routes.mending import schools as schools_over_time
+from api.routes.own_lab import works
+from api.routes.shortlists import making, pictures
 from api.trail.view_buffer import ViewBuffer
 from indexer.database import BusyError, DatabaseGoneError, open_engine, reading, writing
 from indexer.disk import DiskReserve
@@ -138,6 +143,7 @@ _EXAMPLES: dict[str, Any] = {
     "configuration_name": "points",
     "judging_id": 1,
     "judged_pair_id": 1,
+    "school_id": "ysu",
 }
 """What a path may name, from the demo world."""
 
@@ -181,6 +187,8 @@ def _complete(operation: dict[str, Any], method: str, permission: Any) -> None:
         operation["parameters"] = given
 
 
+STRANGERS_PER_MINUTE = 30
+"""How often one address, who is nobody here, may ask for what a link shows."""
 GIVE_UP_AFTER_S = 5.0
 """How long a closing server waits for its look at the index; opening one may take longer."""
 BODY_LIMITS = {
@@ -213,6 +221,9 @@ OPEN_ROUTES = frozenset(
         ("GET", "/language/{lang}"),
         ("GET", "/sign-in"),
         ("POST", "/sign-in"),
+        ("GET", "/shared/{secret}"),
+        ("GET", "/shared/{secret}/file"),
+        ("GET", "/shared/{secret}/logo"),
         ("GET", "/static/{name}"),
         ("POST", "/api/password-renewals"),
         ("POST", "/api/password-renewals/{token}"),
@@ -238,6 +249,7 @@ _PARTS = (
     corrections,
     cases,
     queue,
+    agenda,
     companies,
     labs,
     jobs,
@@ -247,6 +259,10 @@ _PARTS = (
     accounts,
     entries,
     review,
+    retiring,
+    merging,
+    duplicates,
+    schools_over_time,
     programme,
     figures,
     alliances,
@@ -257,6 +273,9 @@ _PARTS = (
     drafts,
     judgings,
     pairs,
+    making,
+    pictures,
+    works,
     notices,
     webhooks,
     renewals,
@@ -302,6 +321,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.live = LiveMatcher(settings, engine)
     app.state.threads = RequestThreads()
     app.state.limiter = RateLimiter(settings.requests_per_minute)
+    app.state.strangers = RateLimiter(STRANGERS_PER_MINUTE)
     app.state.home, app.state.settings = settings.home, settings
     app.state.stopping = threading.Event()
     app.state.reserve = DiskReserve(settings.home, settings.disk_reserve_mb)

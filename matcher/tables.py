@@ -5,7 +5,9 @@ exists for whoever must know all of them: drafting a migration, comparing models
 with a database, opening a server.
 """
 
+from indexer.records.mended import merged, retired, schools
 from matcher import erasure
+from matcher.handouts import pictures, shortlists
 from matcher.judging.panel import grades
 from matcher.ledger.figures import gender, ladder, sufficiency
 from matcher.ledger.rows import (
@@ -44,16 +46,21 @@ __all__ = [
     "ladder",
     "links",
     "meetings",
+    "merged",
     "motions",
     "outbox",
     "people",
     "periods",
+    "pictures",
     "proposals",
     "pseudonyms",
     "readers",
     "researchers",
     "result_claims",
+    "retired",
     "school_totals",
+    "schools",
+    "shortlists",
     "signing",
     "similarity",
     "steps",

@@ -12,8 +12,8 @@ from sqlmodel import select
 
 from api.access.credentials import Password, set_password_hash
 from api.access.passwords import hash_password
-from api.letters.delivering import Deliverer
 from api.letters.renewal import HOLDS_FOR, MOST_FOR_ADDRESS, MOST_FROM_CLIENT, PasswordRenewal, forget_renewals
+from api.letters.sending.delivering import Deliverer
 from indexer.database import reading, writing
 from indexer.settings import Settings
 from tests.conftest import POSTGRESQL_AT_LENGTH

@@ -10,6 +10,7 @@ from typing import Any
 import openpyxl
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from api.jobs.import_drafts import KEPT, MAX_OF_ONE, ImportDraft, forget_drafts
 from api.jobs.job_queue import claim
@@ -110,6 +111,20 @@ def test_an_offices_workbook_is_understood_imported_and_taken_back(here: Asked, 
     undone = here.done("expert", "POST", f"/api/jobs/{result['job']}/undo")
     assert (undone["removed"], undone["restored"]) == (18, 0)
     assert _rows(here, "SELECT id, name, school FROM lab ORDER BY id") == before
+
+
+def test_an_import_is_not_taken_back_once_something_rests_on_it(here: Asked) -> None:
+    list_id = _sent(here, "needs.csv", _csv(["需求代號 id", "需求名稱"], ["mine-1", "拋光"], ["mine-2", "除冰"]))
+    result = _imported(here, list_id)
+    here.done("expert", "POST", "/api/needs/mine-1/take-up")
+    answer = here.ask("expert", "POST", f"/api/jobs/{result['job']}/undo")
+    assert (answer.status_code, "something rests on" in answer.json()["detail"]) == (409, True)
+    assert _rows(here, "SELECT need_id, new FROM need_step WHERE need_id LIKE 'mine-%' ORDER BY id") == [
+        ("mine-1", "submitted"), ("mine-2", "submitted"), ("mine-1", "taken_up"),
+    ]  # fmt: skip
+    # A step goes with an import that is taken back, and not by itself.
+    with pytest.raises(DBAPIError, match="append-only"), writing(here.engine) as session:
+        session.execute(text("DELETE FROM need_step WHERE need_id = 'mine-2'"))
 
 
 def test_cells_are_mended_filled_down_and_rows_left_out(here: Asked) -> None:

@@ -21,9 +21,13 @@ from api.jobs.job_queue import JobKind, JobState, ask_for
 from api.trail.nights import night_ids
 from indexer.database import open_engine, writing
 from indexer.records.import_log import keep_own_mapping
+from indexer.records.importing import import_rows
 from indexer.settings import Settings
-from indexer.vocabulary import Kind
+from indexer.vocabulary import Kind, Mendable
+from matcher.handouts.shortlists import make_link, make_shortlist
 from matcher.judging.panel.grades import PooledPair, Said, name_settler, say, standing_of, start
+from matcher.ledger.rendering.report_texts import ReportLanguage
+from matcher.mending.merging import merge, undo_merge
 from matcher.notices.readers import MailAddress, Webhook, WebhookHost
 from matcher.review.clients import ClientRequest, take_on, take_on_or_ask
 from matcher.review.conversation.corrections import NeedSaid
@@ -114,13 +118,15 @@ def _fill(server: Served) -> Things:
             job_id = _done_job(session, server.accounts[by], need_id)
             people = _people(session, server, lab_id, alliance_id, now)
             judged = _judging(session, server, alliance_id, people["account_id"], PooledPair(need_id, lab_id, {}), now)
+            shortlisted = _shortlist(session, server.accounts[by], alliance_id, need_id, lab_id, now)
             listed = _list(session, server.accounts[by], alliance_id, now)
-            found.append({**ids, "job_id": job_id, **people, **judged, **listed})
+            found.append({**ids, "job_id": job_id, **people, **judged, **listed, **shortlisted})
         reporters = {"al-a": server.accounts["expert"], "al-b": server.accounts["stranger"]}
         ledger = store_ledger_things(
             session, server.settings.home, school_id="ysu", accounts=server.accounts, reporters=reporters, now=now
         )
         asked_for = _requests(session, server, now)
+        mended = {"school_id": "ysu", "merge_id": _undone_merge(session, now)}
     engine.dispose()
     introduced = {"stage": "introduced"}
     path = f"/api/cases/{found[0]['case_id']}/transition"
@@ -139,10 +145,12 @@ def _fill(server: Served) -> Things:
         "prefix",
         "key_prefix",
         "session_id",
+        "school_id",
         "mail_address",
         "webhook_host",
     )
     numbers = (
+        "merge_id",
         "request_id",
         "pairing_id",
         "case_id",
@@ -153,6 +161,8 @@ def _fill(server: Served) -> Things:
         "stake_id",
         "judging_id",
         "judged_pair_id",
+        "shortlist_id",
+        "link_id",
         "webhook_id",
     )
     return Things(
@@ -160,6 +170,7 @@ def _fill(server: Served) -> Things:
             **found[0],
             **ledger[0],
             **asked_for[0],
+            **mended,
             "company_id": OWN_COMPANY,
             "alliance_id": "none",
             "night_id": night_id,
@@ -168,12 +179,29 @@ def _fill(server: Served) -> Things:
             **found[1],
             **ledger[1],
             **asked_for[1],
+            **mended,
             "company_id": "co-1-3",
             "alliance_id": "none",
             "night_id": night_id,
         },
         missing=dict.fromkeys(none, "none") | dict.fromkeys(numbers, "999") | MISSING,
     )
+
+
+def _shortlist(session: Session, by: str, alliance_id: str, need_id: str, lab_id: str, now: datetime) -> dict[str, str]:
+    """Put the lab on a shortlist for the need, with a link to it."""
+    made = make_shortlist(
+        session,
+        need_id=need_id,
+        alliance_id=alliance_id,
+        labs=[lab_id],
+        words="",
+        names_need=False,
+        by=by,
+        now=now,
+    )
+    link = make_link(session, shortlist_id=made.id or 0, language=ReportLanguage.ZH, days=7, by=by, now=now).link
+    return {"shortlist_id": str(made.id), "link_id": str(link.id)}
 
 
 def _requests(session: Session, server: Served, now: datetime) -> list[dict[str, str]]:
@@ -189,6 +217,13 @@ def _requests(session: Session, server: Served, now: datetime) -> list[dict[str,
         assert isinstance(made, ClientRequest)
         found.append({"request_id": str(made.id)})
     return found
+
+
+def _undone_merge(session: Session, now: datetime) -> str:
+    """Two schools that were one for a moment."""
+    import_rows(session, "schools", [{"id": "twice-1", "name": "重複大學"}, {"id": "twice-2", "name": "重複大學"}])
+    made = merge(session, kind=Mendable.SCHOOL, gone_id="twice-1", kept_id="twice-2", reason="r", by=None, now=now)
+    return str(undo_merge(session, merge_id=made.id or 0, by=None, now=now).id)
 
 
 def _done_job(session: Session, account_id: str, need_id: str) -> str:
@@ -338,6 +373,11 @@ def _asked(server: Served, things: Things, who: str | None, method: str, path: s
         "/{configuration_name}": {"document": {}, "reason": "r"},
         "/match-batches": {"needs": ["none"]},
         "/accounts": {"email": "none"},
+        "/retire": {"reason": "r", "since": "2199-01-01"},
+        "/merge": {"kept": "nobody", "reason": "r"},
+        "/rename": {"name": "n", "since": "2199-01-01"},
+        "/divide": {"to": "none", "labs": ["none"], "since": "2199-01-01"},
+        "/apart": {"kind": "lab", "first": "none", "second": "nobody"},
         "/claims": {"statement": "mine"},
         "/verdict": {"verdict": "refused"},
         "/client": {"alliance": "none"},
@@ -365,6 +405,11 @@ def _asked(server: Served, things: Things, who: str | None, method: str, path: s
         "/messages": {"text": " ", "audience": "company"},
         "/invitations": {"side": "company", "address": "nobody"},
         "/answer": {"agreed": False},
+        "/shortlists": {"labs": ["none"]},
+        "/links": {"days": 1},
+        "/works": {"work": {"year": "x"}},
+        "/logo": {"content": "AAAA"},
+        "/photo": {"content": "AAAA"},
         "/fill-down": {"table": "none", "row": 1, "column": 1},
         "/mappings": {"name": "n", "table": "none"},
     }
@@ -373,11 +418,16 @@ def _asked(server: Served, things: Things, who: str | None, method: str, path: s
         "/break-glass": {"reason": "to see who may"},
         "/client": {"alliance": "none"},
         "-names": {"q": "實驗室"},
+        "/finding": {"q": "實驗室"},
         "/imports": {"name": "needs.jsonl"},
         "/import-drafts": {"name": "needs.csv"},
         "/import-templates": {"kind": "needs"},
         "/rows": {"table": "0-1"},
         "/needed": {"expenses_ntd": 1},
+        "/merge": {"kept": "nobody"},
+        "/on": {"day": "2020-01-01"},
+        "/evidence/retire": {"piece": "none"},
+        "/evidence/reinstate": {"piece": "none"},
     }
     parameters = next((value for end, value in queries.items() if path.endswith(end)), None)
     json = {"json": body} if method in ("POST", "PATCH", "PUT") and body is not None else {}

@@ -11,8 +11,8 @@ import pytest
 from playwright.sync_api import Browser, expect
 from sqlmodel import Session
 
-from api.letters.composing import UNSUBSCRIBE
 from api.letters.renewal import PURPOSE, PasswordRenewal
+from api.letters.sending.composing import UNSUBSCRIBE
 from api.letters.signed_links import LinkSigner
 from indexer.database import open_engine, writing
 from indexer.settings import Settings

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from sqlmodel import col, select
 
-from api.letters.calling import called
-from api.letters.delivering import Deliverer
+from api.letters.sending.calling import called
+from api.letters.sending.delivering import Deliverer
 from api.letters.signed_links import LinkSigner
 from indexer.database import open_engine, writing
 from indexer.settings import Settings

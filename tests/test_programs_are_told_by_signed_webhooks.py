@@ -17,9 +17,9 @@ from typing import Any
 
 import pytest
 
-from api.letters import calling
-from api.letters.calling import Call, CallError, is_outside
-from api.letters.delivering import Delivered, Deliverer
+from api.letters.sending import calling
+from api.letters.sending.calling import Call, CallError, is_outside
+from api.letters.sending.delivering import Delivered, Deliverer
 from indexer.database import writing
 from indexer.settings import Settings
 from matcher.notices.kinds import NoticeKind

@@ -10,7 +10,7 @@ import orjson
 import pytest
 from sqlmodel import select
 
-from api.letters.night_letter import night_message
+from api.letters.sending.night_letter import night_message
 from api.nightly.night_steps import STEPS
 from api.trail.nights import STEP_FIGURE_LABELS, read_nights
 from indexer.database import open_engine, reading

@@ -51,7 +51,10 @@ class Resource(StrEnum):
     CONTACT = "contact"
     EXPERT = "expert"
     QUEUE = "queue"
+    AGENDA = "agenda"
     RELEASED_LAB = "released_lab"
+    SHORTLIST = "shortlist"
+    LOGO = "logo"
     STAKE = "stake"
     ACCOUNT = "account"
     IMPORT = "import"
@@ -92,6 +95,7 @@ class Resource(StrEnum):
     CONFIGURATION = "configuration"
     AUDIT = "audit"
     JUDGING = "judging"
+    RECORD = "record"
     NOTICE = "notice"
     FEED = "feed"
     WEBHOOK = "webhook"
@@ -175,6 +179,15 @@ POLICY: dict[tuple[Resource, Action], dict[Holder, Reach]] = {
     (Resource.PAIRING, Action.RELEASE): _staff(Reach.ALLIANCE),
     (Resource.EXPOSURE, Action.READ): _staff(Reach.ALLIANCE) | _OFFICE,
     (Resource.RELEASED_LAB, Action.LIST): _staff(Reach.ALLIANCE) | _OFFICE | {Role.COMPANY: Reach.OWN},
+    # What leaves the house is the alliance's that works on the need; whoever has a link to it needs no role.
+    (Resource.SHORTLIST, Action.CREATE): _staff(Reach.ALLIANCE),
+    (Resource.SHORTLIST, Action.READ): _staff(Reach.ALLIANCE),
+    (Resource.SHORTLIST, Action.LIST): _staff(Reach.ALLIANCE),
+    (Resource.SHORTLIST, Action.EDIT): _staff(Reach.ALLIANCE),
+    (Resource.SHORTLIST, Action.SHARE): _staff(Reach.ALLIANCE),
+    (Resource.SHORTLIST, Action.END): _staff(Reach.ALLIANCE),
+    (Resource.LOGO, Action.READ): _everybody(Reach.ALL),
+    (Resource.LOGO, Action.EDIT): _LEAD | _OFFICE,
     (Resource.CASE, Action.READ): _staff(Reach.ALLIANCE) | _OFFICE,
     (Resource.CASE, Action.LIST): _staff(Reach.ALLIANCE) | _OFFICE,
     (Resource.CASE, Action.MOVE): _staff(Reach.ALLIANCE),
@@ -210,6 +223,8 @@ POLICY: dict[tuple[Resource, Action], dict[Holder, Reach]] = {
     (Resource.CONTACT, Action.LIST): _staff(Reach.ALLIANCE) | _OFFICE,
     (Resource.EXPERT, Action.LIST): _staff(Reach.ALLIANCE),
     (Resource.QUEUE, Action.READ): _staff(Reach.ALLIANCE),
+    # What waits for a role; each kind of it is shown to whom its own page is.
+    (Resource.AGENDA, Action.READ): _READERS,
     # An alliance brings in needs, companies, and labs of its schools as long as no researcher keeps them
     # (`ownership`). To register schools, alliances and terms is the office's.
     (Resource.IMPORT, Action.CREATE): _staff(Reach.ALLIANCE) | _OFFICE,
@@ -325,6 +340,11 @@ POLICY: dict[tuple[Resource, Action], dict[Holder, Reach]] = {
     (Resource.JUDGING, Action.SETTLE): _staff(Reach.OWN),
     (Resource.JUDGING, Action.ASSIGN): _OFFICE,
     (Resource.JUDGING, Action.CLOSE): _OFFICE,
+    # What is retired or merged goes out of everybody's sight: the office's to do, for all alliances alike.
+    (Resource.RECORD, Action.LIST): _OFFICE,
+    (Resource.RECORD, Action.READ): _OFFICE,
+    (Resource.RECORD, Action.EDIT): _OFFICE,
+    (Resource.RECORD, Action.END): _OFFICE,
     # The whole trail is the office's; a lead sees what was seen and done of the own alliance's needs.
     (Resource.AUDIT, Action.LIST): _LEAD | _OFFICE,
     # "In confidence" is a promise that a company can look after: who met its need, day by day.

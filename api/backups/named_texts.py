@@ -34,13 +34,21 @@ FREED = {
     "job_file": {"name"},
     "job_part": {"result"},
     "judged_word": {"note"},
+    "merge_change": {"before"},
+    "letter": {"reader"},
     "need_draft": {"content"},
     "need_said": {"after", "before", "reader"},
     "need_share": {"consent"},
     "need_step": {"note"},
+    "record_merge": {"reason"},
+    "retirement": {"reason"},
+    "notice": {"reader"},
+    "password_renewal": {"address"},
     "side_answer": {"note"},
+    "shortlist": {"words"},
     "stake": {"end_reason"},
     "thread_message": {"text"},
+    "webhook": {"url"},
 }
 """What is written beside the facts, by table: a name is taken out where the database lets it."""
 _KEPT = ("break_glass_read", "configuration_version", "lab_claim", "proposal")

@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlmodel import Session, col, select
 
-from api.letters.composing import UNSUBSCRIBE
+from api.letters.sending.composing import UNSUBSCRIBE
 from api.letters.signed_links import LinkError, LinkSigner
 from indexer.wording import T_, Text
 from matcher.notices.kinds import KINDS, Cadence, NoticeKind

@@ -14,8 +14,8 @@ import orjson
 from sqlmodel import col, select
 
 from api.home import open_database
-from api.letters.delivering import Deliverer
-from api.letters.night_letter import report_document, report_page
+from api.letters.sending.delivering import Deliverer
+from api.letters.sending.night_letter import report_document, report_page
 from api.nightly.step import StepOutcome, StepWork
 from api.trail.nights import REPORT_DOCUMENT, REPORT_PAGE, Night, Said, night_path
 from indexer.database import reading, writing

@@ -60,12 +60,16 @@ def _import_page(visit: Visit, job_id: str, refused: Refusal | None = None) -> R
         job=job,
         ended=ended,
         result=result,
-        problems=[] if result is None else result["problems"][:_PROBLEMS_SHOWN],
+        problems=[] if result is None else _costly_first(result["problems"])[:_PROBLEMS_SHOWN],
         field_words=field_words,
         draft=next((one for one in lists if one["job"] == job_id), None),
         refused=refused,
         **visit.look(about),
     )
+
+
+def _costly_first(problems: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return sorted(problems, key=lambda one: one["severity"] != "error")
 
 
 @router.post("/{job_id}/undo")

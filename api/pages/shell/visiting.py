@@ -22,7 +22,7 @@ from sqlmodel import Session
 from starlette.datastructures import FormData
 
 from api.access.credentials import Proof
-from api.access.policy import Action, Resource, admits
+from api.access.policy import BEFORE_SECOND_FACTOR, Action, Resource, admits
 from api.access.second_factor import SecondFactorError
 from api.documents.bodies import ConfirmBody
 from api.pages.shell.templating import rendered
@@ -60,7 +60,7 @@ class Place:
 
 
 PLACES: tuple[Place, ...] = (
-    Place("/desk", N_("Desk"), Resource.QUEUE, Action.READ),
+    Place("/desk", N_("Desk"), Resource.AGENDA, Action.READ),
     Place("/company", N_("My needs"), Resource.NEED, Action.CREATE, (Role.COMPANY,)),
     Place("/my-lab", N_("My lab"), Resource.LAB, Action.EDIT),
     Place("/needs", N_("Needs"), Resource.NEED, Action.LIST, (*STAFF, Role.OFFICE)),
@@ -160,6 +160,8 @@ def tell(request: Request, refusal: Refusal) -> Response:
     if path.startswith(_FOR_PROGRAMS):
         return as_problem(request, refusal)
     by_htmx = request.headers.get("HX-Request") == "true"
+    if refusal.name == "moved":
+        return Response(b"", refusal.status, {"Cache-Control": "no-store", **refusal.headers})
     if refusal.status == 401 or refusal.name == "second-factor":
         back = path if request.method in SAFE_METHODS and not by_htmx else "/"
         query = f"?{request.url.query}" if request.url.query and back == path else ""
@@ -240,7 +242,8 @@ class _PageAsking(PermittedRequest):
             resource, action = self.page
             entering = replace(self, resource=resource, action=action, page=None)
             who = self.request.state.visitor = entering.admitted(session)
-            if self.request.method in SAFE_METHODS and self.request.headers.get("HX-Request") != "true":
+            is_whole = self.request.method in SAFE_METHODS and self.request.headers.get("HX-Request") != "true"
+            if is_whole and self.page not in BEFORE_SECOND_FACTOR:
                 # For the bell, in the transaction that the page begins with.
                 self.request.state.unread = unread(session, who.id)
         return super().admitted(session)

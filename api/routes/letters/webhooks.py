@@ -22,7 +22,7 @@ from api.documents.letters.notices import (
     WebhookHostsAnswer,
     WebhooksAnswer,
 )
-from api.letters.calling import host_of, secret_of
+from api.letters.sending.calling import host_of, secret_of
 from api.letters.signed_links import LinkSigner
 from api.requests.capacity import ThreadedRoute
 from api.requests.idempotency import Reply

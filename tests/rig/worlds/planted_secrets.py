@@ -357,6 +357,9 @@ SECRETS = {
     "keys": Secret(),
     "hashes": Secret(),
     "addresses": Secret(may=frozenset({"office"})),
+    # What an expert writes to a company, and the address that stands below it.
+    "shortlistwords": Secret(OWN),
+    "liaisonaddress": Secret(may=OWN | {"office"}),
     # Who looks after a company reads whom to write to.
     "contactaddress": Secret(OWN | {"office"}),
     **RESULT_SECRETS,
@@ -390,8 +393,9 @@ def told(server: Served) -> History:
     }
     words |= {
         "keys": list(server.keys.values()),
-        "addresses": [f"{name}@example.org" for name in PEOPLE if name not in ("company", "newcomer")],
+        "addresses": [f"{name}@example.org" for name in PEOPLE if name not in ("company", "newcomer", "expert")],
     }
+    words["liaisonaddress"] = ["expert@example.org"]
     words["contactaddress"] = ["company@example.org"]
     words["hashes"] = [digest(key) for key in server.keys.values()]
     for name in ("stake", "wrongpassword", "password", "idempotency"):
@@ -408,6 +412,7 @@ def told(server: Served) -> History:
     words["session"], words["csrf"] = _credentials(server)
     ids["session_id"] = _handles(server)
     _lab_and_stake(server)
+    ids |= _listed(server, need_id)
     for name, several in results_told(server, _PLANTED, words).items():
         ids[name] = several
     # A map with a point for every need and lab.
@@ -484,6 +489,14 @@ def _worked_on(server: Served, need_id: str) -> dict[str, list[str]]:
     pairings = [str(shown[f"lab-1-0{number}"]["pairing_id"]) for number in (1, 2, 3, 4)]
     cases = [str(case_id), str(lost_id)]
     return {"need_id": [need_id], "pairing_id": pairings, "case_id": cases}
+
+
+def _listed(server: Served, need_id: str) -> dict[str, list[str]]:
+    """Let a lab be put before the company, by a link too."""
+    body = {"labs": ["lab-1-01"], "words": _PLANTED["shortlistwords"]}
+    made = _done(server, "expert", "POST", f"/api/needs/{need_id}/shortlists", json=body)["id"]
+    link = _done(server, "expert", "POST", f"/api/shortlists/{made}/links", json={"days": 7})
+    return {"shortlist_id": [str(made)], "link_id": [str(link["id"])]}
 
 
 def _judged(server: Served, need_id: str) -> dict[str, list[str]]:

@@ -22,10 +22,10 @@ from sqlmodel import Session
 
 from api.letters.enclosing import ENCLOSURES, Enclosed, Enclosure, OfferedLink
 from api.letters.knowing import knowable, titles_of_needs
-from api.letters.night_letter import night_message
+from api.letters.sending.night_letter import night_message
+from api.letters.sending.smtp import sender_of
 from api.letters.sentences import sentence
 from api.letters.signed_links import LinkSigner
-from api.letters.smtp import sender_of
 from api.trail.audit_trail import Subject
 from api.trail.nights import read_night
 from indexer.instants import TAIPEI
@@ -37,9 +37,14 @@ from matcher.notices.readers import MailAddress, MailLanguage, NoticeReader, rea
 from matcher.notices.sending import Claim
 from matcher.review.people import Account, principal
 
-TEMPLATES = Path(__file__).parent.parent / "templates"
+TEMPLATES = Path(__file__).parents[2] / "templates"
 UNSUBSCRIBE = "unsubscribe"
 UNSUBSCRIBE_HOLDS_FOR = timedelta(days=365)
+_WHY = T_("GLORIA Match tells you this because of your part in it. Nothing confidential stands in this mail.")
+_WHY_TITLED = T_(
+    "GLORIA Match tells you this because of your part in it. The title of a need stands here since you chose so: do "
+    "not pass it on."
+)
 _MONTHS = [
     "January",
     "February",
@@ -207,9 +212,7 @@ def _write(
         "words": {
             "stop": T_("No more mail like this"),
             "choices": T_("Choose what you are told by mail"),
-            "why": T_(
-                "GLORIA Match tells you this because of your part in it. Nothing confidential stands in this mail."
-            ),
+            "why": _WHY_TITLED if any(item.title for item in items) else _WHY,
         },
     }
     message.set_content(_template("letter.txt").render(values))

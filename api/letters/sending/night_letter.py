@@ -20,7 +20,7 @@ from api.trail.nights import NIGHT_STATES, STEP_FIGURE_LABELS, STEP_STATES, Nigh
 from indexer.instants import TAIPEI
 from indexer.wording import T_, Bilingual
 
-TEMPLATES = Path(__file__).parent.parent / "templates"
+TEMPLATES = Path(__file__).parents[2] / "templates"
 
 
 def report_document(night: Night) -> dict[str, Any]:

@@ -21,12 +21,12 @@ from sqlalchemy import Engine
 from sqlmodel import Session
 
 from api.access.second_factor import SecondFactorError
-from api.letters.calling import CallError, called
 from api.letters.caring import carers_of
-from api.letters.composing import Composed, composed
 from api.letters.renewal import is_waiting, look_up_renewals
+from api.letters.sending.calling import CallError, called
+from api.letters.sending.composing import Composed, composed
+from api.letters.sending.smtp import BrokenOffError, Mailer, MailError, RefusedMailError, open_mailer
 from api.letters.signed_links import LinkSigner
-from api.letters.smtp import BrokenOffError, Mailer, MailError, RefusedMailError, open_mailer
 from api.trail.audit_trail import Act, How, Outcome, write_down
 from indexer.database import BusyError, DatabaseGoneError, reading, writing
 from indexer.instants import now as this_moment
@@ -110,8 +110,9 @@ class Deliverer:
         except MailError as error:
             done.problem = str(error)
             done.waiting += len(left)
-        with writing(self._engine, PATIENCE_S) as session:
-            give_back(session, [one.letter for one in left], by=self._name, said=done.problem and "unreachable")
+        if left:
+            with writing(self._engine, PATIENCE_S) as session:
+                give_back(session, [one.letter for one in left], by=self._name, said=done.problem and "unreachable")
 
     def _mail(self, one: Claim, mailer: Mailer, signer: LinkSigner, done: Delivered) -> None:
         with reading(self._engine) as session:
