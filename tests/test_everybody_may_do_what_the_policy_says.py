@@ -344,6 +344,7 @@ def _asked(server: Served, things: Things, who: str | None, method: str, path: s
         ids = {**ids, "alliance_id": {"own": OWN_ALLIANCE, "foreign": "al-b"}.get(thing, "none")}
     # Bodies that validation lets through but that change nothing, so that cells do not disturb each other.
     bodies: dict[str, Any] = {
+        "{word_id}/settlement": {"taken": False},
         "/decision": {"verdict": "accept", "proposal_id": 999_999},
         "/transition": {"stage": "accepted"},
         "/contacts": {"kind": "call", "held_on": "2026-11-20", "next_on": "2026-11-01"},
@@ -400,7 +401,6 @@ def _asked(server: Served, things: Things, who: str | None, method: str, path: s
         "/meetings": {"times": []},
         "/acceptance": {"starts_at": "2020-01-02T03:04:05+08:00"},
         "/place": {"place": ""},
-        "{word_id}/settlement": {"taken": False},
         "/confirmations": {"address": "nobody"},
         "/messages": {"text": " ", "audience": "company"},
         "/invitations": {"side": "company", "address": "nobody"},

@@ -9,7 +9,6 @@ nothing but the count leaves the alliance that works on a case.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
@@ -19,8 +18,6 @@ from sqlmodel import Field, Session, SQLModel, col, func, select
 
 from indexer.database import insert_fact
 from indexer.instants import Instant
-from indexer.records.mended.merged import RecordMerge, is_merged
-from indexer.vocabulary import Mendable
 from indexer.wording import T_
 
 
@@ -337,22 +334,3 @@ class LabLoad:
     def carried(self) -> int:
         """How many cases the lab has to carry in all."""
         return self.open_cases + self.signed
-
-
-def loads_of(session: Session, lab_ids: Collection[str]) -> Mapping[str, LabLoad]:
-    """Return the load of each lab, by its id."""
-    found = dict.fromkeys(lab_ids, LabLoad())
-    # A case keeps the id under which its lab was known; the load is that of the record that is kept.
-    kept = func.coalesce(col(RecordMerge.kept_id), col(Case.lab_id))
-    query = (
-        select(kept, col(Case.stage), func.count())
-        .select_from(Case)
-        .join(RecordMerge, is_merged(Mendable.LAB, col(Case.lab_id)), isouter=True)
-        .where(kept.in_(sorted(lab_ids)), col(Case.stage).in_([stage.value for stage in OPEN_STAGES]))
-        .group_by(kept, col(Case.stage))
-    )
-    for lab_id, stage, count in session.exec(query).all():
-        had = found[lab_id]
-        early = count if stage == Stage.ACCEPTED else 0
-        found[lab_id] = LabLoad(had.open_cases + count, had.not_introduced + early)
-    return found
