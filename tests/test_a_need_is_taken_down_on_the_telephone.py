@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser
 
+from indexer.database import open_engine, writing
+from indexer.records.importing import import_rows
 from indexer.settings import Settings
+from indexer.vocabulary import Kind
+from matcher.review.intake import adopt
 from tests.conftest import Databases
-from tests.rig.servers.browsers import LANGS, accessibility_faults, browsing, keep_screenshot, scrolls_sideways
+from tests.rig.servers.browsers import (
+    LANGS,
+    accessibility_faults,
+    browsing,
+    keep_screenshot,
+    scrolls_sideways,
+    session_token,
+)
 from tests.rig.servers.served import Served, served
 
 CALL = """我是嶺風電力股份有限公司的林經理，我們高山風場的風機葉片每年冬天都會結冰停機。
@@ -133,3 +145,15 @@ def test_in_pages_the_form_is_filled_beside_the_text(browser: Browser, server: S
         keep_screenshot(page, f"exports-{lang}")
         for name in ("needs", "labs", "companies", "cases"):
             assert somebody.open(f"/{name}").locator(f"a[href='/exports#{name}']").count() == 1
+
+
+def test_what_a_file_said_beside_our_fields_is_shown_with_the_need(server: Served) -> None:
+    engine = open_engine(server.settings)
+    with writing(engine) as session:
+        row = {"id": "need-other", "title": "葉片結冰", "company": "co-1-1", "other": {"廠區<b>": "南投二廠"}}
+        import_rows(session, Kind.NEEDS, [row])
+        adopt(session, need_ids=["need-other"], alliance_id="al-a", by=None, now=datetime.now(UTC))
+    engine.dispose()
+    token = {"Cookie": f"__Host-gloria={session_token(server, 'expert')}"}
+    page = server.client.get(f"{server.url}/needs/need-other", headers=token).text
+    assert "<dt>廠區&lt;b&gt;</dt><dd>南投二廠</dd>" in page
