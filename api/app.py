@@ -58,6 +58,7 @@ from api.routes import (
     sessions,
 )
 from api.routes.conversation import corrections, meetings, talks
+from api.routes.desk import agenda
 from api.routes.files import drafts, exports, lab_files
 from api.routes.imports import drafts as import_drafts
 from api.routes.imports import templates
@@ -65,6 +66,8 @@ from api.routes.imports.drafts import MAX_LIST_BYTES
 from api.routes.judging import judgings, pairs
 from api.routes.ledger import alliances, entries, figures, programme, review
 from api.routes.letters import notices, renewals, webhooks
+from api.routes.mending import duplicates, merging, retiring
+from api.routes.mending import schools as schools_over_time
 from api.routes.own_lab import works
 from api.routes.shortlists import making, pictures
 from api.trail.view_buffer import ViewBuffer
@@ -140,6 +143,7 @@ _EXAMPLES: dict[str, Any] = {
     "configuration_name": "points",
     "judging_id": 1,
     "judged_pair_id": 1,
+    "school_id": "ysu",
 }
 """What a path may name, from the demo world."""
 
@@ -245,6 +249,7 @@ _PARTS = (
     corrections,
     cases,
     queue,
+    agenda,
     companies,
     labs,
     jobs,
@@ -254,6 +259,10 @@ _PARTS = (
     accounts,
     entries,
     review,
+    retiring,
+    merging,
+    duplicates,
+    schools_over_time,
     programme,
     figures,
     alliances,

@@ -5,6 +5,7 @@ exists for whoever must know all of them: drafting a migration, comparing models
 with a database, opening a server.
 """
 
+from indexer.records.mended import merged, retired, schools
 from matcher import erasure
 from matcher.handouts import pictures, shortlists
 from matcher.judging.panel import grades
@@ -45,6 +46,7 @@ __all__ = [
     "ladder",
     "links",
     "meetings",
+    "merged",
     "motions",
     "outbox",
     "people",
@@ -55,7 +57,9 @@ __all__ = [
     "readers",
     "researchers",
     "result_claims",
+    "retired",
     "school_totals",
+    "schools",
     "shortlists",
     "signing",
     "similarity",

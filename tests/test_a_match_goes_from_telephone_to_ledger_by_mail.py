@@ -20,10 +20,10 @@ from urllib.parse import urlsplit
 import httpx
 import icalendar
 import pytest
-from api.letters.delivering import Deliverer
 from playwright.sync_api import Browser
 from sqlmodel import select
 
+from api.letters.sending.delivering import Deliverer
 from indexer.database import open_engine, reading
 from indexer.instants import TAIPEI, day_in_taipei, now
 from indexer.settings import Settings

@@ -21,11 +21,13 @@ from api.jobs.job_queue import JobKind, JobState, ask_for
 from api.trail.nights import night_ids
 from indexer.database import open_engine, writing
 from indexer.records.import_log import keep_own_mapping
+from indexer.records.importing import import_rows
 from indexer.settings import Settings
-from indexer.vocabulary import Kind
+from indexer.vocabulary import Kind, Mendable
 from matcher.handouts.shortlists import make_link, make_shortlist
 from matcher.judging.panel.grades import PooledPair, Said, name_settler, say, standing_of, start
 from matcher.ledger.rendering.report_texts import ReportLanguage
+from matcher.mending.merging import merge, undo_merge
 from matcher.notices.readers import MailAddress, Webhook, WebhookHost
 from matcher.review.clients import ClientRequest, take_on, take_on_or_ask
 from matcher.review.conversation.corrections import NeedSaid
@@ -124,6 +126,7 @@ def _fill(server: Served) -> Things:
             session, server.settings.home, school_id="ysu", accounts=server.accounts, reporters=reporters, now=now
         )
         asked_for = _requests(session, server, now)
+        mended = {"school_id": "ysu", "merge_id": _undone_merge(session, now)}
     engine.dispose()
     introduced = {"stage": "introduced"}
     path = f"/api/cases/{found[0]['case_id']}/transition"
@@ -142,10 +145,12 @@ def _fill(server: Served) -> Things:
         "prefix",
         "key_prefix",
         "session_id",
+        "school_id",
         "mail_address",
         "webhook_host",
     )
     numbers = (
+        "merge_id",
         "request_id",
         "pairing_id",
         "case_id",
@@ -165,6 +170,7 @@ def _fill(server: Served) -> Things:
             **found[0],
             **ledger[0],
             **asked_for[0],
+            **mended,
             "company_id": OWN_COMPANY,
             "alliance_id": "none",
             "night_id": night_id,
@@ -173,6 +179,7 @@ def _fill(server: Served) -> Things:
             **found[1],
             **ledger[1],
             **asked_for[1],
+            **mended,
             "company_id": "co-1-3",
             "alliance_id": "none",
             "night_id": night_id,
@@ -210,6 +217,13 @@ def _requests(session: Session, server: Served, now: datetime) -> list[dict[str,
         assert isinstance(made, ClientRequest)
         found.append({"request_id": str(made.id)})
     return found
+
+
+def _undone_merge(session: Session, now: datetime) -> str:
+    """Two schools that were one for a moment."""
+    import_rows(session, "schools", [{"id": "twice-1", "name": "重複大學"}, {"id": "twice-2", "name": "重複大學"}])
+    made = merge(session, kind=Mendable.SCHOOL, gone_id="twice-1", kept_id="twice-2", reason="r", by=None, now=now)
+    return str(undo_merge(session, merge_id=made.id or 0, by=None, now=now).id)
 
 
 def _done_job(session: Session, account_id: str, need_id: str) -> str:
@@ -358,6 +372,11 @@ def _asked(server: Served, things: Things, who: str | None, method: str, path: s
         "/{configuration_name}": {"document": {}, "reason": "r"},
         "/match-batches": {"needs": ["none"]},
         "/accounts": {"email": "none"},
+        "/retire": {"reason": "r", "since": "2199-01-01"},
+        "/merge": {"kept": "nobody", "reason": "r"},
+        "/rename": {"name": "n", "since": "2199-01-01"},
+        "/divide": {"to": "none", "labs": ["none"], "since": "2199-01-01"},
+        "/apart": {"kind": "lab", "first": "none", "second": "nobody"},
         "/claims": {"statement": "mine"},
         "/verdict": {"verdict": "refused"},
         "/client": {"alliance": "none"},
@@ -405,6 +424,10 @@ def _asked(server: Served, things: Things, who: str | None, method: str, path: s
         "/import-templates": {"kind": "needs"},
         "/rows": {"table": "0-1"},
         "/needed": {"expenses_ntd": 1},
+        "/merge": {"kept": "nobody"},
+        "/on": {"day": "2020-01-01"},
+        "/evidence/retire": {"piece": "none"},
+        "/evidence/reinstate": {"piece": "none"},
     }
     parameters = next((value for end, value in queries.items() if path.endswith(end)), None)
     json = {"json": body} if method in ("POST", "PATCH", "PUT") and body is not None else {}

@@ -27,7 +27,7 @@ from matcher.notices.outbox import Letter, Notice, notify, unread
 from matcher.notices.readers import MailAddress, choose
 from matcher.notices.sending import CLAIMED_FOR, FIRST_PAUSE
 from matcher.review.people import add_account
-from tests.conftest import Gloria
+from tests.conftest import POSTGRESQL_AT_LENGTH, Gloria
 from tests.rig.servers.mail_server import Inbox, certified, listening
 from tests.rig.worlds.small_world import World, build_world
 
@@ -191,6 +191,7 @@ def test_gathered_letters_leave_at_their_hour(engine: Engine, world: World, sett
     ]
 
 
+@POSTGRESQL_AT_LENGTH
 @pytest.mark.parametrize("many", [120, pytest.param(1_000, marks=pytest.mark.long)])
 def test_many_mails_while_the_server_is_gone_and_a_kill(many: int, engine: Engine, settings: Settings) -> None:
     with writing(engine) as session:

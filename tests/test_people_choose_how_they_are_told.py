@@ -16,7 +16,7 @@ from api.letters.signed_links import LinkSigner
 from indexer.database import reading, writing
 from indexer.settings import Settings
 from matcher.notices.kinds import NoticeKind
-from matcher.notices.outbox import Notice, notify
+from matcher.notices.outbox import Notice, _stored, notify
 from matcher.review.people import active_grants, declare_stake, revoke
 from tests.conftest import POSTGRESQL_AT_LENGTH
 from tests.rig.worlds.small_world import Asked, accept, asked
@@ -117,6 +117,19 @@ def test_a_notice_is_told_only_while_its_reader_may_know(here: Asked, settings: 
     assert "要更快" not in titled.as_string()
     shown = here.done("office", "GET", "/api/audit", params={"need": "n-1"})["items"]
     assert [one["operation"] for one in shown if one["how"] == "server"] == ["mail"]
+
+
+def test_two_who_tell_of_the_same_at_once_tell_once(here: Asked) -> None:
+    tell(here, "expert")
+    now, to = datetime.now(UTC), [here.accounts[who] for who in ("expert", "lead")]
+    with writing(here.engine) as session:
+        # As a second writer finds it who looked before the first had stored: the row itself decides.
+        fresh = [
+            Notice(reader=one, account_id=one, kind="claim_decided", key="event 0", facts={}, place="/", at=now)
+            for one in to
+        ]
+        assert [one.reader for one in _stored(session, fresh)] == [here.accounts["lead"]]
+    assert (len(said(here, "expert")), len(said(here, "lead"))) == (1, 1)
 
 
 def test_the_bell_counts_and_a_look_marks_nothing(here: Asked) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,6 +26,7 @@ from api.access.credentials import (
 from api.jobs import job_queue
 from api.jobs.job_queue import Job, JobKind, JobState, ask_for
 from api.letters.renewal import PasswordRenewal
+from api.nightly.night_steps import MAIL_KEPT_FOR
 from api.requests import idempotency
 from api.requests.idempotency import IdempotentReply
 from api.trail.nights import KEPT_NIGHTS, night_ids
@@ -104,9 +106,22 @@ def test_each_is_kept_for_its_time(here: Asked, settings: Settings, monkeypatch:
             _key(session, account, f"never woken {n}", NOW - WAKE_WITHIN - HOUR, sleeps=True)
         _key(session, account, "sleeps still", datetime.now(UTC), sleeps=True)
         _key(session, account, "awake", NOW - WAKE_WITHIN - HOUR, sleeps=False)
+    settings.mail_path.mkdir(parents=True)
+    for n, at in enumerate((NOW - MAIL_KEPT_FOR - HOUR, NOW)):
+        (settings.mail_path / f"{n}.eml").write_bytes(b"")
+        os.utime(settings.mail_path / f"{n}.eml", (at.timestamp(), at.timestamp()))
     night = carried_out(settings, only("expired"))
     signing_in = {"sessions": 3, "failed_sign_ins": 1, "keys_never_woken": 3}
-    figures = {"replies": 5, **signing_in, "jobs": 1, "notices": 1, "renewals": 1, "evidence": 0, "nights": 0}
+    figures = {
+        "replies": 5,
+        **signing_in,
+        "jobs": 1,
+        "notices": 1,
+        "renewals": 1,
+        "evidence": 0,
+        "mail_files": 1,
+        "nights": 0,
+    }
     assert night.step("expired").figures == figures
     assert [_count(here, model) for model in (IdempotentReply, LoginSession, LoginFailure, Job)] == [1, 1, 1, 2]
     assert [_count(here, model) for model in (Notice, Letter, PasswordRenewal)] == [1, 1, 1]

@@ -27,6 +27,8 @@ from indexer.plain_text import shown
 from indexer.records.exchange import CompanyIn, Fault, LabIn
 from indexer.records.import_log import begin_batch
 from indexer.records.importing import ImportReport, import_reading
+from indexer.records.mended.copies import with_copies_said
+from indexer.records.mended.named_labs import with_labs_found
 from indexer.records.readers import Reading
 from indexer.records.record_tables import Company, Lab, Need, School
 from indexer.vocabulary import Kind
@@ -106,6 +108,7 @@ def import_portion(
     tried = replace(
         portion, records=dict(portion.records), evidence=dict(portion.evidence), problems=list(portion.problems)
     )
+    tried = with_copies_said(with_labs_found(session, tried, name), name)
     left_out = [] if sender.anything else list(_kept_to_own(session, tried, sender.alliance_id or "", name, now))
     if batch_id is not None:
         begin_batch(session, batch_id, name, now)

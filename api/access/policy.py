@@ -51,6 +51,7 @@ class Resource(StrEnum):
     CONTACT = "contact"
     EXPERT = "expert"
     QUEUE = "queue"
+    AGENDA = "agenda"
     RELEASED_LAB = "released_lab"
     SHORTLIST = "shortlist"
     LOGO = "logo"
@@ -94,6 +95,7 @@ class Resource(StrEnum):
     CONFIGURATION = "configuration"
     AUDIT = "audit"
     JUDGING = "judging"
+    RECORD = "record"
     NOTICE = "notice"
     FEED = "feed"
     WEBHOOK = "webhook"
@@ -221,6 +223,8 @@ POLICY: dict[tuple[Resource, Action], dict[Holder, Reach]] = {
     (Resource.CONTACT, Action.LIST): _staff(Reach.ALLIANCE) | _OFFICE,
     (Resource.EXPERT, Action.LIST): _staff(Reach.ALLIANCE),
     (Resource.QUEUE, Action.READ): _staff(Reach.ALLIANCE),
+    # What waits for a role; each kind of it is shown to whom its own page is.
+    (Resource.AGENDA, Action.READ): _READERS,
     # An alliance brings in needs, companies, and labs of its schools as long as no researcher keeps them
     # (`ownership`). To register schools, alliances and terms is the office's.
     (Resource.IMPORT, Action.CREATE): _staff(Reach.ALLIANCE) | _OFFICE,
@@ -336,6 +340,11 @@ POLICY: dict[tuple[Resource, Action], dict[Holder, Reach]] = {
     (Resource.JUDGING, Action.SETTLE): _staff(Reach.OWN),
     (Resource.JUDGING, Action.ASSIGN): _OFFICE,
     (Resource.JUDGING, Action.CLOSE): _OFFICE,
+    # What is retired or merged goes out of everybody's sight: the office's to do, for all alliances alike.
+    (Resource.RECORD, Action.LIST): _OFFICE,
+    (Resource.RECORD, Action.READ): _OFFICE,
+    (Resource.RECORD, Action.EDIT): _OFFICE,
+    (Resource.RECORD, Action.END): _OFFICE,
     # The whole trail is the office's; a lead sees what was seen and done of the own alliance's needs.
     (Resource.AUDIT, Action.LIST): _LEAD | _OFFICE,
     # "In confidence" is a promise that a company can look after: who met its need, day by day.

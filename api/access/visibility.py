@@ -32,8 +32,10 @@ from sqlmodel import Session, SQLModel, col
 
 from api.access.policy import Action, Reach, Resource, reaches
 from indexer.folding import for_search
+from indexer.records.mended.merged import old_ids
+from indexer.records.mended.retired import in_use
 from indexer.records.record_tables import Alliance, AlliancePartner, Company, Lab, Need, School
-from indexer.vocabulary import Confidentiality
+from indexer.vocabulary import Confidentiality, Mendable
 from matcher.ledger.rows.entries import Entry
 from matcher.ledger.rows.motions import Motion, MotionKind
 from matcher.ledger.rows.steps import Step
@@ -53,8 +55,14 @@ _remembered = lru_cache(maxsize=1_024)
 
 @_remembered
 def needs(who: Principal, action: Action, resource: Resource = Resource.NEED) -> Condition:
-    """Return the condition on `Need` for what a person may do with it (or with something that hangs on it)."""
-    return _any(_need_of(who, role, reach) for role, reach in reaches(who, resource, action).items())
+    """Return the condition on `Need` for what a person may do with it (or with something that hangs on it).
+
+    A retired one is read by whoever could read it, and neither listed nor matched.
+    """
+    mine = _any(_need_of(who, role, reach) for role, reach in reaches(who, resource, action).items())
+    if action is Action.LIST or resource is Resource.MATCH:
+        return and_(mine, in_use(Mendable.NEED, col(Need.id)))
+    return mine
 
 
 def _need_of(who: Principal, role: Role, reach: Reach) -> Condition:
@@ -65,7 +73,9 @@ def _need_of(who: Principal, role: Role, reach: Reach) -> Condition:
         return and_(col(Need.company).in_(scopes), readable(who))
     if role is Role.RESEARCHER:
         stages = [stage.value for stage in INTRODUCED_STAGES]
-        introduced = _has(Need, Case.need_id == Need.id, col(Case.lab_id).in_(scopes), col(Case.stage).in_(stages))
+        # A case keeps the id under which its lab was known when it was opened.
+        theirs = or_(col(Case.lab_id).in_(scopes), col(Case.lab_id).in_(old_ids(Mendable.LAB, scopes)))
+        introduced = _has(Need, Case.need_id == Need.id, theirs, col(Case.stage).in_(stages))
         return and_(introduced, readable(who))
     own = _has(Need, NeedIntake.need_id == Need.id, col(NeedIntake.alliance_id).in_(scopes))
     shared = _has(
@@ -154,14 +164,15 @@ def cases(who: Principal, action: Action) -> Condition:
 
 @_remembered
 def labs(who: Principal, action: Action) -> Condition:
-    """Return the condition on `Lab`."""
+    """Return the condition on `Lab`; a retired one is read, not listed."""
     reach = reaches(who, Resource.LAB, action)
-    return _any(true() if far is Reach.ALL else col(Lab.id).in_(who.scopes(role)) for role, far in reach.items())
+    mine = _any(true() if far is Reach.ALL else col(Lab.id).in_(who.scopes(role)) for role, far in reach.items())
+    return and_(mine, in_use(Mendable.LAB, col(Lab.id))) if action is Action.LIST else mine
 
 
 @_remembered
 def companies(who: Principal, action: Action) -> Condition:
-    """Return the condition on `Company`: the portfolio, or the person's own."""
+    """Return the condition on `Company`: the portfolio, or the person's own; a retired one is read, not listed."""
     found: list[Condition] = []
     for role, far in reaches(who, Resource.COMPANY, action).items():
         if far is Reach.ALL:
@@ -171,7 +182,8 @@ def companies(who: Principal, action: Action) -> Condition:
         else:
             scopes = col(Client.alliance_id).in_(who.scopes(role))
             found.append(_has(Company, Client.company_id == Company.id, scopes, col(Client.until).is_(None)))
-    return _any(found)
+    mine = _any(found)
+    return and_(mine, in_use(Mendable.COMPANY, col(Company.id))) if action is Action.LIST else mine
 
 
 def claims(who: Principal, action: Action, today: date) -> Condition:

@@ -257,7 +257,7 @@ class StakeBody(_Body):
     """A declared interest."""
 
     party: Annotated[Word, WithJsonSchema({"type": "string", "enum": ["company", "lab"]})] = Field(examples=["company"])
-    party_id: Word = Field(examples=["co-1-1"])
+    party_id: Word = Field(examples=["co-1-1"], description="Its id, its whole name, or a company's 統一編號.")
 
 
 class StakeEndBody(_Body):

@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import Field
 
-from api.documents.answers import Answer, answer_of, index_is_old
+from api.documents.answers import Answer, RetiredAnswer, answer_of, index_is_old
 from api.documents.conversation.talks import ToldAnswer
 from api.trail.request_trail import NeedReader
 from indexer.records.exchange import EvidenceIn, LabIn
@@ -216,6 +216,10 @@ class LabAnswer(Answer):
     """A lab's profile with its evidence."""
 
     evidence: list[EvidenceAnswer]
+    retired: RetiredAnswer | None = Field(default=None, description="Only if it is no longer used.")
+    retired_evidence: dict[str, RetiredAnswer] = Field(
+        default={}, description="By id what of the evidence the programme office has retired; none is left out if none."
+    )
 
 
 class CountedNeedsAnswer(Answer):

@@ -12,7 +12,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from api.documents.answers import Answer, answer_of
+from api.documents.answers import Answer, RetiredAnswer, answer_of
 from api.documents.ledger import MotionAnswer
 from indexer.records.exchange import CompanyIn
 from matcher.review.researchers import ClaimVerdict
@@ -272,6 +272,7 @@ class ContactPersonAnswer(Answer):
     id: str
     name: str
     email: str
+    mail_comes_back: bool = Field(description="The address is not in order: nothing is sent there for now.")
 
 
 @answer_of(CompanyIn)
@@ -279,6 +280,7 @@ class CompanyAnswer(ListedCompanyAnswer):
     """A company; its contact persons are missing for who does not look after it."""
 
     contact_persons: list[ContactPersonAnswer] = Field(default=[])
+    retired: RetiredAnswer | None = Field(default=None, description="Only if it is no longer used.")
 
 
 class SignOnAnswer(Answer):

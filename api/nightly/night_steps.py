@@ -48,6 +48,7 @@ from api.home import open_database, open_reading, open_session
 from api.jobs import job_queue
 from api.letters.renewal import forget_renewals
 from api.letters.sending.delivering import Deliverer
+from api.letters.sending.smtp import forget_files
 from api.letters.telling import tell_of_due
 from api.nightly.report import report_the_night
 from api.nightly.step import MOST_LISTED, Run, StepOutcome, StepWork
@@ -70,6 +71,7 @@ from matcher.judging.champion.promotion import is_worth_learning, learn
 from matcher.judging.quality_check import Comparison, QualityCheck
 from matcher.ledger.figures.folds import Figures, Status, end_of, figures
 from matcher.ledger.figures.ladder import FINDING_LABELS, FindingKind, findings, readings_on, standings
+from matcher.ledger.figures.waiting import WAITING_LABELS, office_counts
 from matcher.ledger.proving.heads import (
     HEADS_FILE,
     KEY_FILE,
@@ -466,21 +468,22 @@ def propose_warnings(work: StepWork) -> StepOutcome:
 
 
 def count_reminders(work: StepWork) -> StepOutcome:
-    """Count what waits, by alliance."""
+    """Count what waits, by alliance, and for the programme office."""
     with open_reading(work.settings) as session:
         counts = reminders(session, now=work.now)
+        of_office = office_counts(session, work.now)
     rows = [
-        {
-            "alliance": alliance,
-            "reminder": one.value,
-            "zh": REMINDER_LABELS[one].zh,
-            "en": REMINDER_LABELS[one].en,
-            "n": n,
-        }
+        _reminder(alliance, one.value, REMINDER_LABELS[one], n)
         for alliance, of_alliance in counts.items()
         for one, n in of_alliance.items()
     ]
-    return StepOutcome(totals(counts), details={"rows": rows})
+    rows += [_reminder("", kind.value, WAITING_LABELS[kind], n) for kind, n in of_office.items() if n]
+    office = {kind.value: n for kind, n in of_office.items()}
+    return StepOutcome({**totals(counts), **office}, details={"rows": rows})
+
+
+def _reminder(alliance: str, kind: str, label: Text, n: int) -> dict[str, Any]:
+    return {"alliance": alliance, "reminder": kind, "zh": label.zh, "en": label.en, "n": n}
 
 
 def tell_what_is_due(work: StepWork) -> StepOutcome:
@@ -586,6 +589,8 @@ def _changed_generations(work: StepWork) -> Iterator[str]:
             yield str(error)
 
 
+MAIL_KEPT_FOR = timedelta(days=90)
+"""For so long a letter lies in the folder of mail, where no server is set that would take it."""
 PORTION = 2_000
 """So many rows are deleted in one transaction, so that nobody waits long for a turn to write."""
 
@@ -608,6 +613,7 @@ def delete_expired(work: StepWork) -> StepOutcome:
         with writing(engine, deadline_s=WAIT_S) as session:
             before = work.now - timedelta(days=work.settings.evidence_waiting_days)
             gone["evidence"] = forget_waiting(session, work.settings.home, before=before)
+    gone["mail_files"] = forget_files(work.settings, before=work.now - MAIL_KEPT_FOR)
     return StepOutcome({**gone, "nights": len(forget_old_nights(work.settings.home))})
 
 

@@ -77,6 +77,7 @@ RESOURCES: dict[str, str] = {
     "audit": N_("Audit trail"),
     "night": N_("Night"),
     "judging": N_("Judging"),
+    "record": N_("Mended record"),
 }
 """What the policy protects, as people call it."""
 ACTIONS: dict[str, str] = {

@@ -16,6 +16,7 @@ from api.pages.imports import lists, past
 from api.pages.imports.lists import MAX_LIST_FORM_BYTES
 from api.pages.judging import grading, sessions
 from api.pages.letters import notices, outside
+from api.pages.mending import duplicates, merging, records, schools
 from api.pages.needs import candidates, need
 from api.pages.results import entries, reporting
 from api.pages.results.forms import PATHS_WITH_FILES
@@ -29,6 +30,11 @@ PAGES = (
     notices,
     outside,
     account,
+    # An address of its own comes before the ids that would take it for one of theirs.
+    duplicates,
+    schools,
+    merging,
+    records,
     admin,
     audit,
     my_lab,

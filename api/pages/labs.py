@@ -34,8 +34,9 @@ from indexer.index.generations import SnapshotError
 from indexer.instants import day_in_taipei, now
 from indexer.records.exchange import LabIn
 from indexer.records.field_notes import declared
+from indexer.records.mended.merged import same_ids
 from indexer.records.record_tables import Company, Lab, School, other_of
-from indexer.vocabulary import EvidenceKind
+from indexer.vocabulary import EvidenceKind, Mendable
 from indexer.wording import T_
 from matcher.ranking.lab_table import Filters
 from matcher.review.cases import Case
@@ -204,7 +205,8 @@ def _cases(session: Session, who: Principal, lab_id: str, *, to: NeedReader) -> 
     """Return the cases with a lab that the person may see, the newest first; None for who sees no cases at all."""
     if not admits(who, Resource.CASE, Action.LIST):
         return None
-    query = select(Case).where(visible_cases(who, Action.LIST), Case.lab_id == lab_id)
+    ours = same_ids(session, Mendable.LAB, lab_id)
+    query = select(Case).where(visible_cases(who, Action.LIST), col(Case.lab_id).in_(ours))
     rows = session.exec(query.order_by(col(Case.id).desc()).limit(CASES_SHOWN)).all()
     items = case_documents(session, who, rows)
     return {

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Query, Response
 from sqlmodel import Session
 
 from api.access.policy import Action, Resource
@@ -19,6 +19,7 @@ from api.documents.bodies import NeedBody, NeedMoveBody, NewNeedBody
 from api.pages.companies import answered, asked_for
 from api.pages.conversation.talk import ANSWER_LABELS
 from api.pages.shell.form_fields import KINDS, NEED_FACTS, NEED_FIELDS, as_body, asked_fields, asks_wished, shown, typed
+from api.pages.shell.record_names import names as names_of
 from api.pages.shell.record_names import scope_names
 from api.pages.shell.visiting import Visit, visiting
 from api.pages.shell.wording import N_
@@ -30,6 +31,8 @@ from api.routes.pairings import list_released_labs
 from indexer.instants import now
 from indexer.records.exchange import NeedIn
 from indexer.records.field_notes import DeclaredField
+from indexer.records.mended.named_labs import ids_of, named_labs
+from indexer.records.record_tables import Lab
 from matcher.review.conversation.answers import REFUSING
 from matcher.review.conversation.standing import TOLD, Stand, TalkState, furthest, stands_of
 from matcher.review.conversation.thread import Side
@@ -77,6 +80,25 @@ def begin(visit: Create) -> Response:
         return begin_draft(session, company_id=chosen, by=who.id, now=now()).id
 
     return visit.go(f"/company/drafts/{visit.change(work)}/about")
+
+
+_EXCLUDED = tuple(one for one in NEED_FIELDS if one.name == "excluded_labs")
+_MOST_TYPED = 2_000
+
+
+@router.get("/excluded")
+def show_excluded(
+    visit: Annotated[Visit, Depends(visiting(Resource.LAB_NAME, Action.LIST))],
+    excluded_labs: Annotated[str, Query(max_length=_MOST_TYPED)] = "",
+) -> Response:
+    """Show whom the names that are being typed exclude, so that none excludes nobody."""
+    typed_names = as_body(_EXCLUDED, {"excluded_labs": excluded_labs}).get("excluded_labs") or []
+
+    def found(session: Session, _who: Principal) -> dict[str, Any]:
+        named = named_labs(session, typed_names)
+        return {"named": named, "names": names_of(session, Lab, ids_of(named))}
+
+    return visit.show_part("my_company/_excluded.html", N_("Excluded labs"), "/company", **visit.look(found))
 
 
 def _find(session: Session, who: Principal, draft_id: str) -> NeedDraft:

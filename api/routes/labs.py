@@ -7,6 +7,7 @@ answers for.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -20,7 +21,7 @@ from api.access.visibility import claims as visible_claims
 from api.access.visibility import companies as visible_companies
 from api.access.visibility import labs as visible
 from api.access.visibility import needs as visible_needs
-from api.documents.answers import Page
+from api.documents.answers import Page, retired_said
 from api.documents.bodies import MAX_ROW_NUMBER, ClaimBody, ClaimVerdictBody, LabBody
 from api.documents.matches import (
     DemandAnswer,
@@ -37,12 +38,16 @@ from api.letters.telling import tell_of_claim, tell_of_decided_claim
 from api.requests.capacity import MATCHING, ThreadedRoute, takes
 from api.requests.idempotency import Reply
 from api.requests.permitted_request import PermittedRequest, etag_of, requires
-from api.requests.problems import not_found
+from api.requests.problems import moved, not_found
 from api.requests.query_parameters import ChosenFilters, Cursor, Limit, decoded, page
 from indexer.folding import for_search, name_parts
 from indexer.instants import day_in_taipei
+from indexer.records.mended.merged import kept_id
+from indexer.records.mended.retired import Retirement, in_use
+from indexer.records.mended.same_work import each_once
 from indexer.records.passages import joined
 from indexer.records.record_tables import Company, Lab, Need, School, load_companies, load_needs
+from indexer.vocabulary import Mendable
 from matcher.ranking.lab_search import FoundLab
 from matcher.review.intake import OPEN_STATES, NeedIntake
 from matcher.review.likeness import lab_companies
@@ -109,9 +114,29 @@ def read_lab(lab_id: str, ask: Annotated[PermittedRequest, Depends(requires(Reso
 
     def work(session: Session, who: Principal) -> Reply:
         document = _find(session, who, lab_id, Action.READ)
-        return Reply(200, document, {"ETag": etag_of(document)})
+        retired = _retired(session, lab_id)
+        kept = kept_id(session, Mendable.LAB, lab_id) if "retired" in retired else None
+        if kept is not None and ask.request.path_params.get("lab_id") == lab_id:
+            raise moved(ask.request.url.path, lab_id, kept)
+        counted = _counted(document["evidence"], retired.get("retired_evidence", {}))
+        return Reply(200, document | {"evidence": counted} | retired, {"ETag": etag_of(document)})
 
     return ask.read(work)
+
+
+def _counted(evidence: list[dict[str, Any]], retired: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return each work once, of those in use; what is retired is there too, to be read."""
+    counted = {one["id"] for one in each_once(one for one in evidence if one["id"] not in retired)}
+    return [one for one in evidence if one["id"] in retired or one["id"] in counted]
+
+
+def _retired(session: Session, lab_id: str) -> dict[str, Any]:
+    """Return that a lab, or some of its evidence, is retired; nothing where all of it is in use."""
+    these = (Retirement.record_id == lab_id, col(Retirement.kind).in_([Mendable.LAB.value, Mendable.EVIDENCE.value]))
+    rows = session.exec(select(Retirement).where(*these, col(Retirement.ended_at).is_(None))).all()
+    parts = {row.part: retired_said(row)["retired"] for row in rows if row.part}
+    found = retired_said(next((row for row in rows if not row.part), None))
+    return found | ({"retired_evidence": parts} if parts else {})
 
 
 @router.patch("/labs/{lab_id}", tags=["labs"], response_model=LabAnswer)
@@ -258,7 +283,7 @@ def find_lab_names(
         query = (
             select(Lab, School.name)
             .join(School, col(School.id) == col(Lab.school), isouter=True)
-            .where(alike)
+            .where(alike, in_use(Mendable.LAB, col(Lab.id)))
             .order_by(col(Lab.id))
             .limit(limit + 1)
         )

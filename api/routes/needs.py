@@ -6,7 +6,7 @@ In: what companies and experts say. Out: the need as the person may see it.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Response
@@ -14,11 +14,12 @@ from sqlalchemy import ColumnElement, or_, union_all
 from sqlalchemy import null as sql_null
 from sqlalchemy import select as select_columns
 from sqlmodel import Session, col, select
+from sqlmodel.sql.expression import SelectOfScalar
 
 from api.access.policy import Action, Resource
 from api.access.visibility import companies_saying, own_needs, readable
 from api.access.visibility import needs as visible
-from api.documents.answers import NeedAnswer, Opening, Page, SharedAnswer
+from api.documents.answers import NeedAnswer, Opening, Page, SharedAnswer, retired_said
 from api.documents.bodies import AssignBody, NeedBody, NeedMoveBody, NewNeedBody, ShareBody
 from api.letters.telling import tell_of_moved_need, tell_of_new_need, tell_of_opened_need
 from api.requests.capacity import ThreadedRoute
@@ -31,9 +32,12 @@ from api.trail.request_trail import APART, NeedReader
 from indexer.folding import for_search
 from indexer.records.exchange import NeedIn, check
 from indexer.records.field_notes import Audience, declared
+from indexer.records.mended.named_labs import ids_of, named_labs
+from indexer.records.mended.retired import Retirement, is_retired
 from indexer.records.record_tables import Ask, Company, Need
-from indexer.vocabulary import Confidentiality, Kind
+from indexer.vocabulary import Confidentiality, Kind, Mendable
 from indexer.wording import T_
+from matcher.ledger.figures.waiting import without_alliance
 from matcher.review.clients import alliances_of
 from matcher.review.intake import (
     NeedIntake,
@@ -74,7 +78,7 @@ def submitted(session: Session, who: Principal, body: NewNeedBody, ask: Permitte
     """
     company, alliance = _whose(session, who, body)
     given = body.model_dump(exclude={"company", "alliance"}, exclude_none=True, mode="json")
-    need = checked_need({**given, "id": new_need_id(ask.at), "company": company})
+    need = checked_need({**given, **_excluded(session, given), "id": new_need_id(ask.at), "company": company})
     submit(session, need=need, alliance_id=alliance, by=who.id, now=ask.at)
     tell_of_new_need(session, need.id, by=who.id, now=ask.at)
     document = need_document(session, who, need.id, to=ask)
@@ -108,6 +112,28 @@ def _whose(session: Session, who: Principal, body: NewNeedBody) -> tuple[str, st
     return company, alliance
 
 
+def _excluded(session: Session, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the ids of the labs that somebody wants kept out; a name that is nobody's would keep nobody out.
+
+    Raises:
+        ProblemError: 422, one of the names is no stored lab's; it says which ones may have been meant.
+    """
+    names = given.get("excluded_labs")
+    if not isinstance(names, list) or not all(isinstance(one, str) for one in names):
+        return {}
+    found = named_labs(session, names)
+    for n, one in enumerate(found, start=1):
+        if not one.ids:
+            raise ProblemError(422, "exclusion", _no_such_lab(n, one.meant), "excluded_labs")
+    return {"excluded_labs": ids_of(found)} if found else {}
+
+
+def _no_such_lab(place: int, meant: Sequence[str]) -> str:
+    if meant:
+        return T_("number %(n)s is no stored lab's name or id; perhaps: %(meant)s", n=place, meant=", ".join(meant))
+    return T_("number %(n)s is no stored lab's name or id; give one as the labs' list shows it", n=place)
+
+
 def checked_need(given: dict[str, Any]) -> NeedIn:
     """Check a need by the exchange format, the same as for files."""
     found = check(Kind.NEEDS, given)
@@ -125,25 +151,35 @@ def list_needs(
     q: Annotated[
         str, Query(max_length=200, description="Only those whose text, id or company has this; not in withheld texts.")
     ] = "",
+    unassigned: Annotated[bool, Query(description="Only submitted ones that no alliance has.")] = False,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response:
     """List the needs that you may see, by id."""
 
     def work(session: Session, who: Principal) -> Reply:
-        query = select(Need.id).join(NeedIntake, col(NeedIntake.need_id) == Need.id, isouter=True)
-        query = query.where(visible(who, Action.LIST)).order_by(col(Need.id)).limit(limit + 1)
+        query = chosen_needs(session, who, state=state, words=q, unassigned=unassigned)
+        query = query.order_by(col(Need.id)).limit(limit + 1)
         after = decoded(cursor, str)
         if after is not None:
             query = query.where(Need.id > after)
-        if state is not None:
-            query = query.where(NeedIntake.state == state.value)
-        if q.strip():
-            query = query.where(says(session, who, q))
         items = need_documents(session, who, session.exec(query).all(), to=ask)
         return Reply(200, page(items, limit, "id"), {})
 
     return ask.read(work)
+
+
+def chosen_needs(
+    session: Session, who: Principal, *, state: NeedState | None = None, words: str = "", unassigned: bool = False
+) -> SelectOfScalar[str]:
+    """Select the ids of the needs that a person may list: in a state, with some words, without an alliance."""
+    query = select(Need.id).join(NeedIntake, col(NeedIntake.need_id) == Need.id, isouter=True)
+    query = query.where(visible(who, Action.LIST))
+    if state is not None:
+        query = query.where(NeedIntake.state == state.value)
+    if unassigned:
+        query = query.where(*without_alliance())
+    return query.where(says(session, who, words)) if words.strip() else query
 
 
 def says(session: Session, who: Principal, words: str) -> ColumnElement[bool]:
@@ -202,7 +238,8 @@ def edit_need(
         must_own(session, who, need_id)
         ask.must_match(_etag(need_document(session, who, need_id, to=APART)))
         changed = body.model_dump(exclude_unset=True, mode="json")
-        edit(session, need=checked_need({**stored_need(session, need_id), **changed, "id": need_id}), now=ask.at)
+        given = {**stored_need(session, need_id), **changed, **_excluded(session, changed), "id": need_id}
+        edit(session, need=checked_need(given), now=ask.at)
         document = need_document(session, who, need_id, to=ask)
         return Reply(200, document, {"ETag": _etag(document)})
 
@@ -357,8 +394,9 @@ def need_documents(
     wanted = list(need_ids)
     if not wanted:
         return []
-    query = select(Need, NeedIntake, own_needs(who)).where(col(Need.id).in_(wanted), *conditions)
-    rows = session.exec(query.join(NeedIntake, col(NeedIntake.need_id) == Need.id, isouter=True)).all()
+    query = select(Need, NeedIntake, own_needs(who), Retirement).where(col(Need.id).in_(wanted), *conditions)
+    query = query.join(NeedIntake, col(NeedIntake.need_id) == Need.id, isouter=True)
+    rows = session.exec(query.join(Retirement, is_retired(Mendable.NEED, col(Need.id)), isouter=True)).all()
     asks = defaultdict(list)
     for item in session.exec(select(Ask).where(col(Ask.need_id).in_(wanted)).order_by(col(Ask.position))):
         asks[item.need_id].append({"kind": item.kind, "text": item.text})
@@ -376,7 +414,8 @@ def need_documents(
             inside=bool(inside),
             unlocked=unlocked,
         )
-        for need, intake, inside in rows
+        | retired_said(retired)
+        for need, intake, inside, retired in rows
     }
     shown = [found[need_id] for need_id in wanted if need_id in found]
     for document in shown:

@@ -25,7 +25,9 @@ from api.requests.permitted_request import PermittedRequest, requires
 from api.requests.query_parameters import Limit
 from api.trail.request_trail import NeedReader
 from indexer.instants import day_in_taipei
+from indexer.records.mended.retired import in_use
 from indexer.records.record_tables import Company, Lab, Need
+from indexer.vocabulary import Mendable
 from matcher.review.cases import OPEN_STAGES, Case, Contact
 from matcher.review.clients import Client
 from matcher.review.conversation.answers import SideAnswer
@@ -119,7 +121,7 @@ def _new_needs(session: Session, who: Principal, limit: int, *, to: NeedReader) 
         )
         .join(NeedIntake, col(NeedIntake.need_id) == Need.id)
         .join(Company, col(Company.id) == Need.company, isouter=True)
-        .where(visible_needs(who, Action.READ), readable(who), col(NeedIntake.state) == NeedState.SUBMITTED.value)
+        .where(visible_needs(who, Action.LIST), readable(who), col(NeedIntake.state) == NeedState.SUBMITTED.value)
         .order_by(col(NeedIntake.submitted_at), col(Need.id))
         .limit(limit)
     ).all()
@@ -155,6 +157,7 @@ def _needs_to_match(session: Session, who: Principal, limit: int, *, to: NeedRea
         .join(Company, col(Company.id) == Need.company, isouter=True)
         .join(Account, col(Account.id) == NeedIntake.expert_id, isouter=True)
         .where(own_needs(who), readable(who), col(NeedIntake.state) == NeedState.TAKEN_UP.value, ~shown)
+        .where(in_use(Mendable.NEED, col(Need.id)))
         .order_by(col(NeedIntake.changed_at), col(Need.id))
         .limit(limit)
     ).all()
@@ -177,7 +180,13 @@ def _needs_to_match(session: Session, who: Principal, limit: int, *, to: NeedRea
 
 def _waiting(who: Principal) -> tuple[Condition, ...]:
     """Conditions on a pairing joined with its need and the need's way in: one that a word may still be said on."""
-    return (visible_needs(who, Action.READ), readable(who), unconflicted(who), col(NeedIntake.state).in_(_OPEN))
+    return (
+        visible_needs(who, Action.LIST),
+        readable(who),
+        unconflicted(who),
+        col(NeedIntake.state).in_(_OPEN),
+        in_use(Mendable.LAB, col(StoredPairing.lab_id)),
+    )
 
 
 def _needs_to_review(session: Session, who: Principal, limit: int, *, to: NeedReader) -> list[dict[str, Any]]:
@@ -304,6 +313,7 @@ def _silent(session: Session, who: Principal, before: date, limit: int) -> list[
         .join(last, last.c.company_id == Company.id, isouter=True)
         .join(Account, col(Account.id) == held.c.expert_id, isouter=True)
         .where(visible_companies(who, Action.CONTACT), last.c.last.is_(None) | (last.c.last < before))
+        .where(in_use(Mendable.COMPANY, col(Company.id)))
         # With a declared interest somebody else turns to the company.
         .where(col(Company.id).not_in([party_id for party, party_id in who.stakes if party == "company"]))
         .order_by(last.c.last.is_not(None), last.c.last, col(Company.id))

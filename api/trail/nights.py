@@ -272,6 +272,7 @@ STEP_FIGURE_LABELS = {
     "due": T_("told of what is due"),
     "mail_refused": T_("letters refused"),
     "mail_waiting": T_("letters that wait"),
+    "mail_files": T_("old letters of the folder"),
     "mailed": T_("letters sent"),
     "mailed_to": T_("mailed to"),
     "notices": T_("old notices"),

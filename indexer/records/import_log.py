@@ -325,10 +325,24 @@ def _refuse_used(session: Session, created: set[tuple[str, str]]) -> None:
             columns += [c for owner, c in _NAMED_IN.get(table_name, ()) if owner == table.name]
             for column in dict.fromkeys(columns):
                 found[table.name] += _used(session, table, column, ids, created)
+        found["retirement"] += _mended(session, table_name, ids)
     found = +found
     if found:
         listed = ", ".join(f"{name} ({n})" for name, n in found.most_common(_TOLD))
         raise UndoError(T_("something rests on what it created: %(listed)s; retire the records instead", listed=listed))
+
+
+def _mended(session: Session, table_name: str, ids: Sequence[str]) -> int:
+    """Count what was said of records since: that they are retired, or were merged with others."""
+    retired, merged = _table("retirement"), _table("record_merge")
+    count = 0
+    for start in range(0, len(ids), _AT_ONCE):
+        some = ids[start : start + _AT_ONCE]
+        either = merged.c.gone_id.in_(some) | merged.c.kept_id.in_(some)
+        for table, names in ((retired, retired.c.record_id.in_(some)), (merged, either)):
+            query = select(table.c.id).where(table.c.kind == table_name, names)
+            count += len(session.connection().execute(query).all())
+    return count
 
 
 def _used(session: Session, table: Table, column: str, ids: Sequence[str], created: set[tuple[str, str]]) -> int:

@@ -23,9 +23,11 @@ from indexer.plain_text import shown
 from indexer.records import record_tables
 from indexer.records.exchange import EvidenceIn, RowProblem, check
 from indexer.records.import_log import WrittenRow, note_written
+from indexer.records.mended.old_ids import with_kept_ids
+from indexer.records.mended.retired import retired_ids
 from indexer.records.readers import EvidenceGroup, ReadAs, Reading, check_rows, read
 from indexer.records.record_tables import note_changes
-from indexer.vocabulary import Kind
+from indexer.vocabulary import Kind, Mendable
 from indexer.wording import T_
 
 _IDS_PER_QUERY = 500
@@ -142,7 +144,7 @@ def import_reading(
     session.flush()
     kind = Kind.LABS if reading.kind is Kind.EVIDENCE else reading.kind
     model, children = _TABLES[kind]
-    reading = _with_labs_named(session, reading)
+    reading = with_kept_ids(session, _with_labs_named(session, reading))
     stored = _stored(session, model, "id", [*reading.records, *reading.evidence])
     merged = _Merged(kind, reading, stored, children)
     wanted, families = merged.wanted, merged.families
@@ -157,6 +159,7 @@ def import_reading(
         changes.append(_changes(children.model, before, rows))
         families = {**families, **{lab: group.items for lab, group in groups.items()}}
     created = {key for (key,) in wanted if (key,) not in stored}
+    reminded = _retired(session, kind, reading, [key for (key,) in wanted])
     new = {key: wanted[key,] for key in created & reading.made_ids}
     proposed = _likely_same(session, kind, reading, new, among)
     touched = {key[0] for change in changes for key in change.touched()} - created
@@ -178,7 +181,7 @@ def import_reading(
         unchanged=unchanged,
         refused=reading.refused + len(merged.refused) + sum(group.rows for group in orphans),
         problems=sorted(
-            [*reading.problems, *merged.problems, *proposed, *map(_orphaned, orphans)],
+            [*reading.problems, *merged.problems, *proposed, *reminded, *map(_orphaned, orphans)],
             key=lambda problem: (problem.file, problem.row),
         ),
         changes=planned,
@@ -294,6 +297,26 @@ def _with_labs_named(session: Session, reading: Reading) -> Reading:
         key = next(iter(ids)) if len(ids) == 1 else lab
         evidence[key] = group
     return replace(reading, evidence=evidence)
+
+
+_MENDED = {
+    Kind.LABS: Mendable.LAB,
+    Kind.NEEDS: Mendable.NEED,
+    Kind.COMPANIES: Mendable.COMPANY,
+    Kind.SCHOOLS: Mendable.SCHOOL,
+}
+
+
+def _retired(session: Session, kind: Kind, reading: Reading, ids: Sequence[str]) -> list[RowProblem]:
+    """Say which records are stored, and stay out of use all the same: a list does not undo what somebody decided."""
+    if kind not in _MENDED:
+        return []
+    found = []
+    for key in sorted(retired_ids(session, _MENDED[kind], ids)):
+        wrong = T_("%(id)s is retired; what the row says is stored, and it stays out of use", id=shown(key))
+        right = T_("leave the row out, or take the record back into use: gloria retire --undo")
+        found.append(RowProblem(reading.file_of(key), reading.first_rows.get(key, 0), "id", wrong, right, "warning"))
+    return found
 
 
 _NAMES = {

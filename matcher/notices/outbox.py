@@ -16,8 +16,10 @@ from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import JSON, CheckConstraint, Column, Index, UniqueConstraint, bindparam, text, update
+from sqlalchemy.exc import IntegrityError
 from sqlmodel import Field, Session, SQLModel, col, func, select
 
+from indexer.database import is_duplicate
 from indexer.instants import Instant
 from matcher.notices.kinds import KINDS, Cadence, NoticeKind
 from matcher.notices.readers import NoticeChoice, Webhook
@@ -167,13 +169,26 @@ def notify(
             read_at=None if KINDS[kind].on_page else now,
             gathers=gathers,
         )
-        session.add(notice)
         made.append(notice)
-    session.flush()
+    made = _stored(session, made)
     for notice in made:
         if wishes[notice.reader] is Cadence.AT_ONCE:
             post(session, reader=notice.reader, notices=[notice], now=now)
     _call_webhooks(session, made, now)
+    return made
+
+
+def _stored(session: Session, made: list[Notice]) -> list[Notice]:
+    """Store notices, and return those that were stored: somebody else may tell of the same at this very moment."""
+    try:
+        with session.begin_nested():
+            session.add_all(made)
+    except IntegrityError as error:
+        if not is_duplicate(error):
+            raise
+        if len(made) == 1:
+            return []
+        return [one for notice in made for one in _stored(session, [Notice(**notice.model_dump(exclude={"id"}))])]
     return made
 
 

@@ -19,6 +19,8 @@ from sqlmodel import Field, Session, SQLModel, col, func, select
 
 from indexer.database import insert_fact
 from indexer.instants import Instant
+from indexer.records.mended.merged import RecordMerge, is_merged
+from indexer.vocabulary import Mendable
 from indexer.wording import T_
 
 
@@ -340,10 +342,14 @@ class LabLoad:
 def loads_of(session: Session, lab_ids: Collection[str]) -> Mapping[str, LabLoad]:
     """Return the load of each lab, by its id."""
     found = dict.fromkeys(lab_ids, LabLoad())
+    # A case keeps the id under which its lab was known; the load is that of the record that is kept.
+    kept = func.coalesce(col(RecordMerge.kept_id), col(Case.lab_id))
     query = (
-        select(Case.lab_id, Case.stage, func.count())
-        .where(col(Case.lab_id).in_(sorted(lab_ids)), col(Case.stage).in_([stage.value for stage in OPEN_STAGES]))
-        .group_by(col(Case.lab_id), col(Case.stage))
+        select(kept, col(Case.stage), func.count())
+        .select_from(Case)
+        .join(RecordMerge, is_merged(Mendable.LAB, col(Case.lab_id)), isouter=True)
+        .where(kept.in_(sorted(lab_ids)), col(Case.stage).in_([stage.value for stage in OPEN_STAGES]))
+        .group_by(kept, col(Case.stage))
     )
     for lab_id, stage, count in session.exec(query).all():
         had = found[lab_id]

@@ -26,8 +26,10 @@ from indexer.database import note_written
 from indexer.instants import Instant
 from indexer.records.exchange import LabIn, check, fallback_id
 from indexer.records.importing import import_rows
+from indexer.records.mended.retired import in_use, retirement_of
+from indexer.records.mended.same_work import each_once
 from indexer.records.record_tables import Ask, Evidence, Lab, Need
-from indexer.vocabulary import Kind
+from indexer.vocabulary import Kind, Mendable
 from indexer.wording import T_
 from matcher.review import people  # noqa: F401 (its table is referred to)
 from matcher.review.intake import NeedIntake, NeedState
@@ -89,10 +91,12 @@ def claim(session: Session, *, account_id: str, lab_id: str, statement: str, now
     """Ask for a lab, which exists.
 
     Raises:
-        ClaimError: nothing is stated, the lab is the person's already, or an earlier claim still waits.
+        ClaimError: nothing is stated, the lab is retired or is the person's already, or an earlier claim still waits.
     """
     if not statement.strip():
         raise ClaimError(T_("say what makes you this lab's researcher"), "statement")
+    if retirement_of(session, Mendable.LAB, lab_id) is not None:
+        raise ClaimError(T_("lab %(lab_id)s is retired and can't be claimed; ask the programme office", lab_id=lab_id))
     held = {(grant.role, grant.scope_id) for grant in active_grants(session, account_id)}
     if (Role.RESEARCHER.value, lab_id) in held:
         raise ClaimError(T_("lab %(lab_id)s is yours already", lab_id=lab_id))
@@ -163,13 +167,20 @@ class LabEdit(SQLModel, table=True):
     at: datetime = Field(sa_type=Instant)
 
 
-def profile_document(session: Session, lab_id: str) -> dict[str, Any] | None:
-    """Return a lab with its evidence in the exchange format, None if there is no such lab."""
+def profile_document(session: Session, lab_id: str, *, in_use_only: bool = False) -> dict[str, Any] | None:
+    """Return a lab with its evidence in the exchange format, None if there is no such lab.
+
+    With `in_use_only` evidence that the programme office has retired is left out, and each work is there once.
+    """
     lab = session.get(Lab, lab_id)
     if lab is None:
         return None
-    rows = session.exec(select(Evidence).where(Evidence.lab_id == lab_id).order_by(col(Evidence.position))).all()
+    query = select(Evidence).where(Evidence.lab_id == lab_id).order_by(col(Evidence.position))
+    if in_use_only:
+        query = query.where(in_use(Mendable.EVIDENCE, col(Evidence.lab_id), col(Evidence.id)))
+    rows = session.exec(query).all()
     evidence = [row.model_dump(mode="json", exclude={"lab_id", "position"}) for row in rows]
+    evidence = each_once(evidence) if in_use_only else evidence
     return {**lab.model_dump(mode="json"), "evidence": evidence}
 
 
@@ -298,6 +309,7 @@ class Demand:
 def demand_by_field(session: Session, fields: Sequence[str]) -> list[Demand]:
     """Return the demand for each of some research fields, in their order."""
     query = select(Need.fields).join(NeedIntake, col(NeedIntake.need_id) == Need.id)
+    query = query.where(in_use(Mendable.NEED, col(Need.id)))
     counted: Counter[str] = Counter()
     for named in session.exec(query.where(col(NeedIntake.state).in_(_OPEN))).all():
         counted.update(set(named))
@@ -309,7 +321,7 @@ def demand_by_kind(session: Session, kinds: Sequence[str]) -> list[Demand]:
     query = (
         select(Ask.need_id, Ask.kind)
         .join(NeedIntake, col(NeedIntake.need_id) == Ask.need_id)
-        .where(col(NeedIntake.state).in_(_OPEN))
+        .where(col(NeedIntake.state).in_(_OPEN), in_use(Mendable.NEED, col(Ask.need_id)))
         .distinct()
     )
     counted = Counter(str(kind) for _, kind in session.exec(query).all())

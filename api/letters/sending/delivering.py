@@ -110,8 +110,9 @@ class Deliverer:
         except MailError as error:
             done.problem = str(error)
             done.waiting += len(left)
-        with writing(self._engine, PATIENCE_S) as session:
-            give_back(session, [one.letter for one in left], by=self._name, said=done.problem and "unreachable")
+        if left:
+            with writing(self._engine, PATIENCE_S) as session:
+                give_back(session, [one.letter for one in left], by=self._name, said=done.problem and "unreachable")
 
     def _mail(self, one: Claim, mailer: Mailer, signer: LinkSigner, done: Delivered) -> None:
         with reading(self._engine) as session:

@@ -12,6 +12,7 @@ import smtplib
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from email.message import EmailMessage
 from email.policy import SMTP
 from pathlib import Path
@@ -95,6 +96,14 @@ class _Folder:
             write_whole(self._path / f"{name}.eml", message.as_bytes(policy=SMTP))
         except OSError as error:
             raise MailError(T_("%(server)s: %(error)s", server=str(self._path), error=why(error))) from error
+
+
+def forget_files(settings: Settings, *, before: datetime) -> int:
+    """Delete what was put into the folder of mail before a moment; return how many letters."""
+    old = [path for path in settings.mail_path.glob("*.eml") if path.stat().st_mtime < before.timestamp()]
+    for path in old:
+        path.unlink(missing_ok=True)
+    return len(old)
 
 
 @contextmanager

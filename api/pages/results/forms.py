@@ -28,9 +28,10 @@ from api.pages.shell.wording import N_
 from api.requests.problems import ProblemError, Refusal
 from api.routes.ledger.entries import register_person, store_file
 from indexer.plain_text import printable
+from indexer.records.mended.retired import in_use
 from indexer.records.record_tables import Alliance, Company, School
 from indexer.records.values import FieldError, money
-from indexer.vocabulary import Tier
+from indexer.vocabulary import Mendable, Tier
 from indexer.wording import T_
 from matcher.ledger.rows.details import Aspect, Gender, InternationalBasis, PayerType, Purpose, read_details
 from matcher.ledger.rows.entries import WHOLE_BP
@@ -378,7 +379,7 @@ def choices(session: Session, who: Principal) -> dict[str, Any]:
         .limit(2_000)
     ).all()
     return {
-        "schools": every(session, School),
+        "schools": every(session, School, in_use(Mendable.SCHOOL, col(School.id))),
         "companies": {row[0]: (row[1], row[2]) for row in companies},
     }
 

@@ -60,7 +60,7 @@ class Place:
 
 
 PLACES: tuple[Place, ...] = (
-    Place("/desk", N_("Desk"), Resource.QUEUE, Action.READ),
+    Place("/desk", N_("Desk"), Resource.AGENDA, Action.READ),
     Place("/company", N_("My needs"), Resource.NEED, Action.CREATE, (Role.COMPANY,)),
     Place("/my-lab", N_("My lab"), Resource.LAB, Action.EDIT),
     Place("/needs", N_("Needs"), Resource.NEED, Action.LIST, (*STAFF, Role.OFFICE)),
@@ -160,6 +160,8 @@ def tell(request: Request, refusal: Refusal) -> Response:
     if path.startswith(_FOR_PROGRAMS):
         return as_problem(request, refusal)
     by_htmx = request.headers.get("HX-Request") == "true"
+    if refusal.name == "moved":
+        return Response(b"", refusal.status, {"Cache-Control": "no-store", **refusal.headers})
     if refusal.status == 401 or refusal.name == "second-factor":
         back = path if request.method in SAFE_METHODS and not by_htmx else "/"
         query = f"?{request.url.query}" if request.url.query and back == path else ""

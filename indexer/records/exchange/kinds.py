@@ -475,7 +475,7 @@ class NeedIn(RecordIn):
                 "limits",
                 Widget.WORDS,
                 T_("Labs that must not hear of it"),
-                hint=T_("Their ids, separated by commas; ask your expert. They never appear among the candidates."),
+                hint=T_("Their names or ids, separated by commas. They never appear among the candidates."),
             ),
         ),
     ] = Field(default_factory=list)
