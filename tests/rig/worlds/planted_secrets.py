@@ -205,7 +205,9 @@ def _files_and_keys(server: Served, planted: dict[str, str], words: dict[str, li
     rows = f"需求名稱,預算\n{planted['listcell']},{planted['listcell']}\n".encode()
     sent = {"params": {"name": "list.csv"}, "content": rows}
     listed = _results_done(server, "expert", "POST", "/api/import-drafts", **sent)["id"]
-    return {"job_id": [job_id], "import_id": [listed]}
+    kept = {"name": "kept columns", "table": "0-1"}
+    _results_done(server, "expert", "POST", f"/api/import-drafts/{listed}/mappings", json=kept)
+    return {"job_id": [job_id], "import_id": [listed], "mapping_name": [kept["name"]]}
 
 
 def _people_told(server: Served, planted: dict[str, str], words: dict[str, list[str]]) -> dict[str, list[str]]:
