@@ -257,6 +257,7 @@ class LabSearchAnswer(Answer):
 
     items: list[FoundLabAnswer]
     total: int
+    fitting: int = Field(description="Of these, how many are found by name or are no weak match: a text ranks all.")
     facets: Facets
     generation: str
 

@@ -54,6 +54,7 @@ class FoundLabs:
 
     items: list[dict[str, Any]]
     total: int
+    fitting: int
     facets: dict[str, dict[str, int]] | None
     schools: Names
     only_names: Refusal | None
@@ -69,11 +70,13 @@ def found_labs(visit: Visit, words: str, *, top: int, offset: int = 0, filters: 
     try:
         found = visit.document(search_labs, filters=filters, q=words, top=top, offset=offset)
         items, total, facets = found["items"], found["total"], found["facets"]
+        fitting = found["fitting"]
     except _NO_MATCHER as error:
         why, facets = refusal_of(error), None
         items, total = visit.look(lambda session, who: _by_name(session, who, words, top, offset))
+        fitting = total
     called = visit.look(lambda session, _: names(session, School, all_of(items, "school")))
-    return FoundLabs(items, total, facets, called, why)
+    return FoundLabs(items, total, fitting, facets, called, why)
 
 
 def _by_name(session: Session, who: Principal, words: str, top: int, offset: int) -> tuple[list[dict[str, Any]], int]:
@@ -196,7 +199,7 @@ def show_similar_labs(lab_id: str, visit: Annotated[Visit, Depends(visiting(Reso
         raise ProblemError(404, refused.name, refused.detail)
     items: list[dict[str, Any]] = [] if isinstance(found, Refusal) else found
     schools = visit.look(lambda session, _: names(session, School, all_of(items, "school")))
-    shown = FoundLabs(items, len(items), None, schools, None)
+    shown = FoundLabs(items, len(items), len(items), None, schools, None)
     heading = N_("Labs that do about the same")
     return visit.show_part("labs/similar.html", heading, f"/labs/{lab_id}", refused=refused, found=shown, marked=marked)
 

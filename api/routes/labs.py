@@ -87,6 +87,7 @@ def search_labs(
     document = {
         "items": [_found(item) for item in found.labs if item.lab.id in mine],
         "total": found.total,
+        "fitting": found.fitting,
         "facets": asdict(found.facets),
         "generation": found.generation,
     }

@@ -59,11 +59,15 @@ class FoundLab:
 
 @dataclass(frozen=True)
 class LabSearch:
-    """A page of a search; `total` labs pass the filters, on all pages together, `facets` counts those without."""
+    """A page of a search; `total` labs pass the filters, on all pages together, `facets` counts those without.
+
+    `fitting` of them are found by name or may well be what is looked for: any text ranks all labs, the last ones too.
+    """
 
     text: str
     labs: tuple[FoundLab, ...]
     total: int
+    fitting: int
     facets: Facets
     generation: str
     created_at: str
@@ -198,7 +202,13 @@ def answer(
         )
     snapshot = index.snapshot
     counted = facets(found.columns, members)
-    return LabSearch(text, tuple(labs), len(shown), counted, snapshot.generation, snapshot.created_at, warnings)
+    near = [row for _, row in shown if found.named[row] or ranking is None or not _is_weak(found, row)]
+    made = (snapshot.generation, snapshot.created_at)
+    return LabSearch(text, tuple(labs), len(shown), len(near), counted, *made, warnings)
+
+
+def _is_weak(found: FoundRows, row: int) -> bool:
+    return bool(np.isnan(found.scores[row]) or found.columns["band"][Band.WEAK.value][row])
 
 
 def _best(ranking: Ranking, index: OpenedIndex, row: int) -> Speaking:
