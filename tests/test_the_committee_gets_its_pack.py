@@ -10,11 +10,11 @@ from sqlmodel import Session
 
 from indexer.database import reading, writing
 from indexer.vocabulary import Tier
+from matcher.ledger.figures.alliance_targets import YearTarget
 from matcher.ledger.figures.folds import end_of, figures
 from matcher.ledger.figures.ladder import warn
 from matcher.ledger.figures.subsidy import SubsidyPath, needed_income
 from matcher.ledger.figures.sufficiency import SufficiencyItem, book
-from matcher.ledger.figures.warnings import YearTarget
 from matcher.ledger.reports.document import ReportDocument
 from matcher.ledger.reports.review_pack import Review, review_pack
 from matcher.ledger.reports.subsidy_year_reports import sufficiency_report
@@ -71,7 +71,7 @@ def test_the_pack_shows_the_quarter_of_a_group(engine: Engine, world: LedgerWorl
     assert _rows(pack, "claims that look alike")[0][4:7] == ["money-0001", "甲公司", 1_000_000]
     assert [row[2] for row in _rows(pack, "values added")] == ["聯盟專家促成合約"] * 2
     own = folded.amount_bp(Kpi.MONEY, years=[2019], alliance="al-a") // 10_000
-    assert ["al-a", "industry money into academia", 600_000, 600_000] in _rows(pack, "recognised figures")
+    assert ["al-a", "cooperation money, all payers", 600_000, 600_000] in _rows(pack, "recognised figures")
     assert own == 600_000
     assert _rows(pack, "motions that wait for a second person") == [["recognise", "money-0003", "大額", DAY]]
     school = _rows(pack, "school totals")
@@ -93,18 +93,18 @@ def test_warnings_and_their_rungs_are_in_the_pack(engine: Engine, world: LedgerW
         review = Review(session, ["al-a"], DAY, YEAR_TARGETS)
         before = _pack(session, ["al-a"])
         assert _rows(before, "what waits for a decision") == [
-            ["al-a", "industry money into academia", "a warning is proposed"]
+            ["al-a", "cooperation money, all payers", "a warning is proposed"]
         ]
         (gap,) = [one for one in review.read if one.kpi is Kpi.MONEY]
         warn(session, gap=gap, reason="落後", by=world.people["office"], now=JULY)
         after = _pack(session, ["al-a"], date(2019, 7, 20))
-    # 555 basis points of 10 億, of which 15 % are expected by the first quarter, settled after 45 days.
+    # Half of 10 億, of which 15 % are expected by the first quarter, settled after 45 days.
     money_row = next(
-        row for row in _rows(after, "figures beside their pace") if row[1] == "industry money into academia"
+        row for row in _rows(after, "figures beside their pace") if row[1] == "cooperation money, all payers"
     )
-    assert money_row[2:] == [55_500_000, 8_325_000, 1_000_000, 0, 7_325_000, "behind enough for a warning"]
+    assert money_row[2:] == [500_000_000, 75_000_000, 1_000_000, 0, 74_000_000, "behind enough for a warning"]
     assert _rows(after, "warnings and their rungs") == [
-        ["al-a", "industry money into academia", "warning", DAY, 10, "落後", None]
+        ["al-a", "cooperation money, all payers", "warning", DAY, 10, "落後", None]
     ]
     assert [row[2] for row in _rows(after, "what waits for a decision")] == ["warned, and no improvement plan yet"]
 

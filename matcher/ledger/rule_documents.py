@@ -19,11 +19,12 @@ from sqlmodel import Session
 
 from indexer.plain_text import printable
 from indexer.wording import T_, recognised
+from matcher.ledger.figures.alliance_targets import AllianceTargets
 from matcher.ledger.figures.forecast import ForecastRules
 from matcher.ledger.figures.gender import GenderRules
 from matcher.ledger.figures.subsidy import SubsidyPath
 from matcher.ledger.figures.sufficiency import PointRules
-from matcher.ledger.figures.warnings import AllianceTargets, WarningRules
+from matcher.ledger.figures.warnings import WarningRules
 from matcher.ledger.rows.chain import lock_heads
 from matcher.ledger.rows.entries import LedgerError
 from matcher.ledger.rows.motions import Motion, MotionKind, end, move, open_motion

@@ -9,23 +9,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import date
 
 from sqlmodel import Session, col, select
 
 from indexer.records.record_tables import Alliance
 from indexer.wording import T_, Text
+from matcher.ledger.figures.alliance_targets import year_targets_of
 from matcher.ledger.figures.folds import end_of
-from matcher.ledger.figures.warnings import YearTarget
+from matcher.ledger.reports.b003_report import b003_report
 from matcher.ledger.reports.document import ReportDocument, ReportRequest, ReportTable
 from matcher.ledger.reports.entries_report import entries_report
-from matcher.ledger.reports.kpi_reports import alliance_report, b003_report, kpi_report
+from matcher.ledger.reports.kpi_reports import alliance_report, kpi_report
 from matcher.ledger.reports.review_pack import review_pack
 from matcher.ledger.reports.subsidy_year_reports import alliance_gender_report, gender_report, sufficiency_report
 from matcher.ledger.rows.chain import heads_of
 from matcher.ledger.rows.entries import LedgerError
 from matcher.ledger.rows.periods import subsidy_year
 from matcher.ledger.rules.configuration import current
-from matcher.ledger.rules.targets import TargetBasis, TargetBook, TargetBooks
+from matcher.ledger.rules.recognition import RecognitionRules
+from matcher.ledger.rules.targets import TargetBooks
 
 
 @dataclass(frozen=True)
@@ -36,17 +39,32 @@ class Report:
     make: Callable[[Session, ReportRequest], ReportDocument]
 
 
+def reported_year(session: Session, day: date) -> int:
+    """Return the subsidy year that a report is about if nobody names one: the last one that has closed.
+
+    Before the programme's first one has closed it is that one. The year that runs is asked for by name: it has no
+    figures yet that could be handed in, and after the programme's end it is none of the programme's.
+    """
+    rules = current(session, RecognitionRules, at=end_of(day))
+    first, last = subsidy_year(rules.programme_start), subsidy_year(rules.programme_end)
+    return max(first, min(subsidy_year(day) - 1, last))
+
+
 def _gender(session: Session, request: ReportRequest) -> ReportDocument:
-    """Of one alliance exactly, if it stays there; otherwise of all alliances at once, with small cells left out."""
-    year = request.year or subsidy_year(request.as_of)
+    """Exactly for those who must have it: of one alliance if it stays there, of all for the Ministry's own statistics.
+
+    Otherwise of all alliances at once, with small cells left out.
+    """
+    year = request.year or reported_year(session, request.as_of)
     if request.stays_inside and request.alliances is not None and len(request.alliances) == 1:
         (alliance_id,) = request.alliances
         return alliance_gender_report(session, alliance_id=alliance_id, year=year, as_of=request.as_of, now=request.now)
-    return gender_report(session, year=year, as_of=request.as_of, now=request.now)
+    exact = request.stays_inside and request.alliances is None
+    return gender_report(session, year=year, as_of=request.as_of, now=request.now, exact=exact)
 
 
 def _sufficiency(session: Session, request: ReportRequest) -> ReportDocument:
-    year = request.year or subsidy_year(request.as_of)
+    year = request.year or reported_year(session, request.as_of)
     parts = [
         sufficiency_report(session, alliance_id=alliance_id, year=year, as_of=request.as_of, now=request.now)
         for alliance_id in _alliances(session, request)
@@ -74,18 +92,9 @@ def _review_pack(session: Session, request: ReportRequest) -> ReportDocument:
         session,
         alliances=_alliances(session, request),
         as_of=request.as_of,
-        year_targets=_year_targets(books.books[0]),
+        year_targets=year_targets_of(books.books[0]),
         now=request.now,
     )
-
-
-def _year_targets(book: TargetBook) -> list[YearTarget]:
-    """Return a book's targets by year; those of the whole programme have no pace."""
-    return [
-        YearTarget(target.kpi, target.year, target.amount, cumulative=target.basis is TargetBasis.CUMULATIVE)
-        for target in book.targets
-        if target.year is not None
-    ]
 
 
 def _alliances(session: Session, request: ReportRequest) -> list[str]:

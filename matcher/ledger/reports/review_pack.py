@@ -21,6 +21,7 @@ from sqlmodel import Session, col, select
 from indexer.instants import TAIPEI, day_in_taipei
 from indexer.records.record_tables import Alliance
 from indexer.wording import P_, T_, Text, either, listed
+from matcher.ledger.figures.alliance_targets import AllianceTargets, YearTarget, foundings, targets_of
 from matcher.ledger.figures.folds import Figures, end_of, entries_behind, figures
 from matcher.ledger.figures.ladder import (
     FINDING_LABELS,
@@ -31,15 +32,7 @@ from matcher.ledger.figures.ladder import (
     standings,
 )
 from matcher.ledger.figures.school_shares import SchoolShare, school_shares
-from matcher.ledger.figures.warnings import (
-    LEVEL_LABELS,
-    AllianceTargets,
-    PaceReading,
-    WarningRules,
-    YearTarget,
-    readings,
-    targets_of,
-)
+from matcher.ledger.figures.warnings import LEVEL_LABELS, PaceReading, WarningRules, readings
 from matcher.ledger.reports.document import CellKind, ReportCell, ReportColumn, ReportDocument, ReportTable
 from matcher.ledger.rows.chain import heads_of
 from matcher.ledger.rows.details import read_details
@@ -105,7 +98,7 @@ class Review:
     def read(self) -> list[PaceReading]:
         """How the group's targets stand."""
         document = current(self.session, AllianceTargets, at=self.moment)
-        targets = targets_of(document, self.year_targets, self.alliances)
+        targets = targets_of(document, self.year_targets, self.alliances, foundings(self.session))
         return readings(self.session, self.folded, targets, self.rules, self.as_of)
 
     @cached_property
@@ -197,7 +190,7 @@ def review_pack(
         notes=(
             T_("alliances: %(alliances)s", alliances=listed(review.alliances)),
             T_("reported since %(quarter)s", quarter=first_day(review.quarter)),
-            either(review.rules.note, review.rules.note),
+            *review.rules.noted(),
         ),
     )
 
