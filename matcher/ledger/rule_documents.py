@@ -29,6 +29,7 @@ from matcher.ledger.rows.chain import lock_heads
 from matcher.ledger.rows.entries import LedgerError
 from matcher.ledger.rows.motions import Motion, MotionKind, end, move, open_motion
 from matcher.ledger.rules.configuration import Configured, change, latest
+from matcher.ledger.rules.headings import ReportHeading
 from matcher.ledger.rules.recognition import RecognitionRules
 from matcher.ledger.rules.targets import MoneyDefinitions, TargetBooks
 
@@ -41,6 +42,7 @@ DOCUMENTS: dict[str, type[Configured]] = {
         MoneyDefinitions,
         PointRules,
         RecognitionRules,
+        ReportHeading,
         SubsidyPath,
         TargetBooks,
         WarningRules,

@@ -165,7 +165,8 @@ def _part_two(shown: Programme, last: int) -> ReportTable:
         compared = next(one for one in shown.compared(row.kpi, None) if one.book.code == form.book)
         cell = _filled(shown, row.kpi, row.cells[0], shown.until(last), compared.target.definition, T_("Actual"))
         rows.append((ReportCell(row.attribute), ReportCell(row.indicator), cell, ReportCell(row.benefit or None)))
-    return ReportTable(either(form.title_zh, form.title_en), columns, tuple(rows))
+    # On the sheet of the first one: what follows on sheets of their own are the readings.
+    return ReportTable(either(form.title_zh, form.title_en), columns, tuple(rows), below=True)
 
 
 def _readings(shown: Programme, last: int) -> ReportTable:

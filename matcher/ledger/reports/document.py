@@ -37,7 +37,7 @@ class ReportColumn:
 
     Columns side by side with the same `group` stand below that title of a second level. Where `merged`, the same value
     in rows that follow each other is printed once, in one tall cell. `names` says that the column tells which row a
-    figure is of; without any such column the first one does.
+    figure is of; without any such column the first one does. One with `room` is left empty for what people write.
     """
 
     title: Text
@@ -45,6 +45,7 @@ class ReportColumn:
     group: Text | None = None
     merged: bool = False
     names: bool = False
+    room: bool = False
 
 
 Value = str | int | float | date | Text | None
@@ -61,12 +62,13 @@ class ReportCell:
 
 @dataclass(frozen=True)
 class ReportTable:
-    """A table with its title; each row has one cell per column."""
+    """A table with its title; each row has one cell per column. `below`: on the sheet of the table before it."""
 
     title: Text
     columns: tuple[ReportColumn, ...]
     rows: tuple[tuple[ReportCell, ...], ...]
     notes: tuple[Text, ...] = ()
+    below: bool = False
 
 
 @dataclass(frozen=True)

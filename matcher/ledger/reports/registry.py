@@ -10,23 +10,33 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date
+from typing import TypedDict
 
 from sqlmodel import Session, col, select
 
+from indexer.instants import day_in_taipei
 from indexer.records.record_tables import Alliance
-from indexer.wording import T_, Text
+from indexer.wording import P_, T_, Text, either
 from matcher.ledger.figures.alliance_targets import year_targets_of
 from matcher.ledger.figures.folds import end_of
+from matcher.ledger.figures.sufficiency import statements
 from matcher.ledger.reports.b003_report import b003_report
-from matcher.ledger.reports.document import ReportDocument, ReportRequest, ReportTable
+from matcher.ledger.reports.document import Heading, ReportDocument, ReportRequest, ReportTable
 from matcher.ledger.reports.entries_report import entries_report
 from matcher.ledger.reports.kpi_reports import alliance_report, kpi_report
 from matcher.ledger.reports.review_pack import review_pack
-from matcher.ledger.reports.subsidy_year_reports import alliance_gender_report, gender_report, sufficiency_report
+from matcher.ledger.reports.said_days import day_text
+from matcher.ledger.reports.subsidy_year_reports import (
+    alliance_gender_report,
+    gender_report,
+    sufficiency_report,
+    sufficiency_summary,
+)
 from matcher.ledger.rows.chain import heads_of
 from matcher.ledger.rows.entries import LedgerError
 from matcher.ledger.rows.periods import subsidy_year
 from matcher.ledger.rules.configuration import current
+from matcher.ledger.rules.headings import ReportHeading
 from matcher.ledger.rules.recognition import RecognitionRules
 from matcher.ledger.rules.targets import TargetBooks
 
@@ -37,6 +47,11 @@ class Report:
 
     title: Text
     make: Callable[[Session, ReportRequest], ReportDocument]
+
+
+class _Asked(TypedDict):
+    year: int
+    as_of: date
 
 
 def reported_year(session: Session, day: date) -> int:
@@ -64,18 +79,26 @@ def _gender(session: Session, request: ReportRequest) -> ReportDocument:
 
 
 def _sufficiency(session: Session, request: ReportRequest) -> ReportDocument:
+    """Of one alliance its statement; of several a summary first, then the statements of those that filled in any."""
     year = request.year or reported_year(session, request.as_of)
+    wanted = _alliances(session, request)
+    asked: _Asked = {"year": year, "as_of": request.as_of}
+    if len(wanted) == 1:
+        return sufficiency_report(session, alliance_id=wanted[0], now=request.now, **asked)
+    moment = end_of(request.as_of)
     parts = [
-        sufficiency_report(session, alliance_id=alliance_id, year=year, as_of=request.as_of, now=request.now)
-        for alliance_id in _alliances(session, request)
+        sufficiency_report(session, alliance_id=one, now=request.now, **asked)
+        for one in wanted
+        if any(year.recorded for year in statements(session, alliance_id=one, until=year, as_of=moment))
     ]
-    if len(parts) == 1:
-        return parts[0]
     return ReportDocument(
         name="sufficiency",
         title=T_("self-sufficiency by alliance"),
         as_of=request.as_of,
-        tables=tuple(_titled(part, table) for part in parts for table in part.tables),
+        tables=(
+            sufficiency_summary(session, alliances=wanted, **asked),
+            *(_titled(part, table) for part in parts for table in part.tables),
+        ),
         heads=tuple(heads_of(session, request.now)),
         notes=tuple(dict.fromkeys(note for part in parts for note in part.notes)),
     )
@@ -83,7 +106,7 @@ def _sufficiency(session: Session, request: ReportRequest) -> ReportDocument:
 
 def _titled(part: ReportDocument, table: ReportTable) -> ReportTable:
     title = T_("%(part)s: %(table)s", part=part.title, table=table.title)
-    return replace(table, title=title)
+    return replace(table, title=title, below=table is not part.tables[0])
 
 
 def _review_pack(session: Session, request: ReportRequest) -> ReportDocument:
@@ -129,4 +152,16 @@ def make_report(session: Session, name: str, request: ReportRequest) -> ReportDo
             ),
             "name",
         )
-    return report.make(session, request)
+    return replace(report.make(session, request), heading=_heading(session, request))
+
+
+def _heading(session: Session, request: ReportRequest) -> Heading:
+    """Return the block at the top of a paper, as it is set on the day on which it is made."""
+    said = current(session, ReportHeading)
+    lines = (
+        (P_("heading", "Programme"), either(said.programme.zh, said.programme.en)),
+        (T_("Number of review"), either(said.review_number, said.review_number)),
+        (T_("Agency that applies"), either(said.agency.zh, said.agency.en)),
+        (T_("Made on"), day_text(day_in_taipei(request.now))),
+    )
+    return Heading(lines, tuple(either(one.zh, one.en) for one in said.signers))

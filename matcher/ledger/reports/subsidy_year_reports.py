@@ -49,6 +49,7 @@ from matcher.ledger.figures.sufficiency import (
     statements,
 )
 from matcher.ledger.reports.document import CellKind, ReportCell, ReportColumn, ReportDocument, ReportTable, Value
+from matcher.ledger.reports.said_days import day_text
 from matcher.ledger.rows.chain import heads_of
 from matcher.ledger.rows.details import Gender
 from matcher.ledger.rows.entries import LedgerError
@@ -61,6 +62,39 @@ _BASES = {
     SubsidyBase.EXPENSES: T_("the subsidy is a share of the year's expenses"),
     SubsidyBase.FIRST_YEAR: T_("the subsidy is a share of the first year's subsidy"),
 }
+
+
+def sufficiency_summary(session: Session, *, alliances: Sequence[str], year: int, as_of: date) -> ReportTable:
+    """Return one row for each alliance: its year at a glance, or that it filled nothing in."""
+    moment = end_of(as_of)
+    path = current(session, SubsidyPath, at=moment)
+    names = _names(session)
+    rows = []
+    for alliance_id in alliances:
+        years = statements(session, alliance_id=alliance_id, until=year, as_of=moment)
+        own, stands = years[-1], own_shares(path, years)[-1]
+        amounts = (own.own_income_ntd, own.expenses_ntd, own.subsidy_ntd, own.balance_ntd)
+        rows.append(
+            (
+                ReportCell(names[alliance_id]),
+                *(_money(own, amount) for amount in amounts),
+                ReportCell(_percent(stands.share)),
+                ReportCell(_percent(stands.required)),
+                ReportCell(_word(stands.kept) if own.recorded else NOT_FILLED_IN),
+            )
+        )
+    columns = _columns(
+        (P_("gender report", "alliance"), CellKind.TEXT),
+        (T_("own income (NTD thousand)"), CellKind.THOUSANDS),
+        (T_("expenses (NTD thousand)"), CellKind.THOUSANDS),
+        (T_("subsidy (NTD thousand)"), CellKind.THOUSANDS),
+        (T_("balance (NTD thousand)"), CellKind.THOUSANDS),
+        (T_("own income / expenses"), CellKind.PERCENT),
+        (P_("sufficiency report", "required"), CellKind.PERCENT),
+        (P_("sufficiency report", "kept"), CellKind.TEXT),
+    )
+    title = T_("summary, subsidy year %(year)s", year=either(f"{roc_year(year)}", f"{year}"))
+    return ReportTable(title, columns, tuple(rows))
 
 
 def sufficiency_report(
@@ -102,7 +136,7 @@ def sufficiency_report(
         tables=tuple(tables),
         heads=tuple(heads_of(session, now)),
         notes=(
-            T_("the subsidy year runs from %(first)s to %(last)s", first=first, last=last),
+            T_("the subsidy year runs from %(first)s to %(last)s", first=day_text(first), last=day_text(last)),
             *(() if years[-1].closed else (T_("the year has not closed yet"),)),
         ),
     )
@@ -364,7 +398,7 @@ def _document(
         as_of=as_of,
         tables=tuple(tables),
         heads=tuple(heads_of(session, now)),
-        notes=(T_("from %(first)s to %(last)s", first=first, last=last), *open_, *notes),
+        notes=(T_("from %(first)s to %(last)s", first=day_text(first), last=day_text(last)), *open_, *notes),
     )
 
 
