@@ -33,6 +33,7 @@ from api.access.policy import POLICY, Action, Resource
 from api.access.second_factor import roles_bound
 from api.access.sign_on import Provider
 from api.jobs.worker import JobRunner
+from api.letters.delivering import Postman
 from api.pages.every_page import BODY_LIMITS as PAGE_BODY_LIMITS
 from api.pages.every_page import PAGES
 from api.pages.shell import drawing
@@ -47,7 +48,6 @@ from api.routes import (
     accounts,
     cases,
     companies,
-    exports,
     field_map,
     jobs,
     labs,
@@ -57,6 +57,7 @@ from api.routes import (
     queue,
     sessions,
 )
+from api.routes.files import exports, lab_files
 from api.routes.judging import judgings, pairs
 from api.routes.ledger import alliances, entries, figures, programme, review
 from api.trail.view_buffer import ViewBuffer
@@ -208,7 +209,6 @@ _PARTS = (
     companies,
     labs,
     jobs,
-    exports,
     sessions,
     accounts,
     entries,
@@ -218,6 +218,8 @@ _PARTS = (
     alliances,
     operations,
     field_map,
+    exports,
+    lab_files,
     judgings,
     pairs,
 )
@@ -262,10 +264,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.live = LiveMatcher(settings, engine)
     app.state.threads = RequestThreads()
     app.state.limiter = RateLimiter(settings.requests_per_minute)
-    app.state.home = settings.home
+    app.state.home, app.state.settings = settings.home, settings
     app.state.stopping = threading.Event()
     app.state.reserve = DiskReserve(settings.home, settings.disk_reserve_mb)
     app.state.jobs = JobRunner(engine, app.state.live, app.state.stopping, settings.job_lease_s, app.state.reserve)
+    app.state.postman = Postman(engine, settings, app.state.stopping)
     app.state.uploads = Uploads()
     app.state.evidence_waiting = WaitingMost.of(settings)
     app.state.browsers = KnownBrowsers(settings.home)
@@ -329,8 +332,10 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.looking = CapacityLimiter(jobs.LOOKING_THREADS)
     app.state.views.start()
     app.state.jobs.start()
+    app.state.postman.start()
     yield
     app.state.jobs.stop()
+    app.state.postman.stop()
     app.state.threads.close()
     watching.join(timeout=GIVE_UP_AFTER_S)
     app.state.views.stop()

@@ -18,7 +18,7 @@ import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
-from api.commands import doctor, judging, learning, ledger, matching, people, records, service
+from api.commands import doctor, judging, learning, ledger, mail, matching, people, records, service
 from api.commands.refusals import refusal
 from api.commands.screen import Screen, write_document
 from api.nightly import command as nightly_command
@@ -138,6 +138,7 @@ app.add_typer(judging.judge, name="judge")
 app.add_typer(ledger.ledger, name="ledger")
 app.add_typer(people.user, name="user")
 app.add_typer(ledger.audit, name="audit")
+app.add_typer(mail.mail, name="mail")
 
 
 def main() -> None:

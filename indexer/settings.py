@@ -119,10 +119,23 @@ class Settings(BaseSettings):
         default="", description="Ids of needs, comma separated, whose good lab a new index must not lose."
     )
     mail_to: str = Field(default="", description="Who gets the night's report, comma separated; empty: nobody.")
-    mail_from: str = Field(default="", description="The sender of that mail.")
+    mail_from: str = Field(default="", description="The sender of all mail.")
     smtp_url: SecretStr = Field(
         default=SecretStr(""),
-        description="smtp://user:password@host:port (smtp is upgraded by STARTTLS), or smtps://.",
+        description="smtp://user:password@host:port (smtp is upgraded by STARTTLS), or smtps://; empty: mail is put "
+        "into a folder.",
+    )
+    mail_folder: Path | None = Field(
+        default=None, description="Where mail is put as .eml files while no SMTP server is set; default: in the home."
+    )
+    public_url: str = Field(
+        default="http://127.0.0.1:8000",
+        description="The address under which people reach this server, for the links in mails, feeds and webhooks.",
+    )
+    webhooks_inside: bool = Field(
+        default=False,
+        description="Whether webhooks may call addresses inside your own network, without TLS there too; the hosts are "
+        "allowed by the office all the same.",
     )
 
     oidc_issuer: str = Field(default="", description="Address of the OpenID Connect provider; empty: no sign-on.")
@@ -172,6 +185,11 @@ class Settings(BaseSettings):
         missing = [name for name, value in given.items() if not value]
         if self.mail_to and missing:
             raise ValueError(T_("GLORIA_MAIL_TO also needs %(missing)s", missing=", ".join(missing)))
+        if given["GLORIA_SMTP_URL"] and not given["GLORIA_MAIL_FROM"]:
+            raise ValueError(T_("GLORIA_SMTP_URL also needs GLORIA_MAIL_FROM"))
+        public = urlsplit(self.public_url)
+        if public.scheme not in ("http", "https") or not public.hostname or public.query or public.fragment:
+            raise ValueError(T_("GLORIA_PUBLIC_URL: give an address such as https://match.example.org"))
         parts = urlsplit(given["GLORIA_SMTP_URL"])
         if given["GLORIA_SMTP_URL"] and (parts.scheme not in ("smtp", "smtps") or not parts.hostname):
             # Not quoted: it holds a password.
@@ -189,6 +207,15 @@ class Settings(BaseSettings):
             else:
                 found.append((None, Path(one)))
         return found
+
+    def address_of(self, path: str) -> str:
+        """The whole address of a page of this server, for who reads of it elsewhere."""
+        return self.public_url.rstrip("/") + path
+
+    @property
+    def mail_path(self) -> Path:
+        """The folder of mail that no server is set for."""
+        return self.mail_folder or self.home / "mail"
 
     def proxies(self) -> list[str]:
         """The addresses and networks of trusted proxies."""

@@ -21,6 +21,7 @@ from matcher.ledger.rows import (
     steps,
 )
 from matcher.ledger.rules import configuration, duties, similarity
+from matcher.notices import outbox, readers
 from matcher.review import cases, clients, decisions, field_map, intake, people, proposals, researchers
 
 __all__ = [
@@ -40,10 +41,12 @@ __all__ = [
     "ladder",
     "links",
     "motions",
+    "outbox",
     "people",
     "periods",
     "proposals",
     "pseudonyms",
+    "readers",
     "researchers",
     "result_claims",
     "school_totals",

@@ -12,6 +12,7 @@ from sqlmodel import Session, select
 
 from api.access.credentials import key_proof, open_session, password_hash, session_proof
 from api.access.passwords import password_fits
+from api.access.second_factor import DEMO_FILE
 from indexer.database import open_engine, reading, writing
 from indexer.records.importing import import_rows
 from indexer.settings import Settings
@@ -140,6 +141,19 @@ def test_what_can_not_be_done_is_said_in_one_line(sqlite_settings: Settings, glo
     # Nothing of it left a trace, not even half an account.
     accounts = _gloria(sqlite_settings, gloria, "user", "list", "--json").document["accounts"]
     assert [(account["email"], account["roles"]) for account in accounts] == [(WHO, [{"role": "office", "scope": ""}])]
+
+
+def test_the_command_makes_a_third_of_the_office_only_where_a_demo_is(
+    sqlite_settings: Settings, gloria: Gloria
+) -> None:
+    def made(email: str) -> tuple[int, str]:
+        answer = _gloria(sqlite_settings, gloria, "user", "add", email, "--role", "office")
+        return answer.code, answer.err[:37]
+
+    assert [made("one@example.org"), made("two@example.org")] == [(0, "")] * 2
+    assert made("three@example.org") == (1, "two people hold the role office alrea")
+    sqlite_settings.home.joinpath(DEMO_FILE).touch()
+    assert made("three@example.org") == (0, "")
 
 
 def test_each_key_is_another_and_json_has_it_once(sqlite_settings: Settings, gloria: Gloria) -> None:

@@ -101,6 +101,7 @@ def test_every_role_gets_what_the_single_routes_show(
         assert [row["id"] for row in _rows(_export(server, "rival", "companies"))] == ["co-1-2"]
         _the_office_gets_no_text(server)
         _flat_files_say_the_same(server)
+        _labs_and_schools_are_for_whom_the_policy_says(server, slice_of_world)
 
 
 def _the_office_gets_no_text(server: Served) -> None:
@@ -128,6 +129,33 @@ def _flat_files_say_the_same(server: Served) -> None:
         assert [row[0] for row in grid[1:]] == [str(row["id"]) for row in rows]
         assert [row[0] for row in sheet[1:]] == [row["id"] for row in rows]
         assert [str(cell or "") for cell in sheet[0]] == grid[0]
+
+
+def _labs_and_schools_are_for_whom_the_policy_says(server: Served, world: Path) -> None:
+    labs = sorted(json.loads(line)["id"] for line in (world / "labs.jsonl").read_text().splitlines())
+    for name in ("schools", "alliances"):
+        seen = [_export(server, who, name) for who in ("expert", "office", "committee")]
+        assert (len(_rows(seen[0])) > 0, seen) == (True, seen[:1] * 3), name
+        refused = [server.ask(who, "GET", f"/api/exports/{name}").status_code for who in ("company", "researcher")]
+        assert refused == [403, 403]
+    everybodys = {row["lab"] for row in _rows(_export(server, "expert", "evidence"))}
+    own = {row["lab"] for row in _rows(_export(server, "researcher", "evidence"))}
+    assert (len(own), own < everybodys) == (1, True)
+    (lab,) = own
+    for form, begins in (("cerif", b"<?xml"), ("schema-org", b'{"@context"'), ("bibtex", b"@")):
+        path = f"/api/exports/labs/{lab}/published"
+        answers = {who: server.ask(who, "GET", path, params={"format": form}) for who in ("researcher", "expert")}
+        assert [one.status_code for one in answers.values()] == [200, 200]
+        assert answers["researcher"].content == answers["expert"].content
+        assert answers["expert"].content.startswith(begins)
+        other = next(iter(everybodys - own))
+        path = f"/api/exports/labs/{other}/published"
+        codes = [server.ask(who, "GET", path, params={"format": form}).status_code for who in ("researcher", "company")]
+        assert codes == [404, 403]
+        whole = server.ask("researcher", "GET", "/api/exports/labs/published", params={"format": form})
+        assert (whole.status_code, other.encode() in whole.content) == (200, False)
+    book = read_bytes(_export(server, "expert", "labs", "ods"), "labs.ods")
+    assert sorted(book.records) == labs
 
 
 ODD = {
@@ -179,7 +207,7 @@ COMPANIES: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("file_format", ["jsonl", "csv", "xlsx"])
+@pytest.mark.parametrize("file_format", ["jsonl", "csv", "xlsx", "ods"])
 def test_what_was_exported_imports_again_unchanged(
     settings: Settings, engine: Engine, file_format: str, gloria: Gloria, tmp_path: Path
 ) -> None:

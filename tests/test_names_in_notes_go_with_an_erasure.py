@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from sqlalchemy import Text, cast, or_, select
+from sqlalchemy import Text, cast, inspect, or_, select
 from sqlmodel import SQLModel
 
 from api.backups.erased_people import FILE, erase_for_good, repeat_erasures
@@ -161,3 +163,9 @@ def test_a_report_with_the_own_name_is_refused(here: Asked) -> None:
 def test_every_table_whose_texts_are_freed_is_there() -> None:
     known = {table.name: {column.name for column in table.columns} for table in SQLModel.metadata.sorted_tables}
     assert [f"{table}.{name}" for table, some in FREED.items() for name in some if name not in known[table]] == []
+
+
+def test_the_command_searches_every_table_though_it_imports_little(here: Asked) -> None:
+    code = "from api.backups import named_texts; print(*named_texts.SQLModel.metadata.tables)"
+    known = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert sorted(known) == sorted(set(inspect(here.engine).get_table_names()) - {"alembic_version"})

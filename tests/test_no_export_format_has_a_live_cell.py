@@ -16,14 +16,14 @@ import openpyxl
 import orjson
 import pytest
 
-from api.routes.exports import SOURCES, Source, text_chunks
+from api.routes.files.exports import SOURCES, Source, text_chunks
 from indexer.plain_text import clean
 from indexer.records import writers
 from indexer.records.columns import COLUMNS
 from indexer.records.exchange import MODELS
 from indexer.records.field_notes import Cell
 from indexer.records.readers import read_bytes
-from indexer.records.writers import Format, sheets_of, write_template, write_xlsx
+from indexer.records.writers import BOOKS, Format, sheets_of, write_book, write_template
 from indexer.vocabulary import Kind
 from matcher.ledger.rendering.formats import ReportFormat, render
 from matcher.ledger.rendering.report_texts import ReportLanguage
@@ -79,9 +79,9 @@ def _live_in_ods(content: bytes) -> list[str]:
 
 
 def _export(source: Source, file_format: Format, documents: list[Any]) -> bytes:
-    if file_format is Format.XLSX:
+    if file_format in BOOKS:
         content = io.BytesIO()
-        write_xlsx(content, source.sheets, documents)
+        write_book(content, file_format, source.sheets, documents)
         return content.getvalue()
     return b"".join(text_chunks(source, file_format, iter([documents])))
 

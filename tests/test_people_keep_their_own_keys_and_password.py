@@ -244,6 +244,23 @@ def test_the_own_browsers_are_listed_and_signed_out(here: Asked) -> None:
     assert seen() == [401, 401, 401, 200]
 
 
+AGENTS = {
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.1 "
+    "Mobile/15E148 Safari/604.1": "Mobile Safari, iOS",
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Firefox/140.0": "Firefox, Windows",
+    "Notre navigateur <b>": "Notre navigateur &lt;b&gt;",
+}
+
+
+def test_browsers_are_told_by_their_names(here: Asked) -> None:
+    with writing(here.engine) as session:
+        for agent in AGENTS:
+            who = here.accounts["expert"]
+            token, _ = open_session(session, account_id=who, now=datetime.now(UTC), agent=agent)
+    page = here.client.get("/account", headers={"Cookie": f"__Host-gloria={token}"}).text
+    assert [f">{name}</span>" in page for name in AGENTS.values()] == [True] * 3
+
+
 WEAK = {
     "a common word with digits": "password1234",
     "one letter": "aaaaaaaaaaaa",

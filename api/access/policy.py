@@ -63,6 +63,8 @@ class Resource(StrEnum):
     CLAIM = "claim"
     DEMAND = "demand"
     LAB_NAME = "lab_name"
+    SCHOOL = "school"
+    ALLIANCE = "alliance"
     FIELD_MAP = "field_map"
     ENTRY = "entry"
     EVIDENCE = "evidence"
@@ -210,6 +212,9 @@ POLICY: dict[tuple[Resource, Action], dict[Holder, Reach]] = {
     (Resource.SECOND_FACTOR, Action.EDIT): _everybody(Reach.OWN),
     (Resource.SECOND_FACTOR, Action.END): _everybody(Reach.OWN),
     (Resource.LAB_NAME, Action.LIST): _everybody(Reach.ALL),
+    # Who the schools are, and which alliance they are in, is the programme's public list.
+    (Resource.SCHOOL, Action.LIST): _staff(Reach.ALL) | {Role.COMMITTEE: Reach.ALL} | _OFFICE,
+    (Resource.ALLIANCE, Action.LIST): _staff(Reach.ALL) | {Role.COMMITTEE: Reach.ALL} | _OFFICE,
     (Resource.CLAIM, Action.CREATE): _everybody(Reach.ALL),
     (Resource.CLAIM, Action.LIST): _everybody(Reach.OWN),
     (Resource.CLAIM, Action.DECIDE): _OFFICE | {Role.LEAD: Reach.ALLIANCE},

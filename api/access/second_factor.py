@@ -99,6 +99,7 @@ def factor_key(home: Path) -> bytes:
     """
     path = home / KEY_FILE
     if not path.exists():
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
         partial = path.with_name(f".{KEY_FILE}.{secrets.token_hex(4)}")
         descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:

@@ -20,6 +20,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session, SQLModel
 from sqlmodel.sql.sqltypes import AutoString
 
+from api import tables  # noqa: F401 (a table that nobody imported would not be searched)
 from indexer.wording import T_
 from indexer.wording import Text as Said
 from matcher.erasure import TOMBSTONE

@@ -137,8 +137,11 @@ class Exported(StrEnum):
     """What can be exported."""
 
     LABS = "labs"
+    EVIDENCE = "evidence"
     NEEDS = "needs"
     COMPANIES = "companies"
+    SCHOOLS = "schools"
+    ALLIANCES = "alliances"
     PAIRINGS = "pairings"
     CASES = "cases"
     TERMS = "terms"
@@ -151,6 +154,14 @@ class FileFormat(StrEnum):
     JSONL = "jsonl"
     CSV = "csv"
     XLSX = "xlsx"
+    ODS = "ods"
+    CERIF = "cerif"
+    SCHEMA_ORG = "schema-org"
+    BIBTEX = "bibtex"
+
+
+_OF_LABS = {FileFormat.CERIF: ".xml", FileFormat.SCHEMA_ORG: ".jsonld", FileFormat.BIBTEX: ".bib"}
+"""The formats in which labs go to other systems, with the ending of their files."""
 
 
 def export(
@@ -161,18 +172,25 @@ def export(
     file_format: Annotated[
         FileFormat | None, typer.Option("--format", help="Otherwise told from the file's name.")
     ] = None,
+    lab: Annotated[str | None, typer.Option(help="Only this lab, as cerif, schema-org or bibtex.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
-    """Export everything there is of a kind, confidential texts too."""
+    """Export everything there is of a kind, confidential texts too; labs for other systems as well."""
     screen = Screen.of(context)
-    chosen = file_format or next((one for one in FileFormat if out.suffix.lower() == f".{one.value}"), None)
+    suffix = out.suffix.lower()
+    chosen = file_format or next((one for one in FileFormat if suffix == _OF_LABS.get(one, f".{one.value}")), None)
     if chosen is None:
         raise typer.BadParameter(
-            T_("name a file that ends in .jsonl, .csv or .xlsx, or add --format"), param_hint="--out"
+            T_("name a file that ends in .jsonl, .csv, .xlsx, .ods, .xml, .jsonld or .bib, or add --format"),
+            param_hint="--out",
+        )
+    if (chosen in _OF_LABS or lab is not None) and (kind is not Exported.LABS or chosen not in _OF_LABS):
+        raise typer.BadParameter(
+            T_("cerif, schema-org and bibtex are of labs, and --lab is of these formats"), param_hint="--format"
         )
     if out.exists():
         raise RefusedError(T_("%(out)s exists already; choose another name or remove it", out=out))
-    rows = _write(kind, out, chosen)
+    rows = _write_labs(out, chosen, lab) if chosen in _OF_LABS else _write(kind, out, chosen)
     if as_json:
         write_document({"file": str(out), "kind": kind, "format": chosen, "rows": rows})
     else:
@@ -181,8 +199,11 @@ def export(
 
 _LABELS = {
     Exported.LABS: P_("export", "labs"),
+    Exported.EVIDENCE: P_("export", "pieces of evidence"),
     Exported.NEEDS: P_("export", "needs"),
     Exported.COMPANIES: P_("export", "companies"),
+    Exported.SCHOOLS: P_("export", "schools"),
+    Exported.ALLIANCES: P_("export", "alliances"),
     Exported.PAIRINGS: P_("export", "pairings"),
     Exported.CASES: P_("export", "cases"),
     Exported.TERMS: P_("export", "terms"),
@@ -192,9 +213,9 @@ _LABELS = {
 
 def _write(kind: Exported, out: Path, chosen: FileFormat) -> int:
     """Write the file beside its place and put it there once it is whole; return how many rows it has."""
-    from api.routes.exports import KEPT_KINDS, SOURCES, text_chunks
+    from api.routes.files.exports import KEPT_KINDS, SOURCES, text_chunks
     from indexer.database import open_engine, writing
-    from indexer.records.writers import Format, TooMuchForSheetError, write_xlsx
+    from indexer.records.writers import BOOKS, Format, TooMuchForSheetError, write_book
 
     source, rows, part = SOURCES[kind].as_whole(), 0, out.with_name(f".{out.name}.part")
     ids: list[tuple[str, object]] = []
@@ -210,15 +231,51 @@ def _write(kind: Exported, out: Path, chosen: FileFormat) -> int:
         pages = map(counted, source.pages(_reader(engine), all_rows=True))
         # Confidential texts: for the operator's eyes only.
         with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            if chosen is FileFormat.XLSX:
-                write_xlsx(file, source.sheets, chain.from_iterable(pages))
+            if (written := Format(chosen)) in BOOKS:
+                write_book(file, written, source.sheets, chain.from_iterable(pages))
             else:
-                file.writelines(text_chunks(source, Format(chosen), pages))
+                file.writelines(text_chunks(source, written, pages))
         if kind in KEPT_KINDS:
             with writing(engine) as session:
                 note_command(session, KEPT_KINDS[kind], "list", "export", ids, seen=True)
         part.rename(out)
     except TooMuchForSheetError as error:
+        raise RefusedError(str(error)) from error
+    finally:
+        part.unlink(missing_ok=True)
+        engine.dispose()
+    return rows
+
+
+def _write_labs(out: Path, chosen: FileFormat, lab_id: str | None) -> int:
+    """Write labs for another system; return how many."""
+    from api.routes.files.exports import SOURCES
+    from api.routes.files.lab_files import schools_by_id
+    from indexer.database import open_engine
+    from indexer.records.open_document import NotXmlError
+    from indexer.sources.giving_out import LabFormat, given_out
+    from matcher.review.researchers import profile_document
+
+    rows, part, engine = 0, out.with_name(f".{out.name}.part"), open_engine(read_settings())
+    try:
+        read = _reader(engine)
+        pages = SOURCES["labs"].pages(read, all_rows=True)
+        if lab_id is not None:
+            found = read(lambda session, _: profile_document(session, lab_id))
+            if found is None:
+                raise RefusedError(T_("there is no lab %(lab)s", lab=lab_id))
+            pages = iter([[found]])
+
+        def counted(page: list[Any]) -> list[Any]:
+            nonlocal rows
+            rows += len(page)
+            return page
+
+        schools = read(lambda session, _: schools_by_id(session))
+        with part.open("wb") as file:
+            file.writelines(given_out(LabFormat(chosen), map(counted, pages), schools))
+        part.rename(out)
+    except NotXmlError as error:
         raise RefusedError(str(error)) from error
     finally:
         part.unlink(missing_ok=True)

@@ -163,16 +163,26 @@ def show_account(visit: Annotated[Visit, Depends(visiting(Resource.PROFILE, Acti
 
 
 def _page(visit: Visit, refused: Refusal | None = None, form: str = "", new_key: str | None = None) -> Response:
+    sessions = visit.document(list_sessions)["items"]
     context: dict[str, Any] = {
         "account": visit.document(read_me),
         "keys": visit.document(list_keys)["items"],
-        "sessions": visit.document(list_sessions)["items"],
+        "sessions": [one | {"browser": _browser(one["agent"] or "")} for one in sessions],
         "factor": visit.document(read_second_factor),
         "refused": refused,
         "form": form,
         "made_key": new_key,
     }
     return visit.show("account/own.html", refused.status if refused else 200, **context)
+
+
+def _browser(agent: str) -> str:
+    """Return the names by which people know a browser and its system; what it calls itself if there are none."""
+    from ua_parser import parse
+
+    found = parse(agent)
+    named = [part.family for part in (found.user_agent, found.os) if part is not None]
+    return ", ".join(named) or agent
 
 
 @router.post("/account/password")

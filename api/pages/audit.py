@@ -49,6 +49,8 @@ RESOURCES: dict[str, str] = {
     "claim": N_("Claim of a lab"),
     "demand": N_("Demand"),
     "lab_name": N_("Names of labs"),
+    "school": N_("School"),
+    "alliance": N_("Alliance"),
     "field_map": N_("Map"),
     "entry": N_("Result"),
     "probe": N_("Reports that resemble others' results"),

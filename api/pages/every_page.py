@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from api.pages import account, admin, audit, cases, companies, desk, field_map, labs, my_company, my_lab, review
 from api.pages.figures import alliances, kpi
+from api.pages.files import taking_out
 from api.pages.guide import chapters
 from api.pages.judging import grading, sessions
 from api.pages.needs import candidates, need
@@ -37,6 +38,7 @@ PAGES = (
     review,
     sessions,
     grading,
+    taking_out,
     chapters,
 )
 BODY_LIMITS = dict.fromkeys((("POST", path) for path in PATHS_WITH_FILES), MAX_FORM_BYTES)

@@ -38,7 +38,7 @@ from api.requests.metrics import exposition
 from api.requests.permitted_request import PermittedRequest, requires
 from api.requests.problems import not_found
 from api.requests.query_parameters import Cursor, Limit, decoded, page
-from api.routes.exports import ROWS_PER_PAGE, FileFormat, Source, exported
+from api.routes.files.exports import ROWS_PER_PAGE, FileFormat, Source, exported
 from api.routes.needs import find_need
 from api.trail.audit_trail import AuditRow, Outcome
 from api.trail.nights import REPORT_PAGE, Night, StepState, night_path, read_night, read_nights, who_is_at_it

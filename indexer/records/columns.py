@@ -43,7 +43,7 @@ class Column:
 
 
 _SEPARATORS = {Cell.WORDS: re.compile("[;；、\n]"), Cell.TEXTS: re.compile("[;；\n]")}
-_JSON_ARRAYS = {Cell.WORDS: ('["',), Cell.TEXTS: ('["',), Cell.ASKS: ('[{"',)}
+_JSON_ARRAYS = {Cell.WORDS: ('["',), Cell.TEXTS: ('["',), Cell.ASKS: ('[{"',), Cell.PARTNERS: ('[{"',)}
 """How a cell begins that holds a JSON array."""
 _MAX_HEADING_CHARS = 200
 
@@ -133,7 +133,7 @@ def json_value(column: Column, cell: object) -> Any:
     if column.cell in _SEPARATORS:
         return [part.strip() for part in _SEPARATORS[column.cell].split(text) if part.strip()]
     lines = [line.strip() for line in text.split("\n") if line.strip()]
-    return [_ask(line) if column.cell is Cell.ASKS else _partner(line) for line in lines]
+    return [_ask(line) if column.cell is Cell.ASKS else partner_of(line) for line in lines]
 
 
 def json_list(column: Column, cell: object) -> list[Any] | None:
@@ -163,7 +163,7 @@ def _ask(line: str) -> dict[str, str] | str:
     return {"kind": kind.strip(), "text": text.strip()} if colon else line
 
 
-def _partner(line: str) -> dict[str, str | None]:
+def partner_of(line: str) -> dict[str, str | None]:
     """Split `school since until`, where a name may hold blanks but a date may not."""
     words = line.split()
     dates: list[str] = []

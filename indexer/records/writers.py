@@ -1,4 +1,4 @@
-"""Rows into files, JSON Lines, CSV and XLSX, however many there are; and the files that people fill in.
+"""Rows into files, JSON Lines, CSV, XLSX and ODS, however many there are; and the files that people fill in.
 
 In: documents one after another and which columns they fill, or a kind of record. Out: chunks of a file, or a
 workbook in a file; for a kind a template with bilingual headings, an invented example row and an explanation of
@@ -13,7 +13,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -22,10 +22,11 @@ from typing import IO, TYPE_CHECKING, Any
 import orjson
 
 from indexer.plain_text import guarded
-from indexer.records.columns import COLUMNS, OTHER_HEADING, Column
+from indexer.records.columns import COLUMNS, OTHER_HEADING, Column, partner_of
 from indexer.records.exchange import MODELS
 from indexer.records.field_notes import Cell
 from indexer.records.lists.cells import is_taken_otherwise, literal
+from indexer.records.open_document import NotXmlError, OpenDocumentBook
 from indexer.vocabulary import Kind, label
 from indexer.wording import T_, Language, said
 
@@ -53,13 +54,18 @@ class Format(StrEnum):
     JSONL = "jsonl"
     CSV = "csv"
     XLSX = "xlsx"
+    ODS = "ods"
 
 
 MEDIA_TYPES = {
     Format.JSONL: "application/x-ndjson",
     Format.CSV: "text/csv; charset=utf-8",
     Format.XLSX: "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    Format.ODS: "application/vnd.oasis.opendocument.spreadsheet",
 }
+
+BOOKS = frozenset({Format.XLSX, Format.ODS})
+"""Formats that hold several sheets, and are written as a whole."""
 
 
 class TooMuchForSheetError(ValueError):
@@ -120,32 +126,52 @@ def csv_rows(sheet: Sheet, documents: Iterable[Document]) -> bytes:
     return _csv_lines([_safe(cell) for cell in row] for document in documents for row in sheet.rows(document))
 
 
+def write_book(file: IO[bytes], file_format: Format, sheets: Iterable[Sheet], documents: Iterable[Document]) -> None:
+    """Write a workbook of XLSX or ODS.
+
+    Raises:
+        TooMuchForSheetError: as of `write_xlsx`.
+    """
+    (write_ods if file_format is Format.ODS else write_xlsx)(file, sheets, documents)
+
+
+def write_ods(file: IO[bytes], sheets: Iterable[Sheet], documents: Iterable[Document]) -> None:
+    """Write a workbook of OpenDocument; rows go to the disk as they come.
+
+    Raises:
+        TooMuchForSheetError: as of `write_xlsx`, or a text holds a character that the format can't.
+    """
+    targets = list(sheets)
+    book = OpenDocumentBook([sheet.title for sheet in targets])
+    try:
+        for n, sheet in enumerate(targets):
+            book.append(n, sheet.headings, heading=True)
+        for n, row in _rows(targets, documents):
+            book.append(n, [_fitting(cell) for cell in row])
+        book.save(file)
+    except NotXmlError as error:
+        raise TooMuchForSheetError(str(error)) from error
+    finally:
+        book.drop()
+
+
 def write_xlsx(file: IO[bytes], sheets: Iterable[Sheet], documents: Iterable[Document]) -> None:
-    """Write a workbook; rows go to the disk as they come.
+    """Write a workbook of Excel; rows go to the disk as they come.
 
     Raises:
         TooMuchForSheetError: a text is longer than a cell can be, or there are more rows than a sheet can have.
     """
     import openpyxl
 
+    given = list(sheets)
     book = openpyxl.Workbook(write_only=True)
-    targets = [(sheet, book.create_sheet(sheet.title)) for sheet in sheets]
-    written = dict.fromkeys((sheet.title for sheet, _ in targets), 1)
+    targets = [book.create_sheet(sheet.title) for sheet in given]
     try:
-        for sheet, target in targets:
+        for sheet, target in zip(given, targets, strict=True):
             target.append([_cell(target, heading) for heading in sheet.headings])
-        for document in documents:
-            for sheet, target in targets:
-                for row in sheet.rows(document):
-                    written[sheet.title] += 1
-                    if written[sheet.title] > MAX_SHEET_ROWS:
-                        raise TooMuchForSheetError(
-                            T_(
-                                "there are more than %(max_sheet_rows)s rows; take csv or jsonl",
-                                max_sheet_rows=f"{MAX_SHEET_ROWS:,}",
-                            )
-                        )
-                    target.append([_cell(target, cell) for cell in row])
+        for n, row in _rows(given, documents):
+            target = targets[n]
+            target.append([_cell(target, cell) for cell in row])
         book.save(file)
     except BaseException:
         # What it wrote on the way lies in files of its own until the workbook is saved.
@@ -153,15 +179,29 @@ def write_xlsx(file: IO[bytes], sheets: Iterable[Sheet], documents: Iterable[Doc
         raise
 
 
-def _drop_parts(targets: Iterable[tuple[Sheet, Any]]) -> None:
-    for _, target in targets:
+def _rows(sheets: Sequence[Sheet], documents: Iterable[Document]) -> Iterator[tuple[int, list[Value]]]:
+    """Yield every row with the place of its sheet, up to what a sheet holds."""
+    written = [1] * len(sheets)
+    for document in documents:
+        for n, sheet in enumerate(sheets):
+            for row in sheet.rows(document):
+                written[n] += 1
+                if written[n] > MAX_SHEET_ROWS:
+                    most = f"{MAX_SHEET_ROWS:,}"
+                    raise TooMuchForSheetError(
+                        T_("there are more than %(max_sheet_rows)s rows; take csv or jsonl", max_sheet_rows=most)
+                    )
+                yield n, row
+
+
+def _drop_parts(targets: Iterable[Any]) -> None:
+    for target in targets:
         target.close()
         target._writer.cleanup()
 
 
-def _cell(sheet: Any, value: Value) -> Any:
-    from openpyxl.cell import WriteOnlyCell
-
+def _fitting(value: Value) -> Value:
+    """Return a value as a cell of a workbook may hold it; no text is a formula."""
     if not isinstance(value, str):
         return value
     text = guarded(value)
@@ -173,6 +213,15 @@ def _cell(sheet: Any, value: Value) -> Any:
                 most=f"{MAX_CELL_CHARS:,}",
             )
         )
+    return text
+
+
+def _cell(sheet: Any, value: Value) -> Any:
+    from openpyxl.cell import WriteOnlyCell
+
+    text = _fitting(value)
+    if not isinstance(text, str):
+        return text
     # What looks like a character's code (_x003D_) would be shown as that character.
     cell = WriteOnlyCell(sheet, _CODE.sub("_x005F_", text))
     # Said to be text, whatever it begins with.
@@ -210,12 +259,23 @@ def _value(column: Column, value: Any) -> Value:
         if isinstance(value, int | float) and not isinstance(value, bool):
             return value
         return literal(column.field, str(value)) if value else ""
-    parts = [f"{item['kind']}: {item['text']}" if isinstance(item, Mapping) else str(item) for item in value]
-    if any(_SPLIT[column.cell].search(part) or is_taken_otherwise(column.field, part) for part in parts) or (
-        parts and parts[0].startswith("[")
-    ):
+    parts = [_line(item) if isinstance(item, Mapping) else str(item) for item in value]
+    if column.cell is Cell.PARTNERS:
+        as_lines = [partner_of(part) for part in parts] == value
+    else:
+        as_lines = not any(_SPLIT[column.cell].search(part) for part in parts)
+    if not as_lines or any(is_taken_otherwise(column.field, part) for part in parts):
+        return json.dumps(value, ensure_ascii=False)
+    if parts and parts[0].startswith("["):
         return json.dumps(value, ensure_ascii=False)
     return "\n".join(parts)
+
+
+def _line(item: Mapping[str, Any]) -> str:
+    """Return an ask or a partner as people write it in a line."""
+    if "kind" in item:
+        return f"{item['kind']}: {item['text']}"
+    return " ".join(str(item[name]) for name in ("school", "since", "until") if item.get(name))
 
 
 _GUIDE_TITLE = "guide 填寫說明"

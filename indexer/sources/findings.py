@@ -24,6 +24,11 @@ from indexer.vocabulary import EvidenceKind, Kind
 from indexer.wording import T_
 
 
+def own_scheme(kind: str) -> str:
+    """Return what says of an identifier that it is a record's id here: of a `lab`, `school` or piece of `evidence`."""
+    return f"urn:gloria:{kind}"
+
+
 @dataclass(frozen=True, slots=True)
 class Author:
     """Who wrote a work, as its register names them; `key` is the id that the register's lab has here."""
@@ -73,8 +78,8 @@ class Findings:
         self.records.append(Found(row, kind, {key: value for key, value in values.items() if _says(value)}))
 
     def work(self, row: int, authors: Iterable[Author], **evidence: Any) -> None:
-        """Take a work; without a title it says nothing and is told as a problem."""
-        if is_blank(evidence.get("title")):
+        """Take a work; one that says nothing is told as a problem."""
+        if is_blank(evidence.get("title")) and is_blank(evidence.get("abstract")):
             self.refuse(row, "title", T_("has no title"), T_("add one; a work without a title says nothing"))
             return
         said = {key: value for key, value in evidence.items() if _says(value)}

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
+from urllib.parse import unquote
 
 import orjson
 from lxml import html as lxml_html
@@ -23,6 +24,7 @@ from indexer.sources.findings import (
     Findings,
     SourceError,
     kind_of_work,
+    own_scheme,
     plain,
     xml_root,
     year_of,
@@ -87,7 +89,7 @@ def _cerif_person(row: int, element: Any, findings: Findings) -> None:
         row,
         Kind.LABS,
         {
-            "id": _cerif_key(element, name),
+            "id": _own(element, "lab") or _cerif_key(element, name),
             "name": name,
             "pi": name,
             "orcid": findings.orcid(row, _first(element, "ORCID")),
@@ -97,52 +99,88 @@ def _cerif_person(row: int, element: Any, findings: Findings) -> None:
 
 
 def _cerif_unit(row: int, element: Any, findings: Findings) -> None:
-    """Take a unit that is no part of another one for a school; the parts are counted only."""
-    if any(_local(one) == "PartOf" for one in element):
-        return
+    """Take a unit that is no part of another one for a school; of the parts only labs of ours are told from others."""
     names = {(_lang(one) or ""): plain(one.text) for one in element if _local(one) == "Name"}
-    english = names.get("en", "")
+    english, own_lab = names.get("en", ""), _own(element, "lab")
+    above = next((one for one in element if _local(one) == "PartOf"), None)
+    if own_lab is not None:
+        findings.record(row, Kind.LABS, _cerif_lab(own_lab, element, above))
+        return
+    if above is not None:
+        return
     ror = findings.ror(row, _first(element, "RORID"))
+    chinese = next((text for lang, text in names.items() if lang.startswith("zh")), names.get("", ""))
     findings.record(
         row,
         Kind.SCHOOLS,
         {
-            "id": f"ror:{ror}" if ror else _cerif_key(element, english or next(iter(names.values()), "")),
-            "name": next((text for lang, text in names.items() if lang.startswith("zh")), english)
-            or next(iter(names.values()), ""),
+            "id": _own(element, "school")
+            or (f"ror:{ror}" if ror else _cerif_key(element, english or next(iter(names.values()), ""))),
+            "name": chinese or english or next(iter(names.values()), ""),
             "name_en": english,
             "ror": ror,
         },
     )
 
 
+def _cerif_lab(lab_id: str, element: Any, above: Any) -> dict[str, Any]:
+    """Return a lab that was given out here."""
+    names = {_lang(one) or "": one.text or "" for one in element if _local(one) == "Name"}
+    return {
+        "id": lab_id,
+        "name": names.get("", ""),
+        "name_en": names.get("en", ""),
+        "school": "" if above is None else _own_within(above, "school") or _first(above, "Name"),
+        "links": [one.text for one in element if _local(one) == "ElectronicAddress" and one.text],
+    }
+
+
 def _cerif_work(row: int, name: str, element: Any, findings: Findings) -> None:
     around, one = _WORKS_OF_CERIF[name]
     people = [person for group in element if _local(group) == around for person in group if _local(person) == one]
     doi = findings.doi(row, _first(element, "DOI"))
-    said = (_first(element, "Type") or "").rstrip("/").rpartition("/")[2]
-    kind = EvidenceKind.THESIS.value if "thesis" in said.lower() else _KIND_OF_CERIF[name].value
+    said = (_first(element, "Type") or "").rstrip("/").rpartition("/")[2].lower()
+    is_thesis = "thesis" in said or said in _THESES_OF_COAR
+    own = _own(element, "evidence")
+    # What was given out here comes back as it was; others' texts may hold markup.
+    as_read = str.strip if own else plain
     findings.work(
         row,
         [_cerif_author(row, person, findings) for person in people],
-        id=f"doi:{doi}" if doi else _cerif_key(element, _first(element, "Title")),
-        kind=kind,
-        title=plain(_first(element, "Title")),
-        abstract=plain(_first(element, "Abstract")),
+        id=own or (f"doi:{doi}" if doi else _cerif_key(element, _first(element, "Title"))),
+        kind=(EvidenceKind.THESIS if is_thesis else _KIND_OF_CERIF[name]).value,
+        title=as_read(_first(element, "Title")),
+        abstract=as_read(_first(element, "Abstract")),
         year=next((year for day in _DAYS_OF_CERIF if (year := year_of(_first(element, day)))), None),
         doi=doi,
     )
 
 
+_THESES_OF_COAR = {"c_46ec", "c_7a1f", "c_bdcc", "c_db06"}
+"""Theses in the vocabulary of resource types of the Confederation of Open Access Repositories."""
+
+
 def _cerif_author(row: int, element: Any, findings: Findings) -> Author:
     person = next(iter(_all(element, "Person")), element)
     name = _person_name(person) or _first(element, "DisplayName")
-    return Author(name, findings.orcid(row, _first(person, "ORCID")), _cerif_key(person, name))
+    key = _own_within(element, "lab") or _cerif_key(person, name)
+    return Author(name, findings.orcid(row, _first(person, "ORCID")), key)
 
 
 def _cerif_key(element: Any, words: str) -> str:
     said = element.get("id")
     return f"cerif:{said}" if said and not any(c.isspace() for c in said) else made_id("cerif", words)
+
+
+def _own(element: Any, kind: str) -> str | None:
+    """Return the id that a record of CERIF has here, if it was given out here."""
+    scheme = own_scheme(kind)
+    found = (one.text for one in element if _local(one) == "Identifier" and one.get("type") == scheme)
+    return next((text for text in found if text), None)
+
+
+def _own_within(element: Any, kind: str) -> str | None:
+    return next((own for one in element.iter() if (own := _own(one, kind)) is not None), None)
 
 
 def _person_name(element: Any) -> str:
@@ -312,11 +350,15 @@ def schema_org(data: bytes, findings: Findings) -> None:
         if kinds & {"Person"}:
             findings.entries += 1
             _schema_person(row, thing, known, findings)
+        elif (own := _own_id(thing, "lab")) is not None:
+            findings.entries += 1
+            findings.record(row, Kind.LABS, _schema_lab(row, own, thing, findings))
         elif kinds & _SCHOOLS and thing.get("name"):
             findings.entries += 1
-            ror = findings.ror(row, _identifier(thing, "ror.org"))
-            key = f"ror:{ror}" if ror else made_id("schema", _words(thing.get("name")))
-            findings.record(row, Kind.SCHOOLS, {"id": key, "name": _words(thing.get("name")), "ror": ror})
+            ror, name = findings.ror(row, _identifier(thing, "ror.org")), _words(thing.get("name"))
+            key = _own_id(thing, "school") or (f"ror:{ror}" if ror else made_id("schema", name))
+            names = {"name": name, "name_en": _in_english(thing.get("name"))}
+            findings.record(row, Kind.SCHOOLS, {"id": key, **names, "ror": ror})
         elif kinds & _ARTICLES or kinds & set(_OTHER_WORKS):
             findings.entries += 1
             _schema_work(row, kinds, thing, known, findings)
@@ -400,21 +442,74 @@ def _schema_author(row: int, given: object, known: Mapping[str, Json], findings:
     return Author(name, number, f"orcid:{number}" if number else made_id("schema", name)) if name else None
 
 
+def _schema_lab(row: int, lab_id: str, thing: Json, findings: Findings) -> dict[str, Any]:
+    """Return a lab that was given out here."""
+    place = thing.get("parentOrganization")
+    head = next((one for one in _some(thing.get("employee")) if isinstance(one, Mapping)), {})
+    return {
+        "id": lab_id,
+        "name": _words(thing.get("name")),
+        "name_en": _in_english(thing.get("name")),
+        "pi": _words(head.get("name")),
+        "orcid": findings.orcid(row, _identifier(head, "orcid.org")),
+        "school": (_own_id(place, "school") or _words(place.get("name")))
+        if isinstance(place, Mapping)
+        else _words(place),
+        "summary": _not_in_english(thing.get("description")),
+        "summary_en": _in_english(thing.get("description")),
+        "keywords": _some(thing.get("keywords")),
+        "fields": _some(thing.get("knowsAbout")),
+        "languages": _some(thing.get("knowsLanguage")),
+        "links": _some(thing.get("url")),
+    }
+
+
 def _schema_work(row: int, kinds: set[str], thing: Json, known: Mapping[str, Json], findings: Findings) -> None:
-    doi = findings.doi(row, _identifier(thing, "doi.org") or _identifier(thing, "10."))
+    own = _own_id(thing, "evidence")
+    doi = findings.doi(row, _identifier(thing, "doi.org") or ("" if own else _identifier(thing, "10.")))
     people = _some(thing.get("author")) + _some(thing.get("creator")) + _some(thing.get("member"))
+    authors = [author for one in people if (author := _schema_author(row, one, known, findings)) is not None]
     title = _words(thing.get("headline") or thing.get("name"))
     kind = next((_OTHER_WORKS[one] for one in sorted(kinds) if one in _OTHER_WORKS), EvidenceKind.PAPER)
+    said = str(thing.get("additionalType") or "")
+    if said in set(EvidenceKind):
+        kind = EvidenceKind(said)
+    # What was given out here comes back as it was; others' texts may hold markup.
+    as_read = str.strip if own else plain
     findings.work(
         row,
-        [author for one in people if (author := _schema_author(row, one, known, findings)) is not None],
-        id=f"doi:{doi}" if doi else made_id("schema", title),
+        [*authors, *_lab_of(thing)],
+        id=own or (f"doi:{doi}" if doi else made_id("schema", title)),
         kind=kind.value,
-        title=plain(title),
-        abstract=plain(_words(thing.get("abstract") or thing.get("description"))),
+        title=as_read(title),
+        abstract=as_read(_words(thing.get("abstract") or thing.get("description"))),
         year=year_of(_words(thing.get("datePublished") or thing.get("dateCreated") or thing.get("startDate"))),
         doi=doi,
     )
+
+
+def _lab_of(thing: Json) -> list[Author]:
+    """Return the lab here whose work it was when it was given out."""
+    source, scheme = thing.get("sourceOrganization"), own_scheme("lab") + ":"
+    said = str(source.get("@id") or "") if isinstance(source, Mapping) else ""
+    return [Author("", key=unquote(said.removeprefix(scheme)))] if said.startswith(scheme) else []
+
+
+def _own_id(thing: Json, kind: str) -> str | None:
+    """Return the id that a thing has here, if it was given out here."""
+    for one in _some(thing.get("identifier")):
+        if isinstance(one, Mapping) and one.get("propertyID") == own_scheme(kind):
+            return _words(one.get("value")) or None
+    return None
+
+
+def _in_english(value: object) -> str:
+    return next((_words(one) for one in _some(value) if isinstance(one, Mapping) and one.get("@language") == "en"), "")
+
+
+def _not_in_english(value: object) -> str:
+    said = [one for one in _some(value) if not (isinstance(one, Mapping) and one.get("@language") == "en")]
+    return _words(said)
 
 
 def _whole(given: object, known: Mapping[str, Json]) -> Any:

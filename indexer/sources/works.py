@@ -16,6 +16,7 @@ from typing import Any
 import rispy
 from bibtexparser.entrypoint import parse_string
 from bibtexparser.middlewares import LatexDecodingMiddleware, NormalizeFieldKeys
+from pylatexenc.latex2text import LatexNodes2Text, MacroTextSpec, get_default_latex_context_db
 
 from indexer.sources.findings import Author, Findings, SourceError, json_entries, kind_of_work, plain, year_of
 from indexer.wording import T_
@@ -106,7 +107,8 @@ def bibtex(data: bytes, findings: Findings) -> None:
         SourceError: it has no entries.
     """
     logging.getLogger("bibtexparser").setLevel(logging.ERROR)
-    steps = [NormalizeFieldKeys(allow_inplace_modification=True), LatexDecodingMiddleware()]
+    decoding = LatexDecodingMiddleware(decoder=_decoder())
+    steps = [NormalizeFieldKeys(allow_inplace_modification=True), decoding]
     library = parse_string(_decoded(data), append_middleware=steps)
     for failed in library.failed_blocks:
         findings.entries += 1
@@ -116,24 +118,39 @@ def bibtex(data: bytes, findings: Findings) -> None:
     for entry in library.entries:
         findings.entries += 1
         row = (entry.start_line or 0) + 1
-        said = {field.key: str(field.value).replace("{", "").replace("}", "") for field in entry.fields}
+        said = {field.key: str(field.value) for field in entry.fields}
         number = findings.doi(row, said.get("doi"))
+        # What was given out here comes back as it was; others' texts may hold markup.
+        as_read = str.strip if "gloria-id" in said else plain
+        authors = said.get("author", "").replace("\n", " ").split(" and ")
         findings.work(
             row,
             [
-                Author(_turned(name))
-                for name in said.get("author", "").replace("\n", " ").split(" and ")
-                if name.strip()
+                *(Author(_turned(name)) for name in authors if name.strip()),
+                *([Author("", key=said["gloria-lab"])] if said.get("gloria-lab") else []),
             ],
-            id=_id("doi", number) or _id("bibtex", "_".join(entry.key.split())) or f"bibtex:{row}",
+            id=said.get("gloria-id")
+            or _id("doi", number)
+            or _id("bibtex", "_".join(entry.key.split()))
+            or f"bibtex:{row}",
             kind=kind_of_work(entry.entry_type),
-            title=plain(said.get("title")),
-            abstract=plain(said.get("abstract")),
+            title=as_read(said.get("title", "")),
+            abstract=as_read(said.get("abstract", "")),
             year=year_of(said.get("year") or said.get("date")),
             doi=number,
         )
     if not findings.entries:
         raise SourceError(T_("has no BibTeX entries"), T_("give a file of entries such as @article{key, title = …}"))
+
+
+_MACROS = [MacroTextSpec("textasciicircum", simplify_repl="^"), MacroTextSpec("url", simplify_repl="%s")]
+
+
+def _decoder() -> LatexNodes2Text:
+    """Return what turns LaTeX into text; a circumflex that stands for itself stays one."""
+    known = get_default_latex_context_db()
+    known.add_context_category("plain", macros=_MACROS, prepend=True)
+    return LatexNodes2Text(latex_context=known, keep_braced_groups=False, math_mode="verbatim")
 
 
 def ris(data: bytes, findings: Findings) -> None:

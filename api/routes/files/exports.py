@@ -16,10 +16,10 @@ from typing import IO, Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Response
 from fastapi.responses import StreamingResponse
-from sqlalchemy import ColumnElement, false, true
+from sqlalchemy import ColumnElement, and_, false, or_, true
 from sqlmodel import Session, col, select
 
-from api.access.policy import Action, Resource
+from api.access.policy import Action, Resource, admits
 from api.access.visibility import cases as visible_cases
 from api.access.visibility import companies as visible_companies
 from api.access.visibility import labs as visible_labs
@@ -37,8 +37,21 @@ from api.trail.request_trail import APART
 from indexer.database import reading
 from indexer.index.dictionary import Dictionary
 from indexer.index.mined_terms import mined_terms
-from indexer.records.record_tables import Company, Lab, Need, Term, load_labs, load_terms, other_of
+from indexer.records.record_tables import (
+    Alliance,
+    AlliancePartner,
+    Company,
+    Evidence,
+    Lab,
+    Need,
+    School,
+    Term,
+    load_labs,
+    load_terms,
+    other_of,
+)
 from indexer.records.writers import (
+    BOOKS,
     MEDIA_TYPES,
     Document,
     Format,
@@ -50,7 +63,7 @@ from indexer.records.writers import (
     in_exchange_format,
     jsonl,
     sheets_of,
-    write_xlsx,
+    write_book,
 )
 from indexer.vocabulary import Kind
 from indexer.wording import T_
@@ -64,7 +77,9 @@ router = APIRouter(prefix="/api/exports", tags=["exports"], route_class=Threaded
 ROWS_PER_PAGE = 200
 _CHUNK_BYTES = 2**18
 
-FileFormat = Annotated[Format, Query(alias="format", description="CSV and XLSX for spreadsheets, JSONL for programs.")]
+FileFormat = Annotated[
+    Format, Query(alias="format", description="CSV, XLSX and ODS for spreadsheets, JSONL for programs.")
+]
 Page = Callable[[Session, Principal, Any, bool], list[tuple[Any, Document]]]
 """Rows after a key, each with its key; with True the last, all there are instead of those the person may see."""
 
@@ -126,6 +141,50 @@ def _needs(session: Session, who: Principal, after: Any, all_rows: bool) -> list
     ]
 
 
+def _evidence(session: Session, who: Principal, after: Any, all_rows: bool) -> list[tuple[Any, Document]]:
+    may = _allowed(visible_labs(who, Action.LIST), all_rows)
+    lab, position = col(Evidence.lab_id), col(Evidence.position)
+    query = select(Evidence).join(Lab, col(Lab.id) == lab).where(may).order_by(lab, position).limit(ROWS_PER_PAGE)
+    if after is not None:
+        query = query.where(or_(lab > after[0], and_(lab == after[0], position > after[1])))
+    return [
+        (
+            (one.lab_id, one.position),
+            {"lab": one.lab_id} | one.model_dump(mode="json", exclude={"lab_id", "position"}),
+        )
+        for one in session.exec(query).all()
+    ]
+
+
+def _schools(session: Session, who: Principal, after: Any, all_rows: bool) -> list[tuple[Any, Document]]:
+    may = _allowed(true() if admits(who, Resource.SCHOOL, Action.LIST) else false(), all_rows)
+    query = select(School).where(may, _after(School.id, after)).order_by(col(School.id)).limit(ROWS_PER_PAGE)
+    return [
+        (school.id, school.model_dump(mode="json") | _other(session, School, school.id, all_rows))
+        for school in session.exec(query).all()
+    ]
+
+
+def _alliances(session: Session, who: Principal, after: Any, all_rows: bool) -> list[tuple[Any, Document]]:
+    may = _allowed(true() if admits(who, Resource.ALLIANCE, Action.LIST) else false(), all_rows)
+    query = select(Alliance).where(may, _after(Alliance.id, after)).order_by(col(Alliance.id)).limit(ROWS_PER_PAGE)
+    found = session.exec(query).all()
+    partners: dict[str, list[dict[str, Any]]] = {}
+    members = select(AlliancePartner).where(col(AlliancePartner.alliance_id).in_([one.id for one in found]))
+    for one in session.exec(members.order_by(col(AlliancePartner.position))).all():
+        said = one.model_dump(mode="json", include={"school", "since", "until"})
+        partners.setdefault(one.alliance_id, []).append(said)
+    return [
+        (
+            one.id,
+            one.model_dump(mode="json")
+            | {"partners": partners.get(one.id, [])}
+            | _other(session, Alliance, one.id, all_rows),
+        )
+        for one in found
+    ]
+
+
 def _companies(session: Session, who: Principal, after: Any, all_rows: bool) -> list[tuple[Any, Document]]:
     may = _allowed(visible_companies(who, Action.LIST), all_rows)
     query = select(Company).where(may, _after(Company.id, after)).order_by(col(Company.id)).limit(ROWS_PER_PAGE)
@@ -135,7 +194,9 @@ def _companies(session: Session, who: Principal, after: Any, all_rows: bool) -> 
     ]
 
 
-def _other(session: Session, model: type[Lab | Company | Need], record_id: str, all_rows: bool) -> dict[str, Any]:
+def _other(
+    session: Session, model: type[Lab | Company | Need | School | Alliance], record_id: str, all_rows: bool
+) -> dict[str, Any]:
     """Return what files said beside our fields, for who takes everything out to bring it in elsewhere."""
     found = other_of(session, model, record_id) if all_rows else {}
     return {"other": found} if found else {}
@@ -223,6 +284,9 @@ _FILE = file_of(MEDIA_TYPES.values())
 SOURCES: dict[str, Source] = {
     "labs": Source(sheets_of(Kind.LABS), _labs, sheets_of(Kind.LABS, with_other=True)),
     "needs": Source(sheets_of(Kind.NEEDS), _needs, sheets_of(Kind.NEEDS, with_other=True)),
+    "evidence": Source(sheets_of(Kind.EVIDENCE), _evidence),
+    "schools": Source(sheets_of(Kind.SCHOOLS), _schools, sheets_of(Kind.SCHOOLS, with_other=True)),
+    "alliances": Source(sheets_of(Kind.ALLIANCES), _alliances, sheets_of(Kind.ALLIANCES, with_other=True)),
     "companies": Source(sheets_of(Kind.COMPANIES), _companies, sheets_of(Kind.COMPANIES, with_other=True)),
     "pairings": Source(
         (Sheet("pairings 配對", _headings(_PAIRING, _SHOWN, {"verdicts": "裁決"}), _pairing_rows),), _pairings
@@ -266,6 +330,36 @@ def export_companies(
     return exported(ask, "companies", SOURCES["companies"], file_format)
 
 
+@router.get("/evidence", response_class=Response, responses=_FILE)
+@takes(REPORTING)
+def export_evidence(
+    ask: Annotated[PermittedRequest, Depends(requires(Resource.LAB, Action.LIST))],
+    file_format: FileFormat = Format.JSONL,
+) -> Response:
+    """Export the evidence of the labs that you may see, each piece with its lab."""
+    return exported(ask, "evidence", SOURCES["evidence"], file_format)
+
+
+@router.get("/schools", response_class=Response, responses=_FILE)
+@takes(REPORTING)
+def export_schools(
+    ask: Annotated[PermittedRequest, Depends(requires(Resource.SCHOOL, Action.LIST))],
+    file_format: FileFormat = Format.JSONL,
+) -> Response:
+    """Export the schools."""
+    return exported(ask, "schools", SOURCES["schools"], file_format)
+
+
+@router.get("/alliances", response_class=Response, responses=_FILE)
+@takes(REPORTING)
+def export_alliances(
+    ask: Annotated[PermittedRequest, Depends(requires(Resource.ALLIANCE, Action.LIST))],
+    file_format: FileFormat = Format.JSONL,
+) -> Response:
+    """Export the alliances with their partners."""
+    return exported(ask, "alliances", SOURCES["alliances"], file_format)
+
+
 @router.get("/pairings", response_class=Response, responses=_FILE)
 @takes(REPORTING)
 def export_pairings(
@@ -293,10 +387,10 @@ def exported(ask: PermittedRequest, name: str, source: Source, file_format: Form
         "Content-Disposition": f'attachment; filename="{name}-{ask.at:%Y-%m-%d}.{file_format.value}"',
     }
     # The first page is read before anything is answered, so that what is to be refused is refused.
-    pages = _noted(ask, name, source.pages(_reader(ask), all_rows=False))
+    pages = _noted(ask, name, source.pages(reader_of(ask), all_rows=False))
     whole = chain([next(pages, [])], pages)
-    if file_format is Format.XLSX:
-        content = _of_file(_workbook(source, whole))
+    if file_format in BOOKS:
+        content = _of_file(_workbook(source, file_format, whole))
     else:
         content = text_chunks(source, file_format, whole)
     return StreamingResponse(content, 200, headers, MEDIA_TYPES[file_format])
@@ -318,7 +412,8 @@ def _noted(ask: PermittedRequest, name: str, pages: Iterator[list[Document]]) ->
         yield page
 
 
-def _reader(ask: PermittedRequest) -> Callable[[Callable[[Session, Principal], Any]], Any]:
+def reader_of(ask: PermittedRequest) -> Callable[[Callable[[Session, Principal], Any]], Any]:
+    """Return what opens a session for each part of a long answer, for as long as the person may have it."""
     counted = False
 
     def read(work: Callable[[Session, Principal], Any]) -> Any:
@@ -343,12 +438,12 @@ def text_chunks(source: Source, file_format: Format, pages: Iterable[list[Docume
         yield jsonl(page) if file_format is Format.JSONL else csv_rows(sheet, page)
 
 
-def _workbook(source: Source, pages: Iterable[list[Document]]) -> IO[bytes]:
+def _workbook(source: Source, file_format: Format, pages: Iterable[list[Document]]) -> IO[bytes]:
     """Write a workbook into a file without a name, which is gone once it is closed."""
     with ExitStack() as stack:
         file = stack.enter_context(tempfile.TemporaryFile())
         try:
-            write_xlsx(file, source.sheets, chain.from_iterable(pages))
+            write_book(file, file_format, source.sheets, chain.from_iterable(pages))
         except TooMuchForSheetError as error:
             raise ProblemError(422, "invalid", str(error), "format") from error
         file.seek(0)

@@ -1,0 +1,76 @@
+"""Who looks after whom: the readers of what happens to a need, a company, a lab, a result or an address.
+
+In: ids of what it is about. Out: ids of the accounts that are told, by the roles that hold at this moment. It exists so
+that the routes and the night, which say that something happened, agree on who hears of it. Whether each may know is
+asked once more when a letter leaves; here it is only whose business it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from sqlmodel import Session, col, select
+
+from indexer.records.record_tables import Need
+from matcher.review.clients import Client
+from matcher.review.intake import NeedIntake
+from matcher.review.people import Account, Grant
+from matcher.review.roles import STAFF, Role
+
+
+def holders(session: Session, roles: Iterable[Role], scopes: Iterable[str | None] = ("",)) -> list[str]:
+    """Return the accounts in use that hold one of the roles in one of the scopes."""
+    query = (
+        select(Grant.account_id)
+        .join(Account, col(Account.id) == col(Grant.account_id))
+        .where(
+            col(Grant.role).in_([role.value for role in roles]),
+            col(Grant.scope_id).in_([one for one in scopes if one is not None]),
+            col(Grant.revoked_at).is_(None),
+            col(Account.disabled_at).is_(None),
+        )
+    )
+    return sorted(set(session.exec(query).all()))
+
+
+def company_of(session: Session, need_id: str) -> str | None:
+    """Return the company that a need is of."""
+    return session.exec(select(Need.company).where(Need.id == need_id)).first()
+
+
+def expert_of(session: Session, need_id: str) -> list[str]:
+    """Return the expert who took a need up, or all experts and leads of its alliance; the office if it has none."""
+    intake = session.get(NeedIntake, need_id)
+    if intake is None:
+        return []
+    if intake.expert_id is not None:
+        return [intake.expert_id]
+    if intake.alliance_id is None:
+        return holders(session, [Role.OFFICE])
+    return holders(session, STAFF, [intake.alliance_id])
+
+
+def carers_of(session: Session, address: str) -> Iterator[tuple[str, str, str]]:
+    """Yield who looks after the owner of an address, the owner's account, and the page where it is mended.
+
+    For somebody of a company these are the experts that look after it, or who leads their alliance; for others the
+    programme office.
+    """
+    account_id = session.exec(select(Account.id).where(Account.email == address)).first()
+    if account_id is None:
+        return
+    companies = select(Grant.scope_id).where(
+        Grant.account_id == account_id, Grant.role == Role.COMPANY.value, col(Grant.revoked_at).is_(None)
+    )
+    clients = session.exec(
+        select(Client).where(col(Client.company_id).in_(companies), col(Client.until).is_(None))
+    ).all()
+    found: dict[str, str] = {}
+    for client in clients:
+        for one in [client.expert_id] if client.expert_id else holders(session, [Role.LEAD], [client.alliance_id]):
+            found.setdefault(one, f"/companies/{client.company_id}")
+    if not found:
+        found = dict.fromkeys(holders(session, [Role.OFFICE]), f"/admin/accounts/{account_id}")
+    for reader, place in sorted(found.items()):
+        if reader != account_id:
+            yield reader, account_id, place

@@ -1,0 +1,1 @@
+"""Pages on which people take out what they may see, and bring in what others sent them."""
