@@ -74,7 +74,7 @@ def test_the_pack_shows_the_quarter_of_a_group(engine: Engine, world: LedgerWorl
     money_of = [row[:2] + row[5:6] for row in _rows(pack, "recognised figures")]
     assert money_of == [["甲聯盟", "2019", 600_000], ["甲聯盟", "so far", 600_000]]
     assert _rows(pack, "summary of the group") == [
-        ["甲聯盟", 2, 1, "cooperation money, all payers", "a warning is proposed", None, None]
+        ["甲聯盟", 2, 1, "cooperation money, all payers", "a warning is proposed", None, "not filled in", None]
     ]
     assert own == 600_000
     assert _rows(pack, "motions that wait for a second person") == [["recognise", "money-0003", "大額", DAY]]

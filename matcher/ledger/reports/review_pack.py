@@ -33,6 +33,8 @@ from matcher.ledger.figures.ladder import (
     standings,
 )
 from matcher.ledger.figures.school_shares import SchoolShare, school_shares
+from matcher.ledger.figures.subsidy import SubsidyPath, own_shares
+from matcher.ledger.figures.sufficiency import statements
 from matcher.ledger.figures.warnings import LEVEL_LABELS, Level, PaceReading, WarningRules, readings
 from matcher.ledger.reports.document import CellKind, ReportCell, ReportColumn, ReportDocument, ReportTable
 from matcher.ledger.reports.said_days import day_text, quarter_text, shares_text
@@ -41,7 +43,7 @@ from matcher.ledger.rows.details import read_details
 from matcher.ledger.rows.entries import WHOLE_BP, Entry, EntryKind, LedgerError
 from matcher.ledger.rows.kpis import KPI_FACTS, RECOGNISED_KPIS, Kpi
 from matcher.ledger.rows.motions import Motion, MotionEnd, MotionKind
-from matcher.ledger.rows.periods import first_day, last_quarter_over, roc_year, year_of
+from matcher.ledger.rows.periods import first_day, last_quarter_over, roc_year, subsidy_year, year_of
 from matcher.ledger.rows.result_claims import OTHER_PROGRAMME_LABELS, ExternalClaim, OtherProgramme
 from matcher.ledger.rows.steps import STATE_LABELS, State, Step
 from matcher.ledger.rules.configuration import current
@@ -243,6 +245,7 @@ def _summary(review: Review) -> ReportTable:
                 ReportCell(listed([KPI_FACTS[one.kpi].label for one in behind]) if behind else None),
                 ReportCell(listed([FINDING_LABELS[one.finding] for one in proposed]) if proposed else None),
                 ReportCell(listed([RUNG_LABELS[one.rung] for one in stands]) if stands else None),
+                ReportCell(_self_operation(review, alliance)),
                 ReportCell(None),
             )
         )
@@ -253,9 +256,24 @@ def _summary(review: Review) -> ReportTable:
         T_("behind its pace"),
         P_("review pack", "proposed"),
         P_("review pack", "stands at"),
+        T_("self-operation"),
     )
     columns = (*columns, ReportColumn(T_("the committee's decision"), room=True))
     return ReportTable(T_("summary of the group"), columns, tuple(rows))
+
+
+def _self_operation(review: Review, alliance: str) -> Text:
+    """Return how the last closed subsidy year stands against what it has to be: the gap beside those of the figures."""
+    year = subsidy_year(review.as_of) - 1
+    past = statements(review.session, alliance_id=alliance, until=year, as_of=review.moment)
+    last = own_shares(current(review.session, SubsidyPath, at=review.moment), past)[-1]
+    if last.kept is None:
+        return T_("not filled in")
+    if last.share is None or last.required is None:
+        return T_("as required")
+    words = T_("as required") if last.kept else T_("below what is required")
+    shares = f"{float(last.share):.0%} / {float(last.required):.0%}"
+    return T_("%(words)s (%(shares)s)", words=words, shares=shares)
 
 
 def _reported(review: Review) -> ReportTable:
