@@ -33,7 +33,7 @@ from api.access.policy import POLICY, Action, Resource
 from api.access.second_factor import roles_bound
 from api.access.sign_on import Provider
 from api.jobs.worker import JobRunner
-from api.letters.delivering import Postman
+from api.letters.sending.delivering import Postman
 from api.pages.every_page import BODY_LIMITS as PAGE_BODY_LIMITS
 from api.pages.every_page import PAGES
 from api.pages.shell import drawing
@@ -57,9 +57,19 @@ from api.routes import (
     queue,
     sessions,
 )
-from api.routes.files import exports, lab_files
+from api.routes.conversation import corrections, meetings, talks
+from api.routes.desk import agenda
+from api.routes.files import drafts, exports, lab_files
+from api.routes.imports import drafts as import_drafts
+from api.routes.imports import templates
+from api.routes.imports.drafts import MAX_LIST_BYTES
 from api.routes.judging import judgings, pairs
 from api.routes.ledger import alliances, entries, figures, programme, review
+from api.routes.letters import notices, renewals, webhooks
+from api.routes.mending import duplicates, merging, retiring
+from api.routes.mending import schools as schools_over_time
+from api.routes.own_lab import works
+from api.routes.shortlists import making, pictures
 from api.trail.view_buffer import ViewBuffer
 from indexer.database import BusyError, DatabaseGoneError, open_engine, reading, writing
 from indexer.disk import DiskReserve
@@ -133,6 +143,7 @@ _EXAMPLES: dict[str, Any] = {
     "configuration_name": "points",
     "judging_id": 1,
     "judged_pair_id": 1,
+    "school_id": "ysu",
 }
 """What a path may name, from the demo world."""
 
@@ -176,10 +187,13 @@ def _complete(operation: dict[str, Any], method: str, permission: Any) -> None:
         operation["parameters"] = given
 
 
+STRANGERS_PER_MINUTE = 30
+"""How often one address, who is nobody here, may ask for what a link shows."""
 GIVE_UP_AFTER_S = 5.0
 """How long a closing server waits for its look at the index; opening one may take longer."""
 BODY_LIMITS = {
     ("POST", "/api/imports"): MAX_FILE_BYTES,
+    ("POST", "/api/import-drafts"): MAX_LIST_BYTES,
     ("POST", "/api/evidence"): MAX_EVIDENCE_BYTES,
     **PAGE_BODY_LIMITS,
 }
@@ -188,6 +202,16 @@ OPEN_ROUTES = frozenset(
     {
         ("POST", "/api/session"),
         ("DELETE", "/api/session"),
+        ("GET", "/answer/{token}"),
+        ("POST", "/answer/{token}"),
+        ("POST", "/answer/{token}/undo"),
+        ("GET", "/calendar/{token}.ics"),
+        ("GET", "/confirm-need/{token}"),
+        ("POST", "/confirm-need/{token}"),
+        ("POST", "/confirm-need/{token}/word"),
+        ("GET", "/meeting/{token}"),
+        ("POST", "/meeting/{token}"),
+        ("POST", "/meeting/{token}/undo"),
         ("GET", "/api/oidc"),
         ("GET", "/api/oidc/callback"),
         ("GET", "/api/oidc/login"),
@@ -197,22 +221,48 @@ OPEN_ROUTES = frozenset(
         ("GET", "/language/{lang}"),
         ("GET", "/sign-in"),
         ("POST", "/sign-in"),
+        ("GET", "/shared/{secret}"),
+        ("GET", "/shared/{secret}/file"),
+        ("GET", "/shared/{secret}/logo"),
         ("GET", "/static/{name}"),
+        ("POST", "/api/password-renewals"),
+        ("POST", "/api/password-renewals/{token}"),
+        ("POST", "/api/mail/unsubscribe/{token}"),
+        ("DELETE", "/api/mail/unsubscribe/{token}"),
+        ("GET", "/feed/{secret}.atom"),
+        ("GET", "/forgotten"),
+        ("POST", "/forgotten"),
+        ("GET", "/forgotten/{token}"),
+        ("POST", "/forgotten/{token}"),
+        ("GET", "/mail/unsubscribe/{token}"),
+        ("POST", "/mail/unsubscribe/{token}"),
+        ("POST", "/mail/unsubscribe/{token}/undo"),
     }
 )
-"""The routes that need no permission: signing in and out, health, and what holds nothing of anybody."""
+"""The routes that need no permission: signing in and out, health, what holds nothing of anybody, and what the secret in
+its address alone opens."""
 _PARTS = (
     needs,
     pairings,
+    talks,
+    meetings,
+    corrections,
     cases,
     queue,
+    agenda,
     companies,
     labs,
     jobs,
+    import_drafts,
+    templates,
     sessions,
     accounts,
     entries,
     review,
+    retiring,
+    merging,
+    duplicates,
+    schools_over_time,
     programme,
     figures,
     alliances,
@@ -220,8 +270,15 @@ _PARTS = (
     field_map,
     exports,
     lab_files,
+    drafts,
     judgings,
     pairs,
+    making,
+    pictures,
+    works,
+    notices,
+    webhooks,
+    renewals,
 )
 
 
@@ -264,6 +321,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.live = LiveMatcher(settings, engine)
     app.state.threads = RequestThreads()
     app.state.limiter = RateLimiter(settings.requests_per_minute)
+    app.state.strangers = RateLimiter(STRANGERS_PER_MINUTE)
     app.state.home, app.state.settings = settings.home, settings
     app.state.stopping = threading.Event()
     app.state.reserve = DiskReserve(settings.home, settings.disk_reserve_mb)

@@ -19,6 +19,9 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from api.commands import doctor, judging, learning, ledger, mail, matching, people, records, service
+from api.commands.handouts import dossier
+from api.commands.imports import drafting
+from api.commands.mending import mended_records as mending
 from api.commands.refusals import refusal
 from api.commands.screen import Screen, write_document
 from api.nightly import command as nightly_command
@@ -114,6 +117,7 @@ def gloria(
 app.command("demo")(records.show_demo)
 app.command("import")(records.import_records)
 app.command("export")(records.export)
+app.command("draft")(drafting.draft)
 app.command("reindex")(matching.rebuild)
 app.command("map")(matching.redraw)
 app.command("match")(matching.match)
@@ -131,7 +135,12 @@ people.user.command("reset")(people.reset)
 app.command("backup")(service.backup)
 app.command("restore")(service.restore)
 app.command("erase")(people.forget)
+app.command("retire")(mending.retire_record)
+app.add_typer(mending.school, name="school")
+app.command("duplicates")(mending.list_duplicates)
+app.command("merge")(mending.merge_records)
 app.command("report")(ledger.report)
+app.command("dossier")(dossier.dossier)
 ledger.ledger.command("configure")(ledger.configure)
 ledger.ledger.command("demo")(ledger.load_demo)
 app.add_typer(judging.judge, name="judge")

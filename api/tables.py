@@ -6,10 +6,20 @@ with a database.
 """
 
 from api.access import credentials, identities, second_factor
-from api.jobs import job_queue
+from api.jobs import import_drafts, job_queue
 from api.letters import renewal
 from api.requests import idempotency
 from api.trail import audit_trail
 from matcher import tables
 
-__all__ = ["audit_trail", "credentials", "idempotency", "identities", "job_queue", "renewal", "second_factor", "tables"]
+__all__ = [
+    "audit_trail",
+    "credentials",
+    "idempotency",
+    "identities",
+    "import_drafts",
+    "job_queue",
+    "renewal",
+    "second_factor",
+    "tables",
+]

@@ -125,6 +125,10 @@ class Settings(BaseSettings):
         description="smtp://user:password@host:port (smtp is upgraded by STARTTLS), or smtps://; empty: mail is put "
         "into a folder.",
     )
+    registers_url: str = Field(
+        default="",
+        description="A mirror that stands in for all registers that are asked with --fetch, each below its name.",
+    )
     mail_folder: Path | None = Field(
         default=None, description="Where mail is put as .eml files while no SMTP server is set; default: in the home."
     )

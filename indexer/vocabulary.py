@@ -34,6 +34,17 @@ class Kind(StrEnum):
     TERMS = "terms"
 
 
+class Mendable(StrEnum):
+    """What can be retired; `evidence` is a piece of a lab's, `person` an account."""
+
+    LAB = "lab"
+    COMPANY = "company"
+    NEED = "need"
+    SCHOOL = "school"
+    EVIDENCE = "evidence"
+    PERSON = "person"
+
+
 class AskKind(StrEnum):
     """What a need asks for and what a lab offers."""
 

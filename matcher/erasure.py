@@ -1,14 +1,13 @@
 """Forgetting a person: name and contact go, everything that was counted stays.
 
-In: whom, why, and who carries it out. Out: rows without the person, and a row
-that says that somebody was erased, by number and not by name. It exists as the
-one place that knows where the product holds people: those who were trained or
-found a job (`matcher.ledger.rows.pseudonyms`), those who sign in (`matcher.review.people`) and
-the researchers whom a lab's record names. What is written down of an erasure is
-enough to repeat it on a database that was restored from an older copy.
+In: whom, why, and who carries it out. Out: rows without the person, and a row that says that somebody was erased, by
+number and not by name. It exists as the one place that knows where the product holds people: those who were trained or
+found a job (`matcher.ledger.rows.pseudonyms`), those who sign in (`matcher.review.people`) and the researchers whom a
+lab's record names. What is written down of an erasure is enough to repeat it on a database that was restored from an
+older copy.
 
-The rows are one half of it: `api.backups.erased_people` ends what lets an account in, and sees
-to it that no page of the database's files still holds the old text.
+The rows are one half of it: `api.backups.erased_people` ends what lets an account in, and sees to it that no page of
+the database's files still holds the old text.
 """
 
 from __future__ import annotations
@@ -26,6 +25,7 @@ from indexer.records.record_tables import Evidence, Lab, note_changes
 from indexer.vocabulary import Kind
 from indexer.wording import T_
 from matcher.ledger.rows import pseudonyms
+from matcher.notices.readers import forget_reader
 from matcher.review.people import Account, active_grants, revoke, set_disabled
 
 TOMBSTONE = "erased"
@@ -110,12 +110,14 @@ def _account(session: Session, account_id: str, by: str, now: datetime) -> bool:
     account = session.get(Account, account_id, with_for_update=True)
     if account is None:
         return False
+    address = account.email
     # The id stays, since decisions name it; the address is none that mail could reach.
     account.name, account.email = TOMBSTONE, f"{account_id}@erased.invalid"
     session.add(account)
     for held in active_grants(session, account_id):
         revoke(session, grant_id=held.id or 0, by=by, now=now)
     set_disabled(session, account_id=account_id, disabled=True, now=now)
+    forget_reader(session, account_id=account_id, address=address, now=now)
     return True
 
 

@@ -5,7 +5,9 @@ exists for whoever must know all of them: drafting a migration, comparing models
 with a database, opening a server.
 """
 
+from indexer.records.mended import merged, retired, schools
 from matcher import erasure
+from matcher.handouts import pictures, shortlists
 from matcher.judging.panel import grades
 from matcher.ledger.figures import gender, ladder, sufficiency
 from matcher.ledger.rows import (
@@ -23,12 +25,15 @@ from matcher.ledger.rows import (
 from matcher.ledger.rules import configuration, duties, similarity
 from matcher.notices import outbox, readers
 from matcher.review import cases, clients, decisions, field_map, intake, people, proposals, researchers
+from matcher.review.conversation import answers, corrections, meetings, signing, thread
 
 __all__ = [
+    "answers",
     "cases",
     "chain",
     "clients",
     "configuration",
+    "corrections",
     "decisions",
     "duties",
     "entries",
@@ -40,17 +45,25 @@ __all__ = [
     "intake",
     "ladder",
     "links",
+    "meetings",
+    "merged",
     "motions",
     "outbox",
     "people",
     "periods",
+    "pictures",
     "proposals",
     "pseudonyms",
     "readers",
     "researchers",
     "result_claims",
+    "retired",
     "school_totals",
+    "schools",
+    "shortlists",
+    "signing",
     "similarity",
     "steps",
     "sufficiency",
+    "thread",
 ]

@@ -14,7 +14,8 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, FilePayload
 
-from api.pages.results.forms import FIELDS, MAX_FORM_BYTES, MEANINGS
+from api.pages.results.forms import FIELDS, MEANINGS
+from api.pages.shell.receiving import MAX_FORM_BYTES
 from indexer.settings import Settings
 from matcher.ledger.rows import details
 from matcher.ledger.rows.kpis import RECOGNISED_KPIS, Kpi

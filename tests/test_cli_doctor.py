@@ -6,6 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from indexer.database import open_engine, writing
+from indexer.records.importing import import_rows
+from indexer.settings import Settings
+
 
 def problems(answer: Any) -> list[str]:
     return [finding["name"] for finding in answer.document["findings"] if finding["level"] == "problem"]
@@ -47,13 +51,16 @@ def test_a_stale_index(gloria: Any, own_home: Path) -> None:
 
 
 def test_a_mistyped_exclusion(gloria: Any, own_home: Path) -> None:
-    path = own_home / "needs.jsonl"
     need = {"id": "need-new", "title": "翹曲", "excluded_labs": ["lab-1-O8", "lab-1-08"]}
-    path.write_text(json.dumps(need, ensure_ascii=False), encoding="utf-8")
-    assert gloria("import", path, home=own_home).code == 0
+    # Stored before files were refused for it.
+    engine = open_engine(Settings(home=own_home))
+    with writing(engine) as session:
+        import_rows(session, "needs", [need])
+    engine.dispose()
     answer = gloria("doctor", "--json", home=own_home)
     assert (answer.code, problems(answer)) == (1, ["exclusions"])
-    assert answer.document["findings"][-1]["facts"] == {"unknown": ["need-new → lab-1-O8"]}
+    (found,) = [one for one in answer.document["findings"] if one["name"] == "exclusions"]
+    assert found["facts"] == {"unknown": ["need-new → lab-1-O8"]}
 
 
 def test_other_encoders_than_the_index_has(gloria: Any, indexed_home: Path) -> None:

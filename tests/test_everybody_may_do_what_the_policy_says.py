@@ -16,15 +16,25 @@ import api.app
 from api.access.credentials import make_key, open_session, open_sessions
 from api.access.policy import POLICY, Action, Reach, Resource
 from api.app import RouteWithoutPolicyError, create_app
+from api.jobs.import_drafts import begin, opened
 from api.jobs.job_queue import JobKind, JobState, ask_for
 from api.trail.nights import night_ids
 from indexer.database import open_engine, writing
+from indexer.records.import_log import keep_own_mapping
+from indexer.records.importing import import_rows
 from indexer.settings import Settings
+from indexer.vocabulary import Kind, Mendable
+from matcher.handouts.shortlists import make_link, make_shortlist
 from matcher.judging.panel.grades import PooledPair, Said, name_settler, say, standing_of, start
+from matcher.ledger.rendering.report_texts import ReportLanguage
+from matcher.mending.merging import merge, undo_merge
+from matcher.notices.readers import MailAddress, Webhook, WebhookHost
 from matcher.review.clients import ClientRequest, take_on, take_on_or_ask
+from matcher.review.conversation.corrections import NeedSaid
+from matcher.review.conversation.meetings import Meeting
 from matcher.review.decisions import Verdict, decide
 from matcher.review.people import active_grants, add_account, declare_stake, grant, revoke, set_disabled
-from matcher.review.proposals import Proposal, pairing_of
+from matcher.review.proposals import Proposal, pairing_of, release
 from matcher.review.researchers import claim
 from matcher.review.roles import Role
 from tests.conftest import POSTGRESQL_AT_LENGTH
@@ -93,16 +103,30 @@ def _fill(server: Served) -> Things:
                 now=now,
             )
             assert case is not None
+            release(session, pairing=pairing, by=server.accounts[by], now=now)
+            times = [(now + timedelta(days=3)).isoformat()]
+            meeting = Meeting(pairing_id=pairing.id or 0, case_id=case.id or 0, uid=need_id, minutes=60, times=times)
+            meeting.proposed_side = "expert"
+            session.add(meeting)
+            session.flush()
             ids = {"need_id": need_id, "pairing_id": str(pairing.id), "case_id": str(case.id), "lab_id": lab_id}
+            version = {"title": "拋光"}
+            said = NeedSaid(need_id=need_id, word="corrected", before={}, after=version, reader="r", link="1", at=now)
+            session.add(said)
+            session.flush()
+            ids |= {"meeting_id": str(meeting.id), "word_id": str(said.id)}
             job_id = _done_job(session, server.accounts[by], need_id)
             people = _people(session, server, lab_id, alliance_id, now)
             judged = _judging(session, server, alliance_id, people["account_id"], PooledPair(need_id, lab_id, {}), now)
-            found.append({**ids, "job_id": job_id, **people, **judged})
+            shortlisted = _shortlist(session, server.accounts[by], alliance_id, need_id, lab_id, now)
+            listed = _list(session, server.accounts[by], alliance_id, now)
+            found.append({**ids, "job_id": job_id, **people, **judged, **listed, **shortlisted})
         reporters = {"al-a": server.accounts["expert"], "al-b": server.accounts["stranger"]}
         ledger = store_ledger_things(
             session, server.settings.home, school_id="ysu", accounts=server.accounts, reporters=reporters, now=now
         )
         asked_for = _requests(session, server, now)
+        mended = {"school_id": "ysu", "merge_id": _undone_merge(session, now)}
     engine.dispose()
     introduced = {"stage": "introduced"}
     path = f"/api/cases/{found[0]['case_id']}/transition"
@@ -114,27 +138,39 @@ def _fill(server: Served) -> Things:
         "lab_id",
         "company_id",
         "job_id",
+        "import_id",
+        "mapping_name",
         "account_id",
         "alliance_id",
         "prefix",
         "key_prefix",
         "session_id",
+        "school_id",
+        "mail_address",
+        "webhook_host",
     )
     numbers = (
+        "merge_id",
         "request_id",
         "pairing_id",
         "case_id",
+        "meeting_id",
+        "word_id",
         "claim_id",
         "grant_id",
         "stake_id",
         "judging_id",
         "judged_pair_id",
+        "shortlist_id",
+        "link_id",
+        "webhook_id",
     )
     return Things(
         own={
             **found[0],
             **ledger[0],
             **asked_for[0],
+            **mended,
             "company_id": OWN_COMPANY,
             "alliance_id": "none",
             "night_id": night_id,
@@ -143,12 +179,29 @@ def _fill(server: Served) -> Things:
             **found[1],
             **ledger[1],
             **asked_for[1],
+            **mended,
             "company_id": "co-1-3",
             "alliance_id": "none",
             "night_id": night_id,
         },
         missing=dict.fromkeys(none, "none") | dict.fromkeys(numbers, "999") | MISSING,
     )
+
+
+def _shortlist(session: Session, by: str, alliance_id: str, need_id: str, lab_id: str, now: datetime) -> dict[str, str]:
+    """Put the lab on a shortlist for the need, with a link to it."""
+    made = make_shortlist(
+        session,
+        need_id=need_id,
+        alliance_id=alliance_id,
+        labs=[lab_id],
+        words="",
+        names_need=False,
+        by=by,
+        now=now,
+    )
+    link = make_link(session, shortlist_id=made.id or 0, language=ReportLanguage.ZH, days=7, by=by, now=now).link
+    return {"shortlist_id": str(made.id), "link_id": str(link.id)}
 
 
 def _requests(session: Session, server: Served, now: datetime) -> list[dict[str, str]]:
@@ -166,6 +219,13 @@ def _requests(session: Session, server: Served, now: datetime) -> list[dict[str,
     return found
 
 
+def _undone_merge(session: Session, now: datetime) -> str:
+    """Two schools that were one for a moment."""
+    import_rows(session, "schools", [{"id": "twice-1", "name": "重複大學"}, {"id": "twice-2", "name": "重複大學"}])
+    made = merge(session, kind=Mendable.SCHOOL, gone_id="twice-1", kept_id="twice-2", reason="r", by=None, now=now)
+    return str(undo_merge(session, merge_id=made.id or 0, by=None, now=now).id)
+
+
 def _done_job(session: Session, account_id: str, need_id: str) -> str:
     """A job that is done, so that following it ends at once."""
     job = ask_for(
@@ -179,6 +239,15 @@ def _done_job(session: Session, account_id: str, need_id: str) -> str:
     job.state, job.finished_at = JobState.DONE.value, job.created_at
     session.flush()
     return job.id
+
+
+def _list(session: Session, account_id: str, alliance_id: str, now: datetime) -> dict[str, str]:
+    """A list that is looked through, and columns that were kept of one."""
+    file = opened("需求名稱,預算\n拋光,100\n".encode(), "needs.csv")
+    draft = begin(session, account_id=account_id, alliance_id=alliance_id, name="needs.csv", file=file, now=now)
+    name = f"source of {alliance_id}"
+    keep_own_mapping(session, name, account_id=account_id, kind=Kind.NEEDS, fields={"需求名稱": "title"}, now=now)
+    return {"import_id": draft.id, "mapping_name": name}
 
 
 def _judging(
@@ -214,6 +283,12 @@ def _people(session: Session, server: Served, lab_id: str, alliance_id: str, now
     ]
     open_session(session, account_id=owner, now=now)
     handles = {"session_id": open_sessions(session, account_id=owner, now=now)[0].handle}
+    hook = Webhook(account_id=owner, url="https://hooks.example.org/", kinds=[], nonce="n", made_at=now)
+    host = WebhookHost(host=f"{alliance_id}.example.org", allowed_by=account.id, allowed_at=now)
+    address = MailAddress(address=account.email, refused_at=now)
+    session.add_all([hook, host, address])
+    session.flush()
+    handles |= {"webhook_id": str(hook.id), "webhook_host": host.host, "mail_address": address.address}
     numbers = {**handles, "grant_id": str(given.id), "stake_id": str(stake.id), "claim_id": str(asked.id)}
     return {"account_id": account.id, "prefix": prefixes[0], "key_prefix": prefixes[1], **numbers}
 
@@ -224,7 +299,7 @@ def _reached(who: str, permission: Permission, parameter: str, thing: str) -> bo
     reach = POLICY[permission].get(holder(who))
     if reach is None or thing == "missing":
         return False
-    if parameter in ("prefix", "session_id"):
+    if parameter in ("prefix", "session_id", "webhook_id"):
         return who == OWN_KEY_OF and thing == "own"
     # Sharing the labs' records is the product's purpose: an expert asks of any lab which needs it should hear of.
     # Figures and reports have one name for everybody, who sees in them what is theirs.
@@ -237,8 +312,8 @@ def _reached(who: str, permission: Permission, parameter: str, thing: str) -> bo
     if role in (Role.EXPERT, Role.LEAD, Role.COMMITTEE):
         return scope == (OWN_ALLIANCE if thing == "own" else "al-b") and not (
             (parameter == "company_id" and thing == "foreign")
-            # A job is its person's, not the alliance's.
-            or (parameter == "job_id" and who not in ("expert", "stranger"))
+            # A job, a list and what was kept of one are their person's, not the alliance's.
+            or (parameter in ("job_id", "import_id", "mapping_name") and who not in ("expert", "stranger"))
         )
     if role is Role.COMPANY or (role is Role.RESEARCHER and reach is Reach.OWN):
         own = (OWN_COMPANY, OWN_LAB)
@@ -297,6 +372,11 @@ def _asked(server: Served, things: Things, who: str | None, method: str, path: s
         "/{configuration_name}": {"document": {}, "reason": "r"},
         "/match-batches": {"needs": ["none"]},
         "/accounts": {"email": "none"},
+        "/retire": {"reason": "r", "since": "2199-01-01"},
+        "/merge": {"kept": "nobody", "reason": "r"},
+        "/rename": {"name": "n", "since": "2199-01-01"},
+        "/divide": {"to": "none", "labs": ["none"], "since": "2199-01-01"},
+        "/apart": {"kind": "lab", "first": "none", "second": "nobody"},
         "/claims": {"statement": "mine"},
         "/verdict": {"verdict": "refused"},
         "/client": {"alliance": "none"},
@@ -311,18 +391,43 @@ def _asked(server: Served, things: Things, who: str | None, method: str, path: s
         "/password": {"new": "short"},
         "/awakening": {"password": "wrong"},
         "/enrolment": {"code": "1"},
+        "/webhook-hosts": {"host": "hooks.example.org"},
+        "/me/webhooks": {"url": "https://nobody.example.org/"},
         "/recovery-codes": {"code": "1"},
         "/session/second-factor": {"code": "1"},
         "/confirm": {"password": "none"},
+        "{pairing_id}/answer": {"word": "interested"},
+        "/meetings": {"times": []},
+        "/acceptance": {"starts_at": "2020-01-02T03:04:05+08:00"},
+        "/place": {"place": ""},
+        "{word_id}/settlement": {"taken": False},
+        "/confirmations": {"address": "nobody"},
+        "/messages": {"text": " ", "audience": "company"},
+        "/invitations": {"side": "company", "address": "nobody"},
         "/answer": {"agreed": False},
+        "/shortlists": {"labs": ["none"]},
+        "/links": {"days": 1},
+        "/works": {"work": {"year": "x"}},
+        "/logo": {"content": "AAAA"},
+        "/photo": {"content": "AAAA"},
+        "/fill-down": {"table": "none", "row": 1, "column": 1},
+        "/mappings": {"name": "n", "table": "none"},
     }
     body = next((value for end, value in bodies.items() if path.endswith(end)), {})
     queries = {
         "/break-glass": {"reason": "to see who may"},
         "/client": {"alliance": "none"},
         "-names": {"q": "實驗室"},
+        "/finding": {"q": "實驗室"},
         "/imports": {"name": "needs.jsonl"},
+        "/import-drafts": {"name": "needs.csv"},
+        "/import-templates": {"kind": "needs"},
+        "/rows": {"table": "0-1"},
         "/needed": {"expenses_ntd": 1},
+        "/merge": {"kept": "nobody"},
+        "/on": {"day": "2020-01-01"},
+        "/evidence/retire": {"piece": "none"},
+        "/evidence/reinstate": {"piece": "none"},
     }
     parameters = next((value for end, value in queries.items() if path.endswith(end)), None)
     json = {"json": body} if method in ("POST", "PATCH", "PUT") and body is not None else {}
@@ -335,7 +440,7 @@ def test_every_cell(
 ) -> None:
     routes = [(m, p, permission) for m, p, permission in routes_of() if permission is not None]
     # To end all of one's sessions would leave none to end by itself.
-    routes.sort(key=lambda route: route[:2] == ("DELETE", "/api/me/sessions"))
+    routes.sort(key=lambda route: (route[1] == "/api/me/sessions" or "/import-" in route[1]) and route[0] == "DELETE")
     assert len(routes) > 20
     wrong, cells = [], 0
     with served(settings, indexed_home, slice_of_world) as server:

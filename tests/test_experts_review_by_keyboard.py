@@ -282,6 +282,28 @@ def test_keys_work_whatever_keyboard_is_on(browser: Browser, server: Served) -> 
         expect(page.locator("#shortcuts")).to_have_attribute("open", "")
 
 
+def test_escape_closes_what_an_input_method_shows_and_not_the_form(browser: Browser, server: Served) -> None:
+    composed = """([key, isComposing, keyCode]) => document.activeElement.dispatchEvent(
+        new KeyboardEvent("keydown", { key, code: key, isComposing, keyCode, bubbles: true, cancelable: true }))"""
+    with browsing(browser, server, "expert") as somebody:
+        page = somebody.open("/needs/need-1-05")
+        ranked(page)
+        page.keyboard.press("j")
+        page.keyboard.press("r")
+        form = page.locator("details.verdict[open]")
+        note = form.locator("input[name=note]")
+        note.fill("評審")
+        note.focus()
+        for key, is_composing, code in (("Escape", True, 27), ("Escape", False, 229), ("Enter", True, 229)):
+            page.evaluate(composed, [key, is_composing, code])
+        expect(form).to_have_count(1)
+        expect(note).to_be_focused()
+        # What is no composition closes it, Caps Lock or not.
+        page.keyboard.press("Escape")
+        expect(form).to_have_count(0)
+    assert verdicts(server, "need-1-05") == []
+
+
 def test_fields_are_large_enough_on_a_phone(browser: Browser, server: Served) -> None:
     small = """[...document.querySelectorAll("input, select, textarea")]
         .filter((one) => !["hidden", "checkbox", "radio"].includes(one.type))

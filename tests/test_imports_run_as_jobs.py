@@ -150,14 +150,17 @@ def _what_is_taken_up_stays(server: Served) -> None:
 
 def _who_may_import_what(server: Served) -> None:
     lab = _jsonl({"id": "lab-1-01", "name": "overwritten"})
-    assert upload(server, "expert", "labs.jsonl", lab).status_code == 403
+    # Labs are an alliance's to bring in where they are of its schools and no researcher keeps them; others are named.
+    result = result_of(server, "expert", job_of(upload(server, "expert", "labs.jsonl", lab)))
+    told = [(one["row"], one["field"], one["wrong"]) for one in result["problems"]]
+    assert (result["updated"], told) == (0, [(1, "id", '"lab-1-01" is kept by its researcher')])
+    school = _jsonl({"id": "ysu", "name": "overwritten"})
+    assert upload(server, "expert", "schools.jsonl", school).status_code == 403
     # Named otherwise, it is found out once it is read.
-    job_id = job_of(upload(server, "expert", "x.jsonl", _jsonl({"id": "lab-1-01", "pi": "x", "summary": "x"})))
+    renamed = _jsonl({"id": "ysu", "name": "overwritten", "founded": 1950, "prominence": "high"})
+    job_id = job_of(upload(server, "expert", "x.jsonl", renamed))
     job = until(server, "expert", job_id, "failed")
-    assert (
-        job["refusal"]
-        == "none of your roles may import labs: a lab's profile is its researcher's; ask the programme office"
-    )
+    assert job["refusal"] == "none of your roles may import schools: ask the programme office"
     assert upload(server, "expert", "needs.jsonl", lab, alliance="al-b").status_code == 422
     assert upload(server, "office", "needs.jsonl", lab, alliance="none").status_code == 422
     assert upload(server, "expert", "a/needs.jsonl", lab).status_code == 422

@@ -159,6 +159,7 @@ def _there() -> dict[str, dict[str, list[Any]]]:
         "POST /api/accounts/{account_id}/roles": {"role": ["expert"], "scope": ["al-a"]},
         "GET /api/lab-names": {"q": ["實驗室"]},
         "POST /api/imports": {"name": ["needs.csv"], "kind": ["needs"]},
+        "POST /api/import-drafts": {"name": ["needs.csv"]},
     }
 
 

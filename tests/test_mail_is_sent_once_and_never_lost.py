@@ -19,7 +19,7 @@ from sqlalchemy import Engine
 from sqlmodel import select
 
 from api import tables  # noqa: F401 (all models must be known)
-from api.letters.delivering import Delivered, Deliverer
+from api.letters.sending.delivering import Delivered, Deliverer
 from indexer.database import reading, writing
 from indexer.settings import Settings
 from matcher.notices.kinds import Cadence, NoticeKind

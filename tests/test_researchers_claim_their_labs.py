@@ -62,7 +62,8 @@ def _waiting(here: Asked, who: str) -> list[int]:
 def test_from_no_role_to_the_own_profile(here: Asked) -> None:
     assert here.done("newcomer", "GET", "/api/me")["roles"] == []
     found = here.done("newcomer", "GET", "/api/lab-names", params={"q": "second"})
-    assert found["items"] == [{"id": "lab-2", "name": "二號實驗室", "name_en": "Second Lab", "school": "海大學"}]
+    second = {"id": "lab-2", "name": "二號實驗室", "name_en": "Second Lab", "head": "", "school": "海大學"}
+    assert found["items"] == [second]
     everything = here.ask("newcomer", "GET", "/api/lab-names", params={"q": "實驗室"})
     assert [one["id"] for one in everything.json()["items"]] == ["lab-1", "lab-2"]
     assert "qzvsecret" not in everything.text

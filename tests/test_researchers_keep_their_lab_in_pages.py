@@ -162,8 +162,8 @@ def test_a_newcomer_claims_a_lab_and_becomes_its_researcher(browser: Browser, se
     number = {"zh-Hant": "03", "en": "04"}[lang]
     lab = server.ask("office", "GET", f"/api/labs/lab-1-{number}").json()
     say = {
-        "zh-Hant": ("部分名稱", "搜尋", "如何證明由您主持", "送出認領", "核可"),
-        "en": ("Part of the lab's name", "Search", "What shows that it is yours", "Send the claim", "Approve"),
+        "zh-Hant": ("實驗室或主持人姓名", "搜尋", "如何證明由您主持", "送出認領", "核可"),
+        "en": ("Name of the lab or of its head", "Search", "What shows that it is yours", "Send the claim", "Approve"),
     }[lang]
     with visiting(server, "newcomer", lang) as somebody:
         page = somebody.open("/claims/new")

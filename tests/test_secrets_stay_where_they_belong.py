@@ -40,7 +40,7 @@ Route = tuple[str, str, Any]
 ECHO = telltale("echo", len(SECRETS))
 """What is sent in requests that are refused: no answer repeats it, nor does the log."""
 NOT_THERE = {"need_id": "none", "lab_id": "none", "company_id": "none", "pairing_id": "999999", "case_id": "999999"}
-NOT_THERE |= MISSING | {"request_id": "999999"}
+NOT_THERE |= MISSING | {"request_id": "999999", "meeting_id": "999999", "word_id": "999999"}
 # Bodies that pass the models but are refused by what is stored, so that refusals come from every depth.
 _REFUSED = {
     "/decision": {"verdict": "accept", "proposal_id": 1},
@@ -262,7 +262,10 @@ def test_everybody_finds_what_is_theirs_and_nothing_else(plant: Planted, setting
     # Files of evidence hold what was sent, and nothing else does.
     kept = {name: words for name, words in files.items() if name.startswith("evidence/")}
     assert set().union(*kept.values()) - {"echo"} == {"evidencefile"}
-    assert {name for name in files if "index/" not in name} == set(kept)
+    # A mail names whom it goes to, and nothing else that is confidential.
+    mails = {name: words for name, words in files.items() if name.startswith("mail/")}
+    assert set().union(*mails.values()) <= {"addresses", "contactaddress", "claimaddress"}
+    assert {name for name in files if "index/" not in name} == {*kept, *mails}
     assert any(name.endswith("passages.json") for name in files)
     places = sum(len(tour.places) for tour in tours.values()) + 2 + len(list(settings.home.rglob("*")))
     answers = sum(tour.answers for tour in tours.values())

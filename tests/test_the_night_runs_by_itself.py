@@ -10,8 +10,8 @@ import orjson
 import pytest
 from sqlmodel import select
 
+from api.letters.sending.night_letter import night_message
 from api.nightly.night_steps import STEPS
-from api.nightly.report import message_of
 from api.trail.nights import STEP_FIGURE_LABELS, read_nights
 from indexer.database import open_engine, reading
 from indexer.index.generations import current_generation
@@ -48,7 +48,7 @@ def test_every_step_is_done_and_told_of(own_home: Path, night: Answer) -> None:
     signed = own_home.parent / "signed.json"
     signed.write_bytes(orjson.dumps(by_name["heads"]["details"]["signed"]))
     assert {one.chain for one in read_kept(signed)} == {"entries", "steps", "audit", "links"}
-    (mailed,) = message_of(settings_of(own_home), stored).iter_attachments()
+    (mailed,) = night_message(stored).iter_attachments()
     assert orjson.loads(mailed.get_content()) == by_name["heads"]["details"]["signed"]
     unnamed = {name for step in document["steps"] for name in step["figures"]} - STEP_FIGURE_LABELS.keys()
     assert unnamed == set()

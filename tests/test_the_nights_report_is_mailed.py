@@ -26,8 +26,9 @@ def test_who_asked_for_it_gets_the_report(own_home: Path) -> None:
         night = _night(own_home, f"smtp://night:p%40ss@{where}")
     assert (night.outcome, night.step("report").figures) == ("done", {"mailed_to": 2})
     assert inbox.logins == [("night", "p@ss")]
-    ((recipients, message),) = inbox.got
-    assert recipients == ["a@example.org", "b@example.org"]
+    # A letter to each, so that one address that is refused keeps it from nobody else.
+    assert sorted(to for to, _ in inbox.got) == [["a@example.org"], ["b@example.org"]]
+    message = inbox.got[0][1]
     assert message["Subject"] == f"GLORIA Match {night.id}: 全部完成 / all done"
     assert message["Auto-Submitted"] == "auto-generated"
     plain, page = message.get_body(("plain",)), message.get_body(("html",))
@@ -57,7 +58,7 @@ def test_a_mail_that_is_not_sent_fails_no_night_and_is_said(own_home: Path, faul
     assert step.message is not None
     said = {
         "nobody listens": "Connection refused",
-        "refused": "SMTPDataError, code 554",
+        "refused": "SMTP 554",
         "wrong password": "SMTPAuthenticationError, code 535",
         "no TLS on the way elsewhere": "offers no STARTTLS",
     }[fault]

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 from sqlmodel import Session, SQLModel, select
 
 import api.nightly.night_steps
@@ -23,11 +24,15 @@ from api.access.credentials import (
 )
 from api.jobs import job_queue
 from api.jobs.job_queue import Job, JobKind, JobState, ask_for
+from api.letters.renewal import PasswordRenewal
 from api.requests import idempotency
 from api.requests.idempotency import IdempotentReply
 from api.trail.nights import KEPT_NIGHTS, night_ids
 from indexer.database import reading, writing
 from indexer.settings import Settings
+from matcher.notices.kinds import NoticeKind
+from matcher.notices.outbox import Letter, Notice, notify
+from matcher.notices.sending import KEPT_FOR
 from tests.rig.worlds.nights import carried_out, made_up_night, only
 from tests.rig.worlds.small_world import Asked, asked
 
@@ -89,6 +94,11 @@ def test_each_is_kept_for_its_time(here: Asked, settings: Settings, monkeypatch:
         )
         for finished in (NOW - job_queue.KEPT - HOUR, NOW - job_queue.KEPT + HOUR, None):
             _job(session, account, finished)
+        for n, at in enumerate((NOW - KEPT_FOR - HOUR, NOW - KEPT_FOR + HOUR)):
+            notify(session, kind=NoticeKind.CLAIM_DECIDED, to=[account], key=f"event {n}", place="/", now=at)
+        session.connection().execute(update(Letter).values(state="sent"))
+        for n, at in enumerate((NOW - timedelta(days=1) - HOUR, NOW)):
+            session.add(PasswordRenewal(id=str(n), address="a@example.org", asked_from="c", asked_at=at))
         # Beside the keys of the world's own accounts, which are all awake and called "test".
         for n in range(3):
             _key(session, account, f"never woken {n}", NOW - WAKE_WITHIN - HOUR, sleeps=True)
@@ -96,9 +106,10 @@ def test_each_is_kept_for_its_time(here: Asked, settings: Settings, monkeypatch:
         _key(session, account, "awake", NOW - WAKE_WITHIN - HOUR, sleeps=False)
     night = carried_out(settings, only("expired"))
     signing_in = {"sessions": 3, "failed_sign_ins": 1, "keys_never_woken": 3}
-    figures = {"replies": 5, **signing_in, "jobs": 1, "evidence": 0, "nights": 0}
+    figures = {"replies": 5, **signing_in, "jobs": 1, "notices": 1, "renewals": 1, "evidence": 0, "nights": 0}
     assert night.step("expired").figures == figures
     assert [_count(here, model) for model in (IdempotentReply, LoginSession, LoginFailure, Job)] == [1, 1, 1, 2]
+    assert [_count(here, model) for model in (Notice, Letter, PasswordRenewal)] == [1, 1, 1]
     with reading(here.engine) as session:
         own = select(ApiKey.name).where(ApiKey.name != "test")
         assert sorted(session.exec(own).all()) == ["awake", "sleeps still"]

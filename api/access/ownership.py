@@ -6,33 +6,40 @@ has replaces that record: a way in that asks nobody is a way to rewrite everybod
 
 The programme office, and an operator at the command line, bring in anything. An alliance brings in needs and companies:
 new ones, which are its own from then on, and its own again; a need only until it is taken up, a company without its
-names and 統一編號, by which everybody knows it. A drop folder of an alliance has the rights of its expert.
+names and 統一編號, by which everybody knows it. And it brings in labs of its own schools with their evidence: new ones,
+and those that no researcher keeps yet. A drop folder of an alliance has the rights of its expert.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 
-from sqlmodel import Session, col, select
+from sqlalchemy import ColumnElement
+from sqlmodel import Session, col, or_, select
 
 from api.access.policy import Action, Reach, Resource, reaches
+from api.access.visibility import schools_of
+from indexer.folding import for_names
+from indexer.instants import TAIPEI
 from indexer.plain_text import shown
-from indexer.records.exchange import CompanyIn, Fault
+from indexer.records.exchange import CompanyIn, Fault, LabIn
 from indexer.records.import_log import begin_batch
 from indexer.records.importing import ImportReport, import_reading
+from indexer.records.mended.copies import with_copies_said
+from indexer.records.mended.named_labs import with_labs_found
 from indexer.records.readers import Reading
-from indexer.records.record_tables import Company, Need
+from indexer.records.record_tables import Company, Lab, Need, School
 from indexer.vocabulary import Kind
 from indexer.wording import T_
 from matcher.review.clients import Client
 from matcher.review.intake import NeedIntake, NeedState, hand_over
-from matcher.review.people import Principal
-from matcher.review.roles import STAFF
+from matcher.review.people import Grant, Principal
+from matcher.review.roles import STAFF, Role
 
-ALLIANCES_KINDS = (Kind.NEEDS, Kind.COMPANIES)
-"""What an alliance brings in itself. Labs' profiles are their researchers', schools and alliances the programme's."""
+ALLIANCES_KINDS = (Kind.NEEDS, Kind.COMPANIES, Kind.LABS, Kind.EVIDENCE)
+"""What an alliance brings in itself. Schools, alliances and terms are the programme's."""
 
 
 @dataclass(frozen=True)
@@ -101,19 +108,25 @@ def import_portion(
     tried = replace(
         portion, records=dict(portion.records), evidence=dict(portion.evidence), problems=list(portion.problems)
     )
-    left_out = [] if sender.anything else list(_kept_to_own(session, tried, sender.alliance_id or "", name))
+    tried = with_copies_said(with_labs_found(session, tried, name), name)
+    left_out = [] if sender.anything else list(_kept_to_own(session, tried, sender.alliance_id or "", name, now))
     if batch_id is not None:
         begin_batch(session, batch_id, name, now)
-    report = import_reading(session, tried, dry_run, batch_id)
+    # Whose need another looks like is not for everybody to know.
+    among = None if sender.anything or tried.kind is not Kind.NEEDS else _own_needs(sender.alliance_id or "")
+    report = import_reading(session, tried, dry_run, batch_id, among)
     if sender.alliance_id is not None and not dry_run:
         hand_over(session, report, alliance_id=sender.alliance_id, by=sender.by, expert_id=sender.expert_id, now=now)
     return report, left_out
 
 
-def _kept_to_own(session: Session, portion: Reading, alliance_id: str, name: str) -> Iterator[NotOwn]:
+def _kept_to_own(session: Session, portion: Reading, alliance_id: str, name: str, now: datetime) -> Iterator[NotOwn]:
     """Refuse the records that are not an alliance's, and own ones where they can no longer be changed."""
     if portion.kind not in ALLIANCES_KINDS:
         yield from _programmes_own(portion, name)
+        return
+    if portion.kind in (Kind.LABS, Kind.EVIDENCE):
+        yield from _labs_of_others(session, portion, alliance_id, name, now.astimezone(TAIPEI).date())
         return
     ids = list(portion.records)
     is_need = portion.kind is Kind.NEEDS
@@ -130,7 +143,7 @@ def _kept_to_own(session: Session, portion: Reading, alliance_id: str, name: str
 
 
 def _refused(portion: Reading, name: str, key: str, fault: Fault) -> NotOwn:
-    portion.refuse_record(name, key, fault)
+    portion.refuse_record(portion.file_of(key) or name, key, fault)
     return NotOwn(portion.first_rows.get(key, 0), key)
 
 
@@ -141,8 +154,134 @@ def _programmes_own(portion: Reading, name: str) -> Iterator[NotOwn]:
         yield _refused(portion, name, key, fault)
     for key, group in list(portion.evidence.items()):
         del portion.evidence[key]
-        portion.refuse(name, group.row, [fault])
+        portion.refuse(group.file or name, group.row, [fault])
         yield NotOwn(group.row, key)
+
+
+@dataclass(frozen=True)
+class _Schools:
+    """The schools of an alliance on a day: by id, and by whatever names a list may give them."""
+
+    ids: frozenset[str]
+    by_name: dict[str, str]
+
+    def id_of(self, said: str | None) -> str | None:
+        """Return the school of the alliance that is meant, None if it is none of them."""
+        return self.by_name.get(for_names(said or ""))
+
+
+def alliance_schools(session: Session, alliance_id: str, today: date) -> dict[str, str]:
+    """Return the schools whose labs an alliance may bring in: their names by id."""
+    own = schools_of(frozenset({alliance_id}), today)
+    # A partner may have been given by its name alone.
+    found = {str(one): str(one) for (one,) in session.execute(own).all()}
+    merged = or_(col(School.merged_on).is_(None), col(School.merged_on) <= today)
+    query = select(School.id, School.name, School.name_en).where(
+        or_(col(School.id).in_(list(found)), col(School.merged_into).in_(list(found)) & merged)
+    )
+    found.update({school_id: name or name_en or school_id for school_id, name, name_en in session.exec(query).all()})
+    return dict(sorted(found.items(), key=lambda one: one[1]))
+
+
+def _schools(session: Session, alliance_id: str, today: date) -> _Schools:
+    ids = list(alliance_schools(session, alliance_id, today))
+    by_name = {for_names(one): one for one in ids}
+    for school in session.exec(select(School).where(col(School.id).in_(ids))).all():
+        by_name |= {for_names(said): school.id for said in (school.name, school.name_en) if said}
+    return _Schools(frozenset(ids), by_name)
+
+
+def _labs_of_others(session: Session, portion: Reading, alliance_id: str, name: str, today: date) -> Iterator[NotOwn]:
+    """Refuse labs, and evidence of labs, that are of no school of the alliance or that a researcher keeps."""
+    schools = _schools(session, alliance_id, today)
+    ids = [*portion.records, *portion.evidence]
+    stored = {lab.id: lab for lab in session.exec(select(Lab).where(col(Lab.id).in_(ids))).all()}
+    labs = {key: record for key, record in portion.records.items() if isinstance(record, LabIn)}
+    for key, record in labs.items():
+        before = stored.get(key)
+        if before is not None and schools.id_of(before.school) is None:
+            wrong = T_("%(key)s is a lab of another alliance's school", key=shown(key))
+            yield _refused(portion, name, key, Fault("id", wrong, T_("give another id, or ask the programme office")))
+        elif (before is None or "school" in portion.given.get(key, {"school"})) and (
+            fault := _school_fault(schools, record.school)
+        ):
+            yield _refused(portion, name, key, fault)
+        elif record.school:
+            # As the alliance's own lists name it, so that whoever looks for labs of a school finds all of them.
+            portion.records[key] = record.model_copy(update={"school": schools.id_of(record.school)})
+    yield from _evidence_of_others(session, portion, name, schools, stored)
+    yield from _kept_by_researchers(session, portion, name)
+
+
+def _school_fault(schools: _Schools, said: str | None) -> Fault | None:
+    if schools.id_of(said) is not None:
+        return None
+    right = T_("give a school of your alliance, or ask the programme office")
+    if not said:
+        return Fault("school", T_("no school is given"), right)
+    return Fault("school", T_("%(school)s is no school of your alliance", school=shown(said)), right)
+
+
+def _evidence_of_others(
+    session: Session, portion: Reading, name: str, schools: _Schools, stored: dict[str, Lab]
+) -> Iterator[NotOwn]:
+    unknown = [key for key in portion.evidence if key not in stored and key not in portion.records]
+    named = _schools_named(session, unknown)
+    for key, group in list(portion.evidence.items()):
+        lab = stored.get(key)
+        # A lab that is named rather than numbered is found when its evidence is stored; of none it is said then.
+        of = [lab.school] if lab is not None else named.get(for_names(key), [])
+        if key in portion.records or all(schools.id_of(school) is not None for school in of):
+            continue
+        del portion.evidence[key]
+        wrong = T_("%(key)s is a lab of another alliance's school", key=shown(key))
+        portion.refuse(
+            group.file or name, group.row, [Fault("lab", wrong, T_("leave it out, or ask the programme office"))]
+        )
+        portion.refused += group.rows - 1
+        yield NotOwn(group.row, key)
+
+
+def _schools_named(session: Session, names: Sequence[str]) -> dict[str, list[str | None]]:
+    """Return by name the schools of all labs that have one of the names."""
+    wanted, found = {for_names(one) for one in names}, dict[str, list[str | None]]()
+    if not wanted:
+        return found
+    for name, name_en, school in session.exec(select(Lab.name, Lab.name_en, Lab.school)).all():
+        for said in {for_names(name), for_names(name_en)} & wanted:
+            found.setdefault(said, []).append(school)
+    return found
+
+
+def _kept_by_researchers(session: Session, portion: Reading, name: str) -> Iterator[NotOwn]:
+    """Refuse what would change a lab whose researcher keeps its profile; what is the same passes."""
+    keys = {*portion.records, *portion.evidence}
+    held = select(Grant.scope_id).where(
+        Grant.role == Role.RESEARCHER.value, col(Grant.revoked_at).is_(None), col(Grant.scope_id).in_(keys)
+    )
+    kept = sorted(set(session.exec(held).all()))
+    if not kept:
+        return
+    tried = replace(
+        portion,
+        records={key: portion.records[key] for key in kept if key in portion.records},
+        evidence={key: portion.evidence[key] for key in kept if key in portion.evidence},
+        problems=[],
+    )
+    for key in import_reading(session, tried, dry_run=True).updated_ids:
+        wrong = T_("%(key)s is kept by its researcher", key=shown(key))
+        fault = Fault("id", wrong, T_("leave the row out, or ask the researcher to change it"))
+        group = portion.evidence.pop(key, None)
+        if key in portion.records:
+            yield _refused(portion, name, key, fault)
+        elif group is not None:
+            portion.refuse(group.file or name, group.row, [fault])
+            yield NotOwn(group.row, key)
+
+
+def _own_needs(alliance_id: str) -> ColumnElement[bool]:
+    own = select(NeedIntake.need_id).where(NeedIntake.alliance_id == alliance_id)
+    return col(Need.id).in_(own)
 
 
 def _refuse_settled(session: Session, portion: Reading, name: str) -> None:
@@ -153,7 +292,8 @@ def _refuse_settled(session: Session, portion: Reading, name: str) -> None:
     changed = replace(portion, records={key: portion.records[key] for key in settled}, evidence={}, problems=[])
     for key in import_reading(session, changed, dry_run=True).updated_ids:
         wrong = T_("%(key)s is past editing: a need can be changed only until it is taken up", key=shown(key))
-        portion.refuse_record(name, key, Fault("id", wrong, T_("leave the row as it was, or leave it out")))
+        fault = Fault("id", wrong, T_("leave the row as it was, or leave it out"))
+        portion.refuse_record(portion.file_of(key) or name, key, fault)
 
 
 def _needs_of_others(session: Session, ids: Sequence[str], alliance_id: str) -> list[str]:

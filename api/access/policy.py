@@ -41,6 +41,9 @@ class Resource(StrEnum):
     PAIRING = "pairing"
     EXPOSURE = "exposure"
     CASE = "case"
+    CONVERSATION = "conversation"
+    MEETING = "meeting"
+    CALENDAR = "calendar"
     LAB = "lab"
     COMPANY = "company"
     COMPANY_NAME = "company_name"
@@ -48,10 +51,15 @@ class Resource(StrEnum):
     CONTACT = "contact"
     EXPERT = "expert"
     QUEUE = "queue"
+    AGENDA = "agenda"
     RELEASED_LAB = "released_lab"
+    SHORTLIST = "shortlist"
+    LOGO = "logo"
     STAKE = "stake"
     ACCOUNT = "account"
     IMPORT = "import"
+    DRAFT = "draft"
+    IMPORT_DRAFT = "import_draft"
     JOB = "job"
     JOB_RESULT = "job_result"
     GENERATION = "generation"
@@ -87,6 +95,12 @@ class Resource(StrEnum):
     CONFIGURATION = "configuration"
     AUDIT = "audit"
     JUDGING = "judging"
+    RECORD = "record"
+    NOTICE = "notice"
+    FEED = "feed"
+    WEBHOOK = "webhook"
+    WEBHOOK_HOST = "webhook_host"
+    MAIL = "mail"
 
 
 class Action(StrEnum):
@@ -104,6 +118,7 @@ class Action(StrEnum):
     RELEASE = "release"
     MOVE = "move"
     CONTACT = "contact"
+    ANSWER = "answer"
     BREAK_GLASS = "break_glass"
     REGISTER = "register"
     CANCEL = "cancel"
@@ -134,7 +149,9 @@ def _everybody(reach: Reach) -> dict[Holder, Reach]:
 
 
 _OFFICE: dict[Holder, Reach] = {Role.OFFICE: Reach.ALL}
+_OWN_LISTS: dict[Holder, Reach] = _staff(Reach.OWN) | {Role.OFFICE: Reach.OWN}
 _COMMITTEE: dict[Holder, Reach] = {Role.COMMITTEE: Reach.ALLIANCE}
+_BOTH_SIDES: dict[Holder, Reach] = {Role.COMPANY: Reach.RELEASED, Role.RESEARCHER: Reach.RELEASED}
 _LEAD: dict[Holder, Reach] = {Role.LEAD: Reach.ALLIANCE}
 _JOB: dict[Holder, Reach] = {Role.JOB: Reach.ALL}
 _READERS = _staff(Reach.ALLIANCE) | _COMMITTEE | _OFFICE
@@ -150,6 +167,8 @@ POLICY: dict[tuple[Resource, Action], dict[Holder, Reach]] = {
     | {Role.COMPANY: Reach.OWN, Role.RESEARCHER: Reach.RELEASED},
     (Resource.NEED, Action.EDIT): _staff(Reach.ALLIANCE) | {Role.COMPANY: Reach.OWN},
     (Resource.NEED, Action.WITHDRAW): _staff(Reach.ALLIANCE) | {Role.COMPANY: Reach.OWN},
+    (Resource.NEED, Action.CHECK): _staff(Reach.ALLIANCE),
+    (Resource.NEED, Action.SETTLE): _staff(Reach.ALLIANCE),
     (Resource.NEED, Action.TAKE_UP): _staff(Reach.ALLIANCE),
     (Resource.NEED, Action.SHARE): _staff(Reach.ALLIANCE) | _OFFICE,
     (Resource.NEED, Action.ASSIGN): _OFFICE,
@@ -160,10 +179,31 @@ POLICY: dict[tuple[Resource, Action], dict[Holder, Reach]] = {
     (Resource.PAIRING, Action.RELEASE): _staff(Reach.ALLIANCE),
     (Resource.EXPOSURE, Action.READ): _staff(Reach.ALLIANCE) | _OFFICE,
     (Resource.RELEASED_LAB, Action.LIST): _staff(Reach.ALLIANCE) | _OFFICE | {Role.COMPANY: Reach.OWN},
+    # What leaves the house is the alliance's that works on the need; whoever has a link to it needs no role.
+    (Resource.SHORTLIST, Action.CREATE): _staff(Reach.ALLIANCE),
+    (Resource.SHORTLIST, Action.READ): _staff(Reach.ALLIANCE),
+    (Resource.SHORTLIST, Action.LIST): _staff(Reach.ALLIANCE),
+    (Resource.SHORTLIST, Action.EDIT): _staff(Reach.ALLIANCE),
+    (Resource.SHORTLIST, Action.SHARE): _staff(Reach.ALLIANCE),
+    (Resource.SHORTLIST, Action.END): _staff(Reach.ALLIANCE),
+    (Resource.LOGO, Action.READ): _everybody(Reach.ALL),
+    (Resource.LOGO, Action.EDIT): _LEAD | _OFFICE,
     (Resource.CASE, Action.READ): _staff(Reach.ALLIANCE) | _OFFICE,
     (Resource.CASE, Action.LIST): _staff(Reach.ALLIANCE) | _OFFICE,
     (Resource.CASE, Action.MOVE): _staff(Reach.ALLIANCE),
     (Resource.CASE, Action.CONTACT): _staff(Reach.ALLIANCE),
+    # The office has no part in it: what the parties write to each other may say all that a need says.
+    (Resource.CONVERSATION, Action.READ): _staff(Reach.ALLIANCE) | _BOTH_SIDES,
+    (Resource.CONVERSATION, Action.CREATE): _staff(Reach.ALLIANCE) | _BOTH_SIDES,
+    (Resource.CONVERSATION, Action.ANSWER): _BOTH_SIDES,
+    (Resource.CONVERSATION, Action.RELEASE): _staff(Reach.ALLIANCE),
+    **{
+        (Resource.MEETING, action): _staff(Reach.ALLIANCE) | _BOTH_SIDES
+        for action in (Action.LIST, Action.READ, Action.CREATE, Action.DECIDE, Action.EDIT, Action.END)
+    },
+    (Resource.CALENDAR, Action.READ): _everybody(Reach.OWN),
+    (Resource.CALENDAR, Action.CREATE): _everybody(Reach.OWN),
+    (Resource.CALENDAR, Action.END): _everybody(Reach.OWN),
     (Resource.LAB, Action.READ): _staff(Reach.ALL) | _OFFICE | {Role.RESEARCHER: Reach.OWN},
     (Resource.LAB, Action.LIST): _staff(Reach.ALL) | _OFFICE | {Role.RESEARCHER: Reach.OWN},
     (Resource.LAB, Action.EDIT): {Role.RESEARCHER: Reach.OWN},
@@ -183,10 +223,21 @@ POLICY: dict[tuple[Resource, Action], dict[Holder, Reach]] = {
     (Resource.CONTACT, Action.LIST): _staff(Reach.ALLIANCE) | _OFFICE,
     (Resource.EXPERT, Action.LIST): _staff(Reach.ALLIANCE),
     (Resource.QUEUE, Action.READ): _staff(Reach.ALLIANCE),
-    # An alliance brings in needs and companies. To register labs, their evidence, schools and alliances is the
-    # office's: a lab's profile is its researcher's to change, the rest is the programme's.
+    # What waits for a role; each kind of it is shown to whom its own page is.
+    (Resource.AGENDA, Action.READ): _READERS,
+    # An alliance brings in needs, companies, and labs of its schools as long as no researcher keeps them
+    # (`ownership`). To register schools, alliances and terms is the office's.
     (Resource.IMPORT, Action.CREATE): _staff(Reach.ALLIANCE) | _OFFICE,
     (Resource.IMPORT, Action.REGISTER): _OFFICE,
+    # Reading a document keeps nothing; what an alliance takes down for a company is a need of its own.
+    (Resource.DRAFT, Action.READ): _staff(Reach.ALLIANCE) | _OFFICE,
+    (Resource.DRAFT, Action.CREATE): _staff(Reach.ALLIANCE),
+    # A list that is being looked through is for who sent it, the office's own too: it may hold texts in confidence.
+    (Resource.IMPORT_DRAFT, Action.CREATE): _OWN_LISTS,
+    (Resource.IMPORT_DRAFT, Action.LIST): _OWN_LISTS,
+    (Resource.IMPORT_DRAFT, Action.READ): _OWN_LISTS,
+    (Resource.IMPORT_DRAFT, Action.EDIT): _OWN_LISTS,
+    (Resource.IMPORT_DRAFT, Action.END): _OWN_LISTS,
     (Resource.JOB, Action.LIST): _staff(Reach.OWN) | _OFFICE,
     (Resource.JOB, Action.READ): _staff(Reach.OWN) | _OFFICE,
     (Resource.JOB, Action.CANCEL): _staff(Reach.OWN) | _OFFICE,
@@ -211,6 +262,19 @@ POLICY: dict[tuple[Resource, Action], dict[Holder, Reach]] = {
     (Resource.SECOND_FACTOR, Action.CHECK): _everybody(Reach.OWN),
     (Resource.SECOND_FACTOR, Action.EDIT): _everybody(Reach.OWN),
     (Resource.SECOND_FACTOR, Action.END): _everybody(Reach.OWN),
+    # What somebody is told of, and how: their own alone. Whom the server may call is the office's to say.
+    (Resource.NOTICE, Action.LIST): _everybody(Reach.OWN),
+    (Resource.NOTICE, Action.EDIT): _everybody(Reach.OWN),
+    (Resource.FEED, Action.CREATE): _everybody(Reach.OWN),
+    (Resource.FEED, Action.END): _everybody(Reach.OWN),
+    (Resource.WEBHOOK, Action.LIST): _everybody(Reach.OWN),
+    (Resource.WEBHOOK, Action.CREATE): _everybody(Reach.OWN),
+    (Resource.WEBHOOK, Action.END): _everybody(Reach.OWN),
+    (Resource.WEBHOOK_HOST, Action.LIST): _everybody(Reach.ALL),
+    (Resource.WEBHOOK_HOST, Action.CREATE): _OFFICE,
+    (Resource.WEBHOOK_HOST, Action.END): _OFFICE,
+    (Resource.MAIL, Action.LIST): _OFFICE,
+    (Resource.MAIL, Action.EDIT): _OFFICE,
     (Resource.LAB_NAME, Action.LIST): _everybody(Reach.ALL),
     # Who the schools are, and which alliance they are in, is the programme's public list.
     (Resource.SCHOOL, Action.LIST): _staff(Reach.ALL) | {Role.COMMITTEE: Reach.ALL} | _OFFICE,
@@ -276,6 +340,11 @@ POLICY: dict[tuple[Resource, Action], dict[Holder, Reach]] = {
     (Resource.JUDGING, Action.SETTLE): _staff(Reach.OWN),
     (Resource.JUDGING, Action.ASSIGN): _OFFICE,
     (Resource.JUDGING, Action.CLOSE): _OFFICE,
+    # What is retired or merged goes out of everybody's sight: the office's to do, for all alliances alike.
+    (Resource.RECORD, Action.LIST): _OFFICE,
+    (Resource.RECORD, Action.READ): _OFFICE,
+    (Resource.RECORD, Action.EDIT): _OFFICE,
+    (Resource.RECORD, Action.END): _OFFICE,
     # The whole trail is the office's; a lead sees what was seen and done of the own alliance's needs.
     (Resource.AUDIT, Action.LIST): _LEAD | _OFFICE,
     # "In confidence" is a promise that a company can look after: who met its need, day by day.

@@ -32,16 +32,19 @@ from sqlmodel import Session, SQLModel, col
 
 from api.access.policy import Action, Reach, Resource, reaches
 from indexer.folding import for_search
+from indexer.records.mended.merged import old_ids
+from indexer.records.mended.retired import in_use
 from indexer.records.record_tables import Alliance, AlliancePartner, Company, Lab, Need, School
-from indexer.vocabulary import Confidentiality
+from indexer.vocabulary import Confidentiality, Mendable
 from matcher.ledger.rows.entries import Entry
 from matcher.ledger.rows.motions import Motion, MotionKind
 from matcher.ledger.rows.steps import Step
 from matcher.review.cases import INTRODUCED_STAGES, Case
 from matcher.review.clients import Client
+from matcher.review.conversation.thread import Side
 from matcher.review.intake import NeedIntake, NeedShare
 from matcher.review.people import Principal
-from matcher.review.proposals import StoredPairing
+from matcher.review.proposals import Release, StoredPairing
 from matcher.review.researchers import LabClaim
 from matcher.review.roles import STAFF, Role
 
@@ -52,8 +55,14 @@ _remembered = lru_cache(maxsize=1_024)
 
 @_remembered
 def needs(who: Principal, action: Action, resource: Resource = Resource.NEED) -> Condition:
-    """Return the condition on `Need` for what a person may do with it (or with something that hangs on it)."""
-    return _any(_need_of(who, role, reach) for role, reach in reaches(who, resource, action).items())
+    """Return the condition on `Need` for what a person may do with it (or with something that hangs on it).
+
+    A retired one is read by whoever could read it, and neither listed nor matched.
+    """
+    mine = _any(_need_of(who, role, reach) for role, reach in reaches(who, resource, action).items())
+    if action is Action.LIST or resource is Resource.MATCH:
+        return and_(mine, in_use(Mendable.NEED, col(Need.id)))
+    return mine
 
 
 def _need_of(who: Principal, role: Role, reach: Reach) -> Condition:
@@ -64,7 +73,9 @@ def _need_of(who: Principal, role: Role, reach: Reach) -> Condition:
         return and_(col(Need.company).in_(scopes), readable(who))
     if role is Role.RESEARCHER:
         stages = [stage.value for stage in INTRODUCED_STAGES]
-        introduced = _has(Need, Case.need_id == Need.id, col(Case.lab_id).in_(scopes), col(Case.stage).in_(stages))
+        # A case keeps the id under which its lab was known when it was opened.
+        theirs = or_(col(Case.lab_id).in_(scopes), col(Case.lab_id).in_(old_ids(Mendable.LAB, scopes)))
+        introduced = _has(Need, Case.need_id == Need.id, theirs, col(Case.stage).in_(stages))
         return and_(introduced, readable(who))
     own = _has(Need, NeedIntake.need_id == Need.id, col(NeedIntake.alliance_id).in_(scopes))
     shared = _has(
@@ -115,6 +126,30 @@ def unconflicted(who: Principal) -> Condition:
 
 
 @_remembered
+def conversations(who: Principal, action: Action, side: Side, resource: Resource = Resource.CONVERSATION) -> Condition:
+    """Return the condition on `StoredPairing` joined with `Need`: those in which a person speaks for a side.
+
+    The alliance speaks where it may read the need; a company about the labs that were released to it, or that know of
+    its need; a lab about the needs that it was introduced to.
+    """
+    reach = reaches(who, resource, action)
+    knows = _has(
+        StoredPairing,
+        Case.pairing_id == StoredPairing.id,
+        col(Case.stage).in_([stage.value for stage in INTRODUCED_STAGES]),
+    )
+    if side is Side.EXPERT:
+        read = _any(_need_of(who, role, far) for role, far in reach.items() if role in STAFF)
+        return and_(read, unconflicted(who))
+    if side is Side.COMPANY:
+        own = who.scopes(*({Role.COMPANY} & reach.keys()))
+        shown = _has(StoredPairing, Release.pairing_id == StoredPairing.id, col(Release.ended_at).is_(None))
+        return and_(col(Need.company).in_(own), or_(shown, knows), readable(who))
+    own = who.scopes(*({Role.RESEARCHER} & reach.keys()))
+    return and_(col(StoredPairing.lab_id).in_(own), knows, readable(who))
+
+
+@_remembered
 def cases(who: Principal, action: Action) -> Condition:
     """Return the condition on `Case`: the own alliance's, without those in which the person has a stake."""
     reach = reaches(who, Resource.CASE, action)
@@ -129,14 +164,15 @@ def cases(who: Principal, action: Action) -> Condition:
 
 @_remembered
 def labs(who: Principal, action: Action) -> Condition:
-    """Return the condition on `Lab`."""
+    """Return the condition on `Lab`; a retired one is read, not listed."""
     reach = reaches(who, Resource.LAB, action)
-    return _any(true() if far is Reach.ALL else col(Lab.id).in_(who.scopes(role)) for role, far in reach.items())
+    mine = _any(true() if far is Reach.ALL else col(Lab.id).in_(who.scopes(role)) for role, far in reach.items())
+    return and_(mine, in_use(Mendable.LAB, col(Lab.id))) if action is Action.LIST else mine
 
 
 @_remembered
 def companies(who: Principal, action: Action) -> Condition:
-    """Return the condition on `Company`: the portfolio, or the person's own."""
+    """Return the condition on `Company`: the portfolio, or the person's own; a retired one is read, not listed."""
     found: list[Condition] = []
     for role, far in reaches(who, Resource.COMPANY, action).items():
         if far is Reach.ALL:
@@ -146,14 +182,15 @@ def companies(who: Principal, action: Action) -> Condition:
         else:
             scopes = col(Client.alliance_id).in_(who.scopes(role))
             found.append(_has(Company, Client.company_id == Company.id, scopes, col(Client.until).is_(None)))
-    return _any(found)
+    mine = _any(found)
+    return and_(mine, in_use(Mendable.COMPANY, col(Company.id))) if action is Action.LIST else mine
 
 
 def claims(who: Principal, action: Action, today: date) -> Condition:
     """Return the condition on `LabClaim` for those that a person decides: of labs at schools of the own alliance."""
     found: list[Condition] = []
     for role, far in reaches(who, Resource.CLAIM, action).items():
-        schools = _schools(who.scopes(role), today)
+        schools = schools_of(who.scopes(role), today)
         done = or_(col(School.merged_on).is_(None), col(School.merged_on) <= today)
         merged = select(col(School.id)).where(col(School.merged_into).in_(schools), done)
         here = or_(col(Lab.school).in_(schools), col(Lab.school).in_(merged))
@@ -161,7 +198,7 @@ def claims(who: Principal, action: Action, today: date) -> Condition:
     return _any(found)
 
 
-def _schools(alliances: frozenset[str], today: date) -> CompoundSelect[Any]:
+def schools_of(alliances: frozenset[str], today: date) -> CompoundSelect[Any]:
     """Select the schools that are center or partner of one of the alliances on a day; no date means no limit."""
 
     def holds(since: Any, until: Any) -> Condition:

@@ -257,6 +257,7 @@ def _opened(session: Session, settings: Settings) -> Iterator[DoctorFinding]:
     yield from _stale(matcher)
     yield from _other_weights(matcher)
     yield _exclusions(matcher)
+    yield _conflicts(matcher)
 
 
 def _persons_key(session: Session, settings: Settings) -> Iterator[DoctorFinding]:
@@ -385,6 +386,19 @@ def _exclusions(matcher: Matcher) -> DoctorFinding:
     return DoctorFinding("exclusions", found, FindingLevel.PROBLEM, remedy, {"unknown": unknown})
 
 
+def _conflicts(matcher: Matcher) -> DoctorFinding:
+    from matcher.ranking.lab_table import unknown_conflicts
+
+    found_none = unknown_conflicts(matcher.labs.values(), matcher.companies.values())
+    unknown = [f"{lab.id} → {name}" for lab, name in found_none]
+    if not unknown:
+        return DoctorFinding("conflicts", T_("every company that a lab has a conflict of interest with is stored"))
+    listed = ", ".join(unknown[:_SHOWN]) + (" ..." if len(unknown) > _SHOWN else "")
+    found = T_("labs state conflicts with companies that are not stored: %(listed)s", listed=listed)
+    remedy = T_("correct a slip in conflicts; a name that is right holds once a company is stored under it")
+    return DoctorFinding("conflicts", found, FindingLevel.NOTE, remedy, {"unknown": unknown})
+
+
 _LABELS = {
     "python": "Python",
     "libraries": T_("libraries"),
@@ -400,6 +414,7 @@ _LABELS = {
     "embeddings": T_("embeddings"),
     "persons": T_("key of persons"),
     "exclusions": T_("exclusions"),
+    "conflicts": T_("conflicts"),
 }
 _LEVELS = {"fine": (T_("ok"), "green"), "note": (T_("note"), "yellow"), "problem": (T_("problem"), "red")}
 

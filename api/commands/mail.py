@@ -57,7 +57,7 @@ def deliver(context: typer.Context, *, as_json: Json = False) -> None:
     """Send all that is due now; exit code 1 if some of it has to wait because nobody takes it."""
     from dataclasses import asdict
 
-    from api.letters.delivering import Deliverer
+    from api.letters.sending.delivering import Deliverer
 
     settings = read_settings()
     with open_database(settings) as engine:
@@ -81,7 +81,7 @@ def bounces(
     """Mark the addresses that returned messages name as unknown for good, and tell who looks after their owners."""
     from datetime import UTC, datetime
 
-    from api.letters.delivering import mark_refused
+    from api.letters.sending.delivering import mark_refused
 
     found: dict[str, str] = {}
     for path in files:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from api.commands.imports.one_file import Way, import_one, read_as, take_back
-from api.commands.imports.registers import bring_in_files
+from api.commands.imports.registers import bring_in_files, fetched
 from api.commands.matching import redrawn, reindexed, say_map, say_report
 from api.commands.refusals import RefusedError
 from api.commands.screen import Screen, finish, write_document
@@ -69,12 +69,21 @@ def import_records(
         ),
     ] = None,
     lab: Annotated[str | None, typer.Option(help="With --from: whose evidence the works are.")] = None,
+    fetch: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--fetch", help="With --from: ask the register for this ORCID iD, DOI, ROR or OpenAlex id. May be repeated."
+        ),
+    ] = None,
+    contact: Annotated[
+        str | None, typer.Option(help="With --fetch: whom the register may write to; else GLORIA_MAIL_FROM.")
+    ] = None,
     template: Annotated[Path | None, typer.Option(help="Write a template (.xlsx or .csv) to fill in instead.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
     """Import records; a second import of the same file changes nothing."""
     screen = Screen.of(context)
-    if sum(map(bool, (files, template, undo_job))) != 1:
+    if sum(map(bool, (files or fetch, template, undo_job))) != 1:
         raise typer.BadParameter(T_("give files to import, or --template with a file to write"), param_hint="FILE")
     if template is not None:
         _write_template(screen, template, kind, as_json)
@@ -82,8 +91,11 @@ def import_records(
     if undo_job is not None:
         take_back(screen, undo_job, as_json=as_json)
         return
+    if fetch and source is None:
+        raise typer.BadParameter(T_("say with --from which register is asked"), param_hint="--fetch")
     if source is not None:
-        bring_in_files(screen, source, files or [], lab_id=lab, dry_run=dry_run, as_json=as_json)
+        found = [*(files or []), *(fetched(screen, source, fetch, contact, quiet=as_json) if fetch else [])]
+        bring_in_files(screen, source, found, lab_id=lab, dry_run=dry_run, as_json=as_json)
         return
     documents: list[dict[str, object]] = []
     with open_session(read_settings(), writes=not dry_run) as session:

@@ -100,6 +100,7 @@ TABLE: dict[str, Callable[[Any], CommandRefusal]] = {
     "matcher.review.intake.IntakeError": _as_it_says,
     "matcher.judging.measures.EvaluationError": _as_it_says,
     "matcher.judging.panel.grades.JudgingError": _as_it_says,
+    "matcher.mending.retiring.MendingError": _as_it_says,
     "matcher.ledger.rows.entries.LedgerError": _as_it_says,
     "matcher.ledger.rendering.workbooks.ReportTooLargeError": _as_it_says,
     "matcher.ranking.pairings.UnknownRecordError": _as_it_says,

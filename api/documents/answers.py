@@ -11,7 +11,7 @@ folder have those of their subject.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Generic, Literal, TypeVar
 
@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from indexer.records.exchange import NeedIn
 from indexer.records.field_notes import Audience, declared, with_fields
+from indexer.records.mended.retired import Retirement
 from matcher.review.intake import NeedState
 from matcher.review.roles import Role
 
@@ -52,6 +53,31 @@ def answer_of(
     return with_fields(fields)
 
 
+class DraftPassage(Answer):
+    """Where in the text a field was taken from: characters from 0, and the words."""
+
+    start: int
+    end: int
+    text: str
+
+
+class DraftFieldAnswer(Answer):
+    """One field that a document seems to state; the value as the exchange format has it."""
+
+    name: str
+    value: Any
+    passages: list[DraftPassage]
+
+
+class DraftAnswer(Answer):
+    """What a document seems to say, for somebody to confirm; nothing of it is stored."""
+
+    kind: Literal["need", "lab"]
+    text: str
+    fields: list[DraftFieldAnswer]
+    notes: list[str]
+
+
 class Page(Answer, Generic[Item]):
     """Part of a list; `next` is the cursor of the page after, null on the last."""
 
@@ -64,6 +90,20 @@ class AskAnswer(Answer):
 
     kind: str
     text: str
+
+
+class RetiredAnswer(Answer):
+    """Since when a record is no longer used, and why."""
+
+    since: date
+    reason: str
+
+
+def retired_said(retired: Retirement | None) -> dict[str, Any]:
+    """Return what a document says of a record that is retired; nothing of one in use."""
+    if retired is None:
+        return {}
+    return {"retired": {"since": retired.since.isoformat(), "reason": retired.reason}}
 
 
 class NeedStepAnswer(Answer):
@@ -96,6 +136,7 @@ class NeedAnswer(Answer):
 
     redacted: bool = Field(description="The text is withheld from the programme office.")
     other: dict[str, str] = Field(default={}, description="What a file said of it beside these fields.")
+    retired: RetiredAnswer | None = Field(default=None, description="Only if it is no longer used.")
     state: NeedState | None = None
     alliance: str | None = None
     expert: str | None = None

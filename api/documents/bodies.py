@@ -20,9 +20,10 @@ from api.access.credentials import MAX_KEY_DAYS
 from indexer.plain_text import clean
 from indexer.records.exchange import LabIn, NeedIn
 from indexer.records.field_notes import DeclaredField, declared, with_fields
-from indexer.vocabulary import AskKind
+from indexer.vocabulary import AskKind, Kind
 from matcher.judging.panel.grades import MAX_DEPTH, Said
 from matcher.judging.panel.pool import RANKERS
+from matcher.ledger.rows.details import Purpose
 from matcher.review.cases import ContactKind, LostReason, Stage
 from matcher.review.decisions import Reason, Verdict
 from matcher.review.intake import NeedState
@@ -107,6 +108,18 @@ class NewNeedBody(NeedBody):
     alliance: Word | None = Field(default=None, examples=["al-02"])
 
 
+class TakenDownBody(NewNeedBody):
+    """A need that an expert took down for a company: one that is known, by its id, or another by its name.
+
+    A company that is not known yet is registered and looked after by the alliance; `contact` is noted as a contact.
+    """
+
+    company_name: Word | None = Field(default=None, examples=["嶺風電力股份有限公司"])
+    tax_id: Word | None = Field(default=None, examples=["00000016"])
+    contact: Note = Field(default="", examples=["林經理 049-2345678"])
+    came_by: ContactKind = Field(default=ContactKind.CALL, description="How it came.")
+
+
 class NeedMoveBody(_Body):
     """Where a need is to go."""
 
@@ -137,12 +150,44 @@ class DecisionBody(_Body):
     defer_until: date | None = Field(default=None, examples=[None])
 
 
+class InstalmentBody(_Body):
+    """A part of a contract's sum and the day on which it falls due."""
+
+    due_on: date = Field(examples=["2027-06-30"])
+    amount_ntd: int = Field(ge=1, le=10**12, examples=[450_000])
+
+
+class DocumentBody(_Body):
+    """A file that you sent with `POST /api/evidence`, and what it is called."""
+
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    name: Word = ""
+
+
+class SigningBody(_Body):
+    """What was signed, as the ledger will need it."""
+
+    signed_on: date = Field(examples=["2026-11-20"])
+    ends_on: date | None = Field(default=None, examples=["2027-11-19"], description="Until when the lab is at work.")
+    contract: Word = Field(default="", examples=["115-甲-001"])
+    amount_ntd: int | None = Field(default=None, ge=1, le=10**12, examples=[900_000])
+    purpose: Purpose | None = Field(default=None, examples=["research"])
+    instalments: list[InstalmentBody] = Field(default=[], max_length=60, examples=[[]])
+    shares: dict[Word, Annotated[int, Field(ge=1, le=10_000)]] = Field(
+        default={}, examples=[{}], description="Basis points by alliance; empty: your own alliance alone."
+    )
+    document: DocumentBody | None = Field(default=None, examples=[None])
+
+
 class TransitionBody(_Body):
     """Where a case is to go."""
 
     stage: Stage = Field(examples=["introduced"])
     reason: LostReason | None = Field(default=None, examples=[None])
     note: Note = ""
+    signing: SigningBody | None = Field(
+        default=None, examples=[None], description="With `signed`: what was signed; the result is pre-filled from it."
+    )
 
 
 class ContactBody(_Body):
@@ -212,7 +257,7 @@ class StakeBody(_Body):
     """A declared interest."""
 
     party: Annotated[Word, WithJsonSchema({"type": "string", "enum": ["company", "lab"]})] = Field(examples=["company"])
-    party_id: Word = Field(examples=["co-1-1"])
+    party_id: Word = Field(examples=["co-1-1"], description="Its id, its whole name, or a company's 統一編號.")
 
 
 class StakeEndBody(_Body):
@@ -339,3 +384,60 @@ class SignInBody(_Body):
     code: str | None = Field(
         default=None, max_length=60, description="Of your second factor, if you have one; it can be given afterwards."
     )
+
+
+class TableBody(_Body):
+    """What is said of one table of a list; what is left out stays, null puts it back to what was guessed."""
+
+    kind: Kind | None = None
+    left_out: bool = False
+    columns: dict[str, Word] | None = Field(
+        default=None,
+        description="The field of each heading: `-` leaves a column out, empty keeps it beside our fields.",
+    )
+    fixed: dict[str, Word] | None = Field(
+        default=None, description="Values by field for the rows that have none of their own."
+    )
+
+
+class CellBody(_Body):
+    """What stands in a cell; null is what the file says."""
+
+    sheet: int = Field(ge=0, le=1_000, description="The number of the sheet, counted from 0.")
+    row: Number
+    column: Number
+    value: Annotated[str, Field(max_length=20_000)] | None
+
+
+class RowBody(_Body):
+    """Whether a row is left out."""
+
+    sheet: int = Field(ge=0, le=1_000)
+    row: Number
+    left_out: bool
+
+
+class ImportDraftBody(_Body):
+    """Corrections of a list; each is added to those before."""
+
+    tables: dict[str, TableBody] = Field(default_factory=dict, max_length=200, description="By the table's key.")
+    headers: dict[int, Number | None] = Field(
+        default_factory=dict, max_length=200, description="By sheet, in which row its headings stand."
+    )
+    cells: list[CellBody] = Field(default_factory=list, max_length=5_000)
+    rows: list[RowBody] = Field(default_factory=list, max_length=5_000)
+
+
+class FillDownBody(_Body):
+    """A cell whose value goes into those below it, down to the next that holds something right."""
+
+    table: Word
+    row: Number
+    column: Number
+
+
+class MappingBody(_Body):
+    """Of which table the columns are kept, and under which name."""
+
+    name: Annotated[str, Field(min_length=1, max_length=100)]
+    table: Word

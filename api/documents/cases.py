@@ -21,6 +21,8 @@ from api.access.policy import Action
 from api.access.visibility import cases as visible
 from api.documents.answers import Answer
 from matcher.review.cases import OPEN_STAGES, Case, CaseStep, Contact, ContactKind, LostReason, Stage
+from matcher.review.conversation.answers import SideWord
+from matcher.review.conversation.thread import Side
 from matcher.review.people import Principal
 from matcher.review.roles import STAFF
 
@@ -148,8 +150,25 @@ class SilentCompanyAnswer(Answer):
     expert: str | None
 
 
+class SaidAnswer(Answer):
+    """A side's answer or question that nobody of the alliance has acted on."""
+
+    pairing_id: int
+    need_id: str
+    need_title: str
+    lab_id: str
+    lab_name: str
+    lab_name_en: str
+    side: Side
+    word: SideWord | None = Field(description="The answer; null if it is a message that nobody answered.")
+    case_id: int | None
+    at: datetime
+
+
 class QueueAnswer(Answer):
     """What waits for you."""
+
+    answers: list[SaidAnswer]
 
     new_needs: list[WaitingNeedAnswer]
     needs_to_match: list[UnmatchedNeedAnswer]

@@ -78,6 +78,127 @@ class ImportResultAnswer(Answer):
     problems_left_out: int
 
 
+class ImportDraftAnswer(Answer):
+    """A list that is looked through before it is imported; `job` is the last import that was begun from it."""
+
+    id: str
+    name: str
+    alliance: str | None
+    holds: str
+    corrections: int
+    created_at: datetime
+    kept_until: datetime
+    job: str | None
+
+
+class ListColumnAnswer(Answer):
+    """A column of a list: what it was taken for (null: kept beside our fields, `-`: left out), some of its cells."""
+
+    column: int
+    heading: str
+    field: str | None
+    guessed: bool
+    chosen: bool
+    unit: str
+    samples: list[str]
+
+
+class ListTableAnswer(Answer):
+    """A table of a list; without a kind it is not read."""
+
+    key: str
+    sheet: int
+    title: str
+    header_row: int
+    kind: Kind | None
+    chosen: bool
+    left_out: bool
+    rows: int
+    rows_left_out: int
+    makes_ids: bool
+    fixed: dict[str, str]
+    columns: list[ListColumnAnswer]
+    errors: int
+    warnings: int
+
+
+class PlacedProblemAnswer(RowProblemAnswer):
+    """A problem of a list, with the key of its table and the number of its column."""
+
+    table: str | None
+    column: int | None
+
+
+class NewRecordAnswer(Answer):
+    """A record that an import would create."""
+
+    id: str
+    name: str
+
+
+class ValueChangeAnswer(Answer):
+    """A stored value that an import would change or empty; what is stored of a need is not said."""
+
+    id: str
+    name: str
+    field: str
+    before: str | None
+    after: str | None
+    empties: bool
+
+
+class PlannedAnswer(Answer):
+    """What an import would do to records of one kind; lists of records and values hold the first ones."""
+
+    kind: Kind
+    created: int
+    updated: int
+    unchanged: int
+    refused: int
+    values_changed: int
+    values_emptied: int
+    new: list[NewRecordAnswer]
+    changes: list[ValueChangeAnswer]
+
+
+class LookedThroughAnswer(ImportDraftAnswer):
+    """A list with all that is understood of it."""
+
+    tables: list[ListTableAnswer]
+    problems: list[PlacedProblemAnswer]
+    problems_left_out: int
+    errors: int
+    plan: list[PlannedAnswer]
+
+
+class ListRowAnswer(Answer):
+    """A row of a list: its cells as text, and what is wrong with them."""
+
+    row: int
+    left_out: bool
+    cells: list[str]
+    problems: list[PlacedProblemAnswer]
+
+
+class ListRowsAnswer(Answer):
+    """Some rows of a table; `next` is the row to go on after, null at the end."""
+
+    rows: list[ListRowAnswer]
+    total: int
+    all: int
+    next: int | None
+
+
+class MappingAnswer(Answer):
+    """Columns that are kept under a name: the field of each heading."""
+
+    name: str
+    kind: Kind | None
+    fields: dict[str, str]
+    own: bool
+    saved_at: datetime
+
+
 class UndoneAnswer(Answer):
     """What taking an import back came to."""
 

@@ -13,7 +13,8 @@ from typing import Any
 
 from pydantic import Field
 
-from api.documents.answers import Answer, answer_of, index_is_old
+from api.documents.answers import Answer, RetiredAnswer, answer_of, index_is_old
+from api.documents.conversation.talks import ToldAnswer
 from api.trail.request_trail import NeedReader
 from indexer.records.exchange import EvidenceIn, LabIn
 from indexer.records.profiles import Need
@@ -26,6 +27,8 @@ from matcher.ranking.pairings import LabMatch, Matcher, MatchResult
 from matcher.ranking.ranker import Band
 from matcher.ranking.wishes import StatedWish, Wish
 from matcher.review.cases import Case, Stage
+from matcher.review.conversation.answers import AnswerReason, SideWord
+from matcher.review.conversation.standing import TalkState
 from matcher.review.decisions import Reason, Verdict
 from matcher.review.intake import NeedState
 from matcher.review.likeness import LabCompany, Like
@@ -183,6 +186,7 @@ class ReleaseAnswer(Answer):
 class ReleasedLabAnswer(Answer):
     """A candidate as its company sees it."""
 
+    pairing_id: int = Field(description="What its conversation is found by.")
     lab_id: str
     name: str
     name_en: str
@@ -194,6 +198,12 @@ class ReleasedLabAnswer(Answer):
     links: list[str]
     why: dict[str, Any] | None
     released_at: datetime
+    standing: TalkState
+    told: ToldAnswer | None = Field(description="How it stands, in the company's words.")
+    words: list[SideWord] = Field(description="What the company can answer now.")
+    reasons: list[AnswerReason]
+    word: SideWord | None = Field(description="The company's answer that stands.")
+    can_take_back: bool
 
 
 @answer_of(EvidenceIn)
@@ -206,6 +216,10 @@ class LabAnswer(Answer):
     """A lab's profile with its evidence."""
 
     evidence: list[EvidenceAnswer]
+    retired: RetiredAnswer | None = Field(default=None, description="Only if it is no longer used.")
+    retired_evidence: dict[str, RetiredAnswer] = Field(
+        default={}, description="By id what of the evidence the programme office has retired; none is left out if none."
+    )
 
 
 class CountedNeedsAnswer(Answer):
@@ -245,6 +259,12 @@ class LabSearchAnswer(Answer):
     total: int
     facets: Facets
     generation: str
+
+
+class LikeLabsAnswer(Answer):
+    """Labs that do about the same, best first."""
+
+    items: list[FoundLabAnswer]
 
 
 class NeedForLabAnswer(Answer):

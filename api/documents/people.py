@@ -12,7 +12,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from api.documents.answers import Answer, answer_of
+from api.documents.answers import Answer, RetiredAnswer, answer_of
 from api.documents.ledger import MotionAnswer
 from indexer.records.exchange import CompanyIn
 from matcher.review.researchers import ClaimVerdict
@@ -193,11 +193,12 @@ class WaitingClaimAnswer(ClaimAnswer):
 
 
 class LabNameAnswer(Answer):
-    """A lab by its name and school only."""
+    """A lab by its name, head and school only."""
 
     id: str
     name: str
     name_en: str
+    head: str
     school: str | None
 
 
@@ -278,6 +279,7 @@ class CompanyAnswer(ListedCompanyAnswer):
     """A company; its contact persons are missing for who does not look after it."""
 
     contact_persons: list[ContactPersonAnswer] = Field(default=[])
+    retired: RetiredAnswer | None = Field(default=None, description="Only if it is no longer used.")
 
 
 class SignOnAnswer(Answer):

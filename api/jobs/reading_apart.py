@@ -1,17 +1,16 @@
 """Reading an uploaded file in a process of its own, so that whatever it holds takes nothing from those who wait.
 
 In: the bytes of a file, its name and what its rows are. Out: the same as `read_bytes` finds, in portions: what kind it
-is and how much, then its problems, then its records. It exists because a small workbook can hold work for a minute, in
-which a thread beside the requests would take the interpreter from all of them: a process has its own, goes behind the
-server where processors are few, has bounds of memory and time, and can be ended. Run as a program it is that process:
-the file comes on its standard input, and what it found goes out as pickles, since both ends are ours and the same.
+is and how much, then its problems, then its records; or its sheets alone, to be looked through before. It exists
+because a small workbook can hold work for a minute, in which a thread beside the requests would take the interpreter
+from all of them: a process has its own, goes behind the server where processors are few, has bounds of memory and time,
+and can be ended. Run as a program it is that process: the file comes on its standard input, and what it found goes out
+as pickles, since both ends are ours and the same.
 """
 
 from __future__ import annotations
 
-import os
 import pickle
-import resource
 import selectors
 import subprocess
 import sys
@@ -22,9 +21,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import IO, Any
 
+from api.jobs.bounds import bound
 from api.jobs.job_queue import JobRefusedError
+from api.jobs.opened_apart import MOST_BYTES, WITHIN_S
 from indexer.records.exchange import RowProblem
-from indexer.records.lists.sheets import is_workbook
+from indexer.records.lists.grids import Grid
+from indexer.records.lists.sheets import is_workbook, read_sheets
 from indexer.records.readers import Reading, read_bytes
 from indexer.vocabulary import Kind
 from indexer.wording import T_
@@ -33,10 +35,6 @@ RECORDS_PER_PART = 200
 PROBLEMS_PER_PART = 2_000
 SMALL_BYTES = 256 * 2**10
 """A file of lines or rows of text that is no larger is read here: that takes less than a process's start."""
-WITHIN_S = 180.0
-MOST_BYTES = 3 * 2**30
-"""Address space of the process."""
-_BEHIND = 10
 _LOOK_EVERY_S = 0.2
 _PICKLES = pickle.HIGHEST_PROTOCOL
 
@@ -67,21 +65,43 @@ def read_apart(content: bytes, name: str, kind: Kind | None, check: Callable[[],
         JobRefusedError: it takes too long, or too much memory.
     """
     if len(content) <= SMALL_BYTES and not is_workbook(content):
-        found = read_bytes(content, name, kind)
-        head, *frames = _frames(found)
-        yield _told(head, iter(frames))
+        yield in_portions(read_bytes(content, name, kind))
         return
+    program = ["api.jobs.reading_apart", name, "" if kind is None else kind.value]
+    with _apart(content, program, check) as frames:
+        yield _told(next(frames), frames)
+
+
+def in_portions(found: Reading) -> ReadApart:
+    """Return what was read here in the form of what was read apart."""
+    head, *frames = _frames(found)
+    return _told(head, iter(frames))
+
+
+def sheets_apart(content: bytes, name: str) -> tuple[list[Grid], list[RowProblem]]:
+    """Return the sheets of a file of tables, or what keeps it from being read.
+
+    Raises:
+        JobRefusedError: it takes too long, or too much memory.
+    """
+    if len(content) <= SMALL_BYTES and not is_workbook(content):
+        return read_sheets(content, name)
+    with _apart(content, ["api.jobs.opened_apart", name], lambda: None) as frames:
+        found: tuple[list[Grid], list[RowProblem]] = next(frames)
+        return found
+
+
+@contextmanager
+def _apart(content: bytes, program: list[str], check: Callable[[], None]) -> Iterator[Iterator[Any]]:
     # A group of its own: what a terminal sends to the server's is not for it, which ends when its input does.
-    arguments = [sys.executable, "-m", "api.jobs.reading_apart", name, "" if kind is None else kind.value]
+    arguments = [sys.executable, "-m", *program]
     process = subprocess.Popen(  # noqa: S603 (our own program)
         arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0
     )
     try:
         threading.Thread(target=_send, args=(process, content), name="reading-apart", daemon=True).start()
         del content
-        frames_of = _received(process, check)
-        head = next(frames_of)
-        yield _told(head, frames_of)
+        yield _received(process, check)
     finally:
         process.kill()
         process.wait()
@@ -158,16 +178,8 @@ def _received(process: subprocess.Popen[bytes], check: Callable[[], None]) -> It
             raise JobRefusedError(T_("reading the file takes too much memory; split it")) from error
 
 
-def _bound() -> None:
-    """Go behind the server, and end rather than take all memory or all time."""
-    os.nice(_BEHIND)
-    for what, most in ((resource.RLIMIT_AS, MOST_BYTES), (resource.RLIMIT_CPU, int(WITHIN_S))):
-        hard = resource.getrlimit(what)[1]
-        resource.setrlimit(what, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
-
-
 def _main(name: str, kind: str) -> None:
-    _bound()
+    bound(int(WITHIN_S), MOST_BYTES)
     found = read_bytes(sys.stdin.buffer.read(), name, Kind(kind) if kind else None)
     for frame in _frames(found):
         pickle.dump(frame, sys.stdout.buffer, _PICKLES)

@@ -18,6 +18,7 @@ import secrets
 import threading
 import time
 import traceback
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -28,6 +29,7 @@ from sqlmodel import Session, col, select
 from api.access.ownership import import_portion, may_import, sender_of
 from api.access.policy import Action, Resource
 from api.access.visibility import needs as visible_needs
+from api.jobs.import_drafts import forget_drafts, read_sealed
 from api.jobs.job_queue import (
     Claimed,
     JobCancelledError,
@@ -46,7 +48,7 @@ from api.jobs.job_queue import (
     is_waiting,
     results,
 )
-from api.jobs.reading_apart import ReadApart, read_apart
+from api.jobs.reading_apart import ReadApart, in_portions, read_apart
 from api.trail.audit_trail import Subject, subjects_imported
 from indexer.database import BusyError, DatabaseGoneError, reading, writing
 from indexer.disk import DiskReserve
@@ -86,11 +88,18 @@ def run_import(running: RunningJob) -> None:
         name, content = file.name, file.content
         _must_reach(running.who(session), running, None)
     kind = job.parameters["kind"]
-    with read_apart(content, name, None if kind is None else Kind(kind), running.check) as found:
+    looked_through = bool(job.parameters.get("looked_through"))
+    with (
+        nullcontext(in_portions(read_sealed(content, name)))
+        if looked_through
+        else read_apart(content, name, None if kind is None else Kind(kind), running.check)
+    ) as found:
         del file, content
         with reading(running.engine) as session:
-            for one in found.kinds:
-                _must_reach(running.who(session), running, one)
+            who = running.who(session)
+            # A sheet of a kind that is not theirs is refused row by row, as long as another one is.
+            if not any(may_import(who, one, running.job.alliance_id) for one in found.kinds):
+                _must_reach(who, running, found.kind)
         _carry_out(running, found, printable(name))
 
 
@@ -102,10 +111,7 @@ def _must_reach(who: Principal, running: RunningJob, kind: Kind | None) -> None:
         raise JobRefusedError(joined("", [refused, _HINTS.get(kind.value, "")]))
 
 
-_HINTS = {
-    **dict.fromkeys(("labs", "evidence"), T_(": a lab's profile is its researcher's; ask the programme office")),
-    **dict.fromkeys(("schools", "alliances"), T_(": ask the programme office")),
-}
+_HINTS = {one: T_(": ask the programme office") for one in ("schools", "alliances", "terms")}
 
 
 def _carry_out(running: RunningJob, found: ReadApart, name: str) -> None:
@@ -130,7 +136,7 @@ def _reporting(result: dict[str, Any]) -> PartWork:
 
 def _importing(running: RunningJob, portion: Reading, name: str) -> PartWork:
     def work(session: Session, who: Principal) -> dict[str, Any]:
-        _must_reach(who, running, portion.kind)
+        _must_reach(who, running, None)
         alliance_id, dry_run = running.job.alliance_id, bool(running.job.parameters["dry_run"])
         sender, job_id = sender_of(who, alliance_id), running.job.id
         report, _ = import_portion(
@@ -362,6 +368,7 @@ class JobRunner:
         if time.monotonic() >= self._forget_from:
             with writing(self._engine) as session:
                 forget(session, now=now())
+                forget_drafts(session, now=now())
             self._forget_from = time.monotonic() + FORGET_EVERY_S
         with reading(self._engine) as session:
             if not is_waiting(session, lease_s=self._lease_s, now=now()):

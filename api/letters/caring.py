@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from sqlmodel import Session, col, select
+from sqlmodel import Session, col, or_, select
 
+from indexer.records.mended.merged import with_same
 from indexer.records.record_tables import Need
 from matcher.review.clients import Client
 from matcher.review.intake import NeedIntake
@@ -25,7 +26,7 @@ def holders(session: Session, roles: Iterable[Role], scopes: Iterable[str | None
         .join(Account, col(Account.id) == col(Grant.account_id))
         .where(
             col(Grant.role).in_([role.value for role in roles]),
-            col(Grant.scope_id).in_([one for one in scopes if one is not None]),
+            or_(*(col(Grant.scope_id).in_(some) for some in with_same([one for one in scopes if one is not None]))),
             col(Grant.revoked_at).is_(None),
             col(Account.disabled_at).is_(None),
         )
@@ -63,7 +64,9 @@ def carers_of(session: Session, address: str) -> Iterator[tuple[str, str, str]]:
         Grant.account_id == account_id, Grant.role == Role.COMPANY.value, col(Grant.revoked_at).is_(None)
     )
     clients = session.exec(
-        select(Client).where(col(Client.company_id).in_(companies), col(Client.until).is_(None))
+        select(Client).where(
+            or_(*(col(Client.company_id).in_(some) for some in with_same(companies))), col(Client.until).is_(None)
+        )
     ).all()
     found: dict[str, str] = {}
     for client in clients:

@@ -13,6 +13,10 @@ from datetime import datetime
 
 from sqlmodel import Session
 
+from api.letters.conversation.answering import links_of
+from api.letters.conversation.confirming import NeedByLink
+from api.letters.conversation.invitations import MEDIA_TYPE
+from api.letters.conversation.meeting_letters import meeting_file, meeting_links
 from api.letters.renewal import HOLDS_FOR, PURPOSE
 from api.letters.signed_links import LinkSigner
 from indexer.wording import T_, Text
@@ -54,5 +58,31 @@ def _renewal(_session: Session, notice: Notice, signer: LinkSigner, now: datetim
     return Enclosed((OfferedLink(T_("Choose a new password"), f"/forgotten/{token}"),))
 
 
-ENCLOSURES: dict[NoticeKind, Enclosing] = {NoticeKind.PASSWORD_FORGOTTEN: _renewal}
+def _answers(_session: Session, notice: Notice, signer: LinkSigner, now: datetime) -> Enclosed:
+    return Enclosed(tuple(OfferedLink(label, path) for label, path in links_of(notice, signer, now)))
+
+
+def _meeting(session: Session, notice: Notice, signer: LinkSigner, now: datetime) -> Enclosed:
+    if "meeting" not in notice.facts:
+        return Enclosed()
+    links = tuple(OfferedLink(label, path) for label, path in meeting_links(notice, signer, now))
+    found = meeting_file(session, notice, now)
+    if found is None:
+        return Enclosed(links)
+    method, content = found
+    return Enclosed(links, (Enclosure("meeting.ics", MEDIA_TYPE, content, method),))
+
+
+def _confirmation(_session: Session, notice: Notice, signer: LinkSigner, now: datetime) -> Enclosed:
+    link = NeedByLink(notice.facts["need"], notice.reader, str(notice.id))
+    return Enclosed((OfferedLink(T_("Look at the need"), f"/confirm-need/{link.token(signer, now=now)}"),))
+
+
+ENCLOSURES: dict[NoticeKind, Enclosing] = {
+    NoticeKind.PASSWORD_FORGOTTEN: _renewal,
+    NoticeKind.LAB_RELEASED: _answers,
+    NoticeKind.CASE_INTRODUCED: _answers,
+    NoticeKind.MEETING: _meeting,
+    NoticeKind.NEED_TO_CONFIRM: _confirmation,
+}
 """By kind, what makes its links and files; a kind that is not here carries only the link to its page."""

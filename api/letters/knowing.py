@@ -7,10 +7,9 @@ share ends, an interest is declared, and the letter must then say nothing. It as
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
-from sqlmodel import Session, col, or_, select
+from sqlmodel import Session, and_, col, or_, select
 
 from api.access.policy import Action, Resource, admits
 from api.access.visibility import cases as visible_cases
@@ -24,72 +23,78 @@ from matcher.ledger.rows.entries import Entry
 from matcher.ledger.rows.motions import Motion
 from matcher.notices.kinds import KINDS, NoticeKind
 from matcher.notices.outbox import Notice
-from matcher.review.cases import INTRODUCED_STAGES, Case
+from matcher.review.cases import INTRODUCED_STAGES, Case, Stage
 from matcher.review.people import Principal
 from matcher.review.roles import Role
 
 
-def may_know(session: Session, who: Principal | None, notice: Notice) -> bool:
-    """Whether the reader of a notice may know of it now; somebody who is shut out may know of nothing.
-
-    Somebody without an account has no standing that could change: what they are sent was decided when it was told.
-    """
-    if notice.account_id is None:
-        return True
-    if who is None:
-        return False
-    facts, roles = notice.facts, KINDS[NoticeKind(notice.kind)].roles
-    if roles and not who.holds(*roles):
-        return False
-    if who.has_stake(company_id=facts.get("company"), lab_id=facts.get("lab")):
-        return False
-    about = next((name for name in _ASKED if name in facts), None)
-    return about is None or _ASKED[about](session, who, facts[about])
+def knowable(session: Session, who: Principal, notices: Sequence[Notice]) -> list[Notice]:
+    """Return those of somebody's notices that they may know of now, with one question for each kind of record."""
+    told = [one for one in notices if _concerns(who, one)]
+    wanted: dict[str, set[str]] = {}
+    for notice in told:
+        about = _about(notice)
+        if about is not None:
+            wanted.setdefault(about, set()).add(notice.facts[about])
+    known = {about: _ASKED[about](session, who, ids) for about, ids in wanted.items()}
+    return [one for one in told if (about := _about(one)) is None or one.facts[about] in known[about]]
 
 
-def _case(session: Session, who: Principal, number: str) -> bool:
+def _concerns(who: Principal, notice: Notice) -> bool:
+    roles = KINDS[NoticeKind(notice.kind)].roles
+    facts = notice.facts
+    conflicts = who.has_stake(company_id=facts.get("company"), lab_id=facts.get("lab"))
+    return (not roles or who.holds(*roles)) and not conflicts
+
+
+def _about(notice: Notice) -> str | None:
+    return next((name for name in _ASKED if name in notice.facts), None)
+
+
+def _cases(session: Session, who: Principal, numbers: set[str]) -> set[str]:
+    stages = [*(stage.value for stage in INTRODUCED_STAGES), Stage.LOST.value]
     theirs = or_(
         visible_cases(who, Action.READ),
         col(Case.company_id).in_(who.scopes(Role.COMPANY)),
-        col(Case.lab_id).in_(who.scopes(Role.RESEARCHER))
-        & col(Case.stage).in_([*(stage.value for stage in INTRODUCED_STAGES), "lost"]),
+        and_(col(Case.lab_id).in_(who.scopes(Role.RESEARCHER)), col(Case.stage).in_(stages)),
     )
-    return session.exec(select(Case.id).where(Case.id == int(number), theirs)).first() is not None
+    query = select(Case.id).where(col(Case.id).in_([int(one) for one in numbers]), theirs)
+    return {str(one) for one in session.exec(query).all()}
 
 
-def _entry(session: Session, who: Principal, entry_id: str) -> bool:
-    query = select(Entry.id).where(Entry.id == entry_id, visible_entries(who, Action.READ))
-    return session.exec(query).first() is not None
+def _entries(session: Session, who: Principal, ids: set[str]) -> set[str]:
+    return set(session.exec(select(Entry.id).where(col(Entry.id).in_(ids), visible_entries(who, Action.READ))).all())
 
 
-def _motion(session: Session, who: Principal, number: str) -> bool:
+def _motions(session: Session, who: Principal, numbers: set[str]) -> set[str]:
     if not admits(who, Resource.MOTION, Action.LIST):
-        return False
-    query = select(Motion.id).where(Motion.id == int(number), visible_motions(who, Action.LIST))
-    return session.exec(query).first() is not None
+        return set()
+    query = select(Motion.id).where(
+        col(Motion.id).in_([int(one) for one in numbers]), visible_motions(who, Action.LIST)
+    )
+    return {str(one) for one in session.exec(query).all()}
 
 
-def _need(session: Session, who: Principal, need_id: str) -> bool:
-    query = select(Need.id).where(Need.id == need_id, visible_needs(who, Action.READ))
-    return session.exec(query).first() is not None
+def _needs(session: Session, who: Principal, ids: set[str]) -> set[str]:
+    return set(session.exec(select(Need.id).where(col(Need.id).in_(ids), visible_needs(who, Action.READ))).all())
 
 
-_ASKED: Mapping[str, Callable[[Session, Principal, str], bool]] = {
-    "entry": _entry,
-    "motion": _motion,
-    "case": _case,
-    "need": _need,
+_ASKED: Mapping[str, Callable[[Session, Principal, set[str]], set[str]]] = {
+    "entry": _entries,
+    "motion": _motions,
+    "case": _cases,
+    "need": _needs,
 }
 """By fact, how it is asked; the first that a notice has decides, since what is about a case names its need too."""
 
 
-def title_of_need(session: Session, who: Principal, notice: Notice, *, to: NeedReader) -> str | None:
-    """Return the title of the need that a notice is about, if its reader may read it now."""
-    need_id: Any = notice.facts.get("need")
-    if need_id is None:
-        return None
-    query = select(Need.title).where(Need.id == need_id, visible_needs(who, Action.READ), readable(who))
-    title = session.exec(query).first()
-    if title is not None:
+def titles_of_needs(session: Session, who: Principal, notices: Sequence[Notice], *, to: NeedReader) -> dict[str, str]:
+    """Return the titles of the needs that notices are about, by id, of those that their reader may read now."""
+    ids = {one.facts["need"] for one in notices if "need" in one.facts}
+    if not ids:
+        return {}
+    query = select(Need.id, Need.title).where(col(Need.id).in_(ids), visible_needs(who, Action.READ), readable(who))
+    found = dict(session.exec(query).all())
+    for need_id in found:
         to.reads(need_id)
-    return title
+    return found

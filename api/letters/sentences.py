@@ -39,6 +39,26 @@ _BY_FACT: Mapping[NoticeKind, tuple[str, Mapping[str, Text]]] = {
             "glass": T_("The programme office broke a need's seal and read it; the page of the need says why."),
         },
     ),
+    NoticeKind.MEETING: (
+        "how",
+        {
+            "proposed": T_("Times for a meeting were proposed: choose one."),
+            "agreed": T_("A meeting is agreed; its file is for your calendar."),
+            "moved": T_("A meeting is held elsewhere; its file is for your calendar."),
+            "called_off": T_("A meeting was called off."),
+        },
+    ),
+    NoticeKind.CASE_ANSWERED: (
+        "word",
+        {
+            "interested": T_("A company is interested in a lab that you suggested."),
+            "not_this_one": T_("A company does not want a lab that you suggested."),
+            "willing": T_("A lab is willing to take up a need."),
+            "not_now": T_("A lab can't take up a need at the moment."),
+            "declined": T_("A lab declined a need."),
+            "retracted": T_("An answer was taken back."),
+        },
+    ),
     NoticeKind.RESULT_RETURNED: (
         "how",
         {
@@ -74,11 +94,13 @@ _BY_FACT: Mapping[NoticeKind, tuple[str, Mapping[str, Text]]] = {
 _SENTENCES: Mapping[NoticeKind, Text] = {
     NoticeKind.NEED_NEW: T_("A need is new for your alliance."),
     NoticeKind.NEED_TAKEN_UP: T_("An expert took up your need."),
+    NoticeKind.NEED_TO_CONFIRM: T_(
+        "An expert wrote down what your company needs. Please look whether it is right; the link asks for your address."
+    ),
+    NoticeKind.NEED_ANSWERED: T_("A company says whether its need was understood."),
     NoticeKind.LAB_RELEASED: T_("A lab was suggested for your need."),
     NoticeKind.CASE_INTRODUCED: T_("Your lab was introduced to a company."),
-    NoticeKind.CASE_ANSWERED: T_("There is an answer in a case."),
     NoticeKind.CASE_ASKED: T_("There is a question or a word to you in a case."),
-    NoticeKind.MEETING: T_("A meeting was proposed, agreed or called off."),
     NoticeKind.FOLLOW_UP_DUE: T_("A next step of yours is due."),
     NoticeKind.RESULT_TO_REVIEW: T_("A result waits for its review."),
     NoticeKind.RESULT_RECOGNISED: T_("A result of yours was recognised: it counts from now on."),

@@ -73,7 +73,7 @@ def _say_held(screen: Screen, holder: Holder, as_json: bool) -> None:
 
 
 def _say_outcome(screen: Screen, settings: Settings, night: Night, as_json: bool) -> None:
-    from api.nightly.report import report_document
+    from api.letters.sending.night_letter import report_document
     from api.trail.nights import NIGHT_STATES, REPORT_PAGE, STEP_STATES, StepState, night_path
 
     if as_json:

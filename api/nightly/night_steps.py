@@ -46,7 +46,9 @@ from api.commands.matching import redrawn
 from api.commands.refusals import refusal
 from api.home import open_database, open_reading, open_session
 from api.jobs import job_queue
-from api.nightly import openings
+from api.letters.renewal import forget_renewals
+from api.letters.sending.delivering import Deliverer
+from api.letters.telling import tell_of_due
 from api.nightly.report import report_the_night
 from api.nightly.step import MOST_LISTED, Run, StepOutcome, StepWork
 from api.requests import idempotency
@@ -68,6 +70,7 @@ from matcher.judging.champion.promotion import is_worth_learning, learn
 from matcher.judging.quality_check import Comparison, QualityCheck
 from matcher.ledger.figures.folds import Figures, Status, end_of, figures
 from matcher.ledger.figures.ladder import FINDING_LABELS, FindingKind, findings, readings_on, standings
+from matcher.ledger.figures.waiting import WAITING_LABELS, office_counts
 from matcher.ledger.proving.heads import (
     HEADS_FILE,
     KEY_FILE,
@@ -82,6 +85,7 @@ from matcher.ledger.rows.chain import LEDGER_CHAINS
 from matcher.ledger.rows.entries import WHOLE_BP
 from matcher.ledger.rows.evidence import forget_waiting
 from matcher.ledger.rows.kpis import KPI_FACTS, Kpi
+from matcher.notices.sending import forget as forget_notices
 from matcher.review.reminders import REMINDER_LABELS, reminders, totals
 
 
@@ -463,21 +467,33 @@ def propose_warnings(work: StepWork) -> StepOutcome:
 
 
 def count_reminders(work: StepWork) -> StepOutcome:
-    """Count what waits, by alliance."""
+    """Count what waits, by alliance, and for the programme office."""
     with open_reading(work.settings) as session:
         counts = reminders(session, now=work.now)
+        of_office = office_counts(session, work.now)
     rows = [
-        {
-            "alliance": alliance,
-            "reminder": one.value,
-            "zh": REMINDER_LABELS[one].zh,
-            "en": REMINDER_LABELS[one].en,
-            "n": n,
-        }
+        _reminder(alliance, one.value, REMINDER_LABELS[one], n)
         for alliance, of_alliance in counts.items()
         for one, n in of_alliance.items()
     ]
-    return StepOutcome(totals(counts), details={"rows": rows})
+    rows += [_reminder("", kind.value, WAITING_LABELS[kind], n) for kind, n in of_office.items() if n]
+    office = {kind.value: n for kind, n in of_office.items()}
+    return StepOutcome({**totals(counts), **office}, details={"rows": rows})
+
+
+def _reminder(alliance: str, kind: str, label: Text, n: int) -> dict[str, Any]:
+    return {"alliance": alliance, "reminder": kind, "zh": label.zh, "en": label.en, "n": n}
+
+
+def tell_what_is_due(work: StepWork) -> StepOutcome:
+    """Tell experts of next steps whose day has come, and send what waits, for a home whose server does not run."""
+    with open_database(work.settings) as engine:
+        with writing(engine, deadline_s=WAIT_S) as session:
+            due = tell_of_due(session, now=work.now)
+        done = Deliverer(engine, work.settings).deliver()
+    figures = {"due": due, "mailed": done.sent, "mail_refused": done.refused, "mail_waiting": done.waiting}
+    problem = None if done.problem is None else Said.of(T_("mail waits: %(problem)s", problem=done.problem))
+    return StepOutcome(figures, problem)
 
 
 def prove_ledger(work: StepWork) -> StepOutcome:
@@ -586,6 +602,8 @@ def delete_expired(work: StepWork) -> StepOutcome:
         "failed_sign_ins": credentials.forget_failures,
         "keys_never_woken": credentials.forget_sleepers,
         "jobs": job_queue.forget,
+        "notices": forget_notices,
+        "renewals": forget_renewals,
     }
     with open_database(work.settings) as engine:
         gone = {name: _all(engine, forget, work.now) for name, forget in tables.items()}
@@ -634,7 +652,7 @@ STEPS: tuple[NightStep, ...] = (
     _step("figures", T_("Figures"), take_down_figures),
     _step("warnings", T_("Warnings"), propose_warnings),
     _step("reminders", T_("Reminders"), count_reminders),
-    _step(openings.STEP, T_("Telling who was let in to needs"), openings.tell_of_openings),
+    _step("letters", T_("Telling what is due, and mail that waits"), tell_what_is_due),
     _step("verify", T_("Proof of the ledger"), prove_ledger),
     _step("heads", T_("Heads of the ledger"), write_heads, "verify"),
     _step(AUDIT_STEP, T_("Proof of the audit trail"), prove_audit_trail),

@@ -17,8 +17,9 @@ from markupsafe import Markup
 from pydantic import ValidationError
 from starlette.datastructures import FormData
 
-from api.access.policy import Action, Resource
+from api.access.policy import Action, Resource, admits
 from api.documents.bodies import CodeBody, OwnKeyBody, OwnPasswordBody, PasswordBody, SignInBody, StakeBody
+from api.pages.shell.record_names import scope_names
 from api.pages.shell.templating import rendered
 from api.pages.shell.visiting import Visit, first_place, visiting, what_to_do
 from api.pages.shell.wording import LANG_COOKIE, N_, Lang, lang_of
@@ -33,6 +34,8 @@ from api.routes.accounts import (
     read_me,
     wake_own_key,
 )
+from api.routes.companies import find_company_names
+from api.routes.labs import find_lab_names
 from api.routes.sessions import (
     begin_second_factor,
     end_other_sessions,
@@ -164,8 +167,13 @@ def show_account(visit: Annotated[Visit, Depends(visiting(Resource.PROFILE, Acti
 
 def _page(visit: Visit, refused: Refusal | None = None, form: str = "", new_key: str | None = None) -> Response:
     sessions = visit.document(list_sessions)["items"]
+    account = visit.document(read_me)
+    ids = [one["party_id"] for one in account["stakes"]]
     context: dict[str, Any] = {
-        "account": visit.document(read_me),
+        "account": account,
+        "parties": visit.look(lambda session, _: scope_names(session, ids)),
+        "alike": _alike(visit) if form == "stake" else [],
+        "stake": visit.values("party", "party_id"),
         "keys": visit.document(list_keys)["items"],
         "sessions": [one | {"browser": _browser(one["agent"] or "")} for one in sessions],
         "factor": visit.document(read_second_factor),
@@ -353,9 +361,31 @@ def _local(place: str) -> str:
 @router.post("/account/stakes")
 def declare(visit: Annotated[Visit, Depends(visiting(Resource.STAKE, Action.CREATE))]) -> Response:
     """Declare an interest in a company or a lab."""
-    refused = visit.attempt(
-        lambda: visit.document(declare_interest, body=visit.body(StakeBody, visit.values("party", "party_id")))
-    )
+    given = visit.values("party", "party_id")
+    # A name of the list that a mere part of one led to.
+    if chosen := visit.values("chosen"):
+        given["party_id"] = chosen["chosen"]
+    refused = visit.attempt(lambda: visit.document(declare_interest, body=visit.body(StakeBody, given)))
     if isinstance(refused, Refusal):
         return _page(visit, refused, "stake")
     return visit.go("/account", N_("Your interest is declared. That party's pairings are no longer shown to you."))
+
+
+_FEWEST_LETTERS, _MOST_ALIKE = 2, 8
+
+
+def _alike(visit: Visit) -> list[tuple[str, str, str]]:
+    """Return id and names of what has the typed words in its name, of the companies and labs that one may look up."""
+    given = visit.values("party", "party_id")
+    words = given.get("party_id", "").strip()[:100]
+    if len(words) < _FEWEST_LETTERS:
+        return []
+    if given.get("party") == "lab":
+        found = visit.attempt(lambda: visit.document(find_lab_names, q=words, limit=_MOST_ALIKE))
+    elif admits(visit.who(), Resource.COMPANY_NAME, Action.LIST):
+        found = visit.attempt(lambda: visit.document(find_company_names, q=words, limit=_MOST_ALIKE))
+    else:
+        return []
+    ids = [] if isinstance(found, Refusal) else [one["id"] for one in found["items"]]
+    called = visit.look(lambda session, _: scope_names(session, ids))
+    return [(one, *called[one]) for one in ids]

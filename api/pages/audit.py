@@ -36,9 +36,12 @@ RESOURCES: dict[str, str] = {
     "expert": N_("Names of experts"),
     "queue": N_("Desk"),
     "released_lab": N_("Released labs"),
+    "shortlist": N_("Shortlist"),
+    "logo": N_("Logo of the alliance"),
     "stake": N_("Declared interest"),
     "account": N_("Account"),
     "import": N_("Import"),
+    "draft": N_("Draft of a document"),
     "job": N_("Job"),
     "job_result": N_("Result of a job"),
     "generation": N_("Generation of the index"),
@@ -74,6 +77,7 @@ RESOURCES: dict[str, str] = {
     "audit": N_("Audit trail"),
     "night": N_("Night"),
     "judging": N_("Judging"),
+    "record": N_("Mended record"),
 }
 """What the policy protects, as people call it."""
 ACTIONS: dict[str, str] = {
@@ -124,6 +128,7 @@ WAYS: dict[str, str] = {
 }
 """In which way it was asked."""
 _OTHER_KINDS: dict[str, str] = {
+    "shortlist_link": N_("Link to a shortlist"),
     "grant": N_("Role"),
     "draft": N_("Draft"),
     "kpi": N_("KPI"),

@@ -13,11 +13,12 @@ from typing import Annotated, Any
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Query, Response
-from sqlmodel import col, func, select
+from sqlmodel import Session, col, func, select
 
 from api.access.policy import Action, Resource
 from api.documents.bodies import ContactBody, TransitionBody
 from api.documents.cases import CaseFilter, case_etag
+from api.pages.conversation.case_steps import ask_before_introducing
 from api.pages.shell.record_names import CaseNames, case_names
 from api.pages.shell.visiting import Visit, visiting
 from api.pages.shell.wording import N_
@@ -30,6 +31,9 @@ from indexer.instants import day_in_taipei, now
 from matcher.ledger.rows.kpis import KPI_FACTS
 from matcher.ledger.rows.steps import STATE_LABELS
 from matcher.review.cases import NEXT_STAGES, OPEN_STAGES, Case, ContactKind, LostReason, Stage
+from matcher.review.conversation.signing import signing_of
+from matcher.review.conversation.standing import TOLD, Stand, stands_of
+from matcher.review.conversation.thread import Side
 
 router = APIRouter(prefix="/cases", include_in_schema=False, route_class=ThreadedRoute)
 
@@ -152,6 +156,10 @@ def _case_page(visit: Visit, case_id: int, refused: Refusal | None = None, form:
         names=names,
         timeline=_timeline(case),
         shown=_shown(visit, case),
+        signing=visit.look(lambda session, _: signing_of(session, case_id)) if case["stage"] == Stage.SIGNED else None,
+        can_take_back=case["stage"] == Stage.INTRODUCED,
+        stand=visit.look(lambda session, _: _stand(session, case)),
+        told_of=lambda one: TOLD[one.standing][Side.EXPERT],
         results=None if isinstance(results, Refusal) else results,
         states={state: label.both for state, label in STATE_LABELS.items()},
         kpis={kpi.value: facts.label.both for kpi, facts in KPI_FACTS.items()},
@@ -162,6 +170,11 @@ def _case_page(visit: Visit, case_id: int, refused: Refusal | None = None, form:
         form=form,
         given=visit.form if refused is not None else {},
     )
+
+
+def _stand(session: Session, case: Mapping[str, Any]) -> Stand | None:
+    stands = stands_of(session, [case["need_id"]])
+    return next((one for one in stands if one.pairing_id == case["pairing_id"]), None)
 
 
 def _results(visit: Visit, case_id: int) -> list[dict[str, Any]]:
@@ -194,6 +207,13 @@ def _shown(visit: Visit, case: Mapping[str, Any]) -> dict[str, Any] | None:
 @router.post("/{case_id}/stage")
 def move(case_id: CaseId, visit: Annotated[Visit, Depends(visiting(Resource.CASE, Action.MOVE))]) -> Response:
     """Move a case on, from the board or from its own page."""
+    wanted = visit.form.get("stage")
+    if wanted == Stage.INTRODUCED and "confirmed" not in visit.form:
+        asking = ask_before_introducing(visit, case_id)
+        if asking is not None:
+            return asking
+    if wanted == Stage.SIGNED:
+        return visit.go(f"/cases/{case_id}/signature")
 
     def work() -> Stage:
         body = visit.body(TransitionBody, visit.values("stage", "reason", "note"))

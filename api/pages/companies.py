@@ -43,7 +43,9 @@ from api.trail.request_trail import NeedReader
 from indexer.instants import day_in_taipei, now
 from indexer.records.exchange import CompanyIn
 from indexer.records.field_notes import declared
+from indexer.records.mended.merged import same_ids
 from indexer.records.record_tables import Alliance, Company, Lab, Need, other_of
+from indexer.vocabulary import Mendable
 from matcher.review.cases import Case, ContactKind
 from matcher.review.people import Principal
 from matcher.review.roles import STAFF
@@ -151,7 +153,8 @@ def _hanging_on(session: Session, who: Principal, company_id: str, *, to: NeedRe
     needs = need_documents(session, who, ids, to=to)
     if not admits(who, Resource.CASE, Action.LIST):
         return {"needs": needs, "cases": [], "labs": {}, "titles": {}}
-    query = select(Case).where(visible_cases(who, Action.LIST), Case.company_id == company_id)
+    ours = same_ids(session, Mendable.COMPANY, company_id)
+    query = select(Case).where(visible_cases(who, Action.LIST), col(Case.company_id).in_(ours))
     rows = session.exec(query.order_by(col(Case.id).desc()).limit(SHOWN)).all()
     cases = case_documents(session, who, rows)
     return {

@@ -1,6 +1,6 @@
-"""The expert's desk: what waits today and why, what is wrong with the system, and one box that searches everything.
+"""The desk: what waits today and why, what is wrong with the system, and one box that searches everything.
 
-In: the queue as the API gives it, the state of the index and the person's own jobs; words in Chinese or English.
+In: queue and agenda as the API gives them, the state of the index, the person's own jobs; words in Chinese or English.
 Out: a page on which a day begins, each line with its one next step, and groups of hits with the way to each.
 """
 
@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, Any
+from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Query, Response
 from sqlmodel import Session, col, func, select
@@ -22,7 +23,8 @@ from api.documents.answers import index_is_old
 from api.jobs.job_queue import JobState
 from api.pages.companies import contact_form, store_contact
 from api.pages.labs import found_labs
-from api.pages.shell.record_names import all_of, names
+from api.pages.results.entries import LABELS
+from api.pages.shell.record_names import all_of, mentioned_names, names
 from api.pages.shell.templating import marked
 from api.pages.shell.visiting import Visit, visiting
 from api.pages.shell.wording import N_
@@ -30,15 +32,18 @@ from api.requests.capacity import MATCHING, ThreadedRoute, takes
 from api.requests.problems import Refusal, not_found
 from api.requests.query_parameters import MAX_PAGE
 from api.routes.companies import list_companies
+from api.routes.desk.agenda import read_agenda
 from api.routes.jobs import list_jobs
 from api.routes.needs import list_needs, take_up_need
 from api.routes.needs import says as need_says
 from api.routes.queue import read_queue
 from indexer.instants import day_in_taipei, now
 from indexer.records.record_tables import Company, Need
+from matcher.ledger.figures.ladder import RUNG_LABELS
+from matcher.ledger.figures.waiting import WAITING_LABELS, Waiting
 from matcher.review.people import Principal
-from matcher.review.reminders import SILENT_DAYS
-from matcher.review.roles import Role
+from matcher.review.reminders import REMINDER_LABELS, SILENT_DAYS
+from matcher.review.roles import STAFF, Role
 
 TOLD_FOR = timedelta(days=3)
 """How long a failed job is spoken of."""
@@ -150,9 +155,87 @@ _TAKEN_UP = N_("The need is yours now. Look for labs next.")
 
 
 @router.get("/desk")
-def show_desk(visit: Annotated[Visit, Depends(visiting(Resource.QUEUE, Action.READ))]) -> Response:
-    """Show what waits, and the portfolio."""
-    return visit.show("desk/desk.html", state=system_state(visit), done=None, done_need=None, **_work(visit))
+def show_desk(visit: Annotated[Visit, Depends(visiting(Resource.AGENDA, Action.READ))]) -> Response:
+    """Show what waits for each role that somebody has; to experts and leads their queue and portfolio as well."""
+    who = visit.who()
+    context: dict[str, Any] = {"state": None, "queue": None, "today": day_in_taipei(now()).isoformat()}
+    if who.holds(*STAFF, Role.OFFICE):
+        context["state"] = system_state(visit)
+    if admits(who, Resource.QUEUE, Action.READ):
+        context |= {"done": None, "done_need": None, **_work(visit)}
+    return visit.show("desk/desk.html", **context, **_agenda(visit))
+
+
+_PAGES: dict[Waiting, str] = {
+    Waiting.UNASSIGNED_NEEDS: "/needs?unassigned=true",
+    Waiting.HELD_ENTRIES: "/review?state=held",
+    Waiting.MOTIONS: "/review/motions",
+    Waiting.PLANS_OVERDUE: "/warnings",
+    Waiting.PLANS_MISSING: "/warnings",
+    Waiting.TOTALS_MISSING: "/review/totals",
+    Waiting.QUARTERS_TO_CLOSE: "/review/periods",
+    Waiting.LAB_CLAIMS: "/claims",
+    Waiting.REPORTED_ENTRIES: "/review?state=reported",
+    Waiting.CHECKED_ENTRIES: "/review?state=checked",
+    Waiting.RETURNED_ENTRIES: "/results?state=returned",
+    Waiting.WARNINGS: "/warnings",
+    Waiting.CLIENT_REQUESTS: "/companies",
+}
+"""Where all of a kind stand."""
+_ACTS: dict[Waiting, str] = {
+    Waiting.UNASSIGNED_NEEDS: N_("Give it to an alliance"),
+    Waiting.HELD_ENTRIES: N_("Compare the two"),
+    Waiting.MOTIONS: N_("Agree or drop it"),
+    Waiting.PLANS_OVERDUE: N_("Decide what follows"),
+    Waiting.PLANS_MISSING: N_("Agree on a plan"),
+    Waiting.TOTALS_MISSING: N_("Add the total"),
+    Waiting.QUARTERS_TO_CLOSE: N_("Move its closing"),
+    Waiting.LAB_CLAIMS: N_("Approve or refuse"),
+    Waiting.REPORTED_ENTRIES: N_("Check it"),
+    Waiting.CHECKED_ENTRIES: N_("Recognise it"),
+    Waiting.RETURNED_ENTRIES: N_("Supply what is missing"),
+    Waiting.WARNINGS: N_("See how it stands"),
+    Waiting.CLIENT_REQUESTS: N_("Answer it"),
+}
+"""What is done with one of a kind."""
+
+
+def _way(kind: str, item: dict[str, Any]) -> str:
+    """Return where one thing that waits is done."""
+    given = {name: quote(str(value), safe="") for name, value in item.items() if value is not None}
+    alliance = quote(item["alliances"][0], safe="") if item["alliances"] else ""
+    page = _PAGES[Waiting(kind)]
+    ways = {
+        Waiting.UNASSIGNED_NEEDS: "/needs/{need_id}#assign",
+        Waiting.MOTIONS: f"{page}#motion-{{motion_id}}",
+        Waiting.PLANS_OVERDUE: f"/warnings/{alliance}",
+        Waiting.PLANS_MISSING: f"/warnings/{alliance}",
+        Waiting.WARNINGS: f"/warnings/{alliance}",
+        Waiting.TOTALS_MISSING: f"{page}?school_id={{school_id}}&for_year={{year}}#h-new",
+        Waiting.HELD_ENTRIES: "/review/{entry_id}?state=held",
+        Waiting.REPORTED_ENTRIES: "/review/{entry_id}?state=reported",
+        Waiting.CHECKED_ENTRIES: "/review/{entry_id}?state=checked",
+        Waiting.RETURNED_ENTRIES: "/results/{entry_id}/supplement",
+        Waiting.CLIENT_REQUESTS: f"{page}#h-requests",
+    }
+    return ways.get(Waiting(kind), page).format(**given)
+
+
+def _agenda(visit: Visit) -> dict[str, Any]:
+    """Return what waits for the person's roles; a kind of which nothing waits is left out."""
+    agenda = visit.document(read_agenda, limit=SHOWN)
+    agenda["groups"] = [group for group in agenda["groups"] if group["total"]]
+    return {
+        "agenda": agenda,
+        "names": visit.look(lambda session, _: mentioned_names(session, agenda)),
+        "labels": LABELS,
+        "kinds": {kind.value: label.both for kind, label in WAITING_LABELS.items()},
+        "rungs": {rung.value: label.both for rung, label in RUNG_LABELS.items()},
+        "reminders": {one.value: label.both for one, label in REMINDER_LABELS.items()},
+        "acts": {kind.value: act for kind, act in _ACTS.items()},
+        "pages": {kind.value: page for kind, page in _PAGES.items()},
+        "way": _way,
+    }
 
 
 def _work(visit: Visit) -> dict[str, Any]:

@@ -7,39 +7,70 @@ one list, so that a new page is entered in one place; in the menu it stands in `
 from __future__ import annotations
 
 from api.pages import account, admin, audit, cases, companies, desk, field_map, labs, my_company, my_lab, review
+from api.pages.conversation import case_steps, corrections, link, meetings, talk
 from api.pages.figures import alliances, kpi
-from api.pages.files import taking_out
+from api.pages.files import drafts, taking_out
+from api.pages.files.drafts import PATHS_WITH_FILES as DRAFTS_WITH_FILES
 from api.pages.guide import chapters
+from api.pages.imports import lists, past
+from api.pages.imports.lists import MAX_LIST_FORM_BYTES
 from api.pages.judging import grading, sessions
+from api.pages.letters import notices, outside
+from api.pages.mending import duplicates, merging, records, schools
 from api.pages.needs import candidates, need
 from api.pages.results import entries, reporting
-from api.pages.results.forms import MAX_FORM_BYTES, PATHS_WITH_FILES
+from api.pages.results.forms import PATHS_WITH_FILES
 from api.pages.shell import assets
+from api.pages.shell.receiving import MAX_FORM_BYTES
+from api.pages.shortlists import logo, shared, shortlist
 
 PAGES = (
     assets,
+    # The own room of notices lies under the account, the office's mail under its administration.
+    notices,
+    outside,
     account,
+    # An address of its own comes before the ids that would take it for one of theirs.
+    duplicates,
+    schools,
+    merging,
+    records,
     admin,
     audit,
     my_lab,
     my_company,
     desk,
+    talk,
+    link,
+    meetings,
     labs,
     companies,
     kpi,
     alliances,
     # An address of its own comes before the ids that would take it for one of theirs.
+    shortlist,
+    shared,
+    logo,
     candidates,
     field_map,
     need,
+    case_steps,
+    corrections,
     cases,
     reporting,
     entries,
     review,
     sessions,
     grading,
+    # The imports that were begun, by their jobs, before the lists that would take them for one of theirs.
+    past,
+    lists,
+    drafts,
     taking_out,
     chapters,
 )
-BODY_LIMITS = dict.fromkeys((("POST", path) for path in PATHS_WITH_FILES), MAX_FORM_BYTES)
+BODY_LIMITS = {
+    **dict.fromkeys((("POST", path) for path in (*PATHS_WITH_FILES, *DRAFTS_WITH_FILES)), MAX_FORM_BYTES),
+    ("POST", "/imports"): MAX_LIST_FORM_BYTES,
+}
 """The forms that take more than others: each is received only after it is known who sends it."""

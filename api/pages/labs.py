@@ -19,22 +19,28 @@ from api.access.visibility import labs as visible
 from api.documents.cases import case_documents
 from api.pages.shell.facets import FacetGroup, choices_of, query_of, schools_of
 from api.pages.shell.record_names import Names, all_of, language, names, titles
+from api.pages.shell.taiwan import Place, map_of, place_of
 from api.pages.shell.templating import marked
 from api.pages.shell.visiting import Visit, visiting
-from api.pages.shell.wording import N_
+from api.pages.shell.wording import N_, Lang, Wording, lang_of
 from api.requests.capacity import MATCHING, ThreadedRoute, takes
-from api.requests.problems import Refusal, refusal_of
+from api.requests.problems import ProblemError, Refusal, refusal_of
 from api.requests.query_parameters import ChosenFilters
-from api.routes.labs import match_lab, match_lab_with_companies, read_lab, search_labs
+from api.routes.labs import match_lab, match_lab_with_companies, read_lab, search_labs, similar_labs
 from api.trail.request_trail import NeedReader
 from indexer.encoders.encoding import EncoderError
 from indexer.encoders.query_vectors import EncodingBusyError
 from indexer.index.generations import SnapshotError
+from indexer.instants import day_in_taipei, now
 from indexer.records.exchange import LabIn
 from indexer.records.field_notes import declared
+from indexer.records.mended.merged import same_ids
 from indexer.records.record_tables import Company, Lab, School, other_of
+from indexer.vocabulary import EvidenceKind, Mendable
+from indexer.wording import T_
 from matcher.ranking.lab_table import Filters
-from matcher.review.cases import Case, loads_of
+from matcher.review.cases import Case
+from matcher.review.conversation.signing import loads_of_labs
 from matcher.review.people import Principal
 from matcher.review.roles import Role
 
@@ -94,7 +100,7 @@ CASES_SHOWN = 50
 _MOST = 100_000
 _SHOWN_APART = (
     *("id", "name", "name_en", "pi", "school", "fields", "summary", "summary_en"),
-    *("offers", "capacity", "languages", "links"),
+    *("offers", "equipment", "members", "orcid", "capacity", "languages", "links"),
 )
 _FACTS = tuple(one for one in declared(LabIn) if one.name not in _SHOWN_APART)
 """What the page lists of a lab as it is declared; the rest has a place or a form of its own there."""
@@ -142,13 +148,16 @@ def show_lab(lab_id: str, visit: Annotated[Visit, Depends(visiting(Resource.LAB,
         matches = visit.attempt(lambda: visit.document(match_lab, lab_id=lab_id, top=NEEDS_SHOWN))
     refused = matches if isinstance(matches, Refusal) else None
     school = visit.look(lambda session, _: session.get(School, lab["school"]) if lab["school"] else None)
+    place = place_of(school.city) if school is not None else None
     context: dict[str, Any] = {
         "lab": lab,
+        "map": None if place is None else map_of(place, _on_the_map(place, lang_of(visit.request))),
+        "works": [(kind.value, _of_kind(lab["evidence"], kind)) for kind in EvidenceKind],
         "facts": _FACTS,
         "other": visit.look(lambda session, _: other_of(session, Lab, lab_id)),
         "languages": [language(code) for code in lab["languages"]],
         "school": None if school is None else school.model_dump(),
-        "load": visit.look(lambda session, _: loads_of(session, [lab_id])[lab_id]),
+        "load": visit.look(lambda session, _: loads_of_labs(session, [lab_id], day_in_taipei(now()))[lab_id]),
         "matches": None if refused else matches,
         "refused": refused,
         "has_stake": who.has_stake(company_id=None, lab_id=lab_id),
@@ -169,11 +178,35 @@ def show_companies_for_lab(
     return visit.show_part("labs/companies.html", heading, f"/labs/{lab_id}", refused=refused, found=found)
 
 
+def _on_the_map(place: Place, lang: Lang) -> str:
+    return Wording(lang).text(T_("Map of Taiwan: %(place)s", place=place.name))
+
+
+def _of_kind(evidence: list[dict[str, Any]], kind: EvidenceKind) -> list[dict[str, Any]]:
+    return [one for one in evidence if one["kind"] == kind.value]
+
+
+@router.get("/{lab_id}/similar")
+@takes(MATCHING)
+def show_similar_labs(lab_id: str, visit: Annotated[Visit, Depends(visiting(Resource.LAB, Action.READ))]) -> Response:
+    """Show which labs do about the same: as a part of the lab's page, or as one of its own."""
+    found = visit.attempt(lambda: visit.document(similar_labs, lab_id=lab_id)["items"])
+    refused = found if isinstance(found, Refusal) else None
+    if refused is not None and refused.status == 404:
+        raise ProblemError(404, refused.name, refused.detail)
+    items: list[dict[str, Any]] = [] if isinstance(found, Refusal) else found
+    schools = visit.look(lambda session, _: names(session, School, all_of(items, "school")))
+    shown = FoundLabs(items, len(items), None, schools, None)
+    heading = N_("Labs that do about the same")
+    return visit.show_part("labs/similar.html", heading, f"/labs/{lab_id}", refused=refused, found=shown, marked=marked)
+
+
 def _cases(session: Session, who: Principal, lab_id: str, *, to: NeedReader) -> dict[str, Any] | None:
     """Return the cases with a lab that the person may see, the newest first; None for who sees no cases at all."""
     if not admits(who, Resource.CASE, Action.LIST):
         return None
-    query = select(Case).where(visible_cases(who, Action.LIST), Case.lab_id == lab_id)
+    ours = same_ids(session, Mendable.LAB, lab_id)
+    query = select(Case).where(visible_cases(who, Action.LIST), col(Case.lab_id).in_(ours))
     rows = session.exec(query.order_by(col(Case.id).desc()).limit(CASES_SHOWN)).all()
     items = case_documents(session, who, rows)
     return {

@@ -7,17 +7,19 @@ every form, and nothing typed may be lost on the way.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Response
-from sqlmodel import Session, col, func, select
+from fastapi import APIRouter, Depends, Query, Response
+from sqlmodel import Session
 
 from api.access.policy import Action, Resource
-from api.access.visibility import needs as visible_needs
 from api.documents.bodies import NeedBody, NeedMoveBody, NewNeedBody
 from api.pages.companies import answered, asked_for
+from api.pages.conversation.talk import ANSWER_LABELS
 from api.pages.shell.form_fields import KINDS, NEED_FACTS, NEED_FIELDS, as_body, asked_fields, asks_wished, shown, typed
+from api.pages.shell.record_names import names as names_of
 from api.pages.shell.record_names import scope_names
 from api.pages.shell.visiting import Visit, visiting
 from api.pages.shell.wording import N_
@@ -29,10 +31,13 @@ from api.routes.pairings import list_released_labs
 from indexer.instants import now
 from indexer.records.exchange import NeedIn
 from indexer.records.field_notes import DeclaredField
-from indexer.records.record_tables import Need
-from matcher.review.intake import NeedDraft, begin_draft, delete_draft, draft_of, drafts_of, keep_draft
+from indexer.records.mended.named_labs import ids_of, named_labs
+from indexer.records.record_tables import Lab
+from matcher.review.conversation.answers import REFUSING
+from matcher.review.conversation.standing import TOLD, Stand, TalkState, furthest, stands_of
+from matcher.review.conversation.thread import Side
+from matcher.review.intake import NeedDraft, NeedState, begin_draft, delete_draft, draft_of, drafts_of, keep_draft
 from matcher.review.people import Principal
-from matcher.review.proposals import Release
 from matcher.review.roles import Role
 
 router = APIRouter(prefix="/company", include_in_schema=False, route_class=ThreadedRoute)
@@ -75,6 +80,25 @@ def begin(visit: Create) -> Response:
         return begin_draft(session, company_id=chosen, by=who.id, now=now()).id
 
     return visit.go(f"/company/drafts/{visit.change(work)}/about")
+
+
+_EXCLUDED = tuple(one for one in NEED_FIELDS if one.name == "excluded_labs")
+_MOST_TYPED = 2_000
+
+
+@router.get("/excluded")
+def show_excluded(
+    visit: Annotated[Visit, Depends(visiting(Resource.LAB_NAME, Action.LIST))],
+    excluded_labs: Annotated[str, Query(max_length=_MOST_TYPED)] = "",
+) -> Response:
+    """Show whom the names that are being typed exclude, so that none excludes nobody."""
+    typed_names = as_body(_EXCLUDED, {"excluded_labs": excluded_labs}).get("excluded_labs") or []
+
+    def found(session: Session, _who: Principal) -> dict[str, Any]:
+        named = named_labs(session, typed_names)
+        return {"named": named, "names": names_of(session, Lab, ids_of(named))}
+
+    return visit.show_part("my_company/_excluded.html", N_("Excluded labs"), "/company", **visit.look(found))
 
 
 def _find(session: Session, who: Principal, draft_id: str) -> NeedDraft:
@@ -176,7 +200,13 @@ NEXT = {
     "closed": N_("The work on this need is done."),
     "withdrawn": N_("You withdrew it. Nobody works on it any more."),
 }
-"""What a company is told about what happens next, by the state of its need."""
+"""What a company is told about what happens next, by the state of its need, as long as no lab is further."""
+_ENDED = (NeedState.CLOSED, NeedState.WITHDRAWN)
+_ANSWERING = {
+    TalkState.SHOWN: N_("Labs were suggested to you: say which interest you."),
+    TalkState.ASKED: N_("You asked a question about a lab; your expert answers it."),
+    TalkState.WANTED: N_("You are interested in a lab; your expert speaks to it next."),
+}
 
 
 @router.get("")
@@ -184,16 +214,16 @@ def show_needs(visit: Annotated[Visit, Depends(visiting(Resource.NEED, Action.CR
     """Show the own needs and drafts."""
     companies = visit.look(lambda _, who: sorted(who.scopes(Role.COMPANY)))
     needs = [need for need in visit.document(list_needs, limit=200)["items"] if need["company"] in companies]
-    released = visit.look(lambda session, who: _released(session, who, [need["id"] for need in needs]))
+    stands = visit.look(lambda session, _: _stands(session, [need["id"] for need in needs]))
     for need in needs:
-        need["released"] = released.get(need["id"], 0)
+        need["released"] = sum(one.released for one in stands[need["id"]])
+        need["told"] = what_next(need["state"], stands[need["id"]])
     return visit.show(
         "my_company/needs.html",
         companies=[visit.document(read_company, company_id=one) for one in companies],
         alliances=visit.look(lambda session, _: scope_names(session, [need["alliance"] or "" for need in needs])),
         needs=sorted(needs, key=lambda need: str(need["submitted_at"]), reverse=True),
         drafts=visit.look(lambda session, _: drafts_of(session, companies)),
-        what_next=NEXT,
         **asked_for(visit),
     )
 
@@ -206,19 +236,23 @@ def answer_request(
     return answered(visit, request_id, "/company")
 
 
-def _released(session: Session, who: Principal, need_ids: list[str]) -> dict[str, int]:
-    """Count the labs that were released for each need, as `list_released_labs` lists them."""
-    query = (
-        select(Release.need_id, func.count())
-        .join(Need, col(Need.id) == Release.need_id)
-        .where(
-            col(Release.need_id).in_(need_ids),
-            col(Release.ended_at).is_(None),
-            visible_needs(who, Action.LIST, Resource.RELEASED_LAB),
-        )
-        .group_by(col(Release.need_id))
-    )
-    return dict(session.exec(query).all())
+def what_next(state: str, stands: Iterable[Stand]) -> str:
+    """Return what a company is told about what happens next: how the furthest lab stands, else the need itself."""
+    far = furthest(one.standing for one in stands)
+    if state == NeedState.SUBMITTED or far is None or (state in _ENDED and far is not TalkState.SIGNED):
+        return NEXT[state]
+    if far in (TalkState.SHOWN, TalkState.ASKED, TalkState.WANTED):
+        return _ANSWERING[far]
+    return TOLD[far][Side.COMPANY] or NEXT[state]
+
+
+def _stands(session: Session, need_ids: list[str]) -> dict[str, list[Stand]]:
+    """Return by need where the labs stand that its company knows of."""
+    found: dict[str, list[Stand]] = {need_id: [] for need_id in need_ids}
+    for one in stands_of(session, need_ids):
+        if one.company_knows:
+            found[one.need_id].append(one)
+    return found
 
 
 @router.get("/needs/new")
@@ -237,14 +271,23 @@ def show_need(need_id: str, visit: Annotated[Visit, Depends(visiting(Resource.NE
 def _need_page(visit: Visit, need_id: str, refused: Refusal | None = None) -> Response:
     need = _own(visit, visit.document(read_need, need_id=need_id))
     ids = [need["alliance"] or "", *(one["alliance"] or "" for one in need.get("openings", ()))]
+    labs = visit.document(list_released_labs, need_id=need_id)["items"]
+    stands = visit.look(lambda session, _: _stands(session, [need_id])[need_id])
+    others = [one for one in stands if not one.released]
     return visit.show(
         "my_company/need.html",
         refused.status if refused else 200,
         need=need,
         facts=NEED_FACTS,
-        labs=visit.document(list_released_labs, need_id=need_id)["items"],
-        names=visit.look(lambda session, _: scope_names(session, ids)),
-        what_next=NEXT,
+        labs=[{**lab, "side": Side.COMPANY.value} for lab in labs],
+        others=others,
+        told_of=lambda one: TOLD[one.standing][Side.COMPANY],
+        names=visit.look(lambda session, _: scope_names(session, [*ids, *(one.lab_id for one in others)])),
+        what_next=what_next(need["state"], stands),
+        labels=ANSWER_LABELS,
+        refusing=REFUSING,
+        form="",
+        given={},
         refused=refused,
     )
 

@@ -6,18 +6,20 @@ to a claim. Out: the same as the API's `/api/labs` and `/api/claims` in pages, w
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Response
+from sqlmodel import Session, col, select
 
 from api.access.policy import Action, Resource
 from api.documents.bodies import ClaimBody, ClaimVerdictBody, LabBody
 from api.pages.shell.form_fields import as_body, asked_fields, shown, typed
 from api.pages.shell.record_names import scope_names
+from api.pages.shell.templating import marked
 from api.pages.shell.visiting import Visit, visiting
 from api.pages.shell.wording import N_
-from api.requests.capacity import ThreadedRoute
-from api.requests.problems import Refusal
+from api.requests.capacity import MATCHING, ThreadedRoute, takes
+from api.requests.problems import ProblemError, Refusal
 from api.routes.labs import (
     claim_lab,
     decide_on_claim,
@@ -29,7 +31,15 @@ from api.routes.labs import (
     read_lab,
 )
 from api.routes.needs import list_needs
+from api.routes.own_lab.works import WorksBody, add_lab_works, try_finding
+from api.routes.shortlists.pictures import end_photo, picture_body, put_photo
 from indexer.records.exchange import LabIn
+from indexer.records.lists.csv_text import in_any_encoding
+from indexer.vocabulary import AskKind, EvidenceKind
+from matcher.handouts.pictures import MAX_SENT_BYTES
+from matcher.review.cases import INTRODUCED_STAGES, Case
+from matcher.review.conversation.standing import TOLD, Stand, stands_of
+from matcher.review.conversation.thread import Side
 from matcher.review.roles import Role
 
 router = APIRouter(include_in_schema=False, route_class=ThreadedRoute)
@@ -134,7 +144,9 @@ def show_lab(lab_id: str, visit: Edit) -> Response:
     return _page(visit, lab_id)
 
 
-def _page(visit: Visit, lab_id: str, refused: Refusal | None = None) -> Response:
+def _page(
+    visit: Visit, lab_id: str, refused: Refusal | None = None, *, form: str = "", done: dict[str, Any] | None = None
+) -> Response:
     reply = visit.reply(read_lab, lab_id=lab_id)
     lab = reply.document
     return visit.show(
@@ -146,9 +158,25 @@ def _page(visit: Visit, lab_id: str, refused: Refusal | None = None) -> Response
         etag=reply.headers["ETag"],
         demand=visit.document(read_demand, lab_id=lab_id),
         needs=visit.document(list_needs, limit=20)["items"],
+        talks=visit.look(lambda session, _: _talks(session, lab_id)),
+        told_of=lambda one: TOLD[one.standing][Side.LAB],
         state=visit.request.app.state.live.state(),
         refused=refused,
+        refused_form=form,
+        done=done,
+        kinds=list(EvidenceKind),
+        ask_kinds=list(AskKind),
+        typed_work=visit.values("doi", "title", "kind", "year", "abstract", "content") if form == "works" else {},
     )
+
+
+def _talks(session: Session, lab_id: str) -> dict[str, Stand]:
+    """Return where the needs stand that a lab was introduced to, by need."""
+    known = select(Case.need_id).where(
+        Case.lab_id == lab_id, col(Case.stage).in_([stage.value for stage in INTRODUCED_STAGES])
+    )
+    stands = stands_of(session, session.exec(known).all())
+    return {one.need_id: one for one in stands if one.lab_id == lab_id and one.stage in INTRODUCED_STAGES}
 
 
 def _changes(visit: Visit) -> dict[str, Any]:
@@ -203,6 +231,72 @@ def arrange_evidence(lab_id: str, visit: Edit) -> Response:
     return visit.show(
         "my_lab/_evidence.html", lab=refused.document, etag=refused.headers["ETag"], moved=evidence_id, wish=wish
     )
+
+
+@router.post("/my-lab/{lab_id}/works")
+def add_works(lab_id: str, visit: Edit) -> Response:
+    """Add one work as it is typed, or all of a file or of what was pasted."""
+    given: dict[str, Any] = {"work": visit.values("doi", "title", "kind", "year", "abstract")}
+    file = visit.form.get("file")
+    pasted = str(visit.form.get("content", ""))
+    if visit.form.get("how") == "file":
+        given = {"content": pasted}
+        if not isinstance(file, str) and file is not None and file.filename:
+            content = file.file.read()
+            # A list from an office may be in any encoding, which is told from its bytes.
+            given = {"content": in_any_encoding(content), "name": file.filename[:200]}
+
+    def work() -> Any:
+        return visit.document(add_lab_works, lab_id=lab_id, body=visit.body(WorksBody, given))
+
+    done = visit.attempt(work)
+    if isinstance(done, Refusal):
+        return _page(visit, lab_id, done, form="works")
+    if done["problems"]:
+        return _page(visit, lab_id, done=done)
+    said = N_("Added: experts see it at once, rankings within seconds.")
+    return visit.go(
+        f"/my-lab/{lab_id}#evidence", said if done["added"] else N_("Nothing is new: the lab has it already.")
+    )
+
+
+@router.get("/my-lab/{lab_id}/finding")
+@takes(MATCHING)
+def try_words(
+    lab_id: str,
+    visit: Annotated[Visit, Depends(visiting(Resource.DEMAND, Action.READ))],
+    q: Annotated[str, Query(max_length=1_000)] = "",
+    kind: Annotated[AskKind | Literal[""], Query()] = "",
+) -> Response:
+    """Show whether the lab would be found for some words, as a part of its page or as one of its own."""
+    found = None
+    if len(q.strip()) >= _FEWEST_LETTERS:
+        found = visit.attempt(lambda: visit.document(try_finding, lab_id=lab_id, q=q.strip(), kind=kind))
+    refused = found if isinstance(found, Refusal) else None
+    if refused is not None and refused.status == 404:
+        raise ProblemError(404, refused.name, refused.detail)
+    context = {"lab_id": lab_id, "q": q.strip(), "kind": kind, "found": None if refused else found, "refused": refused}
+    return visit.show_part(
+        "my_lab/_finding.html", N_("Would you be found?"), f"/my-lab/{lab_id}", marked=marked, **context
+    )
+
+
+@router.post("/my-lab/{lab_id}/photo")
+def change_photo(lab_id: str, visit: Edit) -> Response:
+    """Give the lab a photo, or take it away."""
+    file = visit.form.get("picture")
+    takes_away = visit.form.get("wish") == "remove"
+
+    def work() -> Any:
+        if takes_away:
+            return visit.document(end_photo, lab_id=lab_id)
+        content = b"" if file is None or isinstance(file, str) else file.file.read(MAX_SENT_BYTES + 1)
+        return visit.document(put_photo, lab_id=lab_id, body=picture_body(content))
+
+    refused = visit.attempt(work)
+    if isinstance(refused, Refusal):
+        return _page(visit, lab_id, refused, form="photo")
+    return visit.go(f"/my-lab/{lab_id}", N_("The photo is taken away.") if takes_away else N_("The photo is stored."))
 
 
 def _arranged(evidence: list[dict[str, Any]], wish: str, evidence_id: str) -> list[dict[str, Any]]:

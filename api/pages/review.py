@@ -17,7 +17,8 @@ from fastapi import APIRouter, Depends, Path, Response
 from pydantic import BaseModel
 from sqlmodel import Session, col, select
 
-from api.access.policy import Action, Resource
+from api.access.policy import Action, Resource, admits
+from api.access.visibility import motions as visible_motions
 from api.access.visibility import reached_alliances
 from api.documents.ledger_bodies import ExternalClaimBody, NoteBody, ReasonBody, SchoolTotalBody
 from api.pages.results.entries import LABELS, entry_view
@@ -56,7 +57,10 @@ from api.routes.ledger.review import (
     tell_entry_apart,
 )
 from indexer.instants import day_in_taipei, now
+from indexer.records.mended.retired import in_use
 from indexer.records.record_tables import School
+from indexer.vocabulary import Mendable
+from matcher.ledger.figures.waiting import motions_waiting, totals_missing
 from matcher.ledger.rows.kpis import RECOGNISED_KPIS, Kpi
 from matcher.ledger.rows.motions import MotionKind
 from matcher.ledger.rows.periods import last_day
@@ -84,6 +88,9 @@ def _motions_page(visit: Visit, refused: Refusal | None = None, motion_id: int =
     context = {
         "found": found,
         "next": page["next"],
+        "waiting": visit.look(
+            lambda session, who: motions_waiting(session, visible_motions(who, Action.LIST), limit=1)[0]
+        ),
         "ended_too": ended_too,
         "labels": LABELS,
         "names": visit.look(named),
@@ -158,7 +165,10 @@ def _shown(visit: Visit, template: str, refused: Refusal | None, **context: Any)
     """Show a page of the programme's side, with what was typed if a form was refused."""
 
     def named(session: Session, who: Principal) -> dict[str, Any]:
-        schools = session.exec(select(School.id, School.name, School.name_en).order_by(col(School.id))).all()
+        usable = in_use(Mendable.SCHOOL, col(School.id))
+        schools = session.exec(
+            select(School.id, School.name, School.name_en).where(usable).order_by(col(School.id))
+        ).all()
         return {"names": mentioned_names(session, context), "schools": [tuple(row) for row in schools]}
 
     typed = {name: value for name, value in visit.form.items() if isinstance(value, str)} if refused else {}
@@ -225,7 +235,10 @@ def _totals(visit: Visit, refused: Refusal | None = None) -> Response:
         cursor=given.get("cursor") or None,
     )
     wanted = {name: given.get(name, "") for name in ("school_id", "for_year")}
-    return _shown(visit, "review/totals.html", refused, page=page, chosen=chosen, wanted=wanted)
+    missing: list[dict[str, Any]] = []
+    if admits(visit.who(), Resource.SCHOOL_TOTAL, Action.CREATE):
+        missing = [asdict(one) for one in visit.look(lambda session, _: totals_missing(session))]
+    return _shown(visit, "review/totals.html", refused, page=page, chosen=chosen, wanted=wanted, missing=missing)
 
 
 @router.post("/totals")

@@ -141,6 +141,7 @@ _AWAITED = {
 }
 SAFE_METHODS = ("GET", "HEAD")
 _MINUTE_S = 60.0
+_MOST_COUNTED = 10_000
 _KNOWN = "gloria_known"
 
 
@@ -161,6 +162,10 @@ class RateLimiter:
         """
         at = time.monotonic()
         with self._lock:
+            if len(self._counted) > _MOST_COUNTED:
+                # Addresses, other than accounts, come without end.
+                for name in [name for name, seen in self._counted.items() if not seen or seen[-1] <= at - _MINUTE_S]:
+                    del self._counted[name]
             counted = self._counted[account_id]
             while counted and counted[0] <= at - _MINUTE_S:
                 counted.popleft()

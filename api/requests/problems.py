@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 from fastapi import FastAPI, Request, Response
@@ -23,14 +24,18 @@ from api.access.identities import IdentityRefusedError
 from api.access.passwords import PasswordError
 from api.access.second_factor import SecondFactorError
 from api.access.sign_on import SignOnError, SignOnUnavailableError
-from api.jobs.job_queue import JobError
+from api.jobs.import_drafts import ImportDraftError
+from api.jobs.job_queue import JobError, JobRefusedError
 from indexer.database import RETRY_AFTER_S, BusyError, DatabaseGoneError, LowRoomError, StorageFullError
 from indexer.encoders.encoding import EncoderError
 from indexer.encoders.query_vectors import EncodingBusyError
 from indexer.index.generations import SnapshotError
 from indexer.plain_text import TextError, printable
+from indexer.records.import_log import MappingError
 from indexer.records.values import number
 from indexer.wording import T_, Language, recognised, said
+from matcher.handouts.pictures import PictureError
+from matcher.handouts.shortlists import ShortlistError
 from matcher.judging.panel.grades import JudgingError, PoolError
 from matcher.ledger.rows.entries import AlreadyReportedError, LedgerError
 from matcher.ledger.rows.motions import TiedError
@@ -38,10 +43,17 @@ from matcher.ledger.rows.pseudonyms import PersonsKeyError
 from matcher.ledger.rows.result_claims import ClaimedElsewhereError
 from matcher.ledger.rules.configuration import StaleConfigurationError, TakesTwoError
 from matcher.ledger.rules.recognition import ConflictError
+from matcher.mending.retiring import MendingError, NoSuchRecordError
+from matcher.notices.readers import ReaderError
 from matcher.ranking.pairings import UnknownRecordError
 from matcher.review.cases import CaseError, StaleCaseError
 from matcher.review.clients import ClientError
-from matcher.review.decisions import AlreadyDecidedError, DecisionError
+from matcher.review.conversation.answers import AnswerError, AnswerLateError
+from matcher.review.conversation.corrections import CorrectionError
+from matcher.review.conversation.meetings import MeetingError, MeetingLateError
+from matcher.review.conversation.signing import SigningError
+from matcher.review.conversation.thread import ThreadError
+from matcher.review.decisions import AlreadyDecidedError, DecisionError, RetiredError
 from matcher.review.intake import DraftError, IntakeError
 from matcher.review.people import LastOfficeError, PeopleError, SamePersonError
 from matcher.review.proposals import ReleaseError
@@ -88,6 +100,13 @@ def not_found(what: str = "record") -> ProblemError:
     return ProblemError(404, "not-found", T_(f"there is no such {what}"))
 
 
+def moved(path: str, old_id: str, kept_id: str) -> ProblemError:
+    """Return the refusal for the address of a record that was merged into another: the answer leads there."""
+    place = path.removesuffix(quote(old_id, safe="")).removesuffix(old_id) + quote(kept_id, safe="")
+    said = T_("this record was merged into another; its address is %(place)s", place=place)
+    return ProblemError(308, "moved", said, None, {"Location": place})
+
+
 def unauthenticated() -> ProblemError:
     """Return the refusal for who shows nothing that proves who they are."""
     challenge = {"WWW-Authenticate": "Bearer"}
@@ -100,6 +119,7 @@ def forbidden(detail: str) -> ProblemError:
 
 
 _TITLES = {
+    308: T_("Moved"),
     400: T_("Bad request"),
     401: T_("Sign in first"),
     403: T_("Not allowed"),
@@ -137,11 +157,26 @@ TABLE: tuple[tuple[type[Exception], int, str], ...] = (
     (StaleCaseError, 412, "stale"),
     (CaseError, 409, "case"),
     (AlreadyDecidedError, 409, "already-decided"),
+    (RetiredError, 409, "retired"),
     (DecisionError, 422, "decision"),
     (IntakeError, 409, "intake"),
     (JobError, 409, "job"),
+    (JobRefusedError, 422, "invalid"),
+    (ImportDraftError, 422, "invalid"),
+    (MappingError, 409, "mapping"),
     (ReleaseError, 409, "release"),
+    (AnswerLateError, 409, "answer-late"),
+    (AnswerError, 422, "answer"),
+    (ThreadError, 422, "message"),
+    (CorrectionError, 409, "correction"),
+    (SigningError, 422, "signing"),
+    (MeetingLateError, 409, "meeting-late"),
+    (MeetingError, 422, "meeting"),
+    (ShortlistError, 422, "shortlist"),
+    (PictureError, 422, "picture"),
     (ClaimError, 409, "claim"),
+    (NoSuchRecordError, 404, "not-found"),
+    (MendingError, 422, "mending"),
     (PoolError, 422, "invalid"),
     (JudgingError, 409, "judging"),
     (ClientError, 409, "client"),
@@ -163,6 +198,7 @@ TABLE: tuple[tuple[type[Exception], int, str], ...] = (
     (TiedError, 403, "conflict-of-interest"),
     (TakesTwoError, 409, "two-people"),
     (PersonsKeyError, 503, "persons-key"),
+    (ReaderError, 422, "notices"),
     (LedgerError, 422, "ledger"),
     (UnknownRecordError, 404, "not-found"),
     (SnapshotError, 503, "no-index"),

@@ -47,6 +47,7 @@ from api.documents.bodies import (
 )
 from api.documents.ledger import motion_document
 from api.documents.people import AccountAnswer, KeyAnswer, KeysAnswer, ListedAccountAnswer, NewKeyAnswer
+from api.letters.telling import tell_of_account, tell_of_motion
 from api.requests.capacity import SIGNING_IN, ThreadedRoute, takes
 from api.requests.idempotency import Reply
 from api.requests.permitted_request import COOKIE, PermittedRequest, etag_of, requires
@@ -220,6 +221,7 @@ def change_password(
             raise ProblemError(412, "stale", T_("the password was changed in the meantime"))
         keep = None if request.state.csrf_token is None else request.cookies.get(COOKIE)
         set_password_hash(session, account_id=who.id, stored=stored, now=ask.at, keep=keep)
+        tell_of_account(session, who.id, "password", by=who.id, now=ask.at)
         if body.end_keys:
             end_keys(session, account_id=who.id, now=ask.at)
         return Reply(204, None, {})
@@ -434,7 +436,7 @@ def give_role(account_id: str, body: RoleBody, ask: Edit) -> Response:
 def _give(session: Session, account_id: str, given: RoleBody, who: Principal, ask: PermittedRequest) -> bool:
     """Give a role, or move that it be given; return whether it is only moved."""
     if given.role in FOR_TWO:
-        move_grant(
+        motion = move_grant(
             session,
             account_id=account_id,
             role=given.role,
@@ -443,8 +445,10 @@ def _give(session: Session, account_id: str, given: RoleBody, who: Principal, as
             by=who.id,
             now=ask.at,
         )
+        tell_of_motion(session, motion, now=ask.at)
         return True
     grant(session, account_id=account_id, role=given.role, scope_id=given.scope, by=who.id, now=ask.at)
+    tell_of_account(session, account_id, "role_given", by=who.id, now=ask.at)
     return False
 
 
@@ -460,6 +464,7 @@ def take_role(account_id: str, grant_id: RowId, ask: Edit) -> Response:
             _must_not_be_own(who, account_id, T_("you can't take your own office role; ask a colleague"))
             leave_an_office(session, without=account_id)
         revoke(session, grant_id=grant_id, by=who.id, now=ask.at)
+        tell_of_account(session, account_id, "role_taken", by=who.id, now=ask.at)
         return _answer(session, account_id)
 
     return ask.write(work)

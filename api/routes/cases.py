@@ -15,18 +15,26 @@ from api.access.policy import Action, Resource
 from api.access.visibility import cases as visible
 from api.access.visibility import companies as visible_companies
 from api.documents.answers import Page
-from api.documents.bodies import MAX_ROW_NUMBER, ContactBody, TransitionBody
+from api.documents.bodies import MAX_ROW_NUMBER, ContactBody, SigningBody, TransitionBody
 from api.documents.cases import CaseAnswer, CaseFilter, ContactAnswer, case_document, case_documents, case_etag
+from api.letters.caring import holders
+from api.letters.telling import tell_of_moved_case
 from api.requests.capacity import ThreadedRoute
 from api.requests.idempotency import Reply
 from api.requests.permitted_request import PermittedRequest, requires
-from api.requests.problems import not_found
+from api.requests.problems import ProblemError, not_found
 from api.requests.query_parameters import Cursor, Limit, decoded, page
+from api.trail.audit_trail import was_seen
 from indexer.instants import day_in_taipei
 from indexer.records.record_tables import Company
-from matcher.review.cases import Case, Stage, add_contact, move_case
+from indexer.wording import T_
+from matcher.ledger.rows.evidence import files_sent
+from matcher.review.cases import Case, Stage, add_contact, introduced_at, move_case, take_introduction
+from matcher.review.conversation.answers import answers_of
+from matcher.review.conversation.signing import sign
+from matcher.review.conversation.thread import Side
 from matcher.review.people import Principal
-from matcher.review.roles import STAFF
+from matcher.review.roles import STAFF, Role
 
 router = APIRouter(prefix="/api", tags=["cases"], route_class=ThreadedRoute)
 
@@ -112,9 +120,47 @@ def move_case_on(
         moved = move_case(
             session, case_id=case_id, stage=body.stage, reason=body.reason, note=body.note, by=who.id, now=ask.at
         )
+        if body.signing is not None:
+            _signed(session, ask, who, moved, body.signing)
+        tell_of_moved_case(session, moved, by=who.id, now=ask.at)
         return Reply(200, case_document(session, who, moved), {"ETag": case_etag(moved.id, moved.version)})
 
     return ask.write(work, body)
+
+
+def _signed(session: Session, ask: PermittedRequest, who: Principal, case: Case, said: SigningBody) -> None:
+    if said.document is not None and not files_sent(session, who.id, [said.document.sha256]):
+        raise ProblemError(422, "invalid", T_("no file with this sha256 was stored; send the file first"), "document")
+    given = said.model_dump(mode="python", exclude={"instalments"})
+    parts = [one.model_dump(mode="json") for one in said.instalments]
+    sign(session, case=case, by=who.id, now=ask.at, today=day_in_taipei(ask.at), instalments=parts, **given)
+
+
+@router.delete("/cases/{case_id}/introduction", response_model=CaseAnswer)
+def take_introduction_back(
+    case_id: CaseId, ask: Annotated[PermittedRequest, Depends(requires(Resource.CASE, Action.MOVE))]
+) -> Response:
+    """Take an introduction back, as long as nobody of the lab has opened the need or said a word."""
+    # What was seen is written down a moment after it was shown.
+    is_known = ask.request.app.state.views.settle()
+
+    def work(session: Session, who: Principal) -> Reply:
+        case = _find(session, who, case_id, Action.MOVE)
+        opened = not is_known or _opened(session, case)
+        taken = take_introduction(session, case=case, opened=opened, by=who.id, now=ask.at)
+        return Reply(200, case_document(session, who, taken), {"ETag": case_etag(taken.id, taken.version)})
+
+    return ask.write(work)
+
+
+def _opened(session: Session, case: Case) -> bool:
+    """Whether anybody of the lab has met the need since the lab was introduced, in any answer, or has said a word."""
+    since = introduced_at(session, case)
+    if since is None:
+        return False
+    spoken = [row for row in answers_of(session, case.pairing_id, Side.LAB) if row.at >= since]
+    people = holders(session, [Role.RESEARCHER], [case.lab_id])
+    return bool(spoken) or was_seen(session, kind="need", subject_id=case.need_id, by=people, since=since)
 
 
 @router.post("/cases/{case_id}/contacts", status_code=201, response_model=ContactAnswer)

@@ -18,7 +18,7 @@ from api.access.visibility import Condition, companies_saying
 from api.access.visibility import cases as visible_cases
 from api.access.visibility import companies as visible
 from api.access.visibility import needs as visible_needs
-from api.documents.answers import Page
+from api.documents.answers import Page, retired_said
 from api.documents.bodies import MAX_ROW_NUMBER, ClientAnswerBody, ClientBody
 from api.documents.cases import ContactAnswer
 from api.documents.people import (
@@ -28,13 +28,17 @@ from api.documents.people import (
     CompanyNameAnswer,
     ListedCompanyAnswer,
 )
+from api.letters.telling import tell_of_answered_request, tell_of_client_request
 from api.requests.capacity import ThreadedRoute
 from api.requests.idempotency import Reply
-from api.requests.permitted_request import PermittedRequest, requires
-from api.requests.problems import ProblemError, not_found
+from api.requests.permitted_request import SAFE_METHODS, PermittedRequest, requires
+from api.requests.problems import ProblemError, moved, not_found
 from api.requests.query_parameters import Cursor, Limit, decoded, page
 from indexer.folding import for_search
+from indexer.records.mended.merged import RecordMerge, is_merged, kept_id, same_ids
+from indexer.records.mended.retired import in_use, retirement_of
 from indexer.records.record_tables import Company, Need
+from indexer.vocabulary import Mendable
 from indexer.wording import T_
 from matcher.review.cases import OPEN_STAGES, Case, Contact
 from matcher.review.clients import (
@@ -91,7 +95,7 @@ def read_company(
     """Read a company; its alliance and the office also see its contact persons."""
 
     def work(session: Session, who: Principal) -> Reply:
-        company = _find(session, who, company_id, Action.READ)
+        company = _find(session, who, _kept(ask, session, who, company_id), Action.READ)
         return Reply(200, _full(session, who, company), {})
 
     return ask.read(work)
@@ -163,6 +167,7 @@ def look_after(
             now=ask.at,
         )
         if isinstance(done, ClientRequest):
+            tell_of_client_request(session, done, now=ask.at)
             (document,) = _request_documents(session, who, [done])
             return Reply(202, document, {"Location": f"/api/company-requests/{done.id}"})
         return Reply(200, _full(session, who, company), {})
@@ -219,6 +224,7 @@ def answer_client_request(
     def work(session: Session, who: Principal) -> Reply:
         _find_request(session, who, request_id, requests_answered_by(who))
         done = answer_request(session, request_id=request_id, agreed=body.agreed, note=body.note, by=who.id, now=ask.at)
+        tell_of_answered_request(session, done, by=who.id, now=ask.at)
         return Reply(200, _request_documents(session, who, [done])[0], {})
 
     return ask.write(work, body)
@@ -308,16 +314,31 @@ def _find(session: Session, who: Principal, company_id: str, action: Action) -> 
     return company
 
 
+def _kept(ask: PermittedRequest, session: Session, who: Principal, company_id: str) -> str:
+    """Return the id, unless it leads to another company that the person may read: the request is sent there.
+
+    Raises:
+        ProblemError: 308 with the address of the company that is kept.
+    """
+    kept = kept_id(session, Mendable.COMPANY, company_id)
+    here = ask.request.path_params.get("company_id") == company_id and ask.request.method in SAFE_METHODS
+    if kept is not None and here:
+        _find(session, who, kept, Action.READ)
+        raise moved(ask.request.url.path, company_id, kept)
+    return company_id
+
+
 def _full(session: Session, who: Principal, company: Company) -> dict[str, Any]:
     (listed,) = _documents(session, who, [company])
     document = {**company.model_dump(mode="json"), **listed}
     if who.holds(Role.OFFICE) or document["clients"]:
         document["contact_persons"] = _contact_persons(session, company.id)
-    return document
+    return document | retired_said(retirement_of(session, Mendable.COMPANY, company.id))
 
 
 def _contact_persons(session: Session, company_id: str) -> list[dict[str, Any]]:
-    held = (Grant.role == Role.COMPANY.value, Grant.scope_id == company_id, col(Grant.revoked_at).is_(None))
+    ours = same_ids(session, Mendable.COMPANY, company_id)
+    held = (Grant.role == Role.COMPANY.value, col(Grant.scope_id).in_(ours), col(Grant.revoked_at).is_(None))
     rows = session.execute(
         select(Account.id, Account.name, Account.email)
         .join(Grant, col(Grant.account_id) == col(Account.id))
@@ -361,10 +382,14 @@ def _open_needs(session: Session, who: Principal, ids: list[str]) -> dict[str, i
 
 def _open_cases(session: Session, who: Principal, ids: list[str]) -> dict[str, int]:
     stages = [stage.value for stage in OPEN_STAGES]
+    merged = is_merged(Mendable.COMPANY, col(Case.company_id))
+    kept = func.coalesce(col(RecordMerge.kept_id), col(Case.company_id))
     rows = session.execute(
-        select(Case.company_id, func.count())
-        .where(visible_cases(who, Action.LIST), col(Case.company_id).in_(ids), col(Case.stage).in_(stages))
-        .group_by(col(Case.company_id))
+        select(kept, func.count())
+        .select_from(Case)
+        .join(RecordMerge, merged, isouter=True)
+        .where(visible_cases(who, Action.LIST), kept.in_(ids), col(Case.stage).in_(stages))
+        .group_by(kept)
     ).all()
     return {str(row[0]): int(row[1]) for row in rows}
 
@@ -407,6 +432,7 @@ def find_company_names(
         query = (
             select(Company)
             .where(or_(companies_saying(session, q, names_only=True), Company.tax_id == for_search(q)))
+            .where(in_use(Mendable.COMPANY, col(Company.id)))
             .order_by(col(Company.id))
             .limit(limit + 1)
         )

@@ -74,12 +74,12 @@ async def ask_for_import(
     A row whose id belongs to somebody else is refused as taken. Rows are stored in portions of 200: what was stored
     stays if the job is cancelled, and importing the file again goes on, since a record that is the same is left alone.
     """
-    file_name = _checked_name(name)
+    file_name = checked_name(name)
     named = kind or kind_in_name(file_name.rpartition(".")[0])
 
     def admit() -> str | None:
         with reading(ask.engine) as session:
-            found = _alliance_of(session, ask.admitted(session), named, alliance)
+            found = alliance_of(session, ask.admitted(session), named, alliance)
         ask.must_leave_room()
         return found
 
@@ -92,7 +92,7 @@ async def ask_for_import(
             session,
             kind=JobKind.IMPORT,
             account_id=who.id,
-            alliance_id=_alliance_of(session, who, named, alliance),
+            alliance_id=alliance_of(session, who, named, alliance),
             parameters={"name": file_name, "kind": kind, "dry_run": dry_run, "bytes": len(content)},
             now=ask.at,
             file=(file_name, content),
@@ -104,7 +104,12 @@ async def ask_for_import(
     return response
 
 
-def _checked_name(name: str) -> str:
+def checked_name(name: str) -> str:
+    """Return a file's name as it is kept.
+
+    Raises:
+        ProblemError: 422, it is none.
+    """
     try:
         given = clean(name, max_chars=200, multiline=False)
     except TextError as error:
@@ -114,8 +119,12 @@ def _checked_name(name: str) -> str:
     return given
 
 
-def _alliance_of(session: Session, who: Principal, kind: Kind | None, alliance: str | None) -> str | None:
-    """Return the alliance that an import is for, None for the programme as a whole."""
+def alliance_of(session: Session, who: Principal, kind: Kind | None, alliance: str | None) -> str | None:
+    """Return the alliance that an import is for, None for the programme as a whole.
+
+    Raises:
+        ProblemError: 422, it is not one to choose; 403, such rows are not theirs to bring in.
+    """
     if Reach.ALL in reaches(who, Resource.IMPORT, Action.CREATE).values():
         if alliance is not None and session.get(Alliance, alliance) is None:
             raise ProblemError(422, "invalid", T_("there is no such alliance"), "alliance")
@@ -125,9 +134,7 @@ def _alliance_of(session: Session, who: Principal, kind: Kind | None, alliance: 
     if chosen not in own:
         raise ProblemError(422, "invalid", T_("choose one of your own: %(own)s", own=", ".join(own)), "alliance")
     if not may_import(who, kind, chosen):
-        raise forbidden(
-            T_("only the programme office imports %(kind)s; a lab's profile is its researcher's", kind=kind)
-        )
+        raise forbidden(T_("only the programme office imports %(kind)s", kind=kind))
     return chosen
 
 
@@ -185,6 +192,8 @@ def _needs_of(session: Session, who: Principal, body: MatchBatchBody) -> list[st
 def list_jobs(
     ask: Annotated[PermittedRequest, Depends(requires(Resource.JOB, Action.LIST))],
     state: Annotated[JobState | None, Query(description="Only those in this state.")] = None,
+    kind: Annotated[JobKind | None, Query(description="Only those of this kind.")] = None,
+    own: Annotated[bool, Query(description="Only your own, whatever else you may see.")] = False,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response:
@@ -197,6 +206,10 @@ def list_jobs(
             query = query.where(col(Job.id) < after)
         if state is not None:
             query = query.where(Job.state == state.value)
+        if kind is not None:
+            query = query.where(Job.kind == kind.value)
+        if own:
+            query = query.where(Job.account_id == who.id)
         return Reply(200, page([job_document(job, who) for job in session.exec(query).all()], limit, "id"), {})
 
     return ask.read(work)

@@ -7,6 +7,7 @@ answers for.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -20,7 +21,7 @@ from api.access.visibility import claims as visible_claims
 from api.access.visibility import companies as visible_companies
 from api.access.visibility import labs as visible
 from api.access.visibility import needs as visible_needs
-from api.documents.answers import Page
+from api.documents.answers import Page, retired_said
 from api.documents.bodies import MAX_ROW_NUMBER, ClaimBody, ClaimVerdictBody, LabBody
 from api.documents.matches import (
     DemandAnswer,
@@ -28,18 +29,25 @@ from api.documents.matches import (
     LabCompaniesAnswer,
     LabMatchAnswer,
     LabSearchAnswer,
+    LikeLabsAnswer,
     lab_companies_document,
     lab_document,
 )
 from api.documents.people import ClaimAnswer, LabNameAnswer, WaitingClaimAnswer
+from api.letters.telling import tell_of_claim, tell_of_decided_claim
 from api.requests.capacity import MATCHING, ThreadedRoute, takes
 from api.requests.idempotency import Reply
 from api.requests.permitted_request import PermittedRequest, etag_of, requires
-from api.requests.problems import not_found
+from api.requests.problems import moved, not_found
 from api.requests.query_parameters import ChosenFilters, Cursor, Limit, decoded, page
-from indexer.folding import for_search
+from indexer.folding import for_search, name_parts
 from indexer.instants import day_in_taipei
+from indexer.records.mended.merged import kept_id
+from indexer.records.mended.retired import Retirement, in_use
+from indexer.records.mended.same_work import each_once
+from indexer.records.passages import joined
 from indexer.records.record_tables import Company, Lab, Need, School, load_companies, load_needs
+from indexer.vocabulary import Mendable
 from matcher.ranking.lab_search import FoundLab
 from matcher.review.intake import OPEN_STATES, NeedIntake
 from matcher.review.likeness import lab_companies
@@ -58,6 +66,8 @@ from matcher.review.researchers import (
 router = APIRouter(prefix="/api", route_class=ThreadedRoute)
 
 _OPEN = [state.value for state in OPEN_STATES]
+_MOST_SAID, _TITLES = 2_000, 8
+"""Characters of a lab's own words that similar labs are looked for by, and titles where it has none."""
 
 
 @router.get("/labs", tags=["labs"], response_model=LabSearchAnswer)
@@ -104,9 +114,29 @@ def read_lab(lab_id: str, ask: Annotated[PermittedRequest, Depends(requires(Reso
 
     def work(session: Session, who: Principal) -> Reply:
         document = _find(session, who, lab_id, Action.READ)
-        return Reply(200, document, {"ETag": etag_of(document)})
+        retired = _retired(session, lab_id)
+        kept = kept_id(session, Mendable.LAB, lab_id) if "retired" in retired else None
+        if kept is not None and ask.request.path_params.get("lab_id") == lab_id:
+            raise moved(ask.request.url.path, lab_id, kept)
+        counted = _counted(document["evidence"], retired.get("retired_evidence", {}))
+        return Reply(200, document | {"evidence": counted} | retired, {"ETag": etag_of(document)})
 
     return ask.read(work)
+
+
+def _counted(evidence: list[dict[str, Any]], retired: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return each work once, of those in use; what is retired is there too, to be read."""
+    counted = {one["id"] for one in each_once(one for one in evidence if one["id"] not in retired)}
+    return [one for one in evidence if one["id"] in retired or one["id"] in counted]
+
+
+def _retired(session: Session, lab_id: str) -> dict[str, Any]:
+    """Return that a lab, or some of its evidence, is retired; nothing where all of it is in use."""
+    these = (Retirement.record_id == lab_id, col(Retirement.kind).in_([Mendable.LAB.value, Mendable.EVIDENCE.value]))
+    rows = session.exec(select(Retirement).where(*these, col(Retirement.ended_at).is_(None))).all()
+    parts = {row.part: retired_said(row)["retired"] for row in rows if row.part}
+    found = retired_said(next((row for row in rows if not row.part), None))
+    return found | ({"retired_evidence": parts} if parts else {})
 
 
 @router.patch("/labs/{lab_id}", tags=["labs"], response_model=LabAnswer)
@@ -141,6 +171,28 @@ def read_demand(
         return Reply(200, document, {})
 
     return ask.read(work)
+
+
+@router.get("/labs/{lab_id}/similar", tags=["labs"], response_model=LikeLabsAnswer)
+@takes(MATCHING)
+def similar_labs(
+    lab_id: str,
+    ask: Annotated[PermittedRequest, Depends(requires(Resource.LAB, Action.READ))],
+    top: Annotated[int, Query(ge=1, le=20)] = 5,
+) -> Response:
+    """Which labs do about the same: those that a search for what the lab says of itself finds, of those you may see."""
+    with ask.reading() as session:
+        who = ask.admitted(session)
+        profile = _find(session, who, lab_id, Action.READ)
+        mine = set(session.exec(select(Lab.id).where(visible(who, Action.LIST))).all())
+    said = joined(profile["summary"], profile["summary_en"], " ".join(profile["keywords"]))[:_MOST_SAID]
+    if not said:
+        said = joined(*(one["title"] for one in profile["evidence"][:_TITLES]))[:_MOST_SAID]
+    items: list[dict[str, Any]] = []
+    if said:
+        found = ask.request.app.state.live.current().search_labs(said, top=top + 1)
+        items = [_found(item) for item in found.labs if item.lab.id in mine and item.lab.id != lab_id][:top]
+    return ask.answered(Reply(200, {"items": items}, {}))
 
 
 @router.get("/labs/{lab_id}/matches", tags=["labs"], response_model=LabMatchAnswer)
@@ -211,23 +263,27 @@ ClaimId = Annotated[int, Path(ge=1, le=MAX_ROW_NUMBER)]
 
 @router.get("/lab-names", tags=["claims"], response_model=Page[LabNameAnswer])
 def find_lab_names(
-    q: Annotated[str, Query(min_length=2, max_length=100, description="Part of the lab's name, at least two letters.")],
+    q: Annotated[str, Query(min_length=2, max_length=100, description="Part of the name of the lab or its head.")],
     ask: Annotated[PermittedRequest, Depends(requires(Resource.LAB_NAME, Action.LIST))],
     limit: Limit = 20,
     cursor: Cursor = None,
 ) -> Response:
-    """Find a lab by a part of its name, to claim it: its id, name and school, nothing else."""
+    """Find a lab by a part of its name or its head's, in any order and script, to claim it: name, head, school."""
 
     def work(session: Session, _who: Principal) -> Reply:
-        wanted = for_search(q)
-        names = session.connection().execute(select_columns(col(Lab.id), col(Lab.name), col(Lab.name_en)))
+        wanted, parts = for_search(q), name_parts(q)
+        names = session.connection().execute(select_columns(col(Lab.id), col(Lab.name), col(Lab.name_en), col(Lab.pi)))
         alike = col(Lab.id).in_(
-            [row[0] for row in names if any(wanted in for_search(name) for name in row[1:] if name)]
+            [
+                row[0]
+                for row in names
+                if any(wanted in for_search(name) for name in row[1:] if name) or _is_of(parts, row[3])
+            ]
         )
         query = (
             select(Lab, School.name)
             .join(School, col(School.id) == col(Lab.school), isouter=True)
-            .where(alike)
+            .where(alike, in_use(Mendable.LAB, col(Lab.id)))
             .order_by(col(Lab.id))
             .limit(limit + 1)
         )
@@ -235,12 +291,21 @@ def find_lab_names(
         if after is not None:
             query = query.where(col(Lab.id) > after)
         items = [
-            {"id": lab.id, "name": lab.name, "name_en": lab.name_en, "school": school or lab.school}
+            {"id": lab.id, "name": lab.name, "name_en": lab.name_en, "head": lab.pi, "school": school or lab.school}
             for lab, school in session.exec(query).all()
         ]
         return Reply(200, page(items, limit, "id"), {})
 
     return ask.read(work)
+
+
+def _is_of(parts: list[str], head: str) -> bool:
+    """Whether a person's name has all of some parts, each as it begins, in whatever order."""
+    whole = "".join(name_parts(head))
+    known = name_parts(head)
+    return bool(parts and head) and (
+        all(any(one.startswith(part) for one in known) for part in parts) or "".join(parts) in whole
+    )
 
 
 @router.post("/labs/{lab_id}/claims", tags=["claims"], status_code=201, response_model=ClaimAnswer)
@@ -253,6 +318,7 @@ def claim_lab(
         if session.exec(select(Lab.id).where(Lab.id == lab_id)).first() is None:
             raise not_found("lab")
         asked = claim(session, account_id=who.id, lab_id=lab_id, statement=body.statement, now=ask.at)
+        tell_of_claim(session, asked, now=ask.at)
         return Reply(201, _document(asked), {})
 
     return ask.write(work, body)
@@ -325,6 +391,7 @@ def decide_on_claim(
         decided = decide_claim(
             session, claim_id=claim_id, verdict=body.verdict, reason=body.reason, by=who.id, now=ask.at
         )
+        tell_of_decided_claim(session, decided, now=ask.at)
         return Reply(200, _document(decided), {})
 
     return ask.write(work, body)

@@ -6,7 +6,7 @@ In: what companies and experts say. Out: the need as the person may see it.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Response
@@ -14,12 +14,14 @@ from sqlalchemy import ColumnElement, or_, union_all
 from sqlalchemy import null as sql_null
 from sqlalchemy import select as select_columns
 from sqlmodel import Session, col, select
+from sqlmodel.sql.expression import SelectOfScalar
 
 from api.access.policy import Action, Resource
 from api.access.visibility import companies_saying, own_needs, readable
 from api.access.visibility import needs as visible
-from api.documents.answers import NeedAnswer, Opening, Page, SharedAnswer
+from api.documents.answers import NeedAnswer, Opening, Page, SharedAnswer, retired_said
 from api.documents.bodies import AssignBody, NeedBody, NeedMoveBody, NewNeedBody, ShareBody
+from api.letters.telling import tell_of_moved_need, tell_of_new_need, tell_of_opened_need
 from api.requests.capacity import ThreadedRoute
 from api.requests.idempotency import Reply
 from api.requests.permitted_request import PermittedRequest, etag_of, requires
@@ -30,9 +32,12 @@ from api.trail.request_trail import APART, NeedReader
 from indexer.folding import for_search
 from indexer.records.exchange import NeedIn, check
 from indexer.records.field_notes import Audience, declared
+from indexer.records.mended.named_labs import ids_of, named_labs
+from indexer.records.mended.retired import Retirement, is_retired
 from indexer.records.record_tables import Ask, Company, Need
-from indexer.vocabulary import Confidentiality, Kind
+from indexer.vocabulary import Confidentiality, Kind, Mendable
 from indexer.wording import T_
+from matcher.ledger.figures.waiting import without_alliance
 from matcher.review.clients import alliances_of
 from matcher.review.intake import (
     NeedIntake,
@@ -60,14 +65,24 @@ def submit_need(
     """Submit a need. A company contact does so for the own company, an expert on behalf of one."""
 
     def work(session: Session, who: Principal) -> Reply:
-        company, alliance = _whose(session, who, body)
-        given = body.model_dump(exclude={"company", "alliance"}, exclude_none=True, mode="json")
-        need = _checked({**given, "id": new_need_id(ask.at), "company": company})
-        submit(session, need=need, alliance_id=alliance, by=who.id, now=ask.at)
-        document = need_document(session, who, need.id, to=ask)
-        return Reply(201, document, {"ETag": _etag(document), "Location": f"/api/needs/{need.id}"})
+        return submitted(session, who, body, ask)
 
     return ask.write(work, body)
+
+
+def submitted(session: Session, who: Principal, body: NewNeedBody, ask: PermittedRequest) -> Reply:
+    """Store a new need and answer it; the transaction is the caller's.
+
+    Raises:
+        ProblemError: it is not said whose it is, or something in it is not right.
+    """
+    company, alliance = _whose(session, who, body)
+    given = body.model_dump(exclude={"company", "alliance"}, exclude_none=True, mode="json")
+    need = checked_need({**given, **_excluded(session, given), "id": new_need_id(ask.at), "company": company})
+    submit(session, need=need, alliance_id=alliance, by=who.id, now=ask.at)
+    tell_of_new_need(session, need.id, by=who.id, now=ask.at)
+    document = need_document(session, who, need.id, to=ask)
+    return Reply(201, document, {"ETag": _etag(document), "Location": f"/api/needs/{need.id}"})
 
 
 def _whose(session: Session, who: Principal, body: NewNeedBody) -> tuple[str, str | None]:
@@ -97,7 +112,29 @@ def _whose(session: Session, who: Principal, body: NewNeedBody) -> tuple[str, st
     return company, alliance
 
 
-def _checked(given: dict[str, Any]) -> NeedIn:
+def _excluded(session: Session, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the ids of the labs that somebody wants kept out; a name that is nobody's would keep nobody out.
+
+    Raises:
+        ProblemError: 422, one of the names is no stored lab's; it says which ones may have been meant.
+    """
+    names = given.get("excluded_labs")
+    if not isinstance(names, list) or not all(isinstance(one, str) for one in names):
+        return {}
+    found = named_labs(session, names)
+    for n, one in enumerate(found, start=1):
+        if not one.ids:
+            raise ProblemError(422, "exclusion", _no_such_lab(n, one.meant), "excluded_labs")
+    return {"excluded_labs": ids_of(found)} if found else {}
+
+
+def _no_such_lab(place: int, meant: Sequence[str]) -> str:
+    if meant:
+        return T_("number %(n)s is no stored lab's name or id; perhaps: %(meant)s", n=place, meant=", ".join(meant))
+    return T_("number %(n)s is no stored lab's name or id; give one as the labs' list shows it", n=place)
+
+
+def checked_need(given: dict[str, Any]) -> NeedIn:
     """Check a need by the exchange format, the same as for files."""
     found = check(Kind.NEEDS, given)
     if found.faults or not isinstance(found.record, NeedIn):
@@ -114,25 +151,35 @@ def list_needs(
     q: Annotated[
         str, Query(max_length=200, description="Only those whose text, id or company has this; not in withheld texts.")
     ] = "",
+    unassigned: Annotated[bool, Query(description="Only submitted ones that no alliance has.")] = False,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response:
     """List the needs that you may see, by id."""
 
     def work(session: Session, who: Principal) -> Reply:
-        query = select(Need.id).join(NeedIntake, col(NeedIntake.need_id) == Need.id, isouter=True)
-        query = query.where(visible(who, Action.LIST)).order_by(col(Need.id)).limit(limit + 1)
+        query = chosen_needs(session, who, state=state, words=q, unassigned=unassigned)
+        query = query.order_by(col(Need.id)).limit(limit + 1)
         after = decoded(cursor, str)
         if after is not None:
             query = query.where(Need.id > after)
-        if state is not None:
-            query = query.where(NeedIntake.state == state.value)
-        if q.strip():
-            query = query.where(says(session, who, q))
         items = need_documents(session, who, session.exec(query).all(), to=ask)
         return Reply(200, page(items, limit, "id"), {})
 
     return ask.read(work)
+
+
+def chosen_needs(
+    session: Session, who: Principal, *, state: NeedState | None = None, words: str = "", unassigned: bool = False
+) -> SelectOfScalar[str]:
+    """Select the ids of the needs that a person may list: in a state, with some words, without an alliance."""
+    query = select(Need.id).join(NeedIntake, col(NeedIntake.need_id) == Need.id, isouter=True)
+    query = query.where(visible(who, Action.LIST))
+    if state is not None:
+        query = query.where(NeedIntake.state == state.value)
+    if unassigned:
+        query = query.where(*without_alliance())
+    return query.where(says(session, who, words)) if words.strip() else query
 
 
 def says(session: Session, who: Principal, words: str) -> ColumnElement[bool]:
@@ -174,6 +221,7 @@ def break_glass(
     def work(session: Session, who: Principal) -> Reply:
         find_need(session, who, need_id, Action.BREAK_GLASS)
         note_emergency_read(session, need_id=need_id, account_id=who.id, reason=reason, now=ask.at)
+        tell_of_opened_need(session, need_id, "glass", by=who.id, now=ask.at)
         return Reply(200, need_document(session, who, need_id, to=ask, unlocked=True), {})
 
     return ask.write(work)
@@ -187,10 +235,11 @@ def edit_need(
 
     def work(session: Session, who: Principal) -> Reply:
         find_need(session, who, need_id, Action.EDIT, lock=True)
-        _must_own(session, who, need_id)
+        must_own(session, who, need_id)
         ask.must_match(_etag(need_document(session, who, need_id, to=APART)))
         changed = body.model_dump(exclude_unset=True, mode="json")
-        edit(session, need=_checked({**_stored(session, need_id), **changed, "id": need_id}), now=ask.at)
+        given = {**stored_need(session, need_id), **changed, **_excluded(session, changed), "id": need_id}
+        edit(session, need=checked_need(given), now=ask.at)
         document = need_document(session, who, need_id, to=ask)
         return Reply(200, document, {"ETag": _etag(document)})
 
@@ -205,8 +254,9 @@ def take_up_need(
 
     def work(session: Session, who: Principal) -> Reply:
         find_need(session, who, need_id, Action.TAKE_UP, lock=True)
-        _must_own(session, who, need_id)
+        must_own(session, who, need_id)
         move(session, need_id=need_id, state=NeedState.TAKEN_UP, by=who.id, expert_id=who.id, now=ask.at)
+        tell_of_moved_need(session, need_id, NeedState.TAKEN_UP, by=who.id, now=ask.at)
         return Reply(200, need_document(session, who, need_id, to=ask), {})
 
     return ask.write(work)
@@ -222,12 +272,13 @@ def move_need(
 
     def work(session: Session, who: Principal) -> Reply:
         find_need(session, who, need_id, Action.WITHDRAW, lock=True)
-        _must_own(session, who, need_id)
+        must_own(session, who, need_id)
         if body.state not in (NeedState.WITHDRAWN, NeedState.CLOSED):
             raise ProblemError(422, "invalid", T_("a need is moved to withdrawn or closed here"), "state")
         if body.state is NeedState.CLOSED and not who.holds(*STAFF):
             raise forbidden(T_("only the alliance closes a need; you can withdraw it"))
         move(session, need_id=need_id, state=body.state, by=who.id, note=body.note, now=ask.at)
+        tell_of_moved_need(session, need_id, body.state, by=who.id, now=ask.at)
         return Reply(200, need_document(session, who, need_id, to=ask), {})
 
     return ask.write(work, body)
@@ -242,8 +293,9 @@ def share_need(
     def work(session: Session, who: Principal) -> Reply:
         find_need(session, who, need_id, Action.SHARE, lock=True)
         if not who.holds(Role.OFFICE):
-            _must_own(session, who, need_id)
+            must_own(session, who, need_id)
         share(session, need_id=need_id, alliance_id=body.alliance, consent=body.consent, by=who.id, now=ask.at)
+        tell_of_opened_need(session, need_id, "shared", by=who.id, now=ask.at, alliance=body.alliance)
         return Reply(201, {"need_id": need_id, "alliance": body.alliance}, {})
 
     return ask.write(work, body)
@@ -258,8 +310,9 @@ def end_need_share(
     def work(session: Session, who: Principal) -> Reply:
         find_need(session, who, need_id, Action.SHARE, lock=True)
         if not who.holds(Role.OFFICE):
-            _must_own(session, who, need_id)
+            must_own(session, who, need_id)
         end_share(session, need_id=need_id, alliance_id=alliance_id, by=who.id, now=ask.at)
+        tell_of_opened_need(session, need_id, "share_ended", by=who.id, now=ask.at, alliance=alliance_id)
         return Reply(204, None, {})
 
     return ask.write(work)
@@ -274,6 +327,7 @@ def assign_need(
     def work(session: Session, who: Principal) -> Reply:
         find_need(session, who, need_id, Action.ASSIGN, lock=True)
         assign(session, need_id=need_id, alliance_id=body.alliance, now=ask.at)
+        tell_of_new_need(session, need_id, by=who.id, now=ask.at)
         return Reply(200, need_document(session, who, need_id, to=ask), {})
 
     return ask.write(work, body)
@@ -300,7 +354,7 @@ def find_need(
     return need
 
 
-def _must_own(session: Session, who: Principal, need_id: str) -> None:
+def must_own(session: Session, who: Principal, need_id: str) -> None:
     """Refuse what only the need's own alliance or company may do, not one that it was shared with."""
     if session.exec(select(Need.id).where(Need.id == need_id, own_needs(who))).first() is None:
         raise forbidden(T_("only the need's own alliance or company may do this"))
@@ -340,8 +394,9 @@ def need_documents(
     wanted = list(need_ids)
     if not wanted:
         return []
-    query = select(Need, NeedIntake, own_needs(who)).where(col(Need.id).in_(wanted), *conditions)
-    rows = session.exec(query.join(NeedIntake, col(NeedIntake.need_id) == Need.id, isouter=True)).all()
+    query = select(Need, NeedIntake, own_needs(who), Retirement).where(col(Need.id).in_(wanted), *conditions)
+    query = query.join(NeedIntake, col(NeedIntake.need_id) == Need.id, isouter=True)
+    rows = session.exec(query.join(Retirement, is_retired(Mendable.NEED, col(Need.id)), isouter=True)).all()
     asks = defaultdict(list)
     for item in session.exec(select(Ask).where(col(Ask.need_id).in_(wanted)).order_by(col(Ask.position))):
         asks[item.need_id].append({"kind": item.kind, "text": item.text})
@@ -359,7 +414,8 @@ def need_documents(
             inside=bool(inside),
             unlocked=unlocked,
         )
-        for need, intake, inside in rows
+        | retired_said(retired)
+        for need, intake, inside, retired in rows
     }
     shown = [found[need_id] for need_id in wanted if need_id in found]
     for document in shown:
@@ -445,7 +501,12 @@ def _names(*audiences: Audience) -> list[str]:
     return [one.name for one in declared(NeedIn) if one.note.audience in audiences]
 
 
-def _stored(session: Session, need_id: str) -> dict[str, Any]:
+def stored_need(session: Session, need_id: str) -> dict[str, Any]:
+    """Return all that a need says, as the exchange format has it.
+
+    Raises:
+        ProblemError: 404, there is none.
+    """
     need = session.get(Need, need_id)
     if need is None:
         raise not_found("need")

@@ -25,6 +25,7 @@ from api.access.visibility import needs as visible_needs
 from api.access.visibility import readable, unconflicted
 from api.documents.answers import Page
 from api.documents.bodies import MAX_ROW_NUMBER, DecisionBody
+from api.documents.conversation.talks import said_by_company
 from api.documents.matches import (
     ExposuresAnswer,
     LikeCompaniesAnswer,
@@ -38,6 +39,7 @@ from api.documents.matches import (
     like_needs_document,
     match_document,
 )
+from api.letters.telling import tell_of_released_lab
 from api.requests.capacity import MATCHING, ThreadedRoute, takes
 from api.requests.idempotency import Reply
 from api.requests.permitted_request import PermittedRequest, requires
@@ -54,6 +56,7 @@ from matcher.ranking.lab_table import Filters
 from matcher.ranking.pairings import MatchResult
 from matcher.ranking.wishes import Steering
 from matcher.review.cases import Case
+from matcher.review.conversation.standing import stands_of
 from matcher.review.decisions import Decision, Verdict, decide, undo
 from matcher.review.intake import NeedIntake, NeedShare
 from matcher.review.likeness import Said, alike, cases_of, of_company, of_need
@@ -296,6 +299,7 @@ def release_pairing(
         pairing = _find(session, who, pairing_id, Action.RELEASE)
         ask.about("need", pairing.need_id)
         release(session, pairing=pairing, by=who.id, now=ask.at)
+        tell_of_released_lab(session, pairing, by=who.id, now=ask.at)
         return Reply(200, {"pairing_id": pairing_id, "released": True}, {})
 
     return ask.write(work)
@@ -330,7 +334,11 @@ def list_released_labs(
             .where(Release.need_id == need_id, col(Release.ended_at).is_(None))
             .order_by(col(Release.id))
         )
-        items = [_released(session, released, lab) for released, lab in session.exec(query).all()]
+        stands = {one.pairing_id: one for one in stands_of(session, [need_id])}
+        items = [
+            {**_released(session, released, lab), **said_by_company(stands[released.pairing_id])}
+            for released, lab in session.exec(query).all()
+        ]
         return Reply(200, {"items": items, "next": None}, {})
 
     return ask.read(work)
@@ -340,6 +348,7 @@ def _released(session: Session, released: Release, lab: Lab) -> dict[str, Any]:
     query = select(Proposal.explanation).where(Proposal.pairing_id == released.pairing_id)
     explanation = session.exec(query.order_by(col(Proposal.id).desc())).first()
     return {
+        "pairing_id": released.pairing_id,
         "lab_id": lab.id,
         "name": lab.name,
         "name_en": lab.name_en,

@@ -11,11 +11,11 @@ from datetime import date, timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Response
-from sqlalchemy import and_, exists, select
+from sqlalchemy import and_, exists, select, union
 from sqlmodel import Session, col, func
 
 from api.access.policy import Action, Resource
-from api.access.visibility import Condition, own_needs, readable, unconflicted
+from api.access.visibility import Condition, conversations, own_needs, readable, unconflicted
 from api.access.visibility import companies as visible_companies
 from api.access.visibility import needs as visible_needs
 from api.documents.cases import QueueAnswer
@@ -25,9 +25,14 @@ from api.requests.permitted_request import PermittedRequest, requires
 from api.requests.query_parameters import Limit
 from api.trail.request_trail import NeedReader
 from indexer.instants import day_in_taipei
+from indexer.records.mended.retired import in_use
 from indexer.records.record_tables import Company, Lab, Need
+from indexer.vocabulary import Mendable
 from matcher.review.cases import OPEN_STAGES, Case, Contact
 from matcher.review.clients import Client
+from matcher.review.conversation.answers import SideAnswer
+from matcher.review.conversation.standing import stands_of, waiting_words
+from matcher.review.conversation.thread import Message, Side
 from matcher.review.intake import OPEN_STATES, NeedIntake, NeedState
 from matcher.review.people import Account, Principal
 from matcher.review.proposals import PairingState, Proposal, StoredPairing
@@ -52,6 +57,7 @@ def read_queue(
     def work(session: Session, who: Principal) -> Reply:
         today = day_in_taipei(ask.at)
         document = {
+            "answers": _answers(session, who, limit, to=ask),
             "new_needs": _new_needs(session, who, limit, to=ask),
             "needs_to_match": _needs_to_match(session, who, limit, to=ask),
             "needs_to_review": _needs_to_review(session, who, limit, to=ask),
@@ -62,6 +68,45 @@ def read_queue(
         return Reply(200, document, {})
 
     return ask.read(work)
+
+
+def _answers(session: Session, who: Principal, limit: int, *, to: NeedReader) -> list[dict[str, Any]]:
+    """Answers and questions of both sides that wait for the alliance, the oldest first."""
+    heard = union(
+        select(col(SideAnswer.pairing_id)),
+        select(col(Message.pairing_id)).where(col(Message.alliance_id).in_(who.scopes(*STAFF))),
+    )
+    rows = session.execute(
+        select(col(StoredPairing.id), col(Need.id), col(Need.title), col(Lab.id), col(Lab.name), col(Lab.name_en))
+        .select_from(StoredPairing)
+        .join(Need, col(Need.id) == StoredPairing.need_id)
+        .join(Lab, col(Lab.id) == StoredPairing.lab_id)
+        .where(conversations(who, Action.READ, Side.EXPERT), col(StoredPairing.id).in_(heard))
+    ).all()
+    named = {number: rest for number, *rest in rows}
+    if not named:
+        return []
+    found = []
+    for one in waiting_words(session, named, stands_of(session, {rest[0] for rest in named.values()})):
+        need_id, title, lab_id, name, name_en = named[one.pairing_id]
+        found.append(
+            {
+                "pairing_id": one.pairing_id,
+                "need_id": need_id,
+                "need_title": title,
+                "lab_id": lab_id,
+                "lab_name": name,
+                "lab_name_en": name_en,
+                "side": one.side.value,
+                "word": one.word,
+                "case_id": one.case_id,
+                "at": one.at.isoformat(),
+            }
+        )
+    found = sorted(found, key=lambda one: (str(one["at"]), int(one["pairing_id"])))[:limit]
+    for row in found:
+        to.reads(row["need_id"])
+    return found
 
 
 def _new_needs(session: Session, who: Principal, limit: int, *, to: NeedReader) -> list[dict[str, Any]]:
@@ -76,7 +121,7 @@ def _new_needs(session: Session, who: Principal, limit: int, *, to: NeedReader) 
         )
         .join(NeedIntake, col(NeedIntake.need_id) == Need.id)
         .join(Company, col(Company.id) == Need.company, isouter=True)
-        .where(visible_needs(who, Action.READ), readable(who), col(NeedIntake.state) == NeedState.SUBMITTED.value)
+        .where(visible_needs(who, Action.LIST), readable(who), col(NeedIntake.state) == NeedState.SUBMITTED.value)
         .order_by(col(NeedIntake.submitted_at), col(Need.id))
         .limit(limit)
     ).all()
@@ -112,6 +157,7 @@ def _needs_to_match(session: Session, who: Principal, limit: int, *, to: NeedRea
         .join(Company, col(Company.id) == Need.company, isouter=True)
         .join(Account, col(Account.id) == NeedIntake.expert_id, isouter=True)
         .where(own_needs(who), readable(who), col(NeedIntake.state) == NeedState.TAKEN_UP.value, ~shown)
+        .where(in_use(Mendable.NEED, col(Need.id)))
         .order_by(col(NeedIntake.changed_at), col(Need.id))
         .limit(limit)
     ).all()
@@ -134,7 +180,13 @@ def _needs_to_match(session: Session, who: Principal, limit: int, *, to: NeedRea
 
 def _waiting(who: Principal) -> tuple[Condition, ...]:
     """Conditions on a pairing joined with its need and the need's way in: one that a word may still be said on."""
-    return (visible_needs(who, Action.READ), readable(who), unconflicted(who), col(NeedIntake.state).in_(_OPEN))
+    return (
+        visible_needs(who, Action.LIST),
+        readable(who),
+        unconflicted(who),
+        col(NeedIntake.state).in_(_OPEN),
+        in_use(Mendable.LAB, col(StoredPairing.lab_id)),
+    )
 
 
 def _needs_to_review(session: Session, who: Principal, limit: int, *, to: NeedReader) -> list[dict[str, Any]]:
@@ -261,6 +313,7 @@ def _silent(session: Session, who: Principal, before: date, limit: int) -> list[
         .join(last, last.c.company_id == Company.id, isouter=True)
         .join(Account, col(Account.id) == held.c.expert_id, isouter=True)
         .where(visible_companies(who, Action.CONTACT), last.c.last.is_(None) | (last.c.last < before))
+        .where(in_use(Mendable.COMPANY, col(Company.id)))
         # With a declared interest somebody else turns to the company.
         .where(col(Company.id).not_in([party_id for party, party_id in who.stakes if party == "company"]))
         .order_by(last.c.last.is_not(None), last.c.last, col(Company.id))

@@ -13,6 +13,7 @@
   };
 
   document.addEventListener("keydown", (event) => {
+    if (gloriaComposing(event)) return;
     if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || !isOn() || help.open) return;
     if (event.target.matches("input:not([type=checkbox]), select, textarea, [contenteditable]")) return;
     const key = { ArrowRight: "n", ArrowLeft: "b" }[event.key] ?? gloriaKey(event);

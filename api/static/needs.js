@@ -70,6 +70,7 @@
     element.matches("input:not([type=checkbox]):not([type=radio]), select, textarea, [contenteditable]");
 
   document.addEventListener("keydown", (event) => {
+    if (gloriaComposing(event)) return;
     const details = event.target.closest?.(".verdict");
     if (details && event.key === "Escape") {
       event.preventDefault();

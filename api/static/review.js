@@ -2,6 +2,7 @@
 "use strict";
 
 document.addEventListener("keydown", (event) => {
+  if (gloriaComposing(event)) return;
   const key = gloriaKey(event);
   if (event.ctrlKey || event.metaKey || event.altKey || (key !== "j" && key !== "k")) return;
   if (event.target.closest("input, textarea, select, [contenteditable]")) return;

@@ -11,6 +11,22 @@ window.gloriaKey = (event) => {
   return event.code === "Slash" && event.shiftKey ? "?" : event.key;
 };
 
+// While an input method composes, every key is its own: Escape closes its candidates and not our form. Safari sends the
+// key that ends a composition after it has ended, with the code 229 that stands for "the input method has it"; outside of
+// a field nothing is composed, and there the same code only says that a Chinese keyboard is on.
+window.gloriaComposing = (event) =>
+  event.isComposing || (event.keyCode === 229 && Boolean(event.target.closest?.("input, textarea, [contenteditable]")));
+
+// A dialog closes on Escape by itself, unless the key was the input method's.
+let lastEscapeComposed = false;
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape" || event.code === "Escape") lastEscapeComposed = gloriaComposing(event);
+}, true);
+document.addEventListener("cancel", (event) => {
+  if (event.target.matches("dialog") && lastEscapeComposed) event.preventDefault();
+  lastEscapeComposed = false;
+}, true);
+
 document.addEventListener("submit", (event) => {
   const form = event.target;
   if (form.matches("[data-sent]")) {

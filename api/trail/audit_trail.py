@@ -12,7 +12,7 @@ otherwise.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -280,6 +280,23 @@ def _ends_otherwise(session: Session, n: int, last: str, linked: dict[int, str])
         yield T_("it does not end where the stored head says")
     if linked:
         yield T_("row %(n)s, which the ledger's links name, is gone", n=max(linked))
+
+
+def was_seen(session: Session, *, kind: str, subject_id: str, by: Collection[str], since: datetime) -> bool:
+    """Whether one of some accounts was shown a record, not withheld, since a moment."""
+    query = (
+        select(col(AuditRow.seq))
+        .join(AuditSubject, col(AuditSubject.seq) == col(AuditRow.seq))
+        .where(
+            col(AuditSubject.kind) == kind,
+            col(AuditSubject.subject_id) == subject_id,
+            col(AuditSubject.withheld).is_(False),
+            col(AuditRow.account_id).in_(list(by)),
+            col(AuditRow.at) >= since,
+            col(AuditRow.outcome).in_([Outcome.SEEN.value, Outcome.DONE.value]),
+        )
+    )
+    return session.execute(query.limit(1)).first() is not None
 
 
 class BreakGlassRead(SQLModel, table=True):

@@ -28,12 +28,18 @@ NAMED: dict[str, str | None] = {
     "draft_id": "draft",
     "entry_id": "entry",
     "grant_id": "grant",
+    "import_id": None,
     "job_id": "job",
     "judged_pair_id": None,
     "judging_id": "judging",
     "key_prefix": "key",
+    "kind": None,
     "kpi": "kpi",
     "lab_id": "lab",
+    "merge_id": None,
+    "meeting_id": "meeting",
+    "link_id": "shortlist_link",
+    "mapping_name": None,
     "money_row_id": "money_row",
     "motion_id": "motion",
     "name": "report",
@@ -43,9 +49,14 @@ NAMED: dict[str, str | None] = {
     "period": "period",
     "point_row_id": "point_row",
     "prefix": "key",
+    "record_id": None,
     "request_id": "client_request",
+    "secret": None,
+    "school_id": "school",
     "session_id": None,
+    "word_id": None,
     "sha256": "evidence",
+    "shortlist_id": "shortlist",
     "stake_id": "stake",
     "step": None,
 }
@@ -53,6 +64,7 @@ NAMED: dict[str, str | None] = {
 _IDS: dict[Resource, tuple[str, tuple[Action, ...]]] = {
     Resource.NEED: ("need", ()),
     Resource.PAIRING: ("pairing", (Action.READ,)),
+    Resource.SHORTLIST: ("shortlist", (Action.CREATE, Action.READ, Action.LIST, Action.EDIT)),
     Resource.CASE: ("case", (Action.READ, Action.LIST, Action.MOVE)),
     Resource.COMPANY: ("company", (Action.READ, Action.LIST, Action.TAKE_UP)),
     Resource.CLIENT_REQUEST: ("client_request", ()),
@@ -80,6 +92,7 @@ NOT_WATCHED = frozenset(
         (Resource.LAB, Action.READ),
         (Resource.LAB, Action.LIST),
         (Resource.LAB_NAME, Action.LIST),
+        (Resource.LOGO, Action.READ),
         (Resource.COMPANY_NAME, Action.LIST),
         (Resource.EXPERT, Action.LIST),
         (Resource.GENERATION, Action.LIST),
@@ -87,13 +100,16 @@ NOT_WATCHED = frozenset(
         (Resource.CONFIGURATION, Action.LIST),
         (Resource.JOB, Action.READ),
         (Resource.JOB, Action.LIST),
+        (Resource.IMPORT_DRAFT, Action.READ),
+        (Resource.IMPORT_DRAFT, Action.LIST),
         (Resource.PROFILE, Action.READ),
         (Resource.KEY, Action.LIST),
         (Resource.SESSION, Action.LIST),
         (Resource.SECOND_FACTOR, Action.READ),
+        (Resource.CALENDAR, Action.READ),
     }
 )
-"""Views that are not kept: public profiles, names to choose from, open rules, states of work, and one's own account."""
+"""Views that are not kept: public profiles, names to choose from, open rules, states of work, what is one's own."""
 REFUSALS = frozenset({403, 404, 409, 412})
 """Refusals that are kept: no right, foreign or not there, in conflict. Mistakes in forms and busy moments are not."""
 _MAX_SUBJECT_ID = 200

@@ -9,6 +9,7 @@ as writing is possible again. A server that is killed loses the views of its las
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -96,6 +97,16 @@ class ViewBuffer:
         """Return how it stands now."""
         with self._lock:
             return ViewState(len(self._waiting) + self._at_work, self._lost)
+
+    def settle(self, patience_s: float = 2.0) -> bool:
+        """Wait until what was seen in this process up to now is stored; False if it is not within the time."""
+        until = time.monotonic() + patience_s
+        while self.state().waiting:
+            if time.monotonic() > until:
+                return False
+            self._some.set()
+            time.sleep(0.01)
+        return True
 
     def start(self) -> None:
         """Begin to store."""

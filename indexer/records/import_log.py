@@ -18,8 +18,9 @@ from datetime import date, datetime
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import JSON, Column, ForeignKey, String, Table, delete, insert, select, update
-from sqlmodel import Field, Session, SQLModel
+from sqlalchemy import JSON, Column, ForeignKey, String, Table, delete, insert, or_, select, update
+from sqlmodel import Field, Session, SQLModel, col
+from sqlmodel import select as sql_select
 
 from indexer.folding import for_names
 from indexer.instants import Instant
@@ -32,6 +33,8 @@ _OWN = {"evidence": "lab_id", "ask": "need_id", "alliance_partner": "alliance_id
 """Tables whose rows are part of a record, and the column that says of which."""
 _GO_WITH = frozenset({"field_map_lab", "field_map_need", "client"})
 """Tables whose rows are made of a record, or hand it over, and go with it."""
+_OPENED = {"need_intake": None, "need_step": "old"}
+"""Tables whose first row says that a record came in, and the column that a later row has: the first goes with it."""
 _KINDS = {
     "lab": Kind.LABS, "need": Kind.NEEDS, "company": Kind.COMPANIES, "school": Kind.SCHOOLS,
     "alliance": Kind.ALLIANCES, "term": Kind.TERMS,
@@ -43,6 +46,14 @@ _TOLD = 5
 
 class UndoError(ValueError):
     """An import can't be taken back; the message says why."""
+
+
+class MappingError(ValueError):
+    """A mapping can't be kept; the message says why."""
+
+
+MAX_MAPPINGS = 50
+"""Mappings of one account."""
 
 
 class ImportBatch(SQLModel, table=True):
@@ -70,7 +81,11 @@ class ImportChange(SQLModel, table=True):
 
 
 class SavedMapping(SQLModel, table=True):
-    """What the files of one source call our fields: `fields` gives for each heading a field, or `-` for none."""
+    """What the files of one source call our fields: `fields` gives for each heading a field, or `-` for none.
+
+    `name` is folded, `title` as it was typed. `account_id` is whose it is; one that a command kept is everybody's to
+    use, and nobody's to replace in pages.
+    """
 
     __tablename__ = "saved_mapping"
 
@@ -79,6 +94,8 @@ class SavedMapping(SQLModel, table=True):
     sheet: str | None
     fields: dict[str, str] = Field(sa_column=Column(JSON, nullable=False))
     saved_at: datetime = Field(sa_type=Instant)
+    account_id: str | None = None
+    title: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +125,7 @@ def save_mapping(
     stored = session.get(SavedMapping, for_names(name)) or SavedMapping(
         name=for_names(name), kind=None, sheet=None, fields={}, saved_at=now
     )
+    stored.title = name
     stored.kind, stored.sheet, stored.fields, stored.saved_at = kind and kind.value, sheet, dict(fields), now
     session.add(stored)
     session.flush()
@@ -116,6 +134,61 @@ def save_mapping(
 def saved_mapping(session: Session, name: str) -> SavedMapping | None:
     """Return the mapping of a name, however it is spelled."""
     return session.get(SavedMapping, for_names(name))
+
+
+def keep_own_mapping(
+    session: Session, name: str, *, account_id: str, kind: Kind, fields: Mapping[str, str], now: datetime
+) -> None:
+    """Keep a mapping of an account's own under a name. The caller commits.
+
+    Raises:
+        MappingError: the name is another's, or the account has too many.
+    """
+    stored = saved_mapping(session, name)
+    if stored is not None and stored.account_id != account_id:
+        raise MappingError(T_("the name %(name)s is taken; choose another", name=name))
+    if stored is None and len(mappings_of(session, account_id)) >= MAX_MAPPINGS:
+        raise MappingError(T_("you keep %(most)s mappings already; delete one first", most=MAX_MAPPINGS))
+    save_mapping(session, name, kind=kind, sheet=None, fields=fields, now=now)
+    kept = saved_mapping(session, name)
+    if kept is not None:
+        kept.account_id = account_id
+        session.add(kept)
+        session.flush()
+
+
+def mappings_of(session: Session, account_id: str) -> list[SavedMapping]:
+    """Return the mappings that an account may use: its own, and those that are nobody's, by name."""
+    mine = or_(col(SavedMapping.account_id) == account_id, col(SavedMapping.account_id).is_(None))
+    return list(session.exec(sql_select(SavedMapping).where(mine).order_by(col(SavedMapping.name)).limit(500)).all())
+
+
+def drop_own_mapping(session: Session, name: str, *, account_id: str) -> bool:
+    """Delete a mapping of an account's own; False if there is none."""
+    stored = saved_mapping(session, name)
+    if stored is None or stored.account_id != account_id:
+        return False
+    session.delete(stored)
+    session.flush()
+    return True
+
+
+def batches(session: Session, ids: Sequence[str]) -> dict[str, ImportBatch]:
+    """Return imports by id, those that stored anything."""
+    found = session.exec(sql_select(ImportBatch).where(col(ImportBatch.id).in_(list(ids)))).all()
+    return {one.id: one for one in found}
+
+
+def created_in(session: Session, batch_id: str, kind: Kind, most: int) -> list[str]:
+    """Return the ids of records of a kind that an import created, in its order."""
+    table = next(name for name, one in _KINDS.items() if one is kind)
+    query = (
+        sql_select(ImportChange.row_key)
+        .where(ImportChange.batch_id == batch_id, ImportChange.table_name == table, col(ImportChange.before).is_(None))
+        .order_by(col(ImportChange.n))
+        .limit(most)
+    )
+    return [str(key[0]) for key in session.exec(query).all()]
 
 
 def begin_batch(session: Session, batch_id: str, file: str, now: datetime) -> None:
@@ -171,6 +244,10 @@ def undo(session: Session, batch_id: str, now: datetime) -> Undone:
         if row["before"] is None and row["table_name"] in _KINDS
     }
     _refuse_changed(session, changes)
+    # Said first: the database lets what goes with a record go only with an import that is taken back.
+    batch.undone_at = now
+    session.add(batch)
+    session.flush()
     _refuse_used(session, created)
     touched: dict[Kind, set[str]] = {}
     for row in changes:
@@ -180,8 +257,6 @@ def undo(session: Session, batch_id: str, now: datetime) -> Undone:
         touched.setdefault(kind, set()).add(str(row["row_key"][0]))
     for kind, ids in touched.items():
         note_changes(session, kind, ids)
-    batch.undone_at = now
-    session.add(batch)
     session.flush()
     session.expire_all()
     named = tuple((kind, one) for kind in touched for one in sorted(touched[kind]))
@@ -250,10 +325,24 @@ def _refuse_used(session: Session, created: set[tuple[str, str]]) -> None:
             columns += [c for owner, c in _NAMED_IN.get(table_name, ()) if owner == table.name]
             for column in dict.fromkeys(columns):
                 found[table.name] += _used(session, table, column, ids, created)
+        found["retirement"] += _mended(session, table_name, ids)
     found = +found
     if found:
         listed = ", ".join(f"{name} ({n})" for name, n in found.most_common(_TOLD))
         raise UndoError(T_("something rests on what it created: %(listed)s; retire the records instead", listed=listed))
+
+
+def _mended(session: Session, table_name: str, ids: Sequence[str]) -> int:
+    """Count what was said of records since: that they are retired, or were merged with others."""
+    retired, merged = _table("retirement"), _table("record_merge")
+    count = 0
+    for start in range(0, len(ids), _AT_ONCE):
+        some = ids[start : start + _AT_ONCE]
+        either = merged.c.gone_id.in_(some) | merged.c.kept_id.in_(some)
+        for table, names in ((retired, retired.c.record_id.in_(some)), (merged, either)):
+            query = select(table.c.id).where(table.c.kind == table_name, names)
+            count += len(session.connection().execute(query).all())
+    return count
 
 
 def _used(session: Session, table: Table, column: str, ids: Sequence[str], created: set[tuple[str, str]]) -> int:
@@ -265,6 +354,14 @@ def _used(session: Session, table: Table, column: str, ids: Sequence[str], creat
         refers = table.c[column].in_(ids[start : start + _AT_ONCE])
         if table.name in _GO_WITH:
             session.connection().execute(delete(table).where(refers))
+            continue
+        if table.name in _OPENED:
+            later = _OPENED[table.name]
+            if later is not None:
+                moved = select(table.c[column]).where(refers, table.c[later].is_not(None))
+                count += len(session.connection().execute(moved).all())
+            if not count:
+                session.connection().execute(delete(table).where(refers))
             continue
         key = next(iter(table.primary_key)) if table.primary_key else table.c[column]
         rows = session.connection().execute(select(key).where(refers)).scalars()

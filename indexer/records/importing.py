@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import BaseModel
 from rapidfuzz import fuzz, process
-from sqlalchemy import Table, bindparam, delete, insert, select, update
+from sqlalchemy import ColumnElement, Table, bindparam, delete, insert, select, update
 from sqlmodel import Session, SQLModel
 
 from indexer.folding import for_names
@@ -23,9 +23,11 @@ from indexer.plain_text import shown
 from indexer.records import record_tables
 from indexer.records.exchange import EvidenceIn, RowProblem, check
 from indexer.records.import_log import WrittenRow, note_written
+from indexer.records.mended.old_ids import with_kept_ids
+from indexer.records.mended.retired import retired_ids
 from indexer.records.readers import EvidenceGroup, ReadAs, Reading, check_rows, read
 from indexer.records.record_tables import note_changes
-from indexer.vocabulary import Kind
+from indexer.vocabulary import Kind, Mendable
 from indexer.wording import T_
 
 _IDS_PER_QUERY = 500
@@ -126,18 +128,23 @@ def import_rows(
 
 
 def import_reading(
-    session: Session, reading: Reading, dry_run: bool = False, batch_id: str | None = None
+    session: Session,
+    reading: Reading,
+    dry_run: bool = False,
+    batch_id: str | None = None,
+    among: ColumnElement[bool] | None = None,
 ) -> ImportReport:
     """Import what a file was read into, or a portion of it, as `import_file` does.
 
-    With the id of a batch (`import_log.begin_batch`), what is written is noted, so that it can be taken back.
+    With the id of a batch (`import_log.begin_batch`), what is written is noted, so that it can be taken back. `among`
+    are the stored records that a new one may be told to look like; None: all of them.
     """
     if reading.kind is None:
         return ImportReport(None, refused=reading.refused, problems=reading.problems)
     session.flush()
     kind = Kind.LABS if reading.kind is Kind.EVIDENCE else reading.kind
     model, children = _TABLES[kind]
-    reading = _with_labs_named(session, reading)
+    reading = with_kept_ids(session, _with_labs_named(session, reading))
     stored = _stored(session, model, "id", [*reading.records, *reading.evidence])
     merged = _Merged(kind, reading, stored, children)
     wanted, families = merged.wanted, merged.families
@@ -152,7 +159,9 @@ def import_reading(
         changes.append(_changes(children.model, before, rows))
         families = {**families, **{lab: group.items for lab, group in groups.items()}}
     created = {key for (key,) in wanted if (key,) not in stored}
-    proposed = _likely_same(session, kind, reading, {key: wanted[key,] for key in created & reading.made_ids})
+    reminded = _retired(session, kind, reading, [key for (key,) in wanted])
+    new = {key: wanted[key,] for key in created & reading.made_ids}
+    proposed = _likely_same(session, kind, reading, new, among)
     touched = {key[0] for change in changes for key in change.touched()} - created
     planned = tuple(one for change in changes for one in change.values())
     if not dry_run:
@@ -172,7 +181,7 @@ def import_reading(
         unchanged=unchanged,
         refused=reading.refused + len(merged.refused) + sum(group.rows for group in orphans),
         problems=sorted(
-            [*reading.problems, *merged.problems, *proposed, *map(_orphaned, orphans)],
+            [*reading.problems, *merged.problems, *proposed, *reminded, *map(_orphaned, orphans)],
             key=lambda problem: (problem.file, problem.row),
         ),
         changes=planned,
@@ -290,6 +299,26 @@ def _with_labs_named(session: Session, reading: Reading) -> Reading:
     return replace(reading, evidence=evidence)
 
 
+_MENDED = {
+    Kind.LABS: Mendable.LAB,
+    Kind.NEEDS: Mendable.NEED,
+    Kind.COMPANIES: Mendable.COMPANY,
+    Kind.SCHOOLS: Mendable.SCHOOL,
+}
+
+
+def _retired(session: Session, kind: Kind, reading: Reading, ids: Sequence[str]) -> list[RowProblem]:
+    """Say which records are stored, and stay out of use all the same: a list does not undo what somebody decided."""
+    if kind not in _MENDED:
+        return []
+    found = []
+    for key in sorted(retired_ids(session, _MENDED[kind], ids)):
+        wrong = T_("%(id)s is retired; what the row says is stored, and it stays out of use", id=shown(key))
+        right = T_("leave the row out, or take the record back into use: gloria retire --undo")
+        found.append(RowProblem(reading.file_of(key), reading.first_rows.get(key, 0), "id", wrong, right, "warning"))
+    return found
+
+
 _NAMES = {
     Kind.LABS: ("name", "name_en", "pi"),
     Kind.NEEDS: ("title",),
@@ -305,7 +334,11 @@ _MOST_COMPARED = 4_000_000
 
 
 def _likely_same(
-    session: Session, kind: Kind, reading: Reading, created: Mapping[str, Mapping[str, Any]]
+    session: Session,
+    kind: Kind,
+    reading: Reading,
+    created: Mapping[str, Mapping[str, Any]],
+    among: ColumnElement[bool] | None = None,
 ) -> list[RowProblem]:
     """Say which records with made ids look like one that is stored under another id; nothing is overwritten."""
     if not created or kind not in _NAMES:
@@ -313,7 +346,8 @@ def _likely_same(
     table = _table(_TABLES[kind][0])
     beside = _BESIDE.get(kind)
     columns = [table.c.id, *(table.c[name] for name in _NAMES[kind]), *([table.c[beside]] if beside else [])]
-    stored = [dict(row) for row in session.connection().execute(select(*columns)).mappings()]
+    query = select(*columns) if among is None else select(*columns).where(among)
+    stored = [dict(row) for row in session.connection().execute(query).mappings()]
     by_name: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for known in stored:
         for name in _NAMES[kind]:

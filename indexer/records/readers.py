@@ -19,6 +19,7 @@ from typing import Any
 
 from indexer.plain_text import TextError, printable, shown
 from indexer.records.exchange import MODELS, EvidenceIn, Fault, RowProblem, check, costs_record, fallback_id
+from indexer.records.lists.corrections import NOTHING_SAID, Corrections, FoundTable, table_keys
 from indexer.records.lists.grids import MAX_COLUMNS, Grid
 from indexer.records.lists.json_text import json_lists
 from indexer.records.lists.made_ids import NAMED_BY, made_id
@@ -65,7 +66,8 @@ class Reading:
 
     `kind` is None if it could not be told; `refused` counts refused rows; `given` are the fields that each record
     speaks of, all of them where it has no entry; `made_ids` are ids that the file does not have; `tables` what the
-    tables of the file were taken for; `others` the records of other kinds in the same file.
+    tables of the file were taken for, `found` all its tables, those that were not read too; `others` the records of
+    other kinds in the same file.
     """
 
     kind: Kind | None
@@ -80,6 +82,7 @@ class Reading:
     made_ids: set[str] = field(default_factory=set)
     repairs: Counter[str] = field(default_factory=Counter)
     tables: list[TableRows] = field(default_factory=list)
+    found: list[FoundTable] = field(default_factory=list)
     others: list[Reading] = field(default_factory=list)
 
     def refuse(self, file: str, row: int, faults: Sequence[Fault]) -> None:
@@ -138,11 +141,15 @@ _ORDER = (
 
 @dataclass(frozen=True, slots=True)
 class ReadAs:
-    """What somebody has said of a file: the kind of its rows, the sheet to read, the field of a heading (`-`: none)."""
+    """What somebody has said of a file: the kind of its rows, the sheet to read, the field of a heading (`-`: none).
+
+    `corrections` are what they corrected table by table and cell by cell, after they saw what was understood.
+    """
 
     kind: Kind | None = None
     sheet: str | None = None
     mapping: Mapping[str, str] = field(default_factory=dict)
+    corrections: Corrections = NOTHING_SAID
 
 
 def read(path: Path, kind: Kind | None = None, said: ReadAs | None = None) -> Reading:
@@ -175,11 +182,10 @@ def read_bytes(data: bytes, given_name: str, kind: Kind | None = None, said: Rea
     """Read the content of a file of records, as `read` does; its name tells the kind and stands in the problems."""
     path, name = Path(given_name), printable(given_name)
     said = said or ReadAs()
-    said = ReadAs(kind or said.kind, said.sheet, said.mapping)
+    said = replace(said, kind=kind or said.kind)
     named = kind_in_name(path.stem)
-    starts = data.removeprefix(codecs.BOM_UTF8).lstrip()[:1]
-    if not is_workbook(data) and (path.suffix.lower() in _JSON_SUFFIXES or starts in (b"{", b"[")):
-        return _read_json(data, name, said.kind, named)
+    if holds_json(data, given_name):
+        return _read_json(data, name, said, named)
     sheets, problems = read_sheets(data, name, tuple(said.mapping))
     if problems:
         return _unread(said.kind or named, problems)
@@ -194,10 +200,24 @@ def read_bytes(data: bytes, given_name: str, kind: Kind | None = None, said: Rea
     return _read_grids(sheets, name, said, named)
 
 
-def _read_json(data: bytes, name: str, kind: Kind | None, named: Kind | None) -> Reading:
+def holds_json(data: bytes, given_name: str) -> bool:
+    """Whether a file holds objects rather than tables."""
+    starts = data.removeprefix(codecs.BOM_UTF8).lstrip()[:1]
+    return not is_workbook(data) and (Path(given_name).suffix.lower() in _JSON_SUFFIXES or starts in (b"{", b"["))
+
+
+def read_grids(grids: Sequence[Grid], given_name: str, said: ReadAs | None = None) -> Reading:
+    """Read sheets that were taken out of a file before, as `read_bytes` reads the file."""
+    return _read_grids(grids, printable(given_name), said or ReadAs(), kind_in_name(Path(given_name).stem))
+
+
+def _read_json(data: bytes, name: str, said: ReadAs, named: Kind | None) -> Reading:
+    kind = said.kind
     lists, problems = json_lists(data, name)
     readings: list[Reading] = []
-    for holder, rows in lists:
+    for place, (holder, all_rows) in enumerate(lists):
+        out = said.corrections.rows_out(place)
+        rows = [row for row in all_rows if row[0] not in out] if out else all_rows
         own = kind if len(lists) == 1 else None
         found = own or (kind_in_name(holder) if holder else None) or (named if len(lists) == 1 else None)
         found = found or _kind_of_objects(rows) or kind
@@ -233,23 +253,66 @@ def _read_grids(grids: Sequence[Grid], name: str, said: ReadAs, named: Kind | No
         if (columns := sum(not is_blank(cell) for cell in cells)) > MAX_COLUMNS:
             return _unread(said.kind or named, [*problems, too_wide(columns, name, row)])
     kinds = list(Kind) if said.kind is None else [said.kind, *(kind for kind in Kind if kind is not said.kind)]
-    placed = [(grid, table) for grid in filled for table in find_tables(grid, kinds, tuple(said.mapping))]
+    found = _found(grids, kinds, name, said)
     readings: dict[Kind, Reading] = {}
     asked: list[RowProblem] = []
-    for grid, table in placed:
-        label = name if grid is placed[0][0] else f"{name}[{printable(grid.title)}]"
-        if len(filled) > 1 and said.sheet is None and not _holds_list(grid, table, said):
-            if not _GUIDE.search(grid.title):
-                asked.append(_no_list(label))
+    for one in found:
+        grid, chosen = grids[one.sheet], said.corrections.of(one.key)
+        if chosen.left_out:
             continue
-        kind, problem = _kind_of(table, grid, said, named, alone=len(placed) == 1)
-        if kind is None:
-            asked.append(problem.at(label, table.header_row) if problem else _kindless(label))
-            continue
-        _read_table(readings, kind, table, grid, label, said)
+        one.kind = chosen.kind
+        if chosen.kind is None:
+            one.kind, problem = _kind_found(one, grid, said, named, tables=len(found), sheets=len(filled))
+            asked += [problem] if problem is not None else []
+        if one.kind is not None:
+            mapping = {**said.mapping, **chosen.columns}
+            one.read = _read_table(readings, one.kind, one.table, grid, one.label, mapping, chosen.fixed)
     if not readings:
-        return _unread(said.kind or named, [*problems, *(_as_error(one) for one in asked)] or [_kindless(name)])
-    return _together(list(readings.values()), [*problems, *asked])
+        refused = [*problems, *(_as_error(one) for one in asked)]
+        unread = _unread(said.kind or named, refused or ([] if _all_left_out(found, said) else [_kindless(name)]))
+        unread.found = found
+        return unread
+    together = _together(list(readings.values()), [*problems, *asked])
+    together.found = found
+    return together
+
+
+def _found(grids: Sequence[Grid], kinds: Sequence[Kind], name: str, said: ReadAs) -> list[FoundTable]:
+    """Return the tables of all sheets with the cells as they were corrected, without the rows to be left out."""
+    found: list[FoundTable] = []
+    for place, grid in enumerate(grids):
+        if not grid.rows:
+            continue
+        said.corrections.correct(place, grid)
+        tables = find_tables(
+            grid, kinds, said.corrections.headings(tuple(said.mapping)), said.corrections.header(place)
+        )
+        for key, table in zip(table_keys(place, tables), tables, strict=True):
+            label = f"{name}[{printable(grid.title)}]" if found and found[0].sheet != place else name
+            out = said.corrections.rows_out(place)
+            one = FoundTable(
+                key, place, grid.title, label, table, rows_out=[row for row in table.rows if row[0] in out]
+            )
+            if one.rows_out:
+                table.rows[:] = [row for row in table.rows if row[0] not in out]
+            found.append(one)
+    return found
+
+
+def _kind_found(
+    one: FoundTable, grid: Grid, said: ReadAs, named: Kind | None, *, tables: int, sheets: int
+) -> tuple[Kind | None, RowProblem | None]:
+    """Return what a table's rows are as far as it can be told, else what is to be said of that."""
+    if sheets > 1 and said.sheet is None and not _holds_list(grid, one.table, said):
+        return None, None if _GUIDE.search(grid.title) else _no_list(one.label)
+    kind, fault = _kind_of(one.table, grid, said, named, alone=tables == 1)
+    if kind is not None:
+        return kind, None
+    return None, fault.at(one.label, one.table.header_row) if fault else _kindless(one.label)
+
+
+def _all_left_out(found: Sequence[FoundTable], said: ReadAs) -> bool:
+    return bool(found) and all(said.corrections.of(one.key).left_out for one in found)
 
 
 def _as_error(problem: RowProblem) -> RowProblem:
@@ -323,8 +386,16 @@ def _kind_said(title: str) -> Kind | None:
     return found.pop() if len(found) == 1 else None
 
 
-def _read_table(readings: dict[Kind, Reading], kind: Kind, table: Table, grid: Grid, label: str, said: ReadAs) -> None:
-    rows = table_rows(kind, table, label, said.mapping)
+def _read_table(
+    readings: dict[Kind, Reading],
+    kind: Kind,
+    table: Table,
+    grid: Grid,
+    label: str,
+    mapping: Mapping[str, str],
+    fixed: Mapping[str, str],
+) -> TableRows:
+    rows = table_rows(kind, table, label, mapping, fixed)
     # Evidence beside labs is told together with them.
     home = Kind.LABS if kind is Kind.EVIDENCE and Kind.LABS in readings else kind
     into = readings.setdefault(home, Reading(home))
@@ -340,6 +411,7 @@ def _read_table(readings: dict[Kind, Reading], kind: Kind, table: Table, grid: G
     if rows.makes_ids:
         into.made_ids.update(str(values["id"]) for _, values in rows.rows if isinstance(values, dict))
     check_rows(kind, rows.rows, label, rows.problems, into)
+    return rows
 
 
 _HIDDEN_TOLD = 12

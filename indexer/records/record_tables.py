@@ -38,9 +38,11 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlmodel import Field, Session, SQLModel
+from sqlmodel import Field, Session, SQLModel, col
 
 from indexer.records import profiles
+from indexer.records.mended.retired import in_use
+from indexer.records.mended.same_work import each_once
 from indexer.vocabulary import (
     EVIDENCE_ID_LENGTH_MAX,
     FIRST_YEAR,
@@ -52,6 +54,7 @@ from indexer.vocabulary import (
     Confidentiality,
     EvidenceKind,
     Kind,
+    Mendable,
     Prominence,
     Region,
     Size,
@@ -74,6 +77,11 @@ def _year_between(column: str) -> CheckConstraint:
 
 def _words() -> Column[list[str]]:
     return Column(JSON, nullable=False)
+
+
+def _added_words() -> Column[list[str]]:
+    """A column of words that rows of earlier releases lack."""
+    return Column(JSON, nullable=False, server_default="[]")
 
 
 def _other() -> Any:
@@ -161,12 +169,14 @@ class Lab(SQLModel, table=True):
     name_en: str
     pi: str
     orcid: str | None = Field(index=True)
+    members: list[str] = Field(default_factory=list, sa_column=_added_words())
     school: str | None = Field(index=True)
     fields: list[str] = Field(sa_column=_words())
     summary: str
     summary_en: str
     keywords: list[str] = Field(sa_column=_words())
     offers: list[str] = Field(sa_column=_words())
+    equipment: list[str] = Field(default_factory=list, sa_column=_added_words())
     will_not_do: list[str] = Field(sa_column=_words())
     capacity: int | None
     languages: list[str] = Field(sa_column=_words())
@@ -337,39 +347,47 @@ _KEYS_AT_ONCE = 500
 
 
 def load_labs(session: Session, ids: Collection[str] | None = None) -> list[profiles.Lab]:
-    """Return labs by id, each with its evidence in the order given.
+    """Return labs by id, each with its evidence in the order given; what is retired is left out, a work is there once.
 
     Args:
         session: read only.
         ids: those to return, None for all; an id without a lab gives none.
     """
-    evidence = defaultdict(list)
-    for row in _rows(session, Evidence, "position", of=("lab_id", ids)):
-        evidence[row["lab_id"]].append(profiles.Evidence(**_picked(profiles.Evidence, row)))
+    evidence: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+    held = in_use(Mendable.EVIDENCE, col(Evidence.lab_id), col(Evidence.id))
+    for row in _rows(session, Evidence, held, order="position", of=("lab_id", ids)):
+        evidence[row["lab_id"]].append(row)
     return [
-        profiles.Lab(**_picked(profiles.Lab, row), evidence=tuple(evidence[row["id"]]))
-        for row in _by_id(_rows(session, Lab, of=("id", ids)))
+        profiles.Lab(**_picked(profiles.Lab, row), evidence=_pieces(evidence[row["id"]]))
+        for row in _by_id(_rows(session, Lab, in_use(Mendable.LAB, col(Lab.id)), of=("id", ids)))
     ]
+
+
+def _pieces(rows: list[dict[str, Any]]) -> tuple[profiles.Evidence, ...]:
+    return tuple(profiles.Evidence(**_picked(profiles.Evidence, row)) for row in each_once(rows))
 
 
 def load_needs(session: Session, ids: Collection[str] | None = None) -> list[profiles.Need]:
     """Return needs by id, each with its asks in the order given; `ids` as in `load_labs`."""
     asks = defaultdict(list)
-    for row in _rows(session, Ask, "position", of=("need_id", ids)):
+    for row in _rows(session, Ask, order="position", of=("need_id", ids)):
         asks[row["need_id"]].append(profiles.Ask(**_picked(profiles.Ask, row)))
     return [
         profiles.Need(**_picked(profiles.Need, row), asks=tuple(asks[row["id"]]))
-        for row in _by_id(_rows(session, Need, of=("id", ids)))
+        for row in _by_id(_rows(session, Need, in_use(Mendable.NEED, col(Need.id)), of=("id", ids)))
     ]
 
 
 def load_need(session: Session, need_id: str, *conditions: ColumnElement[bool]) -> profiles.Need | None:
-    """Return one need in one query, if it is there and fulfils the conditions."""
+    """Return one need in one query, if it is there, in use, and fulfils the conditions."""
     need: Table = Need.__table__  # type: ignore[attr-defined]
     ask: Table = Ask.__table__  # type: ignore[attr-defined]
     asked = [ask.c[field.name].label(f"ask_{field.name}") for field in fields(profiles.Ask)]
     query = select(need, *asked).join(ask, ask.c.need_id == need.c.id, isouter=True)
-    rows = _fetched(session, query.where(need.c.id == need_id, *conditions).order_by(ask.c.position))
+    rows = _fetched(
+        session,
+        query.where(need.c.id == need_id, in_use(Mendable.NEED, need.c.id), *conditions).order_by(ask.c.position),
+    )
     if not rows:
         return None
     asks = tuple(
@@ -382,13 +400,13 @@ def load_need(session: Session, need_id: str, *conditions: ColumnElement[bool]) 
 
 def load_companies(session: Session, ids: Collection[str] | None = None) -> list[profiles.Company]:
     """Return companies by id; `ids` as in `load_labs`."""
-    rows = _by_id(_rows(session, Company, of=("id", ids)))
+    rows = _by_id(_rows(session, Company, in_use(Mendable.COMPANY, col(Company.id)), of=("id", ids)))
     return [profiles.Company(**_picked(profiles.Company, row)) for row in rows]
 
 
 def load_schools(session: Session, ids: Collection[str] | None = None) -> list[profiles.School]:
     """Return schools by id; `ids` as in `load_labs`."""
-    rows = _by_id(_rows(session, School, of=("id", ids)))
+    rows = _by_id(_rows(session, School, in_use(Mendable.SCHOOL, col(School.id)), of=("id", ids)))
     return [profiles.School(**_picked(profiles.School, row)) for row in rows]
 
 
@@ -403,11 +421,15 @@ def load_terms(session: Session) -> dict[str, tuple[str, ...]]:
 
 
 def _rows(
-    session: Session, model: type[SQLModel], order: str | None = None, *, of: tuple[str, Collection[str] | None]
+    session: Session,
+    model: type[SQLModel],
+    *conditions: ColumnElement[bool],
+    order: str | None = None,
+    of: tuple[str, Collection[str] | None],
 ) -> list[dict[str, Any]]:
     """Return the rows of a table, or those whose column `of[0]` has one of the values `of[1]`."""
     table: Table = model.__table__  # type: ignore[attr-defined]
-    query = select(table)
+    query = select(table).where(*conditions)
     if order is not None:
         query = query.order_by(table.c[order])
     column, wanted = of

@@ -292,22 +292,31 @@ def _with_evidence(
     """Return a lab's evidence with the works that it does not have yet, in whatever register they stand."""
     query = select(Evidence).where(col(Evidence.lab_id) == lab_id).order_by(col(Evidence.position))
     stored = [one.model_dump(exclude={"lab_id", "position"}) for one in session.scalars(query)]
+    every, known = with_new_works(stored, given)
+    report.known += known
+    report.works += len(every) - len(stored)
+    return every
+
+
+def with_new_works(
+    stored: Sequence[Mapping[str, Any]], given: Iterable[Mapping[str, Any]]
+) -> tuple[list[Mapping[str, Any]], int]:
+    """Return evidence with the works added that it does not have yet, and how many it has already."""
     has = {mark for one in stored for mark in _marks(one)}
-    added: list[Mapping[str, Any]] = []
+    every, known = list(stored), 0
     for one in given:
         marks = _marks(one)
         if marks & has:
-            report.known += 1
+            known += 1
             continue
         has |= marks
-        added.append(one)
-    report.works += len(added)
-    return [*stored, *added]
+        every.append(one)
+    return every, known
 
 
 def _marks(evidence: Mapping[str, Any]) -> set[tuple[str, ...]]:
     """Return all by which a work is known again: its id, its DOI, its title in its year."""
-    marks: set[tuple[str, ...]] = {("id", str(evidence["id"]))}
+    marks: set[tuple[str, ...]] = {("id", str(evidence["id"]))} if evidence.get("id") else set()
     if evidence.get("doi"):
         marks.add(("doi", str(evidence["doi"])))
     if evidence.get("title"):

@@ -40,6 +40,8 @@ class NoticeKind(StrEnum):
     NEED_TAKEN_UP = "need_taken_up"
     NEED_ENDED = "need_ended"
     NEED_OPENED = "need_opened"
+    NEED_TO_CONFIRM = "need_to_confirm"
+    NEED_ANSWERED = "need_answered"
     LAB_RELEASED = "lab_released"
     CASE_INTRODUCED = "case_introduced"
     CASE_MOVED = "case_moved"
@@ -89,6 +91,10 @@ KINDS: Mapping[NoticeKind, KindFacts] = {
         (*STAFF, Role.COMPANY),
         Cadence.AT_ONCE,
     ),
+    NoticeKind.NEED_TO_CONFIRM: KindFacts(
+        T_("an expert asks whether your need was understood"), (Role.COMPANY,), Cadence.AT_ONCE
+    ),
+    NoticeKind.NEED_ANSWERED: KindFacts(T_("a company confirms or corrects its need"), STAFF, Cadence.AT_ONCE),
     NoticeKind.LAB_RELEASED: KindFacts(T_("a lab is suggested for your need"), (Role.COMPANY,), Cadence.AT_ONCE),
     NoticeKind.CASE_INTRODUCED: KindFacts(
         T_("your lab is introduced to a company"), (Role.RESEARCHER,), Cadence.AT_ONCE

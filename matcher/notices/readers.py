@@ -13,7 +13,7 @@ from datetime import datetime
 from enum import StrEnum
 from hashlib import sha256
 
-from sqlalchemy import JSON, CheckConstraint, Column, Index, text
+from sqlalchemy import JSON, CheckConstraint, Column, Index, delete, text
 from sqlmodel import Field, Session, SQLModel, col, select
 
 from indexer.instants import Instant
@@ -220,3 +220,12 @@ def add_webhook(
     session.add(hook)
     session.flush()
     return hook
+
+
+def forget_reader(session: Session, *, account_id: str, address: str, now: datetime) -> None:
+    """Forget what is known of somebody's address, and let neither a feed nor a webhook tell of them any more."""
+    session.connection().execute(delete(MailAddress).where(col(MailAddress.address) == address))
+    for hook in webhooks_of(session, account_id):
+        hook.ended_at = now
+        session.add(hook)
+    end_feed(session, account_id=account_id)

@@ -37,7 +37,7 @@ from matcher.ranking.signals import NeedQuery, Query
 WORDS_SHOWN = 6
 RARE_IDF = 1.7
 """Terms in more than about half of all passages explain nothing (idf as in `indexer.index.words`)."""
-_FUNCTION_CHARACTERS = "的之了與和及或而並且在於由為以能可將被把也都就到從對讓使等每各其此該這那是來去中時"
+FUNCTION_CHARACTERS = "的之了與和及或而並且在於由為以能可將被把也都就到從對讓使等每各其此該這那是來去中時"
 """Characters that begin or end a shared run without belonging to the word."""
 _COMMON_ENGLISH = frozenset(
     terms(
@@ -110,7 +110,7 @@ def shared_words(
             spans.append((start, end, rare))
     found: dict[str, float] = {}
     for start, end, rare in spans:
-        word = text[start:end].strip(_FUNCTION_CHARACTERS)
+        word = text[start:end].strip(FUNCTION_CHARACTERS)
         if len(word) >= 2 and not word.isdecimal():
             # Of equally rare words the longer one says more.
             found[word] = max(found.get(word, 0.0), rare + 0.1 * min(len(word), 10))

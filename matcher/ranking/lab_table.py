@@ -10,7 +10,7 @@ answer in microseconds what a loop over profiles answers in milliseconds. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -119,6 +119,17 @@ def unknown_exclusions(need: Need, labs: Iterable[Lab]) -> list[str]:
         return []
     known = {name for lab in labs for name in names_of(lab)}
     return [name for name in need.excluded_labs if for_names(name) not in known]
+
+
+def unknown_conflicts(labs: Iterable[Lab], companies: Iterable[Company]) -> Iterator[tuple[Lab, str]]:
+    """Yield each conflict that a lab states with nobody who is stored: by no id, name or 統一編號 of a company."""
+    known: set[str] = set()
+    for one in companies:
+        known |= {for_names(name) for name in (one.id, one.name, one.name_en, one.tax_id or "") if name}
+    for lab in labs:
+        for name in lab.conflicts:
+            if name and known.isdisjoint({for_names(name), *tax_ids_in(name)}):
+                yield lab, name
 
 
 def names_of(lab: Lab) -> set[str]:

@@ -19,6 +19,8 @@ from sqlmodel import Field, Session, SQLModel, col, func, select
 
 from indexer.database import insert_fact
 from indexer.instants import Instant
+from indexer.records.mended.merged import RecordMerge, is_merged
+from indexer.vocabulary import Mendable
 from indexer.wording import T_
 
 
@@ -213,6 +215,35 @@ def _check_move(case: Case, stage: Stage, version: int | None) -> None:
         )
 
 
+def take_introduction(session: Session, *, case: Case, opened: bool, by: str, now: datetime) -> Case:
+    """Take an introduction back: the lab knows nothing of the need any more.
+
+    Args:
+        session: its transaction holds the step.
+        case: the case, held by its reader.
+        opened: whether anybody of the lab has seen the need since, or has answered.
+        by: the account that takes it back.
+        now: the moment.
+
+    Raises:
+        CaseError: it is at another stage, or what was shown can't be unseen.
+    """
+    if case.stage != Stage.INTRODUCED:
+        raise CaseError(
+            T_("case %(id)s is %(stage)s: there is no introduction to take back", id=case.id, stage=case.stage)
+        )
+    if opened:
+        raise CaseError(T_("the lab has opened the need: that can't be taken back; move the case to lost instead"))
+    _step(session, case, Stage.ACCEPTED, by=by, now=now, reason=None, note="")
+    return case
+
+
+def introduced_at(session: Session, case: Case) -> datetime | None:
+    """Return when the lab was introduced last, None if it never was."""
+    query = select(CaseStep.at).where(CaseStep.case_id == case.id, CaseStep.new == Stage.INTRODUCED.value)
+    return session.exec(query.order_by(col(CaseStep.version).desc())).first()
+
+
 def undo_case(session: Session, *, decision_id: int, by: str, now: datetime) -> Case:
     """Take back the case that an acceptance opened.
 
@@ -296,19 +327,29 @@ def add_contact(
 
 @dataclass(frozen=True)
 class LabLoad:
-    """A lab's open cases, and those of them that are accepted but not introduced."""
+    """A lab's open cases, those of them that are accepted but not introduced, and signed ones that it works on."""
 
     open_cases: int = 0
     not_introduced: int = 0
+    signed: int = 0
+
+    @property
+    def carried(self) -> int:
+        """How many cases the lab has to carry in all."""
+        return self.open_cases + self.signed
 
 
 def loads_of(session: Session, lab_ids: Collection[str]) -> Mapping[str, LabLoad]:
     """Return the load of each lab, by its id."""
     found = dict.fromkeys(lab_ids, LabLoad())
+    # A case keeps the id under which its lab was known; the load is that of the record that is kept.
+    kept = func.coalesce(col(RecordMerge.kept_id), col(Case.lab_id))
     query = (
-        select(Case.lab_id, Case.stage, func.count())
-        .where(col(Case.lab_id).in_(sorted(lab_ids)), col(Case.stage).in_([stage.value for stage in OPEN_STAGES]))
-        .group_by(col(Case.lab_id), col(Case.stage))
+        select(kept, col(Case.stage), func.count())
+        .select_from(Case)
+        .join(RecordMerge, is_merged(Mendable.LAB, col(Case.lab_id)), isouter=True)
+        .where(kept.in_(sorted(lab_ids)), col(Case.stage).in_([stage.value for stage in OPEN_STAGES]))
+        .group_by(kept, col(Case.stage))
     )
     for lab_id, stage, count in session.exec(query).all():
         had = found[lab_id]

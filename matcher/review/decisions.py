@@ -20,7 +20,9 @@ from sqlmodel import Field, Session, SQLModel, col, select
 
 from indexer.database import insert_fact, note_written
 from indexer.instants import Instant, day_in_taipei
+from indexer.records.mended.retired import in_use, retirement_of
 from indexer.records.record_tables import Need
+from indexer.vocabulary import Mendable
 from indexer.wording import T_
 from matcher.review.cases import Case, undo_case
 from matcher.review.proposals import PairingState, Proposal, StoredPairing
@@ -81,6 +83,10 @@ class AlreadyDecidedError(DecisionError):
     """Somebody decided on the pairing before; what they said is on record."""
 
 
+class RetiredError(DecisionError):
+    """The need or the lab is no longer used."""
+
+
 class Decision(SQLModel, table=True):
     """One verdict on a pairing, on what was shown: never updated, never deleted. `undoes` takes one back, once."""
 
@@ -116,6 +122,8 @@ _TURN = (
     .where(
         col(StoredPairing.id) == bindparam("pairing_id"),
         col(StoredPairing.state).in_(bindparam("before", expanding=True)),
+        in_use(Mendable.NEED, col(StoredPairing.need_id)),
+        in_use(Mendable.LAB, col(StoredPairing.lab_id)),
     )
     .values(state=bindparam("after"), deferred_until=bindparam("until"), version=col(StoredPairing.version) + 1)
     .returning(col(StoredPairing.need_id), col(StoredPairing.lab_id))
@@ -157,6 +165,7 @@ def decide(
     Raises:
         DecisionError: the verdict is not complete, or the proposal is not one of the pairing.
         AlreadyDecidedError: somebody accepted or rejected it before.
+        RetiredError: the need or the lab is retired.
     """
     _check(verdict, reason, note, defer_until, now)
     shown = _checked_shown(session, pairing_id, proposal_id)
@@ -233,11 +242,19 @@ def _turn(
     }
     turned = session.connection().execute(_TURN, values).first()
     if turned is None:
-        state = session.exec(select(StoredPairing.state).where(StoredPairing.id == pairing_id)).first()
+        pairing = session.exec(select(StoredPairing).where(StoredPairing.id == pairing_id)).first()
+        if pairing is not None and _is_retired(session, pairing):
+            raise RetiredError(T_("the need or the lab is retired: nothing is decided about it any more"))
+        state = None if pairing is None else pairing.state
         raise AlreadyDecidedError(
             T_("pairing %(pairing_id)s is %(state)s already; undo that first", pairing_id=pairing_id, state=state)
         )
     return turned.need_id, turned.lab_id
+
+
+def _is_retired(session: Session, pairing: StoredPairing) -> bool:
+    parties = ((Mendable.NEED, pairing.need_id), (Mendable.LAB, pairing.lab_id))
+    return any(retirement_of(session, kind, record_id) is not None for kind, record_id in parties)
 
 
 def _opened(session: Session, decision: Decision, need_id: str, lab_id: str) -> Case:

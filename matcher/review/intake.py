@@ -21,8 +21,9 @@ from sqlmodel import Field, Session, SQLModel, col, select
 from indexer.instants import Instant
 from indexer.records.exchange import NeedIn
 from indexer.records.importing import ImportReport, import_rows
+from indexer.records.mended.retired import retirement_of
 from indexer.records.record_tables import Alliance, Need
-from indexer.vocabulary import Confidentiality, Kind
+from indexer.vocabulary import Confidentiality, Kind, Mendable
 from indexer.wording import T_
 from matcher.review import people  # noqa: F401 (its table is referred to)
 from matcher.review.clients import Client
@@ -186,7 +187,13 @@ def new_need_id(now: datetime) -> str:
 
 
 def submit(session: Session, *, need: NeedIn, alliance_id: str | None, by: str, now: datetime) -> NeedIntake:
-    """Store a new need and open its way in; one that states no year is of the year in which it comes."""
+    """Store a new need and open its way in; one that states no year is of the year in which it comes.
+
+    Raises:
+        IntakeError: its company is retired.
+    """
+    if need.company is not None and retirement_of(session, Mendable.COMPANY, need.company) is not None:
+        raise IntakeError(T_("company %(id)s is retired: it submits no needs", id=need.company), "company")
     _store(session, need, received=now)
     return adopt(session, need_ids=[need.id], alliance_id=alliance_id, by=by, now=now)[0]
 
@@ -238,6 +245,19 @@ def edit(session: Session, *, need: NeedIn, now: datetime) -> NeedIntake:
     intake.changed_at = now
     session.add(intake)
     session.flush()
+    return intake
+
+
+def correct(session: Session, *, need: NeedIn, now: datetime) -> NeedIntake:
+    """Replace what a need says by what its company says of it, as long as somebody works on it.
+
+    Raises:
+        IntakeError: there is no such need, or nobody works on it any more.
+    """
+    intake = _locked(session, need.id)
+    if intake.state not in OPEN_STATES:
+        raise IntakeError(T_("need %(id)s is %(state)s: nobody works on it any more", id=need.id, state=intake.state))
+    _store(session, need, received=intake.submitted_at)
     return intake
 
 

@@ -20,24 +20,30 @@ from typing import Any
 
 from sqlalchemy import (
     CheckConstraint,
+    ColumnElement,
     CompoundSelect,
     Index,
     UniqueConstraint,
+    and_,
     bindparam,
+    func,
     literal_column,
     or_,
     text,
     union_all,
 )
+from sqlalchemy import select as select_columns
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import aliased
 from sqlmodel import Field, Session, SQLModel, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
-from indexer.folding import for_logins
+from indexer.folding import for_logins, for_names, tax_ids_in
 from indexer.instants import Instant
 from indexer.plain_text import TextError, clean
+from indexer.records.mended.merged import RecordMerge
 from indexer.records.record_tables import Alliance, Company, Lab
-from indexer.vocabulary import ID_LENGTH_MAX
+from indexer.vocabulary import ID_LENGTH_MAX, Mendable
 from indexer.wording import T_
 from matcher.review.roles import Role
 
@@ -196,19 +202,49 @@ class Principal:
         return ("company", company_id) in self.stakes or ("lab", lab_id) in self.stakes
 
 
-_IN_USE = (Account.id == bindparam("account_id"), col(Account.disabled_at).is_(None))
+_IN_USE = (col(Account.id) == bindparam("account_id"), col(Account.disabled_at).is_(None))
+# A role in a lab or company that was merged is one in the record that is kept; grants themselves never change.
+_SCOPE_KEPT = and_(
+    col(RecordMerge.gone_id) == col(Grant.scope_id),
+    col(RecordMerge.undone_at).is_(None),
+    or_(
+        and_(col(Grant.role) == Role.RESEARCHER.value, col(RecordMerge.kind) == Mendable.LAB.value),
+        and_(col(Grant.role) == Role.COMPANY.value, col(RecordMerge.kind) == Mendable.COMPANY.value),
+    ),
+)
+# An interest holds in every record that was made one with the party: what stands under an old id is the party's too.
+_Own, _Other = aliased(RecordMerge), aliased(RecordMerge)
+_HELD_STAKE = and_(col(Stake.account_id) == col(Account.id), col(Stake.ended_at).is_(None))
+_PARTY_KEPT = and_(
+    col(_Own.kind) == col(Stake.party), col(_Own.gone_id) == col(Stake.party_id), col(_Own.undone_at).is_(None)
+)
+_KEPT_PARTY = func.coalesce(col(_Own.kept_id), col(Stake.party_id))
+_PARTY_TOO = and_(
+    col(_Other.kind) == col(Stake.party), col(_Other.kept_id) == _KEPT_PARTY, col(_Other.undone_at).is_(None)
+)
+_STAKE: ColumnElement[str] = literal_column("'stake'")
 # Built once and asked in one go, since every request asks it. An account without any grant gives one row.
 _STANDING: CompoundSelect[Any] = union_all(
-    select(
+    select_columns(
         col(Account.name).label("name"),
         literal_column("'grant'").label("what"),
         col(Grant.role).label("kind"),
-        col(Grant.scope_id).label("scope"),
+        func.coalesce(col(RecordMerge.kept_id), col(Grant.scope_id)).label("scope"),
     )
     .join(Grant, (col(Grant.account_id) == col(Account.id)) & col(Grant.revoked_at).is_(None), isouter=True)
+    .join(RecordMerge, _SCOPE_KEPT, isouter=True)
     .where(*_IN_USE),
-    select(col(Account.name), literal_column("'stake'"), col(Stake.party), col(Stake.party_id))
-    .join(Stake, (col(Stake.account_id) == col(Account.id)) & col(Stake.ended_at).is_(None))
+    select_columns(col(Account.name), _STAKE, col(Stake.party), col(Stake.party_id))
+    .join(Stake, _HELD_STAKE)
+    .where(*_IN_USE),
+    select_columns(col(Account.name), _STAKE, col(Stake.party), _KEPT_PARTY)
+    .join(Stake, _HELD_STAKE)
+    .join(_Own, _PARTY_KEPT)
+    .where(*_IN_USE),
+    select_columns(col(Account.name), _STAKE, col(Stake.party), col(_Other.gone_id))
+    .join(Stake, _HELD_STAKE)
+    .join(_Own, _PARTY_KEPT, isouter=True)
+    .join(_Other, _PARTY_TOO)
     .where(*_IN_USE),
 )
 
@@ -280,6 +316,15 @@ def _name(given: str) -> str:
         return clean(given, max_chars=ID_LENGTH_MAX, multiline=False)
     except TextError as error:
         raise PeopleError("name", str(error)) from error
+
+
+def mail_address(given: str) -> str:
+    """Return a mail address as accounts have it.
+
+    Raises:
+        PeopleError: it is none.
+    """
+    return _email(given)
 
 
 def _email(given: str) -> str:
@@ -429,14 +474,17 @@ def set_disabled(session: Session, *, account_id: str, disabled: bool, now: date
 def declare_stake(session: Session, *, account_id: str, party: str, party_id: str, now: datetime) -> Stake:
     """Declare an interest in a company or a lab; declaring it twice changes nothing.
 
+    Args:
+        session: the transaction.
+        account_id: whose interest it is.
+        party: `company` or `lab`.
+        party_id: its id, its whole name in either language and script, or a company's 統一編號: people know no ids.
+        now: the moment.
+
     Raises:
-        PeopleError: there is no such company or lab.
+        PeopleError: there is no such company or lab, or several are called that.
     """
-    models: dict[str, type[SQLModel]] = {"company": Company, "lab": Lab}
-    if party not in models:
-        raise PeopleError("party", T_("name a company or a lab"))
-    if session.get(models[party], party_id) is None:
-        raise PeopleError("party_id", T_("there is no such %(party)s", party=party))
+    party_id = _party_called(session, party, party_id)
     _held(session, account_id)
     same = (Stake.account_id == account_id, Stake.party == party, Stake.party_id == party_id)
     held = session.exec(select(Stake).where(*same, col(Stake.ended_at).is_(None))).first()
@@ -446,6 +494,31 @@ def declare_stake(session: Session, *, account_id: str, party: str, party_id: st
     session.add(stake)
     session.flush()
     return stake
+
+
+def _party_called(session: Session, party: str, said: str) -> str:
+    """Return the id of the company or lab that is meant.
+
+    Raises:
+        PeopleError: there is none, or there are several.
+    """
+    models: dict[str, type[Company] | type[Lab]] = {"company": Company, "lab": Lab}
+    if party not in models:
+        raise PeopleError("party", T_("name a company or a lab"))
+    model = models[party]
+    if session.get(model, said) is not None:
+        return said
+    wanted, numbers = for_names(said), tax_ids_in(said)
+    if party == "company" and numbers:
+        found = list(session.exec(select(Company.id).where(col(Company.tax_id).in_(numbers))).all())
+    else:
+        rows = session.exec(select(model.id, model.name, model.name_en)).all()
+        found = [row[0] for row in rows if any(for_names(name) == wanted for name in row[1:] if name)]
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise PeopleError("party_id", T_("nothing is called that; give its whole name, or a company's tax id"))
+    raise PeopleError("party_id", T_("%(n)s are called that; give the tax id or the id", n=len(found)))
 
 
 def end_stake(session: Session, *, stake_id: int, by: str, reason: str, now: datetime) -> Stake:

@@ -24,7 +24,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Field, Session, SQLModel, col, select
 
 from indexer.instants import Instant
+from indexer.records.mended.retired import retired_ids
 from indexer.records.record_tables import Lab, Need, School
+from indexer.vocabulary import Mendable
 from indexer.wording import T_
 
 if TYPE_CHECKING:
@@ -265,8 +267,9 @@ def exposures(session: Session, *, needs: Any, since: datetime, today: date) -> 
     for lab_id, state in session.exec(query).all():
         shown[school_of[lab_id]] += 1
         accepted[school_of[lab_id]] += state == PairingState.ACCEPTED
-    labs = Counter(school_of.values())
-    found = [_exposure(schools, key, labs[key], shown[key], accepted[key]) for key in labs]
+    gone = retired_ids(session, Mendable.LAB)
+    labs = Counter(school for lab_id, school in school_of.items() if lab_id not in gone)
+    found = [_exposure(schools, key, labs[key], shown[key], accepted[key]) for key in labs | shown]
     return sorted(found, key=lambda one: (-one.shown, -one.accepted, one.school_id))
 
 

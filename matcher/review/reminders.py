@@ -1,14 +1,15 @@
-"""What waits for somebody, counted for each alliance: the desk's lists as the night sees them.
+"""What waits for somebody, counted for each alliance and each expert: the desk's lists as the night sees them.
 
 In: the records and a day. Out: counts for each alliance, and for needs that
-belong to none. It exists because a desk shows what waits only to whoever opens
-it: the night's report says where nobody does. Ids and numbers alone, no texts.
+belong to none; within alliances, for each of their people. It exists because
+a desk shows what waits only to whoever opens it: the night's report says where
+nobody does. Ids and numbers alone, no texts.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -17,6 +18,8 @@ from sqlalchemy import exists, or_, select
 from sqlmodel import Session, col, func
 
 from indexer.instants import day_in_taipei
+from indexer.records.mended.retired import in_use
+from indexer.vocabulary import Mendable
 from indexer.wording import T_
 from matcher.review.cases import OPEN_STAGES, Case, Contact
 from matcher.review.clients import Client
@@ -65,29 +68,74 @@ def reminders(session: Session, *, now: datetime, silent_days: int = SILENT_DAYS
         now: the moment; days are those of Taipei.
         silent_days: after so many days without a contact a case or a company counts as silent.
     """
-    today = day_in_taipei(now)
-    before = today - timedelta(days=silent_days)
-    queries = {
-        Reminder.NEW_NEEDS: _needs(NeedState.SUBMITTED),
-        Reminder.NEEDS_TO_MATCH: _needs(NeedState.TAKEN_UP, ~_is_shown()),
-        Reminder.NEEDS_TO_REVIEW: _pairings(
-            func.count(col(StoredPairing.need_id).distinct()), col(StoredPairing.state) == PairingState.PROPOSED.value
-        ),
-        Reminder.DEFERRED_DUE: _pairings(
-            func.count(),
-            col(StoredPairing.state) == PairingState.DEFERRED.value,
-            col(StoredPairing.deferred_until) <= today,
-        ),
-        Reminder.FOLLOW_UPS_DUE: _follow_ups(today),
-        Reminder.CASES_WITHOUT_CONTACT: _cases(before, now - timedelta(days=silent_days)),
-        Reminder.SILENT_COMPANIES: _companies(before, now - timedelta(days=silent_days)),
-    }
+    return _counted(session, _queries(now, silent_days, by_expert=False))
+
+
+def loads(
+    session: Session, alliances: Collection[str], *, now: datetime, silent_days: int = SILENT_DAYS
+) -> dict[str, dict[Reminder, int]]:
+    """Return for each expert of some alliances (`UNASSIGNED`: nobody's yet) how much waits, as `reminders` counts it.
+
+    A need is whose who took it up, a case whose owner's, a company whose who calls it; a next step waits for whoever
+    planned it.
+    """
+    queries = _queries(now, silent_days, by_expert=True)
+    chosen = {one: query.where(_ALLIANCE[one].in_(alliances)) for one, query in queries.items()}
+    return _counted(session, chosen)
+
+
+_ALLIANCE: dict[Reminder, Any] = {
+    Reminder.NEW_NEEDS: col(NeedIntake.alliance_id),
+    Reminder.NEEDS_TO_MATCH: col(NeedIntake.alliance_id),
+    Reminder.NEEDS_TO_REVIEW: col(NeedIntake.alliance_id),
+    Reminder.DEFERRED_DUE: col(NeedIntake.alliance_id),
+    Reminder.FOLLOW_UPS_DUE: col(Contact.alliance_id),
+    Reminder.CASES_WITHOUT_CONTACT: col(Case.alliance_id),
+    Reminder.SILENT_COMPANIES: col(Client.alliance_id),
+}
+"""Whose each is."""
+_EXPERT: dict[Reminder, Any] = {
+    Reminder.NEW_NEEDS: col(NeedIntake.expert_id),
+    Reminder.NEEDS_TO_MATCH: col(NeedIntake.expert_id),
+    Reminder.NEEDS_TO_REVIEW: col(NeedIntake.expert_id),
+    Reminder.DEFERRED_DUE: col(NeedIntake.expert_id),
+    Reminder.FOLLOW_UPS_DUE: col(Contact.by),
+    Reminder.CASES_WITHOUT_CONTACT: col(Case.owner_id),
+    Reminder.SILENT_COMPANIES: col(Client.expert_id),
+}
+"""For whom of an alliance each waits."""
+
+
+def _counted(session: Session, queries: Mapping[Reminder, Any]) -> Counts:
     found: defaultdict[str, dict[Reminder, int]] = defaultdict(dict)
     for reminder, query in queries.items():
-        for alliance_id, n in session.execute(query).all():
+        for whose, n in session.execute(query).all():
             if n:
-                found[alliance_id or UNASSIGNED][reminder] = int(n)
+                found[whose or UNASSIGNED][reminder] = int(n)
     return dict(sorted(found.items()))
+
+
+def _queries(now: datetime, silent_days: int, *, by_expert: bool) -> dict[Reminder, Any]:
+    """Return the query of each reminder: whose, and how much."""
+    today = day_in_taipei(now)
+    before, long_ago = today - timedelta(days=silent_days), now - timedelta(days=silent_days)
+    whose = _EXPERT if by_expert else _ALLIANCE
+    state, until = col(StoredPairing.state), col(StoredPairing.deferred_until)
+    proposed = state == PairingState.PROPOSED.value
+    is_due = (state == PairingState.DEFERRED.value) & (until <= today)
+    found = {
+        one: make(whose[one], *conditions)
+        for one, make, conditions in (
+            (Reminder.NEW_NEEDS, _needs, (NeedState.SUBMITTED,)),
+            (Reminder.NEEDS_TO_MATCH, _needs, (NeedState.TAKEN_UP, ~_is_shown())),
+            (Reminder.NEEDS_TO_REVIEW, _pairings, (func.count(col(StoredPairing.need_id).distinct()), proposed)),
+            (Reminder.DEFERRED_DUE, _pairings, (func.count(), is_due)),
+            (Reminder.FOLLOW_UPS_DUE, _follow_ups, (today,)),
+            (Reminder.CASES_WITHOUT_CONTACT, _cases, (before, long_ago)),
+            (Reminder.SILENT_COMPANIES, _companies, (before, long_ago)),
+        )
+    }
+    return {one: query.group_by(whose[one]) for one, query in found.items()}
 
 
 def totals(counts: Counts) -> dict[str, int]:
@@ -95,25 +143,22 @@ def totals(counts: Counts) -> dict[str, int]:
     return {one.value: sum(counts_of.get(one, 0) for counts_of in counts.values()) for one in Reminder}
 
 
-def _needs(state: NeedState, *conditions: Any) -> Any:
-    return (
-        select(col(NeedIntake.alliance_id), func.count())
-        .where(col(NeedIntake.state) == state.value, *conditions)
-        .group_by(col(NeedIntake.alliance_id))
-    )
+def _needs(whose: Any, state: NeedState, *conditions: Any) -> Any:
+    in_books = in_use(Mendable.NEED, col(NeedIntake.need_id))
+    return select(whose, func.count()).where(col(NeedIntake.state) == state.value, in_books, *conditions)
 
 
 def _is_shown() -> Any:
     return exists(select(1).where(col(StoredPairing.need_id) == col(NeedIntake.need_id)).correlate(NeedIntake))
 
 
-def _pairings(counted: Any, *conditions: Any) -> Any:
+def _pairings(whose: Any, counted: Any, *conditions: Any) -> Any:
     return (
-        select(col(NeedIntake.alliance_id), counted)
+        select(whose, counted)
         .select_from(StoredPairing)
         .join(NeedIntake, col(NeedIntake.need_id) == col(StoredPairing.need_id))
         .where(col(NeedIntake.state).in_(_OPEN), *conditions)
-        .group_by(col(NeedIntake.alliance_id))
+        .where(in_use(Mendable.NEED, col(StoredPairing.need_id)), in_use(Mendable.LAB, col(StoredPairing.lab_id)))
     )
 
 
@@ -122,33 +167,30 @@ def _newest(columns: Iterable[Any]) -> Any:
     return select(func.max(col(Contact.id))).group_by(col(Contact.alliance_id), *columns)
 
 
-def _follow_ups(today: date) -> Any:
+def _follow_ups(whose: Any, today: date) -> Any:
     """Count the next steps whose day has come, each until the case or the company had a later contact."""
     newest = _newest((col(Contact.case_id), col(Contact.company_id)))
     return (
-        select(col(Contact.alliance_id), func.count())
+        select(whose, func.count())
+        .select_from(Contact)
         .join(Case, col(Case.id) == col(Contact.case_id), isouter=True)
         .where(
             col(Contact.id).in_(newest),
             col(Contact.next_on) <= today,
             or_(col(Contact.case_id).is_(None), col(Case.stage).in_(_OPEN_CASES)),
         )
-        .group_by(col(Contact.alliance_id))
     )
 
 
-def _cases(before: date, opened_before: datetime) -> Any:
+def _cases(whose: Any, before: date, opened_before: datetime) -> Any:
     touched = exists(
         select(1).where(col(Contact.case_id) == col(Case.id), col(Contact.held_on) >= before).correlate(Case)
     )
-    return (
-        select(col(Case.alliance_id), func.count())
-        .where(col(Case.stage).in_(_OPEN_CASES), col(Case.opened_at) < opened_before, ~touched)
-        .group_by(col(Case.alliance_id))
-    )
+    open_long = (col(Case.stage).in_(_OPEN_CASES), col(Case.opened_at) < opened_before)
+    return select(whose, func.count()).where(*open_long, ~touched)
 
 
-def _companies(before: date, since: datetime) -> Any:
+def _companies(whose: Any, before: date, since: datetime) -> Any:
     touched = exists(
         select(1)
         .where(
@@ -159,7 +201,7 @@ def _companies(before: date, since: datetime) -> Any:
         .correlate(Client)
     )
     return (
-        select(col(Client.alliance_id), func.count())
+        select(whose, func.count())
         .where(col(Client.until).is_(None), col(Client.since) < since, ~touched)
-        .group_by(col(Client.alliance_id))
+        .where(in_use(Mendable.COMPANY, col(Client.company_id)))
     )

@@ -24,10 +24,12 @@ from sqlmodel import Field, Session, SQLModel, col, select
 
 from indexer.database import note_written
 from indexer.instants import Instant
-from indexer.records.exchange import LabIn, check
+from indexer.records.exchange import LabIn, check, fallback_id
 from indexer.records.importing import import_rows
+from indexer.records.mended.retired import in_use, retirement_of
+from indexer.records.mended.same_work import each_once
 from indexer.records.record_tables import Ask, Evidence, Lab, Need
-from indexer.vocabulary import Kind
+from indexer.vocabulary import Kind, Mendable
 from indexer.wording import T_
 from matcher.review import people  # noqa: F401 (its table is referred to)
 from matcher.review.intake import NeedIntake, NeedState
@@ -89,10 +91,12 @@ def claim(session: Session, *, account_id: str, lab_id: str, statement: str, now
     """Ask for a lab, which exists.
 
     Raises:
-        ClaimError: nothing is stated, the lab is the person's already, or an earlier claim still waits.
+        ClaimError: nothing is stated, the lab is retired or is the person's already, or an earlier claim still waits.
     """
     if not statement.strip():
         raise ClaimError(T_("say what makes you this lab's researcher"), "statement")
+    if retirement_of(session, Mendable.LAB, lab_id) is not None:
+        raise ClaimError(T_("lab %(lab_id)s is retired and can't be claimed; ask the programme office", lab_id=lab_id))
     held = {(grant.role, grant.scope_id) for grant in active_grants(session, account_id)}
     if (Role.RESEARCHER.value, lab_id) in held:
         raise ClaimError(T_("lab %(lab_id)s is yours already", lab_id=lab_id))
@@ -163,13 +167,20 @@ class LabEdit(SQLModel, table=True):
     at: datetime = Field(sa_type=Instant)
 
 
-def profile_document(session: Session, lab_id: str) -> dict[str, Any] | None:
-    """Return a lab with its evidence in the exchange format, None if there is no such lab."""
+def profile_document(session: Session, lab_id: str, *, in_use_only: bool = False) -> dict[str, Any] | None:
+    """Return a lab with its evidence in the exchange format, None if there is no such lab.
+
+    With `in_use_only` evidence that the programme office has retired is left out, and each work is there once.
+    """
     lab = session.get(Lab, lab_id)
     if lab is None:
         return None
-    rows = session.exec(select(Evidence).where(Evidence.lab_id == lab_id).order_by(col(Evidence.position))).all()
+    query = select(Evidence).where(Evidence.lab_id == lab_id).order_by(col(Evidence.position))
+    if in_use_only:
+        query = query.where(in_use(Mendable.EVIDENCE, col(Evidence.lab_id), col(Evidence.id)))
+    rows = session.exec(query).all()
     evidence = [row.model_dump(mode="json", exclude={"lab_id", "position"}) for row in rows]
+    evidence = each_once(evidence) if in_use_only else evidence
     return {**lab.model_dump(mode="json"), "evidence": evidence}
 
 
@@ -222,6 +233,66 @@ def _arranged(evidence: Sequence[dict[str, Any]], wanted: Sequence[Mapping[str, 
     return [*named.values(), *(item for item in evidence if item["id"] not in named)]
 
 
+@dataclass(frozen=True)
+class AddedWorks:
+    """What came of works that were handed in: the profile as it is now, how many are new, how many were there."""
+
+    profile: dict[str, Any]
+    added: int
+    known: int
+
+
+def add_works(
+    session: Session, *, lab_id: str, works: Sequence[Mapping[str, Any]], by: str, now: datetime
+) -> AddedWorks:
+    """Add works to a lab's evidence, first those that were given last; what it has already stays as it is.
+
+    Args:
+        session: its transaction holds all writes.
+        lab_id: the lab, which exists.
+        works: evidence of the exchange format, with or without ids.
+        by: the researcher.
+        now: the moment.
+
+    Raises:
+        ProfileError: a work is not right, or the lab would have too many.
+    """
+    # What reads registers takes a while to load; who changes no evidence does without.
+    from indexer.sources.bringing_in import with_new_works
+
+    before = profile_document(session, lab_id) or {}
+    stored = before["evidence"]
+    every, known = with_new_works(stored, works)
+    added = every[len(stored) :]
+    if not added:
+        return AddedWorks(before, 0, known)
+    used = {str(one["id"]) for one in every if one.get("id")}
+    number = len(stored)
+    given = []
+    for one in added:
+        while not one.get("id") and fallback_id(lab_id, number + 1) in used:
+            number += 1
+        given.append(one if one.get("id") else {**one, "id": fallback_id(lab_id, number + 1)})
+        used.add(str(given[-1]["id"]))
+    after = {**before, "evidence": [*given, *stored]}
+    found = check(Kind.LABS, after)
+    if found.faults or not isinstance(found.record, LabIn):
+        fault = found.faults[0]
+        raise ProfileError(fault.right, fault.field)
+    import_rows(session, Kind.LABS, [after], "profile")
+    session.add(LabEdit(lab_id=lab_id, fields=["evidence"], by=by, at=now))
+    session.flush()
+    return AddedWorks(profile_document(session, lab_id) or {}, len(given), known)
+
+
+def known_work(session: Session, doi: str) -> dict[str, Any] | None:
+    """Return what is known of a work by its DOI, from any lab that has it; None if none has."""
+    row = session.exec(select(Evidence).where(Evidence.doi == doi).order_by(col(Evidence.lab_id))).first()
+    return (
+        None if row is None else row.model_dump(mode="json", include={"id", "kind", "title", "abstract", "year", "doi"})
+    )
+
+
 FEWEST_TOLD = 3
 """Counts below this, but not none, are told as "fewer than" this."""
 _OPEN = (NeedState.SUBMITTED.value, NeedState.TAKEN_UP.value)
@@ -238,6 +309,7 @@ class Demand:
 def demand_by_field(session: Session, fields: Sequence[str]) -> list[Demand]:
     """Return the demand for each of some research fields, in their order."""
     query = select(Need.fields).join(NeedIntake, col(NeedIntake.need_id) == Need.id)
+    query = query.where(in_use(Mendable.NEED, col(Need.id)))
     counted: Counter[str] = Counter()
     for named in session.exec(query.where(col(NeedIntake.state).in_(_OPEN))).all():
         counted.update(set(named))
@@ -249,7 +321,7 @@ def demand_by_kind(session: Session, kinds: Sequence[str]) -> list[Demand]:
     query = (
         select(Ask.need_id, Ask.kind)
         .join(NeedIntake, col(NeedIntake.need_id) == Ask.need_id)
-        .where(col(NeedIntake.state).in_(_OPEN))
+        .where(col(NeedIntake.state).in_(_OPEN), in_use(Mendable.NEED, col(Ask.need_id)))
         .distinct()
     )
     counted = Counter(str(kind) for _, kind in session.exec(query).all())

@@ -82,6 +82,8 @@ def read_as(
 def import_one(screen: Screen, session: Session, path: Path, said: ReadAs, way: Way) -> list[dict[str, object]]:
     """Import a file and return a document for each kind of record in it."""
     from indexer.records.importing import import_reading
+    from indexer.records.mended.copies import with_copies_said
+    from indexer.records.mended.named_labs import with_labs_found
     from indexer.records.readers import read
 
     with _telling(screen, path, way) as tell:
@@ -95,7 +97,9 @@ def import_one(screen: Screen, session: Session, path: Path, said: ReadAs, way: 
         readings = first.all()
         tell(T_("comparing"), 0, 1)
         # Evidence of labs that stand in the same file is of labs that are there by then.
-        plans = [import_reading(session, one, dry_run=True) for one in readings]
+        own_labs = any(one.kind is Kind.LABS for one in readings)
+        tried = readings if own_labs else [with_labs_found(session, one, path.name) for one in readings]
+        plans = [import_reading(session, with_copies_said(one, path.name), dry_run=True) for one in tried]
     if not way.quiet:
         _say_plan(screen, [change for plan in plans for change in plan.changes], listed=way.dry_run)
     if way.dry_run:

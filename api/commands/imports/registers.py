@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from api.commands.refusals import refusal
+from api.commands.refusals import RefusedError, refusal
 from api.commands.screen import Screen, finish, write_document
 from api.home import note_command, open_session, read_settings
 from indexer.wording import T_
@@ -54,6 +54,26 @@ def bring_in_files(
     if as_json:
         write_document({"dry_run": dry_run, "at": datetime.now(UTC).isoformat(), **_document(report)})
     finish(any(problem.severity == "error" for problem in report.problems))
+
+
+def fetched(screen: Screen, source: str, identifiers: Sequence[str], contact: str | None, *, quiet: bool) -> list[Path]:
+    """Return the files of some identifiers, asked of their register or kept from an earlier visit.
+
+    Raises:
+        RefusedError: the register can't be asked, or does not answer.
+    """
+    from indexer.sources.fetching import FetchError, Fetching
+
+    settings = read_settings()
+    folder = settings.home / "fetched"
+    try:
+        visit = Fetching(contact or settings.mail_from, folder, settings.registers_url)
+        found = visit.fetch(source, identifiers)
+    except FetchError as error:
+        raise RefusedError(str(error)) from error
+    if not quiet:
+        screen.say(T_("fetched %(n)s files into %(folder)s", n=len(found), folder=folder), "dim")
+    return found
 
 
 def _say(screen: Screen, report: SourceReport, dry_run: bool, *, quiet: bool) -> None:

@@ -27,7 +27,10 @@ from indexer.instants import day_in_taipei, now
 from indexer.records.record_tables import Lab, School
 from indexer.vocabulary import AskKind
 from matcher.ranking.signals import CONTRIBUTION_LABELS, GROUPS, RETIRED_LABELS
-from matcher.review.cases import Case, Contact, LabLoad, Stage, loads_of
+from matcher.review.cases import Case, Contact, LabLoad, Stage
+from matcher.review.conversation.answers import SideAnswer, SideWord
+from matcher.review.conversation.signing import loads_of_labs
+from matcher.review.conversation.thread import Side
 from matcher.review.decisions import Decision, Reason
 from matcher.review.people import Account, Principal
 from matcher.review.proposals import Release, StoredPairing
@@ -57,7 +60,7 @@ class LabFacts:
     @property
     def is_full(self) -> bool:
         """Whether the lab has said how much it can take on and has that much."""
-        return self.lab.capacity is not None and self.load.open_cases >= self.lab.capacity
+        return self.lab.capacity is not None and self.load.carried >= self.lab.capacity
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,8 @@ class PairingFacts:
     released_at: datetime | None
     word: LastWord | None
     case_id: int | None
+    company_word: str | None = None
+    """What the company answered to it, if that stands."""
 
 
 @dataclass(frozen=True)
@@ -111,17 +116,17 @@ def facts_of(
     ).all()
     case_of = {case.pairing_id: case.id for case in cases}
     return Facts(
-        _labs(session, who, company_id, wanted, cases), _pairings(session, who, sorted(pairings), case_of, now)
+        _labs(session, who, company_id, wanted, cases, now), _pairings(session, who, sorted(pairings), case_of, now)
     )
 
 
 def _labs(
-    session: Session, who: Principal, company_id: str | None, wanted: list[str], cases: Sequence[Case]
+    session: Session, who: Principal, company_id: str | None, wanted: list[str], cases: Sequence[Case], now: datetime
 ) -> Mapping[str, LabFacts]:
     rows = session.exec(
         select(Lab, School).join(School, col(School.id) == col(Lab.school), isouter=True).where(col(Lab.id).in_(wanted))
     ).all()
-    loads = loads_of(session, wanted)
+    loads = loads_of_labs(session, wanted, day_in_taipei(now))
     touched = _contacts(session, who, {case.id or 0: case.lab_id for case in cases})
     found = {}
     for lab, school in rows:
@@ -167,17 +172,29 @@ def _pairings(
     session: Session, who: Principal, wanted: list[int], case_of: Mapping[int, int | None], now: datetime
 ) -> Mapping[int, PairingFacts]:
     stands_now = (col(Release.pairing_id) == col(StoredPairing.id)) & col(Release.ended_at).is_(None)
+    answered = (
+        select(SideAnswer.word)
+        .where(SideAnswer.pairing_id == StoredPairing.id, SideAnswer.side == Side.COMPANY.value)
+        .order_by(col(SideAnswer.id).desc())
+        .limit(1)
+        .scalar_subquery()
+    )
     rows = session.exec(
-        select(StoredPairing, Release.released_at)
+        select(StoredPairing, Release.released_at, answered)
         .join(Release, stands_now, isouter=True)
         .where(col(StoredPairing.id).in_(wanted))
     ).all()
     words = _last_words(session, who, wanted, now)
     return {
         row.id or 0: PairingFacts(
-            row.state, row.deferred_until, released_at, words.get(row.id or 0), case_of.get(row.id or 0)
+            row.state,
+            row.deferred_until,
+            released_at,
+            words.get(row.id or 0),
+            case_of.get(row.id or 0),
+            None if said == SideWord.RETRACTED else said,
         )
-        for row, released_at in rows
+        for row, released_at, said in rows
     }
 
 

@@ -28,6 +28,7 @@ from api.requests.problems import ProblemError, Refusal
 from api.routes.needs import (
     assign_need,
     break_glass,
+    chosen_needs,
     end_need_share,
     list_needs,
     move_need,
@@ -89,6 +90,7 @@ def need_context(
         "elements": _elements(need),
         "element_labels": ELEMENT_LABELS,
         "days": days_waiting(need),
+        "is_own": is_ours and need["company"] is not None,
         "can_match": is_ours or bool(ours & set(need["shared_with"])),
         "can_take_up": is_ours and state in (NeedState.SUBMITTED, NeedState.CLOSED),
         "can_close": is_ours and state == NeedState.TAKEN_UP,
@@ -126,6 +128,7 @@ def show_needs(
     visit: Annotated[Visit, Depends(visiting(Resource.NEED, Action.LIST))],
     state: Annotated[str, Query(max_length=20)] = "",
     q: Annotated[str, Query(max_length=200)] = "",
+    unassigned: Annotated[str, Query(max_length=10)] = "",
     cursor: Annotated[str | None, Query(max_length=500)] = None,
 ) -> Response:
     """Show the page."""
@@ -133,14 +136,19 @@ def show_needs(
     if not who.holds(*STAFF, Role.OFFICE):
         return visit.go(first_place(who))
     chosen = next((one for one in NeedState if one == state), None)
-    found = visit.document(list_needs, state=chosen, q=q, limit=PER_PAGE, cursor=cursor or None)
+    of_nobody = unassigned == "true"
+    these: dict[str, Any] = {"state": chosen, "unassigned": of_nobody}
+    found = visit.document(list_needs, **these, q=q, limit=PER_PAGE, cursor=cursor or None)
     items: list[dict[str, Any]] = found["items"]
 
-    def read(session: Session, who: Principal) -> tuple[NeedNames, dict[str, int]]:
-        return need_names(session, items), _open_pairings(session, who, [item["id"] for item in items])
+    def read(session: Session, who: Principal) -> tuple[NeedNames, dict[str, int], int]:
+        every = chosen_needs(session, who, **these, words=q)
+        total = session.exec(select(func.count()).select_from(every.subquery())).one()
+        return need_names(session, items), _open_pairings(session, who, [item["id"] for item in items]), total
 
-    names, waiting = visit.look(read)
-    kept = {name: value for name, value in (("state", chosen), ("q", q)) if value}
+    names, waiting, total = visit.look(read)
+    given = (("state", chosen), ("q", q), ("unassigned", "true" if of_nobody else ""))
+    kept = {name: value for name, value in given if value}
     return visit.show(
         "needs/list.html",
         needs=items,
@@ -150,6 +158,8 @@ def show_needs(
         states=list(NeedState),
         state=chosen or "",
         q=q,
+        unassigned=of_nobody,
+        total=total,
         is_first=cursor is None,
         first="/needs?" + urlencode(kept),
         further=None if found["next"] is None else "/needs?" + urlencode({**kept, "cursor": found["next"]}),

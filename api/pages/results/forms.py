@@ -8,32 +8,30 @@ stored under their hashes. It exists apart from the pages because reporting and 
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import Any
 
-from fastapi import Request
-from fastapi.concurrency import run_in_threadpool
 from sqlmodel import Session, col, select
 from starlette.datastructures import FormData, UploadFile
-from starlette.types import Message, Receive
 
-from api.access.policy import Action, Resource
+from api.access.policy import Action
 from api.access.visibility import companies as visible_companies
 from api.documents.ledger_bodies import EntryBody, PersonBody
+from api.pages.shell.receiving import MAX_FILES
 from api.pages.shell.record_names import every
-from api.pages.shell.visiting import AskingBeforeForm, Visit
+from api.pages.shell.visiting import Visit
 from api.pages.shell.wording import N_
-from api.requests.permitted_request import COOKIE
-from api.requests.problems import ProblemError, Refusal, forbidden, unauthenticated
+from api.requests.problems import ProblemError, Refusal
 from api.routes.ledger.entries import register_person, store_file
-from indexer.database import reading, storing_file
 from indexer.plain_text import printable
+from indexer.records.mended.retired import in_use
 from indexer.records.record_tables import Alliance, Company, School
-from indexer.vocabulary import Tier
+from indexer.records.values import FieldError, money
+from indexer.vocabulary import Mendable, Tier
 from indexer.wording import T_
 from matcher.ledger.rows.details import Aspect, Gender, InternationalBasis, PayerType, ProofKind, Purpose, read_details
 from matcher.ledger.rows.entries import WHOLE_BP
@@ -43,43 +41,7 @@ from matcher.ledger.rows.result_claims import OTHER_PROGRAMME_LABELS
 from matcher.ledger.rows.steps import STATE_LABELS
 from matcher.review.people import Principal
 
-MAX_FORM_BYTES = MAX_BYTES + 2**20
-"""The files together as large as one alone may be, and what is typed."""
-MAX_FILES = 20
 _MAX_NAME = 150
-
-
-def receiving(resource: Resource, action: Action) -> Callable[[Request], Awaitable[Visit]]:
-    """Return the dependency of a page's route whose form has files."""
-
-    async def receive(request: Request) -> Visit:
-        if "Authorization" not in request.headers and COOKIE not in request.cookies:
-            raise unauthenticated()
-        if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
-            raise forbidden(T_("send this form from this site's own page"))
-        await run_in_threadpool(_admit, AskingBeforeForm(request, resource, action))
-        content = await request.app.state.uploads.received(request, MAX_FORM_BYTES)
-        with storing_file():
-            form = await Request(request.scope, _again(content)).form(max_files=MAX_FILES, max_fields=2_000)
-        visit = Visit(request, resource, action, form)
-        # The form is here now, and its token with it.
-        await run_in_threadpool(visit.look, lambda _, who: who)
-        return visit
-
-    receive.permission = (resource, action)  # type: ignore[attr-defined]
-    return receive
-
-
-def _admit(asking: AskingBeforeForm) -> None:
-    with reading(asking.engine) as session:
-        asking.admitted(session)
-
-
-def _again(content: bytes) -> Receive:
-    async def receive() -> Message:
-        return {"type": "http.request", "body": content, "more_body": False}
-
-    return receive
 
 
 def store_files(visit: Visit) -> Iterator[dict[str, str]]:
@@ -315,27 +277,35 @@ def body_of(visit: Visit, kpi: Kpi, evidence: list[dict[str, str]]) -> EntryBody
     given: dict[str, Any] = visit.values(
         "id", "amount", "occurred_on", "school_id", "counts_on", "company_id", "case_id", "restates", "value_added"
     )
-    given["amount"] = _plain(given.get("amount", "1"))
-    given |= {"kpi": kpi, "shares": _shares(visit), "details": _details(visit, kpi)}
+    given["amount"] = plain_number(given.get("amount", "1"))
+    given |= {"kpi": kpi, "shares": shares_of(visit), "details": _details(visit, kpi)}
     given["evidence"] = [*evidence, *({"url": line} for line in _lines(visit.form.get("links")))]
-    parts = _instalments(visit)
+    parts = instalments_of(visit)
     if parts:
         given["instalments"] = parts
     return visit.body(EntryBody, given)
 
 
-def _plain(number: str) -> str:
-    """Return a number without the marks that people put between its thousands."""
-    return number.translate(dict.fromkeys(map(ord, ",， _"), None))
+def plain_number(number: str) -> str:
+    """Return a number as people write it (90萬, ９００，０００, NT$ 900,000) in digits; what is none stays as it is."""
+    try:
+        return str(money(number.replace("_", "")))
+    except FieldError:
+        return number
 
 
 def _lines(text: object) -> Iterable[str]:
     return [line.strip() for line in str(text or "").splitlines() if line.strip()]
 
 
-def _shares(visit: Visit) -> dict[str, int]:
+def shares_of(visit: Visit, rows: int = SHARE_ROWS) -> dict[str, int]:
+    """Return the shares of a form, in basis points by alliance.
+
+    Raises:
+        ProblemError: a line is not whole, or no percentage.
+    """
     found: dict[str, int] = {}
-    for row in range(1, SHARE_ROWS + 1):
+    for row in range(1, rows + 1):
         given = visit.values(f"alliance-{row}", f"percent-{row}")
         alliance, percent = given.get(f"alliance-{row}"), given.get(f"percent-{row}")
         if alliance is None and percent is None:
@@ -356,15 +326,20 @@ def _basis_points(percent: str) -> int:
     return int(exact)
 
 
-def _instalments(visit: Visit) -> list[dict[str, Any]]:
+def instalments_of(visit: Visit, rows: int = MOST_PARTS) -> list[dict[str, Any]]:
+    """Return the instalments of a form.
+
+    Raises:
+        ProblemError: a line has a day or an amount alone.
+    """
     found = []
-    for row in range(1, MOST_PARTS + 1):
+    for row in range(1, rows + 1):
         given = visit.values(f"due_on-{row}", f"part_ntd-{row}")
         if not given:
             continue
         if len(given) < 2:
             raise ProblemError(422, "invalid", T_("give each instalment its day and its amount"), "instalments")
-        found.append({"due_on": given[f"due_on-{row}"], "amount_ntd": _plain(given[f"part_ntd-{row}"])})
+        found.append({"due_on": given[f"due_on-{row}"], "amount_ntd": plain_number(given[f"part_ntd-{row}"])})
     return found
 
 
@@ -414,12 +389,12 @@ def choices(session: Session, who: Principal) -> dict[str, Any]:
         .limit(2_000)
     ).all()
     return {
-        "schools": every(session, School),
+        "schools": every(session, School, in_use(Mendable.SCHOOL, col(School.id))),
         "companies": {row[0]: (row[1], row[2]) for row in companies},
     }
 
 
-PATHS_WITH_FILES = ("/results/new", "/results/supplements")
+PATHS_WITH_FILES = ("/results/new", "/results/supplements", "/cases/signatures")
 """Their forms are received by `receiving`, only from who may send one."""
 _KEPT = re.compile(r"([0-9a-f]{64}) (.*)")
 

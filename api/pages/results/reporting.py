@@ -30,11 +30,11 @@ from api.pages.results.forms import (
     choices,
     kept_files,
     on_the_form,
-    receiving,
     registered,
     stored,
     words,
 )
+from api.pages.shell.receiving import receiving
 from api.pages.shell.record_names import CaseNames, case_names
 from api.pages.shell.visiting import Visit, visiting
 from api.pages.shell.wording import N_, Lang, lang_of
@@ -45,12 +45,13 @@ from api.routes.ledger.entries import EntryId, list_entries, read_entry, report_
 from api.routes.ledger.review import supplement_entry, withdraw_entry
 from indexer.vocabulary import COUNTRIES
 from indexer.wording import T_
-from matcher.ledger.rows.details import Circumstances, MemberDetails
+from matcher.ledger.rows.details import Circumstances, MemberDetails, PayerType
 from matcher.ledger.rows.kpis import KPI_FACTS, RECOGNISED_KPIS, Kpi
 from matcher.ledger.rows.result_claims import tax_id_of
 from matcher.ledger.rows.steps import State
 from matcher.ledger.rules.reporting import checked_details
 from matcher.ledger.rules.requirements import Requirement
+from matcher.review.conversation.signing import Signing, signing_of
 from matcher.review.people import Principal
 from matcher.review.roles import STAFF, Role
 
@@ -72,7 +73,14 @@ def show_new(visit: Reporting, case: CaseOrNone = None, kpi: str = "") -> Respon
             names=None if about is None else _names_of(visit, about),
             kpis=[(one, KPI_FACTS[one], MEANINGS[one]) for one in RECOGNISED_KPIS],
         )
-    return _form(visit, Kpi(kpi), _defaults(visit, Kpi(kpi), case), [])
+    kept = [] if case is None else visit.look(lambda session, _: _document_of(session, case))
+    return _form(visit, Kpi(kpi), _defaults(visit, Kpi(kpi), case), kept)
+
+
+def _document_of(session: Session, case_id: int) -> list[dict[str, str]]:
+    signing = signing_of(session, case_id)
+    document = None if signing is None else signing.document
+    return [] if document is None else [{"sha256": document["sha256"], "name": document.get("name") or "file"}]
 
 
 def _defaults(visit: Visit, kpi: Kpi, case_id: int | None) -> dict[str, str]:
@@ -91,6 +99,23 @@ def _defaults(visit: Visit, kpi: Kpi, case_id: int | None) -> dict[str, str]:
         company = names.companies.get(case["company_id"], ("", ""))[0]
         found |= {"company_id": case["company_id"], "details_company": case["company_id"]}
         found |= {f"details_{name}": company for name in ("payer", "partner", "employer")}
+    signing = visit.look(lambda session, _: signing_of(session, case_id))
+    return found if signing is None else found | _of_signing(kpi, signing)
+
+
+def _of_signing(kpi: Kpi, signing: Signing) -> dict[str, str]:
+    """Return what a form takes over from what was entered when the case was signed."""
+    found = {"occurred_on": signing.signed_on.isoformat()}
+    for row, (alliance, share) in enumerate(sorted(signing.shares.items(), key=lambda one: -one[1]), start=1):
+        found |= {f"alliance-{row}": alliance, f"percent-{row}": f"{share / 100:g}"}
+    if kpi is Kpi.MONEY:
+        if signing.amount_ntd is not None:
+            found["amount"] = str(signing.amount_ntd)
+        found |= {"details_contract": signing.contract, "details_purpose": signing.purpose or ""}
+        # A need is a company's, and so is its contract; a form that says otherwise is changed.
+        found["details_payer_type"] = PayerType.COMPANY.value
+        for row, part in enumerate(signing.instalments, start=1):
+            found |= {f"due_on-{row}": str(part["due_on"]), f"part_ntd-{row}": str(part["amount_ntd"])}
     return found
 
 
@@ -254,7 +279,9 @@ def show_supplement(
 
 
 @router.post("/supplements")
-def supplement(visit: Annotated[Visit, Depends(receiving(Resource.ENTRY, Action.SUPPLEMENT))]) -> Response:
+def supplement(
+    visit: Annotated[Visit, Depends(receiving(Resource.ENTRY, Action.SUPPLEMENT))],
+) -> Response:
     """Answer a returned entry with a statement and more evidence."""
     entry_id = str(visit.form.get("entry_id", ""))[:200]
     kept = kept_files(visit.form)

@@ -16,6 +16,7 @@ from starlette.datastructures import FormData
 
 from indexer.records.exchange import NeedIn
 from indexer.records.field_notes import DeclaredField, Widget, declared
+from indexer.records.values import FieldError, money
 from indexer.vocabulary import AskKind
 
 _BETWEEN = re.compile(r"[,，、;；\n]")
@@ -77,10 +78,18 @@ def _value(widget: Widget, value: Any) -> Any:
     if widget is Widget.LINES:
         return [line.strip() for line in value.splitlines() if line.strip()]
     if widget is Widget.AMOUNT and isinstance(value, str):
-        value = value.replace(",", "")
+        value = _amount(value)
     if widget in _NONE_IF_EMPTY and isinstance(value, str):
         return value.strip() or None
     return value
+
+
+def _amount(words: str) -> int | str:
+    """Return an amount as people write it (50萬, 九十萬) in dollars; what is none stays and is refused."""
+    try:
+        return money(words) if words.strip() else ""
+    except FieldError:
+        return words
 
 
 NEED_FIELDS = asked_fields(NeedIn)

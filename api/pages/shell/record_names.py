@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from babel import Locale, UnknownLocaleError
-from sqlalchemy import Select, literal, union_all
+from sqlalchemy import ColumnElement, Select, literal, union_all
 from sqlalchemy import select as select_columns
 from sqlmodel import Session, col, select
 
@@ -52,10 +52,10 @@ def _called(table: NamedOrPerson, ids: list[str]) -> Select[Any]:
     return select_columns(*columns).where(col(table.id).in_(ids))
 
 
-def every(session: Session, table: Named) -> Names:
+def every(session: Session, table: Named, *conditions: ColumnElement[bool]) -> Names:
     """Return name and English name of all records of a kind by id, in the order of their names."""
     columns: tuple[Any, ...] = (table.id, table.name, table.name_en)
-    rows = session.execute(select_columns(*columns).order_by(col(table.name)))
+    rows = session.execute(select_columns(*columns).where(*conditions).order_by(col(table.name)))
     return {str(key): (name, name_en or "") for key, name, name_en in rows}
 
 
@@ -134,6 +134,7 @@ _KINDS = {
     "noted_by": "account",
     "ended_by": "account",
     "account": "account",
+    "account_id": "account",
     "scope": "alliance",
     "shown_to": "account",
     "school_id": "school",

@@ -22,7 +22,7 @@ from sqlmodel import Session
 from starlette.datastructures import FormData
 
 from api.access.credentials import Proof
-from api.access.policy import Action, Resource, admits
+from api.access.policy import BEFORE_SECOND_FACTOR, Action, Resource, admits
 from api.access.second_factor import SecondFactorError
 from api.documents.bodies import ConfirmBody
 from api.pages.shell.templating import rendered
@@ -43,6 +43,7 @@ from api.routes.accounts import confirm
 from api.trail.audit_trail import Subject
 from api.trail.request_trail import subjects_named, trail_of
 from indexer.database import RETRY_AFTER_S, storing_file
+from matcher.notices.outbox import unread
 from matcher.review.people import Principal
 from matcher.review.roles import STAFF, Role
 
@@ -59,12 +60,13 @@ class Place:
 
 
 PLACES: tuple[Place, ...] = (
-    Place("/desk", N_("Desk"), Resource.QUEUE, Action.READ),
+    Place("/desk", N_("Desk"), Resource.AGENDA, Action.READ),
     Place("/company", N_("My needs"), Resource.NEED, Action.CREATE, (Role.COMPANY,)),
     Place("/my-lab", N_("My lab"), Resource.LAB, Action.EDIT),
     Place("/needs", N_("Needs"), Resource.NEED, Action.LIST, (*STAFF, Role.OFFICE)),
     Place("/labs", N_("Labs"), Resource.LAB, Action.LIST, (*STAFF, Role.OFFICE)),
     Place("/companies", N_("Companies"), Resource.COMPANY, Action.LIST, (*STAFF, Role.OFFICE)),
+    Place("/imports", N_("Import"), Resource.IMPORT_DRAFT, Action.LIST),
     Place("/map", N_("Map"), Resource.FIELD_MAP, Action.READ),
     Place("/cases", N_("Cases"), Resource.CASE, Action.LIST),
     Place("/results", N_("Results"), Resource.ENTRY, Action.LIST),
@@ -158,6 +160,8 @@ def tell(request: Request, refusal: Refusal) -> Response:
     if path.startswith(_FOR_PROGRAMS):
         return as_problem(request, refusal)
     by_htmx = request.headers.get("HX-Request") == "true"
+    if refusal.name == "moved":
+        return Response(b"", refusal.status, {"Cache-Control": "no-store", **refusal.headers})
     if refusal.status == 401 or refusal.name == "second-factor":
         back = path if request.method in SAFE_METHODS and not by_htmx else "/"
         query = f"?{request.url.query}" if request.url.query and back == path else ""
@@ -237,7 +241,11 @@ class _PageAsking(PermittedRequest):
         if self.page is not None and getattr(self.request.state, "visitor", None) is None:
             resource, action = self.page
             entering = replace(self, resource=resource, action=action, page=None)
-            self.request.state.visitor = entering.admitted(session)
+            who = self.request.state.visitor = entering.admitted(session)
+            is_whole = self.request.method in SAFE_METHODS and self.request.headers.get("HX-Request") != "true"
+            if is_whole and self.page not in BEFORE_SECOND_FACTOR:
+                # For the bell, in the transaction that the page begins with.
+                self.request.state.unread = unread(session, who.id)
         return super().admitted(session)
 
     def note_refused(self, error: Exception) -> None:
@@ -444,6 +452,7 @@ class Visit:
             "here": url.path + (f"?{url.query}" if url.query else ""),
             "said": said,
             "by_htmx": self.by_htmx,
+            "unread": getattr(self.request.state, "unread", 0),
         }
         response = Response(rendered(template, lang, common | context), status, HEADERS, "text/html; charset=utf-8")
         if said is not None and not self.by_htmx:

@@ -37,6 +37,7 @@ from matcher.ledger.rule_documents import DOCUMENTS
 from matcher.ranking.lab_table import Rule
 from matcher.ranking.ranker import Band
 from matcher.review.cases import ContactKind, LostReason, Stage
+from matcher.review.conversation.answers import AnswerReason, SideWord
 from matcher.review.decisions import Reason, Verdict
 from matcher.review.intake import NeedState
 from matcher.review.proposals import PairingState
@@ -147,6 +148,8 @@ SAID_AS_THEY_ARE = (
     ContactKind,
     LostReason,
     Stage,
+    SideWord,
+    AnswerReason,
     Reason,
     Verdict,
     NeedState,

@@ -37,6 +37,7 @@ from api.trail.request_trail import APART
 from indexer.database import reading
 from indexer.index.dictionary import Dictionary
 from indexer.index.mined_terms import mined_terms
+from indexer.records.mended.retired import in_use
 from indexer.records.record_tables import (
     Alliance,
     AlliancePartner,
@@ -65,7 +66,7 @@ from indexer.records.writers import (
     sheets_of,
     write_book,
 )
-from indexer.vocabulary import Kind
+from indexer.vocabulary import Kind, Mendable
 from indexer.wording import T_
 from matcher.review.cases import Case
 from matcher.review.people import Principal
@@ -125,14 +126,14 @@ def _after(key: Any, after: Any) -> ColumnElement[bool]:
 
 
 def _labs(session: Session, who: Principal, after: Any, all_rows: bool) -> list[tuple[Any, Document]]:
-    may = _allowed(visible_labs(who, Action.LIST), all_rows)
+    may = and_(_allowed(visible_labs(who, Action.LIST), all_rows), in_use(Mendable.LAB, col(Lab.id)))
     ids = session.exec(select(Lab.id).where(may, _after(Lab.id, after)).order_by(col(Lab.id)).limit(ROWS_PER_PAGE))
-    found = {lab_id: profile_document(session, lab_id) or {} for lab_id in ids.all()}
+    found = {lab_id: profile_document(session, lab_id, in_use_only=True) or {} for lab_id in ids.all()}
     return [(lab_id, document | _other(session, Lab, lab_id, all_rows)) for lab_id, document in found.items()]
 
 
 def _needs(session: Session, who: Principal, after: Any, all_rows: bool) -> list[tuple[Any, Document]]:
-    may = _allowed(visible_needs(who, Action.LIST), all_rows)
+    may = and_(_allowed(visible_needs(who, Action.LIST), all_rows), in_use(Mendable.NEED, col(Need.id)))
     ids = session.exec(select(Need.id).where(may, _after(Need.id, after)).order_by(col(Need.id)).limit(ROWS_PER_PAGE))
     documents = need_documents(session, who, ids.all(), to=APART, unlocked=all_rows)
     return [
@@ -144,20 +145,32 @@ def _needs(session: Session, who: Principal, after: Any, all_rows: bool) -> list
 def _evidence(session: Session, who: Principal, after: Any, all_rows: bool) -> list[tuple[Any, Document]]:
     may = _allowed(visible_labs(who, Action.LIST), all_rows)
     lab, position = col(Evidence.lab_id), col(Evidence.position)
-    query = select(Evidence).join(Lab, col(Lab.id) == lab).where(may).order_by(lab, position).limit(ROWS_PER_PAGE)
+    usable = (in_use(Mendable.LAB, lab), in_use(Mendable.EVIDENCE, lab, col(Evidence.id)))
+    query = select(Evidence).join(Lab, col(Lab.id) == lab).where(may, *usable)
+    query = query.order_by(lab, position).limit(ROWS_PER_PAGE)
     if after is not None:
         query = query.where(or_(lab > after[0], and_(lab == after[0], position > after[1])))
-    return [
+    rows = session.exec(query).all()
+    # A work that a lab has under several ids is exported once; the first of them may stand on an earlier page.
+    labs = sorted({one.lab_id for one in rows})
+    profiles = {lab_id: profile_document(session, lab_id, in_use_only=True) or {"evidence": []} for lab_id in labs}
+    once = {(lab_id, piece["id"]) for lab_id in labs for piece in profiles[lab_id]["evidence"]}
+    found: list[tuple[Any, Document]] = [
         (
             (one.lab_id, one.position),
             {"lab": one.lab_id} | one.model_dump(mode="json", exclude={"lab_id", "position"}),
         )
-        for one in session.exec(query).all()
+        for one in rows
+        if (one.lab_id, one.id) in once
     ]
+    if rows and not found:
+        return _evidence(session, who, (rows[-1].lab_id, rows[-1].position), all_rows)
+    return found
 
 
 def _schools(session: Session, who: Principal, after: Any, all_rows: bool) -> list[tuple[Any, Document]]:
     may = _allowed(true() if admits(who, Resource.SCHOOL, Action.LIST) else false(), all_rows)
+    may = and_(may, in_use(Mendable.SCHOOL, col(School.id)))
     query = select(School).where(may, _after(School.id, after)).order_by(col(School.id)).limit(ROWS_PER_PAGE)
     return [
         (school.id, school.model_dump(mode="json") | _other(session, School, school.id, all_rows))
@@ -186,7 +199,7 @@ def _alliances(session: Session, who: Principal, after: Any, all_rows: bool) -> 
 
 
 def _companies(session: Session, who: Principal, after: Any, all_rows: bool) -> list[tuple[Any, Document]]:
-    may = _allowed(visible_companies(who, Action.LIST), all_rows)
+    may = and_(_allowed(visible_companies(who, Action.LIST), all_rows), in_use(Mendable.COMPANY, col(Company.id)))
     query = select(Company).where(may, _after(Company.id, after)).order_by(col(Company.id)).limit(ROWS_PER_PAGE)
     return [
         (company.id, company.model_dump(mode="json") | _other(session, Company, company.id, all_rows))

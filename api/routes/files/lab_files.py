@@ -63,7 +63,9 @@ def export_lab(
 
     def work(session: Session, who: Principal) -> tuple[list[dict[str, Any]], dict[str, dict[str, Any]]]:
         query = select(Lab.id).where(Lab.id == lab_id, visible(who, Action.READ))
-        profile = profile_document(session, lab_id) if session.exec(query).first() is not None else None
+        profile = (
+            profile_document(session, lab_id, in_use_only=True) if session.exec(query).first() is not None else None
+        )
         if profile is None:
             raise not_found("lab")
         return [profile], schools_by_id(session)

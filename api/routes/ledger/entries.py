@@ -35,6 +35,7 @@ from api.documents.ledger import (
     entry_rows,
 )
 from api.documents.ledger_bodies import EntryBody, EvidenceBody, PersonBody
+from api.letters.telling import tell_of_results
 from api.requests.capacity import ThreadedRoute
 from api.requests.idempotency import Reply
 from api.requests.permitted_request import PermittedRequest, requires
@@ -233,6 +234,7 @@ def report_result(
         if body.instalments is not None:
             parts = instalments_of(given, [Instalment(part.due_on, part.amount_ntd) for part in body.instalments])
         entries = [report(session, part, by=who.id, now=ask.at)[0] for part in parts]
+        tell_of_results(session, entries, by=who.id, now=ask.at)
         location = {"Location": f"/api/ledger/entries/{entries[0].id}"}
         return Reply(201, {"items": entry_rows(session, entries)}, location)
 

@@ -32,6 +32,7 @@ from api.documents.ledger import (
 )
 from api.documents.ledger_bodies import ConfigurationBody, ExternalClaimBody, ReasonBody, SchoolTotalBody
 from api.documents.standing import ConfigurationAnswer, ConfigurationNameAnswer
+from api.letters.telling import tell_of_motion
 from api.requests.capacity import ThreadedRoute
 from api.requests.idempotency import Reply
 from api.requests.permitted_request import PermittedRequest, etag_of, requires
@@ -109,7 +110,8 @@ def set_configuration(
         ask.must_match(_etag(session, kind.name))
         document = checked_document(kind, body.document)
         if kind.takes_two:
-            move_document(session, document, reason=body.reason, by=who.id, now=ask.at)
+            motion = move_document(session, document, reason=body.reason, by=who.id, now=ask.at)
+            tell_of_motion(session, motion, now=ask.at)
             return _answer(session, who, kind, 202)
         change(session, document, reason=body.reason, by=who.id, now=ask.at)
         return _answer(session, who, kind)
@@ -347,6 +349,7 @@ def close_period(
         if _PERIOD.fullmatch(period) is None:
             raise not_found("quarter")
         motion = move_close(session, period=period, reason=body.reason, by=who.id, now=ask.at)
+        tell_of_motion(session, motion, now=ask.at)
         return Reply(202, motion_document(session, motion), {})
 
     return ask.write(work, body)

@@ -33,6 +33,7 @@ from api.documents.ledger import (
     motion_document,
 )
 from api.documents.ledger_bodies import NoteBody, ReasonBody, SupplementBody
+from api.letters.telling import tell_of_motion, tell_of_results, tell_of_said_result, tell_of_seconded
 from api.requests.capacity import ThreadedRoute
 from api.requests.idempotency import Reply
 from api.requests.permitted_request import PermittedRequest, requires
@@ -294,6 +295,7 @@ def supplement_entry(
         must_not_name_oneself(session, who, [body.text, *(one.item() for one in body.evidence)])
         evidence = usable_evidence(session, who, ask, body.evidence)
         supplement(session, entry_id=entry_id, text=body.text, evidence=evidence, by=who.id, now=ask.at)
+        tell_of_results(session, [entry], by=who.id, now=ask.at, again=True)
         return Reply(200, entry_document(session, who, entry), {})
 
     return ask.write(work, body)
@@ -329,12 +331,19 @@ def reverse_entry(
     return _said(ask, entry_id, body, move_reversal)
 
 
+_TOLD = (Action.RETURN, Action.REFUSE, Action.RECOGNISE)
+
+
 def _said(ask: PermittedRequest, entry_id: str, body: BaseModel, verb: Callable[..., Motion | None]) -> Response:
     """Carry out what somebody says on an entry, and answer with the entry and the motion that this made, if any."""
 
     def work(session: Session, who: Principal) -> Reply:
         entry = find_entry(session, who, entry_id, ask.action)
         motion = verb(session, entry_id=entry_id, by=who.id, now=ask.at, **body.model_dump())
+        if motion is not None:
+            tell_of_motion(session, motion, now=ask.at)
+        elif ask.action in _TOLD:
+            tell_of_said_result(session, entry, ask.action.value, by=who.id, now=ask.at)
         document = entry_document(session, who, entry)
         return Reply(200, {**document, "motion": None if motion is None else motion_document(session, motion)}, {})
 
@@ -382,6 +391,7 @@ def second_motion(
             ask.about("account", motion.payload["account"])
         else:
             second_close(session, motion_id=motion_id, by=who.id, now=ask.at)
+        tell_of_seconded(session, motion, by=who.id, now=ask.at)
         return Reply(200, motion_document(session, motion), {})
 
     return ask.write(work)

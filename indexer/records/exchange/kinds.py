@@ -168,6 +168,22 @@ class LabIn(NamedIn):
         Annotated[str, BeforeValidator(v.orcid)] | None,
         FieldNote(T_("ORCID iD"), T_("Of the head; its check digit is checked."), "0000-0001-2345-6789"),
     ] = None
+    members: Annotated[
+        Names,
+        FieldNote(
+            T_("Members"),
+            separated(T_("Names, each with what the person does there if you like.")),
+            "鄔令儀（博士後研究員）；Ilse Brandt (PhD student)",
+            body=Field(default=None, max_length=200, examples=[["鄔令儀（博士後研究員）"]]),
+            question=Question(
+                "profile",
+                Widget.LINES,
+                T_("Members of the lab"),
+                hint=T_("One person on each line. They are shown to experts and in shortlists: name whom you asked."),
+                rows=4,
+            ),
+        ),
+    ] = Field(default_factory=list)
     school: Annotated[
         Name | None,
         FieldNote(T_("School"), T_("School id or name."), "school-example-1"),
@@ -222,6 +238,22 @@ class LabIn(NamedIn):
             "technology；facility",
             body=Field(default=None, max_length=20, examples=[["technology"]]),
             question=Question("profile", Widget.CHECKBOXES, T_("What you offer")),
+        ),
+    ] = Field(default_factory=list)
+    equipment: Annotated[
+        Names,
+        FieldNote(
+            T_("Equipment"),
+            separated(T_("What others may use, or have measured with.")),
+            "結冰風洞（-25 °C，40 m/s）；聲射量測系統",
+            body=Field(default=None, max_length=200, examples=[["化學機械拋光機（8 吋）"]]),
+            question=Question(
+                "profile",
+                Widget.LINES,
+                T_("Equipment that others may use or have measured with"),
+                hint=T_("One piece on each line."),
+                rows=4,
+            ),
         ),
     ] = Field(default_factory=list)
     will_not_do: Annotated[
@@ -443,7 +475,7 @@ class NeedIn(RecordIn):
                 "limits",
                 Widget.WORDS,
                 T_("Labs that must not hear of it"),
-                hint=T_("Their ids, separated by commas; ask your expert. They never appear among the candidates."),
+                hint=T_("Their names or ids, separated by commas. They never appear among the candidates."),
             ),
         ),
     ] = Field(default_factory=list)

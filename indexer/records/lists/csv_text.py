@@ -43,6 +43,12 @@ def read_csv(data: bytes, name: str, known: Sequence[str] = ()) -> Grid:
     return grid
 
 
+def in_any_encoding(data: bytes) -> str:
+    """Return the text of a file in any usual encoding; what can't be read in it as U+FFFD."""
+    text = _decode(data, "", [])
+    return data.decode("utf-8", "replace") if text is None else text
+
+
 def _split(text: str, name: str, grid: Grid, known: Sequence[str]) -> None:
     room = Room()
     last_line = ""

@@ -25,7 +25,7 @@ from indexer.records.lists.made_ids import NAMED_BY, made_id
 from indexer.records.lists.tables import Table, sections
 from indexer.records.values import as_text, is_blank
 from indexer.vocabulary import Kind
-from indexer.wording import T_
+from indexer.wording import T_, listed
 
 OTHER = "other"
 """Where the columns that are not ours go."""
@@ -63,7 +63,9 @@ class TableRows:
     makes_ids: bool = False
 
 
-def table_rows(kind: Kind, table: Table, name: str, mapping: Mapping[str, str]) -> TableRows:
+def table_rows(
+    kind: Kind, table: Table, name: str, mapping: Mapping[str, str], fixed: Mapping[str, str] | None = None
+) -> TableRows:
     """Return the rows of a table by field.
 
     Args:
@@ -71,6 +73,7 @@ def table_rows(kind: Kind, table: Table, name: str, mapping: Mapping[str, str]) 
         table: the table as it was found.
         name: the file's name for the problems.
         mapping: the field for each heading that somebody has said; `-` leaves a column out.
+        fixed: values by field for the rows that have none of their own.
     """
     found = TableRows(kind, header_row=table.header_row)
     if len(table.names) > MAX_COLUMNS:
@@ -79,6 +82,7 @@ def table_rows(kind: Kind, table: Table, name: str, mapping: Mapping[str, str]) 
     headings = _headings(kind, table, mapping)
     _tell_aside(found, table, headings, name)
     chosen = _Chosen(found, kind, table, headings, name)
+    chosen.fixed = {field: value for field, value in (fixed or {}).items() if value}
     if not chosen.is_readable(name):
         return found
     reader = CellReader(table.unit)
@@ -147,6 +151,7 @@ class _Chosen:
         self.columns: list[tuple[Column | None, Heading | None]] = []
         self.names = table.names
         self.found = found
+        self.fixed: Mapping[str, str] = {}
         seen: set[str] = set()
         for n, (found_heading, text) in enumerate(zip(headings, table.names, strict=True)):
             heading = found_heading
@@ -203,7 +208,12 @@ class _Chosen:
             right = T_('give a row of headings such as "%(heading)s", as the template does', heading=heading)
             problems.append(RowProblem(name, self._header, "id", wrong, right))
             return False
-        used = ", ".join(part for part in parts if part in self.fields)
+        by_field = {
+            column.field: name
+            for (column, _), name in reversed([*zip(self.columns, self.names, strict=True)])
+            if column
+        }
+        used = listed(printable(by_field[part]) for part in parts if part in by_field)
         wrong = T_("is in no column; ids were made from %(used)s", used=used)
         right = T_("they stay the same however the list is sorted; give ids to choose your own")
         problems.append(RowProblem(name, self._header, "id", wrong, right, "warning"))
@@ -250,6 +260,7 @@ def _values(
                 return None
             continue
         _add(values, column, found)
+    values |= {name: said for name, said in chosen.fixed.items() if is_blank(values.get(name))}
     if chosen.found.makes_ids:
         if (key := made_id(chosen.kind, values)) is None:
             wrong, right = T_("nothing in the row names it"), T_("give a name or leave the row out")

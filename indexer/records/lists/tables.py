@@ -46,7 +46,8 @@ class Table:
     """A table as it stands in a sheet.
 
     `candidates` are for each column what its heading may be looked up as, in the order of trying; `names` what people
-    see above it. `unit` is what a line above says that amounts are counted in. `aside` are rows left out, by reason.
+    see above it. `left` columns of the sheet stand before its first one. `unit` is what a line above says that amounts
+    are counted in. `aside` are rows left out, by reason.
     """
 
     header_row: int
@@ -57,6 +58,7 @@ class Table:
     title: str = ""
     unit: str = ""
     header_rows: int = 1
+    left: int = 0
 
     def headings(self, kind: Kind, *, guess: bool = False) -> list[Heading | None]:
         """Return what each column is of a kind, None where it is none of its fields."""
@@ -76,16 +78,21 @@ class Table:
         return next((text for text in texts if heading_of(kind, text) is not None), texts[0] if texts else "")
 
 
-def find_tables(grid: Grid, kinds: Sequence[Kind], known: Sequence[str] = ()) -> list[Table]:
+def find_tables(
+    grid: Grid, kinds: Sequence[Kind], known: Sequence[str] = (), header_row: int | None = None
+) -> list[Table]:
     """Return the tables of a sheet in reading order, at least one if it has any row.
 
     Args:
         grid: the sheet's rows that hold anything.
         kinds: what the rows may be.
         known: further headings that are known, such as those of a saved mapping.
+        header_row: where the first headings stand, if somebody has said so.
     """
-    _fill_merged(grid)
-    start = _header_place(grid, kinds, known)
+    fill_merged(grid)
+    start = next((place for place, (row, _) in enumerate(grid.rows) if row == header_row), None)
+    if start is None:
+        start = _header_place(grid, kinds, known)
     if start is None:
         return []
     tables: list[Table] = []
@@ -96,7 +103,7 @@ def find_tables(grid: Grid, kinds: Sequence[Kind], known: Sequence[str] = ()) ->
     return tables
 
 
-def _fill_merged(grid: Grid) -> None:
+def fill_merged(grid: Grid) -> None:
     """Give every row of cells that are merged downwards what the first of them holds."""
     if not grid.merged:
         return
@@ -337,7 +344,7 @@ def _beside(table: Table, kinds: Sequence[Kind]) -> list[Table]:
     for left, right in parts:
         part = Table(
             table.header_row, table.names[left:right], table.candidates[left:right], title=table.title, unit=table.unit,
-            header_rows=table.header_rows,
+            header_rows=table.header_rows, left=left,
         )  # fmt: skip
         part.rows = [
             (row, list(cells[left:right]))

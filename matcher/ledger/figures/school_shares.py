@@ -18,6 +18,7 @@ from fractions import Fraction
 from sqlmodel import Session, col, select
 
 from indexer.instants import day_in_taipei
+from indexer.records.mended.schools import school_names_on
 from indexer.records.record_tables import Alliance, AlliancePartner, School
 from matcher.ledger.rows.entries import Entry, EntryKind
 from matcher.ledger.rows.kpis import Kpi
@@ -76,7 +77,8 @@ def _share(
 ) -> SchoolShare:
     these = (SchoolTotal.school_id == school_id, SchoolTotal.year == year, SchoolTotal.at <= as_of)
     total = session.exec(select(SchoolTotal).where(*these).order_by(col(SchoolTotal.id).desc())).first()
-    name = session.exec(select(School.name).where(School.id == school_id)).one()
+    # What it was called then: a report of a year that is over does not change with a new name.
+    name, _ = school_names_on(session, date(year, 12, 31), [school_id])[school_id]
     if total is None:
         return SchoolShare(school_id, name, None, None, recognised_ntd, tuple(entries))
     return SchoolShare(school_id, name, total.amount_ntd, total.source, recognised_ntd, tuple(entries))

@@ -9,18 +9,13 @@ fixed; all of the report goes in as JSON, whose texts typst sets as they are and
 from __future__ import annotations
 
 import re
-import unicodedata
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import orjson
-import typst
-from fontTools.ttLib import TTFont
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
-from pylopdf_fonts_zh_tw import sans_path
 
 from indexer.wording import Text
 from matcher.ledger.rendering.page_layout import PaperTable, head_rows, on_paper, row_spans
@@ -39,6 +34,7 @@ from matcher.ledger.rendering.report_texts import (
     said,
     shown,
 )
+from matcher.ledger.rendering.typesetting import code_point, set_in_type, typed
 from matcher.ledger.reports.document import CellKind, ReportDocument, ReportTable, Value
 
 _HTML_TEMPLATES = Path(__file__).parent / "templates"
@@ -132,39 +128,8 @@ _TYPST_TEMPLATE = Path(__file__).parent / "templates" / "report.typ"
 def not_in_the_font(document: ReportDocument, language: ReportLanguage) -> list[str]:
     """Return the characters of a report that its PDF has to show as their numbers."""
     missing: dict[str, None] = {}
-    _typed(_typst_input(document, language), missing)
+    typed(_typst_input(document, language), missing)
     return list(missing)
-
-
-@cache
-def _in_the_font() -> frozenset[int]:
-    with TTFont(sans_path(), lazy=True) as font:
-        return frozenset(font.getBestCmap())
-
-
-def _typed(value: Any, missing: dict[str, None]) -> Any:
-    """Return what is given to typst with each text as the font can show it; note what it can't in `missing`."""
-    if isinstance(value, str):
-        return "".join(_shown_character(one, missing) for one in value)
-    if isinstance(value, list):
-        return [_typed(one, missing) for one in value]
-    if isinstance(value, dict):
-        return {name: _typed(one, missing) for name, one in value.items()}
-    return value
-
-
-def _shown_character(character: str, missing: dict[str, None]) -> str:
-    # A box would hide whose name it is; controls, joiners and selectors of a variant show nothing anyway.
-    if ord(character) in _in_the_font() or unicodedata.category(character) in ("Cc", "Cf", "Zl", "Zp"):
-        return character
-    if unicodedata.name(character, "").startswith("VARIATION SELECTOR"):
-        return ""
-    missing[character] = None
-    return f"〔{_number(character)}〕"
-
-
-def _number(character: str) -> str:
-    return f"U+{ord(character):04X}"
 
 
 def render_pdf(document: ReportDocument, language: ReportLanguage) -> bytes:
@@ -175,21 +140,14 @@ def render_pdf(document: ReportDocument, language: ReportLanguage) -> bytes:
 
 def typeset(document: ReportDocument, language: ReportLanguage, form: str) -> list[bytes]:
     """Return a report typeset as one PDF, or as one picture (`png`, `svg`) for each page."""
-    fonts = typst.Fonts(include_system_fonts=False, include_embedded_fonts=False, font_paths=[sans_path().parent])
-    made = typst.compile(
-        _TYPST_TEMPLATE.read_bytes(),
-        format=form,  # type: ignore[call-overload]
-        font_paths=fonts,
-        sys_inputs={"report": orjson.dumps(_told(document, language)).decode()},
-    )
-    return [made] if isinstance(made, bytes) else list(made)
+    return set_in_type(_TYPST_TEMPLATE.read_bytes(), "report", _told(document, language), form=form)
 
 
 def _told(document: ReportDocument, language: ReportLanguage) -> dict[str, Any]:
     missing: dict[str, None] = {}
-    given: dict[str, Any] = _typed(_typst_input(document, language), missing)
+    given: dict[str, Any] = typed(_typst_input(document, language), missing)
     if missing:
-        listed = ", ".join(map(_number, missing))
+        listed = ", ".join(map(code_point, missing))
         given["notes"]["lines"].append(said(NOT_IN_THE_FONT, language) + listed)
     return given
 

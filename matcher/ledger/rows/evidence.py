@@ -38,6 +38,7 @@ from indexer.wording import T_
 from matcher.ledger.rows.entries import Entry, LedgerError
 from matcher.ledger.rows.steps import Step
 from matcher.review import people  # noqa: F401 (its table is referred to)
+from matcher.review.conversation.signing import Signing
 
 FOLDER = "evidence"
 MAX_BYTES = 32 * 2**20
@@ -201,7 +202,9 @@ def _named(session: Session) -> set[str]:
     for model in (Entry, Step):
         for items in session.exec(select(model.evidence)).all():
             found.update(item["sha256"] for item in items if "sha256" in item)
-    return found
+    # The contract of a signed case waits for the result that will name it.
+    documents = session.exec(select(Signing.document)).all()
+    return found | {one["sha256"] for one in documents if one is not None}
 
 
 def forget_waiting(session: Session, home: Path, *, before: datetime) -> int:

@@ -11,7 +11,7 @@ declared interest.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -20,6 +20,7 @@ from sqlalchemy import BigInteger, CheckConstraint, bindparam
 from sqlmodel import Field, Session, SQLModel, col, select
 
 from indexer.instants import Instant
+from indexer.records.mended.merged import RecordMerge
 from indexer.wording import T_
 from matcher.ledger.rows.entries import Entry, entry_of
 from matcher.ledger.rows.motions import Motion, MotionKind
@@ -203,6 +204,9 @@ def deeds_of(entry: Entry, steps: Sequence[Step], motions: Iterable[Motion], cas
     return deeds + [Deed(acts[motion.kind], motion.moved_by) for motion in motions if motion.kind in acts]
 
 
+_NONE_MERGED: Mapping[tuple[str, str], str] = {}
+
+
 def parts_of(
     entry: Entry,
     case: Case | None,
@@ -211,13 +215,17 @@ def parts_of(
     stakes: Iterable[Stake],
     claims: Iterable[LabClaim],
     at: datetime | None = None,
+    merged: Mapping[tuple[str, str], str] = _NONE_MERGED,
 ) -> frozenset[Bar]:
     """Return the parts that a person has in an entry at a moment, None for now, whatever a clock says. Reads nothing.
 
+    `merged` gives for kind and old id of a company or lab the one that is kept: whoever acts for either acts for both.
+
     A role counts if it was held at any time since the entry was reported: taking it back makes nobody a stranger.
     """
-    companies = {entry.company_id, None if case is None else case.company_id} - {None}
-    labs = set[str]() if case is None else {case.lab_id}
+    named = {one for one in (entry.company_id, None if case is None else case.company_id) if one is not None}
+    companies = _with_same("company", named, merged)
+    labs = set[str]() if case is None else _with_same("lab", {case.lab_id}, merged)
     found = set[Bar]()
     for held in grants:
         over = held.revoked_at is not None and held.revoked_at <= entry.reported_at
@@ -234,6 +242,12 @@ def parts_of(
     if any(claim.lab_id in labs and _stands(claim, at) for claim in claims):
         found.add(Bar.CLAIMANT)
     return frozenset(found)
+
+
+def _with_same(kind: str, ids: Iterable[str], merged: Mapping[tuple[str, str], str]) -> set[str]:
+    """Return ids with all those that stand for the same record."""
+    kept = {merged.get((kind, one), one) for one in ids}
+    return {*ids, *kept, *(old for (of, old), one in merged.items() if of == kind and one in kept)}
 
 
 def _holds(stake: Stake, at: datetime | None) -> bool:
@@ -256,6 +270,9 @@ _MOTIONS = select(Motion).where(
 )
 _GRANTS = select(Grant).where(Grant.account_id == bindparam("who"))
 _STAKES = select(Stake).where(Stake.account_id == bindparam("who"))
+_MERGED = select(RecordMerge.kind, RecordMerge.gone_id, RecordMerge.kept_id).where(
+    col(RecordMerge.undone_at).is_(None), col(RecordMerge.kind).in_(["company", "lab"])
+)
 _CLAIMS = select(LabClaim).where(LabClaim.account_id == bindparam("who"))
 
 
@@ -273,6 +290,7 @@ def facts_about(session: Session, entry: Entry, by: str) -> Facts:
             grants=session.execute(_GRANTS, who).scalars().all(),
             stakes=session.execute(_STAKES, who).scalars().all(),
             claims=[] if case is None else session.execute(_CLAIMS, who).scalars().all(),
+            merged={(row.kind, row.gone_id): row.kept_id for row in session.execute(_MERGED).all()},
         ),
     )
 

@@ -131,6 +131,7 @@ _COLUMNS = {
     "prefix": ["api_key.prefix"],
     "request": ["client_request.id"],
     "sha256": ["evidence_file.sha256"],
+    "word": ["need_said.id"],
 }
 """Columns that are not named as the parameters that name their rows are."""
 _TERMS = {

@@ -35,8 +35,10 @@ from sqlmodel import Session, select
 
 from api.access.credentials import ApiKey, make_key
 from api.access.ownership import Sender, import_portion
+from api.jobs.import_drafts import begin, opened
 from api.jobs.job_queue import Job, JobKind, JobState, ask_for
 from indexer.database import open_engine, writing
+from indexer.records.import_log import keep_own_mapping
 from indexer.records.importing import import_rows
 from indexer.records.readers import check_rows
 from indexer.vocabulary import Kind
@@ -320,7 +322,7 @@ def store_things(server: Served) -> Things:
     assert server.ask("expert", "POST", f"/api/needs/{judged}/take-up").is_success
     engine, now = open_engine(server.settings), datetime.now(UTC)
     with writing(engine) as session:
-        there = _results(session, server, now) | _jobs(session, server, now)
+        there = _results(session, server, now) | _jobs(session, server, now) | _lists(session, server, now)
         used = list(session.exec(select(ApiKey.prefix)).all())
         programs, guest = _spare(session, now)
         own = {}
@@ -337,7 +339,8 @@ def store_things(server: Served) -> Things:
         "prefix": dict.fromkeys(used, instead),
         "key_prefix": dict.fromkeys(used, instead),
     }
-    return Things({"prefix": [instead]}, there, own, shielded)
+    listed = {name: there[_MAPPING][name] for name in ("import_id", "mapping_name")}
+    return Things({"prefix": [instead], **listed}, there, own, shielded)
 
 
 def _results(session: Session, server: Served, now: datetime) -> dict[str, dict[str, list[Any]]]:
@@ -450,6 +453,34 @@ def _jobs(session: Session, server: Served, now: datetime) -> dict[str, dict[str
         "GET /api/jobs/{job_id}/events": {"job_id": [done.id]},
         "POST /api/jobs/{job_id}/cancel": {"job_id": [elsewhere.id]},
         "POST /api/jobs/{job_id}/undo": {"job_id": [_import(session, server, n, now) for n in range(EACH)]},
+    }
+
+
+_LIST = "/api/import-drafts/{import_id}"
+_MAPPING = "DELETE /api/import-mappings/{mapping_name}"
+
+
+def _lists(session: Session, server: Served, now: datetime) -> dict[str, dict[str, list[Any]]]:
+    """Lists of al-a's expert that are looked through, one of which stays, and columns kept of them."""
+    file, expert = opened("需求名稱,預算\n拋光,一百\n除冰,\n".encode(), "needs.csv"), server.accounts["expert"]
+    ids = [
+        begin(session, account_id=expert, alliance_id="al-a", name="needs.csv", file=file, now=now).id
+        for _ in range(EACH)
+    ]
+    names = [f"source {number}" for number in range(EACH)]
+    for name in names:
+        keep_own_mapping(session, name, account_id=expert, kind=Kind.NEEDS, fields={"需求名稱": "title"}, now=now)
+    stays: dict[str, list[Any]] = {"import_id": ids[:1]}
+    cell: dict[str, list[Any]] = {"table": ["0-1"], "row": [2], "column": [2]}
+    return {
+        f"GET {_LIST}": stays,
+        f"GET {_LIST}/rows": {**stays, "table": ["0-1"]},
+        f"PATCH {_LIST}": stays,
+        f"POST {_LIST}/fill-down": {**stays, **cell},
+        f"POST {_LIST}/mappings": {**stays, "table": ["0-1"], "name": ["kept"]},
+        f"POST {_LIST}/import": stays,
+        f"DELETE {_LIST}": {"import_id": ids[1:]},
+        _MAPPING: {"mapping_name": names, **stays},
     }
 
 

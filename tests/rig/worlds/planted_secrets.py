@@ -35,7 +35,7 @@ _BEGINNING = 5
 """So many bytes of each form are looked for before the form is. As all words begin alike, there are few beginnings."""
 _SUFFIXES = (
     "甲乙丙丁戊己庚辛壬癸子丑寅卯辰巳午未申酉戌亥天地玄黃宇宙洪荒日月盈昃列張寒來暑往秋收冬藏閏餘成歲律呂調陽"
-    "雲騰致雨露結為霜金生麗水玉出崑岡"
+    "雲騰致雨露結為霜金生麗水玉出崑岡劍號巨闕珠稱夜光"
 )
 
 
@@ -144,6 +144,7 @@ RESULT_SECRETS = {
     # What is wrong with a file, only who sent it reads, as what it is called.
     "jobfile": Secret(frozenset({"expert"})),
     "rowproblem": Secret(frozenset({"expert"})),
+    "listcell": Secret(frozenset({"expert"})),
     "madekey": Secret(),
     # A claim that waits is read by those who decide on it, the word on one by the claimant.
     "claimstatement": Secret(frozenset({"newcomer", "lead", "office"})),
@@ -201,7 +202,10 @@ def _files_and_keys(server: Served, planted: dict[str, str], words: dict[str, li
     ended(server, "expert", job_id)
     made = _results_done(server, "expert", "POST", "/api/me/keys", json={"name": planted["keyname"]})
     words["madekey"] = [made["key"]]
-    return {"job_id": [job_id]}
+    rows = f"需求名稱,預算\n{planted['listcell']},{planted['listcell']}\n".encode()
+    sent = {"params": {"name": "list.csv"}, "content": rows}
+    listed = _results_done(server, "expert", "POST", "/api/import-drafts", **sent)["id"]
+    return {"job_id": [job_id], "import_id": [listed]}
 
 
 def _people_told(server: Served, planted: dict[str, str], words: dict[str, list[str]]) -> dict[str, list[str]]:
@@ -324,6 +328,14 @@ SECRETS = {
     "nextstep": Secret(OWN),
     # What a judge notes, nobody else learns before both have finished.
     "judgenote": Secret(frozenset({"expert"})),
+    # What the sides answer and write to each other, each read by those it was written to.
+    "companyanswer": Secret(OWN | {"company"}),
+    "labanswer": Secret(OWN | {"researcher"}),
+    "companymessage": Secret(OWN | {"company"}),
+    "labmessage": Secret(OWN | {"researcher"}),
+    "bothmessage": Secret(OWN | {"company", "researcher"}),
+    "internalnote": Secret(OWN),
+    "meetingplace": Secret(OWN | {"company", "researcher"}),
     "callnote": Secret(may=OWN),
     "callstep": Secret(OWN),
     "closingnote": Secret(may=OWN),
@@ -345,6 +357,9 @@ SECRETS = {
     "keys": Secret(),
     "hashes": Secret(),
     "addresses": Secret(may=frozenset({"office"})),
+    # What an expert writes to a company, and the address that stands below it.
+    "shortlistwords": Secret(OWN),
+    "liaisonaddress": Secret(may=OWN | {"office"}),
     # Who looks after a company reads whom to write to.
     "contactaddress": Secret(OWN | {"office"}),
     **RESULT_SECRETS,
@@ -378,8 +393,9 @@ def told(server: Served) -> History:
     }
     words |= {
         "keys": list(server.keys.values()),
-        "addresses": [f"{name}@example.org" for name in PEOPLE if name not in ("company", "newcomer")],
+        "addresses": [f"{name}@example.org" for name in PEOPLE if name not in ("company", "newcomer", "expert")],
     }
+    words["liaisonaddress"] = ["expert@example.org"]
     words["contactaddress"] = ["company@example.org"]
     words["hashes"] = [digest(key) for key in server.keys.values()]
     for name in ("stake", "wrongpassword", "password", "idempotency"):
@@ -396,6 +412,7 @@ def told(server: Served) -> History:
     words["session"], words["csrf"] = _credentials(server)
     ids["session_id"] = _handles(server)
     _lab_and_stake(server)
+    ids |= _listed(server, need_id)
     for name, several in results_told(server, _PLANTED, words).items():
         ids[name] = several
     # A map with a point for every need and lab.
@@ -443,11 +460,27 @@ def _worked_on(server: Served, need_id: str) -> dict[str, list[str]]:
     _decided(server, shown["lab-1-03"], "rejectnote", verdict="reject", reason="wrong_field")
     lost_id = _decided(server, shown["lab-1-02"], "")["case_id"]
     _done(server, "expert", "PUT", f"/api/pairings/{shown['lab-1-01']['pairing_id']}/release")
+    talk = f"/api/pairings/{shown['lab-1-01']['pairing_id']}"
+    not_wanted = {"word": "not_this_one", "reason": "other", "note": _PLANTED["companyanswer"]}
+    _done(server, "company", "PUT", f"{talk}/answer", json=not_wanted)
     for number, move in (
         (case_id, {"stage": "introduced", "note": _PLANTED["casenote"]}),
         (lost_id, {"stage": "lost", "reason": "terms", "note": _PLANTED["lostnote"]}),
     ):
         _done(server, "expert", "POST", f"/api/cases/{number}/transition", json=move)
+    declined = {"word": "declined", "reason": "other", "note": _PLANTED["labanswer"]}
+    _done(server, "researcher", "PUT", f"{talk}/answer", json=declined)
+    for who, audience, name in (
+        ("company", "company", "companymessage"),
+        ("expert", "lab", "labmessage"),
+        ("researcher", "both", "bothmessage"),
+        ("colleague", "internal", "internalnote"),
+    ):
+        said = {"audience": audience, "text": _PLANTED[name]}
+        _done(server, who, "POST", f"{talk}/messages", json=said)
+    soon = (datetime.now(UTC) + timedelta(days=3)).isoformat()
+    meeting = {"times": [soon], "place": _PLANTED["meetingplace"]}
+    _done(server, "expert", "POST", f"{talk}/meetings", json=meeting)
     on = {"held_on": "2020-01-02", "next_on": "2020-01-03"}
     meeting = {"kind": "meeting", "note": _PLANTED["meetingnote"], "next_step": _PLANTED["nextstep"], **on}
     _done(server, "expert", "POST", f"/api/cases/{case_id}/contacts", json=meeting)
@@ -456,6 +489,14 @@ def _worked_on(server: Served, need_id: str) -> dict[str, list[str]]:
     pairings = [str(shown[f"lab-1-0{number}"]["pairing_id"]) for number in (1, 2, 3, 4)]
     cases = [str(case_id), str(lost_id)]
     return {"need_id": [need_id], "pairing_id": pairings, "case_id": cases}
+
+
+def _listed(server: Served, need_id: str) -> dict[str, list[str]]:
+    """Let a lab be put before the company, by a link too."""
+    body = {"labs": ["lab-1-01"], "words": _PLANTED["shortlistwords"]}
+    made = _done(server, "expert", "POST", f"/api/needs/{need_id}/shortlists", json=body)["id"]
+    link = _done(server, "expert", "POST", f"/api/shortlists/{made}/links", json={"days": 7})
+    return {"shortlist_id": [str(made)], "link_id": [str(link["id"])]}
 
 
 def _judged(server: Served, need_id: str) -> dict[str, list[str]]:

@@ -1,0 +1,1 @@
+"""What leaves the house, from the command line."""

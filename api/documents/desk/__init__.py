@@ -1,0 +1,1 @@
+"""What the server says on a desk, beside an expert's queue."""

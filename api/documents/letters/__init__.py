@@ -1,0 +1,1 @@
+"""What is sent and answered about notices, feeds, webhooks, mail and forgotten passwords."""

@@ -1,0 +1,1 @@
+"""What letters about conversations carry: links of one click, and meetings for calendars."""

@@ -1,0 +1,1 @@
+"""Pages by which the office mends records."""

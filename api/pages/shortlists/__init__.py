@@ -1,0 +1,1 @@
+"""Shortlists: chosen, worded, taken out and linked by experts; opened by whoever has a link."""

@@ -1,0 +1,1 @@
+"""Conversations over HTTP: answers, threads, meetings, links of mails, corrections."""

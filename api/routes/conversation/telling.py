@@ -1,0 +1,157 @@
+"""Who is told of what happens in a conversation: the readers of each event, and the notices that go to them.
+
+In: an answer, a message, a meeting, in the transaction in which it happens. Out: notices with ids and codes alone; of
+releases and of a case's steps tells `api.letters.telling`. It exists as the one place that says whose business a
+conversation is: of the alliance those who look after it, of a side everybody who speaks for it, and nobody of the other
+side.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlmodel import Session, col, select
+
+from api.letters.caring import holders
+from matcher.notices.kinds import NoticeKind
+from matcher.notices.outbox import Notice, notify
+from matcher.review.conversation.answers import SideAnswer, SideWord
+from matcher.review.conversation.meetings import Meeting
+from matcher.review.conversation.thread import Audience, Conversation, Message, Side
+from matcher.review.intake import NeedIntake
+from matcher.review.proposals import Release
+from matcher.review.roles import STAFF, Role
+
+_HEARS = {
+    Audience.COMPANY: (Side.COMPANY,),
+    Audience.LAB: (Side.LAB,),
+    Audience.BOTH: (Side.COMPANY, Side.LAB),
+    Audience.INTERNAL: (),
+}
+
+
+def place_of(pairing_id: int) -> str:
+    """Return the page of a conversation."""
+    return f"/conversations/{pairing_id}"
+
+
+def facts_of(about: Conversation, **more: object) -> dict[str, str]:
+    """Return the ids that a notice of a conversation carries."""
+    found: dict[str, object] = {"pairing": about.pairing_id, "need": about.need_id, "lab": about.lab_id, **more}
+    if about.company_id is not None:
+        found["company"] = about.company_id
+    if about.is_introduced and about.case is not None:
+        found["case"] = about.case.id
+    return {name: str(value) for name, value in found.items()}
+
+
+def readers_of(session: Session, about: Conversation, side: Side) -> list[str]:
+    """Return the accounts that speak for a side; of the alliance those who look after the case or the need."""
+    if side is Side.COMPANY:
+        return holders(session, [Role.COMPANY], [about.company_id])
+    if side is Side.LAB:
+        return holders(session, [Role.RESEARCHER], [about.lab_id])
+    theirs = holders(session, STAFF, [about.alliance_id])
+    own = about.case.owner_id if about.case is not None else None
+    taken = session.exec(select(NeedIntake.expert_id).where(NeedIntake.need_id == about.need_id)).first()
+    shown = select(Release.released_by).where(Release.pairing_id == about.pairing_id).order_by(col(Release.id).desc())
+    wanted = [one for one in (own, taken, session.exec(shown).first()) if one in theirs]
+    # Whoever looked after it may have left: then all colleagues hear of it rather than nobody.
+    return sorted(set(wanted)) or theirs
+
+
+def tell_address(session: Session, about: Conversation, side: Side, address: str, *, by: str, now: datetime) -> None:
+    """Send somebody without an account the question that stands open for a side, with the links that answer it."""
+    kind, key, facts = NoticeKind.LAB_RELEASED, "", facts_of(about)
+    if side is Side.LAB and about.case is not None:
+        kind, key = NoticeKind.CASE_INTRODUCED, f"case {about.case.id} step {about.case.version}"
+        facts |= {"step": str(about.case.version)}
+    else:
+        shown = (Release.pairing_id == about.pairing_id, col(Release.ended_at).is_(None))
+        number = session.exec(select(Release.id).where(*shown)).one()
+        key, facts = f"release {number}", facts | {"release": str(number)}
+    place = place_of(about.pairing_id)
+    notify(session, kind=kind, to=[address], key=key, place=place, facts=facts, by=by, now=now)
+
+
+def tell_answered(session: Session, about: Conversation, said: SideAnswer, *, now: datetime) -> None:
+    """Tell the alliance what a side answered, and the company once the lab has."""
+    if said.word == SideWord.QUESTION:
+        # The question itself stands in the thread, of which they are told.
+        return
+    to = readers_of(session, about, Side.EXPERT)
+    if said.side == Side.LAB:
+        to += readers_of(session, about, Side.COMPANY)
+    notify(
+        session,
+        kind=NoticeKind.CASE_ANSWERED,
+        to=to,
+        key=f"answer {said.id}",
+        place=place_of(about.pairing_id),
+        facts=facts_of(about, word=said.word),
+        by=said.by,
+        now=now,
+    )
+
+
+def tell_said(session: Session, about: Conversation, said: SideAnswer, *, now: datetime) -> None:
+    """Tell what a side answered, and of its question, which stands in the thread, whoever is to reply."""
+    tell_answered(session, about, said, now=now)
+    if said.word == SideWord.QUESTION:
+        query = select(Message).where(Message.pairing_id == about.pairing_id, Message.side == said.side)
+        message = session.exec(query.order_by(col(Message.id).desc())).first()
+        if message is not None:
+            tell_written(session, about, message, now=now)
+
+
+def tell_written(session: Session, about: Conversation, message: Message, *, now: datetime) -> None:
+    """Tell those whom a message is for; of a note those colleagues who are called upon."""
+    audience = Audience(message.audience)
+    to = [one for side in _HEARS[audience] for one in readers_of(session, about, side)]
+    if audience is Audience.INTERNAL:
+        to = list(message.mentioned)
+    elif message.side != Side.EXPERT:
+        to += readers_of(session, about, Side.EXPERT)
+    notify(
+        session,
+        kind=NoticeKind.CASE_ASKED,
+        to=to,
+        key=f"message {message.id}",
+        place=place_of(about.pairing_id) + "#thread",
+        facts=facts_of(about),
+        by=message.by,
+        now=now,
+    )
+
+
+def tell_meeting(
+    session: Session, about: Conversation, meeting: Meeting, how: str, *, by: str | None, now: datetime
+) -> None:
+    """Tell everybody who comes of a meeting that was proposed, agreed, moved or called off.
+
+    Whoever proposed or called off is told of nothing they did, but of what is agreed they get the file as well.
+    """
+    for side in Side:
+        to = [*readers_of(session, about, side), *addresses_of(session, about, side)]
+        if how == "proposed" and side == meeting.proposed_side:
+            continue
+        notify(
+            session,
+            kind=NoticeKind.MEETING,
+            to=to,
+            key=f"meeting {meeting.id} {meeting.version}",
+            place=place_of(about.pairing_id) + "#meetings",
+            facts=facts_of(about, meeting=meeting.id, side=side.value, how=how),
+            by=None if how in ("agreed", "moved") else by,
+            now=now,
+        )
+
+
+def addresses_of(session: Session, about: Conversation, side: Side) -> list[str]:
+    """Return the addresses of people without an account who answered for a side by a link."""
+    answered = select(SideAnswer.link).where(
+        SideAnswer.pairing_id == about.pairing_id, SideAnswer.side == side.value, col(SideAnswer.by).is_(None)
+    )
+    numbers = {int(link) for link in session.exec(answered).all() if link is not None}
+    query = select(Notice.reader).where(col(Notice.id).in_(numbers), col(Notice.account_id).is_(None))
+    return sorted(set(session.exec(query).all()))

@@ -1,0 +1,1 @@
+"""What a day begins with: what waits for each role."""

@@ -1,0 +1,1 @@
+"""Lists on their way into the records: looked through and corrected over HTTP before they are imported."""

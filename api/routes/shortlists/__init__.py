@@ -1,0 +1,1 @@
+"""Shortlists over HTTP: made and sent by experts, opened by whoever has a link."""

@@ -1,0 +1,1 @@
+"""What company, lab and expert say to each other about one pairing."""

@@ -1,0 +1,171 @@
+"""What a signed case says for the ledger: the contract's day, sum and instalments, who has which share, the document.
+
+In: what the expert enters when a case is signed. Out: one row for each signed case, checked. It exists because the
+contract lies open on the desk on the day of the signature and nowhere else: asked for then, the result is reported
+weeks later without looking for it, and a lab is known to be at work until the contract ends, which its load shows. It
+is no result: what counts is decided in the ledger alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from datetime import date, datetime, time, timedelta
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, CheckConstraint, Column
+from sqlmodel import Field, Session, SQLModel, and_, col, func, or_, select
+
+from indexer.instants import TAIPEI, Instant
+from indexer.records.record_tables import Alliance
+from indexer.wording import T_
+from matcher.review.cases import Case, LabLoad, Stage, loads_of
+
+WHOLE_BP = 10_000
+"""All shares together, in basis points."""
+MOST_INSTALMENTS = 60
+MOST_NTD = 10**12
+
+
+class SigningError(ValueError):
+    """What is said of a signature does not fit together; the message says why and `field` what is to blame."""
+
+    def __init__(self, message: str, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class Signing(SQLModel, table=True):
+    """What was signed in a case: never updated, never deleted. Amounts are whole NTD."""
+
+    __tablename__ = "signing"
+    __table_args__ = (
+        CheckConstraint("amount_ntd IS NULL OR amount_ntd > 0", name="amount_positive"),
+        CheckConstraint("ends_on IS NULL OR ends_on >= signed_on", name="ends_after_it_is_signed"),
+    )
+
+    case_id: int = Field(primary_key=True, foreign_key="case_file.id", sa_column_kwargs={"autoincrement": False})
+    signed_on: date
+    ends_on: date | None = None
+    contract: str = ""
+    amount_ntd: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
+    purpose: str | None = None
+    instalments: list[dict[str, Any]] = Field(sa_column=Column(JSON, nullable=False))
+    shares: dict[str, int] = Field(sa_column=Column(JSON, nullable=False))
+    document: dict[str, str] | None = Field(default=None, sa_column=Column(JSON, nullable=True))
+    by: str = Field(foreign_key="account.id")
+    at: datetime = Field(sa_type=Instant)
+
+
+def sign(
+    session: Session,
+    *,
+    case: Case,
+    signed_on: date,
+    by: str,
+    now: datetime,
+    today: date,
+    ends_on: date | None = None,
+    contract: str = "",
+    amount_ntd: int | None = None,
+    purpose: str | None = None,
+    instalments: Collection[Mapping[str, Any]] = (),
+    shares: Mapping[str, int] | None = None,
+    document: Mapping[str, str] | None = None,
+) -> Signing:
+    """Note what was signed; the case stands at `signed` in the same transaction.
+
+    Args:
+        session: its transaction holds both.
+        case: the signed case.
+        signed_on: the day.
+        by: the account.
+        now: the moment.
+        today: the day in Taipei; nothing is signed after it.
+        ends_on: the day until which the lab is at work.
+        contract: the contract's number.
+        amount_ntd: its sum, None for a cooperation without money.
+        purpose: what it is paid for, as the ledger names it.
+        instalments: `due_on` and `amount_ntd` of each; together the sum.
+        shares: basis points by alliance; all to the case's own if nothing is said.
+        document: `sha256` and `name` of a stored file.
+
+    Raises:
+        SigningError: a part does not fit the others.
+    """
+    if case.stage != Stage.SIGNED:
+        raise SigningError(T_("only of a signed case is said what was signed"))
+    if signed_on > today:
+        raise SigningError(T_("%(day)s has not come yet; give the day of the signature", day=signed_on), "signed_on")
+    if ends_on is not None and ends_on < signed_on:
+        raise SigningError(T_("the contract ends before it is signed; correct one of the days"), "ends_on")
+    parts = [dict(one) for one in instalments]
+    _check_money(amount_ntd, parts)
+    row = Signing(
+        case_id=case.id or 0,
+        signed_on=signed_on,
+        ends_on=ends_on,
+        contract=contract,
+        amount_ntd=amount_ntd,
+        purpose=purpose,
+        instalments=parts,
+        shares=_shares(session, case, shares or {}),
+        document=None if document is None else dict(document),
+        by=by,
+        at=now,
+    )
+    session.add(row)
+    session.flush()
+    return row
+
+
+def _check_money(amount_ntd: int | None, parts: Collection[Mapping[str, Any]]) -> None:
+    if amount_ntd is not None and not 0 < amount_ntd <= MOST_NTD:
+        raise SigningError(T_("give the sum in whole NTD, or leave it out if no money is paid"), "amount_ntd")
+    if len(parts) > MOST_INSTALMENTS:
+        raise SigningError(T_("give at most %(most)s instalments", most=MOST_INSTALMENTS), "instalments")
+    total = sum(int(one["amount_ntd"]) for one in parts)
+    if parts and total != amount_ntd:
+        raise SigningError(
+            T_(
+                "the instalments make %(total)s NTD together, the sum is %(amount)s",
+                total=total,
+                amount=amount_ntd or 0,
+            ),
+            "instalments",
+        )
+
+
+def _shares(session: Session, case: Case, given: Mapping[str, int]) -> dict[str, int]:
+    if not given:
+        return {case.alliance_id: WHOLE_BP}
+    known = set(session.exec(select(Alliance.id).where(col(Alliance.id).in_(list(given)))).all())
+    if known != set(given) or any(one <= 0 for one in given.values()) or sum(given.values()) != WHOLE_BP:
+        raise SigningError(T_("shares are of known alliances and make 100 percent together"), "shares")
+    return dict(given)
+
+
+RUNS_FOR = timedelta(days=365)
+"""So long a signed cooperation is taken to run of which nobody said when it ends."""
+
+
+def loads_of_labs(session: Session, lab_ids: Collection[str], today: date) -> dict[str, LabLoad]:
+    """Return the load of each lab by its id: its open cases, and the signed ones that run on a day."""
+    running = or_(
+        col(Signing.ends_on) >= today,
+        and_(col(Signing.ends_on).is_(None), col(Signing.signed_on) >= today - RUNS_FOR),
+        and_(col(Signing.case_id).is_(None), col(Case.opened_at) >= datetime.combine(today - RUNS_FOR, time(), TAIPEI)),
+    )
+    query = (
+        select(Case.lab_id, func.count())
+        .join(Signing, col(Signing.case_id) == Case.id, isouter=True)
+        .where(col(Case.lab_id).in_(sorted(lab_ids)), Case.stage == Stage.SIGNED.value, running)
+        .group_by(col(Case.lab_id))
+    )
+    signed = dict(session.exec(query).all())
+    return {lab_id: replace(load, signed=signed.get(lab_id, 0)) for lab_id, load in loads_of(session, lab_ids).items()}
+
+
+def signing_of(session: Session, case_id: int) -> Signing | None:
+    """Return what was signed in a case, None if nothing was said of it."""
+    return session.get(Signing, case_id)

@@ -1,0 +1,135 @@
+"""An expert takes a need down while the company is on the telephone: text in, form filled, corrected, stored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser
+
+from indexer.settings import Settings
+from tests.conftest import Databases
+from tests.rig.servers.browsers import LANGS, accessibility_faults, browsing, keep_screenshot, scrolls_sideways
+from tests.rig.servers.served import Served, served
+
+CALL = """我是嶺風電力股份有限公司的林經理，我們高山風場的風機葉片每年冬天都會結冰停機。
+希望找到能提早半小時預測結冰的感測技術，另外想請兩位實習生協助現場量測。
+預算大約九十萬元，希望在民國116年6月底前完成。電話 049-2345678"""
+
+CV = "姓名：藺若川\n現職：合歡科技大學\n專長：聲射、除冰\n期刊論文\n藺若川 (2019). Cold rooms at work. Ice."
+
+
+@pytest.fixture(scope="module")
+def server(databases: Databases, slice_of_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """Serve without any index: a need comes in without one."""
+    folder, empty = tmp_path_factory.mktemp("taken") / "home", tmp_path_factory.mktemp("no-index")
+    settings = Settings(home=folder, database_url=databases.at_head("sqlite", folder), encoders="bundled-use")
+    with served(settings, empty, slice_of_world) as server:
+        yield server
+
+
+def _draft(server: Served, who: str, text: str, **params: str) -> Any:
+    return server.client.post(
+        f"{server.url}/api/drafts",
+        content=text.encode(),
+        params=params,
+        headers={"Authorization": f"Bearer {server.keys[who]}"},
+        timeout=60,
+    )
+
+
+def test_a_draft_is_read_for_those_who_take_needs_down_and_keeps_nothing(server: Served) -> None:
+    answers = {who: _draft(server, who, CALL) for who in ("expert", "office", "company", "researcher")}
+    assert {who: answer.status_code for who, answer in answers.items()} == {
+        "expert": 200,
+        "office": 200,
+        "company": 403,
+        "researcher": 403,
+    }
+    values = {one["name"]: one["value"] for one in answers["expert"].json()["fields"]}
+    assert (values["company"], values["budget_ntd"]) == ("嶺風電力股份有限公司", 900_000)
+    wrong = _draft(server, "expert", "\0\1\2" * 9, name="x.bin")
+    assert (wrong.status_code, wrong.json()["field"]) == (422, "file")
+    lab = _draft(server, "office", "姓名：藺若川\n專長：聲射、除冰", kind="lab")
+    assert {one["name"]: one["value"] for one in lab.json()["fields"]}["keywords"] == ["聲射", "除冰"]
+    needs = server.ask("expert", "GET", "/api/needs", params={"limit": 100}).json()["items"]
+    assert "嶺風電力" not in str(needs)
+
+
+def test_a_confirmed_need_brings_its_company_and_its_contact(server: Served) -> None:
+    need = {"title": "葉片結冰", "asks": [{"kind": "technology", "text": "感測"}], "company_name": "新風能有限公司"}
+    refused = server.ask("office", "POST", "/api/drafts/needs", json=need)
+    assert refused.status_code == 403
+    first = server.ask("expert", "POST", "/api/drafts/needs", json={**need, "contact": "林經理 049-2345678"})
+    assert first.status_code == 201, first.text
+    company = server.ask("expert", "GET", f"/api/companies/{first.json()['company']}").json()
+    assert (company["name"], [one["alliance"] for one in company["clients"]]) == ("新風能有限公司", ["al-a"])
+    (contact,) = server.ask("expert", "GET", f"/api/companies/{company['id']}/contacts").json()["items"]
+    assert (contact["kind"], contact["note"]) == ("call", "林經理 049-2345678")
+    # The same firm calls again, written otherwise: it is the same.
+    again = server.ask("expert", "POST", "/api/drafts/needs", json={**need, "company_name": "新風能 有限公司"})
+    assert (again.status_code, again.json()["company"]) == (201, company["id"])
+    # Whoever did not take it down learns nothing of it.
+    hidden = [server.ask(who, "GET", f"/api/needs/{first.json()['id']}") for who in ("stranger", "company", "office")]
+    assert [one.status_code for one in hidden[:2]] == [404, 404]
+    assert hidden[2].json()["title"] is None
+    wrong = server.ask("expert", "POST", "/api/drafts/needs", json={**need, "company_name": "甲", "tax_id": "12345678"})
+    assert (wrong.status_code, wrong.json()["field"]) == (422, "tax_id")
+    nobody = server.ask("expert", "POST", "/api/drafts/needs", json={"title": "x"})
+    assert (nobody.status_code, nobody.json()["field"]) == (422, "company_name")
+
+
+@pytest.mark.parametrize("lang", LANGS)
+def test_in_pages_the_form_is_filled_beside_the_text(browser: Browser, server: Served, lang: str) -> None:
+    zh = lang != "en"
+    with browsing(browser, server, "expert", lang, width=375) as somebody:
+        page = somebody.open("/drafts")
+        assert (accessibility_faults(page), scrolls_sideways(page)) == ([], False)
+        keep_screenshot(page, f"drafts-begin-{lang}")
+        page.locator("#f-text").fill(CALL)
+        page.locator("button[value=need]").click()
+        page.wait_for_selector("#f-budget_ntd", timeout=15_000)
+        assert (accessibility_faults(page), scrolls_sideways(page)) == ([], False)
+        keep_screenshot(page, f"drafts-need-{lang}")
+        assert page.locator("#f-company_name").input_value() == "嶺風電力股份有限公司"
+        assert page.locator("#f-budget_ntd").input_value() == "900000"
+        assert page.locator("#f-deadline").input_value() == "2027-06-30"
+        assert "九十萬元" in page.locator(".letter mark").all_inner_texts()
+        # Without a script: an ask more keeps all that was corrected.
+        page.locator("#f-title").fill("結冰預測")
+        page.locator("#f-budget_ntd").fill("９５萬")
+        page.locator("button[value=add]").click()
+        page.wait_for_selector("#f-ask-3", timeout=15_000)
+        assert page.locator("#f-title").input_value() == "結冰預測"
+        page.locator("button[value='remove:2']").click()
+        page.wait_for_selector("#f-ask-3", state="detached", timeout=15_000)
+        page.set_viewport_size({"width": 1280, "height": 900})
+        keep_screenshot(page, f"drafts-need-wide-{lang}")
+        page.locator("button[value=confirm]").click()
+        page.wait_for_url("**/needs/need-*", timeout=15_000)
+        assert page.locator("h1").inner_text() == "結冰預測"
+        need = server.ask("expert", "GET", f"/api/needs/{page.url.rpartition('/')[2].partition('?')[0]}").json()
+        assert need["budget_ntd"] == 950_000
+        assert ("需求已記下。" if zh else "The need is taken down.") in page.locator("#notice").inner_text()
+        somebody.complaints.clear()
+        page = somebody.open("/drafts")
+        page.locator("#f-text").fill(
+            "姓名：藺若川\n現職：合歡科技大學\n專長：聲射、除冰\n期刊論文\n藺若川 (2019). Cold rooms at work. Ice."
+        )
+        page.locator("button[value=lab]").click()
+        page.wait_for_selector(".works", timeout=15_000)
+        assert accessibility_faults(page) == []
+        keep_screenshot(page, f"drafts-lab-{lang}")
+        with page.expect_download() as download:
+            page.locator("form[action='/drafts/lab'] button").click()
+        assert '"Cold rooms at work"' in Path(download.value.path()).read_text()
+        page = somebody.open("/exports")
+        assert (accessibility_faults(page), scrolls_sideways(page)) == ([], False)
+        keep_screenshot(page, f"exports-wide-{lang}")
+        page.set_viewport_size({"width": 375, "height": 800})
+        assert not scrolls_sideways(page)
+        keep_screenshot(page, f"exports-{lang}")
+        for name in ("needs", "labs", "companies", "cases"):
+            assert somebody.open(f"/{name}").locator(f"a[href='/exports#{name}']").count() == 1
