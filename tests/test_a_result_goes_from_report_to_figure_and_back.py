@@ -164,8 +164,7 @@ def _checked_and_recognised_by_two(server: Served) -> None:
     assert (returned["state"], returned["steps"][-1]["reason"]) == ("returned", "請補說明")
     _ok(server.ask("expert", "POST", f"{path}/supplement", json={"text": "說明如附件"}))
     assert _ok(server.ask("committee", "POST", f"{path}/check", json={}))["state"] == "checked"
-    missing = server.ask("office", "POST", f"{path}/recognise", json={})
-    assert (missing.status_code, missing.json()["field"]) == (422, "school_total")
+    assert server.ask("committee", "POST", f"{path}/recognise", json={}).status_code == 403
     total = {"school_id": "ysu", "year": 108, "amount_ntd": 900_000_000, "source": "校務公開資訊"}
     assert _ok(server.ask("office", "POST", "/api/ledger/school-totals", json=total), 201)["year"] == 2019
     moved = _ok(server.ask("office", "POST", f"{path}/recognise", json={"note": "大額"}))
@@ -221,7 +220,7 @@ def _reports_in_all_formats(server: Served) -> None:
             assert "money-0001" in ids
         elif form is ReportFormat.PDF:
             assert "6,000,000" in text_of_pdf(answer.content)
-        elif form is not ReportFormat.ODS:
+        elif form not in (ReportFormat.ODS, ReportFormat.ODT, ReportFormat.DOCX):
             assert "money-0001" in answer.text
     assert server.ask("job", "GET", "/api/reports/entries").status_code == 403
     assert server.ask("office", "GET", "/api/reports/none").status_code == 404

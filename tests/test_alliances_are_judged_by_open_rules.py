@@ -79,9 +79,9 @@ def _step(server: Served, rung: str, **more: Any) -> httpx.Response:
 
 
 def _ladder_is_climbed(server: Served) -> None:
-    # The alliance's own target was set today: as of 2019 it had its share of the programme's, 555 of 10,000.
+    # The alliance's own target was set today: as of 2019 it had its part of the programme's 12 億, one of two.
     early = _ok(server.ask("expert", "GET", f"{AL_A}/standing", params={"as_of": "2019-12-31"}))["readings"]
-    assert [(one["quarter"], one["target"]) for one in early if one["kpi"] == "L"] == [("2019Q3", 66_600_000)]
+    assert [(one["quarter"], one["target"]) for one in early if one["kpi"] == "L"] == [("2019Q3", 600_000_000)]
     own = [{"alliance": "al-a", "kpi": "L", "year": year, "amount": 8_000_000} for year in range(2026, 2101)]
     read = _ok(server.ask("office", "GET", f"{RULES}/alliance_targets"))
     body = {"document": {**read["document"], "own": own}, "reason": "逐年目標"}

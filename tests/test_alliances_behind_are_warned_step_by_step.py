@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session
 
 from indexer.database import reading, writing
+from matcher.ledger.figures.alliance_targets import AllianceTargets, OwnTarget, YearTarget, targets_of
 from matcher.ledger.figures.folds import end_of, figures
 from matcher.ledger.figures.ladder import (
     NEXT_RUNGS,
@@ -26,16 +27,12 @@ from matcher.ledger.figures.ladder import (
     warn,
 )
 from matcher.ledger.figures.warnings import (
-    AllianceTargets,
     Level,
-    OwnTarget,
     Pace,
     PaceReading,
     WarningRules,
-    YearTarget,
     readings,
     settled_quarter,
-    targets_of,
 )
 from matcher.ledger.rows.entries import WHOLE_BP, LedgerError
 from matcher.ledger.rows.kpis import Kpi
@@ -50,6 +47,7 @@ RULES = WarningRules(
     alliances={"al-b": {Kpi.MONEY: Pace(expected_bp=(0, 0, 0, 10_000), warning_below_bp=10_000)}},
 )
 HALVES = AllianceTargets(note="test", own=[], shares_bp={"al-a": 5_000, "al-b": 5_000}, other_share_bp=0)
+FOUNDED: dict[str, date | None] = {"al-a": None, "al-b": None}
 MONEY = [YearTarget(Kpi.MONEY, 2019, 8_000_000)]
 JUNE_30, JULY_1 = date(2019, 6, 30), date(2019, 7, 1)
 LATER = datetime(2019, 7, 2, 4, 0, tzinfo=UTC)
@@ -67,7 +65,7 @@ def _read(
     rules: WarningRules = RULES,
     document: AllianceTargets = HALVES,
 ) -> dict[str | None, PaceReading]:
-    targets = targets_of(document, year_targets, ["al-a", "al-b", None])
+    targets = targets_of(document, year_targets, ["al-a", "al-b", None], FOUNDED)
     found = readings(session, figures(session, as_of=end_of(day)), targets, rules, day)
     return {one.alliance: one for one in found}
 
@@ -150,10 +148,10 @@ def test_a_cumulative_target_counts_from_the_programmes_start(engine: Engine, wo
     )
 
 
-def test_an_alliances_own_target_comes_before_its_share() -> None:
+def test_an_alliances_own_target_comes_before_its_share_and_the_others_get_what_it_leaves() -> None:
     own = HALVES.model_copy(update={"own": [OwnTarget(alliance="al-a", kpi=Kpi.MONEY, year=2019, amount=7)]})
-    targets = {one.alliance: one.amount_bp for one in targets_of(own, MONEY, ["al-a", "al-b"])}
-    assert targets == {"al-a": 7 * WHOLE_BP, "al-b": 4_000_000 * WHOLE_BP}
+    targets = {one.alliance: one.amount_bp for one in targets_of(own, MONEY, ["al-a", "al-b"], FOUNDED)}
+    assert targets == {"al-a": 7 * WHOLE_BP, "al-b": 7_999_993 * WHOLE_BP}
 
 
 def test_the_defaults_can_be_read_and_never_fall(engine: Engine) -> None:

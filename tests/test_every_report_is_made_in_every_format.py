@@ -47,7 +47,15 @@ def test_these_are_the_reports() -> None:
 @pytest.mark.parametrize("form", ReportFormat)
 @pytest.mark.parametrize("name", NAMES)
 def test_a_report_is_made(story: Engine, name: str, form: ReportFormat) -> None:
-    begins = {"xlsx": b"PK", "ods": b"PK", "pdf": b"%PDF-", "html": b"<!doctype html>", "csv": b"\xef\xbb\xbf"}
+    begins = {
+        "xlsx": b"PK",
+        "ods": b"PK",
+        "docx": b"PK",
+        "odt": b"PK",
+        "pdf": b"%PDF-",
+        "html": b"<!doctype html>",
+        "csv": b"\xef\xbb\xbf",
+    }
     content = _made(story, name, form)
     assert content.lower().startswith(begins.get(form.value, b"{").lower())
 

@@ -198,7 +198,7 @@ def test_a_member_counts_once_by_its_tax_id(engine: Engine, world: LedgerWorld) 
         import_rows(session, "companies", [*twins, {"id": "co-7", "name": "另一家", "country": "TW"}])
 
     def member(entry_id: str, company: str, name: str) -> NewResult:
-        said = {"company": company, "company_name": name, "country": "TW", "tier": "國際會員"}
+        said = {"company": company, "company_name": name, "country": "TW", "tier": "international"}
         return NewResult(**{**vars(money(entry_id, company_id=None)), "kpi": Kpi.MEMBERS, "amount": 1, "details": said})
 
     with writing(engine) as session:

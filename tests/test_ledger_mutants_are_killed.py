@@ -154,9 +154,9 @@ MUTANTS = {
         code=((requirements.unmet, "if not entry.evidence and", "if False and"),),
         broken=("nothing counts without evidence",),
     ),
-    "code: no school total is needed": Mutant(
-        code=((requirements.unmet, "if not school or total_of(session, school, year) is None:", "if False:"),),
-        broken=("nothing counts without the school's total",),
+    "code: a school total is needed": Mutant(
+        code=((requirements.unmet, "said, blocks=False)", "said)"),),
+        broken=("no result waits for the school's total",),
     ),
     "code: other programmes are not asked": Mutant(
         code=((result_claims.refuse_claimed_elsewhere, "if found is not None:", "if False:"),),

@@ -47,7 +47,7 @@ def test_an_entry_with_the_longest_id_can_be_reversed(engine: Engine, world: Led
 def test_a_membership_is_a_matter_of_the_member_whatever_else_is_named(
     engine: Engine, world: LedgerWorld, company_id: str | None
 ) -> None:
-    details = {"company": "co-2", "company_name": "乙公司", "country": "DE", "tier": "國際會員"}
+    details = {"company": "co-2", "company_name": "乙公司", "country": "DE", "tier": "gold"}
     given = NewResult("member-0001", Kpi.MEMBERS, 1, {"al-a": 10_000}, details, date(2019, 5, 2), "sc-1")
     by = world.people["committee"]
     with writing(engine) as session:

@@ -119,6 +119,25 @@ def test_the_check_of_csv_sees_a_live_cell() -> None:
     assert _live_csv(lines.getvalue().encode()) == ["=1", "  @b"]
 
 
+def _tags(content: bytes, part: str) -> set[str]:
+    return set(re.findall(r"<([\w:]+)", _parts(content, part)))
+
+
+@pytest.mark.parametrize(
+    ("form", "part"), [(ReportFormat.DOCX, "word/document.xml"), (ReportFormat.ODT, "content.xml")]
+)
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_no_text_of_a_text_document_is_markup_or_a_field(
+    form: ReportFormat, part: str, language: ReportLanguage
+) -> None:
+    hostile = render(report_with(*PAYLOADS), form, language)
+    # The same elements as of a report that says nothing but an x twice over two lines, and no link that leads out.
+    assert _tags(hostile, part) <= _tags(render(report_with("x\ny", "x\ty"), form, language), part)
+    assert "http" not in "".join(re.findall(r'(?:href|Target)="([^"]*)"', _parts(hostile, "content.xml")))
+    assert "TargetMode" not in _parts(hostile, ".rels")
+    assert "&lt;script&gt;" in _parts(hostile, part)
+
+
 class Unescaped(str):
     """A text that says of itself that it needs no escaping."""
 

@@ -101,7 +101,10 @@ def test_a_program_reads_the_queue_and_what_is_missing(server: Served) -> None:
     assert (old["items"], old["by_state"]) == ([], {"held": 0, "reported": 0, "checked": 0})
     review = ok(server.ask("office", "GET", f"{ENTRIES}/queue-0001/review"))
     assert [one["requirement"] for one in review["unmet"]] == ["value_added", "school_total"]
-    assert review["verbs"] == ["check", "return", "refuse"]
+    # The committee checks, the office recognises (E16).
+    assert review["verbs"] == ["return", "refuse"]
+    of_committee = ok(server.ask("committee", "GET", f"{ENTRIES}/queue-0001/review"))
+    assert of_committee["verbs"] == ["check", "return", "refuse"]
     assert (review["queue"]["previous"], review["queue"]["of"]) == ("traced-0001-5", review["queue"]["place"])
     assert server.ask("expert", "GET", "/api/ledger/review").status_code == 403
     one = ok(server.ask("expert", "GET", ENTRIES, params={"contract": "C-traced-0001"}))["items"]

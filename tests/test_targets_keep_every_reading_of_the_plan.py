@@ -13,7 +13,16 @@ from indexer.database import reading, writing
 from matcher.ledger.rows.kpis import Kpi
 from matcher.ledger.rule_documents import move_document, second_document
 from matcher.ledger.rules.configuration import TakesTwoError, change, current, default
-from matcher.ledger.rules.targets import MoneyDefinitions, Standing, Target, TargetBook, TargetBooks, compare, standing
+from matcher.ledger.rules.targets import (
+    MoneyDefinitions,
+    Standing,
+    Target,
+    TargetBook,
+    TargetBooks,
+    Traits,
+    compare,
+    standing,
+)
 from tests.rig.worlds.ledger_world import NOON, build_ledger_world
 
 YEARS = (2017, 2018, 2019, 2020)
@@ -23,7 +32,8 @@ BOOKS = default(TargetBooks)
 def _stands(kpi: Kpi, year: int | None, by_year: dict[int, int]) -> tuple[dict[str, int], Standing | None]:
     """Return the actual that each book compares with, and how the figure stands."""
 
-    def of_years(years: Sequence[int]) -> int:
+    def of_years(years: Sequence[int], definition: str | None) -> int:
+        assert definition is None
         return sum(by_year.get(one, 0) for one in years)
 
     compared = compare(BOOKS, kpi, year, of_years, YEARS)
@@ -31,6 +41,7 @@ def _stands(kpi: Kpi, year: int | None, by_year: dict[int, int]) -> tuple[dict[s
 
 
 JOBS = {2017: 3, 2018: 140, 2019: 260}
+WHOLE_OF_JOBS = ["a003", "b003", "kpi_values", "b003_part_two", "paragraph"]
 
 
 @pytest.mark.parametrize(
@@ -40,11 +51,11 @@ JOBS = {2017: 3, 2018: 140, 2019: 260}
         (Kpi.JOBS, 2018, {2017: 3, 2018: 147}, ({"schedule": 147, "b003": 150}, Standing.DISPUTED)),
         (Kpi.JOBS, 2018, {2018: 150}, ({"schedule": 150, "b003": 150}, Standing.REACHED)),
         (Kpi.JOBS, 2019, JOBS, ({"schedule": 260, "b003": 403}, Standing.DISPUTED)),
-        (Kpi.JOBS, None, JOBS, ({"schedule": 403, "b003": 403, "paragraph": 403}, Standing.OPEN)),
-        (Kpi.JOBS, None, {2020: 600}, ({"schedule": 600, "b003": 600, "paragraph": 600}, Standing.DISPUTED)),
+        (Kpi.JOBS, None, JOBS, (dict.fromkeys(WHOLE_OF_JOBS, 403), Standing.OPEN)),
+        (Kpi.JOBS, None, {2020: 600}, (dict.fromkeys(WHOLE_OF_JOBS, 600), Standing.DISPUTED)),
         (Kpi.TALENT, 2019, {2018: 600, 2019: 699}, ({"schedule": 699, "b003": 699}, Standing.OPEN)),
         (Kpi.MEMBERS, 2019, {2017: 100, 2019: 50}, ({"schedule": 150}, Standing.REACHED)),
-        (Kpi.MODEL_CASES, None, {2020: 3}, ({"schedule": 3}, Standing.REACHED)),
+        (Kpi.MODEL_CASES, None, {2020: 3}, (dict.fromkeys(["schedule", "a003", "goals_106"], 3), Standing.REACHED)),
         (Kpi.MODEL_CASES, 2019, {2019: 3}, ({}, None)),
     ],
 )
@@ -58,7 +69,9 @@ def test_the_plans_disagreements_are_found_in_its_targets() -> None:
     differ = {kpi.value: [y for y in (*YEARS, None) if BOOKS.readings_differ(kpi, y)] for kpi in Kpi}
     assert {kpi: years for kpi, years in differ.items() if years} == {
         "C": [None],
+        "L": [None],
         "P": [None],
+        "T": [None],
         "jobs": [2018, 2019, 2020, None],
     }
     # Whatever differs is explained.
@@ -67,12 +80,14 @@ def test_the_plans_disagreements_are_found_in_its_targets() -> None:
     )
 
 
-def test_annual_targets_of_the_schedule_add_up_to_its_headline() -> None:
-    schedule = BOOKS.books[0]
+def test_annual_targets_of_the_schedule_add_up_to_the_headline_of_a003() -> None:
+    schedule, a003 = BOOKS.books[:2]
     for kpi in (Kpi.TALENT, Kpi.STARTUPS, Kpi.JOBS):
         annual = [target.amount for year in YEARS if (target := schedule.target(kpi, year))]
-        whole = schedule.target(kpi, None)
+        whole = a003.target(kpi, None)
+        # The schedule has yearly numbers only: 2,300, 25 and 1,150 are A003's.
         assert whole is not None
+        assert schedule.target(kpi, None) is None
         assert sum(annual) == whole.amount
 
 
@@ -132,7 +147,7 @@ def test_two_of_the_office_may_change_the_books_and_the_old_ones_stay(engine: En
 def test_money_is_defined_in_the_plans_three_wordings() -> None:
     takes = {
         one.code: [
-            one.takes(*payment)
+            one.takes(Traits(*payment))
             for payment in (
                 ("TW", "company", "research"),
                 ("DE", "company", "research"),
@@ -144,7 +159,29 @@ def test_money_is_defined_in_the_plans_three_wordings() -> None:
         for one in default(MoneyDefinitions).definitions
     }
     assert takes == {
-        "domestic_cooperation": [True, False, False, True, True],
+        "domestic_cooperation": [True, False, False, False, True],
         "industry_research": [True, True, False, False, False],
         "industry_cooperation": [True, True, False, False, True],
     }
+
+
+def test_money_of_public_bodies_and_what_is_given_is_industrys_by_no_wording_even_where_a_document_lists_it() -> None:
+    definition = default(MoneyDefinitions).definitions[0]
+    wide = definition.model_copy(update={"payer_countries": (), "payer_types": (), "purposes": ()})
+    assert not wide.takes(Traits("TW", "public_body", "research"))
+    assert not wide.takes(Traits("TW", "company", "donation"))
+    # The control: what industry pays is.
+    assert wide.takes(Traits("TW", "company", "research"))
+
+
+def test_books_stored_before_targets_named_definitions_are_read_as_industrys_money_of_all_payers() -> None:
+    old = default(TargetBooks).model_dump(mode="json")
+    for book in old["books"]:
+        for target in book["targets"]:
+            target.pop("definition")
+    (whole,) = [one.target(Kpi.MONEY, None) for one in TargetBooks.model_validate(old).books if one.code == "a003"]
+    assert whole is not None
+    takes = default(MoneyDefinitions).takes(Kpi.MONEY, whole.definition)
+    assert takes is not None
+    payments = [("DE", "company", "licensing"), ("TW", "public_body", "research"), ("TW", "company", "donation")]
+    assert [takes(Traits(*payment)) for payment in payments] == [True, False, False]

@@ -10,11 +10,11 @@ from sqlmodel import Session
 
 from indexer.database import reading, writing
 from indexer.vocabulary import Tier
+from matcher.ledger.figures.alliance_targets import YearTarget
 from matcher.ledger.figures.folds import end_of, figures
 from matcher.ledger.figures.ladder import warn
 from matcher.ledger.figures.subsidy import SubsidyPath, needed_income
 from matcher.ledger.figures.sufficiency import SufficiencyItem, book
-from matcher.ledger.figures.warnings import YearTarget
 from matcher.ledger.reports.document import ReportDocument
 from matcher.ledger.reports.review_pack import Review, review_pack
 from matcher.ledger.reports.subsidy_year_reports import sufficiency_report
@@ -62,8 +62,8 @@ def test_the_pack_shows_the_quarter_of_a_group(engine: Engine, world: LedgerWorl
         folded = figures(session, as_of=end_of(DAY))
     reported = [(row[0], row[2], row[3], row[6]) for row in _rows(pack, "what was reported")]
     assert reported == [
-        ("money-0001", 1_000_000, "al-a 60 %, al-b 40 %", "recognised"),
-        ("money-0003", 9_000_000, "al-a 100 %", "checked"),
+        ("money-0001", 1_000_000, "甲聯盟 60 %, 乙聯盟 40 %", "recognised"),
+        ("money-0003", 9_000_000, "甲聯盟 100 %", "checked"),
     ]
     assert [row[0] for row in _rows(pack, "evidence")] == ["money-0001", "money-0003"]
     assert _rows(pack, "evidence")[0][1:] == ["合約", "https://example.org/contract"]
@@ -71,7 +71,11 @@ def test_the_pack_shows_the_quarter_of_a_group(engine: Engine, world: LedgerWorl
     assert _rows(pack, "claims that look alike")[0][4:7] == ["money-0001", "甲公司", 1_000_000]
     assert [row[2] for row in _rows(pack, "values added")] == ["聯盟專家促成合約"] * 2
     own = folded.amount_bp(Kpi.MONEY, years=[2019], alliance="al-a") // 10_000
-    assert ["al-a", "industry money into academia", 600_000, 600_000] in _rows(pack, "recognised figures")
+    money_of = [row[:2] + row[5:6] for row in _rows(pack, "recognised figures")]
+    assert money_of == [["甲聯盟", "2019", 600_000], ["甲聯盟", "so far", 600_000]]
+    assert _rows(pack, "summary of the group") == [
+        ["甲聯盟", 2, 1, "cooperation money, all payers", "a warning is proposed", None, "not filled in", None]
+    ]
     assert own == 600_000
     assert _rows(pack, "motions that wait for a second person") == [["recognise", "money-0003", "大額", DAY]]
     school = _rows(pack, "school totals")
@@ -93,18 +97,18 @@ def test_warnings_and_their_rungs_are_in_the_pack(engine: Engine, world: LedgerW
         review = Review(session, ["al-a"], DAY, YEAR_TARGETS)
         before = _pack(session, ["al-a"])
         assert _rows(before, "what waits for a decision") == [
-            ["al-a", "industry money into academia", "a warning is proposed"]
+            ["甲聯盟", "cooperation money, all payers", "a warning is proposed"]
         ]
         (gap,) = [one for one in review.read if one.kpi is Kpi.MONEY]
         warn(session, gap=gap, reason="落後", by=world.people["office"], now=JULY)
         after = _pack(session, ["al-a"], date(2019, 7, 20))
-    # 555 basis points of 10 億, of which 15 % are expected by the first quarter, settled after 45 days.
+    # Half of 10 億, of which 15 % are expected by the first quarter, settled after 45 days.
     money_row = next(
-        row for row in _rows(after, "figures beside their pace") if row[1] == "industry money into academia"
+        row for row in _rows(after, "figures beside their pace") if row[1] == "cooperation money, all payers"
     )
-    assert money_row[2:] == [55_500_000, 8_325_000, 1_000_000, 0, 7_325_000, "behind enough for a warning"]
+    assert money_row[2:] == [500_000_000, 75_000_000, 1_000_000, 0, 74_000_000, "behind enough for a warning"]
     assert _rows(after, "warnings and their rungs") == [
-        ["al-a", "industry money into academia", "warning", DAY, 10, "落後", None]
+        ["甲聯盟", "cooperation money, all payers", "warning", DAY, 10, "落後", None]
     ]
     assert [row[2] for row in _rows(after, "what waits for a decision")] == ["warned, and no improvement plan yet"]
 
@@ -164,8 +168,8 @@ def test_the_sufficiency_report_adds_up(engine: Engine, world: LedgerWorld) -> N
         with pytest.raises(LedgerError, match="no alliance"):
             sufficiency_report(session, alliance_id="al-x", year=2019, as_of=DAY, now=JULY)
     statement = {row[0]: row[1:] for row in _rows(made, "income and expense statement")}
-    assert statement["own income"] == [100_000, 150_000]
-    assert statement["balance"] == [100_000, 50_000]
-    assert _rows(made, "own-income share")[1] == ["108", 150_000, 0.3, 0.2, "yes", "yes"]
+    assert statement["own income"] == [100, 150]
+    assert statement["balance"] == [100, 50]
+    assert _rows(made, "own-income share")[1] == ["108", 150, 0.3, 0.2, "yes", "yes"]
     assert _rows(made, "what own income must be") == [["109", 500_000, 200_000, 300_000, 150_000, 150_000]]
     assert [note.en for note in made.notes][-1] == "the year has not closed yet"

@@ -16,12 +16,15 @@ from indexer.wording import Text
 from matcher.ledger.figures.folds import end_of, figures
 from matcher.ledger.figures.forecast import Measure, forecast
 from matcher.ledger.proving.verification import verify
+from matcher.ledger.reports.b003_report import b003_report
 from matcher.ledger.reports.document import ReportCell, ReportDocument, ReportRequest, ReportTable
-from matcher.ledger.reports.kpi_reports import alliance_report, b003_report, kpi_report
+from matcher.ledger.reports.kpi_reports import alliance_report, kpi_report
+from matcher.ledger.reports.target_standings import target_standings
 from matcher.ledger.rows.entries import Entry, EntryKind, LedgerError
 from matcher.ledger.rows.kpis import Kpi
 from matcher.ledger.rows.periods import PeriodClose
 from matcher.ledger.rows.steps import steps_of
+from matcher.ledger.rules.targets import Standing
 from matcher.ledger.story import LAST_DAY, load_story
 from matcher.review.cases import Case
 from tests.conftest import Databases
@@ -45,95 +48,63 @@ ALL = ReportRequest(as_of=LAST_DAY, now=NOW)
 # jobs       106: 3. 107: 30 + 28 + 25 + 22 and 15 after a return: 120. 108: 60 + 50 + 45 + 40 + 30 + 20 + 15 = 260.
 #            109: 70 + 60 + 50 + 45 + 35 + 25 + 15 = 300. Cumulative: 3, 123, 383, 683. The 4 were withdrawn.
 # models     3, all in 109.
-SCHEDULE, B003, PARAGRAPH = "（目標實現時間規劃）", "（表 B003）", "（青年就業段落）"
-SPLIT = "判定：讀法不一\n　目標實現時間規劃：未達\n　表 B003：達成"
-EXPECTED = [
+SCIENCE, TECHNOLOGY, ECONOMY = "學術成就（科技基礎研究）", "技術創新（科技技術創新）", "經濟效益（經濟產業促進）"
+PART_ONE = [
     [
-        "學術成就（科技基礎研究）",
+        SCIENCE,
         "C.培育及延攬人才",
-        "計畫書所載：100 人\n帳冊認列：20 人\n目標：當年 100 人",
-        "目標：當年 300 人\n實際：當年 35 人\n判定：未達",
-        "目標：當年 700 人\n實際：當年 50 人\n判定：未達",
-        "目標：當年 1,200 人\n實際：當年 60 人\n判定：未達",
-        (
-            "為產業養成可用之人，一人一年計一次。\n"
-            f"目標：全程 2,300 人{SCHEDULE}\n目標：全程 4,000 人{PARAGRAPH}\n實際：全程 165 人\n判定：未達"
-        ),
+        "人才培育 100 人\n帳冊認列 20 人",
+        "人才培育 300 人\n實際 35 人",
+        "人才培育 700 人\n實際 50 人",
+        "人才培育數 1,200 人\n實際 60 人",
+        "透過衍生學研合作計畫間接培育產業所需人才",
     ],
     [
-        "技術創新（科技技術創新）",
-        "其他：成立聯盟數",
-        "計畫書所載：15 個\n帳冊認列：15 個\n目標：累計 15 個",
-        "目標：累計 15 個\n實際：累計 15 個\n判定：達成",
-        "目標：累計 18 個\n實際：累計 18 個\n判定：達成",
-        "目標：累計 18 個\n實際：累計 18 個\n判定：達成",
-        (
-            "以聯盟整合學校能量，對外一個窗口。\n"
-            f"目標：全程 18 個{SCHEDULE}\n目標：累計 18 個{B003}\n實際：全程 18 個\n判定：達成"
-        ),
+        TECHNOLOGY,
+        "其他",
+        "補助成立 15 個國際產學聯盟\n帳冊認列 15 個",
+        "累計補助成立 15 個國際產學聯盟\n實際 15 個",
+        "累計補助成立 18 個國際產學聯盟\n實際 18 個",
+        "累計補助成立 18 個聯盟\n實際 18 個",
+        "促成國內學術研究及產業發展與國際接軌，擴大前瞻創新能力",
     ],
+    [ECONOMY, "L.促成投資", None, None, None, None, None],
+    [ECONOMY, "P.創業育成", None, None, None, None, None],
     [
-        "經濟效益（經濟產業促進）",
-        "L.促成投資",
-        "帳冊認列：1.03 億元\n目標：累計 1 億元",
-        "目標：累計 5 億元\n實際：累計 5.36 億元\n判定：達成",
-        "目標：累計 12 億元\n實際：累計 11.61 億元\n判定：未達",
-        "目標：累計 25 億元\n實際：累計 25.05 億元\n判定：達成",
-        "企業付給學校之合作經費，逐期認列。\n目標：全程 25 億元\n實際：全程 25.05 億元\n判定：達成",
-    ],
-    [
-        "經濟效益（經濟產業促進）",
-        "P.創業育成",
-        "帳冊認列：0 家",
-        "目標：當年 5 家\n實際：當年 5 家\n判定：達成",
-        "目標：當年 8 家\n實際：當年 7 家\n判定：未達",
-        "目標：當年 12 家\n實際：當年 13 家\n判定：達成",
-        (
-            f"研發團隊成立之公司，以統一編號計。\n目標：全程 25 家{SCHEDULE}\n目標：全程 40 家{PARAGRAPH}\n"
-            "實際：全程 25 家\n判定：讀法不一\n　目標實現時間規劃：達成\n　青年就業段落：未達"
-        ),
-    ],
-    [
-        "經濟效益（經濟產業促進）",
+        ECONOMY,
         "T.促成與學界或產業團體合作研究",
-        "帳冊認列：0 件",
-        "目標：累計 5 件\n實際：累計 5 件\n判定：達成",
-        "目標：累計 15 件\n實際：累計 14 件\n判定：未達",
-        "目標：累計 25 件\n實際：累計 26 件\n判定：達成",
-        f"與國外夥伴成案之合作。\n目標：全程 25 件{SCHEDULE}\n目標：累計 25 件{B003}\n實際：全程 26 件\n判定：達成",
+        None,
+        "累計推動國際交流促成產學合作 5 案。\n實際 5 件",
+        "累計推動國際交流促成產學合作 15 案\n實際 14 件",
+        "累計推動國際交流促成產學合作 25 案\n實際 26 件",
+        "擴大我國技術的產業價值，協助產業創新轉型升級",
     ],
     [
-        "經濟效益（經濟產業促進）",
-        "其他：國內外企業會員",
-        "帳冊認列：31 家\n目標：累計 30 家",
-        "目標：累計 50 家\n實際：累計 52 家\n判定：達成",
-        "目標：累計 150 家\n實際：累計 98 家\n判定：未達",
-        "目標：累計 180 家\n實際：累計 122 家\n判定：未達",
-        "具代表性之企業，加入多個聯盟仍計一家。\n目標：全程 180 家\n實際：全程 122 家\n判定：未達",
-    ],
-    [
-        "經濟效益（經濟產業促進）",
-        "其他：促進就業",
-        "計畫書所載：3 人\n帳冊認列：3 人\n目標：當年 50 人",
-        f"目標：當年 150 人{SCHEDULE}\n目標：累計 150 人{B003}\n實際：當年 120 人\n實際：累計 123 人\n判定：未達",
-        f"目標：當年 350 人{SCHEDULE}\n目標：累計 350 人{B003}\n實際：當年 260 人\n實際：累計 383 人\n{SPLIT}",
-        f"目標：當年 600 人{SCHEDULE}\n目標：累計 600 人{B003}\n實際：當年 300 人\n實際：累計 683 人\n{SPLIT}",
-        (
-            f"因合作而補上之職缺。\n"
-            f"目標：全程 1,150 人{SCHEDULE}\n目標：累計 600 人{B003}\n目標：全程 2,000 人{PARAGRAPH}\n"
-            f"實際：全程 683 人\n{SPLIT}\n　青年就業段落：未達"
-        ),
-    ],
-    [
-        "其他效益（科技政策管理及其他）",
-        "其他：典範案例",
-        "帳冊認列：0 件",
-        "實際：當年 0 件",
-        "實際：當年 0 件",
-        "實際：當年 3 件",
-        "六個面向皆可為他人借鏡之案例。\n目標：全程 3 件\n實際：全程 3 件\n判定：達成",
+        ECONOMY,
+        "其他",
+        "促進就業 3 人\n帳冊認列 3 人",
+        "累計促進就業 150 人\n實際 123 人",
+        "累計促進就業 350 人\n實際 383 人",
+        "累計促進就業 600 人\n實際 683 人",
+        "促進專業人才與產業發展需求接軌，強化產業發展",
     ],
 ]
+PART_TWO = [
+    [
+        SCIENCE,
+        "C.培育及延攬人才",
+        "培育企業所需人才 2,300 人以上\n實際 165 人",
+        "透過衍生學研合作計畫，間接培育企業所需人才 2300 人以上",
+    ],
+    # 2,505 − 20 of a public body − 28 that were given.
+    [ECONOMY, "L.促成投資", "促成產學合作金額達 25 億\n實際 24.57 億元", "促成產業投入產學合作金額達 25 億元"],
+    [ECONOMY, "P.創業育成", "成立 25 家以上新創事業\n實際 25 家", "聯盟研發團隊衍生新創事業 25 家"],
+    [ECONOMY, "T.促成與學界或產業團體合作研究", "促成國際產學合作 25 件\n實際 22 件", None],
+    [ECONOMY, "其他", "促進至業界就業人才數 1,150 人\n實際 683 人", "促進至業界就業人才數 1,150 人"],
+]
+RESEARCH, DOMESTIC, COOPERATION = "產業研發經費投入學界", "國內產學合作金額", "產業投入產學合作金額"
+EVENTS, PARTNERS = "含國際展會促成之國內案", "僅計國外夥伴"
+MONEY, CASES = "產學合作經費（各類來源）", "國際產學合作件數"
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
@@ -157,72 +128,117 @@ def _values(table: ReportTable, *columns: int) -> list[list[Any]]:
     return [[_zh(row[place].value) for place in columns or range(len(row))] for row in table.rows]
 
 
-def test_table_b003_is_the_one_worked_out_by_hand(story: tuple[Engine, Settings]) -> None:
+def test_both_tables_b003_are_the_ones_worked_out_by_hand(story: tuple[Engine, Settings]) -> None:
     with reading(story[0]) as session:
         document = b003_report(session, ALL)
-    (table,) = document.tables
-    titles = ["屬性", "績效指標", "106 年實際達成值", "107 年度", "108 年度", "109 年度", "預期效益說明"]
-    assert [column.title.zh for column in table.columns] == titles
-    assert _values(table) == EXPECTED
+    one, two, _ = document.tables
+    assert [(_zh(column.group), column.title.zh) for column in one.columns] == [
+        (None, "屬性"),
+        (None, "績效指標"),
+        (None, "106 年 實際達成值"),
+        (None, "107 年度 目標值"),
+        ("初級產出量化值", "108 年度"),
+        ("初級產出量化值", "109 年度"),
+        ("預期效益說明", "108-109 年度"),
+    ]
+    assert [column.title.zh for column in two.columns] == ["屬性", "績效指標", "初級產出量化值", "預期效益說明"]
+    assert _values(one) == PART_ONE
+    assert _values(two) == PART_TWO
+
+
+def test_e1_e2_every_reading_of_the_plan_has_its_own_figure_and_verdict(story: tuple[Engine, Settings]) -> None:
+    with reading(story[0]) as session:
+        readings = b003_report(session, ALL).tables[2]
+        summary = kpi_report(session, ALL).tables[0]
+        cards = target_standings(session, as_of=LAST_DAY)
+    whole = [row[2:6] for row in _values(readings) if row[:2] == [MONEY, "全程"]]
+    # 2,364, 2,022 and 2,457 million by the three wordings: no reading of the plan is reached.
+    assert whole == [
+        ["累計 25 億元", RESEARCH, "23.64 億元", "未達"],
+        ["全程 25 億元", RESEARCH, "23.64 億元", "未達"],
+        ["全程 25 億元", DOMESTIC, "20.22 億元", "未達"],
+        ["全程 25 億元", COOPERATION, "24.57 億元", "未達"],
+    ]
+    cases = [row[2:6] for row in _values(readings) if row[:2] == [CASES, "全程"]]
+    assert cases == [
+        ["累計 25 件", EVENTS, "26 件", "達成"],
+        ["全程 25 件", PARTNERS, "22 件", "未達"],
+        ["累計 25 件", EVENTS, "26 件", "達成"],
+        ["全程 25 件", PARTNERS, "22 件", "未達"],
+        ["全程 25 件", PARTNERS, "22 件", "未達"],
+    ]
+    assert [[row[1], row[3], row[5]] for row in _values(summary) if row[0] in (MONEY, CASES)] == [
+        [EVENTS, 26, "達成"],
+        [PARTNERS, 22, "未達"],
+        [RESEARCH, 2_364_000_000, "未達"],
+        [DOMESTIC, 2_022_000_000, "未達"],
+        [COOPERATION, 2_457_000_000, "未達"],
+    ]
+    # The card says the same: none reached for money, and for cases that it depends on the reading.
+    (money,) = [one for one in cards.of(Kpi.MONEY) if one.year is None]
+    (international,) = [one for one in cards.of(Kpi.INTERNATIONAL_CASES) if one.year is None]
+    assert (money.standing, international.standing) == (Standing.OPEN, Standing.DISPUTED)
+    assert {one.standing for one in money.books} == {Standing.OPEN}
 
 
 def test_a_report_as_of_then_shows_what_was_known_then(story: tuple[Engine, Settings]) -> None:
     with reading(story[0]) as session:
         document = b003_report(session, ReportRequest(as_of=date(2018, 12, 31), now=NOW, year=107))
         whole = b003_report(session, ReportRequest(as_of=LAST_DAY, now=NOW, year=2018))
-    jobs = [cell.value for cell in document.tables[0].rows[6]]
-    assert jobs[3] == EXPECTED[6][3]
-    assert jobs[4] == f"目標：當年 350 人{SCHEDULE}\n目標：累計 350 人{B003}"
+    jobs = [cell.value for cell in document.tables[0].rows[5]]
+    assert jobs[3] == PART_ONE[5][3]
+    # A year that has not begun has its target only.
+    assert jobs[4] == "累計促進就業 350 人"
     # Nothing that came later changed the year that was shown.
     assert _values(whole.tables[0], 2, 3) == _values(document.tables[0], 2, 3)
 
 
 def test_what_does_not_count_stands_in_columns_of_its_own(story: tuple[Engine, Settings]) -> None:
     with reading(story[0]) as session:
-        now = kpi_report(session, ALL).tables[0]
-        then = kpi_report(session, ReportRequest(as_of=date(2019, 12, 31), now=NOW)).tables[0]
+        now = kpi_report(session, ALL).tables[2]
+        then = kpi_report(session, ReportRequest(as_of=date(2019, 12, 31), now=NOW)).tables[2]
     titles = [column.title.zh for column in now.columns]
-    assert titles[8:] == ["判定", "已承諾", "計畫結束後", "審查中", "至年底預估再增"]
+    assert titles[5:] == ["已承諾", "計畫結束後", "審查中", "至年底預估再增"]
     million = 1_000_000
-    assert [row[2:5] + row[8:12] for row in _values(now) if row[0] == "產業研發經費投入學界"] == [
-        ["106 年", 103 * million, 103 * million, "達成", 0, None, 0],
-        ["107 年", 433 * million, 536 * million, "達成", 0, None, 0],
-        ["108 年", 625 * million, 1_161 * million, "未達", 0, None, 0],
-        ["109 年", 1_344 * million, 2_505 * million, "達成", 0, None, 15 * million],
-        ["全程", None, 2_505 * million, "達成", 0, 8 * million, 15 * million],
+    assert [row[2:8] for row in _values(now) if row[0] == MONEY] == [
+        ["106 年度", 103 * million, 103 * million, 0, None, 0],
+        ["107 年度", 433 * million, 536 * million, 0, None, 0],
+        ["108 年度", 625 * million, 1_161 * million, 0, None, 0],
+        ["109 年度", 1_344 * million, 2_505 * million, 0, None, 15 * million],
+        ["全程", None, 2_505 * million, 0, 8 * million, 15 * million],
     ]
     # A year before, the instalment of 109 was a commitment and no actual of 109 was there at all.
-    last = [row for row in _values(then) if row[0] == "產業研發經費投入學界"][3]
-    assert last[2:12] == ["109 年", None, None, 2_500 * million, None, None, None, 4 * million, None, 0]
+    last = [row for row in _values(then) if row[0] == MONEY][3]
+    assert last[2:8] == ["109 年度", None, None, 4 * million, None, 0]
 
 
 def test_late_facts_restate_a_year_beside_what_was_shown(story: tuple[Engine, Settings]) -> None:
     with reading(story[0]) as session:
-        table = kpi_report(session, ALL).tables[0]
+        table = kpi_report(session, ALL).tables[2]
     remarks = {
         (_zh(row[2].value), place): row[place].remark.zh
         for row in table.rows
         for place in (3, 4)
-        if row[place].remark is not None and _zh(row[0].value) == "產業研發經費投入學界"
+        if row[place].remark is not None and _zh(row[0].value) == MONEY
     }
     # 433 − 30 + 3 + 12 = 418; the same 15 come off 108, so that up to 108 nothing changes.
     assert remarks == {
-        ("107 年", 3): "補計遲到事實後為 418,000,000",
-        ("107 年", 4): "補計遲到事實後為 521,000,000",
-        ("108 年", 3): "補計遲到事實後為 640,000,000",
+        ("107 年度", 3): "補計遲到事實後為 418,000,000",
+        ("107 年度", 4): "補計遲到事實後為 521,000,000",
+        ("108 年度", 3): "補計遲到事實後為 640,000,000",
     }
 
 
 def test_a_forecast_stands_apart_and_goes_into_no_actual(story: tuple[Engine, Settings]) -> None:
     june = ReportRequest(as_of=date(2020, 6, 30), now=NOW)
     with reading(story[0]) as session:
-        table = kpi_report(session, june).tables[0]
+        table = kpi_report(session, june).tables[2]
         ahead = forecast(session, as_of=june.as_of)
         counted = figures(session, as_of=end_of(june.as_of))
-        on_the_last_day = kpi_report(session, ALL).tables[0]
+        on_the_last_day = kpi_report(session, ALL).tables[2]
     said = {(_zh(row[0].value), _zh(row[2].value)): row for row in table.rows if row[-1].value is not None}
-    assert list(said) == [("國際產學合作件數", "109 年"), ("產業研發經費投入學界", "109 年")]
-    money = said["產業研發經費投入學界", "109 年"]
+    assert list(said) == [(CASES, "109 年度"), (MONEY, "109 年度")]
+    money = said[MONEY, "109 年度"]
     found = ahead.ranges[Measure.MONEY]
     assert ahead.open_cases == 6
     assert money[-1].value == round(found.expected, 2) > 0
@@ -235,14 +251,14 @@ def test_a_forecast_stands_apart_and_goes_into_no_actual(story: tuple[Engine, Se
 
 def test_money_and_cases_are_printed_by_every_definition(story: tuple[Engine, Settings]) -> None:
     with reading(story[0]) as session:
-        _, given, money, cases = kpi_report(session, ALL).tables
+        *_, given, money, cases = kpi_report(session, ALL).tables
     whole = {row[0]: row[3] // 1_000_000 for row in _values(money) if row[1] == "全程"}
     # Of 2,505: from abroad 90 + 180 + 165, a public body 20, a donation 28, a licence 45, training 48.
     assert whole == {
-        "國內產學合作金額": 2_505 - 435 - 20,
+        "國內產學合作金額": 2_505 - 435 - 20 - 28,
         "產業研發經費投入學界": 2_505 - 20 - 28 - 45 - 48,
         "產業投入產學合作金額": 2_505 - 20 - 28,
-        "全部經費": 2_505,
+        "全部經費（含政府機關與捐贈，不與任何目標相比）": 2_505,
     }
     assert [row[:2] + row[3:4] for row in _values(cases) if row[1] == "全程"] == [
         ["含國際展會促成之國內案", "全程", 26],

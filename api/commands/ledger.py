@@ -450,7 +450,9 @@ def report(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="Which report, such as entries; a wrong name lists all.")],
     *,
-    out: Annotated[Path, typer.Option(help="The file; its end tells the format: xlsx, ods, csv, pdf, html or json.")],
+    out: Annotated[
+        Path, typer.Option(help="The file; its end tells the format: xlsx, ods, docx, odt, csv, pdf, html or json.")
+    ],
     as_of: Annotated[str, typer.Option(help="The day, such as 2019-06-30. Default: today in Taipei.")] = "",
     year: Annotated[int | None, typer.Option(help="A KPI year, such as 108 or 2019. Default: all.")] = None,
     alliance: Annotated[list[str] | None, typer.Option(help="Only of this alliance; may be given again.")] = None,
@@ -459,7 +461,7 @@ def report(
     ] = False,
     both: Annotated[bool, typer.Option("--both", help="In Chinese and English, instead of the one of --lang.")] = False,
 ) -> None:
-    """Write a report of the ledger as XLSX, ODS, CSV, PDF, HTML or JSON."""
+    """Write a report of the ledger as XLSX, ODS, DOCX, ODT, CSV, PDF, HTML or JSON."""
     from indexer.instants import day_in_taipei
     from matcher.ledger.rendering.formats import ReportFormat, render
     from matcher.ledger.rendering.report_texts import ReportLanguage

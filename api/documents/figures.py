@@ -83,6 +83,10 @@ class BookTargetAnswer(Answer):
     basis_label: Bilingual
     source: str
     own: bool = Field(description="Whether the amount was set for the alliance itself.")
+    definition: Bilingual | None = Field(
+        description="Which money or which cases its wording means, and so what stands against it; null where a figure "
+        "has one meaning."
+    )
     target: int | float
     actual: int | float
     expected: int | float | None = Field(description="What the pace expects by now; null where it expects nothing yet.")

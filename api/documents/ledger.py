@@ -336,10 +336,11 @@ class WaitingPageAnswer(Page[WaitingAnswer]):
 
 
 class UnmetAnswer(Answer):
-    """A requirement that is not met, and what recognition says of it."""
+    """A requirement that is not met, and what is said of it."""
 
     requirement: Requirement
     detail: str
+    blocks: bool = Field(description="Whether recognition waits for it; the school's total is to compare with only.")
 
 
 class PlaceAnswer(Answer):
@@ -443,7 +444,7 @@ def _similar(session: Session, who: Principal, entry: Entry) -> list[dict[str, A
     the other alliance's entry says.
     """
     weighs = (
-        session.exec(select(Entry.id).where(Entry.id == entry.id, visible_entries(who, Action.CHECK))).first()
+        session.exec(select(Entry.id).where(Entry.id == entry.id, visible_entries(who, Action.RETURN))).first()
         is not None
     )
     query = select(Similarity).where(or_(Similarity.entry_id == entry.id, Similarity.other_entry == entry.id))

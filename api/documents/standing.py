@@ -163,7 +163,8 @@ class OwnShareAnswer(Answer):
     share: float | None
     required: float | None
     rose: bool | None = Field(description="Whether own income rose; null in the first year.")
-    kept: bool
+    recorded: bool = Field(description="Whether anything was booked in the year.")
+    kept: bool | None = Field(description="Whether the year is as required; null where nothing was booked.")
 
 
 class SufficiencyAnswer(Answer):
@@ -232,6 +233,7 @@ class SimulationAnswer(Answer):
     as_of: date
     base_year: int = Field(description="The subsidy year that it begins with.")
     base_closed: bool
+    base_recorded: bool = Field(description="Whether anything was booked in it; else nothing follows from it.")
     assumed: dict[str, int]
     years: list[SimulatedYearAnswer]
     reached_in: int | None
@@ -373,6 +375,7 @@ def share_documents(years: Sequence[OwnShare]) -> list[dict[str, Any]]:
             "share": None if one.share is None else float(one.share),
             "required": None if one.required is None else float(one.required),
             "rose": one.rose,
+            "recorded": one.recorded,
             "kept": one.kept,
         }
         for one in years
@@ -398,6 +401,7 @@ def simulation_document(alliance: str, day: date, simulated: Simulation, assumed
         "as_of": day.isoformat(),
         "base_year": simulated.base.year,
         "base_closed": simulated.base.closed,
+        "base_recorded": simulated.base.recorded,
         "assumed": asdict(assumed),
         "years": [
             {

@@ -334,14 +334,14 @@ def _filters(visit: Visit) -> QueueFilters:
 
 
 @router.get("")
-def show_queue(visit: Annotated[Visit, Depends(visiting(Resource.ENTRY, Action.CHECK))]) -> Response:
+def show_queue(visit: Annotated[Visit, Depends(visiting(Resource.ENTRY, Action.RETURN))]) -> Response:
     """Show what waits for this person's committee, or for the office."""
     filters = _filters(visit)
     cursor = visit.request.query_params.get("cursor") or None
     page = visit.document(list_waiting, **vars(filters), limit=_PAGE, cursor=cursor)
 
     def named(session: Session, who: Principal) -> dict[str, Any]:
-        reached = reached_alliances(who, Resource.ENTRY, Action.CHECK)
+        reached = reached_alliances(who, Resource.ENTRY, Action.RETURN)
         return {"names": mentioned_names(session, page["items"]), "alliances": alliances_of(session, reached)}
 
     context = {
@@ -363,7 +363,7 @@ def _given(filters: QueueFilters) -> dict[str, Any]:
 
 @router.get("/{entry_id}")
 def show_review(
-    entry_id: EntryId, visit: Annotated[Visit, Depends(visiting(Resource.ENTRY, Action.CHECK))]
+    entry_id: EntryId, visit: Annotated[Visit, Depends(visiting(Resource.ENTRY, Action.RETURN))]
 ) -> Response:
     """Show a result to decide on."""
     return _page(visit, entry_id)

@@ -19,15 +19,17 @@ from sqlmodel import Session
 
 from indexer.plain_text import printable
 from indexer.wording import T_, recognised
+from matcher.ledger.figures.alliance_targets import AllianceTargets
 from matcher.ledger.figures.forecast import ForecastRules
 from matcher.ledger.figures.gender import GenderRules
 from matcher.ledger.figures.subsidy import SubsidyPath
 from matcher.ledger.figures.sufficiency import PointRules
-from matcher.ledger.figures.warnings import AllianceTargets, WarningRules
+from matcher.ledger.figures.warnings import WarningRules
 from matcher.ledger.rows.chain import lock_heads
 from matcher.ledger.rows.entries import LedgerError
 from matcher.ledger.rows.motions import Motion, MotionKind, end, move, open_motion
 from matcher.ledger.rules.configuration import Configured, change, latest
+from matcher.ledger.rules.headings import ReportHeading
 from matcher.ledger.rules.recognition import RecognitionRules
 from matcher.ledger.rules.targets import MoneyDefinitions, TargetBooks
 
@@ -40,6 +42,7 @@ DOCUMENTS: dict[str, type[Configured]] = {
         MoneyDefinitions,
         PointRules,
         RecognitionRules,
+        ReportHeading,
         SubsidyPath,
         TargetBooks,
         WarningRules,

@@ -25,7 +25,10 @@ from indexer.database import writing
 from indexer.records.importing import import_rows
 from indexer.records.profiles import Need
 from indexer.records.record_tables import Alliance
+from indexer.vocabulary import Tier
 from indexer.wording import T_, Bilingual
+from matcher.ledger.figures.ladder import graduate
+from matcher.ledger.figures.sufficiency import SufficiencyItem, book
 from matcher.ledger.rows.entries import Entry, LedgerError
 from matcher.ledger.rows.kpis import Kpi
 from matcher.ledger.rows.periods import move_close, quarter_of, second_close
@@ -238,6 +241,8 @@ class _Replay:
             "claim": self._claim,
             "reverse": self._reverse,
             "close": self._close,
+            "book": self._book,
+            "graduate": self._graduate,
         }
         verb = verbs[event["do"]]
         yield _Action(day, lambda session, now: verb(session, now, event))
@@ -328,6 +333,23 @@ class _Replay:
             by=self._cast.office,
             now=now,
         )
+
+    def _book(self, session: Session, now: datetime, event: _Event) -> None:
+        tier = event.get("tier")
+        book(
+            session,
+            alliance_id=event["alliance"],
+            item=SufficiencyItem(event["item"]),
+            tier=None if tier is None else Tier(tier),
+            occurred_on=date.fromisoformat(event["on"]),
+            amount_ntd=event["amount_ntd"],
+            source=event["source"],
+            by=self._cast.office,
+            now=now,
+        )
+
+    def _graduate(self, session: Session, now: datetime, event: _Event) -> None:
+        graduate(session, alliance_id=event["alliance"], reason=event["reason"], by=self._cast.office, now=now)
 
     def _claim(self, session: Session, now: datetime, event: _Event) -> None:
         said = {name: event[name] for name in ("programme", "kpi", "claimant", "reference", "party")}

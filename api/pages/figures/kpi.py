@@ -37,6 +37,7 @@ from matcher.ledger.rows.entries import WHOLE_BP, EntryKind
 from matcher.ledger.rows.kpis import KPI_FACTS, Kpi, Unit
 from matcher.ledger.rows.periods import common_year, roc_year
 from matcher.ledger.rules.targets import BASIS_LABELS, TargetBasis
+from matcher.review.roles import Role
 
 ALL_YEARS = "all"
 _BILLIONS = {Lang.ZH: (100_000_000, "億元"), Lang.EN: (1_000_000, "NT$ million")}
@@ -241,9 +242,12 @@ def _drawing(
         if basis.value not in bases:
             continue
         amounts = annual if basis is TargetBasis.ANNUAL else [up_to[year] for year in years]
+        counted = _counted_by(plan, basis)
         title = f"{wording.text(BASIS_LABELS[basis])} ({unit})"
+        if counted is not None:
+            title = f"{title} · {wording.plain(counted['zh'], counted['en'])}"
         bars = [
-            _point(view, plan, year, amount, scale, wording.text(N_("actual")))
+            _point(view, plan, year, _drawn(plan, year, basis, amount), scale, wording.text(N_("actual")))
             for year, amount in zip(years, amounts, strict=True)
             if year <= view.as_of.year
         ]
@@ -256,6 +260,23 @@ def _drawing(
     )
     name = f"chart-{plan['kpi'].lower().replace('_', '-')}"
     return _year_drawing(orjson.dumps((panels, pace)), name, label, said)
+
+
+def _first_book(plan: _Document, year: int, basis: TargetBasis) -> _Document | None:
+    books = next(one["books"] for one in plan["years"] if one["year"] == year)
+    return next((book for book in books if book["basis"] == basis.value and book["definition"]), None)
+
+
+def _counted_by(plan: _Document, basis: TargetBasis) -> dict[str, str] | None:
+    """Return the definition whose figure is drawn, None for a figure that has one meaning."""
+    found = (_first_book(plan, one["year"], basis) for one in plan["years"] if one["year"] is not None)
+    return next((book["definition"] for book in found if book is not None), None)
+
+
+def _drawn(plan: _Document, year: int, basis: TargetBasis, amount: float) -> float:
+    """Return what a bar shows: what stands against the first book's target, for a bar invites to compare them."""
+    book = _first_book(plan, year, basis)
+    return amount if book is None else float(book["actual"])
 
 
 @lru_cache(maxsize=256)
@@ -375,9 +396,13 @@ def reports_of(visit: Visit, view: View) -> dict[str, Any]:
     found: dict[str, Any] = visit.document(list_reports)
     whole = view.may_see_all and view.alliance is None
     items = [one for one in found["items"] if whole or one["name"] not in PROGRAMME_REPORTS]
+    if whole and visit.who().holds(Role.OFFICE):
+        items.append({"name": "gender", "title": _EXACT_GENDER, "href": "/api/reports/gender", "exact": True})
     return {"items": items, "formats": found["formats"]}
 
 
+_EXACT_TEXT = T_("Gender statistics, exact, for the programme office only")
+_EXACT_GENDER = {"zh": _EXACT_TEXT.zh, "en": str(_EXACT_TEXT)}
 STATUS_WORDS = {
     Status.ACTUAL: N_("Actual"),
     Status.COMMITTED: N_("Committed"),

@@ -26,7 +26,15 @@ from indexer.vocabulary import Tier
 from indexer.wording import P_
 from matcher.ledger.figures.gender import GENDER_LABELS
 from matcher.ledger.reports.target_standings import UNIT_LABELS
-from matcher.ledger.rows.details import Aspect, Gender, InternationalBasis, PayerType, Purpose, read_details
+from matcher.ledger.rows.details import (
+    Aspect,
+    Gender,
+    InternationalBasis,
+    PayerType,
+    ProofKind,
+    Purpose,
+    read_details,
+)
 from matcher.ledger.rows.evidence import FileFacts, facts_of
 from matcher.ledger.rows.kpis import KPI_FACTS, Kpi
 from matcher.ledger.rows.result_claims import OTHER_PROGRAMME_LABELS
@@ -57,6 +65,9 @@ FIELD_WORDS: dict[str, str] = {
     "purpose": N_("Paid for"),
     "reference": N_("Reference"),
     "start_on": N_("Starts on"),
+    "proof_kind": N_("What was measured"),
+    "proof_ntd": N_("Measured amount (NT$)"),
+    "proof_of": N_("Of what, by whom and when"),
     "startup_name": N_("Startup"),
     "tax_id": N_("Tax id (統一編號)"),
     "tier": N_("Membership"),
@@ -75,6 +86,14 @@ _ENTRY_WORDS: dict[str, str] = {
 }
 CHAIN_LABELS = {"entries": P_("result words", "entries"), "steps": P_("result words", "steps")}
 """The chains of the ledger in Chinese and English."""
+PROOF_WORDS: dict[str, str] = {
+    ProofKind.SALES: N_("sales"),
+    ProofKind.PROFIT: N_("profit"),
+    ProofKind.SAVED_COST: N_("saved cost"),
+    ProofKind.NEW_INDUSTRY: N_("a new industry"),
+    ProofKind.NEW_MARKET: N_("a new market"),
+}
+"""What a model case may be measured by."""
 CODE_WORDS: dict[str, dict[str, str]] = {
     "payer_type": {
         PayerType.COMPANY: N_("company"),
@@ -96,6 +115,7 @@ CODE_WORDS: dict[str, dict[str, str]] = {
         InternationalBasis.DOMESTIC_AT_INTERNATIONAL_EVENT: N_("a domestic case born at an international event"),
     },
     "gender": {gender.value: GENDER_LABELS[gender].en for gender in Gender},
+    "proof_kind": PROOF_WORDS,
     "tier": {
         Tier.NONE: N_("no member"),
         Tier.DOMESTIC: N_("domestic member"),

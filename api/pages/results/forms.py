@@ -33,7 +33,7 @@ from indexer.records.record_tables import Alliance, Company, School
 from indexer.records.values import FieldError, money
 from indexer.vocabulary import Mendable, Tier
 from indexer.wording import T_
-from matcher.ledger.rows.details import Aspect, Gender, InternationalBasis, PayerType, Purpose, read_details
+from matcher.ledger.rows.details import Aspect, Gender, InternationalBasis, PayerType, ProofKind, Purpose, read_details
 from matcher.ledger.rows.entries import WHOLE_BP
 from matcher.ledger.rows.evidence import MAX_BYTES
 from matcher.ledger.rows.kpis import KPI_FACTS, Kpi
@@ -135,6 +135,13 @@ _ASPECTS = (
     (Aspect.INDUSTRY_LEAD, N_("Breakthroughs that lead the industry")),
     (Aspect.INTEGRATION, N_("Industry-academia and startup work under one roof")),
 )
+_PROOFS = (
+    (ProofKind.SALES, N_("sales")),
+    (ProofKind.PROFIT, N_("profit")),
+    (ProofKind.SAVED_COST, N_("saved cost")),
+    (ProofKind.NEW_INDUSTRY, N_("a new industry")),
+    (ProofKind.NEW_MARKET, N_("a new market")),
+)
 _GENDER = Asked(
     "gender",
     N_("Gender"),
@@ -205,6 +212,9 @@ FIELDS: dict[Kpi, tuple[Asked, ...]] = {
         _REFERENCE,
         Asked("title", N_("Title")),
         Asked("aspects", N_("What speaks for it, by aspect"), Input.ASPECTS, options=_ASPECTS),
+        Asked("proof_kind", N_("What was measured"), Input.CHOICE, options=_PROOFS),
+        Asked("proof_ntd", N_("Measured amount (NT$)"), Input.NUMBER),
+        Asked("proof_of", N_("Of what, by whom and when")),
     ),
 }
 """For each figure that is reported: what is asked. A member's name is that of the chosen company."""
@@ -246,7 +256,7 @@ MEANINGS: dict[Kpi, Meaning] = {
         N_("the employer's confirmation"),
     ),
     Kpi.MODEL_CASES: Meaning(
-        N_("A case that others can follow, judged on six aspects, each with something that speaks for it."),
+        N_("An alliance that carried itself within three years of its founding, judged on six aspects."),
         N_("A case counts once, by its reference."),
         N_("sales, profit, saved cost, a new industry or a new market, with figures"),
     ),

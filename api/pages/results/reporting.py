@@ -266,6 +266,7 @@ _LACKS = {
     Requirement.EVIDENCE.value: N_("needs evidence"),
     Requirement.SCHOOL_TOTAL.value: N_("needs the school's total"),
     Requirement.UNCLAIMED.value: N_("claimed by another programme"),
+    Requirement.MODEL_CASE.value: N_("no model case yet"),
 }
 
 

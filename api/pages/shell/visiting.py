@@ -70,7 +70,7 @@ PLACES: tuple[Place, ...] = (
     Place("/map", N_("Map"), Resource.FIELD_MAP, Action.READ),
     Place("/cases", N_("Cases"), Resource.CASE, Action.LIST),
     Place("/results", N_("Results"), Resource.ENTRY, Action.LIST),
-    Place("/review", N_("Review"), Resource.ENTRY, Action.CHECK),
+    Place("/review", N_("Review"), Resource.ENTRY, Action.RETURN),
     Place("/judging", N_("Judging"), Resource.JUDGING, Action.LIST, STAFF),
     Place("/kpi", N_("KPI"), Resource.REPORT, Action.READ),
     Place("/sufficiency", N_("Self-sufficiency"), Resource.SUFFICIENCY, Action.READ),

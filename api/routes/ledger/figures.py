@@ -44,7 +44,7 @@ from matcher.ledger.rows.kpis import KPI_FACTS, RECOGNISED_KPIS, Kpi
 from matcher.ledger.rows.periods import common_year, roc_year
 from matcher.ledger.rules.targets import BASIS_LABELS, STANDING_LABELS
 from matcher.review.people import Principal
-from matcher.review.roles import STAFF
+from matcher.review.roles import STAFF, Role
 
 router = APIRouter(prefix="/api", tags=["figures"], route_class=ThreadedRoute)
 
@@ -251,6 +251,9 @@ def _book(one: BookStanding) -> dict[str, Any]:
         "basis_label": label(BASIS_LABELS[one.basis]),
         "source": one.source,
         "own": one.own,
+        "definition": None
+        if one.definition is None
+        else label(either(one.definition.title_zh, one.definition.title_en)),
         "target": units(one.target_bp),
         "actual": units(one.actual_bp),
         "expected": None if one.expected_bp is None else units(one.expected_bp),
@@ -299,19 +302,26 @@ def read_report(
     lang: Annotated[ReportLanguage, Query(description="The language of what the report itself says.")] = (
         ReportLanguage.ZH
     ),
+    exact: Annotated[bool, Query(description="Small counts of people too; for the programme office.")] = False,
 ) -> Response:
-    """Download a report; without `alliance` it is about all that you may see."""
+    """Download a report; without `alliance` it is about all that you may see.
+
+    With `exact` the programme office reads gender statistics with their small counts, which are not to be passed on.
+    """
     with reading(ask.engine) as session:
         who = ask.admitted(session)
         if name not in REPORTS:
             raise not_found("report")
+        inside = exact and who.holds(Role.OFFICE)
+        if exact and not inside:
+            raise ProblemError(403, "forbidden", T_("exact counts of people are for the programme office"), "exact")
         about = chosen_alliances(session, who, Resource.REPORT, Action.READ, alliance)
         request = ReportRequest(
             as_of=as_of or day_in_taipei(ask.at),
             now=ask.at,
             year=None if year is None else common_year(year),
             alliances=about,
-            stays_inside=about is not None and about <= who.scopes(*STAFF),
+            stays_inside=inside if about is None else about <= who.scopes(*STAFF),
         )
         document = make_report(session, name, request)
     # Typesetting takes longer than reading: no transaction waits for it.

@@ -92,7 +92,7 @@ OlderThan = Annotated[int, Query(ge=0, le=3_660, description="Only those reporte
 
 @router.get("/review", response_model=WaitingPageAnswer)
 def list_waiting(
-    ask: Annotated[PermittedRequest, Depends(requires(Resource.ENTRY, Action.CHECK))],
+    ask: Annotated[PermittedRequest, Depends(requires(Resource.ENTRY, Action.RETURN))],
     alliance: AllianceId = None,
     kpi: OfKpi = None,
     state: Waits = None,
@@ -123,7 +123,7 @@ def list_waiting(
 
 def _filtered(session: Session, who: Principal, alliance: str | None, kpi: Kpi | None, before: datetime) -> list[Any]:
     """Return the conditions on `Entry` of a queue, but that it waits."""
-    alliances = chosen_alliances(session, who, Resource.ENTRY, Action.CHECK, alliance)
+    alliances = chosen_alliances(session, who, Resource.ENTRY, Action.RETURN, alliance)
     these = [shared_by(alliances), Entry.kind == EntryKind.FACT.value, col(Entry.reported_at) <= before]
     return these if kpi is None else [*these, Entry.kpi == kpi.value]
 
@@ -154,7 +154,7 @@ def _bar(session: Session, who: Principal, entry: Entry, state: str | None) -> B
 @router.get("/entries/{entry_id}/review", response_model=ReviewAnswer)
 def read_review(
     entry_id: EntryId,
-    ask: Annotated[PermittedRequest, Depends(requires(Resource.ENTRY, Action.CHECK))],
+    ask: Annotated[PermittedRequest, Depends(requires(Resource.ENTRY, Action.RETURN))],
     alliance: AllianceId = None,
     kpi: OfKpi = None,
     state: Waits = None,
@@ -163,7 +163,7 @@ def read_review(
     """Read what to know of a result before you say a word on it; the filters are those of the queue that you are in."""
 
     def work(session: Session, who: Principal) -> Reply:
-        entry = find_entry(session, who, entry_id, Action.CHECK)
+        entry = find_entry(session, who, entry_id, Action.RETURN)
         (row,) = entry_rows(session, [entry])
         barred = _bar(session, who, entry, row["state"])
         before = ask.at - timedelta(days=older_than_days)
@@ -172,7 +172,8 @@ def read_review(
         document = {
             "entry_id": entry.id,
             "unmet": [
-                {"requirement": one.requirement.value, "detail": str(one.error)} for one in unmet(session, entry)
+                {"requirement": one.requirement.value, "detail": str(one.error), "blocks": one.blocks}
+                for one in unmet(session, entry)
             ],
             "barred": barred,
             "takes_two": takes_two(session, entry),

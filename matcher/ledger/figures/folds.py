@@ -14,7 +14,7 @@ once for every cell, here it is read once for a whole report.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from enum import StrEnum
@@ -48,6 +48,7 @@ from matcher.ledger.rows.kpis import KPI_FACTS, Kpi
 from matcher.ledger.rows.steps import State, Step
 from matcher.ledger.rules.configuration import current
 from matcher.ledger.rules.recognition import RecognitionRules
+from matcher.ledger.rules.targets import Takes, Traits
 
 
 class Status(StrEnum):
@@ -79,6 +80,7 @@ class Amount:
     year: int
     alliance: str
     amount_bp: int
+    traits: Traits
 
 
 class Figures:
@@ -87,8 +89,12 @@ class Figures:
     def __init__(self, amounts: Iterable[Amount], as_of: datetime) -> None:
         self.as_of = as_of
         self._sums: defaultdict[tuple[Kpi, Status, int, str], int] = defaultdict(int)
+        self._cut: defaultdict[tuple[Kpi, Status], defaultdict[tuple[int, str, Traits], int]] = defaultdict(
+            lambda: defaultdict(int)
+        )
         for one in amounts:
             self._sums[one.kpi, one.status, one.year, one.alliance] += one.amount_bp
+            self._cut[one.kpi, one.status][one.year, one.alliance, one.traits] += one.amount_bp
 
     def amount_bp(
         self,
@@ -97,9 +103,16 @@ class Figures:
         years: Iterable[int] | None = None,
         alliance: str | None = None,
         status: Status = Status.ACTUAL,
+        where: Takes | None = None,
     ) -> int:
-        """Return a sum in units × basis points, of some years or all, of one alliance or all."""
+        """Return a sum in units × basis points, of some years or all, of one alliance or all, of what `where` takes."""
         wanted = None if years is None else set(years)
+        if where is not None:
+            return sum(
+                amount
+                for (year, who, traits), amount in self._cut[kpi, status].items()
+                if (wanted is None or year in wanted) and (alliance is None or who == alliance) and where(traits)
+            )
         return sum(
             amount
             for (of, stands, year, who), amount in self._sums.items()
@@ -133,8 +146,18 @@ def figures(session: Session, *, as_of: datetime, basis: YearBasis = YearBasis.C
 
 
 def _folded(session: Session, as_of: datetime, basis: YearBasis) -> Figures:
-    queries, moment = (_recognised_rows(basis), _in_review_rows(), _unreviewed_rows()), _moment(session, as_of)
+    moment = _moment(session, as_of)
+    queries = (_by_traits(basis, number) for number in range(3))
     return Figures(_amounts(row for query in queries for row in session.connection().execute(query, moment)), as_of)
+
+
+# Queries are built once: of a short ledger that takes longer than asking them.
+@cache
+def _by_traits(basis: YearBasis, number: int) -> Select[Any]:
+    """Return one of the fold's three queries, grouped by what definitions ask too."""
+    query = (lambda: _recognised_rows(basis), _in_review_rows, _unreviewed_rows)[number]()
+    keys = [*[*query.selected_columns][:5], *_trait_columns()]
+    return query.with_only_columns(*keys, func.sum(col(Entry.amount))).group_by(None).group_by(*keys)
 
 
 def entries_behind(
@@ -146,6 +169,7 @@ def entries_behind(
     alliance: str | None = None,
     status: Status = Status.ACTUAL,
     basis: YearBasis = YearBasis.COUNTED,
+    where: Takes | None = None,
 ) -> list[str]:
     """Return the ids of the entries that a figure adds up, reversals among them, in the order they were written."""
     if status is Status.IN_REVIEW:
@@ -156,7 +180,7 @@ def entries_behind(
         query = _unreviewed_rows()
     wanted = None if years is None else set(years)
     columns = [*query.selected_columns][:5]
-    ungrouped = query.with_only_columns(*columns, col(Entry.id), col(Entry.seq)).group_by(None)
+    ungrouped = query.with_only_columns(*columns, col(Entry.id), col(Entry.seq), *_trait_columns()).group_by(None)
     of_kpi = ungrouped.where(col(Entry.kpi) == kpi.value).order_by(col(Entry.seq))
     found = session.connection().execute(of_kpi, _moment(session, as_of))
     return [
@@ -165,14 +189,16 @@ def entries_behind(
         if row[2] == status
         and (wanted is None or row[3] in wanted)
         and (alliance is None or alliance in orjson.loads(row[4]))
+        and (where is None or where(Traits(*row[7:])))
     ]
 
 
 def _amounts(rows: Iterable[Any]) -> Iterator[Amount]:
-    for kpi, kind, status, year, shares, total in rows:
+    for kpi, kind, status, year, shares, *traits, total in rows:
         signed = -int(total) if kind == EntryKind.REVERSAL else int(total)
+        said = Traits(*traits)
         for alliance, share in orjson.loads(shares).items():
-            yield Amount(Kpi(kpi), Status(status), int(year), alliance, signed * share)
+            yield Amount(Kpi(kpi), Status(status), int(year), alliance, signed * share, said)
 
 
 def _grouped(status: ColumnElement[str], year: Any) -> Select[Any]:
@@ -189,7 +215,6 @@ def _moment(session: Session, as_of: datetime) -> dict[str, Any]:
     return {"as_of": as_of, "day": day_in_taipei(as_of), "programme_end": end}
 
 
-# Queries are built once: of a short ledger that takes longer than asking them.
 @cache
 def _recognised_rows(basis: YearBasis) -> Select[Any]:
     """Return the query of what was recognised by a moment: figure, kind, status, year and shares with their sum."""
@@ -239,7 +264,10 @@ def _year_of_day() -> ColumnElement[int]:
     return cast(extract("year", col(Entry.counts_on)), Integer)
 
 
-_TRAITS = ("payer_country", "payer_type", "purpose", "basis")
+def _trait_columns() -> list[Any]:
+    return [col(Entry.details)[name].as_string().label(name) for name in Traits._fields]
+
+
 _SEPARATOR = "\n"
 """No id of an entry has one."""
 
@@ -255,10 +283,7 @@ class Slice:
     status: Status
     year: int
     year_of_day: int
-    payer_country: str | None
-    payer_type: str | None
-    purpose: str | None
-    basis: str | None
+    traits: Traits
     amount: int
     entries: tuple[str, ...]
 
@@ -300,10 +325,10 @@ class Slices:
         years: Iterable[int] | None = None,
         status: Status = Status.ACTUAL,
         by: YearBasis = YearBasis.COUNTED,
-        where: Callable[[Slice], bool] | None = None,
+        where: Takes | None = None,
     ) -> Sum:
         """Return the sum of some years or all, of those slices that `where` takes."""
-        these = [one for one in self._cut(kpi, years, status, by) if where is None or where(one)]
+        these = [one for one in self._cut(kpi, years, status, by) if where is None or where(one.traits)]
         return Sum(sum(one.amount for one in these), tuple(chain.from_iterable(one.entries for one in these)))
 
     def amount(
@@ -313,9 +338,10 @@ class Slices:
         years: Iterable[int] | None = None,
         status: Status = Status.ACTUAL,
         by: YearBasis = YearBasis.COUNTED,
+        where: Takes | None = None,
     ) -> int:
         """Return the same sum without its entries, which is quicker."""
-        return sum(one.amount for one in self._cut(kpi, years, status, by))
+        return sum(one.amount for one in self._cut(kpi, years, status, by) if where is None or where(one.traits))
 
     def _cut(self, kpi: Kpi, years: Iterable[int] | None, status: Status, by: YearBasis) -> Iterator[Slice]:
         wanted = None if years is None else frozenset(years)
@@ -326,14 +352,12 @@ class Slices:
 
 def slices(session: Session, *, as_of: datetime) -> Slices:
     """Fold all entries as of a moment, cut by all that tables of the whole programme ask for."""
-    traits = [col(Entry.details)[name].as_string().label(name) for name in _TRAITS]
-    found = _rows(session, as_of, [_year_of_day().label("year_of_day"), *traits])
+    found = _rows(session, as_of, [_year_of_day().label("year_of_day"), *_trait_columns()])
     cut = []
-    for kpi, kind, status, year, day_year, country, payer_type, purpose, basis, total, ids in found:
+    for kpi, kind, status, year, day_year, *traits, total, ids in found:
         signed = -int(total) if kind == EntryKind.REVERSAL else int(total)
         entries = tuple(sorted(str(ids).split(_SEPARATOR)))
-        said = (country, payer_type, purpose, basis)
-        cut.append(Slice(Kpi(kpi), Status(status), int(year), int(day_year), *said, signed, entries))
+        cut.append(Slice(Kpi(kpi), Status(status), int(year), int(day_year), Traits(*traits), signed, entries))
     return Slices(cut, as_of)
 
 

@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
+from fractions import Fraction
 from typing import Any
 
 from sqlalchemy import JSON, CheckConstraint, Column, Index, UniqueConstraint, text
@@ -28,17 +29,9 @@ from indexer.instants import Instant, day_in_taipei
 from indexer.plain_text import clean
 from indexer.records.record_tables import Alliance
 from indexer.wording import T_
+from matcher.ledger.figures.alliance_targets import AllianceTargets, foundings, targets_of, year_targets_of
 from matcher.ledger.figures.folds import end_of, figures
-from matcher.ledger.figures.warnings import (
-    AllianceTargets,
-    Level,
-    PaceReading,
-    WarningRules,
-    chosen_book,
-    readings,
-    targets_of,
-    year_targets_of,
-)
+from matcher.ledger.figures.warnings import Level, PaceReading, WarningRules, chosen_book, readings
 from matcher.ledger.rows.entries import MAX_TEXT, AlreadyReportedError, LedgerError
 from matcher.ledger.rows.kpis import RECOGNISED_KPIS, Kpi
 from matcher.ledger.rules.configuration import current
@@ -296,6 +289,8 @@ class LadderStanding:
     reason: str
     owner: str | None
     due_on: date | None
+    warned_for: str | None = None
+    """The quarter of the last warning, where it has one."""
 
 
 class FindingKind(StrEnum):
@@ -318,13 +313,18 @@ FINDING_LABELS = {
 
 @dataclass(frozen=True)
 class LadderFinding:
-    """A finding on a figure of an alliance, with the reading and the rung that it is about."""
+    """A finding on a figure of an alliance, with the reading and the rung that it is about.
+
+    A warning is proposed once for an alliance and quarter: on the figure that lacks the largest part of what is
+    expected, with the other ones that are behind enough for one in `also`.
+    """
 
     finding: FindingKind
     alliance: str
     kpi: Kpi
     reading: PaceReading | None
     standing: LadderStanding | None
+    also: tuple[PaceReading, ...] = ()
 
 
 def readings_on(
@@ -337,7 +337,8 @@ def readings_on(
     """
     moment = end_of(day)
     chosen = chosen_book(current(session, TargetBooks, at=moment), book)
-    targets = targets_of(current(session, AllianceTargets, at=moment), year_targets_of(chosen), alliances)
+    document = current(session, AllianceTargets, at=moment)
+    targets = targets_of(document, year_targets_of(chosen), alliances, foundings(session))
     rules = current(session, WarningRules, at=moment)
     return chosen.code, readings(session, figures(session, as_of=moment), targets, rules, day)
 
@@ -347,8 +348,14 @@ def standings(session: Session, *, as_of: datetime, alliances: Sequence[str] | N
     query = select(LadderStep).where(LadderStep.at <= as_of)
     if alliances is not None:
         query = query.where(col(LadderStep.alliance_id).in_(alliances))
-    last = {(row.alliance_id, row.ladder): row for row in session.exec(query.order_by(col(LadderStep.id))).all()}
-    return [_standing(row, day_in_taipei(as_of)) for _, row in sorted(last.items())]
+    last: dict[tuple[str, str], LadderStep] = {}
+    warned: dict[tuple[str, str], str | None] = {}
+    for row in session.exec(query.order_by(col(LadderStep.id))).all():
+        key = row.alliance_id, row.ladder
+        last[key] = row
+        if Rung(row.rung) is Rung.WARNING:
+            warned[key] = row.grounds.get("quarter")
+    return [_standing(row, day_in_taipei(as_of), warned.get(key)) for key, row in sorted(last.items())]
 
 
 def findings(read: Sequence[PaceReading], standing: Sequence[LadderStanding], day: date) -> list[LadderFinding]:
@@ -362,13 +369,16 @@ def findings(read: Sequence[PaceReading], standing: Sequence[LadderStanding], da
     ended = {one.alliance for one in standing if one.rung in ENDS}
     at = {(one.alliance, one.kpi): one for one in standing}
     by_ladder = {(reading.alliance, reading.kpi): reading for reading in read}
-    found = []
+    warned = {(one.alliance, one.warned_for) for one in standing}
+    proposed: dict[str, list[PaceReading]] = {}
     for reading in by_ladder.values():
         alliance = reading.alliance
         stands = at.get((alliance or "", reading.kpi))
         open_ = stands is None or stands.rung is Rung.LIFTED
-        if alliance is not None and alliance not in ended and open_ and reading.level is Level.WARNING:
-            found.append(LadderFinding(FindingKind.WARN, alliance, reading.kpi, reading, stands))
+        new = alliance not in ended and (alliance, reading.quarter) not in warned
+        if alliance is not None and new and open_ and reading.level is Level.WARNING:
+            proposed.setdefault(alliance, []).append(reading)
+    found = [_proposal(alliance, behind, at) for alliance, behind in proposed.items()]
     for one in standing:
         if one.kpi is not None and one.alliance not in ended:
             own = by_ladder.get((one.alliance, one.kpi))
@@ -376,6 +386,13 @@ def findings(read: Sequence[PaceReading], standing: Sequence[LadderStanding], da
                 LadderFinding(finding, one.alliance, one.kpi, own, one) for finding in _of_standing(one, own, day)
             ]
     return found
+
+
+def _proposal(
+    alliance: str, behind: Sequence[PaceReading], at: Mapping[tuple[str, Kpi | None], LadderStanding]
+) -> LadderFinding:
+    worst, *others = sorted(behind, key=lambda one: (Fraction(one.actual_bp, one.expected_bp), one.kpi))
+    return LadderFinding(FindingKind.WARN, alliance, worst.kpi, worst, at.get((alliance, worst.kpi)), tuple(others))
 
 
 def _of_standing(one: LadderStanding, reading: PaceReading | None, day: date) -> list[FindingKind]:
@@ -390,9 +407,9 @@ def _of_standing(one: LadderStanding, reading: PaceReading | None, day: date) ->
     return found
 
 
-def _standing(row: LadderStep, day: date) -> LadderStanding:
+def _standing(row: LadderStep, day: date, warned_for: str | None) -> LadderStanding:
     since = day_in_taipei(row.at)
     kpi = None if row.ladder == WHOLE_ALLIANCE else Kpi(row.ladder)
     return LadderStanding(
-        row.alliance_id, kpi, Rung(row.rung), since, (day - since).days, row.reason, row.owner, row.due_on
+        row.alliance_id, kpi, Rung(row.rung), since, (day - since).days, row.reason, row.owner, row.due_on, warned_for
     )

@@ -83,10 +83,13 @@ class OwnShare:
     share: Fraction | None
     required: Fraction | None
     rose: bool | None
+    recorded: bool
 
     @property
-    def kept(self) -> bool:
-        """Whether the year's share is reached and income did not fail to rise."""
+    def kept(self) -> bool | None:
+        """Whether the year's share is reached and income did not fail to rise; None where nothing was booked."""
+        if not self.recorded:
+            return None
         reached = self.share is None or self.required is None or self.share >= self.required
         return reached and self.rose is not False
 
@@ -110,7 +113,8 @@ def own_shares(path: SubsidyPath, years: Sequence[Statement]) -> list[OwnShare]:
                 own_income_ntd=one.own_income_ntd,
                 share=Fraction(one.own_income_ntd, one.expenses_ntd) if spent else None,
                 required=Fraction(max(0, one.expenses_ntd - allowed), one.expenses_ntd) if spent else None,
-                rose=one.own_income_ntd > found[-1].own_income_ntd if found else None,
+                rose=one.own_income_ntd > found[-1].own_income_ntd if found and one.recorded else None,
+                recorded=one.recorded,
             )
         )
     return found
@@ -278,8 +282,13 @@ class Simulation:
 
     @property
     def reached_in(self) -> int | None:
-        """Return the first year from which own income covers what it has to, to the end; None if it never does."""
+        """Return the first year from which own income covers what it has to, to the end; None if it never does.
+
+        From a year in which nothing was booked nothing follows.
+        """
         found = None
+        if not self.base.recorded:
+            return None
         for one in reversed(self.years):
             if one.own_income_ntd < one.needed_ntd:
                 break

@@ -113,6 +113,11 @@ class Statement:
     rows: Mapping[SufficiencyItem, tuple[int, ...]]
 
     @property
+    def recorded(self) -> bool:
+        """Whether anything was booked: nothing booked is not the same as nothing earned and nothing spent."""
+        return any(self.rows.values()) or any(self.items.values())
+
+    @property
     def own_income_ntd(self) -> int:
         """Return fees, overhead and other income, without the subsidy."""
         return sum(self.items[item] for item in OWN_INCOME)

@@ -8,7 +8,8 @@ warning is arithmetic that anybody can repeat, not an impression; whether it is 
 What is expected on a day is the configured share of the year's target for the last quarter that was over
 `settled_after_days` ago: results of a quarter are recognised after it has ended. Amounts are units × basis points,
 rounded down once, in favour of who is judged. The plan has several books that disagree: a warning is read against
-one of them, and says which.
+one of them, and says which; its actual is that of the definition that the book's target names. Less than one unit
+that is missing is no warning, and in the quarter in which an alliance was founded and the next one there is none.
 """
 
 from __future__ import annotations
@@ -23,12 +24,13 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from sqlmodel import Session
 
 from indexer.wording import T_
+from matcher.ledger.figures.alliance_targets import PacedTarget
 from matcher.ledger.figures.folds import Figures, Status, entries_behind
 from matcher.ledger.rows.entries import WHOLE_BP, LedgerError
-from matcher.ledger.rows.kpis import RECOGNISED_KPIS, Kpi
-from matcher.ledger.rows.periods import last_quarter_over, year_of
-from matcher.ledger.rules.configuration import Configured, ShareBp
-from matcher.ledger.rules.targets import TargetBasis, TargetBook, TargetBooks
+from matcher.ledger.rows.kpis import Kpi
+from matcher.ledger.rows.periods import last_quarter_over, quarter_of, year_of
+from matcher.ledger.rules.configuration import Configured, ShareBp, current
+from matcher.ledger.rules.targets import MoneyDefinitions, TargetBook, TargetBooks
 
 
 class Pace(BaseModel):
@@ -62,51 +64,8 @@ class WarningRules(Configured):
         return own or self.kpis.get(kpi, self.pace)
 
 
-@dataclass(frozen=True)
-class YearTarget:
-    """A target: a plain number of the figure's unit for a year; a cumulative one counts from the programme's start."""
-
-    kpi: Kpi
-    year: int
-    amount: int
-    cumulative: bool = False
-
-
-class OwnTarget(BaseModel):
-    """A target that was set for an alliance itself."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    alliance: str
-    kpi: Kpi
-    year: int
-    amount: int = Field(ge=0)
-    cumulative: bool = False
-
-
-class AllianceTargets(Configured):
-    """What each alliance is to reach: its own number, or else a share of the programme's."""
-
-    name: ClassVar[str] = "alliance_targets"
-
-    own: list[OwnTarget]
-    shares_bp: dict[str, ShareBp]
-    other_share_bp: ShareBp = Field(description="For an alliance that is not named in shares_bp.")
-
-
-@dataclass(frozen=True)
-class PacedTarget:
-    """A target of an alliance, or of the programme (None), in units × basis points.
-
-    `before_bp` is what a cumulative target had to reach by the end of the year before.
-    """
-
-    kpi: Kpi
-    alliance: str | None
-    year: int
-    amount_bp: int
-    cumulative: bool
-    before_bp: int = 0
+FREE_QUARTERS = 2
+"""So many quarters, the one of its founding among them, an alliance is not warned."""
 
 
 class Level(StrEnum):
@@ -154,38 +113,6 @@ class PaceReading:
         return max(0, self.expected_bp - self.actual_bp)
 
 
-def targets_of(
-    document: AllianceTargets, year_targets: Sequence[YearTarget], alliances: Sequence[str | None]
-) -> list[PacedTarget]:
-    """Return the targets of alliances, and of the programme where None is among them.
-
-    Args:
-        document: whose own numbers come first.
-        year_targets: the programme's targets, of one book: at most one for each figure and year.
-        alliances: whose targets are wanted.
-    """
-    found: dict[tuple[str | None, Kpi, int], tuple[int, bool]] = {}
-    for alliance in alliances:
-        share = WHOLE_BP if alliance is None else document.shares_bp.get(alliance, document.other_share_bp)
-        found |= {(alliance, one.kpi, one.year): (one.amount * share, one.cumulative) for one in year_targets}
-    for own in document.own:
-        if own.alliance in alliances:
-            found[own.alliance, own.kpi, own.year] = own.amount * WHOLE_BP, own.cumulative
-    return [
-        PacedTarget(
-            kpi, alliance, year, amount_bp, cumulative, _before(found, alliance, kpi, year) if cumulative else 0
-        )
-        for (alliance, kpi, year), (amount_bp, cumulative) in found.items()
-    ]
-
-
-def _before(
-    found: dict[tuple[str | None, Kpi, int], tuple[int, bool]], alliance: str | None, kpi: Kpi, year: int
-) -> int:
-    amount_bp, cumulative = found.get((alliance, kpi, year - 1), (0, False))
-    return amount_bp if cumulative else 0
-
-
 def readings(
     session: Session, folded: Figures, targets: Sequence[PacedTarget], rules: WarningRules, day: date
 ) -> list[PaceReading]:
@@ -199,10 +126,23 @@ def readings(
         day: the day.
     """
     quarter = settled_quarter(rules, day)
-    wanted = [target for target in targets if target.year == year_of(quarter)]
-    return [
-        _reading(session, folded, target, rules.pace_of(target.kpi, target.alliance), day, quarter) for target in wanted
-    ]
+    wanted = [target for target in targets if target.year == year_of(quarter) and _has_begun(target, quarter)]
+    defined = current(session, MoneyDefinitions, at=folded.as_of)
+    return [_reading(session, folded, target, rules, defined, quarter, day) for target in wanted]
+
+
+def _quarter_number(quarter: str) -> int:
+    return year_of(quarter) * 4 + int(quarter[-1])
+
+
+def _has_begun(target: PacedTarget, quarter: str) -> bool:
+    founded = target.founded
+    return founded is None or _quarter_number(quarter_of(founded)) <= _quarter_number(quarter)
+
+
+def _is_new(target: PacedTarget, quarter: str) -> bool:
+    founded = target.founded
+    return founded is not None and _quarter_number(quarter) - _quarter_number(quarter_of(founded)) < FREE_QUARTERS
 
 
 def settled_quarter(rules: WarningRules, day: date) -> str:
@@ -222,17 +162,26 @@ def share_bp(pace: Pace, quarter: str) -> int:
 
 
 def _reading(
-    session: Session, folded: Figures, target: PacedTarget, pace: Pace, day: date, quarter: str
+    session: Session,
+    folded: Figures,
+    target: PacedTarget,
+    rules: WarningRules,
+    defined: MoneyDefinitions,
+    quarter: str,
+    day: date,
 ) -> PaceReading:
     kpi, alliance = target.kpi, target.alliance
+    pace = rules.pace_of(kpi, alliance)
+    where = defined.takes(kpi, target.definition)
     years = [year for year in folded.years() if year <= target.year] if target.cumulative else [target.year]
     expected = expected_bp(target, pace, quarter)
-    actual = folded.amount_bp(kpi, years=years, alliance=alliance)
+    actual = folded.amount_bp(kpi, years=years, alliance=alliance, where=where)
     level = Level.ON_PACE
     behind: tuple[str, ...] = ()
     if actual < expected:
-        level = Level.WARNING if actual * WHOLE_BP < expected * pace.warning_below_bp else Level.BEHIND
-        behind = tuple(entries_behind(session, kpi, as_of=folded.as_of, years=years, alliance=alliance))
+        grave = actual * WHOLE_BP < expected * pace.warning_below_bp and expected - actual >= WHOLE_BP
+        level = Level.WARNING if grave and not _is_new(target, quarter) else Level.BEHIND
+        behind = tuple(entries_behind(session, kpi, as_of=folded.as_of, years=years, alliance=alliance, where=where))
     return PaceReading(
         kpi=kpi,
         alliance=alliance,
@@ -245,7 +194,7 @@ def _reading(
         expected_bp=expected,
         warning_below_bp=pace.warning_below_bp,
         actual_bp=actual,
-        in_review_bp=folded.amount_bp(kpi, years=years, alliance=alliance, status=Status.IN_REVIEW),
+        in_review_bp=folded.amount_bp(kpi, years=years, alliance=alliance, status=Status.IN_REVIEW, where=where),
         level=level,
         entries=behind,
     )
@@ -266,12 +215,3 @@ def chosen_book(books: TargetBooks, code: str | None) -> TargetBook:
             "book",
         )
     return found
-
-
-def year_targets_of(book: TargetBook) -> list[YearTarget]:
-    """Return a book's targets by year; those of the whole programme have no pace, and acceptances have no ladder."""
-    return [
-        YearTarget(target.kpi, target.year, target.amount, cumulative=target.basis is TargetBasis.CUMULATIVE)
-        for target in book.targets
-        if target.year is not None and target.kpi in RECOGNISED_KPIS
-    ]

@@ -21,7 +21,7 @@ from sqlalchemy import Row, Table
 from sqlmodel import Session, SQLModel, select
 
 from indexer.instants import day_in_taipei
-from indexer.records.record_tables import Alliance, School
+from indexer.records.record_tables import Alliance
 from indexer.wording import T_
 from matcher.ledger.figures.ladder import NEXT_RUNGS, LadderStep, Rung
 from matcher.ledger.figures.sufficiency import PointRow, SufficiencyRow
@@ -31,7 +31,6 @@ from matcher.ledger.rows.kpis import KPI_FACTS, Kpi, Unit
 from matcher.ledger.rows.motions import Motion, MotionEnd, MotionKind
 from matcher.ledger.rows.periods import PeriodClose, last_day, quarter_after, quarter_of, year_of
 from matcher.ledger.rows.result_claims import ExternalClaim
-from matcher.ledger.rows.school_totals import SchoolTotal
 from matcher.ledger.rows.steps import State
 from matcher.ledger.rules.configuration import ConfigurationVersion, default, versions
 from matcher.ledger.rules.duties import (
@@ -215,8 +214,6 @@ class _Known:
         self.by_motion = {one.motion_id for one in ways} - {None}
         self.rules = [(at, one) for at, one in versions(session, RecognitionRules)]
         self.alliances = set(session.execute(select(Alliance.id)).scalars().all())
-        self.merged = dict(session.execute(select(School.id, School.merged_into)).all())
-        self.totals = self._first_totals(_all(session, SchoolTotal))
         self.elsewhere = _grouped(_all(session, ExternalClaim), "natural_key")
         self.alike = {one.entry_id for one in _all(session, Similarity)}
         self.cases: dict[int, Any] = {one.id: one for one in _all(session, Case)}
@@ -227,21 +224,6 @@ class _Known:
         self.points: list[Any] = _all(session, PointRow)
         start = session.exec(select(DutiesStart)).first()
         self.duties_n = 0 if start is None else start.steps_n
-
-    def _first_totals(self, rows: Iterable[Any]) -> dict[tuple[str, int], datetime]:
-        found: dict[tuple[str, int], datetime] = {}
-        for one in rows:
-            key = (self.school(one.school_id), one.year)
-            found[key] = min(one.at, found.get(key, one.at))
-        return found
-
-    def school(self, school_id: str) -> str:
-        """Return what a school is today."""
-        seen = set[str]()
-        while school_id not in seen and self.merged.get(school_id):
-            seen.add(school_id)
-            school_id = self.merged[school_id]
-        return school_id
 
     def tied_to(self, who: str, at: datetime) -> frozenset[str]:
         """Return the accounts that somebody was tied to at a moment."""
@@ -417,10 +399,6 @@ def _recognised(known: _Known, entry: Reported, before: Sequence[Taken], step: T
         yield T_("was recognised without a statement of what GLORIA added")
     if not (entry.evidence or any(one.evidence for one in before)):
         yield T_("was recognised without evidence")
-    school = known.school(entry.school_id or "")
-    supplied = known.totals.get((school, entry.occurred_on.year))
-    if supplied is None or supplied > step.at + CLOCK_ERROR:
-        yield T_("was recognised without its school's whole cooperation total")
     for one in known.elsewhere.get(entry.natural_key, ()):
         stood = one.noted_at < step.at and (one.ended_at is None or one.ended_at > step.at)
         if one.kpi == entry.kpi and stood:

@@ -42,6 +42,8 @@ class ReportFormat(StrEnum):
 
     XLSX = "xlsx"
     ODS = "ods"
+    DOCX = "docx"
+    ODT = "odt"
     CSV = "csv"
     PDF = "pdf"
     HTML = "html"
@@ -51,6 +53,8 @@ class ReportFormat(StrEnum):
 MEDIA_TYPES = {
     ReportFormat.XLSX: "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
     ReportFormat.ODS: "application/vnd.oasis.opendocument.spreadsheet",
+    ReportFormat.DOCX: "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+    ReportFormat.ODT: "application/vnd.oasis.opendocument.text",
     ReportFormat.CSV: "text/csv; charset=utf-8",
     ReportFormat.PDF: "application/pdf",
     ReportFormat.HTML: "text/html; charset=utf-8",
@@ -73,6 +77,10 @@ def render(document: ReportDocument, form: ReportFormat, language: ReportLanguag
         from matcher.ledger.rendering.workbooks import render_xlsx as render_as
     elif form is ReportFormat.ODS:
         from matcher.ledger.rendering.workbooks import render_ods as render_as
+    elif form is ReportFormat.DOCX:
+        from matcher.ledger.rendering.text_documents import render_docx as render_as
+    elif form is ReportFormat.ODT:
+        from matcher.ledger.rendering.text_documents import render_odt as render_as
     elif form is ReportFormat.PDF:
         from matcher.ledger.rendering.printed_pages import render_pdf as render_as
     else:
@@ -93,6 +101,7 @@ def render_csv(document: ReportDocument, language: ReportLanguage) -> bytes:
 def _csv_rows(document: ReportDocument, language: ReportLanguage) -> Iterator[_CsvRow]:
     yield [said(document.title, language)]
     yield [as_of_line(document, language)]
+    yield from ([said(label, language), said(value, language)] for label, value in document.heading.lines)
     yield from ([said(HEADS, language), head_line(head, language)] for head in document.heads)
     for table in document.tables:
         yield []
@@ -105,7 +114,7 @@ def _csv_rows(document: ReportDocument, language: ReportLanguage) -> Iterator[_C
 
 
 def _csv_table(table: ReportTable, language: ReportLanguage) -> Iterator[_CsvRow]:
-    titles = [said(column.title, language) for column in table.columns]
+    titles = [" ".join(said(text, language) for text in (one.group, one.title) if text) for one in table.columns]
     yield [*titles, said(REMARKS, language), said(ENTRIES, language)]
     for row in table.rows:
         ids = dict.fromkeys(entry_id for cell in row for entry_id in cell.entries)
@@ -133,6 +142,9 @@ def render_json(document: ReportDocument) -> bytes:
         "name": document.name,
         "title": _json_text(document.title),
         "as_of": document.as_of.isoformat(),
+        "heading": [
+            {"label": _json_text(label), "value": _json_text(value)} for label, value in document.heading.lines
+        ],
         "heads": [{"chain": one.chain, "n": one.n, "hash": one.hash, "at": one.at} for one in document.heads],
         "tables": [_json_table(table) for table in document.tables],
         "notes": [_json_text(note) for note in document.notes],

@@ -8,6 +8,7 @@ fixed; all of the report goes in as JSON, whose texts typst sets as they are and
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -17,25 +18,24 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from indexer.wording import Text
+from matcher.ledger.rendering.page_layout import PaperTable, head_rows, on_paper, row_spans
 from matcher.ledger.rendering.report_texts import (
-    ENTRIES,
+    ANNEX,
     FIGURE,
     HEADS,
     HEADS_SAY,
     LANG_TAGS,
     NOT_IN_THE_FONT,
     NOTES,
-    PAGE,
     ReportLanguage,
     as_of_line,
-    display_width,
     head_line,
     place_of,
     said,
     shown,
 )
 from matcher.ledger.rendering.typesetting import code_point, set_in_type, typed
-from matcher.ledger.reports.document import CellKind, ReportColumn, ReportDocument, ReportTable, Value
+from matcher.ledger.reports.document import CellKind, ReportDocument, ReportTable, Value
 
 _HTML_TEMPLATES = Path(__file__).parent / "templates"
 
@@ -62,8 +62,9 @@ def render_html(document: ReportDocument, language: ReportLanguage) -> bytes:
         tables=tables,
         figures=figures,
         notes=document.notes,
+        heading=document.heading,
         heads=[head_line(head, language) for head in document.heads],
-        words={"entries": ENTRIES, "figure": FIGURE, "heads": HEADS, "heads_say": HEADS_SAY, "notes": NOTES},
+        words={"entries": ANNEX, "figure": FIGURE, "heads": HEADS, "heads_say": HEADS_SAY, "notes": NOTES},
         say=lambda text: _marked(text, language),
     )
     return page.encode()
@@ -89,9 +90,11 @@ def _marked(text: Text, language: ReportLanguage) -> Markup:
 def _html_table(table: ReportTable, figures: list[_HtmlFigure], language: ReportLanguage) -> dict[str, Any]:
     rows = []
     remarks: dict[Text, int] = {}
-    for row in table.rows:
+    for row, spans in zip(table.rows, row_spans(table), strict=True):
         cells = []
         for number, cell in enumerate(row):
+            if not spans[number]:
+                continue
             kind, figure, remark = table.columns[number].kind, None, None
             if cell.entries:
                 place = place_of(table, row, number, language)
@@ -105,11 +108,12 @@ def _html_table(table: ReportTable, figures: list[_HtmlFigure], language: Report
                     "number": isinstance(cell.value, int | float),
                     "figure": figure,
                     "remark": remark,
+                    "rows": spans[number],
                 }
             )
         rows.append(cells)
     below = {"remarks": list(remarks), "notes": table.notes}
-    return {"title": table.title, "columns": table.columns, "rows": rows, **below}
+    return {"title": table.title, "head": head_rows(table.columns), "rows": rows, **below}
 
 
 def _marked_value(value: Value, kind: CellKind, language: ReportLanguage) -> Markup:
@@ -118,7 +122,6 @@ def _marked_value(value: Value, kind: CellKind, language: ReportLanguage) -> Mar
     return Markup.escape(shown(value, kind, language))
 
 
-_NARROW, _MOST_WEIGHT = 12, 40
 _TYPST_TEMPLATE = Path(__file__).parent / "templates" / "report.typ"
 
 
@@ -149,62 +152,75 @@ def _told(document: ReportDocument, language: ReportLanguage) -> dict[str, Any]:
     return given
 
 
-def _weight(column: ReportColumn, title: str, texts: list[str]) -> int | None:
-    """Return how much of a page's width a column wants next to others; None for one that is as wide as its content."""
-    widest = max(map(display_width, [title, *texts]))
-    if widest <= _NARROW or column.kind not in (CellKind.TEXT, CellKind.DATE):
-        return None
-    return min(_MOST_WEIGHT, widest) + 2
+# A figure with its unit, and a day, stay on one line; the rest of a text breaks where its language does.
+_NUMBER = re.compile(
+    r"\d+ 年 \d+ 月 \d+ 日|\d+ 年第 \d 季|\d{4}-\d\d-\d\d|"
+    r"(?<![\w./:-])[+-]?(?:NT\$ )?\d[\d,.]*\d?(?: ?(?:億元|千元|億|元|人|家|件|個|案|年度|年|月|日|季|%))?(?![\w/:-])"
+)
+_BREAKS = re.compile(r"[-_.,:/?&=](?=[!-~])|[!-~]{12}")
+_Piece = dict[str, Any]
+
+
+def _pieces(text: str) -> list[_Piece]:
+    """Return a text in pieces between which a line may break where its words are too long; numbers stay whole."""
+    found: list[_Piece] = []
+    last = 0
+    for number in _NUMBER.finditer(text):
+        found += _breakable(text[last : number.start()])
+        found.append({"text": number[0], "whole": True})
+        last = number.end()
+    return [*found, *_breakable(text[last:])]
+
+
+def _breakable(text: str) -> list[_Piece]:
+    parts = _BREAKS.sub(lambda found: found[0] + "\u200b", text).split("\u200b")
+    return [{"text": part, "whole": False} for part in parts if part]
 
 
 def _typst_input(document: ReportDocument, language: ReportLanguage) -> dict[str, Any]:
-    figures: list[dict[str, str]] = []
+    paper = on_paper(document, language)
     return {
         "lang": LANG_TAGS[language].partition("-")[0],
-        "title": said(document.title, language),
-        "as_of": as_of_line(document, language),
-        "page": said(PAGE, language),
+        "title": paper.title,
+        "as_of": paper.as_of,
+        "page": paper.page,
+        "heading": [list(line) for line in paper.heading],
+        "signers": list(paper.signers),
         "heads": {
-            "title": said(HEADS, language),
-            "lines": [head_line(head, language) for head in document.heads],
-            "note": said(HEADS_SAY, language),
+            "title": paper.heads_title,
+            "lines": [_breakable(line) for line in paper.heads],
+            "note": paper.heads_note,
         },
-        "tables": [_typst_table(table, figures, language) for table in document.tables],
-        "notes": {"title": said(NOTES, language), "lines": [said(note, language) for note in document.notes]},
-        "entries": {"title": said(ENTRIES, language), "figures": figures},
+        "tables": [_typst_table(table) for table in paper.tables],
+        "notes": {"title": paper.notes_title, "lines": list(paper.notes)},
+        "entries": {
+            "title": paper.annex_title,
+            "figures": [{"place": place, "entries": _breakable(entries)} for place, entries in paper.annex],
+        },
     }
 
 
-def _typst_table(table: ReportTable, figures: list[dict[str, str]], language: ReportLanguage) -> dict[str, Any]:
-    title = said(table.title, language)
-    rows = []
-    remarks: dict[str, int] = {}
-    for row in table.rows:
-        cells = []
-        for number, cell in enumerate(row):
-            marks = []
-            if cell.entries:
-                place = f"{title}, {place_of(table, row, number, language)}"
-                figures.append({"place": place, "entries": ", ".join(cell.entries)})
-                marks.append(str(len(figures)))
-            if cell.remark is not None:
-                marks.append(f"*{remarks.setdefault(said(cell.remark, language), len(remarks) + 1)}")
-            text = shown(cell.value, table.columns[number].kind, language)
-            cells.append({"text": text, "mark": f" [{', '.join(marks)}]" if marks else ""})
-        rows.append(cells)
+def _typst_table(table: PaperTable) -> dict[str, Any]:
     return {
-        "title": title,
-        "columns": [
-            {
-                "title": said(column.title, language),
-                "right": column.kind not in (CellKind.TEXT, CellKind.DATE),
-                "weight": _weight(column, said(column.title, language), [row[number]["text"] for row in rows]),
-            }
-            for number, column in enumerate(table.columns)
+        "title": table.title,
+        "weights": list(table.weights),
+        "head": [
+            [{"text": one.text, "columns": one.columns, "rows": one.rows, "x": one.column} for one in line]
+            for line in table.head
         ],
-        "rows": rows,
-        "notes": [
-            *(f"*{number} {remark}" for remark, number in remarks.items()),
-            *(said(note, language) for note in table.notes),
+        "rows": [
+            [
+                {
+                    "pieces": [_pieces(line) for line in cell.text.split("\n")],
+                    "mark": cell.mark,
+                    "rows": cell.rows,
+                    "right": cell.is_number,
+                    "x": place,
+                }
+                for place, cell in enumerate(row)
+                if cell is not None
+            ]
+            for row in table.rows
         ],
+        "notes": list(table.notes),
     }

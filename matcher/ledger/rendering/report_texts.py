@@ -15,9 +15,9 @@ from datetime import date
 from enum import StrEnum
 
 from indexer.wording import P_, T_, Text, either
-from matcher.ledger.reports.document import CellKind, ReportCell, ReportDocument, ReportTable, Value
+from matcher.ledger.reports.document import CellKind, Heading, ReportCell, ReportDocument, ReportTable, Value
+from matcher.ledger.reports.said_days import day_text
 from matcher.ledger.rows.chain import ExportedHead
-from matcher.ledger.rows.periods import roc_year
 
 
 class ReportLanguage(StrEnum):
@@ -36,8 +36,10 @@ ENTRIES = T_("Entries")
 ENTRY = T_("Entry")
 FIGURE = P_("wording", "Figure")
 ABOUT = P_("wording", "About")
+ANNEX = T_("Annex: entries behind the figures")
 HEADS = P_("wording", "Heads of the ledger's chains")
 NOTES = T_("Notes")
+NOTHING = P_("reports", "none")
 PAGE = P_("wording", "page")
 PLACE = T_("Place")
 REMARKS = T_("Remarks")
@@ -57,8 +59,8 @@ def said(text: Text, language: ReportLanguage, between: str = " ") -> str:
 
 
 def day(value: date, language: ReportLanguage) -> str:
-    """Return a day with its year of the Republic."""
-    text = T_("%(day)s (ROC %(year)s)", day=value.isoformat(), year=roc_year(value.year))
+    """Return a day as a Chinese paper has it, or in English with its year of the Republic."""
+    text = day_text(value)
     return text.en if language is ReportLanguage.EN else text.zh
 
 
@@ -78,6 +80,8 @@ def _number(value: float, kind: CellKind) -> str:
         return f"NT$ {value:,}" if isinstance(value, int) else f"NT$ {value:,.2f}"
     if kind is CellKind.PERCENT:
         return f"{value:.1%}"
+    if kind is CellKind.THOUSANDS:
+        return f"{value:,}" if isinstance(value, int) else f"{value:,.3f}"
     return f"{value:,}" if isinstance(value, int) else f"{value:,.2f}"
 
 
@@ -106,10 +110,13 @@ def head_line(one: ExportedHead, language: ReportLanguage) -> str:
 
 
 def place_of(table: ReportTable, row: tuple[ReportCell, ...], column: int, language: ReportLanguage) -> str:
-    """Return what a reader calls a cell: its row's first value and its column's title."""
-    label = shown(row[0].value, table.columns[0].kind, language)
-    title = said(table.columns[column].title, language)
-    return title if column == 0 or not label else f"{label} / {title}"
+    """Return what a reader calls a cell: what its row is of, by the columns that say so, and its column's title."""
+    naming = [place for place, one in enumerate(table.columns) if one.names] or [0]
+    labels = [shown(row[place].value, table.columns[place].kind, language) for place in naming]
+    of = table.columns[column]
+    title = " ".join(said(text, language) for text in (of.group, of.title) if text is not None)
+    parts = [label for place, label in zip(naming, labels, strict=True) if label and place != column]
+    return " / ".join([*parts, title])
 
 
 # What XML can't hold, and halves of characters that no encoding can.
@@ -128,6 +135,10 @@ def writable_report(document: ReportDocument) -> ReportDocument:
         title=_writable_text(document.title),
         tables=tuple(_writable_table(table) for table in document.tables),
         notes=tuple(map(_writable_text, document.notes)),
+        heading=Heading(
+            tuple((_writable_text(label), _writable_text(value)) for label, value in document.heading.lines),
+            tuple(map(_writable_text, document.heading.signers)),
+        ),
     )
 
 
@@ -136,9 +147,17 @@ def _writable_text(text: Text) -> Text:
 
 
 def _writable_table(table: ReportTable) -> ReportTable:
-    return ReportTable(
+    return replace(
+        table,
         title=_writable_text(table.title),
-        columns=tuple(replace(column, title=_writable_text(column.title)) for column in table.columns),
+        columns=tuple(
+            replace(
+                column,
+                title=_writable_text(column.title),
+                group=None if column.group is None else _writable_text(column.group),
+            )
+            for column in table.columns
+        ),
         rows=tuple(tuple(map(_writable_cell, row)) for row in table.rows),
         notes=tuple(map(_writable_text, table.notes)),
     )

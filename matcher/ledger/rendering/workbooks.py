@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
@@ -27,6 +27,7 @@ from openpyxl.utils import get_column_letter
 from openpyxl.worksheet.hyperlink import Hyperlink
 
 from indexer.wording import T_
+from matcher.ledger.rendering.page_layout import head_rows, row_spans
 from matcher.ledger.rendering.report_texts import (
     ABOUT,
     ENTRIES,
@@ -47,9 +48,8 @@ from matcher.ledger.rendering.report_texts import (
     said,
 )
 from matcher.ledger.reports.document import CellKind, ReportDocument, ReportTable
+from matcher.ledger.reports.said_days import day_text
 
-_HEADER_ROW = 4
-"""The row, counted from 1, that has the columns' titles; above it stand the table's title and the report's day."""
 MAX_CELL_CHARS = 32_767
 MAX_SHEET_ROWS = 1_048_576
 _MAX_NAME = 31
@@ -70,6 +70,7 @@ class _Look(StrEnum):
     NOTE = "note"
     COUNT = "count"
     NTD = "ntd"
+    THOUSANDS = "thousands"
     PERCENT = "percent"
     SHARE = "share"
     DATE = "date"
@@ -95,11 +96,16 @@ class _SheetCell:
 
 @dataclass
 class _Sheet:
-    """A sheet: its rows from the top. `widths` are in characters of the Latin script."""
+    """A sheet: its rows from the top. `widths` are in characters of the Latin script.
+
+    `header` are the first and the last row, counted from 1, of the first table's head, None without one. `merged` are
+    areas of cells that are one: first and last row, first and last column, all counted from 1.
+    """
 
     name: str
     rows: list[list[_SheetCell]] = field(default_factory=list)
-    has_header: bool = False
+    header: tuple[int, int] | None = None
+    merged: list[tuple[int, int, int, int]] = field(default_factory=list)
 
     def widths(self) -> list[int]:
         """Return how wide each column has to be; titles and notes run over the cells beside them."""
@@ -120,12 +126,24 @@ def _build_sheets(document: ReportDocument, language: ReportLanguage) -> list[_S
         ReportTooLargeError: a sheet would have more rows, or a cell more characters, than a workbook can hold.
     """
     names = _Names()
-    entries = _Sheet(names.new(said(ENTRIES, language)), has_header=True)
+    entries = _Sheet(names.new(said(ENTRIES, language)))
     entries.rows = [*_top(said(ENTRIES, language), document, language)]
     heads = (FIGURE, TABLE, PLACE, ENTRY)
     entries.rows.append([_SheetCell(said(head, language), _Look.HEADER) for head in heads])
-    sheets = [_table_sheet(names, table, document, entries, language) for table in document.tables]
-    if len(entries.rows) > _HEADER_ROW:
+    entries.header = (len(entries.rows), len(entries.rows))
+    sheets: list[_Sheet] = []
+    for table in document.tables:
+        if not (table.below and sheets):
+            sheet = _Sheet(names.new(said(table.title, language)))
+            sheet.rows = [*_top(said(table.title, language), document, language, with_heading=not sheets)]
+            sheets.append(sheet)
+        else:
+            sheets[-1].rows += [[], [_SheetCell(said(table.title, language), _Look.TITLE)]]
+        _put_table(sheets[-1], table, entries, language)
+    if sheets and document.heading.signers:
+        sheets[0].rows += [[], [_SheetCell(said(one, language), _Look.HEADER) for one in document.heading.signers]]
+        sheets[0].rows.append([_SheetCell(None) for _ in document.heading.signers])
+    if len(entries.rows) > entries.header[1]:
         sheets.append(entries)
     sheets.append(_about(names, document, language))
     for sheet in sheets:
@@ -158,23 +176,45 @@ class _Names:
         return name
 
 
-def _top(title: str, document: ReportDocument, language: ReportLanguage) -> Iterator[list[_SheetCell]]:
+def _top(
+    title: str, document: ReportDocument, language: ReportLanguage, *, with_heading: bool = False
+) -> Iterator[list[_SheetCell]]:
     yield [_SheetCell(title, _Look.TITLE)]
     yield [_SheetCell(f"{said(document.title, language)}, {as_of_line(document, language)}", _Look.NOTE)]
+    if with_heading:
+        for label, value in document.heading.lines:
+            yield [_SheetCell(f"{said(label, language)}: {said(value, language)}", _Look.NOTE)]
     yield []
 
 
-def _table_sheet(
-    names: _Names, table: ReportTable, document: ReportDocument, entries: _Sheet, language: ReportLanguage
-) -> _Sheet:
-    sheet = _Sheet(names.new(said(table.title, language)), has_header=True)
-    sheet.rows = [*_top(said(table.title, language), document, language)]
-    sheet.rows.append([_SheetCell(said(column.title, language, "\n"), _Look.HEADER) for column in table.columns])
+def _put_head(sheet: _Sheet, table: ReportTable, language: ReportLanguage) -> None:
+    """Add a table's head, on one level or two."""
+    lines = head_rows(table.columns)
+    first = len(sheet.rows) + 1
+    for number, line in enumerate(lines):
+        row = [_SheetCell(None, _Look.HEADER) for _ in table.columns]
+        for one in line:
+            row[one.column] = _SheetCell(said(one.title, language, "\n"), _Look.HEADER)
+            if one.columns > 1 or one.rows > 1:
+                here = first + number
+                sheet.merged.append((here, here + one.rows - 1, one.column + 1, one.column + one.columns))
+        sheet.rows.append(row)
+    if sheet.header is None:
+        sheet.header = (first, len(sheet.rows))
+
+
+def _put_table(sheet: _Sheet, table: ReportTable, entries: _Sheet, language: ReportLanguage) -> None:
+    _put_head(sheet, table, language)
     remarks: list[str] = []
-    for row in table.rows:
+    for row, spans in zip(table.rows, row_spans(table), strict=True):
         cells = []
         for number, cell in enumerate(row):
+            if not spans[number]:
+                cells.append(_SheetCell(None))
+                continue
             here = _address(len(sheet.rows) + 1, number + 1)
+            if spans[number] > 1:
+                sheet.merged.append((len(sheet.rows) + 1, len(sheet.rows) + spans[number], number + 1, number + 1))
             remark = None if cell.remark is None else said(cell.remark, language)
             if remark is not None:
                 remarks.append(f"{here}: {remark}")
@@ -188,7 +228,6 @@ def _table_sheet(
         sheet.rows.append(cells)
     notes = [*remarks, *(said(note, language) for note in table.notes)]
     sheet.rows += [[]] * bool(notes) + [[_SheetCell(note, _Look.NOTE)] for note in notes]
-    return sheet
 
 
 def _list_entries(entries: _Sheet, ids: Iterable[str], figure: _SheetLink, table: str, place: str) -> None:
@@ -248,10 +287,12 @@ def _width(cell: _SheetCell) -> int:
 _XLSX_FORMATS = {
     _Look.COUNT: "#,##0",
     _Look.NTD: '"NT$" #,##0',
+    _Look.THOUSANDS: "#,##0.###",
     _Look.PERCENT: "0.0%",
     _Look.SHARE: "#,##0.00",
-    _Look.DATE: "yyyy-mm-dd",
+    _Look.DATE: '[$-404]e"年"m"月"d"日"',
 }
+"""Days are days of the Republic's calendar."""
 _A4 = 9
 _FONT = "Microsoft JhengHei"
 _LINE = Side(style="thin", color="BFBFBF")
@@ -296,9 +337,12 @@ def _write_xlsx(book: Workbook, sheet: _Sheet, as_of: str, page: str) -> None:
     target = book.create_sheet(sheet.name)
     for number, width in enumerate(sheet.widths(), start=1):
         target.column_dimensions[get_column_letter(number)].width = width
-    if sheet.has_header:
-        target.freeze_panes = f"A{_HEADER_ROW + 1}"
-        target.print_title_rows = f"{_HEADER_ROW}:{_HEADER_ROW}"
+    if sheet.header is not None:
+        first, last = sheet.header
+        target.freeze_panes = f"A{last + 1}"
+        target.print_title_rows = f"{first}:{last}"
+    for top, bottom, left, right in sheet.merged:
+        target.merged_cells.add(f"{_address(top, left)}:{_address(bottom, right)}")
     target.page_setup.orientation = "landscape"
     target.page_setup.paperSize = _A4
     target.sheet_properties.pageSetUpPr.fitToPage = True
@@ -340,9 +384,11 @@ _DATA_STYLES = {
     f'<number:number {_NUMBER.format(places=0)} number:grouping="true"/></number:number-style>',
     _Look.PERCENT: f'<number:percentage-style style:name="n-percent"><number:number {_NUMBER.format(places=1)}/>'
     "<number:text>%</number:text></number:percentage-style>",
-    _Look.DATE: '<number:date-style style:name="n-date"><number:year number:style="long"/><number:text>-</number:text>'
-    '<number:month number:style="long"/><number:text>-</number:text><number:day number:style="long"/>'
-    "</number:date-style>",
+    _Look.THOUSANDS: '<number:number-style style:name="n-thousands"><number:number number:decimal-places="3" '
+    'number:min-decimal-places="0" number:min-integer-digits="1" number:grouping="true"/></number:number-style>',
+    _Look.DATE: '<number:date-style style:name="n-date"><number:year number:calendar="ROC"/>'
+    "<number:text>年</number:text><number:month/><number:text>月</number:text><number:day/>"
+    "<number:text>日</number:text></number:date-style>",
 }
 _CM_PER_CHARACTER = 0.2
 
@@ -397,24 +443,45 @@ def _ods_table(sheet: _Sheet) -> Table:
     table = Table(sheet.name)
     for width in sheet.widths():
         Element.append(table, Column(style=f"w-{width}"))
-    rows = [_ods_row(row, number) for number, row in enumerate(sheet.rows, start=1)]
-    split = _HEADER_ROW if sheet.has_header else 0
-    for row in rows[: max(0, split - 1)]:
+    spans = {(top, left): (bottom - top + 1, right - left + 1) for top, bottom, left, right in sheet.merged}
+    covered = {
+        (row, column)
+        for top, bottom, left, right in sheet.merged
+        for row in range(top, bottom + 1)
+        for column in range(left, right + 1)
+    } - set(spans)
+    rows = [_ods_row(row, number, spans, covered) for number, row in enumerate(sheet.rows, start=1)]
+    first, last = sheet.header or (1, 0)
+    for row in rows[: first - 1]:
         Element.append(table, row)
-    if split:
+    if sheet.header is not None:
         # Repeated on every printed page.
         header = HeaderRows()
-        header.append(rows[split - 1])
+        for row in rows[first - 1 : last]:
+            header.append(row)
         Element.append(table, header)
-    for row in rows[split:]:
+    for row in rows[last:]:
         Element.append(table, row)
     return table
 
 
-def _ods_row(cells: list[_SheetCell], number: int) -> Row:
+def _ods_row(
+    cells: list[_SheetCell],
+    number: int,
+    spans: Mapping[tuple[int, int], tuple[int, int]],
+    covered: Container[tuple[int, int]],
+) -> Row:
     row = Row()
-    for cell in cells:
-        Element.append(row, _ods_cell(cell))
+    for place, cell in enumerate(cells, start=1):
+        if (number, place) in covered:
+            Element.append(row, Element.from_tag("table:covered-table-cell"))
+            continue
+        made = _ods_cell(cell)
+        if (number, place) in spans:
+            tall, wide = spans[number, place]
+            made.set_attribute("table:number-rows-spanned", str(tall))
+            made.set_attribute("table:number-columns-spanned", str(wide))
+        Element.append(row, made)
     linked = [(_address(number, place), cell.target) for place, cell in enumerate(cells, start=1) if _is_number(cell)]
     links = [_ods_link(target, f"{ENTRIES.zh} {name}") for name, target in linked if target is not None]
     if links:
@@ -461,7 +528,9 @@ def _ods_text(given: _SheetCell) -> str:
     if isinstance(value, str) or value is None:
         return value or ""
     if isinstance(value, date):
-        return value.isoformat()
+        return day_text(value).zh.replace(" ", "")
+    if given.look is _Look.THOUSANDS:
+        return f"{value:,}"
     if given.look is _Look.PERCENT:
         return f"{value:.1%}"
     amount = f"{value:,.2f}" if given.look is _Look.SHARE else f"{value:,.0f}"

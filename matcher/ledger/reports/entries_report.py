@@ -6,12 +6,14 @@ entry. It exists for drilling down on paper, and for handing the ledger over.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from sqlalchemy import extract
 from sqlmodel import Session, col, select
 
-from indexer.wording import P_, T_, Text
+from indexer.records.record_tables import Alliance, School
+from indexer.wording import P_, T_, Text, either, listed
 from matcher.ledger.figures.folds import end_of
 from matcher.ledger.reports.document import (
     CellKind,
@@ -21,8 +23,9 @@ from matcher.ledger.reports.document import (
     ReportRequest,
     ReportTable,
 )
+from matcher.ledger.reports.said_days import quarter_text, shares_text
 from matcher.ledger.rows.chain import heads_of
-from matcher.ledger.rows.entries import WHOLE_BP, Entry, EntryKind
+from matcher.ledger.rows.entries import Entry, EntryKind
 from matcher.ledger.rows.kpis import KPI_FACTS, Kpi, Unit
 from matcher.ledger.rows.steps import STATE_LABELS, State, Step
 
@@ -56,7 +59,9 @@ def entries_report(session: Session, request: ReportRequest) -> ReportDocument:
         query = query.where(extract("year", col(Entry.counts_on)) == request.year)
     entries = [entry for entry in session.exec(query).all() if _wanted(entry, request)]
     last, counted = _steps(session, end)
-    rows = tuple(_row(entry, last.get(entry.id), counted.get(entry.id)) for entry in entries)
+    names = {one.id: either(one.name, one.name_en or one.name) for one in session.exec(select(Alliance)).all()}
+    schools = {one.id: either(one.name, one.name_en or one.name) for one in session.exec(select(School)).all()}
+    rows = tuple(_row(entry, last.get(entry.id), counted.get(entry.id), names, schools) for entry in entries)
     title = T_("Entries of the ledger")
     return ReportDocument(
         name="entries",
@@ -64,7 +69,7 @@ def entries_report(session: Session, request: ReportRequest) -> ReportDocument:
         as_of=request.as_of,
         tables=(ReportTable(title, _COLUMNS, rows, _NOTES),),
         heads=tuple(heads_of(session, request.now)),
-        notes=_scope(request),
+        notes=_scope(request, names),
     )
 
 
@@ -84,24 +89,26 @@ def _steps(session: Session, end: datetime) -> tuple[dict[str, State], dict[str,
     return last, counted
 
 
-def _row(entry: Entry, state: State | None, counted: str | None) -> tuple[ReportCell, ...]:
+def _row(
+    entry: Entry, state: State | None, counted: str | None, names: Mapping[str, Text], schools: Mapping[str, Text]
+) -> tuple[ReportCell, ...]:
     facts = KPI_FACTS[Kpi(entry.kpi)]
     is_money = facts.unit is Unit.NTD
     signed = -entry.amount if entry.kind == EntryKind.REVERSAL else entry.amount
     late = None
     if entry.late_for is not None:
-        late = T_("came late for %(late_for)s", late_for=entry.late_for)
+        late = T_("came late for %(late_for)s", late_for=quarter_text(entry.late_for))
     return (
         ReportCell(entry.id, remark=_reversal(entry)),
         ReportCell(facts.label),
         ReportCell(_BOOKED if state is None else STATE_LABELS[state]),
         ReportCell(None if is_money else signed),
         ReportCell(signed if is_money else None),
-        ReportCell(", ".join(f"{name} {share * 100 / WHOLE_BP:g} %" for name, share in sorted(entry.shares.items()))),
+        ReportCell(shares_text(entry.shares, names)),
         ReportCell(entry.occurred_on),
         ReportCell(entry.counts_on),
-        ReportCell(counted, remark=late),
-        ReportCell(entry.school_id),
+        ReportCell(None if counted is None else quarter_text(counted), remark=late),
+        ReportCell(None if entry.school_id is None else schools[entry.school_id]),
         ReportCell(None if entry.case_id is None else str(entry.case_id)),
         ReportCell(len(entry.evidence)),
         ReportCell(entry.value_added),
@@ -116,8 +123,8 @@ def _reversal(entry: Entry) -> Text | None:
     return None
 
 
-def _scope(request: ReportRequest) -> tuple[Text, ...]:
+def _scope(request: ReportRequest, known: Mapping[str, Text]) -> tuple[Text, ...]:
     if request.alliances is None:
         return ()
-    names = ", ".join(sorted(request.alliances))
+    names = listed([known[one] for one in sorted(request.alliances) if one in known])
     return (T_("only entries in which these have a share: %(names)s", names=names),)

@@ -1,15 +1,13 @@
-"""The reports of figures: `kpi`, the Ministry's table `b003`, and `alliance`.
+"""The reports of figures: `kpi`, and `alliance`.
 
 In: a day, perhaps a year and alliances. Out: a document of each. `kpi` shows what was reached against every target
-of the plan, what the plan itself says was reached, and money and international cases by each of their definitions,
-for no definition is chosen. `b003` is the programme's rows of the table that has to be handed in (主要績效指標表),
-in its layout and in Chinese as the Ministry reads it. `alliance` has one row for each alliance and one column for
-each figure. They exist to show in one place what counts and what does not: committed, falling after the programme,
-in review and forecast stand in columns of their own and are part of no actual.
+of the plan, each beside the figure of its own definition, what the plan itself says was reached, and money and
+international cases by each of their definitions, for no definition is chosen. `alliance` has one row for each
+alliance and one column for each figure. They exist to show in one place what counts and what does not: committed,
+falling after the programme, in review and forecast stand in columns of their own and are part of no actual.
 
-Where the plan's places disagree, a cell of `b003` shows each reading with its place and the actual that it asks
-for. A result that several alliances brought about is one entry: in `alliance` each shows its share, and the sum of
-the shares is the programme's figure, to the last decimal.
+A result that several alliances brought about is one entry: in `alliance` each shows its share, and the sum of the
+shares is the programme's figure, to the last decimal.
 """
 
 from __future__ import annotations
@@ -23,7 +21,7 @@ from sqlmodel import Session, col, select
 
 from indexer.records.record_tables import Alliance
 from indexer.wording import P_, T_, Text, either
-from matcher.ledger.figures.folds import ShareSlice, Slice, Status, decimal_of, end_of, share_slices
+from matcher.ledger.figures.folds import ShareSlice, Status, decimal_of, end_of, share_slices
 from matcher.ledger.figures.forecast import Forecast, Measure, forecast
 from matcher.ledger.reports.document import (
     CellKind,
@@ -36,8 +34,7 @@ from matcher.ledger.reports.document import (
 from matcher.ledger.reports.target_standings import UNIT_LABELS, Programme, programme, programme_year, year_label
 from matcher.ledger.rows.chain import heads_of
 from matcher.ledger.rows.entries import LedgerError
-from matcher.ledger.rows.kpis import KPI_FACTS, RECOGNISED_KPIS, Kpi, Unit
-from matcher.ledger.rows.periods import roc_year
+from matcher.ledger.rows.kpis import KPI_FACTS, RECOGNISED_KPIS, Kpi
 from matcher.ledger.rules.configuration import current
 from matcher.ledger.rules.recognition import RecognitionRules
 from matcher.ledger.rules.targets import (
@@ -47,59 +44,49 @@ from matcher.ledger.rules.targets import (
     CaseDefinition,
     Compared,
     MoneyDefinition,
-    MoneyDefinitions,
-    Standing,
-    TargetBasis,
+    Takes,
+    Target,
     standing,
 )
 
-_Cut = tuple[Text, str | None, Callable[[Slice], bool] | None]
-"""A definition's title, its place in the plan, and the slices that it takes; None takes all."""
+_Cut = tuple[Text, str | None, Takes | None]
+"""A definition's title, its place in the plan, and what it takes; None takes all."""
 
 _DEFINITIONS_NOTE = T_(
     "The plan does not define its three wordings; which payers and purposes each takes in is configuration."
 )
 
 
-def _definition_tables(session: Session, shown: Programme, year: int | None) -> tuple[ReportTable, ReportTable]:
+def _definition_tables(shown: Programme, year: int | None) -> tuple[ReportTable, ReportTable]:
     """Return money by definition and international cases by definition, of one year or of all."""
-    defined = current(session, MoneyDefinitions, at=end_of(shown.as_of))
-    everything: _Cut = (T_("all money"), None, None)
+    everything: _Cut = (T_("all money, of public bodies and given too; no target is compared with it"), None, None)
+    cuts = {kpi: [_cut_of(one) for one in shown.defined.of(kpi)] for kpi in (Kpi.MONEY, Kpi.INTERNATIONAL_CASES)}
     money = _definition_table(
         T_("Money by the plan's definitions"),
-        _definition_rows(shown, Kpi.MONEY, [*map(_money_by_definition, defined.definitions), everything], year),
+        _definition_rows(shown, Kpi.MONEY, [*cuts[Kpi.MONEY], everything], year),
         CellKind.NTD,
         (_DEFINITIONS_NOTE,),
     )
     cases = _definition_table(
         T_("International cases with and without domestic ones"),
-        _definition_rows(
-            shown, Kpi.INTERNATIONAL_CASES, [*map(_cases_by_definition, defined.international_cases)], year
-        ),
+        _definition_rows(shown, Kpi.INTERNATIONAL_CASES, cuts[Kpi.INTERNATIONAL_CASES], year),
         CellKind.COUNT,
         (),
     )
     return money, cases
 
 
-def _money_by_definition(definition: MoneyDefinition) -> _Cut:
-    def takes(one: Slice) -> bool:
-        return definition.takes(one.payer_country, one.payer_type, one.purpose)
-
-    return either(definition.title_zh, definition.title_en), definition.source, takes
-
-
-def _cases_by_definition(definition: CaseDefinition) -> _Cut:
-    bases = frozenset(basis.value for basis in definition.bases)
-    return either(definition.title_zh, definition.title_en), None, lambda one: one.basis in bases
+def _cut_of(definition: MoneyDefinition | CaseDefinition) -> _Cut:
+    source = definition.source if isinstance(definition, MoneyDefinition) else None
+    return either(definition.title_zh, definition.title_en), source, definition.takes
 
 
 def _definition_table(
     title: Text, rows: Iterator[tuple[ReportCell, ...]], kind: CellKind, notes: tuple[Text, ...]
 ) -> ReportTable:
     columns = (
-        ReportColumn(T_("Definition")),
-        ReportColumn(T_("Year")),
+        ReportColumn(T_("Definition"), merged=True, names=True),
+        ReportColumn(T_("Year"), names=True),
         ReportColumn(T_("Actual in the year"), kind),
         ReportColumn(T_("Actual up to the year"), kind),
         ReportColumn(T_("Committed"), kind),
@@ -116,9 +103,7 @@ def _definition_rows(
     years: Sequence[int | None] = [*shown.years, None] if year is None else [year]
     for title, source, takes in cuts:
 
-        def cell(
-            of: Sequence[int] | None, status: Status = Status.ACTUAL, takes: Callable[[Slice], bool] | None = takes
-        ) -> ReportCell:
+        def cell(of: Sequence[int] | None, status: Status = Status.ACTUAL, takes: Takes | None = takes) -> ReportCell:
             found = shown.slices.total(kpi, years=of, status=status, where=takes)
             return ReportCell(found.amount, found.entries)
 
@@ -144,6 +129,7 @@ _KPI_NOTES = (
         "Actuals are what was recognised and is due; committed, after the programme, in review and "
         "forecast stand in columns of their own and are part of no actual."
     ),
+    T_("A target is compared with the figure of the definition that its wording means, and with no other one."),
     T_('Where it "depends on the reading", one place of the plan has its target reached and another has not.'),
 )
 
@@ -154,15 +140,17 @@ def kpi_report(session: Session, request: ReportRequest) -> ReportDocument:
     Raises:
         LedgerError: the programme has no such year, or single alliances are asked for.
     """
-    _refuse_alliances(request)
+    refuse_alliances(request)
     shown = programme(session, as_of=request.as_of)
     year = programme_year(shown.years, request.year)
     days_left = request.as_of.year in shown.years and request.as_of < date(request.as_of.year, 12, 31)
     ahead = forecast(session, as_of=request.as_of) if days_left else None
     tables = (
-        _kpi_figures(shown, year, ahead),
+        *([_summary(shown)] if year is None else []),
+        _kpi_figures(shown, year),
+        _beside_table(shown, year, ahead),
         _given(shown),
-        *_definition_tables(session, shown, year),
+        *_definition_tables(shown, year),
     )
     return ReportDocument(
         name="kpi",
@@ -189,7 +177,7 @@ def _deadlines(shown: Programme) -> Text:
     return T_("self-sufficient: %(deadlines)s", deadlines=deadlines)
 
 
-def _refuse_alliances(request: ReportRequest) -> None:
+def refuse_alliances(request: ReportRequest) -> None:
     """Refuse a report of the whole programme to who asks for single alliances.
 
     Raises:
@@ -201,38 +189,116 @@ def _refuse_alliances(request: ReportRequest) -> None:
         )
 
 
-def _kpi_figures(shown: Programme, year: int | None, ahead: Forecast | None) -> ReportTable:
-    books = [
-        ReportColumn(T_("Target: %(title)s", title=either(b.title_zh, b.title_en)), CellKind.COUNT)
-        for b in shown.books.books
-    ]
+def defined_as(shown: Programme, one: Target) -> Text | None:
+    """Return by which definition a target is counted, None for a figure that has one meaning."""
+    found = shown.defined.named(one.kpi, one.definition)
+    return None if found is None else either(found.title_zh, found.title_en)
+
+
+def _summary(shown: Programme) -> ReportTable:
+    """Every figure over the whole programme, by each definition that its targets name: what a reader has to know."""
+    rows = []
+    for kpi in RECOGNISED_KPIS:
+        compared = shown.compared(kpi, None)
+        by_definition: dict[str | None, list[Compared]] = {}
+        for one in compared:
+            by_definition.setdefault(one.target.definition, []).append(one)
+        rows += [_summary_row(shown, kpi, code, these) for code, these in by_definition.items()]
     columns = (
-        ReportColumn(T_("Figure")),
+        ReportColumn(T_("Figure"), merged=True, names=True),
+        ReportColumn(T_("Counted by"), names=True),
         ReportColumn(T_("Unit")),
-        ReportColumn(T_("Year")),
+        ReportColumn(T_("Actual up to the day"), CellKind.COUNT),
+        ReportColumn(T_("Targets")),
+        ReportColumn(T_("Standing")),
+    )
+    return ReportTable(T_("Summary: the whole programme"), columns, tuple(rows))
+
+
+def _summary_row(shown: Programme, kpi: Kpi, code: str | None, these: Sequence[Compared]) -> tuple[ReportCell, ...]:
+    places: dict[int, list[Compared]] = {}
+    for one in these:
+        places.setdefault(one.target.amount, []).append(one)
+    said = [
+        T_(
+            "%(amount)s (%(books)s)",
+            amount=f"{amount:,}",
+            books=either("、".join(one.book.title_zh for one in of), ", ".join(one.book.title_en for one in of)),
+        )
+        for amount, of in sorted(places.items())
+    ]
+    stands = standing(these)
+    return (
+        ReportCell(KPI_FACTS[kpi].label),
+        ReportCell(defined_as(shown, these[0].target)),
+        ReportCell(UNIT_LABELS[KPI_FACTS[kpi].unit]),
+        shown.actual_cell(kpi, shown.years, shown.defined.takes(kpi, code)),
+        ReportCell(either("；".join(one.zh for one in said), "; ".join(said))),
+        ReportCell(None if stands is None else STANDING_LABELS[stands]),
+    )
+
+
+def _kpi_figures(shown: Programme, year: int | None) -> ReportTable:
+    """Every target of every book beside the figure that its basis and its definition ask for."""
+    columns = (
+        ReportColumn(T_("Figure"), merged=True, names=True),
+        ReportColumn(T_("Unit"), merged=True),
+        ReportColumn(T_("Year"), merged=True, names=True),
+        ReportColumn(T_("Target"), CellKind.COUNT),
+        ReportColumn(T_("Basis")),
+        ReportColumn(T_("Counted by"), names=True),
+        ReportColumn(T_("Actual"), CellKind.COUNT),
+        ReportColumn(T_("Standing")),
+        ReportColumn(T_("Place in the plan")),
+    )
+    years: Sequence[int | None] = [*shown.years, None] if year is None else [year]
+    rows = [row for kpi in RECOGNISED_KPIS for one in years for row in _kpi_rows(shown, kpi, one)]
+    return ReportTable(T_("Figures: targets and actuals"), columns, tuple(rows), _KPI_NOTES)
+
+
+def _kpi_rows(shown: Programme, kpi: Kpi, year: int | None) -> Iterator[tuple[ReportCell, ...]]:
+    facts = KPI_FACTS[kpi]
+    begun = year is None or year <= shown.as_of.year
+    named = (ReportCell(facts.label), ReportCell(UNIT_LABELS[facts.unit]), ReportCell(year_label(year)))
+    compared = shown.compared(kpi, year)
+    for one in compared:
+        years = one.target.years(shown.years)
+        where = shown.defined.takes(kpi, one.target.definition)
+        yield (
+            *named,
+            ReportCell(one.target.amount),
+            ReportCell(BASIS_LABELS[one.target.basis]),
+            ReportCell(defined_as(shown, one.target)),
+            shown.actual_cell(kpi, years, where) if begun else _NOTHING,
+            ReportCell(STANDING_LABELS[one.standing] if begun else None),
+            ReportCell(one.target.source),
+        )
+    if not compared and begun and year is not None:
+        without = ReportCell(T_("no target"))
+        yield (*named, _NOTHING, without, _NOTHING, shown.actual_cell(kpi, [year]), _NOTHING, _NOTHING)
+
+
+def _beside_table(shown: Programme, year: int | None, ahead: Forecast | None) -> ReportTable:
+    """What was counted by year, and what stands beside it and is part of no actual."""
+    columns = (
+        ReportColumn(T_("Figure"), merged=True, names=True),
+        ReportColumn(T_("Unit"), merged=True),
+        ReportColumn(T_("Year"), names=True),
         ReportColumn(T_("Actual in the year"), CellKind.COUNT),
         ReportColumn(T_("Actual up to the year"), CellKind.COUNT),
-        *books,
-        ReportColumn(T_("Standing")),
         ReportColumn(T_("Committed"), CellKind.COUNT),
         ReportColumn(T_("After the programme"), CellKind.COUNT),
         ReportColumn(T_("In review"), CellKind.COUNT),
         ReportColumn(T_("Forecast to year-end, more"), CellKind.SHARE),
     )
-    years = shown.years if year is None else (year,)
-    rows = [
-        _kpi_row(shown, kpi, one, ahead)
-        for kpi in RECOGNISED_KPIS
-        for one in (*years, *([None] if year is None else []))
-    ]
-    return ReportTable(T_("Figures: targets and actuals"), columns, tuple(rows), _table_notes(shown))
+    years: Sequence[int | None] = [*shown.years, None] if year is None else [year]
+    rows = tuple(_beside_row(shown, kpi, one, ahead) for kpi in RECOGNISED_KPIS for one in years)
+    return ReportTable(T_("What counts, and what stands beside it"), columns, rows)
 
 
-def _kpi_row(shown: Programme, kpi: Kpi, year: int | None, ahead: Forecast | None) -> tuple[ReportCell, ...]:
+def _beside_row(shown: Programme, kpi: Kpi, year: int | None, ahead: Forecast | None) -> tuple[ReportCell, ...]:
     facts = KPI_FACTS[kpi]
     begun = year is None or year <= shown.as_of.year
-    compared = shown.compared(kpi, year) if begun else []
-    stands = standing(compared)
     until = shown.years if year is None else shown.until(year)
     return (
         ReportCell(facts.label),
@@ -240,21 +306,11 @@ def _kpi_row(shown: Programme, kpi: Kpi, year: int | None, ahead: Forecast | Non
         ReportCell(year_label(year)),
         shown.actual_cell(kpi, [year]) if begun and year is not None else _NOTHING,
         shown.actual_cell(kpi, until) if begun else _NOTHING,
-        *_targets(shown, kpi, year),
-        ReportCell(None if stands is None else STANDING_LABELS[stands]),
         _beside(shown, kpi, year, Status.COMMITTED),
         _beside(shown, kpi, year, Status.AFTER_PROGRAMME) if year is None else _NOTHING,
         _beside(shown, kpi, year, Status.IN_REVIEW),
         _forecast(kpi, year, ahead),
     )
-
-
-def _targets(shown: Programme, kpi: Kpi, year: int | None) -> Iterator[ReportCell]:
-    """Yield each book's target; its basis is a remark."""
-    said = {book.code: target for book, target in shown.books.targets(kpi, year)}
-    for book in shown.books.books:
-        target = said.get(book.code)
-        yield _NOTHING if target is None else ReportCell(target.amount, remark=BASIS_LABELS[target.basis])
 
 
 def _beside(shown: Programme, kpi: Kpi, year: int | None, status: Status) -> ReportCell:
@@ -278,25 +334,11 @@ def _forecast(kpi: Kpi, year: int | None, ahead: Forecast | None) -> ReportCell:
     return ReportCell(round(found.expected, 2), remark=remark)
 
 
-def _table_notes(shown: Programme) -> tuple[Text, ...]:
-    places = []
-    for book in shown.books.books:
-        sources = list(dict.fromkeys(target.source for target in book.targets))
-        places.append(
-            T_(
-                "%(title)s: %(sources)s",
-                title=either(book.title_zh, book.title_en),
-                sources=either("；".join(sources), "; ".join(sources)),
-            )
-        )
-    return (*_KPI_NOTES, *places)
-
-
 def _given(shown: Programme) -> ReportTable:
     """What the plan says was reached beside what the ledger counts: compared, never added."""
     columns = (
-        ReportColumn(T_("Figure")),
-        ReportColumn(T_("Year")),
+        ReportColumn(T_("Figure"), names=True),
+        ReportColumn(T_("Year"), names=True),
         ReportColumn(T_("Actual by the plan"), CellKind.COUNT),
         ReportColumn(T_("Recognised in the ledger"), CellKind.COUNT),
         ReportColumn(T_("Difference"), CellKind.COUNT),
@@ -319,152 +361,6 @@ def _given(shown: Programme) -> ReportTable:
         )
     note = T_("What the plan says was reached is compared only; the ledger adds none of it.")
     return ReportTable(T_("Actuals that the plan names"), columns, tuple(rows), (note,))
-
-
-_HUNDRED_MILLION = 100_000_000
-
-
-@dataclass(frozen=True)
-class _B003Line:
-    """A row of the table: attribute and indicator as the Ministry names them, the figure, and what it is good for."""
-
-    attribute: str
-    indicator: str
-    kpi: Kpi
-    benefit: str
-
-
-_B003_LINES = (
-    _B003Line("學術成就（科技基礎研究）", "C.培育及延攬人才", Kpi.TALENT, "為產業養成可用之人，一人一年計一次。"),
-    _B003Line("技術創新（科技技術創新）", "其他：成立聯盟數", Kpi.ALLIANCES, "以聯盟整合學校能量，對外一個窗口。"),
-    _B003Line("經濟效益（經濟產業促進）", "L.促成投資", Kpi.MONEY, "企業付給學校之合作經費，逐期認列。"),
-    _B003Line("經濟效益（經濟產業促進）", "P.創業育成", Kpi.STARTUPS, "研發團隊成立之公司，以統一編號計。"),
-    _B003Line(
-        "經濟效益（經濟產業促進）", "T.促成與學界或產業團體合作研究", Kpi.INTERNATIONAL_CASES, "與國外夥伴成案之合作。"
-    ),
-    _B003Line(
-        "經濟效益（經濟產業促進）", "其他：國內外企業會員", Kpi.MEMBERS, "具代表性之企業，加入多個聯盟仍計一家。"
-    ),
-    _B003Line("經濟效益（經濟產業促進）", "其他：促進就業", Kpi.JOBS, "因合作而補上之職缺。"),
-    _B003Line("其他效益（科技政策管理及其他）", "其他：典範案例", Kpi.MODEL_CASES, "六個面向皆可為他人借鏡之案例。"),
-)
-
-
-def b003_report(session: Session, request: ReportRequest) -> ReportDocument:
-    """Return table B003 as of a day; with a year, later years show their targets only.
-
-    Raises:
-        LedgerError: the programme has no such year, or single alliances are asked for.
-    """
-    _refuse_alliances(request)
-    shown = programme(session, as_of=request.as_of)
-    year = programme_year(shown.years, request.year)
-    last = min(request.as_of.year, shown.years[-1] if year is None else year)
-    title = T_("Main indicators (table B003)")
-    rows = tuple(_b003_row(shown, line, last) for line in _B003_LINES)
-    return ReportDocument(
-        name="b003",
-        title=title,
-        as_of=request.as_of,
-        tables=(ReportTable(title, _b003_columns(shown), rows, _b003_notes()),),
-        heads=tuple(heads_of(session, request.now)),
-    )
-
-
-def _amount_zh(amount: int, unit: Unit) -> str:
-    """Return an amount as B003 writes it: money in 億元, all else with its unit."""
-    if unit is not Unit.NTD:
-        return f"{amount:,} {UNIT_LABELS[unit].zh}"
-    whole, rest = divmod(abs(amount), _HUNDRED_MILLION)
-    digits = f"{rest:08}".rstrip("0")
-    sign = "-" if amount < 0 else ""
-    return f"{sign}{whole:,}{'.' if digits else ''}{digits} 億元"
-
-
-def _b003_columns(shown: Programme) -> tuple[ReportColumn, ...]:
-    first, *later = shown.years
-    return (
-        ReportColumn(T_("Attribute")),
-        ReportColumn(T_("Indicator")),
-        ReportColumn(T_("%(first)s: reached", first=either(f"{roc_year(first)}", f"{first}"))),
-        *(ReportColumn(P_("b003 report", "%(year)s", year=either(f"{roc_year(year)}", f"{year}"))) for year in later),
-        ReportColumn(T_("Expected benefit")),
-    )
-
-
-def _b003_row(shown: Programme, line: _B003Line, last: int) -> tuple[ReportCell, ...]:
-    first, *later = shown.years
-    return (
-        ReportCell(line.attribute),
-        ReportCell(line.indicator),
-        _first_year(shown, line.kpi, first, last),
-        *(_year(shown, line.kpi, year, begun=year <= last) for year in later),
-        _whole(shown, line, last),
-    )
-
-
-def _first_year(shown: Programme, kpi: Kpi, year: int, last: int) -> ReportCell:
-    """The plan's own figure and the ledger's, apart."""
-    unit = KPI_FACTS[kpi].unit
-    given = shown.books.given(kpi, year)
-    lines = [] if given is None else [f"計畫書所載：{_amount_zh(given.amount, unit)}"]
-    counted = shown.actual_cell(kpi, [year])
-    if year <= last:
-        lines.append(f"帳冊認列：{_amount_zh(shown.amount(kpi, [year]), unit)}")
-    lines += _target_lines(shown.compared(kpi, year), unit)
-    return ReportCell("\n".join(lines), counted.entries, counted.remark)
-
-
-def _year(shown: Programme, kpi: Kpi, year: int, *, begun: bool) -> ReportCell:
-    unit = KPI_FACTS[kpi].unit
-    compared = shown.compared(kpi, year)
-    lines = [*_target_lines(compared, unit)]
-    if not begun:
-        return ReportCell("\n".join(lines))
-    bases = list(dict.fromkeys(one.target.basis for one in compared)) or [TargetBasis.ANNUAL]
-    for basis in bases:
-        years = [year] if basis is TargetBasis.ANNUAL else shown.until(year)
-        lines.append(f"實際：{BASIS_LABELS[basis].zh} {_amount_zh(shown.amount(kpi, years), unit)}")
-    lines += _verdict(compared)
-    years = shown.until(year) if TargetBasis.CUMULATIVE in bases else [year]
-    cell = shown.actual_cell(kpi, years)
-    return ReportCell("\n".join(lines), cell.entries, cell.remark)
-
-
-def _whole(shown: Programme, line: _B003Line, last: int) -> ReportCell:
-    unit = KPI_FACTS[line.kpi].unit
-    compared = shown.compared(line.kpi, None)
-    reached = shown.total(line.kpi, shown.until(last))
-    at_day = [Compared(one.book, one.target, reached.amount) for one in compared]
-    lines = [line.benefit, *_target_lines(at_day, unit), f"實際：全程 {_amount_zh(reached.amount, unit)}"]
-    return ReportCell("\n".join([*lines, *_verdict(at_day)]), reached.entries)
-
-
-def _target_lines(compared: Sequence[Compared], unit: Unit) -> Iterator[str]:
-    """Yield one line for each reading, with the places of the plan that have it."""
-    places: dict[tuple[TargetBasis, int], list[str]] = {}
-    for one in compared:
-        places.setdefault((one.target.basis, one.target.amount), []).append(one.book.title_zh)
-    for (basis, amount), titles in places.items():
-        where = f"（{'、'.join(titles)}）" if len(places) > 1 else ""
-        yield f"目標：{BASIS_LABELS[basis].zh} {_amount_zh(amount, unit)}{where}"
-
-
-def _verdict(compared: Sequence[Compared]) -> Iterator[str]:
-    stands = standing(compared)
-    if stands is None:
-        return
-    yield f"判定：{STANDING_LABELS[stands].zh}"
-    if stands is Standing.DISPUTED:
-        for one in compared:
-            yield f"　{one.book.title_zh}：{STANDING_LABELS[one.standing].zh}"
-
-
-def _b003_notes() -> tuple[Text, ...]:
-    return (
-        T_("Actuals are what was recognised and is due; what the plan says of 106 stands apart and is not added."),
-        T_("Where places of the plan disagree on a target, every reading is shown."),
-    )
 
 
 _STATUSES = {

@@ -10,6 +10,7 @@ committee decides on one state of the ledger, from one paper. All figures come f
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
@@ -21,6 +22,7 @@ from sqlmodel import Session, col, select
 from indexer.instants import TAIPEI, day_in_taipei
 from indexer.records.record_tables import Alliance
 from indexer.wording import P_, T_, Text, either, listed
+from matcher.ledger.figures.alliance_targets import AllianceTargets, YearTarget, foundings, targets_of
 from matcher.ledger.figures.folds import Figures, end_of, entries_behind, figures
 from matcher.ledger.figures.ladder import (
     FINDING_LABELS,
@@ -31,22 +33,17 @@ from matcher.ledger.figures.ladder import (
     standings,
 )
 from matcher.ledger.figures.school_shares import SchoolShare, school_shares
-from matcher.ledger.figures.warnings import (
-    LEVEL_LABELS,
-    AllianceTargets,
-    PaceReading,
-    WarningRules,
-    YearTarget,
-    readings,
-    targets_of,
-)
+from matcher.ledger.figures.subsidy import SubsidyPath, own_shares
+from matcher.ledger.figures.sufficiency import statements
+from matcher.ledger.figures.warnings import LEVEL_LABELS, Level, PaceReading, WarningRules, readings
 from matcher.ledger.reports.document import CellKind, ReportCell, ReportColumn, ReportDocument, ReportTable
+from matcher.ledger.reports.said_days import day_text, quarter_text, shares_text
 from matcher.ledger.rows.chain import heads_of
 from matcher.ledger.rows.details import read_details
 from matcher.ledger.rows.entries import WHOLE_BP, Entry, EntryKind, LedgerError
 from matcher.ledger.rows.kpis import KPI_FACTS, RECOGNISED_KPIS, Kpi
 from matcher.ledger.rows.motions import Motion, MotionEnd, MotionKind
-from matcher.ledger.rows.periods import first_day, last_quarter_over, roc_year, year_of
+from matcher.ledger.rows.periods import first_day, last_quarter_over, roc_year, subsidy_year, year_of
 from matcher.ledger.rows.result_claims import OTHER_PROGRAMME_LABELS, ExternalClaim, OtherProgramme
 from matcher.ledger.rows.steps import STATE_LABELS, State, Step
 from matcher.ledger.rules.configuration import current
@@ -105,7 +102,7 @@ class Review:
     def read(self) -> list[PaceReading]:
         """How the group's targets stand."""
         document = current(self.session, AllianceTargets, at=self.moment)
-        targets = targets_of(document, self.year_targets, self.alliances)
+        targets = targets_of(document, self.year_targets, self.alliances, foundings(self.session))
         return readings(self.session, self.folded, targets, self.rules, self.as_of)
 
     @cached_property
@@ -140,6 +137,20 @@ class Review:
 
     def _entry(self, entry_id: str) -> Entry:
         return self.session.exec(select(Entry).where(Entry.id == entry_id)).one()
+
+    @cached_property
+    def names(self) -> dict[str, Text]:
+        """Every alliance's name, for entries are shared with others too."""
+        return {one.id: either(one.name, one.name_en or one.name) for one in self.session.exec(select(Alliance)).all()}
+
+    def named(self, alliance: str | None) -> ReportCell:
+        """Return a cell with an alliance's name."""
+        return ReportCell(None if alliance is None else self.names[alliance])
+
+    @cached_property
+    def found(self) -> list[LadderFinding]:
+        """What waits for a decision on the group's ladders."""
+        return findings(self.read, self.standing, self.as_of)
 
     def _is_ours(self, entry: Entry) -> bool:
         return bool(set(entry.shares) & set(self.alliances))
@@ -176,28 +187,29 @@ def review_pack(
     review = Review(session, sorted(known), as_of, year_targets)
     return ReportDocument(
         name="review_pack",
-        title=T_("review pack for %(quarter)s", quarter=review.quarter),
+        title=T_("review pack for %(quarter)s", quarter=quarter_text(review.quarter)),
         as_of=as_of,
         tables=tuple(
             table(review)
             for table in (
-                _reported,
-                _evidence,
-                _similar,
-                _added,
+                _summary,
+                _findings,
+                _rungs,
+                _motions,
                 _figures,
                 _readings,
-                _rungs,
-                _findings,
-                _motions,
+                _similar,
+                _reported,
+                _added,
+                _evidence,
                 _schools,
             )
         ),
         heads=tuple(heads_of(session, now)),
         notes=(
-            T_("alliances: %(alliances)s", alliances=listed(review.alliances)),
-            T_("reported since %(quarter)s", quarter=first_day(review.quarter)),
-            either(review.rules.note, review.rules.note),
+            T_("alliances: %(alliances)s", alliances=listed([review.names[one] for one in review.alliances])),
+            T_("reported since %(quarter)s", quarter=day_text(first_day(review.quarter))),
+            *review.rules.noted(),
         ),
     )
 
@@ -215,22 +227,70 @@ def _kpi(kpi: Kpi) -> ReportCell:
     return ReportCell(KPI_FACTS[kpi].label)
 
 
+def _summary(review: Review) -> ReportTable:
+    """One row for each alliance: what the committee has before it, and room for its word."""
+    rows = []
+    for alliance in review.alliances:
+        own = [entry for entry in review.reported if alliance in entry.shares]
+        states = [State(review.steps[entry.id][-1].state) for entry in own if review.steps[entry.id]]
+        waiting = sum(state in (State.HELD, State.REPORTED, State.CHECKED, State.RETURNED) for state in states)
+        behind = [one for one in review.read if one.alliance == alliance and one.level is not Level.ON_PACE]
+        proposed = [one for one in review.found if one.alliance == alliance]
+        stands = [one for one in review.standing if one.alliance == alliance]
+        rows.append(
+            (
+                review.named(alliance),
+                ReportCell(len(own)),
+                ReportCell(waiting),
+                ReportCell(listed([KPI_FACTS[one.kpi].label for one in behind]) if behind else None),
+                ReportCell(listed([FINDING_LABELS[one.finding] for one in proposed]) if proposed else None),
+                ReportCell(listed([RUNG_LABELS[one.rung] for one in stands]) if stands else None),
+                ReportCell(_self_operation(review, alliance)),
+                ReportCell(None),
+            )
+        )
+    columns = _columns(
+        P_("review pack", "alliance"),
+        (P_("review pack", "reported"), CellKind.COUNT),
+        (T_("not recognised yet"), CellKind.COUNT),
+        T_("behind its pace"),
+        P_("review pack", "proposed"),
+        P_("review pack", "stands at"),
+        T_("self-operation"),
+    )
+    columns = (*columns, ReportColumn(T_("the committee's decision"), room=True))
+    return ReportTable(T_("summary of the group"), columns, tuple(rows))
+
+
+def _self_operation(review: Review, alliance: str) -> Text:
+    """Return how the last closed subsidy year stands against what it has to be: the gap beside those of the figures."""
+    year = subsidy_year(review.as_of) - 1
+    past = statements(review.session, alliance_id=alliance, until=year, as_of=review.moment)
+    last = own_shares(current(review.session, SubsidyPath, at=review.moment), past)[-1]
+    if last.kept is None:
+        return T_("not filled in")
+    if last.share is None or last.required is None:
+        return T_("as required")
+    words = T_("as required") if last.kept else T_("below what is required")
+    shares = f"{float(last.share):.0%} / {float(last.required):.0%}"
+    return T_("%(words)s (%(shares)s)", words=words, shares=shares)
+
+
 def _reported(review: Review) -> ReportTable:
     rows = []
     for entry in review.reported:
         state = State(review.steps[entry.id][-1].state) if review.steps[entry.id] else State.REPORTED
         signed = -entry.amount if entry.kind == EntryKind.REVERSAL else entry.amount
-        shares = ", ".join(f"{alliance} {share / 100:g} %" for alliance, share in entry.shares.items())
         rows.append(
             (
                 ReportCell(entry.id, (entry.id,)),
                 _kpi(Kpi(entry.kpi)),
                 ReportCell(signed, (entry.id,)),
-                ReportCell(shares),
+                ReportCell(shares_text(entry.shares, review.names)),
                 ReportCell(entry.occurred_on),
                 ReportCell(day_in_taipei(entry.reported_at)),
                 ReportCell(STATE_LABELS[state]),
-                ReportCell(entry.late_for),
+                ReportCell(None if entry.late_for is None else quarter_text(entry.late_for)),
             )
         )
     columns = _columns(
@@ -264,7 +324,7 @@ def _evidence(review: Review) -> ReportTable:
 
 def _similar(review: Review) -> ReportTable:
     rows = tuple(
-        (*_side(entry), *_side(other), ReportCell(f"{one.score:.0f}"), ReportCell("; ".join(one.grounds)))
+        (*_side(entry), *_side(other), ReportCell(f"{one.score:.0f}"), ReportCell(_grounds(one.grounds)))
         for one, entry, other in review.alike
     )
     columns = _columns(
@@ -296,16 +356,17 @@ def _figures(review: Review) -> ReportTable:
     year = year_of(review.quarter)
     rows = []
     for alliance in review.alliances:
-        for kpi in RECOGNISED_KPIS:
-            behind = entries_behind(review.session, kpi, as_of=review.moment, years=[year], alliance=alliance)
-            amount = _amount(review.folded.amount_bp(kpi, years=[year], alliance=alliance))
-            all_ = _amount(review.folded.amount_bp(kpi, alliance=alliance))
-            rows.append((ReportCell(alliance), _kpi(kpi), ReportCell(amount, tuple(behind)), ReportCell(all_)))
-    columns = _columns(
-        P_("review pack", "alliance"),
-        T_("figure"),
-        (either(f"{roc_year(year)} 年", str(year)), CellKind.SHARE),
-        (T_("so far"), CellKind.SHARE),
+        for label, years in ((either(f"{roc_year(year)} 年度", str(year)), [year]), (T_("so far"), None)):
+            cells = []
+            for kpi in RECOGNISED_KPIS:
+                behind = entries_behind(review.session, kpi, as_of=review.moment, years=years, alliance=alliance)
+                amount = _amount(review.folded.amount_bp(kpi, years=years, alliance=alliance))
+                cells.append(ReportCell(amount, tuple(behind)))
+            rows.append((review.named(alliance), ReportCell(label), *cells))
+    columns = (
+        ReportColumn(P_("review pack", "alliance"), merged=True, names=True),
+        ReportColumn(P_("review pack", "time"), names=True),
+        *(ReportColumn(KPI_FACTS[kpi].label, CellKind.SHARE) for kpi in RECOGNISED_KPIS),
     )
     return ReportTable(T_("recognised figures"), columns, tuple(rows))
 
@@ -313,7 +374,7 @@ def _figures(review: Review) -> ReportTable:
 def _readings(review: Review) -> ReportTable:
     rows = tuple(
         (
-            ReportCell(one.alliance),
+            review.named(one.alliance),
             _kpi(one.kpi),
             ReportCell(_amount(one.target_bp)),
             ReportCell(_amount(one.expected_bp)),
@@ -323,22 +384,26 @@ def _readings(review: Review) -> ReportTable:
             ReportCell(LEVEL_LABELS[one.level]),
         )
         for one in review.read
+        if one.level is not Level.ON_PACE
     )
-    columns = _columns(
-        P_("review pack", "alliance"),
-        T_("figure"),
-        (T_("target"), CellKind.SHARE),
-        (T_("expected"), CellKind.SHARE),
-        (T_("actual"), CellKind.SHARE),
-        (T_("in review"), CellKind.SHARE),
-        (T_("gap"), CellKind.SHARE),
-        T_("standing"),
+    columns = (
+        ReportColumn(P_("review pack", "alliance"), merged=True, names=True),
+        ReportColumn(T_("figure"), names=True),
+        *_columns(
+            (T_("target"), CellKind.SHARE),
+            (T_("expected"), CellKind.SHARE),
+            (T_("actual"), CellKind.SHARE),
+            (T_("in review"), CellKind.SHARE),
+            (T_("gap"), CellKind.SHARE),
+            T_("standing"),
+        ),
     )
-    return ReportTable(T_("figures beside their pace"), columns, rows)
+    note = T_("What is on its pace is left out.")
+    return ReportTable(T_("figures beside their pace"), columns, rows, (note,))
 
 
 def _rungs(review: Review) -> ReportTable:
-    rows = tuple(_rung(one) for one in review.standing)
+    rows = tuple(_rung(review, one) for one in review.standing)
     columns = _columns(
         P_("review pack", "alliance"),
         T_("figure"),
@@ -352,7 +417,7 @@ def _rungs(review: Review) -> ReportTable:
 
 
 def _findings(review: Review) -> ReportTable:
-    rows = tuple(_finding(one) for one in findings(review.read, review.standing, review.as_of))
+    rows = tuple(_finding(review, one) for one in review.found)
     columns = _columns(P_("review pack", "alliance"), T_("figure"), T_("finding"))
     return ReportTable(T_("what waits for a decision"), columns, rows)
 
@@ -384,6 +449,22 @@ def _schools(review: Review) -> ReportTable:
     return ReportTable(T_("school totals"), columns, tuple(_school(one) for one in found))
 
 
+_DAY = re.compile(r"(\d{4}-\d\d-\d\d) / (\d{4}-\d\d-\d\d): (\d+) d")
+
+
+def _grounds(grounds: Sequence[str]) -> Text:
+    """Return why two claims look alike; the days in it as the paper's other days."""
+    said = []
+    for ground in grounds:
+        found = _DAY.fullmatch(ground)
+        if found is None:
+            said.append(either(ground, ground))
+            continue
+        mine, theirs = (day_text(date.fromisoformat(day)) for day in found.groups()[:2])
+        said.append(T_("%(day)s and %(other)s: %(days)s days apart", day=mine, other=theirs, days=found[3]))
+    return either("；".join(one.zh for one in said), "; ".join(said))
+
+
 def _side(one: Entry | ExternalClaim) -> tuple[ReportCell, ...]:
     if isinstance(one, Entry):
         party = read_details(Kpi(one.kpi), one.details).party()
@@ -393,11 +474,11 @@ def _side(one: Entry | ExternalClaim) -> tuple[ReportCell, ...]:
     return ReportCell(name), ReportCell(one.party), ReportCell(one.amount), ReportCell(one.occurred_on)
 
 
-def _rung(one: LadderStanding) -> tuple[ReportCell, ...]:
+def _rung(review: Review, one: LadderStanding) -> tuple[ReportCell, ...]:
     name = ReportCell(T_("as a whole")) if one.kpi is None else _kpi(one.kpi)
     rung = RUNG_LABELS[one.rung]
     return (
-        ReportCell(one.alliance),
+        review.named(one.alliance),
         name,
         ReportCell(rung),
         ReportCell(one.since),
@@ -407,9 +488,10 @@ def _rung(one: LadderStanding) -> tuple[ReportCell, ...]:
     )
 
 
-def _finding(one: LadderFinding) -> tuple[ReportCell, ...]:
+def _finding(review: Review, one: LadderFinding) -> tuple[ReportCell, ...]:
     behind = one.reading.entries if one.reading is not None else ()
-    return ReportCell(one.alliance), _kpi(one.kpi), ReportCell(FINDING_LABELS[one.finding], behind)
+    figures_ = listed([KPI_FACTS[kpi].label for kpi in (one.kpi, *(other.kpi for other in one.also))])
+    return review.named(one.alliance), ReportCell(figures_), ReportCell(FINDING_LABELS[one.finding], behind)
 
 
 def _school(one: SchoolShare) -> tuple[ReportCell, ...]:

@@ -25,6 +25,7 @@ from matcher.ledger.figures.folds import end_of
 from matcher.ledger.figures.gender import (
     GENDER_LABELS,
     GROUP_LABELS,
+    Counts,
     GenderGroup,
     GenderRules,
     Imbalance,
@@ -48,16 +49,52 @@ from matcher.ledger.figures.sufficiency import (
     statements,
 )
 from matcher.ledger.reports.document import CellKind, ReportCell, ReportColumn, ReportDocument, ReportTable, Value
+from matcher.ledger.reports.said_days import day_text
 from matcher.ledger.rows.chain import heads_of
 from matcher.ledger.rows.details import Gender
 from matcher.ledger.rows.entries import LedgerError
 from matcher.ledger.rows.periods import roc_year, subsidy_days
 from matcher.ledger.rules.configuration import current
 
+_THOUSAND = 1_000
+NOT_FILLED_IN = T_("not filled in")
 _BASES = {
     SubsidyBase.EXPENSES: T_("the subsidy is a share of the year's expenses"),
     SubsidyBase.FIRST_YEAR: T_("the subsidy is a share of the first year's subsidy"),
 }
+
+
+def sufficiency_summary(session: Session, *, alliances: Sequence[str], year: int, as_of: date) -> ReportTable:
+    """Return one row for each alliance: its year at a glance, or that it filled nothing in."""
+    moment = end_of(as_of)
+    path = current(session, SubsidyPath, at=moment)
+    names = _names(session)
+    rows = []
+    for alliance_id in alliances:
+        years = statements(session, alliance_id=alliance_id, until=year, as_of=moment)
+        own, stands = years[-1], own_shares(path, years)[-1]
+        amounts = (own.own_income_ntd, own.expenses_ntd, own.subsidy_ntd, own.balance_ntd)
+        rows.append(
+            (
+                ReportCell(names[alliance_id]),
+                *(_money(own, amount) for amount in amounts),
+                ReportCell(_percent(stands.share)),
+                ReportCell(_percent(stands.required)),
+                ReportCell(_word(stands.kept) if own.recorded else NOT_FILLED_IN),
+            )
+        )
+    columns = _columns(
+        (P_("gender report", "alliance"), CellKind.TEXT),
+        (T_("own income (NTD thousand)"), CellKind.THOUSANDS),
+        (T_("expenses (NTD thousand)"), CellKind.THOUSANDS),
+        (T_("subsidy (NTD thousand)"), CellKind.THOUSANDS),
+        (T_("balance (NTD thousand)"), CellKind.THOUSANDS),
+        (T_("own income / expenses"), CellKind.PERCENT),
+        (P_("sufficiency report", "required"), CellKind.PERCENT),
+        (P_("sufficiency report", "kept"), CellKind.TEXT),
+    )
+    title = T_("summary, subsidy year %(year)s", year=either(f"{roc_year(year)}", f"{year}"))
+    return ReportTable(title, columns, tuple(rows))
 
 
 def sufficiency_report(
@@ -99,7 +136,7 @@ def sufficiency_report(
         tables=tuple(tables),
         heads=tuple(heads_of(session, now)),
         notes=(
-            T_("the subsidy year runs from %(first)s to %(last)s", first=first, last=last),
+            T_("the subsidy year runs from %(first)s to %(last)s", first=day_text(first), last=day_text(last)),
             *(() if years[-1].closed else (T_("the year has not closed yet"),)),
         ),
     )
@@ -124,17 +161,18 @@ def _statement(years: Sequence[Statement]) -> ReportTable:
                             tier=TIER_LABELS[tier],
                         )
                     ),
-                    *(ReportCell(one.fees[tier]) for one in shown),
+                    *(_money(one, one.fees[tier]) for one in shown),
                 )
                 for tier in FEE_TIERS
             ]
-    rows.append((ReportCell(T_("own income")), *(ReportCell(one.own_income_ntd) for one in shown)))
+    rows.append((ReportCell(T_("own income")), *(_money(one, one.own_income_ntd) for one in shown)))
     rows += [_item(item, shown) for item in EXPENSES]
-    rows.append((ReportCell(P_("sufficiency report", "expenses")), *(ReportCell(one.expenses_ntd) for one in shown)))
+    rows.append((ReportCell(P_("sufficiency report", "expenses")), *(_money(one, one.expenses_ntd) for one in shown)))
     rows.append(_item(SufficiencyItem.SUBSIDY, shown))
-    rows.append((ReportCell(T_("balance")), *(ReportCell(one.balance_ntd) for one in shown)))
+    rows.append((ReportCell(T_("balance")), *(_money(one, one.balance_ntd) for one in shown)))
     titles = [
-        (T_("%(year)s (NTD)", year=either(f"{roc_year(one.year)}", f"{one.year}")), CellKind.NTD) for one in shown
+        (T_("%(year)s (NTD thousand)", year=either(f"{roc_year(one.year)}", f"{one.year}")), CellKind.THOUSANDS)
+        for one in shown
     ]
     return ReportTable(
         T_("income and expense statement"),
@@ -143,8 +181,12 @@ def _statement(years: Sequence[Statement]) -> ReportTable:
     )
 
 
+def _money(one: Statement, amount_ntd: int, entries: tuple[str, ...] = ()) -> ReportCell:
+    return ReportCell(_thousands(amount_ntd), entries) if one.recorded else ReportCell(NOT_FILLED_IN)
+
+
 def _item(item: SufficiencyItem, shown: Sequence[Statement]) -> tuple[ReportCell, ...]:
-    cells = [ReportCell(one.items[item], tuple(f"sufficiency-{row}" for row in one.rows[item])) for one in shown]
+    cells = [_money(one, one.items[item], tuple(f"sufficiency-{row}" for row in one.rows[item])) for one in shown]
     return (ReportCell(ITEM_LABELS[item]), *cells)
 
 
@@ -152,11 +194,14 @@ def _shares(years: Sequence[OwnShare], path: SubsidyPath) -> ReportTable:
     rows = tuple(
         (
             ReportCell(str(roc_year(one.year))),
-            ReportCell(one.own_income_ntd),
+            ReportCell(_thousands(one.own_income_ntd) if one.recorded else NOT_FILLED_IN),
             ReportCell(_percent(one.share)),
             ReportCell(_percent(one.required)),
             ReportCell(_word(one.rose)),
-            ReportCell(_word(one.kept), remark=None if one.closed else T_("the year has not closed")),
+            ReportCell(
+                _word(one.kept) if one.recorded else NOT_FILLED_IN,
+                remark=None if one.closed else T_("the year has not closed"),
+            ),
         )
         for one in years
     )
@@ -164,14 +209,14 @@ def _shares(years: Sequence[OwnShare], path: SubsidyPath) -> ReportTable:
         T_("own-income share"),
         _columns(
             (T_("subsidy year (ROC)"), CellKind.TEXT),
-            (T_("own income (NTD)"), CellKind.NTD),
+            (T_("own income (NTD thousand)"), CellKind.THOUSANDS),
             (T_("own income / expenses"), CellKind.PERCENT),
             (P_("sufficiency report", "required"), CellKind.PERCENT),
             (T_("rose"), CellKind.TEXT),
             (P_("sufficiency report", "kept"), CellKind.TEXT),
         ),
         rows,
-        notes=(_BASES[path.base], either(path.note, path.note)),
+        notes=(_BASES[path.base], *path.noted()),
     )
 
 
@@ -191,7 +236,7 @@ def _points(paid: Payout, rules: PointRules) -> ReportTable:
         (*rows, total),
         notes=(
             T_("the pot is NT$ %(pot_ntd)s", pot_ntd=f"{paid.pot_ntd:,}"),
-            either(rules.note, rules.note),
+            *rules.noted(),
         ),
     )
 
@@ -235,32 +280,77 @@ def _word(truth: bool | None) -> Value:
     return None if truth is None else T_("yes") if truth else T_("no")
 
 
+def _thousands(amount_ntd: int) -> int | float:
+    """Return an amount in thousands of NTD (千元), as the forms of the budget have it."""
+    whole, rest = divmod(amount_ntd, _THOUSAND)
+    return whole if rest == 0 else amount_ntd / _THOUSAND
+
+
 _TOTAL = T_("total")
 _LEFT_OUT = T_("left out")
 
 
-def gender_report(session: Session, *, year: int, as_of: date, now: datetime) -> ReportDocument:
-    """Return the programme's report for a subsidy year as of the end of a day in Taipei; it may be passed on."""
+def gender_report(session: Session, *, year: int, as_of: date, now: datetime, exact: bool = False) -> ReportDocument:
+    """Return the programme's report for a subsidy year as of the end of a day in Taipei.
+
+    Args:
+        session: one state of the database.
+        year: the subsidy year.
+        as_of: the day.
+        now: the moment at which it is made.
+        exact: for the Ministry, which counts and analyses itself; otherwise it may be passed on, without small cells.
+    """
     moment = end_of(as_of)
     rules = current(session, GenderRules, at=moment)
     names = _names(session)
     found = imbalances(session, year=year, rules=rules, as_of=moment)
     tables, whole = [], set()
     for group in GenderGroup:
-        table = published(group, counts(session, year=year, group=group, as_of=moment), rules)
+        counted = counts(session, year=year, group=group, as_of=moment)
+        if exact:
+            tables.append(_exact(group, counted, names))
+            whole |= {(group, who) for who in counted}
+            continue
+        table = published(group, counted, rules)
         lines = [*zip([*(names[one] for one in table.alliances), _TOTAL], table.rows, strict=False)]
         tables.append(_table(group, lines))
         whole |= {(group, who) for who, row in zip(table.alliances, table.rows, strict=False) if None not in row}
     shown = [one for one in found if (one.group, one.alliance) in whole]
-    tables.append(_findings(shown, names, with_text=False))
-    notes = (
-        T_(
-            "cells below %(small_below)s, and those that would give them away, are left out",
-            small_below=rules.small_below,
-        ),
-        T_("low shares are listed only where all numbers of the row are printed"),
-    )
+    tables.append(_findings(shown, names, with_text=exact))
+    notes: tuple[Text, ...] = (T_("internal: has small numbers and is not to be passed on"),)
+    if not exact:
+        notes = (
+            T_(
+                "cells below %(small_below)s, and those that would give them away, are left out",
+                small_below=rules.small_below,
+            ),
+            T_("low shares are listed only where all numbers of the row are printed"),
+        )
     return _document(session, P_("gender report", "programme"), year, as_of, now, tables, notes)
+
+
+def _exact(group: GenderGroup, counted: Counts, names: Mapping[str, Text]) -> ReportTable:
+    """Every alliance with what it counted, or with that it counted nothing, and the sums."""
+    rows = [
+        (names[one], [counted[one].get(gender, 0) for gender in Gender] if one in counted else None) for one in names
+    ]
+    summed = [sum(people[place] for _, people in rows if people is not None) for place in range(len(Gender))]
+    lines = [
+        (ReportCell(name), *([ReportCell(NOT_FILLED_IN)] * (len(Gender) + 1) if people is None else _cells(people)))
+        for name, people in rows
+    ]
+    total = (ReportCell(_TOTAL), *(_cells(summed) if counted else [ReportCell(NOT_FILLED_IN)] * (len(Gender) + 1)))
+    return ReportTable(GROUP_LABELS[group], _gender_columns(), (*lines, total))
+
+
+def _cells(people: Sequence[int]) -> list[ReportCell]:
+    return [ReportCell(count) for count in (*people, sum(people))]
+
+
+def _gender_columns() -> tuple[ReportColumn, ...]:
+    labels = [GENDER_LABELS[gender] for gender in Gender]
+    columns = [ReportColumn(label, CellKind.COUNT) for label in (*labels, _TOTAL)]
+    return (ReportColumn(P_("gender report", "alliance")), *columns)
 
 
 def alliance_gender_report(
@@ -308,7 +398,7 @@ def _document(
         as_of=as_of,
         tables=tuple(tables),
         heads=tuple(heads_of(session, now)),
-        notes=(T_("from %(first)s to %(last)s", first=first, last=last), *open_, *notes),
+        notes=(T_("from %(first)s to %(last)s", first=day_text(first), last=day_text(last)), *open_, *notes),
     )
 
 
@@ -318,10 +408,9 @@ def _names(session: Session) -> dict[str, Text]:
 
 
 def _table(group: GenderGroup, lines: Sequence[tuple[Text, Sequence[int | None]]]) -> ReportTable:
-    labels = [GENDER_LABELS[gender] for gender in Gender]
-    columns = [ReportColumn(label, CellKind.COUNT) for label in (*labels, _TOTAL)]
     rows = tuple((ReportCell(name), *(_cell(count) for count in line)) for name, line in lines)
-    return ReportTable(GROUP_LABELS[group], (ReportColumn(P_("gender report", "alliance")), *columns), rows)
+    notes = () if rows else (NOT_FILLED_IN,)
+    return ReportTable(GROUP_LABELS[group], _gender_columns(), rows, notes)
 
 
 def _cell(count: int | None) -> ReportCell:

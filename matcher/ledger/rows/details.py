@@ -26,7 +26,7 @@ from stdnum.tw import ubn
 
 from indexer.folding import for_keys, for_looks
 from indexer.plain_text import clean
-from indexer.vocabulary import COUNTRIES, ID_LENGTH_MAX, folded
+from indexer.vocabulary import COUNTRIES, ID_LENGTH_MAX, MAX_NTD, folded
 from indexer.wording import T_
 from matcher.ledger.rows.kpis import Kpi
 
@@ -66,6 +66,16 @@ class InternationalBasis(StrEnum):
 
     FOREIGN_PARTNER = "foreign_partner"
     DOMESTIC_AT_INTERNATIONAL_EVENT = "domestic_at_international_event"
+
+
+class ProofKind(StrEnum):
+    """How a model case is measured: what came of what a company used, as the plan lists it."""
+
+    SALES = "sales"
+    PROFIT = "profit"
+    SAVED_COST = "saved_cost"
+    NEW_INDUSTRY = "new_industry"
+    NEW_MARKET = "new_market"
 
 
 class Aspect(StrEnum):
@@ -309,12 +319,15 @@ class StartupDetails(Details):
 
 
 class ModelCaseDetails(Details):
-    """A case became a model for others."""
+    """An alliance became a model for others, for it carried itself early; the proof is what a company made of it."""
 
     kpi: Literal[Kpi.MODEL_CASES] = Kpi.MODEL_CASES
     reference: Line
     title: Line
     aspects: dict[Aspect, Line] = Field(description="For each of the six aspects, what speaks for it.")
+    proof_kind: ProofKind | None = Field(default=None, description="What was measured.")
+    proof_ntd: Number | None = Field(default=None, ge=1, le=MAX_NTD, description="How much it came to, in NTD.")
+    proof_of: Line | None = Field(default=None, description="Of which product or service, company and period.")
 
     @field_validator("aspects")
     @classmethod

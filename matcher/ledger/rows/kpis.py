@@ -51,7 +51,7 @@ KPI_FACTS = {
     Kpi.ALLIANCES: KpiFacts(Unit.ALLIANCES, T_("alliances founded")),
     Kpi.MEMBERS: KpiFacts(Unit.COMPANIES, T_("representative member companies")),
     Kpi.INTERNATIONAL_CASES: KpiFacts(Unit.CASES, T_("international cooperation cases")),
-    Kpi.MONEY: KpiFacts(Unit.NTD, T_("industry money into academia")),
+    Kpi.MONEY: KpiFacts(Unit.NTD, T_("cooperation money, all payers")),
     Kpi.TALENT: KpiFacts(Unit.PERSONS, T_("talent trained")),
     Kpi.STARTUPS: KpiFacts(Unit.COMPANIES, T_("startups")),
     Kpi.JOBS: KpiFacts(Unit.PERSONS, T_("jobs")),

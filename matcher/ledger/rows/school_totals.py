@@ -1,8 +1,9 @@
 """What each school cooperates in as a whole, beside which GLORIA's share is seen.
 
 In: a school's own total for a year, with its source. Out: the newest figure
-that was supplied. It exists because the programme recognises no result of a
-school that did not supply it: nobody could tell what GLORIA added.
+that was supplied. It exists because the programme asks for it to compare with
+(比對): beside it one sees what GLORIA added. It is known once its year is over,
+so no result waits for it.
 """
 
 from __future__ import annotations

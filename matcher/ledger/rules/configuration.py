@@ -24,7 +24,7 @@ from sqlmodel import Field, Session, SQLModel, col, select
 
 from indexer.database import is_duplicate, once
 from indexer.instants import Instant
-from indexer.wording import T_
+from indexer.wording import T_, Text, either
 from matcher.ledger.rows.entries import LedgerError
 from matcher.review import people  # noqa: F401 (its table is referred to)
 
@@ -47,6 +47,11 @@ class Configured(BaseModel):
     """Whether one person may only move a change, for another one to agree: rules that bind two people do."""
 
     note: str
+    note_zh: str = Bounded(default="", description="The same in Chinese, for reports; empty where nobody wrote it.")
+
+    def noted(self) -> tuple[Text, ...]:
+        """Return the note as a report in either language can print it; nothing where it is said in one only."""
+        return (either(self.note_zh, self.note),) if self.note_zh else ()
 
 
 Document = TypeVar("Document", bound=Configured)

@@ -3,7 +3,7 @@
 In: a person's word on an entry, and the document `recognition` (the programme's dates, from which amount on two
 people have to agree, when two claims look alike). Out: its next step; for what is taken back a reversing entry,
 booked in the quarter that is open. It exists as the one place that knows the rules: nothing counts without a
-statement of what GLORIA added, evidence and the school's own total; who reported, supplied or checked does not
+statement of what GLORIA added and evidence; who reported, supplied or checked does not
 recognise, and who has a part in a result says nothing (`matcher.ledger.rules.duties`); large money takes two people,
 by the strictest limit that held since it was reported. Nothing recognised is ever edited or deleted: a
 correction is a reversal, by two people, and, where there is a right figure, a new fact that says which entry it
@@ -216,7 +216,7 @@ def _recognisable(session: Session, entry_id: str, by: str, act: Act) -> Entry:
     standing(session, entry_id, wanted=State.RECOGNISED)
     entry = entry_of(session, entry_id)
     refuse_conflicted(session, entry, by, act)
-    missing = next(unmet(session, entry), None)
+    missing = next((one for one in unmet(session, entry) if one.blocks), None)
     if missing is not None:
         raise missing.error
     return entry

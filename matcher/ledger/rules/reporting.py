@@ -24,13 +24,16 @@ from sqlmodel import Session, col, select
 from indexer.instants import day_in_taipei
 from indexer.plain_text import clean
 from indexer.records.record_tables import Alliance, Company, School
+from indexer.vocabulary import Tier
 from indexer.wording import T_, recognised
 from matcher.ledger.rows.chain import lock_heads
 from matcher.ledger.rows.details import (
     AcceptanceDetails,
+    Aspect,
     Circumstances,
     Details,
     MemberDetails,
+    ModelCaseDetails,
     MoneyDetails,
     TalentDetails,
     read_details,
@@ -58,6 +61,7 @@ from matcher.ledger.rules.recognition import RecognitionRules, write_reversal
 from matcher.ledger.rules.similarity import Claim, Likeness, Similarity, likenesses, told_of
 from matcher.review.cases import Case
 
+_MEMBER_TIERS = (Tier.DOMESTIC.value, Tier.INTERNATIONAL.value, Tier.GOLD.value)
 _SINGLE = (Unit.ALLIANCES, Unit.COMPANIES, Unit.CASES)
 """Units of which one entry is always one; persons and money have amounts."""
 
@@ -183,6 +187,10 @@ def _check(session: Session, given: NewResult, details: Details, rules: Recognit
         raise LedgerError(T_("one entry is one of these: the amount is 1"), "amount")
     if isinstance(details, TalentDetails) and given.amount != 1:
         raise LedgerError(T_("one entry is one person: the amount is 1"), "amount")
+    if isinstance(details, MemberDetails) and details.tier not in _MEMBER_TIERS:
+        raise LedgerError(T_("choose a tier, one of: %(tiers)s", tiers=", ".join(_MEMBER_TIERS)), "details.tier")
+    if isinstance(details, ModelCaseDetails) and set(details.aspects) != set(Aspect):
+        raise LedgerError(T_("say something of each of the six aspects"), "details.aspects")
     if not rules.programme_start <= given.occurred_on <= day_in_taipei(now):
         raise LedgerError(
             T_(

@@ -14,12 +14,13 @@ from enum import StrEnum
 
 from sqlmodel import Session, col, select
 
-from indexer.wording import T_
+from indexer.wording import T_, listed
 from matcher.ledger.rows.entries import Entry, EntryKind, LedgerError
 from matcher.ledger.rows.kpis import KPI_FACTS, Kpi
 from matcher.ledger.rows.result_claims import ClaimedElsewhereError, refuse_claimed_elsewhere
 from matcher.ledger.rows.school_totals import total_of
 from matcher.ledger.rows.steps import ENDED, State, Step, steps_of
+from matcher.ledger.rules.model_cases import lacking
 
 
 class Requirement(StrEnum):
@@ -29,18 +30,24 @@ class Requirement(StrEnum):
     EVIDENCE = "evidence"
     SCHOOL_TOTAL = "school_total"
     UNCLAIMED = "unclaimed"
+    MODEL_CASE = "model_case"
 
 
 @dataclass(frozen=True)
 class Unmet:
-    """A requirement that an entry does not meet, and what recognition says of it."""
+    """A requirement that an entry does not meet, and what is said of it; what only compares does not block."""
 
     requirement: Requirement
     error: LedgerError
+    blocks: bool = True
 
 
 def unmet(session: Session, entry: Entry) -> Iterator[Unmet]:
-    """Yield the requirements that an entry does not meet; nothing if it could count."""
+    """Yield the requirements that an entry does not meet.
+
+    The school's whole cooperation total is there to compare with (比對): nobody knows it before its year is over, so
+    that it is missing is said and holds nothing up.
+    """
     if not entry.value_added.strip():
         said = LedgerError(T_("it does not say what GLORIA added (加值內容); return it for that"), "value_added")
         yield Unmet(Requirement.VALUE_ADDED, said)
@@ -56,11 +63,15 @@ def unmet(session: Session, entry: Entry) -> Iterator[Unmet]:
             ),
             "school_total",
         )
-        yield Unmet(Requirement.SCHOOL_TOTAL, said)
+        yield Unmet(Requirement.SCHOOL_TOTAL, said, blocks=False)
     try:
         refuse_claimed_elsewhere(session, Kpi(entry.kpi), entry.natural_key)
     except ClaimedElsewhereError as error:
         yield Unmet(Requirement.UNCLAIMED, error)
+    missing = [*lacking(session, entry)]
+    if missing:
+        said = LedgerError(T_("it is no model case yet; missing: %(missing)s", missing=listed(missing)), "model_case")
+        yield Unmet(Requirement.MODEL_CASE, said)
 
 
 def missing_requirements(session: Session, entries: Sequence[Entry]) -> dict[str, list[str]]:

@@ -4,7 +4,8 @@ In: the documents `target_books` and `money_definitions`, and what was reached. 
 targets of every book, each with its basis, its place in the plan and the actual that its basis asks for; predicates
 that say which money and which cases a definition takes in. It exists because the plan disagrees with itself: jobs
 are annual in one table and cumulative in another, and money is worded in three ways. No reading is chosen here:
-each can be shown, and where they come to different answers, that is the answer.
+each target names the definition that its wording means and is compared with the figure of that definition only,
+and where readings come to different answers, that is the answer.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, ClassVar, NamedTuple, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
@@ -55,6 +56,10 @@ STANDING_LABELS = {
 """Each standing in Chinese and English."""
 
 
+OfYears = Callable[[Sequence[int], str | None], int]
+"""Gives a figure's actual of some years together by the code of a definition; without one, all that may count."""
+
+
 class _Item(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -67,6 +72,9 @@ class Target(_Item):
     amount: int = Field(ge=1)
     basis: TargetBasis
     source: str = Field(min_length=1, description="The table or paragraph of the plan.")
+    definition: str | None = Field(
+        default=None, description="Which money or which cases its wording means; see money_definitions."
+    )
 
     @model_validator(mode="after")
     def _year_fits_basis(self) -> Self:
@@ -74,14 +82,14 @@ class Target(_Item):
             raise ValueError(T_("a target of the whole programme has no year, every other one has"))
         return self
 
-    def actual(self, of_years: Callable[[Sequence[int]], int], years: Iterable[int]) -> int:
+    def actual(self, of_years: OfYears, years: Iterable[int]) -> int:
         """Return the actual that stands against this target.
 
         Args:
-            of_years: gives the actual of some years together.
+            of_years: gives the actual of some years together, by a definition.
             years: the years of the programme.
         """
-        return of_years(self.years(years))
+        return of_years(self.years(years), self.definition)
 
     def years(self, years: Iterable[int]) -> list[int]:
         """Return those years of the programme whose results stand against this target."""
@@ -108,17 +116,15 @@ class TargetBook(_Item):
     def target(self, kpi: Kpi, year: int | None) -> Target | None:
         """Return the target of a figure for a year, or for the whole programme (None).
 
-        A book that names no whole says one all the same: its last cumulative target.
+        A book that names no whole says one all the same: its last cumulative target. One that speaks of a single year
+        says nothing of the whole.
         """
         of = [target for target in self.targets if target.kpi is kpi]
         found = next((target for target in of if target.year == year), None)
         if found is not None or year is not None:
             return found
-        return max(
-            (target for target in of if target.basis is TargetBasis.CUMULATIVE),
-            key=lambda target: target.year or 0,
-            default=None,
-        )
+        cumulative = [target for target in of if target.basis is TargetBasis.CUMULATIVE]
+        return max(cumulative, key=lambda target: target.year or 0) if len(cumulative) > 1 else None
 
 
 class GivenActual(_Item):
@@ -184,8 +190,11 @@ class TargetBooks(Configured):
         return [(book, target) for book, target in found if target is not None]
 
     def readings_differ(self, kpi: Kpi, year: int | None) -> bool:
-        """Whether books name different amounts or bases for the same figure and year."""
-        said = {(target.amount, None if year is None else target.basis) for _, target in self.targets(kpi, year)}
+        """Whether books name different amounts, bases or definitions for the same figure and year."""
+        said = {
+            (target.amount, None if year is None else target.basis, target.definition)
+            for _, target in self.targets(kpi, year)
+        }
         return len(said) > 1
 
     def given(self, kpi: Kpi, year: int) -> GivenActual | None:
@@ -207,16 +216,14 @@ class Compared:
         return Standing.REACHED if self.actual >= self.target.amount else Standing.OPEN
 
 
-def compare(
-    books: TargetBooks, kpi: Kpi, year: int | None, of_years: Callable[[Sequence[int]], int], years: Sequence[int]
-) -> list[Compared]:
+def compare(books: TargetBooks, kpi: Kpi, year: int | None, of_years: OfYears, years: Sequence[int]) -> list[Compared]:
     """Return every book's target of a figure for a year (None: the whole programme) with its actual.
 
     Args:
         books: the target books.
         kpi: the figure.
         year: the year, of the common era.
-        of_years: gives the figure's actual of some years together.
+        of_years: gives the figure's actual of some years together, by the definition that a target names.
         years: the years of the programme.
     """
     return [Compared(book, target, target.actual(of_years, years)) for book, target in books.targets(kpi, year)]
@@ -242,8 +249,25 @@ def _countries(value: tuple[str, ...]) -> tuple[str, ...]:
     return value
 
 
+class Traits(NamedTuple):
+    """What definitions ask of a result: who pays, for what, or why a case is international; None where it is silent."""
+
+    payer_country: str | None = None
+    payer_type: str | None = None
+    purpose: str | None = None
+    basis: str | None = None
+
+
+Takes = Callable[[Traits], bool]
+
+
+def from_industry(of: Traits) -> bool:
+    """Whether money can be industry's at all: what public bodies pay and what is given never is, by any wording."""
+    return of.payer_type != PayerType.PUBLIC_BODY and of.purpose != Purpose.DONATION
+
+
 class MoneyDefinition(BaseModel):
-    """One way to say which money counts; an empty list takes in all."""
+    """One way to say which money counts; an empty list takes in all that can be industry's."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -255,12 +279,13 @@ class MoneyDefinition(BaseModel):
     payer_types: tuple[PayerType, ...]
     purposes: tuple[Purpose, ...]
 
-    def takes(self, country: str | None, payer_type: str | None, purpose: str | None) -> bool:
+    def takes(self, of: Traits) -> bool:
         """Whether money of this payer and purpose counts."""
         return (
-            (not self.payer_countries or country in self.payer_countries)
-            and (not self.payer_types or payer_type in self.payer_types)
-            and (not self.purposes or purpose in self.purposes)
+            from_industry(of)
+            and (not self.payer_countries or of.payer_country in self.payer_countries)
+            and (not self.payer_types or of.payer_type in self.payer_types)
+            and (not self.purposes or of.purpose in self.purposes)
         )
 
 
@@ -274,6 +299,10 @@ class CaseDefinition(BaseModel):
     title_en: str = Field(min_length=1)
     bases: tuple[InternationalBasis, ...] = Field(min_length=1)
 
+    def takes(self, of: Traits) -> bool:
+        """Whether a case that is international for this reason counts."""
+        return of.basis in self.bases
+
 
 class MoneyDefinitions(Configured):
     """All definitions, in the order in which they are printed."""
@@ -283,3 +312,23 @@ class MoneyDefinitions(Configured):
 
     definitions: tuple[MoneyDefinition, ...] = Field(min_length=1)
     international_cases: tuple[CaseDefinition, ...] = Field(min_length=1)
+
+    def of(self, kpi: Kpi) -> tuple[MoneyDefinition | CaseDefinition, ...]:
+        """Return the definitions of a figure; a figure with one meaning has none."""
+        if kpi is Kpi.MONEY:
+            return self.definitions
+        return self.international_cases if kpi is Kpi.INTERNATIONAL_CASES else ()
+
+    def named(self, kpi: Kpi, code: str | None) -> MoneyDefinition | CaseDefinition | None:
+        """Return the definition that a target names, None if it names none or one that was taken away."""
+        return next((one for one in self.of(kpi) if one.code == code), None)
+
+    def takes(self, kpi: Kpi, code: str | None) -> Takes | None:
+        """Return which results stand against a target of a figure that names a definition; None takes all.
+
+        Books that were stored before targets named definitions name none: then all that can be industry's money counts.
+        """
+        found = self.named(kpi, code)
+        if found is not None:
+            return found.takes
+        return from_industry if kpi is Kpi.MONEY else None

@@ -83,7 +83,7 @@ def result(number: int, chance: Random, day: date, by: tuple[str, str], people: 
     elif kpi == "members":
         company = f"co-{1 + which % 3}"
         key = (company,)
-        details = {"company": company, "company_name": name, "country": "TW", "tier": "國際會員"}
+        details = {"company": company, "company_name": name, "country": "TW", "tier": "international"}
     else:
         key, company = (which,), "co-2"
         details = {"reference": f"R-{which}", "partner": name, "partner_country": "DE", "basis": "foreign_partner"}

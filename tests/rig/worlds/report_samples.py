@@ -130,6 +130,10 @@ def full_report() -> ReportDocument:
     return ReportDocument("test", title, date(2019, 5, 15), (table,), HEADS, notes)
 
 
+# A string of a PDF is written in brackets, or as hexadecimal digits.
+_STRING = rb"\((?:[^\\()]|\\.)*\)|<[0-9A-Fa-f]*>"
+
+
 def text_of_pdf(pdf: bytes) -> str:
     """Return the text of a PDF as a reader copies it: its glyphs, by the table that its one font brings along."""
     glyphs: dict[int, str] = {}
@@ -144,12 +148,16 @@ def text_of_pdf(pdf: bytes) -> str:
             for glyph, text in re.findall(rb"<([0-9A-F]{4})> <([0-9A-F]+)>\n", content.partition(b"beginbfchar")[2]):
                 glyphs[int(glyph, 16)] = bytes.fromhex(text.decode()).decode("utf-16-be")
         if b"BT" in content:
-            shown += re.findall(rb"\[((?:\((?:[^\\()]|\\.)*\)|[-0-9.]+|\s)*)\]TJ", content, re.DOTALL)
-    codes = b"".join(_literal(part) for run in shown for part in re.findall(rb"\(((?:[^\\()]|\\.)*)\)", run, re.DOTALL))
+            shown += re.findall(rb"\[((?:" + _STRING + rb"|[-0-9.]+|\s)*)\]TJ", content, re.DOTALL)
+    codes = b"".join(_string(part) for run in shown for part in re.findall(_STRING, run, re.DOTALL))
     return "".join(glyphs.get(codes[i] << 8 | codes[i + 1], "") for i in range(0, len(codes), 2))
 
 
 _ESCAPED = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"b": b"\b", b"f": b"\f"}
+
+
+def _string(written: bytes) -> bytes:
+    return bytes.fromhex(written[1:-1].decode()) if written[:1] == b"<" else _literal(written[1:-1])
 
 
 def _literal(text: bytes) -> bytes:
