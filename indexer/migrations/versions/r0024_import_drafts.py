@@ -11,7 +11,7 @@ from alembic import op
 
 from indexer.migrations.append_only import is_sqlite, refuse_when
 
-revision = "0027"
+revision = "0024"
 down_revision = "0023"
 branch_labels = None
 depends_on = None
