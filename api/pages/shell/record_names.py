@@ -184,8 +184,8 @@ def _mentioned(document: Any) -> Iterator[tuple[str, str]]:
                 yield _KINDS[key], value
             elif key == "shares" and isinstance(value, Mapping):
                 yield from (("alliance", one) for one in value)
-            elif key == "alliances" and isinstance(value, list):
-                yield from (("alliance", one) for one in value if isinstance(one, str))
+            elif key == "alliances" and isinstance(value, list) and all(isinstance(one, str) for one in value):
+                yield from (("alliance", one) for one in value)
             elif key not in ("details", "explanation"):
                 yield from _mentioned(value)
     elif isinstance(document, list):
