@@ -182,10 +182,10 @@ def _mentioned(document: Any) -> Iterator[tuple[str, str]]:
         for key, value in document.items():
             if key in _KINDS and isinstance(value, str):
                 yield _KINDS[key], value
-            elif key == "shares" and isinstance(value, Mapping):
-                yield from (("alliance", one) for one in value)
-            elif key == "alliances" and isinstance(value, list) and all(isinstance(one, str) for one in value):
-                yield from (("alliance", one) for one in value)
+            elif key in ("shares", "alliances") and isinstance(value, Mapping | list):
+                yield from (("alliance", one) for one in value if isinstance(one, str))
+                if isinstance(value, list):
+                    yield from _mentioned(value)
             elif key not in ("details", "explanation"):
                 yield from _mentioned(value)
     elif isinstance(document, list):
