@@ -94,10 +94,8 @@ ScopeNames = dict[str, tuple[str, str]]
 def scope_names(session: Session, ids: Iterable[str]) -> ScopeNames:
     """Return the Chinese and English names of those that exist; an id of two kinds of records is the first's."""
     wanted = list(ids)
-    found: ScopeNames = {}
-    for model in (Lab, Company, Alliance):
-        found |= names(session, model, wanted)
-    return found
+    found = called(session, {Lab: wanted, Company: wanted, Alliance: wanted})
+    return {**found[Alliance], **found[Company], **found[Lab]}
 
 
 def alliance_names(session: Session) -> list[tuple[str, str, str]]:
@@ -163,9 +161,10 @@ def mentioned_names(session: Session, *documents: Any) -> MentionedNames:
     for document in documents:
         for kind, one in _mentioned(document):
             ids[kind].add(one)
-    known = {("account", one): (name or one,) * 2 for one, name in people(session, ids["account"]).items()}
+    found = called(session, {Account: ids["account"], **{table: ids[kind] for kind, table in _TABLES.items()}})
+    known = {("account", one): (name or one,) * 2 for one, (name, _) in found[Account].items()}
     for kind, table in _TABLES.items():
-        known |= {(kind, one): both for one, both in names(session, table, ids[kind]).items()}
+        known |= {(kind, one): both for one, both in found[table].items()}
     return MentionedNames(known)
 
 
