@@ -246,7 +246,21 @@ def test_reports_can_be_had_in_every_format(server: Served) -> None:
         assert file.headers["content-disposition"] == f'attachment; filename="kpi-{AS_OF}.xlsx"'
         assert file.content.startswith(b"PK")
         formats = page.locator(".reports li").first.locator("a").all_inner_texts()
-        assert formats == ["XLSX", "ODS", "CSV", "PDF", "HTML", "JSON"]
+        assert formats == ["XLSX", "ODS", "DOCX", "ODT", "CSV", "PDF", "HTML", "JSON"]
+
+
+def test_exact_gender_counts_are_offered_to_the_office_alone(server: Served) -> None:
+    with visiting(server, "office", "en") as somebody:
+        page = somebody.open(f"/kpi?as_of={AS_OF}&year=109")
+        exact = [link for link in page.locator(".reports a").all() if "exact=" in str(link.get_attribute("href"))]
+        assert [link.inner_text() for link in exact] == ["XLSX", "ODS", "DOCX", "ODT", "CSV", "PDF", "HTML", "JSON"]
+        assert exact[0].fetched().content.startswith(b"PK")
+    for who in ("committee", "lead"):
+        with visiting(server, who, "en") as somebody:
+            links = somebody.open(f"/kpi?as_of={AS_OF}&year=109").locator(".reports a").all()
+            assert links
+            assert not any("exact=" in str(link.get_attribute("href")) for link in links)
+            assert server.ask(who, "GET", "/api/reports/gender?format=json&exact=true").status_code == 403
 
 
 def _simulated(page: Any, server: Served, send: Callable[[], None]) -> None:
