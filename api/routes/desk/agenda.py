@@ -113,7 +113,7 @@ def _unassigned(session: Session, who: Principal, at: datetime, limit: int, to: 
 
 def _entries(kind: Waiting) -> Callable[..., Found]:
     def found(session: Session, who: Principal, at: datetime, limit: int, to: NeedReader) -> Found:
-        action = Action.SUPPLEMENT if kind is Waiting.RETURNED_ENTRIES else Action.CHECK
+        action = Action.SUPPLEMENT if kind is Waiting.RETURNED_ENTRIES else Action.RETURN
         total, rows = entries_waiting(session, ENTRY_STATES[kind], visible_entries(who, action), limit=limit)
         return total, [entry_line(one) for one in rows]
 
