@@ -44,6 +44,7 @@ def _rules_are_set(server: Served) -> None:
         "money_definitions",
         "points",
         "recognition",
+        "report_heading",
         "subsidy_path",
         "target_books",
         "warning_rules",

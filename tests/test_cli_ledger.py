@@ -95,7 +95,7 @@ def test_a_report_is_as_of_its_day(gloria: Gloria, home: dict[str, Any], tmp_pat
     ("arguments", "message"),
     [
         (["none", "--out", "r.csv"], "choose one of: alliance, b003, entries"),
-        (["entries", "--out", "r.doc"], "has to end in .xlsx, .ods, .csv, .pdf, .html, .json"),
+        (["entries", "--out", "r.doc"], "has to end in .xlsx, .ods, .docx, .odt, .csv, .pdf, .html, .json"),
         (["entries", "--out", "r.csv", "--as-of", "30.6."], "give a day such as 2019-06-30"),
         (["entries", "--out", "r.csv", "--alliance", "al-z"], "--alliance al-z: there is no such alliance"),
         (["entries", "--out", "/nowhere/r.csv"], "No such file or directory"),

@@ -12,6 +12,7 @@ from sqlmodel import col, select
 from indexer.database import reading, writing
 from indexer.records.importing import import_rows
 from indexer.settings import Settings
+from matcher.notices.readers import MailAddress
 from matcher.review.clients import Client
 from matcher.review.people import grant
 from matcher.review.roles import Role
@@ -49,10 +50,16 @@ def test_everybody_sees_their_own_and_what_is_theirs(here: Asked) -> None:
     # A company is not told of pairings that nobody has shown to it, nor who in the alliance does what.
     assert (own["open_needs"], own["clients"]) == (1, [])
     assert set(own) & {"open_cases", "last_contact"} == set()
-    persons = [{"id": here.accounts["company"], "name": "company", "email": "company@example.org"}]
+    persons = [
+        {"id": here.accounts["company"], "name": "company", "email": "company@example.org", "mail_comes_back": False}
+    ]
     for who in ("expert", "lead", "office"):
         assert here.done(who, "GET", "/api/companies/co-1")["contact_persons"] == persons
     assert "contact_persons" not in here.done("company", "GET", "/api/companies/co-1")
+    with writing(here.engine) as session:
+        session.add(MailAddress(address="company@example.org", refused_at=MORNING, said="550 no such mailbox"))
+    (person,) = here.done("expert", "GET", "/api/companies/co-1")["contact_persons"]
+    assert person["mail_comes_back"] is True
     others = {
         who: here.ask(who, "GET", "/api/companies/co-1").status_code for who in ("stranger", "rival", "committee")
     }

@@ -39,6 +39,7 @@ from matcher.ledger.rules.recognition import (
     withdraw,
 )
 from matcher.ledger.rules.reporting import report
+from matcher.ledger.rules.requirements import Requirement, unmet
 from matcher.review.people import declare_stake
 from tests.rig.worlds.ledger_world import NOON, PROOF, LedgerWorld, build_ledger_world, money, recognised
 
@@ -154,16 +155,20 @@ def test_nothing_counts_without_what_recognition_needs(
         recognised(session, world, money(**missing))
 
 
-def test_nothing_counts_without_the_schools_total_of_that_year(engine: Engine, world: LedgerWorld) -> None:
+def test_a_schools_missing_total_is_said_and_holds_nothing_up(engine: Engine, world: LedgerWorld) -> None:
     with writing(engine) as session:
         session.connection().execute(
             text("INSERT INTO school (id, name, name_en, city, kind) VALUES ('sc-3', '三號大學', '', '', '')")
         )
-    with pytest.raises(LedgerError, match=r"sc-3 has not supplied its .* total of 2019"), writing(engine) as session:
-        recognised(session, world, money(school_id="sc-3"))
+        without = recognised(session, world, money(school_id="sc-3"))
+        (said,) = unmet(session, without)
+        assert (said.requirement, said.blocks) == (Requirement.SCHOOL_TOTAL, False)
+        assert "sc-3 has not supplied its whole cooperation total of 2019" in str(said.error)
+        assert _states(session, without.id)[-1] == "recognised"
     # The control: a merged school's total is its successor's.
     with writing(engine) as session:
-        recognised(session, world, money(school_id="sc-old"))
+        other = money("money-0002", school_id="sc-old", details={"contract": "B-1", "payer": "磐石重工"})
+        assert list(unmet(session, recognised(session, world, other))) == []
 
 
 @pytest.mark.parametrize("verb", [check, give_back, refuse], ids=lambda verb: verb.__name__)
