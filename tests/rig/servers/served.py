@@ -128,6 +128,7 @@ _COLUMNS = {
     "key_prefix": ["api_key.prefix"],
     "mail_address": ["mail_address.address"],
     "mapping_name": ["saved_mapping.name"],
+    "link": ["shortlist_link.id"],
     "merge": ["record_merge.id"],
     "money_row": ["sufficiency_row.id"],
     "motion": ["ledger_motion.id"],

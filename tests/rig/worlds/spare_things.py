@@ -166,6 +166,12 @@ def talks(server: Served) -> There:
         pairings.append(one["pairing_id"])
         cases.append(case_id)
     _did(server, "company", "POST", f"/api/meetings/{meetings[2]}/acceptance", json={"starts_at": times[0]})
+    listed = {"labs": [one["lab_id"] for one in shown[:2]], "words": ""}
+    shortlist_id = _did(server, "expert", "POST", f"/api/needs/{asked}/shortlists", json=listed)["id"]
+    links = [
+        _did(server, "expert", "POST", f"/api/shortlists/{shortlist_id}/links", json={"days": 7})["id"]
+        for _ in range(5)
+    ]
     engine = open_engine(server.settings)
     with writing(engine) as session:
         word_id = _word_of(session, asked)
@@ -188,6 +194,7 @@ def talks(server: Served) -> There:
         f"PUT {of}/answer": {"pairing_id": pairings[4:5], "word": ["not_this_one"], "reason": ["other"], "note": ["x"]},
         f"DELETE {of}/answer": {"pairing_id": pairings[4:5]},
         "DELETE /api/cases/{case_id}/introduction": {"case_id": cases[5:]},
+        "DELETE /api/shortlists/{shortlist_id}/links/{link_id}": {"shortlist_id": [shortlist_id], "link_id": links},
         "POST /api/needs/{need_id}/confirmations": {"need_id": [asked], "address": ["contact@example.org"]},
         "GET /api/needs/{need_id}/words": {"need_id": [asked]},
         "POST /api/needs/{need_id}/words/{word_id}/settlement": {
