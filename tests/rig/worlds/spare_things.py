@@ -6,6 +6,7 @@ only once is there several times, so that each of those who may do it can try.
 
 from __future__ import annotations
 
+from base64 import b64encode
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -27,6 +28,10 @@ from tests.rig.servers.served import Served
 
 There = dict[str, dict[str, list[Any]]]
 _DAY = timedelta(days=1)
+_PICTURE = b64encode(
+    b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9" width="90" height="90">'
+    b'<rect width="9" height="9"/></svg>'
+).decode()
 
 
 def spare_things(session: Session, server: Served, guest: str, each: int, now: datetime) -> There:
@@ -176,6 +181,9 @@ def talks(server: Served) -> There:
     with writing(engine) as session:
         word_id = _word_of(session, asked)
     engine.dispose()
+    drawn: dict[str, list[Any]] = {"content": [_PICTURE]}
+    _did(server, "lead", "PUT", "/api/alliances/al-a/logo", json={"content": _PICTURE})
+    _did(server, "researcher", "PUT", "/api/labs/lab-1-01/photo", json={"content": _PICTURE})
     of = "/api/pairings/{pairing_id}"
     mine, at = {"pairing_id": pairings[3:4]}, "/api/meetings/{meeting_id}"
     return {
@@ -194,6 +202,17 @@ def talks(server: Served) -> There:
         f"PUT {of}/answer": {"pairing_id": pairings[4:5], "word": ["not_this_one"], "reason": ["other"], "note": ["x"]},
         f"DELETE {of}/answer": {"pairing_id": pairings[4:5]},
         "DELETE /api/cases/{case_id}/introduction": {"case_id": cases[5:]},
+        "POST /api/drafts": {"name": ["letter.txt"], "kind": ["need"]},
+        "POST /api/drafts/needs": {"company": ["co-1-1"], "company_name": [None], "tax_id": [None], "contact": [""]},
+        "GET /api/alliances/{alliance_id}/logo": {"alliance_id": ["al-a"]},
+        "PUT /api/alliances/{alliance_id}/logo": {"alliance_id": ["al-a"], **drawn},
+        "GET /api/labs/{lab_id}/photo": {"lab_id": ["lab-1-01"]},
+        "PUT /api/labs/{lab_id}/photo": {"lab_id": ["lab-1-01"], **drawn},
+        "POST /api/labs/{lab_id}/works": {
+            "lab_id": ["lab-1-01"],
+            "work": [{"title": "碳化矽晶圓之化學機械拋光"}],
+            "content": [None],
+        },
         "DELETE /api/shortlists/{shortlist_id}/links/{link_id}": {"shortlist_id": [shortlist_id], "link_id": links},
         "POST /api/needs/{need_id}/confirmations": {"need_id": [asked], "address": ["contact@example.org"]},
         "GET /api/needs/{need_id}/words": {"need_id": [asked]},
