@@ -9,6 +9,7 @@ nothing a client can do ends in a 500.
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
@@ -292,13 +293,16 @@ def refusal_of(error: Exception) -> Refusal:
     return Refusal(status, name, _HIDDEN.get(name, str(error)), getattr(error, "field", None))
 
 
+_NAME = re.compile("[A-Za-z][A-Za-z0-9_]{0,39}")
+
+
 def _invalid(first: Mapping[str, Any]) -> Refusal:
     """Say what is wrong with a request without repeating it: it may hold NaN, lone surrogates, or secrets."""
     whence, *rest = first.get("loc", ()) or ("",)
     place = [part for part in (whence, *rest) if part not in ("body", "query", "path", "header")]
     if whence == "body":
-        # A field that is not known is named, to find the slip; a key of a map is the client's own words.
-        unknown = place[-1:] if first.get("type") == "extra_forbidden" else []
+        # A field that is not known is named if it reads as one, to find the slip; all else is the client's own words.
+        unknown = [part for part in place[-1:] if first.get("type") == "extra_forbidden" and _NAME.fullmatch(str(part))]
         place = [part for part in place if isinstance(part, int) or part in _declared() or part in unknown]
     cause = first.get("ctx", {}).get("error")
     message = str(cause) if isinstance(cause, Exception) else recognised(str(first.get("msg", T_("is not valid"))))
