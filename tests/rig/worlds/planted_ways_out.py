@@ -18,7 +18,7 @@ from matcher.notices.readers import MailAddress, WebhookHost
 from matcher.review.conversation.corrections import NeedWord, say_of_need
 from tests.rig.servers.served import Served
 
-_HOST = "hooks.example.org"
+_HOST = "programs.example.org"
 
 
 def ways_out_told(
