@@ -232,11 +232,11 @@ def test_made_up_requests(settings: Settings, of: int, indexed_home: Path, slice
         assert sorted(one.label for one in operations) == sorted(allowed)
         names = {name for operation in operations for name in names_of(operation)}
         known, proposals = _known(server, names, things.there[OTHER_BROWSER]["session_id"])
+        known |= things.known
         # A new kind of object in a path needs values that exist, or only "not found" would be tested.
         assert {one.name for operation in operations for one in operation.path_parameters} - known.keys() == set()
         # Another seed for each database, so that they do not get the same requests.
         seed = SEED * 2 + (kind == "sqlite")
-        known |= things.known
         own = {who: {**OWN.get(who, {}), **things.own.get(who, {})} for who in PEOPLE}
         proofs, there = _proofs(server, browser), {**things.there, **_there()}
         persons = _persons(server, browser)

@@ -41,6 +41,8 @@ ECHO = telltale("echo", len(SECRETS))
 """What is sent in requests that are refused: no answer repeats it, nor does the log."""
 NOT_THERE = {"need_id": "none", "lab_id": "none", "company_id": "none", "pairing_id": "999999", "case_id": "999999"}
 NOT_THERE |= MISSING | {"request_id": "999999", "meeting_id": "999999", "word_id": "999999"}
+GIVEN_BACK = {"POST /api/drafts"}
+"""What answers with the document that it was sent, read into a draft."""
 # Bodies that pass the models but are refused by what is stored, so that refusals come from every depth.
 _REFUSED = {
     "/decision": {"verdict": "accept", "proposal_id": 1},
@@ -170,11 +172,15 @@ def _note(tour: Tour, answer: httpx.Response, place: str, search: Search) -> Non
     tour.answers += 1
     tour.places.add(place)
     head = "\n".join(f"{name}: {value}" for name, value in answer.headers.items())
-    for word in search.found(answer.content + head.encode()):
+    for word in search.found(answer.content + head.encode()) - _given_back(answer, place):
         if answer.status_code >= 400 or word == "echo":
             # A refusal quotes nothing that is stored, not even to those who may read it, nor what was sent.
             tour.refusals.append(f"{place}: {word} in {answer.text[:300]}")
         tour.met.setdefault(word, set()).add(place)
+
+
+def _given_back(answer: httpx.Response, place: str) -> set[str]:
+    return {"echo"} if place in GIVEN_BACK and answer.status_code == 200 else set()
 
 
 def _leaks(who: str | None, tour: Tour) -> list[str]:

@@ -9,7 +9,9 @@ nothing a client can do ends in a 500.
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 from urllib.parse import quote
 
@@ -291,13 +293,33 @@ def refusal_of(error: Exception) -> Refusal:
     return Refusal(status, name, _HIDDEN.get(name, str(error)), getattr(error, "field", None))
 
 
+_NAME = re.compile("[A-Za-z][A-Za-z0-9_]{0,39}")
+
+
 def _invalid(first: Mapping[str, Any]) -> Refusal:
     """Say what is wrong with a request without repeating it: it may hold NaN, lone surrogates, or secrets."""
-    place = [str(part) for part in first.get("loc", ()) if part not in ("body", "query", "path", "header")]
+    whence, *rest = first.get("loc", ()) or ("",)
+    place = [part for part in (whence, *rest) if part not in ("body", "query", "path", "header")]
+    if whence == "body":
+        # A field that is not known is named if it reads as one, to find the slip; all else is the client's own words.
+        unknown = [part for part in place[-1:] if first.get("type") == "extra_forbidden" and _NAME.fullmatch(str(part))]
+        place = [part for part in place if isinstance(part, int) or part in _declared() or part in unknown]
     cause = first.get("ctx", {}).get("error")
     message = str(cause) if isinstance(cause, Exception) else recognised(str(first.get("msg", T_("is not valid"))))
-    blamed = getattr(cause, "field", "") or ".".join(printable(part[:60]) for part in place) or None
+    blamed = getattr(cause, "field", "") or ".".join(printable(str(part)[:60]) for part in place) or None
     return Refusal(422, "invalid", message, blamed)
+
+
+@cache
+def _declared() -> frozenset[str]:
+    """Return the names that fields of any body have; all models are there once the first request comes."""
+    models, found = [BaseModel], set[str]()
+    while models:
+        model = models.pop()
+        models += model.__subclasses__()
+        for name, declared in model.model_fields.items():
+            found |= {name, declared.alias or name}
+    return frozenset(found)
 
 
 def as_problem(request: Request, refusal: Refusal) -> Response:

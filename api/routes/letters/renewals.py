@@ -16,6 +16,7 @@ from sqlmodel import Session, select
 from api.access.credentials import set_password_hash
 from api.access.guessable import must_not_be_guessable
 from api.access.passwords import hash_password
+from api.documents.answers import file_of
 from api.documents.letters.notices import NewPasswordBody, RenewalBody
 from api.letters.feed import FEED_TYPE, feed_of
 from api.letters.renewal import (
@@ -102,7 +103,7 @@ def _gone(error: Exception) -> ProblemError:
     return ProblemError(410, "link", str(told))
 
 
-@router.get("/feed/{secret}.atom", tags=["notices"])
+@router.get("/feed/{secret}.atom", tags=["notices"], response_class=Response, responses=file_of([FEED_TYPE]))
 def read_feed(request: Request, secret: str) -> Response:
     """Read somebody's feed by its secret address: what they are told of, without any text of a record."""
     with reading(request.app.state.engine) as session:

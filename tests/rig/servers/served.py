@@ -106,7 +106,7 @@ def page_routes_of() -> list[tuple[str, str, Any]]:
 
 
 def _is_page(path: str) -> bool:
-    return not path.startswith(("/api/", "/healthz", "/readyz", "/metrics"))
+    return not path.startswith(("/api/", "/feed/", "/healthz", "/readyz", "/metrics"))
 
 
 @cache
@@ -124,13 +124,19 @@ _COLUMNS = {
     "draft": ["need_draft.id"],
     "entry": ["ledger_entry.id"],
     "grant": ["role_grant.id"],
+    "import": ["import_draft.id"],
     "key_prefix": ["api_key.prefix"],
+    "mail_address": ["mail_address.address"],
+    "mapping_name": ["saved_mapping.name"],
+    "link": ["shortlist_link.id"],
+    "merge": ["record_merge.id"],
     "money_row": ["sufficiency_row.id"],
     "motion": ["ledger_motion.id"],
     "period": ["ledger_entry.period"],
     "prefix": ["api_key.prefix"],
     "request": ["client_request.id"],
     "sha256": ["evidence_file.sha256"],
+    "webhook_host": ["webhook_host.host"],
     "word": ["need_said.id"],
 }
 """Columns that are not named as the parameters that name their rows are."""

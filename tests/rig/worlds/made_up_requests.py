@@ -58,6 +58,7 @@ from matcher.review.roles import Role
 from tests.rig.servers.served import Served
 from tests.rig.servers.signed_in import takes_a_person
 from tests.rig.worlds.ledger_world import report_of, store_ledger_things
+from tests.rig.worlds.spare_things import spare_things, talks
 
 PROBLEM = ["detail", "field", "title", "type"]
 CHECKS = [
@@ -330,9 +331,11 @@ def store_things(server: Served) -> Things:
             own[who] = {"prefix": _key(session, account_id, now)}
         there |= _people(session, programs, guest, now) | _standing(session, server, now)
         there |= _judgings(session, server, judged, now)
+        there |= spare_things(session, server, guest, EACH, now)
         keys = [_key(session, server.accounts["expert"], now, sleeps=True) for _ in range(EACH)]
         there["POST /api/me/keys/{prefix}/awakening"] = {"prefix": keys}
     engine.dispose()
+    there |= talks(server)
     instead = there["DELETE /api/accounts/{account_id}/keys/{key_prefix}"]["key_prefix"][0]
     shielded: dict[str, dict[Any, Any]] = {
         "account_id": dict.fromkeys(server.accounts.values(), guest),
@@ -340,7 +343,11 @@ def store_things(server: Served) -> Things:
         "key_prefix": dict.fromkeys(used, instead),
     }
     listed = {name: there[_MAPPING][name] for name in ("import_id", "mapping_name")}
-    return Things({"prefix": [instead], **listed}, there, own, shielded)
+    opened = {
+        "token": there["POST /api/mail/unsubscribe/{token}"]["token"],
+        "secret": there["GET /feed/{secret}.atom"]["secret"],
+    }
+    return Things({"prefix": [instead], **listed, **opened}, there, own, shielded)
 
 
 def _results(session: Session, server: Served, now: datetime) -> dict[str, dict[str, list[Any]]]:

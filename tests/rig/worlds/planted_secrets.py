@@ -28,6 +28,7 @@ from matcher.review.people import add_account, declare_stake, grant
 from matcher.review.roles import Role
 from tests.rig.servers.served import PEOPLE, Served
 from tests.rig.servers.served_work import ended, job_of, upload
+from tests.rig.worlds.planted_ways_out import ways_out_told
 from tests.rig.worlds.small_world import draw_everything
 
 STEM, STEM_ZH = "zqxj", "祕封"
@@ -36,7 +37,7 @@ _BEGINNING = 5
 """So many bytes of each form are looked for before the form is. As all words begin alike, there are few beginnings."""
 _SUFFIXES = (
     "甲乙丙丁戊己庚辛壬癸子丑寅卯辰巳午未申酉戌亥天地玄黃宇宙洪荒日月盈昃列張寒來暑往秋收冬藏閏餘成歲律呂調陽"
-    "雲騰致雨露結為霜金生麗水玉出崑岡劍號巨闕珠稱夜光"
+    "雲騰致雨露結為霜金生麗水玉出崑岡劍號巨闕珠稱夜光果珍李柰菜重芥薑海鹹河淡鱗潛羽翔"
 )
 
 
@@ -175,8 +176,21 @@ RESULT_SECRETS = {
     "totalsource": Secret(_READERS | {"stranger"}),
     "claimedparty": Secret(frozenset({"office"})),
     "closereason": Secret(frozenset({"office"})),
+    # What opens something without signing in: a link and a feed are told once, a calendar's address to its owner.
+    "sharedsecret": Secret(),
+    "feedsecret": Secret(),
+    "webhooksecret": Secret(),
+    "calendartoken": Secret(frozenset({"expert"})),
+    # Where a program is told, its owner reads; whose mail comes back, and why, the office.
+    "webhookurl": Secret(frozenset({"expert"})),
+    "refusedaddress": Secret(frozenset({"office"})),
+    "mailsaid": Secret(frozenset({"office"})),
+    # What the company says of its need by a link; and why records were mended, the office's own.
+    "needword": Secret(OWN),
+    "mergereason": Secret(frozenset({"office"})),
+    "retirereason": Secret(frozenset({"office"})),
 }
-NOT_STORED = ("madekey", "personidentifier")
+NOT_STORED = ("madekey", "personidentifier", "sharedsecret", "feedsecret", "webhooksecret", "calendartoken")
 """What is not even in the database."""
 
 
@@ -416,6 +430,7 @@ def told(server: Served) -> History:
     ids["session_id"] = _handles(server)
     _lab_and_stake(server)
     ids |= _listed(server, need_id)
+    ids |= ways_out_told(server, need_id, ids["shortlist_id"][0], _PLANTED, words)
     for name, several in results_told(server, _PLANTED, words).items():
         ids[name] = several
     # A map with a point for every need and lab.
@@ -503,11 +518,9 @@ def _worked_on(server: Served, need_id: str) -> dict[str, list[str]]:
 
 
 def _listed(server: Served, need_id: str) -> dict[str, list[str]]:
-    """Let a lab be put before the company, by a link too."""
+    """Let a lab be put before the company, on paper."""
     body = {"labs": ["lab-1-01"], "words": _PLANTED["shortlistwords"]}
-    made = _done(server, "expert", "POST", f"/api/needs/{need_id}/shortlists", json=body)["id"]
-    link = _done(server, "expert", "POST", f"/api/shortlists/{made}/links", json={"days": 7})
-    return {"shortlist_id": [str(made)], "link_id": [str(link["id"])]}
+    return {"shortlist_id": [str(_done(server, "expert", "POST", f"/api/needs/{need_id}/shortlists", json=body)["id"])]}
 
 
 def _judged(server: Served, need_id: str) -> dict[str, list[str]]:
