@@ -33,7 +33,7 @@ from tests.rig.worlds.audit_rows import rows_of
 
 NEED, COMPANY = "need-1-01", "co-1-1"
 OLD, NEW = "舊名實業", "新名實業"
-MOST_STATEMENTS = 26
+MOST_STATEMENTS = 25
 NEVER_S = 1e9
 _BEGINS = ("BEGIN", "BEGIN IMMEDIATE")
 

@@ -116,7 +116,7 @@ def test_a_form_without_the_sessions_token_is_refused(server: Served) -> None:
         wrong = page.asked(server.url + "/account/stakes", "POST", data=form)
         assert wrong.status_code == 403
         assert "Your role does not allow this." in wrong.text
-        page.get_by_label("Its id").fill("lab-1-05")
+        page.get_by_label("Its name").fill("lab-1-05")
         page.get_by_label("Company or lab").select_option("lab")
         page.get_by_role("button", name="Declare").click()
         expect(page.get_by_text("Your interest is declared.")).to_be_visible()

@@ -32,6 +32,10 @@ RESOURCES: dict[str, str] = {
     "company": N_("Company"),
     "company_name": N_("Names of companies"),
     "client_request": N_("Request to look after a company too"),
+    "conversation": N_("Conversation"),
+    "meeting": N_("Meeting"),
+    "calendar": N_("Own calendar"),
+    "agenda": N_("Agenda of a meeting"),
     "contact": N_("Contact"),
     "expert": N_("Names of experts"),
     "queue": N_("Desk"),
@@ -41,6 +45,7 @@ RESOURCES: dict[str, str] = {
     "stake": N_("Declared interest"),
     "account": N_("Account"),
     "import": N_("Import"),
+    "import_draft": N_("List that is looked through"),
     "draft": N_("Draft of a document"),
     "job": N_("Job"),
     "job_result": N_("Result of a job"),
@@ -78,6 +83,11 @@ RESOURCES: dict[str, str] = {
     "night": N_("Night"),
     "judging": N_("Judging"),
     "record": N_("Mended record"),
+    "notice": N_("Notices"),
+    "feed": N_("Own feed of notices"),
+    "webhook": N_("Webhook"),
+    "webhook_host": N_("Host that webhooks may call"),
+    "mail": N_("Mail"),
 }
 """What the policy protects, as people call it."""
 ACTIONS: dict[str, str] = {
@@ -109,6 +119,7 @@ ACTIONS: dict[str, str] = {
     "close": N_("closed for good"),
     "grade": N_("graded"),
     "settle": N_("settled"),
+    "answer": N_("answered"),
 }
 """What was done with it."""
 OUTCOMES: dict[str, str] = {

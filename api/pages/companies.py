@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Response
-from sqlmodel import Session, col, select
+from sqlmodel import Session, col, or_, select
 
 from api.access.policy import Action, Resource, admits
 from api.access.visibility import cases as visible_cases
@@ -18,7 +18,7 @@ from api.access.visibility import needs as visible_needs
 from api.documents.bodies import ClientAnswerBody, ClientBody, ContactBody
 from api.documents.cases import case_documents
 from api.pages.needs.candidates import SIMILAR_SHOWN, similar_context
-from api.pages.shell.record_names import all_of, country, names, people, titles
+from api.pages.shell.record_names import all_of, called, country, names, titles, without_english
 from api.pages.shell.visiting import Visit, visiting
 from api.pages.shell.wording import N_
 from api.requests.capacity import MATCHING, ThreadedRoute, takes
@@ -43,11 +43,11 @@ from api.trail.request_trail import NeedReader
 from indexer.instants import day_in_taipei, now
 from indexer.records.exchange import CompanyIn
 from indexer.records.field_notes import declared
-from indexer.records.mended.merged import same_ids
+from indexer.records.mended.merged import old_ids
 from indexer.records.record_tables import Alliance, Company, Lab, Need, other_of
 from indexer.vocabulary import Mendable
 from matcher.review.cases import Case, ContactKind
-from matcher.review.people import Principal
+from matcher.review.people import Account, Principal
 from matcher.review.roles import STAFF
 
 FIELDS = ("kind", "held_on", "note", "next_step", "next_on")
@@ -141,35 +141,50 @@ def company_context(visit: Visit, company_id: str, refused: Refusal | None = Non
             visit, f"/companies/{company_id}/contacts", "note", refused if form == "contact" else None
         ),
         "refused_client": refused if form == "client" else None,
-        **visit.look(lambda session, who: _hanging_on(session, who, company_id, to=visit)),
-        **visit.look(lambda session, _: _called(session, shown["items"], [*alliances, *own])),
+        **visit.look(
+            lambda session, who: _hanging_on(session, who, company_id, shown["items"], [*alliances, *own], to=visit)
+        ),
     }
 
 
-def _hanging_on(session: Session, who: Principal, company_id: str, *, to: NeedReader) -> dict[str, Any]:
-    """Return the company's needs and cases that the person may see, the newest first."""
+def _hanging_on(
+    session: Session,
+    who: Principal,
+    company_id: str,
+    contacts: list[dict[str, Any]],
+    alliances: list[str],
+    *,
+    to: NeedReader,
+) -> dict[str, Any]:
+    """Return the company's needs and cases that the person may see, the newest first, and what all is called."""
     mine = (visible_needs(who, Action.LIST), Need.company == company_id)
     ids = session.exec(select(Need.id).where(*mine).order_by(col(Need.id).desc()).limit(SHOWN)).all()
     needs = need_documents(session, who, ids, to=to)
-    if not admits(who, Resource.CASE, Action.LIST):
-        return {"needs": needs, "cases": [], "labs": {}, "titles": {}}
-    ours = same_ids(session, Mendable.COMPANY, company_id)
-    query = select(Case).where(visible_cases(who, Action.LIST), col(Case.company_id).in_(ours))
-    rows = session.exec(query.order_by(col(Case.id).desc()).limit(SHOWN)).all()
-    cases = case_documents(session, who, rows)
+    cases = _cases(session, who, company_id) if admits(who, Resource.CASE, Action.LIST) else []
+    known = {need["id"]: "" if need["redacted"] else need["title"] for need in needs}
+    others = titles(session, who, (one for one in all_of(cases, "need_id") if one not in known), to=to)
+    found = called(
+        session,
+        {
+            Lab: all_of(cases, "lab_id"),
+            Alliance: [*alliances, *all_of(contacts, "alliance_id")],
+            Account: all_of(contacts, "by"),
+        },
+    )
     return {
         "needs": needs,
         "cases": cases,
-        "labs": names(session, Lab, all_of(cases, "lab_id")),
-        "titles": titles(session, who, all_of(cases, "need_id"), to=to),
+        "labs": found[Lab],
+        "titles": {**known, **others},
+        "people": without_english(found[Account]),
+        "alliances": found[Alliance],
     }
 
 
-def _called(session: Session, contacts: list[dict[str, Any]], alliances: list[str]) -> dict[str, Any]:
-    return {
-        "people": people(session, all_of(contacts, "by")),
-        "alliances": names(session, Alliance, [*alliances, *all_of(contacts, "alliance_id")]),
-    }
+def _cases(session: Session, who: Principal, company_id: str) -> list[dict[str, Any]]:
+    ours = or_(Case.company_id == company_id, col(Case.company_id).in_(old_ids(Mendable.COMPANY, [company_id])))
+    query = select(Case).where(visible_cases(who, Action.LIST), ours).order_by(col(Case.id).desc()).limit(SHOWN)
+    return case_documents(session, who, session.exec(query).all())
 
 
 router = APIRouter(prefix="/companies", include_in_schema=False, route_class=ThreadedRoute)

@@ -35,7 +35,7 @@ from api.requests.permitted_request import SAFE_METHODS, PermittedRequest, requi
 from api.requests.problems import ProblemError, moved, not_found
 from api.requests.query_parameters import Cursor, Limit, decoded, page
 from indexer.folding import for_search
-from indexer.records.mended.merged import RecordMerge, is_merged, kept_id, same_ids
+from indexer.records.mended.merged import RecordMerge, is_merged, kept_id, old_ids
 from indexer.records.mended.retired import in_use, retirement_of
 from indexer.records.record_tables import Company, Need
 from indexer.vocabulary import Mendable
@@ -275,6 +275,8 @@ def _find_request(session: Session, who: Principal, request_id: int, these: Cond
 
 
 def _request_documents(session: Session, who: Principal, found: Sequence[ClientRequest]) -> list[dict[str, Any]]:
+    if not found:
+        return []
     ids = [one.id for one in found]
     asked = set(session.exec(select(ClientRequest.id).where(col(ClientRequest.id).in_(ids), requests_answered_by(who))))
     companies = {
@@ -338,8 +340,8 @@ def _full(session: Session, who: Principal, company: Company) -> dict[str, Any]:
 
 
 def _contact_persons(session: Session, company_id: str) -> list[dict[str, Any]]:
-    ours = same_ids(session, Mendable.COMPANY, company_id)
-    held = (Grant.role == Role.COMPANY.value, col(Grant.scope_id).in_(ours), col(Grant.revoked_at).is_(None))
+    ours = or_(Grant.scope_id == company_id, col(Grant.scope_id).in_(old_ids(Mendable.COMPANY, [company_id])))
+    held = (Grant.role == Role.COMPANY.value, ours, col(Grant.revoked_at).is_(None))
     rows = session.execute(
         select(Account.id, Account.name, Account.email, MailAddress.refused_at)
         .join(MailAddress, col(MailAddress.address) == col(Account.email), isouter=True)

@@ -50,3 +50,10 @@ document.addEventListener("click", (event) => {
   const closer = event.target.closest("[data-closes]");
   if (closer) closer.closest("dialog").close();
 });
+
+// On a phone the menu is one line that scrolls: one's place in it is shown.
+{
+  const here = document.querySelector(".menu [aria-current]");
+  const places = here?.closest("ul");
+  if (places) places.scrollLeft = here.offsetLeft - places.offsetLeft - (places.clientWidth - here.offsetWidth) / 2;
+}

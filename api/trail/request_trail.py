@@ -39,19 +39,21 @@ NAMED: dict[str, str | None] = {
     "merge_id": None,
     "meeting_id": "meeting",
     "link_id": "shortlist_link",
+    # An address names a person, who may be erased; the trail never forgets.
+    "mail_address": None,
     "mapping_name": None,
     "money_row_id": "money_row",
     "motion_id": "motion",
     "name": "report",
     "need_id": "need",
     "night_id": None,
+    "notice_id": "notice",
     "pairing_id": "pairing",
     "period": "period",
     "point_row_id": "point_row",
     "prefix": "key",
     "record_id": None,
     "request_id": "client_request",
-    "secret": None,
     "school_id": "school",
     "session_id": None,
     "word_id": None,
@@ -59,6 +61,8 @@ NAMED: dict[str, str | None] = {
     "shortlist_id": "shortlist",
     "stake_id": "stake",
     "step": None,
+    "webhook_host": None,
+    "webhook_id": "webhook",
 }
 """The kind of record that each name in an address stands for; None names no record."""
 _IDS: dict[Resource, tuple[str, tuple[Action, ...]]] = {

@@ -94,10 +94,8 @@ ScopeNames = dict[str, tuple[str, str]]
 def scope_names(session: Session, ids: Iterable[str]) -> ScopeNames:
     """Return the Chinese and English names of those that exist; an id of two kinds of records is the first's."""
     wanted = list(ids)
-    found: ScopeNames = {}
-    for model in (Lab, Company, Alliance):
-        found |= names(session, model, wanted)
-    return found
+    found = called(session, {Lab: wanted, Company: wanted, Alliance: wanted})
+    return {**found[Alliance], **found[Company], **found[Lab]}
 
 
 def alliance_names(session: Session) -> list[tuple[str, str, str]]:
@@ -163,9 +161,10 @@ def mentioned_names(session: Session, *documents: Any) -> MentionedNames:
     for document in documents:
         for kind, one in _mentioned(document):
             ids[kind].add(one)
-    known = {("account", one): (name or one,) * 2 for one, name in people(session, ids["account"]).items()}
+    found = called(session, {Account: ids["account"], **{table: ids[kind] for kind, table in _TABLES.items()}})
+    known = {("account", one): (name or one,) * 2 for one, (name, _) in found[Account].items()}
     for kind, table in _TABLES.items():
-        known |= {(kind, one): both for one, both in names(session, table, ids[kind]).items()}
+        known |= {(kind, one): both for one, both in found[table].items()}
     return MentionedNames(known)
 
 
@@ -182,10 +181,10 @@ def _mentioned(document: Any) -> Iterator[tuple[str, str]]:
         for key, value in document.items():
             if key in _KINDS and isinstance(value, str):
                 yield _KINDS[key], value
-            elif key == "shares" and isinstance(value, Mapping):
-                yield from (("alliance", one) for one in value)
-            elif key == "alliances" and isinstance(value, list) and all(isinstance(one, str) for one in value):
-                yield from (("alliance", one) for one in value)
+            elif key in ("shares", "alliances") and isinstance(value, Mapping | list):
+                yield from (("alliance", one) for one in value if isinstance(one, str))
+                if isinstance(value, list):
+                    yield from _mentioned(value)
             elif key not in ("details", "explanation"):
                 yield from _mentioned(value)
     elif isinstance(document, list):

@@ -113,7 +113,7 @@ def _unassigned(session: Session, who: Principal, at: datetime, limit: int, to: 
 
 def _entries(kind: Waiting) -> Callable[..., Found]:
     def found(session: Session, who: Principal, at: datetime, limit: int, to: NeedReader) -> Found:
-        action = Action.SUPPLEMENT if kind is Waiting.RETURNED_ENTRIES else Action.CHECK
+        action = Action.SUPPLEMENT if kind is Waiting.RETURNED_ENTRIES else Action.RETURN
         total, rows = entries_waiting(session, ENTRY_STATES[kind], visible_entries(who, action), limit=limit)
         return total, [entry_line(one) for one in rows]
 
@@ -151,11 +151,12 @@ def _claims(session: Session, who: Principal, at: datetime, limit: int, to: Need
 
 
 def _requests(session: Session, who: Principal, at: datetime, limit: int, to: NeedReader) -> Found:
-    query = select(ClientRequest).where(col(ClientRequest.answer).is_(None), requests_answered_by(who))
-    total = session.exec(select(func.count()).select_from(query.subquery())).one()
+    query = select(ClientRequest, func.count().over()).where(
+        col(ClientRequest.answer).is_(None), requests_answered_by(who)
+    )
     rows = session.exec(query.order_by(col(ClientRequest.id)).limit(limit)).all()
-    return total, [
-        line(one.asked_at, company_id=one.company_id, alliances=[one.alliance_id], by=one.asked_by) for one in rows
+    return rows[0][1] if rows else 0, [
+        line(one.asked_at, company_id=one.company_id, alliances=[one.alliance_id], by=one.asked_by) for one, _ in rows
     ]
 
 

@@ -23,8 +23,8 @@ from stdnum.tw import ubn
 from indexer.database import note_written, open_engine, reading, writing
 from indexer.records.importing import import_rows
 from indexer.settings import Settings
-from matcher.ledger.reports.document import ReportRequest
 from matcher.ledger.reports.b003_report import b003_report
+from matcher.ledger.reports.document import ReportRequest
 from matcher.ledger.reports.kpi_reports import alliance_report, kpi_report
 from matcher.ledger.rows.chain import Chain, ChainHead, hash_of, head, set_head
 from matcher.ledger.rows.details import Circumstances, Details, read_details
