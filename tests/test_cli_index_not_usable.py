@@ -55,7 +55,9 @@ def test_a_damaged_index_is_refused(gloria: Any, own_home: Path, name: str) -> N
 
 
 def test_no_index_says_what_to_do(gloria: Any, slice_of_world: Path, tmp_path: Path) -> None:
-    assert gloria("import", slice_of_world / "needs.jsonl", home=tmp_path).code == 0
+    # The labs too, since needs exclude some of them, and an exclusion that names nobody is refused.
+    files = [slice_of_world / f"{kind}.jsonl" for kind in ("schools", "labs", "companies", "needs")]
+    assert gloria("import", *files, home=tmp_path).code == 0
     answer = gloria("match", NEED, home=tmp_path, lang="en")
     assert (answer.code, answer.out) == (1, "")
     assert answer.err == f"there is no index in {tmp_path}/index; run: gloria reindex\n"
