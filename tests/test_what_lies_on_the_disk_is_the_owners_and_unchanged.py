@@ -31,10 +31,11 @@ def test_what_commands_write_is_their_owners(
     gloria: Gloria, indexed_home: Path, slice_of_world: Path, tmp_path: Path
 ) -> None:
     home, out = tmp_path / "home", tmp_path / "needs.csv"
+    files = [slice_of_world / f"{kind}.jsonl" for kind in ("schools", "labs", "companies", "needs")]
     before = os.umask(0o022)
     try:
         commands = (
-            ("import", slice_of_world / "companies.jsonl", slice_of_world / "needs.jsonl"),
+            ("import", *files),
             ("backup",),
             ("user", "add", "office@example.org", "--role", "office"),
             ("export", "needs", "--out", out),
