@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 import httpx
 import icalendar
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 from sqlmodel import select
 
 from api.letters.sending.delivering import Deliverer
@@ -256,7 +256,7 @@ def test_every_page_of_it_can_be_used_by_everybody(browser: Browser, server: Ser
         page = somebody.open(confirm)
         page.locator("#f-address").fill(CONTACT)
         page.locator("form button.main").click()
-        assert page.locator("#h-now").count() == 1
+        expect(page.locator("#h-now")).to_have_count(1)
         keep_screenshot(page, f"link-need-shown-{lang}-{WIDE}")
         assert accessibility_faults(page) == []
     asked_and_answered(server, pairing)
@@ -265,7 +265,7 @@ def test_every_page_of_it_can_be_used_by_everybody(browser: Browser, server: Ser
     with browsing(browser, server, "expert", lang) as somebody:
         page = somebody.open(f"/cases/{case_id}")
         page.locator("button[name='stage'][value='introduced']").click()
-        assert page.locator("#h-shown").count() == 1
+        expect(page.locator("#h-shown")).to_have_count(1)
         keep_screenshot(page, f"introduce-{lang}-{WIDE}")
         assert accessibility_faults(page) == []
     done(server.ask("expert", "POST", f"/api/cases/{case_id}/transition", json={"stage": "introduced"}))
