@@ -207,6 +207,7 @@ def talks(server: Served) -> There:
         f"PUT {of}/answer": {"pairing_id": pairings[8:], "word": ["not_this_one"], "reason": ["other"], "note": ["x"]},
         f"DELETE {of}/answer": {"pairing_id": pairings[8:]},
         "DELETE /api/cases/{case_id}/introduction": {"case_id": cases[4:6]},
+        "POST /api/needs/{need_id}/shortlists": {"need_id": [asked], "labs": [listed["labs"]], "words": [""]},
         "POST /api/drafts": {"name": ["letter.txt"], "kind": ["need"]},
         "POST /api/drafts/needs": {"company": ["co-1-1"], "company_name": [None], "tax_id": [None], "contact": [""]},
         "GET /api/alliances/{alliance_id}/logo": {"alliance_id": ["al-a"]},
