@@ -270,7 +270,7 @@ def test_everybody_finds_what_is_theirs_and_nothing_else(plant: Planted, setting
     assert set().union(*kept.values()) - {"echo"} == {"evidencefile"}
     # A mail names whom it goes to, and nothing else that is confidential.
     mails = {name: words for name, words in files.items() if name.startswith("mail/")}
-    assert set().union(*mails.values()) <= {"addresses", "contactaddress", "claimaddress"}
+    assert set().union(*mails.values()) <= {"addresses", "contactaddress", "claimaddress", "liaisonaddress"}
     assert {name for name in files if "index/" not in name} == {*kept, *mails}
     assert any(name.endswith("passages.json") for name in files)
     places = sum(len(tour.places) for tour in tours.values()) + 2 + len(list(settings.home.rglob("*")))

@@ -107,7 +107,7 @@ def first_place(who: Principal) -> str:
     return next((shown.path for shown in menu_of(who, "")), "/account")
 
 
-_FOR_PROGRAMS = ("/api/", "/healthz", "/readyz", "/metrics", "/static/")
+_FOR_PROGRAMS = ("/api/", "/feed/", "/healthz", "/readyz", "/metrics", "/static/")
 _WHAT_TO_DO = {
     "unauthenticated": N_("Sign in first."),
     "forbidden": N_("Your role does not allow this. Ask your programme office if it should."),

@@ -40,7 +40,7 @@ from matcher.review.people import Account
 router = APIRouter(tags=["people"], route_class=ThreadedRoute)
 
 
-@router.post("/api/password-renewals", status_code=202)
+@router.post("/api/password-renewals", status_code=202, response_class=Response)
 @takes(SIGNING_IN)
 def ask_for_password(request: Request, body: RenewalBody) -> Response:
     """Ask for a letter with a link that sets a new password. The answer is the same whether anybody has the address."""

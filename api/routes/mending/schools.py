@@ -43,7 +43,7 @@ class DivideBody(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     to: Word = Field(description="The id of the school that they go to.")
-    labs: list[Word] = Field(max_length=MOST_LABS, description="Their ids.")
+    labs: list[Word] = Field(max_length=MOST_LABS, description="Their ids.", examples=[["lab-07"]])
     since: date = Field(description="The first day at the other school; today or before.")
 
 

@@ -160,17 +160,22 @@ def talks(server: Served) -> There:
     shown.sort(key=lambda one: one["lab_id"] != "lab-1-01")
     meetings, pairings, cases = [], [], []
     times = [(datetime.now(UTC) + timedelta(days=days)).isoformat() for days in (3, 4)]
-    for one in shown[:6]:
+    for number, one in enumerate(shown[:9]):
         path = f"/api/pairings/{one['pairing_id']}"
         word = {"verdict": "accept", "proposal_id": one["proposal_id"]}
         case_id = _did(server, "expert", "POST", f"{path}/decision", json=word)["case_id"]
         _did(server, "expert", "PUT", f"{path}/release")
+        pairings.append(one["pairing_id"])
+        if number == 8:
+            # Once a lab is introduced, the company's word was acted on.
+            break
         _did(server, "expert", "POST", f"/api/cases/{case_id}/transition", json={"stage": "introduced"})
         made = _did(server, "expert", "POST", f"{path}/meetings", json={"times": times, "place": "A"})
         meetings.append(made["id"])
-        pairings.append(one["pairing_id"])
         cases.append(case_id)
-    _did(server, "company", "POST", f"/api/meetings/{meetings[2]}/acceptance", json={"starts_at": times[0]})
+    agreed = [meetings[2], *meetings[6:]]
+    for meeting_id in agreed:
+        _did(server, "company", "POST", f"/api/meetings/{meeting_id}/acceptance", json={"starts_at": times[0]})
     listed = {"labs": [one["lab_id"] for one in shown[:2]], "words": ""}
     shortlist_id = _did(server, "expert", "POST", f"/api/needs/{asked}/shortlists", json=listed)["id"]
     links = [
@@ -189,19 +194,20 @@ def talks(server: Served) -> There:
     return {
         f"POST {at}/acceptance": {"meeting_id": meetings[:1], "starts_at": times[:1]},
         f"POST {at}/calling-off": {"meeting_id": meetings[1:2]},
-        f"PUT {at}/place": {"meeting_id": meetings[2:3], "place": ["B"]},
+        f"PUT {at}/place": {"meeting_id": agreed, "place": ["B"]},
         f"POST {of}/meetings": {**mine, "times": [times], "minutes": [30], "place": [""]},
         f"GET {of}/meetings": mine,
         f"GET {of}/conversation": mine,
         f"POST {of}/messages": {**mine, "audience": ["both"], "text": ["請問"]},
         f"POST {of}/invitations": {
-            "pairing_id": pairings[:1],
+            "pairing_id": pairings[8:],
             "side": ["company"],
             "address": ["contact@example.org"],
         },
-        f"PUT {of}/answer": {"pairing_id": pairings[4:5], "word": ["not_this_one"], "reason": ["other"], "note": ["x"]},
-        f"DELETE {of}/answer": {"pairing_id": pairings[4:5]},
-        "DELETE /api/cases/{case_id}/introduction": {"case_id": cases[5:]},
+        f"PUT {of}/answer": {"pairing_id": pairings[8:], "word": ["not_this_one"], "reason": ["other"], "note": ["x"]},
+        f"DELETE {of}/answer": {"pairing_id": pairings[8:]},
+        "DELETE /api/cases/{case_id}/introduction": {"case_id": cases[4:6]},
+        "POST /api/needs/{need_id}/shortlists": {"need_id": [asked], "labs": [listed["labs"]], "words": [""]},
         "POST /api/drafts": {"name": ["letter.txt"], "kind": ["need"]},
         "POST /api/drafts/needs": {"company": ["co-1-1"], "company_name": [None], "tax_id": [None], "contact": [""]},
         "GET /api/alliances/{alliance_id}/logo": {"alliance_id": ["al-a"]},
