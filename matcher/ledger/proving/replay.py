@@ -399,6 +399,8 @@ def _recognised(known: _Known, entry: Reported, before: Sequence[Taken], step: T
         yield T_("was recognised without a statement of what GLORIA added")
     if not (entry.evidence or any(one.evidence for one in before)):
         yield T_("was recognised without evidence")
+    if entry.school_id is None:
+        yield T_("was recognised without a school")
     for one in known.elsewhere.get(entry.natural_key, ()):
         stood = one.noted_at < step.at and (one.ended_at is None or one.ended_at > step.at)
         if one.kpi == entry.kpi and stood:
