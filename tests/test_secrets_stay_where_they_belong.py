@@ -109,7 +109,7 @@ def _changes(
         yield from ((path, {}) for path in paths)
         return
     if template == "/api/import-drafts/{import_id}/import":
-        # Otherwise the list would become needs that the whole alliance reads, as they should: only one not there is tried.
+        # Otherwise the list would become needs that the whole alliance reads, as it should: one not there is tried.
         yield (paths[-1], {"json": {}})
         return
     if template.endswith("/client") and method == "DELETE":
