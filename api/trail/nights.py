@@ -24,6 +24,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from indexer.disk import Holder, holder, write_whole
 from indexer.wording import P_, T_, Text
+from matcher.ledger.figures.waiting import WAITING_LABELS
 
 FOLDER = "nightly"
 STATE = "state.json"
@@ -302,5 +303,5 @@ STEP_FIGURE_LABELS = {
     "updated": T_("updated"),
     "warn": T_("warnings proposed"),
     "without_place": T_("without a place"),
-}
+} | {kind.value: label for kind, label in WAITING_LABELS.items()}
 """What the figures of the steps count."""
