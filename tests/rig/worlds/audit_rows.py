@@ -68,8 +68,8 @@ def wrongly_kept(
 ) -> list[str]:
     """Return for which answered requests the trail has another number of rows than it should.
 
-    A change leaves one; a view leaves one unless the policy's cell is not watched; what needs no permission none. What is
-    sent to be read only (`_READ_ONLY`) is a view.
+    A change leaves one; a view leaves one unless the policy's cell is not watched; what needs no permission none. What
+    is sent to be read only (`_READ_ONLY`) is a view.
     """
     permissions = {f"{method} {path}": permission for method, path, permission in routes}
     changes: Counter[str | None] = Counter()
