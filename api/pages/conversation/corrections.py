@@ -138,7 +138,7 @@ def _page(
                 "asked": _ASKED,
                 "form": shown(_ASKED, need if given is None else given),
                 "kinds": KINDS,
-                "said": None if refused else _standing(session, link.need_id),
+                "last_word": None if refused else _standing(session, link.need_id),
                 "address": link.reader,
             }
     if context["need"] is not None:
