@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import urlsafe_b64decode
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -120,6 +121,16 @@ def test_the_need_is_shown_to_whom_the_link_was_sent_and_nobody_else(server: Ser
     # That somebody met the need stands in the trail that its company reads.
     seen = server.ask("company", "GET", f"/api/needs/{need_id}/seen")
     assert seen.status_code in (200, 404)
+
+
+def test_a_forwarded_link_tells_neither_its_reader_nor_the_need(server: Served, need_id: str) -> None:
+    token = ask(server, need_id).rpartition("/")[2]
+    parts = [urlsafe_b64decode(part + "=" * (-len(part) % 4)) for part in token.split(".")]
+    # A part that could be read would be found: the head can.
+    assert b'"enc"' in parts[0]
+    assert [
+        secret for secret in (ADDRESS, ADDRESS.partition("@")[0], need_id) if secret.encode() in b"".join(parts)
+    ] == []
 
 
 def test_a_correction_waits_for_the_expert_who_sees_both_versions(server: Served, need_id: str) -> None:

@@ -1,9 +1,10 @@
-"""Links that a letter carries and that prove by themselves what they are for: signed, for a time, for one purpose.
+"""Links that a letter carries and that prove by themselves what they are for: sealed, for a time, for one purpose.
 
 In: a purpose and a few claims, or a token as it comes back in an address. Out: the token, or its claims. It exists so
-that nothing in the database opens a door: the signature is made with a key that is computed from the home's key file. A
-token says what may be done, never that it was: whoever takes one checks in the database whether it is still to be done,
-and does nothing on a GET, since the scanners of mail servers open every link that they see.
+that nothing in the database opens a door: the seal is made with a key that is computed from the home's key file. It is
+encrypted besides, since a token that could be read would give away the address that a forwarded link asks for. A token
+says what may be done, never that it was: whoever takes one checks in the database whether it is still to be done, and
+does nothing on a GET, since the scanners of mail servers open every link that they see.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ from typing import Any
 
 from joserfc import jwt
 from joserfc.errors import JoseError
+from joserfc.jwe import JWERegistry
 from joserfc.jwk import OctKey
 
 from api.access.second_factor import factor_key
 
-_ALGORITHM = "HS256"
+_HEADER = {"alg": "dir", "enc": "A256GCM"}
+_REGISTRY = JWERegistry(algorithms=list(_HEADER.values()))
 _MAX_CHARS = 2_000
 
 
@@ -33,7 +36,7 @@ class LinkError(ValueError):
 
 
 class LinkSigner:
-    """Signs and reads the tokens of one home."""
+    """Seals and reads the tokens of one home."""
 
     def __init__(self, home: Path) -> None:
         self._key = OctKey.import_key(hmac.new(factor_key(home), b"links of letters", sha256).digest())
@@ -41,7 +44,7 @@ class LinkSigner:
     def token(self, purpose: str, claims: dict[str, Any], *, now: datetime, holds_for: timedelta) -> str:
         """Return a token that says `claims` for one purpose and a time."""
         said = {**claims, "aud": purpose, "exp": int((now + holds_for).timestamp())}
-        return jwt.encode({"alg": _ALGORITHM}, said, self._key)
+        return jwt.encode(_HEADER, said, self._key, registry=_REGISTRY)
 
     def read(self, purpose: str, token: str, *, now: datetime) -> dict[str, Any]:
         """Return what a token says.
@@ -52,7 +55,7 @@ class LinkSigner:
         if len(token) > _MAX_CHARS:
             raise LinkError
         try:
-            claims = jwt.decode(token, self._key, algorithms=[_ALGORITHM]).claims
+            claims = jwt.decode(token, self._key, registry=_REGISTRY).claims
         except (JoseError, ValueError, TypeError) as error:
             raise LinkError from error
         if claims.get("aud") != purpose or not isinstance(claims.get("exp"), int):
