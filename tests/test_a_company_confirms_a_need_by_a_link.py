@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import func, select
 from sqlmodel import SQLModel, col
 
+from api.app import STRANGERS_PER_MINUTE
 from api.letters.enclosing import ENCLOSURES
 from api.letters.signed_links import LinkSigner
 from indexer.database import open_engine, reading
@@ -121,6 +122,19 @@ def test_the_need_is_shown_to_whom_the_link_was_sent_and_nobody_else(server: Ser
     # That somebody met the need stands in the trail that its company reads.
     seen = server.ask("company", "GET", f"/api/needs/{need_id}/seen")
     assert seen.status_code in (200, 404)
+
+
+def test_the_address_can_not_be_guessed_by_trying(server: Served, need_id: str) -> None:
+    path = ask(server, need_id)
+    for number in range(STRANGERS_PER_MINUTE):
+        press(server, path, 403, address=f"guess-{number}@factory.example.com")
+    # Neither a wrong one nor the right one is looked at any more, in any way.
+    for one in (path, f"{path}/word"):
+        for address in ("guess@factory.example.com", ADDRESS):
+            answer = server.client.post(server.url + one, data={"address": address, "do": "confirmed"})
+            assert (answer.status_code, int(answer.headers["retry-after"]) in range(1, 61)) == (429, True)
+    assert words(server, need_id) == []
+    assert server.client.get(server.url + path).status_code == 200
 
 
 def test_a_forwarded_link_tells_neither_its_reader_nor_the_need(server: Served, need_id: str) -> None:

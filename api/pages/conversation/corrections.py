@@ -97,7 +97,7 @@ def _carried_out(
     try:
         must_press_here(request)
         link = NeedByLink.read(signer_of(request), token, now=at)
-        if not _is_reader(link, form):
+        if not _is_reader(request, link, form):
             return None
         with writing(request.app.state.engine) as session:
             work(session, link, at)
@@ -108,7 +108,13 @@ def _carried_out(
     return None
 
 
-def _is_reader(link: NeedByLink, form: FormData) -> bool:
+def _is_reader(request: Request, link: NeedByLink, form: FormData) -> bool:
+    """Whether who has the link gives the address that it was sent to.
+
+    Raises:
+        ProblemError: 429; addresses are few enough to be guessed by who may try for ever.
+    """
+    request.app.state.strangers.count(f"need {link.need_id} {link.reader}")
     return for_logins(str(form.get("address", "")).strip()) == for_logins(link.reader)
 
 
@@ -127,7 +133,7 @@ def _page(
     except LinkError as error:
         context["expired"] = error.expired
         return shown_link(request, "conversation/link.html", context, GONE if error.expired else 404)
-    is_reader = form is not None and _is_reader(link, form)
+    is_reader = form is not None and _is_reader(request, link, form)
     context |= {"is_wrong": form is not None and not is_reader, "need": None, "corrects": corrects or given is not None}
     with reading(request.app.state.engine) as session:
         context["closed"] = not is_open_need(session, link.need_id)
