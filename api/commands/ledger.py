@@ -42,7 +42,10 @@ def verify(
     *,
     head: Annotated[
         list[Path] | None,
-        typer.Option(metavar="FILE", help="Heads kept elsewhere: of a night's mail, or of gloria ledger heads --out."),
+        typer.Option(
+            metavar="FILE",
+            help="Heads kept elsewhere: of a night's mail or gloria ledger heads --out; or a report, or an export.",
+        ),
     ] = None,
     public_key: Annotated[str, typer.Option(help="Whose signature they must carry; see gloria ledger key.")] = "",
     as_json: AsJson = False,
@@ -98,11 +101,9 @@ def _outside(settings: Settings, files: list[Path], public_key: str) -> list[Exp
 @ledger.command("key")
 def print_key(context: typer.Context) -> None:
     """Print the public key with which others check the signatures of heads."""
-    from matcher.ledger.proving.heads import KEY_FILE, public_key_of, signing_key
+    from matcher.ledger.proving.heads import key_of, public_key_of
 
-    settings = read_settings()
-    key = signing_key(settings.head_key or settings.home / KEY_FILE)
-    Screen.of(context).out.print(public_key_of(key), soft_wrap=True)
+    Screen.of(context).out.print(public_key_of(key_of(read_settings())), soft_wrap=True)
 
 
 @ledger.command("export")
@@ -111,17 +112,20 @@ def export(
 ) -> None:
     """Write every row in its canonical form, so that an outsider can recompute both chains.
 
-    Each line is {"chain": "entries" or "steps", "row": {...}}, by chain and number; the last two are {"head": {...}}.
+    Each line is {"chain": "entries" or "steps", "row": {...}}, by chain and number; then two are {"head": {...}},
+    and the last is {"signed_heads": "..."}, for: gloria ledger verify --head FILE
     A row's hash is the SHA-256, in hexadecimal, over the row without "hash", as JSON in UTF-8 with sorted keys and
     no blanks. "prev_hash" is the hash of the row before it, 64 zeros for the first. "seq" counts from 1 without a gap.
     Moments are in UTC with microseconds, shares in basis points, amounts in whole units. Names of people are not part
     of it. Check it with: gloria ledger check FILE
     """
+    from matcher.ledger.proving.heads import key_of, seal_of
     from matcher.ledger.proving.verification import export_lines
 
-    rows = 0
-    with open_reading(read_settings()) as session, out.open("wb") as file:
-        for line in export_lines(session, datetime.now(UTC)):
+    rows, settings, now = 0, read_settings(), datetime.now(UTC)
+    key = key_of(settings)
+    with open_reading(settings) as session, out.open("wb") as file:
+        for line in export_lines(session, now, seal=seal_of(session, key, now)):
             file.write(line)
             rows += 1
     Screen.of(context).say(T_("wrote %(out)s (%(rows)s lines)", out=out, rows=f"{rows:,}"))
@@ -188,13 +192,12 @@ def export_the_heads(
 def _signed_line(session: Session, settings: Settings, now: datetime) -> bytes:
     import orjson
 
-    from matcher.ledger.proving.heads import KEY_FILE, signed_heads, signing_key
+    from matcher.ledger.proving.heads import key_of, signed_heads
     from matcher.ledger.proving.stamps import StampError, stamped
 
-    key = signing_key(settings.head_key or settings.home / KEY_FILE)
     stamp = (lambda message: stamped(message, settings.stamp_url)) if settings.stamp_url else None
     try:
-        return orjson.dumps(signed_heads(session, key, now, stamp)) + b"\n"
+        return orjson.dumps(signed_heads(session, key_of(settings), now, stamp)) + b"\n"
     except StampError as error:
         raise RefusedError(str(error)) from error
 
@@ -461,8 +464,14 @@ def report(
     ] = False,
     both: Annotated[bool, typer.Option("--both", help="In Chinese and English, instead of the one of --lang.")] = False,
 ) -> None:
-    """Write a report of the ledger as XLSX, ODS, DOCX, ODT, CSV, PDF, HTML or JSON."""
+    """Write a report of the ledger as XLSX, ODS, DOCX, ODT, CSV, PDF, HTML or JSON.
+
+    It carries the signed heads of the ledger, for: gloria ledger verify --head FILE
+    """
+    from dataclasses import replace
+
     from indexer.instants import day_in_taipei
+    from matcher.ledger.proving.heads import key_of, seal_of
     from matcher.ledger.rendering.formats import ReportFormat, render
     from matcher.ledger.rendering.report_texts import ReportLanguage
     from matcher.ledger.reports.document import ReportRequest
@@ -472,7 +481,8 @@ def report(
     screen, now = Screen.of(context), datetime.now(UTC)
     form = _format(out)
     day = _day(as_of) if as_of else day_in_taipei(now)
-    with open_reading(read_settings()) as session:
+    settings = read_settings()
+    with open_reading(settings) as session:
         request = ReportRequest(
             as_of=day,
             now=now,
@@ -481,6 +491,7 @@ def report(
             stays_inside=inside,
         )
         document = make_report(session, name, request)
+        document = replace(document, seal=seal_of(session, key_of(settings), now))
     language = ReportLanguage.BOTH if both else ReportLanguage(screen.language.value)
     content = render(document, form, language)
     _write(out, content)

@@ -72,14 +72,7 @@ from matcher.judging.quality_check import Comparison, QualityCheck
 from matcher.ledger.figures.folds import Figures, Status, end_of, figures
 from matcher.ledger.figures.ladder import FINDING_LABELS, FindingKind, findings, readings_on, standings
 from matcher.ledger.figures.waiting import WAITING_LABELS, office_counts
-from matcher.ledger.proving.heads import (
-    HEADS_FILE,
-    KEY_FILE,
-    export_heads,
-    read_heads,
-    signed_heads,
-    signing_key,
-)
+from matcher.ledger.proving.heads import HEADS_FILE, export_heads, key_of, read_heads, signed_heads
 from matcher.ledger.proving.stamps import StampError, stamped
 from matcher.ledger.proving.verification import verify
 from matcher.ledger.rows.chain import LEDGER_CHAINS
@@ -520,7 +513,7 @@ def _short(message: str) -> str:
 def write_heads(work: StepWork) -> StepOutcome:
     """Write the heads of all chains down beside the database, and sign them for the mail: those prove something."""
     settings = work.settings
-    key = signing_key(settings.head_key or settings.home / KEY_FILE)
+    key = key_of(settings)
     with open_reading(settings) as session:
         heads = export_heads(session, settings.home / HEADS_FILE, work.now)
         stamp = partial(stamped, url=settings.stamp_url) if settings.stamp_url else None
