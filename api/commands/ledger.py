@@ -393,15 +393,20 @@ def second(
     *,
     by: Annotated[str, typer.Option(metavar="EMAIL", help="Who agrees, an account of the programme office.")],
 ) -> None:
-    """Agree as the second person to a change of rules or a role; the password of who agrees is read from stdin."""
-    from api.commands.people import line_of_stdin
+    """Agree as the second person to a change of rules or a role.
+
+    Who agrees gives the password on stdin and, where they have a second factor, a code of it on the next line.
+    """
+    from api.commands.people import proof_of_stdin, proven_person
     from matcher.ledger.rows.motions import MotionKind, open_motion
     from matcher.ledger.rule_documents import second_document
     from matcher.ledger.rules.granting import second_grant
 
-    given = line_of_stdin()
-    with open_session(read_settings(), writes=True) as session:
-        who = _proven(session, by, given)
+    settings = read_settings()
+    with open_reading(settings) as session:
+        who = _author(session, by)
+    proof = proof_of_stdin(settings, who)
+    with proven_person(settings, who, by, proof) as session:
         kind = open_motion(session, motion).kind
         if kind == MotionKind.CONFIGURE:
             second_document(session, motion_id=motion, by=who, now=datetime.now(UTC))
@@ -410,23 +415,7 @@ def second(
         else:
             raise RefusedError(T_("results and quarters are decided in the pages: sign in and open Review"))
         note_command(session, "motion", "second", "ledger second", [("motion", motion)], by=who)
-        session.commit()
     Screen.of(context).say(T_("agreed: it is carried out"))
-
-
-def _proven(session: Session, email: str, password: str) -> str:
-    """Return the id of an account of the programme office whose password was given.
-
-    Raises:
-        RefusedError: it is none, or the password is wrong.
-    """
-    from api.access.credentials import password_hash
-    from api.access.passwords import password_fits
-
-    who, stored = _author(session, email), password_hash(session, email)
-    if not password_fits(password, None if stored is None else stored[1]):
-        raise RefusedError(T_("--by %(email)s: the password is wrong", email=email))
-    return who
 
 
 def _author(session: Session, email: str) -> str:
