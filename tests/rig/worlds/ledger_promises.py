@@ -41,7 +41,8 @@ from matcher.ledger.rules.recognition import (
     write_reversal,
 )
 from matcher.ledger.rules.reporting import NewResult, report
-from matcher.review.people import declare_stake
+from matcher.review.people import declare_stake, grant, revoke
+from matcher.review.roles import Role
 from tests.rig.faults.raw_database import copied, raw, refusal, without
 from tests.rig.worlds.ledger_world import NOON, LedgerWorld, money, recognised
 
@@ -171,8 +172,14 @@ def _closed(session: Session, world: LedgerWorld, period: str, now: datetime) ->
 
 
 def _own(engine: Engine, world: LedgerWorld, name: str) -> tuple[str, str]:
-    """Report as somebody who has no other part in a result than that."""
-    return _reported(engine, world, _result(name), by="second_office"), world.people["second_office"]
+    """Report as somebody who has no other part in a result than that: who worked for its alliance, and left."""
+    by = world.people["second_office"]
+    with writing(engine) as session:
+        post = grant(session, account_id=by, role=Role.EXPERT, scope_id="al-a", by=None, now=NOON)
+    entry_id = _reported(engine, world, _result(name), by="second_office")
+    with writing(engine) as session:
+        revoke(session, grant_id=post.id or 0, by=world.people["office"], now=NOON)
+    return entry_id, by
 
 
 @promise("who reported is told so")
