@@ -202,6 +202,15 @@ def _(engine: Engine, world: LedgerWorld) -> bool:
         return standing(session, entry_id).state == "reported"
 
 
+@promise("nobody reports for whom they do not work")
+def _(engine: Engine, world: LedgerWorld) -> bool:
+    given, others = _result("notmine"), ("other_reporter", "committee", "office")
+    return all(
+        _refused(engine, LedgerError, lambda s, who=who: report(s, given, by=world.people[who], now=NOON))
+        for who in others
+    )
+
+
 @promise("who has a stake is told so")
 def _(engine: Engine, world: LedgerWorld) -> bool:
     entry_id, by = _reported(engine, world, _result("stake", company_id="co-2")), world.people["second_committee"]
@@ -273,10 +282,11 @@ def _(engine: Engine, world: LedgerWorld) -> bool:
             claim = ExternalClaim(programme="patent", kpi="L", natural_key=key, noted_at=NOON, **more)
             note_external(session, claim)
     other, by = _result("patent", details={"instalment": 2}), world.people["office"]
+    reporter = world.people["reporter"]
     return _refused(
         engine, ClaimedElsewhereError, lambda s: recognise(s, entry_id=entry_id, by=by, now=NOON)
     ) and _refused(
-        engine, ClaimedElsewhereError, lambda s: report(s, replace(other, id="patent-0002"), by=by, now=NOON)
+        engine, ClaimedElsewhereError, lambda s: report(s, replace(other, id="patent-0002"), by=reporter, now=NOON)
     )
 
 
@@ -337,7 +347,9 @@ def _(engine: Engine, world: LedgerWorld) -> bool:
 def _(engine: Engine, world: LedgerWorld) -> bool:
     entry_id, by = _reported(engine, world, _result("again"), checked=True), world.people["office"]
     _tried(engine, lambda s: recognise(s, entry_id=entry_id, by=by, now=NOON))
-    _tried(engine, lambda s: report(s, replace(_result("again"), id="again-0002"), by=by, now=NOON))
+    _tried(
+        engine, lambda s: report(s, replace(_result("again"), id="again-0002"), by=world.people["reporter"], now=NOON)
+    )
     with reading(engine) as session:
         return session.exec(select(Entry.id).where(Entry.id == "again-0002")).first() is None
 
