@@ -55,6 +55,7 @@ from api.routes import (
     operations,
     pairings,
     queue,
+    search,
     sessions,
 )
 from api.routes.conversation import corrections, meetings, talks
@@ -253,6 +254,7 @@ _PARTS = (
     agenda,
     companies,
     labs,
+    search,
     jobs,
     import_drafts,
     templates,

@@ -93,7 +93,7 @@ def test_an_expert_begins_the_day(browser: Browser, server: Served) -> None:
         expect(row).to_contain_text(Wording(Lang(lang)).day("2026-11-20"))
 
         for words in ("polishing silicon carbide wafers", "碳化矽基板拋光"):
-            box = page.get_by_role("searchbox", name=said("Search labs, needs and companies"))
+            box = page.get_by_role("searchbox", name=said("Search everything"))
             box.fill(words)
             box.press("Enter")
             lab = page.get_by_role("region", name=re.compile(said("Labs"))).get_by_role("link").first
@@ -126,7 +126,7 @@ def test_the_day_is_the_same_in_english_and_without_script(server: Served) -> No
         expect(item(page, "Companies not heard of for long", name)).to_have_count(0)
         expect(page.get_by_role("row").filter(has_text=name)).to_contain_text(Wording(Lang.EN).day("2026-11-20"))
         for words in ("polishing silicon carbide wafers", "碳化矽基板拋光"):
-            box = page.get_by_role("searchbox", name="Search labs, needs and companies")
+            box = page.get_by_role("searchbox", name="Search everything")
             box.fill(words)
             box.press("Enter")
             lab = page.get_by_role("region", name=re.compile("Labs")).get_by_role("link").first
