@@ -137,7 +137,7 @@ def test_what_looks_alike_is_held_until_a_person_tells_them_apart(engine: Engine
     )
     with writing(engine) as session:
         report(session, money(), by=world.people["reporter"], now=NOON)
-        entry, state = report(session, twin, by=world.people["other_reporter"], now=NOON)
+        entry, state = report(session, twin, by=world.people["reporter"], now=NOON)
         assert state is State.HELD
         with pytest.raises(LedgerError, match="is held"):
             check(session, entry_id=entry.id, by=world.people["committee"], now=NOON)
