@@ -7,6 +7,7 @@ far it is, what is stored stays when it is stopped, and the whole of it can be u
 
 from __future__ import annotations
 
+import gc
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -86,7 +87,7 @@ def import_one(screen: Screen, session: Session, path: Path, said: ReadAs, way: 
     from indexer.records.mended.named_labs import with_labs_found
     from indexer.records.readers import read
 
-    with _telling(screen, path, way) as tell:
+    with _seldom_collected(), _telling(screen, path, way) as tell:
         tell(T_("reading"), 0, 1)
         try:
             first = read(path, said.kind, said)
@@ -105,13 +106,24 @@ def import_one(screen: Screen, session: Session, path: Path, said: ReadAs, way: 
     if way.dry_run:
         return [_reported(screen, path, plan, way, job=None) for plan in plans]
     job = f"{datetime.now(UTC):%Y%m%d}-{secrets.token_hex(4)}"
-    with _telling(screen, path, way) as tell:
+    with _seldom_collected(), _telling(screen, path, way) as tell:
         reports = _stored(screen, session, path, readings, way, job, tell)
     changed = any(report.created or report.updated for report in reports)
     documents = [_reported(screen, path, report, way, job=job if changed else None) for report in reports]
     if changed and not way.quiet:
         screen.say(T_("to take it back: gloria import --undo %(job)s", job=job), "dim")
     return documents
+
+
+@contextmanager
+def _seldom_collected() -> Iterator[None]:
+    """Look for cycles among new objects only: a list's records have none, and all of them were looked through often."""
+    usual = gc.get_threshold()
+    gc.set_threshold(100_000, 20, 1_000)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*usual)
 
 
 @contextmanager

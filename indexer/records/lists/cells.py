@@ -141,7 +141,13 @@ def _says_nothing(field: str, cell: str) -> bool:
     return field in _ANY_FIELDS and plain in _ANY
 
 
+_LONGEST_WORD = 60
+"""Of a cell that may be one of the words above, with blanks and brackets."""
+
+
 def _plain(text: str) -> str:
+    if len(text) > _LONGEST_WORD and len(text.strip()) > _LONGEST_WORD:
+        return text
     return "".join(unicodedata.normalize("NFKC", text).casefold().split()).strip("()[]〔〕【】")
 
 
@@ -153,6 +159,7 @@ class CellReader:
         self.counts: Counter[str] = Counter()
         self._unit = table_unit
         self._above: dict[str, object] = {}
+        self._readers: dict[tuple[str, str], Callable[[object], object] | None] = {}
 
     def value(self, column: Column, heading: Heading, cell: object) -> object:
         """Return what a cell says.
@@ -163,7 +170,7 @@ class CellReader:
         if isinstance(cell, str) and column.cell is Cell.ONE and _is_literal(column.field, cell):
             self._above[column.field] = said = unguarded(cell[1:])
             return said
-        if isinstance(cell, str):
+        if isinstance(cell, str) and (len(cell) <= _LONGEST_WORD or len(cell.strip()) <= _LONGEST_WORD):
             if _is_ditto(column.field, cell):
                 self.counts["ditto"] += 1
                 return self._above.get(column.field)
@@ -180,7 +187,10 @@ class CellReader:
         if (listed := json_list(column, cell)) is not None and column.cell in (Cell.WORDS, Cell.TEXTS):
             # What an export wrote part by part holds no word for nothing.
             return listed
-        if (reader := self._reader_of(column.field, heading)) is not None:
+        kept_by = column.field, heading.unit
+        if kept_by not in self._readers:
+            self._readers[kept_by] = self._reader_of(column.field, heading)
+        if (reader := self._readers[kept_by]) is not None:
             return reader(cell)
         found = json_value(column, cell)
         if column.cell is Cell.ASKS and isinstance(found, list):
