@@ -23,7 +23,9 @@ _MARK_STACK = re.compile(rb"[^\x00]{%d}" % (_MARKS_PER_LETTER + 1))
 _MARKS_IN_DISGUISE = dict.fromkeys((0x0F73, 0x0F75, 0x0F81), "\u0f71")
 _REFUSED = re.compile("[\x00-\x08\x0e-\x1f\x7f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _LINE_END = re.compile("\r\n|[\r\x0b\x0c\u2028\u2029]")
-_HARMLESS = re.compile("[\x20-\x7e\u2010-\u2027\u2030-\u205e\u2070-\u20bf\u3000-\u3029\u3030-\u3096\u309b-\ua48c\uff01-\uff9d]*")
+_HARMLESS = re.compile(
+    "[\x20-\x7e\u2010-\u2027\u2030-\u205e\u2070-\u20bf\u3000-\u3029\u3030-\u3096\u309b-\ua48c\uff01-\uff9d]*"
+)
 """Letters and marks of which none has to be looked at: no breaks, no accents that are put on others, no control."""
 # What programs put around a text to say which way it runs: nothing inside is reordered by it. With every blank, for
 # `str.strip`: a pattern tries a long run of blanks inside of a text at each of them.

@@ -11,6 +11,7 @@ import openpyxl
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
+from sqlmodel import select
 
 from api.jobs.import_drafts import KEPT, MAX_OF_ONE, ImportDraft, forget_drafts
 from api.jobs.job_queue import claim
@@ -18,6 +19,7 @@ from api.jobs.worker import JobRunner
 from indexer.database import reading, writing
 from indexer.instants import now
 from indexer.records.importing import import_rows
+from indexer.records.record_tables import Lab
 from indexer.settings import Settings
 from matcher.review.people import grant
 from matcher.review.roles import Role
@@ -166,6 +168,44 @@ def test_cells_are_mended_filled_down_and_rows_left_out(here: Asked) -> None:
     assert (result["created"], result["refused"]) == (4, 0)
     stored = _rows(here, "SELECT name, school, capacity FROM lab WHERE school IS NOT NULL ORDER BY capacity, name")
     assert sorted(stored) == [("丁室", "s-2", 1), ("丙室", "s-2", 1), ("乙室", "s-2", 3), ("甲室", "s-1", 2)]
+
+
+def test_several_values_in_a_cell_are_read_and_mended_a_line_each(here: Asked) -> None:
+    packed = '"[""感測；量測"", ""製程、封裝""]"'
+    content = _csv([*HEADINGS, "關鍵字"], ["甲室", "霧社科技大學", "藺若川", "除冰", "約二", packed], ["乙室"])
+    list_id = _sent(here, "labs.csv", content)
+    (row, _) = here.done("expert", "GET", f"/api/import-drafts/{list_id}/rows", params={"table": "0-1"})["rows"]
+    assert row["cells"][5] == "感測；量測\n製程、封裝"
+    # What stands there already is no correction, and what is typed is kept a line each.
+    same = [{"sheet": 0, "row": 2, "column": 6, "value": row["cells"][5]}]
+    assert _said(here, list_id, cells=same)["corrections"] == 0
+    cells = [{"sheet": 0, "row": 2, "column": 6, "value": "感測；量測\n\n 封裝、測試 \n塗裝"}]
+    assert _said(here, list_id, cells=cells)["corrections"] == 1
+    (row, _) = here.done("expert", "GET", f"/api/import-drafts/{list_id}/rows", params={"table": "0-1"})["rows"]
+    assert row["cells"][5] == "感測；量測\n封裝、測試\n塗裝"
+    down = {"table": "0-1", "row": 2, "column": 6}
+    here.done("expert", "POST", f"/api/import-drafts/{list_id}/fill-down", json=down)
+    down = {"table": "0-1", "row": 2, "column": 2}
+    here.done("expert", "POST", f"/api/import-drafts/{list_id}/fill-down", json=down)
+    assert _imported(here, list_id)["created"] == 2
+    with reading(here.engine) as session:
+        labs = {lab.name: lab for lab in session.exec(select(Lab)).all()}
+    assert labs["甲室"].keywords == labs["乙室"].keywords == ["感測；量測", "封裝、測試", "塗裝"]
+
+
+def test_a_heading_that_nobody_knows_is_told_by_its_meaning(here: Asked) -> None:
+    rows = [["甲室", "霧社科技大學", "藺若川", "除冰", "2", "某某公司", "是"]]
+    list_id = _sent(here, "labs.csv", _csv([*HEADINGS, "需迴避的廠商", "獨角獸"], *rows))
+    columns = {one["heading"]: (one["field"], one["guessed"]) for one in _seen(here, list_id)["tables"][0]["columns"]}
+    assert columns["需迴避的廠商"] == ("conflicts", True)
+    assert columns["獨角獸"] == (None, False)
+    # Whoever says otherwise is heard; the import does what was shown.
+    tables = {"0-1": {"columns": {"獨角獸": "-"}}}
+    assert _said(here, list_id, tables=tables)["errors"] == 0
+    assert _imported(here, list_id)["created"] == 1
+    with reading(here.engine) as session:
+        (lab,) = session.exec(select(Lab).where(Lab.name == "甲室")).all()
+    assert (lab.conflicts, lab.other) == (["某某公司"], {})
 
 
 def test_kind_heading_row_and_columns_are_said_kept_and_used_again(here: Asked) -> None:

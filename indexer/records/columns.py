@@ -163,6 +163,20 @@ def _json_array(text: str) -> list[Any] | None:
     return found if isinstance(found, list) else None
 
 
+def parts_of(cell: object) -> list[str] | None:
+    """Return the texts of a cell that holds them as a JSON array, since they hold separators themselves, else None."""
+    found = (
+        _json_array(_with_plain_breaks(unguarded(cell))) if isinstance(cell, str) and cell.startswith('["') else None
+    )
+    is_lines = found is not None and all(isinstance(one, str) and "\n" not in one for one in found)
+    return found if is_lines else None
+
+
+def in_one_cell(parts: Sequence[str]) -> str:
+    """Return the cell that holds texts so that each is read as it is."""
+    return json.dumps(list(parts), ensure_ascii=False) if parts else ""
+
+
 def _ask(line: str) -> dict[str, str] | str:
     """Split `kind: text`; a line without a kind stays a text and is refused with its words."""
     kind, colon, text = re.sub("：", ":", line, count=1).partition(":")

@@ -21,6 +21,7 @@ from indexer.plain_text import TextError, printable, shown
 from indexer.records.exchange import MODELS, EvidenceIn, Fault, RowProblem, check, costs_record, fallback_id
 from indexer.records.lists.corrections import NOTHING_SAID, Corrections, FoundTable, table_keys
 from indexer.records.lists.grids import MAX_COLUMNS, Grid
+from indexer.records.lists.headings import Meaning
 from indexer.records.lists.json_text import json_lists
 from indexer.records.lists.made_ids import NAMED_BY, made_id
 from indexer.records.lists.rows import TableRows, table_rows, too_wide
@@ -143,13 +144,15 @@ _ORDER = (
 class ReadAs:
     """What somebody has said of a file: the kind of its rows, the sheet to read, the field of a heading (`-`: none).
 
-    `corrections` are what they corrected table by table and cell by cell, after they saw what was understood.
+    `corrections` are what they corrected table by table and cell by cell, after they saw what was understood;
+    `meaning` is asked for headings that nobody knows.
     """
 
     kind: Kind | None = None
     sheet: str | None = None
     mapping: Mapping[str, str] = field(default_factory=dict)
     corrections: Corrections = NOTHING_SAID
+    meaning: Meaning | None = None
 
 
 def read(path: Path, kind: Kind | None = None, said: ReadAs | None = None) -> Reading:
@@ -266,7 +269,8 @@ def _read_grids(grids: Sequence[Grid], name: str, said: ReadAs, named: Kind | No
             asked += [problem] if problem is not None else []
         if one.kind is not None:
             mapping = {**said.mapping, **chosen.columns}
-            one.read = _read_table(readings, one.kind, one.table, grid, one.label, mapping, chosen.fixed)
+            rows = table_rows(one.kind, one.table, one.label, mapping, chosen.fixed, said.meaning)
+            one.read = _checked(readings, one.kind, rows, grid, one.label)
     if not readings:
         refused = [*problems, *(_as_error(one) for one in asked)]
         unread = _unread(said.kind or named, refused or ([] if _all_left_out(found, said) else [_kindless(name)]))
@@ -386,16 +390,7 @@ def _kind_said(title: str) -> Kind | None:
     return found.pop() if len(found) == 1 else None
 
 
-def _read_table(
-    readings: dict[Kind, Reading],
-    kind: Kind,
-    table: Table,
-    grid: Grid,
-    label: str,
-    mapping: Mapping[str, str],
-    fixed: Mapping[str, str],
-) -> TableRows:
-    rows = table_rows(kind, table, label, mapping, fixed)
+def _checked(readings: dict[Kind, Reading], kind: Kind, rows: TableRows, grid: Grid, label: str) -> TableRows:
     # Evidence beside labs is told together with them.
     home = Kind.LABS if kind is Kind.EVIDENCE and Kind.LABS in readings else kind
     into = readings.setdefault(home, Reading(home))

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import gc
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from sqlmodel import Session
 
     from indexer.records.importing import ImportReport, ValueChange
+    from indexer.records.lists.headings import Meaning
     from indexer.records.readers import ReadAs, Reading
 
 RECORDS_PER_PART = 1_000
@@ -67,7 +69,7 @@ def read_as(
             raise typer.BadParameter(T_("give HEADING=FIELD, such as 實驗室主持人=pi"), param_hint="--map")
         given[heading.strip()] = field.strip()
     if mapping is None:
-        return ReadAs(kind, sheet, given)
+        return ReadAs(kind, sheet, given, meaning=_meaning)
     stored = saved_mapping(session, mapping)
     if stored is None and not given:
         raise RefusedError(T_("there is no mapping %(name)s; add --map to make it", name=mapping))
@@ -77,7 +79,19 @@ def read_as(
     if given and keeps:
         save_mapping(session, mapping, kind=kind, sheet=sheet, fields=fields, now=datetime.now(UTC))
         session.commit()
-    return ReadAs(kind, sheet, fields)
+    return ReadAs(kind, sheet, fields, meaning=_meaning)
+
+
+def _meaning(kind: Kind, headings: Sequence[str]) -> Mapping[str, str]:
+    """Ask which fields headings mean that nobody knows; most lists have none."""
+    return _meanings()(kind, headings)
+
+
+@cache
+def _meanings() -> Meaning:
+    from indexer.encoders.heading_meanings import HeadingMeanings
+
+    return HeadingMeanings(read_settings())
 
 
 def import_one(screen: Screen, session: Session, path: Path, said: ReadAs, way: Way) -> list[dict[str, object]]:
