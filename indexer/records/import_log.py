@@ -44,7 +44,8 @@ _NAMED_IN = {"school": (("lab", "school"), ("need", "school")), "company": (("ne
 _TOLD = 5
 _ROWS: dict[str, Text] = {
     "lab": T_("labs"), "company": T_("companies"), "need": T_("needs"), "school": T_("schools"),
-    "alliance": T_("alliances"), "term": T_("terms in two languages"), "account": T_("accounts"), "evidence": T_("pieces of evidence"),
+    "alliance": T_("alliances"), "term": T_("terms in two languages"), "account": T_("accounts"),
+    "evidence": T_("pieces of evidence"),
     "ask": T_("asks of needs"), "alliance_partner": T_("partners of alliances"), "record_merge": T_("mergings"),
     "pairing": T_("pairings with labs"), "proposal": T_("proposals"), "decision": T_("decisions"),
     "release": T_("releases to companies"), "case_file": T_("cases of companies and labs"), "contact": T_("contacts"),
