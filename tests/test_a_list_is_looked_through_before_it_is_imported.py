@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -11,7 +12,7 @@ import openpyxl
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
-from sqlmodel import select
+from sqlmodel import col, select
 
 from api.jobs.import_drafts import KEPT, MAX_OF_ONE, ImportDraft, forget_drafts
 from api.jobs.job_queue import claim
@@ -352,5 +353,51 @@ def test_objects_are_looked_through_too(here: Asked) -> None:
     content = b'{"id": "j-1", "title": "a"}\n{"id": "j-2"}\n'
     list_id = _sent(here, "needs.jsonl", content)
     found = _seen(here, list_id)
-    assert (found["holds"], found["tables"], _plan(found)) == ("objects", [], [("needs", 1, 0, 1)])
+    assert (found["holds"], _plan(found)) == ("objects", [("needs", 1, 0, 1)])
+    (table,) = found["tables"]
+    assert [(one["heading"], one["field"]) for one in table["columns"]] == [("id", "id"), ("title", "title")]
     assert _imported(here, list_id)["created"] == 1
+
+
+def test_objects_are_mended_in_the_same_grid(here: Asked) -> None:
+    rows = [
+        {"id": "o-1", "name": "甲室", "school": "霧社科技大學", "keywords": ["感測；量測", "塗裝"],
+         "capacity": "約二", "網站": "x",
+         "evidence": [{"id": "e-1", "title": "除冰"}]},
+        {"id": "o-2", "name": "乙室", "school": "霧社科技大學", "keywords": "感測", "summary": "量測"},
+        {"id": "o-3", "name": "丙室", "school": "別處大學"},
+    ]  # fmt: skip
+    list_id = _sent(here, "labs.json", json.dumps(rows, ensure_ascii=False).encode())
+    found = _seen(here, list_id)
+    told = {(one["row"], one["column"]) for one in found["problems"] if one["row"]}
+    assert {(1, 5), (2, 4), (3, 3)} <= told
+    grid = here.done("expert", "GET", f"/api/import-drafts/{list_id}/rows", params={"table": "0-0"})
+    headings = [one["heading"] for one in found["tables"][0]["columns"]]
+    assert headings == ["id", "name", "school", "keywords", "capacity", "網站", "summary"]
+    assert grid["rows"][0]["cells"] == ["o-1", "甲室", "霧社科技大學", "感測；量測\n塗裝", "約二", "x", ""]
+    # What stands there is no correction; a line for each of several; an unknown key may be a field of ours.
+    cells = [
+        {"sheet": 0, "row": 1, "column": 4, "value": "感測；量測\n塗裝"},
+        {"sheet": 0, "row": 1, "column": 5, "value": "2"},
+        {"sheet": 0, "row": 2, "column": 4, "value": "感測、封裝"},
+        {"sheet": 0, "row": 1, "column": 6, "value": "https://a.example"},
+    ]
+    tables = {"0-0": {"columns": {"網站": "links"}}}
+    out = [{"sheet": 0, "row": 3, "left_out": True}]
+    _said(here, list_id, tables=tables, rows=out)
+    found = _said(here, list_id, cells=cells)
+    assert (found["corrections"], found["errors"], _plan(found)) == (4, 0, [("labs", 2, 0, 0)])
+    columns = [(one["heading"], one["field"]) for one in found["tables"][0]["columns"]]
+    assert columns[-2:] == [("網站", "links"), ("summary", "summary")]
+    assert _imported(here, list_id)["created"] == 2
+    with reading(here.engine) as session:
+        labs = {lab.id: lab for lab in session.exec(select(Lab).where(col(Lab.id).like("o-%"))).all()}
+    first, second = labs["o-1"], labs["o-2"]
+    assert (first.keywords, first.capacity, first.links) == (["感測；量測", "塗裝"], 2, ["https://a.example"])
+    assert (second.keywords, second.summary) == (["感測", "封裝"], "量測")
+    assert _rows(here, "SELECT id, title FROM evidence WHERE lab_id = 'o-1'") == [("e-1", "除冰")]
+    # An object without a key says nothing of it: what is stored stays.
+    content = json.dumps([{"id": "o-2", "name": "乙室"}, {"id": "o-1", "capacity": 3}]).encode()
+    again = _sent(here, "labs.json", content)
+    changes = [change["field"] for plan in _seen(here, again)["plan"] for change in plan["changes"]]
+    assert changes == ["capacity"]
