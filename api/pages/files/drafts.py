@@ -123,13 +123,13 @@ def confirm_lab(visit: Annotated[Visit, Depends(receiving(Resource.DRAFT, Action
         given[name] = str(visit.form.get(name) or "").strip()[:MAX_TYPED]
     given["links"] = given["links"].split()
     made = visit.attempt(lambda: _record(given))
-    if not isinstance(made, Refusal) and visit.form.get("do") == "import":
-        content = made
-        made = visit.attempt(lambda: visit.document(keep_list, name="labs.jsonl", alliance=None, content=content))
-        if not isinstance(made, Refusal):
-            return visit.go(f"/imports/{made['id']}")
     if isinstance(made, Refusal):
         return _lab_page(visit, _read_again(visit, Drafted.LAB), given, made)
+    if visit.form.get("do") == "import":
+        kept = visit.attempt(lambda: visit.document(keep_list, name="labs.jsonl", alliance=None, content=made))
+        if isinstance(kept, Refusal):
+            return _lab_page(visit, _read_again(visit, Drafted.LAB), given, kept)
+        return visit.go(f"/imports/{kept['id']}")
     headers = {"Content-Disposition": 'attachment; filename="labs.jsonl"', "Cache-Control": "no-store"}
     return Response(made, 200, headers, "application/x-ndjson")
 
