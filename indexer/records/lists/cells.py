@@ -82,10 +82,13 @@ _DITTO = frozenset({"同上", "〃", "″", "同前", "同左上", "ditto", '"',
 _PROSE = frozenset({"summary", "summary_en", "description", "abstract", "title", "asks", "confidential_reason"})
 _SHORTENED = re.compile(r"[0-9](?:\.[0-9]+)?[eE]\+?[0-9]{1,3}")
 _LINKS = re.compile(r"[;；,，、\s]+(?=https?://)|[\r\n]+")
+_TITLES = "教授|老師|博士|副教授|助理教授|院士|主任|所長|院長"
 _PEOPLE = re.compile(
-    r"\s*(?:[、;；/／&＆\n]|，|,(?!\s*(?:Jr|Sr|Ph\.?\s?D|M\.?D|II|III)\b)|\band\b|(?<=[\u3400-\u9fff]{2})[和與及](?=[\u3400-\u9fff]{2}))\s*"
+    r"\s*(?:[、;；/／&＆\n]|，|,(?!\s*(?:Jr|Sr|Ph\.?\s?D|M\.?D|II|III)\b)|\band\b"
+    # 祝清和博士 is one person.
+    rf"|(?<=[\u3400-\u9fff]{{2}})[和與及](?!{_TITLES})(?=[\u3400-\u9fff]{{2}}))\s*"
 )
-_HAN_NAME = re.compile("[\u3400-\u9fff·．]{2,6}(?:教授|老師|博士|副教授|助理教授|院士|主任|所長|院長)?")
+_HAN_NAME = re.compile(rf"[\u3400-\u9fff·．]{{2,6}}(?:{_TITLES})?")
 _LATIN_NAME = re.compile(r"[A-Z][\w.\-'’]*(?:\s+[A-Z][\w.\-'’]*){1,4}")
 _FIRST_SERIAL, _LAST_SERIAL = 20_000, 80_000
 """The days from 1954 to 2119 as spreadsheets count them; a number below or above is something else."""
