@@ -76,6 +76,7 @@ from api.trail.view_buffer import ViewBuffer
 from indexer.database import BusyError, DatabaseGoneError, open_engine, reading, writing
 from indexer.disk import DiskReserve
 from indexer.encoders.encoding import EncoderError
+from indexer.encoders.heading_meanings import HeadingMeanings
 from indexer.encoders.query_vectors import EncodingBusyError
 from indexer.index.generations import SnapshotError
 from indexer.settings import Settings
@@ -331,6 +332,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.jobs = JobRunner(engine, app.state.live, app.state.stopping, settings.job_lease_s, app.state.reserve)
     app.state.postman = Postman(engine, settings, app.state.stopping)
     app.state.uploads = Uploads()
+    app.state.meanings = HeadingMeanings(settings)
     app.state.evidence_waiting = WaitingMost.of(settings)
     app.state.browsers = KnownBrowsers(settings.home)
     app.state.pace = Pace()
