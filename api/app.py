@@ -44,6 +44,7 @@ from api.requests.metrics import count_lost_views
 from api.requests.middleware import Guard, RequestLog, ViewLog, configure_log
 from api.requests.permitted_request import COOKIE, SAFE_METHODS, RateLimiter
 from api.requests.problems import MEDIA_TYPE, Problem, register
+from api.requests.scanning import Scanner
 from api.routes import (
     accounts,
     cases,
@@ -57,7 +58,8 @@ from api.routes import (
     queue,
     sessions,
 )
-from api.routes.conversation import corrections, meetings, talks
+from api.routes.conversation import attachments, corrections, meetings, talks
+from api.routes.conversation.attachments import MAX_ATTACHED_BYTES
 from api.routes.desk import agenda
 from api.routes.files import drafts, exports, lab_files
 from api.routes.imports import drafts as import_drafts
@@ -194,6 +196,7 @@ GIVE_UP_AFTER_S = 5.0
 BODY_LIMITS = {
     ("POST", "/api/imports"): MAX_FILE_BYTES,
     ("POST", "/api/import-drafts"): MAX_LIST_BYTES,
+    ("POST", "/api/attachments"): MAX_ATTACHED_BYTES,
     ("POST", "/api/evidence"): MAX_EVIDENCE_BYTES,
     **PAGE_BODY_LIMITS,
 }
@@ -245,6 +248,7 @@ _PARTS = (
     needs,
     pairings,
     talks,
+    attachments,
     meetings,
     corrections,
     cases,
@@ -329,6 +333,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.postman = Postman(engine, settings, app.state.stopping)
     app.state.uploads = Uploads()
     app.state.evidence_waiting = WaitingMost.of(settings)
+    app.state.scanner = Scanner.of(settings)
     app.state.browsers = KnownBrowsers(settings.home)
     app.state.pace = Pace()
     app.state.views = ViewBuffer(engine, count_lost=count_lost_views)

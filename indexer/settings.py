@@ -81,6 +81,16 @@ class Settings(BaseSettings):
     evidence_waiting_days: int = Field(
         default=7, ge=1, description="After how many days a file of evidence that no result names is deleted."
     )
+    attachment_mb: int = Field(default=20, ge=1, le=32, description="MB of one file that people attach to their talks.")
+    attachments_mb: int = Field(
+        default=200, ge=1, description="MB of all files that hang on one need with its conversations."
+    )
+    scanner: str = Field(
+        default="",
+        description="A command that looks for viruses: a file comes on its standard input, and it ends with 0 for "
+        "clean, 1 for infected, as `clamdscan --no-summary -` does; empty: none. What it can't look at is refused.",
+    )
+    scanner_s: float = Field(default=60, ge=1, le=600, description="How long that command may take for one file.")
     trusted_proxies: str = Field(
         default="",
         description="Addresses or networks of your reverse proxies, comma separated: whom to believe X-Forwarded-For.",
@@ -131,6 +141,11 @@ class Settings(BaseSettings):
     )
     mail_folder: Path | None = Field(
         default=None, description="Where mail is put as .eml files while no SMTP server is set; default: in the home."
+    )
+    returned_mail: SecretStr = Field(
+        default=SecretStr(""),
+        description="Where mail that comes back lies, read every night: a folder of .eml files, or the sender's "
+        "mailbox, imaps://user:password@host/INBOX.",
     )
     public_url: str = Field(
         default="http://127.0.0.1:8000",

@@ -62,6 +62,7 @@ from matcher.review.researchers import (
     edit_profile,
     profile_document,
 )
+from matcher.review.romanised_names import latin_name, may_be_called
 
 router = APIRouter(prefix="/api", route_class=ThreadedRoute)
 
@@ -269,16 +270,22 @@ def find_lab_names(
     limit: Limit = 20,
     cursor: Cursor = None,
 ) -> Response:
-    """Find a lab by a part of its name or its head's, in any order and script, to claim it: name, head, school."""
+    """Find a lab by a part of its name or its head's, in any order and script, to claim it: name, head, school.
+
+    A head in Chinese characters is found by the spellings of Taiwan in Latin letters too; whether it is the same person
+    is for people to say.
+    """
 
     def work(session: Session, _who: Principal) -> Reply:
-        wanted, parts = for_search(q), name_parts(q)
+        wanted, parts, latin = for_search(q), name_parts(q), latin_name(q)
         names = session.connection().execute(select_columns(col(Lab.id), col(Lab.name), col(Lab.name_en), col(Lab.pi)))
         alike = col(Lab.id).in_(
             [
                 row[0]
                 for row in names
-                if any(wanted in for_search(name) for name in row[1:] if name) or _is_of(parts, row[3])
+                if any(wanted in for_search(name) for name in row[1:] if name)
+                or _is_of(parts, row[3])
+                or (latin is not None and may_be_called(latin, row[3]))
             ]
         )
         query = (
