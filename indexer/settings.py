@@ -151,6 +151,11 @@ class Settings(BaseSettings):
         default="http://127.0.0.1:8000",
         description="The address under which people reach this server, for the links in mails, feeds and webhooks.",
     )
+    links_need_sign_in: bool = Field(
+        default=False,
+        description="Whether a link of a mail answers only for whoever is signed in as the one it was sent to; people "
+        "without an account can then not be asked by a link.",
+    )
     webhooks_inside: bool = Field(
         default=False,
         description="Whether webhooks may call addresses inside your own network, without TLS there too; the hosts are "

@@ -59,6 +59,18 @@ _BY_FACT: Mapping[NoticeKind, tuple[str, Mapping[str, Text]]] = {
             "retracted": T_("An answer was taken back."),
         },
     ),
+    NoticeKind.LINK_ANSWERED: (
+        "word",
+        {
+            "interested": T_("The link of a mail to you answered: you are interested. If it was not you, undo it."),
+            "not_this_one": T_("The link of a mail to you answered: not this lab. If it was not you, undo it."),
+            "has_a_question": T_("The link of a mail to you sent a question. If it was not you, tell your expert."),
+            "willing": T_("The link of a mail to you answered: you are willing. If it was not you, undo it."),
+            "not_now": T_("The link of a mail to you answered: not now. If it was not you, undo it."),
+            "declined": T_("The link of a mail to you answered: you decline. If it was not you, undo it."),
+            "retracted": T_("The link of a mail to you took your answer back. If it was not you, answer anew."),
+        },
+    ),
     NoticeKind.CASE_ASKED: (
         "how",
         {

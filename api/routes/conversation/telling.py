@@ -95,6 +95,21 @@ def tell_answered(session: Session, about: Conversation, said: SideAnswer, *, no
     )
 
 
+def tell_by_link(
+    session: Session, about: Conversation, said: SideAnswer, *, reader: str, asked: str, now: datetime
+) -> None:
+    """Tell whom a link was sent to what was just done by it, with the way to undo it: it may have been forwarded."""
+    notify(
+        session,
+        kind=NoticeKind.LINK_ANSWERED,
+        to=[reader],
+        key=f"link answer {said.id}",
+        place=place_of(about.pairing_id),
+        facts=facts_of(about, word=said.word, side=said.side, asked=asked, link=said.link or ""),
+        now=now,
+    )
+
+
 def tell_said(session: Session, about: Conversation, said: SideAnswer, *, now: datetime) -> None:
     """Tell what a side answered, and of its question, which stands in the thread, whoever is to reply."""
     tell_answered(session, about, said, now=now)
