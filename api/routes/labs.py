@@ -33,7 +33,7 @@ from api.documents.matches import (
     lab_companies_document,
     lab_document,
 )
-from api.documents.people import ClaimAnswer, LabNameAnswer, WaitingClaimAnswer
+from api.documents.people import ClaimAnswer, CooperationAnswer, LabNameAnswer, WaitingClaimAnswer
 from api.letters.telling import tell_of_claim, tell_of_decided_claim
 from api.requests.capacity import MATCHING, ThreadedRoute, takes
 from api.requests.idempotency import Reply
@@ -42,13 +42,14 @@ from api.requests.problems import moved, not_found
 from api.requests.query_parameters import ChosenFilters, Cursor, Limit, decoded, page
 from indexer.folding import for_search, name_parts
 from indexer.instants import day_in_taipei
-from indexer.records.mended.merged import kept_id
+from indexer.records.mended.merged import kept_id, same_ids
 from indexer.records.mended.retired import Retirement, in_use
 from indexer.records.mended.same_work import each_once
 from indexer.records.passages import joined
 from indexer.records.record_tables import Company, Lab, Need, School, load_companies, load_needs
 from indexer.vocabulary import Mendable
 from matcher.ranking.lab_search import FoundLab
+from matcher.review.conversation.signing import past_cooperation
 from matcher.review.intake import OPEN_STATES, NeedIntake
 from matcher.review.likeness import lab_companies
 from matcher.review.people import Account, Principal
@@ -258,6 +259,23 @@ def _find(session: Session, who: Principal, lab_id: str, action: Action, *, lock
     if session.exec(query.with_for_update() if lock else query).first() is None:
         raise not_found("lab")
     return profile_document(session, lab_id) or {}
+
+
+@router.get("/labs/{lab_id}/cooperation", tags=["labs"], response_model=CooperationAnswer)
+def read_cooperation(
+    lab_id: str, ask: Annotated[PermittedRequest, Depends(requires(Resource.LAB, Action.READ))]
+) -> Response:
+    """Read what was signed with a lab before, in all alliances: how much, since when, and in what where many did."""
+
+    def work(session: Session, who: Principal) -> Reply:
+        _find(session, who, lab_id, Action.READ)
+        found = past_cooperation(session, same_ids(session, Mendable.LAB, lab_id))
+        counted = {
+            name: [{"name": word, "cases": n} for word, n in getattr(found, name)] for name in ("fields", "kinds")
+        }
+        return Reply(200, {**asdict(found), **counted}, {})
+
+    return ask.read(work)
 
 
 ClaimId = Annotated[int, Path(ge=1, le=MAX_ROW_NUMBER)]
