@@ -40,6 +40,7 @@ from api.pages.shell import drawing
 from api.pages.shell.visiting import tell
 from api.requests.capacity import MAX_FILE_BYTES, RequestThreads, Uploads
 from api.requests.idempotency import MAX_KEY
+from api.requests.looking_up import LookUps
 from api.requests.metrics import count_lost_views
 from api.requests.middleware import Guard, RequestLog, ViewLog, configure_log
 from api.requests.permitted_request import COOKIE, SAFE_METHODS, RateLimiter
@@ -333,6 +334,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.postman = Postman(engine, settings, app.state.stopping)
     app.state.uploads = Uploads()
     app.state.evidence_waiting = WaitingMost.of(settings)
+    app.state.look_ups = LookUps(settings)
     app.state.scanner = Scanner.of(settings)
     app.state.browsers = KnownBrowsers(settings.home)
     app.state.pace = Pace()

@@ -139,6 +139,11 @@ class Settings(BaseSettings):
         default="",
         description="A mirror that stands in for all registers that are asked with --fetch, each below its name.",
     )
+    look_up_dois: bool = Field(
+        default=False,
+        description="Whether a DOI that a researcher types is looked up at Crossref and DataCite; they learn the DOI "
+        "and GLORIA_MAIL_FROM, which is needed for it.",
+    )
     mail_folder: Path | None = Field(
         default=None, description="Where mail is put as .eml files while no SMTP server is set; default: in the home."
     )
@@ -211,6 +216,8 @@ class Settings(BaseSettings):
             raise ValueError(T_("GLORIA_MAIL_TO also needs %(missing)s", missing=", ".join(missing)))
         if given["GLORIA_SMTP_URL"] and not given["GLORIA_MAIL_FROM"]:
             raise ValueError(T_("GLORIA_SMTP_URL also needs GLORIA_MAIL_FROM"))
+        if self.look_up_dois and not self.mail_from:
+            raise ValueError(T_("GLORIA_LOOK_UP_DOIS also needs GLORIA_MAIL_FROM"))
         public = urlsplit(self.public_url)
         if public.scheme not in ("http", "https") or not public.hostname or public.query or public.fragment:
             raise ValueError(T_("GLORIA_PUBLIC_URL: give an address such as https://match.example.org"))
