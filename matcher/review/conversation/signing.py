@@ -168,7 +168,7 @@ class PastCooperation:
 def past_cooperation(session: Session, lab_ids: Collection[str]) -> PastCooperation:
     """Return what was signed with a lab, which may have been known under several ids."""
     query = (
-        select(Case.id, Case.alliance_id, Case.need_id, Case.opened_at, Signing.signed_on, Need.fields)
+        select(Case, col(Signing.signed_on), col(Need.fields))
         .join(Need, col(Need.id) == Case.need_id)
         .join(Signing, col(Signing.case_id) == Case.id, isouter=True)
         .where(col(Case.lab_id).in_(sorted(lab_ids)), Case.stage == Stage.SIGNED.value)
@@ -176,20 +176,24 @@ def past_cooperation(session: Session, lab_ids: Collection[str]) -> PastCooperat
     rows = session.exec(query).all()
     if not rows:
         return PastCooperation()
-    # Of a case that was signed before its day was asked for, the year in which it was opened stands in.
-    years = [(signed_on or opened_at.astimezone(TAIPEI).date()).year for _, _, _, opened_at, signed_on, _ in rows]
-    asked = select(Ask.need_id, Ask.kind).where(col(Ask.need_id).in_({row[2] for row in rows})).distinct()
+    years = [_year(case, signed_on) for case, signed_on, _ in rows]
+    asked = select(Ask.need_id, Ask.kind).where(col(Ask.need_id).in_({case.need_id for case, *_ in rows})).distinct()
     kinds_of: dict[str, set[str]] = {}
     for need_id, kind in session.exec(asked).all():
         kinds_of.setdefault(need_id, set()).add(str(kind))
     return PastCooperation(
         signed=len(rows),
-        alliances=len({row[1] for row in rows}),
+        alliances=len({case.alliance_id for case, *_ in rows}),
         first_year=min(years),
         last_year=max(years),
-        fields=_named(one for row in rows for one in set(row[5] or ())),
-        kinds=_named(one for row in rows for one in kinds_of.get(row[2], ())),
+        fields=_named(one for _, _, fields in rows for one in set(fields or ())),
+        kinds=_named(one for case, *_ in rows for one in kinds_of.get(case.need_id, ())),
     )
+
+
+def _year(case: Case, signed_on: date | None) -> int:
+    # Of a case that was signed before its day was asked for, the year in which it was opened stands in.
+    return (case.opened_at.astimezone(TAIPEI) if signed_on is None else signed_on).year
 
 
 def _named(words: Iterable[str]) -> tuple[tuple[str, int], ...]:
