@@ -7,7 +7,6 @@ holds for whoever knows that address.
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from hmac import compare_digest
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Request, Response
@@ -27,7 +26,7 @@ from api.documents.conversation.meetings import (
 )
 from api.letters.conversation.invitations import feed
 from api.letters.conversation.meeting_letters import entry_of, title_of
-from api.letters.signed_links import LinkSigner
+from api.letters.signed_links import LinkError, LinkSigner
 from api.requests.capacity import ThreadedRoute
 from api.requests.idempotency import Reply
 from api.requests.permitted_request import PermittedRequest, requires
@@ -56,6 +55,8 @@ router = APIRouter(prefix="/api", tags=["meetings"], route_class=ThreadedRoute)
 PairingId = Annotated[int, Path(ge=1, le=MAX_ROW_NUMBER)]
 MeetingId = Annotated[int, Path(ge=1, le=MAX_ROW_NUMBER)]
 PURPOSE = "calendar"
+_HOLDS_FOR = timedelta(days=3_650)
+"""An address of a feed holds until it is renewed or ended; so long at most."""
 _KEPT_FOR = timedelta(days=90)
 """For so long a meeting stays in lists and feeds after it was held."""
 _MOST = 200
@@ -222,23 +223,21 @@ def end_calendar(ask: Annotated[PermittedRequest, Depends(requires(Resource.CALE
 def _address(request: Request, held: CalendarFeed | None) -> str | None:
     if held is None or held.ended_at is not None:
         return None
-    address: str = request.app.state.settings.address_of(f"/calendar/{_token(request, held)}.ics")
+    claims = {"a": held.account_id, "v": held.version}
+    token = LinkSigner(request.app.state.home).token(PURPOSE, claims, now=held.made_at, holds_for=_HOLDS_FOR)
+    address: str = request.app.state.settings.address_of(f"/calendar/{token}.ics")
     return address
-
-
-def _token(request: Request, held: CalendarFeed) -> str:
-    """Return what opens a feed: the same each time that it is shown, until it is renewed, and stored nowhere."""
-    secret = LinkSigner(request.app.state.home).secret(f"{PURPOSE} {held.account_id} {held.version}")
-    return f"{held.account_id}.{secret.hex()}"
 
 
 def feed_of(session: Session, request: Request, token: str, at: datetime) -> bytes | None:
     """Return what a calendar that subscribes gets: the meetings that its owner may know of now; None if it is void."""
-    held = session.get(CalendarFeed, token.partition(".")[0])
-    if held is None or held.ended_at is not None:
+    try:
+        said = LinkSigner(request.app.state.home).read(PURPOSE, token, now=at)
+    except LinkError:
         return None
-    who = principal(session, held.account_id)
-    if who is None or not compare_digest(_token(request, held).encode(), token.encode()):
+    held = session.get(CalendarFeed, str(said["a"]))
+    who = principal(session, str(said["a"]))
+    if held is None or held.ended_at is not None or held.version != said["v"] or who is None:
         return None
     address_of = request.app.state.settings.address_of
     entries = [
