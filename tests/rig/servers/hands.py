@@ -27,8 +27,8 @@ class Hands(Protocol):
     def open(self, path: str) -> None:
         """Go to a page."""
 
-    def press(self, selector: str) -> None:
-        """Press a button or follow a link, and wait for what comes of it."""
+    def press(self, selector: str, *, last: bool = False) -> None:
+        """Press a button or follow a link, of several the first or the last, and wait for what comes of it."""
 
     def unfold(self, selector: str) -> None:
         """Open what is folded."""
@@ -68,12 +68,13 @@ class FormHands:
         """Go to a page."""
         self._page = self._somebody.open(path)
 
-    def _one(self, selector: str) -> Any:
-        return self._page.locator(selector).first  # type: ignore[attr-defined]
+    def _one(self, selector: str, *, last: bool = False) -> Any:
+        found = self._page.locator(selector)  # type: ignore[attr-defined]
+        return found.last if last else found.first
 
-    def press(self, selector: str) -> None:
+    def press(self, selector: str, *, last: bool = False) -> None:
         """Press a button or follow a link."""
-        self._one(selector).click()
+        self._one(selector, last=last).click()
 
     unfold = press
 
@@ -118,9 +119,10 @@ class KeyHands:
         self._page = self._somebody.open(path)
         assert not scrolls_sideways(self._page), path
 
-    def _reach(self, selector: str) -> Any:
+    def _reach(self, selector: str, *, last: bool = False) -> Any:
         """Go to an element by Tab alone, and see that it is seen to be there."""
-        wanted = self._page.locator(selector).first.element_handle()
+        found = self._page.locator(selector)
+        wanted: Any = (found.last if last else found.first).element_handle()
         for _ in range(_MOST_TABS):
             if self._page.evaluate("one => document.activeElement === one", wanted):
                 box = wanted.bounding_box()
@@ -129,9 +131,9 @@ class KeyHands:
             self._page.keyboard.press("Tab")
         raise AssertionError(f"no key leads to {selector}")
 
-    def press(self, selector: str) -> None:
+    def press(self, selector: str, *, last: bool = False) -> None:
         """Press a button or follow a link."""
-        self._reach(selector)
+        self._reach(selector, last=last)
         with self._page.expect_navigation():
             self._page.keyboard.press("Enter")
         assert not scrolls_sideways(self._page), self._page.url
