@@ -371,11 +371,11 @@ def test_every_page_of_it_can_be_used_by_everybody(browser: Browser, mailed: Mai
         look_over(somebody, lang, places)
 
 
-@pytest.mark.parametrize(("lang", "amount"), zip(LANGS, list(AMOUNTS)[:2], strict=True))
+@pytest.mark.parametrize(("lang", "amount"), list(zip(LANGS, list(AMOUNTS)[:2], strict=True)))
 def test_by_forms_and_mail_alone(mailed: Mailed, lang: str, amount: str) -> None:
     told(mailed, by_forms(mailed.server, lang), amount)
 
 
-@pytest.mark.parametrize(("lang", "amount"), zip(LANGS, list(AMOUNTS)[2:], strict=True))
+@pytest.mark.parametrize(("lang", "amount"), list(zip(LANGS, list(AMOUNTS)[2:], strict=True)))
 def test_by_keyboard_alone_on_a_phone(browser: Browser, mailed: Mailed, lang: str, amount: str) -> None:
     told(mailed, by_keyboard(browser, mailed.server, lang), amount)
