@@ -57,6 +57,7 @@ from api.routes import (
     operations,
     pairings,
     queue,
+    search,
     sessions,
 )
 from api.routes.conversation import attachments, corrections, meetings, talks
@@ -257,6 +258,7 @@ _PARTS = (
     agenda,
     companies,
     labs,
+    search,
     jobs,
     import_drafts,
     templates,

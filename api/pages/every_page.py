@@ -6,7 +6,7 @@ one list, so that a new page is entered in one place; in the menu it stands in `
 
 from __future__ import annotations
 
-from api.pages import account, admin, audit, cases, companies, desk, field_map, labs, my_company, my_lab, review
+from api.pages import account, admin, audit, cases, companies, desk, field_map, labs, my_company, my_lab, review, search
 from api.pages.conversation import attachments, case_steps, corrections, link, meetings, talk
 from api.pages.conversation.attachments import MAX_ATTACHED_FORM_BYTES
 from api.pages.figures import alliances, kpi
@@ -41,6 +41,7 @@ PAGES = (
     my_lab,
     my_company,
     desk,
+    search,
     talk,
     attachments,
     link,
