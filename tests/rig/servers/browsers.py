@@ -146,7 +146,7 @@ def browsing(
         yield Somebody(context, page, server.url, elsewhere, complaints)
         assert elsewhere == []
         heard = [said for said in complaints if "Failed to load resource" not in said]
-    assert heard == [], heard
+        assert heard == [], heard
     finally:
         context.close()
 

@@ -6,12 +6,13 @@ language. Out: the page as it is then. It exists so that a whole story is writte
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from typing import Any, Protocol
 
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, FileChooser, Page
 
 from tests.rig.servers.browsers import browsing, scrolls_sideways
 from tests.rig.servers.served import Served
@@ -19,6 +20,7 @@ from tests.rig.servers.visits import visiting
 
 PHONE = 390
 _MOST_TABS = 600
+_WAIT_S = 15.0
 
 
 class Hands(Protocol):
@@ -113,6 +115,9 @@ class KeyHands:
     def __init__(self, somebody: Any) -> None:
         self._somebody = somebody
         self._page: Page = somebody.page
+        self._choosers: list[FileChooser] = []
+        # Listened to from the start: begun with the press, it may come too late for it.
+        self._page.on("filechooser", self._choosers.append)
 
     def open(self, path: str) -> None:
         """Go to a page."""
@@ -176,9 +181,11 @@ class KeyHands:
     def attach(self, selector: str, name: str, content: bytes) -> None:
         """Choose a file."""
         self._reach(selector)
-        with self._page.expect_file_chooser() as asked:
-            self._page.keyboard.press("Enter")
-        asked.value.set_files({"name": name, "mimeType": "application/pdf", "buffer": content})
+        self._page.keyboard.press("Enter")
+        until = time.monotonic() + _WAIT_S
+        while not self._choosers and time.monotonic() < until:
+            self._page.wait_for_timeout(50)
+        self._choosers.pop().set_files({"name": name, "mimeType": "application/pdf", "buffer": content})
 
     def count(self, selector: str) -> int:
         """Return how many there are."""
