@@ -213,9 +213,9 @@ def talks(server: Served) -> There:
         f"PUT {of}/answer": {"pairing_id": pairings[8:], "word": ["not_this_one"], "reason": ["other"], "note": ["x"]},
         f"DELETE {of}/answer": {"pairing_id": pairings[8:]},
         "POST /api/attachments": {
-            "need": [None],
-            "pairing": pairings[3:4],
-            "audience": ["both"],
+            "need": [asked],
+            "pairing": [None],
+            "audience": [None],
             "meeting": [None],
             "name": ["plan.txt"],
         },
