@@ -117,7 +117,10 @@ class KeyHands:
         self._page: Page = somebody.page
         self._choosers: list[FileChooser] = []
         # Listened to from the start: begun with the press, it may come too late for it.
-        self._page.on("filechooser", self._choosers.append)
+        self._page.on("filechooser", self._asked_for_a_file)
+
+    def _asked_for_a_file(self, chooser: FileChooser) -> None:
+        self._choosers.append(chooser)
 
     def open(self, path: str) -> None:
         """Go to a page."""
