@@ -217,7 +217,7 @@ def talks(server: Served) -> There:
             "pairing": [None],
             "audience": [None],
             "meeting": [None],
-            "name": ["plan.txt"],
+            "name": ["plan.pdf"],
         },
         f"GET {of}/attachments": mine,
         "GET /api/needs/{need_id}/attachments": {"need_id": [asked]},
