@@ -184,6 +184,12 @@ def talks(server: Served) -> There:
         _did(server, "expert", "POST", f"/api/shortlists/{shortlist_id}/links", json={"days": 7})["id"]
         for _ in range(5)
     ]
+    files = [
+        _did(
+            server, "expert", "POST", "/api/attachments", params={"name": f"{n}.txt", "need": asked}, content=b"%d" % n
+        )["id"]
+        for n in range(5)
+    ]
     engine = open_engine(server.settings)
     with writing(engine) as session:
         word_id = _word_of(session, asked)
@@ -208,6 +214,17 @@ def talks(server: Served) -> There:
         },
         f"PUT {of}/answer": {"pairing_id": pairings[8:], "word": ["not_this_one"], "reason": ["other"], "note": ["x"]},
         f"DELETE {of}/answer": {"pairing_id": pairings[8:]},
+        "POST /api/attachments": {
+            "need": [asked],
+            "pairing": [None],
+            "audience": [None],
+            "meeting": [None],
+            "name": ["plan.pdf"],
+        },
+        f"GET {of}/attachments": mine,
+        "GET /api/needs/{need_id}/attachments": {"need_id": [asked]},
+        "GET /api/attachments/{attachment_id}": {"attachment_id": files[:1]},
+        "DELETE /api/attachments/{attachment_id}": {"attachment_id": files[1:]},
         "DELETE /api/cases/{case_id}/introduction": {"case_id": cases[4:6]},
         "POST /api/needs/{need_id}/shortlists": {"need_id": [asked], "labs": [listed["labs"]], "words": [""]},
         "POST /api/drafts": {"name": ["letter.txt"], "kind": ["need"]},
