@@ -30,7 +30,9 @@ from matcher.ledger.rows.chain import Chain
 from matcher.ledger.rows.entries import Entry, EntryKind
 from matcher.ledger.rows.kpis import KPI_FACTS, Kpi, Unit
 from matcher.ledger.rows.motions import Motion, MotionEnd, MotionKind
+from matcher.ledger.rows.periods import roc_year
 from matcher.ledger.rows.result_claims import ExternalClaim, LiveFact, OtherProgramme
+from matcher.ledger.rows.school_totals import SchoolTotal
 from matcher.ledger.rows.steps import State, Step, steps_of
 from matcher.ledger.rules.duties import Bar, bar_on_motion
 from matcher.ledger.rules.requirements import Requirement, missing_requirements
@@ -80,7 +82,9 @@ class EntryAnswer(Answer):
     period: str
     late_for: str | None
     school_id: str | None
+    school_shares: dict[str, int] | None
     company_id: str | None
+    company_shares: dict[str, int] | None
     case_id: int | None
     decision_id: int | None
     reverses: str | None
@@ -248,16 +252,18 @@ class SchoolTotalAnswer(Answer):
     id: int
     school_id: str
     year: int
-    amount_ntd: int
+    kpi: Kpi
+    amount_ntd: int | None = Field(description="Of money.")
+    count: int | None = Field(description="Of every other figure, in its unit.")
     source: str
     by: str
     at: datetime
+    roc_year: int
 
 
 class ListedSchoolTotalAnswer(SchoolTotalAnswer):
-    """A total with whether it is the newest of its school and year."""
+    """A total with whether it is the newest of its school, year and figure."""
 
-    roc_year: int
     holds: bool
 
 
@@ -353,12 +359,15 @@ class PlaceAnswer(Answer):
 
 
 class SchoolAnswer(Answer):
-    """The whole cooperation total beside which a result is seen, and what GLORIA recognised of it so far."""
+    """A total of a school beside which a result is seen, and what GLORIA recognised of that figure so far."""
 
     school_id: str
+    share_bp: int = Field(description="The school's share of the result, in basis points.")
     year: int
+    kpi: Kpi = Field(description="Money, and the result's own figure if schools have totals of it.")
+    unit: Unit
     total: ListedSchoolTotalAnswer | None
-    recognised_ntd: int
+    recognised: float = Field(description="In the figure's unit; of a result of several schools each has its part.")
 
 
 class ReviewAnswer(Answer):
@@ -369,7 +378,7 @@ class ReviewAnswer(Answer):
     barred: Bar | None
     takes_two: bool
     verbs: list[Verb]
-    school: SchoolAnswer | None
+    schools: list[SchoolAnswer]
     queue: PlaceAnswer
 
 
@@ -420,6 +429,11 @@ def _step_document(session: Session, step: Step) -> dict[str, Any]:
         # Earlier releases wrote down there what the other entry says.
         document["reason"] = told_of(session, step.entry_id)
     return document
+
+
+def total_document(total: SchoolTotal) -> dict[str, Any]:
+    """Return a school's total as it was supplied."""
+    return {**total.model_dump(mode="json"), "kpi": total.figure.value, "roc_year": roc_year(total.year)}
 
 
 def motion_document(session: Session, motion: Motion, who: Principal | None = None) -> dict[str, Any]:

@@ -64,6 +64,7 @@ from matcher.ledger.figures.waiting import motions_waiting, totals_missing
 from matcher.ledger.rows.kpis import RECOGNISED_KPIS, Kpi
 from matcher.ledger.rows.motions import MotionKind
 from matcher.ledger.rows.periods import last_day
+from matcher.ledger.rows.school_totals import COMPARED
 from matcher.ledger.rows.steps import State
 from matcher.review.people import Principal
 
@@ -158,7 +159,7 @@ def _shortened(value: Any) -> str:
 
 
 _CLAIM_FIELDS = ("programme", "kpi", "claimant", "reference", "party", "amount", "occurred_on")
-_TOTAL_FIELDS = ("school_id", "year", "amount_ntd", "source")
+_TOTAL_FIELDS = ("school_id", "year", "kpi", "amount_ntd", "count", "source")
 
 
 def _shown(visit: Visit, template: str, refused: Refusal | None, **context: Any) -> Response:
@@ -234,11 +235,13 @@ def _totals(visit: Visit, refused: Refusal | None = None) -> Response:
         year=year if year and year <= 3_000 else None,
         cursor=given.get("cursor") or None,
     )
-    wanted = {name: given.get(name, "") for name in ("school_id", "for_year")}
+    wanted = {name: given.get(name, "") for name in ("school_id", "for_year", "for_kpi")}
     missing: list[dict[str, Any]] = []
     if admits(visit.who(), Resource.SCHOOL_TOTAL, Action.CREATE):
         missing = [asdict(one) for one in visit.look(lambda session, _: totals_missing(session))]
-    return _shown(visit, "review/totals.html", refused, page=page, chosen=chosen, wanted=wanted, missing=missing)
+    figures = [kpi.value for kpi in COMPARED]
+    more = {"page": page, "chosen": chosen, "wanted": wanted, "missing": missing, "figures": figures}
+    return _shown(visit, "review/totals.html", refused, **more)
 
 
 @router.post("/totals")
@@ -249,7 +252,7 @@ def supply(visit: Annotated[Visit, Depends(visiting(Resource.SCHOOL_TOTAL, Actio
     )
     if isinstance(done, Refusal):
         return _totals(visit, done)
-    return visit.go("/review/totals", N_("The total is stored. Results of this school and year can be recognised."))
+    return visit.go("/review/totals", N_("The total is stored. Results of this school and year are seen beside it."))
 
 
 @router.get("/claims")
@@ -376,13 +379,13 @@ def _page(visit: Visit, entry_id: str, refused: Refusal | None = None, form: str
         **entry_view(visit, entry_id),
         "review": review,
         "unmet": {one["requirement"]: one["detail"] for one in review["unmet"]},
+        "blocked": any(one["blocks"] for one in review["unmet"]),
         "filters": filters,
         "refused": refused,
         "form": form,
         "typed": visit.form.get(_TYPED.get(form, ""), "") if refused else "",
         "what_to_do": None if refused is None else what_to_do(refused.name),
     }
-    context["school_names"] = context["names"].of("school", (review["school"] or {}).get("school_id"))
     return visit.show("review/entry.html", refused.status if refused else 200, **context)
 
 

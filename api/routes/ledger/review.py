@@ -31,6 +31,7 @@ from api.documents.ledger import (
     entry_document,
     entry_rows,
     motion_document,
+    total_document,
 )
 from api.documents.ledger_bodies import NoteBody, ReasonBody, SupplementBody
 from api.letters.telling import tell_of_motion, tell_of_results, tell_of_said_result, tell_of_seconded
@@ -49,10 +50,10 @@ from api.routes.ledger.entries import (
 )
 from matcher.ledger.figures.school_shares import recognised_of
 from matcher.ledger.rows.entries import Entry, EntryKind
-from matcher.ledger.rows.kpis import Kpi
+from matcher.ledger.rows.kpis import KPI_FACTS, Kpi
 from matcher.ledger.rows.motions import Motion, MotionEnd, MotionKind, end, open_motion, pending
-from matcher.ledger.rows.periods import roc_year, second_close
-from matcher.ledger.rows.school_totals import successor, total_of
+from matcher.ledger.rows.periods import second_close
+from matcher.ledger.rows.school_totals import COMPARED, successor, total_of
 from matcher.ledger.rows.steps import NEXT_STATES, State
 from matcher.ledger.rule_documents import second_document
 from matcher.ledger.rules.duties import Act, Bar, bar_on
@@ -178,7 +179,7 @@ def read_review(
             "barred": barred,
             "takes_two": takes_two(session, entry),
             "verbs": _verbs(session, who, entry),
-            "school": _school(session, entry, ask.at),
+            "schools": _schools(session, entry, ask.at),
             "queue": _place(session, [*these, col(Entry.id).in_(standing_so(states))], entry),
         }
         return Reply(200, document, {})
@@ -208,19 +209,23 @@ def _may(session: Session, who: Principal, entry: Entry, verb: Verb) -> bool:
     return session.exec(query).first() is not None
 
 
-def _school(session: Session, entry: Entry, at: datetime) -> dict[str, Any] | None:
-    if entry.school_id is None:
-        return None
-    school_id, year = successor(session, entry.school_id), entry.occurred_on.year
-    total = total_of(session, school_id, year)
-    return {
-        "school_id": school_id,
-        "year": year,
-        "total": None
-        if total is None
-        else {**total.model_dump(mode="json"), "roc_year": roc_year(total.year), "holds": True},
-        "recognised_ntd": recognised_of(session, school_id, year, as_of=at),
-    }
+def _schools(session: Session, entry: Entry, at: datetime) -> list[dict[str, Any]]:
+    """Return each school of an entry beside its own total of money, and of the entry's figure if that is another."""
+    kpi, year = Kpi(entry.kpi), entry.occurred_on.year
+    figures = [one for one in COMPARED if one in (Kpi.MONEY, kpi)]
+    return [
+        _beside(session, successor(session, school), year, figure, share_bp, at)
+        for school, share_bp in entry.by_school().items()
+        for figure in figures
+    ]
+
+
+def _beside(session: Session, school_id: str, year: int, kpi: Kpi, share_bp: int, at: datetime) -> dict[str, Any]:
+    total = total_of(session, school_id, year, kpi)
+    holding = None if total is None else {**total_document(total), "holds": True}
+    recognised = float(recognised_of(session, school_id, year, as_of=at, kpi=kpi))
+    known = {"school_id": school_id, "share_bp": share_bp, "year": year, "kpi": kpi.value}
+    return {**known, "unit": KPI_FACTS[kpi].unit.value, "total": holding, "recognised": recognised}
 
 
 def _place(session: Session, waits: Sequence[Any], entry: Entry) -> dict[str, Any]:
