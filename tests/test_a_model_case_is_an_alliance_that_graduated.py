@@ -116,7 +116,9 @@ def test_e5_it_counts_only_with_all_of_it(engine: Engine, world: LedgerWorld) ->
     with writing(engine) as session:
         score(session, entry_id="model-0001", scores=few, by=people["committee"], now=LATER)
         last = standing(session, "model-0001")
-    step = NewStep("model-0001", last.version, State.RECOGNISED, people["office"], LATER, "", period="2020Q4", kpi_year=2020)
+    step = NewStep(
+        "model-0001", last.version, State.RECOGNISED, people["office"], LATER, "", period="2020Q4", kpi_year=2020
+    )
     with pytest.raises(DatabaseError, match="scored in six aspects"), writing(engine) as session:
         take(session, step)
     with writing(engine) as session:
@@ -147,8 +149,9 @@ def test_a_score_has_its_bounds_its_reason_and_its_committee(
         report(session, _model(), by=world.people["reporter"], now=LATER)
     with pytest.raises(LedgerError, match=said), writing(engine) as session:
         score(session, entry_id="model-0001", scores=scores, by=world.people[by], now=LATER)
-    with pytest.raises(LedgerError, match="only a model case"), writing(engine) as session:
+    with writing(engine) as session:
         report(session, money(occurred_on=date(2020, 5, 2)), by=world.people["reporter"], now=LATER)
+    with pytest.raises(LedgerError, match="only a model case"), writing(engine) as session:
         score(session, entry_id="money-0001", scores=SCORES, by=world.people["committee"], now=LATER)
 
 

@@ -258,7 +258,9 @@ def test_a_copy_of_a_whole_database_opens(tmp_path: Path) -> None:
 
 
 EARLIER = "0026"
-EARLIER_LEDGER = [orjson.loads(line) for line in (Path(__file__).parent / "earlier_ledger.jsonl").read_bytes().splitlines()]
+EARLIER_LEDGER = [
+    orjson.loads(line) for line in (Path(__file__).parent / "earlier_ledger.jsonl").read_bytes().splitlines()
+]
 """Table and row of a ledger of every kind of row, as the release with this schema wrote and proved it."""
 PROVEN = {
     "entries": "11 da6cb4564e0091d3df633beadfa967c2b592f0dae80f15b2adea37122a8cb09f",

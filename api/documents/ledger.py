@@ -27,6 +27,7 @@ from api.documents.matches import DecisionAnswer, ProposalAnswer
 from indexer.records.record_tables import Need
 from indexer.wording import Bilingual
 from matcher.ledger.rows.chain import Chain
+from matcher.ledger.rows.details import Aspect
 from matcher.ledger.rows.entries import Entry, EntryKind
 from matcher.ledger.rows.kpis import KPI_FACTS, Kpi, Unit
 from matcher.ledger.rows.motions import Motion, MotionEnd, MotionKind
@@ -35,6 +36,7 @@ from matcher.ledger.rows.result_claims import ExternalClaim, LiveFact, OtherProg
 from matcher.ledger.rows.school_totals import SchoolTotal
 from matcher.ledger.rows.steps import State, Step, steps_of
 from matcher.ledger.rules.duties import Bar, bar_on_motion
+from matcher.ledger.rules.model_cases import holding_scores, scores_of
 from matcher.ledger.rules.requirements import Requirement, missing_requirements
 from matcher.ledger.rules.similarity import Similarity, told_of
 from matcher.review.cases import Case
@@ -229,6 +231,17 @@ class OriginAnswer(Answer):
     proposal: ProposalAnswer | None
 
 
+class AspectScoreAnswer(Answer):
+    """What a member of the committee gave an aspect of a model case; the newest of an aspect holds."""
+
+    aspect: Aspect
+    score: int
+    reason: str
+    by: str
+    at: datetime
+    holds: bool
+
+
 class EntryDocumentAnswer(EntryAnswer):
     """An entry with all that stands behind it."""
 
@@ -237,6 +250,7 @@ class EntryDocumentAnswer(EntryAnswer):
     reversed_by: str | None
     motions: list[MotionAnswer]
     similar: list[LikenessAnswer]
+    scores: list[AspectScoreAnswer] = Field(description="Of a model case: every score of its aspects, oldest first.")
     came_from: OriginAnswer | None
 
 
@@ -317,6 +331,7 @@ class DatedHeadAnswer(HeadAnswer):
 class Verb(StrEnum):
     """What may be said of a result."""
 
+    SCORE = "score"
     CHECK = "check"
     RECOGNISE = "recognise"
     RETURN = "return"
@@ -378,6 +393,7 @@ class ReviewAnswer(Answer):
     barred: Bar | None
     takes_two: bool
     verbs: list[Verb]
+    awaits_month: str | None = Field(description="The month that a lead has yet to confirm; null if it is before you.")
     schools: list[SchoolAnswer]
     queue: PlaceAnswer
 
@@ -419,8 +435,14 @@ def entry_document(session: Session, who: Principal, entry: Entry) -> dict[str, 
         "reversed_by": reversal,
         "motions": [motion_document(session, motion, who) for motion in _motions(session, entry.id)],
         "similar": _similar(session, who, entry),
+        "scores": _scores(session, entry) if entry.kpi == Kpi.MODEL_CASES else [],
         "came_from": _origin(session, who, entry),
     }
+
+
+def _scores(session: Session, entry: Entry) -> list[dict[str, Any]]:
+    every, holding = scores_of(session, entry.id), {one.id for one in holding_scores(session, entry.id).values()}
+    return [{**one.model_dump(mode="json", exclude={"id", "entry_id"}), "holds": one.id in holding} for one in every]
 
 
 def _step_document(session: Session, step: Step) -> dict[str, Any]:

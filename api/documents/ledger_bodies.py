@@ -20,13 +20,14 @@ from matcher.ledger.figures.gender import MAX_COUNT, GenderGroup
 from matcher.ledger.figures.ladder import Rung
 from matcher.ledger.figures.self_operation import Ladder
 from matcher.ledger.figures.sufficiency import PointRules, SufficiencyItem
-from matcher.ledger.rows.details import Gender
+from matcher.ledger.rows.details import Aspect, Gender
 from matcher.ledger.rows.entries import WHOLE_BP
 from matcher.ledger.rows.kpis import Kpi
 from matcher.ledger.rows.periods import common_year
 from matcher.ledger.rows.result_claims import OtherProgramme
 from matcher.ledger.rows.school_totals import MAX_COUNT as MAX_TOTAL
 from matcher.ledger.rules.configuration import default
+from matcher.ledger.rules.model_cases import HIGHEST, LOWEST
 
 MAX_AMOUNT = 2**53 - 1
 MAX_PARTS = 100
@@ -151,6 +152,32 @@ class SupplementBody(_LedgerBody):
 
     text: Reason
     evidence: Evidence = Field(default=[])
+
+
+class MonthBody(_LedgerBody):
+    """What a lead says of the alliance's month; only what came of it has to be said."""
+
+    month: Word = Field(pattern=r"^20[0-9]{2}-[0-9]{2}$", examples=["2019-05"])
+    achievements: Reason = Field(description="成果", examples=["與兩家會員簽約，培育學員 12 人"])
+    highlights: Note = Field(default="", description="亮點")
+    gap: Note = Field(default="", description="落差")
+    measures: Note = Field(default="", description="改善措施")
+    help: Note = Field(default="", description="需協助")
+
+
+class ScoreBody(_LedgerBody):
+    """The committee's score of an aspect, and why."""
+
+    score: Whole = Field(ge=LOWEST, le=HIGHEST, examples=[4])
+    reason: Reason = Field(examples=["三項成果已量產，與佐證相符"])
+
+
+class ScoresBody(_LedgerBody):
+    """The committee's scores of some or all of the six aspects of a model case."""
+
+    scores: dict[Aspect, ScoreBody] = Field(
+        min_length=1, max_length=len(Aspect), examples=[{"capacity": {"score": 4, "reason": "三項成果已量產"}}]
+    )
 
 
 class SchoolTotalBody(_LedgerBody):

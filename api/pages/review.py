@@ -20,8 +20,8 @@ from sqlmodel import Session, col, select
 from api.access.policy import Action, Resource, admits
 from api.access.visibility import motions as visible_motions
 from api.access.visibility import reached_alliances
-from api.documents.ledger_bodies import ExternalClaimBody, NoteBody, ReasonBody, SchoolTotalBody
-from api.pages.results.entries import LABELS, entry_view
+from api.documents.ledger_bodies import ExternalClaimBody, NoteBody, ReasonBody, SchoolTotalBody, ScoresBody
+from api.pages.results.entries import ASPECT_WORDS, LABELS, entry_view
 from api.pages.shell.record_names import MentionedNames, alliances_of, mentioned_names
 from api.pages.shell.visiting import Visit, visiting, what_to_do
 from api.pages.shell.wording import N_
@@ -53,6 +53,7 @@ from api.routes.ledger.review import (
     refuse_entry,
     return_entry,
     reverse_entry,
+    score_entry,
     second_motion,
     tell_entry_apart,
 )
@@ -378,6 +379,7 @@ def _page(visit: Visit, entry_id: str, refused: Refusal | None = None, form: str
     context = {
         **entry_view(visit, entry_id),
         "review": review,
+        "given": visit.form if refused else {},
         "unmet": {one["requirement"]: one["detail"] for one in review["unmet"]},
         "blocked": any(one["blocks"] for one in review["unmet"]),
         "filters": filters,
@@ -428,6 +430,22 @@ def check(entry_id: EntryId, visit: Annotated[Visit, Depends(visiting(Resource.E
     """Say that the evidence bears the claim out; the same result can be recognised next."""
     said = N_("Checked. It counts once it is recognised.")
     return _said(visit, entry_id, "check", check_entry, said, goes_on=False)
+
+
+@router.post("/{entry_id}/scores")
+def score(entry_id: EntryId, visit: Annotated[Visit, Depends(visiting(Resource.ENTRY, Action.CHECK))]) -> Response:
+    """Score aspects of a model case; one without a score and a reason is left as it is."""
+    scores: dict[str, dict[str, str]] = {}
+    for code in ASPECT_WORDS:
+        given = visit.values(f"score-{code}", f"reason-{code}")
+        if given:
+            scores[code] = {name.partition("-")[0]: text for name, text in given.items()}
+    done = visit.attempt(
+        lambda: visit.document(score_entry, entry_id=entry_id, body=visit.body(ScoresBody, {"scores": scores}))
+    )
+    if isinstance(done, Refusal):
+        return _page(visit, entry_id, done, "score")
+    return visit.go(f"/review/{entry_id}{_filters(visit).query}", N_("The scores are given."))
 
 
 @router.post("/{entry_id}/recognise")

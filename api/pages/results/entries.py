@@ -245,6 +245,7 @@ def entry_view(visit: Visit, entry_id: str) -> dict[str, Any]:
     return {
         "entry": entry,
         "labels": LABELS,
+        "aspects": ASPECT_WORDS,
         "fields": said_of(entry["details"]),
         "proofs": [_evidence_item(home, item, added) for item, added in _items(entry)],
         "events": sorted(_events(entry), key=lambda event: event.at),

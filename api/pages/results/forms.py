@@ -282,8 +282,8 @@ def body_of(visit: Visit, kpi: Kpi, evidence: list[dict[str, str]]) -> EntryBody
     given["amount"] = plain_number(given.get("amount", "1"))
     given |= {"kpi": kpi, "shares": shares_of(visit), "details": _details(visit, kpi)}
     for party in ("school", "company"):
-        parts = parts_of(visit, party, given.get(f"{party}_id"))
-        given |= {f"{party}_shares": parts} if parts else {}
+        sharing = parts_of(visit, party, given.get(f"{party}_id"))
+        given |= {f"{party}_shares": sharing} if sharing else {}
     given["evidence"] = [*evidence, *({"url": line} for line in _lines(visit.form.get("links")))]
     parts = instalments_of(visit)
     if parts:
@@ -342,7 +342,9 @@ def parts_of(visit: Visit, party: str, first: str | None, rows: int = PARTY_ROWS
         return {}
     left = WHOLE_BP - sum(others.values())
     if first is None or left < 1:
-        raise ProblemError(422, "invalid", T_("the one above has a part too: the others have less than 100 percent"), field)
+        raise ProblemError(
+            422, "invalid", T_("the one above has a part too: the others have less than 100 percent"), field
+        )
     return {first: left, **others}
 
 

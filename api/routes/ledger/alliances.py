@@ -39,9 +39,9 @@ from api.documents.standing import (
     SufficiencyAnswer,
     WarningsAnswer,
     finding_document,
-    operation_document,
     label,
     needed_document,
+    operation_document,
     reading_document,
     rung_document,
     share_documents,
@@ -111,7 +111,6 @@ from matcher.ledger.figures.sufficiency import (
 from matcher.ledger.figures.warnings import Level, PaceReading
 from matcher.ledger.rows.details import Gender
 from matcher.ledger.rows.entries import WHOLE_BP
-from matcher.ledger.rows.kpis import Kpi
 from matcher.ledger.rows.periods import common_year, roc_year, subsidy_days, subsidy_year
 from matcher.ledger.rules.configuration import current
 from matcher.ledger.rules.targets import TargetBooks
@@ -188,7 +187,9 @@ def list_warnings(
                         for reading in read
                         if reading.alliance == one.id and reading.level is not Level.ON_PACE
                     ],
-                    "self_operation": next((operation_document(own) for own in operating if own.alliance == one.id), None),
+                    "self_operation": next(
+                        (operation_document(own) for own in operating if own.alliance == one.id), None
+                    ),
                     "findings": [finding_document(finding) for finding in found if finding.alliance == one.id],
                     "rungs": [rung_document(rung) for rung in standing if rung.alliance == one.id],
                 }
@@ -208,8 +209,8 @@ def take_ladder_step(
 ) -> Response:
     """Warn an alliance, agree a plan, help, let it exit, lift what stands, or let it graduate early.
 
-    Every step is about a figure or about self-operation, but for graduation. A warning is for a gap that the rules call one; a plan names who
-    carries it out and by when.
+    Every step is about a figure or about self-operation, but for graduation. A warning is for a gap that the rules
+    call one; a plan names who carries it out and by when.
     """
 
     def work(session: Session, who: Principal) -> Reply:
@@ -223,7 +224,9 @@ def take_ladder_step(
 
 def _check_fields(body: LadderBody) -> None:
     if (body.kpi is None) != (body.rung is Rung.GRADUATED):
-        raise ProblemError(422, "invalid", T_("every step but graduation is about a figure, such as L, or about self_operation"), "kpi")
+        raise ProblemError(
+            422, "invalid", T_("every step but graduation is about a figure, such as L, or about self_operation"), "kpi"
+        )
     for name, rung in _FIELDS_OF.items():
         if getattr(body, name) is not None and body.rung is not rung:
             raise ProblemError(422, "invalid", T_("only a %(rung)s has this", rung=rung), name)

@@ -189,10 +189,7 @@ def list_school_totals(
             query = query.where(SchoolTotal.school_id == school)
         if year is not None:
             query = query.where(SchoolTotal.year == common_year(year))
-        items = [
-            {**total_document(total), "holds": total.id in holding}
-            for total in session.exec(query).all()
-        ]
+        items = [{**total_document(total), "holds": total.id in holding} for total in session.exec(query).all()]
         return Reply(200, page(items, limit, "id"), {})
 
     return ask.read(work)

@@ -17,9 +17,7 @@ _FOLLOWS = (
     *("none>warning", "warning>plan", "warning>lifted", "plan>plan", "plan>help", "plan>lifted"),
     *("help>plan", "help>exit", "help>lifted", "lifted>warning", "none>graduated"),
 )
-_LADDERS = (
-    "ladder IN ('alliances', 'members', 'T', 'L', 'C', 'P', 'jobs', 'model_cases', 'self_operation', 'alliance')"
-)
+_LADDERS = "ladder IN ('alliances', 'members', 'T', 'L', 'C', 'P', 'jobs', 'model_cases', 'self_operation', 'alliance')"
 _ASPECTS = "'commercial_use', 'international', 'capacity', 'self_operation', 'industry_lead', 'integration'"
 _DECIDES = (
     "(NEW.state IN ('checked', 'returned', 'recognised', 'refused', 'reversed') OR (NEW.state = 'reported' AND EXISTS "
@@ -191,7 +189,7 @@ def _report_months() -> None:
         "month_report",
         "INSERT",
         "by_its_lead",
-        'NOT EXISTS (SELECT 1 FROM role_grant g WHERE g.account_id = NEW."by" AND g.role = \'lead\' '
+        "NOT EXISTS (SELECT 1 FROM role_grant g WHERE g.account_id = NEW.\"by\" AND g.role = 'lead' "
         "AND g.scope_id = NEW.alliance_id AND g.revoked_at IS NULL)",
         "a month is confirmed by a lead of its alliance",
     )

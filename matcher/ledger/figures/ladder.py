@@ -34,7 +34,7 @@ from matcher.ledger.figures.folds import end_of, figures
 from matcher.ledger.figures.self_operation import Ladder, Matter, OperationReading, ladder_of
 from matcher.ledger.figures.warnings import Level, PaceReading, WarningRules, chosen_book, readings
 from matcher.ledger.rows.entries import MAX_TEXT, AlreadyReportedError, LedgerError
-from matcher.ledger.rows.kpis import RECOGNISED_KPIS, Kpi
+from matcher.ledger.rows.kpis import RECOGNISED_KPIS
 from matcher.ledger.rules.configuration import current
 from matcher.ledger.rules.targets import TargetBooks
 from matcher.review.people import Account, principal
@@ -111,9 +111,7 @@ class LadderStep(SQLModel, table=True):
     at: datetime = Field(sa_type=Instant)
 
 
-def warn(
-    session: Session, *, gap: PaceReading | OperationReading, reason: str, by: str, now: datetime
-) -> LadderStep:
+def warn(session: Session, *, gap: PaceReading | OperationReading, reason: str, by: str, now: datetime) -> LadderStep:
     """Give an alliance the warning that a gap proposes.
 
     Raises:
@@ -418,9 +416,7 @@ def _proposal(
     return LadderFinding(FindingKind.WARN, alliance, worst.kpi, worst, at.get((alliance, worst.kpi)), tuple(others))
 
 
-def _of_standing(
-    one: LadderStanding, reading: PaceReading | OperationReading | None, day: date
-) -> list[FindingKind]:
+def _of_standing(one: LadderStanding, reading: PaceReading | OperationReading | None, day: date) -> list[FindingKind]:
     found = []
     if one.rung is Rung.PLAN and one.due_on is not None and one.due_on < day:
         found.append(FindingKind.PLAN_OVERDUE)
@@ -446,4 +442,3 @@ def _standing(row: LadderStep, day: date, warned: Mapping[str, Any]) -> LadderSt
         warned_for=warned.get("quarter"),
         warned_year=warned.get("subsidy_year"),
     )
-

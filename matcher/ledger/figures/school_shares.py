@@ -88,9 +88,18 @@ def school_shares(session: Session, *, alliances: Sequence[str], year: int, as_o
             total = total_of(session, school, year, kpi, as_of=as_of)
             if total is None and kpi is not Kpi.MONEY:
                 continue
-            said = (None, None) if total is None else (total.amount, total.source)
             key = school, kpi
-            found.append(SchoolShare(school, names[school][0], kpi, *said, amounts[key], tuple(behind[key])))
+            found.append(
+                SchoolShare(
+                    school=school,
+                    name=names[school][0],
+                    kpi=kpi,
+                    total=None if total is None else total.amount,
+                    source=None if total is None else total.source,
+                    recognised_bp=amounts[key],
+                    entries=tuple(behind[key]),
+                )
+            )
     return found
 
 

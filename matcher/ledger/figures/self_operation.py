@@ -91,11 +91,11 @@ def operation_readings(session: Session, alliances: Sequence[str], day: date) ->
     """Return how alliances carry themselves as of the end of a day in Taipei; none of one that is younger than that."""
     moment, year = end_of(day), subsidy_year(day) - 1
     path = current(session, SubsidyPath, at=moment)
-    query = select(Alliance.id, Alliance.since).where(col(Alliance.id).in_(alliances)).order_by(col(Alliance.id))
+    query = select(Alliance).where(col(Alliance.id).in_(alliances)).order_by(col(Alliance.id))
     found = []
-    for alliance, since in session.exec(query).all():
-        if since is not None and subsidy_year(since) > year:
+    for one in session.exec(query).all():
+        if one.since is not None and subsidy_year(one.since) > year:
             continue
-        past = statements(session, alliance_id=alliance, until=year, as_of=moment)
-        found.append(OperationReading(alliance, day, last_quarter_over(day), own_shares(path, past)[-1]))
+        past = statements(session, alliance_id=one.id, until=year, as_of=moment)
+        found.append(OperationReading(one.id, day, last_quarter_over(day), own_shares(path, past)[-1]))
     return found

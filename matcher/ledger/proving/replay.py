@@ -317,9 +317,7 @@ def _entry_rules(
         yield from _report(known, entry, steps)
         for number, step in enumerate(steps):
             yield from _step_rules(known, entry, steps[:number], step)
-        for one in known.scores_of.get(entry.id, ()):
-            if not known.holds(one.by, (Role.COMMITTEE,), entry.shares, one.at):
-                yield T_("was scored by who is of no committee of its alliances")
+        yield from _by_committee(known, entry, steps)
 
 
 def _booked(known: _Known, entry: Reported) -> Iterator[str]:
@@ -408,12 +406,20 @@ def _step_rules(known: _Known, entry: Reported, before: Sequence[Taken], step: T
         yield T_("step %(said)s was taken by its reporter", said=said)
     if not known.holds(step.by, _DECIDERS, entry.shares, step.at):
         yield T_("step %(said)s was taken by who is of no committee of its alliances and not of the office", said=said)
-    if state is State.CHECKED and not known.was_confirmed(entry, step.at):
-        yield T_("was checked before a lead of its alliances confirmed the month")
     if state is State.RECOGNISED:
         yield from _recognised(known, entry, before, step)
     if state is State.REVERSED and not _by_two(known, entry.id, MotionKind.REVERSE, step.by, step.at):
         yield T_("was reversed without a motion that a second person agreed to")
+
+
+def _by_committee(known: _Known, entry: Reported, steps: Sequence[Taken]) -> Iterator[str]:
+    """The committee checks what a lead stands by, and its members alone score the aspects of a model case."""
+    for step in steps:
+        if step.state == State.CHECKED and not known.was_confirmed(entry, step.at):
+            yield T_("was checked before a lead of its alliances confirmed the month")
+    for one in known.scores_of.get(entry.id, ()):
+        if not known.holds(one.by, (Role.COMMITTEE,), entry.shares, one.at):
+            yield T_("was scored by who is of no committee of its alliances")
 
 
 def _recognised(known: _Known, entry: Reported, before: Sequence[Taken], step: Taken) -> Iterator[str]:

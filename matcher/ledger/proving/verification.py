@@ -411,4 +411,3 @@ def _exported_rows(session: Session, model: type[SQLModel]) -> Iterator[dict[str
         if len(found) < _EXPORTED_AT_ONCE:
             return
         last = found[-1]["seq"]
-

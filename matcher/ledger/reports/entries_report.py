@@ -101,9 +101,7 @@ def _steps(session: Session, end: datetime) -> tuple[dict[str, State], dict[str,
     return last, counted
 
 
-def _row(
-    entry: Entry, state: State | None, counted: str | None, names: Mapping[str, Text]
-) -> tuple[ReportCell, ...]:
+def _row(entry: Entry, state: State | None, counted: str | None, names: Mapping[str, Text]) -> tuple[ReportCell, ...]:
     """Return what is said of an entry up to the quarter in which it counts."""
     facts = KPI_FACTS[Kpi(entry.kpi)]
     is_money = facts.unit is Unit.NTD

@@ -42,7 +42,7 @@ from matcher.ledger.rows.details import read_details
 from matcher.ledger.rows.entries import WHOLE_BP, Entry, EntryKind, LedgerError
 from matcher.ledger.rows.kpis import KPI_FACTS, RECOGNISED_KPIS, Kpi
 from matcher.ledger.rows.motions import Motion, MotionEnd, MotionKind
-from matcher.ledger.rows.periods import first_day, last_quarter_over, roc_year, subsidy_year, year_of
+from matcher.ledger.rows.periods import first_day, last_quarter_over, roc_year, year_of
 from matcher.ledger.rows.result_claims import OTHER_PROGRAMME_LABELS, ExternalClaim, OtherProgramme
 from matcher.ledger.rows.steps import STATE_LABELS, State, Step
 from matcher.ledger.rules.configuration import current

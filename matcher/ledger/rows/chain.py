@@ -131,7 +131,7 @@ def canonical(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def hash_of(row: Mapping[str, Any]) -> str:
-    """Return the SHA-256 over a row's canonical form as JSON with sorted keys; every column but `hash` is part of it."""
+    """Return the SHA-256 over a row's canonical form, as JSON with sorted keys; all but `hash` is part of it."""
     said = {name: value for name, value in canonical(row).items() if name != "hash"}
     return sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS)).hexdigest()
 

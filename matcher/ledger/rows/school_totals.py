@@ -21,7 +21,6 @@ from indexer.wording import T_
 from matcher.ledger.rows.entries import LedgerError
 from matcher.ledger.rows.kpis import Kpi
 
-
 COMPARED = (Kpi.MONEY, Kpi.MEMBERS, Kpi.INTERNATIONAL_CASES, Kpi.TALENT, Kpi.STARTUPS, Kpi.JOBS)
 """The figures of which a school has a total of its own; alliances and model cases are no school's."""
 _COUNTED = ", ".join(f"'{kpi.value}'" for kpi in COMPARED if kpi is not Kpi.MONEY)
@@ -102,7 +101,9 @@ def supply(
             figure, or no source is given.
     """
     if kpi not in COMPARED:
-        raise LedgerError(T_("a school has no total of this figure; give one of %(kpis)s", kpis=", ".join(COMPARED)), "kpi")
+        raise LedgerError(
+            T_("a school has no total of this figure; give one of %(kpis)s", kpis=", ".join(COMPARED)), "kpi"
+        )
     wanted, given, other, most = (
         ("amount_ntd", amount_ntd, count, MAX_NTD) if kpi is Kpi.MONEY else ("count", count, amount_ntd, MAX_COUNT)
     )

@@ -121,9 +121,13 @@ def confirm_month(
         month=month,
         version=1 if last is None else last.version + 1,
         until=min(now, end_of_month(month)),
+        achievements=said["achievements"],
+        highlights=said["highlights"],
+        gap=said["gap"],
+        measures=said["measures"],
+        help=said["help"],
         by=by,
         at=now,
-        **said,
     )
     session.add(confirmed)
     try:

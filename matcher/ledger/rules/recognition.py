@@ -13,13 +13,14 @@ restates.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, time
 from typing import ClassVar
 
 from pydantic import Field
+from sqlalchemy import ColumnElement, or_, true
 from sqlmodel import Session, col, select
 
-from indexer.instants import day_in_taipei
+from indexer.instants import TAIPEI, day_in_taipei
 from indexer.wording import T_
 from matcher.ledger.rows.chain import lock_heads
 from matcher.ledger.rows.details import Aspect, read_details
@@ -41,7 +42,7 @@ from matcher.ledger.rows.steps import NewStep, State, Step, standing, take
 from matcher.ledger.rules.configuration import Configured, current, default, versions
 from matcher.ledger.rules.duties import BARRED, Act, Bar, bar_on, strictest
 from matcher.ledger.rules.model_cases import Scored, score_aspects
-from matcher.ledger.rules.months import is_confirmed, month_of
+from matcher.ledger.rules.months import confirmed, is_confirmed, month_of
 from matcher.ledger.rules.requirements import unmet
 
 
@@ -67,6 +68,14 @@ def is_with_committee(session: Session, entry: Entry) -> bool:
     """Whether an entry lies before the committee: its month is confirmed, or was none that is."""
     since = current(session, RecognitionRules).months_confirmed_from
     return since is None or day_in_taipei(entry.reported_at) < since or is_confirmed(session, entry)
+
+
+def with_committee(session: Session) -> ColumnElement[bool]:
+    """Return the condition on `Entry` that it lies before the committee."""
+    since = current(session, RecognitionRules).months_confirmed_from
+    if since is None:
+        return true()
+    return or_(col(Entry.reported_at) < datetime.combine(since, time(0), TAIPEI), confirmed())
 
 
 class ConflictError(LedgerError):
