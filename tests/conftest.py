@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Engine, create_engine, make_url, text
 
 from fixtures import world_path
 from indexer.database import open_engine
@@ -71,7 +71,9 @@ LONGEST = (
 """Files that take longest, longest first: one of them begun last would keep one core while the others wait."""
 
 
-ENOUGH_BYTES = 4 * 2**30
+_POSTGRESQL_FOLDER = "gloria-pg-"
+ENOUGH_BYTES = 10 * 2**30
+"""Of memory that is not taken: the files of a whole run and its workers need about as much."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -79,12 +81,27 @@ def pytest_configure(config: pytest.Config) -> None:
 
     What outlives a power cut is tested by the system calls, which are the same there.
     """
-    del config
     share_the_encoder()
     open_in_children_of_the_warm_process()
     memory = Path("/dev/shm")
-    if memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free >= ENOUGH_BYTES:
+    if hasattr(config, "workerinput") or not (memory.is_dir() and os.access(memory, os.W_OK)):
+        return
+    _sweep(memory)
+    if min(shutil.disk_usage(memory).free, _memory_left_bytes()) >= ENOUGH_BYTES:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(memory))
+
+
+def _sweep(memory: Path) -> None:
+    """Delete the databases of test runs that were killed: what lies there takes memory until the machine restarts."""
+    for folder in memory.glob(f"{_POSTGRESQL_FOLDER}*"):
+        held = folder / "data" / "postmaster.pid"
+        if held.exists() and not Path(f"/proc/{held.read_text().split()[0]}").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _memory_left_bytes() -> int:
+    said = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
+    return int(said["MemAvailable"].split()[0]) * 1024
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -231,11 +248,16 @@ class Databases:
         self._migrate_once(kind, self.server().get_uri("gloria_template"))
         return self._created("gloria_template")
 
+    def drop(self, url: str) -> None:
+        """Delete a PostgreSQL database that no test will ask again; those of a whole run would fill the memory."""
+        if not url.startswith("sqlite"):
+            self._execute(f"DROP DATABASE IF EXISTS {make_url(url).database} WITH (FORCE)")
+
     def server(self) -> Any:
         """Return the PostgreSQL server of this test run, started at the first call."""
         if self._server is None:
             # Not below pytest's own folder, which the next run closes to the server's account.
-            folder = tempfile.mkdtemp(prefix="gloria-pg-", dir=os.environ.get("PYTEST_DEBUG_TEMPROOT"))
+            folder = tempfile.mkdtemp(prefix=_POSTGRESQL_FOLDER, dir=os.environ.get("PYTEST_DEBUG_TEMPROOT"))
             os.environ.setdefault("XDG_RUNTIME_DIR", folder)
             pgserver = pytest.importorskip("pgserver", reason="no PostgreSQL wheel for this platform")
             self._server = pgserver.get_server(Path(folder) / "data", cleanup_mode="delete")
@@ -317,15 +339,19 @@ def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def empty_database_url(request: pytest.FixtureRequest, databases: Databases, tmp_path: Path) -> str:
+def empty_database_url(request: pytest.FixtureRequest, databases: Databases, tmp_path: Path) -> Iterator[str]:
     """The URL of a database of the test's own, without any table: first SQLite, then PostgreSQL."""
-    return databases.empty(request.param, tmp_path / "home")
+    url = databases.empty(request.param, tmp_path / "home")
+    yield url
+    databases.drop(url)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, databases: Databases, tmp_path: Path) -> str:
+def database_url(request: pytest.FixtureRequest, databases: Databases, tmp_path: Path) -> Iterator[str]:
     """The URL of a database of the test's own at this release's schema, empty: first SQLite, then PostgreSQL."""
-    return databases.at_head(request.param, tmp_path / "home")
+    url = databases.at_head(request.param, tmp_path / "home")
+    yield url
+    databases.drop(url)
 
 
 @pytest.fixture

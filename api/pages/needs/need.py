@@ -39,7 +39,7 @@ from api.routes.needs import (
 from indexer.folding import for_reading
 from indexer.instants import day_in_taipei, now
 from indexer.records.passages import joined
-from indexer.records.record_tables import Alliance, Need
+from indexer.records.record_tables import Need
 from indexer.wording import T_
 from matcher.ranking.elements import ELEMENT_LABELS, NeedElements, elements_of
 from matcher.review.intake import NeedState
@@ -72,11 +72,11 @@ def need_context(
     """
     need = need or visit.document(read_need, need_id=need_id)
 
-    def read(session: Session, who: Principal) -> tuple[NeedNames, list[Alliance], tuple[int, Any], Principal]:
-        alliances = list(session.exec(select(Alliance).order_by(col(Alliance.id))).all())
-        return need_names(session, [need]), alliances, company_contacts(session, who, need["company"]), who
+    def read(session: Session, who: Principal) -> tuple[NeedNames, tuple[int, Any], Principal]:
+        names = need_names(session, [need], with_every_alliance=True)
+        return names, company_contacts(session, who, need["company"]), who
 
-    names, alliances, contacts, who = visit.look(read)
+    names, contacts, who = visit.look(read)
     ours = who.scopes(*STAFF)
     is_ours = need["alliance"] in ours
     state, office = need["state"], who.holds(Role.OFFICE)
@@ -85,7 +85,7 @@ def need_context(
         "need": need,
         "facts": _FACTS,
         "names": names,
-        "other_alliances": [alliance for alliance in alliances if alliance.id not in held],
+        "other_alliances": [(one, *both) for one, both in sorted(names.alliances.items()) if one not in held],
         "contacts": contacts,
         "elements": _elements(need),
         "element_labels": ELEMENT_LABELS,

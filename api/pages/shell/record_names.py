@@ -34,11 +34,14 @@ def names(session: Session, table: Named, ids: Iterable[str | None]) -> Names:
     return called(session, {table: ids})[table]
 
 
-def called(session: Session, ids: Mapping[NamedOrPerson, Iterable[str | None]]) -> Mapping[NamedOrPerson, Names]:
-    """Return name and English name, which may be empty, by id, of records of several kinds in one query."""
-    wanted = {table: sorted({one for one in some if one}) for table, some in ids.items()}
+def called(session: Session, ids: Mapping[NamedOrPerson, Iterable[str | None] | None]) -> Mapping[NamedOrPerson, Names]:
+    """Return name and English name, which may be empty, by id, of records of several kinds in one query.
+
+    None instead of ids asks for all of a kind.
+    """
+    wanted = {table: some if some is None else sorted({one for one in some if one}) for table, some in ids.items()}
     found: dict[NamedOrPerson, dict[str, tuple[str, str]]] = {table: {} for table in ids}
-    queries = [_called(table, some) for table, some in wanted.items() if some]
+    queries = [_called(table, some) for table, some in wanted.items() if some != []]
     if queries:
         tables = {table.__name__: table for table in ids}
         for kind, key, name, name_en in session.connection().execute(union_all(*queries)):
@@ -46,10 +49,11 @@ def called(session: Session, ids: Mapping[NamedOrPerson, Iterable[str | None]]) 
     return found
 
 
-def _called(table: NamedOrPerson, ids: list[str]) -> Select[Any]:
+def _called(table: NamedOrPerson, ids: list[str] | None) -> Select[Any]:
     name_en = literal("") if table is Account else cast(Named, table).name_en
     columns: tuple[Any, ...] = (literal(table.__name__).label("kind"), table.id, table.name, name_en)
-    return select_columns(*columns).where(col(table.id).in_(ids))
+    every_one = select_columns(*columns)
+    return every_one if ids is None else every_one.where(col(table.id).in_(ids))
 
 
 def every(session: Session, table: Named, *conditions: ColumnElement[bool]) -> Names:
@@ -207,14 +211,17 @@ class NeedNames:
     accounts: Mapping[str, str]
 
 
-def need_names(session: Session, needs: Iterable[Mapping[str, Any]]) -> NeedNames:
-    """Return the names of everybody whom the needs mention."""
+def need_names(session: Session, needs: Iterable[Mapping[str, Any]], *, with_every_alliance: bool = False) -> NeedNames:
+    """Return the names of everybody whom the needs mention, and of the other alliances too, for choosing one."""
     documents = list(needs)
 
     allied = {*all_of(documents, "alliance"), *(one for document in documents for one in document["shared_with"])}
     allied |= {one["alliance"] for document in documents for one in document["openings"]}
     ids = {name: all_of(documents, name) for name in ("company", "school", "expert")}
-    found = called(session, {Company: ids["company"], School: ids["school"], Alliance: allied, Account: ids["expert"]})
+    alliances = None if with_every_alliance else allied
+    found = called(
+        session, {Company: ids["company"], School: ids["school"], Alliance: alliances, Account: ids["expert"]}
+    )
     return NeedNames(found[Company], found[School], found[Alliance], without_english(found[Account]))
 
 

@@ -80,7 +80,7 @@ class _Body(BaseModel):
 class NewShortlistBody(_Body):
     """A new shortlist."""
 
-    labs: LabIds = Field(examples=[["lab-1-01", "lab-1-04"]])
+    labs: LabIds = Field(examples=[["lab-1-01", "lab-1-02"]])
     words: Words = ""
     names_need: NamesNeed | None = None
 
