@@ -55,6 +55,8 @@ MAX_SHEET_ROWS = 1_048_576
 _MAX_NAME = 31
 _NOT_IN_NAMES = re.compile(r"[\[\]:*?/\\'\t\r\n]")
 _WIDTH_ROWS = 500
+_WIDEST = 36
+"""A wider column would make a form that is printed on one sheet too small to read; longer texts are wrapped."""
 
 
 class ReportTooLargeError(ValueError):
@@ -115,7 +117,7 @@ class _Sheet:
                 if place >= len(wide):
                     wide.append(8)
                 if cell.look not in (_Look.TITLE, _Look.NOTE):
-                    wide[place] = max(wide[place], min(60, _width(cell) + 2))
+                    wide[place] = max(wide[place], min(_WIDEST, _width(cell) + 2))
         return wide
 
 
@@ -323,12 +325,13 @@ def _xlsx_style(look: _Look) -> NamedStyle:
     elif look is _Look.HEADER:
         style.font = Font(name=_FONT, size=10, bold=True)
         style.fill = PatternFill("solid", fgColor="E7EEF5")
-        style.border = Border(bottom=_LINE)
         style.alignment = Alignment(wrap_text=True, vertical="center")
     elif look is _Look.TEXT:
         style.alignment = Alignment(wrap_text=True, vertical="top")
     elif look is not _Look.NOTE:
         style.alignment = Alignment(vertical="top", horizontal="right")
+    if look not in (_Look.TITLE, _Look.NOTE):
+        style.border = Border(left=_LINE, right=_LINE, top=_LINE, bottom=_LINE)
     style.number_format = _XLSX_FORMATS.get(look, "@")
     return style
 
@@ -427,6 +430,8 @@ def _add_ods_style(book: Document, look: _Look) -> None:
         style.set_properties({"fo:background-color": "#E7EEF5"}, area="table-cell")
     if look in (_Look.TEXT, _Look.HEADER):
         style.set_properties({"fo:wrap-option": "wrap", "style:vertical-align": "top"}, area="table-cell")
+    if look not in (_Look.TITLE, _Look.NOTE):
+        style.set_properties({"fo:border": "0.5pt solid #BFBFBF"}, area="table-cell")
     book.insert_style(style, automatic=True)
 
 
