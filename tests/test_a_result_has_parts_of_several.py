@@ -25,6 +25,7 @@ from matcher.ledger.rows.details import Gender
 from matcher.ledger.rows.entries import Entry, LedgerError, entry_of
 from matcher.ledger.rows.kpis import Kpi
 from matcher.ledger.rows.school_totals import COMPARED, supply, total_of
+from matcher.ledger.rows.steps import NewStep, State, take
 from matcher.ledger.rules.duties import Bar
 from matcher.ledger.rules.recognition import ConflictError, check, move_reversal, second_reversal
 from matcher.ledger.rules.reporting import NewResult, report
@@ -132,6 +133,10 @@ def test_e10_who_acts_for_a_company_with_a_part_decides_nothing(engine: Engine, 
     with pytest.raises(ConflictError) as refused, writing(engine) as session:
         check(session, entry_id="money-0001", by=people["second_committee"], now=NOON)
     assert refused.value.bar is Bar.PARTY
+    # The database itself says so, whatever way the step comes in.
+    step = NewStep("money-0001", 1, State.CHECKED, people["second_committee"], NOON)
+    with pytest.raises(DatabaseError, match="has a part in a result"), writing(engine) as session:
+        take(session, step)
     with writing(engine) as session:
         check(session, entry_id="money-0001", by=people["committee"], now=NOON)
 
