@@ -55,6 +55,7 @@ from api.routes import (
     operations,
     pairings,
     queue,
+    search,
     sessions,
 )
 from api.routes.conversation import corrections, meetings, talks
@@ -70,6 +71,7 @@ from api.routes.mending import duplicates, merging, retiring
 from api.routes.mending import schools as schools_over_time
 from api.routes.own_lab import works
 from api.routes.shortlists import making, pictures
+from api.trail.sign_ins import SignInFailures
 from api.trail.view_buffer import ViewBuffer
 from indexer.database import BusyError, DatabaseGoneError, open_engine, reading, writing
 from indexer.disk import DiskReserve
@@ -252,6 +254,7 @@ _PARTS = (
     agenda,
     companies,
     labs,
+    search,
     jobs,
     import_drafts,
     templates,
@@ -333,6 +336,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.browsers = KnownBrowsers(settings.home)
     app.state.pace = Pace()
     app.state.views = ViewBuffer(engine, count_lost=count_lost_views)
+    app.state.sign_in_failures = SignInFailures(app.state.views.put)
     app.state.provider = Provider(settings) if settings.oidc_issuer else None
     app.state.bound_roles = roles_bound(settings.second_factor, settings.home)
     app.state.oidc_domains = settings.oidc_domains()

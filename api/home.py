@@ -36,6 +36,7 @@ def note_command(
     subjects: Iterable[tuple[str, object]],
     *,
     seen: bool = False,
+    refused: bool = False,
     by: str | None = None,
 ) -> None:
     """Write into the audit trail what a command changes or hands out, as the last thing before it is committed.
@@ -47,6 +48,7 @@ def note_command(
         command: what was called, without its arguments, which may be names.
         subjects: kind and id of each record.
         seen: whether it hands them out and changes nothing.
+        refused: whether it was not done, since who asked could not prove to be who they said.
         by: the account of who says so, where a command is told; None: whoever runs the machine.
     """
     from datetime import UTC, datetime
@@ -60,7 +62,7 @@ def note_command(
         how=How.COMMAND,
         operation=command,
         account_id=by,
-        outcome=Outcome.SEEN if seen else Outcome.DONE,
+        outcome=Outcome.REFUSED if refused else Outcome.SEEN if seen else Outcome.DONE,
         subjects=tuple(Subject(kind, str(one)) for kind, one in subjects),
     )
     write_down(session, [act])

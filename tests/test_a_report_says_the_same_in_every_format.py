@@ -127,7 +127,7 @@ def test_figures_of_a_page_lead_to_its_appendix() -> None:
 
 def test_json_has_stable_names_and_both_languages() -> None:
     document = orjson.loads(render(full_report(), ReportFormat.JSON))
-    assert list(document) == ["name", "title", "as_of", "heading", "heads", "tables", "notes"]
+    assert list(document) == ["name", "title", "as_of", "heading", "heads", "signed_heads", "tables", "notes"]
     assert document["heads"][0] == {"chain": "entries", "n": 12, "hash": "3f" * 32, "at": "2019-05-15T04:00:00+00:00"}
     assert document["tables"][0]["columns"][2] == {"title": {"zh": "金額", "en": "amount"}, "kind": "ntd"}
     assert document["tables"][0]["rows"][0][2] == {

@@ -15,6 +15,7 @@ from api.access.credentials import make_key
 from indexer.database import open_engine, reading, writing
 from indexer.instants import day_in_taipei
 from indexer.settings import Settings
+from matcher.ledger.proving.heads import key_of, public_key_of, read_kept
 from matcher.ledger.proving.verification import verify
 from matcher.ledger.rendering.formats import MEDIA_TYPES, ReportFormat
 from matcher.ledger.rows.chain import LEDGER_CHAINS
@@ -79,7 +80,7 @@ def test_the_story(settings: Settings, indexed_home: Path, slice_of_world: Path)
         _evidence_read(server, digest)
         _checked_and_recognised_by_two(server)
         _figure_leads_to_the_explanation(server, explanation)
-        _reports_in_all_formats(server)
+        _reports_in_all_formats(server, settings)
         _reversed_by_two(server)
         _quarter_closed(server)
         heads = server.ask("job", "GET", "/api/ledger/heads").json()["items"]
@@ -208,7 +209,7 @@ def _figure_leads_to_the_explanation(server: Served, explanation: dict[str, Any]
     assert _ok(server.ask("committee", "GET", row["href"]))["came_from"] is None
 
 
-def _reports_in_all_formats(server: Served) -> None:
+def _reports_in_all_formats(server: Served, settings: Settings) -> None:
     assert _ok(server.ask("office", "GET", "/api/reports"))["formats"] == [form.value for form in ReportFormat]
     for form in ReportFormat:
         parameters = {"format": form.value, "lang": "both", "as_of": day_in_taipei(datetime.now(UTC)).isoformat()}
@@ -222,6 +223,9 @@ def _reports_in_all_formats(server: Served) -> None:
             assert "6,000,000" in text_of_pdf(answer.content)
         elif form not in (ReportFormat.ODS, ReportFormat.ODT, ReportFormat.DOCX):
             assert "money-0001" in answer.text
+        # Whatever leaves the machine carries the heads signed.
+        (settings.home.parent / f"entries.{form.value}").write_bytes(answer.content)
+        assert len(read_kept(settings.home.parent / f"entries.{form.value}", public_key_of(key_of(settings)))) == 2
     assert server.ask("job", "GET", "/api/reports/entries").status_code == 403
     assert server.ask("office", "GET", "/api/reports/none").status_code == 404
 

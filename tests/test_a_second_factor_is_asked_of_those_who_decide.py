@@ -11,13 +11,19 @@ from typing import Any
 
 import pyotp
 import pytest
+from sqlmodel import select
 
 from api.access.credentials import FAILURES_PER_ACCOUNT, set_password_hash
 from api.access.passwords import hash_password
-from api.access.second_factor import DEMO_FILE, KEY_FILE, STEP_S, factor_key, roles_bound
-from indexer.database import writing
+from api.access.second_factor import DEMO_FILE, KEY_FILE, STEP_S, factor_key, roles_bound, wrong_code
+from api.trail.audit_trail import AuditRow
+from indexer.database import reading, writing
 from indexer.settings import Settings
-from matcher.review.people import grant
+from matcher.ledger.rows.motions import MotionEnd
+from matcher.ledger.rule_documents import move_document
+from matcher.ledger.rules.configuration import current, default
+from matcher.ledger.rules.recognition import RecognitionRules
+from matcher.review.people import add_account, grant
 from matcher.review.roles import Role
 from tests.conftest import Databases, Gloria
 from tests.rig.worlds.small_world import Asked, asked
@@ -245,6 +251,37 @@ def test_whoever_runs_the_machine_lets_somebody_begin_anew(here: Asked, gloria: 
     assert Signed(here, "office").document["second_factor"] == "enrol"
     again = gloria("--lang", "en", "user", "reset", "office@example.org", home=home, database_url=url)
     assert again.out == "office@example.org had no second factor\n"
+
+
+def test_the_second_person_at_the_command_line_shows_it_too(here: Asked, gloria: Gloria) -> None:
+    home, url = Path(str(here.engine.url.database)).parent, str(here.engine.url).replace("+pysqlite", "")
+    with writing(here.engine) as session:
+        other = add_account(session, email="other@example.org", name="另一位", now=datetime.now(UTC)).id
+        grant(session, account_id=other, role=Role.OFFICE, scope_id="", by=None, now=datetime.now(UTC))
+        document = default(RecognitionRules).model_copy(update={"similar_days": 30})
+        moved = move_document(session, document, reason="試行", by=other, now=datetime.now(UTC)).id
+
+    def second(*lines: str) -> tuple[int, str]:
+        command = ("--lang", "en", "ledger", "second", moved, "--by", "office@example.org")
+        given = "".join(f"{line}\n" for line in lines).encode()
+        told = gloria(*command, home=home, database_url=url, second_factor="auto", given=given)
+        return told.code, (told.err or told.out).replace("\n", " ")
+
+    assert second("wrong") == (1, "--by office@example.org: the password is wrong ")
+    # Whose role needs one is not let in without.
+    code, said = second(PASSWORD)
+    assert (code, "a role of theirs needs a second factor" in said) == (1, True), said
+    totp, codes = Signed(here, "office").enrolled()
+    assert second(PASSWORD) == second(PASSWORD, "000000") == (1, f"{wrong_code()} ")
+    assert second("wrong", codes[0])[0] == 1
+    with reading(here.engine) as session:
+        assert session.exec(select(MotionEnd)).all() == []
+        rows = session.exec(select(AuditRow.resource).where(AuditRow.operation == "ledger second")).all()
+        assert rows == ["profile", "second_factor", "second_factor", "profile"]
+    assert second(PASSWORD, totp.at(time.time())) == (0, "agreed: it is carried out ")
+    with reading(here.engine) as session:
+        assert session.exec(select(MotionEnd.by)).all() == [here.accounts["office"]]
+        assert current(session, RecognitionRules).similar_days == 30
 
 
 def test_the_setting_says_whose_roles_are_bound(tmp_path: Path) -> None:

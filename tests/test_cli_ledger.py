@@ -129,6 +129,13 @@ def test_what_is_whole_is_proven_by_a_head_from_elsewhere(
     }
     said = gloria("ledger", "verify", "--head", elsewhere, **home, lang="zh")
     assert (said.code, "全部相符" in said.out) == (0, True)
+    # A report and an export carry them along, so who was handed one can have the ledger proven by it.
+    paper, export = elsewhere.with_name("entries.pdf"), elsewhere.with_name("export.jsonl")
+    gloria("report", "entries", "--out", paper, **home)
+    gloria("ledger", "export", "--out", export, **home)
+    handed_over = ["--head", paper, "--head", export]
+    answer = gloria("ledger", "verify", "--json", *handed_over, "--public-key", key, **home)
+    assert (answer.code, answer.document["outside_heads"], answer.document["proven"]) == (0, 4, True)
 
 
 def test_without_a_head_from_elsewhere_nothing_is_proven(
@@ -181,14 +188,15 @@ def test_an_export_is_recomputed_by_an_outsider(gloria: Gloria, home: dict[str, 
     # As the help says, with nothing but a JSON library and SHA-256.
     lines = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
     before = {"entries": "0" * 64, "steps": "0" * 64}
-    for line in lines[:-2]:
+    for line in lines[:-3]:
         row = line["row"]
         plain = {name: value for name, value in row.items() if name != "hash"}
         canonical = json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         assert row["prev_hash"] == before[line["chain"]]
         assert row["hash"] == sha256(canonical.encode()).hexdigest()
         before[line["chain"]] = row["hash"]
-    assert {line["head"]["chain"]: line["head"]["hash"] for line in lines[-2:]} == before
+    assert {line["head"]["chain"]: line["head"]["hash"] for line in lines[-3:-1]} == before
+    assert list(lines[-1]) == ["signed_heads"]
     kept = home["home"] / "ledger-heads.jsonl"
     answer = gloria("ledger", "check", out, "--heads", kept, "--json")
     assert (answer.code, answer.document["findings"], answer.document["kept_heads"]) == (0, [], 2)
@@ -208,8 +216,8 @@ def _changed(lines: list[str]) -> list[str]:
     [
         (_changed, "its hash does not fit its content"),
         (lambda lines: lines[1:], "a row is missing or was inserted"),
-        (lambda lines: lines[:-2], "the file was cut off"),
-        (lambda lines: [*lines[:-3], *lines[-2:]], "steps does not end where its head says"),
+        (lambda lines: lines[:-3], "the file was cut off"),
+        (lambda lines: [*lines[:-4], *lines[-3:]], "steps does not end where its head says"),
         (lambda lines: ["nonsense", *lines], "is not a line of an export"),
         (lambda lines: [line for line in lines if "money-0002" not in line or '"entries"' not in line], "of an entry"),
     ],

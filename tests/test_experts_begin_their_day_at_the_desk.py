@@ -93,7 +93,7 @@ def test_an_expert_begins_the_day(browser: Browser, server: Served) -> None:
         expect(row).to_contain_text(Wording(Lang(lang)).day("2026-11-20"))
 
         for words in ("polishing silicon carbide wafers", "碳化矽基板拋光"):
-            box = page.get_by_role("searchbox", name=said("Search labs, needs and companies"))
+            box = page.get_by_role("searchbox", name=said("Search everything"))
             box.fill(words)
             box.press("Enter")
             lab = page.get_by_role("region", name=re.compile(said("Labs"))).get_by_role("link").first
@@ -126,7 +126,7 @@ def test_the_day_is_the_same_in_english_and_without_script(server: Served) -> No
         expect(item(page, "Companies not heard of for long", name)).to_have_count(0)
         expect(page.get_by_role("row").filter(has_text=name)).to_contain_text(Wording(Lang.EN).day("2026-11-20"))
         for words in ("polishing silicon carbide wafers", "碳化矽基板拋光"):
-            box = page.get_by_role("searchbox", name="Search labs, needs and companies")
+            box = page.get_by_role("searchbox", name="Search everything")
             box.fill(words)
             box.press("Enter")
             lab = page.get_by_role("region", name=re.compile("Labs")).get_by_role("link").first
@@ -304,3 +304,52 @@ def test_no_stored_text_is_live(browser: Browser, server: Served) -> None:
             pictures = shown.evaluate("[...document.images].map(one => one.getAttribute('src'))")
             assert pictures == (["/api/labs/lab-x/photo"] if path == "/labs/lab-x" else []), path
             assert not shown.title().startswith("xss")
+
+
+@pytest.mark.parametrize(("lang", "width"), [("zh-Hant", 1280), ("en", 390)])
+def test_the_search_of_every_page_is_used_by_keyboard(browser: Browser, server: Served, lang: str, width: int) -> None:
+    said = Wording(Lang(lang)).text
+    with browsing(browser, server, "expert", lang, width=width) as expert:
+        page = expert.open("/cases")
+        page.keyboard.press("Control+k")
+        box = page.get_by_role("searchbox", name=said("Search everything"), exact=True)
+        expect(box).to_be_focused()
+        found = page.locator("#suggestions")
+        # What an input method is composing is not looked for yet.
+        page.keyboard.insert_text("")
+        page.evaluate(
+            """() => { const box = document.getElementById("find"); box.value = "ㄨㄣ";
+            box.dispatchEvent(new InputEvent("input", {bubbles: true, isComposing: true})); }"""
+        )
+        page.wait_for_timeout(500)
+        expect(found).to_have_text("")
+        page.evaluate(
+            """() => { const box = document.getElementById("find"); box.value = "溫教授";
+            box.dispatchEvent(new CompositionEvent("compositionend", {bubbles: true})); }"""
+        )
+        expect(found.get_by_role("link", name="溫秉崧")).to_be_visible()
+        assert accessibility_faults(page) == []
+        keep_screenshot(page, f"search-suggested-{lang}-{width}")
+        page.keyboard.press("Escape")
+        expect(found).to_have_text("")
+        expect(box).to_be_focused()
+        box.fill("")
+        box.press_sequentially("溫秉菘")
+        expect(found.get_by_role("link", name="溫秉崧")).to_be_visible()
+        page.keyboard.press("ArrowDown")
+        expect(found.get_by_role("link", name="溫秉崧")).to_be_focused()
+        page.keyboard.press("ArrowUp")
+        page.keyboard.press("ArrowDown")
+        page.keyboard.press("Enter")
+        expect(page).to_have_url(server.url + "/labs/lab-1-01")
+        page.keyboard.press("Control+k")
+        page.keyboard.insert_text("能用英文溝通的拋光團隊")
+        page.keyboard.press("Enter")
+        able = page.get_by_role("region", name=re.compile(said("Labs that could do it")))
+        expect(able).to_contain_text("英文" if lang == "zh-Hant" else "English")
+        assert accessibility_faults(page) == []
+        keep_screenshot(page, f"search-found-{lang}-{width}")
+        for link in able.get_by_role("link").all():
+            href = link.get_attribute("href") or ""
+            if href.startswith("/labs/"):
+                assert "en" in done(server, "expert", "GET", f"/api{href}")["languages"]

@@ -8,9 +8,9 @@ from __future__ import annotations
 import shutil
 import subprocess
 import threading
-from base64 import b64decode
+from base64 import b64decode, urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -24,12 +24,17 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from indexer.database import open_engine, reading
+from indexer.database import open_engine, reading, writing
 from indexer.settings import Settings
-from matcher.ledger.proving.heads import public_key_of, read_kept, signed_heads, signing_key
+from matcher.ledger.proving.heads import public_key_of, read_kept, seal_of, signed_heads, signing_key
 from matcher.ledger.proving.stamps import StampError, check_stamp, stamped
+from matcher.ledger.rendering.formats import ReportFormat, render
+from matcher.ledger.rendering.report_texts import ReportLanguage
+from matcher.ledger.rows.chain import heads_of
 from matcher.ledger.rows.entries import LedgerError
-from tests.rig.worlds.ledger_world import NOON, build_ledger_world
+from matcher.ledger.rules.reporting import report
+from tests.rig.worlds.ledger_world import NOON, build_ledger_world, money
+from tests.rig.worlds.report_samples import full_report
 
 OPENSSL = shutil.which("openssl")
 CONFIGURATION = """
@@ -125,7 +130,9 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Authority]:
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("home")
     engine = open_engine(Settings(home=home))
-    build_ledger_world(engine)
+    world = build_ledger_world(engine)
+    with writing(engine) as session:
+        report(session, money(), by=world.people["reporter"], now=NOON)
     engine.dispose()
     return home
 
@@ -160,6 +167,36 @@ def test_a_signed_head_is_read_back_and_an_altered_one_refused(home: Path, tmp_p
     (home / "broken.key").write_bytes(b"no key\n")
     with pytest.raises(LedgerError, match=r"broken.key is not a key"):
         signing_key(home / "broken.key")
+
+
+@pytest.mark.parametrize("form", ReportFormat)
+def test_a_report_of_any_kind_carries_signed_heads(home: Path, tmp_path: Path, form: ReportFormat) -> None:
+    key, path = signing_key(home / "heads.key"), tmp_path / f"report.{form.value}"
+    engine = open_engine(Settings(home=home))
+    with reading(engine) as session:
+        seal, heads = seal_of(session, key, NOON), heads_of(session, NOON)
+    engine.dispose()
+    path.write_bytes(render(replace(full_report(), seal=seal), form, ReportLanguage.BOTH))
+    assert read_kept(path, public_key_of(key)) == heads
+    # The controls: signed by another, of another day, and without any.
+    another = public_key_of(signing_key(home / "another.key"))
+    with pytest.raises(LedgerError, match=r":1 is not signed by this key"):
+        read_kept(path, another)
+    later = seal_of_changed(seal)
+    path.write_bytes(render(replace(full_report(), seal=later), form, ReportLanguage.BOTH))
+    with pytest.raises(LedgerError, match=r":1 is not signed by this key"):
+        read_kept(path, public_key_of(key))
+    path.write_bytes(render(full_report(), form))
+    with pytest.raises(LedgerError, match=r"is not an exported head|is not signed"):
+        read_kept(path, public_key_of(key))
+
+
+def seal_of_changed(seal: str) -> str:
+    """Return a seal whose heads are said to be of a later day than those that were signed."""
+    mark, _, said = seal.partition(":")
+    signed = orjson.loads(urlsafe_b64decode(said + "=" * (-len(said) % 4)))
+    changed = orjson.dumps({**signed, "at": NOON.replace(year=2020).isoformat()})
+    return f"{mark}:{urlsafe_b64encode(changed).decode().rstrip('=')}"
 
 
 def test_a_stamp_is_the_authoritys_over_this_head(home: Path, authority: Authority, tmp_path: Path) -> None:

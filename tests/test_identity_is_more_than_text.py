@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from datetime import date
+from datetime import date, timedelta
 from hashlib import sha256
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlmodel import Session, select
 
+from api.trail.probing import probes
 from indexer.database import reading, writing
 from indexer.folding import for_keys, for_looks, for_people, for_search, for_serials
 from indexer.records.importing import import_rows
@@ -29,7 +30,7 @@ from matcher.ledger.rows.pseudonyms import (
 from matcher.ledger.rows.steps import State
 from matcher.ledger.rules.recognition import check, recognise, second_recognition, tell_apart, withdraw
 from matcher.ledger.rules.reporting import NewResult, checked_details, report
-from matcher.ledger.rules.similarity import Similarity, probes
+from matcher.ledger.rules.similarity import Similarity
 from tests.rig.worlds.ledger_world import NOON, LedgerWorld, build_ledger_world, money
 
 
@@ -98,7 +99,7 @@ def test_a_contract_written_otherwise_is_refused(engine: Engine, world: LedgerWo
     with writing(engine) as session:
         _reported(session, world, money())
     other = money("money-0002", details={"contract": written}, amount=7, shares={"al-b": 10_000})
-    with pytest.raises(AlreadyReportedError, match="money-0001 of al-a"), writing(engine) as session:
+    with pytest.raises(AlreadyReportedError, match="counted already, by al-a;"), writing(engine) as session:
         _reported(session, world, other, "other_reporter")
 
 
@@ -271,18 +272,24 @@ def test_true_is_no_number_within_details() -> None:
     assert checked_details(Kpi.MONEY, {**money().details, "instalment": 1}).natural_key() == '["c108001",1]'
 
 
-def test_probes_are_counted_by_account(engine: Engine, world: LedgerWorld) -> None:
+def test_probes_are_counted_by_account(engine: Engine, world: LedgerWorld, tmp_path: Path) -> None:
+    asked = world.people["other_reporter"]
     with writing(engine) as session:
         _reported(session, world, money())
         for n in range(3):
             probe = money(f"probe-{n:04}", shares={"al-b": 10_000}, details={"contract": f"P{n}"}, amount=1_000_000)
             assert _reported(session, world, probe, "other_reporter") is State.HELD
-            withdraw(session, entry_id=f"probe-{n:04}", reason="誤填", by=world.people["other_reporter"], now=NOON)
+            withdraw(session, entry_id=f"probe-{n:04}", reason="誤填", by=asked, now=NOON)
+        # The number of somebody whom the other alliance registered under another name; then an own one's, the control.
+        _person(session, tmp_path, world, "王小明", "B0612345")
+        key, later = read_key(session, tmp_path), NOON + timedelta(hours=1)
+        for name, number in (("王大明", "B0612345"), ("李小華", "B0612346"), ("李大華", "B0612346")):
+            register(session, key=key, name=name, identifier=number, contact=None, by=asked, now=later)
         # The controls: what resembles one's own alliance's entry is no probe, nor is what resembles nothing.
         _reported(session, world, money("money-0002", details={"contract": "Q-1"}))
-        (found,) = probes(session)
-        asked = (found.account_id, found.held, found.withdrawn, found.alliances)
-        assert asked == (world.people["other_reporter"], 3, 3, ("al-a",))
+        (found,) = probes(session, NOON)
+        counted = (found.account_id, found.held, found.withdrawn, found.refused, found.people, found.alliances)
+        assert counted == (asked, 3, 3, 0, 1, {"al-a"})
         tell_apart(session, entry_id="money-0002", reason="兩份合約", by=world.people["office"], now=NOON)
         assert len(session.exec(select(Similarity)).all()) >= 4
         assert date(2019, 5, 15) == found.last_at.date()

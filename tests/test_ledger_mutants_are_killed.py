@@ -61,7 +61,8 @@ UNTIL_END = _trigger("ledger_live_fact", "until_it_ends")
 OWN: Code = (duties.barred, "if deed.by == by:", "if False:")
 STAKE: Code = (duties.parts_of, "if _holds(stake, at) and", "if False and _holds(stake, at) and")
 SECOND: Code = (motions.end, "if seconded and by == motion.moved_by:", "if False:")
-AGAIN: Code = (result_claims.refuse_second, "if found is not None:", "if False:")
+AGAIN: Code = (result_claims.refuse_second, "if found is None:", "if True:")
+SHARE: Code = (reporting.must_have_a_share, "if own.isdisjoint(shares):", "if False:")
 TWICE_REVERSED: Code = (recognition.write_reversal, ".first() is not None:", ".first() is Ellipsis:")
 OWN_QUARTER: Code = (periods.booking_period, "if closed is None or own > closed:", "if True:")
 FREED: Code = (
@@ -71,6 +72,7 @@ FREED: Code = (
 )
 
 MUTANTS = {
+    "code: whoever likes reports": Mutant(code=(SHARE,), broken=("nobody reports for whom they do not work",)),
     "schema: no primary key of live facts": Mutant(
         schema=(LIVE_KEY,),
         broken=("database: a key belongs to one entry",),

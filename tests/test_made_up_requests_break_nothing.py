@@ -158,6 +158,7 @@ def _there() -> dict[str, dict[str, list[Any]]]:
         "POST /api/accounts": {"email": [f"new-{number}@example.org" for number in range(100)]},
         "POST /api/accounts/{account_id}/roles": {"role": ["expert"], "scope": ["al-a"]},
         "GET /api/lab-names": {"q": ["實驗室"]},
+        "GET /api/search": {"q": ["實驗室"]},
         "POST /api/imports": {"name": ["needs.csv"], "kind": ["needs"]},
         "POST /api/import-drafts": {"name": ["needs.csv"]},
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -75,8 +76,17 @@ def test_the_same_contract_and_instalment_is_refused_whoever_reports_it(engine: 
     with writing(engine) as session:
         report(session, money(), by=world.people["reporter"], now=NOON)
     again = money("money-0002", shares={"al-b": 10_000}, details={"contract": "c 108_001"})
-    with pytest.raises(AlreadyReportedError, match=r"money-0001 of al-a"), writing(engine) as session:
+    with pytest.raises(AlreadyReportedError, match=r"counted already, by al-a;") as refused, writing(engine) as session:
         report(session, again, by=world.people["other_reporter"], now=NOON)
+    # Which entry it is, is for who has a share in it.
+    assert ("money-0001" in str(refused.value), refused.value.tells_of) == (False, ("entry", "money-0001"))
+    own = money("money-0003", details={"contract": "c 108_001"})
+    with pytest.raises(AlreadyReportedError, match=r"entry money-0001 of al-a"), writing(engine) as session:
+        report(session, own, by=world.people["reporter"], now=NOON)
+    # Nobody reports for an alliance that they do not work for, by whatever way they come; nor does who was shut out.
+    for who in ("reporter", "committee", "office"):
+        with pytest.raises(LedgerError, match="give one of your own a share"), writing(engine) as session:
+            report(session, replace(again, id="money-0004"), by=world.people[who], now=NOON)
     # The control: the next instalment is another result.
     with writing(engine) as session:
         report(session, money("money-0003", details={"instalment": 2}), by=world.people["reporter"], now=NOON)
@@ -127,7 +137,7 @@ def test_what_looks_alike_is_held_until_a_person_tells_them_apart(engine: Engine
     )
     with writing(engine) as session:
         report(session, money(), by=world.people["reporter"], now=NOON)
-        entry, state = report(session, twin, by=world.people["other_reporter"], now=NOON)
+        entry, state = report(session, twin, by=world.people["reporter"], now=NOON)
         assert state is State.HELD
         with pytest.raises(LedgerError, match="is held"):
             check(session, entry_id=entry.id, by=world.people["committee"], now=NOON)

@@ -33,7 +33,8 @@ from matcher.ledger.rules.recognition import RecognitionRules, move_reversal, sc
 from matcher.ledger.rules.reporting import AcceptanceLedger, report
 from matcher.review.cases import Stage, move_case
 from matcher.review.decisions import Verdict, decide
-from matcher.review.people import add_account
+from matcher.review.people import add_account, grant, revoke
+from matcher.review.roles import Role
 from tests.rig.faults.raw_database import copied, raw, refusal, triggers_of, without
 from tests.rig.worlds.ledger_world import LedgerWorld, money, recognised
 from tests.rig.worlds.small_world import MORNING, build_world
@@ -107,8 +108,11 @@ def full(engine: Engine) -> Engine:
         second_reversal(session, motion_id=motion.id or 0, by=people["second"], now=APRIL)
         motion = move_close(session, period="2019Q1", reason="季結", by=people["office"], now=APRIL)
         second_close(session, motion_id=motion.id or 0, by=people["second"], now=APRIL)
-        # By somebody who has no other part in it: whatever keeps the word from them is that they reported it.
+        # By somebody who has no other part in it, and left the alliance: whatever keeps the word from them is that
+        # they reported it.
+        post = grant(session, account_id=people["second"], role=Role.EXPERT, scope_id="al-a", by=None, now=MORNING)
         report(session, money("money-0003", details={"contract": "C-2"}), by=people["second"], now=MORNING)
+        revoke(session, grant_id=post.id or 0, by=people["office"], now=MORNING)
         # A file that no entry names may go; this one is named.
         proof = [{"sha256": "0" * 64, "name": "契約"}]
         report(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
+import socket
 import time
 from pathlib import Path
 from typing import Any
@@ -115,24 +117,74 @@ def test_an_alliances_folder_has_its_experts_rights(settings: Settings, engine: 
         assert session.get_one(Lab, "lab-1").name == "改名的實驗室"
 
 
-@pytest.mark.parametrize("kind", ["symbolic", "hard", "pipe"])
-def test_nothing_but_a_file_is_opened(
-    settings: Settings, engine: Engine, dropped: Path, tmp_path: Path, kind: str
-) -> None:
+def test_nothing_but_a_file_is_opened(settings: Settings, engine: Engine, dropped: Path, tmp_path: Path) -> None:
     with writing(engine) as session:
         import_rows(session, "alliances", [{"id": "al-a", "name": "甲聯盟"}])
     elsewhere = _put(tmp_path, "elsewhere.jsonl", {"id": "n-elsewhere", "title": "別人的"})
-    link = dropped / "needs-link.jsonl"
-    {"symbolic": lambda: link.symlink_to(elsewhere), "hard": lambda: link.hardlink_to(elsewhere),
-     "pipe": lambda: os.mkfifo(link)}[kind]()  # fmt: skip
+    (dropped / "needs-symbolic.jsonl").symlink_to(elsewhere)
+    (dropped / "needs-hard.jsonl").hardlink_to(elsewhere)
+    (dropped / "needs-nowhere.jsonl").symlink_to(tmp_path / "none")
+    os.mkfifo(dropped / "needs-pipe.jsonl")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(dropped / "needs-socket.jsonl"))
     _put(dropped, "needs.jsonl", {"id": "n-own", "title": "自己的"})
     told = _files(_night(settings, f"al-a={dropped}"))
-    assert {file: one["state"] for file, one in told.items()} == {
-        "needs-link.jsonl": "failed",
-        "needs.jsonl": "imported",
-    }
+    failed = {f"needs-{kind}.jsonl": "failed" for kind in ("symbolic", "hard", "nowhere", "pipe", "socket")}
+    assert {file: one["state"] for file, one in told.items()} == {**failed, "needs.jsonl": "imported"}
+    said = "a link, a pipe or a file of two names is not opened; put the file itself there"
+    assert [told[file]["why"] for file in failed] == [[said]] * len(failed)
     with reading(engine) as session:
         assert session.exec(select(Need.id)).all() == ["n-own"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can let a file belong to somebody else")
+def test_a_file_counts_if_it_is_of_the_folders_own_people(
+    settings: Settings, engine: Engine, dropped: Path, tmp_path: Path
+) -> None:
+    with writing(engine) as session:
+        import_rows(session, "alliances", [{"id": "al-a", "name": "甲聯盟"}, {"id": "al-b", "name": "乙聯盟"}])
+    nobody, somebody, group = pwd.getpwnam("nobody"), pwd.getpwnam("daemon"), tmp_path / "group"
+    group.mkdir()
+    for folder in (dropped, group):
+        os.chown(folder, somebody.pw_uid, nobody.pw_gid)
+        for name, user in (("nobody", nobody.pw_uid), ("owner", somebody.pw_uid), ("unknown", 54_321)):
+            row = {"id": f"n-{folder.name}-{name}", "title": name}
+            os.chown(_put(folder, f"needs-{name}-{folder.name}.jsonl", row), user, -1)
+        _put(folder, f"needs-root-{folder.name}.jsonl", {"id": f"n-{folder.name}-root", "title": "以系統帳號放入"})
+    # The one is its owner's; to the other the owner's group may write, which "nobody" is of.
+    dropped.chmod(0o755)
+    group.chmod(0o775)
+    _put(dropped, "needs-open.jsonl", {"id": "n-open", "title": "誰都能改"}).chmod(0o666)
+    night = _night(settings, f"al-a={dropped}", f"al-b={group}")
+    states = {file.removeprefix("needs-").removesuffix(".jsonl"): one["state"] for file, one in _files(night).items()}
+    assert {name for name, state in states.items() if state == "failed"} == {
+        "nobody-dropped", "unknown-dropped", "unknown-group", "open"
+    }  # fmt: skip
+    why = _files(night)["needs-nobody-dropped.jsonl"]["why"][0]
+    assert why.startswith("it belongs to nobody, and the folder to daemon: ")
+    assert _files(night)["needs-unknown-group.jsonl"]["why"][0].startswith("it belongs to 54321, and")
+    assert "everybody on this machine may write to it" in _files(night)["needs-open.jsonl"]["why"][0]
+    with reading(engine) as session:
+        wanted = ["n-dropped-owner", "n-dropped-root", "n-group-nobody", "n-group-owner", "n-group-root"]
+        assert sorted(session.exec(select(Need.id)).all()) == wanted
+
+
+def test_a_folder_that_everybody_may_write_to_is_not_read(
+    settings: Settings, engine: Engine, dropped: Path, tmp_path: Path
+) -> None:
+    with writing(engine) as session:
+        import_rows(session, "alliances", [{"id": "al-a", "name": "甲聯盟"}])
+    _put(dropped, "needs.jsonl", {"id": "n-own", "title": "自己的"})
+    dropped.chmod(0o1777)
+    night = _night(settings, f"al-a={dropped}", tmp_path / "none").step("import")
+    assert night.details["folders"] == [
+        f"{dropped}: everybody on this machine may write there; take that right away: chmod o-w",
+        f"{tmp_path / 'none'}: No such file or directory",
+    ]
+    assert (night.state, night.details["files"]) == ("failed", [])
+    # The control: once that right is gone.
+    dropped.chmod(0o755)
+    assert _night(settings, f"al-a={dropped}").step("import").figures["created"] == 1
 
 
 def test_what_is_wrong_is_named_by_place_and_not_quoted(settings: Settings, engine: Engine, dropped: Path) -> None:

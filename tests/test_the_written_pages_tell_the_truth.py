@@ -131,6 +131,31 @@ def test_links_and_files_that_a_page_names_are_there(path: str) -> None:
     assert [named for named in _PATH.findall(text) if not (REPOSITORY / named).exists()] == []
 
 
+ASVS = {
+    "2.1": 3, "2.2": 3, "2.3": 4, "2.4": 1, "5.1": 1, "5.2": 3, "5.3": 2, "5.4": 3, "6.1": 3, "6.2": 12, "6.3": 4,
+    "6.4": 4, "6.5": 5, "6.6": 3, "6.8": 4, "7.1": 3, "7.2": 4, "7.3": 2, "7.4": 5, "7.5": 2, "7.6": 2, "8.1": 2,
+    "8.2": 3, "8.3": 1, "8.4": 1, "14.1": 2, "14.2": 4, "14.3": 3, "16.1": 1, "16.2": 5, "16.3": 4, "16.4": 3,
+    "16.5": 3,
+}  # fmt: skip
+"""How many requirements of levels 1 and 2 each section of ASVS 5.0.0 has; those of level 3 come after them."""
+
+
+def test_every_requirement_of_asvs_stands_in_its_table_with_tests_that_are_there() -> None:
+    table = (REPOSITORY / "api/SERVICE.md").read_text(encoding="utf-8").partition("## ASVS 5.0")[2]
+    rows = [line.strip("| ").split(" | ", 1) for line in table.splitlines() if re.match(r"\| \d", line)]
+    told: list[str] = []
+    for said, _ in rows:
+        for first, last in re.findall(r"(\d+\.\d+\.\d+)(?:–(\d+\.\d+\.\d+))?", said):
+            section, n = first.rsplit(".", 1)
+            told += [f"{section}.{one}" for one in range(int(n), int((last or first).rsplit(".", 1)[1]) + 1)]
+    wanted = [f"{section}.{n}" for section, most in ASVS.items() for n in range(1, most + 1)]
+    assert sorted(told) == sorted(wanted)
+    # A name of a test is one word with at least two joints, which no other word of the table has.
+    named = {name for _, by in rows for name in re.findall(r"(?<![`\w/.])[a-z]+(?:_[a-z]+){2,}(?![\w`.])", by)}
+    assert len(named) > 30
+    assert {name for name in named if not (REPOSITORY / f"tests/test_{name}.py").exists()} == set()
+
+
 def test_the_readme_fits_a_page() -> None:
     assert len((REPOSITORY / "README.md").read_text(encoding="utf-8").splitlines()) <= 180
 

@@ -109,7 +109,8 @@ def test_every_view_that_shows_a_need_is_noted(server: Served, things: Things, e
     routes = [path for method, path, permission in routes_of() if method == "GET" and permission is not None]
     pages = [path for method, path, permission in page_routes_of() if method == "GET" and permission is not None]
     queries: dict[str, dict[str, Any]] = {"/api/lab-names": {"q": "實驗室"}, "/api/company-names": {"q": "公司"}}
-    queries |= {"/search": {"q": next(iter(walk.titles.values()))[:4]}}
+    words = {"q": next(iter(walk.titles.values()))[:4]}
+    queries |= dict.fromkeys(("/search", "/search/suggestions", "/api/search"), words)
     for who in WALKING:
         for path in routes:
             answer = server.ask(who, "GET", _path(path, things), params=queries.get(path))
@@ -123,7 +124,14 @@ def test_every_view_that_shows_a_need_is_noted(server: Served, things: Things, e
     assert walk.unnoted() == []
     # The controls: what is known to show a need was met, and what stands in no row is told.
     known = {"GET /api/needs/{need_id}", "GET /api/labs/{lab_id}/matches", "GET /api/queue", "GET /api/exports/needs"}
-    known |= {"page /needs/{need_id}", "page /companies/{company_id}", "page /cases", "GET /api/field-map"}
+    known |= {
+        "GET /api/search",
+        "page /search/suggestions",
+        "page /needs/{need_id}",
+        "page /companies/{company_id}",
+        "page /cases",
+        "GET /api/field-map",
+    }
     assert known - labels == set()
     label, found = next(iter(walk.shown.values()))
     walk.shown = {next(iter(walk.shown)): (label, {*found, "need none"})}

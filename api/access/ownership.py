@@ -78,10 +78,14 @@ def may_import(who: Principal, kind: Kind | None, alliance_id: str | None) -> bo
 
 @dataclass(frozen=True)
 class NotOwn:
-    """A row that was left out because the record is not the sender's to change."""
+    """A row that was left out because the record is not the sender's to change.
+
+    `is_anothers` is one of which that tells that another alliance has a record of this id.
+    """
 
     row: int
     id: str
+    is_anothers: bool = False
 
 
 def import_portion(
@@ -133,7 +137,7 @@ def _kept_to_own(session: Session, portion: Reading, alliance_id: str, name: str
     taken = _needs_of_others(session, ids, alliance_id) if is_need else _companies_of_others(session, ids, alliance_id)
     for key in taken:
         wrong = T_("%(key)s is taken", key=shown(key))
-        yield _refused(portion, name, key, Fault("id", wrong, T_("give another id")))
+        yield replace(_refused(portion, name, key, Fault("id", wrong, T_("give another id"))), is_anothers=True)
     if is_need:
         _refuse_settled(session, portion, name)
         return

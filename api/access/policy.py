@@ -71,6 +71,7 @@ class Resource(StrEnum):
     CLAIM = "claim"
     DEMAND = "demand"
     LAB_NAME = "lab_name"
+    SEARCH = "search"
     SCHOOL = "school"
     ALLIANCE = "alliance"
     FIELD_MAP = "field_map"
@@ -277,6 +278,8 @@ POLICY: dict[tuple[Resource, Action], dict[Holder, Reach]] = {
     (Resource.MAIL, Action.LIST): _OFFICE,
     (Resource.MAIL, Action.EDIT): _OFFICE,
     (Resource.LAB_NAME, Action.LIST): _everybody(Reach.ALL),
+    # Each kind is found by whoever its own list is for.
+    (Resource.SEARCH, Action.LIST): _everybody(Reach.ALL),
     # Who the schools are, and which alliance they are in, is the programme's public list.
     (Resource.SCHOOL, Action.LIST): _staff(Reach.ALL) | {Role.COMMITTEE: Reach.ALL} | _OFFICE,
     (Resource.ALLIANCE, Action.LIST): _staff(Reach.ALL) | {Role.COMMITTEE: Reach.ALL} | _OFFICE,

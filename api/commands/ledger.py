@@ -42,7 +42,10 @@ def verify(
     *,
     head: Annotated[
         list[Path] | None,
-        typer.Option(metavar="FILE", help="Heads kept elsewhere: of a night's mail, or of gloria ledger heads --out."),
+        typer.Option(
+            metavar="FILE",
+            help="Heads kept elsewhere: of a night's mail or gloria ledger heads --out; or a report, or an export.",
+        ),
     ] = None,
     public_key: Annotated[str, typer.Option(help="Whose signature they must carry; see gloria ledger key.")] = "",
     as_json: AsJson = False,
@@ -98,11 +101,9 @@ def _outside(settings: Settings, files: list[Path], public_key: str) -> list[Exp
 @ledger.command("key")
 def print_key(context: typer.Context) -> None:
     """Print the public key with which others check the signatures of heads."""
-    from matcher.ledger.proving.heads import KEY_FILE, public_key_of, signing_key
+    from matcher.ledger.proving.heads import key_of, public_key_of
 
-    settings = read_settings()
-    key = signing_key(settings.head_key or settings.home / KEY_FILE)
-    Screen.of(context).out.print(public_key_of(key), soft_wrap=True)
+    Screen.of(context).out.print(public_key_of(key_of(read_settings())), soft_wrap=True)
 
 
 @ledger.command("export")
@@ -111,17 +112,20 @@ def export(
 ) -> None:
     """Write every row in its canonical form, so that an outsider can recompute both chains.
 
-    Each line is {"chain": "entries" or "steps", "row": {...}}, by chain and number; the last two are {"head": {...}}.
+    Each line is {"chain": "entries" or "steps", "row": {...}}, by chain and number; then two are {"head": {...}},
+    and the last is {"signed_heads": "..."}, for: gloria ledger verify --head FILE
     A row's hash is the SHA-256, in hexadecimal, over the row without "hash", as JSON in UTF-8 with sorted keys and
     no blanks. "prev_hash" is the hash of the row before it, 64 zeros for the first. "seq" counts from 1 without a gap.
     Moments are in UTC with microseconds, shares in basis points, amounts in whole units. Names of people are not part
     of it. Check it with: gloria ledger check FILE
     """
+    from matcher.ledger.proving.heads import key_of, seal_of
     from matcher.ledger.proving.verification import export_lines
 
-    rows = 0
-    with open_reading(read_settings()) as session, out.open("wb") as file:
-        for line in export_lines(session, datetime.now(UTC)):
+    rows, settings, now = 0, read_settings(), datetime.now(UTC)
+    key = key_of(settings)
+    with open_reading(settings) as session, out.open("wb") as file:
+        for line in export_lines(session, now, seal=seal_of(session, key, now)):
             file.write(line)
             rows += 1
     Screen.of(context).say(T_("wrote %(out)s (%(rows)s lines)", out=out, rows=f"{rows:,}"))
@@ -188,13 +192,12 @@ def export_the_heads(
 def _signed_line(session: Session, settings: Settings, now: datetime) -> bytes:
     import orjson
 
-    from matcher.ledger.proving.heads import KEY_FILE, signed_heads, signing_key
+    from matcher.ledger.proving.heads import key_of, signed_heads
     from matcher.ledger.proving.stamps import StampError, stamped
 
-    key = signing_key(settings.head_key or settings.home / KEY_FILE)
     stamp = (lambda message: stamped(message, settings.stamp_url)) if settings.stamp_url else None
     try:
-        return orjson.dumps(signed_heads(session, key, now, stamp)) + b"\n"
+        return orjson.dumps(signed_heads(session, key_of(settings), now, stamp)) + b"\n"
     except StampError as error:
         raise RefusedError(str(error)) from error
 
@@ -390,15 +393,20 @@ def second(
     *,
     by: Annotated[str, typer.Option(metavar="EMAIL", help="Who agrees, an account of the programme office.")],
 ) -> None:
-    """Agree as the second person to a change of rules or a role; the password of who agrees is read from stdin."""
-    from api.commands.people import line_of_stdin
+    """Agree as the second person to a change of rules or a role.
+
+    Who agrees gives the password on stdin and, where they have a second factor, a code of it on the next line.
+    """
+    from api.commands.people import proof_of_stdin, proven_person
     from matcher.ledger.rows.motions import MotionKind, open_motion
     from matcher.ledger.rule_documents import second_document
     from matcher.ledger.rules.granting import second_grant
 
-    given = line_of_stdin()
-    with open_session(read_settings(), writes=True) as session:
-        who = _proven(session, by, given)
+    settings = read_settings()
+    with open_reading(settings) as session:
+        who = _author(session, by)
+    proof = proof_of_stdin(settings, who)
+    with proven_person(settings, who, by, proof) as session:
         kind = open_motion(session, motion).kind
         if kind == MotionKind.CONFIGURE:
             second_document(session, motion_id=motion, by=who, now=datetime.now(UTC))
@@ -407,23 +415,7 @@ def second(
         else:
             raise RefusedError(T_("results and quarters are decided in the pages: sign in and open Review"))
         note_command(session, "motion", "second", "ledger second", [("motion", motion)], by=who)
-        session.commit()
     Screen.of(context).say(T_("agreed: it is carried out"))
-
-
-def _proven(session: Session, email: str, password: str) -> str:
-    """Return the id of an account of the programme office whose password was given.
-
-    Raises:
-        RefusedError: it is none, or the password is wrong.
-    """
-    from api.access.credentials import password_hash
-    from api.access.passwords import password_fits
-
-    who, stored = _author(session, email), password_hash(session, email)
-    if not password_fits(password, None if stored is None else stored[1]):
-        raise RefusedError(T_("--by %(email)s: the password is wrong", email=email))
-    return who
 
 
 def _author(session: Session, email: str) -> str:
@@ -461,8 +453,14 @@ def report(
     ] = False,
     both: Annotated[bool, typer.Option("--both", help="In Chinese and English, instead of the one of --lang.")] = False,
 ) -> None:
-    """Write a report of the ledger as XLSX, ODS, DOCX, ODT, CSV, PDF, HTML or JSON."""
+    """Write a report of the ledger as XLSX, ODS, DOCX, ODT, CSV, PDF, HTML or JSON.
+
+    It carries the signed heads of the ledger, for: gloria ledger verify --head FILE
+    """
+    from dataclasses import replace
+
     from indexer.instants import day_in_taipei
+    from matcher.ledger.proving.heads import key_of, seal_of
     from matcher.ledger.rendering.formats import ReportFormat, render
     from matcher.ledger.rendering.report_texts import ReportLanguage
     from matcher.ledger.reports.document import ReportRequest
@@ -472,7 +470,8 @@ def report(
     screen, now = Screen.of(context), datetime.now(UTC)
     form = _format(out)
     day = _day(as_of) if as_of else day_in_taipei(now)
-    with open_reading(read_settings()) as session:
+    settings = read_settings()
+    with open_reading(settings) as session:
         request = ReportRequest(
             as_of=day,
             now=now,
@@ -481,6 +480,7 @@ def report(
             stays_inside=inside,
         )
         document = make_report(session, name, request)
+        document = replace(document, seal=seal_of(session, key_of(settings), now))
     language = ReportLanguage.BOTH if both else ReportLanguage(screen.language.value)
     content = render(document, form, language)
     _write(out, content)

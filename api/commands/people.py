@@ -1,9 +1,9 @@
 """`gloria user` and `gloria erase`: accounts, roles, secrets and forgetting, for whoever runs the machine.
 
-In: an e-mail address and what it is to become, a password on stdin; whom to erase and why. Out: the account as it
-stands, a key that is shown once, or what there is, without any secret; what was erased. Secrets are handled with
-care: they are never arguments, which other users of the machine can read. Erasing exists because somebody who asks
-to be forgotten must be: in the tables, in the database's files, in the index.
+In: an e-mail address and what it is to become, a password or a proof of who it is on stdin; whom to erase and why.
+Out: the account as it stands, a key that is shown once, or what there is, without any secret; what was erased. Secrets
+are handled with care: they are never arguments, which other users of the machine can read. Erasing exists because
+somebody who asks to be forgotten must be: in the tables, in the database's files, in the index.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -26,6 +27,7 @@ from matcher.review.roles import Role
 if TYPE_CHECKING:
     from sqlmodel import Session
 
+    from indexer.settings import Settings
     from matcher.review.people import Account
 
 
@@ -65,6 +67,82 @@ def add(
 def line_of_stdin() -> str:
     """Read one line as UTF-8, whatever the terminal's encoding is; a byte that is none becomes half a character."""
     return sys.stdin.buffer.readline().decode("utf-8", "surrogateescape").rstrip("\r\n")
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What somebody gave to prove that it is they: the password, and a code where they have a second factor."""
+
+    password: str
+    code: str
+
+
+def proof_of_stdin(settings: Settings, account_id: str) -> Shown:
+    """Read what an account's owner proves it by: a line with the password, and one with a code if they have any."""
+    from api.access.second_factor import is_enrolled
+
+    with opened(writes=False) as session:
+        asks = is_enrolled(session, account_id)
+    password = line_of_stdin()
+    return Shown(password, line_of_stdin() if asks else "")
+
+
+@contextmanager
+def proven_person(settings: Settings, account_id: str, email: str, shown: Shown) -> Iterator[Session]:
+    """Open a transaction in which somebody acts who proved to be there, as the pages ask for it; it is committed.
+
+    What fails is counted with the account's other guesses, and kept in the trail.
+
+    Raises:
+        RefusedError: password or code are wrong, too many were, or a role of theirs needs a second factor here that
+            is not set up.
+    """
+    from api.access.second_factor import factor_key, is_bound, is_enrolled, roles_bound, shows, wrong_code
+    from matcher.review.people import principal
+
+    now = datetime.now(UTC)
+    _must_have_the_password(account_id, email, shown.password, now)
+    with opened(writes=True) as session:
+        who, asks = principal(session, account_id), is_enrolled(session, account_id)
+        if not asks and who is not None and is_bound(who, roles_bound(settings.second_factor, settings.home)):
+            raise RefusedError(
+                T_("--by %(email)s: a role of theirs needs a second factor; sign in once and set it up", email=email)
+            )
+        key = factor_key(settings.home) if asks else b""
+        if not asks or shows(session, key=key, account_id=account_id, code=shown.code, now=now):
+            yield session
+            return
+    _note_wrong(account_id, now, "second_factor", "check")
+    raise RefusedError(str(wrong_code()))
+
+
+def _must_have_the_password(account_id: str, email: str, given: str, now: datetime) -> None:
+    from api.access.credentials import Password, ThrottledError, check_throttle
+    from api.access.passwords import password_fits
+
+    with opened(writes=False) as session:
+        stored = session.get(Password, account_id)
+        known = None if stored is None else stored.hash
+        try:
+            if check_throttle(session, email=None, address=_HERE, now=now, browser=f"of {account_id}"):
+                raise ThrottledError
+        except ThrottledError as error:
+            raise RefusedError(str(error)) from error
+    # Hashed outside of any transaction: it takes a tenth of a second on purpose.
+    if not password_fits(given, known):
+        _note_wrong(account_id, now, "profile", "edit")
+        raise RefusedError(T_("--by %(email)s: the password is wrong", email=email))
+
+
+_HERE = "command line"
+
+
+def _note_wrong(account_id: str, now: datetime, resource: str, action: str) -> None:
+    from api.access.credentials import note_failure
+
+    with opened(writes=True) as session:
+        note_failure(session, email=None, address=_HERE, now=now, browser=f"of {account_id}")
+        note_command(session, resource, action, "ledger second", [("account", account_id)], refused=True)
 
 
 def _hash_of_stdin(name: str, email: str) -> str:

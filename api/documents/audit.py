@@ -39,7 +39,9 @@ class AuditRowAnswer(Answer):
 
     seq: int
     at: datetime
-    account_id: str | None = Field(description="Null: whoever runs the machine, or the server itself.")
+    account_id: str | None = Field(
+        description="Null: whoever runs the machine, the server itself, or somebody who was not signed in."
+    )
     name: str | None = Field(description="What the account is called now.")
     key_id: int | None
     rights: str = Field(description="The roles by which it was allowed, with their scopes.", examples=["expert al-01"])

@@ -187,12 +187,19 @@ class NewExternalClaimAnswer(ExternalClaimAnswer):
 
 
 class ProbesAnswer(Answer):
-    """How often an account's reports were held for resembling entries in which its alliances have no share."""
+    """How often an account was told of something that is not its alliances'.
+
+    Reports `held` for resembling it, of which some were `withdrawn`; reports `refused`; `rows` of lists whose ids were
+    others'; `people` whose number was known under another name.
+    """
 
     account_id: str
     name: str | None
     held: int
     withdrawn: int
+    refused: int
+    rows: int
+    people: int
     alliances: list[str]
     last_at: datetime
 
@@ -326,6 +333,12 @@ class DatedHeadAnswer(HeadAnswer):
     """The head of a chain at a moment."""
 
     at: datetime
+
+
+class HeadsAnswer(Page[DatedHeadAnswer]):
+    """The heads of the ledger's chains, and the same signed, as every report carries them."""
+
+    signed_heads: str
 
 
 class Verb(StrEnum):

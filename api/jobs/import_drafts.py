@@ -251,7 +251,8 @@ def read_sealed(content: bytes, name: str) -> Reading:
 class Planned:
     """What the import of one kind would do. `new` and `changed` are records by id with their names.
 
-    `changes` are the stored values that would become others, `names` what the list calls their records.
+    `changes` are the stored values that would become others, `names` what the list calls their records; `anothers` are
+    ids that another alliance's records have.
     """
 
     kind: Kind
@@ -263,6 +264,7 @@ class Planned:
     changes: tuple[ValueChange, ...]
     names: dict[str, str]
     problems: tuple[RowProblem, ...]
+    anothers: tuple[str, ...]
 
 
 def planned(session: Session, draft: ImportDraft, found: Reading, sender: Sender, now: datetime) -> list[Planned]:
@@ -271,11 +273,12 @@ def planned(session: Session, draft: ImportDraft, found: Reading, sender: Sender
     for one in found.all():
         if one.kind is None:
             continue
-        reports = [
-            import_portion(session, portion, sender, name=draft.name, now=now, dry_run=True)[0]
+        done = [
+            import_portion(session, portion, sender, name=draft.name, now=now, dry_run=True)
             for portion in one.portions(RECORDS_PER_PART)
         ]
-        plans.append(_summed(session, one, reports))
+        anothers = tuple(row.id for _, left_out in done for row in left_out if row.is_anothers)
+        plans.append(_summed(session, one, [report for report, _ in done], anothers))
     return plans
 
 
@@ -292,7 +295,7 @@ _NAMED: dict[Kind, Table] = {
 """What of a kind is called by a name that whoever may change it may read."""
 
 
-def _summed(session: Session, found: Reading, reports: Sequence[ImportReport]) -> Planned:
+def _summed(session: Session, found: Reading, reports: Sequence[ImportReport], anothers: tuple[str, ...]) -> Planned:
     updated = [key for report in reports for key in report.updated_ids]
     names = {key: _name_of(found.records.get(key)) for key in updated}
     if (table := _NAMED.get(found.kind or Kind.NEEDS)) is not None:
@@ -309,6 +312,7 @@ def _summed(session: Session, found: Reading, reports: Sequence[ImportReport]) -
         changes=tuple(change for report in reports for change in report.changes),
         names=names,
         problems=tuple(problem for report in reports for problem in report.problems),
+        anothers=anothers,
     )
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -43,7 +43,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import Field, Session, SQLModel, col, delete, select
 
 from api.access.policy import Action, Reach, Resource, reaches, rights_of
-from api.trail.audit_trail import Act, How, Outcome, Subject, write_down
+from api.trail.audit_trail import TOLD_STATUS, Act, How, Outcome, Subject, write_down
 from indexer.database import BusyError, DatabaseGoneError, LowRoomError, StorageFullError, reading, writing
 from indexer.disk import DiskReserve
 from indexer.instants import Instant, now
@@ -450,6 +450,8 @@ class RunningJob:
     reserve: DiskReserve | None = None
     subjects: set[Subject] = field(default_factory=set)
     """What the part at hand is about, as its work found out: with any, the part leaves a row in the audit trail."""
+    told: set[Subject] = field(default_factory=set)
+    """Others' records of which a refusal of this part says that they are there: another row in the trail."""
 
     def done_before(self) -> set[int]:
         """Return the numbers of the parts that an earlier worker did."""
@@ -501,6 +503,7 @@ class RunningJob:
                 with writing(self.engine) as session:
                     begin_part(session, job=self.job, done=done, total=total, lease_s=self.lease_s, now=now())
                     self.subjects.clear()
+                    self.told.clear()
                     who = self.who(session)
                     end_part(session, job=self.job, n=n, result=work(session, who))
                     self._note(session, who)
@@ -520,10 +523,13 @@ class RunningJob:
             self.stopping.wait(_PAUSE_S)
 
     def _note(self, session: Session, who: Principal) -> None:
-        if not self.subjects:
-            return
-        resource, action, outcome = _ACTS[self.job.kind]
-        act = Act(
+        _, _, outcome = _ACTS[self.job.kind]
+        acts = ((outcome, None, self.subjects), (Outcome.REFUSED, TOLD_STATUS, self.told))
+        write_down(session, [self._act(who, *one) for one in acts if one[2]])
+
+    def _act(self, who: Principal, outcome: Outcome, status: int | None, subjects: Iterable[Subject]) -> Act:
+        resource, action, _ = _ACTS[self.job.kind]
+        return Act(
             at=now(),
             account_id=who.id,
             rights=rights_of(who, resource, action),
@@ -532,9 +538,9 @@ class RunningJob:
             how=How.JOB,
             operation=self.job.kind.value,
             outcome=outcome,
-            subjects=(Subject("job", self.job.id), *self.subjects),
+            status=status,
+            subjects=(Subject("job", self.job.id), *subjects),
         )
-        write_down(session, [act])
 
     @contextmanager
     def kept(self) -> Iterator[None]:

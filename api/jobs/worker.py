@@ -49,7 +49,7 @@ from api.jobs.job_queue import (
     results,
 )
 from api.jobs.reading_apart import ReadApart, in_portions, read_apart
-from api.trail.audit_trail import Subject, subjects_imported
+from api.trail.audit_trail import Subject, subject_kind, subjects_imported
 from indexer.database import BusyError, DatabaseGoneError, reading, writing
 from indexer.disk import DiskReserve
 from indexer.encoders.encoding import EncoderError
@@ -139,11 +139,13 @@ def _importing(running: RunningJob, portion: Reading, name: str) -> PartWork:
         _must_reach(who, running, None)
         alliance_id, dry_run = running.job.alliance_id, bool(running.job.parameters["dry_run"])
         sender, job_id = sender_of(who, alliance_id), running.job.id
-        report, _ = import_portion(
+        report, left_out = import_portion(
             session, portion, sender, name=name, now=now(), dry_run=dry_run, batch_id=None if dry_run else job_id
         )
         if not dry_run:
             running.subjects.update(subjects_imported(report))
+        kind = "" if portion.kind is None else subject_kind(portion.kind)
+        running.told.update(Subject(kind, row.id) for row in left_out if row.is_anothers)
         return _result(report)
 
     return work

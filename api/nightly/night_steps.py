@@ -22,10 +22,6 @@ is of use for days only; facts are never deleted.
 
 from __future__ import annotations
 
-import errno
-import os
-import stat
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
@@ -50,6 +46,7 @@ from api.letters.renewal import forget_renewals
 from api.letters.sending.delivering import Deliverer
 from api.letters.sending.smtp import forget_files
 from api.letters.telling import tell_of_due
+from api.nightly.drop_folders import DropFolderError, Dropped, content_of, dropped_files
 from api.nightly.report import report_the_night
 from api.nightly.step import MOST_LISTED, Run, StepOutcome, StepWork
 from api.requests import idempotency
@@ -63,7 +60,7 @@ from indexer.index.generations import SnapshotError, kept_generations, verified_
 from indexer.plain_text import printable
 from indexer.records.exchange import MODELS, RowProblem, costs_record
 from indexer.records.importing import ImportReport
-from indexer.records.readers import MAX_FILE_BYTES, SUFFIXES, Reading, kind_in_name, read_bytes
+from indexer.records.readers import Reading, read_bytes
 from indexer.records.record_tables import Alliance
 from indexer.vocabulary import Kind
 from indexer.wording import P_, T_, Text, joined, listed
@@ -73,14 +70,7 @@ from matcher.ledger.figures.folds import Figures, Status, end_of, figures
 from matcher.ledger.figures.ladder import FINDING_LABELS, FindingKind, findings, readings_on, standings
 from matcher.ledger.figures.self_operation import operation_readings
 from matcher.ledger.figures.waiting import WAITING_LABELS, office_counts
-from matcher.ledger.proving.heads import (
-    HEADS_FILE,
-    KEY_FILE,
-    export_heads,
-    read_heads,
-    signed_heads,
-    signing_key,
-)
+from matcher.ledger.proving.heads import HEADS_FILE, export_heads, key_of, read_heads, signed_heads
 from matcher.ledger.proving.stamps import StampError, stamped
 from matcher.ledger.proving.verification import verify
 from matcher.ledger.rows.chain import LEDGER_CHAINS
@@ -120,29 +110,12 @@ def prune_backups(work: StepWork) -> StepOutcome:
 
 
 IMPORTED = "imported.json"
-QUIET_S = 60.0
-"""A file must not have been written to for so long."""
 MOST_ROWS = 1_000
 """So many rows of a file that were not its folder's own are named; all are counted."""
 RECORDS_PER_PART = 200
 """So many records are one transaction, so that a live service waits for its turn to write only shortly."""
 WAIT_S = 60.0
-_ORDER = [Kind.SCHOOLS, Kind.ALLIANCES, Kind.COMPANIES, Kind.LABS, Kind.EVIDENCE, Kind.NEEDS, Kind.TERMS]
 _COUNTS = ("created", "updated", "unchanged", "refused")
-
-
-@dataclass(frozen=True)
-class Dropped:
-    """A file in a drop folder, and the alliance that it is for."""
-
-    path: Path
-    alliance_id: str | None
-
-    @property
-    def order(self) -> tuple[int, str]:
-        """Each kind after those that it refers to, then by name."""
-        kind = kind_in_name(self.path.stem)
-        return (len(_ORDER) if kind is None else _ORDER.index(kind), self.path.name)
 
 
 def import_dropped(work: StepWork) -> StepOutcome:
@@ -150,11 +123,11 @@ def import_dropped(work: StepWork) -> StepOutcome:
     folders = work.settings.watched_folders()
     if not folders:
         return StepOutcome({"folders": 0}, Said.of(T_("no drop folder is configured")))
-    problems, dropped = _listed(folders)
+    problems, dropped = dropped_files(folders)
     known = _known(work)
     files: list[dict[str, Any]] = []
     with open_database(work.settings) as engine:
-        for n, one in enumerate(sorted(dropped, key=lambda one: one.order)):
+        for n, one in enumerate(dropped):
             work.tell("import", n, len(dropped))
             found = _imported(engine, one, known, work)
             files.append({"file": printable(one.path.name), "alliance": one.alliance_id, **found})
@@ -186,24 +159,10 @@ def _said(unreadable: int, folders: int, refused: int, files: list[dict[str, Any
     return Said.of(listed(told)) if told else None
 
 
-def _listed(folders: list[tuple[str | None, Path]]) -> tuple[list[str], list[Dropped]]:
-    """Return what is wrong with folders, and the files of the others."""
-    problems, found = [], []
-    for alliance_id, folder in folders:
-        try:
-            paths = [path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and not path.is_dir()]
-        except OSError as error:
-            problems.append(f"{folder}: {error.strerror}")
-            continue
-        # What begins so is a program's own, of a file that is open.
-        found += [Dropped(path, alliance_id) for path in paths if not path.name.startswith((".", "~"))]
-    return problems, found
-
-
 def _imported(engine: Engine, one: Dropped, known: dict[str, Any], work: StepWork) -> dict[str, Any]:
     """Import one file, and keep in mind that it was."""
     try:
-        content = _content(one.path)
+        content = content_of(one.path)
         if content is None:
             return {"state": "waiting"}
         digest = sha256(f"{one.alliance_id or ''}\n".encode() + content).hexdigest()
@@ -216,6 +175,8 @@ def _imported(engine: Engine, one: Dropped, known: dict[str, Any], work: StepWor
         for report, left_out in _stored(engine, found, one, work):
             reports.append(report)
             not_own += left_out
+    except DropFolderError as error:
+        return {"state": "failed", "why": [str(error)]}
     except Exception as error:
         # Whatever a file does to us, it is that file's; a message that nobody foresaw may quote it.
         told = refusal(error)
@@ -239,39 +200,6 @@ def _is_unreadable(found: Reading) -> bool:
     """Whether nothing came of a file because of the file itself, not of its rows."""
     whole = [problem for problem in found.problems if problem.severity == "error" and problem.row == 0]
     return found.kind is None or bool(whole and not found.records and not found.evidence)
-
-
-def _content(path: Path) -> bytes | None:
-    """Return the bytes of a file, None if somebody may still be writing it.
-
-    Whoever may put a file into a folder may put a link there to a file that is not theirs to read, and a pipe that
-    never ends; so nothing but a file that lies there itself, under one name, is opened.
-
-    Raises:
-        OSError: it can't be read, is no file of this folder's own, or is too large.
-    """
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError as error:
-        if error.errno == errno.ELOOP:
-            raise _is_a_link(path) from error
-        raise
-    with os.fdopen(descriptor, "rb") as file:
-        before = os.fstat(descriptor)
-        if not stat.S_ISREG(before.st_mode) or before.st_nlink != 1:
-            raise _is_a_link(path)
-        if time.time() - before.st_mtime < QUIET_S:
-            return None
-        if before.st_size > MAX_FILE_BYTES:
-            raise OSError(27, f"larger than {MAX_FILE_BYTES:,} bytes; split it", str(path))
-        content = file.read(MAX_FILE_BYTES + 1)
-        after = os.fstat(descriptor)
-    return content if (after.st_mtime_ns, after.st_size) == (before.st_mtime_ns, len(content)) else None
-
-
-def _is_a_link(path: Path) -> OSError:
-    said = "a link, a pipe or a file of two names is not opened; put the file itself there"
-    return OSError(errno.ELOOP, said, str(path))
 
 
 def _stored(
@@ -522,7 +450,7 @@ def _short(message: str) -> str:
 def write_heads(work: StepWork) -> StepOutcome:
     """Write the heads of all chains down beside the database, and sign them for the mail: those prove something."""
     settings = work.settings
-    key = signing_key(settings.head_key or settings.home / KEY_FILE)
+    key = key_of(settings)
     with open_reading(settings) as session:
         heads = export_heads(session, settings.home / HEADS_FILE, work.now)
         stamp = partial(stamped, url=settings.stamp_url) if settings.stamp_url else None

@@ -57,6 +57,7 @@ RESOURCES: dict[str, str] = {
     "claim": N_("Claim of a lab"),
     "demand": N_("Demand"),
     "lab_name": N_("Names of labs"),
+    "search": N_("Search"),
     "school": N_("School"),
     "alliance": N_("Alliance"),
     "field_map": N_("Map"),

@@ -1,7 +1,7 @@
-"""The desk: what waits today and why, what is wrong with the system, and one box that searches everything.
+"""The desk: what waits today and why, and what is wrong with the system.
 
-In: queue and agenda as the API gives them, the state of the index, the person's own jobs; words in Chinese or English.
-Out: a page on which a day begins, each line with its one next step, and groups of hits with the way to each.
+In: queue and agenda as the API gives them, the state of the index, the person's own jobs. Out: a page on which a day
+begins, each line with its one next step.
 """
 
 from __future__ import annotations
@@ -13,38 +13,32 @@ from typing import Annotated, Any
 from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Query, Response
-from sqlmodel import Session, col, func, select
 
 from api.access.policy import Action, Resource, admits
-from api.access.visibility import companies as visible_companies
-from api.access.visibility import companies_saying
-from api.access.visibility import needs as visible_needs
 from api.documents.answers import index_is_old
 from api.jobs.job_queue import JobState
 from api.pages.companies import contact_form, store_contact
-from api.pages.labs import found_labs
 from api.pages.results.entries import LABELS
 from api.pages.shell.record_names import all_of, mentioned_names, names
-from api.pages.shell.templating import marked
 from api.pages.shell.visiting import Visit, visiting
 from api.pages.shell.wording import N_
-from api.requests.capacity import MATCHING, ThreadedRoute, takes
+from api.requests.capacity import ThreadedRoute
 from api.requests.problems import Refusal, not_found
 from api.requests.query_parameters import MAX_PAGE
 from api.routes.companies import list_companies
 from api.routes.desk.agenda import read_agenda
 from api.routes.jobs import list_jobs
-from api.routes.needs import list_needs, take_up_need
-from api.routes.needs import says as need_says
+from api.routes.needs import take_up_need
 from api.routes.queue import read_queue
 from indexer.instants import day_in_taipei, now
-from indexer.records.record_tables import Company, Need
+from indexer.records.record_tables import Company
 from matcher.ledger.figures.ladder import RUNG_LABELS
 from matcher.ledger.figures.waiting import WAITING_LABELS, Waiting
-from matcher.review.people import Principal
 from matcher.review.reminders import REMINDER_LABELS, SILENT_DAYS
 from matcher.review.roles import STAFF, Role
 
+SHOWN = 5
+"""What waits of each kind, before the whole list of it."""
 TOLD_FOR = timedelta(days=3)
 """How long a failed job is spoken of."""
 _MOST_JOBS = 5
@@ -100,53 +94,6 @@ def _failed(visit: Visit) -> tuple[dict[str, Any], ...]:
 
 
 router = APIRouter(include_in_schema=False, route_class=ThreadedRoute)
-
-SHOWN = 5
-"""Hits of each group on the page of all groups."""
-MAX_CHARS = 200
-
-
-@router.get("/search")
-@takes(MATCHING)
-def show_search(
-    visit: Annotated[Visit, Depends(visiting(Resource.PROFILE, Action.READ))],
-    q: Annotated[str, Query(max_length=MAX_CHARS)] = "",
-) -> Response:
-    """Show what is found under each heading."""
-    words = q.strip()
-    context: dict[str, Any] = dict.fromkeys(("labs", "needs", "companies"))
-    if words:
-        who = visit.who()
-        # A researcher's own lab is the only one for them: that is no search.
-        if who.holds(Role.EXPERT, Role.LEAD, Role.OFFICE):
-            context["labs"] = found_labs(visit, words, top=SHOWN)
-        if admits(who, Resource.NEED, Action.LIST):
-            context["needs"] = _needs(visit, words)
-        if admits(who, Resource.COMPANY, Action.LIST):
-            context["companies"] = _companies(visit, words)
-    return visit.show("desk/search.html", q=words, marked=marked, **context)
-
-
-def _needs(visit: Visit, words: str) -> dict[str, Any]:
-    items = visit.document(list_needs, state=None, q=words, limit=SHOWN)["items"]
-
-    def count(session: Session, who: Principal) -> int:
-        query = select(func.count()).select_from(Need)
-        return session.exec(query.where(visible_needs(who, Action.LIST), need_says(session, who, words))).one()
-
-    called = visit.look(lambda session, _: names(session, Company, all_of(items, "company")))
-    return {"items": items, "total": visit.look(count), "names": called}
-
-
-def _companies(visit: Visit, words: str) -> dict[str, Any]:
-    items = visit.document(list_companies, q=words, mine=False, limit=SHOWN)["items"]
-
-    def count(session: Session, who: Principal) -> int:
-        query = select(func.count(col(Company.id)))
-        return session.exec(query.where(visible_companies(who, Action.LIST), companies_saying(session, words))).one()
-
-    return {"items": items, "total": visit.look(count)}
-
 
 _NUMBER = re.compile(r"[1-9][0-9]{0,8}")
 _PLACE = re.compile(r"[a-z0-9-]{1,40}")

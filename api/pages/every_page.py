@@ -6,7 +6,7 @@ one list, so that a new page is entered in one place; in the menu it stands in `
 
 from __future__ import annotations
 
-from api.pages import account, admin, audit, cases, companies, desk, field_map, labs, my_company, my_lab, review
+from api.pages import account, admin, audit, cases, companies, desk, field_map, labs, my_company, my_lab, review, search
 from api.pages.conversation import case_steps, corrections, link, meetings, talk
 from api.pages.figures import alliances, kpi
 from api.pages.files import drafts, taking_out
@@ -40,6 +40,7 @@ PAGES = (
     my_lab,
     my_company,
     desk,
+    search,
     talk,
     link,
     meetings,

@@ -13,7 +13,7 @@ import math
 import threading
 import time
 from collections import defaultdict, deque
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -33,7 +33,7 @@ from api.access.second_factor import is_bound
 from api.requests.idempotency import MAX_KEY, KeyReusedError, Reply, earlier_reply, keep_reply, request_hash
 from api.requests.one_state import state_of
 from api.requests.problems import REFUSED, ProblemError, UnconfirmedError, forbidden, refusal_of, unauthenticated
-from api.trail.audit_trail import Act, Outcome, Subject, write_down
+from api.trail.audit_trail import TOLD_STATUS, Act, Outcome, Subject, write_down
 from api.trail.request_trail import REFUSALS, operation_of, subjects_named, subjects_shown, trail_of
 from indexer.database import LowRoomError, reading, writing
 from indexer.disk import DiskReserve
@@ -103,7 +103,14 @@ class AuditedRequest:
             return
         trail, status = trail_of(self.request), refusal_of(error).status
         if trail.who is not None and status in REFUSALS:
-            trail.refused.append(self._act(trail.who, Outcome.REFUSED, status, self.named() | self.related))
+            tells_of: tuple[str, str] | None = getattr(error, "tells_of", None)
+            told = set() if tells_of is None else {Subject(*tells_of)}
+            trail.refused.append(self._act(trail.who, Outcome.REFUSED, status, self.named() | self.related | told))
+
+    def note_told(self, who: Principal, subjects: Collection[Subject]) -> None:
+        """Keep that a part of what was asked is refused in a way that tells that others' records are there."""
+        if subjects:
+            trail_of(self.request).refused.append(self._act(who, Outcome.REFUSED, TOLD_STATUS, subjects))
 
     def _subjects(self, document: Any) -> set[Subject]:
         return self.named() | self.related | subjects_shown(self.resource, self.action, document)

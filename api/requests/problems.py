@@ -39,6 +39,7 @@ from indexer.wording import T_, Language, recognised, said
 from matcher.handouts.pictures import PictureError
 from matcher.handouts.shortlists import ShortlistError
 from matcher.judging.panel.grades import JudgingError, PoolError
+from matcher.ledger.proving.heads import HeadKeyError
 from matcher.ledger.rows.entries import AlreadyReportedError, LedgerError
 from matcher.ledger.rows.motions import TiedError
 from matcher.ledger.rows.pseudonyms import PersonsKeyError
@@ -200,6 +201,7 @@ TABLE: tuple[tuple[type[Exception], int, str], ...] = (
     (TiedError, 403, "conflict-of-interest"),
     (TakesTwoError, 409, "two-people"),
     (PersonsKeyError, 503, "persons-key"),
+    (HeadKeyError, 503, "head-key"),
     (ReaderError, 422, "notices"),
     (LedgerError, 422, "ledger"),
     (UnknownRecordError, 404, "not-found"),

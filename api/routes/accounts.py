@@ -16,12 +16,10 @@ from sqlmodel import Session, col, or_, select
 from api.access.credentials import (
     ApiKey,
     Password,
-    ThrottledError,
     confirm_session,
     end_keys,
     let_in_or_shut_out,
     make_key,
-    note_failure,
     revoke_key,
     set_password_hash,
     wake_key,
@@ -56,11 +54,10 @@ from api.requests.query_parameters import Cursor, Limit, decoded, page
 from api.routes.sessions import (
     in_a_browser,
     must_not_be_guessing,
-    must_not_be_throttled,
     note_guess,
     proven_by_password,
 )
-from indexer.database import reading, writing
+from indexer.database import reading
 from indexer.wording import T_
 from matcher.ledger.rules.granting import motions_on, move_grant
 from matcher.review.people import (
@@ -198,19 +195,18 @@ def change_password(
 
     Takes no Idempotency-Key: of a password not even a fast hash may be stored, and setting it again changes nothing.
     """
-    request, address = ask.request, _address(ask)
+    request = ask.request
     with reading(ask.engine) as session:
         who = ask.admitted(session)
         name, email = session.execute(select(Account.name, Account.email).where(Account.id == who.id)).one()
-        own = _guesses_of(session, ask, who)
+        must_not_be_guessing(session, ask, who)
         before = session.exec(select(Password.hash).where(Password.account_id == who.id)).first()
     if before is None and request.state.csrf_token is None:
         # A key ends some day; it must not be turned into a way in that does not.
         raise PasswordError(T_("the first password is set from a signed-in browser, or by whoever runs the machine"))
     # Hashed outside of any transaction: it takes a tenth of a second on purpose.
     if before is not None and not password_fits(body.old or "", before):
-        with writing(ask.engine) as session:
-            note_failure(session, email=None, address=address, now=ask.at, browser=own)
+        note_guess(ask, who)
         raise ProblemError(422, "password", T_("the old password is wrong"), "old")
     must_not_be_guessable(body.new, own=(name, email))
     stored = hash_password(body.new)
@@ -261,26 +257,8 @@ def confirm(
     try:
         return ask.write(work, once=False)
     except SecondFactorError:
-        note_guess(ask, who)
+        note_guess(ask, who, second=True)
         raise
-
-
-def _guesses_of(session: Session, ask: PermittedRequest, who: Principal) -> str:
-    """Return under what somebody's guesses at the own password are counted, if not too many failed.
-
-    They are counted apart from sign-ins, at which anybody can fail in anybody's name.
-
-    Raises:
-        ProblemError: 429.
-    """
-    own = f"of {who.id}"
-    if must_not_be_throttled(session, email=None, address=_address(ask), now=ask.at, browser=own):
-        raise ProblemError(429, "throttled", str(ThrottledError()), None, {"Retry-After": "900"})
-    return own
-
-
-def _address(ask: PermittedRequest) -> str:
-    return ask.request.client.host if ask.request.client else ""
 
 
 def key_documents(session: Session, account_id: str) -> list[dict[str, Any]]:

@@ -78,6 +78,7 @@ from api.requests.capacity import (
 from api.requests.idempotency import Reply
 from api.requests.permitted_request import COOKIE, PermittedRequest, requires
 from api.requests.problems import ProblemError, answer, language_asked, not_found
+from api.trail.sign_ins import SignInFailures, note_sign_in, note_sign_out
 from indexer.database import reading, writing
 from indexer.instants import now
 from indexer.wording import T_
@@ -106,19 +107,37 @@ def sign_in(request: Request, body: SignInBody) -> Response:
     Takes no Idempotency-Key: what it answers is a secret and must not be stored.
     """
     engine, at = request.app.state.engine, now()
-    account_id = _checked(request, body.email, body.password, at)
+    try:
+        account_id = _checked(request, body.email, body.password, at)
+    except ProblemError as error:
+        _note_failed(request, at, error.status, getattr(request.state, "tried", None))
+        raise
     with writing(engine) as session:
         opened = _opened(session, request, account_id, at, there_at=at, code=body.code)
         if opened is None:
             address = request.client.host if request.client else ""
             note_failure(session, email=body.email, address=address, now=at)
     if opened is None:
+        _note_failed(request, at, 401, account_id, second=True)
         raise ProblemError(401, "sign-in", str(wrong_code()), "code")
     asked = {} if opened.awaits is None else {"second_factor": opened.awaits}
     response = answer_json(201, {"csrf_token": opened.csrf_token, **asked})
     hand_over(response, opened.token)
     remember(request, response, account_id, at)
     return response
+
+
+def _note_failed(
+    request: Request,
+    at: datetime,
+    status: int,
+    account_id: str | None = None,
+    *,
+    second: bool = False,
+    is_in: bool = False,
+) -> None:
+    failures: SignInFailures = request.app.state.sign_in_failures
+    failures.note(request, at=at, status=status, account_id=account_id, second=second, is_in=is_in)
 
 
 @dataclass(frozen=True)
@@ -156,6 +175,7 @@ def _opened(
         awaits_code=asks and not shown,
         two_factors=shown,
     )
+    note_sign_in(session, request, account_id, at=at, two_factors=shown)
     who = principal(session, account_id)
     bound = who is not None and is_bound(who, request.app.state.bound_roles)
     return _Opened(token, csrf_token, None if shown else "code" if asks else "enrol" if bound else None)
@@ -173,6 +193,7 @@ def _checked(request: Request, email: str, password: str, at: datetime) -> str:
     browser = _browser(request, at)
     with reading(engine) as session:
         found = password_hash(session, email)
+        request.state.tried = None if found is None else found[0]
         known = browser.id if browser is not None and found is not None and found[0] in browser.accounts else None
         is_slow = must_not_be_throttled(session, email=email, address=address, now=at, browser=known)
     subject = known or email.strip().lower()
@@ -252,9 +273,14 @@ def sign_out(request: Request) -> Response:
     token = request.cookies.get(COOKIE)
     if not token:
         return answer(401, "unauthenticated", T_("you are not signed in"), language=language_asked(request))
+    at = now()
     with writing(request.app.state.engine) as session:
-        end_session(session, token=token, now=now())
-    response = Response(status_code=204)
+        opened = session.get(LoginSession, digest(token))
+        if opened is not None and opened.ended_at is None:
+            end_session(session, token=token, now=at)
+            note_sign_out(session, request, opened.account_id, at)
+    # Chapter 14 of ASVS: what the browser kept of the pages goes too. The cookie of a known browser stays.
+    response = Response(status_code=204, headers={"Clear-Site-Data": '"cache", "storage"'})
     response.delete_cookie(COOKIE, path="/", secure=True, httponly=True, samesite="lax")
     return response
 
@@ -354,12 +380,16 @@ def _finished(
     # Asked outside of any transaction: the provider may take seconds.
     try:
         identity = provider.who(code, attempt)
+        with writing(engine) as session:
+            account_id, token = _signed_in(session, request, identity, at)
     except SignOnError:
         with writing(engine) as session:
             note_failure(session, email=None, address=address, now=at)
+        _note_failed(request, at, 400)
         raise
-    with writing(engine) as session:
-        account_id, token = _signed_in(session, request, identity, at)
+    except IdentityRefusedError:
+        _note_failed(request, at, 403)
+        raise
     request.state.principal_id = account_id
     response = _sent_to(then, 303)
     hand_over(response, token)
@@ -449,11 +479,12 @@ def must_not_be_guessing(session: Session, ask: PermittedRequest, who: Principal
         raise ProblemError(429, "throttled", str(ThrottledError()), None, {"Retry-After": str(wait_s)})
 
 
-def note_guess(ask: PermittedRequest, who: Principal) -> None:
-    """Count a proof that failed."""
+def note_guess(ask: PermittedRequest, who: Principal, *, second: bool = False) -> None:
+    """Count a proof that failed, of the password or, as the `second` factor, of a code; and keep it in the trail."""
     address = ask.request.client.host if ask.request.client else ""
     with writing(ask.engine) as session:
         note_failure(session, email=None, address=address, now=ask.at, browser=f"of {who.id}")
+    _note_failed(ask.request, ask.at, 422, who.id, second=second, is_in=True)
 
 
 def in_a_browser(ask: PermittedRequest, who: Principal) -> str:
@@ -648,7 +679,7 @@ def _with_code(ask: PermittedRequest, work: Callable[[Session, Principal], Reply
         return ask.write(work, once=False)
     except SecondFactorError as error:
         if error.field == "code":
-            note_guess(ask, who)
+            note_guess(ask, who, second=True)
         raise
 
 

@@ -57,3 +57,41 @@ document.addEventListener("click", (event) => {
   const places = here?.closest("ul");
   if (places) places.scrollLeft = here.offsetLeft - places.offsetLeft - (places.clientWidth - here.offsetWidth) / 2;
 }
+
+// The search on every page: Ctrl-K leads there from anywhere, what is typed is looked for when it is whole and not while
+// an input method composes it, and the arrow keys go through what was found.
+{
+  const field = document.getElementById("find");
+  const list = document.getElementById("suggestions");
+  const typed = () => {
+    if (field.value.trim()) htmx.trigger(field, "typed");
+    else list.replaceChildren();
+  };
+  document.addEventListener("keydown", (event) => {
+    if (!field || gloriaComposing(event)) return;
+    if ((event.ctrlKey || event.metaKey) && !event.altKey && !event.shiftKey && gloriaKey(event) === "k") {
+      event.preventDefault();
+      field.focus();
+      field.select();
+    }
+    if (!event.target.closest(".find")) return;
+    if (event.key === "Escape") {
+      list.replaceChildren();
+      field.focus();
+    }
+    if (event.key !== "ArrowDown" && event.key !== "ArrowUp") return;
+    const stops = [field, ...list.querySelectorAll("a")];
+    const next = stops[stops.indexOf(event.target) + (event.key === "ArrowDown" ? 1 : -1)];
+    if (next) {
+      event.preventDefault();
+      next.focus();
+    }
+  });
+  field?.addEventListener("input", (event) => { if (!event.isComposing) typed(); });
+  field?.addEventListener("compositionend", typed);
+  // What comes back after the field was emptied or left is not shown any more.
+  list?.addEventListener("htmx:beforeSwap", (event) => { event.detail.shouldSwap &&= Boolean(field.value.trim()); });
+  field?.form.addEventListener("focusout", (event) => {
+    if (!field.form.contains(event.relatedTarget)) list.replaceChildren();
+  });
+}

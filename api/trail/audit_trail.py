@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 MAX_SUBJECTS = 500
 """How many subjects one row names; an act with more is several rows of the same request."""
+TOLD_STATUS = 409
+"""The status of a refusal that says that somebody else's record is there, where it is of one row of many too."""
 _IMPORTED = {
     Kind.NEEDS: "need",
     Kind.COMPANIES: "company",

@@ -41,6 +41,7 @@ COLUMNS = {
     "company": "company.id",
     "entry": "ledger_entry.id",
     "evidence": "evidence_file.sha256",
+    "external_claim": "external_claim.id",
     "lab": "lab.id",
     "need": "need.id",
     "pairing": "pairing.id",

@@ -60,7 +60,7 @@ def check_export(lines: Iterable[bytes], *, kept: Iterable[Mapping[str, Any]] = 
             if "head" in document:
                 head = document["head"]
                 said_heads[head["chain"]] = (number, head["n"], head["hash"])
-            else:
+            elif "signed_heads" not in document:
                 _row(checked, number, document["chain"], document["row"], wanted, ids)
         except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
             checked.findings.append(ExportFinding(number, T_("is not a line of an export")))

@@ -22,6 +22,7 @@ from api.documents.bodies import FillDownBody, ImportDraftBody, MappingBody, Tab
 from api.documents.jobs import ImportDraftAnswer, JobAnswer, ListRowsAnswer, LookedThroughAnswer, MappingAnswer
 from api.jobs.import_drafts import (
     ImportDraft,
+    Planned,
     begin,
     correct,
     discard,
@@ -48,6 +49,7 @@ from api.routes.imports.looking import (
     with_rows_out,
 )
 from api.routes.jobs import alliance_of, checked_name, job_document
+from api.trail.audit_trail import Subject, subject_kind
 from indexer.database import reading
 from indexer.plain_text import clean
 from indexer.records.columns import COLUMNS
@@ -142,7 +144,7 @@ def look_through(import_id: ImportId, ask: _Reads) -> Response:
     def work(session: Session, who: Principal) -> Reply:
         draft = _draft(session, who, ask, import_id)
         found = read_draft(draft)
-        plans = planned(session, draft, found, sender_of(who, draft.alliance_id), ask.at)
+        plans = _plans(session, who, ask, draft, found)
         return Reply(200, looked_through(draft, found, plans), _headers(draft))
 
     return ask.read(work)
@@ -162,7 +164,7 @@ def read_rows(
     def work(session: Session, who: Principal) -> Reply:
         draft = _draft(session, who, ask, import_id)
         found = read_draft(draft)
-        plans = planned(session, draft, found, sender_of(who, draft.alliance_id), ask.at)
+        plans = _plans(session, who, ask, draft, found)
         rows = rows_document(
             _table(found, table), problems_of(found, plans), only_problems=only_problems, after=after, limit=limit
         )
@@ -200,6 +202,15 @@ def correct_list(import_id: ImportId, body: ImportDraftBody, ask: _Edits) -> Res
     return _corrected(import_id, ask, change, body)
 
 
+def _plans(
+    session: Session, who: Principal, ask: PermittedRequest, draft: ImportDraft, found: Reading
+) -> list[Planned]:
+    """Return what the import would do; which ids it says another alliance has, is kept in the trail."""
+    plans = planned(session, draft, found, sender_of(who, draft.alliance_id), ask.at)
+    ask.note_told(who, [Subject(subject_kind(plan.kind), one) for plan in plans for one in plan.anothers])
+    return plans
+
+
 def _table_said(who: Principal, table: FoundTable, before: TableSaid, body: TableBody) -> TableSaid:
     """Return what is said of a table; another kind has other fields, so that the columns begin anew."""
     kind = body.kind if body.kind is not None or "kind" in body.model_fields_set else before.kind
@@ -227,7 +238,7 @@ def fill_down(import_id: ImportId, body: FillDownBody, ask: _Edits) -> Response:
 
     def change(session: Session, who: Principal, draft: ImportDraft) -> Corrections:
         found = read_draft(draft)
-        plans = planned(session, draft, found, sender_of(who, draft.alliance_id), ask.at)
+        plans = _plans(session, who, ask, draft, found)
         table = _table(found, body.table)
         return filled_down(table, problems_of(found, plans), draft.corrections, body.row, body.column)
 

@@ -62,10 +62,9 @@ from matcher.ledger.rows.periods import common_year
 from matcher.ledger.rows.pseudonyms import read_key, register, same_number
 from matcher.ledger.rows.steps import State, Step
 from matcher.ledger.rules.recognition import is_with_committee
-from matcher.ledger.rules.reporting import Instalment, NewResult, instalments_of, report
+from matcher.ledger.rules.reporting import Instalment, NewResult, instalments_of, must_have_a_share, report
 from matcher.review.cases import Case
 from matcher.review.people import Account, Principal
-from matcher.review.roles import STAFF
 
 router = APIRouter(prefix="/api", tags=["ledger"], route_class=ThreadedRoute)
 
@@ -264,11 +263,8 @@ def must_not_name_oneself(session: Session, who: Principal, texts: Iterable[Any]
 
 
 def _check_own(session: Session, who: Principal, body: EntryBody) -> None:
-    own = who.scopes(*STAFF)
-    if own.isdisjoint(body.shares):
-        raise ProblemError(
-            422, "invalid", T_("give one of your own a share: %(own)s", own=", ".join(sorted(own))), "shares"
-        )
+    # First, so that nobody learns from another refusal what is not theirs to report.
+    must_have_a_share(session, who.id, body.shares)
     if body.case_id is not None:
         query = select(Case.id).where(Case.id == body.case_id, visible_cases(who, Action.READ))
         if session.exec(query).first() is None:

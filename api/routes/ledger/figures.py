@@ -7,6 +7,7 @@ committed and what was aimed for; files that say what the person may see.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import date
 from typing import Annotated, Any
 from urllib.parse import urlencode
@@ -32,6 +33,7 @@ from indexer.instants import day_in_taipei
 from indexer.wording import T_, either
 from matcher.ledger.figures.folds import Figures, Status, YearBasis, end_of, entries_behind, figures
 from matcher.ledger.figures.forecast import Forecast, Measure, forecast
+from matcher.ledger.proving.heads import key_of, seal_of
 from matcher.ledger.rendering.formats import MEDIA_TYPES, ReportFormat, render
 from matcher.ledger.rendering.report_texts import ReportLanguage
 from matcher.ledger.rendering.workbooks import ReportTooLargeError
@@ -304,7 +306,7 @@ def read_report(
     ),
     exact: Annotated[bool, Query(description="Small counts of people too; for the programme office.")] = False,
 ) -> Response:
-    """Download a report; without `alliance` it is about all that you may see.
+    """Download a report; without `alliance` it is about all that you may see. It carries the ledger's heads, signed.
 
     With `exact` the programme office reads gender statistics with their small counts, which are not to be passed on.
     """
@@ -324,6 +326,8 @@ def read_report(
             stays_inside=inside if about is None else about <= who.scopes(*STAFF),
         )
         document = make_report(session, name, request)
+        seal = seal_of(session, key_of(ask.request.app.state.settings), ask.at)
+        document = replace(document, seal=seal)
     # Typesetting takes longer than reading: no transaction waits for it.
     try:
         content = render(document, form, lang)

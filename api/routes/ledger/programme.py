@@ -20,8 +20,8 @@ from api.access.visibility import reached_alliances
 from api.documents.answers import Page
 from api.documents.bodies import MAX_ROW_NUMBER
 from api.documents.ledger import (
-    DatedHeadAnswer,
     ExternalClaimAnswer,
+    HeadsAnswer,
     ListedSchoolTotalAnswer,
     MotionAnswer,
     NewExternalClaimAnswer,
@@ -40,8 +40,10 @@ from api.requests.permitted_request import PermittedRequest, etag_of, requires
 from api.requests.problems import ProblemError, not_found
 from api.requests.query_parameters import Cursor, Limit, decoded, page
 from api.routes.ledger.entries import KpiYear, standing_so
+from api.trail.probing import probes
 from indexer.instants import day_in_taipei
 from indexer.wording import T_
+from matcher.ledger.proving.heads import key_of, seal_of
 from matcher.ledger.rows.chain import heads_of
 from matcher.ledger.rows.entries import Entry, EntryKind
 from matcher.ledger.rows.kpis import KPI_FACTS, Kpi
@@ -61,7 +63,6 @@ from matcher.ledger.rows.steps import State
 from matcher.ledger.rule_documents import DOCUMENTS, checked_document, move_document
 from matcher.ledger.rules.configuration import Configured, change, default, latest
 from matcher.ledger.rules.reporting import checked_details
-from matcher.ledger.rules.similarity import probes
 from matcher.review.people import Account, Principal
 
 router = APIRouter(prefix="/api", route_class=ThreadedRoute)
@@ -222,17 +223,24 @@ def _key(body: ExternalClaimBody) -> str:
 
 @router.get("/ledger/probes", tags=["ledger"], response_model=Page[ProbesAnswer])
 def list_probes(ask: Annotated[PermittedRequest, Depends(requires(Resource.PROBE, Action.LIST))]) -> Response:
-    """List whose reports were held for resembling entries of alliances in which they have no share, most first.
+    """List who was told of something that is not their alliances', by reports, lists or registering people, most first.
 
-    Anybody may be mistaken once; reporting and withdrawing again and again asks what others have.
+    Anybody may be mistaken once; whoever is told so again and again asks what others have. Of refusals, those of a
+    year count.
     """
 
     def work(session: Session, who: Principal) -> Reply:
-        found = probes(session)
+        found = probes(session, ask.at)
         ids = [one.account_id for one in found]
         names = dict(session.exec(select(Account.id, Account.name).where(col(Account.id).in_(ids))).all())
         items = [
-            {**asdict(one), "name": names.get(one.account_id), "last_at": one.last_at.isoformat()} for one in found
+            {
+                **asdict(one),
+                "name": names.get(one.account_id),
+                "alliances": sorted(one.alliances),
+                "last_at": one.last_at.isoformat(),
+            }
+            for one in found
         ]
         return Reply(200, {"items": items, "next": None}, {})
 
@@ -354,12 +362,16 @@ def close_period(
     return ask.write(work, body)
 
 
-@router.get("/ledger/heads", tags=["ledger"], response_model=Page[DatedHeadAnswer])
+@router.get("/ledger/heads", tags=["ledger"], response_model=HeadsAnswer)
 def read_heads(ask: Annotated[PermittedRequest, Depends(requires(Resource.LEDGER_HEAD, Action.READ))]) -> Response:
-    """Read the heads of both chains, to be kept elsewhere: who has them can tell whether the ledger was cut off."""
+    """Read the heads of both chains, to be kept elsewhere: who has them can tell whether the ledger was cut off.
+
+    `signed_heads` is a seal that `gloria ledger verify --head FILE` takes; this answer as a file is enough.
+    """
 
     def work(session: Session, who: Principal) -> Reply:
         heads = [{"chain": h.chain, "n": h.n, "hash": h.hash, "at": h.at} for h in heads_of(session, ask.at)]
-        return Reply(200, {"items": heads, "next": None}, {})
+        seal = seal_of(session, key_of(ask.request.app.state.settings), ask.at)
+        return Reply(200, {"items": heads, "next": None, "signed_heads": seal}, {})
 
     return ask.read(work)

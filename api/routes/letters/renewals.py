@@ -32,6 +32,7 @@ from api.letters.stopping import Stop, begin_again, stop_mail, stop_of
 from api.letters.telling import tell_of_account
 from api.requests.capacity import SIGNING_IN, ThreadedRoute, takes
 from api.requests.problems import ProblemError, not_found
+from api.trail.sign_ins import note_renewal
 from indexer.database import reading, writing
 from indexer.instants import now
 from indexer.wording import T_
@@ -70,6 +71,7 @@ def renew_password(request: Request, token: str, body: NewPasswordBody) -> Respo
             account_id = spend_renewal(session, renewal_id, at)
             set_password_hash(session, account_id=account_id, stored=stored, now=at)
             tell_of_account(session, account_id, "password", by=None, now=at)
+            note_renewal(session, request, account_id, at)
     except RenewalError as error:
         raise _gone(error) from error
     return Response(b"", 204, {"Cache-Control": "no-store"})

@@ -8,14 +8,21 @@ heads elsewhere can tell, and a signature tells that these are the heads that we
 A signed head is one JSON object on one line: `heads`, `at`, `public_key`, `signature`, perhaps `stamp`. What is signed
 (Ed25519) is the JSON of `at` and `heads` with sorted keys and no blanks, in UTF-8; keys and signatures are base64. The
 key lies in a file of its own and is in no backup: who makes it anew gets another public key.
+
+A report or an export carries its heads as a seal: `gloria-heads:` and that JSON in URL-safe base64. It stands in files
+of every kind (in the parts of a workbook or a text document, in the metadata of a PDF) and is found in them again.
 """
 
 from __future__ import annotations
 
+import io
 import os
+import re
 import secrets
-from base64 import b64decode, b64encode
-from collections.abc import Callable, Mapping
+import zipfile
+import zlib
+from base64 import b64decode, b64encode, urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -27,13 +34,22 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from sqlmodel import Session
 
 from indexer.disk import exclusive
+from indexer.settings import Settings
 from indexer.wording import T_
-from matcher.ledger.rows.chain import GENESIS, Chain, ExportedHead, heads_of
+from matcher.ledger.rows.chain import GENESIS, LEDGER_CHAINS, Chain, ExportedHead, heads_of
 from matcher.ledger.rows.entries import LedgerError
 
 HEADS_FILE = "ledger-heads.jsonl"
 KEY_FILE = "heads.key"
 _KEY_BYTES = 32
+_SEAL = "gloria-heads:"
+_SEALED = re.compile(rb"gloria-heads:([A-Za-z0-9_-]{100,4000})")
+_MOST_PART_BYTES = 64 * 2**20
+"""Of a part of a file so much is searched: who hands a file in may have packed a huge one small."""
+
+
+class HeadKeyError(LedgerError):
+    """The file of the signing key holds none; whoever runs the machine brings the right one back."""
 
 
 def export_heads(session: Session, path: Path, now: datetime) -> list[ExportedHead]:
@@ -64,10 +80,10 @@ def read_heads(path: Path) -> list[ExportedHead]:
 def read_kept(
     path: Path, public_key: str = "", check_stamp: Callable[[bytes, bytes], None] | None = None
 ) -> list[ExportedHead]:
-    """Return the heads that somebody kept: plain ones, or signed ones such as a night mails.
+    """Return the heads that somebody kept: plain ones, signed ones such as a night mails, or the seal of a report.
 
     Args:
-        path: the file.
+        path: the file; a report or an export of any format, or lines of heads.
         public_key: whose signature every line must carry; empty leaves signatures unread, since a key that
             comes with what it signed proves nothing.
         check_stamp: raises ValueError if a stamp (the first) is not one over what was signed (the second).
@@ -88,7 +104,9 @@ def _lines(
     path: Path, key: Ed25519PublicKey | None = None, check_stamp: Callable[[bytes, bytes], None] | None = None
 ) -> list[list[ExportedHead]]:
     found = []
-    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
+    content = path.read_bytes()
+    lines = list(_seals_in(content)) or content.splitlines()
+    for number, line in enumerate(lines, start=1):
         try:
             said = orjson.loads(line)
             if "heads" in said:
@@ -133,7 +151,7 @@ def signing_key(path: Path) -> Ed25519PrivateKey:
     """Return the key that signs heads, made at the first use; its file is readable by its owner only.
 
     Raises:
-        LedgerError: the file holds no key.
+        HeadKeyError: the file holds no key.
     """
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -152,8 +170,17 @@ def signing_key(path: Path) -> Ed25519PrivateKey:
     try:
         return Ed25519PrivateKey.from_private_bytes(b64decode(path.read_bytes().strip(), validate=True))
     except ValueError as error:
-        said = T_("%(path)s is not a key; bring it back, or move it away and a new one is made", path=path)
-        raise LedgerError(said) from error
+        said = T_("%(path)s is not a key; bring it back, or move it away and a new one is made", path=path.name)
+        raise HeadKeyError(said) from error
+
+
+def key_of(settings: Settings) -> Ed25519PrivateKey:
+    """Return the key that signs the heads of a home: where the setting says, or in the home.
+
+    Raises:
+        HeadKeyError: the file holds no key.
+    """
+    return signing_key(settings.head_key or settings.home / KEY_FILE)
 
 
 def public_key_of(key: Ed25519PrivateKey) -> str:
@@ -169,10 +196,14 @@ def _public_key(text: str) -> Ed25519PublicKey:
 
 
 def signed_heads(
-    session: Session, key: Ed25519PrivateKey, now: datetime, stamp: Callable[[bytes], bytes] | None = None
+    session: Session,
+    key: Ed25519PrivateKey,
+    now: datetime,
+    stamp: Callable[[bytes], bytes] | None = None,
+    chains: Sequence[Chain] = tuple(Chain),
 ) -> dict[str, Any]:
-    """Return the heads of all chains, signed; with `stamp` also stamped by who gives out times."""
-    heads = [{"chain": one.chain, "n": one.n, "hash": one.hash} for one in heads_of(session, now, tuple(Chain))]
+    """Return the heads of all chains, or of some, signed; with `stamp` also stamped by who gives out times."""
+    heads = [{"chain": one.chain, "n": one.n, "hash": one.hash} for one in heads_of(session, now, chains)]
     message = _message(heads, now.isoformat())
     signed = {
         "heads": heads,
@@ -181,6 +212,34 @@ def signed_heads(
         "signature": b64encode(key.sign(message)).decode(),
     }
     return signed if stamp is None else {**signed, "stamp": b64encode(stamp(message)).decode()}
+
+
+def seal_of(session: Session, key: Ed25519PrivateKey, now: datetime) -> str:
+    """Return the heads that a report prints, signed, as the one word in which they go along with it."""
+    signed = signed_heads(session, key, now, chains=LEDGER_CHAINS)
+    return _SEAL + urlsafe_b64encode(orjson.dumps(signed)).decode().rstrip("=")
+
+
+def _seals_in(content: bytes) -> Iterator[bytes]:
+    """Yield the signed heads that a file carries as seals, each once."""
+    found = dict.fromkeys(seal for part in _parts(content) for seal in _SEALED.findall(part))
+    for seal in found:
+        yield urlsafe_b64decode(seal + b"=" * (-len(seal) % 4))
+
+
+def _parts(content: bytes) -> Iterator[bytes]:
+    """Yield a file, and where it is one of packed parts what lies in them."""
+    yield content
+    if not content.startswith(b"PK"):
+        return
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as parts:
+            for name in parts.namelist():
+                with parts.open(name) as part:
+                    yield part.read(_MOST_PART_BYTES)
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, zlib.error):
+        # Cut off or locked: then it carries nothing that could be read.
+        return
 
 
 def _message(heads: Any, at: str) -> bytes:

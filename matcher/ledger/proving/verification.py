@@ -5,9 +5,10 @@ Out: a list of findings, empty if all is well; the whole ledger as lines that an
 because trust in the figures must not rest on trust in whoever holds the database: a changed cell, a removed row, a
 dropped tail, an exchanged file of evidence, a trigger that was taken away, a result that was recognised against the
 rules are each found by a check of their own. A database that was rewritten as a whole still fits together, so only
-who has kept a head elsewhere can tell; reports print the heads too.
+who has kept a head elsewhere can tell; reports carry them signed.
 
-An export has one JSON line for each row of both chains, in its canonical form, and one for each head; what checks one
+An export has one JSON line for each row of both chains, in its canonical form, one for each head and one for the heads
+signed; what checks one
 lies apart (`matcher.ledger.export_check`).
 """
 
@@ -388,8 +389,8 @@ def _check_persons_key(session: Session, home: Path) -> Iterator[ProofFinding]:
 _EXPORTED_AT_ONCE = 2_000
 
 
-def export_lines(session: Session, now: datetime) -> Iterator[bytes]:
-    """Yield the lines of an export: `{"chain", "row"}` for each row, then `{"head"}` for each chain.
+def export_lines(session: Session, now: datetime, seal: str) -> Iterator[bytes]:
+    """Yield the lines of an export: `{"chain", "row"}` for each row, `{"head"}` for each chain, then the heads' seal.
 
     A row's `hash` is the SHA-256 over the row without `hash`, as JSON with sorted keys, no blanks, in UTF-8.
     """
@@ -399,6 +400,7 @@ def export_lines(session: Session, now: datetime) -> Iterator[bytes]:
             yield orjson.dumps({"chain": chain.value, "row": plain}) + b"\n"
     for one in heads_of(session, now):
         yield orjson.dumps({"head": one}) + b"\n"
+    yield orjson.dumps({"signed_heads": seal}) + b"\n"
 
 
 def _exported_rows(session: Session, model: type[SQLModel]) -> Iterator[dict[str, Any]]:

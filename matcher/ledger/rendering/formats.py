@@ -29,7 +29,7 @@ from matcher.ledger.rendering.report_texts import (
     REMARKS,
     ReportLanguage,
     as_of_line,
-    head_line,
+    head_lines,
     plain,
     said,
     writable_report,
@@ -102,7 +102,7 @@ def _csv_rows(document: ReportDocument, language: ReportLanguage) -> Iterator[_C
     yield [said(document.title, language)]
     yield [as_of_line(document, language)]
     yield from ([said(label, language), said(value, language)] for label, value in document.heading.lines)
-    yield from ([said(HEADS, language), head_line(head, language)] for head in document.heads)
+    yield from ([said(HEADS, language), line] for line in head_lines(document, language))
     for table in document.tables:
         yield []
         yield [said(table.title, language)]
@@ -146,6 +146,7 @@ def render_json(document: ReportDocument) -> bytes:
             {"label": _json_text(label), "value": _json_text(value)} for label, value in document.heading.lines
         ],
         "heads": [{"chain": one.chain, "n": one.n, "hash": one.hash, "at": one.at} for one in document.heads],
+        "signed_heads": document.seal,
         "tables": [_json_table(table) for table in document.tables],
         "notes": [_json_text(note) for note in document.notes],
     }

@@ -23,7 +23,7 @@ from matcher.ledger.rendering.report_texts import (
     ReportLanguage,
     as_of_line,
     display_width,
-    head_line,
+    head_lines,
     place_of,
     said,
     shown,
@@ -155,7 +155,7 @@ def on_paper(document: ReportDocument, language: ReportLanguage) -> Paper:
         annex_title=said(ANNEX, language),
         annex=tuple(annex),
         heads_title=said(HEADS, language),
-        heads=tuple(head_line(head, language) for head in document.heads),
+        heads=tuple(head_lines(document, language)),
         heads_note=said(HEADS_SAY, language),
     )
 

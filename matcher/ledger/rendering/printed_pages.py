@@ -29,7 +29,7 @@ from matcher.ledger.rendering.report_texts import (
     NOTES,
     ReportLanguage,
     as_of_line,
-    head_line,
+    head_lines,
     place_of,
     said,
     shown,
@@ -63,7 +63,7 @@ def render_html(document: ReportDocument, language: ReportLanguage) -> bytes:
         figures=figures,
         notes=document.notes,
         heading=document.heading,
-        heads=[head_line(head, language) for head in document.heads],
+        heads=head_lines(document, language),
         words={"entries": ANNEX, "figure": FIGURE, "heads": HEADS, "heads_say": HEADS_SAY, "notes": NOTES},
         say=lambda text: _marked(text, language),
     )
@@ -182,6 +182,8 @@ def _typst_input(document: ReportDocument, language: ReportLanguage) -> dict[str
     return {
         "lang": LANG_TAGS[language].partition("-")[0],
         "title": paper.title,
+        # Texts of a page lie packed in a PDF; its metadata can be read by any program.
+        "seal": document.seal,
         "as_of": paper.as_of,
         "page": paper.page,
         "heading": [list(line) for line in paper.heading],

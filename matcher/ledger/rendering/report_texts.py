@@ -44,7 +44,10 @@ PAGE = P_("wording", "page")
 PLACE = T_("Place")
 REMARKS = T_("Remarks")
 TABLE = T_("Table")
-HEADS_SAY = T_("gloria ledger verify tells whether the ledger still contains these heads.")
+HEADS_SAY = T_(
+    "The last line is these heads, signed. Keep this file elsewhere: gloria ledger verify --head FILE tells whether "
+    "the ledger still contains them."
+)
 NOT_IN_THE_FONT = T_("The font of this file does not have these characters; their Unicode numbers stand instead: ")
 CHAINS = {"entries": T_("entries"), "steps": T_("steps")}
 
@@ -109,6 +112,11 @@ def head_line(one: ExportedHead, language: ReportLanguage) -> str:
     """Return a head of a chain as it is printed: number, hash and moment."""
     chain = CHAINS.get(one.chain, either(one.chain, one.chain))
     return f"{said(chain, language)} {one.n}: {one.hash} ({one.at})"
+
+
+def head_lines(document: ReportDocument, language: ReportLanguage) -> list[str]:
+    """Return the heads as they are printed, and below them their seal."""
+    return [*(head_line(one, language) for one in document.heads), *([document.seal] if document.seal else [])]
 
 
 def place_of(table: ReportTable, row: tuple[ReportCell, ...], column: int, language: ReportLanguage) -> str:

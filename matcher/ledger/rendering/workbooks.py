@@ -42,7 +42,7 @@ from matcher.ledger.rendering.report_texts import (
     ReportLanguage,
     as_of_line,
     display_width,
-    head_line,
+    head_lines,
     place_of,
     plain,
     said,
@@ -256,7 +256,7 @@ def _about(names: _Names, document: ReportDocument, language: ReportLanguage) ->
     sheet = _Sheet(names.new(said(ABOUT, language)))
     sheet.rows = [*_top(said(document.title, language), document, language)]
     sheet.rows += [[_SheetCell(said(HEADS, language), _Look.HEADER)]]
-    sheet.rows += [[_SheetCell(head_line(head, language), _Look.NOTE)] for head in document.heads]
+    sheet.rows += [[_SheetCell(line, _Look.NOTE)] for line in head_lines(document, language)]
     sheet.rows += [[_SheetCell(said(HEADS_SAY, language), _Look.NOTE)], []]
     if document.notes:
         sheet.rows += [[_SheetCell(said(NOTES, language), _Look.HEADER)]]

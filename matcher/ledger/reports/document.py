@@ -84,7 +84,10 @@ class Heading:
 
 @dataclass(frozen=True)
 class ReportDocument:
-    """A whole report. `heads` are the heads of the ledger's chains at that moment, printed in every format."""
+    """A whole report. `heads` are the heads of the ledger's chains at that moment, printed in every format.
+
+    `seal` are the same heads signed (`matcher.ledger.proving.heads`), for a report that leaves the machine.
+    """
 
     name: str
     title: Text
@@ -93,6 +96,7 @@ class ReportDocument:
     heads: tuple[ExportedHead, ...]
     notes: tuple[Text, ...] = field(default=())
     heading: Heading = field(default=Heading())
+    seal: str = ""
 
 
 @dataclass(frozen=True)

@@ -45,11 +45,15 @@ class EntryKind(StrEnum):
 
 
 class LedgerError(ValueError):
-    """The ledger can't take that; the message says why and `field` what is to blame."""
+    """The ledger can't take that; the message says why and `field` what is to blame.
 
-    def __init__(self, message: str, field: str | None = None) -> None:
+    `tells_of` is the record, by kind and id, that the refusal says is there: whoever may ask a thousand times learns
+    what every refusal says, so such ones are counted.
+    """
+
+    def __init__(self, message: str, field: str | None = None, tells_of: tuple[str, str] | None = None) -> None:
         super().__init__(message)
-        self.field = field
+        self.field, self.tells_of = field, tells_of
 
 
 class AlreadyReportedError(LedgerError):
@@ -173,7 +177,7 @@ def append(session: Session, new: NewEntry) -> dict[str, Any]:
     _check(new)
     if session.connection().execute(_WITH_ID, {"entry_id": new.id}).first() is not None:
         raise AlreadyReportedError(
-            T_("an entry %(id)s exists already; a new one needs an id of its own", id=new.id), "id"
+            T_("an entry %(id)s exists already; a new one needs an id of its own", id=new.id), "id", ("entry", new.id)
         )
     seq, previous = next_place(session, Chain.ENTRIES)
     row: dict[str, Any] = {

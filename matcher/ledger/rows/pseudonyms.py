@@ -17,12 +17,13 @@ import hmac
 import os
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime
 from hashlib import sha256
 from pathlib import Path
 
 from sqlalchemy import CheckConstraint
+from sqlalchemy.orm import aliased
 from sqlmodel import Field, Session, SQLModel, col, select
 
 from indexer.disk import sync, write_synced
@@ -230,6 +231,17 @@ def same_number(session: Session, pseudonym: str) -> list[str]:
     mine = select(Person.number_digest).where(Person.pseudonym == pseudonym).scalar_subquery()
     query = select(Person.pseudonym).where(Person.number_digest == mine, Person.pseudonym != pseudonym)
     return sorted(session.exec(query).all())
+
+
+def numbers_shared(session: Session) -> Sequence[tuple[str, str, datetime]]:
+    """Return who registered a person whose number was known under another name: by whom, the other's by whom, when."""
+    other = aliased(Person)
+    query = (
+        select(Person.registered_by, other.registered_by, Person.registered_at)
+        .join(other, col(other.number_digest) == col(Person.number_digest))
+        .where(col(other.pseudonym) != col(Person.pseudonym), col(other.registered_at) < col(Person.registered_at))
+    )
+    return [(str(by), str(others), at) for by, others, at in session.exec(query).all()]
 
 
 def _digest(key: bytes, said: str) -> str:

@@ -9,7 +9,7 @@ in the database itself, however many report at once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date, datetime
 from enum import StrEnum
 from functools import lru_cache
@@ -116,13 +116,22 @@ _WHO_HAS = (
 )
 
 
-def take_key(session: Session, *, kpi: Kpi, details: Details, about: Circumstances) -> None:
+def take_key(
+    session: Session, *, kpi: Kpi, details: Details, about: Circumstances, by: Collection[str] | None = None
+) -> None:
     """Let an entry have its key, alone.
 
+    Args:
+        session: the transaction.
+        kpi: the figure.
+        details: what is said of the result.
+        about: the entry.
+        by: the alliances of who reports it, None if nobody does: see `refuse_second`.
+
     Raises:
-        AlreadyReportedError: another entry has it; the message names the entry and its alliances.
+        AlreadyReportedError: another entry has it.
     """
-    refuse_second(session, kpi, details.skeleton(about))
+    refuse_second(session, kpi, details.skeleton(about), by)
     try:
         session.connection().execute(_INSERTION, live_row(kpi, details, about))
     except IntegrityError as error:
@@ -147,24 +156,33 @@ def tax_id_of(session: Session, company_id: str | None) -> str | None:
     return None if company_id is None else session.exec(select(Company.tax_id).where(Company.id == company_id)).first()
 
 
-def refuse_second(session: Session, kpi: Kpi, skeleton: str) -> None:
+def refuse_second(session: Session, kpi: Kpi, skeleton: str, by: Collection[str] | None = None) -> None:
     """Refuse a key, by its skeleton, that an entry has already.
 
+    Which entry it is, is said to who is of an alliance with a share in it; others (`by` are the alliances of who
+    reports) read whose it is and nothing else.
+
     Raises:
-        AlreadyReportedError: the message names the entry and its alliances.
+        AlreadyReportedError: an entry has it.
     """
     found = session.connection().execute(_WHO_HAS, {"of_kpi": kpi.value, "of_skeleton": skeleton}).first()
-    if found is not None:
-        alliances = ", ".join(sorted(found[1]))
-        raise AlreadyReportedError(
-            T_(
-                "this result is counted already: entry %(found)s of %(alliances)s; a result that several "
-                "alliances brought about is one entry with shares",
-                found=found[0],
-                alliances=alliances,
-            ),
-            "natural_key",
+    if found is None:
+        return
+    told = {"alliances": ", ".join(sorted(found[1]))}
+    if by is None or not set(by).isdisjoint(found[1]):
+        said = T_(
+            "this result is counted already: entry %(found)s of %(alliances)s; a result that several "
+            "alliances brought about is one entry with shares",
+            found=found[0],
+            **told,
         )
+    else:
+        said = T_(
+            "this result is counted already, by %(alliances)s; a result that several alliances brought about is one "
+            "entry with shares",
+            **told,
+        )
+    raise AlreadyReportedError(said, "natural_key", ("entry", str(found[0])))
 
 
 def free_key(session: Session, entry_id: str) -> None:
@@ -192,6 +210,7 @@ def refuse_claimed_elsewhere(session: Session, kpi: Kpi, natural_key: str) -> No
                 reference=found.reference,
             ),
             "natural_key",
+            ("external_claim", str(found.id)),
         )
 
 

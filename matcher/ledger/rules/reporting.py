@@ -13,7 +13,7 @@ own figure and needs no recognition.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any
@@ -60,6 +60,8 @@ from matcher.ledger.rules.configuration import current
 from matcher.ledger.rules.recognition import RecognitionRules, write_reversal
 from matcher.ledger.rules.similarity import Claim, Likeness, Similarity, likenesses, told_of
 from matcher.review.cases import Case
+from matcher.review.people import principal
+from matcher.review.roles import STAFF
 
 _MEMBER_TIERS = (Tier.DOMESTIC.value, Tier.INTERNATIONAL.value, Tier.GOLD.value)
 _SINGLE = (Unit.ALLIANCES, Unit.COMPANIES, Unit.CASES)
@@ -100,10 +102,11 @@ def report(session: Session, given: NewResult, *, by: str, now: datetime) -> tup
         The entry, and whether it is reported or held.
 
     Raises:
-        LedgerError: something about the result is not what it must be.
+        LedgerError: something about the result is not what it must be, or the reporter's alliances have no share.
         AlreadyReportedError: the same result is counted already.
         ClaimedElsewhereError: another programme claims it.
     """
+    own = must_have_a_share(session, by, given.shares)
     details = checked_details(given.kpi, given.details)
     lock_heads(session)
     rules = current(session, RecognitionRules)
@@ -151,12 +154,25 @@ def report(session: Session, given: NewResult, *, by: str, now: datetime) -> tup
             reported_at=now,
         ),
     )
-    take_key(session, kpi=given.kpi, details=details, about=about)
+    take_key(session, kpi=given.kpi, details=details, about=about, by=own)
     state = State.HELD if alike else State.REPORTED
     session.add_all([_similarity(row["id"], likeness) for likeness in alike])
     session.flush()
     take(session, NewStep(row["id"], 0, state, by, now, reason=told_of(session, row["id"])))
     return entry_of(session, row["id"]), state
+
+
+def must_have_a_share(session: Session, by: str, shares: Iterable[str]) -> frozenset[str]:
+    """Let somebody report only what an alliance has a share in that they work for; return those they work for.
+
+    Raises:
+        LedgerError: they work for none of these.
+    """
+    who = principal(session, by)
+    own = frozenset[str]() if who is None else who.scopes(*STAFF)
+    if own.isdisjoint(shares):
+        raise LedgerError(T_("give one of your own a share: %(own)s", own=", ".join(sorted(own))), "shares")
+    return own
 
 
 def checked_details(kpi: Kpi, given: Mapping[str, Any]) -> Details:

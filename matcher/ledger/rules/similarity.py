@@ -139,45 +139,39 @@ def told_of(session: Session, entry_id: str) -> str:
 
 
 @dataclass(frozen=True)
-class Probes:
-    """How often what an account reported resembled entries in which its alliances have no share.
+class HeldProbe:
+    """A report that was held for what is not the reporter's: another alliance's entry, another programme's claim.
 
-    Anybody may be mistaken once; who reports and withdraws again and again asks what others have.
+    `alliances` are those whose entries it resembled.
     """
 
     account_id: str
-    held: int
-    withdrawn: int
-    alliances: tuple[str, ...]
-    last_at: datetime
+    entry_id: str
+    at: datetime
+    alliances: frozenset[str]
+    is_withdrawn: bool
 
 
-def probes(session: Session) -> list[Probes]:
-    """Return the accounts whose reports resembled others' entries, those with the most first."""
+def held_probes(session: Session) -> list[HeldProbe]:
+    """Return the reports that resembled what their alliances have no share in, in the order they were written."""
     other = aliased(Entry)
     query = (
         select_columns(col(Entry.id), col(Entry.reporter), col(Entry.reported_at), col(Entry.shares), col(other.shares))
         .join(Similarity, col(Similarity.entry_id) == col(Entry.id))
-        .join(other, col(other.id) == col(Similarity.other_entry))
+        .join(other, col(other.id) == col(Similarity.other_entry), isouter=True)
         .order_by(col(Entry.seq))
     )
-    found: dict[str, dict[str, tuple[datetime, set[str]]]] = {}
+    found: dict[str, tuple[str, datetime, set[str]]] = {}
     for entry_id, reporter, at, mine, theirs in session.execute(query).all():
-        if set(mine).isdisjoint(theirs):
-            _, alliances = found.setdefault(reporter, {}).setdefault(entry_id, (at, set()))
-            alliances |= set(theirs)
+        # A claim of another programme is nobody's here.
+        whose = set() if theirs is None else set(theirs)
+        if set(mine).isdisjoint(whose):
+            found.setdefault(entry_id, (reporter, at, set()))[2].update(whose)
     ended = set(session.exec(select(Step.entry_id).where(Step.state == State.WITHDRAWN.value)).all())
-    listed = [
-        Probes(
-            account_id=account_id,
-            held=len(entries),
-            withdrawn=len(ended & set(entries)),
-            alliances=tuple(sorted({name for _, names in entries.values() for name in names})),
-            last_at=max(at for at, _ in entries.values()),
-        )
-        for account_id, entries in found.items()
+    return [
+        HeldProbe(reporter, entry_id, at, frozenset(alliances), entry_id in ended)
+        for entry_id, (reporter, at, alliances) in found.items()
     ]
-    return sorted(listed, key=lambda one: (-one.held, one.account_id))
 
 
 _Grounds = tuple[str, float, list[str]]

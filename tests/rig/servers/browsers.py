@@ -145,7 +145,8 @@ def browsing(
     try:
         yield Somebody(context, page, server.url, elsewhere, complaints)
         assert elsewhere == []
-        assert [said for said in complaints if "Failed to load resource" not in said] == []
+        heard = [said for said in complaints if "Failed to load resource" not in said]
+        assert heard == [], heard
     finally:
         context.close()
 

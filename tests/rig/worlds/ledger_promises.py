@@ -41,7 +41,8 @@ from matcher.ledger.rules.recognition import (
     write_reversal,
 )
 from matcher.ledger.rules.reporting import NewResult, report
-from matcher.review.people import declare_stake
+from matcher.review.people import declare_stake, grant, revoke
+from matcher.review.roles import Role
 from tests.rig.faults.raw_database import copied, raw, refusal, without
 from tests.rig.worlds.ledger_world import NOON, LedgerWorld, money, recognised
 
@@ -171,8 +172,14 @@ def _closed(session: Session, world: LedgerWorld, period: str, now: datetime) ->
 
 
 def _own(engine: Engine, world: LedgerWorld, name: str) -> tuple[str, str]:
-    """Report as somebody who has no other part in a result than that."""
-    return _reported(engine, world, _result(name), by="second_office"), world.people["second_office"]
+    """Report as somebody who has no other part in a result than that: who worked for its alliance, and left."""
+    by = world.people["second_office"]
+    with writing(engine) as session:
+        post = grant(session, account_id=by, role=Role.EXPERT, scope_id="al-a", by=None, now=NOON)
+    entry_id = _reported(engine, world, _result(name), by="second_office")
+    with writing(engine) as session:
+        revoke(session, grant_id=post.id or 0, by=world.people["office"], now=NOON)
+    return entry_id, by
 
 
 @promise("who reported is told so")
@@ -193,6 +200,15 @@ def _(engine: Engine, world: LedgerWorld) -> bool:
     _tried(engine, lambda s: check(s, entry_id=entry_id, by=by, now=NOON))
     with reading(engine) as session:
         return standing(session, entry_id).state == "reported"
+
+
+@promise("nobody reports for whom they do not work")
+def _(engine: Engine, world: LedgerWorld) -> bool:
+    given, others = _result("notmine"), ("other_reporter", "committee", "office")
+    return all(
+        _refused(engine, LedgerError, lambda s, who=who: report(s, given, by=world.people[who], now=NOON))
+        for who in others
+    )
 
 
 @promise("who has a stake is told so")
@@ -266,10 +282,11 @@ def _(engine: Engine, world: LedgerWorld) -> bool:
             claim = ExternalClaim(programme="patent", kpi="L", natural_key=key, noted_at=NOON, **more)
             note_external(session, claim)
     other, by = _result("patent", details={"instalment": 2}), world.people["office"]
+    reporter = world.people["reporter"]
     return _refused(
         engine, ClaimedElsewhereError, lambda s: recognise(s, entry_id=entry_id, by=by, now=NOON)
     ) and _refused(
-        engine, ClaimedElsewhereError, lambda s: report(s, replace(other, id="patent-0002"), by=by, now=NOON)
+        engine, ClaimedElsewhereError, lambda s: report(s, replace(other, id="patent-0002"), by=reporter, now=NOON)
     )
 
 
@@ -330,7 +347,9 @@ def _(engine: Engine, world: LedgerWorld) -> bool:
 def _(engine: Engine, world: LedgerWorld) -> bool:
     entry_id, by = _reported(engine, world, _result("again"), checked=True), world.people["office"]
     _tried(engine, lambda s: recognise(s, entry_id=entry_id, by=by, now=NOON))
-    _tried(engine, lambda s: report(s, replace(_result("again"), id="again-0002"), by=by, now=NOON))
+    _tried(
+        engine, lambda s: report(s, replace(_result("again"), id="again-0002"), by=world.people["reporter"], now=NOON)
+    )
     with reading(engine) as session:
         return session.exec(select(Entry.id).where(Entry.id == "again-0002")).first() is None
 
