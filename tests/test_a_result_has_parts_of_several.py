@@ -81,7 +81,7 @@ def test_e10_parts_are_part_of_the_row_and_one_party_is_written_as_before(engine
             given = money(f"money-000{number}", amount=1_000 + number, details=details, school_shares=shares)
             report(session, given, by=world.people["reporter"], now=NOON)
     with reading(engine) as session:
-        lines = list(export_lines(session, NOON))
+        lines = [line for line in export_lines(session, NOON, "") if b"signed_heads" not in line]
         rows = [orjson.loads(line)["row"] for line in lines if b'"chain":"entries","row"' in line]
     assert ["school_shares" in row for row in rows] == [False, False, True]
     assert check_export(lines).findings == []
