@@ -40,10 +40,12 @@ from api.pages.shell import drawing
 from api.pages.shell.visiting import tell
 from api.requests.capacity import MAX_FILE_BYTES, RequestThreads, Uploads
 from api.requests.idempotency import MAX_KEY
+from api.requests.looking_up import LookUps
 from api.requests.metrics import count_lost_views
 from api.requests.middleware import Guard, RequestLog, ViewLog, configure_log
 from api.requests.permitted_request import COOKIE, SAFE_METHODS, RateLimiter
 from api.requests.problems import MEDIA_TYPE, Problem, register
+from api.requests.scanning import Scanner
 from api.routes import (
     accounts,
     cases,
@@ -58,7 +60,8 @@ from api.routes import (
     search,
     sessions,
 )
-from api.routes.conversation import corrections, meetings, talks
+from api.routes.conversation import attachments, corrections, meetings, talks
+from api.routes.conversation.attachments import MAX_ATTACHED_BYTES
 from api.routes.desk import agenda
 from api.routes.files import drafts, exports, lab_files
 from api.routes.imports import drafts as import_drafts
@@ -76,6 +79,7 @@ from api.trail.view_buffer import ViewBuffer
 from indexer.database import BusyError, DatabaseGoneError, open_engine, reading, writing
 from indexer.disk import DiskReserve
 from indexer.encoders.encoding import EncoderError
+from indexer.encoders.heading_meanings import HeadingMeanings
 from indexer.encoders.query_vectors import EncodingBusyError
 from indexer.index.generations import SnapshotError
 from indexer.settings import Settings
@@ -196,6 +200,7 @@ GIVE_UP_AFTER_S = 5.0
 BODY_LIMITS = {
     ("POST", "/api/imports"): MAX_FILE_BYTES,
     ("POST", "/api/import-drafts"): MAX_LIST_BYTES,
+    ("POST", "/api/attachments"): MAX_ATTACHED_BYTES,
     ("POST", "/api/evidence"): MAX_EVIDENCE_BYTES,
     **PAGE_BODY_LIMITS,
 }
@@ -247,6 +252,7 @@ _PARTS = (
     needs,
     pairings,
     talks,
+    attachments,
     meetings,
     corrections,
     cases,
@@ -332,7 +338,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.jobs = JobRunner(engine, app.state.live, app.state.stopping, settings.job_lease_s, app.state.reserve)
     app.state.postman = Postman(engine, settings, app.state.stopping)
     app.state.uploads = Uploads()
+    app.state.meanings = HeadingMeanings(settings)
     app.state.evidence_waiting = WaitingMost.of(settings)
+    app.state.look_ups = LookUps(settings)
+    app.state.scanner = Scanner.of(settings)
     app.state.browsers = KnownBrowsers(settings.home)
     app.state.pace = Pace()
     app.state.views = ViewBuffer(engine, count_lost=count_lost_views)

@@ -400,8 +400,12 @@ def is_duplicate(error: DBAPIError) -> bool:
     return getattr(error.orig, "sqlstate", None) == "23505"
 
 
+_in_json = json.JSONEncoder(ensure_ascii=False).encode
+
+
 def _to_json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
+    # Most lists of most records are empty.
+    return "[]" if type(value) is list and not value else _in_json(value)
 
 
 def _begin(connection: Connection) -> None:

@@ -23,6 +23,10 @@ _MARK_STACK = re.compile(rb"[^\x00]{%d}" % (_MARKS_PER_LETTER + 1))
 _MARKS_IN_DISGUISE = dict.fromkeys((0x0F73, 0x0F75, 0x0F81), "\u0f71")
 _REFUSED = re.compile("[\x00-\x08\x0e-\x1f\x7f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _LINE_END = re.compile("\r\n|[\r\x0b\x0c\u2028\u2029]")
+_HARMLESS = re.compile(
+    "[\x20-\x7e\u2010-\u2027\u2030-\u205e\u2070-\u20bf\u3000-\u3029\u3030-\u3096\u309b-\ua48c\uff01-\uff9d]*"
+)
+"""Letters and marks of which none has to be looked at: no breaks, no accents that are put on others, no control."""
 # What programs put around a text to say which way it runs: nothing inside is reordered by it. With every blank, for
 # `str.strip`: a pattern tries a long run of blanks inside of a text at each of them.
 _AROUND = "\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069" + "".join(
@@ -78,6 +82,9 @@ def clean(text: str, *, max_chars: int, multiline: bool) -> str:
             T_("has %(characters)s characters", characters=f"{len(text):,}"),
             T_("give at most %(max_chars)s", max_chars=f"{max_chars:,}"),
         )
+    if _HARMLESS.fullmatch(text):
+        # Nearly every text of a list; what follows looks at each of its characters several times.
+        return text.strip()
     if not text.isascii():
         text = text.translate(_REPAIRS).strip(_AROUND)
         _refuse_hostile(text)

@@ -81,6 +81,16 @@ class Settings(BaseSettings):
     evidence_waiting_days: int = Field(
         default=7, ge=1, description="After how many days a file of evidence that no result names is deleted."
     )
+    attachment_mb: int = Field(default=20, ge=1, le=32, description="MB of one file that people attach to their talks.")
+    attachments_mb: int = Field(
+        default=200, ge=1, description="MB of all files that hang on one need with its conversations."
+    )
+    scanner: str = Field(
+        default="",
+        description="A command that looks for viruses: a file comes on its standard input, and it ends with 0 for "
+        "clean, 1 for infected, as `clamdscan --no-summary -` does; empty: none. What it can't look at is refused.",
+    )
+    scanner_s: float = Field(default=60, ge=1, le=600, description="How long that command may take for one file.")
     trusted_proxies: str = Field(
         default="",
         description="Addresses or networks of your reverse proxies, comma separated: whom to believe X-Forwarded-For.",
@@ -129,12 +139,27 @@ class Settings(BaseSettings):
         default="",
         description="A mirror that stands in for all registers that are asked with --fetch, each below its name.",
     )
+    look_up_dois: bool = Field(
+        default=False,
+        description="Whether a DOI that a researcher types is looked up at Crossref and DataCite; they learn the DOI "
+        "and GLORIA_MAIL_FROM, which is needed for it.",
+    )
     mail_folder: Path | None = Field(
         default=None, description="Where mail is put as .eml files while no SMTP server is set; default: in the home."
+    )
+    returned_mail: SecretStr = Field(
+        default=SecretStr(""),
+        description="Where mail that comes back lies, read every night: a folder of .eml files, or the sender's "
+        "mailbox, imaps://user:password@host/INBOX.",
     )
     public_url: str = Field(
         default="http://127.0.0.1:8000",
         description="The address under which people reach this server, for the links in mails, feeds and webhooks.",
+    )
+    links_need_sign_in: bool = Field(
+        default=False,
+        description="Whether a link of a mail answers only for whoever is signed in as the one it was sent to; people "
+        "without an account can then not be asked by a link.",
     )
     webhooks_inside: bool = Field(
         default=False,
@@ -191,6 +216,8 @@ class Settings(BaseSettings):
             raise ValueError(T_("GLORIA_MAIL_TO also needs %(missing)s", missing=", ".join(missing)))
         if given["GLORIA_SMTP_URL"] and not given["GLORIA_MAIL_FROM"]:
             raise ValueError(T_("GLORIA_SMTP_URL also needs GLORIA_MAIL_FROM"))
+        if self.look_up_dois and not self.mail_from:
+            raise ValueError(T_("GLORIA_LOOK_UP_DOIS also needs GLORIA_MAIL_FROM"))
         public = urlsplit(self.public_url)
         if public.scheme not in ("http", "https") or not public.hostname or public.query or public.fragment:
             raise ValueError(T_("GLORIA_PUBLIC_URL: give an address such as https://match.example.org"))

@@ -26,6 +26,7 @@ from indexer.vocabulary import Kind
 from indexer.wording import T_
 from matcher.ledger.rows import pseudonyms
 from matcher.notices.readers import forget_reader
+from matcher.review.conversation.attachments import forget_files_of
 from matcher.review.people import Account, active_grants, revoke, set_disabled
 
 TOMBSTONE = "erased"
@@ -118,6 +119,8 @@ def _account(session: Session, account_id: str, by: str, now: datetime) -> bool:
         revoke(session, grant_id=held.id or 0, by=by, now=now)
     set_disabled(session, account_id=account_id, disabled=True, now=now)
     forget_reader(session, account_id=account_id, address=address, now=now)
+    # Nobody can look through a drawing for a name: what somebody sent goes with them.
+    forget_files_of(session, account_id=account_id)
     return True
 
 
@@ -134,6 +137,7 @@ def _researcher(session: Session, lab_id: str, _by: str, _now: datetime) -> bool
             setattr(record, column, _freed(value, name))
         session.add(record)
     lab.pi = ""
+    forget_files_of(session, lab_id=lab_id)
     note_changes(session, Kind.LABS, [lab_id])
     session.flush()
     return True

@@ -25,10 +25,11 @@ from matcher.ledger.rows import (
 from matcher.ledger.rules import configuration, duties, model_cases, months, similarity
 from matcher.notices import outbox, readers
 from matcher.review import cases, clients, decisions, field_map, intake, people, proposals, researchers
-from matcher.review.conversation import answers, corrections, meetings, signing, thread
+from matcher.review.conversation import answers, attachments, corrections, meetings, signing, thread
 
 __all__ = [
     "answers",
+    "attachments",
     "cases",
     "chain",
     "clients",

@@ -121,7 +121,7 @@ def test_a_document_of_word_breaks_before_each_lab_and_has_its_headings() -> Non
         body = packed.read("word/document.xml").decode()
         core = packed.read("docProps/core.xml").decode()
         links = packed.read("word/_rels/document.xml.rels").decode()
-    assert (body.count('w:type="page"'), body.count('w:val="Heading1"')) == (2, 2)
+    assert (body.count("<w:pageBreakBefore/>"), body.count('w:val="Heading1"')) == (2, 2)
     assert "https://doi.org/10.5555/a0" in links
     assert "要要" not in body
     # No clock, no name of who made the file beyond what it says itself.

@@ -7,22 +7,28 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
 from sqlalchemy import func, select
 from sqlmodel import SQLModel, col
 
-from api.letters.conversation.answering import PURPOSE, links_of
+from api.access.credentials import open_session
+from api.letters.conversation.answering import PURPOSE, AskedByLink, answer_token, asked_of_company, links_of
 from api.letters.signed_links import LinkSigner
+from api.requests.permitted_request import COOKIE
 from api.trail.audit_trail import AuditRow
 from indexer.database import open_engine, reading, writing
 from indexer.settings import Settings
-from matcher.notices.outbox import Notice
+from matcher.notices.outbox import LetterNotice, Notice
+from matcher.review.conversation.thread import Side
 from matcher.review.people import active_grants, grant, revoke
+from matcher.review.proposals import Release
 from matcher.review.roles import Role
 from tests.conftest import Databases
 from tests.rig.servers.served import Served, served
+from tests.rig.worlds.small_world import asked as small_world
 
 SECRET = "絕密製程"
 LAB = "lab-1-01"
@@ -211,9 +217,19 @@ def test_it_is_of_whom_it_was_sent_to_and_no_other_site_presses_it(asked: Asked)
     path = asked.link("company")
     for site in ("cross-site", "same-site"):
         asked.press(path, 403, headers={"Sec-Fetch-Site": site}, word="interested")
-    # Forwarded, it answers as the one it was sent to, who is named and can undo it, whoever is signed in.
+    # Forwarded, it answers as the one it was sent to, whoever is signed in. The page says so beforehand, and the one
+    # it was sent to is told at once, with the way to undo it.
+    assert "This link answers as company." in asked.get(path)
     asked.press(path, word="interested", headers={"Authorization": f"Bearer {asked.server.keys['rival']}"})
     assert asked.said() == [("company", "interested", "company")]
+    assert told_of_links(asked) == [("interested", 1)]
+    undo = asked.link("company")
+    assert undo != path
+    assert "Undo it" in asked.get(undo)
+    asked.press(f"{undo}/undo")
+    assert [word for _, word, _ in asked.said()] == ["interested", "retracted"]
+    assert told_of_links(asked) == [("interested", 1), ("retracted", 1)]
+    asked.press(path, word="interested")
     engine, now = open_engine(asked.server.settings), datetime.now(UTC)
     with writing(engine) as session:
         (held,) = active_grants(session, asked.server.accounts["company"])
@@ -227,6 +243,53 @@ def test_it_is_of_whom_it_was_sent_to_and_no_other_site_presses_it(asked: Asked)
     asked.press(f"{path}/undo")
 
 
+def told_of_links(asked: Asked) -> list[tuple[str, int]]:
+    """Return what the company was told was done by links of mails to it, each with the letters that tell of it."""
+    engine = open_engine(asked.server.settings)
+    with reading(engine) as session:
+        query = select(Notice).where(Notice.kind == "link_answered").order_by(col(Notice.id))
+        notices = session.execute(query.where(Notice.account_id == asked.server.accounts["company"])).scalars().all()
+        mine = [one for one in notices if one.facts["pairing"] == str(asked.pairing_id)]
+        letters = [
+            session.execute(
+                select(func.count()).select_from(LetterNotice).where(col(LetterNotice.notice_id) == one.id)
+            ).scalar_one()
+            for one in mine
+        ]
+    engine.dispose()
+    return [(one.facts["word"], n) for one, n in zip(mine, letters, strict=True)]
+
+
+def test_where_the_office_wants_it_a_link_answers_only_for_who_is_signed_in(settings: Settings) -> None:
+    with small_world(settings.model_copy(update={"links_need_sign_in": True})) as here:
+        pairing, accounts = here.world.pairing_id, here.accounts
+        here.done("expert", "PUT", f"/api/pairings/{pairing}/release")
+        invite = {"side": "company", "address": "lin@factory.example.com"}
+        assert here.ask("expert", "POST", f"/api/pairings/{pairing}/invitations", json=invite).status_code == 409
+        with writing(here.engine) as session:
+            number = session.execute(select(Release.id)).scalar_one()
+            now = datetime.now(UTC)
+            tokens = {who: open_session(session, account_id=accounts[who], now=now)[0] for who in ("company", "rival")}
+        given = AskedByLink(pairing, Side.COMPANY, accounts["company"], asked_of_company(number), "1")
+        path = f"/answer/{answer_token(LinkSigner(settings.home), given, now=datetime.now(UTC))}"
+        cookies = {who: {"Cookie": f"{COOKIE}={token}; gloria-lang=en"} for who, token in tokens.items()}
+        nobody = {"Cookie": "gloria-lang=en"}
+        for headers in (nobody, cookies["rival"]):
+            page = here.client.get(path, headers=headers).text
+            assert f"/sign-in?then={quote(path)}" in page
+            assert '<form method="post" action="/answer' not in page
+            for place in (path, f"{path}/undo"):
+                form = {"word": "interested"}
+                assert here.client.post(place, data=form, headers=headers).status_code == 403
+        said = f"/api/pairings/{pairing}/conversation"
+        assert here.done("expert", "GET", said)["answers"] == []
+        pressed = here.client.post(
+            path, data={"word": "interested"}, headers=cookies["company"], follow_redirects=False
+        )
+        assert pressed.status_code == 303
+        assert [one["word"] for one in here.done("expert", "GET", said)["answers"]] == ["interested"]
+
+
 def test_somebody_without_an_account_answers_by_a_link_to_an_address(asked: Asked) -> None:
     invite = f"/api/pairings/{asked.pairing_id}/invitations"
     to = {"side": "company", "address": "Lin@Factory.example.com"}
@@ -236,6 +299,10 @@ def test_somebody_without_an_account_answers_by_a_link_to_an_address(asked: Aske
     done(asked.server.ask("expert", "POST", invite, json={**to, "address": "nobody"}), 422)
     done(asked.server.ask("expert", "POST", invite, json={**to, "side": "lab"}), 409)
     path = asked.link("lin@factory.example.com")
+    # The page says as whom it answers, but not to whom the mail went.
+    page = asked.get(path)
+    assert "This link answers as l…@factory.example.com." in page
+    assert "lin@factory" not in page
     asked.press(path, word="has_a_question", note="八吋可以嗎？")
     assert asked.said() == [("company", "has_a_question", "")]
     asked.introduce()

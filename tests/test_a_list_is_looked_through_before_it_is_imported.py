@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -11,6 +12,7 @@ import openpyxl
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
+from sqlmodel import col, select
 
 from api.jobs.import_drafts import KEPT, MAX_OF_ONE, ImportDraft, forget_drafts
 from api.jobs.job_queue import claim
@@ -18,6 +20,7 @@ from api.jobs.worker import JobRunner
 from indexer.database import reading, writing
 from indexer.instants import now
 from indexer.records.importing import import_rows
+from indexer.records.record_tables import Lab
 from indexer.settings import Settings
 from matcher.review.people import grant
 from matcher.review.roles import Role
@@ -168,6 +171,44 @@ def test_cells_are_mended_filled_down_and_rows_left_out(here: Asked) -> None:
     assert sorted(stored) == [("丁室", "s-2", 1), ("丙室", "s-2", 1), ("乙室", "s-2", 3), ("甲室", "s-1", 2)]
 
 
+def test_several_values_in_a_cell_are_read_and_mended_a_line_each(here: Asked) -> None:
+    packed = '"[""感測；量測"", ""製程、封裝""]"'
+    content = _csv([*HEADINGS, "關鍵字"], ["甲室", "霧社科技大學", "藺若川", "除冰", "約二", packed], ["乙室"])
+    list_id = _sent(here, "labs.csv", content)
+    (row, _) = here.done("expert", "GET", f"/api/import-drafts/{list_id}/rows", params={"table": "0-1"})["rows"]
+    assert row["cells"][5] == "感測；量測\n製程、封裝"
+    # What stands there already is no correction, and what is typed is kept a line each.
+    same = [{"sheet": 0, "row": 2, "column": 6, "value": row["cells"][5]}]
+    assert _said(here, list_id, cells=same)["corrections"] == 0
+    cells = [{"sheet": 0, "row": 2, "column": 6, "value": "感測；量測\n\n 封裝、測試 \n塗裝"}]
+    assert _said(here, list_id, cells=cells)["corrections"] == 1
+    (row, _) = here.done("expert", "GET", f"/api/import-drafts/{list_id}/rows", params={"table": "0-1"})["rows"]
+    assert row["cells"][5] == "感測；量測\n封裝、測試\n塗裝"
+    down = {"table": "0-1", "row": 2, "column": 6}
+    here.done("expert", "POST", f"/api/import-drafts/{list_id}/fill-down", json=down)
+    down = {"table": "0-1", "row": 2, "column": 2}
+    here.done("expert", "POST", f"/api/import-drafts/{list_id}/fill-down", json=down)
+    assert _imported(here, list_id)["created"] == 2
+    with reading(here.engine) as session:
+        labs = {lab.name: lab for lab in session.exec(select(Lab)).all()}
+    assert labs["甲室"].keywords == labs["乙室"].keywords == ["感測；量測", "封裝、測試", "塗裝"]
+
+
+def test_a_heading_that_nobody_knows_is_told_by_its_meaning(here: Asked) -> None:
+    rows = [["甲室", "霧社科技大學", "藺若川", "除冰", "2", "某某公司", "是"]]
+    list_id = _sent(here, "labs.csv", _csv([*HEADINGS, "需迴避的廠商", "獨角獸"], *rows))
+    columns = {one["heading"]: (one["field"], one["guessed"]) for one in _seen(here, list_id)["tables"][0]["columns"]}
+    assert columns["需迴避的廠商"] == ("conflicts", True)
+    assert columns["獨角獸"] == (None, False)
+    # Whoever says otherwise is heard; the import does what was shown.
+    tables = {"0-1": {"columns": {"獨角獸": "-"}}}
+    assert _said(here, list_id, tables=tables)["errors"] == 0
+    assert _imported(here, list_id)["created"] == 1
+    with reading(here.engine) as session:
+        (lab,) = session.exec(select(Lab).where(Lab.name == "甲室")).all()
+    assert (lab.conflicts, lab.other) == (["某某公司"], {})
+
+
 def test_kind_heading_row_and_columns_are_said_kept_and_used_again(here: Asked) -> None:
     content = _csv(["某處提供"], ["甲", "乙", "丙"], ["甲室", "藺若川", "除冰"], ["乙室", "邵以恆", "量測"])
     list_id = _sent(here, "名單.csv", content)
@@ -312,5 +353,51 @@ def test_objects_are_looked_through_too(here: Asked) -> None:
     content = b'{"id": "j-1", "title": "a"}\n{"id": "j-2"}\n'
     list_id = _sent(here, "needs.jsonl", content)
     found = _seen(here, list_id)
-    assert (found["holds"], found["tables"], _plan(found)) == ("objects", [], [("needs", 1, 0, 1)])
+    assert (found["holds"], _plan(found)) == ("objects", [("needs", 1, 0, 1)])
+    (table,) = found["tables"]
+    assert [(one["heading"], one["field"]) for one in table["columns"]] == [("id", "id"), ("title", "title")]
     assert _imported(here, list_id)["created"] == 1
+
+
+def test_objects_are_mended_in_the_same_grid(here: Asked) -> None:
+    rows = [
+        {"id": "o-1", "name": "甲室", "school": "霧社科技大學", "keywords": ["感測；量測", "塗裝"],
+         "capacity": "約二", "網站": "x",
+         "evidence": [{"id": "e-1", "title": "除冰"}]},
+        {"id": "o-2", "name": "乙室", "school": "霧社科技大學", "keywords": "感測", "summary": "量測"},
+        {"id": "o-3", "name": "丙室", "school": "別處大學"},
+    ]  # fmt: skip
+    list_id = _sent(here, "labs.json", json.dumps(rows, ensure_ascii=False).encode())
+    found = _seen(here, list_id)
+    told = {(one["row"], one["column"]) for one in found["problems"] if one["row"]}
+    assert {(1, 5), (2, 4), (3, 3)} <= told
+    grid = here.done("expert", "GET", f"/api/import-drafts/{list_id}/rows", params={"table": "0-0"})
+    headings = [one["heading"] for one in found["tables"][0]["columns"]]
+    assert headings == ["id", "name", "school", "keywords", "capacity", "網站", "summary"]
+    assert grid["rows"][0]["cells"] == ["o-1", "甲室", "霧社科技大學", "感測；量測\n塗裝", "約二", "x", ""]
+    # What stands there is no correction; a line for each of several; an unknown key may be a field of ours.
+    cells = [
+        {"sheet": 0, "row": 1, "column": 4, "value": "感測；量測\n塗裝"},
+        {"sheet": 0, "row": 1, "column": 5, "value": "2"},
+        {"sheet": 0, "row": 2, "column": 4, "value": "感測、封裝"},
+        {"sheet": 0, "row": 1, "column": 6, "value": "https://a.example"},
+    ]
+    tables = {"0-0": {"columns": {"網站": "links"}}}
+    out = [{"sheet": 0, "row": 3, "left_out": True}]
+    _said(here, list_id, tables=tables, rows=out)
+    found = _said(here, list_id, cells=cells)
+    assert (found["corrections"], found["errors"], _plan(found)) == (4, 0, [("labs", 2, 0, 0)])
+    columns = [(one["heading"], one["field"]) for one in found["tables"][0]["columns"]]
+    assert columns[-2:] == [("網站", "links"), ("summary", "summary")]
+    assert _imported(here, list_id)["created"] == 2
+    with reading(here.engine) as session:
+        labs = {lab.id: lab for lab in session.exec(select(Lab).where(col(Lab.id).like("o-%"))).all()}
+    first, second = labs["o-1"], labs["o-2"]
+    assert (first.keywords, first.capacity, first.links) == (["感測；量測", "塗裝"], 2, ["https://a.example"])
+    assert (second.keywords, second.summary) == (["感測", "封裝"], "量測")
+    assert _rows(here, "SELECT id, title FROM evidence WHERE lab_id = 'o-1'") == [("e-1", "除冰")]
+    # An object without a key says nothing of it: what is stored stays.
+    content = json.dumps([{"id": "o-2", "name": "乙室"}, {"id": "o-1", "capacity": 3}]).encode()
+    again = _sent(here, "labs.json", content)
+    changes = [change["field"] for plan in _seen(here, again)["plan"] for change in plan["changes"]]
+    assert changes == ["capacity"]

@@ -25,6 +25,7 @@ from tests.rig.servers.browsers import (
     session_token,
 )
 from tests.rig.servers.served import Served, served
+from tests.rig.servers.visits import expect, visiting
 
 CALL = """我是嶺風電力股份有限公司的林經理，我們高山風場的風機葉片每年冬天都會結冰停機。
 希望找到能提早半小時預測結冰的感測技術，另外想請兩位實習生協助現場量測。
@@ -132,11 +133,12 @@ def test_in_pages_the_form_is_filled_beside_the_text(browser: Browser, server: S
         )
         page.locator("button[value=lab]").click()
         page.wait_for_selector(".works", timeout=15_000)
-        assert accessibility_faults(page) == []
+        assert (accessibility_faults(page), scrolls_sideways(page)) == ([], False)
         keep_screenshot(page, f"drafts-lab-{lang}")
+        page.locator("#f-w-title-1").fill("Cold rooms in winter")
         with page.expect_download() as download:
-            page.locator("form[action='/drafts/lab'] button").click()
-        assert '"Cold rooms at work"' in Path(download.value.path()).read_text()
+            page.locator("form[action='/drafts/lab'] button[value=download]").click()
+        assert '"Cold rooms in winter"' in Path(download.value.path()).read_text()
         page = somebody.open("/exports")
         assert (accessibility_faults(page), scrolls_sideways(page)) == ([], False)
         keep_screenshot(page, f"exports-wide-{lang}")
@@ -145,6 +147,37 @@ def test_in_pages_the_form_is_filled_beside_the_text(browser: Browser, server: S
         keep_screenshot(page, f"exports-{lang}")
         for name in ("needs", "labs", "companies", "cases"):
             assert somebody.open(f"/{name}").locator(f"a[href='/exports#{name}']").count() == 1
+
+
+def test_a_cv_is_corrected_in_the_page_and_imported(server: Served) -> None:
+    with visiting(server, "office") as somebody:
+        page = somebody.open("/drafts")
+        page.locator("#f-text").fill(CV.replace("2019", "2099"))
+        page.locator("button[value=lab]").click()
+        assert page.locator("#f-pi").input_value() == "藺若川"
+        assert page.locator("#f-w-title-1").input_value() == "Cold rooms at work"
+        # What can't be is refused beside its field, with all that was typed.
+        page.locator("#f-name").fill("除冰研究室")
+        page.locator("#f-orcid").fill("0000-0000-0000-0000")
+        page.locator("button[value=import]").click()
+        expect(page.locator("#e-orcid")).to_contain_text("ORCID")
+        assert page.locator("#f-name").input_value() == "除冰研究室"
+        page.locator("#f-orcid").fill("")
+        page.locator("#f-w-title-1").fill("Cold rooms in winter")
+        page.locator("#f-w-year-1").fill("2019")
+        page.locator("button[value=import]").click()
+        expect(page.locator("h1")).to_have_text("labs.jsonl")
+        assert "實驗室：新增 1 筆" in page.locator("main").inner_text()
+        assert "除冰研究室" in page.locator("main details").text_content()
+    # Without a name and a head there is nothing to import.
+    with visiting(server, "expert") as somebody:
+        page = somebody.open("/drafts")
+        page.locator("#f-text").fill(CV)
+        page.locator("button[value=lab]").click()
+        page.locator("#f-pi").fill("")
+        page.locator("#f-name").fill("")
+        page.locator("button[value=import]").click()
+        expect(page.locator("#e-name")).to_be_visible()
 
 
 def test_what_a_file_said_beside_our_fields_is_shown_with_the_need(server: Served) -> None:

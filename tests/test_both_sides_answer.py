@@ -279,3 +279,59 @@ def _company_answers(somebody: Visitor, talk: Talk, words: dict[str, str]) -> No
     page.get_by_role("button", name=words["send"]).click()
     expect(page.locator(".message.own .text")).to_have_text("八吋可以嗎？")
     page.get_by_role("button", name=words["interested"]).click()
+
+
+FILE_WORDS = {
+    "zh-Hant": {
+        "attach": "附加",
+        "attached": "檔案已附加。",
+        "wrong": "檔案內容與副檔名不符",
+        "remove": "移除",
+        "gone": "檔案已移除。",
+    },
+    "en": {
+        "attach": "Attach",
+        "attached": "The file is attached.",
+        "wrong": "the file is not what its name says",
+        "remove": "Take it away",
+        "gone": "The file is taken away.",
+    },
+}
+
+
+@pytest.mark.parametrize("lang", ["zh-Hant", "en"])
+def test_in_pages_files_are_attached_downloaded_and_taken_away(server: Served, talk: Talk, lang: str) -> None:
+    words = FILE_WORDS[lang]
+    talk.release()
+    talk.accept()
+    talk.move("introduced")
+    with visiting(server, "company", lang) as somebody:
+        page: Any = somebody.open(f"/needs/{talk.need_id}/files")
+        _attach(page, words, "規格.pdf", b"not a PDF")
+        expect(page.locator("[role='alert']")).to_contain_text(words["wrong"])
+        _attach(page, words, "規格.pdf", b"%PDF-1.7")
+        expect(page.locator("#notice, .notice.good").first).to_contain_text(words["attached"])
+        page = somebody.open(f"/conversations/{talk.pairing_id}")
+        page.locator("form[action='/attachments'] select[name='audience']").select_option("both")
+        _attach(page, words, "圖面.pdf", b"%PDF-2.0")
+        expect(page.locator("#files li")).to_have_count(1)
+    with visiting(server, "researcher", lang) as somebody:
+        page = somebody.open(f"/needs/{talk.need_id}/files")
+        expect(page.locator("form[action='/attachments']")).to_have_count(0)
+        expect(page.locator(".files a")).to_have_text("規格.pdf")
+        got = page.locator(".files a").fetched()
+        assert (got.content, got.headers["content-disposition"].split(";")[0]) == (b"%PDF-1.7", "attachment")
+        page = somebody.open(f"/conversations/{talk.pairing_id}")
+        expect(page.locator("#files .files a")).to_have_text("圖面.pdf")
+        expect(page.locator("#files").get_by_role("button", name=words["remove"])).to_have_count(0)
+    with visiting(server, "expert", lang) as somebody:
+        page = somebody.open(f"/conversations/{talk.pairing_id}")
+        page.locator("#files").get_by_role("button", name=words["remove"]).click()
+        expect(page.locator("#notice, .notice.good").first).to_contain_text(words["gone"])
+        expect(page.locator("#files .files a")).to_have_count(0)
+
+
+def _attach(page: Any, words: dict[str, str], name: str, content: bytes) -> None:
+    sent = {"name": name, "mimeType": "application/pdf", "buffer": content}
+    page.locator("form[action='/attachments'] input[type='file']").set_input_files(sent)
+    page.locator("form[action='/attachments']").get_by_role("button", name=words["attach"]).click()

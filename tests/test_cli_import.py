@@ -4,10 +4,23 @@ from __future__ import annotations
 
 import json
 import re
+import resource
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
+
+from api import tables  # noqa: F401 (tables refer to each other, so all must be known)
+from api.commands.imports import one_file
+from api.commands.imports.one_file import Way
+from api.commands.screen import Screen
+from api.home import open_session
+from indexer.records.readers import ReadAs
+from indexer.settings import Settings
+from indexer.vocabulary import Kind
+from indexer.wording import Language
 
 
 def counts(document: Any) -> list[tuple[int, int, int, int]]:
@@ -113,3 +126,53 @@ def test_synthetic_records_import_without_a_problem(gloria: Any, tmp_path: Path)
     paths = [path for path in written.out.splitlines() if path.endswith(".jsonl")]
     answer = gloria("import", *paths, "--json", home=tmp_path / "home")
     assert (answer.code, answer.err, counts(answer.document)) == (0, "", [(3, 0, 0, 0), (2, 0, 0, 0)])
+
+
+def _list_of(path: Path, labs: int) -> Path:
+    rows = [
+        f"lab-{n},第{n}實驗室,國立第{n % 60}大學,藺若川,以 10⁻³ mol/L 量測薄膜,薄膜、感測、電池,{n % 4},無"
+        for n in range(labs)
+    ]
+    heading = "實驗室編號,實驗室名稱,學校,主持人,研究摘要,關鍵字,可承接量,利益迴避"
+    path.write_text("\n".join([heading, *rows, ""]), encoding="utf-8")
+    return path
+
+
+def test_a_stopped_import_says_what_is_kept_and_how_to_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, way = _list_of(tmp_path / "labs.csv", 250), Way(dry_run=False, alliance=None, quiet=True)
+    real, calls = one_file._store_portion, Counter[str]()
+
+    def stopped(*given: Any) -> Any:
+        calls["portions"] += 1
+        if calls["portions"] == 3:
+            raise KeyboardInterrupt
+        return real(*given)
+
+    monkeypatch.setattr(one_file, "RECORDS_PER_PART", 100)
+    monkeypatch.setattr(one_file, "_store_portion", stopped)
+    with open_session(Settings(home=tmp_path / "home"), writes=True) as session:
+        with pytest.raises(typer.Exit) as ended:
+            one_file.import_one(Screen(Language.EN), session, path, ReadAs(Kind.LABS), way)
+        said = capsys.readouterr().err
+        assert ended.value.exit_code == 130
+        assert "200 of 250 records of labs.csv are stored" in said
+        assert "import the same file again to go on, or take back what is stored: gloria import --undo" in said
+        (again,) = one_file.import_one(Screen(Language.EN), session, path, ReadAs(Kind.LABS), way)
+        assert (again["created"], again["unchanged"], again["refused"]) == (50, 200, 0)
+
+
+@pytest.mark.long
+@pytest.mark.alone
+def test_twenty_thousand_labs_take_twelve_seconds_at_most(gloria_from_cold: Any, tmp_path: Path) -> None:
+    """In seconds of the processor, which a loaded machine does not change."""
+    path = _list_of(tmp_path / "labs.csv", 20_000)
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    answer = gloria_from_cold("import", path, "--kind", "labs", "--json", home=tmp_path / "home")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    took_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    print(f"{took_s:.1f} s, {after.ru_maxrss // 1024} MB")
+    assert (answer.code, answer.document["files"][0]["created"]) == (0, 20_000)
+    assert took_s < 12
+    assert after.ru_maxrss < 600 * 1024

@@ -20,6 +20,7 @@ from api.jobs.import_drafts import begin, opened
 from api.jobs.job_queue import JobKind, JobState, ask_for
 from api.trail.nights import night_ids
 from indexer.database import open_engine, writing
+from indexer.kept_files import keep_file
 from indexer.records.import_log import keep_own_mapping
 from indexer.records.importing import import_rows
 from indexer.settings import Settings
@@ -30,6 +31,7 @@ from matcher.ledger.rendering.report_texts import ReportLanguage
 from matcher.mending.merging import merge, undo_merge
 from matcher.notices.readers import MailAddress, Webhook, WebhookHost
 from matcher.review.clients import ClientRequest, take_on, take_on_or_ask
+from matcher.review.conversation.attachments import FOLDER, Attachment
 from matcher.review.conversation.corrections import NeedSaid
 from matcher.review.conversation.meetings import Meeting
 from matcher.review.decisions import Verdict, decide
@@ -64,17 +66,21 @@ _ENTRY = {
 
 @dataclass(frozen=True)
 class Things:
-    """The objects that paths name, by parameter: one of `al-a`, one of `al-b`, one that does not exist."""
+    """The objects that paths name, by parameter: one of `al-a`, one of `al-b`, one that does not exist.
+
+    `files` are attachments of `al-a` and `al-b`, one for each who may take it away.
+    """
 
     own: dict[str, str]
     foreign: dict[str, str]
     missing: dict[str, str]
+    files: dict[str, list[str]]
 
 
 def _fill(server: Served) -> Things:
     """Open a case for a need of each alliance; only the first has been introduced to its lab."""
     engine, now = open_engine(server.settings), datetime.now(UTC)
-    found = []
+    found, spare = [], []
     with writing(engine) as session:
         for need_id, lab_id, by, alliance_id in (
             ("need-1-01", "lab-1-01", "expert", "al-a"),
@@ -114,7 +120,9 @@ def _fill(server: Served) -> Things:
             said = NeedSaid(need_id=need_id, word="corrected", before={}, after=version, reader="r", link="1", at=now)
             session.add(said)
             session.flush()
-            ids |= {"meeting_id": str(meeting.id), "word_id": str(said.id)}
+            attached = [_attachment(session, server, need_id, by, now) for _ in range(len(PEOPLE) + 2)]
+            spare.append(attached[1:])
+            ids |= {"meeting_id": str(meeting.id), "word_id": str(said.id), "attachment_id": attached[0]}
             job_id = _done_job(session, server.accounts[by], need_id)
             people = _people(session, server, lab_id, alliance_id, now)
             judged = _judging(session, server, alliance_id, people["account_id"], PooledPair(need_id, lab_id, {}), now)
@@ -155,6 +163,7 @@ def _fill(server: Served) -> Things:
         "pairing_id",
         "case_id",
         "meeting_id",
+        "attachment_id",
         "word_id",
         "claim_id",
         "grant_id",
@@ -185,7 +194,18 @@ def _fill(server: Served) -> Things:
             "night_id": night_id,
         },
         missing=dict.fromkeys(none, "none") | dict.fromkeys(numbers, "999") | MISSING,
+        files=dict(zip(("own", "foreign"), spare, strict=True)),
     )
+
+
+def _attachment(session: Session, server: Served, need_id: str, by: str, now: datetime) -> str:
+    """Attach a file to a need; return its number."""
+    digest = keep_file(server.settings.home, FOLDER, b"%PDF-1.7")
+    row = Attachment(need_id=need_id, side="expert", name="plan.pdf", sha256=digest, size_bytes=8, at=now)
+    row.by = server.accounts[by]
+    session.add(row)
+    session.flush()
+    return str(row.id)
 
 
 def _shortlist(session: Session, by: str, alliance_id: str, need_id: str, lab_id: str, now: datetime) -> dict[str, str]:
@@ -342,6 +362,8 @@ def _asked(server: Served, things: Things, who: str | None, method: str, path: s
     ids = {"own": things.own, "foreign": things.foreign, "missing": things.missing}.get(thing, {})
     if path.startswith("/api/alliances/"):
         ids = {**ids, "alliance_id": {"own": OWN_ALLIANCE, "foreign": "al-b"}.get(thing, "none")}
+    if (method, path) == ("DELETE", "/api/attachments/{attachment_id}") and thing in things.files:
+        ids = {**ids, "attachment_id": things.files[thing].pop()}
     # Bodies that validation lets through but that change nothing, so that cells do not disturb each other.
     bodies: dict[str, Any] = {
         "{word_id}/settlement": {"taken": False},
@@ -422,6 +444,7 @@ def _asked(server: Served, things: Things, who: str | None, method: str, path: s
         "-names": {"q": "實驗室"},
         "/finding": {"q": "實驗室"},
         "/imports": {"name": "needs.jsonl"},
+        "/api/attachments": {"name": "plan.pdf"},
         "/import-drafts": {"name": "needs.csv"},
         "/import-templates": {"kind": "needs"},
         "/rows": {"table": "0-1"},

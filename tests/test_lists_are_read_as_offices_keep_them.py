@@ -326,3 +326,68 @@ def test_wrapped_and_pretty_json_is_read(tmp_path: Path) -> None:
         csv(tmp_path, '{"labs": [{"id": "a", "name": "甲"}], "needs": [{"id": "n", "title": "乙"}]}', "all.json")
     )
     assert [(one.kind, list(one.records)) for one in both.all()] == [(Kind.LABS, ["a"]), (Kind.NEEDS, ["n"])]
+
+
+@pytest.mark.parametrize("titles", [("labs 2025", "labs 2026"), ("114年", "115年"), ("理學院", "工學院", "醫學院")])
+def test_several_sheets_of_one_kind_are_all_read(tmp_path: Path, titles: tuple[str, ...]) -> None:
+    book = openpyxl.Workbook()
+    book.remove(book.worksheets[0])
+    for n, title in enumerate(titles):
+        sheet = book.create_sheet(title)
+        sheet.append(["實驗室代號", "實驗室名稱", "主持人"])
+        sheet.append([f"lab-{n}", f"第{n}室", "藺若川"])
+    book.save(tmp_path / "師資.xlsx")
+    for kind in (None, Kind.LABS):
+        reading = read(tmp_path / "師資.xlsx", kind)
+        assert list(reading.records) == [f"lab-{n}" for n in range(len(titles))]
+        assert [one for one in reading.problems if one.severity == "error"] == []
+
+
+@pytest.mark.parametrize("mark", ["\x0b", "\x0c", "\u2028", "\r\n"])
+def test_a_break_within_a_text_is_a_line_break(tmp_path: Path, mark: str) -> None:
+    (lab,) = read(csv(tmp_path, f'id,name,summary\nl1,甲,"\u202a量測{mark}除冰\u202c"\n')).records.values()
+    assert lab.summary == "量測\n除冰"
+    refused = read(csv(tmp_path, 'id,name,summary\nl1,甲,"量測\u202e除冰"\n'))
+    assert [(one.row, one.field) for one in refused.problems] == [(2, "summary")]
+
+
+@pytest.mark.parametrize(
+    ("cell", "links"),
+    [
+        ("https://a.example/p?par=acc&amp;name=x", ["https://a.example/p?par=acc&name=x"]),
+        ("https://a.example/x;jsessionid=1", ["https://a.example/x;jsessionid=1"]),
+        ("https://a.example/?a=1;b=2；https://b.example", ["https://a.example/?a=1;b=2", "https://b.example"]),
+        ("見系網", []),
+    ],
+)
+def test_an_address_keeps_its_semicolons_and_a_bad_one_costs_itself(
+    tmp_path: Path, cell: str, links: list[str]
+) -> None:
+    reading = read(csv(tmp_path, f'id,name,links\nl1,甲,"{cell}"\nl2,乙,\n'))
+    assert [lab.links for lab in reading.records.values()] == [links, []]
+
+
+@pytest.mark.parametrize("field", ["summary", "關鍵字", "網站"])
+def test_a_formula_that_nobody_computed_is_told_with_its_place(tmp_path: Path, field: str) -> None:
+    book = openpyxl.Workbook()
+    sheet = book.worksheets[0]
+    sheet.append(["id", "name", field])
+    sheet.append(["l1", "甲", '=CONCAT("a","b")'])
+    book.save(tmp_path / "labs.xlsx")
+    reading = read(tmp_path / "labs.xlsx")
+    assert list(reading.records) == ["l1"]
+    (told_one,) = [one for one in reading.problems if "formula" in one.wrong]
+    assert (told_one.row, told_one.severity) == (2, "warning")
+
+
+@pytest.mark.parametrize(
+    ("heads", "people"),
+    [
+        ("藺若川、祝清和", "藺若川、祝清和"), ("藺若川 祝清和", "藺若川、祝清和"),
+        ("藺若川教授；祝清和博士", "藺若川教授、祝清和博士"), ("祝清和教授", "祝清和教授"),
+        ("藺若川與祝清和", "藺若川、祝清和"), ("Ann Lee and Bob Wu", "Ann Lee、Bob Wu"), ("Lee, Ann", "Lee, Ann"),
+    ],
+)  # fmt: skip
+def test_several_heads_in_a_cell_are_several_people(tmp_path: Path, heads: str, people: str) -> None:
+    (lab,) = read(csv(tmp_path, f'id,name,pi\nl1,甲,"{heads}"\n')).records.values()
+    assert lab.pi == people

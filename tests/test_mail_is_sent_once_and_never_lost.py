@@ -240,10 +240,15 @@ def test_the_command_says_what_waits(
     gloria: Gloria, engine: Engine, world: World, settings: Settings, tmp_path: Path
 ) -> None:
     told(engine, world.people["company"])
-    bounced = tmp_path / "returned.eml"
-    bounced.write_bytes(RETURNED.replace("\n", "\r\n").encode())
+    bounced, forged = tmp_path / "returned.eml", tmp_path / "forged.eml"
+    with reading(engine) as session:
+        uid = session.exec(select(Letter.uid)).one()
+    bounced.write_bytes(RETURNED.replace("UID", uid).replace("\n", "\r\n").encode())
+    forged.write_bytes(RETURNED.replace("UID", "0" * 32).replace("\n", "\r\n").encode())
     run = partial(gloria, home=settings.home, database_url=settings.database_url or "")
     assert run("mail", "deliver", "--json").document["sent"] == 1
+    assert run("mail", "bounces", str(forged)).code == 0
+    assert run("mail", "show", "--json").document["addresses_refused"] == []
     assert run("mail", "bounces", str(bounced)).code == 0
     shown = run("mail", "show", "--json").document
     assert shown["addresses_refused"] == [{"address": "company@example.org", "said": "5.1.1"}]
@@ -279,6 +284,12 @@ Status: 5.1.1
 Final-Recipient: rfc822; rival@example.org
 Action: delayed
 Status: 4.2.2
+
+--b
+Content-Type: text/rfc822-headers
+
+Message-ID: <UID@example.org>
+Subject: told
 
 --b--
 """

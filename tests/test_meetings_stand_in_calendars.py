@@ -76,12 +76,14 @@ class Known:
         engine.dispose()
         return [one for one in rows if one.facts["pairing"] == str(self.pairing_id)]
 
-    def letter(self, notice: Notice) -> tuple[list[str], list[tuple[str, icalendar.Calendar]]]:
-        """Return the links and the calendar files of the letter that tells of a notice."""
+    def letter(
+        self, notice: Notice, now: datetime | None = None
+    ) -> tuple[list[str], list[tuple[str, icalendar.Calendar]]]:
+        """Return the links and the calendar files of the letter that tells of a notice, made at a moment."""
         engine = open_engine(self.server.settings)
         with reading(engine) as session:
             signer = LinkSigner(self.server.settings.home)
-            found = ENCLOSURES[NoticeKind.MEETING](session, notice, signer, datetime.now(UTC))
+            found = ENCLOSURES[NoticeKind.MEETING](session, notice, signer, now or datetime.now(UTC))
         engine.dispose()
         assert all(SECRET.encode() not in one.content for one in found.files)
         files = [(one.method, icalendar.Calendar.from_ical(one.content)) for one in found.files]
@@ -134,6 +136,14 @@ def test_either_side_chooses_a_time_and_everybody_gets_it_for_their_calendar(kno
         assert str(event["organizer"]) == "mailto:expert@example.org"
         files[who] = (str(event["uid"]), int(event["sequence"]), event.decoded("dtstart"), str(event["location"]))
     assert len(set(files.values())) == 1
+    # In the language that each reader chose for mails: as first both, then one.
+    titles = {}
+    for language in ("both", "zh", "en"):
+        done(known.server.ask("company", "PUT", "/api/me/notices/choices", json={"language": language}), 200)
+        titles[language] = str(event_of(known.letter(known.notices("company")[-1])[1][0][1])["summary"])
+    done(known.server.ask("company", "PUT", "/api/me/notices/choices", json={"language": "both"}), 200)
+    assert titles["both"] == f"{titles['zh']} / {titles['en']}"
+    assert (titles["zh"].partition("：")[0], titles["en"].partition(":")[0]) == ("會面", "Meeting")
     # Moved, and then called off, under the same number, with a higher count each time.
     place = {"place": "https://meet.example.org/abc"}
     done(known.server.ask("researcher", "PUT", f"/api/meetings/{meeting['id']}/place", json=place), 200)
@@ -173,6 +183,11 @@ def test_a_link_chooses_a_time_once_and_opening_it_does_nothing(known: Known) ->
     ((path,), _) = known.letter(known.notices("researcher")[-1])
     page = known.server.client.get(known.server.url + path, headers={"Cookie": "gloria-lang=en"})
     assert (page.status_code, SECRET in page.text, page.text.count('name="starts_at"')) == (200, False, 2)
+    # Forwarded, it chooses as the one it was sent to, and says so.
+    assert "This link answers as researcher." in page.text
+    ((expired,), _) = known.letter(known.notices("researcher")[-1], datetime.now(UTC) - timedelta(days=31))
+    late = known.server.client.post(known.server.url + expired, data={"starts_at": TIMES[0]})
+    assert late.status_code == known.server.client.get(known.server.url + expired).status_code == 410
     stated = done(known.server.ask("expert", "GET", f"/api/pairings/{known.pairing_id}/meetings"), 200)["items"][0]
     assert stated["state"] == "proposed"
     press = known.server.client.post

@@ -13,9 +13,11 @@ from urllib.parse import unquote
 
 import pytest
 
+from api.requests.looking_up import LookUps
 from indexer.settings import Settings
 from indexer.sources.fetching import FetchError, Fetching
 from tests.conftest import Gloria
+from tests.rig.worlds.small_world import asked as small_world
 
 FILES = Path(__file__).parent / "register_files"
 LIN = "0000-0002-1825-0097"
@@ -157,3 +159,49 @@ def test_the_command_fetches_and_brings_in(register: Register, settings: Setting
     assert answer.code == 0, answer.err
     assert sum(one["created"] for one in answer.document["records"]) == 1
     assert gloria("import", "--fetch", LIN, **where).code == 2
+
+
+def test_a_researchers_doi_is_looked_up_where_the_office_switched_it_on(register: Register, settings: Settings) -> None:
+    register.answers["/crossref/works/10.5555/ice.1"] = {
+        "message": {
+            "DOI": "10.5555/ICE.1",
+            "type": "journal-article",
+            "title": ["Ice by sound"],
+            "issued": {"date-parts": [[2021]]},
+        }
+    }
+    register.answers["/datacite/dois/10.5555/data.2"] = {
+        "data": {
+            "id": "10.5555/data.2",
+            "attributes": {"doi": "10.5555/data.2", "titles": [{"title": "Echoes"}], "publicationYear": 2023},
+        }
+    }
+    on = {"look_up_dois": True, "mail_from": "office@gloria.example", "registers_url": register.url}
+    with small_world(settings.model_copy(update=on)) as here:
+        state = here.client.app.state  # type: ignore[attr-defined]
+        state.look_ups = LookUps(state.settings, between_s=0)
+
+        def added(doi: str, title: str = "") -> tuple[int, str]:
+            work = {"doi": doi, "title": title}
+            answer = here.ask("researcher", "POST", "/api/labs/lab-1/works", json={"work": work})
+            return answer.status_code, str(answer.json().get("detail", answer.json().get("added")))
+
+        assert [added("https://doi.org/10.5555/ice.1"), added("10.5555/data.2")] == [(201, "1"), (201, "1")]
+        evidence = here.done("researcher", "GET", "/api/labs/lab-1")["evidence"]
+        known = {one["doi"]: (one["kind"], one["title"], one["year"]) for one in evidence if one["doi"]}
+        assert known["10.5555/ice.1"] == ("paper", "Ice by sound", 2021)
+        assert known["10.5555/data.2"][1:] == ("Echoes", 2023)
+        assert register.asked[0] == ("/crossref/works/10.5555/ice.1", "GLORIA-Match (mailto:office@gloria.example)")
+        # What is known here, or typed with its title, nobody is asked for.
+        asked = len(register.asked)
+        assert [added("10.5555/ice.1"), added("10.5555/typed.3", "Typed")] == [(201, "0"), (201, "1")]
+        assert len(register.asked) == asked
+        status, why = added("10.5555/nobody.4")
+        assert (status, why.partition(":")[0]) == (422, "neither Crossref nor DataCite has this DOI")
+        register.refusals = [(500, {})]
+        status, why = added("10.5555/later.5")
+        assert (status, why.partition(":")[0]) == (503, "the DOI can't be looked up just now")
+        # The control: switched off, as it is at first, nothing leaves.
+        asked, state.settings = len(register.asked), settings
+        status, why = added("10.5555/off.6")
+        assert (status, "nothing is looked up elsewhere" in why, len(register.asked)) == (422, True, asked)

@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from indexer.database import writing
 from indexer.records.importing import import_rows
 from indexer.settings import Settings
+from matcher.review.romanised_names import latin_name, may_be_called
 from tests.rig.worlds.small_world import Asked, asked
 
 SECOND = """INSERT INTO lab_claim (id, account_id, lab_id, statement, asked_at, reason)
@@ -183,3 +184,75 @@ def test_the_database_refuses_half_a_verdict(here: Asked, change: str, rule: str
     _claim(here, "lab-2")
     with pytest.raises(DBAPIError, match=rule), writing(here.engine) as session:
         session.connection().execute(text(change))
+
+
+SPELLINGS = {
+    "陳美玲": (
+        "Chen, Mei-Ling",
+        "Mei-Ling Chen",
+        "Meiling Chen",
+        "CHEN MEI LING",
+        "M.-L. Chen",
+        "Chen M L",
+        "Mei-Ling",
+    ),
+    "許志豪": ("Hsu Chih-Hao", "Xu Zhihao", "Syu Jhih-Hao", "Chih‐Hao Hsu"),
+    "曾國城": ("Tseng Kuo-Cheng", "Zeng Guocheng"),
+    "簡淑華 教授": ("Chien Shu-Hua", "Shu-Hua Chien"),
+    "歐陽明": ("Ouyang Ming", "Ming Ou-Yang"),
+    "呂秀蓮": ("Lu Hsiu-Lien", "Lyu, Siou-Lian"),
+    "李文德": ("Lee Wen-Te", "Li Wende"),
+    "謝雪红": ("Hsieh Hsueh-Hung", "Xie Xuehong"),
+    "蔡宜穎": ("Tsai, Yi-Ying", "I-Ying Tsai"),
+    "鍾瑞": ("Chung Jui", "Jhong Ruei"),
+}
+"""Names that nobody here has, as they are written on papers: Wade-Giles, Tongyong and Pinyin."""
+
+
+def test_a_name_in_latin_letters_may_be_one_in_characters() -> None:
+    for name, written in SPELLINGS.items():
+        for one in written:
+            said = latin_name(one)
+            assert said is not None, one
+            assert [other for other in SPELLINGS if may_be_called(said, other)] == [name], one
+    for other in ("Chang Mei-Ling", "Chen Mei-Lin", "David Chen", "Ling Chen Mei", "X.-L. Chen"):
+        said = latin_name(other)
+        assert said is not None
+        assert not may_be_called(said, "陳美玲"), other
+    # A surname alone is half of Taiwan; other letters are no spelling, and other records no names in characters.
+    assert [latin_name(one) for one in ("Che", "陳美玲", "Chen 3", "")] == [None] * 4
+    said = latin_name("Mei-Ling Chen")
+    assert said is not None
+    assert not any(may_be_called(said, one) for one in ("", "陳", "Mei-Ling Chen", "國立臺灣海洋大學智慧製造研究中心"))
+
+
+def test_a_lab_is_found_by_its_heads_name_as_it_stands_on_papers(here: Asked) -> None:
+    with writing(here.engine) as session:
+        for number, name in enumerate(("陳美玲", "張美玲 教授", "許志豪")):
+            row = {"id": f"lab-h{number}", "name": f"第{number}室", "school": "hu", "pi": name}
+            import_rows(session, "labs", [row])
+    found = {
+        q: [one["head"] for one in here.done("newcomer", "GET", "/api/lab-names", params={"q": q})["items"]]
+        for q in (
+            "Chen, Mei-Ling",
+            "Mei-Ling Chen",
+            "陳美玲",
+            "陈美玲",
+            "Chang M. L.",
+            "Meiling",
+            "Hsu Chih-Hao",
+            "Lin Chih-Hao",
+        )
+    }
+    assert found == {
+        "Chen, Mei-Ling": ["陳美玲"],
+        "Mei-Ling Chen": ["陳美玲"],
+        "陳美玲": ["陳美玲"],
+        "陈美玲": ["陳美玲"],
+        "Chang M. L.": ["張美玲 教授"],
+        "Meiling": ["陳美玲", "張美玲 教授"],
+        "Hsu Chih-Hao": ["許志豪"],
+        "Lin Chih-Hao": [],
+    }
+    # It proposes: whose lab it is, somebody decides.
+    assert here.ask("newcomer", "GET", "/api/labs/lab-h0").status_code == 403

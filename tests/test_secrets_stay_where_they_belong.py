@@ -25,6 +25,7 @@ from tests.rig.servers.warmed_application import application
 from tests.rig.worlds.ledger_world import MISSING
 from tests.rig.worlds.planted_secrets import (
     CREDENTIALS,
+    FILED,
     SECRETS,
     STEM,
     History,
@@ -40,7 +41,7 @@ Route = tuple[str, str, Any]
 ECHO = telltale("echo", len(SECRETS))
 """What is sent in requests that are refused: no answer repeats it, nor does the log."""
 NOT_THERE = {"need_id": "none", "lab_id": "none", "company_id": "none", "pairing_id": "999999", "case_id": "999999"}
-NOT_THERE |= MISSING | {"request_id": "999999", "meeting_id": "999999", "word_id": "999999"}
+NOT_THERE |= MISSING | {"request_id": "999999", "meeting_id": "999999", "attachment_id": "999999", "word_id": "999999"}
 GIVEN_BACK = {"POST /api/drafts"}
 """What answers with the document that it was sent, read into a draft."""
 # Bodies that pass the models but are refused by what is stored, so that refusals come from every depth.
@@ -111,6 +112,10 @@ def _changes(
     if template == "/api/import-drafts/{import_id}/import":
         # Otherwise the list would become needs that the whole alliance reads, as it should: one not there is tried.
         yield (paths[-1], {"json": {}})
+        return
+    if template == "/api/attachments/{attachment_id}":
+        # Otherwise the files would be taken away, as they should, and those who come later would find none.
+        yield (paths[-1], {})
         return
     if template.endswith("/client") and method == "DELETE":
         # Otherwise the company would be let go, as it should.
@@ -246,7 +251,7 @@ def _log_faults(plant: Planted) -> set[str]:
 def test_everybody_finds_what_is_theirs_and_nothing_else(plant: Planted, settings: Settings, gloria: Gloria) -> None:
     # Every secret is really there to be found, but for what proves who somebody is; a list's cells lie packed.
     stored = plant.search.found(_stored(settings))
-    assert stored == set(SECRETS) - {*CREDENTIALS, "wrongpassword", "evidencefile", "listcell"}
+    assert stored == set(SECRETS) - {*CREDENTIALS, *FILED, "wrongpassword", "listcell"}
     routes = routes_of()
     assert {method for method, _, _ in routes} == {"GET", "POST", "PUT", "PATCH", "DELETE"}
     ids, tours = plant.ids(routes), {}
@@ -269,9 +274,9 @@ def test_everybody_finds_what_is_theirs_and_nothing_else(plant: Planted, setting
     assert {name: words - {"willnot", "rejected", "proposed"} for name, words in files.items() if "index/" in name} == {
         name: set() for name in files if "index/" in name
     }
-    # Files of evidence hold what was sent, and nothing else does.
-    kept = {name: words for name, words in files.items() if name.startswith("evidence/")}
-    assert set().union(*kept.values()) - {"echo"} == {"evidencefile"}
+    # Files of evidence and those of talks hold what was sent, and nothing else does.
+    kept = {name: words for name, words in files.items() if name.startswith(("evidence/", "attachments/"))}
+    assert set().union(*kept.values()) - {"echo"} == set(FILED)
     # A mail names whom it goes to, and nothing else that is confidential.
     mails = {name: words for name, words in files.items() if name.startswith("mail/")}
     assert set().union(*mails.values()) <= {"addresses", "contactaddress", "claimaddress", "liaisonaddress"}

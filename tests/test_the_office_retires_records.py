@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlmodel import col, select
 
 from indexer.database import open_engine, reading, writing
 from indexer.instants import day_in_taipei
 from indexer.records.importing import import_rows
 from indexer.records.record_tables import load_companies, load_labs, load_needs, load_schools
 from indexer.settings import Settings
+from matcher.review.clients import Client
+from matcher.review.people import add_account
 from tests.conftest import Databases, Gloria
 from tests.rig.servers.served import Served, served
 from tests.rig.servers.served_here import until
@@ -251,6 +254,58 @@ def test_two_are_compared_merged_and_two_again_in_pages(server: Served) -> None:
         pair = page.locator("li.card").filter(has_text="先進薄膜研究室")
         pair.get_by_role("button", name="是不同的兩筆").click()
         expect(page.locator("li.card").filter(has_text="先進薄膜研究室")).to_have_count(0)
+
+
+def test_an_account_is_retired_and_two_are_made_one_in_pages(server: Served) -> None:
+    engine = open_engine(server.settings)
+    with writing(engine) as session:
+        now = datetime.now(UTC)
+        people = {
+            email: add_account(session, email=email, name=name, now=now).id
+            for email, name in (("mh.lin@one.example", "林美華"), ("lin@two.example", "林美華"))
+        }
+        client = select(Client).where(Client.company_id == "co-1-1", col(Client.until).is_(None))
+        session.exec(client).one().expert_id = people["lin@two.example"]
+    engine.dispose()
+    gone, kept = people["lin@two.example"], people["mh.lin@one.example"]
+    with visiting(server, "office", "zh-Hant") as somebody:
+        page = somebody.open(f"/admin/accounts/{gone}")
+        page.get_by_role("link", name="停用或合併此帳號").click()
+        card = page.locator("section.card", has=page.locator("#h-retire"))
+        card.get_by_label("理由").fill("已離職")
+        card.get_by_label("已確認引用此筆的資料").check()
+        card.get_by_role("button", name="停用", exact=True).click()
+        expect(page.locator("h1 .chip")).to_have_count(1)
+        expect(somebody.open(f"/admin/accounts/{gone}").locator(".notice.warn")).to_contain_text("已離職")
+        page = somebody.open(f"/admin/records/person/{gone}")
+        page.get_by_role("button", name="恢復使用", exact=True).click()
+        expect(page.locator("h1 .chip")).to_have_count(0)
+        page = somebody.open("/admin/records/duplicates?kind=person")
+        pair = page.locator("li.card").filter(has_text="林美華")
+        pair.get_by_role("link", name="比對並合併").click()
+        expect(page.locator("table")).to_contain_text("lin@two.example")
+        page = somebody.open(f"/admin/records/person/{gone}/merge?kept={kept}")
+        expect(page.locator("main")).to_contain_text("負責聯繫的企業")
+        page.get_by_label("為何是同一筆").fill("同一人的兩個帳號")
+        page.get_by_label("已比對兩筆資料").check()
+        page.get_by_role("button", name="合併", exact=True).click()
+        assert "被併" not in page.locator("h1").inner_text()
+        assert server.ask("office", "GET", f"/api/accounts/{gone}").json()["disabled"] is True
+        # What the office changes of it meanwhile is said in its words when the merging is to be taken back.
+        engine = open_engine(server.settings)
+        with writing(engine) as session:
+            session.exec(client).one().expert_id = server.accounts["colleague"]
+        engine.dispose()
+        page = somebody.open("/admin/records")
+        page.locator("section").filter(has=page.locator("#h-merged")).get_by_role("button").click()
+        expect(page.locator("main")).to_contain_text("負責聯繫的企業（1）")
+        engine = open_engine(server.settings)
+        with writing(engine) as session:
+            session.exec(client).one().expert_id = kept
+        engine.dispose()
+        page = somebody.open("/admin/records")
+        page.locator("section").filter(has=page.locator("#h-merged")).get_by_role("button").click()
+    assert server.ask("office", "GET", f"/api/accounts/{gone}").json()["disabled"] is False
 
 
 def test_a_school_is_renamed_and_divided_in_pages(server: Served) -> None:

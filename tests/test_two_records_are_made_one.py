@@ -21,13 +21,15 @@ from indexer.settings import Settings
 from indexer.vocabulary import Mendable
 from matcher.handouts.shortlists import Shortlist, ShortlistedLab
 from matcher.ledger.proving.verification import verify
+from matcher.ledger.rows.entries import Entry
+from matcher.ledger.rules.duties import Act, Bar, bar_on, barred_second
 from matcher.mending.merging import merge, plan, undo_merge
 from matcher.mending.references import REFERENCES, Way
 from matcher.mending.retiring import MendingError
 from matcher.review.cases import Contact
 from matcher.review.clients import ClientRequest, take_on
 from matcher.review.intake import begin_draft
-from matcher.review.people import declare_stake, grant, principal
+from matcher.review.people import PeopleError, declare_stake, grant, principal, set_disabled, tied_to
 from matcher.review.proposals import PairingState, StoredPairing, release
 from matcher.review.researchers import claim, edit_profile
 from matcher.review.roles import Role
@@ -124,21 +126,23 @@ _NAMES = {
     "lab": ("lab_id", "excluded_labs"),
     "company": ("company_id", "company", "conflicts"),
     "school": ("school_id", "school", "center", "merged_into"),
+    "person": (),
 }
 """What columns are called that name a record without a foreign key."""
+_TABLES = {Mendable.PERSON: "account"}
 _BY_KIND = {("role_grant", "scope_id"), ("stake", "party_id")}
 
 
-@pytest.mark.parametrize("kind", [Mendable.LAB, Mendable.COMPANY, Mendable.SCHOOL])
+@pytest.mark.parametrize("kind", [Mendable.LAB, Mendable.COMPANY, Mendable.SCHOOL, Mendable.PERSON])
 def test_every_reference_of_the_schema_is_in_the_list(kind: Mendable) -> None:
     found = set()
     for table in SQLModel.metadata.sorted_tables:
         for column in table.columns:
-            refers = any(key.column.table.name == kind.value for key in column.foreign_keys)
+            refers = any(key.column.table.name == _TABLES.get(kind, kind.value) for key in column.foreign_keys)
             if refers or column.name in _NAMES[kind.value]:
                 found.add((table.name, column.name))
     # A role and an interest are held in one of several kinds of records.
-    found |= _BY_KIND if kind is not Mendable.SCHOOL else set()
+    found |= _BY_KIND if kind in (Mendable.LAB, Mendable.COMPANY) else set()
     assert found == {one.place for one in REFERENCES[kind]}
 
 
@@ -293,7 +297,7 @@ def test_what_cannot_be_merged_or_taken_back(here: Asked) -> None:
     assert "one record already" in refused(kept_id="lab-1")
     assert "there is no lab none" in refused(kept_id="none")
     assert "say why" in refused(reason=" ")
-    assert "only labs, companies and schools" in refused(kind=Mendable.NEED, gone_id="n-1", kept_id="n-2")
+    assert "only labs, companies, schools and people" in refused(kind=Mendable.NEED, gone_id="n-1", kept_id="n-2")
     with writing(here.engine) as session:
         merge_id = merge(session, **LABS, reason="r", by=None, now=NOW).id or 0
     assert "was merged into lab-9 already" in refused(kept_id="lab-3")
@@ -301,11 +305,92 @@ def test_what_cannot_be_merged_or_taken_back(here: Asked) -> None:
         undo_merge(session, merge_id=merge_id, by=None, now=NOW + timedelta(days=30, seconds=1))
     with writing(here.engine) as session:
         import_rows(session, "labs", [{"id": "lab-9", "conflicts": ["誰"]}])
-    with writing(here.engine) as session, pytest.raises(MendingError, match="1 rows were changed since: lab lab-9"):
+    with writing(here.engine) as session, pytest.raises(MendingError, match=r"was changed since: labs \(1\);"):
         undo_merge(session, merge_id=merge_id, by=None, now=NOW)
     for who in ("expert", "lead", "researcher"):
         path = "/api/labs/lab-2/merge"
         assert here.ask(who, "POST", path, json={"kept": "lab-3", "reason": "r"}).status_code == 403
+
+
+def test_two_accounts_of_a_person_are_one_and_two_again(here: Asked) -> None:
+    gone, kept = here.accounts["expert"], here.accounts["colleague"]
+    two: dict[str, Any] = {"kind": Mendable.PERSON, "gone_id": gone, "kept_id": kept}
+    with writing(here.engine) as session:
+        declare_stake(session, account_id=gone, party="lab", party_id="lab-3", now=NOW)
+        # The kept account has a role less, which nothing but a person gives it.
+        grant(session, account_id=gone, role=Role.LEAD, scope_id="al-b", by=None, now=NOW)
+    with reading(here.engine) as session:
+        before = _dump(session)
+        planned = plan(session, **two)
+        assert [str(one) for one in planned.warnings] == [
+            "1 roles that only the account that goes holds do not move; give them anew"
+        ]
+        moved = {one.place: _count(session, one, gone) for one in REFERENCES[Mendable.PERSON] if one.way is Way.MOVES}
+        written = {one.place: _count(session, one, gone) for one in REFERENCES[Mendable.PERSON] if one.way is Way.ALIAS}
+        assert moved[("client", "expert_id")] == moved[("case_file", "owner_id")] == 1
+        assert written[("decision", "by")] == written[("stake", "account_id")] == 1
+        assert barred_second(gone, kept, tied_to(session, kept)) is None
+    with writing(here.engine) as session:
+        merge_id = merge(session, **two, reason="同一人", by=here.accounts["office"], now=NOW).id or 0
+    with reading(here.engine) as session:
+        left = {one.place: _count(session, one, gone) for one in REFERENCES[Mendable.PERSON] if one.way is Way.MOVES}
+        assert set(left.values()) == {0}
+        for one in REFERENCES[Mendable.PERSON]:
+            if one.way is Way.ALIAS:
+                assert _count(session, one, gone) == written[one.place]
+        assert principal(session, gone) is None
+        who = principal(session, kept)
+        assert who is not None
+        # Interests bind whoever declared them under either account; roles do not move.
+        assert ("lab", "lab-3") in who.stakes
+        assert who.grants == {(Role.EXPERT, "al-a")}
+        # What one account moved the other can't second, and both are as close to whom either made.
+        assert barred_second(gone, kept, tied_to(session, kept)) is Bar.TIED
+        assert barred_second(gone, here.accounts["lead"], tied_to(session, here.accounts["lead"])) is None
+        assert list(verify(session).findings) == []
+    with writing(here.engine) as session, pytest.raises(PeopleError, match="it was merged into"):
+        set_disabled(session, account_id=gone, disabled=False, now=NOW)
+    with writing(here.engine) as session:
+        undo_merge(session, merge_id=merge_id, by=here.accounts["office"], now=NOW + timedelta(days=29))
+    with reading(here.engine) as session:
+        assert _without_acts(_dump(session)) == _without_acts(before)
+        assert tied_to(session, kept) == frozenset()
+
+
+def test_who_decided_under_one_account_has_no_word_under_the_other(here: Asked) -> None:
+    gone, kept = here.accounts["stranger"], here.accounts["newcomer"]
+    entry = Entry(id="e-1", reporter=gone, kind="fact", company_id="co-2", shares={"al-b": 10_000}, reported_at=NOW)
+    with writing(here.engine) as session:
+        assert bar_on(session, entry, kept, Act.CHECK) is None
+        merge(session, kind=Mendable.PERSON, gone_id=gone, kept_id=kept, reason="同一人", by=None, now=NOW)
+        # Tied to who reported; and an expert of an alliance with a share, under the other account.
+        assert bar_on(session, entry, kept, Act.CHECK) is Bar.ALLIANCE
+        session.rollback()
+
+
+def test_accounts_are_merged_over_http(here: Asked) -> None:
+    gone, kept = here.accounts["expert"], here.accounts["colleague"]
+    path = f"/api/accounts/{gone}/merge"
+    assert here.done("office", "GET", path, params={"kept": kept})["moves"][0] == {
+        "what": "companies looked after",
+        "rows": 1,
+    }
+    for who in ("expert", "lead", "company"):
+        assert here.ask(who, "POST", path, json={"kept": kept, "reason": "r"}).status_code == 403
+    own = f"/api/accounts/{here.accounts['office']}/merge"
+    assert here.ask("office", "POST", own, json={"kept": kept, "reason": "r"}).status_code == 409
+    row = here.done("office", "POST", path, json={"kept": kept, "reason": "同一人"})
+    assert here.ask("expert", "GET", "/api/me").status_code == 401
+    again = here.ask("office", "PATCH", f"/api/accounts/{gone}", json={"disabled": False}, headers={"If-Match": "*"})
+    assert (again.status_code, "merged into" in again.json()["detail"]) == (422, True)
+    (found,) = here.done("office", "GET", "/api/merges")["items"]
+    assert (found["kind"], found["gone_id"], found["kept_id"]) == ("person", gone, kept)
+    here.done("office", "POST", f"/api/merges/{row['id']}/undo")
+    # No key comes back, but the account may sign in.
+    assert here.ask("expert", "GET", "/api/me").status_code == 401
+    assert here.done("office", "GET", f"/api/accounts/{gone}")["disabled"] is False
+    trail = here.done("office", "GET", "/api/audit", params={"kind": "account", "subject": gone})["items"]
+    assert {one["operation"] for one in trail} >= {"merge_person", "undo_merging"}
 
 
 def test_whoever_acts_for_the_old_company_acts_for_the_kept_one(here: Asked) -> None:

@@ -119,6 +119,7 @@ def test_each_is_kept_for_its_time(here: Asked, settings: Settings, monkeypatch:
         "notices": 1,
         "renewals": 1,
         "evidence": 0,
+        "attachments": 0,
         "mail_files": 1,
         "nights": 0,
     }

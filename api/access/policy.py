@@ -44,6 +44,7 @@ class Resource(StrEnum):
     CONVERSATION = "conversation"
     MEETING = "meeting"
     CALENDAR = "calendar"
+    ATTACHMENT = "attachment"
     LAB = "lab"
     COMPANY = "company"
     COMPANY_NAME = "company_name"
@@ -154,6 +155,7 @@ _OFFICE: dict[Holder, Reach] = {Role.OFFICE: Reach.ALL}
 _OWN_LISTS: dict[Holder, Reach] = _staff(Reach.OWN) | {Role.OFFICE: Reach.OWN}
 _COMMITTEE: dict[Holder, Reach] = {Role.COMMITTEE: Reach.ALLIANCE}
 _BOTH_SIDES: dict[Holder, Reach] = {Role.COMPANY: Reach.RELEASED, Role.RESEARCHER: Reach.RELEASED}
+_ATTACHING: dict[Holder, Reach] = _staff(Reach.ALLIANCE) | {Role.COMPANY: Reach.OWN, Role.RESEARCHER: Reach.RELEASED}
 _LEAD: dict[Holder, Reach] = {Role.LEAD: Reach.ALLIANCE}
 _JOB: dict[Holder, Reach] = {Role.JOB: Reach.ALL}
 _READERS = _staff(Reach.ALLIANCE) | _COMMITTEE | _OFFICE
@@ -203,6 +205,11 @@ POLICY: dict[tuple[Resource, Action], dict[Holder, Reach]] = {
         (Resource.MEETING, action): _staff(Reach.ALLIANCE) | _BOTH_SIDES
         for action in (Action.LIST, Action.READ, Action.CREATE, Action.DECIDE, Action.EDIT, Action.END)
     },
+    # A file is read by whoever reads what it hangs on. No glass is broken for one, so the office reads none.
+    (Resource.ATTACHMENT, Action.LIST): _ATTACHING,
+    (Resource.ATTACHMENT, Action.READ): _ATTACHING,
+    (Resource.ATTACHMENT, Action.CREATE): _ATTACHING,
+    (Resource.ATTACHMENT, Action.END): _ATTACHING,
     (Resource.CALENDAR, Action.READ): _everybody(Reach.OWN),
     (Resource.CALENDAR, Action.CREATE): _everybody(Reach.OWN),
     (Resource.CALENDAR, Action.END): _everybody(Reach.OWN),

@@ -6,14 +6,14 @@ ones removed. It exists because a disk breaks, a database is damaged and a wrong
 because a backup is needed on the day on which nothing else can be trusted: a half one, or one with a changed byte,
 must be told from a good one by itself.
 
-In a backup are: the database (one state of it), the files of evidence, the key of the pseudonyms (`persons.key`:
-without it the same person would get another pseudonym) and that of the second factor, without which every authenticator
-would have to be set up again, the ledger's exported heads, the list of erasures, the learned rankers with the note of
-which is in use, and the current index generation with its pointer. The index could be built again from the database,
-but only after hours of encoding and with the encoders at hand, and a restored server should match at once; where the
-index is damaged, the backup is made without it and says so. Not in it: models and embeddings (`GLORIA_CACHE`), which
-come with the packages and are computed again, reports of the nightly job, older index generations, and settings, which
-are the environment's.
+In a backup are: the database (one state of it), the files of evidence and those attached to talks, the key of the
+pseudonyms (`persons.key`: without it the same person would get another pseudonym) and that of the second factor,
+without which every authenticator would have to be set up again, the ledger's exported heads, the list of erasures, the
+learned rankers with the note of which is in use, and the current index generation with its pointer. The index could be
+built again from the database, but only after hours of encoding and with the encoders at hand, and a restored server
+should match at once; where the index is damaged, the backup is made without it and says so. Not in it: models and
+embeddings (`GLORIA_CACHE`), which come with the packages and are computed again, reports of the nightly job, older
+index generations, and settings, which are the environment's.
 
 The order is such that whatever the database names is there: heads and index are read before it, for they may only
 speak of what it holds, and evidence, key and erasures after it, for each is written before the row that needs it,
@@ -57,6 +57,7 @@ from matcher.ledger.rows.chain import heads_of
 from matcher.ledger.rows.evidence import FOLDER as EVIDENCE
 from matcher.ledger.rows.pseudonyms import KEY_FILE, fingerprint_of
 from matcher.ranking.rankers import FOLDER as RANKERS
+from matcher.review.conversation.attachments import FOLDER as ATTACHMENTS
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -343,7 +344,8 @@ def _fill(folder: Path, settings: Settings, earlier: dict[tuple[str, str], Path]
         database_copies.dump(settings.database_url, folder / ARCHIVE)
     else:
         copy_sqlite(source, folder / DATABASE)
-    _copy_evidence(settings.home / EVIDENCE, folder / EVIDENCE, earlier)
+    for kept in (EVIDENCE, ATTACHMENTS):
+        _copy_kept(settings.home / kept, folder / kept, earlier)
     for name in (KEY_FILE, FACTOR_KEY, ERASURES):
         _copy_if_there(settings.home / name, folder / name)
     _copy_rankers(settings.home / RANKERS, folder / RANKERS)
@@ -402,7 +404,7 @@ def _copy_index(index: Path, target: Path, earlier: dict[tuple[str, str], Path])
     return problem
 
 
-def _copy_evidence(source: Path, target: Path, earlier: dict[tuple[str, str], Path]) -> None:
+def _copy_kept(source: Path, target: Path, earlier: dict[tuple[str, str], Path]) -> None:
     for path in sorted(source.glob("[0-9a-f][0-9a-f]/*")):
         # What is being written has another name until it is whole.
         if not path.suffix:

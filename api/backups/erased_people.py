@@ -41,6 +41,7 @@ from indexer.settings import Settings
 from indexer.wording import T_
 from matcher.erasure import TOMBSTONE, ErasedKind, Erasure, ErasureError, erase, erasures, repeat
 from matcher.ledger.rows.pseudonyms import Person
+from matcher.review.conversation.attachments import forget_strays
 from matcher.review.people import Account
 
 FILE = "erasures.jsonl"
@@ -87,6 +88,7 @@ def erase_for_good(settings: Settings, *, kind: ErasedKind, subject: str, reason
             session.refresh(erasure)
             session.expunge(erasure)
         _note(settings.home / FILE, erasure)
+        _forget_files(engine, settings, now)
         clean(engine)
     return Erased(erasure, tuple(standing))
 
@@ -110,8 +112,15 @@ def repeat_erasures(settings: Settings) -> int:
             for one in listed:
                 kind = ErasedKind(one.kind)
                 note_command(session, *_ERASING[kind], "erase --again", [(_SUBJECT[kind], one.subject)])
+        _forget_files(engine, settings, now)
         clean(engine)
     return done
+
+
+def _forget_files(engine: Engine, settings: Settings, now: datetime) -> None:
+    """Delete the files whose rows went with somebody."""
+    with writing(engine) as session:
+        forget_strays(session, settings.home, before=now)
 
 
 def read_erasures(path: Path) -> list[Erasure]:

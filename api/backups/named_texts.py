@@ -26,6 +26,7 @@ from indexer.wording import Text as Said
 from matcher.erasure import TOMBSTONE
 
 FREED = {
+    "attachment": {"name"},
     "case_step": {"note"},
     "contact": {"note", "next_step"},
     "decision": {"note"},

@@ -45,10 +45,11 @@ from matcher.ledger.rows.chain import ExportedHead, heads_of
 from matcher.ledger.rows.evidence import FOLDER as EVIDENCE
 from matcher.ledger.rows.pseudonyms import KEY_FILE
 from matcher.ranking.rankers import FOLDER as RANKERS
+from matcher.review.conversation.attachments import FOLDER as ATTACHMENTS
 
 _STAGING = ".restoring"
 _DATABASE_FILES = ("gloria.db-wal", "gloria.db-shm", "gloria.db")
-_PARTS = (HEADS, ERASURES, KEY_FILE, FACTOR_KEY, EVIDENCE, RANKERS, INDEX)
+_PARTS = (HEADS, ERASURES, KEY_FILE, FACTOR_KEY, EVIDENCE, ATTACHMENTS, RANKERS, INDEX)
 """What a backup brings into a home beside the database."""
 
 

@@ -8,8 +8,6 @@ server runs a timer calls `gloria mail deliver`.
 from __future__ import annotations
 
 import sys
-from email import message_from_bytes, policy
-from email.message import EmailMessage, Message
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -78,21 +76,26 @@ def bounces(
     context: typer.Context,
     files: Annotated[list[Path], typer.Argument(help="Messages that came back (.eml); - reads one from stdin.")],
 ) -> None:
-    """Mark the addresses that returned messages name as unknown for good, and tell who looks after their owners."""
+    """Note letters that came back, mark addresses that are unknown for good, and tell who looks after their owners.
+
+    A message counts only if it names the Message-ID of a letter that was sent from here.
+    """
     from datetime import UTC, datetime
 
-    from api.letters.sending.delivering import mark_refused
+    from api.letters.sending.bounced import note_returned
 
-    found: dict[str, str] = {}
-    for path in files:
-        found |= dict(failed_recipients(_read(path)))
+    contents = [_read(path) for path in files]
     settings = read_settings()
     with open_session(settings, writes=True) as session:
-        for address, code in sorted(found.items()):
-            mark_refused(session, address=address, said=code, now=datetime.now(UTC))
-        note_command(session, "account", "edit", "mail bounces", _accounts(session, found))
+        done = note_returned(session, contents, now=datetime.now(UTC))
+        note_command(session, "account", "edit", "mail bounces", _accounts(session, done.addresses))
         session.commit()
-    Screen.of(context).say(T_("marked %(n)s addresses", n=len(found)))
+    screen = Screen.of(context)
+    screen.say(T_("marked %(n)s addresses", n=len(done.addresses)))
+    if done.others:
+        screen.say(
+            T_("%(n)s messages name no letter that was sent from here, or nobody that it did not reach", n=done.others)
+        )
 
 
 @mail.command("clear")
@@ -108,12 +111,12 @@ def clear(
             raise RefusedError(T_("%(address)s is not marked", address=address))
         known.refused_at = known.said = None
         session.add(known)
-        note_command(session, "account", "edit", "mail clear", _accounts(session, {known.address: ""}))
+        note_command(session, "account", "edit", "mail clear", _accounts(session, [known.address]))
         session.commit()
     Screen.of(context).say(T_("mail goes to %(address)s again", address=address))
 
 
-def _accounts(session: Session, addresses: dict[str, str]) -> list[tuple[str, object]]:
+def _accounts(session: Session, addresses: list[str]) -> list[tuple[str, object]]:
     from sqlmodel import col, select
 
     from matcher.review.people import Account
@@ -122,33 +125,11 @@ def _accounts(session: Session, addresses: dict[str, str]) -> list[tuple[str, ob
     return [("account", one) for one in ids]
 
 
-def _read(path: Path) -> EmailMessage:
+def _read(path: Path) -> bytes:
     try:
         content = sys.stdin.buffer.read(_MAX_BYTES + 1) if str(path) == "-" else path.read_bytes()
     except OSError as error:
         raise RefusedError(T_("%(path)s can't be read: %(error)s", path=path, error=error.strerror or "?")) from error
     if len(content) > _MAX_BYTES:
         raise RefusedError(T_("%(path)s is no mail: it is too large", path=path))
-    return message_from_bytes(content, policy=policy.default)
-
-
-def failed_recipients(message: EmailMessage) -> list[tuple[str, str]]:
-    """Return the addresses that a returned message (RFC 3464) names as failed for good, each with its status."""
-    found = []
-    for part in message.walk():
-        if part.get_content_type() != "message/delivery-status" or not part.is_multipart():
-            continue
-        blocks: Any = part.get_payload()
-        for block in blocks:
-            address, status = _failed(block)
-            if address:
-                found.append((address, status))
-    return found
-
-
-def _failed(block: Message) -> tuple[str, str]:
-    status = str(block.get("Status", "")).strip()
-    if str(block.get("Action", "")).strip().lower() != "failed" or not status.startswith("5."):
-        return "", ""
-    address = str(block.get("Final-Recipient", "") or block.get("Original-Recipient", "")).partition(";")[2]
-    return address.strip().strip("<>").lower(), status[:20]
+    return content

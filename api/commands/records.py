@@ -98,6 +98,9 @@ def import_records(
         bring_in_files(screen, source, found, lab_id=lab, dry_run=dry_run, as_json=as_json)
         return
     documents: list[dict[str, object]] = []
+    if screen.err.is_terminal and not as_json:
+        # Opening the database takes longer than people wait for a first word.
+        screen.note(T_("opening the database"))
     with open_session(read_settings(), writes=not dry_run) as session:
         said = read_as(session, kind=kind, sheet=sheet, columns=columns or [], mapping=mapping, keeps=not dry_run)
         for path in files or []:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Generic, Literal, TypeVar
+from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -234,6 +235,13 @@ def file_of(media_types: Iterable[str]) -> dict[int | str, dict[str, Any]]:
     names = [media_type.partition(";")[0] for media_type in media_types]
     content = {name: {"schema": {"type": "object"} if name == "application/json" else _FILE} for name in names}
     return {200: {"description": "The file.", "content": content}}
+
+
+def attachment_header(name: str) -> str:
+    """Return the header that names a download: any name as UTF-8, and one in plain ASCII for older clients."""
+    one = "".join(c if c.isprintable() and c not in '/\\:*?"<>|' else "_" for c in name).strip(". ")[:150] or "file"
+    plain = "".join(c if c.isascii() and (c.isalnum() or c in "-_. ") else "_" for c in one)
+    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(one, safe='')}"
 
 
 OLD_AFTER = timedelta(hours=48)

@@ -202,6 +202,24 @@ class LabNameAnswer(Answer):
     school: str | None
 
 
+class CountedAnswer(Answer):
+    """A field or kind, and how many signed cases had it."""
+
+    name: str
+    cases: int
+
+
+class CooperationAnswer(Answer):
+    """What was signed with a lab in all alliances, by number alone; what few cases have is not named."""
+
+    signed: int
+    alliances: int
+    first_year: int | None
+    last_year: int | None
+    fields: list[CountedAnswer]
+    kinds: list[CountedAnswer]
+
+
 class ClientRequestAnswer(Answer):
     """That an alliance asks to look after a company too; `may_answer` and `may_take_back` say what you can do."""
 

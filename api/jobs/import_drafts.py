@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import secrets
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -26,6 +26,7 @@ from indexer.instants import Instant
 from indexer.records.exchange import RowProblem
 from indexer.records.importing import ImportReport, ValueChange
 from indexer.records.lists.corrections import Corrections
+from indexer.records.lists.headings import Meaning, asks_for_meaning, heading_of
 from indexer.records.lists.kept_sheets import cells_in, packed, unpacked
 from indexer.records.readers import ReadAs, Reading, holds_json, read_bytes, read_grids
 from indexer.vocabulary import Kind
@@ -108,6 +109,25 @@ def opened(content: bytes, name: str) -> OpenedFile:
     return OpenedFile(_SHEETS, packed(grids))
 
 
+_MEANT = (Kind.LABS, Kind.NEEDS, Kind.COMPANIES)
+"""What a table may be of which it can't be told what its rows are."""
+
+
+def meanings_in(file: OpenedFile, name: str, meaning: Meaning) -> dict[Kind, dict[str, str]]:
+    """Return what the headings of a list mean that nobody knows; where all are known nothing is asked."""
+    asked: dict[Kind, dict[str, str]] = {}
+    for one in _read(file.holds, file.content, name, Corrections()).found:
+        for kind in _MEANT if one.kind is None else (one.kind,):
+            unknown = [
+                text
+                for text in one.table.names
+                if asks_for_meaning(text) and heading_of(kind, text, guess=True) is None
+            ]
+            if unknown:
+                asked.setdefault(kind, {}).update(meaning(kind, unknown))
+    return asked
+
+
 def _too_large() -> ImportDraftError:
     return ImportDraftError(
         T_(
@@ -120,9 +140,16 @@ def _too_large() -> ImportDraftError:
 
 
 def begin(
-    session: Session, *, account_id: str, alliance_id: str | None, name: str, file: OpenedFile, now: datetime
+    session: Session,
+    *,
+    account_id: str,
+    alliance_id: str | None,
+    name: str,
+    file: OpenedFile,
+    now: datetime,
+    meant: Mapping[Kind, dict[str, str]] | None = None,
 ) -> ImportDraft:
-    """Keep a file as a draft.
+    """Keep a file as a draft; `meant` is what `meanings_in` found.
 
     Raises:
         ImportDraftError: the account keeps too many, or too much.
@@ -147,7 +174,7 @@ def begin(
         holds=file.holds,
         content=file.content,
         size_bytes=len(file.content),
-        said=Corrections().model_dump(mode="json"),
+        said=Corrections(meant=dict(meant or {})).model_dump(mode="json"),
         created_at=now,
         kept_until=now + KEPT,
     )
@@ -209,7 +236,7 @@ def read_draft(draft: ImportDraft) -> Reading:
 
 
 def _read(holds: str, content: bytes, name: str, corrections: Corrections) -> Reading:
-    said = ReadAs(corrections=corrections)
+    said = ReadAs(corrections=corrections, meaning=corrections.meaning)
     if holds == _SHEETS:
         return read_grids(unpacked(content), name, said)
     return read_bytes(zlib.decompress(content), name, said=said)

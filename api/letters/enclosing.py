@@ -82,6 +82,7 @@ ENCLOSURES: dict[NoticeKind, Enclosing] = {
     NoticeKind.PASSWORD_FORGOTTEN: _renewal,
     NoticeKind.LAB_RELEASED: _answers,
     NoticeKind.CASE_INTRODUCED: _answers,
+    NoticeKind.LINK_ANSWERED: _answers,
     NoticeKind.MEETING: _meeting,
     NoticeKind.NEED_TO_CONFIRM: _confirmation,
 }

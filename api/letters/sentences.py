@@ -59,6 +59,25 @@ _BY_FACT: Mapping[NoticeKind, tuple[str, Mapping[str, Text]]] = {
             "retracted": T_("An answer was taken back."),
         },
     ),
+    NoticeKind.LINK_ANSWERED: (
+        "word",
+        {
+            "interested": T_("The link of a mail to you answered: you are interested. If it was not you, undo it."),
+            "not_this_one": T_("The link of a mail to you answered: not this lab. If it was not you, undo it."),
+            "has_a_question": T_("The link of a mail to you sent a question. If it was not you, tell your expert."),
+            "willing": T_("The link of a mail to you answered: you are willing. If it was not you, undo it."),
+            "not_now": T_("The link of a mail to you answered: not now. If it was not you, undo it."),
+            "declined": T_("The link of a mail to you answered: you decline. If it was not you, undo it."),
+            "retracted": T_("The link of a mail to you took your answer back. If it was not you, answer anew."),
+        },
+    ),
+    NoticeKind.CASE_ASKED: (
+        "how",
+        {
+            "": T_("There is a question or a word to you in a case."),
+            "file": T_("A file was attached for you in a case."),
+        },
+    ),
     NoticeKind.RESULT_RETURNED: (
         "how",
         {
@@ -100,7 +119,6 @@ _SENTENCES: Mapping[NoticeKind, Text] = {
     NoticeKind.NEED_ANSWERED: T_("A company says whether its need was understood."),
     NoticeKind.LAB_RELEASED: T_("A lab was suggested for your need."),
     NoticeKind.CASE_INTRODUCED: T_("Your lab was introduced to a company."),
-    NoticeKind.CASE_ASKED: T_("There is a question or a word to you in a case."),
     NoticeKind.FOLLOW_UP_DUE: T_("A next step of yours is due."),
     NoticeKind.RESULT_TO_REVIEW: T_("A result waits for its review."),
     NoticeKind.RESULT_RECOGNISED: T_("A result of yours was recognised: it counts from now on."),

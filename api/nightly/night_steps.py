@@ -43,6 +43,7 @@ from api.commands.refusals import refusal
 from api.home import open_database, open_reading, open_session
 from api.jobs import job_queue
 from api.letters.renewal import forget_renewals
+from api.letters.sending.bounced import read_returned
 from api.letters.sending.delivering import Deliverer
 from api.letters.sending.smtp import forget_files
 from api.letters.telling import tell_of_due
@@ -78,6 +79,7 @@ from matcher.ledger.rows.entries import WHOLE_BP
 from matcher.ledger.rows.evidence import forget_waiting
 from matcher.ledger.rows.kpis import KPI_FACTS, Kpi
 from matcher.notices.sending import forget as forget_notices
+from matcher.review.conversation.attachments import forget_strays
 from matcher.review.reminders import REMINDER_LABELS, reminders, totals
 
 
@@ -417,13 +419,20 @@ def _reminder(alliance: str, kind: str, label: Text, n: int) -> dict[str, Any]:
 
 
 def tell_what_is_due(work: StepWork) -> StepOutcome:
-    """Tell experts of next steps whose day has come, and send what waits, for a home whose server does not run."""
+    """Tell experts of next steps whose day has come, read what mail came back, and send what waits.
+
+    What waits is sent here for a home whose server does not run.
+    """
     with open_database(work.settings) as engine:
         with writing(engine, deadline_s=WAIT_S) as session:
             due = tell_of_due(session, now=work.now)
+        back = read_returned(engine, work.settings, now=work.now)
         done = Deliverer(engine, work.settings).deliver()
     figures = {"due": due, "mailed": done.sent, "mail_refused": done.refused, "mail_waiting": done.waiting}
+    figures["mail_returned"] = back.letters
     problem = None if done.problem is None else Said.of(T_("mail waits: %(problem)s", problem=done.problem))
+    if problem is None and back.problem is not None:
+        problem = Said.of(T_("mail that came back can't be read: %(problem)s", problem=back.problem))
     return StepOutcome(figures, problem)
 
 
@@ -543,6 +552,9 @@ def delete_expired(work: StepWork) -> StepOutcome:
         with writing(engine, deadline_s=WAIT_S) as session:
             before = work.now - timedelta(days=work.settings.evidence_waiting_days)
             gone["evidence"] = forget_waiting(session, work.settings.home, before=before)
+        with writing(engine, deadline_s=WAIT_S) as session:
+            # Whoever is about to attach one has had an hour.
+            gone["attachments"] = forget_strays(session, work.settings.home, before=work.now - timedelta(hours=1))
     gone["mail_files"] = forget_files(work.settings, before=work.now - MAIL_KEPT_FOR)
     return StepOutcome({**gone, "nights": len(forget_old_nights(work.settings.home))})
 

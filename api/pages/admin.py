@@ -38,8 +38,9 @@ from api.routes.ledger.programme import list_configuration, read_configuration, 
 from api.routes.operations import follow_night, list_generations, list_nights
 from api.trail.nights import NIGHT_STATES, STEP_FIGURE_LABELS, STEP_STATES, NightState, StepState
 from indexer.instants import now
+from indexer.records.mended.retired import retirement_of
 from indexer.records.readers import SUFFIXES
-from indexer.vocabulary import Kind
+from indexer.vocabulary import Kind, Mendable
 from indexer.wording import T_
 from matcher.review.people import SCOPE_OF
 from matcher.review.roles import Role
@@ -266,6 +267,7 @@ def _account_page(
         alliances=visit.look(lambda session, _: alliance_names(session)),
         refused=refused,
         made_key=made_key,
+        retired=visit.look(lambda session, _: retirement_of(session, Mendable.PERSON, account_id)),
         is_program={held["role"] for held in account["roles"] if held["revoked_at"] is None} == {Role.JOB.value},
     )
 

@@ -34,6 +34,7 @@ RESOURCES: dict[str, str] = {
     "client_request": N_("Request to look after a company too"),
     "conversation": N_("Conversation"),
     "meeting": N_("Meeting"),
+    "attachment": N_("Attached file"),
     "calendar": N_("Own calendar"),
     "agenda": N_("Agenda of a meeting"),
     "contact": N_("Contact"),

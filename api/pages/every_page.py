@@ -7,7 +7,8 @@ one list, so that a new page is entered in one place; in the menu it stands in `
 from __future__ import annotations
 
 from api.pages import account, admin, audit, cases, companies, desk, field_map, labs, my_company, my_lab, review, search
-from api.pages.conversation import case_steps, corrections, link, meetings, talk
+from api.pages.conversation import attachments, case_steps, corrections, link, meetings, talk
+from api.pages.conversation.attachments import MAX_ATTACHED_FORM_BYTES
 from api.pages.figures import alliances, kpi
 from api.pages.files import drafts, taking_out
 from api.pages.files.drafts import PATHS_WITH_FILES as DRAFTS_WITH_FILES
@@ -42,6 +43,7 @@ PAGES = (
     desk,
     search,
     talk,
+    attachments,
     link,
     meetings,
     labs,
@@ -73,6 +75,7 @@ PAGES = (
 )
 BODY_LIMITS = {
     **dict.fromkeys((("POST", path) for path in (*PATHS_WITH_FILES, *DRAFTS_WITH_FILES)), MAX_FORM_BYTES),
+    ("POST", "/attachments"): MAX_ATTACHED_FORM_BYTES,
     ("POST", "/imports"): MAX_LIST_FORM_BYTES,
 }
 """The forms that take more than others: each is received only after it is known who sends it."""

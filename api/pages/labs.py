@@ -26,7 +26,7 @@ from api.pages.shell.wording import N_, Lang, Wording, lang_of
 from api.requests.capacity import MATCHING, ThreadedRoute, takes
 from api.requests.problems import ProblemError, Refusal, refusal_of
 from api.requests.query_parameters import ChosenFilters
-from api.routes.labs import match_lab, match_lab_with_companies, read_lab, search_labs, similar_labs
+from api.routes.labs import match_lab, match_lab_with_companies, read_cooperation, read_lab, search_labs, similar_labs
 from api.trail.request_trail import NeedReader
 from indexer.encoders.encoding import EncoderError
 from indexer.encoders.query_vectors import EncodingBusyError
@@ -164,6 +164,7 @@ def show_lab(lab_id: str, visit: Annotated[Visit, Depends(visiting(Resource.LAB,
         "matches": None if refused else matches,
         "refused": refused,
         "has_stake": who.has_stake(company_id=None, lab_id=lab_id),
+        "past": visit.document(read_cooperation, lab_id=lab_id),
         "cases": visit.look(lambda session, who: _cases(session, who, lab_id, to=visit)),
     }
     return visit.show("labs/lab.html", marked=marked, **context)

@@ -239,7 +239,8 @@ def answer_request(
 def what_next(state: str, stands: Iterable[Stand]) -> str:
     """Return what a company is told about what happens next: how the furthest lab stands, else the need itself."""
     far = furthest(one.standing for one in stands)
-    if state == NeedState.SUBMITTED or far is None or (state in _ENDED and far is not TalkState.SIGNED):
+    # Nobody may have taken a need up that was taken down on the telephone; what came of it is true all the same.
+    if far is None or (state in _ENDED and far is not TalkState.SIGNED):
         return NEXT[state]
     if far in (TalkState.SHOWN, TalkState.ASKED, TalkState.WANTED):
         return _ANSWERING[far]

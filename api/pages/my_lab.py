@@ -166,6 +166,7 @@ def _page(
         done=done,
         kinds=list(EvidenceKind),
         ask_kinds=list(AskKind),
+        looks_up=visit.request.app.state.settings.look_up_dois,
         typed_work=visit.values("doi", "title", "kind", "year", "abstract", "content") if form == "works" else {},
     )
 

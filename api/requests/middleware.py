@@ -43,6 +43,8 @@ _PAGE_POLICY = (
 )
 """What a page may load: what this server serves, and no script or style inside the page."""
 _PROGRAM_POLICY = b"default-src 'none'; frame-ancestors 'none'"
+_DOWNLOAD_POLICY = b"sandbox; " + _PROGRAM_POLICY
+"""Wherever a browser shows a download in spite of its header, nothing in it runs or is of this site."""
 _HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
@@ -97,6 +99,8 @@ def _guarded(send: Send) -> Send:
             headers = [*message.get("headers", ()), *_HEADERS]
             page = any(name == b"content-type" and value.startswith(b"text/html") for name, value in headers)
             policy = _PAGE_POLICY if page else _PROGRAM_POLICY
+            if any(name == b"content-disposition" and value.startswith(b"attachment") for name, value in headers):
+                policy = _DOWNLOAD_POLICY
             message["headers"] = [*headers, (b"content-security-policy", policy)]
         await send(message)
 

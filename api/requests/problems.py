@@ -52,6 +52,7 @@ from matcher.ranking.pairings import UnknownRecordError
 from matcher.review.cases import CaseError, StaleCaseError
 from matcher.review.clients import ClientError
 from matcher.review.conversation.answers import AnswerError, AnswerLateError
+from matcher.review.conversation.attachments import AttachedTwiceError, AttachmentError
 from matcher.review.conversation.corrections import CorrectionError
 from matcher.review.conversation.meetings import MeetingError, MeetingLateError
 from matcher.review.conversation.signing import SigningError
@@ -171,6 +172,8 @@ TABLE: tuple[tuple[type[Exception], int, str], ...] = (
     (AnswerLateError, 409, "answer-late"),
     (AnswerError, 422, "answer"),
     (ThreadError, 422, "message"),
+    (AttachedTwiceError, 409, "attachment"),
+    (AttachmentError, 422, "attachment"),
     (CorrectionError, 409, "correction"),
     (SigningError, 422, "signing"),
     (MeetingLateError, 409, "meeting-late"),

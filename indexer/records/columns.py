@@ -12,6 +12,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from indexer.plain_text import shown, unguarded
@@ -99,15 +100,20 @@ def field_of(kind: Kind, heading: str) -> str | None:
     whole = folded(text)
     english = "".join(c for c in whole if c.isascii())
     chinese = "".join(c for c in whole if not c.isascii())
-    for column in COLUMNS[kind]:
-        if whole == folded(column.field) or whole == folded(column.label) or whole == folded(column.heading):
-            return column.field
-    if (known := _ALSO.get((kind, whole))) is not None:
-        return known
-    for column in COLUMNS[kind]:
-        if english == folded(column.field) or (not english and chinese == folded(column.label)):
-            return column.field
-    return None
+    fields, labels, headings = _declared(kind)
+    known = fields.get(whole) or labels.get(whole) or headings.get(whole) or _ALSO.get((kind, whole))
+    return known or fields.get(english) or (None if english else labels.get(chinese))
+
+
+@cache
+def _declared(kind: Kind) -> tuple[dict[str, str], dict[str, str], dict[str, str]]:
+    """Return the fields of a kind by their folded name, Chinese label and whole heading; of two the first."""
+    columns = COLUMNS[kind][::-1]
+    return (
+        {folded(column.field): column.field for column in columns},
+        {folded(column.label): column.field for column in columns},
+        {folded(column.heading): column.field for column in columns},
+    )
 
 
 def known_headings(kind: Kind, cells: Sequence[object]) -> int:
@@ -138,10 +144,10 @@ def json_value(column: Column, cell: object) -> Any:
 
 def json_list(column: Column, cell: object) -> list[Any] | None:
     """Return the values of a cell that an export wrote as a JSON array, else None."""
-    if not isinstance(cell, str):
+    if column.cell not in _JSON_ARRAYS or not isinstance(cell, str):
         return None
     text = _with_plain_breaks(unguarded(cell))
-    return _json_array(text) if text.startswith(_JSON_ARRAYS.get(column.cell, ())) else None
+    return _json_array(text) if text.startswith(_JSON_ARRAYS[column.cell]) else None
 
 
 def _with_plain_breaks(text: str) -> str:
@@ -155,6 +161,20 @@ def _json_array(text: str) -> list[Any] | None:
     except (ValueError, RecursionError):
         return None
     return found if isinstance(found, list) else None
+
+
+def parts_of(cell: object) -> list[str] | None:
+    """Return the texts of a cell that holds them as a JSON array, since they hold separators themselves, else None."""
+    found = (
+        _json_array(_with_plain_breaks(unguarded(cell))) if isinstance(cell, str) and cell.startswith('["') else None
+    )
+    is_lines = found is not None and all(isinstance(one, str) and "\n" not in one for one in found)
+    return found if is_lines else None
+
+
+def in_one_cell(parts: Sequence[str]) -> str:
+    """Return the cell that holds texts so that each is read as it is."""
+    return json.dumps(list(parts), ensure_ascii=False) if parts else ""
 
 
 def _ask(line: str) -> dict[str, str] | str:

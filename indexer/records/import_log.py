@@ -26,7 +26,7 @@ from indexer.folding import for_names
 from indexer.instants import Instant
 from indexer.records.record_tables import note_changes
 from indexer.vocabulary import Kind
-from indexer.wording import T_
+from indexer.wording import T_, Text, listed
 
 _AT_ONCE = 400
 _OWN = {"evidence": "lab_id", "ask": "need_id", "alliance_partner": "alliance_id"}
@@ -42,6 +42,31 @@ _KINDS = {
 _NAMED_IN = {"school": (("lab", "school"), ("need", "school")), "company": (("need", "company"),)}
 """Where a record is named without a foreign key."""
 _TOLD = 5
+_ROWS: dict[str, Text] = {
+    "lab": T_("labs"), "company": T_("companies"), "need": T_("needs"), "school": T_("schools"),
+    "alliance": T_("alliances"), "term": T_("terms in two languages"), "account": T_("accounts"),
+    "evidence": T_("pieces of evidence"),
+    "ask": T_("asks of needs"), "alliance_partner": T_("partners of alliances"), "record_merge": T_("mergings"),
+    "pairing": T_("pairings with labs"), "proposal": T_("proposals"), "decision": T_("decisions"),
+    "release": T_("releases to companies"), "case_file": T_("cases of companies and labs"), "contact": T_("contacts"),
+    "need_step": T_("steps of needs"), "need_share": T_("needs shared with alliances"),
+    "need_draft": T_("drafts of needs"),
+    "need_intake": T_("needs taken up"), "client": T_("companies looked after"),
+    "client_request": T_("requests to look after companies"), "lab_claim": T_("claims by researchers"),
+    "lab_edit": T_("changes by researchers"), "lab_school": T_("former schools of labs"), "role_grant": T_("roles"),
+    "stake": T_("declared interests"), "shortlist": T_("shortlists"), "shortlisted_lab": T_("shortlists"),
+    "judged_pair": T_("judged pairs"), "ledger_entry": T_("results in the ledger"),
+    "school_total": T_("totals of a year"), "retirement": T_("records that were retired or merged"),
+}  # fmt: skip
+"""What the rows of a table are, in words."""
+
+
+def rows_in_words(counted: Mapping[str, int]) -> Text:
+    """Return how many rows of some tables there are, in words; what has none is called other records."""
+    words: Counter[Text] = Counter()
+    for table, n in counted.items():
+        words[_ROWS.get(table, T_("other records"))] += n
+    return listed([T_("%(what)s (%(n)s)", what=what, n=n) for what, n in words.most_common(_TOLD)])
 
 
 class UndoError(ValueError):
@@ -285,22 +310,34 @@ def _refuse_changed(session: Session, changes: Sequence[Mapping[Any, Any]]) -> N
     latest: dict[tuple[str, tuple[Any, ...]], str | None] = {}
     for row in changes:
         latest.setdefault((str(row["table_name"]), tuple(row["row_key"])), row["after"])
-    changed = []
+    changed: list[tuple[str, str]] = []
     for table_name in dict.fromkeys(name for name, _ in latest):
         wanted = {key: after for (name, key), after in latest.items() if name == table_name}
         stored = _rows_of(session, _table(table_name), wanted)
         changed += [
-            str(key[0]) for key, after in wanted.items() if after != (_digest(stored[key]) if key in stored else None)
+            (_parent_of(table_name), str(key[0]))
+            for key, after in wanted.items()
+            if after != (_digest(stored[key]) if key in stored else None)
         ]
     if changed:
-        listed = ", ".join(sorted(set(changed))[:_TOLD])
+        some = listed(_called(session, *one) for one in sorted(set(changed))[:_TOLD])
         raise UndoError(
             T_(
                 "%(n)s records were changed since: %(listed)s; correct them one by one",
                 n=len(set(changed)),
-                listed=listed,
+                listed=some,
             )
         )
+
+
+def _called(session: Session, table_name: str, record_id: str) -> str:
+    """Return what a record is called; a need is known by its id to whoever may not read it."""
+    table = _table(table_name)
+    name = next((column for column in ("name", "zh") if column in table.c), None)
+    if name is None:
+        return record_id
+    found = session.connection().execute(select(table.c[name]).where(table.c.id == record_id)).scalar()
+    return str(found or record_id)
 
 
 def _rows_of(session: Session, table: Table, keys: Iterable[tuple[Any, ...]]) -> dict[tuple[Any, ...], dict[str, Any]]:
@@ -328,8 +365,8 @@ def _refuse_used(session: Session, created: set[tuple[str, str]]) -> None:
         found["retirement"] += _mended(session, table_name, ids)
     found = +found
     if found:
-        listed = ", ".join(f"{name} ({n})" for name, n in found.most_common(_TOLD))
-        raise UndoError(T_("something rests on what it created: %(listed)s; retire the records instead", listed=listed))
+        what = rows_in_words(found)
+        raise UndoError(T_("something rests on what it created: %(listed)s; retire the records instead", listed=what))
 
 
 def _mended(session: Session, table_name: str, ids: Sequence[str]) -> int:

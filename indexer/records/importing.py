@@ -200,7 +200,7 @@ class _Merged:
         for key, record in reading.records.items():
             given = reading.given.get(key)
             before = stored.get((key,))
-            row = record.model_dump(exclude=aside)
+            row = _row(record, aside)
             if before is not None and given is not None:
                 kept = {name: value for name, value in before.items() if name not in given}
                 if "name" in kept or ("name" in row and "name" not in given):
@@ -231,7 +231,12 @@ class _Merged:
         self.problems += [fault.at(*place) for fault in checked.faults]
         if checked.record is None:
             return None
-        return checked.record.model_dump(exclude=aside) if row.keys() <= type(record).model_fields.keys() else row
+        return _row(checked.record, aside) if row.keys() <= type(record).model_fields.keys() else row
+
+
+def _row(record: BaseModel, aside: Collection[str]) -> dict[str, Any]:
+    """Return the fields of a record; what it holds of other records is aside, so nothing in them has to be turned."""
+    return {name: value for name, value in record if name not in aside}
 
 
 _RULED = (Kind.NEEDS, Kind.COMPANIES, Kind.ALLIANCES)

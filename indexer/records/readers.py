@@ -21,6 +21,8 @@ from indexer.plain_text import TextError, printable, shown
 from indexer.records.exchange import MODELS, EvidenceIn, Fault, RowProblem, check, costs_record, fallback_id
 from indexer.records.lists.corrections import NOTHING_SAID, Corrections, FoundTable, table_keys
 from indexer.records.lists.grids import MAX_COLUMNS, Grid
+from indexer.records.lists.headings import Meaning
+from indexer.records.lists.json_tables import object_table, with_cells, with_meanings
 from indexer.records.lists.json_text import json_lists
 from indexer.records.lists.made_ids import NAMED_BY, made_id
 from indexer.records.lists.rows import TableRows, table_rows, too_wide
@@ -143,13 +145,15 @@ _ORDER = (
 class ReadAs:
     """What somebody has said of a file: the kind of its rows, the sheet to read, the field of a heading (`-`: none).
 
-    `corrections` are what they corrected table by table and cell by cell, after they saw what was understood.
+    `corrections` are what they corrected table by table and cell by cell, after they saw what was understood;
+    `meaning` is asked for headings that nobody knows.
     """
 
     kind: Kind | None = None
     sheet: str | None = None
     mapping: Mapping[str, str] = field(default_factory=dict)
     corrections: Corrections = NOTHING_SAID
+    meaning: Meaning | None = None
 
 
 def read(path: Path, kind: Kind | None = None, said: ReadAs | None = None) -> Reading:
@@ -212,23 +216,34 @@ def read_grids(grids: Sequence[Grid], given_name: str, said: ReadAs | None = Non
 
 
 def _read_json(data: bytes, name: str, said: ReadAs, named: Kind | None) -> Reading:
-    kind = said.kind
     lists, problems = json_lists(data, name)
     readings: list[Reading] = []
+    found: list[FoundTable] = []
     for place, (holder, all_rows) in enumerate(lists):
-        out = said.corrections.rows_out(place)
-        rows = [row for row in all_rows if row[0] not in out] if out else all_rows
-        own = kind if len(lists) == 1 else None
-        found = own or (kind_in_name(holder) if holder else None) or (named if len(lists) == 1 else None)
-        found = found or _kind_of_objects(rows) or kind
-        if found is None:
-            problems.append(_kindless(name if not holder else f"{name}[{printable(holder)}]"))
+        label = name if len(lists) == 1 or not holder else f"{name}[{printable(holder)}]"
+        chosen, out = said.corrections.of(f"{place}-0"), said.corrections.rows_out(place)
+        kind = chosen.kind or _kind_of_list(all_rows, holder, said, named, alone=len(lists) == 1)
+        cells = said.corrections.cells.get(place, {})
+        rows = all_rows if kind is None else with_cells(kind, all_rows, chosen, cells)
+        if said.corrections is not NOTHING_SAID:
+            # Only who looks a list through sees its tables.
+            found.append(object_table(kind, place, label, rows, chosen, out))
+        if chosen.left_out:
             continue
-        readings.append(check_rows(found, rows, name, problems, makes_ids=True))
+        if kind is None:
+            problems.append(_kindless(label))
+            continue
+        kept = [row for row in rows if row[0] not in out] if out else rows
+        readings.append(check_rows(kind, with_meanings(kept, chosen), label, problems, makes_ids=True))
         problems = []
-    if not readings:
-        return _unread(kind or named, problems)
-    return _together(readings, problems)
+    whole = _together(readings, problems) if readings else _unread(said.kind or named, problems)
+    whole.found = found
+    return whole
+
+
+def _kind_of_list(rows: NumberedRows, holder: str, said: ReadAs, named: Kind | None, *, alone: bool) -> Kind | None:
+    found = (said.kind if alone else None) or (kind_in_name(holder) if holder else None) or (named if alone else None)
+    return found or _kind_of_objects(rows) or said.kind
 
 
 def _together(readings: Sequence[Reading], problems: Sequence[RowProblem] = ()) -> Reading:
@@ -266,7 +281,8 @@ def _read_grids(grids: Sequence[Grid], name: str, said: ReadAs, named: Kind | No
             asked += [problem] if problem is not None else []
         if one.kind is not None:
             mapping = {**said.mapping, **chosen.columns}
-            one.read = _read_table(readings, one.kind, one.table, grid, one.label, mapping, chosen.fixed)
+            rows = table_rows(one.kind, one.table, one.label, mapping, chosen.fixed, said.meaning)
+            one.read = _checked(readings, one.kind, rows, grid, one.label)
     if not readings:
         refused = [*problems, *(_as_error(one) for one in asked)]
         unread = _unread(said.kind or named, refused or ([] if _all_left_out(found, said) else [_kindless(name)]))
@@ -386,16 +402,7 @@ def _kind_said(title: str) -> Kind | None:
     return found.pop() if len(found) == 1 else None
 
 
-def _read_table(
-    readings: dict[Kind, Reading],
-    kind: Kind,
-    table: Table,
-    grid: Grid,
-    label: str,
-    mapping: Mapping[str, str],
-    fixed: Mapping[str, str],
-) -> TableRows:
-    rows = table_rows(kind, table, label, mapping, fixed)
+def _checked(readings: dict[Kind, Reading], kind: Kind, rows: TableRows, grid: Grid, label: str) -> TableRows:
     # Evidence beside labs is told together with them.
     home = Kind.LABS if kind is Kind.EVIDENCE and Kind.LABS in readings else kind
     into = readings.setdefault(home, Reading(home))

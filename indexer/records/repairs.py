@@ -116,7 +116,13 @@ def repaired(text: str) -> tuple[str, frozenset[str]]:
     return text, frozenset(done)
 
 
+_PERHAPS = re.compile(f"[{_LOST}{_SUSPECT.pattern[1:-1]}{''.join(one[0] for one in _MISREAD.pattern.split('|'))}]")
+"""A character with which a damage begins; most texts have none of them, and are not looked at again."""
+
+
 def _decoded(text: str) -> str:
+    if not _PERHAPS.search(text):
+        return text
     if _LOST in text:
         raise TextError(T_("has lost characters to a wrong encoding (�)"), T_("save the original list again as UTF-8"))
     if _SUSPECT.search(text) and (found := _from_latin(text)) is not None:

@@ -403,4 +403,4 @@ def items(value: object) -> list[object]:
 
 def is_blank(value: object) -> bool:
     """Say whether a value means "not given": null or a text of blanks."""
-    return value is None or (isinstance(value, str) and not value.strip())
+    return value is None or (isinstance(value, str) and (not value or value.isspace()))

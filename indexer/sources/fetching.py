@@ -47,6 +47,10 @@ class FetchError(ValueError):
         self.wrong, self.right = wrong, right
 
 
+class UnknownRecordError(FetchError):
+    """The register answered: it has no such record."""
+
+
 @dataclass(frozen=True)
 class Register:
     """Where a register answers, how an identifier becomes a path there, and where an answer names its next page."""
@@ -146,6 +150,8 @@ class Fetching:
         folder: where what was fetched is kept.
         mirror: an address that stands in for all registers, each below its name; "" asks the registers themselves.
         between_s: least seconds between two requests.
+        tries: how often one address is asked before it is given up.
+        timeout_s: how long one answer may take.
         pause: waits; another one in tests.
         clock: seconds since the epoch.
     """
@@ -154,6 +160,8 @@ class Fetching:
     folder: Path
     mirror: str = ""
     between_s: float = BETWEEN_S
+    tries: int = MAX_TRIES
+    timeout_s: float = TIMEOUT_S
     pause: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.time
     _last: float = field(default=0.0, init=False)
@@ -189,7 +197,7 @@ class Fetching:
         base = f"{self.mirror.rstrip('/')}/{source}" if self.mirror else register.url
         self.folder.mkdir(parents=True, exist_ok=True)
         headers = {"User-Agent": f"GLORIA-Match (mailto:{self.contact})", "Accept": "application/json"}
-        with httpx.Client(headers=headers, timeout=TIMEOUT_S, follow_redirects=True, max_redirects=3) as client:
+        with httpx.Client(headers=headers, timeout=self.timeout_s, follow_redirects=True, max_redirects=3) as client:
             return [file for path in paths for file in self._pages(client, source, register, base, path)]
 
     def _pages(self, client: httpx.Client, source: str, register: Register, base: str, path: str) -> Iterator[Path]:
@@ -211,7 +219,7 @@ class Fetching:
             FetchError: there is none after a few tries.
         """
         host, said = urlsplit(url).netloc, ""
-        for tried in range(MAX_TRIES):
+        for tried in range(self.tries):
             self._wait_turn()
             try:
                 answer = client.get(url)
@@ -229,10 +237,10 @@ class Fetching:
                     T_("%(host)s asks for a pause of %(seconds)s s", host=host, seconds=f"{wait_s:,.0f}"),
                     T_("try again then"),
                 )
-            if tried + 1 < MAX_TRIES:
+            if tried + 1 < self.tries:
                 self.pause(wait_s)
         if said == "404":
-            raise FetchError(T_("%(host)s knows no such record", host=host), T_("check the identifier"))
+            raise UnknownRecordError(T_("%(host)s knows no such record", host=host), T_("check the identifier"))
         raise FetchError(
             T_("%(host)s does not answer (%(said)s)", host=host, said=said),
             T_("check the network, or download the file and give that"),

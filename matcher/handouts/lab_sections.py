@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from indexer.folding import HAN
 from indexer.records.passages import PROFILE
 from indexer.records.record_tables import Ask, Evidence, Lab, School
 from indexer.vocabulary import AskKind, EvidenceKind, ResearchField, label
@@ -215,7 +216,9 @@ def _who(lab: Lab) -> Iterator[Fact]:
         yield Fact(T_("ORCID iD"), (either(lab.orcid, lab.orcid),), (_ORCID + lab.orcid,))
     if lab.keywords:
         words = [_shortened(word, _MOST_CHARS) for word in lab.keywords[:_MOST_LISTED]]
-        yield Fact(T_("Keywords"), (either("、".join(words), ", ".join(words)),))
+        # They are in the lab's own language, whichever the paper is in: said once.
+        words_in_row = ("、" if any(HAN.search(word) for word in words) else ", ").join(words)
+        yield Fact(T_("Keywords"), (either(words_in_row, words_in_row),))
     if lab.links:
         yield Fact(P_("handout", "Links"), _as_written(lab.links), tuple(lab.links[:_MOST_LISTED]))
 

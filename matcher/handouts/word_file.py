@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from docx import Document
-from docx.enum.text import WD_BREAK
 from docx.opc.constants import RELATIONSHIP_TYPE
 from docx.oxml import OxmlElement
 from docx.oxml.ns import qn
@@ -25,6 +24,8 @@ from matcher.ledger.rendering.report_texts import ReportLanguage, writable
 
 _ACCENT, _SOFT = RGBColor(0x0B, 0x4F, 0x6C), RGBColor(0x4A, 0x5B, 0x66)
 _LATIN, _CHINESE = "Calibri", "Microsoft JhengHei"
+_LABELS, _VALUES = Mm(38), Mm(132)
+"""The width of a page between its margins."""
 _EPOCH = datetime(2020, 1, 1, tzinfo=UTC)
 
 
@@ -94,11 +95,13 @@ class _Writer:
         self._styled(foot, notes, size=8, soft=True)
 
     def _section(self, one: Section, *, new_page: bool) -> None:
-        if new_page:
-            self.document.add_paragraph().add_run().add_break(WD_BREAK.PAGE)
         if one.portrait:
             self.document.add_picture(io.BytesIO(one.portrait), height=Mm(22))
-        self._heading(one.name, 1)
+        heading = self.document.add_heading(self._said(one.name), 1)
+        first = self.document.paragraphs[-2] if one.portrait else heading
+        # An empty paragraph with a break in it would stand above the picture on the new page.
+        first.paragraph_format.page_break_before = new_page
+        first.paragraph_format.keep_with_next = True
         self._line(one.school, soft=True)
         self._line(one.head, soft=True)
         for part in one.parts:
@@ -119,12 +122,15 @@ class _Writer:
         table = self.document.add_table(rows=0, cols=2)
         for fact in facts:
             label, values = table.add_row().cells
-            label.width, values.width = Mm(35), Mm(135)
+            label.width, values.width = _LABELS, _VALUES
             self._styled(label.paragraphs[0], self._said(fact.label), soft=True)
             for number, value in enumerate(fact.values):
                 paragraph = values.paragraphs[0] if number == 0 else values.add_paragraph()
                 address = fact.addresses[number] if number < len(fact.addresses) else ""
                 self._linked(paragraph, self._said(value), address)
+        # LibreOffice goes by the columns, Word by the cells.
+        table.autofit = False
+        table.columns[0].width, table.columns[1].width = _LABELS, _VALUES
 
     def _quote(self, quote: Quote) -> None:
         paragraph = self.document.add_paragraph(style="Quote")

@@ -1,6 +1,6 @@
 """Finding a record by what it is called, whatever has become of it.
 
-In: words. Out: labs, companies and schools whose names, ids or identifiers have them, retired ones too. It exists
+In: words. Out: labs, companies, schools and people that these words name, retired ones too. It exists
 because every other search leaves out what is retired, and whoever mends has to find just that.
 """
 
@@ -20,12 +20,13 @@ _SEARCHED = {
     Mendable.LAB: ("id", "name", "name_en", "pi", "orcid"),
     Mendable.COMPANY: ("id", "name", "name_en", "tax_id"),
     Mendable.SCHOOL: ("id", "name", "name_en", "ror"),
+    Mendable.PERSON: ("id", "name", "email"),
 }
 
 
 @dataclass(frozen=True)
 class FoundRecord:
-    """One record; `beside` is what tells it from others of its name: a lab's school, a company's tax id."""
+    """One record; `beside` is what tells it from others of its name: a lab's school, a company's tax id, an address."""
 
     kind: Mendable
     id: str
@@ -35,7 +36,7 @@ class FoundRecord:
     is_retired: bool
 
 
-_BESIDE = {Mendable.LAB: "school", Mendable.COMPANY: "tax_id", Mendable.SCHOOL: "city"}
+_BESIDE = {Mendable.LAB: "school", Mendable.COMPANY: "tax_id", Mendable.SCHOOL: "city", Mendable.PERSON: "email"}
 
 
 def find_records(session: Session, kind: Mendable, words: str, *, limit: int = 20) -> list[FoundRecord]:
@@ -43,7 +44,7 @@ def find_records(session: Session, kind: Mendable, words: str, *, limit: int = 2
 
     Args:
         session: read only.
-        kind: a lab, a company or a school; nothing else is found here.
+        kind: a lab, a company, a school or a person; nothing else is found here.
         words: as they stand in the name, in any script and width; without any nothing is found.
         limit: how many at most.
     """
@@ -56,5 +57,6 @@ def find_records(session: Session, kind: Mendable, words: str, *, limit: int = 2
     found = [row for row in rows if any(wanted in for_search(str(said)) for said in row[: len(columns)] if said)]
     retired = retired_ids(session, kind)
     return [
-        FoundRecord(kind, row.id, row.name, row.name_en, row.beside or "", row.id in retired) for row in found[:limit]
+        FoundRecord(kind, row.id, row.name, getattr(row, "name_en", ""), row.beside or "", row.id in retired)
+        for row in found[:limit]
     ]

@@ -1,4 +1,4 @@
-"""Making one of two labs, companies or schools that are one, and taking that back within thirty days.
+"""Making one of two labs, companies, schools or people that are one, and taking that back within thirty days.
 
 In: which of two records is kept, and why. Out: first what would move, then the move: all that people may change names
 the record that is kept, what the database keeps for ever is found by the old id, and the old record is retired. It
@@ -7,6 +7,10 @@ exists because one lab that is stored twice is proposed twice, asked twice and c
 Where both have a pairing with one need, the one that is further along becomes the kept record's, so that nothing is
 decided twice; the other stays under the old id. The kept record's empty fields are filled from the other, and what
 protects somebody (conflicts of interest, what a lab will not do) is what either said.
+
+Of a person's two accounts one is shut out. What it looks after moves; what it decided stays as it was written, and the
+two are one person wherever it takes two; interests declared by either bind both. No role and no way to sign in moves:
+roles are given by people, some by two.
 """
 
 from __future__ import annotations
@@ -37,14 +41,21 @@ from matcher.mending.retiring import (
     stated_reason,
 )
 from matcher.mending.row_changes import RowChange, carry_out, has_room, key_of, put_back, rows_where
+from matcher.review.people import Account, active_grants, leave_an_office, set_disabled
+from matcher.review.roles import Role
 
-MERGEABLE = (Mendable.LAB, Mendable.COMPANY, Mendable.SCHOOL)
+MERGEABLE = (Mendable.LAB, Mendable.COMPANY, Mendable.SCHOOL, Mendable.PERSON)
 UNDO_WITHIN = timedelta(days=30)
 _FURTHER = ("proposed", "deferred", "rejected", "accepted")
 """States of a pairing, the one that counts most last."""
 _PROTECTS = ("conflicts", "will_not_do")
 _OWN = frozenset({"id", "name", "other", "merged_into", "merged_on", *_PROTECTS})
-_TELLS_APART = {Mendable.LAB: ("orcid",), Mendable.COMPANY: ("tax_id", "country"), Mendable.SCHOOL: ("ror",)}
+_TELLS_APART = {
+    Mendable.LAB: ("orcid",),
+    Mendable.COMPANY: ("tax_id", "country"),
+    Mendable.SCHOOL: ("ror",),
+    Mendable.PERSON: (),
+}
 _FEEDS = {
     "lab": Kind.LABS,
     "evidence": Kind.LABS,
@@ -84,7 +95,10 @@ def plan(session: Session, *, kind: Mendable, gone_id: str, kept_id: str) -> Pla
     gone, kept = _record(session, kind, gone_id), _record(session, kind, kept_id)
     moving = _Moving(session, kind, gone, kept)
     found = [(one.label, rows) for one in REFERENCES[kind] if one.way is Way.ALIAS and (rows := moving.count(one))]
-    return Plan(kind, gone_id, kept_id, tuple(moving.changes()), tuple(found), tuple(_warnings(kind, gone, kept)))
+    warnings = [*_warnings(kind, gone, kept)]
+    if kind is Mendable.PERSON:
+        warnings += _roles_left(session, gone_id, kept_id)
+    return Plan(kind, gone_id, kept_id, tuple(moving.changes()), tuple(found), tuple(warnings))
 
 
 def merge(
@@ -93,8 +107,13 @@ def merge(
     """Make one of two records, as `plan` says; the record `gone_id` is retired and its id leads to the other.
 
     Raises:
-        MendingError: see `plan`; or no reason is given.
+        MendingError: see `plan`; no reason is given, or it is the own account that would go.
+        LastOfficeError: nobody would be left in the programme office.
     """
+    if kind is Mendable.PERSON:
+        leave_an_office(session, without=gone_id)
+        if by == gone_id:
+            raise MendingError(T_("nobody merges the own account into another one; ask a colleague"), "record")
     planned = plan(session, kind=kind, gone_id=gone_id, kept_id=kept_id)
     row = RecordMerge(kind=kind.value, gone_id=gone_id, kept_id=kept_id, reason=stated_reason(reason), by=by, at=now)
     session.add(row)
@@ -104,6 +123,8 @@ def merge(
         Retirement(kind=kind.value, record_id=gone_id, since=day_in_taipei(now), reason=row.reason, by=by, at=now)
     )
     session.flush()
+    if kind is Mendable.PERSON:
+        set_disabled(session, account_id=gone_id, disabled=True, now=now)
     _tell(session, {(one.table, str(part)) for one in planned.changes for part in (one.key[0], one.key_after[0])})
     _tell(session, {(kind.value, gone_id), (kind.value, kept_id)})
     session.expire_all()
@@ -132,6 +153,8 @@ def undo_merge(session: Session, *, merge_id: int, by: str | None, now: datetime
     row.undone_at, row.undone_by = now, by
     session.add(row)
     session.flush()
+    if kind is Mendable.PERSON:
+        _let_in_again(session, row)
     _tell(session, touched | {(row.kind, row.gone_id), (row.kind, row.kept_id)})
     return row
 
@@ -155,7 +178,7 @@ def can_be_undone(row: RecordMerge, now: datetime) -> bool:
 
 def _must_be_two(session: Session, kind: Mendable, gone_id: str, kept: str) -> None:
     if kind not in MERGEABLE:
-        raise MendingError(T_("only labs, companies and schools are merged"), "kind")
+        raise MendingError(T_("only labs, companies, schools and people are merged"), "kind")
     if gone_id == kept:
         raise MendingError(T_("these are one record already; name two"), "kept")
     for field, one in (("record", gone_id), ("kept", kept)):
@@ -167,6 +190,22 @@ def _must_be_two(session: Session, kind: Mendable, gone_id: str, kept: str) -> N
             raise MendingError(T_("%(id)s was merged into %(kept)s already", id=one, kept=other), field)
         if retirement_of(session, kind, one) is not None:
             raise MendingError(T_("%(id)s is retired; take it back into use first", id=one), field)
+        if kind is Mendable.PERSON and Role.JOB.value in {held.role for held in active_grants(session, one)}:
+            raise MendingError(T_("%(id)s is a program's account; only people are merged", id=one), field)
+
+
+def _roles_left(session: Session, gone_id: str, kept: str) -> Iterator[Text]:
+    """Say which roles the account that is kept does not have: none moves, since roles are given by people."""
+    held = {one: {(row.role, row.scope_id) for row in active_grants(session, one)} for one in (gone_id, kept)}
+    if left := held[gone_id] - held[kept]:
+        yield T_("%(n)s roles that only the account that goes holds do not move; give them anew", n=len(left))
+
+
+def _let_in_again(session: Session, row: RecordMerge) -> None:
+    """Let an account in again that was shut out by the merging, not one that was before."""
+    account = session.get(Account, row.gone_id)
+    if account is not None and account.disabled_at == row.at:
+        set_disabled(session, account_id=row.gone_id, disabled=False, now=row.at)
 
 
 def _record(session: Session, kind: Mendable, record_id: str) -> dict[str, Any]:
@@ -221,6 +260,8 @@ class _Moving:
 
     def _filled(self) -> Iterator[RowChange]:
         """The kept record's empty fields, and what protects somebody."""
+        if self._kind is Mendable.PERSON:
+            return
         after: dict[str, Any] = {}
         for name, said in self._gone.items():
             had = self._kept[name]

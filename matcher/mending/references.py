@@ -1,4 +1,4 @@
-"""Everything that refers to a lab, a company or a school, and what becomes of it when two of them are made one.
+"""Everything that refers to a lab, a company, a school or a person, and what becomes of it when two are made one.
 
 In: nothing; or the id of a record. Out: each column of each table that names such a record, with the way in which it
 follows the record that is kept; and how many rows name one. It exists as the one list, so that no reference is
@@ -61,6 +61,33 @@ class Reference:
 
 _MOVES, _LISTED, _ALIAS, _STAYS = Way.MOVES, Way.LISTED, Way.ALIAS, Way.STAYS
 
+_BY_HAND: dict[str, str] = {
+    "account_id": "account_identity api_key audit break_glass_read calendar_feed idempotent_reply job login_session "
+    "notice notice_choice notice_reader password password_renewal recovery_code role_grant "
+    "second_factor webhook import_draft judging_member",
+    "asked_by": "client_request",
+    "answered_by": "client_request",
+    "by": "configuration_version gender_analysis gender_count lab_edit ladder_step school_total "
+    "sufficiency_row ledger_motion_end point_row side_answer thread_message judged_word judging_step "
+    "signing ledger_step meeting_step",
+    "sent_by": "evidence_file",
+    "noted_by": "external_claim",
+    "started_by": "judging",
+    "decided_by": "lab_claim",
+    "owner": "ladder_step",
+    "moved_by": "ledger_motion ledger_period_close",
+    "seconded_by": "ledger_period_close",
+    "registered_by": "ledger_person",
+    "settled_by": "need_said",
+    "put_by": "picture",
+    "made_by": "shortlist shortlist_link",
+    "allowed_by": "webhook_host",
+    "named_by": "judging_member",
+    "revoked_by": "shortlist_link",
+    "proposed_by": "meeting",
+}  # fmt: skip
+"""Columns that say whose hand something was, who holds it to sign in, or who is told: each stays with its account."""
+
 REFERENCES: dict[Mendable, tuple[Reference, ...]] = {
     Mendable.LAB: (
         Reference("evidence", "lab_id", _MOVES, T_("pieces of evidence")),
@@ -121,8 +148,17 @@ REFERENCES: dict[Mendable, tuple[Reference, ...]] = {
     ),
     Mendable.PERSON: (
         Reference("client", "expert_id", _MOVES, T_("companies looked after")),
+        Reference("client_request", "expert_id", _MOVES, T_("requests to look after companies")),
         Reference("case_file", "owner_id", _MOVES, T_("cases that came of it")),
         Reference("need_intake", "expert_id", _MOVES, T_("needs taken up")),
+        Reference("need_draft", "begun_by", _MOVES, T_("drafts of needs")),
+        Reference("stake", "account_id", _ALIAS, T_("declared interests")),
+        Reference("lab_claim", "account_id", _ALIAS, T_("claims by researchers")),
+        Reference("decision", "by", _ALIAS, T_("decisions on pairings")),
+        Reference("ledger_entry", "reporter", _ALIAS, T_("results in the ledger")),
+        Reference("account_tie", "account_id", _ALIAS),
+        Reference("account_tie", "by", _ALIAS),
+        *(Reference(table, column, _STAYS) for column, tables in _BY_HAND.items() for table in tables.split()),
     ),
     Mendable.EVIDENCE: (),
 }

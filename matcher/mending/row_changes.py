@@ -10,6 +10,7 @@ Rows of a table that holds a combination once may take each other's places: one 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -20,11 +21,10 @@ from sqlalchemy import Table, select, update
 from sqlmodel import Session, SQLModel, col
 from sqlmodel import select as select_rows
 
+from indexer.records.import_log import rows_in_words
 from indexer.records.mended.merged import MergeChange
 from indexer.wording import T_
 from matcher.mending.retiring import MendingError
-
-_TOLD = 5
 
 
 @dataclass(frozen=True)
@@ -71,10 +71,9 @@ def put_back(session: Session, merge_id: int) -> set[tuple[str, str]]:
     noted = session.exec(query).all()
     changed = [one for one in noted if not _is_as_left(session, one)]
     if changed:
-        listed = ", ".join(f"{one.table_name} {' '.join(map(str, one.row_key))}" for one in changed[:_TOLD])
+        what = rows_in_words(Counter(one.table_name for one in changed))
         raise MendingError(
-            T_("%(n)s rows were changed since: %(listed)s; correct them one by one", n=len(changed), listed=listed),
-            "merge",
+            T_("what the merging changed was changed since: %(listed)s; correct it one by one", listed=what), "merge"
         )
     touched = set()
     for one in noted:

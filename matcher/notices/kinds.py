@@ -47,6 +47,7 @@ class NoticeKind(StrEnum):
     CASE_MOVED = "case_moved"
     CASE_ANSWERED = "case_answered"
     CASE_ASKED = "case_asked"
+    LINK_ANSWERED = "link_answered"
     MEETING = "meeting"
     FOLLOW_UP_DUE = "follow_up_due"
     RESULT_TO_REVIEW = "result_to_review"
@@ -102,6 +103,9 @@ KINDS: Mapping[NoticeKind, KindFacts] = {
     NoticeKind.CASE_MOVED: KindFacts(T_("a case goes on"), _SIDES, Cadence.DAILY),
     NoticeKind.CASE_ANSWERED: KindFacts(T_("a company or a lab answers"), _SIDES, Cadence.AT_ONCE),
     NoticeKind.CASE_ASKED: KindFacts(T_("a question, or a word to you, in a case"), _SIDES, Cadence.AT_ONCE),
+    NoticeKind.LINK_ANSWERED: KindFacts(
+        T_("a link of a mail to you is used"), (Role.COMPANY, Role.RESEARCHER), Cadence.AT_ONCE, fixed=True
+    ),
     NoticeKind.MEETING: KindFacts(T_("a meeting is proposed, agreed or called off"), _SIDES, Cadence.AT_ONCE),
     NoticeKind.FOLLOW_UP_DUE: KindFacts(T_("next steps of yours that are due"), STAFF, Cadence.DAILY),
     NoticeKind.RESULT_TO_REVIEW: KindFacts(T_("a result waits for its review"), _DECIDING, Cadence.DAILY),

@@ -41,7 +41,7 @@ from sqlmodel.sql.expression import SelectOfScalar
 from indexer.folding import for_logins, for_names, tax_ids_in
 from indexer.instants import Instant
 from indexer.plain_text import TextError, clean
-from indexer.records.mended.merged import RecordMerge
+from indexer.records.mended.merged import RecordMerge, kept_id
 from indexer.records.record_tables import Alliance, Company, Lab
 from indexer.vocabulary import ID_LENGTH_MAX, Mendable
 from indexer.wording import T_
@@ -214,7 +214,18 @@ _SCOPE_KEPT = and_(
 )
 # An interest holds in every record that was made one with the party: what stands under an old id is the party's too.
 _Own, _Other = aliased(RecordMerge), aliased(RecordMerge)
-_HELD_STAKE = and_(col(Stake.account_id) == col(Account.id), col(Stake.ended_at).is_(None))
+
+
+def of_person(account: Any, who: Any) -> ColumnElement[bool]:
+    """Return the condition that an account is that of a person, or one that was merged into it."""
+    merged = select(RecordMerge.gone_id).where(
+        RecordMerge.kind == Mendable.PERSON.value, col(RecordMerge.kept_id) == who, col(RecordMerge.undone_at).is_(None)
+    )
+    return or_(account == who, account.in_(merged.correlate_except(RecordMerge)))
+
+
+# An interest that somebody declared under another account binds them under this one.
+_HELD_STAKE = and_(of_person(col(Stake.account_id), col(Account.id)), col(Stake.ended_at).is_(None))
 _PARTY_KEPT = and_(
     col(_Own.kind) == col(Stake.party), col(_Own.gone_id) == col(Stake.party_id), col(_Own.undone_at).is_(None)
 )
@@ -235,13 +246,16 @@ _STANDING: CompoundSelect[Any] = union_all(
     .join(RecordMerge, _SCOPE_KEPT, isouter=True)
     .where(*_IN_USE),
     select_columns(col(Account.name), _STAKE, col(Stake.party), col(Stake.party_id))
+    .select_from(Account)
     .join(Stake, _HELD_STAKE)
     .where(*_IN_USE),
     select_columns(col(Account.name), _STAKE, col(Stake.party), _KEPT_PARTY)
+    .select_from(Account)
     .join(Stake, _HELD_STAKE)
     .join(_Own, _PARTY_KEPT)
     .where(*_IN_USE),
     select_columns(col(Account.name), _STAKE, col(Stake.party), col(_Other.gone_id))
+    .select_from(Account)
     .join(Stake, _HELD_STAKE)
     .join(_Own, _PARTY_KEPT, isouter=True)
     .join(_Other, _PARTY_TOO)
@@ -341,13 +355,21 @@ def _email(given: str) -> str:
 
 
 # Built once: every decision on an entry asks it.
-_TIES = select(AccountTie.account_id, AccountTie.by).where(
-    or_(col(AccountTie.account_id) == bindparam("who"), col(AccountTie.by) == bindparam("who"))
+_WHO: ColumnElement[str] = bindparam("who")
+_TIES = union_all(
+    select_columns(col(AccountTie.account_id), col(AccountTie.by)).where(
+        or_(of_person(col(AccountTie.account_id), _WHO), of_person(col(AccountTie.by), _WHO))
+    ),
+    select_columns(col(RecordMerge.gone_id), col(RecordMerge.kept_id)).where(
+        col(RecordMerge.kind) == Mendable.PERSON.value,
+        col(RecordMerge.undone_at).is_(None),
+        or_(col(RecordMerge.gone_id) == _WHO, col(RecordMerge.kept_id) == _WHO),
+    ),
 )
 
 
 def tied_to(session: Session, account_id: str) -> frozenset[str]:
-    """Return the accounts that somebody made, granted or keyed, and those that did so to theirs."""
+    """Return the accounts that somebody made, granted or keyed, those that did so to theirs, and their other ones."""
     rows = session.execute(_TIES, {"who": account_id}).all()
     return frozenset(one for row in rows for one in row) - {account_id}
 
@@ -461,9 +483,11 @@ def set_disabled(session: Session, *, account_id: str, disabled: bool, now: date
     """Shut an account out, or let it in again.
 
     Raises:
-        PeopleError: there is no such account.
+        PeopleError: there is no such account, or it was merged into another one and can't be let in.
     """
     account = _held(session, account_id)
+    if not disabled and (kept := kept_id(session, Mendable.PERSON, account_id)) is not None:
+        raise PeopleError("account", T_("it was merged into %(kept)s; undo that instead", kept=kept))
     if disabled != (account.disabled_at is not None):
         account.disabled_at = now if disabled else None
         session.add(account)

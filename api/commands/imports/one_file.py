@@ -7,11 +7,13 @@ far it is, what is stored stays when it is stopped, and the whole of it can be u
 
 from __future__ import annotations
 
+import gc
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from sqlmodel import Session
 
     from indexer.records.importing import ImportReport, ValueChange
+    from indexer.records.lists.headings import Meaning
     from indexer.records.readers import ReadAs, Reading
 
 RECORDS_PER_PART = 1_000
@@ -66,7 +69,7 @@ def read_as(
             raise typer.BadParameter(T_("give HEADING=FIELD, such as 實驗室主持人=pi"), param_hint="--map")
         given[heading.strip()] = field.strip()
     if mapping is None:
-        return ReadAs(kind, sheet, given)
+        return ReadAs(kind, sheet, given, meaning=_meaning)
     stored = saved_mapping(session, mapping)
     if stored is None and not given:
         raise RefusedError(T_("there is no mapping %(name)s; add --map to make it", name=mapping))
@@ -76,7 +79,19 @@ def read_as(
     if given and keeps:
         save_mapping(session, mapping, kind=kind, sheet=sheet, fields=fields, now=datetime.now(UTC))
         session.commit()
-    return ReadAs(kind, sheet, fields)
+    return ReadAs(kind, sheet, fields, meaning=_meaning)
+
+
+def _meaning(kind: Kind, headings: Sequence[str]) -> Mapping[str, str]:
+    """Ask which fields headings mean that nobody knows; most lists have none."""
+    return _meanings()(kind, headings)
+
+
+@cache
+def _meanings() -> Meaning:
+    from indexer.encoders.heading_meanings import HeadingMeanings
+
+    return HeadingMeanings(read_settings())
 
 
 def import_one(screen: Screen, session: Session, path: Path, said: ReadAs, way: Way) -> list[dict[str, object]]:
@@ -86,7 +101,7 @@ def import_one(screen: Screen, session: Session, path: Path, said: ReadAs, way: 
     from indexer.records.mended.named_labs import with_labs_found
     from indexer.records.readers import read
 
-    with _telling(screen, path, way) as tell:
+    with _seldom_collected(), _telling(screen, path, way) as tell:
         tell(T_("reading"), 0, 1)
         try:
             first = read(path, said.kind, said)
@@ -105,13 +120,24 @@ def import_one(screen: Screen, session: Session, path: Path, said: ReadAs, way: 
     if way.dry_run:
         return [_reported(screen, path, plan, way, job=None) for plan in plans]
     job = f"{datetime.now(UTC):%Y%m%d}-{secrets.token_hex(4)}"
-    with _telling(screen, path, way) as tell:
+    with _seldom_collected(), _telling(screen, path, way) as tell:
         reports = _stored(screen, session, path, readings, way, job, tell)
     changed = any(report.created or report.updated for report in reports)
     documents = [_reported(screen, path, report, way, job=job if changed else None) for report in reports]
     if changed and not way.quiet:
         screen.say(T_("to take it back: gloria import --undo %(job)s", job=job), "dim")
     return documents
+
+
+@contextmanager
+def _seldom_collected() -> Iterator[None]:
+    """Look for cycles among new objects only: a list's records have none, and all of them were looked through often."""
+    usual = gc.get_threshold()
+    gc.set_threshold(100_000, 20, 1_000)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*usual)
 
 
 @contextmanager

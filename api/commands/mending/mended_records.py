@@ -7,7 +7,7 @@ imported by mistake must go, and nothing that cases and results name may be dele
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,6 +17,9 @@ from api.commands.screen import Screen, write_document
 from api.home import note_command
 from indexer.vocabulary import Mendable
 from indexer.wording import T_, joined
+
+if TYPE_CHECKING:
+    from sqlmodel import Session
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 
@@ -66,8 +69,7 @@ def _retire(
             if kind is Mendable.PERSON:
                 let_in_or_shut_out(session, account_id=key, disabled=True, now=now)
         document = row.model_dump(mode="json")
-        subject = {Mendable.PERSON: "account", Mendable.EVIDENCE: "lab"}.get(kind, kind.value)
-        note_command(session, "record", "end", "retire", [(subject, key)])
+        note_command(session, "record", "end", "retire", [(_subject(kind), key)])
     if as_json:
         write_document(document)
     elif undo:
@@ -94,7 +96,9 @@ def _list_retired(screen: Screen, *, as_json: bool) -> None:
 def merge_records(
     context: typer.Context,
     kind: Annotated[Mendable | None, typer.Argument(help="What they are; without any, all are listed.")] = None,
-    gone: Annotated[str | None, typer.Argument(metavar="ID", help="The record that goes; its id leads on.")] = None,
+    gone: Annotated[
+        str | None, typer.Argument(metavar="ID", help="The record that goes; a person's e-mail address.")
+    ] = None,
     kept: Annotated[str | None, typer.Argument(metavar="KEPT", help="The record that is kept.")] = None,
     *,
     reason: Annotated[str, typer.Option(help="Why they are one. Without any only what would move is said.")] = "",
@@ -121,8 +125,9 @@ def _say_plan(screen: Screen, kind: Mendable, gone: str, kept: str, *, as_json: 
     from matcher.mending.retiring import record_names
 
     with opened(writes=False) as session:
-        found = plan(session, kind=kind, gone_id=gone, kept_id=kept)
-        document = plan_document(found, record_names(session, kind, [gone, kept]))
+        ids = _ids(session, kind, gone, kept)
+        found = plan(session, kind=kind, gone_id=ids[0], kept_id=ids[1])
+        document = plan_document(found, record_names(session, kind, ids))
     if as_json:
         write_document(document)
         return
@@ -136,12 +141,17 @@ def _say_plan(screen: Screen, kind: Mendable, gone: str, kept: str, *, as_json: 
 
 
 def _merge(screen: Screen, kind: Mendable, gone: str, kept: str, reason: str, *, as_json: bool) -> None:
+    from api.access.credentials import let_in_or_shut_out
     from matcher.mending.merging import merge
 
+    now = datetime.now(UTC)
     with opened(writes=True) as session:
-        row = merge(session, kind=kind, gone_id=gone, kept_id=kept, reason=reason, by=None, now=datetime.now(UTC))
+        ids = _ids(session, kind, gone, kept)
+        row = merge(session, kind=kind, gone_id=ids[0], kept_id=ids[1], reason=reason, by=None, now=now)
+        if kind is Mendable.PERSON:
+            let_in_or_shut_out(session, account_id=ids[0], disabled=True, now=now)
         document = row.model_dump(mode="json")
-        note_command(session, "record", "edit", "merge", [(kind.value, gone), (kind.value, kept)])
+        note_command(session, "record", "edit", "merge", [(_subject(kind), one) for one in ids])
     if as_json:
         write_document(document)
     else:
@@ -155,13 +165,26 @@ def _merge(screen: Screen, kind: Mendable, gone: str, kept: str, reason: str, *,
         )
 
 
+def _ids(session: Session, kind: Mendable, *said: str) -> list[str]:
+    """Return the ids of two records; people are named by their addresses, or by their ids."""
+    if kind is not Mendable.PERSON:
+        return [*said]
+    return [account_named(session, one).id if "@" in one else one for one in said]
+
+
+def _subject(kind: Mendable) -> str:
+    """Return what a record of a kind is called in the trail."""
+    return {Mendable.PERSON: "account", Mendable.EVIDENCE: "lab"}.get(kind, kind.value)
+
+
 def _undo(screen: Screen, merge_id: int, *, as_json: bool) -> None:
     from matcher.mending.merging import undo_merge
 
     with opened(writes=True) as session:
         row = undo_merge(session, merge_id=merge_id, by=None, now=datetime.now(UTC))
         document = row.model_dump(mode="json")
-        note_command(session, "record", "edit", "merge", [(row.kind, row.gone_id), (row.kind, row.kept_id)])
+        subject = _subject(Mendable(row.kind))
+        note_command(session, "record", "edit", "merge", [(subject, row.gone_id), (subject, row.kept_id)])
     if as_json:
         write_document(document)
     else:
@@ -202,8 +225,7 @@ def list_duplicates(
             raise RefusedError(T_("give the ids of both records that are two"))
         with opened(writes=True) as session:
             tell_apart(session, kind=kind, first=first, second=second, by=None, now=datetime.now(UTC))
-            subject = "account" if kind is Mendable.PERSON else kind.value
-            note_command(session, "record", "edit", "duplicates", [(subject, first), (subject, second)])
+            note_command(session, "record", "edit", "duplicates", [(_subject(kind), one) for one in (first, second)])
         if not as_json:
             screen.say(T_("%(first)s and %(second)s are two; they are proposed no more", first=first, second=second))
         return

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from api.letters.signed_links import LinkSigner
-from indexer.wording import P_, Text
+from indexer.wording import P_, T_, Text
 from matcher.notices.kinds import NoticeKind
 from matcher.notices.outbox import Notice
 from matcher.review.conversation.answers import SideWord
@@ -83,6 +83,10 @@ def asked_of_lab(case_id: int | str, step: int | str) -> str:
 def links_of(notice: Notice, signer: LinkSigner, now: datetime) -> list[tuple[Text, str]]:
     """Return the links of a notice that asks something, each with its words; none for notices that ask nothing."""
     facts = notice.facts
+    if notice.kind == NoticeKind.LINK_ANSWERED:
+        # The same question by the same link, so that what it did can be undone by it.
+        given = AskedByLink(int(facts["pairing"]), Side(facts["side"]), notice.reader, facts["asked"], facts["link"])
+        return [(T_("Look at it, or undo it"), f"/answer/{answer_token(signer, given, now=now)}")]
     if notice.kind == NoticeKind.LAB_RELEASED and "release" in facts:
         side, what = Side.COMPANY, asked_of_company(facts["release"])
     elif notice.kind == NoticeKind.CASE_INTRODUCED and "step" in facts:

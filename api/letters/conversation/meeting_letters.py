@@ -18,6 +18,7 @@ from api.letters.signed_links import LinkSigner
 from indexer.records.record_tables import Alliance, Lab
 from indexer.wording import T_, Language, Text, said
 from matcher.notices.outbox import Notice
+from matcher.notices.readers import MailLanguage, reader_of
 from matcher.review.cases import Case
 from matcher.review.conversation.meetings import Meeting, MeetingState
 from matcher.review.conversation.thread import Side
@@ -53,8 +54,15 @@ class MeetingByLink:
         return cls(int(found["m"]), Side(found["s"]), str(found["r"]), str(found["k"]))
 
 
-def title_of(session: Session, case: Case, side: Side) -> str:
-    """Return what a meeting is called in the calendar of a side: the lab's name, for the lab that of the alliance."""
+def title_of(session: Session, case: Case, side: Side, language: MailLanguage = MailLanguage.BOTH) -> str:
+    """Return what a meeting is called in the calendar of a side: the lab's name, for the lab that of the alliance.
+
+    Args:
+        session: to read from.
+        case: what is met about.
+        side: whose calendar.
+        language: the one in which its reader wants to be told.
+    """
     if side is Side.LAB:
         name, name_en = session.exec(
             select(Alliance.name, Alliance.name_en).where(Alliance.id == case.alliance_id)
@@ -63,6 +71,8 @@ def title_of(session: Session, case: Case, side: Side) -> str:
         name, name_en = session.exec(select(Lab.name, Lab.name_en).where(Lab.id == case.lab_id)).one()
     zh = said(T_("Meeting: %(name)s", name=name or name_en), Language.ZH)
     en = said(T_("Meeting: %(name)s", name=name_en or name), Language.EN)
+    if language is not MailLanguage.BOTH:
+        return zh if language is MailLanguage.ZH else en
     return zh if zh == en else f"{zh} / {en}"
 
 
@@ -97,9 +107,10 @@ def entry_of(session: Session, meeting: Meeting, side: Side, reader: str, page: 
     """
     case = session.get_one(Case, meeting.case_id)
     owner, account = session.get(Account, case.owner_id), session.get(Account, reader)
+    language = MailLanguage.BOTH if account is None else MailLanguage(reader_of(session, account.id).language)
     return CalendarEntry(
         meeting=meeting,
-        title=title_of(session, case, side),
+        title=title_of(session, case, side, language),
         page=page,
         organiser=None if owner is None else (owner.name, owner.email),
         reader=reader if "@" in reader else None if account is None else account.email,

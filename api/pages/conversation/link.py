@@ -25,6 +25,7 @@ from api.pages.conversation.talk import ANSWER_LABELS
 from api.pages.shell.templating import rendered
 from api.pages.shell.wording import lang_of
 from api.requests.capacity import ThreadedRoute
+from api.requests.permitted_request import proof_of
 from api.requests.problems import Refusal, forbidden, refusal_of
 from api.routes.conversation.links import LinkState, answer_by_link, note_by_link, opened_link, undo_by_link
 from api.trail.audit_trail import Subject
@@ -86,11 +87,14 @@ def _done(
         must_press_here(request)
         asked = AskedByLink.read(signer_of(request), token, now=at)
         with writing(request.app.state.engine) as session:
+            must_be_signed_in(session, request, asked.reader, at)
             said = work(session, asked, at)
             subject = Subject("pairing", str(said.pairing_id))
             note_by_link(session, request, subject, Resource.CONVERSATION, Action.ANSWER, by=said.by, at=at)
     except LinkError:
         return _page(request, token)
+    except SignInFirstError:
+        return _page(request, token, status=403)
     except (AnswerError, ThreadError, RequestValidationError) as error:
         return _page(request, token, word=word, refused=refusal_of(error))
     return Response(b"", 303, {**HEADERS, "Location": f"/answer/{token}"})
@@ -111,21 +115,47 @@ def must_press_here(request: Request) -> None:
         raise LowRoomError(T_("the disk is almost full: nothing of this was stored"))
 
 
+class SignInFirstError(Exception):
+    """A link answers here only for whoever is signed in as the one it was sent to."""
+
+
+def must_be_signed_in(session: Session, request: Request, reader: str, at: datetime) -> None:
+    """Let a link answer for the one it was sent to; where the office wants it, only if they are signed in.
+
+    Raises:
+        SignInFirstError: they are not.
+    """
+    if not is_answerable(session, request, reader, at):
+        raise SignInFirstError
+
+
+def is_answerable(session: Session, request: Request, reader: str, at: datetime) -> bool:
+    """Whether a link answers for who opened it now."""
+    if not request.app.state.settings.links_need_sign_in:
+        return True
+    proof = proof_of(session, request, at)
+    return proof is not None and proof.account_id == reader and not proof.awaits_code
+
+
 def signer_of(request: Request) -> LinkSigner:
     """Return who signs the links of this home."""
     return LinkSigner(request.app.state.home)
 
 
-def _page(request: Request, token: str, *, word: str = "", refused: Refusal | None = None) -> Response:
+def _page(
+    request: Request, token: str, *, word: str = "", refused: Refusal | None = None, status: int = 200
+) -> Response:
     context: dict[str, Any] = {"here": f"/answer/{token}", "token": token, "refused": refused, "expired": None}
-    status = 200 if refused is None else refused.status
+    status = status if refused is None else refused.status
+    at = now()
     try:
-        asked = AskedByLink.read(signer_of(request), token, now=now())
+        asked = AskedByLink.read(signer_of(request), token, now=at)
     except LinkError as error:
         context["expired"] = error.expired
         return shown_link(request, "conversation/link.html", context, GONE if error.expired else 404)
     with reading(request.app.state.engine) as session:
         link = opened_link(session, asked)
+        context["sign_in"] = None if is_answerable(session, request, asked.reader, at) else context["here"]
     words = list(WORDS[link.side]) if link.state is LinkState.OPEN else []
     chosen = next((one for one in words if one == word), None)
     context |= {

@@ -20,7 +20,17 @@ from api.documents.conversation.meetings import AcceptanceBody, MeetingBody, Pla
 from api.letters.conversation.invitations import MEDIA_TYPE
 from api.letters.conversation.meeting_letters import MeetingByLink
 from api.letters.signed_links import LinkError
-from api.pages.conversation.link import GONE, HEADERS, Form, must_press_here, shown_link, signer_of
+from api.pages.conversation.link import (
+    GONE,
+    HEADERS,
+    Form,
+    SignInFirstError,
+    is_answerable,
+    must_be_signed_in,
+    must_press_here,
+    shown_link,
+    signer_of,
+)
 from api.pages.conversation.talk import conversation_page
 from api.pages.shell.visiting import Visit, visiting
 from api.pages.shell.wording import N_
@@ -199,18 +209,21 @@ def _pressed(request: Request, token: str, work: Callable[[Session, MeetingByLin
         must_press_here(request)
         link = MeetingByLink.read(signer_of(request), token, now=at)
         with writing(request.app.state.engine) as session:
+            must_be_signed_in(session, request, link.reader, at)
             meeting = work(session, link, at)
             by = None if "@" in link.reader else link.reader
             subject = Subject("meeting", str(meeting.id))
             note_by_link(session, request, subject, Resource.MEETING, Action.DECIDE, by=by, at=at)
     except LinkError:
         return _link_page(request, token)
+    except SignInFirstError:
+        return _link_page(request, token, status=403)
     except (MeetingError, RequestValidationError) as error:
         return _link_page(request, token, refusal_of(error))
     return Response(b"", 303, {**HEADERS, "Location": f"/meeting/{token}"})
 
 
-def _link_page(request: Request, token: str, refused: Refusal | None = None) -> Response:
+def _link_page(request: Request, token: str, refused: Refusal | None = None, status: int = 200) -> Response:
     at = now()
     context: dict[str, Any] = {"here": f"/meeting/{token}", "token": token, "refused": refused, "expired": None}
     try:
@@ -220,6 +233,7 @@ def _link_page(request: Request, token: str, refused: Refusal | None = None) -> 
         return shown_link(request, "conversation/link.html", context, GONE if error.expired else 404)
     with reading(request.app.state.engine) as session:
         opened: OpenedMeeting = opened_meeting(session, link, now=at)
-    status = 200 if refused is None else refused.status
+        context["sign_in"] = None if is_answerable(session, request, link.reader, at) else context["here"]
+    status = status if refused is None else refused.status
     context["opened"] = opened
     return shown_link(request, "conversation/meeting_link.html", context, GONE if opened.is_closed else status)

@@ -19,9 +19,11 @@ from api.pages.shell.visiting import Visit, visiting
 from api.pages.shell.wording import N_
 from api.requests.capacity import ThreadedRoute
 from api.requests.problems import Refusal
+from api.routes.conversation.attachments import list_pairing_attachments
 from api.routes.conversation.meetings import list_meetings
 from api.routes.conversation.talks import give_answer, read_conversation, send_link, take_answer_back, write_message
 from api.routes.needs import read_need
+from indexer.kept_files import ENDINGS
 from indexer.records.record_tables import Alliance, Company, Lab
 from matcher.review.conversation.answers import REFUSING, SideWord
 from matcher.review.conversation.meetings import MOST_TIMES
@@ -100,6 +102,8 @@ def conversation_page(visit: Visit, pairing_id: int, refused: Refusal | None = N
         alliance=names[Alliance].get(talk["alliance_id"], ("", "")),
         back=_back(talk),
         meetings=visit.document(list_meetings, pairing_id=pairing_id)["items"],
+        files=visit.document(list_pairing_attachments, pairing_id=pairing_id)["items"],
+        accepted=ENDINGS,
         can_meet=talk["standing"] in _MEETING,
         time_rows=range(1, MOST_TIMES + 1),
         labels=ANSWER_LABELS,

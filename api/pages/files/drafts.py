@@ -1,8 +1,9 @@
 """A letter, a form or a telephone note becomes a need: read, shown with what each field was taken from, confirmed.
 
 In: a document or a pasted text; then the form as the expert corrected it. Out: the form filled in, its passages beside
-it; the need. A researcher's CV becomes a record to import. It exists so that an expert takes a need down while the
-company is still on the telephone.
+it; the need, or the list of one lab. It exists so that an expert takes a need down while the
+company is still on the telephone. A researcher's CV is corrected the same way, and then imported as a list of one, so
+that it is seen what becomes of a lab that is known already.
 """
 
 from __future__ import annotations
@@ -18,26 +19,43 @@ from starlette.datastructures import UploadFile
 from api.access.policy import Action, Resource, admits
 from api.documents.bodies import TakenDownBody
 from api.jobs.drafting_apart import Drafted, values_of
-from api.pages.shell.form_fields import KINDS, MAX_TYPED, NEED_FIELDS, as_body, asks_wished, shown, typed
+from api.pages.shell.form_fields import (
+    KINDS,
+    MAX_TYPED,
+    NEED_FIELDS,
+    as_body,
+    asked_fields,
+    asks_wished,
+    shown,
+    typed,
+)
 from api.pages.shell.receiving import receiving
 from api.pages.shell.record_names import scope_names
 from api.pages.shell.visiting import Visit, visiting
 from api.pages.shell.wording import N_
 from api.requests.capacity import REPORTING, ThreadedRoute, takes
-from api.requests.problems import Refusal
+from api.requests.problems import ProblemError, Refusal
 from api.routes.files.drafts import read_document, same_companies, take_need_down
+from api.routes.imports.drafts import keep_list
 from indexer.instants import day_in_taipei, now
-from indexer.records.exchange import CompanyIn, LabIn
+from indexer.records.exchange import MAX_EVIDENCE, CompanyIn, EvidenceIn, LabIn, check
 from indexer.records.field_notes import declared
+from indexer.records.lists.made_ids import made_id
+from indexer.vocabulary import EvidenceKind, Kind
+from indexer.wording import T_
 from matcher.review.roles import STAFF
 
 router = APIRouter(prefix="/drafts", include_in_schema=False, route_class=ThreadedRoute)
 
-PATHS_WITH_FILES = ("/drafts", "/drafts/need")
+PATHS_WITH_FILES = ("/drafts", "/drafts/need", "/drafts/lab")
+LAB_FIELDS = asked_fields(LabIn)
+_LAB_BESIDE = ("pi", "school", "orcid", "links")
+"""What a CV says of a lab beside what forms ask its researcher."""
 _BESIDE = ("company_name", "tax_id", "contact", "company", "came_by", "alliance")
 """What the form asks for beside the need's own fields."""
 _FIELDS_OF_DRAFT = {"company": "company_name"}
 _LABELS: dict[str, Any] = {one.name: one.note.label for one in (*declared(LabIn), *declared(CompanyIn))}
+_WORK_LABELS: dict[str, Any] = {one.name: one.note.label for one in declared(EvidenceIn)}
 _LONG_FIELDS = ("description", "evidence", "summary", "summary_en")
 """Fields that are so much of the text that marking them would mark nothing."""
 
@@ -67,24 +85,92 @@ def read(visit: Annotated[Visit, Depends(receiving(Resource.DRAFT, Action.READ))
     if isinstance(document, Refusal):
         return _begin_page(visit, document, pasted)
     if kind is Drafted.LAB:
-        return visit.show(
-            "files/lab_draft.html", draft=document, labels=_LABELS, parts=_parts(document), record=_record(document)
-        )
+        return _lab_page(visit, document, values_of(document))
     return _need_page(visit, document, values_of(document))
 
 
-def _record(document: Mapping[str, Any]) -> str:
-    """Return a lab's draft as a line to import: what is not of the exchange format is left out."""
-    fields = set(LabIn.model_fields)
-    return orjson.dumps({name: value for name, value in values_of(document).items() if name in fields}).decode()
+def _lab_page(
+    visit: Visit, document: Mapping[str, Any], values: Mapping[str, Any], refused: Refusal | None = None
+) -> Response:
+    beside = {name: values.get(name) or "" for name in _LAB_BESIDE}
+    beside["links"] = "\n".join(values.get("links") or ())
+    return visit.show(
+        "files/lab_draft.html",
+        refused.status if refused else 200,
+        draft=document,
+        parts=_parts(document),
+        taken=_taken(document),
+        asked=LAB_FIELDS,
+        form=shown(LAB_FIELDS, values) | beside,
+        labels=_LABELS,
+        work_labels=_WORK_LABELS,
+        beside=_LAB_BESIDE,
+        works=values.get("evidence") or [],
+        kinds=[one.value for one in EvidenceKind],
+        position=values.get("position") or "",
+        may_import=admits(visit.who(), Resource.IMPORT_DRAFT, Action.CREATE),
+        refused=refused,
+    )
 
 
 @router.post("/lab")
-def download_lab(visit: Annotated[Visit, Depends(visiting(Resource.DRAFT, Action.READ))]) -> Response:
-    """Give a lab's draft back as a file that can be looked through and imported."""
+@takes(REPORTING)
+def confirm_lab(visit: Annotated[Visit, Depends(receiving(Resource.DRAFT, Action.READ))]) -> Response:
+    """Take a lab's draft as it was corrected: into the import, where it is seen what it becomes, or as a file."""
     visit.who()
+    given = typed(visit.form, LAB_FIELDS) | {"evidence": _works_typed(visit)}
+    for name in _LAB_BESIDE:
+        given[name] = str(visit.form.get(name) or "").strip()[:MAX_TYPED]
+    given["links"] = given["links"].split()
+    made = visit.attempt(lambda: _record(given))
+    if isinstance(made, Refusal):
+        return _lab_page(visit, _read_again(visit, Drafted.LAB), given, made)
+    if visit.form.get("do") == "import":
+        kept = visit.attempt(lambda: visit.document(keep_list, name="labs.jsonl", alliance=None, content=made))
+        if isinstance(kept, Refusal):
+            return _lab_page(visit, _read_again(visit, Drafted.LAB), given, kept)
+        return visit.go(f"/imports/{kept['id']}")
     headers = {"Content-Disposition": 'attachment; filename="labs.jsonl"', "Cache-Control": "no-store"}
-    return Response(str(visit.form.get("record") or "") + "\n", 200, headers, "application/x-ndjson")
+    return Response(made, 200, headers, "application/x-ndjson")
+
+
+def _works_typed(visit: Visit) -> list[dict[str, Any]]:
+    """Return the works that are kept, as they were corrected; what the form does not ask of them stays."""
+    works = []
+    for number in visit.form.getlist("work"):
+        try:
+            rest = orjson.loads(str(visit.form.get(f"w-rest-{number}") or "{}"))
+        except orjson.JSONDecodeError:
+            rest = {}
+        title = str(visit.form.get(f"w-title-{number}") or "").strip()[:MAX_TYPED]
+        if title and isinstance(rest, dict):
+            said = {name: str(visit.form.get(f"w-{name}-{number}") or "").strip() for name in ("year", "kind")}
+            works.append({**rest, "title": title, **{name: value for name, value in said.items() if value}})
+    return works[:MAX_EVIDENCE]
+
+
+def _record(given: Mapping[str, Any]) -> bytes:
+    """Return a lab as it was corrected as a line to import.
+
+    Raises:
+        ProblemError: a field can't be what was typed.
+    """
+    said = {**as_body(LAB_FIELDS, given), **{name: given[name] for name in (*_LAB_BESIDE, "evidence")}}
+    said = {name: value for name, value in said.items() if value not in (None, "", [])}
+    key = made_id(Kind.LABS, said)
+    if key is None:
+        raise ProblemError(422, "invalid", T_("give the lab's name, or its head's"), "name")
+    for fault in check(Kind.LABS, {"id": key, **said}).faults:
+        field = fault.field.partition("[")[0]
+        raise ProblemError(422, "invalid", T_("%(wrong)s; %(right)s", wrong=fault.wrong, right=fault.right), field)
+    return orjson.dumps(said) + b"\n"
+
+
+def _read_again(visit: Visit, kind: Drafted) -> Mapping[str, Any]:
+    """Return the draft of the text that a form was made from, for its passages."""
+    text = str(visit.form.get("text") or " ")
+    document = visit.attempt(lambda: read_document(text.encode(), "", kind, day_in_taipei(now())))
+    return {"text": text, "fields": [], "notes": []} if isinstance(document, Refusal) else document
 
 
 def _need_page(
@@ -174,9 +260,6 @@ def confirm(visit: Annotated[Visit, Depends(receiving(Resource.DRAFT, Action.CRE
 
 def _again(visit: Visit, given: dict[str, Any], beside: dict[str, str], refused: Refusal | None = None) -> Response:
     """Show the form again as it was typed, its passages beside it."""
-    text = str(visit.form.get("text") or " ")
-    document = visit.attempt(lambda: read_document(text.encode(), "", Drafted.NEED, day_in_taipei(now())))
-    if isinstance(document, Refusal):
-        document = {"text": text, "fields": [], "notes": []}
+    document = _read_again(visit, Drafted.NEED)
     values = {**given, **beside, "contact_said": beside["contact"]}
     return _need_page(visit, document, values, refused)

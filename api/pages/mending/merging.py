@@ -34,6 +34,7 @@ _ROUTES: dict[Mendable, tuple[Any, Any, str]] = {
     Mendable.LAB: (merging.plan_lab_merge, merging.merge_lab, "lab_id"),
     Mendable.COMPANY: (merging.plan_company_merge, merging.merge_company, "company_id"),
     Mendable.SCHOOL: (merging.plan_school_merge, merging.merge_school, "school_id"),
+    Mendable.PERSON: (merging.plan_person_merge, merging.merge_person, "account_id"),
 }
 FOUND = 20
 
@@ -95,6 +96,7 @@ _TOLD: dict[Mendable, tuple[tuple[str, str], ...]] = {
     Mendable.LAB: (("pi", N_("Head")), ("school", N_("School")), ("orcid", N_("ORCID iD"))),
     Mendable.COMPANY: (("tax_id", N_("Tax id (統一編號)")), ("city", N_("City")), ("description", N_("What it does"))),
     Mendable.SCHOOL: (("city", N_("City")), ("ror", N_("ROR id"))),
+    Mendable.PERSON: (("email", N_("E-mail address")),),
 }
 
 

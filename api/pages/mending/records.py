@@ -34,14 +34,20 @@ from matcher.review.people import Principal
 
 router = APIRouter(prefix="/admin/records", include_in_schema=False, route_class=ThreadedRoute)
 
-KINDS = (Mendable.LAB, Mendable.COMPANY, Mendable.SCHOOL, Mendable.NEED)
-"""What has a page here; people are retired where their accounts are."""
-_PAGES = {Mendable.LAB: "/labs/", Mendable.COMPANY: "/companies/", Mendable.NEED: "/needs/"}
+KINDS = (Mendable.LAB, Mendable.COMPANY, Mendable.SCHOOL, Mendable.PERSON, Mendable.NEED)
+"""What has a page here."""
+_PAGES = {
+    Mendable.LAB: "/labs/",
+    Mendable.COMPANY: "/companies/",
+    Mendable.NEED: "/needs/",
+    Mendable.PERSON: "/admin/accounts/",
+}
 _ROUTES: dict[Mendable, tuple[Any, Any, str]] = {
     Mendable.LAB: (retiring.retire_lab, retiring.reinstate_lab, "lab_id"),
     Mendable.COMPANY: (retiring.retire_company, retiring.reinstate_company, "company_id"),
     Mendable.SCHOOL: (retiring.retire_school, retiring.reinstate_school, "school_id"),
     Mendable.NEED: (retiring.retire_need, retiring.reinstate_need, "need_id"),
+    Mendable.PERSON: (retiring.retire_person, retiring.reinstate_person, "account_id"),
 }
 FOUND = 30
 

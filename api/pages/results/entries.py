@@ -22,6 +22,7 @@ from api.pages.shell.wording import N_
 from api.requests.capacity import ThreadedRoute
 from api.routes.ledger.entries import EntryId, list_entries, read_entry
 from api.routes.ledger.programme import read_heads
+from indexer.kept_files import FileFacts, facts_of
 from indexer.vocabulary import Tier
 from indexer.wording import P_
 from matcher.ledger.figures.gender import GENDER_LABELS
@@ -36,7 +37,7 @@ from matcher.ledger.rows.details import (
     Purpose,
     read_details,
 )
-from matcher.ledger.rows.evidence import FileFacts, facts_of
+from matcher.ledger.rows.evidence import path_of
 from matcher.ledger.rows.kpis import KPI_FACTS, Kpi
 from matcher.ledger.rows.result_claims import OTHER_PROGRAMME_LABELS
 from matcher.ledger.rows.steps import ENDED, STATE_LABELS
@@ -276,7 +277,7 @@ def _items(entry: Mapping[str, Any]) -> Iterator[tuple[dict[str, str], bool]]:
 
 def _evidence_item(home: Any, item: Mapping[str, str], added: bool) -> EvidenceItem:
     digest = item.get("sha256")
-    facts = None if digest is None else facts_of(home, digest)
+    facts = None if digest is None else facts_of(path_of(home, digest))
     return EvidenceItem(item.get("name", ""), item.get("url"), digest, facts, added)
 
 

@@ -3,7 +3,8 @@
 In: what a token says, checked by its signature. Out: how the question stands that it answers, with nothing of the need;
 the answer, once; its undoing. It exists because a link proves who it was sent to and no more: whether there is still
 something to answer, and whether that person may still answer it, is asked of the database each time. Used twice it
-changes nothing, forwarded it shows nothing that is confidential, and whoever it was sent to is told of what was done.
+changes nothing; forwarded it shows nothing that is confidential, says as whom it answers, and whoever it was sent to is
+told at once of what was done by it, with the way to undo it.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from sqlmodel import Session, col, select
 from api.access.policy import Action, Resource
 from api.access.visibility import conversations as visible
 from api.letters.conversation.answering import AskedByLink, asked_of_company, asked_of_lab
-from api.routes.conversation.telling import tell_answered, tell_said
+from api.routes.conversation.telling import tell_answered, tell_by_link, tell_said
 from api.trail.audit_trail import Outcome, Subject, write_down
 from api.trail.request_trail import trail_of
 from indexer.instants import day_in_taipei
@@ -37,7 +38,7 @@ from matcher.review.conversation.answers import (
 )
 from matcher.review.conversation.thread import Conversation, Side, ThreadError, conversation_of
 from matcher.review.intake import NeedIntake
-from matcher.review.people import principal
+from matcher.review.people import Account, principal
 from matcher.review.proposals import Release, StoredPairing
 
 MOST_CHANGES = 20
@@ -59,6 +60,7 @@ class OpenedLink:
 
     state: LinkState
     side: Side
+    answers_as: str = ""
     word: SideWord | None = None
     lab: tuple[str, str] = ("", "")
     alliance: tuple[str, str] = ("", "")
@@ -78,12 +80,21 @@ def opened_link(session: Session, asked: AskedByLink) -> OpenedLink:
     return OpenedLink(
         state=state,
         side=asked.side,
+        answers_as=reader_named(session, asked.reader),
         word=word,
         lab=(lab[0], lab[1] or ""),
         alliance=(alliance[0], alliance[1] or ""),
         submitted_on=None if submitted is None else day_in_taipei(submitted),
         place=f"/conversations/{about.pairing_id}",
     )
+
+
+def reader_named(session: Session, reader: str) -> str:
+    """Return who a link answers as: the name of the account; of a mere address so much that its owner knows it."""
+    if "@" in reader:
+        name, _, host = reader.partition("@")
+        return f"{name[:1]}…@{host}"
+    return session.exec(select(Account.name).where(Account.id == reader)).first() or ""
 
 
 def _state(session: Session, about: Conversation, asked: AskedByLink) -> tuple[LinkState, SideWord | None]:
@@ -155,6 +166,7 @@ def answer_by_link(
     by, link = _by(asked), asked.key
     said = answer(session, about=about, side=asked.side, word=word, reason=reason, note=note, by=by, link=link, now=now)
     tell_said(session, about, said, now=now)
+    tell_by_link(session, about, said, reader=asked.reader, asked=asked.asked, now=now)
     return said
 
 
@@ -169,6 +181,7 @@ def undo_by_link(session: Session, asked: AskedByLink, *, now: datetime) -> Side
         raise AnswerLateError(T_("this can no longer be undone here; write to your expert"))
     said = take_back(session, about=about, side=asked.side, by=_by(asked), link=asked.key, now=now)
     tell_answered(session, about, said, now=now)
+    tell_by_link(session, about, said, reader=asked.reader, asked=asked.asked, now=now)
     return said
 
 

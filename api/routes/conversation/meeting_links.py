@@ -15,6 +15,7 @@ from sqlmodel import Session, col, select
 from api.access.policy import Action, Resource
 from api.access.visibility import conversations as visible
 from api.letters.conversation.meeting_letters import MeetingByLink, title_of
+from api.routes.conversation.links import reader_named
 from api.routes.conversation.telling import tell_meeting
 from indexer.records.record_tables import Need
 from indexer.wording import T_
@@ -30,6 +31,7 @@ class OpenedMeeting:
     """What the page of a link shows of a meeting: when, where, with whom; nothing that the need says."""
 
     is_closed: bool
+    answers_as: str = ""
     title: str = ""
     times: tuple[datetime, ...] = ()
     starts_at: datetime | None = None
@@ -50,6 +52,7 @@ def opened_meeting(session: Session, link: MeetingByLink, *, now: datetime) -> O
     case = session.get_one(Case, meeting.case_id)
     return OpenedMeeting(
         is_closed=not agreed and not ahead,
+        answers_as=reader_named(session, link.reader),
         title=title_of(session, case, link.side),
         times=() if agreed else tuple(ahead),
         starts_at=meeting.starts_at,

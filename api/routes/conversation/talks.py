@@ -26,10 +26,11 @@ from api.documents.conversation.talks import (
 from api.requests.capacity import ThreadedRoute
 from api.requests.idempotency import Reply
 from api.requests.permitted_request import PermittedRequest, requires
-from api.requests.problems import not_found
+from api.requests.problems import ProblemError, not_found
 from api.routes.conversation.telling import tell_address, tell_answered, tell_said, tell_written
 from api.trail.request_trail import NeedReader
 from indexer.records.record_tables import Need
+from indexer.wording import T_
 from matcher.review.conversation.answers import answer, answers_of, is_open, must_be_open, take_back
 from matcher.review.conversation.thread import (
     Audience,
@@ -131,11 +132,24 @@ def send_link(
         _, about = find_conversation(session, who, pairing_id, Action.RELEASE)
         ask.about("need", about.need_id)
         address = mail_address(body.address)
+        must_be_answerable(ask)
         must_be_open(session, about, body.side)
         tell_address(session, about, body.side, address, by=who.id, now=ask.at)
         return Reply(201, {"side": body.side.value, "address": address}, {})
 
     return ask.write(work, body)
+
+
+def must_be_answerable(ask: PermittedRequest) -> None:
+    """Let somebody without an account be asked by a link only where a link answers without signing in.
+
+    Raises:
+        ProblemError: 409, it does not.
+    """
+    if ask.request.app.state.settings.links_need_sign_in:
+        raise ProblemError(
+            409, "links", T_("here links answer only for who is signed in: let the office make an account first")
+        )
 
 
 def find_conversation(

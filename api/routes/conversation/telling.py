@@ -16,6 +16,7 @@ from api.letters.caring import holders
 from matcher.notices.kinds import NoticeKind
 from matcher.notices.outbox import Notice, notify
 from matcher.review.conversation.answers import SideAnswer, SideWord
+from matcher.review.conversation.attachments import Attachment
 from matcher.review.conversation.meetings import Meeting
 from matcher.review.conversation.thread import Audience, Conversation, Message, Side
 from matcher.review.intake import NeedIntake
@@ -94,6 +95,21 @@ def tell_answered(session: Session, about: Conversation, said: SideAnswer, *, no
     )
 
 
+def tell_by_link(
+    session: Session, about: Conversation, said: SideAnswer, *, reader: str, asked: str, now: datetime
+) -> None:
+    """Tell whom a link was sent to what was just done by it, with the way to undo it: it may have been forwarded."""
+    notify(
+        session,
+        kind=NoticeKind.LINK_ANSWERED,
+        to=[reader],
+        key=f"link answer {said.id}",
+        place=place_of(about.pairing_id),
+        facts=facts_of(about, word=said.word, side=said.side, asked=asked, link=said.link or ""),
+        now=now,
+    )
+
+
 def tell_said(session: Session, about: Conversation, said: SideAnswer, *, now: datetime) -> None:
     """Tell what a side answered, and of its question, which stands in the thread, whoever is to reply."""
     tell_answered(session, about, said, now=now)
@@ -120,6 +136,24 @@ def tell_written(session: Session, about: Conversation, message: Message, *, now
         place=place_of(about.pairing_id) + "#thread",
         facts=facts_of(about),
         by=message.by,
+        now=now,
+    )
+
+
+def tell_attached(session: Session, about: Conversation, attached: Attachment, *, now: datetime) -> None:
+    """Tell those whom a file in a conversation is for; of one among colleagues nobody is told."""
+    audience = Audience(attached.audience or Audience.INTERNAL)
+    to = [one for side in _HEARS[audience] for one in readers_of(session, about, side)]
+    if attached.side != Side.EXPERT:
+        to += readers_of(session, about, Side.EXPERT)
+    notify(
+        session,
+        kind=NoticeKind.CASE_ASKED,
+        to=to,
+        key=f"attachment {attached.id}",
+        place=place_of(about.pairing_id) + "#files",
+        facts=facts_of(about, how="file"),
+        by=attached.by,
         now=now,
     )
 

@@ -28,6 +28,7 @@ from api.jobs.import_drafts import (
     discard,
     draft_of,
     drafts_of,
+    meanings_in,
     opened,
     planned,
     read_draft,
@@ -38,13 +39,14 @@ from api.requests.idempotency import Reply
 from api.requests.permitted_request import PermittedRequest, requires
 from api.requests.problems import ProblemError, not_found
 from api.routes.imports.looking import (
+    cells_in,
     draft_document,
     filled_down,
     looked_through,
     problems_of,
     rows_document,
     table_named,
-    texts_in,
+    typed_over,
     with_cells,
     with_rows_out,
 )
@@ -109,6 +111,8 @@ def keep_list(
     file_name = checked_name(name)
     ask.let_go()
     file = opened(content, file_name)
+    # Before the database is held: the encoder may have to be loaded first.
+    meant = meanings_in(file, file_name, ask.request.app.state.meanings)
 
     def work(session: Session, who: Principal) -> Reply:
         draft = begin(
@@ -117,6 +121,7 @@ def keep_list(
             alliance_id=alliance_of(session, who, None, alliance),
             name=file_name,
             file=file,
+            meant=meant,
             now=ask.at,
         )
         return Reply(201, draft_document(draft), _headers(draft) | {"Location": f"/api/import-drafts/{draft.id}"})
@@ -190,11 +195,12 @@ def correct_list(import_id: ImportId, body: ImportDraftBody, ask: _Edits) -> Res
             for key, said in body.tables.items():
                 tables[key] = _table_said(who, _table(found, key), corrections.of(key), said)
             corrections = corrections.model_copy(update={"tables": tables})
-        written = texts_in(read_draft(draft)) if body.cells else {}
+        stored = cells_in(read_draft(draft)) if body.cells else {}
         for cell in body.cells:
             # A number or a date stays one where nobody has written something else.
-            if cell.value is None or written.get((cell.sheet, cell.row, cell.column), "") != cell.value:
-                corrections = with_cells(corrections, cell.sheet, [(cell.row, cell.column, cell.value)])
+            typed = typed_over(stored.get((cell.sheet, cell.row, cell.column)), cell.value)
+            if cell.value is None or typed is not None:
+                corrections = with_cells(corrections, cell.sheet, [(cell.row, cell.column, typed)])
         for row in body.rows:
             corrections = with_rows_out(corrections, row.sheet, [(row.row, row.left_out)])
         return corrections

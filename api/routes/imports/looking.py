@@ -17,6 +17,7 @@ from typing import Any
 
 from api.jobs.import_drafts import ImportDraft, Planned
 from indexer.plain_text import printable
+from indexer.records.columns import in_one_cell, parts_of
 from indexer.records.exchange import RowProblem
 from indexer.records.lists.corrections import Corrections, FoundTable
 from indexer.records.lists.grids import Unreadable
@@ -215,7 +216,9 @@ def rows_document(
 
 
 def text_of(cell: object) -> str:
-    """Return a cell as it is shown and typed."""
+    """Return a cell as it is shown and typed: several texts one in a line, not as an export packs them."""
+    if (parts := parts_of(cell)) is not None:
+        return "\n".join(parts)
     if is_blank(cell) or isinstance(cell, Unreadable):
         return ""
     if isinstance(cell, datetime):
@@ -228,10 +231,19 @@ def text_of(cell: object) -> str:
         return printable(str(cell))
 
 
-def texts_in(found: Reading) -> dict[tuple[int, int, int], str]:
-    """Return what the cells of a list say now, by sheet, row and column."""
+def typed_over(cell: object, typed: str | None) -> str | None:
+    """Return what is kept of what somebody typed over a cell, None if it says what stands there."""
+    if typed is None or typed == text_of(cell):
+        return None
+    return (
+        typed if parts_of(cell) is None else in_one_cell([line.strip() for line in typed.split("\n") if line.strip()])
+    )
+
+
+def cells_in(found: Reading) -> dict[tuple[int, int, int], object]:
+    """Return the cells of a list as they are now, by sheet, row and column."""
     return {
-        (one.sheet, row, one.table.left + n): text_of(cell)
+        (one.sheet, row, one.table.left + n): cell
         for one in found.found
         for row, cells in [*one.table.rows, *one.rows_out]
         for n, cell in enumerate(cells, start=1)
@@ -272,7 +284,10 @@ def filled_down(
     rows = [one for one in table.table.rows if one[0] >= row]
     if not rows or rows[0][0] != row or not 0 <= n < len(table.table.names):
         return corrections
-    value = _text_at(rows[0][1], n)
+    first = rows[0][1]
+    value = _text_at(first, n)
+    if n < len(first) and parts_of(first[n]) is not None:
+        value = str(first[n])
     filled: list[tuple[int, int, str | None]] = []
     for number, cells in rows[1:]:
         if _text_at(cells, n) and number not in wrong:

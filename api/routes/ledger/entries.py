@@ -12,7 +12,6 @@ from datetime import date
 from hashlib import sha256
 from pathlib import Path as FilePath
 from typing import Annotated, Any
-from urllib.parse import quote
 
 import orjson
 from fastapi import APIRouter, Depends, Path, Query, Response
@@ -23,7 +22,7 @@ from api.access.policy import Action, Resource
 from api.access.visibility import cases as visible_cases
 from api.access.visibility import entries as visible
 from api.access.visibility import naming_file, shared_by
-from api.documents.answers import Page, file_of
+from api.documents.answers import Page, attachment_header, file_of
 from api.documents.bodies import MAX_ROW_NUMBER
 from api.documents.ledger import (
     EntryAnswer,
@@ -104,6 +103,8 @@ def store_file(
     """Store a file that was received; with `once` false no `Idempotency-Key` is looked at: the file itself is one."""
     with ask.reading() as session:
         must_have_a_place(session, ask, ask.admitted(session), len(content))
+    ask.let_go()
+    ask.request.app.state.scanner.check(content)
     # Stored before the row that says so: a file without a row proves nothing, a row without a file would be a lie.
     digest = keep(ask.request.app.state.home, content)
 
@@ -158,7 +159,7 @@ def read_evidence(
         raise not_found("file of evidence")
     if not is_intact(home, sha256):
         raise ProblemError(503, "evidence", T_("the file is missing or is not the one that was stored"))
-    headers = {"Cache-Control": "no-store", "Content-Disposition": _attachment(name or sha256[:16])}
+    headers = {"Cache-Control": "no-store", "Content-Disposition": attachment_header(name or sha256[:16])}
     return Response(path_of(home, sha256).read_bytes(), 200, headers, "application/octet-stream")
 
 
@@ -180,13 +181,6 @@ def _items(session: Session, entry: Entry) -> Iterator[dict[str, Any]]:
     yield from entry.evidence
     for items in session.exec(select(Step.evidence).where(Step.entry_id == entry.id)).all():
         yield from items
-
-
-def _attachment(name: str) -> str:
-    """Return the header that names a download: any name as UTF-8, and one in plain ASCII for older clients."""
-    one = "".join(c if c.isprintable() and c not in '/\\:*?"<>|' else "_" for c in name).strip(". ")[:150] or "evidence"
-    plain = "".join(c if c.isascii() and (c.isalnum() or c in "-_. ") else "_" for c in one)
-    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(one, safe='')}"
 
 
 EntryId = Annotated[str, Path(max_length=200)]

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path, Query, Response
 from sqlmodel import Session
 
+from api.access.credentials import let_in_or_shut_out
 from api.access.policy import Action, Resource
 from api.documents.bodies import MAX_ROW_NUMBER
 from api.documents.mending.merges import (
@@ -34,6 +35,7 @@ router = APIRouter(prefix="/api", tags=["mending"], route_class=ThreadedRoute)
 
 Reading = Annotated[PermittedRequest, Depends(requires(Resource.RECORD, Action.READ))]
 Editing = Annotated[PermittedRequest, Depends(requires(Resource.RECORD, Action.EDIT))]
+OfAccount = Annotated[PermittedRequest, Depends(requires(Resource.ACCOUNT, Action.EDIT))]
 Kept = Annotated[str, Query(min_length=1, max_length=200, description="The id of the record that is kept.")]
 
 
@@ -53,7 +55,7 @@ def undo_merging(merge_id: Annotated[int, Path(ge=1, le=MAX_ROW_NUMBER)], ask: E
 
     def work(session: Session, who: Principal) -> Reply:
         row = undo_merge(session, merge_id=merge_id, by=who.id, now=ask.at)
-        ask.about(row.kind, row.gone_id, row.kept_id)
+        ask.about(_subject(Mendable(row.kind)), row.gone_id, row.kept_id)
         return Reply(200, _documents(session, [row], ask)[0], {})
 
     return ask.write(work)
@@ -95,10 +97,27 @@ def merge_school(school_id: str, body: MergeBody, ask: Editing) -> Response:
     return _merged(ask, Mendable.SCHOOL, school_id, body)
 
 
+@router.get("/accounts/{account_id}/merge", response_model=PlanAnswer)
+def plan_person_merge(account_id: str, kept: Kept, ask: OfAccount) -> Response:
+    """Say what merging a person's account into another one of the same person would move; nothing is changed."""
+    return _planned(ask, Mendable.PERSON, account_id, kept)
+
+
+@router.post("/accounts/{account_id}/merge", response_model=MergeAnswer)
+def merge_person(account_id: str, body: MergeBody, ask: OfAccount) -> Response:
+    """Merge a person's account into another one of the same person: it is shut out, and the two count as one person."""
+    return _merged(ask, Mendable.PERSON, account_id, body)
+
+
+def _subject(kind: Mendable) -> str:
+    """Return what a record of a kind is called in the trail."""
+    return "account" if kind is Mendable.PERSON else kind.value
+
+
 def _planned(ask: PermittedRequest, kind: Mendable, gone_id: str, kept: str) -> Response:
     def work(session: Session, _who: Principal) -> Reply:
         found = plan(session, kind=kind, gone_id=gone_id, kept_id=kept)
-        ask.about(kind.value, kept)
+        ask.about(_subject(kind), kept)
         return Reply(200, plan_document(found, record_names(session, kind, [gone_id, kept])), {})
 
     return ask.read(work)
@@ -107,7 +126,9 @@ def _planned(ask: PermittedRequest, kind: Mendable, gone_id: str, kept: str) -> 
 def _merged(ask: PermittedRequest, kind: Mendable, gone_id: str, body: MergeBody) -> Response:
     def work(session: Session, who: Principal) -> Reply:
         row = merge(session, kind=kind, gone_id=gone_id, kept_id=body.kept, reason=body.reason, by=who.id, now=ask.at)
-        ask.about(kind.value, body.kept)
+        if kind is Mendable.PERSON:
+            let_in_or_shut_out(session, account_id=gone_id, disabled=True, now=ask.at)
+        ask.about(_subject(kind), body.kept)
         return Reply(200, _documents(session, [row], ask)[0], {})
 
     return ask.write(work, body)

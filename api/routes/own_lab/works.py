@@ -114,12 +114,13 @@ def add_lab_works(
     ask.let_go()
     # Reading a file takes longer than storing what it says: no writer waits for it.
     works, problems = ([], []) if body.content is None else _read(body.content, body.name, lab_id)
+    elsewhere = _looked_up(ask, body.work)
 
     def work(session: Session, who: Principal) -> Reply:
         _find(session, who, lab_id, lock=True)
         if (body.work is None) == (body.content is None):
             raise ProblemError(422, "invalid", T_("give either one work or a file's content"), "content")
-        given = works if body.work is None else [_one(session, body.work)]
+        given = works if body.work is None else [_one(session, body.work, elsewhere)]
         done = add_works(session, lab_id=lab_id, works=given, by=who.id, now=ask.at)
         document = {
             "added": done.added,
@@ -161,15 +162,39 @@ def _both(text: str) -> dict[str, str]:
     return {"zh": zh, "en": en}
 
 
-def _one(session: Session, body: WorkBody) -> dict[str, Any]:
-    """Return one work as it was typed, or as another lab has it by its DOI."""
+def _looked_up(ask: PermittedRequest, body: WorkBody | None) -> dict[str, Any] | None:
+    """Return a work of which only the DOI was typed, as a register has it; None where nothing is to be looked up.
+
+    Raises:
+        ProblemError: 422, no register has it, or none answers now.
+    """
+    if body is None or body.title.strip() or not body.doi.strip() or not ask.request.app.state.settings.look_up_dois:
+        return None
+    with ask.reading() as session:
+        number = _doi_of(body)
+        if known_work(session, number) is not None:
+            return None
+    ask.let_go()
+    found: dict[str, Any] | None = ask.request.app.state.look_ups.work(number)
+    if found is None:
+        detail = T_("neither Crossref nor DataCite has this DOI: look whether it is right, or type the title as well")
+        raise ProblemError(422, "invalid", detail, "title")
+    return found
+
+
+def _doi_of(body: WorkBody) -> str:
+    try:
+        return str(doi(body.doi))
+    except FieldError as error:
+        raise ProblemError(422, "invalid", error.right, "doi") from error
+
+
+def _one(session: Session, body: WorkBody, elsewhere: dict[str, Any] | None) -> dict[str, Any]:
+    """Return one work as it was typed, or by its DOI as another lab or a register has it."""
     said = {name: value for name, value in body.model_dump(mode="json").items() if value}
     if body.doi.strip():
-        try:
-            said["doi"] = doi(body.doi)
-        except FieldError as error:
-            raise ProblemError(422, "invalid", error.right, "doi") from error
-        known = known_work(session, str(said["doi"]))
+        said["doi"] = _doi_of(body)
+        known = known_work(session, str(said["doi"])) or elsewhere
         if not body.title.strip():
             if known is None:
                 detail = T_("no lab here has this DOI yet, and nothing is looked up elsewhere: type the title as well")

@@ -8,7 +8,7 @@ from alembic import op
 from indexer.migrations.append_only import is_sqlite, refuse_changes, refuse_when
 
 revision = "0029"
-down_revision = "0026"
+down_revision = "0028"
 branch_labels = None
 depends_on = None
 

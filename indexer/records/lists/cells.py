@@ -82,10 +82,13 @@ _DITTO = frozenset({"同上", "〃", "″", "同前", "同左上", "ditto", '"',
 _PROSE = frozenset({"summary", "summary_en", "description", "abstract", "title", "asks", "confidential_reason"})
 _SHORTENED = re.compile(r"[0-9](?:\.[0-9]+)?[eE]\+?[0-9]{1,3}")
 _LINKS = re.compile(r"[;；,，、\s]+(?=https?://)|[\r\n]+")
+_TITLES = "教授|老師|博士|副教授|助理教授|院士|主任|所長|院長"
 _PEOPLE = re.compile(
-    r"\s*(?:[、;；/／&＆\n]|，|,(?!\s*(?:Jr|Sr|Ph\.?\s?D|M\.?D|II|III)\b)|\band\b|(?<=[\u3400-\u9fff]{2})[和與及](?=[\u3400-\u9fff]{2}))\s*"
+    r"\s*(?:[、;；/／&＆\n]|，|,(?!\s*(?:Jr|Sr|Ph\.?\s?D|M\.?D|II|III)\b)|\band\b"
+    # 祝清和博士 is one person.
+    rf"|(?<=[\u3400-\u9fff]{{2}})[和與及](?!{_TITLES})(?=[\u3400-\u9fff]{{2}}))\s*"
 )
-_HAN_NAME = re.compile("[\u3400-\u9fff·．]{2,6}(?:教授|老師|博士|副教授|助理教授|院士|主任|所長|院長)?")
+_HAN_NAME = re.compile(rf"[\u3400-\u9fff·．]{{2,6}}(?:{_TITLES})?")
 _LATIN_NAME = re.compile(r"[A-Z][\w.\-'’]*(?:\s+[A-Z][\w.\-'’]*){1,4}")
 _FIRST_SERIAL, _LAST_SERIAL = 20_000, 80_000
 """The days from 1954 to 2119 as spreadsheets count them; a number below or above is something else."""
@@ -141,7 +144,13 @@ def _says_nothing(field: str, cell: str) -> bool:
     return field in _ANY_FIELDS and plain in _ANY
 
 
+_LONGEST_WORD = 60
+"""Of a cell that may be one of the words above, with blanks and brackets."""
+
+
 def _plain(text: str) -> str:
+    if len(text) > _LONGEST_WORD and len(text.strip()) > _LONGEST_WORD:
+        return text
     return "".join(unicodedata.normalize("NFKC", text).casefold().split()).strip("()[]〔〕【】")
 
 
@@ -153,6 +162,7 @@ class CellReader:
         self.counts: Counter[str] = Counter()
         self._unit = table_unit
         self._above: dict[str, object] = {}
+        self._readers: dict[tuple[str, str], Callable[[object], object] | None] = {}
 
     def value(self, column: Column, heading: Heading, cell: object) -> object:
         """Return what a cell says.
@@ -163,7 +173,7 @@ class CellReader:
         if isinstance(cell, str) and column.cell is Cell.ONE and _is_literal(column.field, cell):
             self._above[column.field] = said = unguarded(cell[1:])
             return said
-        if isinstance(cell, str):
+        if isinstance(cell, str) and (len(cell) <= _LONGEST_WORD or len(cell.strip()) <= _LONGEST_WORD):
             if _is_ditto(column.field, cell):
                 self.counts["ditto"] += 1
                 return self._above.get(column.field)
@@ -180,7 +190,10 @@ class CellReader:
         if (listed := json_list(column, cell)) is not None and column.cell in (Cell.WORDS, Cell.TEXTS):
             # What an export wrote part by part holds no word for nothing.
             return listed
-        if (reader := self._reader_of(column.field, heading)) is not None:
+        kept_by = column.field, heading.unit
+        if kept_by not in self._readers:
+            self._readers[kept_by] = self._reader_of(column.field, heading)
+        if (reader := self._readers[kept_by]) is not None:
             return reader(cell)
         found = json_value(column, cell)
         if column.cell is Cell.ASKS and isinstance(found, list):

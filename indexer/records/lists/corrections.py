@@ -8,7 +8,7 @@ be kept, sent over HTTP and applied again to the same file: they name places, ne
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -37,7 +37,8 @@ class Corrections(BaseModel):
     """Corrections by place: tables by key, rows and cells by the number of their sheet, counted from 0.
 
     `headers` say in which row a sheet's headings stand, `cells` what stands in a row's column (rows as people see them,
-    columns counted from 1), `out` which rows are left out.
+    columns counted from 1), `out` which rows are left out. `meant` is no correction but what headings that nobody knows
+    were found to mean, by kind: asked once, when the list came.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -46,10 +47,16 @@ class Corrections(BaseModel):
     headers: dict[int, int] = Field(default_factory=dict)
     cells: dict[int, dict[int, dict[int, str]]] = Field(default_factory=dict)
     out: dict[int, list[int]] = Field(default_factory=dict)
+    meant: dict[Kind, dict[str, str]] = Field(default_factory=dict)
 
     def of(self, key: str) -> TableSaid:
         """Return what was said of a table."""
         return self.tables.get(key, _NOTHING)
+
+    def meaning(self, kind: Kind, headings: Sequence[str]) -> Mapping[str, str]:
+        """Return the fields that headings were found to mean."""
+        meant = self.meant.get(kind, {})
+        return {heading: meant[heading] for heading in headings if heading in meant}
 
     def header(self, sheet: int) -> int | None:
         """Return the row of a sheet's headings, None where nobody has said it."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 
@@ -27,6 +27,7 @@ ROW_NUMBER = "row number"
 _LIKE_ENOUGH = 82.0
 _MAX_HEADING_CHARS = 200
 _MIN_GUESSED_CHARS = 3
+_MAX_MEANT_CHARS = 60
 
 _COMMON = {
     "id": "識別碼 唯一碼 流水編號 identifier code key recordid uniqueid",
@@ -219,6 +220,10 @@ _PERHAPS_NUMBERS = frozenset(map(_key, _PERHAPS_NUMBERS_WRITTEN))
 _PERSONS = frozenset(map(_key, _PERSONS_WRITTEN))
 
 
+Meaning = Callable[[Kind, Sequence[str]], Mapping[str, str]]
+"""Tells of headings of a kind that nobody knows which field they mean, of those that it can tell."""
+
+
 @dataclass(frozen=True, slots=True)
 class Heading:
     """What a heading was taken for; `unit` is what its numbers count in, `guessed` that it was told by likeness."""
@@ -324,6 +329,23 @@ def currency_in(text: str) -> str | None:
     """Return the code of a currency other than New Taiwan dollars that a text names, else None."""
     low = unicodedata.normalize("NFKC", text).casefold()
     return next((code for words, code in _CURRENCIES if re.search(words, low)), None)
+
+
+def usual_headings(kind: Kind) -> list[tuple[str, str]]:
+    """Return what the columns of a kind are usually called, each with its field."""
+    columns = COLUMNS[kind]
+    found = [(name, column.field) for column in columns for name in (column.label, column.field.replace("_", " "))]
+    fields = {column.field for column in columns}
+    for table in (_LISTED[kind], _COMMON):
+        found += [(word, field) for field, words in table.items() if field in fields for word in words.split()]
+    return found
+
+
+def asks_for_meaning(text: str) -> bool:
+    """Whether the meaning of a heading that nothing is like is worth asking for: words, and of something of ours."""
+    key = _key(text)
+    is_word = len(key) >= _MIN_GUESSED_CHARS - 1 and not key.isdigit() and len(text) <= _MAX_MEANT_CHARS
+    return is_word and not is_beside(text) and key not in _ROW_NUMBERS and key not in _PERHAPS_NUMBERS
 
 
 def is_person_heading(text: str) -> bool:

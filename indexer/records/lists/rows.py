@@ -9,6 +9,7 @@ from the rules for records because a cell that can't be read is no fault of its 
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,11 +17,11 @@ from typing import Any
 
 from indexer.plain_text import TextError, printable
 from indexer.records.columns import COLUMNS, OTHER_HEADING, Column, refusal_of
-from indexer.records.exchange import RowProblem, costs_record
+from indexer.records.exchange import RowProblem, check, costs_record
 from indexer.records.field_notes import Cell
 from indexer.records.lists.cells import CellReader
 from indexer.records.lists.grids import MAX_COLUMNS, Unreadable
-from indexer.records.lists.headings import ROW_NUMBER, Heading
+from indexer.records.lists.headings import ROW_NUMBER, Heading, Meaning, asks_for_meaning, unit_in
 from indexer.records.lists.made_ids import NAMED_BY, made_id
 from indexer.records.lists.tables import Table, sections
 from indexer.records.values import as_text, is_blank
@@ -38,6 +39,9 @@ _NEEDED = {Kind.EVIDENCE: ("lab",), Kind.TERMS: ("en", "zh")}
 """The columns without which no row of a kind can be read, where that is not the id."""
 _MAX_OTHER_CHARS = 2_000
 _ROWS_NAMED = 12
+_LOOKED_INTO = 20
+"""Cells of a column whose heading is a guess that are held against what its field takes."""
+_IN_NUMBERS = frozenset({"capacity", "budget_ntd", "deadline", "since", "until", "weight"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +68,12 @@ class TableRows:
 
 
 def table_rows(
-    kind: Kind, table: Table, name: str, mapping: Mapping[str, str], fixed: Mapping[str, str] | None = None
+    kind: Kind,
+    table: Table,
+    name: str,
+    mapping: Mapping[str, str],
+    fixed: Mapping[str, str] | None = None,
+    meaning: Meaning | None = None,
 ) -> TableRows:
     """Return the rows of a table by field.
 
@@ -74,12 +83,15 @@ def table_rows(
         name: the file's name for the problems.
         mapping: the field for each heading that somebody has said; `-` leaves a column out.
         fixed: values by field for the rows that have none of their own.
+        meaning: asked for the headings that nobody knows, if there are any.
     """
     found = TableRows(kind, header_row=table.header_row)
     if len(table.names) > MAX_COLUMNS:
         found.problems.append(too_wide(len(table.names), name, table.header_row))
         return found
     headings = _headings(kind, table, mapping)
+    if meaning is not None:
+        _add_meant(kind, table, mapping, headings, meaning)
     _tell_aside(found, table, headings, name)
     chosen = _Chosen(found, kind, table, headings, name)
     chosen.fixed = {field: value for field, value in (fixed or {}).items() if value}
@@ -111,17 +123,59 @@ def _headings(kind: Kind, table: Table, mapping: Mapping[str, str]) -> list[Head
     taken = {heading.field for heading in exact if heading is not None}
     likely = table.headings(kind, guess=True)
     found: list[Heading | None] = []
-    for name, sure, guess in zip(table.names, exact, likely, strict=True):
+    for n, (name, sure, guess) in enumerate(zip(table.names, exact, likely, strict=True)):
         if name in mapping:
             unit = (sure or guess or Heading("")).unit
             found.append(Heading(mapping[name], unit))
         elif sure is not None or guess is None:
             found.append(sure)
         else:
-            # A guess never takes a field that another column names.
-            found.append(None if guess.field in taken else guess)
+            # A guess never takes a field that another column names, nor one that its cells are not such as.
+            is_likely = guess.field not in taken and (not guess.guessed or _takes(kind, table, n, guess))
+            found.append(guess if is_likely else None)
             taken.add(guess.field)
     return _without_row_numbers(table, found)
+
+
+def _add_meant(
+    kind: Kind, table: Table, mapping: Mapping[str, str], headings: list[Heading | None], meaning: Meaning
+) -> None:
+    """Put the fields that unknown headings mean into their places; one that is taken by another column is no guess."""
+    unknown = [
+        n
+        for n, (name, heading) in enumerate(zip(table.names, headings, strict=True))
+        if heading is None and name != OTHER_HEADING and name not in mapping and asks_for_meaning(name)
+        and any(n < len(cells) and not is_blank(cells[n]) for _, cells in table.rows)
+    ]  # fmt: skip
+    if not unknown:
+        return
+    taken = {heading.field for heading in headings if heading is not None}
+    meant = meaning(kind, [table.names[n] for n in unknown])
+    twice = Counter(meant.values())
+    for n in unknown:
+        field_ = meant.get(table.names[n])
+        heading = Heading(field_ or "", unit_in(table.names[n]), guessed=True)
+        if field_ is not None and field_ not in taken and twice[field_] == 1 and _takes(kind, table, n, heading):
+            headings[n] = heading
+
+
+def _takes(kind: Kind, table: Table, n: int, heading: Heading) -> bool:
+    """Whether most cells of a column are such as a field takes: numbers are no names, and 是 is no day."""
+    column = next((one for one in COLUMNS[kind] if one.field == heading.field), None)
+    filled = [cells[n] for _, cells in table.rows if n < len(cells) and not is_blank(cells[n])][:_LOOKED_INTO]
+    if column is None:
+        return False
+    reader, taken = CellReader(table.unit), 0
+    for cell in filled:
+        is_number = isinstance(cell, int | float) or re.fullmatch(r"[\d.,%\s]+", str(cell)) is not None
+        try:
+            value = reader.value(column, heading, cell)
+        except TextError:
+            continue
+        faults = check(kind, {"id": "x", column.field: value}, lenient=True, whole=False).faults
+        is_wrong = any(fault.field.split("[")[0] == column.field for fault in faults)
+        taken += not is_wrong and (column.field in _IN_NUMBERS or not is_number)
+    return taken * 5 >= len(filled) * 4
 
 
 def _without_row_numbers(table: Table, headings: list[Heading | None]) -> list[Heading | None]:

@@ -125,6 +125,8 @@ def _texts(cells: Sequence[object]) -> list[str]:
 
 
 def _text(cell: object) -> str:
+    if isinstance(cell, str):
+        return cell.strip()
     if is_blank(cell):
         return ""
     try:
@@ -268,10 +270,13 @@ def _fill(
 
 def _begins_table(grid: Grid, n: int, texts: Sequence[str], kinds: Sequence[Kind], known: Sequence[str]) -> bool:
     """Whether a row among others is a header of its own."""
+    said = [text for text in texts if text]
+    # Rows of a list are told by their long cells, before anything is looked up.
+    if len(said) < _FEWEST_KNOWN or max(map(len, said)) > _HEADING_CHARS // 2:
+        return False
     row = grid.rows[n][0]
     gap = row > grid.rows[n - 1][0] + 1 or (n > 1 and sum(map(bool, _texts(grid.rows[n - 1][1]))) == 1)
-    said = [text for text in texts if text]
-    if len(said) < _FEWEST_KNOWN + (not gap) or any(len(text) > _HEADING_CHARS // 2 for text in said):
+    if len(said) < _FEWEST_KNOWN + (not gap):
         return False
     best = (
         max(len(known_fields(kind, said)) for kind in kinds if kind is not Kind.TERMS)

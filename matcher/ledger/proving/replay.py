@@ -21,7 +21,9 @@ from sqlalchemy import Row, Table
 from sqlmodel import Session, SQLModel, select
 
 from indexer.instants import day_in_taipei
+from indexer.records.mended.merged import RecordMerge
 from indexer.records.record_tables import Alliance
+from indexer.vocabulary import Mendable
 from indexer.wording import T_
 from matcher.ledger.figures.ladder import NEXT_RUNGS, LadderStep, Rung
 from matcher.ledger.figures.sufficiency import PointRow, SufficiencyRow
@@ -218,6 +220,8 @@ class _Known:
         self.stakes_of = _grouped(_all(session, Stake), "account_id")
         self.claims_of = _grouped(_all(session, LabClaim), "account_id")
         self._ties: list[Any] = _all(session, AccountTie)
+        merged: list[Any] = _all(session, RecordMerge)
+        self._merged = [one for one in merged if one.kind == Mendable.PERSON]
         ways = [*self.documents, *self.grants]
         self.by_motion = {one.motion_id for one in ways} - {None}
         self.rules = [(at, one) for at, one in versions(session, RecognitionRules)]
@@ -238,6 +242,11 @@ class _Known:
     def tied_to(self, who: str, at: datetime) -> frozenset[str]:
         """Return the accounts that somebody was tied to at a moment."""
         pairs = [(one.account_id, one.by) for one in self._ties if one.at <= at and who in (one.account_id, one.by)]
+        pairs += [
+            (one.gone_id, one.kept_id)
+            for one in self._merged
+            if one.at <= at and (one.undone_at is None or one.undone_at > at) and who in (one.gone_id, one.kept_id)
+        ]
         return frozenset(one for pair in pairs for one in pair) - {who}
 
     def holds(self, who: str, roles: Sequence[Role], scopes: Iterable[str], at: datetime) -> bool:

@@ -1,25 +1,18 @@
-"""What proves a result: files kept by their SHA-256, and links; who brought a file, and what it is.
+"""What proves a result: files kept by their SHA-256, and links; who brought a file.
 
-In: the bytes of a file and who sent them, or an address. Out: an item of evidence that an entry names, a row that
-says who sent the file, and its kind as its own first bytes tell. It exists so that a proof can't be exchanged after
-the fact: an entry names the hash, and the file lies under it.
+In: the bytes of a file and who sent them, or an address. Out: an item of evidence that an entry names, and a row that
+says who sent the file. It exists so that a proof can't be exchanged after the fact: an entry names the hash, and the
+file lies under it.
 
 Who knows a hash does not thereby know the file: an entry may name a file only if its reporter sent it or sees it
-already, so that nobody reads another alliance's contract by naming its hash. Neither the name nor the sender says
-truly what a file is; nothing here interprets one, and what is shown of it is plain text.
+already, so that nobody reads another alliance's contract by naming its hash.
 """
 
 from __future__ import annotations
 
-import codecs
-import os
-import secrets
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -28,9 +21,8 @@ from sqlalchemy import BigInteger, CheckConstraint, delete
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Field, Session, SQLModel, col, select
 
-from indexer.database import storing_file
-from indexer.disk import sync
 from indexer.instants import Instant
+from indexer.kept_files import is_kept, keep_file, kept_before, kept_path
 from indexer.plain_text import clean
 from indexer.settings import Settings
 from indexer.vocabulary import ID_LENGTH_MAX
@@ -55,39 +47,17 @@ def keep(home: Path, content: bytes) -> str:
     """
     if not 0 < len(content) <= MAX_BYTES:
         raise LedgerError(T_("a file of evidence has 1 to %(max_bytes)s bytes", max_bytes=f"{MAX_BYTES:,}"), "evidence")
-    digest = sha256(content).hexdigest()
-    path = path_of(home, digest)
-    with storing_file():
-        if not path.exists():
-            _write(path, content)
-        # Every folder on the way may be new; and whoever stored a file that is there may have ended before this.
-        for folder in (path.parent, path.parent.parent, home):
-            sync(folder)
-    return digest
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}.partial")
-    try:
-        with partial.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    return keep_file(home, FOLDER, content)
 
 
 def path_of(home: Path, digest: str) -> Path:
     """Return where the file of a SHA-256 lies."""
-    return home / FOLDER / digest[:2] / digest
+    return kept_path(home, FOLDER, digest)
 
 
 def is_intact(home: Path, digest: str) -> bool:
     """Whether the file is there and is still the one that was stored."""
-    path = path_of(home, digest)
-    return path.is_file() and sha256(path.read_bytes()).hexdigest() == digest
+    return is_kept(home, FOLDER, digest)
 
 
 def checked_items(home: Path, items: Sequence[dict[str, str]]) -> list[dict[str, str]]:
@@ -224,78 +194,7 @@ def forget_waiting(session: Session, home: Path, *, before: datetime) -> int:
     for digest in sorted(late):
         session.connection().execute(delete(EvidenceFile).where(col(EvidenceFile.sha256) == digest))
     known = set(session.exec(select(EvidenceFile.sha256)).all()) | _named(session)
-    strays = {path.name for path in _older(home, before)} - known
+    strays = {path.name for path in kept_before(home, FOLDER, before)} - known
     for digest in late | strays:
         path_of(home, digest).unlink(missing_ok=True)
     return len(late | strays)
-
-
-def _older(home: Path, before: datetime) -> Iterator[Path]:
-    for path in (home / FOLDER).glob("??/*"):
-        with suppress(FileNotFoundError):
-            if path.is_file() and path.stat().st_mtime < before.timestamp():
-                yield path
-
-
-_EXCERPT_BYTES = 16_384
-"""So much of a text is shown; the rest is in the file."""
-
-
-class FileKind(StrEnum):
-    """What a file is, as far as its first bytes tell."""
-
-    PDF = "pdf"
-    PNG = "png"
-    JPEG = "jpeg"
-    GIF = "gif"
-    WEBP = "webp"
-    ZIP = "zip"
-    TEXT = "text"
-    OTHER = "other"
-    MISSING = "missing"
-
-
-_BEGINNINGS = (
-    (b"%PDF-", FileKind.PDF),
-    (b"\x89PNG\r\n\x1a\n", FileKind.PNG),
-    (b"\xff\xd8\xff", FileKind.JPEG),
-    (b"GIF8", FileKind.GIF),
-    (b"PK\x03\x04", FileKind.ZIP),
-)
-
-
-@dataclass(frozen=True)
-class FileFacts:
-    """A stored file: what it is, how large, and, of a text, how it begins. `whole` says that nothing was cut off."""
-
-    kind: FileKind
-    size_bytes: int
-    excerpt: str | None = None
-    whole: bool = True
-
-
-def facts_of(home: Path, digest: str) -> FileFacts:
-    """Return what is known of a stored file; its kind is `missing` if it is not there."""
-    path = path_of(home, digest)
-    try:
-        with path.open("rb") as file:
-            first = file.read(_EXCERPT_BYTES)
-            size_bytes = path.stat().st_size
-    except FileNotFoundError:
-        return FileFacts(FileKind.MISSING, 0)
-    kind = next((kind for beginning, kind in _BEGINNINGS if first.startswith(beginning)), None)
-    if kind is None and first.startswith(b"RIFF") and first[8:12] == b"WEBP":
-        kind = FileKind.WEBP
-    text = None if kind is not None else _text(first)
-    if text is None:
-        return FileFacts(kind or FileKind.OTHER, size_bytes)
-    return FileFacts(FileKind.TEXT, size_bytes, text, whole=size_bytes <= _EXCERPT_BYTES)
-
-
-def _text(first: bytes) -> str | None:
-    """Return the beginning of a file as text, None if it is none; the last character may be cut off in its middle."""
-    try:
-        text = codecs.getincrementaldecoder("utf-8-sig")().decode(first)
-    except UnicodeDecodeError:
-        return None
-    return None if any(ord(c) < 32 and c not in "\t\r\n\f" for c in text) else text

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import BigInteger, CheckConstraint, bindparam
+from sqlalchemy import BigInteger, CheckConstraint, ColumnElement, bindparam
 from sqlmodel import Field, Session, SQLModel, col, select
 
 from indexer.instants import Instant
@@ -26,7 +26,7 @@ from matcher.ledger.rows.entries import Entry, entry_of
 from matcher.ledger.rows.motions import Motion, MotionKind
 from matcher.ledger.rows.steps import State, Step, steps_of
 from matcher.review.cases import Case
-from matcher.review.people import Grant, Stake, tied_to
+from matcher.review.people import Grant, Stake, of_person, tied_to
 from matcher.review.researchers import ClaimVerdict, LabClaim
 from matcher.review.roles import STAFF, Role
 
@@ -270,12 +270,13 @@ _MOTIONS = select(Motion).where(
     Motion.subject == bindparam("entry_id"),
     col(Motion.kind).in_([MotionKind.RECOGNISE.value, MotionKind.REVERSE.value]),
 )
-_GRANTS = select(Grant).where(Grant.account_id == bindparam("who"))
-_STAKES = select(Stake).where(Stake.account_id == bindparam("who"))
+_WHO: ColumnElement[str] = bindparam("who")
+_GRANTS = select(Grant).where(of_person(col(Grant.account_id), _WHO))
+_STAKES = select(Stake).where(of_person(col(Stake.account_id), _WHO))
 _MERGED = select(RecordMerge.kind, RecordMerge.gone_id, RecordMerge.kept_id).where(
     col(RecordMerge.undone_at).is_(None), col(RecordMerge.kind).in_(["company", "lab"])
 )
-_CLAIMS = select(LabClaim).where(LabClaim.account_id == bindparam("who"))
+_CLAIMS = select(LabClaim).where(of_person(col(LabClaim.account_id), _WHO))
 
 
 def facts_about(session: Session, entry: Entry, by: str) -> Facts:

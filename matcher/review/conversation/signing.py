@@ -8,8 +8,9 @@ is no result: what counts is decided in the ledger alone.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
@@ -17,7 +18,7 @@ from sqlalchemy import JSON, BigInteger, CheckConstraint, Column
 from sqlmodel import Field, Session, SQLModel, and_, col, func, or_, select
 
 from indexer.instants import TAIPEI, Instant
-from indexer.records.record_tables import Alliance
+from indexer.records.record_tables import Alliance, Ask, Need
 from indexer.wording import T_
 from matcher.review.cases import OPEN_STAGES, Case, LabLoad, Stage
 
@@ -143,6 +144,60 @@ def _shares(session: Session, case: Case, given: Mapping[str, int]) -> dict[str,
     if known != set(given) or any(one <= 0 for one in given.values()) or sum(given.values()) != WHOLE_BP:
         raise SigningError(T_("shares are of known alliances and make 100 percent together"), "shares")
     return dict(given)
+
+
+FEWEST_NAMED = 3
+"""A field or kind of cooperation is told only if so many signed cases have it, or one need could be recognised."""
+
+
+@dataclass(frozen=True)
+class PastCooperation:
+    """What was signed with a lab in all alliances, by number alone: no company, no need, no alliance is named.
+
+    `fields` and `kinds` are those of the needs, with how many signed cases had each, the commonest first.
+    """
+
+    signed: int = 0
+    alliances: int = 0
+    first_year: int | None = None
+    last_year: int | None = None
+    fields: tuple[tuple[str, int], ...] = ()
+    kinds: tuple[tuple[str, int], ...] = ()
+
+
+def past_cooperation(session: Session, lab_ids: Collection[str]) -> PastCooperation:
+    """Return what was signed with a lab, which may have been known under several ids."""
+    query = (
+        select(Case, col(Signing.signed_on), col(Need.fields))
+        .join(Need, col(Need.id) == Case.need_id)
+        .join(Signing, col(Signing.case_id) == Case.id, isouter=True)
+        .where(col(Case.lab_id).in_(sorted(lab_ids)), Case.stage == Stage.SIGNED.value)
+    )
+    rows = session.exec(query).all()
+    if not rows:
+        return PastCooperation()
+    years = [_year(case, signed_on) for case, signed_on, _ in rows]
+    asked = select(Ask.need_id, Ask.kind).where(col(Ask.need_id).in_({case.need_id for case, *_ in rows})).distinct()
+    kinds_of: dict[str, set[str]] = {}
+    for need_id, kind in session.exec(asked).all():
+        kinds_of.setdefault(need_id, set()).add(str(kind))
+    return PastCooperation(
+        signed=len(rows),
+        alliances=len({case.alliance_id for case, *_ in rows}),
+        first_year=min(years),
+        last_year=max(years),
+        fields=_named(one for _, _, fields in rows for one in set(fields or ())),
+        kinds=_named(one for case, *_ in rows for one in kinds_of.get(case.need_id, ())),
+    )
+
+
+def _year(case: Case, signed_on: date | None) -> int:
+    # Of a case that was signed before its day was asked for, the year in which it was opened stands in.
+    return (case.opened_at.astimezone(TAIPEI) if signed_on is None else signed_on).year
+
+
+def _named(words: Iterable[str]) -> tuple[tuple[str, int], ...]:
+    return tuple((word, n) for word, n in Counter(words).most_common() if n >= FEWEST_NAMED)
 
 
 RUNS_FOR = timedelta(days=365)

@@ -192,6 +192,8 @@ RESULT_SECRETS = {
     "mergereason": Secret(frozenset({"office"})),
     "retirereason": Secret(frozenset({"office"})),
 }
+FILED = ("evidencefile", "needfile", "labfile", "internalfile")
+"""What lies in files of the home, and in no table."""
 NOT_STORED = ("madekey", "personidentifier", "sharedsecret", "feedsecret", "webhooksecret", "calendartoken")
 """What is not even in the database."""
 
@@ -357,6 +359,13 @@ SECRETS = {
     "bothmessage": Secret(OWN | {"company", "researcher"}),
     "internalnote": Secret(OWN),
     "meetingplace": Secret(OWN | {"company", "researcher"}),
+    # Files, by what they are called and by what is in them.
+    "needfile": Secret(OWN | {"company", "researcher"}),
+    "needfilename": Secret(OWN | {"company", "researcher"}),
+    "labfile": Secret(OWN | {"researcher"}),
+    "labfilename": Secret(OWN | {"researcher"}),
+    "internalfile": Secret(OWN),
+    "internalfilename": Secret(OWN),
     "callnote": Secret(may=OWN),
     "callstep": Secret(OWN),
     "closingnote": Secret(may=OWN),
@@ -511,6 +520,7 @@ def _worked_on(server: Served, need_id: str) -> dict[str, list[str]]:
     soon = (datetime.now(UTC) + timedelta(days=3)).isoformat()
     meeting = {"times": [soon], "place": _PLANTED["meetingplace"]}
     _done(server, "expert", "POST", f"{talk}/meetings", json=meeting)
+    attached = _attached(server, need_id, shown["lab-1-01"]["pairing_id"])
     on = {"held_on": "2020-01-02", "next_on": "2020-01-03"}
     meeting = {"kind": "meeting", "note": _PLANTED["meetingnote"], "next_step": _PLANTED["nextstep"], **on}
     _done(server, "expert", "POST", f"/api/cases/{case_id}/contacts", json=meeting)
@@ -518,7 +528,22 @@ def _worked_on(server: Served, need_id: str) -> dict[str, list[str]]:
     _done(server, "expert", "POST", "/api/companies/co-1-1/contacts", json=call)
     pairings = [str(shown[f"lab-1-0{number}"]["pairing_id"]) for number in (1, 2, 3, 4)]
     cases = [str(case_id), str(lost_id)]
-    return {"need_id": [need_id], "pairing_id": pairings, "case_id": cases}
+    return {"need_id": [need_id], "pairing_id": pairings, "case_id": cases, "attachment_id": attached}
+
+
+def _attached(server: Served, need_id: str, pairing_id: int) -> list[str]:
+    """Let files be attached to the need, and in its conversation; return their numbers."""
+    talk = {"pairing": pairing_id}
+    places: dict[str, tuple[str, dict[str, Any]]] = {
+        "needfile": ("company", {"need": need_id}),
+        "labfile": ("researcher", {**talk, "audience": "lab"}),
+        "internalfile": ("colleague", {**talk, "audience": "internal"}),
+    }
+    found = []
+    for name, (who, to) in places.items():
+        sent = {"params": {"name": f"{_PLANTED[name + 'name']}.txt", **to}, "content": _PLANTED[name].encode()}
+        found.append(str(_done(server, who, "POST", "/api/attachments", **sent)["id"]))
+    return found
 
 
 def _listed(server: Served, need_id: str) -> dict[str, list[str]]:

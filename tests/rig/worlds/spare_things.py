@@ -80,17 +80,19 @@ def _parts(session: Session, each: int, now: datetime) -> There:
     lab_id, pieces = "lab-1-10-spare-kept-0", [f"piece-{number}" for number in range(2 * each)]
     rows = [{"id": one, "lab": lab_id, "kind": "paper", "title": "備用論文"} for one in pieces]
     import_rows(session, "evidence", rows)
-    people = [add_account(session, email=f"spare-{n}@example.org", name="", now=now).id for n in range(2 * each)]
+    people = [add_account(session, email=f"spare-{n}@example.org", name="", now=now).id for n in range(3 * each + 2)]
     for piece in pieces[each:]:
         retire(session, kind=Mendable.EVIDENCE, record_id=lab_id, part=piece, reason="停用", by=None, now=now)
-    for person in people[each:]:
+    for person in people[each : 2 * each]:
         retire(session, kind=Mendable.PERSON, record_id=person, reason="停用", by=None, now=now)
     of_lab, of_account = "/api/labs/{lab_id}/evidence", "/api/accounts/{account_id}"
     return {
         f"POST {of_lab}/retire": {"lab_id": [lab_id], "piece": pieces[:each], "since": [None]},
         f"POST {of_lab}/reinstate": {"lab_id": [lab_id], "piece": pieces[each:]},
         f"POST {of_account}/retire": {"account_id": people[:each], "since": [None]},
-        f"POST {of_account}/reinstate": {"account_id": people[each:]},
+        f"POST {of_account}/reinstate": {"account_id": people[each : 2 * each]},
+        f"GET {of_account}/merge": {"account_id": people[-1:], "kept": people[-2:-1]},
+        f"POST {of_account}/merge": {"account_id": people[2 * each : -2], "kept": people[-2:-1]},
     }
 
 
@@ -182,6 +184,12 @@ def talks(server: Served) -> There:
         _did(server, "expert", "POST", f"/api/shortlists/{shortlist_id}/links", json={"days": 7})["id"]
         for _ in range(5)
     ]
+    files = [
+        _did(
+            server, "expert", "POST", "/api/attachments", params={"name": f"{n}.txt", "need": asked}, content=b"%d" % n
+        )["id"]
+        for n in range(5)
+    ]
     engine = open_engine(server.settings)
     with writing(engine) as session:
         word_id = _word_of(session, asked)
@@ -206,6 +214,17 @@ def talks(server: Served) -> There:
         },
         f"PUT {of}/answer": {"pairing_id": pairings[8:], "word": ["not_this_one"], "reason": ["other"], "note": ["x"]},
         f"DELETE {of}/answer": {"pairing_id": pairings[8:]},
+        "POST /api/attachments": {
+            "need": [asked],
+            "pairing": [None],
+            "audience": [None],
+            "meeting": [None],
+            "name": ["plan.pdf"],
+        },
+        f"GET {of}/attachments": mine,
+        "GET /api/needs/{need_id}/attachments": {"need_id": [asked]},
+        "GET /api/attachments/{attachment_id}": {"attachment_id": files[:1]},
+        "DELETE /api/attachments/{attachment_id}": {"attachment_id": files[1:]},
         "DELETE /api/cases/{case_id}/introduction": {"case_id": cases[4:6]},
         "POST /api/needs/{need_id}/shortlists": {"need_id": [asked], "labs": [listed["labs"]], "words": [""]},
         "POST /api/drafts": {"name": ["letter.txt"], "kind": ["need"]},
