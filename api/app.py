@@ -68,7 +68,7 @@ from api.routes.imports import drafts as import_drafts
 from api.routes.imports import templates
 from api.routes.imports.drafts import MAX_LIST_BYTES
 from api.routes.judging import judgings, pairs
-from api.routes.ledger import alliances, entries, figures, programme, review
+from api.routes.ledger import alliances, entries, figures, months, programme, review
 from api.routes.letters import notices, renewals, webhooks
 from api.routes.mending import duplicates, merging, retiring
 from api.routes.mending import schools as schools_over_time
@@ -268,6 +268,7 @@ _PARTS = (
     accounts,
     entries,
     review,
+    months,
     retiring,
     merging,
     duplicates,

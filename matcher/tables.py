@@ -22,7 +22,7 @@ from matcher.ledger.rows import (
     school_totals,
     steps,
 )
-from matcher.ledger.rules import configuration, duties, similarity
+from matcher.ledger.rules import configuration, duties, model_cases, months, similarity
 from matcher.notices import outbox, readers
 from matcher.review import cases, clients, decisions, field_map, intake, people, proposals, researchers
 from matcher.review.conversation import answers, attachments, corrections, meetings, signing, thread
@@ -48,6 +48,8 @@ __all__ = [
     "links",
     "meetings",
     "merged",
+    "model_cases",
+    "months",
     "motions",
     "outbox",
     "people",

@@ -7,22 +7,27 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Engine
+from sqlalchemy.exc import DatabaseError
 from sqlmodel import Session
 
-from indexer.database import writing
+from indexer.database import reading, writing
 from indexer.records.record_tables import Alliance
 from matcher.ledger.figures.ladder import graduate
+from matcher.ledger.proving.verification import verify
 from matcher.ledger.rows.details import Aspect, MemberDetails, read_details
 from matcher.ledger.rows.entries import LedgerError, entry_of
 from matcher.ledger.rows.kpis import Kpi
-from matcher.ledger.rules.recognition import check, recognise
+from matcher.ledger.rows.steps import NewStep, State, standing, take
+from matcher.ledger.rules.model_cases import Scored, holding_scores, scores_of
+from matcher.ledger.rules.recognition import check, recognise, score
 from matcher.ledger.rules.reporting import NewResult, report
 from matcher.ledger.rules.requirements import unmet
-from tests.rig.worlds.ledger_world import LedgerWorld, build_ledger_world
+from tests.rig.worlds.ledger_world import LedgerWorld, build_ledger_world, money
 
 FOUNDED = date(2017, 11, 15)
 ASPECTS = {aspect.value: "會員廠商量產三項成果" for aspect in Aspect}
 PROOF = {"proof_kind": "sales", "proof_ntd": 1_000_000, "proof_of": "感測模組，109 年上半年"}
+SCORES = {aspect: Scored(4, "三項成果已量產，佐證相符") for aspect in Aspect}
 LATER = datetime(2021, 3, 1, 4, 0, tzinfo=UTC)
 
 
@@ -54,6 +59,7 @@ def _graduated(session: Session, world: LedgerWorld, at: datetime) -> None:
 
 def _missing(session: Session, world: LedgerWorld, given: NewResult) -> list[str]:
     report(session, given, by=world.people["reporter"], now=LATER)
+    score(session, entry_id=given.id, scores=SCORES, by=world.people["committee"], now=LATER)
     return [str(one.error) for one in unmet(session, entry_of(session, given.id)) if one.blocks]
 
 
@@ -99,11 +105,54 @@ def test_e5_it_counts_only_with_all_of_it(engine: Engine, world: LedgerWorld) ->
     with writing(engine) as session:
         report(session, _model(), by=people["reporter"], now=LATER)
         check(session, entry_id="model-0001", by=people["committee"], now=LATER)
-    with pytest.raises(LedgerError, match="no model case yet"), writing(engine) as session:
-        recognise(session, entry_id="model-0001", by=people["office"], now=LATER)
+    for missing in ("graduated early", "the committee's score of each"):
+        with pytest.raises(LedgerError, match=f"no model case yet.*{missing}"), writing(engine) as session:
+            recognise(session, entry_id="model-0001", by=people["office"], now=LATER)
+        if missing == "graduated early":
+            with writing(engine) as session:
+                _graduated(session, world, IN_TIME)
+    # Five of six are not enough, and the database itself says so.
+    few = {one: SCORES[one] for one in list(Aspect)[:5]}
     with writing(engine) as session:
-        _graduated(session, world, IN_TIME)
+        score(session, entry_id="model-0001", scores=few, by=people["committee"], now=LATER)
+        last = standing(session, "model-0001")
+    step = NewStep(
+        "model-0001", last.version, State.RECOGNISED, people["office"], LATER, "", period="2020Q4", kpi_year=2020
+    )
+    with pytest.raises(DatabaseError, match="scored in six aspects"), writing(engine) as session:
+        take(session, step)
+    with writing(engine) as session:
+        score(session, entry_id="model-0001", scores=SCORES, by=people["second_committee"], now=LATER)
         assert recognise(session, entry_id="model-0001", by=people["office"], now=LATER) is None
+    with reading(engine) as session:
+        every, held = scores_of(session, "model-0001"), holding_scores(session, "model-0001")
+        assert [(one.by, one.at) for one in every] == [(people["committee"], LATER)] * 5 + [
+            (people["second_committee"], LATER)
+        ] * 6
+        assert {one.by for one in held.values()} == {people["second_committee"]}
+        assert verify(session).findings == []
+
+
+@pytest.mark.parametrize(
+    ("scores", "by", "said"),
+    [
+        ({Aspect.CAPACITY: Scored(6, "成果顯著")}, "committee", "a score from 1 to 5"),
+        ({Aspect.CAPACITY: Scored(3, " - ")}, "committee", "say why"),
+        ({}, "committee", "at least one aspect"),
+        ({Aspect.CAPACITY: Scored(3, "成果顯著")}, "reporter", "reported"),
+    ],
+)
+def test_a_score_has_its_bounds_its_reason_and_its_committee(
+    engine: Engine, world: LedgerWorld, scores: dict[Aspect, Scored], by: str, said: str
+) -> None:
+    with writing(engine) as session:
+        report(session, _model(), by=world.people["reporter"], now=LATER)
+    with pytest.raises(LedgerError, match=said), writing(engine) as session:
+        score(session, entry_id="model-0001", scores=scores, by=world.people[by], now=LATER)
+    with writing(engine) as session:
+        report(session, money(occurred_on=date(2020, 5, 2)), by=world.people["reporter"], now=LATER)
+    with pytest.raises(LedgerError, match="only a model case"), writing(engine) as session:
+        score(session, entry_id="money-0001", scores=SCORES, by=world.people["committee"], now=LATER)
 
 
 def test_six_dashes_and_a_made_up_tier_are_refused_when_they_are_reported(engine: Engine, world: LedgerWorld) -> None:

@@ -328,3 +328,33 @@ def test_the_form_asks_exactly_for_what_a_figure_needs() -> None:
         required = {name for name, field in models[kpi].model_fields.items() if field.is_required()}
         assert required <= {one.name for one in FIELDS[kpi] if one.required} | {"company_name"}, kpi
     assert set(FIELDS) == set(MEANINGS) == set(RECOGNISED_KPIS)
+
+
+def test_a_result_of_two_schools_is_reported_and_its_month_confirmed(server: Served) -> None:
+    with visiting(server, "expert") as somebody:
+        page = somebody.open("/results/new?kpi=L")
+        money(page, "C-two", "兩校公司", amount="2,000,000", day="2019-11-02")
+        page.locator("summary", has_text="由數校共同完成").click()
+        page.locator("#f-school-2").select_option("ysu")
+        page.locator("#f-school_percent-2").fill("100")
+        page.get_by_role("button", name="回報", exact=True).click()
+        expect(page.locator("#f-school_shares .error")).to_contain_text("合計須少於 100%")
+        assert page.locator("#f-school-2").input_value() == "ysu"
+        page.locator("#f-school_percent-2").fill("37.5")
+        page.get_by_role("button", name="回報", exact=True).click()
+        expect(page.locator(".receipt h2")).to_contain_text("已記入帳冊")
+        (entry,) = [one for one in entries(server, kpi="L") if one["details"]["contract"] == "C-two"]
+        assert entry["school_shares"] == {SCHOOL: 6_250, "ysu": 3_750}
+        shown = somebody.open(f"/results/{entry['id']}")
+        expect(shown.locator("dl.facts").first).to_contain_text("62.50 %")
+        assert somebody.open("/months/al-a").get_by_role("button", name="確認本月").count() == 0
+    with visiting(server, "lead") as somebody:
+        page = somebody.open("/months")
+        page.locator("tbody a").first.click()
+        page.locator("#f-achievements").fill(f"兩校合作 {LIVE}")
+        page.get_by_role("button", name="確認本月").click()
+        expect(page.locator(".chip.good").first).to_have_text("已確認")
+        assert page.get_by_role("button", name="再次確認本月").count() == 1
+    with visiting(server, "committee") as somebody:
+        assert "兩校合作" in somebody.open("/months/al-a").content()
+    assert server.ask("stranger", "GET", "/api/alliances/al-a/month").status_code == 404

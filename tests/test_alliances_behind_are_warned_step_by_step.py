@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -11,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session
 
 from indexer.database import reading, writing
+from indexer.records.record_tables import Alliance
 from matcher.ledger.figures.alliance_targets import AllianceTargets, OwnTarget, YearTarget, targets_of
 from matcher.ledger.figures.folds import end_of, figures
 from matcher.ledger.figures.ladder import (
@@ -26,6 +28,9 @@ from matcher.ledger.figures.ladder import (
     steps_of,
     warn,
 )
+from matcher.ledger.figures.self_operation import Matter, operation_readings
+from matcher.ledger.figures.subsidy import SubsidyPath
+from matcher.ledger.figures.sufficiency import SufficiencyItem, book
 from matcher.ledger.figures.warnings import (
     Level,
     Pace,
@@ -50,6 +55,7 @@ HALVES = AllianceTargets(note="test", own=[], shares_bp={"al-a": 5_000, "al-b": 
 FOUNDED: dict[str, date | None] = {"al-a": None, "al-b": None}
 MONEY = [YearTarget(Kpi.MONEY, 2019, 8_000_000)]
 JUNE_30, JULY_1 = date(2019, 6, 30), date(2019, 7, 1)
+AUTUMN = datetime(2019, 10, 1, 4, 0, tzinfo=UTC)
 LATER = datetime(2019, 7, 2, 4, 0, tzinfo=UTC)
 
 
@@ -377,3 +383,61 @@ def test_of_many_who_step_at_once_one_succeeds(engine: Engine, world: LedgerWorl
         assert sum(pool.map(attempt, range(6))) == 1
     with reading(engine) as session:
         assert [one.rung for one in steps_of(session, "al-a")] == ["warning"]
+
+
+_OCTOBER = date(2019, 10, 1)
+
+
+def _booked(session: Session, world: LedgerWorld, year: int, own: int, spent: int, alliance: str = "al-a") -> None:
+    day, now = date(year - 1, 10, 1), datetime(year, 9, 2, 4, 0, tzinfo=UTC)
+    said = {"alliance_id": alliance, "tier": None, "source": "傳票", "by": world.people["office"], "now": now}
+    book(session, item=SufficiencyItem.OVERHEAD, occurred_on=day, amount_ntd=own, **said)
+    book(session, item=SufficiencyItem.PERSONNEL, occurred_on=day, amount_ntd=spent, **said)
+
+
+def test_self_operation_has_a_ladder_beside_the_figures_and_its_gap_counts(engine: Engine, world: LedgerWorld) -> None:
+    with writing(engine) as session:
+        path = default(SubsidyPath).share_bp(2019)
+        enough = 1_000 * (WHOLE_BP - path) // WHOLE_BP + 100
+        _booked(session, world, 2019, enough - 101, 1_000)
+        _booked(session, world, 2019, enough, 1_000, "al-b")
+    with writing(engine) as session:
+        read = {one.alliance: one for one in operation_readings(session, ["al-a", "al-b"], _OCTOBER)}
+        assert {name: one.level for name, one in read.items()} == {"al-a": Level.WARNING, "al-b": Level.ON_PACE}
+        # One proposal for an alliance and quarter: on self-operation, with the figures that are short in `also`.
+        paces = [one for one in _read(session, JUNE_30).values() if one.alliance is not None]
+        found = findings([replace(one, quarter="2019Q3") for one in paces], [], _OCTOBER, list(read.values()))
+        assert [(one.alliance, one.kpi, [other.kpi for other in one.also]) for one in found] == [
+            ("al-a", Matter.SELF_OPERATION, [Kpi.MONEY])
+        ]
+        with pytest.raises(LedgerError, match="only an alliance's gap"):
+            warn(session, gap=read["al-b"], reason="r", by=world.people["office"], now=AUTUMN)
+        warned = warn(session, gap=read["al-a"], reason="自有收入不足", by=world.people["office"], now=AUTUMN)
+        assert (warned.ladder, warned.grounds["subsidy_year"], warned.grounds["own_income_ntd"]) == (
+            "self_operation",
+            2019,
+            enough - 101,
+        )
+        operating = operation_readings(session, ["al-a"], _OCTOBER)
+        stands = standings(session, as_of=end_of(_OCTOBER))
+        assert [(one.finding, one.kpi) for one in findings([], stands, _OCTOBER, operating)] == [
+            (FindingKind.PLAN_MISSING, Matter.SELF_OPERATION)
+        ]
+        said = {"alliance_id": "al-a", "kpi": Matter.SELF_OPERATION, "by": world.people["office"]}
+        step(session, rung=Rung.LIFTED, reason="已補足", now=AUTUMN, **said)
+        # Lifted by a person: the same year's gap is not proposed again, the next year's would be.
+        stands = standings(session, as_of=end_of(_OCTOBER))
+        assert findings([], stands, _OCTOBER, operating) == []
+
+
+def test_a_year_that_nobody_booked_is_no_gap_of_self_operation_and_not_as_required(
+    engine: Engine, world: LedgerWorld
+) -> None:
+    with writing(engine) as session:
+        (read,) = operation_readings(session, ["al-a"], _OCTOBER)
+        assert (read.year, read.level, read.own.kept) == (2019, None, None)
+        assert findings([], [], _OCTOBER, [read]) == []
+        # Founded in a later subsidy year, it is asked nothing of this one.
+        session.get_one(Alliance, "al-a").since = date(2019, 9, 1)
+        session.flush()
+        assert operation_readings(session, ["al-a"], _OCTOBER) == []

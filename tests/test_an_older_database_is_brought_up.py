@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from pysqlite3 import dbapi2 as sqlite
-from sqlalchemy import Engine, MetaData, create_engine, inspect, text
+from sqlalchemy import Connection, Date, DateTime, Engine, MetaData, Table, create_engine, inspect, text
 from sqlalchemy.exc import DBAPIError
-from sqlmodel import Session
+from sqlmodel import Session, select
 
 from indexer.database import open_engine
 from indexer.records.record_tables import load_labs, load_needs
-from indexer.schema import SchemaError, _alone, head
+from indexer.schema import SchemaError, _alone, head, migrate
 from indexer.settings import Settings
+from matcher.ledger.proving.verification import verify
+from matcher.ledger.rows.chain import ExportedHead
+from matcher.ledger.rows.entries import Entry
+from matcher.ledger.rows.kpis import Kpi
+from matcher.ledger.rows.links import LINKED
+from matcher.ledger.rows.school_totals import SchoolTotal
 
 FIRST_RELEASE = (Path(__file__).parent / "first_release.sql").read_text(encoding="utf-8")
 
@@ -247,3 +255,90 @@ def test_a_copy_of_a_whole_database_opens(tmp_path: Path) -> None:
     connection = sqlite.connect(str(copy))
     assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     connection.close()
+
+
+EARLIER = "0026"
+EARLIER_LEDGER = [
+    orjson.loads(line) for line in (Path(__file__).parent / "earlier_ledger.jsonl").read_bytes().splitlines()
+]
+"""Table and row of a ledger of every kind of row, as the release with this schema wrote and proved it."""
+PROVEN = {
+    "entries": "11 da6cb4564e0091d3df633beadfa967c2b592f0dae80f15b2adea37122a8cb09f",
+    "steps": "23 8edeef5c35dc9703167d9662ff9bc7458d57d6d2571e6f7179ab025ca8f15055",
+    "links": "8 669f4cc9cf6e32e7c75561d5b59ac4203e3feb67a8dc8d03bc364d7cb1c52fb4",
+}
+"""The heads that `gloria ledger verify` of that release printed."""
+
+
+def make_earlier_ledger(url: str) -> None:
+    engine = plain_engine(url)
+    with engine.connect() as connection:
+        migrate(connection, EARLIER)
+        connection.commit()
+    with engine.begin() as connection:
+        _without_triggers(connection)
+        metadata = MetaData()
+        metadata.reflect(connection)
+        for table in metadata.sorted_tables:
+            rows = [row for name, row in EARLIER_LEDGER if name == table.name]
+            if rows:
+                connection.execute(table.delete())
+                for row in rows:
+                    connection.execute(table.insert().values(_typed(table, row)))
+        for trigger in connection.info.pop("triggers", []):
+            connection.exec_driver_sql(trigger)
+    engine.dispose()
+
+
+def _without_triggers(connection: Connection) -> None:
+    """Rows are put as they were, not written again: in any order, closed quarters too."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("SET LOCAL session_replication_role = replica")
+        return
+    found = connection.exec_driver_sql("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'").all()
+    for name, _ in found:
+        connection.exec_driver_sql(f"DROP TRIGGER {name}")
+    connection.info["triggers"] = [sql for _, sql in found]
+
+
+def _typed(table: Table, row: dict[str, Any]) -> dict[str, Any]:
+    typed = {}
+    for name, value in row.items():
+        kind = table.c[name].type
+        if value is None:
+            continue
+        if isinstance(value, dict) and set(value) == {"bytes"}:
+            typed[name] = bytes.fromhex(value["bytes"])
+        elif isinstance(kind, DateTime):
+            moment = datetime.fromisoformat(value)
+            typed[name] = moment if kind.timezone else moment.replace(tzinfo=None)
+        else:
+            typed[name] = date.fromisoformat(value) if isinstance(kind, Date) else value
+    return typed
+
+
+def test_an_earlier_ledger_is_proven_before_and_after(empty_database_url: str, settings: Settings) -> None:
+    make_earlier_ledger(empty_database_url)
+    chained = {"ledger_entry", "ledger_step", "ledger_link", *LINKED} & set(columns_of(empty_database_url))
+    before = all_rows(empty_database_url, sorted(chained))
+    engine = open_engine(settings)
+    kept = [ExportedHead(chain, int(said.split()[0]), said.split()[1], "") for chain, said in PROVEN.items()]
+    with Session(engine) as session:
+        proof = verify(session, exported=kept)
+        assert [(one.check, one.place, str(one.message)) for one in proof.findings] == []
+        assert (proof.heads, proof.entries, proof.steps) == (PROVEN, 11, 23)
+        assert [one.by_school() for one in session.exec(select(Entry).where(Entry.id == "money-0001"))] == [
+            {"sc-1": 10_000}
+        ]
+        assert {one.figure for one in session.exec(select(SchoolTotal))} == {Kpi.MONEY}
+    more = {"ledger_entry": {"school_shares", "company_shares"}, "school_total": {"kpi", "count"}}
+    assert all_rows(empty_database_url, list(before), more) == before
+    # Control: the same proof, after one total was changed past every rule.
+    with engine.begin() as connection:
+        _without_triggers(connection)
+        connection.execute(text("UPDATE school_total SET amount_ntd = 1 WHERE id = 1"))
+        for trigger in connection.info.pop("triggers", []):
+            connection.exec_driver_sql(trigger)
+    with Session(engine) as session:
+        assert [(one.check, one.place) for one in verify(session).findings] == [("link", "school_total 1")]
+    engine.dispose()

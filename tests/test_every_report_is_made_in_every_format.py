@@ -22,7 +22,7 @@ from matcher.ledger.rows.chain import LEDGER_CHAINS, head
 from matcher.ledger.story import LAST_DAY, load_story
 
 NOW = datetime(2021, 1, 10, 4, 0, tzinfo=UTC)
-NAMES = ["alliance", "b003", "entries", "gender", "kpi", "review-pack", "sufficiency"]
+NAMES = ["alliance", "b003", "entries", "gender", "kpi", "month", "review-pack", "sufficiency"]
 
 
 @pytest.fixture(scope="module")

@@ -165,12 +165,12 @@ def test_a_missing_total_is_added_from_where_it_is_missed(here: Asked) -> None:
     way = "/review/totals?school_id=sc-1&amp;for_year=2019#h-new"
     assert way in desk
     page = here.ask("office", "GET", "/review/totals?school_id=sc-1&for_year=2019").text
-    assert ("成果等待中的學校總額" in page, _count(page)) == (True, 1)
+    assert ("尚缺的全校總額" in page, _count(page)) == (True, 1)
     assert re.search(r'<option value="sc-1" selected', page) is not None
     body = {"school_id": "sc-1", "year": 2019, "amount_ntd": 10**9, "source": "校務公開資訊"}
     here.done("office", "POST", "/api/ledger/school-totals", json=body)
     assert way not in here.ask("office", "GET", "/desk").text
-    assert "成果等待中的學校總額" not in here.ask("office", "GET", "/review/totals").text
+    assert "尚缺的全校總額" not in here.ask("office", "GET", "/review/totals").text
 
 
 def test_the_lead_sees_returned_results_warnings_claims_and_the_load_of_each(here: Asked) -> None:

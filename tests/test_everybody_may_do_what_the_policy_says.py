@@ -381,6 +381,8 @@ def _asked(server: Served, things: Things, who: str | None, method: str, path: s
         "/school-totals": {"school_id": "none", "year": 108, "amount_ntd": 1, "source": "s"},
         "/external-claims": {**dict.fromkeys(("claimant", "reference", "party"), "x"), **_NO_CLAIM},
         **dict.fromkeys(("/return", "/refuse", "/tell-apart", "/withdraw", "/reverse", "/drop", "/close"), _REASON),
+        "/month": {"month": "2098-01", "achievements": "a"},
+        "/scores": {"scores": {"capacity": {"score": 1, "reason": "r"}}},
         "/ladder": {"rung": "help", "kpi": "L", "reason": "r"},
         "/money-rows": {
             "item": "overhead",

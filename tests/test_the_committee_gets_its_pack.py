@@ -79,7 +79,7 @@ def test_the_pack_shows_the_quarter_of_a_group(engine: Engine, world: LedgerWorl
     assert own == 600_000
     assert _rows(pack, "motions that wait for a second person") == [["recognise", "money-0003", "大額", DAY]]
     school = _rows(pack, "school totals")
-    assert school == [["一號大學", 900_000_000, 1_000_000, 1 / 900, "校務公開資訊"]]
+    assert school == [["一號大學", "cooperation money, all payers", 900_000_000, 1_000_000, 1 / 900, "校務公開資訊"]]
     assert [head.chain for head in pack.heads] == ["entries", "steps"]
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -18,14 +19,17 @@ from matcher.erasure import ErasedKind, erase
 from matcher.ledger.figures.gender import GenderGroup, analyse, supply_counts
 from matcher.ledger.figures.ladder import graduate
 from matcher.ledger.figures.sufficiency import SufficiencyItem, book, earn
-from matcher.ledger.rows.details import Gender
+from matcher.ledger.rows.details import Aspect, Gender
 from matcher.ledger.rows.evidence import note_file
+from matcher.ledger.rows.kpis import Kpi
 from matcher.ledger.rows.periods import move_close, second_close
 from matcher.ledger.rows.pseudonyms import register
 from matcher.ledger.rows.school_totals import supply
 from matcher.ledger.rule_documents import move_document, second_document
 from matcher.ledger.rules.configuration import default
-from matcher.ledger.rules.recognition import RecognitionRules, move_reversal, second_reversal
+from matcher.ledger.rules.model_cases import Scored
+from matcher.ledger.rules.months import MonthWords, confirm_month, month_of
+from matcher.ledger.rules.recognition import RecognitionRules, move_reversal, score, second_reversal
 from matcher.ledger.rules.reporting import AcceptanceLedger, report
 from matcher.review.cases import Stage, move_case
 from matcher.review.decisions import Verdict, decide
@@ -38,6 +42,7 @@ from tests.rig.worlds.small_world import MORNING, build_world
 APPEND_ONLY = (
     "account_identity",
     "account_tie",
+    "aspect_score",
     "audit",
     "audit_subject",
     "break_glass_read",
@@ -58,6 +63,7 @@ APPEND_ONLY = (
     "ledger_person_key",
     "ledger_similarity",
     "ledger_step",
+    "month_report",
     "need_step",
     "point_row",
     "proposal",
@@ -112,11 +118,22 @@ def full(engine: Engine) -> Engine:
         report(
             session, money("money-0004", details={"contract": "C-3"}, evidence=proof), by=people["expert"], now=MORNING
         )
+        _month_and_score(session, people)
         _more_facts(session, people["office"])
         erase(session, kind=ErasedKind.ACCOUNT, subject=people["job"], reason="本人要求", by="office", now=MORNING)
         seen = (Subject("need", "need-1-01"),)
         write_down(session, [Act(MORNING, "need", "read", How.API, "get_need", outcome=Outcome.SEEN, subjects=seen)])
     return engine
+
+
+def _month_and_score(session: Session, people: dict[str, str]) -> None:
+    said: dict[str, Any] = {"reference": "典範-1", "title": "甲", "aspects": {one.value: "成果" for one in Aspect}}
+    model = replace(money("model-0001"), kpi=Kpi.MODEL_CASES, amount=1, details=said, company_id=None, evidence=[])
+    report(session, model, by=people["second"], now=MORNING)
+    scores = {Aspect.CAPACITY: Scored(4, "佐證相符")}
+    score(session, entry_id="model-0001", scores=scores, by=people["committee"], now=MORNING)
+    words, month = MonthWords("簽約一件"), month_of(MORNING)
+    confirm_month(session, alliance_id="al-a", month=month, words=words, by=people["lead"], now=MORNING)
 
 
 def _more_facts(session: Session, office: str) -> None:

@@ -83,6 +83,7 @@ class Resource(StrEnum):
     SCHOOL_TOTAL = "school_total"
     EXTERNAL_CLAIM = "external_claim"
     PROBE = "probe"
+    MONTH = "month"
     PERIOD = "period"
     LEDGER_HEAD = "ledger_head"
     FIGURE = "figure"
@@ -320,6 +321,10 @@ POLICY: dict[tuple[Resource, Action], dict[Holder, Reach]] = {
     (Resource.EXTERNAL_CLAIM, Action.END): _OFFICE,
     # Who reports look-alikes of others' entries again and again may be asking what they say.
     (Resource.PROBE, Action.LIST): _OFFICE,
+    # The month is the alliance's own word: its lead gives it, its experts and its committee read it.
+    (Resource.MONTH, Action.LIST): _READERS,
+    (Resource.MONTH, Action.READ): _READERS,
+    (Resource.MONTH, Action.CREATE): _LEAD,
     (Resource.PERIOD, Action.LIST): _staff(Reach.ALL) | {Role.COMMITTEE: Reach.ALL} | _OFFICE,
     (Resource.PERIOD, Action.CLOSE): _OFFICE,
     (Resource.LEDGER_HEAD, Action.READ): _staff(Reach.ALL) | {Role.COMMITTEE: Reach.ALL} | _OFFICE | _JOB,

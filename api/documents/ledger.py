@@ -27,12 +27,16 @@ from api.documents.matches import DecisionAnswer, ProposalAnswer
 from indexer.records.record_tables import Need
 from indexer.wording import Bilingual
 from matcher.ledger.rows.chain import Chain
+from matcher.ledger.rows.details import Aspect
 from matcher.ledger.rows.entries import Entry, EntryKind
 from matcher.ledger.rows.kpis import KPI_FACTS, Kpi, Unit
 from matcher.ledger.rows.motions import Motion, MotionEnd, MotionKind
+from matcher.ledger.rows.periods import roc_year
 from matcher.ledger.rows.result_claims import ExternalClaim, LiveFact, OtherProgramme
+from matcher.ledger.rows.school_totals import SchoolTotal
 from matcher.ledger.rows.steps import State, Step, steps_of
 from matcher.ledger.rules.duties import Bar, bar_on_motion
+from matcher.ledger.rules.model_cases import holding_scores, scores_of
 from matcher.ledger.rules.requirements import Requirement, missing_requirements
 from matcher.ledger.rules.similarity import Similarity, told_of
 from matcher.review.cases import Case
@@ -80,7 +84,9 @@ class EntryAnswer(Answer):
     period: str
     late_for: str | None
     school_id: str | None
+    school_shares: dict[str, int] | None
     company_id: str | None
+    company_shares: dict[str, int] | None
     case_id: int | None
     decision_id: int | None
     reverses: str | None
@@ -232,6 +238,17 @@ class OriginAnswer(Answer):
     proposal: ProposalAnswer | None
 
 
+class AspectScoreAnswer(Answer):
+    """What a member of the committee gave an aspect of a model case; the newest of an aspect holds."""
+
+    aspect: Aspect
+    score: int
+    reason: str
+    by: str
+    at: datetime
+    holds: bool
+
+
 class EntryDocumentAnswer(EntryAnswer):
     """An entry with all that stands behind it."""
 
@@ -240,6 +257,7 @@ class EntryDocumentAnswer(EntryAnswer):
     reversed_by: str | None
     motions: list[MotionAnswer]
     similar: list[LikenessAnswer]
+    scores: list[AspectScoreAnswer] = Field(description="Of a model case: every score of its aspects, oldest first.")
     came_from: OriginAnswer | None
 
 
@@ -255,16 +273,18 @@ class SchoolTotalAnswer(Answer):
     id: int
     school_id: str
     year: int
-    amount_ntd: int
+    kpi: Kpi
+    amount_ntd: int | None = Field(description="Of money.")
+    count: int | None = Field(description="Of every other figure, in its unit.")
     source: str
     by: str
     at: datetime
+    roc_year: int
 
 
 class ListedSchoolTotalAnswer(SchoolTotalAnswer):
-    """A total with whether it is the newest of its school and year."""
+    """A total with whether it is the newest of its school, year and figure."""
 
-    roc_year: int
     holds: bool
 
 
@@ -324,6 +344,7 @@ class HeadsAnswer(Page[DatedHeadAnswer]):
 class Verb(StrEnum):
     """What may be said of a result."""
 
+    SCORE = "score"
     CHECK = "check"
     RECOGNISE = "recognise"
     RETURN = "return"
@@ -366,12 +387,15 @@ class PlaceAnswer(Answer):
 
 
 class SchoolAnswer(Answer):
-    """The whole cooperation total beside which a result is seen, and what GLORIA recognised of it so far."""
+    """A total of a school beside which a result is seen, and what GLORIA recognised of that figure so far."""
 
     school_id: str
+    share_bp: int = Field(description="The school's share of the result, in basis points.")
     year: int
+    kpi: Kpi = Field(description="Money, and the result's own figure if schools have totals of it.")
+    unit: Unit
     total: ListedSchoolTotalAnswer | None
-    recognised_ntd: int
+    recognised: float = Field(description="In the figure's unit; of a result of several schools each has its part.")
 
 
 class ReviewAnswer(Answer):
@@ -382,7 +406,8 @@ class ReviewAnswer(Answer):
     barred: Bar | None
     takes_two: bool
     verbs: list[Verb]
-    school: SchoolAnswer | None
+    awaits_month: str | None = Field(description="The month that a lead has yet to confirm; null if it is before you.")
+    schools: list[SchoolAnswer]
     queue: PlaceAnswer
 
 
@@ -423,8 +448,14 @@ def entry_document(session: Session, who: Principal, entry: Entry) -> dict[str, 
         "reversed_by": reversal,
         "motions": [motion_document(session, motion, who) for motion in _motions(session, entry.id)],
         "similar": _similar(session, who, entry),
+        "scores": _scores(session, entry) if entry.kpi == Kpi.MODEL_CASES else [],
         "came_from": _origin(session, who, entry),
     }
+
+
+def _scores(session: Session, entry: Entry) -> list[dict[str, Any]]:
+    every, holding = scores_of(session, entry.id), {one.id for one in holding_scores(session, entry.id).values()}
+    return [{**one.model_dump(mode="json", exclude={"id", "entry_id"}), "holds": one.id in holding} for one in every]
 
 
 def _step_document(session: Session, step: Step) -> dict[str, Any]:
@@ -433,6 +464,11 @@ def _step_document(session: Session, step: Step) -> dict[str, Any]:
         # Earlier releases wrote down there what the other entry says.
         document["reason"] = told_of(session, step.entry_id)
     return document
+
+
+def total_document(total: SchoolTotal) -> dict[str, Any]:
+    """Return a school's total as it was supplied."""
+    return {**total.model_dump(mode="json"), "kpi": total.figure.value, "roc_year": roc_year(total.year)}
 
 
 def motion_document(session: Session, motion: Motion, who: Principal | None = None) -> dict[str, Any]:

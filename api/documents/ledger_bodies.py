@@ -18,13 +18,16 @@ from indexer.vocabulary import MAX_NTD, Tier
 from indexer.wording import T_
 from matcher.ledger.figures.gender import MAX_COUNT, GenderGroup
 from matcher.ledger.figures.ladder import Rung
+from matcher.ledger.figures.self_operation import Ladder
 from matcher.ledger.figures.sufficiency import PointRules, SufficiencyItem
-from matcher.ledger.rows.details import Gender
+from matcher.ledger.rows.details import Aspect, Gender
 from matcher.ledger.rows.entries import WHOLE_BP
 from matcher.ledger.rows.kpis import Kpi
 from matcher.ledger.rows.periods import common_year
 from matcher.ledger.rows.result_claims import OtherProgramme
+from matcher.ledger.rows.school_totals import MAX_COUNT as MAX_TOTAL
 from matcher.ledger.rules.configuration import default
+from matcher.ledger.rules.model_cases import HIGHEST, LOWEST
 
 MAX_AMOUNT = 2**53 - 1
 MAX_PARTS = 100
@@ -74,6 +77,11 @@ class InstalmentBody(_LedgerBody):
     amount_ntd: Whole = Field(ge=1, le=MAX_AMOUNT, examples=[500_000])
 
 
+PartyShares = Annotated[
+    dict[Word, Annotated[Whole, Field(ge=1, le=WHOLE_BP)]], Field(min_length=1, max_length=MAX_PARTS)
+]
+
+
 class EntryBody(_LedgerBody):
     """A result, or with `instalments` a contract, which becomes an entry for each instalment."""
 
@@ -98,8 +106,16 @@ class EntryBody(_LedgerBody):
     )
     occurred_on: date = Field(examples=["2019-05-02"])
     school_id: Word = Field(examples=["sc-1"])
+    school_shares: PartyShares | None = Field(
+        default=None, description="Of several schools: basis points by school, `school_id` among them.", examples=[None]
+    )
     counts_on: date | None = Field(default=None, examples=[None])
     company_id: Word | None = Field(default=None, examples=["co-1-1"])
+    company_shares: PartyShares | None = Field(
+        default=None,
+        description="Of several companies: basis points by company, `company_id` among them.",
+        examples=[None],
+    )
     case_id: Annotated[Whole, Field(ge=1, le=2**31 - 1)] | None = Field(default=None, examples=[None])
     restates: Word | None = Field(default=None, examples=[None])
     value_added: Note = Field(default="", examples=["聯盟專家促成合約"])
@@ -138,12 +154,44 @@ class SupplementBody(_LedgerBody):
     evidence: Evidence = Field(default=[])
 
 
+class MonthBody(_LedgerBody):
+    """What a lead says of the alliance's month; only what came of it has to be said."""
+
+    month: Word = Field(pattern=r"^20[0-9]{2}-[0-9]{2}$", examples=["2019-05"])
+    achievements: Reason = Field(description="成果", examples=["與兩家會員簽約，培育學員 12 人"])
+    highlights: Note = Field(default="", description="亮點")
+    gap: Note = Field(default="", description="落差")
+    measures: Note = Field(default="", description="改善措施")
+    help: Note = Field(default="", description="需協助")
+
+
+class ScoreBody(_LedgerBody):
+    """The committee's score of an aspect, and why."""
+
+    score: Whole = Field(ge=LOWEST, le=HIGHEST, examples=[4])
+    reason: Reason = Field(examples=["三項成果已量產，與佐證相符"])
+
+
+class ScoresBody(_LedgerBody):
+    """The committee's scores of some or all of the six aspects of a model case."""
+
+    scores: dict[Aspect, ScoreBody] = Field(
+        min_length=1, max_length=len(Aspect), examples=[{"capacity": {"score": 4, "reason": "三項成果已量產"}}]
+    )
+
+
 class SchoolTotalBody(_LedgerBody):
     """What a school cooperates in as a whole, in a year."""
 
     school_id: Word = Field(examples=["sc-1"])
     year: Year = Field(examples=[108])
-    amount_ntd: Whole = Field(ge=0, le=MAX_NTD, examples=[900_000_000])
+    kpi: Kpi = Field(default=Kpi.MONEY, description="What it is a total of.", examples=["L"])
+    amount_ntd: Annotated[Whole, Field(ge=0, le=MAX_NTD)] | None = Field(
+        default=None, description="Of money.", examples=[900_000_000]
+    )
+    count: Annotated[Whole, Field(ge=0, le=MAX_TOTAL)] | None = Field(
+        default=None, description="Of every other figure, in its unit.", examples=[None]
+    )
     source: Reason = Field(examples=["校務公開資訊"])
 
     @field_validator("year")
@@ -178,7 +226,9 @@ class LadderBody(_LedgerBody):
 
     rung: Rung = Field(examples=["graduated"])
     reason: Reason = Field(examples=["自籌收入已足以自主營運"])
-    kpi: Kpi | None = Field(default=None, description="Of every step but graduation.", examples=[None])
+    kpi: Ladder | None = Field(
+        default=None, description="Of every step but graduation: a figure, or self_operation.", examples=[None]
+    )
     owner: Word | None = Field(default=None, description="Of a plan: the account that carries it out.", examples=[None])
     due_on: date | None = Field(default=None, description="Of a plan: its last day, in Taipei.", examples=[None])
     as_of: date | None = Field(

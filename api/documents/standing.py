@@ -19,6 +19,7 @@ from api.documents.ledger import MotionAnswer
 from indexer.vocabulary import Tier
 from indexer.wording import Text
 from matcher.ledger.figures.ladder import FINDING_LABELS, RUNG_LABELS, FindingKind, LadderFinding, LadderStanding, Rung
+from matcher.ledger.figures.self_operation import Ladder, OperationReading
 from matcher.ledger.figures.subsidy import Assumptions, NeededYear, OwnShare, Simulation
 from matcher.ledger.figures.sufficiency import ITEM_LABELS, Statement, SufficiencyItem
 from matcher.ledger.figures.warnings import LEVEL_LABELS, Level, PaceReading
@@ -61,18 +62,33 @@ class ReadingAnswer(Answer):
     entries: list[LinkAnswer] = Field(description="What counts, if the target is behind.")
 
 
+class OperationAnswer(Answer):
+    """How the last closed subsidy year stands: what the alliance earned itself, and what it had to.
+
+    `level` and the shares are null where nothing was booked: 未填報, which is no gap and never as required.
+    """
+
+    year: int
+    roc_year: int
+    own_income_ntd: int
+    share: float | None
+    required: float | None
+    rose: bool | None
+    level: Level | None
+
+
 class FindingAnswer(Answer):
     """What is proposed; a person of the programme office decides."""
 
     finding: FindingKind
     label: LabelAnswer
-    kpi: Kpi
+    kpi: Ladder
 
 
 class RungAnswer(Answer):
-    """Where an alliance stands for a figure; `kpi` is null for the alliance as a whole."""
+    """Where an alliance stands for a figure or for self-operation; `kpi` is null for the alliance as a whole."""
 
-    kpi: Kpi | None
+    kpi: Ladder | None
     rung: Rung
     label: LabelAnswer
     since: date
@@ -105,6 +121,7 @@ class StandingAnswer(Answer):
     as_of: date
     book: str = Field(description="The target book that it is read against.")
     readings: list[ReadingAnswer]
+    self_operation: OperationAnswer | None = Field(description="Null before a subsidy year of the alliance has closed.")
     findings: list[FindingAnswer]
     rungs: list[RungAnswer]
     steps: list[LadderStepAnswer]
@@ -116,6 +133,7 @@ class AllianceWarningsAnswer(Answer):
     alliance: str
     name: LabelAnswer
     behind: list[ReadingAnswer] = Field(description="Targets that are behind their pace.")
+    self_operation: OperationAnswer | None
     findings: list[FindingAnswer]
     rungs: list[RungAnswer]
 
@@ -322,6 +340,20 @@ def reading_document(reading: PaceReading) -> dict[str, Any]:
         "level": reading.level.value,
         "level_label": label(LEVEL_LABELS[reading.level]),
         "entries": [{"id": one, "href": f"/api/ledger/entries/{one}"} for one in reading.entries],
+    }
+
+
+def operation_document(reading: OperationReading) -> dict[str, Any]:
+    """Return how an alliance carries itself; shares are rounded to floating point."""
+    own = reading.own
+    known = own.recorded
+    return {
+        **_year(own.year),
+        "own_income_ntd": own.own_income_ntd,
+        "share": float(own.share) if known and own.share is not None else None,
+        "required": float(own.required) if known and own.required is not None else None,
+        "rose": own.rose,
+        "level": None if reading.level is None else reading.level.value,
     }
 
 

@@ -69,6 +69,7 @@ from matcher.judging.champion.promotion import is_worth_learning, learn
 from matcher.judging.quality_check import Comparison, QualityCheck
 from matcher.ledger.figures.folds import Figures, Status, end_of, figures
 from matcher.ledger.figures.ladder import FINDING_LABELS, FindingKind, findings, readings_on, standings
+from matcher.ledger.figures.self_operation import operation_readings
 from matcher.ledger.figures.waiting import WAITING_LABELS, office_counts
 from matcher.ledger.proving.heads import HEADS_FILE, export_heads, key_of, read_heads, signed_heads
 from matcher.ledger.proving.stamps import StampError, stamped
@@ -382,7 +383,8 @@ def propose_warnings(work: StepWork) -> StepOutcome:
     with open_reading(work.settings) as session:
         alliances = list(session.exec(select(Alliance.id).order_by(col(Alliance.id))).all())
         book, read = readings_on(session, alliances, work.today)
-        found = findings(read, standings(session, as_of=end_of(work.today), alliances=alliances), work.today)
+        standing = standings(session, as_of=end_of(work.today), alliances=alliances)
+        found = findings(read, standing, work.today, operation_readings(session, alliances, work.today))
     counts = {one.value: sum(item.finding is one for item in found) for one in FindingKind}
     listed = [
         {

@@ -19,7 +19,7 @@ from api.pages.judging import grading, sessions
 from api.pages.letters import notices, outside
 from api.pages.mending import duplicates, merging, records, schools
 from api.pages.needs import candidates, need
-from api.pages.results import entries, reporting
+from api.pages.results import entries, months, reporting
 from api.pages.results.forms import PATHS_WITH_FILES
 from api.pages.shell import assets
 from api.pages.shell.receiving import MAX_FORM_BYTES
@@ -61,6 +61,7 @@ PAGES = (
     corrections,
     cases,
     reporting,
+    months,
     entries,
     review,
     sessions,

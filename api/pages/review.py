@@ -20,8 +20,8 @@ from sqlmodel import Session, col, select
 from api.access.policy import Action, Resource, admits
 from api.access.visibility import motions as visible_motions
 from api.access.visibility import reached_alliances
-from api.documents.ledger_bodies import ExternalClaimBody, NoteBody, ReasonBody, SchoolTotalBody
-from api.pages.results.entries import LABELS, entry_view
+from api.documents.ledger_bodies import ExternalClaimBody, NoteBody, ReasonBody, SchoolTotalBody, ScoresBody
+from api.pages.results.entries import ASPECT_WORDS, LABELS, entry_view
 from api.pages.shell.record_names import MentionedNames, alliances_of, mentioned_names
 from api.pages.shell.visiting import Visit, visiting, what_to_do
 from api.pages.shell.wording import N_
@@ -53,6 +53,7 @@ from api.routes.ledger.review import (
     refuse_entry,
     return_entry,
     reverse_entry,
+    score_entry,
     second_motion,
     tell_entry_apart,
 )
@@ -64,6 +65,7 @@ from matcher.ledger.figures.waiting import motions_waiting, totals_missing
 from matcher.ledger.rows.kpis import RECOGNISED_KPIS, Kpi
 from matcher.ledger.rows.motions import MotionKind
 from matcher.ledger.rows.periods import last_day
+from matcher.ledger.rows.school_totals import COMPARED
 from matcher.ledger.rows.steps import State
 from matcher.review.people import Principal
 
@@ -158,7 +160,7 @@ def _shortened(value: Any) -> str:
 
 
 _CLAIM_FIELDS = ("programme", "kpi", "claimant", "reference", "party", "amount", "occurred_on")
-_TOTAL_FIELDS = ("school_id", "year", "amount_ntd", "source")
+_TOTAL_FIELDS = ("school_id", "year", "kpi", "amount_ntd", "count", "source")
 
 
 def _shown(visit: Visit, template: str, refused: Refusal | None, **context: Any) -> Response:
@@ -234,11 +236,13 @@ def _totals(visit: Visit, refused: Refusal | None = None) -> Response:
         year=year if year and year <= 3_000 else None,
         cursor=given.get("cursor") or None,
     )
-    wanted = {name: given.get(name, "") for name in ("school_id", "for_year")}
+    wanted = {name: given.get(name, "") for name in ("school_id", "for_year", "for_kpi")}
     missing: list[dict[str, Any]] = []
     if admits(visit.who(), Resource.SCHOOL_TOTAL, Action.CREATE):
         missing = [asdict(one) for one in visit.look(lambda session, _: totals_missing(session))]
-    return _shown(visit, "review/totals.html", refused, page=page, chosen=chosen, wanted=wanted, missing=missing)
+    figures = [kpi.value for kpi in COMPARED]
+    more = {"page": page, "chosen": chosen, "wanted": wanted, "missing": missing, "figures": figures}
+    return _shown(visit, "review/totals.html", refused, **more)
 
 
 @router.post("/totals")
@@ -249,7 +253,7 @@ def supply(visit: Annotated[Visit, Depends(visiting(Resource.SCHOOL_TOTAL, Actio
     )
     if isinstance(done, Refusal):
         return _totals(visit, done)
-    return visit.go("/review/totals", N_("The total is stored. Results of this school and year can be recognised."))
+    return visit.go("/review/totals", N_("The total is stored. Results of this school and year are seen beside it."))
 
 
 @router.get("/claims")
@@ -375,14 +379,15 @@ def _page(visit: Visit, entry_id: str, refused: Refusal | None = None, form: str
     context = {
         **entry_view(visit, entry_id),
         "review": review,
+        "given": visit.form if refused else {},
         "unmet": {one["requirement"]: one["detail"] for one in review["unmet"]},
+        "blocked": any(one["blocks"] for one in review["unmet"]),
         "filters": filters,
         "refused": refused,
         "form": form,
         "typed": visit.form.get(_TYPED.get(form, ""), "") if refused else "",
         "what_to_do": None if refused is None else what_to_do(refused.name),
     }
-    context["school_names"] = context["names"].of("school", (review["school"] or {}).get("school_id"))
     return visit.show("review/entry.html", refused.status if refused else 200, **context)
 
 
@@ -425,6 +430,22 @@ def check(entry_id: EntryId, visit: Annotated[Visit, Depends(visiting(Resource.E
     """Say that the evidence bears the claim out; the same result can be recognised next."""
     said = N_("Checked. It counts once it is recognised.")
     return _said(visit, entry_id, "check", check_entry, said, goes_on=False)
+
+
+@router.post("/{entry_id}/scores")
+def score(entry_id: EntryId, visit: Annotated[Visit, Depends(visiting(Resource.ENTRY, Action.CHECK))]) -> Response:
+    """Score aspects of a model case; one without a score and a reason is left as it is."""
+    scores: dict[str, dict[str, str]] = {}
+    for code in ASPECT_WORDS:
+        given = visit.values(f"score-{code}", f"reason-{code}")
+        if given:
+            scores[code] = {name.partition("-")[0]: text for name, text in given.items()}
+    done = visit.attempt(
+        lambda: visit.document(score_entry, entry_id=entry_id, body=visit.body(ScoresBody, {"scores": scores}))
+    )
+    if isinstance(done, Refusal):
+        return _page(visit, entry_id, done, "score")
+    return visit.go(f"/review/{entry_id}{_filters(visit).query}", N_("The scores are given."))
 
 
 @router.post("/{entry_id}/recognise")

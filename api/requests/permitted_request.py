@@ -129,7 +129,7 @@ class AuditedRequest:
 _RESERVED = frozenset(
     {
         *(Resource.ENTRY, Resource.MOTION, Resource.PERSON, Resource.SCHOOL_TOTAL, Resource.EXTERNAL_CLAIM),
-        *(Resource.PERIOD, Resource.LEDGER_HEAD, Resource.LADDER, Resource.MONEY_ROW, Resource.POINT),
+        *(Resource.MONTH, Resource.PERIOD, Resource.LEDGER_HEAD, Resource.LADDER, Resource.MONEY_ROW, Resource.POINT),
         *(Resource.GENDER_FIGURE, Resource.PROGRAMME_GENDER, Resource.CONFIGURATION),
         *(Resource.ACCOUNT, Resource.PROFILE, Resource.KEY, Resource.STAKE, Resource.SESSION, Resource.SECOND_FACTOR),
     }

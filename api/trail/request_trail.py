@@ -83,6 +83,7 @@ _IDS: dict[Resource, tuple[str, tuple[Action, ...]]] = {
     Resource.SCHOOL_TOTAL: ("school_total", ()),
     Resource.STAKE: ("stake", (Action.CREATE,)),
     Resource.LADDER: ("ladder_step", ()),
+    Resource.MONTH: ("month_report", (Action.CREATE,)),
     Resource.MONEY_ROW: ("money_row", ()),
     Resource.POINT: ("point_row", (Action.CREATE, Action.REVERSE)),
     Resource.IMPORT: ("job", ()),

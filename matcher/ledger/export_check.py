@@ -95,6 +95,10 @@ def _row(
         ids.add(row["id"])
         if sum(row["shares"].values()) != _WHOLE_BP:
             found(T_("has shares that do not sum to %(whole_bp)s basis points", whole_bp=f"{_WHOLE_BP:,}"))
+        # Only entries of several schools or companies have these.
+        several = [parts for parts in (row.get("school_shares"), row.get("company_shares")) if parts]
+        if any(sum(parts.values()) != _WHOLE_BP for parts in several):
+            found(T_("shares of schools or companies do not make up the whole"))
     elif row["entry_id"] not in ids:
         found(T_("is a step of an entry that the file does not have"))
     checked.rows[chain], checked.heads[chain] = row["seq"], row["hash"]

@@ -29,18 +29,21 @@ from indexer.vocabulary import Tier
 from indexer.wording import T_, Bilingual
 from matcher.ledger.figures.ladder import graduate
 from matcher.ledger.figures.sufficiency import SufficiencyItem, book
+from matcher.ledger.rows.details import Aspect
 from matcher.ledger.rows.entries import Entry, LedgerError
 from matcher.ledger.rows.kpis import Kpi
 from matcher.ledger.rows.periods import move_close, quarter_of, second_close
 from matcher.ledger.rows.pseudonyms import read_key, register
 from matcher.ledger.rows.result_claims import ClaimedElsewhereError, ExternalClaim, note_external
 from matcher.ledger.rows.school_totals import supply
+from matcher.ledger.rules.model_cases import Scored
 from matcher.ledger.rules.recognition import (
     check,
     give_back,
     move_reversal,
     recognise,
     refuse,
+    score,
     second_recognition,
     second_reversal,
     supplement,
@@ -265,6 +268,8 @@ class _Replay:
         if "leave" in event or event.get("held") in ("refused", "left"):
             return
         yield from self._returned(event, day)
+        if event["kpi"] == Kpi.MODEL_CASES:
+            yield _Action(day + _CHECKED, lambda session, now: self._score(session, now, event))
         yield _Action(
             day + _CHECKED, lambda session, now: check(session, entry_id=entry_id, by=self._cast.committee, now=now)
         )
@@ -317,6 +322,11 @@ class _Replay:
             raise LedgerError(
                 T_("event %(id)s was to be %(wanted)s and is %(state)s", id=event["id"], wanted=wanted, state=state)
             )
+
+    def _score(self, session: Session, now: datetime, event: _Event) -> None:
+        said = event["details"]["aspects"]
+        scores = {one: Scored(4, f"{said[one.value]}，與佐證相符") for one in Aspect}
+        score(session, entry_id=event["id"], scores=scores, by=self._cast.committee, now=now)
 
     def _recognise(self, session: Session, now: datetime, entry_id: str) -> None:
         motion = recognise(session, entry_id=entry_id, by=self._cast.office, now=now)

@@ -14,6 +14,7 @@ from pydantic import Field
 from api.documents.answers import Answer
 from indexer.instants import day_in_taipei
 from matcher.ledger.figures.ladder import LadderFinding, LadderStanding, Rung
+from matcher.ledger.figures.self_operation import Ladder
 from matcher.ledger.figures.waiting import MissingTotal, Waiting, WaitingEntry
 from matcher.ledger.rows.kpis import KPI_FACTS, Kpi, Unit
 from matcher.ledger.rows.motions import Motion, MotionKind
@@ -29,7 +30,7 @@ class AgendaItem(Answer):
     need_id: str | None
     title: str | None = Field(description="Of a need whose text is yours to read.")
     entry_id: str | None
-    kpi: Kpi | None
+    kpi: Ladder | None
     amount: int | None
     unit: Unit | None
     alliances: list[str]

@@ -35,6 +35,7 @@ from api.routes.ledger.alliances import (
 )
 from indexer.wording import T_
 from matcher.ledger.figures.ladder import ENDS, NEXT_RUNGS, RUNG_LABELS, Rung
+from matcher.ledger.figures.self_operation import Matter
 from matcher.ledger.figures.subsidy import MAX_FEE_NTD, MAX_GROWTH_BP, MAX_NEW_MEMBERS, MAX_SIMULATED_YEARS, Assumptions
 from matcher.ledger.figures.warnings import Level
 from matcher.ledger.rows.entries import WHOLE_BP
@@ -336,7 +337,7 @@ def _ladder_page(
         rungs={one["kpi"]: one for one in found["rungs"]},
         stands=stands,
         ended=ended,
-        next_rungs={} if ended else _next(stands, found["readings"]),
+        next_rungs={} if ended else _next(stands, _short(found)),
         acts={rung.value: words for rung, words in ACTS.items()},
         names=visit.look(lambda session, _: _names(session, people)),
         owners=visit.look(lambda session, _: _owners(session, alliance_id)),
@@ -347,11 +348,17 @@ def _ladder_page(
     )
 
 
-def _next(stands: dict[str | None, _Document], readings: list[_Document]) -> dict[str, list[str]]:
-    """Return for each figure what can follow; a warning only where the gap is one."""
-    gaps = {one["kpi"] for one in readings if one["level"] == Level.WARNING}
+def _short(found: _Document) -> set[str]:
+    """Return the figures, and self-operation, whose gap is a warning."""
+    gaps = {one["kpi"] for one in found["readings"] if one["level"] == Level.WARNING}
+    own = found["self_operation"]
+    return gaps | {Matter.SELF_OPERATION.value} if own is not None and own["level"] == Level.WARNING else gaps
+
+
+def _next(stands: dict[str | None, _Document], gaps: set[str]) -> dict[str, list[str]]:
+    """Return for each ladder what can follow; a warning only where the gap is one."""
     found = {}
-    for kpi in RECOGNISED_KPIS:
+    for kpi in (*Matter, *RECOGNISED_KPIS):
         rung = Rung(stands[kpi.value]["rung"]) if kpi.value in stands else None
         possible = [one.value for one in NEXT_RUNGS[rung] if one is not Rung.WARNING or kpi.value in gaps]
         if possible:

@@ -32,6 +32,7 @@ from api.routes.ledger.figures import list_entries_behind, list_reports, read_fi
 from indexer.instants import day_in_taipei, now
 from indexer.wording import T_
 from matcher.ledger.figures.folds import Status, YearBasis
+from matcher.ledger.figures.self_operation import ladder_label, ladder_of
 from matcher.ledger.reports.target_standings import UNIT_LABELS
 from matcher.ledger.rows.entries import WHOLE_BP, EntryKind
 from matcher.ledger.rows.kpis import KPI_FACTS, Kpi, Unit
@@ -146,9 +147,8 @@ def unit_words(wording: Wording, unit: str) -> str:
 
 
 def kpi_words(wording: Wording, kpi: str) -> str:
-    """Return what a figure is called."""
-    facts = KPI_FACTS[Kpi(kpi)]
-    said = wording.text(facts.label)
+    """Return what a figure, or what else has a ladder, is called."""
+    said = wording.text(ladder_label(ladder_of(kpi)))
     return said[:1].upper() + said[1:]
 
 

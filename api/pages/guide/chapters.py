@@ -56,6 +56,7 @@ CHAPTERS = (
     Chapter("records", N_("Forms of records"), "indexer/RECORDS.md"),
     Chapter("ranking", N_("How a ranking comes about"), "matcher/RANKING.md"),
     Chapter("ledger", N_("How the ledger works"), "matcher/ledger/LEDGER.md"),
+    Chapter("plan", N_("What the plan asks, row by row"), "matcher/ledger/PLAN.md"),
     Chapter("service", N_("API and workbench"), "api/SERVICE.md"),
     Chapter("operating", N_("Operating"), "api/OPERATING.md"),
     Chapter("figures", N_("Measured figures"), "api/FIGURES.md"),

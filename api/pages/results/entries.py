@@ -26,6 +26,7 @@ from indexer.kept_files import FileFacts, facts_of
 from indexer.vocabulary import Tier
 from indexer.wording import P_
 from matcher.ledger.figures.gender import GENDER_LABELS
+from matcher.ledger.figures.self_operation import Matter, ladder_label
 from matcher.ledger.reports.target_standings import UNIT_LABELS
 from matcher.ledger.rows.details import (
     Aspect,
@@ -178,7 +179,7 @@ def said_of(details: Mapping[str, Any]) -> list[DetailInWords]:
 
 
 LABELS: Mapping[str, Mapping[str, tuple[str, str]]] = {
-    "kpi": {kpi.value: facts.label.both for kpi, facts in KPI_FACTS.items()},
+    "kpi": {one.value: ladder_label(one).both for one in (*KPI_FACTS, *Matter)},
     "unit": {unit.value: label.both for unit, label in UNIT_LABELS.items()},
     "state": {state.value: label.both for state, label in STATE_LABELS.items()},
     "programme": {programme.value: label.both for programme, label in OTHER_PROGRAMME_LABELS.items()},
@@ -245,6 +246,7 @@ def entry_view(visit: Visit, entry_id: str) -> dict[str, Any]:
     return {
         "entry": entry,
         "labels": LABELS,
+        "aspects": ASPECT_WORDS,
         "fields": said_of(entry["details"]),
         "proofs": [_evidence_item(home, item, added) for item, added in _items(entry)],
         "events": sorted(_events(entry), key=lambda event: event.at),

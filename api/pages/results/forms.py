@@ -265,6 +265,8 @@ MEANINGS: dict[Kpi, Meaning] = {
 
 
 SHARE_ROWS, FEWEST_PARTS, MOST_PARTS = 4, 4, 60
+PARTY_ROWS = 5
+"""So many other schools or companies may share a result; the API takes more."""
 MORE_PARTS = 8
 
 
@@ -279,6 +281,9 @@ def body_of(visit: Visit, kpi: Kpi, evidence: list[dict[str, str]]) -> EntryBody
     )
     given["amount"] = plain_number(given.get("amount", "1"))
     given |= {"kpi": kpi, "shares": shares_of(visit), "details": _details(visit, kpi)}
+    for party in ("school", "company"):
+        sharing = parts_of(visit, party, given.get(f"{party}_id"))
+        given |= {f"{party}_shares": sharing} if sharing else {}
     given["evidence"] = [*evidence, *({"url": line} for line in _lines(visit.form.get("links")))]
     parts = instalments_of(visit)
     if parts:
@@ -316,13 +321,40 @@ def shares_of(visit: Visit, rows: int = SHARE_ROWS) -> dict[str, int]:
     return found
 
 
-def _basis_points(percent: str) -> int:
+def parts_of(visit: Visit, party: str, first: str | None, rows: int = PARTY_ROWS) -> dict[str, int]:
+    """Return how schools or companies share a result, in basis points; nothing where it is of one.
+
+    The form asks for the others: what they leave is the part of the one that the result is reported under.
+
+    Raises:
+        ProblemError: a line is not whole, no percentage, or nothing is left for the first.
+    """
+    field, others = f"{party}_shares", {}
+    for row in range(2, rows + 2):
+        given = visit.values(f"{party}-{row}", f"{party}_percent-{row}")
+        one, percent = given.get(f"{party}-{row}"), given.get(f"{party}_percent-{row}")
+        if one is None and percent is None:
+            continue
+        if one is None or percent is None or one in others or one == first:
+            raise ProblemError(422, "invalid", T_("give each of the others once, with its percentage"), field)
+        others[one] = _basis_points(percent, field)
+    if not others:
+        return {}
+    left = WHOLE_BP - sum(others.values())
+    if first is None or left < 1:
+        raise ProblemError(
+            422, "invalid", T_("the one above has a part too: the others have less than 100 percent"), field
+        )
+    return {first: left, **others}
+
+
+def _basis_points(percent: str, field: str = "shares") -> int:
     try:
         exact = Decimal(percent.strip().removesuffix("%").strip()) * 100
     except InvalidOperation:
         exact = Decimal(0)
     if not exact.is_finite() or exact != exact.to_integral_value() or not 0 < exact <= WHOLE_BP:
-        raise ProblemError(422, "invalid", T_("give percentages from 0.01 to 100, with two decimals at most"), "shares")
+        raise ProblemError(422, "invalid", T_("give percentages from 0.01 to 100, with two decimals at most"), field)
     return int(exact)
 
 

@@ -180,6 +180,9 @@ def alliances_of(session: Session, reached: frozenset[str] | None) -> list[tuple
     return [(one, zh, en) for one, zh, en in session.exec(query).all()]
 
 
+_PARTS = {"school_shares": "school", "company_shares": "company"}
+
+
 def _mentioned(document: Any) -> Iterator[tuple[str, str]]:
     if isinstance(document, Mapping):
         for key, value in document.items():
@@ -189,6 +192,8 @@ def _mentioned(document: Any) -> Iterator[tuple[str, str]]:
                 yield from (("alliance", one) for one in value if isinstance(one, str))
                 if isinstance(value, list):
                     yield from _mentioned(value)
+            elif key in _PARTS and isinstance(value, Mapping):
+                yield from ((_PARTS[key], one) for one in value)
             elif key not in ("details", "explanation"):
                 yield from _mentioned(value)
     elif isinstance(document, list):

@@ -50,6 +50,7 @@ from matcher.ledger.figures.waiting import (
     warnings_standing,
 )
 from matcher.ledger.rows.periods import last_day
+from matcher.ledger.rules.recognition import with_committee
 from matcher.review.clients import ClientRequest
 from matcher.review.people import Account, Grant, Principal
 from matcher.review.reminders import UNASSIGNED, Reminder, loads, reminders
@@ -114,7 +115,10 @@ def _unassigned(session: Session, who: Principal, at: datetime, limit: int, to: 
 def _entries(kind: Waiting) -> Callable[..., Found]:
     def found(session: Session, who: Principal, at: datetime, limit: int, to: NeedReader) -> Found:
         action = Action.SUPPLEMENT if kind is Waiting.RETURNED_ENTRIES else Action.RETURN
-        total, rows = entries_waiting(session, ENTRY_STATES[kind], visible_entries(who, action), limit=limit)
+        # A committee's member sees a result once its month is confirmed.
+        hidden = action is Action.RETURN and not who.holds(Role.OFFICE)
+        these = (visible_entries(who, action), *([with_committee(session)] if hidden else ()))
+        total, rows = entries_waiting(session, ENTRY_STATES[kind], *these, limit=limit)
         return total, [entry_line(one) for one in rows]
 
     return found

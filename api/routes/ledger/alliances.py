@@ -41,6 +41,7 @@ from api.documents.standing import (
     finding_document,
     label,
     needed_document,
+    operation_document,
     reading_document,
     rung_document,
     share_documents,
@@ -84,6 +85,7 @@ from matcher.ledger.figures.ladder import (
     steps_of,
     warn,
 )
+from matcher.ledger.figures.self_operation import Ladder, Matter, OperationReading, operation_readings
 from matcher.ledger.figures.subsidy import (
     MAX_FEE_NTD,
     MAX_GROWTH_BP,
@@ -109,7 +111,6 @@ from matcher.ledger.figures.sufficiency import (
 from matcher.ledger.figures.warnings import Level, PaceReading
 from matcher.ledger.rows.details import Gender
 from matcher.ledger.rows.entries import WHOLE_BP
-from matcher.ledger.rows.kpis import Kpi
 from matcher.ledger.rows.periods import common_year, roc_year, subsidy_days, subsidy_year
 from matcher.ledger.rules.configuration import current
 from matcher.ledger.rules.targets import TargetBooks
@@ -139,12 +140,14 @@ def read_standing(
         code, read = readings_on(session, [alliance_id], day, book)
         moment = end_of(day)
         standing = standings(session, as_of=moment, alliances=[alliance_id])
+        operating = operation_readings(session, [alliance_id], day)
         document = {
             "alliance": alliance_id,
             "as_of": day.isoformat(),
             "book": code,
             "readings": [reading_document(one) for one in read],
-            "findings": [finding_document(one) for one in findings(read, standing, day)],
+            "self_operation": operation_document(operating[0]) if operating else None,
+            "findings": [finding_document(one) for one in findings(read, standing, day, operating)],
             "rungs": [rung_document(one) for one in standing],
             "steps": [row.model_dump(mode="json") for row in steps_of(session, alliance_id) if row.at <= moment],
         }
@@ -168,7 +171,8 @@ def list_warnings(
         day = as_of or day_in_taipei(ask.at)
         code, read = readings_on(session, [one.id for one in shown], day, book)
         standing = standings(session, as_of=end_of(day), alliances=[one.id for one in shown])
-        found = findings(read, standing, day)
+        operating = operation_readings(session, [one.id for one in shown], day)
+        found = findings(read, standing, day, operating)
         books = current(session, TargetBooks, at=end_of(day)).books
         document = {
             "as_of": day.isoformat(),
@@ -183,6 +187,9 @@ def list_warnings(
                         for reading in read
                         if reading.alliance == one.id and reading.level is not Level.ON_PACE
                     ],
+                    "self_operation": next(
+                        (operation_document(own) for own in operating if own.alliance == one.id), None
+                    ),
                     "findings": [finding_document(finding) for finding in found if finding.alliance == one.id],
                     "rungs": [rung_document(rung) for rung in standing if rung.alliance == one.id],
                 }
@@ -202,8 +209,8 @@ def take_ladder_step(
 ) -> Response:
     """Warn an alliance, agree a plan, help, let it exit, lift what stands, or let it graduate early.
 
-    Every step is about a figure, but for graduation. A warning is for a gap that the rules call one; a plan names who
-    carries it out and by when.
+    Every step is about a figure or about self-operation, but for graduation. A warning is for a gap that the rules
+    call one; a plan names who carries it out and by when.
     """
 
     def work(session: Session, who: Principal) -> Reply:
@@ -217,7 +224,9 @@ def take_ladder_step(
 
 def _check_fields(body: LadderBody) -> None:
     if (body.kpi is None) != (body.rung is Rung.GRADUATED):
-        raise ProblemError(422, "invalid", T_("every step but graduation is about a figure, such as L"), "kpi")
+        raise ProblemError(
+            422, "invalid", T_("every step but graduation is about a figure, such as L, or about self_operation"), "kpi"
+        )
     for name, rung in _FIELDS_OF.items():
         if getattr(body, name) is not None and body.rung is not rung:
             raise ProblemError(422, "invalid", T_("only a %(rung)s has this", rung=rung), name)
@@ -238,11 +247,18 @@ def _taken(session: Session, ask: PermittedRequest, alliance_id: str, body: Ladd
     return step(session, alliance_id=alliance_id, kpi=body.kpi, rung=body.rung, **said)
 
 
-def _gap(session: Session, ask: PermittedRequest, alliance_id: str, body: LadderBody, kpi: Kpi) -> PaceReading:
+def _gap(
+    session: Session, ask: PermittedRequest, alliance_id: str, body: LadderBody, kpi: Ladder
+) -> PaceReading | OperationReading:
     today = day_in_taipei(ask.at)
     day = body.as_of or today
     if not date(2000, 1, 1) <= day <= today:
         raise ProblemError(422, "invalid", T_("give a day from 2000-01-01 to today in Taipei"), "as_of")
+    if isinstance(kpi, Matter):
+        own = operation_readings(session, [alliance_id], day)
+        if not own:
+            raise ProblemError(422, "ledger", T_("no subsidy year of this alliance has closed yet"), "kpi")
+        return own[0]
     code, read = readings_on(session, [alliance_id], day, body.book)
     found = next((one for one in read if one.kpi is kpi), None)
     if found is None:

@@ -60,6 +60,7 @@ from matcher.ledger.rows.kpis import Kpi
 from matcher.ledger.rows.periods import common_year
 from matcher.ledger.rows.pseudonyms import read_key, register, same_number
 from matcher.ledger.rows.steps import State, Step
+from matcher.ledger.rules.recognition import is_with_committee
 from matcher.ledger.rules.reporting import Instalment, NewResult, instalments_of, must_have_a_share, report
 from matcher.review.cases import Case
 from matcher.review.people import Account, Principal
@@ -227,7 +228,8 @@ def report_result(
         if body.instalments is not None:
             parts = instalments_of(given, [Instalment(part.due_on, part.amount_ntd) for part in body.instalments])
         entries = [report(session, part, by=who.id, now=ask.at)[0] for part in parts]
-        tell_of_results(session, entries, by=who.id, now=ask.at)
+        # What waits for its month is told of when a lead confirms that.
+        tell_of_results(session, [one for one in entries if is_with_committee(session, one)], by=who.id, now=ask.at)
         location = {"Location": f"/api/ledger/entries/{entries[0].id}"}
         return Reply(201, {"items": entry_rows(session, entries)}, location)
 

@@ -29,6 +29,7 @@ from api.documents.ledger import (
     ProbesAnswer,
     SchoolTotalAnswer,
     motion_document,
+    total_document,
 )
 from api.documents.ledger_bodies import ConfigurationBody, ExternalClaimBody, ReasonBody, SchoolTotalBody
 from api.documents.standing import ConfigurationAnswer, ConfigurationNameAnswer
@@ -158,11 +159,11 @@ _PERIOD = re.compile(r"20[0-9]{2}Q[1-4]")
 def supply_school_total(
     body: SchoolTotalBody, ask: Annotated[PermittedRequest, Depends(requires(Resource.SCHOOL_TOTAL, Action.CREATE))]
 ) -> Response:
-    """Supply what a school cooperates in as a whole; the newest figure of a year holds."""
+    """Supply what a school cooperates in as a whole, in money or in another figure; the newest of a year holds."""
 
     def work(session: Session, who: Principal) -> Reply:
         total = supply(session, by=who.id, now=ask.at, **body.model_dump())
-        return Reply(201, total.model_dump(mode="json"), {})
+        return Reply(201, total_document(total), {})
 
     return ask.write(work, body)
 
@@ -175,10 +176,11 @@ def list_school_totals(
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response:
-    """List schools' totals as they were supplied; `holds` marks the newest one of a school and year."""
+    """List schools' totals as they were supplied; `holds` marks the newest one of a school, year and figure."""
 
     def work(session: Session, who: Principal) -> Reply:
-        newest = select(func.max(SchoolTotal.id)).group_by(col(SchoolTotal.school_id), col(SchoolTotal.year))
+        of_one = col(SchoolTotal.school_id), col(SchoolTotal.year), col(SchoolTotal.kpi)
+        newest = select(func.max(SchoolTotal.id)).group_by(*of_one)
         holding = set(session.exec(newest).all())
         query = select(SchoolTotal).order_by(col(SchoolTotal.id)).limit(limit + 1)
         after = decoded(cursor, int)
@@ -188,10 +190,7 @@ def list_school_totals(
             query = query.where(SchoolTotal.school_id == school)
         if year is not None:
             query = query.where(SchoolTotal.year == common_year(year))
-        items = [
-            {**total.model_dump(mode="json"), "roc_year": roc_year(total.year), "holds": total.id in holding}
-            for total in session.exec(query).all()
-        ]
+        items = [{**total_document(total), "holds": total.id in holding} for total in session.exec(query).all()]
         return Reply(200, page(items, limit, "id"), {})
 
     return ask.read(work)

@@ -31,8 +31,9 @@ from api.documents.ledger import (
     entry_document,
     entry_rows,
     motion_document,
+    total_document,
 )
-from api.documents.ledger_bodies import NoteBody, ReasonBody, SupplementBody
+from api.documents.ledger_bodies import NoteBody, ReasonBody, ScoresBody, SupplementBody
 from api.letters.telling import tell_of_motion, tell_of_results, tell_of_said_result, tell_of_seconded
 from api.requests.capacity import ThreadedRoute
 from api.requests.idempotency import Reply
@@ -49,29 +50,35 @@ from api.routes.ledger.entries import (
 )
 from matcher.ledger.figures.school_shares import recognised_of
 from matcher.ledger.rows.entries import Entry, EntryKind
-from matcher.ledger.rows.kpis import Kpi
+from matcher.ledger.rows.kpis import KPI_FACTS, Kpi
 from matcher.ledger.rows.motions import Motion, MotionEnd, MotionKind, end, open_motion, pending
-from matcher.ledger.rows.periods import roc_year, second_close
-from matcher.ledger.rows.school_totals import successor, total_of
+from matcher.ledger.rows.periods import second_close
+from matcher.ledger.rows.school_totals import COMPARED, successor, total_of
 from matcher.ledger.rows.steps import NEXT_STATES, State
 from matcher.ledger.rule_documents import second_document
 from matcher.ledger.rules.duties import Act, Bar, bar_on
 from matcher.ledger.rules.granting import second_grant
+from matcher.ledger.rules.model_cases import Scored
+from matcher.ledger.rules.months import month_of
 from matcher.ledger.rules.recognition import (
     check,
     give_back,
+    is_with_committee,
     move_reversal,
     recognise,
     refuse,
+    score,
     second_recognition,
     second_reversal,
     supplement,
     takes_two,
     tell_apart,
+    with_committee,
     withdraw,
 )
 from matcher.ledger.rules.requirements import unmet
 from matcher.review.people import Principal
+from matcher.review.roles import Role
 
 router = APIRouter(prefix="/api/ledger", tags=["ledger"], route_class=ThreadedRoute)
 
@@ -125,6 +132,8 @@ def _filtered(session: Session, who: Principal, alliance: str | None, kpi: Kpi |
     """Return the conditions on `Entry` of a queue, but that it waits."""
     alliances = chosen_alliances(session, who, Resource.ENTRY, Action.RETURN, alliance)
     these = [shared_by(alliances), Entry.kind == EntryKind.FACT.value, col(Entry.reported_at) <= before]
+    if not who.holds(Role.OFFICE):
+        these.append(with_committee(session))
     return these if kpi is None else [*these, Entry.kpi == kpi.value]
 
 
@@ -178,7 +187,8 @@ def read_review(
             "barred": barred,
             "takes_two": takes_two(session, entry),
             "verbs": _verbs(session, who, entry),
-            "school": _school(session, entry, ask.at),
+            "awaits_month": None if is_with_committee(session, entry) else month_of(entry.reported_at),
+            "schools": _schools(session, entry, ask.at),
             "queue": _place(session, [*these, col(Entry.id).in_(standing_so(states))], entry),
         }
         return Reply(200, document, {})
@@ -195,7 +205,11 @@ def _verbs(session: Session, who: Principal, entry: Entry) -> list[Verb]:
     said = [verb for verb, state in _LEADS_TO.items() if state in NEXT_STATES[now]]
     if now is State.HELD:
         said.append(Verb.TELL_APART)
+    if entry.kpi == Kpi.MODEL_CASES and now in (State.REPORTED, State.CHECKED):
+        said.append(Verb.SCORE)
     said = [verb for verb in said if bar_on(session, entry, who.id, _ACTS.get(verb, Act.DECIDE)) is None]
+    if Verb.CHECK in said and not is_with_committee(session, entry):
+        said.remove(Verb.CHECK)
     moved = {
         Verb.RECOGNISE: pending(session, MotionKind.RECOGNISE, entry.id),
         Verb.REVERSE: pending(session, MotionKind.REVERSE, entry.id),
@@ -204,23 +218,28 @@ def _verbs(session: Session, who: Principal, entry: Entry) -> list[Verb]:
 
 
 def _may(session: Session, who: Principal, entry: Entry, verb: Verb) -> bool:
-    query = select(Entry.id).where(Entry.id == entry.id, visible(who, Action(verb.value)))
+    action = Action.CHECK if verb is Verb.SCORE else Action(verb.value)
+    query = select(Entry.id).where(Entry.id == entry.id, visible(who, action))
     return session.exec(query).first() is not None
 
 
-def _school(session: Session, entry: Entry, at: datetime) -> dict[str, Any] | None:
-    if entry.school_id is None:
-        return None
-    school_id, year = successor(session, entry.school_id), entry.occurred_on.year
-    total = total_of(session, school_id, year)
-    return {
-        "school_id": school_id,
-        "year": year,
-        "total": None
-        if total is None
-        else {**total.model_dump(mode="json"), "roc_year": roc_year(total.year), "holds": True},
-        "recognised_ntd": recognised_of(session, school_id, year, as_of=at),
-    }
+def _schools(session: Session, entry: Entry, at: datetime) -> list[dict[str, Any]]:
+    """Return each school of an entry beside its own total of money, and of the entry's figure if that is another."""
+    kpi, year = Kpi(entry.kpi), entry.occurred_on.year
+    figures = [one for one in COMPARED if one in (Kpi.MONEY, kpi)]
+    return [
+        _beside(session, successor(session, school), year, figure, share_bp, at)
+        for school, share_bp in entry.by_school().items()
+        for figure in figures
+    ]
+
+
+def _beside(session: Session, school_id: str, year: int, kpi: Kpi, share_bp: int, at: datetime) -> dict[str, Any]:
+    total = total_of(session, school_id, year, kpi)
+    holding = None if total is None else {**total_document(total), "holds": True}
+    recognised = float(recognised_of(session, school_id, year, as_of=at, kpi=kpi))
+    known = {"school_id": school_id, "share_bp": share_bp, "year": year, "kpi": kpi.value}
+    return {**known, "unit": KPI_FACTS[kpi].unit.value, "total": holding, "recognised": recognised}
 
 
 def _place(session: Session, waits: Sequence[Any], entry: Entry) -> dict[str, Any]:
@@ -250,6 +269,23 @@ def check_entry(
 ) -> Response:
     """Say as the committee that the evidence bears the claim out."""
     return _said(ask, entry_id, body, check)
+
+
+@router.post("/entries/{entry_id}/scores", response_model=EntryDocumentAnswer)
+def score_entry(
+    entry_id: EntryId,
+    body: ScoresBody,
+    ask: Annotated[PermittedRequest, Depends(requires(Resource.ENTRY, Action.CHECK))],
+) -> Response:
+    """Score aspects of a model case as the committee, each with its reason; the newest score of an aspect holds."""
+
+    def work(session: Session, who: Principal) -> Reply:
+        entry = find_entry(session, who, entry_id, Action.CHECK)
+        scores = {aspect: Scored(**one.model_dump()) for aspect, one in body.scores.items()}
+        score(session, entry_id=entry.id, scores=scores, by=who.id, now=ask.at)
+        return Reply(200, entry_document(session, who, entry), {})
+
+    return ask.write(work, body)
 
 
 @router.post("/entries/{entry_id}/return", response_model=SaidOnEntryAnswer)

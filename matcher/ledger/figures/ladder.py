@@ -7,8 +7,8 @@ lifted. It exists because an alliance may lose its subsidy at the end of it: eve
 name, none can be left out, and the nightly job may only propose one. The database itself refuses a step that can't
 follow the last.
 
-Each figure of an alliance has a ladder. Graduation (自主營運) is a step of the alliance as a whole; it and an exit
-end all of its ladders.
+Each figure of an alliance has a ladder, and so has its self-operation: a closed subsidy year in which it did not earn
+what it has to. Graduation (自主營運) is a step of the alliance as a whole; it and an exit end all of its ladders.
 """
 
 from __future__ import annotations
@@ -31,9 +31,10 @@ from indexer.records.record_tables import Alliance
 from indexer.wording import T_
 from matcher.ledger.figures.alliance_targets import AllianceTargets, foundings, targets_of, year_targets_of
 from matcher.ledger.figures.folds import end_of, figures
+from matcher.ledger.figures.self_operation import Ladder, Matter, OperationReading, ladder_of
 from matcher.ledger.figures.warnings import Level, PaceReading, WarningRules, chosen_book, readings
 from matcher.ledger.rows.entries import MAX_TEXT, AlreadyReportedError, LedgerError
-from matcher.ledger.rows.kpis import RECOGNISED_KPIS, Kpi
+from matcher.ledger.rows.kpis import RECOGNISED_KPIS
 from matcher.ledger.rules.configuration import current
 from matcher.ledger.rules.targets import TargetBooks
 from matcher.review.people import Account, principal
@@ -77,7 +78,7 @@ NEXT_RUNGS: dict[Rung | None, tuple[Rung, ...]] = {
 
 ENDS = (Rung.EXIT, Rung.GRADUATED)
 _RUNGS = ", ".join(f"'{rung.value}'" for rung in Rung)
-_KNOWN_LADDERS = (*(kpi.value for kpi in RECOGNISED_KPIS), WHOLE_ALLIANCE)
+_KNOWN_LADDERS = (*(kpi.value for kpi in RECOGNISED_KPIS), *Matter, WHOLE_ALLIANCE)
 _LADDERS = ", ".join(f"'{code}'" for code in _KNOWN_LADDERS)
 _ENDED = text("rung IN ('exit', 'graduated')")
 
@@ -110,7 +111,7 @@ class LadderStep(SQLModel, table=True):
     at: datetime = Field(sa_type=Instant)
 
 
-def warn(session: Session, *, gap: PaceReading, reason: str, by: str, now: datetime) -> LadderStep:
+def warn(session: Session, *, gap: PaceReading | OperationReading, reason: str, by: str, now: datetime) -> LadderStep:
     """Give an alliance the warning that a gap proposes.
 
     Raises:
@@ -120,13 +121,13 @@ def warn(session: Session, *, gap: PaceReading, reason: str, by: str, now: datet
     """
     if gap.alliance is None or gap.level is not Level.WARNING:
         raise LedgerError(T_("only an alliance's gap that the rules call a warning can be one"), "gap")
-    return _take(
-        session, gap.alliance, gap.kpi.value, Rung.WARNING, reason=reason, by=by, now=now, grounds=_grounds(gap)
-    )
+    said = (Matter.SELF_OPERATION, gap.grounds()) if isinstance(gap, OperationReading) else (gap.kpi, _grounds(gap))
+    ladder, grounds = said
+    return _take(session, gap.alliance, ladder.value, Rung.WARNING, reason=reason, by=by, now=now, grounds=grounds)
 
 
 def agree_plan(
-    session: Session, *, alliance_id: str, kpi: Kpi, owner: str, due_on: date, reason: str, by: str, now: datetime
+    session: Session, *, alliance_id: str, kpi: Ladder, owner: str, due_on: date, reason: str, by: str, now: datetime
 ) -> LadderStep:
     """Note an improvement plan with who carries it out and by which day (in Taipei, included).
 
@@ -142,7 +143,7 @@ def agree_plan(
 
 
 def step(
-    session: Session, *, alliance_id: str, kpi: Kpi, rung: Rung, reason: str, by: str, now: datetime
+    session: Session, *, alliance_id: str, kpi: Ladder, rung: Rung, reason: str, by: str, now: datetime
 ) -> LadderStep:
     """Take a step that needs nothing but a reason: help, exit, or lifting what stands.
 
@@ -207,7 +208,7 @@ def _take(
             T_(
                 "%(ladder)s has no ladder; give one of %(recognised_kpis)s",
                 ladder=ladder,
-                recognised_kpis=", ".join(RECOGNISED_KPIS),
+                recognised_kpis=", ".join([*RECOGNISED_KPIS, *Matter]),
             ),
             "kpi",
         )
@@ -279,10 +280,10 @@ def _version_after(session: Session, alliance_id: str, ladder: str, rung: Rung) 
 
 @dataclass(frozen=True)
 class LadderStanding:
-    """Where an alliance stands for a figure (None: as a whole), since when, and for how many days."""
+    """Where an alliance stands on a ladder (None: as a whole), since when, and for how many days."""
 
     alliance: str
-    kpi: Kpi | None
+    kpi: Ladder | None
     rung: Rung
     since: date
     days: int
@@ -291,6 +292,8 @@ class LadderStanding:
     due_on: date | None
     warned_for: str | None = None
     """The quarter of the last warning, where it has one."""
+    warned_year: int | None = None
+    """The subsidy year of the last warning on self-operation."""
 
 
 class FindingKind(StrEnum):
@@ -315,14 +318,14 @@ FINDING_LABELS = {
 class LadderFinding:
     """A finding on a figure of an alliance, with the reading and the rung that it is about.
 
-    A warning is proposed once for an alliance and quarter: on the figure that lacks the largest part of what is
-    expected, with the other ones that are behind enough for one in `also`.
+    A warning is proposed once for an alliance and quarter: on self-operation if that is short, else on the figure that
+    lacks the largest part of what is expected, with the other ones that are behind enough for one in `also`.
     """
 
     finding: FindingKind
     alliance: str
-    kpi: Kpi
-    reading: PaceReading | None
+    kpi: Ladder
+    reading: PaceReading | OperationReading | None
     standing: LadderStanding | None
     also: tuple[PaceReading, ...] = ()
 
@@ -349,34 +352,44 @@ def standings(session: Session, *, as_of: datetime, alliances: Sequence[str] | N
     if alliances is not None:
         query = query.where(col(LadderStep.alliance_id).in_(alliances))
     last: dict[tuple[str, str], LadderStep] = {}
-    warned: dict[tuple[str, str], str | None] = {}
+    warned: dict[tuple[str, str], Mapping[str, Any]] = {}
     for row in session.exec(query.order_by(col(LadderStep.id))).all():
         key = row.alliance_id, row.ladder
         last[key] = row
         if Rung(row.rung) is Rung.WARNING:
-            warned[key] = row.grounds.get("quarter")
-    return [_standing(row, day_in_taipei(as_of), warned.get(key)) for key, row in sorted(last.items())]
+            warned[key] = row.grounds
+    return [_standing(row, day_in_taipei(as_of), warned.get(key, {})) for key, row in sorted(last.items())]
 
 
-def findings(read: Sequence[PaceReading], standing: Sequence[LadderStanding], day: date) -> list[LadderFinding]:
+def findings(
+    read: Sequence[PaceReading],
+    standing: Sequence[LadderStanding],
+    day: date,
+    operating: Sequence[OperationReading] = (),
+) -> list[LadderFinding]:
     """Return what the nightly job proposes on a day; it writes nothing.
 
     Args:
         read: see `matcher.ledger.figures.warnings.readings`; one of the programme as a whole is passed over.
         standing: where the alliances stand, see `standings`.
         day: the day in Taipei.
+        operating: see `matcher.ledger.figures.self_operation.operation_readings`.
     """
     ended = {one.alliance for one in standing if one.rung in ENDS}
     at = {(one.alliance, one.kpi): one for one in standing}
-    by_ladder = {(reading.alliance, reading.kpi): reading for reading in read}
     warned = {(one.alliance, one.warned_for) for one in standing}
-    proposed: dict[str, list[PaceReading]] = {}
-    for reading in by_ladder.values():
-        alliance = reading.alliance
-        stands = at.get((alliance or "", reading.kpi))
+    by_ladder: dict[tuple[str, Ladder], PaceReading | OperationReading] = {
+        (one.alliance, one.kpi): one for one in read if one.alliance is not None
+    }
+    by_ladder |= {(one.alliance, Matter.SELF_OPERATION): one for one in operating}
+    proposed: dict[str, list[PaceReading | OperationReading]] = {}
+    for (alliance, ladder), reading in by_ladder.items():
+        stands = at.get((alliance, ladder))
         open_ = stands is None or stands.rung is Rung.LIFTED
+        if isinstance(reading, OperationReading) and stands is not None and stands.warned_year == reading.year:
+            open_ = False
         new = alliance not in ended and (alliance, reading.quarter) not in warned
-        if alliance is not None and new and open_ and reading.level is Level.WARNING:
+        if new and open_ and reading.level is Level.WARNING:
             proposed.setdefault(alliance, []).append(reading)
     found = [_proposal(alliance, behind, at) for alliance, behind in proposed.items()]
     for one in standing:
@@ -389,13 +402,21 @@ def findings(read: Sequence[PaceReading], standing: Sequence[LadderStanding], da
 
 
 def _proposal(
-    alliance: str, behind: Sequence[PaceReading], at: Mapping[tuple[str, Kpi | None], LadderStanding]
+    alliance: str,
+    behind: Sequence[PaceReading | OperationReading],
+    at: Mapping[tuple[str, Ladder | None], LadderStanding],
 ) -> LadderFinding:
-    worst, *others = sorted(behind, key=lambda one: (Fraction(one.actual_bp, one.expected_bp), one.kpi))
+    figures_ = [one for one in behind if isinstance(one, PaceReading)]
+    figures_.sort(key=lambda one: (Fraction(one.actual_bp, one.expected_bp), one.kpi))
+    own = next((one for one in behind if isinstance(one, OperationReading)), None)
+    if own is not None:
+        stands = at.get((alliance, Matter.SELF_OPERATION))
+        return LadderFinding(FindingKind.WARN, alliance, Matter.SELF_OPERATION, own, stands, tuple(figures_))
+    worst, *others = figures_
     return LadderFinding(FindingKind.WARN, alliance, worst.kpi, worst, at.get((alliance, worst.kpi)), tuple(others))
 
 
-def _of_standing(one: LadderStanding, reading: PaceReading | None, day: date) -> list[FindingKind]:
+def _of_standing(one: LadderStanding, reading: PaceReading | OperationReading | None, day: date) -> list[FindingKind]:
     found = []
     if one.rung is Rung.PLAN and one.due_on is not None and one.due_on < day:
         found.append(FindingKind.PLAN_OVERDUE)
@@ -407,9 +428,17 @@ def _of_standing(one: LadderStanding, reading: PaceReading | None, day: date) ->
     return found
 
 
-def _standing(row: LadderStep, day: date, warned_for: str | None) -> LadderStanding:
+def _standing(row: LadderStep, day: date, warned: Mapping[str, Any]) -> LadderStanding:
     since = day_in_taipei(row.at)
-    kpi = None if row.ladder == WHOLE_ALLIANCE else Kpi(row.ladder)
     return LadderStanding(
-        row.alliance_id, kpi, Rung(row.rung), since, (day - since).days, row.reason, row.owner, row.due_on, warned_for
+        alliance=row.alliance_id,
+        kpi=None if row.ladder == WHOLE_ALLIANCE else ladder_of(row.ladder),
+        rung=Rung(row.rung),
+        since=since,
+        days=(day - since).days,
+        reason=row.reason,
+        owner=row.owner,
+        due_on=row.due_on,
+        warned_for=warned.get("quarter"),
+        warned_year=warned.get("subsidy_year"),
     )

@@ -1,16 +1,16 @@
-"""GLORIA's share of what each school cooperates in as a whole.
+"""GLORIA's share of what each school cooperates in as a whole, for every figure that schools have totals of.
 
-In: alliances, a year and a moment. Out: for each of their schools the total that
-it supplied, the money that the programme recognised for it in that year, and
-the share. It exists because the programme must show what it added to what the
-school would do anyway. Money counts for a school in the year that it is due in,
-by the same rows as `matcher.ledger.figures.folds`.
+In: alliances, a year and a moment. Out: for each of their schools the totals that
+it supplied, what the programme recognised for it in that year, and the share. It
+exists because the programme must show what it added to what the school would do
+anyway. Of a result of several schools each has its share; money counts in the
+year that it is due in, by the same rows as `matcher.ledger.figures.folds`.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from fractions import Fraction
@@ -20,9 +20,9 @@ from sqlmodel import Session, col, select
 from indexer.instants import day_in_taipei
 from indexer.records.mended.schools import school_names_on
 from indexer.records.record_tables import Alliance, AlliancePartner, School
-from matcher.ledger.rows.entries import Entry, EntryKind
+from matcher.ledger.rows.entries import WHOLE_BP, Entry, EntryKind
 from matcher.ledger.rows.kpis import Kpi
-from matcher.ledger.rows.school_totals import SchoolTotal, successor
+from matcher.ledger.rows.school_totals import COMPARED, successor, total_of
 from matcher.ledger.rows.steps import State, Step
 from matcher.ledger.rules.configuration import current
 from matcher.ledger.rules.recognition import RecognitionRules
@@ -30,58 +30,83 @@ from matcher.ledger.rules.recognition import RecognitionRules
 
 @dataclass(frozen=True)
 class SchoolShare:
-    """A school's own total of a year in NTD (None: not supplied), and what of it GLORIA recognised."""
+    """A school's own total of a figure in a year (None: not supplied), and what of it GLORIA recognised.
+
+    What is recognised is in units × basis points, since a school may have a part of a result.
+    """
 
     school: str
     name: str
-    total_ntd: int | None
+    kpi: Kpi
+    total: int | None
     source: str | None
-    recognised_ntd: int
+    recognised_bp: int
     entries: tuple[str, ...]
+
+    @property
+    def recognised(self) -> Fraction:
+        """Return what GLORIA recognised, in the figure's unit."""
+        return Fraction(self.recognised_bp, WHOLE_BP)
 
     @property
     def share(self) -> Fraction | None:
         """Return GLORIA's share; None without a total, or with one of 0."""
-        return Fraction(self.recognised_ntd, self.total_ntd) if self.total_ntd else None
+        return self.recognised / self.total if self.total else None
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A school's part of a recognised entry."""
+
+    school: str
+    kpi: Kpi
+    amount_bp: int
+    entry: str
+    alliances: Mapping[str, int]
 
 
 def school_shares(session: Session, *, alliances: Sequence[str], year: int, as_of: datetime) -> list[SchoolShare]:
-    """Return the shares of all schools that belong to the alliances or have recognised money with them.
+    """Return the shares of all schools that belong to the alliances or have recognised results with them.
 
-    Money of every alliance counts, since a school's total is of the whole school.
+    Results of every alliance count, since a school's total is of the whole school. Money is named of every school,
+    another figure where there is a total of it to compare with.
     """
-    money: defaultdict[str, int] = defaultdict(int)
-    behind: defaultdict[str, list[str]] = defaultdict(list)
+    amounts: defaultdict[tuple[str, Kpi], int] = defaultdict(int)
+    behind: defaultdict[tuple[str, Kpi], list[str]] = defaultdict(list)
     wanted = _schools_of(session, alliances, date(year, 12, 31))
-    for entry_id, kind, amount, shares, school_id in _recognised(session, year, as_of):
-        school = successor(session, school_id)
-        money[school] += -amount if kind == EntryKind.REVERSAL else amount
-        behind[school].append(entry_id)
-        if set(shares) & set(alliances):
-            wanted.add(school)
-    return [_share(session, school, year, as_of, money[school], behind[school]) for school in sorted(wanted)]
+    for part in _recognised(session, year, as_of, COMPARED):
+        key = part.school, part.kpi
+        amounts[key] += part.amount_bp
+        behind[key].append(part.entry)
+        if set(part.alliances) & set(alliances):
+            wanted.add(part.school)
+    # What they were called then: a report of a year that is over does not change with a new name.
+    names = school_names_on(session, date(year, 12, 31), sorted(wanted)) if wanted else {}
+    found = []
+    for school in sorted(wanted):
+        for kpi in COMPARED:
+            total = total_of(session, school, year, kpi, as_of=as_of)
+            if total is None and kpi is not Kpi.MONEY:
+                continue
+            key = school, kpi
+            found.append(
+                SchoolShare(
+                    school=school,
+                    name=names[school][0],
+                    kpi=kpi,
+                    total=None if total is None else total.amount,
+                    source=None if total is None else total.source,
+                    recognised_bp=amounts[key],
+                    entries=tuple(behind[key]),
+                )
+            )
+    return found
 
 
-def recognised_of(session: Session, school_id: str, year: int, *, as_of: datetime) -> int:
-    """Return the money in NTD that GLORIA recognised with a school of today in a year."""
-    sums = (
-        -amount if kind == EntryKind.REVERSAL else amount
-        for _, kind, amount, _, school in _recognised(session, year, as_of)
-        if successor(session, school) == school_id
-    )
-    return sum(sums)
-
-
-def _share(
-    session: Session, school_id: str, year: int, as_of: datetime, recognised_ntd: int, entries: Sequence[str]
-) -> SchoolShare:
-    these = (SchoolTotal.school_id == school_id, SchoolTotal.year == year, SchoolTotal.at <= as_of)
-    total = session.exec(select(SchoolTotal).where(*these).order_by(col(SchoolTotal.id).desc())).first()
-    # What it was called then: a report of a year that is over does not change with a new name.
-    name, _ = school_names_on(session, date(year, 12, 31), [school_id])[school_id]
-    if total is None:
-        return SchoolShare(school_id, name, None, None, recognised_ntd, tuple(entries))
-    return SchoolShare(school_id, name, total.amount_ntd, total.source, recognised_ntd, tuple(entries))
+def recognised_of(session: Session, school_id: str, year: int, *, as_of: datetime, kpi: Kpi = Kpi.MONEY) -> Fraction:
+    """Return what GLORIA recognised of a figure with a school of today in a year, in the figure's unit."""
+    parts = _recognised(session, year, as_of, (kpi,))
+    return Fraction(sum(part.amount_bp for part in parts if part.school == school_id), WHOLE_BP)
 
 
 def _schools_of(session: Session, alliances: Sequence[str], day: date) -> set[str]:
@@ -98,14 +123,16 @@ def _schools_of(session: Session, alliances: Sequence[str], day: date) -> set[st
     return {successor(session, school_id) for school_id in known}
 
 
-def _recognised(session: Session, year: int, as_of: datetime) -> list[tuple[str, str, int, dict[str, int], str]]:
+def _recognised(session: Session, year: int, as_of: datetime, kpis: Sequence[Kpi]) -> Iterator[_Part]:
     last = min(day_in_taipei(as_of), current(session, RecognitionRules).programme_end)
     query = (
         select(Entry)
         .join(Step, col(Step.entry_id) == col(Entry.id))
-        .where(Entry.kpi == Kpi.MONEY.value, Step.state == State.RECOGNISED.value)
+        .where(col(Entry.kpi).in_([kpi.value for kpi in kpis]), Step.state == State.RECOGNISED.value)
         .where(Step.at <= as_of, Step.kpi_year == year, col(Entry.counts_on) <= last)
         .order_by(col(Entry.seq))
     )
-    rows = session.exec(query).all()
-    return [(row.id, row.kind, row.amount, row.shares, row.school_id) for row in rows if row.school_id is not None]
+    for row in session.exec(query).all():
+        signed = -row.amount if row.kind == EntryKind.REVERSAL else row.amount
+        for school, share_bp in row.by_school().items():
+            yield _Part(successor(session, school), Kpi(row.kpi), signed * share_bp, row.id, row.shares)

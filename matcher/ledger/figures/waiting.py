@@ -157,13 +157,12 @@ def totals_missing(session: Session) -> list[MissingTotal]:
     since: dict[tuple[str, int], datetime] = {}
     heirs: dict[str, str] = {}
     for entry in rows:
-        if entry.school_id is None:
-            continue
-        heir = heirs.setdefault(entry.school_id, successor(session, entry.school_id))
-        key = heir, entry.occurred_on.year
-        owing[key] += 1
-        since[key] = min(entry.reported_at, since.get(key, entry.reported_at))
-    supplied = set(session.exec(select(SchoolTotal.school_id, SchoolTotal.year).distinct()).all())
+        for school in entry.by_school():
+            key = heirs.setdefault(school, successor(session, school)), entry.occurred_on.year
+            owing[key] += 1
+            since[key] = min(entry.reported_at, since.get(key, entry.reported_at))
+    money = col(SchoolTotal.kpi).is_(None)
+    supplied = set(session.exec(select(SchoolTotal.school_id, SchoolTotal.year).where(money).distinct()).all())
     missing = [MissingTotal(*key, entries=n, since=since[key]) for key, n in owing.items() if key not in supplied]
     return sorted(missing, key=lambda one: (-one.entries, one.school_id, one.year))
 

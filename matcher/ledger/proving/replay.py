@@ -47,6 +47,8 @@ from matcher.ledger.rules.duties import (
     parts_of,
     strictest,
 )
+from matcher.ledger.rules.model_cases import AspectScore
+from matcher.ledger.rules.months import MonthReport
 from matcher.ledger.rules.recognition import RecognitionRules
 from matcher.ledger.rules.similarity import Similarity
 from matcher.ledger.rules.targets import MoneyDefinitions, TargetBooks
@@ -71,7 +73,10 @@ _ACTS = {
 }
 _BEFORE_DUTIES = (State.CHECKED, State.RETURNED, State.RECOGNISED, State.REFUSED)
 """What the reporter never decided, also before the other duties held."""
-_OF_A_FACT = ("kpi", "amount", "natural_key", "occurred_on", "counts_on", "school_id", "company_id", "case_id")
+_OF_A_FACT = (
+    *("kpi", "amount", "natural_key", "occurred_on", "counts_on"),
+    *("school_id", "school_shares", "company_id", "company_shares", "case_id"),
+)
 _Model = TypeVar("_Model", bound=SQLModel)
 
 
@@ -90,7 +95,9 @@ class Reported(NamedTuple):
     period: str
     late_for: str | None
     school_id: str | None
+    school_shares: Mapping[str, int] | None
     company_id: str | None
+    company_shares: Mapping[str, int] | None
     case_id: int | None
     decision_id: int | None
     reverses: str | None
@@ -160,6 +167,7 @@ class Replay:
             *_roles(known, self._there),
             *_documents(known, self._there),
             *_standings(known),
+            *_months(known),
         ):
             yield ProofFinding("rule", place, one)
 
@@ -224,6 +232,8 @@ class _Known:
         self.decisions: dict[int, Any] = {one.id: one for one in _all(session, Decision)}
         self.shown = dict(session.execute(select(Proposal.id, Proposal.pairing_id)).all())
         self.ladders: list[Any] = _all(session, LadderStep)
+        self.scores_of = _grouped(_all(session, AspectScore), "entry_id")
+        self.months: list[Any] = _all(session, MonthReport)
         self.money: list[Any] = _all(session, SufficiencyRow)
         self.points: list[Any] = _all(session, PointRow)
         start = session.exec(select(DutiesStart)).first()
@@ -258,6 +268,13 @@ class _Known:
         """Return the rules of recognition that held at a moment."""
         held = [one for since, one in self.rules if since <= at]
         return held[-1] if held else default(RecognitionRules)
+
+    def was_confirmed(self, entry: Reported, at: datetime) -> bool:
+        """Whether an entry lay before the committee at a moment."""
+        since = self.rules_at(at).months_confirmed_from
+        if since is None or day_in_taipei(entry.reported_at) < since:
+            return True
+        return any(one.alliance_id in entry.shares and entry.reported_at <= one.until for one in self.months)
 
     def is_large(self, entry: Reported, step: Taken) -> bool:
         """Whether recognising an entry took two people when it was done."""
@@ -309,6 +326,7 @@ def _entry_rules(
         yield from _report(known, entry, steps)
         for number, step in enumerate(steps):
             yield from _step_rules(known, entry, steps[:number], step)
+        yield from _by_committee(known, entry, steps)
 
 
 def _booked(known: _Known, entry: Reported) -> Iterator[str]:
@@ -401,6 +419,16 @@ def _step_rules(known: _Known, entry: Reported, before: Sequence[Taken], step: T
         yield from _recognised(known, entry, before, step)
     if state is State.REVERSED and not _by_two(known, entry.id, MotionKind.REVERSE, step.by, step.at):
         yield T_("was reversed without a motion that a second person agreed to")
+
+
+def _by_committee(known: _Known, entry: Reported, steps: Sequence[Taken]) -> Iterator[str]:
+    """The committee checks what a lead stands by, and its members alone score the aspects of a model case."""
+    for step in steps:
+        if step.state == State.CHECKED and not known.was_confirmed(entry, step.at):
+            yield T_("was checked before a lead of its alliances confirmed the month")
+    for one in known.scores_of.get(entry.id, ()):
+        if not known.holds(one.by, (Role.COMMITTEE,), entry.shares, one.at):
+            yield T_("was scored by who is of no committee of its alliances")
 
 
 def _recognised(known: _Known, entry: Reported, before: Sequence[Taken], step: Taken) -> Iterator[str]:
@@ -500,6 +528,19 @@ def _standings(known: _Known) -> _Told:
     alike = ("alliance_id", "item", "occurred_on", "amount_ntd")
     yield from _reversals("amount", known.money, alike)
     yield from _reversals("points", known.points, ("alliance_id", "person", "activity", "points", "occurred_on"))
+
+
+def _months(known: _Known) -> _Told:
+    last: dict[tuple[str, str], int] = defaultdict(int)
+    for one in known.months:
+        place, key = f"month {one.alliance_id} {one.month}", (one.alliance_id, one.month)
+        if one.version != last[key] + 1:
+            yield place, T_("does not follow the confirmation before it")
+        last[key] = one.version
+        if not known.holds(one.by, (Role.LEAD,), [one.alliance_id], one.at):
+            yield place, T_("was confirmed by who did not lead its alliance")
+        if one.until > one.at + CLOCK_ERROR:
+            yield place, T_("was confirmed beyond the moment of it")
 
 
 def _reversals(name: str, rows: Sequence[Any], alike: Sequence[str]) -> _Told:

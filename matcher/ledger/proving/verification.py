@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ from indexer.wording import T_
 from matcher.ledger.proving.database_rules import broken_rules
 from matcher.ledger.proving.finding import ProofFinding
 from matcher.ledger.proving.replay import Replay
-from matcher.ledger.rows.chain import GENESIS, LEDGER_CHAINS, Chain, ExportedHead, hash_of, head, heads_of
+from matcher.ledger.rows.chain import GENESIS, LEDGER_CHAINS, Chain, ExportedHead, canonical, hash_of, head, heads_of
 from matcher.ledger.rows.details import Circumstances, read_details
 from matcher.ledger.rows.entries import WHOLE_BP, Entry, EntryKind
 from matcher.ledger.rows.evidence import is_intact
@@ -287,6 +287,12 @@ def _check_entry(row: Mapping[str, Any], place: str, keys: dict[str, tuple[str, 
         yield ProofFinding(
             "shares", place, T_("shares do not sum to %(whole_bp)s basis points", whole_bp=f"{WHOLE_BP:,}")
         )
+    for party in ("school", "company"):
+        parts = row[f"{party}_shares"]
+        if parts is None:
+            continue
+        if sum(parts.values()) != WHOLE_BP or min(parts.values()) < 1 or row[f"{party}_id"] not in parts:
+            yield ProofFinding("shares", place, T_("shares of schools or companies do not make up the whole"))
     kpi = Kpi(row["kpi"])
     if row["unit"] != KPI_FACTS[kpi].unit or row["amount"] <= 0:
         yield ProofFinding("amount", place, T_("amount or unit is not one of its figure"))
@@ -390,7 +396,7 @@ def export_lines(session: Session, now: datetime, seal: str) -> Iterator[bytes]:
     """
     for chain in LEDGER_CHAINS:
         for row in _exported_rows(session, _CHAINS[chain]):
-            plain = {name: _as_hashed(value) for name, value in sorted(row.items())}
+            plain = dict(sorted(canonical(row).items()))
             yield orjson.dumps({"chain": chain.value, "row": plain}) + b"\n"
     for one in heads_of(session, now):
         yield orjson.dumps({"head": one}) + b"\n"
@@ -407,10 +413,3 @@ def _exported_rows(session: Session, model: type[SQLModel]) -> Iterator[dict[str
         if len(found) < _EXPORTED_AT_ONCE:
             return
         last = found[-1]["seq"]
-
-
-def _as_hashed(value: Any) -> Any:
-    """Moments in UTC with microseconds, as they were hashed."""
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    return value.isoformat() if isinstance(value, date) else value

@@ -75,12 +75,14 @@ def shown(value: Value, kind: CellKind, language: ReportLanguage) -> str:
         return day(value, language)
     if value is None or isinstance(value, str):
         return value or ""
-    return _number(value, kind)
+    return _number(value, kind, language)
 
 
-def _number(value: float, kind: CellKind) -> str:
+def _number(value: float, kind: CellKind, language: ReportLanguage) -> str:
     if kind is CellKind.NTD:
-        return f"NT$ {value:,}" if isinstance(value, int) else f"NT$ {value:,.2f}"
+        amount = f"{value:,}" if isinstance(value, int) else f"{value:,.2f}"
+        # A Chinese form counts in 元.
+        return f"{amount} 元" if language is ReportLanguage.ZH else f"NT$ {amount}"
     if kind is CellKind.PERCENT:
         return f"{value:.1%}"
     if kind is CellKind.THOUSANDS:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
@@ -55,6 +55,9 @@ MAX_SHEET_ROWS = 1_048_576
 _MAX_NAME = 31
 _NOT_IN_NAMES = re.compile(r"[\[\]:*?/\\'\t\r\n]")
 _WIDTH_ROWS = 500
+_LINE_PT, _MOST_LINES = 14, 28
+_WIDEST = 28
+"""A wider column would make a form that is printed on one sheet too small to read; longer texts are wrapped."""
 
 
 class ReportTooLargeError(ValueError):
@@ -115,7 +118,7 @@ class _Sheet:
                 if place >= len(wide):
                     wide.append(8)
                 if cell.look not in (_Look.TITLE, _Look.NOTE):
-                    wide[place] = max(wide[place], min(60, _width(cell) + 2))
+                    wide[place] = max(wide[place], min(_WIDEST, _width(cell) + 2))
         return wide
 
 
@@ -323,12 +326,13 @@ def _xlsx_style(look: _Look) -> NamedStyle:
     elif look is _Look.HEADER:
         style.font = Font(name=_FONT, size=10, bold=True)
         style.fill = PatternFill("solid", fgColor="E7EEF5")
-        style.border = Border(bottom=_LINE)
         style.alignment = Alignment(wrap_text=True, vertical="center")
     elif look is _Look.TEXT:
         style.alignment = Alignment(wrap_text=True, vertical="top")
     elif look is not _Look.NOTE:
         style.alignment = Alignment(vertical="top", horizontal="right")
+    if look not in (_Look.TITLE, _Look.NOTE):
+        style.border = Border(left=_LINE, right=_LINE, top=_LINE, bottom=_LINE)
     style.number_format = _XLSX_FORMATS.get(look, "@")
     return style
 
@@ -349,8 +353,23 @@ def _write_xlsx(book: Workbook, sheet: _Sheet, as_of: str, page: str) -> None:
     target.page_setup.fitToHeight = 0
     target.oddFooter.left.text = _without_codes(as_of)
     target.oddFooter.right.text = f"{_without_codes(page)} &P / &N"
-    for row in sheet.rows:
+    widths = sheet.widths()
+    for number, row in enumerate(sheet.rows, start=1):
+        lines = _lines(row, widths)
+        if lines > 1:
+            # Not every program makes a row as high as its wrapped texts when it opens a file.
+            target.row_dimensions[number].height = _LINE_PT * lines
         target.append([_xlsx_cell(target, cell) for cell in row])
+
+
+def _lines(row: Sequence[_SheetCell], widths: Sequence[int]) -> int:
+    """Return how many lines the longest wrapped text of a row takes."""
+    found = 1
+    for cell, width in zip(row, widths, strict=False):
+        if isinstance(cell.value, str) and cell.look in (_Look.TEXT, _Look.HEADER):
+            parts = cell.value.splitlines() or [""]
+            found = max(found, sum(max(1, -(-display_width(part) // max(1, width - 1))) for part in parts))
+    return min(found, _MOST_LINES)
 
 
 def _without_codes(text: str) -> str:
@@ -427,6 +446,8 @@ def _add_ods_style(book: Document, look: _Look) -> None:
         style.set_properties({"fo:background-color": "#E7EEF5"}, area="table-cell")
     if look in (_Look.TEXT, _Look.HEADER):
         style.set_properties({"fo:wrap-option": "wrap", "style:vertical-align": "top"}, area="table-cell")
+    if look not in (_Look.TITLE, _Look.NOTE):
+        style.set_properties({"fo:border": "0.5pt solid #BFBFBF"}, area="table-cell")
     book.insert_style(style, automatic=True)
 
 

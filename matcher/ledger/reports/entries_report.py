@@ -12,7 +12,7 @@ from datetime import datetime
 from sqlalchemy import extract
 from sqlmodel import Session, col, select
 
-from indexer.records.record_tables import Alliance, School
+from indexer.records.record_tables import Alliance, Company, School
 from indexer.wording import P_, T_, Text, either, listed
 from matcher.ledger.figures.folds import end_of
 from matcher.ledger.reports.document import (
@@ -40,6 +40,7 @@ _COLUMNS = (
     ReportColumn(P_("entries report", "Counts on"), CellKind.DATE),
     ReportColumn(P_("entries report", "Counted in")),
     ReportColumn(T_("School")),
+    ReportColumn(P_("entries report", "Company")),
     ReportColumn(T_("Case")),
     ReportColumn(P_("entries report", "Evidence"), CellKind.COUNT),
     ReportColumn(T_("What GLORIA added")),
@@ -61,7 +62,18 @@ def entries_report(session: Session, request: ReportRequest) -> ReportDocument:
     last, counted = _steps(session, end)
     names = {one.id: either(one.name, one.name_en or one.name) for one in session.exec(select(Alliance)).all()}
     schools = {one.id: either(one.name, one.name_en or one.name) for one in session.exec(select(School)).all()}
-    rows = tuple(_row(entry, last.get(entry.id), counted.get(entry.id), names, schools) for entry in entries)
+    companies = {one.id: either(one.name, one.name_en or one.name) for one in session.exec(select(Company)).all()}
+    rows = tuple(
+        (
+            *_row(entry, last.get(entry.id), counted.get(entry.id), names),
+            ReportCell(_parties(entry.by_school(), schools)),
+            ReportCell(_parties(entry.by_company(), companies)),
+            ReportCell(None if entry.case_id is None else str(entry.case_id)),
+            ReportCell(len(entry.evidence)),
+            ReportCell(entry.value_added),
+        )
+        for entry in entries
+    )
     title = T_("Entries of the ledger")
     return ReportDocument(
         name="entries",
@@ -89,9 +101,8 @@ def _steps(session: Session, end: datetime) -> tuple[dict[str, State], dict[str,
     return last, counted
 
 
-def _row(
-    entry: Entry, state: State | None, counted: str | None, names: Mapping[str, Text], schools: Mapping[str, Text]
-) -> tuple[ReportCell, ...]:
+def _row(entry: Entry, state: State | None, counted: str | None, names: Mapping[str, Text]) -> tuple[ReportCell, ...]:
+    """Return what is said of an entry up to the quarter in which it counts."""
     facts = KPI_FACTS[Kpi(entry.kpi)]
     is_money = facts.unit is Unit.NTD
     signed = -entry.amount if entry.kind == EntryKind.REVERSAL else entry.amount
@@ -108,11 +119,15 @@ def _row(
         ReportCell(entry.occurred_on),
         ReportCell(entry.counts_on),
         ReportCell(None if counted is None else quarter_text(counted), remark=late),
-        ReportCell(None if entry.school_id is None else schools[entry.school_id]),
-        ReportCell(None if entry.case_id is None else str(entry.case_id)),
-        ReportCell(len(entry.evidence)),
-        ReportCell(entry.value_added),
     )
+
+
+def _parties(shares: Mapping[str, int], names: Mapping[str, Text]) -> Text | None:
+    """Return who has parts in an entry: one by name, several with their shares; a lost record by its id."""
+    known = {one: names.get(one, either(one, one)) for one in shares}
+    if len(shares) > 1:
+        return shares_text(shares, known)
+    return next(iter(known.values()), None)
 
 
 def _reversal(entry: Entry) -> Text | None:

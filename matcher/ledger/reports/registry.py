@@ -24,6 +24,7 @@ from matcher.ledger.reports.b003_report import b003_report
 from matcher.ledger.reports.document import Heading, ReportDocument, ReportRequest, ReportTable
 from matcher.ledger.reports.entries_report import entries_report
 from matcher.ledger.reports.kpi_reports import alliance_report, kpi_report
+from matcher.ledger.reports.monthly_report import monthly_report
 from matcher.ledger.reports.review_pack import review_pack
 from matcher.ledger.reports.said_days import day_text
 from matcher.ledger.reports.subsidy_year_reports import (
@@ -133,6 +134,7 @@ REPORTS: dict[str, Report] = {
     "alliance": Report(T_("Figures by alliance"), alliance_report),
     "sufficiency": Report(T_("Self-sufficiency"), _sufficiency),
     "gender": Report(T_("Gender statistics"), _gender),
+    "month": Report(T_("Monthly report of alliances"), monthly_report),
     "review-pack": Report(T_("Review pack of a committee group"), _review_pack),
 }
 """Every report by the name that `gloria report NAME` and `GET /api/reports/NAME` know it by."""

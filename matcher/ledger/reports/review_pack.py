@@ -33,8 +33,7 @@ from matcher.ledger.figures.ladder import (
     standings,
 )
 from matcher.ledger.figures.school_shares import SchoolShare, school_shares
-from matcher.ledger.figures.subsidy import SubsidyPath, own_shares
-from matcher.ledger.figures.sufficiency import statements
+from matcher.ledger.figures.self_operation import OperationReading, ladder_label, operation_readings
 from matcher.ledger.figures.warnings import LEVEL_LABELS, Level, PaceReading, WarningRules, readings
 from matcher.ledger.reports.document import CellKind, ReportCell, ReportColumn, ReportDocument, ReportTable
 from matcher.ledger.reports.said_days import day_text, quarter_text, shares_text
@@ -43,7 +42,7 @@ from matcher.ledger.rows.details import read_details
 from matcher.ledger.rows.entries import WHOLE_BP, Entry, EntryKind, LedgerError
 from matcher.ledger.rows.kpis import KPI_FACTS, RECOGNISED_KPIS, Kpi
 from matcher.ledger.rows.motions import Motion, MotionEnd, MotionKind
-from matcher.ledger.rows.periods import first_day, last_quarter_over, roc_year, subsidy_year, year_of
+from matcher.ledger.rows.periods import first_day, last_quarter_over, roc_year, year_of
 from matcher.ledger.rows.result_claims import OTHER_PROGRAMME_LABELS, ExternalClaim, OtherProgramme
 from matcher.ledger.rows.steps import STATE_LABELS, State, Step
 from matcher.ledger.rules.configuration import current
@@ -111,6 +110,11 @@ class Review:
         return standings(self.session, as_of=self.moment, alliances=self.alliances)
 
     @cached_property
+    def operating(self) -> list[OperationReading]:
+        """How the group's alliances carry themselves."""
+        return operation_readings(self.session, self.alliances, self.as_of)
+
+    @cached_property
     def alike(self) -> list[tuple[Similarity, Entry, Entry | ExternalClaim]]:
         """What was reported and resembles another claim, or is resembled by one: the entry and the other side."""
         ids = [entry.id for entry in self.reported]
@@ -150,7 +154,7 @@ class Review:
     @cached_property
     def found(self) -> list[LadderFinding]:
         """What waits for a decision on the group's ladders."""
-        return findings(self.read, self.standing, self.as_of)
+        return findings(self.read, self.standing, self.as_of, self.operating)
 
     def _is_ours(self, entry: Entry) -> bool:
         return bool(set(entry.shares) & set(self.alliances))
@@ -264,10 +268,8 @@ def _summary(review: Review) -> ReportTable:
 
 def _self_operation(review: Review, alliance: str) -> Text:
     """Return how the last closed subsidy year stands against what it has to be: the gap beside those of the figures."""
-    year = subsidy_year(review.as_of) - 1
-    past = statements(review.session, alliance_id=alliance, until=year, as_of=review.moment)
-    last = own_shares(current(review.session, SubsidyPath, at=review.moment), past)[-1]
-    if last.kept is None:
+    last = next((one.own for one in review.operating if one.alliance == alliance), None)
+    if last is None or last.kept is None:
         return T_("not filled in")
     if last.share is None or last.required is None:
         return T_("as required")
@@ -439,12 +441,15 @@ def _motions(review: Review) -> ReportTable:
 def _schools(review: Review) -> ReportTable:
     year = year_of(review.quarter)
     found = school_shares(review.session, alliances=review.alliances, year=year, as_of=review.moment)
-    columns = _columns(
-        T_("school"),
-        (T_("whole cooperation %(year)s (NTD)", year=either(f"{roc_year(year)}", f"{year}")), CellKind.NTD),
-        (T_("recognised by GLORIA (NTD)"), CellKind.NTD),
-        (T_("GLORIA's share"), CellKind.PERCENT),
-        T_("source"),
+    columns = (
+        ReportColumn(T_("school"), merged=True, names=True),
+        ReportColumn(T_("figure"), names=True),
+        *_columns(
+            (T_("whole cooperation %(year)s", year=either(f"{roc_year(year)}", f"{year}")), CellKind.COUNT),
+            (T_("recognised by GLORIA"), CellKind.SHARE),
+            (T_("GLORIA's share"), CellKind.PERCENT),
+            T_("source"),
+        ),
     )
     return ReportTable(T_("school totals"), columns, tuple(_school(one) for one in found))
 
@@ -475,7 +480,7 @@ def _side(one: Entry | ExternalClaim) -> tuple[ReportCell, ...]:
 
 
 def _rung(review: Review, one: LadderStanding) -> tuple[ReportCell, ...]:
-    name = ReportCell(T_("as a whole")) if one.kpi is None else _kpi(one.kpi)
+    name = ReportCell(T_("as a whole") if one.kpi is None else ladder_label(one.kpi))
     rung = RUNG_LABELS[one.rung]
     return (
         review.named(one.alliance),
@@ -489,18 +494,19 @@ def _rung(review: Review, one: LadderStanding) -> tuple[ReportCell, ...]:
 
 
 def _finding(review: Review, one: LadderFinding) -> tuple[ReportCell, ...]:
-    behind = one.reading.entries if one.reading is not None else ()
-    figures_ = listed([KPI_FACTS[kpi].label for kpi in (one.kpi, *(other.kpi for other in one.also))])
+    behind = one.reading.entries if isinstance(one.reading, PaceReading) else ()
+    figures_ = listed([ladder_label(ladder) for ladder in (one.kpi, *(other.kpi for other in one.also))])
     return review.named(one.alliance), ReportCell(figures_), ReportCell(FINDING_LABELS[one.finding], behind)
 
 
 def _school(one: SchoolShare) -> tuple[ReportCell, ...]:
     share = None if one.share is None else float(one.share)
-    remark = None if one.total_ntd is not None else T_("not supplied")
+    remark = None if one.total is not None else T_("not supplied")
     return (
         ReportCell(one.name),
-        ReportCell(one.total_ntd, remark=remark),
-        ReportCell(one.recognised_ntd, one.entries),
+        _kpi(one.kpi),
+        ReportCell(one.total, remark=remark),
+        ReportCell(_amount(one.recognised_bp), one.entries),
         ReportCell(share),
         ReportCell(one.source),
     )

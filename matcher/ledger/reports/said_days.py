@@ -1,4 +1,4 @@
-"""How reports say days, quarters and shares: as a Chinese paper has them, and in English.
+"""How reports say days, months, quarters and shares: as a Chinese paper has them, and in English.
 
 In: a day, a quarter, the shares of alliances. Out: a text in both languages, such as 109 年 12 月 31 日 and 109 年第
 4 季. It exists so that notes, cells and titles say them alike, and so that no code such as 2020Q4 or al-03 stands on a
@@ -19,6 +19,12 @@ def day_text(day: date) -> Text:
     """Return a day with its year of the Republic."""
     roc = roc_year(day.year)
     return either(f"{roc} 年 {day.month} 月 {day.day} 日", f"{day.isoformat()} (ROC {roc})")
+
+
+def month_text(day: date) -> Text:
+    """Return the month of a day."""
+    roc = roc_year(day.year)
+    return either(f"{roc} 年 {day.month} 月", f"{day.isoformat()[:7]} (ROC {roc})")
 
 
 def quarter_text(quarter: str) -> Text:

@@ -121,12 +121,18 @@ def lock_heads(session: Session) -> None:
     session.exec(_LOCKED.order_by(col(ChainHead.chain)).with_for_update()).all()
 
 
-def hash_of(row: Mapping[str, Any]) -> str:
-    """Return the SHA-256 over a row's canonical form: JSON with sorted keys, moments in UTC with microseconds.
+LATER_COLUMNS = frozenset({"school_shares", "company_shares"})
+"""Came after the first release: part of a row where they say something, so that what was written before stays so."""
 
-    Every column but `hash` itself is part of it.
-    """
-    said = {name: _plain(value) for name, value in row.items() if name != "hash"}
+
+def canonical(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row as it is hashed and exported: moments in UTC with microseconds, later columns where they are set."""
+    return {name: _plain(value) for name, value in row.items() if value is not None or name not in LATER_COLUMNS}
+
+
+def hash_of(row: Mapping[str, Any]) -> str:
+    """Return the SHA-256 over a row's canonical form, as JSON with sorted keys; all but `hash` is part of it."""
+    said = {name: value for name, value in canonical(row).items() if name != "hash"}
     return sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 

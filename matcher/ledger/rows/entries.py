@@ -93,7 +93,9 @@ class Entry(SQLModel, table=True):
     period: str = Field(index=True)
     late_for: str | None
     school_id: str | None = Field(foreign_key="school.id")
+    school_shares: dict[str, int] | None = Field(sa_column=Column(JSON(none_as_null=True), nullable=True))
     company_id: str | None
+    company_shares: dict[str, int] | None = Field(sa_column=Column(JSON(none_as_null=True), nullable=True))
     case_id: int | None = Field(foreign_key="case_file.id", index=True)
     decision_id: int | None = Field(foreign_key="decision.id")
     reverses: str | None = Field(foreign_key="ledger_entry.id", unique=True)
@@ -105,13 +107,29 @@ class Entry(SQLModel, table=True):
     prev_hash: str
     hash: str
 
+    def by_school(self) -> dict[str, int]:
+        """Return the shares of its schools in basis points: the whole for its one school if it names no others."""
+        return _parts(self.school_shares, self.school_id)
+
+    def by_company(self) -> dict[str, int]:
+        """Return the shares of its companies in basis points: the whole for its one company if it names no others."""
+        return _parts(self.company_shares, self.company_id)
+
+
+def _parts(shares: Mapping[str, int] | None, first: str | None) -> dict[str, int]:
+    if shares:
+        return dict(shares)
+    return {} if first is None else {first: WHOLE_BP}
+
 
 @dataclass(frozen=True)
 class NewEntry:
     """An entry before it has its place. `id` is made by the client, so that sending twice stores once.
 
     `amount` is in the unit of its figure; `shares` are basis points by alliance; `counts_on` is the day whose KPI
-    year the amount belongs to, which differs from `occurred_on` for instalments that fall due later.
+    year the amount belongs to, which differs from `occurred_on` for instalments that fall due later. `school_shares`
+    and `company_shares` say how several schools or companies have parts in it, `school_id` and `company_id` among
+    them; where there is one, they are None.
     """
 
     id: str
@@ -128,7 +146,9 @@ class NewEntry:
     reported_at: datetime
     late_for: str | None = None
     school_id: str | None = None
+    school_shares: Mapping[str, int] | None = None
     company_id: str | None = None
+    company_shares: Mapping[str, int] | None = None
     case_id: int | None = None
     decision_id: int | None = None
     reverses: str | None = None
@@ -168,12 +188,19 @@ def append(session: Session, new: NewEntry) -> dict[str, Any]:
         "unit": KPI_FACTS[new.kpi].unit.value,
         "shares": dict(sorted(new.shares.items())),
         "details": dict(new.details),
+        "school_shares": _several(new.school_shares),
+        "company_shares": _several(new.company_shares),
         "prev_hash": previous,
     }
     row["hash"] = hash_of(row)
     session.connection().execute(_INSERTION, row)
     set_head(session, Chain.ENTRIES, row["hash"])
     return row
+
+
+def _several(shares: Mapping[str, int] | None) -> dict[str, int] | None:
+    """Return shares as they are stored: none where one party has the whole."""
+    return None if shares is None or len(shares) < 2 else dict(sorted(shares.items()))
 
 
 def _check(new: NewEntry) -> None:
@@ -183,11 +210,28 @@ def _check(new: NewEntry) -> None:
         raise LedgerError(
             T_("an amount is a whole number of %(unit)s, at least 1", unit=KPI_FACTS[new.kpi].unit.value), "amount"
         )
-    if not new.shares or any(share < 1 for share in new.shares.values()) or sum(new.shares.values()) != WHOLE_BP:
+    if not _is_whole(new.shares):
         raise LedgerError(
             T_("shares are basis points by alliance, each at least 1, together %(whole_bp)s", whole_bp=f"{WHOLE_BP:,}"),
             "shares",
         )
+    _check_parts("school_shares", new.school_shares, new.school_id)
+    _check_parts("company_shares", new.company_shares, new.company_id)
+
+
+def _is_whole(shares: Mapping[str, int]) -> bool:
+    return bool(shares) and min(shares.values()) >= 1 and sum(shares.values()) == WHOLE_BP
+
+
+def _check_parts(field: str, shares: Mapping[str, int] | None, first: str | None) -> None:
+    if shares is None:
+        return
+    if not _is_whole(shares):
+        raise LedgerError(
+            T_("shares are basis points, each at least 1, together %(whole_bp)s", whole_bp=f"{WHOLE_BP:,}"), field
+        )
+    if first not in shares:
+        raise LedgerError(T_("the one that the result is reported under has a share too"), field)
 
 
 def entry_of(session: Session, entry_id: str) -> Entry:

@@ -77,6 +77,7 @@ class Linked:
 LINKED: dict[str, Linked] = {
     "account": Linked(without=frozenset({"email", "name"})),
     "account_tie": Linked(),
+    "aspect_score": Linked(),
     "break_glass_read": Linked(),
     "case_step": Linked(),
     "configuration_version": Linked(),
@@ -94,6 +95,7 @@ LINKED: dict[str, Linked] = {
     "ledger_person": Linked(key="pseudonym", without=frozenset({"name", "contact"})),
     "ledger_person_key": Linked(key="fingerprint"),
     "ledger_similarity": Linked(),
+    "month_report": Linked(),
     "point_row": Linked(),
     # Only what somebody decided on is evidence of anything.
     "proposal": Linked(every=False),
@@ -117,7 +119,8 @@ _SET = update(_HEAD).where(_MINE).values(n=bindparam("linked"), hash=bindparam("
 def row_hash(table: str, row: Mapping[str, Any]) -> str:
     """Return the hash of a row of a linked table: over what is not empty and not left out."""
     without = LINKED[table].without
-    return hash_of({name: value for name, value in row.items() if value is not None and name not in without})
+    # A table that was read from the database has names that are more than texts.
+    return hash_of({str(name): value for name, value in row.items() if value is not None and name not in without})
 
 
 def linked_rows(session: AnySession, table: str, keys: Iterable[Any] | None = None) -> Iterator[tuple[str, str]]:

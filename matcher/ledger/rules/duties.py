@@ -224,6 +224,8 @@ def parts_of(
     A role counts if it was held at any time since the entry was reported: taking it back makes nobody a stranger.
     """
     named = {one for one in (entry.company_id, None if case is None else case.company_id) if one is not None}
+    # A small part is a part too.
+    named |= set(entry.company_shares or {})
     companies = _with_same("company", named, merged)
     labs = set[str]() if case is None else _with_same("lab", {case.lab_id}, merged)
     found = set[Bar]()

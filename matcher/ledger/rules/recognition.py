@@ -12,16 +12,18 @@ restates.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import date, datetime
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, time
 from typing import ClassVar
 
 from pydantic import Field
+from sqlalchemy import ColumnElement, or_, true
 from sqlmodel import Session, col, select
 
+from indexer.instants import TAIPEI, day_in_taipei
 from indexer.wording import T_
 from matcher.ledger.rows.chain import lock_heads
-from matcher.ledger.rows.details import read_details
+from matcher.ledger.rows.details import Aspect, read_details
 from matcher.ledger.rows.entries import (
     REVERSAL_SUFFIX,
     AlreadyReportedError,
@@ -37,8 +39,10 @@ from matcher.ledger.rows.motions import Motion, MotionKind, end, move, open_moti
 from matcher.ledger.rows.periods import booking_period, counting_year
 from matcher.ledger.rows.result_claims import LiveFact, free_key
 from matcher.ledger.rows.steps import NewStep, State, Step, standing, take
-from matcher.ledger.rules.configuration import Configured, default, versions
+from matcher.ledger.rules.configuration import Configured, current, default, versions
 from matcher.ledger.rules.duties import BARRED, Act, Bar, bar_on, strictest
+from matcher.ledger.rules.model_cases import Scored, score_aspects
+from matcher.ledger.rules.months import confirmed, is_confirmed, month_of
 from matcher.ledger.rules.requirements import unmet
 
 
@@ -54,6 +58,24 @@ class RecognitionRules(Configured):
     similar_name_score: float = Field(ge=0, le=100, description="Names at least so alike (0 to 100) may be the same.")
     similar_amount_share: float = Field(ge=0, le=1, description="Amounts that differ by at most this share are alike.")
     similar_days: int = Field(ge=0, le=3_660, description="Dates at most so many days apart are alike.")
+    months_confirmed_from: date | None = Field(
+        default=None,
+        description="What is reported from this day on goes to the committee once a lead has confirmed its month.",
+    )
+
+
+def is_with_committee(session: Session, entry: Entry) -> bool:
+    """Whether an entry lies before the committee: its month is confirmed, or was none that is."""
+    since = current(session, RecognitionRules).months_confirmed_from
+    return since is None or day_in_taipei(entry.reported_at) < since or is_confirmed(session, entry)
+
+
+def with_committee(session: Session) -> ColumnElement[bool]:
+    """Return the condition on `Entry` that it lies before the committee."""
+    since = current(session, RecognitionRules).months_confirmed_from
+    if since is None:
+        return true()
+    return or_(col(Entry.reported_at) < datetime.combine(since, time(0), TAIPEI), confirmed())
 
 
 class ConflictError(LedgerError):
@@ -68,10 +90,30 @@ def check(session: Session, *, entry_id: str, by: str, now: datetime, note: str 
     """Say as the committee that the evidence bears the claim out.
 
     Raises:
-        LedgerError: the entry does not stand to be checked.
+        LedgerError: the entry does not stand to be checked, or no lead of its alliances has confirmed its month.
         ConflictError: the caller reported it or has a stake in it.
     """
+    lock_heads(session)
+    entry = entry_of(session, entry_id)
+    refuse_conflicted(session, entry, by, Act.CHECK)
+    if not is_with_committee(session, entry):
+        raise LedgerError(
+            T_("the lead of its alliance has not confirmed the month %(month)s", month=month_of(entry.reported_at)),
+            "month",
+        )
     _go(session, entry_id, State.CHECKED, by=by, now=now, reason=note, act=Act.CHECK)
+
+
+def score(session: Session, *, entry_id: str, scores: Mapping[Aspect, Scored], by: str, now: datetime) -> None:
+    """Score aspects of a model case as the committee.
+
+    Raises:
+        LedgerError: see `matcher.ledger.rules.model_cases.score_aspects`.
+        ConflictError: the caller reported it or has a stake in it.
+    """
+    lock_heads(session)
+    refuse_conflicted(session, entry_of(session, entry_id), by)
+    score_aspects(session, entry_id=entry_id, scores=scores, by=by, now=now)
 
 
 def give_back(session: Session, *, entry_id: str, reason: str, by: str, now: datetime) -> None:
@@ -299,7 +341,9 @@ def write_reversal(session: Session, entry: Entry, *, reason: str, by: str, now:
             period=period,
             late_for=late_for,
             school_id=entry.school_id,
+            school_shares=entry.school_shares,
             company_id=entry.company_id,
+            company_shares=entry.company_shares,
             case_id=entry.case_id,
             decision_id=entry.decision_id,
             reverses=entry.id,

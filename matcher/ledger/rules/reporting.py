@@ -79,8 +79,10 @@ class NewResult:
     details: Mapping[str, Any]
     occurred_on: date
     school_id: str
+    school_shares: Mapping[str, int] | None = None
     counts_on: date | None = None
     company_id: str | None = None
+    company_shares: Mapping[str, int] | None = None
     case_id: int | None = None
     restates: str | None = None
     value_added: str = ""
@@ -140,7 +142,9 @@ def report(session: Session, given: NewResult, *, by: str, now: datetime) -> tup
             period=period,
             late_for=late_for,
             school_id=given.school_id,
+            school_shares=given.school_shares,
             company_id=claim.company_id,
+            company_shares=given.company_shares,
             case_id=given.case_id,
             decision_id=decision_id,
             restates=given.restates,
@@ -226,20 +230,30 @@ def _check_references(session: Session, given: NewResult, details: Details) -> N
     missing = set(given.shares) - set(session.exec(select(Alliance.id).where(col(Alliance.id).in_(given.shares))).all())
     if missing:
         raise LedgerError(T_("there is no alliance %(missing)r", missing=min(missing)), "shares")
-    if session.get(School, given.school_id) is None:
-        raise LedgerError(
-            T_("there is no school %(school_id)r; import it first", school_id=given.school_id), "school_id"
-        )
-    company_id = _company(given, details)
-    if company_id is not None and session.get(Company, company_id) is None:
-        raise LedgerError(
-            T_("there is no company %(company_id)r; import it first", company_id=company_id), "company_id"
-        )
+    _check_parties(session, given, details)
     person = getattr(details, "person", None)
     if person is not None and session.get(Person, person) is None:
         raise LedgerError(T_("there is no such person; register the person first"), "details.person")
     if given.restates is not None:
         entry_of(session, given.restates)
+
+
+def _check_parties(session: Session, given: NewResult, details: Details) -> None:
+    """Refuse schools and companies that there are not, be they the first or sharing."""
+    if given.company_shares is not None and isinstance(details, MemberDetails):
+        raise LedgerError(T_("a membership is that of one company"), "company_shares")
+    for place, school_ids in (("school_id", [given.school_id]), ("school_shares", sorted(given.school_shares or {}))):
+        for school_id in school_ids:
+            if session.get(School, school_id) is None:
+                raise LedgerError(T_("there is no school %(school_id)r; import it first", school_id=school_id), place)
+    first = _company(given, details)
+    named = [] if first is None else [first]
+    for place, company_ids in (("company_id", named), ("company_shares", sorted(given.company_shares or {}))):
+        for company_id in company_ids:
+            if session.get(Company, company_id) is None:
+                raise LedgerError(
+                    T_("there is no company %(company_id)r; import it first", company_id=company_id), place
+                )
 
 
 def _company(given: NewResult, details: Details) -> str | None:

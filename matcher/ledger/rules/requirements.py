@@ -53,12 +53,13 @@ def unmet(session: Session, entry: Entry) -> Iterator[Unmet]:
         yield Unmet(Requirement.VALUE_ADDED, said)
     if not entry.evidence and not any(step.evidence for step in steps_of(session, entry.id)):
         yield Unmet(Requirement.EVIDENCE, LedgerError(T_("it has no evidence; return it for that"), "evidence"))
-    school, year = entry.school_id or "", entry.occurred_on.year
-    if not school or total_of(session, school, year) is None:
+    schools, year = sorted(entry.by_school()), entry.occurred_on.year
+    owing = next((one for one in schools or [""] if not one or total_of(session, one, year) is None), None)
+    if owing is not None:
         said = LedgerError(
             T_(
                 "the school %(school)s has not supplied its whole cooperation total of %(year)s",
-                school=school,
+                school=owing,
                 year=year,
             ),
             "school_total",

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import count, cycle
 from typing import Any
 
@@ -44,6 +44,7 @@ from indexer.records.readers import check_rows
 from indexer.vocabulary import Kind
 from matcher.judging.panel.grades import PooledPair, Said, name_settler, say, standing_of, start
 from matcher.ledger.figures.sufficiency import PointRules
+from matcher.ledger.rows.details import Aspect
 from matcher.ledger.rows.evidence import keep, note_file
 from matcher.ledger.rows.kpis import Kpi
 from matcher.ledger.rows.pseudonyms import make_key as make_persons_key
@@ -51,7 +52,7 @@ from matcher.ledger.rows.pseudonyms import register
 from matcher.ledger.rows.result_claims import ExternalClaim, note_external
 from matcher.ledger.rules.configuration import default
 from matcher.ledger.rules.recognition import check, give_back, recognise
-from matcher.ledger.rules.reporting import report
+from matcher.ledger.rules.reporting import NewResult, report
 from matcher.review.people import active_grants, add_account, declare_stake, grant
 from matcher.review.researchers import claim
 from matcher.review.roles import Role
@@ -408,7 +409,10 @@ def _results(session: Session, server: Served, now: datetime) -> dict[str, dict[
         "company_id": ["co-1-1"],
         "occurred_on": ["2019-08-02"],
         "counts_on": [None],
+        **{key: [None] for key in ("school_shares", "company_shares")},
     }
+    there["POST /api/ledger/school-totals"] = {"kpi": ["L"], "count": [None]}
+    there[f"POST {_ENTRIES}/scores"] = _model_case(session, server, now)
     claims = []
     for number in range(EACH):
         noted = ExternalClaim(
@@ -491,6 +495,21 @@ def _lists(session: Session, server: Served, now: datetime) -> dict[str, dict[st
     }
 
 
+def _model_case(session: Session, server: Served, now: datetime) -> dict[str, list[Any]]:
+    """Report a model case that waits for the committee's scores."""
+    given = NewResult(
+        id="for-scores-0",
+        kpi=Kpi.MODEL_CASES,
+        amount=1,
+        shares={"al-a": 10_000},
+        details={"reference": "典範-1", "title": "甲聯盟自主營運", "aspects": {one.value: "成果" for one in Aspect}},
+        occurred_on=date(2019, 5, 2),
+        school_id=_SCHOOL,
+    )
+    report(session, given, by=server.accounts["expert"], now=now)
+    return {"entry_id": [given.id], "scores": [{one.value: {"score": 4, "reason": "佐證相符"}} for one in Aspect]}
+
+
 def _import(session: Session, server: Served, number: int, now: datetime) -> str:
     """Import a company of its own as a job of al-a's expert does, so that nothing rests on it; return the job."""
     expert, name = server.accounts["expert"], f"companies-{number}.jsonl"
@@ -526,6 +545,11 @@ def _standing(session: Session, server: Served, now: datetime) -> dict[str, dict
             "activity": ["company_visit"],
             "occurred_on": ["2019-05-02"],
         },
+        **{
+            key: {"alliance_id": ["al-a"], "month": ["2019-05"]}
+            for key in (f"GET {of_alliance}/month", f"POST {of_alliance}/month")
+        },
+        "GET /api/months": {"month": ["2019-05", None]},
         f"POST {of_alliance}/ladder": {
             "alliance_id": alliances,
             "rung": ["graduated"],

@@ -24,6 +24,7 @@ from api.requests.permitted_request import COOKIE
 from indexer.database import open_engine, reading, writing
 from indexer.records.importing import import_rows
 from indexer.records.record_tables import Need
+from matcher.ledger.rules.months import month_of
 from matcher.review.people import add_account, declare_stake, grant
 from matcher.review.roles import Role
 from tests.rig.servers.served import PEOPLE, Served
@@ -161,6 +162,7 @@ RESULT_SECRETS = {
     "evidencefile": Secret(_READERS),
     "evidencename": Secret(_READERS),
     "valueadded": Secret(_READERS),
+    "monthwords": Secret(_READERS),
     "payer": Secret(_READERS),
     "supplement": Secret(_READERS),
     "returnreason": Secret(_READERS),
@@ -278,6 +280,8 @@ def _entries_told(server: Served, planted: dict[str, str]) -> dict[str, list[str
     )
     _report(server, "expert", "money-own-0001", planted, sent[0], {"value_added": planted["valueadded"]})
     _report(server, "stranger", "money-foreign-0001", planted, sent[1], {"value_added": planted["foreignvalue"]})
+    words = {"month": month_of(datetime.now(UTC)), "achievements": planted["monthwords"]}
+    _results_done(server, "lead", "POST", "/api/alliances/al-a/month", json=words)
     own = f"{_ENTRIES}/money-own-0001"
     _results_done(server, "committee", "POST", f"{own}/return", json={"reason": planted["returnreason"]})
     _results_done(server, "expert", "POST", f"{own}/supplement", json={"text": planted["supplement"]})
