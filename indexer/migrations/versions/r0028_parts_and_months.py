@@ -7,8 +7,8 @@ from alembic import op
 
 from indexer.migrations.append_only import is_sqlite, refuse_changes, refuse_when
 
-revision = "0029"
-down_revision = "0028"
+revision = "0028"
+down_revision = "0027"
 branch_labels = None
 depends_on = None
 
