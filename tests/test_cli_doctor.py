@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,14 @@ def test_an_empty_home_is_not_created_by_looking(gloria: Any, tmp_path: Path) ->
     answer = gloria("doctor", "--json", home=tmp_path / "none")
     assert (answer.code, problems(answer)) == (1, ["database"])
     assert not (tmp_path / "none").exists()
+
+
+def test_a_database_without_a_rule_of_the_ledger(gloria: Any, own_home: Path) -> None:
+    with closing(sqlite3.connect(own_home / "gloria.db")) as database, database:
+        name = database.execute("SELECT min(name) FROM sqlite_master WHERE type = 'trigger'").fetchone()[0]
+        database.execute(f"DROP TRIGGER {name}")
+    answer = gloria("doctor", "--json", home=own_home)
+    assert (answer.code, problems(answer)) == (1, ["ledger"])
 
 
 def test_a_damaged_index_and_what_to_do(gloria: Any, own_home: Path) -> None:

@@ -239,6 +239,7 @@ def check_records(settings: Settings) -> Iterator[DoctorFinding]:
 def _opened(session: Session, settings: Settings) -> Iterator[DoctorFinding]:
     yield _counts(session)
     yield from _persons_key(session, settings)
+    yield _ledger_rules(session)
     yield from _cache(settings)
     from matcher.ranking.pairings import Matcher
 
@@ -270,6 +271,18 @@ def _persons_key(session: Session, settings: Settings) -> Iterator[DoctorFinding
         yield DoctorFinding("persons", str(problem), FindingLevel.PROBLEM, remedy)
     elif (settings.home / KEY_FILE).exists():
         yield DoctorFinding("persons", T_("%(file)s is the key by which people are known here", file=KEY_FILE))
+
+
+def _ledger_rules(session: Session) -> DoctorFinding:
+    """A database without its triggers goes on taking entries, which nothing keeps from being rewritten."""
+    from matcher.ledger.proving.database_rules import broken_rules
+
+    broken = sum(1 for _ in broken_rules(session))
+    if not broken:
+        return DoctorFinding("ledger", T_("the database keeps all of its rules"))
+    found = T_("%(n)s of its rules are missing or broken in the database", n=broken)
+    remedy = T_("gloria ledger verify names each; put the database back from a backup")
+    return DoctorFinding("ledger", found, FindingLevel.PROBLEM, remedy)
 
 
 def _cache(settings: Settings) -> Iterator[DoctorFinding]:
@@ -413,6 +426,7 @@ _LABELS = {
     "stale": T_("stale index"),
     "embeddings": T_("embeddings"),
     "persons": T_("key of persons"),
+    "ledger": T_("ledger"),
     "exclusions": T_("exclusions"),
     "conflicts": T_("conflicts"),
 }
