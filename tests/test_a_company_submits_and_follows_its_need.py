@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from indexer.settings import Settings
+from matcher.ranking.elements import MOST_ASKED, QUESTIONS
 from tests.conftest import Databases
 from tests.rig.servers.browsers import LANGS, Somebody, browsing, look_over
 from tests.rig.servers.served import Served, served
@@ -159,6 +160,32 @@ def test_a_draft_that_says_nothing_leads_back_to_the_step_to_blame(server: Serve
         expect(page.get_by_role("alert")).to_be_visible()
         page.get_by_role("link", name="Go back to “What it is about”").click()
         expect(page.get_by_label("Title")).to_be_visible()
+
+
+def test_a_step_says_itself_what_is_wrong_in_it_and_the_last_what_an_expert_would_ask(server: Served) -> None:
+    with visiting(server, "company", "en") as somebody:
+        page: Any = somebody.open("/company/needs/new")
+        page.get_by_role("button", name="Begin").click()
+        page.get_by_label("Title").fill("We need help")
+        page.get_by_role("button", name="Next").click()
+        page.get_by_role("button", name="Next").click()
+        limits = page.url
+        page.get_by_label("Budget").fill("quite a lot")
+        page.get_by_role("button", name="Next").click()
+        # Not at the fifth step: here, beside what was typed.
+        assert page.url == limits
+        expect(page.get_by_role("alert")).to_have_count(1)
+        assert page.get_by_label("Budget").input_value() == "quite a lot"
+        page.get_by_label("Budget").fill("90萬")
+        for _ in range(2):
+            page.get_by_role("button", name="Next").click()
+        assert page.url.endswith("/check")
+        asked = page.locator("aside li").all_text_contents()
+        assert asked == [text.en for text in QUESTIONS.values()][:MOST_ASKED]
+        page.get_by_role("button", name="Submit the need").click()
+        assert page.locator("aside li").all_text_contents() == asked
+        # The control: a need that says all of it is asked nothing.
+        assert somebody.open("/company/needs/need-1-01").locator("aside li").count() == 0
 
 
 def test_a_need_is_changed_until_taken_up_and_withdrawn(server: Served) -> None:

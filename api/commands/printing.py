@@ -151,12 +151,12 @@ def _need(screen: Screen, matcher: Matcher, need: Need) -> Iterator[RenderableTy
 
 
 def _questions(screen: Screen, result: MatchResult) -> Iterator[RenderableType]:
-    if not result.elements.questions:
+    if not result.elements.asked:
         return
     first = T_("ask the company before anything else") if not result.is_clear else T_("not stated; ask the company")
     yield Text("  " + screen.text(first), "bold")
-    for question in result.elements.questions:
-        label = screen.text(ELEMENT_LABELS[question.element])
+    for question in result.elements.asked:
+        label = screen.text(ELEMENT_LABELS[question.element] if question.element else P_("element", "field"))
         yield Paragraph(_said(screen, question.ask), indent=4, lead=Text(f"{label}  ", "cyan"))
 
 

@@ -61,9 +61,9 @@ class StatedAnswer(Answer):
 
 
 class QuestionAnswer(Answer):
-    """What to ask the company, since nothing in the need's text states an element."""
+    """What to ask the company: about an element that nothing in the need's text states, or what tells labs apart."""
 
-    element: Element
+    element: Element | None = Field(description="Null: which field it is about, where the labs near it are of several.")
     zh: str
     en: str
 
@@ -550,7 +550,7 @@ def match_document(matcher: Matcher, result: MatchResult, *, to: NeedReader) -> 
         "elements": {
             "is_clear": result.is_clear,
             "stated": [{"element": one.element.value, "text": one.text} for one in result.elements.stated],
-            "questions": [{"element": one.element.value, **asdict(one.ask)} for one in result.elements.questions],
+            "questions": [{"element": one.element, **asdict(one.ask)} for one in result.elements.asked],
         },
         "set_aside": {rule.value: ids for rule, ids in result.set_aside.items()},
         "wishes": {wish.value: asdict(stated) for wish, stated in result.wishes.items()},

@@ -7,7 +7,7 @@ every form, and nothing typed may be lost on the way.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -18,6 +18,7 @@ from api.access.policy import Action, Resource
 from api.documents.bodies import NeedBody, NeedMoveBody, NewNeedBody
 from api.pages.companies import answered, asked_for
 from api.pages.conversation.talk import ANSWER_LABELS
+from api.pages.needs.need import elements_stated
 from api.pages.shell.form_fields import KINDS, NEED_FACTS, NEED_FIELDS, as_body, asked_fields, asks_wished, shown, typed
 from api.pages.shell.record_names import names as names_of
 from api.pages.shell.record_names import scope_names
@@ -26,13 +27,14 @@ from api.pages.shell.wording import N_
 from api.requests.capacity import ThreadedRoute
 from api.requests.problems import Refusal, not_found
 from api.routes.companies import read_company
-from api.routes.needs import edit_need, list_needs, move_need, read_need, submit_need
+from api.routes.needs import edit_need, excluded_of, list_needs, move_need, read_need, submit_need
 from api.routes.pairings import list_released_labs
 from indexer.instants import now
 from indexer.records.exchange import NeedIn
 from indexer.records.field_notes import DeclaredField
 from indexer.records.mended.named_labs import ids_of, named_labs
 from indexer.records.record_tables import Lab
+from matcher.ranking.elements import Question
 from matcher.review.conversation.answers import REFUSING
 from matcher.review.conversation.standing import TOLD, Stand, TalkState, furthest, stands_of
 from matcher.review.conversation.thread import Side
@@ -136,9 +138,16 @@ def _step_page(visit: Visit, draft_id: str, name: str, refused: Refusal | None =
         kinds=KINDS,
         names=visit.look(lambda session, _: scope_names(session, [draft.company_id])),
         before=STEPS[number - 1].name if number else None,
+        open_questions=_open_questions(as_body(NEED_FIELDS, draft.content)) if name == "check" else (),
         wrong_step=_step_of(refused),
         refused=refused,
     )
+
+
+def _open_questions(need: Mapping[str, Any]) -> tuple[Question, ...]:
+    """Return what an expert would ask about a need first: whoever answers it in the form is not called for it."""
+    elements = elements_stated(need)
+    return () if elements is None else elements.asked
 
 
 def _step_of(refused: Refusal | None) -> DraftStep | None:
@@ -169,8 +178,24 @@ def save_step(draft_id: str, step: str, visit: Create) -> Response:
         return _step_page(visit, draft_id, step) if visit.by_htmx else visit.go(f"/company/drafts/{draft_id}/{step}")
     if do == "leave":
         return visit.go("/company", N_("Your draft is kept. Only your company can see it."))
+    refused = visit.attempt(lambda: _check(visit, draft_id)) if do == "next" else None
+    # What other steps ask for may still be missing; what is wrong here is said here, and kept all the same.
+    if isinstance(refused, Refusal) and _step_of(refused) == STEPS[_NAMES.index(step)]:
+        return _step_page(visit, draft_id, step, refused)
     place = _NAMES.index(step) + (-1 if do == "back" else 1)
     return visit.go(f"/company/drafts/{draft_id}/{_NAMES[max(0, min(place, len(_NAMES) - 1))]}")
+
+
+def _check(visit: Visit, draft_id: str) -> None:
+    """Check a draft as it would be checked if it were sent now.
+
+    Raises:
+        Exception: one of `REFUSED`, what is wrong with it first.
+    """
+    draft = visit.look(lambda session, who: _find(session, who, draft_id))
+    said = _said(draft)
+    visit.body(NewNeedBody, {**said, "company": draft.company_id})
+    visit.look(lambda session, _: excluded_of(session, said))
 
 
 @router.post("/drafts/{draft_id}")
@@ -285,6 +310,7 @@ def _need_page(visit: Visit, need_id: str, refused: Refusal | None = None) -> Re
         told_of=lambda one: TOLD[one.standing][Side.COMPANY],
         names=visit.look(lambda session, _: scope_names(session, [*ids, *(one.lab_id for one in others)])),
         what_next=what_next(need["state"], stands),
+        open_questions=_open_questions(need) if need["state"] == NeedState.SUBMITTED else (),
         labels=ANSWER_LABELS,
         refusing=REFUSING,
         form="",

@@ -78,7 +78,7 @@ def submitted(session: Session, who: Principal, body: NewNeedBody, ask: Permitte
     """
     company, alliance = _whose(session, who, body)
     given = body.model_dump(exclude={"company", "alliance"}, exclude_none=True, mode="json")
-    need = checked_need({**given, **_excluded(session, given), "id": new_need_id(ask.at), "company": company})
+    need = checked_need({**given, **excluded_of(session, given), "id": new_need_id(ask.at), "company": company})
     submit(session, need=need, alliance_id=alliance, by=who.id, now=ask.at)
     tell_of_new_need(session, need.id, by=who.id, now=ask.at)
     document = need_document(session, who, need.id, to=ask)
@@ -112,7 +112,7 @@ def _whose(session: Session, who: Principal, body: NewNeedBody) -> tuple[str, st
     return company, alliance
 
 
-def _excluded(session: Session, given: Mapping[str, Any]) -> dict[str, Any]:
+def excluded_of(session: Session, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the ids of the labs that somebody wants kept out; a name that is nobody's would keep nobody out.
 
     Raises:
@@ -238,7 +238,7 @@ def edit_need(
         must_own(session, who, need_id)
         ask.must_match(_etag(need_document(session, who, need_id, to=APART)))
         changed = body.model_dump(exclude_unset=True, mode="json")
-        given = {**stored_need(session, need_id), **changed, **_excluded(session, changed), "id": need_id}
+        given = {**stored_need(session, need_id), **changed, **excluded_of(session, changed), "id": need_id}
         edit(session, need=checked_need(given), now=ask.at)
         document = need_document(session, who, need_id, to=ask)
         return Reply(200, document, {"ETag": _etag(document)})

@@ -1,10 +1,11 @@
 """What a need states and what it leaves open: object, process, property, application and constraint.
 
 In: the text of a need, Chinese or English. Out: for each of the five elements the pieces of the text that state it,
-and for each that none states a question to the company in both languages. It exists because a need that lacks them is
-matched by chance, and the one who can tell is the company, if somebody asks. Found by lists of words, units and turns
-of phrase, never by a model: what is shown can be pointed at. What is doubtful is left out, since a superfluous
-question costs a company a line, while a wrong statement costs the expert's trust. Pure: no database, no model.
+and for each that none states a question to the company in both languages. It exists because a need that
+lacks them is matched by chance, and the one who can tell is the company, if somebody asks. Found by lists of words,
+units and turns of phrase, never by a model: what is shown can be pointed at. What is doubtful is left out, since a
+superfluous question costs a company a line, while a wrong statement costs the expert's trust. Pure: no database, no
+model.
 
 The lists are of whole fields of work, not of the needs at hand. A word inside a longer one says nothing of its own:
 a cleaning agent is an object, not the process of cleaning.
@@ -13,13 +14,15 @@ a cleaning agent is an object, not the process of cleaning.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
 
 from indexer.records.passages import CHINESE, ENGLISH, language_of
-from indexer.wording import P_, T_, Bilingual, Text
+from indexer.vocabulary import ResearchField
+from indexer.wording import P_, T_, Bilingual, Text, either
 
 SPANS_SHOWN = 4
 """Pieces of a text that are kept for each element."""
@@ -53,6 +56,10 @@ QUESTIONS: dict[Element, Text] = {
     Element.CONSTRAINT: T_("Which limits are there, such as budget, date, size, or what must not be changed?"),
 }
 """What to ask the company where nothing states an element."""
+MOST_ASKED = 3
+"""So many questions are asked at once; whoever is asked more answers none."""
+_FEWEST_OF_A_FIELD = 2
+_NAMED_FIELDS = frozenset(one.value for one in ResearchField)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +74,9 @@ class Stated:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What to ask the company, since the need does not state an element."""
+    """What to ask the company: about an element that the need does not state, None about what tells labs apart."""
 
-    element: Element
+    element: Element | None
     ask: Bilingual
 
 
@@ -79,6 +86,27 @@ class NeedElements:
 
     stated: tuple[Stated, ...]
     questions: tuple[Question, ...]
+
+    def with_labs_told_apart(self, fields: Iterable[Sequence[str]]) -> NeedElements:
+        """Return the same with a question about what the labs that a vague need could mean work in, if that differs.
+
+        Args:
+            fields: of each of these labs, its own most important one first.
+        """
+        firsts = Counter(of[0] for of in fields if of and of[0] in _NAMED_FIELDS)
+        counted = [name for name, n in firsts.most_common() if n >= _FEWEST_OF_A_FIELD]
+        known = [one for one in map(ResearchField, counted) if one is not ResearchField.GENERAL]
+        if len(known) < _FEWEST_OF_A_FIELD:
+            return self
+        zh, en = "、".join(known), ", ".join(one.name.replace("_", " ").lower() for one in known)
+        ask = T_("Which of these is it about: %(fields)s?", fields=either(zh, en))
+        before, after = self.questions[: MOST_ASKED - 1], self.questions[MOST_ASKED - 1 :]
+        return replace(self, questions=(*before, Question(None, Bilingual.of(ask)), *after))
+
+    @property
+    def asked(self) -> tuple[Question, ...]:
+        """Those of the questions that are asked at once."""
+        return self.questions[:MOST_ASKED]
 
     @property
     def by_element(self) -> dict[Element, tuple[Stated, ...]]:

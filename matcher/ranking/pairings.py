@@ -101,6 +101,8 @@ class LabMatch:
 
 
 _NEEDS_AT_ONCE = 64
+_NEAREST = 12
+"""So many labs are looked at for what a need that says too little could mean."""
 """Needs whose texts are encoded together where many are ranked."""
 
 
@@ -420,9 +422,18 @@ class Matcher(NeedRankings):
             ranker_version=ranking.version,
             wishes=ranking.wishes,
             warnings=(*self._general, *self._exclusions(need), *self._too_little(ranking), *ranking.warnings),
-            elements=elements_of(for_reading(need_text(need)), has_limits=bool(need.budget_ntd or need.deadline)),
+            elements=self._elements(ranking),
             is_clear=self.searcher.is_clear(ranking.query.whole),
         )
+
+    def _elements(self, ranking: Ranking) -> NeedElements:
+        """Return what a need states and leaves open; of one that says too little, what tells the nearest labs apart."""
+        need = ranking.query.need
+        stated = elements_of(for_reading(need_text(need)), has_limits=bool(need.budget_ntd or need.deadline))
+        if self.searcher.is_clear(ranking.query.whole):
+            return stated
+        nearest = (self.labs[self.snapshot.lab_ids[row]] for row in ranking.order[:_NEAREST])
+        return stated.with_labs_told_apart(lab.fields for lab in nearest)
 
     def match_lab(self, lab_id: str, needs: Sequence[Need], *, top: int = 10, offset: int = 0) -> list[LabMatch]:
         """Return those of `needs` that a lab should hear of, best score first; needs that set it aside are left out.

@@ -7,7 +7,7 @@ at a time, and a need's page with what this person can do now.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Annotated, Any
 from urllib.parse import urlencode
@@ -87,7 +87,7 @@ def need_context(
         "names": names,
         "other_alliances": [(one, *both) for one, both in sorted(names.alliances.items()) if one not in held],
         "contacts": contacts,
-        "elements": _elements(need),
+        "elements": elements_stated(need),
         "element_labels": ELEMENT_LABELS,
         "days": days_waiting(need),
         "is_own": is_ours and need["company"] is not None,
@@ -102,13 +102,13 @@ def need_context(
     }
 
 
-def _elements(need: dict[str, Any]) -> NeedElements | None:
-    """Return what a need states; None if its text is withheld."""
-    if need["redacted"]:
+def elements_stated(need: Mapping[str, Any]) -> NeedElements | None:
+    """Return what a need or a draft of one states and leaves open; None if its text is withheld."""
+    if need.get("redacted"):
         return None
-    asks = (ask["text"] for ask in need["asks"] or ())
-    text = joined(need["title"] or "", need["description"] or "", *asks)
-    return elements_of(for_reading(text), has_limits=bool(need["budget_ntd"] or need["deadline"]))
+    asks = (ask["text"] for ask in need.get("asks") or ())
+    text = joined(need.get("title") or "", need.get("description") or "", *asks)
+    return elements_of(for_reading(text), has_limits=bool(need.get("budget_ntd") or need.get("deadline")))
 
 
 def days_waiting(need: dict[str, Any]) -> int | None:
