@@ -73,6 +73,7 @@ QUERIES: dict[str, list[tuple[str, str, str]]] = {
     "Hsiang-Yun Tsou": [("person", "lab-9", "name")],
     "prof. tsou": [("person", "lab-9", "part")],
     "温秉菘": [("person", "lab-8", "slip")],
+    "Wen, Ping-Sung": [("person", "lab-8", "slip")],
     "拋光太慢": [("need", "n-1", "name")],
     "要更快": [("need", "n-1", "text")],
     "教授": [],

@@ -18,6 +18,7 @@ from rapidfuzz import fuzz, process
 
 from indexer.folding import HAN, for_keys, for_names, for_search, name_parts, whole_names
 from indexer.vocabulary import LANGUAGE_WORDS
+from matcher.review.romanised_names import LatinName, latin_name, may_be_called
 
 MAX_CHARS = 200
 """Of what is looked for as a number or a name; more is a text."""
@@ -109,6 +110,11 @@ class Typed:
         return whole_names(self.person) - {""}
 
     @cached_property
+    def latin(self) -> LatinName | None:
+        """A person's name in Latin letters, which may be a spelling of one in characters."""
+        return latin_name(self.person)
+
+    @cached_property
     def person_parts(self) -> list[str]:
         """The parts of a person's name."""
         return name_parts(self.person)
@@ -168,8 +174,10 @@ def _of_person(typed: Typed, name: str) -> Sureness | None:
         if len(wanted) <= _LONGEST_SURNAME and whole.startswith(wanted) and (typed.is_titled or len(wanted) > 1):
             return Sureness.PART
         return Sureness.PART if len(wanted) > 1 and wanted in whole else None
-    begun = all(any(one.startswith(part) for one in theirs) for part in typed.person_parts)
-    return Sureness.PART if begun and len("".join(typed.person_parts)) > 1 else None
+    if all(any(one.startswith(part) for one in theirs) for part in typed.person_parts):
+        return Sureness.PART if len("".join(typed.person_parts)) > 1 else None
+    # As it stands on papers: a spelling proposes somebody, and is nobody's alone.
+    return Sureness.SLIP if typed.latin is not None and may_be_called(typed.latin, name) else None
 
 
 def _with_slips(typed: Typed, those: list[Called]) -> list[Meant]:
