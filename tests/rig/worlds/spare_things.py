@@ -228,7 +228,15 @@ def talks(server: Served) -> There:
         "DELETE /api/cases/{case_id}/introduction": {"case_id": cases[4:6]},
         "POST /api/needs/{need_id}/shortlists": {"need_id": [asked], "labs": [listed["labs"]], "words": [""]},
         "POST /api/drafts": {"name": ["letter.txt"], "kind": ["need"]},
-        "POST /api/drafts/needs": {"company": ["co-1-1"], "company_name": [None], "tax_id": [None], "contact": [""]},
+        # Of a company that nobody knows yet: one that is known may be retired before.
+        "POST /api/drafts/needs": {
+            "alliance": ["al-a"],
+            "company": [None],
+            "company_name": ["嶺風電力股份有限公司"],
+            "tax_id": [None],
+            "title": ["葉片每年冬天結冰"],
+            "contact": [""],
+        },
         "GET /api/alliances/{alliance_id}/logo": {"alliance_id": ["al-a"]},
         "PUT /api/alliances/{alliance_id}/logo": {"alliance_id": ["al-a"], **drawn},
         "GET /api/labs/{lab_id}/photo": {"lab_id": ["lab-1-01"]},
