@@ -120,7 +120,7 @@ def test_needs_are_found_by_state_and_text(server: Served, lang: str) -> None:
         page = somebody.open("/needs")
         rows = page.locator("tbody tr")
         assert rows.count() == 3
-        page.get_by_role("searchbox").fill("拋光太慢")
+        page.get_by_role("searchbox").last.fill("拋光太慢")
         page.get_by_role("button", name="顯示" if lang == "zh-Hant" else "Show").click()
         expect(rows).to_have_count(1)
         expect(rows).to_contain_text("硬質基板拋光太慢又有細刮傷")

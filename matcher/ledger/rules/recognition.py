@@ -95,7 +95,6 @@ def check(session: Session, *, entry_id: str, by: str, now: datetime, note: str 
     """
     lock_heads(session)
     entry = entry_of(session, entry_id)
-    refuse_conflicted(session, entry, by, Act.CHECK)
     if not is_with_committee(session, entry):
         raise LedgerError(
             T_("the lead of its alliance has not confirmed the month %(month)s", month=month_of(entry.reported_at)),
