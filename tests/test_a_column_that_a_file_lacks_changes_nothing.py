@@ -121,7 +121,7 @@ def test_an_import_is_not_undone_over_later_changes_or_what_rests_on_it(session:
         undo(session, "job-2", NOW)
     imported(session, written(tmp_path, "labs.csv", FULL), "job-3")
     import_file(session, written(tmp_path, "c-labs.csv", "id,capacity\nl1,8\n"), "labs")
-    with pytest.raises(UndoError, match="l1"):
+    with pytest.raises(UndoError, match="光電室"):
         undo(session, "job-3", NOW)
 
 

@@ -179,7 +179,7 @@ def test_a_contract_with_instalments_and_shares(server: Served) -> None:
     with visiting(server, "expert", "en") as somebody:
         page = somebody.open("/results/new?kpi=L")
         money(page, "I-1", "己公司", amount="3,000,000", day="2018-01-05")
-        page.locator("summary").first.click()
+        page.locator("summary", has_text="Paid later or in instalments").click()
         page.locator("#f-files").set_input_files(FILES[1:])
         page.get_by_role("button", name="More lines").click()
         # The file that was chosen is not lost with the page.
