@@ -129,7 +129,7 @@ def full(engine: Engine) -> Engine:
 def _month_and_score(session: Session, people: dict[str, str]) -> None:
     said: dict[str, Any] = {"reference": "典範-1", "title": "甲", "aspects": {one.value: "成果" for one in Aspect}}
     model = replace(money("model-0001"), kpi=Kpi.MODEL_CASES, amount=1, details=said, company_id=None, evidence=[])
-    report(session, model, by=people["second"], now=MORNING)
+    report(session, model, by=people["expert"], now=MORNING)
     scores = {Aspect.CAPACITY: Scored(4, "佐證相符")}
     score(session, entry_id="model-0001", scores=scores, by=people["committee"], now=MORNING)
     words, month = MonthWords("簽約一件"), month_of(MORNING)

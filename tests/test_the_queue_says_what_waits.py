@@ -174,7 +174,7 @@ def test_everybody_sees_their_part_of_a_page(here: Asked) -> None:
     found = {who: here.ask(who, "GET", "/search?q=拋光").text for who in ("expert", "company", "rival", "office")}
     shown = {who: 'href="/needs/n-1"' in page for who, page in found.items()}
     assert shown == {"expert": True, "company": True, "rival": False, "office": False}
-    assert "您的角色無法查看" in here.ask("committee", "GET", "/search?q=拋光").text
+    assert "您可查看的資料中沒有這個名稱" in here.ask("committee", "GET", "/search?q=拋光").text
     here.done("colleague", "POST", "/api/me/stakes", json={"party": "lab", "party_id": "lab-1"})
     here.done("colleague", "POST", "/api/me/stakes", json={"party": "company", "party_id": "co-1"})
     assert "您已申報與此實驗室的利益關係" in here.ask("colleague", "GET", "/labs/lab-1").text

@@ -70,6 +70,8 @@ _BODIES: dict[str, Any] = {
     "/keys": {"name": "n"},
     "/verdict": {"verdict": "approved"},
     "/second": None,
+    "/scores": {"scores": {"capacity": {"score": 4, "reason": "佐證相符"}}},
+    "/merge": {"kept": "u-1", "reason": "同一人"},
     "/{account_id}": {},
 }
 """Bodies that validation lets through, by the end of the route; of the others a reason."""
@@ -91,13 +93,13 @@ def _requests(here: Asked) -> Iterator[tuple[str, str, dict[str, Any]]]:
 
 @POSTGRESQL_AT_LENGTH
 def test_no_key_and_no_browser_that_was_left_open_decides_anything(here: Asked) -> None:
-    # The committee checks, the office does all else.
+    # The committee checks and scores, the office does all else.
     people = {
         who: ({"Authorization": f"Bearer {here.keys[who]}"}, _left_open(here, who)) for who in ("office", "committee")
     }
     wrong, asked_for = [], 0
     for method, path, more in _requests(here):
-        key, left = people["committee" if path.endswith("/check") else "office"]
+        key, left = people["committee" if path.endswith(("/check", "/scores")) else "office"]
         by_key = here.client.request(method, path, headers=key, follow_redirects=False, **more)
         by_left = here.client.request(method, path, headers=left, follow_redirects=False, **more)
         asked_for += 1
