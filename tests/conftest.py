@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -72,6 +73,8 @@ LONGEST = (
 
 
 _POSTGRESQL_FOLDER = "gloria-pg-"
+_BEGUN_WITHIN_S = 600
+"""After that long a server has written its process into its folder, or it has ended."""
 ENOUGH_BYTES = 10 * 2**30
 """Of memory that is not taken: the files of a whole run and its workers need about as much."""
 
@@ -95,7 +98,8 @@ def _sweep(memory: Path) -> None:
     """Delete the databases of test runs that were killed: what lies there takes memory until the machine restarts."""
     for folder in memory.glob(f"{_POSTGRESQL_FOLDER}*"):
         held = folder / "data" / "postmaster.pid"
-        if held.exists() and not Path(f"/proc/{held.read_text().split()[0]}").exists():
+        is_begun = time.time() - folder.stat().st_mtime > _BEGUN_WITHIN_S
+        if not Path(f"/proc/{held.read_text().split()[0]}").exists() if held.exists() else is_begun:
             shutil.rmtree(folder, ignore_errors=True)
 
 
