@@ -98,8 +98,11 @@ def _sweep(memory: Path) -> None:
     """Delete the databases of test runs that were killed: what lies there takes memory until the machine restarts."""
     for folder in memory.glob(f"{_POSTGRESQL_FOLDER}*"):
         held = folder / "data" / "postmaster.pid"
-        is_begun = time.time() - folder.stat().st_mtime > _BEGUN_WITHIN_S
-        if not Path(f"/proc/{held.read_text().split()[0]}").exists() if held.exists() else is_begun:
+        if held.exists():
+            is_over = not Path(f"/proc/{held.read_text().split()[0]}").exists()
+        else:
+            is_over = time.time() - folder.stat().st_mtime > _BEGUN_WITHIN_S
+        if is_over:
             shutil.rmtree(folder, ignore_errors=True)
 
 
