@@ -74,7 +74,7 @@ document.addEventListener("click", (event) => {
       field.focus();
       field.select();
     }
-    if (!event.target.closest(".find")) return;
+    if (!event.target.closest?.(".find")) return;
     if (event.key === "Escape") {
       list.replaceChildren();
       field.focus();
