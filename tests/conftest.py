@@ -23,11 +23,15 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, create_engine, make_url, text
 
-from fixtures import world_path
 from indexer.database import open_engine
 from indexer.settings import Settings
 from tests.rig.servers.forked_programs import forker, open_in_children_of_the_warm_process
-from tests.rig.servers.warmed_application import share_the_encoder
+from tests.rig.servers.warmed_application import (
+    share_the_certificates,
+    share_the_compiled_statements,
+    share_the_encoder,
+)
+from tests.rig.worlds.slice_of_world import write_slice
 
 REPOSITORY = Path(__file__).parent.parent
 # Most tests are about something else; those of the second factor switch it on.
@@ -85,6 +89,8 @@ def pytest_configure(config: pytest.Config) -> None:
     What outlives a power cut is tested by the system calls, which are the same there.
     """
     share_the_encoder()
+    share_the_compiled_statements()
+    share_the_certificates()
     open_in_children_of_the_warm_process()
     memory = Path("/dev/shm")
     if hasattr(config, "workerinput") or not (memory.is_dir() and os.access(memory, os.W_OK)):
@@ -198,10 +204,7 @@ def gloria_from_cold() -> Gloria:
 def slice_of_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the records of the demo world's first cluster."""
     folder = tmp_path_factory.mktemp("slice")
-    for name, prefix in (("schools", ""), ("companies", "co-1-"), ("labs", "lab-1-"), ("needs", "need-1-")):
-        lines = (world_path() / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
-        kept = [line for line in lines if json.loads(line)["id"].startswith(prefix)]
-        (folder / f"{name}.jsonl").write_text("\n".join(kept) + "\n", encoding="utf-8")
+    write_slice(folder)
     return folder
 
 

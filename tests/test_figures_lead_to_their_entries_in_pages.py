@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-import httpx
 import pytest
 from playwright.sync_api import Browser, Page
 from sqlmodel import select
@@ -97,8 +97,11 @@ def server(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> It
         import_rows(session, "alliances", [changed])
         session.get_one(Account, accounts["nasty"]).name = NASTY
     engine.dispose()
-    with started(settings) as (process, log), httpx.Client() as client:
-        yield Served(address_of(process, log), keys, accounts, settings, process, log, client)
+    with (
+        started(settings) as (process, log),
+        closing(Served(address_of(process, log), keys, accounts, settings, process, log)) as server,
+    ):
+        yield server
 
 
 def _json(server: Served, who: str, path: str) -> Any:

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -211,7 +212,7 @@ def test_a_killed_server_goes_on_where_it_was(settings: Settings, indexed_home: 
         assert before["done"] < 10_000
         with started(settings) as (process, log):
             next_one = Served(address_of(process, log), server.keys, server.accounts, settings, process, log)
-            with next_one.client:
+            with closing(next_one):
                 job = ended(next_one, "expert", job_id)
                 result = result_of(next_one, "expert", job_id)
     assert (job["done"], job["total"]) == (10_000, 10_000)

@@ -28,7 +28,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager, redirect_stderr, suppress
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -40,9 +40,15 @@ from sqlalchemy import Connection
 
 from indexer import database, schema
 from indexer.encoders.encoder import load_encoder
-from indexer.index import opening
+from indexer.index import dictionary, opening
 from indexer.settings import Settings
-from tests.rig.servers.warmed_application import application, share_the_encoder
+from indexer.wording import recognised
+from tests.rig.servers.warmed_application import (
+    application,
+    share_the_certificates,
+    share_the_compiled_statements,
+    share_the_encoder,
+)
 
 REPOSITORY = Path(__file__).parents[3]
 Alive = Callable[[], bool]
@@ -311,6 +317,64 @@ class _Subprocess:
         return subprocess.CompletedProcess(command, *done)
 
 
+class _Fork:
+    """Stands for the same module in a child of the warm process: a command can fork itself, a server has threads.
+
+    Only what draws a command's progress may go on beside it, which holds nothing that opening an index needs.
+    """
+
+    DEVNULL, TimeoutExpired = subprocess.DEVNULL, subprocess.TimeoutExpired
+
+    @staticmethod
+    def run(command: list[str], *, check: bool, **more: Any) -> subprocess.CompletedProcess[bytes]:
+        """Run the product's own program in a child of this process, any other as it is."""
+        others = [one for one in threading.enumerate() if one is not threading.current_thread()]
+        if command[2] != opening.__name__ or any(not type(one).__module__.startswith("rich.") for one in others):
+            return subprocess.run(command, check=check, **more)
+        with _in_memory("in") as stdin, _in_memory("out") as stdout, _in_memory("err") as stderr:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            pid = os.fork()
+            if pid == 0:
+                os._exit(_opened_here(command, [stdin, stdout, stderr], more))
+            done = _ended_within(pid, more["timeout"])
+            if done is None:
+                raise subprocess.TimeoutExpired(command, more["timeout"])
+            return subprocess.CompletedProcess(command, done, _content(stdout), _content(stderr))
+
+
+def _opened_here(command: list[str], streams: list[int], more: dict[str, Any]) -> int:
+    """Open an index in this process, a copy of one that goes on: what that one has to do at its end is left to it."""
+    try:
+        for place, descriptor in enumerate(streams):
+            os.dup2(descriptor, place)
+        os.environ.clear()
+        os.environ.update(more["env"])
+        os.chdir(more["cwd"])
+        # The other process may be in the middle of writing to its own, which stay open: they close what they stand for.
+        _kept = sys.stdin, sys.stdout, sys.stderr
+        _open_streams()
+        sys.argv = command[2:]
+        code = opening.main()
+    except BaseException as error:
+        sys.excepthook(type(error), error, error.__traceback__)
+        code = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    return code
+
+
+def _ended_within(pid: int, timeout_s: float) -> int | None:
+    """Wait for a child and return how it ended; None if it had to be killed because its time was up."""
+    ending = os.pidfd_open(pid)
+    ended, _, _ = select.select([ending], [], [], timeout_s)
+    os.close(ending)
+    if not ended:
+        os.kill(pid, signal.SIGKILL)
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    return code if ended else None
+
+
 def open_in_children_of_the_warm_process() -> None:
     """Let this process open new indexes first in children that have the imports already."""
     opening.subprocess = _Subprocess  # type: ignore[assignment]
@@ -436,15 +500,33 @@ def _warm_up() -> None:
     for name in _IMPORTED_LATE:
         import_module(name)
     share_the_encoder()
+    share_the_compiled_statements()
+    share_the_certificates()
     load_encoder("bundled-use", Settings(threads=1)).encode(["暖"], role="query")
+    # What any text of the command line or the server is recognised by, and the dictionary that every ranking reads.
+    recognised("none of the catalogue's")
+    dictionary._cedict()
+    _share_the_command_line()
     _share_the_schema()
     _share_the_application()
+    opening.subprocess = _Fork  # type: ignore[assignment]
+    _look_around()
     # The workers of a server of several are forked from it, where its users get new interpreters.
     uvicorn._subprocess.spawn = multiprocessing.get_context("fork")
     assert threading.active_count() == 1
     # What is there by now stays: going over it at every collection would copy its pages into every child.
     gc.collect()
     gc.freeze()
+
+
+def _share_the_command_line() -> None:
+    """Let children take the tree of commands as it was built here."""
+    import typer.main
+
+    import api.cli
+
+    built, build = typer.main.get_command(api.cli.app), typer.main.get_command
+    typer.main.get_command = lambda app: built if app is api.cli.app else build(app)
 
 
 def _share_the_schema() -> None:
@@ -475,6 +557,20 @@ def _share_the_application() -> None:
         application(Settings(home=Path(folder))).state.engine.dispose()
     structlog.reset_defaults()
     api.app.create_app = application
+
+
+def _look_around() -> None:
+    """Let children find the templates and statements compiled, and the words of the slice looked up."""
+    import structlog
+
+    from api.pages.shell import drawing
+    from tests.rig.servers import warm_tour
+
+    with redirect_stderr(io.StringIO()):
+        warm_tour.take()
+    structlog.reset_defaults()
+    # A third of a second at the start of each server, most of which draw nothing: here the first drawing takes it.
+    drawing.warm = lambda: None
 
 
 def _open_streams() -> None:
