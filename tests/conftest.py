@@ -25,7 +25,7 @@ from sqlalchemy import Engine, create_engine, make_url, text
 
 from indexer.database import open_engine
 from indexer.settings import Settings
-from tests.rig.servers.forked_programs import forker, open_in_children_of_the_warm_process
+from tests.rig.servers.forked_programs import begin_in_children_of_the_warm_process, forker
 from tests.rig.servers.warmed_application import (
     share_the_certificates,
     share_the_compiled_statements,
@@ -91,7 +91,7 @@ def pytest_configure(config: pytest.Config) -> None:
     share_the_encoder()
     share_the_compiled_statements()
     share_the_certificates()
-    open_in_children_of_the_warm_process()
+    begin_in_children_of_the_warm_process()
     memory = Path("/dev/shm")
     if hasattr(config, "workerinput") or not (memory.is_dir() and os.access(memory, os.W_OK)):
         return
@@ -117,8 +117,21 @@ def _memory_left_bytes() -> int:
     return int(said["MemAvailable"].split()[0]) * 1024
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let the longest files begin first; within a file and among the rest the order stays."""
+    """Let the longest files begin first, and leave to `make test-long` what asks PostgreSQL at length.
+
+    Within a file and among the rest the order stays.
+    """
+    for item in items:
+        asked = getattr(item, "callspec", None)
+        if (
+            asked is not None
+            and "postgresql" in asked.params.values()
+            and item.get_closest_marker("postgresql_at_length")
+            and not item.get_closest_marker("postgresql_too")
+        ):
+            item.add_marker("long")
     places = {f"test_{name}": place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: places.get(item.path.stem, len(places)))
 

@@ -208,6 +208,7 @@ def test_what_ranks_reads_the_need_and_then_stores_and_reads_in_one_transaction(
     assert held == [0]
 
 
+@pytest.mark.postgresql_at_length
 def test_every_page_is_at_most_one_transaction_of_each_kind(pages: Pages) -> None:
     """Whoever sees it: every page that can be opened without a form, with the first record that its address fits."""
     paths = [path for method, path, permission in page_routes_of() if method == "GET" and permission]

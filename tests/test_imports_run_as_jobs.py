@@ -201,6 +201,7 @@ def _a_cancelled_one_keeps_what_it_wrote(server: Served) -> None:
     assert server.ask("expert", "GET", f"/api/jobs/{job_id}/result").status_code == 409
 
 
+@POSTGRESQL_AT_LENGTH
 def test_a_killed_server_goes_on_where_it_was(settings: Settings, indexed_home: Path, slice_of_world: Path) -> None:
     settings = settings.model_copy(update={"job_lease_s": 2.0})
     with served(settings, indexed_home, slice_of_world) as server:
