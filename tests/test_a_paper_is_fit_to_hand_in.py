@@ -236,13 +236,22 @@ def test_cells_are_merged_only_where_all_before_them_are() -> None:
     ]
 
 
+_EDITABLE = (ReportFormat.DOCX, ReportFormat.ODT, ReportFormat.XLSX, ReportFormat.ODS)
+
+
+@pytest.fixture(scope="module")
+def opened_by_libreoffice(reports: dict[str, ReportDocument], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with what LibreOffice, started once, made of the paper in each format: where it fails there is none."""
+    folder = tmp_path_factory.mktemp("libreoffice")
+    papers = [folder / f"as-{form.value}.{form.value}" for form in _EDITABLE]
+    for form, paper in zip(_EDITABLE, papers, strict=True):
+        paper.write_bytes(render(reports["b003"], form))
+    command = ["soffice", f"-env:UserInstallation=file://{folder}/profile", "--headless", "--convert-to", "pdf"]
+    subprocess.run([*command, "--outdir", folder, *papers], check=True, timeout=240, capture_output=True)
+    return folder
+
+
 @pytest.mark.skipif(shutil.which("soffice") is None, reason="LibreOffice is not installed")
-@pytest.mark.parametrize("form", [ReportFormat.DOCX, ReportFormat.ODT, ReportFormat.XLSX, ReportFormat.ODS])
-def test_libreoffice_opens_a_paper_without_repair(
-    reports: dict[str, ReportDocument], form: ReportFormat, tmp_path: Path
-) -> None:
-    paper = tmp_path / f"b003.{form.value}"
-    paper.write_bytes(render(reports["b003"], form))
-    command = ["soffice", f"-env:UserInstallation=file://{tmp_path}/profile", "--headless", "--convert-to", "pdf"]
-    subprocess.run([*command, "--outdir", tmp_path, paper], check=True, timeout=120, capture_output=True)
-    assert (tmp_path / "b003.pdf").read_bytes().startswith(b"%PDF-")
+@pytest.mark.parametrize("form", _EDITABLE)
+def test_libreoffice_opens_a_paper_without_repair(opened_by_libreoffice: Path, form: ReportFormat) -> None:
+    assert (opened_by_libreoffice / f"as-{form.value}.pdf").read_bytes().startswith(b"%PDF-")
