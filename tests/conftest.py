@@ -25,6 +25,7 @@ from sqlalchemy import Engine, create_engine, make_url, text
 
 from indexer.database import open_engine
 from indexer.settings import Settings
+from matcher.ledger.story import load_story
 from tests.rig.servers.forked_programs import begin_in_children_of_the_warm_process, forker
 from tests.rig.servers.warmed_application import (
     share_the_certificates,
@@ -245,6 +246,16 @@ def indexed_home(gloria: Gloria, slice_of_world: Path, tmp_path_factory: pytest.
 def own_home(indexed_home: Path, tmp_path: Path) -> Path:
     """A copy of the indexed home that a test may change."""
     return Path(shutil.copytree(indexed_home, tmp_path / "home"))
+
+
+@pytest.fixture(scope="session")
+def story_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home whose database, an SQLite file, holds the story of the programme. Shared: write to a copy of it only."""
+    home = tmp_path_factory.mktemp("told") / "home"
+    engine = open_engine(Settings(home=home))
+    load_story(engine, home=home)
+    engine.dispose()
+    return home
 
 
 class Databases:
