@@ -125,10 +125,10 @@ class Prominence(StrEnum):
 class SchoolType(StrEnum):
     """What sort of school it is, as far as the words that it states for itself tell."""
 
-    PUBLIC = "public"
-    PRIVATE = "private"
-    TECHNOLOGICAL = "technological"
-    MEDICAL = "medical"
+    PUBLIC = "public_university"
+    PRIVATE = "private_university"
+    TECHNOLOGICAL = "technological_university"
+    MEDICAL = "medical_university"
 
 
 class AllianceKind(StrEnum):
@@ -199,10 +199,10 @@ _WORDS: dict[type[StrEnum], dict[StrEnum, str]] = {
     },
     Prominence: {Prominence.HIGH: "高", Prominence.MEDIUM: "中", Prominence.LOW: "低"},
     SchoolType: {
-        SchoolType.PUBLIC: "公立大學 公立 國立 國立大學 publicuniversity nationaluniversity",
-        SchoolType.PRIVATE: "私立大學 私立 privateuniversity",
-        SchoolType.TECHNOLOGICAL: "科技大學 技專校院 技職 技術學院 technologicaluniversity universityoftechnology",
-        SchoolType.MEDICAL: "醫學大學 醫學院 醫科大學 medicaluniversity medicalschool",
+        SchoolType.PUBLIC: "公立大學 公立 國立 國立大學 nationaluniversity",
+        SchoolType.PRIVATE: "私立大學 私立 private",
+        SchoolType.TECHNOLOGICAL: "科技大學 技專校院 技職 技術學院 universityoftechnology technological",
+        SchoolType.MEDICAL: "醫學大學 醫學院 醫科大學 medicalschool medical",
     },
     AllianceKind: {AllianceKind.REGIONAL: "區域 區域型 region", AllianceKind.THEME: "主題 主題型 領域 領域型 thematic"},
 }

@@ -3,7 +3,7 @@
 In: a cursor as a client sends it back; `?field=&school=&offers=&language=`, each as often as wanted; `?alliance=`.
 Out: the key of the last row seen; the matcher's filters; the alliances that were asked about. It exists so that
 every list is asked in the same way: a page names the place after which the next one begins, because pages counted
-by offset skip or repeat rows while others write; matches and lab search take the same filters, and what steers a ranking is said alike; and every figure
+by offset skip or repeat rows while others write; matches and lab search take the same filters; and every figure
 refuses an alliance that is not the person's alike.
 """
 

@@ -38,8 +38,8 @@ from matcher.ranking.lab_table import (
 from matcher.ranking.near_ties import Drawn, drawn_order
 from matcher.ranking.signals import ASKS_WEIGHED, FEATURES, N_EVIDENCE, PREFERRED, FeatureTable, NeedQuery
 from matcher.ranking.wishes import (
+    COVERED_FROM,
     FACTORS,
-    LIKELY,
     UNSTEERED,
     StatedWish,
     Steering,
@@ -356,7 +356,7 @@ class Ranking:
                 kept &= met_by(name, value, self.labs)
         for ask, stress in self.steering.asks:
             if stress is Stress.MUST:
-                kept &= self.ranker.covers(self.table.ask_scores[ask - 1], self.usual) >= LIKELY
+                kept &= self.ranker.covers(self.table.ask_scores[ask - 1], self.usual) >= COVERED_FROM
         return [row for row in self.order if kept[row]]
 
     @property

@@ -198,7 +198,7 @@ WORD = rf"^(({'|'.join(Wish)}|{_OWN}|{_ASK}:[1-9][0-9]?)[.]({_HOW})|({'|'.join(L
 """What a word of a steering looks like, as a regular expression: what fits, `Steering.read` takes."""
 WORDS_SAID = (
     "A wish of the need as region.more, one of your own as region:south.more, language:en.must, field:半導體.normal "
-    "or school_type:technological.less, an ask as ask:2.more: less is 0.3 times the usual weight, more 3 times; must "
+    "or school_type:medical_university.less, an ask as ask:2.more: less is 0.3 times the usual weight, more 3; must "
     "hides the labs that do not meet the wish, or are not likely to answer the ask. lab:ID.never and school:ID.never "
     "leave labs out. Of several for the same thing the last counts; what the need does not have changes nothing."
 )
@@ -252,8 +252,8 @@ OWN_WEIGHT = 0.5
 ASK_SHARE = 5.0
 """What all asks together are worth where they are weighed against each other: half of what a fit of 1 adds, so that an
 ask that counts more moves labs that answer it past others, and never a lab that answers nothing past one that does."""
-LIKELY = 0.5
-"""The chance from which on a lab is said to answer an ask."""
+COVERED_FROM = 0.5
+"""The chance that a lab answers an ask from which on the ask counts as covered."""
 
 
 def met_by(name: OwnWish, value: str, labs: LabTable) -> BoolArray:

@@ -39,7 +39,7 @@ class NeedSteering(SQLModel, table=True):
     need_id: str = Field(foreign_key="need.id", index=True)
     alliance_id: str = Field(foreign_key="alliance.id")
     words: list[str] = Field(sa_column=Column(JSON, nullable=False))
-    by: str
+    by: str = Field(foreign_key="account.id")
     at: datetime = Field(sa_type=Instant)
 
 

@@ -25,6 +25,7 @@ def upgrade() -> None:
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(["need_id"], ["need.id"]),
         sa.ForeignKeyConstraint(["alliance_id"], ["alliance.id"]),
+        sa.ForeignKeyConstraint(["by"], ["account.id"]),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("ix_need_steering_need_id", "need_steering", ["need_id"])
