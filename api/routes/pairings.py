@@ -65,7 +65,7 @@ from matcher.review.likeness import Said, alike, cases_of, of_company, of_need
 from matcher.review.people import Principal
 from matcher.review.proposals import Proposal, Release, StoredPairing, end_release, exposures, record, release, shares
 from matcher.review.roles import STAFF, Role
-from matcher.review.steering import NeedSteering, keep_steering, kept_steerings, steering_of
+from matcher.review.steering import NeedSteering, keep_steering, kept_steerings, steering_of, steering_that_holds
 
 router = APIRouter(prefix="/api", tags=["pairings"], route_class=ThreadedRoute)
 
@@ -270,8 +270,8 @@ def _matched(ask: PermittedRequest, need_id: str, asked: _Asked) -> Reply:
 
 def _kept(session: Session, who: Principal, need_id: str) -> tuple[NeedSteering | None, Steering]:
     """Return what the person's alliance keeps with a need, and the steering that it is today."""
-    rows = kept_steerings(session, need_id, _alliance_for(session, who, need_id))
-    return (rows[0], steering_of(session, rows[0])) if rows else (None, UNSTEERED)
+    row = steering_that_holds(session, need_id, who.scopes(*STAFF))
+    return (None, UNSTEERED) if row is None else (row, steering_of(session, row))
 
 
 @router.get("/pairings/{pairing_id}", response_model=PairingAnswer)

@@ -8,7 +8,7 @@ somebody steered has to say who and when. Another alliance that works on the sam
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -22,6 +22,7 @@ from indexer.records.record_tables import Lab, School
 from indexer.vocabulary import Mendable
 from indexer.wording import T_
 from matcher.ranking.wishes import LeftOut, Steering
+from matcher.review.intake import NeedIntake
 
 _KINDS = {LeftOut.LAB: Mendable.LAB, LeftOut.SCHOOL: Mendable.SCHOOL}
 
@@ -66,6 +67,19 @@ def kept_steerings(session: Session, need_id: str, alliance_id: str) -> Sequence
     """Return what an alliance chose for a need, the one that holds first."""
     query = select(NeedSteering).where(NeedSteering.need_id == need_id, NeedSteering.alliance_id == alliance_id)
     return session.exec(query.order_by(col(NeedSteering.id).desc()).limit(50)).all()
+
+
+def steering_that_holds(session: Session, need_id: str, alliances: Iterable[str]) -> NeedSteering | None:
+    """Return what holds for who is of some alliances: the choice of the need's own, else the first that there is."""
+    query = (
+        select(NeedSteering, NeedIntake.alliance_id)
+        .join(NeedIntake, col(NeedIntake.need_id) == NeedSteering.need_id)
+        .where(NeedSteering.need_id == need_id, col(NeedSteering.alliance_id).in_(sorted(alliances)))
+        .order_by(col(NeedSteering.alliance_id) != col(NeedIntake.alliance_id), NeedSteering.alliance_id)
+        .order_by(col(NeedSteering.id).desc())
+    )
+    found = session.exec(query.limit(1)).first()
+    return None if found is None else found[0]
 
 
 def steering_of(session: Session, row: NeedSteering) -> Steering:

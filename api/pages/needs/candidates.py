@@ -197,7 +197,8 @@ def _ranked(
     known = visit.look(lambda session, _: called(session, ids))
     form = steering_form(need, found, steering, known)
     cards = cards_of(visit, need, found["pairings"])
-    heads = [card["facts"].lab.pi for card in cards]
+    heads = {card["facts"].lab.pi for card in cards}
+    labs = visit.request.app.state.live.current().labs
     return {
         "ranked": found,
         "unavailable": None,
@@ -208,7 +209,7 @@ def _ranked(
         "chosen_filters": parse_qsl(query_of(filters)),
         "said_of_steering": parse_qsl(query_of(ALL, 0, steering)),
         "leaving_out": query_of(filters, 0, Steering.read(form.words)),
-        "labs_of_heads": visit.look(lambda session, _: labs_of_heads(session, heads)),
+        "labs_of_heads": labs_of_heads(labs.values(), heads),
         "is_filtered": bool(query_of(filters)),
         "hides": bool(query_of(filters)) or form.hides,
         "notes": notes_of(found, known[Lab]),

@@ -9,13 +9,12 @@ own, the choice kept with the need.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Request, Response
-from sqlmodel import Session, col, select
 
 from api.access.policy import Action, Resource
 from api.documents.bodies import SteeringBody
@@ -27,6 +26,7 @@ from api.requests.capacity import ThreadedRoute
 from api.requests.problems import ProblemError
 from api.requests.query_parameters import ChosenSteering
 from api.routes.pairings import put_steering
+from indexer.records.profiles import Lab as LabProfile
 from indexer.records.record_tables import Lab, School
 from indexer.vocabulary import Region, ResearchField, SchoolType
 from indexer.wording import T_
@@ -240,12 +240,12 @@ def _kept(row: Mapping[str, Any] | None, asked: Steering | None, known: Mapping[
     return Kept(by, row["at"], asked is None or asked.words == row["words"], bool(row["words"]))
 
 
-def labs_of_heads(session: Session, heads: Sequence[str]) -> Mapping[str, str]:
+def labs_of_heads(labs: Iterable[LabProfile], heads: Collection[str]) -> Mapping[str, str]:
     """Return by the name of each head who has several labs the part of an address that leaves them all out."""
     found: dict[str, list[tuple[str, str]]] = {}
-    asked = select(Lab.pi, Lab.id).where(col(Lab.pi).in_(sorted({one for one in heads if one})))
-    for head, lab_id in session.exec(asked.order_by(Lab.id)):
-        found.setdefault(head, []).append(("wish", f"{LeftOut.LAB.value}:{lab_id}.never"))
+    for lab in labs:
+        if lab.pi and lab.pi in heads:
+            found.setdefault(lab.pi, []).append(("wish", f"{LeftOut.LAB.value}:{lab.id}.never"))
     return {head: urlencode(words) for head, words in found.items() if len(words) > 1}
 
 
