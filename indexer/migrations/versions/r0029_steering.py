@@ -7,7 +7,7 @@ from alembic import op
 
 from indexer.migrations.append_only import refuse_changes
 
-revision = "0033"
+revision = "0029"
 down_revision = "0028"
 branch_labels = None
 depends_on = None
