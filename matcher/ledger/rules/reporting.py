@@ -145,7 +145,7 @@ def _new_entry(session: Session, given: NewResult, claim: Claim, *, by: str, now
         natural_key=claim.details.natural_key(),
         details=claim.details.model_dump(mode="json"),
         occurred_on=given.occurred_on,
-        counts_on=claim.day,
+        counts_on=given.counts_on or given.occurred_on,
         period=period,
         late_for=late_for,
         school_id=given.school_id,
