@@ -22,7 +22,7 @@ from api.documents.bodies import CodeBody, OwnKeyBody, OwnPasswordBody, Password
 from api.pages.shell.record_names import scope_names
 from api.pages.shell.templating import rendered
 from api.pages.shell.visiting import Visit, first_place, visiting, what_to_do
-from api.pages.shell.wording import LANG_COOKIE, N_, Lang, lang_of
+from api.pages.shell.wording import LANG_COOKIE, N_, SCHEME_COOKIE, Lang, Scheme, lang_of, scheme_of
 from api.requests.capacity import SIGNING_IN, ThreadedRoute, takes
 from api.requests.problems import ProblemError, Refusal, forbidden
 from api.routes.accounts import (
@@ -88,6 +88,7 @@ def _sign_in_page(
         "refused": None if refused is None else what_to_do(refused),
         "provider": None if provider is None else provider.name,
         "here": "/sign-in",
+        "scheme": scheme_of(request),
     }
     content = rendered("account/sign_in.html", lang_of(request), context)
     return Response(content, status, {"Cache-Control": "no-store"}, "text/html; charset=utf-8")
@@ -151,6 +152,14 @@ def choose_language(lang: Lang, then: Then = "/") -> Response:
     """Keep the language in which this browser reads, and go back to where it was."""
     response = _sent_to(then)
     response.set_cookie(LANG_COOKIE, lang.value, max_age=_A_YEAR_S, path="/", httponly=True, samesite="lax")
+    return response
+
+
+@router.get("/scheme/{scheme}")
+def choose_scheme(scheme: Scheme, then: Then = "/") -> Response:
+    """Keep whether pages are light or dark in this browser, and go back to where it was."""
+    response = _sent_to(then)
+    response.set_cookie(SCHEME_COOKIE, scheme.value, max_age=_A_YEAR_S, path="/", httponly=True, samesite="lax")
     return response
 
 
