@@ -397,7 +397,7 @@ def _ask(ask: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _best(asks: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
-    """Return the passage that says most shortly why the lab is here: of the best covered ask, a work before a profile."""
+    """Return the passage that says best why the lab is here: of the best covered ask, a work before a profile."""
     order = ("yes", "partly", "no")
     found = [(order.index(ask["covered"]), one["kind"] == "profile", one) for ask in asks for one in ask["passages"]]
     if not found:

@@ -76,8 +76,8 @@ def icon(name: str) -> Markup:
     """
     if name not in icons():
         raise KeyError(name)
-    drawn = '<svg class="icon" aria-hidden="true"><use href="{}#{}"/></svg>'
-    return Markup(drawn).format(asset_url(_SPRITE), name)
+    drawn = Markup('<svg class="icon" aria-hidden="true"><use href="{}#{}"/></svg>')
+    return drawn.format(asset_url(_SPRITE), name)
 
 
 @router.get("/static/{name}")

@@ -31,8 +31,8 @@ def environment(lang: Lang) -> Environment:
     """Return the environment of a language.
 
     Filters: `day`, `moment`, `number`, `percent`, `money`, `ago` write values as the language does, `term` a code
-    of a closed list, `language` a language's code, `told` what a refusal says. Functions: `asset(name)`, `icon(name)`, `new_key()` for a form that
-    must be carried out once, `either(zh, en)`.
+    of a closed list, `language` a language's code, `told` what a refusal says. Functions: `asset(name)`, `icon(name)`,
+    `new_key()` for a form that must be carried out once, `either(zh, en)`.
     """
     wording = Wording(lang)
     found = Environment(
