@@ -177,7 +177,7 @@ def show_account(visit: Annotated[Visit, Depends(visiting(Resource.PROFILE, Acti
 def _page(visit: Visit, refused: Refusal | None = None, form: str = "", new_key: str | None = None) -> Response:
     sessions = visit.document(list_sessions)["items"]
     account = visit.document(read_me)
-    ids = [one["party_id"] for one in account["stakes"]]
+    ids = [one["party_id"] for one in account["stakes"]] + [one["scope"] for one in account["roles"] if one["scope"]]
     context: dict[str, Any] = {
         "account": account,
         "parties": visit.look(lambda session, _: scope_names(session, ids)),
