@@ -21,6 +21,7 @@ from markupsafe import Markup
 from api.requests.problems import not_found
 
 STATIC_FOLDER = Path(__file__).parents[2] / "static"
+_UNREAD = re.compile(rb"/\*.*?\*/\n?|(?<=\n)[ \t]+", re.DOTALL)
 _FOR_EVER = "public, max-age=31536000, immutable"
 
 router = APIRouter(include_in_schema=False)
@@ -42,6 +43,9 @@ def assets() -> dict[str, Asset]:
     found = {}
     for path in sorted(STATIC_FOLDER.iterdir()):
         content = path.read_bytes()
+        if path.suffix == ".css":
+            # Comments and indentation are for whoever writes it.
+            content = _UNREAD.sub(b"", content)
         kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
         media_type = f"{kind}; charset=utf-8" if kind.startswith("text/") else kind
         packed = gzip.compress(content, mtime=0)

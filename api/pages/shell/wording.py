@@ -28,6 +28,7 @@ from indexer.vocabulary import (
     Kind,
     Region,
     ResearchField,
+    SchoolType,
     Size,
     Tier,
 )
@@ -144,6 +145,7 @@ SAID_AS_THEY_ARE = (
     Confidentiality,
     EvidenceKind,
     Region,
+    SchoolType,
     Size,
     ContactKind,
     LostReason,
