@@ -201,6 +201,23 @@ def lang_of(request: Request) -> Lang:
     return Lang.EN if request.cookies.get(LANG_COOKIE) == Lang.EN else Lang.ZH
 
 
+class Scheme(StrEnum):
+    """Whether pages are light or dark: as the device is, or as was chosen."""
+
+    AUTO = "auto"
+    LIGHT = "light"
+    DARK = "dark"
+
+
+SCHEME_COOKIE = "gloria-scheme"
+
+
+def scheme_of(request: Request) -> str:
+    """Return what was chosen in this browser, else that the device decides."""
+    chosen = request.cookies.get(SCHEME_COOKIE, "")
+    return chosen if chosen in list(Scheme) else Scheme.AUTO.value
+
+
 def said_before(cookie: str | None) -> str | None:
     """Return the text that the last form left to be said, if it is one of ours."""
     said = unquote(cookie or "")
