@@ -288,6 +288,9 @@ def _read_grids(grids: Sequence[Grid], name: str, said: ReadAs, named: Kind | No
         unread = _unread(said.kind or named, refused or ([] if _all_left_out(found, said) else [_kindless(name)]))
         unread.found = found
         return unread
+    if not any(one.table.rows or one.table.aside or one.rows_out for one in found):
+        wrong, right = T_("has headings and no rows below them"), T_("write a row for each record")
+        asked.append(RowProblem(found[0].label, found[0].table.header_row, "", wrong, right, "warning"))
     together = _together(list(readings.values()), [*problems, *asked])
     together.found = found
     return together

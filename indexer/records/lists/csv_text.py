@@ -118,6 +118,9 @@ def _decode(data: bytes, name: str, problems: list[RowProblem]) -> str | None:
         start = error.start
     found = _most_likely(data)
     if found is None:
+        if (at := _in_big5(data)) is not None:
+            problems.append(_no_big5(data, at, name))
+            return None
         return _undecodable(data, start, name, problems)
     encoding, text = found
     if encoding != "cp950":
@@ -143,6 +146,24 @@ def _undecodable(data: bytes, at: int, name: str, problems: list[RowProblem]) ->
         RowProblem(name, line, "", T_("is neither UTF-8 nor UTF-16 nor Big5"), T_("save the file as CSV UTF-8"))
     )
     return None
+
+
+def _in_big5(data: bytes) -> int | None:
+    """Return where a file that is Big5 but for some characters has the first of these, None for other files."""
+    text = data.decode("cp950", "replace").replace("\ufffd", "")
+    try:
+        data.decode("cp950")
+    except UnicodeDecodeError as error:
+        is_text = _CJK.search(text) is not None and _big5_likelihood(text) >= _LEAST_LIKELY
+        return error.start if is_text and "\0" not in text else None
+    return None
+
+
+def _no_big5(data: bytes, at: int, name: str) -> RowProblem:
+    """Say where a rare character stands that programs write into Big5 each in a way of their own."""
+    line = data.count(b"\n", 0, at) + 1
+    wrong = T_("has a character that Big5 has not (bytes %(bytes)s)", bytes=data[at : at + 2].hex(" ").upper())
+    return RowProblem(name, line, "", wrong, T_("save the file as CSV UTF-8"))
 
 
 def _utf16_without_mark(data: bytes) -> str | None:
