@@ -463,7 +463,15 @@ def test_a_count_is_a_number_and_never_a_yes(tmp_path: Path, cell: str, capacity
 
 
 def test_a_country_is_known_by_its_name_and_is_never_guessed(tmp_path: Path) -> None:
-    rows = {"c1": "Germany", "c2": "德國", "c3": "美国", "c4": "Czech Republic", "c5": "", "c6": "Atlantis", "c7": "香港"}
+    rows = {
+        "c1": "Germany",
+        "c2": "德國",
+        "c3": "美国",
+        "c4": "Czech Republic",
+        "c5": "",
+        "c6": "Atlantis",
+        "c7": "香港",
+    }
     text = "".join(f"{key},某公司,{country}\n" for key, country in rows.items())
     reading = read(csv(tmp_path, f"id,name,country\n{text}", "companies.csv"))
     found = {one.id: one.country for one in reading.records.values()}

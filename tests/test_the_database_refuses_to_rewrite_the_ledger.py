@@ -303,7 +303,9 @@ def test_who_moved_seconds_under_no_account(full: Engine) -> None:
     with writing(full) as session:
         rules = default(RecognitionRules)
         motion = move_document(session, rules, reason="再議", by=accounts["二"], now=APRIL).id
-    end = copied(full, "ledger_motion_end", "motion_id = 1", motion_id=motion, moved_by=accounts["二"], by=accounts["三"])
+    end = copied(
+        full, "ledger_motion_end", "motion_id = 1", motion_id=motion, moved_by=accounts["二"], by=accounts["三"]
+    )
     with raw(full) as driver:
         # The control: two people may.
         assert refusal(driver, end) is None

@@ -288,12 +288,17 @@ def _read_grids(grids: Sequence[Grid], name: str, said: ReadAs, named: Kind | No
         unread = _unread(said.kind or named, refused or ([] if _all_left_out(found, said) else [_kindless(name)]))
         unread.found = found
         return unread
-    if not any(one.table.rows or one.table.aside or one.rows_out for one in found):
-        wrong, right = T_("has headings and no rows below them"), T_("write a row for each record")
-        asked.append(RowProblem(found[0].label, found[0].table.header_row, "", wrong, right, "warning"))
+    asked += _without_rows(found)
     together = _together(list(readings.values()), [*problems, *asked])
     together.found = found
     return together
+
+
+def _without_rows(found: Sequence[FoundTable]) -> list[RowProblem]:
+    if any(one.table.rows or one.table.aside or one.rows_out for one in found):
+        return []
+    wrong, right = T_("has headings and no rows below them"), T_("write a row for each record")
+    return [RowProblem(found[0].label, found[0].table.header_row, "", wrong, right, "warning")]
 
 
 def _found(grids: Sequence[Grid], kinds: Sequence[Kind], name: str, said: ReadAs) -> list[FoundTable]:
@@ -353,8 +358,9 @@ _GUIDE = re.compile("說明|目錄|封面|範例|read ?me|guide|instruction|lege
 """What sheets are called that explain a workbook."""
 _SCORE_OF_A_LIST = 2
 _KIND_WORDS = {
-    Kind.LABS: T_("labs"), Kind.EVIDENCE: T_("evidence of labs"), Kind.NEEDS: T_("needs"), Kind.COMPANIES: T_("companies"),
-    Kind.SCHOOLS: T_("schools"), Kind.ALLIANCES: T_("alliances"), Kind.TERMS: T_("glossary"),
+    Kind.LABS: T_("labs"), Kind.EVIDENCE: T_("evidence of labs"), Kind.NEEDS: T_("needs"),
+    Kind.COMPANIES: T_("companies"), Kind.SCHOOLS: T_("schools"),
+    Kind.ALLIANCES: T_("alliances"), Kind.TERMS: T_("glossary"),
 }  # fmt: skip
 _CONTRADICTED_BY = 3
 """Points by which the columns have to speak for another kind before a name is doubted."""

@@ -327,7 +327,9 @@ def _day(cell: object) -> object:
 def _count(cell: object) -> object:
     """Return the number of a cell that counts in words, such as 3 件 or 兩案."""
     text = unicodedata.normalize("NFKC", cell).strip() if isinstance(cell, str) else ""
-    found = re.fullmatch(r"([0-9]{1,5}|[〇零一二兩三四五六七八九十]{1,3})\s*(?:[件案個項組名位]|projects?|cases?)?", text)
+    found = re.fullmatch(
+        r"([0-9]{1,5}|[〇零一二兩三四五六七八九十]{1,3})\s*(?:[件案個項組名位]|projects?|cases?)?", text
+    )
     if found is None:
         return cell
     return int(found[1]) if found[1].isdigit() and found[1].isascii() else numeral(found[1])

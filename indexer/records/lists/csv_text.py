@@ -118,10 +118,7 @@ def _decode(data: bytes, name: str, problems: list[RowProblem]) -> str | None:
         start = error.start
     found = _most_likely(data)
     if found is None:
-        if (at := _in_big5(data)) is not None:
-            problems.append(_no_big5(data, at, name))
-            return None
-        return _undecodable(data, start, name, problems)
+        return _undecodable(data, start, name, problems, _in_big5(data))
     encoding, text = found
     if encoding != "cp950":
         wrong = T_("was read as %(encoding)s", encoding=_ENCODING_NAMES[encoding])
@@ -140,7 +137,10 @@ _ENCODING_NAMES = {"gb18030": "GB18030 (GBK)", "cp932": "Shift-JIS", "cp1252": "
 _LEAST_LIKELY = 0.8
 
 
-def _undecodable(data: bytes, at: int, name: str, problems: list[RowProblem]) -> str | None:
+def _undecodable(data: bytes, at: int, name: str, problems: list[RowProblem], in_big5: int | None = None) -> str | None:
+    if in_big5 is not None:
+        problems.append(_no_big5(data, in_big5, name))
+        return None
     line = data.count(b"\n", 0, at) + 1
     problems.append(
         RowProblem(name, line, "", T_("is neither UTF-8 nor UTF-16 nor Big5"), T_("save the file as CSV UTF-8"))
