@@ -61,7 +61,7 @@ def id_note(example: str) -> FieldNote:
 
 
 def name_note(
-    example: str, body: FieldInfo | None = None, question: Question | None = None, write: str = ""
+    example: str, body: FieldInfo | None = None, question: Question | None = None, write: Text | None = None
 ) -> FieldNote:
     """Return the words of a name."""
     write = write or T_("Falls back to name_en, then id.")
