@@ -27,6 +27,8 @@ from matcher.review.roles import Role
 from tests.rig.worlds.office_lists import school_office
 from tests.rig.worlds.small_world import Asked, asked
 
+pytestmark = pytest.mark.postgresql_at_length
+
 PARTNERS = [{"school": "s-1"}, {"school": "s-2"}, {"school": "s-3"}]
 SCHOOLS = [("s-1", "霧社科技大學"), ("s-2", "合歡大學"), ("s-3", "奇萊醫學院"), ("s-9", "別處大學")]
 HEADINGS = ["實驗室名稱", "學校", "計畫主持人", "研究專長", "可承接件數"]
@@ -89,6 +91,7 @@ def _rows(here: Asked, query: str) -> list[tuple[Any, ...]]:
         return [tuple(row) for row in session.execute(text(query)).all()]
 
 
+@pytest.mark.postgresql_too
 def test_an_offices_workbook_is_understood_imported_and_taken_back(here: Asked, tmp_path: Path) -> None:
     before = _rows(here, "SELECT id, name, school FROM lab ORDER BY id")
     list_id = _sent(here, "師資.xlsx", school_office(tmp_path / "a.xlsx").read_bytes())
