@@ -36,6 +36,7 @@ from matcher.review.cases import Stage, move_case
 from matcher.review.decisions import Verdict, decide
 from matcher.review.people import Account, add_account, grant, revoke
 from matcher.review.roles import Role
+from matcher.review.steering import NeedSteering
 from tests.rig.faults.raw_database import copied, raw, refusal, triggers_of, without
 from tests.rig.worlds.ledger_world import LedgerWorld, money, recognised
 from tests.rig.worlds.small_world import MORNING, build_world
@@ -65,6 +66,7 @@ APPEND_ONLY = (
     "ledger_similarity",
     "ledger_step",
     "month_report",
+    "need_steering",
     "need_step",
     "point_row",
     "proposal",
@@ -149,6 +151,7 @@ def _more_facts(session: Session, office: str) -> None:
     analyse(session, text="人數少", **counted)
     graduate(session, alliance_id="al-a", reason="自主營運", **who)
     note_file(session, sha256="0" * 64, size_bytes=1, **who)
+    session.add(NeedSteering(need_id="n-1", alliance_id="al-a", words=[], by=office, at=MORNING))
     session.add(AccountIdentity(issuer="https://id.example", subject="s", account_id=office, linked_at=MORNING))
     session.flush()
 
