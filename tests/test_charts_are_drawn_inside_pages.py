@@ -11,8 +11,10 @@ import pytest
 from playwright.sync_api import Browser
 
 from api.documents import charts
+from api.pages.shell.assets import icon, icons
 from api.pages.shell.drawing import drawn
 from tests.rig.servers.browsers import accessibility_faults
+from tests.rig.servers.served import REPOSITORY
 
 NASTY = "<script>document.title='xss'</script>\"'><img src=x onerror=document.title='xss'>\x00\x1f\ud800"
 POLICY = "default-src 'none'; script-src 'self'; style-src 'self'"
@@ -123,3 +125,13 @@ def test_a_chart_on_a_page_has_one_language() -> None:
     assert "own-income" not in zh
     assert "own-income share (bars)" in en
     assert not re.search(r"[\u4e00-\u9fff]", en)
+
+
+def test_the_sprite_holds_the_icons_in_use_and_no_other() -> None:
+    files = [*REPOSITORY.glob("api/templates/**/*.html"), *REPOSITORY.glob("api/pages/**/*.py")]
+    written = "\n".join(path.read_text("utf-8") for path in files)
+    assert sorted(name for name in icons() if f'"{name}"' not in written) == []
+    named = set(re.findall(r'icon\("([a-z0-9-]+)"\)', written))
+    assert (len(named) > 10, sorted(named - icons())) == (True, [])
+    with pytest.raises(KeyError):
+        icon("unicorn")

@@ -196,6 +196,31 @@ def test_shares_of_an_alliance_add_up_too(server: Served) -> None:
         expect(page.locator("table.entries")).to_contain_text("60 %")
 
 
+@pytest.mark.parametrize("lang", LANGS)
+def test_a_figure_says_whether_it_rose_and_who_brought_it(server: Served, lang: str) -> None:
+    def money(year: str) -> int:
+        figures = _json(server, "office", f"/api/kpi?as_of={AS_OF}&year={year}")["figures"]
+        return next(int(one["total"]["actual"]["amount"]) for one in figures if one["kpi"] == "L")
+
+    now, before = money("2019"), money("2018")
+    more, less = ("增加", "減少") if lang == "zh-Hant" else ("more", "less")
+    with visiting(server, "office", lang) as somebody:
+        page = somebody.open(f"/kpi?as_of={AS_OF}&year=108")
+        trend = page.locator("#kpi-L .trend").inner_text()
+        assert f"{abs(now - before):,}" in trend
+        assert (more if now > before else less) in trend
+        # Best first, adding up to the programme's figure; another figure can be asked for.
+        brought = [_number(one) for one in page.locator(".places .amount:not(.hint)").all_inner_texts()]
+        assert (brought, sum(brought)) == (sorted(brought, reverse=True), now)
+        page.locator("#f-of").select_option("T")
+        page.locator(".order-by button").click()
+        cases = [_number(one) for one in page.locator(".places .amount:not(.hint)").all_inner_texts()]
+        assert (cases, sum(cases)) == (sorted(cases, reverse=True), _number(page.locator("#kpi-T .big").inner_text()))
+        assert page.locator("#f-of option[selected]").get_attribute("value") == "T"
+    with visiting(server, "expert", lang) as somebody:
+        assert somebody.open(f"/kpi?as_of={AS_OF}&year=108").locator(".league").count() == 0
+
+
 def test_late_and_reversed_entries_say_so(server: Served) -> None:
     with visiting(server, "office", "en") as somebody:
         page = somebody.open(f"/kpi/L?as_of={AS_OF}&year=108")

@@ -304,6 +304,24 @@ def _amount(text: str) -> float:
     return float(text.replace("−", "-"))
 
 
+@pytest.mark.parametrize("lang", LANGS)
+def test_a_card_says_in_a_sentence_why_and_which_asks_are_covered(server: Served, lang: str) -> None:
+    shown = server.ask("expert", "GET", f"/api{NEED}/matches").json()["pairings"]
+    words = ("可支持", "部分支持", "無佐證") if lang == "zh-Hant" else ("covered", "in part", "not covered")
+    said = dict(zip(("yes", "partly", "no"), words, strict=True))
+    with visiting(server, "expert", lang) as somebody:
+        cards = somebody.open(NEED + RANKED).locator(".candidate").all()
+        for card, pairing in zip(cards, shown, strict=True):
+            asks = pairing["explanation"]["asks"]
+            covers = card.locator(".cover").all()
+            assert [one.get_attribute("class") for one in covers] == [f"cover {ask['covered']}" for ask in asks]
+            assert all(said[ask["covered"]] in str(one.text_content()) for one, ask in zip(covers, asks, strict=True))
+            best = min(asks, key=lambda ask: list(said).index(ask["covered"]))
+            titles = {" ".join(one["title"].split()) for one in best["passages"]}
+            assert card.locator(".sentence q").inner_text() in titles
+            assert card.locator(".bars dt").count() == len(card.locator(".bars rect").all())
+
+
 def test_contributions_on_a_card_add_up_to_its_score(server: Served) -> None:
     with visiting(server, "expert", "en") as somebody:
         page = somebody.open(NEED + RANKED)

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 from playwright.sync_api import Browser
+from playwright.sync_api import expect as expect_there
 from starlette.testclient import TestClient
 
 from api.access.credentials import set_password_hash
@@ -18,7 +19,7 @@ from api.access.passwords import hash_password
 from indexer.database import open_engine, writing
 from indexer.settings import Settings
 from tests.conftest import Databases
-from tests.rig.servers.browsers import LANGS, Somebody, accessibility_faults, browsing, look_over
+from tests.rig.servers.browsers import LANGS, Somebody, accessibility_faults, browsing, look_over, scrolls_sideways
 from tests.rig.servers.served import Served, served
 from tests.rig.servers.visits import VisitedPage, Visitor, expect, visiting
 from tests.rig.servers.warmed_application import application
@@ -97,6 +98,26 @@ def test_pages_are_as_light_as_the_device_until_it_is_chosen(server: Served) -> 
         assert media(page) == ["screen and (prefers-color-scheme: dark)"]
     wrong = httpx.get(server.url + "/scheme/purple")
     assert wrong.status_code == 422
+
+
+def test_a_phone_has_five_places_in_a_bar_and_all_of_them_on_a_page(browser: Browser, server: Served) -> None:
+    with browsing(browser, server, "expert", "en", javascript=False, width=390, height=844) as somebody:
+        page = somebody.open("/account")
+        places, bell = page.locator(".menu li"), page.get_by_role("link", name="Notices")
+        shown = [one.inner_text() for one in places.all() if one.is_visible()]
+        assert shown == ["Desk", "Needs", "Companies", "Cases", "All pages"]
+        bar = page.locator(".menu").bounding_box()
+        assert bar is not None
+        assert (bar["x"], bar["width"], bar["y"] + bar["height"]) == (0, 390, 844)
+        expect_there(bell).to_be_visible()
+        expect_there(page.get_by_role("button", name="Sign out")).to_be_hidden()
+        page.get_by_role("link", name="All pages").click()
+        assert places.locator("visible=true").count() == places.count() - 1
+        expect_there(page.get_by_role("button", name="Sign out")).to_be_visible()
+        assert (accessibility_faults(page), scrolls_sideways(page)) == ([], False)
+        page.get_by_role("link", name="Back to the page").click()
+        expect_there(page.get_by_role("heading", level=1)).to_be_visible()
+        assert [one.inner_text() for one in places.all() if one.is_visible()] == shown
 
 
 @pytest.mark.parametrize("lang", LANGS)

@@ -51,13 +51,6 @@ document.addEventListener("click", (event) => {
   if (closer) closer.closest("dialog").close();
 });
 
-// On a phone the menu is one line that scrolls: one's place in it is shown.
-{
-  const here = document.querySelector(".menu [aria-current]");
-  const places = here?.closest("ul");
-  if (places) places.scrollLeft = here.offsetLeft - places.offsetLeft - (places.clientWidth - here.offsetWidth) / 2;
-}
-
 // The search on every page: Ctrl-K leads there from anywhere, what is typed is looked for when it is whole and not while
 // an input method composes it, and the arrow keys go through what was found.
 {
@@ -95,3 +88,7 @@ document.addEventListener("click", (event) => {
     if (!field.form.contains(event.relatedTarget)) list.replaceChildren();
   });
 }
+
+// What is being fetched says so, to eyes and to a reader.
+document.addEventListener("htmx:beforeRequest", (event) => event.detail.target.setAttribute("aria-busy", "true"));
+document.addEventListener("htmx:afterRequest", (event) => event.detail.target.removeAttribute("aria-busy"));

@@ -25,11 +25,11 @@ from tests.rig.servers.served import Served, address_of, started
 
 EXPERT, OFFICE = "expert-al-02@gloria.example", "office@gloria.example"
 PICTURES = (
-    ("need", EXPERT, "zh-Hant", "/needs/need-2-03?ranked=1"),
-    ("kpi", OFFICE, "en", "/kpi?as_of=2020-12-31&year=109"),
-    ("map", EXPERT, "zh-Hant", "/map"),
+    ("need", EXPERT, "zh-Hant", "/needs/need-2-03?ranked=1", 776),
+    ("kpi", OFFICE, "en", "/kpi?as_of=2020-12-31&year=109", 800),
+    ("map", EXPERT, "zh-Hant", "/map", 660),
 )
-"""Name, who looks, language, page."""
+"""Name, who looks, language, page, height: as much of a page as says what it is."""
 PAGES = {
     "stranger": (None, ("/sign-in", "/forgotten")),
     "expert": (
@@ -74,6 +74,7 @@ PAGES = {
     "researcher": ("researcher@gloria.example", ("/my-lab", "/account")),
 }
 """What each role works with: who it is in the demo world, and the pages."""
+_PICTURE_WIDTH = 1168
 WIDTH, HEIGHT = 1280, 860
 WIDTHS = (WIDTH, 768, 390)
 _SHEET, _COLUMNS = 1800, {WIDTH: 3, 768: 4, 390: 7}
@@ -95,8 +96,8 @@ def serving(home: Path) -> Iterator[tuple[Served, Browser]]:
 def take(server: Served, browser: Browser, folder: Path) -> None:
     """Take every picture of the README."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, who, lang, path in PICTURES:
-        with browsing(browser, server, who, lang, width=WIDTH, height=HEIGHT) as somebody:
+    for name, who, lang, path, height in PICTURES:
+        with browsing(browser, server, who, lang, width=_PICTURE_WIDTH, height=height) as somebody:
             # The first match of a server waits for its models.
             somebody.context.set_default_timeout(_FIRST_MATCH_MS)
             page = somebody.open(path)
@@ -112,7 +113,7 @@ def take_sheets(server: Served, browser: Browser, folder: Path) -> None:
         for lang in LANGS:
             for width in WIDTHS:
                 tiles = list(_tiles(server, browser, who, lang, width, paths))
-                sheet = folder / f"{role}-{lang}-{width}.jpg"
+                sheet = folder / f"{role}-{lang}-{width}.png"
                 _lay(browser, tiles, _COLUMNS[width], sheet)
                 print(sheet)
 
@@ -142,7 +143,7 @@ def _lay(browser: Browser, tiles: list[tuple[str, bytes]], columns: int, sheet: 
     )
     page = browser.new_page(viewport={"width": _SHEET, "height": 600})
     page.set_content(f"<style>{style}</style>{figures}")
-    page.screenshot(path=str(sheet), type="jpeg", quality=80, full_page=True)
+    page.screenshot(path=str(sheet), full_page=True)
     page.close()
 
 

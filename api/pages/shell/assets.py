@@ -67,7 +67,7 @@ _SPRITE = "icons.svg"
 
 @cache
 def icons() -> frozenset[str]:
-    """Return the names of the icons that the sprite holds."""
+    """Return the names of the icons that the sprite holds; a new one is a symbol more, from lucide-static."""
     return frozenset(re.findall(r'<symbol id="([a-z0-9-]+)"', assets()[_SPRITE].content.decode()))
 
 

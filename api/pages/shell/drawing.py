@@ -54,6 +54,7 @@ _TOKENS = {
     charts.FOCUS: "focus",
     charts.BAR: "bar",
     charts.GRID: "grid",
+    "#ffffff": "paper",
 }
 """Colours of charts as the style sheet calls them: a page in the dark has others for the same names."""
 _KEPT_CHARTS = 256
