@@ -57,6 +57,7 @@ APPEND_ONLY = (
     "ledger_duties_start",
     "ledger_entry",
     "ledger_link",
+    "ledger_months_start",
     "ledger_motion",
     "ledger_motion_end",
     "ledger_period_close",
