@@ -48,7 +48,7 @@ LONGEST = (
     "pages_keep_secrets_too",
     "bundled_model_gives_its_vectors",
     "a_company_submits_and_follows_its_need",
-    "every_report_is_made_in_every_format",
+    "a_paper_is_fit_to_hand_in",
     "backups_restore_while_writes_go_on",
     "exports_show_what_may_be_seen",
     "everybody_may_do_what_the_policy_says",

@@ -155,6 +155,72 @@ def test_a_dispute_of_the_plan_is_shown_and_not_decided(server: Served, lang: st
             assert not re.search(r"[\u4e00-\u9fff]", " ".join(page.locator("main svg").all_text_contents()))
 
 
+LIST = """日期\t項目\t會員級別\t金額\t來源
+109/02/03\t會員費\t國際會員\t1,200,000 元\t收據 109-001
+2020-03-05\t業務費\t\t300000\t傳票 109-0305
+"""
+
+
+def test_a_kept_list_is_looked_through_before_it_is_booked(server: Served) -> None:
+    def rows() -> list[tuple[str, str | None, str, int]]:
+        told = _json(server, "office", "/api/alliances/al-07/sufficiency?year=109&as_of=2020-12-31")["rows"]
+        return [(one["item"], one["tier"], one["occurred_on"], one["amount_ntd"]) for one in told]
+
+    before = rows()
+    with visiting(server, "office", "zh-Hant") as somebody:
+        page = somebody.open("/sufficiency?alliance=al-07")
+        page.get_by_role("link", name="登錄收入、支出與補助").click()
+        wrong = LIST + "109/13/40\t會費收入\t國內\t一萬\t\n"
+        page.locator("#f-lines").fill(wrong)
+        page.get_by_role("button", name="檢視清單").click()
+        expect(page.get_by_role("alert")).to_contain_text("有 1 筆資料有誤")
+        last = page.locator("table tbody tr").nth(2)
+        faults = [cell.inner_text() for cell in last.locator(".error").all()]
+        assert [fault[:4] for fault in faults] == ["請填日期", "請填表單", "請填整數", "請註明數"]
+        assert rows() == before
+        # A button that books stands below a list in which nothing is wrong only.
+        assert page.get_by_role("button", name="登錄此").count() == 0
+        page.locator("#f-lines").fill(LIST)
+        page.get_by_role("button", name="檢視清單").click()
+        expect(page.locator("main")).to_contain_text("合計：")
+        expect(page.locator("main")).to_contain_text("109年2月3日")
+        assert rows() == before
+        page.get_by_role("button", name="登錄此 2 筆").click()
+        expect(page.locator("#notice")).to_contain_text("已全數登錄")
+    assert rows() == [
+        *before,
+        ("member_fees", "international", "2020-02-03", 1_200_000),
+        ("operation", None, "2020-03-05", 300_000),
+    ]
+
+
+@pytest.mark.parametrize("lang", LANGS)
+def test_one_row_is_booked_and_taken_back(server: Served, lang: str) -> None:
+    words = {"zh-Hant": ("金額（元）", "登錄", "沖銷此筆"), "en": ("Amount (NT$)", "Book the row", "Take it back")}
+    amount, act, back = words[lang]
+    today = datetime.now(UTC).date().isoformat()
+    with visiting(server, "office", lang) as somebody:
+        page = somebody.open("/sufficiency/al-09/rows")
+        page.locator("#f-item").select_option("member_fees")
+        page.locator("#f-occurred_on").fill(today)
+        page.get_by_label(amount).fill("50,000")
+        page.locator("#f-source").fill("收據 1")
+        page.get_by_role("button", name=act, exact=True).click()
+        # Fees name a tier: what was typed stays beside why it was refused.
+        assert page.get_by_role("alert").count() == 1
+        assert page.locator("#f-source").input_value() == "收據 1"
+        page.locator("#f-tier").select_option("gold")
+        page.get_by_role("button", name=act, exact=True).click()
+        expect(page.locator("table tbody tr").last).to_contain_text("50,000")
+        expect(page.locator("table summary").last).to_have_text(back)
+        page.locator("table summary").last.click()
+        page.locator("details[open] input[name=reason]").last.fill("金額誤植")
+        page.locator("details[open] button").last.click()
+        expect(page.locator("tr.reversal").last).to_contain_text("-50,000")
+    for who in ("expert", "committee"):
+        assert server.ask(who, "GET", "/sufficiency/al-09/rows").status_code == 403
+
+
 def test_what_may_still_come_stands_apart_from_what_was_reached(server: Served) -> None:
     with visiting(server, "office", "en") as somebody:
         page = somebody.open("/kpi?as_of=2019-07-01&year=108")
@@ -395,6 +461,7 @@ _SHOWN = {
     "warnings-alliance": "/warnings/al-02?as_of=2019-08-20",
     "warnings": "/warnings?as_of=2019-08-20",
     "sufficiency-empty": "/sufficiency?alliance=al-01",
+    "bookings": "/sufficiency/al-02/rows?year=109",
 }
 _SHOWN_OTHERWISE = {
     "kpi-alliance": "/kpi?as_of=2019-07-01&alliance=al-02",

@@ -90,7 +90,7 @@ def begin_months(session: Session, *, now: datetime) -> bool:
 
 def months_began(session: Session) -> date | None:
     """Return the day from which on a home confirms its months by itself; None for one that came before that."""
-    return once(session, (months_began,), lambda: session.exec(select(MonthsStart.since)).first())
+    return once(session, (months_began,), lambda: session.exec(select(col(MonthsStart.since))).first())
 
 
 @dataclass(frozen=True)
