@@ -156,14 +156,14 @@ def test_a_dispute_of_the_plan_is_shown_and_not_decided(server: Served, lang: st
 
 
 LIST = """日期\t項目\t會員級別\t金額\t來源
-109/02/03\t會員費\t國際會員\t1,200,000 元\t收據 109-001
+109/02/03\t會員費\t國際\t1,200,000 元\t收據 109-001
 2020-03-05\t業務費\t\t300000\t傳票 109-0305
 """
 
 
 def test_a_kept_list_is_looked_through_before_it_is_booked(server: Served) -> None:
     def rows() -> list[tuple[str, str | None, str, int]]:
-        told = _json(server, "office", "/api/alliances/al-07/sufficiency?year=109&as_of=2020-12-31")["rows"]
+        told = _json(server, "office", "/api/alliances/al-07/sufficiency?year=109")["rows"]
         return [(one["item"], one["tier"], one["occurred_on"], one["amount_ntd"]) for one in told]
 
     before = rows()
@@ -176,7 +176,7 @@ def test_a_kept_list_is_looked_through_before_it_is_booked(server: Served) -> No
         expect(page.get_by_role("alert")).to_contain_text("有 1 筆資料有誤")
         last = page.locator("table tbody tr").nth(2)
         faults = [cell.inner_text() for cell in last.locator(".error").all()]
-        assert [fault[:4] for fault in faults] == ["請填日期", "請填表單", "請填整數", "請註明數"]
+        assert [fault[:4] for fault in faults] == ["請填日期", "請填表單", "請填新臺", "請說明數"]
         assert rows() == before
         # A button that books stands below a list in which nothing is wrong only.
         assert page.get_by_role("button", name="登錄此").count() == 0
@@ -196,7 +196,7 @@ def test_a_kept_list_is_looked_through_before_it_is_booked(server: Served) -> No
 
 @pytest.mark.parametrize("lang", LANGS)
 def test_one_row_is_booked_and_taken_back(server: Served, lang: str) -> None:
-    words = {"zh-Hant": ("金額（元）", "登錄", "沖銷此筆"), "en": ("Amount (NT$)", "Book the row", "Take it back")}
+    words = {"zh-Hant": ("金額（元）", "登錄", "沖銷此筆"), "en": ("Amount (NT$)", "Book the row", "Take the row back")}
     amount, act, back = words[lang]
     today = datetime.now(UTC).date().isoformat()
     with visiting(server, "office", lang) as somebody:

@@ -36,7 +36,7 @@ from matcher.review.decisions import Verdict, decide
 from matcher.review.people import add_account, grant, revoke
 from matcher.review.roles import Role
 from tests.rig.faults.raw_database import copied, raw, refusal, triggers_of, without
-from tests.rig.worlds.ledger_world import LedgerWorld, money, recognised
+from tests.rig.worlds.ledger_world import LedgerWorld, carry_itself, money, recognised
 from tests.rig.worlds.small_world import MORNING, build_world
 
 APPEND_ONLY = (
@@ -147,6 +147,7 @@ def _more_facts(session: Session, office: str) -> None:
     counted: dict[str, Any] = {"alliance_id": "al-a", "year": 2019, "group": GenderGroup.PI, **who}
     supply_counts(session, people={Gender.FEMALE: 1}, source="名冊", **counted)
     analyse(session, text="人數少", **counted)
+    carry_itself(session, alliance_id="al-a", **who)
     graduate(session, alliance_id="al-a", reason="自主營運", **who)
     note_file(session, sha256="0" * 64, size_bytes=1, **who)
     session.add(AccountIdentity(issuer="https://id.example", subject="s", account_id=office, linked_at=MORNING))

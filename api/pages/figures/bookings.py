@@ -232,10 +232,10 @@ def _tier(text: str, item: SufficiencyItem | None) -> Tier | None:
         return None
     if item is None and not text:
         return None
-    named = {one: TIER_LABELS[one] for one in FEE_TIERS}
-    found: Tier = _named(
-        text.removesuffix("會員"), named, T_("give the member's tier: domestic, international, or international gold")
-    )
+    otherwise = T_("give the member's tier: domestic, international, or international gold")
+    # 國內 as well as 國內會員.
+    said = text if not text or text.isascii() or text.endswith("會員") else f"{text}會員"
+    found: Tier = _named(said, {one: TIER_LABELS[one] for one in FEE_TIERS}, otherwise)
     return found
 
 
