@@ -28,7 +28,7 @@ from matcher.ledger.rows.school_totals import supply
 from matcher.ledger.rule_documents import move_document, second_document
 from matcher.ledger.rules.configuration import default
 from matcher.ledger.rules.model_cases import Scored
-from matcher.ledger.rules.months import MonthWords, confirm_month, month_of
+from matcher.ledger.rules.months import MonthsStart, MonthWords, confirm_month, month_of
 from matcher.ledger.rules.recognition import RecognitionRules, move_reversal, score, second_reversal
 from matcher.ledger.rules.reporting import AcceptanceLedger, report
 from matcher.review.cases import Stage, move_case
@@ -147,6 +147,7 @@ def _more_facts(session: Session, office: str) -> None:
     counted: dict[str, Any] = {"alliance_id": "al-a", "year": 2019, "group": GenderGroup.PI, **who}
     supply_counts(session, people={Gender.FEMALE: 1}, source="名冊", **counted)
     analyse(session, text="人數少", **counted)
+    session.add(MonthsStart(since=date(2031, 1, 1), at=MORNING))
     carry_itself(session, alliance_id="al-a", **who)
     graduate(session, alliance_id="al-a", reason="自主營運", **who)
     note_file(session, sha256="0" * 64, size_bytes=1, **who)

@@ -183,13 +183,8 @@ def _refuse_unproven(session: Session, alliance_id: str, day: date) -> None:
                 T_("subsidy year %(year)s is not filled in: book its income and expenses first", year=year), "rung"
             )
         if not one.own.kept:
-            raise LedgerError(
-                T_(
-                    "in subsidy year %(year)s own income was not as required: the alliance does not carry itself",
-                    year=year,
-                ),
-                "rung",
-            )
+            said = T_("in subsidy year %(year)s own income was not as required: it does not carry itself", year=year)
+            raise LedgerError(said, "rung")
 
 
 def steps_of(session: Session, alliance_id: str) -> Sequence[LadderStep]:

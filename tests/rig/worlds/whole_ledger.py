@@ -36,6 +36,7 @@ from matcher.ledger.rows.steps import Step
 from matcher.ledger.rule_documents import move_document, second_document
 from matcher.ledger.rules.configuration import default
 from matcher.ledger.rules.granting import move_grant, second_grant
+from matcher.ledger.rules.months import MonthsStart
 from matcher.ledger.rules.recognition import (
     RecognitionRules,
     check,
@@ -156,6 +157,7 @@ def _around(engine: Engine, world: LedgerWorld, home: Path) -> None:
                 due_on=None, grounds={}, by=office, at=LATER,
             )
         )  # fmt: skip
+        session.add(MonthsStart(since=date(2031, 1, 1), at=LATER))
         carry_itself(session, alliance_id="al-b", by=office, now=LATER)
         graduate(session, alliance_id="al-b", reason="自主營運", by=office, now=LATER)
 
