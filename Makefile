@@ -69,9 +69,9 @@ types: $(INSTALLED)  ## types
 imports: $(INSTALLED)  ## who may import whom
 	$(BIN)/lint-imports --no-logo
 
-shots: $(INSTALLED)  ## takes the README's pictures of the demo world again; needs chromium
+shots: $(INSTALLED)  ## the README's pictures again, and every role's pages on sheets in .test-home/sheets; needs chromium
 	GLORIA_HOME=.test-home/shots $(BIN)/gloria demo > .test-home/shots.log
-	$(BIN)/python -m tests.rig.screenshots .test-home/shots fixtures/screenshots
+	$(BIN)/python -m tests.rig.screenshots .test-home/shots fixtures/screenshots .test-home/sheets
 
 figures: $(INSTALLED)  ## measures ranking and speed, and writes api/FIGURES.md
 	$(BIN)/python -m tests.rig.figures api/FIGURES.md

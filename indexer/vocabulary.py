@@ -122,6 +122,15 @@ class Prominence(StrEnum):
     LOW = "low"
 
 
+class SchoolType(StrEnum):
+    """What sort of school it is, as far as the words that it states for itself tell."""
+
+    PUBLIC = "public_university"
+    PRIVATE = "private_university"
+    TECHNOLOGICAL = "technological_university"
+    MEDICAL = "medical_university"
+
+
 class AllianceKind(StrEnum):
     """An alliance covers a region or a theme."""
 
@@ -189,6 +198,12 @@ _WORDS: dict[type[StrEnum], dict[StrEnum, str]] = {
         Region.ISLANDS: "離島",
     },
     Prominence: {Prominence.HIGH: "高", Prominence.MEDIUM: "中", Prominence.LOW: "低"},
+    SchoolType: {
+        SchoolType.PUBLIC: "公立大學 公立 國立 國立大學 nationaluniversity",
+        SchoolType.PRIVATE: "私立大學 私立 private",
+        SchoolType.TECHNOLOGICAL: "科技大學 技專校院 技職 技術學院 universityoftechnology technological",
+        SchoolType.MEDICAL: "醫學大學 醫學院 醫科大學 medicalschool medical",
+    },
     AllianceKind: {AllianceKind.REGIONAL: "區域 區域型 region", AllianceKind.THEME: "主題 主題型 領域 領域型 thematic"},
 }
 

@@ -295,6 +295,7 @@ def test_what_may_still_come_stands_apart_from_what_was_reached(server: Served) 
         money = page.locator("#kpi-L")
         ahead = _json(server, "office", "/api/kpi/targets?as_of=2019-07-01")
         found = next(one for one in ahead["figures"] if one["kpi"] == "L")["forecast"]
+        money.locator(".more > summary").click()
         beside = money.locator(".beside")
         expect(beside).to_contain_text(f"{found['low']:,}")
         expect(beside.locator("figure.forecast svg")).to_be_visible()

@@ -14,7 +14,7 @@ from datetime import date
 from enum import StrEnum
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
 
 from api.access.credentials import MAX_KEY_DAYS
 from indexer.plain_text import clean
@@ -24,6 +24,7 @@ from indexer.vocabulary import AskKind, Kind
 from matcher.judging.panel.grades import MAX_DEPTH, Said
 from matcher.judging.panel.pool import RANKERS
 from matcher.ledger.rows.details import Purpose
+from matcher.ranking.wishes import MOST_WORDS, WORD, WORDS_SAID
 from matcher.review.cases import ContactKind, LostReason, Stage
 from matcher.review.decisions import Reason, Verdict
 from matcher.review.intake import NeedState
@@ -148,6 +149,14 @@ class DecisionBody(_Body):
     reason: Reason | None = Field(default=None, examples=[None])
     note: Note = ""
     defer_until: date | None = Field(default=None, examples=[None])
+
+
+class SteeringBody(_Body):
+    """How the ranking of a need is steered from now on; no words: as usual."""
+
+    words: list[Annotated[str, StringConstraints(pattern=WORD)]] = Field(
+        max_length=MOST_WORDS, description=WORDS_SAID, examples=[["region:south.more", "ask:1.must"]]
+    )
 
 
 class InstalmentBody(_Body):

@@ -59,6 +59,10 @@
     a: () => press(current(), "a"),
     d: () => openForm(current(), "d"),
     r: () => openForm(current(), "r"),
+    e: () => {
+      const grounds = current()?.querySelector(".grounds");
+      if (grounds) grounds.open = !grounds.open;
+    },
     u: undo,
     c: () => toggleChoice(current()),
     o: () => press(current(), "o"),

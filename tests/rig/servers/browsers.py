@@ -192,8 +192,10 @@ def look_over(
 ) -> None:
     """Open pages, by their names for pictures, and see that they can be used: by everybody, and on a small screen.
 
-    axe takes its time: it looks at every page in both languages and at both widths, the widths in turn.
+    axe takes its time: it looks at every page in both languages, at both widths and in the light and the dark, all
+    three in turn: in Chinese a page is light, in English it is dark.
     """
+    somebody.page.emulate_media(color_scheme="light" if lang == LANGS[0] else "dark")
     for number, (name, path) in enumerate(places.items()):
         page = somebody.open(path, status)
         if prepare is not None:
