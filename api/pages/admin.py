@@ -418,6 +418,11 @@ def _shown_values(name: str, document: Mapping[str, Any]) -> list[tuple[str, str
     return shown
 
 
+def _without_values(name: str, document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what of a document is no single value and no note: its lists and tables."""
+    return {one: part for one, part in document.items() if one not in _VALUES.get(name, {}) and "note" not in one[:4]}
+
+
 def _set_values(visit: Visit, name: str) -> dict[str, Any]:
     """Return a document with the single values of a form in the place of its own.
 
@@ -466,6 +471,7 @@ def _page(visit: Visit, name: str, refused: Refusal | None = None, reason: str =
         what=_WHAT.get(name, ""),
         etag=reply.headers["ETag"],
         values=_shown_values(name, reply.document["document"]),
+        tables=_without_values(name, reply.document["document"]),
         given=visit.form if refused else {},
         text=text or stored,
         reason=reason,
