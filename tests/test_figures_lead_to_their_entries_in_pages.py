@@ -541,8 +541,9 @@ _SHOWN_OTHERWISE = {
 
 
 def _unfold(page: Page) -> None:
-    for closed in page.locator("details:not([open]) > summary").all()[:3]:
-        closed.click()
+    closed = page.locator("details:not([open]) > summary")
+    for _ in range(min(3, closed.count())):
+        closed.first.click()
 
 
 @pytest.mark.parametrize("lang", LANGS)

@@ -171,6 +171,8 @@ def store_ledger_things(
         note_external(session, claim)
         names: dict[str, Any] = {"entry_id": given.id, "motion_id": motion.id, "sha256": digest, "claim_id": claim.id}
         names |= _rows_of(session, alliance, home, by, now)
+        # So that it can graduate on the day on which it is asked.
+        carry_itself(session, alliance_id=alliance, by=by, now=datetime.now(UTC))
         fixed = {"kpi": "L", "name": "entries", "period": "2019Q2", "configuration_name": "points"}
         found.append({**{k: str(v) for k, v in names.items()}, **fixed})
     return found
