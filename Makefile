@@ -47,6 +47,7 @@ test: $(INSTALLED)  ## all tests and notebooks
 test-long: $(INSTALLED)  ## the whole of what is tested in part each time: crash, damage, power cut, chance, PostgreSQL; figures
 	rm -f .test-home/figures.jsonl
 	$(ON_ALL_CORES) -m long tests
+	GLORIA_LOOK_OVER=whole $(ON_ALL_CORES) -m "not alone and not long" $$(grep -l "look_over(" tests/test_*.py)
 	$(BIN)/python -m tests.rig.figures
 
 # Apart from the tests, since watching every line makes a test in Python take 1.6 to 1.9 times as long, and a command

@@ -32,7 +32,7 @@ from matcher.ledger.rendering.report_texts import ReportLanguage
 from matcher.ledger.reports.document import ReportCell, ReportColumn, ReportDocument, ReportRequest, ReportTable
 from matcher.ledger.reports.registry import REPORTS, make_report, reported_year
 from matcher.ledger.rows.chain import LEDGER_CHAINS, head
-from matcher.ledger.story import LAST_DAY, load_story
+from matcher.ledger.story import LAST_DAY
 from tests.rig.worlds.report_samples import text_of_pdf
 
 NOW = datetime(2021, 1, 10, 4, 0, tzinfo=UTC)
@@ -41,10 +41,9 @@ SEALS = ["承辦人", "單位主管", "首長"]
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    home = tmp_path_factory.mktemp("papers")
+def engine(story_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    home = shutil.copytree(story_home, tmp_path_factory.mktemp("papers") / "home")
     engine = open_engine(Settings(home=home))
-    load_story(engine, home=home)
     yield engine
     engine.dispose()
 
