@@ -42,7 +42,6 @@ LONGEST = (
     "secrets_stay_where_they_belong",
     "a_match_goes_from_telephone_to_ledger_by_mail",
     "everybody_may_do_what_the_policy_says",
-    "every_report_is_made_in_every_format",
     "figures_lead_to_their_entries_in_pages",
     "pages_keep_secrets_too",
     "tampering_is_found",

@@ -22,7 +22,7 @@ from matcher.ledger.rules.model_cases import Scored, holding_scores, scores_of
 from matcher.ledger.rules.recognition import check, recognise, score
 from matcher.ledger.rules.reporting import NewResult, report
 from matcher.ledger.rules.requirements import unmet
-from tests.rig.worlds.ledger_world import LedgerWorld, build_ledger_world, money
+from tests.rig.worlds.ledger_world import LedgerWorld, build_ledger_world, carry_itself, money
 
 FOUNDED = date(2017, 11, 15)
 ASPECTS = {aspect.value: "會員廠商量產三項成果" for aspect in Aspect}
@@ -54,6 +54,7 @@ def _model(shares: dict[str, int] | None = None, **details: Any) -> NewResult:
 
 
 def _graduated(session: Session, world: LedgerWorld, at: datetime) -> None:
+    carry_itself(session, alliance_id="al-a", by=world.people["office"], now=at)
     graduate(session, alliance_id="al-a", reason="自主營運", by=world.people["office"], now=at)
 
 

@@ -21,13 +21,14 @@ from matcher.ledger.rules.configuration import default
 from matcher.ledger.rules.months import (
     MonthReport,
     MonthWords,
+    begin_months,
     confirm_month,
     end_of_month,
     entries_of_month,
     month_of,
     month_report,
 )
-from matcher.ledger.rules.recognition import RecognitionRules, check
+from matcher.ledger.rules.recognition import RecognitionRules, check, months_since
 from matcher.ledger.rules.reporting import report
 from matcher.notices.outbox import Notice
 from matcher.review.people import add_account, grant
@@ -107,6 +108,39 @@ def test_without_the_rule_and_for_what_came_before_it_nothing_waits(engine: Engi
         check(session, entry_id="money-0001", by=world.people["committee"], now=NOON)
     with reading(engine) as session:
         assert verify(session).findings == []
+
+
+def test_a_new_home_confirms_its_months_from_its_first_day(engine: Engine) -> None:
+    with writing(engine) as session:
+        assert begin_months(session, now=NOON)
+    people = build_ledger_world(engine).people
+    with writing(engine) as session:
+        # It began already; and one that has people goes on as it was.
+        assert not begin_months(session, now=NOON + timedelta(days=9))
+        assert months_since(session) == NOON.date()
+        early = money("early-0001", occurred_on=date(2019, 4, 10), details={"contract": "C-0", "payer": "乙"})
+        report(session, early, by=people["reporter"], now=NOON - timedelta(days=1))
+        report(session, money(), by=people["reporter"], now=NOON)
+        check(session, entry_id="early-0001", by=people["committee"], now=NOON)
+    with pytest.raises(LedgerError, match="has not confirmed the month 2019-05"), writing(engine) as session:
+        check(session, entry_id="money-0001", by=people["committee"], now=NOON)
+    # The office's own day goes before it.
+    later = RULE.model_copy(update={"months_confirmed_from": date(2019, 7, 1)})
+    with writing(engine) as session:
+        moved = move_document(session, later, reason="七月起", by=people["office"], now=NOON)
+        second_document(session, motion_id=moved.id or 0, by=people["second_office"], now=NOON)
+    with writing(engine) as session:
+        assert months_since(session) == date(2019, 7, 1)
+        check(session, entry_id="money-0001", by=people["committee"], now=NOON)
+        assert verify(session).findings == []
+
+
+def test_a_home_that_has_people_goes_on_until_its_office_sets_a_day(engine: Engine, world: LedgerWorld) -> None:
+    with writing(engine) as session:
+        assert not begin_months(session, now=NOON)
+        assert months_since(session) is None
+        report(session, money(), by=world.people["reporter"], now=NOON)
+        check(session, entry_id="money-0001", by=world.people["committee"], now=NOON)
 
 
 @pytest.mark.parametrize(

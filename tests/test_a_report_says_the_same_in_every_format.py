@@ -63,7 +63,7 @@ def test_numbers_of_a_workbook_are_numbers_with_their_formats() -> None:
     assert cells == [
         ("研發經費", "@"),
         (1_205, "#,##0"),
-        (-123_456_789, '"NT$" #,##0'),
+        (-123_456_789, "#,##0"),
         (0.456, "0.0%"),
         (1.25, "#,##0.00"),
         (datetime.fromisoformat("2019-05-02"), '[$-404]e"年"m"月"d"日"'),
@@ -72,7 +72,10 @@ def test_numbers_of_a_workbook_are_numbers_with_their_formats() -> None:
     assert (sheet.page_setup.orientation, sheet.sheet_properties.pageSetUpPr.fitToPage) == ("landscape", True)
     assert sheet["C5"].comment.text == "有爭議"
     # The amount is wide enough for itself, Chinese titles count twice.
-    assert sheet.column_dimensions["C"].width >= len("NT$ -123,456,789")
+    assert sheet.column_dimensions["C"].width >= len("-123,456,789")
+    # Its unit stands once, in the head.
+    assert [cell.value for cell in sheet[4]][1:3] == ["件數", "金額（元）"]
+    assert sheet.print_area == "'表一'!$A$1:$F$8"
     assert sheet.column_dimensions["A"].width >= 2 * len("研發經費")
 
 
@@ -80,21 +83,30 @@ def test_a_figure_of_a_workbook_leads_to_its_entries_and_back() -> None:
     book = openpyxl.load_workbook(io.BytesIO(render(full_report(), ReportFormat.XLSX)))
     figure, entries = book["表一"]["B5"], book["分錄"]
     assert figure.hyperlink.location == "'分錄'!A5"
-    assert [[cell.value for cell in row] for row in entries["A5:D7"]] == [
-        ["B5", "表一", "研發經費 / 件數", "entry-0001"],
-        ["B5", "表一", "研發經費 / 件數", "entry-0002"],
+    assert [[cell.value for cell in row] for row in entries["A5:D6"]] == [
+        ["B5", "表一", "研發經費 / 件數", "entry-0001, entry-0002"],
         ["C5", "表一", "研發經費 / 金額", "entry-0003"],
     ]
-    assert entries["A6"].hyperlink.location == "'表一'!B5"
+    assert entries["A6"].hyperlink.location == "'表一'!C5"
 
 
 def test_numbers_of_an_opendocument_are_numbers_and_linked() -> None:
     book = odfdo.Document(io.BytesIO(render(full_report(), ReportFormat.ODS)))
     sheet = book.body.get_table(name="表一")
     row = sheet.get_row(4)
-    assert [cell.type for cell in row.cells] == ["string", "float", "float", "percentage", "float", "date", "string"]
+    assert [cell.type for cell in row.cells] == [
+        "string",
+        "float",
+        "float",
+        "percentage",
+        "float",
+        "date",
+        *["string"] * 2,
+    ]
     assert [cell.value for cell in row.cells][1:5] == [1205, -123_456_789, Decimal("0.456"), Decimal("1.25")]
-    assert re.findall(r'href="([^"]*)"', row.cells[6].serialize()) == ["#'分錄'.A5", "#'分錄'.A7"]
+    assert re.findall(r'href="([^"]*)"', row.cells[6].serialize()) == ["#'分錄'.A5"]
+    assert re.findall(r'href="([^"]*)"', row.cells[7].serialize()) == ["#'分錄'.A6"]
+    assert sheet.get_attribute("table:print-ranges") == "'表一'.A1:'表一'.F8"
 
 
 def test_rows_of_a_csv_name_remarks_and_entries() -> None:
@@ -117,7 +129,7 @@ def test_figures_of_a_page_lead_to_its_appendix() -> None:
     page = render(full_report(), ReportFormat.HTML, ReportLanguage.BOTH).decode()
     assert re.findall(r'id="f(\d)"><a href="#e(\d)">([^<]*)<', page) == [
         ("1", "1", "1,205"),
-        ("2", "2", "NT$ -123,456,789"),
+        ("2", "2", "-123,456,789"),
     ]
     assert re.findall(r'<li id="e(\d)"><a href="#f(\d)">', page) == [("1", "1"), ("2", "2")]
     assert '<html lang="zh-Hant-TW">' in page

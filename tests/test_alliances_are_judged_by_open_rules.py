@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
 
 from indexer.settings import Settings
+from matcher.ledger.rows.periods import subsidy_days, subsidy_year
 from tests.conftest import POSTGRESQL_AT_LENGTH
 from tests.rig.servers.served import Served, served
 
@@ -110,6 +112,11 @@ def _ladder_is_climbed(server: Served) -> None:
     _ok(_step(server, "help"), 201)
     (rung,) = _ok(server.ask("lead", "GET", f"{AL_A}/standing"))["rungs"]
     assert (rung["rung"], rung["kpi"], rung["days"], rung["reason"]) == ("help", "L", 0, "經費落後")
+    assert "is not filled in" in _refused(_step(server, "graduated", kpi=None, reason="自主營運"), 422, "rung")
+    last = subsidy_days(subsidy_year(datetime.now(UTC).date()) - 1)[1].isoformat()
+    for item in ("overhead", "operation"):
+        body = {"item": item, "tier": None, "occurred_on": last, "amount_ntd": 100, "source": "傳票"}
+        _ok(server.ask("office", "POST", f"{AL_A}/money-rows", json=body), 201)
     _ok(_step(server, "graduated", kpi=None, reason="自主營運"), 201)
     assert "has left the programme" in _refused(_step(server, "exit"), 422, "rung")
     assert [one["rung"] for one in _ok(server.ask("expert", "GET", f"{AL_A}/standing"))["steps"]] == [

@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, text
@@ -41,8 +42,8 @@ from matcher.ledger.figures.warnings import (
 )
 from matcher.ledger.rows.entries import WHOLE_BP, LedgerError
 from matcher.ledger.rows.kpis import Kpi
-from matcher.ledger.rules.configuration import current, default
-from tests.rig.worlds.ledger_world import LedgerWorld, build_ledger_world, money, recognised
+from matcher.ledger.rules.configuration import change, current, default
+from tests.rig.worlds.ledger_world import LedgerWorld, build_ledger_world, carry_itself, money, recognised
 
 RULES = WarningRules(
     note="test",
@@ -207,9 +208,9 @@ def test_the_ladder_leads_to_an_exit_and_every_step_stays(engine: Engine, world:
         (4, "help", "無改善"),
         (5, "exit", "無改善"),
     ]
-    for change in ("UPDATE ladder_step SET reason = 'x'", "DELETE FROM ladder_step"):
+    for statement in ("UPDATE ladder_step SET reason = 'x'", "DELETE FROM ladder_step"):
         with pytest.raises(DBAPIError, match="append-only"), writing(engine) as session:
-            session.connection().execute(text(change))
+            session.connection().execute(text(statement))
     with pytest.raises(LedgerError, match="has left the programme"), writing(engine) as session:
         _warned(session, world)
 
@@ -282,11 +283,29 @@ def _allowed() -> set[tuple[Rung | None, Rung]]:
     return {(before, after) for before, allowed in NEXT_RUNGS.items() for after in allowed}
 
 
+def test_who_does_not_carry_itself_does_not_graduate(engine: Engine, world: LedgerWorld) -> None:
+    office = world.people["office"]
+    path = default(SubsidyPath).model_copy(update={"shares_bp": {2018: 5_000}})
+    with writing(engine) as session:
+        change(session, path, reason="自始過半", by=office, now=LATER)
+        given: dict[str, Any] = {"source": "傳票", "by": office, "now": LATER, "occurred_on": date(2018, 3, 1)}
+        book(session, alliance_id="al-b", item=SufficiencyItem.OPERATION, amount_ntd=100, **given)
+        book(session, alliance_id="al-b", item=SufficiencyItem.OVERHEAD, amount_ntd=49, **given)
+        with pytest.raises(LedgerError, match="2018 own income was not as required"):
+            graduate(session, alliance_id="al-b", reason="已自主營運", by=office, now=LATER)
+        book(session, alliance_id="al-b", item=SufficiencyItem.OVERHEAD, amount_ntd=1, **given)
+        graduate(session, alliance_id="al-b", reason="已自主營運", by=office, now=LATER)
+
+
 def test_graduation_is_possible_from_any_rung_and_ends_all_ladders(engine: Engine, world: LedgerWorld) -> None:
     office = world.people["office"]
     with writing(engine) as session:
         _warned(session, world)
         _plan(session, world)
+        with pytest.raises(LedgerError, match="2018 is not filled in"):
+            graduate(session, alliance_id="al-a", reason="已自主營運", by=office, now=LATER)
+        for one in ("al-a", "al-b"):
+            carry_itself(session, alliance_id=one, by=office, now=LATER)
         graduate(session, alliance_id="al-a", reason="已自主營運", by=office, now=LATER)
         graduate(session, alliance_id="al-b", reason="已自主營運", by=office, now=LATER)
         stands = {(one.alliance, one.kpi): one.rung for one in standings(session, as_of=LATER)}

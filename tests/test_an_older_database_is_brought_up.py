@@ -25,6 +25,7 @@ from matcher.ledger.rows.entries import Entry
 from matcher.ledger.rows.kpis import Kpi
 from matcher.ledger.rows.links import LINKED
 from matcher.ledger.rows.school_totals import SchoolTotal
+from matcher.ledger.rules.recognition import months_since
 
 FIRST_RELEASE = (Path(__file__).parent / "first_release.sql").read_text(encoding="utf-8")
 
@@ -331,6 +332,8 @@ def test_an_earlier_ledger_is_proven_before_and_after(empty_database_url: str, s
             {"sc-1": 10_000}
         ]
         assert {one.figure for one in session.exec(select(SchoolTotal))} == {Kpi.MONEY}
+        # Who worked without it goes on: no month waits for its lead until the office sets a day.
+        assert months_since(session) is None
     more = {"ledger_entry": {"school_shares", "company_shares"}, "school_total": {"kpi", "count"}}
     assert all_rows(empty_database_url, list(before), more) == before
     # Control: the same proof, after one total was changed past every rule.

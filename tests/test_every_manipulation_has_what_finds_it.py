@@ -360,6 +360,7 @@ TABLE: dict[str, tuple[Work, str]] = {
         for table in (
             "account_tie", "break_glass_read", "case_step", "configuration_version", "decision", "erasure",
             "external_claim", "gender_analysis", "gender_count", "lab_claim", "ladder_step", "ledger_duties_start",
+            "ledger_months_start",
             "ledger_motion", "ledger_motion_end", "ledger_period_close", "ledger_person", "ledger_person_key",
             "ledger_similarity",
             "point_row", "proposal", "role_grant", "school_total", "stake", "sufficiency_row",
@@ -378,6 +379,7 @@ TABLE: dict[str, tuple[Work, str]] = {
             "stake SET ended_at = '2019-06-01 00:00:00.000000'", "lab_claim SET verdict = 'refused'",
             "break_glass_read SET reason = 'z'", "ladder_step SET rung = 'lifted'", "account SET disabled_at = created_at",
             "ledger_person SET digest = lower(hex(randomblob(32)))", "ledger_duties_start SET steps_n = 999",
+            "ledger_months_start SET since = '2040-01-01'",
             "configuration_version SET document = replace(document, '4000000', '4000000000')",
         )
     },

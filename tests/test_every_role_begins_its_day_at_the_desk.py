@@ -105,6 +105,7 @@ def test_the_office_is_told_what_nobody_else_can_move(here: Asked) -> None:
         "lab_claims": 1,
         "totals_missing": 1,
         "quarters_to_close": 1,
+        "months_unset": 1,
         "reported_entries": 2,
         "checked_entries": 1,
     }

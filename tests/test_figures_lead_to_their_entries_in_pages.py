@@ -16,12 +16,15 @@ from sqlmodel import select
 
 from api.access.credentials import make_key
 from indexer.database import open_engine, writing
+from indexer.instants import day_in_taipei
 from indexer.records.importing import import_rows
 from indexer.records.record_tables import Alliance
 from indexer.settings import Settings
 from indexer.vocabulary import Tier
 from matcher.ledger.figures.sufficiency import SufficiencyItem, book
+from matcher.ledger.rows.details import Aspect
 from matcher.ledger.rows.kpis import Kpi
+from matcher.ledger.rows.periods import subsidy_days, subsidy_year
 from matcher.ledger.rules.reporting import NewResult, report
 from matcher.review.people import Account, add_account, grant
 from matcher.review.roles import Role
@@ -37,6 +40,26 @@ MONEY = {
     2019: (1_200_000, 900_000, 7_200_000, 5_800_000),
     2020: (1_900_000, 1_400_000, 7_500_000, 4_400_000),
 }
+
+
+MODEL = NewResult(
+    "model-of-al-02",
+    Kpi.MODEL_CASES,
+    1,
+    {"al-02": 10_000},
+    {
+        "reference": "典範-甲",
+        "title": "聯盟自主營運",
+        "aspects": {one.value: "會員廠商量產三項成果" for one in Aspect},
+        "proof_kind": "sales",
+        "proof_ntd": 1_000_000,
+        "proof_of": "感測模組，109 年上半年",
+    },
+    date(2020, 12, 30),
+    "gmu",
+    value_added="聯盟以自有收入營運",
+    evidence=[{"url": "https://example.org/evidence", "name": "佐證"}],
+)
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +113,7 @@ def server(story_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
             evidence=[{"url": "https://example.org/evidence", "name": NASTY}],
         )
         report(session, given, by=accounts["nasty"], now=now)
+        report(session, MODEL, by=accounts["lead"], now=now)
         last = session.get_one(Alliance, "al-18")
         changed = {"id": last.id, "name": NASTY, "name_en": NASTY, "center": last.center, "fields": last.fields}
         import_rows(session, "alliances", [changed])
@@ -154,6 +178,116 @@ def test_a_dispute_of_the_plan_is_shown_and_not_decided(server: Served, lang: st
         assert any("300" in text for text in words)
         if lang == "en":
             assert not re.search(r"[\u4e00-\u9fff]", " ".join(page.locator("main svg").all_text_contents()))
+
+
+LIST = """日期\t項目\t會員級別\t金額\t來源
+109/02/03\t會員費\t國際\t1,200,000 元\t收據 109-001
+2020-03-05\t業務費\t\t300000\t傳票 109-0305
+"""
+
+
+def test_a_kept_list_is_looked_through_before_it_is_booked(server: Served) -> None:
+    def rows() -> list[tuple[str, str | None, str, int]]:
+        told = _json(server, "office", "/api/alliances/al-07/sufficiency?year=109")["rows"]
+        return [(one["item"], one["tier"], one["occurred_on"], one["amount_ntd"]) for one in told]
+
+    before = rows()
+    with visiting(server, "office", "zh-Hant") as somebody:
+        page = somebody.open("/sufficiency?alliance=al-07")
+        page.get_by_role("link", name="登錄收入、支出與補助").click()
+        wrong = LIST + "109/13/40\t會費收入\t國內\t一萬\t\n"
+        page.locator("#f-lines").fill(wrong)
+        page.get_by_role("button", name="檢視清單").click()
+        expect(page.get_by_role("alert")).to_contain_text("有 1 筆資料有誤")
+        last = page.locator("table tbody tr").nth(2)
+        faults = [cell.inner_text() for cell in last.locator(".error").all()]
+        assert [fault[:4] for fault in faults] == ["請填日期", "請填表單", "請填新臺", "請說明數"]
+        assert rows() == before
+        # A button that books stands below a list in which nothing is wrong only.
+        assert page.get_by_role("button", name="登錄此").count() == 0
+        page.locator("#f-lines").fill(LIST)
+        page.get_by_role("button", name="檢視清單").click()
+        expect(page.locator("main")).to_contain_text("合計：")
+        expect(page.locator("main")).to_contain_text("109年2月3日")
+        assert rows() == before
+        page.get_by_role("button", name="登錄此 2 筆").click()
+        expect(page.locator("#notice")).to_contain_text("已全數登錄")
+    assert rows() == [
+        *before,
+        ("member_fees", "international", "2020-02-03", 1_200_000),
+        ("operation", None, "2020-03-05", 300_000),
+    ]
+
+
+@pytest.mark.parametrize("lang", LANGS)
+def test_one_row_is_booked_and_taken_back(server: Served, lang: str) -> None:
+    words = {"zh-Hant": ("金額（元）", "登錄", "沖銷此筆"), "en": ("Amount (NT$)", "Book the row", "Take the row back")}
+    amount, act, back = words[lang]
+    today = datetime.now(UTC).date().isoformat()
+    with visiting(server, "office", lang) as somebody:
+        page = somebody.open("/sufficiency/al-09/rows")
+        page.locator("#f-item").select_option("member_fees")
+        page.locator("#f-occurred_on").fill(today)
+        page.get_by_label(amount).fill("50,000")
+        page.locator("#f-source").fill("收據 1")
+        page.get_by_role("button", name=act, exact=True).click()
+        # Fees name a tier: what was typed stays beside why it was refused.
+        assert page.get_by_role("alert").count() == 1
+        assert page.locator("#f-source").input_value() == "收據 1"
+        page.locator("#f-tier").select_option("gold")
+        page.get_by_role("button", name=act, exact=True).click()
+        expect(page.locator("table tbody tr").last).to_contain_text("50,000")
+        expect(page.locator("table summary").last).to_have_text(back)
+        page.locator("table summary").last.click()
+        page.locator("details[open] input[name=reason]").last.fill("金額誤植")
+        page.locator("details[open] button").last.click()
+        expect(page.locator("tr.reversal").last).to_contain_text("-50,000")
+    for who in ("expert", "committee"):
+        assert server.ask(who, "GET", "/sufficiency/al-09/rows").status_code == 403
+
+
+def test_the_committee_scores_a_model_case(server: Served) -> None:
+    with visiting(server, "committee", "zh-Hant") as somebody:
+        page = somebody.open("/review/model-of-al-02")
+        assert page.locator("#h-scores").count() == 1
+        page.locator("[name=score-capacity]").select_option("4")
+        page.get_by_role("button", name="送出評分").click()
+        # A score without its reason is none; what was chosen stays.
+        assert page.get_by_role("alert").count() == 1
+        assert page.locator("[name=score-capacity]").input_value() == "4"
+        page.locator("[name=reason-capacity]").fill("三校十二個團隊")
+        page.locator("[name=score-international]").select_option("5")
+        page.locator("[name=reason-international]").fill("國外會員續約")
+        page.get_by_role("button", name="送出評分").click()
+        main = page.locator("main")
+        expect(main).to_contain_text("三校十二個團隊")
+        expect(main).to_contain_text("已評 2 個面向，平均 4.5 分")
+        assert str(main.text_content()).count("尚未評分") == 4
+    told = _json(server, "office", "/api/ledger/entries/model-of-al-02")["scores"]
+    assert sorted((one["aspect"], one["score"], one["holds"]) for one in told) == [
+        ("capacity", 4, True),
+        ("international", 5, True),
+    ]
+
+
+def test_an_alliance_is_warned_that_it_does_not_carry_itself(server: Served) -> None:
+    today = day_in_taipei(datetime.now(UTC))
+    last = subsidy_days(subsidy_year(today) - 1)[1]
+    with visiting(server, "office", "zh-Hant") as somebody:
+        card = somebody.open("/warnings/al-12").locator("#target-self_operation")
+        expect(card).to_contain_text("未填報")
+        assert card.locator("form").count() == 0
+        page = somebody.open("/sufficiency/al-12/rows")
+        page.locator("#f-lines").fill(f"{last},業務費,,100,傳票\n{last},其他收入,,1,收據")
+        page.get_by_role("button", name="檢視清單").click()
+        page.get_by_role("button", name="登錄此 2 筆").click()
+        card = somebody.open("/warnings/al-12").locator("#target-self_operation")
+        expect(card).to_contain_text("低於要求")
+        _act(card, "發出預警", "自有收入僅占支出一成不到")
+        expect(somebody.page.locator("#notice")).to_contain_text("已發出預警。")
+        expect(somebody.page.locator(".steps")).to_contain_text("自有收入僅占支出一成不到")
+    steps = _json(server, "office", "/api/alliances/al-12/standing")["steps"]
+    assert [(one["ladder"], one["rung"]) for one in steps] == [("self_operation", "warning")]
 
 
 def test_what_may_still_come_stands_apart_from_what_was_reached(server: Served) -> None:
@@ -422,6 +556,7 @@ _SHOWN = {
     "warnings-alliance": "/warnings/al-02?as_of=2019-08-20",
     "warnings": "/warnings?as_of=2019-08-20",
     "sufficiency-empty": "/sufficiency?alliance=al-01",
+    "bookings": "/sufficiency/al-02/rows?year=109",
 }
 _SHOWN_OTHERWISE = {
     "kpi-alliance": "/kpi?as_of=2019-07-01&alliance=al-02",
@@ -432,8 +567,9 @@ _SHOWN_OTHERWISE = {
 
 
 def _unfold(page: Page) -> None:
-    for closed in page.locator("details:not([open]) > summary").all()[:3]:
-        closed.click()
+    closed = page.locator("details:not([open]) > summary")
+    for _ in range(min(3, closed.count())):
+        closed.first.click()
 
 
 @pytest.mark.parametrize("lang", LANGS)

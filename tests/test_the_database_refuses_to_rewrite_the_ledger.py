@@ -29,7 +29,7 @@ from matcher.ledger.rows.school_totals import supply
 from matcher.ledger.rule_documents import move_document, second_document
 from matcher.ledger.rules.configuration import default
 from matcher.ledger.rules.model_cases import Scored
-from matcher.ledger.rules.months import MonthWords, confirm_month, month_of
+from matcher.ledger.rules.months import MonthsStart, MonthWords, confirm_month, month_of
 from matcher.ledger.rules.recognition import RecognitionRules, move_reversal, score, second_reversal
 from matcher.ledger.rules.reporting import AcceptanceLedger, report
 from matcher.review.cases import Stage, move_case
@@ -38,7 +38,7 @@ from matcher.review.people import Account, add_account, grant, revoke
 from matcher.review.roles import Role
 from matcher.review.steering import NeedSteering
 from tests.rig.faults.raw_database import copied, raw, refusal, triggers_of, without
-from tests.rig.worlds.ledger_world import LedgerWorld, money, recognised
+from tests.rig.worlds.ledger_world import LedgerWorld, carry_itself, money, recognised
 from tests.rig.worlds.small_world import MORNING, build_world
 
 APPEND_ONLY = (
@@ -59,6 +59,7 @@ APPEND_ONLY = (
     "ledger_duties_start",
     "ledger_entry",
     "ledger_link",
+    "ledger_months_start",
     "ledger_motion",
     "ledger_motion_end",
     "ledger_period_close",
@@ -149,6 +150,8 @@ def _more_facts(session: Session, office: str) -> None:
     counted: dict[str, Any] = {"alliance_id": "al-a", "year": 2019, "group": GenderGroup.PI, **who}
     supply_counts(session, people={Gender.FEMALE: 1}, source="名冊", **counted)
     analyse(session, text="人數少", **counted)
+    session.add(MonthsStart(since=date(2031, 1, 1), at=MORNING))
+    carry_itself(session, alliance_id="al-a", **who)
     graduate(session, alliance_id="al-a", reason="自主營運", **who)
     note_file(session, sha256="0" * 64, size_bytes=1, **who)
     session.add(NeedSteering(need_id="n-1", alliance_id="al-a", words=[], by=office, at=MORNING))

@@ -49,12 +49,14 @@ def add(
 ) -> None:
     """Make an account with a role; of office and committee the first two, the others are let in by two of them."""
     from api.access.credentials import set_password_hash
+    from matcher.ledger.rules.months import begin_months
     from matcher.review.people import add_account, grant
 
     now = datetime.now(UTC)
     stored = _hash_of_stdin(name, email) if password_stdin else None
     with opened(writes=True) as session:
         _must_be_first(session, role)
+        begin_months(session, now=now)
         account = add_account(session, email=email, name=name or email, now=now)
         grant(session, account_id=account.id, role=role, scope_id=scope, by=None, now=now)
         if stored is not None:

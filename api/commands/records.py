@@ -436,8 +436,9 @@ def _tell_story(screen: Screen, settings: Settings) -> None:
     """Replay the programme's invented years, so that cases, ledger and figures have something to show."""
     from sqlmodel import select
 
-    from indexer.database import open_engine, reading
+    from indexer.database import open_engine, reading, writing
     from matcher.ledger.rows.entries import Entry
+    from matcher.ledger.rules.months import begin_months
     from matcher.ledger.story import FIRST_DAY, LAST_DAY, load_story
 
     engine = open_engine(settings)
@@ -445,6 +446,8 @@ def _tell_story(screen: Screen, settings: Settings) -> None:
         with reading(engine) as session:
             told = session.exec(select(Entry.seq).limit(1)).first() is not None
         if not told:
+            with writing(engine) as session:
+                begin_months(session, now=datetime.now(UTC))
             load_story(engine, home=settings.home)
     finally:
         engine.dispose()

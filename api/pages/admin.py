@@ -7,7 +7,10 @@ and set whole. It exists so that the office needs no command line.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Annotated, Any
 
 import orjson
@@ -356,11 +359,92 @@ _WHAT = {
     "gender": N_("Which gap asks for an analysis, and which counts are too small to publish."),
     "money_definitions": N_("Which money counts, under each reading of the plan."),
     "points": N_("What activities of faculty and staff are worth, and the share that is paid out."),
+    "report_heading": N_("What stands at the top of a paper that is handed in, and who signs it."),
     "recognition": N_("What a result needs to be recognised, and when two people must decide."),
     "subsidy_path": N_("How the subsidy steps down year by year."),
     "target_books": N_("The plan's targets, every reading of it."),
     "warning_rules": N_("When an alliance's pace asks for a warning."),
 }
+
+
+class _Typed(StrEnum):
+    """How a single value of a document is typed in a form."""
+
+    DAY = "date"
+    NUMBER = "number"
+    PERCENT = "percent"
+    PERCENT_OF_BP = "percent of basis points"
+    LINE = "text"
+
+
+_VALUES: dict[str, dict[str, tuple[str, _Typed]]] = {
+    "alliance_targets": {
+        "other_share_bp": (N_("Weight of an alliance without one of its own, in percent"), _Typed.PERCENT_OF_BP)
+    },
+    "forecast": {
+        "default_amount_ntd": (N_("Amount of a case that names none (NT$)"), _Typed.NUMBER),
+        "similar_cases_needed": (N_("Similar cases that a forecast needs"), _Typed.NUMBER),
+        "interval": (N_("How sure the range is, in percent"), _Typed.PERCENT),
+    },
+    "gender": {
+        "judged_from": (N_("Groups of fewer people are not judged"), _Typed.NUMBER),
+        "small_below": (N_("Counts below this are not published"), _Typed.NUMBER),
+    },
+    "points": {"pot_share_bp": (N_("Share of own income that is paid out, in percent"), _Typed.PERCENT_OF_BP)},
+    "recognition": {
+        "months_confirmed_from": (N_("Months are confirmed by their lead from this day on"), _Typed.DAY),
+        "programme_start": (N_("First day of the programme"), _Typed.DAY),
+        "programme_end": (N_("Last day of the programme"), _Typed.DAY),
+        "two_people_from_ntd": (N_("More money than this takes two people (NT$)"), _Typed.NUMBER),
+        "similar_name_score": (N_("Names so alike may be the same (0 to 100)"), _Typed.NUMBER),
+        "similar_amount_share": (N_("Amounts that differ by at most this are alike, in percent"), _Typed.PERCENT),
+        "similar_days": (N_("Days so many apart are alike"), _Typed.NUMBER),
+    },
+    "report_heading": {"review_number": (N_("Number of review (審議編號)"), _Typed.LINE)},
+    "subsidy_path": {"last_share_bp": (N_("The subsidy's last share, in percent"), _Typed.PERCENT_OF_BP)},
+    "warning_rules": {"settled_after_days": (N_("Days after which a quarter is judged"), _Typed.NUMBER)},
+}
+"""The values of each document that are set one by one; lists and tables are set with the whole document."""
+_TIMES = {_Typed.PERCENT: 100, _Typed.PERCENT_OF_BP: 1 / 100}
+
+
+def _shown_values(name: str, document: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
+    """Return the single values of a document: their name, words, kind of field, and what stands in it."""
+    shown = []
+    for field, (words, typed) in _VALUES.get(name, {}).items():
+        value = document.get(field)
+        text = "" if value is None else f"{value * _TIMES[typed]:g}" if typed in _TIMES else str(value)
+        shown.append((field, words, "date" if typed is _Typed.DAY else "text", text))
+    return shown
+
+
+def _without_values(name: str, document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what of a document is no single value and no note: its lists and tables."""
+    return {one: part for one, part in document.items() if one not in _VALUES.get(name, {}) and "note" not in one[:4]}
+
+
+def _set_values(visit: Visit, name: str) -> dict[str, Any]:
+    """Return a document with the single values of a form in the place of its own.
+
+    Raises:
+        ProblemError: 422, one of them is no number.
+    """
+    changed: dict[str, Any] = {**visit.reply(read_configuration, configuration_name=name).document["document"]}
+    for field, (_, typed) in _VALUES.get(name, {}).items():
+        text = str(visit.form.get(field, "")).strip().replace(",", "")
+        if typed in (_Typed.DAY, _Typed.LINE):
+            changed[field] = text or None
+            continue
+        try:
+            number = float(text) / _TIMES.get(typed, 1)
+        except ValueError as error:
+            raise ProblemError(422, "invalid", T_("give a number"), field) from error
+        changed[field] = round(number) if typed is _Typed.PERCENT_OF_BP else _whole(number)
+    return changed
+
+
+def _whole(number: float) -> float:
+    return int(number) if number.is_integer() else round(number, 6)
 
 
 @router.get("/configuration")
@@ -386,6 +470,9 @@ def _page(visit: Visit, name: str, refused: Refusal | None = None, reason: str =
         document=reply.document,
         what=_WHAT.get(name, ""),
         etag=reply.headers["ETag"],
+        values=_shown_values(name, reply.document["document"]),
+        tables=_without_values(name, reply.document["document"]),
+        given=visit.form if refused else {},
         text=text or stored,
         reason=reason,
         refused=refused,
@@ -396,15 +483,18 @@ def _page(visit: Visit, name: str, refused: Refusal | None = None, reason: str =
 def change_document(
     configuration_name: str, visit: Annotated[Visit, Depends(visiting(Resource.CONFIGURATION, Action.EDIT))]
 ) -> Response:
-    """Set a document as a whole, for a reason."""
+    """Set a document as a whole, or its single values, for a reason."""
     text, reason = str(visit.form.get("document", "")), str(visit.form.get("reason", ""))
 
     def work() -> Any:
-        body = visit.body(ConfigurationBody, {"document": _parsed(text), "reason": reason})
+        whole = _parsed(text) if "document" in visit.form else _set_values(visit, configuration_name)
+        body = visit.body(ConfigurationBody, {"document": whole, "reason": reason})
         return visit.reply(set_configuration, configuration_name=configuration_name, body=body)
 
     done = visit.attempt(work)
     if isinstance(done, Refusal):
+        # A refusal names a value by its place in the document; the form has it by its name.
+        done = replace(done, field=(done.field or "").removeprefix("document.") or None)
         return _page(visit, configuration_name, done, reason, text)
     moved = done.status == 202
     said = (

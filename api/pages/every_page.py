@@ -9,7 +9,7 @@ from __future__ import annotations
 from api.pages import account, admin, audit, cases, companies, desk, field_map, labs, my_company, my_lab, review, search
 from api.pages.conversation import attachments, case_steps, corrections, link, meetings, talk
 from api.pages.conversation.attachments import MAX_ATTACHED_FORM_BYTES
-from api.pages.figures import alliances, kpi
+from api.pages.figures import alliances, bookings, kpi
 from api.pages.files import drafts, taking_out
 from api.pages.files.drafts import PATHS_WITH_FILES as DRAFTS_WITH_FILES
 from api.pages.guide import chapters
@@ -50,6 +50,7 @@ PAGES = (
     companies,
     kpi,
     alliances,
+    bookings,
     # An address of its own comes before the ids that would take it for one of theirs.
     shortlist,
     shared,

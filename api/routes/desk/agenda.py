@@ -50,7 +50,7 @@ from matcher.ledger.figures.waiting import (
     warnings_standing,
 )
 from matcher.ledger.rows.periods import last_day
-from matcher.ledger.rules.recognition import with_committee
+from matcher.ledger.rules.recognition import months_since, with_committee
 from matcher.review.clients import ClientRequest
 from matcher.review.people import Account, Grant, Principal
 from matcher.review.reminders import UNASSIGNED, Reminder, loads, reminders
@@ -73,6 +73,7 @@ FOR_WHOM: dict[Waiting, tuple[Role, ...]] = {
     Waiting.WARNINGS: (Role.LEAD, Role.COMMITTEE),
     Waiting.TOTALS_MISSING: (Role.OFFICE,),
     Waiting.QUARTERS_TO_CLOSE: (Role.OFFICE,),
+    Waiting.MONTHS_UNSET: (Role.OFFICE,),
     Waiting.REPORTED_ENTRIES: _DECIDERS,
     Waiting.CHECKED_ENTRIES: _DECIDERS,
 }
@@ -148,6 +149,11 @@ def _quarters(session: Session, who: Principal, at: datetime, limit: int, to: Ne
     return len(items), items
 
 
+def _months_unset(session: Session, who: Principal, at: datetime, limit: int, to: NeedReader) -> Found:
+    items = [] if months_since(session) else [line(day_in_taipei(at), period=None)]
+    return len(items), items
+
+
 def _claims(session: Session, who: Principal, at: datetime, limit: int, to: NeedReader) -> Found:
     mine = visible_claims(who, Action.DECIDE, day_in_taipei(at))
     total, rows = claims_waiting(session, mine, limit=limit)
@@ -176,6 +182,7 @@ _FOUND: dict[Waiting, Callable[..., Found]] = {
     Waiting.PLANS_MISSING: _plans(FindingKind.PLAN_MISSING),
     Waiting.TOTALS_MISSING: _totals,
     Waiting.QUARTERS_TO_CLOSE: _quarters,
+    Waiting.MONTHS_UNSET: _months_unset,
     Waiting.LAB_CLAIMS: _claims,
     Waiting.CLIENT_REQUESTS: _requests,
     Waiting.WARNINGS: _warnings,

@@ -33,7 +33,6 @@ from api.routes.ledger.entries import standing_so
 from indexer.records.record_tables import Alliance
 from matcher.ledger.rows.entries import Entry
 from matcher.ledger.rows.steps import State
-from matcher.ledger.rules.configuration import current
 from matcher.ledger.rules.months import (
     MonthReport,
     MonthWords,
@@ -45,7 +44,7 @@ from matcher.ledger.rules.months import (
     month_of,
     month_reports,
 )
-from matcher.ledger.rules.recognition import RecognitionRules
+from matcher.ledger.rules.recognition import months_since
 from matcher.review.people import Principal
 
 router = APIRouter(prefix="/api", tags=["ledger"], route_class=ThreadedRoute)
@@ -71,7 +70,7 @@ def list_months(
         alliances = session.exec(query).all()
         held = month_reports(session, chosen, alliances)
         items = [_month(session, one, chosen, held.get(one)) for one in alliances]
-        since = current(session, RecognitionRules).months_confirmed_from
+        since = months_since(session)
         return Reply(200, {"month": chosen, "since": None if since is None else since.isoformat(), "items": items}, {})
 
     return ask.read(work)

@@ -28,13 +28,14 @@ from indexer.database import is_duplicate
 from indexer.instants import Instant, day_in_taipei
 from indexer.plain_text import clean
 from indexer.records.record_tables import Alliance
-from indexer.wording import T_
+from indexer.wording import T_, either
 from matcher.ledger.figures.alliance_targets import AllianceTargets, foundings, targets_of, year_targets_of
 from matcher.ledger.figures.folds import end_of, figures
-from matcher.ledger.figures.self_operation import Ladder, Matter, OperationReading, ladder_of
+from matcher.ledger.figures.self_operation import Ladder, Matter, OperationReading, ladder_of, operation_readings
 from matcher.ledger.figures.warnings import Level, PaceReading, WarningRules, chosen_book, readings
 from matcher.ledger.rows.entries import MAX_TEXT, AlreadyReportedError, LedgerError
 from matcher.ledger.rows.kpis import RECOGNISED_KPIS
+from matcher.ledger.rows.periods import roc_year
 from matcher.ledger.rules.configuration import current
 from matcher.ledger.rules.targets import TargetBooks
 from matcher.review.people import Account, principal
@@ -161,11 +162,29 @@ def step(
 def graduate(session: Session, *, alliance_id: str, reason: str, by: str, now: datetime) -> LadderStep:
     """Let an alliance go early because it carries itself (自主營運), wherever it stands; all its ladders end.
 
+    That it does is shown by its last subsidy year that closed: booked, and as it had to be.
+
     Raises:
-        LedgerError: as in `warn`.
+        LedgerError: no such year is booked, or it was not as required; or as in `warn`.
         AlreadyReportedError: somebody took a step at the same time.
     """
+    _refuse_unproven(session, alliance_id, day_in_taipei(now))
     return _take(session, alliance_id, WHOLE_ALLIANCE, Rung.GRADUATED, reason=reason, by=by, now=now)
+
+
+def _refuse_unproven(session: Session, alliance_id: str, day: date) -> None:
+    read = operation_readings(session, [alliance_id], day)
+    if not read and session.get(Alliance, alliance_id) is not None:
+        raise LedgerError(T_("no subsidy year of this alliance has closed yet"), "rung")
+    for one in read:
+        year = either(f"{roc_year(one.year)}", f"{one.year}")
+        if not one.own.recorded:
+            raise LedgerError(
+                T_("subsidy year %(year)s is not filled in: book its income and expenses first", year=year), "rung"
+            )
+        if not one.own.kept:
+            said = T_("in subsidy year %(year)s own income was not as required: it does not carry itself", year=year)
+            raise LedgerError(said, "rung")
 
 
 def steps_of(session: Session, alliance_id: str) -> Sequence[LadderStep]:

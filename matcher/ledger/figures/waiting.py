@@ -27,6 +27,7 @@ from matcher.ledger.rows.motions import Motion, MotionEnd, MotionKind
 from matcher.ledger.rows.periods import last_closed, last_day, quarter_after
 from matcher.ledger.rows.school_totals import SchoolTotal, successor
 from matcher.ledger.rows.steps import State, Step
+from matcher.ledger.rules.recognition import months_since
 from matcher.review.intake import NeedIntake, NeedState
 from matcher.review.researchers import LabClaim
 
@@ -41,6 +42,7 @@ class Waiting(StrEnum):
     PLANS_MISSING = "plans_missing"
     TOTALS_MISSING = "totals_missing"
     QUARTERS_TO_CLOSE = "quarters_to_close"
+    MONTHS_UNSET = "months_unset"
     LAB_CLAIMS = "lab_claims"
     REPORTED_ENTRIES = "reported_entries"
     CHECKED_ENTRIES = "checked_entries"
@@ -57,6 +59,7 @@ WAITING_LABELS = {
     Waiting.PLANS_MISSING: T_("warnings without an improvement plan"),
     Waiting.TOTALS_MISSING: T_("schools' totals that results wait for"),
     Waiting.QUARTERS_TO_CLOSE: T_("quarters to close"),
+    Waiting.MONTHS_UNSET: T_("months that no lead confirms yet"),
     Waiting.LAB_CLAIMS: T_("claims of labs"),
     Waiting.REPORTED_ENTRIES: T_("results to check"),
     Waiting.CHECKED_ENTRIES: T_("checked results to recognise"),
@@ -210,6 +213,7 @@ def office_counts(session: Session, now: datetime) -> dict[Waiting, int]:
         Waiting.PLANS_MISSING: sum(one.finding is FindingKind.PLAN_MISSING for one in behind),
         Waiting.TOTALS_MISSING: len(totals_missing(session)),
         Waiting.QUARTERS_TO_CLOSE: int(quarter_to_close(session, day_in_taipei(now)) is not None),
+        Waiting.MONTHS_UNSET: int(months_since(session) is None),
         Waiting.LAB_CLAIMS: claims_waiting(session, limit=1)[0],
     }
     return {kind: counted[kind] for kind in OF_OFFICE}

@@ -48,7 +48,7 @@ from matcher.ledger.rules.duties import (
     strictest,
 )
 from matcher.ledger.rules.model_cases import AspectScore
-from matcher.ledger.rules.months import MonthReport
+from matcher.ledger.rules.months import MonthReport, months_began
 from matcher.ledger.rules.recognition import RecognitionRules
 from matcher.ledger.rules.similarity import Similarity
 from matcher.ledger.rules.targets import MoneyDefinitions, TargetBooks
@@ -234,6 +234,7 @@ class _Known:
         self.ladders: list[Any] = _all(session, LadderStep)
         self.scores_of = _grouped(_all(session, AspectScore), "entry_id")
         self.months: list[Any] = _all(session, MonthReport)
+        self.months_began = months_began(session)
         self.money: list[Any] = _all(session, SufficiencyRow)
         self.points: list[Any] = _all(session, PointRow)
         start = session.exec(select(DutiesStart)).first()
@@ -271,7 +272,7 @@ class _Known:
 
     def was_confirmed(self, entry: Reported, at: datetime) -> bool:
         """Whether an entry lay before the committee at a moment."""
-        since = self.rules_at(at).months_confirmed_from
+        since = self.rules_at(at).months_confirmed_from or self.months_began
         if since is None or day_in_taipei(entry.reported_at) < since:
             return True
         return any(one.alliance_id in entry.shares and entry.reported_at <= one.until for one in self.months)

@@ -30,6 +30,7 @@ from matcher.ledger.rendering.report_texts import (
     ReportLanguage,
     as_of_line,
     head_lines,
+    head_title,
     plain,
     said,
     writable_report,
@@ -114,7 +115,7 @@ def _csv_rows(document: ReportDocument, language: ReportLanguage) -> Iterator[_C
 
 
 def _csv_table(table: ReportTable, language: ReportLanguage) -> Iterator[_CsvRow]:
-    titles = [" ".join(said(text, language) for text in (one.group, one.title) if text) for one in table.columns]
+    titles = [" ".join(said(text, language) for text in (one.group, head_title(one)) if text) for one in table.columns]
     yield [*titles, said(REMARKS, language), said(ENTRIES, language)]
     for row in table.rows:
         ids = dict.fromkeys(entry_id for cell in row for entry_id in cell.entries)

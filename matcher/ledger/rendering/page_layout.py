@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from indexer.wording import Text
+from indexer.wording import T_, Text
 from matcher.ledger.rendering.report_texts import (
     ANNEX,
     HEADS,
@@ -24,11 +24,12 @@ from matcher.ledger.rendering.report_texts import (
     as_of_line,
     display_width,
     head_lines,
+    head_title,
     place_of,
     said,
     shown,
 )
-from matcher.ledger.reports.document import CellKind, ReportColumn, ReportDocument, ReportTable
+from matcher.ledger.reports.document import CellKind, ReportCell, ReportColumn, ReportDocument, ReportTable
 
 _NARROW, _MOST_WEIGHT, _ROOM = 12, 40, 24
 
@@ -46,19 +47,19 @@ class HeadCell:
 def head_rows(columns: Sequence[ReportColumn]) -> list[list[HeadCell]]:
     """Return a table's head: one row, or two where columns stand together below a title of a second level."""
     if not any(column.group for column in columns):
-        return [[HeadCell(column.title, place) for place, column in enumerate(columns)]]
+        return [[HeadCell(head_title(column), place) for place, column in enumerate(columns)]]
     above: list[HeadCell] = []
     below: list[HeadCell] = []
     place = 0
     while place < len(columns):
         group = columns[place].group
         if group is None:
-            above.append(HeadCell(columns[place].title, place, rows=2))
+            above.append(HeadCell(head_title(columns[place]), place, rows=2))
             place += 1
             continue
         last = place
         while last < len(columns) and columns[last].group == group:
-            below.append(HeadCell(columns[last].title, last))
+            below.append(HeadCell(head_title(columns[last]), last))
             last += 1
         above.append(HeadCell(group, place, columns=last - place))
         place = last
@@ -111,7 +112,7 @@ class PaperHead:
 class PaperTable:
     """A table of a page. `weights` say how much width a column wants, None for as much as its content needs.
 
-    In `rows` a cell that another one above stands for is None.
+    In `rows` a cell that another one above stands for is None. Where `new_page`, it begins a page.
     """
 
     title: str
@@ -119,6 +120,7 @@ class PaperTable:
     weights: tuple[int | None, ...]
     rows: tuple[tuple[PaperCell | None, ...], ...]
     notes: tuple[str, ...]
+    new_page: bool = False
 
 
 @dataclass(frozen=True)
@@ -143,13 +145,14 @@ class Paper:
 def on_paper(document: ReportDocument, language: ReportLanguage) -> Paper:
     """Return a report as it lies on pages."""
     annex: list[tuple[str, str]] = []
+    behind: _Behind = {}
     return Paper(
         title=said(document.title, language),
         as_of=as_of_line(document, language),
         page=said(PAGE, language),
         heading=tuple((said(label, language), said(value, language)) for label, value in document.heading.lines),
         signers=tuple(said(one, language) for one in document.heading.signers),
-        tables=tuple(_paper_table(table, annex, language) for table in document.tables),
+        tables=tuple(_paper_table(table, annex, behind, language) for table in document.tables),
         notes_title=said(NOTES, language),
         notes=tuple(said(note, language) for note in document.notes),
         annex_title=said(ANNEX, language),
@@ -160,7 +163,20 @@ def on_paper(document: ReportDocument, language: ReportLanguage) -> Paper:
     )
 
 
-def _paper_table(table: ReportTable, annex: list[tuple[str, str]], language: ReportLanguage) -> PaperTable:
+_Behind = dict[tuple[str, ...], int]
+
+
+def _entries(cell: ReportCell, behind: _Behind, language: ReportLanguage) -> str:
+    """Return what the annex says of a figure: its entries, or which earlier figure is made of the very same ones."""
+    earlier = behind.get(cell.entries)
+    if earlier is None or len(cell.entries) == 1:
+        return ", ".join(cell.entries)
+    return said(T_("as entry %(number)s", number=earlier), language)
+
+
+def _paper_table(
+    table: ReportTable, annex: list[tuple[str, str]], behind: _Behind, language: ReportLanguage
+) -> PaperTable:
     title = said(table.title, language)
     remarks: dict[str, int] = {}
     rows: list[tuple[PaperCell | None, ...]] = []
@@ -172,7 +188,8 @@ def _paper_table(table: ReportTable, annex: list[tuple[str, str]], language: Rep
                 continue
             marks = []
             if cell.entries:
-                annex.append((f"{title}: {place_of(table, row, place, language)}", ", ".join(cell.entries)))
+                annex.append((f"{title}: {place_of(table, row, place, language)}", _entries(cell, behind, language)))
+                behind.setdefault(cell.entries, len(annex))
                 marks.append(str(len(annex)))
             if cell.remark is not None:
                 marks.append(f"*{remarks.setdefault(said(cell.remark, language), len(remarks) + 1)}")
@@ -188,7 +205,7 @@ def _paper_table(table: ReportTable, annex: list[tuple[str, str]], language: Rep
             for line in heads
         ),
         weights=tuple(
-            _weight(column, said(column.title, language), [row[place] for row in rows])
+            _weight(column, said(head_title(column), language), [row[place] for row in rows])
             for place, column in enumerate(table.columns)
         ),
         rows=tuple(rows),
@@ -196,6 +213,7 @@ def _paper_table(table: ReportTable, annex: list[tuple[str, str]], language: Rep
             *(f"*{number} {remark}" for remark, number in remarks.items()),
             *(said(note, language) for note in (*([] if table.rows else [NOTHING]), *table.notes)),
         ),
+        new_page=table.new_page,
     )
 
 

@@ -205,6 +205,7 @@ def _typst_input(document: ReportDocument, language: ReportLanguage) -> dict[str
 def _typst_table(table: PaperTable) -> dict[str, Any]:
     return {
         "title": table.title,
+        "new_page": table.new_page,
         "weights": list(table.weights),
         "head": [
             [{"text": one.text, "columns": one.columns, "rows": one.rows, "x": one.column} for one in line]

@@ -15,7 +15,15 @@ from datetime import date
 from enum import StrEnum
 
 from indexer.wording import P_, T_, Text, either
-from matcher.ledger.reports.document import CellKind, Heading, ReportCell, ReportDocument, ReportTable, Value
+from matcher.ledger.reports.document import (
+    CellKind,
+    Heading,
+    ReportCell,
+    ReportColumn,
+    ReportDocument,
+    ReportTable,
+    Value,
+)
 from matcher.ledger.reports.said_days import day_text
 from matcher.ledger.rows.chain import ExportedHead
 
@@ -75,14 +83,13 @@ def shown(value: Value, kind: CellKind, language: ReportLanguage) -> str:
         return day(value, language)
     if value is None or isinstance(value, str):
         return value or ""
-    return _number(value, kind, language)
+    return _number(value, kind)
 
 
-def _number(value: float, kind: CellKind, language: ReportLanguage) -> str:
+def _number(value: float, kind: CellKind) -> str:
     if kind is CellKind.NTD:
-        amount = f"{value:,}" if isinstance(value, int) else f"{value:,.2f}"
-        # A Chinese form counts in 元.
-        return f"{amount} 元" if language is ReportLanguage.ZH else f"NT$ {amount}"
+        # Its unit stands in the head of the column, as in the Ministry's forms.
+        return f"{value:,}" if isinstance(value, int) else f"{value:,.2f}"
     if kind is CellKind.PERCENT:
         return f"{value:.1%}"
     if kind is CellKind.THOUSANDS:
@@ -117,6 +124,13 @@ def head_line(one: ExportedHead, language: ReportLanguage) -> str:
 def head_lines(document: ReportDocument, language: ReportLanguage) -> list[str]:
     """Return the heads as they are printed, and below them their seal."""
     return [*(head_line(one, language) for one in document.heads), *([document.seal] if document.seal else [])]
+
+
+def head_title(column: ReportColumn) -> Text:
+    """Return what stands above a column: its title, and the unit where it counts money and doesn't say so itself."""
+    if column.kind is not CellKind.NTD or "元" in column.title.zh:
+        return column.title
+    return T_("%(title)s (NTD)", title=column.title)
 
 
 def place_of(table: ReportTable, row: tuple[ReportCell, ...], column: int, language: ReportLanguage) -> str:

@@ -24,7 +24,7 @@ from odfdo import Document as OdfDocument
 from odfdo import Element, Style
 
 from matcher.ledger.rendering.page_layout import Paper, PaperCell, PaperTable, on_paper
-from matcher.ledger.rendering.report_texts import LANG_TAGS, ReportLanguage, said
+from matcher.ledger.rendering.report_texts import LANG_TAGS, ReportLanguage, display_width, said
 from matcher.ledger.reports.document import ReportDocument
 
 _FONT, _CHINESE_FONT = "Times New Roman", "標楷體"
@@ -32,21 +32,32 @@ _WIDTH_CM, _HEIGHT_CM, _MARGIN_CM = 29.7, 21.0, 1.5
 _TEXT_CM = _WIDTH_CM - 2 * _MARGIN_CM
 _HEAD_FILL = "EEF2F6"
 _MAX_PROPERTY = 255
-_CODE_WIDTH = 6
+_MOST_KEPT = 22
+"""A table of so many rows fits on a page and is kept whole."""
+_CODE_WIDTH, _MOST_CODE = 8, 20
 """What a column that is as wide as its content counts, beside the weights of the others, for it has none here."""
 
 
 def widths_cm(table: PaperTable) -> list[float]:
     """Return how wide each column of a table is; together they are as wide as the text."""
+    heads = {one.column: display_width(one.text) for line in table.head for one in line if one.columns == 1}
     longest = [
-        max((len(cell.text) for row in table.rows if (cell := row[place]) is not None), default=0)
+        max((_width(cell) for row in table.rows if (cell := row[place]) is not None), default=0)
         for place in range(len(table.weights))
     ]
     weights = [
-        weight if weight is not None else max(_CODE_WIDTH, min(16, longest[place] + 2))
+        # A head may take two lines.
+        weight
+        if weight is not None
+        else max(_CODE_WIDTH, min(_MOST_CODE, max(longest[place], -(-heads.get(place, 0) // 2)) + 2))
         for place, weight in enumerate(table.weights)
     ]
     return [_TEXT_CM * weight / sum(weights) for weight in weights]
+
+
+def _width(cell: PaperCell) -> int:
+    """Return how wide a cell's text is with the small marks after it."""
+    return display_width(cell.text) + -(-len(cell.mark) // 2)
 
 
 def render_docx(document: ReportDocument, language: ReportLanguage) -> bytes:
@@ -73,8 +84,7 @@ def render_docx(document: ReportDocument, language: ReportLanguage) -> bytes:
         _docx_line(made, note, size=9)
     _docx_signers(made, paper)
     if paper.annex:
-        made.add_page_break()
-        _docx_line(made, paper.annex_title, size=12, bold=True)
+        _docx_line(made, paper.annex_title, size=12, bold=True, new_page=True)
         for number, (place, entries) in enumerate(paper.annex, start=1):
             _docx_line(made, f"{number}. {place}: {entries}", size=8)
     if paper.heads:
@@ -114,9 +124,18 @@ def _docx_field(paragraph: Any, code: str) -> None:
 
 
 def _docx_line(
-    made: Any, text: str, *, size: int = 10, bold: bool = False, centred: bool = False, right: bool = False
+    made: Any,
+    text: str,
+    *,
+    size: int = 10,
+    bold: bool = False,
+    centred: bool = False,
+    right: bool = False,
+    new_page: bool = False,
 ) -> None:
     paragraph = made.add_paragraph()
+    paragraph.paragraph_format.page_break_before = new_page
+    paragraph.paragraph_format.space_before = Pt(10 if bold else 3)
     if centred or right:
         paragraph.alignment = WD_ALIGN_PARAGRAPH.CENTER if centred else WD_ALIGN_PARAGRAPH.RIGHT
     paragraph.paragraph_format.keep_with_next = bold
@@ -141,7 +160,7 @@ def _docx_fill(cell: Any, text: str, *, mark: str = "", head: bool = False, righ
 
 
 def _docx_table(made: Any, table: PaperTable) -> None:
-    _docx_line(made, table.title, size=12, bold=True)
+    _docx_line(made, table.title, size=12, bold=True, new_page=table.new_page)
     widths = widths_cm(table)
     grid = made.add_table(rows=len(table.head) + len(table.rows), cols=len(widths))
     grid.style = "Table Grid"
@@ -159,8 +178,19 @@ def _docx_table(made: Any, table: PaperTable) -> None:
             _docx_fill(cells[number][place], cell.text, mark=cell.mark, right=cell.is_number)
             if cell.rows > 1:
                 _docx_tall(cells, number, place, cell.rows)
+    _docx_keep(grid, whole=len(grid.rows) <= _MOST_KEPT)
     for note in table.notes:
         _docx_line(made, note, size=8)
+
+
+def _docx_keep(grid: Any, *, whole: bool) -> None:
+    """Break no row over two pages, and a table that a page takes not at all."""
+    rows = grid._tbl.tr_lst
+    for number, row in enumerate(rows):
+        row.get_or_add_trPr().append(OxmlElement("w:cantSplit"))
+        if whole and number < len(rows) - 1:
+            for paragraph in row.iter(qn("w:p")):
+                paragraph.get_or_add_pPr().get_or_add_keepNext()
 
 
 def _docx_head(grid: Any, cells: list[list[Any]], table: PaperTable) -> None:
@@ -247,33 +277,40 @@ def _odt_page(made: OdfDocument, paper: Paper) -> None:
         layout.set_attribute(name, value)
     number = '<text:page-number text:select-page="current">1</text:page-number>'
     line = f"{_odt_text(paper.page)} {number} / <text:page-count>1</text:page-count>"
-    foot = f'<style:footer><text:p text:style-name="Footer">{line}</text:p></style:footer>'
+    centred = Style("paragraph", name="Foot")
+    centred.set_properties({"fo:text-align": "center"}, area="paragraph")
+    centred.set_properties({**_FONTS, "fo:font-size": "9pt", "style:font-size-asian": "9pt"}, area="text")
+    made.insert_style(centred)
+    foot = f'<style:footer><text:p text:style-name="Foot">{line}</text:p></style:footer>'
     styles.get_element("//style:master-page").append(Element.from_tag(foot))
 
 
+_FONTS = {
+    "style:font-name": _FONT,
+    "fo:font-family": _FONT,
+    "style:font-name-asian": _CHINESE_FONT,
+    "style:font-family-asian": _CHINESE_FONT,
+}
+
+
 def _odt_styles() -> list[Style]:
-    fonts = {
-        "style:font-name": _FONT,
-        "fo:font-family": _FONT,
-        "style:font-name-asian": _CHINESE_FONT,
-        "style:font-family-asian": _CHINESE_FONT,
-    }
     made = []
     for name, size, more, bold in (
         ("p-title", 16, {"fo:text-align": "center"}, True),
         ("p-table", 12, {"fo:margin-top": "0.4cm", "fo:keep-with-next": "always"}, True),
         ("p-annex", 12, {"fo:break-before": "page"}, True),
+        ("p-page", 12, {"fo:break-before": "page", "fo:keep-with-next": "always"}, True),
         ("p-right", 9, {"fo:text-align": "end"}, False),
         ("p-head", 9, {"fo:text-align": "center"}, True),
         ("p-cell", 9, {}, False),
         ("p-number", 9, {"fo:text-align": "end"}, False),
-        ("p-note", 9, {}, False),
-        ("p-small", 8, {}, False),
+        ("p-note", 9, {"fo:margin-top": "0.1cm"}, False),
+        ("p-small", 8, {"fo:margin-top": "0.1cm"}, False),
     ):
         style = Style("paragraph", name=name)
         weight = {"fo:font-weight": "bold", "style:font-weight-asian": "bold"} if bold else {}
         size_pt = {"fo:font-size": f"{size}pt", "style:font-size-asian": f"{size}pt"}
-        style.set_properties({**fonts, **size_pt, **weight}, area="text")
+        style.set_properties({**_FONTS, **size_pt, **weight}, area="text")
         if more:
             style.set_properties(more, area="paragraph")
         made.append(style)
@@ -284,9 +321,13 @@ def _odt_styles() -> list[Style]:
         made.append(style)
     mark = Style("text", name="t-mark")
     mark.set_properties({"style:text-position": "super 70%"}, area="text")
+    whole = Style("table", name="t-whole")
+    whole.set_properties({"style:may-break-between-rows": "false"}, area="table")
+    row = Style("table-row", name="r-whole")
+    row.set_properties({"fo:keep-together": "always"}, area="table-row")
     tall = Style("table-row", name="r-seals")
     tall.set_properties({"style:min-row-height": "1.6cm"}, area="table-row")
-    return [*made, mark, tall]
+    return [*made, mark, whole, row, tall]
 
 
 def _odt_text(text: str) -> str:
@@ -313,8 +354,9 @@ def _columns(number: int) -> str:
     return f'<table:table-column table:number-columns-repeated="{number}"/>'
 
 
-def _odt_grid(name: str, columns: str, rows: str) -> str:
-    return f'<table:table table:name="{name}">{columns}{rows}</table:table>'
+def _odt_grid(name: str, columns: str, rows: str, *, whole: bool = True) -> str:
+    style = ' table:style-name="t-whole"' if whole else ""
+    return f'<table:table table:name="{name}"{style}>{columns}{rows}</table:table>'
 
 
 _COVERED = "<table:covered-table-cell/>"
@@ -327,11 +369,13 @@ def _odt_table(made: OdfDocument, table: PaperTable, number: int) -> list[str]:
         style.set_properties({"style:column-width": f"{width:.2f}cm"}, area="table-column")
         made.insert_style(style, automatic=True)
         columns.append(f'<table:table-column table:style-name="w-{number}-{place}"/>')
-    head = "".join(f"<table:table-row>{_odt_head(table, line)}</table:table-row>" for line in range(len(table.head)))
-    rows = "".join(f"<table:table-row>{''.join(map(_odt_body, row))}</table:table-row>" for row in table.rows)
+    kept = '<table:table-row table:style-name="r-whole">'
+    head = "".join(f"{kept}{_odt_head(table, line)}</table:table-row>" for line in range(len(table.head)))
+    rows = "".join(f"{kept}{''.join(map(_odt_body, row))}</table:table-row>" for row in table.rows)
     body = f"<table:table-header-rows>{head}</table:table-header-rows>{rows}"
-    grid = _odt_grid(f"table-{number}", "".join(columns), body)
-    return [_odt_line(table.title, "p-table"), grid, *(_odt_line(note, "p-small") for note in table.notes)]
+    grid = _odt_grid(f"table-{number}", "".join(columns), body, whole=len(table.rows) < _MOST_KEPT)
+    title = _odt_line(table.title, "p-page" if table.new_page else "p-table")
+    return [title, grid, *(_odt_line(note, "p-small") for note in table.notes)]
 
 
 def _odt_head(table: PaperTable, line: int) -> str:

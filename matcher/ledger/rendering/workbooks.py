@@ -2,29 +2,33 @@
 
 In: a report and a language. Out: the bytes of a workbook. First come the sheets, before they are a workbook of any
 make: one for each table, one for the entries behind the figures and one that says what the report is. It exists so
-that both formats hold the same, cell by cell: each figure is linked to its entries, and each of its entries back to
-the figure. In ODS a number's link stands at the end of its row, since a cell with a link is a text there.
+that both formats hold the same, cell by cell: each figure leads to its entries, and its entries back to the figure.
+Where a cell itself can't be a link, the link stands at the end of its row, outside of what is printed: a number with
+a link is a text in ODS, and a text of two lines with one is a single line in some programs.
 
-A workbook has dangers of its own: every text is said to be text, whatever it begins with, so that no cell computes.
+Each sheet is printed on pages as wide as its table. A workbook has dangers of its own: every text is said to be
+text, whatever it begins with, so that no cell computes.
 """
 
 from __future__ import annotations
 
 import io
 import re
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
 from typing import Any
+from xml.sax.saxutils import escape, quoteattr
 
-from odfdo import Cell, Column, Document, Element, HeaderRows, Link, Paragraph, Row, Style, Table
+from odfdo import Document, Element, Style
 from openpyxl import Workbook
 from openpyxl.cell import WriteOnlyCell
 from openpyxl.comments import Comment
 from openpyxl.styles import Alignment, Border, Font, NamedStyle, PatternFill, Side
 from openpyxl.utils import get_column_letter
 from openpyxl.worksheet.hyperlink import Hyperlink
+from openpyxl.worksheet.page import PageMargins
 
 from indexer.wording import T_
 from matcher.ledger.rendering.page_layout import head_rows, row_spans
@@ -55,9 +59,13 @@ MAX_SHEET_ROWS = 1_048_576
 _MAX_NAME = 31
 _NOT_IN_NAMES = re.compile(r"[\[\]:*?/\\'\t\r\n]")
 _WIDTH_ROWS = 500
-_LINE_PT, _MOST_LINES = 14, 28
-_WIDEST = 28
-"""A wider column would make a form that is printed on one sheet too small to read; longer texts are wrapped."""
+_LINE_PT, _MOST_LINES, _SEAL_PT = 14, 28, 42
+_ONE_PAGE_PT = 680
+"""A sheet that is hardly higher than a page is printed on one, a little smaller."""
+_WIDEST, _LEAST, _READABLE, _SHEET_WIDTH = 60, 8, 12, 132
+"""In characters: the widest and the narrowest column, the narrowest of texts, and what a landscape sheet takes."""
+_PER_ROW = 20
+"""How many entries of a figure stand in one row, so that a list of them can be printed."""
 
 
 class ReportTooLargeError(ValueError):
@@ -71,12 +79,17 @@ class _Look(StrEnum):
     HEADER = "header"
     TEXT = "text"
     NOTE = "note"
+    LINE = "line"
     COUNT = "count"
     NTD = "ntd"
     THOUSANDS = "thousands"
     PERCENT = "percent"
     SHARE = "share"
     DATE = "date"
+
+
+_BARE = (_Look.TITLE, _Look.NOTE, _Look.LINE)
+"""What stands outside of the tables: no border, no part in the width of a column."""
 
 
 @dataclass(frozen=True)
@@ -102,24 +115,48 @@ class _Sheet:
     """A sheet: its rows from the top. `widths` are in characters of the Latin script.
 
     `header` are the first and the last row, counted from 1, of the first table's head, None without one. `merged` are
-    areas of cells that are one: first and last row, first and last column, all counted from 1.
+    areas of cells that are one: first and last row, first and last column, all counted from 1. `columns` is how many
+    columns are printed; `seals` is the row that has room for them; `listed` are rows of entries by what they list.
     """
 
     name: str
     rows: list[list[_SheetCell]] = field(default_factory=list)
     header: tuple[int, int] | None = None
     merged: list[tuple[int, int, int, int]] = field(default_factory=list)
+    columns: int = 1
+    seals: int | None = None
+    listed: dict[tuple[str, ...], int] = field(default_factory=dict)
+
+    @property
+    def printed(self) -> str:
+        """Return the address of the last cell that is printed."""
+        return _address(len(self.rows), self.columns)
 
     def widths(self) -> list[int]:
-        """Return how wide each column has to be; titles and notes run over the cells beside them."""
-        wide: list[int] = []
-        for row in self.rows[:_WIDTH_ROWS]:
-            for place, cell in enumerate(row):
-                if place >= len(wide):
-                    wide.append(8)
-                if cell.look not in (_Look.TITLE, _Look.NOTE):
-                    wide[place] = max(wide[place], min(_WIDEST, _width(cell) + 2))
-        return wide
+        """Return how wide each column is: titles and notes run over the cells beside them, long texts are wrapped."""
+        wide, least = [_LEAST] * self.columns, [_LEAST] * self.columns
+        alone = {(top, left) for top, _, left, right in self.merged if right == left}
+        joined = {(top, left) for top, _, left, right in self.merged} - alone
+        for number, row in enumerate(self.rows[:_WIDTH_ROWS], start=1):
+            for place, cell in enumerate(row[: self.columns]):
+                if cell.look in _BARE or (number, place + 1) in joined:
+                    continue
+                needed = min(_WIDEST, _width(cell) + 2)
+                wide[place] = max(wide[place], needed)
+                # A text is wrapped, though not letter by letter; a number is not.
+                least[place] = max(least[place], min(_READABLE, needed) if isinstance(cell.value, str) else needed)
+        return _fitted(wide, least)
+
+
+def _fitted(wide: Sequence[int], least: Sequence[int]) -> list[int]:
+    """Return widths that a sheet takes: the widest columns give way first, none below what its numbers need."""
+    fitted = [*wide]
+    while sum(fitted) > _SHEET_WIDTH:
+        place = max(range(len(fitted)), key=lambda one: fitted[one] - least[one])
+        if fitted[place] <= least[place]:
+            break
+        fitted[place] -= 1
+    return fitted
 
 
 def _build_sheets(document: ReportDocument, language: ReportLanguage) -> list[_Sheet]:
@@ -129,23 +166,27 @@ def _build_sheets(document: ReportDocument, language: ReportLanguage) -> list[_S
         ReportTooLargeError: a sheet would have more rows, or a cell more characters, than a workbook can hold.
     """
     names = _Names()
-    entries = _Sheet(names.new(said(ENTRIES, language)))
-    entries.rows = [*_top(said(ENTRIES, language), document, language)]
     heads = (FIGURE, TABLE, PLACE, ENTRY)
+    entries = _Sheet(names.new(said(ENTRIES, language)), columns=len(heads))
+    entries.rows = [*_top(said(ENTRIES, language), document, language)]
     entries.rows.append([_SheetCell(said(head, language), _Look.HEADER) for head in heads])
     entries.header = (len(entries.rows), len(entries.rows))
     sheets: list[_Sheet] = []
     for table in document.tables:
         if not (table.below and sheets):
-            sheet = _Sheet(names.new(said(table.title, language)))
-            sheet.rows = [*_top(said(table.title, language), document, language, with_heading=not sheets)]
+            sheet = _Sheet(names.new(said(table.title, language)), columns=len(table.columns))
+            sheet.rows = [*_top(said(table.title, language), document, language)]
+            if not sheets:
+                _put_heading(sheet, document, language)
             sheets.append(sheet)
         else:
+            sheets[-1].columns = max(sheets[-1].columns, len(table.columns))
             sheets[-1].rows += [[], [_SheetCell(said(table.title, language), _Look.TITLE)]]
         _put_table(sheets[-1], table, entries, language)
     if sheets and document.heading.signers:
         sheets[0].rows += [[], [_SheetCell(said(one, language), _Look.HEADER) for one in document.heading.signers]]
         sheets[0].rows.append([_SheetCell(None) for _ in document.heading.signers])
+        sheets[0].seals = len(sheets[0].rows)
     if len(entries.rows) > entries.header[1]:
         sheets.append(entries)
     sheets.append(_about(names, document, language))
@@ -179,15 +220,23 @@ class _Names:
         return name
 
 
-def _top(
-    title: str, document: ReportDocument, language: ReportLanguage, *, with_heading: bool = False
-) -> Iterator[list[_SheetCell]]:
+def _top(title: str, document: ReportDocument, language: ReportLanguage) -> Iterator[list[_SheetCell]]:
     yield [_SheetCell(title, _Look.TITLE)]
-    yield [_SheetCell(f"{said(document.title, language)}, {as_of_line(document, language)}", _Look.NOTE)]
-    if with_heading:
-        for label, value in document.heading.lines:
-            yield [_SheetCell(f"{said(label, language)}: {said(value, language)}", _Look.NOTE)]
+    yield [_SheetCell(f"{said(document.title, language)}, {as_of_line(document, language)}", _Look.LINE)]
     yield []
+
+
+def _put_heading(sheet: _Sheet, document: ReportDocument, language: ReportLanguage) -> None:
+    """Add the block at the top of a paper: a label, and beside it what it says over the width of the table."""
+    wide = max(2, sheet.columns)
+    for label, value in document.heading.lines:
+        texts = [_SheetCell(said(value, language)), *(_SheetCell(None) for _ in range(wide - 2))]
+        sheet.rows.append([_SheetCell(said(label, language), _Look.HEADER), *texts])
+        if wide > 2:
+            sheet.merged.append((len(sheet.rows), len(sheet.rows), 2, wide))
+    if document.heading.lines:
+        sheet.columns = wide
+        sheet.rows.append([])
 
 
 def _put_head(sheet: _Sheet, table: ReportTable, language: ReportLanguage) -> None:
@@ -218,30 +267,39 @@ def _put_table(sheet: _Sheet, table: ReportTable, entries: _Sheet, language: Rep
             here = _address(len(sheet.rows) + 1, number + 1)
             if spans[number] > 1:
                 sheet.merged.append((len(sheet.rows) + 1, len(sheet.rows) + spans[number], number + 1, number + 1))
+            place = place_of(table, row, number, language)
             remark = None if cell.remark is None else said(cell.remark, language)
             if remark is not None:
-                remarks.append(f"{here}: {remark}")
+                remarks.append(f"{place}: {remark}")
             target = None
             if cell.entries:
                 target = _SheetLink(entries.name, _address(len(entries.rows) + 1, 1))
-                place = place_of(table, row, number, language)
-                _list_entries(entries, cell.entries, _SheetLink(sheet.name, here), said(table.title, language), place)
+                of = (_SheetCell(here, target=_SheetLink(sheet.name, here)), _SheetCell(said(table.title, language)))
+                _list_entries(entries, cell.entries, [*of, _SheetCell(place)], language)
             value = plain(cell.value, language)
             cells.append(_SheetCell(value, _look(value, table.columns[number].kind), target, remark))
         sheet.rows.append(cells)
-    notes = [*remarks, *(said(note, language) for note in table.notes)]
-    sheet.rows += [[]] * bool(notes) + [[_SheetCell(note, _Look.NOTE)] for note in notes]
+    _put_notes(sheet, [*dict.fromkeys(remarks), *(said(note, language) for note in table.notes)])
 
 
-def _list_entries(entries: _Sheet, ids: Iterable[str], figure: _SheetLink, table: str, place: str) -> None:
-    for entry_id in ids:
-        said_of = (
-            _SheetCell(figure.address, target=figure),
-            _SheetCell(table),
-            _SheetCell(place),
-            _SheetCell(entry_id),
+def _put_notes(sheet: _Sheet, notes: Sequence[str]) -> None:
+    """Add lines over the whole width of what is printed."""
+    for note in notes:
+        sheet.rows.append(
+            [_SheetCell(note, _Look.NOTE), *(_SheetCell(None, _Look.NOTE) for _ in range(1, sheet.columns))]
         )
-        entries.rows.append([*said_of])
+        if sheet.columns > 1:
+            sheet.merged.append((len(sheet.rows), len(sheet.rows), 1, sheet.columns))
+
+
+def _list_entries(sheet: _Sheet, ids: tuple[str, ...], figure: Sequence[_SheetCell], language: ReportLanguage) -> None:
+    """Add a figure's entries, or in which row the very same ones are listed already."""
+    row = sheet.listed.setdefault(ids, len(sheet.rows) + 1)
+    if row <= len(sheet.rows) and len(ids) > 1:
+        sheet.rows.append([*figure, _SheetCell(said(T_("as row %(number)s", number=row), language))])
+        return
+    for first in range(0, len(ids), _PER_ROW):
+        sheet.rows.append([*figure, _SheetCell(", ".join(ids[first : first + _PER_ROW]))])
 
 
 def _look(value: object, kind: CellKind) -> _Look:
@@ -253,14 +311,14 @@ def _look(value: object, kind: CellKind) -> _Look:
 
 
 def _about(names: _Names, document: ReportDocument, language: ReportLanguage) -> _Sheet:
-    sheet = _Sheet(names.new(said(ABOUT, language)))
+    sheet = _Sheet(names.new(said(ABOUT, language)), columns=_SHEET_WIDTH // _LEAST // 2)
     sheet.rows = [*_top(said(document.title, language), document, language)]
-    sheet.rows += [[_SheetCell(said(HEADS, language), _Look.HEADER)]]
-    sheet.rows += [[_SheetCell(line, _Look.NOTE)] for line in head_lines(document, language)]
-    sheet.rows += [[_SheetCell(said(HEADS_SAY, language), _Look.NOTE)], []]
     if document.notes:
-        sheet.rows += [[_SheetCell(said(NOTES, language), _Look.HEADER)]]
-        sheet.rows += [[_SheetCell(said(note, language), _Look.NOTE)] for note in document.notes]
+        sheet.rows += [[_SheetCell(said(NOTES, language), _Look.TITLE)]]
+        _put_notes(sheet, [said(note, language) for note in document.notes])
+        sheet.rows += [[]]
+    sheet.rows += [[_SheetCell(said(HEADS, language), _Look.TITLE)]]
+    _put_notes(sheet, [*head_lines(document, language), said(HEADS_SAY, language)])
     return sheet
 
 
@@ -283,13 +341,24 @@ def _refuse_too_large(sheet: _Sheet) -> None:
 
 def _width(cell: _SheetCell) -> int:
     if isinstance(cell.value, int | float):
-        return len(f"{cell.value:,.2f}") + (4 if cell.look is _Look.NTD else 0)
+        return len(_number_text(cell.value, cell.look))
+    if isinstance(cell.value, date):
+        return len("109年12月31日") + 4
     return display_width(str("" if cell.value is None else cell.value))
+
+
+def _number_text(value: float, look: _Look) -> str:
+    """Return a number as a program shows it; the unit of money stands in the head of its column."""
+    if look is _Look.THOUSANDS:
+        return f"{value:,}"
+    if look is _Look.PERCENT:
+        return f"{value:.1%}"
+    return f"{value:,.2f}" if look is _Look.SHARE else f"{value:,.0f}"
 
 
 _XLSX_FORMATS = {
     _Look.COUNT: "#,##0",
-    _Look.NTD: '"NT$" #,##0',
+    _Look.NTD: "#,##0",
     _Look.THOUSANDS: "#,##0.###",
     _Look.PERCENT: "0.0%",
     _Look.SHARE: "#,##0.00",
@@ -298,7 +367,8 @@ _XLSX_FORMATS = {
 """Days are days of the Republic's calendar."""
 _A4 = 9
 _FONT = "Microsoft JhengHei"
-_LINE = Side(style="thin", color="BFBFBF")
+_LINE_COLOR, _HEAD_FILL = "8A96A3", "E7EEF5"
+_LINE = Side(style="thin", color=_LINE_COLOR)
 
 
 def render_xlsx(document: ReportDocument, language: ReportLanguage) -> bytes:
@@ -325,13 +395,13 @@ def _xlsx_style(look: _Look) -> NamedStyle:
         style.font = Font(name=_FONT, size=14, bold=True)
     elif look is _Look.HEADER:
         style.font = Font(name=_FONT, size=10, bold=True)
-        style.fill = PatternFill("solid", fgColor="E7EEF5")
-        style.alignment = Alignment(wrap_text=True, vertical="center")
-    elif look is _Look.TEXT:
+        style.fill = PatternFill("solid", fgColor=_HEAD_FILL)
+        style.alignment = Alignment(wrap_text=True, vertical="center", horizontal="center")
+    elif look in (_Look.TEXT, _Look.NOTE):
         style.alignment = Alignment(wrap_text=True, vertical="top")
-    elif look is not _Look.NOTE:
+    elif look is not _Look.LINE:
         style.alignment = Alignment(vertical="top", horizontal="right")
-    if look not in (_Look.TITLE, _Look.NOTE):
+    if look not in _BARE:
         style.border = Border(left=_LINE, right=_LINE, top=_LINE, bottom=_LINE)
     style.number_format = _XLSX_FORMATS.get(look, "@")
     return style
@@ -339,7 +409,8 @@ def _xlsx_style(look: _Look) -> NamedStyle:
 
 def _write_xlsx(book: Workbook, sheet: _Sheet, as_of: str, page: str) -> None:
     target = book.create_sheet(sheet.name)
-    for number, width in enumerate(sheet.widths(), start=1):
+    widths = sheet.widths()
+    for number, width in enumerate(widths, start=1):
         target.column_dimensions[get_column_letter(number)].width = width
     if sheet.header is not None:
         first, last = sheet.header
@@ -347,29 +418,60 @@ def _write_xlsx(book: Workbook, sheet: _Sheet, as_of: str, page: str) -> None:
         target.print_title_rows = f"{first}:{last}"
     for top, bottom, left, right in sheet.merged:
         target.merged_cells.add(f"{_address(top, left)}:{_address(bottom, right)}")
+    target.print_area = f"A1:{sheet.printed}"
     target.page_setup.orientation = "landscape"
     target.page_setup.paperSize = _A4
+    target.page_margins = PageMargins(left=0.6, right=0.6, top=0.7, bottom=0.7)
     target.sheet_properties.pageSetUpPr.fitToPage = True
-    target.page_setup.fitToHeight = 0
+    target.page_setup.fitToHeight = 1 if _takes_one_page(sheet) else 0
     target.oddFooter.left.text = _without_codes(as_of)
     target.oddFooter.right.text = f"{_without_codes(page)} &P / &N"
-    widths = sheet.widths()
     for number, row in enumerate(sheet.rows, start=1):
-        lines = _lines(row, widths)
-        if lines > 1:
+        height = _height(sheet, number, row, widths)
+        if height > _LINE_PT:
             # Not every program makes a row as high as its wrapped texts when it opens a file.
-            target.row_dimensions[number].height = _LINE_PT * lines
-        target.append([_xlsx_cell(target, cell) for cell in row])
+            target.row_dimensions[number].height = height
+        target.append([_xlsx_cell(target, cell) for cell in [*row, *_beside(sheet, number, _links_in_xlsx)]])
 
 
-def _lines(row: Sequence[_SheetCell], widths: Sequence[int]) -> int:
-    """Return how many lines the longest wrapped text of a row takes."""
+def _beside(sheet: _Sheet, number: int, can_link: Callable[[_SheetCell], bool]) -> Iterator[_SheetCell]:
+    """Yield what stands to the right of what is printed in a row: a link for each cell that can't be one itself."""
+    row = sheet.rows[number - 1]
+    leading = [(place, cell) for place, cell in enumerate(row, start=1) if cell.target is not None]
+    apart = [(place, cell) for place, cell in leading if not can_link(cell)]
+    if apart:
+        yield from (_SheetCell(None, _Look.LINE) for _ in range(sheet.columns - len(row)))
+        yield from (_SheetCell(f"→ {_address(number, place)}", _Look.LINE, cell.target) for place, cell in apart)
+
+
+def _links_in_xlsx(cell: _SheetCell) -> bool:
+    """Whether a cell of XLSX can be a link: not a text of two lines, of which some programs make one."""
+    return not isinstance(cell.value, str) or "\n" not in cell.value
+
+
+def _links_in_ods(cell: _SheetCell) -> bool:
+    """Whether a cell of ODS can be a link: not a number either, which would be a text."""
+    return isinstance(cell.value, str) and "\n" not in cell.value
+
+
+def _height(sheet: _Sheet, number: int, row: Sequence[_SheetCell], widths: Sequence[int]) -> int:
+    """Return how high a row is, in points: as its longest wrapped text, or with room for seals."""
+    if number == sheet.seals:
+        return _SEAL_PT
+    joined = {left: right for top, _, left, right in sheet.merged if top == number}
     found = 1
-    for cell, width in zip(row, widths, strict=False):
-        if isinstance(cell.value, str) and cell.look in (_Look.TEXT, _Look.HEADER):
+    for place, cell in enumerate(row[: len(widths)], start=1):
+        if isinstance(cell.value, str) and cell.look in (_Look.TEXT, _Look.HEADER, _Look.NOTE):
+            width = sum(widths[place - 1 : joined.get(place, place)])
             parts = cell.value.splitlines() or [""]
             found = max(found, sum(max(1, -(-display_width(part) // max(1, width - 1))) for part in parts))
-    return min(found, _MOST_LINES)
+    return _LINE_PT * min(found, _MOST_LINES)
+
+
+def _takes_one_page(sheet: _Sheet) -> bool:
+    widths = sheet.widths()
+    heights = (_height(sheet, number, row, widths) for number, row in enumerate(sheet.rows, start=1))
+    return len(sheet.rows) < _ONE_PAGE_PT // _LINE_PT and sum(heights) < _ONE_PAGE_PT
 
 
 def _without_codes(text: str) -> str:
@@ -384,7 +486,7 @@ def _xlsx_cell(sheet: Any, given: _SheetCell) -> Any:
         # Said to be text, whatever it begins with: nothing a person wrote computes, also once the cell is edited.
         cell.data_type = "s"
         cell.quotePrefix = True
-    if given.target is not None:
+    if given.target is not None and _links_in_xlsx(given):
         place = f"'{given.target.sheet}'!{given.target.address}"
         cell.hyperlink = Hyperlink(ref="A1", location=place, display=place)
         cell.font = Font(name=_FONT, size=10, color="1F4E79", underline="single")
@@ -394,13 +496,12 @@ def _xlsx_cell(sheet: Any, given: _SheetCell) -> Any:
 
 
 _NUMBER = 'number:decimal-places="{places}" number:min-decimal-places="{places}" number:min-integer-digits="1"'
+_WHOLE = f'<number:number {_NUMBER.format(places=0)} number:grouping="true"/></number:number-style>'
 _DATA_STYLES = {
-    _Look.COUNT: f'<number:number-style style:name="n-count"><number:number {_NUMBER.format(places=0)} '
-    'number:grouping="true"/></number:number-style>',
+    _Look.COUNT: f'<number:number-style style:name="n-count">{_WHOLE}',
+    _Look.NTD: f'<number:number-style style:name="n-ntd">{_WHOLE}',
     _Look.SHARE: f'<number:number-style style:name="n-share"><number:number {_NUMBER.format(places=2)} '
     'number:grouping="true"/></number:number-style>',
-    _Look.NTD: '<number:number-style style:name="n-ntd"><number:text>NT$ </number:text>'
-    f'<number:number {_NUMBER.format(places=0)} number:grouping="true"/></number:number-style>',
     _Look.PERCENT: f'<number:percentage-style style:name="n-percent"><number:number {_NUMBER.format(places=1)}/>'
     "<number:text>%</number:text></number:percentage-style>",
     _Look.THOUSANDS: '<number:number-style style:name="n-thousands"><number:number number:decimal-places="3" '
@@ -410,6 +511,7 @@ _DATA_STYLES = {
     "<number:text>日</number:text></number:date-style>",
 }
 _CM_PER_CHARACTER = 0.2
+_FONTS = {"fo:font-family": _FONT, "style:font-family-asian": _FONT}
 
 
 def render_ods(document: ReportDocument, language: ReportLanguage) -> bytes:
@@ -422,15 +524,47 @@ def render_ods(document: ReportDocument, language: ReportLanguage) -> bytes:
     book.body.clear()
     book.meta.title = said(document.title, language)
     book.meta.creator = "GLORIA Match"
+    _set_ods_page(book, as_of_line(document, language), said(PAGE, language))
     for look in _Look:
         _add_ods_style(book, look)
     widths: set[int] = set()
     for sheet in _build_sheets(document, language):
         widths |= _add_ods_widths(book, sheet, widths)
-        book.body.append(_ods_table(sheet))
+        # As one text: an element made for each cell takes ten times as long.
+        book.body.append(Element.from_tag(_ods_table(sheet)))
     content = io.BytesIO()
     book.save(content)
     return content.getvalue()
+
+
+def _set_ods_page(book: Document, as_of: str, page: str) -> None:
+    """Have every sheet printed in landscape, as wide as its table, with its day and the number of its page."""
+    styles: Any = book.get_part("styles.xml")
+    sizes = 'fo:page-width="29.7cm" fo:page-height="21cm" style:print-orientation="landscape" fo:margin="1.5cm"'
+    none = 'fo:border="none" fo:background-color="transparent" style:shadow="none"'
+    number = "<text:page-number>1</text:page-number> / <text:page-count>1</text:page-count>"
+    for name, pages in (("Report", 0), ("OnePage", 1)):
+        layout = (
+            f'<style:page-layout style:name="pm-{name}"><style:page-layout-properties {sizes} style:scale-to-X="1" '
+            f'style:scale-to-Y="{pages}" style:print="charts drawings objects zero-values" '
+            'style:first-page-number="continue"/><style:footer-style>'
+            f'<style:header-footer-properties fo:min-height="0.7cm" fo:margin-top="0.2cm" {none}/></style:footer-style>'
+            "</style:page-layout>"
+        )
+        foot = (
+            f'<style:master-page style:name="{name}" style:page-layout-name="pm-{name}"><style:header '
+            f'style:display="false"/><style:footer><style:region-left><text:p>{escape(as_of)}</text:p></style:region-left>'
+            f"<style:region-right><text:p>{escape(page)} {number}</text:p></style:region-right></style:footer>"
+            "</style:master-page>"
+        )
+        styles.get_element("//office:automatic-styles").append(Element.from_tag(layout))
+        styles.get_element("//office:master-styles").append(Element.from_tag(foot))
+        sheet = Style("table", name=f"t-{name}")
+        sheet.set_attribute("style:master-page-name", name)
+        book.insert_style(sheet, automatic=True)
+    seals = Style("table-row", name="r-seals")
+    seals.set_properties({"style:row-height": f"{_SEAL_PT}pt"}, area="table-row")
+    book.insert_style(seals, automatic=True)
 
 
 def _add_ods_style(book: Document, look: _Look) -> None:
@@ -439,15 +573,22 @@ def _add_ods_style(book: Document, look: _Look) -> None:
     style = Style("table-cell", name=f"c-{look.value}")
     if look in _DATA_STYLES:
         style.set_attribute("style:data-style-name", f"n-{look.value}")
-    if look in (_Look.TITLE, _Look.HEADER):
-        bold = {"fo:font-weight": "bold", "style:font-weight-asian": "bold"}
-        style.set_properties(bold | ({"fo:font-size": "14pt"} if look is _Look.TITLE else {}), area="text")
+    size = "14pt" if look is _Look.TITLE else "10pt"
+    sizes = {"fo:font-size": size, "style:font-size-asian": size}
+    bold = {"fo:font-weight": "bold", "style:font-weight-asian": "bold"} if look in (_Look.TITLE, _Look.HEADER) else {}
+    style.set_properties({**_FONTS, **sizes, **bold}, area="text")
     if look is _Look.HEADER:
-        style.set_properties({"fo:background-color": "#E7EEF5"}, area="table-cell")
-    if look in (_Look.TEXT, _Look.HEADER):
-        style.set_properties({"fo:wrap-option": "wrap", "style:vertical-align": "top"}, area="table-cell")
-    if look not in (_Look.TITLE, _Look.NOTE):
-        style.set_properties({"fo:border": "0.5pt solid #BFBFBF"}, area="table-cell")
+        style.set_properties(
+            {"fo:background-color": f"#{_HEAD_FILL}", "style:vertical-align": "middle"}, area="table-cell"
+        )
+        style.set_properties({"fo:text-align": "center"}, area="paragraph")
+    elif look not in _BARE:
+        style.set_properties({"style:vertical-align": "top"}, area="table-cell")
+    if look in (_Look.TEXT, _Look.HEADER, _Look.NOTE):
+        style.set_properties({"fo:wrap-option": "wrap"}, area="table-cell")
+    if look not in _BARE:
+        border = {"fo:border": f"0.5pt solid #{_LINE_COLOR}", "fo:padding": "0.05cm"}
+        style.set_properties(border, area="table-cell")
     book.insert_style(style, automatic=True)
 
 
@@ -460,10 +601,7 @@ def _add_ods_widths(book: Document, sheet: _Sheet, known: set[int]) -> set[int]:
     return new
 
 
-def _ods_table(sheet: _Sheet) -> Table:
-    table = Table(sheet.name)
-    for width in sheet.widths():
-        Element.append(table, Column(style=f"w-{width}"))
+def _ods_table(sheet: _Sheet) -> str:
     spans = {(top, left): (bottom - top + 1, right - left + 1) for top, bottom, left, right in sheet.merged}
     covered = {
         (row, column)
@@ -471,77 +609,59 @@ def _ods_table(sheet: _Sheet) -> Table:
         for row in range(top, bottom + 1)
         for column in range(left, right + 1)
     } - set(spans)
-    rows = [_ods_row(row, number, spans, covered) for number, row in enumerate(sheet.rows, start=1)]
+    rows = []
+    for number, row in enumerate(sheet.rows, start=1):
+        cells = [
+            "<table:covered-table-cell/>" if (number, place) in covered else _ods_cell(cell, spans.get((number, place)))
+            for place, cell in enumerate(row, start=1)
+        ]
+        cells += [_ods_cell(cell) for cell in _beside(sheet, number, _links_in_ods)]
+        tall = ' table:style-name="r-seals"' if number == sheet.seals else ""
+        # A row without a cell is none.
+        rows.append(f"<table:table-row{tall}>{''.join(cells) or '<table:table-cell/>'}</table:table-row>")
     first, last = sheet.header or (1, 0)
-    for row in rows[: first - 1]:
-        Element.append(table, row)
-    if sheet.header is not None:
-        # Repeated on every printed page.
-        header = HeaderRows()
-        for row in rows[first - 1 : last]:
-            header.append(row)
-        Element.append(table, header)
-    for row in rows[last:]:
-        Element.append(table, row)
-    return table
+    # Repeated on every printed page.
+    head = "".join(rows[first - 1 : last])
+    head = f"<table:table-header-rows>{head}</table:table-header-rows>" if head else ""
+    columns = "".join(f'<table:table-column table:style-name="w-{width}"/>' for width in sheet.widths())
+    name, page = sheet.name.replace("'", "''"), "OnePage" if _takes_one_page(sheet) else "Report"
+    area = quoteattr(f"'{name}'.A1:'{name}'.{sheet.printed}")
+    return (
+        f'<table:table table:name={quoteattr(sheet.name)} table:style-name="t-{page}" table:print-ranges={area}>'
+        f"{columns}{''.join(rows[: first - 1])}{head}{''.join(rows[last:])}</table:table>"
+    )
 
 
-def _ods_row(
-    cells: list[_SheetCell],
-    number: int,
-    spans: Mapping[tuple[int, int], tuple[int, int]],
-    covered: Container[tuple[int, int]],
-) -> Row:
-    row = Row()
-    for place, cell in enumerate(cells, start=1):
-        if (number, place) in covered:
-            Element.append(row, Element.from_tag("table:covered-table-cell"))
-            continue
-        made = _ods_cell(cell)
-        if (number, place) in spans:
-            tall, wide = spans[number, place]
-            made.set_attribute("table:number-rows-spanned", str(tall))
-            made.set_attribute("table:number-columns-spanned", str(wide))
-        Element.append(row, made)
-    linked = [(_address(number, place), cell.target) for place, cell in enumerate(cells, start=1) if _is_number(cell)]
-    links = [_ods_link(target, f"{ENTRIES.zh} {name}") for name, target in linked if target is not None]
-    if links:
-        last = Cell(style=f"c-{_Look.TEXT.value}")
-        last.set_attribute("office:value-type", "string")
-        for link in links:
-            Element.append(last, link)
-        Element.append(row, last)
-    return row
-
-
-def _is_number(cell: _SheetCell) -> bool:
-    return isinstance(cell.value, int | float | date)
-
-
-def _ods_cell(given: _SheetCell) -> Cell:
-    cell = Cell(style=f"c-{given.look.value}")
-    value = given.value
+def _ods_cell(given: _SheetCell, span: tuple[int, int] | None = None) -> str:
+    value, said_of = given.value, [f'table:style-name="c-{given.look.value}"']
+    if span is not None:
+        said_of.append(f'table:number-rows-spanned="{span[0]}" table:number-columns-spanned="{span[1]}"')
     if isinstance(value, str):
-        cell.set_attribute("office:value-type", "string")
+        said_of.append('office:value-type="string"')
     elif isinstance(value, date):
-        cell.set_attribute("office:value-type", "date")
-        cell.set_attribute("office:date-value", value.isoformat())
+        said_of.append(f'office:value-type="date" office:date-value="{value.isoformat()}"')
     elif value is not None:
-        percent = given.look is _Look.PERCENT
-        cell.set_attribute("office:value-type", "percentage" if percent else "float")
-        cell.set_attribute("office:value", repr(value))
-    if isinstance(value, str) and given.target is not None:
-        Element.append(cell, _ods_link(given.target, value))
-    elif value is not None:
-        for line in _ods_text(given).split("\n"):
-            Element.append(cell, Paragraph(line))
-    return cell
+        kind = "percentage" if given.look is _Look.PERCENT else "float"
+        said_of.append(f'office:value-type="{kind}" office:value="{value!r}"')
+    text = _ods_text(given)
+    if given.target is not None and _links_in_ods(given):
+        place = quoteattr(f"#'{given.target.sheet}'.{given.target.address}")
+        lines = f'<text:p><text:a xlink:type="simple" xlink:href={place}>{escape(text)}</text:a></text:p>'
+    else:
+        lines = "".join(f"<text:p>{_ods_line(line)}</text:p>" for line in text.split("\n")) if text else ""
+    return f"<table:table-cell {' '.join(said_of)}>{lines}</table:table-cell>"
 
 
-def _ods_link(target: _SheetLink, text: str) -> Paragraph:
-    paragraph = Paragraph()
-    paragraph.append(Link(f"#'{target.sheet}'.{target.address}", text=text))
-    return paragraph
+_BLANKS = re.compile(r"^ +| {2,}|\t")
+
+
+def _ods_line(text: str) -> str:
+    """Return a line as OpenDocument has it: blanks side by side are counted there, or they are one."""
+
+    def counted(found: re.Match[str]) -> str:
+        return "<text:tab/>" if found[0] == "\t" else f'<text:s text:c="{len(found[0])}"/>'
+
+    return _BLANKS.sub(counted, escape(text))
 
 
 def _ods_text(given: _SheetCell) -> str:
@@ -550,9 +670,4 @@ def _ods_text(given: _SheetCell) -> str:
         return value or ""
     if isinstance(value, date):
         return day_text(value).zh.replace(" ", "")
-    if given.look is _Look.THOUSANDS:
-        return f"{value:,}"
-    if given.look is _Look.PERCENT:
-        return f"{value:.1%}"
-    amount = f"{value:,.2f}" if given.look is _Look.SHARE else f"{value:,.0f}"
-    return f"NT$ {amount}" if given.look is _Look.NTD else amount
+    return _number_text(value, given.look)

@@ -183,9 +183,8 @@ def _readings(shown: Programme, last: int) -> ReportTable:
         row for kpi in RECOGNISED_KPIS for year in (*shown.years, None) for row in _reading_rows(shown, kpi, year, last)
     ]
     note = T_("Where places of the plan disagree on a target, every reading is shown.")
-    return ReportTable(
-        T_("Readings: every target of the plan, and what stands against it"), columns, tuple(rows), (note,)
-    )
+    title = T_("Readings: every target of the plan, and what stands against it")
+    return ReportTable(title, columns, tuple(rows), (note,), new_page=True)
 
 
 def _reading_rows(shown: Programme, kpi: Kpi, year: int | None, last: int) -> Iterator[tuple[ReportCell, ...]]:

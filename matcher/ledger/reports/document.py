@@ -62,13 +62,17 @@ class ReportCell:
 
 @dataclass(frozen=True)
 class ReportTable:
-    """A table with its title; each row has one cell per column. `below`: on the sheet of the table before it."""
+    """A table with its title; each row has one cell per column.
+
+    `below`: on the sheet of the table before it; `new_page`: on paper it begins a page.
+    """
 
     title: Text
     columns: tuple[ReportColumn, ...]
     rows: tuple[tuple[ReportCell, ...], ...]
     notes: tuple[Text, ...] = ()
     below: bool = False
+    new_page: bool = False
 
 
 @dataclass(frozen=True)

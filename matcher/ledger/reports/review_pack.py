@@ -37,10 +37,11 @@ from matcher.ledger.figures.self_operation import OperationReading, ladder_label
 from matcher.ledger.figures.warnings import LEVEL_LABELS, Level, PaceReading, WarningRules, readings
 from matcher.ledger.reports.document import CellKind, ReportCell, ReportColumn, ReportDocument, ReportTable
 from matcher.ledger.reports.said_days import day_text, quarter_text, shares_text
+from matcher.ledger.reports.target_standings import UNIT_LABELS
 from matcher.ledger.rows.chain import heads_of
 from matcher.ledger.rows.details import read_details
 from matcher.ledger.rows.entries import WHOLE_BP, Entry, EntryKind, LedgerError
-from matcher.ledger.rows.kpis import KPI_FACTS, RECOGNISED_KPIS, Kpi
+from matcher.ledger.rows.kpis import KPI_FACTS, RECOGNISED_KPIS, Kpi, Unit
 from matcher.ledger.rows.motions import Motion, MotionEnd, MotionKind
 from matcher.ledger.rows.periods import first_day, last_quarter_over, roc_year, year_of
 from matcher.ledger.rows.result_claims import OTHER_PROGRAMME_LABELS, ExternalClaim, OtherProgramme
@@ -227,6 +228,11 @@ def _amount(amount_bp: int) -> int | float:
     return amount_bp // WHOLE_BP if amount_bp % WHOLE_BP == 0 else amount_bp / WHOLE_BP
 
 
+def _paced(kpi: Kpi, amount_bp: int) -> int | float:
+    """Return what a pace makes of a figure: money in whole NTD, for no form asks for parts of one."""
+    return round(amount_bp / WHOLE_BP) if KPI_FACTS[kpi].unit is Unit.NTD else _amount(amount_bp)
+
+
 def _kpi(kpi: Kpi) -> ReportCell:
     return ReportCell(KPI_FACTS[kpi].label)
 
@@ -378,11 +384,12 @@ def _readings(review: Review) -> ReportTable:
         (
             review.named(one.alliance),
             _kpi(one.kpi),
-            ReportCell(_amount(one.target_bp)),
-            ReportCell(_amount(one.expected_bp)),
-            ReportCell(_amount(one.actual_bp), one.entries),
-            ReportCell(_amount(one.in_review_bp)),
-            ReportCell(_amount(one.gap_bp)),
+            ReportCell(UNIT_LABELS[KPI_FACTS[one.kpi].unit]),
+            ReportCell(_paced(one.kpi, one.target_bp)),
+            ReportCell(_paced(one.kpi, one.expected_bp)),
+            ReportCell(_paced(one.kpi, one.actual_bp), one.entries),
+            ReportCell(_paced(one.kpi, one.in_review_bp)),
+            ReportCell(_paced(one.kpi, one.gap_bp)),
             ReportCell(LEVEL_LABELS[one.level]),
         )
         for one in review.read
@@ -391,6 +398,7 @@ def _readings(review: Review) -> ReportTable:
     columns = (
         ReportColumn(P_("review pack", "alliance"), merged=True, names=True),
         ReportColumn(T_("figure"), names=True),
+        ReportColumn(T_("Unit")),
         *_columns(
             (T_("target"), CellKind.SHARE),
             (T_("expected"), CellKind.SHARE),

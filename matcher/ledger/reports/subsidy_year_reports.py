@@ -13,6 +13,7 @@ own is exact, and says that it is not to be passed on.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date, datetime
 from fractions import Fraction
 
@@ -20,9 +21,10 @@ from sqlmodel import Session, col, select
 
 from indexer.instants import day_in_taipei
 from indexer.records.record_tables import Alliance
-from indexer.wording import P_, T_, Text, either
+from indexer.wording import P_, T_, Text, either, listed
 from matcher.ledger.figures.folds import end_of
 from matcher.ledger.figures.gender import (
+    COUNTED_FROM,
     GENDER_LABELS,
     GROUP_LABELS,
     Counts,
@@ -133,13 +135,17 @@ def sufficiency_report(
             year=either(f"{roc_year(year)}", f"{year}"),
         ),
         as_of=as_of,
-        tables=tuple(tables),
+        tables=_on_one_sheet(tables),
         heads=tuple(heads_of(session, now)),
         notes=(
             T_("the subsidy year runs from %(first)s to %(last)s", first=day_text(first), last=day_text(last)),
             *(() if years[-1].closed else (T_("the year has not closed yet"),)),
         ),
     )
+
+
+def _on_one_sheet(tables: Sequence[ReportTable]) -> tuple[ReportTable, ...]:
+    return tuple(replace(table, below=number > 0) for number, table in enumerate(tables))
 
 
 def _columns(*titles: tuple[Text, CellKind]) -> tuple[ReportColumn, ...]:
@@ -174,11 +180,21 @@ def _statement(years: Sequence[Statement]) -> ReportTable:
         (T_("%(year)s (NTD thousand)", year=either(f"{roc_year(one.year)}", f"{one.year}")), CellKind.THOUSANDS)
         for one in shown
     ]
+    if len(shown) > 1:
+        # What the plan asks of a year is that it differs from the one before.
+        titles.append((T_("change (NTD thousand)"), CellKind.THOUSANDS))
+        rows = [(*row, _change(row[-2].value, row[-1].value)) for row in rows]
     return ReportTable(
         T_("income and expense statement"),
         _columns((T_("item"), CellKind.TEXT), *titles),
         tuple(rows),
     )
+
+
+def _change(before: Value, after: Value) -> ReportCell:
+    if isinstance(before, int | float) and isinstance(after, int | float):
+        return ReportCell(after - before)
+    return ReportCell(None)
 
 
 def _money(one: Statement, amount_ntd: int, entries: tuple[str, ...] = ()) -> ReportCell:
@@ -330,17 +346,19 @@ def gender_report(session: Session, *, year: int, as_of: date, now: datetime, ex
 
 
 def _exact(group: GenderGroup, counted: Counts, names: Mapping[str, Text]) -> ReportTable:
-    """Every alliance with what it counted, or with that it counted nothing, and the sums."""
-    rows = [
-        (names[one], [counted[one].get(gender, 0) for gender in Gender] if one in counted else None) for one in names
-    ]
-    summed = [sum(people[place] for _, people in rows if people is not None) for place in range(len(Gender))]
-    lines = [
-        (ReportCell(name), *([ReportCell(NOT_FILLED_IN)] * (len(Gender) + 1) if people is None else _cells(people)))
-        for name, people in rows
-    ]
-    total = (ReportCell(_TOTAL), *(_cells(summed) if counted else [ReportCell(NOT_FILLED_IN)] * (len(Gender) + 1)))
-    return ReportTable(GROUP_LABELS[group], _gender_columns(), (*lines, total))
+    """Every alliance that counted anybody, and the sums; those that did not are named below."""
+    lines = [(names[one], [counted[one].get(gender, 0) for gender in Gender]) for one in names if one in counted]
+    if not lines:
+        return _table(group, [])
+    summed = [sum(people[place] for _, people in lines) for place in range(len(Gender))]
+    rows = tuple((ReportCell(name), *_cells(people)) for name, people in (*lines, (_TOTAL, summed)))
+    missing = listed([names[one] for one in names if one not in counted])
+    said = (
+        T_("nothing recognised: %(alliances)s", alliances=missing)
+        if group in COUNTED_FROM
+        else T_("not filled in: %(alliances)s", alliances=missing)
+    )
+    return ReportTable(GROUP_LABELS[group], _gender_columns(), rows, (said,) if len(lines) < len(names) else ())
 
 
 def _cells(people: Sequence[int]) -> list[ReportCell]:
@@ -396,7 +414,7 @@ def _document(
             year=either(f"{roc_year(year)}", f"{year}"),
         ),
         as_of=as_of,
-        tables=tuple(tables),
+        tables=_on_one_sheet(tables),
         heads=tuple(heads_of(session, now)),
         notes=(T_("from %(first)s to %(last)s", first=day_text(first), last=day_text(last)), *open_, *notes),
     )
@@ -409,8 +427,8 @@ def _names(session: Session) -> dict[str, Text]:
 
 def _table(group: GenderGroup, lines: Sequence[tuple[Text, Sequence[int | None]]]) -> ReportTable:
     rows = tuple((ReportCell(name), *(_cell(count) for count in line)) for name, line in lines)
-    notes = () if rows else (NOT_FILLED_IN,)
-    return ReportTable(GROUP_LABELS[group], _gender_columns(), rows, notes)
+    nobody = (ReportCell(NOT_FILLED_IN), *(ReportCell(None) for _ in (*Gender, None)))
+    return ReportTable(GROUP_LABELS[group], _gender_columns(), rows or (nobody,))
 
 
 def _cell(count: int | None) -> ReportCell:

@@ -89,6 +89,7 @@ LINKED: dict[str, Linked] = {
     "lab_claim": Linked(),
     "ladder_step": Linked(),
     "ledger_duties_start": Linked(),
+    "ledger_months_start": Linked(),
     "ledger_motion": Linked(),
     "ledger_motion_end": Linked(key="motion_id"),
     "ledger_period_close": Linked(key="period"),

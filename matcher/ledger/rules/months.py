@@ -5,6 +5,9 @@ needed. Out: a row that nobody can change; whoever has more to say confirms the 
 monthly report and the quarterly check are two things: the alliance answers for its month first, and only then does
 the committee look at what was reported in it.
 
+A home asks for it from its first day on (`begin_months`), or from the day that its office sets in the rules of
+recognition; a home that has people since before this release goes on without it until then.
+
 A confirmation covers what was reported until then, at most until the month's end in Taipei; what comes later in the
 month waits for the next one.
 """
@@ -22,14 +25,14 @@ from sqlalchemy import select as select_columns
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Field, Session, SQLModel, col, select
 
-from indexer.database import is_duplicate
+from indexer.database import is_duplicate, once
 from indexer.instants import TAIPEI, Instant, day_in_taipei
 from indexer.plain_text import clean
 from indexer.records.record_tables import Alliance
 from indexer.wording import T_
 from matcher.ledger.rows.chain import lock_heads
 from matcher.ledger.rows.entries import MAX_TEXT, AlreadyReportedError, Entry, LedgerError
-from matcher.review.people import principal
+from matcher.review.people import Account, principal
 from matcher.review.roles import Role
 
 _MONTH = re.compile(r"20[0-9]{2}-(0[1-9]|1[0-2])")
@@ -59,6 +62,35 @@ class MonthReport(SQLModel, table=True):
     help: str
     by: str = Field(foreign_key="account.id")
     at: datetime = Field(sa_type=Instant)
+
+
+class MonthsStart(SQLModel, table=True):
+    """From which day on months are confirmed unless the rules say another one: one row, of a home's first day."""
+
+    __tablename__ = "ledger_months_start"
+    __table_args__ = (CheckConstraint("id = 1", name="one_start"),)
+
+    id: int = Field(default=1, primary_key=True, sa_column_kwargs={"autoincrement": False})
+    since: date
+    at: datetime = Field(sa_type=Instant)
+
+
+def begin_months(session: Session, *, now: datetime) -> bool:
+    """Have the months of a new home confirmed from today on; return False where it is none. The caller commits.
+
+    A home is new as long as it has neither people nor results: with its first account it begins.
+    """
+    if session.exec(select(Account.id).limit(1)).first() or session.exec(select(Entry.seq).limit(1)).first():
+        return False
+    if session.get(MonthsStart, 1) is None:
+        session.add(MonthsStart(since=day_in_taipei(now), at=now))
+        session.flush()
+    return True
+
+
+def months_began(session: Session) -> date | None:
+    """Return the day from which on a home confirms its months by itself; None for one that came before that."""
+    return once(session, (months_began,), lambda: session.exec(select(col(MonthsStart.since))).first())
 
 
 @dataclass(frozen=True)

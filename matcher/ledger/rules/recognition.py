@@ -42,7 +42,7 @@ from matcher.ledger.rows.steps import NewStep, State, Step, standing, take
 from matcher.ledger.rules.configuration import Configured, current, default, versions
 from matcher.ledger.rules.duties import BARRED, Act, Bar, bar_on, strictest
 from matcher.ledger.rules.model_cases import Scored, score_aspects
-from matcher.ledger.rules.months import confirmed, is_confirmed, month_of
+from matcher.ledger.rules.months import confirmed, is_confirmed, month_of, months_began
 from matcher.ledger.rules.requirements import unmet
 
 
@@ -60,19 +60,25 @@ class RecognitionRules(Configured):
     similar_days: int = Field(ge=0, le=3_660, description="Dates at most so many days apart are alike.")
     months_confirmed_from: date | None = Field(
         default=None,
-        description="What is reported from this day on goes to the committee once a lead has confirmed its month.",
+        description="What is reported from this day on goes to the committee once a lead has confirmed its month; "
+        "without a day that is a new home's first one.",
     )
+
+
+def months_since(session: Session) -> date | None:
+    """Return the day from which on months are confirmed: the one that the office set, else a new home's first day."""
+    return current(session, RecognitionRules).months_confirmed_from or months_began(session)
 
 
 def is_with_committee(session: Session, entry: Entry) -> bool:
     """Whether an entry lies before the committee: its month is confirmed, or was none that is."""
-    since = current(session, RecognitionRules).months_confirmed_from
+    since = months_since(session)
     return since is None or day_in_taipei(entry.reported_at) < since or is_confirmed(session, entry)
 
 
 def with_committee(session: Session) -> ColumnElement[bool]:
     """Return the condition on `Entry` that it lies before the committee."""
-    since = current(session, RecognitionRules).months_confirmed_from
+    since = months_since(session)
     if since is None:
         return true()
     return or_(col(Entry.reported_at) < datetime.combine(since, time(0), TAIPEI), confirmed())

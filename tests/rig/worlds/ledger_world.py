@@ -15,11 +15,13 @@ from sqlalchemy import Engine
 from sqlmodel import Session
 
 from indexer.database import writing
+from indexer.instants import day_in_taipei
 from indexer.records.importing import import_rows
 from matcher.ledger.figures.sufficiency import SufficiencyItem, book, earn
 from matcher.ledger.rows.entries import Entry
 from matcher.ledger.rows.evidence import keep
 from matcher.ledger.rows.kpis import Kpi
+from matcher.ledger.rows.periods import subsidy_days, subsidy_year
 from matcher.ledger.rows.pseudonyms import make_key, register
 from matcher.ledger.rows.result_claims import ExternalClaim, note_external
 from matcher.ledger.rows.school_totals import supply
@@ -169,6 +171,8 @@ def store_ledger_things(
         note_external(session, claim)
         names: dict[str, Any] = {"entry_id": given.id, "motion_id": motion.id, "sha256": digest, "claim_id": claim.id}
         names |= _rows_of(session, alliance, home, by, now)
+        # So that it can graduate on the day on which it is asked.
+        carry_itself(session, alliance_id=alliance, by=by, now=datetime.now(UTC))
         fixed = {"kpi": "L", "name": "entries", "period": "2019Q2", "configuration_name": "points"}
         found.append({**{k: str(v) for k, v in names.items()}, **fixed})
     return found
@@ -195,6 +199,14 @@ def report_of(entry_id: str, alliance: str, school_id: str, digest: str, amount:
         value_added="聯盟專家促成合約",
         evidence=[{"sha256": digest, "name": "合約.pdf"}],
     )
+
+
+def carry_itself(session: Session, *, alliance_id: str, by: str, now: datetime) -> None:
+    """Book a last closed subsidy year in which an alliance pays all that it spends."""
+    last = subsidy_days(subsidy_year(day_in_taipei(now)) - 1)[1]
+    for item in (SufficiencyItem.OVERHEAD, SufficiencyItem.OPERATION):
+        given = {"alliance_id": alliance_id, "occurred_on": last, "amount_ntd": 100}
+        book(session, item=item, source="傳票", by=by, now=now, **given)
 
 
 def _rows_of(session: Session, alliance: str, home: Path, by: str, now: datetime) -> dict[str, Any]:

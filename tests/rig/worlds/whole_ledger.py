@@ -36,6 +36,7 @@ from matcher.ledger.rows.steps import Step
 from matcher.ledger.rule_documents import move_document, second_document
 from matcher.ledger.rules.configuration import default
 from matcher.ledger.rules.granting import move_grant, second_grant
+from matcher.ledger.rules.months import MonthsStart
 from matcher.ledger.rules.recognition import (
     RecognitionRules,
     check,
@@ -52,7 +53,7 @@ from matcher.review.intake import submit
 from matcher.review.people import add_account, declare_stake, grant
 from matcher.review.researchers import ClaimVerdict, claim, decide_claim
 from matcher.review.roles import Role
-from tests.rig.worlds.ledger_world import NOON, LedgerWorld, build_ledger_world, money, recognised
+from tests.rig.worlds.ledger_world import NOON, LedgerWorld, build_ledger_world, carry_itself, money, recognised
 from tests.rig.worlds.small_world import store_proposal
 
 APRIL = datetime(2019, 4, 3, 4, 0, tzinfo=UTC)
@@ -156,6 +157,8 @@ def _around(engine: Engine, world: LedgerWorld, home: Path) -> None:
                 due_on=None, grounds={}, by=office, at=LATER,
             )
         )  # fmt: skip
+        session.add(MonthsStart(since=date(2031, 1, 1), at=LATER))
+        carry_itself(session, alliance_id="al-b", by=office, now=LATER)
         graduate(session, alliance_id="al-b", reason="自主營運", by=office, now=LATER)
 
 
