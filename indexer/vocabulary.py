@@ -194,8 +194,11 @@ _WORDS: dict[type[StrEnum], dict[StrEnum, str]] = {
 
 LANGUAGE_WORDS = {
     "中文": "zh", "國語": "zh", "華語": "zh", "英文": "en", "英語": "en", "日文": "ja", "日語": "ja", "韓文": "ko",
-    "德文": "de", "法文": "fr", "西班牙文": "es", "越南文": "vi", "泰文": "th", "印尼文": "id",
-    "chinese": "zh", "mandarin": "zh", "english": "en", "japanese": "ja", "german": "de", "french": "fr",
+    "韓語": "ko", "德文": "de", "德語": "de", "法文": "fr", "法語": "fr", "西班牙文": "es", "越南文": "vi",
+    "泰文": "th", "印尼文": "id", "馬來文": "ms", "葡萄牙文": "pt", "義大利文": "it", "俄文": "ru", "荷蘭文": "nl",
+    "chinese": "zh", "mandarin": "zh", "english": "en", "japanese": "ja", "korean": "ko", "german": "de",
+    "french": "fr", "spanish": "es", "vietnamese": "vi", "thai": "th", "indonesian": "id", "malay": "ms",
+    "portuguese": "pt", "italian": "it", "russian": "ru", "dutch": "nl",
 }  # fmt: skip
 COUNTRY_WORDS = {
     "臺灣": "TW", "台灣": "TW", "中華民國": "TW", "taiwan": "TW", "日本": "JP", "美國": "US", "德國": "DE",

@@ -19,6 +19,7 @@ from starlette.datastructures import UploadFile
 from api.access.policy import Action, Resource, admits
 from api.documents.bodies import TakenDownBody
 from api.jobs.drafting_apart import Drafted, values_of
+from api.pages.needs.need import elements_stated
 from api.pages.shell.form_fields import (
     KINDS,
     MAX_TYPED,
@@ -183,6 +184,7 @@ def _need_page(
         "contact": values.get("contact_said") or _contact(values),
         "came_by": values.get("came_by") or ("email" if str(document["text"]).startswith("From: ") else "call"),
     }
+    elements = elements_stated(as_body(NEED_FIELDS, form))
     known = visit.look(lambda session, _: _known(session, company, str(form["tax_id"]) or None))
     alliances = visit.look(lambda session, who: scope_names(session, sorted(who.scopes(*STAFF))))
     return visit.show(
@@ -193,6 +195,7 @@ def _need_page(
         taken=_taken(document),
         asked=NEED_FIELDS,
         form=form,
+        open_questions=() if elements is None else elements.asked,
         kinds=KINDS,
         known=known,
         alliances=alliances,

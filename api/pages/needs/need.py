@@ -38,6 +38,7 @@ from api.routes.needs import (
 )
 from indexer.folding import for_reading
 from indexer.instants import day_in_taipei, now
+from indexer.records.mended.named_labs import labs_called
 from indexer.records.passages import joined
 from indexer.records.record_tables import Need
 from indexer.wording import T_
@@ -72,17 +73,18 @@ def need_context(
     """
     need = need or visit.document(read_need, need_id=need_id)
 
-    def read(session: Session, who: Principal) -> tuple[NeedNames, tuple[int, Any], Principal]:
+    def read(session: Session, who: Principal) -> tuple[NeedNames, tuple[int, Any], list[str], Principal]:
         names = need_names(session, [need], with_every_alliance=True)
-        return names, company_contacts(session, who, need["company"]), who
+        excluded = labs_called(session, need.get("excluded_labs") or ())
+        return names, company_contacts(session, who, need["company"]), excluded, who
 
-    names, contacts, who = visit.look(read)
+    names, contacts, excluded, who = visit.look(read)
     ours = who.scopes(*STAFF)
     is_ours = need["alliance"] in ours
     state, office = need["state"], who.holds(Role.OFFICE)
     held = {need["alliance"], *need["shared_with"]}
     return {
-        "need": need,
+        "need": need | {"excluded_labs": excluded},
         "facts": _FACTS,
         "names": names,
         "other_alliances": [(one, *both) for one, both in sorted(names.alliances.items()) if one not in held],

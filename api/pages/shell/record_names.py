@@ -7,6 +7,7 @@ only to who may read the need.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -20,8 +21,12 @@ from sqlmodel import Session, col, select
 from api.access.policy import Action
 from api.access.visibility import needs as visible_needs
 from api.access.visibility import readable
+from api.pages.shell.wording import Lang
 from api.trail.request_trail import NeedReader
 from indexer.records.record_tables import Alliance, Company, Lab, Need, School
+from indexer.records.values import FieldError
+from indexer.records.values import language as language_code
+from indexer.vocabulary import LANGUAGES
 from matcher.review.people import Account, Principal
 
 Named = type[Company] | type[Lab] | type[School] | type[Alliance]
@@ -108,6 +113,7 @@ def alliance_names(session: Session) -> list[tuple[str, str, str]]:
     return [(one, name, name_en) for one, name, name_en in rows]
 
 
+_BETWEEN = re.compile("[,，、;；]")
 _READERS = (Locale("zh", script="Hant"), Locale("en"))
 BothNames = tuple[str, str]
 
@@ -120,6 +126,20 @@ def language(code: str) -> BothNames:
         return code, code
     zh, en = (spoken.get_display_name(reader) or code for reader in _READERS)
     return zh, en
+
+
+def spoken(words: str, lang: Lang) -> str:
+    """Return languages as somebody types them, in words: codes by the names that forms take, all else as it is."""
+    named = [_name_of_language(word.strip(), lang) for word in _BETWEEN.split(words) if word.strip()]
+    return ("、" if lang is Lang.ZH else ", ").join(named)
+
+
+def _name_of_language(word: str, lang: Lang) -> str:
+    name = language(word)[0 if lang is Lang.ZH else 1] if word in LANGUAGES else word
+    try:
+        return name if language_code(name) == word else word
+    except FieldError:
+        return word
 
 
 def country(code: str) -> BothNames:

@@ -18,6 +18,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from api.pages.shell.assets import asset_url
+from api.pages.shell.record_names import spoken
 from api.pages.shell.wording import Lang, Wording, term
 from indexer.instants import now
 
@@ -52,6 +53,8 @@ def environment(lang: Lang) -> Environment:
         "told": wording.told,
         "ago": lambda moment: wording.ago(moment, now()),
         "term": lambda code: wording.text(term(code)),
+        "tel": tel_of,
+        "spoken": lambda words: spoken(words, lang),
     }
     found.globals |= {
         "asset": asset_url,
@@ -61,6 +64,14 @@ def environment(lang: Lang) -> Environment:
         "Lang": Lang,
     }
     return found
+
+
+def tel_of(phone: str) -> str:
+    """Return the address by which a telephone calls a number (RFC 3966), with its extension."""
+    number, _, extension = phone.partition("#")
+    digits = "".join(c for c in number if c.isdecimal() or c == "+")
+    inner = "".join(c for c in extension if c.isdecimal())
+    return f"tel:{digits}" + (f";ext={inner}" if inner else "")
 
 
 def rendered(template: str, lang: Lang, context: dict[str, Any]) -> str:

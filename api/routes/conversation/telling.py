@@ -159,12 +159,21 @@ def tell_attached(session: Session, about: Conversation, attached: Attachment, *
 
 
 def tell_meeting(
-    session: Session, about: Conversation, meeting: Meeting, how: str, *, by: str | None, now: datetime
+    session: Session,
+    about: Conversation,
+    meeting: Meeting,
+    how: str,
+    *,
+    by: str | None,
+    now: datetime,
+    was: datetime | None = None,
 ) -> None:
-    """Tell everybody who comes of a meeting that was proposed, agreed, moved or called off.
+    """Tell everybody who comes of a meeting that was proposed, agreed, moved, reopened or called off.
 
-    Whoever proposed or called off is told of nothing they did, but of what is agreed they get the file as well.
+    Whoever proposed or called off is told of nothing they did, but of what changes in calendars they get the file as
+    well. `was` is the time of a meeting that is open again.
     """
+    more = {} if was is None else {"was": was.isoformat()}
     for side in Side:
         to = [*readers_of(session, about, side), *addresses_of(session, about, side)]
         if how == "proposed" and side == meeting.proposed_side:
@@ -175,8 +184,8 @@ def tell_meeting(
             to=to,
             key=f"meeting {meeting.id} {meeting.version}",
             place=place_of(about.pairing_id) + "#meetings",
-            facts=facts_of(about, meeting=meeting.id, side=side.value, how=how),
-            by=None if how in ("agreed", "moved") else by,
+            facts=facts_of(about, meeting=meeting.id, side=side.value, how=how, proposed=meeting.proposed_side, **more),
+            by=None if how in ("agreed", "moved", "reopened") else by,
             now=now,
         )
 
