@@ -250,7 +250,7 @@ def test_what_a_link_did_is_undone_by_it_and_calendars_follow(known: Known) -> N
     pressed("/call-off")
     known.propose("company")
     looked_at(410)
-    pressed("/undo", 409)
+    pressed("/undo", 410)
     assert meeting["can_take_back"] is False
 
 

@@ -199,7 +199,7 @@ def set_own_phone(visit: Annotated[Visit, Depends(visiting(Resource.PROFILE, Act
     """Say under which number one wants to be called."""
     body = visit.body(PhoneBody, {"phone": visit.form.get("phone", "")})
     refused = visit.attempt(lambda: visit.reply(change_phone, body=body))
-    if refused is not None:
+    if isinstance(refused, Refusal):
         return _page(visit, refused, "phone")
     return visit.go("/account", N_("Your telephone number is changed."))
 

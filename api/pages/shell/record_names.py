@@ -145,7 +145,8 @@ def _name_of_language(word: str, lang: Lang) -> str:
 def country(code: str) -> BothNames:
     """Return a country's names in Chinese and English; of one that is not known, its code."""
     zh, en = (reader.territories.get(code, code) for reader in _READERS)
-    return zh, en
+    # The country writes its own name in full.
+    return zh.replace("台", "臺"), en
 
 
 _KINDS = {

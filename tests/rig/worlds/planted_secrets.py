@@ -387,15 +387,18 @@ SECRETS = {
     "keys": Secret(),
     "hashes": Secret(),
     "addresses": Secret(may=frozenset({"office"})),
-    # What an expert writes to a company, and the address that stands below it.
+    # What an expert writes to a company, and the address that stands below it, which both sides of a case have too.
     "shortlistwords": Secret(OWN),
-    "liaisonaddress": Secret(may=OWN | {"office"}),
+    "liaisonaddress": Secret(frozenset({"company", "researcher"}), OWN | {"office"}),
     # Who looks after a company reads whom to write to.
     "contactaddress": Secret(OWN | {"office"}),
+    "companycontact": Secret(OWN | {"office"}),
+    "companyphone": Secret(OWN | {"office"}),
     **RESULT_SECRETS,
 }
 NUMBERS = {"budget": 717_263_545_362, "sharedbudget": 817_263_545_362}
 DEADLINE = "2091-03-17"
+PHONE = "0491717263545"
 PASSWORD = f"{latin('password')} of the expert"
 _PLANTED = {name: telltale(name, number) for number, name in enumerate(SECRETS)}
 """The text of each secret that is text."""
@@ -427,10 +430,13 @@ def told(server: Served) -> History:
     }
     words["liaisonaddress"] = ["expert@example.org"]
     words["contactaddress"] = ["company@example.org"]
+    words["companyphone"] = [PHONE]
     words["hashes"] = [digest(key) for key in server.keys.values()]
     for name in ("stake", "wrongpassword", "password", "idempotency"):
         # Ids, headers and what is typed have no Chinese here.
         words[name] = [latin(name)]
+    reached = {"contact": _PLANTED["companycontact"], "contact_phone": PHONE}
+    _done(server, "expert", "PUT", "/api/companies/co-1-1/contact", json=reached)
     need_id = _submitted(server, "title", description="description", ask="ask", deadline=DEADLINE)
     ids = _worked_on(server, need_id)
     shared_id, own_id = _shared(server)
