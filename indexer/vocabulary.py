@@ -205,6 +205,21 @@ COUNTRY_WORDS = {
     "荷蘭": "NL", "新加坡": "SG", "韓國": "KR", "英國": "GB", "法國": "FR", "越南": "VN", "泰國": "TH",
 }  # fmt: skip
 
+_CITIES = {
+    "臺北市": "Taipei City", "新北市": "New Taipei City", "基隆市": "Keelung City", "桃園市": "Taoyuan City",
+    "新竹市": "Hsinchu City", "新竹縣": "Hsinchu County", "苗栗縣": "Miaoli County", "臺中市": "Taichung City",
+    "彰化縣": "Changhua County", "南投縣": "Nantou County", "雲林縣": "Yunlin County", "嘉義市": "Chiayi City",
+    "嘉義縣": "Chiayi County", "臺南市": "Tainan City", "高雄市": "Kaohsiung City", "屏東縣": "Pingtung County",
+    "宜蘭縣": "Yilan County", "花蓮縣": "Hualien County", "臺東縣": "Taitung County", "澎湖縣": "Penghu County",
+    "金門縣": "Kinmen County", "連江縣": "Lienchiang County",
+}  # fmt: skip
+
+
+def city_in_english(city: str) -> str:
+    """Return what a city or county of Taiwan is called in English; another place as it is written."""
+    return _CITIES.get(city.strip().replace("台", "臺"), city)
+
+
 # ISO 639-1.
 LANGUAGES = frozenset(
     """aa ab ae af ak am an ar as av ay az ba be bg bi bm bn bo br bs ca ce ch co cr cs cu cv cy da de dv dz ee el en

@@ -125,7 +125,7 @@ def test_a_list_brings_whom_to_reach(settings: Settings, tmp_path: Path) -> None
     path.write_text(",".join(rows) + "\n" + ",".join(rows.values()) + "\n", encoding="utf-8")
     with asked(settings) as here, writing(here.engine) as session:
         import_file(session, path)
-        (company,) = session.exec(select(Company).where(Company.name == "甲公司")).all()
+        (company,) = session.exec(select(Company).where(Company.tax_id == "00000016")).all()
         assert contact_of(company) == {
             "contact": "林若川",
             "contact_email": "lin@factory.example",

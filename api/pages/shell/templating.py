@@ -21,6 +21,7 @@ from api.pages.shell.assets import asset_url
 from api.pages.shell.record_names import spoken
 from api.pages.shell.wording import Lang, Wording, term
 from indexer.instants import now
+from indexer.vocabulary import city_in_english
 
 TEMPLATE_FOLDER = Path(__file__).parents[2] / "templates"
 EXTENSIONS = ("jinja2.ext.i18n", "jinja2.ext.loopcontrols")
@@ -54,6 +55,7 @@ def environment(lang: Lang) -> Environment:
         "ago": lambda moment: wording.ago(moment, now()),
         "term": lambda code: wording.text(term(code)),
         "tel": tel_of,
+        "city": lambda name: city_in_english(name) if lang is Lang.EN else name,
         "spoken": lambda words: spoken(words, lang),
     }
     found.globals |= {
