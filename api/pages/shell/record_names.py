@@ -129,17 +129,19 @@ def language(code: str) -> BothNames:
 
 
 def spoken(words: str, lang: Lang) -> str:
-    """Return languages as somebody types them, in words: codes by the names that forms take, all else as it is."""
-    named = [_name_of_language(word.strip(), lang) for word in _BETWEEN.split(words) if word.strip()]
-    return ("、" if lang is Lang.ZH else ", ").join(named)
+    """Return codes of languages by the names that forms take; what somebody typed otherwise stays as it is."""
+    codes = [word.strip() for word in _BETWEEN.split(words) if word.strip()]
+    if not set(codes) <= LANGUAGES:
+        return words
+    return ("、" if lang is Lang.ZH else ", ").join(_name_of_language(code, lang) for code in codes)
 
 
-def _name_of_language(word: str, lang: Lang) -> str:
-    name = language(word)[0 if lang is Lang.ZH else 1] if word in LANGUAGES else word
+def _name_of_language(code: str, lang: Lang) -> str:
+    name = language(code)[0 if lang is Lang.ZH else 1]
     try:
-        return name if language_code(name) == word else word
+        return name if language_code(name) == code else code
     except FieldError:
-        return word
+        return code
 
 
 def country(code: str) -> BothNames:

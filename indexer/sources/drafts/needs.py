@@ -98,7 +98,8 @@ _SENTENCE = re.compile(
 )
 _WISH = re.compile(
     r"希望(?:能夠?|可以|貴校|學校)?|想要|想請|想找|尋找|尋求|徵求|急需|需要|請學校|可否協助|盼能|"
-    r"looking for|would like(?: to)?|we hope to(?: find)?|we need|we seek|we want(?: to)?|in search of|could you help(?: us)?(?: to)?",
+    r"looking for|would like(?: to)?|we hope to(?: find)?|we need|we seek|we want(?: to)?|in search of|"
+    r"could you help(?: us)?(?: to)?",
     re.IGNORECASE,
 )
 _HELLO = re.compile(r"^\s*(?:您好|你好|hello|hi)\s*[，,。！!]", re.IGNORECASE)
