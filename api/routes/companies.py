@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Response
 from sqlalchemy import and_, exists, true
+from sqlalchemy import select as select_columns
 from sqlmodel import Session, col, func, or_, select
 
 from api.access.policy import Action, Resource
@@ -378,7 +379,9 @@ def _contact_persons(session: Session, company_id: str) -> list[dict[str, Any]]:
     ours = or_(Grant.scope_id == company_id, col(Grant.scope_id).in_(old_ids(Mendable.COMPANY, [company_id])))
     held = (Grant.role == Role.COMPANY.value, ours, col(Grant.revoked_at).is_(None))
     rows = session.execute(
-        select(Account.id, Account.name, Account.email, MailAddress.refused_at, Account.phone)
+        select_columns(
+            col(Account.id), col(Account.name), col(Account.email), col(MailAddress.refused_at), col(Account.phone)
+        )
         .join(MailAddress, col(MailAddress.address) == col(Account.email), isouter=True)
         .join(Grant, col(Grant.account_id) == col(Account.id))
         .where(*held, col(Account.disabled_at).is_(None))

@@ -207,7 +207,8 @@ def _companies(session: Session, who: Principal, after: Any, all_rows: bool) -> 
     rows = session.exec(query).all()
     own = and_(col(Client.company_id).in_([one.id for one in rows]), col(Client.alliance_id).in_(who.scopes(*STAFF)))
     cared = set(session.exec(select(Client.company_id).where(own, col(Client.until).is_(None))).all())
-    found, sees_all = [], all_rows or who.holds(Role.OFFICE)
+    sees_all = all_rows or who.holds(Role.OFFICE)
+    found: list[tuple[Any, Document]] = []
     for company in rows:
         # Whom to reach there is for who looks after it, and for who takes everything out.
         contact = contact_of(company) if sees_all or company.id in cared else {}
