@@ -415,6 +415,7 @@ def _asked(server: Served, things: Things, who: str | None, method: str, path: s
         "/settlers": {"account": "none"},
         "/judgings": {"judges": ["none", "nobody"], "needs": ["none"]},
         "/password": {"new": "short"},
+        "/me/phone": {"phone": "none"},
         "/awakening": {"password": "wrong"},
         "/enrolment": {"code": "1"},
         "/webhook-hosts": {"host": "hooks.example.org"},

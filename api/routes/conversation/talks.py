@@ -37,6 +37,7 @@ from api.routes.conversation.telling import (
 from api.trail.request_trail import NeedReader
 from indexer.records.record_tables import Company, Need
 from indexer.wording import T_
+from matcher.review.clients import alliances_of
 from matcher.review.conversation.answers import answer, answers_of, is_open, must_be_open, take_back
 from matcher.review.conversation.thread import (
     Audience,
@@ -206,12 +207,17 @@ def talk_document(
 
 
 def people_of(session: Session, side: Side, about: Conversation) -> list[tuple[Side, str, str, str]]:
-    """Return whom a side works with, and how they are reached: the expert, for the expert those of both sides."""
-    others = (Side.COMPANY, Side.LAB) if side is Side.EXPERT else (Side.EXPERT,)
+    """Return whom a side works with, and how they are reached: the expert, for the expert those of both sides.
+
+    Of a company only who looks after it learns whom to reach there, not whom its need was shared with.
+    """
+    others = [Side.EXPERT] if side is not Side.EXPERT else [Side.LAB]
     found: list[tuple[Side, str, str, str]] = []
     company = session.get(Company, about.company_id) if side is Side.EXPERT and about.company_id else None
-    if company is not None and (company.contact_email or company.contact_phone):
-        found.append((Side.COMPANY, company.contact, company.contact_email, company.contact_phone))
+    if company is not None and about.alliance_id in alliances_of(session, company.id):
+        others.insert(0, Side.COMPANY)
+        if company.contact_email or company.contact_phone:
+            found.append((Side.COMPANY, company.contact, company.contact_email, company.contact_phone))
     for other in others:
         ids = readers_of(session, about, other)[:_MOST_PEOPLE]
         query = select(Account.name, Account.email, Account.phone).where(col(Account.id).in_(ids))

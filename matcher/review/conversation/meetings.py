@@ -217,11 +217,13 @@ def state_to_return_to(
 ) -> MeetingState | None:
     """Return what a meeting was before the last step, if an account, or a link, took that step and may undo it."""
     steps = select(MeetingStep).where(MeetingStep.meeting_id == meeting.id).order_by(col(MeetingStep.version).desc())
-    last, *earlier = session.exec(steps.limit(2)).all()
-    is_mine = last.link == link if link is not None else by is not None and last.by == by
-    if not earlier or not is_mine:
+    taken = session.exec(steps.limit(2)).all()
+    if len(taken) < 2:
         return None
-    before = MeetingState(earlier[0].state)
+    last, before = taken[0], MeetingState(taken[1].state)
+    is_mine = last.link == link if link is not None else by is not None and last.by == by
+    if not is_mine:
+        return None
     if last.state == MeetingState.CALLED_OFF:
         newer = select(Meeting.id).where(Meeting.pairing_id == meeting.pairing_id, col(Meeting.id) > meeting.id)
         if session.exec(newer).first() is not None:
