@@ -218,7 +218,9 @@ def test_an_expert_changes_it_with_the_companys_consent(server: Served, need_id:
     assert done(server.ask("expert", "GET", f"/api/needs/{need_id}"), 200)["description"] == agreed["description"]
     with visiting(server, "expert", "en") as somebody:
         page: Any = somebody.open(f"/needs/{need_id}/words")
+        page.locator("summary.button").click()
         page.locator("#f-title").fill(f"拋光太慢 {SECRET}")
+        page.locator("#f-consent").fill(" ")
         page.get_by_role("button", name="Change it", exact=True).click()
         # It is not said how the company agreed: nothing is changed, and what was typed is there.
         expect(page.get_by_role("alert")).to_be_visible()

@@ -38,7 +38,7 @@ _BEGINNING = 5
 """So many bytes of each form are looked for before the form is. As all words begin alike, there are few beginnings."""
 _SUFFIXES = (
     "甲乙丙丁戊己庚辛壬癸子丑寅卯辰巳午未申酉戌亥天地玄黃宇宙洪荒日月盈昃列張寒來暑往秋收冬藏閏餘成歲律呂調陽"
-    "雲騰致雨露結為霜金生麗水玉出崑岡劍號巨闕珠稱夜光果珍李柰菜重芥薑海鹹河淡鱗潛羽翔"
+    "雲騰致雨露結為霜金生麗水玉出崑岡劍號巨闕珠稱夜光果珍李柰菜重芥薑海鹹河淡鱗潛羽翔龍師火帝鳥官人皇"
 )
 
 
