@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from sqlmodel import col, select
 
+from api.pages.shell.templating import tel_of
 from api.requests.capacity import WRITING
 from indexer.database import reading, writing
 from indexer.records.importing import import_file, import_rows
@@ -96,6 +97,7 @@ def test_whom_to_reach_is_for_who_looks_after_it(here: Asked) -> None:
         ("expert", "lead", "office"), KEPT
     )
     assert _contact(here, "company") == {}
+    assert tel_of(KEPT["contact_phone"]) == "tel:0492345678;ext=12"
     for who, status in (("company", 403), ("office", 403), ("stranger", 404)):
         assert here.ask(who, "PUT", path, json=CONTACT).status_code == status
     for name, wrong in (("contact_email", "nobody"), ("contact_phone", "call me"), ("contact_phone", "=1+1")):

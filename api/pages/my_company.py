@@ -18,7 +18,6 @@ from api.access.policy import Action, Resource
 from api.documents.bodies import NeedBody, NeedMoveBody, NewNeedBody
 from api.pages.companies import answered, asked_for
 from api.pages.conversation.talk import ANSWER_LABELS
-from api.pages.needs.need import elements_stated
 from api.pages.shell.form_fields import KINDS, NEED_FACTS, NEED_FIELDS, as_body, asked_fields, asks_wished, shown, typed
 from api.pages.shell.record_names import names as names_of
 from api.pages.shell.record_names import scope_names
@@ -34,7 +33,7 @@ from indexer.records.exchange import NeedIn
 from indexer.records.field_notes import DeclaredField
 from indexer.records.mended.named_labs import ids_of, labs_called, named_labs
 from indexer.records.record_tables import Lab
-from matcher.ranking.elements import Question
+from matcher.ranking.elements import Question, elements_stated
 from matcher.review.conversation.answers import REFUSING
 from matcher.review.conversation.standing import TOLD, Stand, TalkState, furthest, stands_of
 from matcher.review.conversation.thread import Side

@@ -377,7 +377,7 @@ def _full(session: Session, who: Principal, company: Company) -> dict[str, Any]:
 
 def _contact_persons(session: Session, company_id: str) -> list[dict[str, Any]]:
     ours = or_(Grant.scope_id == company_id, col(Grant.scope_id).in_(old_ids(Mendable.COMPANY, [company_id])))
-    held = (Grant.role == Role.COMPANY.value, ours, col(Grant.revoked_at).is_(None))
+    held = (col(Grant.role) == Role.COMPANY.value, ours, col(Grant.revoked_at).is_(None))
     rows = session.execute(
         select_columns(
             col(Account.id), col(Account.name), col(Account.email), col(MailAddress.refused_at), col(Account.phone)

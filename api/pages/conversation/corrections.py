@@ -24,7 +24,6 @@ from api.documents.bodies import MAX_ROW_NUMBER
 from api.letters.conversation.confirming import NeedByLink
 from api.letters.signed_links import LinkError
 from api.pages.conversation.link import GONE, Form, must_press_here, shown_link, signer_of
-from api.pages.needs.need import elements_stated
 from api.pages.shell.form_fields import KINDS, NEED_FIELDS, as_body, asks_wished, shown, typed
 from api.pages.shell.visiting import Visit, visiting
 from api.pages.shell.wording import N_
@@ -52,6 +51,7 @@ from api.trail.request_trail import trail_of
 from indexer.database import reading, writing
 from indexer.folding import for_logins
 from indexer.instants import now
+from matcher.ranking.elements import elements_stated
 from matcher.review.conversation.corrections import CorrectionError, NeedWord, standing_word_of, words_of
 from matcher.review.intake import OPEN_STATES
 

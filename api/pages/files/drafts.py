@@ -19,7 +19,6 @@ from starlette.datastructures import UploadFile
 from api.access.policy import Action, Resource, admits
 from api.documents.bodies import TakenDownBody
 from api.jobs.drafting_apart import Drafted, values_of
-from api.pages.needs.need import elements_stated
 from api.pages.shell.form_fields import (
     KINDS,
     MAX_TYPED,
@@ -44,6 +43,7 @@ from indexer.records.field_notes import declared
 from indexer.records.lists.made_ids import made_id
 from indexer.vocabulary import EvidenceKind, Kind
 from indexer.wording import T_
+from matcher.ranking.elements import elements_stated
 from matcher.review.roles import STAFF
 
 router = APIRouter(prefix="/drafts", include_in_schema=False, route_class=ThreadedRoute)

@@ -7,7 +7,7 @@ at a time, and a need's page with what this person can do now.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any
 from urllib.parse import urlencode
@@ -36,13 +36,11 @@ from api.routes.needs import (
     share_need,
     take_up_need,
 )
-from indexer.folding import for_reading
 from indexer.instants import day_in_taipei, now
 from indexer.records.mended.named_labs import labs_called
-from indexer.records.passages import joined
 from indexer.records.record_tables import Need
 from indexer.wording import T_
-from matcher.ranking.elements import ELEMENT_LABELS, NeedElements, elements_of
+from matcher.ranking.elements import ELEMENT_LABELS, elements_stated
 from matcher.review.intake import NeedState
 from matcher.review.people import Principal
 from matcher.review.proposals import PairingState, StoredPairing
@@ -102,15 +100,6 @@ def need_context(
         "refused": refused,
         "form": form,
     }
-
-
-def elements_stated(need: Mapping[str, Any]) -> NeedElements | None:
-    """Return what a need or a draft of one states and leaves open; None if its text is withheld."""
-    if need.get("redacted"):
-        return None
-    asks = (ask["text"] for ask in need.get("asks") or ())
-    text = joined(need.get("title") or "", need.get("description") or "", *asks)
-    return elements_of(for_reading(text), has_limits=bool(need.get("budget_ntd") or need.get("deadline")))
 
 
 def days_waiting(need: dict[str, Any]) -> int | None:
