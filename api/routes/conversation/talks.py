@@ -201,12 +201,12 @@ def talk_document(
         messages=messages,
         names=dict(rows.all()),
         colleagues=colleagues_of(session, who) if side is Side.EXPERT else {},
-        people=people_of(session, side, about),
+        people=people_of(session, who, side, about),
     )
     return conversation_document(talk)
 
 
-def people_of(session: Session, side: Side, about: Conversation) -> list[tuple[Side, str, str, str]]:
+def people_of(session: Session, who: Principal, side: Side, about: Conversation) -> list[tuple[Side, str, str, str]]:
     """Return whom a side works with, and how they are reached: the expert, for the expert those of both sides.
 
     Of a company only who looks after it learns whom to reach there, not whom its need was shared with.
@@ -214,7 +214,7 @@ def people_of(session: Session, side: Side, about: Conversation) -> list[tuple[S
     others = [Side.EXPERT] if side is not Side.EXPERT else [Side.LAB]
     found: list[tuple[Side, str, str, str]] = []
     company = session.get(Company, about.company_id) if side is Side.EXPERT and about.company_id else None
-    if company is not None and about.alliance_id in alliances_of(session, company.id):
+    if company is not None and who.scopes(*STAFF) & set(alliances_of(session, company.id)):
         others.insert(0, Side.COMPANY)
         if company.contact_email or company.contact_phone:
             found.append((Side.COMPANY, company.contact, company.contact_email, company.contact_phone))
