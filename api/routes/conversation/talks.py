@@ -28,6 +28,7 @@ from api.requests.idempotency import Reply
 from api.requests.permitted_request import PermittedRequest, requires
 from api.requests.problems import ProblemError, not_found
 from api.routes.conversation.telling import (
+    looking_after,
     readers_of,
     tell_address,
     tell_answered,
@@ -219,8 +220,8 @@ def people_of(session: Session, who: Principal, side: Side, about: Conversation)
         if company.contact_email or company.contact_phone:
             found.append((Side.COMPANY, company.contact, company.contact_email, company.contact_phone))
     for other in others:
-        ids = readers_of(session, about, other)[:_MOST_PEOPLE]
-        query = select(Account.name, Account.email, Account.phone).where(col(Account.id).in_(ids))
+        ids = looking_after(session, about) if other is Side.EXPERT else readers_of(session, about, other)
+        query = select(Account.name, Account.email, Account.phone).where(col(Account.id).in_(ids[:_MOST_PEOPLE]))
         found += [(other, *one) for one in session.exec(query.order_by(col(Account.id))).all()]
     return found
 

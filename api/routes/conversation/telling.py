@@ -52,13 +52,17 @@ def readers_of(session: Session, about: Conversation, side: Side) -> list[str]:
         return holders(session, [Role.COMPANY], [about.company_id])
     if side is Side.LAB:
         return holders(session, [Role.RESEARCHER], [about.lab_id])
+    # Whoever looked after it may have left: then all colleagues hear of it rather than nobody.
+    return looking_after(session, about) or holders(session, STAFF, [about.alliance_id])
+
+
+def looking_after(session: Session, about: Conversation) -> list[str]:
+    """Return who of the alliance looks after a case or its need, or showed the lab, and still works there."""
     theirs = holders(session, STAFF, [about.alliance_id])
     own = about.case.owner_id if about.case is not None else None
     taken = session.exec(select(NeedIntake.expert_id).where(NeedIntake.need_id == about.need_id)).first()
     shown = select(Release.released_by).where(Release.pairing_id == about.pairing_id).order_by(col(Release.id).desc())
-    wanted = [one for one in (own, taken, session.exec(shown).first()) if one in theirs]
-    # Whoever looked after it may have left: then all colleagues hear of it rather than nobody.
-    return sorted(set(wanted)) or theirs
+    return sorted({one for one in (own, taken, session.exec(shown).first()) if one is not None and one in theirs})
 
 
 def _tell(
