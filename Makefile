@@ -47,6 +47,7 @@ test: $(INSTALLED)  ## all tests and notebooks
 test-long: $(INSTALLED)  ## the whole of what is tested in part each time: crash, damage, power cut, chance, PostgreSQL; figures
 	rm -f .test-home/figures.jsonl
 	$(ON_ALL_CORES) -m long tests
+	GLORIA_LOOK_OVER=whole $(ON_ALL_CORES) -m "not alone and not long" $$(grep -l "look_over(" tests/test_*.py)
 	$(BIN)/python -m tests.rig.figures
 
 # Apart from the tests, since watching every line makes a test in Python take 1.6 to 1.9 times as long, and a command
@@ -69,9 +70,9 @@ types: $(INSTALLED)  ## types
 imports: $(INSTALLED)  ## who may import whom
 	$(BIN)/lint-imports --no-logo
 
-shots: $(INSTALLED)  ## takes the README's pictures of the demo world again; needs chromium
+shots: $(INSTALLED)  ## the README's pictures again, and every role's pages on sheets in .test-home/sheets; needs chromium
 	GLORIA_HOME=.test-home/shots $(BIN)/gloria demo > .test-home/shots.log
-	$(BIN)/python -m tests.rig.screenshots .test-home/shots fixtures/screenshots
+	$(BIN)/python -m tests.rig.screenshots .test-home/shots fixtures/screenshots .test-home/sheets
 
 figures: $(INSTALLED)  ## measures ranking and speed, and writes api/FIGURES.md
 	$(BIN)/python -m tests.rig.figures api/FIGURES.md

@@ -227,6 +227,7 @@ OPEN_ROUTES = frozenset(
         ("GET", "/metrics"),
         ("GET", "/readyz"),
         ("GET", "/language/{lang}"),
+        ("GET", "/scheme/{scheme}"),
         ("GET", "/sign-in"),
         ("POST", "/sign-in"),
         ("GET", "/shared/{secret}"),

@@ -122,6 +122,15 @@ class Prominence(StrEnum):
     LOW = "low"
 
 
+class SchoolType(StrEnum):
+    """What sort of school it is, as far as the words that it states for itself tell."""
+
+    PUBLIC = "public_university"
+    PRIVATE = "private_university"
+    TECHNOLOGICAL = "technological_university"
+    MEDICAL = "medical_university"
+
+
 class AllianceKind(StrEnum):
     """An alliance covers a region or a theme."""
 
@@ -141,17 +150,19 @@ _WORDS: dict[type[StrEnum], dict[StrEnum, str]] = {
         Kind.TERMS: "術語 詞彙 名詞 學術名詞 詞彙表 對照表 term glossary",
     },
     AskKind: {
-        AskKind.TECHNOLOGY: "研發 技術 技術研發 research r&d",
-        AskKind.TALENT: "人才 實習 求才 人才培育 internship recruiting",
-        AskKind.FACILITY: "設備 檢測 儀器 場域 testing facilities equipment",
-        AskKind.LICENSING: "授權 技轉 技術移轉 專利授權 license licence",
+        AskKind.TECHNOLOGY: "研發 技術 技術研發 技術諮詢 技術服務 諮詢 委託研究 合作研究 共同研究 合作開發 共同開發 "
+        "產學合作 research r&d consulting",
+        AskKind.TALENT: "人才 實習 求才 人才培育 人才媒合 實習生 internship internships recruiting",
+        AskKind.FACILITY: "設備 檢測 儀器 場域 測試 檢測服務 委託檢測 設備共用 testing facilities equipment",
+        AskKind.LICENSING: "授權 技轉 技術移轉 技術授權 專利授權 license licence",
         AskKind.TRAINING: "訓練 培訓 教育訓練 課程 course",
         AskKind.INVESTMENT: "投資 新創 募資 startup",
     },
     EvidenceKind: {
-        EvidenceKind.PAPER: "論文 期刊論文 會議論文 article publication journal conference preprint report book",
-        EvidenceKind.PATENT: "專利",
-        EvidenceKind.PROJECT: "計畫 研究計畫 產學計畫 grant",
+        EvidenceKind.PAPER: "論文 期刊 期刊論文 會議論文 研討會 研討會論文 專書 專書論文 article publication journal "
+        "journalarticle conference conferencepaper preprint report book",
+        EvidenceKind.PATENT: "專利 發明專利 新型專利 設計專利 patents",
+        EvidenceKind.PROJECT: "計畫 研究計畫 產學計畫 產學合作計畫 國科會計畫 科技部計畫 grant",
         EvidenceKind.TECHNOLOGY: "技術 技術成果 software dataset prototype",
         EvidenceKind.THESIS: "學位論文 碩士論文 博士論文 dissertation",
     },
@@ -189,6 +200,12 @@ _WORDS: dict[type[StrEnum], dict[StrEnum, str]] = {
         Region.ISLANDS: "離島",
     },
     Prominence: {Prominence.HIGH: "高", Prominence.MEDIUM: "中", Prominence.LOW: "低"},
+    SchoolType: {
+        SchoolType.PUBLIC: "公立大學 公立 國立 國立大學 nationaluniversity",
+        SchoolType.PRIVATE: "私立大學 私立 private",
+        SchoolType.TECHNOLOGICAL: "科技大學 技專校院 技職 技術學院 universityoftechnology technological",
+        SchoolType.MEDICAL: "醫學大學 醫學院 醫科大學 medicalschool medical",
+    },
     AllianceKind: {AllianceKind.REGIONAL: "區域 區域型 region", AllianceKind.THEME: "主題 主題型 領域 領域型 thematic"},
 }
 
@@ -203,6 +220,8 @@ LANGUAGE_WORDS = {
 COUNTRY_WORDS = {
     "臺灣": "TW", "台灣": "TW", "中華民國": "TW", "taiwan": "TW", "日本": "JP", "美國": "US", "德國": "DE",
     "荷蘭": "NL", "新加坡": "SG", "韓國": "KR", "英國": "GB", "法國": "FR", "越南": "VN", "泰國": "TH",
+    "南韓": "KR", "korea": "KR", "香港": "HK", "hongkong": "HK", "澳門": "MO", "中國大陸": "CN", "大陸": "CN",
+    "usa": "US", "uk": "GB", "england": "GB", "czechrepublic": "CZ", "捷克共和國": "CZ", "澳洲": "AU",
 }  # fmt: skip
 
 _CITIES = {

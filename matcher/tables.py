@@ -24,7 +24,7 @@ from matcher.ledger.rows import (
 )
 from matcher.ledger.rules import configuration, duties, model_cases, months, similarity
 from matcher.notices import outbox, readers
-from matcher.review import cases, clients, decisions, field_map, intake, people, proposals, researchers
+from matcher.review import cases, clients, decisions, field_map, intake, people, proposals, researchers, steering
 from matcher.review.conversation import answers, attachments, corrections, meetings, signing, thread
 
 __all__ = [
@@ -66,6 +66,7 @@ __all__ = [
     "shortlists",
     "signing",
     "similarity",
+    "steering",
     "steps",
     "sufficiency",
     "thread",

@@ -23,11 +23,16 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, create_engine, make_url, text
 
-from fixtures import world_path
 from indexer.database import open_engine
 from indexer.settings import Settings
-from tests.rig.servers.forked_programs import forker, open_in_children_of_the_warm_process
-from tests.rig.servers.warmed_application import share_the_encoder
+from matcher.ledger.story import load_story
+from tests.rig.servers.forked_programs import begin_in_children_of_the_warm_process, forker
+from tests.rig.servers.warmed_application import (
+    share_the_certificates,
+    share_the_compiled_statements,
+    share_the_encoder,
+)
+from tests.rig.worlds.slice_of_world import write_slice
 
 REPOSITORY = Path(__file__).parent.parent
 # Most tests are about something else; those of the second factor switch it on.
@@ -35,39 +40,45 @@ os.environ["GLORIA_SECOND_FACTOR"] = "off"
 LONGEST = (
     "made_up_requests_break_nothing",
     "secrets_stay_where_they_belong",
-    "figures_lead_to_their_entries_in_pages",
-    "ledger_histories_keep_their_invariants",
-    "ranking_reaches_its_targets",
-    "a_page_is_one_state_of_the_database",
-    "needs_show_their_labs",
-    "imports_run_as_jobs",
-    "the_service_degrades_as_promised",
-    "tampering_is_found",
-    "the_audit_trail_says_who_saw_and_did_what",
-    "the_committee_reviews_results",
-    "pages_keep_secrets_too",
-    "bundled_model_gives_its_vectors",
-    "a_company_submits_and_follows_its_need",
-    "every_report_is_made_in_every_format",
-    "backups_restore_while_writes_go_on",
-    "exports_show_what_may_be_seen",
+    "a_match_goes_from_telephone_to_ledger_by_mail",
     "everybody_may_do_what_the_policy_says",
-    "cli_user",
-    "the_written_pages_tell_the_truth",
-    "cli_demo",
-    "experts_begin_their_day_at_the_desk",
-    "the_office_administers_in_pages",
-    "experts_review_by_keyboard",
+    "every_report_is_made_in_every_format",
+    "figures_lead_to_their_entries_in_pages",
+    "pages_keep_secrets_too",
+    "tampering_is_found",
+    "ledger_histories_keep_their_invariants",
+    "a_paper_is_fit_to_hand_in",
+    "imports_run_as_jobs",
     "operators_see_what_the_server_does",
-    "a_case_goes_to_signature_on_the_board",
-    "researchers_keep_their_lab_in_pages",
     "an_older_database_is_brought_up",
-    "killed_servers_keep_every_accept",
-    "cli_bad_input",
-    "pages_are_for_whom_the_policy_says",
+    "ranking_reaches_its_targets",
+    "experts_review_by_keyboard",
+    "whoever_is_shown_a_need_is_in_the_trail",
+    "a_page_is_one_state_of_the_database",
+    "backups_restore_while_writes_go_on",
+    "the_service_degrades_as_promised",
+    "needs_show_their_labs",
+    "the_committee_reviews_results",
+    "experts_begin_their_day_at_the_desk",
+    "a_power_cut_keeps_every_acknowledged_entry",
+    "an_erased_person_is_gone_and_totals_stay",
+    "names_in_notes_go_with_an_erasure",
+    "new_labs_are_matchable_within_seconds",
+    "cli_ledger",
+    "the_written_pages_tell_the_truth",
+    "a_need_is_taken_down_on_the_telephone",
+    "a_worse_index_is_held_back",
+    "the_audit_trail_says_who_saw_and_did_what",
+    "researchers_keep_their_lab_in_pages",
+    "judges_grade_in_pages",
+    "a_company_submits_and_follows_its_need",
+    "bundled_model_gives_its_vectors",
     "the_programmes_story_adds_up",
-    "reindex_encodes_only_what_changed",
-    "a_result_comes_into_the_ledger_in_pages",
+    "a_shortlist_leaves_the_house",
+    "a_list_is_looked_through_before_it_is_imported",
+    "an_office_learns_from_decisions",
+    "people_keep_their_own_keys_and_password",
+    "cli_demo",
 )
 """Files that take longest, longest first: one of them begun last would keep one core while the others wait."""
 
@@ -85,7 +96,9 @@ def pytest_configure(config: pytest.Config) -> None:
     What outlives a power cut is tested by the system calls, which are the same there.
     """
     share_the_encoder()
-    open_in_children_of_the_warm_process()
+    share_the_compiled_statements()
+    share_the_certificates()
+    begin_in_children_of_the_warm_process()
     memory = Path("/dev/shm")
     if hasattr(config, "workerinput") or not (memory.is_dir() and os.access(memory, os.W_OK)):
         return
@@ -111,8 +124,21 @@ def _memory_left_bytes() -> int:
     return int(said["MemAvailable"].split()[0]) * 1024
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let the longest files begin first; within a file and among the rest the order stays."""
+    """Let the longest files begin first, and leave to `make test-long` what asks PostgreSQL at length.
+
+    Within a file and among the rest the order stays.
+    """
+    for item in items:
+        asked = getattr(item, "callspec", None)
+        if (
+            asked is not None
+            and "postgresql" in asked.params.values()
+            and item.get_closest_marker("postgresql_at_length")
+            and not item.get_closest_marker("postgresql_too")
+        ):
+            item.add_marker("long")
     places = {f"test_{name}": place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: places.get(item.path.stem, len(places)))
 
@@ -198,10 +224,7 @@ def gloria_from_cold() -> Gloria:
 def slice_of_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the records of the demo world's first cluster."""
     folder = tmp_path_factory.mktemp("slice")
-    for name, prefix in (("schools", ""), ("companies", "co-1-"), ("labs", "lab-1-"), ("needs", "need-1-")):
-        lines = (world_path() / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
-        kept = [line for line in lines if json.loads(line)["id"].startswith(prefix)]
-        (folder / f"{name}.jsonl").write_text("\n".join(kept) + "\n", encoding="utf-8")
+    write_slice(folder)
     return folder
 
 
@@ -223,6 +246,16 @@ def indexed_home(gloria: Gloria, slice_of_world: Path, tmp_path_factory: pytest.
 def own_home(indexed_home: Path, tmp_path: Path) -> Path:
     """A copy of the indexed home that a test may change."""
     return Path(shutil.copytree(indexed_home, tmp_path / "home"))
+
+
+@pytest.fixture(scope="session")
+def story_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home whose database, an SQLite file, holds the story of the programme. Shared: write to a copy of it only."""
+    home = tmp_path_factory.mktemp("told") / "home"
+    engine = open_engine(Settings(home=home))
+    load_story(engine, home=home)
+    engine.dispose()
+    return home
 
 
 class Databases:

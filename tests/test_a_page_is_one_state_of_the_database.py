@@ -30,6 +30,7 @@ from tests.conftest import Databases
 from tests.rig.servers.served import existing, fill, page_routes_of
 from tests.rig.servers.warmed_application import application
 from tests.rig.worlds.audit_rows import rows_of
+from tests.rig.worlds.small_world import asking
 
 NEED, COMPANY = "need-1-01", "co-1-1"
 OLD, NEW = "舊名實業", "新名實業"
@@ -117,10 +118,11 @@ def pages(
     # Looking for news of the index is no page's work, and comes in between at times of its own.
     app.state.live = LiveMatcher(settings, engine, check_every_s=NEVER_S, takes_in=False)
     app.state.live.warm()
-    made = Pages(TestClient(app, base_url="https://testserver"), engine, keys, settings, other)
     try:
-        _work(made)
-        yield made
+        with asking(app) as client:
+            made = Pages(client, engine, keys, settings, other)
+            _work(made)
+            yield made
     finally:
         app.state.live.close()
         other.dispose()
@@ -206,6 +208,7 @@ def test_what_ranks_reads_the_need_and_then_stores_and_reads_in_one_transaction(
     assert held == [0]
 
 
+@pytest.mark.postgresql_at_length
 def test_every_page_is_at_most_one_transaction_of_each_kind(pages: Pages) -> None:
     """Whoever sees it: every page that can be opened without a form, with the first record that its address fits."""
     paths = [path for method, path, permission in page_routes_of() if method == "GET" and permission]

@@ -35,6 +35,8 @@ from tests.conftest import Gloria
 from tests.rig.servers.served_here import Home, build_home
 from tests.rig.worlds.small_world import MORNING
 
+pytestmark = pytest.mark.postgresql_at_length
+
 LABS = 12
 NEEDS = 150
 OFFICE, EXPERT = "office@example.org", "expert@example.org"
@@ -152,6 +154,7 @@ def _decide_all(programme: Programme, *, by_chance: bool = False) -> None:
             )
 
 
+@pytest.mark.postgresql_too
 def _trail(engine: Engine) -> list[tuple[str, str | None, str]]:
     with reading(engine) as session:
         query = select(AuditRow.operation, AuditRow.account_id, AuditSubject.subject_id).join(

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 import resource
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
+from rich.console import Console
 
 from api import tables  # noqa: F401 (tables refer to each other, so all must be known)
 from api.commands.imports import one_file
@@ -161,6 +164,53 @@ def test_a_stopped_import_says_what_is_kept_and_how_to_go_on(
         assert "import the same file again to go on, or take back what is stored: gloria import --undo" in said
         (again,) = one_file.import_one(Screen(Language.EN), session, path, ReadAs(Kind.LABS), way)
         assert (again["created"], again["unchanged"], again["refused"]) == (50, 200, 0)
+
+
+def test_an_import_tells_how_far_it_is_in_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, way = _list_of(tmp_path / "labs.csv", 20), Way(dry_run=False, alliance=None, quiet=False)
+    screen = Screen(Language.EN)
+    screen.err = Console(file=sys.stderr, force_terminal=True, width=100)
+    with open_session(Settings(home=tmp_path / "home"), writes=True) as session:
+        one_file.import_one(screen, session, path, ReadAs(Kind.LABS), way)
+    said = capsys.readouterr().err
+    assert [stage in said for stage in ("labs.csv reading", "labs.csv comparing", "labs.csv storing")] == [True] * 3
+    assert "vectors" not in said
+
+
+def _short_list(path: Path, kind: str, rows: int) -> Path:
+    """Write a list of short cells without ids, as a ministry's register has it: the hardest to read and to compare."""
+    chance = random.Random(kind)
+    letters = "光電量測減振水下聲學結冰偵測碳化矽拋光發酵製程影像復健感測微針陶瓷燒結膜淡化香氣霧社合歡奇萊能高"
+    words = ["".join(chance.choices(letters, k=6)) for _ in range(rows)]
+    lines = {
+        "companies": ("公司名稱,縣市,會員等級,簡介", "{0}股份有限公司,南投縣,國內會員,{1}"),
+        "needs": ("公司,需求名稱,需求說明,預算(萬元),截止日期", "{0}公司,{1},改善{0}與{1},150,116/3/1"),
+        "evidence": ("實驗室,類別,題目,年度,摘要", "lab-{2},論文,{0}{1},112,{1}"),
+    }[kind]
+    written = [lines[1].format(word, words[n - 1], n % 2_000) for n, word in enumerate(words)]
+    path.write_text("\n".join([lines[0], *written, ""]), encoding="utf-8")
+    return path
+
+
+@pytest.mark.long
+@pytest.mark.alone
+@pytest.mark.parametrize("kind", ["companies", "needs", "evidence"])
+def test_twenty_thousand_rows_without_ids_take_twelve_seconds_at_most(
+    gloria_from_cold: Any, tmp_path: Path, kind: str
+) -> None:
+    home = tmp_path / "home"
+    if kind == "evidence":
+        labs = _list_of(tmp_path / "labs.csv", 2_000)
+        assert gloria_from_cold("import", labs, "--kind", "labs", home=home).code == 0
+    path = _short_list(tmp_path / f"{kind}.csv", kind, 20_000)
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    answer = gloria_from_cold("import", path, "--kind", kind, "--json", home=home)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    took_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    print(f"{kind}: {took_s:.1f} s, {after.ru_maxrss // 1024} MB")
+    (found,) = answer.document["files"]
+    assert found["created"] + found["updated"] == (2_000 if kind == "evidence" else 20_000)
+    assert (found["refused"], took_s < 12) == (0, True)
 
 
 @pytest.mark.long

@@ -29,7 +29,7 @@ def test_json_says_what_it_rests_on(document: Any) -> None:
     assert (document["need_id"], document["n_labs"], document["warnings"]) == (NEED, 27, [])
     assert sorted(document) == [
         "allowed", "created_at", "elements", "facets", "generation", "index_is_old", "n_labs", "need_id", "pairings",
-        "ranker_version", "set_aside", "total", "warnings", "wishes",
+        "ranker_version", "set_aside", "steering", "total", "warnings", "wishes",
     ]  # fmt: skip
 
 

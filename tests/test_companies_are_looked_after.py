@@ -23,6 +23,8 @@ from matcher.review.people import Account, grant
 from matcher.review.roles import Role
 from tests.rig.worlds.small_world import MORNING, Asked, asked
 
+pytestmark = pytest.mark.postgresql_at_length
+
 
 @pytest.fixture
 def here(settings: Settings) -> Iterator[Asked]:
@@ -166,6 +168,7 @@ def test_a_company_goes_from_hand_to_hand(here: Asked) -> None:
     assert told == [("al-a", "expert", "lead"), ("al-a", "colleague", "colleague"), ("al-b", "stranger", None)]
 
 
+@pytest.mark.postgresql_too
 @pytest.mark.parametrize(
     "words", ["鋐泽", "台灣鋐澤", "臺湾鋐泽", "Ｈｏｎｇｚｅ", "hongze  automation", "自动化", "岭風"]
 )
@@ -246,6 +249,7 @@ def test_a_need_goes_to_the_alliance_that_was_there_first(here: Asked) -> None:
     assert here.done("company", "POST", "/api/needs", json={"title": "新需求四"})["alliance"] == "al-b"
 
 
+@pytest.mark.postgresql_too
 def test_who_has_an_interest_does_not_look_after_it(here: Asked) -> None:
     here.done("colleague", "POST", "/api/me/stakes", json={"party": "company", "party_id": "co-1"})
     answer = _hand(here, "lead", expert=here.accounts["colleague"])

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,17 +21,16 @@ from matcher.ledger.rendering.report_texts import ReportLanguage
 from matcher.ledger.reports.document import ReportRequest
 from matcher.ledger.reports.registry import REPORTS, make_report
 from matcher.ledger.rows.chain import LEDGER_CHAINS, head
-from matcher.ledger.story import LAST_DAY, load_story
+from matcher.ledger.story import LAST_DAY
 
 NOW = datetime(2021, 1, 10, 4, 0, tzinfo=UTC)
 NAMES = ["alliance", "b003", "entries", "gender", "kpi", "month", "review-pack", "sufficiency"]
 
 
 @pytest.fixture(scope="module")
-def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    home = tmp_path_factory.mktemp("story")
+def story(story_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    home = shutil.copytree(story_home, tmp_path_factory.mktemp("story") / "home")
     engine = open_engine(Settings(home=home))
-    load_story(engine, home=home)
     yield engine
     engine.dispose()
 

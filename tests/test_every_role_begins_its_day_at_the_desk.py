@@ -31,6 +31,8 @@ from tests.rig.servers.served import served
 from tests.rig.worlds.ledger_world import money
 from tests.rig.worlds.small_world import Asked, asked
 
+pytestmark = pytest.mark.postgresql_at_length
+
 NOW = datetime.now(UTC)
 TODAY = day_in_taipei(NOW)
 SECRET = "祕密需求標題"
@@ -93,6 +95,7 @@ def _count(page: str) -> int:
     return int(found[1].replace(",", ""))
 
 
+@pytest.mark.postgresql_too
 def test_the_office_is_told_what_nobody_else_can_move(here: Asked) -> None:
     assert _totals(here, "office") == {
         "unassigned_needs": 1,

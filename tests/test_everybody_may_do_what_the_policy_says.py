@@ -372,6 +372,7 @@ def _asked(server: Served, things: Things, who: str | None, method: str, path: s
         "/transition": {"stage": "accepted"},
         "/contacts": {"kind": "call", "held_on": "2026-11-20", "next_on": "2026-11-01"},
         "/shares": {"alliance": "none"},
+        "/steering": {"words": []},
         "/alliance": {"alliance": "none"},
         "/state": {"state": "submitted"},
         "/stakes": {"party": "none", "party_id": "none"},

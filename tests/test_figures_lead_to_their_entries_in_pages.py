@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from playwright.sync_api import Browser, Page
 from sqlmodel import select
@@ -21,10 +23,8 @@ from indexer.vocabulary import Tier
 from matcher.ledger.figures.sufficiency import SufficiencyItem, book
 from matcher.ledger.rows.kpis import Kpi
 from matcher.ledger.rules.reporting import NewResult, report
-from matcher.ledger.story import load_story
 from matcher.review.people import Account, add_account, grant
 from matcher.review.roles import Role
-from tests.conftest import Databases
 from tests.rig.servers.browsers import LANGS, Somebody, browsing, look_over
 from tests.rig.servers.served import Served, address_of, started
 from tests.rig.servers.visits import VisitedPage, expect, visiting
@@ -40,12 +40,10 @@ MONEY = {
 
 
 @pytest.fixture(scope="module")
-def server(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    folder = tmp_path_factory.mktemp("figures") / "home"
-    folder.mkdir()
-    settings = Settings(home=folder, database_url=databases.at_head("sqlite", folder), encoders="bundled-use")
+def server(story_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    folder = shutil.copytree(story_home, tmp_path_factory.mktemp("figures") / "home")
+    settings = Settings(home=folder, encoders="bundled-use")
     engine = open_engine(settings)
-    load_story(engine, home=folder)
     keys, accounts = {}, {}
     now = datetime.now(UTC)
     with writing(engine) as session:
@@ -97,8 +95,11 @@ def server(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> It
         import_rows(session, "alliances", [changed])
         session.get_one(Account, accounts["nasty"]).name = NASTY
     engine.dispose()
-    with started(settings) as (process, log), httpx.Client() as client:
-        yield Served(address_of(process, log), keys, accounts, settings, process, log, client)
+    with (
+        started(settings) as (process, log),
+        closing(Served(address_of(process, log), keys, accounts, settings, process, log)) as server,
+    ):
+        yield server
 
 
 def _json(server: Served, who: str, path: str) -> Any:
@@ -161,6 +162,7 @@ def test_what_may_still_come_stands_apart_from_what_was_reached(server: Served) 
         money = page.locator("#kpi-L")
         ahead = _json(server, "office", "/api/kpi/targets?as_of=2019-07-01")
         found = next(one for one in ahead["figures"] if one["kpi"] == "L")["forecast"]
+        money.locator(".more > summary").click()
         beside = money.locator(".beside")
         expect(beside).to_contain_text(f"{found['low']:,}")
         expect(beside.locator("figure.forecast svg")).to_be_visible()

@@ -26,6 +26,8 @@ from matcher.review.conversation.attachments import FOLDER, Attachment, path_of
 from tests.rig.worlds.nights import carried_out, only
 from tests.rig.worlds.small_world import Asked, asked
 
+pytestmark = pytest.mark.postgresql_at_length
+
 PDF = b"%PDF-1.7\n1 0 obj\n"
 EVERYBODY = (
     *("expert", "colleague", "lead", "stranger", "company", "rival", "researcher", "other_researcher"),
@@ -222,6 +224,7 @@ def test_a_file_is_what_its_name_says_by_its_own_bytes() -> None:
     assert not is_what_it_is_called("a.exe", program)
 
 
+@pytest.mark.postgresql_too
 def test_what_is_refused_says_why_and_leaves_nothing(talk: Talk, settings: Settings) -> None:
     cases: list[tuple[str, bytes, tuple[int, str]]] = [
         ("x.html", b"<p>", (422, "name")),

@@ -104,7 +104,7 @@ def test_a_repeated_or_missing_column_is_reported(tmp_path: Path) -> None:
     path = workbook(tmp_path / "labs.xlsx", {"Sheet1": [["id", "name", "名稱"], ["lab-1", "first", "second"]]})
     reading = read(path)
     assert [str(problem) for problem in reading.problems] == [
-        "labs.xlsx:1 名稱: is a second column for name and was ignored; keep one of them"
+        "labs.xlsx:1 名稱: is a second column for name; its cells are kept as other information; keep one of them"
     ]
     assert reading.records["lab-1"].name == "first"
     path = workbook(tmp_path / "labs.xlsx", {"Sheet1": [["name"], ["first"]]})

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -200,6 +201,7 @@ def _a_cancelled_one_keeps_what_it_wrote(server: Served) -> None:
     assert server.ask("expert", "GET", f"/api/jobs/{job_id}/result").status_code == 409
 
 
+@POSTGRESQL_AT_LENGTH
 def test_a_killed_server_goes_on_where_it_was(settings: Settings, indexed_home: Path, slice_of_world: Path) -> None:
     settings = settings.model_copy(update={"job_lease_s": 2.0})
     with served(settings, indexed_home, slice_of_world) as server:
@@ -211,7 +213,7 @@ def test_a_killed_server_goes_on_where_it_was(settings: Settings, indexed_home: 
         assert before["done"] < 10_000
         with started(settings) as (process, log):
             next_one = Served(address_of(process, log), server.keys, server.accounts, settings, process, log)
-            with next_one.client:
+            with closing(next_one):
                 job = ended(next_one, "expert", job_id)
                 result = result_of(next_one, "expert", job_id)
     assert (job["done"], job["total"]) == (10_000, 10_000)

@@ -386,8 +386,100 @@ def test_a_formula_that_nobody_computed_is_told_with_its_place(tmp_path: Path, f
         ("藺若川、祝清和", "藺若川、祝清和"), ("藺若川 祝清和", "藺若川、祝清和"),
         ("藺若川教授；祝清和博士", "藺若川教授、祝清和博士"), ("祝清和教授", "祝清和教授"),
         ("藺若川與祝清和", "藺若川、祝清和"), ("Ann Lee and Bob Wu", "Ann Lee、Bob Wu"), ("Lee, Ann", "Lee, Ann"),
+        ("藺若川／祝清和；邵以恆", "藺若川、祝清和、邵以恆"), ("藺若川\n祝清和\n邵以恆", "藺若川、祝清和、邵以恆"),
+        ("Lee, Ann; Wu, Bob", "Lee, Ann、Wu, Bob"), ("Ann Lee, Bob Wu; Cy Ho", "Ann Lee、Bob Wu、Cy Ho"),
+        ("藺若川 教授 祝清和 助理教授", "藺若川 教授、祝清和 助理教授"), ("藺若川 教授", "藺若川 教授"),
+        ("藺若川(主持人) 祝清和（共同）", "藺若川(主持人)、祝清和（共同）"), ("歐陽 若川", "歐陽 若川"),
+        ("John Smith, Jr.", "John Smith, Jr."), ("藺 若川", "藺 若川"),
     ],
 )  # fmt: skip
 def test_several_heads_in_a_cell_are_several_people(tmp_path: Path, heads: str, people: str) -> None:
     (lab,) = read(csv(tmp_path, f'id,name,pi\nl1,甲,"{heads}"\n')).records.values()
     assert lab.pi == people
+
+
+PACKED = b"\x1f\x8b\x08\x00" + bytes(40)
+WEB_PAGE = "<html><meta charset=utf-8><table><tr><td>實驗室名稱</td></tr></table>".encode()
+OLD_WORD = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(500) + "WordDocument".encode("utf-16-le") + bytes(500)
+BIG5 = "id,name,summary\nl1,光電室,光學量測\nl2,".encode("cp950") + b"\x8f\xa8" + "室,量測\n".encode("cp950")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("labs.csv", b"%PDF-1.7\n", "labs.csv: is PDF and holds no rows"),
+        ("labs.xls", OLD_WORD, "labs.xls: is DOC and holds no rows"),
+        ("labs.csv", PACKED, "labs.csv: is a packed file; unpack it"),
+        ("labs.xls", WEB_PAGE, "labs.xls: is a web page"),
+        ("labs.xml", b"<?xml version='1.0'?><labs/>", "labs.xml: is XML and no list"),
+        ("labs.csv", BIG5, "labs.csv:3: has a character that Big5 has not (bytes 8F A8)"),
+        ("labs.csv", b"id,name\n", "labs.csv:1: has headings and no rows below them"),
+        ("labs.csv", b"", "labs.csv: has no rows"),
+    ],
+    ids=["pdf", "word", "packed", "web page", "xml", "big5", "headings only", "empty"],
+)
+def test_a_file_that_holds_no_rows_is_told_what_it_is(tmp_path: Path, name: str, content: bytes, said: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    reading = read(path, Kind.LABS)
+    assert (reading.records, len(reading.problems)) == ({}, 1)
+    assert str(reading.problems[0]).startswith(said)
+
+
+@pytest.mark.parametrize("error", ["#REF!", "#VALUE!", "#DIV/0!", "#NAME?", "Err:502"])
+def test_an_error_of_a_spreadsheet_is_no_value(tmp_path: Path, error: str) -> None:
+    reading = read(csv(tmp_path, f"id,name,summary\nl1,{error},量測\nl2,乙,{error}\nl3,丙,見 {error}\n"))
+    assert [(one.id, one.summary) for one in reading.records.values()] == [("l2", ""), ("l3", f"見 {error}")]
+    told_at = [(one.row, one.field, one.severity) for one in reading.problems]
+    assert told_at == [(2, "name", "error"), (3, "summary", "warning")]
+
+
+def test_what_a_lab_works_on_is_kept_where_no_field_of_the_programme_is_named(tmp_path: Path) -> None:
+    text = "代號,實驗室名稱,研究領域,合作方式\nl1,甲,光電量測；減振,面談\nl2,乙,水下聲學,電話\n"
+    labs = read(csv(tmp_path, text)).records.values()
+    assert [(lab.fields, lab.keywords, lab.offers, lab.other) for lab in labs] == [
+        ([], ["光電量測", "減振"], [], {"合作方式": "面談"}), ([], ["水下聲學"], [], {"合作方式": "電話"}),
+    ]  # fmt: skip
+    # Where most name one, a word that is none is a mistake to be told.
+    text = "代號,實驗室名稱,研究領域,合作方式\nl1,甲,半導體；綠能,技術諮詢\nl2,乙,鐘錶,委託檢測\nl3,丙,智慧製造,技轉\n"
+    reading = read(csv(tmp_path, text))
+    assert [(lab.fields, lab.keywords) for lab in reading.records.values()] == [
+        (["半導體", "綠能科技"], []), ([], []), (["智慧製造"], []),
+    ]  # fmt: skip
+    assert [lab.offers for lab in reading.records.values()] == [["technology"], ["facility"], ["licensing"]]
+    assert [(one.row, one.field) for one in reading.problems] == [(3, "fields[1]")]
+
+
+@pytest.mark.parametrize(
+    ("cell", "capacity"),
+    [("3件", 3), ("兩案", 2), ("十二", 12), ("０", 0), ("2 projects", 2),
+     ("真", None), ("TRUE", None), ("是", None), ("-1", None), ("2.5", None), ("2-3件", None)],
+)  # fmt: skip
+def test_a_count_is_a_number_and_never_a_yes(tmp_path: Path, cell: str, capacity: int | None) -> None:
+    reading = read(csv(tmp_path, f"id,name,capacity\nl1,甲,{cell}\n"))
+    (lab,) = reading.records.values()
+    assert lab.capacity == capacity
+    assert [(one.row, one.field) for one in reading.problems] == [] if capacity is not None else [(2, "capacity")]
+
+
+def test_a_country_is_known_by_its_name_and_is_never_guessed(tmp_path: Path) -> None:
+    rows = {
+        "c1": "Germany",
+        "c2": "德國",
+        "c3": "美国",
+        "c4": "Czech Republic",
+        "c5": "",
+        "c6": "Atlantis",
+        "c7": "香港",
+    }
+    text = "".join(f"{key},某公司,{country}\n" for key, country in rows.items())
+    reading = read(csv(tmp_path, f"id,name,country\n{text}", "companies.csv"))
+    found = {one.id: one.country for one in reading.records.values()}
+    assert found == {"c1": "DE", "c2": "DE", "c3": "US", "c4": "CZ", "c5": "TW", "c7": "HK"}
+    assert [(one.row, one.field, one.severity) for one in reading.problems] == [(7, "country", "error")]
+
+
+def test_a_lab_without_a_name_is_called_by_its_head(tmp_path: Path) -> None:
+    reading = read(csv(tmp_path, "老師姓名,學校,專長\n藺若川、祝清和,霧社科技大學,結冰偵測\n"), Kind.LABS)
+    (lab,) = reading.records.values()
+    assert (lab.name, "name" in reading.given[lab.id]) == ("藺若川、祝清和", False)

@@ -82,7 +82,7 @@ def _unfold(page: Page) -> None:
         expect(page.locator(".notes .exposure table").first).to_be_visible()
         keep_cards(page, 3)
         page.locator(".narrowing summary").click()
-        page.locator(".weighing summary").click()
+        page.locator(".steering summary").click()
         page.locator(".need-side summary").first.click()
 
 
@@ -164,32 +164,87 @@ def test_filters_hide_labs_and_keep_ranks_without_a_page_load(browser: Browser, 
 
 
 @pytest.mark.parametrize("lang", LANGS)
-def test_wishes_are_weighed_without_javascript(server: Served, lang: str) -> None:
-    must, legend = (
-        ("必須符合", "各項期望在此的輕重") if lang == "zh-Hant" else ("must", "How much each wish counts here")
-    )
+def test_a_ranking_is_steered_without_javascript_and_kept(server: Served, lang: str) -> None:
+    zh = lang == "zh-Hant"
+    must, legend = ("必須符合", "企業的期望") if zh else ("must", "What the company wishes")
     with visiting(server, "expert", lang) as somebody:
         page = somebody.open(NEED + RANKED + "?language=zh")
         ranks = dict(zip(page.locator("h3 a").all_inner_texts(), page.locator(".rank").all_inner_texts(), strict=True))
-        expect(page.locator(".weighing legend")).to_contain_text(legend)
-        page.locator(".weighing summary").click()
+        expect(page.locator(".steering legend").first).to_contain_text(legend)
+        page.locator(".steering summary").click()
         page.locator("#wish-region").select_option("region.must")
-        page.locator(".weighing").get_by_role("button", name="顯示" if lang == "zh-Hant" else "Show").click()
+        page.locator(".steering").get_by_role("button", name="顯示" if zh else "Show").click()
         # What the labs were narrowed by stays, and the address says it all.
         asked = parse_qs(urlsplit(page.url).query)
         assert asked["language"] == ["zh"]
-        assert "region.must" in asked["wish"]
+        assert "region.must" in asked["steer"]
         expect(page.locator("#wish-region option[selected]")).to_contain_text(must)
         hidden = server.ask("expert", "GET", f"/api{NEED}/matches?wish=region.must").json()["wishes"]["region"][
             "hidden"
         ]
         assert hidden > 0
-        expect(page.locator(".weighing")).to_contain_text(str(hidden))
+        expect(page.locator(".steering")).to_contain_text(str(hidden))
         kept = dict(zip(page.locator("h3 a").all_inner_texts(), page.locator(".rank").all_inner_texts(), strict=True))
         assert kept
         assert all(ranks.get(name, rank) == rank for name, rank in kept.items())
-        page.get_by_role("link", name="恢復一般輕重" if lang == "zh-Hant" else "Weigh as usual").click()
-        assert parse_qs(urlsplit(page.url).query) == {"language": ["zh"]}
+        page.get_by_role("link", name="恢復一般排序" if zh else "As usual").click()
+        assert parse_qs(urlsplit(page.url).query) == {"language": ["zh"], "unsteered": ["true"]}
+        # A lab left out on its card, kept with the need, ended: each is said, and the colleague's answer follows.
+        first = page.locator("h3 a").first.inner_text()
+        page.locator(".leave-out summary").first.click()
+        page.get_by_role("link", name="這個實驗室" if zh else "this lab").first.click()
+        expect(page.locator(".effect")).to_contain_text(first)
+        assert first not in page.locator("h3 a").all_inner_texts()
+        page.get_by_role("button", name="保存在這筆需求" if zh else "Keep it with the need").click()
+        holds = "對貴聯盟所有人員有效" if zh else "it holds for all of your alliance"
+        expect(page.locator("#kept-steering")).to_contain_text(holds)
+        assert first not in page.locator("h3 a").all_inner_texts()
+        page.get_by_role("link", name="查看未調整的排序" if zh else "Look at it without").click()
+        assert first in page.locator("h3 a").all_inner_texts()
+        page.get_by_role("button", name="取消這項調整" if zh else "End this steering").click()
+        assert page.locator("#kept-steering").count() == 0
+        assert first in page.locator("h3 a").all_inner_texts()
+
+
+def test_what_is_kept_with_a_need_steers_the_colleagues_answer_and_no_others(server: Served) -> None:
+    def shown(who: str, query: str = "") -> dict[str, Any]:
+        answer = server.ask(who, "GET", f"/api{NEED}/matches{query}")
+        assert answer.status_code == 200, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    usual = shown("expert")
+    first, second = (one["lab_id"] for one in usual["pairings"][:2])
+    words = ["region:south.more", "ask:1.must", f"lab:{first}.never"]
+    kept = server.ask("expert", "PUT", f"/api{NEED}/steering", json={"words": words})
+    assert (kept.status_code, kept.json()["words"], kept.json()["alliance"]) == (200, words, "al-a")
+    for who in ("expert", "lead"):
+        answer = shown(who)
+        assert answer["steering"]["words"] == words
+        assert answer["steering"]["kept"] == kept.json()
+        assert answer["set_aside"]["left_out"] == [first]
+        assert first not in [one["lab_id"] for one in answer["pairings"]]
+        moved = {one["lab_id"]: (one["before"], one["after"]) for one in answer["steering"]["moves"]}
+        assert moved[first] == (1, 0)
+        assert all("preferred" in one["contributions"] for one in answer["pairings"])
+    plain = shown("lead", "?unsteered=true")
+    assert (plain["steering"]["words"], plain["steering"]["moves"]) == ([], [])
+    assert [one["lab_id"] for one in plain["pairings"]] == [one["lab_id"] for one in usual["pairings"]]
+    # Another choice for one answer leaves what is kept as it is.
+    other = shown("expert", f"?wish=lab:{second}.never")
+    assert (other["set_aside"]["left_out"], other["steering"]["kept"]) == ([second], kept.json())
+    # The company's document and the researcher's say nothing of it.
+    for who in ("company", "researcher"):
+        read = server.ask(who, "GET", f"/api{NEED}/steering")
+        assert read.status_code in (403, 404)
+        assert server.ask(who, "PUT", f"/api{NEED}/steering", json={"words": []}).status_code in (403, 404)
+    wrong = server.ask("expert", "PUT", f"/api{NEED}/steering", json={"words": ["lab:nobody.never"]})
+    assert (wrong.status_code, wrong.json()["detail"]) == (422, "there is no lab 'nobody'")
+    ended = server.ask("expert", "PUT", f"/api{NEED}/steering", json={"words": []})
+    assert ended.json()["words"] == []
+    assert shown("lead")["steering"]["words"] == []
+    history = server.ask("lead", "GET", f"/api{NEED}/steering").json()["items"]
+    assert [one["words"] for one in history[:2]] == [[], words]
 
 
 def test_a_steered_answer_is_stored_as_such(server: Served) -> None:

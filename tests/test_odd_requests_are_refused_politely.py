@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import pytest
+from pydantic import BaseModel, ValidationError
 from starlette.testclient import TestClient
 
+from api.documents import bodies, ledger_bodies
+from api.routes.shortlists import handed_out
 from indexer.settings import Settings
+from matcher.ledger.figures import alliance_targets, forecast, gender, subsidy, sufficiency, warnings
+from matcher.ledger.rules import recognition, targets
+from matcher.ledger.rules.configuration import TakesNoYesForANumber
 from tests.conftest import POSTGRESQL_AT_LENGTH
 from tests.rig.servers.served import Served, served
 from tests.rig.servers.warmed_application import application
@@ -268,3 +276,33 @@ def test_the_control_sees_a_route_that_breaks(tmp_path: Path) -> None:
     assert _wrong((422, "application/problem+json", b'{"detail":[{"input":"what was sent"}]}'))
     assert _wrong((422, "application/json", b'{"type":"a","title":"b","detail":"c","field":null}'))
     assert (_wrong(CUT_OFF), _wrong(HANGS)) == (True, True)
+
+
+def _bodies() -> list[type[BaseModel]]:
+    """Return what clients may send and the office may set: every model of either that has a field for a number."""
+    modules = (bodies, handed_out, ledger_bodies, alliance_targets, forecast, gender, subsidy, sufficiency, warnings)
+    named = [one for module in (*modules, recognition, targets) for one in vars(module).values()]
+    found = {one for one in named if isinstance(one, type) and issubclass(one, BaseModel)}
+    sent = {one for one in found if one.__name__.endswith("Body") or issubclass(one, TakesNoYesForANumber)}
+    return sorted(sent, key=lambda one: (one.__module__, one.__name__))
+
+
+def test_true_is_no_number_in_any_body() -> None:
+    tried = 0
+    for model in _bodies():
+        for name, field in model.model_fields.items():
+            words = str(field.annotation)
+            if not re.search(r"\b(int|float)\b", words) or re.search(r"\b(bool|list|dict|tuple|Any)\b", words):
+                continue
+            for given in (True, False):
+                with pytest.raises(ValidationError) as refused:
+                    model.model_validate({name: given})
+                said = [one for one in refused.value.errors() if one["loc"] == (name,)]
+                assert (model.__name__, name, len(said)) == (model.__name__, name, 1)
+            tried += 1
+    assert tried > 40
+    # A text is no amount of money either, except in a form, which has nothing else.
+    part = {"due_on": "2027-06-30", "amount_ntd": "450000"}
+    with pytest.raises(ValidationError):
+        bodies.InstalmentBody.model_validate(part)
+    assert bodies.InstalmentBody.model_validate(part, context={"form": True}).amount_ntd == 450_000

@@ -20,7 +20,7 @@ from indexer.settings import Settings
 from tests.conftest import Databases
 from tests.rig.servers.browsers import LANGS, Somebody, accessibility_faults, browsing, look_over
 from tests.rig.servers.served import Served, served
-from tests.rig.servers.visits import Visitor, expect, visiting
+from tests.rig.servers.visits import VisitedPage, Visitor, expect, visiting
 from tests.rig.servers.warmed_application import application
 
 PASSWORD = "correct horse battery"
@@ -78,6 +78,25 @@ def test_the_language_is_chinese_until_another_is_chosen(server: Served) -> None
         expect(page).to_have_url(server.url + "/account")
         assert page.locator("html").get_attribute("lang") == "en"
         expect(page.get_by_role("button", name="Sign out", exact=True)).to_be_visible()
+
+
+def test_pages_are_as_light_as_the_device_until_it_is_chosen(server: Served) -> None:
+    def media(page: VisitedPage) -> list[str | None]:
+        return [one.get_attribute("media") for one in page.locator("link[media]").all()]
+
+    with visiting(server, "expert", "en") as somebody:
+        page = somebody.open("/account")
+        assert media(page) == ["screen and (prefers-color-scheme: dark)"]
+        for chosen, expected in (("dark", ["screen"]), ("light", [])):
+            page.get_by_role("link", name=chosen, exact=True).click()
+            expect(page).to_have_url(server.url + "/account")
+            assert (media(page), media(somebody.open("/guide"))) == (expected, expected)
+            page = somebody.open("/account")
+            assert page.locator(".schemes [aria-current]").all_inner_texts() == [chosen]
+        page.get_by_role("link", name="as the device").click()
+        assert media(page) == ["screen and (prefers-color-scheme: dark)"]
+    wrong = httpx.get(server.url + "/scheme/purple")
+    assert wrong.status_code == 422
 
 
 @pytest.mark.parametrize("lang", LANGS)

@@ -28,6 +28,8 @@ from indexer.database import reading, writing
 from indexer.settings import Settings
 from tests.rig.worlds.small_world import Asked, asked
 
+pytestmark = pytest.mark.postgresql_at_length
+
 OLD, NEW = "old horse 電池 staple", "new horse 電池 staple"
 
 
@@ -92,6 +94,7 @@ def test_a_key_from_making_to_ending(here: Asked) -> None:
         assert here.ask("newcomer", "POST", "/api/me/keys", json=body).status_code == 422
 
 
+@pytest.mark.postgresql_too
 def test_a_key_that_reads_makes_none(here: Asked) -> None:
     made = _made_in_browser(here, "expert", name="reads")
     assert made["may_write"] is False

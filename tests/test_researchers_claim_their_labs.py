@@ -16,6 +16,8 @@ from indexer.settings import Settings
 from matcher.review.romanised_names import latin_name, may_be_called
 from tests.rig.worlds.small_world import Asked, asked
 
+pytestmark = pytest.mark.postgresql_at_length
+
 SECOND = """INSERT INTO lab_claim (id, account_id, lab_id, statement, asked_at, reason)
     SELECT id + 1, account_id, lab_id, statement, asked_at, reason FROM lab_claim"""
 
@@ -130,6 +132,7 @@ def test_a_lead_decides_for_the_schools_of_the_alliance(here: Asked, alliance: d
         assert _decide(here, "lead", claim_id).status_code == (200 if lab_id in sees else 404)
 
 
+@pytest.mark.postgresql_too
 def test_nobody_decides_the_own_claim(here: Asked) -> None:
     _alliance(here, center="hu")
     claim_id = _claim(here, "lab-2", "lead")
@@ -156,6 +159,7 @@ def test_of_many_at_once_one_gets_through(here: Asked) -> None:
     assert bool(held) == (told["state"] == "approved")
 
 
+@pytest.mark.postgresql_too
 @pytest.mark.parametrize(
     "change",
     [
@@ -171,6 +175,7 @@ def test_the_database_keeps_what_was_decided(here: Asked, change: str) -> None:
         session.connection().execute(text(change))
 
 
+@pytest.mark.postgresql_too
 @pytest.mark.parametrize(
     ("change", "rule"),
     [
@@ -209,6 +214,7 @@ SPELLINGS = {
 """Names that nobody here has, as they are written on papers: Wade-Giles, Tongyong and Pinyin."""
 
 
+@pytest.mark.postgresql_too
 def test_a_name_in_latin_letters_may_be_one_in_characters() -> None:
     for name, written in SPELLINGS.items():
         for one in written:

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Engine, inspect
-from sqlmodel import Session
+from sqlmodel import Session, select
 
 from api.access.identities import AccountIdentity
 from api.trail.audit_trail import Act, How, Outcome, Subject, note_emergency_read, write_down
 from indexer.database import writing
 from indexer.records.importing import import_rows
+from indexer.records.mended.merged import RecordMerge
 from matcher.erasure import ErasedKind, erase
 from matcher.ledger.figures.gender import GenderGroup, analyse, supply_counts
 from matcher.ledger.figures.ladder import graduate
@@ -33,7 +34,7 @@ from matcher.ledger.rules.recognition import RecognitionRules, move_reversal, sc
 from matcher.ledger.rules.reporting import AcceptanceLedger, report
 from matcher.review.cases import Stage, move_case
 from matcher.review.decisions import Verdict, decide
-from matcher.review.people import add_account, grant, revoke
+from matcher.review.people import Account, add_account, grant, revoke
 from matcher.review.roles import Role
 from tests.rig.faults.raw_database import copied, raw, refusal, triggers_of, without
 from tests.rig.worlds.ledger_world import LedgerWorld, money, recognised
@@ -285,10 +286,38 @@ STEPS: dict[str, tuple[str, dict[str, Any]]] = {
         {"state": "recognised", "period": "2019Q1", "kpi_year": 2019},
     ),
     "checked by the reporter": ("ledger_step_by_another", {"state": "checked", "by": "二"}),
+    "checked by the reporter's other account": ("ledger_step_by_no_merged", {"state": "checked", "by": "三"}),
 }
 
 
+def _merged(engine: Engine) -> None:
+    """Say that the accounts 二 and 三 are one person's."""
+    with writing(engine) as session:
+        two, three = (session.exec(select(Account.id).where(Account.name == name)).one() for name in "二三")
+        session.add(RecordMerge(kind="person", gone_id=two, kept_id=three, reason="同一人", by=None, at=MORNING))
+
+
+def test_who_moved_seconds_under_no_account(full: Engine) -> None:
+    with raw(full) as driver:
+        accounts = dict(driver.execute("SELECT name, id FROM account").fetchall())
+    with writing(full) as session:
+        rules = default(RecognitionRules)
+        motion = move_document(session, rules, reason="再議", by=accounts["二"], now=APRIL).id
+    end = copied(
+        full, "ledger_motion_end", "motion_id = 1", motion_id=motion, moved_by=accounts["二"], by=accounts["三"]
+    )
+    with raw(full) as driver:
+        # The control: two people may.
+        assert refusal(driver, end) is None
+    _merged(full)
+    with raw(full) as driver:
+        assert "one person" in str(refusal(driver, end))
+        without(full, driver, "ledger_motion_end", "ledger_motion_end_by_no_merged")
+        assert refusal(driver, end) is None
+
+
 def test_no_step_breaks_the_chain_a_closed_quarter_or_comes_from_the_reporter(full: Engine) -> None:
+    _merged(full)
     with raw(full) as driver:
         seq, last = driver.execute("SELECT seq, hash FROM ledger_step ORDER BY seq DESC LIMIT 1").fetchone()
         accounts = dict(driver.execute("SELECT name, id FROM account").fetchall())

@@ -16,6 +16,8 @@ from matcher.review.people import Account, Grant, add_account, grant, set_disabl
 from matcher.review.roles import Role
 from tests.rig.worlds.small_world import Asked, asked
 
+pytestmark = pytest.mark.postgresql_at_length
+
 
 @pytest.fixture
 def here(settings: Settings) -> Iterator[Asked]:
@@ -138,6 +140,7 @@ def test_nobody_in_the_office_shuts_out_themselves(here: Asked) -> None:
     assert here.ask("office", "GET", "/api/accounts").status_code == 403
 
 
+@pytest.mark.postgresql_too
 @pytest.mark.parametrize("way", ["disable", "revoke"])
 def test_two_who_shut_each_other_out_leave_one(here: Asked, way: str) -> None:
     _second_office(here)
@@ -197,6 +200,7 @@ def test_only_programs_get_keys_from_the_office(here: Asked) -> None:
     assert here.ask("expert", "GET", "/api/me").status_code == 401
 
 
+@pytest.mark.postgresql_too
 def test_only_the_office_ends_a_stake_and_says_why(here: Asked) -> None:
     stake = here.done("expert", "POST", "/api/me/stakes", json={"party": "company", "party_id": "co-1"})
     own = here.done("office", "POST", "/api/me/stakes", json={"party": "lab", "party_id": "lab-1"})

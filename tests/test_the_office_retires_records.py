@@ -24,6 +24,8 @@ from tests.rig.servers.served_here import until
 from tests.rig.servers.visits import expect, visiting
 from tests.rig.worlds.small_world import Asked, asked
 
+pytestmark = pytest.mark.postgresql_at_length
+
 WHY = {"reason": "主持人已退休"}
 
 
@@ -136,6 +138,7 @@ def test_a_person_is_shut_out_and_comes_back(here: Asked) -> None:
     assert (last.status_code, last.json()["type"]) == (409, "urn:gloria:problem:last-office")
 
 
+@pytest.mark.postgresql_too
 def test_what_is_not_right_is_refused(here: Asked) -> None:
     tomorrow = (day_in_taipei(datetime.now(UTC)) + timedelta(days=1)).isoformat()
     future = here.ask("office", "POST", "/api/labs/lab-1/retire", json=WHY | {"since": tomorrow})

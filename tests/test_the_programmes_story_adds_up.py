@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -109,13 +111,18 @@ MONEY, CASES = "產學合作經費（各類來源）", "國際產學合作件數
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def story(
-    request: pytest.FixtureRequest, databases: Databases, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, story_home: Path, databases: Databases, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Engine, Settings]]:
     """The story in a database; read only."""
-    home = tmp_path_factory.mktemp("story")
-    settings = Settings(home=home, database_url=databases.at_head(request.param, home))
-    engine = open_engine(settings)
-    load_story(engine, home=home)
+    home = tmp_path_factory.mktemp("story") / "home"
+    if request.param == "sqlite":
+        settings = Settings(home=Path(shutil.copytree(story_home, home)))
+        engine = open_engine(settings)
+    else:
+        home.mkdir()
+        settings = Settings(home=home, database_url=databases.at_head(request.param, home))
+        engine = open_engine(settings)
+        load_story(engine, home=home)
     yield engine, settings
     engine.dispose()
 

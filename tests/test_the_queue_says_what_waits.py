@@ -17,6 +17,8 @@ from indexer.settings import Settings
 from matcher.review.proposals import StoredPairing
 from tests.rig.worlds.small_world import Asked, asked
 
+pytestmark = pytest.mark.postgresql_at_length
+
 CONTACT = {"kind": "call", "held_on": "2026-11-20", "note": "internal"}
 
 
@@ -87,6 +89,7 @@ def test_a_company_is_silent_until_somebody_is_in_touch(here: Asked) -> None:
     assert (queue["silent_companies"], queue["follow_ups_due"]) == ([], [])
 
 
+@pytest.mark.postgresql_too
 def test_contacts_of_a_company_stay_in_their_alliance(here: Asked) -> None:
     here.done("expert", "POST", "/api/companies/co-1/contacts", json=CONTACT)
     word = {"verdict": "accept", "proposal_id": here.world.proposal_id}

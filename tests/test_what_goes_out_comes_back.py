@@ -78,7 +78,26 @@ LABS: list[dict[str, Any]] = [
     {"id": "lab-y", "name": "同上", "school": "外校", "evidence": [{"id": "e-1", "title": "of another lab"}]},
     {"id": "lab/z", "name": "Z", "pi": "Ann and Bob"},
 ]  # fmt: skip
-RECORDS: dict[str, list[dict[str, Any]]] = {"schools": SCHOOLS, "alliances": ALLIANCES, "labs": LABS}
+COMPANIES: list[dict[str, Any]] = [
+    {"id": "co-1", "name": "嶺風電力股份有限公司", "tax_id": "00000016", "tier": "gold", "size": "medium",
+     "fields": ["綠能科技"], "city": "南投縣", "description": "'=風場\n第二行", "other": {"電話": "049", "#REF!": "1"}},
+    {"id": "co-2", "name": "Acme & <Söhne>", "tax_id": "DE-1", "country": "DE"},
+]  # fmt: skip
+NEEDS: list[dict[str, Any]] = [
+    {"id": "n-1", "company": "co-1", "title": "葉片結冰", "description": "  10⁻³ mol/L\n「夜間」",
+     "budget_ntd": 2_400_000, "deadline": "2027-06-30", "confidentiality": "confidential",
+     "excluded_labs": ["lab-x"], "languages": ["zh", "en"],
+     "asks": [{"kind": "technology", "text": "偵測；除冰"}, {"kind": "talent", "text": "研發：一名實習生"}],
+     "region": "central", "fields": ["綠能科技"], "other": {"承辦": "某甲"}},
+    {"id": "n-2", "title": "無", "description": "#VALUE!"},
+]  # fmt: skip
+TERMS: list[dict[str, Any]] = [
+    {"en": ["blade icing", "icing; of blades"], "zh": ["葉片結冰"], "abbreviation": "BI", "subject": "風能"},
+    {"en": ["de-icing (active)"], "zh": ["主動除冰"]},
+]
+RECORDS: dict[str, list[dict[str, Any]]] = {
+    "schools": SCHOOLS, "alliances": ALLIANCES, "companies": COMPANIES, "labs": LABS, "needs": NEEDS, "terms": TERMS,
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -91,7 +110,7 @@ def filled(engine: Engine) -> Engine:
 
 
 @pytest.mark.parametrize("file_format", list(Format))
-@pytest.mark.parametrize("kind", ["schools", "alliances", "labs", "evidence"])
+@pytest.mark.parametrize("kind", [kind.value for kind in Kind])
 def test_an_export_imported_again_changes_nothing(
     settings: Settings, filled: Engine, kind: str, file_format: Format, gloria: Gloria, tmp_path: Path
 ) -> None:
@@ -105,7 +124,10 @@ def test_an_export_imported_again_changes_nothing(
     assert (report.unchanged, report.updated, report.created, report.problems) == (unchanged, 0, 0, [])
     # The control: an import of another value is seen, and what was read is all there was.
     found = read_bytes(path.read_bytes(), path.name)
-    if kind in RECORDS:
+    if kind == "terms":
+        with writing(filled) as session:
+            assert import_rows(session, kind, [{"en": ["rime"], "zh": ["霧凇"]}]).created == 1
+    elif kind in RECORDS:
         given = {row["id"]: row for row in RECORDS[kind]}
         assert set(found.records) == set(given)
         for key, record in found.records.items():
@@ -115,7 +137,8 @@ def test_an_export_imported_again_changes_nothing(
             }
         key = next(iter(found.records))
         with writing(filled) as session:
-            assert import_rows(session, kind, [{"id": key, "name": "another"}]).updated == 1
+            changed = "title" if kind == "needs" else "name"
+            assert import_rows(session, kind, [{"id": key, changed: "another"}]).updated == 1
 
 
 CARRIED = {

@@ -18,6 +18,8 @@ from matcher.ledger.rows.result_claims import ExternalClaim, note_external
 from matcher.ledger.rules.reporting import checked_details
 from tests.rig.worlds.small_world import Asked, asked
 
+pytestmark = pytest.mark.postgresql_at_length
+
 CONTRACT = {
     "contract": "C-1",
     "instalment": 1,
@@ -64,6 +66,7 @@ def _probes(here: Asked) -> dict[str, dict[str, Any]]:
 NONE = {"held": 0, "withdrawn": 0, "refused": 0, "rows": 0, "people": 0, "alliances": []}
 
 
+@pytest.mark.postgresql_too
 def test_refused_reports_are_counted(here: Asked) -> None:
     details = checked_details("L", {**CONTRACT, "contract": "P-1"})  # type: ignore[arg-type]
     claim = ExternalClaim(

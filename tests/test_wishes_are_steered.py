@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,12 @@ import pytest
 from indexer.records.profiles import Company, Need
 from indexer.settings import Settings
 from matcher.judging.learning import FREE, GIVEN, SCORE_OF_ONE, spread, start
-from matcher.ranking.lab_table import Filters
+from matcher.ranking.lab_table import Filters, Rule
 from matcher.ranking.pairings import Matcher, MatchResult
 from matcher.ranking.ranker import load_ranker
+from matcher.ranking.rankers import shown_by
 from matcher.ranking.signals import FEATURES
-from matcher.ranking.wishes import UNSTEERED, Steering, Stress, Wish, wishes_of
+from matcher.ranking.wishes import COVERED_FROM, UNSTEERED, WORD, Steering, Stress, Wish, wishes_of
 
 REAL_DIFFERENCE = 0.2
 """Of a fit: so much better is a lab that an expert would tell apart from another."""
@@ -168,3 +170,79 @@ def test_a_wish_that_the_need_does_not_state_is_said(gloria: Any, indexed_home: 
     told = gloria("match", "need-1-04", "--more", "company", "--lang", "en", home=indexed_home)
     assert told.code == 0
     assert "so it changes nothing: field of the company" in " ".join(told.err.split())
+
+
+def test_words_say_a_steering_and_a_steering_its_words() -> None:
+    words = ["region.more", "language:en.must", "school_type:medical_university.normal", "ask:2.less", "lab:a.b.never"]
+    words.append("school:ysu.never")
+    assert Steering.read(words).words == words
+    assert all(re.fullmatch(WORD, word) for word in words)
+    for wrong in ("region.most", "moon:full.more", "ask:0.more", "lab:.never", "lab:x.more", "region:moon.more"):
+        assert not re.fullmatch(WORD, wrong)
+        with pytest.raises(ValueError, match="steers nothing"):
+            Steering.read([wrong])
+
+
+def test_an_own_wish_adds_what_a_stated_one_would_and_says_so(matcher: Matcher, need: Need) -> None:
+    silent = replace(need, region=None)
+    plain = {one.lab_id: one for one in matcher.match(silent, top=1000).pairings}
+    steered = matcher.match(silent, top=1000, steering=Steering.read(["region:south.more"]))
+    for pairing in steered.pairings:
+        added = 1.5 if _states_region(matcher, pairing.lab_id, "south") else 0.0
+        assert pairing.contributions["preferred"] == added
+        assert pairing.score == pytest.approx(plain[pairing.lab_id].score + added)
+        assert pairing.score == pytest.approx(sum(pairing.contributions.values()))
+        assert (pairing.band, pairing.explanation) == (plain[pairing.lab_id].band, plain[pairing.lab_id].explanation)
+    ranks = {one.lab_id: one.rank for one in steered.pairings}
+    assert steered.moves
+    for moved in steered.moves:
+        assert (plain[moved.lab_id].rank, ranks[moved.lab_id]) == (moved.before, moved.after)
+        assert moved.before != moved.after
+        assert set(moved.changes) == ({"preferred"} if _states_region(matcher, moved.lab_id, "south") else set())
+    # The control: without steering nobody moves.
+    assert matcher.match(silent).moves == ()
+
+
+def test_an_ask_counts_more_or_is_a_must(matcher: Matcher) -> None:
+    need = next(need for need in matcher.needs.values() if len(need.asks) >= 2)
+    plain = matcher.match(need, top=1000)
+    more = matcher.match(need, top=1000, steering=Steering.read(["ask:1.more"]))
+    before = {one.lab_id: one for one in plain.pairings}
+    weighed = {one.lab_id: one.contributions["asks_weighed"] for one in more.pairings}
+    assert all(one.score == pytest.approx(before[one.lab_id].score + weighed[one.lab_id]) for one in more.pairings)
+    # Who answers the ask better gains more.
+    ranking = matcher.ranking(need)
+    answers = {matcher.snapshot.lab_ids[row]: ranking.table.ask_scores[0, row] for row in ranking.order}
+    by_answer = sorted(weighed, key=lambda lab: answers[lab])
+    assert [weighed[lab] for lab in by_answer] == sorted(weighed.values())
+    must = matcher.match(need, top=1000, steering=Steering.read(["ask:1.must"]))
+    likely = [matcher.snapshot.lab_ids[row] for row in ranking.order if ranking.chances(row)[0] >= COVERED_FROM]
+    assert [one.lab_id for one in must.pairings] == likely
+    assert 0 < len(likely) < plain.total
+    # An ask that is not there steers nothing.
+    assert matcher.match(need, top=1000, steering=Steering.read(["ask:9.must"])) == plain
+
+
+def test_a_lab_and_a_school_are_left_out_and_said(matcher: Matcher, need: Need, usual: MatchResult) -> None:
+    first = usual.pairings[0].lab_id
+    school = next(one for one in usual.facets.school if one != matcher.labs[first].school)
+    words = [f"lab:{first}.never", f"school:{school}.never", "lab:not-there.never"]
+    found = matcher.match(need, top=1000, steering=Steering.read(words))
+    gone = {first, *(lab.id for lab in matcher.labs.values() if lab.school == school)}
+    allowed = [one.lab_id for one in usual.pairings]
+    assert [one.lab_id for one in found.pairings] == [one for one in allowed if one not in gone]
+    assert found.set_aside[Rule.LEFT_OUT] == sorted(gone & set(allowed))
+    assert [one.rank for one in found.pairings] == list(range(1, len(found.pairings) + 1))
+    # Scores stay, and so does the version of the ranker: nothing was weighed otherwise.
+    assert found.ranker_version == usual.ranker_version
+    assert usual.set_aside[Rule.LEFT_OUT] == []
+
+
+def test_what_was_shown_steered_still_teaches(matcher: Matcher, need: Need) -> None:
+    words = ["region.more", "region:north.less", "ask:1.more"]
+    shown = matcher.match(need, steering=Steering.read(words))
+    known = shown_by(matcher.settings, shown.ranker_version)
+    assert known is not None
+    plain = load_ranker().weights[FEATURES.index("region")]
+    assert known.weights[FEATURES.index("region")] == pytest.approx(3 * plain)
+    assert shown_by(matcher.settings, shown.ranker_version.replace("region", "moon")) is None

@@ -178,6 +178,7 @@ POLICY: dict[tuple[Resource, Action], dict[Holder, Reach]] = {
     (Resource.NEED, Action.ASSIGN): _OFFICE,
     (Resource.NEED, Action.BREAK_GLASS): _OFFICE,
     (Resource.MATCH, Action.READ): _staff(Reach.ALLIANCE),
+    (Resource.MATCH, Action.EDIT): _staff(Reach.ALLIANCE),
     (Resource.PAIRING, Action.READ): _staff(Reach.ALLIANCE) | _OFFICE,
     (Resource.PAIRING, Action.DECIDE): _staff(Reach.ALLIANCE),
     (Resource.PAIRING, Action.RELEASE): _staff(Reach.ALLIANCE),

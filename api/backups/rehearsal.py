@@ -209,16 +209,18 @@ def _environment(settings: Settings) -> dict[str, str]:
 
 def _address(process: subprocess.Popen[bytes], log: Path) -> str:
     until = time.monotonic() + START_S
-    while time.monotonic() < until and process.poll() is None:
-        found = _ADDRESS.search(log.read_text(errors="replace"))
-        if found is not None:
-            try:
-                httpx.get(f"{found[0]}/healthz", timeout=5).raise_for_status()
-            except httpx.HTTPError:
-                pass
-            else:
-                return found[0]
-        time.sleep(0.05)
+    # One client for all tries: each would read the certificates of all authorities anew.
+    with httpx.Client(timeout=5) as client:
+        while time.monotonic() < until and process.poll() is None:
+            found = _ADDRESS.search(log.read_text(errors="replace"))
+            if found is not None:
+                try:
+                    client.get(f"{found[0]}/healthz").raise_for_status()
+                except httpx.HTTPError:
+                    pass
+                else:
+                    return found[0]
+            time.sleep(0.05)
     raise RehearsalError(T_("the server did not start: %(said)s", said=log.read_text(errors="replace").strip()[-500:]))
 
 

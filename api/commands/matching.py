@@ -204,6 +204,11 @@ def match(
     less: Annotated[list[str] | None, typer.Option(help="A wish that counts 0.3 times: " + _WISHES)] = None,
     more: Annotated[list[str] | None, typer.Option(help="A wish that counts 3 times: " + _WISHES)] = None,
     must: Annotated[list[str] | None, typer.Option(help="A wish; labs that do not meet it are hidden.")] = None,
+    steer: Annotated[
+        list[str] | None,
+        typer.Option(help="Anything else: region:south.more, ask:2.must, lab:ID.never, school:ID.never."),
+    ] = None,
+    kept: Annotated[bool, typer.Option("--kept", help="Steered as the need's alliance keeps it.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
     """Show the best labs for a need, with reasons."""
@@ -218,10 +223,10 @@ def match(
     from api.documents.matches import lab_document, match_document
     from api.trail.request_trail import MACHINE
     from matcher.ranking.pairings import Matcher
-    from matcher.ranking.wishes import WISH_LABELS
+    from matcher.ranking.wishes import UNSTEERED, WISH_LABELS
 
-    steering = _steering({"less": less, "more": more, "must": must})
-    if (lab is not None or company is not None) and steering.chosen:
+    steering = _steering({"less": less, "more": more, "must": must}, steer or ())
+    if (lab is not None or company is not None) and (steering != UNSTEERED or kept):
         raise typer.BadParameter(T_("wishes are those of a need: give its id"), param_hint="--lab")
     screen, depth = Screen.of(context), number_or_all(top)
     if similar or companies or company is not None:
@@ -236,7 +241,10 @@ def match(
         else:
             print_lab_matches(screen, matcher, lab_id, matches)
         return
-    result = matcher.match(matcher.need(_stored(need_id or "")), top=depth or len(matcher.labs), steering=steering)
+    need = matcher.need(_stored(need_id or ""))
+    if kept:
+        steering = _kept_steering(screen, need.id, steering)
+    result = matcher.match(need, top=depth or len(matcher.labs), steering=steering)
     for wish in (wish for wish in steering.chosen if wish not in result.wishes):
         screen.warn(T_("the need does not state this wish, so it changes nothing: %(wish)s", wish=WISH_LABELS[wish]))
     if as_json:
@@ -286,27 +294,46 @@ def _alike(
         print_like(screen, matcher, like, cases, firms_like if company_id is not None else None)
 
 
-def _steering(chosen: Mapping[str, Sequence[str] | None]) -> Steering:
+def _kept_steering(screen: Screen, need_id: str, given: Steering) -> Steering:
+    """Return what the alliance that has a need keeps with it, with what the options say beside or instead."""
+    from matcher.ranking.wishes import Steering
+    from matcher.review.intake import NeedIntake
+    from matcher.review.steering import kept_steerings, steering_of
+
+    with open_reading(read_settings()) as session:
+        intake = session.get(NeedIntake, need_id)
+        rows = kept_steerings(session, need_id, intake.alliance_id or "") if intake else ()
+        if not rows or not rows[0].words:
+            screen.warn(T_("nothing is kept with this need: it is ranked as usual"))
+            return given
+        return Steering.read([*steering_of(session, rows[0]).words, *given.words])
+
+
+def _steering(chosen: Mapping[str, Sequence[str] | None], words: Sequence[str]) -> Steering:
     """Return what the options choose.
 
     Args:
         chosen: the wishes under the name of the option, which is that of the stress.
+        words: what else is chosen, as `--steer` takes it.
 
     Raises:
-        typer.BadParameter: there is no such wish, or two things are chosen for one.
+        typer.BadParameter: there is no such wish, or two things are chosen for one, or a word steers nothing.
     """
     from matcher.ranking.wishes import Steering, Stress, Wish
 
     found: dict[Wish, Stress] = {}
-    for option, words in chosen.items():
-        for word in words or ():
+    for option, names in chosen.items():
+        for word in names or ():
             if word not in set(Wish):
                 problem = T_("%(word)r is no wish; wishes are %(known)s", word=word, known=", ".join(Wish))
                 raise typer.BadParameter(problem, param_hint=f"--{option}")
             if found.setdefault(Wish(word), Stress(option)).value != option:
                 problem = T_("%(word)s is chosen twice; one of --less, --more and --must is enough", word=word)
                 raise typer.BadParameter(problem, param_hint=f"--{option}")
-    return Steering.of(found)
+    try:
+        return Steering.read([*Steering.of(found).words, *words])
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--steer") from error
 
 
 def _stored(written: str) -> str:

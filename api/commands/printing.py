@@ -272,9 +272,23 @@ def _set_aside(screen: Screen, matcher: Matcher, result: MatchResult) -> Iterato
         if stated.hidden:
             hides = T_("%(wish)s: %(hidden)s hidden that do not meet it", wish=WISH_LABELS[wish], hidden=stated.hidden)
             yield Paragraph(screen.text(hides), indent=4)
+    yield from _moved(screen, matcher, result)
     based = f"{result.generation} {result.created_at}"
     version = result.ranker_version
     yield Text(screen.text(T_("index %(based)s, weights %(version)s", based=based, version=version)), "dim")
+
+
+def _moved(screen: Screen, matcher: Matcher, result: MatchResult) -> Iterator[RenderableType]:
+    """Whom steering moves among the first labs, up first, with what changed most."""
+    if result.moves:
+        yield Text(screen.text(T_("moved by steering")), "bold")
+    rose = [one for one in result.moves if 0 < one.after < one.before]
+    fell = [one for one in result.moves if not 0 < one.after < one.before]
+    for one in (*sorted(rose, key=lambda moved: moved.after), *sorted(fell, key=lambda moved: moved.before)):
+        most = max(one.changes, key=lambda name: abs(one.changes[name]), default=None)
+        why = "" if most is None else f" ({screen.text(CONTRIBUTION_LABELS[most])} {one.changes[most]:+.2f})"
+        after = str(one.after) if one.after else screen.text(T_("not shown"))
+        yield Paragraph(f"{_lab_name(screen, matcher.labs[one.lab_id])}: {one.before} → {after}{why}", indent=4)
 
 
 def _said(screen: Screen, sentence: Bilingual) -> str:

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -36,8 +37,16 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
     from sqlmodel import Session
 
+    from indexer.records.readers import ReadAs
     from indexer.settings import Settings
     from matcher.review.people import Principal
+
+
+_SOURCES = (
+    "A register or format: orcid, openalex-authors, openalex-institutions, openalex-works, ror, crossref, "
+    "datacite, bibtex, ris, cordis, nsf, sbir, cerif, vivo, schema-org."
+)
+_FETCHED = "With --from: ask the register for this ORCID iD, DOI, ROR or OpenAlex id. May be repeated."
 
 
 def import_records(
@@ -60,21 +69,9 @@ def import_records(
     alliance: Annotated[
         str | None, typer.Option(help="Id of an alliance: new needs come in to it, new companies join its portfolio.")
     ] = None,
-    source: Annotated[
-        str | None,
-        typer.Option(
-            "--from",
-            help="A register or format: orcid, openalex-authors, openalex-institutions, openalex-works, ror, crossref, "
-            "datacite, bibtex, ris, cordis, nsf, sbir, cerif, vivo, schema-org.",
-        ),
-    ] = None,
+    source: Annotated[str | None, typer.Option("--from", help=_SOURCES)] = None,
     lab: Annotated[str | None, typer.Option(help="With --from: whose evidence the works are.")] = None,
-    fetch: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--fetch", help="With --from: ask the register for this ORCID iD, DOI, ROR or OpenAlex id. May be repeated."
-        ),
-    ] = None,
+    fetch: Annotated[list[str] | None, typer.Option("--fetch", help=_FETCHED)] = None,
     contact: Annotated[
         str | None, typer.Option(help="With --fetch: whom the register may write to; else GLORIA_MAIL_FROM.")
     ] = None,
@@ -97,17 +94,23 @@ def import_records(
         found = [*(files or []), *(fetched(screen, source, fetch, contact, quiet=as_json) if fetch else [])]
         bring_in_files(screen, source, found, lab_id=lab, dry_run=dry_run, as_json=as_json)
         return
+    said = partial(read_as, kind=kind, sheet=sheet, columns=columns or [], mapping=mapping, keeps=not dry_run)
+    finish(_import_files(screen, files or [], said, Way(dry_run, alliance, quiet=as_json)))
+
+
+def _import_files(screen: Screen, files: list[Path], said: Callable[[Session], ReadAs], way: Way) -> bool:
+    """Import files as it is said that they are read; return whether something in them was refused."""
     documents: list[dict[str, object]] = []
-    if screen.err.is_terminal and not as_json:
+    if screen.err.is_terminal and not way.quiet:
         # Opening the database takes longer than people wait for a first word.
         screen.note(T_("opening the database"))
-    with open_session(read_settings(), writes=not dry_run) as session:
-        said = read_as(session, kind=kind, sheet=sheet, columns=columns or [], mapping=mapping, keeps=not dry_run)
-        for path in files or []:
-            documents += import_one(screen, session, path, said, Way(dry_run, alliance, quiet=as_json))
-    if as_json:
-        write_document({"dry_run": dry_run, "files": documents})
-    finish(any(document["refused"] or document["errors"] for document in documents))
+    with open_session(read_settings(), writes=not way.dry_run) as session:
+        read = said(session)
+        for path in files:
+            documents += import_one(screen, session, path, read, way)
+    if way.quiet:
+        write_document({"dry_run": way.dry_run, "files": documents})
+    return any(document["refused"] or document["errors"] for document in documents)
 
 
 def _write_template(screen: Screen, path: Path, kind: Kind | None, as_json: bool) -> None:

@@ -73,8 +73,12 @@ class Screen:
         self.err.print(Text(self.text(warning), "bold black on yellow"))
 
     @contextmanager
-    def progress(self) -> Iterator[Callable[[str, int, int], None]]:
-        """Show a bar per stage on stderr; yields the function to call with stage, done and total."""
+    def progress(self, *, in_words: bool = False) -> Iterator[Callable[[str, int, int], None]]:
+        """Show a bar per stage on stderr; yields the function to call with stage, done and total.
+
+        Args:
+            in_words: the stages are called what is to be shown.
+        """
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
         columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
@@ -83,7 +87,8 @@ class Screen:
 
             def tell(stage: str, done: int, total: int) -> None:
                 if stage not in tasks:
-                    tasks[stage] = bars.add_task(self.text(STAGES.get(stage, T_("vectors %(stage)s", stage=stage))))
+                    named = stage if in_words else STAGES.get(stage, T_("vectors %(stage)s", stage=stage))
+                    tasks[stage] = bars.add_task(self.text(named))
                 bars.update(tasks[stage], completed=done, total=total)
 
             yield tell

@@ -14,16 +14,27 @@ from datetime import date
 from enum import StrEnum
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+    WithJsonSchema,
+)
 
 from api.access.credentials import MAX_KEY_DAYS
 from indexer.plain_text import clean
 from indexer.records.exchange import LabIn, NeedIn
 from indexer.records.field_notes import DeclaredField, declared, with_fields
 from indexer.vocabulary import AskKind, Kind
+from indexer.wording import T_
 from matcher.judging.panel.grades import MAX_DEPTH, Said
 from matcher.judging.panel.pool import RANKERS
 from matcher.ledger.rows.details import Purpose
+from matcher.ledger.rules.configuration import TakesNoYesForANumber
+from matcher.ranking.wishes import MOST_WORDS, WORD, WORDS_SAID
 from matcher.review.cases import ContactKind, LostReason, Stage
 from matcher.review.decisions import Reason, Verdict
 from matcher.review.intake import NeedState
@@ -56,7 +67,20 @@ AskKindWord = Annotated[Word, _described(AskKind)]
 Number = Annotated[int, Field(ge=1, le=MAX_ROW_NUMBER)]
 
 
-class _Body(BaseModel):
+def _whole(value: Any, info: ValidationInfo) -> Any:
+    # A form has nothing but texts; JSON has numbers, and true, which Python takes for 1.
+    if isinstance(value, str) and (info.context or {}).get("form"):
+        return value
+    if value is not None and type(value) is not int:
+        raise ValueError(T_("give a whole number without quotation marks"))
+    return value
+
+
+Whole = Annotated[int, BeforeValidator(_whole)]
+"""A number that neither a text nor true nor 1.5 can stand for."""
+
+
+class _Body(TakesNoYesForANumber):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
@@ -150,11 +174,19 @@ class DecisionBody(_Body):
     defer_until: date | None = Field(default=None, examples=[None])
 
 
+class SteeringBody(_Body):
+    """How the ranking of a need is steered from now on; no words: as usual."""
+
+    words: list[Annotated[str, StringConstraints(pattern=WORD)]] = Field(
+        max_length=MOST_WORDS, description=WORDS_SAID, examples=[["region:south.more", "ask:1.must"]]
+    )
+
+
 class InstalmentBody(_Body):
     """A part of a contract's sum and the day on which it falls due."""
 
     due_on: date = Field(examples=["2027-06-30"])
-    amount_ntd: int = Field(ge=1, le=10**12, examples=[450_000])
+    amount_ntd: Whole = Field(ge=1, le=10**12, examples=[450_000])
 
 
 class DocumentBody(_Body):
@@ -170,10 +202,10 @@ class SigningBody(_Body):
     signed_on: date = Field(examples=["2026-11-20"])
     ends_on: date | None = Field(default=None, examples=["2027-11-19"], description="Until when the lab is at work.")
     contract: Word = Field(default="", examples=["115-甲-001"])
-    amount_ntd: int | None = Field(default=None, ge=1, le=10**12, examples=[900_000])
+    amount_ntd: Whole | None = Field(default=None, ge=1, le=10**12, examples=[900_000])
     purpose: Purpose | None = Field(default=None, examples=["research"])
     instalments: list[InstalmentBody] = Field(default=[], max_length=60, examples=[[]])
-    shares: dict[Word, Annotated[int, Field(ge=1, le=10_000)]] = Field(
+    shares: dict[Word, Annotated[Whole, Field(ge=1, le=10_000)]] = Field(
         default={}, examples=[{}], description="Basis points by alliance; empty: your own alliance alone."
     )
     document: DocumentBody | None = Field(default=None, examples=[None])

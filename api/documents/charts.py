@@ -39,12 +39,11 @@ INK, INK_SOFT, LINE, ACCENT, GOOD, WARN, BAD, FOCUS = (
     "#b4460b",
 )
 """The colours of the pages (`api/static/shell.css`)."""
-BAR = "#6f9db3"
+BAR, GRID = "#6f9db3", "#e3e9ed"
 _MARK, _DOT = FOCUS, INK
 SERIES = [FOCUS, ACCENT, GOOD, "#6b3fa0", WARN, INK_SOFT]
 _FONT = "Noto Sans TC, Noto Sans CJK TC, PingFang TC, Microsoft JhengHei, sans-serif"
 _QUIET = {"labelColor": INK_SOFT, "titleColor": INK_SOFT, "labelFontSize": 12, "titleFontSize": 12}
-_GRID = "#e3e9ed"
 _WIDTH, _HEIGHT = 260, 220
 
 
@@ -54,7 +53,7 @@ def house_theme() -> alt.theme.ThemeConfig:
     config: Any = {
         "background": "transparent",
         "font": _FONT,
-        "axis": {**_QUIET, "domainColor": LINE, "tickColor": LINE, "gridColor": _GRID, "labelLimit": 240},
+        "axis": {**_QUIET, "domainColor": LINE, "tickColor": LINE, "gridColor": GRID, "labelLimit": 240},
         "legend": {**_QUIET, "labelLimit": 320, "orient": "bottom", "direction": "vertical"},
         "title": {
             "color": INK,

@@ -11,11 +11,10 @@ from datetime import date
 from typing import Annotated, Any
 
 import orjson
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
-from api.documents.bodies import Note, Word
+from api.documents.bodies import Note, Whole, Word
 from indexer.vocabulary import MAX_NTD, Tier
-from indexer.wording import T_
 from matcher.ledger.figures.gender import MAX_COUNT, GenderGroup
 from matcher.ledger.figures.ladder import Rung
 from matcher.ledger.figures.self_operation import Ladder
@@ -37,17 +36,6 @@ _ID = r"^[A-Za-z0-9][A-Za-z0-9._:-]{7,79}$"
 Reason = Annotated[Note, Field(min_length=1, examples=["兩份合約,金額相同"])]
 
 
-def _whole(value: Any, info: ValidationInfo) -> Any:
-    # A form has nothing but texts; JSON has numbers, and true, which Python takes for 1.
-    if isinstance(value, str) and (info.context or {}).get("form"):
-        return value
-    if value is not None and type(value) is not int:
-        raise ValueError(T_("give a whole number without quotation marks"))
-    return value
-
-
-Whole = Annotated[int, BeforeValidator(_whole)]
-"""A number that neither a text nor true nor 1.5 can stand for."""
 Year = Annotated[Whole, Field(ge=1, le=3_000, description="In either count: 108 and 2019 are the same.")]
 
 

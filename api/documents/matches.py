@@ -25,7 +25,7 @@ from matcher.ranking.explanation import Explanation, Speaking
 from matcher.ranking.lab_table import Facets, Rule
 from matcher.ranking.pairings import LabMatch, Matcher, MatchResult
 from matcher.ranking.ranker import Band
-from matcher.ranking.wishes import StatedWish, Wish
+from matcher.ranking.wishes import StatedWish, Steering, Wish
 from matcher.review.cases import Case, Stage
 from matcher.review.conversation.answers import AnswerReason, SideWord
 from matcher.review.conversation.standing import TalkState
@@ -33,6 +33,7 @@ from matcher.review.decisions import Reason, Verdict
 from matcher.review.intake import NeedState
 from matcher.review.likeness import LabCompany, Like
 from matcher.review.proposals import PairingState
+from matcher.review.steering import NeedSteering
 
 
 class RankedAnswer(Answer):
@@ -76,6 +77,35 @@ class ElementsAnswer(Answer):
     questions: list[QuestionAnswer]
 
 
+class KeptSteeringAnswer(Answer):
+    """How an alliance steers the ranking of a need from a moment on; no words: as usual."""
+
+    need_id: str
+    alliance: str
+    words: list[str]
+    by: str
+    at: datetime
+
+
+class MovedAnswer(Answer):
+    """A lab that steering moves: rank without and with it, 0 for hidden or left out; how much its parts change."""
+
+    lab_id: str
+    name: str
+    name_en: str
+    before: int
+    after: int
+    changes: dict[str, float]
+
+
+class SteeringAnswer(Answer):
+    """How this answer is steered, in words, and whom of the first labs that moves."""
+
+    words: list[str]
+    moves: list[MovedAnswer]
+    kept: KeptSteeringAnswer | None = Field(description="What is kept with the need, whether it holds here or not.")
+
+
 class MatchAnswer(Answer):
     """The labs for a need, best first, and what the ranking rests on."""
 
@@ -92,6 +122,7 @@ class MatchAnswer(Answer):
     elements: ElementsAnswer
     set_aside: dict[Rule, list[str]]
     wishes: dict[Wish, StatedWish]
+    steering: SteeringAnswer
     pairings: list[RankedAnswer]
     withheld: int = Field(description="How many were left out because of interests that you declared.")
 
@@ -533,6 +564,17 @@ def standing_figures(standing: Standing) -> dict[str, Any]:
     }
 
 
+def kept_steering(row: NeedSteering, steering: Steering) -> dict[str, Any]:
+    """Return what an alliance chose for a need, in the words of today."""
+    return {
+        "need_id": row.need_id,
+        "alliance": row.alliance_id,
+        "words": steering.words,
+        "by": row.by,
+        "at": row.at.isoformat(),
+    }
+
+
 def match_document(matcher: Matcher, result: MatchResult, *, to: NeedReader) -> dict[str, object]:
     """Return the answer for one need: what it rests on, who was set aside, and the pairings, best first."""
     to.reads(result.need.id)
@@ -554,6 +596,18 @@ def match_document(matcher: Matcher, result: MatchResult, *, to: NeedReader) -> 
         },
         "set_aside": {rule.value: ids for rule, ids in result.set_aside.items()},
         "wishes": {wish.value: asdict(stated) for wish, stated in result.wishes.items()},
+        "steering": {
+            "words": result.steering.words,
+            "moves": [
+                {
+                    **asdict(moved),
+                    "name": matcher.labs[moved.lab_id].name,
+                    "name_en": matcher.labs[moved.lab_id].name_en,
+                }
+                for moved in result.moves
+            ],
+            "kept": None,
+        },
         "pairings": [
             {
                 "rank": pairing.rank,

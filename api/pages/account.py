@@ -22,7 +22,7 @@ from api.documents.bodies import CodeBody, OwnKeyBody, OwnPasswordBody, Password
 from api.pages.shell.record_names import scope_names
 from api.pages.shell.templating import rendered
 from api.pages.shell.visiting import Visit, first_place, visiting, what_to_do
-from api.pages.shell.wording import LANG_COOKIE, N_, Lang, lang_of
+from api.pages.shell.wording import LANG_COOKIE, N_, SCHEME_COOKIE, Lang, Scheme, lang_of, scheme_of
 from api.requests.capacity import SIGNING_IN, ThreadedRoute, takes
 from api.requests.problems import ProblemError, Refusal, forbidden
 from api.routes.accounts import (
@@ -89,6 +89,7 @@ def _sign_in_page(
         "refused": None if refused is None else what_to_do(refused),
         "provider": None if provider is None else provider.name,
         "here": "/sign-in",
+        "scheme": scheme_of(request),
     }
     content = rendered("account/sign_in.html", lang_of(request), context)
     return Response(content, status, {"Cache-Control": "no-store"}, "text/html; charset=utf-8")
@@ -155,6 +156,14 @@ def choose_language(lang: Lang, then: Then = "/") -> Response:
     return response
 
 
+@router.get("/scheme/{scheme}")
+def choose_scheme(scheme: Scheme, then: Then = "/") -> Response:
+    """Keep whether pages are light or dark in this browser, and go back to where it was."""
+    response = _sent_to(then)
+    response.set_cookie(SCHEME_COOKIE, scheme.value, max_age=_A_YEAR_S, path="/", httponly=True, samesite="lax")
+    return response
+
+
 def _sent_to(place: str) -> Response:
     safe = place if _LOCAL.fullmatch(place) else "/"
     return Response(b"", 303, {"Location": safe, "Cache-Control": "no-store"})
@@ -169,7 +178,7 @@ def show_account(visit: Annotated[Visit, Depends(visiting(Resource.PROFILE, Acti
 def _page(visit: Visit, refused: Refusal | None = None, form: str = "", new_key: str | None = None) -> Response:
     sessions = visit.document(list_sessions)["items"]
     account = visit.document(read_me)
-    ids = [one["party_id"] for one in account["stakes"]]
+    ids = [one["party_id"] for one in account["stakes"]] + [one["scope"] for one in account["roles"] if one["scope"]]
     context: dict[str, Any] = {
         "account": account,
         "parties": visit.look(lambda session, _: scope_names(session, ids)),

@@ -62,6 +62,7 @@ from matcher.review.intake import DraftError, IntakeError
 from matcher.review.people import LastOfficeError, PeopleError, SamePersonError
 from matcher.review.proposals import ReleaseError
 from matcher.review.researchers import ClaimError, ProfileError
+from matcher.review.steering import UnknownPickError
 
 MEDIA_TYPE = "application/problem+json"
 _TYPE = "urn:gloria:problem:"
@@ -208,6 +209,7 @@ TABLE: tuple[tuple[type[Exception], int, str], ...] = (
     (ReaderError, 422, "notices"),
     (LedgerError, 422, "ledger"),
     (UnknownRecordError, 404, "not-found"),
+    (UnknownPickError, 422, "invalid"),
     (SnapshotError, 503, "no-index"),
     (EncoderError, 503, "no-encoder"),
     (EncodingBusyError, 503, "busy"),

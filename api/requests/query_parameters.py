@@ -25,7 +25,7 @@ from indexer.records.record_tables import Alliance
 from indexer.vocabulary import AskKind, ResearchField
 from indexer.wording import T_
 from matcher.ranking.lab_table import Filters
-from matcher.ranking.wishes import Steering, Stress, Wish
+from matcher.ranking.wishes import MOST_WORDS, UNSTEERED, WORD, WORDS_SAID, Steering
 from matcher.review.people import Principal
 
 MAX_PAGE = 100
@@ -86,26 +86,26 @@ ChosenFilters = Annotated[Filters, Depends(_filters)]
 """The filters of a request."""
 
 
-_A_WISH = rf"^({'|'.join(Wish)})[.]({'|'.join(Stress)})$"
-
-
 async def _steering(
     wish: Annotated[
-        list[Annotated[str, StringConstraints(pattern=_A_WISH)]] | None,
+        list[Annotated[str, StringConstraints(pattern=WORD)]] | None,
         Query(
-            max_length=20,
-            description="How much a wish of the need counts in this answer, as wish.stress, such as region.more or "
-            "language.must: less is 0.3 times its weight, more 3 times; must hides the labs that do not meet it. "
-            "Of several for one wish the last counts; a wish that the need does not state changes nothing.",
+            max_length=MOST_WORDS,
+            description="How this answer is steered, instead of what is kept with the need. " + WORDS_SAID,
             examples=[["region.more"]],
         ),
     ] = None,
-) -> Steering:
-    return Steering.read(wish or ())
+    unsteered: Annotated[
+        bool, Query(description="Without `wish`: answer as usual, whatever is kept with the need.")
+    ] = False,
+) -> Steering | None:
+    if wish is not None:
+        return Steering.read(wish)
+    return UNSTEERED if unsteered else None
 
 
-ChosenSteering = Annotated[Steering, Depends(_steering)]
-"""How much the wishes of a need count in a request."""
+ChosenSteering = Annotated[Steering | None, Depends(_steering)]
+"""How a request steers a ranking; None if it does not say, so that what is kept with the need holds."""
 
 
 def chosen_alliances(

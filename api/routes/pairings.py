@@ -24,10 +24,11 @@ from api.access.visibility import needs as visible
 from api.access.visibility import needs as visible_needs
 from api.access.visibility import readable, unconflicted
 from api.documents.answers import Page
-from api.documents.bodies import MAX_ROW_NUMBER, DecisionBody
+from api.documents.bodies import MAX_ROW_NUMBER, DecisionBody, SteeringBody
 from api.documents.conversation.talks import said_by_company
 from api.documents.matches import (
     ExposuresAnswer,
+    KeptSteeringAnswer,
     LikeCompaniesAnswer,
     LikeNeedsAnswer,
     MatchAnswer,
@@ -35,6 +36,7 @@ from api.documents.matches import (
     PairingAnswer,
     ReleaseAnswer,
     ReleasedLabAnswer,
+    kept_steering,
     like_companies,
     like_needs_document,
     match_document,
@@ -54,7 +56,7 @@ from indexer.wording import T_
 from matcher.ledger.rules.reporting import AcceptanceLedger
 from matcher.ranking.lab_table import Filters
 from matcher.ranking.pairings import MatchResult
-from matcher.ranking.wishes import Steering
+from matcher.ranking.wishes import UNSTEERED, Steering
 from matcher.review.cases import Case
 from matcher.review.conversation.standing import stands_of
 from matcher.review.decisions import Decision, Verdict, decide, undo
@@ -63,6 +65,7 @@ from matcher.review.likeness import Said, alike, cases_of, of_company, of_need
 from matcher.review.people import Principal
 from matcher.review.proposals import Proposal, Release, StoredPairing, end_release, exposures, record, release, shares
 from matcher.review.roles import STAFF, Role
+from matcher.review.steering import NeedSteering, keep_steering, kept_steerings, steering_of, steering_that_holds
 
 router = APIRouter(prefix="/api", tags=["pairings"], route_class=ThreadedRoute)
 
@@ -103,7 +106,8 @@ def match_need(
     """Rank the labs for a need, explained; what is shown is stored, so that a verdict refers to it.
 
     Ranks are those among all labs, also under a filter. `wishes` has what the need wishes beside its topic, how much
-    each counts in this answer, and how many labs meet it or are hidden by it; bands stay as without steering. Labs
+    each counts in this answer, and how many labs meet it or are hidden by it; bands stay as without steering. Without
+    `wish` the answer is steered as your alliance keeps it with the need; `steering` says how, and whom that moves. Labs
     or companies in which you have declared an interest are left out and counted in `withheld`.
     """
     asked = _Asked(filters, steering, top, offset)
@@ -111,6 +115,42 @@ def match_need(
         with suppress(OvertakenError):
             return ask.answered(_matched(ask, need_id, asked))
     return ask.answered(_matched(ask, need_id, asked))
+
+
+@router.put("/needs/{need_id}/steering", response_model=KeptSteeringAnswer)
+def put_steering(
+    need_id: str, body: SteeringBody, ask: Annotated[PermittedRequest, Depends(requires(Resource.MATCH, Action.EDIT))]
+) -> Response:
+    """Keep with the need how your alliance steers its ranking, for all who work on it; no words: as usual."""
+
+    def work(session: Session, who: Principal) -> Reply:
+        find_need(session, who, need_id, Action.EDIT, Resource.MATCH)
+        ask.about("need", need_id)
+        row = keep_steering(
+            session,
+            need_id=need_id,
+            alliance_id=_alliance_for(session, who, need_id),
+            steering=Steering.read(body.words),
+            by=who.id,
+            now=ask.at,
+        )
+        return Reply(200, kept_steering(row, steering_of(session, row)), {})
+
+    return ask.write(work, body)
+
+
+@router.get("/needs/{need_id}/steering", response_model=Page[KeptSteeringAnswer])
+def list_steerings(
+    need_id: str, ask: Annotated[PermittedRequest, Depends(requires(Resource.MATCH, Action.READ))]
+) -> Response:
+    """Read how your alliance steers and steered the ranking of a need, the last choice first; 50 at most."""
+
+    def work(session: Session, who: Principal) -> Reply:
+        find_need(session, who, need_id, Action.READ, Resource.MATCH)
+        rows = kept_steerings(session, need_id, _alliance_for(session, who, need_id))
+        return Reply(200, {"items": [kept_steering(row, steering_of(session, row)) for row in rows], "next": None}, {})
+
+    return ask.read(work)
 
 
 @router.get("/needs/{need_id}/similar", response_model=LikeNeedsAnswer)
@@ -179,10 +219,10 @@ def similar_to_company(
 
 @dataclass(frozen=True)
 class _Asked:
-    """Which labs of a ranking are asked for, and under which steering."""
+    """Which labs of a ranking are asked for, and under which steering; None: as it is kept with the need."""
 
     filters: Filters
-    steering: Steering
+    steering: Steering | None
     top: int
     offset: int
 
@@ -197,15 +237,21 @@ def _matched(ask: PermittedRequest, need_id: str, asked: _Asked) -> Reply:
     with ask.reading() as session:
         who = ask.admitted(session)
         need = load_need(session, need_id, visible_needs(who, Action.READ, Resource.MATCH))
-    if need is None:
-        raise not_found("need")
+        if need is None:
+            raise not_found("need")
+        kept, steering = _kept(session, who, need_id)
     ask.let_go()
     matcher = ask.request.app.state.live.current()
     result: MatchResult = matcher.match(
-        need, top=asked.top, offset=asked.offset, filters=asked.filters, steering=asked.steering
+        need,
+        top=asked.top,
+        offset=asked.offset,
+        filters=asked.filters,
+        steering=steering if asked.steering is None else asked.steering,
     )
-    kept = tuple(p for p in result.pairings if not who.has_stake(company_id=need.company, lab_id=p.lab_id))
-    shown = replace(result, pairings=kept)
+    free = tuple(p for p in result.pairings if not who.has_stake(company_id=need.company, lab_id=p.lab_id))
+    moves = tuple(one for one in result.moves if not who.has_stake(company_id=need.company, lab_id=one.lab_id))
+    shown = replace(result, pairings=free, moves=moves)
     # Most of what is shown was shown before and is stored.
     ask.must_leave_room(part=0.5)
     with ask.writing() as session:
@@ -213,11 +259,19 @@ def _matched(ask: PermittedRequest, need_id: str, asked: _Asked) -> Reply:
             raise OvertakenError("the need was changed while it was ranked")
         numbers = record(session, result=shown, shown_to=who.id, now=ask.at)
     document = match_document(matcher, shown, to=ask)
-    document["withheld"] = len(result.pairings) - len(kept)
+    steered: Any = document["steering"]
+    steered["kept"] = None if kept is None else kept_steering(kept, steering)
+    document["withheld"] = len(result.pairings) - len(free)
     pairings: Any = document["pairings"]
     for item in pairings:
         item.update(numbers[item["lab_id"]]._asdict())
     return Reply(200, document, {})
+
+
+def _kept(session: Session, who: Principal, need_id: str) -> tuple[NeedSteering | None, Steering]:
+    """Return what the person's alliance keeps with a need, and the steering that it is today."""
+    row = steering_that_holds(session, need_id, who.scopes(*STAFF))
+    return (None, UNSTEERED) if row is None else (row, steering_of(session, row))
 
 
 @router.get("/pairings/{pairing_id}", response_model=PairingAnswer)
@@ -263,7 +317,7 @@ def decide_pairing(
                 proposal_id=body.proposal_id,
                 verdict=body.verdict,
                 by=who.id,
-                alliance_id=_alliance_for(session, who, pairing),
+                alliance_id=_alliance_for(session, who, pairing.need_id),
                 now=ask.at,
                 reason=body.reason,
                 note=body.note,
@@ -277,14 +331,14 @@ def decide_pairing(
     return ask.write(work, body)
 
 
-def _alliance_for(session: Session, who: Principal, pairing: StoredPairing) -> str:
-    """Return for which alliance a person decides: the need's own, or one that it was shared with."""
+def _alliance_for(session: Session, who: Principal, need_id: str) -> str:
+    """Return for which alliance a person works on a need: the need's own, or one that it was shared with."""
     alliances = who.scopes(*STAFF)
-    own = session.connection().execute(_ALLIANCE, {"need_id": pairing.need_id}).scalar()
+    own = session.connection().execute(_ALLIANCE, {"need_id": need_id}).scalar()
     if own in alliances:
         return str(own)
     shared = session.exec(
-        select(NeedShare.alliance_id).where(NeedShare.need_id == pairing.need_id, col(NeedShare.ended_at).is_(None))
+        select(NeedShare.alliance_id).where(NeedShare.need_id == need_id, col(NeedShare.ended_at).is_(None))
     )
     return min(alliances & set(shared.all()))
 

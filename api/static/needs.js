@@ -59,6 +59,10 @@
     a: () => press(current(), "a"),
     d: () => openForm(current(), "d"),
     r: () => openForm(current(), "r"),
+    e: () => {
+      const grounds = current()?.querySelector(".grounds");
+      if (grounds) grounds.open = !grounds.open;
+    },
     u: undo,
     c: () => toggleChoice(current()),
     o: () => press(current(), "o"),
@@ -127,7 +131,16 @@
     progress();
   });
   // A refusal takes the place of what it was asked for: here the state without an index does.
-  document.addEventListener("htmx:responseError", () => document.getElementById("ranked")?.removeAttribute("aria-busy"));
+  // A server that has just started may still be loading its models; it says when to ask again.
+  let tries = 0;
+  document.addEventListener("htmx:responseError", (event) => {
+    const ranked = document.getElementById("ranked");
+    ranked?.removeAttribute("aria-busy");
+    const { xhr, target, pathInfo } = event.detail;
+    if (!ranked || target !== ranked || xhr.status !== 503 || tries++ >= 20) return;
+    const wait = Number(xhr.getResponseHeader("Retry-After")) || 5;
+    setTimeout(() => htmx.ajax("GET", pathInfo.requestPath, "#ranked"), wait * 1000);
+  });
 
   const wanted = document.getElementById("shortcuts-on");
   if (wanted) {

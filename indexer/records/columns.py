@@ -179,8 +179,8 @@ def in_one_cell(parts: Sequence[str]) -> str:
 
 def _ask(line: str) -> dict[str, str] | str:
     """Split `kind: text`; a line without a kind stays a text and is refused with its words."""
-    kind, colon, text = re.sub("：", ":", line, count=1).partition(":")
-    return {"kind": kind.strip(), "text": text.strip()} if colon else line
+    kind, *text = re.split("[:：]", line, maxsplit=1)
+    return {"kind": kind.strip(), "text": text[0].strip()} if text else line
 
 
 def partner_of(line: str) -> dict[str, str | None]:

@@ -8,6 +8,7 @@ columns changes these two: what a file doesn't speak of stays as it is stored.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -334,7 +335,7 @@ _NAMES = {
 _BESIDE = {Kind.LABS: "school", Kind.NEEDS: "company"}
 """Whose name has to be the same too, where both say it."""
 _ALIKE = 92.0
-_MOST_COMPARED = 4_000_000
+_MOST_COMPARED = 2_000_000
 """Pairs of names that are compared letter by letter; of more only the same names are found."""
 
 
@@ -358,10 +359,13 @@ def _likely_same(
         for name in _NAMES[kind]:
             if known[name]:
                 by_name.setdefault((name, for_names(str(known[name]))), []).append(known)
-    fuzzy = len(created) * len(stored) <= _MOST_COMPARED
+    likely: dict[tuple[str, str], list[str]] = {}
+    if len(created) * len(stored) <= _MOST_COMPARED:
+        for name, said in by_name:
+            likely.setdefault((name, _digits(said)), []).append(said)
     found = []
     for key, row in created.items():
-        same = _same_as(row, by_name, _NAMES[kind], beside, fuzzy=fuzzy)
+        same = _same_as(row, by_name, likely, _NAMES[kind], beside)
         if same is not None:
             wrong = T_(
                 "looks like %(id)s, which is stored (%(name)s)", id=same["id"], name=shown(same[_NAMES[kind][0]])
@@ -372,21 +376,25 @@ def _likely_same(
     return found
 
 
+def _digits(name: str) -> str:
+    """Return the numbers in a name: 第 1 實驗室 and 第 2 實驗室 are alike, and two."""
+    return " ".join(re.findall(r"\d+", name))
+
+
 def _same_as(
     row: Mapping[str, Any],
     by_name: Mapping[tuple[str, str], Sequence[dict[str, Any]]],
+    likely: Mapping[tuple[str, str], Sequence[str]],
     names: Sequence[str],
     beside: str | None,
-    *,
-    fuzzy: bool,
 ) -> dict[str, Any] | None:
     for name in names:
         said = for_names(str(row[name])) if row.get(name) else ""
         if not said:
             continue
         close = by_name.get((name, said), ())
-        if not close and fuzzy and name != "tax_id":
-            choices = [known for field_name, known in by_name if field_name == name]
+        if not close and name != "tax_id":
+            choices = likely.get((name, _digits(said)), ())
             best = process.extractOne(said, choices, scorer=fuzz.ratio, score_cutoff=_ALIKE)
             close = by_name[name, best[0]] if best else ()
         for one in close:

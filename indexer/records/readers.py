@@ -25,7 +25,7 @@ from indexer.records.lists.headings import Meaning
 from indexer.records.lists.json_tables import object_table, with_cells, with_meanings
 from indexer.records.lists.json_text import json_lists
 from indexer.records.lists.made_ids import NAMED_BY, made_id
-from indexer.records.lists.rows import TableRows, table_rows, too_wide
+from indexer.records.lists.rows import OTHER, TableRows, table_rows, too_wide
 from indexer.records.lists.sheets import is_workbook, read_sheets
 from indexer.records.lists.tables import Table, find_tables
 from indexer.records.repairs import DECODED, UNMARKED, repaired
@@ -288,9 +288,17 @@ def _read_grids(grids: Sequence[Grid], name: str, said: ReadAs, named: Kind | No
         unread = _unread(said.kind or named, refused or ([] if _all_left_out(found, said) else [_kindless(name)]))
         unread.found = found
         return unread
+    asked += _without_rows(found)
     together = _together(list(readings.values()), [*problems, *asked])
     together.found = found
     return together
+
+
+def _without_rows(found: Sequence[FoundTable]) -> list[RowProblem]:
+    if any(one.table.rows or one.table.aside or one.rows_out for one in found):
+        return []
+    wrong, right = T_("has headings and no rows below them"), T_("write a row for each record")
+    return [RowProblem(found[0].label, found[0].table.header_row, "", wrong, right, "warning")]
 
 
 def _found(grids: Sequence[Grid], kinds: Sequence[Kind], name: str, said: ReadAs) -> list[FoundTable]:
@@ -349,6 +357,11 @@ def _holds_list(grid: Grid, table: Table, said: ReadAs) -> bool:
 _GUIDE = re.compile("說明|目錄|封面|範例|read ?me|guide|instruction|legend|cover|notes?$", re.IGNORECASE)
 """What sheets are called that explain a workbook."""
 _SCORE_OF_A_LIST = 2
+_KIND_WORDS = {
+    Kind.LABS: T_("labs"), Kind.EVIDENCE: T_("evidence of labs"), Kind.NEEDS: T_("needs"),
+    Kind.COMPANIES: T_("companies"), Kind.SCHOOLS: T_("schools"),
+    Kind.ALLIANCES: T_("alliances"), Kind.TERMS: T_("glossary"),
+}  # fmt: skip
 _CONTRADICTED_BY = 3
 """Points by which the columns have to speak for another kind before a name is doubted."""
 
@@ -374,9 +387,12 @@ def _kind_of(
     told = by_title or named
     if told is not None:
         if scores[best] >= scores[told] + _CONTRADICTED_BY and best is not told and not _is_part_of(best, told):
-            wrong = T_("is called %(told)s, but its columns are those of %(best)s", told=told.value, best=best.value)
+            words = {"told": _KIND_WORDS[told], "best": _KIND_WORDS[best]}
+            wrong = T_("is called %(told)s, but its columns are those of %(best)s", **words)
             right = T_(
-                "name the kind of its rows: --kind %(best)s or --kind %(told)s", best=best.value, told=told.value
+                "choose what its rows are; by command: --kind %(best)s or --kind %(told)s",
+                best=best.value,
+                told=told.value,
             )
             return None, Fault("", wrong, right)
         if by_title is not None or scores[best] <= scores[told] or not _is_part_of(best, told):
@@ -626,10 +642,13 @@ def _items_in(given: object) -> int:
 
 
 def _warn_of_unknown(reading: Reading, names: Sequence[str], row: int, file: str) -> None:
+    keeps = reading.kind is not None and OTHER in MODELS[reading.kind].model_fields
     for name in names:
         if (file, name) not in reading.unknown and len(reading.unknown) < _UNKNOWN_TOLD:
             reading.unknown.add((file, name))
             wrong, right = T_("is not a known field and was ignored"), T_("see the template for the fields there are")
+            if keeps and "." not in name:
+                wrong = T_("is not a known field; what it says is kept as other information")
             reading.problems.append(RowProblem(file, row, name, wrong, right, "warning"))
 
 

@@ -12,9 +12,10 @@ import math
 import re
 import unicodedata
 from collections.abc import Callable
-from datetime import date, datetime
+from datetime import date, datetime, time
 from decimal import Decimal
 from enum import StrEnum
+from functools import cache
 from urllib.parse import unquote, urlsplit
 
 from stdnum.iso7064 import mod_11_2
@@ -95,6 +96,8 @@ def as_text(value: object) -> str:
         return str(int(value)) if value.is_integer() else str(value)
     if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() <= 200:
         return str(value)
+    if isinstance(value, datetime) and value.time() == time.min:
+        return value.date().isoformat()
     if isinstance(value, date):
         return value.isoformat()
     raise FieldError(T_("%(value)s is not a text", value=shown(value)), T_("give a text"))
@@ -305,10 +308,22 @@ def country(value: object) -> str:
     word = value.strip() if isinstance(value, str) else ""
     code = COUNTRY_WORDS.get(folded(word[:60]), word.upper())
     if code not in COUNTRIES:
+        code = _country_names().get(folded(word[:60]), "")
+    if code not in COUNTRIES:
         raise FieldError(
             T_("%(value)s is not a country", value=shown(value)), T_("give a two-letter code such as TW, JP or DE")
         )
     return code
+
+
+@cache
+def _country_names() -> dict[str, str]:
+    """Return the codes of countries by their names in Chinese and English, as Unicode's tables have them."""
+    # Few lists write out a country's name that is not among the usual words; they wait for the tables.
+    from babel import Locale
+
+    named = [item for tag in ("en", "zh_Hans", "zh_Hant") for item in Locale.parse(tag).territories.items()]
+    return {folded(name): code for code, name in named if code in COUNTRIES}
 
 
 def link(value: object) -> str:

@@ -56,6 +56,7 @@ from matcher.ranking.explanation import Explanation
 from matcher.ranking.lab_table import Facets
 from matcher.ranking.pairings import MatchResult, Pairing
 from matcher.ranking.ranker import Band
+from matcher.ranking.wishes import UNSTEERED
 from matcher.review.cases import LostReason, Stage, move_case
 from matcher.review.decisions import Verdict, decide
 from matcher.review.intake import adopt
@@ -137,6 +138,8 @@ def _shown(row: dict[str, Any], now: datetime) -> MatchResult:
         warnings=(),
         elements=NeedElements((), ()),
         is_clear=True,
+        steering=UNSTEERED,
+        moves=(),
     )
 
 

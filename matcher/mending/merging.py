@@ -51,9 +51,9 @@ _FURTHER = ("proposed", "deferred", "rejected", "accepted")
 _PROTECTS = ("conflicts", "will_not_do")
 _OWN = frozenset({"id", "name", "other", "merged_into", "merged_on", *_PROTECTS})
 _TELLS_APART = {
-    Mendable.LAB: ("orcid",),
-    Mendable.COMPANY: ("tax_id", "country"),
-    Mendable.SCHOOL: ("ror",),
+    Mendable.LAB: (("orcid", T_("ORCID iDs")),),
+    Mendable.COMPANY: (("tax_id", T_("tax ids")), ("country", T_("countries"))),
+    Mendable.SCHOOL: (("ror", T_("ROR ids")),),
     Mendable.PERSON: (),
 }
 _FEEDS = {
@@ -214,10 +214,10 @@ def _record(session: Session, kind: Mendable, record_id: str) -> dict[str, Any]:
 
 
 def _warnings(kind: Mendable, gone: dict[str, Any], kept: dict[str, Any]) -> Iterator[Text]:
-    for name in _TELLS_APART[kind]:
+    for name, words in _TELLS_APART[kind]:
         if gone.get(name) and kept.get(name) and gone[name] != kept[name]:
             yield T_(
-                "they have different %(field)s: %(one)s and %(other)s", field=name, one=gone[name], other=kept[name]
+                "they have different %(field)s: %(one)s and %(other)s", field=words, one=gone[name], other=kept[name]
             )
 
 

@@ -33,6 +33,7 @@ from indexer.wording import T_, Bilingual, Text, either, listed
 from matcher.ranking.lab_table import unknown_exclusions
 from matcher.ranking.near_ties import Drawn
 from matcher.ranking.signals import NeedQuery, Query
+from matcher.ranking.wishes import COVERED_FROM
 
 WORDS_SHOWN = 6
 RARE_IDF = 1.7
@@ -188,9 +189,8 @@ PASSAGES_PER_ASK = 2
 EXCERPT_CHARS = 160
 SECOND_PASSAGE_WITHIN = 0.3
 """A second passage is shown if its fit is at most this much lower."""
-COVERED_FROM = 0.5
 PARTLY_FROM = 0.2
-"""Chances that a lab answers an ask from which it counts as covered, or covered in part."""
+"""The chance that a lab answers an ask from which it counts as covered in part."""
 NEIGHBOUR_FROM = 0.4
 """A fit from which a passage is of a neighbouring subject."""
 OLD_YEARS = 8

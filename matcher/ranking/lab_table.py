@@ -19,6 +19,7 @@ import numpy as np
 from indexer.arrays import BoolArray, DoubleArray
 from indexer.folding import for_names, tax_ids_in
 from indexer.records.profiles import Company, Lab, Need, School
+from indexer.vocabulary import SchoolType, find
 from indexer.wording import T_
 
 Columns = Mapping[str, BoolArray]
@@ -96,6 +97,7 @@ class Rule(StrEnum):
     CONFLICT = "conflict"
     NO_CAPACITY = "no_capacity"
     NOT_OFFERED = "not_offered"
+    LEFT_OUT = "left_out"
 
 
 RULE_TEXTS = {
@@ -103,6 +105,7 @@ RULE_TEXTS = {
     Rule.CONFLICT: T_("conflict of interest with the company"),
     Rule.NO_CAPACITY: T_("no capacity for another project"),
     Rule.NOT_OFFERED: T_("does not offer any kind of what is asked"),
+    Rule.LEFT_OUT: T_("left out by an expert, by steering"),
 }
 """What each rule means, in Chinese and English."""
 
@@ -196,6 +199,7 @@ class LabTable:
     known: BoolArray
     columns: Mapping[str, Columns]
     regions: Columns
+    school_types: Columns
     full: BoolArray
     names: Mapping[str, Sequence[int]]
     conflicts: Mapping[str, Sequence[int]]
@@ -205,6 +209,7 @@ class LabTable:
         """Return the table of the labs `ids`; one that is not in `labs` was removed and is never proposed."""
         profiles = tuple(labs.get(lab_id) or _removed(lab_id) for lab_id in ids)
         region = {school.id: school.region for school in schools.values()}
+        sorts = {school.id: find(SchoolType, school.kind) for school in schools.values()}
         return cls(
             ids=tuple(ids),
             profiles=profiles,
@@ -216,6 +221,7 @@ class LabTable:
                 "language": _columns([lab.languages for lab in profiles]),
             },
             regions=_columns([(region.get(lab.school or "") or "",) for lab in profiles]),
+            school_types=_columns([(sorts.get(lab.school or "") or "",) for lab in profiles]),
             full=np.array([lab.capacity == 0 for lab in profiles], dtype=bool),
             names=_rows_by_name(names_of(lab) for lab in profiles),
             conflicts=_rows_by_name(conflicting_names(lab) for lab in profiles),
@@ -242,6 +248,10 @@ class LabTable:
     def in_region(self, region: str | None) -> BoolArray:
         """Return which labs' schools lie in a region; without one, none."""
         return self.regions.get(region or "-", np.zeros(len(self.ids), dtype=bool))
+
+    def of_school_type(self, sort: str) -> BoolArray:
+        """Return which labs' schools are of a sort."""
+        return self.school_types.get(sort, np.zeros(len(self.ids), dtype=bool))
 
     def set_aside(self, need: Need, company: Company | None) -> dict[Rule, list[str]]:
         """Return what `set_aside` returns for all labs of the table, having looked only at the likely ones."""

@@ -63,12 +63,23 @@ class Pairing:
 
 
 @dataclass(frozen=True)
+class LabMoved:
+    """A lab that steering moves: its rank without and with it, 0 for hidden or left out, and what changed."""
+
+    lab_id: str
+    before: int
+    after: int
+    changes: Mapping[str, float]
+
+
+@dataclass(frozen=True)
 class MatchResult:
     """The answer for one need: a page of pairings best first, labs set aside by rule, and what it rests on.
 
     `total` labs pass the filters, on all pages together; `allowed` may be proposed
     at all, and `facets` counts those. `elements` are what the need states and what to
-    ask the company; if it is not `is_clear`, that comes before any lab.
+    ask the company; if it is not `is_clear`, that comes before any lab. `steering` is what an expert
+    chose of what the need has, and `moves` whom of the first labs it moves.
     """
 
     need: Need
@@ -85,6 +96,8 @@ class MatchResult:
     warnings: tuple[Bilingual, ...]
     elements: NeedElements
     is_clear: bool
+    steering: Steering
+    moves: tuple[LabMoved, ...]
 
 
 @dataclass(frozen=True)
@@ -101,9 +114,11 @@ class LabMatch:
 
 
 _NEEDS_AT_ONCE = 64
+"""Needs whose texts are encoded together where many are ranked."""
 _NEAREST = 12
 """So many labs are looked at for what a need that says too little could mean."""
-"""Needs whose texts are encoded together where many are ranked."""
+_MOVES_TO = 20
+"""How deep in either order it is told whom steering moves."""
 
 
 class NeedRankings:
@@ -206,7 +221,7 @@ class NeedRankings:
         Args:
             need: any need.
             company: the need's company if it is not among the records.
-            steering: how much the need's wishes count.
+            steering: what an expert chose.
             second_look: whether the first labs are read again, where a reranker is configured.
         """
         company = company or self._asking(need)
@@ -396,7 +411,7 @@ class Matcher(NeedRankings):
             top: how many labs at most.
             offset: how many of those that pass the filters to leave out first.
             filters: hide labs; ranks and facets are those without filters.
-            steering: how much the need's wishes count in this answer; what is a must hides labs as a filter does.
+            steering: what an expert chose for this answer; what is a must hides labs as a filter does.
         """
         ranking = self.ranking(need, company, steering, second_look=True)
         shown = ranking.with_near_ties_drawn(self.settings.near_ties, self.snapshot.generation)
@@ -424,6 +439,11 @@ class Matcher(NeedRankings):
             warnings=(*self._general, *self._exclusions(need), *self._too_little(ranking), *ranking.warnings),
             elements=self._elements(ranking),
             is_clear=self.searcher.is_clear(ranking.query.whole),
+            steering=ranking.steering,
+            moves=tuple(
+                LabMoved(self.snapshot.lab_ids[one.row], one.before, one.after, one.changes)
+                for one in ranking.moved(_MOVES_TO)
+            ),
         )
 
     def _elements(self, ranking: Ranking) -> NeedElements:

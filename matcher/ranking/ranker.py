@@ -26,6 +26,7 @@ from indexer.arrays import BoolArray, DoubleArray
 from indexer.wording import P_, T_, Bilingual
 from matcher.ranking.history import History, Remembered, read_history
 from matcher.ranking.lab_table import (
+    ALL,
     Columns,
     Facets,
     Filters,
@@ -35,8 +36,20 @@ from matcher.ranking.lab_table import (
     passing,
 )
 from matcher.ranking.near_ties import Drawn, drawn_order
-from matcher.ranking.signals import FEATURES, N_EVIDENCE, FeatureTable, NeedQuery
-from matcher.ranking.wishes import FACTORS, UNSTEERED, StatedWish, Steering, Stress, Wish
+from matcher.ranking.signals import ASKS_WEIGHED, FEATURES, N_EVIDENCE, PREFERRED, FeatureTable, NeedQuery
+from matcher.ranking.wishes import (
+    COVERED_FROM,
+    FACTORS,
+    UNSTEERED,
+    StatedWish,
+    Steering,
+    Stress,
+    Wish,
+    asks_weighed,
+    left_out,
+    met_by,
+    preferred,
+)
 
 DEFAULT_WEIGHTS = Path(__file__).with_name("weights.json")
 
@@ -105,12 +118,12 @@ class Ranker:
         """Return the sum of each lab's contributions, shape (n labs,)."""
         return np.asarray(self.contributions(values).sum(axis=1))
 
-    def covers(self, ask_scores: DoubleArray, score: float) -> DoubleArray:
+    def covers(self, ask_scores: DoubleArray, score: float | DoubleArray) -> DoubleArray:
         """Return the chance that a lab answers each ask, of the shape of `ask_scores`.
 
         Args:
             ask_scores: what its evidence adds up to for each ask, see `FeatureTable`.
-            score: of the pair: who is far from the need as a whole answers no part of it.
+            score: of the pair, or of each: who is far from the need as a whole answers no part of it.
         """
         of_ask, of_pair, offset = self.coverage
         return np.asarray(1 / (1 + np.exp(-(of_ask * ask_scores + of_pair * score + offset))))
@@ -168,6 +181,23 @@ def ordered_by_id(scores: DoubleArray, ids: tuple[str, ...], allowed: npt.NDArra
     return sorted(np.flatnonzero(allowed).tolist(), key=lambda row: (-scores[row], ids[row]))
 
 
+LEAST_TOLD = 0.005
+"""A smaller change of a contribution is not told: it would read as 0.00."""
+
+
+@dataclass(frozen=True)
+class Moved:
+    """A lab that steering moves: its row, its rank before and after, 0 for hidden or left out, and what changed.
+
+    `changes` has by how much each contribution to its score is another.
+    """
+
+    row: int
+    before: int
+    after: int
+    changes: Mapping[str, float]
+
+
 KEPT_BYTES = 128 * 2**20
 """Memory for recent rankings."""
 
@@ -184,6 +214,7 @@ class Ranking:
     scores: those of earlier decisions, which `remembered` tells in counts, and of a second
     look, whose model `reread_by` names; `warnings` say what to know of that one.
     `drawn` says of rows whose place was drawn how (`matcher.ranking.near_ties`).
+    `usually` is the ranking as it is without the steering.
     """
 
     query: NeedQuery
@@ -201,6 +232,7 @@ class Ranking:
     drawn: Mapping[int, Drawn] = field(default_factory=dict)
     reread_by: str = ""
     warnings: tuple[Bilingual, ...] = ()
+    usually: Ranking | None = None
 
     @property
     def version(self) -> str:
@@ -213,21 +245,57 @@ class Ranking:
         return dict(zip(FEATURES, amounts, strict=True)) | {name: float(all_[row]) for name, all_ in self.added.items()}
 
     def steered(self, steering: Steering, id_rank: npt.NDArray[np.int64]) -> Ranking:
-        """Return this ranking with the wishes that the need states counting as an expert chose.
+        """Return this ranking, one without steering, as an expert steers it.
 
         Args:
-            steering: the choice; what it says of other wishes is left out.
+            steering: the choice; what it says of wishes and asks that the need does not have is left out.
             id_rank: each lab's place in the order of ids.
         """
-        steering = steering.only(self.wished)
+        steering = steering.only(self.wished, len(self.query.asks))
         if steering == self.steering:
             return self
-        ranker = self.ranker.steered(steering)
-        scores = ranker.scores(self.table.values)
-        for amounts in self.added.values():
-            scores = scores + amounts
-        order = ordered_rows(scores, id_rank, self.ranks > 0)
-        return replace(self, order=order, scores=scores, ranker=ranker, steering=steering)
+        ranker, added = self.ranker.steered(steering), dict(self.added)
+        if steering.own:
+            added[PREFERRED] = preferred(steering, self.labs)
+        if steering.asks:
+            added[ASKS_WEIGHED] = asks_weighed(steering, self.table.ask_scores)
+        scores = ranker.scores(self.table.values) + sum(added.values(), np.zeros(len(self.scores)))
+        out = left_out(steering, self.labs) & (self.ranks > 0)
+        order = ordered_rows(scores, id_rank, (self.ranks > 0) & ~out)
+        aside = {**self.set_aside, Rule.LEFT_OUT: sorted(self.labs.ids[row] for row in np.flatnonzero(out))}
+        return replace(
+            self,
+            order=order,
+            scores=scores,
+            ranker=ranker,
+            steering=steering,
+            added=added,
+            set_aside=aside,
+            usually=self,
+        )
+
+    def moved(self, depth: int) -> list[Moved]:
+        """Return which labs among the first of either order stand elsewhere than without steering, as they stand now.
+
+        Args:
+            depth: how many of either order are looked at.
+        """
+        if self.usually is None:
+            return []
+        before, after = self.usually.ranks, dict(zip(self.passing(ALL), range(1, len(self.scores) + 1), strict=False))
+        looked = dict.fromkeys([*list(after)[:depth], *self.usually.order[:depth]])
+        found = []
+        for row in looked:
+            stands = int(self.ranks[row]) if row in after else 0
+            if stands == before[row]:
+                continue
+            was = self.usually.contributions(row)
+            now = self.contributions(row)
+            changes = {name: amount - was.get(name, 0.0) for name, amount in now.items()}
+            found.append(
+                Moved(row, int(before[row]), stands, {k: v for k, v in changes.items() if abs(v) > LEAST_TOLD})
+            )
+        return found
 
     def with_near_ties_drawn(self, margin: float, generation: str) -> Ranking:
         """Return this ranking with the order of near ties drawn; itself where `margin` is 0."""
@@ -283,6 +351,12 @@ class Ranking:
         for wish, stress in self.steering.chosen.items():
             if stress is Stress.MUST:
                 kept &= self._met(wish)
+        for name, value, stress in self.steering.own:
+            if stress is Stress.MUST:
+                kept &= met_by(name, value, self.labs)
+        for ask, stress in self.steering.asks:
+            if stress is Stress.MUST:
+                kept &= self.ranker.covers(self.table.ask_scores[ask - 1], self.usual) >= COVERED_FROM
         return [row for row in self.order if kept[row]]
 
     @property

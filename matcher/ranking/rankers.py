@@ -23,11 +23,12 @@ from indexer.disk import write_whole
 from indexer.settings import Settings
 from indexer.wording import T_
 from matcher.ranking.ranker import DEFAULT_WEIGHTS, Ranker, WeightsError, load_ranker
+from matcher.ranking.wishes import Steering
 
 FOLDER = "rankers"
 IN_USE = "in-use.json"
 _VERSION = re.compile(r"learned-\d{4}-\d{2}-\d{2}-([0-9a-f]{12})")
-_DEPTH = ", depth "
+_DEPTH = "depth"
 
 
 @dataclass(frozen=True)
@@ -102,11 +103,18 @@ def ranker_named(settings: Settings, version: str) -> Ranker:
 
 
 def shown_by(settings: Settings, version: str) -> Ranker | None:
-    """Return the ranker by which something was shown, with its depth; None if it is not known any more."""
-    base, weighed, factor = version.partition(_DEPTH)
+    """Return the ranker by which something was shown, with its depth and steering; None if it is not known any more."""
+    base, *notes = version.split(", ")
     try:
         found = ranker_named(settings, base)
-        return found.with_depth(float(factor)) if weighed else found
+        steered = []
+        for note in notes:
+            what, _, how = note.rpartition(" ")
+            if what == _DEPTH:
+                found = found.with_depth(float(how))
+            else:
+                steered.append(f"{what}.{how}")
+        return found.steered(Steering.read(steered))
     except (WeightsError, ValueError):
         return None
 

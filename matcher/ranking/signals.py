@@ -402,9 +402,13 @@ RERANKER = "reranker"
 """A contribution that is there only where a second stage is switched on; it is no feature and has no learnt weight."""
 HISTORY = "history"
 """A contribution that is there only where the ranker in use learned from decisions (`matcher.ranking.history`)."""
+PREFERRED, ASKS_WEIGHED = "preferred", "asks_weighed"
+"""Contributions only where an expert steers: by wishes of the expert's own, by how much each ask counts."""
 CONTRIBUTION_LABELS = {
     **FEATURE_LABELS,
     HISTORY: T_("what experts decided on like needs"),
+    PREFERRED: T_("wishes of the expert"),
+    ASKS_WEIGHED: T_("asks weighed by the expert"),
     RERANKER: T_("read together"),
 }
 """What each contribution is called on screen."""
@@ -416,9 +420,10 @@ GROUPS: dict[str, tuple[Text, tuple[str, ...]]] = {
     "meaning": (T_("meaning"), _EVIDENCE),
     "profile": (P_("score", "profile"), tuple(name for name in FEATURES if name not in ("words", *_EVIDENCE))),
     HISTORY: (T_("earlier decisions"), (HISTORY,)),
+    "steered": (T_("steered"), (PREFERRED, ASKS_WEIGHED)),
     RERANKER: (T_("second look"), (RERANKER,)),
 }
-"""The sums that people are shown first, with the contributions in each; the last two only where there are any."""
+"""The sums that people are shown first, with the contributions in each; the last three only where there are any."""
 
 RECENCY_YEARS = 10.0
 """Evidence of this age counts 1/e as much as this year's for recency."""

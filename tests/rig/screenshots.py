@@ -1,49 +1,153 @@
-"""Pictures of the workbench for the README, from the demo world: `python -m tests.rig.screenshots HOME FOLDER`.
+"""Pictures of the workbench, from the demo world: `python -m tests.rig.screenshots HOME PICTURES [SHEETS]`.
 
-HOME is a home that `gloria demo` made. Each picture is what a person of the demo world sees in a real browser.
+HOME is a home that `gloria demo` made. Each picture is what a person of the demo world sees in a real browser. PICTURES
+is where those of the README go; SHEETS where the pages that each role works with go, side by side on contact sheets of
+every language and width, for whoever draws pages to look at: in Chinese they are light, in English dark.
 """
 
 from __future__ import annotations
 
 import sys
+from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
+from html import escape
 from pathlib import Path
 
+from playwright.sync_api import Browser
 from sqlmodel import select
 
 from indexer.database import open_engine, reading
 from indexer.settings import Settings
 from matcher.review.people import Account
-from tests.rig.servers.browsers import browsing, started_browser
+from tests.rig.servers.browsers import LANGS, browsing, started_browser
 from tests.rig.servers.served import Served, address_of, started
 
+EXPERT, OFFICE = "expert-al-02@gloria.example", "office@gloria.example"
 PICTURES = (
-    ("need", "expert-al-02@gloria.example", "zh-Hant", "/needs/need-2-03?ranked=1"),
-    ("kpi", "office@gloria.example", "en", "/kpi?as_of=2020-12-31&year=109"),
-    ("map", "expert-al-02@gloria.example", "zh-Hant", "/map"),
+    ("need", EXPERT, "zh-Hant", "/needs/need-2-03?ranked=1"),
+    ("kpi", OFFICE, "en", "/kpi?as_of=2020-12-31&year=109"),
+    ("map", EXPERT, "zh-Hant", "/map"),
 )
 """Name, who looks, language, page."""
+PAGES = {
+    "stranger": (None, ("/sign-in", "/forgotten")),
+    "expert": (
+        EXPERT,
+        (
+            *(
+                "/desk",
+                "/needs",
+                "/needs/need-2-03",
+                "/drafts",
+                "/labs",
+                "/labs/lab-1-03",
+                "/companies",
+                "/companies/co-2-1",
+            ),
+            *(
+                "/search?q=溫教授",
+                "/map",
+                "/cases",
+                "/results",
+                "/results/new",
+                "/kpi",
+                "/notices",
+                "/account",
+                "/guide",
+            ),
+        ),
+    ),
+    "lead": ("lead@gloria.example", ("/desk", "/months", "/results", "/sufficiency", "/warnings", "/imports")),
+    "committee": (
+        "committee@gloria.example",
+        ("/desk", "/review", "/review/motions", "/kpi?as_of=2020-12-31&year=109"),
+    ),
+    "office": (
+        OFFICE,
+        (
+            *("/desk", "/needs", "/kpi?as_of=2020-12-31&year=109", "/sufficiency", "/warnings?as_of=2020-12-31"),
+            *("/review", "/admin", "/admin/accounts", "/admin/jobs", "/admin/nights", "/admin/audit", "/judging"),
+        ),
+    ),
+    "company": ("company@gloria.example", ("/company", "/company/needs/new", "/account")),
+    "researcher": ("researcher@gloria.example", ("/my-lab", "/account")),
+}
+"""What each role works with: who it is in the demo world, and the pages."""
 WIDTH, HEIGHT = 1280, 860
+WIDTHS = (WIDTH, 768, 390)
+_SHEET, _COLUMNS = 1800, {WIDTH: 3, 768: 4, 390: 7}
+_FIRST_MATCH_MS = 120_000
 
 
-def take(home: Path, folder: Path) -> None:
-    """Take every picture."""
+@contextmanager
+def serving(home: Path) -> Iterator[tuple[Served, Browser]]:
+    """Serve a home, with a browser before it."""
     settings = Settings(home=home)
     engine = open_engine(settings)
     with reading(engine) as session:
         accounts = dict(session.exec(select(Account.email, Account.id)).all())
     engine.dispose()
-    folder.mkdir(parents=True, exist_ok=True)
     with started(settings) as (process, log), started_browser() as browser:
-        server = Served(address_of(process, log), {}, accounts, settings, process, log)
-        for name, who, lang, path in PICTURES:
-            with browsing(browser, server, who, lang, width=WIDTH, height=HEIGHT) as somebody:
-                # The first match of a server waits for its models.
-                somebody.context.set_default_timeout(120_000)
-                page = somebody.open(path)
-                page.wait_for_load_state("networkidle")
-                page.screenshot(path=str(folder / f"{name}.png"))
-                print(folder / f"{name}.png")
+        yield Served(address_of(process, log), {}, accounts, settings, process, log), browser
+
+
+def take(server: Served, browser: Browser, folder: Path) -> None:
+    """Take every picture of the README."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, who, lang, path in PICTURES:
+        with browsing(browser, server, who, lang, width=WIDTH, height=HEIGHT) as somebody:
+            # The first match of a server waits for its models.
+            somebody.context.set_default_timeout(_FIRST_MATCH_MS)
+            page = somebody.open(path)
+            page.wait_for_load_state("networkidle")
+            page.screenshot(path=str(folder / f"{name}.png"))
+            print(folder / f"{name}.png")
+
+
+def take_sheets(server: Served, browser: Browser, folder: Path) -> None:
+    """Take the pages of every role, and lay them on a sheet for each language and width."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for role, (who, paths) in PAGES.items():
+        for lang in LANGS:
+            for width in WIDTHS:
+                tiles = list(_tiles(server, browser, who, lang, width, paths))
+                sheet = folder / f"{role}-{lang}-{width}.jpg"
+                _lay(browser, tiles, _COLUMNS[width], sheet)
+                print(sheet)
+
+
+def _tiles(
+    server: Served, browser: Browser, who: str | None, lang: str, width: int, paths: tuple[str, ...]
+) -> Iterator[tuple[str, bytes]]:
+    with browsing(browser, server, who, lang, width=width, height=HEIGHT) as somebody:
+        somebody.context.set_default_timeout(_FIRST_MATCH_MS)
+        somebody.page.emulate_media(color_scheme="light" if lang == LANGS[0] else "dark")
+        for path in paths:
+            page = somebody.open(path)
+            page.wait_for_load_state("networkidle")
+            yield path, page.screenshot(type="jpeg", quality=80)
+
+
+def _lay(browser: Browser, tiles: list[tuple[str, bytes]], columns: int, sheet: Path) -> None:
+    """Lay pictures side by side with their addresses: the browser is the one program here that can."""
+    figures = "".join(
+        f'<figure><img src="data:image/jpeg;base64,{b64encode(picture).decode()}">'
+        f"<figcaption>{escape(path)}</figcaption></figure>"
+        for path, picture in tiles
+    )
+    style = (
+        f"body{{margin:8px;display:grid;grid-template-columns:repeat({columns},1fr);gap:8px;background:#777;"
+        "font:13px sans-serif;color:#fff}figure{margin:0}img{width:100%;display:block}"
+    )
+    page = browser.new_page(viewport={"width": _SHEET, "height": 600})
+    page.set_content(f"<style>{style}</style>{figures}")
+    page.screenshot(path=str(sheet), type="jpeg", quality=80, full_page=True)
+    page.close()
 
 
 if __name__ == "__main__":
-    take(Path(sys.argv[1]), Path(sys.argv[2]))
+    with serving(Path(sys.argv[1])) as (at, before):
+        take(at, before, Path(sys.argv[2]))
+        if len(sys.argv) > 3:
+            take_sheets(at, before, Path(sys.argv[3]))

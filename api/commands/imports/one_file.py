@@ -146,7 +146,7 @@ def _telling(screen: Screen, path: Path, way: Way) -> Iterator[Callable[[str, in
     if way.quiet or not screen.err.is_terminal:
         yield lambda stage, done, total: None
         return
-    with screen.progress() as bars:
+    with screen.progress(in_words=True) as bars:
         yield lambda stage, done, total: bars(f"{path.name} {screen.text(stage)}", done, total)
 
 

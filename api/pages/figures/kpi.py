@@ -21,6 +21,7 @@ from markupsafe import Markup
 from api.access.policy import Action, Resource
 from api.access.visibility import reached_alliances
 from api.documents.charts import range_chart, year_chart
+from api.pages.figures.trends import league, spark, trend_words
 from api.pages.shell.drawing import drawn
 from api.pages.shell.record_names import alliance_names, scope_names
 from api.pages.shell.visiting import Visit, visiting
@@ -193,12 +194,23 @@ def card_of(
     actual = of_year["total"]["actual"]["amount"]
     by_day = restated["total"]["actual"]["amount"]
     rows = [_row(view, one, in_year, up_to, annual) for one in plan["years"]]
+    begun = [one for one in years if one <= view.as_of.year]
+    book = next(iter(shown["books"]), None)
     return {
         "kpi": plan["kpi"],
         "unit": plan["unit"],
         "actual": actual,
         "up_to": sum(annual) if year is None else up_to[year],
         "restated": None if by_day == actual else by_day,
+        "trend": trend_words(
+            view.wording,
+            lambda value: amount_words(view.wording, value, plan["unit"]),
+            as_of=view.as_of,
+            year=year,
+            in_year=in_year,
+            target=(book["actual"], book["target"]) if book and book["target"] else None,
+        ),
+        "spark": spark([in_year.get(one, 0) for one in begun], begun.index(year) if year in begun else None),
         "shown": shown,
         "chip": _CHIPS.get(shown["standing"] or "", ""),
         "sign": _SIGNS.get(shown["standing"] or "", ""),
@@ -338,8 +350,9 @@ def show_dashboard(
     as_of: DAY = "",
     year: DAY = "",
     alliance: ID = "",
+    of: Kpi | None = None,
 ) -> Response:
-    """Show the dashboard."""
+    """Show the dashboard; `of` is the figure by which the alliances are put in order."""
     view = view_of(visit, Resource.FIGURE, as_of, alliance)
     asked: dict[str, Any] = {"as_of": view.as_of, "alliance": view.alliance}
     plan = visit.document(read_targets, **asked)
@@ -349,15 +362,19 @@ def show_dashboard(
     restated = visit.document(read_figures, **asked, year=chosen, basis=YearBasis.OCCURRED)
     by_kpi = [{one["kpi"]: one for one in found["figures"]} for found in (every, of_year, restated)]
     cards = [card_of(view, figure, chosen, *(found[figure["kpi"]] for found in by_kpi)) for figure in plan["figures"]]
+    shares = _shares(view, of_year) if view.alliance is None else []
+    ordered_by = (of or Kpi.MONEY).value
     return visit.show(
         "figures/kpi.html",
         **common(view),
+        league=league(shares, ordered_by),
+        ordered_by=ordered_by,
         years=plan["years"],
         year=chosen,
         year_value=ALL_YEARS if chosen is None else chosen,
         quarter=plan["quarter"],
         cards=cards,
-        shares=_shares(view, of_year) if view.alliance is None else [],
+        shares=shares,
         unreviewed=[one for one in of_year["figures"] if one["kpi"] not in {card["kpi"] for card in cards}],
         reports=reports_of(visit, view),
         ALL_YEARS=ALL_YEARS,

@@ -16,7 +16,7 @@ from starlette.datastructures import FormData
 from api.access.passwords import PasswordError
 from api.documents.letters.notices import NewPasswordBody, RenewalBody
 from api.pages.shell.templating import rendered
-from api.pages.shell.wording import lang_of
+from api.pages.shell.wording import lang_of, scheme_of
 from api.requests.capacity import SIGNING_IN, ThreadedRoute, takes
 from api.requests.problems import ProblemError, Refusal, refusal_of
 from api.routes.letters.renewals import (
@@ -42,7 +42,7 @@ Form = Annotated[FormData, Depends(_form)]
 
 
 def _page(request: Request, template: str, status: int = 200, /, **context: Any) -> Response:
-    content = rendered(template, lang_of(request), {"here": "/", **context})
+    content = rendered(template, lang_of(request), {"here": "/", "scheme": scheme_of(request), **context})
     return Response(content, status, _HEADERS, "text/html; charset=utf-8")
 
 

@@ -23,14 +23,15 @@ from api.documents.answers import index_is_old
 from api.documents.bodies import MAX_ROW_NUMBER, DecisionBody
 from api.pages.needs.cards import card_of, cards_of, differences
 from api.pages.needs.need import need_context
-from api.pages.shell.facets import choices_of, query_of, schools_of, wishes_of
-from api.pages.shell.record_names import NamedOrPerson, Names, all_of, called, names
+from api.pages.needs.steering import TypedSteering, labs_of_heads, named_by, steering_form
+from api.pages.shell.facets import choices_of, query_of, schools_of
+from api.pages.shell.record_names import Names, all_of, called, names
 from api.pages.shell.templating import marked
 from api.pages.shell.visiting import Visit, visiting, what_to_do
 from api.pages.shell.wording import N_
 from api.requests.capacity import MATCHING, ThreadedRoute, takes
 from api.requests.problems import REFUSED, ProblemError, Refusal, not_found, refusal_of
-from api.requests.query_parameters import ChosenFilters, ChosenSteering
+from api.requests.query_parameters import ChosenFilters
 from api.routes.needs import read_need
 from api.routes.pairings import (
     decide_pairing,
@@ -43,7 +44,7 @@ from api.routes.pairings import (
 from indexer.database import RETRY_AFTER_S
 from indexer.records.record_tables import Company, Lab, Need, School
 from indexer.wording import T_
-from matcher.ranking.lab_table import RULE_TEXTS, STATED, Filters, Rule
+from matcher.ranking.lab_table import ALL, RULE_TEXTS, STATED, Filters, Rule
 from matcher.ranking.wishes import Steering
 from matcher.review.people import Principal
 from matcher.review.proposals import StoredPairing
@@ -133,11 +134,11 @@ SIMILAR_SHOWN = 5
 def show_ranked(
     need_id: str,
     filters: ChosenFilters,
-    steering: ChosenSteering,
+    steering: TypedSteering,
     visit: Annotated[Visit, Depends(visiting(Resource.MATCH, Action.READ))],
     offset: Offset = 0,
     narrowing: Annotated[bool, Query(description="The filter form was used: it stays open.")] = False,
-    weighing: Annotated[bool, Query(description="The form of wishes was used: it stays open.")] = False,
+    steered: Annotated[bool, Query(description="The form of steering was used: it stays open.")] = False,
 ) -> Response:
     """Show the cards: all of the ranking's part, only further cards after an offset, or the whole page."""
     visit.look(_admitted)
@@ -153,7 +154,7 @@ def show_ranked(
         if refused.status not in (503, 507):
             raise
         context = _need(visit, need_id) | _unavailable(refused)
-    context |= {"narrowing": narrowing, "weighing": weighing}
+    context |= {"narrowing": narrowing, "steered": steered}
     available = context["unavailable"] is None
     part = "needs/candidates.html" if offset and available else "needs/ranked.html"
     response = visit.show(part if visit.by_htmx else "needs/need.html", context["status"], **context)
@@ -181,23 +182,36 @@ def _unavailable(refused: Refusal) -> dict[str, Any]:
 
 
 def _ranked(
-    visit: Visit, need: dict[str, Any], found: dict[str, Any], filters: Filters, steering: Steering, offset: int
+    visit: Visit,
+    need: dict[str, Any],
+    found: dict[str, Any],
+    filters: Filters,
+    steering: Steering | None,
+    offset: int,
 ) -> dict[str, Any]:
-    chosen, wishes = asdict(filters), wishes_of(found["wishes"])
+    chosen = asdict(filters)
     after = offset + PER_PAGE
-    ids: dict[NamedOrPerson, list[str]] = {School: schools_of(found["facets"], chosen), Lab: labs_named(found)}
+    ids = named_by(found)
+    ids[School] += schools_of(found["facets"], chosen)
+    ids[Lab] += labs_named(found)
     known = visit.look(lambda session, _: called(session, ids))
+    form = steering_form(need, found, steering, known)
+    cards = cards_of(visit, need, found["pairings"])
+    heads = {card["facts"].lab.pi for card in cards}
+    labs = visit.request.app.state.live.current().labs
     return {
         "ranked": found,
         "unavailable": None,
         "status": 200,
-        "cards": cards_of(visit, need, found["pairings"]),
+        "cards": cards,
         "choices": choices_of(found["facets"], chosen, known[School]),
-        "wishes": wishes,
+        "steering": form,
         "chosen_filters": parse_qsl(query_of(filters)),
-        "chosen_wishes": [wish.word for wish in wishes if wish.is_steered],
+        "said_of_steering": parse_qsl(query_of(ALL, 0, steering)),
+        "leaving_out": query_of(filters, 0, Steering.read(form.words)),
+        "labs_of_heads": labs_of_heads(labs.values(), heads),
         "is_filtered": bool(query_of(filters)),
-        "hides": bool(query_of(filters)) or any(wish.hidden for wish in wishes),
+        "hides": bool(query_of(filters)) or form.hides,
         "notes": notes_of(found, known[Lab]),
         "offset": offset,
         "further": query_of(filters, after, steering) if after < found["total"] else None,
@@ -333,5 +347,5 @@ def _answered(visit: Visit, need_id: str, pairing_id: int, what: str, done: Any)
 def _kept_query(written: str) -> str:
     """Return the filters that a page was narrowed by, as they stand in an address, and nothing else."""
     pairs = parse_qsl(written[:_MAX_QUERY])
-    kept = [(name, value) for name, value in pairs if name in (*STATED, "wish", "offset")]
+    kept = [(name, value) for name, value in pairs if name in (*STATED, "wish", "unsteered", "offset")]
     return "?" + urlencode(kept) if kept else ""

@@ -362,6 +362,7 @@ def card_of(visit: Visit, need: Mapping[str, Any], pairing_id: int) -> dict[str,
 
 def _card(item: Mapping[str, Any], lab: LabFacts, stand: PairingFacts) -> dict[str, Any]:
     explanation, today = item["explanation"], day_in_taipei(now())
+    asks = [_ask(ask) for ask in explanation.get("asks", [])]
     return {
         "pairing_id": item["pairing_id"],
         "proposal_id": item["proposal_id"],
@@ -371,7 +372,8 @@ def _card(item: Mapping[str, Any], lab: LabFacts, stand: PairingFacts) -> dict[s
         "band": item["band"],
         "contributions": item["contributions"],
         "groups": groups_of(item["contributions"], item["score"]),
-        "asks": [_ask(ask) for ask in explanation.get("asks", [])],
+        "asks": asks,
+        "best": _best(asks),
         "missing": explanation.get("missing", []),
         "history": explanation.get("history"),
         "changed": item["changed_since_index"],
@@ -392,6 +394,16 @@ def _ask(ask: Mapping[str, Any]) -> dict[str, Any]:
         "covered": ask["covered"],
         "passages": [_passage(passage) for passage in ask["passages"]],
     }
+
+
+def _best(asks: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """Return the passage that says best why the lab is here: of the best covered ask, a work before a profile."""
+    order = ("yes", "partly", "no")
+    found = [(order.index(ask["covered"]), one["kind"] == "profile", one) for ask in asks for one in ask["passages"]]
+    if not found:
+        return None
+    covered, _, passage = min(found, key=lambda one: one[:2])
+    return {**passage, "covered": order[covered]}
 
 
 def _passage(passage: Mapping[str, Any]) -> dict[str, Any]:

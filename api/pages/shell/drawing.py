@@ -21,6 +21,8 @@ import vl_convert
 from markupsafe import Markup
 from pylopdf_fonts_zh_tw import sans_path
 
+from api.documents import charts
+
 # vega makes every address absolute with this.
 _VEGA_BASE = "https://vega.github.io/vega-datasets/"
 # Two slashes, or one of them backwards, would lead to another host.
@@ -41,6 +43,19 @@ _ATTRIBUTES = frozenset(
         "offset stop-color stop-opacity gradientUnits gradientTransform"
     )
 )
+_TOKENS = {
+    charts.INK: "ink",
+    charts.INK_SOFT: "ink-soft",
+    charts.LINE: "line",
+    charts.ACCENT: "accent",
+    charts.GOOD: "good",
+    charts.WARN: "warn",
+    charts.BAD: "bad",
+    charts.FOCUS: "focus",
+    charts.BAR: "bar",
+    charts.GRID: "grid",
+}
+"""Colours of charts as the style sheet calls them: a page in the dark has others for the same names."""
 _KEPT_CHARTS = 256
 
 
@@ -158,7 +173,8 @@ def _attributes(element: ET.Element, name: str) -> Iterator[tuple[str, str]]:
         if key == "id":
             yield key, f"{name}-{value}"
         elif key in _ATTRIBUTES:
-            yield key, _REFERENCE.sub(rf"url(#{name}-\1)", value)
+            token = _TOKENS.get(value.lower()) if key in ("fill", "stroke") else None
+            yield key, f"var(--{token}, {value})" if token else _REFERENCE.sub(rf"url(#{name}-\1)", value)
 
 
 def _link_fields(part: Any) -> Iterator[str]:

@@ -1,6 +1,6 @@
-"""What lists of labs can be narrowed and steered by: every value with its name and how many labs have it.
+"""What lists of labs can be narrowed by: every value with its name and how many labs have it.
 
-In: facets and wishes as the matcher counts them, and what was chosen. Out: choices for the forms, and the query that
+In: facets as the matcher counts them, and what was chosen. Out: choices for the forms, and the query that
 keeps them in links. It exists for the lists of labs and for the ranked labs of a need alike.
 """
 
@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 from api.pages.shell.record_names import Names, language
 from api.pages.shell.wording import N_
 from matcher.ranking.lab_table import STATED, Filters
-from matcher.ranking.wishes import STRESS_LABELS, UNSTEERED, WISH_LABELS, Steering, Stress, Wish
+from matcher.ranking.wishes import Steering
 
 _NAMES = {
     "field": N_("Research field"),
@@ -73,46 +73,15 @@ def _choice(name: str, value: str, count: int, schools: Mapping[str, tuple[str, 
     return Choice(value, "", "", True, count, is_chosen)
 
 
-@dataclass(frozen=True)
-class WishChoice:
-    """A wish that a need states: what is wanted (`label` and names in Chinese and English), and how it counts.
+def query_of(filters: Filters, offset: int = 0, steering: Steering | None = None) -> str:
+    """Return the query of an address that asks for this again; empty if nothing is chosen.
 
-    `met` labs meet it; `hidden` do not and are hidden, since it is a must.
+    Args:
+        filters: the chosen values.
+        offset: how many to leave out first.
+        steering: how a ranking is steered; None if the address is not to say.
     """
-
-    name: str
-    label: tuple[str, str]
-    wanted: tuple[Choice, ...]
-    stresses: tuple[tuple[str, str, str], ...]
-    stress: str
-    met: int
-    hidden: int
-
-    @property
-    def word(self) -> str:
-        """How it counts, as it stands in an address."""
-        return f"{self.name}.{self.stress}"
-
-    @property
-    def is_steered(self) -> bool:
-        """Whether it counts otherwise than usual."""
-        return self.stress != Stress.NORMAL
-
-
-def wishes_of(stated: Mapping[str, Mapping[str, Any]]) -> list[WishChoice]:
-    """Return the wishes that a need states, with the names of what is wanted and of the ways to count it."""
-    stresses = tuple((stress.value, *words.both) for stress, words in STRESS_LABELS.items())
-    found = []
-    for name, wish in stated.items():
-        kind = "language" if name == Wish.LANGUAGE else "field"
-        wanted = tuple(_choice(kind, code, 0, {}, True) for code in wish["wanted"])
-        label = WISH_LABELS[Wish(name)].both
-        found.append(WishChoice(name, label, wanted, stresses, wish["stress"], wish["met"], wish["hidden"]))
-    return found
-
-
-def query_of(filters: Filters, offset: int = 0, steering: Steering = UNSTEERED) -> str:
-    """Return the query of an address that asks for this again; empty if nothing is chosen."""
     pairs = [(name, value) for name, values in asdict(filters).items() for value in values]
-    pairs += [("wish", word) for word in steering.words]
+    if steering is not None:
+        pairs += [("wish", word) for word in steering.words] or [("unsteered", "true")]
     return urlencode([*pairs, ("offset", str(offset))] if offset else pairs)

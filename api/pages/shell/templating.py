@@ -17,8 +17,8 @@ from uuid import uuid4
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from api.pages.shell.assets import asset_url
-from api.pages.shell.record_names import spoken
+from api.pages.shell.assets import asset_url, icon
+from api.pages.shell.record_names import language, spoken
 from api.pages.shell.wording import Lang, Wording, term
 from indexer.instants import now
 from indexer.vocabulary import city_in_english
@@ -32,8 +32,8 @@ def environment(lang: Lang) -> Environment:
     """Return the environment of a language.
 
     Filters: `day`, `moment`, `number`, `percent`, `money`, `ago` write values as the language does, `term` a code
-    of a closed list, `told` what a refusal says. Functions: `asset(name)`, `new_key()` for a form that must be
-    carried out once, `either(zh, en)`.
+    of a closed list, `language` a language's code, `told` what a refusal says. Functions: `asset(name)`, `icon(name)`,
+    `new_key()` for a form that must be carried out once, `either(zh, en)`.
     """
     wording = Wording(lang)
     found = Environment(
@@ -53,6 +53,7 @@ def environment(lang: Lang) -> Environment:
         "money": wording.money,
         "told": wording.told,
         "ago": lambda moment: wording.ago(moment, now()),
+        "language": lambda code: wording.either(*language(code)),
         "term": lambda code: wording.text(term(code)),
         "tel": tel_of,
         "city": lambda name: city_in_english(name) if lang is Lang.EN else name,
@@ -60,6 +61,7 @@ def environment(lang: Lang) -> Environment:
     }
     found.globals |= {
         "asset": asset_url,
+        "icon": icon,
         "new_key": lambda: uuid4().hex,
         "either": wording.either,
         "lang": lang,

@@ -26,7 +26,7 @@ from api.access.policy import BEFORE_SECOND_FACTOR, Action, Resource, admits
 from api.access.second_factor import SecondFactorError
 from api.documents.bodies import ConfirmBody
 from api.pages.shell.templating import rendered
-from api.pages.shell.wording import N_, lang_of, said_before
+from api.pages.shell.wording import N_, lang_of, said_before, scheme_of
 from api.requests.idempotency import Reply
 from api.requests.one_state import seeing_one_state, state_of
 from api.requests.permitted_request import COOKIE, SAFE_METHODS, PermittedRequest
@@ -54,40 +54,46 @@ class Place:
 
     path: str
     label: str
+    icon: str
     resource: Resource
     action: Action
     only: tuple[Role, ...] = ()
 
 
 PLACES: tuple[Place, ...] = (
-    Place("/desk", N_("Desk"), Resource.AGENDA, Action.READ),
-    Place("/company", N_("My needs"), Resource.NEED, Action.CREATE, (Role.COMPANY,)),
-    Place("/my-lab", N_("My lab"), Resource.LAB, Action.EDIT),
-    Place("/needs", N_("Needs"), Resource.NEED, Action.LIST, (*STAFF, Role.OFFICE)),
-    Place("/labs", N_("Labs"), Resource.LAB, Action.LIST, (*STAFF, Role.OFFICE)),
-    Place("/companies", N_("Companies"), Resource.COMPANY, Action.LIST, (*STAFF, Role.OFFICE)),
-    Place("/imports", N_("Import"), Resource.IMPORT_DRAFT, Action.LIST),
-    Place("/map", N_("Map"), Resource.FIELD_MAP, Action.READ),
-    Place("/cases", N_("Cases"), Resource.CASE, Action.LIST),
-    Place("/results", N_("Results"), Resource.ENTRY, Action.LIST),
-    Place("/review", N_("Review"), Resource.ENTRY, Action.RETURN),
-    Place("/judging", N_("Judging"), Resource.JUDGING, Action.LIST, STAFF),
-    Place("/kpi", N_("KPI"), Resource.REPORT, Action.READ),
-    Place("/sufficiency", N_("Self-sufficiency"), Resource.SUFFICIENCY, Action.READ),
-    Place("/warnings", N_("Warnings"), Resource.STANDING, Action.READ),
-    Place("/admin/jobs", N_("Jobs"), Resource.JOB, Action.LIST, STAFF),
-    Place("/admin", N_("Administration"), Resource.ACCOUNT, Action.LIST),
+    Place("/desk", N_("Desk"), "inbox", Resource.AGENDA, Action.READ),
+    Place("/company", N_("My needs"), "clipboard-list", Resource.NEED, Action.CREATE, (Role.COMPANY,)),
+    Place("/my-lab", N_("My lab"), "flask-conical", Resource.LAB, Action.EDIT),
+    Place("/needs", N_("Needs"), "clipboard-list", Resource.NEED, Action.LIST, (*STAFF, Role.OFFICE)),
+    Place("/labs", N_("Labs"), "flask-conical", Resource.LAB, Action.LIST, (*STAFF, Role.OFFICE)),
+    Place("/companies", N_("Companies"), "building-2", Resource.COMPANY, Action.LIST, (*STAFF, Role.OFFICE)),
+    Place("/imports", N_("Import"), "file-up", Resource.IMPORT_DRAFT, Action.LIST),
+    Place("/map", N_("Map"), "map", Resource.FIELD_MAP, Action.READ),
+    Place("/cases", N_("Cases"), "handshake", Resource.CASE, Action.LIST),
+    Place("/results", N_("Results"), "award", Resource.ENTRY, Action.LIST),
+    Place("/review", N_("Review"), "list-checks", Resource.ENTRY, Action.RETURN),
+    Place("/judging", N_("Judging"), "scale", Resource.JUDGING, Action.LIST, STAFF),
+    Place("/kpi", N_("KPI"), "chart-column", Resource.REPORT, Action.READ),
+    Place("/sufficiency", N_("Self-sufficiency"), "sprout", Resource.SUFFICIENCY, Action.READ),
+    Place("/warnings", N_("Warnings"), "triangle-alert", Resource.STANDING, Action.READ),
+    Place("/admin/jobs", N_("Jobs"), "activity", Resource.JOB, Action.LIST, STAFF),
+    Place("/admin", N_("Administration"), "settings", Resource.ACCOUNT, Action.LIST),
 )
 """Every place of the menu."""
+_FIRST = ("/desk", "/company", "/my-lab", "/review", "/needs", "/cases", "/companies", "/kpi", "/results", "/labs")
+_IN_BAR = 4
+"""A phone's bar has room for five: so many places, those that come first here, and the way to all of them."""
 
 
 @dataclass(frozen=True)
 class MenuItem:
-    """A place as it is shown: where it leads, what it is called, and whether it is open now."""
+    """A place as it is shown: where it leads, its name and icon, if it is open now, and if it is in a phone's bar."""
 
     path: str
     label: str
+    icon: str
     is_here: bool
+    is_main: bool
 
 
 def menu_of(who: Principal, path: str) -> list[MenuItem]:
@@ -97,8 +103,12 @@ def menu_of(who: Principal, path: str) -> list[MenuItem]:
         for place in PLACES
         if admits(who, place.resource, place.action) and (not place.only or who.holds(*place.only))
     ]
+    paths = [place.path for place in allowed]
+    in_bar = sorted(paths, key=lambda one: _FIRST.index(one) if one in _FIRST else len(_FIRST))[:_IN_BAR]
+    # Of two places that begin alike the longer one is meant.
+    here = max((one for one in paths if path == one or path.startswith(one + "/")), key=len, default="")
     return [
-        MenuItem(place.path, place.label, path == place.path or path.startswith(place.path + "/")) for place in allowed
+        MenuItem(place.path, place.label, place.icon, place.path == here, place.path in in_bar) for place in allowed
     ]
 
 
@@ -183,6 +193,7 @@ def tell(request: Request, refusal: Refusal) -> Response:
         "csrf_token": getattr(request.state, "csrf_token", None) or "",
         # Not where it was: a refusal quotes nothing of what was sent.
         "here": "/",
+        "scheme": scheme_of(request),
     }
     template = "shell/refusal_notice.html" if by_htmx else "shell/refusal.html"
     content = rendered(template, lang_of(request), context)
@@ -208,6 +219,7 @@ def _ask_to_confirm(request: Request, refusal: Refusal, headers: dict[str, str],
         "provider": getattr(request.app.state.provider, "name", None),
         "csrf_token": getattr(request.state, "csrf_token", None) or "",
         "here": "/",
+        "scheme": scheme_of(request),
     }
     content = rendered("account/confirm.html", lang_of(request), context)
     return Response(content, refusal.status, headers, "text/html; charset=utf-8")
@@ -453,6 +465,7 @@ class Visit:
             "said": said,
             "by_htmx": self.by_htmx,
             "unread": getattr(self.request.state, "unread", 0),
+            "scheme": scheme_of(self.request),
         }
         response = Response(rendered(template, lang, common | context), status, HEADERS, "text/html; charset=utf-8")
         if said is not None and not self.by_htmx:

@@ -28,6 +28,7 @@ from indexer.vocabulary import (
     Kind,
     Region,
     ResearchField,
+    SchoolType,
     Size,
     Tier,
 )
@@ -144,6 +145,7 @@ SAID_AS_THEY_ARE = (
     Confidentiality,
     EvidenceKind,
     Region,
+    SchoolType,
     Size,
     ContactKind,
     LostReason,
@@ -197,6 +199,23 @@ LANG_COOKIE = "gloria-lang"
 def lang_of(request: Request) -> Lang:
     """Return the language that was chosen in this browser, else Traditional Chinese."""
     return Lang.EN if request.cookies.get(LANG_COOKIE) == Lang.EN else Lang.ZH
+
+
+class Scheme(StrEnum):
+    """Whether pages are light or dark: as the device is, or as was chosen."""
+
+    AUTO = "auto"
+    LIGHT = "light"
+    DARK = "dark"
+
+
+SCHEME_COOKIE = "gloria-scheme"
+
+
+def scheme_of(request: Request) -> str:
+    """Return what was chosen in this browser, else that the device decides."""
+    chosen = request.cookies.get(SCHEME_COOKIE, "")
+    return chosen if chosen in list(Scheme) else Scheme.AUTO.value
 
 
 def said_before(cookie: str | None) -> str | None:

@@ -218,7 +218,7 @@ def rows_document(
 def text_of(cell: object) -> str:
     """Return a cell as it is shown and typed: several texts one in a line, not as an export packs them."""
     if (parts := parts_of(cell)) is not None:
-        return "\n".join(parts)
+        return _sendable("\n".join(parts))
     if is_blank(cell) or isinstance(cell, Unreadable):
         return ""
     if isinstance(cell, datetime):
@@ -226,9 +226,19 @@ def text_of(cell: object) -> str:
     if isinstance(cell, date):
         return cell.isoformat()
     try:
-        return as_text(cell)
+        return _sendable(as_text(cell))
     except ValueError:
         return printable(str(cell))
+
+
+def _sendable(text: str) -> str:
+    """Return a text with halves of characters, which JSON may hold and no answer can, written as their codes."""
+    if text.isascii() or not _HALVES.search(text):
+        return text
+    return _HALVES.sub(lambda found: printable(found[0]), text)
+
+
+_HALVES = re.compile("[\ud800-\udfff]")
 
 
 def typed_over(cell: object, typed: str | None) -> str | None:

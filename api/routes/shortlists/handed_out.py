@@ -19,6 +19,7 @@ from api.access.policy import Action, Resource
 from api.access.visibility import labs as visible_labs
 from api.access.visibility import needs as visible_needs
 from api.documents.answers import Answer
+from api.documents.bodies import Whole
 from api.requests.problems import not_found
 from api.trail.request_trail import NeedReader
 from indexer.instants import day_in_taipei
@@ -97,7 +98,7 @@ class LinkBody(_Body):
     """A link that opens a shortlist for some days."""
 
     language: ReportLanguage = ReportLanguage.ZH
-    days: int = Field(default=14, ge=1, le=MOST_DAYS)
+    days: Whole = Field(default=14, ge=1, le=MOST_DAYS)
 
 
 class LinkAnswer(Answer):

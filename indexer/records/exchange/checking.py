@@ -87,7 +87,7 @@ class Checked:
     given: frozenset[str] = frozenset()
 
 
-_NEEDED_WHOLE = frozenset({"id", "name", "conflicts", "excluded_labs", "will_not_do", "en", "zh"})
+_NEEDED_WHOLE = frozenset({"id", "name", "conflicts", "country", "excluded_labs", "will_not_do", "en", "zh"})
 """Fields whose bad value costs the record: it would be another one without it, or would protect somebody less."""
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from pydantic import (
     BaseModel,
@@ -60,9 +60,11 @@ def id_note(example: str) -> FieldNote:
     return FieldNote(T_("Id"), write, example, EVERYBODY)
 
 
-def name_note(example: str, body: FieldInfo | None = None, question: Question | None = None) -> FieldNote:
+def name_note(
+    example: str, body: FieldInfo | None = None, question: Question | None = None, write: Text | None = None
+) -> FieldNote:
     """Return the words of a name."""
-    write = T_("Falls back to name_en, then id.")
+    write = write or T_("Falls back to name_en, then id.")
     return FieldNote(P_("field", "Name"), write, example, body=body, question=question)
 
 
@@ -108,7 +110,9 @@ class RecordIn(BaseModel):
 
 
 class NamedIn(RecordIn):
-    """A record whose name falls back to its English name, then to its id; each kind declares the three."""
+    """A record whose name falls back to what `NAMED_ELSE` holds, then to its id; each kind declares them."""
+
+    NAMED_ELSE: ClassVar[tuple[str, ...]] = ("name_en",)
 
     id: Id
     name: Name = ""
@@ -116,7 +120,10 @@ class NamedIn(RecordIn):
 
     @model_validator(mode="after")
     def _with_name(self) -> Self:
-        return self if self.name else self.model_copy(update={"name": self.name_en or self.id})
+        if self.name:
+            return self
+        else_named = next((said for field in self.NAMED_ELSE if (said := getattr(self, field))), self.id)
+        return self.model_copy(update={"name": else_named})
 
 
 def ordered(since: date | None, until: date | None) -> None:

@@ -148,11 +148,14 @@ class EvidenceIn(RecordIn):
 class LabIn(NamedIn):
     """A researcher's profile; `evidence` None leaves what is stored as it is, a list replaces it."""
 
+    # Lists of researchers name no labs; a lab that is called by its head is found, one called by a made id is not.
+    NAMED_ELSE = ("name_en", "pi")
     id: Annotated[Id, id_note("lab-example-1")]
     name: Annotated[
         Name,
         name_note(
             "霧凇感測實驗室",
+            write=T_("Falls back to name_en, then pi, then id."),
             body=Field(default=None, examples=["表面工程實驗室"]),
             question=Question("profile", Widget.LINE, T_("Name of the lab"), max_chars=200),
         ),

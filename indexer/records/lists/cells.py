@@ -19,7 +19,7 @@ from indexer.plain_text import shown, unguarded
 from indexer.records.columns import Column, json_list, json_value
 from indexer.records.field_notes import Cell
 from indexer.records.lists.headings import ROC_YEARS, Heading, currency_in
-from indexer.records.values import ROC_OFFSET, FieldError, amount_in, as_text, is_blank
+from indexer.records.values import ROC_OFFSET, FieldError, amount_in, as_text, is_blank, numeral
 from indexer.vocabulary import AskKind, find
 from indexer.wording import T_
 
@@ -76,6 +76,8 @@ _NOTHING = frozenset(
     ]
 )
 _NOTHING_BUT = {"weight": frozenset(), "tier": frozenset({"無", "none"})}
+_ERROR = re.compile(r"#(?:REF!|VALUE!|NAME\?|DIV/0!|NUM!|NULL!|SPILL!|CALC!)|Err:5\d\d", re.IGNORECASE)
+"""What a spreadsheet writes where a formula could not be computed."""
 _ANY = frozenset("不限 皆可 均可 不拘 不限制 都可 any anywhere 無限制 全部 all".split())  # noqa: SIM905
 _ANY_FIELDS = frozenset({"region", "languages", "fields", "deadline", "budget_ntd", "capacity", "size"})
 _DITTO = frozenset({"同上", "〃", "″", "同前", "同左上", "ditto", '"', "''"})
@@ -88,8 +90,14 @@ _PEOPLE = re.compile(
     # 祝清和博士 is one person.
     rf"|(?<=[\u3400-\u9fff]{{2}})[和與及](?!{_TITLES})(?=[\u3400-\u9fff]{{2}}))\s*"
 )
-_HAN_NAME = re.compile(rf"[\u3400-\u9fff·．]{{2,6}}(?:{_TITLES})?")
-_LATIN_NAME = re.compile(r"[A-Z][\w.\-'’]*(?:\s+[A-Z][\w.\-'’]*){1,4}")
+_REMARK = r"(?:\s*[(（][^()（）]{1,20}[)）])?"
+_HAN_NAME = re.compile(rf"[\u3400-\u9fff·．]{{2,6}}(?:\s*(?:{_TITLES}))?{_REMARK}")
+_LATIN_NAME = re.compile(rf"[A-Z][\w.\-'’]*(?:\s+[A-Z][\w.\-'’]*){{1,4}}{_REMARK}")
+_TURNED_NAME = re.compile(rf"[A-Z][\w\-'’]+,\s*[A-Z][\w.\-'’]*(?:\s+[A-Z][\w.\-'’]*)?{_REMARK}")
+"""Surname, Given: the comma stands inside the name of one."""
+_BETWEEN_PEOPLE = re.compile(r"\s*[、;；／/&＆\n]\s*")
+_TITLE = re.compile(_TITLES)
+_COMPOUND_SURNAMES = frozenset("歐陽 司馬 司徒 諸葛 上官 皇甫 東方 尉遲 夏侯 公孫 張簡 范姜 端木 令狐".split())  # noqa: SIM905
 _FIRST_SERIAL, _LAST_SERIAL = 20_000, 80_000
 """The days from 1954 to 2119 as spreadsheets count them; a number below or above is something else."""
 _SERIAL_ZERO = date(1899, 12, 30)
@@ -118,6 +126,8 @@ def is_taken_otherwise(field: str, text: str) -> bool:
     if (field == _HEADS and "、".join(people_in(text)) != text) or (field == "links" and _links(text) != [text]):
         return True
     if field in _IDENTITIES and (_SHORTENED.fullmatch(text) or text.startswith("'")):
+        return True
+    if _ERROR.fullmatch(text.strip()):
         return True
     return text.startswith("'") and is_taken_otherwise(field, text[1:])
 
@@ -180,6 +190,11 @@ class CellReader:
             if _says_nothing(column.field, cell):
                 self.counts["nothing"] += 1
                 cell = None
+            elif column.cell is Cell.ONE and _ERROR.fullmatch(cell.strip()):
+                raise FieldError(
+                    T_("%(value)s is an error of the spreadsheet and no value", value=shown(cell.strip())),
+                    T_("correct the formula, or write what should stand there"),
+                )
         found = self._read(column, heading, cell)
         self._above[column.field] = found
         return found
@@ -213,6 +228,7 @@ class CellReader:
             **dict.fromkeys(_YEARS, lambda cell: self._year(cell, heading)),
             **dict.fromkeys(_DAYS, _day),
             "weight": lambda cell: _share(cell, unit),
+            "capacity": _count,
             "links": _links,
             _HEADS: self._people,
         }
@@ -308,6 +324,17 @@ def _day(cell: object) -> object:
     return cell
 
 
+def _count(cell: object) -> object:
+    """Return the number of a cell that counts in words, such as 3 件 or 兩案."""
+    text = unicodedata.normalize("NFKC", cell).strip() if isinstance(cell, str) else ""
+    found = re.fullmatch(
+        r"([0-9]{1,5}|[〇零一二兩三四五六七八九十]{1,3})\s*(?:[件案個項組名位]|projects?|cases?)?", text
+    )
+    if found is None:
+        return cell
+    return int(found[1]) if found[1].isdigit() and found[1].isascii() else numeral(found[1])
+
+
 def _share(cell: object, unit: str) -> object:
     text = unicodedata.normalize("NFKC", as_text(cell)).strip()
     plain = text.removesuffix("%").strip()
@@ -318,14 +345,29 @@ def _share(cell: object, unit: str) -> object:
 
 def people_in(text: str) -> list[str]:
     """Return the people that a cell names: several only where each part is a whole name."""
-    parts = [part.strip() for part in _PEOPLE.split(text) if part.strip()]
-    if len(parts) == 1:
-        words = parts[0].split()
-        # Blanks stand between Chinese names, and inside Latin ones.
-        if len(words) > 1 and all(_HAN_NAME.fullmatch(word) and len(word) > 1 for word in words):
-            parts = words
-    whole = all(_HAN_NAME.fullmatch(part) or _LATIN_NAME.fullmatch(part) or _both(part) for part in parts)
-    return parts if len(parts) > 1 and whole else [text.strip()]
+    for between in (_BETWEEN_PEOPLE, _PEOPLE):
+        parts = [part.strip() for part in between.split(text) if part.strip()]
+        if len(parts) == 1:
+            parts = _by_blanks(parts[0])
+        if len(parts) > 1 and all(map(_is_whole_name, parts)):
+            return parts
+    return [text.strip()]
+
+
+def _by_blanks(text: str) -> list[str]:
+    """Return the people between whose Chinese names blanks stand; inside Latin names they stand too."""
+    words: list[str] = []
+    for word in text.split():
+        if words and (_TITLE.fullmatch(word) or word[0] in "(（"):
+            words[-1] += f" {word}"
+        else:
+            words.append(word)
+    are_names = all(_HAN_NAME.fullmatch(word) and len(word) > 1 for word in words)
+    return words if are_names and words[0] not in _COMPOUND_SURNAMES else [text]
+
+
+def _is_whole_name(part: str) -> bool:
+    return any(name.fullmatch(part) for name in (_HAN_NAME, _LATIN_NAME, _TURNED_NAME)) or _both(part)
 
 
 def _both(part: str) -> bool:

@@ -118,7 +118,7 @@ def _decode(data: bytes, name: str, problems: list[RowProblem]) -> str | None:
         start = error.start
     found = _most_likely(data)
     if found is None:
-        return _undecodable(data, start, name, problems)
+        return _undecodable(data, start, name, problems, _in_big5(data))
     encoding, text = found
     if encoding != "cp950":
         wrong = T_("was read as %(encoding)s", encoding=_ENCODING_NAMES[encoding])
@@ -137,12 +137,33 @@ _ENCODING_NAMES = {"gb18030": "GB18030 (GBK)", "cp932": "Shift-JIS", "cp1252": "
 _LEAST_LIKELY = 0.8
 
 
-def _undecodable(data: bytes, at: int, name: str, problems: list[RowProblem]) -> str | None:
+def _undecodable(data: bytes, at: int, name: str, problems: list[RowProblem], in_big5: int | None = None) -> str | None:
+    if in_big5 is not None:
+        problems.append(_no_big5(data, in_big5, name))
+        return None
     line = data.count(b"\n", 0, at) + 1
     problems.append(
         RowProblem(name, line, "", T_("is neither UTF-8 nor UTF-16 nor Big5"), T_("save the file as CSV UTF-8"))
     )
     return None
+
+
+def _in_big5(data: bytes) -> int | None:
+    """Return where a file that is Big5 but for some characters has the first of these, None for other files."""
+    text = data.decode("cp950", "replace").replace("\ufffd", "")
+    try:
+        data.decode("cp950")
+    except UnicodeDecodeError as error:
+        is_text = _CJK.search(text) is not None and _big5_likelihood(text) >= _LEAST_LIKELY
+        return error.start if is_text and "\0" not in text else None
+    return None
+
+
+def _no_big5(data: bytes, at: int, name: str) -> RowProblem:
+    """Say where a rare character stands that programs write into Big5 each in a way of their own."""
+    line = data.count(b"\n", 0, at) + 1
+    wrong = T_("has a character that Big5 has not (bytes %(bytes)s)", bytes=data[at : at + 2].hex(" ").upper())
+    return RowProblem(name, line, "", wrong, T_("save the file as CSV UTF-8"))
 
 
 def _utf16_without_mark(data: bytes) -> str | None:

@@ -297,6 +297,19 @@ def _known(kind: Kind) -> Mapping[str, str]:
 
 
 @cache
+def _written() -> frozenset[str]:
+    """Return every usual heading of any kind, as it is written and in the form in which headings are compared."""
+    words = {word for kind in Kind if kind is not Kind.TERMS for word, _ in usual_headings(kind)}
+    return frozenset(form for word in words for form in (folded(word), _key(word)))
+
+
+def is_usual(text: str) -> bool:
+    """Whether a text, or its Chinese part, is a usual heading; a quick look that needs no dictionary."""
+    plain = folded(text)
+    return plain in _written() or "".join(c for c in plain if not c.isascii()) in _written()
+
+
+@cache
 def _choices(kind: Kind) -> dict[str, str]:
     return {key: field for key, field in _known(kind).items() if len(key) >= _MIN_GUESSED_CHARS}
 

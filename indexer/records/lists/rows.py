@@ -13,6 +13,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
 from indexer.plain_text import TextError, printable
@@ -25,7 +26,7 @@ from indexer.records.lists.headings import ROW_NUMBER, Heading, Meaning, asks_fo
 from indexer.records.lists.made_ids import NAMED_BY, made_id
 from indexer.records.lists.tables import Table, sections
 from indexer.records.values import as_text, is_blank
-from indexer.vocabulary import Kind
+from indexer.vocabulary import AskKind, Kind, ResearchField, find
 from indexer.wording import T_, listed
 
 OTHER = "other"
@@ -41,6 +42,9 @@ _MAX_OTHER_CHARS = 2_000
 _ROWS_NAMED = 12
 _LOOKED_INTO = 20
 """Cells of a column whose heading is a guess that are held against what its field takes."""
+_CLOSED: Mapping[str, type[StrEnum]] = {"fields": ResearchField, "offers": AskKind}
+"""Columns of lists of which only a few words are known."""
+_LONGEST_TERM = 60
 _IN_NUMBERS = frozenset({"capacity", "budget_ntd", "deadline", "since", "until", "weight"})
 
 
@@ -134,7 +138,39 @@ def _headings(kind: Kind, table: Table, mapping: Mapping[str, str]) -> list[Head
             is_likely = guess.field not in taken and (not guess.guessed or _takes(kind, table, n, guess))
             found.append(guess if is_likely else None)
             taken.add(guess.field)
-    return _without_row_numbers(table, found)
+    return _without_row_numbers(table, _without_free_words(kind, table, mapping, found))
+
+
+def _without_free_words(
+    kind: Kind, table: Table, mapping: Mapping[str, str], headings: list[Heading | None]
+) -> list[Heading | None]:
+    """Take a column of 領域 or 合作方式 whose cells hardly name what its field has for what people write there.
+
+    The field knows a handful of words; under the same heading offices write what a lab works on, which would be lost.
+    """
+    for n, heading in enumerate(headings):
+        terms = _CLOSED.get(heading.field) if heading is not None else None
+        if heading is None or terms is None or table.names[n] in mapping:
+            continue
+        column = next(one for one in COLUMNS[kind] if one.field == heading.field)
+        said = [
+            reader_words
+            for _, cells in table.rows[:_LOOKED_INTO]
+            if n < len(cells) and isinstance(cells[n], str) and (reader_words := _words(column, heading, cells[n]))
+        ]
+        known = sum(any(find(terms, word) is not None for word in words) for words in said)
+        if said and known * 2 < len(said):
+            has_words = kind is Kind.LABS and heading.field == "fields"
+            headings[n] = Heading("keywords", guessed=True) if has_words else None
+    return headings
+
+
+def _words(column: Column, heading: Heading, cell: object) -> list[str]:
+    try:
+        found = CellReader().value(column, heading, cell)
+    except TextError:
+        return []
+    return [one[:_LONGEST_TERM] for one in found if isinstance(one, str)] if isinstance(found, list) else []
 
 
 def _add_meant(
@@ -212,9 +248,8 @@ class _Chosen:
             column = by_field.get(heading.field) if heading is not None else None
             told = printable(text[:60])
             if column is not None and column.field in seen and not _adds_up(column):
-                wrong = T_("is a second column for %(found)s and was ignored", found=column.field)
                 found.problems.append(
-                    RowProblem(name, table.header_row, told, wrong, T_("keep one of them"), "warning")
+                    RowProblem(name, table.header_row, told, self._twice(column), T_("keep one of them"), "warning")
                 )
                 column, heading = None, None
             elif (
@@ -243,6 +278,11 @@ class _Chosen:
             T_("is not a known column; its cells are kept as other information"),
             T_("see the template for the columns there are"),
         )
+
+    def _twice(self, column: Column) -> str:
+        if self.kind in _NEEDED:
+            return T_("is a second column for %(found)s and was ignored", found=column.field)
+        return T_("is a second column for %(found)s; its cells are kept as other information", found=column.field)
 
     def is_readable(self, name: str) -> bool:
         """Say whether rows can be read with these columns; if not, note why."""

@@ -7,6 +7,7 @@ be read. It exists so that what reads tables needs not know of formats, and beca
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 from collections.abc import Sequence
 from datetime import date, datetime, time, timedelta
@@ -25,6 +26,13 @@ _ENCRYPTED_NAMES = (
     "DataSpaces".encode("utf-16-le"),
 )
 _MAX_SHEETS = 100
+_FORMATS = (
+    (b"%PDF", "PDF"), (b"{\\rtf", "RTF"), (b"\x89PNG", "PNG"), (b"\xff\xd8\xff", "JPEG"), (b"GIF8", "GIF"),
+)  # fmt: skip
+_OLE_PARTS = (("WordDocument", "DOC"), ("PowerPoint Document", "PPT"), ("__substg1.0_", "MSG"))
+_ZIP_PARTS = ((b"word/document.xml", "DOCX"), (b"ppt/presentation.xml", "PPTX"))
+"""How parts of files begin that people send instead of a list."""
+_PACKED = (b"\x1f\x8b", b"7z\xbc\xaf\x27\x1c", b"Rar!", b"BZh", b"\xfd7zXZ")
 
 
 def is_workbook(data: bytes) -> bool:
@@ -34,6 +42,8 @@ def is_workbook(data: bytes) -> bool:
 
 def read_sheets(data: bytes, name: str, known: Sequence[str] = ()) -> tuple[list[Grid], list[RowProblem]]:
     """Return the sheets of a file, or what keeps it from being read; `known` are headings known beside our own."""
+    if (other := _other_format(data)) is not None:
+        return [], [RowProblem(name, 0, "", *other)]
     if data.startswith(b"PK"):
         # Imported only for workbooks: openpyxl's knowledge of dates takes long to load.
         from indexer.records.lists.xlsx import is_ods, read_ods, read_xlsx
@@ -45,6 +55,27 @@ def read_sheets(data: bytes, name: str, known: Sequence[str] = ()) -> tuple[list
         return _read_xls(data, name)
     grid = read_csv(data, name, known)
     return [grid], []
+
+
+def _other_format(data: bytes) -> tuple[str, str] | None:
+    """Return what is wrong and what would be right with a file that is known and holds no list of cells."""
+    start = data[:1_000].removeprefix(b"\xef\xbb\xbf").lstrip()
+    what = next((what for mark, what in _FORMATS if start.startswith(mark)), None)
+    if what is None and data.startswith(_OLE):
+        what = next((what for part, what in _OLE_PARTS if part.encode("utf-16-le") in data), None)
+    if what is None and data.startswith(b"PK"):
+        what = next((what for part, what in _ZIP_PARTS if part in data), None)
+    if what is not None:
+        return T_("is %(what)s and holds no rows", what=what), T_("save the list as .xlsx or CSV UTF-8")
+    if start.startswith(_PACKED):
+        return T_("is a packed file"), T_("unpack it and import the files in it")
+    if re.match(rb"(?:<!doctype html|<html|<table|<meta )", start, re.IGNORECASE):
+        return T_("is a web page, whatever its name says"), T_("open it in a spreadsheet and save it as .xlsx")
+    if start.startswith(b"<?xml") and b"urn:schemas-microsoft-com:office:spreadsheet" in data[:4_000]:
+        return T_("is a spreadsheet in XML of 2003"), T_("open it in a spreadsheet and save it as .xlsx")
+    if start.startswith(b"<?xml"):
+        return T_("is XML and no list"), T_("import what a register gives with --from")
+    return None
 
 
 def _locked(name: str) -> RowProblem:

@@ -20,6 +20,7 @@ from indexer.records.lists.headings import (
     heading_of,
     is_beside,
     is_person_heading,
+    is_usual,
     known_fields,
     telling_score,
     unit_in,
@@ -276,7 +277,8 @@ def _begins_table(grid: Grid, n: int, texts: Sequence[str], kinds: Sequence[Kind
         return False
     row = grid.rows[n][0]
     gap = row > grid.rows[n - 1][0] + 1 or (n > 1 and sum(map(bool, _texts(grid.rows[n - 1][1]))) == 1)
-    if len(said) < _FEWEST_KNOWN + (not gap):
+    # In a long list every row of short cells comes here; without a gap before it a header is told by what is usual.
+    if len(said) < _FEWEST_KNOWN + (not gap) or not (gap or any(map(is_usual, said))):
         return False
     best = (
         max(len(known_fields(kind, said)) for kind in kinds if kind is not Kind.TERMS)

@@ -37,11 +37,13 @@ from matcher.judging.panel.grades import Judging, standing_of
 from matcher.ranking.pairings import Matcher
 from matcher.ranking.ranker import Ranker
 from matcher.ranking.rankers import shown_by
-from matcher.ranking.signals import FEATURES, HISTORY
+from matcher.ranking.signals import ASKS_WEIGHED, FEATURES, HISTORY, PREFERRED
 from matcher.review.decisions import Decision, Reason, Verdict
 from matcher.review.proposals import Proposal, StoredPairing
 
 IntArray = npt.NDArray[np.int64]
+BESIDE = {HISTORY, PREFERRED, ASKS_WEIGHED}
+"""Contributions that are no features: what was learned, and what an expert chose for one need."""
 ON_TOPIC = frozenset({Reason.WRONG_FIELD})
 """Reasons of a rejection that say something of how lab and need fit; all others teach nothing."""
 USUAL_FADING = 0.5
@@ -212,7 +214,7 @@ def _shown(session: Session, decided: set[int]) -> list[tuple[Proposal, str, str
 
 def _values(proposal: Proposal, ranker: Ranker | None) -> DoubleArray | None:
     """Return the features as they were shown; one of weight 0 can't be told, and counts as 0."""
-    if ranker is None or set(proposal.contributions) - {HISTORY} != set(FEATURES):
+    if ranker is None or set(proposal.contributions) - BESIDE != set(FEATURES):
         return None
     amounts = np.array([proposal.contributions[name] for name in FEATURES])
     weights = np.array(ranker.weights)

@@ -19,14 +19,14 @@ from dataclasses import dataclass
 from datetime import date
 from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 from sqlmodel import Session, select
 
 from indexer.records.record_tables import Alliance
 from matcher.ledger.figures.sufficiency import apportioned
 from matcher.ledger.rows.entries import WHOLE_BP
 from matcher.ledger.rows.kpis import RECOGNISED_KPIS, Kpi
-from matcher.ledger.rules.configuration import Configured, ShareBp
+from matcher.ledger.rules.configuration import Configured, ShareBp, TakesNoYesForANumber
 from matcher.ledger.rules.targets import TargetBasis, TargetBook
 
 
@@ -44,7 +44,7 @@ class YearTarget:
     definition: str | None = None
 
 
-class OwnTarget(BaseModel):
+class OwnTarget(TakesNoYesForANumber):
     """A target that was agreed with an alliance itself."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -22,7 +22,7 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 from sqlalchemy import BigInteger, CheckConstraint
 from sqlmodel import Field as ColumnField
 from sqlmodel import Session, SQLModel, col, select
@@ -35,7 +35,7 @@ from matcher.ledger.rows.entries import WHOLE_BP, LedgerError
 from matcher.ledger.rows.periods import subsidy_days, subsidy_year
 from matcher.ledger.rows.pseudonyms import Person
 from matcher.ledger.rules.alliance_rows import refuse_impossible, reversed_row, stated_line
-from matcher.ledger.rules.configuration import Configured, ShareBp, current
+from matcher.ledger.rules.configuration import Configured, ShareBp, TakesNoYesForANumber, current
 
 
 class SufficiencyItem(StrEnum):
@@ -224,7 +224,7 @@ def statements(session: Session, *, alliance_id: str, until: int, as_of: datetim
     return [statement(session, alliance_id=alliance_id, year=year, as_of=as_of) for year in years]
 
 
-class ActivityType(BaseModel):
+class ActivityType(TakesNoYesForANumber):
     """A kind of activity and the points that it earns."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -20,7 +20,7 @@ from datetime import date, timedelta
 from enum import StrEnum
 from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 from sqlmodel import Session
 
 from indexer.wording import T_
@@ -29,11 +29,11 @@ from matcher.ledger.figures.folds import Figures, Status, entries_behind
 from matcher.ledger.rows.entries import WHOLE_BP, LedgerError
 from matcher.ledger.rows.kpis import Kpi
 from matcher.ledger.rows.periods import last_quarter_over, quarter_of, year_of
-from matcher.ledger.rules.configuration import Configured, ShareBp, current
+from matcher.ledger.rules.configuration import Configured, ShareBp, TakesNoYesForANumber, current
 from matcher.ledger.rules.targets import MoneyDefinitions, TargetBook, TargetBooks
 
 
-class Pace(BaseModel):
+class Pace(TakesNoYesForANumber):
     """How a year's target is expected to fill, in basis points of it, and from where on being behind is a warning."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)

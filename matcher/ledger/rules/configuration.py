@@ -13,10 +13,10 @@ from __future__ import annotations
 from datetime import datetime
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar, get_args
 
 import orjson
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
 from pydantic import Field as Bounded
 from sqlalchemy import JSON, CheckConstraint, Column, UniqueConstraint, bindparam
 from sqlalchemy.exc import IntegrityError
@@ -38,7 +38,23 @@ class StaleConfigurationError(Exception):
     """Somebody else stored a version of the same document at the same time."""
 
 
-class Configured(BaseModel):
+class TakesNoYesForANumber(BaseModel):
+    """What somebody sends as JSON: where a number stands, true is refused, which Python takes for 1."""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _yes_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
+        if isinstance(value, bool) and _takes_numbers(cls.model_fields[info.field_name or ""].annotation):
+            raise ValueError(T_("give a number, not true or false"))
+        return value
+
+
+def _takes_numbers(annotation: Any) -> bool:
+    inner = get_args(annotation) or (annotation,)
+    return any(_takes_numbers(one) if get_args(one) else one in (int, float) for one in inner)
+
+
+class Configured(TakesNoYesForANumber):
     """A document of rules. A subclass gives it a name, under which it is stored, and its fields."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -111,55 +111,55 @@ def report(session: Session, given: NewResult, *, by: str, now: datetime) -> tup
     lock_heads(session)
     rules = current(session, RecognitionRules)
     _check(session, given, details, rules, now)
-    key = details.natural_key()
-    refuse_claimed_elsewhere(session, given.kpi, key)
-    counts_on = given.counts_on or given.occurred_on
+    refuse_claimed_elsewhere(session, given.kpi, details.natural_key())
     claim = Claim(
         kpi=given.kpi,
         details=details,
         amount=given.amount,
-        day=counts_on,
+        day=given.counts_on or given.occurred_on,
         school_id=given.school_id,
         company_id=_company(given, details),
         evidence=given.evidence,
     )
     about = Circumstances(given.id, given.school_id, tax_id_of(session, claim.company_id))
     alike = likenesses(session, claim, rules=rules)
-    period, late_for = booking_period(session, given.occurred_on)
-    decision_id = None if given.case_id is None else _case(session, given).decision_id
-    row = append(
-        session,
-        NewEntry(
-            id=given.id,
-            kind=EntryKind.FACT,
-            kpi=given.kpi,
-            amount=given.amount,
-            shares=given.shares,
-            natural_key=key,
-            details=details.model_dump(mode="json"),
-            occurred_on=given.occurred_on,
-            counts_on=counts_on,
-            period=period,
-            late_for=late_for,
-            school_id=given.school_id,
-            school_shares=given.school_shares,
-            company_id=claim.company_id,
-            company_shares=given.company_shares,
-            case_id=given.case_id,
-            decision_id=decision_id,
-            restates=given.restates,
-            value_added=clean(given.value_added, max_chars=MAX_TEXT, multiline=True),
-            evidence=given.evidence,
-            reporter=by,
-            reported_at=now,
-        ),
-    )
+    row = append(session, _new_entry(session, given, claim, by=by, now=now))
     take_key(session, kpi=given.kpi, details=details, about=about, by=own)
     state = State.HELD if alike else State.REPORTED
     session.add_all([_similarity(row["id"], likeness) for likeness in alike])
     session.flush()
     take(session, NewStep(row["id"], 0, state, by, now, reason=told_of(session, row["id"])))
     return entry_of(session, row["id"]), state
+
+
+def _new_entry(session: Session, given: NewResult, claim: Claim, *, by: str, now: datetime) -> NewEntry:
+    """Return the row that a result becomes, in the quarter that is open for it and with the decision of its case."""
+    period, late_for = booking_period(session, given.occurred_on)
+    decision_id = None if given.case_id is None else _case(session, given).decision_id
+    return NewEntry(
+        id=given.id,
+        kind=EntryKind.FACT,
+        kpi=given.kpi,
+        amount=given.amount,
+        shares=given.shares,
+        natural_key=claim.details.natural_key(),
+        details=claim.details.model_dump(mode="json"),
+        occurred_on=given.occurred_on,
+        counts_on=given.counts_on or given.occurred_on,
+        period=period,
+        late_for=late_for,
+        school_id=given.school_id,
+        school_shares=given.school_shares,
+        company_id=claim.company_id,
+        company_shares=given.company_shares,
+        case_id=given.case_id,
+        decision_id=decision_id,
+        restates=given.restates,
+        value_added=clean(given.value_added, max_chars=MAX_TEXT, multiline=True),
+        evidence=given.evidence,
+        reporter=by,
+        reported_at=now,
+    )
 
 
 def must_have_a_share(session: Session, by: str, shares: Iterable[str]) -> frozenset[str]:

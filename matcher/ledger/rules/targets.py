@@ -21,7 +21,7 @@ from indexer.vocabulary import COUNTRIES
 from indexer.wording import P_, T_
 from matcher.ledger.rows.details import InternationalBasis, PayerType, Purpose
 from matcher.ledger.rows.kpis import Kpi
-from matcher.ledger.rules.configuration import Configured
+from matcher.ledger.rules.configuration import Configured, TakesNoYesForANumber
 
 
 class TargetBasis(StrEnum):
@@ -60,7 +60,7 @@ OfYears = Callable[[Sequence[int], str | None], int]
 """Gives a figure's actual of some years together by the code of a definition; without one, all that may count."""
 
 
-class _Item(BaseModel):
+class _Item(TakesNoYesForANumber):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 

@@ -59,6 +59,10 @@ async rules => {
 """
 
 
+_looked_over: set[tuple[str, str]] = set()
+"""Pages at which axe looked, by name and path; a file's tests run in one process, in all languages."""
+
+
 @contextmanager
 def started_browser() -> Iterator[Browser]:
     """Start the system's Chromium; skip, or fail where it is required, if there is none."""
@@ -192,16 +196,23 @@ def look_over(
 ) -> None:
     """Open pages, by their names for pictures, and see that they can be used: by everybody, and on a small screen.
 
-    axe takes its time: it looks at every page in both languages and at both widths, the widths in turn.
+    axe takes its time: it looks at every page once, in the language that comes first, at one of both widths and in the
+    light or the dark, both in turn; with `GLORIA_LOOK_OVER=whole`, as in `make test-long`, in both languages and so at
+    both widths and in both lights.
     """
     for number, (name, path) in enumerate(places.items()):
+        is_first = (name, path) not in _looked_over
+        _looked_over.add((name, path))
+        dark = (number // 2 + LANGS.index(lang)) % 2
+        somebody.page.emulate_media(color_scheme="dark" if dark else "light")
         page = somebody.open(path, status)
         if prepare is not None:
             prepare(page)
         for width in (WIDE, NARROW):
             page.set_viewport_size({"width": width, "height": 900})
             assert (path, width, scrolls_sideways(page)) == (path, width, False)
-            if width == (WIDE, NARROW)[(number + LANGS.index(lang)) % 2]:
+            in_turn = width == (WIDE, NARROW)[(number + LANGS.index(lang)) % 2]
+            if in_turn and (is_first or os.environ.get("GLORIA_LOOK_OVER") == "whole"):
                 assert (path, width, accessibility_faults(page)) == (path, width, [])
             keep_screenshot(page, f"{name}-{lang}-{width}")
         assert not page.title().startswith("xss")

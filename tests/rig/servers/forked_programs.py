@@ -28,7 +28,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager, redirect_stderr, suppress
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -38,11 +38,18 @@ from typing import Any
 import uvicorn._subprocess
 from sqlalchemy import Connection
 
+from api.backups import rehearsal
 from indexer import database, schema
 from indexer.encoders.encoder import load_encoder
-from indexer.index import opening
+from indexer.index import dictionary, opening
 from indexer.settings import Settings
-from tests.rig.servers.warmed_application import application, share_the_encoder
+from indexer.wording import recognised
+from tests.rig.servers.warmed_application import (
+    application,
+    share_the_certificates,
+    share_the_compiled_statements,
+    share_the_encoder,
+)
 
 REPOSITORY = Path(__file__).parents[3]
 Alive = Callable[[], bool]
@@ -116,6 +123,21 @@ class Forked:
         return self.returncode
 
 
+class _OwnChild(Forked):
+    """The same for a child of this process itself."""
+
+    def __init__(self, pid: int) -> None:
+        self._ending = os.pidfd_open(pid)
+        super().__init__(pid, socket.socket())
+
+    def _heard(self, timeout: float | None) -> int | None:
+        if self.returncode is None and select.select([self._ending], [], [], timeout)[0]:
+            self.returncode = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+            os.close(self._ending)
+            self._ended.close()
+        return self.returncode
+
+
 class Forker:
     """Begins processes; may be used by several threads."""
 
@@ -140,8 +162,8 @@ class Forker:
         ended, ending = socket.socketpair()
         asked = {
             "program": program,
-            "arguments": [os.fsencode(argument).hex() for argument in arguments],
-            "environment": {os.fsencode(name).hex(): os.fsencode(value).hex() for name, value in environment.items()},
+            "arguments": [_in_hex(argument) for argument in arguments],
+            "environment": {_in_hex(name): _in_hex(value) for name, value in environment.items()},
             "own_group": own_group,
             "folder": folder,
         }
@@ -297,9 +319,21 @@ def _carry_out(asked: socket.socket) -> None:
 
 
 class _Subprocess:
-    """Stands for the module `subprocess` where an index is opened for the first time, in a process that may die."""
+    """Stands for the module `subprocess` where the product begins a program of its own.
+
+    That is where an index is opened for the first time, in a process that may die, and where a backup is rehearsed.
+    """
 
     DEVNULL, TimeoutExpired = subprocess.DEVNULL, subprocess.TimeoutExpired
+
+    @staticmethod
+    def Popen(command: list[str], **more: Any) -> Forked:  # noqa: N802 (as the module says it)
+        """Begin the product's own program as a child of the warm process."""
+        with Path(os.devnull).open() as nothing:
+            streams = [one.fileno() for one in (nothing, more["stdout"], more["stderr"])]
+            return forker().begun(
+                command[3:], more["env"], streams=streams, program=command[2], folder=str(more["cwd"])
+            )
 
     @staticmethod
     def run(command: list[str], *, check: bool, **more: Any) -> subprocess.CompletedProcess[bytes]:
@@ -311,9 +345,73 @@ class _Subprocess:
         return subprocess.CompletedProcess(command, *done)
 
 
-def open_in_children_of_the_warm_process() -> None:
-    """Let this process open new indexes first in children that have the imports already."""
-    opening.subprocess = _Subprocess  # type: ignore[assignment]
+class _Fork:
+    """Stands for the same module in a child of the warm process: a command can fork itself, a server has threads.
+
+    Only what draws a command's progress may go on beside it, which holds nothing that the program needs.
+    """
+
+    DEVNULL, TimeoutExpired = subprocess.DEVNULL, subprocess.TimeoutExpired
+
+    @staticmethod
+    def Popen(command: list[str], **more: Any) -> Any:  # noqa: N802 (as the module says it)
+        """Begin the product's own program in a child of this process."""
+        if not _may_fork():
+            return subprocess.Popen(command, **more)
+        with Path(os.devnull).open() as nothing:
+            return _OwnChild(
+                _forked(command, [nothing.fileno(), more["stdout"].fileno(), more["stderr"].fileno()], more)
+            )
+
+    @staticmethod
+    def run(command: list[str], *, check: bool, **more: Any) -> subprocess.CompletedProcess[bytes]:
+        """Run the product's own program in a child of this process, any other as it is."""
+        if command[2] != opening.__name__ or not _may_fork():
+            return subprocess.run(command, check=check, **more)
+        with _in_memory("in") as stdin, _in_memory("out") as stdout, _in_memory("err") as stderr:
+            process = _OwnChild(_forked(command, [stdin, stdout, stderr], more))
+            try:
+                process.wait(more["timeout"])
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+                raise
+            return subprocess.CompletedProcess(command, process.wait(), _content(stdout), _content(stderr))
+
+
+def _may_fork() -> bool:
+    others = [one for one in threading.enumerate() if one is not threading.current_thread()]
+    return all(type(one).__module__.startswith("rich.") for one in others)
+
+
+def _forked(command: list[str], streams: list[int], more: dict[str, Any]) -> int:
+    """Let a copy of this process be a program of the product, and return its number."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    pid = os.fork()
+    if pid == 0:
+        # What the other process has to do at its end is left to it; and it may be in the middle of writing to its
+        # streams, which stay open here, since they would close what they stand for.
+        atexit._clear()
+        _kept = sys.stdin, sys.stdout, sys.stderr
+        wanted = {
+            "own_group": False,
+            "environment": {_in_hex(name): _in_hex(value) for name, value in more["env"].items()},
+            "folder": str(more["cwd"]),
+            "program": command[2],
+            "arguments": [_in_hex(argument) for argument in command[3:]],
+        }
+        os._exit(_ended(wanted, [os.dup(one) for one in streams]))
+    return pid
+
+
+def _in_hex(text: str) -> str:
+    return os.fsencode(text).hex()
+
+
+def begin_in_children_of_the_warm_process() -> None:
+    """Let this process begin the product's own programs in children that have the imports already."""
+    opening.subprocess = rehearsal.subprocess = _Subprocess  # type: ignore[assignment]
 
 
 @contextmanager
@@ -436,15 +534,33 @@ def _warm_up() -> None:
     for name in _IMPORTED_LATE:
         import_module(name)
     share_the_encoder()
+    share_the_compiled_statements()
+    share_the_certificates()
     load_encoder("bundled-use", Settings(threads=1)).encode(["暖"], role="query")
+    # What any text of the command line or the server is recognised by, and the dictionary that every ranking reads.
+    recognised("none of the catalogue's")
+    dictionary._cedict()
+    _share_the_command_line()
     _share_the_schema()
     _share_the_application()
+    opening.subprocess = rehearsal.subprocess = _Fork  # type: ignore[assignment]
+    _look_around()
     # The workers of a server of several are forked from it, where its users get new interpreters.
     uvicorn._subprocess.spawn = multiprocessing.get_context("fork")
     assert threading.active_count() == 1
     # What is there by now stays: going over it at every collection would copy its pages into every child.
     gc.collect()
     gc.freeze()
+
+
+def _share_the_command_line() -> None:
+    """Let children take the tree of commands as it was built here."""
+    import typer.main
+
+    import api.cli
+
+    built, build = typer.main.get_command(api.cli.app), typer.main.get_command
+    typer.main.get_command = lambda app: built if app is api.cli.app else build(app)
 
 
 def _share_the_schema() -> None:
@@ -475,6 +591,20 @@ def _share_the_application() -> None:
         application(Settings(home=Path(folder))).state.engine.dispose()
     structlog.reset_defaults()
     api.app.create_app = application
+
+
+def _look_around() -> None:
+    """Let children find the templates and statements compiled, and the words of the slice looked up."""
+    import structlog
+
+    from api.pages.shell import drawing
+    from tests.rig.servers import warm_tour
+
+    with redirect_stderr(io.StringIO()):
+        warm_tour.take()
+    structlog.reset_defaults()
+    # A third of a second at the start of each server, most of which draw nothing: here the first drawing takes it.
+    drawing.warm = lambda: None
 
 
 def _open_streams() -> None:

@@ -7,9 +7,10 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -20,7 +21,7 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 import httpx
-from sqlalchemy import select
+from sqlalchemy import Engine, select
 from sqlmodel import SQLModel
 
 from api.access.credentials import make_key
@@ -77,6 +78,8 @@ class Served:
     log: Path
     # One for all requests: making one for each takes longer than the answers.
     client: httpx.Client = field(default_factory=httpx.Client)
+    _engine: Engine | None = None
+    _opening: threading.Lock = field(default_factory=threading.Lock)
 
     def ask(self, who: str | None, method: str, path: str, **more: Any) -> httpx.Response:
         """Send one request as somebody of `PEOPLE`, or as nobody."""
@@ -88,11 +91,16 @@ class Served:
     def _headers(self, who: str, method: str, path: str) -> dict[str, str]:
         if not takes_a_person(method, path):
             return {"Authorization": f"Bearer {self.keys[who]}"}
-        engine = open_engine(self.settings)
-        try:
-            return headers_of(engine, self.keys[who], method, path)
-        finally:
-            engine.dispose()
+        with self._opening:
+            # Once for all: opening it takes longer than signing somebody in.
+            self._engine = self._engine or open_engine(self.settings)
+        return headers_of(self._engine, self.keys[who], method, path)
+
+    def close(self) -> None:
+        """Let go of the connections to the server and its database."""
+        self.client.close()
+        if self._engine is not None:
+            self._engine.dispose()
 
 
 def routes_of() -> list[tuple[str, str, Any]]:
@@ -192,7 +200,7 @@ def served(
     made_up_night(settings.home)
     with started(settings, workers, more, program, afresh=afresh) as (process, log):
         server = Served(address_of(process, log), keys, accounts, settings, process, log)
-        with server.client:
+        with closing(server):
             yield server
 
 

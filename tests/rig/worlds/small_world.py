@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from anyio.from_thread import start_blocking_portal
+from fastapi import FastAPI
 from sqlalchemy import Engine
 from sqlmodel import Session, col, select
 from starlette.testclient import TestClient
@@ -174,14 +176,27 @@ def asked(settings: Settings) -> Iterator[Asked]:
     world = build_world(engine)
     with writing(engine) as session:
         newcomer = add_account(session, email="newcomer@example.org", name="newcomer", now=datetime.now(UTC)).id
-    # Not entered: nothing is to be warmed up in the background. HTTPS, as the cookies ask for.
-    made = Asked(TestClient(app, base_url="https://testserver"), engine, world, {}, {})
-    for name, account_id in {**world.people, "newcomer": newcomer}.items():
-        made.add_key(name, account_id)
     try:
-        yield made
+        with asking(app) as client:
+            made = Asked(client, engine, world, {}, {})
+            for name, account_id in {**world.people, "newcomer": newcomer}.items():
+                made.add_key(name, account_id)
+            yield made
     finally:
         engine.dispose()
+
+
+@contextmanager
+def asking(app: FastAPI) -> Iterator[TestClient]:
+    """Ask an application in this process, by HTTPS, as the cookies ask for.
+
+    All requests run in one event loop, as in a server: in one for each, those that wait for each other's turn would
+    sleep until their time is up. The client itself is not entered: nothing is to be warmed up in the background.
+    """
+    client = TestClient(app, base_url="https://testserver")
+    with start_blocking_portal() as portal:
+        client.portal = portal
+        yield client
 
 
 MET = NeedStanding(9, Band.STRONG)
