@@ -387,9 +387,9 @@ SECRETS = {
     "keys": Secret(),
     "hashes": Secret(),
     "addresses": Secret(may=frozenset({"office"})),
-    # What an expert writes to a company, and the address that stands below it, which both sides of a case have too.
+    # What an expert writes to a company, and the address that stands below it.
     "shortlistwords": Secret(OWN),
-    "liaisonaddress": Secret(frozenset({"company", "researcher"}), OWN | {"office"}),
+    "liaisonaddress": Secret(may=OWN | {"office"}),
     # Who looks after a company reads whom to write to.
     "contactaddress": Secret(OWN | {"office"}),
     # Whoever works on a pairing reads how the lab is reached.
