@@ -156,6 +156,11 @@ def test_who_called_and_from_where_is_kept_out_of_what_labs_read(lang: str) -> N
     assert "budget_ntd" not in draft_need("費用可以談，電話 02-2345-6789", received=TODAY).values()
 
 
+def test_an_orcid_id_is_no_telephone_number() -> None:
+    said = draft_need("姓名：藺若川\nORCID 0000-0002-1825-0097\n電話 04-23456789#12", received=TODAY).values()
+    assert said["phone"] == "04-23456789#12"
+
+
 def test_what_is_not_said_is_left_out() -> None:
     assert draft_need("切削液回收", received=TODAY).values() == {"title": "切削液回收", "description": "切削液回收"}
     foreign = draft_need("預算：USD 30,000\n期限：越快越好", received=TODAY)

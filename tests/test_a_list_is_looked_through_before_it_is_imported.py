@@ -91,7 +91,6 @@ def _rows(here: Asked, query: str) -> list[tuple[Any, ...]]:
         return [tuple(row) for row in session.execute(text(query)).all()]
 
 
-@pytest.mark.postgresql_too
 def test_an_offices_workbook_is_understood_imported_and_taken_back(here: Asked, tmp_path: Path) -> None:
     before = _rows(here, "SELECT id, name, school FROM lab ORDER BY id")
     list_id = _sent(here, "師資.xlsx", school_office(tmp_path / "a.xlsx").read_bytes())
@@ -119,6 +118,7 @@ def test_an_offices_workbook_is_understood_imported_and_taken_back(here: Asked, 
     assert _rows(here, "SELECT id, name, school FROM lab ORDER BY id") == before
 
 
+@pytest.mark.postgresql_too
 def test_an_import_is_not_taken_back_once_something_rests_on_it(here: Asked) -> None:
     list_id = _sent(here, "needs.csv", _csv(["需求代號 id", "需求名稱"], ["mine-1", "拋光"], ["mine-2", "除冰"]))
     result = _imported(here, list_id)

@@ -154,7 +154,6 @@ def _decide_all(programme: Programme, *, by_chance: bool = False) -> None:
             )
 
 
-@pytest.mark.postgresql_too
 def _trail(engine: Engine) -> list[tuple[str, str | None, str]]:
     with reading(engine) as session:
         query = select(AuditRow.operation, AuditRow.account_id, AuditSubject.subject_id).join(
@@ -163,6 +162,7 @@ def _trail(engine: Engine) -> list[tuple[str, str | None, str]]:
         return [tuple(row) for row in session.exec(query.order_by(col(AuditRow.seq))).all()]  # type: ignore[misc]
 
 
+@pytest.mark.postgresql_too
 def test_a_better_challenger_is_promoted_by_a_person_and_the_release_brought_back(programme: Programme) -> None:
     _decide_all(programme)
     learned = programme.learn("--json")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
 
@@ -253,3 +254,23 @@ def test_every_declared_heading_is_known_whatever_its_width_or_case() -> None:
                 found = heading_of(kind, heading)
                 assert found is not None, (kind, heading)
                 assert found.field == column.field, (kind, heading)
+
+
+_DAY_FORMS = (
+    lambda one: one.isoformat(),
+    lambda one: f"{one.year}/{one.month}/{one.day}",
+    lambda one: f"{one.year}年{one.month}月{one.day}日",
+    lambda one: f"{one.year - 1911}/{one.month:02}/{one.day:02}",
+    lambda one: f"{one.year - 1911}.{one.month}.{one.day}",
+    lambda one: f"民國{one.year - 1911}年{one.month}月{one.day}日",
+    lambda one: f"中華民國 {one.year - 1911} 年 {one.month} 月 {one.day} 日",
+    lambda one: f"{one.year - 1911}{one.month:02}{one.day:02}",
+    lambda one: str((one - date(1899, 12, 30)).days),
+)
+
+
+@settings(deadline=None, derandomize=True, max_examples=150)
+@given(day=st.dates(min_value=date(2011, 1, 1), max_value=date(2099, 12, 31)), form=st.sampled_from(_DAY_FORMS))
+def test_a_day_is_the_one_that_was_written(day: date, form: Callable[[date], str]) -> None:
+    reading = read_bytes(f"id,title,截止日\nn1,題目,{form(day)}\n".encode(), "needs.csv")
+    assert [(one.deadline, reading.problems) for one in reading.records.values()] == [(day, [])]

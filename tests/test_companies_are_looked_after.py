@@ -249,7 +249,6 @@ def test_a_need_goes_to_the_alliance_that_was_there_first(here: Asked) -> None:
     assert here.done("company", "POST", "/api/needs", json={"title": "新需求四"})["alliance"] == "al-b"
 
 
-@pytest.mark.postgresql_too
 def test_who_has_an_interest_does_not_look_after_it(here: Asked) -> None:
     here.done("colleague", "POST", "/api/me/stakes", json={"party": "company", "party_id": "co-1"})
     answer = _hand(here, "lead", expert=here.accounts["colleague"])
@@ -260,6 +259,7 @@ def test_who_has_an_interest_does_not_look_after_it(here: Asked) -> None:
     assert _hand(here, "expert", expert=here.accounts["lead"]).status_code == 200
 
 
+@pytest.mark.postgresql_too
 def test_many_who_take_it_at_once_take_it_once(here: Asked) -> None:
     everybody = ["expert", "colleague", "lead"] * 3
     # As many as one caller may have at once: a test's requests have a loop each, and none wakes the next of another.

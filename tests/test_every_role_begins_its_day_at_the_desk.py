@@ -95,7 +95,6 @@ def _count(page: str) -> int:
     return int(found[1].replace(",", ""))
 
 
-@pytest.mark.postgresql_too
 def test_the_office_is_told_what_nobody_else_can_move(here: Asked) -> None:
     assert _totals(here, "office") == {
         "unassigned_needs": 1,
@@ -128,6 +127,7 @@ def test_the_office_is_told_what_nobody_else_can_move(here: Asked) -> None:
     )
 
 
+@pytest.mark.postgresql_too
 def test_counts_are_those_of_the_pages_and_of_the_night(here: Asked) -> None:
     here_total = {"school_id": "sc-1", "year": 2019, "amount_ntd": 10**9, "source": "校務公開資訊"}
     here.done("office", "POST", "/api/ledger/school-totals", json=here_total)

@@ -224,7 +224,6 @@ def test_a_file_is_what_its_name_says_by_its_own_bytes() -> None:
     assert not is_what_it_is_called("a.exe", program)
 
 
-@pytest.mark.postgresql_too
 def test_what_is_refused_says_why_and_leaves_nothing(talk: Talk, settings: Settings) -> None:
     cases: list[tuple[str, bytes, tuple[int, str]]] = [
         ("x.html", b"<p>", (422, "name")),
@@ -249,6 +248,7 @@ def test_what_is_refused_says_why_and_leaves_nothing(talk: Talk, settings: Setti
     talk.sent("company", "c.pdf", b"%PDF-2", need="n-1")
 
 
+@pytest.mark.postgresql_too
 def test_files_of_a_need_are_bounded_together(settings: Settings) -> None:
     small = settings.model_copy(update={"attachment_mb": 1, "attachments_mb": 1})
     with asked(small) as here:

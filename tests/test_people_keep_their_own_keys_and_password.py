@@ -94,7 +94,6 @@ def test_a_key_from_making_to_ending(here: Asked) -> None:
         assert here.ask("newcomer", "POST", "/api/me/keys", json=body).status_code == 422
 
 
-@pytest.mark.postgresql_too
 def test_a_key_that_reads_makes_none(here: Asked) -> None:
     made = _made_in_browser(here, "expert", name="reads")
     assert made["may_write"] is False
@@ -103,6 +102,7 @@ def test_a_key_that_reads_makes_none(here: Asked) -> None:
     assert here.ask("reads", "GET", "/api/me/keys").status_code == 200
 
 
+@pytest.mark.postgresql_too
 def test_a_key_sent_for_twice_is_made_once_and_shown_once(here: Asked) -> None:
     headers = {"Idempotency-Key": "k-1"}
     first = here.ask("expert", "POST", "/api/me/keys", json={"name": "n"}, headers=headers)

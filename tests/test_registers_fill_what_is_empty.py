@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import csv
+import gzip
+import io
+import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +18,10 @@ from indexer.records.exchange import RowProblem
 from indexer.records.importing import import_rows
 from indexer.records.record_tables import load_companies, load_labs, load_needs, load_schools
 from indexer.records.values import FieldError, doi, orcid, ror
+from indexer.sources import bringing_in
 from indexer.sources.bringing_in import SOURCES, SourceReport, bring_in
+from indexer.sources.bringing_in import _read as read_source
+from indexer.sources.findings import Findings
 
 FILES = Path(__file__).parent / "register_files"
 """A folder for each source: invented content in the shape in which it is downloaded."""
@@ -41,6 +48,10 @@ def bring(session: Session) -> Any:
         return bring_in(session, source, sorted((FILES / source).iterdir(), reverse=True), **options)
 
     return bring
+
+
+def _findings(source: str, path: Path) -> Findings:
+    return read_source(SOURCES[source], path)
 
 
 def errors(report: SourceReport) -> list[RowProblem]:
@@ -218,3 +229,54 @@ def test_an_identifier_is_checked(read: Any, given: str, right: str | None) -> N
     else:
         with pytest.raises(FieldError):
             read(given)
+
+
+def _as_lines(data: bytes) -> bytes:
+    """Return the entries of a page of OpenAlex as a dump has them: an object a line."""
+    return b"".join(json.dumps(entry).encode() + b"\n" for entry in json.loads(data)["results"])
+
+
+def _as_json(data: bytes) -> bytes:
+    """Return a table of CORDIS as its JSON download has it."""
+    return json.dumps(list(csv.DictReader(io.StringIO(data.decode("utf-8-sig")), delimiter=";"))).encode()
+
+
+DUMPED: dict[tuple[str, str], Callable[[bytes], bytes]] = {
+    ("openalex-authors", "authors.json"): _as_lines, ("openalex-works", "works.json"): _as_lines,
+    ("cordis", "project.csv"): _as_json, ("cordis", "organization.csv"): _as_json,
+}  # fmt: skip
+"""What a source offers in a second form beside that of its sample."""
+FORMS = {
+    "orcid": {"json", "xml"}, "openalex-authors": {"json"}, "openalex-institutions": {"jsonl"},
+    "openalex-works": {"json"}, "ror": {"json"}, "crossref": {"json"}, "datacite": {"json"}, "bibtex": {"bib"},
+    "ris": {"ris"}, "cordis": {"csv"}, "nsf": {"json", "xml"}, "sbir": {"json"}, "cerif": {"xml"}, "vivo": {"ttl"},
+    "schema-org": {"html"},
+}  # fmt: skip
+
+
+def test_every_source_has_a_sample_of_which_all_rows_are_told(tmp_path: Path) -> None:
+    """Run with -s for the table: source, file, entries in, records and works out."""
+    assert set(FORMS) == set(SOURCES)
+    assert {name: {path.suffix[1:] for path in (FILES / name).iterdir()} for name in SOURCES} == FORMS
+    for name in SOURCES:
+        for path in sorted((FILES / name).iterdir()):
+            plain = _findings(name, path)
+            said = (plain.entries, len(plain.records), len(plain.works), len(plain.problems))
+            print(f"{name:22} {path.name:20} {said[0]:3} in  {said[1]:3} records {said[2]:3} works {said[3]:3} remarks")
+            assert plain.entries > 0
+            other = DUMPED.get((name, path.name), lambda data: data)(path.read_bytes())
+            packed = tmp_path / f"{path.name}.gz"
+            packed.write_bytes(gzip.compress(other))
+            again = _findings(name, packed)
+            assert (again.entries, len(again.records), len(again.works), len(again.problems)) == said, path.name
+
+
+def test_a_damaged_or_endless_dump_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, content in {"cut.gz": gzip.compress(b"x" * 9_999)[:30], "no.gz": b"\x1f\x8bno"}.items():
+        (tmp_path / name).write_bytes(content)
+        (problem,) = _findings("ror", tmp_path / name).problems
+        assert str(problem) == f"{name}: is a damaged .gz file; download it again"
+    monkeypatch.setattr(bringing_in, "MAX_SOURCE_BYTES", 2**20)
+    (tmp_path / "endless.gz").write_bytes(gzip.compress(bytes(2**20 + 1), 9))
+    (problem,) = _findings("ror", tmp_path / "endless.gz").problems
+    assert "is larger than" in problem.wrong

@@ -132,7 +132,6 @@ def test_a_lead_decides_for_the_schools_of_the_alliance(here: Asked, alliance: d
         assert _decide(here, "lead", claim_id).status_code == (200 if lab_id in sees else 404)
 
 
-@pytest.mark.postgresql_too
 def test_nobody_decides_the_own_claim(here: Asked) -> None:
     _alliance(here, center="hu")
     claim_id = _claim(here, "lab-2", "lead")
@@ -142,6 +141,7 @@ def test_nobody_decides_the_own_claim(here: Asked) -> None:
     assert _decide(here, "office", claim_id).status_code == 200
 
 
+@pytest.mark.postgresql_too
 def test_of_many_at_once_one_gets_through(here: Asked) -> None:
     def ask(_: int) -> int:
         answer = here.ask("newcomer", "POST", "/api/labs/lab-2/claims", json={"statement": "s"})
@@ -214,7 +214,6 @@ SPELLINGS = {
 """Names that nobody here has, as they are written on papers: Wade-Giles, Tongyong and Pinyin."""
 
 
-@pytest.mark.postgresql_too
 def test_a_name_in_latin_letters_may_be_one_in_characters() -> None:
     for name, written in SPELLINGS.items():
         for one in written:
@@ -232,6 +231,7 @@ def test_a_name_in_latin_letters_may_be_one_in_characters() -> None:
     assert not any(may_be_called(said, one) for one in ("", "陳", "Mei-Ling Chen", "國立臺灣海洋大學智慧製造研究中心"))
 
 
+@pytest.mark.postgresql_too
 def test_a_lab_is_found_by_its_heads_name_as_it_stands_on_papers(here: Asked) -> None:
     with writing(here.engine) as session:
         for number, name in enumerate(("陳美玲", "張美玲 教授", "許志豪")):

@@ -200,7 +200,6 @@ def test_only_programs_get_keys_from_the_office(here: Asked) -> None:
     assert here.ask("expert", "GET", "/api/me").status_code == 401
 
 
-@pytest.mark.postgresql_too
 def test_only_the_office_ends_a_stake_and_says_why(here: Asked) -> None:
     stake = here.done("expert", "POST", "/api/me/stakes", json={"party": "company", "party_id": "co-1"})
     own = here.done("office", "POST", "/api/me/stakes", json={"party": "lab", "party_id": "lab-1"})
@@ -217,6 +216,7 @@ def test_only_the_office_ends_a_stake_and_says_why(here: Asked) -> None:
     assert here.ask("office", "POST", path, json={"reason": "again"}).status_code == 404
 
 
+@pytest.mark.postgresql_too
 def test_the_race_is_seen_when_nobody_is_held(here: Asked) -> None:
     """The control: two that look who is left before either writes shut each other out."""
     _second_office(here)

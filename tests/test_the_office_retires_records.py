@@ -138,7 +138,6 @@ def test_a_person_is_shut_out_and_comes_back(here: Asked) -> None:
     assert (last.status_code, last.json()["type"]) == (409, "urn:gloria:problem:last-office")
 
 
-@pytest.mark.postgresql_too
 def test_what_is_not_right_is_refused(here: Asked) -> None:
     tomorrow = (day_in_taipei(datetime.now(UTC)) + timedelta(days=1)).isoformat()
     future = here.ask("office", "POST", "/api/labs/lab-1/retire", json=WHY | {"since": tomorrow})
@@ -153,6 +152,7 @@ def test_what_is_not_right_is_refused(here: Asked) -> None:
     assert _in_use(here)["labs"] == ["lab-1", "lab-2"]
 
 
+@pytest.mark.postgresql_too
 def test_an_import_stores_it_and_leaves_it_out_of_use(here: Asked) -> None:
     here.done("office", "POST", "/api/labs/lab-1/retire", json=WHY)
     with writing(here.engine) as session:

@@ -89,7 +89,6 @@ def test_a_company_is_silent_until_somebody_is_in_touch(here: Asked) -> None:
     assert (queue["silent_companies"], queue["follow_ups_due"]) == ([], [])
 
 
-@pytest.mark.postgresql_too
 def test_contacts_of_a_company_stay_in_their_alliance(here: Asked) -> None:
     here.done("expert", "POST", "/api/companies/co-1/contacts", json=CONTACT)
     word = {"verdict": "accept", "proposal_id": here.world.proposal_id}
@@ -117,6 +116,7 @@ def test_contacts_of_a_company_stay_in_their_alliance(here: Asked) -> None:
     assert here.ask("colleague", "GET", path).status_code == 404
 
 
+@pytest.mark.postgresql_too
 def test_companies_and_colleagues_are_found_by_name(here: Asked) -> None:
     found = here.done("stranger", "GET", "/api/company-names?q=公司")["items"]
     assert [(one["id"], one["in_portfolio"]) for one in found] == [("co-1", False), ("co-2", False)]

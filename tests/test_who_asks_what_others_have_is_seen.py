@@ -66,7 +66,6 @@ def _probes(here: Asked) -> dict[str, dict[str, Any]]:
 NONE = {"held": 0, "withdrawn": 0, "refused": 0, "rows": 0, "people": 0, "alliances": []}
 
 
-@pytest.mark.postgresql_too
 def test_refused_reports_are_counted(here: Asked) -> None:
     details = checked_details("L", {**CONTRACT, "contract": "P-1"})  # type: ignore[arg-type]
     claim = ExternalClaim(
@@ -89,6 +88,7 @@ def test_refused_reports_are_counted(here: Asked) -> None:
     assert _probes(here) == {"stranger": {**NONE, "refused": 3, "alliances": ["al-a"]}}
 
 
+@pytest.mark.postgresql_too
 def test_rows_of_lists_that_hit_others_records_are_counted_once(here: Asked) -> None:
     list_ = "需求代號 id,需求名稱\nn-1,搶來的\nn-9,也搶\nn-new,新的\n".encode()
     sent = here.done("stranger", "POST", "/api/import-drafts", params={"name": "needs.csv"}, content=list_)["id"]

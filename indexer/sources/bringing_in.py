@@ -8,6 +8,9 @@ newer one, can be brought in any number of times.
 
 from __future__ import annotations
 
+import gzip
+import io
+import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -113,13 +116,27 @@ def bring_in(
     return report
 
 
+def _unpacked(data: bytes) -> bytes:
+    """Return the content of a file, or of what it packs: OpenAlex's dumps come as .gz, part by part."""
+    if not data.startswith(b"\x1f\x8b"):
+        return data
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(data)) as packed:
+            content = packed.read(MAX_SOURCE_BYTES + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise SourceError(T_("is a damaged .gz file"), T_("download it again")) from error
+    if len(content) > MAX_SOURCE_BYTES:
+        raise SourceError(T_("is larger than %(mb)s MB", mb=MAX_SOURCE_BYTES // 2**20), T_("split it"))
+    return content
+
+
 def _read(source: Source, path: Path) -> Findings:
     findings = Findings(path.name)
     if path.stat().st_size > MAX_SOURCE_BYTES:
         findings.refuse(0, "", T_("is larger than %(mb)s MB", mb=MAX_SOURCE_BYTES // 2**20), T_("split it"))
         return findings
     try:
-        source.read(path.read_bytes(), findings)
+        source.read(_unpacked(path.read_bytes()), findings)
     except SourceError as error:
         findings.refuse(0, "", error.wrong, error.right)
     except (AttributeError, KeyError, TypeError, ValueError) as error:

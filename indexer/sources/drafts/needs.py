@@ -79,7 +79,9 @@ _DATE = re.compile(
 )
 _UNTIL = re.compile(r"之?前|以前|為止|底|截止|期限|完成|deadline|\bby\b|before|until|no later than|due", re.IGNORECASE)
 _EMAIL = re.compile(r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9.-]{1,190}\.[A-Za-z]{2,24}")
-_PHONE = re.compile(r"(?:\+?886[- ]?|\(?0)[0-9][0-9 ()-]{6,14}[0-9](?:\s*(?:#|ext\.?|分機)\s*[0-9]{1,6})?")
+_PHONE = re.compile(
+    r"(?<![0-9-])(?:\+?886[- ]?|\(?0)[0-9][0-9 ()-]{6,14}[0-9](?!-?[0-9])(?:\s*(?:#|ext\.?|分機)\s*[0-9]{1,6})?"
+)
 _TAX_ID = re.compile(r"(?<![0-9])[0-9]{8}(?![0-9])")
 _TITLE_OF_ADDRESS = "(?:先生|小姐|女士|經理|協理|副理|廠長|課長|主任|總經理|董事長|處長|博士|特助|專員)"
 _PERSON = re.compile(
