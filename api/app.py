@@ -218,6 +218,7 @@ OPEN_ROUTES = frozenset(
         ("POST", "/confirm-need/{token}/word"),
         ("GET", "/meeting/{token}"),
         ("POST", "/meeting/{token}"),
+        ("POST", "/meeting/{token}/call-off"),
         ("POST", "/meeting/{token}/undo"),
         ("GET", "/api/oidc"),
         ("GET", "/api/oidc/callback"),

@@ -211,8 +211,11 @@ _WORDS: dict[type[StrEnum], dict[StrEnum, str]] = {
 
 LANGUAGE_WORDS = {
     "中文": "zh", "國語": "zh", "華語": "zh", "英文": "en", "英語": "en", "日文": "ja", "日語": "ja", "韓文": "ko",
-    "德文": "de", "法文": "fr", "西班牙文": "es", "越南文": "vi", "泰文": "th", "印尼文": "id",
-    "chinese": "zh", "mandarin": "zh", "english": "en", "japanese": "ja", "german": "de", "french": "fr",
+    "韓語": "ko", "德文": "de", "德語": "de", "法文": "fr", "法語": "fr", "西班牙文": "es", "越南文": "vi",
+    "泰文": "th", "印尼文": "id", "馬來文": "ms", "葡萄牙文": "pt", "義大利文": "it", "俄文": "ru", "荷蘭文": "nl",
+    "chinese": "zh", "mandarin": "zh", "english": "en", "japanese": "ja", "korean": "ko", "german": "de",
+    "french": "fr", "spanish": "es", "vietnamese": "vi", "thai": "th", "indonesian": "id", "malay": "ms",
+    "portuguese": "pt", "italian": "it", "russian": "ru", "dutch": "nl",
 }  # fmt: skip
 COUNTRY_WORDS = {
     "臺灣": "TW", "台灣": "TW", "中華民國": "TW", "taiwan": "TW", "日本": "JP", "美國": "US", "德國": "DE",
@@ -220,6 +223,21 @@ COUNTRY_WORDS = {
     "南韓": "KR", "korea": "KR", "香港": "HK", "hongkong": "HK", "澳門": "MO", "中國大陸": "CN", "大陸": "CN",
     "usa": "US", "uk": "GB", "england": "GB", "czechrepublic": "CZ", "捷克共和國": "CZ", "澳洲": "AU",
 }  # fmt: skip
+
+_CITIES = {
+    "臺北市": "Taipei City", "新北市": "New Taipei City", "基隆市": "Keelung City", "桃園市": "Taoyuan City",
+    "新竹市": "Hsinchu City", "新竹縣": "Hsinchu County", "苗栗縣": "Miaoli County", "臺中市": "Taichung City",
+    "彰化縣": "Changhua County", "南投縣": "Nantou County", "雲林縣": "Yunlin County", "嘉義市": "Chiayi City",
+    "嘉義縣": "Chiayi County", "臺南市": "Tainan City", "高雄市": "Kaohsiung City", "屏東縣": "Pingtung County",
+    "宜蘭縣": "Yilan County", "花蓮縣": "Hualien County", "臺東縣": "Taitung County", "澎湖縣": "Penghu County",
+    "金門縣": "Kinmen County", "連江縣": "Lienchiang County",
+}  # fmt: skip
+
+
+def city_in_english(city: str) -> str:
+    """Return what a city or county of Taiwan is called in English; another place as it is written."""
+    return _CITIES.get(city.strip().replace("台", "臺"), city)
+
 
 # ISO 639-1.
 LANGUAGES = frozenset(

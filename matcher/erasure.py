@@ -18,10 +18,10 @@ from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import CheckConstraint
-from sqlmodel import Field, Session, SQLModel, col, select
+from sqlmodel import Field, Session, SQLModel, col, func, select
 
 from indexer.instants import Instant
-from indexer.records.record_tables import Evidence, Lab, note_changes
+from indexer.records.record_tables import Company, Evidence, Lab, note_changes
 from indexer.vocabulary import Kind
 from indexer.wording import T_
 from matcher.ledger.rows import pseudonyms
@@ -113,8 +113,9 @@ def _account(session: Session, account_id: str, by: str, now: datetime) -> bool:
         return False
     address = account.email
     # The id stays, since decisions name it; the address is none that mail could reach.
-    account.name, account.email = TOMBSTONE, f"{account_id}@erased.invalid"
+    account.name, account.email, account.phone = TOMBSTONE, f"{account_id}@erased.invalid", ""
     session.add(account)
+    _forget_contact(session, address)
     for held in active_grants(session, account_id):
         revoke(session, grant_id=held.id or 0, by=by, now=now)
     set_disabled(session, account_id=account_id, disabled=True, now=now)
@@ -122,6 +123,13 @@ def _account(session: Session, account_id: str, by: str, now: datetime) -> bool:
     # Nobody can look through a drawing for a name: what somebody sent goes with them.
     forget_files_of(session, account_id=account_id)
     return True
+
+
+def _forget_contact(session: Session, address: str) -> None:
+    """Take somebody off the companies that name them as whom to reach."""
+    for company in session.exec(select(Company).where(func.lower(Company.contact_email) == address)).all():
+        company.contact = company.contact_email = company.contact_phone = ""
+        session.add(company)
 
 
 def _researcher(session: Session, lab_id: str, _by: str, _now: datetime) -> bool:

@@ -200,3 +200,53 @@ def test_a_company_confirms_and_the_expert_is_told(server: Served, need_id: str)
     assert SECRET not in press(server, path, 410, address=ADDRESS)
     press(server, f"{path}/word", 410, address=ADDRESS, do="confirmed")
     done(server.ask("expert", "POST", f"/api/needs/{need_id}/confirmations", json={"address": ADDRESS}), 409)
+
+
+def test_an_expert_changes_it_with_the_companys_consent(server: Served, need_id: str) -> None:
+    path = f"/api/needs/{need_id}/agreed-version"
+    agreed = {"description": "每片六十分鐘即可", "consent": "十一月二十日電話，林經理同意"}
+    done(server.ask("company", "POST", path, json=agreed), 403)
+    done(server.ask("stranger", "POST", path, json=agreed), 404)
+    done(server.ask("expert", "POST", path, json={**agreed, "consent": " "}), 409)
+    done(server.ask("expert", "POST", path, json={"consent": "電話"}), 409)
+    (word,) = done(server.ask("expert", "POST", path, json=agreed), 201)["items"]
+    assert (word["consent"], word["waits"], word["after"]) == (
+        agreed["consent"],
+        False,
+        {"description": agreed["description"]},
+    )
+    assert done(server.ask("expert", "GET", f"/api/needs/{need_id}"), 200)["description"] == agreed["description"]
+    with visiting(server, "expert", "en") as somebody:
+        page: Any = somebody.open(f"/needs/{need_id}/words")
+        page.locator("summary.button").click()
+        page.locator("#f-title").fill(f"拋光太慢 {SECRET}")
+        page.locator("#f-consent").fill(" ")
+        page.get_by_role("button", name="Change it", exact=True).click()
+        # It is not said how the company agreed: nothing is changed, and what was typed is there.
+        expect(page.get_by_role("alert")).to_be_visible()
+        assert page.locator("#f-title").input_value() == f"拋光太慢 {SECRET}"
+        page.locator("#f-consent").fill("以電子郵件確認")
+        page.get_by_role("button", name="Change it", exact=True).click()
+        expect(page.locator(".word").first).to_contain_text("以電子郵件確認")
+        expect(page.locator(".word").first.locator("ins")).to_contain_text("太慢")
+    assert done(server.ask("expert", "GET", f"/api/needs/{need_id}"), 200)["title"] == f"拋光太慢 {SECRET}"
+
+
+def test_the_link_says_who_wrote_and_asks_what_is_open(server: Served, need_id: str) -> None:
+    path = ask(server, need_id)
+    headers = {"Cookie": "gloria-lang=en"}
+    door = server.client.get(server.url + path, headers=headers).text
+    assert ("甲聯盟" in door, "Your expert would also like to know" in door, SECRET in door) == (True, False, False)
+    shown = server.client.post(server.url + path, data={"address": ADDRESS}, headers=headers).text
+    assert "Whoever wrote it down: expert" in shown
+    assert "Your expert would also like to know" in shown
+    said = {"address": ADDRESS, "do": "corrected", "title": "拋光", "description": "化學機械拋光碳化矽，每小時兩微米"}
+    corrected = server.client.post(f"{server.url}{path}/word", data=said, headers=headers).text
+    assert ("What you said" in corrected, "每小時兩微米" in corrected, "Yes, that is right" in corrected) == (
+        True,
+        True,
+        False,
+    )
+    with visiting(server, "expert", "en") as somebody:
+        page: Any = somebody.open(f"/needs/{need_id}/words")
+        expect(page.locator("section[aria-labelledby='h-ask']")).to_contain_text(f"Asked {ADDRESS} on")

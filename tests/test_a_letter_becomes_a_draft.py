@@ -119,6 +119,43 @@ def test_each_field_is_read_with_its_passage(name: str) -> None:
             assert one.value in words or one.value.replace("\n", "") in words.replace("\n", "")
 
 
+CALLS = {
+    "zh": (
+        """您好，我是嶺風電力的林經理，電話 049-234-5678 分機 12，我們的葉片結冰太快。
+希望找到預測結冰的感測技術，預算大約九十萬。""",
+        {
+            "company": "嶺風電力",
+            "contact": "林經理",
+            "phone": "049-234-5678 分機 12",
+            "budget_ntd": 900_000,
+            "title": "預測結冰的感測技術",
+            "description": "我們的葉片結冰太快。\n希望找到預測結冰的感測技術",
+            "asks": [{"kind": "technology", "text": "希望找到預測結冰的感測技術"}],
+        },
+    ),
+    "en": (
+        """This is Mr Lin of Ridgewind Power, phone 049-234-5678. Our blades ice up.
+We need a sensor. It may cost a lot.""",
+        {
+            "company": "Ridgewind Power",
+            "contact": "Mr Lin",
+            "phone": "049-234-5678",
+            "title": "sensor.",
+            "description": "Our blades ice up.\nWe need a sensor. It may cost a lot.",
+            "asks": [{"kind": "technology", "text": "We need a sensor."}],
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("lang", CALLS)
+def test_who_called_and_from_where_is_kept_out_of_what_labs_read(lang: str) -> None:
+    text, wanted = CALLS[lang]
+    assert draft_need(text, received=TODAY).values() == wanted
+    # A telephone number is no amount.
+    assert "budget_ntd" not in draft_need("費用可以談，電話 02-2345-6789", received=TODAY).values()
+
+
 def test_an_orcid_id_is_no_telephone_number() -> None:
     said = draft_need("姓名：藺若川\nORCID 0000-0002-1825-0097\n電話 04-23456789#12", received=TODAY).values()
     assert said["phone"] == "04-23456789#12"

@@ -81,6 +81,9 @@ def test_a_confirmed_need_brings_its_company_and_its_contact(server: Served) -> 
     assert (company["name"], [one["alliance"] for one in company["clients"]]) == ("新風能有限公司", ["al-a"])
     (contact,) = server.ask("expert", "GET", f"/api/companies/{company['id']}/contacts").json()["items"]
     assert (contact["kind"], contact["note"]) == ("call", "林經理 049-2345678")
+    assert (company["contact"], company["contact_phone"]) == ("林經理", "049-2345678")
+    # Who took the call looks after the need.
+    assert (first.json()["state"], first.json()["expert"]) == ("taken_up", server.accounts["expert"])
     # The same firm calls again, written otherwise: it is the same.
     again = server.ask("expert", "POST", "/api/drafts/needs", json={**need, "company_name": "新風能 有限公司"})
     assert (again.status_code, again.json()["company"]) == (201, company["id"])

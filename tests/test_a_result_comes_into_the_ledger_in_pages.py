@@ -184,6 +184,11 @@ def test_a_contract_with_instalments_and_shares(server: Served) -> None:
         page.get_by_role("button", name="More lines").click()
         # The file that was chosen is not lost with the page.
         expect(page.locator("fieldset .hash")).to_have_text(sha256(FILES[1]["buffer"]).hexdigest())
+        # Chosen again under another name it is said to be the same, and kept once.
+        page.locator("#f-files").set_input_files([{**FILES[1], "name": "copy.pdf"}])
+        page.get_by_role("button", name="More lines").click()
+        expect(page.get_by_role("alert")).to_contain_text("copy.pdf = receipt.pdf")
+        expect(page.locator("fieldset .hash")).to_have_text(sha256(FILES[1]["buffer"]).hexdigest())
         for row, (day, part) in enumerate([("2018-02-01", "1,000,000"), ("2019-02-01", "1,500,000")], 5):
             page.locator(f"#f-due_on-{row}").fill(day)
             page.locator(f"#f-part_ntd-{row}").fill(part)

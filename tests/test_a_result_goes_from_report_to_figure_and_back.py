@@ -112,7 +112,9 @@ def _evidence_sent(server: Served) -> str:
     assert server.ask("company", "POST", "/api/evidence", content=CONTRACT).status_code == 403
     sent = _ok(server.ask("expert", "POST", "/api/evidence", content=CONTRACT), 201)
     digest = sha256(CONTRACT).hexdigest()
-    assert sent == {"sha256": digest, "size_bytes": len(CONTRACT)}
+    assert sent == {"sha256": digest, "size_bytes": len(CONTRACT), "sent_before": None}
+    again = _ok(server.ask("expert", "POST", "/api/evidence", content=CONTRACT), 201)
+    assert datetime.fromisoformat(again["sent_before"]) <= datetime.now(UTC)
     large = b"\0" * (5 * 2**20)
     assert _ok(server.ask("expert", "POST", "/api/evidence", content=large), 201)["size_bytes"] == len(large)
     assert server.ask("expert", "POST", "/api/evidence", content=b"").status_code == 422
@@ -129,6 +131,9 @@ def _reported(server: Served, case_id: int, digest: str) -> None:
     assert [item["state"] for item in made["items"]] == ["reported"]
     again = server.ask("expert", "POST", ENTRIES, json=body, headers=key)
     assert (again.json(), again.headers["Idempotent-Replay"]) == (made, "true")
+    one_file = [{"sha256": digest, "name": name} for name in ("a.pdf", "b.pdf")]
+    same = server.ask("expert", "POST", ENTRIES, json={**body, "id": "money-0009", "evidence": one_file})
+    assert (same.status_code, same.json()["field"], "a.pdf, b.pdf" in same.text) == (422, "evidence", True)
     twice = server.ask("expert", "POST", ENTRIES, json={**body, "id": "money-0002"})
     assert (twice.status_code, twice.json()["field"]) == (409, "natural_key")
     foreign = server.ask("stranger", "POST", ENTRIES, json=_money("money-0003", None, digest, shares={"al-a": 10_000}))

@@ -19,7 +19,7 @@ from tests.rig.worlds.small_world import MORNING, Asked, asked
 LABS = [
     {"id": "wafer", "name": "晶圓加工實驗室", "name_en": "Wafer Lab"},
     {"id": "wafer-2", "name": "晶圓 加工實驗室"},
-    {"id": "battery", "name": "電池實驗室"},
+    {"id": "battery", "name": "電池實驗室", "pi": "溫若川"},
 ]
 
 
@@ -41,6 +41,9 @@ def test_a_name_becomes_the_labs_that_have_it(here: Asked) -> None:
     assert _submit(here, "wafer lab", "battery")["excluded_labs"] == ["wafer", "battery"]
     # Two labs of one name: whichever was meant, neither hears of it.
     assert _submit(here, "晶圓加工實驗室")["excluded_labs"] == ["wafer", "wafer-2"]
+    # By its head too, whom nobody is told that did not name them.
+    assert _submit(here, "溫若川")["excluded_labs"] == ["battery"]
+    assert "溫若川" not in str(_submit(here, "溫若水")["detail"])
     assert _submit(here)["excluded_labs"] == []
 
 

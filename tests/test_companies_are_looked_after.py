@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlmodel import col, select
 
+from api.pages.shell.templating import tel_of
 from api.requests.capacity import WRITING
 from indexer.database import reading, writing
-from indexer.records.importing import import_rows
+from indexer.records.importing import import_file, import_rows
+from indexer.records.record_tables import Company, contact_of
 from indexer.settings import Settings
+from matcher.erasure import ErasedKind, erase
 from matcher.notices.readers import MailAddress
 from matcher.review.clients import Client
-from matcher.review.people import grant
+from matcher.review.people import Account, grant
 from matcher.review.roles import Role
 from tests.rig.worlds.small_world import MORNING, Asked, asked
 
@@ -54,7 +58,13 @@ def test_everybody_sees_their_own_and_what_is_theirs(here: Asked) -> None:
     assert (own["open_needs"], own["clients"]) == (1, [])
     assert set(own) & {"open_cases", "last_contact"} == set()
     persons = [
-        {"id": here.accounts["company"], "name": "company", "email": "company@example.org", "mail_comes_back": False}
+        {
+            "id": here.accounts["company"],
+            "name": "company",
+            "email": "company@example.org",
+            "mail_comes_back": False,
+            "phone": "",
+        }
     ]
     for who in ("expert", "lead", "office"):
         assert here.done(who, "GET", "/api/companies/co-1")["contact_persons"] == persons
@@ -70,6 +80,61 @@ def test_everybody_sees_their_own_and_what_is_theirs(here: Asked) -> None:
     # With a declared interest the pairings are no longer counted.
     here.done("lead", "POST", "/api/me/stakes", json={"party": "lab", "party_id": "lab-1"})
     assert (_listed(here, "lead")["co-1"]["open_cases"], _listed(here, "expert")["co-1"]["open_cases"]) == (0, 1)
+
+
+CONTACT = {"contact": "林若川 經理", "contact_email": "Lin@factory.example", "contact_phone": "049-234-5678 分機 12"}
+KEPT = CONTACT | {"contact_phone": "049-234-5678 #12"}
+
+
+def _contact(here: Asked, who: str) -> dict[str, str]:
+    company = here.done(who, "GET", "/api/companies/co-1")
+    return {name: company[name] for name in CONTACT if name in company}
+
+
+def test_whom_to_reach_is_for_who_looks_after_it(here: Asked) -> None:
+    path, out = "/api/companies/co-1/contact", "/api/exports/companies?format=jsonl"
+    assert _contact(here, "expert") == dict.fromkeys(CONTACT, "")
+    here.done("expert", "PUT", path, json=CONTACT)
+    assert {who: _contact(here, who) for who in ("expert", "lead", "office")} == dict.fromkeys(
+        ("expert", "lead", "office"), KEPT
+    )
+    assert _contact(here, "company") == {}
+    assert tel_of(KEPT["contact_phone"]) == "tel:0492345678;ext=12"
+    for who, status in (("company", 403), ("office", 403), ("stranger", 404)):
+        assert here.ask(who, "PUT", path, json=CONTACT).status_code == status
+    for name, wrong in (("contact_email", "nobody"), ("contact_phone", "call me"), ("contact_phone", "=1+1")):
+        refused = here.ask("expert", "PUT", path, json={**CONTACT, name: wrong})
+        assert (refused.status_code, refused.json()["field"]) == (422, name)
+    exported = {who: here.ask(who, "GET", out).text for who in ("expert", "office", "stranger", "company")}
+    assert {who for who, text in exported.items() if KEPT["contact_phone"] in text} == {"expert", "office"}
+    # One's own number, for whom one works with.
+    here.done("company", "PUT", "/api/me/phone", json={"phone": "０３-５７１-１２３４"})
+    assert here.ask("company", "PUT", "/api/me/phone", json={"phone": "none"}).json()["field"] == "phone"
+    (person,) = here.done("expert", "GET", "/api/companies/co-1")["contact_persons"]
+    assert (person["phone"], here.done("company", "GET", "/api/me")["phone"]) == ("03-571-1234", "03-571-1234")
+    # Erased, a person is nobody's contact any more.
+    here.done("expert", "PUT", path, json={**CONTACT, "contact_email": "company@example.org"})
+    with writing(here.engine) as session:
+        why, now = "on request", MORNING
+        erase(session, kind=ErasedKind.ACCOUNT, subject=here.accounts["company"], reason=why, by="office", now=now)
+    assert _contact(here, "expert") == dict.fromkeys(CONTACT, "")
+    with reading(here.engine) as session:
+        assert session.get_one(Account, here.accounts["company"]).phone == ""
+
+
+def test_a_list_brings_whom_to_reach(settings: Settings, tmp_path: Path) -> None:
+    rows = {"公司名稱": "甲公司", "統編": "00000016", "聯絡人": "林若川"}
+    rows |= {"電子信箱": "lin@factory.example", "手機": "0912-345-678"}
+    path = tmp_path / "companies.csv"
+    path.write_text(",".join(rows) + "\n" + ",".join(rows.values()) + "\n", encoding="utf-8")
+    with asked(settings) as here, writing(here.engine) as session:
+        import_file(session, path)
+        (company,) = session.exec(select(Company).where(Company.tax_id == "00000016")).all()
+        assert contact_of(company) == {
+            "contact": "林若川",
+            "contact_email": "lin@factory.example",
+            "contact_phone": "0912-345-678",
+        }
 
 
 def test_a_company_goes_from_hand_to_hand(here: Asked) -> None:

@@ -367,6 +367,7 @@ def _asked(server: Served, things: Things, who: str | None, method: str, path: s
     # Bodies that validation lets through but that change nothing, so that cells do not disturb each other.
     bodies: dict[str, Any] = {
         "{word_id}/settlement": {"taken": False},
+        "/agreed-version": {"consent": "x"},
         "/decision": {"verdict": "accept", "proposal_id": 999_999},
         "/transition": {"stage": "accepted"},
         "/contacts": {"kind": "call", "held_on": "2026-11-20", "next_on": "2026-11-01"},
@@ -415,6 +416,7 @@ def _asked(server: Served, things: Things, who: str | None, method: str, path: s
         "/settlers": {"account": "none"},
         "/judgings": {"judges": ["none", "nobody"], "needs": ["none"]},
         "/password": {"new": "short"},
+        "/me/phone": {"phone": "none"},
         "/awakening": {"password": "wrong"},
         "/enrolment": {"code": "1"},
         "/webhook-hosts": {"host": "hooks.example.org"},

@@ -198,9 +198,76 @@ def test_a_link_chooses_a_time_once_and_opening_it_does_nothing(known: Known) ->
     assert press(known.server.url + path, data={"starts_at": TIMES[1]}).status_code == 409
     stated = done(known.server.ask("expert", "GET", f"/api/pairings/{known.pairing_id}/meetings"), 200)["items"][0]
     assert datetime.fromisoformat(stated["starts_at"]) == datetime.fromisoformat(TIMES[0])
-    assert press(known.server.url + path + "/undo").status_code == 303
-    assert known.server.client.get(known.server.url + path).status_code == 410
     assert known.server.client.get(known.server.url + path[:-3]).status_code == 404
+
+
+def test_what_a_link_did_is_undone_by_it_and_calendars_follow(known: Known) -> None:
+    meeting = known.propose("expert")
+    ((path,), _) = known.letter(known.notices("researcher")[-1])
+    here, client = known.server.url + path, known.server.client
+
+    def state() -> tuple[str, str | None]:
+        one = done(known.server.ask("expert", "GET", f"/api/pairings/{known.pairing_id}/meetings"), 200)["items"][0]
+        return one["state"], one["starts_at"]
+
+    def pressed(place: str, status: int = 303, **form: str) -> None:
+        assert client.post(here + place, data=form).status_code == status
+
+    def looked_at(status: int = 200) -> str:
+        for place in ("", "/undo", "/call-off"):
+            client.get(here + place)
+        page = client.get(here, headers={"Cookie": "gloria-lang=en"})
+        assert page.status_code == status
+        return page.text
+
+    pressed("/undo", 409)
+    pressed("", starts_at=TIMES[1])
+    chosen = state()
+    assert "Undo it, and choose another time" in looked_at()
+    # Another link of the same meeting did nothing, and undoes nothing.
+    ((other,), _) = known.letter(known.notices("company")[0])
+    assert client.post(f"{known.server.url}{other}/undo").status_code == 409
+    assert (chosen[0], state()) == ("agreed", chosen)
+    pressed("/undo")
+    assert state() == ("proposed", None)
+    assert looked_at().count('name="starts_at"') == 2
+    # Everybody's calendar takes out what was agreed; who may choose is asked again, who proposed is not.
+    letters = {who: known.letter(known.notices(who)[-1]) for who in ("expert", "company", "researcher")}
+    assert {who: len(links) for who, (links, _) in letters.items()} == {"expert": 0, "company": 1, "researcher": 1}
+    assert {method for _, ((method, _),) in letters.values()} == {"CANCEL"}
+    gone = event_of(letters["company"][1][0][1])
+    assert gone.decoded("dtstart") == datetime.fromisoformat(TIMES[1])
+    pressed("", starts_at=TIMES[0])
+    anew = event_of(known.letter(known.notices("company")[-1])[1][0][1])
+    assert (str(anew["uid"]), int(gone["sequence"]), int(anew["sequence"])) == (str(gone["uid"]), 1, 2)
+    # Called off, it stands again; what was gone on from stays.
+    pressed("/call-off")
+    assert "You called it off." in looked_at()
+    assert state()[0] == "called_off"
+    pressed("/undo")
+    assert state()[0] == "agreed"
+    pressed("/undo", 409)
+    pressed("/call-off")
+    known.propose("company")
+    looked_at(410)
+    pressed("/undo", 410)
+    assert meeting["can_take_back"] is False
+
+
+def test_who_is_signed_in_undoes_what_they_pressed_themselves(known: Known) -> None:
+    meeting = known.propose("expert")
+    known.accept("company", meeting["id"], TIMES[0])
+    back = f"/api/meetings/{meeting['id']}/taking-back"
+    done(known.server.ask("researcher", "POST", back), 409)
+    done(known.server.ask("rival", "POST", back), 404)
+    with visiting(known.server, "company", "en") as somebody:
+        page: Any = somebody.open(f"/conversations/{known.pairing_id}")
+        page.get_by_role("button", name="Undo it, and choose another time", exact=True).click()
+        expect(page.get_by_role("button", name="Choose this time").first).to_be_visible()
+        page.get_by_role("button", name="None of them suits").click()
+        page.get_by_role("button", name="Undo it", exact=True).click()
+        expect(page.get_by_role("button", name="Choose this time").first).to_be_visible()
+    assert done(known.server.ask("company", "POST", back), 409)["detail"]
 
 
 def test_a_feed_shows_its_owner_their_meetings_and_nobody_else(known: Known) -> None:

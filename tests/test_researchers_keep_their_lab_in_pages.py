@@ -112,6 +112,11 @@ def test_what_is_wrong_is_said_and_what_was_typed_is_kept(server: Served) -> Non
         expect(page.get_by_role("alert")).to_be_visible()
         expect(page.get_by_label("Working languages")).to_have_attribute("aria-invalid", "true")
         assert page.get_by_label("Working languages").input_value() == "zh, klingon"
+        # Nobody types codes, and nobody is shown them.
+        page.get_by_label("Working languages").fill("中文、Japanese")
+        page.get_by_role("button", name="Store the profile").click()
+        assert server.ask("office", "GET", f"/api/labs/{LAB}").json()["languages"] == ["zh", "ja"]
+        assert page.get_by_label("Working languages").input_value() == "Chinese, Japanese"
 
 
 def test_two_windows_do_not_overwrite_each_other(server: Served) -> None:

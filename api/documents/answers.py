@@ -186,6 +186,7 @@ class MeAnswer(Answer):
     name: str
     roles: list[RoleAnswer]
     stakes: list[StakeAnswer]
+    phone: str = Field(description="Under which number you want to be called, empty for none.")
     csrf_token: str | None = Field(default=None, description="In a browser's session only.")
 
 

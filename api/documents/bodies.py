@@ -323,6 +323,20 @@ class AccountBody(_Body):
     disabled: bool | None = Field(default=None, examples=[True])
 
 
+class PhoneBody(_Body):
+    """Under which number you want to be called; empty for none."""
+
+    phone: Word = Field(examples=["049-2345678 #12"])
+
+
+class ContactPersonBody(_Body):
+    """Whom to reach at a company, and how; what is empty is taken away."""
+
+    contact: Word = Field(default="", examples=["林若川 經理"])
+    contact_email: Word = Field(default="", examples=["lin@ridgewind.example"])
+    contact_phone: Word = Field(default="", examples=["049-2345678 #12"])
+
+
 class KeyBody(_Body):
     """What a key is for, whether it may change anything, and for how many days it is valid."""
 

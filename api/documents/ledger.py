@@ -51,6 +51,7 @@ class StoredFileAnswer(Answer):
 
     sha256: str
     size_bytes: int
+    sent_before: datetime | None = Field(description="When you sent this very file before; null the first time.")
 
 
 class PseudonymAnswer(Answer):

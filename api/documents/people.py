@@ -290,6 +290,7 @@ class ContactPersonAnswer(Answer):
     id: str
     name: str
     email: str
+    phone: str
     mail_comes_back: bool = Field(description="The address is not in order: nothing is sent there for now.")
 
 

@@ -45,6 +45,7 @@ _BY_FACT: Mapping[NoticeKind, tuple[str, Mapping[str, Text]]] = {
             "proposed": T_("Times for a meeting were proposed: choose one."),
             "agreed": T_("A meeting is agreed; its file is for your calendar."),
             "moved": T_("A meeting is held elsewhere; its file is for your calendar."),
+            "reopened": T_("The time of a meeting was taken back: it is open again."),
             "called_off": T_("A meeting was called off."),
         },
     ),

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from starlette.datastructures import FormData
 
 from api.access.policy import Action, Resource, admits
-from api.documents.bodies import CodeBody, OwnKeyBody, OwnPasswordBody, PasswordBody, SignInBody, StakeBody
+from api.documents.bodies import CodeBody, OwnKeyBody, OwnPasswordBody, PasswordBody, PhoneBody, SignInBody, StakeBody
 from api.pages.shell.record_names import scope_names
 from api.pages.shell.templating import rendered
 from api.pages.shell.visiting import Visit, first_place, visiting, what_to_do
@@ -28,6 +28,7 @@ from api.requests.problems import ProblemError, Refusal, forbidden
 from api.routes.accounts import (
     add_key,
     change_password,
+    change_phone,
     declare_interest,
     end_key,
     list_keys,
@@ -200,6 +201,16 @@ def _browser(agent: str) -> str:
     found = parse(agent)
     named = [part.family for part in (found.user_agent, found.os) if part is not None]
     return ", ".join(named) or agent
+
+
+@router.post("/account/phone")
+def set_own_phone(visit: Annotated[Visit, Depends(visiting(Resource.PROFILE, Action.EDIT))]) -> Response:
+    """Say under which number one wants to be called."""
+    body = visit.body(PhoneBody, {"phone": visit.form.get("phone", "")})
+    refused = visit.attempt(lambda: visit.reply(change_phone, body=body))
+    if isinstance(refused, Refusal):
+        return _page(visit, refused, "phone")
+    return visit.go("/account", N_("Your telephone number is changed."))
 
 
 @router.post("/account/password")

@@ -15,7 +15,7 @@ from sqlmodel import Session, col, or_, select
 from api.access.policy import Action, Resource, admits
 from api.access.visibility import cases as visible_cases
 from api.access.visibility import needs as visible_needs
-from api.documents.bodies import ClientAnswerBody, ClientBody, ContactBody
+from api.documents.bodies import ClientAnswerBody, ClientBody, ContactBody, ContactPersonBody
 from api.documents.cases import case_documents
 from api.pages.needs.candidates import SIMILAR_SHOWN, similar_context
 from api.pages.shell.record_names import all_of, called, country, names, titles, without_english
@@ -34,6 +34,7 @@ from api.routes.companies import (
     list_experts,
     look_after,
     read_company,
+    set_contact,
     stop_looking_after,
     take_back_client_request,
 )
@@ -44,7 +45,7 @@ from indexer.instants import day_in_taipei, now
 from indexer.records.exchange import CompanyIn
 from indexer.records.field_notes import declared
 from indexer.records.mended.merged import old_ids
-from indexer.records.record_tables import Alliance, Company, Lab, Need, other_of
+from indexer.records.record_tables import CONTACT_COLUMNS, Alliance, Company, Lab, Need, other_of
 from indexer.vocabulary import Mendable
 from matcher.review.cases import Case, ContactKind
 from matcher.review.people import Account, Principal
@@ -102,7 +103,7 @@ def store_contact(visit: Visit, *, company_id: str, case_id: int | None = None) 
     return visit.document(contact_company, company_id=company_id, body=body)
 
 
-_SHOWN_APART = ("id", "name", "name_en", "country", "city", "size", "description")
+_SHOWN_APART = ("id", "name", "name_en", "country", "city", "size", "description", *CONTACT_COLUMNS)
 _FACTS = tuple(one for one in declared(CompanyIn) if one.name not in _SHOWN_APART)
 """What the page lists of a company as it is declared; the rest has a place or a form of its own there."""
 SHOWN = 50
@@ -140,6 +141,9 @@ def company_context(visit: Visit, company_id: str, refused: Refusal | None = Non
         "contact": contact_form(
             visit, f"/companies/{company_id}/contacts", "note", refused if form == "contact" else None
         ),
+        "refused": refused,
+        "form": form,
+        "given": visit.values(*CONTACT_COLUMNS) if form == "person" else {},
         "refused_client": refused if form == "client" else None,
         **visit.look(
             lambda session, who: _hanging_on(session, who, company_id, shown["items"], [*alliances, *own], to=visit)
@@ -303,6 +307,22 @@ def note_contact(
             "companies/company.html", refused.status, **company_context(visit, company_id, refused, "contact")
         )
     return visit.go(f"/companies/{company_id}", N_("The contact is noted."))
+
+
+@router.post("/{company_id}/contact")
+def change_contact(
+    company_id: str, visit: Annotated[Visit, Depends(visiting(Resource.COMPANY, Action.CONTACT))]
+) -> Response:
+    """Say whom to reach at the company."""
+    body = visit.body(ContactPersonBody, visit.values(*CONTACT_COLUMNS))
+    refused = visit.attempt(lambda: visit.document(set_contact, company_id=company_id, body=body))
+    if isinstance(refused, Refusal):
+        if refused.status == 404:
+            return visit.go(f"/companies/{company_id}")
+        return visit.show(
+            "companies/company.html", refused.status, **company_context(visit, company_id, refused, "person")
+        )
+    return visit.go(f"/companies/{company_id}", N_("It is stored whom to reach at the company."))
 
 
 @router.post("/{company_id}/client")

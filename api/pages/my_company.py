@@ -18,7 +18,6 @@ from api.access.policy import Action, Resource
 from api.documents.bodies import NeedBody, NeedMoveBody, NewNeedBody
 from api.pages.companies import answered, asked_for
 from api.pages.conversation.talk import ANSWER_LABELS
-from api.pages.needs.need import elements_stated
 from api.pages.shell.form_fields import KINDS, NEED_FACTS, NEED_FIELDS, as_body, asked_fields, asks_wished, shown, typed
 from api.pages.shell.record_names import names as names_of
 from api.pages.shell.record_names import scope_names
@@ -32,9 +31,9 @@ from api.routes.pairings import list_released_labs
 from indexer.instants import now
 from indexer.records.exchange import NeedIn
 from indexer.records.field_notes import DeclaredField
-from indexer.records.mended.named_labs import ids_of, named_labs
+from indexer.records.mended.named_labs import ids_of, labs_called, named_labs
 from indexer.records.record_tables import Lab
-from matcher.ranking.elements import Question
+from matcher.ranking.elements import Question, elements_stated
 from matcher.review.conversation.answers import REFUSING
 from matcher.review.conversation.standing import TOLD, Stand, TalkState, furthest, stands_of
 from matcher.review.conversation.thread import Side
@@ -299,18 +298,19 @@ def _need_page(visit: Visit, need_id: str, refused: Refusal | None = None) -> Re
     ids = [need["alliance"] or "", *(one["alliance"] or "" for one in need.get("openings", ()))]
     labs = visit.document(list_released_labs, need_id=need_id)["items"]
     stands = visit.look(lambda session, _: _stands(session, [need_id])[need_id])
+    excluded = visit.look(lambda session, _: labs_called(session, need["excluded_labs"] or []))
     others = [one for one in stands if not one.released]
     return visit.show(
         "my_company/need.html",
         refused.status if refused else 200,
-        need=need,
+        need=need | {"excluded_labs": excluded},
         facts=NEED_FACTS,
         labs=[{**lab, "side": Side.COMPANY.value} for lab in labs],
         others=others,
         told_of=lambda one: TOLD[one.standing][Side.COMPANY],
         names=visit.look(lambda session, _: scope_names(session, [*ids, *(one.lab_id for one in others)])),
         what_next=what_next(need["state"], stands),
-        open_questions=_open_questions(need) if need["state"] == NeedState.SUBMITTED else (),
+        open_questions=_open_questions(need) if need["state"] == NeedState.SUBMITTED and not labs else (),
         labels=ANSWER_LABELS,
         refusing=REFUSING,
         form="",
@@ -335,12 +335,13 @@ def show_edit(need_id: str, visit: Annotated[Visit, Depends(visiting(Resource.NE
 def _edit_page(visit: Visit, need_id: str, refused: Refusal | None = None, given: Any = None) -> Response:
     reply = visit.reply(read_need, need_id=need_id)
     _own(visit, reply.document)
+    excluded = visit.look(lambda session, _: labs_called(session, reply.document["excluded_labs"] or []))
     return visit.show(
         "my_company/edit.html",
         refused.status if refused else 200,
         need=reply.document,
         asked=NEED_FIELDS,
-        form=shown(NEED_FIELDS, reply.document if given is None else given),
+        form=shown(NEED_FIELDS, reply.document | {"excluded_labs": excluded} if given is None else given),
         etag=reply.headers["ETag"],
         kinds=KINDS,
         refused=refused,

@@ -39,6 +39,7 @@ from api.documents.bodies import (
     OwnKeyBody,
     OwnPasswordBody,
     PasswordBody,
+    PhoneBody,
     RoleBody,
     StakeBody,
     StakeEndBody,
@@ -74,6 +75,7 @@ from matcher.review.people import (
     leave_an_office,
     rename,
     revoke,
+    set_phone,
 )
 from matcher.review.roles import Role
 
@@ -95,6 +97,7 @@ def read_me(ask: Annotated[PermittedRequest, Depends(requires(Resource.PROFILE, 
             "name": who.name,
             "roles": [{"role": role.value, "scope": scope} for role, scope in sorted(who.grants)],
             "stakes": [{"id": stake.id, "party": stake.party, "party_id": stake.party_id} for stake in stakes],
+            "phone": session.exec(select(Account.phone).where(Account.id == who.id)).one(),
         }
         if ask.request.state.csrf_token is not None:
             document["csrf_token"] = ask.request.state.csrf_token
@@ -184,6 +187,19 @@ def end_key(prefix: str, ask: Annotated[PermittedRequest, Depends(requires(Resou
         return key_ended(session, who.id, prefix, ask)
 
     return ask.write(work)
+
+
+@router.put("/me/phone", tags=["me"], status_code=204)
+def change_phone(
+    body: PhoneBody, ask: Annotated[PermittedRequest, Depends(requires(Resource.PROFILE, Action.EDIT))]
+) -> Response:
+    """Say under which number you want to be called: who works with you on a case sees it, and who gets a shortlist."""
+
+    def work(session: Session, who: Principal) -> Reply:
+        set_phone(session, account_id=who.id, phone=body.phone)
+        return Reply(204, None, {})
+
+    return ask.write(work, body)
 
 
 @router.put("/me/password", tags=["me"], status_code=204)

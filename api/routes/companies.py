@@ -6,11 +6,12 @@ when; names of companies that can be taken on and of colleagues, and nothing tha
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Response
 from sqlalchemy import and_, exists, true
+from sqlalchemy import select as select_columns
 from sqlmodel import Session, col, func, or_, select
 
 from api.access.policy import Action, Resource
@@ -19,7 +20,7 @@ from api.access.visibility import cases as visible_cases
 from api.access.visibility import companies as visible
 from api.access.visibility import needs as visible_needs
 from api.documents.answers import Page, retired_said
-from api.documents.bodies import MAX_ROW_NUMBER, ClientAnswerBody, ClientBody
+from api.documents.bodies import MAX_ROW_NUMBER, ClientAnswerBody, ClientBody, ContactPersonBody
 from api.documents.cases import ContactAnswer
 from api.documents.people import (
     ClientRequestAnswer,
@@ -35,10 +36,11 @@ from api.requests.permitted_request import SAFE_METHODS, PermittedRequest, requi
 from api.requests.problems import ProblemError, moved, not_found
 from api.requests.query_parameters import Cursor, Limit, decoded, page
 from indexer.folding import for_search
+from indexer.records.exchange import check
 from indexer.records.mended.merged import RecordMerge, is_merged, kept_id, old_ids
 from indexer.records.mended.retired import in_use, retirement_of
-from indexer.records.record_tables import Company, Need
-from indexer.vocabulary import Mendable
+from indexer.records.record_tables import CONTACT_COLUMNS, Company, Need, contact_of
+from indexer.vocabulary import Kind, Mendable
 from indexer.wording import T_
 from matcher.notices.readers import MailAddress
 from matcher.review.cases import OPEN_STAGES, Case, Contact
@@ -100,6 +102,39 @@ def read_company(
         return Reply(200, _full(session, who, company), {})
 
     return ask.read(work)
+
+
+@router.put("/companies/{company_id}/contact", response_model=CompanyAnswer)
+def set_contact(
+    company_id: str,
+    body: ContactPersonBody,
+    ask: Annotated[PermittedRequest, Depends(requires(Resource.COMPANY, Action.CONTACT))],
+) -> Response:
+    """Say whom to reach at a company of your portfolio, and how; what is left empty is taken away."""
+
+    def work(session: Session, who: Principal) -> Reply:
+        company = _find(session, who, company_id, Action.CONTACT)
+        set_company_contact(session, company, body.model_dump())
+        return Reply(200, _full(session, who, company), {})
+
+    return ask.write(work, body)
+
+
+def set_company_contact(session: Session, company: Company, said: Mapping[str, str]) -> None:
+    """Store whom to reach at a company.
+
+    Raises:
+        ProblemError: 422, the address or the number is none.
+    """
+    found = check(Kind.COMPANIES, {"id": company.id, "name": company.name, **{k: v for k, v in said.items() if v}})
+    fault = next((one for one in found.faults if one.field in CONTACT_COLUMNS), None)
+    if fault is not None:
+        message = T_("%(wrong)s; %(right)s", wrong=fault.wrong, right=fault.right)
+        raise ProblemError(422, "invalid", message, fault.field)
+    for name in CONTACT_COLUMNS:
+        setattr(company, name, getattr(found.record, name))
+    session.add(company)
+    session.flush()
 
 
 @router.get("/companies/{company_id}/contacts", response_model=Page[ContactAnswer])
@@ -335,21 +370,27 @@ def _full(session: Session, who: Principal, company: Company) -> dict[str, Any]:
     (listed,) = _documents(session, who, [company])
     document = {**company.model_dump(mode="json"), **listed}
     if who.holds(Role.OFFICE) or document["clients"]:
+        document |= contact_of(company)
         document["contact_persons"] = _contact_persons(session, company.id)
     return document | retired_said(retirement_of(session, Mendable.COMPANY, company.id))
 
 
 def _contact_persons(session: Session, company_id: str) -> list[dict[str, Any]]:
     ours = or_(Grant.scope_id == company_id, col(Grant.scope_id).in_(old_ids(Mendable.COMPANY, [company_id])))
-    held = (Grant.role == Role.COMPANY.value, ours, col(Grant.revoked_at).is_(None))
+    held = (col(Grant.role) == Role.COMPANY.value, ours, col(Grant.revoked_at).is_(None))
     rows = session.execute(
-        select(Account.id, Account.name, Account.email, MailAddress.refused_at)
+        select_columns(
+            col(Account.id), col(Account.name), col(Account.email), col(MailAddress.refused_at), col(Account.phone)
+        )
         .join(MailAddress, col(MailAddress.address) == col(Account.email), isouter=True)
         .join(Grant, col(Grant.account_id) == col(Account.id))
         .where(*held, col(Account.disabled_at).is_(None))
         .order_by(col(Account.id))
     ).all()
-    return [{"id": row[0], "name": row[1], "email": row[2], "mail_comes_back": row[3] is not None} for row in rows]
+    return [
+        {"id": row[0], "name": row[1], "email": row[2], "mail_comes_back": row[3] is not None, "phone": row[4]}
+        for row in rows
+    ]
 
 
 def _documents(session: Session, who: Principal, companies: Sequence[Company]) -> list[dict[str, Any]]:

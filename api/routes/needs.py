@@ -81,8 +81,13 @@ def submitted(session: Session, who: Principal, body: NewNeedBody, ask: Permitte
     need = checked_need({**given, **excluded_of(session, given), "id": new_need_id(ask.at), "company": company})
     submit(session, need=need, alliance_id=alliance, by=who.id, now=ask.at)
     tell_of_new_need(session, need.id, by=who.id, now=ask.at)
-    document = need_document(session, who, need.id, to=ask)
-    return Reply(201, document, {"ETag": _etag(document), "Location": f"/api/needs/{need.id}"})
+    return need_reply(session, who, need.id, ask)
+
+
+def need_reply(session: Session, who: Principal, need_id: str, ask: PermittedRequest) -> Reply:
+    """Answer a need that was just stored."""
+    document = need_document(session, who, need_id, to=ask)
+    return Reply(201, document, {"ETag": _etag(document), "Location": f"/api/needs/{need_id}"})
 
 
 def _whose(session: Session, who: Principal, body: NewNeedBody) -> tuple[str, str | None]:

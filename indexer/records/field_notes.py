@@ -55,6 +55,8 @@ class Widget(StrEnum):
     """One text on each line."""
     WORDS = auto()
     """Words with commas between them."""
+    LANGUAGES = auto()
+    """Names of languages with commas between them."""
     CHECKBOXES = auto()
     CHOICE = auto()
     RADIO = auto()

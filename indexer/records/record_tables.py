@@ -89,6 +89,19 @@ def _other() -> Any:
     return Field(default_factory=dict, exclude=True, sa_column=Column(JSON, nullable=False, server_default="{}"))
 
 
+def _contact() -> Any:
+    """A column that says whom to reach at a company and how; who may read it is asked apart."""
+    return Field(default="", exclude=True, sa_column=Column(String, nullable=False, server_default=""))
+
+
+CONTACT_COLUMNS = ("contact", "contact_email", "contact_phone")
+
+
+def contact_of(company: Company) -> dict[str, str]:
+    """Return whom to reach at a company and how, for who may read it."""
+    return {name: str(getattr(company, name)) for name in CONTACT_COLUMNS}
+
+
 def other_of(session: Session, model: type[School | Alliance | Lab | Company | Need], record_id: str) -> dict[str, str]:
     """Return what files said of a record beside our fields, by their headings."""
     record = session.get(model, record_id)
@@ -228,6 +241,9 @@ class Company(SQLModel, table=True):
     fields: list[str] = Field(sa_column=_words())
     city: str
     description: str
+    contact: str = _contact()
+    contact_email: str = _contact()
+    contact_phone: str = _contact()
     other: dict[str, str] = _other()
 
 

@@ -400,6 +400,34 @@ def doi(value: object) -> str:
     return found[1].lower()
 
 
+_MAIL_ADDRESS = re.compile(r"[^\s@<>\"]{1,64}@[^\s@<>\"]{1,190}\.[A-Za-z]{2,24}")
+_PHONE_CHARS = 40
+_FEWEST_DIGITS = 6
+_EXTENSION = re.compile(r"\s*(?:#|轉|分機|ext\.?|x)\s*(?=[0-9])", re.IGNORECASE)
+
+
+def mail_address(value: object) -> str:
+    """Return a mail address, without mailto: before it."""
+    word = clean(as_text(value), max_chars=254, multiline=False).removeprefix("mailto:")
+    if _MAIL_ADDRESS.fullmatch(word) is None:
+        raise FieldError(
+            T_("%(value)s is not an e-mail address", value=shown(value)), T_("give one such as name@example.org")
+        )
+    return word
+
+
+def phone(value: object) -> str:
+    """Return a telephone number as it is written, an extension behind #."""
+    word = unicodedata.normalize("NFKC", clean(as_text(value), max_chars=200, multiline=False))
+    word = _EXTENSION.sub(" #", re.sub(r"\s+", " ", word).strip().removeprefix("tel:"))
+    digits = sum(c.isdecimal() for c in word)
+    if len(word) > _PHONE_CHARS or digits < _FEWEST_DIGITS or re.fullmatch(r"\+?[0-9 ()\-./#]+", word) is None:
+        raise FieldError(
+            T_("%(value)s is not a telephone number", value=shown(value)), T_("give one such as 049-2345678 #12")
+        )
+    return word
+
+
 def items(value: object) -> list[object]:
     """Return a list without its empty elements.
 

@@ -16,7 +16,7 @@ from typing import Any
 from indexer.folding import HAN
 from indexer.records.passages import PROFILE
 from indexer.records.record_tables import Ask, Evidence, Lab, School
-from indexer.vocabulary import AskKind, EvidenceKind, ResearchField, label
+from indexer.vocabulary import AskKind, EvidenceKind, ResearchField, city_in_english, label
 from indexer.wording import P_, T_, Text, either, listed
 from matcher.handouts.handout import Fact, Part, Point, Quote, Section
 from matcher.ranking.explanation import OLD_YEARS
@@ -95,7 +95,7 @@ def _section(shown: ShownLab, parts: Sequence[Part]) -> Section:
     if school is not None:
         at = either(school.name, school.name_en or school.name)
         if school.city:
-            at = T_("%(school)s, %(city)s", school=at, city=school.city)
+            at = T_("%(school)s, %(city)s", school=at, city=either(school.city, city_in_english(school.city)))
     head = T_("Head: %(name)s", name=_shortened(lab.pi, _MOST_CHARS)) if lab.pi else either("", "")
     return Section(name, at, head, tuple(part for part in parts if not part.is_empty), shown.portrait)
 

@@ -178,4 +178,4 @@ class _Writer:
         return run
 
     def _said(self, text: Text) -> str:
-        return writable(" ".join(line for _, line in lines_of(text, self.language)))
+        return writable(" · ".join(line for _, line in lines_of(text, self.language)))

@@ -15,12 +15,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
+from typing import Any
 
-from indexer.records.passages import CHINESE, ENGLISH, language_of
+from indexer.folding import for_reading
+from indexer.records.passages import CHINESE, ENGLISH, joined, language_of
 from indexer.vocabulary import ResearchField
 from indexer.wording import P_, T_, Bilingual, Text, either
 
@@ -320,3 +322,12 @@ def elements_of(text: str, *, has_limits: bool = False) -> NeedElements:
         if not distinct and not (element is Element.CONSTRAINT and has_limits):
             open_ones.append(Question(element, Bilingual.of(QUESTIONS[element])))
     return NeedElements(tuple(stated), tuple(open_ones))
+
+
+def elements_stated(need: Mapping[str, Any]) -> NeedElements | None:
+    """Return what a need, or a draft of one, states and leaves open; None if its text is withheld."""
+    if need.get("redacted"):
+        return None
+    asks = (ask["text"] for ask in need.get("asks") or ())
+    text = joined(need.get("title") or "", need.get("description") or "", *asks)
+    return elements_of(for_reading(text), has_limits=bool(need.get("budget_ntd") or need.get("deadline")))

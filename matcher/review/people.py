@@ -20,9 +20,11 @@ from typing import Any
 
 from sqlalchemy import (
     CheckConstraint,
+    Column,
     ColumnElement,
     CompoundSelect,
     Index,
+    String,
     UniqueConstraint,
     and_,
     bindparam,
@@ -43,6 +45,8 @@ from indexer.instants import Instant
 from indexer.plain_text import TextError, clean
 from indexer.records.mended.merged import RecordMerge, kept_id
 from indexer.records.record_tables import Alliance, Company, Lab
+from indexer.records.values import FieldError
+from indexer.records.values import phone as phone_number
 from indexer.vocabulary import ID_LENGTH_MAX, Mendable
 from indexer.wording import T_
 from matcher.review.roles import Role
@@ -92,6 +96,8 @@ class Account(SQLModel, table=True):
     name: str
     created_at: datetime = Field(sa_type=Instant)
     disabled_at: datetime | None = Field(default=None, sa_type=Instant)
+    phone: str = Field(default="", sa_column=Column(String, nullable=False, server_default=""))
+    """Under which number they want to be called; empty if they do not say."""
 
 
 class Grant(SQLModel, table=True):
@@ -320,6 +326,22 @@ def rename(session: Session, *, account_id: str, name: str) -> Account:
     """
     account = _held(session, account_id)
     account.name = _name(name) or account.email
+    session.add(account)
+    session.flush()
+    return account
+
+
+def set_phone(session: Session, *, account_id: str, phone: str) -> Account:
+    """Note under which number somebody wants to be called; an empty one takes it away.
+
+    Raises:
+        PeopleError: there is no such account, or it is no telephone number.
+    """
+    account = _held(session, account_id)
+    try:
+        account.phone = phone_number(phone) if phone.strip() else ""
+    except FieldError as error:
+        raise PeopleError("phone", T_("%(wrong)s; %(right)s", wrong=error.wrong, right=error.right)) from error
     session.add(account)
     session.flush()
     return account

@@ -61,7 +61,10 @@ class MeetingAnswer(Answer):
     sequence: int = Field(description="How often what stood in calendars was changed.")
     can_accept: bool
     can_call_off: bool
+    can_take_back: bool = Field(description="You chose the time, or called it off, and may undo that.")
     title: str = Field(description="What it is called in your calendar; nothing of the need.")
+    party: str = Field(description="Whom you meet: the lab, for the lab the alliance.")
+    party_en: str
 
 
 class CalendarAnswer(Answer):
@@ -70,7 +73,9 @@ class CalendarAnswer(Answer):
     address: str | None
 
 
-def meeting_document(meeting: Meeting, side: Side, title: str, now: datetime) -> dict[str, Any]:
+def meeting_document(
+    meeting: Meeting, side: Side, title: str, party: tuple[str, str], now: datetime, *, can_take_back: bool
+) -> dict[str, Any]:
     """Return a meeting as one side has it."""
     ahead = meeting.starts_at is None or meeting.starts_at > now
     document = meeting.model_dump(
@@ -82,5 +87,8 @@ def meeting_document(meeting: Meeting, side: Side, title: str, now: datetime) ->
         "times": meeting.times,
         "can_accept": is_open and side != meeting.proposed_side,
         "can_call_off": meeting.state != MeetingState.CALLED_OFF and ahead,
+        "can_take_back": can_take_back,
         "title": title,
+        "party": party[0],
+        "party_en": party[1],
     }

@@ -92,6 +92,15 @@ class ColleagueAnswer(Answer):
     name: str
 
 
+class ReachedAnswer(Answer):
+    """Somebody of a side, and how they are reached."""
+
+    side: Side
+    name: str
+    email: str
+    phone: str
+
+
 class ConversationAnswer(Answer):
     """A pairing's conversation as one side reads it."""
 
@@ -112,6 +121,7 @@ class ConversationAnswer(Answer):
     answers: list[SideAnswerAnswer] = Field(description="Your side's; for the alliance those of both.")
     messages: list[MessageAnswer]
     colleagues: list[ColleagueAnswer] = Field(default=[])
+    people: list[ReachedAnswer] = Field(description="Whom you work with here: for both sides the alliance's expert.")
 
 
 @dataclass(frozen=True)
@@ -126,6 +136,8 @@ class Talk:
     messages: Sequence[Message]
     names: Mapping[str, str]
     colleagues: Mapping[str, str]
+    people: Sequence[tuple[Side, str, str, str]]
+    """Side, name, mail address and telephone number."""
 
 
 def standing_word(answers: Sequence[SideAnswer], side: Side) -> SideWord | None:
@@ -165,6 +177,7 @@ def conversation_document(talk: Talk) -> dict[str, Any]:
         "answers": [_answer(row, talk.names) for row in mine],
         "messages": [_message(one, talk) for one in talk.messages],
         "colleagues": [{"id": one, "name": name} for one, name in sorted(talk.colleagues.items())],
+        "people": [dict(zip(("side", "name", "email", "phone"), one, strict=True)) for one in talk.people],
     }
 
 

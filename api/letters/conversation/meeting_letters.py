@@ -27,6 +27,8 @@ from matcher.review.people import Account
 PURPOSE = "meeting"
 HOLDS_FOR = timedelta(days=30)
 """For how long a link chooses a time."""
+_STATES = {"called_off": MeetingState.CALLED_OFF, "reopened": MeetingState.PROPOSED}
+"""What a meeting must still be when the letter that says so leaves; of all else, agreed."""
 
 
 @dataclass(frozen=True)
@@ -63,12 +65,7 @@ def title_of(session: Session, case: Case, side: Side, language: MailLanguage = 
         side: whose calendar.
         language: the one in which its reader wants to be told.
     """
-    if side is Side.LAB:
-        name, name_en = session.exec(
-            select(Alliance.name, Alliance.name_en).where(Alliance.id == case.alliance_id)
-        ).one()
-    else:
-        name, name_en = session.exec(select(Lab.name, Lab.name_en).where(Lab.id == case.lab_id)).one()
+    name, name_en = party_of(session, case, side)
     zh = said(T_("Meeting: %(name)s", name=name or name_en), Language.ZH)
     en = said(T_("Meeting: %(name)s", name=name_en or name), Language.EN)
     if language is not MailLanguage.BOTH:
@@ -76,10 +73,21 @@ def title_of(session: Session, case: Case, side: Side, language: MailLanguage = 
     return zh if zh == en else f"{zh} / {en}"
 
 
+def party_of(session: Session, case: Case, side: Side) -> tuple[str, str]:
+    """Return both names of whom a side meets: the lab, for the lab the alliance."""
+    if side is Side.LAB:
+        query = select(Alliance.name, Alliance.name_en).where(Alliance.id == case.alliance_id)
+    else:
+        query = select(Lab.name, Lab.name_en).where(Lab.id == case.lab_id)
+    name, name_en = session.exec(query).one()
+    return name, name_en or ""
+
+
 def meeting_links(notice: Notice, signer: LinkSigner, now: datetime) -> list[tuple[Text, str]]:
     """Return the link by which a proposed time is chosen; none for notices that propose nothing."""
     facts = notice.facts
-    if facts.get("how") != "proposed":
+    # Whoever proposed the times of a meeting that is open again does not choose one of them.
+    if facts.get("how") not in ("proposed", "reopened") or facts["side"] == facts.get("proposed"):
         return []
     link = MeetingByLink(int(facts["meeting"]), Side(facts["side"]), notice.reader, str(notice.id))
     return [(T_("Choose a time"), f"/meeting/{link.token(signer, now=now)}")]
@@ -87,10 +95,15 @@ def meeting_links(notice: Notice, signer: LinkSigner, now: datetime) -> list[tup
 
 def meeting_file(session: Session, notice: Notice, now: datetime) -> tuple[str, bytes] | None:
     """Return the method and the calendar file that a notice of a meeting carries, None if it stands in no calendar."""
-    meeting = session.get(Meeting, int(notice.facts["meeting"]))
-    is_ended = notice.facts.get("how") == "called_off"
-    wanted = MeetingState.CALLED_OFF if is_ended else MeetingState.AGREED
-    if meeting is None or meeting.starts_at is None or meeting.state != wanted:
+    meeting, how = session.get(Meeting, int(notice.facts["meeting"])), notice.facts.get("how")
+    wanted = _STATES.get(str(how), MeetingState.AGREED)
+    if meeting is None or meeting.state != wanted:
+        return None
+    if how == "reopened":
+        # What was agreed for a while stands in calendars until it is taken out of them.
+        chosen = datetime.fromisoformat(notice.facts["was"])
+        meeting = Meeting(**meeting.model_dump() | {"state": MeetingState.CALLED_OFF.value, "starts_at": chosen})
+    if meeting.starts_at is None:
         return None
     return invitation(entry_of(session, meeting, Side(notice.facts["side"]), notice.reader), now=now)
 

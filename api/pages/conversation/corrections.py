@@ -31,14 +31,18 @@ from api.requests.capacity import ThreadedRoute
 from api.requests.problems import ProblemError, Refusal, refusal_of
 from api.routes.conversation.corrections import (
     FIELDS,
+    AgreedVersionBody,
     ConfirmationBody,
     SettlementBody,
     ask_for_confirmation,
+    asked_addresses,
+    change_by_agreement,
     is_open_need,
     list_words,
     say_by_link,
     settle_word,
     version_of,
+    who_wrote,
 )
 from api.routes.conversation.links import note_by_link
 from api.routes.needs import read_need
@@ -47,7 +51,9 @@ from api.trail.request_trail import trail_of
 from indexer.database import reading, writing
 from indexer.folding import for_logins
 from indexer.instants import now
+from matcher.ranking.elements import elements_stated
 from matcher.review.conversation.corrections import CorrectionError, NeedWord, standing_word_of, words_of
+from matcher.review.intake import OPEN_STATES
 
 router = APIRouter(include_in_schema=False, route_class=ThreadedRoute)
 
@@ -137,14 +143,19 @@ def _page(
     context |= {"is_wrong": form is not None and not is_reader, "need": None, "corrects": corrects or given is not None}
     with reading(request.app.state.engine) as session:
         context["closed"] = not is_open_need(session, link.need_id)
+        context["written_by"] = who_wrote(session, link.need_id)
         if is_reader and not context["closed"]:
-            need = version_of(session, link.need_id)
+            need, elements = version_of(session, link.need_id), None
+            last_word = None if refused else _standing(session, link.need_id)
+            if last_word is None or last_word["settled_at"] is None:
+                elements = elements_stated(need)
             context |= {
                 "need": need,
+                "open_questions": () if elements is None else elements.asked,
                 "asked": _ASKED,
                 "form": shown(_ASKED, need if given is None else given),
                 "kinds": KINDS,
-                "last_word": None if refused else _standing(session, link.need_id),
+                "last_word": last_word,
                 "address": link.reader,
             }
     if context["need"] is not None:
@@ -155,7 +166,7 @@ def _page(
 
 def _standing(session: Session, need_id: str) -> dict[str, Any] | None:
     said = standing_word_of(words_of(session, need_id))
-    return None if said is None else said.model_dump(include={"word", "settled_at"})
+    return None if said is None else said.model_dump(include={"word", "settled_at", "after"})
 
 
 def _note_shown(request: Request, link: NeedByLink) -> None:
@@ -173,13 +184,22 @@ def show_words(need_id: str, visit: Annotated[Visit, Depends(visiting(Resource.N
     return _words_page(visit, need_id)
 
 
-def _words_page(visit: Visit, need_id: str, refused: Refusal | None = None) -> Response:
+def _words_page(
+    visit: Visit, need_id: str, refused: Refusal | None = None, typed_version: dict[str, Any] | None = None
+) -> Response:
     found = visit.document(list_words, need_id=need_id)["items"]
+    need = visit.document(read_need, need_id=need_id)
     return visit.show(
         "conversation/need_words.html",
         refused.status if refused else 200,
-        need=visit.document(read_need, need_id=need_id),
+        need=need,
+        fields=_ASKED,
+        form=shown(_ASKED, need if typed_version is None else typed_version),
+        kinds=KINDS,
+        changes=typed_version is not None,
+        is_open=need["state"] in OPEN_STATES,
         words=[{**one, "changes": _changes(one)} for one in found],
+        asked=visit.look(lambda session, _: asked_addresses(session, need_id)),
         refused=refused,
         given=visit.form if refused is not None else {},
     )
@@ -224,6 +244,24 @@ def ask_company(need_id: str, visit: Annotated[Visit, Depends(visiting(Resource.
     if isinstance(refused, Refusal):
         return _words_page(visit, need_id, refused)
     return visit.go(f"/needs/{need_id}/words", N_("A mail with the link is on its way; it says nothing of the need."))
+
+
+@router.post("/needs/{need_id}/agreed")
+def change_agreed(need_id: str, visit: Annotated[Visit, Depends(visiting(Resource.NEED, Action.SETTLE))]) -> Response:
+    """Change the need as it was agreed with its company; or add or take away an ask."""
+    given = typed(visit.form, _ASKED)
+    asks = asks_wished(str(visit.form.get("do", "")), given["asks"])
+    if asks is not None:
+        return _words_page(visit, need_id, typed_version={**given, "asks": asks})
+
+    def work() -> None:
+        body = visit.body(AgreedVersionBody, {**as_body(_ASKED, given), "consent": visit.form.get("consent", "")})
+        visit.reply(change_by_agreement, need_id=need_id, body=body)
+
+    refused = visit.attempt(work)
+    if isinstance(refused, Refusal):
+        return _words_page(visit, need_id, refused, typed_version=given)
+    return visit.go(f"/needs/{need_id}/words", N_("The need is changed; both versions stay here."))
 
 
 @router.post("/needs/{need_id}/words/{word_id}")

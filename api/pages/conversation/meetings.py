@@ -42,6 +42,7 @@ from api.routes.conversation.meeting_links import (
     accept_by_link,
     call_off_by_link,
     opened_meeting,
+    take_back_by_link,
 )
 from api.routes.conversation.meetings import (
     accept_meeting,
@@ -53,6 +54,7 @@ from api.routes.conversation.meetings import (
     propose_meeting,
     read_calendar,
     renew_calendar,
+    take_meeting_back,
 )
 from api.trail.audit_trail import Subject
 from indexer.database import reading, writing
@@ -122,6 +124,17 @@ def cancel(
     """Call a meeting off."""
     done = visit.attempt(lambda: visit.reply(call_meeting_off, meeting_id=meeting_id))
     return _answered(visit, pairing_id, done, N_("It is called off. Calendars that have it are told."))
+
+
+@router.post("/conversations/{pairing_id}/meetings/{meeting_id}/take-back")
+def take_back(
+    pairing_id: PairingId,
+    meeting_id: MeetingId,
+    visit: Annotated[Visit, Depends(visiting(Resource.MEETING, Action.DECIDE))],
+) -> Response:
+    """Undo what was pressed last."""
+    done = visit.attempt(lambda: visit.reply(take_meeting_back, meeting_id=meeting_id))
+    return _answered(visit, pairing_id, done, N_("It is undone. Everybody is told."))
 
 
 @router.post("/conversations/{pairing_id}/meetings/{meeting_id}/place")
@@ -197,10 +210,16 @@ def choose_by_link(request: Request, token: str, form: Form) -> Response:
     return _pressed(request, token, work)
 
 
-@router.post("/meeting/{token}/undo")
-def undo_by_link(request: Request, token: str) -> Response:
+@router.post("/meeting/{token}/call-off")
+def cancel_by_link(request: Request, token: str) -> Response:
     """Call it off."""
     return _pressed(request, token, lambda session, link, at: call_off_by_link(session, link, now=at))
+
+
+@router.post("/meeting/{token}/undo")
+def undo_by_link(request: Request, token: str) -> Response:
+    """Undo what this link did last."""
+    return _pressed(request, token, lambda session, link, at: take_back_by_link(session, link, now=at))
 
 
 def _pressed(request: Request, token: str, work: Callable[[Session, MeetingByLink, datetime], Meeting]) -> Response:

@@ -43,6 +43,7 @@ from indexer.records.field_notes import declared
 from indexer.records.lists.made_ids import made_id
 from indexer.vocabulary import EvidenceKind, Kind
 from indexer.wording import T_
+from matcher.ranking.elements import elements_stated
 from matcher.review.roles import STAFF
 
 router = APIRouter(prefix="/drafts", include_in_schema=False, route_class=ThreadedRoute)
@@ -183,6 +184,7 @@ def _need_page(
         "contact": values.get("contact_said") or _contact(values),
         "came_by": values.get("came_by") or ("email" if str(document["text"]).startswith("From: ") else "call"),
     }
+    elements = elements_stated(as_body(NEED_FIELDS, form))
     known = visit.look(lambda session, _: _known(session, company, str(form["tax_id"]) or None))
     alliances = visit.look(lambda session, who: scope_names(session, sorted(who.scopes(*STAFF))))
     return visit.show(
@@ -193,6 +195,7 @@ def _need_page(
         taken=_taken(document),
         asked=NEED_FIELDS,
         form=form,
+        open_questions=() if elements is None else elements.asked,
         kinds=KINDS,
         known=known,
         alliances=alliances,

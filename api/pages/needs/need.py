@@ -7,7 +7,7 @@ at a time, and a need's page with what this person can do now.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any
 from urllib.parse import urlencode
@@ -36,12 +36,11 @@ from api.routes.needs import (
     share_need,
     take_up_need,
 )
-from indexer.folding import for_reading
 from indexer.instants import day_in_taipei, now
-from indexer.records.passages import joined
+from indexer.records.mended.named_labs import labs_called
 from indexer.records.record_tables import Need
 from indexer.wording import T_
-from matcher.ranking.elements import ELEMENT_LABELS, NeedElements, elements_of
+from matcher.ranking.elements import ELEMENT_LABELS, elements_stated
 from matcher.review.intake import NeedState
 from matcher.review.people import Principal
 from matcher.review.proposals import PairingState, StoredPairing
@@ -72,17 +71,18 @@ def need_context(
     """
     need = need or visit.document(read_need, need_id=need_id)
 
-    def read(session: Session, who: Principal) -> tuple[NeedNames, tuple[int, Any], Principal]:
+    def read(session: Session, who: Principal) -> tuple[NeedNames, tuple[int, Any], list[str], Principal]:
         names = need_names(session, [need], with_every_alliance=True)
-        return names, company_contacts(session, who, need["company"]), who
+        excluded = labs_called(session, need.get("excluded_labs") or ())
+        return names, company_contacts(session, who, need["company"]), excluded, who
 
-    names, contacts, who = visit.look(read)
+    names, contacts, excluded, who = visit.look(read)
     ours = who.scopes(*STAFF)
     is_ours = need["alliance"] in ours
     state, office = need["state"], who.holds(Role.OFFICE)
     held = {need["alliance"], *need["shared_with"]}
     return {
-        "need": need,
+        "need": need | {"excluded_labs": excluded},
         "facts": _FACTS,
         "names": names,
         "other_alliances": [(one, *both) for one, both in sorted(names.alliances.items()) if one not in held],
@@ -100,15 +100,6 @@ def need_context(
         "refused": refused,
         "form": form,
     }
-
-
-def elements_stated(need: Mapping[str, Any]) -> NeedElements | None:
-    """Return what a need or a draft of one states and leaves open; None if its text is withheld."""
-    if need.get("redacted"):
-        return None
-    asks = (ask["text"] for ask in need.get("asks") or ())
-    text = joined(need.get("title") or "", need.get("description") or "", *asks)
-    return elements_of(for_reading(text), has_limits=bool(need.get("budget_ntd") or need.get("deadline")))
 
 
 def days_waiting(need: dict[str, Any]) -> int | None:

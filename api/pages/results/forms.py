@@ -459,12 +459,23 @@ def kept_files(form: FormData) -> list[dict[str, str]]:
 
 
 def stored(visit: Visit, kept: list[dict[str, str]]) -> Refusal | None:
-    """Store the files that came with a form, after those that are `kept` already; return why that was refused."""
+    """Store the files that came with a form, after those that are `kept` already; return why that was refused.
+
+    A file that is there already, whatever it is called, is left out and said: two names are no two proofs.
+    """
 
     def work() -> None:
+        twice = []
         for item in store_files(visit):
-            if item["sha256"] not in {one["sha256"] for one in kept}:
+            same = next((one for one in kept if one["sha256"] == item["sha256"]), None)
+            if same is None:
                 kept.append(item)
+            else:
+                twice.append(f"{item['name']} = {same['name']}")
+        if twice:
+            files = ", ".join(twice)
+            message = T_("the same file, byte for byte, is kept once: %(files)s; send the form again", files=files)
+            raise ProblemError(422, "invalid", message, "evidence")
 
     return visit.attempt(work)
 

@@ -58,7 +58,7 @@ def shown(fields: Sequence[DeclaredField], content: Mapping[str, Any]) -> dict[s
         value = content.get(one.name)
         if value in (None, ""):
             value = "" if one.default is None else one.default
-        if isinstance(value, list) and one.asked.widget in (Widget.WORDS, Widget.LINES):
+        if isinstance(value, list) and one.asked.widget in (Widget.WORDS, Widget.LINES, Widget.LANGUAGES):
             value = ("\n" if one.asked.widget is Widget.LINES else "、").join(value)
         found[one.name] = value
     return found
@@ -73,7 +73,7 @@ def as_body(fields: Sequence[DeclaredField], content: Mapping[str, Any]) -> dict
 def _value(widget: Widget, value: Any) -> Any:
     if widget is Widget.ASKS:
         return [dict(ask) for ask in value if ask["text"].strip()]
-    if widget is Widget.WORDS:
+    if widget in (Widget.WORDS, Widget.LANGUAGES):
         return [word.strip() for word in _BETWEEN.split(value) if word.strip()]
     if widget is Widget.LINES:
         return [line.strip() for line in value.splitlines() if line.strip()]

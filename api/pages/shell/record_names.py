@@ -7,6 +7,7 @@ only to who may read the need.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -20,8 +21,12 @@ from sqlmodel import Session, col, select
 from api.access.policy import Action
 from api.access.visibility import needs as visible_needs
 from api.access.visibility import readable
+from api.pages.shell.wording import Lang
 from api.trail.request_trail import NeedReader
 from indexer.records.record_tables import Alliance, Company, Lab, Need, School
+from indexer.records.values import FieldError
+from indexer.records.values import language as language_code
+from indexer.vocabulary import LANGUAGES
 from matcher.review.people import Account, Principal
 
 Named = type[Company] | type[Lab] | type[School] | type[Alliance]
@@ -108,6 +113,7 @@ def alliance_names(session: Session) -> list[tuple[str, str, str]]:
     return [(one, name, name_en) for one, name, name_en in rows]
 
 
+_BETWEEN = re.compile("[,，、;；]")
 _READERS = (Locale("zh", script="Hant"), Locale("en"))
 BothNames = tuple[str, str]
 
@@ -122,10 +128,27 @@ def language(code: str) -> BothNames:
     return zh, en
 
 
+def spoken(words: str, lang: Lang) -> str:
+    """Return codes of languages by the names that forms take; what somebody typed otherwise stays as it is."""
+    codes = [word.strip() for word in _BETWEEN.split(words) if word.strip()]
+    if not set(codes) <= LANGUAGES:
+        return words
+    return ("、" if lang is Lang.ZH else ", ").join(_name_of_language(code, lang) for code in codes)
+
+
+def _name_of_language(code: str, lang: Lang) -> str:
+    name = language(code)[0 if lang is Lang.ZH else 1]
+    try:
+        return name if language_code(name) == code else code
+    except FieldError:
+        return code
+
+
 def country(code: str) -> BothNames:
     """Return a country's names in Chinese and English; of one that is not known, its code."""
     zh, en = (reader.territories.get(code, code) for reader in _READERS)
-    return zh, en
+    # The country writes its own name in full.
+    return zh.replace("台", "臺"), en
 
 
 _KINDS = {

@@ -18,9 +18,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from api.pages.shell.assets import asset_url, icon
-from api.pages.shell.record_names import language
+from api.pages.shell.record_names import language, spoken
 from api.pages.shell.wording import Lang, Wording, term
 from indexer.instants import now
+from indexer.vocabulary import city_in_english
 
 TEMPLATE_FOLDER = Path(__file__).parents[2] / "templates"
 EXTENSIONS = ("jinja2.ext.i18n", "jinja2.ext.loopcontrols")
@@ -54,6 +55,9 @@ def environment(lang: Lang) -> Environment:
         "ago": lambda moment: wording.ago(moment, now()),
         "language": lambda code: wording.either(*language(code)),
         "term": lambda code: wording.text(term(code)),
+        "tel": tel_of,
+        "city": lambda name: city_in_english(name) if lang is Lang.EN else name,
+        "spoken": lambda words: spoken(words, lang),
     }
     found.globals |= {
         "asset": asset_url,
@@ -64,6 +68,14 @@ def environment(lang: Lang) -> Environment:
         "Lang": Lang,
     }
     return found
+
+
+def tel_of(phone: str) -> str:
+    """Return the address by which a telephone calls a number (RFC 3966), with its extension."""
+    number, _, extension = phone.partition("#")
+    digits = "".join(c for c in number if c.isdecimal() or c == "+")
+    inner = "".join(c for c in extension if c.isdecimal())
+    return f"tel:{digits}" + (f";ext={inner}" if inner else "")
 
 
 def rendered(template: str, lang: Lang, context: dict[str, Any]) -> str:

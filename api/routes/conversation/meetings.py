@@ -25,12 +25,13 @@ from api.documents.conversation.meetings import (
     meeting_document,
 )
 from api.letters.conversation.invitations import feed
-from api.letters.conversation.meeting_letters import entry_of, title_of
+from api.letters.conversation.meeting_letters import entry_of, party_of, title_of
 from api.letters.signed_links import LinkError, LinkSigner
 from api.requests.capacity import ThreadedRoute
 from api.requests.idempotency import Reply
 from api.requests.permitted_request import PermittedRequest, requires
 from api.requests.problems import not_found
+from api.routes.conversation.meeting_links import undo_step
 from api.routes.conversation.talks import find_conversation
 from api.routes.conversation.telling import tell_meeting
 from indexer.records.record_tables import Need
@@ -45,6 +46,7 @@ from matcher.review.conversation.meetings import (
     move_place,
     propose,
     renew_feed,
+    state_to_return_to,
 )
 from matcher.review.conversation.thread import Conversation, Side
 from matcher.review.people import Principal, principal
@@ -70,7 +72,7 @@ def list_meetings(
 
     def work(session: Session, who: Principal) -> Reply:
         side, about = find_conversation(session, who, pairing_id, Action.READ, Resource.MEETING)
-        items = [_document(session, one, side, ask) for one in meetings_of(session, about.pairing_id)]
+        items = [_document(session, one, side, who, ask) for one in meetings_of(session, about.pairing_id)]
         return Reply(200, {"items": items, "next": None}, {})
 
     return ask.read(work)
@@ -82,7 +84,7 @@ def list_own_meetings(ask: Annotated[PermittedRequest, Depends(requires(Resource
 
     def work(session: Session, who: Principal) -> Reply:
         since = ask.at - timedelta(days=1)
-        items = [_document(session, one, side, ask) for one, side in own_meetings(session, who, since=since)]
+        items = [_document(session, one, side, who, ask) for one, side in own_meetings(session, who, since=since)]
         return Reply(200, {"items": items, "next": None}, {})
 
     return ask.read(work)
@@ -120,7 +122,7 @@ def propose_meeting(
         ask.about("need", about.need_id)
         meeting = propose(session, about=about, side=side, by=who.id, now=ask.at, **body.model_dump())
         tell_meeting(session, about, meeting, "proposed", by=who.id, now=ask.at)
-        return Reply(201, _document(session, meeting, side, ask), {})
+        return Reply(201, _document(session, meeting, side, who, ask), {})
 
     return ask.write(work, body)
 
@@ -137,7 +139,7 @@ def accept_meeting(
         meeting, side, about = _find(session, who, meeting_id, Action.DECIDE)
         accept(session, meeting=meeting, side=side, starts_at=body.starts_at, by=who.id, now=ask.at)
         tell_meeting(session, about, meeting, "agreed", by=who.id, now=ask.at)
-        return Reply(200, _document(session, meeting, side, ask), {})
+        return Reply(200, _document(session, meeting, side, who, ask), {})
 
     return ask.write(work, body)
 
@@ -152,7 +154,21 @@ def call_meeting_off(
         meeting, side, about = _find(session, who, meeting_id, Action.END)
         call_off(session, meeting=meeting, side=side, by=who.id, now=ask.at)
         tell_meeting(session, about, meeting, "called_off", by=who.id, now=ask.at)
-        return Reply(200, _document(session, meeting, side, ask), {})
+        return Reply(200, _document(session, meeting, side, who, ask), {})
+
+    return ask.write(work)
+
+
+@router.post("/meetings/{meeting_id}/taking-back", response_model=MeetingAnswer)
+def take_meeting_back(
+    meeting_id: MeetingId, ask: Annotated[PermittedRequest, Depends(requires(Resource.MEETING, Action.DECIDE))]
+) -> Response:
+    """Undo what you did last: a time that you chose is open again, a meeting that you called off stands again."""
+
+    def work(session: Session, who: Principal) -> Reply:
+        meeting, side, about = _find(session, who, meeting_id, Action.DECIDE)
+        undo_step(session, about, meeting, side=side, by=who.id, now=ask.at)
+        return Reply(200, _document(session, meeting, side, who, ask), {})
 
     return ask.write(work)
 
@@ -169,7 +185,7 @@ def move_meeting(
         meeting, side, about = _find(session, who, meeting_id, Action.EDIT)
         move_place(session, meeting=meeting, place=body.place, side=side, by=who.id, now=ask.at)
         tell_meeting(session, about, meeting, "moved", by=who.id, now=ask.at)
-        return Reply(200, _document(session, meeting, side, ask), {})
+        return Reply(200, _document(session, meeting, side, who, ask), {})
 
     return ask.write(work, body)
 
@@ -182,9 +198,11 @@ def _find(session: Session, who: Principal, meeting_id: int, action: Action) -> 
     return meeting, side, about
 
 
-def _document(session: Session, meeting: Meeting, side: Side, ask: PermittedRequest) -> dict[str, Any]:
+def _document(session: Session, meeting: Meeting, side: Side, who: Principal, ask: PermittedRequest) -> dict[str, Any]:
     case = session.get_one(Case, meeting.case_id)
-    return meeting_document(meeting, side, title_of(session, case, side), ask.at)
+    can_undo = state_to_return_to(session, meeting, by=who.id, now=ask.at) is not None
+    title, party = title_of(session, case, side), party_of(session, case, side)
+    return meeting_document(meeting, side, title, party, ask.at, can_take_back=can_undo)
 
 
 @router.get("/me/calendar", response_model=CalendarAnswer)

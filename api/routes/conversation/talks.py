@@ -27,10 +27,18 @@ from api.requests.capacity import ThreadedRoute
 from api.requests.idempotency import Reply
 from api.requests.permitted_request import PermittedRequest, requires
 from api.requests.problems import ProblemError, not_found
-from api.routes.conversation.telling import tell_address, tell_answered, tell_said, tell_written
+from api.routes.conversation.telling import (
+    looking_after,
+    readers_of,
+    tell_address,
+    tell_answered,
+    tell_said,
+    tell_written,
+)
 from api.trail.request_trail import NeedReader
-from indexer.records.record_tables import Need
+from indexer.records.record_tables import Company, Need
 from indexer.wording import T_
+from matcher.review.clients import alliances_of
 from matcher.review.conversation.answers import answer, answers_of, is_open, must_be_open, take_back
 from matcher.review.conversation.thread import (
     Audience,
@@ -47,6 +55,7 @@ from matcher.review.roles import STAFF
 
 router = APIRouter(prefix="/api/pairings", tags=["conversations"], route_class=ThreadedRoute)
 
+_MOST_PEOPLE = 5
 PairingId = Annotated[int, Path(ge=1, le=MAX_ROW_NUMBER)]
 
 
@@ -193,8 +202,30 @@ def talk_document(
         messages=messages,
         names=dict(rows.all()),
         colleagues=colleagues_of(session, who) if side is Side.EXPERT else {},
+        people=people_of(session, who, side, about),
     )
     return conversation_document(talk)
+
+
+def people_of(session: Session, who: Principal, side: Side, about: Conversation) -> list[tuple[Side, str, str, str]]:
+    """Return whom a side works with, and how they are reached: the expert, for the expert those of both sides.
+
+    Of a company only who looks after it learns whom to reach there, not whom its need was shared with.
+    """
+    others = [Side.EXPERT] if side is not Side.EXPERT else [Side.LAB]
+    found: list[tuple[Side, str, str, str]] = []
+    company = session.get(Company, about.company_id) if side is Side.EXPERT and about.company_id else None
+    if company is not None and who.scopes(*STAFF) & set(alliances_of(session, company.id)):
+        others.insert(0, Side.COMPANY)
+        if company.contact_email or company.contact_phone:
+            found.append((Side.COMPANY, company.contact, company.contact_email, company.contact_phone))
+    for other in others:
+        ids = looking_after(session, about) if other is Side.EXPERT else readers_of(session, about, other)
+        query = select(Account.name, Account.email, Account.phone).where(col(Account.id).in_(ids[:_MOST_PEOPLE]))
+        # Both sides call their expert by name and number; addresses stay among those who look after the case.
+        told = session.exec(query.order_by(col(Account.id))).all()
+        found += [(other, name, "" if other is Side.EXPERT else email, phone) for name, email, phone in told]
+    return found
 
 
 def colleagues_of(session: Session, who: Principal) -> dict[str, str]:

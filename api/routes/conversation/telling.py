@@ -52,27 +52,47 @@ def readers_of(session: Session, about: Conversation, side: Side) -> list[str]:
         return holders(session, [Role.COMPANY], [about.company_id])
     if side is Side.LAB:
         return holders(session, [Role.RESEARCHER], [about.lab_id])
+    # Whoever looked after it may have left: then all colleagues hear of it rather than nobody.
+    return looking_after(session, about) or holders(session, STAFF, [about.alliance_id])
+
+
+def looking_after(session: Session, about: Conversation) -> list[str]:
+    """Return who of the alliance looks after a case or its need, or showed the lab, and still works there."""
     theirs = holders(session, STAFF, [about.alliance_id])
     own = about.case.owner_id if about.case is not None else None
     taken = session.exec(select(NeedIntake.expert_id).where(NeedIntake.need_id == about.need_id)).first()
     shown = select(Release.released_by).where(Release.pairing_id == about.pairing_id).order_by(col(Release.id).desc())
-    wanted = [one for one in (own, taken, session.exec(shown).first()) if one in theirs]
-    # Whoever looked after it may have left: then all colleagues hear of it rather than nobody.
-    return sorted(set(wanted)) or theirs
+    return sorted({one for one in (own, taken, session.exec(shown).first()) if one is not None and one in theirs})
+
+
+def _tell(
+    session: Session,
+    kind: NoticeKind,
+    about: Conversation,
+    to: list[str],
+    *,
+    key: str,
+    now: datetime,
+    by: str | None = None,
+    part: str = "",
+    **facts: object,
+) -> None:
+    """Tell readers of something in a conversation; `part` is where on its page it stands."""
+    place = place_of(about.pairing_id) + part
+    notify(session, kind=kind, to=to, key=key, place=place, facts=facts_of(about, **facts), by=by, now=now)
 
 
 def tell_address(session: Session, about: Conversation, side: Side, address: str, *, by: str, now: datetime) -> None:
     """Send somebody without an account the question that stands open for a side, with the links that answer it."""
-    kind, key, facts = NoticeKind.LAB_RELEASED, "", facts_of(about)
     if side is Side.LAB and about.case is not None:
-        kind, key = NoticeKind.CASE_INTRODUCED, f"case {about.case.id} step {about.case.version}"
-        facts |= {"step": str(about.case.version)}
-    else:
-        shown = (Release.pairing_id == about.pairing_id, col(Release.ended_at).is_(None))
-        number = session.exec(select(Release.id).where(*shown)).one()
-        key, facts = f"release {number}", facts | {"release": str(number)}
-    place = place_of(about.pairing_id)
-    notify(session, kind=kind, to=[address], key=key, place=place, facts=facts, by=by, now=now)
+        step = about.case.version
+        key = f"case {about.case.id} step {step}"
+        _tell(session, NoticeKind.CASE_INTRODUCED, about, [address], key=key, by=by, now=now, step=step)
+        return
+    shown = (Release.pairing_id == about.pairing_id, col(Release.ended_at).is_(None))
+    number = session.exec(select(Release.id).where(*shown)).one()
+    key = f"release {number}"
+    _tell(session, NoticeKind.LAB_RELEASED, about, [address], key=key, by=by, now=now, release=number)
 
 
 def tell_answered(session: Session, about: Conversation, said: SideAnswer, *, now: datetime) -> None:
@@ -83,31 +103,16 @@ def tell_answered(session: Session, about: Conversation, said: SideAnswer, *, no
     to = readers_of(session, about, Side.EXPERT)
     if said.side == Side.LAB:
         to += readers_of(session, about, Side.COMPANY)
-    notify(
-        session,
-        kind=NoticeKind.CASE_ANSWERED,
-        to=to,
-        key=f"answer {said.id}",
-        place=place_of(about.pairing_id),
-        facts=facts_of(about, word=said.word),
-        by=said.by,
-        now=now,
-    )
+    key = f"answer {said.id}"
+    _tell(session, NoticeKind.CASE_ANSWERED, about, to, key=key, by=said.by, now=now, word=said.word)
 
 
 def tell_by_link(
     session: Session, about: Conversation, said: SideAnswer, *, reader: str, asked: str, now: datetime
 ) -> None:
     """Tell whom a link was sent to what was just done by it, with the way to undo it: it may have been forwarded."""
-    notify(
-        session,
-        kind=NoticeKind.LINK_ANSWERED,
-        to=[reader],
-        key=f"link answer {said.id}",
-        place=place_of(about.pairing_id),
-        facts=facts_of(about, word=said.word, side=said.side, asked=asked, link=said.link or ""),
-        now=now,
-    )
+    facts = {"word": said.word, "side": said.side, "asked": asked, "link": said.link or ""}
+    _tell(session, NoticeKind.LINK_ANSWERED, about, [reader], key=f"link answer {said.id}", now=now, **facts)
 
 
 def tell_said(session: Session, about: Conversation, said: SideAnswer, *, now: datetime) -> None:
@@ -123,62 +128,51 @@ def tell_said(session: Session, about: Conversation, said: SideAnswer, *, now: d
 def tell_written(session: Session, about: Conversation, message: Message, *, now: datetime) -> None:
     """Tell those whom a message is for; of a note those colleagues who are called upon."""
     audience = Audience(message.audience)
-    to = [one for side in _HEARS[audience] for one in readers_of(session, about, side)]
-    if audience is Audience.INTERNAL:
-        to = list(message.mentioned)
-    elif message.side != Side.EXPERT:
-        to += readers_of(session, about, Side.EXPERT)
-    notify(
-        session,
-        kind=NoticeKind.CASE_ASKED,
-        to=to,
-        key=f"message {message.id}",
-        place=place_of(about.pairing_id) + "#thread",
-        facts=facts_of(about),
-        by=message.by,
-        now=now,
-    )
+    internal = audience is Audience.INTERNAL
+    to = list(message.mentioned) if internal else _hearing(session, about, audience, message.side)
+    key = f"message {message.id}"
+    _tell(session, NoticeKind.CASE_ASKED, about, to, key=key, by=message.by, now=now, part="#thread")
 
 
 def tell_attached(session: Session, about: Conversation, attached: Attachment, *, now: datetime) -> None:
     """Tell those whom a file in a conversation is for; of one among colleagues nobody is told."""
-    audience = Audience(attached.audience or Audience.INTERNAL)
+    to = _hearing(session, about, Audience(attached.audience or Audience.INTERNAL), attached.side)
+    key = f"attachment {attached.id}"
+    _tell(session, NoticeKind.CASE_ASKED, about, to, key=key, by=attached.by, now=now, part="#files", how="file")
+
+
+def _hearing(session: Session, about: Conversation, audience: Audience, said_by: str) -> list[str]:
+    """Return who hears of what is for an audience: its sides, and the alliance of what a side said."""
     to = [one for side in _HEARS[audience] for one in readers_of(session, about, side)]
-    if attached.side != Side.EXPERT:
-        to += readers_of(session, about, Side.EXPERT)
-    notify(
-        session,
-        kind=NoticeKind.CASE_ASKED,
-        to=to,
-        key=f"attachment {attached.id}",
-        place=place_of(about.pairing_id) + "#files",
-        facts=facts_of(about, how="file"),
-        by=attached.by,
-        now=now,
-    )
+    return to if said_by == Side.EXPERT else to + readers_of(session, about, Side.EXPERT)
 
 
 def tell_meeting(
-    session: Session, about: Conversation, meeting: Meeting, how: str, *, by: str | None, now: datetime
+    session: Session,
+    about: Conversation,
+    meeting: Meeting,
+    how: str,
+    *,
+    by: str | None,
+    now: datetime,
+    was: datetime | None = None,
 ) -> None:
-    """Tell everybody who comes of a meeting that was proposed, agreed, moved or called off.
+    """Tell everybody who comes of a meeting that was proposed, agreed, moved, reopened or called off.
 
-    Whoever proposed or called off is told of nothing they did, but of what is agreed they get the file as well.
+    Whoever proposed or called off is told of nothing they did, but of what changes in calendars they get the file as
+    well. `was` is the time of a meeting that is open again.
     """
+    facts: dict[str, object] = {"meeting": meeting.id, "how": how, "proposed": meeting.proposed_side}
+    if was is not None:
+        facts["was"] = was.isoformat()
+    teller = None if how in ("agreed", "moved", "reopened") else by
     for side in Side:
-        to = [*readers_of(session, about, side), *addresses_of(session, about, side)]
         if how == "proposed" and side == meeting.proposed_side:
             continue
-        notify(
-            session,
-            kind=NoticeKind.MEETING,
-            to=to,
-            key=f"meeting {meeting.id} {meeting.version}",
-            place=place_of(about.pairing_id) + "#meetings",
-            facts=facts_of(about, meeting=meeting.id, side=side.value, how=how),
-            by=None if how in ("agreed", "moved") else by,
-            now=now,
-        )
+        to = [*readers_of(session, about, side), *addresses_of(session, about, side)]
+        key = f"meeting {meeting.id} {meeting.version}"
+        facts["side"] = side.value
+        _tell(session, NoticeKind.MEETING, about, to, key=key, by=teller, now=now, part="#meetings", **facts)
 
 
 def addresses_of(session: Session, about: Conversation, side: Side) -> list[str]:

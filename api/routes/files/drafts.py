@@ -22,19 +22,22 @@ from api.requests.capacity import ThreadedRoute
 from api.requests.idempotency import Reply
 from api.requests.permitted_request import PermittedRequest, requires
 from api.requests.problems import ProblemError
-from api.routes.needs import submitted
+from api.routes.companies import set_company_contact
+from api.routes.needs import need_reply, submitted
 from indexer.database import reading
 from indexer.folding import for_names
 from indexer.instants import day_in_taipei
 from indexer.records.exchange import CompanyIn, check
 from indexer.records.importing import import_rows
 from indexer.records.lists.made_ids import made_id
-from indexer.records.record_tables import Company
+from indexer.records.record_tables import CONTACT_COLUMNS, Company, contact_of
 from indexer.sources.drafts.documents import MAX_BYTES, DocumentError
+from indexer.sources.drafts.needs import reached_of
 from indexer.vocabulary import Kind
 from indexer.wording import T_
 from matcher.review.cases import add_contact
 from matcher.review.clients import alliances_of, take_on
+from matcher.review.intake import NeedState, move
 from matcher.review.people import Principal
 from matcher.review.roles import STAFF
 
@@ -91,8 +94,12 @@ def take_need_down(
         company = body.company or _company(session, who, body, alliance, ask.at)
         given = body.model_dump(exclude={"company_name", "tax_id", "contact", "came_by"}, exclude_unset=True)
         need = NewNeedBody.model_validate(given | {"company": company, "alliance": alliance})
-        reply = submitted(session, who, need, ask)
+        made = submitted(session, who, need, ask).document
+        # Whoever took the call looks after it: it waits for nobody to take it up.
+        move(session, need_id=made["id"], state=NeedState.TAKEN_UP, by=who.id, now=ask.at, expert_id=who.id)
+        reply = need_reply(session, who, made["id"], ask)
         if body.contact.strip() and alliance in alliances_of(session, company):
+            _keep_contact(session, session.get_one(Company, company), body.contact)
             add_contact(
                 session,
                 alliance_id=alliance,
@@ -107,6 +114,15 @@ def take_need_down(
         return reply
 
     return ask.write(work, body)
+
+
+def _keep_contact(session: Session, company: Company, said: str) -> None:
+    """Keep who called as whom to reach at a company that has nobody yet, as far as it is understood."""
+    if any(contact_of(company).values()):
+        return
+    found = dict(zip(CONTACT_COLUMNS, reached_of(said), strict=True))
+    if found["contact_email"] or found["contact_phone"]:
+        set_company_contact(session, company, found)
 
 
 def _alliance(who: Principal, named: str | None) -> str:

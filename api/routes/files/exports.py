@@ -47,6 +47,7 @@ from indexer.records.record_tables import (
     Need,
     School,
     Term,
+    contact_of,
     load_labs,
     load_terms,
     other_of,
@@ -69,9 +70,11 @@ from indexer.records.writers import (
 from indexer.vocabulary import Kind, Mendable
 from indexer.wording import T_
 from matcher.review.cases import Case
+from matcher.review.clients import Client
 from matcher.review.people import Principal
 from matcher.review.proposals import StoredPairing
 from matcher.review.researchers import profile_document
+from matcher.review.roles import STAFF, Role
 
 router = APIRouter(prefix="/api/exports", tags=["exports"], route_class=ThreadedRoute)
 
@@ -201,10 +204,17 @@ def _alliances(session: Session, who: Principal, after: Any, all_rows: bool) -> 
 def _companies(session: Session, who: Principal, after: Any, all_rows: bool) -> list[tuple[Any, Document]]:
     may = and_(_allowed(visible_companies(who, Action.LIST), all_rows), in_use(Mendable.COMPANY, col(Company.id)))
     query = select(Company).where(may, _after(Company.id, after)).order_by(col(Company.id)).limit(ROWS_PER_PAGE)
-    return [
-        (company.id, company.model_dump(mode="json") | _other(session, Company, company.id, all_rows))
-        for company in session.exec(query).all()
-    ]
+    rows = session.exec(query).all()
+    own = and_(col(Client.company_id).in_([one.id for one in rows]), col(Client.alliance_id).in_(who.scopes(*STAFF)))
+    cared = set(session.exec(select(Client.company_id).where(own, col(Client.until).is_(None))).all())
+    sees_all = all_rows or who.holds(Role.OFFICE)
+    found: list[tuple[Any, Document]] = []
+    for company in rows:
+        # Whom to reach there is for who looks after it, and for who takes everything out.
+        contact = contact_of(company) if sees_all or company.id in cared else {}
+        document = company.model_dump(mode="json") | contact | _other(session, Company, company.id, all_rows)
+        found.append((company.id, document))
+    return found
 
 
 def _other(

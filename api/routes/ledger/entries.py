@@ -109,10 +109,11 @@ def store_file(
     digest = keep(ask.request.app.state.home, content)
 
     def work(session: Session, who: Principal) -> Reply:
-        note_file(session, sha256=digest, size_bytes=len(content), by=who.id, now=ask.at)
+        before = note_file(session, sha256=digest, size_bytes=len(content), by=who.id, now=ask.at)
         # It may have lain there already, and been deleted since as one that nobody names.
         keep(ask.request.app.state.home, content)
-        return Reply(201, {"sha256": digest, "size_bytes": len(content)}, {"Location": f"/api/evidence/{digest}"})
+        said = {"sha256": digest, "size_bytes": len(content), "sent_before": before and before.isoformat()}
+        return Reply(201, said, {"Location": f"/api/evidence/{digest}"})
 
     return ask.write(work, digest.encode(), once=once)
 

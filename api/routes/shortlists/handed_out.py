@@ -220,10 +220,10 @@ def handout_of(session: Session, shortlist: Shortlist, *, names_need: bool, to: 
         words=tuple(one.strip() for one in shortlist.words.split("\n\n") if one.strip()),
         contact=(
             T_(
-                "Your liaison: %(name)s, %(alliance)s, %(email)s",
+                "Your liaison: %(name)s, %(alliance)s, %(reached)s",
                 name=author.name,
                 alliance=called,
-                email=author.email,
+                reached=", ".join(filter(None, (author.email, author.phone))),
             ),
         ),
         logo=picture_of(session, Owner.ALLIANCE, alliance.id),

@@ -38,7 +38,7 @@ from indexer.wording import P_, T_, Text, either
 SEPARATE = T_("Separate with ; or line breaks.")
 DATE = T_("2019-08-31 or 民國108年8月31日.")
 LONG = T_("Up to 50,000 characters.")
-CODES = T_("Codes such as zh, en; separated by commas.")
+SPOKEN = T_("Such as Chinese, English, Japanese; separated by commas.")
 ASK_KINDS, FIELDS = choices(AskKind), choices(ResearchField)
 EVERYBODY, INTRODUCED, INSIDE = Audience.EVERYBODY, Audience.INTRODUCED, Audience.INSIDE
 

@@ -24,13 +24,13 @@ from indexer.plain_text import printable, shown
 from indexer.records import values as v
 from indexer.records.exchange.declaring import (
     ASK_KINDS,
-    CODES,
     DATE,
     EVERYBODY,
     INSIDE,
     INTRODUCED,
     LONG,
     SEPARATE,
+    SPOKEN,
     NamedIn,
     RecordIn,
     id_note,
@@ -62,12 +62,14 @@ from indexer.records.exchange.value_types import (
     Languages,
     Links,
     Listed,
+    MailAddress,
     Money,
     Name,
     Names,
     Offers,
     Once,
     Other,
+    Phone,
     ProminenceTerm,
     Prose,
     RegionTerm,
@@ -228,6 +230,7 @@ class LabIn(NamedIn):
         FieldNote(
             T_("Keywords"),
             SEPARATE,
+            SPOKEN,
             "葉片結冰；聲射；除冰",
             body=Field(default=None, max_length=1_000, examples=[["碳化矽", "CMP"]]),
             question=Question("profile", Widget.WORDS, T_("Keywords"), hint=T_("Separated by commas.")),
@@ -295,7 +298,7 @@ class LabIn(NamedIn):
         languages_note(
             "zh；en",
             body=Field(default=None, max_length=50, examples=[["zh", "en"]]),
-            question=Question("profile", Widget.WORDS, T_("Working languages"), hint=CODES),
+            question=Question("profile", Widget.LANGUAGES, T_("Working languages"), hint=SPOKEN),
         ),
     ] = Field(default_factory=list)
     conflicts: Annotated[
@@ -464,7 +467,7 @@ class NeedIn(RecordIn):
         languages_note(
             "zh",
             body=Field(default=None, max_length=20, examples=[["zh"]]),
-            question=Question("limits", Widget.WORDS, T_("Languages you can work in"), hint=CODES),
+            question=Question("limits", Widget.LANGUAGES, T_("Languages you can work in"), hint=SPOKEN),
         ),
     ] = Field(default_factory=list)
     excluded_labs: Annotated[
@@ -478,7 +481,7 @@ class NeedIn(RecordIn):
                 "limits",
                 Widget.WORDS,
                 T_("Labs that must not hear of it"),
-                hint=T_("Their names or ids, separated by commas. They never appear among the candidates."),
+                hint=T_("Their names or their heads', separated by commas. They never appear among the candidates."),
             ),
         ),
     ] = Field(default_factory=list)
@@ -511,6 +514,13 @@ class CompanyIn(NamedIn):
     fields: Annotated[Fields, research_fields_note("綠能科技")] = Field(default_factory=list)
     city: Annotated[Short, FieldNote(T_("City"), T_("City or county."), "南投縣")] = ""
     description: Annotated[Prose, FieldNote(T_("Description"), T_("What the firm does."), "經營三座高山風場。")] = ""
+    contact: Annotated[Short, FieldNote(T_("Contact person"), T_("Whom to reach there."), "林若川 經理")] = ""
+    contact_email: Annotated[
+        MailAddress, FieldNote(T_("Contact's mail"), T_("One address."), "lin@ridgewind.example")
+    ] = ""
+    contact_phone: Annotated[
+        Phone, FieldNote(T_("Contact's phone"), T_("One number, with its extension."), "049-2345678 #12")
+    ] = ""
     other: Other = Field(default_factory=dict)
 
     @model_validator(mode="after")

@@ -72,6 +72,8 @@ Names: TypeAlias = Annotated[list[Name], Listed, Once, AsTexts]
 Keywords: TypeAlias = Annotated[list[Short], Listed, Once, AsWords]
 Ids: TypeAlias = Annotated[list[Id], Listed, Once, AsWords]
 Links: TypeAlias = Annotated[list[Annotated[str, BeforeValidator(v.link)]], Listed, Once, AsTexts]
+MailAddress: TypeAlias = Annotated[str, BeforeValidator(v.mail_address)]
+Phone: TypeAlias = Annotated[str, BeforeValidator(v.phone)]
 Other: TypeAlias = Annotated[dict[str, str], BeforeValidator(v.other)]
 """What a file says of a record beside our fields, by its own headings."""
 Languages: TypeAlias = Annotated[list[Annotated[str, BeforeValidator(v.language)]], Listed, Once, AsWords]

@@ -137,6 +137,11 @@ _LISTED: dict[Kind, dict[str, str]] = {
         "主要業務 業務 業務內容 營業內容 經營項目 主力產品 摘要 summary about overview products product "
         "mainproducts business businessdescription activities profile",
         "fields": "產業 主要產業 行業 行業別 industries",
+        "contact": "聯絡人 聯絡窗口 窗口 承辦人 聯繫人 聯絡人姓名 窗口姓名 contactperson contactname contact",
+        "contact_email": "聯絡信箱 電子郵件 電子信箱 信箱 聯絡人信箱 聯絡人電子郵件 email e-mail mail contactemail "
+        "emailaddress",
+        "contact_phone": "電話 手機 行動電話 聯絡電話 公司電話 聯絡人電話 聯絡手機 電話分機 電話/手機 phone tel "
+        "telephone mobile cell phonenumber contactphone",
     },
     Kind.SCHOOLS: {
         "id": "學校代碼 學校編號 校代碼 schoolid schoolcode universityid institutioncode",

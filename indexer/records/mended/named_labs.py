@@ -1,8 +1,9 @@
 """Which labs somebody means by the names that they typed: what a need excludes must be somebody.
 
-In: names or ids as they were typed. Out: the ids of the labs that they name, by any of their names and by old ids too,
-and for a name that is nobody's those that it may have been meant for. It exists because a lab that a company wants kept
-out is kept out only if it is found: a name with a slip in it excluded nobody, and the lab was proposed.
+In: names or ids as they were typed. Out: the ids of the labs that they name, by any of their names, by their heads'
+names and by old ids too, and for a name that is nobody's those that it may have been meant for. It exists because a lab
+that a company wants kept out is kept out only if it is found: a name with a slip in it excluded nobody, and the lab was
+proposed.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import dataclass, replace
 from rapidfuzz import fuzz, process
 from sqlalchemy import select
 from sqlmodel import Session, col
+from sqlmodel import select as select_rows
 
 from indexer.folding import for_names
 from indexer.plain_text import shown
@@ -45,9 +47,12 @@ def named_labs(session: Session, said: Iterable[str]) -> list[NamedLab]:
     kept = kept_ids(session, Mendable.LAB)
     ids: dict[str, set[str]] = defaultdict(set)
     called: dict[str, str] = {}
-    for lab_id, *names in session.connection().execute(select(col(Lab.id), col(Lab.name), col(Lab.name_en))):
-        for name in filter(None, (lab_id, *names)):
+    columns = select(col(Lab.pi), col(Lab.id), col(Lab.name), col(Lab.name_en))
+    for head, lab_id, *names in session.connection().execute(columns):
+        for name in filter(None, (head, lab_id, *names)):
             ids[for_names(name)].add(kept.get(lab_id, lab_id))
+        # Nobody is told names of people that they did not type.
+        for name in filter(None, (lab_id, *names)):
             called.setdefault(for_names(name), name)
     return [_named(one, ids, called) for one in wanted]
 
@@ -58,6 +63,16 @@ def _named(said: str, ids: dict[str, set[str]], called: dict[str, str]) -> Named
         return NamedLab(said, tuple(sorted(ids[folded])))
     alike = process.extract(folded, list(called), scorer=fuzz.ratio, score_cutoff=_ALIKE, limit=_MEANT)
     return NamedLab(said, (), tuple(called[one] for one, _, _ in alike))
+
+
+def labs_called(session: Session, ids: Sequence[str]) -> list[str]:
+    """Return what labs are called, each by a name that finds it alone again; by its id where it has none such."""
+    if not ids:
+        return []
+    rows = session.exec(select_rows(Lab).where(col(Lab.id).in_(ids))).all()
+    names = {lab.id: [name for name in (lab.name, lab.name_en) if name] for lab in rows}
+    found = {one.said: one.ids for one in named_labs(session, [name for several in names.values() for name in several])}
+    return [next((name for name in names.get(one, ()) if found[name] == (one,)), one) for one in ids]
 
 
 def ids_of(found: Sequence[NamedLab]) -> list[str]:

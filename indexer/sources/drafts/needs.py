@@ -83,20 +83,29 @@ _PHONE = re.compile(
     r"(?<![0-9-])(?:\+?886[- ]?|\(?0)[0-9][0-9 ()-]{6,14}[0-9](?!-?[0-9])(?:\s*(?:#|ext\.?|分機)\s*[0-9]{1,6})?"
 )
 _TAX_ID = re.compile(r"(?<![0-9])[0-9]{8}(?![0-9])")
+_TITLE_OF_ADDRESS = "(?:先生|小姐|女士|經理|協理|副理|廠長|課長|主任|總經理|董事長|處長|博士|特助|專員)"
 _PERSON = re.compile(
-    r"(?:^|[\s，。、：:,是的和找])([\u3400-\u9fff]{1,3}"
-    r"(?:先生|小姐|女士|經理|協理|副理|廠長|課長|主任|總經理|董事長|處長|博士|特助|專員))",
+    rf"(?:^|[\s，。、：:,是的和找])([\u3400-\u9fff]{{1,3}}{_TITLE_OF_ADDRESS})"
+    r"|\b(?:Mr|Mrs|Ms|Dr)\.? [A-Z][A-Za-z'-]{1,30}",
     re.MULTILINE,
 )
+_CALLS_FROM = re.compile(
+    rf"(?:我們?是|這裡是|這邊是|來自)([A-Za-z0-9\u3400-\u9fff]{{2,20}}?)的[\u3400-\u9fff]{{1,3}}{_TITLE_OF_ADDRESS}"
+    r"|\b(?:This is|I am|I'm) [A-Z][\w.' -]{1,40}? (?:of|from|at) ([A-Z][\w&'-]*(?: [A-Z][\w&'-]*){0,5})"
+)
+"""Who says for which firm they call, where the firm's name has none of the words that end such names."""
 _SENTENCE = re.compile(
     r"[^。！？!?;；\n]+?"
     r"(?:(?<=[a-z0-9)])\.(?=\s+[A-Z])|(?=[。！？!?;；\n])|(?=，(?:另外|另|也|並|同時|此外))|$)"
 )
 _WISH = re.compile(
     r"希望(?:能夠?|可以|貴校|學校)?|想要|想請|想找|尋找|尋求|徵求|急需|需要|請學校|可否協助|盼能|"
-    r"looking for|would like(?: to)?|we need|we seek|we want(?: to)?|in search of|could you help(?: us)?(?: to)?",
+    r"looking for|would like(?: to)?|we hope to(?: find)?|we need|we seek|we want(?: to)?|in search of|"
+    r"could you help(?: us)?(?: to)?",
     re.IGNORECASE,
 )
+_HELLO = re.compile(r"^\s*(?:您好|你好|hello|hi)\s*[，,。！!]", re.IGNORECASE)
+_CLAUSE = re.compile(r"(?:[^，,。！？!?;；\n.]|\.(?=\S)|(?<=[MD][rs])\.)+[，,。！？!?;；.]*\s?")
 _STOP = re.compile(r"[。！？!?;；]|\.(?=\s)")
 _ALREADY = re.compile(r"^[\s，,、.]*(?:另外|另|也|並且?|同時|此外|因此|所以|and|also)?[\s，,]*")
 _KINDS = (
@@ -167,6 +176,8 @@ def _company(draft: Draft, parts: list[Labelled]) -> None:
             draft.take("company", draft.text[start : place.end].strip(), Passage(start, place.end))
             if len({one for one, _ in firms}) > 1:
                 draft.notes.append(T_("several firms are named; choose the one whose need it is"))
+        elif (caller := _CALLS_FROM.search(draft.text)) is not None:
+            draft.take("company", caller[caller.lastindex or 0], Passage(*caller.span(caller.lastindex or 0)))
     labelled = _first(parts, "tax_id")
     for digits, place in matches_of(_TAX_ID, draft.text):
         within = labelled is not None and labelled.passage.start <= place.start < labelled.passage.end
@@ -185,12 +196,26 @@ def _contact(draft: Draft, parts: list[Labelled]) -> None:
         if sender is not None and name is not None:
             start = sender.lines[0].start + name.start(1)
             draft.take("contact", name[1], Passage(start, start + len(name[1])))
-        elif person := next(matches_of(_PERSON, draft.text, 1), None):
-            draft.take("contact", *person)
+        elif (person := _PERSON.search(draft.text)) is not None:
+            draft.take("contact", person[person.lastindex or 0], Passage(*person.span(person.lastindex or 0)))
     for field, pattern in (("email", _EMAIL), ("phone", _PHONE)):
         found = next(matches_of(pattern, draft.text), None)
         if found is not None:
             draft.take(field, found[0].strip(), found[1])
+
+
+def reached_of(words: str) -> tuple[str, str, str]:
+    """Return name, mail address and telephone number out of what was noted of somebody; what is not said is empty."""
+    email, phone = _EMAIL.search(words), _PHONE.search(words)
+    name = words
+    for found in (email, phone):
+        name = name.replace(found[0], " ") if found is not None else name
+    name = re.sub(r"(?:電話|手機|分機|信箱|tel|phone|e?-?mail)\s*[:：]?", " ", name, flags=re.IGNORECASE)
+    return (
+        " ".join(re.sub(r"[，,、;；:：]+", " ", name).split())[:200],
+        email[0] if email else "",
+        phone[0] if phone else "",
+    )
 
 
 def _title(draft: Draft, lines: list[Line], parts: list[Labelled]) -> None:
@@ -235,8 +260,32 @@ def _first_sentence(text: str, lines: list[Line], parts: list[Labelled]) -> Pass
             if len(said) < _FEWEST_CHARS or _OF_MONEY.search(said) or (_UNTIL.search(said) and _DATE.search(said)):
                 continue
             start = bare.start + place.start + len(words) - len(words.lstrip())
-            return Passage(start, start + min(len(said), _TITLE_CHARS))
+            kept = next(_of_the_matter(Passage(start, start + len(said)), text), None)
+            if kept is not None and kept.end - kept.start >= _FEWEST_CHARS:
+                return Passage(kept.start, min(kept.end, kept.start + _TITLE_CHARS))
     return None
+
+
+def _of_the_matter(place: Passage, text: str) -> Iterator[Passage]:
+    """Yield the parts of a place without the clauses that say who calls, and how they are reached."""
+    start: int | None = None
+    end = place.start
+    for clause, at in matches_of(_CLAUSE, place.of(text)):
+        is_of_who = any(one.search(clause) for one in (_CALLS_FROM, _PHONE, _EMAIL, _HELLO)) or _calls(clause)
+        if not is_of_who:
+            start = place.start + at.start if start is None else start
+            end = place.start + at.start + len(clause.rstrip("，, "))
+        elif start is not None:
+            yield Passage(start, end)
+            start = None
+    if start is not None:
+        yield Passage(start, end)
+
+
+def _calls(clause: str) -> bool:
+    """Whether somebody says no more than who they are, as 我是某某公司的林經理 does."""
+    begin = re.match(r"\s*(?:您好|你好)?[，,\s]*(?:我是|我們是|這裡是|this is|i am)", clause, re.IGNORECASE)
+    return begin is not None and _PERSON.search(clause) is not None
 
 
 def _description(draft: Draft, lines: list[Line], parts: list[Labelled]) -> None:
@@ -247,7 +296,7 @@ def _description(draft: Draft, lines: list[Line], parts: list[Labelled]) -> None
         return
     beside = {line.start for part in parts if part.name != "asks" for line in (part.heading, *part.lines)}
     places = [line.passage for line in lines if line.text.strip() and line.start not in beside]
-    body = [one for one in places if not _GREETING.match(one.of(draft.text)) and not _is_signature(one.of(draft.text))]
+    body = [one for one in places if not _GREETING.match(one.of(draft.text)) and not _is_signature(one, draft.text)]
     title = next((one for one in draft.fields if one.name == "title"), None)
     if title is not None and body and title.passages[0] == body[0] and len(body) > 1:
         body = body[1:]
@@ -255,9 +304,10 @@ def _description(draft: Draft, lines: list[Line], parts: list[Labelled]) -> None
 
 
 def _describe(draft: Draft, body: list[Passage]) -> None:
-    """Take the description: what labs may read, so without the sentence that says what the company would pay."""
+    """Take the description: what labs may read, so without what the company would pay, and who called from where."""
     budget = next((one.passages[0] for one in draft.fields if one.name == "budget_ntd"), None)
-    kept = [part for place in body for part in _without_sentence_of(budget, place, draft.text)]
+    about = [part for place in body for part in _of_the_matter(place, draft.text)]
+    kept = [part for place in about for part in _without_sentence_of(budget, place, draft.text)]
     joined = list(_joined(kept, draft.text))
     draft.take("description", "\n".join(one.of(draft.text) for one in joined), *joined)
 
@@ -271,15 +321,20 @@ def _without_sentence_of(budget: Passage | None, place: Passage, text: str) -> I
     ends = [found.end() for found in _STOP.finditer(words)]
     start = max((end for end in ends if end <= at), default=0)
     end = min((end for end in ends if end > at), default=len(words))
+    clauses = [start + one.start for _, one in matches_of(_CLAUSE, words[start:end])]
+    # Of a sentence that also wishes for something, what comes before the money stays.
+    if _WISH.search(words[start:at]) and not _OF_MONEY.search(words[start : max(one for one in clauses if one <= at)]):
+        start = max(one for one in clauses if one <= at)
     for begin, stop in ((0, start), (end, len(words))):
         if words[begin:stop].strip():
             lead = len(words[begin:stop]) - len(words[begin:stop].lstrip())
-            yield Passage(place.start + begin + lead, place.start + begin + len(words[begin:stop].rstrip()))
+            yield Passage(place.start + begin + lead, place.start + begin + len(words[begin:stop].rstrip("，, \n")))
 
 
-def _is_signature(words: str) -> bool:
+def _is_signature(place: Passage, text: str) -> bool:
+    words = place.of(text)
     rest = _PHONE.sub("", _EMAIL.sub("", words))
-    return rest != words and len(rest) < 30
+    return rest != words and len(rest) < 30 and next(_of_the_matter(place, text), None) is None
 
 
 def _joined(places: list[Passage], text: str) -> Iterator[Passage]:
@@ -307,7 +362,7 @@ def _asks(text: str, parts: list[Labelled]) -> list[tuple[AskKind, Passage]]:
         said = [line for line in part.lines if line.text.strip()]
         bullets = [one for line in said if (one := without_bullet(line)) is not None]
         for line in bullets or said[: 1 if part.name == "asks" and len(said) > _MAX_ASKS else None]:
-            if _GREETING.match(line.text.strip()) or _is_signature(line.text):
+            if _GREETING.match(line.text.strip()) or _is_signature(line.passage, text):
                 continue
             found.append((_ASKS_BY_LABEL.get(part.name) or _kind_of(line.text), line.passage))
     return (found or list(_wishes(text)))[:_MAX_ASKS]
@@ -315,12 +370,21 @@ def _asks(text: str, parts: list[Labelled]) -> list[tuple[AskKind, Passage]]:
 
 def _wishes(text: str) -> Iterator[tuple[AskKind, Passage]]:
     """Yield the sentences that wish for something other than money or an end."""
-    for words, place in matches_of(_SENTENCE, text):
-        if _WISH.search(words) is None or _OF_MONEY.search(words) or (_DATE.search(words) and _UNTIL.search(words)):
+    for sentence, place in matches_of(_SENTENCE, text):
+        words = _before_money(sentence)
+        if _WISH.search(words) is None or (_DATE.search(words) and _UNTIL.search(words)):
             continue
-        begin = _ALREADY.match(words)
-        start = place.start + (begin.end() if begin else 0)
-        yield _kind_of(words), Passage(start, place.start + len(words.rstrip()))
+        said = Passage(place.start, place.start + len(words.rstrip()))
+        parts = [one for one in _of_the_matter(said, text) if _WISH.search(one.of(text))]
+        for part in parts[:1] or [said]:
+            begin = _ALREADY.match(part.of(text))
+            yield _kind_of(words), Passage(part.start + (begin.end() if begin else 0), part.end)
+
+
+def _before_money(sentence: str) -> str:
+    """Return a sentence up to the clause that speaks of money."""
+    end = next((at.start for clause, at in matches_of(_CLAUSE, sentence) if _OF_MONEY.search(clause)), len(sentence))
+    return sentence[:end].rstrip("，, ")
 
 
 def _kind_of(words: str) -> AskKind:
@@ -338,6 +402,8 @@ def _budget(draft: Draft, parts: list[Labelled]) -> None:
         if _FOREIGN.search(words):
             draft.notes.append(T_("the amount is in another currency; enter it in New Taiwan dollars"))
             return
+        # As long as it was, so that places stay: a telephone number is no amount.
+        words = _PHONE.sub(lambda number: " " * len(number[0]), words) if said is None else words
         found = next(matches_of(_AMOUNT, words), None) or next(matches_of(_BARE_AMOUNT, words), None)
         if found is not None and (amount := amount_of(found[0])) is not None:
             draft.take("budget_ntd", amount, Passage(start + found[1].start, start + found[1].end))

@@ -64,11 +64,18 @@ def checked_items(home: Path, items: Sequence[dict[str, str]]) -> list[dict[str,
     """Return evidence as an entry may name it: `{"sha256", "name"}` of stored files, `{"url", "name"}` of links.
 
     Raises:
-        LedgerError: an item is neither, its file was never stored, or there are too many.
+        LedgerError: an item is neither, its file was never stored or stands there twice, or there are too many.
     """
     if len(items) > _MAX_ITEMS:
         raise LedgerError(T_("name at most %(max_items)s pieces of evidence", max_items=_MAX_ITEMS), "evidence")
-    return [_checked_item(home, item) for item in items]
+    checked = [_checked_item(home, item) for item in items]
+    names: dict[str, str] = {}
+    for digest, name in ((item["sha256"], item["name"]) for item in checked if "sha256" in item):
+        if digest in names:
+            both = f"{names[digest]}, {name}"
+            raise LedgerError(T_("these are one file, byte for byte: %(both)s; name it once", both=both), "evidence")
+        names[digest] = name
+    return checked
 
 
 def _checked_item(home: Path, item: dict[str, str]) -> dict[str, str]:
@@ -105,11 +112,17 @@ class EvidenceFile(SQLModel, table=True):
     sent_at: datetime = Field(sa_type=Instant)
 
 
-def note_file(session: Session, *, sha256: str, size_bytes: int, by: str, now: datetime) -> None:
-    """Note that somebody sent a file; sending it again changes nothing. The caller commits."""
+def note_file(session: Session, *, sha256: str, size_bytes: int, by: str, now: datetime) -> datetime | None:
+    """Note that somebody sent a file; sending it again changes nothing. The caller commits.
+
+    Returns:
+        when they sent it before, None if this is the first time.
+    """
+    before = session.get(EvidenceFile, (sha256, by))
     dialect: Any = sqlite if session.get_bind().dialect.name == "sqlite" else postgresql
     statement: Any = dialect.insert(EvidenceFile).on_conflict_do_nothing()
     session.connection().execute(statement, {"sha256": sha256, "sent_by": by, "size_bytes": size_bytes, "sent_at": now})
+    return None if before is None else before.sent_at
 
 
 def files_sent(session: Session, by: str, digests: Iterable[str]) -> set[str]:

@@ -36,7 +36,10 @@ class CorrectionError(ValueError):
 
 
 class NeedSaid(SQLModel, table=True):
-    """One word of a company on a need: its texts are never changed. `settled_at`: an expert took it over or not."""
+    """One word of a company on a need: its texts are never changed. `settled_at`: an expert took it over or not.
+
+    With `consent` an expert said it for the company, which agreed to it in the way that is noted there.
+    """
 
     __tablename__ = "need_said"
     __table_args__ = (
@@ -55,6 +58,7 @@ class NeedSaid(SQLModel, table=True):
     taken: bool | None = None
     settled_by: str | None = Field(default=None, foreign_key="account.id")
     settled_at: datetime | None = Field(default=None, sa_type=Instant)
+    consent: str | None = None
 
 
 def say_of_need(
@@ -93,6 +97,56 @@ def say_of_need(
     if word is NeedWord.RETRACTED and standing is not None and standing.settled_at is not None:
         raise CorrectionError(T_("your expert has settled it already; write to your expert"))
     row = NeedSaid(need_id=need_id, word=word.value, before=before, after=after, reader=reader, link=link, at=now)
+    return insert_fact(session, row)
+
+
+def agree(
+    session: Session,
+    *,
+    need_id: str,
+    before: dict[str, Any],
+    after: dict[str, Any],
+    consent: str,
+    by: str,
+    now: datetime,
+) -> NeedSaid:
+    """Note what an expert changes of a need with its company's consent; who does so also changes the need.
+
+    Args:
+        session: its transaction holds both.
+        need_id: the need.
+        before: what the need says now.
+        after: what it is to say.
+        consent: how and when the company agreed.
+        by: the expert.
+        now: the moment.
+
+    Raises:
+        CorrectionError: nothing is changed, it is not said how the company agreed, or a correction of it waits.
+    """
+    said = words_of(session, need_id)
+    standing = standing_word_of(said)
+    if not consent.strip():
+        raise CorrectionError(T_("say how and when the company agreed to it"))
+    if not changed_fields(before, after):
+        raise CorrectionError(T_("nothing is changed"))
+    if standing is not None and standing.word == NeedWord.CORRECTED and standing.settled_at is None:
+        raise CorrectionError(T_("a correction of the company waits: settle it first"))
+    if len(said) >= MOST_WORDS:
+        raise CorrectionError(T_("too much was said of this need already; write to your expert"))
+    row = NeedSaid(
+        need_id=need_id,
+        word=NeedWord.CORRECTED.value,
+        before=before,
+        after=after,
+        reader=by,
+        link="",
+        at=now,
+        taken=True,
+        settled_by=by,
+        settled_at=now,
+        consent=consent.strip(),
+    )
     return insert_fact(session, row)
 
 

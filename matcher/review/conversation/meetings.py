@@ -191,6 +191,50 @@ def call_off(
     return meeting
 
 
+def take_back(
+    session: Session,
+    *,
+    meeting: Meeting,
+    side: Side,
+    by: str | None,
+    now: datetime,
+    link: str | None = None,
+) -> Meeting:
+    """Undo what somebody did last to a meeting: a time that they chose is open again, what they called off stands.
+
+    Raises:
+        MeetingLateError: it was not done by them or by this link, somebody went on from it, or its time is over.
+    """
+    before = state_to_return_to(session, meeting, by=by, link=link, now=now)
+    if before is None:
+        raise MeetingLateError(T_("this can't be undone any more; look again"))
+    _step(session, meeting, before, side=side, by=by, now=now, link=link)
+    return meeting
+
+
+def state_to_return_to(
+    session: Session, meeting: Meeting, *, by: str | None, now: datetime, link: str | None = None
+) -> MeetingState | None:
+    """Return what a meeting was before the last step, if an account, or a link, took that step and may undo it."""
+    steps = select(MeetingStep).where(MeetingStep.meeting_id == meeting.id).order_by(col(MeetingStep.version).desc())
+    taken = session.exec(steps.limit(2)).all()
+    if len(taken) < 2:
+        return None
+    last, before = taken[0], MeetingState(taken[1].state)
+    is_mine = last.link == link if link is not None else by is not None and last.by == by
+    if not is_mine:
+        return None
+    if last.state == MeetingState.CALLED_OFF:
+        newer = select(Meeting.id).where(Meeting.pairing_id == meeting.pairing_id, col(Meeting.id) > meeting.id)
+        if session.exec(newer).first() is not None:
+            return None
+    elif (MeetingState(last.state), before) != (MeetingState.AGREED, MeetingState.PROPOSED):
+        # Another place, or an undoing: neither is an answer.
+        return None
+    times = [meeting.starts_at] if before is MeetingState.AGREED else map(datetime.fromisoformat, meeting.times)
+    return before if any(one is not None and one > now for one in times) else None
+
+
 def move_place(session: Session, *, meeting: Meeting, place: str, side: Side, by: str, now: datetime) -> Meeting:
     """Say where an agreed meeting is held; the calendars get it anew.
 
@@ -216,12 +260,12 @@ def _step(
     link: str | None = None,
 ) -> None:
     """Change a meeting only if nobody else did since it was read; what stood in calendars counts its changes."""
-    was_agreed = meeting.state == MeetingState.AGREED
+    stood = meeting.starts_at is not None or meeting.sequence > 0
     values = {
         "state": state.value,
         "version": meeting.version + 1,
-        "sequence": meeting.sequence + was_agreed,
-        "starts_at": starts_at or meeting.starts_at,
+        "sequence": meeting.sequence + stood,
+        "starts_at": None if state is MeetingState.PROPOSED else starts_at or meeting.starts_at,
         "place": meeting.place if place is None else place,
     }
     moved = session.connection().execute(

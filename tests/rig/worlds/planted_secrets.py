@@ -38,7 +38,7 @@ _BEGINNING = 5
 """So many bytes of each form are looked for before the form is. As all words begin alike, there are few beginnings."""
 _SUFFIXES = (
     "甲乙丙丁戊己庚辛壬癸子丑寅卯辰巳午未申酉戌亥天地玄黃宇宙洪荒日月盈昃列張寒來暑往秋收冬藏閏餘成歲律呂調陽"
-    "雲騰致雨露結為霜金生麗水玉出崑岡劍號巨闕珠稱夜光果珍李柰菜重芥薑海鹹河淡鱗潛羽翔"
+    "雲騰致雨露結為霜金生麗水玉出崑岡劍號巨闕珠稱夜光果珍李柰菜重芥薑海鹹河淡鱗潛羽翔龍師火帝鳥官人皇"
 )
 
 
@@ -392,10 +392,16 @@ SECRETS = {
     "liaisonaddress": Secret(may=OWN | {"office"}),
     # Who looks after a company reads whom to write to.
     "contactaddress": Secret(OWN | {"office"}),
+    # Whoever works on a pairing reads how the lab is reached.
+    "labaddress": Secret(OWN, frozenset({"stranger", "office"})),
+    "companycontact": Secret(OWN | {"office"}),
+    "companyphone": Secret(OWN | {"office"}),
     **RESULT_SECRETS,
 }
 NUMBERS = {"budget": 717_263_545_362, "sharedbudget": 817_263_545_362}
 DEADLINE = "2091-03-17"
+PHONE = "0491717263545"
+_ADDRESSES_READ = ("company", "newcomer", "expert", "researcher", "other_researcher")
 PASSWORD = f"{latin('password')} of the expert"
 _PLANTED = {name: telltale(name, number) for number, name in enumerate(SECRETS)}
 """The text of each secret that is text."""
@@ -423,14 +429,18 @@ def told(server: Served) -> History:
     }
     words |= {
         "keys": list(server.keys.values()),
-        "addresses": [f"{name}@example.org" for name in PEOPLE if name not in ("company", "newcomer", "expert")],
+        "addresses": [f"{name}@example.org" for name in PEOPLE if name not in _ADDRESSES_READ],
+        "labaddress": ["researcher@example.org"],
     }
     words["liaisonaddress"] = ["expert@example.org"]
     words["contactaddress"] = ["company@example.org"]
+    words["companyphone"] = [PHONE]
     words["hashes"] = [digest(key) for key in server.keys.values()]
     for name in ("stake", "wrongpassword", "password", "idempotency"):
         # Ids, headers and what is typed have no Chinese here.
         words[name] = [latin(name)]
+    reached = {"contact": _PLANTED["companycontact"], "contact_phone": PHONE}
+    _done(server, "expert", "PUT", "/api/companies/co-1-1/contact", json=reached)
     need_id = _submitted(server, "title", description="description", ask="ask", deadline=DEADLINE)
     ids = _worked_on(server, need_id)
     shared_id, own_id = _shared(server)
