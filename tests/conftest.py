@@ -133,7 +133,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         asked = getattr(item, "callspec", None)
         if (
             asked is not None
-            and "postgresql" in asked.params.values()
+            and any(isinstance(value, str) and value == "postgresql" for value in asked.params.values())
             and item.get_closest_marker("postgresql_at_length")
             and not item.get_closest_marker("postgresql_too")
         ):
