@@ -227,8 +227,8 @@ def test_an_expert_changes_it_with_the_companys_consent(server: Served, need_id:
         assert page.locator("#f-title").input_value() == f"拋光太慢 {SECRET}"
         page.locator("#f-consent").fill("以電子郵件確認")
         page.get_by_role("button", name="Change it", exact=True).click()
-        expect(page.locator(".word").first).to_contain_text("以電子郵件確認")
-        expect(page.locator(".word").first.locator("ins")).to_contain_text("太慢")
+        expect(page.locator("article.word").first).to_contain_text("以電子郵件確認")
+        expect(page.locator("article.word").first.locator("ins")).to_contain_text("太慢")
     assert done(server.ask("expert", "GET", f"/api/needs/{need_id}"), 200)["title"] == f"拋光太慢 {SECRET}"
 
 

@@ -217,7 +217,7 @@ def test_the_page_of_a_need_shows_what_it_states_and_asks_the_rest(server: Serve
         expect(page.get_by_text("question to the company")).to_have_count(0)
         page = somebody.open("/needs/need-1-99")
         expect(page.locator(".stated")).to_have_count(0)
-        expect(page.locator("summary", has_text="3 questions to the company")).to_have_count(1)
+        expect(page.locator(".elements details summary", has_text="3 questions to the company")).to_have_count(1)
         mails = [
             page.get_by_label(f"Questions in {name}").input_value().splitlines() for name in ("Chinese", "English")
         ]

@@ -334,7 +334,7 @@ def test_an_earlier_ledger_is_proven_before_and_after(empty_database_url: str, s
         assert {one.figure for one in session.exec(select(SchoolTotal))} == {Kpi.MONEY}
         # Who worked without it goes on: no month waits for its lead until the office sets a day.
         assert months_since(session) is None
-    more = {"ledger_entry": {"school_shares", "company_shares"}, "school_total": {"kpi", "count"}}
+    more = {"ledger_entry": {"school_shares", "company_shares"}, "school_total": {"kpi", "count"}, "account": {"phone"}}
     assert all_rows(empty_database_url, list(before), more) == before
     # Control: the same proof, after one total was changed past every rule.
     with engine.begin() as connection:

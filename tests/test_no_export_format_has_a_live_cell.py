@@ -112,6 +112,8 @@ _CLOSED = (
         "merged_into",
         "merged_on",
         "since",
+        "contact_email",
+        "contact_phone",
         "until",
         "partners",
     ),

@@ -114,10 +114,15 @@ def test_a_phone_has_five_places_in_a_bar_and_all_of_them_on_a_page(browser: Bro
         page.get_by_role("link", name="All pages").click()
         assert places.locator("visible=true").count() == places.count() - 1
         expect_there(page.get_by_role("button", name="Sign out")).to_be_visible()
-        assert (accessibility_faults(page), scrolls_sideways(page)) == ([], False)
+        assert not scrolls_sideways(page)
         page.get_by_role("link", name="Back to the page").click()
         expect_there(page.get_by_role("heading", level=1)).to_be_visible()
         assert [one.inner_text() for one in places.all() if one.is_visible()] == shown
+    # Whoever looks for faults needs a script.
+    with browsing(browser, server, "expert", "en", width=390, height=844) as somebody:
+        page = somebody.open("/account")
+        page.get_by_role("link", name="All pages").click()
+        assert accessibility_faults(page) == []
 
 
 @pytest.mark.parametrize("lang", LANGS)
@@ -130,7 +135,7 @@ def test_pages_of_the_front_are_accessible(browser: Browser, server: Served, lan
 def test_axe_sees_a_fault_where_there_is_one(browser: Browser, server: Served) -> None:
     with browsing(browser, server, "expert", "en") as somebody:
         page = somebody.open("/account")
-        page.evaluate("document.querySelector('main label').remove()")
+        page.evaluate("document.querySelector('main label:has(+ select), main label:has(select)').remove()")
         assert [fault.partition(":")[0] for fault in accessibility_faults(page)] == ["select-name"]
 
 

@@ -106,7 +106,7 @@ def test_warnings_and_their_rungs_are_in_the_pack(engine: Engine, world: LedgerW
     money_row = next(
         row for row in _rows(after, "figures beside their pace") if row[1] == "cooperation money, all payers"
     )
-    assert money_row[2:] == [500_000_000, 75_000_000, 1_000_000, 0, 74_000_000, "behind enough for a warning"]
+    assert money_row[2:] == ["NTD", 500_000_000, 75_000_000, 1_000_000, 0, 74_000_000, "behind enough for a warning"]
     assert _rows(after, "warnings and their rungs") == [
         ["甲聯盟", "cooperation money, all payers", "warning", DAY, 10, "落後", None]
     ]
@@ -168,8 +168,9 @@ def test_the_sufficiency_report_adds_up(engine: Engine, world: LedgerWorld) -> N
         with pytest.raises(LedgerError, match="no alliance"):
             sufficiency_report(session, alliance_id="al-x", year=2019, as_of=DAY, now=JULY)
     statement = {row[0]: row[1:] for row in _rows(made, "income and expense statement")}
-    assert statement["own income"] == [100, 150]
-    assert statement["balance"] == [100, 50]
+    # Of both years, and the change.
+    assert statement["own income"] == [100, 150, 50]
+    assert statement["balance"] == [100, 50, -50]
     assert _rows(made, "own-income share")[1] == ["108", 150, 0.3, 0.2, "yes", "yes"]
     assert _rows(made, "what own income must be") == [["109", 500_000, 200_000, 300_000, 150_000, 150_000]]
     assert [note.en for note in made.notes][-1] == "the year has not closed yet"

@@ -546,7 +546,7 @@ def _document(session: Session, account_id: str) -> dict[str, Any]:
     links = session.exec(select(AccountIdentity).where(AccountIdentity.account_id == account_id)).all()
     password = session.exec(select(Password.account_id).where(Password.account_id == account_id)).first()
     return {
-        **account.model_dump(mode="json"),
+        **account.model_dump(mode="json", exclude={"phone"}),
         "disabled": account.disabled_at is not None,
         "roles": [_dated(one.model_dump(mode="json", exclude={"account_id"})) for one in grants],
         "stakes": [one.model_dump(mode="json", exclude={"account_id"}) for one in stakes],

@@ -90,5 +90,10 @@ document.addEventListener("click", (event) => {
 }
 
 // What is being fetched says so, to eyes and to a reader.
-document.addEventListener("htmx:beforeRequest", (event) => event.detail.target.setAttribute("aria-busy", "true"));
-document.addEventListener("htmx:afterRequest", (event) => event.detail.target.removeAttribute("aria-busy"));
+// A refusal may be put elsewhere than where the answer was to come: what was busy is remembered.
+const busy = new WeakMap();
+document.addEventListener("htmx:beforeRequest", ({ detail }) => {
+  busy.set(detail.xhr, detail.target);
+  detail.target.setAttribute("aria-busy", "true");
+});
+document.addEventListener("htmx:afterRequest", ({ detail }) => busy.get(detail.xhr)?.removeAttribute("aria-busy"));

@@ -75,7 +75,7 @@ class Linked:
 
 
 LINKED: dict[str, Linked] = {
-    "account": Linked(without=frozenset({"email", "name"})),
+    "account": Linked(without=frozenset({"email", "name", "phone"})),
     "account_tie": Linked(),
     "aspect_score": Linked(),
     "break_glass_read": Linked(),

@@ -557,7 +557,7 @@ def of_faults(folder: Path) -> tuple[Path, str]:
 def zipped(folder: Path) -> tuple[Path, str]:
     path = folder / "companies.csv"
     path.write_bytes(gzip.compress(b"id,name\na,b\n" * 1_000))
-    return path, "is neither UTF-8 nor UTF-16 nor Big5"
+    return path, "is a packed file; unpack it and import the files in it"
 
 
 def of_half_utf16(folder: Path) -> tuple[Path, str]:

@@ -664,7 +664,8 @@ def _become(wanted: dict[str, Any], streams: list[int]) -> None:
     os.environb.update(environment)
     os.chdir(wanted["folder"])
     time.tzset()
-    if environment.get(b"PYTHONWARNINGS") != b"error":
+    # A child of a child has left it already.
+    if environment.get(b"PYTHONWARNINGS") != b"error" and _ERROR in warnings.filters:
         warnings.filters.remove(_ERROR)  # type: ignore[attr-defined]
         warnings._filters_mutated()  # type: ignore[attr-defined]
     _open_streams()

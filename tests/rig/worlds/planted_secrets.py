@@ -460,6 +460,7 @@ def told(server: Served) -> History:
     draw_everything(server.settings)
     ids |= _judged(server, need_id)
     ids["need_id"] += [shared_id]
+    ids["company_id"] = ["co-1-1"]
     ids["pairing_id"] += [own_id]
     return History(words, ids)
 
