@@ -53,6 +53,7 @@ _REFUSED = {
     "/decision": {"verdict": "accept", "proposal_id": 1},
     "/transition": {"stage": "signed"},
     "/contacts": {"kind": "call", "held_on": "2026-11-20", "next_on": "2026-11-01"},
+    "/contact": {"contact_phone": "no number"},
     "/shares": {"alliance": "al-a", "consent": "by telephone"},
     "/alliance": {"alliance": "al-b"},
     "/state": {"state": "submitted"},
@@ -318,7 +319,13 @@ def test_everybody_finds_what_is_theirs_and_nothing_else(
     assert set().union(*kept.values()) - {"echo"} == set(FILED)
     # A mail names whom it goes to, and nothing else that is confidential.
     mails = {name: words for name, words in files.items() if name.startswith("mail/")}
-    assert set().union(*mails.values()) <= {"addresses", "contactaddress", "claimaddress", "liaisonaddress"}
+    assert set().union(*mails.values()) <= {
+        "addresses",
+        "labaddress",
+        "contactaddress",
+        "claimaddress",
+        "liaisonaddress",
+    }
     assert {name for name in files if "index/" not in name} == {*kept, *mails}
     assert any(name.endswith("passages.json") for name in files)
     places = sum(len(tour.places) for tour in tours.values()) + 2 + len(list(settings.home.rglob("*")))

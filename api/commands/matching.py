@@ -303,10 +303,10 @@ def _kept_steering(screen: Screen, need_id: str, given: Steering) -> Steering:
     with open_reading(read_settings()) as session:
         intake = session.get(NeedIntake, need_id)
         rows = kept_steerings(session, need_id, intake.alliance_id or "") if intake else ()
-        if not rows or not rows[0].words:
+        if not rows or not rows[0][0].words:
             screen.warn(T_("nothing is kept with this need: it is ranked as usual"))
             return given
-        return Steering.read([*steering_of(session, rows[0]).words, *given.words])
+        return Steering.read([*steering_of(session, rows[0][0]).words, *given.words])
 
 
 def _steering(chosen: Mapping[str, Sequence[str] | None], words: Sequence[str]) -> Steering:

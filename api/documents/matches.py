@@ -84,6 +84,7 @@ class KeptSteeringAnswer(Answer):
     alliance: str
     words: list[str]
     by: str
+    by_name: str
     at: datetime
 
 
@@ -564,13 +565,14 @@ def standing_figures(standing: Standing) -> dict[str, Any]:
     }
 
 
-def kept_steering(row: NeedSteering, steering: Steering) -> dict[str, Any]:
+def kept_steering(row: NeedSteering, steering: Steering, by_name: str) -> dict[str, Any]:
     """Return what an alliance chose for a need, in the words of today."""
     return {
         "need_id": row.need_id,
         "alliance": row.alliance_id,
         "words": steering.words,
         "by": row.by,
+        "by_name": by_name,
         "at": row.at.isoformat(),
     }
 

@@ -62,7 +62,7 @@ from matcher.review.conversation.standing import stands_of
 from matcher.review.decisions import Decision, Verdict, decide, undo
 from matcher.review.intake import NeedIntake, NeedShare
 from matcher.review.likeness import Said, alike, cases_of, of_company, of_need
-from matcher.review.people import Principal
+from matcher.review.people import Account, Principal
 from matcher.review.proposals import Proposal, Release, StoredPairing, end_release, exposures, record, release, shares
 from matcher.review.roles import STAFF, Role
 from matcher.review.steering import NeedSteering, keep_steering, kept_steerings, steering_of, steering_that_holds
@@ -134,7 +134,8 @@ def put_steering(
             by=who.id,
             now=ask.at,
         )
-        return Reply(200, kept_steering(row, steering_of(session, row)), {})
+        name = session.exec(select(Account.name).where(Account.id == who.id)).one()
+        return Reply(200, kept_steering(row, steering_of(session, row), name), {})
 
     return ask.write(work, body)
 
@@ -148,7 +149,11 @@ def list_steerings(
     def work(session: Session, who: Principal) -> Reply:
         find_need(session, who, need_id, Action.READ, Resource.MATCH)
         rows = kept_steerings(session, need_id, _alliance_for(session, who, need_id))
-        return Reply(200, {"items": [kept_steering(row, steering_of(session, row)) for row in rows], "next": None}, {})
+        return Reply(
+            200,
+            {"items": [kept_steering(row, steering_of(session, row), name) for row, name in rows], "next": None},
+            {},
+        )
 
     return ask.read(work)
 
@@ -260,7 +265,7 @@ def _matched(ask: PermittedRequest, need_id: str, asked: _Asked) -> Reply:
         numbers = record(session, result=shown, shown_to=who.id, now=ask.at)
     document = match_document(matcher, shown, to=ask)
     steered: Any = document["steering"]
-    steered["kept"] = None if kept is None else kept_steering(kept, steering)
+    steered["kept"] = None if kept is None else kept_steering(kept[0], steering, kept[1])
     document["withheld"] = len(result.pairings) - len(free)
     pairings: Any = document["pairings"]
     for item in pairings:
@@ -268,10 +273,10 @@ def _matched(ask: PermittedRequest, need_id: str, asked: _Asked) -> Reply:
     return Reply(200, document, {})
 
 
-def _kept(session: Session, who: Principal, need_id: str) -> tuple[NeedSteering | None, Steering]:
-    """Return what the person's alliance keeps with a need, and the steering that it is today."""
-    row = steering_that_holds(session, need_id, who.scopes(*STAFF))
-    return (None, UNSTEERED) if row is None else (row, steering_of(session, row))
+def _kept(session: Session, who: Principal, need_id: str) -> tuple[tuple[NeedSteering, str] | None, Steering]:
+    """Return what the person's alliance keeps with a need, by whose name, and the steering that it is today."""
+    found = steering_that_holds(session, need_id, who.scopes(*STAFF))
+    return (None, UNSTEERED) if found is None else (found, steering_of(session, found[0]))
 
 
 @router.get("/pairings/{pairing_id}", response_model=PairingAnswer)

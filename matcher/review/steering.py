@@ -23,6 +23,7 @@ from indexer.vocabulary import Mendable
 from indexer.wording import T_
 from matcher.ranking.wishes import LeftOut, Steering
 from matcher.review.intake import NeedIntake
+from matcher.review.people import Account
 
 _KINDS = {LeftOut.LAB: Mendable.LAB, LeftOut.SCHOOL: Mendable.SCHOOL}
 
@@ -63,23 +64,27 @@ def keep_steering(
     return insert_fact(session, row)
 
 
-def kept_steerings(session: Session, need_id: str, alliance_id: str) -> Sequence[NeedSteering]:
-    """Return what an alliance chose for a need, the one that holds first."""
-    query = select(NeedSteering).where(NeedSteering.need_id == need_id, NeedSteering.alliance_id == alliance_id)
+def kept_steerings(session: Session, need_id: str, alliance_id: str) -> Sequence[tuple[NeedSteering, str]]:
+    """Return what an alliance chose for a need, the one that holds first, each with the name of who chose it."""
+    query = select(NeedSteering, Account.name).join(Account, col(Account.id) == NeedSteering.by)
+    query = query.where(NeedSteering.need_id == need_id, NeedSteering.alliance_id == alliance_id)
     return session.exec(query.order_by(col(NeedSteering.id).desc()).limit(50)).all()
 
 
-def steering_that_holds(session: Session, need_id: str, alliances: Iterable[str]) -> NeedSteering | None:
-    """Return what holds for who is of some alliances: the choice of the need's own, else the first that there is."""
+def steering_that_holds(session: Session, need_id: str, alliances: Iterable[str]) -> tuple[NeedSteering, str] | None:
+    """Return what holds for who is of some alliances, and the name of who chose it.
+
+    That is the choice of the need's own alliance, else the first that there is.
+    """
     query = (
-        select(NeedSteering, NeedIntake.alliance_id)
+        select(NeedSteering, Account.name)
+        .join(Account, col(Account.id) == NeedSteering.by)
         .join(NeedIntake, col(NeedIntake.need_id) == NeedSteering.need_id)
         .where(NeedSteering.need_id == need_id, col(NeedSteering.alliance_id).in_(sorted(alliances)))
         .order_by(col(NeedSteering.alliance_id) != col(NeedIntake.alliance_id), NeedSteering.alliance_id)
         .order_by(col(NeedSteering.id).desc())
     )
-    found = session.exec(query.limit(1)).first()
-    return None if found is None else found[0]
+    return session.exec(query.limit(1)).first()
 
 
 def steering_of(session: Session, row: NeedSteering) -> Steering:

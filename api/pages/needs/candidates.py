@@ -23,9 +23,9 @@ from api.documents.answers import index_is_old
 from api.documents.bodies import MAX_ROW_NUMBER, DecisionBody
 from api.pages.needs.cards import card_of, cards_of, differences
 from api.pages.needs.need import need_context
-from api.pages.needs.steering import TypedSteering, labs_of_heads, named_by, steering_form
-from api.pages.shell.facets import choices_of, query_of, schools_of
-from api.pages.shell.record_names import Names, all_of, called, names
+from api.pages.needs.steering import TypedSteering, labs_of_heads, steering_form
+from api.pages.shell.facets import choices_of, query_of
+from api.pages.shell.record_names import Names, all_of, names
 from api.pages.shell.templating import marked
 from api.pages.shell.visiting import Visit, visiting, what_to_do
 from api.pages.shell.wording import N_
@@ -42,10 +42,10 @@ from api.routes.pairings import (
     similar_needs,
 )
 from indexer.database import RETRY_AFTER_S
-from indexer.records.record_tables import Company, Lab, Need, School
+from indexer.records.record_tables import Company, Need
 from indexer.wording import T_
 from matcher.ranking.lab_table import ALL, RULE_TEXTS, STATED, Filters, Rule
-from matcher.ranking.wishes import Steering
+from matcher.ranking.wishes import LeftOut, Steering
 from matcher.review.people import Principal
 from matcher.review.proposals import StoredPairing
 
@@ -191,28 +191,26 @@ def _ranked(
 ) -> dict[str, Any]:
     chosen = asdict(filters)
     after = offset + PER_PAGE
-    ids = named_by(found)
-    ids[School] += schools_of(found["facets"], chosen)
-    ids[Lab] += labs_named(found)
-    known = visit.look(lambda session, _: called(session, ids))
-    form = steering_form(need, found, steering, known)
+    matcher = visit.request.app.state.live.current()
+    labs = {one.id: (one.name, one.name_en) for one in matcher.labs.values()}
+    schools = {one.id: (one.name, one.name_en or "") for one in matcher.schools.values()}
+    form = steering_form(need, found, steering, {LeftOut.LAB: labs, LeftOut.SCHOOL: schools})
     cards = cards_of(visit, need, found["pairings"])
     heads = {card["facts"].lab.pi for card in cards}
-    labs = visit.request.app.state.live.current().labs
     return {
         "ranked": found,
         "unavailable": None,
         "status": 200,
         "cards": cards,
-        "choices": choices_of(found["facets"], chosen, known[School]),
+        "choices": choices_of(found["facets"], chosen, schools),
         "steering": form,
         "chosen_filters": parse_qsl(query_of(filters)),
         "said_of_steering": parse_qsl(query_of(ALL, 0, steering)),
         "leaving_out": query_of(filters, 0, Steering.read(form.words)),
-        "labs_of_heads": labs_of_heads(labs.values(), heads),
+        "labs_of_heads": labs_of_heads(matcher.labs.values(), heads),
         "is_filtered": bool(query_of(filters)),
         "hides": bool(query_of(filters)) or form.hides,
-        "notes": notes_of(found, known[Lab]),
+        "notes": notes_of(found, labs),
         "offset": offset,
         "further": query_of(filters, after, steering) if after < found["total"] else None,
         "query": query_of(filters, offset, steering),

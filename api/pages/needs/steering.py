@@ -19,7 +19,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from api.access.policy import Action, Resource
 from api.documents.bodies import SteeringBody
 from api.pages.shell.facets import Choice
-from api.pages.shell.record_names import BothNames, NamedOrPerson, Names, language
+from api.pages.shell.record_names import BothNames, Names, language
 from api.pages.shell.visiting import Visit, visiting
 from api.pages.shell.wording import N_
 from api.requests.capacity import ThreadedRoute
@@ -27,7 +27,6 @@ from api.requests.problems import ProblemError
 from api.requests.query_parameters import ChosenSteering
 from api.routes.pairings import put_steering
 from indexer.records.profiles import Lab as LabProfile
-from indexer.records.record_tables import Lab, School
 from indexer.vocabulary import Region, ResearchField, SchoolType
 from indexer.wording import T_
 from matcher.ranking.signals import CONTRIBUTION_LABELS
@@ -41,7 +40,6 @@ from matcher.ranking.wishes import (
     Stress,
     Wish,
 )
-from matcher.review.people import Account
 
 _STRESSES = tuple((stress.value, *words.both) for stress, words in STRESS_LABELS.items())
 _LANGUAGES = ("zh", "en", "ja", "de", "fr", "ko", "vi", "id", "th")
@@ -159,17 +157,8 @@ def typed_steering(request: Request, steering: ChosenSteering) -> Steering | Non
 TypedSteering = Annotated[Steering | None, Depends(typed_steering)]
 
 
-def named_by(found: Mapping[str, Any]) -> dict[NamedOrPerson, list[str]]:
-    """Return the ids of the labs, schools and people that the form of an answer names."""
-    steering, kept = Steering.read(found["steering"]["words"]), found["steering"]["kept"]
-    ids: dict[NamedOrPerson, list[str]] = {Account: [kept["by"]] if kept else []}
-    for kind, table in ((LeftOut.LAB, Lab), (LeftOut.SCHOOL, School)):
-        ids[table] = [one for of, one in steering.without if of is kind]
-    return ids
-
-
 def steering_form(
-    need: Mapping[str, Any], found: Mapping[str, Any], asked: Steering | None, known: Mapping[NamedOrPerson, Names]
+    need: Mapping[str, Any], found: Mapping[str, Any], asked: Steering | None, known: Mapping[LeftOut, Names]
 ) -> SteeringForm:
     """Return what the form shows.
 
@@ -177,7 +166,7 @@ def steering_form(
         need: the need's document.
         found: the matcher's answer.
         asked: how the page's address steers; None: as is kept with the need.
-        known: the names of what `named_by` gives.
+        known: the names of labs and schools.
     """
     told = found["steering"]
     steering = Steering.read(told["words"])
@@ -199,7 +188,7 @@ def steering_form(
         rose=tuple(rose[:_MOST_MOVES]),
         fell=tuple(fell[:_MOST_MOVES]),
         more_moved=len(rose[_MOST_MOVES:]) + len(fell[_MOST_MOVES:]),
-        kept=_kept(told["kept"], asked, known),
+        kept=_kept(told["kept"], asked),
     )
 
 
@@ -220,8 +209,8 @@ def _choice(name: OwnWish, value: str) -> Choice:
     return Choice(f"{name.value}:{value}", value, value, is_term=True, count=0, is_chosen=True)
 
 
-def _picked(kind: LeftOut, record_id: str, known: Mapping[NamedOrPerson, Names]) -> Picked:
-    zh, en = known[Lab if kind is LeftOut.LAB else School].get(record_id, (record_id, ""))
+def _picked(kind: LeftOut, record_id: str, known: Mapping[LeftOut, Names]) -> Picked:
+    zh, en = known[kind].get(record_id, (record_id, ""))
     return Picked(f"{kind.value}:{record_id}.never", kind, (zh, en))
 
 
@@ -233,11 +222,10 @@ def _move(one: Mapping[str, Any]) -> Move:
     return Move(one["lab_id"], (one["name"], one["name_en"]), one["before"], one["after"], why, amount)
 
 
-def _kept(row: Mapping[str, Any] | None, asked: Steering | None, known: Mapping[NamedOrPerson, Names]) -> Kept | None:
+def _kept(row: Mapping[str, Any] | None, asked: Steering | None) -> Kept | None:
     if row is None:
         return None
-    by, _ = known[Account].get(row["by"], ("", ""))
-    return Kept(by, row["at"], asked is None or asked.words == row["words"], bool(row["words"]))
+    return Kept(row["by_name"], row["at"], asked is None or asked.words == row["words"], bool(row["words"]))
 
 
 def labs_of_heads(labs: Iterable[LabProfile], heads: Collection[str]) -> Mapping[str, str]:
