@@ -31,6 +31,7 @@ from tests.rig.servers.warmed_application import application
 from tests.rig.worlds.audit_rows import stored_rows, wrongly_kept
 from tests.rig.worlds.made_up_requests import EACH, LEASE_S, Run, Sent, Things, loaded, names_of, store_things
 
+MOST_TRIES = 5
 LEAST_PER_ROUTE = 18
 STEPS = 700
 """Of the sequences, in all."""
@@ -252,8 +253,10 @@ def test_made_up_requests(settings: Settings, of: int, indexed_home: Path, slice
         cases = max(LEAST_PER_ROUTE, (WANTED_OF_BOTH_DATABASES // 2 - STEPS) // len(operations) + 3)
         for operation in operations:
             run.explore(operation, cases // of)
-            # What none of the few got done is tried as often as in the whole.
-            if not run.sent.succeeded[operation.label] and operation.label not in NEVER_DONE:
+            # What none of the few got done is tried as often as in the whole, and where chance was against it, again.
+            for _ in range(MOST_TRIES):
+                if run.sent.succeeded[operation.label] or operation.label in NEVER_DONE:
+                    break
                 run.explore(operation, cases)
         # Nor may anybody only have been refused.
         for operation in operations * 3:
