@@ -254,10 +254,10 @@ def test_made_up_requests(settings: Settings, of: int, indexed_home: Path, slice
         for operation in operations:
             run.explore(operation, cases // of)
             # What none of the few got done is tried as often as in the whole, and where chance was against it, again.
-            for _ in range(MOST_TRIES):
+            for turn in range(MOST_TRIES):
                 if run.sent.succeeded[operation.label] or operation.label in NEVER_DONE:
                     break
-                run.explore(operation, cases)
+                run.explore(operation, cases, turn)
         # Nor may anybody only have been refused.
         for operation in operations * 3:
             if operation.method != "get" and _behind(run.sent) & {*allowed[operation.label]}:

@@ -117,13 +117,16 @@ class Run:
         self._everybody = cycle(self.headers)
         self._entitled = {label: cycle(people or list(self.headers)) for label, people in self.allowed.items()}
 
-    def explore(self, operation: APIOperation, cases: int) -> None:
-        """Send cases of one route: of three, two that can succeed, by those who may; one made up, by everybody."""
+    def explore(self, operation: APIOperation, cases: int, turn: int = 0) -> None:
+        """Send cases of one route: of three, two that can succeed, by those who may; one made up, by everybody.
+
+        Another `turn` has other cases.
+        """
         valid, invalid = (operation.as_strategy(kind) for kind in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE))
         # The number makes cases differ of which there would be only one, so that everybody sends it.
         number = st.integers(0, 2**31)
 
-        @seed(self.seed)
+        @seed(self.seed + turn)
         @_settings(cases - cases // 3)
         @given(valid, self._values(operation), number)
         def sensible(case: Case, values: dict[str, Any], number: int) -> None:
@@ -132,7 +135,7 @@ class Run:
             _make_sensible(case, {**values, **own}, self.proposals, number // 2)
             self.send(case, who)
 
-        @seed(self.seed)
+        @seed(self.seed + turn)
         @_settings(cases // 3)
         @given(valid | invalid, number)
         def made_up(case: Case, number: int) -> None:
