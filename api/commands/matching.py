@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from matcher.judging.grades import ForetoldGrades
     from matcher.ranking.pairings import Matcher
     from matcher.ranking.wishes import Steering, Stress, Wish
-    from matcher.review.field_map import Drawing
+    from matcher.review.mapped.field_map import Drawing
 
 
 def rebuild(
@@ -147,8 +147,8 @@ def redrawn(settings: Settings, *, afresh: bool = False) -> MapReport:
     from datetime import UTC, datetime
 
     from matcher.ranking.pairings import Matcher
-    from matcher.review.field_map import publish
-    from matcher.review.map_drawing import draw
+    from matcher.review.mapped.field_map import publish
+    from matcher.review.mapped.map_drawing import draw
 
     started = time.perf_counter()
     with open_reading(settings) as session:
