@@ -68,6 +68,8 @@ APPEND_ONLY = (
     "ledger_step",
     "month_report",
     "need_steering",
+    "case_team",
+    "case_team_member",
     "need_step",
     "point_row",
     "proposal",

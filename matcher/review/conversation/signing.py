@@ -18,6 +18,7 @@ from sqlalchemy import JSON, BigInteger, CheckConstraint, Column
 from sqlmodel import Field, Session, SQLModel, and_, col, func, or_, select
 
 from indexer.instants import TAIPEI, Instant
+from indexer.records.profiles import Lab as LabProfile
 from indexer.records.record_tables import Alliance, Ask, Need
 from indexer.wording import T_
 from matcher.review.cases import OPEN_STAGES, Case, LabLoad, Stage
@@ -228,6 +229,13 @@ def loads_of_labs(session: Session, lab_ids: Collection[str], today: date) -> di
             early = count if stage == Stage.ACCEPTED else 0
             found[lab_id] = replace(had, open_cases=had.open_cases + count, not_introduced=had.not_introduced + early)
     return found
+
+
+def labs_at_limit(session: Session, labs: Iterable[LabProfile], today: date) -> frozenset[str]:
+    """Return those of the labs that say how many projects they can carry and carry as many on a day."""
+    stated = {lab.id: lab.capacity for lab in labs if lab.capacity is not None}
+    loads = loads_of_labs(session, stated.keys(), today)
+    return frozenset(lab_id for lab_id, capacity in stated.items() if loads[lab_id].carried >= capacity)
 
 
 def signing_of(session: Session, case_id: int) -> Signing | None:
