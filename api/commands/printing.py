@@ -99,42 +99,50 @@ def _team_verdict(team: Team) -> str:
         return T_("Nobody answers any part of this need, not even partly.")
     if len(team.members) == 1:
         return T_(
-            "One lab is enough: with more, no more is covered (%(covered)s of %(asked)s).", covered=covered, asked=asked
+            "One lab is enough: more labs cover no more. It covers %(covered)s of %(asked)s.",
+            covered=covered,
+            asked=asked,
         )
-    return T_(
-        "%(members)s labs cover %(covered)s of %(asked)s.", members=len(team.members), covered=covered, asked=asked
-    )
+    return T_("%(count)s labs cover %(covered)s of %(asked)s.", count=len(team.members), covered=covered, asked=asked)
 
 
 def _team_ground(team: Team) -> str:
     if team.is_exact:
-        return T_("the best team of %(n)s labs that answer some part at least partly", n=team.candidates)
+        return T_("the best team of %(count)s labs that answer some ask at least in part", count=team.candidates)
     return T_(
-        "chosen of %(n)s labs; no team of that size could be worth more than 1/%(share)s of this one",
-        n=team.candidates,
-        share=f"{team.surely:.2f}",
+        "chosen of %(count)s labs: at least %(share)s %% of what the best team of that size could be worth",
+        count=team.candidates,
+        share=round(team.surely * 100),
     )
 
 
 def _member(screen: Screen, matcher: Matcher, member: Member, pairing: Pairing) -> Iterator[RenderableType]:
     lab = matcher.labs[member.lab_id]
     yield Line(style="dim")
-    lead = screen.text(T_("could lead")) if member.could_lead else ""
+    lead = screen.text(T_("could lead: covers most")) if member.could_lead else ""
     yield Paragraph(Text(_lab_name(screen, lab), "bold") + Text(f"  {lead}", "green"))
     state = Text(f"{_band(screen, pairing.band)} {pairing.score:.2f}", _BAND_STYLES[pairing.band])
     yield Paragraph(state + Text(f"  {_school(screen, matcher, lab)}  {member.lab_id}", "dim"), indent=4)
     for said, numbers in (
-        (T_("without it nobody covers"), member.alone),
-        (T_("answers best, without covering"), member.strengthens),
+        (T_("without it nobody covers asks %(asks)s", asks=_numbers(member.alone)), member.alone),
+        (T_("answers asks %(asks)s best, in part", asks=_numbers(member.strengthens)), member.strengthens),
     ):
         if numbers:
-            yield Paragraph(f"{screen.text(said)}{screen.text(T_(': '))}{', '.join(map(str, numbers))}", indent=4)
+            yield Paragraph(screen.text(said), indent=4)
     yield from _reasons(screen, pairing.explanation)
     for one in member.stand_ins:
         other = matcher.labs[one.lab_id]
-        loss = T_("covers the same") if not one.loses else T_("loses %(asks)s", asks=", ".join(map(str, one.loses)))
-        stands = screen.text(T_("could stand in"))
-        yield Paragraph(f"{stands}: {_lab_name(screen, other)} ({one.lab_id}), {screen.text(loss)}", indent=4)
+        name = f"{_lab_name(screen, other)} ({one.lab_id})"
+        said = (
+            T_("could stand in and cover the same: %(name)s", name=name)
+            if not one.loses
+            else T_("could stand in, but nobody covers asks %(asks)s: %(name)s", asks=_numbers(one.loses), name=name)
+        )
+        yield Paragraph(screen.text(said), indent=4)
+
+
+def _numbers(asks: Sequence[int]) -> str:
+    return listed(str(ask) for ask in asks)
 
 
 def print_lab_matches(screen: Screen, matcher: Matcher, lab_id: str, matches: Sequence[LabMatch]) -> None:

@@ -118,7 +118,7 @@ def teams_of(session: Session, case_ids: Collection[int]) -> dict[int, list[Team
         .join(CaseTeamMember, col(CaseTeamMember.team_id) == CaseTeam.id)
         .join(Case, col(Case.id) == CaseTeamMember.case_id)
         .join(Lab, col(Lab.id) == Case.lab_id)
-        .where(Case.stage != Stage.UNDONE.value)
+        .where(col(Case.stage) != Stage.UNDONE.value)
         .order_by(col(Case.id))
     )
     found: dict[int, list[TeamCase]] = defaultdict(list)
