@@ -331,7 +331,7 @@ def _team(screen: Screen, matcher: Matcher, need: Need, picks: TeamPicks, steeri
 
     def full_of(lab_ids: Collection[str]) -> Collection[str]:
         with open_reading(read_settings()) as session:
-            return labs_at_limit(session, [matcher.labs[one] for one in lab_ids], day_in_taipei(now()))
+            return labs_at_limit(session, [matcher.labs[one] for one in lab_ids], need.id, day_in_taipei(now()))
 
     found = team_for(matcher, need, picks, steering=steering, full_of=full_of)
     if as_json:

@@ -375,7 +375,7 @@ def _teamed(ask: PermittedRequest, need_id: str, picks: TeamPicks, asked: Steeri
 
     def full_of(lab_ids: Collection[str]) -> Collection[str]:
         with ask.reading() as session:
-            return labs_at_limit(session, [matcher.labs[one] for one in lab_ids], day_in_taipei(ask.at))
+            return labs_at_limit(session, [matcher.labs[one] for one in lab_ids], need_id, day_in_taipei(ask.at))
 
     steering = kept if asked is None else asked
     team = team_for(matcher, need, picks, steering=steering, full_of=full_of, barred=barred)

@@ -231,11 +231,19 @@ def loads_of_labs(session: Session, lab_ids: Collection[str], today: date) -> di
     return found
 
 
-def labs_at_limit(session: Session, labs: Iterable[LabProfile], today: date) -> frozenset[str]:
-    """Return those of the labs that say how many projects they can carry and carry as many on a day."""
+def labs_at_limit(session: Session, labs: Iterable[LabProfile], need_id: str, today: date) -> frozenset[str]:
+    """Return those of the labs that carry as many projects on a day as they say they can, or more.
+
+    A lab that has an open case of the need is none of them: it carries that need already.
+    """
     stated = {lab.id: lab.capacity for lab in labs if lab.capacity is not None}
     loads = loads_of_labs(session, stated.keys(), today)
-    return frozenset(lab_id for lab_id, capacity in stated.items() if loads[lab_id].carried >= capacity)
+    full = {lab_id for lab_id, capacity in stated.items() if loads[lab_id].carried >= capacity}
+    if not full:
+        return frozenset()
+    open_ones = col(Case.stage).in_([stage.value for stage in (*OPEN_STAGES, Stage.SIGNED)])
+    carrying = select(Case.lab_id).where(Case.need_id == need_id, open_ones)
+    return frozenset(full.difference(session.exec(carrying).all()))
 
 
 def signing_of(session: Session, case_id: int) -> Signing | None:
