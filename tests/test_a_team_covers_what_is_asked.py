@@ -196,11 +196,11 @@ def test_a_team_keeps_to_what_is_picked(matcher: Matcher, need: Need, team: Team
     assert alone.uncovered
     left_out = team_for(matcher, need, steering=Steering.read([f"lab:{first}.never"]))
     assert first not in {member.lab_id for member in left_out.members}
-    full = team_for(matcher, need, full_of=lambda lab_ids: {first} & set(lab_ids))
+    full = team_for(matcher, need, full={first})
     assert first not in {member.lab_id for member in full.members}
     assert full.without_room == (first,)
     # Named, it is in all the same: the expert knows better how much it can carry.
-    named = team_for(matcher, need, TeamPicks(included=(first,)), full_of=lambda lab_ids: {first} & set(lab_ids))
+    named = team_for(matcher, need, TeamPicks(included=(first,)), full={first})
     assert first in {member.lab_id for member in named.members}
 
 

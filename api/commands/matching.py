@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -329,11 +329,9 @@ def _team(screen: Screen, matcher: Matcher, need: Need, picks: TeamPicks, steeri
     from matcher.review.conversation.signing import labs_at_limit
     from matcher.teams.teams import team_for
 
-    def full_of(lab_ids: Collection[str]) -> Collection[str]:
-        with open_reading(read_settings()) as session:
-            return labs_at_limit(session, [matcher.labs[one] for one in lab_ids], need.id, day_in_taipei(now()))
-
-    found = team_for(matcher, need, picks, steering=steering, full_of=full_of)
+    with open_reading(read_settings()) as session:
+        full = labs_at_limit(session, matcher.labs, need.id, day_in_taipei(now()))
+    found = team_for(matcher, need, picks, steering=steering, full=full)
     if as_json:
         write_document(team_document(matcher, found, to=MACHINE))
     else:

@@ -6,7 +6,7 @@ verdicts; releases; counts per school of what was proposed and accepted.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
@@ -53,6 +53,7 @@ from api.routes.needs import find_need
 from api.trail.request_trail import NeedReader
 from indexer.database import OvertakenError
 from indexer.instants import day_in_taipei
+from indexer.records.profiles import Need as NeedProfile
 from indexer.records.record_tables import Company, Lab, Need, load_companies, load_need, load_needs
 from indexer.wording import T_
 from matcher.ledger.rules.reporting import AcceptanceLedger
@@ -159,9 +160,11 @@ def accept_team(
         alliance_id = _alliance_for(session, who, need_id)
         cases: dict[int, Case] = {}
         for member in body.members:
-            pairing = _find(session, who, member.pairing_id, Action.DECIDE)
-            if pairing.need_id != need_id:
-                raise not_found("pairing")
+            pairing = session.exec(_one_pairing(who, Action.DECIDE), params={"pairing_id": member.pairing_id}).first()
+            if pairing is None or pairing.need_id != need_id:
+                raise ProblemError(
+                    422, "team", T_("pairing %(id)s is not one of this need", id=member.pairing_id), "members"
+                )
             cases[member.pairing_id] = _accepted(session, ask, who, pairing, member.proposal_id, alliance_id)
         if body.lead not in cases:
             raise ProblemError(422, "team", T_("the lead is one of the team"), "lead")
@@ -367,18 +370,12 @@ def _teamed(ask: PermittedRequest, need_id: str, picks: TeamPicks, asked: Steeri
         if need is None:
             raise not_found("need")
         _, kept = _kept(session, who, need_id)
+        matcher = ask.request.app.state.live.current()
+        full = labs_at_limit(session, matcher.labs, need_id, day_in_taipei(ask.at))
     ask.let_go()
-    matcher = ask.request.app.state.live.current()
-    barred = [
-        lab_id for lab_id in matcher.labs if who.has_stake(company_id=need.company, lab_id=lab_id)
-    ] if who.stakes else []  # fmt: skip
-
-    def full_of(lab_ids: Collection[str]) -> Collection[str]:
-        with ask.reading() as session:
-            return labs_at_limit(session, [matcher.labs[one] for one in lab_ids], need_id, day_in_taipei(ask.at))
-
+    barred = _barred(who, need, matcher.labs)
     steering = kept if asked is None else asked
-    team = team_for(matcher, need, picks, steering=steering, full_of=full_of, barred=barred)
+    team = team_for(matcher, need, picks, steering=steering, full=full, barred=barred)
     ask.must_leave_room(part=0.5)
     with ask.writing() as session:
         if load_need(session, need_id) != need:
@@ -389,6 +386,13 @@ def _teamed(ask: PermittedRequest, need_id: str, picks: TeamPicks, asked: Steeri
     for member in document["members"]:
         member.update(numbers[member["lab_id"]]._asdict())
     return Reply(200, document, {})
+
+
+def _barred(who: Principal, need: NeedProfile, lab_ids: Iterable[str]) -> list[str]:
+    """Return the labs that a declared interest keeps from a person for a need."""
+    if not who.stakes:
+        return []
+    return [lab_id for lab_id in lab_ids if who.has_stake(company_id=need.company, lab_id=lab_id)]
 
 
 def _kept(session: Session, who: Principal, need_id: str) -> tuple[tuple[NeedSteering, str] | None, Steering]:

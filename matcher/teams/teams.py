@@ -10,7 +10,7 @@ added up over members: two labs that each half answer an ask do not answer it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -166,7 +166,7 @@ def team_for(
     picks: TeamPicks = TeamPicks(),
     *,
     steering: Steering = UNSTEERED,
-    full_of: Callable[[Collection[str]], Collection[str]] = lambda _: (),
+    full: Collection[str] = (),
     barred: Collection[str] = (),
 ) -> Team:
     """Return the team for a need.
@@ -176,7 +176,7 @@ def team_for(
         need: any need.
         picks: what the expert wants of the team.
         steering: as for the ranking; an ask that is a *must* has to be covered by a member, not by each.
-        full_of: says of some labs which carry as many cases as they can; one of those is only in by name.
+        full: labs that carry as many cases as they can; only one that is included by name is a member.
         barred: labs that this reader may not be shown.
 
     Raises:
@@ -189,7 +189,7 @@ def team_for(
     hidden = {matcher.searcher.lab_rows[lab_id] for lab_id in barred if lab_id in matcher.searcher.lab_rows}
     included = _included(matcher, ranking, picks, hidden)
     chances = _chances(ranking, need)
-    rows, without_room = _pool(ranking, chances, included, full_of, hidden)
+    rows, without_room = _pool(ranking, chances, included, {*full} - {*picks.included}, hidden)
     if not rows:
         return _nobody(matcher, ranking, picks, without_room)
     if len(rows) < picks.least:
@@ -271,13 +271,12 @@ def _pool(
     ranking: Ranking,
     chances: DoubleArray,
     included: Sequence[int],
-    full_of: Callable[[Collection[str]], Collection[str]],
+    full: Collection[str],
     hidden: Collection[int],
 ) -> tuple[list[int], tuple[str, ...]]:
     """Return the rows of those who answer some ask at least partly, and the labs left out since they have no room."""
     speaks = chances.max(axis=1) >= PARTLY_FROM
     rows = [row for row in ranking.passing(ALL) if speaks[row] and row not in hidden]
-    full = set(full_of([ranking.labs.ids[row] for row in rows if row not in included]))
     left = tuple(ranking.labs.ids[row] for row in rows if ranking.labs.ids[row] in full)
     kept = [row for row in rows if ranking.labs.ids[row] not in full]
     return list(dict.fromkeys([*included, *kept])), left

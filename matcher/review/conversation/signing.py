@@ -15,7 +15,7 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 
 from sqlalchemy import JSON, BigInteger, CheckConstraint, Column
-from sqlmodel import Field, Session, SQLModel, and_, col, func, or_, select
+from sqlmodel import Field, Session, SQLModel, and_, case, col, func, or_, select
 
 from indexer.instants import TAIPEI, Instant
 from indexer.records.profiles import Lab as LabProfile
@@ -231,19 +231,27 @@ def loads_of_labs(session: Session, lab_ids: Collection[str], today: date) -> di
     return found
 
 
-def labs_at_limit(session: Session, labs: Iterable[LabProfile], need_id: str, today: date) -> frozenset[str]:
-    """Return those of the labs that carry as many projects on a day as they say they can, or more.
+def labs_at_limit(session: Session, labs: Mapping[str, LabProfile], need_id: str, today: date) -> frozenset[str]:
+    """Return the labs that carry as many projects on a day as they say they can, or more, by id.
 
-    A lab that has an open case of the need is none of them: it carries that need already.
+    A lab that has a case of the need is none of them: it carries that need already.
+
+    Args:
+        session: one state of the database.
+        labs: all labs by id.
+        need_id: the need that somebody looks for labs for.
+        today: the day.
     """
-    stated = {lab.id: lab.capacity for lab in labs if lab.capacity is not None}
-    loads = loads_of_labs(session, stated.keys(), today)
-    full = {lab_id for lab_id, capacity in stated.items() if loads[lab_id].carried >= capacity}
-    if not full:
-        return frozenset()
-    open_ones = col(Case.stage).in_([stage.value for stage in (*OPEN_STAGES, Stage.SIGNED)])
-    carrying = select(Case.lab_id).where(Case.need_id == need_id, open_ones)
-    return frozenset(full.difference(session.exec(carrying).all()))
+    running = col(Case.stage).in_([stage.value for stage in (*OPEN_STAGES, Stage.SIGNED)])
+    has_it = func.max(case((col(Case.need_id) == need_id, 1), else_=0))
+    busy = session.exec(select(Case.lab_id, has_it).where(running).group_by(col(Case.lab_id))).all()
+    stated = {
+        lab_id: labs[lab_id].capacity
+        for lab_id, carries_it in busy
+        if not carries_it and lab_id in labs and labs[lab_id].capacity is not None
+    }
+    loads = loads_of_labs(session, stated.keys(), today) if stated else {}
+    return frozenset(lab_id for lab_id, capacity in stated.items() if loads[lab_id].carried >= (capacity or 0))
 
 
 def signing_of(session: Session, case_id: int) -> Signing | None:

@@ -7,7 +7,7 @@ from alembic import op
 
 from indexer.migrations.append_only import refuse_changes
 
-revision = "0037"
+revision = "0033"
 down_revision = "0032"
 branch_labels = None
 depends_on = None
