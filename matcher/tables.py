@@ -32,11 +32,11 @@ from matcher.review import (
     intake,
     people,
     proposals,
-    researchers,
     steering,
 )
 from matcher.review.conversation import answers, attachments, corrections, meetings, signing, thread
 from matcher.review.mapped import field_map
+from matcher.review.own_lab import researchers
 
 __all__ = [
     "answers",

@@ -18,7 +18,7 @@ from api.access.policy import Action, Resource
 from api.access.visibility import labs as visible_labs
 from api.access.visibility import needs as visible_needs
 from api.access.visibility import readable
-from api.documents.matches import FieldMapAnswer
+from api.documents.matching.matches import FieldMapAnswer
 from api.requests.capacity import ThreadedRoute
 from api.requests.idempotency import Reply
 from api.requests.permitted_request import PermittedRequest, requires

@@ -23,7 +23,7 @@ from api.access.visibility import labs as visible
 from api.access.visibility import needs as visible_needs
 from api.documents.answers import Page, retired_said
 from api.documents.bodies import MAX_ROW_NUMBER, ClaimBody, ClaimVerdictBody, LabBody
-from api.documents.matches import (
+from api.documents.matching.matches import (
     DemandAnswer,
     LabAnswer,
     LabCompaniesAnswer,
@@ -52,8 +52,7 @@ from matcher.review.conversation.signing import past_cooperation
 from matcher.review.finding import Called, Naming, meant
 from matcher.review.intake import OPEN_STATES, NeedIntake
 from matcher.review.likeness import lab_companies
-from matcher.review.people import Account, Principal
-from matcher.review.researchers import (
+from matcher.review.own_lab.researchers import (
     FEWEST_TOLD,
     LabClaim,
     claim,
@@ -63,6 +62,7 @@ from matcher.review.researchers import (
     edit_profile,
     profile_document,
 )
+from matcher.review.people import Account, Principal
 
 router = APIRouter(prefix="/api", route_class=ThreadedRoute)
 
