@@ -23,12 +23,12 @@ from api.documents.conversation.talks import (
     Talk,
     conversation_document,
 )
+from api.letters.caring import looking_after
 from api.requests.capacity import ThreadedRoute
 from api.requests.idempotency import Reply
 from api.requests.permitted_request import PermittedRequest, requires
 from api.requests.problems import ProblemError, not_found
 from api.routes.conversation.telling import (
-    looking_after,
     readers_of,
     tell_address,
     tell_answered,
@@ -222,9 +222,7 @@ def people_of(session: Session, who: Principal, side: Side, about: Conversation)
     for other in others:
         ids = looking_after(session, about) if other is Side.EXPERT else readers_of(session, about, other)
         query = select(Account.name, Account.email, Account.phone).where(col(Account.id).in_(ids[:_MOST_PEOPLE]))
-        # Both sides call their expert by name and number; addresses stay among those who look after the case.
-        told = session.exec(query.order_by(col(Account.id))).all()
-        found += [(other, name, "" if other is Side.EXPERT else email, phone) for name, email, phone in told]
+        found += [(other, *reached) for reached in session.exec(query.order_by(col(Account.id))).all()]
     return found
 
 
