@@ -44,6 +44,7 @@ TEMPLATES = Path(__file__).parents[2] / "templates"
 UNSUBSCRIBE = "unsubscribe"
 UNSUBSCRIBE_HOLDS_FOR = timedelta(days=365)
 _WHY = T_("GLORIA Match tells you this because of your part in it. Nothing confidential stands in this mail.")
+_WHY_ALWAYS = T_("GLORIA Match tells you this so that nobody acts in your name unknown to you.")
 _WHY_TITLED = T_(
     "GLORIA Match tells you this because of your part in it. The title of a need stands here since you chose so: do "
     "not pass it on."
@@ -230,11 +231,18 @@ def _write(
             "stop": T_("No more mail like this"),
             "choices": T_("Choose what you are told by mail"),
             "reach": T_("Reach them"),
-            "why": _WHY_TITLED if any(item.title for item in items) else _WHY,
+            "why": _why(items, stop),
         },
     }
     message.set_content(_template("letter.txt").render(values))
     message.add_alternative(_template("letter.html").render(values), subtype="html")
+
+
+def _why(items: Sequence[_Item], stop: str | None) -> Text:
+    """Return why somebody gets a mail; what can't be turned off guards their own name."""
+    if any(item.title for item in items):
+        return _WHY_TITLED
+    return _WHY_ALWAYS if stop is None else _WHY
 
 
 def _attach(message: EmailMessage, file: Enclosure) -> None:

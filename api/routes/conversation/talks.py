@@ -222,7 +222,9 @@ def people_of(session: Session, who: Principal, side: Side, about: Conversation)
     for other in others:
         ids = looking_after(session, about) if other is Side.EXPERT else readers_of(session, about, other)
         query = select(Account.name, Account.email, Account.phone).where(col(Account.id).in_(ids[:_MOST_PEOPLE]))
-        found += [(other, *reached) for reached in session.exec(query.order_by(col(Account.id))).all()]
+        # Both sides call their expert by name and number; addresses stay among those who look after the case.
+        told = session.exec(query.order_by(col(Account.id))).all()
+        found += [(other, name, "" if other is Side.EXPERT else email, phone) for name, email, phone in told]
     return found
 
 
