@@ -100,10 +100,9 @@ def writer_of(session: Session, notice: Notice) -> Writer | None:
 def _working(session: Session, notice: Notice) -> tuple[str | None, list[str]]:
     """Return the alliance that works on what a notice is about, and who of it looks after that."""
     facts = notice.facts
-    pairing_id = facts.get("pairing")
-    if pairing_id is None and "case" in facts:
-        pairing_id = session.exec(select(Case.pairing_id).where(Case.id == int(facts["case"]))).first()
-    pairing = None if pairing_id is None else session.get(StoredPairing, int(pairing_id))
+    case = session.get(Case, int(facts["case"])) if "case" in facts else None
+    number = int(facts["pairing"]) if "pairing" in facts else None if case is None else case.pairing_id
+    pairing = None if number is None else session.get(StoredPairing, number)
     if pairing is not None:
         try:
             about = conversation_of(session, pairing)
