@@ -142,16 +142,24 @@ def test_the_day_is_the_same_in_english_and_without_script(server: Served) -> No
 
 
 @pytest.mark.parametrize(
-    ("band", "rank", "hears"),
-    [("strong", 1, True), ("plausible", 20, True), ("plausible", 72, False), ("strong", 21, False), ("weak", 1, False)],
+    ("band", "rank", "covered", "hears"),
+    [
+        ("strong", 1, "yes", True),
+        ("plausible", 20, "partly", True),
+        ("plausible", 72, "yes", False),
+        ("strong", 21, "yes", False),
+        ("weak", 1, "yes", False),
+        ("plausible", 4, "no", False),
+    ],
 )
-def test_a_lab_hears_of_needs_for_which_it_is_among_the_first(band: str, rank: int, hears: bool) -> None:
-    assert should_hear_of({"band": band, "rank_of_lab": rank}) is hears
+def test_a_lab_hears_of_needs_for_which_it_is_among_the_first(band: str, rank: int, covered: str, hears: bool) -> None:
+    asks = [{"covered": "no"}, {"covered": covered}]
+    assert should_hear_of({"band": band, "rank_of_lab": rank, "explanation": {"asks": asks}}) is hears
 
 
 def test_the_page_of_a_lab_says_by_which_rule_a_need_is_for_it(server: Served) -> None:
     needs = done(server, "expert", "GET", "/api/labs/lab-1-01/matches?top=10")["needs"]
-    fitting = [one["need_id"] for one in needs if one["band"] != "weak" and one["rank_of_lab"] <= 20]
+    fitting = [one["need_id"] for one in needs if should_hear_of(one)]
     with visiting(server, "expert", "en") as expert:
         hear = expert.open("/labs/lab-1-01").locator("section[aria-labelledby='h-hear']")
         expect(hear.locator(".hint").first).to_contain_text("it is among the first 20 labs")

@@ -211,8 +211,9 @@ def show_similar_labs(lab_id: str, visit: Annotated[Visit, Depends(visiting(Reso
 
 
 def should_hear_of(need: dict[str, Any]) -> bool:
-    """Whether a lab should hear of a need: it fits more than weakly, and hardly any lab fits better."""
-    return bool(need["band"] != Band.WEAK and need["rank_of_lab"] <= HEARD_AMONG)
+    """Whether a lab should hear of a need: what it shows speaks to it, not weakly, and hardly any lab fits better."""
+    speaks = any(asked["covered"] != "no" for asked in need["explanation"]["asks"])
+    return bool(speaks and need["band"] != Band.WEAK and need["rank_of_lab"] <= HEARD_AMONG)
 
 
 def _cases(session: Session, who: Principal, lab_id: str, *, to: NeedReader) -> dict[str, Any] | None:
