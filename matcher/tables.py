@@ -24,12 +24,24 @@ from matcher.ledger.rows import (
 )
 from matcher.ledger.rules import configuration, duties, model_cases, months, similarity
 from matcher.notices import outbox, readers
-from matcher.review import cases, clients, decisions, field_map, intake, people, proposals, researchers, steering
+from matcher.review import (
+    case_teams,
+    cases,
+    clients,
+    decisions,
+    field_map,
+    intake,
+    people,
+    proposals,
+    researchers,
+    steering,
+)
 from matcher.review.conversation import answers, attachments, corrections, meetings, signing, thread
 
 __all__ = [
     "answers",
     "attachments",
+    "case_teams",
     "cases",
     "chain",
     "clients",

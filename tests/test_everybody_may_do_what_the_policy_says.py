@@ -52,6 +52,7 @@ OWN_KEY_OF = "newcomer"
 
 
 _REASON = {"reason": "r"}
+_NO_MEMBER = {"pairing_id": 999_999, "proposal_id": 1}
 _NO_CLAIM = {"programme": "patent", "kpi": "acceptances"}
 _ENTRY = {
     "id": "nobody-0001",
@@ -373,6 +374,7 @@ def _asked(server: Served, things: Things, who: str | None, method: str, path: s
         "/contacts": {"kind": "call", "held_on": "2026-11-20", "next_on": "2026-11-01"},
         "/shares": {"alliance": "none"},
         "/steering": {"words": []},
+        "/team": {"members": [{"pairing_id": 999_998, "proposal_id": 1}, _NO_MEMBER], "lead": 999_999},
         "/alliance": {"alliance": "none"},
         "/state": {"state": "submitted"},
         "/stakes": {"party": "none", "party_id": "none"},

@@ -32,6 +32,7 @@ from matcher.ledger.rules.model_cases import Scored
 from matcher.ledger.rules.months import MonthsStart, MonthWords, confirm_month, month_of
 from matcher.ledger.rules.recognition import RecognitionRules, move_reversal, score, second_reversal
 from matcher.ledger.rules.reporting import AcceptanceLedger, report
+from matcher.review.case_teams import CaseTeam, CaseTeamMember
 from matcher.review.cases import Stage, move_case
 from matcher.review.decisions import Verdict, decide
 from matcher.review.people import Account, add_account, grant, revoke
@@ -68,6 +69,8 @@ APPEND_ONLY = (
     "ledger_step",
     "month_report",
     "need_steering",
+    "case_team",
+    "case_team_member",
     "need_step",
     "point_row",
     "proposal",
@@ -155,6 +158,10 @@ def _more_facts(session: Session, office: str) -> None:
     graduate(session, alliance_id="al-a", reason="自主營運", **who)
     note_file(session, sha256="0" * 64, size_bytes=1, **who)
     session.add(NeedSteering(need_id="n-1", alliance_id="al-a", words=[], by=office, at=MORNING))
+    team = CaseTeam(need_id="n-1", alliance_id="al-a", lead_case_id=1, by=office, at=MORNING)
+    session.add(team)
+    session.flush()
+    session.add(CaseTeamMember(team_id=team.id or 0, case_id=1))
     session.add(AccountIdentity(issuer="https://id.example", subject="s", account_id=office, linked_at=MORNING))
     session.flush()
 

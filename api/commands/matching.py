@@ -29,12 +29,14 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from indexer.index.building import ReindexReport
+    from indexer.records.profiles import Need
     from indexer.settings import Settings
     from matcher.judging.evaluation import Evaluation
     from matcher.judging.grades import ForetoldGrades
     from matcher.ranking.pairings import Matcher
     from matcher.ranking.wishes import Steering, Stress, Wish
     from matcher.review.field_map import Drawing
+    from matcher.teams.teams import TeamPicks
 
 
 def rebuild(
@@ -190,6 +192,7 @@ def say_map(screen: Screen, report: MapReport) -> None:
 _PROMINENCE = {"high": T_("high"), "medium": P_("matching", "medium"), "low": T_("low"), "": T_("not stated")}
 
 
+_PICKS = "most:3, least:2, with:LAB, apart:LAB,LAB, schools:different, region:one, lesser-known, share:500000 (NT$)."
 _WISHES = "field, company, language or region."
 
 
@@ -209,22 +212,19 @@ def match(
         typer.Option(help="Anything else: region:south.more, ask:2.must, lab:ID.never, school:ID.never."),
     ] = None,
     kept: Annotated[bool, typer.Option("--kept", help="Steered as the need's alliance keeps it.")] = False,
+    team: Annotated[bool, typer.Option("--team", help="The fewest labs that cover what the need asks.")] = False,
+    pick: Annotated[list[str] | None, typer.Option(help="With --team, what it is made of: " + _PICKS)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
     """Show the best labs for a need, with reasons."""
-    if [need_id, lab, company].count(None) != 2:
-        raise typer.BadParameter(
-            T_("give the id of a need, or --lab with the id of a lab, or --company with the id of a company"),
-            param_hint="NEED_ID",
-        )
-    if (similar and need_id is None) or (companies and lab is None):
-        raise typer.BadParameter(T_("--similar is for a need, --companies for a lab"), param_hint="--similar")
+    _check_asked(need_id, lab, company, similar=similar, companies=companies)
     from api.commands.printing import print_lab_matches, print_match
     from api.documents.matches import lab_document, match_document
     from api.trail.request_trail import MACHINE
     from matcher.ranking.pairings import Matcher
     from matcher.ranking.wishes import UNSTEERED, WISH_LABELS
 
+    picks = _picks(pick or (), is_team=team, is_need=need_id is not None and not similar)
     steering = _steering({"less": less, "more": more, "must": must}, steer or ())
     if (lab is not None or company is not None) and (steering != UNSTEERED or kept):
         raise typer.BadParameter(T_("wishes are those of a need: give its id"), param_hint="--lab")
@@ -244,6 +244,9 @@ def match(
     need = matcher.need(_stored(need_id or ""))
     if kept:
         steering = _kept_steering(screen, need.id, steering)
+    if team:
+        _team(screen, matcher, need, picks, steering, as_json=as_json)
+        return
     result = matcher.match(need, top=depth or len(matcher.labs), steering=steering)
     for wish in (wish for wish in steering.chosen if wish not in result.wishes):
         screen.warn(T_("the need does not state this wish, so it changes nothing: %(wish)s", wish=WISH_LABELS[wish]))
@@ -251,6 +254,17 @@ def match(
         write_document(match_document(matcher, result, to=MACHINE))
     else:
         print_match(screen, matcher, result)
+
+
+def _check_asked(need_id: str | None, lab: str | None, company: str | None, *, similar: bool, companies: bool) -> None:
+    """Refuse a question that is about nothing or about several things."""
+    if [need_id, lab, company].count(None) != 2:
+        raise typer.BadParameter(
+            T_("give the id of a need, or --lab with the id of a lab, or --company with the id of a company"),
+            param_hint="NEED_ID",
+        )
+    if (similar and need_id is None) or (companies and lab is None):
+        raise typer.BadParameter(T_("--similar is for a need, --companies for a lab"), param_hint="--similar")
 
 
 def _alike(
@@ -292,6 +306,36 @@ def _alike(
         write_document(document)
     else:
         print_like(screen, matcher, like, cases, firms_like if company_id is not None else None)
+
+
+def _picks(words: Sequence[str], *, is_team: bool, is_need: bool) -> TeamPicks:
+    """Return what is picked of a team, as `TeamPicks.read` takes it."""
+    from matcher.teams.teams import TeamPicks
+
+    if (is_team and not is_need) or (words and not is_team):
+        raise typer.BadParameter(T_("a team is for a need: NEED_ID --team"), param_hint="--team")
+    try:
+        return TeamPicks.read(words)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--pick") from error
+
+
+def _team(screen: Screen, matcher: Matcher, need: Need, picks: TeamPicks, steering: Steering, *, as_json: bool) -> None:
+    """Print the team for a need; whoever has the home may see all of it."""
+    from api.commands.printing import print_team
+    from api.documents.teams import team_document
+    from api.trail.request_trail import MACHINE
+    from indexer.instants import day_in_taipei, now
+    from matcher.review.conversation.signing import labs_at_limit
+    from matcher.teams.teams import team_for
+
+    with open_reading(read_settings()) as session:
+        full = labs_at_limit(session, matcher.labs, need.id, day_in_taipei(now()))
+    found = team_for(matcher, need, picks, steering=steering, full=full)
+    if as_json:
+        write_document(team_document(matcher, found, to=MACHINE))
+    else:
+        print_team(screen, matcher, found)
 
 
 def _kept_steering(screen: Screen, need_id: str, given: Steering) -> Steering:

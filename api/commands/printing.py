@@ -20,7 +20,7 @@ from api.commands.screen import Paragraph, Screen
 from indexer.records.passages import PROFILE
 from indexer.records.profiles import Company, Lab, Need
 from indexer.vocabulary import AskKind, EvidenceKind, label
-from indexer.wording import P_, T_, Bilingual, either
+from indexer.wording import P_, T_, Bilingual, either, listed
 from matcher.ranking.elements import ELEMENT_LABELS
 from matcher.ranking.explanation import AskEvidence, Explanation, Speaking
 from matcher.ranking.lab_table import RULE_TEXTS
@@ -30,6 +30,7 @@ from matcher.ranking.signals import CONTRIBUTION_LABELS
 from matcher.ranking.wishes import WISH_LABELS
 from matcher.review.cases import Case, Stage
 from matcher.review.likeness import LabCompany, Like
+from matcher.teams.teams import Member, Team
 
 BAR_CELLS = 24
 SMALL_AMOUNT = 0.05
@@ -67,6 +68,81 @@ def print_match(screen: Screen, matcher: Matcher, result: MatchResult) -> None:
         screen.say(T_("No lab can be proposed."), "bold")
     for part in _set_aside(screen, matcher, result):
         screen.out.print(part)
+
+
+def print_team(screen: Screen, matcher: Matcher, team: Team) -> None:
+    """Print the team for a need: who covers what, then each member with its evidence and who could stand in."""
+    for warning in team.result.warnings:
+        screen.warn(either(warning.zh, warning.en))
+    for part in _need(screen, matcher, team.result.need):
+        screen.out.print(part)
+    screen.out.print(Line(style="dim"))
+    screen.say(_team_verdict(team), "bold")
+    for ask in team.asks:
+        covered, style = _COVERED[ask.covered]
+        lab = matcher.labs.get(ask.lab_id or "")
+        said = Text(screen.text(covered), style) + Text(f"  {_lab_name(screen, lab)}" if lab else "")
+        screen.out.print(Paragraph(said, indent=2, lead=Text(f"{ask.number}. ", "cyan")))
+    for member, pairing in zip(team.members, team.result.pairings, strict=True):
+        for part in _member(screen, matcher, member, pairing):
+            screen.out.print(part)
+    screen.out.print(Line(style="dim"))
+    screen.say(_team_ground(team))
+    if team.without_room:
+        names = listed([matcher.labs[one].name for one in team.without_room[:NAMES_SHOWN]])
+        screen.say(T_("left out, since they carry as many cases as they can: %(names)s", names=names))
+
+
+def _team_verdict(team: Team) -> str:
+    covered, asked = sum(ask.covered == "yes" for ask in team.asks), len(team.asks)
+    if not team.members:
+        return T_("Nobody answers any part of this need, not even partly.")
+    if len(team.members) == 1:
+        return T_(
+            "One lab is enough: more labs cover no more. It covers %(covered)s of %(asked)s.",
+            covered=covered,
+            asked=asked,
+        )
+    return T_("%(count)s labs cover %(covered)s of %(asked)s.", count=len(team.members), covered=covered, asked=asked)
+
+
+def _team_ground(team: Team) -> str:
+    if team.is_exact:
+        return T_("the best team of %(count)s labs that answer some ask at least in part", count=team.candidates)
+    return T_(
+        "chosen of %(count)s labs: at least %(share)s %% of what the best team of that size could be worth",
+        count=team.candidates,
+        share=round(team.surely * 100),
+    )
+
+
+def _member(screen: Screen, matcher: Matcher, member: Member, pairing: Pairing) -> Iterator[RenderableType]:
+    lab = matcher.labs[member.lab_id]
+    yield Line(style="dim")
+    lead = screen.text(T_("could lead: covers most")) if member.could_lead else ""
+    yield Paragraph(Text(_lab_name(screen, lab), "bold") + Text(f"  {lead}", "green"))
+    state = Text(f"{_band(screen, pairing.band)} {pairing.score:.2f}", _BAND_STYLES[pairing.band])
+    yield Paragraph(state + Text(f"  {_school(screen, matcher, lab)}  {member.lab_id}", "dim"), indent=4)
+    for said, numbers in (
+        (T_("without it nobody covers asks %(asks)s", asks=_numbers(member.alone)), member.alone),
+        (T_("answers asks %(asks)s best, in part", asks=_numbers(member.strengthens)), member.strengthens),
+    ):
+        if numbers:
+            yield Paragraph(screen.text(said), indent=4)
+    yield from _reasons(screen, pairing.explanation)
+    for one in member.stand_ins:
+        other = matcher.labs[one.lab_id]
+        name = f"{_lab_name(screen, other)} ({one.lab_id})"
+        said = (
+            T_("could stand in and cover the same: %(name)s", name=name)
+            if not one.loses
+            else T_("could stand in, but nobody covers asks %(asks)s: %(name)s", asks=_numbers(one.loses), name=name)
+        )
+        yield Paragraph(screen.text(said), indent=4)
+
+
+def _numbers(asks: Sequence[int]) -> str:
+    return listed(str(ask) for ask in asks)
 
 
 def print_lab_matches(screen: Screen, matcher: Matcher, lab_id: str, matches: Sequence[LabMatch]) -> None:

@@ -40,6 +40,7 @@ from matcher.review.decisions import Reason, Verdict
 from matcher.review.intake import NeedState
 from matcher.review.researchers import ClaimVerdict
 from matcher.review.roles import Role
+from matcher.teams.teams import MOST_MEMBERS
 
 MAX_NOTE = 5_000
 MAX_ROW_NUMBER = 2**31 - 1
@@ -172,6 +173,24 @@ class DecisionBody(_Body):
     reason: Reason | None = Field(default=None, examples=[None])
     note: Note = ""
     defer_until: date | None = Field(default=None, examples=[None])
+
+
+class TeamMemberBody(_Body):
+    """A lab for the need as it was shown."""
+
+    pairing_id: Number = Field(examples=[12])
+    proposal_id: Number = Field(examples=[12])
+
+
+class TeamBody(_Body):
+    """Labs that are accepted together, and which of them leads."""
+
+    members: list[TeamMemberBody] = Field(
+        min_length=2,
+        max_length=MOST_MEMBERS,
+        examples=[[{"pairing_id": 12, "proposal_id": 12}, {"pairing_id": 13, "proposal_id": 13}]],
+    )
+    lead: Number = Field(examples=[12], description="The pairing of the lab that leads.")
 
 
 class SteeringBody(_Body):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from typing import Any
 
@@ -20,6 +20,7 @@ from sqlmodel import Session, col, func, select
 from api.access.policy import Action
 from api.access.visibility import cases as visible
 from api.documents.answers import Answer
+from matcher.review.case_teams import teams_of
 from matcher.review.cases import OPEN_STAGES, Case, CaseStep, Contact, ContactKind, LostReason, Stage
 from matcher.review.conversation.answers import SideWord
 from matcher.review.conversation.thread import Side
@@ -73,9 +74,21 @@ class CaseFileAnswer(Answer):
     opened_at: datetime
 
 
-class CaseAnswer(CaseFileAnswer):
-    """A case with its steps and contacts."""
+class TeamCaseAnswer(Answer):
+    """A case of a team."""
 
+    case_id: int
+    lab_id: str
+    name: str
+    name_en: str
+    stage: Stage
+    leads: bool
+
+
+class CaseAnswer(CaseFileAnswer):
+    """A case with its steps and contacts; `team` has all cases that it is carried together with, itself too."""
+
+    team: list[TeamCaseAnswer]
     steps: list[CaseStepAnswer]
     contacts: list[ContactAnswer]
 
@@ -217,11 +230,13 @@ def case_documents(session: Session, who: Principal, cases: Sequence[Case]) -> l
         steps[step.case_id].append(step)
     for contact in session.exec(select(Contact).where(col(Contact.case_id).in_(ids)).order_by(col(Contact.id))):
         contacts[contact.case_id].append(contact)
+    teams = teams_of(session, [case.id or 0 for case in cases])
     inside = who.scopes(*STAFF)
     hidden = {case.id: set() if case.alliance_id in inside else {"note", "next_step"} for case in cases}
     return [
         {
             **case.model_dump(mode="json"),
+            "team": [asdict(one) for one in teams.get(case.id or 0, ())],
             "steps": [step.model_dump(mode="json", exclude=hidden[case.id]) for step in steps[case.id]],
             "contacts": [one.model_dump(mode="json", exclude=hidden[case.id]) for one in contacts[case.id]],
         }

@@ -18,7 +18,7 @@ from api.pages.imports.lists import MAX_LIST_FORM_BYTES
 from api.pages.judging import grading, sessions
 from api.pages.letters import notices, outside
 from api.pages.mending import duplicates, merging, records, schools
-from api.pages.needs import candidates, need, steering
+from api.pages.needs import candidates, need, steering, team
 from api.pages.results import entries, months, reporting
 from api.pages.results.forms import PATHS_WITH_FILES
 from api.pages.shell import assets
@@ -57,6 +57,7 @@ PAGES = (
     logo,
     candidates,
     steering,
+    team,
     field_map,
     need,
     case_steps,

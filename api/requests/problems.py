@@ -63,6 +63,7 @@ from matcher.review.people import LastOfficeError, PeopleError, SamePersonError
 from matcher.review.proposals import ReleaseError
 from matcher.review.researchers import ClaimError, ProfileError
 from matcher.review.steering import UnknownPickError
+from matcher.teams.teams import TeamError
 
 MEDIA_TYPE = "application/problem+json"
 _TYPE = "urn:gloria:problem:"
@@ -164,6 +165,7 @@ TABLE: tuple[tuple[type[Exception], int, str], ...] = (
     (AlreadyDecidedError, 409, "already-decided"),
     (RetiredError, 409, "retired"),
     (DecisionError, 422, "decision"),
+    (TeamError, 422, "team"),
     (IntakeError, 409, "intake"),
     (JobError, 409, "job"),
     (JobRefusedError, 422, "invalid"),

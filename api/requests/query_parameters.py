@@ -27,6 +27,7 @@ from indexer.wording import T_
 from matcher.ranking.lab_table import Filters
 from matcher.ranking.wishes import MOST_WORDS, UNSTEERED, WORD, WORDS_SAID, Steering
 from matcher.review.people import Principal
+from matcher.teams.teams import MOST_MEMBERS, TeamPicks
 
 MAX_PAGE = 100
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE, description="How many at most.")]
@@ -106,6 +107,54 @@ async def _steering(
 
 ChosenSteering = Annotated[Steering | None, Depends(_steering)]
 """How a request steers a ranking; None if it does not say, so that what is kept with the need holds."""
+
+
+_LAB_ID = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+_MOST_PICKED = 20
+
+
+async def _team_picks(
+    most: Annotated[int, Query(ge=1, le=MOST_MEMBERS, description="How many labs at most.")] = MOST_MEMBERS,
+    least: Annotated[int, Query(ge=1, le=MOST_MEMBERS, description="How many labs at least.")] = 1,
+    included: Annotated[
+        list[_LAB_ID] | None, Query(max_length=MOST_MEMBERS, description="Labs that the team has, by id.")
+    ] = None,
+    apart: Annotated[
+        list[Annotated[str, StringConstraints(pattern=r"^[^,]{1,200},[^,]{1,200}$")]] | None,
+        Query(
+            max_length=_MOST_PICKED,
+            description="Two labs that are never in it together, by id, with a comma.",
+            examples=[["lab-1,lab-2"]],
+        ),
+    ] = None,
+    *,
+    different_schools: Annotated[bool, Query(description="Each from another school.")] = False,
+    one_region: Annotated[bool, Query(description="All from schools of one region.")] = False,
+    lesser_known: Annotated[bool, Query(description="At least one from a lesser-known school.")] = False,
+    least_share_ntd: Annotated[
+        int | None,
+        Query(ge=1, le=10**12, description="What each has to get of the need's budget, in NT$: it bounds how many."),
+    ] = None,
+) -> TeamPicks:
+    if least > most:
+        raise ProblemError(
+            422, "invalid", T_("at least %(least)s and at most %(most)s", least=least, most=most), "least"
+        )
+    pairs = [one.partition(",") for one in apart or ()]
+    return TeamPicks(
+        most=most,
+        least=least,
+        included=tuple(included or ()),
+        apart=tuple((a, b) for a, _, b in pairs),
+        different_schools=different_schools,
+        one_region=one_region,
+        lesser_known=lesser_known,
+        least_share_ntd=least_share_ntd,
+    )
+
+
+ChosenTeam = Annotated[TeamPicks, Depends(_team_picks)]
+"""What a request picks of a team."""
 
 
 def chosen_alliances(

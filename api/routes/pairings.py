@@ -1,4 +1,4 @@
-"""Ranked labs for a need, verdicts on them, what the company gets to see, and how often each school is shown.
+"""Ranked labs for a need, a team of them, verdicts, what the company gets to see, and how often a school is shown.
 
 In: an expert's question, then the expert's word; a number of days. Out: what was shown, stored as proposals;
 verdicts; releases; counts per school of what was proposed and accepted.
@@ -6,6 +6,7 @@ verdicts; releases; counts per school of what was proposed and accepted.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
@@ -24,7 +25,7 @@ from api.access.visibility import needs as visible
 from api.access.visibility import needs as visible_needs
 from api.access.visibility import readable, unconflicted
 from api.documents.answers import Page
-from api.documents.bodies import MAX_ROW_NUMBER, DecisionBody, SteeringBody
+from api.documents.bodies import MAX_ROW_NUMBER, DecisionBody, SteeringBody, TeamBody
 from api.documents.conversation.talks import said_by_company
 from api.documents.matches import (
     ExposuresAnswer,
@@ -41,23 +42,27 @@ from api.documents.matches import (
     like_needs_document,
     match_document,
 )
+from api.documents.teams import FormedTeamAnswer, TeamAnswer, team_document
 from api.letters.telling import tell_of_released_lab
 from api.requests.capacity import MATCHING, ThreadedRoute, takes
 from api.requests.idempotency import Reply
 from api.requests.permitted_request import PermittedRequest, requires
 from api.requests.problems import ProblemError, not_found
-from api.requests.query_parameters import ChosenFilters, ChosenSteering
+from api.requests.query_parameters import ChosenFilters, ChosenSteering, ChosenTeam
 from api.routes.needs import find_need
 from api.trail.request_trail import NeedReader
 from indexer.database import OvertakenError
 from indexer.instants import day_in_taipei
+from indexer.records.profiles import Need as NeedProfile
 from indexer.records.record_tables import Company, Lab, Need, load_companies, load_need, load_needs
 from indexer.wording import T_
 from matcher.ledger.rules.reporting import AcceptanceLedger
 from matcher.ranking.lab_table import Filters
 from matcher.ranking.pairings import MatchResult
 from matcher.ranking.wishes import UNSTEERED, Steering
+from matcher.review.case_teams import form_team
 from matcher.review.cases import Case
+from matcher.review.conversation.signing import labs_at_limit
 from matcher.review.conversation.standing import stands_of
 from matcher.review.decisions import Decision, Verdict, decide, undo
 from matcher.review.intake import NeedIntake, NeedShare
@@ -66,6 +71,7 @@ from matcher.review.people import Account, Principal
 from matcher.review.proposals import Proposal, Release, StoredPairing, end_release, exposures, record, release, shares
 from matcher.review.roles import STAFF, Role
 from matcher.review.steering import NeedSteering, keep_steering, kept_steerings, steering_of, steering_that_holds
+from matcher.teams.teams import TeamPicks, team_for
 
 router = APIRouter(prefix="/api", tags=["pairings"], route_class=ThreadedRoute)
 
@@ -115,6 +121,84 @@ def match_need(
         with suppress(OvertakenError):
             return ask.answered(_matched(ask, need_id, asked))
     return ask.answered(_matched(ask, need_id, asked))
+
+
+@router.get("/needs/{need_id}/team", response_model=TeamAnswer)
+@takes(MATCHING)
+def find_team(
+    need_id: str,
+    picks: ChosenTeam,
+    steering: ChosenSteering,
+    ask: Annotated[PermittedRequest, Depends(requires(Resource.MATCH, Action.READ))],
+) -> Response:
+    """Find the fewest labs that together cover what a need asks; each is stored as shown, for a verdict to refer to.
+
+    The best team covers what counts most, then has fewest members, then answers each ask best. An ask that is steered
+    as a must has to be covered by one of them. Labs that carry as many cases as they can are left out unless you
+    include them; two labs of one head, or in conflict with each other, are never in one team. Without `wish` the
+    ranking below is steered as your alliance keeps it with the need.
+    """
+    for _ in range(_TRIES - 1):
+        with suppress(OvertakenError):
+            return ask.answered(_teamed(ask, need_id, picks, steering))
+    return ask.answered(_teamed(ask, need_id, picks, steering))
+
+
+@router.post("/needs/{need_id}/team", status_code=201, response_model=FormedTeamAnswer)
+def accept_team(
+    need_id: str, body: TeamBody, ask: Annotated[PermittedRequest, Depends(requires(Resource.PAIRING, Action.DECIDE))]
+) -> Response:
+    """Accept several labs for a need as one team: all of them or none.
+
+    For each a case is opened, or the one taken that your alliance has already; they are carried together, and each
+    names the others. What was accepted is undone lab by lab.
+    """
+
+    def work(session: Session, who: Principal) -> Reply:
+        find_need(session, who, need_id, Action.DECIDE, Resource.PAIRING)
+        ask.about("need", need_id)
+        alliance_id = _alliance_for(session, who, need_id)
+        cases: dict[int, Case] = {}
+        for member in body.members:
+            pairing = session.exec(_one_pairing(who, Action.DECIDE), params={"pairing_id": member.pairing_id}).first()
+            if pairing is None or pairing.need_id != need_id:
+                raise ProblemError(
+                    422, "team", T_("pairing %(id)s is not one of this need", id=member.pairing_id), "members"
+                )
+            cases[member.pairing_id] = _accepted(session, ask, who, pairing, member.proposal_id, alliance_id)
+        if body.lead not in cases:
+            raise ProblemError(422, "team", T_("the lead is one of the team"), "lead")
+        lead = cases[body.lead].id or 0
+        team = form_team(
+            session, cases=list(cases.values()), lead_case_id=lead, alliance_id=alliance_id, by=who.id, now=ask.at
+        )
+        formed = {"id": team.id, "need_id": need_id, "lead_case_id": lead}
+        return Reply(201, {**formed, "case_ids": [case.id for case in cases.values()]}, {})
+
+    return ask.write(work, body)
+
+
+def _accepted(
+    session: Session, ask: PermittedRequest, who: Principal, pairing: StoredPairing, proposal_id: int, alliance_id: str
+) -> Case:
+    """Return the case of a pairing: the one that the alliance has, or the one that accepting it now opens."""
+    own = select(Case).where(Case.pairing_id == pairing.id, Case.stage != "undone", Case.alliance_id == alliance_id)
+    held = session.exec(own).first()
+    if held is not None:
+        return held
+    _, case = decide(
+        session,
+        pairing_id=pairing.id or 0,
+        proposal_id=proposal_id,
+        verdict=Verdict.ACCEPT,
+        by=who.id,
+        alliance_id=alliance_id,
+        now=ask.at,
+        ledger=_LEDGER,
+    )
+    if case is None:
+        raise AssertionError("an acceptance opens a case")
+    return case
 
 
 @router.put("/needs/{need_id}/steering", response_model=KeptSteeringAnswer)
@@ -271,6 +355,44 @@ def _matched(ask: PermittedRequest, need_id: str, asked: _Asked) -> Reply:
     for item in pairings:
         item.update(numbers[item["lab_id"]]._asdict())
     return Reply(200, document, {})
+
+
+def _teamed(ask: PermittedRequest, need_id: str, picks: TeamPicks, asked: Steering | None) -> Reply:
+    """Find a team, and store its members as shown.
+
+    Raises:
+        OvertakenError: as for a ranking.
+        TeamError: what was picked makes no team.
+    """
+    with ask.reading() as session:
+        who = ask.admitted(session)
+        need = load_need(session, need_id, visible_needs(who, Action.READ, Resource.MATCH))
+        if need is None:
+            raise not_found("need")
+        _, kept = _kept(session, who, need_id)
+        matcher = ask.request.app.state.live.current()
+        full = labs_at_limit(session, matcher.labs, need_id, day_in_taipei(ask.at))
+    ask.let_go()
+    barred = _barred(who, need, matcher.labs)
+    steering = kept if asked is None else asked
+    team = team_for(matcher, need, picks, steering=steering, full=full, barred=barred)
+    ask.must_leave_room(part=0.5)
+    with ask.writing() as session:
+        if load_need(session, need_id) != need:
+            raise OvertakenError("the need was changed while its team was found")
+        numbers = record(session, result=team.result, shown_to=who.id, now=ask.at)
+    document = team_document(matcher, team, to=ask)
+    document["withheld"] = len(barred)
+    for member in document["members"]:
+        member.update(numbers[member["lab_id"]]._asdict())
+    return Reply(200, document, {})
+
+
+def _barred(who: Principal, need: NeedProfile, lab_ids: Iterable[str]) -> list[str]:
+    """Return the labs that a declared interest keeps from a person for a need."""
+    if not who.stakes:
+        return []
+    return [lab_id for lab_id in lab_ids if who.has_stake(company_id=need.company, lab_id=lab_id)]
 
 
 def _kept(session: Session, who: Principal, need_id: str) -> tuple[tuple[NeedSteering, str] | None, Steering]:

@@ -18,7 +18,7 @@ from __future__ import annotations
 import argparse
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -29,6 +29,7 @@ from scipy.optimize import minimize
 
 import fixtures
 from indexer.arrays import DoubleArray
+from indexer.records.profiles import Need
 from indexer.settings import Settings
 from matcher.judging.evaluation import collection_home
 from matcher.judging.measures import SEED, Qrels, read_qrels
@@ -39,6 +40,8 @@ from matcher.ranking.signals import FEATURES, N_EVIDENCE, SCALE_FILE, scale
 from matcher.ranking.wishes import Wish
 
 FOLDS = 5
+PARTNERS = 6
+"""So many other needs each need is put together with, for needs of two subjects."""
 PULLS = (0.003, 0.01, 0.03, 0.1, 0.3)
 SCORE_OF_ONE = 10.0
 """What a fit of 1 adds to a score: the unit in which scores are shown."""
@@ -69,24 +72,64 @@ class Example:
     """One judged need: features and grades of the labs that may be proposed.
 
     `values` has shape (n labs, n features), `grades` (n labs,); `asks`, shape
-    (n asks, n labs), what their evidence adds up to for each ask.
+    (n asks, n labs), what their evidence adds up to for each ask, and `ask_grades`
+    of the same shape the grade of the lab for the need that the ask is from.
     """
 
     collection: str
     values: DoubleArray
     grades: DoubleArray
     asks: DoubleArray
+    ask_grades: DoubleArray
 
 
 def examples(name: str, matcher: Matcher, judged: Qrels) -> Iterator[Example]:
     """Yield the judged needs of a collection that have a relevant lab."""
     needs = [matcher.needs[need_id] for need_id in sorted(judged) if need_id in matcher.needs]
     for ranking in matcher.rankings(needs):
-        grades = judged[ranking.query.need.id]
         rows = sorted(ranking.order)
-        row_grades = np.array([max(0, grades.get(matcher.snapshot.lab_ids[row], 0)) for row in rows], dtype=np.float64)
+        row_grades = _grades(matcher, judged, ranking.query.need.id, rows)
         if row_grades.any():
-            yield Example(name, ranking.table.values[rows], row_grades, ranking.table.ask_scores[:, rows])
+            asks = ranking.table.ask_scores[:, rows]
+            yield Example(name, ranking.table.values[rows], row_grades, asks, np.tile(row_grades, (len(asks), 1)))
+
+
+def two_subjects(name: str, matcher: Matcher, judged: Qrels) -> Iterator[Example]:
+    """Yield needs that ask for what two judged needs ask for, each with `PARTNERS` others drawn by `SEED`.
+
+    A lab that was introduced for one of the two answers its asks and not the other's: from needs of one subject alone
+    nothing tells an ask that is answered from one that stands beside such.
+    """
+    ids = sorted(need_id for need_id in judged if need_id in matcher.needs)
+    draw = np.random.default_rng(SEED)
+    pairs = [(a, ids[b]) for a in ids for b in draw.permutation(len(ids))[:PARTNERS].tolist() if ids[b] != a]
+    both = [_together(matcher.needs[a], matcher.needs[b]) for a, b in pairs]
+    for (a, b), ranking in zip(pairs, matcher.rankings(both), strict=True):
+        rows = sorted(ranking.order)
+        of_a, of_b = (_grades(matcher, judged, one, rows) for one in (a, b))
+        sizes = len(matcher.needs[a].asks), len(matcher.needs[b].asks)
+        grades = np.concatenate([np.tile(of, (n, 1)) for of, n in zip((of_a, of_b), sizes, strict=True)])
+        values, asks = ranking.table.values[rows], ranking.table.ask_scores[:, rows]
+        yield Example(name, values, np.maximum(of_a, of_b), asks, grades)
+
+
+def _grades(matcher: Matcher, judged: Qrels, need_id: str, rows: Sequence[int]) -> DoubleArray:
+    grades = judged[need_id]
+    return np.array([max(0, grades.get(matcher.snapshot.lab_ids[row], 0)) for row in rows], dtype=np.float64)
+
+
+def _together(one: Need, other: Need) -> Need:
+    """Return a need that asks for what both ask for and excludes nobody."""
+    return replace(
+        one,
+        id=f"{one.id}+{other.id}",
+        title=f"{one.title} / {other.title}",
+        description=f"{one.description}\n{other.description}",
+        asks=(*one.asks, *other.asks),
+        fields=tuple(dict.fromkeys((*one.fields, *other.fields))),
+        languages=tuple(dict.fromkeys((*one.languages, *other.languages))),
+        excluded_labs=(),
+    )
 
 
 def spread(free: DoubleArray) -> DoubleArray:
@@ -212,29 +255,37 @@ def bands(found: Sequence[Example], weights: DoubleArray) -> dict[str, object]:
     }
 
 
-def coverage(found: Sequence[Example], weights: DoubleArray) -> dict[str, float]:
+def coverage(found: Sequence[Example], mixed: Sequence[Example], weights: DoubleArray) -> dict[str, float]:
     """Return the logistic curve that gives the chance that a lab answers an ask, see `Ranker.covers`.
 
     Asks were not judged one by one: a lab that is introduced is taken to answer the asks, which is a lower bound of
     what "covered" claims.
+
+    Args:
+        found: judged needs.
+        mixed: needs of two subjects (`two_subjects`), which count as much as the others together.
+        weights: of the features.
     """
-    rows = [
-        (ask[lab], score, grade >= INTRODUCED_FROM)
-        for e in found
-        for ask in e.asks
-        for lab, (score, grade) in enumerate(zip(e.values @ weights, e.grades, strict=True))
-    ]
-    asked, scores, good = (np.array(column, dtype=np.float64) for column in zip(*rows, strict=True))
-    inputs = np.stack([asked, scores, np.ones(len(asked))], axis=1)
+    parts = [[_ask_rows(e, weights) for e in some] for some in (found, mixed) if some]
+    inputs, good = (np.concatenate([row[i] for part in parts for row in part]) for i in (0, 1))
+    sizes = [sum(len(row[1]) for row in part) for part in parts]
+    share = np.concatenate([np.full(size, 1 / (size * len(sizes))) for size in sizes])
 
     def loss(factors: DoubleArray) -> tuple[float, DoubleArray]:
         logits = inputs @ factors
         wrong = 1 / (1 + np.exp(-logits)) - good
-        return float(np.mean(np.logaddexp(0, logits) - good * logits)), inputs.T @ wrong / len(good)
+        return float(share @ (np.logaddexp(0, logits) - good * logits)), inputs.T @ (share * wrong)
 
     bounds = [(0.0, None), (0.0, None), (None, None)]
     found_at = minimize(loss, np.array([2.0, 0.3, -6.0]), jac=True, method="L-BFGS-B", bounds=bounds).x
     return dict(zip(("evidence", "score", "offset"), (round(float(x), 4) for x in found_at), strict=True))
+
+
+def _ask_rows(example: Example, weights: DoubleArray) -> tuple[DoubleArray, DoubleArray]:
+    """Return evidence, score and 1 of each ask and lab, (n, 3), and whether the lab was introduced for it, (n,)."""
+    scores = np.broadcast_to(example.values @ weights, example.asks.shape).ravel()
+    good = (example.ask_grades >= INTRODUCED_FROM).ravel().astype(np.float64)
+    return np.stack([example.asks.ravel(), scores, np.ones(len(scores))], axis=1), good
 
 
 def collections() -> dict[str, tuple[Path, Path, Path]]:
@@ -266,6 +317,7 @@ def main() -> None:
         measured = measured_scale(matcher, read_qrels(demo_qrels)[0])
         SCALE_FILE.write_bytes(orjson.dumps(asdict(measured), option=_READABLE))
         scale.cache_clear()
+        mixed = list(two_subjects("demo_world", matcher, read_qrels(demo_qrels)[0]))
     found: list[Example] = []
     for name, (labs, needs, qrels) in collections().items():
         with collection_home(Settings(), labs, needs) as (matcher, _):
@@ -288,7 +340,7 @@ def main() -> None:
         "held_out_ndcg_at_10": {name: round(value, 4) for name, value in tried[pull].items()},
         "weights": {name: round(float(weight), 4) for name, weight in zip(FEATURES, weights, strict=True)},
         "bands": bands(demo, weights),
-        "asks": coverage(demo, weights),
+        "asks": coverage(demo, mixed, weights),
     }
     arguments.out.write_bytes(orjson.dumps(content, option=_READABLE))
     print(orjson.dumps(content, option=orjson.OPT_INDENT_2).decode())

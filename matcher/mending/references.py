@@ -69,7 +69,7 @@ _BY_HAND: dict[str, str] = {
     "answered_by": "client_request",
     "by": "configuration_version gender_analysis gender_count lab_edit ladder_step school_total "
     "sufficiency_row ledger_motion_end point_row side_answer thread_message judged_word judging_step need_steering "
-    "signing ledger_step meeting_step",
+    "case_team signing ledger_step meeting_step",
     "sent_by": "evidence_file",
     "noted_by": "external_claim",
     "started_by": "judging",
@@ -146,6 +146,7 @@ REFERENCES: dict[Mendable, tuple[Reference, ...]] = {
         Reference("case_file", "need_id", _STAYS, T_("cases that came of it")),
         Reference("need_share", "need_id", _STAYS, T_("alliances that it was shared with")),
         Reference("need_steering", "need_id", _STAYS),
+        Reference("case_team", "need_id", _STAYS),
     ),
     Mendable.PERSON: (
         Reference("client", "expert_id", _MOVES, T_("companies looked after")),

@@ -415,19 +415,28 @@ class Matcher(NeedRankings):
         """
         ranking = self.ranking(need, company, steering, second_look=True)
         shown = ranking.with_near_ties_drawn(self.settings.near_ties, self.snapshot.generation)
-        return self._result(shown, top, offset, filters)
+        rows = shown.passing(filters)
+        return self.explained(shown, rows[offset : offset + top], total=len(rows))
 
     def match_all(self, needs: Sequence[Need], *, top: int = 10) -> Iterator[MatchResult]:
         """Yield for each need what `match` gives, encoding all their texts together and keeping nothing."""
         for ranking in self.rankings(needs, second_look=True):
-            yield self._result(ranking, top, 0, ALL)
+            rows = ranking.passing(ALL)
+            yield self.explained(ranking, rows[:top], total=len(rows))
 
-    def _result(self, ranking: Ranking, top: int, offset: int, filters: Filters) -> MatchResult:
-        rows, need = ranking.passing(filters), ranking.query.need
+    def explained(self, ranking: Ranking, rows: Sequence[int], *, total: int) -> MatchResult:
+        """Return the answer that shows some labs of a ranking.
+
+        Args:
+            ranking: that of the need.
+            rows: which labs, in the order in which they are shown.
+            total: how many there are to be shown, on all pages together.
+        """
+        need = ranking.query.need
         return MatchResult(
             need=need,
-            pairings=tuple(self._pairing(ranking, row) for row in rows[offset : offset + top]),
-            total=len(rows),
+            pairings=tuple(self._pairing(ranking, row) for row in rows),
+            total=total,
             allowed=len(ranking.order),
             facets=ranking.facets,
             set_aside=ranking.set_aside,

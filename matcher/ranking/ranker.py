@@ -345,6 +345,13 @@ class Ranking:
         """How many of the labs that may be proposed have each value."""
         return facets(self.columns, self.ranks > 0)
 
+    def covering(self) -> DoubleArray:
+        """Return the chance that each lab answers each ask, shape (n asks or 1, n labs): `chances` of all labs."""
+        asked = self.table.ask_scores
+        if not len(asked):
+            asked = self.table.values[:, :N_EVIDENCE].sum(axis=1)[None, :]
+        return self.ranker.covers(asked, self.usual)
+
     def passing(self, filters: Filters) -> list[int]:
         """Return the rows that pass the filters and meet what is a must, best first."""
         kept: BoolArray = passing(filters, self.columns, len(self.scores))

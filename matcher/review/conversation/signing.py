@@ -15,9 +15,10 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 
 from sqlalchemy import JSON, BigInteger, CheckConstraint, Column
-from sqlmodel import Field, Session, SQLModel, and_, col, func, or_, select
+from sqlmodel import Field, Session, SQLModel, and_, case, col, func, or_, select
 
 from indexer.instants import TAIPEI, Instant
+from indexer.records.profiles import Lab as LabProfile
 from indexer.records.record_tables import Alliance, Ask, Need
 from indexer.wording import T_
 from matcher.review.cases import OPEN_STAGES, Case, LabLoad, Stage
@@ -228,6 +229,29 @@ def loads_of_labs(session: Session, lab_ids: Collection[str], today: date) -> di
             early = count if stage == Stage.ACCEPTED else 0
             found[lab_id] = replace(had, open_cases=had.open_cases + count, not_introduced=had.not_introduced + early)
     return found
+
+
+def labs_at_limit(session: Session, labs: Mapping[str, LabProfile], need_id: str, today: date) -> frozenset[str]:
+    """Return the labs that carry as many projects on a day as they say they can, or more, by id.
+
+    A lab that has a case of the need is none of them: it carries that need already.
+
+    Args:
+        session: one state of the database.
+        labs: all labs by id.
+        need_id: the need that somebody looks for labs for.
+        today: the day.
+    """
+    running = col(Case.stage).in_([stage.value for stage in (*OPEN_STAGES, Stage.SIGNED)])
+    has_it = func.max(case((col(Case.need_id) == need_id, 1), else_=0))
+    busy = session.exec(select(Case.lab_id, has_it).where(running).group_by(col(Case.lab_id))).all()
+    stated = {
+        lab_id: labs[lab_id].capacity
+        for lab_id, carries_it in busy
+        if not carries_it and lab_id in labs and labs[lab_id].capacity is not None
+    }
+    loads = loads_of_labs(session, stated.keys(), today) if stated else {}
+    return frozenset(lab_id for lab_id, capacity in stated.items() if loads[lab_id].carried >= (capacity or 0))
 
 
 def signing_of(session: Session, case_id: int) -> Signing | None:

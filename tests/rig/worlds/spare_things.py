@@ -230,6 +230,11 @@ def talks(server: Served) -> There:
         "DELETE /api/attachments/{attachment_id}": {"attachment_id": files[1:]},
         "DELETE /api/cases/{case_id}/introduction": {"case_id": cases[4:6]},
         "POST /api/needs/{need_id}/shortlists": {"need_id": [asked], "labs": [listed["labs"]], "words": [""]},
+        "POST /api/needs/{need_id}/team": {
+            "need_id": [asked],
+            "members": [[{name: one[name] for name in ("pairing_id", "proposal_id")} for one in shown[7:9]]],
+            "lead": pairings[8:],
+        },
         "POST /api/drafts": {"name": ["letter.txt"], "kind": ["need"]},
         # Of a company that nobody knows yet: one that is known may be retired before.
         "POST /api/drafts/needs": {

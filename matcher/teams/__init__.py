@@ -1,0 +1,1 @@
+"""Labs that answer a need together: which few of them cover what is asked."""
