@@ -343,7 +343,7 @@ def let_people_in(session: Session, now: datetime) -> tuple[list[DemoPerson], st
 
     company = session.exec(select(Need.company).where(Need.id == NEED)).one() or ""
     wanted = (
-        (f"expert-{ALLIANCE}", "聯絡專家 al-02", Role.EXPERT, ALLIANCE),
+        (f"expert-{ALLIANCE}", "陳柏翰", Role.EXPERT, ALLIANCE),
         ("lead", "聯盟負責人", Role.LEAD, ALLIANCE),
         ("company", "企業窗口", Role.COMPANY, company),
         ("researcher", "實驗室主持人", Role.RESEARCHER, LAB),

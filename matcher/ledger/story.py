@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from itertools import groupby
+from itertools import cycle, groupby
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +143,11 @@ def _shown(row: dict[str, Any], now: datetime) -> MatchResult:
     )
 
 
+EXPERTS = (
+    *("林宜蓁", "陳柏翰", "黃思齊", "吳佩珊", "周彥廷", "許雅筑", "鄭凱文", "蔡欣怡", "謝承恩"),
+    *("葉書妤", "莊子軒", "盧映潔", "賴冠宇", "曾郁涵", "江哲瑋", "彭語彤", "徐定軒", "范若瑄"),
+)
+"""The experts of the alliances, all invented, in the order of the alliances' ids."""
 FIRST_DAY = date(2017, 9, 4)
 LAST_DAY = date(2020, 12, 31)
 """The day as of which the whole story is told."""
@@ -224,7 +229,10 @@ def _cast(session: Session, now: datetime) -> Cast:
             grant(session, account_id=account.id, role=role, scope_id=scope, by=None, now=now)
         return account.id
 
-    experts = {one: person(f"expert-{one}", f"聯絡專家 {one}", Role.EXPERT, [one]) for one in alliances}
+    experts = {
+        one: person(f"expert-{one}", name, Role.EXPERT, [one])
+        for one, name in zip(alliances, cycle(EXPERTS), strict=False)
+    }
     committee = person("committee", "分組委員", Role.COMMITTEE, alliances)
     office = person("office", "總辦公室", Role.OFFICE, [""])
     return Cast(experts, committee, office, person("second-office", "總辦公室二", Role.OFFICE, [""]))
