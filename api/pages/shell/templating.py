@@ -81,7 +81,7 @@ def tel_of(phone: str) -> str:
 
 
 def leads_somewhere(url: str) -> bool:
-    """Whether an address is one of the web, and not one that stands for another in examples (RFC 2606), as in a demo."""
+    """Whether an address is one of the web, not one that stands for another in examples (RFC 2606), as in a demo."""
     try:
         parts = urlsplit(url)
         labels = (parts.hostname or "").split(".")
