@@ -21,7 +21,8 @@ from sqlalchemy import CheckConstraint
 from sqlmodel import Field, Session, SQLModel, col, func, select
 
 from indexer.instants import Instant
-from indexer.records.record_tables import Company, Evidence, Lab, note_changes
+from indexer.records.import_log import free_before
+from indexer.records.record_tables import CONTACT_COLUMNS, Company, Evidence, Lab, note_changes
 from indexer.vocabulary import Kind
 from indexer.wording import T_
 from matcher.ledger.rows import pseudonyms
@@ -131,6 +132,13 @@ def _forget_contact(session: Session, address: str) -> None:
         company.contact = company.contact_email = company.contact_phone = ""
         session.add(company)
 
+    def freed(_table: str, was: dict[str, Any]) -> dict[str, Any]:
+        theirs = str(was.get("contact_email") or "").lower() == address
+        return was | dict.fromkeys(CONTACT_COLUMNS, "") if theirs else was
+
+    # What an import wrote over is kept to be put back, and would bring them back.
+    free_before(session, ["company"], freed)
+
 
 def _researcher(session: Session, lab_id: str, _by: str, _now: datetime) -> bool:
     """Take the researcher's name from the lab, and from every text of its record that repeats it."""
@@ -145,23 +153,37 @@ def _researcher(session: Session, lab_id: str, _by: str, _now: datetime) -> bool
             setattr(record, column, _freed(value, name))
         session.add(record)
     lab.pi = ""
+    lab.other = _freed(lab.other, name) if len(name) > 1 else lab.other
+
+    if len(name) > 1:
+        free_before(session, ["lab", "evidence"], lambda _, was: _without(was, name), of=lab_id)
     forget_files_of(session, lab_id=lab_id)
     note_changes(session, Kind.LABS, [lab_id])
     session.flush()
     return True
 
 
+_CODED = {"id", "lab_id", "school", "kind", "fields", "offers", "languages", "links"}
+
+
 def _texts(record: SQLModel) -> list[tuple[str, Any]]:
     """Return what people wrote in a record, by column: texts and lists of them, but no id and no code."""
     values = record.model_dump()
-    coded = {"id", "lab_id", "school", "kind", "fields", "offers", "languages", "links"}
-    return [(name, value) for name, value in values.items() if name not in coded and isinstance(value, str | list)]
+    return [(name, value) for name, value in values.items() if name not in _CODED and isinstance(value, str | list)]
+
+
+def _without(row: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return a row as it is noted, without a name."""
+    head = {"pi": ""} if str(row.get("pi", "")).strip() == name else {}
+    return {key: value if key in _CODED else _freed(value, name) for key, value in row.items()} | head
 
 
 def _freed(value: Any, name: str) -> Any:
     if isinstance(value, str):
         return value.replace(name, TOMBSTONE)
-    return [_freed(item, name) for item in value]
+    if isinstance(value, dict):
+        return {key: _freed(item, name) for key, item in value.items()}
+    return [_freed(item, name) for item in value] if isinstance(value, list) else value
 
 
 def erasures(session: Session) -> list[Erasure]:

@@ -247,8 +247,19 @@ def test_a_returned_result_is_supplemented(server: Served) -> None:
         page.get_by_role("button", name="Send").click()
         expect(page.locator(".receipt .hash")).to_have_text(sha256(FILES[1]["buffer"]).hexdigest())
         assert "needs evidence" not in page.locator(".receipt").inner_text()
+        # Returned once more: the same file under another name is said to be there, another one is taken.
+        assert server.ask("committee", "POST", f"/api/ledger/entries/{entry_id}/return", json=reason).status_code == 200
+        page = somebody.open(f"/results/{entry_id}/supplement")
+        page.get_by_label("Your answer").fill("再補")
+        page.locator("#f-files").set_input_files([FILES[1] | {"name": "又一份.pdf"}])
+        page.get_by_role("button", name="Send").click()
+        twice = f"the same file, byte for byte, is kept once: 又一份.pdf = {FILES[1]['name']}"
+        expect(page.locator("#f-evidence .error")).to_contain_text(twice)
+        page.locator("#f-files").set_input_files(FILES[:1])
+        page.get_by_role("button", name="Send").click()
+        expect(page.locator(".receipt .hash").last).to_have_text(sha256(FILES[0]["buffer"]).hexdigest())
     document = server.ask("expert", "GET", f"/api/ledger/entries/{entry_id}").json()
-    assert [step["state"] for step in document["steps"]] == ["reported", "returned", "reported"]
+    assert [step["state"] for step in document["steps"]] == ["reported", *["returned", "reported"] * 2]
     assert document["lacks"] == ["value_added", "school_total"]
 
 

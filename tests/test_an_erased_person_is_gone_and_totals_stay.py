@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 from pysqlite3 import dbapi2 as sqlite
 from sqlalchemy import Engine
-from sqlmodel import select
+from sqlmodel import col, select
 
 from api.access.credentials import ApiKey, LoginSession, Password, key_proof, session_proof
 from api.backups.erased_people import FILE, erase_for_good, repeat_erasures
 from api.requests.idempotency import IdempotentReply
 from indexer.database import reading
+from indexer.records.import_log import ImportChange
 from indexer.records.record_tables import Lab
 from indexer.settings import Settings
 from matcher.erasure import ErasedKind, Erasure, ErasureError, erasures
@@ -68,6 +69,13 @@ def test_no_file_holds_an_erased_name_and_no_figure_changes(
         lab = session.get(Lab, "lab-1")
         assert lab is not None
         assert (lab.pi, "碳化矽拋光" in lab.summary) == ("", True)
+        # What an import would be taken back to names nobody either, and says the rest as before.
+        was = [one.before for one in session.exec(select(ImportChange).order_by(col(ImportChange.n))).all()]
+    assert was == [
+        {"id": "co-1", "name": "某公司", "contact": "", "contact_email": "", "contact_phone": ""},
+        {"id": "lab-1", "name": "erased研究室", "pi": "", "other": {"備註": "erased老師"}},
+        {"lab_id": "lab-1", "id": "e1", "title": "erased的專利", "year": 2019},
+    ]
 
 
 def test_the_next_backup_holds_no_erased_name(

@@ -51,9 +51,9 @@ def test_a_name_of_nobody_is_refused_with_what_was_meant(here: Asked) -> None:
     refused = _submit(here, "battery", "電池實驗事")
     assert (refused["field"], refused["detail"]) == (
         "excluded_labs",
-        "number 2 is no stored lab's name or id; perhaps: 電池實驗室",
+        "number 2 is the name of no lab and of no lab's head; perhaps: 電池實驗室",
     )
-    assert "give one as the labs' list shows it" in str(_submit(here, "zzzz")["detail"])
+    assert "write the whole name, or leave it out" in str(_submit(here, "zzzz")["detail"])
     need = here.ask("company", "GET", "/api/needs/n-1")
     changed = {"If-Match": need.headers["ETag"]}
     refused = here.ask("company", "PATCH", "/api/needs/n-1", json={"excluded_labs": ["誰"]}, headers=changed).json()

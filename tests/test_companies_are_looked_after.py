@@ -12,7 +12,9 @@ from sqlmodel import col, select
 
 from api.pages.shell.templating import tel_of
 from api.requests.capacity import WRITING
+from api.routes.companies import set_company_contact
 from indexer.database import reading, writing
+from indexer.records.import_log import ImportChange, WrittenRow, begin_batch, note_written
 from indexer.records.importing import import_file, import_rows
 from indexer.records.record_tables import Company, contact_of
 from indexer.settings import Settings
@@ -124,7 +126,7 @@ def test_whom_to_reach_is_for_who_looks_after_it(here: Asked) -> None:
 
 def test_a_list_brings_whom_to_reach(settings: Settings, tmp_path: Path) -> None:
     rows = {"公司名稱": "甲公司", "統編": "00000016", "聯絡人": "林若川"}
-    rows |= {"電子信箱": "lin@factory.example", "手機": "0912-345-678"}
+    rows |= {"分機": "12", "電子信箱": "lin@factory.example", "電話": "049-2345678"}
     path = tmp_path / "companies.csv"
     path.write_text(",".join(rows) + "\n" + ",".join(rows.values()) + "\n", encoding="utf-8")
     with asked(settings) as here, writing(here.engine) as session:
@@ -133,8 +135,17 @@ def test_a_list_brings_whom_to_reach(settings: Settings, tmp_path: Path) -> None
         assert contact_of(company) == {
             "contact": "林若川",
             "contact_email": "lin@factory.example",
-            "contact_phone": "0912-345-678",
+            "contact_phone": "049-2345678 #12",
         }
+        # A later list names somebody else, who is set right by hand: then no import remembers whom it wrote over.
+        begin_batch(session, "later", "later.csv", MORNING)
+        was = {"id": company.id, "name": "甲公司", **contact_of(company)}
+        note_written(session, "later", [WrittenRow("company", (company.id,), was, was)])
+        note_written(session, "later", [WrittenRow("company", ("co-1",), was | {"id": "co-1"}, was)])
+        set_company_contact(session, company, CONTACT)
+        noted = {one.row_key[0]: one.before for one in session.exec(select(ImportChange)).all() if one.before}
+        assert noted[company.id] == was | dict.fromkeys(CONTACT, "")
+        assert noted["co-1"] == was | {"id": "co-1"}
 
 
 def test_a_company_goes_from_hand_to_hand(here: Asked) -> None:

@@ -14,6 +14,7 @@ from playwright.sync_api import Browser
 from sqlmodel import col, update
 
 from api.jobs.job_queue import JobKind, JobState, ask_for
+from api.pages.labs import should_hear_of
 from api.pages.shell.wording import Lang, Wording
 from indexer.database import open_engine, writing
 from indexer.instants import day_in_taipei
@@ -138,6 +139,36 @@ def test_the_day_is_the_same_in_english_and_without_script(server: Served) -> No
         hear = page.get_by_role("region", name=re.compile("Needs this lab should hear of"))
         link = hear.get_by_role("link", name="硬質基板拋光太慢又有細刮傷")
         expect(link).to_have_attribute("href", "/needs/need-1-01")
+
+
+@pytest.mark.parametrize(
+    ("band", "rank", "covered", "hears"),
+    [
+        ("strong", 1, "yes", True),
+        ("plausible", 20, "partly", True),
+        ("plausible", 72, "yes", False),
+        ("strong", 21, "yes", False),
+        ("weak", 1, "yes", False),
+        ("plausible", 4, "no", False),
+    ],
+)
+def test_a_lab_hears_of_needs_for_which_it_is_among_the_first(band: str, rank: int, covered: str, hears: bool) -> None:
+    asks = [{"covered": "no"}, {"covered": covered}]
+    assert should_hear_of({"band": band, "rank_of_lab": rank, "explanation": {"asks": asks}}) is hears
+
+
+def test_the_page_of_a_lab_says_by_which_rule_a_need_is_for_it(server: Served) -> None:
+    needs = done(server, "expert", "GET", "/api/labs/lab-1-01/matches?top=10")["needs"]
+    fitting = [one["need_id"] for one in needs if should_hear_of(one)]
+    with visiting(server, "expert", "en") as expert:
+        hear = expert.open("/labs/lab-1-01").locator("section[aria-labelledby='h-hear']")
+        expect(hear.locator(".hint").first).to_contain_text("it is among the first 20 labs")
+        shown = [one.get_attribute("href") for one in hear.locator("ol.plain > li > .title a").all()]
+        folded = [one.get_attribute("href") for one in hear.locator("details ol.plain > li > .title a").all()]
+    # What stands openly comes first, and the rest is folded.
+    assert shown[: len(fitting)] == [f"/needs/{one}" for one in fitting]
+    assert folded == [f"/needs/{one['need_id']}" for one in needs if one["need_id"] not in fitting]
+    assert 0 < len(fitting) < len(needs)
 
 
 def test_next_steps_and_deferred_pairings_come_back_on_their_day(server: Served) -> None:

@@ -61,6 +61,7 @@ WORDS = {
     "zh-Hant": {
         "introduced": "已引介",
         "ask": "這是保密需求，確定要引介實驗室嗎？",
+        "ask inside": "此需求僅限聯盟內，確定要引介實驗室嗎？",
         "yes": "是，引介實驗室",
         "back": "收回引介",
         "accepted": "已接受",
@@ -74,6 +75,7 @@ WORDS = {
     "en": {
         "introduced": "introduced",
         "ask": "This need is confidential. Introduce the lab?",
+        "ask inside": "This need is for the alliance alone. Introduce the lab?",
         "yes": "Yes, introduce the lab",
         "back": "Take the introduction back",
         "accepted": "accepted",
@@ -91,7 +93,11 @@ WORDS = {
 def test_a_confidential_need_is_introduced_after_saying_what_is_shown_to_whom(server: Served, lang: str) -> None:
     words, (_, case_id) = WORDS[lang], case_of(server)
     with visiting(server, "expert", lang) as somebody:
-        page: Any = somebody.open(f"/cases/{case_id}")
+        # What is for the alliance alone is asked about too, and not called confidential.
+        page: Any = somebody.open(f"/cases/{case_of(server, 'alliance')[1]}")
+        page.get_by_role("button", name=words["introduced"]).click()
+        expect(page.locator("h1")).to_have_text(words["ask inside"])
+        page = somebody.open(f"/cases/{case_id}")
         page.get_by_role("button", name=words["introduced"]).click()
         expect(page.locator("h1")).to_have_text(words["ask"])
         assert stage_of(server, case_id) == "accepted"

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from typing import Any
 
 import pytest
 from sqlmodel import select
@@ -117,6 +118,34 @@ def test_a_notice_is_told_only_while_its_reader_may_know(here: Asked, settings: 
     assert "要更快" not in titled.as_string()
     shown = here.done("office", "GET", "/api/audit", params={"need": "n-1"})["items"]
     assert [one["operation"] for one in shown if one["how"] == "server"] == ["mail"]
+
+
+def test_a_company_reads_who_writes_to_it_and_how_to_answer(here: Asked, settings: Settings) -> None:
+    assert here.ask("expert", "PUT", "/api/me/phone", json={"phone": "02-2345-6789"}).status_code == 204
+    here.done("expert", "PUT", f"/api/pairings/{here.world.pairing_id}/release")
+    here.done("company", "POST", "/api/needs", json={"title": "新需求", "description": "要更快", "company": "co-1"})
+    deliver(here, settings)
+    (letter,) = letters_to(settings, "company")
+    assert letter["Reply-To"] == "expert@example.org"
+    said_zh = "本案由甲聯盟的expert承辦。"
+    for form in ("plain", "html"):
+        body: Any = letter.get_body((form,))
+        for part in (said_zh, "expert of 甲聯盟 looks after this.", "expert@example.org", "02-2345-6789"):
+            assert part in body.get_content(), (form, part)
+    # Whoever works in the alliance reads no such line, and mail to them is answered as before.
+    (own,) = letters_to(settings, "expert")
+    assert ("承辦" in own.as_string(), own["Reply-To"]) == (False, None)
+    # Who left the alliance is named no more: the alliance alone is.
+    with writing(here.engine) as session:
+        (held,) = active_grants(session, here.accounts["expert"])
+        revoke(session, grant_id=held.id or 0, by=here.accounts["office"], now=datetime.now(UTC))
+        to, facts, now = [here.accounts["company"]], {"need": "n-1", "pairing": "1"}, datetime.now(UTC)
+        notify(session, kind=NoticeKind.CASE_ASKED, to=to, key="later", place="/", facts=facts, now=now)
+    deliver(here, settings)
+    later = next(one for one in letters_to(settings, "company") if "question" in one["Subject"])
+    assert later["Reply-To"] is None
+    body = later.get_body(("plain",))
+    assert ("甲聯盟" in body.get_content(), "expert" in body.get_content()) == (True, False)
 
 
 def test_two_who_tell_of_the_same_at_once_tell_once(here: Asked) -> None:

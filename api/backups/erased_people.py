@@ -53,7 +53,8 @@ _ERASING = {
 """What an erasure is in the words of the policy, for the audit trail, which has ids and never had the name."""
 _SUBJECT = {ErasedKind.PERSON: "person", ErasedKind.ACCOUNT: "account", ErasedKind.RESEARCHER: "lab"}
 _REWRITTEN = (
-    *("account", "api_key", "evidence", "idempotent_reply", "lab", "ledger_person", "password"),
+    *("account", "api_key", "company", "evidence", "idempotent_reply", "import_change", "lab", "ledger_person"),
+    "password",
     *sorted(FREED),
     "pg_statistic",
 )

@@ -8,14 +8,20 @@ asked once more when a letter leaves; here it is only whose business it is.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from sqlmodel import Session, col, or_, select
 
 from indexer.records.mended.merged import with_same
-from indexer.records.record_tables import Need
+from indexer.records.record_tables import Alliance, Need
+from indexer.wording import T_, Text, either
+from matcher.notices.outbox import Notice
+from matcher.review.cases import Case
 from matcher.review.clients import Client
+from matcher.review.conversation.thread import Conversation, ThreadError, conversation_of
 from matcher.review.intake import NeedIntake
 from matcher.review.people import Account, Grant
+from matcher.review.proposals import Release, StoredPairing
 from matcher.review.roles import STAFF, Role
 
 
@@ -49,6 +55,64 @@ def expert_of(session: Session, need_id: str) -> list[str]:
     if intake.alliance_id is None:
         return holders(session, [Role.OFFICE])
     return holders(session, STAFF, [intake.alliance_id])
+
+
+def looking_after(session: Session, about: Conversation) -> list[str]:
+    """Return who of the alliance looks after a case or its need, or showed the lab, and still works there."""
+    theirs = holders(session, STAFF, [about.alliance_id])
+    own = about.case.owner_id if about.case is not None else None
+    taken = session.exec(select(NeedIntake.expert_id).where(NeedIntake.need_id == about.need_id)).first()
+    shown = select(Release.released_by).where(Release.pairing_id == about.pairing_id).order_by(col(Release.id).desc())
+    found = (own, taken, session.exec(shown).first())
+    return list(dict.fromkeys(one for one in found if one is not None and one in theirs))
+
+
+@dataclass(frozen=True)
+class Writer:
+    """Who writes to a company or a lab: the alliance, and the expert with how to reach them, if one looks after it."""
+
+    alliance: Text
+    expert: str = ""
+    email: str = ""
+    phone: str = ""
+
+    @property
+    def said(self) -> Text:
+        """Who it is, in a sentence."""
+        if not self.expert:
+            return T_("%(alliance)s looks after this.", alliance=self.alliance)
+        return T_("%(expert)s of %(alliance)s looks after this.", expert=self.expert, alliance=self.alliance)
+
+
+def writer_of(session: Session, notice: Notice) -> Writer | None:
+    """Return in whose name a side is told of something; None for what no alliance stands behind."""
+    alliance_id, experts = _working(session, notice)
+    if alliance_id is None:
+        return None
+    name, name_en = session.exec(select(Alliance.name, Alliance.name_en).where(Alliance.id == alliance_id)).one()
+    alliance = either(name or name_en or "", name_en or name)
+    if not experts:
+        return Writer(alliance)
+    expert = session.get_one(Account, experts[0])
+    return Writer(alliance, "" if expert.name == expert.email else expert.name, expert.email, expert.phone)
+
+
+def _working(session: Session, notice: Notice) -> tuple[str | None, list[str]]:
+    """Return the alliance that works on what a notice is about, and who of it looks after that."""
+    facts = notice.facts
+    case = session.get(Case, int(facts["case"])) if "case" in facts else None
+    number = int(facts["pairing"]) if "pairing" in facts else None if case is None else case.pairing_id
+    pairing = None if number is None else session.get(StoredPairing, number)
+    if pairing is not None:
+        try:
+            about = conversation_of(session, pairing)
+        except ThreadError:
+            return None, []
+        return about.alliance_id, looking_after(session, about)
+    intake = session.get(NeedIntake, facts.get("need", ""))
+    if intake is None or intake.alliance_id is None:
+        return None, []
+    return intake.alliance_id, [one for one in holders(session, STAFF, [intake.alliance_id]) if one == intake.expert_id]
 
 
 def carers_of(session: Session, address: str) -> Iterator[tuple[str, str, str]]:

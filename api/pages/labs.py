@@ -39,6 +39,7 @@ from indexer.records.record_tables import Company, Lab, School, other_of
 from indexer.vocabulary import EvidenceKind, Mendable
 from indexer.wording import T_
 from matcher.ranking.lab_table import Filters
+from matcher.ranking.ranker import Band
 from matcher.review.cases import Case
 from matcher.review.conversation.signing import loads_of_labs
 from matcher.review.people import Principal
@@ -99,6 +100,8 @@ router = APIRouter(prefix="/labs", include_in_schema=False, route_class=Threaded
 
 PER_PAGE = 20
 NEEDS_SHOWN = 10
+HEARD_AMONG = 20
+"""A lab should hear of a need only where it is among so many first labs for it: others stand nearer to it else."""
 CASES_SHOWN = 50
 _MOST = 100_000
 _SHOWN_APART = (
@@ -162,6 +165,8 @@ def show_lab(lab_id: str, visit: Annotated[Visit, Depends(visiting(Resource.LAB,
         "school": None if school is None else school.model_dump(),
         "load": visit.look(lambda session, _: loads_of_labs(session, [lab_id], day_in_taipei(now()))[lab_id]),
         "matches": None if refused else matches,
+        "fitting": [] if refused or not matches else [one for one in matches["needs"] if should_hear_of(one)],
+        "among": HEARD_AMONG,
         "refused": refused,
         "has_stake": who.has_stake(company_id=None, lab_id=lab_id),
         "past": visit.document(read_cooperation, lab_id=lab_id),
@@ -203,6 +208,12 @@ def show_similar_labs(lab_id: str, visit: Annotated[Visit, Depends(visiting(Reso
     shown = FoundLabs(items, len(items), len(items), None, schools, None)
     heading = N_("Labs that do about the same")
     return visit.show_part("labs/similar.html", heading, f"/labs/{lab_id}", refused=refused, found=shown, marked=marked)
+
+
+def should_hear_of(need: dict[str, Any]) -> bool:
+    """Whether a lab should hear of a need: what it shows speaks to it, not weakly, and hardly any lab fits better."""
+    speaks = any(asked["covered"] != "no" for asked in need["explanation"]["asks"])
+    return bool(speaks and need["band"] != Band.WEAK and need["rank_of_lab"] <= HEARD_AMONG)
 
 
 def _cases(session: Session, who: Principal, lab_id: str, *, to: NeedReader) -> dict[str, Any] | None:

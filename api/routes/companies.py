@@ -36,6 +36,7 @@ from api.requests.permitted_request import SAFE_METHODS, PermittedRequest, requi
 from api.requests.problems import ProblemError, moved, not_found
 from api.requests.query_parameters import Cursor, Limit, after_cursor, decoded, page
 from indexer.records.exchange import check
+from indexer.records.import_log import free_before
 from indexer.records.mended.merged import RecordMerge, is_merged, kept_id, old_ids
 from indexer.records.mended.retired import in_use, retirement_of
 from indexer.records.record_tables import CONTACT_COLUMNS, Company, Need, contact_of
@@ -134,7 +135,9 @@ def set_company_contact(session: Session, company: Company, said: Mapping[str, s
     for name in CONTACT_COLUMNS:
         setattr(company, name, getattr(found.record, name))
     session.add(company)
-    session.flush()
+    # An import that is over can't be taken back to whom somebody took off by hand, so it needn't remember them.
+    none = dict.fromkeys(CONTACT_COLUMNS, "")
+    free_before(session, ["company"], lambda _, was: was | none, of=company.id)
 
 
 @router.get("/companies/{company_id}/contacts", response_model=Page[ContactAnswer])

@@ -135,8 +135,12 @@ def excluded_of(session: Session, given: Mapping[str, Any]) -> dict[str, Any]:
 
 def _no_such_lab(place: int, meant: Sequence[str]) -> str:
     if meant:
-        return T_("number %(n)s is no stored lab's name or id; perhaps: %(meant)s", n=place, meant=", ".join(meant))
-    return T_("number %(n)s is no stored lab's name or id; give one as the labs' list shows it", n=place)
+        return T_(
+            "number %(n)s is the name of no lab and of no lab's head; perhaps: %(meant)s",
+            n=place,
+            meant=", ".join(meant),
+        )
+    return T_("number %(n)s is the name of no lab and of no lab's head; write the whole name, or leave it out", n=place)
 
 
 def checked_need(given: dict[str, Any]) -> NeedIn:

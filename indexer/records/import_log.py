@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import JSON, Column, ForeignKey, String, Table, delete, insert, or_, select, update
+from sqlalchemy import JSON, Column, ForeignKey, String, Table, cast, delete, insert, or_, select, update
 from sqlmodel import Field, Session, SQLModel, col
 from sqlmodel import select as sql_select
 
@@ -247,6 +247,34 @@ def note_written(session: Session, batch_id: str, written: Sequence[WrittenRow])
         for n, one in enumerate(written, start=(last or 0) + 1)
     ]
     session.connection().execute(insert(change), rows)
+
+
+def free_before(
+    session: Session,
+    tables: Iterable[str],
+    freed: Callable[[str, dict[str, Any]], dict[str, Any]],
+    *,
+    of: str | None = None,
+) -> None:
+    """Take somebody out of what rows said before an import.
+
+    Args:
+        session: the transaction.
+        tables: whose rows are meant.
+        freed: gets a table's name with such a row, and returns it as it is to be kept.
+        of: only rows of the record with this id.
+    """
+    query = sql_select(ImportChange).where(
+        col(ImportChange.table_name).in_(list(tables)), col(ImportChange.before).is_not(None)
+    )
+    if of is not None:
+        query = query.where(cast(col(ImportChange.row_key), String).startswith(json.dumps([of])[:-1], autoescape=True))
+    for noted in session.exec(query).all():
+        said, kept = noted.before or {}, freed(noted.table_name, noted.before or {})
+        if kept != said:
+            noted.before = kept
+            session.add(noted)
+    session.flush()
 
 
 def undo(session: Session, batch_id: str, now: datetime) -> Undone:

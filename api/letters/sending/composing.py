@@ -2,8 +2,9 @@
 
 In: a letter with its notices, the settings. Out: the message, or nothing where nothing is left to tell: the reader is
 shut out, may no longer know, unsubscribed meanwhile, or the address refuses mail. It exists so that what is
-confidential never waits in an outbox: only ids do. The sentences name nobody and nothing; the title of a need is added
-only for who chose that, and then the audit trail has it. Every mail that somebody may turn off says how, also to mail
+confidential never waits in an outbox: only ids do. The sentences name nothing that is asked or offered; a company and a
+lab read which alliance writes and how to reach its expert, and answer to that expert. The title of a need is added only
+for who chose that, and then the audit trail has it. Every mail that somebody may turn off says how, also to mail
 programs (RFC 8058): those send a POST, and a GET changes nothing.
 """
 
@@ -20,6 +21,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, select_autoescape
 from sqlmodel import Session
 
+from api.letters.caring import Writer, writer_of
 from api.letters.enclosing import ENCLOSURES, Enclosed, Enclosure, OfferedLink
 from api.letters.knowing import knowable, titles_of_needs
 from api.letters.sending.night_letter import night_message
@@ -36,15 +38,19 @@ from matcher.notices.outbox import Notice, cadences
 from matcher.notices.readers import MailAddress, MailLanguage, NoticeReader, reader_of
 from matcher.notices.sending import Claim
 from matcher.review.people import Account, principal
+from matcher.review.roles import STAFF, Role
 
 TEMPLATES = Path(__file__).parents[2] / "templates"
 UNSUBSCRIBE = "unsubscribe"
 UNSUBSCRIBE_HOLDS_FOR = timedelta(days=365)
 _WHY = T_("GLORIA Match tells you this because of your part in it. Nothing confidential stands in this mail.")
+_WHY_ALWAYS = T_("GLORIA Match tells you this so that nobody acts in your name unknown to you.")
 _WHY_TITLED = T_(
     "GLORIA Match tells you this because of your part in it. The title of a need stands here since you chose so: do "
     "not pass it on."
 )
+_INSIDE = (*STAFF, Role.OFFICE, Role.COMMITTEE)
+"""Whoever holds one of these knows who works on what; all others are told who writes to them."""
 _MONTHS = [
     "January",
     "February",
@@ -82,6 +88,7 @@ class _Item:
     at: Text
     title: str | None
     links: tuple[OfferedLink, ...]
+    writer: Writer | None
 
 
 def composed(
@@ -104,8 +111,15 @@ def composed(
     made = Composed(address, EmailMessage())
     titles = titles_of_needs(session, who, told, to=made) if who is not None and reader.names_needs else {}
     enclosed = [_enclosed(session, one, signer, now) for one in told]
+    is_outside = who is None or not who.holds(*_INSIDE)
     items = [
-        _Item(sentence(one), moment(one.at), titles.get(one.facts.get("need", "")), _links(one, more))
+        _Item(
+            sentence(one),
+            moment(one.at),
+            titles.get(one.facts.get("need", "")),
+            _links(one, more),
+            writer_of(session, one) if is_outside else None,
+        )
         for one, more in zip(told, enclosed, strict=True)
     ]
     stop = _way_out(claim, told, signer, now)
@@ -177,6 +191,10 @@ def _head(
     subject = items[0].said if len(items) == 1 else T_("%(n)s notices", n=len(items))
     message["Subject"] = "GLORIA Match: " + " / ".join(said(subject, one).rstrip("。.") for one in _languages(reader))
     _envelope(made, claim, settings)
+    answered_by = {item.writer.email for item in items if item.writer is not None} - {""}
+    if len(answered_by) == 1:
+        # Whoever answers by their mail program reaches the expert, not a machine.
+        message["Reply-To"] = answered_by.pop()
     if stop is not None:
         message["List-Unsubscribe"] = f"<{settings.address_of(stop)}>"
         message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
@@ -212,11 +230,19 @@ def _write(
         "words": {
             "stop": T_("No more mail like this"),
             "choices": T_("Choose what you are told by mail"),
-            "why": _WHY_TITLED if any(item.title for item in items) else _WHY,
+            "reach": T_("Reach them"),
+            "why": _why(items, stop),
         },
     }
     message.set_content(_template("letter.txt").render(values))
     message.add_alternative(_template("letter.html").render(values), subtype="html")
+
+
+def _why(items: Sequence[_Item], stop: str | None) -> Text:
+    """Return why somebody gets a mail; what can't be turned off guards their own name."""
+    if any(item.title for item in items):
+        return _WHY_TITLED
+    return _WHY_ALWAYS if stop is None else _WHY
 
 
 def _attach(message: EmailMessage, file: Enclosure) -> None:

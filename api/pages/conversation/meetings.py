@@ -12,7 +12,6 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Request, Response
 from fastapi.exceptions import RequestValidationError
-from sqlmodel import Session
 
 from api.access.policy import Action, Resource
 from api.documents.bodies import MAX_ROW_NUMBER
@@ -37,13 +36,7 @@ from api.pages.shell.wording import N_
 from api.requests.capacity import ThreadedRoute
 from api.requests.problems import Refusal, not_found, refusal_of
 from api.routes.conversation.links import note_by_link
-from api.routes.conversation.meeting_links import (
-    OpenedMeeting,
-    accept_by_link,
-    call_off_by_link,
-    opened_meeting,
-    take_back_by_link,
-)
+from api.routes.conversation.meeting_links import MeetingAtHand, OpenedMeeting, meeting_of, opened_meeting
 from api.routes.conversation.meetings import (
     accept_meeting,
     call_meeting_off,
@@ -59,7 +52,7 @@ from api.routes.conversation.meetings import (
 from api.trail.audit_trail import Subject
 from indexer.database import reading, writing
 from indexer.instants import TAIPEI, now
-from matcher.review.conversation.meetings import MOST_TIMES, Meeting, MeetingError
+from matcher.review.conversation.meetings import MOST_TIMES, MeetingError
 
 router = APIRouter(include_in_schema=False, route_class=ThreadedRoute)
 
@@ -200,12 +193,12 @@ def show_link(request: Request, token: str) -> Response:
 def choose_by_link(request: Request, token: str, form: Form) -> Response:
     """Choose a time."""
 
-    def work(session: Session, link: MeetingByLink, at: datetime) -> Meeting:
+    def work(meeting: MeetingAtHand) -> None:
         try:
             starts_at = datetime.fromisoformat(str(form.get("starts_at", "")))
         except ValueError:
-            starts_at = at
-        return accept_by_link(session, link, starts_at=starts_at, now=at)
+            starts_at = meeting.taker.at
+        meeting.accept(starts_at)
 
     return _pressed(request, token, work)
 
@@ -213,26 +206,26 @@ def choose_by_link(request: Request, token: str, form: Form) -> Response:
 @router.post("/meeting/{token}/call-off")
 def cancel_by_link(request: Request, token: str) -> Response:
     """Call it off."""
-    return _pressed(request, token, lambda session, link, at: call_off_by_link(session, link, now=at))
+    return _pressed(request, token, MeetingAtHand.call_off)
 
 
 @router.post("/meeting/{token}/undo")
 def undo_by_link(request: Request, token: str) -> Response:
     """Undo what this link did last."""
-    return _pressed(request, token, lambda session, link, at: take_back_by_link(session, link, now=at))
+    return _pressed(request, token, MeetingAtHand.take_back)
 
 
-def _pressed(request: Request, token: str, work: Callable[[Session, MeetingByLink, datetime], Meeting]) -> Response:
+def _pressed(request: Request, token: str, step: Callable[[MeetingAtHand], None]) -> Response:
     at = now()
     try:
         must_press_here(request)
         link = MeetingByLink.read(signer_of(request), token, now=at)
         with writing(request.app.state.engine) as session:
             must_be_signed_in(session, request, link.reader, at)
-            meeting = work(session, link, at)
-            by = None if "@" in link.reader else link.reader
-            subject = Subject("meeting", str(meeting.id))
-            note_by_link(session, request, subject, Resource.MEETING, Action.DECIDE, by=by, at=at)
+            found = meeting_of(session, link, now=at)
+            step(found)
+            subject = Subject("meeting", str(found.meeting.id))
+            note_by_link(session, request, subject, Resource.MEETING, Action.DECIDE, by=found.taker.by, at=at)
     except LinkError:
         return _link_page(request, token)
     except SignInFirstError:

@@ -8,7 +8,7 @@ stored under their hashes. It exists apart from the pages because reporting and 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
@@ -458,16 +458,17 @@ def kept_files(form: FormData) -> list[dict[str, str]]:
     return [{"sha256": one[1], "name": one[2]} for one in found if one]
 
 
-def stored(visit: Visit, kept: list[dict[str, str]]) -> Refusal | None:
+def stored(visit: Visit, kept: list[dict[str, str]], there: Sequence[Mapping[str, str]] = ()) -> Refusal | None:
     """Store the files that came with a form, after those that are `kept` already; return why that was refused.
 
-    A file that is there already, whatever it is called, is left out and said: two names are no two proofs.
+    A file that is there already, whatever it is called, is left out and said: two names are no two proofs. `there` is
+    what the result itself has been given before.
     """
 
     def work() -> None:
         twice = []
         for item in store_files(visit):
-            same = next((one for one in kept if one["sha256"] == item["sha256"]), None)
+            same = next((one for one in (*kept, *there) if one.get("sha256") == item["sha256"]), None)
             if same is None:
                 kept.append(item)
             else:

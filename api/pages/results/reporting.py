@@ -287,7 +287,11 @@ def supplement(
     """Answer a returned entry with a statement and more evidence."""
     entry_id = str(visit.form.get("entry_id", ""))[:200]
     kept = kept_files(visit.form)
-    refused = stored(visit, kept)
+    there = _read(visit, entry_id)
+    earlier = (
+        [] if there is None else [*there["evidence"], *(one for step in there["steps"] for one in step["evidence"])]
+    )
+    refused = stored(visit, kept, earlier)
     if refused is None:
         links = [{"url": line.strip()} for line in str(visit.form.get("links", "")).splitlines() if line.strip()]
         said = visit.attempt(

@@ -1,8 +1,9 @@
-"""What the link of a mail about a meeting still opens, and the time that is chosen by it.
+"""The steps of a meeting, each with telling everybody who comes; and what the link of a mail about one still opens.
 
-In: what a token says, checked by its signature. Out: how the meeting stands; the choice of a time, once; its calling
-off; the undoing of either. As with answers, a link proves only who it was sent to: whether that person may still speak
-for their side is asked of the database each time.
+In: a meeting and who takes a step, signed in or by a link; what a token says, checked by its signature. Out: the choice
+of a time, another place, its calling off, the undoing of either; how the meeting of a link stands. As with answers, a
+link proves only who it was sent to: whether that person may still speak for their side is asked of the database each
+time.
 """
 
 from __future__ import annotations
@@ -24,12 +25,14 @@ from matcher.review.conversation.meetings import (
     Meeting,
     MeetingLateError,
     MeetingState,
+    Taker,
     accept,
     call_off,
+    move_place,
     state_to_return_to,
     take_back,
 )
-from matcher.review.conversation.thread import Conversation, Side, conversation_of
+from matcher.review.conversation.thread import Conversation, conversation_of
 from matcher.review.people import principal
 from matcher.review.proposals import StoredPairing
 
@@ -59,8 +62,7 @@ def opened_meeting(session: Session, link: MeetingByLink, *, now: datetime) -> O
         return OpenedMeeting(is_closed=True)
     meeting, about = found
     agreed, gone = meeting.state == MeetingState.AGREED, meeting.state == MeetingState.CALLED_OFF
-    by = None if "@" in link.reader else link.reader
-    can_undo = state_to_return_to(session, meeting, by=by, link=link.key, now=now) is not None
+    can_undo = state_to_return_to(session, _taker(link, now), meeting) is not None
     ahead = [one for one in map(datetime.fromisoformat, meeting.times) if one > now]
     case = session.get_one(Case, meeting.case_id)
     return OpenedMeeting(
@@ -78,71 +80,73 @@ def opened_meeting(session: Session, link: MeetingByLink, *, now: datetime) -> O
     )
 
 
-def accept_by_link(session: Session, link: MeetingByLink, *, starts_at: datetime, now: datetime) -> Meeting:
-    """Choose a time by a link.
+@dataclass(frozen=True)
+class MeetingAtHand:
+    """A meeting, what it is about, and who takes a step of it; of each step everybody who comes is told."""
+
+    session: Session
+    about: Conversation
+    meeting: Meeting
+    taker: Taker
+
+    def accept(self, starts_at: datetime) -> None:
+        """Choose a time.
+
+        Raises:
+            MeetingError: it is none of the proposed times, or the own proposal.
+            MeetingLateError: another was chosen, or it was called off.
+        """
+        accept(self.session, self.taker, self.meeting, starts_at=starts_at)
+        self._tell("agreed")
+
+    def call_off(self) -> None:
+        """Call off what was proposed or agreed.
+
+        Raises:
+            MeetingLateError: it is called off already, or has begun.
+        """
+        call_off(self.session, self.taker, self.meeting)
+        self._tell("called_off")
+
+    def take_back(self) -> None:
+        """Undo what was done last by the same account or link.
+
+        Raises:
+            MeetingLateError: it did nothing, somebody went on from it, or its time is over.
+        """
+        chosen = self.meeting.starts_at if self.meeting.state == MeetingState.AGREED else None
+        take_back(self.session, self.taker, self.meeting)
+        self._tell("reopened" if chosen else self.meeting.state, was=chosen)
+
+    def move(self, place: str) -> None:
+        """Say where it is held.
+
+        Raises:
+            MeetingLateError: it is not agreed, or has begun.
+        """
+        move_place(self.session, self.taker, self.meeting, place=place)
+        self._tell("moved")
+
+    def _tell(self, how: str, was: datetime | None = None) -> None:
+        by, at = self.taker.by, self.taker.at
+        tell_meeting(self.session, self.about, self.meeting, how, by=by, now=at, was=was)
+
+
+def meeting_of(session: Session, link: MeetingByLink, *, now: datetime) -> MeetingAtHand:
+    """Return the meeting of a link, to take a step of it.
 
     Raises:
-        MeetingError: it is none of the proposed times.
-        MeetingLateError: another was chosen, it was called off, or nothing is asked of this reader any more.
+        MeetingLateError: nothing is asked of this reader any more.
     """
-    meeting, about = _still(session, link)
-    by = None if "@" in link.reader else link.reader
-    accept(session, meeting=meeting, side=link.side, starts_at=starts_at, by=by, link=link.key, now=now)
-    tell_meeting(session, about, meeting, "agreed", by=by, now=now)
-    return meeting
-
-
-def call_off_by_link(session: Session, link: MeetingByLink, *, now: datetime) -> Meeting:
-    """Call off by a link what was proposed or agreed.
-
-    Raises:
-        MeetingLateError: it is called off already, has begun, or is no longer this reader's.
-    """
-    meeting, about = _still(session, link)
-    by = None if "@" in link.reader else link.reader
-    call_off(session, meeting=meeting, side=link.side, by=by, link=link.key, now=now)
-    tell_meeting(session, about, meeting, "called_off", by=by, now=now)
-    return meeting
-
-
-def take_back_by_link(session: Session, link: MeetingByLink, *, now: datetime) -> Meeting:
-    """Undo by a link what was done by it.
-
-    Raises:
-        MeetingLateError: it did nothing, somebody went on from it, or its time is over.
-    """
-    meeting, about = _still(session, link)
-    by = None if "@" in link.reader else link.reader
-    return undo_step(session, about, meeting, side=link.side, by=by, link=link.key, now=now)
-
-
-def undo_step(
-    session: Session,
-    about: Conversation,
-    meeting: Meeting,
-    *,
-    side: Side,
-    by: str | None,
-    now: datetime,
-    link: str | None = None,
-) -> Meeting:
-    """Undo what somebody did last to a meeting, and tell everybody who comes.
-
-    Raises:
-        MeetingLateError: it can't be undone by them.
-    """
-    chosen = meeting.starts_at if meeting.state == MeetingState.AGREED else None
-    take_back(session, meeting=meeting, side=side, by=by, link=link, now=now)
-    how = "reopened" if chosen else meeting.state
-    tell_meeting(session, about, meeting, how, by=by, now=now, was=chosen)
-    return meeting
-
-
-def _still(session: Session, link: MeetingByLink) -> tuple[Meeting, Conversation]:
     found = _found(session, link)
     if found is None:
         raise MeetingLateError(T_("nothing is asked by this link any more"))
-    return found
+    meeting, about = found
+    return MeetingAtHand(session, about, meeting, _taker(link, now))
+
+
+def _taker(link: MeetingByLink, now: datetime) -> Taker:
+    return Taker(link.side, now, by=None if "@" in link.reader else link.reader, link=link.key)
 
 
 def _found(session: Session, link: MeetingByLink) -> tuple[Meeting, Conversation] | None:

@@ -6,10 +6,12 @@ holds for whoever knows that address.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Request, Response
+from pydantic import BaseModel
 from sqlmodel import Session, col, select
 
 from api.access.policy import Action, Resource
@@ -31,7 +33,7 @@ from api.requests.capacity import ThreadedRoute
 from api.requests.idempotency import Reply
 from api.requests.permitted_request import PermittedRequest, requires
 from api.requests.problems import not_found
-from api.routes.conversation.meeting_links import undo_step
+from api.routes.conversation.meeting_links import MeetingAtHand
 from api.routes.conversation.talks import find_conversation
 from api.routes.conversation.telling import tell_meeting
 from indexer.records.record_tables import Need
@@ -39,16 +41,14 @@ from matcher.review.cases import Case
 from matcher.review.conversation.meetings import (
     CalendarFeed,
     Meeting,
-    accept,
-    call_off,
+    Taker,
     end_feed,
     meetings_of,
-    move_place,
     propose,
     renew_feed,
     state_to_return_to,
 )
-from matcher.review.conversation.thread import Conversation, Side
+from matcher.review.conversation.thread import Side
 from matcher.review.people import Principal, principal
 from matcher.review.proposals import StoredPairing
 
@@ -120,7 +120,7 @@ def propose_meeting(
     def work(session: Session, who: Principal) -> Reply:
         side, about = find_conversation(session, who, pairing_id, Action.CREATE, Resource.MEETING)
         ask.about("need", about.need_id)
-        meeting = propose(session, about=about, side=side, by=who.id, now=ask.at, **body.model_dump())
+        meeting = propose(session, Taker(side, ask.at, who.id), about=about, **body.model_dump())
         tell_meeting(session, about, meeting, "proposed", by=who.id, now=ask.at)
         return Reply(201, _document(session, meeting, side, who, ask), {})
 
@@ -134,14 +134,7 @@ def accept_meeting(
     ask: Annotated[PermittedRequest, Depends(requires(Resource.MEETING, Action.DECIDE))],
 ) -> Response:
     """Accept one of the times that another side proposed: the meeting is fixed, and all get it for their calendars."""
-
-    def work(session: Session, who: Principal) -> Reply:
-        meeting, side, about = _find(session, who, meeting_id, Action.DECIDE)
-        accept(session, meeting=meeting, side=side, starts_at=body.starts_at, by=who.id, now=ask.at)
-        tell_meeting(session, about, meeting, "agreed", by=who.id, now=ask.at)
-        return Reply(200, _document(session, meeting, side, who, ask), {})
-
-    return ask.write(work, body)
+    return _taken(ask, meeting_id, Action.DECIDE, lambda meeting: meeting.accept(body.starts_at), body)
 
 
 @router.post("/meetings/{meeting_id}/calling-off", response_model=MeetingAnswer)
@@ -149,14 +142,7 @@ def call_meeting_off(
     meeting_id: MeetingId, ask: Annotated[PermittedRequest, Depends(requires(Resource.MEETING, Action.END))]
 ) -> Response:
     """Call a meeting, or what was proposed for one, off; it is taken out of the calendars that have it."""
-
-    def work(session: Session, who: Principal) -> Reply:
-        meeting, side, about = _find(session, who, meeting_id, Action.END)
-        call_off(session, meeting=meeting, side=side, by=who.id, now=ask.at)
-        tell_meeting(session, about, meeting, "called_off", by=who.id, now=ask.at)
-        return Reply(200, _document(session, meeting, side, who, ask), {})
-
-    return ask.write(work)
+    return _taken(ask, meeting_id, Action.END, MeetingAtHand.call_off)
 
 
 @router.post("/meetings/{meeting_id}/taking-back", response_model=MeetingAnswer)
@@ -164,13 +150,7 @@ def take_meeting_back(
     meeting_id: MeetingId, ask: Annotated[PermittedRequest, Depends(requires(Resource.MEETING, Action.DECIDE))]
 ) -> Response:
     """Undo what you did last: a time that you chose is open again, a meeting that you called off stands again."""
-
-    def work(session: Session, who: Principal) -> Reply:
-        meeting, side, about = _find(session, who, meeting_id, Action.DECIDE)
-        undo_step(session, about, meeting, side=side, by=who.id, now=ask.at)
-        return Reply(200, _document(session, meeting, side, who, ask), {})
-
-    return ask.write(work)
+    return _taken(ask, meeting_id, Action.DECIDE, MeetingAtHand.take_back)
 
 
 @router.put("/meetings/{meeting_id}/place", response_model=MeetingAnswer)
@@ -180,27 +160,32 @@ def move_meeting(
     ask: Annotated[PermittedRequest, Depends(requires(Resource.MEETING, Action.EDIT))],
 ) -> Response:
     """Say where an agreed meeting is held; the calendars get it anew."""
+    return _taken(ask, meeting_id, Action.EDIT, lambda meeting: meeting.move(body.place), body)
+
+
+def _taken(
+    ask: PermittedRequest,
+    meeting_id: int,
+    action: Action,
+    step: Callable[[MeetingAtHand], None],
+    body: BaseModel | None = None,
+) -> Response:
+    """Take a step of a meeting, and return it as it is then."""
 
     def work(session: Session, who: Principal) -> Reply:
-        meeting, side, about = _find(session, who, meeting_id, Action.EDIT)
-        move_place(session, meeting=meeting, place=body.place, side=side, by=who.id, now=ask.at)
-        tell_meeting(session, about, meeting, "moved", by=who.id, now=ask.at)
+        meeting = session.get(Meeting, meeting_id)
+        if meeting is None:
+            raise not_found("meeting")
+        side, about = find_conversation(session, who, meeting.pairing_id, action, Resource.MEETING)
+        step(MeetingAtHand(session, about, meeting, Taker(side, ask.at, who.id)))
         return Reply(200, _document(session, meeting, side, who, ask), {})
 
     return ask.write(work, body)
 
 
-def _find(session: Session, who: Principal, meeting_id: int, action: Action) -> tuple[Meeting, Side, Conversation]:
-    meeting = session.get(Meeting, meeting_id)
-    if meeting is None:
-        raise not_found("meeting")
-    side, about = find_conversation(session, who, meeting.pairing_id, action, Resource.MEETING)
-    return meeting, side, about
-
-
 def _document(session: Session, meeting: Meeting, side: Side, who: Principal, ask: PermittedRequest) -> dict[str, Any]:
     case = session.get_one(Case, meeting.case_id)
-    can_undo = state_to_return_to(session, meeting, by=who.id, now=ask.at) is not None
+    can_undo = state_to_return_to(session, Taker(side, ask.at, who.id), meeting) is not None
     title, party = title_of(session, case, side), party_of(session, case, side)
     return meeting_document(meeting, side, title, party, ask.at, can_take_back=can_undo)
 

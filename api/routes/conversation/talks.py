@@ -23,12 +23,12 @@ from api.documents.conversation.talks import (
     Talk,
     conversation_document,
 )
+from api.letters.caring import looking_after
 from api.requests.capacity import ThreadedRoute
 from api.requests.idempotency import Reply
 from api.requests.permitted_request import PermittedRequest, requires
 from api.requests.problems import ProblemError, not_found
 from api.routes.conversation.telling import (
-    looking_after,
     readers_of,
     tell_address,
     tell_answered,

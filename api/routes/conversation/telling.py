@@ -12,14 +12,13 @@ from datetime import datetime
 
 from sqlmodel import Session, col, select
 
-from api.letters.caring import holders
+from api.letters.caring import holders, looking_after
 from matcher.notices.kinds import NoticeKind
 from matcher.notices.outbox import Notice, notify
 from matcher.review.conversation.answers import SideAnswer, SideWord
 from matcher.review.conversation.attachments import Attachment
 from matcher.review.conversation.meetings import Meeting
 from matcher.review.conversation.thread import Audience, Conversation, Message, Side
-from matcher.review.intake import NeedIntake
 from matcher.review.proposals import Release
 from matcher.review.roles import STAFF, Role
 
@@ -54,15 +53,6 @@ def readers_of(session: Session, about: Conversation, side: Side) -> list[str]:
         return holders(session, [Role.RESEARCHER], [about.lab_id])
     # Whoever looked after it may have left: then all colleagues hear of it rather than nobody.
     return looking_after(session, about) or holders(session, STAFF, [about.alliance_id])
-
-
-def looking_after(session: Session, about: Conversation) -> list[str]:
-    """Return who of the alliance looks after a case or its need, or showed the lab, and still works there."""
-    theirs = holders(session, STAFF, [about.alliance_id])
-    own = about.case.owner_id if about.case is not None else None
-    taken = session.exec(select(NeedIntake.expert_id).where(NeedIntake.need_id == about.need_id)).first()
-    shown = select(Release.released_by).where(Release.pairing_id == about.pairing_id).order_by(col(Release.id).desc())
-    return sorted({one for one in (own, taken, session.exec(shown).first()) if one is not None and one in theirs})
 
 
 def _tell(

@@ -182,6 +182,9 @@ _ROW_NUMBERS_WRITTEN = (
 _PERHAPS_NUMBERS_WRITTEN = frozenset("編號 號碼 代碼 number num".split())  # noqa: SIM905
 """An id, or a row number where they count up from one."""
 _PERSONS_WRITTEN = frozenset("姓名 name 全名 fullname 中文姓名".split())  # noqa: SIM905
+EXTENSION = "extension"
+"""What a column of extensions counts in: its numbers stand behind the telephone number of the same row."""
+_EXTENSIONS_WRITTEN = frozenset("分機 分機號碼 電話分機號碼 ext extension".split())  # noqa: SIM905
 _TELLING: dict[Kind, frozenset[str]] = {
     Kind.LABS: frozenset({"pi", "summary", "keywords", "offers", "capacity", "will_not_do", "summary_en"}),
     Kind.EVIDENCE: frozenset({"lab", "abstract", "weight"}),
@@ -223,6 +226,7 @@ def _key(text: str) -> str:
 _ROW_NUMBERS = frozenset(map(_key, _ROW_NUMBERS_WRITTEN)) | {"#"}
 _PERHAPS_NUMBERS = frozenset(map(_key, _PERHAPS_NUMBERS_WRITTEN))
 _PERSONS = frozenset(map(_key, _PERSONS_WRITTEN))
+_EXTENSIONS = frozenset(map(_key, _EXTENSIONS_WRITTEN))
 
 
 Meaning = Callable[[Kind, Sequence[str]], Mapping[str, str]]
@@ -258,6 +262,8 @@ def _heading_of(kind: Kind, text: str, guess: bool) -> Heading | None:
     for one in spelled:
         if (found := field_of(kind, one)) is not None or (found := _known(kind).get(_key(one))) is not None:
             return Heading(found, _roc(one, unit))
+    if kind is Kind.COMPANIES and _key(outside) in _EXTENSIONS:
+        return Heading("contact_phone", EXTENSION)
     if _key(outside) in _ROW_NUMBERS or _key(whole) in _ROW_NUMBERS:
         return Heading(ROW_NUMBER)
     if _key(outside) in _PERHAPS_NUMBERS:

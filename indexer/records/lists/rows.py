@@ -22,7 +22,7 @@ from indexer.records.exchange import RowProblem, check, costs_record
 from indexer.records.field_notes import Cell
 from indexer.records.lists.cells import CellReader
 from indexer.records.lists.grids import MAX_COLUMNS, Unreadable
-from indexer.records.lists.headings import ROW_NUMBER, Heading, Meaning, asks_for_meaning, unit_in
+from indexer.records.lists.headings import EXTENSION, ROW_NUMBER, Heading, Meaning, asks_for_meaning, unit_in
 from indexer.records.lists.made_ids import NAMED_BY, made_id
 from indexer.records.lists.tables import Table, sections
 from indexer.records.values import as_text, is_blank
@@ -45,6 +45,7 @@ _LOOKED_INTO = 20
 _CLOSED: Mapping[str, type[StrEnum]] = {"fields": ResearchField, "offers": AskKind}
 """Columns of lists of which only a few words are known."""
 _LONGEST_TERM = 60
+_EXTENSION = re.compile(r"[0-9]{1,8}")
 _IN_NUMBERS = frozenset({"capacity", "budget_ntd", "deadline", "since", "until", "weight"})
 
 
@@ -247,7 +248,8 @@ class _Chosen:
             heading = found_heading
             column = by_field.get(heading.field) if heading is not None else None
             told = printable(text[:60])
-            if column is not None and column.field in seen and not _adds_up(column):
+            is_part = heading is not None and heading.unit == EXTENSION
+            if column is not None and column.field in seen and not (is_part or _adds_up(column)):
                 found.problems.append(
                     RowProblem(name, table.header_row, told, self._twice(column), T_("keep one of them"), "warning")
                 )
@@ -263,7 +265,8 @@ class _Chosen:
                 wrong = T_("was taken for %(field)s, which it is like", field=column.heading)
                 right = T_("say otherwise with --map, or name the column as the template does")
                 found.problems.append(RowProblem(name, table.header_row, told, wrong, right, "warning"))
-            seen.add(column.field if column is not None else "")
+            # An extension is beside a telephone number, whichever of the two columns comes first.
+            seen.add(column.field if column is not None and not is_part else "")
             self.columns.append((column, heading))
             found.columns.append(_mapped(table, n, text, column, heading))
         self.fields = seen - {""}
@@ -338,6 +341,7 @@ def _values(
     """Return a row's values; None if a cell that its record can't do without can't be read."""
     values: dict[str, Any] = {}
     other: dict[str, str] = {}
+    extension = ("", "")
     for n, (column, heading) in enumerate(chosen.columns):
         cell = cells[n] if n < len(cells) else None
         if column is None or heading is None:
@@ -353,7 +357,11 @@ def _values(
             if severity == "error":
                 return None
             continue
-        _add(values, column, found)
+        if heading.unit == EXTENSION:
+            extension = (chosen.names[n], "" if is_blank(found) else as_text(found).strip())
+        else:
+            _add(values, column, found)
+    other |= _extended(values, *extension)
     values |= {name: said for name, said in chosen.fixed.items() if is_blank(values.get(name))}
     if chosen.found.makes_ids:
         if (key := made_id(chosen.kind, values)) is None:
@@ -364,6 +372,21 @@ def _values(
     if other:
         values[OTHER] = other
     return values
+
+
+def _extended(values: dict[str, Any], heading: str, extension: str) -> dict[str, str]:
+    """Put an extension behind the row's telephone number; return it as other information where that has no place."""
+    number = values.get("contact_phone")
+    if (
+        extension
+        and isinstance(number, str)
+        and not is_blank(number)
+        and _EXTENSION.fullmatch(extension)
+        and "#" not in number
+    ):
+        values["contact_phone"] = f"{number} #{extension}"
+        return {}
+    return {heading: extension} if extension else {}
 
 
 def _readable(reader: CellReader, column: Column, heading: Heading, cell: object) -> object:

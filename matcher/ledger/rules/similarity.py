@@ -36,6 +36,7 @@ from sqlalchemy.orm import aliased
 from sqlmodel import Field, Session, SQLModel, col, or_, select
 
 from indexer.folding import for_keys, for_looks, tax_ids_in
+from indexer.records.record_tables import Alliance
 from matcher.ledger.rows.details import (
     CaseDetails,
     Details,
@@ -131,8 +132,14 @@ def told_of(session: Session, entry_id: str) -> str:
     alike = session.exec(select(Similarity).where(Similarity.entry_id == entry_id)).all()
     others = [one.other_entry for one in alike if one.other_entry is not None]
     shares = session.exec(select(Entry.shares).where(col(Entry.id).in_(others))).all() if others else []
-    names = ", ".join(sorted({alliance for one in shares for alliance in one}))
-    told = [f"與 {names} 的成果相似 · resembles an entry of {names}"] if names else []
+    ids = {alliance for one in shares for alliance in one}
+    named = select(Alliance.name, Alliance.name_en).where(col(Alliance.id).in_(ids)).order_by(col(Alliance.id))
+    names = session.exec(named).all() if ids else []
+    told = []
+    if names:
+        zh = "、".join(name or name_en or "" for name, name_en in names)
+        en = ", ".join(name_en or name for name, name_en in names)
+        told.append(f"與{zh}的成果相似 · resembles an entry of {en}")
     if any(one.external_claim is not None for one in alike):
         told.append("與其他計畫的主張相似 · resembles a claim of another programme")
     return "; ".join(told)

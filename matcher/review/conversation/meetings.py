@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -89,15 +90,23 @@ class MeetingStep(SQLModel, table=True):
     at: datetime = Field(sa_type=Instant)
 
 
+@dataclass(frozen=True)
+class Taker:
+    """Who takes a step of a meeting: for which side, when, and by which account or by which link of a mail."""
+
+    side: Side
+    at: datetime
+    by: str | None = None
+    link: str | None = None
+
+
 def propose(
     session: Session,
+    taker: Taker,
     *,
     about: Conversation,
-    side: Side,
     times: Sequence[datetime],
     minutes: int,
-    by: str | None,
-    now: datetime,
     place: str = "",
 ) -> Meeting:
     """Propose times for a meeting; what was proposed before and nobody accepted is called off.
@@ -107,12 +116,12 @@ def propose(
     """
     if about.case is None or about.case.stage not in _MEETS_IN:
         raise MeetingError(T_("a meeting takes a case whose lab was introduced and that is still open"))
-    _check(times, minutes, now)
+    _check(times, minutes, taker.at)
     earlier = select(Meeting).where(
         Meeting.pairing_id == about.pairing_id, Meeting.state == MeetingState.PROPOSED.value
     )
     for one in session.exec(earlier).all():
-        _step(session, one, MeetingState.CALLED_OFF, side=side, by=by, now=now)
+        _step(session, taker, one, MeetingState.CALLED_OFF)
     meeting = Meeting(
         pairing_id=about.pairing_id,
         case_id=about.case.id or 0,
@@ -120,12 +129,12 @@ def propose(
         minutes=minutes,
         place=place,
         times=[one.isoformat() for one in sorted(set(times))],
-        proposed_side=side.value,
-        proposed_by=by,
+        proposed_side=taker.side.value,
+        proposed_by=taker.by,
     )
     session.add(meeting)
     session.flush()
-    _note(session, meeting, side=side, by=by, now=now)
+    _note(session, taker, meeting)
     return meeting
 
 
@@ -141,16 +150,7 @@ def _check(times: Sequence[datetime], minutes: int, now: datetime) -> None:
         )
 
 
-def accept(
-    session: Session,
-    *,
-    meeting: Meeting,
-    side: Side,
-    starts_at: datetime,
-    by: str | None,
-    now: datetime,
-    link: str | None = None,
-) -> Meeting:
+def accept(session: Session, taker: Taker, meeting: Meeting, *, starts_at: datetime) -> Meeting:
     """Accept one of the proposed times, which fixes the meeting.
 
     Raises:
@@ -159,25 +159,17 @@ def accept(
     """
     if meeting.state != MeetingState.PROPOSED:
         raise MeetingLateError(T_("this proposal was answered or called off in the meantime; look again"))
-    if side == meeting.proposed_side:
+    if taker.side == meeting.proposed_side:
         raise MeetingError(T_("the others accept what you proposed"))
     if starts_at not in [datetime.fromisoformat(one) for one in meeting.times]:
         raise MeetingError(T_("choose one of the proposed times"), "starts_at")
-    if starts_at <= now:
+    if starts_at <= taker.at:
         raise MeetingLateError(T_("this time is over; propose another"), "starts_at")
-    _step(session, meeting, MeetingState.AGREED, side=side, by=by, now=now, starts_at=starts_at, link=link)
+    _step(session, taker, meeting, MeetingState.AGREED, starts_at=starts_at)
     return meeting
 
 
-def call_off(
-    session: Session,
-    *,
-    meeting: Meeting,
-    side: Side,
-    by: str | None,
-    now: datetime,
-    link: str | None = None,
-) -> Meeting:
+def call_off(session: Session, taker: Taker, meeting: Meeting) -> Meeting:
     """Call a meeting, or what was proposed for one, off.
 
     Raises:
@@ -185,44 +177,34 @@ def call_off(
     """
     if meeting.state == MeetingState.CALLED_OFF:
         raise MeetingLateError(T_("it was called off already"))
-    if meeting.starts_at is not None and meeting.starts_at <= now:
+    if meeting.starts_at is not None and meeting.starts_at <= taker.at:
         raise MeetingLateError(T_("it has begun; it can't be called off any more"))
-    _step(session, meeting, MeetingState.CALLED_OFF, side=side, by=by, now=now, link=link)
+    _step(session, taker, meeting, MeetingState.CALLED_OFF)
     return meeting
 
 
-def take_back(
-    session: Session,
-    *,
-    meeting: Meeting,
-    side: Side,
-    by: str | None,
-    now: datetime,
-    link: str | None = None,
-) -> Meeting:
+def take_back(session: Session, taker: Taker, meeting: Meeting) -> Meeting:
     """Undo what somebody did last to a meeting: a time that they chose is open again, what they called off stands.
 
     Raises:
         MeetingLateError: it was not done by them or by this link, somebody went on from it, or its time is over.
     """
-    before = state_to_return_to(session, meeting, by=by, link=link, now=now)
+    before = state_to_return_to(session, taker, meeting)
     if before is None:
         raise MeetingLateError(T_("this can't be undone any more; look again"))
-    _step(session, meeting, before, side=side, by=by, now=now, link=link)
+    _step(session, taker, meeting, before)
     return meeting
 
 
-def state_to_return_to(
-    session: Session, meeting: Meeting, *, by: str | None, now: datetime, link: str | None = None
-) -> MeetingState | None:
-    """Return what a meeting was before the last step, if an account, or a link, took that step and may undo it."""
+def state_to_return_to(session: Session, taker: Taker, meeting: Meeting) -> MeetingState | None:
+    """Return what a meeting was before the last step, if the same account, or link, took that step and may undo it."""
     steps = select(MeetingStep).where(MeetingStep.meeting_id == meeting.id).order_by(col(MeetingStep.version).desc())
     taken = session.exec(steps.limit(2)).all()
     if len(taken) < 2:
         return None
     last, before = taken[0], MeetingState(taken[1].state)
-    is_mine = last.link == link if link is not None else by is not None and last.by == by
-    if not is_mine:
+    is_theirs = last.by == taker.by and taker.by is not None if taker.link is None else last.link == taker.link
+    if not is_theirs:
         return None
     if last.state == MeetingState.CALLED_OFF:
         newer = select(Meeting.id).where(Meeting.pairing_id == meeting.pairing_id, col(Meeting.id) > meeting.id)
@@ -232,32 +214,29 @@ def state_to_return_to(
         # Another place, or an undoing: neither is an answer.
         return None
     times = [meeting.starts_at] if before is MeetingState.AGREED else map(datetime.fromisoformat, meeting.times)
-    return before if any(one is not None and one > now for one in times) else None
+    return before if any(one is not None and one > taker.at for one in times) else None
 
 
-def move_place(session: Session, *, meeting: Meeting, place: str, side: Side, by: str, now: datetime) -> Meeting:
+def move_place(session: Session, taker: Taker, meeting: Meeting, *, place: str) -> Meeting:
     """Say where an agreed meeting is held; the calendars get it anew.
 
     Raises:
         MeetingLateError: it is not agreed, or has begun.
     """
-    if meeting.state != MeetingState.AGREED or meeting.starts_at is None or meeting.starts_at <= now:
+    if meeting.state != MeetingState.AGREED or meeting.starts_at is None or meeting.starts_at <= taker.at:
         raise MeetingLateError(T_("only a meeting that is agreed and lies ahead can be moved"))
-    _step(session, meeting, MeetingState.AGREED, side=side, by=by, now=now, place=place)
+    _step(session, taker, meeting, MeetingState.AGREED, place=place)
     return meeting
 
 
 def _step(
     session: Session,
+    taker: Taker,
     meeting: Meeting,
     state: MeetingState,
     *,
-    side: Side,
-    by: str | None,
-    now: datetime,
     starts_at: datetime | None = None,
     place: str | None = None,
-    link: str | None = None,
 ) -> None:
     """Change a meeting only if nobody else did since it was read; what stood in calendars counts its changes."""
     stood = meeting.starts_at is not None or meeting.sequence > 0
@@ -274,26 +253,18 @@ def _step(
     if moved.rowcount != 1:
         raise MeetingLateError(T_("this proposal was answered or called off in the meantime; look again"))
     session.refresh(meeting)
-    _note(session, meeting, side=side, by=by, now=now, link=link)
+    _note(session, taker, meeting)
 
 
-def _note(
-    session: Session,
-    meeting: Meeting,
-    *,
-    side: Side,
-    by: str | None,
-    now: datetime,
-    link: str | None = None,
-) -> None:
+def _note(session: Session, taker: Taker, meeting: Meeting) -> None:
     step = MeetingStep(
         meeting_id=meeting.id or 0,
         version=meeting.version,
         state=meeting.state,
-        side=side.value,
-        by=by,
-        link=link,
-        at=now,
+        side=taker.side.value,
+        by=taker.by,
+        link=taker.link,
+        at=taker.at,
     )
     insert_fact(session, step)
 

@@ -10,15 +10,19 @@ import json
 import zipfile
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Engine
+from sqlmodel import Session, select
 
 import indexer
 from api.access.credentials import make_key, open_session, set_password_hash
 from api.backups.erased_people import erase_for_good, forget_index_texts
 from api.requests.idempotency import Reply, keep_reply
 from indexer.database import open_engine, writing
+from indexer.records.import_log import WrittenRow, begin_batch, note_written
 from indexer.records.importing import import_rows
+from indexer.records.record_tables import Company
 from indexer.settings import Settings
 from matcher.erasure import ErasedKind
 from matcher.ledger.rows.kpis import Kpi
@@ -63,12 +67,31 @@ def hold(engine: Engine, settings: Settings) -> dict[str, str]:
         }
         others = [{"id": f"lab-{n}", "name": f"{n}號", "summary": "金融科技", "pi": f"某{n}"} for n in range(2, 40)]
         import_rows(session, "labs", [lab, *others])
+        _imported_over(session)
         for number, said in enumerate(sorted(EVERY)):
             answer = Reply(200, {"said": said}, {})
             keep_reply(session, account_id=office, key=str(number), asked="x", reply=answer, now=NOON)
         keep_reply(session, account_id=office, key="other", asked="x", reply=Reply(200, {"n": 1}, {}), now=NOON)
     indexer.build_index(settings)
     return {"person": pseudonym, "account": account_id, "researcher": "lab-1", "key": key, "token": token}
+
+
+def _imported_over(session: Session) -> None:
+    """Note what imports wrote over: a company that named the one who signs in, a lab, and its evidence."""
+    begin_batch(session, "a list", "list.csv", NOON)
+    whom = {"contact": SIGNED_IN["name"], "contact_email": SIGNED_IN["email"].title(), "contact_phone": "1"}
+    company = session.exec(select(Company)).first()
+    assert company is not None
+    for name, value in whom.items():
+        setattr(company, name, value)
+    session.add(company)
+    pi = RESEARCHER["pi"]
+    befores: list[tuple[str, tuple[str, ...], dict[str, Any]]] = [
+        ("company", ("co-1",), {"id": "co-1", "name": "某公司", **whom}),
+        ("lab", ("lab-1",), {"id": "lab-1", "name": f"{pi}研究室", "pi": pi, "other": {"備註": f"{pi}老師"}}),
+        ("evidence", ("lab-1", "e1"), {"lab_id": "lab-1", "id": "e1", "title": f"{pi}的專利", "year": 2019}),
+    ]
+    note_written(session, "a list", [WrittenRow(table, key, was, {"id": "x"}) for table, key, was in befores])
 
 
 def _forms(said: str) -> set[bytes]:
