@@ -1,6 +1,10 @@
 # Needs python3.11 or newer, make and git; everything else goes into .venv.
 # pip's own variables (PIP_EXTRA_INDEX_URL, PIP_FIND_LINKS ...) are honoured, for instance to choose a CPU build of torch.
 
+# Containers often keep Python from keeping what it compiled. Tests begin many programs, and each would compile the house
+# again; rewriting the assertions of all tests takes 10 s of a core at every collecting.
+unexport PYTHONDONTWRITEBYTECODE
+
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help

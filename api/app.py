@@ -86,7 +86,7 @@ from indexer.settings import Settings
 from matcher.ledger.rows.evidence import MAX_BYTES as MAX_EVIDENCE_BYTES
 from matcher.ledger.rows.evidence import WaitingMost
 from matcher.ledger.rows.pseudonyms import is_unnoted, key_problem, make_key, note_key
-from matcher.ranking.live import LiveMatcher
+from matcher.ranking.opened.live import LiveMatcher
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 

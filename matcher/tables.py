@@ -29,14 +29,14 @@ from matcher.review import (
     cases,
     clients,
     decisions,
-    field_map,
     intake,
     people,
     proposals,
-    researchers,
     steering,
 )
 from matcher.review.conversation import answers, attachments, corrections, meetings, signing, thread
+from matcher.review.mapped import field_map
+from matcher.review.own_lab import researchers
 
 __all__ = [
     "answers",

@@ -20,7 +20,7 @@ from indexer.records.record_tables import Change, Evidence, load_labs, note_chan
 from indexer.records.record_tables import Lab as StoredLab
 from indexer.settings import Settings
 from indexer.vocabulary import Kind
-from matcher.ranking.live import LiveMatcher
+from matcher.ranking.opened.live import LiveMatcher
 from tests.rig.servers.served_here import Home, build_home, until_used
 
 
@@ -93,7 +93,7 @@ def test_only_what_changed_is_read_again(home: Home, live: LiveMatcher, monkeypa
         read.append(ids)
         return load_labs(session, ids)
 
-    monkeypatch.setattr("matcher.ranking.catalogue.load_labs", counted)
+    monkeypatch.setattr("matcher.ranking.opened.catalogue.load_labs", counted)
     before = live.current()
     assert live.current() is before
     lab, school = home.record("labs", 3), home.record("schools")
@@ -130,7 +130,7 @@ def test_a_lost_database_leaves_the_last_known_records(
         raise RuntimeError("gone")
 
     with monkeypatch.context() as broken:
-        broken.setattr("matcher.ranking.live.numbers_of", gone)
+        broken.setattr("matcher.ranking.opened.live.numbers_of", gone)
         assert _shown(live, home.need) == shown
         assert live.state().problem == "the records can't be read again (RuntimeError)"
     live.current()

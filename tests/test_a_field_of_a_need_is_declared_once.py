@@ -23,7 +23,7 @@ from starlette.testclient import TestClient
 
 from api.documents.answers import Answer, AskAnswer, NeedAnswer, answer_of
 from api.documents.bodies import LabBody, NeedBody, body_of
-from api.documents.matches import LabAnswer
+from api.documents.matching.matches import LabAnswer
 from api.documents.people import CompanyAnswer
 from api.pages.my_company import STEPS
 from api.pages.shell.form_fields import asked_fields

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page
 
-from api.documents.matches import match_document
+from api.documents.matching.matches import match_document
 from api.trail.request_trail import MACHINE
 from fixtures import world_path
 from indexer.database import open_engine, writing

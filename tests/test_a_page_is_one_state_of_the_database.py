@@ -23,7 +23,7 @@ from api.trail.view_buffer import ViewBuffer
 from indexer.database import open_engine, writing
 from indexer.records.importing import import_rows
 from indexer.settings import Settings
-from matcher.ranking.live import LiveMatcher
+from matcher.ranking.opened.live import LiveMatcher
 from matcher.ranking.pairings import Matcher
 from matcher.review.intake import adopt
 from tests.conftest import Databases

@@ -19,7 +19,7 @@ from indexer.records.passages import fingerprint, lab_passages, language_of, nee
 from indexer.records.profiles import Ask, Evidence, Lab, Need
 from matcher.judging.evaluation import collection_home
 from matcher.judging.measures import Qrels, read_qrels
-from matcher.ranking.opened_index import OpenedIndex
+from matcher.ranking.opened.opened_index import OpenedIndex
 from matcher.ranking.pairings import Matcher
 from matcher.ranking.ranker import Band, Ranking
 from tests.rig.kept_vectors import seed

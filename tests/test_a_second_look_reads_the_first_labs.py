@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from api.documents.matches import match_document
+from api.documents.matching.matches import match_document
 from api.trail.request_trail import MACHINE
 from indexer.encoders.encoding import EncoderError
 from indexer.encoders.pair_scorer import PairScorer

@@ -15,7 +15,7 @@ from indexer.index.generations import POINTER, SnapshotError, current_generation
 from indexer.index.opening import open_newest_usable
 from indexer.settings import Settings
 from indexer.vocabulary import Kind
-from matcher.ranking.live import LiveMatcher
+from matcher.ranking.opened.live import LiveMatcher
 from tests.conftest import Gloria
 from tests.rig.servers.served_here import Home, build_home, until, until_used
 from tests.rig.worlds.small_world import Asked, asked

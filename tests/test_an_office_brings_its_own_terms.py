@@ -29,7 +29,7 @@ from indexer.records.record_tables import Term, changes_since, load_labs, load_t
 from indexer.records.writers import csv_header, csv_rows, sheets_of
 from indexer.settings import Settings
 from indexer.vocabulary import Kind
-from matcher.ranking.live import LiveMatcher
+from matcher.ranking.opened.live import LiveMatcher
 from tests.rig.servers.served_here import until, until_used
 
 OFFICIAL = [

@@ -22,7 +22,7 @@ from indexer.records.importing import import_rows
 from indexer.settings import Settings
 from matcher.judging.champion.decisions import taught
 from matcher.judging.champion.promotion import NEW_DECISIONS, is_worth_learning, learn
-from matcher.ranking.live import LiveMatcher
+from matcher.ranking.opened.live import LiveMatcher
 from matcher.ranking.pairings import Matcher
 from matcher.ranking.ranker import WeightsError
 from matcher.ranking.rankers import content_of, default_ranker, put_in_use, ranker_in_use, rankers_path, store

@@ -26,8 +26,8 @@ from indexer.records.passages import language_of
 from indexer.records.profiles import Need
 from indexer.records.record_tables import load_needs
 from indexer.settings import Settings
-from matcher.ranking.catalogue import Catalogue
-from matcher.ranking.opened_index import OpenedIndex
+from matcher.ranking.opened.catalogue import Catalogue
+from matcher.ranking.opened.opened_index import OpenedIndex
 from matcher.ranking.pairings import Matcher, MatchResult
 from tests.rig.figures import figure
 from tests.rig.servers.served_here import build_home

@@ -35,9 +35,9 @@ from matcher.review.conversation.attachments import FOLDER, Attachment
 from matcher.review.conversation.corrections import NeedSaid
 from matcher.review.conversation.meetings import Meeting
 from matcher.review.decisions import Verdict, decide
+from matcher.review.own_lab.researchers import claim
 from matcher.review.people import active_grants, add_account, declare_stake, grant, revoke, set_disabled
 from matcher.review.proposals import Proposal, pairing_of, release
-from matcher.review.researchers import claim
 from matcher.review.roles import Role
 from tests.conftest import POSTGRESQL_AT_LENGTH
 from tests.rig.servers.served import PEOPLE, Served, holder, routes_of, served

@@ -21,8 +21,8 @@ from indexer.records.importing import import_rows
 from indexer.records.profiles import Need
 from indexer.settings import Settings
 from indexer.vocabulary import Kind
-from matcher.ranking.live import LiveMatcher
-from matcher.ranking.opened_index import OpenedIndex
+from matcher.ranking.opened.live import LiveMatcher
+from matcher.ranking.opened.opened_index import OpenedIndex
 from matcher.ranking.pairings import Matcher
 from tests.rig.figures import figure
 

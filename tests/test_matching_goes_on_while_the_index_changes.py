@@ -17,7 +17,7 @@ from indexer.index.generations import POINTER, SnapshotError
 from indexer.records.profiles import Need
 from indexer.settings import Settings
 from indexer.vocabulary import Kind
-from matcher.ranking.live import LiveMatcher
+from matcher.ranking.opened.live import LiveMatcher
 from matcher.ranking.pairings import Matcher
 from tests.rig.servers.served_here import Home, build_home, until, until_used
 

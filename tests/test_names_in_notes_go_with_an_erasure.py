@@ -25,8 +25,8 @@ from matcher.erasure import ErasedKind
 from matcher.ledger.rows.kpis import Kpi
 from matcher.ledger.rules.reporting import NewResult, report
 from matcher.review.cases import Contact
+from matcher.review.own_lab.researchers import claim
 from matcher.review.people import declare_stake, end_stake, principal, rename
-from matcher.review.researchers import claim
 from tests.conftest import Gloria
 from tests.rig.worlds.small_world import Asked, asked
 

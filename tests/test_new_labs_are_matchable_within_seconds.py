@@ -20,7 +20,7 @@ from indexer.index.generations import POINTER
 from indexer.records.importing import import_rows
 from indexer.settings import Settings
 from indexer.vocabulary import Kind
-from matcher.ranking.live import LiveMatcher
+from matcher.ranking.opened.live import LiveMatcher
 from matcher.ranking.pairings import Matcher, MatchResult
 from tests.rig.servers.served_here import Home, build_home, until, until_used
 from tests.rig.worlds.edits_of_a_day import delete_lab
@@ -268,7 +268,7 @@ def test_what_goes_wrong_leaves_the_old_and_is_told(
     def full(*_: Any, **__: Any) -> None:
         raise CacheError("the embedding cache can't be used: disk is full")
 
-    monkeypatch.setattr("matcher.ranking.opened_index.AGAIN_AFTER_S", 0.2)
+    monkeypatch.setattr("matcher.ranking.opened.opened_index.AGAIN_AFTER_S", 0.2)
     with monkeypatch.context() as broken:
         broken.setattr(EmbeddingCache, "embed", full)
         home.store(Kind.LABS, home.lab(before[0]) | {"id": "lab-new", "name": "全新實驗室", "evidence": []})

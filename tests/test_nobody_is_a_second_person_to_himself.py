@@ -42,6 +42,7 @@ from matcher.ledger.rules.recognition import (
 )
 from matcher.ledger.rules.reporting import NewResult, report
 from matcher.review.cases import Case
+from matcher.review.own_lab.researchers import ClaimVerdict, claim, decide_claim
 from matcher.review.people import (
     Hand,
     SamePersonError,
@@ -52,7 +53,6 @@ from matcher.review.people import (
     revoke,
     tie,
 )
-from matcher.review.researchers import ClaimVerdict, claim, decide_claim
 from matcher.review.roles import Role
 from tests.rig.worlds.ledger_world import PROOF, money
 from tests.rig.worlds.small_world import accept, build_world

@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from indexer.database import writing
 from indexer.records.importing import import_rows
 from indexer.settings import Settings
-from matcher.review.romanised_names import latin_name, may_be_called
+from matcher.review.finding import latin_name, may_be_called
 from tests.rig.worlds.small_world import Asked, asked
 
 pytestmark = pytest.mark.postgresql_at_length

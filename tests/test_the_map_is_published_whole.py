@@ -18,8 +18,8 @@ from indexer.database import open_engine, reading, writing
 from indexer.records.importing import import_file, import_rows
 from indexer.records.record_tables import Lab
 from indexer.settings import Settings
-from matcher.review.field_map import FieldMap, MappedLab, MappedNeed, last_map, places, publish
 from matcher.review.intake import NeedState, adopt, move
+from matcher.review.mapped.field_map import FieldMap, MappedLab, MappedNeed, last_map, places, publish
 from tests.conftest import Gloria
 from tests.rig.worlds.small_world import drawing_of
 

@@ -15,7 +15,7 @@ from indexer.arrays import DoubleArray
 from indexer.records.passages import language_of, need_text
 from indexer.settings import Settings
 from matcher.judging.evaluation import collection_home
-from matcher.review.map_drawing import laid_out, points_of
+from matcher.review.mapped.map_drawing import laid_out, points_of
 from tests.rig.kept_vectors import seed
 from tests.rig.servers.served import REPOSITORY
 

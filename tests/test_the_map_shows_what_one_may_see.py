@@ -13,8 +13,8 @@ from indexer.database import open_engine, writing
 from indexer.records.importing import import_rows
 from indexer.settings import Settings
 from matcher.ranking.ranker import Band
-from matcher.review.field_map import NeedStanding
 from matcher.review.intake import adopt
+from matcher.review.mapped.field_map import NeedStanding
 from matcher.review.people import declare_stake
 from tests.conftest import POSTGRESQL_AT_LENGTH
 from tests.rig.servers.served import Served, served

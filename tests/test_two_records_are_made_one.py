@@ -29,9 +29,9 @@ from matcher.mending.retiring import MendingError
 from matcher.review.cases import Contact
 from matcher.review.clients import ClientRequest, take_on
 from matcher.review.intake import begin_draft
+from matcher.review.own_lab.researchers import claim, edit_profile
 from matcher.review.people import PeopleError, declare_stake, grant, principal, set_disabled, tied_to
 from matcher.review.proposals import PairingState, StoredPairing, release
-from matcher.review.researchers import claim, edit_profile
 from matcher.review.roles import Role
 from tests.conftest import Gloria
 from tests.rig.worlds.small_world import Asked, accept, asked, draw_everything, store_proposal

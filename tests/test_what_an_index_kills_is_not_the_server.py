@@ -16,7 +16,7 @@ from indexer.index.generations import SnapshotError, current_generation
 from indexer.index.opening import open_newest_usable, open_snapshot, publish
 from indexer.settings import Settings
 from indexer.vocabulary import Kind
-from matcher.ranking.live import LiveMatcher
+from matcher.ranking.opened.live import LiveMatcher
 from tests.rig.faults.damaged_indexes import make_fit
 from tests.rig.faults.small_generations import TEXTS, small_contents
 from tests.rig.servers.served_here import Home, build_home, until, until_used

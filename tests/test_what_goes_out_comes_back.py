@@ -26,7 +26,7 @@ from indexer.sources.bringing_in import bring_in
 from indexer.sources.findings import Findings
 from indexer.sources.giving_out import LabFormat, given_out
 from indexer.vocabulary import Kind
-from matcher.review.researchers import profile_document
+from matcher.review.own_lab.researchers import profile_document
 from tests.conftest import Gloria
 
 SCHOOLS: list[dict[str, Any]] = [

@@ -18,7 +18,7 @@ from indexer.encoders.bundled_encoders import BundledWeightsError, check_carried
 from indexer.encoders.encoding import EncoderError
 from indexer.encoders.transformer_encoder import TransformerEncoder
 from indexer.settings import Settings
-from matcher.ranking.live import LiveMatcher
+from matcher.ranking.opened.live import LiveMatcher
 from tests.conftest import Gloria
 from tests.rig.worlds.nights import carried_out, only, settings_of
 

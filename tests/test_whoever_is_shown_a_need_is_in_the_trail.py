@@ -20,7 +20,7 @@ import pytest
 from sqlalchemy import Engine
 from sqlmodel import select
 
-from api.documents import matches
+from api.documents.matching import matches
 from api.pages.shell import record_names
 from api.routes import needs, pairings, queue
 from indexer.database import open_engine, reading

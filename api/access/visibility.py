@@ -43,9 +43,9 @@ from matcher.review.cases import INTRODUCED_STAGES, Case
 from matcher.review.clients import Client
 from matcher.review.conversation.thread import Side
 from matcher.review.intake import NeedIntake, NeedShare
+from matcher.review.own_lab.researchers import LabClaim
 from matcher.review.people import Principal
 from matcher.review.proposals import Release, StoredPairing
-from matcher.review.researchers import LabClaim
 from matcher.review.roles import STAFF, Role
 
 Condition = ColumnElement[bool]

@@ -209,7 +209,7 @@ def _standing(session: Session, number: int) -> Standing:
 @judge.command("status")
 def status(context: typer.Context, number: Number, as_json: AsJson = False) -> None:
     """Tell how far a session is and, once both have finished, how far its judges agree."""
-    from api.documents.matches import standing_figures
+    from api.documents.matching.matches import standing_figures
     from matcher.judging.panel.grades import progress_of
 
     with opened(writes=False) as session:

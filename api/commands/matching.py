@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from matcher.judging.grades import ForetoldGrades
     from matcher.ranking.pairings import Matcher
     from matcher.ranking.wishes import Steering, Stress, Wish
-    from matcher.review.field_map import Drawing
+    from matcher.review.mapped.field_map import Drawing
     from matcher.teams.teams import TeamPicks
 
 
@@ -149,8 +149,8 @@ def redrawn(settings: Settings, *, afresh: bool = False) -> MapReport:
     from datetime import UTC, datetime
 
     from matcher.ranking.pairings import Matcher
-    from matcher.review.field_map import publish
-    from matcher.review.map_drawing import draw
+    from matcher.review.mapped.field_map import publish
+    from matcher.review.mapped.map_drawing import draw
 
     started = time.perf_counter()
     with open_reading(settings) as session:
@@ -219,7 +219,7 @@ def match(
     """Show the best labs for a need, with reasons."""
     _check_asked(need_id, lab, company, similar=similar, companies=companies)
     from api.commands.printing import print_lab_matches, print_match
-    from api.documents.matches import lab_document, match_document
+    from api.documents.matching.matches import lab_document, match_document
     from api.trail.request_trail import MACHINE
     from matcher.ranking.pairings import Matcher
     from matcher.ranking.wishes import UNSTEERED, WISH_LABELS
@@ -275,7 +275,7 @@ def _alike(
     from sqlmodel import select
 
     from api.commands.printing import print_lab_companies, print_like
-    from api.documents.matches import lab_companies_document, like_companies, like_needs_document
+    from api.documents.matching.matches import lab_companies_document, like_companies, like_needs_document
     from matcher.ranking.pairings import Matcher, UnknownRecordError
     from matcher.review.intake import NeedIntake
     from matcher.review.likeness import alike, cases_of, lab_companies, of_company, of_need
@@ -323,7 +323,7 @@ def _picks(words: Sequence[str], *, is_team: bool, is_need: bool) -> TeamPicks:
 def _team(screen: Screen, matcher: Matcher, need: Need, picks: TeamPicks, steering: Steering, *, as_json: bool) -> None:
     """Print the team for a need; whoever has the home may see all of it."""
     from api.commands.printing import print_team
-    from api.documents.teams import team_document
+    from api.documents.matching.teams import team_document
     from api.trail.request_trail import MACHINE
     from indexer.instants import day_in_taipei, now
     from matcher.review.conversation.signing import labs_at_limit

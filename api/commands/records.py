@@ -272,7 +272,7 @@ def _write_labs(out: Path, chosen: FileFormat, lab_id: str | None) -> int:
     from indexer.database import open_engine
     from indexer.records.open_document import NotXmlError
     from indexer.sources.giving_out import LabFormat, given_out
-    from matcher.review.researchers import profile_document
+    from matcher.review.own_lab.researchers import profile_document
 
     rows, part, engine = 0, out.with_name(f".{out.name}.part"), open_engine(read_settings())
     try:

@@ -38,7 +38,7 @@ from matcher.ranking.wishes import MOST_WORDS, WORD, WORDS_SAID
 from matcher.review.cases import ContactKind, LostReason, Stage
 from matcher.review.decisions import Reason, Verdict
 from matcher.review.intake import NeedState
-from matcher.review.researchers import ClaimVerdict
+from matcher.review.own_lab.researchers import ClaimVerdict
 from matcher.review.roles import Role
 from matcher.teams.teams import MOST_MEMBERS
 

@@ -23,7 +23,7 @@ from api.access.visibility import needs as visible_needs
 from api.access.visibility import readable, unconflicted
 from api.documents.answers import Answer, Page
 from api.documents.cases import CaseFileAnswer
-from api.documents.matches import DecisionAnswer, ProposalAnswer
+from api.documents.matching.matches import DecisionAnswer, ProposalAnswer
 from indexer.records.record_tables import Need
 from indexer.wording import Bilingual
 from matcher.ledger.rows.chain import Chain

@@ -15,7 +15,7 @@ from pydantic import Field
 from api.documents.answers import Answer, RetiredAnswer, answer_of
 from api.documents.ledger import MotionAnswer
 from indexer.records.exchange import CompanyIn
-from matcher.review.researchers import ClaimVerdict
+from matcher.review.own_lab.researchers import ClaimVerdict
 from matcher.review.roles import Role
 
 

@@ -64,7 +64,7 @@ from indexer.records.record_tables import Need as StoredNeed
 from indexer.records.record_tables import load_needs
 from indexer.vocabulary import Kind
 from indexer.wording import T_, joined
-from matcher.ranking.live import LiveMatcher
+from matcher.ranking.opened.live import LiveMatcher
 from matcher.ranking.pairings import MatchResult
 from matcher.review.people import Principal
 from matcher.review.proposals import record

@@ -27,9 +27,9 @@ from matcher.review.cases import OPEN_STAGES, Case, CaseStep, Contact, Stage
 from matcher.review.clients import Client, ClientRequest
 from matcher.review.decisions import Decision
 from matcher.review.intake import NeedIntake, NeedState
+from matcher.review.own_lab.researchers import LabClaim
 from matcher.review.people import Account, Grant, principal
 from matcher.review.proposals import PairingState, Release, StoredPairing
-from matcher.review.researchers import LabClaim
 from matcher.review.roles import STAFF, Role
 
 _DUE_FOR = timedelta(days=7)

@@ -59,9 +59,9 @@ from matcher.review.conversation.signing import SigningError
 from matcher.review.conversation.thread import ThreadError
 from matcher.review.decisions import AlreadyDecidedError, DecisionError, RetiredError
 from matcher.review.intake import DraftError, IntakeError
+from matcher.review.own_lab.researchers import ClaimError, ProfileError
 from matcher.review.people import LastOfficeError, PeopleError, SamePersonError
 from matcher.review.proposals import ReleaseError
-from matcher.review.researchers import ClaimError, ProfileError
 from matcher.review.steering import UnknownPickError
 from matcher.teams.teams import TeamError
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 import orjson
@@ -62,6 +63,12 @@ def page(items: list[Any], limit: int, key: str) -> dict[str, Any]:
     more = len(items) > limit
     shown = items[:limit]
     return {"items": shown, "next": encoded(shown[-1][key]) if more else None}
+
+
+def after_cursor(ids: Iterable[str], cursor: str | None, limit: int) -> list[str]:
+    """Return the ids of a page of those that were found, and one more if there is a next page."""
+    after = decoded(cursor, str)
+    return sorted(one for one in ids if after is None or one > after)[: limit + 1]
 
 
 MAX_VALUES = 100

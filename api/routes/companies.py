@@ -34,8 +34,7 @@ from api.requests.capacity import ThreadedRoute
 from api.requests.idempotency import Reply
 from api.requests.permitted_request import SAFE_METHODS, PermittedRequest, requires
 from api.requests.problems import ProblemError, moved, not_found
-from api.requests.query_parameters import Cursor, Limit, decoded, page
-from indexer.folding import for_search
+from api.requests.query_parameters import Cursor, Limit, after_cursor, decoded, page
 from indexer.records.exchange import check
 from indexer.records.import_log import free_before
 from indexer.records.mended.merged import RecordMerge, is_merged, kept_id, old_ids
@@ -53,6 +52,7 @@ from matcher.review.clients import (
     take_back_request,
     take_on_or_ask,
 )
+from matcher.review.finding import Called, meant
 from matcher.review.intake import NeedIntake, NeedState
 from matcher.review.people import Account, Grant, Principal
 from matcher.review.roles import STAFF, Role
@@ -477,17 +477,12 @@ def find_company_names(
     """Find a company by a part of its name or by its tax id (統一編號), to take it on."""
 
     def work(session: Session, who: Principal) -> Reply:
-        query = (
-            select(Company)
-            .where(or_(companies_saying(session, q, names_only=True), Company.tax_id == for_search(q)))
-            .where(in_use(Mendable.COMPANY, col(Company.id)))
-            .order_by(col(Company.id))
-            .limit(limit + 1)
-        )
-        after = decoded(cursor, str)
-        if after is not None:
-            query = query.where(col(Company.id) > after)
-        found = session.exec(query).all()
+        columns = select_columns(col(Company.id), col(Company.name), col(Company.name_en), col(Company.tax_id))
+        names = session.connection().execute(columns.where(in_use(Mendable.COMPANY, col(Company.id)))).all()
+        called = [Called(row.id, (row.name, row.name_en or ""), (row.tax_id,) if row.tax_id else ()) for row in names]
+        ids = after_cursor({one.id for one in meant(q, called)}, cursor, limit)
+        rows = session.exec(select(Company).where(col(Company.id).in_(ids))).all()
+        found = sorted(rows, key=lambda company: company.id)
         held = session.exec(
             select(Client.company_id).where(
                 col(Client.company_id).in_([company.id for company in found]),

@@ -18,7 +18,7 @@ from api.access.policy import Action, Resource
 from api.access.visibility import labs as visible_labs
 from api.access.visibility import needs as visible_needs
 from api.access.visibility import readable
-from api.documents.matches import FieldMapAnswer
+from api.documents.matching.matches import FieldMapAnswer
 from api.requests.capacity import ThreadedRoute
 from api.requests.idempotency import Reply
 from api.requests.permitted_request import PermittedRequest, requires
@@ -26,8 +26,8 @@ from api.trail.request_trail import NeedReader
 from indexer.records.record_tables import Lab, Need
 from indexer.vocabulary import ResearchField
 from matcher.ranking.ranker import Band
-from matcher.review.field_map import FieldMap, MappedLab, MappedNeed, NeedStanding, last_map
 from matcher.review.intake import OPEN_STATES, NeedIntake, NeedState
+from matcher.review.mapped.field_map import FieldMap, MappedLab, MappedNeed, NeedStanding, last_map
 from matcher.review.people import Principal
 
 router = APIRouter(prefix="/api", tags=["map"], route_class=ThreadedRoute)

@@ -23,7 +23,7 @@ from api.access.visibility import labs as visible
 from api.access.visibility import needs as visible_needs
 from api.documents.answers import Page, retired_said
 from api.documents.bodies import MAX_ROW_NUMBER, ClaimBody, ClaimVerdictBody, LabBody
-from api.documents.matches import (
+from api.documents.matching.matches import (
     DemandAnswer,
     LabAnswer,
     LabCompaniesAnswer,
@@ -39,8 +39,7 @@ from api.requests.capacity import MATCHING, ThreadedRoute, takes
 from api.requests.idempotency import Reply
 from api.requests.permitted_request import PermittedRequest, etag_of, requires
 from api.requests.problems import moved, not_found
-from api.requests.query_parameters import ChosenFilters, Cursor, Limit, decoded, page
-from indexer.folding import for_search, name_parts
+from api.requests.query_parameters import ChosenFilters, Cursor, Limit, after_cursor, decoded, page
 from indexer.instants import day_in_taipei
 from indexer.records.mended.merged import kept_id, same_ids
 from indexer.records.mended.retired import Retirement, in_use
@@ -50,10 +49,10 @@ from indexer.records.record_tables import Company, Lab, Need, School, load_compa
 from indexer.vocabulary import Mendable
 from matcher.ranking.lab_search import FoundLab
 from matcher.review.conversation.signing import past_cooperation
+from matcher.review.finding import Called, Naming, meant
 from matcher.review.intake import OPEN_STATES, NeedIntake
 from matcher.review.likeness import lab_companies
-from matcher.review.people import Account, Principal
-from matcher.review.researchers import (
+from matcher.review.own_lab.researchers import (
     FEWEST_TOLD,
     LabClaim,
     claim,
@@ -63,7 +62,7 @@ from matcher.review.researchers import (
     edit_profile,
     profile_document,
 )
-from matcher.review.romanised_names import latin_name, may_be_called
+from matcher.review.people import Account, Principal
 
 router = APIRouter(prefix="/api", route_class=ThreadedRoute)
 
@@ -295,43 +294,23 @@ def find_lab_names(
     """
 
     def work(session: Session, _who: Principal) -> Reply:
-        wanted, parts, latin = for_search(q), name_parts(q), latin_name(q)
-        names = session.connection().execute(select_columns(col(Lab.id), col(Lab.name), col(Lab.name_en), col(Lab.pi)))
-        alike = col(Lab.id).in_(
-            [
-                row[0]
-                for row in names
-                if any(wanted in for_search(name) for name in row[1:] if name)
-                or _is_of(parts, row[3])
-                or (latin is not None and may_be_called(latin, row[3]))
-            ]
-        )
+        columns = select_columns(col(Lab.id), col(Lab.name), col(Lab.name_en), col(Lab.pi))
+        names = session.connection().execute(columns.where(in_use(Mendable.LAB, col(Lab.id)))).all()
+        called = [Called(row.id, (row.name, row.name_en or "")) for row in names]
+        heads = [Called(row.id, (row.pi,), naming=Naming.PERSON) for row in names]
+        found = after_cursor({one.id for one in meant(q, [*called, *heads])}, cursor, limit)
         query = (
             select(Lab, School.name)
             .join(School, col(School.id) == col(Lab.school), isouter=True)
-            .where(alike, in_use(Mendable.LAB, col(Lab.id)))
-            .order_by(col(Lab.id))
-            .limit(limit + 1)
+            .where(col(Lab.id).in_(found))
         )
-        after = decoded(cursor, str)
-        if after is not None:
-            query = query.where(col(Lab.id) > after)
         items = [
             {"id": lab.id, "name": lab.name, "name_en": lab.name_en, "head": lab.pi, "school": school or lab.school}
-            for lab, school in session.exec(query).all()
+            for lab, school in sorted(session.exec(query).all(), key=lambda row: row[0].id)
         ]
         return Reply(200, page(items, limit, "id"), {})
 
     return ask.read(work)
-
-
-def _is_of(parts: list[str], head: str) -> bool:
-    """Whether a person's name has all of some parts, each as it begins, in whatever order."""
-    whole = "".join(name_parts(head))
-    known = name_parts(head)
-    return bool(parts and head) and (
-        all(any(one.startswith(part) for one in known) for part in parts) or "".join(parts) in whole
-    )
 
 
 @router.post("/labs/{lab_id}/claims", tags=["claims"], status_code=201, response_model=ClaimAnswer)

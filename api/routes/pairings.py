@@ -27,7 +27,7 @@ from api.access.visibility import readable, unconflicted
 from api.documents.answers import Page
 from api.documents.bodies import MAX_ROW_NUMBER, DecisionBody, SteeringBody, TeamBody
 from api.documents.conversation.talks import said_by_company
-from api.documents.matches import (
+from api.documents.matching.matches import (
     ExposuresAnswer,
     KeptSteeringAnswer,
     LikeCompaniesAnswer,
@@ -42,7 +42,7 @@ from api.documents.matches import (
     like_needs_document,
     match_document,
 )
-from api.documents.teams import FormedTeamAnswer, TeamAnswer, team_document
+from api.documents.matching.teams import FormedTeamAnswer, TeamAnswer, team_document
 from api.letters.telling import tell_of_released_lab
 from api.requests.capacity import MATCHING, ThreadedRoute, takes
 from api.requests.idempotency import Reply

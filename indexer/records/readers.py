@@ -22,8 +22,7 @@ from indexer.records.exchange import MODELS, EvidenceIn, Fault, RowProblem, chec
 from indexer.records.lists.corrections import NOTHING_SAID, Corrections, FoundTable, table_keys
 from indexer.records.lists.grids import MAX_COLUMNS, Grid
 from indexer.records.lists.headings import Meaning
-from indexer.records.lists.json_tables import object_table, with_cells, with_meanings
-from indexer.records.lists.json_text import json_lists
+from indexer.records.lists.json_lists import json_lists, object_table, with_cells, with_meanings
 from indexer.records.lists.made_ids import NAMED_BY, made_id
 from indexer.records.lists.rows import OTHER, TableRows, table_rows, too_wide
 from indexer.records.lists.sheets import is_workbook, read_sheets

@@ -26,7 +26,7 @@ from matcher.judging.evaluation import collection_home, evaluate_collection
 from matcher.judging.learning import collections
 from matcher.judging.measures import SEED, Qrels, measure, ranked, read_qrels
 from matcher.ranking import signals
-from matcher.ranking.opened_index import OpenedIndex
+from matcher.ranking.opened.opened_index import OpenedIndex
 from matcher.ranking.pairings import Matcher
 from matcher.ranking.ranker import Ranker, load_ranker
 

@@ -45,7 +45,7 @@ from indexer.records.passages import need_text
 from indexer.records.profiles import Ask, Need
 from indexer.settings import Settings
 from indexer.vocabulary import Kind
-from matcher.ranking.live import LiveMatcher
+from matcher.ranking.opened.live import LiveMatcher
 
 SHOWN = 20
 KNOWN_NEEDS = 200

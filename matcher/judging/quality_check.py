@@ -44,9 +44,9 @@ from indexer.records.record_tables import load_needs
 from indexer.settings import Settings
 from indexer.wording import T_, joined
 from matcher.judging.measures import BOOTSTRAP_SAMPLES, SEED, Qrels, measure, read_qrels
-from matcher.ranking.catalogue import Catalogue
 from matcher.ranking.explanation import PassageWords
-from matcher.ranking.opened_index import OpenedIndex
+from matcher.ranking.opened.catalogue import Catalogue
+from matcher.ranking.opened.opened_index import OpenedIndex
 from matcher.ranking.pairings import NeedRankings
 from matcher.ranking.signals import Searcher
 from matcher.review.decisions import Decision, Verdict

@@ -21,7 +21,6 @@ from indexer.plain_text import clean
 from indexer.records.profiles import Lab, Need, School
 from indexer.vocabulary import Confidentiality
 from indexer.wording import Bilingual
-from matcher.ranking.catalogue import Catalogue
 from matcher.ranking.explanation import Speaking, speaking
 from matcher.ranking.lab_table import (
     Columns,
@@ -31,7 +30,8 @@ from matcher.ranking.lab_table import (
     facets,
     passing,
 )
-from matcher.ranking.opened_index import OpenedIndex
+from matcher.ranking.opened.catalogue import Catalogue
+from matcher.ranking.opened.opened_index import OpenedIndex
 from matcher.ranking.ranker import Band, Ranking, band_columns
 
 MAX_CHARS = 2000

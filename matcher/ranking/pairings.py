@@ -26,13 +26,13 @@ from indexer.records.record_tables import load_needs
 from indexer.settings import Settings
 from indexer.wording import T_, Bilingual
 from matcher.ranking import explanation
-from matcher.ranking.catalogue import Catalogue
 from matcher.ranking.elements import NeedElements, elements_of
 from matcher.ranking.explanation import Explanation, explain
 from matcher.ranking.history import Trace, schools_of, trace_of
 from matcher.ranking.lab_search import LabList, LabSearch, alphabetical, answer, found_by_text, plain_need, searched
 from matcher.ranking.lab_table import ALL, Facets, Filters, LabTable, Rule
-from matcher.ranking.opened_index import OpenedIndex, check_encoders, open_index
+from matcher.ranking.opened.catalogue import Catalogue
+from matcher.ranking.opened.opened_index import OpenedIndex, check_encoders, open_index
 from matcher.ranking.ranker import Band, Ranker, Ranking, RecentRankings, ordered_rows
 from matcher.ranking.rankers import ranker_in_use
 from matcher.ranking.reranker import load_reranker

@@ -1,9 +1,10 @@
 """Whose number or name somebody typed: schools, labs, people, companies and needs by what they are called.
 
 In: what was typed, and the ids, numbers and names of those that the person may see. Out: those that are meant, the
-surest first, with how sure that is; and the language that a search wishes for beside its topic. It exists because a
-tax id, a name or a title such as 溫教授 means one thing, which no ranking by meaning should bury; and because people
-slip when they type.
+surest first, with how sure that is; the language that a search wishes for beside its topic; whether a name in Latin
+letters can be a spelling of one in characters (Chen Mei-Ling, 陳美玲). It exists because a tax id, a name or a title
+such as 溫教授 means one thing, which no ranking by meaning should bury; because people slip when they type; and because
+a lab's record has its head in characters, while a researcher who looks for it types what stands on the papers.
 """
 
 from __future__ import annotations
@@ -12,19 +13,27 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from rapidfuzz import fuzz, process
 
 from indexer.folding import HAN, for_keys, for_names, for_search, name_parts, whole_names
+from indexer.index.dictionary import syllables
 from indexer.vocabulary import LANGUAGE_WORDS
-from matcher.review.romanised_names import LatinName, latin_name, may_be_called
 
 MAX_CHARS = 200
 """Of what is looked for as a number or a name; more is a text."""
-_TITLES = re.compile(
-    r"(?:助理|副|客座|講座|名譽|特聘)*(?:教授|老師|博士|主任|所長|院長|系主任|校長|經理|協理|總監|董事長|先生|小姐|女士)$"
-)
+_RANKS = ("助理", "副", "客座", "講座", "名譽", "特聘")
+_POSTS = ("教授", "老師", "博士", "主任", "所長", "院長", "系主任", "校長", "經理", "協理", "總監", "董事長")
+_POLITE = ("先生", "小姐", "女士")
+
+
+def _either_script(words: Iterable[str]) -> str:
+    """Return a pattern of words as they are written in Taiwan and as names are folded (Simplified)."""
+    return "|".join(dict.fromkeys(form for word in words for form in (word, "".join(name_parts(word)))))
+
+
+_TITLES = re.compile(rf"(?:{_either_script(_RANKS)})*(?:{_either_script((*_POSTS, *_POLITE))})$")
 _TITLES_EN = re.compile(r"^(?:(?:assistant|associate|full)\s+)?(?:prof(?:essor)?|dr|mr|mrs|ms|miss)\b\.?\s*", re.I)
 _LONGEST_SURNAME = 2
 _FEWEST_FOR_SLIPS = 3
@@ -33,6 +42,12 @@ _LONG = 8
 _WHOLE = 100.0
 _SHORT_SCHOOL = (2, 4)
 """How many characters a school's short name has."""
+
+
+def untitled(name: str) -> str:
+    """Return a name without the title that somebody is addressed by, in characters behind it or in English before."""
+    plain = _TITLES_EN.sub("", _TITLES.sub("", name.strip()).strip())
+    return plain if plain.strip() else ""
 
 
 class Sureness(IntEnum):
@@ -96,8 +111,7 @@ class Typed:
     @cached_property
     def person(self) -> str:
         """As a person: without the title that they are addressed by, which nobody is called by alone."""
-        untitled = _TITLES_EN.sub("", _TITLES.sub("", self.words.strip()).strip())
-        return untitled if untitled.strip() else ""
+        return untitled(self.words)
 
     @cached_property
     def is_titled(self) -> bool:
@@ -201,6 +215,152 @@ def _with_slips(typed: Typed, those: list[Called]) -> list[Meant]:
         record, name = names[form]
         found.setdefault(record.id, Meant(record.id, name, Sureness.SLIP))
     return list(found.values())
+
+
+# How a name in characters may be spelled: in Taiwan everybody chooses. Mostly Wade-Giles without its marks (Hsu, Tsai,
+# Chien), some Tongyong (Syu, Jhong) or Pinyin (Xu, Zhong): each character has all of these spellings in all of its
+# readings. Nothing is decided by it: it proposes, a person looks.
+_LETTERS = re.compile("[a-z]+")
+_INITIAL = re.compile("(?<![A-Za-z])[A-Za-z](?![A-Za-z])")
+_FEWEST = 4
+_CHARACTERS = re.compile(f"{HAN.pattern}{{2,}}")
+_LONGEST = 5
+_COMPOUND = frozenset(
+    ["欧阳", "司马", "诸葛", "上官", "司徒", "夏侯", "皇甫", "公孙", "令狐", "端木", "尉迟", "东方", "张简", "范姜"]
+)
+"""Surnames of two characters, Simplified; a name of four begins with one of two in any case."""
+_COMPOUND_LENGTH = 2
+_INITIALS = {"b": "p", "d": "t", "g": "k", "j": "ch", "q": "ch", "zh": "ch", "x": "hs", "z": "ts", "c": "ts", "r": "j"}
+"""Initials in Wade-Giles without its apostrophes; the others are as in Pinyin."""
+_TONGYONG = {"zh": "jh", "q": "c", "x": "s"}
+_BUZZING = {
+    "zhi": ("chih", "jhih"),
+    "chi": ("chih",),
+    "shi": ("shih",),
+    "ri": ("jih", "rih"),
+    "zi": ("tzu", "tze", "zih"),
+    "ci": ("tzu", "tsu", "cih"),
+    "si": ("szu", "ssu", "sih", "sze"),
+}
+_WHOLE_SYLLABLES = {
+    "ye": ("yeh",),
+    "yan": ("yen",),
+    "you": ("yu", "yiu"),
+    "yong": ("yung",),
+    "yue": ("yueh",),
+    "er": ("erh",),
+    "e": ("o",),
+    "li": ("lee",),
+    "lv": ("lu", "lyu", "leu"),
+    "nv": ("nu", "nyu"),
+    "lve": ("lueh", "lyue"),
+    "nve": ("nueh", "nyue"),
+    "yi": ("i",),
+    "wen": ("wun",),
+    "weng": ("wong", "ueng"),
+    "feng": ("fong",),
+    "jun": ("chun", "chyun", "jyun"),
+    "luo": ("lo",),
+}
+_FINALS = {
+    "ian": "ien",
+    "ie": "ieh",
+    "ong": "ung",
+    "iong": "iung",
+    "uo": "o",
+    "ue": "ueh",
+    "ui": "uei",
+    "iu": "iou",
+    "e": "o",
+}
+
+
+@lru_cache(maxsize=2_000)
+def spellings(syllable: str) -> frozenset[str]:
+    """Return how a syllable of Pinyin is written in passports and on papers, without marks."""
+    plain = syllable.replace("v", "u")
+    found = {plain, *_BUZZING.get(syllable, ()), *_WHOLE_SYLLABLES.get(syllable, ())}
+    if syllable in _BUZZING:
+        return frozenset(found)
+    initial = re.match("zh|ch|sh|[bpmfdtnlgkhjqxrzcs]?", plain)
+    first = initial.group() if initial is not None else ""
+    final = plain[len(first) :]
+    finals = {final, *([_FINALS[final]] if final in _FINALS else ())}
+    for one in (first, _INITIALS.get(first, first), _TONGYONG.get(first, first)):
+        found |= {one + end for end in finals}
+    # Behind j, q and x a u is an ü, which Tongyong writes yu.
+    if first in ("j", "q", "x") and final.startswith("u"):
+        found |= {_TONGYONG.get(first, first) + "y" + end for end in finals}
+    return frozenset(found)
+
+
+@lru_cache(maxsize=20_000)
+def _written(character: str) -> frozenset[str]:
+    return frozenset(one for read in syllables().get(character, ()) for one in spellings(read))
+
+
+@dataclass(frozen=True)
+class LatinName:
+    """A name in Latin letters: all of them in the order in which they are written; `initials`: some stand for more."""
+
+    letters: str
+    initials: bool
+
+
+def latin_name(text: str) -> LatinName | None:
+    """Return a name as it is compared; None if it has other letters, or too few to say anything."""
+    letters = "".join(name_parts(text))
+    if len(letters) < _FEWEST or not _LETTERS.fullmatch(letters):
+        return None
+    return LatinName(letters, _INITIAL.search(text) is not None)
+
+
+def may_be_called(said: LatinName, name: str) -> bool:
+    """Whether a name in Latin letters may be a spelling of one in Chinese characters, perhaps with a title behind it.
+
+    Surname first or last, with the given name whole or by its initials; or the given name alone, where it has two
+    characters or more.
+    """
+    characters = _characters(name)
+    for cut in _cuts(characters):
+        surname, given = characters[:cut], characters[cut:]
+        ways = [_spells(said, (surname, False), (given, True)), _spells(said, (given, True), (surname, False))]
+        if any(ways) or (len(given) > 1 and not said.initials and _spells(said, (given, False))):
+            return True
+    return False
+
+
+def _cuts(characters: str) -> tuple[int, ...]:
+    """Return how many characters the surname can have."""
+    if len(characters) < _COMPOUND_LENGTH:
+        return ()
+    double = len(characters) > _COMPOUND_LENGTH + 1 or characters[:_COMPOUND_LENGTH] in _COMPOUND
+    return (1, _COMPOUND_LENGTH) if double and len(characters) > _COMPOUND_LENGTH else (1,)
+
+
+def _characters(name: str) -> str:
+    found = _CHARACTERS.search("".join(name_parts(untitled(name))))
+    whole = found.group() if found is not None else ""
+    return whole if len(whole) <= _LONGEST else ""
+
+
+def _spells(said: LatinName, *groups: tuple[str, bool]) -> bool:
+    """Whether the letters are a spelling of groups of characters, each with whether it may be given by initials."""
+    places = frozenset({0})
+    for characters, short in groups:
+        places = _reached(said.letters, characters, places, short=short and said.initials)
+    return len(said.letters) in places
+
+
+def _reached(letters: str, characters: str, places: frozenset[int], *, short: bool) -> frozenset[int]:
+    """Return where the spellings of some characters can end that begin at one of some places."""
+    for character in characters:
+        written = _written(character)
+        several = written | {one[0] for one in written} if short else written
+        places = frozenset(at + len(one) for at in places for one in several if letters.startswith(one, at))
+        if not places:
+            break
+    return places
 
 
 _SPOKEN = "|".join(sorted((word for word in LANGUAGE_WORDS if HAN.match(word)), key=len, reverse=True))

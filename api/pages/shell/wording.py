@@ -41,8 +41,8 @@ from matcher.review.cases import ContactKind, LostReason, Stage
 from matcher.review.conversation.answers import AnswerReason, SideWord
 from matcher.review.decisions import Reason, Verdict
 from matcher.review.intake import NeedState
+from matcher.review.own_lab.researchers import ClaimVerdict
 from matcher.review.proposals import PairingState
-from matcher.review.researchers import ClaimVerdict
 from matcher.review.roles import Role
 
 

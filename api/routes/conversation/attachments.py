@@ -7,7 +7,9 @@ as its messages are. A file that is foreign is not found, as if it were not ther
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path as FilePath
 from typing import Annotated, Any
 
@@ -19,9 +21,8 @@ from sqlmodel import Session, col, select
 from api.access.policy import Action, Resource
 from api.access.visibility import needs as visible_needs
 from api.access.visibility import own_needs
-from api.documents.answers import Page, attachment_header, file_of
+from api.documents.answers import Answer, Page, attachment_header, file_of
 from api.documents.bodies import MAX_ROW_NUMBER
-from api.documents.conversation.attachments import AttachmentAnswer, attachment_document
 from api.requests.capacity import ThreadedRoute
 from api.requests.idempotency import Reply
 from api.requests.permitted_request import PermittedRequest, requires
@@ -67,6 +68,39 @@ NeedId = Annotated[str, Path(max_length=200)]
 PairingId = Annotated[int, Path(ge=1, le=MAX_ROW_NUMBER)]
 _Creates = Annotated[PermittedRequest, Depends(requires(Resource.ATTACHMENT, Action.CREATE))]
 _Lists = Annotated[PermittedRequest, Depends(requires(Resource.ATTACHMENT, Action.LIST))]
+
+
+class AttachmentAnswer(Answer):
+    """A file that hangs on a need, or on a conversation about it; `can_remove` by whoever asks."""
+
+    id: int
+    need_id: str
+    pairing_id: int | None
+    meeting_id: int | None
+    audience: Audience | None
+    side: Side
+    name: str
+    size_bytes: int
+    sender: str | None
+    at: datetime
+    can_remove: bool
+
+
+def attachment_document(row: Attachment, names: Mapping[str, str], *, can_remove: bool) -> dict[str, Any]:
+    """Return the document of a file; `names` are those of the senders by account."""
+    return {
+        "id": row.id,
+        "need_id": row.need_id,
+        "pairing_id": row.pairing_id,
+        "meeting_id": row.meeting_id,
+        "audience": row.audience,
+        "side": row.side,
+        "name": row.name,
+        "size_bytes": row.size_bytes,
+        "sender": names.get(row.by),
+        "at": row.at.isoformat(),
+        "can_remove": can_remove,
+    }
 
 
 @dataclass(frozen=True)

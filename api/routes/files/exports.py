@@ -71,9 +71,9 @@ from indexer.vocabulary import Kind, Mendable
 from indexer.wording import T_
 from matcher.review.cases import Case
 from matcher.review.clients import Client
+from matcher.review.own_lab.researchers import profile_document
 from matcher.review.people import Principal
 from matcher.review.proposals import StoredPairing
-from matcher.review.researchers import profile_document
 from matcher.review.roles import STAFF, Role
 
 router = APIRouter(prefix="/api/exports", tags=["exports"], route_class=ThreadedRoute)

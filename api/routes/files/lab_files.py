@@ -25,8 +25,8 @@ from api.routes.files.exports import SOURCES, reader_of
 from indexer.records.open_document import NotXmlError
 from indexer.records.record_tables import Lab, School
 from indexer.sources.giving_out import MEDIA_TYPES, SUFFIXES, LabFormat, given_out
+from matcher.review.own_lab.researchers import profile_document
 from matcher.review.people import Principal
-from matcher.review.researchers import profile_document
 
 router = APIRouter(prefix="/api/exports/labs", tags=["exports"], route_class=ThreadedRoute)
 

@@ -19,7 +19,7 @@ from api.access.policy import Action, Reach, Resource, reaches
 from api.access.visibility import gradable
 from api.documents.answers import Page, file_of
 from api.documents.bodies import MAX_ROW_NUMBER, JudgingBody, SettlerBody
-from api.documents.matches import JudgingAnswer, JudgingDetailAnswer, standing_figures
+from api.documents.matching.matches import JudgingAnswer, JudgingDetailAnswer, standing_figures
 from api.requests.capacity import MATCHING, ThreadedRoute, takes
 from api.requests.idempotency import Reply
 from api.requests.permitted_request import PermittedRequest, requires

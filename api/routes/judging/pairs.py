@@ -15,7 +15,7 @@ from sqlmodel import Session
 
 from api.access.policy import Action, Resource
 from api.documents.bodies import MAX_ROW_NUMBER, GradeBody, SettlementBody
-from api.documents.matches import JudgedPairAnswer
+from api.documents.matching.matches import JudgedPairAnswer
 from api.requests.capacity import ThreadedRoute
 from api.requests.idempotency import Reply
 from api.requests.permitted_request import PermittedRequest, requires

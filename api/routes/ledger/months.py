@@ -8,22 +8,18 @@ to the committee, and its people are told, once the lead stands by it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Response
+from pydantic import Field
 from sqlalchemy import not_
 from sqlmodel import Session, col, select
 
 from api.access.policy import Action, Resource
 from api.access.visibility import reached_alliances
+from api.documents.answers import Answer
 from api.documents.ledger_bodies import MonthBody
-from api.documents.months import (
-    MonthDocumentAnswer,
-    MonthReportAnswer,
-    MonthsAnswer,
-    month_document,
-    report_document,
-)
 from api.letters.telling import tell_of_results
 from api.requests.capacity import ThreadedRoute
 from api.requests.idempotency import Reply
@@ -53,6 +49,66 @@ OfMonth = Annotated[
     str | None, Query(max_length=20, description="The month; the one that runs if left out.", examples=["2019-05"])
 ]
 _Alliance = Annotated[str, Path(max_length=200)]
+
+
+class MonthReportAnswer(Answer):
+    """What a lead confirmed of a month; `until` is how far it reaches: what was reported later waits for the next."""
+
+    id: int
+    alliance_id: str
+    month: str
+    version: int
+    until: datetime
+    achievements: str
+    highlights: str
+    gap: str
+    measures: str
+    help: str
+    by: str
+    at: datetime
+
+
+class MonthAnswer(Answer):
+    """An alliance's month: what holds of it (null: not confirmed), what was reported in it, what that waits for."""
+
+    alliance_id: str
+    month: str
+    report: MonthReportAnswer | None
+    entries: int
+    unconfirmed: int = Field(description="Of these, how many no lead of their alliances has confirmed yet.")
+
+
+class MonthDocumentAnswer(MonthAnswer):
+    """An alliance's month with every confirmation of it, and the entries that were reported in it by id."""
+
+    versions: list[MonthReportAnswer]
+    reported: list[str]
+
+
+class MonthsAnswer(Answer):
+    """A month of all alliances that you may see; `since` is the day from which on the committee waits for it."""
+
+    month: str
+    since: str | None
+    items: list[MonthAnswer]
+
+
+def report_document(report: MonthReport) -> dict[str, Any]:
+    """Return what a lead confirmed."""
+    return report.model_dump(mode="json")
+
+
+def month_document(
+    alliance_id: str, month: str, report: MonthReport | None, entries: Sequence[Entry], unconfirmed: int
+) -> dict[str, Any]:
+    """Return an alliance's month."""
+    return {
+        "alliance_id": alliance_id,
+        "month": month,
+        "report": None if report is None else report_document(report),
+        "entries": len(entries),
+        "unconfirmed": unconfirmed,
+    }
 
 
 @router.get("/months", response_model=MonthsAnswer)

@@ -28,8 +28,8 @@ from indexer.vocabulary import AskKind, EvidenceKind, Kind
 from indexer.wording import T_, Bilingual
 from matcher.ranking.explanation import Speaking
 from matcher.review.own_lab.findability import Place, findable
+from matcher.review.own_lab.researchers import add_works, known_work
 from matcher.review.people import Principal
-from matcher.review.researchers import add_works, known_work
 
 router = APIRouter(prefix="/api", tags=["labs"], route_class=ThreadedRoute)
 _MOST_TOLD = 20

@@ -29,7 +29,7 @@ from matcher.ledger.rows.school_totals import SchoolTotal, successor
 from matcher.ledger.rows.steps import State, Step
 from matcher.ledger.rules.recognition import months_since
 from matcher.review.intake import NeedIntake, NeedState
-from matcher.review.researchers import LabClaim
+from matcher.review.own_lab.researchers import LabClaim
 
 
 class Waiting(StrEnum):

@@ -54,9 +54,9 @@ from matcher.ledger.rules.similarity import Similarity
 from matcher.ledger.rules.targets import MoneyDefinitions, TargetBooks
 from matcher.review.cases import Case
 from matcher.review.decisions import Decision, Verdict
+from matcher.review.own_lab.researchers import LabClaim
 from matcher.review.people import FOR_TWO, AccountTie, Grant, Stake
 from matcher.review.proposals import Proposal
-from matcher.review.researchers import LabClaim
 from matcher.review.roles import STAFF, Role
 
 CLOCK_ERROR = timedelta(hours=49)

@@ -26,8 +26,8 @@ from matcher.ledger.rows.entries import Entry, entry_of
 from matcher.ledger.rows.motions import Motion, MotionKind
 from matcher.ledger.rows.steps import State, Step, steps_of
 from matcher.review.cases import Case
+from matcher.review.own_lab.researchers import ClaimVerdict, LabClaim
 from matcher.review.people import Grant, Stake, of_person, tied_to
-from matcher.review.researchers import ClaimVerdict, LabClaim
 from matcher.review.roles import STAFF, Role
 
 

@@ -1,1 +1,1 @@
-"""What a researcher learns of the own lab without learning of any need."""
+"""What researchers do with their own labs, and what they learn of them without learning of any need."""

@@ -28,7 +28,7 @@ from indexer.records.profiles import Need
 from indexer.records.record_tables import load_needs
 from indexer.settings import Settings
 from indexer.vocabulary import Kind
-from matcher.ranking.live import LiveMatcher
+from matcher.ranking.opened.live import LiveMatcher
 from tests.rig.servers.signed_in import headers_of
 from tests.rig.servers.warmed_application import application
 

@@ -53,8 +53,8 @@ from matcher.ledger.rows.result_claims import ExternalClaim, note_external
 from matcher.ledger.rules.configuration import default
 from matcher.ledger.rules.recognition import check, give_back, recognise
 from matcher.ledger.rules.reporting import NewResult, report
+from matcher.review.own_lab.researchers import claim
 from matcher.review.people import active_grants, add_account, declare_stake, grant
-from matcher.review.researchers import claim
 from matcher.review.roles import Role
 from tests.rig.servers.served import Served
 from tests.rig.servers.signed_in import takes_a_person

@@ -26,8 +26,8 @@ from indexer.settings import Settings
 from matcher.ranking.ranker import Band
 from matcher.review.clients import take_on
 from matcher.review.decisions import Ledger, Verdict, decide
-from matcher.review.field_map import Drawing, FieldMap, NeedStanding, Place, publish
 from matcher.review.intake import submit
+from matcher.review.mapped.field_map import Drawing, FieldMap, NeedStanding, Place, publish
 from matcher.review.people import add_account, grant
 from matcher.review.proposals import Proposal, StoredPairing
 from matcher.review.roles import Role

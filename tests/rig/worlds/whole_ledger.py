@@ -50,8 +50,8 @@ from matcher.ledger.rules.reporting import AcceptanceLedger, report
 from matcher.review.cases import Stage, move_case
 from matcher.review.decisions import Verdict, decide
 from matcher.review.intake import submit
+from matcher.review.own_lab.researchers import ClaimVerdict, claim, decide_claim
 from matcher.review.people import add_account, declare_stake, grant
-from matcher.review.researchers import ClaimVerdict, claim, decide_claim
 from matcher.review.roles import Role
 from tests.rig.worlds.ledger_world import NOON, LedgerWorld, build_ledger_world, carry_itself, money, recognised
 from tests.rig.worlds.small_world import store_proposal

@@ -32,8 +32,8 @@ from indexer.records.record_tables import last_changes, load_terms
 from indexer.settings import Settings
 from indexer.vocabulary import Kind
 from indexer.wording import T_, replaced
-from matcher.ranking.catalogue import Catalogue
 from matcher.ranking.explanation import PassageWords
+from matcher.ranking.opened.catalogue import Catalogue
 from matcher.ranking.signals import Searcher
 
 

@@ -75,7 +75,7 @@ def show_map(
         "only_unmet": only_unmet,
         "fields": [code.value for code in ResearchField],
     }
-    return visit.show("field_map/map.html", **context)
+    return visit.show("figures/field_map.html", **context)
 
 
 def _kind(need: _Document) -> PointKind:

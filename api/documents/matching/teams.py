@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import Field
 
 from api.documents.answers import Answer
-from api.documents.matches import RankedAnswer, match_document
+from api.documents.matching.matches import RankedAnswer, match_document
 from api.trail.request_trail import NeedReader
 from indexer.wording import Bilingual
 from matcher.ranking.pairings import Matcher

@@ -30,8 +30,8 @@ from indexer.records.record_tables import ChangeCounter, changes_since
 from indexer.settings import Settings
 from indexer.vocabulary import Kind
 from indexer.wording import T_
-from matcher.ranking.catalogue import Catalogue
-from matcher.ranking.opened_index import IndexRenewal, OpenedIndex, Wanted
+from matcher.ranking.opened.catalogue import Catalogue
+from matcher.ranking.opened.opened_index import IndexRenewal, OpenedIndex, Wanted
 from matcher.ranking.pairings import Matcher
 from matcher.ranking.ranker import WeightsError
 from matcher.ranking.rankers import default_ranker, ranker_in_use, version_in_use

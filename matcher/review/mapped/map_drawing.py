@@ -36,8 +36,8 @@ from indexer.index.vectors import centred, language_means
 from indexer.records.passages import language_of, need_text
 from indexer.records.profiles import Need
 from matcher.ranking.pairings import Matcher
-from matcher.review.field_map import Drawing, NeedStanding, Place, last_map, places
 from matcher.review.intake import OPEN_STATES, NeedIntake, NeedState
+from matcher.review.mapped.field_map import Drawing, NeedStanding, Place, last_map, places
 
 _NO_LENGTH = 1e-12
 
