@@ -246,6 +246,73 @@ def test_one_row_is_booked_and_taken_back(server: Served, lang: str) -> None:
         assert server.ask(who, "GET", "/sufficiency/al-09/rows").status_code == 403
 
 
+@pytest.mark.parametrize("lang", LANGS)
+def test_points_are_noted_and_taken_back(server: Served, lang: str) -> None:
+    zh = lang == "zh-Hant"
+    with visiting(server, "lead", lang) as somebody:
+        page = somebody.open("/sufficiency?alliance=al-02")
+        page.get_by_role("link", name="點數" if zh else "Points").last.click()
+        note = page.get_by_role("button", name="登錄" if zh else "Note it", exact=True)
+        page.locator("#f-person_name").fill("王小華")
+        page.locator("#f-person_identifier").fill("A-0042")
+        activity = page.locator("#f-activity option").nth(1).get_attribute("value")
+        page.locator("#f-activity").select_option(activity)
+        page.locator("#f-occurred_on").fill("2999-01-01")
+        page.locator("#f-source").fill("訪視紀錄 1")
+        note.click()
+        # A day to come is refused, and what was typed stays.
+        assert page.get_by_role("alert").count() == 1
+        assert page.locator("#f-source").input_value() == "訪視紀錄 1"
+        page.locator("#f-occurred_on").fill(datetime.now(UTC).date().isoformat())
+        note.click()
+        rows = page.locator("section table").last.locator("tbody tr")
+        expect(rows.last).to_contain_text("訪視紀錄 1")
+        # The name is kept apart: the page has a pseudonym.
+        assert "王小華" not in page.content()
+        assert "A-0042" not in page.content()
+        page.locator("table summary").last.click()
+        page.locator("details[open] input[name=reason]").last.fill("登錄錯誤")
+        page.locator("details[open] button").last.click()
+        expect(page.locator("tr.reversal").last).to_contain_text("-")
+    assert server.ask("nasty", "GET", "/sufficiency/al-02/points").status_code == 404
+
+
+@pytest.mark.parametrize("lang", LANGS)
+def test_counts_are_stored_once_the_change_was_seen(server: Served, lang: str) -> None:
+    zh = lang == "zh-Hant"
+    # Each language its own group, for both meet one server.
+    place, group = "/gender/al-02", "pi" if zh else "liaison_expert"
+
+    def held() -> dict[str, int] | None:
+        found = _json(server, "lead", "/api/alliances/al-02/gender")["groups"]
+        people: dict[str, int] | None = next(one["people"] for one in found if one["group"] == group)
+        return people
+
+    with visiting(server, "lead", lang) as somebody:
+        page = somebody.open(place)
+        look = page.get_by_role("button", name="檢視變更" if zh else "Look at the change")
+        page.locator("#f-group").select_option(group)
+        page.locator("#f-female").fill("-1")
+        page.locator("#f-male").fill("19")
+        page.locator("#f-source").fill("人事名冊")
+        look.click()
+        assert page.get_by_role("alert").count() == 1
+        page.locator("#f-female").fill("1")
+        look.click()
+        change = page.locator("section", has=page.locator("#h-change"))
+        expect(change).to_contain_text("未填報" if zh else "nobody has reported it")
+        expect(change).to_contain_text("19")
+        assert held() is None
+        change.locator("button").click()
+        assert held() == {"female": 1, "male": 19, "self_described": 0, "undisclosed": 0}
+        # One in twenty is a low share, which asks for its causes.
+        page.locator(f"#f-{group}-text").fill("理工領域女性比例偏低")
+        page.locator("section", has=page.locator(f"#h-low-{group}")).locator("button").click()
+        expect(page.locator("main")).to_contain_text("理工領域女性比例偏低")
+    assert server.ask("nasty", "GET", place).status_code == 404
+    assert server.ask("committee", "GET", place).status_code == 403
+
+
 def test_the_committee_scores_a_model_case(server: Served) -> None:
     with visiting(server, "committee", "zh-Hant") as somebody:
         page = somebody.open("/review/model-of-al-02")
@@ -574,6 +641,8 @@ def _unfold(page: Page) -> None:
 
 @pytest.mark.parametrize("lang", LANGS)
 def test_pages_of_figures_are_accessible(browser: Browser, server: Served, lang: str) -> None:
+    with browsing(browser, server, "lead", lang) as somebody:
+        look_over(somebody, lang, {"points": "/sufficiency/al-02/points", "gender": "/gender/al-02"}, _unfold)
     with browsing(browser, server, "office", lang) as somebody:
         look_over(somebody, lang, _SHOWN, _unfold)
         if lang == "en":
