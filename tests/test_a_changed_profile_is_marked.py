@@ -23,6 +23,8 @@ from indexer.vocabulary import Kind
 from matcher.ranking.opened.live import LiveMatcher
 from tests.rig.servers.served_here import Home, build_home, until_used
 
+pytestmark = pytest.mark.postgresql_at_length
+
 
 @pytest.fixture
 def home(settings: Settings, engine: Engine, slice_of_world: Path, indexed_home: Path) -> Home:
@@ -86,6 +88,7 @@ def test_a_deleted_lab_is_no_longer_proposed(home: Home, live: LiveMatcher) -> N
     assert _shown(live, home.need) == rest
 
 
+@pytest.mark.postgresql_too
 def test_only_what_changed_is_read_again(home: Home, live: LiveMatcher, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[Any] = []
 
@@ -121,6 +124,7 @@ def test_a_feed_that_was_shortened_reads_everything_again(home: Home, live: Live
     assert live.current().labs[lab["id"]].pi == "改名"
 
 
+@pytest.mark.postgresql_too
 def test_a_lost_database_leaves_the_last_known_records(
     home: Home, live: LiveMatcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:

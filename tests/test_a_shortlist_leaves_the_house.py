@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import zipfile
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser
 from pypdfium2 import PdfDocument
+from pypdfium2.raw import FPDF_PAGEOBJ_IMAGE
 from sqlmodel import col, update
 
 from indexer.database import open_engine, reading, writing
@@ -30,6 +32,7 @@ from tests.rig.worlds.planted_secrets import Search, latin, told
 
 LABS = ["lab-1-02", "lab-1-01"]
 WORDS = "林經理您好：這兩間實驗室值得一見。\n\n下週四下午可以安排。"
+LOGO = b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 20 10"><path d="M0 0H20V10H0Z" fill="#0b4f6c"/></svg>'
 FORMATS = ("pdf", "docx", "eml")
 LANGUAGES = ("zh", "en", "both")
 
@@ -123,6 +126,27 @@ def test_no_file_says_what_is_not_the_companys(left: Left) -> None:
                 assert [one for one in (*scores, *(band.value for band in Band)) if f" {one}" in content] == []
                 assert [lab_id for lab_id in LABS if lab_id in content] == []
     assert "林經理您好" in left.file(left.id, "eml", "en")
+
+
+def _pictures(left: Left, form: str) -> int:
+    """Return how many pictures a file holds."""
+    path = f"/api/shortlists/{left.id}/file"
+    content = left.server.ask("expert", "GET", path, params={"format": form, "lang": "zh"}).content
+    if form == "pdf":
+        return sum(one.type == FPDF_PAGEOBJ_IMAGE for page in PdfDocument(content) for one in page.get_objects())
+    if form == "docx":
+        with zipfile.ZipFile(io.BytesIO(content)) as packed:
+            return sum(name.startswith("word/media/") for name in packed.namelist())
+    return sum(part.get_content_maintype() == "image" for part in message_from_bytes(content).walk())
+
+
+def test_the_logo_of_the_alliance_stands_on_it(left: Left) -> None:
+    logo = {"content": base64.b64encode(LOGO).decode()}
+    before = {form: _pictures(left, form) for form in FORMATS}
+    assert left.server.ask("lead", "PUT", "/api/alliances/al-a/logo", json=logo).status_code == 200
+    assert {form: _pictures(left, form) - before[form] for form in FORMATS} == dict.fromkeys(FORMATS, 1)
+    assert left.server.ask("lead", "DELETE", "/api/alliances/al-a/logo").status_code == 200
+    assert {form: _pictures(left, form) for form in FORMATS} == before
 
 
 def test_a_draft_is_no_mail_that_was_sent(left: Left) -> None:

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlmodel import func, select
+from sqlmodel import Session, col, func, select
 
 from api.access.credentials import password_hash
 from api.access.passwords import password_fits
 from indexer.database import open_engine, reading
+from indexer.instants import day_in_taipei, now
 from indexer.settings import Settings
 from matcher.ledger.rows.entries import Entry
+from matcher.review.cases import OPEN_STAGES, Case, CaseStep, Contact
+from matcher.review.clients import Client
+from matcher.review.intake import NeedIntake
+from matcher.review.people import Account
 
 NEEDS = ("need-2-01", "need-1-10", "need-4-06")
 
@@ -33,6 +39,7 @@ def test_an_empty_folder_becomes_explained_matches(gloria: Any, tmp_path: Path) 
         stored = [password_hash(session, email) for email in emails]
         assert [one is not None and password_fits(password, one[1]) for one in stored] == [True] * 7
         assert session.exec(select(func.count()).select_from(Entry)).one() > 100
+        _lives_today(session)
     engine.dispose()
     second = gloria("demo", home=home)
     assert second.code == 0
@@ -42,6 +49,32 @@ def test_an_empty_folder_becomes_explained_matches(gloria: Any, tmp_path: Path) 
     end = lines.index(next(line for line in lines if "只顯示這一次" in line))
     begin = again.index(lines[start])
     assert again[begin : begin + end - start] == lines[start:end]
+
+
+def _lives_today(session: Session) -> None:
+    """Check that what people do every day was done lately, by people with names; the ledger's years stay."""
+    moment = now()
+    today = day_in_taipei(moment)
+    held = session.exec(select(Contact.held_on)).all()
+    assert (max(held) > today - timedelta(days=4), max(held) <= today) == (True, True)
+    assert min(held) < today - timedelta(days=365)
+    submitted = session.exec(select(NeedIntake.submitted_at)).all()
+    assert sum(moment - timedelta(days=100) < at <= moment for at in submitted) > 15
+    assert max(submitted) <= moment
+    states = set(session.exec(select(NeedIntake.state)).all())
+    assert states == {"submitted", "taken_up", "closed"}
+    open_ones = session.exec(select(Case).where(col(Case.stage).in_([stage.value for stage in OPEN_STAGES]))).all()
+    assert {case.stage for case in open_ones} == {"accepted", "introduced", "meeting", "negotiating"}
+    last = dict(session.exec(select(CaseStep.case_id, func.max(CaseStep.at)).group_by(col(CaseStep.case_id))).all())
+    old = [case.need_id for case in open_ones if last.get(case.id or 0, case.opened_at) < moment - timedelta(days=120)]
+    # Two that nobody followed up are there to be found.
+    assert old == ["need-1-09", "need-2-02"]
+    assert session.exec(select(Client.company_id).where(col(Client.expert_id).is_(None))).all() == []
+    names = session.exec(select(Account.name)).all()
+    assert len(names) == len(set(names)) > 20
+    assert not any("al-" in name for name in names)
+    years = {entry.occurred_on.year for entry in session.exec(select(Entry)).all() if entry.kpi != "acceptances"}
+    assert years == {2017, 2018, 2019, 2020}
 
 
 def test_real_records_are_never_mixed_with_invented_ones(gloria: Any, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from matcher.review.people import Account, principal
 from matcher.review.roles import Role
 from tests.conftest import Answer, Gloria
 
+pytestmark = pytest.mark.postgresql_at_length
 WHO = "lin@example.org"
 PASSWORD = "長而好記的通關密語一二三"
 

@@ -158,10 +158,15 @@ def test_a_lab_hears_of_needs_for_which_it_is_among_the_first(band: str, rank: i
 
 
 def test_the_page_of_a_lab_says_by_which_rule_a_need_is_for_it(server: Served) -> None:
+    company_with_need(server, "co-1-4", "員工餐廳的菜色太少")
     needs = done(server, "expert", "GET", "/api/labs/lab-1-01/matches?top=10")["needs"]
     fitting = [one["need_id"] for one in needs if should_hear_of(one)]
     with visiting(server, "expert", "en") as expert:
-        hear = expert.open("/labs/lab-1-01").locator("section[aria-labelledby='h-hear']")
+        page = expert.open("/labs/lab-1-01")
+        # Where it lies is seen, and said to who can't see it.
+        expect(page.locator(".map-of-taiwan svg.taiwan circle.spot")).to_have_count(1)
+        expect(page.locator("#taiwan-title")).to_have_text(re.compile(r"Map of Taiwan: \w+"))
+        hear = page.locator("section[aria-labelledby='h-hear']")
         expect(hear.locator(".hint").first).to_contain_text("it is among the first 20 labs")
         shown = [one.get_attribute("href") for one in hear.locator("ol.plain > li > .title a").all()]
         folded = [one.get_attribute("href") for one in hear.locator("details ol.plain > li > .title a").all()]

@@ -71,6 +71,7 @@ class Asked:
         return answer
 
 
+@pytest.mark.postgresql_at_length
 def test_who_saw_and_did_what_with_a_need(
     settings: Settings, engine: Engine, indexed_home: Path, slice_of_world: Path
 ) -> None:
@@ -214,6 +215,7 @@ def _holds_ids_only(engine: Engine) -> None:
     assert NEED in dump
 
 
+@pytest.mark.postgresql_at_length
 def test_commands_are_written_down(settings: Settings, gloria: Gloria) -> None:
     kept = {"home": settings.home, "database_url": settings.database_url}
     assert gloria("user", "add", "e@example.org", "--role", "office", **kept).code == 0

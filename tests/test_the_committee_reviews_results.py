@@ -99,10 +99,10 @@ def _reviewed(page: Any, server: Served, lang: str, let_it_be_empty: Callable[[]
     expect(page.locator(".timeline")).to_contain_text("請補付款證明")
     expect(page.get_by_role("button", name=words["check"])).to_have_count(0)
 
-    more = {"text": "付款證明如附件", "evidence": [{"url": "https://example.org/receipt", "name": "收據"}]}
+    more = {"text": "付款證明如附件", "evidence": [{"url": "https://receipts.gloria-alliance.tw/1", "name": "收據"}]}
     ok(server.ask("expert", "POST", f"{ENTRIES}/{entry_id}/supplement", json=more))
     page.reload()
-    expect(page.get_by_role("link", name="收據")).to_have_attribute("href", "https://example.org/receipt")
+    expect(page.get_by_role("link", name="收據")).to_have_attribute("href", "https://receipts.gloria-alliance.tw/1")
     _press(page, words["check"])
     assert counted(server) == before
     # Who checked does not recognise.

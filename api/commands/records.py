@@ -29,6 +29,7 @@ from api.commands.matching import redrawn, reindexed, say_map, say_report
 from api.commands.refusals import RefusedError
 from api.commands.screen import Screen, finish, write_document
 from api.home import note_command, open_session, read_settings
+from indexer.instants import day_in_taipei, now
 from indexer.vocabulary import Kind
 from indexer.wording import P_, T_
 from matcher.review.roles import Role
@@ -320,7 +321,7 @@ def _reader(engine: Engine) -> Callable[[Callable[[Session, Principal], Any]], A
     return read
 
 
-ALLIANCE, NEED, LAB = "al-02", "need-2-03", "lab-2-05"
+ALLIANCE, NEED, LAB = "al-02", "need-2-03", "lab-2-09"
 """Whose expert, company and researcher they are."""
 
 
@@ -338,27 +339,30 @@ def let_people_in(session: Session, now: datetime) -> tuple[list[DemoPerson], st
 
     from api.access.credentials import password_hash, set_password_hash
     from api.access.passwords import hash_password
-    from indexer.records.record_tables import Need
+    from indexer.records.record_tables import Lab, Need
+    from matcher.ledger.story import name_of
     from matcher.review.people import Account, add_account, grant
 
     company = session.exec(select(Need.company).where(Need.id == NEED)).one() or ""
     wanted = (
-        (f"expert-{ALLIANCE}", "陳柏翰", Role.EXPERT, ALLIANCE),
-        ("lead", "聯盟負責人", Role.LEAD, ALLIANCE),
-        ("company", "企業窗口", Role.COMPANY, company),
-        ("researcher", "實驗室主持人", Role.RESEARCHER, LAB),
-        ("committee", "分組委員", Role.COMMITTEE, ALLIANCE),
-        ("office", "總辦公室", Role.OFFICE, ""),
-        ("second-office", "總辦公室二", Role.OFFICE, ""),
+        (f"expert-{ALLIANCE}", Role.EXPERT, ALLIANCE),
+        ("lead", Role.LEAD, ALLIANCE),
+        ("company", Role.COMPANY, company),
+        ("researcher", Role.RESEARCHER, LAB),
+        ("committee", Role.COMMITTEE, ALLIANCE),
+        ("office", Role.OFFICE, ""),
+        ("second-office", Role.OFFICE, ""),
     )
-    people = [DemoPerson(f"{name}@gloria.example", role) for name, _, role, _ in wanted]
+    people = [DemoPerson(f"{name}@gloria.example", role) for name, role, _ in wanted]
     if password_hash(session, people[0].email) is not None:
         return people, None
     password = secrets.token_urlsafe(9)
     stored = hash_password(password)
-    for person, (_, shown, role, scope) in zip(people, wanted, strict=True):
+    for person, (name, role, scope) in zip(people, wanted, strict=True):
         account = session.exec(select(Account).where(Account.email == person.email)).first()
         if account is None:
+            # Whose lab it is has that name in the demo world.
+            shown = session.exec(select(Lab.pi).where(Lab.id == LAB)).one() if name == "researcher" else name_of(name)
             account = add_account(session, email=person.email, name=shown, now=now)
         grant(session, account_id=account.id, role=role, scope_id=scope, by=None, now=now)
         set_password_hash(session, account_id=account.id, stored=stored, now=now)
@@ -389,6 +393,7 @@ def show_demo(
 ) -> None:
     """Import and index the demo world, then match three of its needs."""
     from api.commands.printing import print_match
+    from matcher.ledger.story import settle
     from matcher.ranking.pairings import Matcher
 
     del no_serve  # accepted already, so that scripts stay right once there is a server
@@ -397,7 +402,7 @@ def show_demo(
     _import_world(screen, settings)
     _tell_story(screen, settings)
     with open_session(settings, writes=True) as session:
-        _assign(session)
+        settle(session, today=day_in_taipei(now()))
         people, password = let_people_in(session, datetime.now(UTC))
         mark_as_demo(session, settings)
         session.commit()
@@ -448,32 +453,12 @@ def _tell_story(screen: Screen, settings: Settings) -> None:
         if not told:
             with writing(engine) as session:
                 begin_months(session, now=datetime.now(UTC))
-            load_story(engine, home=settings.home)
+            load_story(engine, home=settings.home, cases_until=day_in_taipei(now()))
     finally:
         engine.dispose()
     screen.say(
         T_("the ledger's story (invented): %(first_day)s to %(last_day)s", first_day=FIRST_DAY, last_day=LAST_DAY)
     )
-
-
-def _assign(session: Session) -> None:
-    """Give every company and need of the demo world to the first alliance of its field, so that experts see them."""
-    from sqlmodel import col, select
-
-    from indexer.records.record_tables import Alliance, Company, Need
-    from matcher.review.clients import alliances_of, take_on
-    from matcher.review.intake import adopt
-
-    now = datetime.now(UTC)
-    alliances = session.exec(select(Alliance).order_by(col(Alliance.id))).all()
-    for company in session.exec(select(Company)).all():
-        theirs = [alliance.id for alliance in alliances if set(alliance.fields) & set(company.fields)]
-        alliance_id = theirs[0] if theirs else alliances[0].id
-        if not alliances_of(session, company.id):
-            take_on(session, company_id=company.id, alliance_id=alliance_id, expert_id=None, now=now)
-    for need in session.exec(select(Need)).all():
-        owners = alliances_of(session, need.company or "") or [alliances[0].id]
-        adopt(session, need_ids=[need.id], alliance_id=owners[0], by=None, now=now)
 
 
 def _lab_ids(session: Session) -> set[str]:

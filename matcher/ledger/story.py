@@ -5,6 +5,10 @@ with four years of results, closed quarters, a late fact, a reversal, look-alike
 a contract that outlives the programme; and cases, from which a forecast learns (no result of the story refers to
 one). It exists so that tests, the notebook and `gloria ledger demo` show the same figures, and obeys every rule
 because it has no other way in than a person has.
+
+Whoever tries the product out meets it on some day, and what people do every day would be years old by then. So the
+cases can be told up to a day instead, with contacts along their steps, and `settle` spreads needs, portfolios and
+contacts over the months before it. The ledger's four years stay where the plan has them.
 """
 
 from __future__ import annotations
@@ -12,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from itertools import cycle, groupby
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +28,8 @@ from fixtures import programme_path, world_path
 from indexer.database import writing
 from indexer.records.importing import import_rows
 from indexer.records.profiles import Need
-from indexer.records.record_tables import Alliance
+from indexer.records.record_tables import Alliance, Company
+from indexer.records.record_tables import Need as StoredNeed
 from indexer.vocabulary import Tier
 from indexer.wording import T_, Bilingual
 from matcher.ledger.figures.ladder import graduate
@@ -57,11 +62,12 @@ from matcher.ranking.lab_table import Facets
 from matcher.ranking.pairings import MatchResult, Pairing
 from matcher.ranking.ranker import Band
 from matcher.ranking.wishes import UNSTEERED
-from matcher.review.cases import LostReason, Stage, move_case
+from matcher.review.cases import Case, ContactKind, LostReason, Stage, add_contact, move_case
+from matcher.review.clients import alliances_of, take_on
 from matcher.review.decisions import Verdict, decide
-from matcher.review.intake import adopt
-from matcher.review.people import add_account, grant
-from matcher.review.proposals import record
+from matcher.review.intake import NeedState, adopt, move
+from matcher.review.people import Account, add_account, grant
+from matcher.review.proposals import StoredPairing, record, release
 from matcher.review.roles import Role
 
 _Verb = Callable[[Session, datetime], object]
@@ -70,7 +76,17 @@ _WHY = Bilingual.of(T_("Its evidence fits the need."))
 
 def _case_rows() -> list[dict[str, Any]]:
     """Return the story's cases: need, lab, alliance, day of acceptance, steps."""
-    return [orjson.loads(line) for line in (programme_path() / "cases.jsonl").read_bytes().splitlines()]
+    return _rows(programme_path() / "cases.jsonl")
+
+
+def name_of(account: str) -> str:
+    """Return what somebody of the story is called, by the account's name."""
+    return str(next(row["name"] for row in _rows(programme_path() / "people.jsonl") if row["account"] == account))
+
+
+def _said_of(stage: str) -> list[dict[str, Any]]:
+    """Return what contacts at a stage, or with companies looked after, come to."""
+    return [row for row in _rows(programme_path() / "contacts.jsonl") if row["stage"] == stage]
 
 
 def _import_parties(session: Session) -> None:
@@ -81,18 +97,40 @@ def _import_parties(session: Session) -> None:
         import_rows(session, kind, [row for row in rows if row["id"] in wanted])
 
 
-def _case_actions(experts: Mapping[str, str]) -> Iterator[tuple[date, _Verb]]:
-    """Yield what experts do with cases, each with its day; `experts` are account ids by alliance."""
-    for row in _case_rows():
+def _case_actions(experts: Mapping[str, str], until: date | None) -> Iterator[tuple[date, _Verb]]:
+    """Yield what experts do with cases, each with its day.
+
+    Args:
+        experts: account ids by alliance.
+        until: the day up to which they are told, with contacts; None: as they are written, without any.
+    """
+    rows = _case_rows()
+    last = max(date.fromisoformat(step["on"]) for row in rows for step in row["steps"])
+    later = timedelta() if until is None else until - last
+    for row in rows:
         opened: list[int] = []
-        yield date.fromisoformat(row["accepted"]), _accepting(row, experts[row["alliance"]], opened)
+        by = experts[row["alliance"]]
+        yield date.fromisoformat(row["accepted"]) + later, _accepting(row, by, opened, until)
         for step in row["steps"]:
-            yield date.fromisoformat(step["on"]), _moving(step, experts[row["alliance"]], opened)
+            day = date.fromisoformat(step["on"]) + later
+            is_last = step is row["steps"][-1]
+            yield day, _moving(step, by, opened, _Told(day, is_last) if until else None)
 
 
-def _accepting(row: dict[str, Any], by: str, opened: list[int]) -> _Verb:
+@dataclass(frozen=True)
+class _Told:
+    """A day on which a case moved and a contact is told of, and whether it is where the case stands now."""
+
+    day: date
+    is_last: bool
+
+
+def _accepting(row: dict[str, Any], by: str, opened: list[int], until: date | None) -> _Verb:
     def accept(session: Session, now: datetime) -> None:
-        adopt(session, need_ids=[row["need"]], alliance_id=row["alliance"], by=by, now=now)
+        if until is None:
+            adopt(session, need_ids=[row["need"]], alliance_id=row["alliance"], by=by, now=now)
+        else:
+            _taken_up(session, row["need"], row["alliance"], by, now)
         shown = record(session, result=_shown(row, now), shown_to=by, now=now)[row["lab"]]
         _, case = decide(
             session,
@@ -110,12 +148,48 @@ def _accepting(row: dict[str, Any], by: str, opened: list[int]) -> _Verb:
     return accept
 
 
-def _moving(step: dict[str, Any], by: str, opened: list[int]) -> _Verb:
-    def move(session: Session, now: datetime) -> None:
-        reason = None if "reason" not in step else LostReason(step["reason"])
-        move_case(session, case_id=opened[0], stage=Stage(step["stage"]), by=by, now=now, reason=reason)
+def _taken_up(session: Session, need_id: str, alliance_id: str, by: str, now: datetime) -> None:
+    """Let a need come in some days before it is taken up."""
+    adopt(session, need_ids=[need_id], alliance_id=alliance_id, by=None, now=now - timedelta(days=6))
+    move(session, need_id=need_id, state=NeedState.TAKEN_UP, by=by, expert_id=by, now=now - timedelta(days=4))
 
-    return move
+
+def _moving(step: dict[str, Any], by: str, opened: list[int], told: _Told | None) -> _Verb:
+    def move_on(session: Session, now: datetime) -> None:
+        reason = None if "reason" not in step else LostReason(step["reason"])
+        case = move_case(session, case_id=opened[0], stage=Stage(step["stage"]), by=by, now=now, reason=reason)
+        if told is None:
+            return
+        for row in _said_of(case.stage):
+            ahead = {"next_step": row["next_step"], "next_on": told.day + _NEXT_IN} if told.is_last else {}
+            _contact(session, row, case.alliance_id, case.company_id, told.day, by, now, case=case, **ahead)
+        if case.stage == Stage.SIGNED:
+            move(session, need_id=case.need_id, state=NeedState.CLOSED, by=by, now=now)
+
+    return move_on
+
+
+def _contact(
+    session: Session,
+    row: Mapping[str, Any],
+    alliance_id: str,
+    company_id: str | None,
+    day: date,
+    by: str,
+    now: datetime,
+    **more: Any,
+) -> None:
+    add_contact(
+        session,
+        **{"case": None, **more},
+        alliance_id=alliance_id,
+        company_id=company_id,
+        kind=ContactKind(row["kind"]),
+        held_on=day,
+        note=row["note"],
+        by=by,
+        now=now,
+    )
 
 
 def _shown(row: dict[str, Any], now: datetime) -> MatchResult:
@@ -143,17 +217,22 @@ def _shown(row: dict[str, Any], now: datetime) -> MatchResult:
     )
 
 
-EXPERTS = (
-    *("林宜蓁", "陳柏翰", "黃思齊", "吳佩珊", "周彥廷", "許雅筑", "鄭凱文", "蔡欣怡", "謝承恩"),
-    *("葉書妤", "莊子軒", "盧映潔", "賴冠宇", "曾郁涵", "江哲瑋", "彭語彤", "徐定軒", "范若瑄"),
-)
-"""The experts of the alliances, all invented, in the order of the alliances' ids."""
 FIRST_DAY = date(2017, 9, 4)
 LAST_DAY = date(2020, 12, 31)
 """The day as of which the whole story is told."""
 PROOF = ({"url": "https://example.org/evidence", "name": "佐證"},)
 _LOOKED_AT, _RETURNED, _SUPPLEMENTED, _CHECKED, _RECOGNISED = (timedelta(days=n) for n in (3, 4, 8, 10, 12))
 """How long after a report each step is taken."""
+
+_NEXT_IN = timedelta(days=14)
+_STILL_TO_COME = timedelta(days=40)
+_LOOKED_AFTER = (1_010, 640, 380, 820, 290, 510)
+"""For how many days companies have been in a portfolio, in turn."""
+_HEARD_OF = (3, 11, 19, 27, 8, 34, 55, 15, 96, 22, 41, 140)
+"""How many days ago somebody was last in touch with a company, in turn: with a few of them for long nobody was."""
+_CAME_IN = (1, 2, 4, 9, 16, 23, 31, 44, 58, 75)
+"""How many days ago needs came in, in turn; those of the last days nobody has taken up."""
+_NOT_TAKEN_UP_DAYS = 4
 
 _Event = dict[str, Any]
 
@@ -174,12 +253,13 @@ class _Action:
     do: Callable[[Session, datetime], object]
 
 
-def load_story(engine: Engine, *, home: Path) -> Cast:
+def load_story(engine: Engine, *, home: Path, cases_until: date | None = None) -> Cast:
     """Replay the story into a database without entries.
 
     Args:
         engine: the database; one transaction for each quarter.
         home: where the key of the pseudonyms lies or will lie.
+        cases_until: the day up to which the cases are told, see the module; None: within the programme's years.
 
     Raises:
         LedgerError: the ledger has entries already.
@@ -194,7 +274,7 @@ def load_story(engine: Engine, *, home: Path) -> Cast:
     replay = _Replay(cast, centers, key)
     events = _rows(programme_path() / "events.jsonl")
     told = [action for event in events for action in replay.actions(event)]
-    told += [_Action(day, verb) for day, verb in _case_actions(cast.experts)]
+    told += [_Action(day, verb) for day, verb in _case_actions(cast.experts, cases_until)]
     # Stable, so that what happens on one day happens in the order in which it is told.
     actions = sorted(told, key=lambda action: action.day)
     for _, of_quarter in groupby(actions, key=lambda action: quarter_of(action.day)):
@@ -229,13 +309,65 @@ def _cast(session: Session, now: datetime) -> Cast:
             grant(session, account_id=account.id, role=role, scope_id=scope, by=None, now=now)
         return account.id
 
-    experts = {
-        one: person(f"expert-{one}", name, Role.EXPERT, [one])
-        for one, name in zip(alliances, cycle(EXPERTS), strict=False)
-    }
-    committee = person("committee", "分組委員", Role.COMMITTEE, alliances)
-    office = person("office", "總辦公室", Role.OFFICE, [""])
-    return Cast(experts, committee, office, person("second-office", "總辦公室二", Role.OFFICE, [""]))
+    experts = {one: person(f"expert-{one}", name_of(f"expert-{one}"), Role.EXPERT, [one]) for one in alliances}
+    committee = person("committee", name_of("committee"), Role.COMMITTEE, alliances)
+    office = person("office", name_of("office"), Role.OFFICE, [""])
+    return Cast(experts, committee, office, person("second-office", name_of("second-office"), Role.OFFICE, [""]))
+
+
+def settle(session: Session, *, today: date) -> None:
+    """Give every company and need of the demo world to an alliance of its field, as if that had gone on for months.
+
+    Companies come into an expert's portfolio and are heard of now and then, some not for long; needs that nobody has
+    come in until the day before, and most of them are taken up.
+
+    Args:
+        session: its transaction holds all writes; what was settled before stays as it is.
+        today: the last day of those months.
+    """
+    alliances = session.exec(select(Alliance).order_by(col(Alliance.id))).all()
+    emails = session.exec(select(Account.email, Account.id)).all()
+    experts = {email.partition("@")[0].removeprefix("expert-"): account_id for email, account_id in emails}
+    _lately(session, experts, today)
+    talks = _said_of("portfolio")
+    for number, company in enumerate(session.exec(select(Company).order_by(col(Company.id))).all()):
+        if alliances_of(session, company.id):
+            continue
+        theirs = [alliance.id for alliance in alliances if set(alliance.fields) & set(company.fields)]
+        alliance_id = theirs[0] if theirs else alliances[0].id
+        expert = experts[alliance_id]
+        since = _noon(today - timedelta(days=_LOOKED_AFTER[number % len(_LOOKED_AFTER)]))
+        take_on(session, company_id=company.id, alliance_id=alliance_id, expert_id=expert, by=None, now=since)
+        ago = _HEARD_OF[number % len(_HEARD_OF)]
+        row, day = talks[number % len(talks)], today - timedelta(days=ago)
+        ahead = {"next_step": row["next_step"], "next_on": day + _NEXT_IN} if ago < _STILL_TO_COME.days else {}
+        _contact(session, row, alliance_id, company.id, day, expert, _noon(day), **ahead)
+    for number, need in enumerate(session.exec(select(StoredNeed).order_by(col(StoredNeed.id))).all()):
+        owner = (alliances_of(session, need.company or "") or [alliances[0].id])[0]
+        came = _noon(today - timedelta(days=_CAME_IN[number % len(_CAME_IN)]))
+        new = adopt(session, need_ids=[need.id], alliance_id=owner, by=None, now=came)
+        if new and _CAME_IN[number % len(_CAME_IN)] > _NOT_TAKEN_UP_DAYS:
+            by = experts[owner]
+            taken = came + timedelta(days=2)
+            move(session, need_id=need.id, state=NeedState.TAKEN_UP, by=by, expert_id=by, now=taken)
+
+
+def _lately(session: Session, experts: Mapping[str, str], today: date) -> None:
+    """Tell the cases of the last weeks, whose days are counted back; the company sees each lab that it was told of."""
+    known = set(session.exec(select(Case.need_id)).all())
+    for row in _rows(programme_path() / "recent_cases.jsonl"):
+        if row["need"] in known:
+            continue
+        opened: list[int] = []
+        by = experts[row["alliance"]]
+        accepted = today - timedelta(days=row["accepted"])
+        _accepting(row, by, opened, today)(session, _noon(accepted))
+        for step in row["steps"]:
+            day = today - timedelta(days=step["on"])
+            _moving(step, by, opened, _Told(day, step is row["steps"][-1]))(session, _noon(day))
+        if row["steps"]:
+            pairing = session.exec(select(StoredPairing).where(StoredPairing.need_id == row["need"])).one()
+            release(session, pairing=pairing, by=by, now=_noon(accepted))
 
 
 class _Replay:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -56,6 +57,7 @@ def environment(lang: Lang) -> Environment:
         "language": lambda code: wording.either(*language(code)),
         "term": lambda code: wording.text(term(code)),
         "tel": tel_of,
+        "leads_somewhere": leads_somewhere,
         "city": lambda name: city_in_english(name) if lang is Lang.EN else name,
         "spoken": lambda words: spoken(words, lang),
     }
@@ -76,6 +78,16 @@ def tel_of(phone: str) -> str:
     digits = "".join(c for c in number if c.isdecimal() or c == "+")
     inner = "".join(c for c in extension if c.isdecimal())
     return f"tel:{digits}" + (f";ext={inner}" if inner else "")
+
+
+def leads_somewhere(url: str) -> bool:
+    """Whether an address is one of the web, not one that stands for another in examples (RFC 2606), as in a demo."""
+    try:
+        parts = urlsplit(url)
+        labels = (parts.hostname or "").split(".")
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and not {"example", "invalid", "test", ""} & set(labels)
 
 
 def rendered(template: str, lang: Lang, context: dict[str, Any]) -> str:
