@@ -61,7 +61,7 @@ _MAX_NAME = 31
 _NOT_IN_NAMES = re.compile(r"[\[\]:*?/\\'\t\r\n]")
 _WIDTH_ROWS = 500
 _LINE_PT, _MOST_LINES, _SEAL_PT = 16, 28, 42
-_ONE_PAGE_PT = 776
+_ONE_PAGE_PT = 850
 """A sheet that is hardly higher than a page is printed on one, a little smaller."""
 _WIDEST, _LEAST, _READABLE, _SHEET_WIDTH = 60, 8, 12, 132
 """In characters: the widest and the narrowest column, the narrowest of texts, and what a landscape sheet takes."""
