@@ -11,6 +11,7 @@ Every text is put in as text, never as markup, and no cell is wider than a page:
 from __future__ import annotations
 
 import io
+from math import ceil
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
@@ -80,7 +81,7 @@ def _lines(table: PaperTable) -> int:
     widths = widths_cm(table)
     return len(table.head) + sum(
         max(
-            -(-(_cm(table, _width(cell)) - _PADDING_CM) // (widths[place] - _PADDING_CM)) if cell is not None else 1
+            1 if cell is None else ceil((_cm(table, _width(cell)) - _PADDING_CM) / (widths[place] - _PADDING_CM))
             for place, cell in enumerate(row)
         )
         for row in table.rows
