@@ -28,7 +28,8 @@ from indexer.wording import either
 from matcher.ledger.rendering.formats import ReportFormat, render
 from matcher.ledger.rendering.page_layout import on_paper
 from matcher.ledger.rendering.printed_pages import _pieces
-from matcher.ledger.rendering.report_texts import ReportLanguage
+from matcher.ledger.rendering.report_texts import ReportLanguage, display_width
+from matcher.ledger.rendering.text_documents import widths_cm
 from matcher.ledger.reports.document import ReportCell, ReportColumn, ReportDocument, ReportRequest, ReportTable
 from matcher.ledger.reports.registry import REPORTS, make_report, reported_year
 from matcher.ledger.rows.chain import LEDGER_CHAINS, head
@@ -224,6 +225,33 @@ def test_e8_the_ministry_reads_exact_counts(engine: Engine) -> None:
     # The control: what is passed on has cells left out, and says so.
     cells = [cell for table in passed_on.tables for row in table.rows for cell in row]
     assert any(cell.remark is not None and cell.remark.zh == "不公開" for cell in cells)
+    # On paper it stands in its cell, where a mark of a footnote stood before.
+    printed = [cell for table in on_paper(passed_on, ReportLanguage.ZH).tables for row in table.rows for cell in row]
+    assert sum(cell is not None and cell.text == "不公開" for cell in printed) == sum(
+        cell.remark is not None for cell in cells
+    )
+    assert not any(cell is not None and "*" in cell.mark for cell in printed)
+
+
+@pytest.mark.parametrize("name", ["entries", "review-pack", "month"])
+def test_e13_days_and_quarters_have_the_room_for_one_line(reports: dict[str, ReportDocument], name: str) -> None:
+    for table in on_paper(reports[name], ReportLanguage.ZH).tables:
+        widths = widths_cm(table)
+        assert sum(widths) == pytest.approx(26.7)
+        one_line = re.compile(r"\d+ 年 \d+ 月 \d+ 日|\d+ 年第 \d 季")
+        points = 7.5 if len(widths) > 8 else 9
+        for row in table.rows:
+            for cell, width in zip(row, widths, strict=True):
+                if cell is not None and one_line.fullmatch(cell.text):
+                    assert display_width(cell.text) * points / 2 * 2.54 / 72 + 0.38 < width
+
+
+def test_an_empty_table_of_a_workbook_says_so(reports: dict[str, ReportDocument]) -> None:
+    book = openpyxl.load_workbook(io.BytesIO(render(reports["review-pack"], ReportFormat.XLSX)))
+    (empty,) = [sheet for sheet in book.worksheets if sheet["A1"].value == "待附議動議"]
+    assert [row[0] for row in empty.values][-1] == "（無）"
+    # The line below the title is printed whole.
+    assert sum(one.width for one in empty.column_dimensions.values()) > display_width(str(empty["A2"].value))
 
 
 def test_cells_are_merged_only_where_all_before_them_are() -> None:

@@ -9,6 +9,7 @@ cell, and what nobody but an auditor reads comes last.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -32,6 +33,11 @@ from matcher.ledger.rendering.report_texts import (
 from matcher.ledger.reports.document import CellKind, ReportCell, ReportColumn, ReportDocument, ReportTable
 
 _NARROW, _MOST_WEIGHT, _ROOM = 12, 40, 24
+_UNBROKEN = 18
+"""An id or a quarter of at most so many columns stays on one line."""
+_IN_ONE = re.compile(r"[!-~]*|\d+ 年第 \d 季")
+_SHORT = 14
+"""A remark that short stands in its empty cell, instead of a mark of a footnote."""
 
 
 @dataclass(frozen=True)
@@ -191,9 +197,12 @@ def _paper_table(
                 annex.append((f"{title}: {place_of(table, row, place, language)}", _entries(cell, behind, language)))
                 behind.setdefault(cell.entries, len(annex))
                 marks.append(str(len(annex)))
-            if cell.remark is not None:
-                marks.append(f"*{remarks.setdefault(said(cell.remark, language), len(remarks) + 1)}")
             text = shown(cell.value, table.columns[place].kind, language)
+            remark = "" if cell.remark is None else said(cell.remark, language)
+            if remark and not text and display_width(remark) <= _SHORT:
+                text = remark
+            elif remark:
+                marks.append(f"*{remarks.setdefault(remark, len(remarks) + 1)}")
             number = isinstance(cell.value, int | float)
             cells.append(PaperCell(text, f"[{', '.join(marks)}]" if marks else "", spans[place], number))
         rows.append(tuple(cells))
@@ -221,7 +230,9 @@ def _weight(column: ReportColumn, title: str, cells: Sequence[PaperCell | None])
     """Return how much of a page's width a column wants next to others; None for one that is as wide as its content."""
     if column.room:
         return _ROOM
-    widest = max(map(display_width, [title, *(cell.text for cell in cells if cell is not None)]))
-    if widest <= _NARROW or column.kind is not CellKind.TEXT:
+    texts = [cell.text for cell in cells if cell is not None]
+    widest = max(map(display_width, [title, *texts]))
+    unbroken = widest <= _UNBROKEN and all(_IN_ONE.fullmatch(text) for text in texts)
+    if widest <= _NARROW or unbroken or column.kind is not CellKind.TEXT:
         return None
     return min(_MOST_WEIGHT, widest) + 2

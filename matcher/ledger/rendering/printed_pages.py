@@ -177,6 +177,12 @@ def _breakable(text: str) -> list[_Piece]:
     return [{"text": part, "whole": False} for part in parts if part]
 
 
+def _head_pieces(line: str) -> list[_Piece]:
+    """Return a head's line so that it breaks before its moment, never inside it."""
+    before, bracket, moment = line.partition("(")
+    return [*_breakable(before), *([{"text": bracket + moment, "whole": True}] if moment else [])]
+
+
 def _typst_input(document: ReportDocument, language: ReportLanguage) -> dict[str, Any]:
     paper = on_paper(document, language)
     return {
@@ -190,7 +196,7 @@ def _typst_input(document: ReportDocument, language: ReportLanguage) -> dict[str
         "signers": list(paper.signers),
         "heads": {
             "title": paper.heads_title,
-            "lines": [_breakable(line) for line in paper.heads],
+            "lines": [_head_pieces(line) for line in paper.heads],
             "note": paper.heads_note,
         },
         "tables": [_typst_table(table) for table in paper.tables],

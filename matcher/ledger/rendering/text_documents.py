@@ -11,6 +11,7 @@ Every text is put in as text, never as markup, and no cell is wider than a page:
 from __future__ import annotations
 
 import io
+from math import ceil
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
@@ -33,26 +34,58 @@ _TEXT_CM = _WIDTH_CM - 2 * _MARGIN_CM
 _HEAD_FILL = "EEF2F6"
 _MAX_PROPERTY = 255
 _MOST_KEPT = 22
-"""A table of so many rows fits on a page and is kept whole."""
-_CODE_WIDTH, _MOST_CODE = 8, 20
+"""A table of so many lines fits on a page and is kept whole."""
+_CODE_WIDTH, _MOST_CODE = 4, 20
 """What a column that is as wide as its content counts, beside the weights of the others, for it has none here."""
+_MANY_COLUMNS = 8
+_POINTS, _SMALL_POINTS = 9.0, 7.5
+"""The size of a table's texts, and of those of one with many columns."""
+_CM_OF_A_POINT, _PADDING_CM = 2.54 / 72, 0.4
+_MOST_FOR_CODES = 0.7
+"""The share of a page's width that columns as wide as their content take at most."""
+
+
+def _points(table: PaperTable) -> float:
+    return _SMALL_POINTS if len(table.weights) > _MANY_COLUMNS else _POINTS
+
+
+def _cm(table: PaperTable, columns: int) -> float:
+    """Return how wide a cell is that shows so many columns of letters on a line; one is half as wide as it is high."""
+    return columns * _points(table) / 2 * _CM_OF_A_POINT + _PADDING_CM
 
 
 def widths_cm(table: PaperTable) -> list[float]:
-    """Return how wide each column of a table is; together they are as wide as the text."""
+    """Return how wide each column of a table is; together they are as wide as the text.
+
+    A column of numbers, days or ids is as wide as they are, so that none of them breaks; the others share the rest.
+    """
     heads = {one.column: display_width(one.text) for line in table.head for one in line if one.columns == 1}
-    longest = [
-        max((_width(cell) for row in table.rows if (cell := row[place]) is not None), default=0)
-        for place in range(len(table.weights))
-    ]
-    weights = [
-        # A head may take two lines.
-        weight
-        if weight is not None
-        else max(_CODE_WIDTH, min(_MOST_CODE, max(longest[place], -(-heads.get(place, 0) // 2)) + 2))
+    codes: dict[int, float] = {}
+    for place, weight in enumerate(table.weights):
+        if weight is None:
+            longest = max((_width(cell) for row in table.rows if (cell := row[place]) is not None), default=0)
+            # A head may take two lines.
+            wanted = max(longest, -(-heads.get(place, 0) // 2) + 1)
+            codes[place] = _cm(table, max(_CODE_WIDTH, min(_MOST_CODE, wanted)) + 1)
+    left = sum(weight for weight in table.weights if weight is not None)
+    taken = sum(codes.values())
+    room = _TEXT_CM if not left else min(taken, _MOST_FOR_CODES * _TEXT_CM)
+    return [
+        codes[place] * room / taken if weight is None else (_TEXT_CM - room) * weight / left
         for place, weight in enumerate(table.weights)
     ]
-    return [_TEXT_CM * weight / sum(weights) for weight in weights]
+
+
+def _lines(table: PaperTable) -> int:
+    """Return how many lines a table's rows take, as near as the width of its letters says."""
+    widths = widths_cm(table)
+    return len(table.head) + sum(
+        max(
+            1 if cell is None else ceil((_cm(table, _width(cell)) - _PADDING_CM) / (widths[place] - _PADDING_CM))
+            for place, cell in enumerate(row)
+        )
+        for row in table.rows
+    )
 
 
 def _width(cell: PaperCell) -> int:
@@ -143,12 +176,14 @@ def _docx_line(
     run.bold, run.font.size = bold, Pt(size)
 
 
-def _docx_fill(cell: Any, text: str, *, mark: str = "", head: bool = False, right: bool = False) -> None:
+def _docx_fill(
+    cell: Any, text: str, *, mark: str = "", head: bool = False, right: bool = False, points: float = _POINTS
+) -> None:
     paragraph = cell.paragraphs[0]
     if head or right:
         paragraph.alignment = WD_ALIGN_PARAGRAPH.CENTER if head else WD_ALIGN_PARAGRAPH.RIGHT
     run = paragraph.add_run(text)
-    run.font.size = Pt(9)
+    run.font.size = Pt(points)
     if mark:
         above = paragraph.add_run(mark)
         above.font.superscript, above.font.size = True, Pt(7)
@@ -175,10 +210,10 @@ def _docx_table(made: Any, table: PaperTable) -> None:
             cells[number][place].width = Cm(widths[place])
             if cell is None:
                 continue
-            _docx_fill(cells[number][place], cell.text, mark=cell.mark, right=cell.is_number)
+            _docx_fill(cells[number][place], cell.text, mark=cell.mark, right=cell.is_number, points=_points(table))
             if cell.rows > 1:
                 _docx_tall(cells, number, place, cell.rows)
-    _docx_keep(grid, whole=len(grid.rows) <= _MOST_KEPT)
+    _docx_keep(grid, whole=_lines(table) <= _MOST_KEPT)
     for note in table.notes:
         _docx_line(made, note, size=8)
 
@@ -197,7 +232,7 @@ def _docx_head(grid: Any, cells: list[list[Any]], table: PaperTable) -> None:
     """Fill the head's rows, join its cells, and have them repeated on every page."""
     for number, line in enumerate(table.head):
         for one in line:
-            _docx_fill(cells[number][one.column], one.text, head=True)
+            _docx_fill(cells[number][one.column], one.text, head=True, points=_points(table))
             if one.columns > 1 or one.rows > 1:
                 cells[number][one.column].merge(cells[number + one.rows - 1][one.column + one.columns - 1])
         repeated = OxmlElement("w:tblHeader")
@@ -304,6 +339,9 @@ def _odt_styles() -> list[Style]:
         ("p-head", 9, {"fo:text-align": "center"}, True),
         ("p-cell", 9, {}, False),
         ("p-number", 9, {"fo:text-align": "end"}, False),
+        ("p-head-many", _SMALL_POINTS, {"fo:text-align": "center"}, True),
+        ("p-cell-many", _SMALL_POINTS, {}, False),
+        ("p-number-many", _SMALL_POINTS, {"fo:text-align": "end"}, False),
         ("p-note", 9, {"fo:margin-top": "0.1cm"}, False),
         ("p-small", 8, {"fo:margin-top": "0.1cm"}, False),
     ):
@@ -370,15 +408,16 @@ def _odt_table(made: OdfDocument, table: PaperTable, number: int) -> list[str]:
         made.insert_style(style, automatic=True)
         columns.append(f'<table:table-column table:style-name="w-{number}-{place}"/>')
     kept = '<table:table-row table:style-name="r-whole">'
-    head = "".join(f"{kept}{_odt_head(table, line)}</table:table-row>" for line in range(len(table.head)))
-    rows = "".join(f"{kept}{''.join(map(_odt_body, row))}</table:table-row>" for row in table.rows)
+    many = "-many" if _points(table) == _SMALL_POINTS else ""
+    head = "".join(f"{kept}{_odt_head(table, line, many)}</table:table-row>" for line in range(len(table.head)))
+    rows = "".join(f"{kept}{''.join(_odt_body(cell, many) for cell in row)}</table:table-row>" for row in table.rows)
     body = f"<table:table-header-rows>{head}</table:table-header-rows>{rows}"
-    grid = _odt_grid(f"table-{number}", "".join(columns), body, whole=len(table.rows) < _MOST_KEPT)
+    grid = _odt_grid(f"table-{number}", "".join(columns), body, whole=_lines(table) <= _MOST_KEPT)
     title = _odt_line(table.title, "p-page" if table.new_page else "p-table")
     return [title, grid, *(_odt_line(note, "p-small") for note in table.notes)]
 
 
-def _odt_head(table: PaperTable, line: int) -> str:
+def _odt_head(table: PaperTable, line: int, many: str) -> str:
     begins = {one.column: one for one in table.head[line]}
     cells = []
     for place in range(len(table.weights)):
@@ -386,14 +425,15 @@ def _odt_head(table: PaperTable, line: int) -> str:
         if one is None:
             cells.append(_COVERED)
         else:
-            cells.append(_odt_cell(one.text, "c-head", "p-head", columns=one.columns, rows=one.rows))
+            cells.append(_odt_cell(one.text, "c-head", f"p-head{many}", columns=one.columns, rows=one.rows))
     return "".join(cells)
 
 
-def _odt_body(cell: PaperCell | None) -> str:
+def _odt_body(cell: PaperCell | None, many: str) -> str:
     if cell is None:
         return _COVERED
-    return _odt_cell(cell.text, paragraph="p-number" if cell.is_number else "p-cell", mark=cell.mark, rows=cell.rows)
+    paragraph = f"{'p-number' if cell.is_number else 'p-cell'}{many}"
+    return _odt_cell(cell.text, paragraph=paragraph, mark=cell.mark, rows=cell.rows)
 
 
 def _odt_signers(paper: Paper) -> list[str]:

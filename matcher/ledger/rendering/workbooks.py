@@ -40,6 +40,7 @@ from matcher.ledger.rendering.report_texts import (
     HEADS,
     HEADS_SAY,
     NOTES,
+    NOTHING,
     PAGE,
     PLACE,
     TABLE,
@@ -59,8 +60,8 @@ MAX_SHEET_ROWS = 1_048_576
 _MAX_NAME = 31
 _NOT_IN_NAMES = re.compile(r"[\[\]:*?/\\'\t\r\n]")
 _WIDTH_ROWS = 500
-_LINE_PT, _MOST_LINES, _SEAL_PT = 14, 28, 42
-_ONE_PAGE_PT = 680
+_LINE_PT, _MOST_LINES, _SEAL_PT = 16, 28, 42
+_ONE_PAGE_PT = 850
 """A sheet that is hardly higher than a page is printed on one, a little smaller."""
 _WIDEST, _LEAST, _READABLE, _SHEET_WIDTH = 60, 8, 12, 132
 """In characters: the widest and the narrowest column, the narrowest of texts, and what a landscape sheet takes."""
@@ -145,7 +146,11 @@ class _Sheet:
                 wide[place] = max(wide[place], needed)
                 # A text is wrapped, though not letter by letter; a number is not.
                 least[place] = max(least[place], min(_READABLE, needed) if isinstance(cell.value, str) else needed)
-        return _fitted(wide, least)
+        fitted = _fitted(wide, least)
+        # What runs over the cells beside it is printed whole.
+        above = max((_width(row[0]) for row in self.rows[:2] if row), default=0)
+        fitted[-1] += max(0, above + 2 - sum(fitted))
+        return fitted
 
 
 def _fitted(wide: Sequence[int], least: Sequence[int]) -> list[int]:
@@ -279,7 +284,8 @@ def _put_table(sheet: _Sheet, table: ReportTable, entries: _Sheet, language: Rep
             value = plain(cell.value, language)
             cells.append(_SheetCell(value, _look(value, table.columns[number].kind), target, remark))
         sheet.rows.append(cells)
-    _put_notes(sheet, [*dict.fromkeys(remarks), *(said(note, language) for note in table.notes)])
+    notes = [*([] if table.rows else [NOTHING]), *table.notes]
+    _put_notes(sheet, [*dict.fromkeys(remarks), *(said(note, language) for note in notes)])
 
 
 def _put_notes(sheet: _Sheet, notes: Sequence[str]) -> None:
@@ -464,7 +470,7 @@ def _height(sheet: _Sheet, number: int, row: Sequence[_SheetCell], widths: Seque
         if isinstance(cell.value, str) and cell.look in (_Look.TEXT, _Look.HEADER, _Look.NOTE):
             width = sum(widths[place - 1 : joined.get(place, place)])
             parts = cell.value.splitlines() or [""]
-            found = max(found, sum(max(1, -(-display_width(part) // max(1, width - 1))) for part in parts))
+            found = max(found, sum(max(1, -(-display_width(part) // max(1, width - 2))) for part in parts))
     return _LINE_PT * min(found, _MOST_LINES)
 
 
