@@ -182,6 +182,7 @@ def _picked(visit: Visit, need_id: str, picks: TeamPicks) -> tuple[Picked, ...]:
 @router.post("/{need_id}/team/accept")
 def accept_team(need_id: str, visit: Annotated[Visit, Depends(visiting(Resource.PAIRING, Action.DECIDE))]) -> Response:
     """Accept the members that were shown as one team."""
+    visit.look(_admitted)
     shown = [str(one).partition("-")[::2] for one in visit.form.getlist("member")]
     given = {
         "members": [{"pairing_id": pairing, "proposal_id": proposal} for pairing, proposal in shown],
