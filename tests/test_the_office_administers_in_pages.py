@@ -130,6 +130,22 @@ def test_single_values_of_a_document_are_set_in_fields(server: Served) -> None:
         # What reads as a percentage is kept as the share that it is.
         assert page.get_by_label("金額差距不逾此值視為相近（百分比）").input_value() == "1"
         months.fill("2019-05-01")
+        for wrong, said in (("很多", "請填數字"), ("inf", "請填數字")):
+            page.get_by_label("超過此金額須由兩人決定（元）").fill(wrong)
+            page.get_by_role("button", name="檢視變動").click()
+            expect(page.get_by_role("alert")).to_contain_text(said)
+        page.get_by_label("超過此金額須由兩人決定（元）").fill("5,000,000")
+        page.get_by_label("自此日起，月報須經聯盟負責人確認").fill("昨天")
+        page.get_by_role("button", name="檢視變動").click()
+        expect(page.get_by_role("alert")).to_contain_text("請填日期")
+        page.get_by_label("自此日起，月報須經聯盟負責人確認").fill("2019-05-01")
+        # What that changes is shown; nothing is moved by looking, and what was typed stays.
+        page.get_by_role("button", name="檢視變動").click()
+        change = [one.text_content() for one in page.locator("section[aria-labelledby=h-change] dl > *").all()]
+        assert change == ["自此日起，月報須經聯盟負責人確認", "— → 108年5月1日"]
+        assert server.ask("office", "GET", path.replace("/admin", "/api")).json()["motion"] is None
+        months = page.get_by_label("自此日起，月報須經聯盟負責人確認")
+        assert months.input_value() == "2019-05-01"
         page.get_by_label("修改理由").fill("月報先行")
         page.get_by_label("超過此金額須由兩人決定（元）").fill("很多")
         page.get_by_role("button", name="提請修改上列數值").click()

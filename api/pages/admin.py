@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
+from math import isfinite, nan
 from typing import Annotated, Any
 
 import orjson
@@ -413,7 +414,8 @@ def _shown_values(name: str, document: Mapping[str, Any]) -> list[tuple[str, str
     shown = []
     for field, (words, typed) in _VALUES.get(name, {}).items():
         value = document.get(field)
-        text = "" if value is None else f"{value * _TIMES[typed]:g}" if typed in _TIMES else str(value)
+        plain = _whole(value) if isinstance(value, float) else value
+        text = "" if value is None else f"{value * _TIMES[typed]:g}" if typed in _TIMES else str(plain)
         shown.append((field, words, "date" if typed is _Typed.DAY else "text", text))
     return shown
 
@@ -427,20 +429,36 @@ def _set_values(visit: Visit, name: str) -> dict[str, Any]:
     """Return a document with the single values of a form in the place of its own.
 
     Raises:
-        ProblemError: 422, one of them is no number.
+        ProblemError: 422, one of them is no number, or no day.
     """
     changed: dict[str, Any] = {**visit.reply(read_configuration, configuration_name=name).document["document"]}
     for field, (_, typed) in _VALUES.get(name, {}).items():
         text = str(visit.form.get(field, "")).strip().replace(",", "")
-        if typed in (_Typed.DAY, _Typed.LINE):
+        if typed is _Typed.LINE or (not text and typed is _Typed.DAY):
             changed[field] = text or None
-            continue
-        try:
-            number = float(text) / _TIMES.get(typed, 1)
-        except ValueError as error:
-            raise ProblemError(422, "invalid", T_("give a number"), field) from error
-        changed[field] = round(number) if typed is _Typed.PERCENT_OF_BP else _whole(number)
+        elif typed is _Typed.DAY:
+            changed[field] = _day(field, text)
+        else:
+            number = _number(field, text) / _TIMES.get(typed, 1)
+            changed[field] = round(number) if typed is _Typed.PERCENT_OF_BP else _whole(number)
     return changed
+
+
+def _day(field: str, text: str) -> str:
+    try:
+        return date.fromisoformat(text).isoformat()
+    except ValueError as error:
+        raise ProblemError(422, "invalid", T_("give a day such as 2019-06-30"), field) from error
+
+
+def _number(field: str, text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = nan
+    if not isfinite(number):
+        raise ProblemError(422, "invalid", T_("give a number"), field)
+    return number
 
 
 def _whole(number: float) -> float:
@@ -461,7 +479,29 @@ def show_document(
     return _page(visit, configuration_name)
 
 
-def _page(visit: Visit, name: str, refused: Refusal | None = None, reason: str = "", text: str = "") -> Response:
+def _previewed(visit: Visit, name: str) -> Response:
+    """Show which single values of a document a form changes, and store nothing."""
+    becomes = visit.attempt(lambda: _set_values(visit, name))
+    reason = str(visit.form.get("reason", ""))
+    if isinstance(becomes, Refusal):
+        return _page(visit, name, becomes, reason)
+    return _page(visit, name, reason=reason, becomes=becomes)
+
+
+def _changes(name: str, stands: Mapping[str, Any], becomes: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
+    """Return the single values that differ: their words, kind of field, what stands, what it becomes."""
+    pairs = zip(_shown_values(name, stands), _shown_values(name, becomes), strict=True)
+    return [(words, kind, before, after) for (_, words, kind, before), (*_, after) in pairs if before != after]
+
+
+def _page(
+    visit: Visit,
+    name: str,
+    refused: Refusal | None = None,
+    reason: str = "",
+    text: str = "",
+    becomes: Mapping[str, Any] | None = None,
+) -> Response:
     reply = visit.reply(read_configuration, configuration_name=name)
     stored = orjson.dumps(reply.document["document"], option=orjson.OPT_INDENT_2).decode()
     return visit.show(
@@ -472,7 +512,8 @@ def _page(visit: Visit, name: str, refused: Refusal | None = None, reason: str =
         etag=reply.headers["ETag"],
         values=_shown_values(name, reply.document["document"]),
         tables=_without_values(name, reply.document["document"]),
-        given=visit.form if refused else {},
+        given=visit.form if refused or becomes is not None else {},
+        changes=None if becomes is None else _changes(name, reply.document["document"], becomes),
         text=text or stored,
         reason=reason,
         refused=refused,
@@ -484,6 +525,8 @@ def change_document(
     configuration_name: str, visit: Annotated[Visit, Depends(visiting(Resource.CONFIGURATION, Action.EDIT))]
 ) -> Response:
     """Set a document as a whole, or its single values, for a reason."""
+    if "preview" in visit.form:
+        return _previewed(visit, configuration_name)
     text, reason = str(visit.form.get("document", "")), str(visit.form.get("reason", ""))
 
     def work() -> Any:
