@@ -31,6 +31,9 @@ def test_an_empty_folder_becomes_explained_matches(gloria: Any, tmp_path: Path) 
     assert [need for need in NEEDS if any(line.startswith(f"{need}  ") for line in lines)] == list(NEEDS)
     assert sum(line.startswith(" 1. ") for line in lines) == 3
     assert gloria("doctor", home=home).code == 0
+    # Told up to today, the cases are booked in the order of their days.
+    proved = gloria("ledger", "verify", home=home)
+    assert proved.out.splitlines()[-1] == "全部相符", proved.out
     password = next(line.partition("：")[2] for line in lines if "只顯示這一次" in line)
     emails = [line.split()[0] for line in lines if "@gloria.example" in line and "gloria " not in line]
     assert len(emails) == 7

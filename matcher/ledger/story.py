@@ -62,7 +62,7 @@ from matcher.ranking.lab_table import Facets
 from matcher.ranking.pairings import MatchResult, Pairing
 from matcher.ranking.ranker import Band
 from matcher.ranking.wishes import UNSTEERED
-from matcher.review.cases import Case, ContactKind, LostReason, Stage, add_contact, move_case
+from matcher.review.cases import ContactKind, LostReason, Stage, add_contact, move_case
 from matcher.review.clients import alliances_of, take_on
 from matcher.review.decisions import Verdict, decide
 from matcher.review.intake import NeedState, adopt, move
@@ -74,9 +74,25 @@ _Verb = Callable[[Session, datetime], object]
 _WHY = Bilingual.of(T_("Its evidence fits the need."))
 
 
-def _case_rows() -> list[dict[str, Any]]:
-    """Return the story's cases: need, lab, alliance, day of acceptance, steps."""
-    return _rows(programme_path() / "cases.jsonl")
+def _case_rows(until: date | None = None) -> list[dict[str, Any]]:
+    """Return the story's cases: need, lab, alliance, day of acceptance, steps.
+
+    Args:
+        until: the day up to which they are told, with those of the last weeks, whose days are counted back from it, and
+            whose companies see the labs; None: within the programme's years.
+    """
+    rows = _rows(programme_path() / "cases.jsonl")
+    if until is None:
+        return rows
+    last = max(date.fromisoformat(step["on"]) for row in rows for step in row["steps"])
+    told = [_with_days(row, lambda day: date.fromisoformat(day) + (until - last)) for row in rows]
+    recent = _rows(programme_path() / "recent_cases.jsonl")
+    return told + [{**_with_days(row, lambda ago: until - timedelta(days=ago)), "released": True} for row in recent]
+
+
+def _with_days(row: dict[str, Any], day_of: Callable[[Any], date]) -> dict[str, Any]:
+    steps = [{**step, "on": day_of(step["on"]).isoformat()} for step in row["steps"]]
+    return {**row, "accepted": day_of(row["accepted"]).isoformat(), "steps": steps}
 
 
 def name_of(account: str) -> str:
@@ -89,10 +105,10 @@ def _said_of(stage: str) -> list[dict[str, Any]]:
     return [row for row in _rows(programme_path() / "contacts.jsonl") if row["stage"] == stage]
 
 
-def _import_parties(session: Session) -> None:
+def _import_parties(session: Session, until: date | None) -> None:
     """Import those labs and needs of the demo world that the story's cases are about."""
     for kind, name in (("labs", "lab"), ("needs", "need")):
-        wanted = {row[name] for row in _case_rows()}
+        wanted = {row[name] for row in _case_rows(until)}
         rows = (orjson.loads(line) for line in (world_path() / f"{kind}.jsonl").read_bytes().splitlines())
         import_rows(session, kind, [row for row in rows if row["id"] in wanted])
 
@@ -104,15 +120,12 @@ def _case_actions(experts: Mapping[str, str], until: date | None) -> Iterator[tu
         experts: account ids by alliance.
         until: the day up to which they are told, with contacts; None: as they are written, without any.
     """
-    rows = _case_rows()
-    last = max(date.fromisoformat(step["on"]) for row in rows for step in row["steps"])
-    later = timedelta() if until is None else until - last
-    for row in rows:
+    for row in _case_rows(until):
         opened: list[int] = []
         by = experts[row["alliance"]]
-        yield date.fromisoformat(row["accepted"]) + later, _accepting(row, by, opened, until)
+        yield date.fromisoformat(row["accepted"]), _accepting(row, by, opened, until)
         for step in row["steps"]:
-            day = date.fromisoformat(step["on"]) + later
+            day = date.fromisoformat(step["on"])
             is_last = step is row["steps"][-1]
             yield day, _moving(step, by, opened, _Told(day, is_last) if until else None)
 
@@ -144,6 +157,8 @@ def _accepting(row: dict[str, Any], by: str, opened: list[int], until: date | No
         )
         if case is not None:
             opened.append(case.id or 0)
+        if row.get("released") and row["steps"]:
+            release(session, pairing=session.get_one(StoredPairing, shown.pairing_id), by=by, now=now)
 
     return accept
 
@@ -267,7 +282,7 @@ def load_story(engine: Engine, *, home: Path, cases_until: date | None = None) -
     with writing(engine) as session:
         if session.exec(select(Entry.seq).limit(1)).first() is not None:
             raise LedgerError(T_("the story is loaded into a ledger without entries; this one has some"))
-        _import(session)
+        _import(session, cases_until)
         cast = _cast(session, _noon(FIRST_DAY))
         centers = {one.id: one.center or "" for one in session.exec(select(Alliance)).all()}
         key = read_key(session, home)
@@ -293,11 +308,11 @@ def _rows(path: Path) -> list[dict[str, Any]]:
     return [orjson.loads(line) for line in path.read_bytes().splitlines()]
 
 
-def _import(session: Session) -> None:
+def _import(session: Session, cases_until: date | None) -> None:
     files = [(kind, world_path() / f"{kind}.jsonl") for kind in ("schools", "alliances", "companies")]
     for kind, path in (*files, ("companies", programme_path() / "companies.jsonl")):
         import_rows(session, kind, _rows(path))
-    _import_parties(session)
+    _import_parties(session, cases_until)
 
 
 def _cast(session: Session, now: datetime) -> Cast:
@@ -328,7 +343,6 @@ def settle(session: Session, *, today: date) -> None:
     alliances = session.exec(select(Alliance).order_by(col(Alliance.id))).all()
     emails = session.exec(select(Account.email, Account.id)).all()
     experts = {email.partition("@")[0].removeprefix("expert-"): account_id for email, account_id in emails}
-    _lately(session, experts, today)
     talks = _said_of("portfolio")
     for number, company in enumerate(session.exec(select(Company).order_by(col(Company.id))).all()):
         if alliances_of(session, company.id):
@@ -350,24 +364,6 @@ def settle(session: Session, *, today: date) -> None:
             by = experts[owner]
             taken = came + timedelta(days=2)
             move(session, need_id=need.id, state=NeedState.TAKEN_UP, by=by, expert_id=by, now=taken)
-
-
-def _lately(session: Session, experts: Mapping[str, str], today: date) -> None:
-    """Tell the cases of the last weeks, whose days are counted back; the company sees each lab that it was told of."""
-    known = set(session.exec(select(Case.need_id)).all())
-    for row in _rows(programme_path() / "recent_cases.jsonl"):
-        if row["need"] in known:
-            continue
-        opened: list[int] = []
-        by = experts[row["alliance"]]
-        accepted = today - timedelta(days=row["accepted"])
-        _accepting(row, by, opened, today)(session, _noon(accepted))
-        for step in row["steps"]:
-            day = today - timedelta(days=step["on"])
-            _moving(step, by, opened, _Told(day, step is row["steps"][-1]))(session, _noon(day))
-        if row["steps"]:
-            pairing = session.exec(select(StoredPairing).where(StoredPairing.need_id == row["need"])).one()
-            release(session, pairing=pairing, by=by, now=_noon(accepted))
 
 
 class _Replay:
