@@ -354,7 +354,8 @@ def settle(session: Session, *, today: date) -> None:
         take_on(session, company_id=company.id, alliance_id=alliance_id, expert_id=expert, by=None, now=since)
         ago = _HEARD_OF[number % len(_HEARD_OF)]
         row, day = talks[number % len(talks)], today - timedelta(days=ago)
-        ahead = {"next_step": row["next_step"], "next_on": day + _NEXT_IN} if ago < _STILL_TO_COME.days else {}
+        is_open = row["next_step"] and ago < _STILL_TO_COME.days
+        ahead = {"next_step": row["next_step"], "next_on": day + _NEXT_IN} if is_open else {}
         _contact(session, row, alliance_id, company.id, day, expert, _noon(day), **ahead)
     for number, need in enumerate(session.exec(select(StoredNeed).order_by(col(StoredNeed.id))).all()):
         owner = (alliances_of(session, need.company or "") or [alliances[0].id])[0]
