@@ -13,6 +13,7 @@ text, whatever it begins with, so that no cell computes.
 from __future__ import annotations
 
 import io
+import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -148,7 +149,7 @@ class _Sheet:
                 least[place] = max(least[place], min(_READABLE, needed) if isinstance(cell.value, str) else needed)
         fitted = _fitted(wide, least)
         # What runs over the cells beside it is printed whole.
-        above = max((_width(row[0]) for row in self.rows[:2] if row), default=0)
+        above = max((_over(row[0]) for row in self.rows if row), default=0)
         fitted[-1] += max(0, above + 2 - sum(fitted))
         return fitted
 
@@ -227,7 +228,11 @@ class _Names:
 
 def _top(title: str, document: ReportDocument, language: ReportLanguage) -> Iterator[list[_SheetCell]]:
     yield [_SheetCell(title, _Look.TITLE)]
-    yield [_SheetCell(f"{said(document.title, language)}, {as_of_line(document, language)}", _Look.LINE)]
+    yield [
+        _SheetCell(
+            f"{said(document.title, language)}{said(T_(', '), language)}{as_of_line(document, language)}", _Look.LINE
+        )
+    ]
     yield []
 
 
@@ -274,7 +279,7 @@ def _put_table(sheet: _Sheet, table: ReportTable, entries: _Sheet, language: Rep
                 sheet.merged.append((len(sheet.rows) + 1, len(sheet.rows) + spans[number], number + 1, number + 1))
             place = place_of(table, row, number, language)
             remark = None if cell.remark is None else said(cell.remark, language)
-            if remark is not None:
+            if remark is not None and cell.value is not None:
                 remarks.append(f"{place}: {remark}")
             target = None
             if cell.entries:
@@ -282,6 +287,9 @@ def _put_table(sheet: _Sheet, table: ReportTable, entries: _Sheet, language: Rep
                 of = (_SheetCell(here, target=_SheetLink(sheet.name, here)), _SheetCell(said(table.title, language)))
                 _list_entries(entries, cell.entries, [*of, _SheetCell(place)], language)
             value = plain(cell.value, language)
+            if value is None and remark is not None:
+                # An empty cell reads as forgotten: what is said of it stands in it.
+                value, remark = remark, None
             cells.append(_SheetCell(value, _look(value, table.columns[number].kind), target, remark))
         sheet.rows.append(cells)
     notes = [*([] if table.rows else [NOTHING]), *table.notes]
@@ -312,7 +320,9 @@ def _look(value: object, kind: CellKind) -> _Look:
     if isinstance(value, date):
         return _Look.DATE
     if isinstance(value, int | float):
-        return _Look.COUNT if kind in (CellKind.TEXT, CellKind.DATE) else _Look(kind.value)
+        # A whole share is a count: 17, not 17.00.
+        is_count = kind in (CellKind.TEXT, CellKind.DATE) or (kind is CellKind.SHARE and float(value).is_integer())
+        return _Look.COUNT if is_count else _Look(kind.value)
     return _Look.TEXT
 
 
@@ -345,6 +355,13 @@ def _refuse_too_large(sheet: _Sheet) -> None:
                 )
 
 
+def _over(cell: _SheetCell) -> int:
+    """Return how many characters a title or a line needs, which runs over the cells beside it; 0 for other cells."""
+    if cell.look not in (_Look.TITLE, _Look.LINE):
+        return 0
+    return _width(cell) if cell.look is _Look.LINE else math.ceil(_width(cell) * _TITLE_PT / _TEXT_PT)
+
+
 def _width(cell: _SheetCell) -> int:
     if isinstance(cell.value, int | float):
         return len(_number_text(cell.value, cell.look))
@@ -372,6 +389,7 @@ _XLSX_FORMATS = {
 }
 """Days are days of the Republic's calendar."""
 _A4 = 9
+_TITLE_PT, _TEXT_PT = 14, 10
 _FONT = "Microsoft JhengHei"
 _LINE_COLOR, _HEAD_FILL = "8A96A3", "E7EEF5"
 _LINE = Side(style="thin", color=_LINE_COLOR)
