@@ -272,6 +272,7 @@ def test_cells_are_merged_only_where_all_before_them_are() -> None:
 def test_libreoffice_opens_papers_without_repair(reports: dict[str, ReportDocument], tmp_path: Path) -> None:
     forms = (ReportFormat.DOCX, ReportFormat.ODT, ReportFormat.XLSX, ReportFormat.ODS)
     papers = [tmp_path / f"{name}-{form.value}.{form.value}" for name in ("b003", "gender") for form in forms]
+    papers.append(tmp_path / "entries-ods.ods")
     for paper in papers:
         paper.write_bytes(render(reports[paper.stem.partition("-")[0]], ReportFormat(paper.suffix[1:])))
     # All at once: the program takes longer to start than to convert them.
@@ -286,6 +287,9 @@ def test_libreoffice_opens_papers_without_repair(reports: dict[str, ReportDocume
         said = first.extract_text()
         assert all(words in said for words in ("計畫名稱", "預期效益說明", "促進至業界就業人才數", "首長"))
         assert "判讀" in second.extract_text()
+    # Days of a sheet are days of the Republic's calendar in the program too, not of a year without its century.
+    first = made["entries-ods"].pages[0].extract_text()
+    assert (len(re.findall(r"\b10[6-9]\s*年?\s*\d", first)) > 5, re.findall(r"\b1[7-9]\s*年", first)) == (True, [])
 
 
 FORMATS = list(ReportFormat)

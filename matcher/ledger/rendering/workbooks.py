@@ -530,7 +530,8 @@ _DATA_STYLES = {
     "<number:text>%</number:text></number:percentage-style>",
     _Look.THOUSANDS: '<number:number-style style:name="n-thousands"><number:number number:decimal-places="3" '
     'number:min-decimal-places="0" number:min-integer-digits="1" number:grouping="true"/></number:number-style>',
-    _Look.DATE: '<number:date-style style:name="n-date"><number:year number:calendar="ROC"/>'
+    _Look.DATE: '<number:date-style style:name="n-date" number:language="zh" number:country="TW">'
+    '<number:year number:style="long" number:calendar="ROC"/>'
     "<number:text>年</number:text><number:month/><number:text>月</number:text><number:day/>"
     "<number:text>日</number:text></number:date-style>",
 }
