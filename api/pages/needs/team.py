@@ -36,9 +36,9 @@ router = APIRouter(prefix="/needs", include_in_schema=False, route_class=Threade
 
 @dataclass(frozen=True)
 class Picked:
-    """A lab that the team must have, or two that it never has together, and the address without that."""
+    """A lab that the team must have, and the address without that."""
 
-    names: tuple[BothNames, ...]
+    names: BothNames
     without: str
 
 
@@ -156,7 +156,7 @@ def _place(need_id: str, picks: TeamPicks, *, included: Sequence[str], wish: str
     return f"/needs/{need_id}/team?{urlencode(fields)}"
 
 
-def _fields(picks: TeamPicks, *, with_apart: bool = True) -> list[tuple[str, str]]:
+def _fields(picks: TeamPicks) -> list[tuple[str, str]]:
     """Return what is picked beside the labs, as it stands in an address."""
     found = [("most", str(picks.most)), ("least", str(picks.least))]
     for name in ("different_schools", "one_region", "lesser_known"):
@@ -164,7 +164,7 @@ def _fields(picks: TeamPicks, *, with_apart: bool = True) -> list[tuple[str, str
             found.append((name, "true"))
     if picks.least_share_ntd is not None:
         found.append(("least_share_ntd", str(picks.least_share_ntd)))
-    return found + ([("apart", ",".join(pair)) for pair in picks.apart] if with_apart else [])
+    return found + [("apart", ",".join(pair)) for pair in picks.apart]
 
 
 def _picked(visit: Visit, need_id: str, picks: TeamPicks) -> tuple[Picked, ...]:
@@ -172,7 +172,7 @@ def _picked(visit: Visit, need_id: str, picks: TeamPicks) -> tuple[Picked, ...]:
     labs = visit.request.app.state.live.current().labs
     return tuple(
         Picked(
-            ((labs[one].name, labs[one].name_en) if one in labs else (one, one),),
+            (labs[one].name, labs[one].name_en) if one in labs else (one, one),
             _place(need_id, picks, included=[other for other in picks.included if other != one]),
         )
         for one in dict.fromkeys(picks.included)
