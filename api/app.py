@@ -56,13 +56,12 @@ from api.routes import (
     needs,
     operations,
     pairings,
-    queue,
     search,
     sessions,
 )
 from api.routes.conversation import attachments, corrections, meetings, talks
 from api.routes.conversation.attachments import MAX_ATTACHED_BYTES
-from api.routes.desk import agenda
+from api.routes.desk import agenda, handing_on, queue, saved_views, today
 from api.routes.files import drafts, exports, lab_files
 from api.routes.imports import drafts as import_drafts
 from api.routes.imports import templates
@@ -259,6 +258,9 @@ _PARTS = (
     corrections,
     cases,
     queue,
+    today,
+    handing_on,
+    saved_views,
     agenda,
     companies,
     labs,

@@ -35,6 +35,7 @@ from matcher.review import (
     steering,
 )
 from matcher.review.conversation import answers, attachments, corrections, meetings, signing, thread
+from matcher.review.desk import handing_on, putting_off, saved_views
 from matcher.review.mapped import field_map
 from matcher.review.own_lab import researchers
 
@@ -55,6 +56,7 @@ __all__ = [
     "field_map",
     "gender",
     "grades",
+    "handing_on",
     "intake",
     "ladder",
     "links",
@@ -69,10 +71,12 @@ __all__ = [
     "pictures",
     "proposals",
     "pseudonyms",
+    "putting_off",
     "readers",
     "researchers",
     "result_claims",
     "retired",
+    "saved_views",
     "school_totals",
     "schools",
     "shortlists",

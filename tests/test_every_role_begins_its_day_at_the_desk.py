@@ -20,10 +20,10 @@ from matcher.ledger.figures.ladder import LadderStep, Rung
 from matcher.ledger.figures.waiting import office_counts
 from matcher.ledger.rules.recognition import check, give_back, recognise
 from matcher.ledger.rules.reporting import report
+from matcher.review.desk.reminders import loads, reminders
 from matcher.review.intake import adopt
 from matcher.review.own_lab.researchers import claim
 from matcher.review.people import add_account, grant
-from matcher.review.reminders import loads, reminders
 from matcher.review.roles import Role
 from tests.conftest import Databases
 from tests.rig.servers.browsers import LANGS, browsing, look_over

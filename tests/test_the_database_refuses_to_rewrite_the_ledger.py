@@ -56,6 +56,7 @@ APPEND_ONLY = (
     "evidence_file",
     "gender_analysis",
     "gender_count",
+    "hand_over",
     "ladder_step",
     "ledger_duties_start",
     "ledger_entry",

@@ -14,9 +14,9 @@ from indexer.records.importing import import_rows
 from indexer.settings import Settings
 from matcher.review.cases import Case
 from matcher.review.clients import Client
+from matcher.review.desk.reminders import REMINDER_LABELS, UNASSIGNED, Counts, Reminder, reminders, totals
 from matcher.review.intake import adopt
 from matcher.review.proposals import PairingState, StoredPairing
-from matcher.review.reminders import REMINDER_LABELS, UNASSIGNED, Counts, Reminder, reminders, totals
 from tests.rig.worlds.small_world import Asked, asked
 
 NOW = datetime.now(UTC)

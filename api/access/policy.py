@@ -53,6 +53,7 @@ class Resource(StrEnum):
     EXPERT = "expert"
     QUEUE = "queue"
     AGENDA = "agenda"
+    SAVED_VIEW = "saved_view"
     RELEASED_LAB = "released_lab"
     SHORTLIST = "shortlist"
     LOGO = "logo"
@@ -138,6 +139,7 @@ class Action(StrEnum):
     CLOSE = "close"
     GRADE = "grade"
     SETTLE = "settle"
+    HAND_ON = "hand_on"
 
 
 Holder = Role | Everybody
@@ -174,6 +176,7 @@ POLICY: dict[tuple[Resource, Action], dict[Holder, Reach]] = {
     (Resource.NEED, Action.CHECK): _staff(Reach.ALLIANCE),
     (Resource.NEED, Action.SETTLE): _staff(Reach.ALLIANCE),
     (Resource.NEED, Action.TAKE_UP): _staff(Reach.ALLIANCE),
+    (Resource.NEED, Action.HAND_ON): _staff(Reach.ALLIANCE),
     (Resource.NEED, Action.SHARE): _staff(Reach.ALLIANCE) | _OFFICE,
     (Resource.NEED, Action.ASSIGN): _OFFICE,
     (Resource.NEED, Action.BREAK_GLASS): _OFFICE,
@@ -197,6 +200,7 @@ POLICY: dict[tuple[Resource, Action], dict[Holder, Reach]] = {
     (Resource.CASE, Action.LIST): _staff(Reach.ALLIANCE) | _OFFICE,
     (Resource.CASE, Action.MOVE): _staff(Reach.ALLIANCE),
     (Resource.CASE, Action.CONTACT): _staff(Reach.ALLIANCE),
+    (Resource.CASE, Action.HAND_ON): _staff(Reach.ALLIANCE),
     # The office has no part in it: what the parties write to each other may say all that a need says.
     (Resource.CONVERSATION, Action.READ): _staff(Reach.ALLIANCE) | _BOTH_SIDES,
     (Resource.CONVERSATION, Action.CREATE): _staff(Reach.ALLIANCE) | _BOTH_SIDES,
@@ -233,6 +237,11 @@ POLICY: dict[tuple[Resource, Action], dict[Holder, Reach]] = {
     (Resource.CONTACT, Action.LIST): _staff(Reach.ALLIANCE) | _OFFICE,
     (Resource.EXPERT, Action.LIST): _staff(Reach.ALLIANCE),
     (Resource.QUEUE, Action.READ): _staff(Reach.ALLIANCE),
+    # What somebody put off, and the views of lists that somebody keeps, are their own alone.
+    (Resource.QUEUE, Action.EDIT): _staff(Reach.ALLIANCE),
+    (Resource.SAVED_VIEW, Action.LIST): _everybody(Reach.OWN),
+    (Resource.SAVED_VIEW, Action.CREATE): _everybody(Reach.OWN),
+    (Resource.SAVED_VIEW, Action.END): _everybody(Reach.OWN),
     # What waits for a role; each kind of it is shown to whom its own page is.
     (Resource.AGENDA, Action.READ): _READERS,
     # An alliance brings in needs, companies, and labs of its schools as long as no researcher keeps them

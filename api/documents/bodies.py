@@ -37,6 +37,7 @@ from matcher.ledger.rules.configuration import TakesNoYesForANumber
 from matcher.ranking.wishes import MOST_WORDS, WORD, WORDS_SAID
 from matcher.review.cases import ContactKind, LostReason, Stage
 from matcher.review.decisions import Reason, Verdict
+from matcher.review.desk.saved_views import ViewedList
 from matcher.review.intake import NeedState
 from matcher.review.own_lab.researchers import ClaimVerdict
 from matcher.review.roles import Role
@@ -401,6 +402,27 @@ class ClaimVerdictBody(_Body):
 
     verdict: ClaimVerdict = Field(examples=["approved"])
     reason: Note = ""
+
+
+class HandOverBody(_Body):
+    """To which colleague a need or a case is handed."""
+
+    expert: Word = Field(examples=["u-0123456789abcdef"])
+    note: Note = Field(default="", description="For the colleague.", examples=["下週起休假,請接手"])
+
+
+class PutOffBody(_Body):
+    """Until which day something is put off."""
+
+    until: date = Field(examples=["2026-12-07"])
+
+
+class SavedViewBody(_Body):
+    """A list as somebody wants to see it again: which one, what its address asked, and a name for it."""
+
+    page: ViewedList = Field(examples=["cases"])
+    name: Word = Field(examples=["我的逾期案件"])
+    query: str = Field(default="", max_length=4_000, examples=["mine=true&overdue=true"])
 
 
 class ClientBody(_Body):

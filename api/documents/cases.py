@@ -24,6 +24,7 @@ from matcher.review.case_teams import teams_of
 from matcher.review.cases import OPEN_STAGES, Case, CaseStep, Contact, ContactKind, LostReason, Stage
 from matcher.review.conversation.answers import SideWord
 from matcher.review.conversation.thread import Side
+from matcher.review.desk.handing_on import HandOver, carrier
 from matcher.review.people import Principal
 from matcher.review.roles import STAFF
 
@@ -68,7 +69,7 @@ class CaseFileAnswer(Answer):
     lab_id: str
     company_id: str | None
     alliance_id: str
-    owner_id: str
+    owner_id: str = Field(description="Who accepted the pairing.")
     stage: Stage
     version: int
     opened_at: datetime
@@ -85,9 +86,20 @@ class TeamCaseAnswer(Answer):
     leads: bool
 
 
+class HandOverAnswer(Answer):
+    """That a case was handed to a colleague."""
+
+    given_to: str
+    note: str = ""
+    by: str
+    at: datetime
+
+
 class CaseAnswer(CaseFileAnswer):
     """A case with its steps and contacts; `team` has all cases that it is carried together with, itself too."""
 
+    expert_id: str = Field(description="Whose it is now: its owner's, or the colleague's to whom it was handed.")
+    handed_on: list[HandOverAnswer]
     team: list[TeamCaseAnswer]
     steps: list[CaseStepAnswer]
     contacts: list[ContactAnswer]
@@ -152,6 +164,20 @@ class FollowUpAnswer(Answer):
     next_on: date | None
 
 
+class SilentCaseAnswer(Answer):
+    """An open case in which nobody was in touch for long."""
+
+    case_id: int
+    need_id: str
+    need_title: str | None
+    lab_id: str
+    lab_name: str
+    lab_name_en: str
+    company_id: str | None
+    last_contact: date | None
+    opened_at: datetime
+
+
 class SilentCompanyAnswer(Answer):
     """A company of the portfolio, looked after since a moment, that was not contacted for long."""
 
@@ -187,7 +213,9 @@ class QueueAnswer(Answer):
     needs_to_match: list[UnmatchedNeedAnswer]
     needs_to_review: list[NeedToReviewAnswer]
     pairings_to_review: list[WaitingPairingAnswer]
+    deferred_due: list[WaitingPairingAnswer] = Field(description="Those that were deferred until a day that has come.")
     follow_ups_due: list[FollowUpAnswer]
+    silent_cases: list[SilentCaseAnswer]
     silent_companies: list[SilentCompanyAnswer]
 
 
@@ -205,7 +233,7 @@ class CaseFilter:
         if self.stage is not None:
             found.append(col(Case.stage) == self.stage.value)
         if self.mine:
-            found.append(col(Case.owner_id) == who.id)
+            found.append(carrier() == who.id)
         if self.overdue_on is not None:
             newest = (
                 select(func.max(Contact.id)).where(col(Contact.case_id).is_not(None)).group_by(col(Contact.case_id))
@@ -230,12 +258,18 @@ def case_documents(session: Session, who: Principal, cases: Sequence[Case]) -> l
         steps[step.case_id].append(step)
     for contact in session.exec(select(Contact).where(col(Contact.case_id).in_(ids)).order_by(col(Contact.id))):
         contacts[contact.case_id].append(contact)
+    handed: dict[int | None, list[HandOver]] = defaultdict(list)
+    for one in session.exec(select(HandOver).where(col(HandOver.case_id).in_(ids)).order_by(col(HandOver.id))):
+        handed[one.case_id].append(one)
     teams = teams_of(session, [case.id or 0 for case in cases])
     inside = who.scopes(*STAFF)
     hidden = {case.id: set() if case.alliance_id in inside else {"note", "next_step"} for case in cases}
+    unsaid = {"id", "need_id", "case_id"}
     return [
         {
             **case.model_dump(mode="json"),
+            "expert_id": handed[case.id][-1].given_to if handed[case.id] else case.owner_id,
+            "handed_on": [one.model_dump(mode="json", exclude=unsaid | hidden[case.id]) for one in handed[case.id]],
             "team": [asdict(one) for one in teams.get(case.id or 0, ())],
             "steps": [step.model_dump(mode="json", exclude=hidden[case.id]) for step in steps[case.id]],
             "contacts": [one.model_dump(mode="json", exclude=hidden[case.id]) for one in contacts[case.id]],

@@ -19,6 +19,7 @@ from matcher.notices.outbox import Notice
 from matcher.review.cases import Case
 from matcher.review.clients import Client
 from matcher.review.conversation.thread import Conversation, ThreadError, conversation_of
+from matcher.review.desk.handing_on import carrier_of
 from matcher.review.intake import NeedIntake
 from matcher.review.people import Account, Grant
 from matcher.review.proposals import Release, StoredPairing
@@ -60,7 +61,7 @@ def expert_of(session: Session, need_id: str) -> list[str]:
 def looking_after(session: Session, about: Conversation) -> list[str]:
     """Return who of the alliance looks after a case or its need, or showed the lab, and still works there."""
     theirs = holders(session, STAFF, [about.alliance_id])
-    own = about.case.owner_id if about.case is not None else None
+    own = carrier_of(session, about.case) if about.case is not None else None
     taken = session.exec(select(NeedIntake.expert_id).where(NeedIntake.need_id == about.need_id)).first()
     shown = select(Release.released_by).where(Release.pairing_id == about.pairing_id).order_by(col(Release.id).desc())
     found = (own, taken, session.exec(shown).first())

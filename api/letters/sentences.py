@@ -102,6 +102,13 @@ _BY_FACT: Mapping[NoticeKind, tuple[str, Mapping[str, Text]]] = {
             "refused": T_("It was refused that your alliance looks after the company too."),
         },
     ),
+    NoticeKind.HANDED_ON: (
+        "how",
+        {
+            "need": T_("A colleague handed you a need: it is yours now."),
+            "case": T_("A colleague handed you a case: it is yours now."),
+        },
+    ),
     NoticeKind.ACCOUNT_CHANGED: (
         "how",
         {

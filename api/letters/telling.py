@@ -26,6 +26,7 @@ from matcher.notices.outbox import notify
 from matcher.review.cases import OPEN_STAGES, Case, CaseStep, Contact, Stage
 from matcher.review.clients import Client, ClientRequest
 from matcher.review.decisions import Decision
+from matcher.review.desk.handing_on import carrier_of
 from matcher.review.intake import NeedIntake, NeedState
 from matcher.review.own_lab.researchers import LabClaim
 from matcher.review.people import Account, Grant, principal
@@ -71,6 +72,21 @@ def tell_of_moved_need(session: Session, need_id: str, state: NeedState, *, by: 
     notify(session, to=_people_of(session, company), place=f"/company/needs/{need_id}", **said)
     if kind is NoticeKind.NEED_ENDED:
         notify(session, to=expert_of(session, need_id), place=f"/needs/{need_id}", **said)
+
+
+def tell_of_handed_on(session: Session, *, need_id: str, case_id: int | None, to: str, by: str, now: datetime) -> None:
+    """Tell a colleague that a need, or a case of it, is theirs now."""
+    place = f"/needs/{need_id}" if case_id is None else f"/cases/{case_id}"
+    notify(
+        session,
+        kind=NoticeKind.HANDED_ON,
+        to=[to],
+        key=f"{place} handed to {to} {now.isoformat()}",
+        place=place,
+        facts={"need": need_id, "how": "need" if case_id is None else "case"},
+        by=by,
+        now=now,
+    )
 
 
 def tell_of_opened_need(
@@ -133,7 +149,7 @@ def tell_of_moved_case(session: Session, case: Case, *, by: str, now: datetime) 
     said: dict[str, Any] = {"key": f"case {case.id} step {case.version}", "by": by, "now": now}
     facts = {"case": str(case.id), "need": case.need_id, "stage": stage.value}
     moved: dict[str, Any] = {"kind": NoticeKind.CASE_MOVED, "facts": facts, **said}
-    notify(session, to=[case.owner_id], place=f"/cases/{case.id}", **moved)
+    notify(session, to=[carrier_of(session, case)], place=f"/cases/{case.id}", **moved)
     was_introduced = stage not in (Stage.ACCEPTED, Stage.UNDONE, Stage.LOST) or _was_introduced(session, case)
     if not was_introduced:
         return

@@ -80,7 +80,7 @@ from matcher.ledger.rows.evidence import forget_waiting
 from matcher.ledger.rows.kpis import KPI_FACTS, Kpi
 from matcher.notices.sending import forget as forget_notices
 from matcher.review.conversation.attachments import forget_strays
-from matcher.review.reminders import REMINDER_LABELS, reminders, totals
+from matcher.review.desk.reminders import REMINDER_LABELS, reminders, totals
 
 
 def make_backup(work: StepWork) -> StepOutcome:

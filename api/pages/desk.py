@@ -27,14 +27,14 @@ from api.requests.problems import Refusal, not_found
 from api.requests.query_parameters import MAX_PAGE
 from api.routes.companies import list_companies
 from api.routes.desk.agenda import read_agenda
+from api.routes.desk.queue import read_queue
 from api.routes.jobs import list_jobs
 from api.routes.needs import take_up_need
-from api.routes.queue import read_queue
 from indexer.instants import day_in_taipei, now
 from indexer.records.record_tables import Company
 from matcher.ledger.figures.ladder import RUNG_LABELS
 from matcher.ledger.figures.waiting import WAITING_LABELS, Waiting
-from matcher.review.reminders import REMINDER_LABELS, SILENT_DAYS
+from matcher.review.desk.reminders import REMINDER_LABELS, SILENT_DAYS
 from matcher.review.roles import STAFF, Role
 
 SHOWN = 5

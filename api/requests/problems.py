@@ -58,6 +58,9 @@ from matcher.review.conversation.meetings import MeetingError, MeetingLateError
 from matcher.review.conversation.signing import SigningError
 from matcher.review.conversation.thread import ThreadError
 from matcher.review.decisions import AlreadyDecidedError, DecisionError, RetiredError
+from matcher.review.desk.handing_on import HandOverError
+from matcher.review.desk.putting_off import PutOffError
+from matcher.review.desk.saved_views import ViewError
 from matcher.review.intake import DraftError, IntakeError
 from matcher.review.own_lab.researchers import ClaimError, ProfileError
 from matcher.review.people import LastOfficeError, PeopleError, SamePersonError
@@ -189,6 +192,9 @@ TABLE: tuple[tuple[type[Exception], int, str], ...] = (
     (PoolError, 422, "invalid"),
     (JudgingError, 409, "judging"),
     (ClientError, 409, "client"),
+    (HandOverError, 409, "hand_over"),
+    (PutOffError, 422, "invalid"),
+    (ViewError, 422, "invalid"),
     (LastOfficeError, 409, "last-office"),
     (SamePersonError, 409, "two-people"),
     (PeopleError, 422, "people"),

@@ -64,12 +64,12 @@ _MOVES, _LISTED, _ALIAS, _STAYS = Way.MOVES, Way.LISTED, Way.ALIAS, Way.STAYS
 _BY_HAND: dict[str, str] = {
     "account_id": "account_identity api_key audit break_glass_read calendar_feed idempotent_reply job login_session "
     "notice notice_choice notice_reader password password_renewal recovery_code role_grant "
-    "second_factor webhook import_draft judging_member",
+    "second_factor webhook import_draft judging_member put_off saved_view",
     "asked_by": "client_request",
     "answered_by": "client_request",
     "by": "configuration_version gender_analysis gender_count lab_edit ladder_step school_total "
     "sufficiency_row ledger_motion_end point_row side_answer thread_message judged_word judging_step need_steering "
-    "case_team signing ledger_step meeting_step",
+    "case_team hand_over signing ledger_step meeting_step",
     "sent_by": "evidence_file",
     "noted_by": "external_claim",
     "started_by": "judging",
@@ -147,6 +147,7 @@ REFERENCES: dict[Mendable, tuple[Reference, ...]] = {
         Reference("need_share", "need_id", _STAYS, T_("alliances that it was shared with")),
         Reference("need_steering", "need_id", _STAYS),
         Reference("case_team", "need_id", _STAYS),
+        Reference("hand_over", "need_id", _STAYS),
     ),
     Mendable.PERSON: (
         Reference("client", "expert_id", _MOVES, T_("companies looked after")),
@@ -163,6 +164,7 @@ REFERENCES: dict[Mendable, tuple[Reference, ...]] = {
         Reference("aspect_score", "by", _ALIAS),
         Reference("month_report", "by", _ALIAS),
         Reference("attachment", "by", _ALIAS),
+        Reference("hand_over", "given_to", _ALIAS),
         *(Reference(table, column, _STAYS) for column, tables in _BY_HAND.items() for table in tables.split()),
     ),
     Mendable.EVIDENCE: (),

@@ -39,6 +39,7 @@ class NoticeKind(StrEnum):
     NEED_NEW = "need_new"
     NEED_TAKEN_UP = "need_taken_up"
     NEED_ENDED = "need_ended"
+    HANDED_ON = "handed_on"
     NEED_OPENED = "need_opened"
     NEED_TO_CONFIRM = "need_to_confirm"
     NEED_ANSWERED = "need_answered"
@@ -87,6 +88,7 @@ KINDS: Mapping[NoticeKind, KindFacts] = {
     NoticeKind.NEED_ENDED: KindFacts(
         T_("a need is closed, opened again or withdrawn"), (*STAFF, Role.COMPANY), Cadence.DAILY
     ),
+    NoticeKind.HANDED_ON: KindFacts(T_("a colleague hands you a need or a case"), STAFF, Cadence.AT_ONCE),
     NoticeKind.NEED_OPENED: KindFacts(
         T_("who is let in to your need: another alliance, or the programme office"),
         (*STAFF, Role.COMPANY),

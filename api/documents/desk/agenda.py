@@ -18,7 +18,7 @@ from matcher.ledger.figures.self_operation import Ladder
 from matcher.ledger.figures.waiting import MissingTotal, Waiting, WaitingEntry
 from matcher.ledger.rows.kpis import KPI_FACTS, Kpi, Unit
 from matcher.ledger.rows.motions import Motion, MotionKind
-from matcher.review.reminders import Reminder
+from matcher.review.desk.reminders import Reminder
 
 
 class AgendaItem(Answer):

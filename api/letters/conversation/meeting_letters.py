@@ -22,6 +22,7 @@ from matcher.notices.readers import MailLanguage, reader_of
 from matcher.review.cases import Case
 from matcher.review.conversation.meetings import Meeting, MeetingState
 from matcher.review.conversation.thread import Side
+from matcher.review.desk.handing_on import carrier_of
 from matcher.review.people import Account
 
 PURPOSE = "meeting"
@@ -119,7 +120,7 @@ def entry_of(session: Session, meeting: Meeting, side: Side, reader: str, page: 
         page: the address of its page.
     """
     case = session.get_one(Case, meeting.case_id)
-    owner, account = session.get(Account, case.owner_id), session.get(Account, reader)
+    owner, account = session.get(Account, carrier_of(session, case)), session.get(Account, reader)
     language = MailLanguage.BOTH if account is None else MailLanguage(reader_of(session, account.id).language)
     return CalendarEntry(
         meeting=meeting,

@@ -263,8 +263,9 @@ class CaseNames:
 def case_names(session: Session, who: Principal, cases: Iterable[Mapping[str, Any]], *, to: NeedReader) -> CaseNames:
     """Return the names of what cases name."""
     found = list(cases)
-    owners = {one["owner_id"] for one in found}
-    owners |= {row["by"] for one in found for row in (*one["steps"], *one["contacts"])}
+    owners = {one[name] for one in found for name in ("owner_id", "expert_id")}
+    owners |= {row["by"] for one in found for row in (*one["steps"], *one["contacts"], *one["handed_on"])}
+    owners |= {row["given_to"] for one in found for row in one["handed_on"]}
     companies, alliances = all_of(found, "company_id"), all_of(found, "alliance_id")
     others = called(session, {Company: companies, Alliance: alliances, Account: owners})
     labs = session.exec(

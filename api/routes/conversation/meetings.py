@@ -49,6 +49,7 @@ from matcher.review.conversation.meetings import (
     state_to_return_to,
 )
 from matcher.review.conversation.thread import Side
+from matcher.review.desk.handing_on import carrier
 from matcher.review.people import Principal, principal
 from matcher.review.proposals import StoredPairing
 
@@ -94,7 +95,7 @@ def own_meetings(session: Session, who: Principal, *, since: Any) -> list[tuple[
     """Return the meetings that somebody takes part in and that were fixed, from a moment on, with their side."""
     found: dict[int | None, tuple[Meeting, Side]] = {}
     for side in Side:
-        mine = [Case.owner_id == who.id] if side is Side.EXPERT else []
+        mine = [carrier() == who.id] if side is Side.EXPERT else []
         query = (
             select(Meeting)
             .join(Case, col(Case.id) == Meeting.case_id)

@@ -52,8 +52,8 @@ from matcher.ledger.figures.waiting import (
 from matcher.ledger.rows.periods import last_day
 from matcher.ledger.rules.recognition import months_since, with_committee
 from matcher.review.clients import ClientRequest
+from matcher.review.desk.reminders import UNASSIGNED, Reminder, loads, reminders
 from matcher.review.people import Account, Grant, Principal
-from matcher.review.reminders import UNASSIGNED, Reminder, loads, reminders
 from matcher.review.roles import STAFF, Role
 
 router = APIRouter(prefix="/api", tags=["queue"], route_class=ThreadedRoute)

@@ -2,8 +2,8 @@
 
 In: a state of the database, a day, and of which alliances. Out: results that wait for a word or for their alliance,
 motions without a second person, plans that are missing or past their day, totals that schools still owe, the quarter
-to close. It exists beside `matcher.review.reminders`, which counts what waits for experts, as the one source of the
-desks, the pages that these lead to and the night's report: three counts of one thing would disagree. It holds ids,
+to close. It exists beside `matcher.review.desk.reminders`, which counts what waits for experts, as the one source of
+the desks, the pages that these lead to and the night's report: three counts of one thing would disagree. It holds ids,
 days and numbers, and no text of a need. Who may see a row is decided by whoever asks, by a condition on its table.
 """
 

@@ -7,7 +7,7 @@ Liaison staff are few: what is due must find them.
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Response
@@ -16,6 +16,7 @@ from sqlmodel import Session, col, func
 
 from api.access.policy import Action, Resource
 from api.access.visibility import Condition, conversations, own_needs, readable, unconflicted
+from api.access.visibility import cases as visible_cases
 from api.access.visibility import companies as visible_companies
 from api.access.visibility import needs as visible_needs
 from api.documents.cases import QueueAnswer
@@ -33,15 +34,16 @@ from matcher.review.clients import Client
 from matcher.review.conversation.answers import SideAnswer
 from matcher.review.conversation.standing import stands_of, waiting_words
 from matcher.review.conversation.thread import Message, Side
+from matcher.review.desk.reminders import SILENT_DAYS
 from matcher.review.intake import OPEN_STATES, NeedIntake, NeedState
 from matcher.review.people import Account, Principal
 from matcher.review.proposals import PairingState, Proposal, StoredPairing
-from matcher.review.reminders import SILENT_DAYS
 from matcher.review.roles import STAFF
 
 router = APIRouter(prefix="/api", tags=["queue"], route_class=ThreadedRoute)
 
 _OPEN = [state.value for state in OPEN_STATES]
+_OPEN_CASES = [stage.value for stage in OPEN_STAGES]
 
 
 @router.get("/queue", response_model=QueueAnswer)
@@ -55,19 +57,38 @@ def read_queue(
     """Show what waits for you: new needs, pairings to review, follow-ups due, companies not contacted for long."""
 
     def work(session: Session, who: Principal) -> Reply:
-        today = day_in_taipei(ask.at)
-        document = {
-            "answers": _answers(session, who, limit, to=ask),
-            "new_needs": _new_needs(session, who, limit, to=ask),
-            "needs_to_match": _needs_to_match(session, who, limit, to=ask),
-            "needs_to_review": _needs_to_review(session, who, limit, to=ask),
-            "pairings_to_review": _pairings(session, who, today, limit, to=ask),
-            "follow_ups_due": _due(session, who, today, limit, to=ask),
-            "silent_companies": _silent(session, who, today - timedelta(days=silent_days), limit),
-        }
-        return Reply(200, document, {})
+        found = waiting_for(session, who, ask.at, limit, silent_days=silent_days, to=ask)
+        pairings = _pairings(session, who, day_in_taipei(ask.at), limit, to=ask)
+        return Reply(200, {**found, "pairings_to_review": pairings}, {})
 
     return ask.read(work)
+
+
+def waiting_for(
+    session: Session, who: Principal, at: datetime, limit: int, *, silent_days: int = SILENT_DAYS, to: NeedReader
+) -> dict[str, list[dict[str, Any]]]:
+    """Return what waits for an expert, each kind by itself: at most so many of it, the longest waiting first.
+
+    Args:
+        session: one state of the database.
+        who: whose queue it is; what they may not see, or have an interest in, is not in it.
+        at: the moment; days are those of Taipei.
+        limit: at most so many of each kind.
+        silent_days: a case or a company is silent after so many days without a contact.
+        to: to whom it is shown, for the trail.
+    """
+    today = day_in_taipei(at)
+    long_ago = today - timedelta(days=silent_days)
+    return {
+        "answers": _answers(session, who, limit, to=to),
+        "new_needs": _new_needs(session, who, limit, to=to),
+        "needs_to_match": _needs_to_match(session, who, limit, to=to),
+        "needs_to_review": _needs_to_review(session, who, limit, to=to),
+        "deferred_due": _pairings(session, who, today, limit, only_due=True, to=to),
+        "follow_ups_due": _due(session, who, today, limit, to=to),
+        "silent_cases": _silent_cases(session, who, long_ago, at - timedelta(days=silent_days), limit, to=to),
+        "silent_companies": _silent(session, who, long_ago, limit),
+    }
 
 
 def _answers(session: Session, who: Principal, limit: int, *, to: NeedReader) -> list[dict[str, Any]]:
@@ -225,15 +246,18 @@ def _needs_to_review(session: Session, who: Principal, limit: int, *, to: NeedRe
     return found
 
 
-def _pairings(session: Session, who: Principal, today: date, limit: int, *, to: NeedReader) -> list[dict[str, Any]]:
-    """Those that were deferred until a day that has come go first."""
+def _pairings(
+    session: Session, who: Principal, today: date, limit: int, *, only_due: bool = False, to: NeedReader
+) -> list[dict[str, Any]]:
+    """Those that were deferred until a day that has come go first, or alone."""
     due = (col(StoredPairing.state) == PairingState.DEFERRED.value) & (col(StoredPairing.deferred_until) <= today)
+    waits = due if only_due else (col(StoredPairing.state) == PairingState.PROPOSED.value) | due
     rows = session.execute(
         select(StoredPairing, col(Need.title), col(Lab.name), col(Lab.name_en))
         .join(Need, col(Need.id) == StoredPairing.need_id)
         .join(NeedIntake, col(NeedIntake.need_id) == Need.id)
         .join(Lab, col(Lab.id) == StoredPairing.lab_id)
-        .where(*_waiting(who), (col(StoredPairing.state) == PairingState.PROPOSED.value) | due)
+        .where(*_waiting(who), waits)
         .order_by(col(StoredPairing.deferred_until).is_(None), col(StoredPairing.deferred_until), col(StoredPairing.id))
         .limit(limit)
     ).all()
@@ -285,6 +309,48 @@ def _due(session: Session, who: Principal, today: date, limit: int, *, to: NeedR
     ]
     for one in found:
         if one["need_id"] is not None:
+            to.reads(one["need_id"])
+    return found
+
+
+def _silent_cases(
+    session: Session, who: Principal, before: date, opened_before: datetime, limit: int, *, to: NeedReader
+) -> list[dict[str, Any]]:
+    """Return the open cases in which nobody was in touch for long."""
+    last = (
+        select(col(Contact.case_id), func.max(col(Contact.held_on)).label("last"))
+        .where(col(Contact.case_id).is_not(None))
+        .group_by(col(Contact.case_id))
+        .subquery()
+    )
+    rows = session.execute(
+        select(Case, col(Need.title), col(Lab.name), col(Lab.name_en), last.c.last)
+        .join(Lab, col(Lab.id) == Case.lab_id)
+        .join(Need, and_(col(Need.id) == Case.need_id, readable(who)), isouter=True)
+        .join(last, last.c.case_id == Case.id, isouter=True)
+        .where(col(Case.alliance_id).in_(who.scopes(*STAFF)), visible_cases(who, Action.LIST))
+        .where(col(Case.stage).in_(_OPEN_CASES), col(Case.opened_at) < opened_before)
+        .where(last.c.last.is_(None) | (last.c.last < before))
+        .order_by(last.c.last.is_not(None), last.c.last, col(Case.id))
+        .limit(limit)
+    ).all()
+    found = [
+        {
+            "case_id": case.id,
+            "need_id": case.need_id,
+            "need_title": title,
+            "lab_id": case.lab_id,
+            "lab_name": name,
+            "lab_name_en": name_en,
+            "company_id": case.company_id,
+            "last_contact": day and day.isoformat(),
+            "opened_at": case.opened_at.isoformat(),
+        }
+        for case, title, name, name_en, day in rows
+        if not who.has_stake(company_id=case.company_id, lab_id=case.lab_id)
+    ]
+    for one in found:
+        if one["need_title"] is not None:
             to.reads(one["need_id"])
     return found
 

@@ -23,6 +23,7 @@ from indexer.vocabulary import Mendable
 from indexer.wording import T_
 from matcher.review.cases import OPEN_STAGES, Case, Contact
 from matcher.review.clients import Client
+from matcher.review.desk.handing_on import HANDED
 from matcher.review.intake import OPEN_STATES, NeedIntake, NeedState
 from matcher.review.proposals import PairingState, StoredPairing
 
@@ -76,8 +77,8 @@ def loads(
 ) -> dict[str, dict[Reminder, int]]:
     """Return for each expert of some alliances (`UNASSIGNED`: nobody's yet) how much waits, as `reminders` counts it.
 
-    A need is whose who took it up, a case whose owner's, a company whose who calls it; a next step waits for whoever
-    planned it.
+    A need is whose who took it up or was given it, a case whose owner's or whose it was handed to, a company whose who
+    calls it; a next step waits for whoever planned it.
     """
     queries = _queries(now, silent_days, by_expert=True)
     chosen = {one: query.where(_ALLIANCE[one].in_(alliances)) for one, query in queries.items()}
@@ -100,7 +101,7 @@ _EXPERT: dict[Reminder, Any] = {
     Reminder.NEEDS_TO_REVIEW: col(NeedIntake.expert_id),
     Reminder.DEFERRED_DUE: col(NeedIntake.expert_id),
     Reminder.FOLLOW_UPS_DUE: col(Contact.by),
-    Reminder.CASES_WITHOUT_CONTACT: col(Case.owner_id),
+    Reminder.CASES_WITHOUT_CONTACT: func.coalesce(HANDED.c.given_to, col(Case.owner_id)),
     Reminder.SILENT_COMPANIES: col(Client.expert_id),
 }
 """For whom of an alliance each waits."""
@@ -187,7 +188,8 @@ def _cases(whose: Any, before: date, opened_before: datetime) -> Any:
         select(1).where(col(Contact.case_id) == col(Case.id), col(Contact.held_on) >= before).correlate(Case)
     )
     open_long = (col(Case.stage).in_(_OPEN_CASES), col(Case.opened_at) < opened_before)
-    return select(whose, func.count()).where(*open_long, ~touched)
+    cases = select(whose, func.count()).select_from(Case).join(HANDED, HANDED.c.case_id == Case.id, isouter=True)
+    return cases.where(*open_long, ~touched)
 
 
 def _companies(whose: Any, before: date, since: datetime) -> Any:

@@ -1,0 +1,1 @@
+"""What waits for whom: counted, put in order, put off, handed on."""
