@@ -6,9 +6,10 @@ one list, so that a new page is entered in one place; in the menu it stands in `
 
 from __future__ import annotations
 
-from api.pages import account, admin, audit, cases, companies, desk, labs, my_company, my_lab, review, search
+from api.pages import account, admin, audit, cases, companies, labs, my_company, my_lab, review, search
 from api.pages.conversation import attachments, case_steps, corrections, link, meetings, talk
 from api.pages.conversation.attachments import MAX_ATTACHED_FORM_BYTES
+from api.pages.desk import desk, tasks, views
 from api.pages.figures import alliances, bookings, field_map, kpi, people
 from api.pages.files import drafts, taking_out
 from api.pages.files.drafts import PATHS_WITH_FILES as DRAFTS_WITH_FILES
@@ -41,6 +42,8 @@ PAGES = (
     my_lab,
     my_company,
     desk,
+    tasks,
+    views,
     search,
     talk,
     attachments,

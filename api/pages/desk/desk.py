@@ -1,16 +1,16 @@
 """The desk: what waits today and why, and what is wrong with the system.
 
-In: queue and agenda as the API gives them, the state of the index, the person's own jobs. Out: a page on which a day
-begins, each line with its one next step.
+In: the one list of the day and the agenda as the API gives them, the state of the index, the person's own jobs. Out: a
+page on which a day begins, each line with its one next step.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Annotated, Any
-from urllib.parse import quote
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from fastapi import APIRouter, Depends, Query, Response
 
@@ -18,6 +18,7 @@ from api.access.policy import Action, Resource, admits
 from api.documents.answers import index_is_old
 from api.jobs.job_queue import JobState
 from api.pages.companies import contact_form, store_contact
+from api.pages.desk.views import views_shown
 from api.pages.results.entries import LABELS
 from api.pages.shell.record_names import all_of, mentioned_names, names
 from api.pages.shell.visiting import Visit, visiting
@@ -27,18 +28,23 @@ from api.requests.problems import Refusal, not_found
 from api.requests.query_parameters import MAX_PAGE
 from api.routes.companies import list_companies
 from api.routes.desk.agenda import read_agenda
-from api.routes.desk.queue import read_queue
+from api.routes.desk.today import read_today
 from api.routes.jobs import list_jobs
 from api.routes.needs import take_up_need
 from indexer.instants import day_in_taipei, now
-from indexer.records.record_tables import Company
+from indexer.records.record_tables import Alliance
 from matcher.ledger.figures.ladder import RUNG_LABELS
 from matcher.ledger.figures.waiting import WAITING_LABELS, Waiting
-from matcher.review.desk.reminders import REMINDER_LABELS, SILENT_DAYS
+from matcher.ledger.rows.kpis import KPI_FACTS
+from matcher.review.desk.reminders import REMINDER_LABELS
+from matcher.review.desk.saved_views import ViewedList
+from matcher.review.desk.urgency import TASK_LABELS, WHEN_LABELS, Task, When
 from matcher.review.roles import STAFF, Role
 
 SHOWN = 5
 """What waits of each kind, before the whole list of it."""
+FIRST_LISTED, MOST_LISTED = 25, 500
+"""So many lines of the day are shown at first, and at most."""
 TOLD_FOR = timedelta(days=3)
 """How long a failed job is spoken of."""
 _MOST_JOBS = 5
@@ -96,21 +102,25 @@ def _failed(visit: Visit) -> tuple[dict[str, Any], ...]:
 router = APIRouter(include_in_schema=False, route_class=ThreadedRoute)
 
 _NUMBER = re.compile(r"[1-9][0-9]{0,8}")
-_PLACE = re.compile(r"[a-z0-9-]{1,40}")
+PLACE = re.compile(r"[a-z0-9-]{1,40}")
+"""What the ids of a form beside a line begin with."""
 _NOTED = N_("The contact is noted.")
 _TAKEN_UP = N_("The need is yours now. Look for labs next.")
 
 
 @router.get("/desk")
 def show_desk(visit: Annotated[Visit, Depends(visiting(Resource.AGENDA, Action.READ))]) -> Response:
-    """Show what waits for each role that somebody has; to experts and leads their queue and portfolio as well."""
+    """Show what waits for each role that somebody has; to experts and leads the list of their day as well."""
     who = visit.who()
-    context: dict[str, Any] = {"state": None, "queue": None, "today": day_in_taipei(now()).isoformat()}
+    works = admits(who, Resource.QUEUE, Action.READ)
+    if visit.by_htmx and works:
+        return visit.show("desk/work.html", done=None, done_need=None, **_work(visit))
+    context: dict[str, Any] = {"state": None, "list": None, "today": day_in_taipei(now()).isoformat()}
     if who.holds(*STAFF, Role.OFFICE):
         context["state"] = system_state(visit)
-    if admits(who, Resource.QUEUE, Action.READ):
-        context |= {"done": None, "done_need": None, **_work(visit)}
-    return visit.show("desk/desk.html", **context, **_agenda(visit))
+    if works:
+        context |= {"done": None, "done_need": None, **_work(visit), **_portfolio(visit)}
+    return visit.show("desk/desk.html", **context, **_agenda(visit, in_list=works))
 
 
 _PAGES: dict[Waiting, str] = {
@@ -170,10 +180,15 @@ def _way(kind: str, item: dict[str, Any]) -> str:
     return ways.get(Waiting(kind), page).format(**given)
 
 
-def _agenda(visit: Visit) -> dict[str, Any]:
+_IN_LIST = {Waiting.RETURNED_ENTRIES, Waiting.CLIENT_REQUESTS}
+"""What of the agenda stands in the list of the day already, where somebody has one."""
+
+
+def _agenda(visit: Visit, *, in_list: bool) -> dict[str, Any]:
     """Return what waits for the person's roles; a kind of which nothing waits is left out."""
     agenda = visit.document(read_agenda, limit=SHOWN)
-    agenda["groups"] = [group for group in agenda["groups"] if group["total"]]
+    left_out = _IN_LIST if in_list else set()
+    agenda["groups"] = [group for group in agenda["groups"] if group["total"] and group["kind"] not in left_out]
     return {
         "agenda": agenda,
         "names": visit.look(lambda session, _: mentioned_names(session, agenda)),
@@ -187,30 +202,85 @@ def _agenda(visit: Visit) -> dict[str, Any]:
     }
 
 
+@dataclass(frozen=True)
+class DeskView:
+    """Which part of the list is looked at; `query` is what its address says of it."""
+
+    team: bool = False
+    put_off: bool = False
+    task: Task | None = None
+    all: bool = False
+
+    def but(self, **changes: Any) -> str:
+        """Return the address of this view with something else chosen."""
+        return replace(self, **changes).address
+
+    @property
+    def address(self) -> str:
+        """Where this view is seen."""
+        return "/desk" + (f"?{self.query}" if self.query else "")
+
+    @property
+    def query(self) -> str:
+        """What the address asks."""
+        chosen = {"team": self.team, "put_off": self.put_off, "all": self.all}
+        kept = {name: "true" for name, is_on in chosen.items() if is_on}
+        return urlencode(kept | ({"task": self.task.value} if self.task else {}))
+
+
+def view_of(visit: Visit) -> DeskView:
+    """Return which part of the list somebody looks at: the address says it, of a part of the page the browser's."""
+    asked = dict(visit.request.query_params)
+    if visit.by_htmx and visit.request.method != "GET":
+        asked = dict(parse_qsl(urlsplit(visit.request.headers.get("HX-Current-URL", "")).query))
+    task = asked.get("task", "")
+    return DeskView(
+        team=asked.get("team") == "true",
+        put_off=asked.get("put_off") == "true",
+        task=Task(task) if task in set(Task) else None,
+        all=asked.get("all") == "true",
+    )
+
+
 def _work(visit: Visit) -> dict[str, Any]:
-    """Return the queue and the portfolio."""
-    queue = visit.document(read_queue, silent_days=SILENT_DAYS, limit=MAX_PAGE)
-    queue["deferred_due"] = [one for one in queue.pop("pairings_to_review") if one["deferred_until"]]
-    mine = visit.document(list_companies, q="", mine=True, limit=MAX_PAGE)
-    portfolio = visit.document(list_companies, q="", mine=False, limit=MAX_PAGE)
-    own = {company["id"] for company in mine["items"]}
-    needs = [*queue["new_needs"], *queue["needs_to_match"], *queue["needs_to_review"]]
-    ids = [*all_of(needs, "company"), *all_of(queue["follow_ups_due"], "company_id")]
+    """Return the list of the day as it is looked at."""
+    view = view_of(visit)
+    found = visit.document(
+        read_today,
+        whole_team=view.team,
+        put_off=view.put_off,
+        task=view.task,
+        limit=MOST_LISTED if view.all else FIRST_LISTED,
+    )
+    total = found["by_task"].get(view.task, 0) if view.task else sum(found["by_task"].values())
     return {
-        "queue": queue,
-        "waiting": sum(len(items) for items in queue.values()),
-        "most": MAX_PAGE,
+        "list": found,
+        "days": [(when, [one for one in found["items"] if one["when"] == when]) for when in When],
+        "view": view,
+        "total": total,
         "today": day_in_taipei(now()).isoformat(),
-        "silent_days": SILENT_DAYS,
-        "called": visit.look(lambda session, _: names(session, Company, ids)),
-        "mine": mine["items"],
-        "others": [company for company in portfolio["items"] if company["id"] not in own],
-        "more_companies": bool(mine["next"] or portfolio["next"]),
+        "tasks": {task.value: label.both for task, label in TASK_LABELS.items()},
+        "task_of": Task,
+        "whens": {when.value: label.both for when, label in WHEN_LABELS.items()},
+        "allied": visit.look(lambda session, _: names(session, Alliance, all_of(found["items"], "alliance_id"))),
+        "kpis": {kpi.value: facts.label.both for kpi, facts in KPI_FACTS.items()},
+        "views": views_shown(visit, ViewedList.DESK, view.query),
     }
 
 
-def _after(visit: Visit, done: str, need_id: str | None = None) -> Response:
-    """Answer with the desk as it is now: the part that changes, or the whole page again."""
+def _portfolio(visit: Visit) -> dict[str, Any]:
+    """Return the companies that the person and the alliance look after."""
+    mine = visit.document(list_companies, q="", mine=True, limit=MAX_PAGE)
+    portfolio = visit.document(list_companies, q="", mine=False, limit=MAX_PAGE)
+    own = {company["id"] for company in mine["items"]}
+    return {
+        "mine": mine["items"],
+        "others": [company for company in portfolio["items"] if company["id"] not in own],
+    }
+
+
+def after(visit: Visit, done: str, need_id: str | None = None) -> Response:
+    """Answer with the list as it is now: the part that changes, or the whole page again."""
     if not visit.by_htmx:
         return visit.go("/desk", done)
     return visit.show("desk/work.html", done=done, done_need=need_id, **_work(visit))
@@ -220,7 +290,7 @@ def _after(visit: Visit, done: str, need_id: str | None = None) -> Response:
 def take_up(need_id: str, visit: Annotated[Visit, Depends(visiting(Resource.NEED, Action.TAKE_UP))]) -> Response:
     """Take a need up from where it waits."""
     visit.reply(take_up_need, need_id=need_id)
-    return _after(visit, _TAKEN_UP, need_id)
+    return after(visit, _TAKEN_UP, need_id)
 
 
 @router.get("/desk/contact")
@@ -231,7 +301,7 @@ def show_contact_form(
     case: Annotated[str, Query(max_length=9)] = "",
 ) -> Response:
     """Show the form for a contact beside the item that asks for one."""
-    where = place if _PLACE.fullmatch(place) else "contact"
+    where = place if PLACE.fullmatch(place) else "contact"
     form = contact_form(visit, "/desk/contacts", where, company_id=company, case_id=case)
     return visit.show("desk/contact.html", form=form)
 
@@ -242,13 +312,13 @@ def note_contact(visit: Annotated[Visit, Depends(visiting(Resource.COMPANY, Acti
     # Before anything of the form is looked at: may they, and is the form this session's own?
     visit.who()
     company_id, case_id, place = (str(visit.form.get(name, "")) for name in ("company_id", "case_id", "place"))
-    if (case_id and not _NUMBER.fullmatch(case_id)) or not _PLACE.fullmatch(place):
+    if (case_id and not _NUMBER.fullmatch(case_id)) or not PLACE.fullmatch(place):
         raise not_found("case")
     refused = visit.attempt(
         lambda: store_contact(visit, company_id=company_id, case_id=int(case_id) if case_id else None)
     )
     if not isinstance(refused, Refusal):
-        return _after(visit, _NOTED)
+        return after(visit, _NOTED)
     form = contact_form(visit, "/desk/contacts", place, refused, company_id=company_id, case_id=case_id)
     # htmx logs whatever is no success as an error of the page.
     response = visit.show("desk/contact.html", 200 if visit.by_htmx else refused.status, form=form)
