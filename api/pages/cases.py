@@ -19,6 +19,7 @@ from api.access.policy import Action, Resource
 from api.documents.bodies import ContactBody, TransitionBody
 from api.documents.cases import CaseFilter, case_etag
 from api.pages.conversation.case_steps import ask_before_introducing
+from api.pages.desk.views import views_shown
 from api.pages.shell.record_names import CaseNames, case_names
 from api.pages.shell.visiting import Visit, visiting
 from api.pages.shell.wording import N_
@@ -34,6 +35,7 @@ from matcher.review.cases import NEXT_STAGES, OPEN_STAGES, Case, ContactKind, Lo
 from matcher.review.conversation.signing import signing_of
 from matcher.review.conversation.standing import TOLD, Stand, stands_of
 from matcher.review.conversation.thread import Side
+from matcher.review.desk.saved_views import ViewedList
 
 router = APIRouter(prefix="/cases", include_in_schema=False, route_class=ThreadedRoute)
 
@@ -98,6 +100,7 @@ def _board(
         overdue=overdue,
         kept=kept,
         query=urlencode(kept),
+        views=views_shown(visit, ViewedList.CASES, visit.request.url.query),
         reasons=list(LostReason),
         refused=refused,
     )

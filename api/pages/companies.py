@@ -17,6 +17,7 @@ from api.access.visibility import cases as visible_cases
 from api.access.visibility import needs as visible_needs
 from api.documents.bodies import ClientAnswerBody, ClientBody, ContactBody, ContactPersonBody
 from api.documents.cases import case_documents
+from api.pages.desk.views import views_shown
 from api.pages.needs.candidates import SIMILAR_SHOWN, similar_context
 from api.pages.shell.record_names import all_of, called, country, names, titles, without_english
 from api.pages.shell.visiting import Visit, visiting
@@ -48,6 +49,7 @@ from indexer.records.mended.merged import old_ids
 from indexer.records.record_tables import CONTACT_COLUMNS, Alliance, Company, Lab, Need, other_of
 from indexer.vocabulary import Mendable
 from matcher.review.cases import Case, ContactKind
+from matcher.review.desk.saved_views import ViewedList
 from matcher.review.people import Account, Principal
 from matcher.review.roles import STAFF
 
@@ -226,6 +228,7 @@ def show_companies(
         "refused": refused,
         "alliances": alliances,
         "alliance_names": visit.look(lambda session, _: names(session, Alliance, alliances)),
+        "views": views_shown(visit, ViewedList.COMPANIES, visit.request.url.query),
         **asked_for(visit),
     }
     return visit.show("companies/list.html", **context)

@@ -17,6 +17,7 @@ from api.access.policy import Action, Resource, admits
 from api.access.visibility import cases as visible_cases
 from api.access.visibility import labs as visible
 from api.documents.cases import case_documents
+from api.pages.desk.views import views_shown
 from api.pages.shell.facets import FacetGroup, choices_of, query_of, schools_of
 from api.pages.shell.record_names import Names, all_of, language, names, titles
 from api.pages.shell.taiwan import Place, map_of, place_of
@@ -42,6 +43,7 @@ from matcher.ranking.lab_table import Filters
 from matcher.ranking.ranker import Band
 from matcher.review.cases import Case
 from matcher.review.conversation.signing import loads_of_labs
+from matcher.review.desk.saved_views import ViewedList
 from matcher.review.people import Principal
 from matcher.review.roles import Role
 
@@ -139,6 +141,7 @@ def show_labs(
         "offset": offset,
         "per_page": PER_PAGE,
         "most": _MOST,
+        "views": views_shown(visit, ViewedList.LABS, visit.request.url.query),
     }
     return visit.show("labs/list.html", marked=marked, **context)
 

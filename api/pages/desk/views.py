@@ -18,7 +18,7 @@ from api.pages.shell.visiting import Visit, visiting
 from api.pages.shell.wording import N_
 from api.requests.capacity import ThreadedRoute
 from api.routes.desk.saved_views import keep_saved_view, remove_saved_view
-from matcher.review.desk.saved_views import SavedView, ViewedList, cleaned_query, views_of
+from matcher.review.desk.saved_views import SavedView, ViewedList, ViewError, cleaned_query, views_of
 
 router = APIRouter(prefix="/views", include_in_schema=False, route_class=ThreadedRoute)
 
@@ -31,7 +31,7 @@ class ShownViews:
     """The views of one list: which list, what is chosen on it now, the person's views of it, which one it is if any."""
 
     page: ViewedList
-    query: str
+    query: str | None
     views: Sequence[SavedView]
 
     @property
@@ -54,7 +54,12 @@ def views_shown(visit: Visit, page: ViewedList, query: str) -> ShownViews:
         query: what its address asks now.
     """
     own = visit.look(lambda session, who: views_of(session, who.id))
-    return ShownViews(page, cleaned_query(query), [view for view in own if view.page == page.value])
+    try:
+        asked = cleaned_query(query)
+    except ViewError:
+        # More is chosen than a view can keep: the list is shown all the same.
+        asked = None
+    return ShownViews(page, asked, [view for view in own if view.page == page.value])
 
 
 @router.post("")

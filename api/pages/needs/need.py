@@ -18,6 +18,7 @@ from sqlmodel import Session, col, func, select
 from api.access.policy import Action, Resource
 from api.access.visibility import unconflicted
 from api.documents.bodies import AssignBody, NeedMoveBody, ShareBody
+from api.pages.desk.views import views_shown
 from api.pages.needs.cards import company_contacts
 from api.pages.shell.form_fields import NEED_FACTS
 from api.pages.shell.record_names import NeedNames, need_names
@@ -41,6 +42,7 @@ from indexer.records.mended.named_labs import labs_called
 from indexer.records.record_tables import Need
 from indexer.wording import T_
 from matcher.ranking.elements import ELEMENT_LABELS, elements_stated
+from matcher.review.desk.saved_views import ViewedList
 from matcher.review.intake import NeedState
 from matcher.review.people import Principal
 from matcher.review.proposals import PairingState, StoredPairing
@@ -150,6 +152,7 @@ def show_needs(
         state=chosen or "",
         q=q,
         unassigned=of_nobody,
+        views=views_shown(visit, ViewedList.NEEDS, visit.request.url.query),
         total=total,
         is_first=cursor is None,
         first="/needs?" + urlencode(kept),

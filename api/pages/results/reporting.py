@@ -18,6 +18,7 @@ from starlette.datastructures import FormData
 from api.access.policy import Action, Resource
 from api.documents.ledger import claims_on
 from api.documents.ledger_bodies import ReasonBody, SupplementBody
+from api.pages.desk.views import views_shown
 from api.pages.results.forms import (
     FEWEST_PARTS,
     FIELDS,
@@ -53,6 +54,7 @@ from matcher.ledger.rows.steps import State
 from matcher.ledger.rules.reporting import checked_details
 from matcher.ledger.rules.requirements import Requirement
 from matcher.review.conversation.signing import Signing, signing_of
+from matcher.review.desk.saved_views import ViewedList
 from matcher.review.people import Principal
 from matcher.review.roles import STAFF, Role
 
@@ -254,6 +256,7 @@ def show_results(
         **words(visit),
         lacks=_LACKS,
         chosen=kept,
+        views=views_shown(visit, ViewedList.RESULTS, visit.request.url.query),
         several=visit.look(lambda _, who: who.holds(Role.OFFICE) or len(who.scopes(*Role)) > 1),
     )
 

@@ -24,6 +24,7 @@ MOST_VIEWS = 40
 MAX_NAME, MAX_QUERY = 40, 1_000
 _NEVER_KEPT = frozenset({"cursor", "offset", "csrf_token", "view"})
 """What an address says of where somebody was in a list, not of which list it is."""
+_UNCHOSEN = frozenset({"", "false"})
 
 
 class ViewedList(StrEnum):
@@ -87,7 +88,8 @@ def cleaned_query(query: str) -> str:
     Raises:
         ViewError: it is longer than an address may be.
     """
-    kept = [(name, value) for name, value in parse_qsl(query.lstrip("?")) if value and name not in _NEVER_KEPT]
+    asked = parse_qsl(query.lstrip("?"))
+    kept = [(name, value) for name, value in asked if value not in _UNCHOSEN and name not in _NEVER_KEPT]
     found = urlencode(kept)
     if len(found) > MAX_QUERY:
         raise ViewError(T_("too much is chosen on this list to be kept: choose less"), "query")
