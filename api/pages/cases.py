@@ -20,6 +20,7 @@ from api.documents.bodies import ContactBody, TransitionBody
 from api.documents.cases import CaseFilter, case_etag
 from api.pages.conversation.case_steps import ask_before_introducing
 from api.pages.desk.views import views_shown
+from api.pages.desk.whose import colleagues
 from api.pages.shell.record_names import CaseNames, case_names
 from api.pages.shell.visiting import Visit, visiting
 from api.pages.shell.wording import N_
@@ -100,6 +101,7 @@ def _board(
         overdue=overdue,
         kept=kept,
         query=urlencode(kept),
+        colleagues=colleagues(visit),
         views=views_shown(visit, ViewedList.CASES, visit.request.url.query),
         reasons=list(LostReason),
         refused=refused,
@@ -168,6 +170,7 @@ def _case_page(visit: Visit, case_id: int, refused: Refusal | None = None, form:
         kpis={kpi.value: facts.label.both for kpi, facts in KPI_FACTS.items()},
         kinds=list(ContactKind),
         reasons=list(LostReason),
+        colleagues=colleagues(visit),
         today=today_of().isoformat(),
         refused=refused,
         form=form,
@@ -187,11 +190,12 @@ def _results(visit: Visit, case_id: int) -> list[dict[str, Any]]:
 
 
 def _timeline(case: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Steps and contacts together, the latest first; of one moment a contact stands over the step."""
+    """Steps, contacts and handings on together, the latest first; of one moment a contact stands over the step."""
     steps = [{"step": one, "at": one["at"]} for one in case["steps"]]
     contacts = [{"contact": one, "at": one["at"]} for one in case["contacts"]]
+    handed = [{"handed": one, "at": one["at"]} for one in case["handed_on"]]
     # Each in its own order, whatever the clock said: only where one stands among the others is a matter of time.
-    told = list(merge(steps, contacts, key=lambda row: datetime.fromisoformat(row["at"])))
+    told = list(merge(steps, contacts, handed, key=lambda row: datetime.fromisoformat(row["at"])))
     return [*reversed(told), {"opened": case, "at": case["opened_at"]}]
 
 

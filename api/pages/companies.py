@@ -17,7 +17,8 @@ from api.access.visibility import cases as visible_cases
 from api.access.visibility import needs as visible_needs
 from api.documents.bodies import ClientAnswerBody, ClientBody, ContactBody, ContactPersonBody
 from api.documents.cases import case_documents
-from api.pages.desk.views import views_shown
+from api.pages.desk.views import Sorting, views_shown
+from api.pages.desk.whose import colleagues
 from api.pages.needs.candidates import SIMILAR_SHOWN, similar_context
 from api.pages.shell.record_names import all_of, called, country, names, titles, without_english
 from api.pages.shell.visiting import Visit, visiting
@@ -27,6 +28,7 @@ from api.requests.problems import Refusal, not_found
 from api.requests.query_parameters import Cursor
 from api.routes.cases import contact_company, contact_in_case
 from api.routes.companies import (
+    CompanyOrder,
     answer_client_request,
     find_company_names,
     list_client_requests,
@@ -204,12 +206,17 @@ def show_companies(
     visit: Annotated[Visit, Depends(visiting(Resource.COMPANY, Action.LIST))],
     q: Annotated[str, Query(max_length=200)] = "",
     mine: bool = False,
+    sort: Annotated[str, Query(max_length=20)] = "",
+    descending: bool = False,
     cursor: Cursor = None,
     find: Annotated[str, Query(max_length=100)] = "",
 ) -> Response:
     """List the portfolio; with `find`, companies of that name that could be taken on."""
     who = visit.who()
-    page = visit.document(list_companies, q=q, mine=mine, limit=PER_PAGE, cursor=cursor)
+    order = CompanyOrder(sort) if sort in set(CompanyOrder) else None
+    by = {"sort": order, "descending": descending}
+    page = visit.document(list_companies, q=q, mine=mine, **by, limit=PER_PAGE, cursor=cursor)
+    kept = {name: value for name, value in (("q", q.strip()), ("mine", "true" if mine else "")) if value}
     alliances = sorted(who.scopes(*STAFF))
     may_take = admits(who, Resource.COMPANY, Action.TAKE_UP)
     found, refused = None, None
@@ -222,12 +229,14 @@ def show_companies(
         "q": q.strip(),
         "mine": mine,
         "cursor": cursor,
+        "sorting": Sorting("/companies", kept, order.value if order else "", descending=descending),
         "may_take": may_take,
         "find": find.strip(),
         "found": found,
         "refused": refused,
         "alliances": alliances,
         "alliance_names": visit.look(lambda session, _: names(session, Alliance, alliances)),
+        "colleagues": colleagues(visit),
         "views": views_shown(visit, ViewedList.COMPANIES, visit.request.url.query),
         **asked_for(visit),
     }

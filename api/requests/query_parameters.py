@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any
 
 import orjson
@@ -69,6 +69,23 @@ def after_cursor(ids: Iterable[str], cursor: str | None, limit: int) -> list[str
     """Return the ids of a page of those that were found, and one more if there is a next page."""
     after = decoded(cursor, str)
     return sorted(one for one in ids if after is None or one > after)[: limit + 1]
+
+
+def ordered_page(rows: Sequence[tuple[str, Any]], cursor: str | None, limit: int, *, descending: bool) -> list[str]:
+    """Return the ids of a page of a list that is sorted by a column, and one more if there is a next page.
+
+    Args:
+        rows: every id with what it is sorted by; without (None or an empty text) it stands last, whichever way round.
+        cursor: the last id of the page before; one that has left the list since begins the list anew.
+        limit: how many a page has.
+        descending: the largest first. Of equals the id decides, always the same way.
+    """
+    after = decoded(cursor, str)
+    said = sorted((one for one in rows if one[1] not in (None, "")), key=lambda one: one[0])
+    unsaid = sorted(one for one, key in rows if key in (None, ""))
+    ids = [one for one, _ in sorted(said, key=lambda one: one[1], reverse=descending)] + unsaid
+    begin = ids.index(after) + 1 if after in ids else 0
+    return ids[begin : begin + limit + 1]
 
 
 MAX_VALUES = 100

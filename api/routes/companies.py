@@ -7,6 +7,7 @@ when; names of companies that can be taken on and of colleagues, and nothing tha
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Response
@@ -34,13 +35,13 @@ from api.requests.capacity import ThreadedRoute
 from api.requests.idempotency import Reply
 from api.requests.permitted_request import SAFE_METHODS, PermittedRequest, requires
 from api.requests.problems import ProblemError, moved, not_found
-from api.requests.query_parameters import Cursor, Limit, after_cursor, decoded, page
+from api.requests.query_parameters import Cursor, Limit, after_cursor, decoded, ordered_page, page
 from indexer.records.exchange import check
 from indexer.records.import_log import free_before
 from indexer.records.mended.merged import RecordMerge, is_merged, kept_id, old_ids
 from indexer.records.mended.retired import in_use, retirement_of
 from indexer.records.record_tables import CONTACT_COLUMNS, Company, Need, contact_of
-from indexer.vocabulary import Kind, Mendable
+from indexer.vocabulary import Kind, Mendable, Tier
 from indexer.wording import T_
 from matcher.notices.readers import MailAddress
 from matcher.review.cases import OPEN_STAGES, Case, Contact
@@ -63,28 +64,59 @@ RequestId = Annotated[int, Path(ge=1, le=MAX_ROW_NUMBER)]
 _OPEN_NEEDS = (NeedState.SUBMITTED.value, NeedState.TAKEN_UP.value)
 
 
+class CompanyOrder(StrEnum):
+    """By what companies are listed."""
+
+    NAME = "name"
+    TIER = "tier"
+    EXPERT = "expert"
+    LAST_CONTACT = "last_contact"
+    OPEN_NEEDS = "open_needs"
+    OPEN_CASES = "open_cases"
+
+
 @router.get("/companies", response_model=Page[ListedCompanyAnswer])
 def list_companies(
     ask: Annotated[PermittedRequest, Depends(requires(Resource.COMPANY, Action.LIST))],
     q: Annotated[str, Query(max_length=200, description="Only those whose name, text, id or tax id has this.")] = "",
     mine: Annotated[bool, Query(description="Only those that you look after yourself.")] = False,
+    sort: Annotated[CompanyOrder | None, Query(description="By what; otherwise by id.")] = None,
+    descending: Annotated[bool, Query(description="With `sort`: the last first.")] = False,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response:
-    """List your alliance's portfolio (or your own company) by id: who looks after each, and what is open."""
+    """List your alliance's portfolio (or your own company): who looks after each, and what is open."""
 
     def work(session: Session, who: Principal) -> Reply:
-        query = select(Company).where(visible(who, Action.LIST)).order_by(col(Company.id)).limit(limit + 1)
-        after = decoded(cursor, str)
-        if after is not None:
-            query = query.where(col(Company.id) > after)
+        query = select(Company).where(visible(who, Action.LIST)).order_by(col(Company.id))
         if q.strip():
             query = query.where(companies_saying(session, q))
         if mine:
             query = query.where(_looked_after_by(who))
+        if sort is not None:
+            documents = {one["id"]: one for one in _documents(session, who, session.exec(query).all())}
+            keys = [(company_id, _key(one, sort)) for company_id, one in documents.items()]
+            ids = ordered_page(keys, cursor, limit, descending=descending)
+            return Reply(200, page([documents[one] for one in ids], limit, "id"), {})
+        after = decoded(cursor, str)
+        query = query.limit(limit + 1)
+        if after is not None:
+            query = query.where(col(Company.id) > after)
         return Reply(200, page(_documents(session, who, session.exec(query).all()), limit, "id"), {})
 
     return ask.read(work)
+
+
+_TIERS = tuple(tier.value for tier in Tier)
+
+
+def _key(document: Mapping[str, Any], order: CompanyOrder) -> Any:
+    """Return by what a company is sorted, as the list shows it."""
+    if order is CompanyOrder.TIER:
+        return _TIERS.index(document["tier"])
+    if order is CompanyOrder.EXPERT:
+        return min((one["expert"]["name"] for one in document["clients"] if one["expert"]), default=None)
+    return document.get(order.value)
 
 
 def _looked_after_by(who: Principal) -> Condition:

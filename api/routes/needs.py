@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from enum import StrEnum
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Response
-from sqlalchemy import ColumnElement, or_, union_all
+from sqlalchemy import ColumnElement, case, or_, union_all
 from sqlalchemy import null as sql_null
 from sqlalchemy import select as select_columns
+from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
@@ -26,7 +28,7 @@ from api.requests.capacity import ThreadedRoute
 from api.requests.idempotency import Reply
 from api.requests.permitted_request import PermittedRequest, etag_of, requires
 from api.requests.problems import ProblemError, forbidden, not_found
-from api.requests.query_parameters import Cursor, Limit, decoded, page
+from api.requests.query_parameters import Cursor, Limit, decoded, ordered_page, page
 from api.trail.audit_trail import BreakGlassRead, note_emergency_read
 from api.trail.request_trail import APART, NeedReader
 from indexer.folding import for_search
@@ -40,6 +42,7 @@ from indexer.wording import T_
 from matcher.ledger.figures.waiting import without_alliance
 from matcher.review.clients import alliances_of
 from matcher.review.intake import (
+    OPEN_STATES,
     NeedIntake,
     NeedShare,
     NeedState,
@@ -52,7 +55,7 @@ from matcher.review.intake import (
     share,
     submit,
 )
-from matcher.review.people import Principal
+from matcher.review.people import Account, Principal
 from matcher.review.roles import STAFF, Role
 
 router = APIRouter(prefix="/api", tags=["needs"], route_class=ThreadedRoute)
@@ -153,6 +156,16 @@ def checked_need(given: dict[str, Any]) -> NeedIn:
     return found.record
 
 
+class NeedOrder(StrEnum):
+    """By what needs are listed."""
+
+    TITLE = "title"
+    COMPANY = "company"
+    STATE = "state"
+    EXPERT = "expert"
+    WAITING = "waiting"
+
+
 @router.get("/needs", response_model=Page[NeedAnswer])
 def list_needs(
     ask: Annotated[PermittedRequest, Depends(requires(Resource.NEED, Action.LIST))],
@@ -161,13 +174,18 @@ def list_needs(
         str, Query(max_length=200, description="Only those whose text, id or company has this; not in withheld texts.")
     ] = "",
     unassigned: Annotated[bool, Query(description="Only submitted ones that no alliance has.")] = False,
+    sort: Annotated[NeedOrder | None, Query(description="By what; otherwise by id.")] = None,
+    descending: Annotated[bool, Query(description="With `sort`: the last first.")] = False,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response:
-    """List the needs that you may see, by id."""
+    """List the needs that you may see, by id or by a column."""
 
     def work(session: Session, who: Principal) -> Reply:
         query = chosen_needs(session, who, state=state, words=q, unassigned=unassigned)
+        if sort is not None:
+            ids = ordered_page(_keys(session, who, query, sort), cursor, limit, descending=descending)
+            return Reply(200, page(need_documents(session, who, ids, to=ask), limit, "id"), {})
         query = query.order_by(col(Need.id)).limit(limit + 1)
         after = decoded(cursor, str)
         if after is not None:
@@ -176,6 +194,25 @@ def list_needs(
         return Reply(200, page(items, limit, "id"), {})
 
     return ask.read(work)
+
+
+def _keys(session: Session, who: Principal, query: SelectOfScalar[str], order: NeedOrder) -> Sequence[tuple[str, Any]]:
+    """Return by what each need is sorted; a title that the person may not read sorts nothing."""
+    company, expert = aliased(Company), aliased(Account)
+    by = {
+        NeedOrder.TITLE: case((readable(who), col(Need.title))),
+        NeedOrder.COMPANY: col(company.name),
+        NeedOrder.STATE: col(NeedIntake.state),
+        NeedOrder.EXPERT: col(expert.name),
+        NeedOrder.WAITING: case((col(NeedIntake.state).in_(OPEN_STATES), col(NeedIntake.submitted_at))),
+    }
+    rows = query.join(company, col(company.id) == Need.company, isouter=True).join(
+        expert, col(expert.id) == NeedIntake.expert_id, isouter=True
+    )
+    found = session.execute(rows.with_only_columns(col(Need.id), by[order])).all()
+    if order is NeedOrder.WAITING:
+        return [(need_id, None if since is None else -since.timestamp()) for need_id, since in found]
+    return [(need_id, said) for need_id, said in found]
 
 
 def chosen_needs(

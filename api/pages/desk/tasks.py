@@ -12,14 +12,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Response
 
 from api.access.policy import Action, Resource
-from api.documents.bodies import ClientBody, HandOverBody, PutOffBody
+from api.documents.bodies import PutOffBody
 from api.pages.desk.desk import PLACE, after
+from api.pages.desk.whose import Handed, colleagues, hand
 from api.pages.shell.visiting import Visit, visiting
 from api.pages.shell.wording import N_
 from api.requests.capacity import ThreadedRoute
 from api.requests.problems import Refusal, not_found
-from api.routes.companies import list_experts, look_after
-from api.routes.desk.handing_on import hand_case_on, hand_need_on
 from api.routes.desk.today import MOST_OF_A_KIND, Subject, put_off_task, read_today, take_task_back
 from indexer.instants import day_in_taipei, now
 from matcher.review.desk.putting_off import MOST_DAYS
@@ -47,14 +46,13 @@ def show_more(
 def _shown(visit: Visit, task: Task, subject: str, place: str, refused: Refusal | None = None) -> Response:
     item = _item(visit, task, subject)
     today = day_in_taipei(now())
-    experts = visit.document(list_experts)["items"]
     return visit.show(
         "desk/more.html",
         200 if refused is None or visit.by_htmx else refused.status,
         item=item,
         place=place if PLACE.fullmatch(place) else "more",
         handed=_handed(item),
-        colleagues=[one for one in experts if one["id"] != item["expert_id"]],
+        colleagues=[one for one in colleagues(visit) if one["id"] != item["expert_id"]],
         tomorrow=today + timedelta(days=1),
         days=[
             today + timedelta(days=1),
@@ -81,14 +79,15 @@ def _item(visit: Visit, task: Task, subject: str) -> dict[str, Any]:
     raise not_found("record")
 
 
-def _handed(item: dict[str, Any]) -> str:
+def _handed(item: dict[str, Any]) -> tuple[Handed, str] | None:
     """Return what is handed on with a line: its case, its need if the alliance took it up, or its company."""
     if item["case_id"] is not None:
-        return "case"
+        return Handed.CASE, str(item["case_id"])
     if item["need_id"] is not None:
         taken_up = item["task"] != Task.NEW_NEED and not item["shared"] and item["expert_id"] is not None
-        return "need" if taken_up else ""
-    return "company" if item["task"] in (Task.SILENT_COMPANY, Task.FOLLOW_UP) and item["company_id"] else ""
+        return (Handed.NEED, item["need_id"]) if taken_up else None
+    of_company = item["task"] in (Task.SILENT_COMPANY, Task.FOLLOW_UP) and item["company_id"]
+    return (Handed.COMPANY, item["company_id"]) if of_company else None
 
 
 @router.post("/{task}/{subject}/put-off")
@@ -122,25 +121,11 @@ def hand_on(
     """Hand what a line is about to a colleague."""
     visit.who()
     item = _item(visit, task, subject)
-    refused = visit.attempt(lambda: _hand(visit, item))
-    return _beside(visit, task, subject, refused) if isinstance(refused, Refusal) else after(visit, _HANDED)
-
-
-def _hand(visit: Visit, item: dict[str, Any]) -> None:
     handed = _handed(item)
-    if handed == "company":
-        experts = visit.document(list_experts)["items"]
-        alliances = {one["alliance"] for one in experts if one["id"] == visit.form.get("expert")}
-        body = visit.body(ClientBody, visit.values("expert") | {"alliance": min(alliances, default="")})
-        visit.reply(look_after, company_id=item["company_id"], body=body)
-        return
-    given = visit.body(HandOverBody, visit.values("expert", "note"))
-    if handed == "case":
-        visit.reply(hand_case_on, case_id=item["case_id"], body=given)
-    elif handed == "need":
-        visit.reply(hand_need_on, need_id=item["need_id"], body=given)
-    else:
+    if handed is None:
         raise not_found("record")
+    refused = visit.attempt(lambda: hand(visit, *handed))
+    return _beside(visit, task, subject, refused) if isinstance(refused, Refusal) else after(visit, _HANDED)
 
 
 def _beside(visit: Visit, task: Task, subject: str, refused: Refusal) -> Response:

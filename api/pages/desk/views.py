@@ -1,14 +1,16 @@
-"""Views of lists: kept under a name beside the list, shown over it, removed.
+"""How a list is looked at: sorted by which column, and the views of it that somebody keeps under a name.
 
-In: a list's address and a name. Out: the list again, with one view more or less over it. Every list that keeps views
-shows them by `desk/views.html` with what `views_shown` returns.
+In: a list's address, a column or a name. Out: the list again, the other way round, or with one view more or less over
+it. Every list that keeps views shows them by `desk/views.html` with what `views_shown` returns, and every one that
+can be sorted has the heads of `shell/sorting.html`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Annotated
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Path, Response
 
@@ -43,6 +45,26 @@ class ShownViews:
     def can_keep(self) -> bool:
         """Whether something is chosen that no view keeps yet."""
         return bool(self.query) and self.here is None
+
+
+@dataclass(frozen=True)
+class Sorting:
+    """By which column a list is sorted now, if by one; `path` and `kept` are its address and what is chosen on it."""
+
+    path: str
+    kept: Mapping[str, str]
+    by: str = ""
+    descending: bool = False
+
+    @property
+    def asked(self) -> dict[str, str]:
+        """What the address says of the order."""
+        return {"sort": self.by, **({"descending": "true"} if self.descending else {})} if self.by else {}
+
+    def address(self, column: str) -> str:
+        """Return where the list is sorted by a column; if it is already, the other way round."""
+        turned = replace(self, by=column, descending=column == self.by and not self.descending)
+        return f"{self.path}?{urlencode({**self.kept, **turned.asked})}"
 
 
 def views_shown(visit: Visit, page: ViewedList, query: str) -> ShownViews:

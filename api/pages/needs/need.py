@@ -18,7 +18,8 @@ from sqlmodel import Session, col, func, select
 from api.access.policy import Action, Resource
 from api.access.visibility import unconflicted
 from api.documents.bodies import AssignBody, NeedMoveBody, ShareBody
-from api.pages.desk.views import views_shown
+from api.pages.desk.views import Sorting, views_shown
+from api.pages.desk.whose import colleagues
 from api.pages.needs.cards import company_contacts
 from api.pages.shell.form_fields import NEED_FACTS
 from api.pages.shell.record_names import NeedNames, need_names
@@ -27,6 +28,7 @@ from api.pages.shell.wording import N_
 from api.requests.capacity import ThreadedRoute
 from api.requests.problems import ProblemError, Refusal
 from api.routes.needs import (
+    NeedOrder,
     assign_need,
     break_glass,
     chosen_needs,
@@ -89,6 +91,7 @@ def need_context(
         "names": names,
         "other_alliances": [(one, *both) for one, both in sorted(names.alliances.items()) if one not in held],
         "contacts": contacts,
+        "colleagues": colleagues(visit) if is_ours and state == NeedState.TAKEN_UP else [],
         "elements": elements_stated(need),
         "element_labels": ELEMENT_LABELS,
         "days": days_waiting(need),
@@ -122,6 +125,8 @@ def show_needs(
     state: Annotated[str, Query(max_length=20)] = "",
     q: Annotated[str, Query(max_length=200)] = "",
     unassigned: Annotated[str, Query(max_length=10)] = "",
+    sort: Annotated[str, Query(max_length=20)] = "",
+    descending: Annotated[str, Query(max_length=10)] = "",
     cursor: Annotated[str | None, Query(max_length=500)] = None,
 ) -> Response:
     """Show the page."""
@@ -131,7 +136,9 @@ def show_needs(
     chosen = next((one for one in NeedState if one == state), None)
     of_nobody = unassigned == "true"
     these: dict[str, Any] = {"state": chosen, "unassigned": of_nobody}
-    found = visit.document(list_needs, **these, q=q, limit=PER_PAGE, cursor=cursor or None)
+    order = NeedOrder(sort) if sort in set(NeedOrder) else None
+    by = {"sort": order, "descending": descending == "true"}
+    found = visit.document(list_needs, **these, **by, q=q, limit=PER_PAGE, cursor=cursor or None)
     items: list[dict[str, Any]] = found["items"]
 
     def read(session: Session, who: Principal) -> tuple[NeedNames, dict[str, int], int]:
@@ -142,6 +149,8 @@ def show_needs(
     names, waiting, total = visit.look(read)
     given = (("state", chosen), ("q", q), ("unassigned", "true" if of_nobody else ""))
     kept = {name: value for name, value in given if value}
+    sorting = Sorting("/needs", kept, order.value if order else "", descending=descending == "true")
+    kept |= sorting.asked
     return visit.show(
         "needs/list.html",
         needs=items,
@@ -152,9 +161,12 @@ def show_needs(
         state=chosen or "",
         q=q,
         unassigned=of_nobody,
+        colleagues=colleagues(visit),
+        own_alliances=who.scopes(*STAFF),
         views=views_shown(visit, ViewedList.NEEDS, visit.request.url.query),
         total=total,
         is_first=cursor is None,
+        sorting=sorting,
         first="/needs?" + urlencode(kept),
         further=None if found["next"] is None else "/needs?" + urlencode({**kept, "cursor": found["next"]}),
     )

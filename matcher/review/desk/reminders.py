@@ -133,7 +133,7 @@ def _queries(now: datetime, silent_days: int, *, by_expert: bool) -> dict[Remind
             (Reminder.DEFERRED_DUE, _pairings, (func.count(), is_due)),
             (Reminder.FOLLOW_UPS_DUE, _follow_ups, (today,)),
             (Reminder.CASES_WITHOUT_CONTACT, _cases, (before, long_ago)),
-            (Reminder.SILENT_COMPANIES, _companies, (before, long_ago)),
+            (Reminder.SILENT_COMPANIES, _companies, (before,)),
         )
     }
     return {one: query.group_by(whose[one]) for one, query in found.items()}
@@ -192,7 +192,8 @@ def _cases(whose: Any, before: date, opened_before: datetime) -> Any:
     return cases.where(*open_long, ~touched)
 
 
-def _companies(whose: Any, before: date, since: datetime) -> Any:
+def _companies(whose: Any, before: date) -> Any:
+    """Count the companies that nobody called for long, and those that were taken on and never called."""
     touched = exists(
         select(1)
         .where(
@@ -204,6 +205,6 @@ def _companies(whose: Any, before: date, since: datetime) -> Any:
     )
     return (
         select(whose, func.count())
-        .where(col(Client.until).is_(None), col(Client.since) < since, ~touched)
+        .where(col(Client.until).is_(None), ~touched)
         .where(in_use(Mendable.COMPANY, col(Client.company_id)))
     )
