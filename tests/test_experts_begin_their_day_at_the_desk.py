@@ -52,9 +52,9 @@ def company_with_need(server: Served, company_id: str, title: str) -> str:
     return str(done(server, "expert", "POST", "/api/needs", company=company_id, title=title)["id"])
 
 
-def item(page: Any, heading: str, text: str) -> Any:
-    """Return the item of the desk under a heading that has a text."""
-    return page.get_by_role("region", name=re.compile(heading)).get_by_role("listitem").filter(has_text=text)
+def item(page: Any, task: str, text: str) -> Any:
+    """Return the line of a kind on the desk that has a text."""
+    return page.locator(f"#work li.item[data-task='{task}']").filter(has_text=text)
 
 
 def test_an_expert_begins_the_day(browser: Browser, server: Served) -> None:
@@ -66,16 +66,16 @@ def test_an_expert_begins_the_day(browser: Browser, server: Served) -> None:
     with browsing(browser, server, "expert", lang) as expert:
         page = expert.open("/desk")
         keep_screenshot(page, f"desk-{lang}-1280")
-        new = item(page, said("New needs"), title)
+        new = item(page, "new_need", title)
         expect(new).to_contain_text(said("Nobody has taken it up."))
         new.get_by_role("button", name=said("Take up")).click()
         expect(page.locator("#notice")).to_contain_text(said("The need is yours now. Look for labs next."))
-        expect(item(page, said("New needs"), title)).to_have_count(0)
+        expect(item(page, "new_need", title)).to_have_count(0)
         # What is next is where it waits: the need has no labs yet.
-        expect(item(page, said("Needs without labs yet"), title)).to_contain_text("expert")
+        expect(item(page, "to_match", title)).to_contain_text(said("Taken up; no labs were looked for yet."))
         assert page.evaluate("document.activeElement.id") == "h-today"
 
-        silent = item(page, said("Companies not heard of for long"), name)
+        silent = item(page, "silent_company", name)
         silent.get_by_role("link", name=said("Note a contact")).click()
         form = silent.locator("form")
         form.get_by_label(said("Day"), exact=True).fill("2026-11-20")
@@ -89,7 +89,7 @@ def test_an_expert_begins_the_day(browser: Browser, server: Served) -> None:
         form.get_by_label(said("On which day")).fill("2126-11-19")
         form.get_by_role("button", name=said("Note the contact")).click()
         expect(page.locator("#notice")).to_contain_text(said("The contact is noted."))
-        expect(item(page, said("Companies not heard of for long"), name)).to_have_count(0)
+        expect(item(page, "silent_company", name)).to_have_count(0)
         row = page.get_by_role("row").filter(has_text=name)
         expect(row).to_contain_text(Wording(Lang(lang)).day("2026-11-20"))
 
@@ -114,17 +114,17 @@ def test_the_day_is_the_same_in_english_and_without_script(server: Served) -> No
     name = done(server, "expert", "GET", "/api/companies/co-1-4")["name_en"]
     with visiting(server, "expert", "en") as expert:
         page = expert.open("/desk")
-        new = item(page, "New needs", "Cooling module is loud")
+        new = item(page, "new_need", "Cooling module is loud")
         expect(new).to_contain_text("Nobody has taken it up.")
         new.get_by_role("button", name="Take up").click()
         expect(page.locator("#notice")).to_contain_text("The need is yours now. Look for labs next.")
-        expect(item(page, "New needs", "Cooling module is loud")).to_have_count(0)
-        expect(item(page, "Needs without labs yet", "Cooling module is loud")).to_contain_text("expert")
-        expect(item(page, "Companies not heard of for long", name)).to_have_count(1)
+        expect(item(page, "new_need", "Cooling module is loud")).to_have_count(0)
+        expect(item(page, "to_match", "Cooling module is loud")).to_contain_text("no labs were looked for")
+        expect(item(page, "silent_company", name)).to_have_count(1)
         contact = {"kind": "call", "held_on": "2026-11-20", "next_step": "offer", "next_on": "2126-11-19"}
         done(server, "expert", "POST", "/api/companies/co-1-4/contacts", **contact)
         page.reload()
-        expect(item(page, "Companies not heard of for long", name)).to_have_count(0)
+        expect(item(page, "silent_company", name)).to_have_count(0)
         expect(page.get_by_role("row").filter(has_text=name)).to_contain_text(Wording(Lang.EN).day("2026-11-20"))
         for words in ("polishing silicon carbide wafers", "碳化矽基板拋光"):
             box = page.get_by_role("searchbox", name="Search everything")
@@ -192,18 +192,16 @@ def test_next_steps_and_deferred_pairings_come_back_on_their_day(server: Served)
     done(server, "expert", "POST", "/api/companies/co-1-5/contacts", **contact)
     with visiting(server, "expert", "en") as expert:
         page = expert.open("/desk")
-        expect(item(page, "Deferred pairings that are due", "要更快的塗佈")).to_contain_text(
-            "Deferred until 2026-11-01."
-        )
-        review = item(page, "Pairings waiting for a word", "要更快的塗佈")
-        expect(review).to_contain_text("1 lab was shown and is undecided")
-        due = item(page, "Next steps that are due", "寄樣品")
-        expect(due).to_contain_text("overdue since 2020-01-03")
+        expect(item(page, "deferred", "要更快的塗佈")).to_contain_text("Deferred until 2026-11-01.")
+        review = item(page, "to_review", "要更快的塗佈")
+        expect(review).to_contain_text("1 lab was shown and waits for a word.")
+        due = item(page, "follow_up", "寄樣品")
+        expect(due).to_contain_text("was due on 2020-01-03")
         due.get_by_role("link", name="Note a contact").click()
         page.locator("summary").filter(has_text="Note a contact").click()
         page.get_by_role("button", name="Note the contact").click()
         page = expert.open("/desk")
-        expect(item(page, "Next steps that are due", "寄樣品")).to_have_count(0)
+        expect(item(page, "follow_up", "寄樣品")).to_have_count(0)
     assert second["state"] == "proposed"
 
 
@@ -211,10 +209,10 @@ def test_without_javascript_the_same_forms_do_the_same(server: Served) -> None:
     company_with_need(server, "co-1-6", "不用程式也能受理")
     with visiting(server, "expert", "en") as expert:
         page = expert.open("/desk")
-        item(page, "New needs", "不用程式也能受理").get_by_role("button", name="Take up").click()
+        item(page, "new_need", "不用程式也能受理").get_by_role("button", name="Take up").click()
         expect(page).to_have_url(server.url + "/desk")
         expect(page.get_by_text("The need is yours now.")).to_be_visible()
-        page.get_by_role("region", name=re.compile("Companies not heard of")).get_by_role("link").first.click()
+        page.locator("li.item[data-task='silent_company']").get_by_role("link").first.click()
         page.goto(server.url + "/companies/co-1-6")
         page.get_by_label("Day", exact=True).fill("2026-11-20")
         page.get_by_label("On which day").fill("2026-11-19")
@@ -391,3 +389,140 @@ def test_the_search_of_every_page_is_used_by_keyboard(browser: Browser, server: 
             href = link.get_attribute("href") or ""
             if href.startswith("/labs/"):
                 assert "en" in done(server, "expert", "GET", f"/api{href}")["languages"]
+
+
+def monday(server: Served, lang: str) -> None:
+    """Let ten things be due for the colleague: five new needs and five next steps."""
+    engine = open_engine(server.settings)
+    with writing(engine) as session:
+        rows = [{"id": f"co-m-{number}-{lang.lower()}", "name": f"週一公司 {number}"} for number in range(5)]
+        import_rows(session, "companies", rows)
+    engine.dispose()
+    for number, row in enumerate(rows):
+        done(server, "colleague", "PUT", f"/api/companies/{row['id']}/client")
+        done(server, "colleague", "POST", "/api/needs", company=row["id"], title=f"週一的需求 {number} {lang}")
+        step = {"kind": "call", "held_on": "2026-11-20", "next_step": f"回電 {number}", "next_on": f"2026-11-2{number}"}
+        done(server, "colleague", "POST", f"/api/companies/{row['id']}/contacts", **step)
+
+
+def finish(server: Served) -> None:
+    """Let nothing be due any more."""
+    body = {"kind": "call", "held_on": day_in_taipei(datetime.now(UTC)).isoformat()}
+    for one in done(server, "colleague", "GET", "/api/today?task=follow_up&limit=100")["items"]:
+        done(server, "colleague", "POST", f"/api/companies/{one['company_id']}/contacts", **body)
+
+
+def take_up_all(colleague: Any) -> None:
+    """Take up every new need of that Monday: j goes to the next, Enter takes it up."""
+    page = colleague.open("/desk?task=new_need")
+    news = page.locator("#work li.item")
+    count = news.count()
+    assert count >= 5
+    for left in range(count - 1, -1, -1):
+        page.keyboard.press("j")
+        page.keyboard.press("Enter")
+        expect(news).to_have_count(left)
+
+
+@pytest.mark.parametrize(("lang", "width"), [("zh-Hant", 1280), ("en", 390)])
+def test_a_monday_morning_is_done_by_keyboard(browser: Browser, server: Served, lang: str, width: int) -> None:
+    said = Wording(Lang(lang)).text
+    monday(server, lang)
+    with browsing(browser, server, "colleague", lang, width=width) as colleague:
+        page = colleague.open("/desk?task=follow_up")
+        steps = page.locator("#work li.item")
+        expect(steps).to_have_count(5)
+        # Of five that are late the longest waiting is the first; j goes to its action, also with a Chinese keyboard on.
+        page.keyboard.press("j")
+        expect(steps.nth(0).get_by_role("link", name=said("Note a contact"))).to_be_focused()
+        expect(steps.nth(0)).to_contain_text("回電 0")
+        page.evaluate(
+            """() => document.activeElement.dispatchEvent(new KeyboardEvent("keydown",
+            {key: "Process", code: "KeyJ", keyCode: 229, bubbles: true, cancelable: true}))"""
+        )
+        expect(steps.nth(1).get_by_role("link", name=said("Note a contact"))).to_be_focused()
+        page.keyboard.press("k")
+        page.keyboard.press("Enter")
+        form = steps.nth(0).locator("form")
+        expect(form.locator("select").first).to_be_focused()
+        # In a field keys are letters, and what an input method composes moves nothing.
+        form.get_by_label(said("Note, for your alliance only")).focus()
+        page.keyboard.insert_text("電話聯繫")
+        page.keyboard.press("j")
+        expect(form.get_by_label(said("Note, for your alliance only"))).to_have_value("電話聯繫j")
+        page.keyboard.press("Control+Enter")
+        form.get_by_role("button", name=said("Note the contact")).focus()
+        page.keyboard.press("Enter")
+        expect(page.locator("#notice")).to_contain_text(said("The contact is noted."))
+        expect(steps).to_have_count(4)
+        # The second one is for tomorrow, the third a colleague's.
+        page.keyboard.press("j")
+        page.keyboard.press("s")
+        expect(page.locator("#work .more button").first).to_be_focused()
+        assert accessibility_faults(page) == []
+        keep_screenshot(page, f"desk-later-{lang}-{width}")
+        page.keyboard.press("Enter")
+        expect(page.locator("#notice")).to_contain_text(
+            said("Put off: it is back on its day, or when something happens to it.")
+        )
+        expect(steps).to_have_count(3)
+        page.keyboard.press("j")
+        page.keyboard.press("s")
+        more = page.locator("#work .more")
+        more.locator("select").focus()
+        page.keyboard.press("e")
+        more.get_by_role("button", name=said("Hand on")).focus()
+        page.keyboard.press("Enter")
+        expect(page.locator("#notice")).to_contain_text(said("Handed on; your colleague is told."))
+        take_up_all(colleague)
+        # And on Tuesday what was put off is there to be taken back.
+        page = colleague.open("/desk?put_off=true")
+        expect(page.locator("#work li.item")).to_have_count(1)
+        page.keyboard.press("j")
+        page.keyboard.press("Enter")
+        expect(page.locator("#notice")).to_contain_text(said("It is on your list again."))
+        finish(server)
+
+
+def test_a_view_is_kept_and_the_list_acts_at_once(browser: Browser, server: Served) -> None:
+    company_with_need(server, "co-1-7", "一個檢視的需求")
+    with browsing(browser, server, "expert", "zh-Hant") as expert:
+        page = expert.open("/needs")
+        expect(page.get_by_text("儲存此檢視")).to_have_count(0)
+        page.get_by_label("狀態").select_option(label="已提交")
+        expect(page).to_have_url(re.compile("state=submitted"))
+        page.get_by_text("儲存此檢視").click()
+        page.get_by_label("檢視名稱").fill("還沒受理的")
+        page.get_by_role("button", name="儲存", exact=True).click()
+        expect(page.get_by_text("已儲存檢視")).to_be_visible()
+        assert accessibility_faults(page) == []
+        page = expert.open("/needs")
+        page.get_by_role("link", name="還沒受理的").click()
+        expect(page).to_have_url(server.url + "/needs?state=submitted")
+        page.get_by_role("link", name="等候天數").click()
+        expect(page.get_by_role("columnheader", name="等候天數")).to_have_attribute("aria-sort", "ascending")
+        page = expert.open("/needs?state=submitted")
+        page.get_by_role("button", name="移除檢視「還沒受理的」").click()
+        expect(page.get_by_text("已移除檢視")).to_be_visible()
+        expect(page.get_by_role("link", name="還沒受理的")).to_have_count(0)
+
+
+def test_whose_something_is_changes_in_its_cell(server: Served) -> None:
+    need_id = company_with_need(server, "co-1-8", "換人負責的需求")
+    done(server, "expert", "POST", f"/api/needs/{need_id}/take-up")
+    with visiting(server, "lead", "en") as lead:
+        page = lead.open("/needs?q=換人負責的需求")
+        cell = page.get_by_role("row").filter(has_text="換人負責的需求").locator("details.whose")
+        expect(cell.locator("summary")).to_have_text("expert")
+        cell.locator("summary").click()
+        cell.locator("select").select_option(label="colleague")
+        cell.get_by_role("button", name="Hand on").click()
+        expect(page.get_by_text("Handed on; your colleague is told.")).to_be_visible()
+        assert page.url.startswith(server.url + "/needs?q=")
+        expect(page.locator("details.whose summary").first).to_have_text("colleague")
+        expect(lead.open(f"/needs/{need_id}").locator("details.whose summary")).to_have_text("colleague")
+    with visiting(server, "colleague", "en") as colleague:
+        expect(colleague.open("/notices").get_by_text("A colleague handed you a need")).to_have_count(1)
+    # Whoever only reads changes nothing.
+    with visiting(server, "office", "en") as office:
+        assert office.open("/needs?q=換人負責的需求").locator("details.whose").count() == 0

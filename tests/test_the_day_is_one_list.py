@@ -93,7 +93,8 @@ def test_the_late_come_first_and_of_those_what_has_more_at_stake(here: Asked) ->
 
 
 def test_mine_is_what_is_mine_or_nobodys(here: Asked) -> None:
-    assert ("new_need", "n-1") in _lines(here) and ("new_need", "n-1") in _lines(here, "colleague")
+    assert ("new_need", "n-1") in _lines(here)
+    assert ("new_need", "n-1") in _lines(here, "colleague")
     case_id = _accept(here)
     _contact(here, f"/api/cases/{case_id}/contacts", days_ago=9, next_in=-1)
     (mine,) = [one for one in _list(here)["items"] if one["task"] == "follow_up"]
@@ -142,7 +143,8 @@ def test_what_is_put_off_is_back_on_its_day_or_when_something_happens(here: Aske
         assert (answer.status_code, answer.json()["field"]) == (422, "until")
     here.done("expert", "PUT", path, json={"until": (TODAY + timedelta(days=1)).isoformat()})
     after = _list(here)
-    assert line not in _lines(here) and line in _lines(here, put_off=True)
+    assert line not in _lines(here)
+    assert line in _lines(here, put_off=True)
     assert (after["mine"], after["put_off"]) == (before["mine"] - 1, 1)
     # It is the person's own list: a colleague's and the night's counts have it still.
     assert line in _lines(here, "colleague")
@@ -238,7 +240,8 @@ def test_lists_are_sorted_by_a_column_page_by_page(here: Asked) -> None:
 
     whole = pages("")
     up, down = pages("sort=title"), pages("sort=title&descending=true")
-    assert up == sorted(whole) and down == up[::-1]
+    assert up == sorted(whole)
+    assert down == up[::-1]
     assert sorted(pages("sort=waiting")) == sorted(whole)
     assert pages("sort=waiting&descending=true")[0] == "拋光太慢"
     here.done("lead", "PUT", "/api/companies/co-2/client", json={})

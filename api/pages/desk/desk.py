@@ -283,7 +283,7 @@ def after(visit: Visit, done: str, need_id: str | None = None) -> Response:
     """Answer with the list as it is now: the part that changes, or the whole page again."""
     if not visit.by_htmx:
         return visit.go("/desk", done)
-    return visit.show("desk/work.html", done=done, done_need=need_id, **_work(visit))
+    return visit.show("desk/work.html", done=done, done_need=need_id, **_work(visit), **_portfolio(visit))
 
 
 @router.post("/desk/needs/{need_id}/take-up")
