@@ -427,6 +427,7 @@ def take_up_all(colleague: Any) -> None:
 @pytest.mark.parametrize(("lang", "width"), [("zh-Hant", 1280), ("en", 390)])
 def test_a_monday_morning_is_done_by_keyboard(browser: Browser, server: Served, lang: str, width: int) -> None:
     said = Wording(Lang(lang)).text
+    finish(server)
     monday(server, lang)
     with browsing(browser, server, "colleague", lang, width=width) as colleague:
         page = colleague.open("/desk?task=follow_up")
