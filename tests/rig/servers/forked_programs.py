@@ -42,6 +42,7 @@ from indexer.encoders.encoder import load_encoder
 from indexer.index import dictionary, opening
 from indexer.settings import Settings
 from indexer.wording import recognised
+from matcher.ledger.proving import database_rules
 from tests.rig.servers.warmed_application import (
     application,
     share_the_certificates,
@@ -563,10 +564,12 @@ def _share_the_command_line() -> None:
 
 
 def _share_the_schema() -> None:
-    """Let children make a new SQLite database of what the migrations made of one here."""
+    """Let children make a new SQLite database of what the migrations made of one here, and compare with its rules."""
     share_the_schema()
     with tempfile.TemporaryDirectory() as folder:
-        database.open_engine(Settings(home=Path(folder))).dispose()
+        engine = database.open_engine(Settings(home=Path(folder)))
+        database_rules._wanted(engine)
+        engine.dispose()
 
 
 def _share_the_application() -> None:
