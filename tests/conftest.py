@@ -31,6 +31,7 @@ from tests.rig.servers.warmed_application import (
     share_the_certificates,
     share_the_compiled_statements,
     share_the_encoder,
+    share_the_schema,
 )
 from tests.rig.worlds.slice_of_world import write_slice
 
@@ -97,6 +98,7 @@ def pytest_configure(config: pytest.Config) -> None:
     share_the_encoder()
     share_the_compiled_statements()
     share_the_certificates()
+    share_the_schema()
     begin_in_children_of_the_warm_process()
     memory = Path("/dev/shm")
     if hasattr(config, "workerinput") or not (memory.is_dir() and os.access(memory, os.W_OK)):

@@ -38,6 +38,9 @@ class PairScorer:
 
     @cached_property
     def _model(self) -> CrossEncoder:
+        # Asked before torch, which takes seconds to be imported.
+        if self._is_a_place and not Path(self.source).is_dir():
+            raise EncoderError(self._refusal(""))
         import torch
         from sentence_transformers import CrossEncoder
         from transformers.utils import logging
@@ -62,12 +65,16 @@ class PairScorer:
         model.eval()
         return model
 
+    @property
+    def _is_a_place(self) -> bool:
+        return Path(self.source).is_absolute() or self.source.startswith(".")
+
     def _refusal(self, reason: str) -> str:
         if Path(self.source).is_dir():
             return T_(
                 "GLORIA_RERANKER: %(name)s is not a usable CrossEncoder (%(reason)s)", name=self.name, reason=reason
             )
-        if Path(self.source).is_absolute() or self.source.startswith("."):
+        if self._is_a_place:
             return T_("GLORIA_RERANKER: there is no folder %(name)s", name=self.source)
         return T_(
             "GLORIA_RERANKER: %(name)s is not on this machine; give a folder, or the name of a model fetched before "

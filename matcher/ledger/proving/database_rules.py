@@ -14,8 +14,9 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Iterator, Mapping
+from functools import cache, lru_cache
 
-from sqlalchemy import CheckConstraint, Connection, Engine, create_engine, text
+from sqlalchemy import CheckConstraint, Connection, Engine, Table, TextClause, create_engine, text
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session, SQLModel
 
@@ -112,6 +113,7 @@ def _uncast(said: str) -> str:
     return said
 
 
+@lru_cache(maxsize=4_096)
 def _plain(sql: str) -> str:
     """Return a rule without what no database reads: quotes of names, how it was wrapped, a table's order of clauses."""
     said = re.sub(r"\s*([(),])\s*", r"\1", re.sub(r"\s+", " ", sql.replace('"', ""))).strip()
@@ -172,15 +174,22 @@ def _broken_checks(connection: Connection) -> Iterator[ProofFinding]:
     for name in _CHECKED:
         # A table of a layer above is not known to a process without it; its checks were compared above.
         table = SQLModel.metadata.tables.get(name)
-        checks = [] if table is None else [one for one in table.constraints if isinstance(one, CheckConstraint)]
-        if not checks:
+        checks, counting = ((), None) if table is None else _counting(table)
+        if counting is None:
             continue
-        counted = ", ".join(f"SUM(CASE WHEN NOT ({one.sqltext}) THEN 1 ELSE 0 END)" for one in checks)
-        found = connection.execute(text(f'SELECT {counted} FROM "{name}"'.replace(":", r"\:"))).one()  # noqa: S608 (our own checks)
-        for check, n in zip(checks, found, strict=True):
+        for check, n in zip(checks, connection.execute(counting).one(), strict=True):
             if n:
-                said = T_("%(n)s rows break the rule %(rule)s", n=f"{n:,}", rule=check.name)
+                said = T_("%(n)s rows break the rule %(rule)s", n=f"{n:,}", rule=check)
                 yield ProofFinding("database", f"table {name}", said)
+
+
+@cache
+def _counting(table: Table) -> tuple[tuple[str, ...], TextClause | None]:
+    """Return the names of a table's checks, and what counts the rows that break each; None if it has none."""
+    checks = [one for one in table.constraints if isinstance(one, CheckConstraint)]
+    counted = ", ".join(f"SUM(CASE WHEN NOT ({one.sqltext}) THEN 1 ELSE 0 END)" for one in checks)
+    statement = text(f'SELECT {counted} FROM "{table.name}"'.replace(":", r"\:")) if checks else None  # noqa: S608 (our own checks)
+    return tuple(str(one.name) for one in checks), statement
 
 
 def _broken_references(connection: Connection) -> Iterator[ProofFinding]:

@@ -20,7 +20,6 @@ import runpy
 import select
 import signal
 import socket
-import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -28,7 +27,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, redirect_stderr, suppress
+from contextlib import contextmanager, redirect_stderr, suppress
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -36,19 +35,20 @@ from pkgutil import walk_packages
 from typing import Any
 
 import uvicorn._subprocess
-from sqlalchemy import Connection
 
 from api.backups import rehearsal
-from indexer import database, schema
+from indexer import database
 from indexer.encoders.encoder import load_encoder
 from indexer.index import dictionary, opening
 from indexer.settings import Settings
 from indexer.wording import recognised
+from matcher.ledger.proving import database_rules
 from tests.rig.servers.warmed_application import (
     application,
     share_the_certificates,
     share_the_compiled_statements,
     share_the_encoder,
+    share_the_schema,
 )
 
 REPOSITORY = Path(__file__).parents[3]
@@ -564,21 +564,12 @@ def _share_the_command_line() -> None:
 
 
 def _share_the_schema() -> None:
-    """Let children make a new SQLite database of what the migrations made of one here."""
+    """Let children make a new SQLite database of what the migrations made of one here, and compare with its rules."""
+    share_the_schema()
     with tempfile.TemporaryDirectory() as folder:
-        database.open_engine(Settings(home=Path(folder))).dispose()
-        with closing(sqlite3.connect(Settings(home=Path(folder)).database_path)) as made:
-            statements = [line for line in made.iterdump() if line not in ("BEGIN TRANSACTION;", "COMMIT;")]
-    migrate = schema._migrate
-
-    def shared(connection: Connection, version: str | None) -> None:
-        if version is not None or connection.dialect.name != "sqlite":
-            migrate(connection, version)
-            return
-        for statement in statements:
-            connection.exec_driver_sql(statement)
-
-    schema._migrate = shared
+        engine = database.open_engine(Settings(home=Path(folder)))
+        database_rules._wanted(engine)
+        engine.dispose()
 
 
 def _share_the_application() -> None:

@@ -7,7 +7,7 @@ attacker takes away before and puts back afterwards, with hashes made anew where
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
@@ -221,12 +221,18 @@ def without_rules(path: Path) -> Iterator[Any]:
     triggers = driver.execute("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'").fetchall()
     for pragma in ("foreign_keys=OFF", "ignore_check_constraints=ON"):
         driver.execute(f"PRAGMA {pragma}")
-    for name, _ in triggers:
-        driver.execute(f"DROP TRIGGER {name}")
+    _at_once(driver, [f"DROP TRIGGER {name}" for name, _ in triggers])
     yield driver
-    for _, sql in triggers:
-        driver.execute(sql)
+    _at_once(driver, [sql for _, sql in triggers])
     driver.close()
+
+
+def _at_once(driver: Any, statements: Sequence[str]) -> None:
+    """Carry statements out in one transaction: in one each they take a hundred times as long."""
+    driver.execute("BEGIN IMMEDIATE")
+    for statement in statements:
+        driver.execute(statement)
+    driver.execute("COMMIT")
 
 
 _MODELS: dict[Chain, Any] = {Chain.ENTRIES: Entry, Chain.STEPS: Step, Chain.LINKS: Link, Chain.AUDIT: AuditRow}
