@@ -35,6 +35,7 @@ from matcher.review.conversation.attachments import FOLDER, Attachment
 from matcher.review.conversation.corrections import NeedSaid
 from matcher.review.conversation.meetings import Meeting
 from matcher.review.decisions import Verdict, decide
+from matcher.review.desk.saved_views import SavedView
 from matcher.review.own_lab.researchers import claim
 from matcher.review.people import active_grants, add_account, declare_stake, grant, revoke, set_disabled
 from matcher.review.proposals import Proposal, pairing_of, release
@@ -174,9 +175,12 @@ def _fill(server: Served) -> Things:
         "shortlist_id",
         "link_id",
         "webhook_id",
+        "view_id",
     )
+    line = {"task": "new_need", "subject": "none"}
     return Things(
         own={
+            **line,
             **found[0],
             **ledger[0],
             **asked_for[0],
@@ -186,6 +190,7 @@ def _fill(server: Served) -> Things:
             "night_id": night_id,
         },
         foreign={
+            **line,
             **found[1],
             **ledger[1],
             **asked_for[1],
@@ -194,7 +199,7 @@ def _fill(server: Served) -> Things:
             "alliance_id": "none",
             "night_id": night_id,
         },
-        missing=dict.fromkeys(none, "none") | dict.fromkeys(numbers, "999") | MISSING,
+        missing=line | dict.fromkeys(none, "none") | dict.fromkeys(numbers, "999") | MISSING,
         files=dict(zip(("own", "foreign"), spare, strict=True)),
     )
 
@@ -307,9 +312,15 @@ def _people(session: Session, server: Served, lab_id: str, alliance_id: str, now
     hook = Webhook(account_id=owner, url="https://hooks.example.org/", kinds=[], nonce="n", made_at=now)
     host = WebhookHost(host=f"{alliance_id}.example.org", allowed_by=account.id, allowed_at=now)
     address = MailAddress(address=account.email, refused_at=now)
-    session.add_all([hook, host, address])
+    view = SavedView(account_id=owner, page="needs", name="n", query="", at=now)
+    session.add_all([hook, host, address, view])
     session.flush()
-    handles |= {"webhook_id": str(hook.id), "webhook_host": host.host, "mail_address": address.address}
+    handles |= {
+        "view_id": str(view.id),
+        "webhook_id": str(hook.id),
+        "webhook_host": host.host,
+        "mail_address": address.address,
+    }
     numbers = {**handles, "grant_id": str(given.id), "stake_id": str(stake.id), "claim_id": str(asked.id)}
     return {"account_id": account.id, "prefix": prefixes[0], "key_prefix": prefixes[1], **numbers}
 
@@ -320,12 +331,12 @@ def _reached(who: str, permission: Permission, parameter: str, thing: str) -> bo
     reach = POLICY[permission].get(holder(who))
     if reach is None or thing == "missing":
         return False
-    if parameter in ("prefix", "session_id", "webhook_id"):
+    if parameter in ("prefix", "session_id", "webhook_id", "view_id"):
         return who == OWN_KEY_OF and thing == "own"
     # Sharing the labs' records is the product's purpose: an expert asks of any lab which needs it should hear of.
-    # Figures and reports have one name for everybody, who sees in them what is theirs.
+    # Figures and reports have one name for everybody, who sees in them what is theirs; so has what waits.
     any_lab = parameter == "lab_id" and permission == (Resource.MATCH, Action.READ)
-    if reach is Reach.ALL or any_lab or parameter in ("kpi", "name", "configuration_name"):
+    if reach is Reach.ALL or any_lab or parameter in ("kpi", "name", "configuration_name", "task"):
         return True
     if permission == (Resource.CLIENT_REQUEST, Action.END):
         # Who asked takes it back, not who is asked.
@@ -383,6 +394,9 @@ def _asked(server: Served, things: Things, who: str | None, method: str, path: s
         "/contacts": {"kind": "call", "held_on": "2026-11-20", "next_on": "2026-11-01"},
         "/shares": {"alliance": "none"},
         "/steering": {"words": []},
+        "/expert": {"expert": "none"},
+        "/put-off": {"until": "2020-01-01"},
+        "/saved-views": {"page": "needs", "name": " "},
         "/team": {"members": [{"pairing_id": 999_998, "proposal_id": 1}, _NO_MEMBER], "lead": 999_999},
         "/alliance": {"alliance": "none"},
         "/state": {"state": "submitted"},

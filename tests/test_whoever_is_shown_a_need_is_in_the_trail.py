@@ -22,7 +22,8 @@ from sqlmodel import select
 
 from api.documents.matching import matches
 from api.pages.shell import record_names
-from api.routes import needs, pairings, queue
+from api.routes import needs, pairings
+from api.routes.desk import queue
 from indexer.database import open_engine, reading
 from indexer.records.record_tables import Need
 from indexer.settings import Settings

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Path, Query, Response
 
 from api.access.policy import Action, Resource
 from api.documents.bodies import PutOffBody
@@ -30,17 +30,30 @@ _PUT_OFF = N_("Put off: it is back on its day, or when something happens to it."
 _BACK = N_("It is on your list again.")
 _HANDED = N_("Handed on; your colleague is told.")
 _MONDAY = 0
+Kind = Annotated[str, Path(max_length=30)]
 
 
 @router.get("/{task}/{subject}")
 def show_more(
-    task: Task,
+    task: Kind,
     subject: Subject,
     visit: Annotated[Visit, Depends(visiting(Resource.QUEUE, Action.READ))],
     place: Annotated[str, Query(max_length=40)] = "",
 ) -> Response:
     """Show what else can be done with one thing that waits."""
-    return _shown(visit, task, subject, place)
+    visit.who()
+    return _shown(visit, _task(task), subject, place)
+
+
+def _task(kind: str) -> Task:
+    """Return the kind of thing that an address names.
+
+    Raises:
+        ProblemError: 404, there is no such kind.
+    """
+    if kind not in set(Task):
+        raise not_found("record")
+    return Task(kind)
 
 
 def _shown(visit: Visit, task: Task, subject: str, place: str, refused: Refusal | None = None) -> Response:
@@ -92,40 +105,43 @@ def _handed(item: dict[str, Any]) -> tuple[Handed, str] | None:
 
 @router.post("/{task}/{subject}/put-off")
 def put_off(
-    task: Task, subject: Subject, visit: Annotated[Visit, Depends(visiting(Resource.QUEUE, Action.EDIT))]
+    task: Kind, subject: Subject, visit: Annotated[Visit, Depends(visiting(Resource.QUEUE, Action.EDIT))]
 ) -> Response:
     """Put one thing off until a day."""
     visit.who()
+    kind = _task(task)
 
     def work() -> None:
         body = visit.body(PutOffBody, visit.values("until"))
-        visit.reply(put_off_task, task=task, subject=subject, body=body)
+        visit.reply(put_off_task, task=kind, subject=subject, body=body)
 
     refused = visit.attempt(work)
-    return _beside(visit, task, subject, refused) if isinstance(refused, Refusal) else after(visit, _PUT_OFF)
+    return _beside(visit, kind, subject, refused) if isinstance(refused, Refusal) else after(visit, _PUT_OFF)
 
 
 @router.post("/{task}/{subject}/back")
 def take_back(
-    task: Task, subject: Subject, visit: Annotated[Visit, Depends(visiting(Resource.QUEUE, Action.EDIT))]
+    task: Kind, subject: Subject, visit: Annotated[Visit, Depends(visiting(Resource.QUEUE, Action.EDIT))]
 ) -> Response:
     """Have one thing on the list again."""
-    visit.reply(take_task_back, task=task, subject=subject)
+    visit.who()
+    visit.reply(take_task_back, task=_task(task), subject=subject)
     return after(visit, _BACK)
 
 
 @router.post("/{task}/{subject}/hand-on")
 def hand_on(
-    task: Task, subject: Subject, visit: Annotated[Visit, Depends(visiting(Resource.QUEUE, Action.EDIT))]
+    task: Kind, subject: Subject, visit: Annotated[Visit, Depends(visiting(Resource.QUEUE, Action.EDIT))]
 ) -> Response:
     """Hand what a line is about to a colleague."""
     visit.who()
-    item = _item(visit, task, subject)
+    kind = _task(task)
+    item = _item(visit, kind, subject)
     handed = _handed(item)
     if handed is None:
         raise not_found("record")
     refused = visit.attempt(lambda: hand(visit, *handed))
-    return _beside(visit, task, subject, refused) if isinstance(refused, Refusal) else after(visit, _HANDED)
+    return _beside(visit, kind, subject, refused) if isinstance(refused, Refusal) else after(visit, _HANDED)
 
 
 def _beside(visit: Visit, task: Task, subject: str, refused: Refusal) -> Response:

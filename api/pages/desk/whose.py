@@ -68,13 +68,15 @@ def hand(visit: Visit, handed: Handed, record_id: str) -> None:
 
 @router.post("/{handed}/{record_id}")
 def change_whose(
-    handed: Handed,
+    handed: Annotated[str, Path(max_length=20)],
     record_id: Annotated[str, Path(max_length=200)],
     visit: Annotated[Visit, Depends(visiting(Resource.QUEUE, Action.EDIT))],
 ) -> Response:
     """Hand a record to a colleague from its list or its page, and go back there."""
     visit.who()
-    hand(visit, handed, record_id)
+    if handed not in set(Handed):
+        raise not_found("record")
+    hand(visit, Handed(handed), record_id)
     back = str(visit.form.get("back", ""))
     is_ours = _BACK.fullmatch(back) is not None and not urlsplit(back).netloc
     return visit.go(back if is_ours else "/desk", _HANDED)

@@ -10,13 +10,14 @@ from __future__ import annotations
 from datetime import date, datetime, timedelta
 
 from sqlalchemy import ColumnElement
-from sqlmodel import Field, Session, SQLModel, col, delete, select
+from sqlmodel import Field, Session, SQLModel, col, delete, func, select
 
 from indexer.instants import Instant, day_in_taipei
 from indexer.wording import T_
 
 MOST_DAYS = 90
 """So far ahead something can be put off: what may rest longer is better deferred or closed."""
+MOST_THINGS = 300
 
 
 class PutOffError(ValueError):
@@ -43,7 +44,7 @@ def put_off_until(session: Session, *, account_id: str, kind: str, subject: str,
     """Put something off until a day, on which it is back; a second time moves the day.
 
     Raises:
-        PutOffError: the day is not after today, or too far ahead.
+        PutOffError: the day is not after today or too far ahead, or too much is put off already.
     """
     today = day_in_taipei(now)
     if not today < until <= today + timedelta(days=MOST_DAYS):
@@ -53,6 +54,13 @@ def put_off_until(session: Session, *, account_id: str, kind: str, subject: str,
         )
     row = session.get(PutOff, (account_id, kind, subject))
     if row is None:
+        # What is back is no longer needed; of the rest nobody keeps more than a list that can be read.
+        session.execute(delete(PutOff).where(col(PutOff.account_id) == account_id, col(PutOff.until) <= today))
+        kept = session.exec(select(func.count()).where(col(PutOff.account_id) == account_id)).one()
+        if kept >= MOST_THINGS:
+            raise PutOffError(
+                T_("you have put off %(most)s things already; take some back first", most=MOST_THINGS), "until"
+            )
         row = PutOff(account_id=account_id, kind=kind, subject=subject, until=until, at=now)
     row.until, row.at = until, now
     session.add(row)

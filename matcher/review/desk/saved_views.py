@@ -8,7 +8,6 @@ the rights that the person has then.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from urllib.parse import parse_qsl, urlencode
@@ -17,7 +16,7 @@ from sqlalchemy import CheckConstraint, UniqueConstraint
 from sqlmodel import Field, Session, SQLModel, col, func, select
 
 from indexer.instants import Instant
-from indexer.wording import T_, Text
+from indexer.wording import T_
 
 MOST_VIEWS = 40
 """How many an account keeps of all lists together."""
@@ -40,16 +39,6 @@ class ViewedList(StrEnum):
 
 
 _LISTS = ", ".join(f"'{one.value}'" for one in ViewedList)
-LIST_LABELS: Mapping[ViewedList, Text] = {
-    ViewedList.DESK: T_("Desk"),
-    ViewedList.NEEDS: T_("Needs"),
-    ViewedList.LABS: T_("Labs"),
-    ViewedList.COMPANIES: T_("Companies"),
-    ViewedList.CASES: T_("Cases"),
-    ViewedList.RESULTS: T_("Results"),
-    ViewedList.MAP: T_("Map"),
-}
-"""Each list in Chinese and English."""
 
 
 class ViewError(ValueError):

@@ -144,15 +144,19 @@ _COLUMNS = {
     "prefix": ["api_key.prefix"],
     "request": ["client_request.id"],
     "sha256": ["evidence_file.sha256"],
+    "view": ["saved_view.id"],
     "webhook_host": ["webhook_host.host"],
     "word": ["need_said.id"],
 }
 """Columns that are not named as the parameters that name their rows are."""
 _TERMS = {
     "configuration_name": sorted(DOCUMENTS),
+    "handed": ["need", "case", "company"],
     "kpi": [kpi.value for kpi in Kpi],
     "name": sorted(REPORTS),
     "step": ["about", "check"],
+    "subject": ["need-1-01", "1"],
+    "task": ["new_need", "to_review", "answer"],
 }
 """What paths name that is no row."""
 

@@ -360,7 +360,11 @@ def store_things(server: Served) -> Things:
         "token": there["POST /api/mail/unsubscribe/{token}"]["token"],
         "secret": there["GET /feed/{secret}.atom"]["secret"],
     }
-    return Things({"prefix": [instead], **listed, **opened}, there, own, shielded)
+    tomorrow = (now + timedelta(days=2)).date().isoformat()
+    line = {"task": ["new_need"], "subject": [judged]}
+    there["PUT /api/today/{task}/{subject}/put-off"] = {**line, "until": [tomorrow]}
+    views = {"view_id": there["DELETE /api/saved-views/{view_id}"]["view_id"]}
+    return Things({"prefix": [instead], **listed, **opened, **line, **views}, there, own, shielded)
 
 
 def _results(session: Session, server: Served, now: datetime) -> dict[str, dict[str, list[Any]]]:

@@ -23,6 +23,7 @@ from matcher.mending.retiring import retire
 from matcher.notices.kinds import NoticeKind
 from matcher.notices.readers import MailAddress, Webhook, WebhookHost, renew_feed
 from matcher.review.conversation.corrections import NeedWord, say_of_need
+from matcher.review.desk.saved_views import SavedView
 from matcher.review.people import add_account
 from tests.rig.servers.served import Served
 
@@ -125,12 +126,16 @@ def _mail(session: Session, server: Served, guest: str, each: int, now: datetime
     hosts = ["hooks.example.org", *(f"hooks-{number}.example.org" for number in range(each))]
     for host in hosts:
         session.add(WebhookHost(host=host, allowed_by=by, allowed_at=now))
-    hooks = []
+    hooks, views = [], []
     for account_id in server.accounts.values():
         hook = Webhook(account_id=account_id, url=f"https://{hosts[0]}/", kinds=[], nonce="n", made_at=now)
         session.add(hook)
         session.flush()
         hooks.append(hook.id)
+        view = SavedView(account_id=account_id, page="needs", name="n", query="", at=now)
+        session.add(view)
+        session.flush()
+        views.append(view.id)
     signer = LinkSigner(server.settings.home)
     stop = {"reader": guest, "kind": NoticeKind.NEED_ENDED.value}
     stops = [signer.token(UNSUBSCRIBE, stop, now=now, holds_for=_DAY)]
@@ -145,6 +150,8 @@ def _mail(session: Session, server: Served, guest: str, each: int, now: datetime
         "POST /api/webhook-hosts": {"host": ["further.example.org"]},
         "POST /api/me/webhooks": {"url": [f"https://{hosts[0]}/gloria"], "kinds": [[]]},
         "DELETE /api/me/webhooks/{webhook_id}": {"webhook_id": hooks},
+        "DELETE /api/saved-views/{view_id}": {"view_id": views},
+        "POST /api/saved-views": {"page": ["needs"], "name": ["n", "m"], "query": ["state=submitted"]},
         "GET /feed/{secret}.atom": {"secret": [renew_feed(session, account_id=guest, now=now)]},
         "POST /api/mail/unsubscribe/{token}": {"token": stops},
         "DELETE /api/mail/unsubscribe/{token}": {"token": stops},
@@ -199,7 +206,7 @@ def talks(server: Served) -> There:
     drawn: dict[str, list[Any]] = {"content": [_PICTURE]}
     _did(server, "lead", "PUT", "/api/alliances/al-a/logo", json={"content": _PICTURE})
     _did(server, "researcher", "PUT", "/api/labs/lab-1-01/photo", json={"content": _PICTURE})
-    of = "/api/pairings/{pairing_id}"
+    of, colleagues = "/api/pairings/{pairing_id}", [server.accounts[one] for one in ("expert", "colleague", "lead")]
     mine, at = {"pairing_id": pairings[3:4]}, "/api/meetings/{meeting_id}"
     return {
         f"POST {at}/acceptance": {"meeting_id": meetings[:1], "starts_at": times[:1]},
@@ -229,6 +236,8 @@ def talks(server: Served) -> There:
         "GET /api/attachments/{attachment_id}": {"attachment_id": files[:1]},
         "DELETE /api/attachments/{attachment_id}": {"attachment_id": files[1:]},
         "DELETE /api/cases/{case_id}/introduction": {"case_id": cases[4:6]},
+        "PUT /api/cases/{case_id}/expert": {"case_id": cases[6:], "expert": colleagues},
+        "PUT /api/needs/{need_id}/expert": {"need_id": [asked], "expert": colleagues},
         "POST /api/needs/{need_id}/shortlists": {"need_id": [asked], "labs": [listed["labs"]], "words": [""]},
         "POST /api/needs/{need_id}/team": {
             "need_id": [asked],
