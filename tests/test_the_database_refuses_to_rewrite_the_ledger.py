@@ -35,6 +35,7 @@ from matcher.ledger.rules.reporting import AcceptanceLedger, report
 from matcher.review.case_teams import CaseTeam, CaseTeamMember
 from matcher.review.cases import Stage, move_case
 from matcher.review.decisions import Verdict, decide
+from matcher.review.desk.handing_on import HandOver
 from matcher.review.people import Account, add_account, grant, revoke
 from matcher.review.roles import Role
 from matcher.review.steering import NeedSteering
@@ -163,6 +164,7 @@ def _more_facts(session: Session, office: str) -> None:
     session.add(team)
     session.flush()
     session.add(CaseTeamMember(team_id=team.id or 0, case_id=1))
+    session.add(HandOver(case_id=1, given_to=office, by=office, at=MORNING))
     session.add(AccountIdentity(issuer="https://id.example", subject="s", account_id=office, linked_at=MORNING))
     session.flush()
 
