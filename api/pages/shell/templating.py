@@ -42,8 +42,8 @@ class _CompiledOnce(BytecodeCache):
 
     def dump_bytecode(self, bucket: Bucket) -> None:
         """Keep what a template was compiled to."""
-        assert bucket.code is not None
-        self._kept[bucket.key, bucket.checksum] = bucket.code
+        if bucket.code is not None:
+            self._kept[bucket.key, bucket.checksum] = bucket.code
 
 
 COMPILED: BytecodeCache = _CompiledOnce()
@@ -73,7 +73,7 @@ def environment(lang: Lang) -> Environment:
         bytecode_cache=COMPILED,
     )
     found.install_gettext_callables(wording.text, wording.counted, newstyle=True)  # type: ignore[attr-defined]
-    spoken_by_language = {
+    spoken_by_language: dict[str, Callable[..., str]] = {
         "day": wording.day,
         "moment": wording.moment,
         "number": wording.number,

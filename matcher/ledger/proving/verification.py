@@ -249,14 +249,8 @@ def _chain_rows(session: Session, model: type[SQLModel]) -> Iterator[dict[str, A
         found = session.connection().execute(numbers, {"last": last}).scalars().all()
         if not found:
             return
-        first, last = found[0], found[-1]
-        try:
-            yield from _rows_between(session, rows, first, last)
-        except Exception as error:
-            if not _is_unreadable(error):
-                raise
-            for number in found:
-                yield from _row_alone(session, rows, number)
+        last = found[-1]
+        yield from _readable_rows(session, rows, found)
 
 
 @cache
@@ -268,17 +262,22 @@ def _queries_of(model: type[SQLModel]) -> tuple[Select[Any], Select[Any]]:
     return numbers, table.select().where(number.between(bindparam("first", type_=BigInteger), last)).order_by(number)
 
 
-def _rows_between(session: Session, rows: Select[Any], first: int, last: int) -> list[dict[str, Any]]:
-    return [dict(row) for row in session.connection().execute(rows, {"first": first, "last": last}).mappings()]
-
-
-def _row_alone(session: Session, rows: Select[Any], number: int) -> list[dict[str, Any]]:
+def _readable_rows(session: Session, rows: Select[Any], numbers: Sequence[int]) -> Iterator[dict[str, Any]]:
+    """Yield rows in their order; where they can't be read together each half apart, down to the one that can't be."""
     try:
-        return _rows_between(session, rows, number, number)
+        within = {"first": numbers[0], "last": numbers[-1]}
+        found = [dict(row) for row in session.connection().execute(rows, within).mappings()]
     except Exception as error:
         if not _is_unreadable(error):
             raise
-        return [{"seq": number}]
+        half = len(numbers) // 2
+        if not half:
+            yield {"seq": numbers[0]}
+            return
+        yield from _readable_rows(session, rows, numbers[:half])
+        yield from _readable_rows(session, rows, numbers[half:])
+        return
+    yield from found
 
 
 def _check_entry(row: Mapping[str, Any], place: str, keys: dict[str, tuple[str, str]]) -> Iterator[ProofFinding]:
