@@ -9,7 +9,7 @@ from __future__ import annotations
 from api.pages import account, admin, audit, cases, companies, desk, labs, my_company, my_lab, review, search
 from api.pages.conversation import attachments, case_steps, corrections, link, meetings, talk
 from api.pages.conversation.attachments import MAX_ATTACHED_FORM_BYTES
-from api.pages.figures import alliances, bookings, field_map, kpi, people
+from api.pages.figures import alliances, bookings, field_map, kpi, people, places
 from api.pages.files import drafts, taking_out
 from api.pages.files.drafts import PATHS_WITH_FILES as DRAFTS_WITH_FILES
 from api.pages.guide import chapters
@@ -60,6 +60,7 @@ PAGES = (
     steering,
     team,
     field_map,
+    places,
     need,
     case_steps,
     corrections,
