@@ -2,17 +2,17 @@
 // a card says what a point is. Without this the picture is whole, and each of its points a link with a title.
 "use strict";
 {
-  const WIDTH = 1200, HEIGHT = 700, NEAREST = 14, LABELS_FROM = 2.2, LABELS = 70, STEP = 1.5;
-  const AWAY = [0, -26, 26, -52, 52, -78, 78], ASIDE = [0, -40, 40, -80, 80, -120, 120];
+  const WIDTH = 1200, HEIGHT = 700, NEAREST = 14, LABELS_FROM = 2.2, LABELS = 70, MOST_WIDE = 190, STEP = 1.5;
+  const AWAY = [0, -20, 20, -40, 40, -60, 60, -80, 80], ASIDE = [0, -35, 35, -70, 70, -105, 105, -140, 140];
   const SVG = "http://www.w3.org/2000/svg";
   // What is looked at stays when filters bring other points.
   const view = { x: WIDTH / 2, y: HEIGHT / 2, zoom: 1 };
-  let stage, svg, land, card, points, names, labels, width, height, waits = false;
+  let stage, svg, land, card, points, names, labels, width, height, isSmall, waits = false;
 
   const wide = /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe4f\uff00-\uff60]/g;
   const textWidth = (text, size) => {
     const many = (text.match(wide) ?? []).length;
-    return (many + 0.6 * (text.length - many)) * size;
+    return (many + 0.57 * (text.length - many)) * size;
   };
   const clamped = (value, least, most) => Math.min(Math.max(value, least), Math.max(least, most));
   const across = () => (width / WIDTH) * view.zoom;
@@ -35,8 +35,7 @@
     names = [...svg.querySelectorAll(".names text")].map((text) => {
       const [x, y] = text.dataset.at.split(" ").map(Number);
       const [first, second] = text.children;
-      const wanted = Math.max(textWidth(first.textContent, 15), second ? textWidth(second.textContent, 12) : 0) + 10;
-      return { text, x, y, width: wanted, height: second ? 40 : 23 };
+      return { text, x, y, first: first.textContent, second: second?.textContent ?? "" };
     });
     labels = svg.appendChild(document.createElementNS(SVG, "g"));
     labels.setAttribute("class", "of-points");
@@ -54,6 +53,14 @@
     if (!stage.clientWidth || !stage.clientHeight) return;
     width = stage.clientWidth;
     height = stage.clientHeight;
+    // On a phone names are smaller and have one line, and one that would cover points waits until one looks nearer.
+    isSmall = width < 600;
+    stage.classList.toggle("small", isSmall);
+    for (const name of names) {
+      const second = isSmall ? "" : name.second;
+      name.width = Math.max(textWidth(name.first, isSmall ? 13 : 15), textWidth(second, 12)) + 10;
+      name.height = second ? 40 : 23;
+    }
     svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
     draw();
   }
@@ -89,7 +96,7 @@
   // Names of areas stand where they cover the fewest points; none overlaps another, none leaves the picture.
   function placeNames() {
     const seen = points.filter((point) => point.isSeen);
-    const taken = [];
+    const taken = [[width - 56, 0, width, 142]];
     for (const name of names) {
       const [x, y] = screen(name);
       let best = null;
@@ -99,7 +106,8 @@
         const box = boxOf(...middle, name.width, name.height);
         if (box[0] < 0 || box[2] > width || taken.some((other) => overlap(box, other))) continue;
         const covered = seen.filter((p) => p.left > box[0] - 8 && p.left < box[2] + 8 && p.top > box[1] - 8 && p.top < box[3] + 8).length;
-        const cost = covered + (Math.abs(dx) / 2 + Math.abs(dy)) / 40;
+        const cost = 3 * covered + (Math.abs(dx) / 2 + Math.abs(dy)) / 40;
+        if (isSmall && covered > 1) continue;
         if (!best || cost < best.cost) best = { cost, middle, box };
       }
       name.text.toggleAttribute("hidden", !best);
@@ -119,9 +127,8 @@
     const order = [...seen].sort((a, b) => b.isNeed - a.isNeed);
     for (const point of order) {
       if (labels.childElementCount >= LABELS) break;
-      const most = textWidth("字", 12) * 14;
       let said = point.lines[0];
-      while (textWidth(said, 12) > most) said = said.slice(0, -2).trimEnd() + "…";
+      while (textWidth(said, 12) > MOST_WIDE) said = said.slice(0, -2).trimEnd() + "…";
       const w = textWidth(said, 12) + 6;
       const tries = [[0, 21], [0, -21], [w / 2 + 14, 0], [-w / 2 - 14, 0]];
       const free = tries.map(([dx, dy]) => boxOf(point.left + dx, point.top + dy, w, 16)).find((box) =>

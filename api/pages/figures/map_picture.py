@@ -29,9 +29,11 @@ _MARGIN = 46
 _STRETCH = 1.6
 """How much wider than high the same distance may be drawn, to fill the picture."""
 _FONT, _SMALL, _LINE = 15.0, 12.0, 17.0
-_AWAY = (0, -26, 26, -52, 52, -78, 78)
-_ASIDE = (0, -40, 40, -80, 80, -120, 120)
-_LAND = 74
+_AWAY = (0, -20, 20, -40, 40, -60, 60, -80, 80)
+_ASIDE = (0, -35, 35, -70, 70, -105, 105, -140, 140)
+_COVERING = 3
+"""How much further aside a name goes rather than cover one more point."""
+_LAND = 96
 """How wide the ground of a field is around each of its points."""
 
 
@@ -233,7 +235,7 @@ def _name(placed: _Placed) -> str:
 def text_width(text: str, size: float) -> float:
     """Return about how wide a text is: a Chinese character is as wide as high, a Latin letter a little over half."""
     wide = sum(unicodedata.east_asian_width(letter) in "WF" for letter in text)
-    return (wide + 0.6 * (len(text) - wide)) * size
+    return (wide + 0.57 * (len(text) - wide)) * size
 
 
 def _box(name: MapName) -> tuple[float, float]:
@@ -259,7 +261,7 @@ def _placed(
             covered = sum(
                 box[0] - 8 < px < box[2] + 8 and box[1] - 8 < py < box[3] + 8 for px, py in points
             )
-            cost = covered + (abs(dx) / 2 + abs(dy)) / 40
+            cost = _COVERING * covered + (abs(dx) / 2 + abs(dy)) / 40
             if best is None or cost < best[0]:
                 best = (cost, middle_x, middle_y)
         if best is not None:

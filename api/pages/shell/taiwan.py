@@ -106,16 +106,16 @@ def _at(longitude: float, latitude: float) -> tuple[float, float]:
 
 _LARGE = 3.0
 _ISLANDS_AT = -26.0
-_LEFT, _LARGE_WIDTH, _LARGE_HEIGHT = -90, 620, 645
+_LEFT, _LARGE_WIDTH, _LARGE_HEIGHT = -80, 620, 640
 _NEAR = 36.0
 """Places whose signs would lie on each other are one spot."""
-_MIDDLE = 121.05
-"""The longitude west of which a name stands at the left of its spot, in the sea."""
+_EAST = frozenset({"臺北市", "新北市", "基隆市", "宜蘭縣", "花蓮縣", "臺東縣"})
+"""Where a name stands at the right of its spot, in the sea."""
 
 
 @dataclass(frozen=True)
 class Spot:
-    """Places near each other, the one with the most first, and how many schools and companies there are."""
+    """Places near each other, and how many schools and companies there are."""
 
     places: tuple[str, ...]
     x: float
@@ -130,7 +130,7 @@ def spots_of(counts: Mapping[str, tuple[int, int]]) -> list[Spot]:
     Args:
         counts: schools and companies by city or county, as `place_of` names it.
     """
-    left = sorted(counts, key=lambda name: (-sum(counts[name]), list(NAMES_EN).index(name)))
+    left = [name for name in NAMES_EN if name in counts]
     found = []
     while left:
         x, y = _large(left[0])
@@ -167,8 +167,11 @@ def _signs(spot: Spot, name: str) -> str:
     box = ""
     if is_island:
         box = f'<rect class="island" x="{spot.x - 34:.0f}" y="{spot.y - 22:.0f}" width="68" height="44" rx="6"/>'
-    radii = [10 + min(8.0, 2 * n**0.5) if n else 0.0 for n in (spot.schools, spot.companies)]
-    at, drawn = spot.x - sum(radii), []
+    radii = [12 + min(8.0, 2 * n**0.5) if n else 0.0 for n in (spot.schools, spot.companies)]
+    is_east = not _EAST.isdisjoint(spot.places)
+    # Two signs grow towards the sea, where no other spot is.
+    at = spot.x - sum(radii) if is_island else spot.x - 12 if is_east else spot.x + 12 - 2 * sum(radii)
+    left, drawn = at, []
     for shape, n, radius in zip(("schools", "companies"), (spot.schools, spot.companies), radii, strict=True):
         if not n:
             continue
@@ -180,16 +183,15 @@ def _signs(spot: Spot, name: str) -> str:
             sign = f'<rect class="{shape}" x="{x - side / 2:.1f}" y="{spot.y - side / 2:.1f}" width="{side:.1f}" height="{side:.1f}" rx="3"/>'
         drawn.append(f'{sign}<text x="{x:.1f}" y="{spot.y:.1f}">{n}</text>')
     if is_island:
-        x, y, anchor = spot.x, spot.y + 33, "middle"
+        x, y, anchor = spot.x, spot.y + 36, "middle"
     else:
-        is_west = _PLACES[spot.places[0]][0] < _MIDDLE
-        x, y, anchor = (spot.x - sum(radii) - 6, spot.y, "end") if is_west else (spot.x + sum(radii) + 6, spot.y, "start")
+        x, y, anchor = (at + 6, spot.y, "start") if is_east else (left - 6, spot.y, "end")
     return f'{box}{"".join(drawn)}<text class="place {anchor}" x="{x:.1f}" y="{y:.1f}">{escape(name)}</text>'
 
 
 def _large(name: str) -> tuple[float, float]:
     if name in _ISLANDS:
-        return _ISLANDS_AT, 300.0 + 85 * _ISLANDS.index(name)
+        return _ISLANDS_AT, 200.0 + 85 * _ISLANDS.index(name)
     x, y = _at(*_PLACES[name])
     return _LARGE * x, _LARGE * y
 

@@ -33,7 +33,9 @@ _KEYWORD = re.compile("[\u3400-\u9fff]{3,6}")
 _COMPOUND = range(3, 7)
 _SENSES = 2
 """Senses that a word is taken in: those behind them are rare, and each lets more labs say it that do not."""
-_LEAST_LABS = 2
+_LEAST_LABS, _LEAST_SHARE = 2, 0.12
+"""What fewer labs of an area say, two or an eighth, is no name for all of them. With a fifth the demo world's
+areas are called 健康 and 化學, which says less than two telling words of a part of them."""
 _LEAST_CONTRAST = 2.0
 _RARITY = 1.5
 _LONGER = 0.3
@@ -235,7 +237,7 @@ class _Telling:
 
     def _score(self, labs: set[int]) -> float:
         inside = len(labs & self.members)
-        if inside < _LEAST_LABS:
+        if inside < max(_LEAST_LABS, _LEAST_SHARE * len(self.members)):
             return 0.0
         here = inside / len(self.members)
         elsewhere = (len(labs) - inside + 0.5) / (self.n - len(self.members) + 1)
