@@ -104,6 +104,7 @@
       for (const dy of isHere ? AWAY : []) for (const dx of ASIDE) {
         const middle = [clamped(x + dx, name.width / 2 + 4, width - name.width / 2 - 4), clamped(y + dy, name.height / 2 + 4, height - name.height / 2 - 4)];
         const box = boxOf(...middle, name.width, name.height);
+        if (isSmall && (Math.abs(middle[0] - x) > 75 || Math.abs(middle[1] - y) > 45)) continue;
         if (box[0] < 0 || box[2] > width || taken.some((other) => overlap(box, other))) continue;
         const covered = seen.filter((p) => p.left > box[0] - 8 && p.left < box[2] + 8 && p.top > box[1] - 8 && p.top < box[3] + 8).length;
         const cost = 3 * covered + (Math.abs(dx) / 2 + Math.abs(dy)) / 40;

@@ -157,7 +157,9 @@ def _context(
         "needs": needs,
         "labs": shown.labs[:LISTED],
         "totals": {"needs": len(shown.needs), "labs": len(shown.labs), "drawn": len(drawn)},
-        "standings": {need["need_id"]: (shown.kinds[need["need_id"]], _STANDINGS[shown.kinds[need["need_id"]]]) for need in needs},
+        "standings": {
+            need["need_id"]: (shown.kinds[need["need_id"]], _STANDINGS[shown.kinds[need["need_id"]]]) for need in needs
+        },
         "near": _nearest(needs, shown.labs),
         "schools": schools,
         "companies": companies,
@@ -170,7 +172,9 @@ def _context(
 def _schools(session: Session) -> dict[str, _School]:
     columns = (col(School.id), col(School.name), col(School.name_en), col(School.region), col(School.kind))
     rows = session.connection().execute(select_columns(*columns).order_by(col(School.name)))
-    return {id_: _School(name, name_en or "", region, find(SchoolType, kind)) for id_, name, name_en, region, kind in rows}
+    return {
+        id_: _School(name, name_en or "", region, find(SchoolType, kind)) for id_, name, name_en, region, kind in rows
+    }
 
 
 def _with_labs(schools: Mapping[str, _School], labs: Sequence[_Document], wanted: _Wanted) -> dict[str, _School]:

@@ -243,9 +243,7 @@ def _box(name: MapName) -> tuple[float, float]:
     return width, _LINE * (2 if name.beneath else 1) + 6
 
 
-def _placed(
-    names: Sequence[tuple[MapName, float, float]], points: Sequence[tuple[float, float]]
-) -> list[_Placed]:
+def _placed(names: Sequence[tuple[MapName, float, float]], points: Sequence[tuple[float, float]]) -> list[_Placed]:
     """Return the names that have room, the weightiest first, each where it covers the fewest points."""
     taken: list[tuple[float, float, float, float]] = []
     found = []
@@ -258,9 +256,7 @@ def _placed(
             box = (middle_x - width / 2, middle_y - height / 2, middle_x + width / 2, middle_y + height / 2)
             if any(_overlap(box, other) for other in taken):
                 continue
-            covered = sum(
-                box[0] - 8 < px < box[2] + 8 and box[1] - 8 < py < box[3] + 8 for px, py in points
-            )
+            covered = sum(box[0] - 8 < px < box[2] + 8 and box[1] - 8 < py < box[3] + 8 for px, py in points)
             cost = _COVERING * covered + (abs(dx) / 2 + abs(dy)) / 40
             if best is None or cost < best[0]:
                 best = (cost, middle_x, middle_y)

@@ -69,6 +69,7 @@ def show_taiwan(
             if name in counts
         ],
         "totals": (len(schools), len(companies)),
+        "unknown": counts.get(UNKNOWN, (0, 0)),
         "chosen": chosen,
         "chosen_words": _listed(wording, [_called(wording, name) for name in NAMES_EN if name in chosen]),
         "schools": [one for one in schools if one.place in chosen][:LISTED],
@@ -91,14 +92,19 @@ def _who_is_where(session: Session, who: Principal) -> tuple[list[_There], list[
         .order_by(col(School.name), col(School.id))
     )
     companies = (
-        select_columns(col(Company.id), col(Company.name), col(Company.name_en), col(Company.city), col(Company.country))
+        select_columns(
+            col(Company.id), col(Company.name), col(Company.name_en), col(Company.city), col(Company.country)
+        )
         .where(visible_companies(who, Action.LIST))
         .order_by(col(Company.name), col(Company.id))
     )
     ask = session.connection().execute
     return (
         [_There(id_, name, name_en or "", _place(city, HOME), n) for id_, name, name_en, city, n in ask(schools)],
-        [_There(id_, name, name_en or "", _place(city, country)) for id_, name, name_en, city, country in ask(companies)],
+        [
+            _There(id_, name, name_en or "", _place(city, country))
+            for id_, name, name_en, city, country in ask(companies)
+        ],
     )
 
 
@@ -130,7 +136,7 @@ def _said(wording: Wording, spot: Spot) -> tuple[str, str, str]:
     names = [_called(wording, name) for name in spot.places]
     short = _listed(wording, names)
     if len(names) > 2:
-        short = wording.text(N_("%(first)s and %(n)s near it")) % {"first": names[0], "n": len(names) - 1}
+        short = f"{names[0]} +{len(names) - 1}"
     counts = {"places": _listed(wording, names), "schools": spot.schools, "companies": spot.companies}
     words = wording.text(N_("%(places)s: %(schools)s schools, %(companies)s companies")) % counts
     return short, words, _query(spot.places)

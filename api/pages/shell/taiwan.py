@@ -106,7 +106,7 @@ def _at(longitude: float, latitude: float) -> tuple[float, float]:
 
 _LARGE = 3.0
 _ISLANDS_AT = -26.0
-_LEFT, _LARGE_WIDTH, _LARGE_HEIGHT = -80, 620, 640
+_LEFT, _LARGE_WIDTH, _LARGE_HEIGHT = -95, 630, 640
 _NEAR = 36.0
 """Places whose signs would lie on each other are one spot."""
 _EAST = frozenset({"臺北市", "新北市", "基隆市", "宜蘭縣", "花蓮縣", "臺東縣"})
