@@ -1,4 +1,4 @@
-"""The map says where one is: areas have names, signs and a legend; filters act at once; it is zoomed and read by keys."""
+"""The map says where one is: areas have names, signs a legend; filters act at once; it is zoomed and read by keys."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ SECRET = "祕密配方"
 
 
 def _lab(number: int, name: str, field: str) -> Lab:
-    nothing: dict[str, Any] = {
-        name: () for name in ("keywords", "offers", "will_not_do", "languages", "conflicts", "links", "evidence")
-    }
+    nothing: dict[str, Any] = dict.fromkeys(
+        ("keywords", "offers", "will_not_do", "languages", "conflicts", "links", "evidence"), ()
+    )
     texts = {"name": f"{name}實驗室", "name_en": "", "pi": "王大明", "summary": name, "summary_en": ""}
     return Lab(id=f"lab-{number:02}", school=None, fields=(field,), capacity=None, **texts, **nothing)
 

@@ -23,7 +23,6 @@ from api.access.policy import Action, Resource
 from api.pages.figures.map_picture import (
     FIELDS,
     KIND_LABELS,
-    UNSTATED,
     MapName,
     MapPoint,
     PointKind,

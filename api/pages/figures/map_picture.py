@@ -140,9 +140,10 @@ def map_picture(
     middles = [at.place(point.x, point.y) for point in drawn]
     placed = _placed([(name, *at.place(name.x, name.y)) for name in names], middles)
     parts = [
-        f'<svg class="field-map" viewBox="0 0 {WIDTH} {HEIGHT}" role="group" aria-labelledby="field-map-title" '
-        'aria-describedby="field-map-description">',
-        f'<title id="field-map-title">{escape(title)}</title><desc id="field-map-description">{escape(description)}</desc>',
+        f'<svg class="field-map" viewBox="0 0 {WIDTH} {HEIGHT}" role="group"',
+        ' aria-labelledby="field-map-title" aria-describedby="field-map-description">',
+        f'<title id="field-map-title">{escape(title)}</title>',
+        f'<desc id="field-map-description">{escape(description)}</desc>',
         f"<defs>{''.join(_definitions(drawn, is_chinese=is_chinese))}</defs>",
         f'<g class="land" aria-hidden="true">{"".join(_land(drawn, middles))}</g>',
         '<g class="points">',
@@ -226,10 +227,10 @@ class _Placed:
 def _name(placed: _Placed) -> str:
     beneath = f'<tspan x="0" dy="1.25em">{escape(placed.name.beneath)}</tspan>' if placed.name.beneath else ""
     up = 3 if placed.name.beneath else -5
-    return (
-        f'<text transform="translate({placed.x:.1f} {placed.y - up:.1f})" '
-        f'data-at="{placed.anchor[0]:.1f} {placed.anchor[1]:.1f}"><tspan x="0">{escape(placed.name.words)}</tspan>{beneath}</text>'
-    )
+    at = f"translate({placed.x:.1f} {placed.y - up:.1f})"
+    anchor = f"{placed.anchor[0]:.1f} {placed.anchor[1]:.1f}"
+    first = f'<tspan x="0">{escape(placed.name.words)}</tspan>'
+    return f'<text transform="{at}" data-at="{anchor}">{first}{beneath}</text>'
 
 
 def text_width(text: str, size: float) -> float:

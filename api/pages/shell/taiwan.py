@@ -151,9 +151,9 @@ def map_with(spots: Sequence[tuple[Spot, str, str, str]], title: str, chosen: fr
     """
     shore = " ".join(f"{_LARGE * x:.1f},{_LARGE * y:.1f}" for x, y in (_at(*point) for point in _SHORE))
     parts = [
-        f'<svg class="taiwan-large" viewBox="{_LEFT} 0 {_LARGE_WIDTH} {_LARGE_HEIGHT}" role="group" '
-        f'aria-labelledby="taiwan-large-title"><title id="taiwan-large-title">{escape(title)}</title>'
-        f'<polygon class="shore" points="{shore}"/>'
+        f'<svg class="taiwan-large" viewBox="{_LEFT} 0 {_LARGE_WIDTH} {_LARGE_HEIGHT}" role="group"',
+        f' aria-labelledby="taiwan-large-title"><title id="taiwan-large-title">{escape(title)}</title>',
+        f'<polygon class="shore" points="{shore}"/>',
     ]
     for spot, name, words, href in spots:
         here = ' aria-current="true"' if set(spot.places) == chosen else ""
@@ -167,26 +167,30 @@ def _signs(spot: Spot, name: str) -> str:
     box = ""
     if is_island:
         box = f'<rect class="island" x="{spot.x - 34:.0f}" y="{spot.y - 22:.0f}" width="68" height="44" rx="6"/>'
-    radii = [12 + min(8.0, 2 * n**0.5) if n else 0.0 for n in (spot.schools, spot.companies)]
+    counts = {"schools": spot.schools, "companies": spot.companies}
+    radii = {kind: 12 + min(8.0, 2 * n**0.5) for kind, n in counts.items() if n}
+    across = 2 * sum(radii.values())
     is_east = not _EAST.isdisjoint(spot.places)
     # Two signs grow towards the sea, where no other spot is.
-    at = spot.x - sum(radii) if is_island else spot.x - 12 if is_east else spot.x + 12 - 2 * sum(radii)
-    left, drawn = at, []
-    for shape, n, radius in zip(("schools", "companies"), (spot.schools, spot.companies), radii, strict=True):
-        if not n:
-            continue
-        x = at + radius
+    left = spot.x - across / 2 if is_island else spot.x - 12 if is_east else spot.x + 12 - across
+    at, drawn = left, []
+    for kind, radius in radii.items():
+        drawn.append(_sign(kind, at + radius, spot.y, radius, counts[kind]))
         at += 2 * radius
-        sign = f'<circle class="{shape}" cx="{x:.1f}" cy="{spot.y:.1f}" r="{radius:.1f}"/>'
-        if shape == "companies":
-            side = 1.8 * radius
-            sign = f'<rect class="{shape}" x="{x - side / 2:.1f}" y="{spot.y - side / 2:.1f}" width="{side:.1f}" height="{side:.1f}" rx="3"/>'
-        drawn.append(f'{sign}<text x="{x:.1f}" y="{spot.y:.1f}">{n}</text>')
     if is_island:
         x, y, anchor = spot.x, spot.y + 36, "middle"
     else:
         x, y, anchor = (at + 6, spot.y, "start") if is_east else (left - 6, spot.y, "end")
     return f'{box}{"".join(drawn)}<text class="place {anchor}" x="{x:.1f}" y="{y:.1f}">{escape(name)}</text>'
+
+
+def _sign(kind: str, x: float, y: float, radius: float, n: int) -> str:
+    side = 1.8 * radius
+    shape = f'<circle class="{kind}" cx="{x:.1f}" cy="{y:.1f}" r="{radius:.1f}"/>'
+    if kind == "companies":
+        corner = f'x="{x - side / 2:.1f}" y="{y - side / 2:.1f}"'
+        shape = f'<rect class="{kind}" {corner} width="{side:.1f}" height="{side:.1f}" rx="3"/>'
+    return f'{shape}<text x="{x:.1f}" y="{y:.1f}">{n}</text>'
 
 
 def _large(name: str) -> tuple[float, float]:
