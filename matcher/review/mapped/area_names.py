@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from math import log, log2
+from typing import TypeVar
 
 from indexer.folding import simplified
 from indexer.index.background import background
@@ -48,7 +49,7 @@ _NO_TOPIC_EN = frozenset(
     )
 )
 
-Word = str | Sense
+Word = TypeVar("Word", str, tuple[str, ...])
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ def area_names(groups: Sequence[Sequence[Lab]], dictionary: Dictionary) -> list[
         begin += len(group)
         telling = _Telling(members, len(labs))
         words = telling.first(zh, said.zh_topics, rarity_zh, _share_characters)
-        phrases = telling.first(en, said.en_topics, rarity_en, lambda one, other: bool(set(one) & set(other)))
+        phrases = telling.first(en, said.en_topics, rarity_en, _share_stems)
         found.append(AreaName(tuple(words), tuple(_as_written(said, phrase) for phrase in phrases)))
     return found
 
@@ -196,8 +197,12 @@ def _rarity(stems: Sequence[str]) -> float:
     return float(1 - log(least) / log(world.passages))
 
 
-def _share_characters(one: Word, other: Word) -> bool:
+def _share_characters(one: str, other: str) -> bool:
     return len(set(one) & set(other)) > 1 or one in other or other in one
+
+
+def _share_stems(one: Sense, other: Sense) -> bool:
+    return not set(one).isdisjoint(other)
 
 
 def _as_written(said: _Said, phrase: Sense) -> str:
