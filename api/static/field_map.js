@@ -70,6 +70,7 @@
     view.x = clamped(view.x, WIDTH * half, WIDTH * (1 - half));
     view.y = clamped(view.y, HEIGHT * half, HEIGHT * (1 - half));
     stage.classList.toggle("near", view.zoom > 1);
+    stage.classList.toggle("deep", view.zoom > 3);
     const [left, top] = screen({ x: 0, y: 0 });
     land.setAttribute("transform", `translate(${left} ${top}) scale(${across()} ${down()})`);
     for (const point of points) {

@@ -39,7 +39,7 @@ _LEAST_LABS, _LEAST_SHARE = 2, 0.12
 areas are called 健康 and 化學, which says less than two telling words of a part of them."""
 _LEAST_CONTRAST = 2.0
 _RARITY = 1.5
-_LONGER = 0.3
+_LONGER = 0.8
 """What a compound is worth more than a word: 記憶體內運算 says more than 記憶."""
 _NO_TOPIC_ZH = re.compile("實驗|研究|中心|系統|技術|開發|應用|分析|設計|方法|影響|評估|計畫|管理|服務")
 _NO_TOPIC_EN = frozenset(
