@@ -145,16 +145,24 @@ class MapReport:
 
 
 def redrawn(settings: Settings, *, afresh: bool = False) -> MapReport:
-    """Draw the map and store it, if it is another than the one before."""
+    """Draw the map and store it with its areas, if it is another than the one before."""
     from datetime import UTC, datetime
 
     from matcher.ranking.pairings import Matcher
-    from matcher.review.mapped.field_map import publish
+    from matcher.review.mapped.areas import areas_of, keep_areas, kept_areas
+    from matcher.review.mapped.field_map import last_map, publish
     from matcher.review.mapped.map_drawing import draw
 
     started = time.perf_counter()
     with open_reading(settings) as session:
-        drawing = draw(session, Matcher.load(session, settings), afresh=afresh)
+        last = last_map(session)
+        matcher = Matcher.load(session, settings)
+        drawing = draw(session, matcher, afresh=afresh)
+    before = None if last is None or afresh else kept_areas(settings.home, last.inputs)
+    if drawing.changed or before is None:
+        areas = areas_of(drawing.labs, matcher.labs, matcher.snapshot.dictionary, before or ())
+        # Before the map, so that whoever sees it finds them.
+        keep_areas(settings.home, drawing.inputs, areas)
     if drawing.changed:
         with open_session(settings, writes=True) as session:
             publish(session, drawing, now=datetime.now(UTC))

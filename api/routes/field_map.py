@@ -1,12 +1,15 @@
 """The map of the field: labs and needs as points, as far as the person may see them.
 
-In: the map that was drawn last. Out: its points with what names them, read from
+In: the map that was drawn last, with its areas. Out: its points with what names them, read from
 the records as they are now, so that who may see what, and under which name, is
 never a matter of when the map was drawn.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from math import hypot
+from statistics import median
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Response
@@ -27,6 +30,7 @@ from indexer.records.record_tables import Lab, Need
 from indexer.vocabulary import ResearchField
 from matcher.ranking.ranker import Band
 from matcher.review.intake import OPEN_STATES, NeedIntake, NeedState
+from matcher.review.mapped.areas import Area, kept_areas
 from matcher.review.mapped.field_map import FieldMap, MappedLab, MappedNeed, NeedStanding, last_map
 from matcher.review.people import Principal
 
@@ -44,12 +48,15 @@ def read_field_map(
     def work(session: Session, who: Principal) -> Reply:
         drawn = last_map(session)
         labs, needs = (_labs(session, who, drawn), _needs(session, who, drawn)) if drawn else ([], [])
+        kept = kept_areas(ask.request.app.state.home, drawn.inputs) if drawn else None
+        areas = _areas(kept or (), labs, needs)
         document = {
             "drawn_at": None if drawn is None else drawn.drawn_at.isoformat(),
             "generation": None if drawn is None else drawn.generation,
             "ranker_version": None if drawn is None else drawn.ranker_version,
             "labs": [lab for lab in labs if field is None or field in lab["fields"]],
             "needs": _asked_for(needs, field, unmet, to=ask),
+            "areas": areas,
             "labs_without_place": _count(session, Lab, visible_labs(who, Action.LIST)) - len(labs),
             "needs_without_place": _count(session, Need, visible_needs(who, Action.LIST)) - len(needs),
             "withheld": sum(who.has_stake(company_id=need["company"], lab_id=None) for need in needs),
@@ -73,7 +80,7 @@ def _labs(session: Session, who: Principal, drawn: FieldMap) -> list[dict[str, A
         .order_by(col(Lab.id))
     )
     names = ("lab_id", "name", "name_en", "school", "fields", "x", "y")
-    return [dict(zip(names, row, strict=True)) for row in session.connection().execute(query)]
+    return [{**dict(zip(names, row, strict=True)), "area": None} for row in session.connection().execute(query)]
 
 
 def _needs(session: Session, who: Principal, drawn: FieldMap) -> list[dict[str, Any]]:
@@ -85,6 +92,29 @@ def _needs(session: Session, who: Principal, drawn: FieldMap) -> list[dict[str, 
         .order_by(col(Need.id))
     )
     return [_need(who, *row) for row in session.exec(query)]
+
+
+def _areas(
+    kept: Sequence[Area], labs: Sequence[dict[str, Any]], needs: Sequence[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Return the areas in which somebody sees labs, each in the middle of those; say of labs and needs where they lie.
+
+    Only places of labs that the person sees count, so that no area tells of others.
+    """
+    seen = {lab["lab_id"]: lab for lab in labs}
+    found: list[dict[str, Any]] = []
+    for area in kept:
+        members = [seen[lab_id] for lab_id in area.labs if lab_id in seen]
+        if not members:
+            continue
+        for lab in members:
+            lab["area"] = len(found)
+        x, y = (median(lab[axis] for lab in members) for axis in ("x", "y"))
+        found.append({"words": area.words, "words_en": area.words_en, "field": area.field, "x": x, "y": y})
+    for need in needs if found else ():
+        far = [hypot(area["x"] - need["x"], area["y"] - need["y"]) for area in found]
+        need["area"] = far.index(min(far))
+    return found
 
 
 def _asked_for(needs: list[dict[str, Any]], field: str | None, unmet: bool, *, to: NeedReader) -> list[dict[str, Any]]:
@@ -115,4 +145,5 @@ def _need(who: Principal, need: Need, place: MappedNeed, state: str | None, is_r
         "labs_allowed": allowed,
         "best_band": band,
         "is_unmet": is_unmet,
+        "area": None,
     }

@@ -410,6 +410,7 @@ class MappedLabAnswer(Answer):
     fields: list[str]
     x: float
     y: float
+    area: int | None = Field(description="In which of `areas` it lies, counted from 0; null if in none.")
 
 
 class MappedNeedAnswer(Answer):
@@ -427,6 +428,17 @@ class MappedNeedAnswer(Answer):
     )
     best_band: Band | None = Field(description="How well the best lab fits; null where none may be proposed.")
     is_unmet: bool = Field(description="It is open, and no lab is strong or plausible for it.")
+    area: int | None = Field(description="Which of `areas` is nearest, counted from 0; null if there are none.")
+
+
+class MapAreaAnswer(Answer):
+    """Labs that lie together, and the words that set them apart."""
+
+    words: list[str] = Field(description="In Chinese, the most telling first; none where nothing sets the labs apart.")
+    words_en: list[str]
+    field: str | None = Field(description="The research field that at least half of the labs share.")
+    x: float
+    y: float
 
 
 class FieldMapAnswer(Answer):
@@ -437,6 +449,7 @@ class FieldMapAnswer(Answer):
     ranker_version: str | None
     labs: list[MappedLabAnswer]
     needs: list[MappedNeedAnswer]
+    areas: list[MapAreaAnswer] = Field(description="None where the map has few labs, or they were not found yet.")
     labs_without_place: int = Field(description="Labs that you may see and that came after the map was drawn.")
     needs_without_place: int
     withheld: int = Field(description="Of how many needs the standing is withheld, because of interests you declared.")
