@@ -1,0 +1,417 @@
+"""Which lab for which need, all needs at once: the fairest and then the best assignment, and how good it surely is.
+
+In: pairs of a need and a lab with what each is worth on one scale, and what a plan keeps to: room of labs, loads,
+least service, pins, pairs that are forbidden, needs that never share a lab. Out: a lab or none for each need, a bound
+that no assignment can pass, and for each need that got less than its best what stood in the way. It exists apart from
+needs and labs because it is arithmetic that can be held against trying every assignment. Pure.
+
+One assignment is better than another if, in this order, fewer needs go without, the worst served of those that nobody
+pinned is served better, and its values add up to more: whoever goes without is served worst of all. The first and
+the last are programmes over the pairs, solved by HiGHS (`scipy.optimize.milp`); between them the least value is found
+by halving, since fewer pairs never serve more needs. What came before is held.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import Bounds, LinearConstraint, milp
+from scipy.sparse import csr_array
+
+from indexer.arrays import BoolArray, DoubleArray
+
+IntArray = npt.NDArray[np.int64]
+
+AMPLE = 1_000_000
+"""The room of a lab that states no limit."""
+PATIENCE_S = 40.0
+"""So long the last programme is worked on; what it has then is told with its gap."""
+_KEPT = 1e-6
+"""What it is worth to leave a need where it was: decides between equals and nothing else."""
+_NEAR = 1e-6
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Who could be given to whom, one row for each pair, none twice.
+
+    `need` and `lab` are numbers below `needs` and `labs`, `value` what the pair is worth, above 0; all of shape (n,).
+    """
+
+    need: IntArray
+    lab: IntArray
+    value: DoubleArray
+    needs: int
+    labs: int
+
+    @cached_property
+    def rows(self) -> Mapping[tuple[int, int], int]:
+        """The row of each pair."""
+        pairs = zip(self.need.tolist(), self.lab.tolist(), strict=True)
+        return {pair: row for row, pair in enumerate(pairs)}
+
+
+@dataclass(frozen=True)
+class Group:
+    """Some needs, and how many of them may or must get a lab."""
+
+    needs: tuple[int, ...]
+    amount: int
+
+
+class LimitKind(StrEnum):
+    """What a plan may have to keep to; the names are said where limits can't be kept together."""
+
+    PIN = "pin"
+    FORBIDDEN = "forbidden"
+    APART = "apart"
+    SERVICE = "service"
+    LOAD = "load"
+    ROOM = "room"
+
+
+class Limit(NamedTuple):
+    """One of the limits: of a lab's room the lab's number, of the others the place in their list."""
+
+    kind: LimitKind
+    number: int
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a plan keeps to.
+
+    `room` says how many needs each lab can get, shape (labs,); `loads` how many of some needs at most get a lab,
+    `services` how many at least. `pins` and `forbidden` are pairs of a need and a lab, each among the pairs; `apart`
+    are two needs that never get the same lab.
+    """
+
+    room: IntArray
+    loads: tuple[Group, ...] = ()
+    services: tuple[Group, ...] = ()
+    pins: tuple[tuple[int, int], ...] = ()
+    forbidden: tuple[tuple[int, int], ...] = ()
+    apart: tuple[tuple[int, int], ...] = ()
+
+    def loosened(self, limit: Limit, amount: int) -> Limits:
+        """Return the limits with one of them loosened by so many needs; a pick is let go of."""
+        kind, number = limit
+        if kind is LimitKind.ROOM:
+            room = self.room.copy()
+            room[number] += amount
+            return replace(self, room=room)
+        if kind in (LimitKind.LOAD, LimitKind.SERVICE):
+            name, sign = ("loads", 1) if kind is LimitKind.LOAD else ("services", -1)
+            groups = list(getattr(self, name))
+            groups[number] = replace(groups[number], amount=groups[number].amount + sign * amount)
+            return replace(self, **{name: tuple(groups)})
+        name = {LimitKind.PIN: "pins", LimitKind.FORBIDDEN: "forbidden", LimitKind.APART: "apart"}[kind]
+        # An empty place keeps the numbers of the others; nothing is among the pairs of it.
+        picks = list(getattr(self, name))
+        picks[number] = _NOTHING
+        return replace(self, **{name: tuple(picks)})
+
+
+_NOTHING = (-1, -1)
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """A lab, by number, or None for each need, and what that comes to.
+
+    `worst` is the least value of a need that got a lab and was not pinned, None if there is none. No assignment that
+    serves as many needs no worse has values that add up to more than `bound`; `is_exact` says that the first two
+    steps came to their end.
+    """
+
+    labs: tuple[int | None, ...]
+    worst: float | None
+    total: float
+    bound: float
+    is_exact: bool
+
+    @property
+    def served(self) -> int:
+        """How many needs got a lab."""
+        return sum(lab is not None for lab in self.labs)
+
+    @property
+    def gap(self) -> float:
+        """How far the values may add up to less than is possible, as a share of that."""
+        return max(0.0, self.bound - self.total) / self.bound if self.bound > 0 else 0.0
+
+
+class NoPlanError(ValueError):
+    """No assignment keeps to all limits."""
+
+
+def assign(
+    pairs: Pairs, limits: Limits, *, kept: Mapping[int, int] | None = None, patience_s: float = PATIENCE_S
+) -> Assignment:
+    """Return the best assignment.
+
+    Args:
+        pairs: who could be given to whom.
+        limits: what it keeps to.
+        kept: the labs that needs had in an earlier plan, which stay among equals.
+        patience_s: so long the last programme is worked on.
+
+    Raises:
+        NoPlanError: none keeps to all limits.
+    """
+    programme = Programme.of(pairs, limits)
+    served = programme.most(np.ones(len(pairs.value)))
+    if served.x is None:
+        raise NoPlanError
+    count = round(float(served.x.sum()))
+    programme.hold(count)
+    least, is_exact = _least_value(programme, count)
+    allowed = programme.from_value(least)
+    bonus = np.zeros(len(pairs.value))
+    for pair in (kept or {}).items():
+        if pair in pairs.rows:
+            bonus[pairs.rows[pair]] = _KEPT
+    solved = programme.most(pairs.value + bonus, allowed, patience_s=patience_s)
+    if solved.x is None:
+        # Out of time before anything was found: what serves as many needs is an assignment too.
+        solved = _Solved(served.x, float(pairs.value.sum()))
+    rows = np.flatnonzero(solved.x > 0.5)
+    labs: list[int | None] = [None] * pairs.needs
+    for row in rows.tolist():
+        labs[int(pairs.need[row])] = int(pairs.lab[row])
+    free = rows[~programme.pinned[rows]]
+    total = float(pairs.value[rows].sum())
+    return Assignment(
+        labs=tuple(labs),
+        worst=float(pairs.value[free].min()) if len(free) else None,
+        total=total,
+        bound=max(total, solved.bound),
+        is_exact=is_exact and served.is_proved,
+    )
+
+
+def _least_value(programme: Programme, count: int) -> tuple[float, bool]:
+    """Return the greatest value that no pair has to be below for so many needs to get a lab, and if that is proved.
+
+    Fractions of pairs serve at least as many needs as whole ones, so that the value up to which they do is halved for
+    first, which is quick, and whole ones are looked for from there.
+    """
+    values = np.unique(programme.pairs.value)
+    ones = np.ones(len(programme.pairs.value))
+    proved = True
+
+    def serves(place: int, *, whole: bool) -> bool:
+        nonlocal proved
+        solved = programme.most(ones, programme.from_value(float(values[place])), whole=whole)
+        proved &= solved.is_proved
+        return solved.x is not None and float(solved.x.sum()) >= count - _NEAR
+
+    def last(low: int, high: int, *, whole: bool) -> int:
+        while low < high:
+            middle = (low + high + 1) // 2
+            low, high = (middle, high) if serves(middle, whole=whole) else (low, middle - 1)
+        return low
+
+    if not len(values):
+        return 0.0, True
+    upper = last(0, len(values) - 1, whole=False)
+    return float(values[upper if serves(upper, whole=True) else last(0, max(upper - 1, 0), whole=True)]), proved
+
+
+class _Solved(NamedTuple):
+    """What HiGHS found: how much of each pair, None if nothing; a bound; and if it came to its end."""
+
+    x: DoubleArray | None
+    bound: float
+    is_proved: bool = True
+
+
+@dataclass(frozen=True)
+class Row:
+    """A sum over pairs between two bounds, and the limit that it states; None for what can't be loosened."""
+
+    pairs: IntArray
+    low: float
+    high: float
+    limit: Limit | None
+
+
+@dataclass
+class Programme:
+    """The pairs and all limits as rows over them, and what is held of an earlier step."""
+
+    pairs: Pairs
+    rows: list[Row]
+    pinned: BoolArray
+
+    @classmethod
+    def of(cls, pairs: Pairs, limits: Limits) -> Programme:
+        """Return the programme of some pairs and limits."""
+        pinned = np.zeros(len(pairs.value), dtype=bool)
+        pinned[[pairs.rows[pin] for pin in limits.pins if pin in pairs.rows]] = True
+        return cls(pairs, list(_rows(pairs, limits)), pinned)
+
+    def hold(self, count: int) -> None:
+        """Let every solution from now on serve as many needs."""
+        self.rows.append(Row(np.arange(len(self.pairs.value)), count, count, None))
+
+    def from_value(self, least: float) -> BoolArray:
+        """Return which pairs are worth so much or are pinned."""
+        return np.asarray((self.pairs.value >= least) | self.pinned)
+
+    def most(
+        self,
+        gains: DoubleArray,
+        allowed: BoolArray | None = None,
+        *,
+        whole: bool = True,
+        patience_s: float = PATIENCE_S,
+    ) -> _Solved:
+        """Return a solution with the most gain over the allowed pairs.
+
+        Args:
+            gains: of each pair.
+            allowed: which pairs may be used; all if none is given.
+            whole: whether a pair is used or not; otherwise fractions of it may be.
+            patience_s: so long it is worked on.
+        """
+        n = len(self.pairs.value)
+        if not n:
+            return _Solved(None if any(row.low > 0 for row in self.rows) else np.zeros(0), 0.0)
+        matrix, low, high = self.matrix
+        columns = np.arange(n) if allowed is None else np.flatnonzero(allowed)
+        if not len(columns):
+            return _Solved(None if (low > 0).any() else np.zeros(n), 0.0)
+        solved = milp(
+            -gains[columns],
+            integrality=np.ones(len(columns)) if whole else None,
+            bounds=Bounds(0, 1),
+            constraints=LinearConstraint(matrix[:, columns], low, high),
+            options={"mip_rel_gap": 0.0, "time_limit": patience_s},
+        )
+        bound = getattr(solved, "mip_dual_bound", None)
+        bound = solved.fun if bound is None else bound
+        if solved.x is None:
+            return _Solved(None, 0.0, solved.status == _NONE)
+        found = np.zeros(n)
+        found[columns] = np.round(solved.x) if whole else solved.x
+        return _Solved(found, -float(bound), solved.status == _BEST)
+
+    @property
+    def matrix(self) -> tuple[csr_array, DoubleArray, DoubleArray]:
+        """The rows as a sparse matrix over the pairs, with their lower and upper bounds."""
+        sizes = [len(row.pairs) for row in self.rows]
+        columns = np.concatenate([row.pairs for row in self.rows]) if self.rows else np.zeros(0, dtype=np.int64)
+        ends = np.concatenate([[0], np.cumsum(sizes)])
+        matrix = csr_array((np.ones(len(columns)), columns, ends), shape=(len(self.rows), len(self.pairs.value)))
+        return matrix, np.array([row.low for row in self.rows]), np.array([row.high for row in self.rows])
+
+
+_BEST, _NONE = 0, 2
+"""What HiGHS says of a programme: solved to its end, or without any solution."""
+
+
+def _rows(pairs: Pairs, limits: Limits) -> Iterator[Row]:
+    """Yield what an assignment is, and what it keeps to."""
+    for members in _members(pairs.need, pairs.needs):
+        if len(members):
+            yield Row(members, 0, 1, None)
+    for lab, members in enumerate(_members(pairs.lab, pairs.labs)):
+        if len(members) > limits.room[lab]:
+            yield Row(members, 0, float(limits.room[lab]), Limit(LimitKind.ROOM, lab))
+    for kind, groups in ((LimitKind.LOAD, limits.loads), (LimitKind.SERVICE, limits.services)):
+        for number, group in enumerate(groups):
+            members = np.flatnonzero(np.isin(pairs.need, group.needs))
+            low, high = (0.0, group.amount) if kind is LimitKind.LOAD else (group.amount, np.inf)
+            if len(members) or low > 0:
+                yield Row(members, low, high, Limit(kind, number))
+    for kind, picks, used in ((LimitKind.PIN, limits.pins, 1), (LimitKind.FORBIDDEN, limits.forbidden, 0)):
+        for number, pick in enumerate(picks):
+            if pick in pairs.rows:
+                yield Row(np.array([pairs.rows[pick]]), used, used, Limit(kind, number))
+    for number, (one, other) in enumerate(limits.apart):
+        for lab in np.intersect1d(pairs.lab[pairs.need == one], pairs.lab[pairs.need == other]).tolist():
+            both = np.array([pairs.rows[one, lab], pairs.rows[other, lab]])
+            yield Row(both, 0, 1, Limit(LimitKind.APART, number))
+
+
+def _members(numbers: IntArray, size: int) -> list[IntArray]:
+    """Return for each number below `size` the rows that have it."""
+    order = np.argsort(numbers, kind="stable")
+    ends = np.cumsum(np.bincount(numbers, minlength=size))
+    return np.split(order, ends[:-1])
+
+
+class Why(StrEnum):
+    """What stood in the way of a need's best lab."""
+
+    PINNED = "pinned"
+    FORBIDDEN = "forbidden"
+    NO_ROOM = "no_room"
+    TAKEN = "taken"
+    APART = "apart"
+    LOAD = "load"
+    NOBODY = "nobody"
+    GAP = "gap"
+
+
+@dataclass(frozen=True)
+class Forgone:
+    """A need that got another lab than its best, or none: what stood in the way, and which needs have what it wanted.
+
+    `number` is the place of a load in the limits. `best` is None if nobody comes into question for the need.
+    """
+
+    need: int
+    best: int | None
+    got: int | None
+    why: Why
+    others: tuple[int, ...] = ()
+    number: int | None = None
+
+
+def forgone(pairs: Pairs, limits: Limits, found: Assignment) -> tuple[Forgone, ...]:
+    """Return what was given up, in the order of needs."""
+    holders: dict[int, list[int]] = {}
+    for need, lab in enumerate(found.labs):
+        if lab is not None:
+            holders.setdefault(lab, []).append(need)
+    given = []
+    for need, rows in enumerate(_members(pairs.need, pairs.needs)):
+        if not len(rows):
+            given.append(Forgone(need, None, None, Why.NOBODY))
+            continue
+        best = int(pairs.lab[rows[np.argmax(pairs.value[rows])]])
+        got = found.labs[need]
+        worth = pairs.value[rows].max()
+        if got is None or pairs.value[pairs.rows[need, got]] < worth:
+            given.append(_why(limits, found, holders, need, best))
+    return tuple(given)
+
+
+def _why(limits: Limits, found: Assignment, holders: Mapping[int, Sequence[int]], need: int, best: int) -> Forgone:
+    got = found.labs[need]
+    if got is not None and (need, got) in limits.pins:
+        return Forgone(need, best, got, Why.PINNED)
+    if (need, best) in limits.forbidden:
+        return Forgone(need, best, got, Why.FORBIDDEN)
+    if got is None:
+        for number, group in enumerate(limits.loads):
+            served = [one for one in group.needs if found.labs[one] is not None]
+            if need in group.needs and len(served) >= group.amount:
+                return Forgone(need, best, None, Why.LOAD, tuple(served), number)
+    having = tuple(holders.get(best, ()))
+    if limits.room[best] <= 0:
+        return Forgone(need, best, got, Why.NO_ROOM)
+    if len(having) >= limits.room[best]:
+        return Forgone(need, best, got, Why.TAKEN, having)
+    apart = {other for pair in limits.apart if need in pair for other in pair} - {need}
+    if blocking := tuple(one for one in having if one in apart):
+        return Forgone(need, best, got, Why.APART, blocking)
+    return Forgone(need, best, got, Why.GAP)
