@@ -13,7 +13,8 @@ by halving, since fewer pairs never serve more needs. What came before is held.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
@@ -21,8 +22,8 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import Bounds, LinearConstraint, milp
-from scipy.sparse import csr_array
+from scipy.optimize import Bounds, LinearConstraint, linprog, milp
+from scipy.sparse import csr_array, vstack
 
 from indexer.arrays import BoolArray, DoubleArray
 
@@ -35,6 +36,8 @@ PATIENCE_S = 40.0
 _KEPT = 1e-6
 """What it is worth to leave a need where it was: decides between equals and nothing else."""
 _NEAR = 1e-6
+_HOPE = 1e-3
+"""A pair that costs so little to use is looked at before all that could still matter."""
 
 
 @dataclass(frozen=True)
@@ -166,22 +169,20 @@ def assign(
         NoPlanError: none keeps to all limits.
     """
     programme = Programme.of(pairs, limits)
-    served = programme.most(np.ones(len(pairs.value)))
+    # A need more counts more than all values together, which keep equals apart: without them HiGHS takes minutes.
+    served = programme.most(1 + pairs.value / (2 * max(pairs.needs, 1) * pairs.value.max(initial=1.0)))
     if served.x is None:
         raise NoPlanError
     count = round(float(served.x.sum()))
     programme.hold(count)
-    least, is_exact = _least_value(programme, count)
-    allowed = programme.from_value(least)
+    least, is_proved = _least_value(programme, count)
     bonus = np.zeros(len(pairs.value))
     for pair in (kept or {}).items():
         if pair in pairs.rows:
             bonus[pairs.rows[pair]] = _KEPT
-    solved = programme.most(pairs.value + bonus, allowed, patience_s=patience_s)
-    if solved.x is None:
-        # Out of time before anything was found: what serves as many needs is an assignment too.
-        solved = _Solved(served.x, float(pairs.value.sum()))
-    rows = np.flatnonzero(solved.x > 0.5)
+    solved = programme.most(pairs.value + bonus, programme.from_value(least), patience_s=patience_s)
+    # Out of time before anything was found: what serves as many needs is an assignment too.
+    rows = np.flatnonzero((served.x if solved.x is None else solved.x) > 0.5)
     labs: list[int | None] = [None] * pairs.needs
     for row in rows.tolist():
         labs[int(pairs.need[row])] = int(pairs.lab[row])
@@ -191,8 +192,8 @@ def assign(
         labs=tuple(labs),
         worst=float(pairs.value[free].min()) if len(free) else None,
         total=total,
-        bound=max(total, solved.bound),
-        is_exact=is_exact and served.is_proved,
+        bound=max(total, min(solved.bound, float(pairs.value.sum()))),
+        is_exact=served.is_proved and is_proved,
     )
 
 
@@ -203,25 +204,31 @@ def _least_value(programme: Programme, count: int) -> tuple[float, bool]:
     first, which is quick, and whole ones are looked for from there.
     """
     values = np.unique(programme.pairs.value)
-    ones = np.ones(len(programme.pairs.value))
+    even = np.ones(len(programme.pairs.value))
     proved = True
 
-    def serves(place: int, *, whole: bool) -> bool:
+    def in_fractions(place: int) -> bool:
+        columns = np.flatnonzero(programme.from_value(float(values[place])))
+        return programme.fractions(even, columns) is not None
+
+    def whole(place: int) -> bool:
         nonlocal proved
-        solved = programme.most(ones, programme.from_value(float(values[place])), whole=whole)
+        solved = programme.most(programme.pairs.value, programme.from_value(float(values[place])))
         proved &= solved.is_proved
-        return solved.x is not None and float(solved.x.sum()) >= count - _NEAR
+        return solved.x is not None
 
-    def last(low: int, high: int, *, whole: bool) -> int:
-        while low < high:
-            middle = (low + high + 1) // 2
-            low, high = (middle, high) if serves(middle, whole=whole) else (low, middle - 1)
-        return low
-
-    if not len(values):
+    if not count:
         return 0.0, True
-    upper = last(0, len(values) - 1, whole=False)
-    return float(values[upper if serves(upper, whole=True) else last(0, max(upper - 1, 0), whole=True)]), proved
+    place = _last(0, len(values) - 1, in_fractions)
+    return float(values[place if whole(place) else _last(0, max(place - 1, 0), whole)]), proved
+
+
+def _last(low: int, high: int, holds: Callable[[int], bool]) -> int:
+    """Return the last number for which something holds that holds up to some number, `low` for sure."""
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if holds(middle) else (low, middle - 1)
+    return low
 
 
 class _Solved(NamedTuple):
@@ -265,43 +272,78 @@ class Programme:
         """Return which pairs are worth so much or are pinned."""
         return np.asarray((self.pairs.value >= least) | self.pinned)
 
-    def most(
-        self,
-        gains: DoubleArray,
-        allowed: BoolArray | None = None,
-        *,
-        whole: bool = True,
-        patience_s: float = PATIENCE_S,
-    ) -> _Solved:
+    def most(self, gains: DoubleArray, allowed: BoolArray | None = None, *, patience_s: float = PATIENCE_S) -> _Solved:
         """Return a solution with the most gain over the allowed pairs.
+
+        Fractions of pairs are tried first: mostly what they give is whole, and quick. Where it is not, whole ones are
+        looked for among the pairs that cost nothing to use, and then, as long as better is possible, among all that
+        the best of fractions leaves any hope of being used in something better.
 
         Args:
             gains: of each pair.
             allowed: which pairs may be used; all if none is given.
-            whole: whether a pair is used or not; otherwise fractions of it may be.
             patience_s: so long it is worked on.
         """
-        n = len(self.pairs.value)
-        if not n:
-            return _Solved(None if any(row.low > 0 for row in self.rows) else np.zeros(0), 0.0)
+        until = time.monotonic() + patience_s
+        columns = np.arange(len(gains)) if allowed is None else np.flatnonzero(allowed)
+        of_fractions = self.fractions(gains, columns)
+        if of_fractions is None:
+            return _Solved(None, 0.0)
+        amounts, costs, bound = of_fractions
+        if np.abs(amounts - np.round(amounts)).max(initial=0.0) < _NEAR:
+            return _Solved(self._spread(columns, amounts), bound)
+        best: DoubleArray | None = None
+        reached, looked = -np.inf, 0
+        for hope in (_NEAR, _HOPE, None):
+            least = max(bound - reached, 0.0) if hope is None else hope
+            few = np.flatnonzero(costs <= least + _NEAR)
+            if len(few) > looked:
+                looked = len(few)
+                solved = self._whole(gains, columns[few], until - time.monotonic())
+                if solved.x is not None and float(gains @ solved.x) > reached:
+                    best, reached = solved.x, float(gains @ solved.x)
+                if hope is None:
+                    return _Solved(best, min(bound, max(solved.bound, reached)), solved.is_proved)
+            if reached >= bound - _NEAR or bound - reached <= least:
+                # Nothing that was left out could be in something better.
+                return _Solved(best, reached)
+        return _Solved(best, reached if best is not None else 0.0)
+
+    def fractions(self, gains: DoubleArray, columns: IntArray) -> tuple[DoubleArray, DoubleArray, float] | None:
+        """Return how much of each pair the best solution in fractions has, what using more costs, and its gain."""
         matrix, low, high = self.matrix
-        columns = np.arange(n) if allowed is None else np.flatnonzero(allowed)
         if not len(columns):
-            return _Solved(None if (low > 0).any() else np.zeros(n), 0.0)
+            return None if (low > 0).any() else (np.zeros(0), np.zeros(0), 0.0)
+        some, least, most = matrix[:, columns], low > 0, np.isfinite(high)
+        solved = linprog(
+            -gains[columns],
+            A_ub=vstack([some[most], -some[least]]),
+            b_ub=np.concatenate([high[most], -low[least]]),
+            bounds=(0, None),
+            method="highs",
+        )
+        if solved.x is None:
+            return None
+        return np.asarray(solved.x), np.asarray(solved.lower.marginals), -float(solved.fun)
+
+    def _whole(self, gains: DoubleArray, columns: IntArray, patience_s: float) -> _Solved:
+        matrix, low, high = self.matrix
         solved = milp(
             -gains[columns],
-            integrality=np.ones(len(columns)) if whole else None,
+            integrality=np.ones(len(columns)),
             bounds=Bounds(0, 1),
             constraints=LinearConstraint(matrix[:, columns], low, high),
-            options={"mip_rel_gap": 0.0, "time_limit": patience_s},
+            options={"mip_rel_gap": 0.0, "time_limit": max(patience_s, 1.0)},
         )
-        bound = getattr(solved, "mip_dual_bound", None)
-        bound = solved.fun if bound is None else bound
         if solved.x is None:
-            return _Solved(None, 0.0, solved.status == _NONE)
-        found = np.zeros(n)
-        found[columns] = np.round(solved.x) if whole else solved.x
-        return _Solved(found, -float(bound), solved.status == _BEST)
+            return _Solved(None, 0.0 if solved.status == _NONE else np.inf, solved.status == _NONE)
+        bound = -float(solved.mip_dual_bound)
+        return _Solved(self._spread(columns, solved.x), bound, solved.status == _BEST)
+
+    def _spread(self, columns: IntArray, amounts: DoubleArray) -> DoubleArray:
+        found = np.zeros(len(self.pairs.value))
+        found[columns] = np.round(amounts)
+        return found
 
     @property
     def matrix(self) -> tuple[csr_array, DoubleArray, DoubleArray]:
@@ -313,6 +355,7 @@ class Programme:
         return matrix, np.array([row.low for row in self.rows]), np.array([row.high for row in self.rows])
 
 
+_FREE = -np.inf
 _BEST, _NONE = 0, 2
 """What HiGHS says of a programme: solved to its end, or without any solution."""
 
@@ -321,24 +364,24 @@ def _rows(pairs: Pairs, limits: Limits) -> Iterator[Row]:
     """Yield what an assignment is, and what it keeps to."""
     for members in _members(pairs.need, pairs.needs):
         if len(members):
-            yield Row(members, 0, 1, None)
+            yield Row(members, _FREE, 1, None)
     for lab, members in enumerate(_members(pairs.lab, pairs.labs)):
         if len(members) > limits.room[lab]:
-            yield Row(members, 0, float(limits.room[lab]), Limit(LimitKind.ROOM, lab))
+            yield Row(members, _FREE, float(limits.room[lab]), Limit(LimitKind.ROOM, lab))
     for kind, groups in ((LimitKind.LOAD, limits.loads), (LimitKind.SERVICE, limits.services)):
         for number, group in enumerate(groups):
             members = np.flatnonzero(np.isin(pairs.need, group.needs))
-            low, high = (0.0, group.amount) if kind is LimitKind.LOAD else (group.amount, np.inf)
+            low, high = (_FREE, group.amount) if kind is LimitKind.LOAD else (group.amount, np.inf)
             if len(members) or low > 0:
                 yield Row(members, low, high, Limit(kind, number))
-    for kind, picks, used in ((LimitKind.PIN, limits.pins, 1), (LimitKind.FORBIDDEN, limits.forbidden, 0)):
+    for kind, picks, low, high in ((LimitKind.PIN, limits.pins, 1, 1), (LimitKind.FORBIDDEN, limits.forbidden, _FREE, 0)):
         for number, pick in enumerate(picks):
             if pick in pairs.rows:
-                yield Row(np.array([pairs.rows[pick]]), used, used, Limit(kind, number))
+                yield Row(np.array([pairs.rows[pick]]), low, high, Limit(kind, number))
     for number, (one, other) in enumerate(limits.apart):
         for lab in np.intersect1d(pairs.lab[pairs.need == one], pairs.lab[pairs.need == other]).tolist():
             both = np.array([pairs.rows[one, lab], pairs.rows[other, lab]])
-            yield Row(both, 0, 1, Limit(LimitKind.APART, number))
+            yield Row(both, _FREE, 1, Limit(LimitKind.APART, number))
 
 
 def _members(numbers: IntArray, size: int) -> list[IntArray]:
