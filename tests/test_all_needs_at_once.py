@@ -97,8 +97,8 @@ def _tried(pairs: Pairs, limits: Limits) -> tuple[int, float, float] | None:
 
 def test_an_assignment_is_the_best_of_all() -> None:
     chance, solved, impossible = np.random.default_rng(7), 0, 0
-    for number in range(300):
-        pairs, limits = _case(chance, needs=4 + number % 2)
+    for number in range(240):
+        pairs, limits = _case(chance, needs=4 + (number % 8 == 0))
         best = _tried(pairs, limits)
         if best is None:
             impossible += 1
@@ -111,8 +111,8 @@ def test_an_assignment_is_the_best_of_all() -> None:
         assert (found.is_exact, found.gap) == (True, pytest.approx(0, abs=1e-6)), number
         _check_forgone(pairs, limits, found)
         solved += 1
-    assert solved > 150
-    assert impossible > 50
+    assert solved > 120
+    assert impossible > 40
 
 
 def _check_forgone(pairs: Pairs, limits: Limits, found: Assignment) -> None:
@@ -164,7 +164,9 @@ def _check_clash(pairs: Pairs, limits: Limits, found: Clash) -> None:
     assert _tried(pairs, loosened) is not None
     # None of what is to be loosened is too much, nor by too much.
     for one in found.cheapest:
-        assert _tried(pairs, loosened.loosened(one.limit, -1) if one.amount > 1 else _without(limits, found, one)) is None
+        assert (
+            _tried(pairs, loosened.loosened(one.limit, -1) if one.amount > 1 else _without(limits, found, one)) is None
+        )
     only = _only(limits, {one.limit for one in found.limits})
     assert _tried(pairs, only) is None
     for one in found.limits:

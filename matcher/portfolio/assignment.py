@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -109,18 +109,20 @@ class Limits:
             room = self.room.copy()
             room[number] += amount
             return replace(self, room=room)
+        groups = self.loads if kind is LimitKind.LOAD else self.services
         if kind in (LimitKind.LOAD, LimitKind.SERVICE):
-            name, sign = ("loads", 1) if kind is LimitKind.LOAD else ("services", -1)
-            groups = list(getattr(self, name))
-            groups[number] = replace(groups[number], amount=groups[number].amount + sign * amount)
-            return replace(self, **{name: tuple(groups)})
-        name = {LimitKind.PIN: "pins", LimitKind.FORBIDDEN: "forbidden", LimitKind.APART: "apart"}[kind]
+            more = amount if kind is LimitKind.LOAD else -amount
+            changed = replace(groups[number], amount=groups[number].amount + more)
+            listed: Any = (*groups[:number], changed, *groups[number + 1 :])
+            return replace(self, loads=listed) if kind is LimitKind.LOAD else replace(self, services=listed)
+        name = _PICKED[kind]
+        picks = getattr(self, name)
         # An empty place keeps the numbers of the others; nothing is among the pairs of it.
-        picks = list(getattr(self, name))
-        picks[number] = _NOTHING
-        return replace(self, **{name: tuple(picks)})
+        let_go: dict[str, Any] = {name: (*picks[:number], _NOTHING, *picks[number + 1 :])}
+        return replace(self, **let_go)
 
 
+_PICKED = {LimitKind.PIN: "pins", LimitKind.FORBIDDEN: "forbidden", LimitKind.APART: "apart"}
 _NOTHING = (-1, -1)
 
 
@@ -368,13 +370,22 @@ def _rows(pairs: Pairs, limits: Limits) -> Iterator[Row]:
     for lab, members in enumerate(_members(pairs.lab, pairs.labs)):
         if len(members) > limits.room[lab]:
             yield Row(members, _FREE, float(limits.room[lab]), Limit(LimitKind.ROOM, lab))
-    for kind, groups in ((LimitKind.LOAD, limits.loads), (LimitKind.SERVICE, limits.services)):
-        for number, group in enumerate(groups):
-            members = np.flatnonzero(np.isin(pairs.need, group.needs))
-            low, high = (_FREE, group.amount) if kind is LimitKind.LOAD else (group.amount, np.inf)
-            if len(members) or low > 0:
-                yield Row(members, low, high, Limit(kind, number))
-    for kind, picks, low, high in ((LimitKind.PIN, limits.pins, 1, 1), (LimitKind.FORBIDDEN, limits.forbidden, _FREE, 0)):
+    for number, group in enumerate(limits.loads):
+        yield Row(_of_needs(pairs, group), _FREE, group.amount, Limit(LimitKind.LOAD, number))
+    for number, group in enumerate(limits.services):
+        yield Row(_of_needs(pairs, group), group.amount, np.inf, Limit(LimitKind.SERVICE, number))
+    yield from _rows_of_picks(pairs, limits)
+
+
+def _of_needs(pairs: Pairs, group: Group) -> IntArray:
+    return np.flatnonzero(np.isin(pairs.need, group.needs))
+
+
+def _rows_of_picks(pairs: Pairs, limits: Limits) -> Iterator[Row]:
+    for kind, picks, low, high in (
+        (LimitKind.PIN, limits.pins, 1, 1),
+        (LimitKind.FORBIDDEN, limits.forbidden, _FREE, 0),
+    ):
         for number, pick in enumerate(picks):
             if pick in pairs.rows:
                 yield Row(np.array([pairs.rows[pick]]), low, high, Limit(kind, number))
@@ -439,22 +450,30 @@ def forgone(pairs: Pairs, limits: Limits, found: Assignment) -> tuple[Forgone, .
 
 
 def _why(limits: Limits, found: Assignment, holders: Mapping[int, Sequence[int]], need: int, best: int) -> Forgone:
-    got = found.labs[need]
-    if got is not None and (need, got) in limits.pins:
-        return Forgone(need, best, got, Why.PINNED)
-    if (need, best) in limits.forbidden:
-        return Forgone(need, best, got, Why.FORBIDDEN)
-    if got is None:
-        for number, group in enumerate(limits.loads):
-            served = [one for one in group.needs if found.labs[one] is not None]
-            if need in group.needs and len(served) >= group.amount:
-                return Forgone(need, best, None, Why.LOAD, tuple(served), number)
-    having = tuple(holders.get(best, ()))
-    if limits.room[best] <= 0:
-        return Forgone(need, best, got, Why.NO_ROOM)
-    if len(having) >= limits.room[best]:
-        return Forgone(need, best, got, Why.TAKEN, having)
+    got, having = found.labs[need], tuple(holders.get(best, ()))
     apart = {other for pair in limits.apart if need in pair for other in pair} - {need}
-    if blocking := tuple(one for one in having if one in apart):
-        return Forgone(need, best, got, Why.APART, blocking)
-    return Forgone(need, best, got, Why.GAP)
+    blocking = tuple(one for one in having if one in apart)
+    load = None if got is not None else _load_reached(limits, found, need)
+    why: Why = Why.GAP
+    others: tuple[int, ...] = ()
+    if got is not None and (need, got) in limits.pins:
+        why = Why.PINNED
+    elif (need, best) in limits.forbidden:
+        why = Why.FORBIDDEN
+    elif load is not None:
+        why, others = Why.LOAD, tuple(one for one in limits.loads[load].needs if found.labs[one] is not None)
+    elif limits.room[best] <= 0:
+        why = Why.NO_ROOM
+    elif len(having) >= limits.room[best]:
+        why, others = Why.TAKEN, having
+    elif blocking:
+        why, others = Why.APART, blocking
+    return Forgone(need, best, got, why, others, load if why is Why.LOAD else None)
+
+
+def _load_reached(limits: Limits, found: Assignment, need: int) -> int | None:
+    """Return the first load of a need that is reached."""
+    for number, group in enumerate(limits.loads):
+        if need in group.needs and sum(found.labs[one] is not None for one in group.needs) >= group.amount:
+            return number
+    return None

@@ -85,7 +85,7 @@ def _order(limit: Limit) -> tuple[int, int]:
 
 
 class _Elastic:
-    """The rows of a programme with a slack for each limit, so that any choice of limits can be kept, loosened or left."""
+    """The rows of a programme with a slack for each limit: any choice of them can be kept, loosened or left out."""
 
     def __init__(self, pairs: Pairs, limits: Limits) -> None:
         self._programme = Programme.of(pairs, limits)
@@ -102,9 +102,7 @@ class _Elastic:
         programme, place = self._programme, self._place
         matrix, low, high = programme.matrix
         kept_, loose_ = set(kept), set(loose)
-        rows = [
-            number for number, row in enumerate(programme.rows) if row.limit is None or row.limit in kept_
-        ]
+        rows = [number for number, row in enumerate(programme.rows) if row.limit is None or row.limit in kept_]
         # A sum with too little below it is helped up by its slack, one with too much is let down.
         signs = [
             (number, place[row.limit], 1.0 if row.low > 0 else -1.0)
