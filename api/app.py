@@ -56,6 +56,7 @@ from api.routes import (
     needs,
     operations,
     pairings,
+    portfolio,
     queue,
     search,
     sessions,
@@ -253,6 +254,7 @@ its address alone opens."""
 _PARTS = (
     needs,
     pairings,
+    portfolio,
     talks,
     attachments,
     meetings,

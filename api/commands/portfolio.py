@@ -65,7 +65,8 @@ def _planned(picks: PlanPicks, withdrawn: str | None, depth: int) -> dict[str, A
     with open_reading(settings) as session:
         matcher = Matcher.load(session, settings)
         found, load = open_needs(session, true()), carried(session, matcher.labs, day_in_taipei(now()))
-        carriers = names_of_carriers(session, found.needs)
+        loaded = [("expert", one.expert) for one in found.needs] + [("alliance", one.alliance) for one in found.needs]
+        carriers = names_of_carriers(session, {(of, who) for of, who in loaded if who})
     ids = {one.need.id for one in found.needs}
     named, _ = picks.named()
     for one in sorted(named | ({withdrawn} if withdrawn else set())):

@@ -120,10 +120,10 @@ def carried(session: Session, labs: Mapping[str, LabProfile], today: date) -> Ca
     return Carried(rooms, dict(session.exec(experts).all()), dict(session.exec(alliances).all()))
 
 
-def names_of_carriers(session: Session, needs: Collection[OpenNeed]) -> dict[tuple[str, str], str]:
-    """Return what the experts and alliances of some needs are called, by what they are and their id."""
-    experts = {one.expert for one in needs if one.expert}
-    alliances = {one.alliance for one in needs if one.alliance}
+def names_of_carriers(session: Session, carriers: Collection[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    """Return what some experts and alliances are called, by what they are and their id."""
+    experts = [one for of, one in carriers if of == "expert"]
+    alliances = [one for of, one in carriers if of == "alliance"]
     people = session.exec(select(Account.id, Account.name).where(col(Account.id).in_(experts))).all()
     named = session.exec(select(Alliance.id, Alliance.name, Alliance.name_en).where(col(Alliance.id).in_(alliances)))
     return {
