@@ -1,4 +1,4 @@
-"""The best assignment of labs to all needs is that of trying every one, what was given up is true, and so are clashes."""
+"""The best assignment of labs to all needs is what trying every one finds; what was given up is true, so are clashes."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _case(chance: np.random.Generator, needs: int = 4, labs: int = 3, *, strict:
 
     halves = tuple(range(needs // 2)), tuple(range(needs // 2, needs))
     most = 2 if strict else 3
-    pins = {need: lab for need, lab in some(0.25 if strict else 0.08)}
+    pins = dict(some(0.25 if strict else 0.08))
     return pairs, Limits(
         room=chance.integers(0, most, labs),
         loads=tuple(Group(half, int(chance.integers(0, most))) for half in halves if chance.random() < 0.6),
@@ -204,6 +204,15 @@ def test_the_worst_served_need_comes_before_the_sum() -> None:
     assert (found.labs, found.worst, found.total) == ((1, 0), 0.5, pytest.approx(1.1))
     # The control: with room for both the best lab of each is nobody's loss.
     assert assign(pairs, Limits(room=np.array([AMPLE, 1]))).labs == (0, 0)
+
+
+def test_where_no_lab_comes_into_question_nobody_gets_one() -> None:
+    pairs, room = _pairs({}, 2, 0), np.zeros(0, dtype=np.int64)
+    found = assign(pairs, Limits(room=room))
+    assert (found.labs, found.gap) == ((None, None), 0)
+    assert {one.why for one in forgone(pairs, Limits(room=room), found)} == {Why.NOBODY}
+    with pytest.raises(NoPlanError):
+        assign(pairs, Limits(room=room, services=(Group((0,), 1),)))
 
 
 def test_among_equals_a_need_stays_where_it_was() -> None:

@@ -170,6 +170,10 @@ def assign(
     Raises:
         NoPlanError: none keeps to all limits.
     """
+    if not len(pairs.value):
+        if any(group.amount > 0 for group in limits.services):
+            raise NoPlanError
+        return Assignment((None,) * pairs.needs, None, 0.0, 0.0, is_exact=True)
     programme = Programme.of(pairs, limits)
     # A need more counts more than all values together, which keep equals apart: without them HiGHS takes minutes.
     served = programme.most(1 + pairs.value / (2 * max(pairs.needs, 1) * pairs.value.max(initial=1.0)))

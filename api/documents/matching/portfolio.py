@@ -25,6 +25,7 @@ from matcher.portfolio.assignment import LimitKind
 from matcher.portfolio.plans import Change, Given, Plan, Reason, Stated
 from matcher.portfolio.words import TIER_NAMES, Called, limit_in_words, loosening_in_words, reason_in_words
 from matcher.ranking.pairings import Matcher
+from matcher.ranking.ranker import PLAUSIBLE_CHANCE, STRONG_CHANCE, Band
 
 
 class PlannedLabAnswer(Answer):
@@ -35,6 +36,7 @@ class PlannedLabAnswer(Answer):
     name_en: str
     school: str | None
     chance: float | None
+    band: Band | None
 
 
 class PlannedNeedAnswer(Answer):
@@ -240,7 +242,20 @@ def _lab(matcher: Matcher, lab_id: str | None, chance: float | None, reader: Pla
     lab = matcher.labs.get(lab_id or "")
     if lab is None or lab.id in reader.barred_labs:
         return None
-    return {"lab_id": lab.id, "name": lab.name, "name_en": lab.name_en, "school": lab.school, "chance": chance}
+    return {
+        "lab_id": lab.id,
+        "name": lab.name,
+        "name_en": lab.name_en,
+        "school": lab.school,
+        "chance": chance,
+        "band": None if chance is None else _band(chance),
+    }
+
+
+def _band(chance: float) -> Band:
+    if chance >= STRONG_CHANCE:
+        return Band.STRONG
+    return Band.PLAUSIBLE if chance >= PLAUSIBLE_CHANCE else Band.WEAK
 
 
 def _limit(one: Stated, called: Called) -> dict[str, Any]:
