@@ -1,4 +1,4 @@
-"""The best assignment of labs to all needs is what trying every one finds; what was given up is true, so are clashes."""
+"""The best assignment of labs to all needs is what trying all finds; what was given up is true, and so are clashes."""
 
 from __future__ import annotations
 
