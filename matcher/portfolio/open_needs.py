@@ -12,12 +12,13 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date
 
-from sqlalchemy import ColumnElement, func
+from sqlalchemy import ColumnElement, func, or_
 from sqlmodel import Session, col, select
 
+from indexer.records.mended.retired import in_use
 from indexer.records.profiles import Lab as LabProfile
 from indexer.records.record_tables import Alliance, Company, Need, load_needs
-from indexer.vocabulary import Tier
+from indexer.vocabulary import Mendable, Tier
 from indexer.wording import either
 from matcher.portfolio.plans import Carried, OpenNeed
 from matcher.ranking.wishes import UNSTEERED, Steering
@@ -44,20 +45,22 @@ class OpenNeeds:
 
 
 def open_needs(session: Session, allowed: ColumnElement[bool]) -> OpenNeeds:
-    """Return the open needs that fulfil a condition on `Need` joined with its intake.
+    """Return the open needs that fulfil a condition on `Need` joined with its intake, where it has one.
 
     A need that has a case, open or signed, has a lab, and is left out.
     """
+    still_open = col(NeedIntake.state).in_([state.value for state in OPEN_STATES])
     has_case = select(Case.id).where(Case.need_id == Need.id, col(Case.stage).in_(_RUNNING)).exists()
     query = (
-        select(NeedIntake, has_case)
-        .join(Need, col(Need.id) == NeedIntake.need_id)
-        .where(allowed, col(NeedIntake.state).in_([state.value for state in OPEN_STATES]))
-        .order_by(col(NeedIntake.need_id))
+        select(Need.id, NeedIntake, has_case)
+        .join(NeedIntake, col(Need.id) == NeedIntake.need_id, isouter=True)
+        # What nobody has taken into their hands yet is open too.
+        .where(allowed, in_use(Mendable.NEED, col(Need.id)), or_(col(NeedIntake.state).is_(None), still_open))
+        .order_by(col(Need.id))
     )
     rows = session.exec(query).all()
-    wanted = [intake for intake, is_served in rows if not is_served]
-    intakes = {intake.need_id: intake for intake in wanted[:MOST_NEEDS]}
+    wanted = [(need_id, intake) for need_id, intake, is_served in rows if not is_served]
+    intakes: dict[str, NeedIntake | None] = dict(wanted[:MOST_NEEDS])
     needs = {need.id: need for need in load_needs(session, list(intakes))}
     companies = [need.company for need in needs.values() if need.company]
     tiers = dict(session.exec(select(Company.id, Company.tier).where(col(Company.id).in_(companies))).all())
@@ -66,8 +69,8 @@ def open_needs(session: Session, allowed: ColumnElement[bool]) -> OpenNeeds:
     found = tuple(
         OpenNeed(
             need=needs[one],
-            expert=intake.expert_id or experts.get((needs[one].company or "", intake.alliance_id or "")),
-            alliance=intake.alliance_id,
+            expert=_expert(intake, needs[one].company, experts),
+            alliance=None if intake is None else intake.alliance_id,
             tier=Tier(tiers.get(needs[one].company or "", Tier.NONE)),
             steering=steered.get(one, UNSTEERED),
             declined=frozenset(declined.get(one, ())),
@@ -78,6 +81,13 @@ def open_needs(session: Session, allowed: ColumnElement[bool]) -> OpenNeeds:
     return OpenNeeds(found, with_lab=len(rows) - len(wanted), too_many=max(0, len(wanted) - MOST_NEEDS))
 
 
+def _expert(intake: NeedIntake | None, company: str | None, experts: Mapping[tuple[str, str], str]) -> str | None:
+    """Return who works on a need: who took it up, else who calls its company."""
+    if intake is None:
+        return None
+    return intake.expert_id or experts.get((company or "", intake.alliance_id or ""))
+
+
 def _experts(session: Session, companies: Collection[str]) -> dict[tuple[str, str], str]:
     """Return who calls a company for an alliance, where somebody does."""
     query = select(Client.company_id, Client.alliance_id, Client.expert_id).where(
@@ -86,10 +96,11 @@ def _experts(session: Session, companies: Collection[str]) -> dict[tuple[str, st
     return {(company, alliance): str(expert) for company, alliance, expert in session.exec(query).all()}
 
 
-def _steered(session: Session, intakes: Mapping[str, NeedIntake]) -> dict[str, Steering]:
+def _steered(session: Session, intakes: Mapping[str, NeedIntake | None]) -> dict[str, Steering]:
     """Return how the alliance that has a need steers it, what it chose last."""
     query = select(NeedSteering).where(col(NeedSteering.need_id).in_(intakes)).order_by(col(NeedSteering.id))
-    rows = {row.need_id: row for row in session.exec(query) if row.alliance_id == intakes[row.need_id].alliance_id}
+    alliances = {one: intake.alliance_id for one, intake in intakes.items() if intake is not None}
+    rows = {row.need_id: row for row in session.exec(query) if row.alliance_id == alliances.get(row.need_id)}
     return {need_id: steering_of(session, row) for need_id, row in rows.items() if row.words}
 
 
