@@ -222,6 +222,7 @@ def test_among_equals_a_need_stays_where_it_was() -> None:
         assert assign(pairs, limits, kept=dict(enumerate(kept))).labs == kept
 
 
+@pytest.mark.alone
 @pytest.mark.long
 def test_a_thousand_needs_and_ten_thousand_labs_are_planned_within_a_minute_and_two_gigabytes() -> None:
     chance = np.random.default_rng(3)

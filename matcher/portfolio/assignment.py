@@ -181,7 +181,7 @@ def assign(
         raise NoPlanError
     count = round(float(served.x.sum()))
     programme.hold(count)
-    least, is_proved = _least_value(programme, count)
+    least, is_proved = _least_value(programme, served.x)
     bonus = np.zeros(len(pairs.value))
     for pair in (kept or {}).items():
         if pair in pairs.rows:
@@ -203,13 +203,24 @@ def assign(
     )
 
 
-def _least_value(programme: Programme, count: int) -> tuple[float, bool]:
+def _least_value(programme: Programme, served: DoubleArray) -> tuple[float, bool]:
     """Return the greatest value that no pair has to be below for so many needs to get a lab, and if that is proved.
 
     Fractions of pairs serve at least as many needs as whole ones, so that the value up to which they do is halved for
-    first, which is quick, and whole ones are looked for from there.
+    first, which is quick, and whole ones are looked for from there. It lies between the least value of an assignment
+    that serves them and what so many needs have at best.
+
+    Args:
+        programme: how many needs get a lab is held in it.
+        served: an assignment that serves them, shape (n,).
     """
-    values = np.unique(programme.pairs.value)
+    pairs, used = programme.pairs, (served > 0.5) & ~programme.pinned
+    if not used.any():
+        return 0.0, True
+    best = np.full(pairs.needs, -np.inf)
+    np.maximum.at(best, pairs.need, np.where(programme.pinned, np.inf, pairs.value))
+    most = np.sort(best)[-round(float(served.sum()))]
+    values = np.unique(pairs.value[(pairs.value >= pairs.value[used].min()) & (pairs.value <= most)])
     even = np.ones(len(programme.pairs.value))
     proved = True
 
@@ -223,8 +234,6 @@ def _least_value(programme: Programme, count: int) -> tuple[float, bool]:
         proved &= solved.is_proved
         return solved.x is not None
 
-    if not count:
-        return 0.0, True
     place = _last(0, len(values) - 1, in_fractions)
     return float(values[place if whole(place) else _last(0, max(place - 1, 0), whole)]), proved
 
