@@ -56,6 +56,7 @@ from api.routes import (
     needs,
     operations,
     pairings,
+    portfolio,
     search,
     sessions,
 )
@@ -252,6 +253,7 @@ its address alone opens."""
 _PARTS = (
     needs,
     pairings,
+    portfolio,
     talks,
     attachments,
     meetings,

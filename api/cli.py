@@ -18,7 +18,7 @@ import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
-from api.commands import doctor, judging, learning, ledger, mail, matching, people, records, service
+from api.commands import doctor, judging, learning, ledger, mail, matching, people, portfolio, records, service
 from api.commands.handouts import dossier
 from api.commands.imports import drafting
 from api.commands.mending import mended_records as mending
@@ -121,6 +121,7 @@ app.command("draft")(drafting.draft)
 app.command("reindex")(matching.rebuild)
 app.command("map")(matching.redraw)
 app.command("match")(matching.match)
+app.command("portfolio")(portfolio.portfolio)
 app.command("run")(matching.run)
 app.command("evaluate")(matching.evaluate)
 app.command("learn")(learning.learn)

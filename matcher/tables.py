@@ -24,6 +24,7 @@ from matcher.ledger.rows import (
 )
 from matcher.ledger.rules import configuration, duties, model_cases, months, similarity
 from matcher.notices import outbox, readers
+from matcher.portfolio import kept_plans
 from matcher.review import (
     case_teams,
     cases,
@@ -58,6 +59,7 @@ __all__ = [
     "grades",
     "handing_on",
     "intake",
+    "kept_plans",
     "ladder",
     "links",
     "meetings",

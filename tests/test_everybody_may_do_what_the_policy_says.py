@@ -30,6 +30,8 @@ from matcher.judging.panel.grades import PooledPair, Said, name_settler, say, st
 from matcher.ledger.rendering.report_texts import ReportLanguage
 from matcher.mending.merging import merge, undo_merge
 from matcher.notices.readers import MailAddress, Webhook, WebhookHost
+from matcher.portfolio.kept_plans import keep_plan
+from matcher.portfolio.plans import Plan
 from matcher.review.clients import ClientRequest, take_on, take_on_or_ask
 from matcher.review.conversation.attachments import FOLDER, Attachment
 from matcher.review.conversation.corrections import NeedSaid
@@ -130,7 +132,8 @@ def _fill(server: Served) -> Things:
             judged = _judging(session, server, alliance_id, people["account_id"], PooledPair(need_id, lab_id, {}), now)
             shortlisted = _shortlist(session, server.accounts[by], alliance_id, need_id, lab_id, now)
             listed = _list(session, server.accounts[by], alliance_id, now)
-            found.append({**ids, "job_id": job_id, **people, **judged, **listed, **shortlisted})
+            planned = _plan(session, server.accounts[by], alliance_id, now)
+            found.append({**ids, "job_id": job_id, **people, **judged, **listed, **shortlisted, **planned})
         reporters = {"al-a": server.accounts["expert"], "al-b": server.accounts["stranger"]}
         ledger = store_ledger_things(
             session, server.settings.home, school_id="ysu", accounts=server.accounts, reporters=reporters, now=now
@@ -161,6 +164,7 @@ def _fill(server: Served) -> Things:
     )
     numbers = (
         "merge_id",
+        "plan_id",
         "request_id",
         "pairing_id",
         "case_id",
@@ -250,6 +254,13 @@ def _undone_merge(session: Session, now: datetime) -> str:
     import_rows(session, "schools", [{"id": "twice-1", "name": "重複大學"}, {"id": "twice-2", "name": "重複大學"}])
     made = merge(session, kind=Mendable.SCHOOL, gone_id="twice-1", kept_id="twice-2", reason="r", by=None, now=now)
     return str(undo_merge(session, merge_id=made.id or 0, by=None, now=now).id)
+
+
+def _plan(session: Session, account_id: str, alliance_id: str, now: datetime) -> dict[str, str]:
+    """Keep a plan of no needs for an alliance."""
+    rest: dict[str, Any] = {"left_out": {}, "prospects": [], "words": [], "rests_on": "r", "generation": "g"}
+    row = keep_plan(session, plan=Plan((), 0), alliance_id=alliance_id, by=account_id, now=now, **rest)
+    return {"plan_id": str(row.id)}
 
 
 def _done_job(session: Session, account_id: str, need_id: str) -> str:

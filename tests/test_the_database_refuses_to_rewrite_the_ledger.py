@@ -72,6 +72,7 @@ APPEND_ONLY = (
     "month_report",
     "need_steering",
     "case_team",
+    "portfolio_plan",
     "case_team_member",
     "need_step",
     "point_row",

@@ -38,6 +38,7 @@ class Resource(StrEnum):
 
     NEED = "need"
     MATCH = "match"
+    PORTFOLIO = "portfolio"
     PAIRING = "pairing"
     EXPOSURE = "exposure"
     CASE = "case"
@@ -182,6 +183,10 @@ POLICY: dict[tuple[Resource, Action], dict[Holder, Reach]] = {
     (Resource.NEED, Action.BREAK_GLASS): _OFFICE,
     (Resource.MATCH, Action.READ): _staff(Reach.ALLIANCE),
     (Resource.MATCH, Action.EDIT): _staff(Reach.ALLIANCE),
+    # Whom to give what is a lead's to weigh: an expert sees the plan's rows where they are, on the need.
+    (Resource.PORTFOLIO, Action.CREATE): _LEAD | _OFFICE,
+    (Resource.PORTFOLIO, Action.LIST): _LEAD | _OFFICE,
+    (Resource.PORTFOLIO, Action.READ): _LEAD | _OFFICE,
     (Resource.PAIRING, Action.READ): _staff(Reach.ALLIANCE) | _OFFICE,
     (Resource.PAIRING, Action.DECIDE): _staff(Reach.ALLIANCE),
     (Resource.PAIRING, Action.RELEASE): _staff(Reach.ALLIANCE),

@@ -104,6 +104,7 @@ TABLE: dict[str, Callable[[Any], CommandRefusal]] = {
     "matcher.ledger.rows.entries.LedgerError": _as_it_says,
     "matcher.ledger.rendering.workbooks.ReportTooLargeError": _as_it_says,
     "matcher.ranking.pairings.UnknownRecordError": _as_it_says,
+    "matcher.portfolio.picks.PlanError": _as_it_says,
     "matcher.teams.teams.TeamError": _as_it_says,
     "matcher.review.people.PeopleError": _as_it_says,
     "matcher.ranking.ranker.WeightsError": _as_it_says,

@@ -34,6 +34,7 @@ from matcher.judging.panel.grades import MAX_DEPTH, Said
 from matcher.judging.panel.pool import RANKERS
 from matcher.ledger.rows.details import Purpose
 from matcher.ledger.rules.configuration import TakesNoYesForANumber
+from matcher.portfolio.picks import MOST_PICKS
 from matcher.ranking.wishes import MOST_WORDS, WORD, WORDS_SAID
 from matcher.review.cases import ContactKind, LostReason, Stage
 from matcher.review.decisions import Reason, Verdict
@@ -257,6 +258,21 @@ class MatchBatchBody(_Body):
 
     needs: list[Word] | None = Field(default=None, min_length=1, max_length=5_000, examples=[["need-1-01"]])
     top: int = Field(default=10, ge=1, le=100, description="How many labs for each.")
+
+
+class PortfolioBody(_Body):
+    """What a plan for all needs keeps to, and the plan whose picks are changed by it."""
+
+    alliance: Word | None = Field(default=None, examples=[None], description="Without it the own one, or all.")
+    words: list[Annotated[str, StringConstraints(max_length=300)]] = Field(
+        default=[],
+        max_length=MOST_PICKS,
+        examples=[["expert:6"]],
+        description="`pin:NEED,LAB`, `never:NEED,LAB`, `apart:NEED,NEED`, `without:NEED`, `expert:6`, `alliance:40`, "
+        "`silent:3`, `tier:gold.90`.",
+    )
+    based_on: Number | None = Field(default=None, examples=[None], description="Its candidates are used again.")
+    afresh: bool = Field(default=False, description="Rank the labs anew all the same.")
 
 
 MAX_JUDGED_NEEDS = 500

@@ -235,6 +235,12 @@ class BatchResultAnswer(Answer):
     left_out: int
 
 
+class PlanResultAnswer(Answer):
+    """The plan that was made, by its number."""
+
+    plan_id: int
+
+
 class SaidAnswer(Answer):
     """A sentence in both languages."""
 

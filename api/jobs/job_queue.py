@@ -64,6 +64,7 @@ class JobKind(StrEnum):
 
     IMPORT = "import"
     MATCH_BATCH = "match_batch"
+    PORTFOLIO = "portfolio"
 
 
 class JobState(StrEnum):
@@ -424,6 +425,7 @@ _TRIES = 3
 _ACTS = {
     JobKind.IMPORT: (Resource.IMPORT, Action.CREATE, Outcome.DONE),
     JobKind.MATCH_BATCH: (Resource.MATCH, Action.READ, Outcome.SEEN),
+    JobKind.PORTFOLIO: (Resource.PORTFOLIO, Action.CREATE, Outcome.DONE),
 }
 """What a part of each kind of job is in the words of the audit trail."""
 

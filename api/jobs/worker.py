@@ -48,6 +48,7 @@ from api.jobs.job_queue import (
     is_waiting,
     results,
 )
+from api.jobs.planning import run_portfolio
 from api.jobs.reading_apart import ReadApart, in_portions, read_apart
 from api.trail.audit_trail import Subject, subject_kind, subjects_imported
 from indexer.database import BusyError, DatabaseGoneError, reading, writing
@@ -405,6 +406,8 @@ class JobRunner:
         try:
             if running.job.kind is JobKind.IMPORT:
                 run_import(running)
+            elif running.job.kind is JobKind.PORTFOLIO:
+                run_portfolio(running, self._live)
             else:
                 run_match_batch(running, self._live)
         except (LeaseLostError, BusyError, DatabaseGoneError):

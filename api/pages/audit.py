@@ -62,6 +62,7 @@ RESOURCES: dict[str, str] = {
     "school": N_("School"),
     "alliance": N_("Alliance"),
     "field_map": N_("Map"),
+    "portfolio": N_("Plan for all needs"),
     "entry": N_("Result"),
     "probe": N_("Reports that resemble others' results"),
     "evidence": N_("Evidence"),

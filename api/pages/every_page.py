@@ -20,6 +20,7 @@ from api.pages.judging import grading, sessions
 from api.pages.letters import notices, outside
 from api.pages.mending import duplicates, merging, records, schools
 from api.pages.needs import candidates, need, steering, team
+from api.pages.portfolio import plans
 from api.pages.results import entries, months, reporting
 from api.pages.results.forms import PATHS_WITH_FILES
 from api.pages.shell import assets
@@ -65,6 +66,7 @@ PAGES = (
     team,
     field_map,
     places,
+    plans,
     need,
     case_steps,
     corrections,

@@ -48,6 +48,7 @@ from matcher.ledger.rules.configuration import StaleConfigurationError, TakesTwo
 from matcher.ledger.rules.recognition import ConflictError
 from matcher.mending.retiring import MendingError, NoSuchRecordError
 from matcher.notices.readers import ReaderError
+from matcher.portfolio.picks import PlanError
 from matcher.ranking.pairings import UnknownRecordError
 from matcher.review.cases import CaseError, StaleCaseError
 from matcher.review.clients import ClientError
@@ -169,6 +170,7 @@ TABLE: tuple[tuple[type[Exception], int, str], ...] = (
     (RetiredError, 409, "retired"),
     (DecisionError, 422, "decision"),
     (TeamError, 422, "team"),
+    (PlanError, 422, "portfolio"),
     (IntakeError, 409, "intake"),
     (JobError, 409, "job"),
     (JobRefusedError, 422, "invalid"),

@@ -24,8 +24,8 @@ from api.access.visibility import needs as visible_needs
 from api.access.visibility import own_needs
 from api.documents.answers import Page
 from api.documents.bodies import MatchBatchBody
-from api.documents.jobs import BatchResultAnswer, ImportResultAnswer, JobAnswer, UndoneAnswer
-from api.jobs.job_queue import Job, JobKind, JobState, ask_for, cancel, visible_jobs
+from api.documents.jobs import BatchResultAnswer, ImportResultAnswer, JobAnswer, PlanResultAnswer, UndoneAnswer
+from api.jobs.job_queue import Job, JobKind, JobState, ask_for, cancel, results, visible_jobs
 from api.jobs.worker import import_result, match_batch_result
 from api.requests.capacity import ThreadedRoute
 from api.requests.idempotency import Reply
@@ -263,7 +263,7 @@ def undo_import(
     return ask.write(work)
 
 
-@router.get("/jobs/{job_id}/result", response_model=ImportResultAnswer | BatchResultAnswer)
+@router.get("/jobs/{job_id}/result", response_model=ImportResultAnswer | BatchResultAnswer | PlanResultAnswer)
 def read_result(
     job_id: str, ask: Annotated[PermittedRequest, Depends(requires(Resource.JOB_RESULT, Action.READ))]
 ) -> Response:
@@ -279,6 +279,8 @@ def read_result(
             )
         if job.kind == JobKind.IMPORT:
             return Reply(200, import_result(session, job.id, job.parameters), {})
+        if job.kind == JobKind.PORTFOLIO:
+            return Reply(200, results(session, job.id)[0], {})
         return Reply(200, match_batch_result(session, who, job.id), {})
 
     return ask.read(work)

@@ -24,8 +24,6 @@ from indexer.settings import Settings
 from matcher.judging.evaluation import collection_home
 from matcher.judging.learning import (
     FOLDS,
-    PLAUSIBLE_CHANCE,
-    STRONG_CHANCE,
     Example,
     chance_of_introduction,
     collections,
@@ -33,7 +31,7 @@ from matcher.judging.learning import (
 )
 from matcher.judging.measures import SEED, read_qrels
 from matcher.judging.scaling import INTRODUCED_FROM
-from matcher.ranking.ranker import Band, Ranker, load_ranker
+from matcher.ranking.ranker import PLAUSIBLE_CHANCE, STRONG_CHANCE, Band, Ranker, load_ranker
 
 BINS = 10
 LIKELY = 0.05
@@ -51,18 +49,11 @@ class Calibration:
     """For each band how many pairs, and what share of them was introduced."""
 
 
-def chances(ranker: Ranker, scores: DoubleArray) -> DoubleArray:
-    """Return the chance of being introduced that a ranker's bands were cut from, of the shape of `scores`."""
-    strong, plausible = (np.log(chance / (1 - chance)) for chance in (STRONG_CHANCE, PLAUSIBLE_CHANCE))
-    slope = (strong - plausible) / (ranker.strong_from - ranker.plausible_from)
-    return np.asarray(1 / (1 + np.exp(-(strong + slope * (scores - ranker.strong_from)))))
-
-
 def calibration(found: Sequence[Example], ranker: Ranker) -> Calibration:
     """Return how far a ranker's chances and bands hold on judged needs."""
     scores, good = _pairs(found, ranker)
     bands = np.array([ranker.band(score).value for score in scores.tolist()])
-    return _measured(chances(ranker, scores), good, bands)
+    return _measured(ranker.introduced(scores), good, bands)
 
 
 def recalibrated(found: Sequence[Example], ranker: Ranker) -> Calibration:

@@ -35,7 +35,7 @@ from matcher.judging.evaluation import collection_home
 from matcher.judging.measures import SEED, Qrels, read_qrels
 from matcher.judging.scaling import INTRODUCED_FROM, measured_scale
 from matcher.ranking.pairings import Matcher
-from matcher.ranking.ranker import DEFAULT_WEIGHTS
+from matcher.ranking.ranker import DEFAULT_WEIGHTS, PLAUSIBLE_CHANCE, STRONG_CHANCE
 from matcher.ranking.signals import FEATURES, N_EVIDENCE, SCALE_FILE, scale
 from matcher.ranking.wishes import Wish
 
@@ -63,8 +63,6 @@ FLOOR = 0.05
 MOST_FOR_DEPTH = 0.15
 """Beside a weight of 1 for evidence."""
 SHARED_DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
-STRONG_CHANCE, PLAUSIBLE_CHANCE = 0.65, 0.1
-"""Chances of being introduced from which a pair is called strong, or plausible."""
 
 
 @dataclass(frozen=True)

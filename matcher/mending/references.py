@@ -69,7 +69,7 @@ _BY_HAND: dict[str, str] = {
     "answered_by": "client_request",
     "by": "configuration_version gender_analysis gender_count lab_edit ladder_step school_total "
     "sufficiency_row ledger_motion_end point_row side_answer thread_message judged_word judging_step need_steering "
-    "case_team hand_over signing ledger_step meeting_step",
+    "case_team hand_over signing ledger_step meeting_step portfolio_plan",
     "sent_by": "evidence_file",
     "noted_by": "external_claim",
     "started_by": "judging",

@@ -70,6 +70,10 @@ BAND_LABELS = {
 """What the bands are called on screen, in Chinese and English."""
 
 
+STRONG_CHANCE, PLAUSIBLE_CHANCE = 0.65, 0.1
+"""Chances of being introduced from which a pair is called strong, or plausible."""
+
+
 class WeightsError(ValueError):
     """A weights file that can't be used; the message says why."""
 
@@ -127,6 +131,17 @@ class Ranker:
         """
         of_ask, of_pair, offset = self.coverage
         return np.asarray(1 / (1 + np.exp(-(of_ask * ask_scores + of_pair * score + offset))))
+
+    def introduced(self, scores: DoubleArray) -> DoubleArray:
+        """Return the chance of being introduced that the bands were cut from, of the shape of `scores`.
+
+        0 for all where no score reaches the upper bands.
+        """
+        if not math.isfinite(self.strong_from):
+            return np.zeros(np.shape(scores))
+        strong, plausible = (math.log(chance / (1 - chance)) for chance in (STRONG_CHANCE, PLAUSIBLE_CHANCE))
+        slope = (strong - plausible) / (self.strong_from - self.plausible_from)
+        return np.asarray(1 / (1 + np.exp(-(strong + slope * (scores - self.strong_from)))))
 
     def band(self, score: float) -> Band:
         """Return the band of a score."""

@@ -68,6 +68,7 @@ PLACES: tuple[Place, ...] = (
     Place("/labs", N_("Labs"), "flask-conical", Resource.LAB, Action.LIST, (*STAFF, Role.OFFICE)),
     Place("/companies", N_("Companies"), "building-2", Resource.COMPANY, Action.LIST, (*STAFF, Role.OFFICE)),
     Place("/imports", N_("Import"), "file-up", Resource.IMPORT_DRAFT, Action.LIST),
+    Place("/portfolio", N_("All needs at once"), "list-filter", Resource.PORTFOLIO, Action.READ),
     Place("/map", N_("Map"), "map", Resource.FIELD_MAP, Action.READ),
     Place("/cases", N_("Cases"), "handshake", Resource.CASE, Action.LIST),
     Place("/results", N_("Results"), "award", Resource.ENTRY, Action.LIST),

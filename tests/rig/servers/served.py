@@ -141,6 +141,7 @@ _COLUMNS = {
     "money_row": ["sufficiency_row.id"],
     "motion": ["ledger_motion.id"],
     "period": ["ledger_entry.period"],
+    "plan": ["portfolio_plan.id"],
     "prefix": ["api_key.prefix"],
     "request": ["client_request.id"],
     "sha256": ["evidence_file.sha256"],

@@ -53,6 +53,8 @@ from matcher.ledger.rows.result_claims import ExternalClaim, note_external
 from matcher.ledger.rules.configuration import default
 from matcher.ledger.rules.recognition import check, give_back, recognise
 from matcher.ledger.rules.reporting import NewResult, report
+from matcher.portfolio.kept_plans import keep_plan
+from matcher.portfolio.plans import Plan
 from matcher.review.own_lab.researchers import claim
 from matcher.review.people import active_grants, add_account, declare_stake, grant
 from matcher.review.roles import Role
@@ -456,6 +458,8 @@ def _file(session: Session, server: Served, content: str, now: datetime) -> str:
 
 def _jobs(session: Session, server: Served, now: datetime) -> dict[str, dict[str, list[Any]]]:
     """Jobs that are done, and one that another machine is at, if the server's leases are as long as `LEASE_S`."""
+    rest: dict[str, Any] = {"left_out": {}, "prospects": [], "words": [], "rests_on": "r", "generation": "g"}
+    plan = keep_plan(session, plan=Plan((), 0), alliance_id="al-a", by=server.accounts["lead"], now=now, **rest)
     done, elsewhere = (
         ask_for(
             session,
@@ -475,6 +479,8 @@ def _jobs(session: Session, server: Served, now: datetime) -> dict[str, dict[str
     jobs: list[Job] = [done, elsewhere]
     session.add_all(jobs)
     return {
+        "POST /api/portfolio": {"alliance": [None], "words": [["silent:2"]], "based_on": [None]},
+        "GET /api/portfolio/{plan_id}": {"plan_id": [plan.id], "against": [None]},
         "GET /api/jobs/{job_id}": {"job_id": [done.id]},
         "GET /api/jobs/{job_id}/result": {"job_id": [done.id]},
         "GET /api/jobs/{job_id}/events": {"job_id": [done.id]},

@@ -1,0 +1,1 @@
+"""All needs at once: plans for whom to give what."""
