@@ -34,7 +34,7 @@ from matcher.review import (
     proposals,
     steering,
 )
-from matcher.review.conversation import answers, attachments, corrections, meetings, signing, thread
+from matcher.review.conversation import answers, attachments, corrections, lab_questions, meetings, signing, thread
 from matcher.review.mapped import field_map
 from matcher.review.own_lab import researchers
 
@@ -56,6 +56,7 @@ __all__ = [
     "gender",
     "grades",
     "intake",
+    "lab_questions",
     "ladder",
     "links",
     "meetings",
