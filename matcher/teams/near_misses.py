@@ -24,14 +24,14 @@ from indexer.index.snapshot import Snapshot, VectorField, copies, in_memory
 from indexer.index.vectors import VectorIndex, centred
 from indexer.index.words import WordIndex, terms
 from indexer.records.passages import CHINESE, Passage, language_of
-from indexer.records.profiles import Ask, Company, Lab, Need
+from indexer.records.profiles import Ask, Company, Need
 from indexer.vocabulary import EvidenceKind
 from indexer.wording import P_, T_, Bilingual, Text, either
 from matcher.ranking.elements import Element, elements_of
 from matcher.ranking.explanation import coverage_of
 from matcher.ranking.lab_table import LabTable
 from matcher.ranking.pairings import Matcher, UnknownRecordError
-from matcher.ranking.ranker import Band, Ranking
+from matcher.ranking.ranker import BAND_LABELS, Band, Ranking
 from matcher.ranking.signals import Searcher, features
 
 MOST_WORDS = 5
@@ -83,13 +83,15 @@ class NearMiss:
         """How far the statement would lift the lab, in a sentence; None where it would not."""
         if self.after is None:
             return None
+        place = T_("place %(after)s as now", after=self.after.rank)
+        if self.after.rank != self.before.rank:
+            place = T_("place %(after)s instead of %(before)s", after=self.after.rank, before=self.before.rank)
         return T_(
-            "with it: ask %(n)s %(covered)s, %(band)s, place %(after)s instead of %(before)s",
+            "with evidence that says so: ask %(n)s %(covered)s, %(band)s, %(place)s",
             n=self.ask,
             covered=_COVERED[self.after.covered],
-            band=_BANDS[self.after.band],
-            after=self.after.rank,
-            before=self.before.rank,
+            band=BAND_LABELS[self.after.band],
+            place=place,
         )
 
     @property
@@ -106,11 +108,6 @@ _COVERED = {
     "no": P_("an ask", "not covered"),
     "partly": P_("an ask", "covered in part"),
     "yes": P_("an ask", "covered"),
-}
-_BANDS = {
-    Band.STRONG: P_("a lab's band", "strong"),
-    Band.PLAUSIBLE: P_("a lab's band", "plausible"),
-    Band.WEAK: P_("a lab's band", "weak"),
 }
 
 
@@ -157,9 +154,7 @@ def near_misses(matcher: Matcher, need: Need, lab_id: str, company: Company | No
     after = dict(zip(tried, _with_statements(matcher, ranking, row, tried), strict=True))
     found = []
     for number, ask in open_asks.items():
-        before = Standing(
-            int(ranking.ranks[row]), ranking.band(row), coverage_of(float(chances[number - 1]), ask, lab)
-        )
+        before = Standing(int(ranking.ranks[row]), ranking.band(row), coverage_of(float(chances[number - 1]), ask, lab))
         lifts = [
             (some, stands)
             for (of, some), stands in after.items()
@@ -216,7 +211,9 @@ def _with_statements(
     if not tried:
         return []
     lab = matcher.labs[matcher.snapshot.lab_ids[row]]
-    statements = ["、".join(words) if language_of("".join(words)) == CHINESE else ", ".join(words) for _, words in tried]
+    statements = [
+        "、".join(words) if language_of("".join(words)) == CHINESE else ", ".join(words) for _, words in tried
+    ]
     snapshot = _beside(matcher, row, statements)
     table = LabTable.of(snapshot.lab_ids, {one: replace(lab, id=one) for one in snapshot.lab_ids}, matcher.schools)
     need = ranking.query.need
@@ -286,15 +283,10 @@ def _vectors(
             for place, vector in fresh.items()
         }
         vectors = np.stack(
-            [
-                view.index.some_rows([places[origin[at]]])[0] if origin[at] >= 0 else centre[-origin[at]]
-                for at in rows
-            ]
+            [view.index.some_rows([places[origin[at]]])[0] if origin[at] >= 0 else centre[-origin[at]] for at in rows]
             or [np.zeros(view.index.dims, dtype=np.float32)]
         )[: len(rows)]
         found.append(
             replace(view, index=VectorIndex.build(np.ascontiguousarray(vectors)), rows=np.array(rows, dtype=np.int64))
         )
     return found
-
-

@@ -61,7 +61,7 @@ class QuestionLateError(QuestionError):
 
 
 class LabQuestion(SQLModel, table=True):
-    """One question to a lab; nothing changes it but the erasure of a name. With `same_as` the lab was asked it before: nothing is sent.
+    """One question to a lab; only the erasure of a name changes it. With `same_as` the lab was asked it before: nothing is sent.
 
     `about` is what it asks for, as it is compared; `reader` the address that it goes to, None for the lab's accounts.
     """
@@ -100,7 +100,7 @@ class LabQuestion(SQLModel, table=True):
 
 
 class LabAnswer(SQLModel, table=True):
-    """One word of a lab on a question; nothing changes it but the erasure of a name. `work` is the evidence as it was sent."""
+    """One word of a lab on a question; only the erasure of a name changes it. `work` is the evidence as sent."""
 
     __tablename__ = "lab_answer"
     __table_args__ = (
@@ -163,7 +163,7 @@ def ask_lab(
     if len(said) > MAX_QUESTION:
         raise QuestionError(T_("a question has at most %(most)s characters", most=MAX_QUESTION), "text")
     about = about_of(words, said)
-    row = {
+    row: dict[str, Any] = {
         "pairing_id": pairing.id or 0,
         "lab_id": pairing.lab_id,
         "ask": ask,
@@ -251,9 +251,7 @@ def confirm_evidence(session: Session, *, question_id: int, evidence_id: str, by
     standing = standing_word(_held(session, question_id))
     if standing is None or standing.word != LabWord.EVIDENCE:
         raise QuestionLateError(T_("no evidence waits to be confirmed"))
-    row = LabAnswer(
-        question_id=question_id, word=LabWord.CONFIRMED.value, evidence_id=evidence_id, by=by, at=now
-    )
+    row = LabAnswer(question_id=question_id, word=LabWord.CONFIRMED.value, evidence_id=evidence_id, by=by, at=now)
     return insert_fact(session, row)
 
 
