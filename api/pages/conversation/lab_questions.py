@@ -1,7 +1,7 @@
 """What a lab lacks and what it is asked: for the expert beside the card, for the lab behind a link and on its page.
 
-In: an expert who wants to know what would lift a lab, and the question as they leave it; a token of a mail, or the lab's
-researcher signed in; yes with evidence, no, a text. Out: the near misses with the question ready to be read and
+In: an expert who wants to know what would lift a lab, and the question as they leave it; a token of a mail, or somebody
+of the lab signed in; yes with evidence, no, a text. Out: the near misses with the question ready to be read and
 changed, and in plain words who will see what of it; for the lab the question alone, three ways to answer, the way back,
 and the press by which evidence becomes its own. Opening a link changes nothing.
 """

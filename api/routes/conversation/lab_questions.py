@@ -361,7 +361,7 @@ def _answered(
 
 
 def linked_question(session: Session, link: QuestionByLink) -> LabQuestion | None:
-    """Return the question that a link is for, if its reader may still answer it: an account, while the lab is theirs."""
+    """Return the question that a link is for, None if it is no longer its reader's: an account has to hold the lab."""
     asked = session.get(LabQuestion, link.question_id)
     if asked is None or "@" in link.reader:
         return asked

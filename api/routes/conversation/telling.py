@@ -1,9 +1,9 @@
 """Who is told of what happens in a conversation: the readers of each event, and the notices that go to them.
 
-In: an answer, a message, a meeting, a question to a lab, in the transaction in which it happens. Out: notices with ids and codes alone; of
-releases and of a case's steps tells `api.letters.telling`. It exists as the one place that says whose business a
-conversation is: of the alliance those who look after it, of a side everybody who speaks for it, and nobody of the other
-side.
+In: an answer, a message, a meeting, a question to a lab, in the transaction in which it happens. Out: notices with ids
+and codes alone; of releases and of a case's steps tells `api.letters.telling`. It exists as the one place that says
+whose business a conversation is: of the alliance those who look after it, of a side everybody who speaks for it, and
+nobody of the other side.
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ class QuestionLateError(QuestionError):
 
 
 class LabQuestion(SQLModel, table=True):
-    """One question to a lab; only the erasure of a name changes it. With `same_as` the lab was asked it before: nothing is sent.
+    """One question to a lab; only the erasure of a name changes it. With `same_as` it was asked before: not sent again.
 
     `about` is what it asks for, as it is compared; `reader` the address that it goes to, None for the lab's accounts.
     """
