@@ -142,6 +142,7 @@ _COLUMNS = {
     "motion": ["ledger_motion.id"],
     "period": ["ledger_entry.period"],
     "prefix": ["api_key.prefix"],
+    "question": ["lab_question.id"],
     "request": ["client_request.id"],
     "sha256": ["evidence_file.sha256"],
     "webhook_host": ["webhook_host.host"],
