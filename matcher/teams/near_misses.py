@@ -18,11 +18,12 @@ from itertools import combinations
 
 import numpy as np
 
+from indexer.encoders.query_vectors import Vectors
 from indexer.folding import for_reading
 from indexer.index.building import Material, composed
-from indexer.index.snapshot import Snapshot, VectorField, copies, in_memory
+from indexer.index.snapshot import Snapshot, copies, in_memory
 from indexer.index.vectors import VectorIndex, centred
-from indexer.index.words import WordIndex, terms
+from indexer.index.words import OneMore, WordIndex, terms
 from indexer.records.passages import CHINESE, Passage, language_of
 from indexer.records.profiles import Ask, Company, Need
 from indexer.vocabulary import EvidenceKind
@@ -205,26 +206,21 @@ def _with_statements(
 ) -> list[Standing]:
     """Return where a lab would stand with each statement as one more piece of its evidence.
 
-    All are ranked at once, as labs of a small index that differ in one piece. What a passage is worth hangs on no other
-    lab, so that the small index gives them the scores that the large one would.
+    Each is ranked in a small index that holds the lab alone: what a passage is worth hangs on no other lab, so that
+    the small index gives it the score that the large one would.
     """
-    if not tried:
-        return []
-    lab = matcher.labs[matcher.snapshot.lab_ids[row]]
-    statements = [
-        "、".join(words) if language_of("".join(words)) == CHINESE else ", ".join(words) for _, words in tried
-    ]
-    snapshot = _beside(matcher, row, statements)
-    table = LabTable.of(snapshot.lab_ids, {one: replace(lab, id=one) for one in snapshot.lab_ids}, matcher.schools)
-    need = ranking.query.need
-    found = features(ranking.query, Searcher(snapshot), table, matcher.company_asking(need))
-    lifted = ranking.ranker.scores(found.values)
-    lifted = lifted - lifted[0]
+    lab, need = matcher.labs[matcher.snapshot.lab_ids[row]], ranking.query.need
+    texts = ["、".join(words) if language_of("".join(words)) == CHINESE else ", ".join(words) for _, words in tried]
+    table = LabTable.of([lab.id], {lab.id: lab}, matcher.schools)
+    now = float(ranking.ranker.scores(ranking.table.values[row : row + 1])[0])
     standings = []
-    for place, (number, _) in enumerate(tried, start=1):
-        usual = float(ranking.usual[row] + lifted[place])
-        chance = float(ranking.ranker.covers(found.ask_scores[number - 1, place], usual))
-        rank = _rank_with(matcher, ranking, row, float(ranking.scores[row] + lifted[place]))
+    for (number, _), text, vectors in zip(tried, texts, matcher.queries.as_passages(texts), strict=True):
+        searcher = Searcher(_with_passage(matcher, row, text, vectors))
+        found = features(ranking.query, searcher, table, matcher.company_asking(need))
+        lift = float(ranking.ranker.scores(found.values)[0]) - now
+        usual = float(ranking.usual[row]) + lift
+        chance = float(ranking.ranker.covers(found.ask_scores[number - 1, 0], usual))
+        rank = _rank_with(matcher, ranking, row, float(ranking.scores[row]) + lift)
         standings.append(Standing(rank, ranking.ranker.band(usual), coverage_of(chance, need.asks[number - 1], lab)))
     return standings
 
@@ -238,55 +234,33 @@ def _rank_with(matcher: Matcher, ranking: Ranking, row: int, score: float) -> in
     return 1 + int(ahead.sum())
 
 
-def _beside(matcher: Matcher, row: int, statements: Sequence[str]) -> Snapshot:
-    """Return a small index: the lab as it is, and beside it once for each statement with that as one more passage."""
-    whole = matcher.snapshot
-    own = list(matcher.searcher.passages_of(row))
-    names = [f"{whole.lab_ids[row]} {place}" for place in range(len(statements) + 1)]
-    passages: list[Passage] = []
-    origin: list[int] = []
-    for place, name in enumerate(names):
-        passages += [replace(whole.passages[number], lab_id=name) for number in own]
-        origin += own
-        if place:
-            text = statements[place - 1]
-            passages.append(Passage(name, "statement", EvidenceKind.PROJECT, text, language_of(text), None, 1.0))
-            origin.append(-place)
-    fields = _vectors(matcher, statements, passages, origin)
-    material = Material(dict.fromkeys(names, ""), passages, whole.own_terms)
-    contents = composed(material, fields, inputs="", watermark={})
-    labs = np.repeat(np.arange(len(names)), [len(own) + (place > 0) for place in range(len(names))])
-    # Words weigh what they weigh in the whole index: in the small one each would be common.
-    words = WordIndex(contents.words.counts, copies(fields, labs), weighed_by=whole.words)
-    return in_memory(replace(contents, words=words), generation=whole.generation, created_at=whole.created_at)
+def _with_passage(matcher: Matcher, row: int, text: str, vectors: Vectors) -> Snapshot:
+    """Return a small index of one lab with one more passage.
 
-
-def _vectors(
-    matcher: Matcher, statements: Sequence[str], passages: Sequence[Passage], origin: Sequence[int]
-) -> list[VectorField]:
-    """Return the views of all encoders of the passages; `origin` has a row of the index, or minus a statement's number.
-
-    The statements are encoded as passages, and centred as those of the index are.
+    Args:
+        matcher: has the lab.
+        row: the lab's row in the index.
+        text: the passage.
+        vectors: of the text as a passage, by the names of the encoders.
     """
-    encoded = matcher.queries.as_passages(statements)
-    found = []
-    for view in matcher.snapshot.fields:
+    whole, own = matcher.snapshot, list(matcher.searcher.passages_of(row))
+    lab_id, language = whole.lab_ids[row], language_of(text)
+    passages = [whole.passages[number] for number in own]
+    passages.append(Passage(lab_id, "statement", EvidenceKind.PROJECT, text, language, None, 1.0))
+    fields = []
+    for view in whole.fields:
         places = {int(number): place for place, number in enumerate(view.rows)}
-        rows = [
-            at
-            for at, number in enumerate(origin)
-            if (number in places if number >= 0 else view.name in encoded[-number - 1])
-        ]
-        fresh = {place: one[view.name] for place, one in enumerate(encoded, start=1) if view.name in one}
-        centre = {
-            place: centred(vector[None, :], [language_of(statements[place - 1])], view.passage_means)[0]
-            for place, vector in fresh.items()
-        }
-        vectors = np.stack(
-            [view.index.some_rows([places[origin[at]]])[0] if origin[at] >= 0 else centre[-origin[at]] for at in rows]
-            or [np.zeros(view.index.dims, dtype=np.float32)]
-        )[: len(rows)]
-        found.append(
-            replace(view, index=VectorIndex.build(np.ascontiguousarray(vectors)), rows=np.array(rows, dtype=np.int64))
-        )
-    return found
+        held = [at for at, number in enumerate(own) if number in places]
+        rows = view.index.some_rows([places[own[at]] for at in held])
+        if view.name in vectors:
+            # Centred as the passages of the index are.
+            fresh = centred(np.asarray(vectors[view.name])[None, :], [language], view.passage_means)
+            rows, held = np.concatenate([rows, fresh]), [*held, len(own)]
+        fields.append(replace(view, index=VectorIndex.build(rows), rows=np.array(held, dtype=np.int64)))
+    material = Material({lab_id: ""}, passages, whole.own_terms)
+    contents = composed(material, fields, inputs="", watermark={})
+    # Words weigh what they would in the whole index: in the small one each would be common.
+    weighing = OneMore(whole.words, frozenset(terms(text)))
+    labs = np.zeros(len(passages), dtype=np.int64)
+    words = WordIndex(contents.words.counts, copies(fields, labs), weighed_by=weighing)
+    return in_memory(replace(contents, words=words), generation=whole.generation, created_at=whole.created_at)
