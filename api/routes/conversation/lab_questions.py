@@ -185,6 +185,8 @@ def _must_give_nothing_away(session: Session, pairing: StoredPairing, body: LabQ
 
 def _asked(session: Session, who: Principal, pairing_id: int) -> list[dict[str, Any]]:
     rows = questions_of_pairing(session, pairing_id, who.scopes(*STAFF))
+    if not rows:
+        return []
     said = words_on(session, {row.first for row in rows})
     names = _names(session, (row.by for row in rows))
     return [asked_document(row, said[row.first], names.get(row.by, "")) for row in rows]
@@ -232,6 +234,8 @@ def list_lab_questions(
 
 def lab_documents(session: Session, rows: list[LabQuestion]) -> list[dict[str, Any]]:
     """Return questions as their labs have them."""
+    if not rows:
+        return []
     said = words_on(session, [row.id or 0 for row in rows])
     names = _names(session, (row.by for row in rows))
     ids = {row.alliance_id for row in rows}
@@ -260,6 +264,7 @@ def answer_lab_question(
 
     def work(session: Session, who: Principal) -> Reply:
         asked = _question_of(session, who, question_id)
+        ask.about("lab", asked.lab_id)
         said = _answered(session, asked, body, elsewhere, by=who.id, at=ask.at, link=None)
         tell_lab_said(session, said, now=ask.at)
         return Reply(200, lab_documents(session, [asked])[0], {})
@@ -275,6 +280,7 @@ def take_lab_answer_back(
 
     def work(session: Session, who: Principal) -> Reply:
         asked = _question_of(session, who, question_id)
+        ask.about("lab", asked.lab_id)
         said = take_answer_back(session, question_id=question_id, by=who.id, now=ask.at)
         tell_lab_said(session, said, now=ask.at)
         return Reply(200, lab_documents(session, [asked])[0], {})
@@ -290,6 +296,7 @@ def confirm_lab_evidence(
 
     def work(session: Session, who: Principal) -> Reply:
         asked = _question_of(session, who, question_id)
+        ask.about("lab", asked.lab_id)
         given = sent_work(words_on(session, [question_id])[question_id])
         if given is None:
             raise QuestionLateError(T_("no evidence waits to be confirmed"))
