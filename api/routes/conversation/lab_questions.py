@@ -93,8 +93,7 @@ def read_near_misses(
         need = load_need(session, pairing.need_id)
         if need is None:
             raise not_found("need")
-    ask.let_go()
-    # Ranking takes most of the time and no database.
+    # Ranking takes most of the time; a program's request holds no transaction meanwhile.
     try:
         found = near_misses(ask.request.app.state.live.current(), need, pairing.lab_id)
     except UnknownRecordError:
