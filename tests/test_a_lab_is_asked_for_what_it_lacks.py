@@ -36,6 +36,7 @@ from tests.rig.servers.served import Served, served
 LAB, ADDRESS = "lab-1-01", "head@lab.example.org"
 SECRET = "絕密製程"
 ASK = "以雷射切割鈦合金並監控翹曲"
+LONG = "並在三個月內交出可量產的參數"
 PATIENCE_S = 40
 
 
@@ -227,7 +228,7 @@ def here_for(server: Served, ask: str, lab_id: str = LAB) -> Here:
 
 
 def test_what_gives_the_need_away_does_not_leave(server: Served) -> None:
-    here = here_for(server, ASK)
+    here = here_for(server, f"{ASK}，{LONG}")
     found = here.missing()
     assert found["must_confirm"]
     assert found["has_reader"]
@@ -238,6 +239,8 @@ def test_what_gives_the_need_away_does_not_leave(server: Served) -> None:
     assert here.put(422, confirmed=False)["field"] == "confirmed"
     for text in (f"為了 切割 {SECRET}", "每片九十分鐘的製程要縮短一半，可以嗎", f"關於{here.need_id}"):
         assert here.put(422, text=text)["field"] == "text"
+    # Nor is a piece of the ask excused by calling it a word.
+    assert here.put(422, text=f"請問：{LONG}", words=[LONG])["field"] == "text"
     company = next(
         one["name"]
         for one in done(server.ask("expert", "GET", "/api/companies"), 200)["items"]

@@ -42,7 +42,9 @@ from api.routes.conversation.talks import must_be_answerable
 from api.routes.conversation.telling import tell_asked_lab, tell_lab_said, tell_question_by_link
 from api.routes.own_lab.works import WorkBody, checked_work, looked_up
 from api.routes.pairings import alliance_for
+from indexer.folding import for_reading
 from indexer.records.mended.merged import kept_id, with_same
+from indexer.records.passages import language_of
 from indexer.records.record_tables import Alliance, Company, Evidence, Need, load_need
 from indexer.vocabulary import EvidenceKind, Mendable
 from indexer.wording import T_, listed
@@ -70,7 +72,7 @@ from matcher.review.own_lab.researchers import add_works
 from matcher.review.people import Account, Principal, mail_address, principal
 from matcher.review.proposals import StoredPairing
 from matcher.review.roles import STAFF, Role
-from matcher.teams.near_misses import near_misses
+from matcher.teams.near_misses import LONGEST_WORD, near_misses
 
 router = APIRouter(prefix="/api", tags=["conversations"], route_class=ThreadedRoute)
 
@@ -173,9 +175,9 @@ def _must_give_nothing_away(session: Session, pairing: StoredPairing, body: LabQ
     names = [need.id, need.title, need.company or ""]
     if company is not None:
         names += [company.name, company.name_en or "", company.tax_id or "", company.contact or ""]
-    asked = need.asks[body.ask - 1].text
-    # Words that the ask does not have are the expert's own, and excuse nothing.
-    words = [word for word in body.words if word in asked]
+    asked = for_reading(need.asks[body.ask - 1].text)
+    # What the ask does not have is the expert's own, what is long is a piece of the ask: neither excuses anything.
+    words = [word for word in body.words if word in asked and len(word) <= LONGEST_WORD[language_of(word)]]
     texts = [need.description, *(one.text for one in need.asks)] if secret else []
     found = given_away(body.text, names=names, texts=texts, words=words)
     if found:
