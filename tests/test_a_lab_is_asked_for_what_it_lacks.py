@@ -248,6 +248,14 @@ def test_what_gives_the_need_away_does_not_leave(server: Served) -> None:
     )
     assert here.put(422, text=f"{company}想請問雷射切割")["field"] == "text"
     assert here.told("researcher", "lab_asked") == []
+    # The card leads to it, and says who sees what before anything is sent.
+    place = f"/needs/{here.need_id}/pairings/{here.pairing_id}/missing"
+    assert place in server.ask("expert", "GET", f"/needs/{here.need_id}/ranked?top=100").text
+    page = server.ask("expert", "GET", place, headers={"Cookie": "gloria-lang=en"}).text
+    assert one["question"] in page
+    assert 'name="confirmed"' in page
+    assert "The lab does not see the company" in page
+    assert server.ask("colleague", "GET", f"/needs/need-1-01/pairings/{here.pairing_id}/missing").status_code == 404
 
 
 def test_a_lab_answers_confirms_and_is_found(server: Served) -> None:
@@ -259,6 +267,13 @@ def test_a_lab_answers_confirms_and_is_found(server: Served) -> None:
     (asked,) = done(server.ask("researcher", "GET", f"/api/labs/{LAB}/questions"), 200)["items"]
     assert (asked["text"], asked["expert"], asked["alliance"]) == (item["text"], "expert", "甲聯盟")
     assert not {SECRET, here.need_id, "co-1-1"} & set(str(asked).split("'"))
+    pages = [
+        server.ask("researcher", "GET", path).text
+        for path in (f"/my-lab/{LAB}", f"/my-lab/{LAB}/questions/{item['id']}")
+    ]
+    assert [(item["text"] in page, SECRET in page, here.need_id in page) for page in pages] == [
+        (True, False, False)
+    ] * 2
     mail = mail_to(server, "researcher@example.org", "asks whether your lab has evidence")
     assert SECRET not in mail
     assert "雷射切割" not in mail

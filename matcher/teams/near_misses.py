@@ -76,7 +76,9 @@ class NearMiss:
             return T_("ask %(n)s is not covered, and names nothing that a lab could be asked about", n=self.ask)
         words = quoted(self.enough or self.words)
         if self.after is None:
-            return T_("no evidence on %(words)s; asked in ask %(n)s, and alone not enough", words=words, n=self.ask)
+            return T_(
+                "no evidence on %(words)s; asked in ask %(n)s, and not enough even with it", words=words, n=self.ask
+            )
         return T_("no evidence on %(words)s; asked in ask %(n)s", words=words, n=self.ask)
 
     @property
