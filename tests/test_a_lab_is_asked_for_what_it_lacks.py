@@ -137,11 +137,12 @@ def test_the_command_says_what_would_lift_a_lab(gloria: Any, indexed_home: Path)
         ("甲公司想知道是否有雷射切割的佐證", ["甲公司"]),
         ("請問有沒有辦法把每片九十分鐘的製程縮短一半？", ["把每片九十分鐘的製程"]),
         ("ＡＢ１２ 的雷射切割", ["AB12"]),
+        ("evidence on wavelengths, weight and lab12", []),
     ],
 )
 def test_a_text_that_gives_the_need_away_is_known(text: str, found: list[str]) -> None:
     texts = ["我們想把每片九十分鐘的製程縮短一半，並以雷射切割"]
-    assert given_away(text, names=["甲公司", "AB12"], texts=texts, words=["雷射切割"]) == found
+    assert given_away(text, names=["甲公司", "AB12", "GT"], texts=texts, words=["雷射切割"]) == found
 
 
 @dataclass

@@ -9,6 +9,7 @@ nothing is sent. Evidence that a lab sends is evidence only when somebody of the
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
@@ -336,6 +337,13 @@ def askers_of(session: Session, question_id: int) -> list[LabQuestion]:
     return list(session.exec(select(LabQuestion).where(same).order_by(col(LabQuestion.id))).all())
 
 
+def _stands_in(name: str, text: str) -> bool:
+    """Whether a name stands in a text, both folded; one of Latin letters as words of its own."""
+    if not name.isascii():
+        return name in text
+    return re.search(rf"(?<![a-z0-9]){re.escape(name)}(?![a-z0-9])", text) is not None
+
+
 def given_away(text: str, *, names: Iterable[str], texts: Iterable[str], words: Iterable[str]) -> list[str]:
     """Return what a question would give away: names of the need's parties, and runs of the need's own text.
 
@@ -346,7 +354,7 @@ def given_away(text: str, *, names: Iterable[str], texts: Iterable[str], words: 
         words: the words that may stand in it.
     """
     asked = for_search(text)
-    found = [name for name in dict.fromkeys(names) if len(name.strip()) > 1 and for_search(name) in asked]
+    found = [name for name in dict.fromkeys(names) if len(name.strip()) > 1 and _stands_in(for_search(name), asked)]
     for word in map(for_search, words):
         asked = asked.replace(word, "\n" * len(word))
     for one in texts:
