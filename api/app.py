@@ -60,7 +60,7 @@ from api.routes import (
     search,
     sessions,
 )
-from api.routes.conversation import attachments, corrections, meetings, talks
+from api.routes.conversation import attachments, corrections, lab_questions, meetings, talks
 from api.routes.conversation.attachments import MAX_ATTACHED_BYTES
 from api.routes.desk import agenda, handing_on, queue, saved_views, today
 from api.routes.files import drafts, exports, lab_files
@@ -216,6 +216,9 @@ OPEN_ROUTES = frozenset(
         ("GET", "/confirm-need/{token}"),
         ("POST", "/confirm-need/{token}"),
         ("POST", "/confirm-need/{token}/word"),
+        ("GET", "/lab-question/{token}"),
+        ("POST", "/lab-question/{token}"),
+        ("POST", "/lab-question/{token}/undo"),
         ("GET", "/meeting/{token}"),
         ("POST", "/meeting/{token}"),
         ("POST", "/meeting/{token}/call-off"),
@@ -255,6 +258,7 @@ _PARTS = (
     pairings,
     portfolio,
     talks,
+    lab_questions,
     attachments,
     meetings,
     corrections,

@@ -35,7 +35,7 @@ from matcher.review import (
     proposals,
     steering,
 )
-from matcher.review.conversation import answers, attachments, corrections, meetings, signing, thread
+from matcher.review.conversation import answers, attachments, corrections, lab_questions, meetings, signing, thread
 from matcher.review.desk import handing_on, putting_off, saved_views
 from matcher.review.mapped import field_map
 from matcher.review.own_lab import researchers
@@ -60,6 +60,7 @@ __all__ = [
     "handing_on",
     "intake",
     "kept_plans",
+    "lab_questions",
     "ladder",
     "links",
     "meetings",

@@ -35,6 +35,7 @@ from matcher.portfolio.plans import Plan
 from matcher.review.clients import ClientRequest, take_on, take_on_or_ask
 from matcher.review.conversation.attachments import FOLDER, Attachment
 from matcher.review.conversation.corrections import NeedSaid
+from matcher.review.conversation.lab_questions import LabQuestion
 from matcher.review.conversation.meetings import Meeting
 from matcher.review.decisions import Verdict, decide
 from matcher.review.desk.saved_views import SavedView
@@ -123,10 +124,23 @@ def _fill(server: Served) -> Things:
             version = {"title": "拋光"}
             said = NeedSaid(need_id=need_id, word="corrected", before={}, after=version, reader="r", link="1", at=now)
             session.add(said)
+            question = LabQuestion(
+                pairing_id=pairing.id or 0,
+                lab_id=lab_id,
+                ask=1,
+                words=[],
+                about=need_id,
+                text="請問",
+                alliance_id=alliance_id,
+                by=server.accounts[by],
+                at=now,
+            )
+            session.add(question)
             session.flush()
             attached = [_attachment(session, server, need_id, by, now) for _ in range(len(PEOPLE) + 2)]
             spare.append(attached[1:])
             ids |= {"meeting_id": str(meeting.id), "word_id": str(said.id), "attachment_id": attached[0]}
+            ids["question_id"] = str(question.id)
             job_id = _done_job(session, server.accounts[by], need_id)
             people = _people(session, server, lab_id, alliance_id, now)
             judged = _judging(session, server, alliance_id, people["account_id"], PooledPair(need_id, lab_id, {}), now)
@@ -171,6 +185,7 @@ def _fill(server: Served) -> Things:
         "meeting_id",
         "attachment_id",
         "word_id",
+        "question_id",
         "claim_id",
         "grant_id",
         "stake_id",
@@ -399,6 +414,8 @@ def _asked(server: Served, things: Things, who: str | None, method: str, path: s
     # Bodies that validation lets through but that change nothing, so that cells do not disturb each other.
     bodies: dict[str, Any] = {
         "{word_id}/settlement": {"taken": False},
+        "/lab-questions": {"ask": 200, "text": "t"},
+        "{question_id}/answer": {"word": "none"},
         "/agreed-version": {"consent": "x"},
         "/decision": {"verdict": "accept", "proposal_id": 999_999},
         "/transition": {"stage": "accepted"},

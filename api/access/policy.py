@@ -56,6 +56,7 @@ class Resource(StrEnum):
     AGENDA = "agenda"
     SAVED_VIEW = "saved_view"
     RELEASED_LAB = "released_lab"
+    LAB_QUESTION = "lab_question"
     SHORTLIST = "shortlist"
     LOGO = "logo"
     STAKE = "stake"
@@ -192,6 +193,11 @@ POLICY: dict[tuple[Resource, Action], dict[Holder, Reach]] = {
     (Resource.PAIRING, Action.RELEASE): _staff(Reach.ALLIANCE),
     (Resource.EXPOSURE, Action.READ): _staff(Reach.ALLIANCE) | _OFFICE,
     (Resource.RELEASED_LAB, Action.LIST): _staff(Reach.ALLIANCE) | _OFFICE | {Role.COMPANY: Reach.OWN},
+    # What a lab lacks for a need quotes the need, so it is for who works on that; the lab learns of its question alone.
+    (Resource.LAB_QUESTION, Action.READ): _staff(Reach.ALLIANCE),
+    (Resource.LAB_QUESTION, Action.CREATE): _staff(Reach.ALLIANCE),
+    (Resource.LAB_QUESTION, Action.LIST): {Role.RESEARCHER: Reach.OWN},
+    (Resource.LAB_QUESTION, Action.ANSWER): {Role.RESEARCHER: Reach.OWN},
     # What leaves the house is the alliance's that works on the need; whoever has a link to it needs no role.
     (Resource.SHORTLIST, Action.CREATE): _staff(Reach.ALLIANCE),
     (Resource.SHORTLIST, Action.READ): _staff(Reach.ALLIANCE),

@@ -36,6 +36,8 @@ FREED = {
     "job_part": {"result"},
     "judged_word": {"note"},
     "merge_change": {"before"},
+    "lab_answer": {"note", "work"},
+    "lab_question": {"reader", "text"},
     "letter": {"reader"},
     "need_draft": {"content"},
     "need_said": {"after", "before", "reader"},

@@ -207,7 +207,10 @@ _WISHES = "field, company, language or region."
 def match(
     context: typer.Context,
     need_id: Annotated[str | None, typer.Argument(help="The id of a need.")] = None,
-    lab: Annotated[str | None, typer.Option(help="The other direction: needs that this lab should hear of.")] = None,
+    lab: Annotated[
+        str | None,
+        typer.Option(help="The other direction: needs that this lab should hear of. With a need: what would lift it."),
+    ] = None,
     company: Annotated[str | None, typer.Option(help="Companies and needs that are about what this one does.")] = None,
     similar: Annotated[bool, typer.Option("--similar", help="Needs like this one, and what came of them.")] = False,
     companies: Annotated[bool, typer.Option("--companies", help="With --lab: companies to tell of it.")] = False,
@@ -241,6 +244,9 @@ def match(
         _alike(screen, need_id=need_id, lab_id=lab, company_id=company, depth=depth, as_json=as_json)
         return
     matcher = Matcher.open(read_settings())
+    if lab is not None and need_id is not None:
+        _near_misses(screen, matcher, matcher.need(_stored(need_id)), _stored(lab), as_json=as_json)
+        return
     if lab is not None:
         lab_id = _stored(lab)
         matches = matcher.match_lab(lab_id, list(matcher.needs.values()), top=depth or len(matcher.needs))
@@ -266,13 +272,28 @@ def match(
 
 def _check_asked(need_id: str | None, lab: str | None, company: str | None, *, similar: bool, companies: bool) -> None:
     """Refuse a question that is about nothing or about several things."""
-    if [need_id, lab, company].count(None) != 2:
+    is_one_lab = need_id is not None and lab is not None and company is None and not (similar or companies)
+    if [need_id, lab, company].count(None) != 2 and not is_one_lab:
         raise typer.BadParameter(
-            T_("give the id of a need, or --lab with the id of a lab, or --company with the id of a company"),
+            T_("give the id of a need, or --lab with the id of a lab or both, or --company with the id of a company"),
             param_hint="NEED_ID",
         )
     if (similar and need_id is None) or (companies and lab is None):
         raise typer.BadParameter(T_("--similar is for a need, --companies for a lab"), param_hint="--similar")
+
+
+def _near_misses(screen: Screen, matcher: Matcher, need: Need, lab_id: str, *, as_json: bool) -> None:
+    """Print how a lab stands for a need and what would lift it; whoever has the home may see all of it."""
+    from api.commands.printing import print_near_misses
+    from api.documents.conversation.lab_questions import near_miss_document
+    from matcher.teams.near_misses import near_misses
+
+    found = near_misses(matcher, need, lab_id)
+    if as_json:
+        document = [near_miss_document(one, None) for one in found]
+        write_document({"need_id": need.id, "lab_id": lab_id, "near_misses": document})
+    else:
+        print_near_misses(screen, matcher, need, lab_id, found)
 
 
 def _alike(

@@ -30,6 +30,7 @@ from matcher.ranking.signals import CONTRIBUTION_LABELS
 from matcher.ranking.wishes import WISH_LABELS
 from matcher.review.cases import Case, Stage
 from matcher.review.likeness import LabCompany, Like
+from matcher.teams.near_misses import NearMiss
 from matcher.teams.teams import Member, Team
 
 BAR_CELLS = 24
@@ -156,6 +157,25 @@ def print_lab_matches(screen: Screen, matcher: Matcher, lab_id: str, matches: Se
             screen.out.print(part)
     if not matches:
         screen.say(T_("There is no need that this lab should hear of."), "bold")
+
+
+def print_near_misses(screen: Screen, matcher: Matcher, need: Need, lab_id: str, found: Sequence[NearMiss]) -> None:
+    """Print how one lab stands for a need, what would lift it and what it could be asked."""
+    result = matcher.explained(matcher.ranking(need), [matcher.searcher.lab_rows[lab_id]], total=1)
+    for pairing in result.pairings:
+        longest = max(map(abs, pairing.contributions.values()), default=0.0)
+        for part in _pairing(screen, matcher, pairing, longest):
+            screen.out.print(part)
+    screen.out.print(Line(style="dim"))
+    screen.say(T_("What would lift it"), "bold")
+    for one in found:
+        screen.out.print(Paragraph(screen.text(one.said), indent=2, lead=Text("· ", "cyan")))
+        if one.effect is not None:
+            screen.out.print(Paragraph(Text(screen.text(one.effect), "green"), indent=4))
+        if one.question:
+            screen.out.print(Paragraph(screen.text(T_("ask the lab: %(question)s", question=one.question)), indent=4))
+    if not found:
+        screen.say(T_("Each ask is covered."))
 
 
 def print_lab_companies(screen: Screen, matcher: Matcher, lab_id: str, found: Sequence[LabCompany]) -> None:

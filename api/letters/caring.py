@@ -18,6 +18,7 @@ from indexer.wording import T_, Text, either
 from matcher.notices.outbox import Notice
 from matcher.review.cases import Case
 from matcher.review.clients import Client
+from matcher.review.conversation.lab_questions import LabQuestion
 from matcher.review.conversation.thread import Conversation, ThreadError, conversation_of
 from matcher.review.desk.handing_on import carrier_of
 from matcher.review.intake import NeedIntake
@@ -101,6 +102,9 @@ def writer_of(session: Session, notice: Notice) -> Writer | None:
 def _working(session: Session, notice: Notice) -> tuple[str | None, list[str]]:
     """Return the alliance that works on what a notice is about, and who of it looks after that."""
     facts = notice.facts
+    asked = session.get(LabQuestion, int(facts["question"])) if "question" in facts else None
+    if asked is not None:
+        return asked.alliance_id, [one for one in holders(session, STAFF, [asked.alliance_id]) if one == asked.by]
     case = session.get(Case, int(facts["case"])) if "case" in facts else None
     number = int(facts["pairing"]) if "pairing" in facts else None if case is None else case.pairing_id
     pairing = None if number is None else session.get(StoredPairing, number)

@@ -16,6 +16,7 @@ from sqlmodel import Session
 from api.letters.conversation.answering import links_of
 from api.letters.conversation.confirming import NeedByLink
 from api.letters.conversation.invitations import MEDIA_TYPE
+from api.letters.conversation.lab_asking import question_link
 from api.letters.conversation.meeting_letters import meeting_file, meeting_links
 from api.letters.renewal import HOLDS_FOR, PURPOSE
 from api.letters.signed_links import LinkSigner
@@ -58,7 +59,9 @@ def _renewal(_session: Session, notice: Notice, signer: LinkSigner, now: datetim
     return Enclosed((OfferedLink(T_("Choose a new password"), f"/forgotten/{token}"),))
 
 
-def _answers(_session: Session, notice: Notice, signer: LinkSigner, now: datetime) -> Enclosed:
+def _answers(session: Session, notice: Notice, signer: LinkSigner, now: datetime) -> Enclosed:
+    if "question" in notice.facts:
+        return _question(session, notice, signer, now)
     return Enclosed(tuple(OfferedLink(label, path) for label, path in links_of(notice, signer, now)))
 
 
@@ -78,10 +81,16 @@ def _confirmation(_session: Session, notice: Notice, signer: LinkSigner, now: da
     return Enclosed((OfferedLink(T_("Look at the need"), f"/confirm-need/{link.token(signer, now=now)}"),))
 
 
+def _question(_session: Session, notice: Notice, signer: LinkSigner, now: datetime) -> Enclosed:
+    label, path = question_link(notice, signer, now)
+    return Enclosed((OfferedLink(label, path),))
+
+
 ENCLOSURES: dict[NoticeKind, Enclosing] = {
     NoticeKind.PASSWORD_FORGOTTEN: _renewal,
     NoticeKind.LAB_RELEASED: _answers,
     NoticeKind.CASE_INTRODUCED: _answers,
+    NoticeKind.LAB_ASKED: _question,
     NoticeKind.LINK_ANSWERED: _answers,
     NoticeKind.MEETING: _meeting,
     NoticeKind.NEED_TO_CONFIRM: _confirmation,

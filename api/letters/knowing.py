@@ -18,12 +18,14 @@ from api.access.visibility import motions as visible_motions
 from api.access.visibility import needs as visible_needs
 from api.access.visibility import readable
 from api.trail.request_trail import NeedReader
+from indexer.records.mended.merged import with_same
 from indexer.records.record_tables import Need
 from matcher.ledger.rows.entries import Entry
 from matcher.ledger.rows.motions import Motion
 from matcher.notices.kinds import KINDS, NoticeKind
 from matcher.notices.outbox import Notice
 from matcher.review.cases import INTRODUCED_STAGES, Case, Stage
+from matcher.review.conversation.lab_questions import LabQuestion
 from matcher.review.people import Principal
 from matcher.review.roles import Role
 
@@ -79,11 +81,18 @@ def _needs(session: Session, who: Principal, ids: set[str]) -> set[str]:
     return set(session.exec(select(Need.id).where(col(Need.id).in_(ids), visible_needs(who, Action.READ))).all())
 
 
+def _questions(session: Session, who: Principal, numbers: set[str]) -> set[str]:
+    theirs = or_(*(col(LabQuestion.lab_id).in_(some) for some in with_same(who.scopes(Role.RESEARCHER))))
+    query = select(LabQuestion.id).where(col(LabQuestion.id).in_([int(one) for one in numbers]), theirs)
+    return {str(one) for one in session.exec(query).all()}
+
+
 _ASKED: Mapping[str, Callable[[Session, Principal, set[str]], set[str]]] = {
     "entry": _entries,
     "motion": _motions,
     "case": _cases,
     "need": _needs,
+    "question": _questions,
 }
 """By fact, how it is asked; the first that a notice has decides, since what is about a case names its need too."""
 

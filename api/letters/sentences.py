@@ -70,6 +70,19 @@ _BY_FACT: Mapping[NoticeKind, tuple[str, Mapping[str, Text]]] = {
             "not_now": T_("The link of a mail to you answered: not now. If it was not you, undo it."),
             "declined": T_("The link of a mail to you answered: you decline. If it was not you, undo it."),
             "retracted": T_("The link of a mail to you took your answer back. If it was not you, answer anew."),
+            "evidence": T_("The link of a mail to you sent evidence to an expert. If it was not you, undo it."),
+            "none": T_("The link of a mail to you answered: no such evidence. If it was not you, undo it."),
+            "text": T_("The link of a mail to you answered a question of an expert. If it was not you, undo it."),
+        },
+    ),
+    NoticeKind.LAB_SAID: (
+        "word",
+        {
+            "evidence": T_("A lab that you asked has evidence; it becomes the lab's once somebody of it confirms it."),
+            "none": T_("A lab that you asked has no such evidence."),
+            "text": T_("A lab that you asked has answered."),
+            "confirmed": T_("A lab that you asked confirmed its evidence: rankings follow within seconds."),
+            "retracted": T_("A lab that you asked took its answer back."),
         },
     ),
     NoticeKind.CASE_ASKED: (
@@ -127,6 +140,9 @@ _SENTENCES: Mapping[NoticeKind, Text] = {
     NoticeKind.NEED_ANSWERED: T_("A company says whether its need was understood."),
     NoticeKind.LAB_RELEASED: T_("A lab was suggested for your need."),
     NoticeKind.CASE_INTRODUCED: T_("Your lab was introduced to a company."),
+    NoticeKind.LAB_ASKED: T_(
+        "An expert asks whether your lab has evidence for something; the link shows the question."
+    ),
     NoticeKind.FOLLOW_UP_DUE: T_("A next step of yours is due."),
     NoticeKind.RESULT_TO_REVIEW: T_("A result waits for its review."),
     NoticeKind.RESULT_RECOGNISED: T_("A result of yours was recognised: it counts from now on."),

@@ -7,7 +7,7 @@ one list, so that a new page is entered in one place; in the menu it stands in `
 from __future__ import annotations
 
 from api.pages import account, admin, audit, cases, companies, labs, my_company, my_lab, review, search
-from api.pages.conversation import attachments, case_steps, corrections, link, meetings, talk
+from api.pages.conversation import attachments, case_steps, corrections, lab_questions, link, meetings, talk
 from api.pages.conversation.attachments import MAX_ATTACHED_FORM_BYTES
 from api.pages.desk import desk, tasks, views, whose
 from api.pages.figures import alliances, bookings, field_map, kpi, people, places
@@ -70,6 +70,7 @@ PAGES = (
     need,
     case_steps,
     corrections,
+    lab_questions,
     cases,
     reporting,
     months,

@@ -20,6 +20,7 @@ from api.pages.shell.visiting import Visit, visiting
 from api.pages.shell.wording import N_
 from api.requests.capacity import MATCHING, ThreadedRoute, takes
 from api.requests.problems import ProblemError, Refusal
+from api.routes.conversation.lab_questions import list_lab_questions
 from api.routes.labs import (
     claim_lab,
     decide_on_claim,
@@ -158,6 +159,7 @@ def _page(
         etag=reply.headers["ETag"],
         demand=visit.document(read_demand, lab_id=lab_id),
         needs=visit.document(list_needs, limit=20)["items"],
+        questions=visit.document(list_lab_questions, lab_id=lab_id)["items"],
         talks=visit.look(lambda session, _: _talks(session, lab_id)),
         told_of=lambda one: TOLD[one.standing][Side.LAB],
         state=visit.request.app.state.live.state(),

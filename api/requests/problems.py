@@ -55,6 +55,7 @@ from matcher.review.clients import ClientError
 from matcher.review.conversation.answers import AnswerError, AnswerLateError
 from matcher.review.conversation.attachments import AttachedTwiceError, AttachmentError
 from matcher.review.conversation.corrections import CorrectionError
+from matcher.review.conversation.lab_questions import QuestionError, QuestionLateError
 from matcher.review.conversation.meetings import MeetingError, MeetingLateError
 from matcher.review.conversation.signing import SigningError
 from matcher.review.conversation.thread import ThreadError
@@ -179,6 +180,8 @@ TABLE: tuple[tuple[type[Exception], int, str], ...] = (
     (ReleaseError, 409, "release"),
     (AnswerLateError, 409, "answer-late"),
     (AnswerError, 422, "answer"),
+    (QuestionLateError, 409, "question-late"),
+    (QuestionError, 422, "question"),
     (ThreadError, 422, "message"),
     (AttachedTwiceError, 409, "attachment"),
     (AttachmentError, 422, "attachment"),

@@ -157,7 +157,7 @@ def accept_team(
     def work(session: Session, who: Principal) -> Reply:
         find_need(session, who, need_id, Action.DECIDE, Resource.PAIRING)
         ask.about("need", need_id)
-        alliance_id = _alliance_for(session, who, need_id)
+        alliance_id = alliance_for(session, who, need_id)
         cases: dict[int, Case] = {}
         for member in body.members:
             pairing = session.exec(_one_pairing(who, Action.DECIDE), params={"pairing_id": member.pairing_id}).first()
@@ -213,7 +213,7 @@ def put_steering(
         row = keep_steering(
             session,
             need_id=need_id,
-            alliance_id=_alliance_for(session, who, need_id),
+            alliance_id=alliance_for(session, who, need_id),
             steering=Steering.read(body.words),
             by=who.id,
             now=ask.at,
@@ -232,7 +232,7 @@ def list_steerings(
 
     def work(session: Session, who: Principal) -> Reply:
         find_need(session, who, need_id, Action.READ, Resource.MATCH)
-        rows = kept_steerings(session, need_id, _alliance_for(session, who, need_id))
+        rows = kept_steerings(session, need_id, alliance_for(session, who, need_id))
         return Reply(
             200,
             {"items": [kept_steering(row, steering_of(session, row), name) for row, name in rows], "next": None},
@@ -444,7 +444,7 @@ def decide_pairing(
                 proposal_id=body.proposal_id,
                 verdict=body.verdict,
                 by=who.id,
-                alliance_id=_alliance_for(session, who, pairing.need_id),
+                alliance_id=alliance_for(session, who, pairing.need_id),
                 now=ask.at,
                 reason=body.reason,
                 note=body.note,
@@ -458,7 +458,7 @@ def decide_pairing(
     return ask.write(work, body)
 
 
-def _alliance_for(session: Session, who: Principal, need_id: str) -> str:
+def alliance_for(session: Session, who: Principal, need_id: str) -> str:
     """Return for which alliance a person works on a need: the need's own, or one that it was shared with."""
     alliances = who.scopes(*STAFF)
     own = session.connection().execute(_ALLIANCE, {"need_id": need_id}).scalar()

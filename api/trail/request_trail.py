@@ -53,6 +53,7 @@ NAMED: dict[str, str | None] = {
     "period": "period",
     "point_row_id": "point_row",
     "prefix": "key",
+    "question_id": None,
     "record_id": None,
     "request_id": "client_request",
     "school_id": "school",

@@ -18,7 +18,7 @@ import logging
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -47,6 +47,24 @@ class QueryVectors(Protocol):
         Raises:
             EncoderError: an encoder can't be loaded or gave something that is not a vector.
         """
+
+    def as_passages(self, texts: Sequence[str]) -> list[Vectors]:
+        """Return the vectors that each text would have as a lab's passage, in order; nothing is kept of them.
+
+        Raises:
+            EncoderError: as for `vectors`.
+        """
+
+
+def _encoded_as_passages(encoders: Iterable[Encoder], texts: Sequence[str]) -> list[Vectors]:
+    found: list[dict[str, FloatArray]] = [{} for _ in texts]
+    for encoder in encoders:
+        places = [i for i, text in enumerate(texts) if covered(language_of(text), encoder.languages)]
+        if places:
+            rows = encoder.encode([texts[i] for i in places], role="passage")
+            for i, row in zip(places, rows, strict=True):
+                found[i][encoder.name] = row
+    return list(found)
 
 
 class DirectQueries:
@@ -81,6 +99,10 @@ class DirectQueries:
             for text, vector in zip(asked, cache.embed(asked, role="query", encoder=encoder).vectors, strict=True):
                 found[text][name] = vector
         return [found[text] for text in texts]
+
+    def as_passages(self, texts: Sequence[str]) -> list[Vectors]:
+        """See `QueryVectors.as_passages`."""
+        return _encoded_as_passages(map(self._encoder, self._settings.encoder_names()), texts)
 
 
 AT_ONCE = 8
@@ -229,6 +251,10 @@ class BatchedQueries:
             BackgroundEncoder(encoder, self._turn, busy=lambda: bool(self._open), closed=lambda: self._closed)
             for encoder in self._encoders.values()
         ]
+
+    def as_passages(self, texts: Sequence[str]) -> list[Vectors]:
+        """See `QueryVectors.as_passages`; whoever waits for query vectors goes first."""
+        return _encoded_as_passages(self.in_background(), texts)
 
     def warm(self) -> None:
         """Load every encoder, in the calling thread's time.

@@ -20,11 +20,11 @@ import itertools
 import re
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 import scipy.sparse as sp
@@ -282,6 +282,25 @@ def _is_lone(term: str) -> bool:
     return len(term) == 1 and _CJK_RUN.match(term) is not None
 
 
+class Weighing(Protocol):
+    """Says what terms weigh."""
+
+    def weights(self, terms: Sequence[str]) -> FloatArray:
+        """Return what each term weighs, shape (n terms,)."""
+
+
+@dataclass(frozen=True)
+class OneMore:
+    """What terms would weigh in an index that had one passage more, with some `said` terms."""
+
+    index: WordIndex
+    said: frozenset[str]
+
+    def weights(self, terms: Sequence[str]) -> FloatArray:
+        """Return what each term would weigh, shape (n terms,)."""
+        return self.index.weights_with(terms, self.said)
+
+
 class WordIndex:
     """The words of a fixed list of passages.
 
@@ -292,7 +311,7 @@ class WordIndex:
     """
 
     def __init__(
-        self, counts: TermCounts, copies: BoolArray | None = None, *, weighed_by: WordIndex | None = None
+        self, counts: TermCounts, copies: BoolArray | None = None, *, weighed_by: Weighing | None = None
     ) -> None:
         """Weigh the terms.
 
@@ -331,8 +350,9 @@ class WordIndex:
         """Number of documents."""
         return int(self._counts.matrix.shape[0])
 
-    def _weighed(self, terms: Sequence[str], df: IntArray) -> FloatArray:
-        idf = np.log((self._total + 1) / (df + 0.5)) / np.log((self._total + 1) / 0.5)
+    def _weighed(self, terms: Sequence[str], df: IntArray, more: int = 0) -> FloatArray:
+        total = self._total + more
+        idf = np.log((total + 1) / (df + 0.5)) / np.log((total + 1) / 0.5)
         lone = np.array([LONE_CHARACTER if _is_lone(term) else 1.0 for term in terms])
         return np.asarray(np.maximum(0, idf) * lone * background().damping(terms), dtype=np.float32)
 
@@ -346,6 +366,19 @@ class WordIndex:
         found[own >= 0] = self._weights[own[own >= 0]]
         found[own < 0] = self._weighed(unknown, background().frequency(unknown))
         return found
+
+    def weights_with(self, terms: Sequence[str], said: Collection[str]) -> FloatArray:
+        """Return what each term would weigh if there were one passage more.
+
+        Args:
+            terms: any terms.
+            said: those that the passage has.
+        """
+        own = np.array([self._counts.vocabulary.get(term, -1) for term in terms], dtype=np.int64)
+        df = background().frequency(list(terms)).astype(np.int64)
+        df[own >= 0] = self._df[own[own >= 0]]
+        df += np.array([term in said for term in terms], dtype=np.int64)
+        return self._weighed(terms, df, more=1)
 
     def answers(self, query: Sequence[str]) -> tuple[FloatArray, FloatArray]:
         """Return the cosine similarity of a query to every document, and how much of the query each covers.

@@ -69,7 +69,7 @@ _BY_HAND: dict[str, str] = {
     "answered_by": "client_request",
     "by": "configuration_version gender_analysis gender_count lab_edit ladder_step school_total "
     "sufficiency_row ledger_motion_end point_row side_answer thread_message judged_word judging_step need_steering "
-    "case_team hand_over signing ledger_step meeting_step portfolio_plan",
+    "case_team hand_over lab_answer lab_question signing ledger_step meeting_step portfolio_plan",
     "sent_by": "evidence_file",
     "noted_by": "external_claim",
     "started_by": "judging",
@@ -99,6 +99,7 @@ REFERENCES: dict[Mendable, tuple[Reference, ...]] = {
         Reference("lab_claim", "lab_id", _ALIAS, T_("claims by researchers")),
         Reference("role_grant", "scope_id", _ALIAS, T_("roles of researchers"), only=("role", "researcher")),
         Reference("stake", "party_id", _ALIAS, T_("declared interests"), only=("party", "lab")),
+        Reference("lab_question", "lab_id", _ALIAS),
         Reference("lab_edit", "lab_id", _STAYS),
         Reference("lab_school", "lab_id", _STAYS),
         Reference("judged_pair", "lab_id", _STAYS),

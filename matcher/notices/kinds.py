@@ -49,6 +49,8 @@ class NoticeKind(StrEnum):
     CASE_ANSWERED = "case_answered"
     CASE_ASKED = "case_asked"
     LINK_ANSWERED = "link_answered"
+    LAB_ASKED = "lab_asked"
+    LAB_SAID = "lab_said"
     MEETING = "meeting"
     FOLLOW_UP_DUE = "follow_up_due"
     RESULT_TO_REVIEW = "result_to_review"
@@ -108,6 +110,8 @@ KINDS: Mapping[NoticeKind, KindFacts] = {
     NoticeKind.LINK_ANSWERED: KindFacts(
         T_("a link of a mail to you is used"), (Role.COMPANY, Role.RESEARCHER), Cadence.AT_ONCE, fixed=True
     ),
+    NoticeKind.LAB_ASKED: KindFacts(T_("an expert asks for evidence of your lab"), (Role.RESEARCHER,), Cadence.AT_ONCE),
+    NoticeKind.LAB_SAID: KindFacts(T_("a lab answers a question about its evidence"), STAFF, Cadence.AT_ONCE),
     NoticeKind.MEETING: KindFacts(T_("a meeting is proposed, agreed or called off"), _SIDES, Cadence.AT_ONCE),
     NoticeKind.FOLLOW_UP_DUE: KindFacts(T_("next steps of yours that are due"), STAFF, Cadence.DAILY),
     NoticeKind.RESULT_TO_REVIEW: KindFacts(T_("a result waits for its review"), _DECIDING, Cadence.DAILY),

@@ -306,10 +306,20 @@ def _ask_evidence(
     order = sorted(rows, key=lambda row: (-scores[row], row))[:PASSAGES_PER_ASK]
     chosen = [row for row in order if scores[row] >= scores[order[0]] - SECOND_PASSAGE_WITHIN]
     found = tuple(speaking(passages, row, query, scores[row]) for row in chosen)
-    covered = "yes" if chance >= COVERED_FROM else "partly" if chance >= PARTLY_FROM else "no"
-    if covered == "yes" and ask is not None and lab.offers and ask.kind not in lab.offers:
-        covered = "partly"
-    return AskEvidence(ask.kind if ask else None, query.text, covered, found)
+    return AskEvidence(ask.kind if ask else None, query.text, coverage_of(chance, ask, lab), found)
+
+
+def coverage_of(chance: float, ask: Ask | None, lab: Lab) -> str:
+    """Return how far a lab covers an ask, or a need without asks: yes, partly or no.
+
+    Args:
+        chance: that the lab answers it.
+        ask: what is asked for; None for the whole need.
+        lab: whoever does not offer the kind of cooperation covers it in part at most.
+    """
+    if chance >= COVERED_FROM:
+        return "partly" if ask is not None and lab.offers and ask.kind not in lab.offers else "yes"
+    return "partly" if chance >= PARTLY_FROM else "no"
 
 
 def speaking(passages: PassageWords, row: int, query: Query, score: float) -> Speaking:

@@ -224,7 +224,7 @@ class NeedRankings:
             steering: what an expert chose.
             second_look: whether the first labs are read again, where a reranker is configured.
         """
-        company = company or self._asking(need)
+        company = company or self.company_asking(need)
         key: Hashable = (need, company)
         if second_look and self.reranker is not None:
             again: Hashable = (key, self.reranker.scorer.name)
@@ -242,7 +242,7 @@ class NeedRankings:
     def kept_rankings(self, needs: Sequence[Need]) -> Iterator[Ranking]:
         """Do as `ranking` for each need, encoding the texts of many together."""
         for start in range(0, len(needs), _NEEDS_AT_ONCE):
-            part = [(need, self._asking(need)) for need in needs[start : start + _NEEDS_AT_ONCE]]
+            part = [(need, self.company_asking(need)) for need in needs[start : start + _NEEDS_AT_ONCE]]
             kept = [self._recent.get(key) for key in part]
             queries = self._queries([need for (need, _), known in zip(part, kept, strict=True) if known is None])
             for key, known in zip(part, kept, strict=True):
@@ -263,7 +263,7 @@ class NeedRankings:
                 found.setdefault(name, {})[company.id] = company
         return {name: next(iter(named.values())) for name, named in found.items() if len(named) == 1}
 
-    def _asking(self, need: Need) -> Company | None:
+    def company_asking(self, need: Need) -> Company | None:
         """Return the company of a need, also one that the need calls by its name: a conflict may state its id."""
         return self.company_of(need) or self._companies_by_name.get(for_names(need.company or ""))
 
@@ -275,7 +275,7 @@ class NeedRankings:
             second_look: see `ranking`.
         """
         for query in self._queries(needs):
-            found = self._ranked(query, self._asking(query.need))
+            found = self._ranked(query, self.company_asking(query.need))
             again = self.reranker if second_look else None
             yield again.looked_again(found, self.searcher) if again else found
 

@@ -1,1 +1,1 @@
-"""Labs that answer a need together: which few of them cover what is asked."""
+"""What goes beyond a list: labs that cover a need together, and what a lab would have to show to be among them."""

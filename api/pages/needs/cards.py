@@ -375,6 +375,7 @@ def _card(item: Mapping[str, Any], lab: LabFacts, stand: PairingFacts) -> dict[s
         "asks": asks,
         "best": _best(asks),
         "missing": explanation.get("missing", []),
+        "lacks": any(one["kind"] and one["covered"] != "yes" for one in asks),
         "history": explanation.get("history"),
         "changed": item["changed_since_index"],
         "generation": item.get("generation"),

@@ -1,9 +1,9 @@
 """Who is told of what happens in a conversation: the readers of each event, and the notices that go to them.
 
-In: an answer, a message, a meeting, in the transaction in which it happens. Out: notices with ids and codes alone; of
-releases and of a case's steps tells `api.letters.telling`. It exists as the one place that says whose business a
-conversation is: of the alliance those who look after it, of a side everybody who speaks for it, and nobody of the other
-side.
+In: an answer, a message, a meeting, a question to a lab, in the transaction in which it happens. Out: notices with ids
+and codes alone; of releases and of a case's steps tells `api.letters.telling`. It exists as the one place that says
+whose business a conversation is: of the alliance those who look after it, of a side everybody who speaks for it, and
+nobody of the other side.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from matcher.notices.kinds import NoticeKind
 from matcher.notices.outbox import Notice, notify
 from matcher.review.conversation.answers import SideAnswer, SideWord
 from matcher.review.conversation.attachments import Attachment
+from matcher.review.conversation.lab_questions import LabAnswer, LabQuestion, askers_of
 from matcher.review.conversation.meetings import Meeting
 from matcher.review.conversation.thread import Audience, Conversation, Message, Side
-from matcher.review.proposals import Release
+from matcher.review.proposals import Release, StoredPairing
 from matcher.review.roles import STAFF, Role
 
 _HEARS = {
@@ -173,3 +174,52 @@ def addresses_of(session: Session, about: Conversation, side: Side) -> list[str]
     numbers = {int(link) for link in session.exec(answered).all() if link is not None}
     query = select(Notice.reader).where(col(Notice.id).in_(numbers), col(Notice.account_id).is_(None))
     return sorted(set(session.exec(query).all()))
+
+
+def tell_asked_lab(session: Session, asked: LabQuestion, *, now: datetime) -> int:
+    """Send a lab the question that it is asked: its accounts, and the address that was given. Return how many hear it.
+
+    The lab learns of no need by it, so the notice names none.
+    """
+    to = [*holders(session, [Role.RESEARCHER], [asked.lab_id]), *([asked.reader] if asked.reader else [])]
+    told = notify(
+        session,
+        kind=NoticeKind.LAB_ASKED,
+        to=to,
+        key=f"lab question {asked.id}",
+        place=f"/my-lab/{asked.lab_id}/questions/{asked.id}",
+        facts={"question": str(asked.id), "lab": asked.lab_id},
+        by=asked.by,
+        now=now,
+    )
+    return len(told)
+
+
+def tell_lab_said(session: Session, said: LabAnswer, *, now: datetime) -> None:
+    """Tell all who asked a lab a thing what it says; of one who has left, the colleagues hear of it."""
+    for asked in askers_of(session, said.question_id):
+        own = holders(session, STAFF, [asked.alliance_id])
+        need_id = session.exec(select(StoredPairing.need_id).where(StoredPairing.id == asked.pairing_id)).one()
+        notify(
+            session,
+            kind=NoticeKind.LAB_SAID,
+            to=[asked.by] if asked.by in own else own,
+            key=f"lab answer {said.id} to {asked.id}",
+            place=f"/needs/{need_id}/pairings/{asked.pairing_id}/missing",
+            facts={"need": need_id, "lab": asked.lab_id, "word": said.word},
+            by=said.by,
+            now=now,
+        )
+
+
+def tell_question_by_link(session: Session, said: LabAnswer, *, lab_id: str, reader: str, now: datetime) -> None:
+    """Tell whom the link of a question was sent to what was just done by it, with the way to undo it."""
+    notify(
+        session,
+        kind=NoticeKind.LINK_ANSWERED,
+        to=[reader],
+        key=f"lab answer {said.id} by link",
+        place=f"/my-lab/{lab_id}/questions/{said.question_id}",
+        facts={"question": str(said.question_id), "lab": lab_id, "word": said.word, "link": said.link or ""},
+        now=now,
+    )

@@ -114,13 +114,13 @@ def add_lab_works(
     ask.let_go()
     # Reading a file takes longer than storing what it says: no writer waits for it.
     works, problems = ([], []) if body.content is None else _read(body.content, body.name, lab_id)
-    elsewhere = _looked_up(ask, body.work)
+    elsewhere = looked_up(ask, body.work)
 
     def work(session: Session, who: Principal) -> Reply:
         _find(session, who, lab_id, lock=True)
         if (body.work is None) == (body.content is None):
             raise ProblemError(422, "invalid", T_("give either one work or a file's content"), "content")
-        given = works if body.work is None else [_one(session, body.work, elsewhere)]
+        given = works if body.work is None else [checked_work(session, body.work, elsewhere)]
         done = add_works(session, lab_id=lab_id, works=given, by=who.id, now=ask.at)
         document = {
             "added": done.added,
@@ -162,7 +162,7 @@ def _both(text: str) -> dict[str, str]:
     return {"zh": zh, "en": en}
 
 
-def _looked_up(ask: PermittedRequest, body: WorkBody | None) -> dict[str, Any] | None:
+def looked_up(ask: PermittedRequest, body: WorkBody | None) -> dict[str, Any] | None:
     """Return a work of which only the DOI was typed, as a register has it; None where nothing is to be looked up.
 
     Raises:
@@ -189,7 +189,7 @@ def _doi_of(body: WorkBody) -> str:
         raise ProblemError(422, "invalid", error.right, "doi") from error
 
 
-def _one(session: Session, body: WorkBody, elsewhere: dict[str, Any] | None) -> dict[str, Any]:
+def checked_work(session: Session, body: WorkBody, elsewhere: dict[str, Any] | None) -> dict[str, Any]:
     """Return one work as it was typed, or by its DOI as another lab or a register has it."""
     said = {name: value for name, value in body.model_dump(mode="json").items() if value}
     if body.doi.strip():

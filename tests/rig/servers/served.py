@@ -143,6 +143,7 @@ _COLUMNS = {
     "period": ["ledger_entry.period"],
     "plan": ["portfolio_plan.id"],
     "prefix": ["api_key.prefix"],
+    "question": ["lab_question.id"],
     "request": ["client_request.id"],
     "sha256": ["evidence_file.sha256"],
     "view": ["saved_view.id"],

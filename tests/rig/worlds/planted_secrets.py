@@ -359,6 +359,9 @@ SECRETS = {
     "bothmessage": Secret(OWN | {"company", "researcher"}),
     "internalnote": Secret(OWN),
     "meetingplace": Secret(OWN | {"company", "researcher"}),
+    # What a lab is asked about its evidence, and says: the two who speak, and nobody of the company.
+    "labasked": Secret(OWN | {"researcher"}),
+    "labword": Secret(OWN | {"researcher"}),
     # Files, by what they are called and by what is in them.
     "needfile": Secret(OWN | {"company", "researcher"}),
     "needfilename": Secret(OWN | {"company", "researcher"}),
@@ -537,9 +540,15 @@ def _worked_on(server: Served, need_id: str) -> dict[str, list[str]]:
     _done(server, "expert", "POST", f"/api/cases/{case_id}/contacts", json=meeting)
     call = {"kind": "call", "note": _PLANTED["callnote"], "next_step": _PLANTED["callstep"], **on}
     _done(server, "expert", "POST", "/api/companies/co-1-1/contacts", json=call)
+    asked = {"ask": 1, "text": f"請問 {_PLANTED['labasked']}", "confirmed": True}
+    question_id = _done(server, "expert", "POST", f"{talk}/lab-questions", json=asked)["items"][0]["id"]
+    word = {"word": "text", "note": _PLANTED["labword"]}
+    _done(server, "researcher", "PUT", f"/api/lab-questions/{question_id}/answer", json=word)
     pairings = [str(shown[f"lab-1-0{number}"]["pairing_id"]) for number in (1, 2, 3, 4)]
     cases = [str(case_id), str(lost_id)]
-    return {"need_id": [need_id], "pairing_id": pairings, "case_id": cases, "attachment_id": attached}
+    return {"need_id": [need_id], "pairing_id": pairings, "case_id": cases, "attachment_id": attached} | {
+        "question_id": [str(question_id)]
+    }
 
 
 def _attached(server: Served, need_id: str, pairing_id: int) -> list[str]:

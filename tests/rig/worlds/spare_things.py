@@ -27,6 +27,7 @@ from matcher.review.desk.saved_views import SavedView
 from matcher.review.people import add_account
 from tests.rig.servers.served import Served
 
+_NEED = {"title": "碳化矽拋光", "asks": [{"kind": "technology", "text": "提高研磨液移除速度"}]}
 There = dict[str, dict[str, list[Any]]]
 _DAY = timedelta(days=1)
 _PICTURE = b64encode(
@@ -162,7 +163,7 @@ def _mail(session: Session, server: Served, guest: str, each: int, now: datetime
 
 def talks(server: Served) -> There:
     """Let al-a and a company talk of a need, which the company corrects, and let meetings be proposed."""
-    asked = server.ask("company", "POST", "/api/needs", json={"title": "碳化矽拋光"}).json()["id"]
+    asked = server.ask("company", "POST", "/api/needs", json=_NEED).json()["id"]
     _did(server, "expert", "POST", f"/api/needs/{asked}/take-up")
     shown = _did(server, "expert", "GET", f"/api/needs/{asked}/matches?top=100")["pairings"]
     # The one whose researcher is here, and others.
@@ -199,6 +200,16 @@ def talks(server: Served) -> There:
         )["id"]
         for n in range(5)
     ]
+    body = {"ask": 1, "text": "請問貴實驗室有無佐證", "confirmed": True}
+    questions = [
+        _did(server, "expert", "POST", f"/api/pairings/{pairings[0]}/lab-questions", json={**body, "text": f"{n}"})[
+            "items"
+        ][0]["id"]
+        for n in ("甲", "乙", "丙", "丁")
+    ]
+    for question in questions[1:]:
+        work = {"word": "evidence", "title": f"備用計畫 {question}", "kind": "project"}
+        _did(server, "researcher", "PUT", f"/api/lab-questions/{question}/answer", json=work)
     engine = open_engine(server.settings)
     with writing(engine) as session:
         word_id = _word_of(session, asked)
@@ -216,6 +227,19 @@ def talks(server: Served) -> There:
         f"POST {of}/meetings": {**mine, "times": [times], "minutes": [30], "place": [""]},
         f"GET {of}/meetings": mine,
         f"GET {of}/conversation": mine,
+        f"GET {of}/near-misses": mine,
+        f"POST {of}/lab-questions": {
+            "pairing_id": pairings[:1],
+            "ask": [1],
+            "words": [[]],
+            "text": ["請問", "有無佐證", "是否做過"],
+            "address": [None],
+            "confirmed": [True],
+        },
+        "GET /api/labs/{lab_id}/questions": {"lab_id": ["lab-1-01"]},
+        "PUT /api/lab-questions/{question_id}/answer": {"question_id": questions[:1], "word": ["none"]},
+        "DELETE /api/lab-questions/{question_id}/answer": {"question_id": questions[1:2]},
+        "POST /api/lab-questions/{question_id}/confirmation": {"question_id": questions[2:]},
         f"POST {of}/messages": {**mine, "audience": ["both"], "text": ["請問"]},
         f"POST {of}/invitations": {
             "pairing_id": pairings[8:],
