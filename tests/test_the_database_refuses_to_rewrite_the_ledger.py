@@ -32,6 +32,8 @@ from matcher.ledger.rules.model_cases import Scored
 from matcher.ledger.rules.months import MonthsStart, MonthWords, confirm_month, month_of
 from matcher.ledger.rules.recognition import RecognitionRules, move_reversal, score, second_reversal
 from matcher.ledger.rules.reporting import AcceptanceLedger, report
+from matcher.portfolio.kept_plans import keep_plan
+from matcher.portfolio.plans import Plan
 from matcher.review.case_teams import CaseTeam, CaseTeamMember
 from matcher.review.cases import Stage, move_case
 from matcher.review.decisions import Verdict, decide
@@ -166,6 +168,8 @@ def _more_facts(session: Session, office: str) -> None:
     session.flush()
     session.add(CaseTeamMember(team_id=team.id or 0, case_id=1))
     session.add(HandOver(case_id=1, given_to=office, by=office, at=MORNING))
+    rest: dict[str, Any] = {"left_out": {}, "prospects": [], "words": [], "rests_on": "r", "generation": "g"}
+    keep_plan(session, plan=Plan((), 0), alliance_id="al-a", by=office, now=MORNING, **rest)
     session.add(AccountIdentity(issuer="https://id.example", subject="s", account_id=office, linked_at=MORNING))
     session.flush()
 
