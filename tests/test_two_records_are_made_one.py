@@ -28,6 +28,7 @@ from matcher.mending.references import REFERENCES, Way
 from matcher.mending.retiring import MendingError
 from matcher.review.cases import Contact
 from matcher.review.clients import ClientRequest, take_on
+from matcher.review.conversation.lab_questions import ask_lab
 from matcher.review.intake import begin_draft
 from matcher.review.own_lab.researchers import claim, edit_profile
 from matcher.review.people import PeopleError, declare_stake, grant, principal, set_disabled, tied_to
@@ -101,6 +102,9 @@ def _fill(session: Session, made: Asked) -> None:
     chosen = {"shortlist_id": shortlist.id, "position": 1, "proposal_id": made.world.proposal_id}
     session.add(ShortlistedLab(lab_id="lab-1", **chosen))
     claim(session, account_id=people["stranger"], lab_id="lab-1", statement="我是主持人", now=NOW)
+    pairing = session.get_one(StoredPairing, made.world.pairing_id)
+    asking = {"ask": 1, "words": ["拋光"], "text": "請問", "alliance_id": "al-a", "reader": None}
+    ask_lab(session, pairing=pairing, by=people["expert"], now=NOW, **asking)  # type: ignore[arg-type]
     edit_profile(session, lab_id="lab-1", changes={"summary": "碳化矽"}, by=people["researcher"], now=NOW)
     for party, party_id in (("lab", "lab-1"), ("company", "co-1")):
         declare_stake(session, account_id=people["colleague"], party=party, party_id=party_id, now=NOW)
