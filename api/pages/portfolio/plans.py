@@ -17,7 +17,7 @@ from sqlmodel import Session
 from api.access.policy import Action, Resource
 from api.documents.bodies import MAX_ROW_NUMBER, PortfolioBody
 from api.jobs.job_queue import FINISHED, JobKind
-from api.pages.shell.record_names import BothNames, titles
+from api.pages.shell.record_names import BothNames, Names, names, titles
 from api.pages.shell.visiting import Visit, visiting
 from api.pages.shell.wording import N_
 from api.requests.capacity import MATCHING, ThreadedRoute, takes
@@ -25,6 +25,7 @@ from api.requests.problems import Refusal, not_found
 from api.routes.jobs import read_job, read_result
 from api.routes.pairings import find_team
 from api.routes.portfolio import ask_for_plan, list_plans, read_plan
+from indexer.records.record_tables import Alliance
 from indexer.vocabulary import Tier
 from matcher.portfolio.picks import SILENT_ROOM, PlanPicks
 from matcher.review.people import Principal
@@ -67,14 +68,14 @@ def _start(visit: Visit, picks: PlanPicks, refused: Refusal | None = None) -> Re
     )
 
 
-def _alliances(visit: Visit) -> list[str]:
-    """Return the alliances of whoever leads several, who has to choose; nobody else has to."""
+def _alliances(visit: Visit) -> Names:
+    """Return the alliances of whoever leads several, who has to choose, with their names; nobody else has to."""
 
-    def own(session: Session, who: Principal) -> list[str]:
-        return [] if who.holds(Role.OFFICE) else sorted(who.scopes(Role.LEAD))
+    def own(session: Session, who: Principal) -> Names:
+        led = [] if who.holds(Role.OFFICE) else sorted(who.scopes(Role.LEAD))
+        return names(session, Alliance, led) if len(led) > 1 else {}
 
-    found = visit.look(own)
-    return found if len(found) > 1 else []
+    return visit.look(own)
 
 
 def _tiers(picks: PlanPicks) -> list[tuple[Tier, int]]:
