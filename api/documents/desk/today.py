@@ -124,9 +124,9 @@ def today_document(
     lines = list(_with_what_is_known(session, who, today, list(waiting)))
     for line in lines:
         row = put_off.get((line["task"], line["subject"]))
+        began = line.pop("began")
         # What happened after it was put off brings it back.
-        rests = row is not None and line.pop("at") <= day_in_taipei(row.at)
-        line.pop("at", None)
+        rests = row is not None and (began <= row.at if isinstance(began, datetime) else began <= day_in_taipei(row.at))
         line["put_off_until"] = row.until.isoformat() if row is not None and rests else None
     lines.sort(key=lambda line: (*line.pop("order"), line["since"], line["task"], line["subject"]))
     active = [line for line in lines if line["put_off_until"] is None]
@@ -190,9 +190,10 @@ _SAID = frozenset(TodayItem.model_fields) - {"task", "subject", "when", "due_on"
 
 
 def _line(task: Task, subject: Any, since: str, said: Mapping[str, Any], named: str | None = None) -> dict[str, Any]:
-    day = day_in_taipei(datetime.fromisoformat(since)) if "T" in since else date.fromisoformat(since)
+    began = datetime.fromisoformat(since) if "T" in since else date.fromisoformat(since)
+    day = day_in_taipei(began) if isinstance(began, datetime) else began
     known = {name: said.get(name) for name in sorted(_SAID)}
-    return {"task": task.value, "subject": str(subject), "since": day, "named": named, **known}
+    return {"task": task.value, "subject": str(subject), "since": day, "began": began, "named": named, **known}
 
 
 def _of_result(one: WaitingEntry) -> dict[str, Any]:
@@ -238,7 +239,6 @@ def _with_what_is_known(
             "due_on": found.due_on.isoformat(),
             "stake": found.stake,
             "order": found.order,
-            "at": line["since"],
             "since": line["since"].isoformat(),
             "expert_id": expert_id,
             "expert": known.names.get(expert_id or ""),
