@@ -26,7 +26,7 @@ from matcher.ranking.lab_table import ALL, conflicting_names, names_of
 from matcher.ranking.pairings import Matcher, MatchResult
 from matcher.ranking.ranker import Ranking
 from matcher.ranking.wishes import COVERED_FROM, FACTORS, UNSTEERED, Steering, Stress
-from matcher.teams.covering import Candidates, NoTeamError, TeamRule, TeamRules, best_team, stand_ins
+from matcher.teams.covering import Candidates, Covering, NoTeamError, TeamRule, TeamRules, best_team, stand_ins
 
 MOST_MEMBERS = 4
 STAND_INS = 3
@@ -192,24 +192,10 @@ def team_for(
     rows, without_room = _pool(ranking, chances, included, {*full} - {*picks.included}, hidden)
     if not rows:
         return _nobody(matcher, ranking, picks, without_room)
-    if len(rows) < picks.least:
-        raise TeamError(
-            T_(
-                "only %(n)s labs answer any part of this need, and %(least)s are to be in the team",
-                n=len(rows),
-                least=picks.least,
-            ),
-            "least",
-        )
+    _check_enough(rows, picks)
     candidates = _candidates(matcher, ranking, chances, rows, _weights(weighed, need))
     rules = _rules(matcher, ranking, need, picks, rows, musts)
-    try:
-        found = best_team(candidates, rules)
-    except NoTeamError as error:
-        names = listed([RULE_NAMES[rule] for rule in error.clashing])
-        raise TeamError(
-            T_("no team keeps to all of these; let go of one: %(names)s", names=names), _FIELDS[error.clashing[0]]
-        ) from error
+    found = _best(candidates, rules)
     members = _members(candidates, rules, found.rows, [ranking.labs.ids[row] for row in rows])
     return Team(
         result=matcher.explained(ranking, [rows[place] for place in found.rows], total=len(found.rows)),
@@ -221,6 +207,29 @@ def team_for(
         candidates=len(rows),
         without_room=without_room,
     )
+
+
+def _check_enough(rows: Sequence[int], picks: TeamPicks) -> None:
+    if len(rows) < picks.least:
+        raise TeamError(
+            T_(
+                "only %(n)s labs answer any part of this need, and %(least)s are to be in the team",
+                n=len(rows),
+                least=picks.least,
+            ),
+            "least",
+        )
+
+
+def _best(candidates: Candidates, rules: TeamRules) -> Covering:
+    """Return the best team; where there is none, say in words which rules clash."""
+    try:
+        return best_team(candidates, rules)
+    except NoTeamError as error:
+        names = listed([RULE_NAMES[rule] for rule in error.clashing])
+        raise TeamError(
+            T_("no team keeps to all of these; let go of one: %(names)s", names=names), _FIELDS[error.clashing[0]]
+        ) from error
 
 
 _FIELDS = {
