@@ -218,7 +218,7 @@ def answered_by_both(server: Served, sit: Sitting, mails: Mailbox, shown: dict[s
     assert "/answer/" in mails.link("company@example.org", "you are interested", "/answer/")
     with sit("expert") as hands:
         hands.open("/desk")
-        assert hands.count(f"section[aria-labelledby='h-said'] a[href='/conversations/{pairing_id}']") == 1
+        assert hands.count(f"li[data-task='answer'] .title a[href='/conversations/{pairing_id}']") == 1
     word = {"verdict": "accept", "proposal_id": shown["proposal_id"]}
     case_id = int(done(server.ask("expert", "POST", f"/api/pairings/{pairing_id}/decision", json=word), 201)["case_id"])
     with sit("expert") as hands:

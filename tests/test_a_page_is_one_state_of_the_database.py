@@ -35,7 +35,7 @@ from tests.rig.worlds.small_world import asking
 NEED, COMPANY = "need-1-01", "co-1-1"
 OLD, NEW = "舊名實業", "新名實業"
 MOST_STATEMENTS = 25
-STORING = ("/needs/{need_id}/ranked", "/needs/{need_id}/team", "/portfolio/needs/{need_id}/labs/{lab_id}")
+SHOWING = ("/needs/{need_id}/ranked", "/needs/{need_id}/team", "/portfolio/needs/{need_id}/labs/{lab_id}")
 """Pages that keep as shown what they show, or what they lead to."""
 NEVER_S = 1e9
 _BEGINS = ("BEGIN", "BEGIN IMMEDIATE")
@@ -225,7 +225,7 @@ def test_every_page_is_at_most_one_transaction_of_each_kind(pages: Pages) -> Non
                 answer = pages.ask(who, address)
             if answer.status_code == 200:
                 opened.add(path)
-            stores = path in STORING
+            stores = path in SHOWING
             assert seen.transactions in (["reads"], ["reads", "writes"] if stores else ["reads"], []), (who, address)
     assert len(opened) > 40, sorted(set(paths) - opened)
 

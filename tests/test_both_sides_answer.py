@@ -224,7 +224,7 @@ WORDS = {
         "send": "送出問題",
         "willing": "願意承接",
         "chip": "企業：有興趣",
-        "desk": "回覆與提問",
+        "desk": "企業：有興趣",
         "said": "有興趣",
         "signed": "您與這間實驗室的合作已簽約。",
     },
@@ -235,7 +235,7 @@ WORDS = {
         "send": "Send the question",
         "willing": "Yes, I would take it up",
         "chip": "company: interested",
-        "desk": "Answers and questions",
+        "desk": "Company: interested",
         "said": "interested",
         "signed": "Your cooperation with this lab is signed.",
     },
@@ -250,7 +250,7 @@ def test_in_pages_the_company_the_lab_and_the_expert_speak(server: Served, talk:
         _company_answers(somebody, talk, words)
     with visiting(server, "expert", lang) as somebody:
         page = somebody.open("/desk")
-        expect(page.locator("h3#h-said")).to_contain_text(words["desk"])
+        expect(page.locator("li[data-task='answer'] .hint")).to_contain_text(words["desk"])
         page = somebody.open(f"/needs/{talk.need_id}/pairings/{talk.pairing_id}")
         expect(page.get_by_text(words["chip"])).to_be_visible()
     talk.accept()

@@ -355,14 +355,15 @@ def _reached(who: str, permission: Permission, parameter: str, thing: str) -> bo
     """Whether the policy lets somebody reach the own or foreign object, by how far their role reaches."""
     role, scope = PEOPLE[who]
     reach = POLICY[permission].get(holder(who))
-    if reach is None or thing == "missing":
-        return False
+    # What somebody puts off is a line of their own list, whatever it is called.
+    if reach is None or parameter == "task" or thing == "missing":
+        return reach is not None and parameter == "task"
     if parameter in ("prefix", "session_id", "webhook_id", "view_id"):
         return who == OWN_KEY_OF and thing == "own"
     # Sharing the labs' records is the product's purpose: an expert asks of any lab which needs it should hear of.
-    # Figures and reports have one name for everybody, who sees in them what is theirs; so has what waits.
+    # Figures and reports have one name for everybody, who sees in them what is theirs.
     any_lab = parameter == "lab_id" and permission == (Resource.MATCH, Action.READ)
-    if reach is Reach.ALL or any_lab or parameter in ("kpi", "name", "configuration_name", "task"):
+    if reach is Reach.ALL or any_lab or parameter in ("kpi", "name", "configuration_name"):
         return True
     if permission == (Resource.CLIENT_REQUEST, Action.END):
         # Who asked takes it back, not who is asked.

@@ -49,7 +49,7 @@ def test_each_facet_counts_the_labs_that_its_filter_shows_at_their_ranks(
         assert (result.allowed, result.facets, result.set_aside) == (whole.allowed, whole.facets, whole.set_aside)
         seen.add(name)
     # The control: there was something to count under every name.
-    assert seen == {"field", "school", "offers", "language", "band"}
+    assert seen == {"field", "school", "offers", "language", "region", "band"}
 
 
 def test_facets_of_one_value_per_lab_add_up_to_the_labs_that_may_be_proposed(whole: MatchResult) -> None:

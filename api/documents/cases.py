@@ -8,13 +8,15 @@ case.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from typing import Any
 
 from pydantic import Field
-from sqlalchemy import ColumnElement, and_
+from sqlalchemy import ColumnElement, and_, union_all
+from sqlalchemy import null as sql_null
+from sqlalchemy import select as select_columns
 from sqlmodel import Session, col, func, select
 
 from api.access.policy import Action
@@ -252,15 +254,10 @@ def case_etag(case_id: int | None, version: int) -> str:
 def case_documents(session: Session, who: Principal, cases: Sequence[Case]) -> list[dict[str, Any]]:
     """Return cases with their steps and contacts as a person may see them; notes stay in their alliance."""
     ids = [case.id for case in cases]
-    steps: dict[int | None, list[CaseStep]] = defaultdict(list)
     contacts: dict[int | None, list[Contact]] = defaultdict(list)
-    for step in session.exec(select(CaseStep).where(col(CaseStep.case_id).in_(ids)).order_by(col(CaseStep.version))):
-        steps[step.case_id].append(step)
+    steps, handed = _moves(session, ids)
     for contact in session.exec(select(Contact).where(col(Contact.case_id).in_(ids)).order_by(col(Contact.id))):
         contacts[contact.case_id].append(contact)
-    handed: dict[int | None, list[HandOver]] = defaultdict(list)
-    for one in session.exec(select(HandOver).where(col(HandOver.case_id).in_(ids)).order_by(col(HandOver.id))):
-        handed[one.case_id].append(one)
     teams = teams_of(session, [case.id or 0 for case in cases])
     inside = who.scopes(*STAFF)
     hidden = {case.id: set() if case.alliance_id in inside else {"note", "next_step"} for case in cases}
@@ -276,6 +273,33 @@ def case_documents(session: Session, who: Principal, cases: Sequence[Case]) -> l
         }
         for case in cases
     ]
+
+
+def _moves(
+    session: Session, ids: Sequence[int | None]
+) -> tuple[Mapping[int | None, list[CaseStep]], Mapping[int | None, list[HandOver]]]:
+    """Return by case its steps and to whom it was handed, each in its order; in one statement, as pages have few."""
+    taken = select_columns(
+        *(col(one) for one in (CaseStep.id, CaseStep.case_id, CaseStep.version, CaseStep.old, CaseStep.new)),
+        *(col(one) for one in (CaseStep.reason, CaseStep.note, CaseStep.by, CaseStep.at)),
+    ).where(col(CaseStep.case_id).in_(ids))
+    given = select_columns(
+        *(col(HandOver.id), col(HandOver.case_id), sql_null(), sql_null(), col(HandOver.given_to)),
+        *(sql_null(), col(HandOver.note), col(HandOver.by), col(HandOver.at)),
+    ).where(col(HandOver.case_id).in_(ids))
+    steps: defaultdict[int | None, list[CaseStep]] = defaultdict(list)
+    handed: defaultdict[int | None, list[HandOver]] = defaultdict(list)
+    for number, case_id, version, old, new, reason, note, by, at in session.execute(union_all(taken, given)):
+        if version is None:
+            handed[case_id].append(HandOver(id=number, case_id=case_id, given_to=new, note=note, by=by, at=at))
+        else:
+            said: dict[str, Any] = {"old": old, "new": new, "reason": reason, "note": note, "by": by, "at": at}
+            steps[case_id].append(CaseStep(id=number, case_id=case_id, version=version, **said))
+    for one in steps.values():
+        one.sort(key=lambda step: step.version)
+    for row in handed.values():
+        row.sort(key=lambda hand: hand.id or 0)
+    return steps, handed
 
 
 def case_document(session: Session, who: Principal, case: Case) -> dict[str, Any]:

@@ -39,7 +39,7 @@ from indexer.records.mended.merged import same_ids
 from indexer.records.record_tables import Company, Lab, School, other_of
 from indexer.vocabulary import EvidenceKind, Mendable
 from indexer.wording import T_
-from matcher.ranking.lab_table import Filters
+from matcher.ranking.lab_table import STATED, Filters
 from matcher.ranking.ranker import Band
 from matcher.review.cases import Case
 from matcher.review.conversation.signing import loads_of_labs
@@ -127,7 +127,7 @@ def show_labs(
         return visit.go("/my-lab")
     words = q.strip()
     found = found_labs(visit, words, top=PER_PAGE, offset=offset, filters=filters)
-    chosen = {name: list(getattr(filters, name)) for name in ("field", "school", "offers", "language")}
+    chosen = {name: list(getattr(filters, name)) for name in STATED}
     groups: list[FacetGroup] = []
     if found.facets is not None:
         ids = schools_of(found.facets, chosen)

@@ -1,10 +1,10 @@
 """What a request's address asks of a list: which page of it, which labs, which alliance.
 
-In: a cursor as a client sends it back; `?field=&school=&offers=&language=`, each as often as wanted; `?alliance=`.
-Out: the key of the last row seen; the matcher's filters; the alliances that were asked about. It exists so that
-every list is asked in the same way: a page names the place after which the next one begins, because pages counted
-by offset skip or repeat rows while others write; matches and lab search take the same filters; and every figure
-refuses an alliance that is not the person's alike.
+In: a cursor as a client sends it back; `?field=&school=&offers=&language=&region=`, each as often as wanted;
+`?alliance=`. Out: the key of the last row seen; the matcher's filters; the alliances that were asked about. It exists
+so that every list is asked in the same way: a page names the place after which the next one begins, because pages
+counted by offset skip or repeat rows while others write; matches and lab search take the same filters; and every
+figure refuses an alliance that is not the person's alike.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from api.access.policy import Action, Resource
 from api.access.visibility import reached_alliances
 from api.requests.problems import ProblemError, not_found
 from indexer.records.record_tables import Alliance
-from indexer.vocabulary import AskKind, ResearchField
+from indexer.vocabulary import AskKind, Region, ResearchField
 from indexer.wording import T_
 from matcher.ranking.lab_table import Filters
 from matcher.ranking.wishes import MOST_WORDS, UNSTEERED, WORD, WORDS_SAID, Steering
@@ -98,12 +98,14 @@ async def _filters(
     language: Annotated[
         list[str] | None, Query(max_length=MAX_VALUES, description="Any of these working languages.")
     ] = None,
+    region: Annotated[list[Region] | None, Query(description="Their school lies in any of these.")] = None,
 ) -> Filters:
     return Filters(
         field=tuple(term.value for term in field or ()),
         school=tuple(school or ()),
         offers=tuple(term.value for term in offers or ()),
         language=tuple(language or ()),
+        region=tuple(term.value for term in region or ()),
     )
 
 

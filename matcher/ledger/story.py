@@ -217,7 +217,7 @@ def _shown(row: dict[str, Any], now: datetime) -> MatchResult:
         pairings=(pairing,),
         total=1,
         allowed=1,
-        facets=Facets({}, {}, {}, {}, {}),
+        facets=Facets({}, {}, {}, {}, {}, {}),
         set_aside={},
         n_labs=1,
         generation="story",

@@ -37,13 +37,14 @@ class Filters:
     school: tuple[str, ...] = ()
     offers: tuple[str, ...] = ()
     language: tuple[str, ...] = ()
+    region: tuple[str, ...] = ()
     band: tuple[str, ...] = ()
 
 
 ALL = Filters()
 """No filter."""
-STATED = ("field", "school", "offers", "language")
-"""The names that a lab's profile decides; the band depends on the need."""
+STATED = ("field", "school", "offers", "language", "region")
+"""The names that a lab's profile and its school decide; the band depends on the need."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ class Facets:
     school: dict[str, int]
     offers: dict[str, int]
     language: dict[str, int]
+    region: dict[str, int]
     band: dict[str, int]
 
 
@@ -188,7 +190,7 @@ def _rule(need: Need, lab: Lab, company_names: set[str], kinds: set[str]) -> Rul
 
 @dataclass(frozen=True)
 class LabTable:
-    """The labs of `ids`, in that order; `columns` has field, school, offers and language.
+    """The labs of `ids`, in that order; `columns` has field, school, offers, language and region.
 
     `known` are the labs that are still in the records; `names` and `conflicts` hold rows by name as it is
     compared.
@@ -210,6 +212,7 @@ class LabTable:
         profiles = tuple(labs.get(lab_id) or _removed(lab_id) for lab_id in ids)
         region = {school.id: school.region for school in schools.values()}
         sorts = {school.id: find(SchoolType, school.kind) for school in schools.values()}
+        regions = _columns([(region.get(lab.school or "") or "",) for lab in profiles])
         return cls(
             ids=tuple(ids),
             profiles=profiles,
@@ -219,8 +222,9 @@ class LabTable:
                 "school": _columns([(lab.school,) if lab.school else () for lab in profiles]),
                 "offers": _columns([lab.offers for lab in profiles]),
                 "language": _columns([lab.languages for lab in profiles]),
+                "region": regions,
             },
-            regions=_columns([(region.get(lab.school or "") or "",) for lab in profiles]),
+            regions=regions,
             school_types=_columns([(sorts.get(lab.school or "") or "",) for lab in profiles]),
             full=np.array([lab.capacity == 0 for lab in profiles], dtype=bool),
             names=_rows_by_name(names_of(lab) for lab in profiles),

@@ -271,11 +271,12 @@ def _known(session: Session, who: Principal, lines: Sequence[dict[str, Any]]) ->
     found = session.execute(companies.where(col(Company.id).in_(company_ids - {None}))).all()
     people = {expert for _, _, expert in about.values()} | {by for by, _ in carried.values()}
     people |= {expert for *_, expert in found} | {line["expert_id"] for line in lines}
-    names = select_columns(col(Account.id), col(Account.name)).where(col(Account.id).in_(people - {None}))
+    others = people - {None, who.id}
+    names = select_columns(col(Account.id), col(Account.name)).where(col(Account.id).in_(others))
     return _Known(
         needs=about,
         cases=carried,
         companies={company_id: (name, name_en, tier) for company_id, name, name_en, tier, _ in found},
         clients={company_id: expert for company_id, *_, expert in found},
-        names={row[0]: row[1] for row in session.execute(names)},
+        names={who.id: who.name} | ({row[0]: row[1] for row in session.execute(names)} if others else {}),
     )

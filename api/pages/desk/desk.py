@@ -26,7 +26,7 @@ from api.pages.shell.wording import N_
 from api.requests.capacity import ThreadedRoute
 from api.requests.problems import Refusal, not_found
 from api.requests.query_parameters import MAX_PAGE
-from api.routes.companies import list_companies
+from api.routes.companies import CompanyOrder, list_companies
 from api.routes.desk.agenda import read_agenda
 from api.routes.desk.today import read_today
 from api.routes.jobs import list_jobs
@@ -186,9 +186,9 @@ _IN_LIST = {Waiting.RETURNED_ENTRIES, Waiting.CLIENT_REQUESTS}
 
 def _agenda(visit: Visit, *, in_list: bool) -> dict[str, Any]:
     """Return what waits for the person's roles; a kind of which nothing waits is left out."""
-    agenda = visit.document(read_agenda, limit=SHOWN)
-    left_out = _IN_LIST if in_list else set()
-    agenda["groups"] = [group for group in agenda["groups"] if group["total"] and group["kind"] not in left_out]
+    kinds = [kind for kind in Waiting if kind not in _IN_LIST] if in_list else None
+    agenda = visit.document(read_agenda, limit=SHOWN, kind=kinds)
+    agenda["groups"] = [group for group in agenda["groups"] if group["total"]]
     return {
         "agenda": agenda,
         "names": visit.look(lambda session, _: mentioned_names(session, agenda)),
@@ -269,13 +269,13 @@ def _work(visit: Visit) -> dict[str, Any]:
 
 
 def _portfolio(visit: Visit) -> dict[str, Any]:
-    """Return the companies that the person and the alliance look after."""
-    mine = visit.document(list_companies, q="", mine=True, limit=MAX_PAGE)
-    portfolio = visit.document(list_companies, q="", mine=False, limit=MAX_PAGE)
-    own = {company["id"] for company in mine["items"]}
+    """Return the companies that the person and the alliance look after, the longest not heard of first."""
+    listed = visit.document(list_companies, q="", sort=CompanyOrder.LAST_CONTACT, limit=MAX_PAGE)["items"]
+    me = visit.who().id
+    own = {one["id"] for one in listed if any(by["expert"] and by["expert"]["id"] == me for by in one["clients"])}
     return {
-        "mine": mine["items"],
-        "others": [company for company in portfolio["items"] if company["id"] not in own],
+        "mine": [company for company in listed if company["id"] in own],
+        "others": [company for company in listed if company["id"] not in own],
     }
 
 

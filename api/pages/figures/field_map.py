@@ -20,6 +20,7 @@ from sqlalchemy import select as select_columns
 from sqlmodel import Session, col
 
 from api.access.policy import Action, Resource
+from api.pages.desk.views import views_shown
 from api.pages.figures.map_picture import (
     FIELDS,
     KIND_LABELS,
@@ -38,6 +39,7 @@ from api.routes.field_map import read_field_map
 from indexer.records.record_tables import Company, School
 from indexer.vocabulary import Region, ResearchField, SchoolType, find
 from matcher.ranking.ranker import Band
+from matcher.review.desk.saved_views import ViewedList
 from matcher.review.intake import OPEN_STATES
 
 router = APIRouter(include_in_schema=False, route_class=ThreadedRoute)
@@ -124,7 +126,12 @@ def show_map(
     template = "figures/field_map_found.html" if visit.by_htmx else "figures/field_map.html"
     choices = {"fields": list(ResearchField), "regions": list(Region), "types": list(SchoolType)}
     return visit.show(
-        template, wanted=wanted, choices=choices, all_schools=_with_labs(schools, found["labs"], wanted), **context
+        template,
+        wanted=wanted,
+        choices=choices,
+        all_schools=_with_labs(schools, found["labs"], wanted),
+        views=views_shown(visit, ViewedList.MAP, visit.request.url.query),
+        **context,
     )
 
 

@@ -49,7 +49,7 @@ def assets() -> dict[str, Asset]:
         kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
         media_type = f"{kind}; charset=utf-8" if kind.startswith("text/") else kind
         packed = gzip.compress(content, mtime=0)
-        found[path.name] = Asset(content, packed, media_type, sha256(content).hexdigest()[:12])
+        found[path.name] = Asset(content, packed, media_type, sha256(content).hexdigest()[:8])
     return found
 
 

@@ -21,6 +21,7 @@ _NAMES = {
     "school": N_("School"),
     "offers": N_("Offers"),
     "language": N_("Working language"),
+    "region": N_("Region"),
 }
 
 

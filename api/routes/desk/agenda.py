@@ -84,15 +84,16 @@ FOR_WHOM: dict[Waiting, tuple[Role, ...]] = {
 def read_agenda(
     ask: Annotated[PermittedRequest, Depends(requires(Resource.AGENDA, Action.READ))],
     limit: Annotated[int, Query(ge=1, le=50, description="So many of each kind are listed; all are counted.")] = 5,
+    kind: Annotated[list[Waiting] | None, Query(description="Only of these kinds.")] = None,
 ) -> Response:
     """Show what waits for you by your roles, each kind counted, with the longest waiting of each."""
 
     def work(session: Session, who: Principal) -> Reply:
         groups = []
-        for kind, roles in FOR_WHOM.items():
-            if who.holds(*roles):
-                total, items = _FOUND[kind](session, who, ask.at, limit, ask)
-                groups.append({"kind": kind.value, "total": total, "items": items[:limit]})
+        for one, roles in FOR_WHOM.items():
+            if who.holds(*roles) and (kind is None or one in kind):
+                total, items = _FOUND[one](session, who, ask.at, limit, ask)
+                groups.append({"kind": one.value, "total": total, "items": items[:limit]})
         experts = _experts(session, who, ask.at) if who.holds(Role.LEAD) else []
         alliances = _alliances(session, ask.at) if who.holds(Role.OFFICE) else []
         return Reply(200, {"groups": groups, "experts": experts, "alliances": alliances}, {})

@@ -16,6 +16,7 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
 
+from sqlalchemy import select as select_columns
 from sqlmodel import Session, col, func, select
 
 from indexer.instants import day_in_taipei
@@ -115,14 +116,13 @@ def entries_waiting(
     """
     newest = select(Step.entry_id, func.max(Step.version).label("version")).group_by(col(Step.entry_id)).subquery()
     query = (
-        select(Entry, Step.at, Step.by, Step.reason)
+        select_columns(Entry, col(Step.at), col(Step.by), col(Step.reason), func.count().over())
         .join(Step, col(Step.entry_id) == col(Entry.id))
         .join(newest, (newest.c.entry_id == Step.entry_id) & (newest.c.version == Step.version))
-        .where(Entry.kind == EntryKind.FACT.value, Step.state == state.value, *conditions)
+        .where(col(Entry.kind) == EntryKind.FACT.value, col(Step.state) == state.value, *conditions)
     )
-    total = session.exec(select(func.count()).select_from(query.subquery())).one()
-    rows = session.exec(query.order_by(col(Step.at), col(Entry.seq)).limit(limit)).all()
-    return total, [WaitingEntry(*row) for row in rows]
+    rows = session.execute(query.order_by(col(Step.at), col(Entry.seq)).limit(limit)).all()
+    return rows[0][4] if rows else 0, [WaitingEntry(*row[:4]) for row in rows]
 
 
 def motions_waiting(session: Session, *conditions: Any, limit: int | None = None) -> tuple[int, Sequence[Motion]]:
