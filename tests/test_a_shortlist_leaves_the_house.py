@@ -291,7 +291,7 @@ def test_the_pages_can_be_used_by_everybody(left: Left, browser: Browser) -> Non
     for lang in LANGS:
         with browsing(browser, left.server, "expert", lang) as somebody:
             places = {"shortlist-new": f"/needs/{left.need}/shortlists", "shortlist": f"/shortlists/{left.id}"}
-            look_over(somebody, lang, {**places, "shortlist-shared": public})
+            look_over(somebody, lang, {**places, "shortlist-shared": public}, of_own_language=("shortlist-shared",))
 
 
 def test_a_stranger_who_asks_again_and_again_is_told_to_wait(left: Left) -> None:

@@ -250,7 +250,7 @@ def test_in_pages_the_company_the_lab_and_the_expert_speak(server: Served, talk:
         _company_answers(somebody, talk, words)
     with visiting(server, "expert", lang) as somebody:
         page = somebody.open("/desk")
-        expect(page.locator("li[data-task='answer'] .hint")).to_contain_text(words["desk"])
+        assert page.locator("li[data-task='answer']").filter(has_text=words["desk"]).count() >= 1
         page = somebody.open(f"/needs/{talk.need_id}/pairings/{talk.pairing_id}")
         expect(page.get_by_text(words["chip"])).to_be_visible()
     talk.accept()

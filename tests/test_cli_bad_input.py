@@ -45,7 +45,7 @@ def homes(indexed_home: Path, files: Path) -> tuple[Path, Path]:
         ("import --template {}/labs.docx", REFUSED, "labs.docx: a template is an .xlsx or a .csv file, not .docx"),
         ("import --template {}/none/labs.csv", REFUSED, "No such file or directory"),
         ("match", WRONG_USAGE, "--lab"),
-        ("match need-1-01 --lab lab-1-01", WRONG_USAGE, "--lab"),
+        ("match need-1-01 --lab lab-none", REFUSED, "lab 'lab-none' is not among the labs of this need"),
         ("match need-none", REFUSED, "there is no need 'need-none'; 12 needs are stored, such as need-1-01"),
         ("match --lab lab-none", REFUSED, "there is no lab 'lab-none'; 27 labs are stored, such as lab-1-01"),
         ("match need-1-01 --top 0", WRONG_USAGE, "--top"),

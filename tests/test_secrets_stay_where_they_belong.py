@@ -7,6 +7,8 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from email import message_from_bytes
+from email.policy import default
 from pathlib import Path
 from typing import Any
 
@@ -276,6 +278,14 @@ def _log_faults(plant: Planted) -> set[str]:
     return plant.search.found(log)
 
 
+def _said(mail: bytes) -> bytes:
+    """Return all that a mail says: its headers, and every part unpacked."""
+    message = message_from_bytes(mail, policy=default)
+    parts = [part.get_payload(decode=True) for part in message.walk() if not part.is_multipart()]
+    headers = "\n".join(f"{name}: {value}" for name, value in message.items())
+    return b"\n".join([headers.encode(), *(part for part in parts if isinstance(part, bytes))])
+
+
 @pytest.mark.parametrize(
     ("database_url", "others"),
     [
@@ -318,7 +328,14 @@ def test_everybody_finds_what_is_theirs_and_nothing_else(
     kept = {name: words for name, words in files.items() if name.startswith(("evidence/", "attachments/"))}
     assert set().union(*kept.values()) - {"echo"} == set(FILED)
     # A mail names whom it goes to, and nothing else that is confidential.
-    mails = {name: words for name, words in files.items() if name.startswith("mail/")}
+    # Looked for in what it says, not in how that is packed: in base64 one lab's id begins as another's.
+    mails = {
+        name: plant.search.found(_said((settings.home / name).read_bytes()))
+        for name in files
+        if name.startswith("mail/")
+    }
+    # And that it is found there, unpacked, is seen by whom a mail names.
+    assert "labaddress" in set().union(*mails.values())
     assert set().union(*mails.values()) <= {
         "addresses",
         "labaddress",

@@ -32,6 +32,8 @@ RESOURCES: dict[str, str] = {
     "company": N_("Company"),
     "company_name": N_("Names of companies"),
     "client_request": N_("Request to look after a company too"),
+    "lab_question": N_("Question to a lab"),
+    "saved_view": N_("View of a list"),
     "conversation": N_("Conversation"),
     "meeting": N_("Meeting"),
     "attachment": N_("Attached file"),

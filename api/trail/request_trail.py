@@ -51,6 +51,7 @@ NAMED: dict[str, str | None] = {
     "notice_id": "notice",
     "pairing_id": "pairing",
     "period": "period",
+    "plan_id": None,
     "point_row_id": "point_row",
     "prefix": "key",
     "question_id": None,
