@@ -126,6 +126,7 @@ ACTIONS: dict[str, str] = {
     "grade": N_("graded"),
     "settle": N_("settled"),
     "answer": N_("answered"),
+    "hand_on": N_("hand to a colleague"),
 }
 """What was done with it."""
 OUTCOMES: dict[str, str] = {
