@@ -126,7 +126,7 @@ ACTIONS: dict[str, str] = {
     "grade": N_("graded"),
     "settle": N_("settled"),
     "answer": N_("answered"),
-    "hand_on": N_("hand to a colleague"),
+    "hand_on": N_("handed on"),
 }
 """What was done with it."""
 OUTCOMES: dict[str, str] = {
