@@ -94,7 +94,7 @@ class SavedViewAnswer(Answer):
 
 
 @dataclass(frozen=True)
-class Asked:
+class DayPart:
     """Which part of the list is asked for."""
 
     whole_team: bool = False
@@ -109,7 +109,7 @@ def today_document(
     today: date,
     waiting: Iterable[dict[str, Any]],
     put_off: Mapping[tuple[str, str], PutOff],
-    asked: Asked,
+    asked: DayPart,
 ) -> dict[str, Any]:
     """Return the list.
 

@@ -14,7 +14,7 @@ from sqlmodel import Session, col, select
 from api.access.policy import Action, Resource
 from api.access.visibility import entries as visible_entries
 from api.documents.bodies import PutOffBody
-from api.documents.desk.today import Asked, TodayAnswer, today_document, waiting_items
+from api.documents.desk.today import DayPart, TodayAnswer, today_document, waiting_items
 from api.requests.capacity import ThreadedRoute
 from api.requests.idempotency import Reply
 from api.requests.permitted_request import PermittedRequest, requires
@@ -64,7 +64,7 @@ def read_today(
             today,
             waiting_items(queue, returned, requests),
             still_put_off(session, who.id, today),
-            Asked(whole_team, put_off, task, limit),
+            DayPart(whole_team, put_off, task, limit),
         )
         return Reply(200, document, {})
 
