@@ -14,13 +14,15 @@ from fastapi import APIRouter, Depends, Query, Response
 
 from api.access.policy import Action, Resource
 from api.documents.audit import AuditFilter
-from api.pages.shell.record_names import ScopeNames, scope_names
+from api.pages.shell.record_names import NamedOrPerson, ScopeNames, called, scope_names
 from api.pages.shell.visiting import Visit, visiting
 from api.pages.shell.wording import N_
 from api.requests.capacity import ThreadedRoute
 from api.routes.needs import read_need
 from api.routes.operations import list_audit, read_need_audit
 from api.trail.audit_trail import Outcome
+from indexer.records.record_tables import Alliance, Company, Lab, School
+from matcher.review.people import Account
 
 RESOURCES: dict[str, str] = {
     "need": N_("Need"),
@@ -203,6 +205,7 @@ def show_audit(
         query=query,
         chosen=chosen,
         names=_names(visit, found["items"]),
+        called=_called(visit, found["items"]),
         most=MAX_NAMED,
         **_WORDS,
     )
@@ -219,6 +222,27 @@ def show_need_seen(need_id: str, visit: Annotated[Visit, Depends(visiting(Resour
         names=_names(visit, found["items"]),
         **_WORDS,
     )
+
+
+_CALLED: dict[str, NamedOrPerson] = {
+    "account": Account,
+    "lab": Lab,
+    "company": Company,
+    "school": School,
+    "alliance": Alliance,
+}
+"""What records are called whose names are no secret from whoever reads the trail; others stand by their ids."""
+
+
+def _called(visit: Visit, rows: list[dict[str, Any]]) -> dict[tuple[str, str], tuple[str, str]]:
+    """Return the names of what rows are about, by kind and id, as far as they are shown."""
+    ids: dict[NamedOrPerson, set[str]] = {table: set() for table in _CALLED.values()}
+    for row in rows:
+        for one in row["subjects"][:MAX_NAMED]:
+            if one["kind"] in _CALLED:
+                ids[_CALLED[one["kind"]]].add(one["id"])
+    found = visit.look(lambda session, _: called(session, ids))
+    return {(kind, one): both for kind, table in _CALLED.items() for one, both in found[table].items()}
 
 
 def _filter(chosen: dict[str, str]) -> AuditFilter:
