@@ -34,6 +34,13 @@ class Kind(StrEnum):
     TERMS = "terms"
 
 
+class Drafted(StrEnum):
+    """What a document is a draft of."""
+
+    NEED = "need"
+    LAB = "lab"
+
+
 class Mendable(StrEnum):
     """What can be retired; `evidence` is a piece of a lab's, `person` an account."""
 

@@ -15,11 +15,12 @@ import pytest
 import typst
 from pylopdf_fonts_zh_tw import sans_path
 
-from api.jobs.drafting_apart import Drafted, drafted, values_of
+from api.jobs.drafting_apart import drafted, values_of
 from indexer.settings import Settings
 from indexer.sources.drafts.documents import DocumentError, text_of
 from indexer.sources.drafts.needs import amount_of, date_of, draft_need
 from indexer.sources.drafts.researchers import draft_lab
+from indexer.vocabulary import Drafted
 from tests.conftest import Gloria
 
 TODAY = date(2026, 11, 30)

@@ -31,7 +31,7 @@ def _cost_s(reader: Callable[[str], object], text: str) -> float:
 
 
 def test_no_text_takes_long() -> None:
-    located_terms("first, what it needs is loaded")
+    located_terms("first, what it needs is loaded, 中文也是")
     texts = [(unit * CHARS)[:CHARS] + "x" for unit in UNITS]
     costs = [_cost_s(reader, text) for text in texts for reader in READERS]
     assert max(costs) < MOST_S

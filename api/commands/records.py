@@ -29,7 +29,6 @@ from api.commands.matching import redrawn, reindexed, say_map, say_report
 from api.commands.refusals import RefusedError
 from api.commands.screen import Screen, finish, write_document
 from api.home import note_command, open_session, read_settings
-from indexer.instants import day_in_taipei, now
 from indexer.vocabulary import Kind
 from indexer.wording import P_, T_
 from matcher.review.roles import Role
@@ -393,6 +392,7 @@ def show_demo(
 ) -> None:
     """Import and index the demo world, then match three of its needs."""
     from api.commands.printing import print_match
+    from indexer.instants import day_in_taipei, now
     from matcher.ledger.story import settle
     from matcher.ranking.pairings import Matcher
 
@@ -442,6 +442,7 @@ def _tell_story(screen: Screen, settings: Settings) -> None:
     from sqlmodel import select
 
     from indexer.database import open_engine, reading, writing
+    from indexer.instants import day_in_taipei, now
     from matcher.ledger.rows.entries import Entry
     from matcher.ledger.rules.months import begin_months
     from matcher.ledger.story import FIRST_DAY, LAST_DAY, load_story

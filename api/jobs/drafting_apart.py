@@ -12,7 +12,6 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from datetime import date
-from enum import StrEnum
 from typing import Any
 
 import orjson
@@ -22,18 +21,12 @@ from indexer.sources.drafts.documents import DocumentError, text_of
 from indexer.sources.drafts.needs import draft_need
 from indexer.sources.drafts.passages import Draft
 from indexer.sources.drafts.researchers import draft_lab
+from indexer.vocabulary import Drafted
 from indexer.wording import T_, recognised
 
 WITHIN_S = 40.0
 CPU_S = 20
 MOST_BYTES = 2**30
-
-
-class Drafted(StrEnum):
-    """What a document is a draft of."""
-
-    NEED = "need"
-    LAB = "lab"
 
 
 def drafted(content: bytes, name: str, kind: Drafted, received: date) -> dict[str, Any]:

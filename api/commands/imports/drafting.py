@@ -16,8 +16,7 @@ import typer
 from api.commands.refusals import RefusedError
 from api.commands.screen import Screen, finish, write_document
 from api.home import note_command, open_session, read_settings
-from api.jobs.drafting_apart import Drafted
-from indexer.vocabulary import Kind
+from indexer.vocabulary import Drafted, Kind
 from indexer.wording import T_, recognised
 
 if TYPE_CHECKING:

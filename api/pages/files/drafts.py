@@ -18,7 +18,7 @@ from starlette.datastructures import UploadFile
 
 from api.access.policy import Action, Resource, admits
 from api.documents.bodies import TakenDownBody
-from api.jobs.drafting_apart import Drafted, values_of
+from api.jobs.drafting_apart import values_of
 from api.pages.shell.form_fields import (
     KINDS,
     MAX_TYPED,
@@ -41,7 +41,7 @@ from indexer.instants import day_in_taipei, now
 from indexer.records.exchange import MAX_EVIDENCE, CompanyIn, EvidenceIn, LabIn, check
 from indexer.records.field_notes import declared
 from indexer.records.lists.made_ids import made_id
-from indexer.vocabulary import EvidenceKind, Kind
+from indexer.vocabulary import Drafted, EvidenceKind, Kind
 from indexer.wording import T_
 from matcher.ranking.elements import elements_stated
 from matcher.review.roles import STAFF

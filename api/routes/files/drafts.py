@@ -17,7 +17,7 @@ from sqlmodel import Session, col, select
 from api.access.policy import Action, Resource
 from api.documents.answers import DraftAnswer, NeedAnswer
 from api.documents.bodies import NewNeedBody, TakenDownBody
-from api.jobs.drafting_apart import Drafted, drafted
+from api.jobs.drafting_apart import drafted
 from api.requests.capacity import ThreadedRoute
 from api.requests.idempotency import Reply
 from api.requests.permitted_request import PermittedRequest, requires
@@ -33,7 +33,7 @@ from indexer.records.lists.made_ids import made_id
 from indexer.records.record_tables import CONTACT_COLUMNS, Company, contact_of
 from indexer.sources.drafts.documents import MAX_BYTES, DocumentError
 from indexer.sources.drafts.needs import reached_of
-from indexer.vocabulary import Kind
+from indexer.vocabulary import Drafted, Kind
 from indexer.wording import T_
 from matcher.review.cases import add_contact
 from matcher.review.clients import alliances_of, take_on
