@@ -427,6 +427,8 @@ def _asked(server: Served, things: Things, who: str | None, method: str, path: s
         "/put-off": {"until": "2020-01-01"},
         "/saved-views": {"page": "needs", "name": " "},
         "/team": {"members": [{"pairing_id": 999_998, "proposal_id": 1}, _NO_MEMBER], "lead": 999_999},
+        "/chain": {"companies": ["none"]},
+        "/visits": {"held_on": "2026-12-15", "answers": [{"topic": "data", "degree": 1}], "labs": ["none"]},
         "/alliance": {"alliance": "none"},
         "/state": {"state": "submitted"},
         "/stakes": {"party": "none", "party_id": "none"},

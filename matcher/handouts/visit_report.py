@@ -103,7 +103,7 @@ def _about(visit: DiagnosisVisit, visitors: Mapping[str, VisitorNames]) -> Part:
         people.append(T_("%(lab)s (%(head)s)", lab=who, head=found.head) if found.head else who)
     facts = (
         Fact(T_("Day of the visit"), (roc_day(visit.held_on),)),
-        *((Fact(T_("Place"), (either(visit.place, visit.place),)),) if visit.place else ()),
+        *((Fact(T_("Place of the visit"), (either(visit.place, visit.place),)),) if visit.place else ()),
         Fact(P_("report of a visit", "Team"), tuple(people) or (_ROOM,)),
     )
     return Part(T_("The visit"), facts=facts)

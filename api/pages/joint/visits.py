@@ -24,11 +24,12 @@ from api.requests.capacity import MATCHING, ThreadedRoute, takes
 from api.requests.problems import ProblemError, Refusal, not_found
 from api.routes.companies import read_company
 from api.routes.joint.visits import edit_visit, list_visits, move_company_visit, plan_company_visit, read_visit
-from indexer.records.record_tables import School
+from indexer.records.record_tables import Alliance, School
 from matcher.handouts.visit_report import DEGREE_LABELS
 from matcher.review.joint.diagnosis import AGENDA_LABELS, MOST_LINE, TOPICS, Topic
 from matcher.review.joint.visits import NEXT_VISIT_STATES, VISIT_STATE_LABELS, VisitState
 from matcher.review.people import Principal
+from matcher.review.roles import STAFF
 
 router = APIRouter(include_in_schema=False, route_class=ThreadedRoute)
 
@@ -65,9 +66,13 @@ def _visits(visit: Visit, company_id: str, refused: Refusal | None = None) -> Re
     visits = visit.document(list_visits, company_id=company_id, limit=_SHOWN, cursor=None)["items"]
     company = visit.document(read_company, company_id=company_id)
     given = {name: str(value) for name, value in visit.form.items()} if refused else {}
+    own = sorted(visit.who().scopes(*STAFF))
+    # Whoever works for one alliance has nothing to choose.
+    alliances = visit.look(lambda session, _: names(session, Alliance, own)) if len(own) > 1 else {}
     return visit.show(
         "joint/visits.html",
         refused.status if refused else 200,
+        alliances=alliances,
         company=company,
         visits=visits,
         refused=refused,

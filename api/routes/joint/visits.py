@@ -42,6 +42,7 @@ from matcher.review.joint.diagnosis import (
     AGENDA_LABELS,
     Diagnosis,
     DiagnosisError,
+    Topic,
     TopicAnswer,
     agenda_of,
     diagnosis_of,
@@ -179,7 +180,10 @@ def _another_team(ask: PermittedRequest, visit_id: int, body: VisitBody) -> dict
         who = ask.admitted(session)
         visit = _find(session, who, visit_id, Action.EDIT)
         company, past = _company(session, who, visit.company_id), _past(session, who, visit.company_id)
-        full, answers = _full(session, ask), [TopicAnswer(**one) for one in visit.answers]
+        full, answers = (
+            _full(session, ask),
+            [TopicAnswer(Topic(one["topic"]), one["degree"], one["line"]) for one in visit.answers],
+        )
         year = (body.held_on or visit.held_on).year
     ask.let_go()
     found = _proposed(ask, who, company, past, answers, year, body.labs or (), full)
