@@ -189,7 +189,7 @@ def test_the_commands_tell_the_chain_and_the_team(gloria: Gloria, home: Path) ->
 def server(
     databases: Databases, home: Path, records: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Served]:
-    """Serve the five cases: al-a looks after the maker, the second member and the chain maker; the stranger's are apart.
+    """Serve the five cases: al-a looks after the maker, the second member and the maker of chains.
 
     The sealed need of the second member is al-b's.
     """
@@ -333,7 +333,7 @@ def test_a_visit_goes_from_questions_to_a_report(server: Served, lang: str) -> N
 
 
 def planned(server: Served, **more: Any) -> Any:
-    body = {"held_on": "2026-12-20", "answers": [{"topic": "data", "degree": 3}, {"topic": "automation", "degree": 1}]}
+    body = {"held_on": "2026-12-20", "answers": [{"topic": "data", "degree": 3}, {"topic": "people", "degree": 1}]}
     return server.ask("expert", "POST", f"/api/companies/{CHAIN}/visits", json=body | more)
 
 
@@ -354,7 +354,7 @@ def test_a_visit_is_its_alliances_and_changed_by_one_at_a_time(server: Served) -
     changed = server.ask("expert", "PATCH", place, json={"labs": [VISION]}, headers={"If-Match": etag})
     assert changed.status_code == 200, changed.text
     assert [one["lab_id"] for one in changed.json()["team"]] == [VISION]
-    assert changed.json()["open_topics"] == ["automation"]
+    assert changed.json()["open_topics"] == ["people"]
     # Who read it before that is told to read it again; so is who read nothing.
     assert server.ask("colleague", "PATCH", place, json={"place": "乙"}, headers={"If-Match": etag}).status_code == 412
     assert server.ask("colleague", "PATCH", place, json={"place": "乙"}).status_code == 428
