@@ -351,10 +351,10 @@ def test_a_visit_is_its_alliances_and_changed_by_one_at_a_time(server: Served) -
     assert "草稿" in text_of(draft)
     assert "Draft" in text_of(draft)
     assert server.ask("expert", "GET", f"{place}/report?format=pdf").content.startswith(b"%PDF")
-    changed = server.ask("expert", "PATCH", place, json={"labs": [VISION]}, headers={"If-Match": etag})
+    changed = server.ask("expert", "PATCH", place, json={"labs": [MONEY]}, headers={"If-Match": etag})
     assert changed.status_code == 200, changed.text
-    assert [one["lab_id"] for one in changed.json()["team"]] == [VISION]
-    assert changed.json()["open_topics"] == ["people"]
+    assert [one["lab_id"] for one in changed.json()["team"]] == [MONEY]
+    assert changed.json()["open_topics"] == ["data", "people"]
     # Who read it before that is told to read it again; so is who read nothing.
     assert server.ask("colleague", "PATCH", place, json={"place": "乙"}, headers={"If-Match": etag}).status_code == 412
     assert server.ask("colleague", "PATCH", place, json={"place": "乙"}).status_code == 428
