@@ -136,9 +136,12 @@ class NeedBody(_Body):
 
 
 class NewNeedBody(NeedBody):
-    """A need with whose it is. A contact of one company may leave both out."""
+    """A need with whose it is. A contact of one company may leave all out; an expert may name a school instead."""
 
     company: Word | None = Field(default=None, examples=["co-1-1"])
+    school: Word | None = Field(
+        default=None, examples=[None], description="The school that states it, such as clinicians."
+    )
     alliance: Word | None = Field(default=None, examples=["al-02"])
 
 

@@ -271,6 +271,7 @@ def talks(server: Served) -> There:
             "members": [[{name: one[name] for name in ("pairing_id", "proposal_id")} for one in shown[7:9]]],
             "lead": pairings[8:],
         },
+        "POST /api/needs": {"school": [None]},
         "GET /api/needs/{need_id}/chain": {"need_id": [asked], "lab": [None]},
         "PUT /api/needs/{need_id}/chain": {"need_id": [asked], "lab": [None], "companies": [["co-1-1"]]},
         "GET /api/companies/{company_id}/visits": {"company_id": ["co-1-1"]},
@@ -297,6 +298,7 @@ def talks(server: Served) -> There:
         "POST /api/drafts/needs": {
             "alliance": ["al-a"],
             "company": [None],
+            "school": [None],
             "company_name": ["嶺風電力股份有限公司"],
             "tax_id": [None],
             "title": ["葉片每年冬天結冰"],
