@@ -16,6 +16,7 @@ from typing import Any
 
 import orjson
 import pytest
+from playwright.sync_api import Browser
 
 from indexer.database import open_engine, writing
 from indexer.settings import Settings
@@ -29,7 +30,7 @@ from matcher.review.likeness import lab_companies
 from matcher.review.people import declare_stake
 from matcher.teams.teams import team_for
 from tests.conftest import Databases, Gloria
-from tests.rig.servers.browsers import LANGS
+from tests.rig.servers.browsers import LANGS, browsing, look_over
 from tests.rig.servers.forked_programs import forker
 from tests.rig.servers.served import Served, served
 from tests.rig.servers.visits import expect, visiting
@@ -391,6 +392,18 @@ def test_a_visit_is_its_alliances_and_changed_by_one_at_a_time(server: Served) -
     assert [one["new"] for one in held.json()["steps"]] == ["planned", "held"]
     listed = server.ask("expert", "GET", f"/api/companies/{CHAIN}/visits").json()["items"]
     assert made.json()["id"] in {one["id"] for one in listed}
+
+
+@pytest.mark.parametrize("lang", LANGS)
+def test_the_pages_are_accessible(browser: Browser, server: Served, lang: str) -> None:
+    visit = planned(server).json()["id"]
+    places = {
+        "joint-chain": f"/needs/{CLINIC}/chain",
+        "joint-visits": f"/companies/{CHAIN}/visits",
+        "joint-visit": f"/visits/{visit}",
+    }
+    with browsing(browser, server, "colleague", lang) as somebody:
+        look_over(somebody, lang, places)
 
 
 def test_a_company_in_which_one_has_an_interest_is_in_no_chain_and_visited_by_others(server: Served) -> None:
