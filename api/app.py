@@ -67,6 +67,7 @@ from api.routes.files import drafts, exports, lab_files
 from api.routes.imports import drafts as import_drafts
 from api.routes.imports import templates
 from api.routes.imports.drafts import MAX_LIST_BYTES
+from api.routes.joint import chains, visits
 from api.routes.judging import judgings, pairs
 from api.routes.ledger import alliances, entries, figures, months, programme, review
 from api.routes.letters import notices, renewals, webhooks
@@ -256,7 +257,9 @@ its address alone opens."""
 _PARTS = (
     needs,
     pairings,
+    chains,
     portfolio,
+    visits,
     talks,
     lab_questions,
     attachments,

@@ -21,6 +21,7 @@ from typer.exceptions import TyperException
 from api.commands import doctor, judging, learning, ledger, mail, matching, people, portfolio, records, service
 from api.commands.handouts import dossier
 from api.commands.imports import drafting
+from api.commands.joint import diagnosing
 from api.commands.mending import mended_records as mending
 from api.commands.refusals import refusal
 from api.commands.screen import Screen, write_document
@@ -122,6 +123,7 @@ app.command("reindex")(matching.rebuild)
 app.command("map")(matching.redraw)
 app.command("match")(matching.match)
 app.command("portfolio")(portfolio.portfolio)
+app.command("diagnose")(diagnosing.diagnose)
 app.command("run")(matching.run)
 app.command("evaluate")(matching.evaluate)
 app.command("learn")(learning.learn)

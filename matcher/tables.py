@@ -37,6 +37,7 @@ from matcher.review import (
 )
 from matcher.review.conversation import answers, attachments, corrections, lab_questions, meetings, signing, thread
 from matcher.review.desk import handing_on, putting_off, saved_views
+from matcher.review.joint import kept_chains, visits
 from matcher.review.mapped import field_map
 from matcher.review.own_lab import researchers
 
@@ -59,6 +60,7 @@ __all__ = [
     "grades",
     "handing_on",
     "intake",
+    "kept_chains",
     "kept_plans",
     "lab_questions",
     "ladder",
@@ -89,4 +91,5 @@ __all__ = [
     "steps",
     "sufficiency",
     "thread",
+    "visits",
 ]

@@ -35,7 +35,10 @@ from tests.rig.worlds.small_world import asking
 NEED, COMPANY = "need-1-01", "co-1-1"
 OLD, NEW = "舊名實業", "新名實業"
 MOST_STATEMENTS = 25
-SHOWING = ("/needs/{need_id}/ranked", "/needs/{need_id}/team", "/portfolio/needs/{need_id}/labs/{lab_id}")
+SHOWING = (
+    *("/needs/{need_id}/ranked", "/needs/{need_id}/team", "/needs/{need_id}/chain"),
+    "/portfolio/needs/{need_id}/labs/{lab_id}",
+)
 """Pages that keep as shown what they show, or what they lead to."""
 NEVER_S = 1e9
 _BEGINS = ("BEGIN", "BEGIN IMMEDIATE")

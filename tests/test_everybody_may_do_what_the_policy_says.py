@@ -39,6 +39,7 @@ from matcher.review.conversation.lab_questions import LabQuestion
 from matcher.review.conversation.meetings import Meeting
 from matcher.review.decisions import Verdict, decide
 from matcher.review.desk.saved_views import SavedView
+from matcher.review.joint.visits import plan_visit
 from matcher.review.own_lab.researchers import claim
 from matcher.review.people import active_grants, add_account, declare_stake, grant, revoke, set_disabled
 from matcher.review.proposals import Proposal, pairing_of, release
@@ -147,6 +148,7 @@ def _fill(server: Served) -> Things:
             shortlisted = _shortlist(session, server.accounts[by], alliance_id, need_id, lab_id, now)
             listed = _list(session, server.accounts[by], alliance_id, now)
             planned = _plan(session, server.accounts[by], alliance_id, now)
+            planned |= _visit(session, server.accounts[by], alliance_id, now)
             found.append({**ids, "job_id": job_id, **people, **judged, **listed, **shortlisted, **planned})
         reporters = {"al-a": server.accounts["expert"], "al-b": server.accounts["stranger"]}
         ledger = store_ledger_things(
@@ -195,6 +197,7 @@ def _fill(server: Served) -> Things:
         "link_id",
         "webhook_id",
         "view_id",
+        "visit_id",
     )
     line = {"task": "new_need", "subject": "none"}
     return Things(
@@ -276,6 +279,16 @@ def _plan(session: Session, account_id: str, alliance_id: str, now: datetime) ->
     rest: dict[str, Any] = {"left_out": {}, "prospects": [], "words": [], "rests_on": "r", "generation": "g"}
     row = keep_plan(session, plan=Plan((), 0), alliance_id=alliance_id, by=account_id, now=now, **rest)
     return {"plan_id": str(row.id)}
+
+
+def _visit(session: Session, account_id: str, alliance_id: str, now: datetime) -> dict[str, str]:
+    """Plan a visit of an alliance."""
+    rest: dict[str, Any] = {"place": "", "answers": [], "team": [], "agenda": []}
+    company_id, day = OWN_COMPANY if alliance_id == OWN_ALLIANCE else "co-1-4", now.date()
+    row = plan_visit(
+        session, company_id=company_id, alliance_id=alliance_id, held_on=day, by=account_id, now=now, **rest
+    )
+    return {"visit_id": str(row.id)}
 
 
 def _done_job(session: Session, account_id: str, need_id: str) -> str:
@@ -427,7 +440,11 @@ def _asked(server: Served, things: Things, who: str | None, method: str, path: s
         "/put-off": {"until": "2020-01-01"},
         "/saved-views": {"page": "needs", "name": " "},
         "/team": {"members": [{"pairing_id": 999_998, "proposal_id": 1}, _NO_MEMBER], "lead": 999_999},
+        "/chain": {"companies": ["none"]},
+        "/visits": {"held_on": "2026-12-15", "answers": [{"topic": "data", "degree": 1}], "labs": ["none"]},
         "/alliance": {"alliance": "none"},
+        # A visit that is planned can't be reported.
+        "{visit_id}/state": {"state": "reported"},
         "/state": {"state": "submitted"},
         "/stakes": {"party": "none", "party_id": "none"},
         "/break-glass": None,

@@ -38,6 +38,8 @@ from matcher.review.case_teams import CaseTeam, CaseTeamMember
 from matcher.review.cases import Stage, move_case
 from matcher.review.decisions import Verdict, decide
 from matcher.review.desk.handing_on import HandOver
+from matcher.review.joint.kept_chains import NeedChain
+from matcher.review.joint.visits import plan_visit
 from matcher.review.people import Account, add_account, grant, revoke
 from matcher.review.roles import Role
 from matcher.review.steering import NeedSteering
@@ -72,7 +74,9 @@ APPEND_ONLY = (
     "ledger_similarity",
     "ledger_step",
     "month_report",
+    "need_chain",
     "need_steering",
+    "visit_step",
     "case_team",
     "portfolio_plan",
     "case_team_member",
@@ -163,6 +167,19 @@ def _more_facts(session: Session, office: str) -> None:
     graduate(session, alliance_id="al-a", reason="自主營運", **who)
     note_file(session, sha256="0" * 64, size_bytes=1, **who)
     session.add(NeedSteering(need_id="n-1", alliance_id="al-a", words=[], by=office, at=MORNING))
+    session.add(NeedChain(need_id="n-1", alliance_id="al-a", companies=["co-1"], by=office, at=MORNING))
+    plan_visit(
+        session,
+        company_id="co-1",
+        alliance_id="al-a",
+        held_on=date(2019, 2, 1),
+        place="",
+        answers=[],
+        team=[],
+        agenda=[],
+        by=office,
+        now=MORNING,
+    )
     team = CaseTeam(need_id="n-1", alliance_id="al-a", lead_case_id=1, by=office, at=MORNING)
     session.add(team)
     session.flush()

@@ -30,6 +30,8 @@ from matcher.review.cases import Contact
 from matcher.review.clients import ClientRequest, take_on
 from matcher.review.conversation.lab_questions import ask_lab
 from matcher.review.intake import begin_draft
+from matcher.review.joint.kept_chains import keep_chain
+from matcher.review.joint.visits import plan_visit
 from matcher.review.own_lab.researchers import claim, edit_profile
 from matcher.review.people import PeopleError, declare_stake, grant, principal, set_disabled, tied_to
 from matcher.review.proposals import PairingState, StoredPairing, release
@@ -111,6 +113,10 @@ def _fill(session: Session, made: Asked) -> None:
     begin_draft(session, company_id="co-1", by=people["company"], now=NOW)
     contact = {"case_id": None, "company_id": "co-1", "alliance_id": "al-a", "kind": "call", "held_on": NOW.date()}
     session.add(Contact(**contact, note="", next_step="", next_on=None, by=people["expert"], at=NOW))
+    by: dict[str, Any] = {"alliance_id": "al-a", "by": people["expert"], "now": NOW}
+    keep_chain(session, need_id="n-1", lab_id="lab-1", companies=["co-1"], **by)
+    rest: dict[str, Any] = {"place": "", "answers": [], "team": [], "agenda": []}
+    plan_visit(session, company_id="co-1", held_on=NOW.date(), **rest, **by)
     asks = {"company_id": "co-1", "alliance_id": "al-b", "expert_id": people["stranger"], "reason": ""}
     session.add(ClientRequest(**asks, asked_by=people["stranger"], asked_at=NOW))
     take_on(session, company_id="co-9", alliance_id="al-b", expert_id=None, now=NOW)

@@ -50,6 +50,7 @@ class Resource(StrEnum):
     COMPANY = "company"
     COMPANY_NAME = "company_name"
     CLIENT_REQUEST = "client_request"
+    VISIT = "visit"
     CONTACT = "contact"
     EXPERT = "expert"
     QUEUE = "queue"
@@ -239,6 +240,11 @@ POLICY: dict[tuple[Resource, Action], dict[Holder, Reach]] = {
     (Resource.COMPANY, Action.CONTACT): _staff(Reach.ALLIANCE),
     (Resource.COMPANY, Action.TAKE_UP): _staff(Reach.ALL),
     (Resource.COMPANY, Action.END): _staff(Reach.ALLIANCE),
+    # What a company answers before a visit, and what was found there, is for the alliance that goes there.
+    **{
+        (Resource.VISIT, action): _staff(Reach.ALLIANCE)
+        for action in (Action.LIST, Action.READ, Action.CREATE, Action.EDIT, Action.MOVE)
+    },
     # Taking on another alliance's company asks that alliance or the company; who asks never answers.
     (Resource.CLIENT_REQUEST, Action.LIST): _staff(Reach.ALLIANCE) | _OFFICE | {Role.COMPANY: Reach.OWN},
     (Resource.CLIENT_REQUEST, Action.DECIDE): _staff(Reach.ALLIANCE) | {Role.COMPANY: Reach.OWN},

@@ -30,6 +30,7 @@ FREED = {
     "case_step": {"note"},
     "contact": {"note", "next_step"},
     "decision": {"note"},
+    "diagnosis_visit": {"answers", "agenda", "findings", "next_steps", "place"},
     "import_draft": {"name", "said"},
     "job": {"parameters", "refusal"},
     "job_file": {"name"},

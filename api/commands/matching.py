@@ -225,12 +225,15 @@ def match(
     kept: Annotated[bool, typer.Option("--kept", help="Steered as the need's alliance keeps it.")] = False,
     team: Annotated[bool, typer.Option("--team", help="The fewest labs that cover what the need asks.")] = False,
     pick: Annotated[list[str] | None, typer.Option(help="With --team, what it is made of: " + _PICKS)] = None,
+    chain: Annotated[bool, typer.Option("--chain", help="The lab, then the companies that would make it.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
     """Show the best labs for a need, with reasons."""
     _check_asked(need_id, lab, company, similar=similar, companies=companies)
-    from api.commands.printing import print_lab_matches, print_match
-    from api.documents.matching.matches import lab_document, match_document
+    _check_chain(is_chain=chain, is_other=need_id is None or lab is not None or similar or team)
+    from api.commands.joint.diagnosing import show_chain
+    from api.commands.printing import print_match
+    from api.documents.matching.matches import match_document
     from api.trail.request_trail import MACHINE
     from matcher.ranking.pairings import Matcher
     from matcher.ranking.wishes import UNSTEERED, WISH_LABELS
@@ -244,22 +247,17 @@ def match(
         _alike(screen, need_id=need_id, lab_id=lab, company_id=company, depth=depth, as_json=as_json)
         return
     matcher = Matcher.open(read_settings())
-    if lab is not None and need_id is not None:
-        _near_misses(screen, matcher, matcher.need(_stored(need_id)), _stored(lab), as_json=as_json)
-        return
     if lab is not None:
-        lab_id = _stored(lab)
-        matches = matcher.match_lab(lab_id, list(matcher.needs.values()), top=depth or len(matcher.needs))
-        if as_json:
-            write_document(lab_document(matcher, lab_id, matches, to=MACHINE))
-        else:
-            print_lab_matches(screen, matcher, lab_id, matches)
+        _of_lab(screen, matcher, _stored(lab), need_id, depth, as_json=as_json)
         return
     need = matcher.need(_stored(need_id or ""))
     if kept:
         steering = _kept_steering(screen, need.id, steering)
-    if team:
-        _team(screen, matcher, need, picks, steering, as_json=as_json)
+    if team or chain:
+        if team:
+            _team(screen, matcher, need, picks, steering, as_json=as_json)
+        else:
+            show_chain(screen, matcher, need, as_json=as_json)
         return
     result = matcher.match(need, top=depth or len(matcher.labs), steering=steering)
     for wish in (wish for wish in steering.chosen if wish not in result.wishes):
@@ -280,6 +278,30 @@ def _check_asked(need_id: str | None, lab: str | None, company: str | None, *, s
         )
     if (similar and need_id is None) or (companies and lab is None):
         raise typer.BadParameter(T_("--similar is for a need, --companies for a lab"), param_hint="--similar")
+
+
+def _check_chain(*, is_chain: bool, is_other: bool) -> None:
+    """Refuse a chain that is asked for with something else."""
+    if is_chain and is_other:
+        raise typer.BadParameter(T_("a chain is for a need: NEED_ID --chain"), param_hint="--chain")
+
+
+def _of_lab(
+    screen: Screen, matcher: Matcher, lab_id: str, need_id: str | None, depth: int | None, *, as_json: bool
+) -> None:
+    """Print the needs that a lab should hear of; with a need, what would lift it there."""
+    from api.commands.printing import print_lab_matches
+    from api.documents.matching.matches import lab_document
+    from api.trail.request_trail import MACHINE
+
+    if need_id is not None:
+        _near_misses(screen, matcher, matcher.need(_stored(need_id)), lab_id, as_json=as_json)
+        return
+    matches = matcher.match_lab(lab_id, list(matcher.needs.values()), top=depth or len(matcher.needs))
+    if as_json:
+        write_document(lab_document(matcher, lab_id, matches, to=MACHINE))
+    else:
+        print_lab_matches(screen, matcher, lab_id, matches)
 
 
 def _near_misses(screen: Screen, matcher: Matcher, need: Need, lab_id: str, *, as_json: bool) -> None:

@@ -106,6 +106,7 @@ TABLE: dict[str, Callable[[Any], CommandRefusal]] = {
     "matcher.ranking.pairings.UnknownRecordError": _as_it_says,
     "matcher.portfolio.picks.PlanError": _as_it_says,
     "matcher.teams.teams.TeamError": _as_it_says,
+    "matcher.review.joint.diagnosis.DiagnosisError": _as_it_says,
     "matcher.review.people.PeopleError": _as_it_says,
     "matcher.ranking.ranker.WeightsError": _as_it_says,
     "pydantic.ValidationError": _setting,

@@ -40,6 +40,9 @@ from matcher.review.cases import ContactKind, LostReason, Stage
 from matcher.review.decisions import Reason, Verdict
 from matcher.review.desk.saved_views import ViewedList
 from matcher.review.intake import NeedState
+from matcher.review.joint.chains import MOST_COMPANIES
+from matcher.review.joint.diagnosis import MOST_DEGREE, MOST_LINE, Topic
+from matcher.review.joint.visits import VisitState
 from matcher.review.own_lab.researchers import ClaimVerdict
 from matcher.review.roles import Role
 from matcher.teams.teams import MOST_MEMBERS
@@ -55,6 +58,10 @@ def _cleaned(value: Any) -> Any:
 
 def _short(value: Any) -> Any:
     return clean(value, max_chars=200, multiline=False) if isinstance(value, str) else value
+
+
+def _line(value: Any) -> Any:
+    return clean(value, max_chars=MOST_LINE, multiline=False) if isinstance(value, str) else value
 
 
 Note = Annotated[str, BeforeValidator(_cleaned)]
@@ -129,9 +136,12 @@ class NeedBody(_Body):
 
 
 class NewNeedBody(NeedBody):
-    """A need with whose it is. A contact of one company may leave both out."""
+    """A need with whose it is. A contact of one company may leave all out; an expert may name a school instead."""
 
     company: Word | None = Field(default=None, examples=["co-1-1"])
+    school: Word | None = Field(
+        default=None, examples=[None], description="The school that states it, such as clinicians."
+    )
     alliance: Word | None = Field(default=None, examples=["al-02"])
 
 
@@ -201,6 +211,73 @@ class SteeringBody(_Body):
     words: list[Annotated[str, StringConstraints(pattern=WORD)]] = Field(
         max_length=MOST_WORDS, description=WORDS_SAID, examples=[["region:south.more", "ask:1.must"]]
     )
+
+
+class ChainBody(_Body):
+    """A chain as an alliance keeps it with a need: its lab, and companies in the order in which they come in."""
+
+    lab: Word | None = Field(default=None, examples=["lab-1-01"])
+    companies: list[Word] = Field(max_length=MOST_COMPANIES, examples=[["co-1-1", "co-1-2"]])
+
+
+class TopicAnswerBody(_Body):
+    """How pressing a topic is for a company, and its own line on it."""
+
+    topic: Topic = Field(examples=["data"])
+    degree: Whole = Field(ge=1, le=MOST_DEGREE, examples=[2], description="1 a little, 2 pressing, 3 very pressing.")
+    line: Annotated[str, BeforeValidator(_line)] = Field(default="", examples=["鏈條的表面瑕疵還靠人眼看"])
+
+
+class NewVisitBody(_Body):
+    """A joint visit that is planned: the day, and what the company answered."""
+
+    held_on: date = Field(examples=["2026-12-15"])
+    place: Annotated[str, BeforeValidator(_line)] = Field(default="", examples=["臺南廠"])
+    answers: list[TopicAnswerBody] = Field(
+        min_length=1, max_length=len(Topic), examples=[[{"topic": "data", "degree": 3}]]
+    )
+    labs: list[Word] = Field(
+        default=[], max_length=MOST_MEMBERS, description="The team, if you choose it yourself.", examples=[[]]
+    )
+    alliance: Word | None = Field(default=None, description="Needed with several alliances.", examples=["al-a"])
+
+
+class AgendaItemBody(_Body):
+    """An item of an agenda; no labs: all of them."""
+
+    at: Annotated[str, StringConstraints(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")] = Field(examples=["09:00"])
+    part: str = Field(max_length=20, examples=["welcome"], description="A topic, or `welcome`, `closing`, `other`.")
+    labs: list[Word] = Field(default=[], max_length=MOST_MEMBERS, examples=[[]])
+    note: Annotated[str, BeforeValidator(_line)] = Field(default="", examples=[""])
+
+
+class NextStepBody(_Body):
+    """What is to come of a visit: a need that is to be written."""
+
+    title: Annotated[str, BeforeValidator(_line)] = Field(min_length=1, examples=["鏈條瑕疵自動檢測"])
+    text: Note = Field(default="", examples=["檢測三條產線，誤殺低於百分之一"])
+
+
+class VisitBody(_Body):
+    """What is changed of a visit; what is left out stays. Another team is proposed with another agenda."""
+
+    held_on: date | None = Field(default=None, examples=["2026-12-16"])
+    place: Annotated[str | None, BeforeValidator(_line)] = Field(default=None, examples=["臺南廠"])
+    labs: list[Word] | None = Field(default=None, min_length=1, max_length=MOST_MEMBERS, examples=[["lab-1-01"]])
+    agenda: list[AgendaItemBody] | None = Field(
+        default=None, max_length=20, examples=[[{"at": "09:00", "part": "welcome"}]]
+    )
+    findings: dict[Topic, Note] | None = Field(default=None, examples=[{"data": "三條線的影像都有存檔"}])
+    next_steps: list[NextStepBody] | None = Field(
+        default=None, max_length=10, examples=[[{"title": "鏈條瑕疵自動檢測"}]]
+    )
+
+
+class VisitMoveBody(_Body):
+    """Where a visit is to go."""
+
+    state: VisitState = Field(examples=["held"])
+    note: Note = ""
 
 
 class InstalmentBody(_Body):

@@ -143,6 +143,9 @@ _SENTENCES: Mapping[NoticeKind, Text] = {
     NoticeKind.LAB_ASKED: T_(
         "An expert asks whether your lab has evidence for something; the link shows the question."
     ),
+    NoticeKind.NEXT_IN_CHAIN: T_(
+        "A case is signed that a chain goes on from: its page says whom to show it to next. Nobody has been asked yet."
+    ),
     NoticeKind.FOLLOW_UP_DUE: T_("A next step of yours is due."),
     NoticeKind.RESULT_TO_REVIEW: T_("A result waits for its review."),
     NoticeKind.RESULT_RECOGNISED: T_("A result of yours was recognised: it counts from now on."),

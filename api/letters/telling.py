@@ -28,6 +28,7 @@ from matcher.review.clients import Client, ClientRequest
 from matcher.review.decisions import Decision
 from matcher.review.desk.handing_on import carrier_of
 from matcher.review.intake import NeedIntake, NeedState
+from matcher.review.joint.kept_chains import next_in_chain
 from matcher.review.own_lab.researchers import LabClaim
 from matcher.review.people import Account, Grant, principal
 from matcher.review.proposals import PairingState, Release, StoredPairing
@@ -161,6 +162,24 @@ def tell_of_moved_case(session: Session, case: Case, *, by: str, now: datetime) 
         facts = {"case": str(case.id), "need": case.need_id, **asked}
         moved = {"kind": NoticeKind.CASE_INTRODUCED, "facts": facts, **said}
     notify(session, to=researchers, place=f"/conversations/{case.pairing_id}", **moved)
+
+
+def tell_of_next_in_chain(session: Session, case: Case, *, now: datetime) -> None:
+    """Tell whoever looks after a case that is signed now whom a chain goes on to; by it nobody is asked."""
+    coming = next_in_chain(session, case) if case.stage == Stage.SIGNED else None
+    if coming is None:
+        return
+    notify(
+        session,
+        kind=NoticeKind.NEXT_IN_CHAIN,
+        to=[carrier_of(session, case)],
+        key=f"case {case.id} signed, next {coming.company_id}",
+        place=f"/needs/{coming.need_id}/chain",
+        facts={"need": coming.need_id, "case": str(case.id)},
+        # Whoever signed is told too: it is a thing to do, not news.
+        by=None,
+        now=now,
+    )
 
 
 def _was_introduced(session: Session, case: Case) -> bool:

@@ -16,6 +16,7 @@ from api.pages.files.drafts import PATHS_WITH_FILES as DRAFTS_WITH_FILES
 from api.pages.guide import chapters
 from api.pages.imports import lists, past
 from api.pages.imports.lists import MAX_LIST_FORM_BYTES
+from api.pages.joint import chain, visits
 from api.pages.judging import grading, sessions
 from api.pages.letters import notices, outside
 from api.pages.mending import duplicates, merging, records, schools
@@ -52,6 +53,7 @@ PAGES = (
     link,
     meetings,
     labs,
+    visits,
     companies,
     kpi,
     alliances,
@@ -64,6 +66,7 @@ PAGES = (
     candidates,
     steering,
     team,
+    chain,
     field_map,
     places,
     plans,

@@ -64,6 +64,9 @@ from matcher.review.desk.handing_on import HandOverError
 from matcher.review.desk.putting_off import PutOffError
 from matcher.review.desk.saved_views import ViewError
 from matcher.review.intake import DraftError, IntakeError
+from matcher.review.joint.chains import ChainError
+from matcher.review.joint.diagnosis import DiagnosisError
+from matcher.review.joint.visits import StaleVisitError, VisitError
 from matcher.review.own_lab.researchers import ClaimError, ProfileError
 from matcher.review.people import LastOfficeError, PeopleError, SamePersonError
 from matcher.review.proposals import ReleaseError
@@ -171,6 +174,10 @@ TABLE: tuple[tuple[type[Exception], int, str], ...] = (
     (RetiredError, 409, "retired"),
     (DecisionError, 422, "decision"),
     (TeamError, 422, "team"),
+    (ChainError, 422, "chain"),
+    (DiagnosisError, 422, "diagnosis"),
+    (StaleVisitError, 412, "stale"),
+    (VisitError, 409, "visit"),
     (PlanError, 422, "portfolio"),
     (IntakeError, 409, "intake"),
     (JobError, 409, "job"),

@@ -18,7 +18,7 @@ from api.documents.answers import Page
 from api.documents.bodies import MAX_ROW_NUMBER, ContactBody, SigningBody, TransitionBody
 from api.documents.cases import CaseAnswer, CaseFilter, ContactAnswer, case_document, case_documents, case_etag
 from api.letters.caring import holders
-from api.letters.telling import tell_of_moved_case
+from api.letters.telling import tell_of_moved_case, tell_of_next_in_chain
 from api.requests.capacity import ThreadedRoute
 from api.requests.idempotency import Reply
 from api.requests.permitted_request import PermittedRequest, requires
@@ -123,6 +123,7 @@ def move_case_on(
         if body.signing is not None:
             _signed(session, ask, who, moved, body.signing)
         tell_of_moved_case(session, moved, by=who.id, now=ask.at)
+        tell_of_next_in_chain(session, moved, now=ask.at)
         return Reply(200, case_document(session, who, moved), {"ETag": case_etag(moved.id, moved.version)})
 
     return ask.write(work, body)

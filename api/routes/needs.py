@@ -36,7 +36,7 @@ from indexer.records.exchange import NeedIn, check
 from indexer.records.field_notes import Audience, declared
 from indexer.records.mended.named_labs import ids_of, named_labs
 from indexer.records.mended.retired import Retirement, is_retired
-from indexer.records.record_tables import Ask, Company, Need
+from indexer.records.record_tables import Ask, Company, Need, School
 from indexer.vocabulary import Confidentiality, Kind, Mendable
 from indexer.wording import T_
 from matcher.ledger.figures.waiting import without_alliance
@@ -65,7 +65,7 @@ router = APIRouter(prefix="/api", tags=["needs"], route_class=ThreadedRoute)
 def submit_need(
     body: NewNeedBody, ask: Annotated[PermittedRequest, Depends(requires(Resource.NEED, Action.CREATE))]
 ) -> Response:
-    """Submit a need. A company contact does so for the own company, an expert on behalf of one."""
+    """Submit a need. A company contact does so for the own company, an expert on behalf of one or of a school."""
 
     def work(session: Session, who: Principal) -> Reply:
         return submitted(session, who, body, ask)
@@ -80,8 +80,9 @@ def submitted(session: Session, who: Principal, body: NewNeedBody, ask: Permitte
         ProblemError: it is not said whose it is, or something in it is not right.
     """
     company, alliance = _whose(session, who, body)
-    given = body.model_dump(exclude={"company", "alliance"}, exclude_none=True, mode="json")
-    need = checked_need({**given, **excluded_of(session, given), "id": new_need_id(ask.at), "company": company})
+    given = body.model_dump(exclude={"company", "alliance", "school"}, exclude_none=True, mode="json")
+    whose = {"company": company, "school": None if company else body.school}
+    need = checked_need({**given, **excluded_of(session, given), "id": new_need_id(ask.at), **whose})
     submit(session, need=need, alliance_id=alliance, by=who.id, now=ask.at)
     tell_of_new_need(session, need.id, by=who.id, now=ask.at)
     return need_reply(session, who, need.id, ask)
@@ -93,9 +94,11 @@ def need_reply(session: Session, who: Principal, need_id: str, ask: PermittedReq
     return Reply(201, document, {"ETag": _etag(document), "Location": f"/api/needs/{need_id}"})
 
 
-def _whose(session: Session, who: Principal, body: NewNeedBody) -> tuple[str, str | None]:
-    """Return the company that a new need is of and the alliance that it goes to."""
+def _whose(session: Session, who: Principal, body: NewNeedBody) -> tuple[str | None, str | None]:
+    """Return the company that a new need is of, None where a school states it, and the alliance that it goes to."""
     own, alliances = sorted(who.scopes(Role.COMPANY)), sorted(who.scopes(*STAFF))
+    if body.school is not None:
+        return None, _of_school(session, alliances, body)
     company = body.company or (own[0] if len(own) == 1 else None)
     if company is None:
         raise ProblemError(422, "invalid", T_("say which company needs it"), "company")
@@ -118,6 +121,25 @@ def _whose(session: Session, who: Principal, body: NewNeedBody) -> tuple[str, st
     if session.get(Company, company) is None:
         raise ProblemError(422, "invalid", T_("there is no such company; import it first"), "company")
     return company, alliance
+
+
+def _of_school(session: Session, alliances: Sequence[str], body: NewNeedBody) -> str:
+    """Return the alliance that takes up what a school states: only its experts say so.
+
+    Raises:
+        ProblemError: a company states it too, there is no such school, or it is not said for which alliance.
+    """
+    if not alliances:
+        raise not_found("school")
+    if body.company is not None:
+        raise ProblemError(422, "invalid", T_("a need is stated by a company or by a school, not by both"), "school")
+    if session.get(School, body.school) is None:
+        raise ProblemError(422, "invalid", T_("there is no such school"), "school")
+    alliance = body.alliance or (alliances[0] if len(alliances) == 1 else None)
+    if alliance not in alliances:
+        own = ", ".join(alliances)
+        raise ProblemError(422, "invalid", T_("choose one of your own: %(alliances)s", alliances=own), "alliance")
+    return str(alliance)
 
 
 def excluded_of(session: Session, given: Mapping[str, Any]) -> dict[str, Any]:

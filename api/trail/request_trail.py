@@ -63,6 +63,7 @@ NAMED: dict[str, str | None] = {
     "handed": None,
     "view_id": None,
     "session_id": None,
+    "visit_id": None,
     "word_id": None,
     "sha256": "evidence",
     "shortlist_id": "shortlist",

@@ -53,6 +53,7 @@ _ROWS: dict[str, Text] = {
     "need_steering": T_("steerings of needs"),
     "case_team": T_("teams for needs"), "hand_over": T_("work handed on"),
     "portfolio_plan": T_("plans for all needs"),
+    "need_chain": T_("chains of companies"), "diagnosis_visit": T_("joint visits to companies"),
     "lab_question": T_("questions to labs"),
     "need_draft": T_("drafts of needs"),
     "need_intake": T_("needs taken up"), "client": T_("companies looked after"),

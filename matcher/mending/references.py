@@ -69,7 +69,8 @@ _BY_HAND: dict[str, str] = {
     "answered_by": "client_request",
     "by": "configuration_version gender_analysis gender_count lab_edit ladder_step school_total "
     "sufficiency_row ledger_motion_end point_row side_answer thread_message judged_word judging_step need_steering "
-    "case_team hand_over lab_answer lab_question signing ledger_step meeting_step portfolio_plan",
+    "case_team hand_over lab_answer lab_question signing ledger_step meeting_step portfolio_plan "
+    "need_chain diagnosis_visit visit_step",
     "sent_by": "evidence_file",
     "noted_by": "external_claim",
     "started_by": "judging",
@@ -100,6 +101,7 @@ REFERENCES: dict[Mendable, tuple[Reference, ...]] = {
         Reference("role_grant", "scope_id", _ALIAS, T_("roles of researchers"), only=("role", "researcher")),
         Reference("stake", "party_id", _ALIAS, T_("declared interests"), only=("party", "lab")),
         Reference("lab_question", "lab_id", _ALIAS),
+        Reference("need_chain", "lab_id", _STAYS),
         Reference("lab_edit", "lab_id", _STAYS),
         Reference("lab_school", "lab_id", _STAYS),
         Reference("judged_pair", "lab_id", _STAYS),
@@ -110,6 +112,7 @@ REFERENCES: dict[Mendable, tuple[Reference, ...]] = {
         Reference("need_draft", "company_id", _MOVES, T_("drafts of needs")),
         Reference("case_file", "company_id", _ALIAS, T_("cases that came of it")),
         Reference("contact", "company_id", _MOVES, T_("contacts")),
+        Reference("diagnosis_visit", "company_id", _MOVES, T_("joint visits to companies")),
         Reference(
             "client",
             "company_id",
@@ -148,6 +151,7 @@ REFERENCES: dict[Mendable, tuple[Reference, ...]] = {
         Reference("need_share", "need_id", _STAYS, T_("alliances that it was shared with")),
         Reference("need_steering", "need_id", _STAYS),
         Reference("case_team", "need_id", _STAYS),
+        Reference("need_chain", "need_id", _STAYS),
         Reference("hand_over", "need_id", _STAYS),
     ),
     Mendable.PERSON: (

@@ -52,6 +52,7 @@ class NoticeKind(StrEnum):
     LAB_ASKED = "lab_asked"
     LAB_SAID = "lab_said"
     MEETING = "meeting"
+    NEXT_IN_CHAIN = "next_in_chain"
     FOLLOW_UP_DUE = "follow_up_due"
     RESULT_TO_REVIEW = "result_to_review"
     RESULT_RETURNED = "result_returned"
@@ -113,6 +114,7 @@ KINDS: Mapping[NoticeKind, KindFacts] = {
     NoticeKind.LAB_ASKED: KindFacts(T_("an expert asks for evidence of your lab"), (Role.RESEARCHER,), Cadence.AT_ONCE),
     NoticeKind.LAB_SAID: KindFacts(T_("a lab answers a question about its evidence"), STAFF, Cadence.AT_ONCE),
     NoticeKind.MEETING: KindFacts(T_("a meeting is proposed, agreed or called off"), _SIDES, Cadence.AT_ONCE),
+    NoticeKind.NEXT_IN_CHAIN: KindFacts(T_("a case is signed that a chain goes on from"), STAFF, Cadence.AT_ONCE),
     NoticeKind.FOLLOW_UP_DUE: KindFacts(T_("next steps of yours that are due"), STAFF, Cadence.DAILY),
     NoticeKind.RESULT_TO_REVIEW: KindFacts(T_("a result waits for its review"), _DECIDING, Cadence.DAILY),
     NoticeKind.RESULT_RETURNED: KindFacts(

@@ -91,14 +91,16 @@ def take_need_down(
 
     def work(session: Session, who: Principal) -> Reply:
         alliance = _alliance(who, body.alliance)
-        company = body.company or _company(session, who, body, alliance, ask.at)
+        company = body.company
+        if company is None and body.school is None:
+            company = _company(session, who, body, alliance, ask.at)
         given = body.model_dump(exclude={"company_name", "tax_id", "contact", "came_by"}, exclude_unset=True)
         need = NewNeedBody.model_validate(given | {"company": company, "alliance": alliance})
         made = submitted(session, who, need, ask).document
         # Whoever took the call looks after it: it waits for nobody to take it up.
         move(session, need_id=made["id"], state=NeedState.TAKEN_UP, by=who.id, now=ask.at, expert_id=who.id)
         reply = need_reply(session, who, made["id"], ask)
-        if body.contact.strip() and alliance in alliances_of(session, company):
+        if company is not None and body.contact.strip() and alliance in alliances_of(session, company):
             _keep_contact(session, session.get_one(Company, company), body.contact)
             add_contact(
                 session,

@@ -147,6 +147,7 @@ _COLUMNS = {
     "request": ["client_request.id"],
     "sha256": ["evidence_file.sha256"],
     "view": ["saved_view.id"],
+    "visit": ["diagnosis_visit.id"],
     "webhook_host": ["webhook_host.host"],
     "word": ["need_said.id"],
 }

@@ -215,6 +215,9 @@ def talks(server: Served) -> There:
         word_id = _word_of(session, asked)
     engine.dispose()
     drawn: dict[str, list[Any]] = {"content": [_PICTURE]}
+    answered = [{"topic": "data", "degree": 2}]
+    body = {"held_on": "2026-12-15", "answers": answered}
+    visits = [_did(server, "expert", "POST", "/api/companies/co-1-1/visits", json=body)["id"] for _ in range(6)]
     _did(server, "lead", "PUT", "/api/alliances/al-a/logo", json={"content": _PICTURE})
     _did(server, "researcher", "PUT", "/api/labs/lab-1-01/photo", json={"content": _PICTURE})
     of, colleagues = "/api/pairings/{pairing_id}", [server.accounts[one] for one in ("expert", "colleague", "lead")]
@@ -268,11 +271,34 @@ def talks(server: Served) -> There:
             "members": [[{name: one[name] for name in ("pairing_id", "proposal_id")} for one in shown[7:9]]],
             "lead": pairings[8:],
         },
+        "POST /api/needs": {"school": [None]},
+        "GET /api/needs/{need_id}/chain": {"need_id": [asked], "lab": [None]},
+        "PUT /api/needs/{need_id}/chain": {"need_id": [asked], "lab": [None], "companies": [["co-1-1"]]},
+        "GET /api/companies/{company_id}/visits": {"company_id": ["co-1-1"]},
+        "POST /api/companies/{company_id}/visits": {
+            "company_id": ["co-1-1"],
+            "answers": [answered],
+            "held_on": ["2026-12-15"],
+            "labs": [[]],
+            "alliance": [None],
+        },
+        "GET /api/visits/{visit_id}": {"visit_id": visits[:1]},
+        "GET /api/visits/{visit_id}/report": {"visit_id": visits[:1]},
+        "PATCH /api/visits/{visit_id}": {
+            "visit_id": visits[:1],
+            "held_on": [None],
+            "labs": [None],
+            "agenda": [None],
+            "findings": [{"data": "x"}],
+            "next_steps": [None],
+        },
+        "POST /api/visits/{visit_id}/state": {"visit_id": visits[1:], "state": ["called_off"]},
         "POST /api/drafts": {"name": ["letter.txt"], "kind": ["need"]},
         # Of a company that nobody knows yet: one that is known may be retired before.
         "POST /api/drafts/needs": {
             "alliance": ["al-a"],
             "company": [None],
+            "school": [None],
             "company_name": ["嶺風電力股份有限公司"],
             "tax_id": [None],
             "title": ["葉片每年冬天結冰"],

@@ -1,0 +1,1 @@
+"""Commands on what several schools do at once: joint visits to companies."""
