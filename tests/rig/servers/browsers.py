@@ -72,7 +72,8 @@ def started_browser() -> Iterator[Browser]:
     """Start the system's Chromium; skip, or fail where it is required, if there is none."""
     path = next(filter(None, map(shutil.which, PROGRAMS)), None)
     if path is None:
-        said = "no Chromium on this machine: the pages are not tested (apt-get install chromium-headless-shell fonts-noto-cjk)"
+        needed = "apt-get install chromium-headless-shell fonts-noto-cjk"
+        said = f"no Chromium on this machine: the pages are not tested ({needed})"
         if os.environ.get("GLORIA_BROWSER_REQUIRED"):
             pytest.fail(said)
         pytest.skip(said)
