@@ -347,7 +347,7 @@ def test_a_state_that_broke_gives_no_second_one(pages: Pages) -> None:
 
 def test_whose_needs_a_lab_was_matched_with_is_noted(pages: Pages) -> None:
     """The address names a lab only; whose needs were shown for it stands in the answer, of the API and of the page."""
-    answers = [pages.ask("expert", path) for path in ("/api/labs/lab-1-01/matches", "/labs/lab-1-01")]
+    answers = [pages.ask("expert", path) for path in ("/api/labs/lab-1-01/matches", "/labs/lab-1-01/needs")]
     shown = {f"need {one['need_id']}" for one in answers[0].json()["needs"]}
     assert f"need {NEED}" in shown
     views: ViewBuffer = pages.client.app.state.views  # type: ignore[attr-defined]

@@ -137,7 +137,8 @@ def test_the_day_is_the_same_in_english_and_without_script(server: Served) -> No
         expect(page).to_have_url(server.url + "/labs/lab-1-01")
         expect(page.get_by_role("heading", level=1)).to_contain_text("SiC Wafer Polishing Laboratory")
         hear = page.get_by_role("region", name=re.compile("Needs this lab should hear of"))
-        link = hear.get_by_role("link", name="硬質基板拋光太慢又有細刮傷")
+        hear.get_by_role("link", name="Show them").click()
+        link = page.get_by_role("link", name="硬質基板拋光太慢又有細刮傷")
         expect(link).to_have_attribute("href", "/needs/need-1-01")
 
 
@@ -166,8 +167,10 @@ def test_the_page_of_a_lab_says_by_which_rule_a_need_is_for_it(server: Served) -
         # Where it lies is seen, and said to who can't see it.
         expect(page.locator(".map-of-taiwan svg.taiwan circle.spot")).to_have_count(1)
         expect(page.locator("#taiwan-title")).to_have_text(re.compile(r"Map of Taiwan: \w+"))
-        hear = page.locator("section[aria-labelledby='h-hear']")
-        expect(hear.locator(".hint").first).to_contain_text("it is among the first 20 labs")
+        expect(page.locator("#h-hear-found")).to_have_attribute("hx-get", "/labs/lab-1-01/needs")
+        page = expert.open("/labs/lab-1-01/needs")
+        hear = page.locator("main")
+        expect(hear).to_contain_text("it is among the first 20 labs")
         shown = [one.get_attribute("href") for one in hear.locator("ol.plain > li > .title a").all()]
         folded = [one.get_attribute("href") for one in hear.locator("details ol.plain > li > .title a").all()]
     # What stands openly comes first, and the rest is folded.
@@ -502,6 +505,17 @@ def test_a_view_is_kept_and_the_list_acts_at_once(browser: Browser, server: Serv
         expect(page).to_have_url(server.url + "/needs?state=submitted")
         page.get_by_role("link", name="等候天數").click()
         expect(page.get_by_role("columnheader", name="等候天數")).to_have_attribute("aria-sort", "ascending")
+        # A table whose rows are all on the page sorts itself, by keyboard too; what is missing comes last.
+        page = expert.open("/map/taiwan")
+        companies = page.locator("table.places td:nth-child(3)")
+        before = companies.all_inner_texts()
+        for way in ("ascending", "descending"):
+            page.get_by_role("button", name="企業", exact=True).press("Enter")
+            expect(page.get_by_role("columnheader", name="企業", exact=True)).to_have_attribute("aria-sort", way)
+            found = [int(text) for text in companies.all_inner_texts()]
+            assert found == sorted(map(int, before), reverse=way == "descending")
+        assert len(set(before)) > 1
+        assert accessibility_faults(page) == []
         page = expert.open("/needs?state=submitted")
         page.get_by_role("button", name="移除檢視「還沒受理的」").click()
         expect(page.get_by_text("已移除檢視")).to_be_visible()

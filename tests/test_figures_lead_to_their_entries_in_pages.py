@@ -434,6 +434,28 @@ def test_late_and_reversed_entries_say_so(server: Served) -> None:
         expect(page.locator("tr").filter(has_text="107-合-誤")).not_to_contain_text("takes back")
 
 
+def test_results_are_sorted_by_a_column_page_by_page(server: Served) -> None:
+    whole = _json(server, "office", "/api/ledger/entries?kpi=L&limit=100")["items"]
+    assert 20 < len(whole) < 100
+    for column in ("amount", "kpi", "period", "counts_on"):
+        for newest in ("false", "true"):
+            found, cursor = [], ""
+            while cursor is not None:
+                query = f"kpi=L&limit=7&sort={column}&newest={newest}{cursor}"
+                page = _json(server, "office", f"/api/ledger/entries?{query}")
+                found += [(one[column], one["seq"]) for one in page["items"]]
+                cursor = None if page["next"] is None else f"&cursor={page['next']}"
+            assert found == sorted(((one[column], one["seq"]) for one in whole), reverse=newest == "true")
+    with visiting(server, "office", "en") as somebody:
+        page = somebody.open("/results?kpi=L&sort=amount&descending=true")
+        head = page.get_by_role("columnheader", name=re.compile("Amount or number"))
+        expect(head).to_have_attribute("aria-sort", "descending")
+        expect(head.locator("a")).to_have_attribute("href", "/results?kpi=L&sort=amount")
+        shown = [_number(one) for one in page.locator("tbody td.amount:nth-child(4)").all_inner_texts()]
+        assert shown == sorted(shown, reverse=True)
+        assert len(set(shown)) > 2
+
+
 def test_an_alliance_sees_its_own_only(server: Served) -> None:
     with visiting(server, "expert", "en") as somebody:
         page = somebody.open(f"/kpi?as_of={AS_OF}&year=109")

@@ -258,3 +258,23 @@ def test_lists_are_sorted_by_a_column_page_by_page(here: Asked) -> None:
         "sort=last_contact&descending=true": ["co-2", "co-1"],
     }
     assert here.ask("expert", "GET", "/api/needs?sort=budget").status_code == 422
+
+
+def test_accounts_are_sorted_by_a_column(here: Asked) -> None:
+    def listed(query: str) -> list[dict[str, str]]:
+        found, cursor = [], ""
+        while True:
+            page = here.done("office", "GET", f"/api/accounts?limit=3&{query}{cursor}")
+            found += page["items"]
+            if page["next"] is None:
+                return found
+            cursor = f"&cursor={page['next']}"
+
+    emails = [one["email"] for one in listed("sort=email")]
+    assert len(emails) > 6
+    assert emails == sorted(emails)
+    assert [one["email"] for one in listed("sort=email&descending=true")] == emails[::-1]
+    names = [one["name"].casefold() for one in listed("sort=name")]
+    assert names == sorted(names)
+    # The control: by id they stand otherwise.
+    assert [one["email"] for one in listed("")] != emails

@@ -21,12 +21,14 @@ from api.access.policy import Action, Resource
 from api.documents.bodies import AccountBody, KeyBody, MatchBatchBody, NewAccountBody, RoleBody, StakeEndBody
 from api.documents.ledger_bodies import ConfigurationBody
 from api.jobs.job_queue import JobState
+from api.pages.desk.views import Sorting
 from api.pages.shell.record_names import ScopeNames, alliance_names, scope_names
 from api.pages.shell.visiting import Visit, visiting
 from api.pages.shell.wording import N_
 from api.requests.capacity import ThreadedRoute
 from api.requests.problems import ProblemError, Refusal
 from api.routes.accounts import (
+    AccountOrder,
     add_program_key,
     create_account,
     edit_account,
@@ -197,16 +199,24 @@ def show_accounts(
     visit: Annotated[Visit, Depends(visiting(Resource.ACCOUNT, Action.LIST))],
     role: Annotated[str, Query(max_length=40)] = "",
     q: Annotated[str, Query(max_length=200)] = "",
+    sort: Annotated[str, Query(max_length=20)] = "",
+    descending: Annotated[str, Query(max_length=10)] = "",
     cursor: Annotated[str | None, Query(max_length=500)] = None,
 ) -> Response:
     """Show accounts, by role and by words of name and address."""
-    return _accounts_page(visit, Role(role) if role in set(Role) else None, q, cursor)
+    chosen = Role(role) if role in set(Role) else None
+    kept = {name: said for name, said in (("q", q), ("role", chosen.value if chosen else "")) if said}
+    order = sort if sort in set(AccountOrder) else ""
+    return _accounts_page(visit, Sorting("/admin/accounts", kept, order, descending=descending == "true"), cursor)
 
 
 def _accounts_page(
-    visit: Visit, role: Role | None = None, q: str = "", cursor: str | None = None, refused: Refusal | None = None
+    visit: Visit, sorting: Sorting | None = None, cursor: str | None = None, refused: Refusal | None = None
 ) -> Response:
-    found = visit.document(list_accounts, role=role, scope=None, text=q, limit=50, cursor=cursor)
+    sorting = sorting or Sorting("/admin/accounts", {})
+    role, q = Role(sorting.kept["role"]) if "role" in sorting.kept else None, sorting.kept.get("q", "")
+    by = {"sort": AccountOrder(sorting.by) if sorting.by else None, "descending": sorting.descending}
+    found = visit.document(list_accounts, role=role, scope=None, text=q, **by, limit=50, cursor=cursor)
     return visit.show(
         "admin/accounts.html",
         refused.status if refused else 200,
@@ -215,6 +225,7 @@ def _accounts_page(
         role=role,
         roles=list(Role),
         q=q,
+        sorting=sorting,
         scoped=_scoped(),
         alliances=visit.look(lambda session, _: alliance_names(session)),
         refused=refused,

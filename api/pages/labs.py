@@ -147,15 +147,10 @@ def show_labs(
 
 
 @router.get("/{lab_id}")
-@takes(MATCHING)
 def show_lab(lab_id: str, visit: Annotated[Visit, Depends(visiting(Resource.LAB, Action.READ))]) -> Response:
     """Show a lab's profile and, to experts, what it could be asked for."""
     lab = visit.document(read_lab, lab_id=lab_id)
     who = visit.who()
-    matches: Any = None
-    if admits(who, Resource.MATCH, Action.READ):
-        matches = visit.attempt(lambda: visit.document(match_lab, lab_id=lab_id, top=NEEDS_SHOWN))
-    refused = matches if isinstance(matches, Refusal) else None
     school = visit.look(lambda session, _: session.get(School, lab["school"]) if lab["school"] else None)
     place = place_of(school.city) if school is not None else None
     context: dict[str, Any] = {
@@ -167,15 +162,30 @@ def show_lab(lab_id: str, visit: Annotated[Visit, Depends(visiting(Resource.LAB,
         "languages": [language(code) for code in lab["languages"]],
         "school": None if school is None else school.model_dump(),
         "load": visit.look(lambda session, _: loads_of_labs(session, [lab_id], day_in_taipei(now()))[lab_id]),
-        "matches": None if refused else matches,
-        "fitting": [] if refused or not matches else [one for one in matches["needs"] if should_hear_of(one)],
-        "among": HEARD_AMONG,
-        "refused": refused,
         "has_stake": who.has_stake(company_id=None, lab_id=lab_id),
         "past": visit.document(read_cooperation, lab_id=lab_id),
         "cases": visit.look(lambda session, who: _cases(session, who, lab_id, to=visit)),
     }
     return visit.show("labs/lab.html", marked=marked, **context)
+
+
+@router.get("/{lab_id}/needs")
+@takes(MATCHING)
+def show_needs_for_lab(
+    lab_id: str, visit: Annotated[Visit, Depends(visiting(Resource.MATCH, Action.READ))]
+) -> Response:
+    """Show which open needs a lab should hear of: as a part of its page, or as one of its own."""
+    found = visit.attempt(lambda: visit.document(match_lab, lab_id=lab_id, top=NEEDS_SHOWN))
+    refused = found if isinstance(found, Refusal) else None
+    context: dict[str, Any] = {
+        "matches": None if isinstance(found, Refusal) else found,
+        "fitting": [] if isinstance(found, Refusal) else [one for one in found["needs"] if should_hear_of(one)],
+        "among": HEARD_AMONG,
+        "refused": refused,
+        "has_stake": visit.who().has_stake(company_id=None, lab_id=lab_id),
+    }
+    heading = N_("Needs this lab should hear of")
+    return visit.show_part("labs/needs.html", heading, f"/labs/{lab_id}", marked=marked, **context)
 
 
 @router.get("/{lab_id}/companies")

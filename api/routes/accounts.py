@@ -8,6 +8,7 @@ the office holds it.
 from __future__ import annotations
 
 from datetime import timedelta
+from enum import StrEnum
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Response
@@ -51,7 +52,7 @@ from api.requests.capacity import SIGNING_IN, ThreadedRoute, takes
 from api.requests.idempotency import Reply
 from api.requests.permitted_request import COOKIE, PermittedRequest, etag_of, requires
 from api.requests.problems import ProblemError, not_found
-from api.requests.query_parameters import Cursor, Limit, decoded, page
+from api.requests.query_parameters import Cursor, Limit, ordered_page, page
 from api.routes.sessions import (
     in_a_browser,
     must_not_be_guessing,
@@ -321,22 +322,28 @@ Edit = Annotated[PermittedRequest, Depends(requires(Resource.ACCOUNT, Action.EDI
 RowId = Annotated[int, Path(ge=1, le=MAX_ROW_NUMBER)]
 
 
+class AccountOrder(StrEnum):
+    """By what accounts are listed."""
+
+    NAME = "name"
+    EMAIL = "email"
+
+
 @router.get("/accounts", tags=["accounts"], response_model=Page[ListedAccountAnswer])
 def list_accounts(
     ask: Annotated[PermittedRequest, Depends(requires(Resource.ACCOUNT, Action.LIST))],
     role: Annotated[Role | None, Query(description="Only those who hold this role.")] = None,
     scope: Annotated[str | None, Query(max_length=200, description="Only those with a role in this.")] = None,
     text: Annotated[str, Query(max_length=200, description="Only those with this in name or address.")] = "",
+    sort: Annotated[AccountOrder | None, Query(description="By what; otherwise by id.")] = None,
+    descending: Annotated[bool, Query(description="With `sort`: the last first.")] = False,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response:
-    """List accounts by id, with the roles that they hold now."""
+    """List accounts by id or by a column, with the roles that they hold now."""
 
     def work(session: Session, _who: Principal) -> Reply:
-        query = select(Account).order_by(col(Account.id)).limit(limit + 1)
-        after = decoded(cursor, str)
-        if after is not None:
-            query = query.where(col(Account.id) > after)
+        query = select(Account)
         if text.strip():
             words = text.strip()
             query = query.where(
@@ -352,7 +359,10 @@ def list_accounts(
             held = held.where(Grant.scope_id == scope)
         if role is not None or scope is not None:
             query = query.where(col(Account.id).in_(held))
-        return Reply(200, page([_listed(session, one) for one in session.exec(query).all()], limit, "id"), {})
+        accounts = {one.id: one for one in session.exec(query).all()}
+        keys = [(one.id, getattr(one, sort or "id").casefold()) for one in accounts.values()]
+        ids = ordered_page(keys, cursor, limit, descending=descending and sort is not None)
+        return Reply(200, page([_listed(session, accounts[one]) for one in ids], limit, "id"), {})
 
     return ask.read(work)
 

@@ -212,9 +212,11 @@ def match_lab(
         needs = load_needs(session, session.exec(_open_needs(who)).all())
     matcher = ask.request.app.state.live.current()
     free = [need for need in needs if not who.has_stake(company_id=need.company, lab_id=None)]
-    matches = matcher.match_lab(lab_id, free, top=top)
+    read = matcher.readable(free)
+    matches = matcher.match_lab(lab_id, read, top=top)
     document = lab_document(matcher, lab_id, matches, to=ask)
     document["withheld"] = len(needs) - len(free)
+    document["unread"] = len(free) - len(read)
     return ask.answered(Reply(200, document, {}))
 
 
@@ -238,7 +240,7 @@ def match_lab_with_companies(
         companies = load_companies(session, session.exec(ours).all())
     matcher = ask.request.app.state.live.current()
     free = [one for one in companies if not who.has_stake(company_id=one.id, lab_id=None)]
-    found = lab_companies(matcher, lab_id, free, needs, top=top)
+    found = lab_companies(matcher, lab_id, free, matcher.readable(needs), top=top)
     document = lab_companies_document(matcher, lab_id, found)
     document["withheld"] = len(companies) - len(free)
     return ask.answered(Reply(200, document, {}))

@@ -270,7 +270,7 @@ def like_needs(ask: PermittedRequest, said: Said, top: int) -> dict[str, Any]:
         needs = {need.id: need for need in load_needs(session, session.exec(mine).all())}
     free = [need for need in needs.values() if not who.has_stake(company_id=need.company, lab_id=None)]
     matcher = ask.request.app.state.live.current()
-    found = alike(matcher, said, map(of_need, free), top=top)
+    found = alike(matcher, said, map(of_need, matcher.readable(free)), top=top)
     ids = [one.id for one in found]
     with ask.reading() as session:
         rows = session.exec(select(NeedIntake).where(col(NeedIntake.need_id).in_(ids))).all()

@@ -48,6 +48,9 @@ class QueryVectors(Protocol):
             EncoderError: an encoder can't be loaded or gave something that is not a vector.
         """
 
+    def known(self, texts: Sequence[str]) -> set[str]:
+        """Return those of the texts that `vectors` answers without encoding anything."""
+
     def as_passages(self, texts: Sequence[str]) -> list[Vectors]:
         """Return the vectors that each text would have as a lab's passage, in order; nothing is kept of them.
 
@@ -65,6 +68,24 @@ def _encoded_as_passages(encoders: Iterable[Encoder], texts: Sequence[str]) -> l
             for i, row in zip(places, rows, strict=True):
                 found[i][encoder.name] = row
     return list(found)
+
+
+def _held(
+    texts: Sequence[str],
+    encoders: Iterable[Encoder],
+    stored: Callable[[Sequence[str], Encoder], Mapping[str, FloatArray]],
+) -> dict[str, Vectors]:
+    """Return the vectors of those texts for which every encoder that covers one has its vector stored."""
+    found: dict[str, dict[str, FloatArray]] = {text: {} for text in texts}
+    for encoder in encoders:
+        asked = [text for text in found if covered(language_of(text), encoder.languages)]
+        there = stored(asked, encoder)
+        for text in asked:
+            if text in there:
+                found[text][encoder.name] = there[text]
+            else:
+                del found[text]
+    return dict(found)
 
 
 class DirectQueries:
@@ -99,6 +120,16 @@ class DirectQueries:
             for text, vector in zip(asked, cache.embed(asked, role="query", encoder=encoder).vectors, strict=True):
                 found[text][name] = vector
         return [found[text] for text in texts]
+
+    def known(self, texts: Sequence[str]) -> set[str]:
+        """See `QueryVectors.known`.
+
+        Raises:
+            CacheError: the embedding cache can't be used.
+        """
+        cache = EmbeddingCache(self._settings.embeddings_path)
+        encoders = [self._encoder(name) for name in self._settings.encoder_names()]
+        return set(_held(texts, encoders, lambda some, encoder: cache.known(some, role="query", encoder=encoder)))
 
     def as_passages(self, texts: Sequence[str]) -> list[Vectors]:
         """See `QueryVectors.as_passages`."""
@@ -283,6 +314,23 @@ class BatchedQueries:
             self._leave(asked)
         return [found[text] for text in texts]
 
+    def known(self, texts: Sequence[str]) -> set[str]:
+        """See `QueryVectors.known`; what was on the disk only is in memory afterwards."""
+        with self._changed:
+            found = {text for text in texts if text in self._kept}
+        read = _held([text for text in texts if text not in found], self._encoders.values(), self._stored)
+        for vectors in read.values():
+            for vector in vectors.values():
+                vector.flags.writeable = False
+        with self._changed:
+            self._kept.update(read)
+            self._forget()
+        return found | read.keys()
+
+    def _forget(self) -> None:
+        while len(self._kept) > KEPT_TEXTS:
+            self._kept.popitem(last=False)
+
     def close(self) -> None:
         """End the worker; whoever still waits gets `EncodingBusyError`."""
         with self._changed:
@@ -371,8 +419,7 @@ class BatchedQueries:
                     item.error = told
                     continue
                 item.vectors = self._kept[item.text] = vectors[i]
-            while len(self._kept) > KEPT_TEXTS:
-                self._kept.popitem(last=False)
+            self._forget()
         for item in batch:
             item.done.set()
 

@@ -87,6 +87,17 @@ class TermCounts:
         matrix = _matrix(chosen.data, places[chosen.indices], chosen.indptr, shape)
         return TermCounts({word: i for i, word in enumerate(kept)}, matrix)
 
+    def only(self, rows: IntArray) -> TermCounts:
+        """Return the counts of some texts, with the terms that they have.
+
+        Args:
+            rows: numbers of the texts, in the order in which they are wanted.
+        """
+        chosen = self.matrix[rows]
+        used = np.unique(chosen.indices)
+        words = list(self.vocabulary)
+        return TermCounts({words[column]: place for place, column in enumerate(used)}, sp.csr_matrix(chosen[:, used]))
+
     @property
     def document_frequencies(self) -> IntArray:
         """For each term in how many texts it occurs."""

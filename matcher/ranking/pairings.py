@@ -11,8 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from heapq import nsmallest
+from functools import cached_property, lru_cache
 
 from sqlmodel import Session
 
@@ -32,6 +31,7 @@ from matcher.ranking.history import Trace, schools_of, trace_of
 from matcher.ranking.lab_search import LabList, LabSearch, alphabetical, answer, found_by_text, plain_need, searched
 from matcher.ranking.lab_table import ALL, Facets, Filters, LabTable, Rule
 from matcher.ranking.opened.catalogue import Catalogue
+from matcher.ranking.opened.one_lab import NeedTable, only
 from matcher.ranking.opened.opened_index import OpenedIndex, check_encoders, open_index
 from matcher.ranking.ranker import Band, Ranker, Ranking, RecentRankings, ordered_rows
 from matcher.ranking.rankers import ranker_in_use
@@ -115,6 +115,10 @@ class LabMatch:
 
 _NEEDS_AT_ONCE = 64
 """Needs whose texts are encoded together where many are ranked."""
+SCORED_IN_FULL = 80
+"""So many needs at least are scored for a lab that is asked for what it should hear of; of more the nearest ones."""
+NEW_AT_ONCE = 32
+"""So many needs that nobody has encoded yet are encoded for somebody who waits."""
 _NEAREST = 12
 """So many labs are looked at for what a need that says too little could mean."""
 _MOVES_TO = 20
@@ -158,6 +162,11 @@ class NeedRankings:
         self.taken_in = taken_in
         self.revision = f"{self.snapshot.generation}.{revision}"
         self._recent = RecentRankings()
+        # What a reader may see is mostly the same as a moment ago; of hundreds of needs all of it is large.
+        self._asked = lru_cache(maxsize=2)(self._queries_of_many)
+        self._table_of_needs = lru_cache(maxsize=2)(
+            lambda needs: NeedTable.of(self._asked(needs), self.searcher),
+        )
 
     @property
     def snapshot(self) -> Snapshot:
@@ -285,35 +294,75 @@ class NeedRankings:
             yield trace_of(query, self.snapshot)
 
     def _ranked(self, query: NeedQuery, company: Company | None) -> Ranking:
-        table = features(query, self.searcher, self.table, company)
+        return self._ranked_in(self.searcher, self.table, self._schools, query, company)
+
+    def _ranked_in(
+        self, searcher: Searcher, labs: LabTable, schools: Sequence[str], query: NeedQuery, company: Company | None
+    ) -> Ranking:
+        table = features(query, searcher, labs, company)
         scores, added, remembered = self.ranker.scores(table.values), {}, None
         if self.ranker.history is not None:
-            remembered = self.ranker.history.of(trace_of(query, self.snapshot), self.snapshot.lab_ids, self._schools)
+            remembered = self.ranker.history.of(trace_of(query, searcher.snapshot), labs.ids, schools)
             added = {HISTORY: remembered.amounts}
             scores = scores + remembered.amounts
-        left_out = self.table.set_aside(query.need, company)
-        allowed = self.table.known.copy()
-        allowed[[self.searcher.lab_rows[lab_id] for ids in left_out.values() for lab_id in ids]] = False
-        order = ordered_rows(scores, self.searcher.id_rank, allowed)
+        left_out = labs.set_aside(query.need, company)
+        allowed = labs.known.copy()
+        allowed[[searcher.lab_rows[lab_id] for ids in left_out.values() for lab_id in ids]] = False
+        order = ordered_rows(scores, searcher.id_rank, allowed)
         wished = wishes_of(query.need, company)
-        ranker = self.ranker if self.searcher.is_clear(query.whole) else self.ranker.without_upper_bands()
+        ranker = self.ranker if searcher.is_clear(query.whole) else self.ranker.without_upper_bands()
         return Ranking(
-            query,
-            order,
-            scores,
-            table,
-            left_out,
-            self.table,
-            ranker,
-            scores,
-            wished,
-            added=added,
-            remembered=remembered,
+            query, order, scores, table, left_out, labs, ranker, scores, wished, added=added, remembered=remembered
         )
 
     @cached_property
     def _schools(self) -> tuple[str, ...]:
         return schools_of(self.table)
+
+    def held_against(self, lab_id: str, needs: Sequence[Need], most: int) -> list[tuple[float, Need]]:
+        """Return the needs that fit a lab best, with their scores, without ranking any other lab for them.
+
+        Of more than `SCORED_IN_FULL` needs, and more than four times `most`, only those are scored whose words and
+        meaning are nearest to what the lab does (`matcher.ranking.opened.one_lab`). What the lab is set aside for is
+        left out.
+
+        Args:
+            lab_id: an indexed lab.
+            needs: to choose from.
+            most: how many at most.
+        """
+        row = self.searcher.lab_rows[lab_id]
+        alone = only(self.index, row).searcher
+        asked, looked = tuple(needs), max(SCORED_IN_FULL, 4 * most)
+        queries = self._asked(asked)
+        if len(queries) > looked:
+            queries = [queries[one] for one in self._table_of_needs(asked).nearest(alone, looked)]
+        labs, schools = LabTable.of((lab_id,), self.labs, self.schools), (self._schools[row],)
+        found = []
+        for query in queries:
+            ranking = self._ranked_in(alone, labs, schools, query, self.company_asking(query.need))
+            if ranking.order:
+                found.append((float(ranking.scores[0]), query.need))
+        return sorted(found, key=lambda one: (-one[0], one[1].id))[:most]
+
+    def readable(self, needs: Sequence[Need], *, new: int = NEW_AT_ONCE) -> list[Need]:
+        """Return those of the needs whose texts are encoded already, and so many more, in the order given.
+
+        An import of a thousand needs is encoded by the next re-index; nobody who looks at a lab should wait for that.
+        """
+        texts = {text for need in needs for text in _texts(need)}
+        known = self.queries.known(sorted(texts))
+        found = []
+        for need in needs:
+            is_known = known.issuperset(_texts(need))
+            if is_known or new > 0:
+                found.append(need)
+                new -= not is_known
+        return found
+
+    def _queries_of_many(self, needs: tuple[Need, ...]) -> list[NeedQuery]:
+        starts = range(0, len(needs), _NEEDS_AT_ONCE)
+        return [query for start in starts for query in self._queries(needs[start : start + _NEEDS_AT_ONCE])]
 
     def _queries(self, needs: Sequence[Need]) -> Iterator[NeedQuery]:
         texts = [_texts(need) for need in needs]
@@ -480,13 +529,10 @@ class Matcher(NeedRankings):
                 T_("lab %(lab_id)r is not in the index yet; %(remedy)s", lab_id=lab_id, remedy=remedy)
             )
         row = self.searcher.lab_rows[lab_id]
-        # Of many needs only the best are held: a ranking is large.
-        best = nsmallest(
-            offset + top,
-            (ranking for ranking in self.kept_rankings(needs) if ranking.ranks[row]),
-            key=lambda ranking: (-ranking.scores[row], ranking.query.need.id),
-        )
-        return [self._lab_match(ranking, row) for ranking in best[offset:]]
+        # Only for what is shown are all labs ranked: a need's whole ranking costs as much as its match.
+        best = [need for _, need in self.held_against(lab_id, needs, offset + top)] if needs else []
+        rankings = sorted(self.kept_rankings(best), key=lambda ranking: (-ranking.scores[row], ranking.query.need.id))
+        return [self._lab_match(ranking, row) for ranking in rankings[offset:]]
 
     def search_labs(self, text: str, *, top: int = 10, offset: int = 0, filters: Filters = ALL) -> LabSearch:
         """Return a page of the labs for a free text, those whose name it is first; for no text all labs by name.

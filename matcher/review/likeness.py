@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from sqlalchemy import ColumnElement
@@ -39,6 +40,8 @@ SCORE_OF_ONE = 10.0
 """What a likeness of 1 is shown as, the same unit as that of a ranking."""
 LEAST = 8.0
 """What is less alike is not told: of two needs that no lab answers both, one in fourteen is as much alike."""
+_OF_EACH = 20
+"""So many needs are looked at for each company that is told: one company may have many that fit."""
 _UNSCALED = (0.0, 1.0)
 _TEXTS_KEPT = 8_192
 
@@ -89,19 +92,32 @@ def alike(matcher: Matcher, asked: Said, others: Iterable[Said], *, top: int = 1
         others: what the reader may see; what says nothing is left out.
         top: how many at most.
     """
-    said = [one for one in sorted(others, key=lambda one: one.id) if one.id != asked.id and one.text.strip()]
+    said = tuple(one for one in sorted(others, key=lambda one: one.id) if one.text.strip())
     if not said or not asked.text.strip():
         return []
-    snapshot = as_snapshot(matcher, said)
-    query, searcher = Query(asked.text, matcher.queries.vectors([asked.text])[0]), Searcher(snapshot)
+    query, searcher = Query(asked.text, matcher.queries.vectors([asked.text])[0]), _searcher(matcher, said)
     fits = likeness(searcher, query)
+    fits[[row for row, one in enumerate(said) if one.id == asked.id]] = -np.inf
     best = [row for row in np.argsort(-fits, kind="stable")[:top].tolist() if SCORE_OF_ONE * fits[row] >= LEAST]
-    passages = PassageWords(snapshot)
+    passages = PassageWords(searcher.snapshot)
     scores = [SCORE_OF_ONE * float(fits[row]) for row in best]
     return [
         Like(said[row].id, score, speaking(passages, row, query, score))
         for row, score in zip(best, scores, strict=True)
     ]
+
+
+_COMPARED: WeakKeyDictionary[Matcher, dict[tuple[Said, ...], Searcher]] = WeakKeyDictionary()
+"""What was compared with last, needs and companies: the next reader's are mostly the same, and to read thousands takes
+a while."""
+
+
+def _searcher(matcher: Matcher, said: tuple[Said, ...]) -> Searcher:
+    kept = _COMPARED.get(matcher, {})
+    found = kept.get(said) or Searcher(as_snapshot(matcher, said))
+    latest = list(kept.items())[-1:]
+    _COMPARED[matcher] = dict(latest) | {said: found}
+    return found
 
 
 def likeness(searcher: Searcher, query: Query) -> DoubleArray:
@@ -133,15 +149,10 @@ def lab_companies(
     asking = [_own_words(company) for company in companies if company.description.strip()]
     asked = [*asking, *(need for need in needs if need.company in by_id)]
     matcher.match_lab(lab_id, [], top=1)
-    row = matcher.searcher.lab_rows[lab_id]
-    best: dict[str, tuple[float, Need]] = {}
-    for ranking in matcher.kept_rankings(asked):
-        need, score = ranking.query.need, float(ranking.scores[row])
-        known = best.get(need.company or "")
-        if ranking.ranks[row] and (known is None or score > known[0]):
-            best[need.company or ""] = (score, need)
-    chosen = sorted(best.values(), key=lambda one: (-one[0], one[1].company or ""))[:top]
-    matches = matcher.match_lab(lab_id, [need for _, need in chosen], top=top)
+    best: dict[str, Need] = {}
+    for _, need in matcher.held_against(lab_id, asked, _OF_EACH * top):
+        best.setdefault(need.company or "", need)
+    matches = matcher.match_lab(lab_id, list(best.values())[:top], top=top)
     described = set(asking)
     return [LabCompany(by_id[one.need.company or ""], one, one.need not in described) for one in matches]
 

@@ -326,6 +326,7 @@ class LabMatchAnswer(Answer):
     warnings: list[Bilingual]
     needs: list[NeedForLabAnswer]
     withheld: int
+    unread: int = Field(description="Needs that are too new to be among these; the next re-index reads them.")
 
 
 class LikeNeedAnswer(Answer):

@@ -18,7 +18,7 @@ from starlette.datastructures import FormData
 from api.access.policy import Action, Resource
 from api.documents.ledger import claims_on
 from api.documents.ledger_bodies import ReasonBody, SupplementBody
-from api.pages.desk.views import views_shown
+from api.pages.desk.views import Sorting, views_shown
 from api.pages.results.forms import (
     FEWEST_PARTS,
     FIELDS,
@@ -43,7 +43,7 @@ from api.pages.shell.wording import N_, Lang, lang_of
 from api.requests.capacity import ThreadedRoute
 from api.requests.problems import ProblemError, Refusal, not_found
 from api.routes.cases import read_case
-from api.routes.ledger.entries import EntryId, list_entries, read_entry, report_result
+from api.routes.ledger.entries import EntryId, EntryOrder, list_entries, read_entry, report_result
 from api.routes.ledger.review import supplement_entry, withdraw_entry
 from indexer.vocabulary import COUNTRIES
 from indexer.wording import T_
@@ -236,9 +236,11 @@ def show_results(
     period: Annotated[str, Query(max_length=20)] = "",
     year: str = "",
     reported: Annotated[list[str] | None, Query(max_length=MOST_PARTS)] = None,
+    sort: Annotated[str, Query(max_length=20)] = "",
+    descending: Annotated[str, Query(max_length=10)] = "",
     cursor: Annotated[str | None, Query(max_length=500)] = None,
 ) -> Response:
-    """Show the entries that a person may see, the latest first, and what the last report became."""
+    """Show the entries that a person may see, the latest first or by a column, and what the last report became."""
     chosen = {
         "kpi": Kpi(kpi) if kpi in set(Kpi) else None,
         "state": State(state) if state in set(State) else None,
@@ -246,9 +248,12 @@ def show_results(
         "period": period.strip() or None,
         "year": int(year) if year.isascii() and year.isdigit() and 1 <= int(year[:5]) <= 3_000 else None,
     }
-    found = visit.document(list_entries, case=None, newest=True, limit=50, cursor=cursor, **chosen)
-    fresh = (_read(visit, entry_id) for entry_id in reported or [])
     kept = {name: str(value) for name, value in chosen.items() if value is not None}
+    order = sort if sort == "seq" or sort in set(EntryOrder) else ""
+    sorting = Sorting("/results", kept, order, descending=descending == "true")
+    by = {"sort": EntryOrder(order) if order in set(EntryOrder) else None, "newest": not order or sorting.descending}
+    found = visit.document(list_entries, case=None, limit=50, cursor=cursor, **by, **chosen)
+    fresh = (_read(visit, entry_id) for entry_id in reported or [])
     return visit.show(
         "results/list.html",
         entries=found,
@@ -256,6 +261,7 @@ def show_results(
         **words(visit),
         lacks=_LACKS,
         chosen=kept,
+        sorting=sorting,
         views=views_shown(visit, ViewedList.RESULTS, visit.request.url.query),
         several=visit.look(lambda _, who: who.holds(Role.OFFICE) or len(who.scopes(*Role)) > 1),
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
+from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path as FilePath
 from typing import Annotated, Any
@@ -16,6 +17,8 @@ from typing import Annotated, Any
 import orjson
 from fastapi import APIRouter, Depends, Path, Query, Response
 from fastapi.concurrency import run_in_threadpool
+from sqlalchemy import select as select_columns
+from sqlalchemy import tuple_
 from sqlmodel import Session, col, func, select
 
 from api.access.policy import Action, Resource
@@ -289,6 +292,15 @@ def usable_evidence(
     return checked_items(ask.request.app.state.home, [body.item() for body in bodies])
 
 
+class EntryOrder(StrEnum):
+    """By what entries are listed beside the order in which they were written."""
+
+    KPI = "kpi"
+    AMOUNT = "amount"
+    PERIOD = "period"
+    COUNTS_ON = "counts_on"
+
+
 @router.get("/ledger/entries", response_model=Page[EntryAnswer])
 def list_entries(
     ask: Annotated[PermittedRequest, Depends(requires(Resource.ENTRY, Action.LIST))],
@@ -301,19 +313,24 @@ def list_entries(
         str | None, Query(max_length=200, description="Only the instalments of this contract.", examples=["C-108-001"])
     ] = None,
     case: Annotated[int | None, Query(ge=1, le=MAX_ROW_NUMBER, description="Only what came of this case.")] = None,
-    newest: Annotated[bool, Query(description="The last written first.")] = False,
+    newest: Annotated[bool, Query(description="The last written first; with `sort` the largest first.")] = False,
+    sort: Annotated[EntryOrder | None, Query(description="By what; otherwise as they were written.")] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response:
-    """List the entries that you may see, in the order they were written, or the other way round."""
+    """List the entries that you may see, in the order they were written or by a column, or the other way round."""
 
     def work(session: Session, who: Principal) -> Reply:
         alliances = chosen_alliances(session, who, Resource.ENTRY, Action.LIST, alliance)
-        order = col(Entry.seq).desc() if newest else col(Entry.seq)
-        query = select(Entry).where(shared_by(alliances)).order_by(order).limit(limit + 1)
+        by = [col(Entry.seq)] if sort is None else [col(getattr(Entry, sort.value)), col(Entry.seq)]
+        order = [one.desc() for one in by] if newest else by
+        query = select(Entry).where(shared_by(alliances)).order_by(*order).limit(limit + 1)
         after = decoded(cursor, int)
         if after is not None:
-            query = query.where(col(Entry.seq) < after if newest else col(Entry.seq) > after)
+            last = session.execute(select_columns(*by).where(col(Entry.seq) == after)).one_or_none() or (after,)
+            if len(last) < len(by):
+                raise ProblemError(422, "invalid", T_("give the cursor that came as next"), "cursor")
+            query = query.where(tuple_(*by) < tuple_(*last) if newest else tuple_(*by) > tuple_(*last))
         if kpi is not None:
             query = query.where(Entry.kpi == kpi.value)
         if period is not None:

@@ -48,7 +48,7 @@ from tests.rig.servers.served import Served, served
 SHOWN = 20
 
 
-def prepared(home: Path, records: Path, labs: int, needs: int) -> None:
+def prepared(home: Path, records: Path, labs: int, needs: int, known: int = KNOWN_NEEDS) -> None:
     """Write a collection that has the people's company and labs too, and index its labs and first needs in a home."""
     generate(labs=labs, needs=needs, out=records)
     for name in ("schools", "companies", "labs", "needs"):
@@ -60,17 +60,17 @@ def prepared(home: Path, records: Path, labs: int, needs: int) -> None:
     settings = Settings(home=home, database_url="")
     if (settings.index_path / POINTER).exists():
         return
-    known = records / "known"
-    known.mkdir()
+    first = records / "known"
+    first.mkdir()
     lines = (records / "needs.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
-    (known / "needs.jsonl").write_text("".join(lines[:KNOWN_NEEDS]), encoding="utf-8")
+    (first / "needs.jsonl").write_text("".join(lines[:known]), encoding="utf-8")
     engine = open_engine(settings)
     with writing(engine) as session:
         for path in (
             records / "schools.jsonl",
             records / "companies.jsonl",
             records / "labs.jsonl",
-            known / "needs.jsonl",
+            first / "needs.jsonl",
         ):
             import_file(session, path)
         reindex(session, settings)
@@ -137,7 +137,7 @@ def _proposals(server: Served) -> int:
     return n_proposals
 
 
-def _until_ready(server: Served) -> None:
+def until_ready(server: Served) -> None:
     """Wait until the models are loaded and the index is open."""
     while True:
         ready = httpx.get(server.url + "/readyz", timeout=60).json()
@@ -162,7 +162,7 @@ def main() -> None:
         settings = Settings(home=own, database_url=f"sqlite:///{own}/gloria.db")
         with served(settings, home, records) as server:
             found = new_needs(server)
-            _until_ready(server)
+            until_ready(server)
             figures = measure(
                 server, found, asking, clients=chosen.clients, seconds=chosen.seconds, rounds=chosen.rounds
             )
