@@ -40,7 +40,7 @@ _SWEEP_S = 0.5
 _FILES = 65_536
 
 
-class Waiting:
+class OwingConnections:
     """The connections of a process that owe it a head, those that have waited longest first."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, proxies: Iterable[str]) -> None:
@@ -95,7 +95,7 @@ class Waiting:
             self._loop.call_later(_SWEEP_S, self._sweep)
 
 
-_waiting: WeakKeyDictionary[asyncio.AbstractEventLoop, Waiting] = WeakKeyDictionary()
+_waiting: WeakKeyDictionary[asyncio.AbstractEventLoop, OwingConnections] = WeakKeyDictionary()
 """Those of each event loop; a server process has one."""
 
 
@@ -113,7 +113,7 @@ class BoundedProtocol(HttpToolsProtocol):
         proxies = config.forwarded_allow_ips if config.proxy_headers else ()
         self.address = ""
         if self.loop not in _waiting:
-            _waiting[self.loop] = Waiting(self.loop, () if isinstance(proxies, str) else proxies)
+            _waiting[self.loop] = OwingConnections(self.loop, () if isinstance(proxies, str) else proxies)
         self._waiting = _waiting[self.loop]
         self._head_bytes = self._unread_bytes = 0
         self._refused = False

@@ -22,7 +22,7 @@ _LEAST = 1.5
 
 
 @dataclass(frozen=True)
-class Standing:
+class LeaguePlace:
     """An alliance's place: what it brought, its part of the whole, and how long its bar is of a hundred."""
 
     place: int
@@ -95,7 +95,7 @@ def spark(amounts: Sequence[float], chosen: int | None) -> Markup:
     )
 
 
-def league(shares: Sequence[dict[str, Any]], kpi: str) -> list[Standing]:
+def league(shares: Sequence[dict[str, Any]], kpi: str) -> list[LeaguePlace]:
     """Return the alliances in order of what they brought of a figure; who brought as much shares a place."""
     brought = [(one["parts"].get(kpi, 0), one) for one in shares]
     ordered = sorted(brought, key=lambda one: -one[0])
@@ -104,7 +104,7 @@ def league(shares: Sequence[dict[str, Any]], kpi: str) -> list[Standing]:
     if most <= 0:
         return []
     return [
-        Standing(
+        LeaguePlace(
             place=1 + sum(other > amount for other, _ in brought),
             alliance=one["alliance"],
             name=one["name"],

@@ -153,7 +153,7 @@ _MOST_WAITING_FILES = 500
 
 
 @dataclass(frozen=True)
-class Waiting:
+class FileTotals:
     """So many files of so many bytes."""
 
     files: int
@@ -166,10 +166,10 @@ class WaitingFiles:
 
     rows: list[tuple[str, str, int, datetime]]
 
-    def of(self, account_id: str | None) -> Waiting:
+    def of(self, account_id: str | None) -> FileTotals:
         """Return how much one account has waiting; None: all, a file that several sent counting once."""
         sizes = {digest: size for digest, by, size, _ in self.rows if account_id in (None, by)}
-        return Waiting(len(sizes), sum(sizes.values()))
+        return FileTotals(len(sizes), sum(sizes.values()))
 
 
 def waiting_files(session: Session) -> WaitingFiles:
