@@ -7,7 +7,7 @@ from alembic import op
 
 from indexer.migrations.append_only import refuse_changes
 
-revision = "0038"
+revision = "0037"
 down_revision = "0036"
 branch_labels = None
 depends_on = None
