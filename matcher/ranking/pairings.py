@@ -117,7 +117,7 @@ _NEEDS_AT_ONCE = 64
 """Needs whose texts are encoded together where many are ranked."""
 SCORED_IN_FULL = 80
 """So many needs at least are scored for a lab that is asked for what it should hear of; of more the nearest ones."""
-NEW_AT_ONCE = 32
+NEW_AT_ONCE = 8
 """So many needs that nobody has encoded yet are encoded for somebody who waits."""
 _NEAREST = 12
 """So many labs are looked at for what a need that says too little could mean."""

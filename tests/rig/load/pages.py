@@ -5,8 +5,8 @@
 In: how many synthetic labs and open needs, how many clients match meanwhile, how often each page is asked for. Out: the
 waiting times over all pages, and those of the slowest ones. One person after the other asks for every page of the
 product that its role may see, in an order by chance, each time with another record; meanwhile each matching client asks
-without a pause for the 20 best labs of needs that nobody has encoded before. All needs are open and in one alliance,
-three hundred of them with a case. It exists because a desk is opened a hundred times a day, mostly while a colleague
+without a pause for the 20 best labs of needs that nobody has encoded before, of another alliance. All other needs are
+open and in one alliance, three hundred of them with a case. It exists because a desk is opened a hundred times a day, mostly while a colleague
 waits for a ranking. With `--home` the index stays in that folder. It is a command and no test, because its figures are
 those of the machine it runs on.
 """
@@ -44,7 +44,7 @@ Page = tuple[str, str]
 
 
 def fill_the_alliance(server: Served, n_needs: int) -> list[str]:
-    """Give all needs to one alliance and make cases of some; return the needs that no index knows."""
+    """Give the known needs to one alliance and make cases of some; return the others, which another alliance has."""
     now = datetime.now(UTC)
     engine = open_engine(server.settings)
     with writing(engine) as session:
@@ -60,7 +60,7 @@ def fill_the_alliance(server: Served, n_needs: int) -> list[str]:
         session.add_all(proposals)
         session.flush()
         decided = [(proposal.pairing_id, proposal.id) for proposal in proposals]
-        adopt(session, need_ids=needs[n_needs:], alliance_id="al-a", by=None, now=now)
+        adopt(session, need_ids=needs[n_needs:], alliance_id="al-b", by=None, now=now)
     engine.dispose()
     for pairing_id, proposal_id in decided:
         body = {"verdict": "accept", "proposal_id": proposal_id}
@@ -109,7 +109,7 @@ def measure(
                 [("GET", f"/api/needs/{next(left)}/matches?top={SHOWN}", None) for _ in range(3)]
                 for _ in range(matching)
             ]
-            matches.extend(asking.ask([Share(server.url, server.keys["colleague"], some) for some in asked]))
+            matches.extend(asking.ask([Share(server.url, server.keys["stranger"], some) for some in asked]))
 
     beside = threading.Thread(target=match)
     if matching:
