@@ -25,6 +25,10 @@ MEASURES = ("nDCG@10", "RR", "R@10")
 SPEED = (
     ("Decisions stored by one worker, 16 clients", "python -m tests.rig.load.decisions"),
     ("Matches over HTTP, 1,000 labs, new needs", "python -m tests.rig.load.matches --seconds 8 --rounds 2"),
+    (
+        "Every page beside two clients that match, 1,000 labs, 500 open needs",
+        "python -m tests.rig.load.pages --labs 1000 --needs 500 --rounds 4",
+    ),
     ("A ledger of 100,000 entries", "python -m tests.rig.load.ledger"),
 )
 """What is measured by a command that prints its own figures."""

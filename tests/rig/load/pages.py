@@ -6,9 +6,9 @@ In: how many synthetic labs and open needs, how many clients match meanwhile, ho
 waiting times over all pages, and those of the slowest ones. One person after the other asks for every page of the
 product that its role may see, in an order by chance, each time with another record; meanwhile each matching client asks
 without a pause for the 20 best labs of needs that nobody has encoded before, of another alliance. All other needs are
-open and in one alliance, three hundred of them with a case. It exists because a desk is opened a hundred times a day, mostly while a colleague
-waits for a ranking. With `--home` the index stays in that folder. It is a command and no test, because its figures are
-those of the machine it runs on.
+open and in one alliance, three hundred of them with a case. It exists because a desk is opened a hundred times a day,
+mostly while a colleague waits for a ranking. With `--home` the index stays in that folder. It is a command and no test,
+because its figures are those of the machine it runs on.
 """
 
 from __future__ import annotations
