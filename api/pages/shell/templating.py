@@ -76,6 +76,7 @@ def environment(lang: Lang) -> Environment:
     spoken_by_language: dict[str, Callable[..., str]] = {
         "day": wording.day,
         "moment": wording.moment,
+        "quarter": wording.quarter,
         "number": wording.number,
         "percent": wording.percent,
         "money": wording.money,

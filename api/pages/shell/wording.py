@@ -119,6 +119,12 @@ class Wording:
         local = moment.astimezone(TAIPEI)
         return f"{self.day(local.date())} {local:%H:%M}"
 
+    def quarter(self, period: str) -> str:
+        """Return a quarter, stored as 2020Q2: in Chinese with the ROC year."""
+        if self.lang is Lang.ZH and period[:4].isdigit():
+            return f"{roc_year(int(period[:4]))} 年第 {period[-1]} 季"
+        return period
+
     def number(self, value: float, digits: int = 0) -> str:
         """Return a number with separators and so many decimals."""
         pattern = "#,##0" + ("." + "0" * digits if digits else "")
