@@ -151,8 +151,8 @@ def test_without_an_index_labs_are_found_by_name_and_the_page_says_so(here: Aske
     assert 'href="/labs/lab-1"' in page
     assert 'href="/labs/lab-2"' not in page
     assert "僅搜尋實驗室名稱" in here.ask("office", "GET", "/labs?q=二號").text
-    lab = here.ask("expert", "GET", "/labs/lab-1")
-    assert (lab.status_code, "目前無法排序需求" in lab.text) == (200, True)
+    lab, part = (here.ask("expert", "GET", path) for path in ("/labs/lab-1", "/labs/lab-1/needs"))
+    assert (lab.status_code, part.status_code, "目前無法排序需求" in part.text) == (200, 200, True)
 
 
 def test_an_old_index_is_said_on_the_desk(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,6 +35,7 @@ RESOURCES: dict[str, str] = {
     "company_name": N_("Names of companies"),
     "client_request": N_("Request to look after a company too"),
     "lab_question": N_("Question to a lab"),
+    "visit": N_("Joint visit"),
     "saved_view": N_("View of a list"),
     "conversation": N_("Conversation"),
     "meeting": N_("Meeting"),
