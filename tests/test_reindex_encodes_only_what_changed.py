@@ -242,6 +242,7 @@ class Chance:
         return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
+@pytest.mark.alone
 def test_nothing_new_among_thousands_takes_under_three_seconds(home: Home) -> None:
     rng = np.random.default_rng(106)
     words = [f"{first}{last}" for first in "水光電磁熱聲力氣" for last in "質場流感測控析能波壓"]
