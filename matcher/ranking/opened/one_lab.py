@@ -3,7 +3,7 @@
 In: an opened index and the number of one of its labs; needs with the vectors of their texts. Out: an index of that
 lab alone, in which a need has the score that it has among all labs; and of many needs those that say most of what
 the lab does. It exists because a fit rests on the frozen background and on no other lab: who asks what a lab should
-hear of among two thousand needs wants twenty needs ranked, not two thousand (at 5,000 labs two minutes).
+hear of among two thousand needs wants twenty needs ranked, not two thousand.
 
 The table is a first look only, and says nothing that anybody sees: meaning is the one of `matcher.ranking.signals`,
 words are those within a language, and between languages words are taken to say what meaning says. What it lets
