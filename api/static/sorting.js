@@ -1,5 +1,6 @@
 // Tables whose rows are all on the page (`table.sortable`): a press on the head of a column sorts by it, a second one
-// turns round. Numbers within words count as numbers, so that 109年12月 comes after 109年3月; what is missing comes last.
+// turns round. Amounts are compared as numbers, and numbers within words too, so that 109年12月 comes after 109年3月; what
+// is missing comes last.
 "use strict";
 
 const inOrder = new Intl.Collator(document.documentElement.lang, { numeric: true });
@@ -8,7 +9,9 @@ const keyOf = (row, column) => {
   const cell = row.cells[column];
   const said = (cell?.dataset.key ?? cell?.textContent ?? "").trim();
   if (!said || said === "—") return null;
-  return cell.classList.contains("amount") ? said.replaceAll(",", "") : said;
+  if (!cell.classList.contains("amount")) return said;
+  const number = said.replaceAll(",", "").match(/-?\d+(?:\.\d+)?/);
+  return number && Number(number[0]);
 };
 
 const sortBy = (head) => {
@@ -17,7 +20,7 @@ const sortBy = (head) => {
   const keyed = rows.map((row) => [keyOf(row, head.cellIndex), row]);
   keyed.sort(([one], [other]) => {
     if (one === null || other === null) return (one === null) - (other === null);
-    return inOrder.compare(one, other) * (turned ? -1 : 1);
+    return (typeof one === "number" ? one - other : inOrder.compare(one, other)) * (turned ? -1 : 1);
   });
   for (const [, row] of keyed) row.parentNode.append(row);
   for (const other of head.parentNode.cells) other.removeAttribute("aria-sort");
