@@ -146,7 +146,7 @@ def test_the_office_supplies_totals_and_notes_claims(server: Served, lang: str) 
 
 
 def test_a_quarter_is_closed_by_two_people(server: Served) -> None:
-    with visiting(server, "office", "en") as first, visiting(server, "second_office") as second:
+    with visiting(server, "office", "en") as first, visiting(server, "second_office", "en") as second:
         # The second one has no results, so no list of quarters with results names it.
         for number in range(2):
             page = first.open("/review/periods")

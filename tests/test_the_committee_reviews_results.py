@@ -116,7 +116,8 @@ def _reviewed(page: Any, server: Served, lang: str, let_it_be_empty: Callable[[]
     states = page.locator(".timeline .what strong").all_inner_texts()
     assert len(states) == 5
     expect(page.locator(".timeline")).to_contain_text("committee")
-    expect(page.locator("dl.facts").filter(has_text="2019Q2").first).to_be_visible()
+    quarter = {"en": "2019Q2", "zh-Hant": "108 年第 2 季"}[lang]
+    expect(page.locator("dl.facts").filter(has_text=quarter).first).to_be_visible()
 
 
 @pytest.mark.parametrize("lang", LANGS)
