@@ -37,7 +37,7 @@ _ROC_YEARS = 1000
 _BETWEEN = re.compile("[,，、;；]")
 
 
-class Typed(StrEnum):
+class TypedAs(StrEnum):
     """How a value is typed in a form."""
 
     DAY = "day"
@@ -53,11 +53,11 @@ class Typed(StrEnum):
     YES = "yes"
 
 
-_TIMES = {Typed.PERCENT: 100, Typed.PERCENT_OF_BP: 1 / 100}
+_TIMES = {TypedAs.PERCENT: 100, TypedAs.PERCENT_OF_BP: 1 / 100}
 
 
 @dataclass(frozen=True)
-class Column:
+class RuleColumn:
     """A value and where it stands in the document, or in its row; `options` are its codes with their words.
 
     `may_lack`: nothing typed is None, where otherwise something has to be.
@@ -65,13 +65,13 @@ class Column:
 
     place: Place
     words: str
-    typed: Typed = Typed.LINE
+    typed: TypedAs = TypedAs.LINE
     options: Mapping[str, str] = field(default_factory=dict)
     may_lack: bool = False
 
 
 @dataclass(frozen=True)
-class Table:
+class RuleTable:
     """A list of a document, or a mapping, in rows.
 
     `keys` are the columns of a mapping's keys, one or two; none for a list. A mapping whose keys nobody reads, and a
@@ -81,8 +81,8 @@ class Table:
 
     place: Place
     words: str
-    columns: tuple[Column, ...]
-    keys: tuple[Column, ...] = ()
+    columns: tuple[RuleColumn, ...]
+    keys: tuple[RuleColumn, ...] = ()
     is_mapping: bool = False
     makes: str = ""
     fresh: Mapping[str, Any] = field(default_factory=dict)
@@ -94,7 +94,7 @@ class Table:
         return "-".join(str(part) for part in self.place)
 
     @property
-    def all_columns(self) -> tuple[Column, ...]:
+    def all_columns(self) -> tuple[RuleColumn, ...]:
         """Keys and values, in the order in which they are shown."""
         return (*self.keys, *self.columns)
 
@@ -110,11 +110,11 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Cell:
+class RuleCell:
     """A value of a form: its name there, its column, what is typed (codes where it is a choice) and what it says."""
 
     name: str
-    column: Column
+    column: RuleColumn
     typed: tuple[str, ...]
     said: str
 
@@ -125,17 +125,17 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class FormRow:
+class RuleRow:
     """A row of a form: its name, its cells, and whether it is new or about to go."""
 
     name: str
-    cells: tuple[Cell, ...]
+    cells: tuple[RuleCell, ...]
     is_new: bool = False
     is_gone: bool = False
 
 
 @dataclass(frozen=True)
-class Changed:
+class ChangedRule:
     """What a form makes of a document, what that changes in words, and which cell each place of it came from."""
 
     document: dict[str, Any]
@@ -179,11 +179,11 @@ def _leaves(held: Mapping[str, Any], depth: int, keys: tuple[str, ...] = ()) -> 
 class RuleForm:
     """The form of one document, in one language."""
 
-    values: tuple[Column, ...]
-    tables: tuple[Table, ...]
+    values: tuple[RuleColumn, ...]
+    tables: tuple[RuleTable, ...]
     wording: Wording
 
-    def single(self, document: Mapping[str, Any], given: FormData | None = None) -> list[Cell]:
+    def single(self, document: Mapping[str, Any], given: FormData | None = None) -> list[RuleCell]:
         """Return the single values as they stand, or as somebody typed them."""
         cells = []
         for column in self.values:
@@ -191,7 +191,7 @@ class RuleForm:
             cells.append(self._cell(name, column, at(document, column.place), given))
         return cells
 
-    def rows(self, table: Table, document: Mapping[str, Any], given: FormData | None = None) -> list[FormRow]:
+    def rows(self, table: RuleTable, document: Mapping[str, Any], given: FormData | None = None) -> list[RuleRow]:
         """Return a table's rows as they stand, or as somebody typed them, and an empty one where it grows."""
         held = table.rows(document)
         typed = [] if given is None else _typed_rows(table, given)
@@ -201,7 +201,7 @@ class RuleForm:
             rows.append(self._row(table, count, held, None))
         return rows
 
-    def read(self, document: Mapping[str, Any], given: FormData) -> Changed:
+    def read(self, document: Mapping[str, Any], given: FormData) -> ChangedRule:
         """Return what a form makes of a document.
 
         Raises:
@@ -220,34 +220,34 @@ class RuleForm:
                 changes.append((self.wording.text(column.words), before, after))
         for table in self.tables:
             changes += self._read_table(table, document, becomes, given, cells)
-        return Changed(becomes, tuple(changes), cells)
+        return ChangedRule(becomes, tuple(changes), cells)
 
-    def said(self, column: Column, value: Any) -> str:
+    def said(self, column: RuleColumn, value: Any) -> str:
         """Return a value in words."""
         if value is None or value in ("", []):
             return "—"
-        if column.typed in (Typed.CHOICE, Typed.CHOICES):
+        if column.typed in (TypedAs.CHOICE, TypedAs.CHOICES):
             codes = value if isinstance(value, list) else [value]
             return self._between.join(self.wording.text(column.options.get(str(code), str(code))) for code in codes)
-        if column.typed is Typed.YES:
+        if column.typed is TypedAs.YES:
             return self.wording.text(N_("yes") if value else N_("no"))
-        if column.typed is Typed.DAY:
+        if column.typed is TypedAs.DAY:
             return self.wording.day(value)
-        if column.typed is Typed.NUMBER:
+        if column.typed is TypedAs.NUMBER:
             return self.wording.number(value, 0 if float(value).is_integer() else 2)
         return self._typed(column, value)[0] + (" %" if column.typed in _TIMES else "")
 
-    def _typed(self, column: Column, value: Any) -> tuple[str, ...]:
+    def _typed(self, column: RuleColumn, value: Any) -> tuple[str, ...]:
         """Return a value as it is typed in a form."""
         if value is None:
             return ()
-        if column.typed is Typed.CHOICES:
+        if column.typed is TypedAs.CHOICES:
             return tuple(str(code) for code in value)
-        if column.typed is Typed.YES:
+        if column.typed is TypedAs.YES:
             return ("yes",) if value else ()
-        if column.typed is Typed.COUNTRIES:
+        if column.typed is TypedAs.COUNTRIES:
             return (self._between.join(self.wording.plain(*country(code)) for code in value),)
-        if column.typed is Typed.YEAR:
+        if column.typed is TypedAs.YEAR:
             text = str(self._year(int(value)))
         elif column.typed in _TIMES:
             text = f"{value * _TIMES[column.typed]:g}"
@@ -262,11 +262,11 @@ class RuleForm:
     def _between(self) -> str:
         return "、" if self.wording.lang is Lang.ZH else ", "
 
-    def _cell(self, name: str, column: Column, value: Any, given: FormData | None) -> Cell:
+    def _cell(self, name: str, column: RuleColumn, value: Any, given: FormData | None) -> RuleCell:
         typed = self._typed(column, value) if given is None else _texts(given, name)
-        return Cell(name, column, typed, self.said(column, value))
+        return RuleCell(name, column, typed, self.said(column, value))
 
-    def _row(self, table: Table, number: int, held: Sequence[Row], given: FormData | None) -> FormRow:
+    def _row(self, table: RuleTable, number: int, held: Sequence[Row], given: FormData | None) -> RuleRow:
         name = f"{table.name}-{number}"
         is_new = number >= len(held)
         keys, row = ((), None) if is_new else held[number]
@@ -276,11 +276,11 @@ class RuleForm:
             value = None if is_new else keys[place] if is_key else at(row, column.place)
             cells.append(self._cell(f"{name}-{place}", column, value, given))
         gone = given is not None and f"{name}-gone" in given
-        return FormRow(name, tuple(cells), is_new, gone)
+        return RuleRow(name, tuple(cells), is_new, gone)
 
     def _read_table(
         self,
-        table: Table,
+        table: RuleTable,
         document: Mapping[str, Any],
         becomes: dict[str, Any],
         given: FormData,
@@ -311,12 +311,18 @@ class RuleForm:
         _put(becomes, table.place, _joined(kept, table.depth))
         return changes
 
-    def _place(self, table: Table, row: Row, number: int) -> str:
+    def _place(self, table: RuleTable, row: Row, number: int) -> str:
         inner = row[0] if table.depth else (number,)
         return ".".join(str(part) for part in (*table.place, *inner))
 
     def _read_row(
-        self, table: Table, name: str, old: Row | None, given: FormData, taken: list[tuple[str, ...]], held: list[Row]
+        self,
+        table: RuleTable,
+        name: str,
+        old: Row | None,
+        given: FormData,
+        taken: list[tuple[str, ...]],
+        held: list[Row],
     ) -> Row:
         is_plain = any(column.place == () for column in table.columns)
         row: Any = deepcopy(dict(table.fresh)) if old is None else deepcopy(old[1])
@@ -335,23 +341,23 @@ class RuleForm:
             raise ProblemError(422, "invalid", T_("this row stands twice in the table"), f"{name}-0")
         return keys, row
 
-    def _is_blank(self, table: Table, name: str, given: FormData) -> bool:
+    def _is_blank(self, table: RuleTable, name: str, given: FormData) -> bool:
         return not any(
             text.strip() for place in range(len(table.all_columns)) for text in _texts(given, f"{name}-{place}")
         )
 
-    def _read_value(self, column: Column, name: str, given: FormData) -> Any:
+    def _read_value(self, column: RuleColumn, name: str, given: FormData) -> Any:
         texts = _texts(given, name)
-        if column.typed is Typed.CHOICES:
+        if column.typed is TypedAs.CHOICES:
             return [code for code in column.options if code in texts]
-        if column.typed is Typed.YES:
+        if column.typed is TypedAs.YES:
             return "yes" in texts
         text = texts[0].strip() if texts else ""
         if not text and column.may_lack:
             return None
         return _VALUE[column.typed](column, name, text)
 
-    def _told(self, table: Table, number: int, old: Row | None, new: Row | None) -> list[tuple[str, str, str]]:
+    def _told(self, table: RuleTable, number: int, old: Row | None, new: Row | None) -> list[tuple[str, str, str]]:
         """Return what a row changes, in words."""
         caption = self.wording.text(table.words)
         if old is None or new is None:
@@ -370,12 +376,12 @@ class RuleForm:
                 found.append((self.wording.text(words), *pair))
         return found
 
-    def _row_said(self, table: Table, row: Row) -> str:
+    def _row_said(self, table: RuleTable, row: Row) -> str:
         said = (self.said(column, value) for column, value in zip(table.all_columns, _flat(table, row), strict=True))
         return self._between.join(one for one in said if one != "—")
 
 
-def _flat(table: Table, row: Row) -> list[Any]:
+def _flat(table: RuleTable, row: Row) -> list[Any]:
     keys, held = row
     return [*(keys if table.keys else ()), *(at(held, column.place) for column in table.columns)]
 
@@ -406,7 +412,7 @@ def _new_code(makes: str, taken: Sequence[str]) -> str:
     return next(code for number in range(1, MOST_ROWS * 2) if (code := f"{makes}_{number}") not in taken)
 
 
-def _typed_rows(table: Table, given: FormData) -> list[int]:
+def _typed_rows(table: RuleTable, given: FormData) -> list[int]:
     return [number for number in range(MOST_ROWS) if f"{table.name}-{number}-there" in given]
 
 
@@ -414,14 +420,14 @@ def _texts(given: FormData, name: str) -> tuple[str, ...]:
     return tuple(one for one in given.getlist(name) if isinstance(one, str))
 
 
-def _day(_: Column, name: str, text: str) -> str:
+def _day(_: RuleColumn, name: str, text: str) -> str:
     try:
         return date.fromisoformat(text).isoformat()
     except ValueError as error:
         raise ProblemError(422, "invalid", T_("give a day such as 2019-06-30"), name) from error
 
 
-def _number(column: Column, name: str, text: str) -> float:
+def _number(column: RuleColumn, name: str, text: str) -> float:
     try:
         number = float(text.replace(",", "").removesuffix("%"))
     except ValueError:
@@ -429,29 +435,29 @@ def _number(column: Column, name: str, text: str) -> float:
     if not isfinite(number):
         raise ProblemError(422, "invalid", T_("give a number"), name)
     number /= _TIMES.get(column.typed, 1)
-    return round(number) if column.typed is Typed.PERCENT_OF_BP else _whole(number)
+    return round(number) if column.typed is TypedAs.PERCENT_OF_BP else _whole(number)
 
 
-def _year(column: Column, name: str, text: str) -> int:
+def _year(column: RuleColumn, name: str, text: str) -> int:
     number = _number(column, name, text)
     if not float(number).is_integer():
         raise ProblemError(422, "invalid", T_("give a year such as 109"), name)
     return int(number) + (1911 if number < _ROC_YEARS else 0)
 
 
-def _line(column: Column, name: str, text: str) -> str:
-    if not text and column.typed is Typed.LINE:
+def _line(column: RuleColumn, name: str, text: str) -> str:
+    if not text and column.typed is TypedAs.LINE:
         raise ProblemError(422, "invalid", T_("say something here"), name)
     return text
 
 
-def _choice(column: Column, name: str, text: str) -> str:
+def _choice(column: RuleColumn, name: str, text: str) -> str:
     if text not in column.options:
         raise ProblemError(422, "invalid", T_("choose one of the list"), name)
     return text
 
 
-def _countries(_: Column, name: str, text: str) -> list[str]:
+def _countries(_: RuleColumn, name: str, text: str) -> list[str]:
     codes = {said.casefold(): code for code in sorted(COUNTRIES) for said in (*country(code), code)}
     found = []
     for one in (part.strip() for part in _BETWEEN.split(text)):
@@ -467,13 +473,13 @@ def _whole(number: float) -> float:
 
 
 _VALUE = {
-    Typed.DAY: _day,
-    Typed.YEAR: _year,
-    Typed.NUMBER: _number,
-    Typed.PERCENT: _number,
-    Typed.PERCENT_OF_BP: _number,
-    Typed.LINE: _line,
-    Typed.TEXT: _line,
-    Typed.CHOICE: _choice,
-    Typed.COUNTRIES: _countries,
+    TypedAs.DAY: _day,
+    TypedAs.YEAR: _year,
+    TypedAs.NUMBER: _number,
+    TypedAs.PERCENT: _number,
+    TypedAs.PERCENT_OF_BP: _number,
+    TypedAs.LINE: _line,
+    TypedAs.TEXT: _line,
+    TypedAs.CHOICE: _choice,
+    TypedAs.COUNTRIES: _countries,
 }

@@ -16,7 +16,7 @@ from starlette.datastructures import FormData
 
 from api.access.policy import Action, Resource
 from api.documents.ledger_bodies import ConfigurationBody
-from api.pages.admin.rule_forms import Changed, Column, RuleForm, Table, Typed
+from api.pages.admin.rule_forms import ChangedRule, RuleColumn, RuleForm, RuleTable, TypedAs
 from api.pages.results.entries import CODE_WORDS
 from api.pages.shell.record_names import alliance_names
 from api.pages.shell.visiting import Visit, visiting
@@ -46,135 +46,139 @@ _WHAT = {
     "warning_rules": N_("When an alliance's pace asks for a warning."),
 }
 _KPIS = {kpi.value: facts.label for kpi, facts in KPI_FACTS.items()}
-_KPI = Column(("kpi",), N_("Figure"), Typed.CHOICE, _KPIS)
-_YEAR = Column(("year",), N_("Year"), Typed.YEAR)
-_SOURCE = Column(("source",), N_("Where the plan says so"))
-_ZH, _EN = Column(("zh",), N_("In Chinese")), Column(("en",), N_("In English"))
-_TITLES = (Column(("title_zh",), N_("Name in Chinese")), Column(("title_en",), N_("Name in English")))
+_KPI = RuleColumn(("kpi",), N_("Figure"), TypedAs.CHOICE, _KPIS)
+_YEAR = RuleColumn(("year",), N_("Year"), TypedAs.YEAR)
+_SOURCE = RuleColumn(("source",), N_("Where the plan says so"))
+_ZH, _EN = RuleColumn(("zh",), N_("In Chinese")), RuleColumn(("en",), N_("In English"))
+_TITLES = (RuleColumn(("title_zh",), N_("Name in Chinese")), RuleColumn(("title_en",), N_("Name in English")))
 _PACE = (
-    Column(("expected_bp", 0), N_("By the end of quarter 1, in percent"), Typed.PERCENT_OF_BP),
-    Column(("expected_bp", 1), N_("Quarter 2"), Typed.PERCENT_OF_BP),
-    Column(("expected_bp", 2), N_("Quarter 3"), Typed.PERCENT_OF_BP),
-    Column(("expected_bp", 3), N_("Quarter 4"), Typed.PERCENT_OF_BP),
-    Column(("warning_below_bp",), N_("Warned below so much of it, in percent"), Typed.PERCENT_OF_BP),
+    RuleColumn(("expected_bp", 0), N_("By the end of quarter 1, in percent"), TypedAs.PERCENT_OF_BP),
+    RuleColumn(("expected_bp", 1), N_("Quarter 2"), TypedAs.PERCENT_OF_BP),
+    RuleColumn(("expected_bp", 2), N_("Quarter 3"), TypedAs.PERCENT_OF_BP),
+    RuleColumn(("expected_bp", 3), N_("Quarter 4"), TypedAs.PERCENT_OF_BP),
+    RuleColumn(("warning_below_bp",), N_("Warned below so much of it, in percent"), TypedAs.PERCENT_OF_BP),
 )
 _NOTES = (
-    Column(("note_zh",), N_("Note in Chinese"), Typed.TEXT),
-    Column(("note",), N_("Note in English"), Typed.TEXT),
+    RuleColumn(("note_zh",), N_("Note in Chinese"), TypedAs.TEXT),
+    RuleColumn(("note",), N_("Note in English"), TypedAs.TEXT),
 )
 """What every document may say of itself."""
-_VALUES: dict[str, tuple[Column, ...]] = {
+_VALUES: dict[str, tuple[RuleColumn, ...]] = {
     "alliance_targets": (
-        Column(
-            ("other_share_bp",), N_("Weight of an alliance without one of its own, in percent"), Typed.PERCENT_OF_BP
+        RuleColumn(
+            ("other_share_bp",), N_("Weight of an alliance without one of its own, in percent"), TypedAs.PERCENT_OF_BP
         ),
     ),
     "forecast": (
-        Column(("default_amount_ntd",), N_("Amount of a case that names none (NT$)"), Typed.NUMBER),
-        Column(("similar_cases_needed",), N_("Similar cases that a forecast needs"), Typed.NUMBER),
-        Column(("interval",), N_("How sure the range is, in percent"), Typed.PERCENT),
-        Column(("draws",), N_("How often the future is drawn"), Typed.NUMBER),
-        Column(("seed",), N_("Number that draws begin from"), Typed.NUMBER),
+        RuleColumn(("default_amount_ntd",), N_("Amount of a case that names none (NT$)"), TypedAs.NUMBER),
+        RuleColumn(("similar_cases_needed",), N_("Similar cases that a forecast needs"), TypedAs.NUMBER),
+        RuleColumn(("interval",), N_("How sure the range is, in percent"), TypedAs.PERCENT),
+        RuleColumn(("draws",), N_("How often the future is drawn"), TypedAs.NUMBER),
+        RuleColumn(("seed",), N_("Number that draws begin from"), TypedAs.NUMBER),
     ),
     "gender": (
-        Column(("least_share", 0), N_("A smaller share asks for an analysis: so many"), Typed.NUMBER),
-        Column(("least_share", 1), N_("of so many"), Typed.NUMBER),
-        Column(("judged_from",), N_("Groups of fewer people are not judged"), Typed.NUMBER),
-        Column(("small_below",), N_("Counts below this are not published"), Typed.NUMBER),
+        RuleColumn(("least_share", 0), N_("A smaller share asks for an analysis: so many"), TypedAs.NUMBER),
+        RuleColumn(("least_share", 1), N_("of so many"), TypedAs.NUMBER),
+        RuleColumn(("judged_from",), N_("Groups of fewer people are not judged"), TypedAs.NUMBER),
+        RuleColumn(("small_below",), N_("Counts below this are not published"), TypedAs.NUMBER),
     ),
-    "points": (Column(("pot_share_bp",), N_("Share of own income that is paid out, in percent"), Typed.PERCENT_OF_BP),),
+    "points": (
+        RuleColumn(("pot_share_bp",), N_("Share of own income that is paid out, in percent"), TypedAs.PERCENT_OF_BP),
+    ),
     "recognition": (
-        Column(
+        RuleColumn(
             ("months_confirmed_from",),
             N_("Months are confirmed by their lead from this day on"),
-            Typed.DAY,
+            TypedAs.DAY,
             may_lack=True,
         ),
-        Column(("programme_start",), N_("First day of the programme"), Typed.DAY),
-        Column(("programme_end",), N_("Last day of the programme"), Typed.DAY),
-        Column(("two_people_from_ntd",), N_("More money than this takes two people (NT$)"), Typed.NUMBER),
-        Column(("similar_name_score",), N_("Names so alike may be the same (0 to 100)"), Typed.NUMBER),
-        Column(
-            ("similar_amount_share",), N_("Amounts that differ by at most this are alike, in percent"), Typed.PERCENT
+        RuleColumn(("programme_start",), N_("First day of the programme"), TypedAs.DAY),
+        RuleColumn(("programme_end",), N_("Last day of the programme"), TypedAs.DAY),
+        RuleColumn(("two_people_from_ntd",), N_("More money than this takes two people (NT$)"), TypedAs.NUMBER),
+        RuleColumn(("similar_name_score",), N_("Names so alike may be the same (0 to 100)"), TypedAs.NUMBER),
+        RuleColumn(
+            ("similar_amount_share",), N_("Amounts that differ by at most this are alike, in percent"), TypedAs.PERCENT
         ),
-        Column(("similar_days",), N_("Days so many apart are alike"), Typed.NUMBER),
+        RuleColumn(("similar_days",), N_("Days so many apart are alike"), TypedAs.NUMBER),
     ),
     "report_heading": (
-        Column(("programme", "zh"), N_("Name of the programme in Chinese")),
-        Column(("programme", "en"), N_("Name of the programme in English")),
-        Column(("review_number",), N_("Number of review (審議編號)")),
-        Column(("agency", "zh"), N_("Agency in Chinese")),
-        Column(("agency", "en"), N_("Agency in English")),
+        RuleColumn(("programme", "zh"), N_("Name of the programme in Chinese")),
+        RuleColumn(("programme", "en"), N_("Name of the programme in English")),
+        RuleColumn(("review_number",), N_("Number of review (審議編號)")),
+        RuleColumn(("agency", "zh"), N_("Agency in Chinese")),
+        RuleColumn(("agency", "en"), N_("Agency in English")),
     ),
     "subsidy_path": (
-        Column(
+        RuleColumn(
             ("base",),
             N_("What the share is taken of"),
-            Typed.CHOICE,
+            TypedAs.CHOICE,
             {
                 SubsidyBase.EXPENSES: N_("the expenses of the year"),
                 SubsidyBase.FIRST_YEAR: N_("the subsidy of the first year"),
             },
         ),
-        Column(("last_share_bp",), N_("The subsidy's last share, in percent"), Typed.PERCENT_OF_BP),
+        RuleColumn(("last_share_bp",), N_("The subsidy's last share, in percent"), TypedAs.PERCENT_OF_BP),
     ),
     "warning_rules": (
-        Column(("settled_after_days",), N_("Days after which a quarter is judged"), Typed.NUMBER),
+        RuleColumn(("settled_after_days",), N_("Days after which a quarter is judged"), TypedAs.NUMBER),
         *(replace(column, place=("pace", *column.place)) for column in _PACE),
     ),
 }
 """The values of each document that are set one by one."""
 
 
-_TABLES: dict[str, tuple[Table, ...]] = {
+_TABLES: dict[str, tuple[RuleTable, ...]] = {
     "forecast": (
-        Table(
+        RuleTable(
             ("priors",),
             N_("Of so many past cases at a stage"),
-            (Column((0,), N_("signed"), Typed.NUMBER), Column((1,), N_("not signed"), Typed.NUMBER)),
-            keys=(Column((), N_("Stage"), Typed.CHOICE, {stage.value: term(stage) for stage in OPEN_STAGES}),),
+            (RuleColumn((0,), N_("signed"), TypedAs.NUMBER), RuleColumn((1,), N_("not signed"), TypedAs.NUMBER)),
+            keys=(RuleColumn((), N_("Stage"), TypedAs.CHOICE, {stage.value: term(stage) for stage in OPEN_STAGES}),),
             grows=False,
         ),
     ),
     "money_definitions": (
-        Table(
+        RuleTable(
             ("definitions",),
             N_("Money that counts"),
             (
                 *_TITLES,
                 _SOURCE,
-                Column(("payer_countries",), N_("Countries of payers (none: all)"), Typed.COUNTRIES),
-                Column(("payer_types",), N_("Payers (none chosen: all)"), Typed.CHOICES, CODE_WORDS["payer_type"]),
-                Column(("purposes",), N_("Purposes (none chosen: all)"), Typed.CHOICES, CODE_WORDS["purpose"]),
+                RuleColumn(("payer_countries",), N_("Countries of payers (none: all)"), TypedAs.COUNTRIES),
+                RuleColumn(
+                    ("payer_types",), N_("Payers (none chosen: all)"), TypedAs.CHOICES, CODE_WORDS["payer_type"]
+                ),
+                RuleColumn(("purposes",), N_("Purposes (none chosen: all)"), TypedAs.CHOICES, CODE_WORDS["purpose"]),
             ),
             makes="money",
         ),
-        Table(
+        RuleTable(
             ("international_cases",),
             N_("International cases that count"),
-            (*_TITLES, Column(("bases",), N_("Cases that count"), Typed.CHOICES, CODE_WORDS["basis"])),
+            (*_TITLES, RuleColumn(("bases",), N_("Cases that count"), TypedAs.CHOICES, CODE_WORDS["basis"])),
             makes="cases",
         ),
     ),
     "points": (
-        Table(
+        RuleTable(
             ("activities",),
             N_("Activities"),
             (
-                Column(("label_zh",), N_("Activity in Chinese")),
-                Column(("label_en",), N_("Activity in English")),
-                Column(("points",), N_("Points"), Typed.NUMBER),
+                RuleColumn(("label_zh",), N_("Activity in Chinese")),
+                RuleColumn(("label_en",), N_("Activity in English")),
+                RuleColumn(("points",), N_("Points"), TypedAs.NUMBER),
             ),
             is_mapping=True,
             makes="activity",
         ),
     ),
-    "report_heading": (Table(("signers",), N_("Who signs"), (_ZH, _EN)),),
+    "report_heading": (RuleTable(("signers",), N_("Who signs"), (_ZH, _EN)),),
     "subsidy_path": (
-        Table(
+        RuleTable(
             ("shares_bp",),
             N_("The subsidy's share by year"),
-            (Column((), N_("Share, in percent"), Typed.PERCENT_OF_BP),),
+            (RuleColumn((), N_("Share, in percent"), TypedAs.PERCENT_OF_BP),),
             keys=(_YEAR,),
         ),
     ),
@@ -184,54 +188,54 @@ _TABLES: dict[str, tuple[Table, ...]] = {
 
 def _tables_of(
     name: str, document: Mapping[str, Any], alliances: Mapping[str, str], definitions: Mapping[str, str]
-) -> tuple[Table, ...]:
+) -> tuple[RuleTable, ...]:
     """Return the lists of a document, each a table."""
-    alliance = Column(("alliance",), N_("Alliance"), Typed.CHOICE, alliances)
+    alliance = RuleColumn(("alliance",), N_("Alliance"), TypedAs.CHOICE, alliances)
     if name == "alliance_targets":
         return _alliance_tables(alliance)
     if name == "warning_rules":
         return (
-            Table(("kpis",), N_("Figures with a pace of their own"), _PACE, keys=(_KPI,)),
-            Table(("alliances",), N_("Alliances with a pace of their own"), _PACE, keys=(alliance, _KPI)),
+            RuleTable(("kpis",), N_("Figures with a pace of their own"), _PACE, keys=(_KPI,)),
+            RuleTable(("alliances",), N_("Alliances with a pace of their own"), _PACE, keys=(alliance, _KPI)),
         )
     return _target_tables(document, definitions) if name == "target_books" else _TABLES.get(name, ())
 
 
-def _alliance_tables(alliance: Column) -> tuple[Table, ...]:
-    cumulative = Column(("cumulative",), N_("Counts from the programme's start"), Typed.YES)
-    amount = Column(("amount",), N_("Target"), Typed.NUMBER)
-    share = Column((), N_("Weight, in percent"), Typed.PERCENT_OF_BP)
+def _alliance_tables(alliance: RuleColumn) -> tuple[RuleTable, ...]:
+    cumulative = RuleColumn(("cumulative",), N_("Counts from the programme's start"), TypedAs.YES)
+    amount = RuleColumn(("amount",), N_("Target"), TypedAs.NUMBER)
+    share = RuleColumn((), N_("Weight, in percent"), TypedAs.PERCENT_OF_BP)
     return (
-        Table(("own",), N_("Targets agreed with an alliance"), (alliance, _KPI, _YEAR, amount, cumulative)),
-        Table(("shares_bp",), N_("Weights of alliances"), (share,), keys=(alliance,)),
+        RuleTable(("own",), N_("Targets agreed with an alliance"), (alliance, _KPI, _YEAR, amount, cumulative)),
+        RuleTable(("shares_bp",), N_("Weights of alliances"), (share,), keys=(alliance,)),
     )
 
 
-def _target_tables(document: Mapping[str, Any], definitions: Mapping[str, str]) -> tuple[Table, ...]:
+def _target_tables(document: Mapping[str, Any], definitions: Mapping[str, str]) -> tuple[RuleTable, ...]:
     columns = (
         _KPI,
         replace(_YEAR, may_lack=True),
-        Column(("amount",), N_("Target"), Typed.NUMBER),
-        Column(("basis",), N_("Counted"), Typed.CHOICE, {str(one): words for one, words in BASIS_LABELS.items()}),
+        RuleColumn(("amount",), N_("Target"), TypedAs.NUMBER),
+        RuleColumn(("basis",), N_("Counted"), TypedAs.CHOICE, {str(one): words for one, words in BASIS_LABELS.items()}),
         _SOURCE,
-        Column(("definition",), N_("Reading"), Typed.CHOICE, definitions, may_lack=True),
+        RuleColumn(("definition",), N_("Reading"), TypedAs.CHOICE, definitions, may_lack=True),
     )
     scope = {str(one): words for one, words in SCOPE_LABELS.items()}
-    within = Column(("within_years",), N_("Within so many years"), Typed.NUMBER)
-    reached = Column(("amount",), N_("Reached"), Typed.NUMBER)
+    within = RuleColumn(("within_years",), N_("Within so many years"), TypedAs.NUMBER)
+    reached = RuleColumn(("amount",), N_("Reached"), TypedAs.NUMBER)
     return (
-        Table(("books",), N_("Books of targets"), _TITLES, makes="book", fresh={"targets": []}),
+        RuleTable(("books",), N_("Books of targets"), _TITLES, makes="book", fresh={"targets": []}),
         *(
-            Table(("books", number, "targets"), either(book["title_zh"], book["title_en"]), columns)
+            RuleTable(("books", number, "targets"), either(book["title_zh"], book["title_en"]), columns)
             for number, book in enumerate(document["books"])
         ),
-        Table(("given_actuals",), N_("What the plan says was reached"), (_KPI, _YEAR, reached, _SOURCE)),
-        Table(
+        RuleTable(("given_actuals",), N_("What the plan says was reached"), (_KPI, _YEAR, reached, _SOURCE)),
+        RuleTable(
             ("self_sufficiency",),
             N_("When alliances live on their own income"),
-            (Column(("scope",), N_("Which alliances"), Typed.CHOICE, scope), within, _SOURCE),
+            (RuleColumn(("scope",), N_("Which alliances"), TypedAs.CHOICE, scope), within, _SOURCE),
         ),
-        Table(("disputes",), N_("Where the plan disagrees with itself"), (_KPI, _ZH, _EN)),
+        RuleTable(("disputes",), N_("Where the plan disagrees with itself"), (_KPI, _ZH, _EN)),
     )
 
 
@@ -274,7 +278,7 @@ def _page(
         document=reply.document,
         what=_WHAT.get(name, ""),
         etag=reply.headers["ETag"],
-        Typed=Typed,
+        TypedAs=TypedAs,
         held=form.single(document),
         held_tables=[(table, form.rows(replace(table, grows=False), document)) for table in form.tables],
         values=form.single(document, given),
@@ -300,7 +304,7 @@ def change_document(
     return _set(visit, configuration_name, read)
 
 
-def _set(visit: Visit, name: str, read: Changed) -> Response:
+def _set(visit: Visit, name: str, read: ChangedRule) -> Response:
     def work() -> Any:
         body = visit.body(ConfigurationBody, {"document": read.document, "reason": visit.form.get("reason", "")})
         return visit.reply(set_configuration, configuration_name=name, body=body)
