@@ -266,6 +266,8 @@ def _pairing(screen: Screen, matcher: Matcher, pairing: Pairing, longest: float)
     yield Paragraph(state + Text(f"  {_school(screen, matcher, lab)}  {pairing.lab_id}", "dim"), indent=4)
     yield Paragraph(_said(screen, pairing.explanation.for_company), indent=4)
     yield from _reasons(screen, pairing.explanation)
+    if pairing.explanation.seen_less:
+        yield Paragraph(screen.text(T_("shown earlier: equally fit, seen less")), indent=4)
     if pairing.explanation.history is not None:
         yield Paragraph(_said(screen, pairing.explanation.history), indent=4)
     yield Text("    " + screen.text(T_("what the score is made of")), "bold")

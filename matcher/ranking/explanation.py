@@ -228,7 +228,8 @@ class AskEvidence:
 class Explanation:
     """Why a lab is proposed for a need; `history` counts what was decided on it for like needs, None if nothing was.
 
-    `drawn` says that a coin chose its place among near ties, None if none did.
+    `drawn` says that a coin chose its place among near ties, None if none did. `seen_less` is true of one that stands
+    earlier than its score alone would put it, since it fits equally and was seen less; None of all others.
     """
 
     asks: tuple[AskEvidence, ...]
@@ -237,11 +238,12 @@ class Explanation:
     for_lab: Bilingual
     history: Bilingual | None = None
     drawn: Drawn | None = None
+    seen_less: bool | None = None
 
     def as_plain(self) -> dict[str, Any]:
         """Return plain values, as stored and sent; eight times as quick as `asdict`, while a writer waits."""
         plain: dict[str, Any] = orjson.loads(orjson.dumps(self))
-        for name in ("history", "drawn"):
+        for name in ("history", "drawn", "seen_less"):
             # What was shown before there were any keeps its bytes.
             if plain[name] is None:
                 del plain[name]
@@ -259,6 +261,7 @@ def explain(
     chances: DoubleArray,
     decided: Text | None = None,
     drawn: Drawn | None = None,
+    seen_less: bool = False,
 ) -> Explanation:
     """Explain one pairing.
 
@@ -272,6 +275,7 @@ def explain(
         chances: that the lab answers each ask, or the whole need if it has no asks.
         decided: what was decided on the lab for needs like this one.
         drawn: how its place among near ties was drawn.
+        seen_less: whether it stands earlier by the office's rule of reach.
     """
     need = query.need
     asked: list[tuple[Ask | None, Query, int]] = [
@@ -289,6 +293,7 @@ def explain(
         for_lab=_for_lab(need, asks, best),
         history=None if decided is None else Bilingual.of(decided),
         drawn=drawn,
+        seen_less=seen_less or None,
     )
 
 

@@ -35,6 +35,7 @@ from matcher.ranking.opened.one_lab import NeedTable, only
 from matcher.ranking.opened.opened_index import OpenedIndex, check_encoders, open_index
 from matcher.ranking.ranker import Band, Ranker, Ranking, RecentRankings, ordered_rows
 from matcher.ranking.rankers import ranker_in_use
+from matcher.ranking.reach.rule_in_use import rule_in_use
 from matcher.ranking.reranker import load_reranker
 from matcher.ranking.signals import HISTORY, NeedQuery, Searcher, features, need_query
 from matcher.ranking.wishes import UNSTEERED, StatedWish, Steering, Wish, wishes_of
@@ -159,6 +160,7 @@ class NeedRankings:
         self.needs: Mapping[str, Need] = needs or {}
         self.ranker = ranker or ranker_in_use(settings)
         self.reranker = load_reranker(settings)
+        self.reach = rule_in_use(settings)
         self.taken_in = taken_in
         self.revision = f"{self.snapshot.generation}.{revision}"
         self._recent = RecentRankings()
@@ -462,7 +464,7 @@ class Matcher(NeedRankings):
             filters: hide labs; ranks and facets are those without filters.
             steering: what an expert chose for this answer; what is a must hides labs as a filter does.
         """
-        ranking = self.ranking(need, company, steering, second_look=True)
+        ranking = self.ranking(need, company, steering, second_look=True).with_seen_less_earlier(self.reach)
         shown = ranking.with_near_ties_drawn(self.settings.near_ties, self.snapshot.generation)
         rows = shown.passing(filters)
         return self.explained(shown, rows[offset : offset + top], total=len(rows))
@@ -470,8 +472,9 @@ class Matcher(NeedRankings):
     def match_all(self, needs: Sequence[Need], *, top: int = 10) -> Iterator[MatchResult]:
         """Yield for each need what `match` gives, encoding all their texts together and keeping nothing."""
         for ranking in self.rankings(needs, second_look=True):
-            rows = ranking.passing(ALL)
-            yield self.explained(ranking, rows[:top], total=len(rows))
+            shown = ranking.with_seen_less_earlier(self.reach)
+            rows = shown.passing(ALL)
+            yield self.explained(shown, rows[:top], total=len(rows))
 
     def explained(self, ranking: Ranking, rows: Sequence[int], *, total: int) -> MatchResult:
         """Return the answer that shows some labs of a ranking.
@@ -597,6 +600,7 @@ class Matcher(NeedRankings):
             chances=ranking.chances(row),
             decided=ranking.remembered.sentence(row) if with_decisions and ranking.remembered else None,
             drawn=ranking.drawn.get(row),
+            seen_less=row in ranking.earlier,
         )
 
 

@@ -36,6 +36,8 @@ from matcher.ranking.lab_table import (
     passing,
 )
 from matcher.ranking.near_ties import Drawn, drawn_order
+from matcher.ranking.reach.seen_less import Rule as ReachRule
+from matcher.ranking.reach.seen_less import moved_up
 from matcher.ranking.signals import ASKS_WEIGHED, FEATURES, N_EVIDENCE, PREFERRED, FeatureTable, NeedQuery
 from matcher.ranking.wishes import (
     COVERED_FROM,
@@ -229,6 +231,7 @@ class Ranking:
     scores: those of earlier decisions, which `remembered` tells in counts, and of a second
     look, whose model `reread_by` names; `warnings` say what to know of that one.
     `drawn` says of rows whose place was drawn how (`matcher.ranking.near_ties`).
+    `earlier` are rows that stand earlier since they fit equally and were seen less (`matcher.ranking.reach`).
     `usually` is the ranking as it is without the steering.
     """
 
@@ -245,6 +248,7 @@ class Ranking:
     added: Mapping[str, DoubleArray] = field(default_factory=dict)
     remembered: Remembered | None = None
     drawn: Mapping[int, Drawn] = field(default_factory=dict)
+    earlier: frozenset[int] = frozenset()
     reread_by: str = ""
     warnings: tuple[Bilingual, ...] = ()
     usually: Ranking | None = None
@@ -313,12 +317,25 @@ class Ranking:
         return found
 
     def with_near_ties_drawn(self, margin: float, generation: str) -> Ranking:
-        """Return this ranking with the order of near ties drawn; itself where `margin` is 0."""
-        if not margin:
+        """Return this ranking with the order of near ties drawn; itself where `margin` is 0.
+
+        Where labs stand earlier by the office's rule nothing is drawn: a coin's chance must be the only reason.
+        """
+        if not margin or self.earlier:
             return self
         key = f"{self.query.need.id}\n{self.version}\n{generation}"
         order, drawn = drawn_order(self.order, self.scores, margin, key)
         return replace(self, order=order, drawn=drawn)
+
+    def with_seen_less_earlier(self, rule: ReachRule | None) -> Ranking:
+        """Return this ranking with equally fit labs earlier that were seen less; itself where no rule is in use."""
+        if rule is None:
+            return self
+        schools = [lab.school or "" for lab in self.labs.profiles]
+        order, earlier = moved_up(self.order, self.scores, self.ranker.introduced(self.usual), schools, rule)
+        # Whom steering moves is told beside what would be shown without it.
+        usually = None if self.usually is None else self.usually.with_seen_less_earlier(rule)
+        return replace(self, order=order, earlier=earlier, usually=usually)
 
     @cached_property
     def ranks(self) -> npt.NDArray[np.int64]:

@@ -377,6 +377,7 @@ def _card(item: Mapping[str, Any], lab: LabFacts, stand: PairingFacts) -> dict[s
         "missing": explanation.get("missing", []),
         "lacks": any(one["kind"] and one["covered"] != "yes" for one in asks),
         "history": explanation.get("history"),
+        "seen_less": explanation.get("seen_less", False),
         "changed": item["changed_since_index"],
         "generation": item.get("generation"),
         "facts": lab,

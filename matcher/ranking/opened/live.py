@@ -35,6 +35,7 @@ from matcher.ranking.opened.opened_index import IndexRenewal, OpenedIndex, Wante
 from matcher.ranking.pairings import Matcher
 from matcher.ranking.ranker import WeightsError
 from matcher.ranking.rankers import default_ranker, ranker_in_use, version_in_use
+from matcher.ranking.reach.rule_in_use import stamp_of
 
 CHECK_EVERY_S = 0.5
 """How often, at most, the database and the index are asked whether something is new."""
@@ -116,6 +117,7 @@ class LiveMatcher:
         self._records_problem: str | None = None
         self._ranker_problem: str | None = None
         self._promoted: str | None = None
+        self._reach_stamp = 0
         self._ranker = default_ranker().with_depth(settings.depth)
 
     def current(self) -> Matcher:
@@ -242,6 +244,8 @@ class LiveMatcher:
 
     def _put(self, index: OpenedIndex, catalogue: Catalogue, numbers: Numbers) -> Matcher:
         """Make the next matcher, with all that requests need of it computed, and swap it in."""
+        # Before the rule is read: one that is put in use meanwhile is then seen as new.
+        stamp = stamp_of(self._settings)
         matcher = Matcher(
             settings=self._settings,
             index=index,
@@ -252,6 +256,7 @@ class LiveMatcher:
             revision="-".join(str(numbers.get(kind, 0)) for kind in _FOLLOWED),
         )
         matcher.prepare()
+        self._reach_stamp = stamp
         self._seen = numbers
         self._matcher = matcher
         return matcher
@@ -270,7 +275,8 @@ class LiveMatcher:
 
     def _follow_ranker(self) -> None:
         matcher = self._matcher
-        if matcher is not None and self._choose_ranker():
+        stamp = stamp_of(self._settings)
+        if matcher is not None and (self._choose_ranker() or stamp != self._reach_stamp):
             self._put(matcher.index, matcher.catalogue, self._seen)
 
     def _choose_ranker(self) -> bool:
