@@ -177,6 +177,25 @@ def test_a_need_that_begins_at_the_company_is_that_companys(server: Served) -> N
         expect(somebody.open("/drafts?company=nobody").locator(".lead")).to_have_count(0)
 
 
+def test_a_school_states_a_need_on_the_telephone(server: Served) -> None:
+    with visiting(server, "expert", "zh-Hant") as somebody:
+        page = somebody.open("/drafts")
+        page.locator("#f-text").fill("骨科門診想要能在診間量測步態的鞋墊。預算八十萬元。")
+        page.get_by_role("button", name="讀取內容").click()
+        page.locator("#f-title").fill("診間量步態")
+        page.locator("#f-school").select_option("ysu")
+        page.locator("#f-company_name").fill("某公司")
+        page.locator("form[action='/drafts/need'] button.main").last.click()
+        expect(page.get_by_role("alert")).to_contain_text("需求由企業或學校其中一方提出")
+        assert page.locator("#f-school").get_attribute("aria-invalid") == "true"
+        page.locator("#f-company_name").fill("")
+        page.locator("form[action='/drafts/need'] button.main").last.click()
+        need = page.url.rpartition("/")[2]
+    stored = server.ask("expert", "GET", f"/api/needs/{need}").json()
+    assert (stored["company"], stored["school"], stored["title"]) == (None, "ysu", "診間量步態")
+    assert (stored["state"], stored["expert"]) == ("taken_up", server.accounts["expert"])
+
+
 def test_a_cv_is_corrected_in_the_page_and_imported(server: Served) -> None:
     with visiting(server, "office") as somebody:
         page = somebody.open("/drafts")

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Depends, Query, Response
-from sqlmodel import Session
+from sqlmodel import Session, col
 from starlette.datastructures import UploadFile
 
 from api.access.policy import Action, Resource, admits
@@ -30,7 +30,7 @@ from api.pages.shell.form_fields import (
     typed,
 )
 from api.pages.shell.receiving import receiving
-from api.pages.shell.record_names import scope_names
+from api.pages.shell.record_names import every, scope_names
 from api.pages.shell.visiting import Visit, visiting
 from api.pages.shell.wording import N_
 from api.requests.capacity import REPORTING, ThreadedRoute, takes
@@ -42,7 +42,9 @@ from indexer.instants import day_in_taipei, now
 from indexer.records.exchange import MAX_EVIDENCE, CompanyIn, EvidenceIn, LabIn, check
 from indexer.records.field_notes import declared
 from indexer.records.lists.made_ids import made_id
-from indexer.vocabulary import Drafted, EvidenceKind, Kind
+from indexer.records.mended.retired import in_use
+from indexer.records.record_tables import School
+from indexer.vocabulary import Drafted, EvidenceKind, Kind, Mendable
 from indexer.wording import T_
 from matcher.ranking.elements import elements_stated
 from matcher.review.roles import STAFF
@@ -53,7 +55,7 @@ PATHS_WITH_FILES = ("/drafts", "/drafts/need", "/drafts/lab")
 LAB_FIELDS = asked_fields(LabIn)
 _LAB_BESIDE = ("pi", "school", "orcid", "links")
 """What a CV says of a lab beside what forms ask its researcher."""
-_BESIDE = ("company_name", "tax_id", "contact", "company", "came_by", "alliance")
+_BESIDE = ("company_name", "tax_id", "contact", "company", "came_by", "alliance", "school")
 """What the form asks for beside the need's own fields."""
 _FIELDS_OF_DRAFT = {"company": "company_name"}
 _LABELS: dict[str, Any] = {one.name: one.note.label for one in (*declared(LabIn), *declared(CompanyIn))}
@@ -204,6 +206,7 @@ def _need_page(
     form = shown(NEED_FIELDS, values) | {
         "company_name": company,
         "tax_id": values.get("tax_id") or "",
+        "school": values.get("school") or "",
         "contact": values.get("contact_said") or _contact(values),
         "came_by": values.get("came_by") or ("email" if str(document["text"]).startswith("From: ") else "call"),
     }
@@ -222,6 +225,7 @@ def _need_page(
         kinds=KINDS,
         known=known,
         alliances=alliances,
+        schools=visit.look(lambda session, _: every(session, School, in_use(Mendable.SCHOOL, col(School.id)))),
         alliance=values.get("alliance") or "",
         refused=refused,
     )
