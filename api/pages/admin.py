@@ -371,6 +371,7 @@ _WHAT = {
     "gender": N_("Which gap asks for an analysis, and which counts are too small to publish."),
     "money_definitions": N_("Which money counts, under each reading of the plan."),
     "points": N_("What activities of faculty and staff are worth, and the share that is paid out."),
+    "reach_rule": N_("When equally fit labs of lesser-known schools stand earlier; look at Fair reach first."),
     "report_heading": N_("What stands at the top of a paper that is handed in, and who signs it."),
     "recognition": N_("What a result needs to be recognised, and when two people must decide."),
     "subsidy_path": N_("How the subsidy steps down year by year."),
@@ -403,6 +404,14 @@ _VALUES: dict[str, dict[str, tuple[str, _Typed]]] = {
         "small_below": (N_("Counts below this are not published"), _Typed.NUMBER),
     },
     "points": {"pot_share_bp": (N_("Share of own income that is paid out, in percent"), _Typed.PERCENT_OF_BP)},
+    "reach_rule": {
+        "floor": (
+            N_("Least reach of lesser-known schools beside well-known ones (0 is off, 1.1 advised)"),
+            _Typed.NUMBER,
+        ),
+        "tolerance": (N_("Scores that differ by no more are near ties (0 to 1)"), _Typed.NUMBER),
+        "half_life_weeks": (N_("Weeks after which what was seen counts half"), _Typed.NUMBER),
+    },
     "recognition": {
         "months_confirmed_from": (N_("Months are confirmed by their lead from this day on"), _Typed.DAY),
         "programme_start": (N_("First day of the programme"), _Typed.DAY),
