@@ -18,7 +18,7 @@ import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
-from api.commands import doctor, judging, learning, ledger, mail, matching, people, portfolio, records, service
+from api.commands import doctor, judging, learning, ledger, mail, matching, people, portfolio, reach, records, service
 from api.commands.handouts import dossier
 from api.commands.imports import drafting
 from api.commands.joint import diagnosing
@@ -123,6 +123,7 @@ app.command("reindex")(matching.rebuild)
 app.command("map")(matching.redraw)
 app.command("match")(matching.match)
 app.command("portfolio")(portfolio.portfolio)
+app.command("reach")(reach.reach)
 app.command("diagnose")(diagnosing.diagnose)
 app.command("run")(matching.run)
 app.command("evaluate")(matching.evaluate)

@@ -45,6 +45,7 @@ def _rules_are_set(server: Served) -> None:
         "gender",
         "money_definitions",
         "points",
+        "reach_rule",
         "recognition",
         "report_heading",
         "subsidy_path",

@@ -7,21 +7,33 @@ their due, nothing at all while it is off. What it gives and costs: `test_rankin
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import orjson
 import pytest
+from sqlalchemy import Engine
+from sqlmodel import Session
 
 from indexer.database import open_engine
+from indexer.records.importing import import_file
 from indexer.settings import Settings
 from matcher.judging.fair_reach import well_known
+from matcher.ledger.rules.configuration import change, default
+from matcher.ledger.rules.reach import ReachRule
 from matcher.ranking.opened.live import LiveMatcher
 from matcher.ranking.pairings import Matcher
+from matcher.ranking.ranker import load_ranker
 from matcher.ranking.reach.rule_in_use import put_in_use, rule_in_use, rule_path
 from matcher.ranking.reach.seen_less import Reach, Rule, moved_up, reach_of, seen_at
+from matcher.review.people import Account
+from matcher.review.proposals import Proposal, StoredPairing, release
+from matcher.review.reach_audit import reach_audit
 from tests.conftest import Gloria
+
+NOW = datetime(2026, 11, 2, tzinfo=UTC)
 
 FAMED = frozenset({"famed"})
 
@@ -138,3 +150,93 @@ def test_a_server_takes_the_rule_up_and_lets_go_of_it(own_home: Path) -> None:
     finally:
         live.close()
         engine.dispose()
+
+
+def test_the_audit_counts_down_to_where_somebody_looked(engine: Engine, tmp_path: Path) -> None:
+    """Ten labs are shown for each of three needs; of one somebody opened the third, of one accepted the first."""
+    begin = datetime(2026, 10, 1, tzinfo=UTC)
+    with Session(engine) as session:
+        for kind, rows in _records().items():
+            path = tmp_path / f"{kind}.jsonl"
+            path.write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in rows))
+            assert import_file(session, path, kind).errors == []
+        numbers = {n: [_shows(session, n, place, begin) for place in range(10)] for n in range(3)}
+        session.commit()
+        opened = {numbers[0][2]: begin + timedelta(days=3)}
+        release(session, pairing=session.get_one(StoredPairing, numbers[1][0]), by="u", now=begin + timedelta(days=20))
+        asked: dict[str, Any] = {"until": begin + timedelta(days=90), "ranker": load_ranker()}
+        found = reach_audit(session, since=begin, opened=opened, **asked)
+        assert (found.needs, found.unread, found.depths) == (3, 1, {1: 1, 3: 1})
+        assert found.known == {"famed"}
+        seen = {one.lab_id: one.reach.seen for one in found.labs}
+        assert seen["lab-0"] == pytest.approx(2.0)
+        assert [seen[f"lab-{place}"] for place in (1, 2, 3)] == pytest.approx([1 / np.log2(3), 0.5, 0])
+        whole = sum((one.reach for one in found.labs), Reach())
+        assert whole.seen == pytest.approx(whole.deserved) == pytest.approx(3.5 + 1 / np.log2(3) - 1)
+        assert {one.school_id: (one.labs, one.shown, one.opened) for one in found.schools} == {
+            "famed": (5, 15, 2),
+            "small": (5, 15, 0),
+        }
+        # It fades by the weeks since somebody looked; what was shown before and looked at in the time counts.
+        faded = reach_audit(session, since=begin, opened=opened, half_life_weeks=1, **asked)
+        weeks = [(90 - days) // 7 for days in (3, 20)]
+        first = next(one for one in faded.labs if one.lab_id == "lab-0")
+        assert first.reach.seen == pytest.approx(0.5 ** weeks[0] + 0.5 ** weeks[1])
+        later = reach_audit(session, since=begin + timedelta(days=10), opened={}, **asked)
+        assert (later.needs, later.depths) == (1, {1: 1})
+        assert sum(one.shown for one in later.labs) == 0
+
+
+def _records() -> dict[str, list[dict[str, Any]]]:
+    schools = [("famed", "名校", "high"), ("small", "小校", "low")]
+    return {
+        "schools": [{"id": one, "name": name, "name_en": one, "prominence": fame} for one, name, fame in schools],
+        "labs": [
+            {"id": f"lab-{n}", "name": f"室{n}", "school": schools[n % 2][0], "summary": "量測", "evidence": []}
+            for n in range(10)
+        ],
+        "needs": [{"id": f"need-{n}", "title": "量測", "description": "量測薄膜"} for n in range(3)],
+    }
+
+
+def _shows(session: Session, need: int, place: int, at: datetime) -> int:
+    pairing = StoredPairing(need_id=f"need-{need}", lab_id=f"lab-{place}")
+    session.add(pairing)
+    session.flush()
+    told = {"digest": f"{need}-{place}", "rank": place + 1, "score": 9.0 - place / 2, "band": "strong"}
+    more = {"contributions": {}, "explanation": {}, "generation": "g", "ranker_version": "v", "shown_to": "u"}
+    session.add(Proposal(pairing_id=pairing.id or 0, shown_at=at, **told, **more))
+    session.flush()
+    return pairing.id or 0
+
+
+def test_the_office_switches_the_rule_on_and_the_command_tells_what_it_does(own_home: Path, gloria: Gloria) -> None:
+    settings = Settings(home=own_home, encoders="bundled-use")
+    plain = gloria("--lang", "en", "reach", "--quarter", "2026Q3", home=own_home)
+    assert (plain.code, plain.out.splitlines()[0]) == (
+        0,
+        "2026Q3: 0 needs were shown; of 0 of them nobody opened a lab",
+    )
+    assert plain.out.splitlines()[-1] == "the rule is not in use"
+    told = gloria("reach", "--simulate", "--floor", "2", "--json", home=own_home).document["simulation"]
+    assert [one["name"] for one in told["standings"]] == ["plain", "ruled", "depth"]
+    assert told["moved"] > 0
+    assert told["standings"][1]["known"] < told["standings"][0]["known"]
+    assert gloria("reach", "--settle", home=own_home).code == 0
+    assert rule_in_use(settings) is None
+    engine = open_engine(settings)
+    with Session(engine) as session:
+        session.add(Account(id="office", email="office@example.org", name="辦公室", created_at=NOW))
+        session.flush()
+        document = default(ReachRule).model_copy(update={"floor": 1.1})
+        change(session, document, reason="試行", by="office", now=NOW)
+        session.commit()
+    engine.dispose()
+    assert gloria("reach", "--settle", home=own_home).code == 0
+    rule = rule_in_use(settings)
+    assert rule is not None
+    assert (rule.floor, rule.tolerance) == (1.1, 0.9)
+    assert gloria("reach", "--quarter", "2026Q9", home=own_home).code == 2
+    out = own_home / "reach.xlsx"
+    assert gloria("reach", "--out", out, home=own_home).code == 0
+    assert out.read_bytes()[:2] == b"PK"

@@ -468,7 +468,7 @@ def report(
     from matcher.ledger.rows.periods import common_year
 
     screen, now = Screen.of(context), datetime.now(UTC)
-    form = _format(out)
+    form = format_of(out)
     day = _day(as_of) if as_of else day_in_taipei(now)
     settings = read_settings()
     with open_reading(settings) as session:
@@ -501,7 +501,12 @@ def _warn_of_missing(screen: Screen, document: ReportDocument, language: ReportL
         screen.warn(told)
 
 
-def _format(out: Path) -> ReportFormat:
+def format_of(out: Path) -> ReportFormat:
+    """Return the format that a file's name asks for.
+
+    Raises:
+        RefusedError: there is none of that ending.
+    """
     from matcher.ledger.rendering.formats import ReportFormat
 
     ending = out.suffix.lower().removeprefix(".")

@@ -39,6 +39,7 @@ from api.access.ownership import NotOwn, folder_of, import_portion
 from api.backups.backup import back_up, prune
 from api.backups.rehearsal import rehearse
 from api.commands.matching import redrawn
+from api.commands.reach import settled
 from api.commands.refusals import refusal
 from api.home import open_database, open_reading, open_session
 from api.jobs import job_queue
@@ -317,7 +318,11 @@ Amounts = dict[str, dict[str, dict[str, int]]]
 
 
 def take_down_figures(work: StepWork) -> StepOutcome:
-    """Fold the ledger, keep the sums with the night, and compare them with the last ones."""
+    """Fold the ledger, keep the sums with the night, and compare them with the last ones.
+
+    What was seen of whom is a figure too: the rule of reach goes by last night's from now on, where the office set one.
+    """
+    settled(work.settings)
     with open_reading(work.settings) as session:
         amounts = _amounts(figures(session, as_of=end_of(work.today)))
     write_whole(work.folder / FIGURES_FILE, orjson.dumps({"day": work.today, "amounts": amounts}))

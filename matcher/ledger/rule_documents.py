@@ -30,6 +30,7 @@ from matcher.ledger.rows.entries import LedgerError
 from matcher.ledger.rows.motions import Motion, MotionKind, end, move, open_motion
 from matcher.ledger.rules.configuration import Configured, change, latest
 from matcher.ledger.rules.headings import ReportHeading
+from matcher.ledger.rules.reach import ReachRule
 from matcher.ledger.rules.recognition import RecognitionRules
 from matcher.ledger.rules.targets import MoneyDefinitions, TargetBooks
 
@@ -41,6 +42,7 @@ DOCUMENTS: dict[str, type[Configured]] = {
         GenderRules,
         MoneyDefinitions,
         PointRules,
+        ReachRule,
         RecognitionRules,
         ReportHeading,
         SubsidyPath,

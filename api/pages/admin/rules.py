@@ -39,6 +39,7 @@ _WHAT = {
     "gender": N_("Which gap asks for an analysis, and which counts are too small to publish."),
     "money_definitions": N_("Which money counts, under each reading of the plan."),
     "points": N_("What activities of faculty and staff are worth, and the share that is paid out."),
+    "reach_rule": N_("When equally fit labs of lesser-known schools stand earlier; look at Fair reach first."),
     "report_heading": N_("What stands at the top of a paper that is handed in, and who signs it."),
     "recognition": N_("What a result needs to be recognised, and when two people must decide."),
     "subsidy_path": N_("How the subsidy steps down year by year."),
@@ -84,6 +85,15 @@ _VALUES: dict[str, tuple[RuleColumn, ...]] = {
     ),
     "points": (
         RuleColumn(("pot_share_bp",), N_("Share of own income that is paid out, in percent"), TypedAs.PERCENT_OF_BP),
+    ),
+    "reach_rule": (
+        RuleColumn(
+            ("floor",),
+            N_("Least reach of lesser-known schools beside well-known ones (0 is off, 1.1 advised)"),
+            TypedAs.NUMBER,
+        ),
+        RuleColumn(("tolerance",), N_("Scores that differ by no more are near ties (0 to 1)"), TypedAs.NUMBER),
+        RuleColumn(("half_life_weeks",), N_("Weeks after which what was seen counts half"), TypedAs.NUMBER),
     ),
     "recognition": (
         RuleColumn(
