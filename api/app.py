@@ -57,6 +57,7 @@ from api.routes import (
     operations,
     pairings,
     portfolio,
+    reach,
     search,
     sessions,
 )
@@ -259,6 +260,7 @@ _PARTS = (
     pairings,
     chains,
     portfolio,
+    reach,
     visits,
     talks,
     lab_questions,

@@ -31,7 +31,10 @@ from matcher.ranking.reach.seen_less import Reach, Rule, moved_up, reach_of, see
 from matcher.review.people import Account
 from matcher.review.proposals import Proposal, StoredPairing, release
 from matcher.review.reach_audit import reach_audit
-from tests.conftest import Gloria
+from tests.conftest import POSTGRESQL_AT_LENGTH, Gloria
+from tests.rig.markup import faults_of, parsed, selected
+from tests.rig.servers.served import served
+from tests.rig.servers.served_here import until
 
 NOW = datetime(2026, 11, 2, tzinfo=UTC)
 
@@ -240,3 +243,29 @@ def test_the_office_switches_the_rule_on_and_the_command_tells_what_it_does(own_
     out = own_home / "reach.xlsx"
     assert gloria("reach", "--out", out, home=own_home).code == 0
     assert out.read_bytes()[:2] == b"PK"
+
+
+@POSTGRESQL_AT_LENGTH
+def test_the_office_reads_who_was_seen_in_a_page_and_takes_it_out(
+    settings: Settings, indexed_home: Path, slice_of_world: Path
+) -> None:
+    with served(settings, indexed_home, slice_of_world) as server:
+        shown = server.ask("expert", "GET", "/api/needs/need-1-01/matches", params={"top": 10}).json()["pairings"]
+        before = server.ask("office", "GET", "/api/reach").json()
+        assert (before["needs"], before["unread"], before["depths"]) == (1, 1, {})
+        # Listed is not seen: only when somebody opens the fourth are four of them.
+        assert server.ask("expert", "GET", f"/api/pairings/{shown[3]['pairing_id']}").status_code == 200
+        until(lambda: bool(server.ask("office", "GET", "/api/reach").json()["depths"]))
+        after = server.ask("office", "GET", "/api/reach").json()
+        assert (after["needs"], after["unread"], after["depths"]) == (1, 0, {"4": 1})
+        assert sum(one["seen"] for one in after["schools"]) == pytest.approx(float(seen_at(4).sum()))
+        page = parsed(server.ask("office", "GET", "/reach?simulate=true").text)
+        assert faults_of(page) == []
+        assert len(selected(page, "table")) == 4
+        links = [one.attributes["href"] for one in selected(page, "a[download]")]
+        assert len(links) == 2
+        for link in links:
+            taken = server.ask("office", "GET", link)
+            assert (taken.status_code, taken.content[:4]) in {(200, b"PK\x03\x04"), (200, b"%PDF")}
+        assert server.ask("expert", "GET", "/reach").status_code == 403
+        assert server.ask("office", "GET", "/api/reach?quarter=2026Q5").status_code == 422

@@ -41,6 +41,7 @@ class Resource(StrEnum):
     PORTFOLIO = "portfolio"
     PAIRING = "pairing"
     EXPOSURE = "exposure"
+    REACH = "reach"
     CASE = "case"
     CONVERSATION = "conversation"
     MEETING = "meeting"
@@ -193,6 +194,8 @@ POLICY: dict[tuple[Resource, Action], dict[Holder, Reach]] = {
     (Resource.PAIRING, Action.DECIDE): _staff(Reach.ALLIANCE),
     (Resource.PAIRING, Action.RELEASE): _staff(Reach.ALLIANCE),
     (Resource.EXPOSURE, Action.READ): _staff(Reach.ALLIANCE) | _OFFICE,
+    # Who was seen over all alliances, and what a rule would do to them, is for who sets the rule.
+    (Resource.REACH, Action.READ): _OFFICE,
     (Resource.RELEASED_LAB, Action.LIST): _staff(Reach.ALLIANCE) | _OFFICE | {Role.COMPANY: Reach.OWN},
     # What a lab lacks for a need quotes the need, so it is for who works on that; the lab learns of its question alone.
     (Resource.LAB_QUESTION, Action.READ): _staff(Reach.ALLIANCE),

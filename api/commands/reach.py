@@ -103,7 +103,7 @@ def _simulated(
     )
     judged = None if qrels is None else read_qrels(qrels)[0]
     with screen.progress() as tell:
-        return simulation_of(matcher, rule, sorted(matcher.needs), judged, tell)
+        return simulation_of(matcher, rule, [matcher.needs[one] for one in sorted(matcher.needs)], judged, tell)
 
 
 def _write(screen: Screen, document: dict[str, Any], out: Path) -> None:

@@ -29,6 +29,7 @@ RESOURCES: dict[str, str] = {
     "match": N_("Ranking"),
     "pairing": N_("Pairing"),
     "exposure": N_("Exposure of labs"),
+    "reach": N_("Fair reach"),
     "case": N_("Case"),
     "lab": N_("Lab"),
     "company": N_("Company"),

@@ -11,7 +11,7 @@ from api.pages.admin import accounts, rules, service
 from api.pages.conversation import attachments, case_steps, corrections, lab_questions, link, meetings, talk
 from api.pages.conversation.attachments import MAX_ATTACHED_FORM_BYTES
 from api.pages.desk import desk, tasks, views, whose
-from api.pages.figures import alliances, bookings, field_map, kpi, people, places
+from api.pages.figures import alliances, bookings, field_map, kpi, people, places, reach
 from api.pages.files import drafts, taking_out
 from api.pages.files.drafts import PATHS_WITH_FILES as DRAFTS_WITH_FILES
 from api.pages.guide import chapters
@@ -62,6 +62,7 @@ PAGES = (
     alliances,
     bookings,
     people,
+    reach,
     # An address of its own comes before the ids that would take it for one of theirs.
     shortlist,
     shared,

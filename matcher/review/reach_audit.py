@@ -29,6 +29,8 @@ from matcher.ranking.reach.seen_less import Reach, deserved, sides
 from matcher.review.decisions import Decision, Verdict
 from matcher.review.proposals import Proposal, Release, StoredPairing
 
+FEWEST = 5.0
+"""Where a group deserved less than so many first places, nothing is said of how it stands beside another."""
 LARGEST = 0.2
 """This part of all labs, those with the most evidence, is called large."""
 
@@ -83,9 +85,11 @@ class ReachAudit:
 
     @property
     def ratio(self) -> float | None:
-        """The reach of the well-known schools beside that of all others; None where either deserved nothing."""
-        inside, outside = (one.ratio for one in self.known_and_others)
-        return inside / outside if inside is not None and outside else None
+        """The reach of the well-known schools beside that of all others; None where too little was seen to say."""
+        inside, outside = self.known_and_others
+        if min(inside.deserved, outside.deserved) < FEWEST or inside.ratio is None or not outside.ratio:
+            return None
+        return inside.ratio / outside.ratio
 
     def of_large(self, is_large: bool) -> Reach:
         """The reach of the largest labs, or of all others."""

@@ -18,6 +18,7 @@ from sqlmodel import Session
 from api.documents.answers import Answer
 from api.trail.opened_pairings import needs_looked_at, opened_pairings
 from indexer.instants import TAIPEI
+from indexer.records.profiles import Need
 from indexer.settings import Settings
 from indexer.wording import T_, Text, either
 from matcher.judging.fair_reach import ABLATED, RankedLabs, Simulation, Standing, judgeable, simulated, world_of
@@ -34,7 +35,7 @@ from matcher.ranking.reach.rule_in_use import rule_in_use
 from matcher.ranking.reach.seen_less import FLOOR, Reach, Rule
 from matcher.review.reach_audit import ReachAudit, reach_audit
 
-MOST_NEEDS = 200
+MOST_NEEDS = 100
 """So many needs, the newest, are ranked for a simulation that somebody waits for."""
 _HALVES = 4
 """What was seen longer ago than so many halvings is not counted any more: a sixteenth."""
@@ -104,7 +105,9 @@ class ReachAnswer(Answer):
     looked_at: int = Field(description="Needs whose ranking somebody opened.")
     unread: int = Field(description="Needs that were shown, of which nobody left a trace of how far they read.")
     depths: dict[str, int] = Field(description="Needs by the rank down to which somebody looked.")
-    ratio: float | None
+    ratio: float | None = Field(
+        description="Reach of well-known schools over that of all others; null where too little was seen to say."
+    )
     groups: list[GroupReachAnswer]
     schools: list[SchoolReachAnswer]
     rule: dict[str, float]
@@ -157,13 +160,13 @@ Progress = Callable[[str, int, int], None]
 def simulation_of(
     matcher: Matcher,
     rule: Rule,
-    needs: Sequence[str],
+    needs: Sequence[Need],
     judged: Qrels | None = None,
     progress: Progress = lambda _stage, _done, _all: None,
 ) -> Simulation:
     """Return what a rule would do to needs of a matcher; one without a floor is simulated with the advised one."""
     found = []
-    for done, ranking in enumerate(matcher.rankings([matcher.needs[one] for one in needs]), start=1):
+    for done, ranking in enumerate(matcher.rankings(needs), start=1):
         found.append(judgeable(ranking))
         progress("match", done, len(needs))
     world: RankedLabs = world_of(matcher, judged)
@@ -210,7 +213,7 @@ def reach_document(
             "half_life_weeks": document.half_life_weeks,
         },
         "is_on": rule_in_use(settings) is not None,
-        "simulation": None if simulation is None else _simulation(simulation),
+        "simulation": None if simulation is None else simulation_document(simulation),
     }
 
 
@@ -253,7 +256,8 @@ def _both(text: Text) -> dict[str, str]:
     return {"zh": text.zh, "en": text.en}
 
 
-def _simulation(found: Simulation) -> dict[str, Any]:
+def simulation_document(found: Simulation) -> dict[str, Any]:
+    """Return what is said of a simulation."""
     standings = [
         ("plain", T_("by fit alone"), found.plain),
         ("ruled", T_("with the rule"), found.ruled),

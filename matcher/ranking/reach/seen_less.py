@@ -131,9 +131,7 @@ def moved_up(
     """
     if rule.floor <= 0 or not chances[list(order)].sum() > 0:
         return list(order), frozenset()
-    due = rule.counting(
-        {school: Reach(0.0, one.deserved) for school, one in reach_of(order, chances, schools, rule.depth).items()}
-    )
+    due = _with_deserved(order, chances, schools, rule)
     was = {row: place for place, row in enumerate(order)}
     known = deque(row for row in order if schools[row] in rule.known)
     others = deque(row for row in order if schools[row] not in rule.known)
@@ -146,10 +144,21 @@ def moved_up(
         row = others.popleft() if passes or was[other] < was[first] else known.popleft()
         shown.append(row)
         due = due.counting({schools[row]: Reach(weight, 0.0)})
-    shown += sorted([*known, *others], key=was.__getitem__)
-    return shown, frozenset(
-        row for place, row in enumerate(shown) if place < was[row] and schools[row] not in rule.known
+    placed = set(shown)
+    shown += [row for row in order if row not in placed]
+    earlier = (
+        row for place, row in enumerate(shown[: rule.depth]) if place < was[row] and schools[row] not in rule.known
     )
+    return shown, frozenset(earlier)
+
+
+def _with_deserved(order: Sequence[int], chances: DoubleArray, schools: Sequence[str], rule: Rule) -> Rule:
+    """Return the rule with what the labs of a need deserve counted: of thousands in one go."""
+    parts = deserved(order, chances, rule.depth)
+    known = np.array([schools[row] in rule.known for row in order], dtype=bool)
+    stated = np.array([bool(schools[row]) for row in order], dtype=bool)
+    of_known, of_others = (Reach(0.0, float(parts[mask].sum())) for mask in (known, stated & ~known))
+    return replace(rule, of_known=rule.of_known + of_known, of_others=rule.of_others + of_others)
 
 
 def _is_short(rule: Rule) -> bool:
