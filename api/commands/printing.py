@@ -240,6 +240,8 @@ def _need(screen: Screen, matcher: Matcher, need: Need) -> Iterator[RenderableTy
     if company is not None:
         name = screen.text(either(company.name, company.name_en or company.name))
         yield Paragraph(f"{name} ({company.id})")
+    elif school := matcher.schools.get(need.school or ""):
+        yield Paragraph(f"{screen.text(either(school.name, school.name_en or school.name))} ({school.id})")
     elif need.company or need.school:
         yield Paragraph(need.company or need.school or "")
     for ask in need.asks:
