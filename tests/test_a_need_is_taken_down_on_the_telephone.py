@@ -14,6 +14,7 @@ from indexer.database import open_engine, writing
 from indexer.records.importing import import_rows
 from indexer.settings import Settings
 from indexer.vocabulary import Kind
+from matcher.review.clients import take_on
 from matcher.review.intake import adopt
 from tests.conftest import Databases
 from tests.rig.servers.browsers import (
@@ -40,6 +41,11 @@ def server(databases: Databases, slice_of_world: Path, tmp_path_factory: pytest.
     folder, empty = tmp_path_factory.mktemp("taken") / "home", tmp_path_factory.mktemp("no-index")
     settings = Settings(home=folder, database_url=databases.at_head("sqlite", folder), encoders="bundled-use")
     with served(settings, empty, slice_of_world) as server:
+        engine = open_engine(settings)
+        with writing(engine) as session:
+            expert, now = server.accounts["expert"], datetime.now(UTC)
+            take_on(session, company_id="co-1-1", alliance_id="al-a", expert_id=expert, now=now)
+        engine.dispose()
         yield server
 
 
@@ -150,6 +156,44 @@ def test_in_pages_the_form_is_filled_beside_the_text(browser: Browser, server: S
         keep_screenshot(page, f"exports-{lang}")
         for name in ("needs", "labs", "companies", "cases"):
             assert somebody.open(f"/{name}").locator(f"a[href='/exports#{name}']").count() == 1
+
+
+def test_a_need_that_begins_at_the_company_is_that_companys(server: Served) -> None:
+    with visiting(server, "expert", "en") as somebody:
+        somebody.open("/companies/co-1-1").get_by_role("link", name="Take a need down").click()
+        page = somebody.page
+        expect(page.locator(".lead")).to_contain_text("Panli Precision Chemicals")
+        # The text names another firm: the one on whose page it began is meant all the same.
+        page.locator("#f-text").fill(CALL)
+        page.get_by_role("button", name="Read it").click()
+        assert page.locator("#f-company_name").input_value() == "磐礪精密化學股份有限公司"
+        page.locator("#f-title").fill("自來件")
+        page.locator("button.main[name=do], form button.main").last.click()
+        need = page.url.rpartition("/")[2]
+    stored = server.ask("expert", "GET", f"/api/needs/{need}").json()
+    assert (stored["company"], stored["title"]) == ("co-1-1", "自來件")
+    # The controls: a company that nobody knows, or that somebody may not read, is said nowhere.
+    with visiting(server, "expert", "en") as somebody:
+        expect(somebody.open("/drafts?company=nobody").locator(".lead")).to_have_count(0)
+
+
+def test_a_school_states_a_need_on_the_telephone(server: Served) -> None:
+    with visiting(server, "expert", "zh-Hant") as somebody:
+        page = somebody.open("/drafts")
+        page.locator("#f-text").fill("骨科門診想要能在診間量測步態的鞋墊。預算八十萬元。")
+        page.get_by_role("button", name="讀取內容").click()
+        page.locator("#f-title").fill("診間量步態")
+        page.locator("#f-school").select_option("ysu")
+        page.locator("#f-company_name").fill("某公司")
+        page.locator("form[action='/drafts/need'] button.main").last.click()
+        expect(page.get_by_role("alert")).to_contain_text("需求由企業或學校其中一方提出")
+        assert page.locator("#f-school").get_attribute("aria-invalid") == "true"
+        page.locator("#f-company_name").fill("")
+        page.locator("form[action='/drafts/need'] button.main").last.click()
+        need = page.url.rpartition("/")[2]
+    stored = server.ask("expert", "GET", f"/api/needs/{need}").json()
+    assert (stored["company"], stored["school"], stored["title"]) == (None, "ysu", "診間量步態")
+    assert (stored["state"], stored["expert"]) == ("taken_up", server.accounts["expert"])
 
 
 def test_a_cv_is_corrected_in_the_page_and_imported(server: Served) -> None:

@@ -17,8 +17,9 @@ from indexer.vocabulary import Tier
 from matcher.notices.outbox import Notice
 from matcher.review.cases import Case
 from matcher.review.desk.putting_off import PutOff
-from matcher.review.desk.reminders import loads
+from matcher.review.desk.reminders import Reminder, loads, reminders
 from matcher.review.desk.urgency import WITHIN_DAYS, Task, When, urgency
+from matcher.review.joint.visits import DiagnosisVisit, VisitState, change_visit, move_visit, plan_visit
 from matcher.review.proposals import PairingState, StoredPairing
 from tests.rig.worlds.small_world import Asked, asked, store_proposal
 
@@ -131,6 +132,59 @@ def test_counts_are_those_of_the_night(here: Asked) -> None:
     # The need's case was called of a hundred days ago, and so was its company.
     assert counted == dict.fromkeys(of_night, 1)
     assert _list(here, whole_team=True)["by_task"] == {of_night[kind]: n for kind, n in counted.items()}
+
+
+def test_a_joint_visit_waits_from_its_day_until_it_is_reported(here: Asked) -> None:
+    now = datetime.now(UTC)
+    with writing(here.engine) as session:
+        visits = [
+            plan_visit(
+                session,
+                company_id="co-1",
+                alliance_id="al-a",
+                held_on=TODAY + timedelta(days=days),
+                place="廠區",
+                answers=[],
+                team=[],
+                agenda=[],
+                by=here.accounts["expert"],
+                now=now,
+            ).id
+            for days in (-9, 1)
+        ]
+    line = ("visit", str(visits[0]))
+
+    def waits() -> tuple[Any, int]:
+        """Return the line of the visit, and how many the night counts."""
+        with reading(here.engine) as session:
+            night = reminders(session, now=now)
+        found = [one for one in _list(here)["items"] if one["task"] == "visit"]
+        said = [
+            (one["subject"], one["visit_state"], one["due_on"], one["company_name"], one["is_mine"]) for one in found
+        ]
+        return said, night.get("al-a", {}).get(Reminder.VISITS_DUE, 0)
+
+    day = TODAY - timedelta(days=9)
+    # The one of tomorrow is not due yet.
+    assert waits() == ([(line[1], "planned", day.isoformat(), "甲公司", True)], 1)
+    assert line in _lines(here, "colleague", whole_team=True)
+    assert line not in _lines(here, "stranger", whole_team=True)
+    with writing(here.engine) as session:
+        move_visit(
+            session, session.get_one(DiagnosisVisit, visits[0]), VisitState.HELD, by=here.accounts["expert"], now=now
+        )
+    # A report is due a week later.
+    assert waits() == ([(line[1], "held", (day + timedelta(days=7)).isoformat(), "甲公司", True)], 1)
+    page = here.ask("expert", "GET", "/desk").text
+    assert [text in page for text in (f'href="/visits/{line[1]}"', "報告待撰寫", "撰寫報告")] == [True] * 3
+    # With a declared interest somebody else turns to the company.
+    here.done("colleague", "POST", "/api/me/stakes", json={"party": "company", "party_id": "co-1"})
+    assert line not in _lines(here, "colleague", whole_team=True)
+    with writing(here.engine) as session:
+        visit = session.get_one(DiagnosisVisit, visits[0])
+        change_visit(session, visit, {"findings": {"ai": "先整理資料"}}, now=now)
+        move_visit(session, visit, VisitState.REPORTED, by=here.accounts["expert"], now=now)
+    assert waits() == ([], 0)
 
 
 def test_what_is_put_off_is_back_on_its_day_or_when_something_happens(here: Asked) -> None:

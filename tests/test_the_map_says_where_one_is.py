@@ -15,13 +15,15 @@ from playwright.sync_api import Browser
 from api.commands.matching import redrawn
 from api.pages.figures.map_picture import HEIGHT, WIDTH, MapName, MapPoint, PointKind, map_picture, text_width
 from api.pages.shell.taiwan import spots_of
+from indexer.arrays import FloatArray
 from indexer.database import open_engine, writing
-from indexer.index.dictionary import Dictionary
 from indexer.records.importing import import_rows
 from indexer.records.profiles import Lab
 from indexer.settings import Settings
+from matcher.ranking.pairings import Matcher
 from matcher.ranking.ranker import Band
 from matcher.review.intake import adopt
+from matcher.review.mapped.area_names import topics, topics_of_labs
 from matcher.review.mapped.areas import Area, areas_of, keep_areas, kept_areas
 from matcher.review.mapped.field_map import NeedStanding
 from tests.conftest import Databases
@@ -31,16 +33,15 @@ from tests.rig.servers.served import Served, served
 from tests.rig.servers.visits import expect, visiting
 from tests.rig.worlds.small_world import draw_everything
 
-WAFERS = (
-    "碳化矽晶圓拋光",
-    "晶圓拋光墊",
-    "SiC wafer polishing",
-    "拋光液與晶圓清洗",
-    "Wafer polishing slurries",
-    "晶圓研磨拋光",
-)
-FISH = ("石斑魚養殖", "石斑魚疫苗", "Grouper hatchery", "循環水養殖石斑魚", "石斑魚飼料", "Grouper vaccines")
 SECRET = "祕密配方"
+OF_A_LAB = {
+    "lab-1-01": "wafer polishing",
+    "lab-1-02": "wafer polishing",
+    "lab-1-06": "cooling and heat transfer",
+    "lab-1-13": "precision metrology",
+    "lab-1-26": "water treatment",
+}
+"""A topic of some labs of the demo world; the second and the last write English only."""
 
 
 def _lab(number: int, name: str, field: str) -> Lab:
@@ -51,41 +52,61 @@ def _lab(number: int, name: str, field: str) -> Lab:
     return Lab(id=f"lab-{number:02}", school=None, fields=(field,), capacity=None, **texts, **nothing)
 
 
+def _about(*numbers: int) -> FloatArray:
+    """Return how much a lab is about each topic: some of them, the first most, and no other."""
+    row = np.zeros(len(topics()), dtype=np.float32)
+    for place, number in enumerate(numbers):
+        row[number] = 0.9 - 0.1 * place
+    return row
+
+
+WAFERS, CHIPS, FISH, TEA, RARE = 1, 3, 96, 105, 149
+"""Numbers of topics: polishing wafers, designing chips, keeping fish, making tea, and what one lab alone does."""
+
+
 @pytest.fixture(scope="module")
-def two_groups() -> tuple[dict[str, Lab], dict[str, tuple[float, float]]]:
-    """Six labs that polish wafers at the left and six that breed groupers at the right, in both languages."""
-    labs = {}
-    for number, name in enumerate((*WAFERS, *FISH)):
-        lab = _lab(number, name, "半導體" if number < len(WAFERS) else "新農業")
+def two_groups() -> tuple[dict[str, Lab], dict[str, tuple[float, float]], dict[str, FloatArray]]:
+    """Six labs of wafers and chips at the left, six of fish and tea at the right, one of something else too."""
+    labs, about = {}, {}
+    for number in range(12):
+        is_left = number < 6
+        lab = _lab(number, f"第 {number}", "半導體" if is_left else "新農業")
         labs[lab.id] = lab
+        both = (WAFERS, CHIPS) if is_left else (FISH, TEA)
+        about[lab.id] = _about(*(both if number % 2 else both[::-1]), *([RARE] if number == 7 else []))
     rng = np.random.default_rng(1)
     places = {id_: (float(x), float(y)) for id_, (x, y) in zip(labs, rng.normal(size=(12, 2)), strict=True)}
-    return labs, {id_: (x + (40 if labs[id_].fields == ("新農業",) else 0), y) for id_, (x, y) in places.items()}
-
-
-def _called(areas: tuple[Area, ...]) -> dict[str | None, tuple[str, str]]:
-    found: dict[str | None, tuple[str, str]] = {}
-    for area in areas:
-        zh, en = found.get(area.field, ("", ""))
-        found[area.field] = (zh + " ".join(area.words), en + " ".join(area.words_en))
-    return found
+    return labs, {id_: (x + (40 if labs[id_].fields == ("新農業",) else 0), y) for id_, (x, y) in places.items()}, about
 
 
 def test_an_area_is_called_by_what_its_labs_alone_do(two_groups: Any) -> None:
-    labs, places = two_groups
-    areas = areas_of(places, labs, Dictionary())
-    called = _called(areas)
-    assert set(called) == {"半導體", "新農業"}
-    assert ("拋光" in called["半導體"][0], "石斑魚" in called["新農業"][0]) == (True, True)
-    assert (" ".join(called["半導體"]).find("石斑"), " ".join(called["新農業"]).find("拋光")) == (-1, -1)
-    assert ("polish" in called["半導體"][1], "grouper" in called["新農業"][1]) == (True, True)
-    # Nobody is named, and the words for "laboratory" tell nothing apart.
-    assert [word for area in areas for word in area.words if "王" in word or "實驗" in word] == []
+    labs, places, about = two_groups
+    areas = areas_of(places, labs, about)
+    called = {(area.field, word) for area in areas for word in (*area.words, *area.words_en)}
+    assert called == {
+        *(("半導體", word) for number in (WAFERS, CHIPS) for word in topics()[number]),
+        *(("新農業", word) for number in (FISH, TEA) for word in topics()[number]),
+    }
     # The same again, and from the areas before the same areas in the same order.
-    assert areas_of(places, labs, Dictionary()) == areas
-    assert areas_of(places, labs, Dictionary(), areas) == areas
-    # The control: too few labs have no areas.
-    assert areas_of(dict(list(places.items())[:8]), labs, Dictionary()) == ()
+    assert areas_of(places, labs, about) == areas
+    assert areas_of(places, labs, about, areas) == areas
+    # The controls: too few labs have no areas, and of labs that are about nothing none has a name.
+    assert areas_of(dict(list(places.items())[:8]), labs, about) == ()
+    nothing = dict.fromkeys(labs, np.zeros(len(topics()), dtype=np.float32))
+    assert {(area.words, area.words_en) for area in areas_of(places, labs, nothing)} == {((), ())}
+
+
+def test_every_topic_has_one_name_in_each_language() -> None:
+    zh, en = zip(*topics(), strict=True)
+    assert (len(set(zh)), len(set(en))) == (len(topics()), len(topics()))
+    assert [name for name in zh if re.search("[a-z ]", name)] == []
+    assert [name for name in en if not name.isascii() or not name.strip()] == []
+
+
+def test_a_lab_is_about_its_topic_whatever_language_it_writes(indexed_home: Path) -> None:
+    about = topics_of_labs(Matcher.open(Settings(home=indexed_home, encoders="bundled-use")))
+    names = {lab: [topics()[number][1] for number in (-row).argsort()[:3]] for lab, row in about.items()}
+    assert {lab: wanted in names[lab] for lab, wanted in OF_A_LAB.items()} == dict.fromkeys(OF_A_LAB, True)
 
 
 def test_areas_are_kept_whole_and_only_those_of_the_last_maps(tmp_path: Path) -> None:

@@ -104,62 +104,6 @@ def test_an_expert_ranks_all_needs_of_the_alliance_as_a_job(server: Served) -> N
         expect(page.get_by_role("link", name="The needs are ranked; their pairings wait for a word.")).to_be_visible()
 
 
-def test_a_document_is_set_anew_and_a_wrong_one_is_not(server: Served) -> None:
-    with visiting(server, "office", "en") as somebody:
-        page = somebody.open("/admin/configuration/points")
-        document = orjson.loads(page.locator("#f-document").input_value())
-        page.locator("#f-document").fill("{not json")
-        page.get_by_label("Why").fill("try")
-        page.get_by_role("button", name="Put it in force").click()
-        expect(page.get_by_role("alert")).to_contain_text("not JSON")
-        assert page.locator("#f-document").input_value() == "{not json"
-        page.locator("#f-document").fill(orjson.dumps(document).decode())
-        page.get_by_label("Why").fill(LIVE)
-        page.get_by_role("button", name="Put it in force").click()
-        expect(page.get_by_text("The document is in force from now on.")).to_be_visible()
-        expect(page.locator("main")).to_contain_text(LIVE)
-        assert server.ask("office", "GET", "/api/configuration/points").json()["version"] == 1
-
-
-def test_single_values_of_a_document_are_set_in_fields(server: Served) -> None:
-    path = "/admin/configuration/recognition"
-    with visiting(server, "office", "zh-Hant") as somebody:
-        page = somebody.open(path)
-        months = page.get_by_label("自此日起，月報須經聯盟負責人確認")
-        assert months.input_value() == ""
-        # What reads as a percentage is kept as the share that it is.
-        assert page.get_by_label("金額差距不逾此值視為相近（百分比）").input_value() == "1"
-        months.fill("2019-05-01")
-        for wrong, said in (("很多", "請填數字"), ("inf", "請填數字")):
-            page.get_by_label("超過此金額須由兩人決定（元）").fill(wrong)
-            page.get_by_role("button", name="檢視變動").click()
-            expect(page.get_by_role("alert")).to_contain_text(said)
-        page.get_by_label("超過此金額須由兩人決定（元）").fill("5,000,000")
-        page.get_by_label("自此日起，月報須經聯盟負責人確認").fill("昨天")
-        page.get_by_role("button", name="檢視變動").click()
-        expect(page.get_by_role("alert")).to_contain_text("請填日期")
-        page.get_by_label("自此日起，月報須經聯盟負責人確認").fill("2019-05-01")
-        # What that changes is shown; nothing is moved by looking, and what was typed stays.
-        page.get_by_role("button", name="檢視變動").click()
-        change = [one.text_content() for one in page.locator("section[aria-labelledby=h-change] dl > *").all()]
-        assert change == ["自此日起，月報須經聯盟負責人確認", "— → 108年5月1日"]
-        assert server.ask("office", "GET", path.replace("/admin", "/api")).json()["motion"] is None
-        months = page.get_by_label("自此日起，月報須經聯盟負責人確認")
-        assert months.input_value() == "2019-05-01"
-        page.get_by_label("修改理由").fill("月報先行")
-        page.get_by_label("超過此金額須由兩人決定（元）").fill("很多")
-        page.get_by_role("button", name="提請修改上列數值").click()
-        expect(page.get_by_role("alert")).to_contain_text("請填數字")
-        # What was typed stays.
-        assert page.get_by_label("自此日起，月報須經聯盟負責人確認").input_value() == "2019-05-01"
-        page.get_by_label("超過此金額須由兩人決定（元）").fill("4,000,000")
-        page.get_by_role("button", name="提請修改上列數值").click()
-        expect(page.locator("main")).to_contain_text("待第二人同意")
-    before = server.ask("office", "GET", "/api/configuration/recognition").json()
-    moved = {**before["document"], "months_confirmed_from": "2019-05-01", "two_people_from_ntd": 4_000_000}
-    assert before["motion"]["payload"]["document"] == moved
-
-
 def test_two_changes_at_once_do_not_overwrite_each_other(server: Served) -> None:
     with visiting(server, "office", "en") as one, visiting(server, "office", "en") as other:
         for somebody in (one, other):

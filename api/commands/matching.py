@@ -149,6 +149,7 @@ def redrawn(settings: Settings, *, afresh: bool = False) -> MapReport:
     from datetime import UTC, datetime
 
     from matcher.ranking.pairings import Matcher
+    from matcher.review.mapped.area_names import topics_of_labs
     from matcher.review.mapped.areas import areas_of, keep_areas, kept_areas
     from matcher.review.mapped.field_map import last_map, publish
     from matcher.review.mapped.map_drawing import draw
@@ -160,7 +161,7 @@ def redrawn(settings: Settings, *, afresh: bool = False) -> MapReport:
         drawing = draw(session, matcher, afresh=afresh)
     before = None if last is None or afresh else kept_areas(settings.home, last.inputs)
     if drawing.changed or before is None:
-        areas = areas_of(drawing.labs, matcher.labs, matcher.snapshot.dictionary, before or ())
+        areas = areas_of(drawing.labs, matcher.labs, topics_of_labs(matcher), before or ())
         # Before the map, so that whoever sees it finds them.
         keep_areas(settings.home, drawing.inputs, areas)
     if drawing.changed:

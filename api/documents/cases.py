@@ -27,6 +27,7 @@ from matcher.review.cases import OPEN_STAGES, Case, CaseStep, Contact, ContactKi
 from matcher.review.conversation.answers import SideWord
 from matcher.review.conversation.thread import Side
 from matcher.review.desk.handing_on import HandOver, carrier
+from matcher.review.joint.visits import VisitState
 from matcher.review.people import Principal
 from matcher.review.roles import STAFF
 
@@ -191,6 +192,19 @@ class SilentCompanyAnswer(Answer):
     expert: str | None
 
 
+class DueVisitAnswer(Answer):
+    """A joint visit whose day has come, or that was held and has no report yet."""
+
+    visit_id: int
+    visit_state: VisitState
+    company_id: str
+    name: str
+    name_en: str
+    held_on: date
+    due_on: date | None = Field(description="The day of a visit that is planned.")
+    expert_id: str = Field(description="Who planned it.")
+
+
 class SaidAnswer(Answer):
     """A side's answer or question that nobody of the alliance has acted on."""
 
@@ -219,6 +233,7 @@ class QueueAnswer(Answer):
     follow_ups_due: list[FollowUpAnswer]
     silent_cases: list[SilentCaseAnswer]
     silent_companies: list[SilentCompanyAnswer]
+    visits_due: list[DueVisitAnswer]
 
 
 @dataclass(frozen=True)

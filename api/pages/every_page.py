@@ -6,7 +6,8 @@ one list, so that a new page is entered in one place; in the menu it stands in `
 
 from __future__ import annotations
 
-from api.pages import account, admin, audit, cases, companies, labs, my_company, my_lab, review, search
+from api.pages import account, audit, cases, companies, labs, my_company, my_lab, review, search
+from api.pages.admin import accounts, rules, service
 from api.pages.conversation import attachments, case_steps, corrections, lab_questions, link, meetings, talk
 from api.pages.conversation.attachments import MAX_ATTACHED_FORM_BYTES
 from api.pages.desk import desk, tasks, views, whose
@@ -39,7 +40,9 @@ PAGES = (
     schools,
     merging,
     records,
-    admin,
+    service,
+    accounts,
+    rules,
     audit,
     my_lab,
     my_company,

@@ -142,6 +142,14 @@
     setTimeout(() => htmx.ajax("GET", pathInfo.requestPath, "#ranked"), wait * 1000);
   });
 
+  // A lab that is left out goes at once; without this the link leads to the same.
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest(".leave-out a");
+    if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    htmx.ajax("GET", link.href, "#ranked").then(() => history.replaceState(history.state, "", link.href));
+  });
+
   const wanted = document.getElementById("shortcuts-on");
   if (wanted) {
     wanted.checked = isOn();

@@ -38,7 +38,7 @@ from indexer.index.vectors import VectorIndex, centred, language_means
 from indexer.index.words import TermCounts, WordIndex, terms
 from indexer.records.passages import CHINESE, Passage, fingerprint, lab_passages, language_of, need_text
 from indexer.records.profiles import Lab, Need
-from indexer.records.record_tables import last_changes, load_labs, load_needs, load_terms
+from indexer.records.record_tables import last_changes, load_companies, load_labs, load_needs, load_terms
 from indexer.settings import Settings
 from indexer.wording import T_
 
@@ -362,7 +362,8 @@ def reindex(
     report.encoders = [encoder.identity for encoder in encoders]
     report.dropped = _dropped(previous, material.passages)
     cache, counted = EmbeddingCache(settings.embeddings_path), EncodingCounts()
-    queries = need_queries(needs)
+    # What companies say of themselves is asked as needs are: a chain would wait half a minute for it.
+    queries = [*need_queries(needs), *(one.description for one in load_companies(session) if one.description.strip())]
     views = [embedded(encoder, material, cache, counted, queries=queries, tell=tell) for encoder in encoders]
     report.reused, report.encoded = counted.reused, counted.encoded
     inputs = material.inputs(encoders)

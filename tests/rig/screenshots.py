@@ -1,14 +1,15 @@
 """Pictures of the workbench, from the demo world: `python -m tests.rig.screenshots HOME PICTURES [SHEETS]`.
 
 HOME is a home that `gloria demo` made. Each picture is what a person of the demo world sees in a real browser. PICTURES
-is where those of the README go; SHEETS where the pages that each role works with go, side by side on contact sheets of
-every language and width, for whoever draws pages to look at: in Chinese they are light, in English dark.
+is where those of the README go; SHEETS where every page of every role goes, side by side on contact sheets of every
+language and width, for whoever draws pages to look at: in Chinese they are light, in English dark.
 """
 
 from __future__ import annotations
 
 import sys
 from base64 import b64encode
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from html import escape
@@ -21,7 +22,7 @@ from indexer.database import open_engine, reading
 from indexer.settings import Settings
 from matcher.review.people import Account
 from tests.rig.servers.browsers import LANGS, browsing, started_browser
-from tests.rig.servers.served import Served, address_of, started
+from tests.rig.servers.served import Served, address_of, existing, page_routes_of, started
 
 EXPERT, OFFICE = "expert-al-02@gloria.example", "office@gloria.example"
 PICTURES = (
@@ -30,50 +31,27 @@ PICTURES = (
     ("map", EXPERT, "zh-Hant", "/map", 840),
 )
 """Name, who looks, language, page, height: as much of a page as says what it is."""
-PAGES = {
-    "stranger": (None, ("/sign-in", "/forgotten")),
-    "expert": (
-        EXPERT,
-        (
-            *(
-                "/desk",
-                "/needs",
-                "/needs/need-2-03",
-                "/drafts",
-                "/labs",
-                "/labs/lab-1-03",
-                "/companies",
-                "/companies/co-2-1",
-            ),
-            *(
-                "/search?q=溫教授",
-                "/map",
-                "/cases",
-                "/results",
-                "/results/new",
-                "/kpi",
-                "/notices",
-                "/account",
-                "/guide",
-            ),
-        ),
-    ),
-    "lead": ("lead@gloria.example", ("/desk", "/months", "/results", "/sufficiency", "/warnings", "/imports")),
-    "committee": (
-        "committee@gloria.example",
-        ("/desk", "/review", "/review/motions", "/kpi?as_of=2020-12-31&year=109"),
-    ),
-    "office": (
-        OFFICE,
-        (
-            *("/desk", "/needs", "/kpi?as_of=2020-12-31&year=109", "/sufficiency", "/warnings?as_of=2020-12-31"),
-            *("/review", "/admin", "/admin/accounts", "/admin/jobs", "/admin/nights", "/admin/audit", "/judging"),
-        ),
-    ),
-    "company": ("company@gloria.example", ("/company", "/company/needs/new", "/account")),
-    "researcher": ("researcher@gloria.example", ("/my-lab", "/account")),
+VISITORS = {
+    "stranger": None,
+    "expert": EXPERT,
+    "lead": "lead@gloria.example",
+    "committee": "committee@gloria.example",
+    "office": OFFICE,
+    "company": "company@gloria.example",
+    "researcher": "researcher@gloria.example",
 }
-"""What each role works with: who it is in the demo world, and the pages."""
+"""Who of the demo world stands for each role."""
+_SHOWN_FIRST = {"need_id": ["need-2-03", "need-2-01"], "lab_id": ["lab-1-03"], "company_id": ["co-2-1"], "kpi": ["L"]}
+"""Records that have something to show, and that the expert may see."""
+_MORE = {
+    "expert": ("/search?q=溫教授",),
+    "committee": ("/kpi?as_of=2020-12-31&year=109",),
+    "office": ("/kpi?as_of=2020-12-31&year=109", "/warnings?as_of=2020-12-31"),
+}
+"""Addresses at which a role's page has more to show than where it begins."""
+_TRIED = 6
+_A_SHEET = 21
+"""Pages on a sheet: more of them nobody reads."""
 _PICTURE_WIDTH = 1168
 WIDTH, HEIGHT = 1280, 860
 WIDTHS = (WIDTH, 768, 390)
@@ -107,15 +85,36 @@ def take(server: Served, browser: Browser, folder: Path) -> None:
 
 
 def take_sheets(server: Served, browser: Browser, folder: Path) -> None:
-    """Take the pages of every role, and lay them on a sheet for each language and width."""
+    """Take every page of every role, and lay them on a sheet for each language and width."""
     folder.mkdir(parents=True, exist_ok=True)
-    for role, (who, paths) in PAGES.items():
+    for role, who in VISITORS.items():
+        paths = (*pages_of(server, browser, who), *_MORE.get(role, ()))
         for lang in LANGS:
             for width in WIDTHS:
                 tiles = list(_tiles(server, browser, who, lang, width, paths))
-                sheet = folder / f"{role}-{lang}-{width}.png"
-                _lay(browser, tiles, _COLUMNS[width], sheet)
-                print(sheet)
+                for number, begin in enumerate(range(0, len(tiles), _A_SHEET), start=1):
+                    sheet = folder / f"{role}-{lang}-{width}-{number}.png"
+                    _lay(browser, tiles[begin : begin + _A_SHEET], _COLUMNS[width], sheet)
+                    print(sheet)
+
+
+def pages_of(server: Served, browser: Browser, who: str | None) -> list[str]:
+    """Return an address of every page that somebody may see, with the first record that the page is shown for."""
+    paths = [path for method, path, _ in page_routes_of() if method == "GET"]
+    ids = existing(server.settings, paths)
+    ids = {name: [*_SHOWN_FIRST.get(name, ()), *of] for name, of in ids.items()}
+    found = []
+    with browsing(browser, server, who) as somebody:
+        for path in paths:
+            for number in range(_TRIED if "{" in path else 1):
+                known = {name: of[number % len(of)] for name, of in ids.items() if of}
+                place = path.format_map(defaultdict(lambda: "none", known))
+                answer = somebody.context.request.get(server.url + place, max_redirects=0)
+                # What is fetched into a page, and what is taken along, is none.
+                if answer.status == 200 and answer.text()[:2000].lstrip().startswith("<!DOCTYPE html>"):
+                    found.append(place)
+                    break
+    return found
 
 
 def _tiles(

@@ -32,6 +32,7 @@ from matcher.review.desk.putting_off import PutOff
 from matcher.review.desk.saved_views import ViewedList
 from matcher.review.desk.urgency import Task, When, urgency
 from matcher.review.intake import NeedIntake
+from matcher.review.joint.visits import VisitState
 from matcher.review.people import Account, Principal
 from matcher.review.roles import STAFF
 
@@ -70,6 +71,7 @@ class TodayItem(Answer):
     next_step: str | None
     note: str | None = Field(description="Why a result came back.")
     shared: bool | None = Field(description="The need is another alliance's, which takes it up.")
+    visit_state: VisitState | None = Field(description="Whether a joint visit is still to be held, or to be reported.")
     alliance_id: str | None = Field(description="Which alliance asks to look after a company too.")
 
 
@@ -184,6 +186,7 @@ _QUEUED: tuple[tuple[Task, str, str, tuple[str, ...], str | None, Mapping[str, s
     (Task.DEFERRED, "deferred_due", "id", ("deferred_until",), "deferred_until", {"pairing_id": "id"}),
     (Task.SILENT_CASE, "silent_cases", "case_id", ("last_contact", "opened_at"), None, {}),
     (Task.SILENT_COMPANY, "silent_companies", "company_id", ("last_contact", "since"), None, {}),
+    (Task.VISIT, "visits_due", "visit_id", ("held_on",), "due_on", {}),
 )
 """Each list of the queue: its fields that say what waits, since when and for which day, and how others are called."""
 _SAID = frozenset(TodayItem.model_fields) - {"task", "subject", "when", "due_on", "since", "stake", "put_off_until"}

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 import orjson
-from fastapi import APIRouter, Depends, Response
-from sqlmodel import Session
+from fastapi import APIRouter, Depends, Query, Response
+from sqlmodel import Session, col
 from starlette.datastructures import UploadFile
 
 from api.access.policy import Action, Resource, admits
@@ -30,18 +30,21 @@ from api.pages.shell.form_fields import (
     typed,
 )
 from api.pages.shell.receiving import receiving
-from api.pages.shell.record_names import scope_names
+from api.pages.shell.record_names import every, scope_names
 from api.pages.shell.visiting import Visit, visiting
 from api.pages.shell.wording import N_
 from api.requests.capacity import REPORTING, ThreadedRoute, takes
 from api.requests.problems import ProblemError, Refusal
+from api.routes.companies import read_company
 from api.routes.files.drafts import read_document, same_companies, take_need_down
 from api.routes.imports.drafts import keep_list
 from indexer.instants import day_in_taipei, now
 from indexer.records.exchange import MAX_EVIDENCE, CompanyIn, EvidenceIn, LabIn, check
 from indexer.records.field_notes import declared
 from indexer.records.lists.made_ids import made_id
-from indexer.vocabulary import Drafted, EvidenceKind, Kind
+from indexer.records.mended.retired import in_use
+from indexer.records.record_tables import School
+from indexer.vocabulary import Drafted, EvidenceKind, Kind, Mendable
 from indexer.wording import T_
 from matcher.ranking.elements import elements_stated
 from matcher.review.roles import STAFF
@@ -52,7 +55,7 @@ PATHS_WITH_FILES = ("/drafts", "/drafts/need", "/drafts/lab")
 LAB_FIELDS = asked_fields(LabIn)
 _LAB_BESIDE = ("pi", "school", "orcid", "links")
 """What a CV says of a lab beside what forms ask its researcher."""
-_BESIDE = ("company_name", "tax_id", "contact", "company", "came_by", "alliance")
+_BESIDE = ("company_name", "tax_id", "contact", "company", "came_by", "alliance", "school")
 """What the form asks for beside the need's own fields."""
 _FIELDS_OF_DRAFT = {"company": "company_name"}
 _LABELS: dict[str, Any] = {one.name: one.note.label for one in (*declared(LabIn), *declared(CompanyIn))}
@@ -62,15 +65,31 @@ _LONG_FIELDS = ("description", "evidence", "summary", "summary_en")
 
 
 @router.get("")
-def show_begin(visit: Annotated[Visit, Depends(visiting(Resource.DRAFT, Action.READ))]) -> Response:
-    """Show where a document is dropped or a text pasted."""
-    return _begin_page(visit)
+def show_begin(
+    visit: Annotated[Visit, Depends(visiting(Resource.DRAFT, Action.READ))],
+    company: Annotated[str, Query(max_length=200)] = "",
+) -> Response:
+    """Show where a document is dropped or a text pasted, of a company that is known already or of any."""
+    return _begin_page(visit, company=company)
 
 
-def _begin_page(visit: Visit, refused: Refusal | None = None, text: str = "") -> Response:
+def _begin_page(visit: Visit, refused: Refusal | None = None, text: str = "", company: str = "") -> Response:
     may_confirm = admits(visit.who(), Resource.DRAFT, Action.CREATE)
     status = refused.status if refused else 200
-    return visit.show("files/begin_draft.html", status, refused=refused, text=text, may_confirm=may_confirm)
+    return visit.show(
+        "files/begin_draft.html",
+        status,
+        refused=refused,
+        text=text,
+        company=_company(visit, company),
+        may_confirm=may_confirm,
+    )
+
+
+def _company(visit: Visit, company_id: str) -> dict[str, Any] | None:
+    """Return the company that a need is taken down of; None where none is said, or none that somebody may read."""
+    found = visit.attempt(lambda: visit.document(read_company, company_id=company_id)) if company_id else None
+    return found if isinstance(found, dict) else None
 
 
 @router.post("")
@@ -84,10 +103,16 @@ def read(visit: Annotated[Visit, Depends(receiving(Resource.DRAFT, Action.READ))
     kind = Drafted.LAB if visit.form.get("kind") == Drafted.LAB.value else Drafted.NEED
     document = visit.attempt(lambda: read_document(content, name[-150:], kind, day_in_taipei(now())))
     if isinstance(document, Refusal):
-        return _begin_page(visit, document, pasted)
+        return _begin_page(visit, document, pasted, str(visit.form.get("company") or ""))
     if kind is Drafted.LAB:
         return _lab_page(visit, document, values_of(document))
-    return _need_page(visit, document, values_of(document))
+    values = values_of(document)
+    company = _company(visit, str(visit.form.get("company") or ""))
+    if company is not None:
+        # Whoever came from a company's page has said whose need it is.
+        values = {**values, "company": company["id"], "company_name": company["name"] or company["name_en"]}
+        values["tax_id"] = company.get("tax_id") or ""
+    return _need_page(visit, document, values)
 
 
 def _lab_page(
@@ -181,6 +206,7 @@ def _need_page(
     form = shown(NEED_FIELDS, values) | {
         "company_name": company,
         "tax_id": values.get("tax_id") or "",
+        "school": values.get("school") or "",
         "contact": values.get("contact_said") or _contact(values),
         "came_by": values.get("came_by") or ("email" if str(document["text"]).startswith("From: ") else "call"),
     }
@@ -199,6 +225,7 @@ def _need_page(
         kinds=KINDS,
         known=known,
         alliances=alliances,
+        schools=visit.look(lambda session, _: every(session, School, in_use(Mendable.SCHOOL, col(School.id)))),
         alliance=values.get("alliance") or "",
         refused=refused,
     )

@@ -6,7 +6,7 @@ a result for what it counts for, the list of results, each supplemented or withd
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 from uuid import uuid4
 
@@ -45,12 +45,16 @@ from api.requests.problems import ProblemError, Refusal, not_found
 from api.routes.cases import read_case
 from api.routes.ledger.entries import EntryId, EntryOrder, list_entries, read_entry, report_result
 from api.routes.ledger.review import supplement_entry, withdraw_entry
+from indexer.instants import day_in_taipei, now
 from indexer.vocabulary import COUNTRIES
 from indexer.wording import T_
 from matcher.ledger.rows.details import Circumstances, MemberDetails, PayerType
 from matcher.ledger.rows.kpis import KPI_FACTS, RECOGNISED_KPIS, Kpi
+from matcher.ledger.rows.periods import quarter_after, quarter_of, year_of
 from matcher.ledger.rows.result_claims import tax_id_of
 from matcher.ledger.rows.steps import State
+from matcher.ledger.rules.configuration import current
+from matcher.ledger.rules.recognition import RecognitionRules
 from matcher.ledger.rules.reporting import checked_details
 from matcher.ledger.rules.requirements import Requirement
 from matcher.review.conversation.signing import Signing, signing_of
@@ -241,7 +245,7 @@ def show_results(
     cursor: Annotated[str | None, Query(max_length=500)] = None,
 ) -> Response:
     """Show the entries that a person may see, the latest first or by a column, and what the last report became."""
-    chosen = {
+    chosen: dict[str, Any] = {
         "kpi": Kpi(kpi) if kpi in set(Kpi) else None,
         "state": State(state) if state in set(State) else None,
         "alliance": alliance or None,
@@ -262,9 +266,30 @@ def show_results(
         lacks=_LACKS,
         chosen=kept,
         sorting=sorting,
+        **visit.look(_when(chosen["period"], chosen["year"])),
         views=views_shown(visit, ViewedList.RESULTS, visit.request.url.query),
         several=visit.look(lambda _, who: who.holds(Role.OFFICE) or len(who.scopes(*Role)) > 1),
     )
+
+
+def _when(period: str | None, year: int | None) -> Callable[[Session, Principal], dict[str, Any]]:
+    """Return what gives the quarters and years that results may be of, the latest first, and those that are asked."""
+
+    def work(session: Session, _: Principal) -> dict[str, Any]:
+        quarter, until = (
+            quarter_of(current(session, RecognitionRules).programme_start),
+            quarter_of(day_in_taipei(now())),
+        )
+        quarters = [quarter]
+        while quarters[-1] < until:
+            quarters.append(quarter_after(quarters[-1]))
+        years = {year_of(one) for one in quarters} | ({year} if year else set())
+        return {
+            "quarters": sorted({*quarters, *([period] if period else [])}, reverse=True),
+            "years": sorted(years, reverse=True),
+        }
+
+    return work
 
 
 def _read(visit: Visit, entry_id: str) -> dict[str, Any] | None:

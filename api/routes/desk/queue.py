@@ -36,6 +36,7 @@ from matcher.review.conversation.standing import stands_of, waiting_words
 from matcher.review.conversation.thread import Message, Side
 from matcher.review.desk.reminders import SILENT_DAYS
 from matcher.review.intake import OPEN_STATES, NeedIntake, NeedState
+from matcher.review.joint.visits import DiagnosisVisit, VisitState, visit_is_due
 from matcher.review.people import Account, Principal
 from matcher.review.proposals import PairingState, Proposal, StoredPairing
 from matcher.review.roles import STAFF
@@ -88,6 +89,7 @@ def waiting_for(
         "follow_ups_due": _due(session, who, today, limit, to=to),
         "silent_cases": _silent_cases(session, who, long_ago, at - timedelta(days=silent_days), limit, to=to),
         "silent_companies": _silent(session, who, long_ago, limit),
+        "visits_due": _visits(session, who, today, limit),
     }
 
 
@@ -395,4 +397,31 @@ def _silent(session: Session, who: Principal, before: date, limit: int) -> list[
             "expert": expert,
         }
         for company_id, name, name_en, day, since, expert in rows
+    ]
+
+
+def _visits(session: Session, who: Principal, today: date, limit: int) -> list[dict[str, Any]]:
+    """Return the joint visits whose day has come, or that wait for their report."""
+    rows = session.execute(
+        select(DiagnosisVisit, col(Company.name), col(Company.name_en))
+        .join(Company, col(Company.id) == DiagnosisVisit.company_id)
+        .where(col(DiagnosisVisit.alliance_id).in_(who.scopes(*STAFF)), visit_is_due(today))
+        .where(in_use(Mendable.COMPANY, col(DiagnosisVisit.company_id)))
+        .order_by(col(DiagnosisVisit.held_on), col(DiagnosisVisit.id))
+        .limit(limit)
+    ).all()
+    return [
+        {
+            "visit_id": visit.id,
+            "visit_state": visit.state,
+            "company_id": visit.company_id,
+            "name": name,
+            "name_en": name_en,
+            "held_on": visit.held_on.isoformat(),
+            # A visit is due on its day, its report within the time that things of its kind have.
+            "due_on": visit.held_on.isoformat() if visit.state == VisitState.PLANNED.value else None,
+            "expert_id": visit.by,
+        }
+        for visit, name, name_en in rows
+        if not who.has_stake(company_id=visit.company_id, lab_id=None)
     ]

@@ -92,6 +92,10 @@ def take_need_down(
     def work(session: Session, who: Principal) -> Reply:
         alliance = _alliance(who, body.alliance)
         company = body.company
+        if body.school is not None and (company is not None or body.company_name):
+            raise ProblemError(
+                422, "invalid", T_("a need is stated by a company or by a school, not by both"), "school"
+            )
         if company is None and body.school is None:
             company = _company(session, who, body, alliance, ask.at)
         given = body.model_dump(exclude={"company_name", "tax_id", "contact", "came_by"}, exclude_unset=True)

@@ -25,6 +25,7 @@ from matcher.review.cases import OPEN_STAGES, Case, Contact
 from matcher.review.clients import Client
 from matcher.review.desk.handing_on import HANDED
 from matcher.review.intake import OPEN_STATES, NeedIntake, NeedState
+from matcher.review.joint.visits import DiagnosisVisit, visit_is_due
 from matcher.review.proposals import PairingState, StoredPairing
 
 SILENT_DAYS = 60
@@ -43,6 +44,7 @@ class Reminder(StrEnum):
     FOLLOW_UPS_DUE = "follow_ups_due"
     CASES_WITHOUT_CONTACT = "cases_without_contact"
     SILENT_COMPANIES = "silent_companies"
+    VISITS_DUE = "visits_due"
 
 
 REMINDER_LABELS = {
@@ -53,6 +55,7 @@ REMINDER_LABELS = {
     Reminder.FOLLOW_UPS_DUE: T_("next steps that are due"),
     Reminder.CASES_WITHOUT_CONTACT: T_("open cases without contact for long"),
     Reminder.SILENT_COMPANIES: T_("companies without contact for long"),
+    Reminder.VISITS_DUE: T_("joint visits that are due or without a report"),
 }
 """Each reminder in Chinese and English."""
 
@@ -93,6 +96,7 @@ _ALLIANCE: dict[Reminder, Any] = {
     Reminder.FOLLOW_UPS_DUE: col(Contact.alliance_id),
     Reminder.CASES_WITHOUT_CONTACT: col(Case.alliance_id),
     Reminder.SILENT_COMPANIES: col(Client.alliance_id),
+    Reminder.VISITS_DUE: col(DiagnosisVisit.alliance_id),
 }
 """Whose each is."""
 _EXPERT: dict[Reminder, Any] = {
@@ -103,6 +107,7 @@ _EXPERT: dict[Reminder, Any] = {
     Reminder.FOLLOW_UPS_DUE: col(Contact.by),
     Reminder.CASES_WITHOUT_CONTACT: func.coalesce(HANDED.c.given_to, col(Case.owner_id)),
     Reminder.SILENT_COMPANIES: col(Client.expert_id),
+    Reminder.VISITS_DUE: col(DiagnosisVisit.by),
 }
 """For whom of an alliance each waits."""
 
@@ -134,6 +139,7 @@ def _queries(now: datetime, silent_days: int, *, by_expert: bool) -> dict[Remind
             (Reminder.FOLLOW_UPS_DUE, _follow_ups, (today,)),
             (Reminder.CASES_WITHOUT_CONTACT, _cases, (before, long_ago)),
             (Reminder.SILENT_COMPANIES, _companies, (before,)),
+            (Reminder.VISITS_DUE, _visits, (today,)),
         )
     }
     return {one: query.group_by(whose[one]) for one, query in found.items()}
@@ -208,3 +214,9 @@ def _companies(whose: Any, before: date) -> Any:
         .where(col(Client.until).is_(None), ~touched)
         .where(in_use(Mendable.COMPANY, col(Client.company_id)))
     )
+
+
+def _visits(whose: Any, today: date) -> Any:
+    """Count the visits whose day has come, and those that were held and have no report yet."""
+    counted = select(whose, func.count()).select_from(DiagnosisVisit).where(visit_is_due(today))
+    return counted.where(in_use(Mendable.COMPANY, col(DiagnosisVisit.company_id)))

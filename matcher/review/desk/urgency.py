@@ -22,6 +22,7 @@ class Task(StrEnum):
 
     ANSWER = "answer"
     FOLLOW_UP = "follow_up"
+    VISIT = "visit"
     RETURNED_RESULT = "returned_result"
     NEW_NEED = "new_need"
     CLIENT_REQUEST = "client_request"
@@ -35,6 +36,7 @@ class Task(StrEnum):
 TASK_LABELS: Mapping[Task, Text] = {
     Task.ANSWER: T_("answers and questions"),
     Task.FOLLOW_UP: T_("next steps"),
+    Task.VISIT: T_("joint visits"),
     Task.RETURNED_RESULT: T_("returned results"),
     Task.NEW_NEED: T_("new needs"),
     Task.CLIENT_REQUEST: T_("requests of other alliances"),
@@ -49,6 +51,7 @@ TASK_LABELS: Mapping[Task, Text] = {
 WITHIN_DAYS: Mapping[Task, int] = {
     Task.ANSWER: 2,
     Task.FOLLOW_UP: 0,
+    Task.VISIT: 7,
     Task.RETURNED_RESULT: 7,
     Task.NEW_NEED: 3,
     Task.CLIENT_REQUEST: 3,

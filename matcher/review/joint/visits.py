@@ -13,7 +13,7 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import JSON, CheckConstraint, Column, update
+from sqlalchemy import JSON, CheckConstraint, Column, ColumnElement, update
 from sqlmodel import Field, Session, SQLModel, col, select
 
 from indexer.database import insert_fact
@@ -99,6 +99,12 @@ class VisitStep(SQLModel, table=True):
     note: str = ""
     by: str = Field(foreign_key="account.id")
     at: datetime = Field(sa_type=Instant)
+
+
+def visit_is_due(today: date) -> ColumnElement[bool]:
+    """Return the condition of visits that wait for somebody: their day has come, or they were held without a report."""
+    planned = (col(DiagnosisVisit.state) == VisitState.PLANNED.value) & (col(DiagnosisVisit.held_on) <= today)
+    return planned | (col(DiagnosisVisit.state) == VisitState.HELD.value)
 
 
 def plan_visit(

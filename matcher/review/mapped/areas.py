@@ -1,9 +1,9 @@
 """Areas of the map: labs that lie together, with a name, kept in the home beside the index that they were made from.
 
 In: the labs of a map and their places. Out: a file of areas for the map, which whoever shows the map reads. It exists
-because finding and naming them reads what thousands of labs say, which nobody should wait for. An area holds ids of
-labs and words that labs say in public: where it lies follows from the places of those of its labs that one sees. The
-areas of a map begin from those of the map before, so that a name stays where it was; without the file a map has none.
+because finding and naming them reads thousands of labs, which nobody should wait for. An area holds ids of labs and
+topics of research: where it lies follows from the places of those of its labs that one sees. The areas of a map begin
+from those of the map before, so that a name stays where it was; without the file a map has none.
 """
 
 from __future__ import annotations
@@ -16,10 +16,9 @@ from pathlib import Path
 import numpy as np
 import orjson
 
-from indexer.arrays import DoubleArray, IntArray
+from indexer.arrays import DoubleArray, FloatArray, IntArray
 from indexer.database import storing_file
 from indexer.disk import write_whole
-from indexer.index.dictionary import Dictionary
 from indexer.records.profiles import Lab
 from matcher.review.mapped.area_names import area_names
 from matcher.review.mapped.field_map import KEPT_MAPS, Place
@@ -52,14 +51,17 @@ class Area:
 
 
 def areas_of(
-    places: Mapping[str, Place], labs: Mapping[str, Lab], dictionary: Dictionary, before: Sequence[Area] = ()
+    places: Mapping[str, Place],
+    labs: Mapping[str, Lab],
+    about: Mapping[str, FloatArray],
+    before: Sequence[Area] = (),
 ) -> tuple[Area, ...]:
     """Return the areas of a map, none if it has too few labs.
 
     Args:
         places: where its labs lie.
-        labs: what they say, at least those of `places`.
-        dictionary: the words that cross languages.
+        labs: at least those of `places`.
+        about: how much each is about each topic (`topics_of_labs`), at least those of `places`.
         before: the areas of the map before, which these begin from.
     """
     ids = sorted(id_ for id_ in places if id_ in labs)
@@ -70,7 +72,7 @@ def areas_of(
     numbers, middles = _grouped(points, wanted, _middles(places, before))
     members = [[ids[row] for row in np.flatnonzero(numbers == number)] for number in range(len(middles))]
     read = [_nearest(places, some, middle) for some, middle in zip(members, middles, strict=True)]
-    names = area_names([[labs[id_] for id_ in some] for some in read], dictionary)
+    names = area_names([[about[id_] for id_ in some] for some in read])
     return tuple(
         Area(tuple(some), name.zh, name.en, _field(labs[id_] for id_ in some))
         for some, name in zip(members, names, strict=True)

@@ -52,15 +52,40 @@ def map_vectors(snapshot: Snapshot, needs: Sequence[Need], vectors: Sequence[Vec
 
     The encoders that cover every language are joined, each with the same weight: their rows are of one length.
     """
-    lab_languages = _lab_languages(snapshot)
     need_languages = [language_of(need_text(need)) for need in needs]
-    fields = [field for field in snapshot.fields if field.languages is None] or [snapshot.fields[0]]
+    asked = [
+        _of_one_mind(_need_vectors(field, vectors, need_languages), need_languages) for field in _joint_fields(snapshot)
+    ]
+    return np.concatenate([lab_rows(snapshot), np.concatenate(asked, axis=1)])
+
+
+def lab_rows(snapshot: Snapshot) -> FloatArray:
+    """Return a row for each lab, in the order of the index."""
+    languages = _lab_languages(snapshot)
+    return np.concatenate(
+        [_of_one_mind(_lab_means(snapshot, field), languages) for field in _joint_fields(snapshot)], axis=1
+    )
+
+
+def phrase_rows(matcher: Matcher, phrases: Sequence[str], language: str) -> FloatArray:
+    """Return a row for each phrase of one language, in the space of `lab_rows`; zeros where no encoder reads it.
+
+    Raises:
+        EncoderError: an encoder can't be loaded.
+    """
+    read = matcher.queries.as_passages(phrases)
     parts = []
-    for field in fields:
-        labs = _of_one_mind(_lab_means(snapshot, field), lab_languages)
-        asked = _of_one_mind(_need_vectors(field, vectors, need_languages), need_languages)
-        parts.append(np.concatenate([labs, asked]))
+    for field in _joint_fields(matcher.snapshot):
+        rows = np.zeros((len(phrases), field.index.dims), dtype=np.float32)
+        for number, known in enumerate(read):
+            if field.name in known:
+                rows[number] = known[field.name]
+        parts.append(_of_one_mind(rows, [language] * len(phrases)))
     return np.concatenate(parts, axis=1)
+
+
+def _joint_fields(snapshot: Snapshot) -> list[VectorField]:
+    return [field for field in snapshot.fields if field.languages is None] or [snapshot.fields[0]]
 
 
 def _lab_languages(snapshot: Snapshot) -> list[str]:
