@@ -99,6 +99,23 @@ def test_a_list_is_set_row_by_row(server: Served) -> None:
     assert list(held["document"]["activities"])[-1] == "activity_1"
 
 
+def test_two_rows_are_added_at_once_after_a_look(server: Served) -> None:
+    before = _held(server, "points")["document"]
+    last = len(before["activities"])
+    with visiting(server, "office", "en") as somebody:
+        page = _opened(somebody, "points")
+        for place, text in enumerate(("校外教學", "teaching outside", "2")):
+            _row(page, f"activities-{last}-{place}").fill(text)
+        _pressed(page, "en")
+        for place, text in enumerate(("評選委員", "jury", "1")):
+            _row(page, f"activities-{last + 1}-{place}").fill(text)
+        page.get_by_label("Reason for the change").fill("two more")
+        _pressed(page, "en", FORCE)
+    after = _held(server, "points")["document"]["activities"]
+    assert [one["label_en"] for one in list(after.values())[last:]] == ["teaching outside", "jury"]
+    assert list(after)[:last] == list(before["activities"])
+
+
 @pytest.mark.parametrize(
     ("name", "cells", "to_blame", "said"),
     [

@@ -300,7 +300,7 @@ class RuleForm:
             if f"{name}-gone" in given or (old is None and self._is_blank(table, name, given)):
                 changes += self._told(table, number, old, None)
                 continue
-            new = self._read_row(table, name, old, given, [keys for keys, _ in kept], held)
+            new = self._read_row(table, name, old, given, kept, held)
             place = self._place(table, new, len(kept))
             cells[place] = f"{name}-0"
             for column_number, column in enumerate(table.all_columns):
@@ -316,14 +316,9 @@ class RuleForm:
         return ".".join(str(part) for part in (*table.place, *inner))
 
     def _read_row(
-        self,
-        table: RuleTable,
-        name: str,
-        old: Row | None,
-        given: FormData,
-        taken: list[tuple[str, ...]],
-        held: list[Row],
+        self, table: RuleTable, name: str, old: Row | None, given: FormData, kept: Sequence[Row], held: Sequence[Row]
     ) -> Row:
+        """Return a row as it was typed; a new one gets a code that neither the old rows nor the others have."""
         is_plain = any(column.place == () for column in table.columns)
         row: Any = deepcopy(dict(table.fresh)) if old is None else deepcopy(old[1])
         values = [self._read_value(column, f"{name}-{place}", given) for place, column in enumerate(table.all_columns)]
@@ -334,10 +329,11 @@ class RuleForm:
                 _put(_with_room(row, column.place), column.place, value)
         keys = tuple(str(value) for value in values[: len(table.keys)])
         if table.depth and not table.keys:
-            keys = old[0] if old is not None else (_new_code(table.makes, [one for ones, _ in held for one in ones]),)
+            codes = [one for ones, _ in (*held, *kept) for one in ones]
+            keys = old[0] if old is not None else (_new_code(table.makes, codes),)
         elif table.makes and old is None:
-            row["code"] = _new_code(table.makes, [str(one["code"]) for _, one in held])
-        if keys and keys in taken:
+            row["code"] = _new_code(table.makes, [str(one["code"]) for _, one in (*held, *kept)])
+        if keys and keys in [ones for ones, _ in kept]:
             raise ProblemError(422, "invalid", T_("this row stands twice in the table"), f"{name}-0")
         return keys, row
 

@@ -186,8 +186,9 @@ def talks(server: Served) -> There:
     agreed = [meetings[2], *meetings[6:]]
     for meeting_id in agreed:
         _did(server, "company", "POST", f"/api/meetings/{meeting_id}/acceptance", json={"starts_at": times[0]})
-    # One that the company took up and may take back.
-    _did(server, "company", "POST", f"/api/meetings/{meetings[3]}/acceptance", json={"starts_at": times[0]})
+    # Some that the company took up and may take back: whoever moves one first leaves the others.
+    for meeting_id in meetings[3:6]:
+        _did(server, "company", "POST", f"/api/meetings/{meeting_id}/acceptance", json={"starts_at": times[0]})
     listed = {"labs": [one["lab_id"] for one in shown[:2]], "words": ""}
     shortlist_id = _did(server, "expert", "POST", f"/api/needs/{asked}/shortlists", json=listed)["id"]
     links = [
@@ -225,7 +226,7 @@ def talks(server: Served) -> There:
     return {
         f"POST {at}/acceptance": {"meeting_id": meetings[:1], "starts_at": times[:1]},
         f"POST {at}/calling-off": {"meeting_id": meetings[1:2]},
-        f"POST {at}/taking-back": {"meeting_id": meetings[3:4]},
+        f"POST {at}/taking-back": {"meeting_id": meetings[3:6]},
         f"PUT {at}/place": {"meeting_id": agreed, "place": ["B"]},
         f"POST {of}/meetings": {**mine, "times": [times], "minutes": [30], "place": [""]},
         f"GET {of}/meetings": mine,
