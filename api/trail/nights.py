@@ -303,6 +303,7 @@ STEP_FIGURE_LABELS = {
     "unchanged": T_("unchanged"),
     "unmet": T_("needs without a fitting lab"),
     "updated": T_("updated"),
+    "visits_due": T_("joint visits due"),
     "warn": T_("warnings proposed"),
     "without_place": T_("without a place"),
 } | {kind.value: label for kind, label in WAITING_LABELS.items()}

@@ -89,8 +89,11 @@ class Sent:
     """Successes: the route and the request's id."""
 
 
-RESTED_ON = {f"lab-1-{number:02}" for number in range(1, 10)}
-"""Labs of researchers and of shortlists: a sequence that retires one or merges it away leaves nothing to ask for."""
+RESTED_ON = {"co-1-1", *(f"lab-1-{number:02}" for number in range(1, 10))}
+"""The company of all talks, labs of researchers and of shortlists: whoever retires one or merges it away leaves nothing
+to ask for."""
+LET_GO = "DELETE /api/companies/{company_id}/client"
+"""Sent for itself alone: after a sequence in which the alliance let the company go nobody could plan a visit to it."""
 
 
 @dataclass
@@ -170,6 +173,8 @@ class Run:
                 ids = {name: values[0] for name, values in known.items() if name not in (case.path_parameters or {})}
                 if not (isinstance(case.body, dict) and "proposal_id" in case.body):
                     _make_sensible(case, {**_examples(case.operation), **ids}, {}, next(self.turns_of_fields))
+                if label == LET_GO:
+                    case.path_parameters["company_id"] = "none"
 
             def validate_response(self, response: Any, case: Case, *_: Any, **__: Any) -> None:
                 run.note(case, response, self.by)
@@ -194,11 +199,12 @@ class Run:
             given = (case.path_parameters or {}).get(name)
             if given in instead:
                 case.path_parameters[name] = instead[given]
-        if (
-            case.operation.label.endswith(("/retire", "/merge"))
-            and (case.path_parameters or {}).get("lab_id") in RESTED_ON
-        ):
-            case.path_parameters["lab_id"] = "none"
+        for name in ("lab_id", "company_id"):
+            if (
+                case.operation.label.endswith(("/retire", "/merge"))
+                and (case.path_parameters or {}).get(name) in RESTED_ON
+            ):
+                case.path_parameters[name] = "none"
         proofs = self.persons if takes_a_person(case.method, case.formatted_path) else self.headers
         return case.call(base_url=self.url, session=self.session, headers=proofs[who](), timeout=60)
 
